@@ -19,7 +19,7 @@ import uvloop
 from bench.knowledge import keep
 from services.approval.projections.catch_up import BUCKET
 from services.approval.projections.open_reviews import OpenReviewsProjection
-from shared.contracts.envelope import START
+from shared.contracts.envelope import CHAIN_START
 from shared.contracts.subjects import CaseRef
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
@@ -35,7 +35,7 @@ async def tell(bus: Bus, cases: int, waiting: int) -> None:
     journal, limit = Journal(bus, "approval"), asyncio.Semaphore(AT_ONCE)
 
     async def one(number: int) -> None:
-        ref, head = CaseRef("surgery", str(UUID(int=number))), START
+        ref, head = CaseRef("surgery", str(UUID(int=number))), CHAIN_START
         async with limit:
             for step, name in enumerate(["review-requested", "approved"][: 1 if number < waiting else 2]):
                 id = str(UUID(int=number * 2 + step))

@@ -33,12 +33,12 @@ from services.evaluator import golden, metrics
 from services.ingest.documents import formats
 from services.ingest.documents.chunking import chunk
 from services.ingest.refresh.prepare import token_counter
-from shared.contracts.knowledge import BATCH, Chunk, Search, chunk_id
+from shared.contracts.knowledge import BATCH_SIZE, Chunk, SearchMode, chunk_id
 from shared.contracts.refresh import BatchReady
-from shared.inference.embed import BATCH_PRIORITY, TritonEmbedder
-from shared.inference.generate import INTERACTIVE
-from shared.knowledge.base import CANDIDATES, Embedded, Question
-from shared.knowledge.edge import EdgeBase
+from shared.inference.embeddings import BATCH_PRIORITY, TritonEmbedder
+from shared.inference.generation import INTERACTIVE_PRIORITY
+from shared.knowledge.embedded_qdrant import EmbeddedQdrant
+from shared.knowledge.vector_store import CANDIDATES_PER_METHOD, EmbeddedChunk, VectorQuery
 from shared.messaging.refreshes import RefreshLog
 from tests.support.triton import triton_server
 
@@ -151,7 +151,7 @@ async def embedding_ratio() -> dict[str, float]:
                 times = {record.body.event: record.time for record in history}
                 ref = history[0].ref
                 batches = await log.batches(ref)
-                texts = [item.embedded for record in batches for item in batch_chunks(record.body)]
+                texts = [item.text_to_embed for record in batches for item in batch_chunks(record.body)]
                 first = batches[0].time
         seconds = (times["embedded"] - first).total_seconds()
         file = folder / "texts.json"
@@ -208,25 +208,25 @@ def engine(documents: int) -> None:
     async def measure() -> float:
         chance = random.Random(7)
         with tempfile.TemporaryDirectory() as directory:
-            base = EdgeBase(Path(directory))
-            await base.prepare("c", 384)
+            base = EmbeddedQdrant(Path(directory))
+            await base.ensure_collection("c", 384)
             before = 0.0
-            for start in range(0, documents, BATCH):
-                await base.upsert("c", [_point(index, chance) for index in range(start, start + BATCH)])
+            for start in range(0, documents, BATCH_SIZE):
+                await base.upsert("c", [_point(index, chance) for index in range(start, start + BATCH_SIZE)])
                 before = before or _status_mb("self", "RssAnon")
-            await base.settle("c")
+            await base.flush("c")
             return _status_mb("self", "RssAnon") - before
 
     print(round(asyncio.run(measure()), 1))
 
 
-def _point(index: int, chance: random.Random) -> Embedded:
+def _point(index: int, chance: random.Random) -> EmbeddedChunk:
     text = " ".join(chance.choice(WORDS) for _ in range(12))
     vector = [chance.gauss(0, 1) for _ in range(384)]
     chunk = Chunk(
         id=chunk_id("pages", str(index), "", (), text), source="pages", document=str(index), title="", text=text
     )
-    return Embedded(chunk, vector, 1)
+    return EmbeddedChunk(chunk, vector, 1)
 
 
 @app.command()
@@ -263,10 +263,11 @@ def quality(
 
 
 async def _quality(url: str, sizes: list[int], models: list[str]) -> list[dict[str, Any]]:
-    queries = golden.read(DEVELOPMENT / "queries.jsonl")
+    queries = golden.read_golden_queries(DEVELOPMENT / "queries.jsonl")
     pages = [json.loads(line) for line in (DEVELOPMENT / "documents.jsonl").read_text().splitlines()]
     texts = {
-        f"{page['id']}.md": formats.read("page.md", f"# {page['title']}\n\n{page['text']}".encode()) for page in pages
+        f"{page['id']}.md": formats.parse_document("page.md", f"# {page['title']}\n\n{page['text']}".encode())
+        for page in pages
     }
     count = token_counter(str(triton.EMBEDDER / "tokenizer.json"))
     rows: list[dict[str, Any]] = []
@@ -275,9 +276,9 @@ async def _quality(url: str, sizes: list[int], models: list[str]) -> list[dict[s
         for size in sizes if model == models[0] else sizes[1:2]:
             chunks = [item for id, text in texts.items() for item in chunk("nih", id, text, tokens=size, count=count)]
             with tempfile.TemporaryDirectory() as directory:
-                base = EdgeBase(Path(directory))
+                base = EmbeddedQdrant(Path(directory))
                 await _fill(base, embedder, model, chunks)
-                for mode in get_args(Search):
+                for mode in get_args(SearchMode):
                     row = await _row(base, embedder, model, mode, queries)
                     rows.append({"model": model, "size": size, "chunks": len(chunks), "search": mode} | row)
                 await base.close()
@@ -285,28 +286,32 @@ async def _quality(url: str, sizes: list[int], models: list[str]) -> list[dict[s
     return rows
 
 
-async def _fill(base: EdgeBase, embedder: TritonEmbedder, model: str, chunks: list[Chunk]) -> None:
-    await base.prepare("c", 384)
+async def _fill(base: EmbeddedQdrant, embedder: TritonEmbedder, model: str, chunks: list[Chunk]) -> None:
+    await base.ensure_collection("c", 384)
 
     async def one(part: list[Chunk]) -> None:
-        vectors = await embedder.embed(model, [item.embedded for item in part], priority=BATCH_PRIORITY, deadline=300)
-        await base.upsert("c", [Embedded(item, vector.tolist(), 1) for item, vector in zip(part, vectors, strict=True)])
+        vectors = await embedder.embed(
+            model, [item.text_to_embed for item in part], priority=BATCH_PRIORITY, deadline=300
+        )
+        await base.upsert(
+            "c", [EmbeddedChunk(item, vector.tolist(), 1) for item, vector in zip(part, vectors, strict=True)]
+        )
 
-    parts = [chunks[at : at + BATCH] for at in range(0, len(chunks), BATCH)]
+    parts = [chunks[at : at + BATCH_SIZE] for at in range(0, len(chunks), BATCH_SIZE)]
     for start in range(0, len(parts), 4):
         await asyncio.gather(*(one(part) for part in parts[start : start + 4]))
 
 
 async def _row(
-    base: EdgeBase, embedder: TritonEmbedder, model: str, mode: Search, queries: list[golden.GoldenQuery]
+    base: EmbeddedQdrant, embedder: TritonEmbedder, model: str, mode: SearchMode, queries: list[golden.GoldenQuery]
 ) -> dict[str, float]:
     results = []
     for query in queries:
-        (vector,) = await embedder.embed(model, [query.query], priority=INTERACTIVE, deadline=60)
-        hits = await base.search("c", Question(query.query, vector.tolist()), 1, CANDIDATES, mode)
-        ranking = dict.fromkeys(golden.as_golden(hit.chunk.document, "nih", query.grades) for hit in hits)
+        (vector,) = await embedder.embed(model, [query.query], priority=INTERACTIVE_PRIORITY, deadline=60)
+        hits = await base.search("c", VectorQuery(query.query, vector.tolist()), 1, CANDIDATES_PER_METHOD, mode)
+        ranking = dict.fromkeys(golden.match_document_id(hit.chunk.document, "nih", query.grades) for hit in hits)
         results.append(metrics.measure(query.id, list(ranking), query.grades))
-    return metrics.summed(results).model_dump(exclude={"queries"})
+    return metrics.mean_metrics(results).model_dump(exclude={"queries"})
 
 
 def keep(name: str, found: object) -> None:

@@ -23,33 +23,33 @@ from rich.table import Table
 from bench.knowledge import DEVELOPMENT, _fill, keep
 from cli.stack import triton
 from cli.stack.knowledge import DEMO
-from services.drafter import problems
-from services.drafter.cite import PROBLEMS, chosen, questions
+from services.drafter import problem_names
+from services.drafter.passages import MAX_PROBLEMS, build_queries, select_passages
 from services.evaluator import calibration, golden
 from services.evaluator.calibration import Example
 from services.ingest.connectors import connect
 from services.ingest.documents import formats
 from services.ingest.documents.chunking import chunk
-from services.ingest.documents.reader import Reader
+from services.ingest.documents.reader import DocumentReader
 from services.ingest.refresh.prepare import token_counter
 from shared.contracts.context import EncounterContext
-from shared.contracts.draft import Knowledge, Passage
-from shared.contracts.failures import PermanentError
-from shared.contracts.knowledge import Chunk, Relevance
-from shared.grounding.words import stem, words
-from shared.inference.embed import TritonEmbedder
-from shared.knowledge import config
-from shared.knowledge.base import Hit
-from shared.knowledge.config import RelevanceRule
-from shared.knowledge.edge import EdgeBase
-from shared.knowledge.retrieve import CONSIDERED, Asked, At, Retriever, nearest
+from shared.contracts.draft import CitedKnowledge, CitedPassage
+from shared.contracts.errors import PermanentError
+from shared.contracts.knowledge import Chunk, RelevanceThreshold
+from shared.grounding.words import find_words, stem
+from shared.inference.embeddings import TritonEmbedder
+from shared.knowledge import knowledge_file
+from shared.knowledge.embedded_qdrant import EmbeddedQdrant
+from shared.knowledge.knowledge_file import RelevanceRule
+from shared.knowledge.retriever import HITS_PER_QUERY, Query, Retriever, VersionRef, most_similar
+from shared.knowledge.vector_store import SearchHit
 from tests.stays.corpus import all_stays
 from tests.stays.draft import composed
 from tests.support.memory import MemoryBus
 from tests.support.triton import triton_server
 
 MODEL = "embedder"
-ALL = Relevance(threshold=-1.0)
+ALL = RelevanceThreshold(threshold=-1.0)
 BEFORE = 3, 5  # problems asked about and passages cited, before there was a threshold
 # One disease by its names, in a record and in a guideline.
 SAME = tuple(
@@ -88,7 +88,7 @@ _QUALIFIERS = frozenset(
 )
 
 
-def is_about(problem: str, passage: Passage | Chunk) -> bool:
+def is_about(problem: str, passage: CitedPassage | Chunk) -> bool:
     """Whether the passage, with its headings, names the problem, or has all words that tell the problem apart."""
     text = " ".join((passage.title, *passage.path, passage.text))
     names = [name for name in SAME if name.search(problem)]
@@ -103,7 +103,7 @@ def _telling(problem: str) -> frozenset[str]:
 
 
 def _stems(text: str) -> frozenset[str]:
-    return frozenset(stem(word) for word, _, _ in words(text))
+    return frozenset(stem(word) for word, _, _ in find_words(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class Share:
         return str(self.problems), str(self.cited), str(self.about), share, str(self.covered)
 
 
-def share(drafts: Iterable[tuple[Sequence[str], Sequence[Passage]]]) -> Share:
+def share(drafts: Iterable[tuple[Sequence[str], Sequence[CitedPassage]]]) -> Share:
     """Over drafts: the problems asked about, and what was cited."""
     cited = about = asked = covered = 0
     for names, passages in drafts:
@@ -144,13 +144,13 @@ async def contexts() -> list[EncounterContext]:
 
 async def demo_chunks() -> list[Chunk]:
     """The demo's sources, cut as a refresh cuts them."""
-    file = config.read(DEMO / "knowledge.yaml")
+    file = knowledge_file.read_knowledge_file(DEMO / "knowledge.yaml")
     count = token_counter(str(triton.EMBEDDER / "tokenizer.json"))
     made: list[Chunk] = []
-    reader = Reader()
+    reader = DocumentReader()
     for source in file.sources:
         tokens = 100_000 if source.kind == "formulary" else file.chunk_tokens
-        async for item in connect(source, reader).look({}):
+        async for item in connect(source, reader).scan({}):
             if item.text is not None:
                 made += chunk(source.name, item.document, item.text, tokens=tokens, count=count)
     await reader.close()
@@ -159,39 +159,45 @@ async def demo_chunks() -> list[Chunk]:
 
 def development_chunks(pages: Sequence[dict[str, Any]]) -> list[Chunk]:
     count = token_counter(str(triton.EMBEDDER / "tokenizer.json"))
-    read = {page["id"]: formats.read("page.md", f"# {page['title']}\n\n{page['text']}".encode()) for page in pages}
+    read = {
+        page["id"]: formats.parse_document("page.md", f"# {page['title']}\n\n{page['text']}".encode()) for page in pages
+    }
     return [item for id, text in read.items() for item in chunk("nih", id, text, tokens=160, count=count)]
 
 
 @asynccontextmanager
 async def retriever(embedder: TritonEmbedder, chunks: list[Chunk]) -> AsyncIterator[Retriever]:
     with tempfile.TemporaryDirectory() as directory:
-        base = EdgeBase(Path(directory))
+        base = EmbeddedQdrant(Path(directory))
         await _fill(base, embedder, MODEL, chunks)
         yield Retriever(MemoryBus(), embedder, base)  # nothing is looked up on it
         await base.close()
 
 
-def at(relevance: Relevance) -> At:
-    return At(1, "c", MODEL, "dense", relevance)
+def at(relevance: RelevanceThreshold) -> VersionRef:
+    return VersionRef(1, "c", MODEL, "dense", relevance)
 
 
-async def cited(asker: Retriever, context: EncounterContext, relevance: Relevance) -> tuple[list[str], Knowledge]:
+async def cited(
+    asker: Retriever, context: EncounterContext, relevance: RelevanceThreshold
+) -> tuple[list[str], CitedKnowledge]:
     """The problems of a stay, and what a draft of it cites."""
-    names = problems.named(context)[:PROBLEMS]
-    asked = questions(names, instructs=context.instructs)
-    return names, chosen(at(relevance), asked, await asker.ask(asked, at(relevance), limit=CONSIDERED))
+    names = problem_names.problem_names(context)[:MAX_PROBLEMS]
+    asked = build_queries(names, instructs=context.needs_instructions)
+    return names, select_passages(at(relevance), asked, await asker.ask(asked, at(relevance), limit=HITS_PER_QUERY))
 
 
-async def before(asker: Retriever, context: EncounterContext) -> tuple[list[str], tuple[Passage, ...]]:
+async def before(asker: Retriever, context: EncounterContext) -> tuple[list[str], tuple[CitedPassage, ...]]:
     """What was cited when the five nearest were, of three problems."""
     count, most = BEFORE
-    names = problems.named(context)[:count]
-    asked = questions(names, instructs=True)
-    return names, chosen(at(ALL), asked, await asker.ask(asked, at(ALL), limit=CONSIDERED)).passages[:most]
+    names = problem_names.problem_names(context)[:count]
+    asked = build_queries(names, instructs=True)
+    return names, select_passages(at(ALL), asked, await asker.ask(asked, at(ALL), limit=HITS_PER_QUERY)).passages[:most]
 
 
-async def of_stays(asker: Retriever, stays: Sequence[EncounterContext], relevance: Relevance) -> dict[str, Any]:
+async def of_stays(
+    asker: Retriever, stays: Sequence[EncounterContext], relevance: RelevanceThreshold
+) -> dict[str, Any]:
     """Before and with the threshold; what is cited with it, to be read."""
     old = [await before(asker, context) for context in stays]
     new = [await cited(asker, context, relevance) for context in stays]
@@ -208,37 +214,38 @@ async def of_stays(asker: Retriever, stays: Sequence[EncounterContext], relevanc
 
 
 async def of_names(
-    asker: Retriever, names: Sequence[str], relevance: Relevance
-) -> tuple[list[Example], list[tuple[list[str], tuple[Passage, ...]]]]:
+    asker: Retriever, names: Sequence[str], relevance: RelevanceThreshold
+) -> tuple[list[Example], list[tuple[list[str], tuple[CitedPassage, ...]]]]:
     """Each name asked alone: the examples that a threshold is chosen on, and what is cited with one."""
-    answers = await asker.ask([Asked(name) for name in names], at(relevance), limit=CONSIDERED)
+    answers = await asker.ask([Query(name) for name in names], at(relevance), limit=HITS_PER_QUERY)
     examples = [
         Example(hit.similarity, is_titled(name, hit))
         for name, hits in zip(names, answers, strict=True)
-        for hit in nearest(hits)
+        for hit in most_similar(hits)
     ]
     drafts = [
-        ([name], chosen(at(relevance), [Asked(name)], [hits]).passages)
+        ([name], select_passages(at(relevance), [Query(name)], [hits]).passages)
         for name, hits in zip(names, answers, strict=True)
     ]
     return examples, drafts
 
 
-def is_titled(name: str, hit: Hit) -> bool:
+def is_titled(name: str, hit: SearchHit) -> bool:
     """Whether the page is about the name by its title: as a golden query would name it."""
     return _telling(name) <= _stems(hit.chunk.title)
 
 
 async def demo(embedder: TritonEmbedder, stays: Sequence[EncounterContext]) -> dict[str, Any]:
-    queries = [query for query in golden.read(DEMO / "golden.jsonl") if query.problem]
+    queries = [query for query in golden.read_golden_queries(DEMO / "golden.jsonl") if query.problem]
     async with retriever(embedder, await demo_chunks()) as asker:
-        answers = await asker.ask([Asked(query.problem) for query in queries], at(ALL), limit=CONSIDERED)
+        answers = await asker.ask([Query(query.problem) for query in queries], at(ALL), limit=HITS_PER_QUERY)
         examples = [
             Example(
-                hit.similarity, golden.as_golden(hit.chunk.document, hit.chunk.source, query.grades) in query.grades
+                hit.similarity,
+                golden.match_document_id(hit.chunk.document, hit.chunk.source, query.grades) in query.grades,
             )
             for query, hits in zip(queries, answers, strict=True)
-            for hit in nearest(hits)
+            for hit in most_similar(hits)
         ]
         relevance = calibration.choose(examples, len(queries), RelevanceRule())
         return {"relevance": relevance.model_dump(), "stays": await of_stays(asker, stays, relevance)}

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from bench.knowledge import keep
 from cli.audit.run import Audit
-from shared.contracts.envelope import START
+from shared.contracts.envelope import CHAIN_START
 from shared.contracts.subjects import CaseRef
 from shared.messaging.checkpoints import Checkpoints, Folder, signing_key
 from shared.messaging.connection import Bus, connect
@@ -41,7 +41,7 @@ async def tell(bus: Bus, cases: int) -> None:
 
     async def write() -> None:
         for number in numbers:
-            ref, head = CaseRef("surgery", str(UUID(int=number))), START
+            ref, head = CaseRef("surgery", str(UUID(int=number))), CHAIN_START
             for step, name in enumerate(("discharged", "context-extracted")):
                 id = str(UUID(int=number * 2 + step))
                 head = await journal.append(ref, event(name), after=head, id=id, time=T0)

@@ -31,9 +31,9 @@ from cli.client import Api
 from cli.connections import open_embedded_bus
 from cli.stack.access import read_access
 from sandbox_ehr.seed import DemoEncounter, demo_encounters
-from shared.contracts.knowledge import BATCH
-from shared.inference.embed import TritonEmbedder
-from shared.inference.generate import INTERACTIVE
+from shared.contracts.knowledge import BATCH_SIZE
+from shared.inference.embeddings import TritonEmbedder
+from shared.inference.generation import INTERACTIVE_PRIORITY
 from shared.messaging.connection import Bus
 from shared.messaging.topology import EMBED
 
@@ -118,7 +118,7 @@ class Ward:
             return await self._drafted(case["case_id"])
 
         async def query(_: int) -> float:
-            await self._embedder.embed("embedder", [QUERY], priority=INTERACTIVE, deadline=30)
+            await self._embedder.embed("embedder", [QUERY], priority=INTERACTIVE_PRIORITY, deadline=30)
             return time.time()
 
         drafts, queries = await asyncio.gather(
@@ -158,7 +158,7 @@ class Night:
         stream = await self._connection.jetstream.stream_info(
             "KNOWLEDGE", subjects_filter="knowledge.*.*.batch-indexed.*"
         )
-        return len(stream.state.subjects or {}) * BATCH
+        return len(stream.state.subjects or {}) * BATCH_SIZE
 
     async def pause(self, until: datetime) -> None:
         """As the embedder does it for peak hours. A moment that has passed resumes."""
@@ -181,7 +181,7 @@ class Night:
                 await self.one()
 
         task = asyncio.create_task(nights())
-        while await self.indexed() < before + 2 * BATCH:  # noqa: ASYNC110 - the bus is asked
+        while await self.indexed() < before + 2 * BATCH_SIZE:  # noqa: ASYNC110 - the bus is asked
             await asyncio.sleep(0.05)
         try:
             yield

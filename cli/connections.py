@@ -10,8 +10,8 @@ from cli.errors import CommandError
 from cli.settings import RemoteStackSettings, remote_stack
 from cli.stack.access import default_data_dir, read_access
 from cli.stack.secrets import load_or_create
-from shared.clinical.fhir import FhirClient
-from shared.contracts.failures import TransientError
+from shared.clinical.fhir_client import FhirClient
+from shared.contracts.errors import TransientError
 from shared.messaging.connection import Bus, connect
 from shared.runtime.settings import EhrSettings
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from shared.contracts.failures import PermanentError
+from shared.contracts.errors import PermanentError
 from shared.messaging.connection import Bus
 from shared.messaging.letters import Letters, find, must_wait
 from shared.messaging.requests import AT_ONCE, OfCase, OfLetter, ask

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from cli.errors import CommandError
-from shared.contracts.failures import Failure
+from shared.contracts.errors import CountersignError
 
 T = TypeVar("T")
 
@@ -28,16 +28,16 @@ def error_boundary(program: str) -> Iterator[None]:
         return
     except CommandError as error:
         message = str(error)
-    except Failure as failure:
+    except CountersignError as failure:
         message = f"{failure.reason}."
     except ValueError as error:
         from pydantic import ValidationError
         from pydantic_settings import SettingsError
 
-        from shared.runtime.start import in_words
+        from shared.runtime.start import describe_settings_error
 
         if not isinstance(error, ValidationError | SettingsError):
             raise
-        message = f"{in_words(error)}."
+        message = f"{describe_settings_error(error)}."
     print(f"{program}: {message}", file=sys.stderr)
     sys.exit(2)

@@ -23,7 +23,7 @@ from sandbox_ehr.habits import Habits, HabitualServer, State
 from sandbox_ehr.notify import Subscriber
 from sandbox_ehr.search import INCLUDES, PARAMETERS, REQUIRED, in_order, matches, parameter_of, values
 from sandbox_ehr.store import Resource, Store
-from shared.runtime.limits import MB, takes
+from shared.runtime.request_limits import MB, limit_endpoint
 
 Style = Literal["plain", "opaque"]
 Pairs = list[tuple[str, str]]
@@ -62,7 +62,7 @@ class Sandbox:
         self.faults = Faults()
         self._token = token
 
-    @takes(LARGEST)
+    @limit_endpoint(LARGEST)
     async def handle(self, request: Request) -> Response:
         """Every request of the base: faults first, then the interaction."""
         type = request.path_params.get("type", "metadata")

@@ -1,4 +1,4 @@
-"""Outgoing HTTP."""
+"""HTTP client for requests that a service sends."""
 
 import sys
 from importlib.util import find_spec
@@ -13,10 +13,10 @@ if find_spec("sniffio") is None:
 
 
 class HttpClient(httpx.AsyncClient):
-    """An httpx client that raises what httpx says it raises, on uvloop too.
+    """Provide httpx's client with its documented exceptions under uvloop too.
 
-    A connection that is reset just as it was made (its server died with it in the backlog) has no socket any more on
-    uvloop, and anyio asks that socket for its peer: an AttributeError came out, which nobody takes for a network's.
+    When a server dies with a connection still in its backlog, that connection has no socket any more under uvloop.
+    anyio asks the socket for its peer and raises AttributeError, which no caller handles as a network error.
     """
 
     async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:

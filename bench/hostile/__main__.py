@@ -22,7 +22,7 @@ import yaml
 
 from bench.hostile.ward import Seen, Ward
 from bench.knowledge import keep
-from shared.runtime.access import token_digest
+from shared.runtime.authentication import token_digest
 from tests.support.patients import write_stays
 from tests.support.processes import Fleet
 

@@ -15,7 +15,7 @@ from cli.stack.nats import NatsPorts, local_node, server_binary
 from cli.stack.nats_config import ACCOUNT, Tenant, configuration, key_environment
 from cli.stack.ports import free_port
 from cli.stack.secrets import load_or_create, write_tokens
-from shared.contracts.events import DraftRef, ReviewRequested, case_event
+from shared.contracts.events import CASE_EVENT_ADAPTER, DraftRef, ReviewRequested
 from shared.contracts.subjects import case_id, encounter_subject
 from shared.messaging.connection import Bus, connect
 from shared.messaging.provision import provision
@@ -88,7 +88,7 @@ class Countersign(Leg):
             _, _, case, event = message.subject.split(".")
             name = self._names.get(case, "")
             if event == "review-requested":
-                body = case_event.validate_json(message.data)
+                body = CASE_EVENT_ADAPTER.validate_json(message.data)
                 assert isinstance(body, ReviewRequested)
                 self._drafts[name] = body.draft
             self.happened("review" if event == "review-requested" else "filed", name)

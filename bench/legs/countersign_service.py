@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from shared.clinical.fhir import Capabilities, Created
+from shared.clinical.fhir_client import Capabilities, CreateResult
 from shared.runtime.logs import configure_logging
-from shared.runtime.service import Service, create_app, make_server, settle_memory
+from shared.runtime.service import Service, create_app, make_server, tune_gc
 from shared.runtime.telemetry import start_telemetry
 
 TEXT = "The patient was admitted and cared for on the ward, and went home.\nInstructions: Rest for a while."
@@ -33,11 +33,11 @@ class NoOpEhr:
     async def search(self, type: str, params: Any, *, fresh: bool = False) -> list[dict[str, Any]]:
         return [self._made[type]] if type in ("DocumentReference", "Provenance") and type in self._made else []
 
-    async def create(self, resource: dict[str, Any], *, if_none_exist: Any = None) -> Created:
+    async def create(self, resource: dict[str, Any], *, if_none_exist: Any = None) -> CreateResult:
         made = resource | {"id": "made"}
         if resource["resourceType"] in ("DocumentReference", "Provenance"):
             self._made[resource["resourceType"]] = made
-        return Created(made, True)
+        return CreateResult(made, True)
 
     async def update(self, resource: dict[str, Any], *, if_match: Any = None) -> dict[str, Any]:
         return resource
@@ -54,7 +54,7 @@ class NoOpEhr:
 
 class NoOpModel:
     def __init__(self) -> None:
-        from shared.inference.generate import Generation  # only the drafter's process needs the model's client
+        from shared.inference.generation import Generation  # only the drafter's process needs the model's client
 
         self._answer = Generation(TEXT, "no-op 1")
 
@@ -90,7 +90,7 @@ def main(names: list[str]) -> None:
     seeds = json.loads(os.environ["BENCH_SEEDS"])
     services = [build(name, seeds[name]) for name in names]
     app = create_app(services, on_stop=start_telemetry("countersign").close)
-    settle_memory()
+    tune_gc()
     make_server(app, "127.0.0.1", int(os.environ["BENCH_PORT"])).run()
 
 

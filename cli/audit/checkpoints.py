@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from services.approval.proof.fault import Fault
-from shared.contracts.checkpoint import CaseHead, Checkpoint, Signed
+from shared.contracts.checkpoint import CaseHead, Checkpoint, SignedCheckpoint
 from shared.contracts.envelope import chain_digest
-from shared.contracts.failures import PermanentError
+from shared.contracts.errors import PermanentError
 from shared.contracts.merkle import Tree
 from shared.contracts.subjects import parse_case_subject
 from shared.messaging.checkpoints import Folder
@@ -21,7 +21,7 @@ class CheckpointVerifier:
         self._folder = folder
         self._key = key
         self._numbers = iter(folder.numbers())
-        self._before: Signed | None = None
+        self._before: SignedCheckpoint | None = None
         self._tree = Tree()
         self._told: set[str] = set()
         self._heads: dict[
@@ -66,7 +66,7 @@ class CheckpointVerifier:
             self._take(number, signed)
             return
 
-    def _take(self, number: int, signed: Signed) -> None:
+    def _take(self, number: int, signed: SignedCheckpoint) -> None:
         self.count += 1
         for reason in checkpoint_faults(signed, self._before, self._key, number, self._tree):
             self._say(f"checkpoint {number}: {reason}")
@@ -99,7 +99,7 @@ def verify_case_heads(folder: Folder, key: Ed25519PublicKey, case: str, events: 
     for number in folder.numbers():
         with folder.open(number) as (signed, heads):
             head = next((head for head in heads if head.case == case), None)
-            reason = None if signed.holds(key) else "the signature of {} is not one of this key"
+            reason = None if signed.is_signed_by(key) else "the signature of {} is not one of this key"
             if reason is None and head is not None:
                 reason = head_difference(head, found.get(head.sequence))
             if reason is not None:
@@ -123,11 +123,11 @@ def head_difference(signed: CaseHead | None, found: CaseHead | None) -> str | No
 
 
 def checkpoint_faults(
-    signed: Signed, before: Signed | None, key: Ed25519PublicKey, number: int, tree: Tree
+    signed: SignedCheckpoint, before: SignedCheckpoint | None, key: Ed25519PublicKey, number: int, tree: Tree
 ) -> Iterator[str]:
     """What does not hold of a checkpoint by itself; `tree` is the one of all heads up to it."""
     checkpoint = signed.checkpoint
-    if not signed.holds(key):
+    if not signed.is_signed_by(key):
         yield "its signature is not one of this key"
     if checkpoint.number != number:
         yield "it has another number than its file"
@@ -146,7 +146,7 @@ def checkpoint_faults(
         yield "the heads in its file are not those that were signed"
 
 
-def _tree_of(signed: Signed, otherwise: Tree) -> Tree:
+def _tree_of(signed: SignedCheckpoint, otherwise: Tree) -> Tree:
     """Go on from what was signed, so that one wrong file does not make all that follow look wrong."""
     try:
         return signed.checkpoint.tree

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from cli.audit.case_index import CaseIndex
 from services.approval.filing.resources import DOCUMENT_SYSTEM, Resource
 from services.approval.proof.fault import Fault
-from shared.clinical.fhir import FhirClient, SearchResult
-from shared.contracts.failures import PermanentError
+from shared.clinical.fhir_client import FhirClient, SearchResult
+from shared.contracts.errors import PermanentError
 
 RefreshCase = Callable[[str, CaseIndex], Awaitable[None]]
 NO_CASE = "document {id} in the EHR carries its identifier, and the trail has no such case"

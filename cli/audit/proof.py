@@ -6,8 +6,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import ValidationError
 
 from shared.contracts.checkpoint import CaseHead, Checkpoint, parse
-from shared.contracts.failures import PermanentError
-from shared.contracts.merkle import Path, includes
+from shared.contracts.errors import PermanentError
+from shared.contracts.merkle import InclusionProof, verify_inclusion
 from shared.contracts.model import Model
 from shared.messaging.checkpoints import Folder
 
@@ -35,7 +35,7 @@ def prove(folder: Folder, case: str) -> Proof:
     found = _find(folder, numbers, case)
     with folder.open(numbers[-1]) as (signed, _):
         last = signed
-    path = Path(found.leaf, last.checkpoint.size)
+    path = InclusionProof(found.leaf, last.checkpoint.size)
     for number in numbers:
         with folder.open(number) as (_, heads):
             for head in heads:
@@ -69,10 +69,10 @@ def check(text: bytes, key: Ed25519PublicKey) -> tuple[Proof, Checkpoint]:
         signed = parse(proof.checkpoint.encode(), bytes.fromhex(proof.signature))
     except (ValidationError, ValueError):
         raise PermanentError("this is no proof") from None
-    if not signed.holds(key):
+    if not signed.is_signed_by(key):
         raise PermanentError("the checkpoint was not signed with this key")
     checkpoint = signed.checkpoint
     leaf = CaseHead(proof.case, proof.sequence, proof.digest).leaf
-    if not includes(bytes.fromhex(checkpoint.root), checkpoint.size, proof.index, leaf, path):
+    if not verify_inclusion(bytes.fromhex(checkpoint.root), checkpoint.size, proof.index, leaf, path):
         raise PermanentError("the case is not in the checkpoint as the proof says")
     return proof, checkpoint

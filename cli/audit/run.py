@@ -19,8 +19,8 @@ from cli.connections import open_bus, open_ehr
 from services.approval.ehr_tasks.task_decision import CASE_ID
 from services.approval.proof.case import Verified, standing, verify_case
 from services.approval.proof.fault import Fault
-from shared.clinical.fhir import FhirClient
-from shared.contracts.failures import PermanentError, TransientError
+from shared.clinical.fhir_client import FhirClient
+from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.subjects import CaseRef, parse_case_subject
 from shared.messaging.checkpoints import Folder, public_key
 from shared.messaging.connection import Bus

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from cli.audit.report import Report
 from services.approval.proof.case import verify_case
-from shared.clinical.fhir import FhirClient
+from shared.clinical.fhir_client import FhirClient
 from shared.contracts.subjects import parse_case_subject
 from shared.messaging.journal import Stored
 

@@ -132,7 +132,7 @@ async def _collection(wanted: BackupRequest, folder: BackupFolder, name: str, te
             page, after = await wanted.vectors.page(name, after)
             for point in page:
                 sink.write(packing.compress(point.model_dump_json(exclude_none=True).encode() + b"\n"))
-                dimensions = len(point.kept.point.vector)
+                dimensions = len(point.to_stored.point.vector)
             points += len(page)
             tell(f"vectors {name}", points, None)
             if after is None:

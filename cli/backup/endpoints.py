@@ -17,8 +17,8 @@ from cli.stack.access import ERASURES, default_data_dir
 from cli.stack.lock import try_lock
 from cli.stack.ports import free_port
 from cli.stack.secrets import load_or_create
-from shared.contracts.failures import Failure
-from shared.knowledge.base import KnowledgeBase
+from shared.contracts.errors import CountersignError
+from shared.knowledge.vector_store import VectorStore
 from shared.messaging.connection import Bus, connect
 from shared.messaging.erasures import ErasureList, Listed
 from shared.messaging.provision import Keeping
@@ -88,7 +88,7 @@ def _existing_data_dir(data_dir: Path | None) -> Path:
 async def _connect(stack: AsyncExitStack, settings: RemoteStackSettings, user: str) -> Bus:
     try:
         connection = await connect(settings.nats_url, user, read_seed(settings), ca_file=settings.nats_ca_file)
-    except Failure as failure:
+    except CountersignError as failure:
         raise CommandError(f"COUNTERSIGN_NATS_URL: {failure.reason}.") from None
     stack.push_async_callback(connection.close)
     return connection
@@ -108,7 +108,7 @@ async def _start_server(stack: AsyncExitStack, directory: Path, user: str) -> Bu
     return connection
 
 
-def _vector_store(stack: AsyncExitStack, directory: Path | None) -> KnowledgeBase:
+def _vector_store(stack: AsyncExitStack, directory: Path | None) -> VectorStore:
     """The vectors: a server where the environment names one, else the directory's own."""
     try:
         base = QdrantSettings(directory=directory / "qdrant" if directory is not None else None).connect()
@@ -132,7 +132,7 @@ def read_erasures(data_dir: Path | None, folder: Path | None) -> list[Listed] | 
         return None
     try:
         return ErasureList(named).read()
-    except Failure as failure:
+    except CountersignError as failure:
         raise CommandError(f"{named}: {failure.reason}.") from None
 
 

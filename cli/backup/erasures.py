@@ -3,9 +3,9 @@
 from datetime import datetime
 
 from services.approval.erasure import rules
-from shared.contracts.case import State, fold
-from shared.contracts.ending import KINDS, ErasureOrdered
-from shared.contracts.envelope import Recorded
+from shared.contracts.case import CaseState, fold
+from shared.contracts.envelope import RecordedEvent
+from shared.contracts.retention import TEXT_KINDS, ErasureOrdered
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.connection import Bus
 from shared.messaging.erasures import Listed
@@ -30,16 +30,16 @@ async def repeat_erasures(bus: Bus, listed: list[Listed], now: datetime) -> int:
             await Timers(bus).cancel(item.case)  # of a review that waited when the backup was made
             done += 1
         digests = sorted({*item.texts, *_text_digests(history, item)})
-        if set(item.kinds) == set(KINDS):
+        if set(item.kinds) == set(TEXT_KINDS):
             await artifacts.erase_case(item.case, order.head.sequence, digests)
         else:
             await artifacts.erase(item.case, digests)
     return done
 
 
-async def _append_order(journal: Journal, history: list[Recorded], item: Listed, now: datetime) -> Recorded:
+async def _append_order(journal: Journal, history: list[RecordedEvent], item: Listed, now: datetime) -> RecordedEvent:
     """On the trail, in whatever state the case is there; the step of approval says that it was carried out."""
-    state: State = fold(history).state
+    state: CaseState = fold(history).state
     body = ErasureOrdered(
         state=state if state in ("filed", "withdrawn", "retracted") else "closed",
         ground=item.ground,
@@ -53,6 +53,6 @@ async def _append_order(journal: Journal, history: list[Recorded], item: Listed,
     return next(event for event in reversed(await journal.history(item.ref)) if event.id == item.id)
 
 
-def _text_digests(history: list[Recorded], item: Listed) -> set[str]:
+def _text_digests(history: list[RecordedEvent], item: Listed) -> set[str]:
     texts = rules.texts_of(history)
     return {digest for kind in item.kinds for digest in texts[kind]}

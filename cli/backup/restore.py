@@ -18,8 +18,8 @@ from cli.backup.files import ProgressCallback
 from cli.backup.manifest import Manifest, StreamPart, VectorPart
 from cli.errors import CommandError
 from services.approval.ehr_tasks.hold import Hold, say
-from shared.knowledge.base import KnowledgeBase
-from shared.knowledge.kept import KeptPoint
+from shared.knowledge.backup_point import BackupPoint
+from shared.knowledge.vector_store import VectorStore
 from shared.messaging import snapshots
 from shared.messaging.connection import Bus, sort_api_error
 from shared.messaging.erasures import Listed
@@ -40,7 +40,7 @@ class RestoreTarget:
     """Where a backup is put back to. `bus` is the administrator's."""
 
     bus: Bus
-    base: KnowledgeBase
+    base: VectorStore
     declared: Path | None  # folder of the knowledge base's declaration, where it is ours to fill
     keeping: Keeping = field(default_factory=Keeping)
     erasures: tuple[Listed, ...] = ()  # oldest first
@@ -183,21 +183,21 @@ async def _stream(bus: Bus, part: StreamPart, keeping: Keeping, blocks: Iterator
         raise CommandError(f"Stream {part.name} came back incomplete: {state['last_seq']} of {part.state['last_seq']}.")
 
 
-async def _vectors(base: KnowledgeBase, part: VectorPart, blocks: Iterator[bytes], tell: ProgressCallback) -> None:
+async def _vectors(base: VectorStore, part: VectorPart, blocks: Iterator[bytes], tell: ProgressCallback) -> None:
     await base.drop(part.collection)
     if not part.points:
         return
-    await base.prepare(part.collection, part.dimensions)
-    batch: list[KeptPoint] = []
+    await base.ensure_collection(part.collection, part.dimensions)
+    batch: list[BackupPoint] = []
     done = 0
     for line in files.split_lines(_decompressed(blocks)):
-        batch.append(KeptPoint.model_validate_json(line))
+        batch.append(BackupPoint.model_validate_json(line))
         if len(batch) == BATCH_SIZE or done + len(batch) == part.points:
-            await base.put_back(part.collection, [item.kept for item in batch])
+            await base.restore(part.collection, [item.to_stored for item in batch])
             done += len(batch)
             batch.clear()
             tell(f"vectors {part.collection}", done, part.points)
-    await base.settle(part.collection)
+    await base.flush(part.collection)
 
 
 def _decompressed(blocks: Iterator[bytes]) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from services.approval.escalation.rules import next_deadline
 from services.approval.projections.open_reviews import FOLLOWED, OpenReviewRow, follow
 from shared.contracts.envelope import decode
-from shared.contracts.failures import PermanentError
+from shared.contracts.errors import PermanentError
 from shared.contracts.refresh import fold_refresh
 from shared.contracts.subjects import CaseRef, retry_timer_subjects
 from shared.knowledge.live import LiveBucket

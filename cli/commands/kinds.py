@@ -13,7 +13,7 @@ from cli.output import emit, make_table
 from cli.stack.access import default_data_dir, read_access
 
 if TYPE_CHECKING:
-    from services.drafter.kinds import Kinds
+    from services.drafter.kinds import KindRegistry
     from shared.contracts.context import EncounterContext
 
 app = typer.Typer(no_args_is_help=True, help="List the kinds of documents, and show which one an encounter gets.")
@@ -82,13 +82,13 @@ def kind_of(
     emit(found, as_json, show)
 
 
-def _load(folder: Path | None) -> "Kinds":
+def _load(folder: Path | None) -> "KindRegistry":
     from services.drafter.kinds import load_kinds
 
     return load_kinds(folder)
 
 
-def _describe(context: "EncounterContext", kinds: "Kinds") -> dict[str, Any]:
+def _describe(context: "EncounterContext", kinds: "KindRegistry") -> dict[str, Any]:
     kind = kinds.of(context.kind, died=context.died)
     return {
         "kind": kind.name,
@@ -100,8 +100,8 @@ def _describe(context: "EncounterContext", kinds: "Kinds") -> dict[str, Any]:
     }
 
 
-async def _extract(base: str, encounter: str, kinds: "Kinds", department: str | None) -> "EncounterContext":
-    from services.drafter.extract import extract
+async def _extract(base: str, encounter: str, kinds: "KindRegistry", department: str | None) -> "EncounterContext":
+    from services.drafter.extract import read_stay
     from shared.runtime.settings import EhrSettings, TimeZones
 
     if not base.startswith(("http://", "https://")):
@@ -109,7 +109,7 @@ async def _extract(base: str, encounter: str, kinds: "Kinds", department: str | 
     ehr = EhrSettings(url=base).connect()  # the token, where the EHR wants one, is in the environment
     zone = TimeZones().of(department or "")
     try:
-        return await extract(
+        return await read_stay(
             ehr, encounter, occurred_at=None, attending=None, zone=zone, kinds=kinds, department=department
         )
     finally:

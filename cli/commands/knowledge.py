@@ -30,18 +30,18 @@ STATE_LABELS = {
 def validate(file: Annotated[Path, typer.Argument(help="file to check")], as_json: AsJson = False) -> None:
     """Check the syntax of a file, and that the files and folders it names exist."""
     from services.evaluator import golden
-    from shared.contracts.failures import PermanentError
-    from shared.knowledge import config
+    from shared.contracts.errors import PermanentError
+    from shared.knowledge import knowledge_file
 
     problems: list[str] = []
     sources: list[str] = []
     try:
-        found = config.read(file)
+        found = knowledge_file.read_knowledge_file(file)
         sources = [source.name for source in found.sources]
-        problems = config.missing_places(found)
+        problems = knowledge_file.missing_paths(found)
         for path in (found.golden, *(source.golden for source in found.sources)):
             if path is not None and path.is_file():
-                golden.read(path)
+                golden.read_golden_queries(path)
     except PermanentError as error:
         problems.append(error.reason)
 

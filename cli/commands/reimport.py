@@ -13,7 +13,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from cli.errors import CommandError
 from cli.output import emit, make_table, stderr
 from cli.reimport.run import CaseFindings, ReimportResult, reimport
-from shared.contracts.ehr import Wanted
+from shared.contracts.ehr import ReimportRequested
 
 
 def run(
@@ -30,7 +30,7 @@ def run(
     if yes and not (reason or "").strip():
         raise CommandError("Give the reason with --reason: it is recorded in the trail.")
     try:
-        request = Wanted(by=by, reason=reason or "dry run", department=department)
+        request = ReimportRequested(by=by, reason=reason or "dry run", department=department)
     except ValidationError as error:
         fields = ", ".join(str(item["loc"][0]) for item in error.errors(include_input=False))
         raise CommandError(f"These values cannot be recorded: {fields}.") from None

@@ -176,7 +176,7 @@ def _checkpoint_key(directory: Path) -> dict[str, str]:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-    from shared.contracts.failures import PermanentError
+    from shared.contracts.errors import PermanentError
     from shared.messaging.checkpoints import signing_key
 
     file = directory / CHECKPOINT_KEY

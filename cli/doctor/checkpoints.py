@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cli.doctor.findings import Group
 from services.approval.audit.checkpoints import DUE, EVERY, TIMER
-from shared.contracts.failures import Failure
+from shared.contracts.errors import CountersignError
 from shared.messaging.checkpoints import Folder
 from shared.messaging.connection import Bus
 from shared.messaging.journal import STREAM, as_stored
@@ -53,7 +53,7 @@ async def check(bus: Bus, group: Group, now: datetime) -> None:
     settings = CheckpointSettings()
     try:
         timer, last = await _timer(bus), (await bus.jetstream.stream_info(STREAM)).state.last_seq
-    except (Failure, APIError, errors.Error) as error:
+    except (CountersignError, APIError, errors.Error) as error:
         group.fault(SUBJECT, f"the bus cannot be asked ({type(error).__name__})", "see the streams")
         return
     if settings.checkpoint_dir is None:
@@ -61,7 +61,7 @@ async def check(bus: Bus, group: Group, now: datetime) -> None:
         return
     try:
         signed = Folder(settings.checkpoint_dir).last()
-    except Failure as failure:
+    except CountersignError as failure:
         group.fault(SUBJECT, failure.reason, "is COUNTERSIGN_CHECKPOINT_DIR there, and may it be read here?")
         return
     found = signed.checkpoint if signed is not None else None

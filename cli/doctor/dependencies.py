@@ -8,8 +8,8 @@ import httpx
 from cli.doctor.findings import Finding, Group
 from cli.doctor.server import assess_clock_skew
 from cli.doctor.target import DoctorTarget
-from shared.clinical.fhir import FhirClient
-from shared.contracts.failures import Failure
+from shared.clinical.fhir_client import FhirClient
+from shared.contracts.errors import CountersignError
 
 TIMEOUT = 5.0
 EHR_ACCESS_FIX = (
@@ -35,7 +35,7 @@ async def _ehr(group: Group, http: httpx.AsyncClient, place: DoctorTarget) -> No
         value = await place.ehr_authorization.value() if place.ehr_authorization is not None else None
         headers |= {"Authorization": value} if value is not None else {}
         answer = await http.get(f"{place.ehr_url.rstrip('/')}/metadata", headers=headers)
-    except Failure as failure:
+    except CountersignError as failure:
         group.fault("EHR", failure.reason, "COUNTERSIGN_EHR_TOKEN_FILE names the file that holds the token")
         return
     except httpx.HTTPError as error:
@@ -62,8 +62,8 @@ async def _ehr(group: Group, http: httpx.AsyncClient, place: DoctorTarget) -> No
 
 
 async def _models(group: Group, place: DoctorTarget) -> None:
-    from shared.inference.embed import TritonEmbedder
-    from shared.inference.generate import TritonGenerator
+    from shared.inference.embeddings import TritonEmbedder
+    from shared.inference.generation import TritonGenerator
 
     settings = place.triton
     drafter = TritonGenerator(settings.url, settings.drafter_model)
@@ -82,7 +82,7 @@ async def _vectors(group: Group, place: DoctorTarget) -> None:
         return  # in the stack's own process: `knowledge` tells
     try:
         base = place.qdrant.connect()
-    except Failure as failure:
+    except CountersignError as failure:
         group.fault("Qdrant", failure.reason, "name the server that the services use")
         return
     except OSError as error:

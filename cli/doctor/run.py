@@ -3,7 +3,7 @@
 from cli.doctor import dependencies, server, topology, users, workload
 from cli.doctor.findings import Findings, Group, ProgressCallback
 from cli.doctor.target import DoctorTarget
-from shared.contracts.failures import Failure, PermanentError
+from shared.contracts.errors import CountersignError, PermanentError
 from shared.messaging.connection import connect
 
 
@@ -15,7 +15,7 @@ async def run_checks(place: DoctorTarget, tell: ProgressCallback) -> Findings:
     group = Group("server")
     try:
         bus = await connect(place.nats_url, "admin", place.admin_seed, ca_file=place.nats_ca_file)
-    except Failure as failure:
+    except CountersignError as failure:
         do = f"is nats-server running at {place.nats_url}, and is this its administrator's key?"
         if isinstance(failure, PermanentError):
             do = "mend that; how TLS is set up: docs/how-to/tls.md"

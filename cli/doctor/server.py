@@ -7,7 +7,7 @@ from pathlib import Path
 from cli.doctor.findings import Finding, Group
 from cli.doctor.target import DoctorTarget
 from cli.stack.nats_config import MAX_PAYLOAD
-from shared.contracts.failures import TransientError
+from shared.contracts.errors import TransientError
 from shared.messaging.connection import Bus
 from shared.messaging.monitor import Durability, read_durability
 

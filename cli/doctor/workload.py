@@ -17,7 +17,7 @@ from cli.errors import CommandError
 from services.approval.ehr_tasks.hold import read_hold
 from services.approval.ehr_tasks.reconciler import KEY, TELL_AFTER
 from services.approval.ehr_tasks.watermark import Watermark
-from shared.contracts.failures import Failure
+from shared.contracts.errors import CountersignError
 from shared.knowledge.live import LiveBucket
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
@@ -102,7 +102,7 @@ def _assess_backlog(group: Group, load: ConsumerHealth) -> None:
 async def _dead_letters(bus: Bus, group: Group) -> None:
     try:
         letters = [letter for letter, _, _ in (await read_all(bus)).values() if letter.waits]
-    except Failure as failure:
+    except CountersignError as failure:
         group.fault("dead letters", failure.reason, "see the streams")
         return
     if not letters:
@@ -117,7 +117,7 @@ async def _ehr_decisions(bus: Bus, group: Group) -> None:
     """What physicians decide in the EHR's own inbox counts."""
     try:
         hold = await read_hold(bus)
-    except Failure as failure:
+    except CountersignError as failure:
         group.fault("decisions in the EHR", failure.reason, "see the streams")
         return
     if hold is None or not hold.held:
@@ -150,7 +150,7 @@ async def _knowledge(bus: Bus, place: DoctorTarget, group: Group) -> None:
             group.warning("knowledge", "nothing is live: drafts cite nothing", do)
             return
         passages = await _passages(place, live.collection, live.version)
-    except (Failure, CommandError, httpx.HTTPError, OSError) as error:
+    except (CountersignError, CommandError, httpx.HTTPError, OSError) as error:
         says = f"the vectors cannot be counted ({type(error).__name__})"
         group.fault("knowledge", says, "is Qdrant, or the stack that holds the vectors, running?")
         return

@@ -7,10 +7,10 @@ from cli.audit.orphans import cases_of, pages_of
 from services.approval.corrections.rules import status_of
 from services.approval.ehr_tasks.task_decision import CASE_ID
 from services.approval.filing.resources import DOCUMENT_SYSTEM, Resource
-from shared.clinical.fhir import FhirClient
+from shared.clinical.fhir_client import FhirClient
 from shared.contracts.case import fold
-from shared.contracts.envelope import Recorded
-from shared.contracts.failures import PermanentError
+from shared.contracts.envelope import RecordedEvent
+from shared.contracts.errors import PermanentError
 from shared.contracts.subjects import case_filter, parse_case_subject
 from shared.messaging.journal import Journal
 
@@ -34,7 +34,7 @@ async def candidates(ehr: FhirClient, journal: Journal) -> AsyncIterator[str]:
         raise PermanentError("it finds none of those that were filed")
 
 
-def _differs(history: list[Recorded], documents: Iterable[Resource]) -> bool:
+def _differs(history: list[RecordedEvent], documents: Iterable[Resource]) -> bool:
     """Whether the trail does not have one of `documents`, or not with this status."""
     case = fold(history)
     wanted = {

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from services.approval.ehr_tasks.task_decision import REFUSING, completed_by_us, parse_review_task
 from services.approval.filing.resources import REVIEW_STATUS_SYSTEM, REVIEW_SYSTEM, Resource
-from shared.clinical.fhir import FhirClient
+from shared.clinical.fhir_client import FhirClient
 from shared.contracts.case import fold
 from shared.messaging.journal import Journal
 

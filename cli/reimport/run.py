@@ -14,11 +14,11 @@ from cli.reimport.candidates import all_cases, candidates
 from cli.reimport.rejections import RejectedDraft, rejected_drafts
 from services.approval.ehr_tasks.task_decision import CASE_ID
 from services.approval.reimport.plan import Found, plan
-from shared.clinical.fhir import FhirClient
-from shared.contracts.case import as_it_was
+from shared.clinical.fhir_client import FhirClient
+from shared.contracts.case import restored_event
 from shared.contracts.corrections import Retracted
-from shared.contracts.ehr import Wanted
-from shared.contracts.failures import PermanentError
+from shared.contracts.ehr import ReimportRequested
+from shared.contracts.errors import PermanentError
 from shared.contracts.subjects import CaseRef, reimport_subject
 from shared.messaging.connection import Bus
 from shared.messaging.journal import Journal
@@ -98,7 +98,11 @@ class ReimportResult:
 
 
 async def reimport(
-    data_dir: Path | None, cases: Sequence[str], wanted: Wanted | None, department: str | None, tell: ProgressCallback
+    data_dir: Path | None,
+    cases: Sequence[str],
+    wanted: ReimportRequested | None,
+    department: str | None,
+    tell: ProgressCallback,
 ) -> ReimportResult:
     """Of `cases`, or of all that the chart has; without `wanted` nothing is done. Raises CommandError."""
     ehr = open_ehr(data_dir)
@@ -119,7 +123,7 @@ class Reimporter:
     patience: float = REIMPORT_TIMEOUT_S
 
     async def run(
-        self, cases: Sequence[str], wanted: Wanted | None, tell: ProgressCallback = lambda _: None
+        self, cases: Sequence[str], wanted: ReimportRequested | None, tell: ProgressCallback = lambda _: None
     ) -> ReimportResult:
         if wrong := [case for case in cases if not CASE_ID.fullmatch(case)]:
             raise CommandError(f"{wrong[0]} is no id of a case.")
@@ -167,7 +171,7 @@ class Reimporter:
             return None
         return CaseFindings(case, ready, made.stopped, "stopped" if made.stopped else "to be taken over")
 
-    async def _ask(self, cases: Iterable[CaseFindings], wanted: Wanted) -> None:
+    async def _ask(self, cases: Iterable[CaseFindings], wanted: ReimportRequested) -> None:
         """Also where something does not verify: approval says so to whoever watches its alerts."""
         body = wanted.model_copy(update={"department": self.department}).model_dump_json(exclude_none=True).encode()
         asked = []
@@ -183,7 +187,7 @@ class Reimporter:
                 await asyncio.sleep(POLL_INTERVAL_S)
 
     async def _is_done(self, item: CaseFindings) -> bool:
-        heads = {as_it_was(event).head.digest for event in await Journal(self.bus, "operator").find(item.case)}
+        heads = {restored_event(event).head.digest for event in await Journal(self.bus, "operator").find(item.case)}
         if all(line.chain_head in heads for line in item.ready):
             item.state = "taken over"
         return item.state == "taken over"

@@ -5,7 +5,7 @@ from collections import defaultdict
 from sandbox_ehr.seed import demo_encounters
 from sandbox_ehr.store import Store
 from services.approval.web.practitioner_search import name_of
-from shared.runtime.access import Caller
+from shared.runtime.authentication import Caller
 
 
 def demo_users(store: Store) -> list[Caller]:

@@ -38,7 +38,7 @@ from services.evaluator.main import build as build_evaluator
 from services.evaluator.settings import EvaluatorSettings
 from services.ingest.main import build as build_ingest
 from services.ingest.settings import IngestSettings
-from shared.runtime.service import QUIET, create_app, favour_requests, settle_memory
+from shared.runtime.service import UVICORN_DEFAULTS, create_app, tune_gc, tune_process
 from shared.runtime.settings import EhrSettings, KnowledgeSettings, QdrantSettings, TritonSettings
 from shared.runtime.telemetry import start_telemetry
 
@@ -103,8 +103,8 @@ async def running_stack(options: StackOptions, progress: Progress) -> AsyncItera
             triton_metrics=f"{HOST}:{triton_ports.metrics}",
         )
         app = _app(options, secrets, access, stack)
-        settle_memory()
-        favour_requests()
+        tune_gc()
+        tune_process()
         await stack.enter_async_context(_serving(app, options.port))
         write_access(options.data_dir, access)
         yield access
@@ -204,7 +204,7 @@ def _sandbox_store(file: Path) -> Store:
 @asynccontextmanager
 async def _serving(app: FastAPI, port: int) -> AsyncIterator[None]:
     config = uvicorn.Config(
-        app, host=HOST, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=5, **QUIET
+        app, host=HOST, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=5, **UVICORN_DEFAULTS
     )
     server = QuietServer(config)
     task = asyncio.create_task(server.serve())

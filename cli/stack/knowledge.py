@@ -7,8 +7,8 @@ from pathlib import Path
 
 from cli.errors import CommandError
 from cli.stack.triton import MODELS
-from shared.contracts.failures import Failure, PermanentError
-from shared.knowledge import config
+from shared.contracts.errors import CountersignError, PermanentError
+from shared.knowledge import knowledge_file
 from shared.knowledge.live import LiveBucket
 from shared.messaging.connection import connect
 
@@ -53,12 +53,12 @@ async def embedding_models(nats_url: str, seed: str, file: Path) -> tuple[str, .
     """
     wanted = [EMBEDDER]
     with suppress(PermanentError):  # what is wrong with the file is said at the first refresh
-        wanted.append(config.read(file).embedder)
+        wanted.append(knowledge_file.read_knowledge_file(file).embedder)
     try:
         bus = await connect(nats_url, "admin", seed)
         live, _ = await LiveBucket(bus).live()
         await bus.close()
-    except Failure as failure:
+    except CountersignError as failure:
         raise CommandError(f"What is live cannot be asked of the bus: {failure.reason}.") from None
     if live is not None:
         wanted.append(live.embedder)

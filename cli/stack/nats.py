@@ -11,7 +11,7 @@ from cli.stack.access import write_private
 from cli.stack.nats_config import ACCOUNT, Node, Tenant, configuration, key_environment
 from cli.stack.process import SupervisedProcess, inherited_environment
 from cli.stack.secrets import Secrets
-from shared.contracts.failures import Failure
+from shared.contracts.errors import CountersignError
 from shared.messaging.connection import Bus, connect
 from shared.messaging.journal import STREAM as JOURNAL
 from shared.messaging.provision import Change, has_stream, provision
@@ -83,7 +83,7 @@ async def provision_as_admin(url: str, secrets: Secrets, marker: Path) -> list[C
                 "elsewhere with --data-dir."
             )
         changes = await provision(bus)
-    except Failure as failure:
+    except CountersignError as failure:
         raise CommandError(f"The bus could not be provisioned: {failure.reason}.") from None
     finally:
         if bus is not None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cli.errors import CommandError
 from cli.stack.access import write_private
 from shared.messaging.topology import SERVICES
-from shared.runtime.access import ROLES, Grant, Grants, token_digest
+from shared.runtime.authentication import ROLES, ApiToken, ApiTokens, token_digest
 
 USERS = (*SERVICES, "operator", "auditor", "backup", "admin", "system")
 
@@ -75,9 +75,9 @@ def public_key(seed: str) -> str:
 
 def write_tokens(path: Path, tokens: dict[str, str]) -> None:
     """The services' tokens file. The demo's clinicians carry no FHIR identity: they sign as the review's owner."""
-    grants = Grants(
+    grants = ApiTokens(
         tokens=tuple(
-            Grant.model_validate({"sha256": token_digest(token), "subject": f"demo-{role}", "role": role})
+            ApiToken.model_validate({"sha256": token_digest(token), "subject": f"demo-{role}", "role": role})
             for role, token in tokens.items()
         )
     )

@@ -15,7 +15,7 @@ from tritonclient.utils import InferenceServerException
 
 from cli.errors import CommandError
 from cli.stack.process import SupervisedProcess, inherited_environment
-from shared.contracts.envelope import digest
+from shared.contracts.envelope import sha256_hex
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = ROOT / ".venv-triton"
@@ -134,7 +134,7 @@ def empty_directory(place: Path) -> Path:
 
 def shared_memory_prefix(data_dir: Path) -> str:
     """What the names of a stack's shared memory begin with."""
-    return f"countersign_{digest(str(data_dir).encode())[:12]}_"
+    return f"countersign_{sha256_hex(str(data_dir).encode())[:12]}_"
 
 
 def clear_shared_memory(region: str) -> None:

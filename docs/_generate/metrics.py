@@ -3,7 +3,7 @@
 import re
 
 from docs._generate.markdown import cell, code, page, table
-from shared.telemetry.catalogue import METRICS
+from shared.telemetry.metric_definitions import METRICS
 
 
 def render() -> str:

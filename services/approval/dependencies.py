@@ -17,20 +17,20 @@ from services.approval.review.service import ReviewService
 from services.approval.sign_in.service import SignInService
 from services.approval.web.autosave import DraftAutosave
 from services.approval.web.draft_labels import DraftLabels
-from shared.clinical.fhir import FhirClient
+from shared.clinical.fhir_client import FhirClient
 from shared.messaging.access_log import AccessLog
 from shared.messaging.steps import Clock
-from shared.runtime.access import ROLES, Allow, Caller, Guard, Role
+from shared.runtime.authentication import ROLES, Authenticator, Caller, RequireRole, Role
 from shared.runtime.dependencies import provided
-from shared.runtime.limits import Streams
-from shared.runtime.problems import Problem
+from shared.runtime.problems import ProblemError
+from shared.runtime.request_limits import EventStreamLimit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiDependencies:
     """The services behind the routes. `streams` counts open event streams, for this application alone."""
 
-    guard: Guard
+    guard: Authenticator
     log: AccessLog
     clock: Clock
     zone_of: ZoneOf
@@ -44,16 +44,16 @@ class ApiDependencies:
     labels: DraftLabels
     unreadable: UnreadableEvents
     ehr: FhirClient
-    streams: Streams
+    streams: EventStreamLimit
 
     @property
     def cases(self) -> CaseReader:
         return self.review.cases
 
 
-def allow(*roles: Role) -> Allow:
+def allow(*roles: Role) -> RequireRole:
     """Return a dependency that gives the caller where it has one of `roles`; otherwise the answer is 401 or 403."""
-    return Allow(lambda request: provided(request, ApiDependencies).guard, roles)
+    return RequireRole(lambda request: provided(request, ApiDependencies).guard, roles)
 
 
 async def api_dependencies(request: Request) -> ApiDependencies:  # async: FastAPI would run it in a thread otherwise
@@ -83,8 +83,8 @@ IdempotencyKey = Annotated[
 def parse_if_match(if_match: str | None, of: str = "draft") -> str:
     """Return the digest in an If-Match header, of the draft or document that was seen.
 
-    Raises Problem 428 when it is missing: one approves exactly what one saw.
+    Raises ProblemError 428 when it is missing: one approves exactly what one saw.
     """
     if not if_match:
-        raise Problem(428, "If-Match is needed", f"Send the {of}'s digest (its ETag) as If-Match.")
+        raise ProblemError(428, "If-Match is needed", f"Send the {of}'s digest (its ETag) as If-Match.")
     return if_match.removeprefix("W/").strip().strip('"')

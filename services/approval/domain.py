@@ -8,25 +8,25 @@ from services.approval.review import edits, signing_rules
 from services.approval.review.added_text import Statement
 from services.approval.review.errors import DecisionRefusedError, RefusalCode
 from services.approval.review.signing_rules import Settled
-from shared.contracts import notice
-from shared.contracts.access import Access
+from shared.contracts import authorship
+from shared.contracts.access_log import AccessLogEntry
 from shared.contracts.case import Case
 from shared.contracts.draft import Draft
-from shared.contracts.envelope import Recorded, digest
+from shared.contracts.envelope import RecordedEvent, sha256_hex
 from shared.contracts.events import (
     Actor,
     Approved,
     Channel,
     Closed,
-    Confirmed,
+    ConfirmedSentence,
     Drafted,
     DraftRef,
-    Reading,
+    ReadingFigures,
     Reassigned,
     RedraftRequested,
-    Refusing,
     Reimported,
     Rejected,
+    RejectionAction,
     ReviewRequested,
     Withdrawn,
 )
@@ -75,10 +75,10 @@ def approved_before(case: Case, seen: str, by: Actor, text: str | None) -> Appro
     body = case.decision.body if case.decision else None
     if not isinstance(body, Approved) or body.draft.digest != seen or body.by.subject != by.subject:
         return None
-    return body if body.signed == (body.draft.text if text is None else digest(text.encode())) else None
+    return body if body.signed == (body.draft.text if text is None else sha256_hex(text.encode())) else None
 
 
-def rejected_before(case: Case, seen: str, by: Actor, action: Refusing, reason: str) -> Rejected | None:
+def rejected_before(case: Case, seen: str, by: Actor, action: RejectionAction, reason: str) -> Rejected | None:
     """Return the rejection that `by` appended before; `reason` is the digest of the words."""
     body = case.decision.body if case.decision else None
     if not isinstance(body, Rejected) or body.draft.digest != seen or body.by.subject != by.subject:
@@ -102,7 +102,7 @@ def approve(
     written: Sequence[Statement] = (),
     supervisor: str | None = None,
     channel: Channel | None = None,
-    reading: Reading | None = None,
+    reading: ReadingFigures | None = None,
 ) -> Approved:
     """Countersign: the draft with digest `seen`, or `text` in its place. `draft` is its content, see `reads_draft`;
     `written` are the sentences of `text` that it does not have.
@@ -117,7 +117,7 @@ def approve(
     if draft is not None:
         final = draft.text if text is None else text
         signing_rules.check(draft, final, settled, written)
-    signed = digest(final.encode()) if final is not None else review.draft.text
+    signed = sha256_hex(final.encode()) if final is not None else review.draft.text
     return Approved(
         stay=review.stay,
         draft=review.draft,
@@ -129,8 +129,8 @@ def approve(
         edits=edits.edit_metrics(draft, final) if draft is not None and final is not None else None,
         resolutions=signing_rules.resolutions(draft, final, settled) if draft is not None and final is not None else (),
         acknowledged=tuple(range(len(draft.open_points))) if draft is not None else (),
-        written=tuple(Confirmed(digest=i.digest, label=i.label) for i in written if i.label != "supported"),
-        narrative=notice.narrative_by(draft, final, own=bool(written)) if draft and final is not None else None,
+        written=tuple(ConfirmedSentence(digest=i.digest, label=i.label) for i in written if i.label != "supported"),
+        narrative=authorship.narrative_author(draft, final, own=bool(written)) if draft and final is not None else None,
         reading=reading,
         channel=channel,
     )
@@ -149,7 +149,7 @@ def signer(case: Case, by: Actor, supervisor: str | None) -> str | None:
 
 
 def reject(
-    case: Case, seen: str, by: Actor, action: Refusing, reason: str, *, channel: Channel | None = None
+    case: Case, seen: str, by: Actor, action: RejectionAction, reason: str, *, channel: Channel | None = None
 ) -> Rejected:
     """Refuse the draft. `reason` is the digest of the physician's words."""
     review = open_review(case, seen)
@@ -190,7 +190,7 @@ def reassign(case: Case, to: str, by: Actor, reason: str, due: tuple[datetime, .
 
 
 def classify_decision(
-    history: Sequence[Recorded], digest: str, focus: str
+    history: Sequence[RecordedEvent], digest: str, focus: str
 ) -> Literal["decide", "later", "settled", "stale"]:
     """Classify a decision that was taken in the EHR about the draft `digest`.
 
@@ -219,7 +219,7 @@ def may_sign(case: Case, who: str, owners: Iterable[str | None]) -> bool:
     return who in (case.owner, attending, *owners)
 
 
-def has_opened(case: Case, who: str, supervisor: str, looks: Iterable[Access]) -> bool:
+def has_opened(case: Case, who: str, supervisor: str, looks: Iterable[AccessLogEntry]) -> bool:
     """Return whether `who` has seen the draft under review.
 
     A token without an identity stands for the owner, a supervisor's for the department's supervisor, as when it signs.
@@ -252,7 +252,7 @@ class Outcome(NamedTuple):
     event: str
 
 
-def outcome_of(decision: Recorded) -> Outcome | None:
+def outcome_of(decision: RecordedEvent) -> Outcome | None:
     """Return what a decision means for its Task; None for an event that decides no review."""
     match decision.body:
         case Approved():
@@ -265,7 +265,7 @@ def outcome_of(decision: Recorded) -> Outcome | None:
             return None
 
 
-def reviewed(history: Iterable[Recorded]) -> list[tuple[DraftRef, Outcome | None]]:
+def reviewed(history: Iterable[RecordedEvent]) -> list[tuple[DraftRef, Outcome | None]]:
     """Every draft of an ended case with the outcome of its review; None where it was called off before a decision.
 
     Drafts are told apart by their number, as their Tasks are: a stay that is discharged again begins with 1 again.

@@ -13,10 +13,11 @@ from services.approval.filing.filing import Filing
 from services.approval.filing.renditions.writer import Renditions
 from services.approval.filing.retraction import RetractionFiling
 from services.approval.projections.open_reviews import OpenReviewsProjection
-from shared.contracts.case import Case, cause_of, fold
+from shared.contracts.case import Case, causing_event, fold
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled
 from shared.contracts.draft import Draft
-from shared.contracts.envelope import Recorded, digest
+from shared.contracts.envelope import RecordedEvent, sha256_hex
+from shared.contracts.errors import PermanentError, as_transient
 from shared.contracts.events import (
     Approved,
     Closed,
@@ -27,8 +28,7 @@ from shared.contracts.events import (
     ReviewRequested,
     Signature,
 )
-from shared.contracts.failures import PermanentError, never_permanent
-from shared.contracts.model import read_whole
+from shared.contracts.model import read_strictly
 from shared.contracts.subjects import CaseRef, derived_id
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.connection import Bus
@@ -89,7 +89,7 @@ class Approval:
         cause = work.cause
         case = await self._up_to(cause)
         if isinstance(signature := work.event, Retracted):
-            with never_permanent():
+            with as_transient():
                 return await self._retracting.retract(cause, signature)
         if not isinstance(signature, Approved):
             return await self._file(cause, signature, signature.number)
@@ -99,23 +99,23 @@ class Approval:
         await self._complete(cause, signature, document)
         return filed
 
-    async def _up_to(self, cause: Recorded) -> Case:
+    async def _up_to(self, cause: RecordedEvent) -> Case:
         """The case. Raises MovedOn where it does not wait for what `cause` leads to: an approval that comes again must
         not bring back what was replaced or retracted since.
         """
         history = await self._journal.history(cause.case)
         case = fold(history)
-        latest = cause_of("file", history)
+        latest = causing_event("file", history)
         if any(item.id == cause.id for item in history) and (
             case.awaits != "file" or latest is None or latest.id != cause.id
         ):
             raise MovedOn
         return case
 
-    async def _file(self, cause: Recorded, signature: Signature, number: int) -> Filed:
+    async def _file(self, cause: RecordedEvent, signature: Signature, number: int) -> Filed:
         text = await self._signed_text(cause.case, signature)
         try:
-            with never_permanent(but=NotAsSignedError):
+            with as_transient(but=NotAsSignedError):
                 renditions = await self._renditions.of(cause, signature, text, number)
                 filed = await self._filing.file(cause, signature, text, renditions, number)
         except NotAsSignedError as error:
@@ -160,8 +160,8 @@ class Approval:
         """
         if not isinstance(signature, Approved) or signature.edited:
             return (await self._artifacts.of(case.id).get(signature.signed)).decode()
-        draft = read_whole(Draft, await self._artifacts.of(case.id).get(signature.draft.digest))
-        if digest(draft.text.encode()) != signature.signed:
+        draft = read_strictly(Draft, await self._artifacts.of(case.id).get(signature.draft.digest))
+        if sha256_hex(draft.text.encode()) != signature.signed:
             raise PermanentError("the draft is not the text that was signed")
         return draft.text
 
@@ -172,7 +172,7 @@ class Approval:
         await self._complete(work.cause, rejected)
         return domain.after_rejection(rejected)
 
-    async def _complete(self, decision: Recorded, body: Approved | Rejected, document: str | None = None) -> None:
+    async def _complete(self, decision: RecordedEvent, body: Approved | Rejected, document: str | None = None) -> None:
         """Say in the review's Task what was decided."""
         outcome = domain.outcome_of(decision)
         assert outcome is not None  # noqa: S101 - an approval and a rejection have one

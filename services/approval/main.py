@@ -44,8 +44,8 @@ from services.approval.sign_in.service import SignInService
 from services.approval.sign_in.sessions import SessionStore
 from services.approval.web.autosave import DraftAutosave
 from services.approval.web.draft_labels import DraftLabels
-from shared.clinical.fhir import FhirClient
-from shared.contracts.ehr import read_task_fact
+from shared.clinical.fhir_client import FhirClient
+from shared.contracts.ehr import parse_task_changed
 from shared.contracts.steps import ERASE, FILE, REQUEST_REVIEW, SETTLE_REJECTION
 from shared.contracts.subjects import ESCALATION_TIMER, RECONCILE_TIMER, timer_filter
 from shared.messaging.access_log import AccessLog
@@ -54,9 +54,9 @@ from shared.messaging.lost_timers import LostTimers
 from shared.messaging.mending import Mending
 from shared.messaging.timers import REVIEWS
 from shared.messaging.topology import consumer
-from shared.runtime.access import Caller, Guard, read_grants
-from shared.runtime.limits import Streams
-from shared.runtime.oidc import Provider
+from shared.runtime.authentication import Authenticator, Caller, read_api_tokens
+from shared.runtime.oidc import OidcProvider
+from shared.runtime.request_limits import EventStreamLimit
 from shared.runtime.service import Service, service_broker
 from shared.runtime.start import start
 
@@ -111,12 +111,12 @@ def build(
         bus, settings.retention.kept, settings.retention.retain_every, clock, checkpointing.on_timer
     )
     erasing, erasures = ErasureHandler(bus, settings.erasure_dir), ErasureService(bus, review)
-    provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
+    provider = OidcProvider(settings.oidc, clock) if settings.oidc.issuer else None
     sessions = SessionStore(bus, clock, new_secret, settings.idle, settings.session, provider)
     lost_timers = LostTimers(bus, REVIEWS, (timer_filter(ESCALATION_TIMER), timer_filter(RECONCILE_TIMER)), clock)
     census, patrol = CaseStateProjection(reviews, clock), AuditChainVerifier(bus, settings.nats_monitor_url, ehr)
     working, names, not_read = DraftAutosave(bus), DraftLabels(bus), UnreadableEvents()
-    checks = {"approval-ehr-task": read_task_fact, "approval-deliver": read_notification}
+    checks = {"approval-ehr-task": parse_task_changed, "approval-deliver": read_notification}
     mending = Mending(bus, "approval", checks, clock, {"ehr-decisions": on_request(bus, clock)})
 
     broker.on(REQUEST_REVIEW, approval.request_review, undo=approval.take_back_request)
@@ -132,7 +132,9 @@ def build(
     broker.on_message("approval-reimport", reimport.on_wanted)
     broker.on_message("approval-reconcile", retaining.on_timer)
 
-    guard = Guard(read_grants(settings.tokens_file), provider, sessions, partial(_refused, log), settings.public)
+    guard = Authenticator(
+        read_api_tokens(settings.tokens_file), provider, sessions, partial(_refused, log), settings.public
+    )
     api = ApiDependencies(
         guard=guard,
         log=log,
@@ -148,7 +150,7 @@ def build(
         labels=names,
         unreadable=not_read,
         ehr=front,
-        streams=Streams(),
+        streams=EventStreamLimit(),
     )
     return Service(
         broker,

@@ -11,9 +11,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from services.approval.erasure.rules import Retention
 from services.approval.filing.renditions.make import CONTENT_TYPES
 from services.approval.filing.renditions.pdf import Paper
-from shared.contracts.ending import KINDS
-from shared.runtime.public import Public
-from shared.runtime.settings import EhrSettings, Names, ServiceSettings
+from shared.contracts.retention import TEXT_KINDS
+from shared.runtime.public_origin import PublicOrigin
+from shared.runtime.settings import EhrSettings, NameList, ServiceSettings
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 LEVELS = 3
@@ -89,7 +89,7 @@ class RetentionSettings(BaseSettings):
 
     @property
     def kept(self) -> Retention:
-        kinds = {kind: keep for kind in KINDS if (keep := getattr(self, f"retain_{kind}")) is not None}
+        kinds = {kind: keep for kind in TEXT_KINDS if (keep := getattr(self, f"retain_{kind}")) is not None}
         return Retention(kinds, self.retain_unfiled)
 
 
@@ -141,8 +141,8 @@ class ApprovalSettings(ServiceSettings):
     public_url: str = Field(
         default="", description="URL under which people reach the pages; used for links and as the allowed origin"
     )
-    origins: Names = Field(default=(), description="further allowed origins of the pages, comma-separated")
+    origins: NameList = Field(default=(), description="further allowed origins of the pages, comma-separated")
 
     @property
-    def public(self) -> Public:
-        return Public(self.public_url, self.origins)
+    def public(self) -> PublicOrigin:
+        return PublicOrigin(self.public_url, self.origins)

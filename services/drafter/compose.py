@@ -1,41 +1,41 @@
-"""Puts facts and narrative together into one draft and its plain text. Deterministic."""
+"""Compose facts and narrative into one draft and its plain text. Deterministic."""
 
-from services.drafter import facts, kinds, layout
-from services.drafter.kinds.kind import Kind
-from services.drafter.notes.telling import Told
-from shared.contracts import notice
+from services.drafter import document_header, facts, kinds, layout
+from services.drafter.kinds.kind import KindDefinition
+from services.drafter.notes.quotation import QuotedNotes
+from shared.contracts import authorship
 from shared.contracts.context import EncounterContext
-from shared.contracts.draft import HEADINGS, Draft, Knowledge, OpenPoint, Part, Prompt, Routing, Sentence
+from shared.contracts.draft import HEADINGS, CitedKnowledge, DocumentPart, Draft, OpenPoint, Prompt, Routing, Sentence
 
 
 def compose(
     context: EncounterContext,
-    rendered: tuple[Part, ...],
+    rendered: tuple[DocumentPart, ...],
     sentences: tuple[Sentence, ...],
     *,
     number: int,
     model: str,
     prompt: Prompt,
     context_digest: str,
-    knowledge: Knowledge | None = None,
+    knowledge: CitedKnowledge | None = None,
     composed: int = 0,
     replaced: int = 0,
     asked: tuple[OpenPoint, ...] = (),
     model_silent: str | None = None,
-    kind: Kind | None = None,
+    kind: KindDefinition | None = None,
     routing: Routing | None = None,
-    told: Told | None = None,
+    told: QuotedNotes | None = None,
 ) -> Draft:
-    """The draft of a stay whose facts are `rendered`. `composed`, `replaced` and `model_silent`: see Draft.
+    """Return the draft of a stay whose facts are `rendered`. For `composed`, `replaced` and `model_silent` see Draft.
 
-    `asked` are open points about the draft itself; without a `kind` it is the one that ships. `told` is what the notes
-    of the stay give beside sentences.
+    `asked` are open points about the draft itself; without a `kind` the default kind is used. `told` is what the notes
+    of the stay add beside sentences.
     """
-    kind = kind or kinds.shipped().of(context.kind, died=context.died)
-    told = told or Told()
+    kind = kind or kinds.load_shipped_kinds().of(context.kind, died=context.died)
+    told = told or QuotedNotes()
     parts = tuple(
         part.model_copy(
-            update={"narrative": tuple(item for item in sentences if kind.home(item.narrative) == part.code)}
+            update={"narrative": tuple(item for item in sentences if kind.part_of(item.narrative) == part.code)}
         )
         for part in rendered
     )
@@ -51,7 +51,7 @@ def compose(
         composed=composed,
         replaced=replaced,
         model_silent=model_silent,
-        left_out=(*context.left_out, *told.left_out, *layout.omitted(facts.by_themselves(context), kind)),
+        left_out=(*context.left_out, *told.left_out, *layout.omitted_groups(facts.default_parts(context), kind)),
         open_points=(*asked, *told.points, *context.open_points),
         model=model,
         prompt=prompt,
@@ -61,24 +61,24 @@ def compose(
 
 
 def _initials(name: str) -> str:
-    """`Jane Q. Doe` → `J. Q. D.`; empty where there is no name."""
+    """Return the initials of a name: `Jane Q. Doe` → `J. Q. D.`; empty without a name."""
     return " ".join(f"{word[0].upper()}." for word in name.split() if word[0].isalpha())
 
 
-def _text(context: EncounterContext, kind: Kind, parts: tuple[Part, ...]) -> str:
-    lines = [kind.type.title.upper(), "", *(fact.text for fact in facts.header(context))]
+def _text(context: EncounterContext, kind: KindDefinition, parts: tuple[DocumentPart, ...]) -> str:
+    lines = [kind.type.title.upper(), "", *(fact.text for fact in document_header.header(context))]
     for part in parts:
         lines += ["", part.title.upper()]
         for group in part.groups:
             lines += [f"{group.title}:", *(f"  - {fact.text}" for fact in group.facts)]
         lines += _narrative(part)
     origins = {item.origin for part in parts for item in part.narrative}
-    by: notice.NarrativeBy = "model" if "model" in origins else "rules" if origins else "none"
-    return "\n".join([*lines, "", notice.line(by, quoted="note" in origins), ""])
+    by: authorship.NarrativeAuthor = "model" if "model" in origins else "rules" if origins else "none"
+    return "\n".join([*lines, "", authorship.authorship_line(by, quoted="note" in origins), ""])
 
 
-def _narrative(part: Part) -> list[str]:
-    """A sentence a line: what was changed in it is seen at once."""
+def _narrative(part: DocumentPart) -> list[str]:
+    """Return one sentence per line, so that a change is visible at once."""
     lines: list[str] = []
     for name in HEADINGS:
         if sentences := [item.text for item in part.narrative if item.narrative == name]:

@@ -1,12 +1,12 @@
-"""What a drafter's findings mean for the case. Pure."""
+"""Convert the drafter's results into events of the case. Pure."""
 
 from shared.contracts.draft import Draft
-from shared.contracts.envelope import digest as digest_of
+from shared.contracts.envelope import sha256_hex as digest_of
 from shared.contracts.events import ContextExtracted, Drafted, DraftRef, RedraftRequested
 
 
 def drafted(cause: ContextExtracted | RedraftRequested, draft: Draft, digest: str) -> Drafted:
-    """The event for a composed draft."""
+    """Return the event for a composed draft."""
     sentences = draft.sentences
     unsupported = sum(not sentence.supported for sentence in sentences)
     return Drafted(
@@ -32,10 +32,10 @@ def drafted(cause: ContextExtracted | RedraftRequested, draft: Draft, digest: st
 
 
 def number_of(cause: ContextExtracted | RedraftRequested) -> int:
-    """Which draft of the case this is: 1 for the first."""
+    """Return the number of the draft: 1 for the first."""
     return cause.number if isinstance(cause, RedraftRequested) else 1
 
 
-def words_of(cause: ContextExtracted | RedraftRequested) -> str | None:
-    """Digest of what the physician wants changed; None for a first draft."""
+def requested_changes(cause: ContextExtracted | RedraftRequested) -> str | None:
+    """Return the digest of the physician's requested changes; None for a first draft."""
     return cause.words if isinstance(cause, RedraftRequested) else None

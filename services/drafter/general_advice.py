@@ -1,22 +1,22 @@
-"""What of a model's text comes from a guideline: general advice, never a fact of this patient. Pure.
+"""Label model sentences that come from a guideline as general advice, never as facts of this patient. Pure.
 
-The sentence check reads the record alone. A guideline has the record's words, too (medicines, tests, the disease), so
-that a sentence of it may be found supported word by word; and one that is not supported does not say where it is from.
+The sentence check compares with the record only. A guideline uses the same words (medicines, tests, the disease), so a
+sentence of it may be supported word by word, and an unsupported one does not show where it is from.
 """
 
 import re
 from collections.abc import Iterable, Sequence
 
-from shared.contracts.draft import Claim, Knowledge, Passage, Sentence
-from shared.grounding import Finding, Record, split
-from shared.grounding.words import stem, words
+from shared.contracts.draft import CitedKnowledge, CitedPassage, Claim, Sentence
+from shared.grounding import EvidenceIndex, Finding, split_sentences
+from shared.grounding.words import find_words, stem
 
-LEADING = "In general:"
-_FEWEST = 4  # words in common: with fewer any two texts on one disease agree
-_FEWEST_OF_ALL = 3  # where all words of the sentence are in common
-_OF_A_SENTENCE = 0.7  # share of a sentence's words that stand in one sentence of the passage
-_OF_A_PASSAGE = 0.85  # the same, spread over the passage
-_SMALL = frozenset(
+ADVICE_PREFIX = "In general:"
+_MIN_SHARED_WORDS = 4  # with fewer words in common, any two texts on one disease match
+_MIN_WORDS = 3  # where all words of the sentence are in common
+_MIN_SENTENCE_SHARE = 0.7  # share of a sentence's words that one sentence of the passage has
+_MIN_PASSAGE_SHARE = 0.85  # the same, spread over the passage
+_STOP_WORDS = frozenset(
     "the and for with was were are has had have been being will would can may his her she him they their them you your"  # noqa: SIM905 - a list of words
     " that this these those who which from into than then there its also but not patient".split()
 )
@@ -27,28 +27,32 @@ _FRAME = re.compile(
     re.IGNORECASE,
 )
 # Claims that bind a dose or a date to one entry of the record: a sentence that these support is the record's.
-_BOUND = frozenset({"dose", "route", "frequency", "duration", "date", "unit"})
+_PATIENT_CLAIM_KINDS = frozenset({"dose", "route", "frequency", "duration", "date", "unit"})
 # So is one that tells what happened, not what is done in general, where its medicines and diagnoses are the patient's.
-_TOLD = re.compile(r"\b(?:he|she|was|were|had|received|underwent)\b", re.IGNORECASE)
+_NARRATIVE_CUE = re.compile(r"\b(?:he|she|was|were|had|received|underwent)\b", re.IGNORECASE)
 # Claims that any entry with the same words supports.
-_LOOSE = frozenset({"statement", "advice", "number"})
+_UNBOUND_CLAIM_KINDS = frozenset({"statement", "advice", "number"})
 
 
-def told(sentence: Sentence, findings: Sequence[Finding], record: Record, knowledge: Knowledge | None) -> Sentence:
-    """The sentence; where it is taken from a passage and no entry of the record says it, as general advice.
+def label_general_advice(
+    sentence: Sentence, findings: Sequence[Finding], record: EvidenceIndex, knowledge: CitedKnowledge | None
+) -> Sentence:
+    """Return the sentence; labelled as general advice where it is from a passage and no entry states it.
 
     Such a sentence is never `supported`. One that contradicts the record stays a contradiction.
     """
     said = _FRAME.sub("", sentence.text)
-    passage = source_of(said, knowledge.passages if knowledge else ())
-    if passage is None or (sentence.supported and _is_of_the_record(said, findings, record)):
+    passage = source_passage(said, knowledge.passages if knowledge else ())
+    if passage is None or (sentence.supported and _is_from_record(said, findings, record)):
         return sentence
     where = f"general advice from {passage.source}/{passage.document}, no fact of this patient"
     claim = Claim(kind="advice", text=sentence.text, label="not-in-record", detail=where)
     kept = sentence.unsupported if sentence.label == "contradicted" else ()
     return sentence.model_copy(
         update={
-            "text": worded(sentence.text, passage) if sentence.narrative == "patient-instructions" else sentence.text,
+            "text": advice_sentence(sentence.text, passage)
+            if sentence.narrative == "patient-instructions"
+            else sentence.text,
             "evidence": sentence.evidence if kept else (),
             "unsupported": (*kept, claim),
             "label": "contradicted" if kept else "not-in-record",
@@ -57,48 +61,53 @@ def told(sentence: Sentence, findings: Sequence[Finding], record: Record, knowle
     )
 
 
-def without_course(sentences: Iterable[Sentence]) -> tuple[tuple[Sentence, ...], int]:
-    """The sentences without those in which advice is told as what happened, and how many these were."""
+def without_advice_as_course(sentences: Iterable[Sentence]) -> tuple[tuple[Sentence, ...], int]:
+    """Return the sentences without advice that is worded as a past event, and the number of those."""
     every = tuple(sentences)
     kept = tuple(item for item in every if not item.passage or item.narrative == "patient-instructions")
     return kept, len(every) - len(kept)
 
 
-def worded(text: str, passage: Passage) -> str:
-    """`In general: Salt is limited to 5 g a day (general advice from Heart failure, guidelines).`"""
-    body = text.strip().removeprefix(LEADING).strip().rstrip(".!? ")
+def advice_sentence(text: str, passage: CitedPassage) -> str:
+    """Return `In general: Salt is limited to 5 g a day (general advice from Heart failure, guidelines).`"""
+    body = text.strip().removeprefix(ADVICE_PREFIX).strip().rstrip(".!? ")
     title = " ".join(re.sub(r"[.!?()]", " ", passage.title or passage.document).split())
-    return f"{LEADING} {body} (general advice from {title}, {passage.source})."
+    return f"{ADVICE_PREFIX} {body} (general advice from {title}, {passage.source})."
 
 
-def source_of(text: str, passages: Sequence[Passage]) -> Passage | None:
-    """The passage that the sentence is taken from: nearly all of its words stand in it."""
+def source_passage(text: str, passages: Sequence[CitedPassage]) -> CitedPassage | None:
+    """Return the passage that has nearly all words of the sentence; None without one."""
     said = _tokens(text)
-    if len(said) < _FEWEST_OF_ALL:
+    if len(said) < _MIN_WORDS:
         return None
-    return next((passage for passage in passages if _says(passage, said)), None)
+    return next((passage for passage in passages if _contains_passage(passage, said)), None)
 
 
-def _says(passage: Passage, said: frozenset[str]) -> bool:
-    lines = [sentence for line in passage.text.splitlines() for sentence in split(line)]
-    return any(_share(said, line) >= _OF_A_SENTENCE for line in lines) or _share(said, passage.text) >= _OF_A_PASSAGE
+def _contains_passage(passage: CitedPassage, said: frozenset[str]) -> bool:
+    lines = [sentence for line in passage.text.splitlines() for sentence in split_sentences(line)]
+    return (
+        any(_share(said, line) >= _MIN_SENTENCE_SHARE for line in lines)
+        or _share(said, passage.text) >= _MIN_PASSAGE_SHARE
+    )
 
 
 def _share(said: frozenset[str], text: str) -> float:
     same = said & _tokens(text)
-    return len(same) / len(said) if len(same) >= _FEWEST or same == said else 0.0
+    return len(same) / len(said) if len(same) >= _MIN_SHARED_WORDS or same == said else 0.0
 
 
 def _tokens(text: str) -> frozenset[str]:
     return frozenset(
-        stem(word) for word, _, _ in words(text) if word not in _SMALL and (len(word) > 2 or word.isdigit())
+        stem(word) for word, _, _ in find_words(text) if word not in _STOP_WORDS and (len(word) > 2 or word.isdigit())
     )
 
 
-def _is_of_the_record(text: str, findings: Sequence[Finding], record: Record) -> bool:
-    """Whether one entry has all words of it, or its claims are bound to entries, none of them by its words alone."""
+def _is_from_record(text: str, findings: Sequence[Finding], record: EvidenceIndex) -> bool:
+    """Return whether one entry has all of its words, or entries state its claims by more than words."""
     said = _tokens(text)
     if any(said <= _tokens(line.text) for line in record.lines):
         return True
     kinds = {item.kind for item in findings}
-    return not kinds & _LOOSE and (bool(kinds & _BOUND) or _TOLD.search(text) is not None)
+    return not kinds & _UNBOUND_CLAIM_KINDS and (
+        bool(kinds & _PATIENT_CLAIM_KINDS) or _NARRATIVE_CUE.search(text) is not None
+    )

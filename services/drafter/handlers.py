@@ -1,4 +1,4 @@
-"""The drafter's two steps: read the stay, then draft from what was read."""
+"""Steps of the drafter: read the stay, then draft from it."""
 
 import asyncio
 import logging
@@ -6,24 +6,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
-from services.drafter import domain, facts, general_advice, narrative
-from services.drafter.cite import cite
+from services.drafter import document_header, domain, facts, general_advice, narrative
 from services.drafter.compose import compose
-from services.drafter.course import composed
-from services.drafter.extract import extract
-from services.drafter.kinds import Kind, Kinds, shipped
-from services.drafter.notes.telling import Told, tell
-from services.drafter.policy import Chosen, Policy, choose
-from services.drafter.wording import TOKENS_A_WORD, Departments, Wording
-from shared.clinical.fhir import FhirClient
+from services.drafter.course import compose_course
+from services.drafter.extract import read_stay
+from services.drafter.kinds import KindDefinition, KindRegistry, load_shipped_kinds
+from services.drafter.notes.quotation import QuotedNotes, quote_notes
+from services.drafter.passages import retrieve_passages
+from services.drafter.policy import ChosenNarrative, Policy, choose_narrative
+from services.drafter.wording import TOKENS_PER_WORD, Departments, Wording
+from shared.clinical.fhir_client import FhirClient
 from shared.contracts.context import EncounterContext
-from shared.contracts.draft import Claim, Knowledge, Narrative, OpenPoint, Routing, Sentence
+from shared.contracts.draft import CitedKnowledge, Claim, Narrative, OpenPoint, Routing, Sentence
+from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.events import CaseEvent, ContextExtracted, Discharged, Drafted, RedraftRequested
-from shared.contracts.failures import PermanentError, TransientError
-from shared.contracts.model import read_whole
-from shared.grounding import Record, check, split
-from shared.inference.generate import Generation, Generator, Sampling
-from shared.knowledge.retrieve import Retriever
+from shared.contracts.model import read_strictly
+from shared.grounding import EvidenceIndex, check, split_sentences
+from shared.inference.generation import Generation, Generator, Sampling
+from shared.knowledge.retriever import Retriever
 from shared.messaging.artifacts import Artifacts, CaseTexts
 from shared.messaging.connection import Bus
 from shared.messaging.steps import Work
@@ -33,9 +33,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """What there is to draft, and how departments want it."""
+    """The kinds of documents, the departments' wording, and the generators by model."""
 
-    kinds: Kinds = field(default_factory=shipped)
+    kinds: KindRegistry = field(default_factory=load_shipped_kinds)
     departments: Departments = field(default_factory=Departments)
     generators: Mapping[str, Generator] = field(default_factory=dict)  # of the models that kinds name for themselves
 
@@ -52,7 +52,11 @@ class Drafter:
         policy: Policy = "strict",
         documents: Documents | None = None,
     ) -> None:
-        """`zone_of` gives the time zone of a department; None where none is set. Without `documents`: what ships."""
+        """Build the handlers.
+
+        `zone_of` returns a department's time zone, None where none is set. Without `documents`, the shipped kinds
+        apply.
+        """
         self._ehr = ehr
         self._retriever = retriever
         self._generator = generator
@@ -66,9 +70,9 @@ class Drafter:
         return self._artifacts.of(work.cause.case.id, work.cause.head.sequence)
 
     async def extract(self, work: Work[Discharged]) -> ContextExtracted:
-        """Read the stay from the EHR and store what may be used of it."""
+        """Read the stay from the EHR and store the usable part of it."""
         cause = work.event
-        context = await extract(
+        context = await read_stay(
             self._ehr,
             cause.encounter_id,
             occurred_at=cause.occurred_at,
@@ -87,27 +91,27 @@ class Drafter:
         )
 
     async def draft(self, work: Work[ContextExtracted | RedraftRequested]) -> Drafted:
-        """Render the facts, compose the narrative, keep of the model what the record supports, store the draft."""
+        """Render the facts, compose the narrative, keep model sentences that the record supports, store the draft."""
         cause = work.event
-        context = read_whole(EncounterContext, await self._texts(work).get(cause.context))
-        words = domain.words_of(cause)
+        context = read_strictly(EncounterContext, await self._texts(work).get(cause.context))
+        words = domain.requested_changes(cause)
         wish = (await self._texts(work).get(words)).decode() if words else None
         kind = self._documents.kinds.of(context.kind, died=context.died)
         wording = self._documents.departments.of(work.cause.case.department, kind.name)
-        knowledge = await cite(self._retriever, context) if self._retriever is not None else None
-        told = await asyncio.to_thread(tell, context)
+        knowledge = await retrieve_passages(self._retriever, context) if self._retriever is not None else None
+        told = await asyncio.to_thread(quote_notes, context)
         text = _prompt(kind, wording, context, knowledge, wish, told)
         generation, silent = await self._write(kind, text, _sampling(kind, wording, context), last=work.last)
         own: tuple[Sentence, ...] = ()
         if generation is not None:
-            found = narrative.parse(generation.text, died=not _instructs(kind, context))
-            if isinstance(found, narrative.Nonsense):
+            found = narrative.parse_answer(generation.text, died=not _needs_instructions(kind, context))
+            if isinstance(found, narrative.UnusableAnswer):
                 silent = found.reason
             else:
-                own = await asyncio.to_thread(checked, found, context, knowledge)
-        own, advised = general_advice.without_course(own)
+                own = await asyncio.to_thread(check_narratives, found, context, knowledge)
+        own, advised = general_advice.without_advice_as_course(own)
         policy = self._policy_for(kind, generation)
-        chosen = self._choose(kind, wording, composed(context, told.sentences), own, policy)
+        chosen = self._choose(kind, wording, compose_course(context, told.sentences), own, policy)
         draft = compose(
             context,
             facts.render(context, kind),
@@ -119,7 +123,7 @@ class Drafter:
             knowledge=knowledge,
             composed=chosen.composed,
             replaced=chosen.replaced + advised,
-            asked=(*answered(wish, chosen), *_fallen_back(kind, context)),
+            asked=(*revision_point(wish, chosen), *_unknown_kind_point(kind, context)),
             told=told,
             model_silent=silent,
             kind=kind,
@@ -130,87 +134,87 @@ class Drafter:
 
     def _choose(
         self,
-        kind: Kind,
+        kind: KindDefinition,
         wording: Wording | None,
         rules: tuple[Sentence, ...],
         own: tuple[Sentence, ...],
         policy: Policy,
-    ) -> Chosen:
-        """The sentences of the draft. What the model copied from a department's example is none of this patient's."""
+    ) -> ChosenNarrative:
+        """Return the sentences of the draft. What the model copied from a department's example is dropped."""
         own, copied = wording.without_copies(own) if wording else (own, 0)
-        rules = tuple(item for item in rules if kind.home(item.narrative) is not None)
-        chosen = choose(rules, own, policy)
-        return Chosen(chosen.sentences, chosen.replaced + copied)
+        rules = tuple(item for item in rules if kind.part_of(item.narrative) is not None)
+        chosen = choose_narrative(rules, own, policy)
+        return ChosenNarrative(chosen.sentences, chosen.replaced + copied)
 
-    def _policy_for(self, kind: Kind, generation: Generation | None) -> Policy:
-        """The kind's or the drafter's, but `strict` for a model whose configuration allows no other."""
+    def _policy_for(self, kind: KindDefinition, generation: Generation | None) -> Policy:
+        """Return the policy of the kind or the drafter; `strict` where the model's configuration requires it."""
         policy = kind.declared.policy or self._policy
         if policy == "marked" and generation is not None and generation.strict:
-            logger.warning("%s may be used under the policy strict alone; marked is not applied", generation.model)
+            logger.warning("%s allows the policy strict only; marked is not applied", generation.model)
             return "strict"
         return policy
 
     async def _write(
-        self, kind: Kind, prompt: str, sampling: Sampling, *, last: bool
+        self, kind: KindDefinition, prompt: str, sampling: Sampling, *, last: bool
     ) -> tuple[Generation | None, str | None]:
-        """What the model wrote, or why it did not: a model that fails must not end the case."""
+        """Return the model's answer, or why it has none: a failing model must not end the case."""
         generator = self._documents.generators.get(kind.declared.model or "", self._generator)
         try:
             return await generator.generate(prompt, sampling, deadline=self._deadline), None
         except TransientError as error:
             if not last:
                 raise
-            logger.warning("the model could not be reached, the narrative is composed alone: %s", error.reason)
+            logger.warning("the model is not available, the narrative is composed without it: %s", error.reason)
             return None, "the model could not be reached"
         except PermanentError as error:
-            logger.warning("the model failed, the narrative is composed alone: %s", error.reason)
+            logger.warning("the model failed, the narrative is composed without it: %s", error.reason)
             return None, "the model failed"
 
 
-def _routing(kind: Kind, wording: Wording | None, context: EncounterContext, policy: Policy) -> Routing:
+def _routing(kind: KindDefinition, wording: Wording | None, context: EncounterContext, policy: Policy) -> Routing:
     return Routing(
         why=context.why,
         also=context.also,
         declaration=kind.digest,
         policy=policy,
         wording=wording.digest if wording else None,
-        words=wording.words(facts.length_of_stay(context)) if wording else None,
+        words=wording.words(document_header.length_of_stay(context)) if wording else None,
     )
 
 
-def _instructs(kind: Kind, context: EncounterContext) -> bool:
-    return context.instructs and kind.declared.patient_instructions
+def _needs_instructions(kind: KindDefinition, context: EncounterContext) -> bool:
+    return context.needs_instructions and kind.declared.patient_instructions
 
 
 def _prompt(
-    kind: Kind,
+    kind: KindDefinition,
     wording: Wording | None,
     context: EncounterContext,
-    knowledge: Knowledge | None,
+    knowledge: CitedKnowledge | None,
     wish: str | None,
-    told: Told,
+    told: QuotedNotes,
 ) -> str:
-    department = wording.lines(facts.length_of_stay(context)) if wording else ""
-    advice = knowledge if _instructs(kind, context) else None
-    return kind.prompt.render(narrative.brief(context, advice, told.quoted), wish, department)
+    department = wording.lines(document_header.length_of_stay(context)) if wording else ""
+    advice = knowledge if _needs_instructions(kind, context) else None
+    return kind.prompt.render(narrative.prompt_facts(context, advice, told.quoted), wish, department)
 
 
-def _sampling(kind: Kind, wording: Wording | None, context: EncounterContext) -> Sampling:
-    """Room for the words that a department asks for."""
-    words = wording.words(facts.length_of_stay(context)) if wording else None
-    return Sampling(max_tokens=max(kind.prompt.max_tokens, (words or 0) * TOKENS_A_WORD), stop=kind.prompt.stop)
+def _sampling(kind: KindDefinition, wording: Wording | None, context: EncounterContext) -> Sampling:
+    """Return sampling parameters with room for the words that a department asks for."""
+    words = wording.words(document_header.length_of_stay(context)) if wording else None
+    return Sampling(max_tokens=max(kind.prompt.max_tokens, (words or 0) * TOKENS_PER_WORD), stop=kind.prompt.stop)
 
 
-def _fallen_back(kind: Kind, context: EncounterContext) -> tuple[OpenPoint, ...]:
-    """That the stay was read as of a kind which is not declared here any more."""
+def _unknown_kind_point(kind: KindDefinition, context: EncounterContext) -> tuple[OpenPoint, ...]:
+    """Return an open point where the stay was read as a kind that is no longer declared."""
     if kind.name == context.kind:
         return ()
     words = f"This stay was taken for a {context.kind}, which is not declared any more; this is a {kind.name}"
     return (OpenPoint(text=f"{words}: see that it says what is needed"),)
 
 
-def answered(wish: str | None, chosen: Chosen) -> tuple[OpenPoint, ...]:
-    """What became of the physician's words: a person has to know where the draft does not follow them."""
+def revision_point(wish: str | None, chosen: ChosenNarrative) -> tuple[OpenPoint, ...]:
+    """Return what became of the physician's requested changes, where the draft does not follow them."""
     if wish is None:
         return ()
     used = len(chosen.sentences) - chosen.composed
@@ -219,18 +223,22 @@ def answered(wish: str | None, chosen: Chosen) -> tuple[OpenPoint, ...]:
     return (OpenPoint(text=words),)
 
 
-def checked(
-    found: narrative.Narratives, context: EncounterContext, knowledge: Knowledge | None = None
+def check_narratives(
+    found: narrative.Narratives, context: EncounterContext, knowledge: CitedKnowledge | None = None
 ) -> tuple[Sentence, ...]:
-    """Each sentence of the narratives with its label, what speaks for it, and its claims that are not supported.
+    """Return each sentence of the narratives with its label, evidence and unsupported claims.
 
-    What is taken from a passage of `knowledge` is marked as general advice.
+    What comes from a passage of `knowledge` is labelled as general advice.
     """
-    record = Record(context)
-    return tuple(_checked(text, name, record, knowledge) for name, texts in found.items() for text in split(texts))
+    record = EvidenceIndex(context)
+    return tuple(
+        _check_narrative(text, name, record, knowledge)
+        for name, texts in found.items()
+        for text in split_sentences(texts)
+    )
 
 
-def _checked(text: str, name: Narrative, record: Record, knowledge: Knowledge | None) -> Sentence:
+def _check_narrative(text: str, name: Narrative, record: EvidenceIndex, knowledge: CitedKnowledge | None) -> Sentence:
     verdict = check(text, record)
     claims = tuple(
         Claim(kind=item.kind, text=item.text, label=item.label, source=item.source, detail=item.detail)
@@ -245,4 +253,4 @@ def _checked(text: str, name: Narrative, record: Record, knowledge: Knowledge | 
         label=verdict.label,
         by_note=verdict.by_note,
     )
-    return general_advice.told(sentence, verdict.findings, record, knowledge)
+    return general_advice.label_general_advice(sentence, verdict.findings, record, knowledge)

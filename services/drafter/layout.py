@@ -1,57 +1,63 @@
-"""Puts the groups of facts into the parts of a kind of document. Pure.
+"""Arrange groups of facts into the parts of a kind of document. Pure.
 
-What a kind does not name stays in the part that it has by itself; what it omits is told beside the document.
+Groups that a kind does not name stay in their default part; omitted groups are listed beside the document.
 """
 
 from collections.abc import Iterable, Iterator
 
-from services.drafter.kinds import required
-from services.drafter.kinds.catalogue import ELEMENTS, name_of
+from services.drafter.kinds import required_elements
 from services.drafter.kinds.declaration import PartDeclaration
-from services.drafter.kinds.kind import Kind
+from services.drafter.kinds.fact_groups import REQUIRED_ELEMENTS_GROUP, group_name
+from services.drafter.kinds.kind import KindDefinition
 from shared.contracts.context import EncounterContext
-from shared.contracts.draft import Fact, Group, Part
+from shared.contracts.draft import DocumentPart, Fact, FactGroup
 
-NOTHING = Fact(text="None recorded", source="")
+NOTHING_RECORDED = Fact(text="None recorded", source="")
 ELEMENTS_TITLE = "Required elements"
 
 
-def arranged(rendered: Iterable[Part], kind: Kind, context: EncounterContext) -> tuple[Part, ...]:
-    """The parts of `kind` from the parts that the record has by itself."""
+def arrange_parts(
+    rendered: Iterable[DocumentPart], kind: KindDefinition, context: EncounterContext
+) -> tuple[DocumentPart, ...]:
+    """Return the parts of `kind`, from the default parts of the record."""
     own = {part.code: part for part in rendered}
     codes = {part.code for part in kind.declared.parts}
     # A group whose part the kind has not, and that it does not name, is not lost: it stands with the course.
-    rest = kind.home("hospital-course") or ""
+    rest = kind.part_of("hospital-course") or ""
     groups = [
-        (code if code in codes else rest, name_of(group.title), group)
+        (code if code in codes else rest, group_name(group.title), group)
         for code, part in own.items()
         for group in part.groups
     ]
-    if ELEMENTS in kind.declared.placed:
-        found = tuple(required.facts(kind, context)) or (NOTHING,)
-        groups.append(("", ELEMENTS, Group(title=ELEMENTS_TITLE, facts=found)))
+    if REQUIRED_ELEMENTS_GROUP in kind.declared.placed:
+        found = tuple(required_elements.element_facts(kind, context)) or (NOTHING_RECORDED,)
+        groups.append(("", REQUIRED_ELEMENTS_GROUP, FactGroup(title=ELEMENTS_TITLE, facts=found)))
     return tuple(_part(declared, own.get(declared.code), groups, kind) for declared in kind.declared.parts)
 
 
-def _part(declared: PartDeclaration, own: Part | None, groups: list[tuple[str, str, Group]], kind: Kind) -> Part:
+def _part(
+    declared: PartDeclaration, own: DocumentPart | None, groups: list[tuple[str, str, FactGroup]], kind: KindDefinition
+) -> DocumentPart:
     title = declared.title or (own.title if own else declared.code)
-    chosen = tuple(_titled(group, name, kind) for name, group in _chosen(declared, groups, kind))
-    return Part(
+    chosen = tuple(_with_title(group, name, kind) for name, group in _select_groups(declared, groups, kind))
+    return DocumentPart(
         code=declared.code,
         title=title,
-        groups=chosen or (Group(title=title_of_empty(declared), facts=(NOTHING,)),),
+        groups=chosen or (FactGroup(title=empty_group_title(declared), facts=(NOTHING_RECORDED,)),),
         required=declared.required,
         section=declared.section,
     )
 
 
-def title_of_empty(declared: PartDeclaration) -> str:
-    """A part without groups still says so: an empty one cannot be signed."""
+def empty_group_title(declared: PartDeclaration) -> str:
+    """Return the title of a part without groups: an empty part cannot be signed."""
     return "Entries" if declared.title is None else f"Entries of {declared.title.lower()}"
 
 
-def _chosen(declared: PartDeclaration, groups: list[tuple[str, str, Group]], kind: Kind) -> Iterator[tuple[str, Group]]:
-    """The groups that the part names, in its order, then those of its own that no part names."""
+def _select_groups(
+    declared: PartDeclaration, groups: list[tuple[str, str, FactGroup]], kind: KindDefinition
+) -> Iterator[tuple[str, FactGroup]]:
+    """Yield the groups that the part names, in its order, then its own that no part names."""
     for wanted in declared.groups:
         yield from ((name, group) for _, name, group in groups if name == wanted)
     placed, omitted = kind.declared.placed, kind.declared.omit
@@ -60,18 +66,18 @@ def _chosen(declared: PartDeclaration, groups: list[tuple[str, str, Group]], kin
             yield name, group
 
 
-def _titled(group: Group, name: str, kind: Kind) -> Group:
+def _with_title(group: FactGroup, name: str, kind: KindDefinition) -> FactGroup:
     title = kind.declared.titles.get(name)
     return group.model_copy(update={"title": title, "stands_for": group.title}) if title else group
 
 
-def omitted(rendered: Iterable[Part], kind: Kind) -> tuple[str, ...]:
-    """What of the record the kind leaves out, in words."""
+def omitted_groups(rendered: Iterable[DocumentPart], kind: KindDefinition) -> tuple[str, ...]:
+    """Return what the kind leaves out, in words."""
     return tuple(
         f"{group.title}: {count} {'entry' if count == 1 else 'entries'}, left out of the kind “{kind.type.title}”"
         for part in rendered
         for group in part.groups
-        if name_of(group.title) in kind.declared.omit
+        if group_name(group.title) in kind.declared.omit
         for count in [sum(bool(fact.source) for fact in group.facts)]
         if count
     )

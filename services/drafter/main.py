@@ -6,12 +6,12 @@ from services.drafter.handlers import Documents, Drafter
 from services.drafter.kinds import load_kinds
 from services.drafter.settings import DrafterSettings
 from services.drafter.wording import read_departments
-from shared.clinical.fhir import FhirClient
+from shared.clinical.fhir_client import FhirClient
 from shared.contracts.steps import DRAFT, EXTRACT
-from shared.inference.embed import Embedder, TritonEmbedder
-from shared.inference.generate import Generator, TritonGenerator
-from shared.knowledge.base import KnowledgeBase
-from shared.knowledge.retrieve import Retriever
+from shared.inference.embeddings import Embedder, TritonEmbedder
+from shared.inference.generation import Generator, TritonGenerator
+from shared.knowledge.retriever import Retriever
+from shared.knowledge.vector_store import VectorStore
 from shared.messaging.journal import Clock
 from shared.runtime.service import Service, service_broker
 from shared.runtime.start import start
@@ -24,7 +24,7 @@ def build(
     ehr: FhirClient | None = None,
     generator: Generator | None = None,
     embedder: Embedder | None = None,
-    base: KnowledgeBase | None = None,
+    base: VectorStore | None = None,
 ) -> Service:
     """Everything the drafter needs, built and not started. `ehr`, `generator` and `embedder` take the place of the real
     ones; a `base` that is handed over stays the caller's. Without a Qdrant, drafts cite nothing.

@@ -1,24 +1,24 @@
-"""Renders medicines: what was given, the reconciliation as a table, what not to take."""
+"""Render medicines: given ones, the reconciliation as a table, those to avoid."""
 
 from collections.abc import Iterable
 
 from shared.contracts.context import EncounterContext, Medicine
-from shared.contracts.draft import Fact, Group
-from shared.grounding.reconciliation import Row, reconcile
+from shared.contracts.draft import Fact, FactGroup
+from shared.grounding.reconciliation import ReconciliationRow, reconcile
 
 COLUMNS = ("Medicine", "Dose and directions", "Route", "Frequency", "Change", "Reason")
 
 
-def medicine(item: Medicine) -> Fact:
-    """A medicine with its directions and what it is for."""
+def medicine_line(item: Medicine) -> Fact:
+    """Return a medicine with its directions and reason."""
     reason = f"for: {item.reason}" if item.reason and item.status == "active" else ""
     ended = f"ended: {item.ended}" if item.ended else ""
     more = "; ".join(part for part in (reason, item.note, ended) if part)
     return Fact(text=f"{item.text} ({more})" if more else item.text, source=item.source)
 
 
-def given(medicines: Iterable[Medicine]) -> list[Fact]:
-    """One fact for each medicine and dose that was given, with how often and when."""
+def given_medicine_facts(medicines: Iterable[Medicine]) -> list[Fact]:
+    """Return one fact for each medicine and dose that was given, with number and times."""
     found: dict[str, list[Medicine]] = {}
     for item in medicines:
         found.setdefault(item.text, []).append(item)
@@ -32,44 +32,46 @@ def given(medicines: Iterable[Medicine]) -> list[Fact]:
     return facts
 
 
-def reconciliation(context: EncounterContext) -> tuple[Group, ...]:
-    """The table of all medicines: what goes on, changes, ends, or is not clear."""
+def reconciliation_table(context: EncounterContext) -> tuple[FactGroup, ...]:
+    """Return the table of all medicines: continued, changed, ended, unclear."""
     rows = reconcile(context)
     if not rows:
-        return (Group(title="Medication reconciliation", facts=(Fact(text="None recorded", source=""),)),)
-    return (Group(title="Medication reconciliation", columns=COLUMNS, facts=tuple(_row(row) for row in rows)),)
+        return (FactGroup(title="Medication reconciliation", facts=(Fact(text="None recorded", source=""),)),)
+    return (
+        FactGroup(title="Medication reconciliation", columns=COLUMNS, facts=tuple(_table_row(row) for row in rows)),
+    )
 
 
-def _row(row: Row) -> Fact:
+def _table_row(row: ReconciliationRow) -> Fact:
     item = row.medicine
     change = _change(row)
     directions = item.dose or "not recorded"
-    why = _why(item)
+    why = _reason_and_note(item)
     text = f"{item.text} — {change}" + (f" ({why})" if why else "")
     cells = (
         item.name,
-        item.amount if _coded(item) else directions,
+        item.amount if _is_fully_coded(item) else directions,
         item.route,
-        item.frequency if _coded(item) else "",
+        item.frequency if _is_fully_coded(item) else "",
         change,
         why,
     )
     return Fact(text=text, source=item.source, cells=cells)
 
 
-def _why(item: Medicine) -> str:
-    """The reason of an order and what its prescriber noted."""
+def _reason_and_note(item: Medicine) -> str:
+    """Return the reason of an order and the prescriber's note."""
     stated = (f"reason: {item.reason}" if item.reason else "", f"note: {item.note}" if item.note else "")
     return "; ".join(part for part in stated if part)
 
 
-def _coded(item: Medicine) -> bool:
-    """Whether amount, route and frequency are all that the order says: only then may it be split into columns."""
+def _is_fully_coded(item: Medicine) -> bool:
+    """Return whether an order states nothing but amount, route and frequency: only then it is split into columns."""
     said = " ".join(part for part in (item.amount, item.route, item.frequency) if part)
     return bool(item.amount and item.frequency) and item.dose == said
 
 
-def _change(row: Row) -> str:
+def _change(row: ReconciliationRow) -> str:
     before = "; ".join(item.dose or "dose not recorded" for item in row.before)
     if row.change == "changed":
         return f"changed (before: {_maybe_before(row, before)})"
@@ -86,14 +88,14 @@ def _change(row: Row) -> str:
     return row.change
 
 
-def _maybe_before(row: Row, before: str) -> str:
-    """With the name, where the medicine was called otherwise (a brand, another strength)."""
+def _maybe_before(row: ReconciliationRow, before: str) -> str:
+    """Return the possible previous order, with its name where that differs (a brand, another strength)."""
     names = {item.name for item in row.before}
     return before if names == {row.medicine.name} else f"{'; '.join(sorted(names))}, {before}"
 
 
-def to_avoid(medicines: Iterable[Medicine]) -> list[Fact]:
-    """Held, stopped and forbidden medicines, each with the words that say so before its name."""
+def avoided_medicine_facts(medicines: Iterable[Medicine]) -> list[Fact]:
+    """Return held, stopped and avoided medicines; each names its status first."""
     words = {
         "on-hold": "On hold, do not take for now",
         "stopped": "Stopped, do not take any more",

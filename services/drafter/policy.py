@@ -1,4 +1,4 @@
-"""Which sentences stand in a draft: the composed ones, or the model's. Pure."""
+"""Choose the sentences of a draft: composed ones or the model's. Pure."""
 
 import re
 from dataclasses import dataclass
@@ -11,28 +11,29 @@ _TOKENS = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]{4,}")
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """The narrative of a draft. `replaced`: sentences of the model that were dropped."""
+class ChosenNarrative:
+    """The narrative of a draft. `replaced` is the number of model sentences that were dropped."""
 
     sentences: tuple[Sentence, ...]
     replaced: int = 0
 
     @property
     def composed(self) -> int:
-        """Sentences that no model wrote."""
+        """Return the number of sentences that no model wrote."""
         return sum(item.origin != "model" for item in self.sentences)
 
 
-def choose(composed: tuple[Sentence, ...], model: tuple[Sentence, ...], policy: Policy) -> Chosen:
-    """`strict`: the composed text, in which a model's sentence may stand for a composed one that says the same.
+def choose_narrative(composed: tuple[Sentence, ...], model: tuple[Sentence, ...], policy: Policy) -> ChosenNarrative:
+    """Choose by policy.
 
-    `marked`: the model's text, with the composed sentences for a narrative that the model did not write. What is quoted
-    from notes stands under either: nothing else in the document says it.
+    `strict`: the composed text, in which a model's sentence may replace a composed one that says the same. `marked`:
+    the model's text, with composed sentences for a narrative that the model did not write. Quotations from notes are in
+    both, as nothing else in the document has them.
     """
     if policy == "marked" and model:
         written = {item.narrative for item in model}
         kept = (item for item in composed if item.narrative not in written or item.origin == "note")
-        return Chosen((*model, *kept))
+        return ChosenNarrative((*model, *kept))
     left = list(model)
     sentences = []
     for item in composed:
@@ -40,11 +41,11 @@ def choose(composed: tuple[Sentence, ...], model: tuple[Sentence, ...], policy: 
         if same is not None:
             left.remove(same)
         sentences.append(same or item)
-    return Chosen(tuple(sentences), replaced=len(left))
+    return ChosenNarrative(tuple(sentences), replaced=len(left))
 
 
 def _says_the_same(model: Sentence, composed: Sentence) -> bool:
-    """Supported, by exactly the same sources, and without losing a number or a word of the composed sentence.
+    """Return whether a model sentence is supported by the same sources and keeps every number and word.
 
     Sources alone would let a shorter sentence drop "suspected" or a value.
     """

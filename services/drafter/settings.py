@@ -1,4 +1,4 @@
-"""The environment of the drafter."""
+"""Settings of the drafter."""
 
 from pathlib import Path
 from typing import Literal

@@ -1,4 +1,4 @@
-"""What was read of one stay, as the server gave it: the input of `build_context`."""
+"""The record of one stay as the server returned it: the input of `build_context`."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
@@ -7,8 +7,8 @@ from shared.clinical.elements import Resource
 
 
 @dataclass(frozen=True, slots=True)
-class Unread:
-    """A part of the record that could not be read, or not in full."""
+class UnreadPart:
+    """A part of the record that could not be read, or not completely."""
 
     type: str  # of the resources: `AllergyIntolerance`
     reason: str  # without patient data
@@ -16,7 +16,7 @@ class Unread:
 
 @dataclass(frozen=True, slots=True)
 class NoteText:
-    """The text of a note that does not stand in its resource, or why there is none; `reason` quotes nothing of it."""
+    """The text of a note that is not inline, or why there is none; `reason` quotes nothing of it."""
 
     text: str | None = None
     reason: str = ""
@@ -24,7 +24,7 @@ class NoteText:
 
 @dataclass(slots=True)
 class SourceRecord:
-    """One stay. `entries` are resources by type; `people` what is only named by reference, by `Type/id`."""
+    """One stay. `entries` are resources by type, `people` referenced resources by `Type/id`."""
 
     encounter: Resource
     patient: Resource
@@ -34,11 +34,11 @@ class SourceRecord:
     attending: str | None = None  # as the discharge event names it
     bases: frozenset[str] = frozenset()  # of the server's own absolute references
     zone: tzinfo | None = None  # of the hospital; without one, times stay at the record's offsets
-    unread: tuple[Unread, ...] = ()
+    unread: tuple[UnreadPart, ...] = ()
     texts: dict[str, NoteText] = field(default_factory=dict)  # of documents, by `Type/id`
 
     def of(self, *types: str) -> list[Resource]:
-        """The entries of some types that have an id."""
+        """Return the entries of some types that have an id."""
         return [
             item for type in types for item in self.entries.get(type, []) if isinstance(item, dict) and item.get("id")
         ]

@@ -11,43 +11,40 @@ facts: a sentence of an example stands in a document only where the record suppo
 """
 
 import re
-import tomllib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from services.drafter.kinds.declaration import Name
 from services.drafter.prompts import one_line
+from services.drafter.toml_files import read_toml, validate
 from shared.contracts.draft import Sentence
-from shared.contracts.envelope import digest
-from shared.contracts.failures import PermanentError
+from shared.contracts.envelope import sha256_hex
+from shared.contracts.errors import PermanentError
+from shared.contracts.model import Model
 from shared.contracts.subjects import DEPARTMENT
-from shared.grounding import split
+from shared.grounding import split_sentences
 
-LONGEST_INSTRUCTIONS, LONGEST_EXAMPLE, MOST_WORDS = 1000, 800, 600
-TOKENS_A_WORD = 2  # of a small vocabulary, with clinical words; more than is needed costs nothing
-EVERYBODY = "default"  # the file of departments that have none
+MAX_INSTRUCTIONS_CHARACTERS, MAX_EXAMPLE_CHARACTERS, MAX_WORDS = 1000, 800, 600
+TOKENS_PER_WORD = 2  # with a small vocabulary and clinical words; spare tokens cost nothing
+DEFAULT_DEPARTMENT = "default"  # the file for departments without their own
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-_Instructions = Annotated[_Text, Field(max_length=LONGEST_INSTRUCTIONS)]
-_Example = Annotated[_Text, Field(max_length=LONGEST_EXAMPLE)]
+_Instructions = Annotated[_Text, Field(max_length=MAX_INSTRUCTIONS_CHARACTERS)]
+_Example = Annotated[_Text, Field(max_length=MAX_EXAMPLE_CHARACTERS)]
 
 
-class _Closed(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Length(_Closed):
-    """So many words for stays of up to `days` days; without `days`, for all longer ones."""
+class Length(Model):
+    """The number of words for stays of up to `days` days; without `days`, for all longer ones."""
 
     days: int | None = Field(default=None, ge=1)
-    words: int = Field(ge=20, le=MOST_WORDS)
+    words: int = Field(ge=20, le=MAX_WORDS)
 
 
-class Wording(_Closed):
-    """What holds for some kinds of documents of a department."""
+class Wording(Model):
+    """Wording for some kinds of documents of a department."""
 
     kinds: tuple[Name, ...] = ()
     instructions: _Instructions | None = None
@@ -55,7 +52,7 @@ class Wording(_Closed):
     length: tuple[Length, ...] = ()
 
     @model_validator(mode="after")
-    def _ascending(self) -> Self:
+    def _check_lengths(self) -> Self:
         days = [item.days or float("inf") for item in self.length]
         if days != sorted(set(days)):
             raise ValueError("length must go from the shortest stay to the longest, each once")
@@ -63,19 +60,21 @@ class Wording(_Closed):
 
     @property
     def digest(self) -> str:
-        return digest(self.model_dump_json(exclude={"kinds"}).encode())
+        return sha256_hex(self.model_dump_json(exclude={"kinds"}).encode())
 
     def words(self, days: int | None) -> int | None:
-        """How many words the hospital course of a stay of so many days is to have; None where nothing is said."""
+        """Return the number of words of a hospital course for a stay of `days` days; None without one."""
         return next((item.words for item in self.length if days is not None and days <= (item.days or days)), None)
 
     def lines(self, days: int | None) -> str:
-        """What the model is told, one line each. No text of it can end its line, a turn, or stand for a place."""
+        """Return the lines for the model. No text in them can end its line or turn, or fill a placeholder."""
         said = (
-            [f"The department asks: {one_line(self.instructions, LONGEST_INSTRUCTIONS)}"] if self.instructions else []
+            [f"The department asks: {one_line(self.instructions, MAX_INSTRUCTIONS_CHARACTERS)}"]
+            if self.instructions
+            else []
         )
         said += [
-            f"An example of its wording, about somebody else: {one_line(text, LONGEST_EXAMPLE)}"
+            f"An example of its wording, about somebody else: {one_line(text, MAX_EXAMPLE_CHARACTERS)}"
             for text in self.examples
         ]
         if words := self.words(days):
@@ -83,60 +82,50 @@ class Wording(_Closed):
         return "".join(f"\n{line}" for line in said)
 
     def without_copies(self, sentences: Iterable[Sentence]) -> tuple[tuple[Sentence, ...], int]:
-        """Sentences without those that an example has and the record does not support, and how many these were."""
-        theirs = {_bare(text) for example in self.examples for text in split(example)}
+        """Return the sentences without unsupported ones that copy an example, and the number of those."""
+        theirs = {_comparable(text) for example in self.examples for text in split_sentences(example)}
         found = tuple(sentences)
-        kept = tuple(item for item in found if item.supported or _bare(item.text) not in theirs)
+        kept = tuple(item for item in found if item.supported or _comparable(item.text) not in theirs)
         return kept, len(found) - len(kept)
 
 
-def _bare(text: str) -> str:
+def _comparable(text: str) -> str:
     return " ".join(re.findall(r"\w+", text.casefold()))
 
 
-class _File(_Closed):
+class _WordingFile(Model):
     wording: tuple[Wording, ...] = Field(min_length=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Departments:
-    """Department → what it wants."""
+    """Wording by department."""
 
     files: dict[str, tuple[Wording, ...]] = field(default_factory=dict)
 
     def of(self, department: str, kind: str) -> Wording | None:
-        """The first that holds for the kind: the department's own, else the one of everybody."""
-        listed = (*self.files.get(department, ()), *self.files.get(EVERYBODY, ()))
+        """Return the first wording for the kind: the department's own, else the default one."""
+        listed = (*self.files.get(department, ()), *self.files.get(DEFAULT_DEPARTMENT, ()))
         return next((item for item in listed if not item.kinds or kind in item.kinds), None)
 
 
 def read_departments(folder: Path | None, kinds: Collection[str]) -> Departments:
-    """The files of `folder`. Raises PermanentError whose reason says which file is wrong and how."""
+    """Read the files of `folder`.
+
+    Raises PermanentError whose reason names the invalid file and the error.
+    """
     if folder is None:
         return Departments()
     if not folder.is_dir():
-        raise PermanentError(f"{folder} is no folder of departments' wording")
-    return Departments({path.stem: _read(path, kinds) for path in sorted(folder.glob("*.toml"))})
+        raise PermanentError(f"{folder} is not a folder of departments' wording")
+    return Departments({path.stem: _read_file(path, kinds) for path in sorted(folder.glob("*.toml"))})
 
 
-def _read(path: Path, kinds: Collection[str]) -> tuple[Wording, ...]:
+def _read_file(path: Path, kinds: Collection[str]) -> tuple[Wording, ...]:
     if not re.match(DEPARTMENT, path.stem):
-        raise PermanentError(f"{path}: is not called as a department is, such as internal-medicine.toml")
-    try:
-        found = _File.model_validate(tomllib.loads(path.read_text()))
-    except OSError as error:
-        raise PermanentError(f"{path} cannot be read ({error.strerror or type(error).__name__})") from None
-    except ValidationError as error:
-        raise PermanentError(f"{path}: " + "; ".join(_complaint(item) for item in error.errors())) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PermanentError(f"{path} is not TOML ({error})") from None
+        raise PermanentError(f"{path}: the file name is not a department such as internal-medicine.toml")
+    found = validate(_WordingFile, read_toml(path), path)
     unknown = sorted({name for item in found.wording for name in item.kinds} - {*kinds})
     if unknown:
         raise PermanentError(f"{path}: there is no kind {', '.join(unknown)}")
     return found.wording
-
-
-def _complaint(error: Any) -> str:
-    place = ".".join(str(part) for part in error["loc"]) or "file"
-    words = {"extra_forbidden": "is not known here", "missing": "is missing"}
-    return f"{place}: {words.get(error['type'], error['msg'].removeprefix('Value error, '))}"

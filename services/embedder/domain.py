@@ -1,27 +1,27 @@
-"""What a complete version must look like. Pure."""
+"""Check that a version of the knowledge base is complete, and compute peak hours. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from shared.contracts.knowledge import OPEN, DocumentEntry, point_id
-from shared.knowledge.base import Placed
-from shared.knowledge.config import DAYS, PeakHours
+from shared.contracts.knowledge import STILL_VALID, DocumentEntry, point_id
+from shared.knowledge.knowledge_file import DAYS, PeakHours
+from shared.knowledge.vector_store import PointValidity
 
 
 @dataclass(frozen=True, slots=True)
-class Mending:
-    """What has to be done to the base so that it shows what the manifest says."""
+class Repair:
+    """Changes that make the vector store show what the document index says."""
 
     missing: frozenset[str]  # point ids that are not there
     orphans: tuple[str, ...]  # points that nothing asks for
-    leave: tuple[str, ...]  # points that must have left with the version
-    come_back: tuple[str, ...]  # points that left by mistake
+    to_expire: tuple[str, ...]  # points that must have left with the version
+    to_restore: tuple[str, ...]  # points that left by mistake
 
 
-class Wanted:
-    """What a version brings and what leaves with it, by the manifest; filled entry by entry."""
+class ExpectedPoints:
+    """Points that a version adds and expires, by the document index; filled entry by entry."""
 
     def __init__(self, version: int, collection: str) -> None:
         self._version = version
@@ -37,23 +37,23 @@ class Wanted:
             (self._new if since == self._version else self._kept).add(point_id(chunk, since))
         self._left |= {point_id(chunk, since) for chunk, since in entry.retired}
 
-    def compare(self, found: Iterable[Placed]) -> Mending:
-        """Hold the points that came or left with the version against what is wanted."""
+    def compare(self, found: Iterable[PointValidity]) -> Repair:
+        """Compare the points that changed with the version with the expected ones; return the repair."""
         came = {point.id: point for point in found if point.since == self._version}
         left = {point.id for point in found if point.until == self._version and point.since < self._version}
-        wrongly_left = {point.id for point in came.values() if point.until != OPEN}
-        return Mending(
+        wrongly_left = {point.id for point in came.values() if point.until != STILL_VALID}
+        return Repair(
             missing=frozenset(self._new - came.keys()),
             orphans=tuple(sorted(came.keys() - self._new)),
-            leave=tuple(sorted(self._left - left)),
-            come_back=tuple(sorted((left & self._kept) | (wrongly_left & self._new))),
+            to_expire=tuple(sorted(self._left - left)),
+            to_restore=tuple(sorted((left & self._kept) | (wrongly_left & self._new))),
         )
 
 
 def peak_until(windows: Iterable[PeakHours], now: datetime) -> datetime | None:
-    """When the peak hours end that `now` lies in, of whichever department they are; None outside of them."""
+    """Return the end of the peak hours that contain `now`, of any department; None outside of them."""
     end: datetime | None = None
-    spans = sorted(_spans(windows, now))
+    spans = sorted(_peak_windows(windows, now))
     for start, stop in spans:
         if start <= (end or now) < stop:
             end = stop
@@ -61,12 +61,12 @@ def peak_until(windows: Iterable[PeakHours], now: datetime) -> datetime | None:
 
 
 def next_peak(windows: Iterable[PeakHours], now: datetime) -> datetime | None:
-    """When the next peak hours begin; None where there are none."""
-    return min((start for start, _ in _spans(windows, now) if start > now), default=None)
+    """Return the start of the next peak hours; None where there are none."""
+    return min((start for start, _ in _peak_windows(windows, now) if start > now), default=None)
 
 
-def _spans(windows: Iterable[PeakHours], now: datetime) -> list[tuple[datetime, datetime]]:
-    """Every window from yesterday to a week from now, in UTC."""
+def _peak_windows(windows: Iterable[PeakHours], now: datetime) -> list[tuple[datetime, datetime]]:
+    """Return every window from yesterday to a week from now, in UTC."""
     spans = []
     for window in windows:
         zone = ZoneInfo(window.time_zone)

@@ -1,4 +1,4 @@
-"""Batches of chunks become points of the next version; the version is settled when the last batch is in."""
+"""Embed batches of chunks into the next version; complete the version after the last batch."""
 
 import asyncio
 import json
@@ -11,18 +11,18 @@ from nats import errors
 from nats.aio.msg import Msg
 
 from services.embedder import domain
-from shared.contracts.failures import PermanentError, TransientError
-from shared.contracts.knowledge import BATCH, OPEN, Chunk, point_id
+from shared.contracts.errors import PermanentError, TransientError
+from shared.contracts.knowledge import BATCH_SIZE, STILL_VALID, Chunk, point_id
 from shared.contracts.refresh import BatchIndexed, BatchReady, Indexed, Promoted, RefreshRef, Started, fold_refresh
 from shared.contracts.refresh import Embedded as EmbeddedEvent
 from shared.contracts.subjects import peak_timer_subjects
-from shared.inference.embed import BATCH_PRIORITY, Embedder
-from shared.knowledge import config
-from shared.knowledge.attempts import Attempts
-from shared.knowledge.base import Embedded, KnowledgeBase
-from shared.knowledge.config import KnowledgeFile
-from shared.knowledge.live import LiveBucket, oldest_kept
-from shared.knowledge.manifest import Manifest
+from shared.inference.embeddings import BATCH_PRIORITY, Embedder
+from shared.knowledge import knowledge_file
+from shared.knowledge.document_index import DocumentIndex
+from shared.knowledge.knowledge_file import KnowledgeFile
+from shared.knowledge.live import LiveBucket, oldest_retained
+from shared.knowledge.refresh_attempts import RefreshAttempts
+from shared.knowledge.vector_store import EmbeddedChunk, VectorStore
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.deadletter import Original
 from shared.messaging.measures import begin_refreshes
@@ -31,17 +31,17 @@ from shared.messaging.steps import Clock
 from shared.messaging.timers import REFRESHES, Timers
 from shared.messaging.topology import EMBED
 from shared.telemetry import instruments
-from shared.telemetry.catalogue import OUTCOME, SOURCE
+from shared.telemetry.metric_definitions import OUTCOME, SOURCE
 
 logger = logging.getLogger(__name__)
 
-DEADLINE = 45.0  # seconds for one request to the model server
-TRIES = 8
-PEAK, PEAK_FIRED = peak_timer_subjects("all")
+EMBED_DEADLINE_S = 45.0  # of one request to the model server
+MAX_APPEND_ATTEMPTS = 8
+PEAK_TIMER, PEAK_FIRED = peak_timer_subjects("all")
 
 
 class Embedding:
-    def __init__(self, bus: Bus, file: Path | None, embedder: Embedder, base: KnowledgeBase, clock: Clock) -> None:
+    def __init__(self, bus: Bus, file: Path | None, embedder: Embedder, base: VectorStore, clock: Clock) -> None:
         self._file = file
         self._embedder = embedder
         self._base = base
@@ -50,9 +50,9 @@ class Embedding:
         self._bus = bus
         self._log = RefreshLog(bus, "embedder", self._clock)
         self._live = LiveBucket(bus)
-        self._manifest = Manifest(bus)
+        self._manifest = DocumentIndex(bus)
         self._timers = Timers(bus, REFRESHES)
-        self._attempts = Attempts(bus, self._log, self._clock, lambda: self._declared().attempts_apart)
+        self._attempts = RefreshAttempts(bus, self._log, self._clock, lambda: self._declared().attempts_apart)
 
     async def start(self) -> None:
         begin_refreshes()
@@ -60,12 +60,12 @@ class Embedding:
 
     def _declared(self) -> KnowledgeFile:
         try:
-            return config.read(self._file) if self._file is not None else KnowledgeFile()
+            return knowledge_file.read_knowledge_file(self._file) if self._file is not None else KnowledgeFile()
         except PermanentError:
             return KnowledgeFile()  # whoever prepares the next refresh says what is wrong with the file
 
     async def embed(self, message: Msg) -> None:
-        """Embed one batch, put it into the base as the version that is being made, and count it."""
+        """Embed one batch, write it to the vector store as the next version, and append it to the indexed batches."""
         record, batch = read_refresh_as(message, BatchReady)
         queue, _ = await self._live.queue()
         if queue.active is None or queue.active.refresh != record.ref.id:
@@ -73,10 +73,10 @@ class Embedding:
         if await self._is_new(record.ref, batch.number):
             await self._index(batch.collection, batch.embedder, batch.target, batch.chunks)
             embedded = {SOURCE: record.ref.source, OUTCOME: "embedded"}
-            instruments.add("countersign.knowledge.chunks", len(batch.chunks), embedded)
-            last = await self._tally(record.ref, batch)
+            instruments.increment("countersign.knowledge.chunks", len(batch.chunks), embedded)
+            last = await self._append_indexed(record.ref, batch)
         else:
-            last = await self._last(record.ref, batch.number)
+            last = await self._end_of_batches(record.ref, batch.number)
         if last.done == last.batches:
             await self._log.append(record.ref, EmbeddedEvent(target=batch.target, batches=last.done))
 
@@ -84,26 +84,28 @@ class Embedding:
         return await self._log.of_batch(ref, "batch-indexed", number) is None
 
     async def _index(self, collection: str, embedder: str, version: int, chunks: Sequence[Chunk]) -> None:
-        for start in range(0, len(chunks), BATCH):
-            part = chunks[start : start + BATCH]
-            texts = [chunk.embedded for chunk in part]
-            vectors = await self._embedder.embed(embedder, texts, priority=BATCH_PRIORITY, deadline=DEADLINE)
-            await self._base.prepare(collection, vectors.shape[1])
-            points = [Embedded(chunk, vector.tolist(), version) for chunk, vector in zip(part, vectors, strict=True)]
+        for start in range(0, len(chunks), BATCH_SIZE):
+            part = chunks[start : start + BATCH_SIZE]
+            texts = [chunk.text_to_embed for chunk in part]
+            vectors = await self._embedder.embed(embedder, texts, priority=BATCH_PRIORITY, deadline=EMBED_DEADLINE_S)
+            await self._base.ensure_collection(collection, vectors.shape[1])
+            points = [
+                EmbeddedChunk(chunk, vector.tolist(), version) for chunk, vector in zip(part, vectors, strict=True)
+            ]
             await self._base.upsert(collection, points)
 
-    async def _tally(self, ref: RefreshRef, batch: BatchReady) -> BatchIndexed:
-        """Append to the row of indexed batches, which is appended to by compare-and-set: its length is the count.
+    async def _append_indexed(self, ref: RefreshRef, batch: BatchReady) -> BatchIndexed:
+        """Append `batch-indexed` by compare-and-set, so that the event's position counts the batches.
 
-        Returns the row's end.
+        Returns the last such event.
         """
         async with self._counting:
-            for _ in range(TRIES):
+            for _ in range(MAX_APPEND_ATTEMPTS):
                 last = await self._log.last_batch(ref, "batch-indexed")
                 # In this order: what is counted after `last` was read makes the append fail. The delivery's number
                 # proves nothing, as a server that was killed forgets it.
                 if not await self._is_new(ref, batch.number):
-                    return await self._last(ref, batch.number)
+                    return await self._end_of_batches(ref, batch.number)
                 before = last.body if last is not None else None
                 known = before if isinstance(before, BatchIndexed) else None
                 indexed = BatchIndexed(
@@ -116,29 +118,32 @@ class Embedding:
                 except WrongSequenceError:
                     continue
                 return indexed
-        raise TransientError("the row of indexed batches changed too often")
+        raise TransientError("the indexed batches changed too often")
 
-    async def _last(self, ref: RefreshRef, number: int) -> BatchIndexed:
-        """The end of the row, as batch `number` is in it already. Raises TransientError when a replica is behind."""
+    async def _end_of_batches(self, ref: RefreshRef, number: int) -> BatchIndexed:
+        """Return the last `batch-indexed` event, where batch `number` is indexed already.
+
+        Raises TransientError when a replica lags behind.
+        """
         own = await self._log.of_batch(ref, "batch-indexed", number)
         last = await self._log.last_batch(ref, "batch-indexed")
         if own is None or last is None or last.sequence < own.sequence or not isinstance(last.body, BatchIndexed):
-            raise TransientError("the row of indexed batches is behind")
+            raise TransientError("the replica of the indexed batches lags behind")
         return last.body
 
     async def settle(self, message: Msg) -> None:
-        """Make the version show exactly what the sources say: all of it, nothing twice; then say that it is there."""
+        """Make the version show exactly what the sources contain, then append `indexed`."""
         record = read_refresh(message)
         refresh = fold_refresh(await self._log.history(record.ref.id, after=record))
         if refresh.awaits != "settle" or refresh.started is None:
             return
         started = refresh.started
-        wanted = domain.Wanted(started.target, started.collection)
+        wanted = domain.ExpectedPoints(started.target, started.collection)
         for source in await self._manifest.sources():
             async for entry in self._manifest.entries(source):
                 wanted.add(entry)
-        repaired = await self._mend(record.ref, started, wanted)
-        await self._base.settle(started.collection)
+        repaired = await self._repair_version(record.ref, started, wanted)
+        await self._base.flush(started.collection)
         await self.keep_peak_hours()  # the file may have changed since the last time
         points = await self._base.count(started.collection, started.target)
         indexed = Indexed(
@@ -150,23 +155,23 @@ class Embedding:
         )
         await self._log.append(record.ref, indexed)
 
-    async def _mend(self, ref: RefreshRef, started: Started, wanted: domain.Wanted) -> int:
-        """Returns how many points had to be embedded again."""
+    async def _repair_version(self, ref: RefreshRef, started: Started, wanted: domain.ExpectedPoints) -> int:
+        """Repair the version; return how many points had to be embedded again."""
         version, collection = started.target, started.collection
         if started.fill:
-            await self._base.retire_before(collection, version)
-        mending = wanted.compare(await self._base.touched(collection, version))
+            await self._base.expire_before(collection, version)
+        mending = wanted.compare(await self._base.changed_in(collection, version))
         await self._base.delete(collection, mending.orphans)
-        await self._base.place(collection, mending.leave, version)
+        await self._base.set_valid_until(collection, mending.to_expire, version)
         if not started.fill:
-            await self._base.place(collection, mending.come_back, OPEN)
+            await self._base.set_valid_until(collection, mending.to_restore, STILL_VALID)
         if mending.missing:
-            logger.warning("refresh %s: %d points were missing and are embedded again", ref.id, len(mending.missing))
-            await self._repair(ref, started, mending.missing)
+            logger.warning("refresh %s: %d points are missing and will be embedded again", ref.id, len(mending.missing))
+            await self._embed_missing(ref, started, mending.missing)
         return len(mending.missing)
 
-    async def _repair(self, ref: RefreshRef, started: Started, missing: frozenset[str]) -> None:
-        """Points that the base lost, after a power cut for one, are embedded again from the refresh's own batches."""
+    async def _embed_missing(self, ref: RefreshRef, started: Started, missing: frozenset[str]) -> None:
+        """Embed points again that the store has lost, such as after a power failure, from the refresh's batches."""
         left = set(missing)
         for record in await self._log.batches(ref):
             if isinstance(record.body, BatchReady):
@@ -177,14 +182,14 @@ class Embedding:
             raise PermanentError(f"{len(left)} points of version {started.target} are missing")
 
     async def retain(self, message: Msg) -> None:
-        """Forget what no version shows that is still kept."""
+        """Purge points that no retained version shows."""
         _, promoted = read_refresh_as(message, Promoted)
         live, _ = await self._live.live()
         version = await self._live.version(promoted.target)
         if live is None or version is None:
             return
-        oldest = oldest_kept(promoted.target, live.version, self._declared().promotion.keep_versions)
-        await self._base.forget(version.collection, oldest)
+        oldest = oldest_retained(promoted.target, live.version, self._declared().promotion.keep_versions)
+        await self._base.purge(version.collection, oldest)
 
     async def give_up_embedding(self, original: Original, reason: str) -> None:
         await self._attempts.give_up(original, reason, "embed")
@@ -197,7 +202,10 @@ class Embedding:
         await self._timers.purge(message.subject)
 
     async def keep_peak_hours(self) -> None:
-        """Pause the batches until the peak hours end, if they are on; NATS resumes them. Set the timer for the next."""
+        """Pause the batches until the peak hours end, if they are on, and set the timer for the next.
+
+        NATS resumes them by itself.
+        """
         windows = self._declared().peak_hours
         now = self._clock()
         until = domain.peak_until(windows, now)
@@ -205,12 +213,15 @@ class Embedding:
         await self._pause(moment)
         following = domain.next_peak(windows, until or now)
         if following is not None:
-            await self._timers.set(PEAK, PEAK_FIRED, following, {})
+            await self._timers.set(PEAK_TIMER, PEAK_FIRED, following, {})
         else:
-            await self._timers.purge(PEAK)
+            await self._timers.purge(PEAK_TIMER)
 
     async def _pause(self, until: str) -> None:
-        """A moment that has passed resumes. https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-18.md"""
+        """Pause the consumer; a time in the past resumes it.
+
+        https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-18.md
+        """
         request = json.dumps({"pause_until": until}).encode()
         try:
             answer = await self._bus.client.request(f"$JS.API.CONSUMER.PAUSE.KNOWLEDGE.{EMBED}", request, timeout=5)

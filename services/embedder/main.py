@@ -2,10 +2,10 @@
 
 from datetime import UTC, datetime
 
-from services.embedder.handlers import PEAK, Embedding
+from services.embedder.handlers import PEAK_TIMER, Embedding
 from services.embedder.settings import EmbedderSettings
-from shared.inference.embed import Embedder, TritonEmbedder
-from shared.knowledge.base import KnowledgeBase
+from shared.inference.embeddings import Embedder, TritonEmbedder
+from shared.knowledge.vector_store import VectorStore
 from shared.messaging.journal import Clock
 from shared.messaging.lost_timers import LostTimers
 from shared.messaging.timers import REFRESHES
@@ -19,7 +19,7 @@ def build(
     *,
     clock: Clock = lambda: datetime.now(UTC),
     embedder: Embedder | None = None,
-    base: KnowledgeBase | None = None,
+    base: VectorStore | None = None,
 ) -> Service:
     """Everything the embedder needs, built and not started. A `base` that is handed over stays the caller's."""
     broker = service_broker("embedder", settings, clock)
@@ -30,7 +30,7 @@ def build(
         closers.append(base.close)
     embedding = Embedding(broker.bus, settings.knowledge.file, embedder, base, clock)
 
-    lost_timers = LostTimers(broker.bus, REFRESHES, (PEAK,), clock)
+    lost_timers = LostTimers(broker.bus, REFRESHES, (PEAK_TIMER,), clock)
     closers.append(lost_timers.close)
 
     broker.on_message(EMBED, embedding.embed, embedding.give_up_embedding)

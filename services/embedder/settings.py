@@ -1,4 +1,4 @@
-"""The environment of the embedder."""
+"""Settings of the embedder."""
 
 from pydantic import Field
 

@@ -7,9 +7,9 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.evaluator.dependencies import AnyRole, Knowledge, Operator
-from shared.contracts.knowledge import Relevance, Search
-from shared.knowledge.kept import KeptPoint
-from shared.knowledge.live import Live, VersionRecord
+from shared.contracts.knowledge import RelevanceThreshold, SearchMode
+from shared.knowledge.backup_point import BackupPoint
+from shared.knowledge.live import LivePointer, VersionRecord
 
 router = APIRouter(prefix="/v1/knowledge", tags=["knowledge"])
 
@@ -19,7 +19,7 @@ Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]  # 
 class KnowledgeStatus(BaseModel):
     """What is live, what is newest, what is going on."""
 
-    live: Live | None = Field(description="the version that searches see")
+    live: LivePointer | None = Field(description="the version that searches see")
     passages: int = Field(description="of the live version")
     newest: VersionRecord | None = Field(description="the version that was evaluated last")
     refreshing: str | None = Field(description="id of the refresh that runs")
@@ -49,7 +49,7 @@ class Answers(BaseModel):
     """The best passages of one version, best first, and how similar one must be to be cited."""
 
     version: int
-    relevance: Relevance
+    relevance: RelevanceThreshold
     items: list[Passage]
 
 
@@ -61,7 +61,7 @@ class Versions(BaseModel):
 class Points(BaseModel):
     """A page of a collection, whole; `next` is None at the end."""
 
-    items: list[KeptPoint]
+    items: list[BackupPoint]
     next: str | None
 
 
@@ -99,7 +99,7 @@ async def search(
     q: Annotated[str, Query(min_length=1, max_length=2000)],
     at: Annotated[int | None, Query(ge=1)] = None,
     k: Annotated[int, Query(ge=1, le=50)] = 5,
-    mode: Search | None = None,
+    mode: SearchMode | None = None,
 ) -> Answers:
     where, hits = await knowledge.search(q, at, k, mode)
     items = [

@@ -1,25 +1,25 @@
-"""How similar a passage must be to be about what was asked: chosen on the golden queries. Pure."""
+"""Choose the similarity that a passage needs to be cited, on the golden queries. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from shared.contracts.knowledge import DEFAULT_THRESHOLD, Relevance
-from shared.knowledge.config import RelevanceRule
+from shared.contracts.knowledge import DEFAULT_THRESHOLD, RelevanceThreshold
+from shared.knowledge.knowledge_file import RelevanceRule
 
-LEAST = 10  # passages of each kind: fewer tell nothing of the next
+MIN_QUERIES = 10  # of each kind: fewer predict nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A passage that a golden query would have cited if nothing stood in its way, and whether the query names it."""
+    """A passage that a golden query would cite, and whether the query names it as relevant."""
 
     similarity: float
     relevant: bool
 
 
 @dataclass(frozen=True, slots=True)
-class _Cut:
+class _Threshold:
     threshold: float
     precision: float
     recall: float
@@ -29,25 +29,26 @@ class _Cut:
         return 2 * self.precision * self.recall / (self.precision + self.recall) if self.recall else 0.0
 
 
-def choose(examples: Sequence[Example], queries: int, rule: RelevanceRule) -> Relevance:
-    """The threshold with the best F1 of those whose precision is what `rule` asks for; between two equals the higher.
+def choose(examples: Sequence[Example], queries: int, rule: RelevanceRule) -> RelevanceThreshold:
+    """Return the threshold with the best F1 among those with the required precision; of equals, the higher.
 
-    Where the file declares one, that. Where the queries are too few or none is precise enough, the default, with why.
+    A threshold declared in the file is used as it is. With too few queries, or none precise enough, the default is used
+    and the reason is stated.
     """
     if rule.threshold is not None:
-        return Relevance(
+        return RelevanceThreshold(
             threshold=rule.threshold, origin="declared", queries=queries, reason="declared in the knowledge file"
         )
     relevant = sum(item.relevant for item in examples)
     others = len(examples) - relevant
-    if min(relevant, others) < LEAST:
+    if min(relevant, others) < MIN_QUERIES:
         found = f"the golden queries find {relevant} passages that are relevant and {others} that are not"
-        return _default(queries, f"{found}; {LEAST} of each are needed to choose a threshold")
-    precise = [cut for cut in _cuts(examples, relevant) if cut.precision >= rule.precision]
+        return _default_threshold(queries, f"{found}; {MIN_QUERIES} of each are needed to choose a threshold")
+    precise = [cut for cut in _thresholds(examples, relevant) if cut.precision >= rule.precision]
     if not precise:
-        return _default(queries, f"no threshold reaches precision {rule.precision:.2f} on the golden queries")
+        return _default_threshold(queries, f"no threshold reaches precision {rule.precision:.2f} on the golden queries")
     best = max(precise, key=lambda cut: (cut.f1, cut.threshold))
-    return Relevance(
+    return RelevanceThreshold(
         threshold=round(best.threshold, 4),
         origin="golden",
         queries=queries,
@@ -57,17 +58,17 @@ def choose(examples: Sequence[Example], queries: int, rule: RelevanceRule) -> Re
     )
 
 
-def _default(queries: int, reason: str) -> Relevance:
-    return Relevance(threshold=DEFAULT_THRESHOLD, origin="default", queries=queries, reason=reason)
+def _default_threshold(queries: int, reason: str) -> RelevanceThreshold:
+    return RelevanceThreshold(threshold=DEFAULT_THRESHOLD, origin="default", queries=queries, reason=reason)
 
 
-def _cuts(examples: Sequence[Example], relevant: int) -> list[_Cut]:
-    """Every threshold that tells two similarities apart: half-way between them."""
+def _thresholds(examples: Sequence[Example], relevant: int) -> list[_Threshold]:
+    """Return every threshold that separates two similarities: half-way between them."""
     levels = sorted({item.similarity for item in examples}, reverse=True)
     between = [(high + low) / 2 for high, low in pairwise(levels)]
-    return [_cut(threshold, examples, relevant) for threshold in between]
+    return [_threshold(threshold, examples, relevant) for threshold in between]
 
 
-def _cut(threshold: float, examples: Sequence[Example], relevant: int) -> _Cut:
+def _threshold(threshold: float, examples: Sequence[Example], relevant: int) -> _Threshold:
     passed = [item.relevant for item in examples if item.similarity >= threshold]
-    return _Cut(threshold, sum(passed) / len(passed), sum(passed) / relevant)
+    return _Threshold(threshold, sum(passed) / len(passed), sum(passed) / relevant)

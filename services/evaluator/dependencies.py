@@ -5,26 +5,26 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from services.evaluator.desk import KnowledgeDesk
-from shared.runtime.access import ROLES, Allow, Caller, Guard, Role
+from services.evaluator.service import KnowledgeService
+from shared.runtime.authentication import ROLES, Authenticator, Caller, RequireRole, Role
 from shared.runtime.dependencies import provided
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluatorDependencies:
-    guard: Guard
-    knowledge: KnowledgeDesk
+    guard: Authenticator
+    knowledge: KnowledgeService
 
 
-def allow(*roles: Role) -> Allow:
+def allow(*roles: Role) -> RequireRole:
     """Return a dependency that gives the caller where it has one of `roles`; otherwise the answer is 401 or 403."""
-    return Allow(lambda request: provided(request, EvaluatorDependencies).guard, roles)
+    return RequireRole(lambda request: provided(request, EvaluatorDependencies).guard, roles)
 
 
-async def _knowledge(request: Request) -> KnowledgeDesk:  # async: FastAPI would run it in a thread otherwise
+async def _knowledge(request: Request) -> KnowledgeService:  # async: FastAPI would run it in a thread otherwise
     return provided(request, EvaluatorDependencies).knowledge
 
 
-Knowledge = Annotated[KnowledgeDesk, Depends(_knowledge)]
+Knowledge = Annotated[KnowledgeService, Depends(_knowledge)]
 AnyRole = Annotated[Caller, Depends(allow(*ROLES))]
 Operator = Annotated[Caller, Depends(allow("operator"))]

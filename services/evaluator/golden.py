@@ -1,7 +1,7 @@
-"""Golden queries: a JSONL file, one query a line, each with the documents that answer it.
+"""Read golden queries: a JSONL file, one query on a line, each with its relevant documents.
 
-`problem` in place of `query` is a diagnosis as a record names it: what drafts ask. On these the threshold is chosen,
-with an empty `relevant`, too: problems that the base says nothing about.
+`problem` in place of `query` is a diagnosis as a record names it, which is what drafts query. The threshold is chosen
+on these, also with an empty `relevant`: problems that the knowledge base says nothing about.
 """
 
 import json
@@ -9,11 +9,11 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from shared.contracts.failures import PermanentError
+from shared.contracts.errors import PermanentError
 
 
-class Relevant(BaseModel):
-    """A document that answers, and how well: 1 or more."""
+class RelevantDocument(BaseModel):
+    """A relevant document with its grade, 1 or more."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -22,14 +22,14 @@ class Relevant(BaseModel):
 
 
 class GoldenQuery(BaseModel):
-    """One line. `relevant` may also be a list of plain ids; only a problem's may be empty."""
+    """One line. `relevant` may also be a list of ids; it may be empty for a problem only."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     id: str = ""
     query: str = ""
     problem: str = ""
-    relevant: tuple[Relevant, ...]
+    relevant: tuple[RelevantDocument, ...]
 
     @field_validator("relevant", mode="before")
     @classmethod
@@ -55,10 +55,10 @@ class GoldenQuery(BaseModel):
         return {item.doc_id: item.grade for item in self.relevant if item.grade > 0}
 
 
-def read(path: Path) -> list[GoldenQuery]:
-    """The queries of a file.
+def read_golden_queries(path: Path) -> list[GoldenQuery]:
+    """Return the queries of a file.
 
-    Raises PermanentError naming the first line that is not one.
+    Raises PermanentError naming the first invalid line.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -79,13 +79,13 @@ def read(path: Path) -> list[GoldenQuery]:
     return found
 
 
-def names_of(document: str, source: str) -> tuple[str, ...]:
-    """What a golden file may call a document: its id, the same without suffix, its file name, that without suffix."""
+def document_names(document: str, source: str) -> tuple[str, ...]:
+    """Return the names that a golden file may use for a document: id and file name, with and without suffix."""
     path = PurePosixPath(document)
     bare = path.with_suffix("").as_posix() if path.suffix else document
     return tuple(dict.fromkeys((document, bare, path.name, path.stem, f"{source}/{document}")))
 
 
-def as_golden(document: str, source: str, grades: dict[str, int]) -> str:
-    """The id that `grades` has for a document; the document's own if it has none."""
-    return next((name for name in names_of(document, source) if name in grades), document)
+def match_document_id(document: str, source: str, grades: dict[str, int]) -> str:
+    """Return the id that `grades` has for a document; the document's own where it has none."""
+    return next((name for name in document_names(document, source) if name in grades), document)

@@ -1,4 +1,4 @@
-"""Asks a new version the golden queries and moves the live pointer, or does not."""
+"""Evaluate a new version with the golden queries, then promote it or hold it back."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,28 +8,28 @@ from nats.aio.msg import Msg
 from services.evaluator import calibration, domain, golden, metrics
 from services.evaluator.calibration import Example
 from services.evaluator.golden import GoldenQuery
-from shared.contracts.failures import PermanentError, TransientError
-from shared.contracts.knowledge import Counts, QueryResult, Relevance
+from shared.contracts.errors import PermanentError, TransientError
+from shared.contracts.knowledge import DocumentCounts, QueryResult, RelevanceThreshold
 from shared.contracts.refresh import Evaluated, HeldBack, Indexed, Promoted, Refresh, RefreshRef, fold_refresh
-from shared.inference.embed import BATCH_PRIORITY
-from shared.knowledge import config
-from shared.knowledge.attempts import Attempts
-from shared.knowledge.base import CANDIDATES, Hit, KnowledgeBase
-from shared.knowledge.config import KnowledgeFile
-from shared.knowledge.live import Live, LiveBucket, VersionRecord
-from shared.knowledge.manifest import Manifest
-from shared.knowledge.retrieve import At, Retriever, nearest
+from shared.inference.embeddings import BATCH_PRIORITY
+from shared.knowledge import knowledge_file
+from shared.knowledge.document_index import DocumentIndex
+from shared.knowledge.knowledge_file import KnowledgeFile
+from shared.knowledge.live import LiveBucket, LivePointer, VersionRecord
+from shared.knowledge.refresh_attempts import RefreshAttempts
+from shared.knowledge.retriever import Retriever, VersionRef, most_similar
+from shared.knowledge.vector_store import CANDIDATES_PER_METHOD, SearchHit, VectorStore
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.deadletter import Original, alert
 from shared.messaging.measures import begin_refreshes
 from shared.messaging.refreshes import RefreshLog, read_refresh
 from shared.messaging.steps import Clock
 
-LISTED = 2000  # results that an event lists one by one
+MAX_QUERIES_LISTED = 2000  # listed in an event
 
 
 class Evaluation:
-    def __init__(self, bus: Bus, file: Path | None, retriever: Retriever, base: KnowledgeBase, clock: Clock) -> None:
+    def __init__(self, bus: Bus, file: Path | None, retriever: Retriever, base: VectorStore, clock: Clock) -> None:
         self._file = file
         self._retriever = retriever
         self._base = base
@@ -37,17 +37,17 @@ class Evaluation:
         self._bus = bus
         self._log = RefreshLog(bus, "evaluator", self._clock)
         self._live = LiveBucket(bus)
-        self._manifest = Manifest(bus)
-        self._attempts = Attempts(bus, self._log, self._clock, lambda: self._declared().attempts_apart)
+        self._manifest = DocumentIndex(bus)
+        self._attempts = RefreshAttempts(bus, self._log, self._clock, lambda: self._declared().attempts_apart)
 
     async def start(self) -> None:
         begin_refreshes()
 
     def _declared(self) -> KnowledgeFile:
-        return config.read(self._file) if self._file is not None else KnowledgeFile()
+        return knowledge_file.read_knowledge_file(self._file) if self._file is not None else KnowledgeFile()
 
     async def judge(self, message: Msg) -> None:
-        """Ask the golden queries, say how it did, and promote the version or hold it back."""
+        """Evaluate the golden queries, append `evaluated`, and promote the version or hold it back."""
         record = read_refresh(message)
         refresh = fold_refresh(await self._log.history(record.ref.id, after=record))
         if refresh.awaits != "judge" or refresh.indexed is None:
@@ -68,14 +68,18 @@ class Evaluation:
         except PermanentError as error:
             problem = error.reason  # a broken golden file is no reason to try again, but to leave live alone
         results, examples = await self._ask(
-            queries, At(indexed.target, indexed.collection, indexed.embedder, file.search)
+            queries, VersionRef(indexed.target, indexed.collection, indexed.embedder, file.search)
         )
         before: list[QueryResult] = []
         if live is not None and live.version != indexed.target:
-            before, _ = await self._ask(queries, At(live.version, live.collection, live.embedder, live.search))
-        found = metrics.summed(results) if results else None
-        compared = metrics.summed(before) if before else None
-        verdict = domain.Verdict(False, problem) if problem else domain.judge(found, compared, file.promotion)
+            before, _ = await self._ask(queries, VersionRef(live.version, live.collection, live.embedder, live.search))
+        found = metrics.mean_metrics(results) if results else None
+        compared = metrics.mean_metrics(before) if before else None
+        verdict = (
+            domain.PromotionDecision(False, problem)
+            if problem
+            else domain.decide_promotion(found, compared, file.promotion)
+        )
         return Evaluated(
             target=indexed.target,
             metrics=found,
@@ -85,36 +89,38 @@ class Evaluation:
             margin=file.promotion.margin,
             search=file.search,
             relevance=calibration.choose(examples, sum(map(_calibrates(queries), queries)), file.relevance),
-            queries=tuple(results[:LISTED]),
+            queries=tuple(results[:MAX_QUERIES_LISTED]),
             promote=verdict.promote,
             reason=verdict.reason,
         )
 
     async def _queries(self, file: KnowledgeFile) -> list[GoldenQuery]:
-        """The base's golden queries, and those of every source that has been looked at."""
+        """Return the golden queries of the knowledge base and of every source that was scanned."""
         there = set(await self._manifest.sources())
         paths = [file.golden, *(source.golden for source in file.sources if source.name in there)]
-        return [query for path in dict.fromkeys(paths) if path is not None for query in golden.read(path)]
+        return [
+            query for path in dict.fromkeys(paths) if path is not None for query in golden.read_golden_queries(path)
+        ]
 
-    async def _ask(self, queries: list[GoldenQuery], at: At) -> tuple[list[QueryResult], list[Example]]:
-        """How the queries did that some document answers, and the passages that a threshold is chosen on."""
+    async def _ask(self, queries: list[GoldenQuery], at: VersionRef) -> tuple[list[QueryResult], list[Example]]:
+        """Return the results of the queries, and the examples for choosing the threshold."""
         results, examples = [], []
         calibrates = _calibrates(queries)
         for query in queries:
             hits = await self._hits(query, at)
             if query.relevant:
-                results.append(_measured(query, hits))
+                results.append(_measure(query, hits))
             if calibrates(query):
-                examples += [_example(query, hit) for hit in nearest(hits)]
+                examples += [_calibration_example(query, hit) for hit in most_similar(hits)]
         return results, examples
 
-    async def _hits(self, query: GoldenQuery, at: At) -> list[Hit]:
-        """By the same way that drafts ask, as many chunks as ten documents may need."""
-        return await self._retriever.search(query.text, at, limit=CANDIDATES, priority=BATCH_PRIORITY)
+    async def _hits(self, query: GoldenQuery, at: VersionRef) -> list[SearchHit]:
+        """Search as drafts do, for as many chunks as ten documents may need."""
+        return await self._retriever.search(query.text, at, limit=CANDIDATES_PER_METHOD, priority=BATCH_PRIORITY)
 
     async def _decide(self, ref: RefreshRef, refresh: Refresh, indexed: Indexed, evaluated: Evaluated) -> None:
         live, revision = await self._live.live()
-        await self._live.record(
+        await self._live.put_version(
             VersionRecord(
                 version=indexed.target,
                 collection=indexed.collection,
@@ -125,8 +131,8 @@ class Evaluation:
                 decision="promoted" if evaluated.promote else "held-back",
                 reason=evaluated.reason,
                 metrics=evaluated.metrics,
-                relevance=evaluated.relevance or Relevance(),
-                documents=refresh.planned.documents if refresh.planned else Counts(),
+                relevance=evaluated.relevance or RelevanceThreshold(),
+                documents=refresh.planned.documents if refresh.planned else DocumentCounts(),
                 worst=domain.worst(evaluated.queries),
             )
         )
@@ -135,7 +141,7 @@ class Evaluation:
             return
         if live is None or live.version != indexed.target:
             if (live.version if live else None) != evaluated.live_version:
-                raise TransientError("what is live changed while the version was being judged")
+                raise TransientError("the live version changed during the evaluation")
             await self._promote(indexed, evaluated, revision)
         elif evaluated.relevance is not None and live.relevance != evaluated.relevance:
             # What is live was judged again: the version stays, the threshold follows its golden queries.
@@ -143,23 +149,23 @@ class Evaluation:
         await self._log.append(ref, Promoted(target=indexed.target, previous=evaluated.live_version))
 
     async def _promote(self, indexed: Indexed, evaluated: Evaluated, revision: int) -> None:
-        pointer = Live(
+        pointer = LivePointer(
             version=indexed.target,
             collection=indexed.collection,
             embedder=indexed.embedder,
             search=evaluated.search,
-            relevance=evaluated.relevance or Relevance(),
+            relevance=evaluated.relevance or RelevanceThreshold(),
             since=self._clock(),
             by="evaluation",
         )
         await self._point(pointer, revision)
         await self._base.point_alias(indexed.collection)
 
-    async def _point(self, pointer: Live, revision: int) -> None:
+    async def _point(self, pointer: LivePointer, revision: int) -> None:
         try:
-            await self._live.point(pointer, revision)
+            await self._live.compare_and_set(pointer, revision)
         except WrongSequenceError:
-            raise TransientError("what is live changed while the version was being promoted") from None
+            raise TransientError("the live version changed during the promotion") from None
 
     async def _hold_back(self, ref: RefreshRef, evaluated: Evaluated) -> None:
         await alert(
@@ -178,16 +184,18 @@ class Evaluation:
 
 
 def _calibrates(queries: list[GoldenQuery]) -> Callable[[GoldenQuery], bool]:
-    """Which queries a threshold is chosen on: problems as drafts ask about them; all where the file names none."""
+    """Return the queries that a threshold is chosen on: problems; all where the file has none."""
     problems = any(query.problem for query in queries)
     return lambda query: bool(query.problem) or not problems
 
 
-def _measured(query: GoldenQuery, hits: list[Hit]) -> QueryResult:
-    ranking = dict.fromkeys(golden.as_golden(hit.chunk.document, hit.chunk.source, query.grades) for hit in hits)
+def _measure(query: GoldenQuery, hits: list[SearchHit]) -> QueryResult:
+    ranking = dict.fromkeys(
+        golden.match_document_id(hit.chunk.document, hit.chunk.source, query.grades) for hit in hits
+    )
     return metrics.measure(query.id, list(ranking), query.grades)
 
 
-def _example(query: GoldenQuery, hit: Hit) -> Example:
-    named = golden.as_golden(hit.chunk.document, hit.chunk.source, query.grades)
+def _calibration_example(query: GoldenQuery, hit: SearchHit) -> Example:
+    named = golden.match_document_id(hit.chunk.document, hit.chunk.source, query.grades)
     return Example(hit.similarity, named in query.grades)

@@ -4,15 +4,15 @@ from datetime import UTC, datetime
 
 from services.evaluator.api import router
 from services.evaluator.dependencies import EvaluatorDependencies
-from services.evaluator.desk import KnowledgeDesk
 from services.evaluator.handlers import Evaluation
+from services.evaluator.service import KnowledgeService
 from services.evaluator.settings import EvaluatorSettings
-from shared.inference.embed import Embedder, TritonEmbedder
-from shared.knowledge.base import KnowledgeBase
-from shared.knowledge.retrieve import Retriever
+from shared.inference.embeddings import Embedder, TritonEmbedder
+from shared.knowledge.retriever import Retriever
+from shared.knowledge.vector_store import VectorStore
 from shared.messaging.journal import Clock
-from shared.runtime.access import Guard, read_grants
-from shared.runtime.oidc import Provider
+from shared.runtime.authentication import Authenticator, read_api_tokens
+from shared.runtime.oidc import OidcProvider
 from shared.runtime.service import Service, service_broker
 from shared.runtime.start import start
 
@@ -22,7 +22,7 @@ def build(
     *,
     clock: Clock = lambda: datetime.now(UTC),
     embedder: Embedder | None = None,
-    base: KnowledgeBase | None = None,
+    base: VectorStore | None = None,
 ) -> Service:
     """Everything the evaluator needs, built and not started. A `base` that is handed over stays the caller's."""
     broker = service_broker("evaluator", settings, clock)
@@ -33,12 +33,12 @@ def build(
         closers.append(base.close)
     retriever = Retriever(broker.bus, embedder, base)
     evaluation = Evaluation(broker.bus, settings.knowledge.file, retriever, base, clock)
-    desk = KnowledgeDesk(broker.bus, settings.knowledge.file, retriever, base, clock)
+    desk = KnowledgeService(broker.bus, settings.knowledge.file, retriever, base, clock)
     broker.on_message("evaluator-judge", evaluation.judge, evaluation.give_up)
-    provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
+    provider = OidcProvider(settings.oidc, clock) if settings.oidc.issuer else None
     if provider is not None:
         closers.append(provider.close)
-    guard = Guard(read_grants(settings.tokens_file), provider)
+    guard = Authenticator(read_api_tokens(settings.tokens_file), provider)
     return Service(
         broker,
         (router,),
@@ -46,7 +46,7 @@ def build(
         starts=(evaluation.start,),
         checks={"triton-embedder": embedder.ready, "qdrant": base.ready},
         closers=tuple(closers),
-        looks=(desk.look,),
+        looks=(desk.collect_gauges,),
     )
 
 

@@ -1,4 +1,4 @@
-"""The environment of the evaluator."""
+"""Settings of the evaluator."""
 
 from pydantic import Field
 

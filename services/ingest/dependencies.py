@@ -7,23 +7,23 @@ from fastapi import Depends, Request
 
 from services.ingest.handlers import Ingest
 from services.ingest.publishers import EncounterPublisher, NotificationPublisher
-from services.ingest.refresh.desk import RefreshDesk
-from shared.runtime.access import ROLES, Allow, Caller, Guard, Role
+from services.ingest.refresh.service import RefreshService
+from shared.runtime.authentication import ROLES, Authenticator, Caller, RequireRole, Role
 from shared.runtime.dependencies import provided
 
 
 @dataclass(frozen=True, slots=True)
 class IngestDependencies:
-    guard: Guard
+    guard: Authenticator
     ingest: Ingest
     encounters: EncounterPublisher
     notifications: NotificationPublisher
-    refreshes: RefreshDesk
+    refreshes: RefreshService
 
 
-def allow(*roles: Role) -> Allow:
+def allow(*roles: Role) -> RequireRole:
     """Return a dependency that gives the caller where it has one of `roles`; otherwise the answer is 401 or 403."""
-    return Allow(lambda request: provided(request, IngestDependencies).guard, roles)
+    return RequireRole(lambda request: provided(request, IngestDependencies).guard, roles)
 
 
 # Dependencies are `async`: FastAPI runs others in a thread.
@@ -39,14 +39,14 @@ async def _notifications(request: Request) -> NotificationPublisher:
     return provided(request, IngestDependencies).notifications
 
 
-async def _refreshes(request: Request) -> RefreshDesk:
+async def _refreshes(request: Request) -> RefreshService:
     return provided(request, IngestDependencies).refreshes
 
 
 IngestSteps = Annotated[Ingest, Depends(_ingest)]
 Encounters = Annotated[EncounterPublisher, Depends(_encounters)]
 Notifications = Annotated[NotificationPublisher, Depends(_notifications)]
-Refreshes = Annotated[RefreshDesk, Depends(_refreshes)]
+Refreshes = Annotated[RefreshService, Depends(_refreshes)]
 
 AnyRole = Annotated[Caller, Depends(allow(*ROLES))]
 Operator = Annotated[Caller, Depends(allow("operator"))]

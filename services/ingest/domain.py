@@ -1,11 +1,11 @@
-"""What a fact from the EHR means for a case. Pure."""
+"""Decide what an EHR message means for a case. Pure."""
 
 from collections.abc import Sequence
 from typing import Literal
 
-from shared.contracts.case import WITHDRAWABLE, final, fold
-from shared.contracts.ehr import EncounterFact
-from shared.contracts.envelope import Recorded
+from shared.contracts.case import WITHDRAWABLE_STATES, fold, latest_document
+from shared.contracts.ehr import EncounterReported
+from shared.contracts.envelope import RecordedEvent
 from shared.contracts.events import Discharged, Withdrawn
 from shared.contracts.subjects import derived_id
 
@@ -13,34 +13,33 @@ DISCHARGED = "discharged"
 CANCELLED = "discharge-cancelled"
 
 
-def discharge(fact: EncounterFact) -> Discharged:
+def discharge(fact: EncounterReported) -> Discharged:
     return Discharged(encounter_id=fact.encounter_id, attending=fact.attending, occurred_at=fact.occurred_at)
 
 
-def reopens(history: Sequence[Recorded], cause: str) -> bool:
-    """Whether a discharge starts an existing case again: only a withdrawn or retracted one, and not by a discharge that
-    it has begun with.
-    """
+def reopens(history: Sequence[RecordedEvent], cause: str) -> bool:
+    """Return whether a discharge reopens an existing case: a withdrawn or retracted one, by another discharge."""
     known = any(event.id == derived_id(cause, DISCHARGED) for event in history)
     case = fold(history)
     return (case.ended if case.erasing else case.state) in ("withdrawn", "retracted") and not known
 
 
-def to_be_settled(history: Sequence[Recorded]) -> bool:
-    """Whether a case that starts again has to wait: for the chart to say that its documents are retracted, or for its
-    texts to be erased.
-    """
+def must_wait(history: Sequence[RecordedEvent]) -> bool:
+    """Return whether a reopened case must wait for its documents' retraction or for the erasure of its texts."""
     case = fold(history)
     return case.erasing or (case.state == "retracted" and case.awaits is not None)
 
 
-def withdraw(history: Sequence[Recorded]) -> Withdrawn | Literal["too-late", "unknown", "done"]:
-    """What an un-discharge does: before the signature it withdraws the case, after it only a person can act."""
+def withdraw(history: Sequence[RecordedEvent]) -> Withdrawn | Literal["too-late", "unknown", "done"]:
+    """Return the event of a cancelled discharge, or why there is none.
+
+    Before the signature the case is withdrawn; afterwards a person has to act (`too-late`).
+    """
     case = fold(history)
     if not case.exists:
         return "unknown"
     if case.state == "retracted" or case.erasing:
         return "done"
-    if final(case) is not None:  # also where its filing has failed
+    if latest_document(case) is not None:  # also where its filing has failed
         return "too-late"
-    return Withdrawn(reason=CANCELLED) if case.state in WITHDRAWABLE else "done"
+    return Withdrawn(reason=CANCELLED) if case.state in WITHDRAWABLE_STATES else "done"

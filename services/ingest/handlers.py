@@ -1,12 +1,12 @@
-"""Facts from the EHR stream become events of a case."""
+"""Convert messages of the EHR stream into events of a case."""
 
 from nats.aio.msg import Msg
 
 from services.ingest import domain
-from shared.contracts.ehr import EncounterFact, read_fact
-from shared.contracts.envelope import START, Head
+from shared.contracts.ehr import EncounterReported, parse_encounter_reported
+from shared.contracts.envelope import CHAIN_START, ChainHead
+from shared.contracts.errors import TransientError
 from shared.contracts.events import Withdrawn
-from shared.contracts.failures import TransientError
 from shared.contracts.subjects import CaseRef, case_id, derived_id, encounter_subject
 from shared.messaging.connection import Bus
 from shared.messaging.deadletter import alert
@@ -15,7 +15,7 @@ from shared.messaging.steps import Clock
 
 
 class Ingest:
-    """Opens and withdraws cases. `organization` is part of every case id."""
+    """Open and withdraw cases. `organization` is part of every case id."""
 
     def __init__(self, bus: Bus, organization: str, clock: Clock) -> None:
         self._organization = organization
@@ -24,46 +24,44 @@ class Ingest:
         self._journal = Journal(bus, "ingest")
 
     async def on_discharged(self, message: Msg) -> None:
-        await self.open(read_fact(message.subject, message.data), cause_id(message))
+        await self.open(parse_encounter_reported(message.subject, message.data), causation_id(message))
 
     async def on_cancelled(self, message: Msg) -> None:
-        fact = read_fact(message.subject, message.data)
+        fact = parse_encounter_reported(message.subject, message.data)
         if not await self._discharged_since(fact, message.metadata.sequence.stream):
-            await self.withdraw(fact, cause_id(message))
+            await self.withdraw(fact, causation_id(message))
 
-    async def _discharged_since(self, fact: EncounterFact, sequence: int) -> bool:
-        """Whether a discharge was told after this message: one that is tried again, or told twice, takes back none that
-        came later.
-        """
+    async def _discharged_since(self, fact: EncounterReported, sequence: int) -> bool:
+        """Return whether a later discharge was reported: a repeated cancellation does not cancel it."""
         subject = encounter_subject(domain.DISCHARGED, "*", fact.encounter_id)
         return bool(await self._bus.direct_get("EHR", {"seq": sequence + 1, "next_by_subj": subject, "batch": 1}))
 
-    def case_of(self, fact: EncounterFact) -> CaseRef:
+    def case_of(self, fact: EncounterReported) -> CaseRef:
         if fact.department is None:
-            raise ValueError("a fact without a department names no case")
+            raise ValueError("a message without a department cannot identify a case")
         return CaseRef(fact.department, case_id(self._organization, fact.encounter_id))
 
-    async def open(self, fact: EncounterFact, cause: str) -> None:
-        """Open the encounter's case unless it is open already: the same discharge by three ways is one case."""
-        case, after = self.case_of(fact), START
+    async def open(self, fact: EncounterReported, cause: str) -> None:
+        """Open the encounter's case unless it is open already: a discharge that is reported thrice is one case."""
+        case, after = self.case_of(fact), CHAIN_START
         try:
             await self._append_discharged(case, fact, after, cause)
         except Conflict as conflict:
             # The department may differ from an earlier report; the case stays where it was opened.
             if domain.reopens(conflict.history, cause):
-                if domain.to_be_settled(conflict.history):
+                if domain.must_wait(conflict.history):
                     raise TransientError(
                         "the retraction is not in the chart yet, or its texts are being erased"
                     ) from None
                 last = conflict.history[-1]
                 await self._append_discharged(last.case, fact, last.head, cause)
 
-    async def _append_discharged(self, case: CaseRef, fact: EncounterFact, after: Head, cause: str) -> None:
+    async def _append_discharged(self, case: CaseRef, fact: EncounterReported, after: ChainHead, cause: str) -> None:
         event = domain.discharge(fact)
         await self._journal.append(case, event, after=after, id=derived_id(cause, event.event), time=self._clock())
 
-    async def withdraw(self, fact: EncounterFact, cause: str) -> None:
-        """Withdraw the encounter's case if nobody has signed; tell a person if somebody has."""
+    async def withdraw(self, fact: EncounterReported, cause: str) -> None:
+        """Withdraw the encounter's case if nobody has signed; raise an alert if somebody has."""
         history = await self._journal.find(self.case_of(fact).id)
         decision = domain.withdraw(history)
         if decision == "unknown":
@@ -90,7 +88,7 @@ class Ingest:
                 raise TransientError("the case changed while it was being withdrawn") from None
 
 
-def cause_id(message: Msg) -> str:
-    """The id of an EHR message: its CloudEvents id, or where it stands in the stream for engines that send none."""
+def causation_id(message: Msg) -> str:
+    """Return the id of an EHR message: its CloudEvents id, or its stream position where the engine sends none."""
     headers = message.headers or {}
     return headers.get("ce-id") or f"EHR/{message.metadata.sequence.stream}"

@@ -6,22 +6,22 @@ from uuid import uuid4
 
 from services.ingest.api import router
 from services.ingest.dependencies import IngestDependencies
-from services.ingest.documents.reader import Reader
+from services.ingest.documents.reader import DocumentReader
 from services.ingest.handlers import Ingest
 from services.ingest.notifications_api import router as notifications_router
 from services.ingest.publishers import EncounterPublisher, NotificationPublisher
 from services.ingest.refresh.api import router as refresh_router
-from services.ingest.refresh.desk import RefreshDesk
 from services.ingest.refresh.handlers import Refreshing
+from services.ingest.refresh.service import RefreshService
 from services.ingest.settings import IngestSettings
-from shared.contracts.ehr import read_fact
+from shared.contracts.ehr import parse_encounter_reported
 from shared.contracts.subjects import REFRESH_TIMER, RETRY_TIMER, timer_filter
 from shared.messaging.journal import Clock
 from shared.messaging.lost_timers import LostTimers
 from shared.messaging.mending import Mending
 from shared.messaging.timers import REFRESHES
-from shared.runtime.access import Guard, read_grants
-from shared.runtime.oidc import Provider
+from shared.runtime.authentication import Authenticator, read_api_tokens
+from shared.runtime.oidc import OidcProvider
 from shared.runtime.service import Service, service_broker
 from shared.runtime.start import start
 
@@ -40,21 +40,23 @@ def build(
     notifications = NotificationPublisher(bus, new_id)
 
     knowledge = settings.knowledge
-    reader = Reader()
-    mending = Mending(bus, "ingest", dict.fromkeys(("ingest-discharged", "ingest-cancelled"), read_fact), clock)
+    reader = DocumentReader()
+    mending = Mending(
+        bus, "ingest", dict.fromkeys(("ingest-discharged", "ingest-cancelled"), parse_encounter_reported), clock
+    )
     refreshing = Refreshing(bus, knowledge.file, knowledge.tokenizer, reader, clock, new_id)
-    refreshes = RefreshDesk(bus, refreshing, knowledge.uploads, reader, clock)
+    refreshes = RefreshService(bus, refreshing, knowledge.uploads, reader, clock)
 
     lost_timers = LostTimers(bus, REFRESHES, (timer_filter(REFRESH_TIMER), timer_filter(RETRY_TIMER)), clock)
 
     broker.on_message("ingest-discharged", ingest.on_discharged)
     broker.on_message("ingest-cancelled", ingest.on_cancelled)
-    broker.on_message("ingest-queue", refreshing.take_turns)
+    broker.on_message("ingest-queue", refreshing.run_next)
     broker.on_message("ingest-prepare", refreshing.prepare, refreshing.give_up)
     broker.on_message("ingest-schedule", refreshing.on_timer)
 
-    provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
-    guard = Guard(read_grants(settings.tokens_file), provider)
+    provider = OidcProvider(settings.oidc, clock) if settings.oidc.issuer else None
+    guard = Authenticator(read_api_tokens(settings.tokens_file), provider)
     closers = (lost_timers.close, reader.close, *((provider.close,) if provider else ()))
     return Service(
         broker,

@@ -1,73 +1,67 @@
-"""What a FHIR notification is about. Pure: bodies as servers send them come in, facts about Tasks go out.
+"""Parse FHIR notifications into changed Tasks. Pure.
 
-Servers differ in what they send: a Bundle of the R4 subscriptions backport with ids or whole resources, a
-SubscriptionStatus of R4B and R5, or the bare resource. Only the id and the version are taken; all else is read from the
-EHR. https://hl7.org/fhir/uv/subscriptions-backport/notifications.html
+Servers send a Bundle of the R4 subscriptions backport with ids or whole resources, a SubscriptionStatus of R4B and R5,
+or the bare resource. Only id and version are used; everything else is read from the EHR.
+https://hl7.org/fhir/uv/subscriptions-backport/notifications.html
 """
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
-from shared.contracts.ehr import TaskFact
+from shared.clinical.elements import Resource, children
+from shared.contracts.ehr import TaskChanged
 from shared.contracts.subjects import FHIR_ID, FHIR_ID_PART
-
-Json = dict[str, Any]
 
 # `Task/1`, `https://ehr.example/fhir/Task/1`, `Task/1/_history/3`
 REFERENCE = re.compile(rf"(?:^|/)Task/({FHIR_ID_PART})(?:/_history/({FHIR_ID_PART}))?\Z")
 
 
-def tasks_in(body: Json) -> list[TaskFact]:
-    """The Tasks that a notification is about, each once; none for a handshake, a heartbeat or another type."""
-    found: dict[str, TaskFact] = {}
+def tasks_in(body: Resource) -> list[TaskChanged]:
+    """Return the Tasks of a notification, each once; none for a handshake, a heartbeat or another type."""
+    found: dict[str, TaskChanged] = {}
     for fact in _facts(body):
         if fact.task_id not in found or fact.version is not None:
             found[fact.task_id] = fact
     return list(found.values())
 
 
-def _facts(node: Json) -> Iterator[TaskFact]:
+def _facts(node: Resource) -> Iterator[TaskChanged]:
     match node.get("resourceType"):
         case "Task":
             yield from _of_resource(node)
         case "Bundle":
-            for entry in _dicts(node.get("entry")):
+            for entry in children(node, "entry"):
                 if isinstance(resource := entry.get("resource"), dict):
                     yield from _facts(resource)
                 else:
                     yield from _of_reference(entry.get("fullUrl"))
         case "SubscriptionStatus":
-            for event in _dicts(node.get("notificationEvent")):
+            for event in children(node, "notificationEvent"):
                 yield from _of_focus(event.get("focus"))
         case "Parameters":
             yield from _of_parameters(node)
 
 
-def _of_parameters(node: Json) -> Iterator[TaskFact]:
-    events = [item for item in _dicts(node.get("parameter")) if item.get("name") == "notification-event"]
-    for part in (part for event in events for part in _dicts(event.get("part"))):
+def _of_parameters(node: Resource) -> Iterator[TaskChanged]:
+    events = [item for item in children(node, "parameter") if item.get("name") == "notification-event"]
+    for part in (part for event in events for part in children(event, "part")):
         if part.get("name") == "focus":
             yield from _of_focus(part.get("valueReference"))
 
 
-def _of_resource(task: Json) -> Iterator[TaskFact]:
+def _of_resource(task: Resource) -> Iterator[TaskChanged]:
     id, meta = task.get("id"), task.get("meta")
     version = meta.get("versionId") if isinstance(meta, dict) else None
     if isinstance(id, str) and re.fullmatch(FHIR_ID, id):
         usable = isinstance(version, str) and re.fullmatch(FHIR_ID, version)
-        yield TaskFact(task_id=id, version=version if usable else None)
+        yield TaskChanged(task_id=id, version=version if usable else None)
 
 
-def _of_focus(focus: object) -> Iterator[TaskFact]:
+def _of_focus(focus: object) -> Iterator[TaskChanged]:
     if isinstance(focus, dict):
         yield from _of_reference(focus.get("reference"))
 
 
-def _of_reference(reference: object) -> Iterator[TaskFact]:
+def _of_reference(reference: object) -> Iterator[TaskChanged]:
     if isinstance(reference, str) and (match := REFERENCE.search(reference)):
-        yield TaskFact(task_id=match[1], version=match[2])
-
-
-def _dicts(value: object) -> Iterator[Json]:
-    yield from (item for item in value if isinstance(item, dict)) if isinstance(value, list) else ()
+        yield TaskChanged(task_id=match[1], version=match[2])

@@ -8,10 +8,10 @@ from pydantic import BaseModel
 from services.ingest.dependencies import Notifications, Sender
 from services.ingest.notifications import tasks_in
 from services.ingest.publishers import NotificationPublisher
-from shared.contracts.ehr import TaskFact
+from shared.contracts.ehr import TaskChanged
 from shared.contracts.subjects import FHIR_ID
-from shared.runtime.limits import MB, takes
-from shared.runtime.problems import Problem
+from shared.runtime.problems import ProblemError
+from shared.runtime.request_limits import MB, limit_endpoint
 
 LARGEST, VALUES = 2 * MB, 50_000  # a Bundle with whole Tasks in it
 MOST_TASKS = 1_000  # each is read in the EHR; what a notification does not tell is found by the search
@@ -26,24 +26,24 @@ class Noted(BaseModel):
 
 
 @router.post("/v1/fhir/notifications", summary="A FHIR Subscription tells that Tasks have changed")
-@takes(LARGEST, values=VALUES)
+@limit_endpoint(LARGEST, values=VALUES)
 async def notified(body: dict[str, Any], _: Sender, notifications: Notifications) -> Noted:
     return await _publish(notifications, tasks_in(body))
 
 
 # R4's rest-hook with a payload: servers PUT the resource below the endpoint.
 @router.put("/v1/fhir/notifications/Task/{task_id}", summary="A FHIR Subscription sends a Task that has changed")
-@takes(LARGEST, values=VALUES)
+@limit_endpoint(LARGEST, values=VALUES)
 async def sent(
     task_id: Annotated[str, Path(pattern=FHIR_ID)], body: dict[str, Any], _: Sender, notifications: Notifications
 ) -> Noted:
     facts = [fact for fact in tasks_in(body) if fact.task_id == task_id]
-    return await _publish(notifications, facts or [TaskFact(task_id=task_id)])
+    return await _publish(notifications, facts or [TaskChanged(task_id=task_id)])
 
 
-async def _publish(notifications: NotificationPublisher, facts: list[TaskFact]) -> Noted:
-    """Raises Problem 413 where there are more than MOST_TASKS."""
+async def _publish(notifications: NotificationPublisher, facts: list[TaskChanged]) -> Noted:
+    """Raises ProblemError 413 where there are more than MOST_TASKS."""
     if len(facts) > MOST_TASKS:
-        raise Problem(413, "The notification is about too many Tasks", f"At most {MOST_TASKS} are taken at once.")
+        raise ProblemError(413, "The notification is about too many Tasks", f"At most {MOST_TASKS} are taken at once.")
     await notifications.publish(facts)
     return Noted(tasks=len(facts))

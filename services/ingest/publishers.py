@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
-from shared.contracts.ehr import Department, EncounterFact, FhirId, PractitionerReference, TaskFact
+from shared.contracts.ehr import Department, EncounterReported, FhirId, PractitionerReference, TaskChanged
 from shared.contracts.subjects import encounter_subject
 from shared.messaging.connection import Bus
 from shared.messaging.ehr_facts import tell_task
@@ -42,10 +42,10 @@ class EncounterPublisher:
         self._new_id = new_id
         self._bus = bus
 
-    async def publish(self, name: str, report: EncounterReport) -> tuple[EncounterFact, str]:
+    async def publish(self, name: str, report: EncounterReport) -> tuple[EncounterReported, str]:
         """Store the report on the EHR stream; returns it as a fact, and its id."""
         department = report.department or self._default_department
-        fact = EncounterFact(**report.model_dump() | {"department": department})
+        fact = EncounterReported(**report.model_dump() | {"department": department})
         cause = self._new_id()
         headers = {
             "ce-specversion": "1.0",
@@ -67,7 +67,7 @@ class NotificationPublisher:
         self._new_id = new_id
         self._bus = bus
 
-    async def publish(self, facts: list[TaskFact]) -> None:
+    async def publish(self, facts: list[TaskChanged]) -> None:
         """Store the facts; returns once they are stored, so that an EHR that got its answer need not repeat them."""
         for fact in facts:
             await tell_task(self._bus, fact, source="ingest", id=self._new_id())

@@ -1,4 +1,4 @@
-"""What a FHIR client sends as its Authorization header, and how a value that was refused is replaced."""
+"""Sources of the Authorization header that a FHIR client sends."""
 
 import asyncio
 from pathlib import Path
@@ -6,19 +6,24 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from shared.contracts.failures import TransientError
+from shared.contracts.errors import TransientError
 
 
 class Authorization(Protocol):
+    """A source of Authorization headers that can replace a rejected value."""
+
     async def value(self) -> str | None:
-        """The header's value; None where the server wants none. Raises TransientError when it is not to be had."""
+        """Return the header's value; None where the server needs none.
+
+        Raises TransientError when no token is available.
+        """
 
     async def renew(self, refused: str) -> None:
-        """The server refused this value (HTTP 401): get another one, if nobody has done so meanwhile."""
+        """Replace `refused`, which the server rejected (HTTP 401), unless that has been done meanwhile."""
 
 
-class FixedToken:
-    """A bearer token that is the same until the service is started again."""
+class StaticToken:
+    """A bearer token that stays the same until the service restarts."""
 
     def __init__(self, token: SecretStr) -> None:
         self._value = f"Bearer {token.get_secret_value()}"
@@ -27,11 +32,14 @@ class FixedToken:
         return self._value
 
     async def renew(self, refused: str) -> None:
-        """There is no other one: whoever asks again later may find it accepted again."""
+        """Do nothing: there is no other token. A later request may be accepted again."""
 
 
 class TokenFile:
-    """A bearer token in a file that somebody else replaces; read at the first use and whenever it was refused."""
+    """A bearer token in a file that another program replaces.
+
+    The file is read at first use and whenever the token was rejected.
+    """
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -52,5 +60,5 @@ class TokenFile:
         except (OSError, UnicodeDecodeError) as error:
             raise TransientError(f"the file of the EHR's token cannot be read ({type(error).__name__})") from None
         if not token or not token.isascii() or len(token.split()) != 1:
-            raise TransientError("the file of the EHR's token holds no token")
+            raise TransientError("the file of the EHR's token contains no token")
         return f"Bearer {token}"

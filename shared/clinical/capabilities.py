@@ -1,4 +1,4 @@
-"""What a FHIR server says that it supports: its CapabilityStatement. Pure.
+"""Parse a FHIR server's CapabilityStatement. Pure.
 
 https://hl7.org/fhir/R4/capabilitystatement.html
 """
@@ -10,21 +10,26 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """Search parameters by type. Empty where the server states none: then only `_id` and `patient` are relied on."""
+    """The search parameters that a server supports, by resource type.
+
+    Empty where the server states none: callers then rely on `_id` and `patient` only. `update_creates` are the types of
+    which a PUT creates the resource.
+    """
 
     search: Mapping[str, frozenset[str]]
     update_creates: frozenset[str] = frozenset()  # types of which a PUT to an id of ours makes the resource
 
-    def has(self, type: str, parameter: str) -> bool:
+    def supports_parameter(self, type: str, parameter: str) -> bool:
+        """Return whether the server states that it supports the search parameter."""
         return parameter in self.search.get(type, frozenset())
 
-    def knows(self, type: str) -> bool:
-        """Whether the type can be asked for. A server that states nothing is asked for everything."""
+    def supports_type(self, type: str) -> bool:
+        """Return whether the type can be searched; always true for a server that states nothing."""
         return not self.search or type in self.search
 
 
-def read_capabilities(statement: dict[str, Any]) -> Capabilities:
-    """The search parameters of a CapabilityStatement, and where a PUT creates."""
+def parse_capabilities(statement: dict[str, Any]) -> Capabilities:
+    """Return the search parameters of a CapabilityStatement and the types that a PUT creates."""
     search: dict[str, frozenset[str]] = {}
     update_creates: set[str] = set()
     for rest in statement.get("rest") or []:

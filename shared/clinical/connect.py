@@ -1,4 +1,4 @@
-"""Builds the FHIR client of a service."""
+"""Build the FHIR client of a service."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -6,12 +6,12 @@ from pathlib import Path
 import httpx
 from pydantic import SecretStr
 
-from shared.clinical.authorization import Authorization, FixedToken, TokenFile
-from shared.clinical.fhir import FhirClient
+from shared.clinical.authorization import Authorization, StaticToken, TokenFile
+from shared.clinical.fhir_client import FhirClient
 from shared.http import HttpClient
 
 # `pool` is shorter than an attempt at a step: where all connections are in use, the step says so instead of hanging.
-TIMEOUT = httpx.Timeout(15.0, connect=5.0, pool=10.0)
+BACKGROUND_TIMEOUT = httpx.Timeout(15.0, connect=5.0, pool=10.0)
 # A person waits for the answer, and none is needed for what they do.
 INTERACTIVE_TIMEOUT = httpx.Timeout(5.0, connect=2.0, pool=1.0)
 
@@ -22,15 +22,15 @@ def connect_ehr(
     connections: int,
     *,
     page_hosts: Collection[str] = (),
-    timeout: httpx.Timeout = TIMEOUT,
+    timeout: httpx.Timeout = BACKGROUND_TIMEOUT,
 ) -> FhirClient:
-    """A client with at most `connections` open at once. `page_hosts`: see FhirClient."""
+    """Return a client with at most `connections` open connections. For `page_hosts` see FhirClient."""
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
     return FhirClient(url, HttpClient(timeout=timeout, limits=limits), authorization, page_hosts)
 
 
-def authorization(token: SecretStr | None, file: Path | None) -> Authorization | None:
-    """Bearer tokens from the file, else the fixed one; None where neither is set."""
+def build_authorization(token: SecretStr | None, file: Path | None) -> Authorization | None:
+    """Return bearer tokens from the file, else the fixed token; None where neither is set."""
     if file is not None:
         return TokenFile(file)
-    return FixedToken(token) if token is not None else None
+    return StaticToken(token) if token is not None else None

@@ -1,6 +1,7 @@
-"""Reading FHIR R4 elements that may be missing, empty or of the wrong type. Nothing raises on dirt: it returns None.
+"""Read FHIR R4 elements that may be missing, empty or of the wrong type. Invalid input gives None, never an exception.
 
-Numbers are printed as they were read: `decimal.Decimal` keeps every digit of a JSON number, floats their shortest form.
+Numbers are printed as they were read: `decimal.Decimal` keeps every digit of a JSON number, floats keep their shortest
+form.
 """
 
 import re
@@ -9,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from shared.clinical import moments
+from shared.clinical import fhir_datetime
 from shared.contracts.systems import SYSTEM_NAMES
 
 Resource = dict[str, Any]
@@ -22,7 +23,7 @@ _PLACEHOLDER = re.compile(
     re.IGNORECASE,
 )
 # SNOMED CT's semantic tags: they belong to the terminology, not to the name.
-_TAG = re.compile(
+_SNOMED_TAG = re.compile(
     r" \((disorder|finding|procedure|situation|event|observable entity|qualifier value|regime/therapy|substance|product"
     r"|medicinal product|physical object|organism|body structure|record artifact|person|morphologic abnormality"
     r"|specimen|occupation|environment|context-dependent category)\)$"
@@ -30,50 +31,50 @@ _TAG = re.compile(
 
 
 def items(element: Any) -> list[Resource]:
-    """The objects of a list; an object that stands alone as a list of one; nothing of anything else."""
+    """Return the objects of a list, or a single object as a list of one; [] for anything else."""
     found = element if isinstance(element, list) else [element]
     return [item for item in found if isinstance(item, dict)]
 
 
 def child(element: Any, name: str) -> Resource:
-    """The object under `name`, the first one where there are several; empty where there is none."""
+    """Return the object under `name`, the first of several; {} where there is none."""
     found = items(element.get(name)) if isinstance(element, dict) else []
     return found[0] if found else {}
 
 
 def children(element: Any, name: str) -> list[Resource]:
-    """All objects under `name`."""
+    """Return all objects under `name`."""
     return items(element.get(name)) if isinstance(element, dict) else []
 
 
-def words(element: Any, name: str) -> str | None:
-    """The text under `name` in one line, if it says anything."""
+def string(element: Any, name: str) -> str | None:
+    """Return the string under `name` on one line; None where it is missing or empty."""
     found = element.get(name) if isinstance(element, dict) else None
     return " ".join(found.split()) or None if isinstance(found, str) else None
 
 
-LARGEST = 60  # decimal places of a number before or after the point; FHIR asks servers for 18 digits
+MAX_DIGITS = 60  # decimal places of a number before or after the point; FHIR asks servers for 18 digits
 
 
 def number(element: Any, name: str = "value") -> Number | None:
-    """The finite number under `name`; None beyond `LARGEST` places, which no measurement has and no text can hold."""
+    """Return the finite number under `name`; None where it is missing or has more than `MAX_DIGITS` places."""
     found = element.get(name) if isinstance(element, dict) else None
     if isinstance(found, bool) or not isinstance(found, int | float | Decimal):
         return None
     exact = Decimal(str(found))
-    return found if exact.is_finite() and abs(exact.adjusted()) <= LARGEST else None
+    return found if exact.is_finite() and abs(exact.adjusted()) <= MAX_DIGITS else None
 
 
-def flag(element: Any, name: str) -> bool | None:
-    """The boolean under `name`."""
+def boolean(element: Any, name: str) -> bool | None:
+    """Return the boolean under `name`; None where it is missing."""
     found = element.get(name) if isinstance(element, dict) else None
     return found if isinstance(found, bool) else None
 
 
-def plain(amount: Number, *, trailing_zeros: bool = True) -> str:
-    """Every digit of a number and no exponent.
+def format_number(amount: Number, *, trailing_zeros: bool = True) -> str:
+    """Format a number with all of its digits and no exponent.
 
-    `trailing_zeros` false drops those after the decimal point: in a dose `1.0 mg` is misread as 10 mg (ISMP's and the
+    With `trailing_zeros=False` zeros after the decimal point are dropped: `1.0 mg` is misread as 10 mg (ISMP's and the
     Joint Commission's "do not use" lists).
     """
     text = format(Decimal(str(amount)), "f")
@@ -81,136 +82,136 @@ def plain(amount: Number, *, trailing_zeros: bool = True) -> str:
 
 
 def is_placeholder(text: str) -> bool:
-    """Whether `text` only says that there is no name, as `(display unavailable)` does."""
+    """Return whether `text` only says that there is no name, such as `(display unavailable)`."""
     return _PLACEHOLDER.fullmatch(text) is not None or not re.search(r"\w", text)
 
 
 def codings(element: Any) -> list[Resource]:
-    """The codings of a CodeableConcept; a Coding that stands alone as a list of one."""
+    """Return the codings of a CodeableConcept, or a single Coding as a list of one."""
     found = [part for item in items(element) for part in items(item.get("coding"))]
     alone = isinstance(element, dict) and "coding" not in element and isinstance(element.get("code"), str)
     return [element] if alone else found
 
 
 def displays(element: Any) -> Iterator[str]:
-    """The names that a CodeableConcept gives: its text, then the displays of its codings."""
+    """Yield the names that a CodeableConcept gives: its text, then the displays of its codings."""
     for item in items(element):
-        texts = [words(item, "text"), *(words(coding, "display") for coding in codings(item))]
-        yield from (_worded(text) for text in texts if text and not is_placeholder(text))
+        texts = [string(item, "text"), *(string(coding, "display") for coding in codings(item))]
+        yield from (_without_tag(text) for text in texts if text and not is_placeholder(text))
 
 
-def _worded(text: str) -> str:
-    """A name without SNOMED CT's tag; `nasal_cannula` with spaces."""
-    return text.replace("_", " ") if re.fullmatch(r"[a-z]+(_[a-z]+)+", text) else _TAG.sub("", text)
+def _without_tag(text: str) -> str:
+    """Return a name without SNOMED CT's semantic tag, with spaces for underscores."""
+    return text.replace("_", " ") if re.fullmatch(r"[a-z]+(_[a-z]+)+", text) else _SNOMED_TAG.sub("", text)
 
 
 def concept(element: Any) -> str | None:
-    """The name of a CodeableConcept: its text, else a display, else a code that reads as words."""
-    return next(displays(element), None) or next((name for name in map(_spoken, codings(element)) if name), None)
+    """Return the name of a CodeableConcept: its text, else a display, else a code that reads as words."""
+    return next(displays(element), None) or next((name for name in map(_code_as_words, codings(element)) if name), None)
 
 
 def concept_or_code(element: Any) -> str | None:
-    """As `concept`; where nothing names it, the code with its system: `code K22.11 (ICD-10-CM)`."""
+    """Return the name of a CodeableConcept, else its code and system: `code K22.11 (ICD-10-CM)`."""
     if (name := concept(element)) is not None:
         return name
     for coding in codings(element):
-        if code := words(coding, "code"):
-            system = words(coding, "system") or ""
+        if code := string(coding, "code"):
+            system = string(coding, "system") or ""
             return f"code {code} ({SYSTEM_NAMES.get(system, system) or 'no code system'})"
     return None
 
 
-def _spoken(coding: Resource) -> str | None:
-    """`copd_exacerbation` → `copd exacerbation`, `HOME HEALTH CARE` as it is: local codes that are words."""
-    code = words(coding, "code") or ""
+def _code_as_words(coding: Resource) -> str | None:
+    """Return a local code that is made of words as text: `copd_exacerbation` → `copd exacerbation`."""
+    code = string(coding, "code") or ""
     text = code.replace("_", " ").strip()
     return text if re.fullmatch(r"[^\W\d]{4,}([ /-][^\W\d]+)*", text) and not is_placeholder(text) else None
 
 
 def code(element: Any) -> str | None:
-    """The first code of a CodeableConcept that is not empty."""
-    return next((found for coding in codings(element) if (found := words(coding, "code"))), None)
+    """Return the first code of a CodeableConcept that is not empty."""
+    return next((found for coding in codings(element) if (found := string(coding, "code"))), None)
 
 
 def codes(elements: Any) -> frozenset[str]:
-    """Every code of one CodeableConcept or a list of them."""
-    return frozenset(found for coding in codings(elements) if (found := words(coding, "code")))
+    """Return every code of one CodeableConcept or a list of them."""
+    return frozenset(found for coding in codings(elements) if (found := string(coding, "code")))
 
 
-def coded(elements: Any) -> frozenset[tuple[str, str]]:
-    """Every system and code of one CodeableConcept or a list of them."""
+def coding_pairs(elements: Any) -> frozenset[tuple[str, str]]:
+    """Return every (system, code) of one CodeableConcept or a list of them."""
     return frozenset(
-        (words(coding, "system") or "", found) for coding in codings(elements) if (found := words(coding, "code"))
+        (string(coding, "system") or "", found) for coding in codings(elements) if (found := string(coding, "code"))
     )
 
 
-def loinc(element: Any) -> frozenset[str]:
-    """The LOINC codes of a CodeableConcept, wherever they stand; codes without a system count as LOINC's."""
-    return frozenset(code for system, code in coded(element) if system in ("", "http://loinc.org"))
+def loinc_codes(element: Any) -> frozenset[str]:
+    """Return the LOINC codes of a CodeableConcept; codes without a system count as LOINC."""
+    return frozenset(code for system, code in coding_pairs(element) if system in ("", "http://loinc.org"))
 
 
 def extensions(element: Any, *tails: str) -> Iterator[Resource]:
-    """Extensions and modifier extensions whose URL ends with one of `tails`."""
+    """Yield the extensions and modifier extensions whose URL ends with one of `tails`."""
     if isinstance(element, dict):
         for item in [*items(element.get("extension")), *items(element.get("modifierExtension"))]:
-            if (words(item, "url") or "").endswith(tails):
+            if (string(item, "url") or "").endswith(tails):
                 yield item
 
 
-def sides(item: Resource) -> list[Any]:
-    """Laterality as extensions of the code or the site have it (of German and Dutch profiles)."""
+def lateralities(item: Resource) -> list[Any]:
+    """Return the laterality that extensions of the code or body site give (German and Dutch profiles)."""
     holders = [item, *children(item, "bodySite"), *codings(item.get("code"))]
     found = [part for holder in holders for part in extensions(holder, "eitenlokalisation", "laterality", "Laterality")]
-    return [part.get("valueCodeableConcept") or {"coding": [_side(part)]} for part in found]
+    return [part.get("valueCodeableConcept") or {"coding": [_laterality(part)]} for part in found]
 
 
-def _side(extension: Resource) -> Resource:
-    """R, L and B of the German key stand for right, left and both sides."""
+def _laterality(extension: Resource) -> Resource:
+    """Return the laterality of an extension; R, L and B of the German key are right, left and both sides."""
     coding = child(extension, "valueCoding")
-    display = {"R": "right", "L": "left", "B": "both sides"}.get(words(coding, "code") or "")
-    return coding if words(coding, "display") or display is None else coding | {"display": display}
+    display = {"R": "right", "L": "left", "B": "both sides"}.get(string(coding, "code") or "")
+    return coding if string(coding, "display") or display is None else coding | {"display": display}
 
 
-def listed(parts: Iterable[str | None], between: str = ", ") -> str:
-    """The parts that say something, each once."""
+def join_distinct(parts: Iterable[str | None], between: str = ", ") -> str:
+    """Join the parts that are not empty, each once."""
     return between.join(dict.fromkeys(part for part in parts if part))
 
 
-def notes(resource: Any) -> list[str]:
-    """The texts of a resource's annotations."""
-    return [text for item in children(resource, "note") if (text := words(item, "text"))]
+def annotations(resource: Any) -> list[str]:
+    """Return the texts of a resource's annotations (`note`)."""
+    return [text for item in children(resource, "note") if (text := string(item, "text"))]
 
 
 def person_name(resource: Resource, *, prefixes: bool = False, at: datetime | None = None) -> str | None:
-    """The name in use: official, then usual, then any other that is in force; then one that has ended.
+    """Return a person's name in use: official, then usual, then any other current one, then one that has ended.
 
-    A maiden, old or anonymous name only where there is no other. In force is what is so `at` a time; without one, what
-    has no end.
+    A maiden, old or anonymous name is used only without another. `at` is the time at which a name must be in use; None
+    accepts names without an end.
     """
-    names = [item for item in items(resource.get("name")) if _written(item, prefixes)]
+    names = [item for item in items(resource.get("name")) if _format_name(item, prefixes)]
     best = min(names, key=lambda name: _precedence(name, at), default=None)
-    return _written(best, prefixes) if best else None
+    return _format_name(best, prefixes) if best else None
 
 
 _NAME_USES = {"official": 0, "usual": 1, "": 2, "nickname": 4, "temp": 5, "anonymous": 6, "maiden": 8, "old": 9}
-_NICKNAME = 4  # from here on no name that a document is made out to
+_NICKNAME = 4  # from here on a name is not used on documents
 
 
 def _precedence(name: Resource, at: datetime | None) -> tuple[bool, bool, int]:
-    use = _NAME_USES.get(words(name, "use") or "", 3)
-    return use >= _NICKNAME, not _in_force(child(name, "period"), at), use
+    use = _NAME_USES.get(string(name, "use") or "", 3)
+    return use >= _NICKNAME, not _is_in_force(child(name, "period"), at), use
 
 
-def _in_force(period: Resource, at: datetime | None) -> bool:
-    start, end = moments.read(period.get("start")), moments.read(period.get("end"))
-    if at is None or (end is None and words(period, "end")):
-        return words(period, "end") is None
+def _is_in_force(period: Resource, at: datetime | None) -> bool:
+    start, end = fhir_datetime.parse(period.get("start")), fhir_datetime.parse(period.get("end"))
+    if at is None or (end is None and string(period, "end")):
+        return string(period, "end") is None
     return (start is None or start.begins <= at) and (end is None or end.ends >= at)
 
 
-def _written(name: Resource, prefixes: bool) -> str | None:
-    """`Donna Schwartz`; the text as it is where it is no `Family, Given`."""
-    text = words(name, "text")
+def _format_name(name: Resource, prefixes: bool) -> str | None:
+    """Format a `Family, Given` text as `Donna Schwartz`; return any other text unchanged."""
+    text = string(name, "text")
     given = name.get("given")
     parts = [*(given if isinstance(given, list) else []), name.get("family")]
     joined = " ".join(" ".join(part.split()) for part in parts if isinstance(part, str) and part.strip())

@@ -1,4 +1,4 @@
-"""FHIR's JSON, with every digit of its numbers: `5.0` and `0.400` say how exactly something was measured. Pure.
+"""Read and write FHIR's JSON without losing digits: `5.0` and `0.400` state a precision. Pure.
 
 https://hl7.org/fhir/R4/json.html#primitive
 """
@@ -9,9 +9,9 @@ from typing import Any
 
 
 def decode(content: bytes) -> Any:
-    """The value of a JSON text; numbers with a fraction or an exponent as Decimal.
+    """Parse a JSON text; numbers with a fraction or an exponent become Decimal.
 
-    Raises ValueError for what is not JSON, `NaN` and `Infinity` among it.
+    Raises ValueError for invalid JSON, including `NaN` and `Infinity`.
     """
     try:
         return json.loads(content, parse_float=Decimal, parse_constant=_refuse)
@@ -20,7 +20,7 @@ def decode(content: bytes) -> Any:
 
 
 def encode(value: Any) -> bytes:
-    """The JSON text of dicts, lists and scalars; a Decimal is written with the digits that it has."""
+    """Return the JSON text of dicts, lists and scalars; a Decimal keeps its digits."""
     return _text(value).encode()
 
 

@@ -1,4 +1,4 @@
-"""References between FHIR resources: the one place that makes, reads and compares them. Pure.
+"""Make, parse and compare references between FHIR resources. Pure.
 
 A reference may be relative, absolute (by our base URL or another spelling of it), versioned, a `urn:uuid` of a Bundle,
 contained (`#id`), logical (an identifier) or conditional (`Patient?identifier=…`); its type may stand beside it.
@@ -20,7 +20,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A resource by type and id. `type` is empty where the reference does not say it (`urn:uuid`)."""
+    """A resource by type and id. `type` is empty where the reference does not state it (`urn:uuid`)."""
 
     type: str
     id: str
@@ -28,15 +28,15 @@ class Reference:
     def __str__(self) -> str:
         return f"{self.type}/{self.id}"
 
-    def names(self, other: "Reference") -> bool:
-        """Whether both may be the same resource: equal ids, and equal types where both are known."""
+    def matches(self, other: "Reference") -> bool:
+        """Return whether both may be the same resource: equal ids, and equal types where both are known."""
         return self.id == other.id and (not self.type or not other.type or self.type == other.type)
 
 
-def base_of(url: str) -> str:
-    """A base URL in the form in which two spellings are equal: host in lower case, no scheme, no default port, no `/`.
+def normalized_base(url: str) -> str:
+    """Return a base URL normalized for comparison: host in lower case, no scheme, default port or final `/`.
 
-    A server behind a proxy that ends TLS writes `http` where its clients write `https`, so the scheme says nothing.
+    A server behind a proxy that terminates TLS writes `http` where its clients write `https`, so the scheme is ignored.
     """
     parts = urlsplit(url)
     try:
@@ -48,10 +48,10 @@ def base_of(url: str) -> str:
 
 
 def parse(element: Any, bases: Collection[str] = ()) -> Reference | None:
-    """The resource that a Reference element names literally.
+    """Return the resource that a Reference element names literally.
 
-    None where it is contained, logical, conditional, broken, or of another server than `bases` (as `base_of` gives
-    them; with none given, every server counts as ours).
+    Returns None where it is contained, logical, conditional, invalid, or of another server than `bases` (as
+    `normalized_base` gives them; without any, every server is accepted).
     """
     text = element.get("reference") if isinstance(element, dict) else element
     stated = element.get("type") if isinstance(element, dict) else None
@@ -60,7 +60,10 @@ def parse(element: Any, bases: Collection[str] = ()) -> Reference | None:
 
 
 def parse_url(text: str, bases: Collection[str] = (), type: str = "") -> Reference | None:
-    """The resource that `text` names: `Patient/1`, `https://ehr/fhir/Patient/1/_history/2`, `urn:uuid:…`, `1`."""
+    """Return the resource that a reference's text names, None for none.
+
+    Accepts `Patient/1`, `https://ehr/fhir/Patient/1/_history/2`, `urn:uuid:…` and `1`.
+    """
     text = text.strip()
     if text.startswith(("urn:uuid:", "urn:oid:")):
         return Reference(type, text.rpartition(":")[2])
@@ -75,19 +78,19 @@ def parse_url(text: str, bases: Collection[str] = (), type: str = "") -> Referen
         return Reference(type, id)
     if not _TYPE.fullmatch(named):
         return None
-    if "://" in base and bases and base_of(base) not in bases:
+    if "://" in base and bases and normalized_base(base) not in bases:
         return None
     return Reference(named, id)
 
 
 def relative(element: Any, bases: Collection[str] = ()) -> str | None:
-    """`Type/id` of a literal reference, as searches and written resources use it; None where the type is unknown."""
+    """Return `Type/id` of a literal reference; None where the type is unknown."""
     found = parse(element, bases)
     return str(found) if found is not None and found.type else None
 
 
 def identifiers_of(element: Any) -> frozenset[tuple[str, str]]:
-    """System and value of a logical or conditional reference."""
+    """Return the (system, value) pairs of a logical or conditional reference."""
     if not isinstance(element, dict):
         return frozenset()
     found = set(_pairs([element.get("identifier")]))
@@ -107,31 +110,31 @@ def _pairs(elements: Iterable[Any]) -> Iterable[tuple[str, str]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Targets:
-    """Resources that a reference is held against: the encounters of one stay, the records of one patient."""
+class ReferenceTargets:
+    """Resources to compare references with: the encounters of one stay, the records of one patient."""
 
     references: frozenset[Reference]
     identifiers: frozenset[tuple[str, str]] = frozenset()
     bases: frozenset[str] = field(default_factory=frozenset)
-    numbers: frozenset[tuple[str, str]] = frozenset()  # every identifier, also those without a system
+    all_identifiers: frozenset[tuple[str, str]] = frozenset()  # every identifier, also those without a system
 
     def __contains__(self, element: object) -> bool:
-        """Whether a Reference element names one of them, in any legal spelling."""
+        """Return whether a Reference element names one of the resources, in any legal spelling."""
         found = parse(element, self.bases)
-        if found is not None and any(found.names(item) for item in self.references):
+        if found is not None and any(found.matches(item) for item in self.references):
             return True
         return bool(self.identifiers & identifiers_of(element))
 
 
-def targets(resources: Iterable[Any], bases: Collection[str] = ()) -> Targets:
-    """What names one of `resources`: by type and id, or by one of their identifiers that has a system."""
+def reference_targets(resources: Iterable[Any], bases: Collection[str] = ()) -> ReferenceTargets:
+    """Return the targets for `resources`: by type and id, or by identifiers that have a system."""
     found = [item for item in resources if isinstance(item, dict)]
     numbers = frozenset(
         pair
         for item in found
         for pair in _pairs(item["identifier"] if isinstance(item.get("identifier"), list) else [])
     )
-    return Targets(
+    return ReferenceTargets(
         frozenset(Reference(str(item.get("resourceType", "")), str(item["id"])) for item in found if item.get("id")),
         frozenset(pair for pair in numbers if pair[0]),
         frozenset(bases),

@@ -1,13 +1,13 @@
-"""A case's state: a pure fold over its events. The history is the state; nothing else stores it."""
+"""The state of a case: a pure fold over its events. Events are the only stored state."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
 
+from shared.contracts.case_values import CaseState as CaseState
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled, RetractionRequested
-from shared.contracts.ending import Erased, ErasureOrdered, HoldPlaced, HoldReleased, TextKind
-from shared.contracts.envelope import START, Head, Recorded, digest
+from shared.contracts.envelope import CHAIN_START, ChainHead, RecordedEvent, sha256_hex
 from shared.contracts.events import (
     Approved,
     CaseEvent,
@@ -27,50 +27,50 @@ from shared.contracts.events import (
     StepName,
     Withdrawn,
 )
+from shared.contracts.retention import Erased, ErasureOrdered, HoldPlaced, HoldReleased, TextKind
 from shared.contracts.steps import STEPS
-from shared.contracts.values import State as State
 
 # Which events a step works on. A step runs when the case awaits it; anything else it is handed is a duplicate.
 CONSUMED: dict[StepName, tuple[str, ...]] = {step.name: step.consumed_names for step in STEPS}
-ENDED: tuple[State, ...] = ("filed", "closed", "withdrawn", "retracted")
-WITHDRAWABLE: tuple[State, ...] = ("drafting", "awaiting-review", "failed")
+END_STATES: tuple[CaseState, ...] = ("filed", "closed", "withdrawn", "retracted")
+WITHDRAWABLE_STATES: tuple[CaseState, ...] = ("drafting", "awaiting-review", "failed")
 
 
 class ChartEntry(NamedTuple):
-    """A text that was signed, and where it was filed; None: not yet."""
+    """A signed text, and where it was filed; None until it is."""
 
-    signature: Recorded  # an approval, a correction or an addendum
+    signature: RecordedEvent  # an approval, a correction or an addendum
     filed: Filed | None = None
 
     @property
     def whole(self) -> bool:
-        """Whether it is a whole document, not an addendum to one."""
+        """Return whether it is a whole document, not an addendum to one."""
         return not isinstance(self.signature.body, Addended)
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What a case's events add up to."""
+    """The state of a case: the fold of its events."""
 
-    state: State = "drafting"
+    state: CaseState = "drafting"
     awaits: StepName | None = None  # the step whose turn it is; None while a person's decision or nothing is awaited
-    head: Head = START
+    head: ChainHead = CHAIN_START
     review: ReviewRequested | None = None  # the review that is open, or was last
     owner: str | None = None
     requested_at: datetime | None = None  # when that review was asked for
     level: int = 0  # highest escalation so far of the open review's clock
-    clock: str | None = None  # id of the event that started it: the request of the review, or a reassignment
-    decision: Recorded | None = None  # the approval or rejection
+    escalation_run: str | None = None  # id of the event that started it: the request of the review, or a reassignment
+    decision: RecordedEvent | None = None  # the approval or rejection
     document: Filed | None = None  # the whole one that counts; addenda are among the entries
     entries: tuple[ChartEntry, ...] = ()  # every text that was signed for this discharge, oldest first
     earlier: tuple[ChartEntry, ...] = ()  # those of discharges of the same stay that were taken back
-    retraction: Recorded | None = None  # the request that waits for a second person, then the confirmation
+    retraction: RecordedEvent | None = None  # the request that waits for a second person, then the confirmation
     retracted: RetractionFiled | None = None
     failure: Failed | None = None
-    hold: Recorded | None = None  # nothing is erased while it is there
-    ended: State | None = None  # what it had come to when texts of it were ordered to be erased
-    erasure: Recorded | None = None  # the last order to erase all texts
-    gone: frozenset[TextKind] = frozenset()  # kinds of which the texts were ordered to be erased
+    hold: RecordedEvent | None = None  # nothing is erased while it is there
+    ended: CaseState | None = None  # what it had come to when texts of it were ordered to be erased
+    erasure: RecordedEvent | None = None  # the last order to erase all texts
+    erased_kinds: frozenset[TextKind] = frozenset()  # kinds of which the texts were ordered to be erased
     reopened: bool = False  # by a discharge after one that was taken back
 
     @property
@@ -79,14 +79,14 @@ class Case:
 
     @property
     def at_rest(self) -> bool:
-        """Whether nothing is awaited of it: it has ended, or has failed before anything was signed."""
+        """Return whether no step works on the case: it has ended, or failed before anything was signed."""
         if self.awaits is not None or self.erasing:
             return False
-        return self.state in ENDED or (self.state == "failed" and not self.entries)
+        return self.state in END_STATES or (self.state == "failed" and not self.entries)
 
     @property
     def erasing(self) -> bool:
-        """Whether an erasure was ordered and is not carried out; it may have stopped."""
+        """Return whether an erasure was ordered and is not carried out; it may have failed."""
         return self.awaits == "erase" or (self.failure is not None and self.failure.step == "erase")
 
     @property
@@ -94,30 +94,31 @@ class Case:
         return self.state == "awaiting-review"
 
 
-def fold(history: Iterable[Recorded]) -> Case:
-    """The case after all of `history`, which is in stream order. What does not fit its state changes nothing but where
-    the next event has to follow.
+def fold(history: Iterable[RecordedEvent]) -> Case:
+    """Return the case after `history`, which is in stream order.
+
+    An event that is not expected in the case's state changes nothing but the position that the next event must follow.
     """
     case = Case()
     for event in history:
-        case = apply(case, event) if fits(case, event.body) else replace(case, head=event.head)
+        case = evolve(case, event) if is_expected(case, event.body) else replace(case, head=event.head)
     return case
 
 
-def misfits(history: Iterable[Recorded]) -> list[Recorded]:
-    """The events of `history` that nothing of ours appends to a case in the state that it was in."""
+def unexpected_events(history: Iterable[RecordedEvent]) -> list[RecordedEvent]:
+    """Return the events of `history` that this program appends to no case in the state that it was in."""
     case, found = Case(), []
     for event in history:
-        if fits(case, event.body):
-            case = apply(case, event)
+        if is_expected(case, event.body):
+            case = evolve(case, event)
         else:
             case = replace(case, head=event.head)
             found.append(event)
     return found
 
 
-def fits(case: Case, body: CaseEvent) -> bool:  # noqa: C901 - one arm per event, and nothing else
-    """Whether `body` may be the next event of `case`."""
+def is_expected(case: Case, body: CaseEvent) -> bool:  # noqa: C901 - one arm per event, and nothing else
+    """Return whether `body` may be the next event of `case`."""
     taken_back = case.retraction is not None and isinstance(case.retraction.body, Retracted)
     if case.awaits == "erase" and not isinstance(
         body, HoldPlaced | HoldReleased
@@ -133,7 +134,7 @@ def fits(case: Case, body: CaseEvent) -> bool:  # noqa: C901 - one arm per event
         case HoldReleased():
             return case.hold is not None
         case ErasureOrdered():
-            fresh = not set(body.kinds) <= case.gone
+            fresh = not set(body.kinds) <= case.erased_kinds
             return fresh and ((body.again and case.exists) or (case.at_rest and case.hold is None))
         case Erased():
             return False
@@ -158,18 +159,20 @@ def fits(case: Case, body: CaseEvent) -> bool:  # noqa: C901 - one arm per event
         case RetractionFiled():
             return case.awaits == "file" and taken_back
         case Withdrawn():
-            return case.state in WITHDRAWABLE and not case.erasing
+            return case.state in WITHDRAWABLE_STATES and not case.erasing
         case Failed():
             return case.awaits == body.step
         case Retried():
             return case.state == "failed" and case.failure is not None and case.failure.step == body.step
         case Reimported():
-            return _was_lost(case, body)
+            return _may_have_been_lost(case, body)
 
 
-def _was_lost(case: Case, body: Reimported) -> bool:
-    """Whether what the chart has may have followed where the trail ends: a first signature where nothing is filed, a
-    correction, an addendum or a retraction where something is. A filing that has given up is in nobody's way.
+def _may_have_been_lost(case: Case, body: Reimported) -> bool:
+    """Return whether the chart's entry may be one whose event a restore lost.
+
+    That is a first signature where nothing is filed; a correction, an addendum or a retraction where something is. A
+    filing that has given up does not matter.
     """
     filed = any(entry.filed is not None for entry in case.entries)
     if not isinstance(body.signature, Approved):
@@ -178,13 +181,13 @@ def _was_lost(case: Case, body: Reimported) -> bool:
         return filed and not taken_back and (case.state == "filed" or gave_up)
     if case.state == "retracted":
         return case.awaits is None
-    return not filed and (not case.exists or case.state in WITHDRAWABLE or case.state == "withdrawn")
+    return not filed and (not case.exists or case.state in WITHDRAWABLE_STATES or case.state == "withdrawn")
 
 
-def apply(case: Case, recorded: Recorded) -> Case:  # noqa: C901 - one arm per event, and nothing else
-    """The case after one more event."""
+def evolve(case: Case, recorded: RecordedEvent) -> Case:  # noqa: C901 - one arm per event, and nothing else
+    """Return the case after one more event."""
     case = replace(case, head=recorded.head)
-    state: State
+    state: CaseState
     match recorded.body:
         case Discharged():  # also a discharge after a withdrawn one: the case starts again
             earlier = case.earlier + case.entries
@@ -195,7 +198,7 @@ def apply(case: Case, recorded: Recorded) -> Case:  # noqa: C901 - one arm per e
         case HoldReleased():
             return replace(case, hold=None)
         case ErasureOrdered() as order:
-            return _ordered(case, recorded, order)
+            return _after_erasure_order(case, recorded, order)
         case Erased():
             return replace(case, awaits=None)
         case ContextExtracted() | RedraftRequested():
@@ -204,15 +207,15 @@ def apply(case: Case, recorded: Recorded) -> Case:  # noqa: C901 - one arm per e
             return replace(case, state="drafting", awaits="request-review")
         case ReviewRequested() as review:
             case = replace(case, state="awaiting-review", awaits=None, review=review, owner=review.owner, decision=None)
-            return replace(case, level=0, clock=recorded.id, requested_at=recorded.time)
+            return replace(case, level=0, escalation_run=recorded.id, requested_at=recorded.time)
         case Escalated() as escalated:
             return replace(case, level=escalated.level, owner=escalated.owner or case.owner)
         case Reassigned() as reassigned:
-            return _reassigned(replace(case, owner=reassigned.owner), reassigned, recorded.id)
+            return _after_reassignment(replace(case, owner=reassigned.owner), reassigned, recorded.id)
         case Approved():
-            return _signed(replace(case, decision=recorded), recorded)
+            return _after_signature(replace(case, decision=recorded), recorded)
         case Amended() | Addended():  # who signs one takes a request for a retraction for settled
-            return _signed(replace(case, retraction=None), recorded)
+            return _after_signature(replace(case, retraction=None), recorded)
         case RetractionRequested():
             return replace(case, state="filed", retraction=recorded)
         case Retracted():
@@ -223,7 +226,7 @@ def apply(case: Case, recorded: Recorded) -> Case:  # noqa: C901 - one arm per e
             state = "drafting" if rejected.action == "redraft" else "closed"
             return replace(case, state=state, awaits="settle-rejection", decision=recorded)
         case Filed() as filed:
-            return _filed(replace(case, state="filed", awaits=None), filed)
+            return _after_filing(replace(case, state="filed", awaits=None), filed)
         case Closed():
             return replace(case, state="closed", awaits=None)
         case Withdrawn():
@@ -237,23 +240,23 @@ def apply(case: Case, recorded: Recorded) -> Case:  # noqa: C901 - one arm per e
             state = "retracted" if taken_back else state_before(retried.step)
             return replace(case, state=state, awaits=retried.step, failure=None)
         case Reimported() as reimported:
-            return _taken_over(case, reimported, as_it_was(recorded))
+            return _after_reimport(case, reimported, restored_event(recorded))
 
 
-def _ordered(case: Case, recorded: Recorded, order: ErasureOrdered) -> Case:
-    """A case that has failed, or that a restore brought back before its end, is worked on no more."""
-    state: State = case.state if case.state in ENDED else "closed"
-    gone = case.gone | set(order.kinds)
-    case = replace(case, state=state, ended=state, awaits="erase", failure=None, gone=gone)
+def _after_erasure_order(case: Case, recorded: RecordedEvent, order: ErasureOrdered) -> Case:
+    """Return the case after an erasure order: a failed case, or one restored to before its end, is closed."""
+    state: CaseState = case.state if case.state in END_STATES else "closed"
+    gone = case.erased_kinds | set(order.kinds)
+    case = replace(case, state=state, ended=state, awaits="erase", failure=None, erased_kinds=gone)
     return replace(case, erasure=recorded) if order.whole else case
 
 
-def _signed(case: Case, recorded: Recorded) -> Case:
+def _after_signature(case: Case, recorded: RecordedEvent) -> Case:
     return replace(case, state="approved", awaits="file", entries=(*case.entries, ChartEntry(recorded)))
 
 
-def _filed(case: Case, filed: Filed) -> Case:
-    """What was signed last stands in the chart. Where no signature is known, the document is all there is."""
+def _after_filing(case: Case, filed: Filed) -> Case:
+    """Return the case after the latest signed text was filed; without a known signature only the document is known."""
     if not case.entries:
         return replace(case, document=filed)
     last = case.entries[-1]._replace(filed=filed)
@@ -261,20 +264,22 @@ def _filed(case: Case, filed: Filed) -> Case:
     return replace(case, entries=entries, document=filed if last.whole else case.document)
 
 
-def as_it_was(recorded: Recorded) -> Recorded:
-    """The lost event that a `reimported` stands for: with its body, its time, and the digest that the chart has of it.
+def restored_event(recorded: RecordedEvent) -> RecordedEvent:
+    """Return the lost event that a `reimported` stands for: its body, its time, and its digest from the chart.
+
     The id and the sequence are those of the `reimported`.
     """
     body = recorded.body
     if not isinstance(body, Reimported):
         return recorded
-    head = Head(recorded.head.sequence, body.chain_head)
+    head = ChainHead(recorded.head.sequence, body.chain_head)
     return replace(recorded, time=body.signed_at, body=body.signature, head=head)
 
 
-def _taken_over(case: Case, reimported: Reimported, lost: Recorded) -> Case:
-    """After a signature or retraction that stands in the chart already. What was signed again since, and could not be
-    filed beside it, is nothing that was ever filed.
+def _after_reimport(case: Case, reimported: Reimported, lost: RecordedEvent) -> Case:
+    """Return the case after a signature or retraction that is in the chart already.
+
+    A later signature that could not be filed beside it is dropped.
     """
     body, filed = reimported.signature, reimported.filed
     if isinstance(filed, RetractionFiled):
@@ -284,54 +289,56 @@ def _taken_over(case: Case, reimported: Reimported, lost: Recorded) -> Case:
         if case.state == "retracted":
             case = replace(case, entries=(), earlier=case.earlier + case.entries, retracted=None)
         case = replace(case, decision=lost, owner=case.owner or body.signer)
-    case = _signed(replace(case, retraction=None, failure=None), lost)
-    return _filed(replace(case, state="filed", awaits=None), filed)
+    case = _after_signature(replace(case, retraction=None, failure=None), lost)
+    return _after_filing(replace(case, state="filed", awaits=None), filed)
 
 
-def _reassigned(case: Case, reassigned: Reassigned, id: str) -> Case:
-    """With a clock of its own, where the reassignment started one."""
+def _after_reassignment(case: Case, reassigned: Reassigned, id: str) -> Case:
+    """Return the case after a reassignment, with a new escalation run where it started one."""
     if case.review is None or reassigned.deadlines is None:
         return case
     review = case.review.model_copy(update={"deadlines": reassigned.deadlines})
-    return replace(case, review=review, level=0, clock=id)
+    return replace(case, review=review, level=0, escalation_run=id)
 
 
-def final(case: Case) -> ChartEntry | None:
-    """The whole document that was signed last; None before the first signature."""
+def latest_document(case: Case) -> ChartEntry | None:
+    """Return the whole document that was signed last; None before the first signature."""
     return next((entry for entry in reversed(case.entries) if entry.whole), None)
 
 
 def addenda(case: Case) -> tuple[ChartEntry, ...]:
+    """Return the addenda to the latest document."""
     return tuple(entry for entry in case.entries if not entry.whole)
 
 
-def standing(case: Case) -> str:
-    """The digest of the document as it stands: of the final text or, with addenda, of the digests of all of them in
-    order. Empty before the first signature.
+def current_digest(case: Case) -> str:
+    """Return the digest of the current document: of the final text or, with addenda, of all digests in order.
+
+    Returns an empty string before the first signature.
     """
-    last = final(case)
-    signed = [text_of(entry) for entry in (last, *addenda(case)) if entry is not None]
-    return signed[0] if len(signed) == 1 else digest("\n".join(signed).encode()) if signed else ""
+    last = latest_document(case)
+    signed = [signed_digest(entry) for entry in (last, *addenda(case)) if entry is not None]
+    return signed[0] if len(signed) == 1 else sha256_hex("\n".join(signed).encode()) if signed else ""
 
 
-def text_of(entry: ChartEntry) -> str:
-    """SHA-256 of the text that was signed."""
+def signed_digest(entry: ChartEntry) -> str:
+    """Return the SHA-256 of the text that was signed."""
     body = entry.signature.body
     return body.signed if isinstance(body, Approved | Amended | Addended) else ""
 
 
-def state_before(step: StepName) -> State:
-    """What a case is while it waits for `step`."""
+def state_before(step: StepName) -> CaseState:
+    """Return the state of a case while it waits for `step`."""
     return "approved" if step == "file" else "drafting"
 
 
-def cause_of(step: StepName, history: Sequence[Recorded]) -> Recorded | None:
-    """The latest event that `step` works on; one that did not fit the case is none."""
+def causing_event(step: StepName, history: Sequence[RecordedEvent]) -> RecordedEvent | None:
+    """Return the latest event that `step` works on; unexpected events do not count."""
     case, found = Case(), None
     for event in history:
-        if not fits(case, event.body):
+        if not is_expected(case, event.body):
             case = replace(case, head=event.head)
             continue
-        case = apply(case, event)
+        case = evolve(case, event)
         found = event if event.name in CONSUMED[step] else found
     return found

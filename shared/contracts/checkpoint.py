@@ -1,7 +1,7 @@
-"""A signed checkpoint of the trail: where every case's chain ended, and how far looks were recorded. Pure.
+"""Signed checkpoints of the event stream: the end of every case's chain, and of the access log. Pure.
 
-Leaves of one growing Merkle tree are heads of cases: whenever a case has moved on, its new head is one leaf more. A
-file holds one checkpoint: a line that is signed, a line with the signature, a line for each new leaf.
+The leaves of one growing Merkle tree are chain heads: each time a case has changed, its new head is appended. A file
+holds one checkpoint: a signed line, a line with the signature, and a line for each new leaf.
 """
 
 import base64
@@ -15,16 +15,16 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import ValidationError
 
-from shared.contracts.envelope import digest
-from shared.contracts.failures import PermanentError
+from shared.contracts.envelope import sha256_hex
+from shared.contracts.errors import PermanentError
 from shared.contracts.merkle import Tree, leaf_hash
 from shared.contracts.model import Model
 
-CONTEXT = b"countersign checkpoint v1\n"  # what the key signs is nothing else
+SIGNATURE_CONTEXT = b"countersign checkpoint v1\n"  # separates these signatures from other uses of the key
 
 
 class CaseHead(NamedTuple):
-    """Where the chain of a case ended."""
+    """The end of a case's chain."""
 
     case: str
     sequence: int
@@ -36,7 +36,7 @@ class CaseHead(NamedTuple):
 
 
 class Checkpoint(Model):
-    """What is signed."""
+    """The signed content of a checkpoint."""
 
     version: Literal[1] = 1
     number: int  # from 1
@@ -51,16 +51,19 @@ class Checkpoint(Model):
 
     @property
     def tree(self) -> Tree:
-        """Raises PermanentError."""
+        """Return the Merkle tree.
+
+        Raises PermanentError.
+        """
         try:
             return Tree(self.size, map(bytes.fromhex, self.peaks))
         except ValueError:
-            raise PermanentError(f"checkpoint {self.number} describes no tree") from None
+            raise PermanentError(f"checkpoint {self.number} does not describe a Merkle tree") from None
 
 
 @dataclass(frozen=True, slots=True)
-class Signed:
-    """A checkpoint as it stands in its file."""
+class SignedCheckpoint:
+    """A checkpoint as it is stored in its file."""
 
     line: bytes  # the JSON that is signed
     signature: bytes
@@ -68,20 +71,23 @@ class Signed:
 
     @property
     def digest(self) -> str:
-        return digest(self.line)
+        return sha256_hex(self.line)
 
-    def holds(self, key: Ed25519PublicKey) -> bool:
+    def is_signed_by(self, key: Ed25519PublicKey) -> bool:
         try:
-            key.verify(self.signature, CONTEXT + self.line)
+            key.verify(self.signature, SIGNATURE_CONTEXT + self.line)
         except InvalidSignature:
             return False
         return True
 
 
-def following(
-    before: Signed | None, heads: Iterable[CaseHead], *, time: datetime, last: int, access: tuple[int, str]
+def next_checkpoint(
+    before: SignedCheckpoint | None, heads: Iterable[CaseHead], *, time: datetime, last: int, access: tuple[int, str]
 ) -> Checkpoint:
-    """The checkpoint after `before`. `heads` are those of cases that have moved on since, in the order of the trail."""
+    """Return the checkpoint after `before`.
+
+    `heads` are those of the cases that have changed since, in stream order.
+    """
     tree = before.checkpoint.tree if before is not None else Tree()
     for head in heads:
         tree.add(head.leaf)
@@ -99,33 +105,39 @@ def following(
 
 
 def access_digest(before: str, sequence: int, subject: str, data: bytes) -> str:
-    """The digest over all entries of ACCESS up to this one."""
-    return digest(f"{before}\n{sequence}\n{subject}\n".encode() + data)
+    """Return the digest over all entries of ACCESS up to this one."""
+    return sha256_hex(f"{before}\n{sequence}\n{subject}\n".encode() + data)
 
 
-def sign(checkpoint: Checkpoint, key: Ed25519PrivateKey) -> Signed:
+def sign(checkpoint: Checkpoint, key: Ed25519PrivateKey) -> SignedCheckpoint:
     line = checkpoint.model_dump_json().encode()
-    return Signed(line, key.sign(CONTEXT + line), checkpoint)
+    return SignedCheckpoint(line, key.sign(SIGNATURE_CONTEXT + line), checkpoint)
 
 
-def parse(line: bytes, signature: bytes) -> Signed:
-    """Raises PermanentError for what is no checkpoint."""
+def parse(line: bytes, signature: bytes) -> SignedCheckpoint:
+    """Parse a checkpoint and its signature.
+
+    Raises PermanentError for an invalid one.
+    """
     try:
-        return Signed(line, signature, Checkpoint.model_validate_json(line))
+        return SignedCheckpoint(line, signature, Checkpoint.model_validate_json(line))
     except ValidationError:
         raise PermanentError("a checkpoint cannot be read") from None
 
 
-def written(signed: Signed, heads: Iterable[CaseHead]) -> Iterator[bytes]:
-    """The lines of a checkpoint's file."""
+def to_lines(signed: SignedCheckpoint, heads: Iterable[CaseHead]) -> Iterator[bytes]:
+    """Yield the lines of a checkpoint's file."""
     yield signed.line + b"\n"
     yield json.dumps({"signature": base64.b64encode(signed.signature).decode()}).encode() + b"\n"
     for head in heads:
         yield json.dumps(head).encode() + b"\n"
 
 
-def read_signed(lines: Iterator[bytes]) -> Signed:
-    """The first two lines of a file. Raises PermanentError."""
+def read_signed(lines: Iterator[bytes]) -> SignedCheckpoint:
+    """Read the first two lines of a file.
+
+    Raises PermanentError.
+    """
     try:
         line = next(lines).rstrip(b"\n")
         return parse(line, base64.b64decode(json.loads(next(lines))["signature"], validate=True))
@@ -134,7 +146,10 @@ def read_signed(lines: Iterator[bytes]) -> Signed:
 
 
 def read_heads(lines: Iterable[bytes]) -> Iterator[CaseHead]:
-    """The lines after them. Raises PermanentError."""
+    """Read the lines after the first two.
+
+    Raises PermanentError.
+    """
     try:
         for line in lines:
             case, sequence, value = json.loads(line)

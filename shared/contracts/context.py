@@ -1,10 +1,10 @@
-"""What a discharge summary may draw on: one stay's record up to the discharge, typed and compact. Stored by digest."""
+"""The input of a discharge summary: one stay's record up to the discharge, typed and compact. Stored by digest."""
 
 from datetime import date, datetime
 from typing import Literal
 
 from shared.contracts.draft import OpenPoint
-from shared.contracts.events import DocumentKind, Stay
+from shared.contracts.events import DocumentKind, StayReferences
 from shared.contracts.model import Model
 
 Flag = Literal["low", "high", "abnormal", "critical", "critically low", "critically high"]
@@ -12,8 +12,8 @@ Flag = Literal["low", "high", "abnormal", "critical", "critically low", "critica
 OrderStatus = Literal["active", "on-hold", "stopped", "avoid"]
 
 
-class Entry(Model):
-    """One thing of the record. `source` is the FHIR reference it was read from."""
+class ContextEntry(Model):
+    """One entry of the record. `source` is the FHIR reference that it was read from."""
 
     text: str
     source: str
@@ -22,7 +22,7 @@ class Entry(Model):
 
 
 class Patient(Model):
-    """Who the document is about."""
+    """The patient of the document."""
 
     source: str
     name: str
@@ -32,7 +32,7 @@ class Patient(Model):
     sex: str | None = None
 
 
-class Diagnosis(Entry):
+class Diagnosis(ContextEntry):
     """A diagnosis of the stay or a problem of the patient. `acquired`: it began after the admission."""
 
     code: str | None = None  # ICD-10-CM or SNOMED CT, as the record has it
@@ -41,15 +41,15 @@ class Diagnosis(Entry):
     acquired: bool = False
 
 
-class Allergy(Entry):
-    """An allergy, or the record's word that there is none, which has no names."""
+class Allergy(ContextEntry):
+    """An allergy, or the record's statement that there is none, which has no names."""
 
     names: tuple[str, ...] = ()  # of the substance, as the record gives them
     codes: tuple[str, ...] = ()  # `system|code`
 
 
-class Medicine(Entry):
-    """An order. `name` is what the record calls it, `dose` how it is to be taken, in full; the others are its parts."""
+class Medicine(ContextEntry):
+    """An order. `name` is the record's, `dose` the full directions; the other fields are parts of them."""
 
     name: str
     dose: str
@@ -86,8 +86,8 @@ class Measurement(Model):
     on: str | None = None
 
 
-class Series(Model):
-    """All values of one measurement over the stay, reduced to the ones that tell its course."""
+class ObservationSeries(Model):
+    """The values of one measurement over the stay, reduced to those that show its course."""
 
     name: str
     code: str | None = None
@@ -115,7 +115,7 @@ NoteSection = Literal[
 
 
 class NoteSentence(Model):
-    """A sentence of a note, in its words. What later notes repeat of it counts once, here."""
+    """A sentence of a note, verbatim. Repetitions in later notes are counted in `repeated`."""
 
     text: str
     section: NoteSection = ""
@@ -124,14 +124,14 @@ class NoteSentence(Model):
     repeated: int = 0  # later notes of the stay that say the same words
 
     @property
-    def headed(self) -> str:
-        """The text with its heading, where the words mean nothing or something else without it: `none`, `diabetes`."""
+    def with_heading(self) -> str:
+        """Return the text with its heading, where it means something else without it: `none`, `diabetes`."""
         plain = self.section in ("", "interval", "course", "assessment", "plan", "recommendations", "hpi", "exam")
         return self.text if plain or not self.heading else f"{self.heading}: {self.text}"
 
 
 class Note(Model):
-    """A clinical note of the stay: the sentences that no earlier note has."""
+    """A clinical note of the stay, with the sentences that no earlier note has."""
 
     source: str  # FHIR reference of the Composition, DocumentReference or ClinicalImpression
     kind: NoteKind
@@ -144,8 +144,8 @@ class Note(Model):
     copied: int = 0  # sentences that an earlier note has, too
 
     @property
-    def cited(self) -> str:
-        """`Cardiology consult, Dr. Lee, 2026-03-02 14:10`, with what is known of it."""
+    def citation(self) -> str:
+        """Return the note's citation: `Cardiology consult, Dr. Lee, 2026-03-02 14:10`, as far as it is known."""
         when = f"{self.time:%Y-%m-%d %H:%M}" if self.time else self.on or ""
         said = (self.title, self.author or "", when, "" if self.signed else "not signed")
         return ", ".join(part for part in said if part)
@@ -174,12 +174,12 @@ class EncounterContext(Model):
     disposition: str | None = None
     destination: str | None = None  # name of the place that took the patient
     died_later: str | None = None  # the day of a death after this stay: nobody is left to instruct
-    reasons: tuple[Entry, ...] = ()
+    reasons: tuple[ContextEntry, ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
-    family_history: tuple[Entry, ...] = ()
-    procedures: tuple[Entry, ...] = ()
-    devices: tuple[Entry, ...] = ()
-    immunizations: tuple[Entry, ...] = ()
+    family_history: tuple[ContextEntry, ...] = ()
+    procedures: tuple[ContextEntry, ...] = ()
+    devices: tuple[ContextEntry, ...] = ()
+    immunizations: tuple[ContextEntry, ...] = ()
     allergies: tuple[Allergy, ...] = ()
     allergies_unknown: str = (
         ""  # why there are none to list; empty where there are, or where the record says there are none
@@ -189,26 +189,28 @@ class EncounterContext(Model):
     given_medicines: tuple[Medicine, ...] = ()  # recorded as given
     discharge_medicines: tuple[Medicine, ...] = ()
     other_medicines: tuple[Medicine, ...] = ()  # held, stopped, not to be given
-    questions: tuple[Entry, ...] = ()  # what the record's own lists of medicines leave open, in words
-    labs: tuple[Series, ...] = ()
-    vitals: tuple[Series, ...] = ()
-    microbiology: tuple[Entry, ...] = ()
-    reports: tuple[Entry, ...] = ()
-    contradictions: tuple[Entry, ...] = ()
-    pending: tuple[Entry, ...] = ()
-    function: tuple[Entry, ...] = ()
-    observed: tuple[Entry, ...] = ()  # scores, assessments and social history that stand nowhere else
-    directives: tuple[Entry, ...] = ()
-    care_plans: tuple[Entry, ...] = ()
-    diet: tuple[Entry, ...] = ()
-    goals: tuple[Entry, ...] = ()
-    team: tuple[Entry, ...] = ()
-    services: tuple[Entry, ...] = ()  # referrals and care that were ordered for after the stay
-    follow_up: tuple[Entry, ...] = ()
-    outcome: tuple[Entry, ...] = ()  # of a death: its cause, an autopsy
-    notes: tuple[Entry, ...] = ()  # words of lists of medicines, and sentences of notes in older contexts: evidence
+    questions: tuple[ContextEntry, ...] = ()  # what the record's own lists of medicines leave open, in words
+    labs: tuple[ObservationSeries, ...] = ()
+    vitals: tuple[ObservationSeries, ...] = ()
+    microbiology: tuple[ContextEntry, ...] = ()
+    reports: tuple[ContextEntry, ...] = ()
+    contradictions: tuple[ContextEntry, ...] = ()
+    pending: tuple[ContextEntry, ...] = ()
+    function: tuple[ContextEntry, ...] = ()
+    observed: tuple[ContextEntry, ...] = ()  # scores, assessments and social history that stand nowhere else
+    directives: tuple[ContextEntry, ...] = ()
+    care_plans: tuple[ContextEntry, ...] = ()
+    diet: tuple[ContextEntry, ...] = ()
+    goals: tuple[ContextEntry, ...] = ()
+    team: tuple[ContextEntry, ...] = ()
+    services: tuple[ContextEntry, ...] = ()  # referrals and care that were ordered for after the stay
+    follow_up: tuple[ContextEntry, ...] = ()
+    outcome: tuple[ContextEntry, ...] = ()  # of a death: its cause, an autopsy
+    notes: tuple[
+        ContextEntry, ...
+    ] = ()  # words of lists of medicines, and sentences of notes in older contexts: evidence
     clinical_notes: tuple[Note, ...] = ()  # oldest first
-    doubts: tuple[Entry, ...] = ()  # what the record leaves open, as a question to the physician
+    doubts: tuple[ContextEntry, ...] = ()  # what the record leaves open, as a question to the physician
     unread: tuple[str, ...] = ()  # what could not be read in full from the EHR
     left_out: tuple[str, ...] = ()
     open_points: tuple[OpenPoint, ...] = ()
@@ -218,14 +220,14 @@ class EncounterContext(Model):
         return self.kind == "death-summary" if self.deceased is None else self.deceased
 
     @property
-    def instructs(self) -> bool:
-        """Whether there is a patient to instruct."""
+    def needs_instructions(self) -> bool:
+        """Return whether there is a patient to instruct."""
         return not self.died and self.died_later is None
 
     @property
-    def stay(self) -> Stay:
-        """The references that later steps need."""
-        return Stay(
+    def stay(self) -> StayReferences:
+        """Return the references that later steps need."""
+        return StayReferences(
             encounter=self.encounter,
             patient=self.patient.source,
             attending=self.attending,

@@ -1,4 +1,4 @@
-"""A draft, as the drafter stores it and the physician reviews it. Kept in the artifact store under its digest."""
+"""A draft, as the drafter stores it and the physician reviews it, under its digest in the artifact store."""
 
 from typing import Annotated, Literal
 
@@ -6,13 +6,13 @@ from pydantic import StringConstraints
 
 from shared.contracts.model import Model
 
-NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
+NAME_PATTERN = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 # Kinds and parts are declared in files (services/drafter/kinds): here they are names, so that any of them is read.
-DocumentKind = Annotated[str, StringConstraints(pattern=NAME, max_length=64)]
-PartCode = Annotated[str, StringConstraints(pattern=NAME, max_length=64)]
+DocumentKind = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=64)]
+PartCode = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=64)]
 LoincCode = Annotated[str, StringConstraints(pattern=r"^\d{1,7}-\d$")]
 # The six parts the Joint Commission requires (RC.02.04.01 EP 3), in document order.
-SIX_PARTS: tuple[PartCode, ...] = (
+REQUIRED_PARTS: tuple[PartCode, ...] = (
     "reason-for-hospitalization",
     "significant-findings",
     "procedures-and-treatment",
@@ -24,7 +24,7 @@ SIX_PARTS: tuple[PartCode, ...] = (
 TO_BE_WRITTEN = "[To be written by the physician"
 Narrative = Literal["hospital-course", "patient-instructions"]
 # Which part a narrative belongs to, and the heading that it has there.
-HOME: dict[Narrative, PartCode] = {
+DEFAULT_PARTS: dict[Narrative, PartCode] = {
     "hospital-course": "procedures-and-treatment",
     "patient-instructions": "patient-and-family-instructions",
 }
@@ -38,7 +38,7 @@ ClaimKind = Literal[
 
 
 class DocumentType(Model):
-    """What a kind of document is called and filed as: gate, pages and chart need no more of it."""
+    """The title and the LOINC code of a kind of document, which is all that review and filing need of it."""
 
     title: str  # "Transfer summary"
     code: LoincCode = "18842-5"
@@ -46,12 +46,12 @@ class DocumentType(Model):
 
 
 def document_type(kind: str, stamped: DocumentType | None) -> DocumentType:
-    """The type that a draft carries; of a draft from before there was one, by its kind."""
+    """Return the type stated by a draft; for a draft without one, the type of its kind."""
     return stamped or DocumentType(title=kind.replace("-", " ").capitalize())
 
 
 class Routing(Model):
-    """Why a draft is of its kind, and by which configuration it was written."""
+    """Why a draft has its kind, and by which configuration it was written."""
 
     why: str = ""  # which facts of the stay decided
     also: tuple[DocumentKind, ...] = ()  # other kinds that fit: their required elements were asked for, too
@@ -61,16 +61,16 @@ class Routing(Model):
     words: int | None = None  # length of the hospital course that the department aims at
 
 
-_NOTES = ("Composition/", "DocumentReference/", "ClinicalImpression/")
+_NOTE_PREFIXES = ("Composition/", "DocumentReference/", "ClinicalImpression/")
 
 
 def is_note(source: str) -> bool:
-    """Whether a FHIR reference is that of a note or another document: words, not an entry of the record."""
-    return source.startswith(_NOTES)
+    """Return whether a FHIR reference is that of a note or another document, not of a structured resource."""
+    return source.startswith(_NOTE_PREFIXES)
 
 
 class Evidence(Model):
-    """A line of the record that supports a sentence."""
+    """An entry of the record that supports a sentence."""
 
     source: str  # FHIR reference of the resource, e.g. "MedicationRequest/mr-1"
     text: str  # the fact as it is rendered in the document
@@ -79,7 +79,7 @@ class Evidence(Model):
 
 
 class Claim(Model):
-    """Something a sentence says, and what the record says about it."""
+    """A claim of a sentence, with what the record says about it."""
 
     kind: ClaimKind
     text: str  # as the sentence words it, with its shorthand written out
@@ -89,7 +89,7 @@ class Claim(Model):
 
 
 class Sentence(Model):
-    """One sentence of the narrative with what the record says about it."""
+    """A sentence of the narrative, with what the record says about it."""
 
     narrative: Narrative
     text: str
@@ -107,7 +107,7 @@ class Sentence(Model):
 
     @property
     def support(self) -> Literal["record", "note", "record-and-note"] | None:
-        """What a supported sentence is supported by; None where it is not, or neither a label nor evidence says so."""
+        """Return what supports the sentence; None where neither its label nor evidence states support."""
         if not self.supported or not (self.evidence or self.label):
             return None
         if not self.by_note:
@@ -116,15 +116,15 @@ class Sentence(Model):
 
 
 class Fact(Model):
-    """One line rendered from the record, never by the model."""
+    """A line rendered from the record, never by the model."""
 
     text: str
     source: str  # FHIR reference; empty for a line that states an absence ("None recorded")
     cells: tuple[str, ...] = ()  # the same as a row of a table, one cell for each of the group's columns
 
 
-class Group(Model):
-    """Facts under one heading of a part, e.g. "Allergies". With `columns`, the facts are rows of a table."""
+class FactGroup(Model):
+    """Facts under one heading of a part, such as "Allergies". With `columns`, the facts are table rows."""
 
     title: str
     facts: tuple[Fact, ...]
@@ -133,27 +133,29 @@ class Group(Model):
 
 
 class OpenPoint(Model):
-    """Something that a physician has to look at before signing: an important entry that was left out, a source that
-    could not be read, an order that does not say what is meant. It stands beside the document, never in it.
+    """A point that a physician has to check before signing.
+
+    For example an important entry that was left out, a source that could not be read, an incomplete order. It is shown
+    beside the document, never in it.
     """
 
     text: str
     source: str = ""  # FHIR reference, where it is about one resource
 
 
-class Part(Model):
+class DocumentPart(Model):
     """A part of the document: facts from the record, then the narrative that belongs to it."""
 
     code: PartCode
     title: str
     required: bool = True  # no text is signed without it
     section: LoincCode | None = None  # LOINC of its section, for a part that is none of the six
-    groups: tuple[Group, ...] = ()
+    groups: tuple[FactGroup, ...] = ()
     narrative: tuple[Sentence, ...] = ()
 
 
-class Passage(Model):
-    """A passage of the knowledge base: general advice about a problem, no fact of this patient."""
+class CitedPassage(Model):
+    """A passage of the knowledge base: general advice about a problem, not a fact about this patient."""
 
     id: str  # of the chunk
     source: str
@@ -166,11 +168,11 @@ class Passage(Model):
     similarity: float | None = None  # cosine of its vector and the nearest problem's; None as above
 
 
-class Knowledge(Model):
-    """What the knowledge base said, and in which version: with it the same passages can be found again."""
+class CitedKnowledge(Model):
+    """Passages of the knowledge base, and the version that they can be found in again."""
 
     version: int
-    passages: tuple[Passage, ...]
+    passages: tuple[CitedPassage, ...]
     threshold: float | None = None  # similarity that a passage needed; None as above
     calibrated: bool = False  # whether it was chosen for this version, not the default
     uncovered: tuple[str, ...] = ()  # problems that no passage is about
@@ -195,7 +197,7 @@ class Draft(Model):
     initials: str = ""  # of the patient: what a list may show
     attending: str = ""  # name of the attending physician
     number: int  # 1 for the first draft of a case, +1 for each redraft
-    parts: tuple[Part, ...]
+    parts: tuple[DocumentPart, ...]
     text: str
     by_hand: str | None = None  # why the narrative is to be written by hand: of drafts from before it was composed
     composed: int = 0  # sentences composed from the record by rules, or quoted from its notes
@@ -206,7 +208,7 @@ class Draft(Model):
     model: str  # name and version as the model server reports them; empty when no model was reached
     prompt: Prompt
     context_digest: str
-    knowledge: Knowledge | None = None  # None where no version of the knowledge base was live
+    knowledge: CitedKnowledge | None = None  # None where no version of the knowledge base was live
 
     @property
     def type(self) -> DocumentType:
@@ -216,13 +218,13 @@ class Draft(Model):
     def sentences(self) -> tuple[Sentence, ...]:
         return tuple(sentence for part in self.parts for sentence in part.narrative)
 
-    def home(self, narrative: Narrative) -> Part | None:
-        """The part that a narrative belongs to: where the draft has it, else where most kinds of documents do."""
+    def part_of(self, narrative: Narrative) -> DocumentPart | None:
+        """Return the part that a narrative belongs to: the draft's own, else that of most kinds of documents."""
         has = (part for part in self.parts if any(item.narrative == narrative for item in part.narrative))
-        usual = (part for part in self.parts if part.code == HOME[narrative])
+        usual = (part for part in self.parts if part.code == DEFAULT_PARTS[narrative])
         return next(has, None) or next(usual, None)
 
-    def standing_in(self, text: str) -> tuple[int, ...]:
-        """Sentences, from 0, that `text` has word for word, however they are spaced and wrapped there."""
+    def sentences_in(self, text: str) -> tuple[int, ...]:
+        """Return the indexes of the sentences that `text` has word for word, whatever their spacing."""
         words = " ".join(text.split())
         return tuple(index for index, item in enumerate(self.sentences) if " ".join(item.text.split()) in words)

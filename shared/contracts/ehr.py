@@ -1,10 +1,10 @@
-"""Facts from outside, as they stand on the EHR stream. An integration engine may publish them directly."""
+"""Messages of the EHR stream. An integration engine may publish them directly."""
 
 from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from shared.contracts.failures import PermanentError
+from shared.contracts.errors import PermanentError
 from shared.contracts.subjects import (
     DEPARTMENT,
     FHIR_ID,
@@ -19,8 +19,8 @@ Department = Annotated[str, StringConstraints(pattern=DEPARTMENT)]
 PractitionerReference = Annotated[str, StringConstraints(pattern=rf"^(Practitioner|PractitionerRole)/{FHIR_ID_PART}$")]
 
 
-class EncounterFact(BaseModel):
-    """What an EHR says happened to an encounter. Unknown fields are ignored: engines send more than we ask for."""
+class EncounterReported(BaseModel):
+    """The EHR reported a change of an encounter. Unknown fields are ignored: engines send more than is used."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -30,16 +30,16 @@ class EncounterFact(BaseModel):
     occurred_at: AwareDatetime | None = Field(default=None, description="RFC 3339 with an offset")
 
 
-def read_fact(subject: str, data: bytes) -> EncounterFact:
-    """The fact of one EHR message; its department is that of the subject.
+def parse_encounter_reported(subject: str, data: bytes) -> EncounterReported:
+    """Parse an EHR message; its department is that of the subject.
 
-    Raises PermanentError naming the fields that break the contract, never their values.
+    Raises PermanentError naming the invalid fields, never their values.
     """
     _, department, encounter_id = parse_encounter_subject(subject)
     try:
-        fact = EncounterFact.model_validate_json(data)
+        fact = EncounterReported.model_validate_json(data)
     except ValidationError as error:
-        raise _broken(error) from None
+        raise _contract_error(error) from None
     if fact.encounter_id != encounter_id:
         raise PermanentError("the payload's encounter_id is not the subject's")
     if fact.department not in (None, department):
@@ -47,8 +47,8 @@ def read_fact(subject: str, data: bytes) -> EncounterFact:
     return fact.model_copy(update={"department": department})
 
 
-class TaskFact(BaseModel):
-    """A Task in the EHR has changed. What it says now is read from the EHR, by whoever wants to know."""
+class TaskChanged(BaseModel):
+    """A Task in the EHR has changed. Its current content is read from the EHR."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -56,23 +56,24 @@ class TaskFact(BaseModel):
     version: str | None = Field(default=None, max_length=64, description="meta.versionId, where the EHR tells it")
 
 
-def read_task_fact(subject: str, data: bytes) -> TaskFact:
-    """The fact of one `ehr.task.updated` message.
+def parse_task_changed(subject: str, data: bytes) -> TaskChanged:
+    """Parse an `ehr.task.updated` message.
 
-    Raises PermanentError naming the fields that break the contract, never their values.
+    Raises PermanentError naming the invalid fields, never their values.
     """
     try:
-        fact = TaskFact.model_validate_json(data)
+        fact = TaskChanged.model_validate_json(data)
     except ValidationError as error:
-        raise _broken(error) from None
+        raise _contract_error(error) from None
     if fact.task_id != parse_task_subject(subject):
         raise PermanentError("the payload's task_id is not the subject's")
     return fact
 
 
-class Wanted(BaseModel):
-    """A person wants taken over from the chart what of a case was signed after the backup that the trail came back
-    from. What that is, is read from the EHR; `department` is where a case belongs that the trail does not know.
+class ReimportRequested(BaseModel):
+    """A person asked to reimport what was signed after the backup that the stream was restored from.
+
+    Its content is read from the EHR; `department` is that of a case which the stream does not know.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -82,15 +83,18 @@ class Wanted(BaseModel):
     department: Department | None = None
 
 
-def read_wanted(subject: str, data: bytes) -> tuple[str, Wanted]:
-    """The case, and who wants it. Raises PermanentError naming the fields that break the contract."""
+def parse_reimport_requested(subject: str, data: bytes) -> tuple[str, ReimportRequested]:
+    """Return the case, and the request.
+
+    Raises PermanentError naming the invalid fields.
+    """
     case = parse_reimport_subject(subject)
     try:
-        return case, Wanted.model_validate_json(data)
+        return case, ReimportRequested.model_validate_json(data)
     except ValidationError as error:
-        raise _broken(error) from None
+        raise _contract_error(error) from None
 
 
-def _broken(error: ValidationError) -> PermanentError:
+def _contract_error(error: ValidationError) -> PermanentError:
     fields = sorted({".".join(str(part) for part in item["loc"]) or "body" for item in error.errors()})
     return PermanentError(f"the payload breaks the contract at: {', '.join(fields)}")

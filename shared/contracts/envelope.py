@@ -1,4 +1,4 @@
-"""How an event travels: CloudEvents 1.0 attributes as NATS headers, the event as JSON, chained by digest.
+"""Envelope of an event: CloudEvents 1.0 attributes as NATS headers, the event as JSON, chained by digest.
 
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/nats-protocol-binding.md
 """
@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pydantic import ValidationError
 
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionRequested
-from shared.contracts.ending import ErasureOrdered, HoldPlaced, HoldReleased
+from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.events import (
+    CASE_EVENT_ADAPTER,
     EVENT_TYPES,
     Approved,
     CaseEvent,
@@ -20,14 +21,13 @@ from shared.contracts.events import (
     Reimported,
     Rejected,
     Retried,
-    case_event,
 )
-from shared.contracts.failures import PermanentError, TransientError
+from shared.contracts.retention import ErasureOrdered, HoldPlaced, HoldReleased
 from shared.contracts.subjects import CaseRef, parse_case_subject
 
 TYPE_PREFIX = "countersign.discharge."
-NAMES = frozenset(kind.model_fields["event"].default for kind in EVENT_TYPES)
-PERSONAL = (
+EVENT_NAMES = frozenset(kind.model_fields["event"].default for kind in EVENT_TYPES)
+EVENTS_BY_PEOPLE = (
     Addended,
     Amended,
     Approved,
@@ -41,23 +41,23 @@ PERSONAL = (
     RetractionRequested,
     Retried,
 )
-CHAINED = ("ce-id", "ce-type", "ce-source", "ce-time", "ce-subject", "ce-prevdigest")
+CHAINED_HEADERS = ("ce-id", "ce-type", "ce-source", "ce-time", "ce-subject", "ce-prevdigest")
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """Where a case's chain ends: the next event must follow exactly here."""
+class ChainHead:
+    """The end of a case's chain, which the next event must follow."""
 
     sequence: int  # stream sequence of the case's last event; 0 before the first
     digest: str  # of that event; empty before the first
 
 
-START = Head(0, "")
+CHAIN_START = ChainHead(0, "")
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
-    """An event as it stands in the DISCHARGE stream."""
+class RecordedEvent:
+    """An event as it is stored in the DISCHARGE stream."""
 
     case: CaseRef
     id: str
@@ -65,7 +65,7 @@ class Recorded:
     time: datetime
     prevdigest: str
     body: CaseEvent
-    head: Head  # its own sequence and digest
+    head: ChainHead  # its own sequence and digest
     traceparent: str | None = None
 
     @property
@@ -74,22 +74,22 @@ class Recorded:
 
     @property
     def actor(self) -> str:
-        """Who acted: the person's subject where one did, else the service."""
-        return self.body.by.subject if isinstance(self.body, PERSONAL) else self.source.rpartition("/")[2]
+        """Return who acted: the person's subject where there is one, else the service."""
+        return self.body.by.subject if isinstance(self.body, EVENTS_BY_PEOPLE) else self.source.rpartition("/")[2]
 
 
-def digest(data: bytes) -> str:
-    """SHA-256, lower-case hex."""
+def sha256_hex(data: bytes) -> str:
+    """Return the SHA-256 in lower-case hex."""
     return hashlib.sha256(data).hexdigest()
 
 
 def chain_digest(headers: Mapping[str, str], data: bytes) -> str:
-    """The digest of one event: over its CloudEvents attributes, the digest before it, and its body as stored.
+    """Return the digest of an event: over its CloudEvents attributes, the digest before it, and its stored body.
 
     Header values hold no newline, so the joined form is unambiguous.
     """
-    attributes = "\n".join(headers.get(name, "") for name in CHAINED)
-    return digest(attributes.encode() + b"\n\n" + data)
+    attributes = "\n".join(headers.get(name, "") for name in CHAINED_HEADERS)
+    return sha256_hex(attributes.encode() + b"\n\n" + data)
 
 
 def encode(
@@ -99,10 +99,10 @@ def encode(
     id: str,
     source: str,
     time: datetime,
-    after: Head,
+    after: ChainHead,
     traceparent: str | None = None,
 ) -> tuple[dict[str, str], bytes]:
-    """Headers and body of a new event that follows `after`."""
+    """Return the headers and body of a new event that follows `after`."""
     headers = {
         "ce-specversion": "1.0",
         "ce-id": id,
@@ -119,17 +119,17 @@ def encode(
     return headers, event.model_dump_json(exclude_none=True).encode()
 
 
-def decode(subject: str, headers: Mapping[str, str], data: bytes, sequence: int) -> Recorded:
-    """The event of one stored message. Fields that a newer version has added are passed over.
+def decode(subject: str, headers: Mapping[str, str], data: bytes, sequence: int) -> RecordedEvent:
+    """Return the event of one stored message. Fields that a newer version has added are ignored.
 
-    Raises TransientError for an event that only a newer version knows: one of its processes will read it. Raises
+    Raises TransientError for an event that only a newer version knows, as one of its processes will read it. Raises
     PermanentError when headers, subject or body break the contract.
     """
     case, name = parse_case_subject(subject)
-    if name not in NAMES:
-        raise TransientError(f"{name} is an event of a newer version than this process is")
+    if name not in EVENT_NAMES:
+        raise TransientError(f"{name} is an event of a newer version than this process")
     try:
-        body = case_event.validate_json(data, extra="ignore")
+        body = CASE_EVENT_ADAPTER.validate_json(data, extra="ignore")
         time = datetime.fromisoformat(headers["ce-time"])
         id, source = headers["ce-id"], headers["ce-source"]
     except (ValidationError, KeyError, ValueError) as error:
@@ -137,14 +137,14 @@ def decode(subject: str, headers: Mapping[str, str], data: bytes, sequence: int)
     if time.tzinfo is None:
         raise PermanentError(f"a {name} message has a time without an offset")
     if body.event != name or headers.get("ce-subject") != f"{case.department}/{case.id}":
-        raise PermanentError(f"a {name} message says it is about something else than its subject")
-    return Recorded(
+        raise PermanentError(f"a {name} message has a ce-subject other than its subject")
+    return RecordedEvent(
         case=case,
         id=id,
         source=source,
         time=time,
         prevdigest=headers.get("ce-prevdigest", ""),
         body=body,
-        head=Head(sequence, chain_digest(headers, data)),
+        head=ChainHead(sequence, chain_digest(headers, data)),
         traceparent=headers.get("traceparent"),
     )

@@ -1,34 +1,34 @@
-"""The events of a discharge case. Past tense, one class each; the class says what its subject's last token is.
+"""Events of a discharge case: one class each, in the past tense, named as in its subject's last token.
 
-Bodies carry ids, codes, digests and figures. Text (the context, the draft, a physician's words) lives in the artifact
-store under its SHA-256. What later steps need travels with the event, so that no step on the common path has to read.
+Bodies carry ids, codes, digests and figures. Text (the context, the draft, a physician's words) is in the artifact
+store under its SHA-256. An event carries what later steps need, so that the common path reads nothing.
 """
 
 from typing import Annotated, Literal, get_args
 
 from pydantic import AwareDatetime, Field, TypeAdapter
 
+from shared.contracts.authorship import NarrativeAuthor
+from shared.contracts.case_values import Actor as Actor
+from shared.contracts.case_values import Channel as Channel
+from shared.contracts.case_values import ConfirmedSentence as ConfirmedSentence
+from shared.contracts.case_values import DocumentKind as DocumentKind
+from shared.contracts.case_values import DraftRef as DraftRef
+from shared.contracts.case_values import Edits as Edits
+from shared.contracts.case_values import Resolution as Resolution
+from shared.contracts.case_values import ResolutionKind as ResolutionKind
+from shared.contracts.case_values import StayReferences as StayReferences
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled, RetractionRequested
-from shared.contracts.ending import Erased, ErasureOrdered, HoldPlaced, HoldReleased
 from shared.contracts.model import Model
-from shared.contracts.notice import NarrativeBy
-from shared.contracts.values import Actor as Actor
-from shared.contracts.values import Channel as Channel
-from shared.contracts.values import Confirmed as Confirmed
-from shared.contracts.values import DocumentKind as DocumentKind
-from shared.contracts.values import DraftRef as DraftRef
-from shared.contracts.values import Edits as Edits
-from shared.contracts.values import How as How
-from shared.contracts.values import Resolution as Resolution
-from shared.contracts.values import Stay as Stay
+from shared.contracts.retention import Erased, ErasureOrdered, HoldPlaced, HoldReleased
 
 StepName = Literal["extract", "draft", "request-review", "settle-rejection", "file", "erase"]
 # Write another one; the physician writes it herself; there is to be none.
-Refusing = Literal["redraft", "close", "withdraw"]
+RejectionAction = Literal["redraft", "close", "withdraw"]
 
 
-class Reading(Model):
-    """How a draft was read before its signature, as our page saw it: figures, so that it can be measured."""
+class ReadingFigures(Model):
+    """How a draft was read before its signature, measured by our page."""
 
     seconds: int  # while the page was in front
     seen: int  # parts of the document that came into view
@@ -36,7 +36,7 @@ class Reading(Model):
 
 
 class Discharged(Model):
-    """The EHR reported the discharge: the case is open."""
+    """The EHR reported the discharge, which opens the case."""
 
     event: Literal["discharged"] = "discharged"
     version: Literal[1] = 1
@@ -50,7 +50,7 @@ class ContextExtracted(Model):
 
     event: Literal["context-extracted"] = "context-extracted"
     version: Literal[1] = 1
-    stay: Stay
+    stay: StayReferences
     kind: DocumentKind
     context: str
     encounter_status: str
@@ -62,7 +62,7 @@ class Drafted(Model):
 
     event: Literal["drafted"] = "drafted"
     version: Literal[1] = 1
-    stay: Stay
+    stay: StayReferences
     draft: DraftRef
     sentences: int
     unsupported: int
@@ -70,11 +70,11 @@ class Drafted(Model):
 
 
 class ReviewRequested(Model):
-    """A Task waits in the EHR and the escalation timers run."""
+    """A Task was created in the EHR and the escalation timers were set."""
 
     event: Literal["review-requested"] = "review-requested"
     version: Literal[1] = 1
-    stay: Stay
+    stay: StayReferences
     draft: DraftRef
     task: str | None = None  # id of the Task in the EHR; None where the EHR takes none
     owner: str | None = None
@@ -83,7 +83,7 @@ class ReviewRequested(Model):
 
 
 class Escalated(Model):
-    """Nobody decided in time: the supervisor is told. With `owner`, the review now belongs to the supervisor."""
+    """Nobody decided in time and the supervisor was notified. With `owner`, the review is now the supervisor's."""
 
     event: Literal["escalated"] = "escalated"
     version: Literal[1] = 1
@@ -94,7 +94,7 @@ class Escalated(Model):
 
 
 class Reassigned(Model):
-    """A person gave the review to somebody else. With `deadlines`, the clock starts again."""
+    """A person reassigned the review. With `deadlines`, the escalation starts again."""
 
     event: Literal["reassigned"] = "reassigned"
     version: Literal[1] = 1
@@ -109,7 +109,7 @@ class Approved(Model):
 
     event: Literal["approved"] = "approved"
     version: Literal[1] = 1
-    stay: Stay
+    stay: StayReferences
     draft: DraftRef
     task: str | None = None  # id of the Task in the EHR; None where the EHR takes none
     signed: str  # SHA-256 of the final text
@@ -119,9 +119,11 @@ class Approved(Model):
     edits: Edits | None = None
     resolutions: tuple[Resolution, ...] = ()
     acknowledged: tuple[int, ...] = ()  # open points of the draft, from 0, that the physician has seen
-    written: tuple[Confirmed, ...] = ()
-    narrative: NarrativeBy | None = None  # who wrote what was signed; None: signed as drafted without reading it again
-    reading: Reading | None = None  # None: not signed on our page, or a browser without its script
+    written: tuple[ConfirmedSentence, ...] = ()
+    narrative: NarrativeAuthor | None = (
+        None  # who wrote what was signed; None: signed as drafted without reading it again
+    )
+    reading: ReadingFigures | None = None  # None: not signed on our page, or a browser without its script
     channel: Channel | None = None
 
 
@@ -138,14 +140,14 @@ class Filed(Model):
 
 
 class Rejected(Model):
-    """A physician refused the draft. `reason` is the digest of the words."""
+    """A physician rejected the draft. `reason` is the digest of the physician's text."""
 
     event: Literal["rejected"] = "rejected"
     version: Literal[1] = 1
-    stay: Stay
+    stay: StayReferences
     draft: DraftRef
     task: str | None = None  # id of the Task in the EHR; None where the EHR takes none
-    action: Refusing
+    action: RejectionAction
     reason: str
     by: Actor
     encounter_status: str
@@ -153,11 +155,11 @@ class Rejected(Model):
 
 
 class RedraftRequested(Model):
-    """The drafter writes draft `number` with the physician's words."""
+    """The drafter is to write draft `number` with the physician's requested changes."""
 
     event: Literal["redraft-requested"] = "redraft-requested"
     version: Literal[1] = 1
-    stay: Stay
+    stay: StayReferences
     context: str
     kind: DocumentKind
     number: int
@@ -166,14 +168,14 @@ class RedraftRequested(Model):
 
 
 class Closed(Model):
-    """The case ended without a document of ours: the physician writes it in the EHR, or there is to be none."""
+    """The case ended without a document of ours: the physician writes it in the EHR, or there is none."""
 
     event: Literal["closed"] = "closed"
     version: Literal[1] = 1
 
 
 class Withdrawn(Model):
-    """The discharge was taken back before the signature."""
+    """The discharge was cancelled before the signature."""
 
     event: Literal["withdrawn"] = "withdrawn"
     version: Literal[1] = 1
@@ -181,7 +183,7 @@ class Withdrawn(Model):
 
 
 class Failed(Model):
-    """A step gave up. The case waits for a person: `retried` puts it back."""
+    """A step gave up. The case waits for an operator: `retried` resumes it."""
 
     event: Literal["failed"] = "failed"
     version: Literal[1] = 1
@@ -191,7 +193,7 @@ class Failed(Model):
 
 
 class Retried(Model):
-    """An operator put the failed step back to work."""
+    """An operator resumed the failed step."""
 
     event: Literal["retried"] = "retried"
     version: Literal[1] = 1
@@ -200,11 +202,10 @@ class Retried(Model):
 
 
 class Reimported(Model):
-    """What was signed and filed after the backup that this trail came back from, taken over from the chart on a
-    person's word. Nobody signs by it: the signature was made at `signed_at`, and the event that it was is lost.
+    """A signature that was lost with a restore was taken over from the chart, at a person's request.
 
-    `signature` says as much of that event as the chart and this trail tell; what neither does is empty. A draft that
-    is not on this trail has the number 0.
+    Nobody signs by it: the signature was made at `signed_at`, in the lost event. `signature` holds what the chart and
+    this stream state of that event; the rest is empty. A draft that is not in this stream has the number 0.
     """
 
     event: Literal["reimported"] = "reimported"
@@ -250,9 +251,9 @@ EVENT_TYPES: tuple[type[CaseEvent], ...] = get_args(CaseEvent)
 
 
 def name_of(kind: type[Model]) -> str:
-    """The name of an event's type in subjects and headers, e.g. `context-extracted`."""
+    """Return the name of an event's type in subjects and headers, e.g. `context-extracted`."""
     name: str = kind.model_fields["event"].default
     return name
 
 
-case_event: TypeAdapter[CaseEvent] = TypeAdapter(Annotated[CaseEvent, Field(discriminator="event")])
+CASE_EVENT_ADAPTER: TypeAdapter[CaseEvent] = TypeAdapter(Annotated[CaseEvent, Field(discriminator="event")])

@@ -1,30 +1,30 @@
 """The knowledge base: chunks, documents and versions.
 
-A version is the state of the sources at one time. Every point in Qdrant carries the version it came with (`since`) and
-the one it left with (`until`): version N shows `since <= N < until`. A refresh makes version N+1 and changes nothing
-that N shows.
+A version is the state of the sources at one time. Every point in the vector store carries the version from which it is
+valid (`since`) and the one from which it is not (`until`): version N shows `since <= N < until`. A refresh makes
+version N+1 and changes nothing that N shows.
 """
 
 from collections.abc import Sequence
 from typing import Literal
 
-from shared.contracts.envelope import digest
+from shared.contracts.envelope import sha256_hex
 from shared.contracts.model import Model
 from shared.contracts.subjects import derived_id
 
-ALL = "all"
-SOURCE = r"^[a-z0-9][a-z0-9-]{0,39}$"
-BATCH = 20  # chunks a message and a request to the model server
-OPEN = 2**31 - 1  # `until` of what no version has removed
+ALL_SOURCES = "all"
+SOURCE_PATTERN = r"^[a-z0-9][a-z0-9-]{0,39}$"
+BATCH_SIZE = 20  # chunks in a message and in a request to the model server
+STILL_VALID = 2**31 - 1  # `until` of a point that is still valid
 
-Search = Literal["dense", "sparse", "hybrid"]
+SearchMode = Literal["dense", "sparse", "hybrid"]
 # A cosine of the shipped embedding model at which nearly nothing is about something else: what a version is
 # asked with for which none was chosen (docs/explanation/retrieval.md).
 DEFAULT_THRESHOLD = 0.6
 
 
 class Chunk(Model):
-    """A passage of a document. `id` is derived from what is embedded: the same passage has the same id for ever."""
+    """A passage of a document. `id` is derived from the embedded text, so the same passage keeps its id."""
 
     id: str
     source: str
@@ -35,8 +35,8 @@ class Chunk(Model):
     url: str | None = None
 
     @property
-    def embedded(self) -> str:
-        """What the model gets: the headings say what the passage is about."""
+    def text_to_embed(self) -> str:
+        """Return the text for the embedding model: the headings, then the passage."""
         return "\n".join((" > ".join(dict.fromkeys((self.title, *self.path))), self.text))
 
 
@@ -45,12 +45,12 @@ def chunk_id(source: str, document: str, title: str, path: Sequence[str], text: 
 
 
 def point_id(chunk: str, since: int) -> str:
-    """A chunk that left and came back is another point: what earlier versions showed stays."""
+    """Return the id of a point. A chunk that is added again is another point, so earlier versions do not change."""
     return derived_id(chunk, str(since))
 
 
 class Fingerprint(Model):
-    """How a document is recognised: what is cheap to ask first, the digest of its content last."""
+    """What a document's change is detected by: cheap attributes first, the digest of its content last."""
 
     digest: str = ""  # SHA-256; empty where there was nothing to digest
     size: int | None = None
@@ -60,7 +60,7 @@ class Fingerprint(Model):
 
 
 class DocumentEntry(Model):
-    """What is known of one document: an entry of the `sources` bucket."""
+    """The state of one document: an entry of the `sources` bucket."""
 
     source: str
     document: str
@@ -83,12 +83,12 @@ class DocumentEntry(Model):
 
 
 def entry_key(source: str, document: str) -> str:
-    """Key in the `sources` bucket: documents may be called anything, keys may not."""
-    return f"{source}.{digest(document.encode())[:32]}"
+    """Return the key in the `sources` bucket: document names may contain characters that keys may not."""
+    return f"{source}.{sha256_hex(document.encode())[:32]}"
 
 
-class Counts(Model):
-    """Documents of a refresh, told apart."""
+class DocumentCounts(Model):
+    """Documents of a refresh by what happened to them."""
 
     new: int = 0
     changed: int = 0
@@ -97,7 +97,7 @@ class Counts(Model):
     unreadable: int = 0
 
 
-class Unreadable(Model):
+class UnreadableDocument(Model):
     """A document that was left out, and why."""
 
     source: str
@@ -105,8 +105,8 @@ class Unreadable(Model):
     reason: str
 
 
-class Metrics(Model):
-    """Retrieval quality over the golden queries; each between 0 and 1."""
+class RetrievalMetrics(Model):
+    """Retrieval quality over the golden queries; each metric is between 0 and 1."""
 
     queries: int
     mrr_at_10: float
@@ -116,7 +116,7 @@ class Metrics(Model):
 
 
 class QueryResult(Model):
-    """How one golden query did. `found` are the documents that came first."""
+    """The metrics of one golden query. `found` are the first documents of the ranking."""
 
     id: str
     reciprocal_rank: float
@@ -126,8 +126,8 @@ class QueryResult(Model):
     found: tuple[str, ...] = ()
 
 
-class Relevance(Model):
-    """How similar a passage must be to a problem to be about it, in one version of the base."""
+class RelevanceThreshold(Model):
+    """The similarity that a passage needs to be cited, for one version of the knowledge base."""
 
     threshold: float = DEFAULT_THRESHOLD  # cosine of the vectors of the problem's name and of the passage
     origin: Literal["golden", "declared", "default"] = "default"  # chosen on golden queries, by the file, or neither

@@ -1,6 +1,7 @@
-"""Merkle trees as RFC 9162 defines them, in memory that grows with the depth of a tree and not with its leaves. Pure.
+"""Merkle trees of RFC 9162; memory grows with a tree's depth, not with its leaves. Pure.
 
-https://www.rfc-editor.org/rfc/rfc9162#section-2.1; leaves and nodes are hashed apart: none passes for the other.
+https://www.rfc-editor.org/rfc/rfc9162#section-2.1. Leaves and nodes are hashed differently, so neither can pass for the
+other.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 class Tree:
-    """An append-only tree of `size` leaves, held as the roots of its perfect subtrees (`peaks`, largest first)."""
+    """An append-only tree of `size` leaves, stored as the roots of its perfect subtrees (`peaks`, largest first)."""
 
     def __init__(self, size: int = 0, peaks: Iterable[bytes] = ()) -> None:
         self.size, self.peaks = size, list(peaks)
@@ -45,8 +46,8 @@ class Tree:
         return found
 
 
-class Path:
-    """Gathers the inclusion proof of the leaf `index` of a tree of `size` leaves, while these go by in their order."""
+class InclusionProof:
+    """Collect the inclusion proof of the leaf `index` of a tree of `size` leaves, which are added in order."""
 
     def __init__(self, index: int, size: int) -> None:
         if not 0 <= index < size:
@@ -62,12 +63,12 @@ class Path:
 
     @property
     def hashes(self) -> list[bytes]:
-        """From the leaf up, once all leaves went by."""
+        """Return the proof from the leaf up, once all leaves were added."""
         return [tree.root for _, _, tree in self._ranges]
 
 
 def _siblings(index: int, start: int, end: int) -> list[tuple[int, int]]:
-    """Ranges of leaves of the subtrees beside the way from the leaf to the root, from the leaf up."""
+    """Return the leaf ranges of the sibling subtrees on the path from the leaf to the root, from the leaf up."""
     found: list[tuple[int, int]] = []
     while end - start > 1:
         split = start + (1 << (end - start - 1).bit_length() - 1)
@@ -80,8 +81,8 @@ def _siblings(index: int, start: int, end: int) -> list[tuple[int, int]]:
     return found[::-1]
 
 
-def includes(root: bytes, size: int, index: int, leaf: bytes, path: Sequence[bytes]) -> bool:
-    """Whether `path` proves that `leaf` (its hash) is the leaf `index` of the tree: RFC 9162, 2.1.3.2."""
+def verify_inclusion(root: bytes, size: int, index: int, leaf: bytes, path: Sequence[bytes]) -> bool:
+    """Return whether `path` proves that the leaf hash `leaf` is leaf `index` of the tree (RFC 9162, 2.1.3.2)."""
     if not 0 <= index < size:
         return False
     at, last, found = index, size - 1, leaf

@@ -1,6 +1,6 @@
-"""The events of a refresh of the knowledge base, and what they add up to.
+"""The events of a refresh of the knowledge base, and the state that they fold to.
 
-KNOWLEDGE stream  knowledge.<source>.<refresh>.<event>[.<n>]; `<source>` is `all` where a refresh covers several.
+KNOWLEDGE stream: knowledge.<source>.<refresh>.<event>[.<n>]; `<source>` is `all` where a refresh covers several.
 """
 
 import re
@@ -11,27 +11,27 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, TypeAdapter
 
-from shared.contracts.failures import PermanentError
+from shared.contracts.errors import PermanentError
 from shared.contracts.knowledge import (
-    SOURCE,
+    SOURCE_PATTERN,
     Chunk,
-    Counts,
+    DocumentCounts,
     DocumentEntry,
-    Metrics,
     QueryResult,
-    Relevance,
-    Search,
-    Unreadable,
+    RelevanceThreshold,
+    RetrievalMetrics,
+    SearchMode,
+    UnreadableDocument,
 )
 from shared.contracts.model import Model
 from shared.contracts.subjects import knowledge_subject
 
-Step = Literal["prepare", "embed", "settle", "judge"]
-Outcome = Literal["promoted", "held-back", "skipped", "failed"]
+RefreshStep = Literal["prepare", "embed", "settle", "judge"]
+RefreshOutcome = Literal["promoted", "held-back", "skipped", "failed"]
 
 
 class Requested(Model):
-    """Somebody, or the schedule, wants the sources looked at."""
+    """A person or the schedule requested a refresh of the sources."""
 
     event: Literal["requested"] = "requested"
     version: Literal[1] = 1
@@ -42,7 +42,7 @@ class Requested(Model):
 
 
 class Started(Model):
-    """It is this refresh's turn."""
+    """The refresh has started: it was first in the queue."""
 
     event: Literal["started"] = "started"
     version: Literal[1] = 1
@@ -55,12 +55,12 @@ class Started(Model):
 
 
 class Skipped(Model):
-    """Nothing has changed."""
+    """Nothing had changed."""
 
     event: Literal["skipped"] = "skipped"
     version: Literal[1] = 1
-    documents: Counts
-    unreadable: tuple[Unreadable, ...] = ()
+    documents: DocumentCounts
+    unreadable: tuple[UnreadableDocument, ...] = ()
     reason: str
 
 
@@ -79,13 +79,13 @@ class BatchReady(Model):
 
 
 class Planned(Model):
-    """Every source was looked at, and every batch that is needed is in the queue."""
+    """Every source was scanned, and every batch is in the queue."""
 
     event: Literal["planned"] = "planned"
     version: Literal[1] = 1
     target: int
-    documents: Counts
-    unreadable: tuple[Unreadable, ...] = ()
+    documents: DocumentCounts
+    unreadable: tuple[UnreadableDocument, ...] = ()
     chunks_new: int
     chunks_kept: int
     chunks_removed: int
@@ -93,7 +93,7 @@ class Planned(Model):
 
 
 class BatchIndexed(Model):
-    """A batch is in the vector base. They are appended one after the other, so `done` counts without counting."""
+    """A batch is in the vector store. Batches are appended in order, so the last `done` is their number."""
 
     event: Literal["batch-indexed"] = "batch-indexed"
     version: Literal[1] = 1
@@ -103,7 +103,7 @@ class BatchIndexed(Model):
 
 
 class Embedded(Model):
-    """The last batch is in."""
+    """The last batch is in the vector store."""
 
     event: Literal["embedded"] = "embedded"
     version: Literal[1] = 1
@@ -112,7 +112,7 @@ class Embedded(Model):
 
 
 class Indexed(Model):
-    """The version is complete and shows exactly what the sources say."""
+    """The version is complete and shows exactly what the sources contain."""
 
     event: Literal["indexed"] = "indexed"
     version: Literal[1] = 1
@@ -124,18 +124,18 @@ class Indexed(Model):
 
 
 class Evaluated(Model):
-    """The golden queries were asked."""
+    """The golden queries were evaluated."""
 
     event: Literal["evaluated"] = "evaluated"
     version: Literal[1] = 1
     target: int
-    metrics: Metrics | None = None  # None: it could not be judged; `reason` says why
-    live: Metrics | None = None  # of what is live, on the same queries
+    metrics: RetrievalMetrics | None = None  # None: it could not be judged; `reason` says why
+    live: RetrievalMetrics | None = None  # of what is live, on the same queries
     live_version: int | None = None
-    search: Search = "dense"
+    search: SearchMode = "dense"
     threshold: float
     margin: float
-    relevance: Relevance | None = None  # None in events from before there were thresholds
+    relevance: RelevanceThreshold | None = None  # None in events from before there were thresholds
     queries: tuple[QueryResult, ...] = ()
     promote: bool
     reason: str
@@ -151,7 +151,7 @@ class Promoted(Model):
 
 
 class HeldBack(Model):
-    """The version is not good enough; what was live stays."""
+    """The version did not meet the promotion rule; the live version stays."""
 
     event: Literal["held-back"] = "held-back"
     version: Literal[1] = 1
@@ -160,18 +160,18 @@ class HeldBack(Model):
 
 
 class AttemptFailed(Model):
-    """A step gave up. With `again_at` there is another attempt, without it the refresh has ended."""
+    """A step gave up. With `again_at` another attempt follows, without it the refresh has ended."""
 
     event: Literal["failed"] = "failed"
     version: Literal[1] = 1
-    step: Step
+    step: RefreshStep
     reason: str
     attempt: int
     again_at: datetime | None = None
 
 
 class Resumed(Model):
-    """Another attempt begins where the last one ended."""
+    """Another attempt continues where the last one ended."""
 
     event: Literal["resumed"] = "resumed"
     version: Literal[1] = 1
@@ -194,7 +194,7 @@ RefreshEvent = (
     | Resumed
 )
 REFRESH_EVENT_TYPES: tuple[type[RefreshEvent], ...] = get_args(RefreshEvent)
-refresh_event: TypeAdapter[RefreshEvent] = TypeAdapter(Annotated[RefreshEvent, Field(discriminator="event")])
+REFRESH_EVENT_ADAPTER: TypeAdapter[RefreshEvent] = TypeAdapter(Annotated[RefreshEvent, Field(discriminator="event")])
 BATCH_EVENTS = (BatchReady, BatchIndexed)  # one of each for every batch, told apart by its number
 
 
@@ -209,18 +209,18 @@ class RefreshRef:
         return knowledge_subject(self.source, self.id, event, number)
 
     @property
-    def filter(self) -> str:
-        """Its events without the batches."""
+    def subject_filter(self) -> str:
+        """Return the subject filter of its events without the batches."""
         return knowledge_subject("*", self.id, "*")
 
 
 def parse_refresh_subject(subject: str) -> tuple[RefreshRef, str, int | None]:
-    """The refresh, the event and the batch's number of a KNOWLEDGE subject.
+    """Return the refresh, the event and the batch's number of a KNOWLEDGE subject.
 
     Raises PermanentError when the subject is not of that form.
     """
     tokens = subject.split(".")
-    if len(tokens) not in (4, 5) or tokens[0] != "knowledge" or not re.fullmatch(SOURCE, tokens[1]):
+    if len(tokens) not in (4, 5) or tokens[0] != "knowledge" or not re.fullmatch(SOURCE_PATTERN, tokens[1]):
         raise PermanentError("the subject is not knowledge.<source>.<refresh>.<event>[.<n>]")
     if len(tokens) == 5 and not tokens[4].isdigit():
         raise PermanentError("the subject's last token is not a number")
@@ -228,8 +228,8 @@ def parse_refresh_subject(subject: str) -> tuple[RefreshRef, str, int | None]:
 
 
 @dataclass(frozen=True, slots=True)
-class RefreshRecord:
-    """An event of a refresh as it stands in the stream."""
+class RecordedRefreshEvent:
+    """An event of a refresh as it is stored in the stream."""
 
     ref: RefreshRef
     id: str
@@ -240,7 +240,7 @@ class RefreshRecord:
 
 @dataclass(slots=True)
 class Refresh:
-    """What a refresh's events add up to."""
+    """The state of a refresh: the fold of its events."""
 
     ref: RefreshRef | None = None
     requested: Requested | None = None
@@ -251,14 +251,14 @@ class Refresh:
     evaluated: Evaluated | None = None
     skipped: Skipped | None = None
     failure: AttemptFailed | None = None
-    outcome: Outcome | None = None
+    outcome: RefreshOutcome | None = None
     reason: str | None = None
     attempt: int = 1
     times: dict[str, datetime] = field(default_factory=dict)
 
     @property
-    def awaits(self) -> Step | None:
-        """The step whose turn it is."""
+    def awaits(self) -> RefreshStep | None:
+        """Return the step that is next; None when the refresh has ended."""
         if self.outcome is not None or self.started is None:
             return None
         if self.indexed is not None:
@@ -268,8 +268,8 @@ class Refresh:
         return "settle" if self.embedded is not None else "embed"
 
 
-def fold_refresh(history: Sequence[RefreshRecord]) -> Refresh:  # noqa: C901 - one arm per event
-    """The refresh after all of `history`, which is in stream order."""
+def fold_refresh(history: Sequence[RecordedRefreshEvent]) -> Refresh:  # noqa: C901 - one arm per event
+    """Return the refresh after `history`, which is in stream order."""
     found = Refresh()
     for record in history:
         found.ref = record.ref

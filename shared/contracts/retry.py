@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from shared.contracts.failures import PermanentError, RateLimitedError, TransientError
+from shared.contracts.errors import PermanentError, RateLimitedError, TransientError
 
 LONGEST = 3600.0  # seconds that a server may ask us to stay away at once
 

@@ -1,4 +1,7 @@
-"""Writes the JSON Schema of every event and of the draft to `shared/contracts/json/`; a test holds them to the code."""
+"""Write the JSON Schema of every event and of the draft to `shared/contracts/json/`.
+
+A test compares the files with the code.
+"""
 
 import json
 from pathlib import Path
@@ -7,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from shared.contracts.draft import Draft
-from shared.contracts.ehr import EncounterFact, TaskFact, Wanted
+from shared.contracts.ehr import EncounterReported, ReimportRequested, TaskChanged
 from shared.contracts.events import EVENT_TYPES
 from shared.contracts.refresh import REFRESH_EVENT_TYPES
 
@@ -15,14 +18,14 @@ FOLDER = Path(__file__).parent / "json"
 
 
 def generate() -> dict[str, dict[str, Any]]:
-    """File name → schema."""
+    """Return the schemas by file name."""
     models: dict[str, type[BaseModel]] = {f"{type.model_fields['event'].default}.v1": type for type in EVENT_TYPES}
     models |= {f"knowledge-{type.model_fields['event'].default}.v1": type for type in REFRESH_EVENT_TYPES}
     others: dict[str, type[BaseModel]] = {
         "draft.v1": Draft,
-        "ehr-encounter-fact.v1": EncounterFact,
-        "ehr-task-fact.v1": TaskFact,
-        "ehr-reimport.v1": Wanted,
+        "ehr-encounter-fact.v1": EncounterReported,
+        "ehr-task-fact.v1": TaskChanged,
+        "ehr-reimport.v1": ReimportRequested,
     }
     return {name: model.model_json_schema() for name, model in (models | others).items()}
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled, RetractionRequested
-from shared.contracts.ending import Erased, ErasureOrdered, HoldPlaced, HoldReleased
 from shared.contracts.events import (
     Approved,
     CaseEvent,
@@ -29,6 +28,7 @@ from shared.contracts.events import (
     Withdrawn,
     name_of,
 )
+from shared.contracts.retention import Erased, ErasureOrdered, HoldPlaced, HoldReleased
 from shared.contracts.retry import BUS_ONLY, EHR_FOR_A_DAY, EHR_UNTIL_DONE, RetryRow
 
 Consumed = TypeVar("Consumed", bound=CaseEvent, covariant=True)

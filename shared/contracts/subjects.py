@@ -18,7 +18,7 @@ import re
 from dataclasses import dataclass
 from uuid import UUID, uuid5
 
-from shared.contracts.failures import PermanentError
+from shared.contracts.errors import PermanentError
 
 # FHIR R4 `id`: https://hl7.org/fhir/R4/datatypes.html#id
 # Of FHIR's ids all but those that begin with two dots or are one: in a path they would lead elsewhere.

@@ -1,4 +1,4 @@
-"""Code systems by their URLs, and what they are called."""
+"""Names of code systems by their URLs."""
 
 SYSTEM_NAMES = {
     "http://loinc.org": "LOINC",

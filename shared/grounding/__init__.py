@@ -1,8 +1,8 @@
-"""The sentence check: each claim of a sentence against the typed record of a stay. No model, no network."""
+"""Sentence check: compare each claim of a sentence with the typed record of a stay. No model, no network."""
 
 from shared.grounding.check import check
-from shared.grounding.record import Record, structured
-from shared.grounding.sentences import split
+from shared.grounding.evidence_index import EvidenceIndex, without_notes
+from shared.grounding.sentences import split_sentences
 from shared.grounding.verdict import Finding, Verdict
 
-__all__ = ["Finding", "Record", "Verdict", "check", "split", "structured"]
+__all__ = ["EvidenceIndex", "Finding", "Verdict", "check", "split_sentences", "without_notes"]

@@ -1,20 +1,20 @@
-"""Claims of findings that are names for values: leukocytosis, hyponatremia, fever, hypoxemia."""
+"""Claims by names for abnormal values: leukocytosis, hyponatremia, fever, hypoxemia."""
 
 import re
 from collections.abc import Iterator
 
 from shared.contracts.draft import ClaimKind
-from shared.grounding.courses import Course, Point
-from shared.grounding.lines import Line
-from shared.grounding.parsed import Parsed
-from shared.grounding.record import Record
-from shared.grounding.verdict import Finding, Span, judge
+from shared.grounding.evidence_index import EvidenceIndex
+from shared.grounding.indexed_entries import IndexedEntry
+from shared.grounding.measurement_series import MeasurementSeries, SeriesPoint
+from shared.grounding.parsed_sentence import ParsedSentence
+from shared.grounding.verdict import Finding, Span, label_for
 from shared.grounding.vocabulary import FOLDER, Mention
 from shared.grounding.words import stem
 
 
 def _table() -> dict[str, tuple[tuple[str, ...], str]]:
-    """Name → the tests of which one must be so, and which way; `!` before the way: the name says that it is not so."""
+    """Return each name with the tests it is about and the expected deviation; `!` negates the deviation."""
     rows = (line.split("\t") for line in (FOLDER / "abnormal.tsv").read_text().splitlines())
     return {name: (tuple(tests.split("|")), way) for names, tests, way in rows for name in names.split("|")}
 
@@ -34,8 +34,8 @@ _LIMITS: dict[str, tuple[float, float]] = {
 }
 
 
-def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
-    """Each name for a value, affirmed or denied."""
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+    """Yield each name for an abnormal value, affirmed or denied."""
     for match in PATTERN.finditer(parsed.text):
         span = match.span()
         properties = parsed.properties(span)
@@ -48,60 +48,64 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
             yield _claim(match.group(), span, "denied" in properties, record)
 
 
-def _indication(text: str, parsed: Parsed, record: Record) -> Line | None:
-    """The order of a medicine of the sentence that says it: `glucagon as needed for hypoglycemia`."""
+def _indication(text: str, parsed: ParsedSentence, record: EvidenceIndex) -> IndexedEntry | None:
+    """Return the order in whose indication the name stands: `glucagon as needed for hypoglycemia`."""
     drugs = {item.canonical for item in parsed.named.drugs}
     key = stem(text.split()[-1])
     lines = (line for line in record.by_stem.get(key, []) if line.part.endswith("medicines"))
     return next((line for line in lines if drugs & {item.canonical for item in line.named.drugs}), None)
 
 
-def as_tests(parsed: Parsed) -> list[Mention]:
-    """The names as tests, to which numbers belong: `leukocytosis of 15.2`."""
+def as_tests(parsed: ParsedSentence) -> list[Mention]:
+    """Return the names as mentions of tests, to which numbers can be bound: `leukocytosis of 15.2`."""
     return [
         Mention(*match.span(), match.group(), "|".join(_NAMES[match.group().lower()][0]))
         for match in PATTERN.finditer(parsed.text)
     ]
 
 
-def _claim(text: str, span: Span, denied: bool, record: Record) -> Finding:
+def _claim(text: str, span: Span, denied: bool, record: EvidenceIndex) -> Finding:
     tests, way = _NAMES[text.lower()]
     denied, way = denied != way.startswith("!"), way.lstrip("!")
-    courses = [course for test in tests for course in record.courses.get(test, [])]
-    so = [(course, point) for course in courses for point in course.points if _is(way, course, point)]
+    courses = [series for test in tests for series in record.courses.get(test, [])]
+    so = [(series, point) for series in courses for point in series.points if _is_abnormal(way, series, point)]
     said = "no " + text if denied and not text.lower().startswith("afeb") else text
     if so:
         kind: ClaimKind = "polarity" if denied else "finding"
-        return Finding(kind, said, judge(not denied), so[0][1].source, f"record: {so[0][0].told}", (span,))
-    line = _in_words(text, denied, record)
-    judged = [course for course in courses if _known(course)]
+        return Finding(kind, said, label_for(not denied), so[0][1].source, f"record: {so[0][0].describe}", (span,))
+    line = _entry_in_words(text, denied, record)
+    judged = [series for series in courses if _is_decidable(series)]
     if line is not None and (not judged or denied or line.part in ("diagnoses", "reasons")):
         return Finding("finding", said, "supported", line.source, f"record: {line.text[:160]}", (span,))
     if judged:
         source = judged[0].points[0].source
-        return Finding("finding", said, judge(denied), source, f"record: {judged[0].told}", (span,))
+        return Finding("finding", said, label_for(denied), source, f"record: {judged[0].describe}", (span,))
     return Finding("finding", said, "not-in-record", spans=(span,))
 
 
-def _known(course: Course) -> bool:
-    return course.judged or course.id in _LIMITS
+def _is_decidable(series: MeasurementSeries) -> bool:
+    return series.judged or series.id in _LIMITS
 
 
-def _is(way: str, course: Course, point: Point) -> bool:
-    if way in point.flag or (point.flag in ("abnormal", "critical") and course.id not in _LIMITS):
+def _is_abnormal(way: str, series: MeasurementSeries, point: SeriesPoint) -> bool:
+    if way in point.flag or (point.flag in ("abnormal", "critical") and series.id not in _LIMITS):
         return True
-    limits = _LIMITS.get(course.id)
-    if limits is None or point.figure is None or (course.judged and course.id not in ("temperature", "blood pressure")):
+    limits = _LIMITS.get(series.id)
+    if (
+        limits is None
+        or point.quantity is None
+        or (series.judged and series.id not in ("temperature", "blood pressure"))
+    ):
         return False
     low, high = limits
-    value = point.figure.value
-    if point.figure.dimension == "fahrenheit":
+    value = point.quantity.value
+    if point.quantity.dimension == "fahrenheit":
         value = (value - 32) * 5 / 9
     return value < low if way == "low" else value > high
 
 
-def _in_words(text: str, denied: bool, record: Record) -> Line | None:
-    """An entry that says so in words: a diagnosis "anemia", a note "denies fever"."""
+def _entry_in_words(text: str, denied: bool, record: EvidenceIndex) -> IndexedEntry | None:
+    """Return an entry that states it in words: a diagnosis "anemia", a note "denies fever"."""
     key = stem(text.split()[-1])
     for line in record.by_stem.get(key, []):
         other = line.part in ("family_history", "care_plans", "goals") or line.part.endswith("medicines")

@@ -1,11 +1,11 @@
-"""Claims of teaching, advice and guidelines: never a fact of this patient unless an entry says so."""
+"""Claims of teaching, advice and guidelines: never facts about this patient unless an entry states them."""
 
 import re
 from collections.abc import Iterator
 
 from shared.grounding import follow_up
-from shared.grounding.parsed import Parsed
-from shared.grounding.record import Record
+from shared.grounding.evidence_index import EvidenceIndex
+from shared.grounding.parsed_sentence import ParsedSentence
 from shared.grounding.verdict import Finding
 
 _CUE = re.compile(
@@ -19,9 +19,9 @@ _CUE = re.compile(
     r"demonstrated (?:understanding|proper|correct)|lifestyle|discussed|explained|agreed|expressed)\b",
     re.IGNORECASE,
 )
-_CHASED = re.compile(r"\bshould (?:please )?be (?:followed(?: up)?|chased|checked|reviewed|tracked)\b")
-_TO_ATTEND = re.compile(r" to (?:attend|follow|see|return|come|visit|be (?:seen|reviewed)|review)\b")
-_LONGEST = 60  # characters of a claim that is shown
+_REQUESTED_FOLLOW_UP = re.compile(r"\bshould (?:please )?be (?:followed(?: up)?|chased|checked|reviewed|tracked)\b")
+_TEACHING_TO_ATTEND = re.compile(r" to (?:attend|follow|see|return|come|visit|be (?:seen|reviewed)|review)\b")
+_MAX_GAP_CHARACTERS = 60  # of a claim that is shown
 _PARTS = (
     "notes",
     "care_plans",
@@ -40,16 +40,16 @@ _PARTS = (
 )
 
 
-def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
-    """The first word of teaching or advice, with what the record says of its subject."""
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+    """Yield the first word of teaching or advice, compared with what the record says about its subject."""
     cue = _CUE.search(parsed.text)
     if cue is None:
         return
-    if _TO_ATTEND.match(parsed.low, cue.end()) and (parsed.dates or follow_up.is_about(parsed)):
+    if _TEACHING_TO_ATTEND.match(parsed.lower_text, cue.end()) and (parsed.dates or follow_up.is_about(parsed)):
         return  # an appointment
     drugs = parsed.named.drugs
-    followed = _CHASED.search(parsed.low)
-    if followed and any(line.says(key) for line in record.parts("pending") for key, _, _ in parsed.content):
+    followed = _REQUESTED_FOLLOW_UP.search(parsed.lower_text)
+    if followed and any(line.states(key) for line in record.entries_of("pending") for key, _, _ in parsed.content):
         return  # what becomes of a pending result
     if (
         cue.group().lower() in ("should", "recommended")
@@ -62,11 +62,11 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
         if (
             line.part in _PARTS
             and subject
-            and sum(line.says(key) for key in subject) >= max(2, 0.75 * len(subject))
+            and sum(line.states(key) for key in subject) >= max(2, 0.75 * len(subject))
             and _CUE.search(line.text)
         ):
             yield Finding("advice", cue.group(), "supported", line.source, f"record: {line.text[:160]}", (cue.span(),))
             return
     rest = parsed.text[cue.start() :].rstrip(". ")
-    said = rest if len(rest) <= _LONGEST else rest[:_LONGEST].rpartition(" ")[0]
+    said = rest if len(rest) <= _MAX_GAP_CHARACTERS else rest[:_MAX_GAP_CHARACTERS].rpartition(" ")[0]
     yield Finding("advice", said, "not-in-record", spans=(cue.span(),))

@@ -1,11 +1,11 @@
-"""Claims of allergies: that there are none, and to what there is one."""
+"""Claims of allergies, and that there are none."""
 
 import re
 from collections.abc import Iterator
 
-from shared.grounding.lines import Line
-from shared.grounding.parsed import Parsed
-from shared.grounding.record import Record
+from shared.grounding.evidence_index import EvidenceIndex
+from shared.grounding.indexed_entries import IndexedEntry
+from shared.grounding.parsed_sentence import ParsedSentence
 from shared.grounding.verdict import Finding, Span
 from shared.grounding.words import stem
 
@@ -77,10 +77,10 @@ _NOT_AN_ALLERGEN = frozenset(
 )
 
 
-def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
-    """An allergy, or that there is none."""
-    allergies = [line for line in record.parts("allergies") if not _SAYS_NONE.match(line.text)]
-    none = next((line for line in record.parts("allergies") if _SAYS_NONE.match(line.text)), None)
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+    """Yield each claim of an allergy, or of none."""
+    allergies = [line for line in record.entries_of("allergies") if not _SAYS_NONE.match(line.text)]
+    none = next((line for line in record.entries_of("allergies") if _SAYS_NONE.match(line.text)), None)
     said = _NONE.search(parsed.text)
     about = _ABOUT.search(parsed.text)
     if said is not None:
@@ -89,7 +89,7 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
         yield from _allergens(about, parsed, allergies, none)
 
 
-def _no_allergy(said: re.Match[str], allergies: list[Line], none: Line | None) -> Finding:
+def _no_allergy(said: re.Match[str], allergies: list[IndexedEntry], none: IndexedEntry | None) -> Finding:
     only_drugs = re.search(r"drug|medic|nkda", said.group(), re.IGNORECASE)
     against = [line for line in allergies if not only_drugs or line.named.drugs or line.named.classes]
     if against:
@@ -101,29 +101,38 @@ def _no_allergy(said: re.Match[str], allergies: list[Line], none: Line | None) -
     return Finding("allergy", said.group(), "not-in-record", spans=(said.span(),))
 
 
-def _allergens(about: re.Match[str], parsed: Parsed, allergies: list[Line], none: Line | None) -> Iterator[Finding]:
+def _allergens(
+    about: re.Match[str], parsed: ParsedSentence, allergies: list[IndexedEntry], none: IndexedEntry | None
+) -> Iterator[Finding]:
     span = parsed.clause(about.start())
     inside = [item for item in parsed.content if span[0] <= item[1] < span[1] and item[0] not in _NOT_AN_ALLERGEN]
     drugs = [item for item in (*parsed.named.drugs, *parsed.named.classes) if span[0] <= item.start < span[1]]
     for item in drugs:
-        line = next((line for line in allergies if _has(item.canonical, item.text, line)), None)
+        line = next((line for line in allergies if _names_substance(item.canonical, item.text, line)), None)
         yield _allergen(item.text, (item.start, item.end), line, allergies, none, about)
     for key, start, end in inside:
         if not any(item.start <= start < item.end for item in drugs):
-            line = next((line for line in allergies if line.says(key)), None)
+            line = next((line for line in allergies if line.states(key)), None)
             if line is not None or not drugs:
                 yield _allergen(parsed.text[start:end], (start, end), line, allergies, none, about)
 
 
-def _has(canonical: str, text: str, line: Line) -> bool:
+def _names_substance(canonical: str, text: str, line: IndexedEntry) -> bool:
     keys = {item.canonical for item in (*line.named.drugs, *line.named.classes)}
     return (
-        canonical in keys or line.says(stem(text)) or (canonical.startswith("sulf") and "sulfona" in line.text.lower())
+        canonical in keys
+        or line.states(stem(text))
+        or (canonical.startswith("sulf") and "sulfona" in line.text.lower())
     )
 
 
 def _allergen(
-    text: str, span: Span, line: Line | None, allergies: list[Line], none: Line | None, about: re.Match[str]
+    text: str,
+    span: Span,
+    line: IndexedEntry | None,
+    allergies: list[IndexedEntry],
+    none: IndexedEntry | None,
+    about: re.Match[str],
 ) -> Finding:
     spans = (span, about.span())
     if line is not None:

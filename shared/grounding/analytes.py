@@ -1,6 +1,6 @@
-"""Tests and vital signs: what they are called, and what is needed to convert their units.
+"""Laboratory tests and vital signs: their names, and the data to convert their units.
 
-`analytes.tsv`: id, names with bars between, grams per mole, valence, scale. Names and molar masses are common knowledge
+`analytes.tsv`: id, names separated by bars, grams per mole, valence, scale. Names and molar masses are common knowledge
 of laboratory medicine (IUPAC atomic weights; haemoglobin as its monomer, 16,114 g/mol; urea as nitrogen, 28.01).
 German, Dutch, Portuguese and Spanish names are those of FHIR records.
 """
@@ -13,7 +13,7 @@ from shared.grounding.vocabulary import FOLDER
 
 @dataclass(frozen=True, slots=True)
 class Analyte:
-    """A test. `scale`: the step between customary units where a number is written without one (9.8 for 9,800 /µL)."""
+    """A test. `scale` is the customary factor of a number that is written without a unit (9.8 for 9,800 /µL)."""
 
     id: str
     names: tuple[str, ...]
@@ -34,12 +34,12 @@ FAMILIES = {
             "cardiac enzymes": ("troponin i", "troponin t", "ck")}  # fmt: skip
 
 
-_OF_A_TEST = ("level", "levels", "count", "value", "values", "reading", "readings")
+_TEST_NOUNS = ("level", "levels", "count", "value", "values", "reading", "readings")
 
 
 @cache
 def analytes() -> dict[str, Analyte]:
-    """All tests by their ids."""
+    """Return all tests by id."""
     rows = (line.split("\t") for line in (FOLDER / "analytes.tsv").read_text().splitlines())
     return {
         row[0]: Analyte(row[0], tuple(row[1].split("|")), float(row[2]) if row[2] else None, int(row[3]), float(row[4]))
@@ -48,15 +48,18 @@ def analytes() -> dict[str, Analyte]:
 
 
 @cache
-def names() -> dict[str, str]:
-    """Every name of a test → its id."""
-    found = {f"{name} {of}": item.id for item in analytes().values() for name in item.names for of in _OF_A_TEST}
+def analyte_names() -> dict[str, str]:
+    """Return the test's id for each of its names."""
+    found = {f"{name} {of}": item.id for item in analytes().values() for name in item.names for of in _TEST_NOUNS}
     found |= {name: item.id for item in analytes().values() for name in item.names}
     return found | {name: name for name in FAMILIES}
 
 
-def core(name: str) -> str:
-    """The part of a LOINC name that says what is measured: `Glucose [Mass/volume] in Urine` → `urine glucose`."""
+def core_name(name: str) -> str:
+    """Return the part of a LOINC name that states what is measured.
+
+    Example: `Glucose [Mass/volume] in Urine` → `urine glucose`.
+    """
     head = name.lower().partition("[")[0].strip() or name.lower()
     urine = any(word in name.lower() for word in ("urin", "csf", "cerebrospinal", "pleural"))
     head = head.partition(" in platelet poor")[0].partition(" in blood")[0].partition(" im blut")[0]

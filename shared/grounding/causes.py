@@ -1,13 +1,13 @@
-"""Claims of causes: what is said to come from what has to stand in one entry of the record, with the same direction."""
+"""Claims of causes: an entry of the record must state both sides, with the cause in the same direction."""
 
 import re
 from collections.abc import Iterator
 
 from shared.grounding import abnormal
-from shared.grounding.lines import Line
+from shared.grounding.evidence_index import EvidenceIndex
+from shared.grounding.indexed_entries import IndexedEntry
 from shared.grounding.medicines import ALLERGY
-from shared.grounding.parsed import Parsed
-from shared.grounding.record import Record
+from shared.grounding.parsed_sentence import ParsedSentence
 from shared.grounding.verdict import Finding
 from shared.grounding.words import stem, stems
 
@@ -37,10 +37,10 @@ _ADMISSION = re.compile(
     r"|seen|evaluated|reason|underwent)\b[^,;]*$",
     re.IGNORECASE,
 )
-_LEADS = re.compile(r"led to|result(?:ing|ed) in|prompt", re.IGNORECASE)
+_PROMPTING = re.compile(r"led to|result(?:ing|ed) in|prompt", re.IGNORECASE)
 # "Influenza due to other identified virus with pneumonia": what comes with it is no cause.
 _WITH = re.compile(r"(?<=\w) (?:with|without)\b", re.IGNORECASE)
-_NEAR = 60  # characters between a medicine and a finding
+_MAX_LINK_CHARACTERS = 60  # characters between a medicine and a finding
 # Words between a medicine and a finding that make the one the cause of the other.
 _LINKS = frozenset(
     """
@@ -51,7 +51,7 @@ _LINKS = frozenset(
     blame blamed reaction complication producing produces generated sparked yielded created
     """.split()  # noqa: SIM905 - a list of words
 )
-_BLAME = re.compile(
+_CULPRIT = re.compile(
     r"\b(?:culprit|(?<!no )(?<!good )effects?|blame[sd]?|implicated|responsible|iatrogenic|(?:drug|medication|"
     r"treatment)[- ](?:induced|"
     r"related|associated)|adverse"
@@ -62,8 +62,8 @@ _BLAME = re.compile(
 Side = list[frozenset[str]]  # each thing that is named, by all that it may be called; `=` before what a name stands for
 
 
-def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
-    """Each connective with what stands on its two sides."""
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+    """Yield each causal connective with the two sides that it connects."""
     if ALLERGY.search(parsed.text):
         return  # a reaction is a claim of `allergies`
     found = [_cause(match, parsed, record) for match in _CAUSE.finditer(parsed.text)]
@@ -72,21 +72,21 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
         yield from _links(parsed, record)
 
 
-def _links(parsed: Parsed, record: Record) -> Iterator[Finding]:
-    """A medicine and what was found, with other words between them than those of treatment: `X explains his anemia`."""
+def _links(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+    """Yield a medicine and a finding that other words than those of treatment connect: `X explains his anemia`."""
     effects = [(match.start(), match.end()) for match in abnormal.PATTERN.finditer(parsed.text)]
     effects += [(item.start, item.end) for item in (*parsed.named.illnesses, *parsed.named.tests)]
     for drug in parsed.named.drugs:
         for start, end in effects:
             first, last = min(drug.end, end), max(drug.start, start)
-            if not 0 <= last - first <= _NEAR or any(
+            if not 0 <= last - first <= _MAX_LINK_CHARACTERS or any(
                 a < last and first < b for a, b in effects if (a, b) != (start, end)
             ):
                 continue
             between = [word for word, a, _ in parsed.words if first <= a < last]
-            if any(word in _LINKS for word in between) or _BLAME.search(parsed.text):
+            if any(word in _LINKS for word in between) or _CULPRIT.search(parsed.text):
                 text = parsed.text[min(drug.start, start) : max(drug.end, end)]
-                effect, cause = _side(parsed, start, end), _side(parsed, drug.start, drug.end)
+                effect, cause = _mentioned_terms(parsed, start, end), _mentioned_terms(parsed, drug.start, drug.end)
                 line = next((line for line in record.lines if _causes(line, effect, cause, record)), None)
                 if line is not None:
                     yield Finding("cause", text, "supported", line.source, f"record: {line.text[:160]}")
@@ -95,23 +95,26 @@ def _links(parsed: Parsed, record: Record) -> Iterator[Finding]:
                 return
 
 
-def _cause(match: re.Match[str], parsed: Parsed, record: Record) -> Finding | None:
-    left, right = _side(parsed, 0, match.start())[-6:], _side(parsed, match.end(), len(parsed.text))[:5]
+def _cause(match: re.Match[str], parsed: ParsedSentence, record: EvidenceIndex) -> Finding | None:
+    left, right = (
+        _mentioned_terms(parsed, 0, match.start())[-6:],
+        _mentioned_terms(parsed, match.end(), len(parsed.text))[:5],
+    )
     text = parsed.text[max(0, match.start() - 40) : match.end() + 40].strip()
     effect, cause = (right, left) if _FORWARD.search(match.group()) else (left, right)
-    if not left and _LEADS.search(match.group()):
+    if not left and _PROMPTING.search(match.group()):
         return None  # "evaluation led to a diagnosis of …": nothing is named that could be the cause
     line = next((line for line in record.lines if _causes(line, effect, cause, record)), None)
-    if line is None and not left and _ADMISSION.search(parsed.low[: match.start()]):
-        known = (line for line in record.parts("reasons", "diagnoses", "outcome") if line.certainty != "ruled-out")
-        line = next((line for line in known if _has(line, right)), None)
+    if line is None and not left and _ADMISSION.search(parsed.lower_text[: match.start()]):
+        known = (line for line in record.entries_of("reasons", "diagnoses", "outcome") if line.certainty != "ruled-out")
+        line = next((line for line in known if _mentions_side(line, right)), None)
     if line is not None:
         return Finding("cause", text, "supported", line.source, f"record: {line.text[:160]}", (match.span(),))
     return Finding("cause", text, "not-in-record", spans=(match.span(),))
 
 
-def _side(parsed: Parsed, start: int, end: int) -> Side:
-    """What is named on one side, in order."""
+def _mentioned_terms(parsed: ParsedSentence, start: int, end: int) -> Side:
+    """Return what one side names, in order."""
     named = parsed.named
     mentions = [
         item for item in (*named.drugs, *named.illnesses, *named.tests, *named.procedures) if start <= item.start < end
@@ -126,38 +129,44 @@ def _side(parsed: Parsed, start: int, end: int) -> Side:
     return [keys for _, keys in sorted(found, key=lambda item: item[0])]
 
 
-def _has(line: Line, side: Side) -> bool:
-    """Whether an entry names anything of a side that is a name, or all its words."""
+def _mentions_side(line: IndexedEntry, side: Side) -> bool:
+    """Return whether an entry names anything of a side that is a name, or all of its words."""
     named = line.named
     canonical = {f"={item.canonical}" for item in (*named.drugs, *named.illnesses, *named.tests, *named.procedures)}
     names = [keys for keys in side if any(key.startswith("=") for key in keys)]
     if names:
-        return any(keys & canonical or all(line.says(key) for key in keys if not key.startswith("=")) for keys in names)
-    return bool(side) and all(any(line.says(key) for key in keys) for keys in side)
+        return any(
+            keys & canonical or all(line.states(key) for key in keys if not key.startswith("=")) for keys in names
+        )
+    return bool(side) and all(any(line.states(key) for key in keys) for keys in side)
 
 
-def _causes(line: Line, effect: Side, cause: Side, record: Record) -> bool:
-    """Whether an entry says that one comes from the other: with a connective between, or as the reason of an order."""
-    if not _has(line, effect) or not _has(line, cause) or _names(effect) & _names(cause):
+def _causes(line: IndexedEntry, effect: Side, cause: Side, record: EvidenceIndex) -> bool:
+    """Return whether an entry states the cause: with a connective between, or as the reason of an order."""
+    if (
+        not _mentions_side(line, effect)
+        or not _mentions_side(line, cause)
+        or _named_terms(effect) & _named_terms(cause)
+    ):
         return False
     if line.part.endswith("medicines"):
         drugs = {f"={item.canonical}" for item in line.named.drugs}
-        return bool(drugs & _names(effect)) and not drugs & _names(cause)
+        return bool(drugs & _named_terms(effect)) and not drugs & _named_terms(cause)
     if line.part in ("allergies", "outcome"):
         return True
     joint = _CAUSE.search(line.text) or _JOINT.search(line.text)
     if joint is None:
         return False
     head, tail = line.text[: joint.start()], _WITH.split(line.text[joint.end() :], maxsplit=1)[0]
-    return _any_in(effect, head, record) and _any_in(cause, tail, record)
+    return _mentions_any(effect, head, record) and _mentions_any(cause, tail, record)
 
 
-def _names(side: Side) -> set[str]:
+def _named_terms(side: Side) -> set[str]:
     return {key for keys in side for key in keys if key.startswith("=")}
 
 
-def _any_in(side: Side, text: str, record: Record) -> bool:
-    """Whether a part of an entry names anything of a side."""
+def _mentions_any(side: Side, text: str, record: EvidenceIndex) -> bool:
+    """Return whether part of an entry names anything of a side."""
     named = record.finder.find(text)
     mentions = (*named.drugs, *named.illnesses, *named.tests, *named.procedures)
     found = stems(text) | {f"={item.canonical}" for item in mentions}

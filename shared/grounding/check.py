@@ -1,4 +1,4 @@
-"""Checks a sentence: every claim of every kind, then whatever is left of it."""
+"""Check a sentence: the claims of every kind, then the words that no claim covers."""
 
 from shared.contracts.draft import Evidence
 from shared.grounding import (
@@ -8,9 +8,11 @@ from shared.grounding import (
     causes,
     diagnoses,
     directives,
+    dosage_forms,
+    durations,
     events,
     follow_up,
-    forms,
+    medicine_status,
     medicines,
     outcome,
     person,
@@ -18,24 +20,22 @@ from shared.grounding import (
     procedures,
     results,
     statements,
-    status,
-    stay_times,
     susceptibility,
     trends,
     values,
     verbatim,
 )
-from shared.grounding.parsed import parse
-from shared.grounding.record import Record
-from shared.grounding.verdict import Finding, Verdict, label_of
+from shared.grounding.evidence_index import EvidenceIndex
+from shared.grounding.parsed_sentence import parse_sentence
+from shared.grounding.verdict import Finding, Verdict, worst_label
 
-KINDS = (
+CLAIM_MODULES = (
     values,
     trends,
     abnormal,
     medicines,
-    forms,
-    status,
+    dosage_forms,
+    medicine_status,
     diagnoses,
     susceptibility,
     procedures,
@@ -46,50 +46,52 @@ KINDS = (
     allergies,
     follow_up,
     events,
-    stay_times,
+    durations,
     causes,
     advice,
     predicates,
 )
-MOST_EVIDENCE = 4
+MAX_EVIDENCE = 4
 # What a note in the same words does not excuse.
-_OF_THE_PATIENT = frozenset({"person", "age", "outcome", "disposition"})
+_PATIENT_CLAIM_KINDS = frozenset({"person", "age", "outcome", "disposition"})
 
 
-def check(sentence: str, record: Record) -> Verdict:
-    """The label of a sentence, its claims, and what speaks for them. Never raises; takes a millisecond or two.
+def check(sentence: str, record: EvidenceIndex) -> Verdict:
+    """Return the label of a sentence, its claims, and their evidence. Never raises; takes a millisecond or two.
 
-    The record's entries come first: what they contradict stays contradicted, whatever a note says, and both are shown.
+    Structured entries come first: what they contradict stays contradicted, whatever a note says, and both are shown.
     """
-    alone = _checked(sentence, record.structured)
-    if alone.label == "supported" or record.structured is record:
+    alone = _check(sentence, record.without_notes)
+    if alone.label == "supported" or record.without_notes is record:
         return alone
-    whole = _checked(sentence, record)
+    whole = _check(sentence, record)
     if alone.label == "contradicted":
         said = tuple(item for item in whole.evidence if item.kind == "note" and whole.label == "supported")
-        return Verdict(alone.label, alone.findings, (*alone.evidence, *said)[: MOST_EVIDENCE + 1])
+        return Verdict(alone.label, alone.findings, (*alone.evidence, *said)[: MAX_EVIDENCE + 1])
     return Verdict(whole.label, whole.findings, whole.evidence, by_note=whole.label == "supported")
 
 
-def _checked(sentence: str, record: Record) -> Verdict:
-    parsed = parse(sentence, record)
-    findings = [finding for kind in KINDS for finding in kind.claims(parsed, record)]
-    line = verbatim.said_by(parsed, record)
+def _check(sentence: str, record: EvidenceIndex) -> Verdict:
+    parsed = parse_sentence(sentence, record)
+    findings = [finding for kind in CLAIM_MODULES for finding in kind.claims(parsed, record)]
+    line = verbatim.verbatim_entries(parsed, record)
     if line is not None:
         kept = [
-            item for item in findings if item.label == "supported" or (item.kind in _OF_THE_PATIENT and item.source)
+            item
+            for item in findings
+            if item.label == "supported" or (item.kind in _PATIENT_CLAIM_KINDS and item.source)
         ]
-        kept += [item for item in predicates.claims(parsed, record) if not predicates.repeated(item, line)]
+        kept += [item for item in predicates.claims(parsed, record) if not predicates.is_repeated_in(item, line)]
         findings = [Finding("statement", sentence, "supported", line.source, f"record: {line.text}"), *kept]
     else:
         findings += statements.claims(parsed, record, findings)
     unique = tuple(dict.fromkeys(findings))
-    return Verdict(label_of(unique), unique, _evidence(unique, record))
+    return Verdict(worst_label(unique), unique, _evidence(unique, record))
 
 
-def _evidence(findings: tuple[Finding, ...], record: Record) -> tuple[Evidence, ...]:
-    """The entries that support or contradict a claim, each once."""
+def _evidence(findings: tuple[Finding, ...], record: EvidenceIndex) -> tuple[Evidence, ...]:
+    """Return the entries that support or contradict a claim, each once."""
     sources = dict.fromkeys((finding.source, finding.detail) for finding in findings if finding.source)
     found = {source: record.evidence(source, detail.removeprefix("record: ")) for source, detail in reversed(sources)}
     notes_first = sorted(reversed(found.values()), key=lambda item: item.kind != "note")
-    return tuple(notes_first)[:MOST_EVIDENCE]
+    return tuple(notes_first)[:MAX_EVIDENCE]

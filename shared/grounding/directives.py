@@ -1,11 +1,11 @@
-"""Claims of code status: for resuscitation or not, comfort care."""
+"""Claims of code status: resuscitation, do not resuscitate, comfort care."""
 
 import re
 from collections.abc import Iterator
 
-from shared.grounding.parsed import Parsed
-from shared.grounding.record import Record
-from shared.grounding.verdict import Finding, judge
+from shared.grounding.evidence_index import EvidenceIndex
+from shared.grounding.parsed_sentence import ParsedSentence
+from shared.grounding.verdict import Finding, label_for
 
 # Status → words for it; the first that matches counts, in a sentence and in an entry of the record.
 _WORDS = {
@@ -31,22 +31,24 @@ _CUE = re.compile(
 )
 
 
-def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
-    """The code status that the sentence gives."""
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+    """Yield the code status that the sentence states."""
     cue = _CUE.search(parsed.text)
-    given = said(parsed.text)
+    given = stated_code_status(parsed.text)
     if cue is None or given is None:
         return
     name, span = given
-    entries = [line for line in record.parts("directives", "notes") if said(line.text) is not None]
-    same = [line for line in entries if (found := said(line.text)) is not None and found[0] == name]
+    entries = [line for line in record.entries_of("directives", "notes") if stated_code_status(line.text) is not None]
+    same = [line for line in entries if (found := stated_code_status(line.text)) is not None and found[0] == name]
     line = next(iter(same or entries), None)
     source, detail = (line.source, f"record: {line.text}") if line else ("", "")
-    yield Finding("statement", parsed.text[span[0] : span[1]], judge(same, line), source, detail, (span, cue.span()))
+    yield Finding(
+        "statement", parsed.text[span[0] : span[1]], label_for(same, line), source, detail, (span, cue.span())
+    )
 
 
-def said(text: str) -> tuple[str, tuple[int, int]] | None:
-    """The status that a text gives, and where."""
+def stated_code_status(text: str) -> tuple[str, tuple[int, int]] | None:
+    """Return the code status that a text states, and where."""
     return next(
         ((name, match.span()) for name, pattern in _STATUS.items() if (match := pattern.search(text)) is not None), None
     )

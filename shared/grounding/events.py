@@ -1,17 +1,17 @@
-"""Claims of when: dates of events, and which of two events came first."""
+"""Claims of time: dates of events, and which of two events came first."""
 
 import re
 from collections.abc import Iterator
 from datetime import date
 
 from shared.grounding import follow_up
-from shared.grounding.figures import Date
-from shared.grounding.lines import Line
-from shared.grounding.parsed import Parsed
-from shared.grounding.record import Record
+from shared.grounding.evidence_index import EvidenceIndex
+from shared.grounding.indexed_entries import IndexedEntry
+from shared.grounding.parsed_sentence import ParsedSentence
+from shared.grounding.quantities import Date
 from shared.grounding.verdict import Finding
 from shared.grounding.vocabulary import Mention
-from shared.grounding.words import neutral, stem
+from shared.grounding.words import is_neutral, stem
 
 ADMITTED = re.compile(
     r"\b(?:admitted|admission|admit|hospitali[sz](?:ed|ation)|presented|presentation|arrived|arrival|brought|"
@@ -44,21 +44,21 @@ _TO = re.compile(r"\s*(?:to|until|through|till|and|-|–)\s*(?:the\s*)?")
 _ORDER = re.compile(r"\b(?:before|after|prior to|following|preceded|then|subsequently|later|followed by)\b")
 
 
-def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
-    """Dates, relative days, and orders of events."""
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+    """Yield dates, relative days, and orders of events."""
     if not follow_up.is_about(parsed):
         for day in parsed.dates:
-            yield _date(day, parsed, record)
+            yield _date_claim(day, parsed, record)
     for match in _RELATIVE.finditer(parsed.text):
-        if match.group().lower() == "today" and not ADMITTED.search(parsed.low):
+        if match.group().lower() == "today" and not ADMITTED.search(parsed.lower_text):
             continue  # the day on which the document is written, that of the discharge
         yield Finding("date", match.group(), "not-in-record", spans=(match.span(),))
-    yield from _orders(parsed, record)
+    yield from _order_claims(parsed, record)
 
 
-def _date(day: Date, parsed: Parsed, record: Record) -> Finding:
-    """A date belongs to the last event before it in its clause, else to the first behind it."""
-    event, allowed, source, told = _event_of(day, parsed, record)
+def _date_claim(day: Date, parsed: ParsedSentence, record: EvidenceIndex) -> Finding:
+    """Check a date against the last event before it in its clause, else the first one after it."""
+    event, allowed, source, told = _nearest_event(day, parsed, record)
     span = ((day.start, day.end),)
     if any(day.is_on(one) for one in allowed):
         return Finding("date", day.text, "supported", source, told, span)
@@ -66,31 +66,31 @@ def _date(day: Date, parsed: Parsed, record: Record) -> Finding:
         return Finding("date", day.text, "contradicted", source, told, span)
     if not event:
         same = next(
-            (line for line in record.lines if line.on and day.is_on(line.on) and _shares(line, day, parsed)), None
+            (line for line in record.lines if line.on and day.is_on(line.on) and _shares_word(line, day, parsed)), None
         )
         if same is not None:
             return Finding("date", day.text, "supported", same.source, f"record: {same.text[:120]}, {same.on}", span)
-    written = next((line for line in record.lines if day.text in line.text and _shares(line, day, parsed)), None)
+    written = next((line for line in record.lines if day.text in line.text and _shares_word(line, day, parsed)), None)
     if written is not None:
         return Finding("date", day.text, "supported", written.source, f"record: {written.text[:120]}", span)
     return Finding("date", day.text, "not-in-record", spans=span)
 
 
-def _shares(line: Line, day: Date, parsed: Parsed) -> bool:
+def _shares_word(line: IndexedEntry, day: Date, parsed: ParsedSentence) -> bool:
     span = parsed.clause(day.start)
     return any(
-        line.says(stem(word))
+        line.states(stem(word))
         for word, start, _ in parsed.words
-        if span[0] <= start < span[1] and not neutral(word) and not word[0].isdigit()
+        if span[0] <= start < span[1] and not is_neutral(word) and not word[0].isdigit()
     )
 
 
-def _event_of(day: Date, parsed: Parsed, record: Record) -> tuple[str, list[date], str, str]:
-    """The event's name, its days, where they stand, and the words for it."""
+def _nearest_event(day: Date, parsed: ParsedSentence, record: EvidenceIndex) -> tuple[str, list[date], str, str]:
+    """Return the event's name, its days, its spans, and its words."""
     context = record.context
     near = [item for item in parsed.dates if item.end <= day.start]
     ahead = max((item.end for item in near), default=0)
-    before, after = parsed.low[ahead : day.start], parsed.low[day.end : day.end + 60]
+    before, after = parsed.lower_text[ahead : day.start], parsed.lower_text[day.end : day.end + 60]
     stay = [("admitted", match.end(), match) for match in ADMITTED.finditer(before)] + [
         ("ended", match.end(), match) for match in ENDED.finditer(before)
     ]
@@ -104,7 +104,7 @@ def _event_of(day: Date, parsed: Parsed, record: Record) -> tuple[str, list[date
         elif (match := ENDED.search(after)) is not None:
             last = ("ended", 0, match)
         named = [] if last else lines_named(parsed, record, day.end, day.end + 70)
-    if near and _TO.fullmatch(before) and ADMITTED.search(parsed.low[: near[-1].start]):
+    if near and _TO.fullmatch(before) and ADMITTED.search(parsed.lower_text[: near[-1].start]):
         return "ended", [record.end], context.encounter, f"record: ended {record.end}"
     if last is not None and (last[1] + ahead >= named_at - 45 or not named):
         if last[0] == "born":
@@ -127,27 +127,29 @@ def _event_of(day: Date, parsed: Parsed, record: Record) -> tuple[str, list[date
     return "named" if days else "", days, lines[0].source if lines else "", told
 
 
-def _names(line: Line, item: Mention) -> bool:
+def _is_named_in(line: IndexedEntry, item: Mention) -> bool:
     named = line.named
     others = (*named.procedures, *named.drugs, *named.illnesses, *named.tests)
     return any(item.canonical == other.canonical for other in others)
 
 
-def lines_named(parsed: Parsed, record: Record, start: int, end: int) -> list[tuple[Mention, list[Line]]]:
+def lines_named(
+    parsed: ParsedSentence, record: EvidenceIndex, start: int, end: int
+) -> list[tuple[Mention, list[IndexedEntry]]]:
     named = parsed.named
     found = []
     for item in (*named.procedures, *named.drugs, *named.illnesses, *named.tests):
         if start <= item.start < end:
-            lines = [line for line in record.lines if _names(line, item)]
+            lines = [line for line in record.lines if _is_named_in(line, item)]
             if not lines:
-                lines = record.lines_with([stem(word) for word in item.text.split()])
+                lines = record.entries_with([stem(word) for word in item.text.split()])
             found.append((item, lines))
     return found
 
 
-def _orders(parsed: Parsed, record: Record) -> Iterator[Finding]:
-    """`A before B`: A's days against B's, where the record has days for both."""
-    for match in _ORDER.finditer(parsed.low):
+def _order_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+    """Check `A before B`: the days of A against those of B, where the record has days for both."""
+    for match in _ORDER.finditer(parsed.lower_text):
         ahead, behind = (
             _event_days(parsed, record, max(0, match.start() - 70), match.start()),
             _event_days(parsed, record, match.end(), match.end() + 70),
@@ -185,8 +187,8 @@ def _orders(parsed: Parsed, record: Record) -> Iterator[Finding]:
             )
 
 
-def _event_days(parsed: Parsed, record: Record, start: int, end: int) -> tuple[str, list[date], str]:
-    part = parsed.low[start:end]
+def _event_days(parsed: ParsedSentence, record: EvidenceIndex, start: int, end: int) -> tuple[str, list[date], str]:
+    part = parsed.lower_text[start:end]
     procedures = [
         (mention, lines)
         for mention, lines in lines_named(parsed, record, start, end)

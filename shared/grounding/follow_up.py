@@ -1,13 +1,13 @@
-"""Claims of what comes after the stay: appointments with whom and when."""
+"""Claims of follow-up: appointments, with whom and when."""
 
 import re
 from collections.abc import Iterator
 
-from shared.grounding.lines import Line
-from shared.grounding.orders import DAY
-from shared.grounding.parsed import Parsed
-from shared.grounding.record import Record
-from shared.grounding.verdict import Finding, Span, judge
+from shared.grounding.evidence_index import EvidenceIndex
+from shared.grounding.indexed_entries import IndexedEntry
+from shared.grounding.orders import SECONDS_PER_DAY
+from shared.grounding.parsed_sentence import ParsedSentence
+from shared.grounding.verdict import Finding, Span, label_for
 from shared.grounding.words import stem
 
 _CUE = re.compile(
@@ -49,8 +49,8 @@ _NO_PARTNER = frozenset(
 )
 
 
-def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
-    """An appointment or a referral, with its partner and its time."""
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+    """Yield each appointment or referral, with its partner and its time."""
     cue = _CUE.search(parsed.text)
     if cue is None:
         return
@@ -58,7 +58,7 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
         yield _none(cue, parsed, record)
         return
     keys = [item for item in parsed.content if item[1] >= cue.start() - 30 and item[0] not in _NO_PARTNER]
-    lines = record.parts(*_PARTS) if keys else record.parts("follow_up", "services")
+    lines = record.entries_of(*_PARTS) if keys else record.entries_of("follow_up", "services")
     best = max(lines, key=lambda line: sum(_says(line, key) for key, _, _ in keys), default=None)
     found = [item for item in keys if best is not None and _says(best, item[0])]
     if best is None or (keys and not found):
@@ -71,44 +71,44 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
     yield from _times(parsed, best, record)
 
 
-def _none(cue: re.Match[str], parsed: Parsed, record: Record) -> Finding:
-    """`No follow-up was arranged`."""
-    booked = record.parts("follow_up")
+def _none(cue: re.Match[str], parsed: ParsedSentence, record: EvidenceIndex) -> Finding:
+    """Check `No follow-up was arranged`."""
+    booked = record.entries_of("follow_up")
     source, detail = (booked[0].source, f"record: {booked[0].text}") if booked else ("", "")
     text = parsed.text[cue.start() : cue.end() + 20].strip()
-    return Finding("follow-up", text, judge(False, booked), source, detail, (cue.span(),))
+    return Finding("follow-up", text, label_for(False, booked), source, detail, (cue.span(),))
 
 
-def _says(line: Line, key: str) -> bool:
-    return line.says(key) or bool(_SYNONYMS.get(key, set()) & line.stems.keys())
+def _says(line: IndexedEntry, key: str) -> bool:
+    return line.states(key) or bool(_SYNONYMS.get(key, set()) & line.stems.keys())
 
 
-def _times(parsed: Parsed, line: Line, record: Record) -> Iterator[Finding]:
-    for figure in parsed.figures:
+def _times(parsed: ParsedSentence, line: IndexedEntry, record: EvidenceIndex) -> Iterator[Finding]:
+    for quantity in parsed.quantities:
         if (
-            figure.dimension == "time"
-            and figure.unit
+            quantity.dimension == "time"
+            and quantity.unit
             and re.search(
                 r"\b(?:in|within|after|about)\s*(?:about |approximately )?(?:a |the )?(?:next )?$",
-                parsed.low[: figure.start],
+                parsed.lower_text[: quantity.start],
             )
         ):
-            days = figure.value * figure.unit.factor / DAY
+            days = quantity.value * quantity.unit.factor / SECONDS_PER_DAY
             right = (
                 line.on is not None and abs((line.on - record.end).days - days) <= max(1.0, 0.2 * days)
-            ) or figure.text.lower() in line.text.lower()
-            label = judge(right, line.on)
+            ) or quantity.text.lower() in line.text.lower()
+            label = label_for(right, line.on)
             yield Finding(
                 "follow-up",
-                figure.text,
+                quantity.text,
                 label,
                 line.source,
                 f"record: {line.text}, {line.on or 'no date'}",
-                ((figure.start, figure.end),),
+                ((quantity.start, quantity.end),),
             )
     for day in parsed.dates:
         right = line.on is not None and day.is_on(line.on)
-        label = judge(right, line.on)
+        label = label_for(right, line.on)
         yield Finding(
             "date",
             day.text,
@@ -119,6 +119,6 @@ def _times(parsed: Parsed, line: Line, record: Record) -> Iterator[Finding]:
         )
 
 
-def is_about(parsed: Parsed) -> bool:
-    """Whether the sentence speaks of what comes after the stay."""
+def is_about(parsed: ParsedSentence) -> bool:
+    """Return whether the sentence is about follow-up."""
     return _CUE.search(parsed.text) is not None

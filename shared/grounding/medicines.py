@@ -1,17 +1,17 @@
-"""Claims of medicines: that there is one, its dose, route, frequency and length, all of them of one order."""
+"""Claims of medicines: existence, dose, route, frequency and duration, all in one order."""
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from shared.grounding import dosage, names
-from shared.grounding.binding import NEAR_AFTER, Bound, bind
-from shared.grounding.figures import Figure
-from shared.grounding.orders import DAY, Order
-from shared.grounding.parsed import Parsed
-from shared.grounding.record import Record
+from shared.grounding import dosage_terms, synonyms
+from shared.grounding.binding import MAX_DISTANCE_AFTER, BoundNumber, bind_numbers
+from shared.grounding.evidence_index import EvidenceIndex
+from shared.grounding.orders import SECONDS_PER_DAY, GroundedOrder
+from shared.grounding.parsed_sentence import ParsedSentence
+from shared.grounding.quantities import Quantity
 from shared.grounding.units import convert
-from shared.grounding.verdict import Finding, Span, judge
+from shared.grounding.verdict import Finding, Span, label_for
 from shared.grounding.vocabulary import Mention
 from shared.grounding.words import stem
 
@@ -78,32 +78,32 @@ _ELSEWHERE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What a sentence says of one medicine."""
+class StatedMedicine:
+    """What a sentence states about one medicine."""
 
     mention: Mention
-    doses: tuple[Figure, ...]
-    lengths: tuple[Figure, ...]
-    routes: tuple[dosage.Part, ...]
-    rates: tuple[dosage.Part, ...]
+    doses: tuple[Quantity, ...]
+    lengths: tuple[Quantity, ...]
+    routes: tuple[dosage_terms.DosageTerm, ...]
+    rates: tuple[dosage_terms.DosageTerm, ...]
     as_needed: Span | None
-    earlier: tuple[Figure, ...] = ()  # doses of before: "from 20 to 80 mg"
+    earlier: tuple[Quantity, ...] = ()  # doses of before: "from 20 to 80 mg"
 
 
-def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
-    """Each medicine, and each class of medicines, that the sentence names."""
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+    """Yield each medicine, and each class of medicines, that the sentence names."""
     yield from _substances(parsed, record)
     mentions = sorted((*parsed.named.drugs, *parsed.named.classes), key=lambda item: item.start)
-    bounds = bind(parsed)
+    bounds = bind_numbers(parsed)
     for mention in mentions:
         if ALLERGY.search(parsed.part(parsed.clause(mention.start))) is None:
-            yield from _medicine(_said(mention, mentions, bounds, parsed), parsed, record)
+            yield from _medicine_claims(_stated_medicine(mention, mentions, bounds, parsed), parsed, record)
 
 
-def _substances(parsed: Parsed, record: Record) -> Iterator[Finding]:
-    """What is a test and is said to be given: `he received bicarbonate`, `potassium was repleted`."""
+def _substances(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+    """Yield tests that are said to be given: `he received bicarbonate`, `potassium was repleted`."""
     for test in parsed.named.tests:
-        if _TAKES.search(parsed.low, 0, test.start) or _TAKEN.match(parsed.low, test.end):
+        if _TAKES.search(parsed.lower_text, 0, test.start) or _TAKEN.match(parsed.lower_text, test.end):
             key, span = stem(test.text.split()[-1]), ((test.start, test.end),)
             line = next((line for line in record.by_stem.get(key, []) if line.part.endswith(_GIVEN_IN)), None)
             if line is None:
@@ -112,42 +112,47 @@ def _substances(parsed: Parsed, record: Record) -> Iterator[Finding]:
                 yield Finding("drug", test.text, "supported", line.source, f"record: {line.text[:160]}", span)
 
 
-def orders_of(mention: Mention, parsed: Parsed, record: Record) -> list[Order]:
-    """The orders that a name or a class may mean."""
+def orders_of(mention: Mention, parsed: ParsedSentence, record: EvidenceIndex) -> list[GroundedOrder]:
+    """Return the orders that a name or a class may mean."""
     if mention in parsed.named.classes:
-        return record.of_class(mention.canonical)
+        return record.orders_of_class(mention.canonical)
     return record.by_drug.get(mention.canonical, []) or record.by_drug.get(mention.text.lower(), [])
 
 
-def is_length(figure: Figure, parsed: Parsed) -> bool:
-    """Whether a time is how long something is taken: `for 7 days`, `a 7-day course`."""
-    return bool(_LASTS.search(parsed.low[: figure.start]) or _LASTS_AFTER.match(parsed.low[figure.end :]))
-
-
-def _said(mention: Mention, mentions: Sequence[Mention], bounds: Sequence[Bound], parsed: Parsed) -> Said:
-    needed = next(
-        (m for m in dosage.PRN.finditer(parsed.text) if _owner(m.start(), m.end(), mentions, parsed) == mention), None
+def is_length(quantity: Quantity, parsed: ParsedSentence) -> bool:
+    """Return whether a time is the duration of a medicine: `for 7 days`, `a 7-day course`."""
+    return bool(
+        _LASTS.search(parsed.lower_text[: quantity.start]) or _LASTS_AFTER.match(parsed.lower_text[quantity.end :])
     )
-    return Said(
+
+
+def _stated_medicine(
+    mention: Mention, mentions: Sequence[Mention], bounds: Sequence[BoundNumber], parsed: ParsedSentence
+) -> StatedMedicine:
+    needed = next(
+        (m for m in dosage_terms.PRN.finditer(parsed.text) if _owner(m.start(), m.end(), mentions, parsed) == mention),
+        None,
+    )
+    return StatedMedicine(
         mention=mention,
-        doses=tuple(item.figure for item in bounds if item.kind == "dose" and item.owner == mention),
+        doses=tuple(item.quantity for item in bounds if item.kind == "dose" and item.owner == mention),
         lengths=tuple(
-            item.figure
+            item.quantity
             for item in bounds
             if item.kind == "time"
-            and is_length(item.figure, parsed)
-            and _owner(item.figure.start, item.figure.end, mentions, parsed) == mention
+            and is_length(item.quantity, parsed)
+            and _owner(item.quantity.start, item.quantity.end, mentions, parsed) == mention
         ),
-        routes=_parts(dosage.routes(parsed.text), mention, mentions, parsed),
-        rates=_parts(dosage.frequencies(parsed.text), mention, mentions, parsed),
+        routes=_terms_of(dosage_terms.routes(parsed.text), mention, mentions, parsed),
+        rates=_terms_of(dosage_terms.frequencies(parsed.text), mention, mentions, parsed),
         as_needed=needed.span() if needed else None,
-        earlier=tuple(item.figure for item in bounds if _FROM.search(parsed.low, 0, item.figure.start)),
+        earlier=tuple(item.quantity for item in bounds if _FROM.search(parsed.lower_text, 0, item.quantity.start)),
     )
 
 
-def _parts(
-    parts: Sequence[dosage.Part], mention: Mention, mentions: Sequence[Mention], parsed: Parsed
-) -> tuple[dosage.Part, ...]:
+def _terms_of(
+    parts: Sequence[dosage_terms.DosageTerm], mention: Mention, mentions: Sequence[Mention], parsed: ParsedSentence
+) -> tuple[dosage_terms.DosageTerm, ...]:
     free = [
         part
         for part in parts
@@ -156,20 +161,20 @@ def _parts(
     return tuple(part for part in free if _owner(part.start, part.end, mentions, parsed) == mention)
 
 
-def _owner(start: int, end: int, mentions: Sequence[Mention], parsed: Parsed) -> Mention | None:
-    """The medicine that a route or frequency belongs to: the one right behind it, else the last one before it."""
+def _owner(start: int, end: int, mentions: Sequence[Mention], parsed: ParsedSentence) -> Mention | None:
+    """Return the medicine of a route or frequency: the one right after it, else the last one before it."""
     following = next((item for item in mentions if item.start >= end), None)
     if following is not None and following.start - end <= 14:
-        between = parsed.low[end : following.start]
+        between = parsed.lower_text[end : following.start]
         if len(between.split()) <= 1 and "," not in between and not {"and", "or", "with"} & set(between.split()):
             return following
     before = [item for item in mentions if item.end <= start]
     if before:
         return before[-1]
-    return following if following is not None and following.start - end <= NEAR_AFTER else None
+    return following if following is not None and following.start - end <= MAX_DISTANCE_AFTER else None
 
 
-def _medicine(said: Said, parsed: Parsed, record: Record) -> Iterator[Finding]:
+def _medicine_claims(said: StatedMedicine, parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     mention, span = said.mention, ((said.mention.start, said.mention.end),)
     found = orders_of(mention, parsed, record)
     denied = "denied" in parsed.properties((mention.start, mention.end)) and not NOT_TAKEN.search(parsed.text)
@@ -185,14 +190,14 @@ def _medicine(said: Said, parsed: Parsed, record: Record) -> Iterator[Finding]:
             "polarity", f"no {mention.text}", "contradicted", found[0].source, f"record: {found[0].text}", span
         )
         return
-    found = _of_phase(found, parsed)
-    best = min(found, key=lambda order: (_failures(said, order, record), order.part != "discharge_medicines"))
+    found = _orders_of_phase(found, parsed)
+    best = min(found, key=lambda order: (_mismatches(said, order, record), order.part != "discharge_medicines"))
     yield Finding("drug", mention.text, "supported", best.source, f"record: {best.text}", span)
-    yield from _attributes(said, best, record)
+    yield from _attribute_claims(said, best, record)
 
 
-def _of_phase(found: list[Order], parsed: Parsed) -> list[Order]:
-    """The orders of the time that the sentence speaks of, where there are any."""
+def _orders_of_phase(found: list[GroundedOrder], parsed: ParsedSentence) -> list[GroundedOrder]:
+    """Return the orders of the phase that the sentence is about, where there are any."""
     parts = (
         ("discharge_medicines",) if _AT_DISCHARGE.search(parsed.text)
         else ("home_medicines",) if _AT_HOME.search(parsed.text)
@@ -201,49 +206,49 @@ def _of_phase(found: list[Order], parsed: Parsed) -> list[Order]:
     return [order for order in found if order.part in parts] or found
 
 
-def _unknown(mention: Mention, denied: bool, record: Record) -> Finding:
+def _unknown(mention: Mention, denied: bool, record: EvidenceIndex) -> Finding:
     span = ((mention.start, mention.end),)
     key = stem(mention.text.split()[0])
     for line in record.lines:
-        named = line.says(key) or any(item.canonical == mention.canonical for item in line.named.drugs)
+        named = line.states(key) or any(item.canonical == mention.canonical for item in line.named.drugs)
         same = ("denied" in line.stems.get(key, frozenset())) == denied
         if line.part in _ELSEWHERE and named and same:
             return Finding("drug", mention.text, "supported", line.source, f"record: {line.text[:120]}", span)
-    allergy = None if denied else met_allergy(mention, record)
+    allergy = None if denied else matching_allergy(mention, record)
     if allergy is not None:
         return Finding("allergy", mention.text, "contradicted", allergy[0], f"record: allergy to {allergy[1]}", span)
     return Finding("drug", mention.text, "not-in-record", spans=span)
 
 
-def met_allergy(mention: Mention, record: Record) -> tuple[str, str] | None:
-    """An allergy of the record to this medicine or to its class."""
-    for line in record.parts("allergies"):
+def matching_allergy(mention: Mention, record: EvidenceIndex) -> tuple[str, str] | None:
+    """Return an allergy of the record to this medicine or to its class; None without one."""
+    for line in record.entries_of("allergies"):
         keys = {item.canonical for item in (*line.named.drugs, *line.named.classes)}
-        members = {member for key in keys for member in names.members(key)}
+        members = {member for key in keys for member in synonyms.class_members(key)}
         if mention.canonical in keys | members and not line.text.lower().startswith("no "):
             return line.source, line.text
     return None
 
 
-def _attributes(said: Said, order: Order, record: Record) -> Iterator[Finding]:
+def _attribute_claims(said: StatedMedicine, order: GroundedOrder, record: EvidenceIndex) -> Iterator[Finding]:
     name = said.mention.text
     told = f"record: {order.text}"
     for dose in said.doses:
-        right = _dose(dose, said, order) or (dose in said.earlier and _before(dose, order, record))
-        label = judge(right, order.amounts)
+        right = _dose_matches(dose, said, order) or (dose in said.earlier and _is_previous_dose(dose, order, record))
+        label = label_for(right, order.amounts)
         yield Finding("dose", f"{name} {dose.text}", label, order.source, told, ((dose.start, dose.end),))
     for part in said.routes:
-        label = judge(part.route in order.routes, order.routes)
+        label = label_for(part.route in order.routes, order.routes)
         yield Finding("route", f"{name} {part.text}", label, order.source, told, ((part.start, part.end),))
     for part in said.rates:
-        label = judge(_rate(part, said, order), order.rates)
+        label = label_for(_rate_matches(part, said, order), order.rates)
         yield Finding("frequency", f"{name} {part.text}", label, order.source, told, ((part.start, part.end),))
     if said.as_needed:
-        label = judge(order.as_needed)
+        label = label_for(order.as_needed)
         yield Finding("frequency", f"{name} as needed", label, order.source, told, (said.as_needed,))
     for length in said.lengths:
-        days = _days(order, record)
-        value = length.value * (length.unit.factor if length.unit else DAY) / DAY
+        days = _durations_in_days(order, record)
+        value = length.value * (length.unit.factor if length.unit else SECONDS_PER_DAY) / SECONDS_PER_DAY
         label = (
             "supported"
             if any(abs(value - day) < 0.01 * day for day in days)
@@ -254,45 +259,45 @@ def _attributes(said: Said, order: Order, record: Record) -> Iterator[Finding]:
         yield Finding("duration", f"{name} {length.text}", label, order.source, told, ((length.start, length.end),))
 
 
-def _failures(said: Said, order: Order, record: Record) -> int:
-    return sum(finding.label != "supported" for finding in _attributes(said, order, record))
+def _mismatches(said: StatedMedicine, order: GroundedOrder, record: EvidenceIndex) -> int:
+    return sum(finding.label != "supported" for finding in _attribute_claims(said, order, record))
 
 
-def _dose(figure: Figure, said: Said, order: Order) -> bool:
-    """An amount of the order; a number of tablets times their strength; the amount of a day, where it is called so."""
+def _dose_matches(quantity: Quantity, said: StatedMedicine, order: GroundedOrder) -> bool:
+    """Match an amount of the order, a number of tablets times their strength, or a stated daily amount."""
     amounts = [item for item in order.amounts if item.unit is not None]
-    if figure.unit is None:
-        return any(figure.value == item.value for item in amounts)
+    if quantity.unit is None:
+        return any(quantity.value == item.value for item in amounts)
     counts = [item.value for item in amounts if item.dimension == "tablet"]
-    times = [1.0, *counts, *(order.rates if _of_a_day(said) else ())]
+    times = [1.0, *counts, *(order.rates if _is_daily_amount(said) else ())]
     for item in amounts:
-        value = convert(item.value, item.unit, figure.unit) if item.unit else None
+        value = convert(item.value, item.unit, quantity.unit) if item.unit else None
         if value is not None and any(
-            abs(figure.value - value * count) <= 1e-6 + 1e-4 * figure.value for count in times
+            abs(quantity.value - value * count) <= 1e-6 + 1e-4 * quantity.value for count in times
         ):
             return True
     return False
 
 
-def _before(figure: Figure, order: Order, record: Record) -> bool:
-    """Whether it is the dose at home of a medicine that was changed."""
+def _is_previous_dose(quantity: Quantity, order: GroundedOrder, record: EvidenceIndex) -> bool:
+    """Return whether it is the dose at home of a medicine that was changed."""
     orders = [item for item in record.orders if item.part == "home_medicines" and item.keys & order.keys]
-    return any(item.value == figure.value and item.unit == figure.unit for one in orders for item in one.amounts)
+    return any(item.value == quantity.value and item.unit == quantity.unit for one in orders for item in one.amounts)
 
 
-def _of_a_day(said: Said) -> bool:
-    """Whether the dose is that of a whole day: `1,000 mg per day`."""
+def _is_daily_amount(said: StatedMedicine) -> bool:
+    """Return whether the dose is a daily amount: `1,000 mg per day`."""
     return any(part.text.lower() in ("per day", "a day") for part in said.rates)
 
 
-def _rate(part: dosage.Part, said: Said, order: Order) -> bool:
-    if _of_a_day(said) and said.doses:
+def _rate_matches(part: dosage_terms.DosageTerm, said: StatedMedicine, order: GroundedOrder) -> bool:
+    if _is_daily_amount(said) and said.doses:
         return True  # the dose is compared as that of a day
     return any(abs(part.rate - rate) <= 0.04 * rate for rate in order.rates)
 
 
-def _days(order: Order, record: Record) -> set[float]:
-    """How many days: by the order, or from the first to the last day on which it was given."""
+def _durations_in_days(order: GroundedOrder, record: EvidenceIndex) -> set[float]:
+    """Return the number of days by the order, or from the first to the last day of administration."""
     given = [item.medicine for item in record.orders if item.part == "given_medicines" and item.keys & order.keys]
     days = sorted(item.time.date() for item in given if item.time)
     return set(order.days) | ({float((days[-1] - days[0]).days + 1)} if len(days) > 1 else set())

@@ -24,25 +24,25 @@ _WORDED = re.compile(
     re.IGNORECASE,
 )
 _LIKELY = re.compile(rf"\b(?:{_WORD}|half|third|quarter|couple|dozen)", re.IGNORECASE)
-_OF_PARTS = re.compile(r"\s+(?:thirds|quarters)\b", re.IGNORECASE)
+_FRACTION_WORDS = re.compile(r"\s+(?:thirds|quarters)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Numeral:
-    """A number in words, and where it stands."""
+    """A number in words and its place in the text."""
 
     value: float
     start: int
     end: int
 
 
-def numerals(text: str) -> list[Numeral]:
-    """The numbers that `text` has in words, in order."""
+def find_numerals(text: str) -> list[Numeral]:
+    """Return the numbers that `text` has in words, in order."""
     if _LIKELY.search(text) is None:
         return []
     found = []
     for match in _WORDED.finditer(text):
-        parts = _OF_PARTS.match(text, match.end())
+        parts = _FRACTION_WORDS.match(text, match.end())
         value = _value(match.group().lower())
         if parts is not None:
             found.append(Numeral(value * _PARTS[parts.group().strip().lower()], match.start(), parts.end()))

@@ -1,32 +1,32 @@
-"""Medicines of the record as orders: amounts, routes, doses a day, days; and what became of each at discharge."""
+"""Medicines of the record as orders: amounts, routes, doses per day, days, and their change at discharge."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from shared.contracts.context import EncounterContext, Medicine
-from shared.grounding import dosage
-from shared.grounding.figures import Figure, dates, figures
-from shared.grounding.finders import drugs_in
-from shared.grounding.lines import MEDICINES
+from shared.grounding import dosage_terms
+from shared.grounding.entity_finder import find_drugs
+from shared.grounding.indexed_entries import MEDICINE_PARTS
+from shared.grounding.quantities import Quantity, find_dates, find_quantities
 from shared.grounding.reconciliation import Change, reconcile
-from shared.grounding.vocabulary import joined
+from shared.grounding.vocabulary import normalized_name
 
-DOSES = frozenset({"mass", "volume", "activity", "equivalents", "amount", "tablet", "puff", "drop", "patch"})
+DOSE_DIMENSIONS = frozenset({"mass", "volume", "activity", "equivalents", "amount", "tablet", "puff", "drop", "patch"})
 _STRENGTH = re.compile(r"[\d(,\[]")
 _PER_DAY_PARTS = re.compile(r"\b(?:in the (?:morning|evening)|at (?:night|noon|bedtime|\d\d:\d\d))\b", re.IGNORECASE)
 _WEEKDAY = re.compile(r"\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)(?:\w*day)?\b")
-DAY = 86400.0
+SECONDS_PER_DAY = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """A medicine as it was ordered, given or taken. `rates`: doses a day; `days`: lengths in days."""
+class GroundedOrder:
+    """A medicine that was ordered, given or taken. `rates` are doses per day, `days` durations in days."""
 
     medicine: Medicine
     part: str
     keys: frozenset[str]
-    amounts: tuple[Figure, ...]
+    amounts: tuple[Quantity, ...]
     routes: frozenset[str]
     rates: frozenset[float]
     days: frozenset[float]
@@ -44,45 +44,47 @@ class Order:
 
 
 def keys_of(medicine: Medicine) -> frozenset[str]:
-    """The names by which a sentence may call it: ingredients, generic names found in its text, its own first words."""
+    """Return the names that a sentence may use: ingredients, generic names in its text, its own first words."""
     text = f"{medicine.name} {' '.join(medicine.ingredients)}"
-    found = {mention.canonical for mention in drugs_in(text)} | set(medicine.ingredients)
-    return frozenset(found | {own_name(medicine)})
+    found = {mention.canonical for mention in find_drugs(text)} | set(medicine.ingredients)
+    return frozenset(found | {recorded_name(medicine)})
 
 
-def own_name(medicine: Medicine) -> str:
-    """The words of the record's name before its strength (`tiotropium inhalatiepoeder`), three at most."""
-    words = joined(_STRENGTH.split(medicine.name)[0]).split()[:3]
+def recorded_name(medicine: Medicine) -> str:
+    """Return the words of the record's name before its strength (`tiotropium inhalatiepoeder`), at most three."""
+    words = normalized_name(_STRENGTH.split(medicine.name)[0]).split()[:3]
     return " ".join(words) or medicine.name.lower()
 
 
-def orders(context: EncounterContext) -> Iterator[Order]:
-    """All orders, with what reconciliation makes of those at discharge and before."""
+def read_orders(context: EncounterContext) -> Iterator[GroundedOrder]:
+    """Yield all orders, with their change at discharge from the reconciliation."""
     changes = {id(row.medicine): row for row in reconcile(context)}
-    for part in MEDICINES:
+    for part in MEDICINE_PARTS:
         for medicine in getattr(context, part):
             row = changes.get(id(medicine))
-            yield _order(medicine, part, row.change if row else None, row.before if row else ())
+            yield _build_order(medicine, part, row.change if row else None, row.before if row else ())
 
 
-def _order(medicine: Medicine, part: str, change: Change | None, before: tuple[Medicine, ...]) -> Order:
+def _build_order(medicine: Medicine, part: str, change: Change | None, before: tuple[Medicine, ...]) -> GroundedOrder:
     text = "; ".join((medicine.name, medicine.amount, medicine.route, medicine.frequency, medicine.dose, medicine.note))
-    _, rest = dates(text)
-    found = figures(rest)
-    rates = {part.rate for part in dosage.frequencies(text)}
+    _, rest = find_dates(text)
+    found = find_quantities(rest)
+    rates = {part.rate for part in dosage_terms.frequencies(text)}
     parts = {match.group().lower() for match in _PER_DAY_PARTS.finditer(medicine.frequency or medicine.dose)}
     week = len(set(_WEEKDAY.findall(medicine.frequency or medicine.dose)))
     if week:
         rates |= {week / 7}
-    return Order(
+    return GroundedOrder(
         medicine=medicine,
         part=part,
         keys=keys_of(medicine),
-        amounts=tuple(item for item in found if item.dimension.partition("/")[0] in DOSES),
-        routes=frozenset(part.route for part in dosage.routes(text)),
+        amounts=tuple(item for item in found if item.dimension.partition("/")[0] in DOSE_DIMENSIONS),
+        routes=frozenset(part.route for part in dosage_terms.routes(text)),
         rates=frozenset(rates | ({float(len(parts))} if len(parts) > 1 else set())),
-        days=frozenset(item.value * item.unit.factor / DAY for item in found if item.unit and item.dimension == "time"),
-        as_needed=bool(dosage.PRN.search(text)),
+        days=frozenset(
+            item.value * item.unit.factor / SECONDS_PER_DAY for item in found if item.unit and item.dimension == "time"
+        ),
+        as_needed=bool(dosage_terms.PRN.search(text)),
         change=change,
         before=before,
     )

@@ -1,11 +1,11 @@
-"""Claims of how the stay ended: died or alive, and where the patient went."""
+"""Claims of the outcome of the stay: died or alive, and the discharge destination."""
 
 import re
 from collections.abc import Iterator
 
-from shared.grounding.parsed import Parsed
-from shared.grounding.record import Record
-from shared.grounding.verdict import Finding, Span, judge
+from shared.grounding.evidence_index import EvidenceIndex
+from shared.grounding.parsed_sentence import ParsedSentence
+from shared.grounding.verdict import Finding, Span, label_for
 
 _DIED = re.compile(
     r"\b(?:died|dies|death|deceased|expired|passed away|passed(?= (?:in|on|at|during|peacefully|here|while)\b)|"
@@ -70,7 +70,7 @@ PLACES: dict[str, tuple[str, str]] = {
         r"shelter|jail|prison|law enforcement",
     ),
 }
-_SENT = re.compile(
+_DISCHARGED_TO = re.compile(
     r"\b(?:discharged?|discharge(?:d)? (?:disposition|destination)|disposition|destination|transferr?(?:ed)?|"
     r"transitioned|shifted|went|gone|going|"
     r"sent|returned?|released|moved|placed|return(?:s|ing)?|left|leaves|leave|leaving|goes|go|headed|accepted|"
@@ -81,7 +81,7 @@ _TO = re.compile(
     r"\b(?:to|home|against|into|at|with|on|in|for|disposition|destination|ama|was|own|self)\b|:", re.IGNORECASE
 )
 _WORDS = {name: re.compile(rf"\b(?:{said})\b", re.IGNORECASE) for name, (said, _) in PLACES.items()}
-_HAS = {name: re.compile(has, re.IGNORECASE) for name, (_, has) in PLACES.items()}
+_RECORD_PATTERNS = {name: re.compile(has, re.IGNORECASE) for name, (_, has) in PLACES.items()}
 _NUBC = {
     "01": "home",
     "02": "hospital",
@@ -94,8 +94,8 @@ _NUBC = {
 }
 
 
-def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
-    """Death or survival, and the place."""
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+    """Yield claims of death or survival, and of the destination."""
     context = record.context
     told = f"record: {'died' if context.died else 'alive at discharge'}"
     death = _DIED.search(parsed.text)
@@ -103,32 +103,32 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
     if death is not None and kin is None:
         denied = "denied" in parsed.properties(death.span()) or (
             "did not survive" not in death.group().lower()
-            and re.search(r"\bnot\b", parsed.low[max(0, death.start() - 5) : death.start()])
+            and re.search(r"\bnot\b", parsed.lower_text[max(0, death.start() - 5) : death.start()])
         )
         right = context.died != bool(denied)
-        yield Finding("outcome", death.group(), judge(right), context.encounter, told, (death.span(),))
+        yield Finding("outcome", death.group(), label_for(right), context.encounter, told, (death.span(),))
     alive = _ALIVE.search(parsed.text)
     if alive is not None and context.died and death is None:
         yield Finding("outcome", alive.group(), "contradicted", context.encounter, told, (alive.span(),))
     elif alive is not None and not context.died:
         yield Finding("outcome", alive.group(), "supported", context.encounter, told, (alive.span(),))
     if not context.died:
-        yield from _disposition(parsed, record)
+        yield from _disposition_claims(parsed, record)
 
 
-def places_of(record: Record) -> frozenset[str]:
-    """Where the record says the patient went; the more special place where it names two."""
+def recorded_places(record: EvidenceIndex) -> frozenset[str]:
+    """Return where the record says the patient went; the more specific place where it names two."""
     text = record.context.disposition or ""
     code = re.match(r"code (\d\d)\b", text)
-    found = {name for name, pattern in _HAS.items() if pattern.search(text)} | (
+    found = {name for name, pattern in _RECORD_PATTERNS.items() if pattern.search(text)} | (
         {_NUBC[code[1]]} if code and code[1] in _NUBC else set()
     )
     special = found - {"home"}
     return frozenset(found if "home with care" in found or not special else special)
 
 
-def _disposition(parsed: Parsed, record: Record) -> Iterator[Finding]:
-    for sent in _SENT.finditer(parsed.text):
+def _disposition_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+    for sent in _DISCHARGED_TO.finditer(parsed.text):
         rest = sent.group("rest")
         places = {
             name: match
@@ -148,18 +148,22 @@ def _disposition(parsed: Parsed, record: Record) -> Iterator[Finding]:
         for name, match in places.items():
             start = sent.start("rest") + match.start()
             verb = (sent.start(), sent.start("rest"))
-            yield _place(name, match.group(), ((start, start + len(match.group())), verb), record)
+            yield _place_claim(name, match.group(), ((start, start + len(match.group())), verb), record)
         if places:
             return
 
 
-def _place(name: str, text: str, spans: tuple[Span, ...], record: Record) -> Finding:
-    has, context = places_of(record), record.context
+def _place_claim(name: str, text: str, spans: tuple[Span, ...], record: EvidenceIndex) -> Finding:
+    has, context = recorded_places(record), record.context
     if not context.disposition or not has:
         return Finding("disposition", text, "not-in-record", context.encounter, "", spans)
     if name == "home with care":
-        service = [line for line in record.parts("services", "care_plans") if _HAS["home with care"].search(line.text)]
-        label = judge(name in has or service) if name in has or service or "home" not in has else "not-in-record"
+        service = [
+            line
+            for line in record.entries_of("services", "care_plans")
+            if _RECORD_PATTERNS["home with care"].search(line.text)
+        ]
+        label = label_for(name in has or service) if name in has or service or "home" not in has else "not-in-record"
     else:
-        label = judge(name in has)
+        label = label_for(name in has)
     return Finding("disposition", text, label, context.encounter, f"record: discharged to {context.disposition}", spans)

@@ -1,13 +1,13 @@
-"""Claims of who the patient is: sex, age, name."""
+"""Claims about the patient: sex, age, name."""
 
 import re
 from collections.abc import Iterator
 from datetime import date
 
-from shared.grounding.binding import bind
-from shared.grounding.parsed import Parsed
-from shared.grounding.record import Record
-from shared.grounding.verdict import Finding, judge
+from shared.grounding.binding import bind_numbers
+from shared.grounding.evidence_index import EvidenceIndex
+from shared.grounding.parsed_sentence import ParsedSentence
+from shared.grounding.verdict import Finding, label_for
 
 _SEX = re.compile(
     r"\b(?P<female>she|her|hers|herself|woman|women|female|girl|lady|mrs|ms|gentlewoman)\b|\b(?P<male>he|"
@@ -21,11 +21,11 @@ _KIN = re.compile(
 )
 _CHILD = re.compile(r"\b(?:boy|girl)\b", re.IGNORECASE)
 _ADULT = re.compile(r"\b(?:man|woman|gentleman|gentlewoman|lady)\b", re.IGNORECASE)
-_GROWN = 16  # years from which "woman" and "man" are said
+_ADULT_AGE_YEARS = 16  # from this age "woman" and "man" are used
 _DECADE = re.compile(r"\bin (?:his|her|their) (early |mid-?|late )?(\d)0s\b|\b(\d)0-something\b", re.IGNORECASE)
 # "woman of 77", "man, 44 years".
 _NOUN = r"(?:m(?:r|s|rs)\.? [\w'-]+|woman|man|boy|girl|lady|gentleman|male|female|patient|child|infant)"
-OF_AGE = re.compile(rf"\b{_NOUN}(?: of|,| aged|,? age) $")
+AGE_PREFIX = re.compile(rf"\b{_NOUN}(?: of|,| aged|,? age) $")
 _AGED = re.compile(r"(?<!gestational )\b(?:aged|age|age of|age:)\s*$|\bage was\s*$|\bage is\s*$")
 _GROUP = re.compile(
     r"\b(?P<old>elderly|octogenarian|nonagenarian|geriatric)\b|\b(?P<young>newborn|neonate|infant|"
@@ -38,14 +38,14 @@ _DOCTOR = re.compile(r"\bDr\.?\s+((?:[A-Z][\w'-]+\s?){1,3})")
 _WEEKS = {"week": 7, "day": 1, "month": 30.44, "hour": 1 / 24}
 
 
-def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
-    """Sex, age and names in the sentence."""
-    yield from _sexes(parsed, record)
-    yield from _ages(parsed, record)
-    yield from _names(parsed, record)
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+    """Yield claims of sex, age and names."""
+    yield from _sex_claims(parsed, record)
+    yield from _age_claims(parsed, record)
+    yield from _name_claims(parsed, record)
 
 
-def _sexes(parsed: Parsed, record: Record) -> Iterator[Finding]:
+def _sex_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     sex, source = record.context.patient.sex, record.context.patient.source
     kin = _KIN.search(parsed.text) is not None
     for match in _SEX.finditer(parsed.text):
@@ -59,37 +59,39 @@ def _sexes(parsed: Parsed, record: Record) -> Iterator[Finding]:
             yield Finding("person", match.group(), "contradicted", source, f"record: {sex}", (match.span(),))
         elif noun:
             yield Finding("person", match.group(), "supported", source, f"record: {sex}", (match.span(),))
-    years = _years(record, record.end)
+    years = _age_in_years(record, record.end)
     for match in (*_CHILD.finditer(parsed.text), *_ADULT.finditer(parsed.text)):
-        if years is not None and not kin and (years >= 18 if match.re is _CHILD else years < _GROWN):
+        if years is not None and not kin and (years >= 18 if match.re is _CHILD else years < _ADULT_AGE_YEARS):
             yield Finding("age", match.group(), "contradicted", source, f"record: {years} years old", (match.span(),))
 
 
-def _years(record: Record, day: date) -> int | None:
+def _age_in_years(record: EvidenceIndex, day: date) -> int | None:
     born = record.context.patient.birth_date
     return None if born is None else day.year - born.year - ((day.month, day.day) < (born.month, born.day))
 
 
-def _ages(parsed: Parsed, record: Record) -> Iterator[Finding]:
+def _age_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     source = record.context.patient.source
-    for bound in bind(parsed):
-        figure = bound.figure
-        if _KIN.search(parsed.text) and not figure.age:
+    for bound in bind_numbers(parsed):
+        quantity = bound.quantity
+        if _KIN.search(parsed.text) and not quantity.age:
             continue  # "his father had a stroke at the age of 48"
-        of_age = OF_AGE.search(parsed.low, 0, figure.start) and figure.dimension in ("", "time")
-        if of_age or bound.kind == "age" or _AGED.search(parsed.low[: figure.start]):
-            yield _age(figure.value, figure.age or "year", figure.text, (figure.start, figure.end), record)
+        of_age = AGE_PREFIX.search(parsed.lower_text, 0, quantity.start) and quantity.dimension in ("", "time")
+        if of_age or bound.kind == "age" or _AGED.search(parsed.lower_text[: quantity.start]):
+            yield _age_claim(
+                quantity.value, quantity.age or "year", quantity.text, (quantity.start, quantity.end), record
+            )
     for match in _DECADE.finditer(parsed.text):
-        years, decade = _years(record, record.end), int(match[2] or match[3]) * 10
-        label = "not-in-record" if years is None else judge(decade <= years < decade + 10)
+        years, decade = _age_in_years(record, record.end), int(match[2] or match[3]) * 10
+        label = "not-in-record" if years is None else label_for(decade <= years < decade + 10)
         yield Finding("age", match.group(), label, source, f"record: {years} years old", (match.span(),))
     for match in _GROUP.finditer(parsed.text):
-        years, (low, high) = _years(record, record.end), _GROUPS[match.lastgroup or "old"]
-        label = "not-in-record" if years is None else judge(low <= years <= high)
+        years, (low, high) = _age_in_years(record, record.end), _GROUPS[match.lastgroup or "old"]
+        label = "not-in-record" if years is None else label_for(low <= years <= high)
         yield Finding("age", match.group(), label, source, f"record: {years} years old", (match.span(),))
 
 
-def _age(value: float, unit: str, text: str, span: tuple[int, int], record: Record) -> Finding:
+def _age_claim(value: float, unit: str, text: str, span: tuple[int, int], record: EvidenceIndex) -> Finding:
     born, source = record.context.patient.birth_date, record.context.patient.source
     if born is None:
         year = (record.context.patient.birth or "")[:4]
@@ -97,27 +99,27 @@ def _age(value: float, unit: str, text: str, span: tuple[int, int], record: Reco
         return Finding(
             "age",
             text,
-            judge(right, False),
+            label_for(right, False),
             source,
             f"record: born {year}" if year else "",
             (span,),
         )
     days = [day for day in record.stay if day is not None]
     if unit == "year":
-        right = any(_years(record, day) == value for day in days)
+        right = any(_age_in_years(record, day) == value for day in days)
     else:
         right = any(abs((day - born).days / _WEEKS[unit] - value) < 1 for day in days)
-    return Finding("age", text, judge(right), source, f"record: born {born}", (span,))
+    return Finding("age", text, label_for(right), source, f"record: born {born}", (span,))
 
 
-def _names(parsed: Parsed, record: Record) -> Iterator[Finding]:
+def _name_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     context = record.context
     for match in _TITLE.finditer(parsed.text):
         right = match[1].lower().removesuffix("'s") in context.patient.name.lower()
         yield Finding(
             "person",
             match.group(),
-            judge(right),
+            label_for(right),
             context.patient.source,
             f"record: {context.patient.name}",
             (match.span(),),
@@ -128,7 +130,7 @@ def _names(parsed: Parsed, record: Record) -> Iterator[Finding]:
         yield Finding(
             "person",
             match.group(),
-            judge(line, False),
+            label_for(line, False),
             line.source if line else "",
             f"record: {line.text[:120]}" if line else "",
             (match.span(),),

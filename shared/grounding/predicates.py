@@ -1,6 +1,6 @@
-"""Claims of what is said of a thing: a drain that is taken as listed, a diagnosis as a symptom, nothing else at all.
+"""Claims by predicates: a drain that is "taken", a diagnosis as a symptom, "nothing else".
 
-Every name of such a sentence may stand in the record, and the sentence is wrong all the same: small models write these.
+Every name in such a sentence may be in the record, and the sentence is wrong all the same: small models write these.
 """
 
 import re
@@ -9,17 +9,17 @@ from itertools import pairwise
 
 from shared.contracts.draft import Label
 from shared.grounding import diagnoses
-from shared.grounding.lines import Line
+from shared.grounding.evidence_index import EvidenceIndex
+from shared.grounding.indexed_entries import IndexedEntry
 from shared.grounding.medicines import orders_of
-from shared.grounding.parsed import Parsed
-from shared.grounding.record import Record
+from shared.grounding.parsed_sentence import ParsedSentence
 from shared.grounding.status_words import VERB
 from shared.grounding.verdict import Finding, Span
 from shared.grounding.vocabulary import Mention
-from shared.grounding.words import neutral, stem, stems, words
+from shared.grounding.words import find_words, is_neutral, stem, stems
 
 # The patient takes it: whoever takes blood, a history or an X-ray does not say "take" so.
-_TAKES = re.compile(
+_TAKE_VERB = re.compile(
     r"(?:^(?:please )?|\b(?:to|should|must|keep|continue|stop|start|is|was|patient|she|he|and) )"
     r"(?:take|takes|taking)\b(?! (?:part|place|care|time|rest|it easy|off|over|up))",
     re.IGNORECASE,
@@ -83,13 +83,13 @@ _CARED_FOR = re.compile(
     re.IGNORECASE,
 )
 # Nobody is admitted with a medicine, but for what it did.
-_CAME_WITH = re.compile(r"\b(?:admitted|presented|hospitali[sz]ed) with\b", re.IGNORECASE)
-_DID = re.compile(
+_PRESENTED_WITH = re.compile(r"\b(?:admitted|presented|hospitali[sz]ed) with\b", re.IGNORECASE)
+_HARM = re.compile(
     r"\b(?:overdose|toxicity|poisoning|withdrawal|intoxication|ingestion|level|induced|related|associated|allerg\w+"
     r"|reaction|rash|on board|treatment|therapy|use|abuse|dependence)\b|-",
     re.IGNORECASE,
 )
-_LACK = re.compile(r"\b(?:a )?lack of (?P<what>\w+)", re.IGNORECASE)
+_LACK_OF = re.compile(r"\b(?:a )?lack of (?P<what>\w+)", re.IGNORECASE)
 _OTHER = re.compile(
     r"\b(?:no|not any) (?:other|further|additional|more)\b|\bnone other\b|\bnothing else\b", re.IGNORECASE
 )
@@ -97,20 +97,20 @@ _BRACKETS = re.compile(r"\([^()]*\)")
 _BRACKET = re.compile(r"\s*\(\s*$")
 
 
-def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
-    """What is said of things of which it cannot be said, or not by this record."""
-    yield from _taken(parsed)
-    yield from _stopped(parsed, record)
-    yield from _symptoms(parsed, record)
-    yield from _two_names(parsed, record)
-    yield from _with(parsed, record)
-    yield from _elsewhere(parsed, record)
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+    """Yield what is said of things that cannot be said of them, or not by this record."""
+    yield from _taken_claims(parsed)
+    yield from _stopped_claims(parsed, record)
+    yield from _symptom_claims(parsed, record)
+    yield from _equated_medicine_claims(parsed, record)
+    yield from _accompaniment_claims(parsed, record)
+    yield from _other_place_claims(parsed, record)
     for pattern in (_DANGLING, _KIND_OF):
         for match in pattern.finditer(parsed.text):
-            if not _named(match.span(), parsed):
+            if not _ends_illness_name(match.span(), parsed):
                 yield _unknown(match.group(), match.span())
     for match in _DISCHARGE_IS.finditer(parsed.text):
-        if not record.lines_with(stems(match.group())):  # a wound's discharge may be purulent
+        if not record.entries_with(stems(match.group())):  # a wound's discharge may be purulent
             yield _unknown(match.group(), match.span())
     for match in _NOTHING_ELSE.finditer(parsed.text):
         line = next((line for line in record.lines if _OTHER.search(line.text)), None)
@@ -118,14 +118,14 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
             yield _unknown(match.group(), match.span())
 
 
-def _taken(parsed: Parsed) -> Iterator[Finding]:
-    """Only a medicine is taken."""
+def _taken_claims(parsed: ParsedSentence) -> Iterator[Finding]:
+    """Check that only a medicine is "taken"."""
     named = parsed.named
     if named.drugs or named.classes:
         return
     for match in _AS_LISTED.finditer(parsed.text):
         yield _unknown(match.group(), match.span())
-    for verb in _TAKES.finditer(parsed.text):
+    for verb in _TAKE_VERB.finditer(parsed.text):
         clause = parsed.clause(verb.start())
         for item in (*named.procedures, *named.illnesses):
             if verb.end() <= item.start < clause[1]:
@@ -133,8 +133,8 @@ def _taken(parsed: Parsed) -> Iterator[Finding]:
                 break
 
 
-def _stopped(parsed: Parsed, record: Record) -> Iterator[Finding]:
-    """That a drain or a bleeding was stopped is no claim of medicines: an entry has to say that it ended."""
+def _stopped_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+    """Check that an entry states the end of what was stopped, where that is no medicine: a drain, a bleeding."""
     named = parsed.named
     things = (*named.procedures, *named.illnesses)
     if named.drugs or named.classes or not things:
@@ -159,8 +159,8 @@ def _stopped(parsed: Parsed, record: Record) -> Iterator[Finding]:
             yield Finding("status", f"{thing.text} {verb.group()}", "not-in-record", spans=(verb.span(),))
 
 
-def _symptoms(parsed: Parsed, record: Record) -> Iterator[Finding]:
-    """A disease of the list of problems is no symptom, unless the record has it as what the patient came with."""
+def _symptom_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+    """Check that a disease of the problem list is not called a symptom, unless it is a presenting complaint."""
     for match in _SYMPTOMS.finditer(parsed.text):
         start, end = match.span("rest")
         for item in parsed.named.illnesses:
@@ -171,14 +171,16 @@ def _symptoms(parsed: Parsed, record: Record) -> Iterator[Finding]:
                 yield _unknown(f"symptom: {item.text}", (item.start, item.end))
 
 
-def _two_names(parsed: Parsed, record: Record) -> Iterator[Finding]:
-    """`Oseltamivir (paracetamol)` says that the two are one medicine, `X instead of Y` that it was exchanged."""
+def _equated_medicine_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+    """Check that `Oseltamivir (paracetamol)` is one medicine, and that `X instead of Y` was exchanged."""
     drugs = parsed.named.drugs
     for one, other in pairwise(drugs):
         between = parsed.text[one.end : other.start]
-        if _alike(one, other) or not (_BRACKET.fullmatch(between) or _INSTEAD.search(between)):
+        if _are_similar(one, other) or not (_BRACKET.fullmatch(between) or _INSTEAD.search(between)):
             continue
-        if _INSTEAD.search(between) and any({one.canonical, other.canonical} <= _drugs(line) for line in record.lines):
+        if _INSTEAD.search(between) and any(
+            {one.canonical, other.canonical} <= _drug_names(line) for line in record.lines
+        ):
             continue
         both = {order.source for order in orders_of(one, parsed, record)} & {
             order.source for order in orders_of(other, parsed, record)
@@ -188,37 +190,37 @@ def _two_names(parsed: Parsed, record: Record) -> Iterator[Finding]:
             yield _unknown(text, (one.start, other.end))
 
 
-def _drugs(line: Line) -> set[str]:
+def _drug_names(line: IndexedEntry) -> set[str]:
     return {item.canonical for item in line.named.drugs}
 
 
-def _with(parsed: Parsed, record: Record) -> Iterator[Finding]:
-    """What was lacking, where no entry says so; a medicine with which the patient is said to have come."""
-    for match in _LACK.finditer(parsed.text):
+def _accompaniment_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+    """Check what was lacking, and medicines with which the patient is said to have presented."""
+    for match in _LACK_OF.finditer(parsed.text):
         key = stem(match["what"])
         if not any(
             re.search(r"lack|deficien|insufficien|\bno\b|without", line.text) for line in record.by_stem.get(key, [])
         ):
             yield _unknown(match.group(), match.span())
-    for match in _CAME_WITH.finditer(parsed.text):
+    for match in _PRESENTED_WITH.finditer(parsed.text):
         end = parsed.clause(match.start())[1]
         for drug in (item for item in parsed.named.drugs if match.end() <= item.start < end):
-            if not _DID.search(parsed.text, match.end()) and drug.canonical not in _reasons(record):
+            if not _HARM.search(parsed.text, match.end()) and drug.canonical not in _reason_words(record):
                 yield _unknown(f"{match.group()} {drug.text}", (drug.start, drug.end))
 
 
-def _reasons(record: Record) -> set[str]:
-    return {name for line in record.parts("reasons", "diagnoses") for name in _drugs(line)}
+def _reason_words(record: EvidenceIndex) -> set[str]:
+    return {name for line in record.entries_of("reasons", "diagnoses") for name in _drug_names(line)}
 
 
-def _elsewhere(parsed: Parsed, record: Record) -> Iterator[Finding]:
-    """What was done under a name of no procedure, or in the hospital to which the patient went."""
+def _other_place_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+    """Check procedures under a name that is none, and what is said of the hospital that the patient went to."""
     for match in _DONE.finditer(parsed.text):
         key = stem(match["what"])
-        if neutral(match["what"]) or any(item.start <= match.start() < item.end for item in parsed.named.procedures):
+        if is_neutral(match["what"]) or any(item.start <= match.start() < item.end for item in parsed.named.procedures):
             continue
         if not any(
-            key in stems(_BRACKETS.sub(" ", line.text)) for line in record.parts("procedures", "reports", "notes")
+            key in stems(_BRACKETS.sub(" ", line.text)) for line in record.entries_of("procedures", "reports", "notes")
         ):
             yield _unknown(match.group(), match.span())
     after = stems(record.context.disposition or "")
@@ -230,18 +232,18 @@ def _elsewhere(parsed: Parsed, record: Record) -> Iterator[Finding]:
             yield _unknown(text, (match.start(), match.start() + len(text)), "contradicted")
 
 
-def _alike(one: Mention, other: Mention) -> bool:
+def _are_similar(one: Mention, other: Mention) -> bool:
     return one.canonical in other.canonical or other.canonical in one.canonical
 
 
-def _named(span: Span, parsed: Parsed) -> bool:
-    """Whether a name of an illness has these last words: `diabetes mellitus with other`."""
+def _ends_illness_name(span: Span, parsed: ParsedSentence) -> bool:
+    """Return whether a name of an illness has these last words: `diabetes mellitus with other`."""
     return any(item.start < span[1] <= item.end for item in parsed.named.illnesses)
 
 
-def repeated(finding: Finding, line: Line) -> bool:
-    """Whether an entry has every word of the claim: then it says so itself."""
-    return {word for word, _, _ in words(finding.text)} <= {word for word, _, _ in words(line.text)}
+def is_repeated_in(finding: Finding, line: IndexedEntry) -> bool:
+    """Return whether an entry has every word of the claim."""
+    return {word for word, _, _ in find_words(finding.text)} <= {word for word, _, _ in find_words(line.text)}
 
 
 def _unknown(text: str, span: Span, label: Label = "not-in-record") -> Finding:

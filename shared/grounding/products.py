@@ -1,6 +1,6 @@
-"""Whether two orders of one ingredient are of one product: its salt, how it releases, where it acts. Pure.
+"""Compare orders of one ingredient by product: salt, release, site of application. Pure.
 
-Lopressor is metoprolol tartrate, but its name does not say so: what one side leaves unsaid is open.
+Lopressor is metoprolol tartrate, but its name does not say so: what one side leaves unsaid stays open.
 """
 
 import re
@@ -8,13 +8,13 @@ from typing import Literal
 
 from shared.contracts.context import Medicine
 
-Sameness = Literal["same", "different", "open"]
-Place = Literal["eye", "ear", "nose", "airways", "vagina", "rectum", "patch", "mouth", "skin", "body"]
+ProductMatch = Literal["same", "different", "open"]
+ApplicationSite = Literal["eye", "ear", "nose", "airways", "vagina", "rectum", "patch", "mouth", "skin", "body"]
 
 TOKENS = re.compile(r"\d+(?:[.,]\d+)?|[^\W\d_]+")
 # Where a medicine acts, in words of routes, forms and directions; the first that matches counts. Swallowed and injected
 # ones act in the whole body: from one to the other is a change of one medicine.
-_PLACES: tuple[tuple[Place, str], ...] = (
+_PLACES: tuple[tuple[ApplicationSite, str], ...] = (
     ("body", r"subcut|under the skin|intraderm|nasogastr|intraven|intramusc"),
     ("eye", r"ophthalm|ocular|conjunctiv|intravitr|\beyes?\b|eye ?drops?|augen|\boog|\bogen\b|collyre"),
     ("ear", r"\botic|auricular|\bears?\b|eardrops?|ohren|\boor(druppel|gel|zalf|\b)|\boren\b"),
@@ -36,7 +36,7 @@ _PLACES: tuple[tuple[Place, str], ...] = (
     ),
 )
 # SNOMED CT: routes that a record may give by their code only.
-_ROUTES: dict[str, Place] = {
+_ROUTES: dict[str, ApplicationSite] = {
     "26643006": "body",
     "47625008": "body",
     "34206005": "body",
@@ -122,8 +122,8 @@ _ONE_SALT = frozenset(
 _BY_STRENGTH = {"acetaminophen": {"665"}, "metoprolol": {"23.75", "47.5", "95", "190"}}
 
 
-def place(medicine: Medicine) -> Place | None:
-    """Where a medicine acts, by its route, else its name, else its directions; None where none of them says it."""
+def application_site(medicine: Medicine) -> ApplicationSite | None:
+    """Return where a medicine acts, by its route, else its name, else its directions; None where unknown."""
     if medicine.route in _ROUTES:
         return _ROUTES[medicine.route]
     for text in (medicine.route, medicine.name, medicine.dose):
@@ -133,23 +133,23 @@ def place(medicine: Medicine) -> Place | None:
     return None
 
 
-def are_apart(one: Medicine, other: Medicine) -> bool:
-    """Whether two orders are for different places: a cream is not a change of a tablet."""
-    places = place(one), place(other)
+def have_different_sites(one: Medicine, other: Medicine) -> bool:
+    """Return whether two orders are for different sites: a cream is no change of a tablet."""
+    places = application_site(one), application_site(other)
     return all(places) and places[0] != places[1]
 
 
-def is_place_open(one: Medicine, other: Medicine) -> bool:
-    """Whether one of two orders is for a part of the body, and the other does not say where it acts."""
-    places = {place(one), place(other)}
+def is_site_unknown(one: Medicine, other: Medicine) -> bool:
+    """Return whether one of two orders is for a body part and the other does not state its site."""
+    places = {application_site(one), application_site(other)}
     return None in places and bool(places - {None, "body"})
 
 
-def product(one: Medicine, other: Medicine) -> Sameness:
-    """Whether two orders of one ingredient and strength are of one product, as far as codes and names tell."""
+def compare_products(one: Medicine, other: Medicine) -> ProductMatch:
+    """Return whether two orders of one ingredient and strength are of one product, by codes and names."""
     if set(one.products) & set(other.products) or _is_told_by_strength(one, other):
         return "same"
-    found = {_salts(one, other), _release(one, other)}
+    found = {_compare_salts(one, other), _compare_release(one, other)}
     return "different" if "different" in found else "open" if "open" in found else "same"
 
 
@@ -159,7 +159,7 @@ def _is_told_by_strength(one: Medicine, other: Medicine) -> bool:
     return any(numbers[0] & numbers[1] & _BY_STRENGTH.get(name, set()) for name in shared)
 
 
-def _salts(one: Medicine, other: Medicine) -> Sameness:
+def _compare_salts(one: Medicine, other: Medicine) -> ProductMatch:
     salts = [_salts_of(item) for item in (one, other)]
     if all(salts):
         return "same" if salts[0] & salts[1] else "different"
@@ -172,8 +172,8 @@ def _salts_of(item: Medicine) -> frozenset[str]:
     return frozenset(_SPELLED.get(stem, stem) for stem in found)
 
 
-def _release(one: Medicine, other: Medicine) -> Sameness:
-    """Of two generic names the one without a release is the plain product; a brand name does not say which it is."""
+def _compare_release(one: Medicine, other: Medicine) -> ProductMatch:
+    """Compare releases: without one, a generic name is the plain product; a brand name leaves it open."""
     words = [frozenset(TOKENS.findall(item.name.lower())) for item in (one, other)]
     forms = [found & (_EXTENDED | _DELAYED | _OTHERS) for found in words]
     if forms[0] == forms[1] or all(form and form <= _PLAIN | {"release"} for form in forms):

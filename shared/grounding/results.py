@@ -1,12 +1,12 @@
-"""Claims of results that came back: what the record has as pending has not."""
+"""Claims of results: a result that is pending in the record has no outcome."""
 
 import re
 from collections.abc import Iterator
 
-from shared.grounding.parsed import Parsed
-from shared.grounding.record import Record
+from shared.grounding.evidence_index import EvidenceIndex
+from shared.grounding.parsed_sentence import ParsedSentence
 from shared.grounding.verdict import Finding
-from shared.grounding.words import stem, words
+from shared.grounding.words import find_words, stem
 
 _PENDING = re.compile(
     r"\b(?:pending|await(?:ed|ing|s)?|outstanding|waiting|not (?:yet )?(?:back|available|resulted|reported|"
@@ -16,7 +16,7 @@ _PENDING = re.compile(
     r"preliminary|unresulted|chase|chased|has not|have not|had not|not back)\b",
     re.IGNORECASE,
 )
-_BACK = re.compile(
+_RESULTED = re.compile(
     r"\b(?:normal|negative|positive|abnormal|resulted|returned|came back|is back|come back|clear|fine|"
     r"unremarkable|elevated|high|low|"
     r"unrevealing|within (?:normal )?limits|wnl|reported as (?:normal|negative)|without pathological|turned out|"
@@ -26,15 +26,15 @@ _BACK = re.compile(
 )
 
 
-def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
-    """What is said of a pending result: that it is pending, or what came out."""
-    lines = record.parts("pending")
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+    """Yield what is said of a pending result: that it is pending, or its outcome."""
+    lines = record.entries_of("pending")
     if not lines:
         return
-    waits, back = _PENDING.search(parsed.text), _BACK.search(parsed.text)
+    waits, back = _PENDING.search(parsed.text), _RESULTED.search(parsed.text)
     if waits is None and back is None:
         return
-    said = {key for key, start, _ in parsed.content if not _inside(start, waits) and not _inside(start, back)}
+    said = {key for key, start, _ in parsed.content if not _is_inside(start, waits) and not _is_inside(start, back)}
     said |= {stem(word) for word, _, _ in parsed.words}
     for line in lines:
         named = [key for key in line.stems if len(key) > 2]
@@ -54,9 +54,9 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
 
 
 def _name(text: str) -> list[str]:
-    """The stems of what is pending, without what stands in brackets."""
-    return [stem(word) for word, _, _ in words(text.partition(" (")[0])]
+    """Return the stems of what is pending, without brackets."""
+    return [stem(word) for word, _, _ in find_words(text.partition(" (")[0])]
 
 
-def _inside(position: int, match: re.Match[str] | None) -> bool:
+def _is_inside(position: int, match: re.Match[str] | None) -> bool:
     return match is not None and match.start() <= position < match.end()

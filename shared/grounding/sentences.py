@@ -1,4 +1,4 @@
-"""Splits clinical prose into sentences: decimals, titles and dosing abbreviations do not end one."""
+"""Split clinical prose into sentences. Decimals, titles and dosing abbreviations do not end one."""
 
 import re
 
@@ -30,8 +30,8 @@ ABBREVIATIONS = (
 _END = re.compile(r"[.!?](?=\s+[A-Z0-9\[(\"'])")
 
 
-def split(text: str) -> list[str]:
-    """The sentences of `text`, in order, without surrounding space."""
+def split_sentences(text: str) -> list[str]:
+    """Return the sentences of `text`, in order, stripped."""
     found: list[str] = []
     start = 0
     for match in _END.finditer(text):

@@ -1,13 +1,13 @@
-"""Writes out the shorthand of clinical notes, so that every rule reads the same words: `d/c'd on`, `h/o`, `2/2`, `?PE`.
+"""Expand the shorthand of clinical notes, so that every rule reads the same words: `d/c'd on`, `h/o`, `2/2`, `?PE`.
 
-What depends on the words around it is decided here: `d/c'd` is "discharged" of a person and "discontinued" of a
-medicine. The table `shorthand.tsv` is our own list of what is common in English hospital notes.
+Shorthand that depends on context is resolved here: `d/c'd` is "discharged" for a person and "discontinued" for a
+medicine. `shorthand.tsv` is our own list of what is common in English hospital notes.
 """
 
 import re
 from functools import cache
 
-from shared.grounding.finders import drugs_in
+from shared.grounding.entity_finder import find_drugs
 from shared.grounding.vocabulary import FOLDER
 
 _DISCHARGED = re.compile(
@@ -16,12 +16,12 @@ _DISCHARGED = re.compile(
     r"december))",
     re.IGNORECASE,
 )
-_LEAVING = re.compile(r"\b(?:d/c|dc)(?!['’\w/])", re.IGNORECASE)
+_LEAVING_ABBREVIATION = re.compile(r"\b(?:d/c|dc)(?!['’\w/])", re.IGNORECASE)
 _ENDED = re.compile(r"\b(?:d/c'?e?d|dc'd|dc'ed|dced)\b", re.IGNORECASE)
 _PERSON = re.compile(
     r"(?:^|\b(?:pt|patient|he|she|was|and|mr\.? \w+|ms\.? \w+|mrs\.? \w+|then|ultimately) )$", re.IGNORECASE
 )
-_HAS_SIGN = re.compile(r"\bx\s?\d|['?@&+↑↓]|\b[A-Za-z]{1,8}\b")
+_HAS_SHORTHAND = re.compile(r"\bx\s?\d|['?@&+↑↓]|\b[A-Za-z]{1,8}\b")
 # Sign or abbreviation → words; in this order.
 _SIGNS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, flags), words)
@@ -85,9 +85,9 @@ def _table() -> tuple[re.Pattern[str], dict[str, str]]:
     return re.compile(rf"(?<![\w/'])(?:{'|'.join(longest)})(?![\w/'])\.?(?=\s*)", re.IGNORECASE), rows
 
 
-def written_out(text: str) -> str:
-    """The sentence in full words; as it is where it has no shorthand."""
-    if _HAS_SIGN.search(text) is None:
+def expand_shorthand(text: str) -> str:
+    """Return the sentence with shorthand expanded; unchanged where it has none."""
+    if _HAS_SHORTHAND.search(text) is None:
         return text
     for pattern, words in _SIGNS:
         text = pattern.sub(words, text)
@@ -98,7 +98,7 @@ def written_out(text: str) -> str:
 
 
 def _word(match: re.Match[str], text: str, rows: dict[str, str]) -> str:
-    """The words for an abbreviation, with the full stop that ends the sentence, and the capital of its beginning."""
+    """Return the words for an abbreviation, keeping the sentence's final full stop and initial capital."""
     written = match.group().rstrip(".")
     words = rows[written.lower()]
     last = match.group().endswith(".") and match.end() >= len(text.rstrip())
@@ -110,7 +110,7 @@ def _word(match: re.Match[str], text: str, rows: dict[str, str]) -> str:
 
 
 def _departures(text: str) -> str:
-    """`d/c` and `d/c'd`: discharge of a person, discontinuation of a medicine."""
+    """Expand `d/c` and `d/c'd`: discharge of a person, discontinuation of a medicine."""
     if "/c" not in text.lower() and "dc" not in text.lower():
         return text
 
@@ -121,12 +121,12 @@ def _departures(text: str) -> str:
 
     text = _DISCHARGED.sub(past, text)
     text = _ENDED.sub("discontinued", text)
-    return _LEAVING.sub(lambda match: _noun(match, text), text)
+    return _LEAVING_ABBREVIATION.sub(lambda match: _noun(match, text), text)
 
 
 def _noun(match: re.Match[str], text: str) -> str:
     rest = text[match.end() :].lstrip()
-    drug = next(iter(drugs_in(rest)), None)
+    drug = next(iter(find_drugs(rest)), None)
     if drug is not None and drug.start == 0 and match.start() == 0:
         return "Discontinue"
     verb = match.start() == 0 and re.match(r"(?:home|to)\b|\d|w/", rest, re.IGNORECASE)

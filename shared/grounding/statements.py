@@ -1,7 +1,7 @@
-"""What no other kind of claim speaks for: words that say something must stand together in an entry of the record.
+"""Statements: words that no other kind of claim covers must be together in an entry of the record.
 
-This makes "supported" mean that everything in a sentence was found: no vague word ("uneventful") is left, no invented
-thing that no vocabulary knows, no number that belongs to nothing.
+"Supported" therefore means that everything in a sentence was found: no vague word ("uneventful") is left, no invented
+thing that no vocabulary knows, no number without an owner.
 """
 
 import re
@@ -9,19 +9,19 @@ from collections.abc import Iterator, Sequence
 
 from shared.contracts.draft import ClaimKind, Label
 from shared.grounding.assertion import cue_spans
-from shared.grounding.binding import bind
-from shared.grounding.figures import Figure
-from shared.grounding.lines import RESULTS, Line
-from shared.grounding.parsed import Parsed
-from shared.grounding.record import Record
-from shared.grounding.values import courses_of
+from shared.grounding.binding import bind_numbers
+from shared.grounding.evidence_index import EvidenceIndex
+from shared.grounding.indexed_entries import RESULTS, IndexedEntry
+from shared.grounding.parsed_sentence import ParsedSentence
+from shared.grounding.quantities import Quantity
+from shared.grounding.values import series_of
 from shared.grounding.verdict import Finding, Span
 from shared.grounding.words import stem
 
-_STRONG = ("diagnoses", "reasons")
+_DEFINITE_PARTS = ("diagnoses", "reasons")
 # Parts of which one word may be enough, where a sentence has no other.
 _LISTS = frozenset(
-    {*_STRONG, "procedures", "devices", "function", "immunizations", "directives", "stay", "pending", "outcome"}
+    {*_DEFINITE_PARTS, "procedures", "devices", "function", "immunizations", "directives", "stay", "pending", "outcome"}
 )
 # Words of praise and of course: they say nothing that can be looked up, unless an entry says all of the sentence.
 _VAGUE = frozenset(
@@ -34,7 +34,7 @@ _VAGUE = frozenset(
     """.split()  # noqa: SIM905 - a list of words
 )
 # Words that say nothing of the patient before these others.
-_HARMLESS = {
+_HARMLESS_CONTEXT = {
     "chronic": re.compile(
         r" (?:issues|problems|conditions|medical|medications?|diagnoses|comorbidities|illnesses|diseases)\b"
     ),
@@ -46,64 +46,68 @@ _HARMLESS = {
 _NOT_EVIDENCE = frozenset({"family_history"})
 
 
-def claims(parsed: Parsed, record: Record, findings: Sequence[Finding]) -> Iterator[Finding]:
-    """The words and numbers that `findings` do not speak for."""
+def claims(parsed: ParsedSentence, record: EvidenceIndex, findings: Sequence[Finding]) -> Iterator[Finding]:
+    """Yield the words and numbers that `findings` do not cover."""
     covered = [span for finding in findings for span in finding.spans]
     covered += cue_spans(parsed.text)
     cited = {finding.source for finding in findings if finding.label == "supported" and finding.source}
     for test in parsed.named.tests:
-        course = next(iter(courses_of(test.canonical, record)), None)
-        if course is not None and not _in(test.start, covered):
+        course = next(iter(series_of(test.canonical, record)), None)
+        if course is not None and not _is_inside(test.start, covered):
             covered.append((test.start, test.end))
-            source, told = course.points[-1].source, f"record: {course.told}"
+            source, told = course.points[-1].source, f"record: {course.describe}"
             yield Finding("statement", test.text, "supported", source, told, ((test.start, test.end),))
-    yield from _numbers(parsed, record, covered)
+    yield from _number_claims(parsed, record, covered)
     free = [
-        (parsed.low[start:end], start, end)
+        (parsed.lower_text[start:end], start, end)
         for _, start, end in parsed.content
-        if not _in(start, covered) and not _is_verb(parsed.low, start, end)
+        if not _is_inside(start, covered) and not _is_verb(parsed.lower_text, start, end)
     ]
-    free = [item for item in free if not (item[0].endswith("ly") and _beside(item[1], item[2], covered, parsed))]
+    free = [
+        item for item in free if not (item[0].endswith("ly") and _is_beside_claim(item[1], item[2], covered, parsed))
+    ]
     every = frozenset(key for key, _, _ in parsed.content)
     missing: list[tuple[str, int, int]] = []
     for word, start, end in free:
-        found = _line(stem(word), (start, end), every, parsed, record, cited)
+        found = _supporting_entry(stem(word), (start, end), every, parsed, record, cited)
         if found is None:
             missing.append((word, start, end))
         else:
             line, kind = found
             label: Label = "contradicted" if kind in ("polarity", "certainty") else "supported"
             yield Finding(kind, word, label, line.source, f"record: {line.text[:160]}", ((start, end),))
-    yield from _joined(missing, parsed)
+    yield from _join_adjacent(missing, parsed)
 
 
 def _is_verb(text: str, start: int, end: int) -> bool:
-    """Whether `left` is no side (those are claims of their own), `lives with` is said of an illness."""
-    if (pattern := _HARMLESS.get(text[start:end])) is not None:
+    """Return whether a word is a verb here: `left` as no side, `lives with` of an illness."""
+    if (pattern := _HARMLESS_CONTEXT.get(text[start:end])) is not None:
         return pattern.match(text, end) is not None
     return text[start:end] == "left" or (
         text[start:end] in ("lives", "living", "live") and text[end : end + 6] == " with "
     )
 
 
-def _beside(start: int, end: int, covered: Sequence[Span], parsed: Parsed) -> bool:
-    """Whether an adverb stands next to a word that a claim speaks for: `steadily increased`."""
+def _is_beside_claim(start: int, end: int, covered: Sequence[Span], parsed: ParsedSentence) -> bool:
+    """Return whether an adverb is next to a word that a claim covers: `steadily increased`."""
     places = [(a, b) for _, a, b in parsed.words]
     at = places.index((start, end)) if (start, end) in places else -1
     near = [places[at + 1]] if 0 <= at < len(places) - 1 else []
     near += [places[at - 1]] if at > 0 else []
-    return any(_in(a, covered) for a, _ in near)
+    return any(_is_inside(a, covered) for a, _ in near)
 
 
-def _in(position: int, spans: Sequence[Span]) -> bool:
+def _is_inside(position: int, spans: Sequence[Span]) -> bool:
     return any(start <= position < end for start, end in spans)
 
 
-def _line(
-    key: str, span: Span, every: frozenset[str], parsed: Parsed, record: Record, cited: set[str]
-) -> tuple[Line, ClaimKind] | None:
-    """The entry that says the word together with another word of the sentence; and whether it says so of the patient,
-    with the same polarity and certainty."""
+def _supporting_entry(
+    key: str, span: Span, every: frozenset[str], parsed: ParsedSentence, record: EvidenceIndex, cited: set[str]
+) -> tuple[IndexedEntry, ClaimKind] | None:
+    """Return the entry that has the word together with another word of the sentence, and whether it states it.
+
+    It must be about the patient, with the same polarity and certainty.
+    """
     said = parsed.properties(span)
     rest = every - {key}
     near = [
@@ -112,7 +116,7 @@ def _line(
         if (line.part not in _NOT_EVIDENCE or "family" in said)
         and (
             line.source in cited
-            or line.part in _STRONG
+            or line.part in _DEFINITE_PARTS
             or any(other in line.stems for other in rest)
             or (not rest and line.part in _LISTS)
         )
@@ -126,39 +130,39 @@ def _line(
     return (sure[0], "statement") if sure else (same[0], "certainty")
 
 
-def _joined(missing: Sequence[tuple[str, int, int]], parsed: Parsed) -> Iterator[Finding]:
-    """Words that stand next to each other are one statement."""
+def _join_adjacent(missing: Sequence[tuple[str, int, int]], parsed: ParsedSentence) -> Iterator[Finding]:
+    """Join adjacent words into one statement."""
     run: list[tuple[str, int, int]] = []
     for item in missing:
         if run and item[1] - run[-1][2] > 14:
-            yield _statement(run, parsed)
+            yield _statement_claim(run, parsed)
             run = []
         run.append(item)
     if run:
-        yield _statement(run, parsed)
+        yield _statement_claim(run, parsed)
 
 
-def _statement(run: Sequence[tuple[str, int, int]], parsed: Parsed) -> Finding:
+def _statement_claim(run: Sequence[tuple[str, int, int]], parsed: ParsedSentence) -> Finding:
     start, end = run[0][1], run[-1][2]
     return Finding("statement", parsed.text[start:end], "not-in-record", spans=((start, end),))
 
 
-def _numbers(parsed: Parsed, record: Record, covered: Sequence[Span]) -> Iterator[Finding]:
-    """A number that belongs to nothing: an entry has to have it, with a word of the sentence."""
+def _number_claims(parsed: ParsedSentence, record: EvidenceIndex, covered: Sequence[Span]) -> Iterator[Finding]:
+    """Check a number without an owner: an entry has to have it, with a word of the sentence."""
     keys = {key for key, _, _ in parsed.content}
-    for bound in bind(parsed):
-        figure = bound.figure
-        if _in(figure.start, covered):
+    for bound in bind_numbers(parsed):
+        quantity = bound.quantity
+        if _is_inside(quantity.start, covered):
             continue
-        family = "family" in parsed.properties((figure.start, figure.end))
+        family = "family" in parsed.properties((quantity.start, quantity.end))
         lines = (line for line in record.lines if (line.part == "family_history") == family and line.part != RESULTS)
-        line = next((line for line in lines if _has(line, figure) and keys & line.stems.keys()), None)
-        span = ((figure.start, figure.end),)
+        line = next((line for line in lines if _has_quantity(line, quantity) and keys & line.stems.keys()), None)
+        span = ((quantity.start, quantity.end),)
         if line is not None:
-            yield Finding("number", figure.text, "supported", line.source, f"record: {line.text[:120]}", span)
+            yield Finding("number", quantity.text, "supported", line.source, f"record: {line.text[:120]}", span)
         else:
-            yield Finding("number", figure.text, "not-in-record", spans=span)
+            yield Finding("number", quantity.text, "not-in-record", spans=span)
 
 
-def _has(line: Line, figure: Figure) -> bool:
-    return any(one.value == figure.value and one.second == figure.second for one in line.figures)
+def _has_quantity(line: IndexedEntry, quantity: Quantity) -> bool:
+    return any(one.value == quantity.value and one.upper == quantity.upper for one in line.quantities)

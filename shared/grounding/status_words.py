@@ -1,4 +1,4 @@
-"""The verbs of what becomes of a medicine, and the words around them that change what they say."""
+"""Verbs of a medicine's status, and the words around them that change their meaning."""
 
 import re
 

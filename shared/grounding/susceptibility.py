@@ -1,13 +1,13 @@
-"""Claims of susceptibility: what a culture answers to an antibiotic is what the record's own culture answers."""
+"""Claims of susceptibility: compared with the antibiotic results of the record's cultures."""
 
 import re
 from collections.abc import Iterator
 
-from shared.grounding.finders import drugs_in
-from shared.grounding.lines import Line
-from shared.grounding.parsed import Parsed
-from shared.grounding.record import Record
-from shared.grounding.verdict import Finding, judge
+from shared.grounding.entity_finder import find_drugs
+from shared.grounding.evidence_index import EvidenceIndex
+from shared.grounding.indexed_entries import IndexedEntry
+from shared.grounding.parsed_sentence import ParsedSentence
+from shared.grounding.verdict import Finding, label_for
 from shared.grounding.vocabulary import Mention
 
 _ANSWERS = {
@@ -26,8 +26,8 @@ _NAME = re.compile(r"[,;(:]")
 _WORD = re.compile(r"[a-z]{5,}")
 
 
-def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
-    """Each antibiotic with the answer that it has in its clause: the last one before it, else the first after it."""
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+    """Yield each antibiotic with its result in the clause: the last one before it, else the first after it."""
     cues = list(_CUE.finditer(parsed.text))
     cues = [
         cue for cue in cues if not cue.group(2).lower().endswith(("ity", "ance"))
@@ -37,47 +37,49 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
         drugs = [item for item in parsed.named.drugs if start <= item.start < end]
         for drug in drugs:
             before = [cue for cue in here if cue.start() < drug.start]
-            yield _answer(before[-1] if before else here[0], drug, record)
-        if not drugs and (found := _by_words(here[0], parsed.low[start:end], record)) is not None:
+            yield _susceptibility_claim(before[-1] if before else here[0], drug, record)
+        if not drugs and (found := _claim_by_words(here[0], parsed.lower_text[start:end], record)) is not None:
             yield found
 
 
-def _of(cue: re.Match[str]) -> str:
-    """`S`, `R` or `I`; `not susceptible` and `insensitive` are resistance."""
+def _susceptibility_of(cue: re.Match[str]) -> str:
+    """Return `S`, `R` or `I`; `not susceptible` and `insensitive` are resistance."""
     said = _ANSWERS[cue.group(2).lower()]
     return {"S": "R", "R": "S"}.get(said, said) if cue.group(1) else said
 
 
-def _answer(cue: re.Match[str], drug: Mention, record: Record) -> Finding:
-    said, span = _of(cue), (min(cue.start(), drug.start), max(cue.end(), drug.end))
-    lines = record.parts("microbiology")
-    known = [(answer, line) for line in lines for name, answer in _recorded(line) if name == drug.canonical]
+def _susceptibility_claim(cue: re.Match[str], drug: Mention, record: EvidenceIndex) -> Finding:
+    said, span = _susceptibility_of(cue), (min(cue.start(), drug.start), max(cue.end(), drug.end))
+    lines = record.entries_of("microbiology")
+    known = [
+        (answer, line) for line in lines for name, answer in _recorded_susceptibilities(line) if name == drug.canonical
+    ]
     line = next((line for answer, line in known if answer == said), known[0][1] if known else None)
-    label = judge(any(answer == said for answer, _ in known), known)
+    label = label_for(any(answer == said for answer, _ in known), known)
     text = f"{drug.text} {cue.group()}"
     if line is None:
         return Finding("finding", text, label, spans=(span,))
     return Finding("finding", text, label, line.source, f"record: {line.text[:160]}", (span,))
 
 
-def _by_words(cue: re.Match[str], clause: str, record: Record) -> Finding | None:
-    """For names that no list has as one (`piperacillin/tazobactam`): the words of the record before its answer."""
+def _claim_by_words(cue: re.Match[str], clause: str, record: EvidenceIndex) -> Finding | None:
+    """Match names that no list has as one (`piperacillin/tazobactam`) by the record's words before the result."""
     said = set(_WORD.findall(clause))
-    for line in record.parts("microbiology"):
+    for line in record.entries_of("microbiology"):
         for answer in _CUE.finditer(line.text):
             name = set(_WORD.findall(_NAME.split(line.text[: answer.start()].lower())[-1]))
             if name and name <= said:
-                label = judge(_of(answer) == _of(cue))
+                label = label_for(_susceptibility_of(answer) == _susceptibility_of(cue))
                 words = f"{' '.join(sorted(name))} {cue.group()}"
                 return Finding("finding", words, label, line.source, f"record: {line.text[:160]}", (cue.span(),))
     return None
 
 
-def _recorded(line: Line) -> Iterator[tuple[str, str]]:
-    """The antibiotics of an entry with their answers: `Ceftriaxone susceptible`, `Ceftriaxone=S`."""
-    for drug in drugs_in(line.text):
+def _recorded_susceptibilities(line: IndexedEntry) -> Iterator[tuple[str, str]]:
+    """Yield the antibiotics of an entry with their results: `Ceftriaxone susceptible`, `Ceftriaxone=S`."""
+    for drug in find_drugs(line.text):
         rest = _NEXT.split(line.text[drug.end :], maxsplit=1)[0]
         if sign := _SIGN.match(rest):
             yield drug.canonical, sign.group(1)
         elif cue := _CUE.search(rest):
-            yield drug.canonical, _of(cue)
+            yield drug.canonical, _susceptibility_of(cue)

@@ -1,18 +1,18 @@
-"""Claims of words for values ("elevated", "undetectable") and of directions ("rose from … to …", "normalized")."""
+"""Claims by words for values ("elevated", "undetectable") and directions ("rose from … to …", "normalized")."""
 
 import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from shared.grounding.binding import bind
-from shared.grounding.courses import Course, Point
-from shared.grounding.parsed import Parsed
-from shared.grounding.record import Record
-from shared.grounding.values import PLACES, courses_of, matches
-from shared.grounding.verdict import Finding, judge
+from shared.grounding.binding import bind_numbers
+from shared.grounding.evidence_index import EvidenceIndex
+from shared.grounding.measurement_series import MeasurementSeries, SeriesPoint
+from shared.grounding.parsed_sentence import ParsedSentence
+from shared.grounding.values import SERIES_PLACES, matches, series_of
+from shared.grounding.verdict import Finding, label_for
 from shared.grounding.vocabulary import Mention
 
-WORDS: dict[str, str] = {
+VALUE_WORDS: dict[str, str] = {
     "high": 
         r"too high|(?:on the )?(?:higher|raised|high|upper) side|higher than (?:normal|usual|expected)|"
         r"higher(?! than)|elevated|high|raised|increased|supratherapeutic|markedly high|abnormally high|above (?:the "
@@ -27,9 +27,9 @@ WORDS: dict[str, str] = {
         r"within limits",
     "abnormal": r"abnormal|deranged|out of range",
 }  # fmt: skip
-_VALUE_WORD = {name: re.compile(rf"\b(?:{words})\b") for name, words in WORDS.items()}
+_VALUE_WORD_PATTERNS = {name: re.compile(rf"\b(?:{words})\b") for name, words in VALUE_WORDS.items()}
 # Behind a test these say which way it went, before it how it is.
-_MOVES = frozenset({"increased", "decreased", "reduced", "raised"} - {"raised"})
+_DIRECTION_WORDS = frozenset({"increased", "decreased", "reduced", "raised"} - {"raised"})
 _BETWEEN = re.compile(
     r"^[\s(:]*(?:level|levels|count|counts|concentration|values?|result|results)?\s*(?:(?:was|were|is|are|be|"
     r"been|being|has|have|had|"
@@ -57,7 +57,7 @@ _DOWN = re.compile(
     r"|downward|reduced|reduction in|lower(?:ed)? (?:from|to|than)(?! (?:normal|usual|expected))|drift(?:ed|ing)"
     r" down|halved|plummeted|dwindled|waned|sank|dipped)\b"
 )
-_BETTER = re.compile(r"\b(?:improved|improving|improvement|recovered|worsened|worsening|deteriorated)\b")
+_IMPROVEMENT = re.compile(r"\b(?:improved|improving|improvement|recovered|worsened|worsening|deteriorated)\b")
 # Of these a higher value is the better one, where no flag says which way is wrong.
 _MORE_IS_BETTER = frozenset(
     {"spo2", "po2", "hemoglobin", "platelets", "egfr", "gcs", "barthel", "albumin", "sodium", "lvef"}
@@ -67,34 +67,38 @@ _STEADY = re.compile(
     r"\b(?:unchanged|(?:was|were|is|remained|stayed) (?:stable|the same|steady|constant)|did not change|"
     r"stayed at)\b"
 )
-_JOIN = re.compile(r"\bto\b|\bthen\b|→|->|\bfollowed by\b|\band later\b")
+_PAIR_CONNECTIVE = re.compile(r"\bto\b|\bthen\b|→|->|\bfollowed by\b|\band later\b")
 
 
-def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
-    """Words for values, directions, and pairs of values in their order."""
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+    """Yield words for values, directions, and pairs of values in their order."""
     for mention in parsed.named.tests:
-        found = courses_of(mention.canonical, record)
-        yield from _words(mention, parsed, found)
-        yield from _direction(mention, parsed, found)
-    yield from _pairs(parsed, record)
+        found = series_of(mention.canonical, record)
+        yield from _value_word_claims(mention, parsed, found)
+        yield from _direction_claims(mention, parsed, found)
+    yield from _value_pair_claims(parsed, record)
 
 
-def _words(mention: Mention, parsed: Parsed, found: list[Course]) -> Iterator[Finding]:
-    for word, pattern in _VALUE_WORD.items():
-        before = [m for m in pattern.finditer(parsed.low, max(0, mention.start - 24), mention.start)]
-        after = [m for m in pattern.finditer(parsed.low, mention.end, min(len(parsed.low), mention.end + 80))]
+def _value_word_claims(mention: Mention, parsed: ParsedSentence, found: list[MeasurementSeries]) -> Iterator[Finding]:
+    for word, pattern in _VALUE_WORD_PATTERNS.items():
+        before = [m for m in pattern.finditer(parsed.lower_text, max(0, mention.start - 24), mention.start)]
+        after = [
+            m for m in pattern.finditer(parsed.lower_text, mention.end, min(len(parsed.lower_text), mention.end + 80))
+        ]
         near = [
-            m for m in before if not re.search(r"[a-z]{4,}|[,;()]|\b(?:and|but)\b", parsed.low[m.end() : mention.start])
+            m
+            for m in before
+            if not re.search(r"[a-z]{4,}|[,;()]|\b(?:and|but)\b", parsed.lower_text[m.end() : mention.start])
         ]
         near += [
             m
             for m in after
-            if (m.group() not in _MOVES or _is_state(m, mention, parsed))
-            and _BETWEEN.match(_bare(parsed, mention.end, m.start()))
+            if (m.group() not in _DIRECTION_WORDS or _is_state(m, mention, parsed))
+            and _BETWEEN.match(_plain_gap(parsed, mention.end, m.start()))
         ]
         for match in near[:1]:
             denied = "denied" in parsed.properties((match.start(), match.end()))
-            yield _judged(
+            yield _judge_value_word(
                 f"{mention.text} {match.group()}",
                 word,
                 denied,
@@ -104,48 +108,57 @@ def _words(mention: Mention, parsed: Parsed, found: list[Course]) -> Iterator[Fi
             )
 
 
-def _is_state(match: re.Match[str], mention: Mention, parsed: Parsed) -> bool:
-    """Whether `increased` says how a value is, not where it went: an adjective, or the end of `was …`."""
-    if match.group() not in _MOVES:
+def _is_state(match: re.Match[str], mention: Mention, parsed: ParsedSentence) -> bool:
+    """Return whether `increased` describes a value, not a movement: an adjective, or the end of `was …`."""
+    if match.group() not in _DIRECTION_WORDS:
         return False
     if match.end() <= mention.start:
-        return not parsed.low[match.end() : mention.start].strip()
-    colon = parsed.low[mention.end : match.start()].strip() == ""
-    still = _ONWARD.match(parsed.low, match.end()) is None
-    return still and (bool(_STATE.search(parsed.low, 0, match.start())) or (colon and not parsed.figures))
+        return not parsed.lower_text[match.end() : mention.start].strip()
+    colon = parsed.lower_text[mention.end : match.start()].strip() == ""
+    still = _ONWARD.match(parsed.lower_text, match.end()) is None
+    return still and (bool(_STATE.search(parsed.lower_text, 0, match.start())) or (colon and not parsed.quantities))
 
 
-def _bare(parsed: Parsed, start: int, end: int) -> str:
-    """What stands between a test and a word, without brackets, numbers and the other tests of a list."""
-    text = parsed.low
+def _plain_gap(parsed: ParsedSentence, start: int, end: int) -> str:
+    """Return the text between a test and a word without brackets, numbers and other tests of a list."""
+    text = parsed.lower_text
     places = [(test.start, test.end) for test in parsed.named.tests]
-    for a, b in (*places, *((figure.start, figure.end) for figure in parsed.figures)):
+    for a, b in (*places, *((quantity.start, quantity.end) for quantity in parsed.quantities)):
         if start <= a < end:
             text = text[:a] + " " * (b - a) + text[b:]
     return re.sub(r"\([^)]*\)|\band\b|,|\bof\b|\bat\b", " ", text[start:end])
 
 
-def _judged(
-    text: str, word: str, denied: bool, parsed: Parsed, found: list[Course], spans: tuple[tuple[int, int], ...]
+def _judge_value_word(
+    text: str,
+    word: str,
+    denied: bool,
+    parsed: ParsedSentence,
+    found: list[MeasurementSeries],
+    spans: tuple[tuple[int, int], ...],
 ) -> Finding:
     if not found:
         return Finding("finding", text, "not-in-record", spans=spans)
-    places = {name for name in ("first", "last") if PLACES[name].search(parsed.low[spans[0][0] : spans[0][1] + 40])}
-    points = [point for course in found for point in course.points if not places or places & point.places] or list(
+    places = {
+        name
+        for name in ("first", "last")
+        if SERIES_PLACES[name].search(parsed.lower_text[spans[0][0] : spans[0][1] + 40])
+    }
+    points = [point for series in found for point in series.points if not places or places & point.places] or list(
         found[0].points
     )
-    says = any(_is(word, point) for point in points)
+    says = any(_matches_word(word, point) for point in points)
     if word == "normal":
-        says = all(_is(word, point) for point in points) or ("last" in places and says)
-    told = f"record: {found[0].told}"
-    source = next((point.source for point in points if _is(word, point)), points[0].source)
+        says = all(_matches_word(word, point) for point in points) or ("last" in places and says)
+    told = f"record: {found[0].describe}"
+    source = next((point.source for point in points if _matches_word(word, point)), points[0].source)
     if says != denied:
         return Finding("finding", text, "supported", source, told, spans)
-    judged = any(course.judged for course in found) or any(point.flag for point in points)
+    judged = any(series.judged for series in found) or any(point.flag for point in points)
     return Finding("finding", text, "contradicted" if judged else "not-in-record", source, told, spans)
 
 
-def _is(word: str, point: Point) -> bool:
+def _matches_word(word: str, point: SeriesPoint) -> bool:
     low_text = point.text.lower()
     if low_text.startswith(("neg", "not det")):
         return word in ("low", "normal")
@@ -158,48 +171,54 @@ def _is(word: str, point: Point) -> bool:
     return word in point.flag
 
 
-def _direction(mention: Mention, parsed: Parsed, found: list[Course]) -> Iterator[Finding]:
-    limit = min([item.start for item in parsed.named.tests if item.start > mention.end] + [len(parsed.low)])
-    semicolon = parsed.low.find(";", mention.end)
+def _direction_claims(mention: Mention, parsed: ParsedSentence, found: list[MeasurementSeries]) -> Iterator[Finding]:
+    limit = min([item.start for item in parsed.named.tests if item.start > mention.end] + [len(parsed.lower_text)])
+    semicolon = parsed.lower_text.find(";", mention.end)
     limit = min(limit, semicolon) if semicolon >= 0 else limit
     start = max([item.end for item in parsed.named.tests if item.end < mention.start] + [0])
     for up, pattern in ((True, _UP), (False, _DOWN)):
-        match = pattern.search(parsed.low, mention.end, limit) or pattern.search(
-            parsed.low, max(start, mention.start - 45), mention.start
+        match = pattern.search(parsed.lower_text, mention.end, limit) or pattern.search(
+            parsed.lower_text, max(start, mention.start - 45), mention.start
         )
         if match is not None and _is_state(match, mention, parsed):
             continue
-        if match is not None and not re.match(r"[a-z ]*\b(?:dose|risk)\b", parsed.low[match.end() : match.end() + 12]):
-            yield _moved(mention, match, found, up)
-    better = _BETTER.search(parsed.low, mention.end, limit)
+        if match is not None and not re.match(
+            r"[a-z ]*\b(?:dose|risk)\b", parsed.lower_text[match.end() : match.end() + 12]
+        ):
+            yield _direction_claim(mention, match, found, up)
+    better = _IMPROVEMENT.search(parsed.lower_text, mention.end, limit)
     if better is not None and found:
         worse = better.group().startswith(("wors", "deterior"))
         flags = next((point.flag for point in found[0].points if point.flag), "")
         rises = "low" in flags or (not flags and found[0].id in _MORE_IS_BETTER)
-        yield _moved(mention, better, found, up=rises != worse)
-    steady = _STEADY.search(parsed.low, mention.end, limit)
+        yield _direction_claim(mention, better, found, up=rises != worse)
+    steady = _STEADY.search(parsed.lower_text, mention.end, limit)
     if steady is not None and found:
-        yield _steady(mention, steady, found)
-    normal = _NORMAL.search(parsed.low, mention.end, limit) or _NORMAL.search(parsed.low, start, mention.start)
+        yield _steady_claim(mention, steady, found)
+    normal = _NORMAL.search(parsed.lower_text, mention.end, limit) or _NORMAL.search(
+        parsed.lower_text, start, mention.start
+    )
     if normal is not None:
-        yield _normalized(mention, normal, found, "denied" in parsed.properties(normal.span()))
+        yield _normalized_claim(mention, normal, found, "denied" in parsed.properties(normal.span()))
 
 
-def _moved(mention: Mention, match: re.Match[str], found: list[Course], up: bool) -> Finding:
+def _direction_claim(mention: Mention, match: re.Match[str], found: list[MeasurementSeries], up: bool) -> Finding:
     text, spans = f"{mention.text} {match.group()}", ((match.start(), match.end()), (mention.start, mention.end))
-    moving = [course for course in found if len(course.points) > 1]
+    moving = [series for series in found if len(series.points) > 1]
     if not found:
         return Finding("order-of-time", text, "not-in-record", spans=spans)
-    told = f"record: {found[0].told}"
-    for course in moving:
-        values = [point.figure.value for point in course.points if point.figure]
-        if len(values) > 1 and _went(values, up, bool(re.match(r"\s+(?:to|as)\b", match.string[match.end() :]))):
-            return Finding("order-of-time", text, "supported", course.points[-1].source, told, spans)
+    told = f"record: {found[0].describe}"
+    for series in moving:
+        values = [point.quantity.value for point in series.points if point.quantity]
+        if len(values) > 1 and _moves_in_direction(
+            values, up, bool(re.match(r"\s+(?:to|as)\b", match.string[match.end() :]))
+        ):
+            return Finding("order-of-time", text, "supported", series.points[-1].source, told, spans)
     return Finding("order-of-time", text, "contradicted", found[0].points[-1].source, told, spans)
 
 
-def _went(values: list[float], up: bool, between_too: bool) -> bool:
-    """From first to last; or to a peak (a low) between them from the first, or from it to the last."""
+def _moves_in_direction(values: list[float], up: bool, between_too: bool) -> bool:
+    """Return whether values rise or fall from first to last, or to and from an extreme between them."""
     signed = values if up else [-value for value in values]
     if signed[-1] > signed[0]:
         return True
@@ -209,41 +228,43 @@ def _went(values: list[float], up: bool, between_too: bool) -> bool:
     return bool(between) and (max(between) > signed[0] or min(between) < signed[-1])
 
 
-def _steady(mention: Mention, match: re.Match[str], found: list[Course]) -> Finding:
-    """Unchanged: from first to last by a tenth at most."""
-    course = found[0]
-    values = [point.figure.value for point in course.points if point.figure]
+def _steady_claim(mention: Mention, match: re.Match[str], found: list[MeasurementSeries]) -> Finding:
+    """Check that a value is unchanged: from first to last by a tenth at most."""
+    series = found[0]
+    values = [point.quantity.value for point in series.points if point.quantity]
     same = bool(values) and max(values) - min(values) <= 0.1 * abs(values[0])
     spans = ((match.start(), match.end()), (mention.start, mention.end))
     text = f"{mention.text} {match.group()}"
-    return Finding("order-of-time", text, judge(same), course.points[-1].source, f"record: {course.told}", spans)
+    return Finding(
+        "order-of-time", text, label_for(same), series.points[-1].source, f"record: {series.describe}", spans
+    )
 
 
-def _normalized(mention: Mention, match: re.Match[str], found: list[Course], denied: bool) -> Finding:
+def _normalized_claim(mention: Mention, match: re.Match[str], found: list[MeasurementSeries], denied: bool) -> Finding:
     text, spans = f"{mention.text} {match.group()}", ((match.start(), match.end()), (mention.start, mention.end))
-    for course in found:
-        first, last = course.points[0], course.points[-1]
-        fine = not last.flag and any(point.flag for point in course.points[:-1]) and first is not last
-        label = judge(fine != denied, course.judged)
-        return Finding("order-of-time", text, label, last.source, f"record: {course.told}", spans)
+    for series in found:
+        first, last = series.points[0], series.points[-1]
+        fine = not last.flag and any(point.flag for point in series.points[:-1]) and first is not last
+        label = label_for(fine != denied, series.judged)
+        return Finding("order-of-time", text, label, last.source, f"record: {series.describe}", spans)
     return Finding("order-of-time", text, "not-in-record", spans=spans)
 
 
-def _pairs(parsed: Parsed, record: Record) -> Iterator[Finding]:
-    """`from 3.1 to 4.2`: the first must be before the second, and go the way that the verb says."""
-    values = [bound for bound in bind(parsed) if bound.kind == "value"]
+def _value_pair_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+    """Check `from 3.1 to 4.2`: the first must be earlier, and the direction must be that of the verb."""
+    values = [bound for bound in bind_numbers(parsed) if bound.kind == "value"]
     for one, other in pairwise(values):
-        between = parsed.low[one.figure.end : other.figure.start]
-        ahead = parsed.low[max(0, one.figure.start - 12) : one.figure.start]
+        between = parsed.lower_text[one.quantity.end : other.quantity.start]
+        ahead = parsed.lower_text[max(0, one.quantity.start - 12) : one.quantity.start]
         backwards = re.search(r"\b(?:up|down|improved|increased|decreased) from\b|^\s*from\b", between) is not None
-        if one.test != other.test or not (_JOIN.search(between) or backwards or "from" in ahead):
+        if one.test != other.test or not (_PAIR_CONNECTIVE.search(between) or backwards or "from" in ahead):
             continue
         first, second = (other, one) if backwards else (one, other)
-        text, spans = f"{one.figure.text} … {other.figure.text}", ((one.figure.start, other.figure.end),)
-        for course in courses_of(one.test, record):
-            early = [point for point in course.points if matches(first.figure, point, one.test)]
-            late = [point for point in course.points if matches(second.figure, point, one.test)]
+        text, spans = f"{one.quantity.text} … {other.quantity.text}", ((one.quantity.start, other.quantity.end),)
+        for series in series_of(one.test, record):
+            early = [point for point in series.points if matches(first.quantity, point, one.test)]
+            late = [point for point in series.points if matches(second.quantity, point, one.test)]
             if early and late:
                 right = any(a.time < b.time for a in early for b in late)
-                label = judge(right)
-                yield Finding("order-of-time", text, label, late[0].source, f"record: {course.told}", spans)
+                label = label_for(right)
+                yield Finding("order-of-time", text, label, late[0].source, f"record: {series.describe}", spans)

@@ -1,4 +1,4 @@
-"""Units as they are written, and arithmetic between them, with the meaning that UCUM gives each unit."""
+"""Parse units as they are written and convert between them, with their UCUM meaning."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -117,7 +117,7 @@ _BELOW = {**{f"/{unit}": ("volume", factor) for unit, factor in _VOLUME.items()}
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What a number counts: `dimension` such as `mass/volume`, and the factor to its base."""
+    """A unit: its `dimension`, such as `mass/volume`, and the factor to the base of the dimension."""
 
     dimension: str
     factor: float
@@ -156,14 +156,14 @@ _TABLE = _fractions() | _PLAIN
 
 @cache
 def unit_of(text: str) -> Unit | None:
-    """The unit that is written so; None for none and for an unknown one."""
+    """Return the unit of a text; None for none and for an unknown one."""
     key = " ".join(text.lower().replace("μ", "µ").split())
     found = _TABLE.get(key)
     return Unit(*found, text=text) if found else None
 
 
 def convert(value: float, unit: Unit, to: Unit, grams_per_mole: float | None = None, valence: int = 1) -> float | None:
-    """`value` in another unit; None where the two count different things. `grams_per_mole`: of the substance."""
+    """Convert `value` to another unit; None where the dimensions differ. `grams_per_mole` is the substance's."""
     if unit.dimension == to.dimension:
         return value * unit.factor / to.factor
     pair = (unit.dimension, to.dimension)
@@ -181,7 +181,7 @@ def convert(value: float, unit: Unit, to: Unit, grams_per_mole: float | None = N
 def _by_substance(
     base: float, pair: tuple[str, str], grams_per_mole: float | None, valence: int, to: Unit
 ) -> float | None:
-    """Between grams, moles and equivalents, alone or by volume. A second is a minute's rate elsewhere: not here."""
+    """Convert between grams, moles and equivalents, alone or per volume. Rates are not converted."""
     tops = [dimension.partition("/") for dimension in pair]
     if tops[0][2] != tops[1][2]:
         return None

@@ -1,29 +1,29 @@
-"""Claims of values: a number bound to its test, its time in the course and its unit; words for values; directions."""
+"""Claims of values: a number bound to its test, its position in the series, and its unit."""
 
 import re
 from collections.abc import Iterator, Sequence
 
 from shared.contracts.draft import ClaimKind
 from shared.grounding import analytes
-from shared.grounding.binding import Bound, bind
-from shared.grounding.courses import Course, Point, analyte
-from shared.grounding.figures import Date, Figure
-from shared.grounding.lines import RESULTS
-from shared.grounding.parsed import Parsed
-from shared.grounding.record import Record
+from shared.grounding.binding import BoundNumber, bind_numbers
+from shared.grounding.evidence_index import EvidenceIndex
+from shared.grounding.indexed_entries import RESULTS
+from shared.grounding.measurement_series import MeasurementSeries, SeriesPoint, analyte
+from shared.grounding.parsed_sentence import ParsedSentence
+from shared.grounding.quantities import Date, Quantity
 from shared.grounding.units import convert
-from shared.grounding.verdict import Finding, Span, judge
+from shared.grounding.verdict import Finding, Span, label_for
 from shared.grounding.vocabulary import Mention
 
-_COMING = (
+_ADMISSION_WORDS = (
     r"(?:admission|arrival|presentation|intake|entry|triage|admittance|(?<=on )hospitali[sz]ation"
     r"|(?<=at )hospitali[sz]ation)"
 )
-_GOING = r"(?:discharge|dismissal|departure|leaving|going home|release|exit)"
+_DISCHARGE_WORDS = r"(?:discharge|dismissal|departure|leaving|going home|release|exit)"
 _WHO = r"(?:he|she|(?:the )?patient|m(?:r|s|rs)\.? [\w-]+|they)"
-PLACES: dict[str, re.Pattern[str]] = {
+SERIES_PLACES: dict[str, re.Pattern[str]] = {
     "first": re.compile(
-        rf"\b{_COMING}\b|\b(?:presenting|admitting|initial(?:ly)?|baseline|first|earliest|starting|to begin "
+        rf"\b{_ADMISSION_WORDS}\b|\b(?:presenting|admitting|initial(?:ly)?|baseline|first|earliest|starting|to begin "
         rf"with|to start with)\b"
         r"|\b(?:at|from) the (?:start|outset|beginning|onset)|\bon day (?:one|1)\b|\b(?:started|began) (?:at|out|with)"
         rf"|\b{_WHO} (?:first )?(?:came|arrived|presented|was admitted|was seen|was brought)\b(?! down| up)"
@@ -31,7 +31,7 @@ PLACES: dict[str, re.Pattern[str]] = {
         r"|\bin the (?:ed|er|emergency)\b|\bpresents with\b|\bday of admission\b",
     ),
     "last": re.compile(
-        rf"\b{_GOING}\b|\b(?:last|final|finally|latest|most recent(?:ly)?|closing|ending|eventual|ultimately|"
+        rf"\b{_DISCHARGE_WORDS}\b|\b(?:last|final|finally|latest|most recent(?:ly)?|closing|ending|eventual|ultimately|"
         rf"end of (?:the |his |her )?"
         r"(?:stay|admission|hospitali[sz]ation)|at the (?:end|conclusion)|conclusion|currently|current|is now|"
         r"now|today)\b"
@@ -52,45 +52,45 @@ PLACES: dict[str, re.Pattern[str]] = {
 }
 # Words of a place that speak of the whole stay or of the time outside it: "during the admission", "after discharge".
 _LIMIT = re.compile(r"\b(up|down) to\s*$")
-_WHOLE = re.compile(
+_WHOLE_STAY = re.compile(
     r"\b(?:(?:end|conclusion|close|remainder|rest|part|middle|most|all) of|during|throughout|over|course of|"
     r"entire|whole|prior to|before|since|for|this|length of|duration of|reason for|cause of"
     r"|require[ds]?|following)\s+(?:the |this |his |her |entire |whole |course of |hospital |inpatient )*$"
 )
 _AFTERWARDS = re.compile(r"\b(?:after|following|since|post|for|requiring|required)\s+(?:the |his |her |hospital )*$")
 # Parts with values that are compared elsewhere, or that say what is aimed at.
-_AIMS = frozenset({RESULTS, "procedures", "care_plans", "goals", "services", "follow_up", "diet"})
+_TARGET_PARTS = frozenset({RESULTS, "procedures", "care_plans", "goals", "services", "follow_up", "diet"})
 _SEPARATE = re.compile(r"[,;]| and | then | but |->|→| to (?:a final |a last |an? )?$")
 
 
-def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
-    """Each number that is a value of a test."""
-    for bound in bind(parsed):
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+    """Yield each number that is a value of a test."""
+    for bound in bind_numbers(parsed):
         if bound.kind == "value":
             yield _value(bound, parsed, record)
 
 
-def courses_of(test: str, record: Record) -> list[Course]:
-    """The courses of a test, of both troponins where only "troponin" is said."""
+def series_of(test: str, record: EvidenceIndex) -> list[MeasurementSeries]:
+    """Return the series of a test; of both troponins where only "troponin" is named."""
     found = [
-        course
+        series
         for one in test.split("|")
         for id in analytes.FAMILIES.get(one, (one,))
-        for course in record.courses.get(id, [])
+        for series in record.courses.get(id, [])
     ]
     return found or (record.courses.get("blood pressure", []) if test == "diastolic" else [])
 
 
-def places_at(parsed: Parsed, figure: Figure) -> tuple[frozenset[str], Date | None]:
-    """Which value of the course is meant, by the words behind the number or, failing these, before it."""
-    others = [item for item in parsed.figures if item is not figure]
-    behind = min([item.start for item in others if item.start >= figure.end] + [len(parsed.low)])
-    ahead = max([item.end for item in others if item.end <= figure.start] + [0])
-    after, before = parsed.low[figure.end : behind], parsed.low[ahead : figure.start]
-    alone = behind == len(parsed.low) and ahead == 0
+def places_at(parsed: ParsedSentence, quantity: Quantity) -> tuple[frozenset[str], Date | None]:
+    """Return which value of the series is meant, by the words after the number or else before it."""
+    others = [item for item in parsed.quantities if item is not quantity]
+    behind = min([item.start for item in others if item.start >= quantity.end] + [len(parsed.lower_text)])
+    ahead = max([item.end for item in others if item.end <= quantity.start] + [0])
+    after, before = parsed.lower_text[quantity.end : behind], parsed.lower_text[ahead : quantity.start]
+    alone = behind == len(parsed.lower_text) and ahead == 0
     split = _SEPARATE.search(after)
     after = after[: split.start()] if split else after
-    day = next((day for day in parsed.dates if figure.end <= day.start < figure.end + len(after) + 1), None)
+    day = next((day for day in parsed.dates if quantity.end <= day.start < quantity.end + len(after) + 1), None)
     found = _places(after)
     if found or day:
         extremes = _places(before) & {"highest", "lowest"}
@@ -99,128 +99,136 @@ def places_at(parsed: Parsed, figure: Figure) -> tuple[frozenset[str], Date | No
     last = splits[-1].end() if splits else 0
     changed = ahead > 0 and bool(splits) and splits[-1].group().strip().partition(" ")[0] in ("to", "→", "->")
     near = before[last:] if changed or _places(before[last:]) else before
-    day = next((day for day in parsed.dates if ahead <= day.start < figure.start), None)
+    day = next((day for day in parsed.dates if ahead <= day.start < quantity.start), None)
     found = _places(near)
     if not found and alone and (limit := _LIMIT.search(before)) is not None:
         found = frozenset({"highest" if limit[1] == "up" else "lowest"})
     elif not found and alone:  # "…, which peaked at 12": the only number belongs to any place of the sentence
-        found = _places(parsed.low)
+        found = _places(parsed.lower_text)
         found = found if len(found) == 1 else frozenset()
     return found, day
 
 
 def _places(text: str) -> frozenset[str]:
     found = set()
-    for name, pattern in PLACES.items():
+    for name, pattern in SERIES_PLACES.items():
         for match in pattern.finditer(text):
-            outside = _WHOLE if name == "first" else _AFTERWARDS
+            outside = _WHOLE_STAY if name == "first" else _AFTERWARDS
             if name in ("highest", "lowest", "worst") or outside.search(text[: match.start()]) is None:
                 found |= {"highest", "lowest"} if name == "worst" else {name}
     extremes = found & {"highest", "lowest"}
     return frozenset(extremes or found)
 
 
-def matches(figure: Figure, point: Point, test: str) -> bool:
-    """Whether a number that is written is this value: by its unit, rounded to the digits that are written."""
-    value = point.figure
+def matches(quantity: Quantity, point: SeriesPoint, test: str) -> bool:
+    """Return whether a written number is this value: in its unit, rounded to the written digits."""
+    value = point.quantity
     if value is None:
         return False
-    if figure.second is not None or value.second is not None:
-        return _pressure(figure, value, test)
+    if quantity.upper is not None or value.upper is not None:
+        return _pressure(quantity, value, test)
     substance = analyte(test)
-    if figure.unit is None or value.unit is None:
-        if figure.unit is not None and value.unit is None:
+    if quantity.unit is None or value.unit is None:
+        if quantity.unit is not None and value.unit is None:
             return False
-        return _equal(figure, value.value) or (
-            substance.scale != 1.0 and _equal(figure, _scaled(value, substance.scale))
+        return _equal(quantity, value.value) or (
+            substance.scale != 1.0 and _equal(quantity, _scaled(value, substance.scale))
         )
-    found = convert(value.value, value.unit, figure.unit, substance.grams_per_mole, substance.valence)
-    if figure.dimension == "fahrenheit" and found is not None:
-        return abs(figure.value - found) <= max(figure.tolerance, 0.1)
-    return found is not None and _equal(figure, found)
+    found = convert(value.value, value.unit, quantity.unit, substance.grams_per_mole, substance.valence)
+    if quantity.dimension == "fahrenheit" and found is not None:
+        return abs(quantity.value - found) <= max(quantity.tolerance, 0.1)
+    return found is not None and _equal(quantity, found)
 
 
-def _scaled(value: Figure, scale: float) -> float:
+def _scaled(value: Quantity, scale: float) -> float:
     return value.value / scale if value.value >= scale / 2 else value.value * scale
 
 
-def _equal(figure: Figure, value: float) -> bool:
-    """Equal when rounded as written; a whole number with zeros at its end may be rounded to 1 %."""
-    if figure.value == 0 and value != 0:
+def _equal(quantity: Quantity, value: float) -> bool:
+    """Compare rounded as written; a whole number with final zeros may be rounded to 1 %."""
+    if quantity.value == 0 and value != 0:
         return False
-    zeros = figure.digits == 0 and figure.value >= 1000 and figure.value % 100 == 0
-    margin = max(figure.tolerance, 0.006 * figure.value if zeros else 0.0)
-    return abs(figure.value - value) <= margin
+    zeros = quantity.digits == 0 and quantity.value >= 1000 and quantity.value % 100 == 0
+    margin = max(quantity.tolerance, 0.006 * quantity.value if zeros else 0.0)
+    return abs(quantity.value - value) <= margin
 
 
-def _pressure(figure: Figure, value: Figure, test: str) -> bool:
-    if figure.second is not None:
-        return (figure.value, figure.second) == (value.value, value.second)
-    return figure.value == (value.second if test == "diastolic" else value.value)
+def _pressure(quantity: Quantity, value: Quantity, test: str) -> bool:
+    if quantity.upper is not None:
+        return (quantity.value, quantity.upper) == (value.value, value.upper)
+    return quantity.value == (value.upper if test == "diastolic" else value.value)
 
 
-def _value(bound: Bound, parsed: Parsed, record: Record) -> Finding:
-    figure = bound.figure
-    spans: tuple[Span, ...] = ((figure.start, figure.end),)
-    text = figure.text
+def _value(bound: BoundNumber, parsed: ParsedSentence, record: EvidenceIndex) -> Finding:
+    quantity = bound.quantity
+    spans: tuple[Span, ...] = ((quantity.start, quantity.end),)
+    text = quantity.text
     if bound.owner is not None:
         spans = (*spans, (bound.owner.start, bound.owner.end))
-        text = f"{bound.owner.text} {figure.text}"
-    found = courses_of(bound.test, record)
-    same = [(course, point) for course in found for point in course.points if matches(figure, point, bound.test)]
-    exact = [pair for pair in same if _exactly(figure, pair[1])]
+        text = f"{bound.owner.text} {quantity.text}"
+    found = series_of(bound.test, record)
+    same = [(series, point) for series in found for point in series.points if matches(quantity, point, bound.test)]
+    exact = [pair for pair in same if _is_exact(quantity, pair[1])]
     same = exact or same  # 7.4 is not the 7.35 beside it
-    places, day = places_at(parsed, figure)
-    spans = (*spans, *(match.span() for pattern in PLACES.values() for match in pattern.finditer(parsed.low)))
-    right = [pair for pair in same if _in_place(pair, places, day)]
+    places, day = places_at(parsed, quantity)
+    spans = (
+        *spans,
+        *(match.span() for pattern in SERIES_PLACES.values() for match in pattern.finditer(parsed.lower_text)),
+    )
+    right = [pair for pair in same if _is_at_place(pair, places, day)]
     if right:
-        return Finding("number", text, "supported", right[0][1].source, f"record: {right[0][0].told}", spans)
-    written = None if same else _in_text(bound, record)
+        return Finding("number", text, "supported", right[0][1].source, f"record: {right[0][0].describe}", spans)
+    written = None if same else _entry_with_value(bound, record)
     if written is not None:
         return Finding("number", text, "supported", written[0], f"record: {written[1]}", spans)
     if not found:
         return Finding("number", text, "not-in-record", spans=spans)
-    course = same[0][0] if same else found[0]
-    kind: ClaimKind = "order-of-time" if same else "unit" if _other_unit(figure, found) else "number"
-    known = bool(same) or kind == "unit" or not any(_may_hide(figure, one) for one in found)
-    return Finding(kind, text, judge(False, known), course.points[0].source, f"record: {course.told}", spans)
+    series = same[0][0] if same else found[0]
+    kind: ClaimKind = "order-of-time" if same else "unit" if _other_unit(quantity, found) else "number"
+    known = bool(same) or kind == "unit" or not any(_may_be_dropped_value(quantity, one) for one in found)
+    return Finding(kind, text, label_for(False, known), series.points[0].source, f"record: {series.describe}", spans)
 
 
-def _may_hide(figure: Figure, course: Course) -> bool:
-    """Whether the series has more values than the context keeps, and this may be one of them."""
-    values = [point.figure.value for point in course.points if point.figure]
-    return not course.whole and bool(values) and min(values) <= figure.value <= max(values)
+def _may_be_dropped_value(quantity: Quantity, series: MeasurementSeries) -> bool:
+    """Return whether the context has dropped values of the series, and this may be one of them."""
+    values = [point.quantity.value for point in series.points if point.quantity]
+    return not series.is_complete and bool(values) and min(values) <= quantity.value <= max(values)
 
 
-def _exactly(figure: Figure, point: Point) -> bool:
-    """The same number, with no digits that were rounded away."""
-    value = point.figure
-    return value is not None and value.value == figure.value and value.digits <= figure.digits
+def _is_exact(quantity: Quantity, point: SeriesPoint) -> bool:
+    """Return whether the numbers are equal without rounding."""
+    value = point.quantity
+    return value is not None and value.value == quantity.value and value.digits <= quantity.digits
 
 
-def _in_place(pair: tuple[Course, Point], places: frozenset[str], day: Date | None) -> bool:
-    """Whether the point is where the sentence puts it."""
-    course, point = pair
+def _is_at_place(pair: tuple[MeasurementSeries, SeriesPoint], places: frozenset[str], day: Date | None) -> bool:
+    """Return whether the point is at the position that the sentence states."""
+    series, point = pair
     if day is not None and point.on is not None and not day.is_on(point.on):
         return False
-    alike = [item for item in course.points if item.text == point.text]
+    alike = [item for item in series.points if item.text == point.text]
     return not places or any(places & item.places for item in alike)
 
 
-def _other_unit(figure: Figure, found: Sequence[Course]) -> bool:
-    values = [point.figure.value for course in found for point in course.points if point.figure]
-    return figure.unit is not None and figure.value in values
+def _other_unit(quantity: Quantity, found: Sequence[MeasurementSeries]) -> bool:
+    values = [point.quantity.value for series in found for point in series.points if point.quantity]
+    return quantity.unit is not None and quantity.value in values
 
 
-def _in_text(bound: Bound, record: Record) -> tuple[str, str] | None:
-    """An entry in words (report, note, score) that names the test with this number."""
+def _entry_with_value(bound: BoundNumber, record: EvidenceIndex) -> tuple[str, str] | None:
+    """Return an entry in words (report, note, score) that names the test with this number."""
     for line in record.lines:
         named = {item.canonical for item in line.named.tests}
-        if bound.test in named and line.part not in _AIMS and not line.part.endswith("medicines"):
-            for figure in line.figures:
-                owner = max((item for item in line.named.tests if item.end <= figure.start), key=_end, default=None)
-                alike = figure.value == bound.figure.value and figure.second == bound.figure.second
-                if owner is not None and owner.canonical == bound.test and alike and _same_unit(figure, bound.figure):
+        if bound.test in named and line.part not in _TARGET_PARTS and not line.part.endswith("medicines"):
+            for quantity in line.quantities:
+                owner = max((item for item in line.named.tests if item.end <= quantity.start), key=_end, default=None)
+                alike = quantity.value == bound.quantity.value and quantity.upper == bound.quantity.upper
+                if (
+                    owner is not None
+                    and owner.canonical == bound.test
+                    and alike
+                    and _same_unit(quantity, bound.quantity)
+                ):
                     return line.source, line.text[:120]
     return None
 
@@ -229,7 +237,7 @@ def _end(mention: Mention) -> int:
     return mention.end
 
 
-def _same_unit(one: Figure, other: Figure) -> bool:
+def _same_unit(one: Quantity, other: Quantity) -> bool:
     return (
         one.unit is None
         or other.unit is None

@@ -1,11 +1,11 @@
-"""A sentence that an entry of the record says in nearly the same words is supported by it."""
+"""A sentence that an entry of the record has in nearly the same words is supported by it."""
 
-from shared.grounding.lines import Line, content
-from shared.grounding.parsed import Parsed
-from shared.grounding.record import Record
-from shared.grounding.vocabulary import joined
+from shared.grounding.evidence_index import EvidenceIndex
+from shared.grounding.indexed_entries import IndexedEntry, content_words
+from shared.grounding.parsed_sentence import ParsedSentence
+from shared.grounding.vocabulary import normalized_name
 
-_FEWEST = 3  # words that say something: fewer say too little to be compared
+_MIN_WORDS = 3  # fewer words are too few to compare
 # Diagnoses, family history, allergies and orders are compared by what they mean, never by their words alone.
 _PARTS = frozenset(
     {
@@ -30,29 +30,29 @@ _PARTS = frozenset(
 )
 
 
-def said_by(parsed: Parsed, record: Record) -> Line | None:
-    """The note or entry that has all words and numbers of the sentence, in its order, affirmed or denied as there."""
-    same = record.by_text.get(joined(parsed.text))
+def verbatim_entries(parsed: ParsedSentence, record: EvidenceIndex) -> IndexedEntry | None:
+    """Return the entry that has all words and numbers of the sentence, in order and with the same polarity."""
+    same = record.by_text.get(normalized_name(parsed.text))
     if same is not None:
         return same
     keys = [key for key, _, _ in parsed.content]
-    if len(keys) < _FEWEST or parsed.dates:
+    if len(keys) < _MIN_WORDS or parsed.dates:
         return None
     said = {key: parsed.properties((start, end)) - {"past"} for key, start, end in parsed.content}
-    numbers = [(figure.value, figure.second, figure.dimension) for figure in parsed.figures]
-    for line in record.lines_with(keys):
+    numbers = [(quantity.value, quantity.upper, quantity.dimension) for quantity in parsed.quantities]
+    for line in record.entries_with(keys):
         if line.part not in _PARTS or any(line.stems[key] - {"past"} != what for key, what in said.items()):
             continue
-        if numbers == [(figure.value, figure.second, figure.dimension) for figure in line.figures] and _ordered(
-            keys, line
-        ):
+        if numbers == [
+            (quantity.value, quantity.upper, quantity.dimension) for quantity in line.quantities
+        ] and _in_same_order(keys, line):
             return line
     return None
 
 
-def _ordered(keys: list[str], line: Line) -> bool:
-    """Whether the entry has the words in the same order, with few others."""
-    own = [key for key, _, _ in content(line.text) if not key[0].isdigit()]
+def _in_same_order(keys: list[str], line: IndexedEntry) -> bool:
+    """Return whether the entry has the words in the same order, with few others between."""
+    own = [key for key, _, _ in content_words(line.text) if not key[0].isdigit()]
     position = 0
     for key in own:
         position += position < len(keys) and key == keys[position]

@@ -1,4 +1,4 @@
-"""What the check says of a sentence."""
+"""Result of the sentence check."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ Span = tuple[int, int]  # first character, character after the last
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One claim of a sentence. `spans`: which characters of the sentence it speaks for."""
+    """One claim of a sentence. `spans` are the characters of the sentence that it covers."""
 
     kind: ClaimKind
     text: str  # as the sentence words it, with its shorthand written out
@@ -22,7 +22,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The sentence's label, its claims and the entries of the record that speak for it."""
+    """The label of a sentence, its claims, and the entries of the record that support it."""
 
     label: Label
     findings: tuple[Finding, ...]
@@ -30,13 +30,13 @@ class Verdict:
     by_note: bool = False  # supported, and not by the record's entries alone
 
 
-def label_of(findings: Iterable[Finding]) -> Label:
-    """The worst label of the claims; without a claim nothing is supported."""
+def worst_label(findings: Iterable[Finding]) -> Label:
+    """Return the worst label of the claims; without a claim nothing is supported."""
     labels = {finding.label for finding in findings}
     worst: tuple[Label, ...] = ("contradicted", "not-in-record", "supported")
     return next((label for label in worst if label in labels), "not-in-record")
 
 
-def judge(right: object, known: object = True) -> Label:
-    """Supported where it is right; else contradicted where the record knows better."""
+def label_for(right: object, known: object = True) -> Label:
+    """Return `supported` where it is right, else `contradicted` where the record states otherwise."""
     return "supported" if right else "contradicted" if known else "not-in-record"

@@ -1,4 +1,4 @@
-"""Words of a text, their stems, and the words that say nothing about a patient."""
+"""Words of a text, their stems, and the neutral words that state nothing about a patient."""
 
 import re
 from functools import lru_cache
@@ -13,7 +13,7 @@ _SUFFIXES = tuple(
     """.split()  # noqa: SIM905 - a list of words
 )
 # Words that say nothing about a patient: articles, auxiliaries, verbs of reporting, of giving, of time. Our own list.
-_NEUTRAL = frozenset((Path(__file__).parent / "neutral.txt").read_text().split())
+_NEUTRAL_WORDS = frozenset((Path(__file__).parent / "neutral.txt").read_text().split())
 _IRREGULAR = {
     "children": "child",
     "women": "woman",
@@ -35,7 +35,7 @@ _IRREGULAR = {
 
 @lru_cache(maxsize=65536)
 def stem(word: str) -> str:
-    """What forms of one word share: `dilated`, `dilation` → `dilat`. Rough; for comparison only."""
+    """Return the common part of a word's forms: `dilated`, `dilation` → `dilat`. Rough; for comparison only."""
     text = word.lower().replace("’", "'").removesuffix("'s").strip("'-")
     text = _IRREGULAR.get(text, text).replace("haem", "hem").replace("oedema", "edema").replace("paed", "ped")
     for suffix in _SUFFIXES:
@@ -47,18 +47,18 @@ def stem(word: str) -> str:
     return text
 
 
-_NEUTRAL_STEMS = frozenset(stem(word) for word in _NEUTRAL)
+_NEUTRAL_STEMS = frozenset(stem(word) for word in _NEUTRAL_WORDS)
 
 
 @lru_cache(maxsize=65536)
-def neutral(word: str) -> bool:
-    """Whether a word says nothing that could be right or wrong of a patient."""
+def is_neutral(word: str) -> bool:
+    """Return whether a word states nothing that could be right or wrong about a patient."""
     low = word.lower()
-    return low in _NEUTRAL or len(low) < 2 or (len(low) > 4 and stem(low) in _NEUTRAL_STEMS)
+    return low in _NEUTRAL_WORDS or len(low) < 2 or (len(low) > 4 and stem(low) in _NEUTRAL_STEMS)
 
 
-def words(text: str) -> list[tuple[str, int, int]]:
-    """The words of `text` in lower case with their places; parts of a compound with a hyphen are words of their own."""
+def find_words(text: str) -> list[tuple[str, int, int]]:
+    """Return the words of `text` in lower case with their places; parts of a hyphenated compound count as words."""
     found = []
     for match in WORD.finditer(text):
         start = match.start()
@@ -70,5 +70,5 @@ def words(text: str) -> list[tuple[str, int, int]]:
 
 
 def stems(text: str) -> frozenset[str]:
-    """The stems of the words of `text` that say something; numbers are left out."""
-    return frozenset(stem(word) for word, _, _ in words(text) if not neutral(word) and not word[0].isdigit())
+    """Return the stems of the words of `text` that are not neutral; numbers are left out."""
+    return frozenset(stem(word) for word, _, _ in find_words(text) if not is_neutral(word) and not word[0].isdigit())

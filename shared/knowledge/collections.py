@@ -3,6 +3,6 @@
 import re
 
 
-def collection_of(embedder: str) -> str:
-    """The collection of a Triton model's vectors."""
+def collection_name(embedder: str) -> str:
+    """Return the name of the collection for a Triton model's vectors."""
     return f"knowledge-{re.sub(r'[^a-z0-9-]+', '-', embedder.lower())}"

@@ -1,9 +1,9 @@
-"""What is live, what each version was worth, and which refresh has its turn: the `live` bucket."""
+"""The `live` bucket: the live pointer, the record of each version, and the refresh queue."""
 
 from datetime import datetime
 from typing import Literal
 
-from shared.contracts.knowledge import Counts, Metrics, Relevance, Search
+from shared.contracts.knowledge import DocumentCounts, RelevanceThreshold, RetrievalMetrics, SearchMode
 from shared.contracts.model import Model
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
@@ -11,63 +11,71 @@ from shared.messaging.connection import Bus
 BUCKET = "live"
 
 
-class Live(Model):
-    """The pointer: what searches see."""
+class LivePointer(Model):
+    """The version that searches use."""
 
     version: int
     collection: str
     embedder: str  # Triton model that its vectors come from
-    search: Search = "dense"  # the way it was judged by, and is asked by
-    relevance: Relevance = Relevance()  # how similar a passage must be to be cited
+    search: SearchMode = "dense"  # the way it was judged by, and is asked by
+    relevance: RelevanceThreshold = RelevanceThreshold()  # how similar a passage must be to be cited
     since: datetime
     by: str  # "evaluation", or who went back to it
 
 
 class VersionRecord(Model):
-    """A version, as it was judged."""
+    """A version and how it was evaluated."""
 
     version: int
     collection: str
     embedder: str
-    search: Search = "dense"
+    search: SearchMode = "dense"
     refresh: str
     time: datetime
     decision: Literal["promoted", "held-back"]
     reason: str
-    metrics: Metrics | None = None
-    relevance: Relevance = Relevance()
-    documents: Counts = Counts()
+    metrics: RetrievalMetrics | None = None
+    relevance: RelevanceThreshold = RelevanceThreshold()
+    documents: DocumentCounts = DocumentCounts()
     worst: tuple[str, ...] = ()  # ids of the golden queries that did worst
 
 
-class Turn(Model):
-    """The refresh that has its turn."""
+class QueuedRefresh(Model):
+    """A refresh in the queue."""
 
     refresh: str
     source: str  # the subject's token
 
 
-class Queue(Model):
-    """Refreshes go one after the other: each makes the next version of the whole base."""
+class RefreshQueue(Model):
+    """Refreshes run one at a time: each makes the next version of the whole knowledge base.
 
-    active: Turn | None = None
-    waiting: tuple[Turn, ...] = ()
+    `head` is the newest complete version, `dirty` are sources that a failed refresh has left incomplete.
+    """
+
+    active: QueuedRefresh | None = None
+    waiting: tuple[QueuedRefresh, ...] = ()
     head: int = 0  # newest complete version
     collection: str = ""  # it is in
     dirty: tuple[str, ...] = ()  # sources whose last refresh failed half-way; empty token `*`: all
 
 
 class LiveBucket:
+    """Read and write the `live` bucket."""
+
     def __init__(self, bus: Bus) -> None:
         self._bucket = Bucket(bus, BUCKET)
 
-    async def live(self) -> tuple[Live | None, int]:
-        """The pointer and its revision; None and 0 before the first promotion."""
+    async def live(self) -> tuple[LivePointer | None, int]:
+        """Return the pointer and its revision; None and 0 before the first promotion."""
         entry = await self._bucket.get("knowledge")
-        return (Live.read(entry.value), entry.revision) if entry else (None, 0)
+        return (LivePointer.read(entry.value), entry.revision) if entry else (None, 0)
 
-    async def point(self, live: Live, revision: int) -> None:
-        """Move the pointer, if it still is the one of `revision`. Raises WrongSequenceError when it is not."""
+    async def compare_and_set(self, live: LivePointer, revision: int) -> None:
+        """Move the pointer if its revision is still `revision`.
+
+        Raises WrongSequenceError when it is not.
+        """
         await self._bucket.put("knowledge", live.model_dump_json(exclude_none=True).encode(), revision=revision)
 
     async def version(self, number: int) -> VersionRecord | None:
@@ -75,23 +83,26 @@ class LiveBucket:
         return VersionRecord.read(entry.value) if entry else None
 
     async def versions(self) -> list[VersionRecord]:
-        """Every version, oldest first."""
+        """Return every version, oldest first."""
         found = [VersionRecord.read(entry.value) async for entry in self._bucket.scan("version")]
         return sorted(found, key=lambda record: record.version)
 
-    async def record(self, record: VersionRecord) -> None:
+    async def put_version(self, record: VersionRecord) -> None:
         await self._bucket.put(f"version.{record.version}", record.model_dump_json(exclude_none=True).encode())
 
-    async def queue(self) -> tuple[Queue, int]:
+    async def queue(self) -> tuple[RefreshQueue, int]:
         entry = await self._bucket.get("refreshes")
-        return (Queue.read(entry.value), entry.revision) if entry else (Queue(), 0)
+        return (RefreshQueue.read(entry.value), entry.revision) if entry else (RefreshQueue(), 0)
 
-    async def set_queue(self, queue: Queue, revision: int) -> None:
-        """Raises WrongSequenceError when somebody else was first."""
+    async def set_queue(self, queue: RefreshQueue, revision: int) -> None:
+        """Store the queue if its revision is still `revision`.
+
+        Raises WrongSequenceError when it is not.
+        """
         await self._bucket.put("refreshes", queue.model_dump_json(exclude_none=True).encode(), revision=revision)
 
 
-def oldest_kept(newest: int, live: int | None, keep: int) -> int:
-    """The oldest version that can still be asked: `keep` of them, and always what is live."""
+def oldest_retained(newest: int, live: int | None, keep: int) -> int:
+    """Return the oldest version that is kept for queries: `keep` versions, and always the live one."""
     oldest = max(1, newest - keep + 1)
     return min(oldest, live) if live is not None else oldest

@@ -1,4 +1,4 @@
-"""BM25 as sparse vectors, by Qdrant's own tokenizer and stemmer; the same for both adapters."""
+"""BM25 sparse vectors by Qdrant's tokenizer and stemmer, the same for both adapters."""
 
 import qdrant_edge as edge
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from datetime import datetime
 
-from shared.contracts.access import Access, AccessEvent
+from shared.contracts.access_log import AccessLogEntry, AccessLogEvent
 from shared.contracts.subjects import access_subject, derived_id
 from shared.messaging.connection import Bus
 from shared.messaging.pages import pages
@@ -28,7 +28,7 @@ class AccessLog:
 
     async def record(
         self,
-        event: AccessEvent,
+        event: AccessLogEvent,
         *,
         detail: str,
         case_id: str | None = None,
@@ -42,7 +42,7 @@ class AccessLog:
         The same refusal counts once in a minute, so that nobody fills the disk by knocking.
         """
         time = self._clock()
-        entry = Access(
+        entry = AccessLogEntry(
             event=event,
             case_id=case_id,
             time=time,
@@ -67,9 +67,9 @@ class AccessLog:
             self._refused.clear()
         return id in self._refused
 
-    async def of_case(self, case_id: str) -> list[Access]:
+    async def of_case(self, case_id: str) -> list[AccessLogEntry]:
         """Every entry about a case, oldest first."""
-        found: list[Access] = []
+        found: list[AccessLogEntry] = []
         async for page in pages(self._bus, STREAM, access_subject("*", case_id)):
-            found += [Access.model_validate(json.loads(message.data)) for message in page]
+            found += [AccessLogEntry.model_validate(json.loads(message.data)) for message in page]
         return found

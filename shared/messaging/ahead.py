@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from shared.contracts.envelope import Recorded
-from shared.contracts.failures import Failure
+from shared.contracts.envelope import RecordedEvent
+from shared.contracts.errors import CountersignError
 from shared.contracts.subjects import CASE_EVENTS, CaseRef, parse_case_subject
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.journal import Journal
@@ -26,7 +26,7 @@ BUCKET = "ahead"
 MOST = 10_000  # cases of the queue that a process knows by name, some 200 bytes each; what is behind them is read later
 CLAIM = "1h"  # how long a claim is kept: longer than any attempt
 
-Run = Callable[[Recorded], Awaitable[None]]
+Run = Callable[[RecordedEvent], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class Ahead:
     async def _look(self) -> None:
         try:
             await self._read_on()
-        except Failure as failure:
+        except CountersignError as failure:
             logger.info("%s: not looked ahead: %s", self._target.name, failure.reason)
             return
         while len(self._tasks) < self._target.ahead:

@@ -13,8 +13,8 @@ from nats import errors
 from nats.aio.msg import Msg
 from nats.js.errors import APIError
 
-from shared.contracts.envelope import digest
-from shared.contracts.failures import ErasedError, PermanentError, TransientError
+from shared.contracts.envelope import sha256_hex
+from shared.contracts.errors import ErasedError, PermanentError, TransientError
 from shared.messaging.case_keys import NONCE, CaseKeys, RandomBytes
 from shared.messaging.connection import Bus, WrongSequenceError, sort_api_error
 
@@ -39,7 +39,7 @@ class Artifacts:
 
     async def store(self, case: str, at: int, data: bytes) -> str:
         """Raises ErasedError, TransientError, PermanentError."""
-        key = digest(data)
+        key = sha256_hex(data)
         number, secret = await self.keys.to_seal(case, at)
         nonce = self._random(NONCE)
         sealed = AESGCM(secret).encrypt(nonce, data, _about(case, key))
@@ -85,7 +85,7 @@ class Artifacts:
             raise ErasedError("the texts of this case were erased")
         else:
             raise TransientError(f"artifact {key[:12]}… is not there")
-        if digest(data) != key:
+        if sha256_hex(data) != key:
             raise PermanentError(f"artifact {key[:12]}… is not what its digest says")
         return data
 

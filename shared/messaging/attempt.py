@@ -10,13 +10,13 @@ from opentelemetry.trace import SpanKind
 
 from shared.messaging.topology import Consumer
 from shared.telemetry import instruments, tracing
-from shared.telemetry.catalogue import ERROR
+from shared.telemetry.metric_definitions import ERROR
 
 
 @contextmanager
 def handling(target: Consumer, subject: str, headers: Mapping[str, str] | None, attempt: int) -> Iterator[None]:
     """One attempt at a message as a span and a duration. Every attempt stands beside the others in the case's trace."""
-    parent = tracing.parent_in(headers)
+    parent = tracing.parent_header(headers)
     attributes = target.attributes | {"messaging.system": "nats", "messaging.operation.type": "process"}
     if attempt > 1:
         attributes["countersign.attempt"] = str(attempt)
@@ -26,7 +26,7 @@ def handling(target: Consumer, subject: str, headers: Mapping[str, str] | None, 
             f"{target.name} {_kind(subject)}",
             SpanKind.CONSUMER,
             attributes,
-            key=tracing.key_of(subject),
+            key=tracing.trace_key(subject),
             parent=parent,
         ):
             yield
@@ -35,7 +35,7 @@ def handling(target: Consumer, subject: str, headers: Mapping[str, str] | None, 
         raise
     finally:
         outcome = target.attributes | ({ERROR: error} if error else {})
-        instruments.record("messaging.process.duration", perf_counter() - started, outcome)
+        instruments.observe("messaging.process.duration", perf_counter() - started, outcome)
 
 
 def _kind(subject: str) -> str:

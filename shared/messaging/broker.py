@@ -89,9 +89,9 @@ class ServiceBroker(NatsBroker):
         """Begin to take messages."""
         for name in self.consumers:
             attributes = consumer(name).attributes
-            instruments.add("countersign.dead_letters", 0, attributes)
-            instruments.add("countersign.redeliveries", 0, attributes)
-        instruments.add("countersign.nats.refused", 0)
+            instruments.increment("countersign.dead_letters", 0, attributes)
+            instruments.increment("countersign.redeliveries", 0, attributes)
+        instruments.increment("countersign.nats.refused", 0)
         await super().start()
 
     async def _connect(self) -> Client:
@@ -122,5 +122,5 @@ class ServiceBroker(NatsBroker):
         for name in self.consumers:
             target = consumer(name)
             info = await self.bus.consumer_info(target.stream, target.name)
-            instruments.level("countersign.consumer.lag", info["num_pending"], target.attributes)
-            instruments.level("countersign.consumer.unacknowledged", info["num_ack_pending"], target.attributes)
+            instruments.set_gauge("countersign.consumer.lag", info["num_pending"], target.attributes)
+            instruments.set_gauge("countersign.consumer.unacknowledged", info["num_ack_pending"], target.attributes)

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from nats import errors
 from nats.js.errors import APIError
 
-from shared.contracts.failures import ErasedError, PermanentError, TransientError
+from shared.contracts.errors import ErasedError, PermanentError, TransientError
 from shared.messaging.connection import Bus, WrongSequenceError, sort_api_error
 
 BUCKET = "keys"

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from shared.contracts import subjects
-from shared.contracts.access import AccessEvent
-from shared.contracts.envelope import CHAINED, TYPE_PREFIX
+from shared.contracts.access_log import AccessLogEvent
+from shared.contracts.envelope import CHAINED_HEADERS, TYPE_PREFIX
 from shared.contracts.events import EVENT_TYPES, name_of
 from shared.contracts.model import Model
 from shared.contracts.refresh import BATCH_EVENTS, REFRESH_EVENT_TYPES
@@ -18,8 +18,8 @@ from shared.messaging.topology import DAY, STREAMS, Consumer
 Json = dict[str, Any]
 
 EHR_FACTS = ("discharged", "discharge-cancelled")
-CASE_HEADERS = ("ce-specversion", *CHAINED, "traceparent")
-REFRESH_HEADERS = ("ce-specversion", *(name for name in CHAINED if name != "ce-prevdigest"))
+CASE_HEADERS = ("ce-specversion", *CHAINED_HEADERS, "traceparent")
+REFRESH_HEADERS = ("ce-specversion", *(name for name in CHAINED_HEADERS if name != "ce-prevdigest"))
 IDS_AND_FIGURES = {"type": "object", "additionalProperties": {"type": ["string", "integer"]}}
 
 PARAMETERS = {
@@ -190,7 +190,7 @@ def _other_channels() -> list[Channel]:
         ),
         *(
             Channel(f"access-{entry}", subjects.access_subject(entry, "{case}"), "ACCESS", access)
-            for entry in get_args(AccessEvent)
+            for entry in get_args(AccessLogEvent)
         ),
         Channel("alert", subjects.alert_subject("{severity}", "{kind}"), "ALERTS", alert),
         Channel("deadletter", subjects.dead_letter_subject("{service}", "{consumer}"), "DEADLETTER", letter),

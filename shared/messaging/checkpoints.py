@@ -17,16 +17,16 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 from shared.contracts.checkpoint import (
     CaseHead,
     Checkpoint,
-    Signed,
+    SignedCheckpoint,
     access_digest,
-    following,
+    next_checkpoint,
     read_heads,
     read_signed,
     sign,
-    written,
+    to_lines,
 )
 from shared.contracts.envelope import chain_digest
-from shared.contracts.failures import PermanentError, TransientError
+from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.subjects import parse_case_subject
 from shared.messaging.access_log import STREAM as ACCESS
 from shared.messaging.connection import Bus
@@ -73,7 +73,7 @@ class Folder:
             raise PermanentError(f"the folder of checkpoints cannot be read ({type(error).__name__})") from None
         return sorted(int(stem) for name in names if (stem := name.removesuffix(SUFFIX)).isdigit())
 
-    def last(self) -> Signed | None:
+    def last(self) -> SignedCheckpoint | None:
         """Raises PermanentError."""
         numbers = self.numbers()
         if not numbers:
@@ -82,7 +82,7 @@ class Folder:
             return signed
 
     @contextmanager
-    def open(self, number: int) -> Iterator[tuple[Signed, Iterator[CaseHead]]]:
+    def open(self, number: int) -> Iterator[tuple[SignedCheckpoint, Iterator[CaseHead]]]:
         """One checkpoint and its heads, which are read as they are asked for. Raises PermanentError."""
         try:
             file = self._file(number).open("rb")
@@ -92,13 +92,13 @@ class Folder:
             lines = iter(file)
             yield read_signed(lines), read_heads(lines)
 
-    def add(self, signed: Signed, heads: list[CaseHead]) -> bool:
+    def add(self, signed: SignedCheckpoint, heads: list[CaseHead]) -> bool:
         """False where another process has added one with this number. Raises TransientError."""
         number = signed.checkpoint.number
         unfinished = self._path / f".{number}-{secrets.token_hex(8)}"
         try:
             with unfinished.open("xb") as file:
-                file.writelines(written(signed, heads))
+                file.writelines(to_lines(signed, heads))
                 file.flush()
                 os.fsync(file.fileno())
             try:
@@ -131,7 +131,7 @@ class Checkpoints:
         Raises PermanentError where the last is not one of ours or is ahead of the trail; TransientError.
         """
         before = self._folder.last()
-        if before is not None and not before.holds(self._key.public_key()):
+        if before is not None and not before.is_signed_by(self._key.public_key()):
             raise PermanentError("the last checkpoint was not signed with this key")
         at = before.checkpoint.last if before else 0
         if await self._last() < at:
@@ -141,7 +141,7 @@ class Checkpoints:
         access = await self._access(seen, before.checkpoint.access if before else "")
         if last == at and access[0] == seen:
             return None
-        signed = sign(following(before, heads, time=self._clock(), last=last, access=access), self._key)
+        signed = sign(next_checkpoint(before, heads, time=self._clock(), last=last, access=access), self._key)
         return signed.checkpoint if self._folder.add(signed, heads) else None
 
     async def _last(self) -> int:

@@ -15,12 +15,12 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.errors import APIError
 
-from shared.contracts.failures import PermanentError, TransientError
+from shared.contracts.errors import PermanentError, TransientError
 from shared.messaging.replies import Replies
 from shared.messaging.rights import inbox
 from shared.messaging.tls import in_words, let_it_end_quietly, trust, wants_tls
 from shared.telemetry import instruments, tracing
-from shared.telemetry.catalogue import ERROR, STREAM
+from shared.telemetry.metric_definitions import ERROR, STREAM
 
 logger = logging.getLogger(__name__)
 
@@ -144,7 +144,7 @@ class Bus:
         """What the client meets, and goes on."""
         # Refused subjects arrive here and nowhere else: the caller only sees a time-out.
         if "permissions violation" in str(error).lower():
-            instruments.add("countersign.nats.refused")
+            instruments.increment("countersign.nats.refused")
         self.trouble = error
         said = in_words(error) or (type(error).__name__ if isinstance(error, OSError) else error)
         logger.warning("nats connection: %s", said)
@@ -184,15 +184,15 @@ class Bus:
         try:
             (message,) = await self._ask(subject, data, sent, what=what, batch=False)
         except TransientError:
-            instruments.add("messaging.client.sent.messages", 1, {STREAM: stream, ERROR: "no-answer"})
+            instruments.increment("messaging.client.sent.messages", 1, {STREAM: stream, ERROR: "no-answer"})
             raise
         answer = json.loads(message.data)
         if (error := answer.get("error")) is not None:
-            instruments.add("messaging.client.sent.messages", 1, {STREAM: stream, ERROR: str(error["err_code"])})
+            instruments.increment("messaging.client.sent.messages", 1, {STREAM: stream, ERROR: str(error["err_code"])})
             if error["err_code"] == WRONG_LAST_SEQUENCE:
                 raise WrongSequenceError
             raise sort_api_error(APIError(**error), what)
-        instruments.add("messaging.client.sent.messages", 1, {STREAM: stream})
+        instruments.increment("messaging.client.sent.messages", 1, {STREAM: stream})
         return Ack(answer["seq"], answer.get("duplicate", False))
 
     async def consumer_info(self, stream: str, consumer: str) -> dict[str, Any]:

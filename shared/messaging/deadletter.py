@@ -41,7 +41,7 @@ async def bury(bus: Bus, consumer: Consumer, original: Original, reason: str, at
         headers=headers,
         id=f"{consumer.name}-{original.sequence}-{attempts}",
     )
-    instruments.add("countersign.dead_letters", 1, consumer.attributes)
+    instruments.increment("countersign.dead_letters", 1, consumer.attributes)
 
 
 async def alert(bus: Bus, severity: Severity, kind: str, *, id: str, **facts: str | int) -> None:

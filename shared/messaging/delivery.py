@@ -19,8 +19,8 @@ from nats.aio.msg import Msg
 
 from shared.contracts.case import fold
 from shared.contracts.envelope import decode
+from shared.contracts.errors import CountersignError, PermanentError, TransientError
 from shared.contracts.events import Failed, StepName
-from shared.contracts.failures import Failure, PermanentError, TransientError
 from shared.contracts.retry import delay_after
 from shared.contracts.subjects import derived_id
 from shared.messaging.attempt import Heartbeat, handling
@@ -53,13 +53,13 @@ class Delivery:
         metadata = message.raw_message.metadata
         target, attempt = consumer(metadata.consumer), metadata.num_delivered
         if attempt > 1:
-            instruments.add("countersign.redeliveries", 1, target.attributes)
+            instruments.increment("countersign.redeliveries", 1, target.attributes)
         subject = message.raw_message.subject
         try:
             with Heartbeat(message, target.ack_wait / 3), handling(target, subject, message.headers, attempt):
                 async with asyncio.timeout(target.row.attempt):
                     await call_next(message)
-        except Failure as failure:
+        except CountersignError as failure:
             await self._fail(target, message, attempt, failure)
         except TimeoutError:
             await self._fail(target, message, attempt, TransientError(f"no result within {target.row.attempt:g} s"))
@@ -71,7 +71,7 @@ class Delivery:
         else:  # what this raises is not the handler's failure: done work is delivered again, and found done
             await message.ack()
 
-    async def _fail(self, target: Consumer, message: NatsMessage, attempt: int, failure: Failure) -> None:
+    async def _fail(self, target: Consumer, message: NatsMessage, attempt: int, failure: CountersignError) -> None:
         delay = delay_after(target.row, attempt, failure)
         if delay is not None:
             logger.info("%s: attempt %d failed, again in %.1f s: %s", target.name, attempt, delay, failure.reason)
@@ -81,7 +81,7 @@ class Delivery:
             return
         try:
             await self._give_up(target, _original(message, target), failure.reason, attempt)
-        except Failure as error:  # nothing is let go that is not kept as a dead letter
+        except CountersignError as error:  # nothing is let go that is not kept as a dead letter
             logger.warning("%s: could not give up yet: %s", target.name, error.reason)
             await message.nack(delay=target.row.first_wait)
             return

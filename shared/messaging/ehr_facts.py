@@ -1,13 +1,13 @@
 """Tells the EHR stream that a Task has changed. Both ways of knowing say it here: a notification, and a search."""
 
-from shared.contracts.ehr import TaskFact
+from shared.contracts.ehr import TaskChanged
 from shared.contracts.subjects import task_subject
 from shared.messaging.connection import Bus
 
 STREAM = "EHR"
 
 
-async def tell_task(bus: Bus, fact: TaskFact, *, source: str, id: str) -> None:
+async def tell_task(bus: Bus, fact: TaskChanged, *, source: str, id: str) -> None:
     """Store the fact. A version of a Task counts once (within the dedupe window); `id` is for one without a version."""
     id = f"Task/{fact.task_id}/{fact.version}" if fact.version else id
     headers = {

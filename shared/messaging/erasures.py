@@ -10,11 +10,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from shared.contracts.ending import Ground, Reference, TextKind
-from shared.contracts.failures import PermanentError, TransientError
+from shared.contracts.case_values import Actor
+from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.model import Model
+from shared.contracts.retention import ErasureGround, Reference, TextKind
 from shared.contracts.subjects import CaseRef
-from shared.contracts.values import Actor
 
 SUFFIX = ".erased.json"
 
@@ -26,7 +26,7 @@ class Listed(Model):
     time: datetime
     department: str
     case: str
-    ground: Ground
+    ground: ErasureGround
     kinds: tuple[TextKind, ...]
     reference: Reference | None = None
     by: Actor

@@ -7,10 +7,10 @@ from datetime import datetime
 from nats.aio.msg import Msg
 from opentelemetry.trace import SpanKind
 
-from shared.contracts.case import cause_of, fold
-from shared.contracts.envelope import Head, Recorded, chain_digest, decode, encode
+from shared.contracts.case import causing_event, fold
+from shared.contracts.envelope import ChainHead, RecordedEvent, chain_digest, decode, encode
+from shared.contracts.errors import CountersignError, PermanentError, TransientError
 from shared.contracts.events import CaseEvent, StepName
-from shared.contracts.failures import Failure, PermanentError, TransientError
 from shared.contracts.subjects import CaseRef, parse_case_subject
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.measures import measure
@@ -26,7 +26,7 @@ TRIES = 5  # to append while other events come in between
 class Conflict(Exception):
     """Somebody else appended first. `history` is the case as it is now."""
 
-    def __init__(self, history: Sequence[Recorded]) -> None:
+    def __init__(self, history: Sequence[RecordedEvent]) -> None:
         super().__init__("the case has moved on")
         self.history = history
 
@@ -67,8 +67,15 @@ class Journal:
         self._source = source
 
     async def append(
-        self, case: CaseRef, event: CaseEvent, *, after: Head, id: str, time: datetime, traceparent: str | None = None
-    ) -> Head:
+        self,
+        case: CaseRef,
+        event: CaseEvent,
+        *,
+        after: ChainHead,
+        id: str,
+        time: datetime,
+        traceparent: str | None = None,
+    ) -> ChainHead:
         """Append `event` exactly after `after`; returns its own head. Repeating an append that went through is a no-op.
 
         Raises Conflict when another event stands there, TransientError, PermanentError.
@@ -81,15 +88,15 @@ class Journal:
         if fresh:
             measure(case, event, time)
             if after.sequence == 0:
-                tracing.begin("case", case.id, {"countersign.case.id": case.id})
+                tracing.start_root("case", case.id, {"countersign.case.id": case.id})
         return head
 
     async def append_awaited(
         self,
         step: StepName,
-        cause: Recorded,
+        cause: RecordedEvent,
         event: CaseEvent,
-        history: Sequence[Recorded] | None,
+        history: Sequence[RecordedEvent] | None,
         *,
         id: str,
         clock: Clock,
@@ -105,7 +112,7 @@ class Journal:
                 return
             except Conflict as conflict:
                 case = fold(conflict.history)
-                latest = cause_of(step, conflict.history)
+                latest = causing_event(step, conflict.history)
                 # The same step may be awaited again for a later cause: what was made of this one is stale then.
                 if case.awaits != step or latest is None or latest.id != cause.id:
                     raise MovedOn from None
@@ -113,8 +120,8 @@ class Journal:
         raise TransientError("the case changed too often while a step was being appended")
 
     async def _publish(
-        self, case: CaseRef, event: CaseEvent, headers: dict[str, str], data: bytes, after: Head
-    ) -> tuple[Head, bool]:
+        self, case: CaseRef, event: CaseEvent, headers: dict[str, str], data: bytes, after: ChainHead
+    ) -> tuple[ChainHead, bool]:
         """The event's head, and whether this call put it there."""
         id = headers["ce-id"]
         expectation = {
@@ -129,9 +136,9 @@ class Journal:
             return await self._find(case, id), False
         if ack.duplicate:
             return await self._find(case, id), False
-        return Head(ack.seq, chain_digest(headers, data)), True
+        return ChainHead(ack.seq, chain_digest(headers, data)), True
 
-    async def _find(self, case: CaseRef, id: str) -> Head:
+    async def _find(self, case: CaseRef, id: str) -> ChainHead:
         # R1 answers a repeat with a wrong sequence, R3 with `duplicate`: either way, look whether it is already there.
         history = await self.history(case)
         for event in history:
@@ -139,11 +146,11 @@ class Journal:
                 return event.head
         raise Conflict(history)
 
-    async def history(self, case: CaseRef) -> list[Recorded]:
+    async def history(self, case: CaseRef) -> list[RecordedEvent]:
         """Every event of the case, oldest first; empty when there is no such case."""
         return [decode(item.subject, item.headers, item.data, item.sequence) for item in await self.stored(case.filter)]
 
-    async def history_with(self, event: Recorded) -> list[Recorded]:
+    async def history_with(self, event: RecordedEvent) -> list[RecordedEvent]:
         """Every event of the case of `event`, which is among them.
 
         Of three servers any may answer a read, also one that is behind, and what is missing in its copy must not look
@@ -154,7 +161,7 @@ class Journal:
             raise TransientError("the copy of the trail that was read is behind")
         return history
 
-    async def find(self, case_id: str) -> list[Recorded]:
+    async def find(self, case_id: str) -> list[RecordedEvent]:
         """The history of a case whose department is not known."""
         return await self.history(CaseRef("*", case_id))
 
@@ -167,35 +174,35 @@ class Journal:
         async for page in pages(self._bus, STREAM, filter, start=start):
             yield [as_stored(message) for message in page]
 
-    async def readable(self, case_id: str) -> tuple[list[Recorded], list[Unreadable]]:
+    async def readable(self, case_id: str) -> tuple[list[RecordedEvent], list[Unreadable]]:
         """What can be read of a case, for whoever only looks; who acts on it reads its `history`."""
         return sort_readable(await self.stored(CaseRef("*", case_id).filter))
 
-    async def recent(self, events: int) -> tuple[list[Recorded], list[Unreadable]]:
+    async def recent(self, events: int) -> tuple[list[RecordedEvent], list[Unreadable]]:
         """The last `events` events of the whole stream, oldest first, and what of them breaks the contract."""
         info = await self._bus.jetstream.stream_info(STREAM)
         start = max(info.state.first_seq, info.state.last_seq - events + 1, 1)
         return sort_readable(await self.stored("discharge.>", start=start))
 
 
-def sort_readable(messages: Iterable[Stored]) -> tuple[list[Recorded], list[Unreadable]]:
+def sort_readable(messages: Iterable[Stored]) -> tuple[list[RecordedEvent], list[Unreadable]]:
     """Those that are events, and those that are not."""
-    found: list[Recorded] = []
+    found: list[RecordedEvent] = []
     unreadable: list[Unreadable] = []
     for item in messages:
         event = read_event(item)
-        if isinstance(event, Recorded):
+        if isinstance(event, RecordedEvent):
             found.append(event)
         else:
             unreadable.append(event)
     return found, unreadable
 
 
-def read_event(item: Stored) -> Recorded | Unreadable:
+def read_event(item: Stored) -> RecordedEvent | Unreadable:
     """The event of a message, or why it is none."""
     try:
         return decode(item.subject, item.headers, item.data, item.sequence)
-    except Failure as error:
+    except CountersignError as error:
         try:
             case, name = parse_case_subject(item.subject)
         except PermanentError:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from shared.contracts import subjects
-from shared.contracts.failures import PermanentError
+from shared.contracts.errors import PermanentError
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.pages import pages
 

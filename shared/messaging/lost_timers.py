@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from nats.aio.msg import Msg
 
-from shared.contracts.failures import Failure
+from shared.contracts.errors import CountersignError
 from shared.messaging.connection import Bus
 from shared.messaging.pages import pages
 from shared.messaging.timers import DUE_AT
@@ -48,7 +48,7 @@ class LostTimers:
             await asyncio.sleep(EVERY)
             try:
                 await self.look()
-            except Failure as failure:
+            except CountersignError as failure:
                 logger.warning("whether a timer was lost could not be looked at: %s", failure.reason)
 
     async def look(self) -> int:

@@ -2,37 +2,37 @@
 
 from datetime import datetime
 
-from shared.contracts.events import Approved, CaseEvent, Drafted, Escalated, Reading, Rejected, Stay
+from shared.contracts.events import Approved, CaseEvent, Drafted, Escalated, ReadingFigures, Rejected, StayReferences
 from shared.contracts.refresh import AttemptFailed, HeldBack, Planned, Promoted, RefreshEvent, RefreshRef, Skipped
 from shared.contracts.subjects import CaseRef
-from shared.telemetry.catalogue import CHANNEL, DEPARTMENT, EVENT, LEVEL, OUTCOME, SOURCE
-from shared.telemetry.instruments import add, measuring, record
+from shared.telemetry.instruments import increment, metrics_enabled, observe
+from shared.telemetry.metric_definitions import CHANNEL, DEPARTMENT, EVENT, LEVEL, OUTCOME, SOURCE
 
 GLANCE = 10  # seconds; a draft has some 550 words, of which 40 are read in that time
 
 
 def measure(case: CaseRef, event: CaseEvent, time: datetime) -> None:
     """Count `event` of `case`, which was appended at `time`."""
-    if not measuring():
+    if not metrics_enabled():
         return
     where = {DEPARTMENT: case.department}
-    add("countersign.case.events", 1, where | {EVENT: event.event})
+    increment("countersign.case.events", 1, where | {EVENT: event.event})
     match event:
         case Drafted():
             _since_discharge("countersign.case.time_to_draft", event.stay, time, where)
-            record("countersign.draft.unsupported", event.unsupported, where)
-            add("countersign.draft.sentences", event.unsupported, {OUTCOME: "unsupported"})
-            add("countersign.draft.sentences", event.sentences - event.unsupported, {OUTCOME: "supported"})
+            observe("countersign.draft.unsupported", event.unsupported, where)
+            increment("countersign.draft.sentences", event.unsupported, {OUTCOME: "unsupported"})
+            increment("countersign.draft.sentences", event.sentences - event.unsupported, {OUTCOME: "supported"})
         case Approved():
             _since_discharge("countersign.case.time_to_signature", event.stay, time, where)
-            add("countersign.drafts", 1, where | {OUTCOME: _signed(event), CHANNEL: event.channel or "unknown"})
+            increment("countersign.drafts", 1, where | {OUTCOME: _signed(event), CHANNEL: event.channel or "unknown"})
             if event.narrative != "physician":  # a text that was written anew says little of the draft
-                record("countersign.draft.edit_distance", event.edits.distance if event.edits else 0, where)
-            add("countersign.draft.reading", 1, where | {OUTCOME: _seen(event.reading)})
+                observe("countersign.draft.edit_distance", event.edits.distance if event.edits else 0, where)
+            increment("countersign.draft.reading", 1, where | {OUTCOME: _seen(event.reading)})
         case Rejected():
-            add("countersign.drafts", 1, where | {OUTCOME: event.action, CHANNEL: event.channel or "unknown"})
+            increment("countersign.drafts", 1, where | {OUTCOME: event.action, CHANNEL: event.channel or "unknown"})
         case Escalated():
-            add("countersign.escalations", 1, where | {LEVEL: event.level})
+            increment("countersign.escalations", 1, where | {LEVEL: event.level})
         case _:
             pass
 
@@ -43,7 +43,7 @@ def _signed(event: Approved) -> str:
     return "signed-edited" if event.edited else "signed-as-it-is"
 
 
-def _seen(reading: Reading | None) -> str:
+def _seen(reading: ReadingFigures | None) -> str:
     """How much of the draft its signer had in view, and whether there was time to read it at all."""
     if reading is None:
         return "unknown"
@@ -52,16 +52,16 @@ def _seen(reading: Reading | None) -> str:
     return "every-part" if reading.seen >= reading.parts else "some-parts"
 
 
-def _since_discharge(name: str, stay: Stay, time: datetime, where: dict[str, str]) -> None:
+def _since_discharge(name: str, stay: StayReferences, time: datetime, where: dict[str, str]) -> None:
     """From the report of the discharge; stays that began before reports were kept are left out."""
     if stay.reported_at is not None:
-        record(name, (time - stay.reported_at).total_seconds(), where)
+        observe(name, (time - stay.reported_at).total_seconds(), where)
 
 
 def begin_refreshes() -> None:
     """The first of each outcome is to be seen as an increase."""
     for outcome in ("promoted", "held-back", "skipped", "failed", "failed-once"):
-        add("countersign.knowledge.refreshes", 0, {OUTCOME: outcome})
+        increment("countersign.knowledge.refreshes", 0, {OUTCOME: outcome})
 
 
 def measure_refresh(ref: RefreshRef, event: RefreshEvent) -> None:
@@ -69,11 +69,11 @@ def measure_refresh(ref: RefreshRef, event: RefreshEvent) -> None:
     where = {SOURCE: ref.source}
     match event:
         case Planned():
-            add("countersign.knowledge.chunks", event.chunks_kept, where | {OUTCOME: "kept"})
+            increment("countersign.knowledge.chunks", event.chunks_kept, where | {OUTCOME: "kept"})
         case Promoted() | HeldBack() | Skipped():
-            add("countersign.knowledge.refreshes", 1, {OUTCOME: event.event})
+            increment("countersign.knowledge.refreshes", 1, {OUTCOME: event.event})
         case AttemptFailed():
             outcome = "failed" if event.again_at is None else "failed-once"
-            add("countersign.knowledge.refreshes", 1, {OUTCOME: outcome})
+            increment("countersign.knowledge.refreshes", 1, {OUTCOME: outcome})
         case _:
             pass

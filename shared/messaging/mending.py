@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from shared.contracts.case import Case, fold
+from shared.contracts.errors import PermanentError
 from shared.contracts.events import Actor, Retried
-from shared.contracts.failures import PermanentError
 from shared.contracts.subjects import CaseRef, dead_letter_subject, derived_id, parse_case_subject
 from shared.messaging.connection import Bus
 from shared.messaging.journal import Conflict, Journal

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from shared.contracts.failures import TransientError
+from shared.contracts.errors import TransientError
 from shared.http import HttpClient
 
 TIMEOUT = 3.0

@@ -11,7 +11,7 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, Placement, StorageType, StreamConfig
 from nats.js.errors import APIError, NotFoundError
 
-from shared.contracts.failures import PermanentError, TransientError
+from shared.contracts.errors import PermanentError, TransientError
 from shared.messaging.connection import Bus, sort_api_error
 from shared.messaging.placement import Tags
 from shared.messaging.topology import (

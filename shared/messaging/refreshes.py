@@ -8,17 +8,17 @@ from nats.aio.msg import Msg
 from opentelemetry.trace import SpanKind
 from pydantic import ValidationError
 
+from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.events import name_of
-from shared.contracts.failures import PermanentError, TransientError
 from shared.contracts.refresh import (
+    REFRESH_EVENT_ADAPTER,
     BatchIndexed,
     BatchReady,
+    RecordedRefreshEvent,
     RefreshEvent,
-    RefreshRecord,
     RefreshRef,
     Requested,
     parse_refresh_subject,
-    refresh_event,
 )
 from shared.contracts.subjects import derived_id
 from shared.messaging.connection import Bus, WrongSequenceError
@@ -60,7 +60,7 @@ class RefreshLog:
             return False
         measure_refresh(ref, event)
         if isinstance(event, Requested):
-            tracing.begin("refresh", ref.id, {"countersign.knowledge.refresh": ref.id})
+            tracing.start_root("refresh", ref.id, {"countersign.knowledge.refresh": ref.id})
         return True
 
     async def append_indexed(self, ref: RefreshRef, event: BatchIndexed, *, after: int) -> int:
@@ -86,27 +86,27 @@ class RefreshLog:
             "content-type": "application/json",
         }
 
-    async def history(self, refresh: str, *, after: RefreshRecord | None = None) -> list[RefreshRecord]:
+    async def history(self, refresh: str, *, after: RecordedRefreshEvent | None = None) -> list[RecordedRefreshEvent]:
         """Events of a refresh in order, without its batches; empty when there is no such refresh.
 
         Raises TransientError when the answer does not hold `after`, which was delivered: it is from a replica that is
         behind.
         """
-        found = [item async for item in self._scan(RefreshRef("*", refresh).filter)]
+        found = [item async for item in self._scan(RefreshRef("*", refresh).subject_filter)]
         if after is not None and (not found or found[-1].sequence < after.sequence):
             raise TransientError("the log of refreshes is behind")
         return found
 
-    async def batches(self, ref: RefreshRef) -> list[RefreshRecord]:
+    async def batches(self, ref: RefreshRef) -> list[RecordedRefreshEvent]:
         """Every batch of a refresh, whole. Only for repairs: this may be much."""
         return [item async for item in self._scan(f"{ref.subject('batch-ready')}.*")]
 
-    async def last_batch(self, ref: RefreshRef, event: str) -> RefreshRecord | None:
+    async def last_batch(self, ref: RefreshRef, event: str) -> RecordedRefreshEvent | None:
         """The latest `batch-ready` or `batch-indexed` of a refresh."""
         query = {"last_by_subj": f"{ref.subject(event)}.*"}
         return next((_record(item) for item in await self._bus.direct_get(STREAM, query)), None)
 
-    async def of_batch(self, ref: RefreshRef, event: str, number: int) -> RefreshRecord | None:
+    async def of_batch(self, ref: RefreshRef, event: str, number: int) -> RecordedRefreshEvent | None:
         """One batch's `batch-ready` or `batch-indexed`."""
         query = {"last_by_subj": ref.subject(event, number)}
         return next((_record(item) for item in await self._bus.direct_get(STREAM, query)), None)
@@ -117,17 +117,17 @@ class RefreshLog:
                 yield _record(message)
 
 
-def _record(message: Msg) -> RefreshRecord:
+def _record(message: Msg) -> RecordedRefreshEvent:
     headers = dict(message.headers or {})
     return decode_refresh(headers["Nats-Subject"], headers, message.data, int(headers["Nats-Sequence"]))
 
 
-def read_refresh(message: Msg) -> RefreshRecord:
+def read_refresh(message: Msg) -> RecordedRefreshEvent:
     """The event of a delivered message. Raises PermanentError when it breaks the contract."""
     return decode_refresh(message.subject, dict(message.headers or {}), message.data, message.metadata.sequence.stream)
 
 
-def read_refresh_as(message: Msg, kind: type[Event]) -> tuple[RefreshRecord, Event]:
+def read_refresh_as(message: Msg, kind: type[Event]) -> tuple[RecordedRefreshEvent, Event]:
     """The same, and its body, for a consumer that is filtered to one type of event.
 
     Raises PermanentError also where it is of another type.
@@ -138,13 +138,13 @@ def read_refresh_as(message: Msg, kind: type[Event]) -> tuple[RefreshRecord, Eve
     return record, record.body
 
 
-def decode_refresh(subject: str, headers: dict[str, str], data: bytes, sequence: int) -> RefreshRecord:
+def decode_refresh(subject: str, headers: dict[str, str], data: bytes, sequence: int) -> RecordedRefreshEvent:
     ref, name, number = parse_refresh_subject(subject)
     try:
-        body = refresh_event.validate_json(data, extra="ignore")
+        body = REFRESH_EVENT_ADAPTER.validate_json(data, extra="ignore")
         id, time = headers["ce-id"], datetime.fromisoformat(headers["ce-time"])
     except (ValidationError, KeyError, ValueError) as error:
         raise PermanentError(f"a {name} message breaks the contract ({type(error).__name__})") from None
     if body.event != name or (isinstance(body, BatchReady | BatchIndexed) and body.number != number):
-        raise PermanentError(f"a {name} message says it is about something else than its subject")
-    return RefreshRecord(ref, id, time, sequence, body)
+        raise PermanentError(f"a {name} message has a ce-subject other than its subject")
+    return RecordedRefreshEvent(ref, id, time, sequence, body)

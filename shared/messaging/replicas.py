@@ -9,7 +9,7 @@ from nats import errors
 from nats.js.api import StreamInfo
 from nats.js.errors import APIError
 
-from shared.contracts.failures import TransientError
+from shared.contracts.errors import TransientError
 from shared.messaging.connection import Bus, sort_api_error
 
 AGAIN = 0.05  # seconds until we look again

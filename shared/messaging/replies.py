@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from nats.aio.msg import Msg
 
-from shared.contracts.failures import TransientError
+from shared.contracts.errors import TransientError
 
 
 class Replies:

@@ -14,7 +14,7 @@ from nats import errors
 from nats.aio.msg import Msg
 from pydantic import Field, StringConstraints, ValidationError
 
-from shared.contracts.failures import Failure, PermanentError, TransientError
+from shared.contracts.errors import CountersignError, PermanentError, TransientError
 from shared.contracts.model import Model
 from shared.messaging.connection import Bus
 
@@ -101,7 +101,7 @@ async def answer_to(verbs: Mapping[str, Verb], name: str, data: bytes) -> Answer
         return Answer(refused=f"The request is not valid at: {', '.join(fields)}.")
     try:
         return Answer(done=await verb.do(request))
-    except Failure as failure:
+    except CountersignError as failure:
         return Answer(refused=failure.reason, again=isinstance(failure, TransientError))
     except Exception as error:
         logger.exception("a request of the operator to %s ended unexpectedly", name)

@@ -16,7 +16,7 @@ from typing import Any
 from nats import errors
 from nats.aio.msg import Msg
 
-from shared.contracts.failures import Failure, PermanentError, TransientError
+from shared.contracts.errors import CountersignError, PermanentError, TransientError
 from shared.messaging.connection import Bus
 
 PATIENCE = 30.0  # seconds for the next chunk, or its answer
@@ -81,7 +81,7 @@ async def remove(bus: Bus, stream: str) -> None:
     Not in the two seconds after it was put back: until then a cluster may still be handing out its consumers, and would
     go on when the stream is put back once more, whose consumers may then never get a leader.
     """
-    with suppress(Failure):  # one that is half put back has nothing to tell
+    with suppress(CountersignError):  # one that is half put back has nothing to tell
         info = await call(bus, f"$JS.API.STREAM.INFO.{stream}", b"", patience=ANSWER)
         age = datetime.fromisoformat(info["ts"]) - datetime.fromisoformat(info["created"])
         await asyncio.sleep(HANDED_OUT - age.total_seconds())
@@ -140,7 +140,7 @@ async def _consumers_come(bus: Bus, stream: str, count: int) -> None:
 async def _answers(bus: Bus, stream: str, consumer: str) -> bool:
     try:
         await _info(bus, stream, consumer)
-    except Failure:
+    except CountersignError:
         return False
     return True
 

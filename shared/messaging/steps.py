@@ -11,10 +11,10 @@ from typing import Generic, TypeVar
 
 from nats.aio.msg import Msg
 
-from shared.contracts.case import cause_of, fold
-from shared.contracts.envelope import Recorded, decode
+from shared.contracts.case import causing_event, fold
+from shared.contracts.envelope import RecordedEvent, decode
+from shared.contracts.errors import PermanentError
 from shared.contracts.events import CaseEvent
-from shared.contracts.failures import PermanentError
 from shared.contracts.steps import StepDefinition
 from shared.contracts.subjects import derived_id
 from shared.messaging.ahead import Ahead
@@ -34,7 +34,7 @@ Appended = TypeVar("Appended", bound=CaseEvent)
 class Work(Generic[Consumed]):
     """What a step is asked to do: `event` is the body of `cause`, of one of the types that the step consumes."""
 
-    cause: Recorded
+    cause: RecordedEvent
     event: Consumed
     attempt: int  # 1 for the first
     last: bool  # no further attempt follows: a step that can do without its dependency does so now
@@ -75,23 +75,23 @@ class StepRunner(Generic[Consumed, Appended]):
         with self._in_line(received, metadata.num_pending):
             await self._run(received, metadata.num_delivered, early=False)
 
-    def _in_line(self, received: Recorded, pending: int) -> AbstractContextManager[None]:
+    def _in_line(self, received: RecordedEvent, pending: int) -> AbstractContextManager[None]:
         """Counts what is at work for whom, where departments have their turns."""
         if self.ahead is None:
             return nullcontext()
         self.ahead.came(pending)
         return self.ahead.line.working(received.case.department)
 
-    async def _before_its_turn(self, received: Recorded) -> None:
+    async def _before_its_turn(self, received: RecordedEvent) -> None:
         parent = {"traceparent": received.traceparent} if received.traceparent else {}
         with handling(self._target, received.case.subject(received.name), parent, 1):
             await self._run(received, 1, early=True)
 
-    async def _run(self, received: Recorded, attempt: int, *, early: bool) -> None:
+    async def _run(self, received: RecordedEvent, attempt: int, *, early: bool) -> None:
         name, cause, history = self._step.name, received, None
         if attempt > 1 or received.name == "retried" or early or self._waited(received):
             history = await self._journal.history_with(received)
-            wanted = cause_of(name, history) if fold(history).awaits == name else None
+            wanted = causing_event(name, history) if fold(history).awaits == name else None
             if wanted is None or (received.name != "retried" and wanted.id != received.id):
                 return  # done before, or the case has moved on
             cause = wanted
@@ -106,6 +106,6 @@ class StepRunner(Generic[Consumed, Appended]):
             if self._undo is not None:
                 await self._undo(work)
 
-    def _waited(self, received: Recorded) -> bool:
+    def _waited(self, received: RecordedEvent) -> bool:
         """Whether it has stood in a queue, and may have been done ahead of its turn."""
         return self.ahead is not None and (self._clock() - received.time).total_seconds() > QUEUED

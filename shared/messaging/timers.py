@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from nats import errors
 
-from shared.contracts.failures import PermanentError, TransientError
+from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.subjects import CaseRef, due_subject, timer_subject
 from shared.messaging.connection import Bus
 

@@ -8,7 +8,7 @@ import logging
 import ssl
 from pathlib import Path
 
-from shared.contracts.failures import PermanentError
+from shared.contracts.errors import PermanentError
 
 SETTING = "COUNTERSIGN_NATS_CA_FILE"
 # X509_V_ERR_… of OpenSSL, https://docs.openssl.org/3.0/man3/X509_STORE_CTX_get_error/

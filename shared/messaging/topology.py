@@ -37,7 +37,7 @@ from shared.contracts.refresh import (
 )
 from shared.contracts.retry import BUS_ONLY, EHR_UNTIL_DONE, RetryRow
 from shared.contracts.steps import StepDefinition
-from shared.telemetry import catalogue
+from shared.telemetry import metric_definitions
 
 DAY = 86_400.0
 DEDUPE_WINDOW = 600.0  # seconds in which a repeated Nats-Msg-Id is dropped by the server
@@ -80,7 +80,7 @@ class Consumer:
     @property
     def attributes(self) -> dict[str, str]:
         """What metrics and spans call it."""
-        return {catalogue.STREAM: self.stream, catalogue.CONSUMER: self.name}
+        return {metric_definitions.STREAM: self.stream, metric_definitions.CONSUMER: self.name}
 
     @property
     def ack_wait(self) -> float:

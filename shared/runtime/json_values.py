@@ -1,7 +1,7 @@
-"""How many values a JSON body holds, counted as it comes in and before anybody makes objects of it. Pure.
+"""Count the values of a JSON body while it arrives, before any object is created. Pure.
 
-Three bytes on the line (`[],`) are sixty in memory, and an unknown member is an error that somebody has to word: 3 MB
-of them took a process 300 MB and five seconds in which it answered nobody.
+Three bytes (`[],`) take sixty in memory, and each unknown member becomes an error message: 3 MB of them took 300 MB and
+blocked a process for five seconds.
 """
 
 import re
@@ -9,8 +9,8 @@ import re
 _ESCAPED = re.compile(rb"\\.", re.DOTALL)
 
 
-class Values:
-    """Counts commas, lists and objects outside of strings: one for each value, give or take their nesting."""
+class JsonValueCounter:
+    """Count commas, lists and objects outside of strings: about one for each value."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -18,7 +18,7 @@ class Values:
         self._left = b""  # a backslash whose other half has not come
 
     def feed(self, part: bytes) -> int:
-        """Count the next part of the body; returns how many values there are so far."""
+        """Count the next part of the body; return the number of values so far."""
         text = self._left + part
         if b"\\" in text:
             text = _ESCAPED.sub(b"", text)

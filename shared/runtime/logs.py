@@ -1,4 +1,4 @@
-"""How services log: plain lines on a terminal, JSON lines with trace ids for whoever collects them."""
+"""Configure logging: plain lines on a terminal, JSON lines with trace ids for log collectors."""
 
 import json
 import logging
@@ -10,23 +10,26 @@ from opentelemetry.trace import format_span_id, format_trace_id
 
 from shared.telemetry import tracing
 
-PLAIN = "%(asctime)s %(levelname)s %(name)s %(message)s"
-CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {0x2028: "\\u2028", 0x2029: "\\u2029"}
+PLAIN_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+CONTROL_CHARACTER_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {
+    0x2028: "\\u2028",
+    0x2029: "\\u2029",
+}
 
 
-class PlainLines(logging.Formatter):
-    """A line each, whatever is in a message: nobody writes a second one by an id with a line break.
+class PlainFormatter(logging.Formatter):
+    """Format a record as one line, whatever the message holds: an id with a line break cannot forge a second line.
 
-    An exception is told by its type and frames. Its words may quote what it was given, and so a patient.
+    An exception is logged by its type and frames, as its message may quote patient data.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        record.message = record.getMessage().translate(CONTROL)
+        record.message = record.getMessage().translate(CONTROL_CHARACTER_ESCAPES)
         record.asctime = self.formatTime(record, self.datefmt)
-        return self.formatMessage(record) + _where(record)
+        return self.formatMessage(record) + _format_frames(record)
 
 
-def _where(record: logging.LogRecord) -> str:
+def _format_frames(record: logging.LogRecord) -> str:
     if not record.exc_info or record.exc_info[0] is None:
         return ""
     frames = traceback.extract_tb(record.exc_info[2])
@@ -37,8 +40,11 @@ def _where(record: logging.LogRecord) -> str:
     )
 
 
-class JsonLines(logging.Formatter):
-    """One object a line. What is logged names ids and steps, never patient data; an exception, its type and frames."""
+class JsonFormatter(logging.Formatter):
+    """Format a record as one JSON object on a line.
+
+    Messages name ids and steps, never patient data; exceptions are logged by type and frames.
+    """
 
     def __init__(self, service: str) -> None:
         super().__init__()
@@ -60,10 +66,10 @@ class JsonLines(logging.Formatter):
 
 
 def configure_logging(level: int = logging.INFO, service: str = "countersign") -> None:
-    """Log to stderr; as JSON where `COUNTERSIGN_LOG_FORMAT` is `json`."""
+    """Log to stderr, as JSON where `COUNTERSIGN_LOG_FORMAT` is `json`."""
     handler = logging.StreamHandler()
     as_json = os.environ.get("COUNTERSIGN_LOG_FORMAT") == "json"
-    handler.setFormatter(JsonLines(service) if as_json else PlainLines(PLAIN))
+    handler.setFormatter(JsonFormatter(service) if as_json else PlainFormatter(PLAIN_FORMAT))
     logging.basicConfig(level=level, handlers=[handler])
     for noisy in ("httpx", "httpcore", "uvicorn", "nats", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

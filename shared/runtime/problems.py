@@ -1,4 +1,4 @@
-"""Errors over HTTP as problem details (RFC 9457): a status, a sentence, the fields at fault. Values are not echoed."""
+"""HTTP error responses as problem details (RFC 9457): status, title, invalid fields. Values are never echoed."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,13 +8,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from shared.contracts.failures import ErasedError, PermanentError, RateLimitedError, TransientError
+from shared.contracts.errors import ErasedError, PermanentError, RateLimitedError, TransientError
 
 MEDIA_TYPE = "application/problem+json"
 
 
-class Problem(Exception):  # an answer, raised where the handler finds it
-    """An HTTP answer other than success. `extra` members go into the body as they are."""
+class ProblemError(Exception):  # an answer, raised where the handler finds it
+    """An HTTP error response. Members of `extra` are added to the body as they are."""
 
     def __init__(
         self, status: int, title: str, detail: str = "", *, headers: Mapping[str, str] | None = None, **extra: Any
@@ -33,46 +33,46 @@ class Problem(Exception):  # an answer, raised where the handler finds it
         return JSONResponse(body, self.status, self.headers, media_type=MEDIA_TYPE)
 
 
-# What `as_problem` knows how to say.
-KNOWN = (Problem, HTTPException, RequestValidationError, TransientError, PermanentError)
+# What `to_problem` knows how to say.
+HANDLED_ERRORS = (ProblemError, HTTPException, RequestValidationError, TransientError, PermanentError)
 
 
-def as_problem(error: Exception) -> Problem:
-    """What to answer to one of `KNOWN`: its own problem, or the one that says what went wrong behind us."""
+def to_problem(error: Exception) -> ProblemError:
+    """Return the problem for one of `HANDLED_ERRORS`: its own, or the one for a failed dependency."""
     match error:
-        case Problem():
+        case ProblemError():
             return error
         case HTTPException():
-            return Problem(error.status_code, str(error.detail), headers=error.headers)
+            return ProblemError(error.status_code, str(error.detail), headers=error.headers)
         case RequestValidationError():
-            errors = [{"field": _field(item["loc"]), "detail": item["msg"]} for item in error.errors()]
+            errors = [{"field": _field_name(item["loc"]), "detail": item["msg"]} for item in error.errors()]
             fields = ", ".join(sorted({item["field"] for item in errors}))
-            return Problem(422, "The request is not valid", f"See {fields}.", errors=errors)
+            return ProblemError(422, "The request is not valid", f"See {fields}.", errors=errors)
         case TransientError():
             wait = error.retry_after if isinstance(error, RateLimitedError) else 2
-            return Problem(503, "Try again later", error.reason, headers={"Retry-After": str(max(1, round(wait)))})
+            return ProblemError(503, "Try again later", error.reason, headers={"Retry-After": str(max(1, round(wait)))})
         case ErasedError():
-            return Problem(
+            return ProblemError(
                 410,
                 "This text was erased",
                 f"{error.reason[0].upper()}{error.reason[1:]}: its trail says who, when and why.",
             )
         case PermanentError():
-            return Problem(502, "A service behind this one refused", error.reason)
+            return ProblemError(502, "An upstream service refused the request", error.reason)
     raise TypeError(f"no answer to {type(error).__name__}")
 
 
-def install(app: FastAPI) -> None:
+def install_error_handlers(app: FastAPI) -> None:
     """Answer every error of `app` with problem details."""
 
     async def answer(_: Request, error: Exception) -> JSONResponse:
-        return as_problem(error).response()
+        return to_problem(error).response()
 
-    for kind in KNOWN:
+    for kind in HANDLED_ERRORS:
         app.add_exception_handler(kind, answer)
 
 
-def _field(location: tuple[int | str, ...]) -> str:
-    """`("body", "encounter_id")` → `encounter_id`; the body itself → `body`."""
+def _field_name(location: tuple[int | str, ...]) -> str:
+    """Return the name of an invalid field: `("body", "encounter_id")` → `encounter_id`; `body` for the whole body."""
     parts = [str(part) for part in location if part not in ("body", "query", "path", "header")]
     return ".".join(parts) or str(location[0])

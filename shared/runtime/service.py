@@ -19,45 +19,49 @@ from fastapi import APIRouter, FastAPI, Request
 from faststream import FastStream
 from starlette.responses import JSONResponse
 
-from shared.contracts.failures import Failure, TransientError
+from shared.contracts.errors import CountersignError, TransientError
 from shared.messaging.broker import ServiceBroker
 from shared.messaging.connection import Bus
 from shared.messaging.journal import Clock
-from shared.runtime import connections, problems
+from shared.runtime import connection_limits, problems
 from shared.runtime.dependencies import mount, provide, provided
-from shared.runtime.limits import Limits
+from shared.runtime.http_middleware import TelemetryMiddleware
 from shared.runtime.logs import configure_logging
-from shared.runtime.public import SafeHeaders
+from shared.runtime.public_origin import SecurityHeadersMiddleware
+from shared.runtime.request_limits import RequestLimitMiddleware
 from shared.runtime.settings import ServiceSettings
-from shared.runtime.telemetry import look_every, start_telemetry
+from shared.runtime.telemetry import gauge_interval, start_telemetry
 from shared.runtime.version import VERSION
-from shared.runtime.watched import Watched
 from shared.telemetry import instruments
-from shared.telemetry.catalogue import DEPENDENCY
+from shared.telemetry.metric_definitions import DEPENDENCY
 
 logger = logging.getLogger(__name__)
 
 Check = Callable[[], Awaitable[bool]]
 Hook = Callable[[], Awaitable[None]]
-Look = Callable[[], Awaitable[None]]  # sets gauges: what is not counted as it happens but looked up
-CHECK_TIMEOUT = 3.0
-ASKED_EVERY = 1.0
-AGAIN = 1.0  # seconds until a start that did not succeed is tried again
-SWITCH_AFTER = 0.001  # seconds; Python's own is 5 ms, for each of the turns that a page takes
-COLLECT_AFTER = (50_000, 20, 50)  # allocations, then collections of each generation; a tenth less CPU a case
+GaugeCollector = Callable[[], Awaitable[None]]  # sets gauges whose values are read periodically
+CHECK_TIMEOUT_S = 3.0
+READINESS_CACHE_S = 1.0
+RECONNECT_DELAY_S = 1.0  # between attempts to connect
+THREAD_SWITCH_INTERVAL_S = 0.001  # Python's default is 5 ms, for each turn that a page takes
+GC_THRESHOLDS = (50_000, 20, 50)  # allocations, then collections per generation; saves a tenth of the CPU per case
 # Seconds that open requests get when the process is told to stop, before the work does (`pull_subscriber.GRACE`):
 # streams never end by themselves. What holds on even so, a server that does not answer for one, is left behind.
-STOP_WITHIN = 3
-ENDED_WITHIN = 9.0
-# A header that nobody reads. What a proxy claims of the browser is used for nothing: see Public for its origin.
-QUIET: dict[str, Any] = {"proxy_headers": False, "server_header": False, **connections.SETTINGS}
+GRACEFUL_SHUTDOWN_S = 3
+SHUTDOWN_DEADLINE_S = 9.0
+# No Server header. A proxy's forwarding headers are not used: PublicOrigin states the origin.
+UVICORN_DEFAULTS: dict[str, Any] = {
+    "proxy_headers": False,
+    "server_header": False,
+    **connection_limits.UVICORN_SETTINGS,
+}
 
 health_router = APIRouter(tags=["health"])
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What a composition root hands over: everything built, nothing started."""
+    """What a composition root returns: everything built, nothing started."""
 
     broker: ServiceBroker
     routers: tuple[APIRouter, ...] = ()  # built at import, shared by all applications of the process
@@ -65,8 +69,8 @@ class Service:
     starts: tuple[Hook, ...] = ()  # once connected, in order, before the first message; again where one did not succeed
     checks: dict[str, Check] = field(default_factory=dict)  # dependency → does it answer
     closers: tuple[Hook, ...] = ()  # once disconnected, the last first
-    looks: tuple[Look, ...] = ()
-    hsts: bool = False  # browsers reach it by HTTPS alone
+    looks: tuple[GaugeCollector, ...] = ()
+    hsts: bool = False  # browsers reach it by HTTPS only
 
     @property
     def name(self) -> str:
@@ -101,7 +105,7 @@ def service_broker(
 
 @asynccontextmanager
 async def running(service: Service) -> AsyncIterator[Bus]:
-    """The service connected and consuming; stopped gracefully at the end."""
+    """Connect the service and let it consume; stop it gracefully at the end."""
     app = service.app()
     try:
         await app.start()
@@ -124,7 +128,7 @@ async def _connect(service: Service) -> None:
         except TransientError as failure:
             await service.broker.disconnect()
             logger.warning("%s cannot start yet: %s", service.name, failure.reason)
-            await asyncio.sleep(AGAIN)
+            await asyncio.sleep(RECONNECT_DELAY_S)
 
 
 class Gauges:
@@ -135,30 +139,30 @@ class Gauges:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        if instruments.measuring():
-            self._task = asyncio.create_task(_look(self._service))
+        if instruments.metrics_enabled():
+            self._task = asyncio.create_task(_collect_gauges(self._service))
 
     async def stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
 
 
-async def _look(service: Service) -> None:
-    """Keep the gauges true, as often as they are sent. What does not answer leaves them as they were."""
+async def _collect_gauges(service: Service) -> None:
+    """Update the gauges at the export interval. A source that does not answer leaves its gauges unchanged."""
 
     async def dependencies() -> None:
         for name, check in service.checks.items():
-            instruments.level("countersign.dependency.up", int(await _ask(check)), {DEPENDENCY: name})
+            instruments.set_gauge("countersign.dependency.up", int(await _run_check(check)), {DEPENDENCY: name})
 
     while True:
         for look in (dependencies, service.broker.look, *service.looks):
             try:
                 await look()
-            except (Failure, TimeoutError):
+            except (CountersignError, TimeoutError):
                 continue
             except Exception as error:  # noqa: BLE001 - one gauge that cannot be read must not silence the others
-                logger.error("%s: a gauge cannot be read: %s", service.name, type(error).__name__)
-        await asyncio.sleep(look_every())
+                logger.error("%s: a gauge could not be collected: %s", service.name, type(error).__name__)
+        await asyncio.sleep(gauge_interval())
 
 
 def create_app(
@@ -180,10 +184,10 @@ def create_app(
     for service in services:
         checks |= service.checks
     app = FastAPI(title="Countersign", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None, **extra)
-    problems.install(app)
-    app.add_middleware(Limits)
-    app.add_middleware(Watched)
-    app.add_middleware(SafeHeaders, hsts=any(service.hsts for service in services))
+    problems.install_error_handlers(app)
+    app.add_middleware(RequestLimitMiddleware)
+    app.add_middleware(TelemetryMiddleware)
+    app.add_middleware(SecurityHeadersMiddleware, hsts=any(service.hsts for service in services))
     for service in services:
         if service.dependencies is not None:
             provide(app, service.dependencies)
@@ -217,7 +221,7 @@ class Health:
 
 
 class Readiness:
-    """What the checks said last. Anybody may ask; the EHR is asked once a second for all of them together."""
+    """Cache the results of the readiness checks for a second, for all callers together."""
 
     def __init__(self, checks: dict[str, Check], clock: Callable[[], float] = monotonic) -> None:
         self._checks = checks
@@ -226,39 +230,39 @@ class Readiness:
         self._at = 0.0
 
     async def results(self) -> dict[str, bool]:
-        if self._asked is None or (self._asked.done() and self._clock() - self._at >= ASKED_EVERY):
-            self._asked, self._at = asyncio.create_task(self._ask_all()), self._clock()
+        if self._asked is None or (self._asked.done() and self._clock() - self._at >= READINESS_CACHE_S):
+            self._asked, self._at = asyncio.create_task(self._run_checks()), self._clock()
         return dict(zip(self._checks, await asyncio.shield(self._asked), strict=True))
 
-    async def _ask_all(self) -> list[bool]:
-        return await asyncio.gather(*map(_ask, self._checks.values()))
+    async def _run_checks(self) -> list[bool]:
+        return await asyncio.gather(*map(_run_check, self._checks.values()))
 
 
-async def _ask(check: Check) -> bool:
+async def _run_check(check: Check) -> bool:
     try:
-        return await asyncio.wait_for(check(), CHECK_TIMEOUT)
+        return await asyncio.wait_for(check(), CHECK_TIMEOUT_S)
     except TimeoutError:
         return False
 
 
-class EndingServer(uvicorn.Server):
-    """Of a process that serves nothing else: it ends in time after SIGTERM, whatever does not let go."""
+class DeadlineServer(uvicorn.Server):
+    """A uvicorn server that exits in time after SIGTERM, even if something does not stop."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
-        timer = threading.Timer(ENDED_WITHIN, self._give_up)
+        timer = threading.Timer(SHUTDOWN_DEADLINE_S, self._exit_now)
         timer.daemon = True
         timer.start()
 
-    def _give_up(self) -> None:
-        """What was in work is delivered again, as after any end."""
-        logger.error("stopped without waiting any longer for what does not end")
+    def _exit_now(self) -> None:
+        """Exit the process. Messages in progress are redelivered, as after any end."""
+        logger.error("exiting: the shutdown deadline has passed")
         logging.shutdown()
         os._exit(1)
 
 
 def make_server(app: FastAPI, host: str, port: int, kind: type[uvicorn.Server] = uvicorn.Server) -> uvicorn.Server:
-    """A uvicorn server without an access log: request paths carry case ids."""
+    """Return a uvicorn server without an access log: request paths carry case ids."""
     config = uvicorn.Config(
         app,
         host=host,
@@ -266,29 +270,29 @@ def make_server(app: FastAPI, host: str, port: int, kind: type[uvicorn.Server] =
         loop="uvloop",
         log_config=None,
         access_log=False,
-        timeout_graceful_shutdown=STOP_WITHIN,
-        **QUIET,
+        timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S,
+        **UVICORN_DEFAULTS,
     )
     return kind(config)
 
 
-def settle_memory() -> None:
-    """What is loaded by now stays: the collector need not look at it again, nor run as often as its defaults say."""
+def tune_gc() -> None:
+    """Freeze loaded objects and raise the thresholds of the garbage collector."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*COLLECT_AFTER)
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
-def favour_requests() -> None:
-    """As many connections as are allowed; a thread that computes gives way after a millisecond."""
-    connections.raise_open_files()
-    sys.setswitchinterval(SWITCH_AFTER)
+def tune_process() -> None:
+    """Raise the open file limit, and let a computing thread yield after a millisecond."""
+    connection_limits.raise_open_file_limit()
+    sys.setswitchinterval(THREAD_SWITCH_INTERVAL_S)
 
 
 def serve(service: Service, host: str, port: int) -> None:
-    """Run one service as a process until it is told to stop."""
+    """Run one service as a process until it is stopped."""
     configure_logging(service=service.name)
     telemetry = start_telemetry(service.name)
-    settle_memory()
-    favour_requests()
-    make_server(create_app([service], on_stop=telemetry.close), host, port, EndingServer).run()
+    tune_gc()
+    tune_process()
+    make_server(create_app([service], on_stop=telemetry.close), host, port, DeadlineServer).run()

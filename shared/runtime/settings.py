@@ -1,4 +1,4 @@
-"""Groups of settings that several services share. The environment is read when a service starts, never at import."""
+"""Settings that several services share. The environment is read when a service starts, never at import."""
 
 import base64
 import json
@@ -11,26 +11,26 @@ from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.clinical.authorization import Authorization
-from shared.clinical.connect import INTERACTIVE_TIMEOUT, authorization, connect_ehr
-from shared.clinical.fhir import FhirClient
-from shared.contracts.failures import PermanentError
+from shared.clinical.connect import INTERACTIVE_TIMEOUT, build_authorization, connect_ehr
+from shared.clinical.fhir_client import FhirClient
+from shared.contracts.errors import PermanentError
 from shared.contracts.subjects import DEPARTMENT
-from shared.knowledge.base import KnowledgeBase
-from shared.knowledge.connect import connect_base
+from shared.knowledge.connect import connect_vector_store
+from shared.knowledge.vector_store import VectorStore
 from shared.runtime.oidc import OidcSettings
 
 
 def parse_names(value: object) -> object:
-    """`"a.example, b.example:8443"` → two names."""
+    """Split a list of names: `"a.example, b.example:8443"` → two names."""
     return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
 
-MASTER_KEY = 32  # bytes: AES-256
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(parse_names)]
+MASTER_KEY_BYTES = 32  # bytes: AES-256
+NameList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(parse_names)]
 
 
-class Allowed(BaseSettings):
-    """What production would refuse and somebody has decided to live with."""
+class ProductionOverrides(BaseSettings):
+    """Unsafe settings that production refuses unless they are allowed explicitly."""
 
     model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_ALLOW_", extra="ignore", frozen=True)
 
@@ -45,9 +45,9 @@ class Allowed(BaseSettings):
 
 
 def parse_zone(value: object) -> object:
-    """`"America/Chicago"` → the time zone; an empty variable is one that is not set.
+    """Parse `"America/Chicago"` as a time zone; an empty variable counts as not set.
 
-    Raises ValueError for a name that is none.
+    Raises ValueError for an unknown name.
     """
     if not isinstance(value, str):
         return value
@@ -57,23 +57,23 @@ def parse_zone(value: object) -> object:
         return ZoneInfo(value)
     # OSError: the name is that of a folder of time zones, such as "Europe".
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"{value!r} is no time zone; one is called like America/Chicago or Europe/Berlin") from None
+        raise ValueError(f"{value!r} is not a time zone such as America/Chicago or Europe/Berlin") from None
 
 
 def parse_zones(value: object) -> object:
-    """JSON, department → name, becomes department → time zone.
+    """Parse JSON of department → name into department → time zone.
 
-    Raises ValueError saying which of them is wrong.
+    Raises ValueError naming the invalid ones.
     """
     if isinstance(value, str):
         try:
             value = json.loads(value or "{}")
         except ValueError:
-            raise ValueError("is not the JSON that it must be") from None
+            raise ValueError("is not valid JSON") from None
     if not isinstance(value, dict):
         raise ValueError("must be an object: department → time zone")
     if wrong := [name for name in value if not re.fullmatch(DEPARTMENT, name)]:
-        raise ValueError(f"{wrong[0]!r} is not the token of a department, such as internal-medicine")
+        raise ValueError(f"{wrong[0]!r} is not a department such as internal-medicine")
     zones = {department: parse_zone(zone) for department, zone in value.items()}
     if missing := [department for department, zone in zones.items() if not isinstance(zone, ZoneInfo)]:
         raise ValueError(f"{missing[0]} has no time zone")
@@ -81,7 +81,7 @@ def parse_zones(value: object) -> object:
 
 
 class TimeZones(BaseSettings):
-    """In which time zone the hospital and its departments are."""
+    """Time zones of the hospital and its departments."""
 
     model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_", extra="ignore", frozen=True)
 
@@ -93,19 +93,19 @@ class TimeZones(BaseSettings):
     )
 
     def of(self, department: str) -> ZoneInfo | None:
-        """The department's time zone; None where none is set."""
+        """Return the department's time zone; None where none is set."""
         return self.department_time_zones.get(department, self.time_zone)
 
 
 class ServiceSettings(BaseSettings):
-    """What every service needs. Variables are `COUNTERSIGN_<NAME>`; secrets may come from files."""
+    """Settings of every service, `COUNTERSIGN_<NAME>`; secrets may come from files."""
 
     model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_", extra="ignore", frozen=True)
 
     mode: Literal["production", "demo"] = Field(
         default="production", description="demo switches off the checks that production makes at start"
     )
-    allowed: Allowed = Field(default_factory=Allowed)
+    allowed: ProductionOverrides = Field(default_factory=ProductionOverrides)
     nats_url: str = Field(
         default="nats://127.0.0.1:4222", description="NATS servers, comma-separated; use tls:// between machines"
     )
@@ -139,7 +139,10 @@ class ServiceSettings(BaseSettings):
 
     @property
     def master_keys(self) -> tuple[bytes, ...]:
-        """The keys of the file, a line each: the first seals, each opens. Raises PermanentError for any other line."""
+        """Return the keys of the file, one per line: the first encrypts, each decrypts.
+
+        Raises PermanentError for any other line.
+        """
         if self.master_key_file is None:
             return ()
         lines = self.master_key_file.read_text().split()
@@ -147,20 +150,20 @@ class ServiceSettings(BaseSettings):
             keys = tuple(base64.b64decode(line, validate=True) for line in lines)
         except ValueError:
             keys = ()
-        if not keys or any(len(key) != MASTER_KEY for key in keys):
+        if not keys or any(len(key) != MASTER_KEY_BYTES for key in keys):
             raise PermanentError(f"{self.master_key_file}: each line must be a key of 32 bytes in base64")
         return keys
 
     @property
     def seed(self) -> str:
-        """The nkey seed, from wherever it is kept."""
+        """Return the nkey seed, from the variable or the file."""
         if self.nats_seed_file is not None:
             return self.nats_seed_file.read_text().strip()
         return self.nats_seed.get_secret_value()
 
 
 class EhrSettings(BaseSettings):
-    """Where the EHR's FHIR R4 base is."""
+    """Settings of the EHR's FHIR R4 API."""
 
     model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_EHR_", extra="ignore", frozen=True)
 
@@ -174,22 +177,25 @@ class EhrSettings(BaseSettings):
         ge=1,
         description="concurrent connections and requests to the EHR; interactive requests get a quarter more",
     )
-    page_hosts: Names = Field(
+    page_hosts: NameList = Field(
         default=(),
         description="other hosts that may serve further pages of a search, comma-separated; they never get the token",
     )
 
     @property
     def authorization(self) -> Authorization | None:
-        """What is sent with each request; None where the EHR wants no token."""
-        return authorization(self.token, self.token_file)
+        """Return the authorization of requests; None where the EHR needs no token."""
+        return build_authorization(self.token, self.token_file)
 
     def connect(self) -> FhirClient:
-        """A client for work that nobody waits for."""
+        """Return a client for background work."""
         return connect_ehr(self.url, self.authorization, self.connections, page_hosts=self.page_hosts)
 
     def connect_interactive(self) -> FhirClient:
-        """A client for what a person waits for: connections of its own, a quarter more, which no slow work takes."""
+        """Return a client for requests that a person waits for.
+
+        It has connections of its own, a quarter more, which background work cannot use up.
+        """
         return connect_ehr(
             self.url,
             self.authorization,
@@ -200,7 +206,7 @@ class EhrSettings(BaseSettings):
 
 
 class TritonSettings(BaseSettings):
-    """Where the model server is and which of its models drafts."""
+    """Settings of the model server and the models in use."""
 
     model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_TRITON_", extra="ignore", frozen=True)
 
@@ -212,7 +218,7 @@ class TritonSettings(BaseSettings):
 
 
 class QdrantSettings(BaseSettings):
-    """Where the vectors are: a server, or a directory for the engine in this process."""
+    """Settings of the vector store: a server, or a directory for the engine in this process."""
 
     model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_QDRANT_", extra="ignore", frozen=True)
 
@@ -223,14 +229,17 @@ class QdrantSettings(BaseSettings):
         default=None, description="directory of the embedded engine; only when all services share one process"
     )
 
-    def connect(self) -> KnowledgeBase:
-        """The vector base. Raises PermanentError when neither place is set."""
+    def connect(self) -> VectorStore:
+        """Return the vector store.
+
+        Raises PermanentError when neither is set.
+        """
         key = self.api_key_file.read_text().strip() if self.api_key_file else None
-        return connect_base(self.url, self.api_key.get_secret_value() if self.api_key else key, self.directory)
+        return connect_vector_store(self.url, self.api_key.get_secret_value() if self.api_key else key, self.directory)
 
 
 class KnowledgeSettings(BaseSettings):
-    """The knowledge base."""
+    """Settings of the knowledge base."""
 
     model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_KNOWLEDGE_", extra="ignore", frozen=True)
 

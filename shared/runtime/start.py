@@ -1,6 +1,6 @@
-"""How a service starts as a process: settings, what production refuses, everything built, then served.
+"""Start a service as a process: read settings, run the preflight checks, build it, serve it.
 
-What cannot be done is a sentence on stderr and exit code 2, never a stack trace.
+Errors are printed as one sentence each on stderr with exit code 2, never as a stack trace.
 """
 
 import asyncio
@@ -13,44 +13,44 @@ from typing import TypeVar
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsError
 
-from shared.contracts.failures import Failure, TransientError
+from shared.contracts.errors import CountersignError, TransientError
 from shared.messaging.monitor import Durability, read_durability
 from shared.messaging.tls import trust
-from shared.runtime.access import read_grants
+from shared.runtime.authentication import read_api_tokens
 from shared.runtime.oidc import OidcSettings
-from shared.runtime.production import Facts, SecretFile, refusals
+from shared.runtime.preflight import DeploymentFacts, SecretFile, preflight_errors
 from shared.runtime.service import Service, serve
 from shared.runtime.settings import (
-    Allowed,
     EhrSettings,
     KnowledgeSettings,
+    ProductionOverrides,
     QdrantSettings,
     ServiceSettings,
     TritonSettings,
 )
 
-S = TypeVar("S", bound=ServiceSettings)
-GROUPS: tuple[type[BaseSettings], ...] = (
+SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
+SETTINGS_GROUPS: tuple[type[BaseSettings], ...] = (
     OidcSettings,
     EhrSettings,
     TritonSettings,
     QdrantSettings,
     KnowledgeSettings,
-    Allowed,
+    ProductionOverrides,
 )
-PATIENCE = 60.0  # seconds that NATS may need to come up beside us
+NATS_STARTUP_TIMEOUT_S = 60.0  # NATS may start at the same time
 
 
-def start(kind: type[S], build: Callable[[S], Service]) -> None:
-    """Run the service until it is told to stop."""
+def start(kind: type[SettingsT], build: Callable[[SettingsT], Service]) -> None:
+    """Run the service until it is stopped."""
     try:
         settings = kind()
         trust(settings.nats_url, settings.nats_ca_file)  # what is wrong with the file is said here
-        refused = refusals(asyncio.run(facts(settings))) if settings.mode == "production" else []
+        refused = preflight_errors(asyncio.run(deployment_facts(settings))) if settings.mode == "production" else []
         service = build(settings) if not refused else None
     except (ValidationError, SettingsError) as error:
-        refused, service = [in_words(error)], None
-    except Failure as failure:
+        refused, service = [describe_settings_error(error)], None
+    except CountersignError as failure:
         refused, service = [failure.reason], None
     except OSError as error:  # a file that a setting names
         refused, service = [f"{error.filename} cannot be read ({error.strerror})"], None
@@ -61,10 +61,13 @@ def start(kind: type[S], build: Callable[[S], Service]) -> None:
     serve(service, settings.host, settings.port)
 
 
-async def facts(settings: ServiceSettings) -> Facts:
-    """What `refusals` wants to know. Raises PermanentError when the tokens file cannot be read."""
+async def deployment_facts(settings: ServiceSettings) -> DeploymentFacts:
+    """Return the input of `preflight_errors`.
+
+    Raises PermanentError when the tokens file cannot be read.
+    """
     ehr = getattr(settings, "ehr", None)
-    return Facts(
+    return DeploymentFacts(
         host=settings.host,
         nats_url=settings.nats_url,
         allowed=settings.allowed,
@@ -72,7 +75,7 @@ async def facts(settings: ServiceSettings) -> Facts:
         issuer=settings.oidc.issuer,
         public_url=getattr(settings, "public_url", None),
         ehr_url=ehr.url if isinstance(ehr, EhrSettings) else None,
-        grants=read_grants(settings.tokens_file).tokens if settings.tokens_file.exists() else (),
+        grants=read_api_tokens(settings.tokens_file).tokens if settings.tokens_file.exists() else (),
         files=tuple(_files(settings)),
     )
 
@@ -80,7 +83,7 @@ async def facts(settings: ServiceSettings) -> Facts:
 async def _durability(url: str) -> Durability | None:
     if not url:
         return None
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + NATS_STARTUP_TIMEOUT_S
     while True:
         try:
             return await read_durability(url)
@@ -104,12 +107,13 @@ def _files(settings: ServiceSettings) -> list[SecretFile]:
     ]
 
 
-def in_words(error: ValidationError | SettingsError) -> str:
-    """Which variables are wrong, and how. What they hold is not said: it may be a secret."""
+def describe_settings_error(error: ValidationError | SettingsError) -> str:
+    """Return which variables are invalid and why. Their values are left out, as they may be secrets."""
     if isinstance(error, SettingsError):  # error parsing value for field "supervisors" from source "EnvSettingsSource"
         field = str(error).split('"')[1]
-        return f"{_prefix(lambda kind: field in kind.model_fields)}{field.upper()} is not the JSON that it must be"
-    prefix = _prefix(lambda kind: kind.__name__ == error.title)
+        prefix = _variable_prefix(lambda kind: field in kind.model_fields)
+        return f"{prefix}{field.upper()} is not valid JSON"
+    prefix = _variable_prefix(lambda kind: kind.__name__ == error.title)
     said = []
     for item in error.errors(include_input=False, include_url=False):
         words = item["msg"].removeprefix("Value error, ")
@@ -118,6 +122,6 @@ def in_words(error: ValidationError | SettingsError) -> str:
     return "; ".join(said)
 
 
-def _prefix(wanted: Callable[[type[BaseSettings]], bool]) -> str:
-    """Of the variables of the group that is `wanted`; the services' own where none is."""
-    return next((kind.model_config["env_prefix"] for kind in GROUPS if wanted(kind)), "COUNTERSIGN_")
+def _variable_prefix(wanted: Callable[[type[BaseSettings]], bool]) -> str:
+    """Return the variable prefix of the settings group that `wanted` accepts; the services' own without one."""
+    return next((kind.model_config["env_prefix"] for kind in SETTINGS_GROUPS if wanted(kind)), "COUNTERSIGN_")

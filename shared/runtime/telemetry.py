@@ -1,7 +1,7 @@
-"""OpenTelemetry in one call: what a process records goes to an OTLP endpoint, or nowhere when none is set.
+"""Set up OpenTelemetry: export to an OTLP endpoint, or record nothing when none is set.
 
-Everything is OTel's own environment: `OTEL_EXPORTER_OTLP_ENDPOINT` (or one for `_TRACES_` and `_METRICS_`), `_HEADERS`,
-`OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_METRIC_EXPORT_INTERVAL`, `OTEL_TRACES_SAMPLER`.
+Configuration is OpenTelemetry's own environment: `OTEL_EXPORTER_OTLP_ENDPOINT` (or one for `_TRACES_` and `_METRICS_`),
+`_HEADERS`, `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_METRIC_EXPORT_INTERVAL`, `OTEL_TRACES_SAMPLER`.
 https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 """
 
@@ -27,30 +27,31 @@ from opentelemetry.sdk.trace.sampling import Sampler, SamplingResult
 
 from shared.runtime.version import VERSION
 from shared.telemetry import instruments, tracing
-from shared.telemetry.catalogue import ALLOWED
+from shared.telemetry.metric_definitions import ALLOWED_ATTRIBUTES
 
-ENDPOINT = "OTEL_EXPORTER_OTLP_{}ENDPOINT"
-LAST_WORD = 5.0  # seconds in which what is left is sent at a stop; an endpoint that is away holds up nothing longer
-SILENCE = 300.0  # seconds between two lines that say that the endpoint does not answer
+ENDPOINT_VARIABLE = "OTEL_EXPORTER_OTLP_{}ENDPOINT"
+# Seconds in which what is left is sent at a stop; an endpoint that is away holds up nothing longer.
+SHUTDOWN_TIMEOUT_S = 5.0
+LOG_INTERVAL_S = 300.0  # between log lines about an endpoint that does not answer
 
 
-class Ids(RandomIdGenerator):
-    """Random ids, but for the root of a case or a refresh, whose ids follow from its key."""
+class CaseIdGenerator(RandomIdGenerator):
+    """Generate random ids, except for the root span of a case or refresh, whose ids follow from its key."""
 
     def generate_trace_id(self) -> int:
-        wanted = tracing.wanted_root.get()
+        wanted = tracing.next_root.get()
         return wanted.trace_id if wanted is not None else super().generate_trace_id()
 
     def generate_span_id(self) -> int:
-        wanted = tracing.wanted_root.get()
+        wanted = tracing.next_root.get()
         return wanted.span_id if wanted is not None else super().generate_span_id()
 
     def is_trace_id_random(self) -> bool:
         return False
 
 
-class OneResource(Resource):
-    """The process, which stays what it is. The SDK's is hashed for every span that is encoded, through JSON."""
+class HashedResource(Resource):
+    """A Resource with a cached hash. The SDK hashes its Resource, through JSON, for every span that it encodes."""
 
     @classmethod
     def of(cls, resource: Resource) -> Self:
@@ -67,48 +68,50 @@ class OneResource(Resource):
         return super().__eq__(other)
 
 
-class WholeCases(Sampler):
-    """Asks `sampler` as for a root where a span stands under the derived root of a case: one that follows its parent
-    would take every case. By the trace's id all processes come to the same answer, so a case is recorded whole.
+class CaseSampler(Sampler):
+    """Sample whole cases: decide for spans under a derived root as for a root span.
+
+    A parent-based sampler would record every case, as a derived root counts as sampled. The decision depends on the
+    trace id only, so all processes agree.
     """
 
     def __init__(self, sampler: Sampler) -> None:
         self._sampler = sampler
 
     def should_sample(self, parent_context: Context | None, *args: Any, **kwargs: Any) -> SamplingResult:
-        root = parent_context is not None and tracing.undecided(parent_context)
+        root = parent_context is not None and tracing.has_derived_root(parent_context)
         return self._sampler.should_sample(Context() if root else parent_context, *args, **kwargs)
 
     def get_description(self) -> str:
         return f"WholeCases({self._sampler.get_description()})"
 
 
-class Fence(SpanExporter):
-    """Lets only attributes through that the catalogue names, and no events: an exception's words may quote anything."""
+class AttributeAllowlistExporter(SpanExporter):
+    """Export only attributes that are defined, and no events: an exception's message may quote anything."""
 
     def __init__(self, behind: SpanExporter) -> None:
-        self._behind = behind
+        self._exporter = behind
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        return self._behind.export([_fenced(span) for span in spans])
+        return self._exporter.export([_with_allowed_attributes(span) for span in spans])
 
     def shutdown(self) -> None:
-        self._behind.shutdown()
+        self._exporter.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        return self._behind.force_flush(timeout_millis)
+        return self._exporter.force_flush(timeout_millis)
 
 
-def _fenced(span: ReadableSpan) -> ReadableSpan:
+def _with_allowed_attributes(span: ReadableSpan) -> ReadableSpan:
     attributes = span.attributes or {}
-    if attributes.keys() <= ALLOWED and not span.events:
+    if attributes.keys() <= ALLOWED_ATTRIBUTES and not span.events:
         return span
     return ReadableSpan(
         name=span.name,
         context=span.context,
         parent=span.parent,
         resource=span.resource,
-        attributes={name: value for name, value in attributes.items() if name in ALLOWED},
+        attributes={name: value for name, value in attributes.items() if name in ALLOWED_ATTRIBUTES},
         links=span.links,
         kind=span.kind,
         status=span.status,
@@ -118,23 +121,23 @@ def _fenced(span: ReadableSpan) -> ReadableSpan:
     )
 
 
-class Seldom(logging.Filter):
-    """An endpoint that is away is said once in a while, not with every batch."""
+class RateLimitedFilter(logging.Filter):
+    """Let a message of the exporters through once in a while, not with every failed batch."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._said: float | None = None
+        self._last_logged: float | None = None
 
     def filter(self, _: logging.LogRecord) -> bool:
-        if self._said is not None and monotonic() - self._said < SILENCE:
+        if self._last_logged is not None and monotonic() - self._last_logged < LOG_INTERVAL_S:
             return False
-        self._said = monotonic()
+        self._last_logged = monotonic()
         return True
 
 
 @dataclass(frozen=True, slots=True)
 class Telemetry:
-    """What a process set up; `close` sends what is left."""
+    """The providers that were set up; `close` exports what is left."""
 
     providers: tuple[Any, ...] = ()
 
@@ -142,22 +145,22 @@ class Telemetry:
         tracing.install(None)
         for provider in self.providers:
             with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.to_thread(_end, provider), LAST_WORD)
+                await asyncio.wait_for(asyncio.to_thread(_shut_down, provider), SHUTDOWN_TIMEOUT_S)
         instruments.install(None)  # last: what was counted stands there
 
 
-def _end(provider: Any) -> None:
+def _shut_down(provider: Any) -> None:
     provider.force_flush()  # what has only just begun is told as 0 here, and as what it came to by the shutdown
     provider.shutdown()
 
 
 def start_telemetry(service: str) -> Telemetry:
-    """Record and export from now on, as `service`, where the environment names an endpoint."""
+    """Record and export as `service`, where the environment names an endpoint."""
     if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return Telemetry()
     spans = OTLPSpanExporter() if _endpoint("TRACES_") else None
     reader = PeriodicExportingMetricReader(OTLPMetricExporter()) if _endpoint("METRICS_") else None
-    seldom = Seldom()
+    seldom = RateLimitedFilter()
     for name in ("opentelemetry.exporter.otlp.proto.http", "opentelemetry.sdk"):
         for part in ("", ".trace_exporter", ".metric_exporter", ".metrics._internal.export"):
             logging.getLogger(name + part).addFilter(seldom)
@@ -165,19 +168,19 @@ def start_telemetry(service: str) -> Telemetry:
 
 
 def _endpoint(signal: str) -> str | None:
-    return os.environ.get(ENDPOINT.format(signal)) or os.environ.get(ENDPOINT.format(""))
+    return os.environ.get(ENDPOINT_VARIABLE.format(signal)) or os.environ.get(ENDPOINT_VARIABLE.format(""))
 
 
 def install(service: str, spans: SpanExporter | None, reader: MetricReader | None) -> Telemetry:
-    """Record for these, whatever the environment says: for tests, and for who builds a process of their own."""
-    resource = OneResource.of(
+    """Record with these exporters, whatever the environment says: for tests and embedding processes."""
+    resource = HashedResource.of(
         Resource.create({"service.name": os.environ.get("OTEL_SERVICE_NAME", service), "service.version": VERSION})
     )
     providers: list[Any] = []
     if spans is not None:
-        tracer = TracerProvider(resource=resource, id_generator=Ids(), shutdown_on_exit=False)
-        tracer.sampler = WholeCases(tracer.sampler)  # the one of the environment
-        tracer.add_span_processor(BatchSpanProcessor(Fence(spans)))
+        tracer = TracerProvider(resource=resource, id_generator=CaseIdGenerator(), shutdown_on_exit=False)
+        tracer.sampler = CaseSampler(tracer.sampler)  # the one of the environment
+        tracer.add_span_processor(BatchSpanProcessor(AttributeAllowlistExporter(spans)))
         tracing.install(tracer.get_tracer("countersign", VERSION))
         providers.append(tracer)
     if reader is not None:
@@ -187,6 +190,6 @@ def install(service: str, spans: SpanExporter | None, reader: MetricReader | Non
     return Telemetry(tuple(providers))
 
 
-def look_every() -> float:
-    """Seconds between two looks at what is not counted but looked up: as often as metrics are sent."""
+def gauge_interval() -> float:
+    """Return the interval in seconds at which gauges are collected: the metric export interval."""
     return float(os.environ.get("OTEL_METRIC_EXPORT_INTERVAL", "60000")) / 1000

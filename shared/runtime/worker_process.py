@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from shared.contracts.failures import TransientError
+from shared.contracts.errors import TransientError
 
 PACKAGES = Path(__file__).resolve().parents[2]
 LARGEST_ANSWER = 32 * 2**20  # bytes

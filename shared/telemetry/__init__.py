@@ -1,1 +1,1 @@
-"""What the services say of themselves: names, spans, metrics, logs. It imports no other room."""
+"""Names, spans and metrics that the services record. Imports no other package of this repository."""

@@ -1,4 +1,7 @@
-"""Recording by the catalogue's names. Nearly free until a process installs a meter (`shared.runtime.telemetry`)."""
+"""Record metrics by their defined names.
+
+Costs almost nothing until a meter is installed (`shared.runtime.telemetry`).
+"""
 
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -7,28 +10,28 @@ from typing import Any
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
-from shared.telemetry.catalogue import METRICS, Metric
+from shared.telemetry.metric_definitions import METRICS, Metric
 
 Attributes = Mapping[str, str | int | bool]
 
-Place = tuple[str | int | bool | None, ...]  # what an observation says of each attribute of its metric
+AttributeKey = tuple[str | int | bool | None, ...]  # what an observation says of each attribute of its metric
 
-_CATALOGUE = {metric.name: metric for metric in METRICS}
-_installed: dict[str, Any] = {}  # instruments by name; empty while nothing is exported
+_METRICS_BY_NAME = {metric.name: metric for metric in METRICS}
+_instruments: dict[str, Any] = {}  # instruments by name; empty while nothing is exported
 # What each gauge stands at, and what each counter has come to. The SDK asks for it when it exports: its own counters
 # aggregate at each count (`make bench-telemetry`).
-_standing: dict[str, dict[Place, float]] = {}
-_begun: set[tuple[str, Place]] = set()  # series of counters that have been told to begin
-_counting = Lock()
+_values: dict[str, dict[AttributeKey, float]] = {}
+_reported_zero: set[tuple[str, AttributeKey]] = set()  # series of counters that have been told to begin
+_lock = Lock()
 
 
 def install(meter: Meter | None) -> None:
-    """Record into `meter` from now on; None: record nothing."""
-    _installed.clear()
-    _standing.clear()
-    _begun.clear()
+    """Record into `meter` from now on; with None, record nothing."""
+    _instruments.clear()
+    _values.clear()
+    _reported_zero.clear()
     if meter is not None:
-        _installed.update({metric.name: _make(meter, metric) for metric in METRICS})
+        _instruments.update({metric.name: _make(meter, metric) for metric in METRICS})
 
 
 def _make(meter: Meter, metric: Metric) -> Any:
@@ -45,52 +48,57 @@ def _make(meter: Meter, metric: Metric) -> Any:
 
 
 def _observe(metric: Metric, _: CallbackOptions) -> Iterable[Observation]:
-    found = list(_standing.get(metric.name, {}).items())  # this is another thread than the one that counts
-    told = [(place, value if metric.kind == "gauge" or (metric.name, place) in _begun else 0) for place, value in found]
-    _begun.update((metric.name, place) for place, _ in found)
-    return [Observation(value, _named(metric, place)) for place, value in told]
+    found = list(_values.get(metric.name, {}).items())  # this is another thread than the one that counts
+    told = [
+        (place, value if metric.kind == "gauge" or (metric.name, place) in _reported_zero else 0)
+        for place, value in found
+    ]
+    _reported_zero.update((metric.name, place) for place, _ in found)
+    return [Observation(value, _to_attributes(metric, place)) for place, value in told]
 
 
-def _named(metric: Metric, place: Place) -> dict[str, str | int | bool]:
+def _to_attributes(metric: Metric, place: AttributeKey) -> dict[str, str | int | bool]:
     return {name: value for name, value in zip(metric.attributes, place, strict=True) if value is not None}
 
 
-def measuring() -> bool:
-    """Whether anybody listens: for figures that cost something to come by."""
-    return bool(_installed)
+def metrics_enabled() -> bool:
+    """Return whether metrics are recorded, for values that are expensive to compute."""
+    return bool(_instruments)
 
 
-def add(name: str, value: int = 1, attributes: Attributes | None = None) -> None:
-    """Count. A series is told as 0 once and then as what it stands at: Prometheus sees no increase in a series that
-    begins at 1, such as a department's first discharge. With 0 it begins before anything has happened.
+def increment(name: str, value: int = 1, attributes: Attributes | None = None) -> None:
+    """Add `value` to a counter.
+
+    A new series is exported as 0 once and then with its value: Prometheus sees no increase in a series that begins at
+    1, such as a department's first discharge.
     """
-    if _installed:
-        place = _place(name, attributes)
-        with _counting:  # messages to people are sent, and counted, in threads
-            standing = _standing.setdefault(name, {})
+    if _instruments:
+        place = _attribute_key(name, attributes)
+        with _lock:  # messages to people are sent, and counted, in threads
+            standing = _values.setdefault(name, {})
             standing[place] = standing.get(place, 0) + value
 
 
-def record(name: str, value: float, attributes: Attributes | None = None) -> None:
-    """One observation of a histogram."""
-    if _installed:
-        metric = _CATALOGUE[name]
-        _installed[name].record(value, _named(metric, _place(name, attributes)))
+def observe(name: str, value: float, attributes: Attributes | None = None) -> None:
+    """Record one value of a histogram."""
+    if _instruments:
+        metric = _METRICS_BY_NAME[name]
+        _instruments[name].record(value, _to_attributes(metric, _attribute_key(name, attributes)))
 
 
-def level(name: str, value: float, attributes: Attributes | None = None) -> None:
-    """What a gauge stands at from now on."""
-    if _installed:
-        _standing.setdefault(name, {})[_place(name, attributes)] = value
+def set_gauge(name: str, value: float, attributes: Attributes | None = None) -> None:
+    """Set the gauge to `value`."""
+    if _instruments:
+        _values.setdefault(name, {})[_attribute_key(name, attributes)] = value
 
 
-def levels(name: str, values: Iterable[tuple[Attributes, float]]) -> None:
-    """All that a gauge stands at from now on: what is not among `values` is not told any more."""
-    if _installed:
-        _standing[name] = {_place(name, attributes): value for attributes, value in values}
+def replace_gauge(name: str, values: Iterable[tuple[Attributes, float]]) -> None:
+    """Replace all series of a gauge: those that are not among `values` are no longer exported."""
+    if _instruments:
+        _values[name] = {_attribute_key(name, attributes): value for attributes, value in values}
 
 
-def _place(name: str, attributes: Attributes | None) -> Place:
-    """By the attributes that the catalogue gives this metric; others are left out: they could be anything."""
+def _attribute_key(name: str, attributes: Attributes | None) -> AttributeKey:
+    """Return the values of the attributes that the metric defines; others are dropped, as they could be anything."""
     given = attributes or {}
-    return tuple([given.get(attribute) for attribute in _CATALOGUE[name].attributes])
+    return tuple([given.get(attribute) for attribute in _METRICS_BY_NAME[name].attributes])

@@ -7,7 +7,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
-from shared.contracts import notice
+from shared.contracts import authorship
 from tests.browser.conftest import PHYSICIAN, Ward
 from tests.browser.test_story import STICKY, TEXT, WCAG, settle
 from tests.support.generator import ScriptedGenerator
@@ -62,7 +62,7 @@ async def test_a_physician_writes_the_narrative(make_ward: Callable[..., Awaitab
     await page.get_by_role("button", name="Countersign").click()
     await expect(page.locator(".note.fine")).to_contain_text("Countersigned by Dr. Maxine Gee")
     signed = page.get_by_label("The signed document")
-    await expect(signed).to_contain_text(notice.line("physician"))
+    await expect(signed).to_contain_text(authorship.authorship_line("physician"))
     await expect(signed).not_to_contain_text("Ibuprofen 400 mg")
     case = await ward.stack.reaches(case_id, "filed")
     approved = next(event["detail"] for event in case["events"] if event["event"] == "approved")
@@ -76,13 +76,15 @@ async def test_the_line_that_says_who_wrote_it_follows_the_text(make_ward: Calla
     page = await ward.person(PHYSICIAN)
     await page.goto(f"{ward.url}/reviews/{case_id}")
     text = page.get_by_role("textbox", name="The document, as it will be signed")
-    await expect(text).to_have_value(re.compile(re.escape(notice.line("model"))))
+    await expect(text).to_have_value(re.compile(re.escape(authorship.authorship_line("model"))))
     first = page.locator(".sentence.unsupported").first
     await first.get_by_role("button", name="Remove").click()
-    await expect(text).to_have_value(re.compile(re.escape(notice.line("model", changed=True))))
+    await expect(text).to_have_value(re.compile(re.escape(authorship.authorship_line("model", changed=True))))
     await settle(page)
     await page.get_by_role("button", name="Countersign").click()
-    await expect(page.get_by_label("The signed document")).to_contain_text(notice.line("model", changed=True))
+    await expect(page.get_by_label("The signed document")).to_contain_text(
+        authorship.authorship_line("model", changed=True)
+    )
 
 
 async def test_a_new_draft_stands_beside_the_one_before(make_ward: Callable[..., Awaitable[Ward]]) -> None:

@@ -1,13 +1,13 @@
 """The sentence check, as the set tries it."""
 
 from shared.contracts.context import EncounterContext
-from shared.grounding import Record, check
+from shared.grounding import EvidenceIndex, check
 from tests.claims.model import Checker, Finding, Result
 
 
 def checker(context: EncounterContext) -> Checker:
     """Holds each claim of a sentence against the typed record."""
-    record = Record(context)
+    record = EvidenceIndex(context)
 
     def checked(text: str) -> Result:
         verdict = check(text, record)

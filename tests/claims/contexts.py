@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Iterator
 
 from shared.contracts.context import EncounterContext
-from shared.contracts.failures import PermanentError
+from shared.contracts.errors import PermanentError
 from tests.stays import carebundle_stays, corpus, generated
 from tests.stays.model import Stay
 from tests.stays.reading import read

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from random import Random
 
-from shared.contracts.context import EncounterContext, Measurement, Series
+from shared.contracts.context import EncounterContext, Measurement, ObservationSeries
 from tests.claims.model import Fact, Plant, Wording
 from tests.claims.stay import day_of
 from tests.claims.values import VITAL, Test, plain, quantity, test_of, written
@@ -56,7 +56,7 @@ def near(on: str | None, other: str | None) -> bool:
     return one is not None and two is not None and abs((one - two).days) <= 1
 
 
-def _of(test: Test, series: Series, keys: set[str], wording: Wording, random: Random) -> Iterator[Fact]:
+def _of(test: Test, series: ObservationSeries, keys: set[str], wording: Wording, random: Random) -> Iterator[Fact]:
     name = random.choice(wording.tests[test.key])
     first = random.choice(written(test, series.first.value))
     yield _single("first", test, series, series.first, first, keys, wording, random)
@@ -74,7 +74,7 @@ def _of(test: Test, series: Series, keys: set[str], wording: Wording, random: Ra
 def _single(
     kind: str,
     test: Test,
-    series: Series,
+    series: ObservationSeries,
     item: Measurement,
     value: str,
     keys: set[str],
@@ -101,7 +101,7 @@ def _single(
     return Fact(f"{'vital ' if test.key in VITAL else ''}{kind}", slots, tuple(plants))
 
 
-def _course(test: Test, series: Series, name: str, random: Random) -> Iterator[Fact]:
+def _course(test: Test, series: ObservationSeries, name: str, random: Random) -> Iterator[Fact]:
     """Rose or fell from the first to the last value, where the difference is plain."""
     if test.key == "weight" or not _apart(series.first, series.last):
         return
@@ -119,7 +119,7 @@ def _course(test: Test, series: Series, name: str, random: Random) -> Iterator[F
         yield Fact(f"{right} plain", {"test": name}, (Plant("direction", "contradicted", type=f"{wrong} plain"),))
 
 
-def _named(test: Test, series: Series, wording: Wording, random: Random) -> Iterator[Fact]:
+def _named(test: Test, series: ObservationSeries, wording: Wording, random: Random) -> Iterator[Fact]:
     """What an abnormal value is called: only of a series that is out of range to one side."""
     flags = {item.flag for item in (series.first, series.last, series.worst) if item and item.flag}
     sides = {flag.rpartition(" ")[2] for flag in flags} & {"low", "high"}
@@ -147,7 +147,7 @@ def _way(wording: Wording, way: str, random: Random) -> str:
     return random.choice(wording.ways[way]) if way in wording.ways else usual[way]
 
 
-def _peak(series: Series) -> Measurement | None:
+def _peak(series: ObservationSeries) -> Measurement | None:
     """The highest value, where the record marks it as such and it is neither the first nor the last."""
     item = series.highest or series.worst
     if item is None or not quantity(item.value) or not item.on or len(item.on) != 10:
@@ -166,7 +166,7 @@ def _apart(one: Measurement, other: Measurement) -> bool:
     return abs(a - b) > 0.08 * max(abs(a), abs(b))
 
 
-def _changed(value: str, series: Series, test: Test) -> str:
+def _changed(value: str, series: ObservationSeries, test: Test) -> str:
     """A number that no value of the series has, in the same unit and with as many digits."""
     number, space, unit = value.partition(" ")
     figure = float(number.rstrip("%"))

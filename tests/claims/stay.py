@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from random import Random
 
-from services.drafter.facts import age, length_of_stay
-from shared.contracts.context import EncounterContext, Entry
+from services.drafter.document_header import age, length_of_stay
+from shared.contracts.context import ContextEntry, EncounterContext
 from tests.claims.lists import ALLERGIES, IMAGING, PROCEDURES, absent, text_of
 from tests.claims.model import Fact, Plant, Wording
 
@@ -166,5 +166,5 @@ def _invented(context: EncounterContext, wording: Wording, random: Random) -> It
             yield Fact("", {}, (Plant(kind, "not-in-record", {"procedure": name}, type=kind),))
 
 
-def first_sentence(entry: Entry) -> str:
+def first_sentence(entry: ContextEntry) -> str:
     return re.split(r"(?<=[a-z])\. |;", entry.text)[0].strip().rstrip(".")

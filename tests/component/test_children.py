@@ -11,7 +11,7 @@ import uvloop
 
 from cli.stack.process import SupervisedProcess
 from services.drafter.notes import pdf
-from services.ingest.documents.reader import Reader
+from services.ingest.documents.reader import DocumentReader
 from tests.unit.test_formats import pdf as written_pdf
 
 ROOT = Path(__file__).parents[2]
@@ -69,7 +69,7 @@ async def test_what_reads_pdfs_of_notes(ran: Path) -> None:
 
 
 async def test_what_reads_documents(ran: Path) -> None:
-    reader = Reader()
+    reader = DocumentReader()
     for name, data in (("a.md", b"# Gout\n\nRest."), ("a.pdf", written_pdf("Gout")), ("a.csv", b"a,b\n1,2\n")):
         if name.endswith("csv"):
             await reader.rows(name, data)

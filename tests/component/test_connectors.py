@@ -12,21 +12,21 @@ import pytest
 
 from services.ingest import connectors
 from services.ingest.connectors import Connector
-from services.ingest.connectors.sighting import Fingerprint, Sighting
-from services.ingest.documents.reader import Reader
-from shared.contracts.failures import PermanentError
-from shared.knowledge.config import FormularySource, GuidelineSource
+from services.ingest.connectors.scanned_document import Fingerprint, ScannedDocument
+from services.ingest.documents.reader import DocumentReader
+from shared.contracts.errors import PermanentError
+from shared.knowledge.knowledge_file import FormularySource, GuidelineSource
 
 
 def connect(source: GuidelineSource | FormularySource) -> Connector:
-    return connectors.connect(source, Reader())
+    return connectors.connect(source, DocumentReader())
 
 
-async def look(connector: Connector, known: dict[str, Fingerprint] | None = None) -> dict[str, Sighting]:
-    return {item.document: item async for item in connector.look(known or {})}
+async def look(connector: Connector, known: dict[str, Fingerprint] | None = None) -> dict[str, ScannedDocument]:
+    return {item.document: item async for item in connector.scan(known or {})}
 
 
-def prints(seen: dict[str, Sighting]) -> dict[str, Fingerprint]:
+def prints(seen: dict[str, ScannedDocument]) -> dict[str, Fingerprint]:
     return {name: item.fingerprint for name, item in seen.items()}
 
 
@@ -192,7 +192,7 @@ async def test_addresses_are_asked_for_conditionally(site: str) -> None:
     assert third[urls[1]].fingerprint == first[urls[1]].fingerprint
     del Site.pages["/a"]
     Site.status.clear()
-    assert (await look(connector, prints(first)))[urls[0]].gone
+    assert (await look(connector, prints(first)))[urls[0]].deleted
 
 
 async def test_an_address_that_cannot_be_reached_is_a_problem_of_that_document(site: str) -> None:

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from services.drafter.course import composed
+from services.drafter.course import compose_course
 from shared.contracts.context import EncounterContext
-from shared.contracts.failures import PermanentError
+from shared.contracts.errors import PermanentError
 from tests.stays import bundles, corpus
 from tests.stays.drafts import extracted
 
@@ -20,7 +20,7 @@ MARKS = {"suspected": "suspected", "ruled-out": "ruled out"}
 
 def wrong(context: EncounterContext) -> list[str]:
     """What of a narrative breaks a rule; empty where all is well."""
-    found = composed(context)
+    found = compose_course(context)
     course = "\n".join(item.text for item in found if item.narrative == "hospital-course").lower()
     bad = [f"no evidence: {item.text}" for item in found if not item.evidence or not item.supported]
     bad += [f"no end: {item.text}" for item in found if not item.text.endswith((".", "!", "?"))]
@@ -36,7 +36,7 @@ def wrong(context: EncounterContext) -> list[str]:
     ]
     bad += [f"missing: {name}" for name in _complete(context) if name.lower() not in course]
     instructed = [item.text for item in found if item.narrative == "patient-instructions"]
-    return bad + ([] if context.instructs else [f"instructs: {text}" for text in instructed])
+    return bad + ([] if context.needs_instructions else [f"instructs: {text}" for text in instructed])
 
 
 def _told_with(mark: str, name: str, course: str) -> bool:

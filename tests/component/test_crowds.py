@@ -11,9 +11,9 @@ import pytest
 
 from bench.hostile import bombs
 from shared.messaging.access_log import AccessLog
-from shared.runtime import access, connections, limits, rates
-from shared.runtime.limits import KB, MB
-from shared.runtime.rates import Rate
+from shared.runtime import authentication, connection_limits, rate_limits, request_limits
+from shared.runtime.rate_limits import TokenBucket
+from shared.runtime.request_limits import KB, MB
 from shared.runtime.service import Readiness
 from tests.component.test_limits import JSON, KNOWN, head, make_app, problem, raw, serving, status
 from tests.support.examples import T0
@@ -22,8 +22,8 @@ from tests.support.stack import until
 
 @pytest.fixture
 async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
-    monkeypatch.setattr(connections, "LINGER", 0.2)
-    monkeypatch.setattr(connections, "HEADERS_WITHIN", 1.0)
+    monkeypatch.setattr(connection_limits, "LINGER_S", 0.2)
+    monkeypatch.setattr(connection_limits, "HEADER_TIMEOUT_S", 1.0)
     async with serving(make_app()) as found:
         yield found
 
@@ -34,14 +34,14 @@ async def test_a_body_of_very_many_values_is_refused_before_it_becomes_objects(p
     body = make(3 * MB)  # type: ignore[operator]
     answer, took = await raw(port, head("/large", "known", Content_Length=len(body), **JSON), body)
     assert status(answer) == 413
-    assert problem(answer)["detail"] == f"At most {limits.VALUES} values are taken here."
+    assert problem(answer)["detail"] == f"At most {request_limits.DEFAULT_MAX_JSON_VALUES} values are taken here."
     assert took < 5
 
 
 async def test_a_connection_whose_body_went_on_after_its_refusal_ends_too(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "HEADERS_WITHIN", 0.3)
+    monkeypatch.setattr(connection_limits, "HEADER_TIMEOUT_S", 0.3)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(head("/small", Content_Length=4, **JSON))
     assert status(await reader.readuntil(b"}")) == 401
@@ -58,9 +58,11 @@ async def test_a_text_is_no_values(port: int) -> None:
 
 async def test_values_count_as_what_they_are_in_memory() -> None:
     app = make_app()
-    app.user_middleware = [item for item in app.user_middleware if item.cls is not limits.Limits]
-    in_flight = limits.InFlight(90 * KB)
-    app.add_middleware(limits.Limits, in_flight=in_flight)
+    app.user_middleware = [
+        item for item in app.user_middleware if item.cls is not request_limits.RequestLimitMiddleware
+    ]
+    in_flight = request_limits.InFlightBytes(90 * KB)
+    app.add_middleware(request_limits.RequestLimitMiddleware, in_flight=in_flight)
     async with serving(app) as port:
         body = json.dumps({"x": [[]] * 900}).encode()
         answer, _ = await raw(port, head("/large", "known", Content_Length=len(body), Connection="close", **JSON), body)
@@ -82,12 +84,12 @@ async def test_a_connection_has_only_so_many_requests_at_once(port: int) -> None
     with suppress(ConnectionResetError):  # what it did not read is thrown away with the connection
         while part := await asyncio.wait_for(reader.read(64 * KB), 5):
             answered += part
-    assert answered.count(b"HTTP/1.1 200") <= connections.PIPELINED + 1
+    assert answered.count(b"HTTP/1.1 200") <= connection_limits.MAX_PIPELINED_REQUESTS + 1
     writer.close()
 
 
 async def test_who_sends_nothing_gives_way_when_it_is_crowded(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "CROWDED", 20)
+    monkeypatch.setattr(connection_limits, "EVICTION_THRESHOLD", 20)
     request = head("/events", "known").replace(b"POST", b"GET")
     listening = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
     for reader, writer in listening:
@@ -112,13 +114,15 @@ async def _is_closed(reader: asyncio.StreamReader) -> bool:
 
 
 async def test_slow_bodies_of_nobody_known_do_not_take_all_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "LINGER", 0.2)
-    monkeypatch.setattr(limits, "STRANGERS", 3)
+    monkeypatch.setattr(connection_limits, "LINGER_S", 0.2)
+    monkeypatch.setattr(request_limits, "MAX_UNAUTHENTICATED_REQUESTS", 3)
     form = head("/form", Content_Length=100, Content_Type="application/x-www-form-urlencoded")
     app = make_app()
-    app.user_middleware = [item for item in app.user_middleware if item.cls is not limits.Limits]
-    in_flight = limits.InFlight()
-    app.add_middleware(limits.Limits, in_flight=in_flight)
+    app.user_middleware = [
+        item for item in app.user_middleware if item.cls is not request_limits.RequestLimitMiddleware
+    ]
+    in_flight = request_limits.InFlightBytes()
+    app.add_middleware(request_limits.RequestLimitMiddleware, in_flight=in_flight)
     async with serving(app) as port:
         slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
         for _, writer in slow:
@@ -129,7 +133,7 @@ async def test_slow_bodies_of_nobody_known_do_not_take_all_places(monkeypatch: p
 
         await until(three, "three slow bodies")
         answer, _ = await raw(port, form)
-        assert (status(answer), problem(answer)["title"]) == (503, "Too much is being sent at once")
+        assert (status(answer), problem(answer)["title"]) == (503, "Too many bytes are being sent at once")
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=KNOWN) as http:
             assert (await http.post("/small", json={})).status_code == 200
         for _, writer in slow:
@@ -147,15 +151,15 @@ def held(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     found: list[float] = []
 
     async def note() -> None:
-        found.append(rates.HELD)
+        found.append(rate_limits.REFUSAL_DELAY_S)
 
-    monkeypatch.setattr(rates, "hold", note)
+    monkeypatch.setattr(rate_limits, "delay_refusal", note)
     return found
 
 
 async def test_who_guesses_tokens_waits_for_each_refusal(held: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(access, "REFUSALS", 3)
-    monkeypatch.setattr(access, "REFUSALS_A_SECOND", 0.001)
+    monkeypatch.setattr(authentication, "DENIAL_BURST", 3)
+    monkeypatch.setattr(authentication, "DENIALS_PER_S", 0.001)
     async with serving(make_app()) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
         for number in range(6):
             answer = await http.post("/small", json={}, headers={"Authorization": f"Bearer {number}"})
@@ -165,22 +169,22 @@ async def test_who_guesses_tokens_waits_for_each_refusal(held: list[float], monk
 
 
 async def test_refusals_that_wait_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rates, "MOST_HELD", 5)
-    monkeypatch.setattr(rates, "HELD", 30.0)
-    rate = Rate("x", 1, 0.001)
+    monkeypatch.setattr(rate_limits, "MAX_DELAYED_REFUSALS", 5)
+    monkeypatch.setattr(rate_limits, "REFUSAL_DELAY_S", 30.0)
+    rate = TokenBucket("x", 1, 0.001)
     rate.take("a")
-    waiting = [asyncio.create_task(rate.slow("a")) for _ in range(7)]
+    waiting = [asyncio.create_task(rate.count_refusal("a")) for _ in range(7)]
     done, pending = await asyncio.wait(waiting, timeout=0.5)
     assert (len(done), len(pending)) == (2, 5)
     for task in pending:
         task.cancel()
     await asyncio.gather(*pending, return_exceptions=True)
-    assert rates._held == 0
+    assert rate_limits._delayed == 0
 
 
 def test_what_a_request_takes_is_counted_afterwards() -> None:
     now = [0.0]
-    rate = Rate("x", 3, 0.5, lambda: now[0])
+    rate = TokenBucket("x", 3, 0.5, lambda: now[0])
     rate.spend("a", 10.0)
     with pytest.raises(Exception, match="Too many"):
         rate.check("a")
@@ -226,8 +230,8 @@ def test_as_many_files_may_be_open_as_connections_want() -> None:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (1024, before[1]))
-        connections.raise_open_files()
+        connection_limits.raise_open_file_limit()
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        assert soft == min(hard, 2 * connections.MOST)
+        assert soft == min(hard, 2 * connection_limits.MAX_CONNECTIONS)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)

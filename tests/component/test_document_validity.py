@@ -9,7 +9,7 @@ from services.approval.filing import correction_resources, signed_resources
 from services.approval.filing.renditions import bundle, chart
 from services.approval.filing.renditions.make import CONTENT_TYPES, make
 from shared.contracts.corrections import Addended, Amended, Retracted
-from shared.contracts.envelope import Head, Recorded
+from shared.contracts.envelope import ChainHead, RecordedEvent
 from tests.support.examples import CASE, PHYSICIAN, T0, event
 from tests.support.renditions import source, text_of
 from tests.support.third_party import errors
@@ -45,12 +45,12 @@ def after_filing() -> bytes:
     for number, name in enumerate(("amended", "addended"), start=1):
         body = event(name)
         assert isinstance(body, Amended | Addended)
-        decision = Recorded(CASE, "id", "countersign/approval", T0, "", body, Head(number, "h" * 64))
+        decision = RecordedEvent(CASE, "id", "countersign/approval", T0, "", body, ChainHead(number, "h" * 64))
         made.append(correction_resources.document(decision, body, body.number, contents, "dev-1"))
         made.append(correction_resources.provenance(decision, body, "doc-2", "dev-1", T0))
     retracted = event("retracted")
     assert isinstance(retracted, Retracted)
-    decision = Recorded(CASE, "id", "countersign/approval", T0, "", retracted, Head(3, "h" * 64))
+    decision = RecordedEvent(CASE, "id", "countersign/approval", T0, "", retracted, ChainHead(3, "h" * 64))
     made.append(correction_resources.retraction(decision, retracted, T0))
     entries = [{"resource": item} for item in made]
     return json.dumps({"resourceType": "Bundle", "type": "collection", "entry": entries}).encode()

@@ -11,14 +11,14 @@ import pytest
 from sandbox_ehr.app import Sandbox, Style, create_app
 from sandbox_ehr.habits import Habits
 from sandbox_ehr.seed import opaque_id
-from services.drafter import course, facts
+from services.drafter import course, document_header, facts
 from services.drafter.compose import compose
-from services.drafter.extract import extract
-from shared.clinical import elements, moments
-from shared.clinical.fhir import FhirClient
+from services.drafter.extract import read_stay
+from shared.clinical import elements, fhir_datetime
+from shared.clinical.fhir_client import FhirClient
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Draft
-from shared.contracts.failures import PermanentError
+from shared.contracts.errors import PermanentError
 from tests.support.ehr import BASE, Losing, client, sandbox, shared_sandbox, shared_stays, stays
 from tests.support.examples import PROMPT
 
@@ -42,7 +42,7 @@ def composed(context: EncounterContext) -> Draft:
     return compose(
         context,
         facts.render(context),
-        course.composed(context),
+        course.compose_course(context),
         number=1,
         model="m",
         prompt=PROMPT,
@@ -62,7 +62,7 @@ async def contexts(style: Style) -> list[tuple[Path, EncounterContext]]:
     if style not in _read:
         ehr = client(shared_sandbox(style))
         _read[style] = [
-            (file, await extract(ehr, mapped(file.stem, style), occurred_at=None, attending=None))
+            (file, await read_stay(ehr, mapped(file.stem, style), occurred_at=None, attending=None))
             for file in shared_stays()
         ]
     return _read[style]
@@ -80,7 +80,7 @@ def text_of(file: Path, context: EncounterContext, style: Style) -> str:
 async def test_every_stay_of_the_seed_becomes_a_complete_document(style: Style) -> None:
     ehr = client(sandbox(style))
     for id in stays(style):
-        context = await extract(ehr, id, occurred_at=None, attending=None)
+        context = await read_stay(ehr, id, occurred_at=None, attending=None)
         draft = composed(context)
         assert [part.code for part in draft.parts] == PARTS
         assert all(part.groups and all(group.facts for group in part.groups) for part in draft.parts)
@@ -89,9 +89,9 @@ async def test_every_stay_of_the_seed_becomes_a_complete_document(style: Style) 
 
 
 def end_of_day(encounter: dict[str, Any]) -> datetime:
-    found = moments.read(encounter["period"]["end"])
+    found = fhir_datetime.parse(encounter["period"]["end"])
     assert found is not None
-    return moments.day_of(found.ends)[1]
+    return fhir_datetime.day_bounds(found.ends)[1]
 
 
 @pytest.mark.parametrize("style", ["plain", "opaque"])
@@ -124,7 +124,7 @@ async def test_who_died_gets_the_document_for_it_and_nobody_else_does() -> None:
         died |= {context.died}
         text = text_of(file, context, "plain")
         assert ("DEATH SUMMARY" in text) == context.died
-        assert ("In plain words" in text) == context.instructs
+        assert ("In plain words" in text) == context.needs_instructions
     assert died == {True, False}, "the stays must hold both kinds"
 
 
@@ -132,17 +132,17 @@ async def test_both_styles_of_server_lead_to_the_same_document() -> None:
     plain, opaque = await contexts("plain"), await contexts("opaque")
     for (file, one), (_, other) in zip(plain, opaque, strict=True):
         assert text_of(file, one, "plain") == text_of(file, other, "opaque"), file.stem
-        assert facts.age(one) == facts.age(other)
+        assert document_header.age(one) == document_header.age(other)
 
 
 async def test_an_encounter_that_is_not_there_is_said_so() -> None:
     with pytest.raises(PermanentError, match="no such encounter"):
-        await extract(client(sandbox()), "nowhere", occurred_at=None, attending=None)
+        await read_stay(client(sandbox()), "nowhere", occurred_at=None, attending=None)
 
 
 async def test_reading_a_stay_is_bounded_and_never_asks_for_what_the_server_does_not_know() -> None:
     ehr = client(sandbox("opaque"))
-    await extract(ehr, stays("opaque")[0], occurred_at=None, attending=None)
+    await read_stay(ehr, stays("opaque")[0], occurred_at=None, attending=None)
     assert ehr.requests <= 70  # by reference, and once more by number: of this server some sixty
 
 
@@ -175,7 +175,7 @@ def with_a_number_only(**more: Any) -> Sandbox:
 
 
 async def test_an_entry_that_names_its_patient_by_number_only_is_found() -> None:
-    found = await extract(client(with_a_number_only()), stays()[0], occurred_at=None, attending=None)
+    found = await read_stay(client(with_a_number_only()), stays()[0], occurred_at=None, attending=None)
     assert "ours" in [item.text for item in found.allergies]
     assert "theirs" not in composed(found).text
 
@@ -184,7 +184,7 @@ async def test_a_server_without_searches_by_number_is_asked_by_encounter() -> No
     types = ("Encounter", "AllergyIntolerance", "Procedure")
     refused = dict.fromkeys((f"{type}?patient:identifier" for type in types), 400)
     ehr = client(with_a_number_only(habits=Habits(refused=refused)))
-    found = await extract(ehr, stays()[0], occurred_at=None, attending=None)
+    found = await read_stay(ehr, stays()[0], occurred_at=None, attending=None)
     assert "Procedure ours" in [item.text for item in found.procedures]
     assert "Procedure theirs" not in composed(found).text
     assert not found.unread
@@ -205,7 +205,7 @@ class Ignoring(Losing):
 async def test_a_server_that_ignores_the_modifier_is_never_asked_for_everybodys_entries() -> None:
     ehr = with_a_number_only()
     reader = FhirClient(BASE, httpx.AsyncClient(transport=Ignoring(create_app(ehr)), base_url=BASE))
-    found = await extract(reader, stays()[0], occurred_at=None, attending=None)
+    found = await read_stay(reader, stays()[0], occurred_at=None, attending=None)
     by_number = [url for url in Ignoring.asked if "%3Aidentifier" in url or ":identifier" in url]
     assert len(by_number) == 1
     assert "_id=" in by_number[0]
@@ -218,7 +218,7 @@ async def test_a_stay_whose_parent_is_not_there_is_read_by_itself() -> None:
     encounter = ehr.store.get("Encounter", stays()[0])
     assert encounter is not None
     ehr.store.put(encounter | {"partOf": {"reference": "Encounter/gone"}})
-    found = await extract(client(ehr), stays()[0], occurred_at=None, attending=None)
+    found = await read_stay(client(ehr), stays()[0], occurred_at=None, attending=None)
     assert found.encounter == f"Encounter/{stays()[0]}"
 
 
@@ -236,8 +236,8 @@ async def test_a_server_that_names_itself_by_another_base_is_read_in_full() -> N
     proxied = FhirClient(BASE, httpx.AsyncClient(transport=BehindAProxy(create_app(ehr)), base_url=BASE))
     encounter = await proxied.read("Encounter", stays()[0])
     assert encounter["subject"]["reference"].startswith("http://fhir.internal/")
-    found = await extract(proxied, stays()[0], occurred_at=None, attending=None)
-    plain = await extract(client(sandbox()), stays()[0], occurred_at=None, attending=None)
+    found = await read_stay(proxied, stays()[0], occurred_at=None, attending=None)
+    plain = await read_stay(client(sandbox()), stays()[0], occurred_at=None, attending=None)
     assert composed(found).text == composed(plain).text
 
 
@@ -250,5 +250,5 @@ async def test_a_record_of_which_nothing_can_be_read_is_no_draft() -> None:
     ehr.store.put(
         encounter | {"id": "alone", "subject": {"reference": "Patient/nobody"}, "partOf": {}, "diagnosis": []}
     )
-    with pytest.raises(PermanentError, match="no draft is made of an empty record"):
-        await extract(client(ehr), "alone", occurred_at=None, attending=None)
+    with pytest.raises(PermanentError, match="an empty record is not drafted"):
+        await read_stay(client(ehr), "alone", occurred_at=None, attending=None)

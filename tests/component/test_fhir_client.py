@@ -10,14 +10,14 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from shared.clinical.authorization import Authorization, FixedToken, TokenFile
-from shared.clinical.fhir import FhirClient, NotFoundError, UnauthorizedError, retry_after
-from shared.clinical.paging import MAX_FRUITLESS
-from shared.contracts.failures import PermanentError, TransientError
+from shared.clinical.authorization import Authorization, StaticToken, TokenFile
+from shared.clinical.fhir_client import FhirClient, NotFoundError, UnauthorizedError, retry_after
+from shared.clinical.paging import MAX_PAGES_WITHOUT_NEW
+from shared.contracts.errors import PermanentError, TransientError
 from tests.support.ehr import BASE
 from tests.support.examples import T0
 
-TOKEN = FixedToken(SecretStr("secret"))
+TOKEN = StaticToken(SecretStr("secret"))
 Handler = Callable[[httpx.Request], httpx.Response]
 
 
@@ -119,7 +119,7 @@ async def test_what_is_refused_for_another_reason_stays_refused() -> None:
 
 async def test_pages_that_go_round_in_a_circle_end() -> None:
     bundle = {"resourceType": "Bundle", "link": [{"relation": "next", "url": f"{BASE}/Patient?page=1"}]}
-    with pytest.raises(PermanentError, match="circle"):
+    with pytest.raises(PermanentError, match="cycle"):
         await answering(200, bundle).search("Patient", {})
 
 
@@ -129,9 +129,9 @@ async def test_pages_that_bring_nothing_new_end() -> None:
         return page("1", "2", following=f"{BASE}/Observation?page={number + 1}")
 
     ehr = speaking(handler)
-    with pytest.raises(PermanentError, match="nothing new"):
+    with pytest.raises(PermanentError, match="pages without new entries"):
         await ehr.search("Observation", {})
-    assert ehr.requests == MAX_FRUITLESS + 2
+    assert ehr.requests == MAX_PAGES_WITHOUT_NEW + 2
 
 
 async def test_empty_pages_between_others_are_passed_and_what_shifts_counts_once() -> None:

@@ -12,9 +12,9 @@ from services.approval.filing import resources, signed_resources
 from services.approval.filing.chart_check import NotAsSignedError
 from services.approval.filing.filing import Filing
 from services.approval.filing.renditions import chart
-from shared.contracts.envelope import Head, Recorded, digest
+from shared.contracts.envelope import ChainHead, RecordedEvent, sha256_hex
+from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.events import Approved, Drafted, Filed
-from shared.contracts.failures import PermanentError, TransientError
 from tests.support.ehr import sandbox
 from tests.support.examples import CASE, PHYSICIAN, STAY, T0, draft_ref
 from tests.support.troubled_ehr import Troubled
@@ -22,7 +22,7 @@ from tests.support.troubled_ehr import Troubled
 APPROVED = Approved(
     stay=STAY, draft=draft_ref(), task=None, signed="e" * 64, edited=True, by=PHYSICIAN, signer="Practitioner/dr-1"
 )
-DECISION = Recorded(CASE, "id-5", "countersign/approval", T0, "", APPROVED, Head(5, "h" * 64))
+DECISION = RecordedEvent(CASE, "id-5", "countersign/approval", T0, "", APPROVED, ChainHead(5, "h" * 64))
 APPROVAL = Outcome("approved", "id-5")
 DRAFTED = Drafted(stay=STAY, draft=draft_ref(), sentences=4, unsupported=0, encounter_status="finished")
 
@@ -44,7 +44,7 @@ ALL = {"text/plain": b"The letter.", "application/pdf": b"%PDF-", "application/f
 
 
 def digests(*names: str) -> dict[str, str]:
-    return {name: digest(ALL[name]) for name in names}
+    return {name: sha256_hex(ALL[name]) for name in names}
 
 
 @pytest.mark.parametrize("puts_create", [False, True])
@@ -343,7 +343,7 @@ async def test_a_document_of_another_signature_is_not_taken_for_this_ones() -> N
     """A backup may not know what was signed after it: the same words, signed again, are another signature."""
     ehr = Troubled(sandbox())
     await file(ehr)
-    again = replace(DECISION, head=Head(5, "g" * 64))
+    again = replace(DECISION, head=ChainHead(5, "g" * 64))
     with pytest.raises(NotAsSignedError, match="a signature that the trail does not have"):
         await filing(ehr).file(again, APPROVED, "The letter.")
     assert len(ours(ehr)) == len(current(ehr)) == 1

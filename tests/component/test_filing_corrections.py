@@ -5,9 +5,9 @@ import pytest
 from services.approval.filing.correction_resources import identifier_of
 from services.approval.filing.retraction import RetractionFiling
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled
-from shared.contracts.envelope import Head, Recorded
+from shared.contracts.envelope import ChainHead, RecordedEvent
+from shared.contracts.errors import TransientError
 from shared.contracts.events import Filed, Signature
-from shared.contracts.failures import TransientError
 from tests.component.test_filing import DECISION, file, filing
 from tests.support.ehr import sandbox
 from tests.support.examples import CASE, T0, event
@@ -21,8 +21,8 @@ HABITS = [
 ]
 
 
-def recorded(body: Signature | Retracted, number: int) -> Recorded:
-    return Recorded(CASE, f"id-{number}", "countersign/approval", T0, "", body, Head(number, f"{number:064}"))
+def recorded(body: Signature | Retracted, number: int) -> RecordedEvent:
+    return RecordedEvent(CASE, f"id-{number}", "countersign/approval", T0, "", body, ChainHead(number, f"{number:064}"))
 
 
 async def sign(ehr: Troubled, body: Signature, at: int) -> Filed:

@@ -16,13 +16,13 @@ from services.approval.review.errors import DecisionRefusedError
 from services.approval.review.signing_rules import Settled
 from services.drafter import facts
 from services.drafter.compose import compose
-from services.drafter.course import composed
-from services.drafter.extract import extract
-from services.drafter.kinds import Kinds, load_kinds, shipped
-from shared.clinical.fhir import FhirClient
+from services.drafter.course import compose_course
+from services.drafter.extract import read_stay
+from services.drafter.kinds import KindRegistry, load_kinds, load_shipped_kinds
+from shared.clinical.fhir_client import FhirClient
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Draft
-from shared.contracts.envelope import Head, Recorded, digest
+from shared.contracts.envelope import ChainHead, RecordedEvent, sha256_hex
 from shared.contracts.events import Approved
 from tests.stays.draft import PROMPT
 from tests.stays.elements import BASE
@@ -35,12 +35,12 @@ from tests.support.third_party import errors
 CODES = {"transfer-summary": "18761-7"}  # the others are discharge summaries, 18842-5
 
 
-async def drafted(stay: Stay, kinds: Kinds) -> tuple[EncounterContext, Draft]:
+async def drafted(stay: Stay, kinds: KindRegistry) -> tuple[EncounterContext, Draft]:
     async with serve(stay) as http:
         ehr = FhirClient(BASE, http)
-        context = await extract(ehr, stay.encounter, occurred_at=None, attending=None, kinds=kinds)
+        context = await read_stay(ehr, stay.encounter, occurred_at=None, attending=None, kinds=kinds)
     kind = kinds.of(context.kind, died=context.died)
-    sentences = tuple(item for item in composed(context) if kind.home(item.narrative))
+    sentences = tuple(item for item in compose_course(context) if kind.part_of(item.narrative))
     rendered = facts.render(context, kind)
     made = compose(context, rendered, sentences, number=1, model="", prompt=PROMPT, context_digest="0" * 64, kind=kind)
     return context, Draft.model_validate_json(made.model_dump_json())
@@ -51,12 +51,12 @@ def source(context: EncounterContext, draft: Draft) -> Source:
     approved = Approved(
         stay=context.stay,
         draft=ref,
-        signed=digest(draft.text.encode()),
+        signed=sha256_hex(draft.text.encode()),
         edited=False,
         by=PHYSICIAN,
         signer="Practitioner/dr-1",
     )
-    decision = Recorded(CASE, "id-5", "countersign/approval", T0, "", approved, Head(5, "h" * 64))
+    decision = RecordedEvent(CASE, "id-5", "countersign/approval", T0, "", approved, ChainHead(5, "h" * 64))
     return Source(decision, approved, ("urn:test", "final"), draft.text, draft, context, "dev-1", BASE)
 
 
@@ -66,9 +66,9 @@ def settled(draft: Draft) -> Settled:
 
 @pytest.mark.parametrize("name", STAYS)
 async def test_each_kind_is_drafted_signed_and_written_under_its_own_name(name: str, tmp_path: Path) -> None:
-    context, draft = await drafted(STAYS[name](), shipped())
+    context, draft = await drafted(STAYS[name](), load_shipped_kinds())
     assert (draft.kind, context.kind) == (name, name)
-    title, code = shipped().all[name].type.title, CODES.get(name, "18842-5")
+    title, code = load_shipped_kinds().all[name].type.title, CODES.get(name, "18842-5")
     assert draft.text.splitlines()[0] == title.upper()
     assert draft.routing is not None
     assert draft.routing.why
@@ -92,18 +92,18 @@ async def test_each_kind_is_drafted_signed_and_written_under_its_own_name(name: 
 
 
 def test_every_shipped_kind_has_its_stay() -> None:
-    assert STAYS.keys() == shipped().all.keys()
+    assert STAYS.keys() == load_shipped_kinds().all.keys()
 
 
 async def test_a_transfer_instructs_no_patient_and_keeps_the_medicines_as_such() -> None:
-    _, draft = await drafted(STAYS["transfer-summary"](), shipped())
+    _, draft = await drafted(STAYS["transfer-summary"](), load_shipped_kinds())
     assert "In plain words:" not in draft.text
     assert "Take apixaban" not in draft.text
     (group,) = [
         item for part in draft.parts for item in part.groups if "apixaban" in item.facts[0].text and not item.columns
     ]
     assert group.stands_for == "Medications to take at home"
-    context, _ = await drafted(STAYS["transfer-summary"](), shipped())
+    context, _ = await drafted(STAYS["transfer-summary"](), load_shipped_kinds())
     sections = json.loads(bundle.write(source(context, draft)))["entry"][0]["resource"]["section"]
     (medicines,) = [item for item in sections if item.get("code", {}).get("coding", [{}])[0].get("code") == "10183-2"]
     assert "apixaban" in medicines["text"]["div"]
@@ -111,7 +111,7 @@ async def test_a_transfer_instructs_no_patient_and_keeps_the_medicines_as_such()
 
 
 async def test_what_a_kind_leaves_out_is_told_beside_the_document() -> None:
-    _, draft = await drafted(STAYS["short-stay-summary"](), shipped())
+    _, draft = await drafted(STAYS["short-stay-summary"](), load_shipped_kinds())
     assert "Diabetes mellitus" not in draft.text
     assert "Family history: 1 entry, left out of the kind “Short stay summary”" in draft.left_out
 
@@ -150,8 +150,8 @@ async def test_the_gate_asks_for_the_parts_that_the_draft_itself_names(tmp_path:
 async def test_a_kind_that_is_gone_is_drafted_as_a_general_one(tmp_path: Path) -> None:
     context, _ = await drafted(rehabilitation(), load_kinds(write_kind(tmp_path)))
     assert context.kind == "rehabilitation-handover"
-    assert shipped().of(context.kind, died=context.died).name == "discharge-summary"
-    assert shipped().of("neonatal-death", died=True).name == "death-summary"
+    assert load_shipped_kinds().of(context.kind, died=context.died).name == "discharge-summary"
+    assert load_shipped_kinds().of("neonatal-death", died=True).name == "death-summary"
 
 
 def test_a_draft_from_before_kinds_were_declared_is_read_and_named() -> None:

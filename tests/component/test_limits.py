@@ -19,21 +19,28 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
 from cli.stack.ports import free_port
-from shared.runtime import connections, limits, rates, service
-from shared.runtime.access import Caller, Grant, Grants, Guard, token_digest
-from shared.runtime.limits import KB, MB, InFlight, Limits, Streams, takes
-from shared.runtime.problems import Problem
-from shared.runtime.rates import Rate, RateLimit
+from shared.runtime import connection_limits, rate_limits, request_limits, service
+from shared.runtime.authentication import ApiToken, ApiTokens, Authenticator, Caller, token_digest
+from shared.runtime.problems import ProblemError
+from shared.runtime.rate_limits import RateLimit, TokenBucket
+from shared.runtime.request_limits import (
+    KB,
+    MB,
+    EventStreamLimit,
+    InFlightBytes,
+    RequestLimitMiddleware,
+    limit_endpoint,
+)
 from shared.runtime.service import create_app, make_server
 from tests.support.stack import until
 
 KNOWN = {"Authorization": "Bearer known"}
-GRANTS = Grants(tokens=(Grant(subject="machine", role="ingest", sha256=token_digest("known")),))
+GRANTS = ApiTokens(tokens=(ApiToken(subject="machine", role="ingest", sha256=token_digest("known")),))
 
 
 def make_app() -> FastAPI:
     app = create_app([])
-    guard = Guard(GRANTS)
+    guard = Authenticator(GRANTS)
     for add in (add_bodies, add_streams):
         router = APIRouter()
         add(router, guard)
@@ -42,26 +49,26 @@ def make_app() -> FastAPI:
     async def sandbox(request: Request) -> PlainTextResponse:
         return PlainTextResponse(str(len(await request.body())))
 
-    within = [Route("/Binary", takes(8 * MB)(sandbox), methods=["POST"])]
+    within = [Route("/Binary", limit_endpoint(8 * MB)(sandbox), methods=["POST"])]
     app.mount("/", Starlette(routes=[Mount("/fhir", routes=within)]))
     return app
 
 
-def add_bodies(router: APIRouter, guard: Guard) -> None:
-    caller = Annotated[Caller, Depends(guard.allow("ingest"))]
-    operator = Annotated[Caller, Depends(guard.allow("operator"))]
+def add_bodies(router: APIRouter, guard: Authenticator) -> None:
+    caller = Annotated[Caller, Depends(guard.require("ingest"))]
+    operator = Annotated[Caller, Depends(guard.require("operator"))]
 
     @router.post("/small")
     async def small(body: dict[str, Any], _: caller) -> int:
         return len(json.dumps(body))
 
     @router.post("/large")
-    @takes(8 * MB)
+    @limit_endpoint(8 * MB)
     async def large(body: dict[str, Any], _: caller) -> int:
         return len(json.dumps(body))
 
     @router.post("/files")
-    @takes(8 * MB, RateLimit("uploads", 3, 0.001))
+    @limit_endpoint(8 * MB, RateLimit("uploads", 3, 0.001))
     async def files(file: UploadFile, _: caller) -> int:
         return len(await file.read())
 
@@ -74,8 +81,8 @@ def add_bodies(router: APIRouter, guard: Guard) -> None:
         return len(body)
 
 
-def add_streams(router: APIRouter, guard: Guard) -> None:
-    caller, streams = Annotated[Caller, Depends(guard.allow("ingest"))], Streams()
+def add_streams(router: APIRouter, guard: Authenticator) -> None:
+    caller, streams = Annotated[Caller, Depends(guard.require("ingest"))], EventStreamLimit()
 
     @router.get("/events")
     async def events(_: caller, __: Annotated[None, Depends(streams)]) -> StreamingResponse:
@@ -115,7 +122,7 @@ async def serving(app: FastAPI) -> AsyncIterator[int]:
 
 @pytest.fixture
 async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
-    monkeypatch.setattr(connections, "LINGER", 0.2)
+    monkeypatch.setattr(connection_limits, "LINGER_S", 0.2)
     async with serving(make_app()) as found:
         yield found
 
@@ -173,7 +180,7 @@ async def test_a_role_too_low_is_refused_before_the_body(port: int) -> None:
 
 async def test_a_body_that_nobody_may_send_is_kept_nowhere(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """300 MB without a token took the process to a gigabyte."""
-    monkeypatch.setattr(connections, "LINGER", 20.0)
+    monkeypatch.setattr(connection_limits, "LINGER_S", 20.0)
     before = psutil.Process().memory_info().rss
 
     async def endless() -> AsyncIterator[bytes]:
@@ -189,7 +196,7 @@ async def test_a_body_that_nobody_may_send_is_kept_nowhere(port: int, monkeypatc
 
 async def test_a_body_is_as_large_as_its_route_says(port: int) -> None:
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=KNOWN, timeout=30) as http:
-        for path, most in (("/small", limits.SMALL), ("/large", 8 * MB)):
+        for path, most in (("/small", request_limits.DEFAULT_MAX_BODY_BYTES), ("/large", 8 * MB)):
             assert (await http.post(path, json={"x": "y" * (most - 100)})).status_code == 200
             refused = await http.post(path, json={"x": "y" * most})
             assert refused.status_code == 413
@@ -202,7 +209,9 @@ async def test_a_body_is_as_large_as_its_route_says(port: int) -> None:
             }
         assert (await http.post("/files", files={"file": ("x.md", bytes(8 * MB))})).status_code == 413
         assert (await http.post("/files", files={"file": ("x.md", bytes(7 * MB))})).json() == 7 * MB
-        assert (await http.post("/form", data={"token": "x" * limits.SMALL})).status_code == 413
+        assert (
+            await http.post("/form", data={"token": "x" * request_limits.DEFAULT_MAX_BODY_BYTES})
+        ).status_code == 413
         assert (await http.post("/fhir/Binary", content=bytes(7 * MB))).text == str(7 * MB)
         assert (await http.post("/fhir/Binary", content=bytes(9 * MB))).status_code == 413
 
@@ -215,14 +224,14 @@ async def test_a_body_without_a_declared_size_is_counted(port: int) -> None:
 
 
 async def test_a_body_that_comes_byte_by_byte_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "LINGER", 0.2)
+    monkeypatch.setattr(connection_limits, "LINGER_S", 0.2)
     app = make_app()
-    app.user_middleware = [item for item in app.user_middleware if item.cls is not Limits]
-    app.add_middleware(Limits, grace=0.5)
+    app.user_middleware = [item for item in app.user_middleware if item.cls is not RequestLimitMiddleware]
+    app.add_middleware(RequestLimitMiddleware, grace=0.5)
     async with serving(app) as port:
         answer, took = await raw(port, head("/small", "known", Content_Length=100, **JSON), b'{"x')
         assert status(answer) == 408
-        assert problem(answer)["title"] == "The body came too slowly"
+        assert problem(answer)["title"] == "The body arrived too slowly"
         assert took < 5
         form = head("/form", Content_Length=100, Content_Type="application/x-www-form-urlencoded")
         answer, _ = await raw(port, form, b"token=x")
@@ -233,7 +242,7 @@ async def test_a_body_that_comes_byte_by_byte_has_a_deadline(monkeypatch: pytest
 async def test_headers_that_do_not_end_have_a_deadline(
     port: int, monkeypatch: pytest.MonkeyPatch, begun: bytes
 ) -> None:
-    monkeypatch.setattr(connections, "HEADERS_WITHIN", 0.3)
+    monkeypatch.setattr(connection_limits, "HEADER_TIMEOUT_S", 0.3)
     answer, took = await raw(port, begun)
     assert took < 5
     assert (status(answer) == 408) if begun else (answer == b"")
@@ -242,7 +251,7 @@ async def test_headers_that_do_not_end_have_a_deadline(
 async def test_a_second_request_of_a_connection_has_the_same_deadline(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "HEADERS_WITHIN", 0.3)
+    monkeypatch.setattr(connection_limits, "HEADER_TIMEOUT_S", 0.3)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
     assert status(await reader.readuntil(b'{"status":"ok"}')) == 200
@@ -258,7 +267,7 @@ async def test_headers_have_a_size(port: int, many: bytes) -> None:
 
 
 async def test_an_answer_that_nobody_takes_ends_its_connection(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "TAKEN_WITHIN", 0.3)
+    monkeypatch.setattr(connection_limits, "WRITE_STALL_TIMEOUT_S", 0.3)
     _, writer = await asyncio.open_connection("127.0.0.1", port, limit=KB)
     writer.write(head("/much", "known").replace(b"POST", b"GET"))
     await until(lambda: _unconnected(port), "the connection to be given up")
@@ -272,9 +281,9 @@ async def _unconnected(port: int) -> bool:
 
 async def test_bodies_in_flight_are_bounded_together() -> None:
     app = make_app()
-    app.user_middleware = [item for item in app.user_middleware if item.cls is not Limits]
-    in_flight = InFlight(100 * KB)
-    app.add_middleware(Limits, in_flight=in_flight)
+    app.user_middleware = [item for item in app.user_middleware if item.cls is not RequestLimitMiddleware]
+    in_flight = InFlightBytes(100 * KB)
+    app.add_middleware(RequestLimitMiddleware, in_flight=in_flight)
     async with serving(app) as port:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(head("/small", "known", Content_Length=60 * KB, **JSON) + b" " * 50 * KB)
@@ -288,14 +297,14 @@ async def test_bodies_in_flight_are_bounded_together() -> None:
     assert in_flight.bytes == 0
 
 
-async def _held(in_flight: InFlight, wanted: int) -> bool:
+async def _held(in_flight: InFlightBytes, wanted: int) -> bool:
     return in_flight.bytes == wanted
 
 
 async def test_event_streams_of_one_person_are_counted_and_end(port: int) -> None:
     request = head("/events", "known").replace(b"POST", b"GET")
     opened = []
-    for _ in range(limits.STREAMS):
+    for _ in range(request_limits.MAX_STREAMS_PER_CALLER):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(request)
         await reader.readuntil(b"changed")
@@ -328,8 +337,8 @@ async def test_a_route_with_a_rate_answers_429_before_the_body(port: int) -> Non
 
 
 async def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert service.QUIET["limit_concurrency"] == connections.MOST
-    monkeypatch.setitem(service.QUIET, "limit_concurrency", 3)
+    assert service.UVICORN_DEFAULTS["limit_concurrency"] == connection_limits.MAX_CONNECTIONS
+    monkeypatch.setitem(service.UVICORN_DEFAULTS, "limit_concurrency", 3)
     async with serving(make_app()) as port:
         held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
         async with httpx.AsyncClient() as http:
@@ -340,22 +349,22 @@ async def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_rate_lets_a_burst_through_and_then_its_pace() -> None:
     now = [0.0]
-    rate = Rate("x", 3, 0.5, lambda: now[0])
+    rate = TokenBucket("x", 3, 0.5, lambda: now[0])
     for _ in range(3):
         rate.take("a")
-    with pytest.raises(Problem) as refused:
+    with pytest.raises(ProblemError) as refused:
         rate.take("a")
     assert (refused.value.status, refused.value.headers["Retry-After"]) == (429, "2")
     rate.take("b")
     now[0] = 2.0
     rate.take("a")
-    with pytest.raises(Problem):
+    with pytest.raises(ProblemError):
         rate.take("a")
 
 
 def test_a_rate_remembers_only_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rates, "KEYS", 10)
-    rate = Rate("x", 3, 0.5, lambda: 0.0)
+    monkeypatch.setattr(rate_limits, "MAX_TRACKED_KEYS", 10)
+    rate = TokenBucket("x", 3, 0.5, lambda: 0.0)
     for number in range(100):
         rate.take(str(number))
     assert len(rate._left) == 10
@@ -371,4 +380,4 @@ def test_a_rate_remembers_only_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_who_is_counted_together(client: tuple[str, int] | None, key: str) -> None:
-    assert rates.key_of({"type": "http", "client": client}) == key
+    assert rate_limits.rate_limit_key({"type": "http", "client": client}) == key

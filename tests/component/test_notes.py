@@ -7,11 +7,11 @@ from typing import Any
 import httpx
 import pytest
 
-from services.drafter.extract import extract
+from services.drafter.extract import read_stay
 from services.drafter.notes import formats
-from shared.clinical.fhir import FhirClient
+from shared.clinical.fhir_client import FhirClient
 from shared.contracts.context import EncounterContext
-from shared.contracts.failures import RateLimitedError
+from shared.contracts.errors import RateLimitedError
 from tests.stays.build import Chart
 from tests.stays.elements import BASE
 from tests.stays.model import Stay
@@ -44,7 +44,7 @@ async def read(stay: Stay, binary: Answer | None = None) -> EncounterContext:
             return found
 
         async with httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url=BASE) as client:
-            return await extract(FhirClient(BASE, client), stay.encounter, occurred_at=None, attending=None)
+            return await read_stay(FhirClient(BASE, client), stay.encounter, occurred_at=None, attending=None)
 
 
 def sentences(context: EncounterContext) -> list[str]:
@@ -95,11 +95,15 @@ async def test_a_note_in_several_formats_is_read_once_from_one_that_can_be() -> 
         (httpx.Response(403), "its text could not be fetched (HTTP 403)"),
         (httpx.Response(500), "the EHR failed to give its text"),
         (
-            httpx.Response(200, content=b"x" * (formats.LARGEST + 1), headers={"content-type": "text/plain"}),
+            httpx.Response(
+                200, content=b"x" * (formats.MAX_ATTACHMENT_BYTES + 1), headers={"content-type": "text/plain"}
+            ),
             "larger than 5",
         ),
         (
-            httpx.Response(200, content=b"x" * (2 * formats.LARGEST), headers={"content-type": "text/plain"}),
+            httpx.Response(
+                200, content=b"x" * (2 * formats.MAX_ATTACHMENT_BYTES), headers={"content-type": "text/plain"}
+            ),
             "larger than",
         ),
         (httpx.Response(200, content=b"", headers={"content-type": "text/plain"}), "there is no text in it"),
@@ -167,4 +171,4 @@ async def test_an_author_that_only_a_reference_names_is_read() -> None:
     writer: dict[str, Any] = made.add("Practitioner", name=[{"family": "Reyes", "given": ["Una"], "prefix": ["Dr."]}])
     note(made, "consult", TEXT, "2026-03-03T09:00:00Z")["author"] = [made.ref(writer)]
     (found,) = (await read(made.stay())).clinical_notes
-    assert found.cited == "Consults, Dr. Una Reyes, 2026-03-03 09:00"
+    assert found.citation == "Consults, Dr. Una Reyes, 2026-03-03 09:00"

@@ -12,9 +12,9 @@ from sandbox_ehr.notify import Subscriber
 from services.ingest.dependencies import IngestDependencies
 from services.ingest.notifications_api import router
 from services.ingest.publishers import NotificationPublisher
-from shared.clinical.fhir import version_of
+from shared.clinical.fhir_client import etag_of
 from shared.runtime import problems
-from shared.runtime.access import Grant, Grants, Guard, token_digest
+from shared.runtime.authentication import ApiToken, ApiTokens, Authenticator, token_digest
 from shared.runtime.dependencies import mount, provide
 from tests.support.ehr import client, sandbox, stays
 from tests.support.memory import MemoryBus
@@ -32,11 +32,11 @@ class Door:
         ids = iter(range(1000))
         publisher = NotificationPublisher(self.bus, lambda: f"id-{next(ids)}")
         roles = ("ingest", "physician", "operator")
-        grants = tuple(Grant(sha256=token_digest(role), subject=role, role=role) for role in roles)
+        grants = tuple(ApiToken(sha256=token_digest(role), subject=role, role=role) for role in roles)
         app = FastAPI()
-        problems.install(app)
+        problems.install_error_handlers(app)
         absent: Any = None  # the other routes' dependencies
-        provide(app, IngestDependencies(Guard(Grants(tokens=grants)), absent, absent, publisher, absent))
+        provide(app, IngestDependencies(Authenticator(ApiTokens(tokens=grants)), absent, absent, publisher, absent))
         mount(app, router)
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://countersign.test")
 
@@ -104,8 +104,8 @@ async def test_the_sandbox_tells_its_subscriber_of_tasks_that_ended_and_of_nothi
     ehr = client(of)
     encounter = await ehr.read("Encounter", stays()[0])
     made = (await ehr.create({"resourceType": "Task", "status": "requested", "intent": "order"})).resource
-    await ehr.update(made | {"status": "completed"}, if_match=version_of(made))
-    await ehr.update(encounter, if_match=version_of(encounter))
+    await ehr.update(made | {"status": "completed"}, if_match=etag_of(made))
+    await ehr.update(encounter, if_match=etag_of(encounter))
 
     async def told() -> bool:
         return of.subscriber is not None and of.subscriber.told == 1

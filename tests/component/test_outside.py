@@ -16,11 +16,11 @@ import psutil
 import pytest
 
 from cli.stack.certificates import CA, CERTIFICATE, KEY, ensure_certificates
-from services.ingest.connectors.outside import Allowed, CheckedTransport, NotAllowedError, allowed_of
-from services.ingest.connectors.sighting import Sighting
+from services.ingest.connectors.outbound import AllowedAddresses, CheckedTransport, NotAllowedError, allowed_addresses
+from services.ingest.connectors.scanned_document import ScannedDocument
 from services.ingest.connectors.web import WebConnector
-from services.ingest.documents.reader import Reader
-from shared.knowledge.config import GuidelineSource
+from services.ingest.documents.reader import DocumentReader
+from shared.knowledge.knowledge_file import GuidelineSource
 
 MB = 2**20
 Answer = Callable[[http.server.BaseHTTPRequestHandler], None]
@@ -85,8 +85,8 @@ def another() -> Iterator[int]:
 
 
 @pytest.fixture
-async def reader() -> AsyncIterator[Reader]:
-    found = Reader()
+async def reader() -> AsyncIterator[DocumentReader]:
+    found = DocumentReader()
     yield found
     await found.close()
 
@@ -95,8 +95,10 @@ def source(*urls: str, **more: Any) -> GuidelineSource:
     return GuidelineSource.model_validate({"name": "x", "kind": "guideline", "urls": urls, **more})
 
 
-async def see(reader: Reader, declared: GuidelineSource, transport: httpx.AsyncBaseTransport | None = None) -> Sighting:
-    (seen,) = [item async for item in WebConnector(declared, reader, transport).look({})]
+async def see(
+    reader: DocumentReader, declared: GuidelineSource, transport: httpx.AsyncBaseTransport | None = None
+) -> ScannedDocument:
+    (seen,) = [item async for item in WebConnector(declared, reader, transport).scan({})]
     return seen
 
 
@@ -107,7 +109,7 @@ def zipped(size: int) -> bytes:
     return b"".join([*parts, packer.flush()])
 
 
-async def test_what_is_larger_than_a_document_is_refused_while_it_comes(site: int, reader: Reader) -> None:
+async def test_what_is_larger_than_a_document_is_refused_while_it_comes(site: int, reader: DocumentReader) -> None:
     def endless(site: http.server.BaseHTTPRequestHandler) -> None:
         answer(b"")(site)
         with suppress(ConnectionError):
@@ -129,7 +131,7 @@ async def test_what_is_larger_than_a_document_is_refused_while_it_comes(site: in
     assert psutil.Process().memory_info().rss - before < 150 * MB
 
 
-async def test_what_is_packed_is_unpacked_once_and_as_it_says(site: int, reader: Reader) -> None:
+async def test_what_is_packed_is_unpacked_once_and_as_it_says(site: int, reader: DocumentReader) -> None:
     page = b"<h1>Gout</h1><p>Rest.</p>"
     Site.answers = {
         "/gzip": answer(gzip.compress(page), Content_Encoding="gzip"),
@@ -150,7 +152,7 @@ async def test_what_is_packed_is_unpacked_once_and_as_it_says(site: int, reader:
     assert found["/not"].problem == found["/cut"].problem == "what its server sends is damaged"
 
 
-async def test_a_redirect_goes_only_where_the_source_says(site: int, another: int, reader: Reader) -> None:
+async def test_a_redirect_goes_only_where_the_source_says(site: int, another: int, reader: DocumentReader) -> None:
     own, other = f"http://127.0.0.1:{site}", f"http://127.0.0.1:{another}"
     Site.answers = {
         "/within": redirect("/page", 301),
@@ -169,9 +171,9 @@ async def test_a_redirect_goes_only_where_the_source_says(site: int, another: in
     assert (await see(reader, source(f"{own}/within"))).text is not None
     for path in ("/other", "/protocol", "/metadata", "/name", "/number", "/mapped", "/user", "/file"):
         seen = await see(reader, source(f"{own}{path}"))
-        assert (seen.problem or "").startswith("it leads to"), (path, seen)
+        assert (seen.problem or "").startswith("it redirects to"), (path, seen)
         assert seen.text is None
-    assert (await see(reader, source(f"{own}/loop"))).problem == "it leads on and on, more than 5 times"
+    assert (await see(reader, source(f"{own}/loop"))).problem == "it redirects more than 5 times"
     assert "/secret" not in Site.asked
     declared = source(f"{own}/other", redirect_hosts=[f"127.0.0.1:{another}"])
     assert (await see(reader, declared)).text is not None
@@ -182,7 +184,7 @@ V6 = "::1 fe80::1%2 fd00::5 ::ffff:10.0.0.7 64:ff9b::a00:7 2002:a00:7::1 ::"
 
 
 @pytest.mark.parametrize("address", [*V4.split(), *V6.split()])
-async def test_a_name_that_means_an_address_of_ours_is_not_connected_to(reader: Reader, address: str) -> None:
+async def test_a_name_that_means_an_address_of_ours_is_not_connected_to(reader: DocumentReader, address: str) -> None:
     tried: list[httpx.Request] = []
 
     def connect(request: httpx.Request) -> httpx.Response:
@@ -193,12 +195,14 @@ async def test_a_name_that_means_an_address_of_ours_is_not_connected_to(reader: 
         return ["93.184.216.34", address]
 
     declared = source("https://guidelines.example/x")
-    seen = await see(reader, declared, CheckedTransport(allowed_of(declared), httpx.MockTransport(connect), resolve))
+    seen = await see(
+        reader, declared, CheckedTransport(allowed_addresses(declared), httpx.MockTransport(connect), resolve)
+    )
     assert "means an address of a private network" in (seen.problem or "")
     assert not tried
 
 
-async def test_the_address_that_was_looked_at_is_the_one_that_is_connected_to(reader: Reader) -> None:
+async def test_the_address_that_was_looked_at_is_the_one_that_is_connected_to(reader: DocumentReader) -> None:
     """A name may mean something else a moment later."""
     tried: list[tuple[str, str, str]] = []
     answers = iter([["93.184.216.34"], ["127.0.0.1"]])
@@ -211,13 +215,15 @@ async def test_the_address_that_was_looked_at_is_the_one_that_is_connected_to(re
         return next(answers)
 
     declared = source("https://guidelines.example/x")
-    seen = await see(reader, declared, CheckedTransport(allowed_of(declared), httpx.MockTransport(connect), resolve))
+    seen = await see(
+        reader, declared, CheckedTransport(allowed_addresses(declared), httpx.MockTransport(connect), resolve)
+    )
     assert seen.text is not None
     assert tried == [("93.184.216.34", "guidelines.example", "guidelines.example")]
 
 
 def test_what_may_be_in_our_own_network_is_declared() -> None:
-    allowed = allowed_of(source("https://intranet.hospital.test/x", internal_hosts=["intranet.hospital.test"]))
+    allowed = allowed_addresses(source("https://intranet.hospital.test/x", internal_hosts=["intranet.hospital.test"]))
     for address in ("10.0.0.7", "192.168.3.4", "fd00::5", "100.64.0.1", "93.184.216.34"):
         allowed.check_address("intranet.hospital.test", address)
     for address in ("127.0.0.1", "169.254.169.254", "::1", "::"):
@@ -225,7 +231,7 @@ def test_what_may_be_in_our_own_network_is_declared() -> None:
             allowed.check_address("intranet.hospital.test", address)
     with pytest.raises(NotAllowedError):
         allowed.check_address("other.hospital.test", "10.0.0.7")
-    by_itself = allowed_of(source("http://10.0.0.7:8000/x"))
+    by_itself = allowed_addresses(source("http://10.0.0.7:8000/x"))
     by_itself.check_address("10.0.0.7", "10.0.0.7")
     with pytest.raises(NotAllowedError):
         by_itself.check(httpx.URL("http://10.0.0.8:8000/x"))
@@ -245,7 +251,7 @@ def test_what_may_be_in_our_own_network_is_declared() -> None:
     ],
 )
 def test_where_a_redirect_may_go(before: str, after: str, refused: bool) -> None:
-    allowed: Allowed = allowed_of(source(before, redirect_hosts=["b.example", "c.example:8443"]))
+    allowed: AllowedAddresses = allowed_addresses(source(before, redirect_hosts=["b.example", "c.example:8443"]))
     try:
         allowed.check(httpx.URL(after), before=httpx.URL(before))
     except NotAllowedError:
@@ -255,7 +261,7 @@ def test_where_a_redirect_may_go(before: str, after: str, refused: bool) -> None
 
 
 @pytest.mark.parametrize(("name", "trusted"), [("localhost", True), ("other.test", False)])
-async def test_tls_still_verifies_the_name(tmp_path: Path, reader: Reader, name: str, trusted: bool) -> None:
+async def test_tls_still_verifies_the_name(tmp_path: Path, reader: DocumentReader, name: str, trusted: bool) -> None:
     ensure_certificates(tmp_path, [name], datetime.now(UTC))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / CERTIFICATE, tmp_path / KEY)
@@ -263,7 +269,7 @@ async def test_tls_still_verifies_the_name(tmp_path: Path, reader: Reader, name:
     inner = httpx.AsyncHTTPTransport(verify=ssl.create_default_context(cafile=tmp_path / CA))
     for port in serve(context):
         declared = source(f"https://localhost:{port}/x", internal_hosts=[f"localhost:{port}"])
-        seen = await see(reader, declared, CheckedTransport(allowed_of(declared), inner))
+        seen = await see(reader, declared, CheckedTransport(allowed_addresses(declared), inner))
         assert (seen.text is not None) is trusted, seen.problem
         assert trusted or seen.problem == "it cannot be reached (ConnectError)"
 
@@ -284,7 +290,7 @@ async def test_tls_still_verifies_the_name(tmp_path: Path, reader: Reader, name:
     ],
 )
 async def test_only_media_types_of_documents_are_taken(
-    site: int, reader: Reader, type: str | None, path: str, taken: bool
+    site: int, reader: DocumentReader, type: str | None, path: str, taken: bool
 ) -> None:
     Site.answers = {path: answer(b"<h1>Gout</h1><p>Rest.</p>", type)}
     seen = await see(reader, source(f"http://127.0.0.1:{site}{path}"))
@@ -312,7 +318,7 @@ SIGN_IN = b"<title>Hospital</title><h1>Welcome</h1><p>Your user name</p><form><i
     ],
 )
 async def test_a_page_that_stands_in_for_the_document_is_a_problem(
-    site: int, reader: Reader, page: bytes, problem: str | None
+    site: int, reader: DocumentReader, page: bytes, problem: str | None
 ) -> None:
     Site.answers = {"/x": answer(page)}
     assert (await see(reader, source(f"http://127.0.0.1:{site}/x"))).problem == problem

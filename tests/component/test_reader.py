@@ -14,10 +14,10 @@ import pytest
 
 from services.ingest.documents import formats
 from services.ingest.documents.blocks import Paragraph, UnreadableError
-from services.ingest.documents.formats import LARGEST
-from services.ingest.documents.reader import PACKAGES, Reader
-from services.ingest.documents.wire import Limits
-from shared.contracts.failures import TransientError
+from services.ingest.documents.formats import MAX_DOCUMENT_BYTES
+from services.ingest.documents.reader import PACKAGES_FOLDER, DocumentReader
+from services.ingest.documents.reader_protocol import ReaderLimits
+from shared.contracts.errors import TransientError
 from tests.support.stack import until
 from tests.unit.test_formats import pdf
 
@@ -25,8 +25,8 @@ MB = 2**20
 
 
 @pytest.fixture
-async def reader() -> AsyncIterator[Reader]:
-    found = Reader(Limits(cpu=4, seconds=20))
+async def reader() -> AsyncIterator[DocumentReader]:
+    found = DocumentReader(ReaderLimits(cpu=4, seconds=20))
     yield found
     await found.close()
 
@@ -101,9 +101,9 @@ def _many() -> bytes:
 
 
 @pytest.mark.parametrize("bomb", BOMBS)
-async def test_a_bomb_is_refused_and_the_next_document_is_read(reader: Reader, bomb: str) -> None:
+async def test_a_bomb_is_refused_and_the_next_document_is_read(reader: DocumentReader, bomb: str) -> None:
     name, data = BOMBS[bomb]()
-    assert len(data) < LARGEST
+    assert len(data) < MAX_DOCUMENT_BYTES
     used, began = psutil.Process().memory_info().rss, time.monotonic()
     with pytest.raises(UnreadableError) as refused:
         await reader.read(name, data)
@@ -122,7 +122,7 @@ ENTITIES = {
 
 
 @pytest.mark.parametrize("entity", ENTITIES)
-async def test_entities_of_xml_mean_nothing(reader: Reader, entity: str) -> None:
+async def test_entities_of_xml_mean_nothing(reader: DocumentReader, entity: str) -> None:
     """Neither another file's words nor one's own, many times, come in by a name."""
     data = word("<w:p><w:r><w:t>before &x; after</w:t></w:r></w:p>", f"<!DOCTYPE w [{ENTITIES[entity]}]>")
     try:
@@ -133,14 +133,14 @@ async def test_entities_of_xml_mean_nothing(reader: Reader, entity: str) -> None
     assert "secret" not in found
 
 
-async def test_a_page_of_400_mb_is_not_even_sent(reader: Reader) -> None:
+async def test_a_page_of_400_mb_is_not_even_sent(reader: DocumentReader) -> None:
     with pytest.raises(UnreadableError, match="larger than 50 MB"):
         await reader.read("x.html", bytes(400 * MB))
     assert reader._process is None
 
 
 async def test_what_takes_too_long_is_ended_and_said() -> None:
-    reader = Reader(Limits(cpu=1, seconds=20))
+    reader = DocumentReader(ReaderLimits(cpu=1, seconds=20))
     with pytest.raises(UnreadableError, match="takes more than 1 seconds"):
         await reader.read("x.md", b"[" * 300_000)
     assert (await reader.read("x.md", b"words")).blocks == (Paragraph("words"),)
@@ -148,14 +148,14 @@ async def test_what_takes_too_long_is_ended_and_said() -> None:
 
 
 async def test_what_needs_too_much_memory_is_ended_and_said() -> None:
-    reader = Reader(Limits(memory=150 * MB))
+    reader = DocumentReader(ReaderLimits(memory=150 * MB))
     with pytest.raises(UnreadableError, match=r"memory|not HTML|failed over it"):
         await reader.read("x.html", b"<p>x</p>" * 3_000_000)
     assert (await reader.read("x.md", b"words")).blocks == (Paragraph("words"),)
     await reader.close()
 
 
-async def test_every_format_comes_back_as_it_was_read(reader: Reader) -> None:
+async def test_every_format_comes_back_as_it_was_read(reader: DocumentReader) -> None:
     table = "<w:tbl><w:tblGrid><w:gridCol/></w:tblGrid>" + row(1) + "</w:tbl>"
     for name, data in (
         ("x.docx", word(f"<w:p><w:r><w:t>Grüße</w:t></w:r></w:p>{table}")),
@@ -164,10 +164,10 @@ async def test_every_format_comes_back_as_it_was_read(reader: Reader) -> None:
         ("x.html", "<h1>Ü</h1><p>ß</p>".encode()),
         ("x.txt", b"1.2 Care\nwords"),
     ):
-        assert await reader.read(name, data) == formats.read(name, data)
+        assert await reader.read(name, data) == formats.parse_document(name, data)
 
 
-async def test_a_formulary_is_read_there_too(reader: Reader) -> None:
+async def test_a_formulary_is_read_there_too(reader: DocumentReader) -> None:
     assert await reader.rows("m.csv", b"name;dose\naspirin;81 mg\n;\n") == [{"name": "aspirin", "dose": "81 mg"}]
     assert await reader.rows("m.JSON", b'[{"name": "aspirin"}, {}]') == [{"name": "aspirin"}]
     for name, data in (
@@ -183,7 +183,7 @@ async def test_a_formulary_is_read_there_too(reader: Reader) -> None:
 
 
 async def test_it_has_no_secrets_and_no_modules_of_where_it_was_started(
-    reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reader: DocumentReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran = tmp_path / "ran"
     for name in ("json.py", "docx.py", "signal.py", "dis.py"):
@@ -194,10 +194,10 @@ async def test_it_has_no_secrets_and_no_modules_of_where_it_was_started(
     assert reader._process is not None
     assert set(psutil.Process(reader._process.pid).environ()) <= {"PYTHONPATH", "LANG", "LC_CTYPE"}
     assert not ran.exists()
-    assert (PACKAGES / "services").is_dir()
+    assert (PACKAGES_FOLDER / "services").is_dir()
 
 
-async def test_its_child_has_its_limits(reader: Reader) -> None:
+async def test_its_child_has_its_limits(reader: DocumentReader) -> None:
     """Looked at from outside, while it reads."""
     task = asyncio.create_task(reader.read("x.md", b"[" * 300_000))
     await until(lambda: _begun(reader), "the process to be there")
@@ -209,7 +209,7 @@ async def test_its_child_has_its_limits(reader: Reader) -> None:
 
     await until(limited, "the child to have limited itself")
     (child,) = parent.children()
-    assert resource.prlimit(child.pid, resource.RLIMIT_AS)[0] == Limits().memory
+    assert resource.prlimit(child.pid, resource.RLIMIT_AS)[0] == ReaderLimits().memory
     assert resource.prlimit(child.pid, resource.RLIMIT_CPU)[0] == 4
     assert resource.prlimit(child.pid, resource.RLIMIT_CORE)[0] == 0
     assert await asyncio.to_thread(Path(f"/proc/{child.pid}/oom_score_adj").read_text) == "1000\n"
@@ -218,12 +218,12 @@ async def test_its_child_has_its_limits(reader: Reader) -> None:
         await task
 
 
-async def test_one_document_at_a_time(reader: Reader) -> None:
+async def test_one_document_at_a_time(reader: DocumentReader) -> None:
     texts = await asyncio.gather(*(reader.read(f"{n}.md", f"words {n}".encode()) for n in range(20)))
     assert [text.blocks for text in texts] == [(Paragraph(f"words {n}"),) for n in range(20)]
 
 
-async def test_whoever_gives_up_leaves_nothing_for_the_next(reader: Reader) -> None:
+async def test_whoever_gives_up_leaves_nothing_for_the_next(reader: DocumentReader) -> None:
     task = asyncio.create_task(reader.read("x.html", b"<p>y</p>" * 500_000))
     await until(lambda: _begun(reader), "the process to be there")
     task.cancel()
@@ -232,13 +232,13 @@ async def test_whoever_gives_up_leaves_nothing_for_the_next(reader: Reader) -> N
     assert (await reader.read("x.md", b"words")).blocks == (Paragraph("words"),)
 
 
-async def _begun(reader: Reader) -> bool:
+async def _begun(reader: DocumentReader) -> bool:
     return reader._process is not None
 
 
 async def test_a_process_that_cannot_work_is_no_fault_of_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.ingest.documents.reader.WORKER", "services.ingest.documents.nowhere")
-    reader = Reader()
+    reader = DocumentReader()
     with pytest.raises(TransientError):
         await reader.read("x.md", b"words")
     await reader.close()
@@ -247,7 +247,7 @@ async def test_a_process_that_cannot_work_is_no_fault_of_the_document(monkeypatc
         await reader.read("x.md", b"words")
 
 
-async def test_it_ends_with_whoever_started_it(reader: Reader) -> None:
+async def test_it_ends_with_whoever_started_it(reader: DocumentReader) -> None:
     await reader.read("x.md", b"words")
     assert reader._process is not None
     process = psutil.Process(reader._process.pid)

@@ -13,9 +13,9 @@ from services.approval.review import record_check
 from services.approval.review.added_text import Statement, statements
 from services.approval.review.record_check import RecordChecker
 from shared.contracts.draft import Draft
-from shared.contracts.failures import TransientError
+from shared.contracts.errors import TransientError
 from shared.messaging.artifacts import CaseTexts
-from shared.runtime.problems import Problem
+from shared.runtime.problems import ProblemError
 from tests.unit.test_written import CONTEXT, DRAFT, RECORD
 
 ADDED = (
@@ -110,7 +110,7 @@ async def test_a_check_that_does_not_end_is_given_up(checks: RecordChecker, monk
         await written(checks, texts, *ADDED)
     assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
     # What it took is on the account of whoever sent it, and of nobody else.
-    with pytest.raises(Problem) as refused:
+    with pytest.raises(ProblemError) as refused:
         await written(checks, texts, ADDED[1])
     assert refused.value.status == 429
     monkeypatch.undo()

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from services.drafter import facts
-from services.drafter.extract import Record
+from services.drafter import document_header, facts
 from services.drafter.record import build_context
+from services.drafter.source_record import SourceRecord
 from shared.contracts.context import EncounterContext
 
 FAULTS = Path(__file__).parents[3] / "shared/data/faults"
@@ -19,7 +19,7 @@ def drafted(number: str) -> tuple[EncounterContext, dict[str, list[str]]]:
     if folder is None:
         pytest.skip("../shared/data/faults is not there")
     found = json.loads((folder / "input.json").read_text())
-    context = build_context(Record(found["encounter"], found["patient"], {}, found["entries"]))
+    context = build_context(SourceRecord(found["encounter"], found["patient"], {}, found["entries"]))
     groups = [group for part in facts.render(context) for group in part.groups]
     return context, {group.title: [fact.text for fact in group.facts] for group in groups}
 
@@ -99,4 +99,4 @@ def test_a_date_is_a_whole_day() -> None:
 
 def test_a_social_security_number_is_no_record_number_and_an_old_name_no_name() -> None:
     context, _ = drafted("16")
-    assert facts.header(context)[0].text == "Patient: Ann Doe, born 1950-02-03, female, MRN not recorded"
+    assert document_header.header(context)[0].text == "Patient: Ann Doe, born 1950-02-03, female, MRN not recorded"

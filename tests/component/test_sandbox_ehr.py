@@ -7,16 +7,16 @@ import pytest
 from pydantic import SecretStr
 
 from sandbox_ehr.app import Sandbox, Style
-from shared.clinical.authorization import FixedToken
-from shared.clinical.fhir import (
+from shared.clinical.authorization import StaticToken
+from shared.clinical.fhir_client import (
     FhirClient,
     NotFoundError,
     PreconditionFailedError,
     UnauthorizedError,
+    etag_of,
     oldest,
-    version_of,
 )
-from shared.contracts.failures import PermanentError, RateLimitedError, TransientError
+from shared.contracts.errors import PermanentError, RateLimitedError, TransientError
 from tests.support.ehr import BASE, client, http, sandbox, stays
 
 pytestmark = pytest.mark.parametrize("style", ["plain", "opaque"])
@@ -85,9 +85,9 @@ def test_the_oldest_is_the_first_that_was_stored(style: Style) -> None:
 async def test_an_update_needs_the_version_that_was_read(style: Style) -> None:
     ehr = client(sandbox(style))
     made = (await ehr.create(task(await patient_of(ehr, style)))).resource
-    await ehr.update(made | {"status": "completed"}, if_match=version_of(made))
+    await ehr.update(made | {"status": "completed"}, if_match=etag_of(made))
     with pytest.raises(PreconditionFailedError):
-        await ehr.update(made | {"status": "cancelled"}, if_match=version_of(made))
+        await ehr.update(made | {"status": "cancelled"}, if_match=etag_of(made))
     assert (await ehr.read("Task", made["id"]))["status"] == "completed"
 
 
@@ -124,9 +124,9 @@ async def test_dangling_references_are_refused_where_the_server_checks_them(styl
 
 async def test_capabilities_say_what_can_be_searched(style: Style) -> None:
     found = await client(sandbox(style)).capabilities()
-    assert found.has("Observation", "encounter")
-    assert not found.has("AllergyIntolerance", "encounter")
-    assert not found.knows("Claim")
+    assert found.supports_parameter("Observation", "encounter")
+    assert not found.supports_parameter("AllergyIntolerance", "encounter")
+    assert not found.supports_type("Claim")
 
 
 async def test_a_token_is_asked_for(style: Style) -> None:
@@ -134,4 +134,4 @@ async def test_a_token_is_asked_for(style: Style) -> None:
     with pytest.raises(UnauthorizedError, match="401"):
         await client(of).read("Patient", "x")
     assert not await client(of).ready()
-    assert await FhirClient(BASE, http(of), FixedToken(SecretStr("secret"))).ready()
+    assert await FhirClient(BASE, http(of), StaticToken(SecretStr("secret"))).ready()

@@ -12,9 +12,9 @@ from services.approval.filing.renditions.signed import writable
 from services.approval.filing.renditions.source import Source
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Draft
-from shared.contracts.envelope import Head, Recorded, digest
+from shared.contracts.envelope import ChainHead, RecordedEvent, sha256_hex
+from shared.contracts.errors import PermanentError
 from shared.contracts.events import Approved
-from shared.contracts.failures import PermanentError
 from tests.stays import corpus
 from tests.stays.draft import composed
 from tests.support.examples import CASE, PHYSICIAN, T0, draft_ref
@@ -26,7 +26,7 @@ EVERY = 4  # one of so many stays
 
 
 def source(context: EncounterContext, draft: Draft) -> Source:
-    signed = digest(draft.text.encode())
+    signed = sha256_hex(draft.text.encode())
     approved = Approved(
         stay=context.stay,
         draft=draft_ref(),
@@ -35,7 +35,7 @@ def source(context: EncounterContext, draft: Draft) -> Source:
         by=PHYSICIAN,
         signer="Practitioner/dr-1",
     )
-    decision = Recorded(CASE, "id-5", "countersign/approval", T0, "", approved, Head(5, "h" * 64))
+    decision = RecordedEvent(CASE, "id-5", "countersign/approval", T0, "", approved, ChainHead(5, "h" * 64))
     return Source(decision, approved, ("urn:test", "final"), draft.text, draft, context, "dev-1", BASE)
 
 

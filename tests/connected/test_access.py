@@ -12,8 +12,8 @@ from fastapi.routing import APIRoute
 from joserfc.jwk import RSAKey
 
 from services.approval.sign_in import routes
-from shared.runtime.access import COOKIE
-from shared.runtime.rates import Rate
+from shared.runtime.authentication import SESSION_COOKIE
+from shared.runtime.rate_limits import TokenBucket
 from tests.support.oidc import GEE, OidcServer
 from tests.support.people import (
     COLLEAGUE,
@@ -67,10 +67,10 @@ async def test_a_session_ends_when_it_is_left_alone_and_when_it_is_closed(secure
     gone = await secured.http.get("/?mine=1")
     assert (gone.status_code, gone.headers["location"]) == (303, "/sign-in?after=/%3Fmine%3D1")
     await sign_in(secured)
-    session = secured.http.cookies[COOKIE]
+    session = secured.http.cookies[SESSION_COOKIE]
     left = await post(secured, "/sign-out")
     assert left.headers["clear-site-data"] == '"cache", "storage"'
-    secured.http.cookies.set(COOKIE, session)
+    secured.http.cookies.set(SESSION_COOKIE, session)
     assert (await secured.http.get("/")).status_code == 303
 
 
@@ -277,7 +277,7 @@ async def test_no_body_is_read_before_it_is_known_who_sends_it(secured: Stack, p
 
 async def test_whoever_tries_on_and_on_is_told_to_wait(secured: Stack) -> None:
     # A limit that the test reaches, and that does not recover while it runs.
-    secured.app.state.rates = {routes.ATTEMPTS: Rate("sign-in", 10, 0.0001)}
+    secured.app.state.rates = {routes.ATTEMPTS: TokenBucket("sign-in", 10, 0.0001)}
 
     async def ask(times: int, method: str, path: str, **sent: Any) -> list[int]:
         return [(await secured.http.request(method, path, **sent)).status_code for _ in range(times)]

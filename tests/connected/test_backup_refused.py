@@ -11,8 +11,8 @@ from cli.backup.encryption import FRAME, TAG, decrypt_key
 from cli.backup.manifest import MANIFEST
 from cli.backup.restore import RestoreTarget, restore
 from cli.errors import CommandError
-from shared.contracts.failures import Failure
-from shared.knowledge.edge import EdgeBase
+from shared.contracts.errors import CountersignError
+from shared.knowledge.embedded_qdrant import EmbeddedQdrant
 from shared.messaging import snapshots
 from tests.support.backup import as_user, back_up, put_back, silent
 from tests.support.ehr import sandbox
@@ -118,7 +118,7 @@ async def test_an_encrypted_backup_opens_for_the_holder_of_the_key_only(
     with pytest.raises(CommandError, match="not an X25519 public key"):
         await back_up(nats, tmp_path / "other", recipient=key)
     seal = decrypt_key(made.sealed, key)
-    base = EdgeBase(tmp_path / "qdrant")
+    base = EmbeddedQdrant(tmp_path / "qdrant")
     async with as_user(empty, "admin") as bus:
         await restore(folder, made, seal, RestoreTarget(bus, base, None), silent, replace=False)
         (found,) = await bus.direct_get("KV_artifacts", {"last_by_subj": "$KV.artifacts.k4"})
@@ -147,13 +147,13 @@ async def test_the_user_who_makes_backups_can_change_nothing_and_nobody_else_mak
             "STREAM.PURGE.TIMERS",
             "CONSUMER.RESET.EHR.ingest-discharged",
         ):
-            with pytest.raises(Failure):
+            with pytest.raises(CountersignError):
                 await snapshots.call(bus, f"$JS.API.{call}", b"")
-        with pytest.raises(Failure):
+        with pytest.raises(CountersignError):
             await bus.publish("deadletter.x.y", b"", stream="DEADLETTER")
     for user in ("operator", "auditor", "approval"):
         async with as_user(nats, user) as bus:
-            with pytest.raises(Failure):
+            with pytest.raises(CountersignError):
                 await snapshots.take(bus, "KV_artifacts", lambda _: None)
     async with as_user(nats, "admin") as bus:
         assert (await bus.jetstream.stream_info("DEADLETTER")).state.messages == 0

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from shared.contracts.envelope import START, digest
-from shared.contracts.failures import ErasedError, PermanentError, TransientError
+from shared.contracts.envelope import CHAIN_START, sha256_hex
+from shared.contracts.errors import ErasedError, PermanentError, TransientError
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import WrongSequenceError
@@ -68,10 +68,10 @@ async def test_direct_get_in_order_by_filter_and_by_sequence(bus: Any) -> None:
 
 async def test_the_journal_appends_reads_back_and_says_who_was_first(bus: Any) -> None:
     journal = Journal(bus, "ingest")
-    head = await journal.append(CASE, event("discharged"), after=START, id="1", time=T0)
-    assert await journal.append(CASE, event("discharged"), after=START, id="1", time=T0) == head
+    head = await journal.append(CASE, event("discharged"), after=CHAIN_START, id="1", time=T0)
+    assert await journal.append(CASE, event("discharged"), after=CHAIN_START, id="1", time=T0) == head
     with pytest.raises(Conflict) as conflict:
-        await journal.append(CASE, event("withdrawn"), after=START, id="2", time=T0)
+        await journal.append(CASE, event("withdrawn"), after=CHAIN_START, id="2", time=T0)
     assert [item.id for item in conflict.value.history] == ["1"]
     await journal.append(CASE, event("context-extracted"), after=head, id="3", time=T0)
     history = await journal.history(CASE)
@@ -84,7 +84,7 @@ async def test_more_events_than_one_page_are_all_read(bus: Any) -> None:
     for index in range(530):
         await bus.publish(f"alert.info.x{index % 3}", b"", stream="ALERTS")
     journal = Journal(bus, "x")
-    head = START
+    head = CHAIN_START
     for index in range(520):
         head = await journal.append(CASE, event("escalated"), after=head, id=f"e{index}", time=T0)
     assert len(await journal.history(CASE)) == 520
@@ -116,7 +116,7 @@ async def test_text_is_kept_under_its_digest(bus: Any) -> None:
 
 
 async def test_text_from_before_cases_had_keys_is_read(bus: Any) -> None:
-    key = digest(b"old")
+    key = sha256_hex(b"old")
     await bus.publish(f"$KV.artifacts.{key}", b"old", stream="KV_artifacts")
     artifacts = Artifacts(bus)
     assert await artifacts.of(CASE.id).get(key) == b"old"
@@ -130,7 +130,7 @@ async def test_two_processes_seal_with_one_key(bus: Any) -> None:
     one, other = Artifacts(bus), Artifacts(bus)
     keys = await asyncio.gather(*(item.of(CASE.id, 1).put(data) for item in (one, other) for data in (b"a", b"b")))
     for item in (one, other, Artifacts(bus)):
-        assert set(await item.of(CASE.id).get_many(keys)) == {digest(b"a"), digest(b"b")}
+        assert set(await item.of(CASE.id).get_many(keys)) == {sha256_hex(b"a"), sha256_hex(b"b")}
     assert len(await one.keys.generations(CASE.id)) == 1
 
 
@@ -252,7 +252,7 @@ async def test_timers_are_taken_back_one_by_one_and_all_of_a_case(bus: Any) -> N
 
 
 async def test_text_that_is_missing_or_not_what_its_digest_says_is_not_given(bus: Any) -> None:
-    artifacts, key = Artifacts(bus).of(CASE.id), digest(b"text")
+    artifacts, key = Artifacts(bus).of(CASE.id), sha256_hex(b"text")
     with pytest.raises(TransientError, match="is not there"):  # yet: the copy that was read may be behind
         await artifacts.get(key)
     await bus.publish(f"$KV.artifacts.{key}", b"another text", stream="KV_artifacts")
@@ -278,7 +278,7 @@ async def test_text_that_cannot_be_read_now_is_asked_for_again(nats: NatsServer)
     admin = await nats.connect("admin")
     await admin.jetstream.delete_stream("KV_artifacts")
     with pytest.raises(TransientError):
-        await artifacts.get(digest(b"text"))
+        await artifacts.get(sha256_hex(b"text"))
     await admin.close()
     await bus.close()
 

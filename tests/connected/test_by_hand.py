@@ -5,7 +5,7 @@ from typing import Any
 import lxml.html
 import pytest
 
-from shared.contracts import notice
+from shared.contracts import authorship
 from shared.contracts.draft import TO_BE_WRITTEN
 from shared.messaging.buckets import Bucket
 from tests.connected.test_corrections import by_identifier, text_in
@@ -83,7 +83,7 @@ async def test_on_the_page_without_a_script(stack: Stack) -> None:
     assert [item["digest"] for item in approved["written"]] == asked
     filed = by_identifier(stack, case_id)["final"]
     assert text_in(filed) == text
-    assert text.splitlines()[-1] == notice.line("physician")
+    assert text.splitlines()[-1] == authorship.authorship_line("physician")
     assert [item["code"] for item in filed["meta"]["security"]] == ["CLINAST"]
     assert (await verified(stack, case_id)).verified
     after = await stack.call("physician", "GET", f"/reviews/{case_id}/write")
@@ -98,7 +98,7 @@ async def test_by_the_api(stack: Stack) -> None:
     text = filled(draft["to_write"], FALSE)
     refused = await stack.decide(case_id, "approve", text=text, written=[])
     assert refused.status_code == 409
-    another = text.replace(notice.line("physician"), draft["text"].splitlines()[-1])
+    another = text.replace(authorship.authorship_line("physician"), draft["text"].splitlines()[-1])
     own = own_sentences(refused)
     untrue = await stack.decide(case_id, "approve", text=another, written=own)
     assert (untrue.status_code, untrue.json()["title"]) == (422, "The text does not say truly who wrote its narrative")
@@ -115,12 +115,14 @@ async def test_an_untrue_line_is_put_right_and_shown_before_it_is_signed(stack: 
     answer = await stack.call("physician", "GET", f"/reviews/{case_id}")
     fields = form(lxml.html.fromstring(answer.text), path)
     line = draft["text"].splitlines()[-1]
-    text = filled(draft["to_write"], TRUE).replace(notice.line("physician"), line)
+    text = filled(draft["to_write"], TRUE).replace(authorship.authorship_line("physician"), line)
     shown = lxml.html.fromstring(answer.text)
     fields |= {"text": text, "acknowledged": shown.xpath('//input[@name="acknowledged"]/@value')}
     looked = await stack.call("physician", "POST", f"/reviews/{case_id}/working", data=fields)
     found: Any = lxml.html.fragment_fromstring(looked.text)
-    assert (found.get("data-line"), found.get("data-line-now")) == (line, notice.line("physician")), "for the script"
+    assert (found.get("data-line"), found.get("data-line-now")) == (line, authorship.authorship_line("physician")), (
+        "for the script"
+    )
     own = found.xpath('.//input[@name="written"]/@value')
     refused = await send(stack, path, fields | {"written": own})
     assert refused.headers["location"] == f"/reviews/{case_id}?note=misleading"
@@ -128,7 +130,7 @@ async def test_an_untrue_line_is_put_right_and_shown_before_it_is_signed(stack: 
     assert "It has been put right" in alert(lxml.html.fromstring(answer.text))
     seen = {"acknowledged": fields["acknowledged"]}  # the boxes stand outside of the form, which lxml does not know
     fields = form(lxml.html.fromstring(answer.text), path) | seen
-    assert fields["text"][0] == text.replace(line, notice.line("physician"))
+    assert fields["text"][0] == text.replace(line, authorship.authorship_line("physician"))
     assert (await send(stack, path, fields)).headers["location"] == f"/reviews/{case_id}"
     await stack.reaches(case_id, "filed")
 

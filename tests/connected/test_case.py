@@ -10,7 +10,7 @@ import pytest
 from cli.audit import verify_stored
 from cli.dead_letters import Attribution, redrive
 from sandbox_ehr.faults import Fault
-from shared.contracts.failures import PermanentError, TransientError
+from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.retry import RetryRow
 from shared.contracts.subjects import encounter_subject
 from shared.messaging.letters import read_all

@@ -17,9 +17,17 @@ from cli.audit.report import Report
 from cli.commands import audit as audit_command
 from cli.main import app
 from sandbox_ehr.app import Sandbox
-from shared.contracts.checkpoint import CaseHead, Checkpoint, Signed, following, read_signed, sign, written
+from shared.contracts.checkpoint import (
+    CaseHead,
+    Checkpoint,
+    SignedCheckpoint,
+    next_checkpoint,
+    read_signed,
+    sign,
+    to_lines,
+)
+from shared.contracts.errors import PermanentError
 from shared.contracts.events import Actor, CaseEvent, Closed, Reassigned, ReviewRequested
-from shared.contracts.failures import PermanentError
 from shared.messaging import checkpoints
 from shared.messaging.access_log import STREAM as ACCESS
 from shared.messaging.checkpoints import Checkpoints, Folder
@@ -157,7 +165,7 @@ async def test_another_key_a_missing_and_a_changed_checkpoint_are_told(covered: 
     lines = iter(second.read_bytes().splitlines(keepends=True))
     signed, heads = read_signed(lines), [CaseHead(*json.loads(line)) for line in lines]
     forged = sign(signed.checkpoint.model_copy(update={"previous": "0" * 64}), KEY)
-    second.write_bytes(b"".join(written(forged, heads)))
+    second.write_bytes(b"".join(to_lines(forged, heads)))
     assert "checkpoint 2: it does not follow from the one before it" in reasons(await covered.audit())
     for file in (first, second):
         file.unlink()
@@ -203,7 +211,7 @@ async def test_of_two_processes_one_makes_the_next_checkpoint(covered: Covered) 
     await append(covered.nats, "admin", covered.waiting, Closed())
     last = covered.folder.last()
     assert last is not None
-    signed: Signed = sign(following(last, [], time=T0, last=11, access=(1, "")), KEY)
+    signed: SignedCheckpoint = sign(next_checkpoint(last, [], time=T0, last=11, access=(1, "")), KEY)
     assert covered.folder.add(signed, [])
     assert not covered.folder.add(signed, [])
     assert covered.folder.numbers() == [1, 2, 3]

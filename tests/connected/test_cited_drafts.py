@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from shared.contracts.knowledge import Chunk, Relevance
-from shared.inference.generate import INTERACTIVE
-from shared.knowledge.base import Embedded
-from shared.knowledge.live import Live, LiveBucket
-from shared.knowledge.server import ServerBase
+from shared.contracts.knowledge import Chunk, RelevanceThreshold
+from shared.inference.generation import INTERACTIVE_PRIORITY
+from shared.knowledge.live import LiveBucket, LivePointer
+from shared.knowledge.qdrant_server import QdrantServer
+from shared.knowledge.vector_store import EmbeddedChunk
 from tests.support.ehr import sandbox
 from tests.support.embedder import DIMENSIONS, HashEmbedder
 from tests.support.examples import T0
@@ -40,15 +40,19 @@ TOLD = (
 async def cited(nats: NatsServer) -> AsyncIterator[Stack]:
     """The services with a live version of two chunks, and a model that copies from the guideline."""
     await nats.provision()
-    base = ServerBase(":memory:")
-    await base.prepare("c", DIMENSIONS)
+    base = QdrantServer(":memory:")
+    await base.ensure_collection("c", DIMENSIONS)
     chunks = [GUIDELINE, OTHER]
-    vectors = await HashEmbedder().embed("embedder", [item.embedded for item in chunks], priority=INTERACTIVE)
-    await base.upsert("c", [Embedded(item, vector.tolist(), 1) for item, vector in zip(chunks, vectors, strict=True)])
+    vectors = await HashEmbedder().embed(
+        "embedder", [item.text_to_embed for item in chunks], priority=INTERACTIVE_PRIORITY
+    )
+    await base.upsert(
+        "c", [EmbeddedChunk(item, vector.tolist(), 1) for item, vector in zip(chunks, vectors, strict=True)]
+    )
     bus = await nats.connect("admin")
-    relevance = Relevance(threshold=0.3, origin="golden", reason="chosen")
-    live = Live(version=1, collection="c", embedder="embedder", relevance=relevance, since=T0, by="evaluation")
-    await LiveBucket(bus).point(live, 0)
+    relevance = RelevanceThreshold(threshold=0.3, origin="golden", reason="chosen")
+    live = LivePointer(version=1, collection="c", embedder="embedder", relevance=relevance, since=T0, by="evaluation")
+    await LiveBucket(bus).compare_and_set(live, 0)
     await bus.close()
     generator = ScriptedGenerator(TOLD)
     async with running(nats, sandbox(), generator=generator, narrative_policy="marked", base=base) as stack:

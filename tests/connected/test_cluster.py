@@ -18,8 +18,8 @@ from cli.stack.certificates import CERTIFICATE, KEY
 from sandbox_ehr.app import Sandbox
 from sandbox_ehr.seed import load_bundle
 from sandbox_ehr.store import Store
-from shared.contracts.envelope import START
-from shared.contracts.failures import PermanentError
+from shared.contracts.envelope import CHAIN_START
+from shared.contracts.errors import PermanentError
 from shared.messaging.connection import connect
 from shared.messaging.journal import Journal
 from shared.messaging.placement import read_placement
@@ -123,7 +123,7 @@ async def test_a_repeated_append_is_found_whatever_the_cluster_answers(
     await cluster.provision()
     bus = await cluster.connect("ingest")
     journal = Journal(bus, "ingest")
-    heads = [await journal.append(CASE, event("discharged"), after=START, id="e-1", time=T0) for _ in range(3)]
+    heads = [await journal.append(CASE, event("discharged"), after=CHAIN_START, id="e-1", time=T0) for _ in range(3)]
     await bus.close()
     assert len(set(heads)) == 1
 

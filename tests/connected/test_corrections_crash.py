@@ -10,7 +10,7 @@ import pytest
 
 from sandbox_ehr.app import Sandbox
 from services.approval.filing.resources import chain_head_of
-from shared.clinical.fhir import FhirClient
+from shared.clinical.fhir_client import FhirClient
 from shared.contracts.retry import RetryRow
 from shared.messaging import pull_subscriber
 from shared.messaging.topology import Consumer

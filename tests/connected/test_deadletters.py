@@ -12,7 +12,7 @@ from cli import dead_letters
 from cli.commands.dead_letters import app
 from cli.dead_letters import Attribution
 from cli.errors import CommandError
-from shared.contracts.failures import Failure, PermanentError, TransientError
+from shared.contracts.errors import CountersignError, PermanentError, TransientError
 from shared.messaging import letters, mending
 from shared.messaging.connection import Bus
 from shared.messaging.deadletter import Original, bury
@@ -136,7 +136,7 @@ async def test_a_discard_leaves_the_case_failed_and_it_can_still_be_tried_again(
     await stack.reaches(case_id, "awaiting-review")
     assert "it is awaiting-review" in await dead_letters.retry_case(bus, case_id, DEED)
     assert (await stack.events(case_id)).count("retried") == 1
-    with pytest.raises(Failure, match="no such case"):
+    with pytest.raises(CountersignError, match="no such case"):
         await dead_letters.retry_case(bus, "nobody", DEED)
     await bus.close()
 

@@ -13,7 +13,7 @@ from sandbox_ehr.app import Sandbox
 from sandbox_ehr.seed import load_bundle
 from sandbox_ehr.store import Store
 from shared.contracts.subjects import encounter_subject
-from shared.inference.generate import Generation, Sampling
+from shared.inference.generation import Generation, Sampling
 from shared.messaging.journal import Journal
 from shared.runtime.service import Service
 from shared.runtime.service import running as serving

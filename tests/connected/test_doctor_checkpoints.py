@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cli.doctor import checkpoints
 from cli.doctor.findings import Group
 from services.approval.audit.checkpoints import DUE, EVERY, TIMER
-from shared.contracts.envelope import START
+from shared.contracts.envelope import CHAIN_START
 from shared.messaging.checkpoints import Checkpoints, Folder
 from shared.messaging.journal import Journal
 from shared.messaging.timers import Timers
@@ -55,7 +55,7 @@ async def test_with_the_folder_its_last_one_is_held_against_the_trail(
     monkeypatch.setenv("COUNTERSIGN_CHECKPOINT_DIR", str(folder))
     assert (await found(nats))[0] == "ok"
     async with as_user(nats, "ingest") as bus:
-        head = await Journal(bus, "ingest").append(CASE, event("discharged"), after=START, id="1", time=now)
+        head = await Journal(bus, "ingest").append(CASE, event("discharged"), after=CHAIN_START, id="1", time=now)
         assert (await found(nats))[0] == "warning", "there is none, and something has happened"
         async with as_user(nats, "auditor") as auditor:
             made = await Checkpoints(auditor, Folder(folder), Ed25519PrivateKey.generate(), lambda: now).make()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cli.audit.run import Audit
-from shared.contracts.failures import ErasedError
+from shared.contracts.errors import ErasedError
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.case_keys import CaseKeys
 from shared.messaging.journal import Journal

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from services.approval.notifications import channels
-from shared.clinical.fhir import FhirClient
+from shared.clinical.fhir_client import FhirClient
 from shared.messaging import pull_subscriber
 from shared.messaging.connection import Bus
 from shared.messaging.topology import Consumer

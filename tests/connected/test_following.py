@@ -12,13 +12,13 @@ from services.approval.projections import catch_up
 from services.approval.projections.case_states import CaseStateProjection
 from services.approval.projections.catch_up import BUCKET, CatchUpSubscription, Checkpoint
 from services.approval.projections.open_reviews import OpenReviewsProjection
-from shared.contracts.envelope import START, Head
+from shared.contracts.envelope import CHAIN_START, ChainHead
 from shared.contracts.subjects import CaseRef
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus, connect
 from shared.messaging.journal import Journal, Stored
 from shared.telemetry import instruments
-from shared.telemetry.catalogue import STATE
+from shared.telemetry.metric_definitions import STATE
 from tests.support.ehr import sandbox, stays
 from tests.support.examples import T0, event
 from tests.support.server import NatsServer
@@ -49,12 +49,12 @@ class Trail:
 
     def __init__(self, bus: Bus) -> None:
         self._journal = Journal(bus, "approval")
-        self._heads: dict[int, Head] = {}
+        self._heads: dict[int, ChainHead] = {}
 
     async def add(self, case: int, *names: str) -> None:
         ref = CaseRef("cardiology", str(UUID(int=case)))
         for name in names:
-            after = self._heads.get(case, START)
+            after = self._heads.get(case, CHAIN_START)
             self._heads[case] = await self._journal.append(
                 ref, event(name), after=after, id=str(UUID(int=after.sequence * 1000 + case)), time=T0
             )
@@ -160,8 +160,8 @@ async def test_cases_are_counted_from_a_beginning_too(
     nats: NatsServer, bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: dict[str, list[Any]] = {}
-    monkeypatch.setattr(instruments, "measuring", lambda: True)
-    monkeypatch.setattr(instruments, "levels", told.__setitem__)
+    monkeypatch.setattr(instruments, "metrics_enabled", lambda: True)
+    monkeypatch.setattr(instruments, "replace_gauge", told.__setitem__)
     anybody = await nats.connect("admin")
     trail = Trail(anybody)
     for case in range(1, 6):

@@ -13,8 +13,8 @@ from tritonclient.utils import InferenceServerException
 
 from cli.stack import triton
 from cli.stack.ports import free_port
-from shared.contracts.failures import Failure, PermanentError, TransientError
-from shared.inference.generate import Generator, Sampling, TritonGenerator, sort_error
+from shared.contracts.errors import CountersignError, PermanentError, TransientError
+from shared.inference.generation import Generator, Sampling, TritonGenerator, to_error
 from tests.support.generator import ScriptedGenerator
 from tests.support.triton import TritonServer, triton_server
 
@@ -123,14 +123,14 @@ async def test_what_the_queue_lets_go_or_does_not_take_may_be_tried_again(server
     told = "\n".join(error.message() for error in refused)
     assert "timeout expired" in told, told
     assert "maximum queue size" in told, told
-    assert {type(sort_error("drafter", error)) for error in refused} == {TransientError}
+    assert {type(to_error("drafter", error)) for error in refused} == {TransientError}
 
 
 async def test_a_model_that_is_not_there_and_a_server_that_is_away(server: TritonServer) -> None:
     for url, model in ((server.grpc, "nothing"), (f"127.0.0.1:{free_port()}", "drafter")):
         generator = TritonGenerator(url, model)
         assert not await generator.ready()
-        with pytest.raises(Failure) as failed:
+        with pytest.raises(CountersignError) as failed:
             await generator.generate(PROMPT, SAMPLING, deadline=5)
         assert model in failed.value.reason
         await generator.close()

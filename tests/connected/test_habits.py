@@ -18,7 +18,7 @@ from sandbox_ehr.habits import Habits
 from services.approval.filing import follow_up
 from services.approval.filing.resources import DOCUMENT_SYSTEM, chain_head_of
 from shared.clinical.connect import connect_ehr
-from shared.clinical.fhir import FhirClient
+from shared.clinical.fhir_client import FhirClient
 from shared.contracts.retry import RetryRow
 from tests.support import stack as stacks
 from tests.support.ehr import sandbox

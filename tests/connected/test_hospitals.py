@@ -9,7 +9,7 @@ import pytest
 
 from cli.stack.nats_config import Tenant, TenantLimits
 from cli.stack.secrets import load_or_create
-from shared.contracts.failures import Failure
+from shared.contracts.errors import CountersignError
 from shared.messaging.topology import BUCKETS, STREAMS
 from tests.support.command import run
 from tests.support.ehr import sandbox, stays
@@ -103,7 +103,7 @@ async def test_one_that_fills_its_room_takes_none_of_the_others(hospitals: Hospi
         for number in range(FLOOD):
             try:
                 await flooding.publish(f"alert.info.n{number}", BIG, stream="ALERTS")
-            except Failure as failure:
+            except CountersignError as failure:
                 refused.append(failure.reason)
 
     async with running(hospitals.quiet, sandbox()) as stack:

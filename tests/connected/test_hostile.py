@@ -16,8 +16,8 @@ from bench.hostile.attacks import PLANS, Target, uploads
 from bench.hostile.ward import Ward
 from bench.hostile.wire import Address
 from cli.stack.ports import free_port
-from shared.runtime import connections
-from shared.runtime.access import token_digest
+from shared.runtime import connection_limits
+from shared.runtime.authentication import token_digest
 from shared.runtime.service import make_server
 from tests.support import stack as whole
 from tests.support.ehr import sandbox, stays
@@ -55,7 +55,7 @@ LATE = {"slow_body", "slow_stolen_body", "unread", "edited_texts", "streams"}  #
 
 
 async def test_a_ward_works_on_while_it_is_attacked(nats: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "HEADERS_WITHIN", 1.0)
+    monkeypatch.setattr(connection_limits, "HEADER_TIMEOUT_S", 1.0)
     write = whole.write_tokens
 
     def write_with_staff(path, tokens):  # type: ignore[no-untyped-def]

@@ -11,7 +11,7 @@ from sandbox_ehr.app import Sandbox
 from sandbox_ehr.faults import Fault
 from sandbox_ehr.seed import load_bundle
 from sandbox_ehr.store import Store
-from shared.contracts.failures import PermanentError, TransientError
+from shared.contracts.errors import PermanentError, TransientError
 from shared.messaging.topology import STREAMS
 from tests.support.patients import MARKS, write_stays
 from tests.support.server import NatsServer

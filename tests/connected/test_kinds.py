@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cli.commands.kinds import _describe
-from services.drafter.extract import extract
+from services.drafter.extract import read_stay
 from services.drafter.kinds import load_kinds
 from tests.support.ehr import Sandbox, client, sandbox, stays
 from tests.support.generator import ScriptedGenerator
@@ -130,7 +130,7 @@ async def test_the_command_tells_which_kind_a_stay_gets_and_why(ehr: Sandbox, tm
     encounter = stays()[0]
     sent_to_rehabilitation(ehr, encounter)
     kinds = load_kinds(write_kind(tmp_path))
-    context = await extract(client(ehr), encounter, occurred_at=None, attending=None, kinds=kinds)
+    context = await read_stay(client(ehr), encounter, occurred_at=None, attending=None, kinds=kinds)
     told = _describe(context, kinds)
     assert (told["kind"], told["code"]) == ("rehabilitation-handover", "34745-0")
     assert "Inpatient rehabilitation hospital" in told["why"]

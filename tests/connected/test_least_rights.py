@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.contracts.envelope import digest
-from shared.contracts.failures import Failure
+from shared.contracts.envelope import sha256_hex
+from shared.contracts.errors import CountersignError
 from shared.contracts.subjects import CaseRef
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.pages import pages
@@ -70,7 +70,7 @@ async def test_no_header_of_a_service_touches_what_is_anothers(
         for header in HEADERS:
             try:
                 await bus.publish(subject, b"", stream=stream_of(subject), headers=header)
-            except Failure:
+            except CountersignError:
                 continue
     for subject, sequence in sequences.items():
         found = await admin.direct_get(stream_of(subject), {"last_by_subj": subject})
@@ -87,9 +87,9 @@ async def test_what_an_artifact_says_stands_for_ever(nats: NatsServer) -> None:
         artifacts = Artifacts(bus).of("c1")
         key = await artifacts.put(b"what was signed")
         for header in ({}, *HEADERS):
-            with pytest.raises(Failure):
+            with pytest.raises(CountersignError):
                 await bus.publish(f"$KV.artifacts.c1.{key}", b"", stream="KV_artifacts", headers=header)
-            with pytest.raises(Failure):
+            with pytest.raises(CountersignError):
                 await bus.publish("$KV.keys.c1.0", b"", stream="KV_keys", headers=header)
         assert await artifacts.get(key) == b"what was signed"
         assert await artifacts.put(b"what was signed") == key, "again changes nothing"
@@ -101,13 +101,13 @@ async def test_an_artifact_that_cannot_be_stored_is_not_called_stored(
 ) -> None:
     await nats.provision()
     admin, bus = await nats.connect("admin"), await nats.connect("drafter")
-    key = digest(b"text")
+    key = sha256_hex(b"text")
     await admin.publish(f"$KV.artifacts.c1.{key}", b"another text", stream="KV_artifacts")
-    with pytest.raises(Failure):
+    with pytest.raises(CountersignError):
         await Artifacts(bus).of("c1").put(b"text")
     await admin.jetstream.delete_stream("KV_artifacts")
     monkeypatch.setattr("shared.messaging.connection.REQUEST_TIMEOUT", 0.3)
-    with pytest.raises(Failure):
+    with pytest.raises(CountersignError):
         await Artifacts(bus).of("c1").put(b"more text")
     await bus.close()
     await admin.close()
@@ -131,7 +131,7 @@ async def test_provisioning_an_installation_of_before_loses_no_clock(nats: NatsS
     await installed_before(admin)
     due = datetime.now(UTC) + timedelta(seconds=1)
     await Timers(admin).schedule(CaseRef("cardiology", "c1"), "clock", 1, due)
-    key = digest(b"text")  # in plain, as it was before cases had keys
+    key = sha256_hex(b"text")  # in plain, as it was before cases had keys
     await admin.publish(f"$KV.artifacts.{key}", b"text", stream="KV_artifacts")
     changes = {change.what: change.action for change in await provision(admin)}
     assert changes["consumer ingest-schedule of TIMERS"] == "removed"

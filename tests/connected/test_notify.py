@@ -14,8 +14,8 @@ from services.approval.escalation.directory import Directory
 from services.approval.escalation.directory_file import read
 from services.approval.notifications.handlers import NotificationDispatcher
 from services.approval.notifications.notification import Notification
-from shared.contracts.envelope import START
-from shared.contracts.failures import TransientError
+from shared.contracts.envelope import CHAIN_START
+from shared.contracts.errors import TransientError
 from shared.messaging.connection import Bus
 from shared.messaging.journal import Journal
 from tests.support.channels import write_directory
@@ -74,7 +74,7 @@ class Bench:
     async def append(self, *names: str) -> None:
         for name in names:
             history = await self.journal.history(CASE)
-            after = history[-1].head if history else START
+            after = history[-1].head if history else CHAIN_START
             await self.journal.append(CASE, event(name), after=after, id=f"{name}-{after.sequence}", time=T0)
 
     async def announce(self) -> Notification:

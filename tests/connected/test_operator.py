@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cli.dead_letters import Attribution, discard, redrive
-from shared.contracts.failures import Failure, PermanentError, TransientError
+from shared.contracts.errors import CountersignError, PermanentError, TransientError
 from shared.messaging.connection import Bus
 from shared.messaging.letters import read_all
 from shared.messaging.requests import Answer, OfCase, OfLetter, ask
@@ -177,7 +177,7 @@ async def test_nobody_but_the_operator_may_ask(
     letters = await read_all(operator)
     for user in ("ingest", "drafter", "embedder", "evaluator", "approval", "auditor", "backup"):
         async with as_user(nats, user) as bus:
-            with pytest.raises(Failure):
+            with pytest.raises(CountersignError):
                 await redrive(bus, letters, 1, KIM)
     assert (await read_all(operator))[1][0].waits
 

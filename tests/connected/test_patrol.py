@@ -9,7 +9,7 @@ import pytest
 from sandbox_ehr.faults import Fault
 from services.approval.audit import chain_verifier as module
 from services.approval.audit.chain_verifier import AuditChainVerifier
-from shared.clinical.fhir import FhirClient
+from shared.clinical.fhir_client import FhirClient
 from shared.telemetry import instruments
 from tests.support.backup import as_user
 from tests.support.corrections import filed
@@ -43,7 +43,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     def add(name: str, value: int = 1, _: object = None) -> None:
         found[name] = found.get(name, 0) + value
 
-    monkeypatch.setattr(instruments, "add", add)
+    monkeypatch.setattr(instruments, "increment", add)
     return found
 
 

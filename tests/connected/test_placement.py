@@ -7,7 +7,7 @@ import pytest
 
 from cli.audit import verify_stored
 from cli.backup import run as backup_run
-from shared.contracts.failures import PermanentError
+from shared.contracts.errors import PermanentError
 from shared.messaging import snapshots
 from shared.messaging.placement import read_placement
 from shared.messaging.provision import Keeping, wanted_streams

@@ -13,8 +13,8 @@ from cli.stack.nats import configuration
 from cli.stack.ports import free_port
 from cli.stack.secrets import write_tokens
 from services.ingest.settings import IngestSettings
-from shared.runtime.production import refusals
-from shared.runtime.start import facts, in_words
+from shared.runtime.preflight import preflight_errors
+from shared.runtime.start import deployment_facts, describe_settings_error
 from tests.support.processes import Part
 from tests.support.server import NatsServer
 
@@ -92,14 +92,14 @@ async def test_open_authentication_is_found_out(tokens: Path, nats: NatsServer) 
         given = {"tokens_file": tokens, "nats_seed": "x", "nats_monitor_url": monitor(nats)}
         return IngestSettings.model_validate(given | more)
 
-    assert refusals(await facts(asked())) == []
-    (said,) = refusals(await facts(asked(host="::")))
+    assert preflight_errors(await deployment_facts(asked())) == []
+    (said,) = preflight_errors(await deployment_facts(asked(host="::")))
     assert "static tokens only" in said
     tokens.chmod(0o644)  # noqa: ASYNC240 - one call
-    (said,) = refusals(await facts(asked()))
+    (said,) = preflight_errors(await deployment_facts(asked()))
     assert "chmod o= it" in said
     write_tokens(tokens, nats.secrets.tokens)
-    (said,) = refusals(await facts(asked()))
+    (said,) = preflight_errors(await deployment_facts(asked()))
     assert "demo-physician" in said
 
 
@@ -120,7 +120,7 @@ def test_settings_that_make_no_sense_are_put_into_words(
     monkeypatch.setenv(setting, value)
     with pytest.raises((ValidationError, SettingsError)) as caught:
         IngestSettings()
-    said = in_words(caught.value)
+    said = describe_settings_error(caught.value)
     assert words in said
     assert "s3cret" not in said
 

@@ -13,7 +13,7 @@ from services.approval.ehr_tasks.reconciler import KEY, TaskReconciler
 from services.approval.ehr_tasks.watermark import Watermark
 from services.approval.filing import resources
 from services.approval.projections.open_reviews import OpenReviewsProjection
-from shared.clinical.fhir import FhirClient
+from shared.clinical.fhir_client import FhirClient
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
 from tests.support.backup import as_user

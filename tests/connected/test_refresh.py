@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.contracts.failures import PermanentError, TransientError
+from shared.contracts.errors import PermanentError, TransientError
 from tests.component.test_reader import row, word
 from tests.support.embedder import HashEmbedder
 from tests.support.knowledge import TOPICS, KnowledgeStack, Library, running

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from shared.contracts.knowledge import OPEN, point_id
-from shared.knowledge.manifest import Manifest
+from shared.contracts.knowledge import STILL_VALID, point_id
+from shared.knowledge.document_index import DocumentIndex
 from shared.messaging import pull_subscriber
 from shared.messaging.connection import Bus
 from shared.messaging.topology import Consumer
@@ -112,14 +112,14 @@ async def check(knowledge: KnowledgeStack, library: Library) -> None:
     assert live is not None
     bus = await knowledge.bus()
     wanted = [
-        point_id(chunk, since) async for entry in Manifest(bus).entries("library") for chunk, since in entry.chunks
+        point_id(chunk, since) async for entry in DocumentIndex(bus).entries("library") for chunk, since in entry.chunks
     ]
     await bus.close()
     assert len(wanted) == len(set(wanted)) == 2 * len(list(library.documents.glob("*.md")))
     shown: list[str] = []
     for version in range(1, live + 1):
-        for point in await knowledge.base.touched("knowledge-embedder", version):
-            if point.since == version and point.until == OPEN:
+        for point in await knowledge.base.changed_in("knowledge-embedder", version):
+            if point.since == version and point.until == STILL_VALID:
                 shown.append(point.id)
     assert sorted(shown) == sorted(wanted)
     assert await knowledge.base.count("knowledge-embedder", live) == len(wanted)
@@ -134,7 +134,7 @@ async def test_a_base_that_lost_points_is_repaired_before_it_is_judged(nats: Nat
     await nats.provision()
     embedder = HashEmbedder()
     async with running(nats, library.file, embedder) as knowledge:
-        real = knowledge.base.touched
+        real = knowledge.base.changed_in
         lost: list[str] = []
 
         async def touched(collection: str, version: int) -> Any:
@@ -143,7 +143,7 @@ async def test_a_base_that_lost_points_is_repaired_before_it_is_judged(nats: Nat
                 await knowledge.base.delete(collection, lost)
             return await real(collection, version)
 
-        knowledge.base.touched = touched  # type: ignore[method-assign]
+        knowledge.base.changed_in = touched  # type: ignore[method-assign]
         result = await knowledge.refresh()
         assert (result["state"], result["repaired"], result["passages"]) == ("promoted", 3, 40)
 

@@ -17,7 +17,7 @@ from sandbox_ehr.habits import Habits
 from services.approval.filing import resources
 from services.approval.reimport.handlers import Reimport
 from shared.contracts.case import fold
-from shared.contracts.ehr import Wanted
+from shared.contracts.ehr import ReimportRequested
 from shared.contracts.subjects import CaseRef, reimport_subject
 from shared.messaging.artifacts import CaseTexts
 from shared.messaging.journal import Journal
@@ -31,7 +31,7 @@ from tests.support.stack import Stack, running, until
 
 pytestmark = pytest.mark.connected
 
-WANTED = Wanted(by="op", reason="last night's backup was put back")
+WANTED = ReimportRequested(by="op", reason="last night's backup was put back")
 CHART = ("DocumentReference", "Provenance")
 
 
@@ -138,7 +138,7 @@ async def test_a_waiting_case_that_stands_signed_in_the_chart_is_filed_again_wit
         before = await stack.reaches(case_id, "filed")
         approved = before["events"][4]
         bus, journal = await stack.journal()
-        clock = fold(await journal.find(case_id)).clock
+        clock = fold(await journal.find(case_id)).escalation_run
         await bus.close()
     chart = hospital.chart()
     ask_again(hospital.ehr, case_id, str(clock))

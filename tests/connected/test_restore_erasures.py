@@ -8,7 +8,7 @@ import pytest
 from cli.backup import erasures as erasing
 from cli.backup.endpoints import read_erasures
 from cli.errors import CommandError
-from shared.contracts.failures import ErasedError
+from shared.contracts.errors import ErasedError
 from shared.messaging.artifacts import Artifacts
 from tests.support.backup import as_user, back_up, put_back, timers
 from tests.support.corrections import filed

@@ -9,7 +9,7 @@ import pytest
 from services.approval.erasure.retention import CASES_A_RUN, KEY, RetentionScheduler
 from services.approval.erasure.rules import Retention
 from services.approval.settings import RetentionSettings
-from shared.contracts.envelope import START
+from shared.contracts.envelope import CHAIN_START
 from shared.contracts.events import Discharged, Withdrawn
 from shared.contracts.subjects import CaseRef
 from shared.messaging.buckets import Bucket
@@ -97,7 +97,9 @@ async def test_a_long_trail_is_walked_in_runs_that_go_on_where_the_last_one_came
     journal, withdrawn = Journal(admin, "ingest"), Withdrawn(reason="discharge-cancelled")
     cases = [CaseRef("x", f"c{number}") for number in range(CASES_A_RUN + 3)]
     for case in cases:
-        head = await journal.append(case, Discharged(encounter_id=case.id), after=START, id=f"{case.id}-1", time=T0)
+        head = await journal.append(
+            case, Discharged(encounter_id=case.id), after=CHAIN_START, id=f"{case.id}-1", time=T0
+        )
         await journal.append(case, withdrawn, after=head, id=f"{case.id}-2", time=T0)
     retaining = await later(bus, 31, Retention({}, unfiled=30 * DAY))
 
@@ -121,7 +123,7 @@ async def test_a_run_that_is_killed_before_its_mark_orders_nothing_twice(
     await nats.provision()
     admin, bus = await nats.connect("admin"), await nats.connect("approval")
     journal, case = Journal(admin, "ingest"), CaseRef("x", "c1")
-    head = await journal.append(case, Discharged(encounter_id="e1"), after=START, id="1", time=T0)
+    head = await journal.append(case, Discharged(encounter_id="e1"), after=CHAIN_START, id="1", time=T0)
     await journal.append(case, Withdrawn(reason="discharge-cancelled"), after=head, id="2", time=T0)
     retaining = await later(bus, 31, Retention({}, unfiled=30 * DAY))
     with monkeypatch.context() as patch:

@@ -6,7 +6,7 @@ import pytest
 from nats import errors
 from nats.js.errors import APIError
 
-from shared.contracts.failures import ErasedError, Failure
+from shared.contracts.errors import CountersignError, ErasedError
 from shared.messaging.artifacts import Artifacts
 from tests.support.server import NatsServer
 from tests.support.stack import Stack
@@ -73,7 +73,7 @@ async def test_nobody_may_write_what_is_not_theirs(
     monkeypatch.setattr("shared.messaging.connection.REQUEST_TIMEOUT", 0.3)
     await nats.provision()
     bus = await nats.connect(user)
-    with pytest.raises(Failure):
+    with pytest.raises(CountersignError):
         await bus.publish(subject, b"x", stream=stream)
     await bus.close()
     admin = await nats.connect("admin")

@@ -6,7 +6,7 @@ import pytest
 from nats.aio.client import Client
 
 from cli.stack.access import write_private
-from shared.contracts.failures import TransientError
+from shared.contracts.errors import TransientError
 from shared.messaging.broker import ServiceBroker
 from shared.messaging.connection import Bus
 from shared.runtime import service
@@ -28,7 +28,7 @@ def test_any_key_is_a_key(tmp_path: Path, key: str) -> None:
 async def test_a_service_that_cannot_start_yet_tries_again_on_a_connection_of_its_own(
     nats: NatsServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(service, "AGAIN", 0.01)
+    monkeypatch.setattr(service, "RECONNECT_DELAY_S", 0.01)
     await nats.provision()
     tried: list[Client] = []
 
@@ -41,4 +41,4 @@ async def test_a_service_that_cannot_start_yet_tries_again_on_a_connection_of_it
     async with service.running(service.Service(broker, starts=(load,))) as bus:
         assert bus.client is tried[2]
         assert [item.is_connected for item in tried] == [False, False, True]
-    assert caplog.text.count("cannot start yet: the copy of the trail that was read is behind") == 2
+    assert caplog.text.count("cannot connect yet: the copy of the trail that was read is behind") == 2

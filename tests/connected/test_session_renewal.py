@@ -8,10 +8,10 @@ import pytest
 
 from services.approval.sign_in import sessions
 from services.approval.sign_in.sessions import SessionStore
-from shared.contracts.failures import TransientError
+from shared.contracts.errors import TransientError
 from shared.messaging.buckets import Bucket
-from shared.runtime.access import COOKIE, Caller, Refusal
-from shared.runtime.oidc import SignedIn
+from shared.runtime.authentication import SESSION_COOKIE, AuthenticationError, Caller
+from shared.runtime.oidc import SignInResult
 from tests.support.oidc import OidcServer
 from tests.support.people import Clock, sign_in
 from tests.support.server import NatsServer
@@ -80,7 +80,7 @@ async def test_without_refresh_tokens_a_session_lasts_an_hour(
     for minutes, status in ((25, 200), (25, 200), (11, 303)):
         pass_time(clock, minutes)
         assert await opened(secured) == status
-    assert secured.http.cookies[COOKIE]
+    assert secured.http.cookies[SESSION_COOKIE]
 
 
 class Scripted:
@@ -92,13 +92,13 @@ class Scripted:
         self.answer = asyncio.Event()
         self.failure: Exception | None = None
 
-    async def renew(self, known: Caller, renewal: str) -> SignedIn:
+    async def renew(self, known: Caller, renewal: str) -> SignInResult:
         self.asked.append(renewal)
         self.begun.set()
         await self.answer.wait()
         if self.failure is not None:
             raise self.failure
-        return SignedIn(known.model_copy(update={"also": ("supervisor",)}), "second")
+        return SignInResult(known.model_copy(update={"also": ("supervisor",)}), "second")
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ async def test_a_provider_that_does_not_answer_ends_a_session_after_an_hour(
         clock.ahead = timedelta(minutes=minutes)
         assert (await found.caller(id) is not None) is alive
     assert len(scripted.asked) == 4
-    scripted.failure = Refusal("gone")
+    scripted.failure = AuthenticationError("gone")
     clock.ahead = timedelta(minutes=62)
     assert await found.caller(id) is None
     scripted.failure = None

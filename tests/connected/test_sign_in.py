@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from services.approval.web import inbox
-from shared.contracts.failures import TransientError
-from shared.runtime.access import COOKIE, Refusal
-from shared.runtime.oidc import KEYS_FRESH, KEYS_OLD, OidcSettings, Provider
+from shared.contracts.errors import TransientError
+from shared.runtime.authentication import SESSION_COOKIE, AuthenticationError
+from shared.runtime.oidc import JWKS_MAX_AGE_S, JWKS_MIN_REFRESH_S, OidcProvider, OidcSettings
 from tests.support.oidc import CLIENT, GEE, OidcServer, oidc_server
 from tests.support.people import COLLEAGUE, Clock, bearer, post, sign_in, trail, under_review
 from tests.support.physician import settled
@@ -61,23 +61,23 @@ async def test_with_a_provider_no_static_token_signs_people_in(secured: Stack) -
 
 async def test_a_new_sign_in_ends_the_session_before_it(secured: Stack) -> None:
     await sign_in(secured)
-    before = secured.http.cookies[COOKIE]
+    before = secured.http.cookies[SESSION_COOKIE]
     await sign_in(secured)
-    assert secured.http.cookies[COOKIE] != before
-    secured.http.cookies.set(COOKIE, before)
+    assert secured.http.cookies[SESSION_COOKIE] != before
+    secured.http.cookies.set(SESSION_COOKIE, before)
     assert (await secured.http.get("/")).status_code == 303
 
 
 async def test_an_operator_ends_the_sessions_of_one_person(secured: Stack, provider: OidcServer) -> None:
     await sign_in(secured)
-    first = secured.http.cookies[COOKIE]
+    first = secured.http.cookies[SESSION_COOKIE]
     secured.http.cookies.clear()
     await sign_in(secured)  # at another browser
-    second = secured.http.cookies[COOKIE]
+    second = secured.http.cookies[SESSION_COOKIE]
     secured.http.cookies.clear()
     provider.person |= COLLEAGUE
     await sign_in(secured)
-    colleague = secured.http.cookies[COOKIE]
+    colleague = secured.http.cookies[SESSION_COOKIE]
     secured.http.cookies.clear()
     path, sent = "/v1/sessions/end", {"subject": GEE["sub"]}
     assert (await secured.http.post(path, json=sent, headers=bearer(provider.token()))).status_code == 403
@@ -86,7 +86,7 @@ async def test_an_operator_ends_the_sessions_of_one_person(secured: Stack, provi
         answer = await secured.http.post(path, json=sent, headers=operator)
         assert answer.json() == {"subject": GEE["sub"], "ended": ended}
     for session, status in ((first, 303), (second, 303), (colleague, 200)):
-        secured.http.cookies.set(COOKIE, session)
+        secured.http.cookies.set(SESSION_COOKIE, session)
         assert (await secured.http.get("/")).status_code == status
     assert ("signed-out", "ended by op") in [(item["event"], item["detail"]) for item in await trail(secured)]
 
@@ -120,7 +120,7 @@ async def test_an_id_token_opens_no_api(secured: Stack, provider: OidcServer) ->
     await under_review(secured)
     for claims in ({"nonce": "n"}, {"at_hash": "h"}, {"typ": "ID"}):
         answer = await secured.http.get("/v1/reviews", headers=bearer(provider.token(**claims)))
-        assert (answer.status_code, answer.json()["detail"]) == (401, "it is an ID token, which opens no API")
+        assert (answer.status_code, answer.json()["detail"]) == (401, "an ID token cannot be used for the API")
     assert any("it is an ID token" in item["detail"] for item in await trail(secured))
 
 
@@ -193,9 +193,9 @@ def keys(provider: OidcServer) -> Keys:
 
 
 @pytest.fixture
-async def known(provider: OidcServer, keys: Keys) -> AsyncIterator[Provider]:
+async def known(provider: OidcServer, keys: Keys) -> AsyncIterator[OidcProvider]:
     http = httpx.AsyncClient(transport=httpx.MockTransport(keys))
-    found = Provider(OidcSettings(issuer=provider.issuer, client_id=CLIENT), lambda: datetime.now(UTC), http)
+    found = OidcProvider(OidcSettings(issuer=provider.issuer, client_id=CLIENT), lambda: datetime.now(UTC), http)
     await found.caller(provider.token())
     yield found
     await found.close()
@@ -208,29 +208,29 @@ def another() -> Iterator[OidcServer]:
 
 
 async def test_a_provider_that_hangs_keeps_nobody_waiting_whose_key_is_known(
-    provider: OidcServer, known: Provider, keys: Keys, another: OidcServer, monkeypatch: pytest.MonkeyPatch
+    provider: OidcServer, known: OidcProvider, keys: Keys, another: OidcServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys.hangs.set()
-    later(monkeypatch, KEYS_FRESH)
+    later(monkeypatch, JWKS_MIN_REFRESH_S)
     stranger = asyncio.create_task(known.caller(another.token()))  # its key is looked for
     await until(lambda: asyncio.sleep(0, len(keys.asked) == 3), "the question for its key")
     for _ in range(3):
         found = await asyncio.wait_for(known.caller(provider.token()), 1)
         assert found.subject == GEE["sub"]
-        with pytest.raises(Refusal):
+        with pytest.raises(AuthenticationError):
             await asyncio.wait_for(known.caller(another.token()), 1)  # the next stranger does not wait either
     stranger.cancel()
     assert len(keys.asked) == 3
 
 
 async def test_a_key_that_the_provider_withdrew_ends(
-    provider: OidcServer, known: Provider, another: OidcServer, monkeypatch: pytest.MonkeyPatch
+    provider: OidcServer, known: OidcProvider, another: OidcServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = provider.token()
     provider.key = another.key
     await known.caller(token)  # the keys are fresh
-    later(monkeypatch, KEYS_OLD)
-    with pytest.raises((Refusal, TransientError)):
+    later(monkeypatch, JWKS_MAX_AGE_S)
+    with pytest.raises((AuthenticationError, TransientError)):
         await known.caller(token)
 
 

@@ -12,11 +12,11 @@ from sandbox_ehr.app import Sandbox
 from sandbox_ehr.seed import load_bundle
 from sandbox_ehr.store import Store
 from services.approval.projections.case_states import CaseStateProjection
-from shared.contracts.failures import TransientError
-from shared.runtime.logs import JsonLines
+from shared.contracts.errors import TransientError
+from shared.runtime.logs import JsonFormatter
 from shared.runtime.telemetry import Telemetry, start_telemetry
 from shared.telemetry import instruments, tracing
-from shared.telemetry.catalogue import ALLOWED, METRICS
+from shared.telemetry.metric_definitions import ALLOWED_ATTRIBUTES, METRICS
 from tests.support.ehr import sandbox
 from tests.support.otlp import Received, attribute, receiver
 from tests.support.patients import MARKS, write_stays
@@ -56,7 +56,7 @@ async def file_one(stack: Stack, encounter: str | None = None, added: str = "") 
 
 
 def in_trace(received: Received, case_id: str) -> list[Span]:
-    wanted = tracing.root_of(case_id).trace_id.to_bytes(16)
+    wanted = tracing.root_context(case_id).trace_id.to_bytes(16)
     return [span for span in received.spans if span.trace_id == wanted]
 
 
@@ -129,7 +129,7 @@ async def test_every_metric_by_its_name_and_nothing_of_a_patient(
 
             await until(all_there, f"{wanted - received.metrics.keys()}")
         await started.close()
-    assert received.attributes <= ALLOWED
+    assert received.attributes <= ALLOWED_ATTRIBUTES
     for mark in MARKS:
         assert mark not in received.text
         assert mark not in caplog.text
@@ -156,7 +156,7 @@ async def test_without_an_endpoint_nothing_is_recorded(monkeypatch: pytest.Monke
     monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT", raising=False)
     started = start_telemetry("countersign")
     assert started.providers == ()
-    assert not instruments.measuring()
+    assert not instruments.metrics_enabled()
     assert not tracing.active()
     await started.close()
 
@@ -164,9 +164,9 @@ async def test_without_an_endpoint_nothing_is_recorded(monkeypatch: pytest.Monke
 async def test_a_line_in_the_log_names_the_trace(telemetry: tuple[Received, Telemetry]) -> None:
     record = logging.LogRecord("a", logging.INFO, "", 0, "step %s", ("file",), None)
     with tracing.span("filed", key="case-1"):
-        inside = json.loads(JsonLines("approval").format(record))
-    outside = json.loads(JsonLines("approval").format(record))
-    assert inside["trace_id"] == f"{tracing.root_of('case-1').trace_id:032x}"
+        inside = json.loads(JsonFormatter("approval").format(record))
+    outside = json.loads(JsonFormatter("approval").format(record))
+    assert inside["trace_id"] == f"{tracing.root_context('case-1').trace_id:032x}"
     assert (inside["message"], inside["service"]) == ("step file", "approval")
     assert "trace_id" not in outside
 

@@ -11,7 +11,7 @@ from services.approval.filing.renditions import chart
 from services.approval.filing.renditions.make import CONTENT_TYPES
 from services.approval.filing.resources import DOCUMENT_SYSTEM, chain_head_of
 from shared.clinical.connect import connect_ehr
-from shared.clinical.fhir import FhirClient
+from shared.clinical.fhir_client import FhirClient
 from tests.support import corrections
 from tests.support import stack as stacks
 from tests.support.ehr import client, sandbox

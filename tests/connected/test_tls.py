@@ -29,7 +29,7 @@ from cli.stack.certificates import (
 from cli.stack.ports import free_port
 from cli.stack.secrets import write_tokens
 from services.approval.audit.chain_verifier import AuditChainVerifier
-from shared.contracts.failures import Failure, PermanentError, TransientError
+from shared.contracts.errors import CountersignError, PermanentError, TransientError
 from shared.messaging.connection import REQUEST_TIMEOUT, Bus, connect, sort_refusal
 from shared.telemetry import instruments
 from tests.connected.test_doctor import levels, place
@@ -66,7 +66,9 @@ async def reach(found: NatsServer, url: str | None = None, ca: Path | None = Non
     return await connect(url or found.url, "admin", found.secrets.seeds["admin"], ca_file=ca or found.ca_file)
 
 
-async def refusal(found: NatsServer, kind: type[Failure], url: str | None = None, ca: Path | None = None) -> str:
+async def refusal(
+    found: NatsServer, kind: type[CountersignError], url: str | None = None, ca: Path | None = None
+) -> str:
     with pytest.raises(kind) as caught:
         await reach(found, url, ca)
     assert "\n" not in caught.value.reason
@@ -206,7 +208,7 @@ async def test_the_doctor_looks_by_tls_and_knows_when_the_certificate_ends(seale
 
 async def test_the_rounds_tell_how_long_it_lasts(sealed: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
     told: dict[str, float] = {}
-    monkeypatch.setattr(instruments, "level", lambda name, value, _=None: told.__setitem__(name, value))
+    monkeypatch.setattr(instruments, "set_gauge", lambda name, value, _=None: told.__setitem__(name, value))
     await sealed.provision()
     bus = await connect(sealed.url, "approval", sealed.secrets.seeds["approval"], ca_file=sealed.ca_file)
     patrol = AuditChainVerifier(bus, f"http://127.0.0.1:{sealed.ports.monitor}", client(sandbox()))

@@ -15,8 +15,8 @@ from cli.container import healthcheck
 from cli.errors import CommandError
 from cli.stack import triton
 from cli.stack.ports import free_port
-from shared.inference.embed import TritonEmbedder
-from shared.inference.generate import INTERACTIVE
+from shared.inference.embeddings import TritonEmbedder
+from shared.inference.generation import INTERACTIVE_PRIORITY
 
 ROOT = Path(__file__).parents[2]
 TRAPS = ("dis", "json", "numpy", "os", "triton_python_backend_utils", "sitecustomize", "tokenizers", "inspect", "site")
@@ -65,7 +65,7 @@ async def test_an_embedded_server_is_closed_and_answers_what_the_services_ask(se
     address = f"127.0.0.1:{server.ports.grpc}"
     await refused_by_grpc(address)
     embedder = TritonEmbedder(address, "embedder")
-    assert (await embedder.embed("embedder", ["gout"], priority=INTERACTIVE, deadline=30)).shape == (1, 384)
+    assert (await embedder.embed("embedder", ["gout"], priority=INTERACTIVE_PRIORITY, deadline=30)).shape == (1, 384)
     assert await embedder.ready()
     await embedder.close()
     assert healthcheck.main(f"grpc://{address}") == 0  # what containers are asked by

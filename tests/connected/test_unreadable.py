@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.commands import cases
-from shared.contracts.envelope import START, encode
+from shared.contracts.envelope import CHAIN_START, encode
 from shared.contracts.events import Withdrawn
 from shared.contracts.subjects import CaseRef
 from shared.messaging.journal import STREAM
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.connected
 def forged(case: CaseRef, name: str, **change: Any) -> tuple[str, bytes, dict[str, str]]:
     """An event as ours are, but for what `change` says."""
     body = event("withdrawn") if name not in ("retried", "approved", "escalated", "review-requested") else event(name)
-    headers, data = encode(case, body, id=f"forged-{name}", source="admin", time=T0, after=START)
+    headers, data = encode(case, body, id=f"forged-{name}", source="admin", time=T0, after=CHAIN_START)
     return case.subject(name), change.pop("data", data), headers | change
 
 

@@ -33,7 +33,7 @@ from cli.stack.certificates import (
 )
 from cli.stack.ports import free_port
 from cli.stack.triton import TritonPorts
-from shared.runtime.access import Grant, Grants, token_digest
+from shared.runtime.authentication import ApiToken, ApiTokens, token_digest
 from tests.proof.collector import Collector
 from tests.proof.link import Link
 from tests.proof.provider import MODEL
@@ -94,10 +94,10 @@ class Stand:
 
     def _write_files(self, clocks: str) -> None:
         grants = tuple(
-            Grant.model_validate({"sha256": token_digest(self.tokens[name]), "subject": name} | facts)
+            ApiToken.model_validate({"sha256": token_digest(self.tokens[name]), "subject": name} | facts)
             for name, facts in PEOPLE.items()
         )
-        write_private(self.directory / "tokens.json", Grants(tokens=grants).model_dump_json())
+        write_private(self.directory / "tokens.json", ApiTokens(tokens=grants).model_dump_json())
         everybody = {"supervisor": SUPERVISOR, "deputies": [COLLEAGUE]}
         departments = {"*": everybody, QUICK: {"escalate_after": clocks}}
         (self.directory / "directory.yaml").write_text(json.dumps({"departments": departments}))

@@ -5,11 +5,11 @@ The composed sentences are left out, as they repeat facts: a fact that is missin
 
 from services.drafter import facts
 from services.drafter.compose import compose
-from services.drafter.course.done import of_operations
-from services.drafter.notes.telling import tell
+from services.drafter.course.interventions import operation_note_sentences
+from services.drafter.notes.quotation import quote_notes
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Draft, Prompt
-from shared.contracts.failures import PermanentError
+from shared.contracts.errors import PermanentError
 from tests.stays.model import Document, Stay
 from tests.stays.reading import read
 
@@ -31,11 +31,11 @@ async def composed(stay: Stay) -> tuple[EncounterContext, Draft]:
     Raises PermanentError where the stay is refused.
     """
     context = await read(stay)
-    told = tell(context)
+    told = quote_notes(context)
     return context, compose(
         context,
         facts.render(context),
-        (*of_operations(context), *told.sentences),
+        (*operation_note_sentences(context), *told.sentences),
         told=told,
         model_silent="the model was not asked",
         number=1,

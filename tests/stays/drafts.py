@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from services.drafter import kinds, narrative
-from services.drafter.course import composed
-from services.drafter.handlers import checked
-from services.drafter.notes.telling import tell
-from services.drafter.policy import Policy, choose
+from services.drafter.course import compose_course
+from services.drafter.handlers import check_narratives
+from services.drafter.notes.quotation import quote_notes
+from services.drafter.policy import Policy, choose_narrative
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Sentence
-from shared.contracts.failures import Failure, PermanentError
-from shared.grounding import Record, check
-from shared.inference.generate import Generator, Sampling, TritonGenerator
+from shared.contracts.errors import CountersignError, PermanentError
+from shared.grounding import EvidenceIndex, check
+from shared.inference.generation import Generator, Sampling, TritonGenerator
 from tests.stays import bundles, corpus
 from tests.stays.beside import Beside
 from tests.stays.model import Stay
@@ -81,28 +81,32 @@ async def extracted(stay: Stay) -> EncounterContext:
 
 async def written(context: EncounterContext, generator: Generator) -> tuple[tuple[Sentence, ...], str | None]:
     """The model's sentences, checked; or why there are none."""
-    kind = kinds.shipped().of(context.kind, died=context.died)
+    kind = kinds.load_shipped_kinds().of(context.kind, died=context.died)
     prompt = kind.prompt
-    text = prompt.render(narrative.brief(context, None, tell(context).quoted), None)
+    text = prompt.render(narrative.prompt_facts(context, None, quote_notes(context).quoted), None)
     try:
         answer = await generator.generate(text, Sampling(prompt.max_tokens, prompt.stop), deadline=DEADLINE)
-    except Failure as failure:
+    except CountersignError as failure:
         return (), failure.reason
-    found = narrative.parse(answer.text, died=not (context.instructs and kind.declared.patient_instructions))
-    return ((), found.reason) if isinstance(found, narrative.Nonsense) else (checked(found, context), None)
+    found = narrative.parse_answer(
+        answer.text, died=not (context.needs_instructions and kind.declared.patient_instructions)
+    )
+    return (
+        ((), found.reason) if isinstance(found, narrative.UnusableAnswer) else (check_narratives(found, context), None)
+    )
 
 
 def _narrated(
     stay: Stay, context: EncounterContext, own: tuple[Sentence, ...], silent: str | None, policy: Policy
 ) -> Narrated:
-    chosen = choose(composed(context, tell(context).sentences), own, policy)
-    record, beside = Record(context), Beside(stay)
+    chosen = choose_narrative(compose_course(context, quote_notes(context).sentences), own, policy)
+    record, beside = EvidenceIndex(context), Beside(stay)
     sentences = tuple(told(item, record, beside) for item in chosen.sentences)
     dropped = tuple(told(item, record, beside) for item in own if item not in chosen.sentences)
     return Narrated(stay.name, stay.source, policy, sentences, chosen.replaced, silent, dropped=dropped)
 
 
-def told(item: Sentence, record: Record, beside: Beside) -> Told:
+def told(item: Sentence, record: EvidenceIndex, beside: Beside) -> Told:
     verdict = check(item.text, record)
     claims = tuple(f"{one.kind}: {one.text} [{one.detail}]" for one in verdict.findings if one.label != "supported")
     evidence = tuple(f"{one.source}: {one.text}" for one in item.evidence)

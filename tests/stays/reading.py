@@ -5,10 +5,10 @@ import json
 import pickle
 from zoneinfo import ZoneInfo
 
-from services.drafter.extract import extract
-from shared.clinical.fhir import FhirClient
+from services.drafter.extract import read_stay
+from shared.clinical.fhir_client import FhirClient
 from shared.contracts.context import EncounterContext
-from shared.contracts.failures import PermanentError
+from shared.contracts.errors import PermanentError
 from tests.stays.elements import BASE
 from tests.stays.model import Stay
 from tests.stays.server import serve
@@ -38,4 +38,4 @@ async def read(stay: Stay) -> EncounterContext:
 async def _extracted(stay: Stay) -> EncounterContext:
     async with serve(stay) as http:
         ehr, zone = FhirClient(BASE, http), ZoneInfo(stay.time_zone)
-        return await extract(ehr, stay.encounter, occurred_at=None, attending=None, zone=zone)
+        return await read_stay(ehr, stay.encounter, occurred_at=None, attending=None, zone=zone)

@@ -34,8 +34,8 @@ from services.drafter.facts import render
 from shared.contracts.case import Case, fold
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Draft, OpenPoint, Sentence
-from shared.contracts.ehr import TaskFact
-from shared.contracts.envelope import START, Recorded
+from shared.contracts.ehr import TaskChanged
+from shared.contracts.envelope import CHAIN_START, RecordedEvent
 from shared.contracts.events import CaseEvent, ContextExtracted, Discharged
 from shared.contracts.steps import DRAFT, FILE, REQUEST_REVIEW, SETTLE_REJECTION
 from shared.messaging.access_log import AccessLog
@@ -45,7 +45,7 @@ from shared.messaging.ehr_facts import tell_task
 from shared.messaging.journal import Journal
 from shared.messaging.steps import Work
 from shared.runtime import problems
-from shared.runtime.access import Grant, Grants, Guard, token_digest
+from shared.runtime.authentication import ApiToken, ApiTokens, Authenticator, token_digest
 from shared.runtime.dependencies import mount, provide
 from tests.support.ehr import client
 from tests.support.examples import CASE, PHYSICIAN, PROMPT, STAY, SUPERVISOR, T0
@@ -113,10 +113,10 @@ class Approving:
         corrections: CorrectionsService,
     ) -> httpx.AsyncClient:
         people = {"physician": PHYSICIAN, "supervisor": SUPERVISOR}
-        guard = Guard(
-            Grants(
+        guard = Authenticator(
+            ApiTokens(
                 tokens=tuple(
-                    Grant(
+                    ApiToken(
                         subject=who.subject,
                         role=role,  # type: ignore[arg-type]
                         practitioner=who.practitioner,
@@ -145,7 +145,7 @@ class Approving:
             streams=absent,
         )
         app = FastAPI()
-        problems.install(app)
+        problems.install_error_handlers(app)
         provide(app, api)
         mount(app, reviews_router, corrections_router, case_pages, correction_pages)
         return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x")
@@ -171,7 +171,7 @@ class Approving:
     async def discharge(self) -> None:
         """The case, up to its first review."""
         context = await self.artifacts.of(CASE.id).put(self.context.model_dump_json().encode())
-        head = await self.journal.append(CASE, Discharged(encounter_id="e1"), after=START, id="d", time=T0)
+        head = await self.journal.append(CASE, Discharged(encounter_id="e1"), after=CHAIN_START, id="d", time=T0)
         stay = STAY.model_copy(update={"attending": PHYSICIAN.practitioner})
         read = ContextExtracted(
             stay=stay, kind="discharge-summary", context=context, encounter_status="finished", left_out=0
@@ -195,7 +195,7 @@ class Approving:
     async def tell_of_task(self, task: str) -> None:
         """The EHR says that a Task has changed."""
         self._told += 1
-        await tell_task(self.bus, TaskFact(task_id=task), source="test", id=f"told-{self._told}")
+        await tell_task(self.bus, TaskChanged(task_id=task), source="test", id=f"told-{self._told}")
         await self.work()
 
     async def call(self, method: str, path: str, role: str = "physician", **sent: Any) -> httpx.Response:
@@ -204,7 +204,7 @@ class Approving:
         await self.work()
         return answer
 
-    async def history(self) -> list[Recorded]:
+    async def history(self) -> list[RecordedEvent]:
         return await self.journal.find(CASE.id)
 
     async def case(self) -> Case:

@@ -14,8 +14,8 @@ from cli.backup.manifest import Manifest
 from cli.backup.restore import RestoreResult, RestoreTarget, restore
 from cli.backup.vector_export import StoreVectors
 from shared.contracts.knowledge import Chunk
-from shared.knowledge.base import Embedded
-from shared.knowledge.edge import EdgeBase
+from shared.knowledge.embedded_qdrant import EmbeddedQdrant
+from shared.knowledge.vector_store import EmbeddedChunk
 from shared.messaging.connection import Bus
 from shared.messaging.erasures import Listed
 from shared.messaging.provision import Keeping
@@ -55,11 +55,11 @@ async def timers(server: NatsServer, case_id: str) -> list[dict[str, str]]:
         return [dict(message.headers or {}) for message in found]
 
 
-async def knowledge(folder: Path) -> EdgeBase:
-    base = EdgeBase(folder)
-    await base.prepare(COLLECTION, 4)
+async def knowledge(folder: Path) -> EmbeddedQdrant:
+    base = EmbeddedQdrant(folder)
+    await base.ensure_collection(COLLECTION, 4)
     chunk = Chunk(id="c1", source="s", document="d.md", title="t", text="weigh every morning")
-    await base.upsert(COLLECTION, [Embedded(chunk, (1.0, 0.0, 0.0, 0.0), 1)])
+    await base.upsert(COLLECTION, [EmbeddedChunk(chunk, (1.0, 0.0, 0.0, 0.0), 1)])
     return base
 
 
@@ -85,7 +85,7 @@ async def put_back(
 ) -> RestoreResult:
     found = manifest.read(folder)
     files.verify_files(folder, found, tell)
-    base = EdgeBase(server.directory / "qdrant")
+    base = EmbeddedQdrant(server.directory / "qdrant")
     async with as_user(server, "admin") as bus:
         target = RestoreTarget(bus, base, None, keeping or Keeping(), erasures)
         done = await restore(folder, found, None, target, tell, replace=replace)

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from shared.contracts.envelope import Recorded
+from shared.contracts.envelope import RecordedEvent
 
 
-def broken_link(history: Sequence[Recorded]) -> int | None:
+def broken_link(history: Sequence[RecordedEvent]) -> int | None:
     """Index of the first event whose `prevdigest` is not the digest of the one before it; None if the chain holds."""
     previous = ""
     for index, event in enumerate(history):

@@ -5,7 +5,7 @@ from typing import Any
 from sandbox_ehr.app import Sandbox
 from sandbox_ehr.notify import Subscriber
 from services.approval.filing.resources import business_status
-from shared.clinical.fhir import FhirClient, PreconditionFailedError, version_of
+from shared.clinical.fhir_client import FhirClient, PreconditionFailedError, etag_of
 from tests.support.ehr import client
 from tests.support.stack import Stack
 
@@ -33,7 +33,7 @@ async def answer(ehr: Sandbox, task: str, status: str, code: str | None = None, 
     for _ in range(TRIES):
         found = await fhir.read("Task", task)
         try:
-            return await fhir.update(found | changes, if_match=version_of(found))
+            return await fhir.update(found | changes, if_match=etag_of(found))
         except PreconditionFailedError:
             continue
     raise AssertionError("the Task changes all the time")

@@ -11,7 +11,7 @@ from cli.stack.nats import NatsPorts, server_binary
 from cli.stack.nats_config import ACCOUNT, Cluster, Node, Tenant, configuration, key_environment
 from cli.stack.ports import free_port
 from cli.stack.secrets import load_or_create
-from shared.contracts.failures import TransientError
+from shared.contracts.errors import TransientError
 from shared.messaging.connection import Bus, connect
 from shared.messaging.provision import Change, Keeping, provision
 from tests.support.server import certified

@@ -3,13 +3,21 @@
 from datetime import UTC, datetime
 from typing import Literal
 
-from shared.contracts.context import Diagnosis, EncounterContext, Entry, Measurement, Medicine, Patient, Series
+from shared.contracts.context import (
+    ContextEntry,
+    Diagnosis,
+    EncounterContext,
+    Measurement,
+    Medicine,
+    ObservationSeries,
+    Patient,
+)
 
 AT = datetime(2026, 3, 2, 10, tzinfo=UTC)
 
 
-def entry(text: str, number: int = 1) -> Entry:
-    return Entry(text=text, source=f"Thing/{number}", time=AT, on="2026-03-02")
+def entry(text: str, number: int = 1) -> ContextEntry:
+    return ContextEntry(text=text, source=f"Thing/{number}", time=AT, on="2026-03-02")
 
 
 def medicine(name: str, dose: str, number: int) -> Medicine:
@@ -25,9 +33,9 @@ def diagnosis(
     return Diagnosis(text=text, source="Condition/1", role=role, certainty=certainty, acquired=acquired)
 
 
-def series(name: str, value: str, critical: bool) -> Series:
+def series(name: str, value: str, critical: bool) -> ObservationSeries:
     point = Measurement(value=value, time=AT, flag="critically high" if critical else "high", source="Observation/1")
-    return Series(name=name, first=point, last=point, count=1)
+    return ObservationSeries(name=name, first=point, last=point, count=1)
 
 
 def context(**changes: object) -> EncounterContext:

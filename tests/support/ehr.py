@@ -12,7 +12,7 @@ from sandbox_ehr.habits import Habits
 from sandbox_ehr.seed import SEED, load_bundle, opaque_id, seed
 from sandbox_ehr.store import Store
 from shared.clinical.authorization import TokenFile
-from shared.clinical.fhir import FhirClient
+from shared.clinical.fhir_client import FhirClient
 
 SHARED_ENCOUNTERS = Path(__file__).parents[3] / "shared" / "data" / "encounters"
 BASE = "http://ehr.test/fhir"

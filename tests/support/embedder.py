@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from shared.contracts.failures import Failure
-from shared.inference.embed import Vectors
-from shared.inference.generate import INTERACTIVE
+from shared.contracts.errors import CountersignError
+from shared.inference.embeddings import Vectors
+from shared.inference.generation import INTERACTIVE_PRIORITY
 
 DIMENSIONS = 96
 
@@ -17,14 +17,14 @@ class HashEmbedder:
 
     def __init__(self) -> None:
         self.texts: list[str] = []
-        self.failures: list[Failure] = []
+        self.failures: list[CountersignError] = []
 
     async def embed(
-        self, model: str, texts: Sequence[str], *, priority: int = INTERACTIVE, deadline: float = 30.0
+        self, model: str, texts: Sequence[str], *, priority: int = INTERACTIVE_PRIORITY, deadline: float = 30.0
     ) -> Vectors:
-        if self.failures and priority != INTERACTIVE:
+        if self.failures and priority != INTERACTIVE_PRIORITY:
             raise self.failures.pop(0)
-        if priority != INTERACTIVE:
+        if priority != INTERACTIVE_PRIORITY:
             self.texts += texts
         return np.stack([_vector(model, text) for text in texts])
 

@@ -3,8 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled, RetractionRequested
-from shared.contracts.draft import Draft, Fact, Group, Part, Prompt, Sentence
-from shared.contracts.ending import KINDS, Erased, ErasureOrdered, HoldPlaced, HoldReleased
+from shared.contracts.draft import DocumentPart, Draft, Fact, FactGroup, Prompt, Sentence
 from shared.contracts.events import (
     Actor,
     Approved,
@@ -23,15 +22,16 @@ from shared.contracts.events import (
     Rejected,
     Retried,
     ReviewRequested,
-    Stay,
+    StayReferences,
     Withdrawn,
 )
+from shared.contracts.retention import TEXT_KINDS, Erased, ErasureOrdered, HoldPlaced, HoldReleased
 from shared.contracts.subjects import CaseRef
 
 T0 = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 CASE = CaseRef("cardiology", "4d1c2c4e-5d0f-5a43-9a3e-3f1f5a0c7f11")
 PROMPT = Prompt(name="discharge-narrative", version=1, digest="d" * 64)
-STAY = Stay(
+STAY = StayReferences(
     encounter="Encounter/e1",
     patient="Patient/p1",
     attending="Practitioner/dr-1",
@@ -68,13 +68,13 @@ REASON FOR HOSPITALIZATION
 
 
 def draft(text: str = TEXT, by_hand: str | None = None) -> Draft:
-    facts = Group(title="Reason for admission", facts=(Fact(text="Pneumonia", source="Encounter/e1"),))
+    facts = FactGroup(title="Reason for admission", facts=(Fact(text="Pneumonia", source="Encounter/e1"),))
     sentence = Sentence(narrative="hospital-course", text="Admitted with pneumonia.")
     return Draft(
         kind="discharge-summary",
         number=1,
         parts=(
-            Part(
+            DocumentPart(
                 code="reason-for-hospitalization",
                 title="Reason for hospitalization",
                 groups=(facts,),
@@ -165,8 +165,8 @@ EVENTS: tuple[CaseEvent, ...] = (
     Retried(step="draft", by=Actor(subject="operator", role="operator")),
     HoldPlaced(state="filed", ground="litigation", reference="L-2026/17", by=OPERATOR),
     HoldReleased(state="filed", reference="L-2026/17", by=OPERATOR),
-    ErasureOrdered(state="filed", ground="patient-request", kinds=KINDS, reference="DSR-4", by=OPERATOR),
-    Erased(state="filed", kinds=KINDS, texts=4),
+    ErasureOrdered(state="filed", ground="patient-request", kinds=TEXT_KINDS, reference="DSR-4", by=OPERATOR),
+    Erased(state="filed", kinds=TEXT_KINDS, texts=4),
     Reimported(
         signature=Approved(
             stay=STAY,

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cli.audit.report import Report
 from cli.audit.run import Audit
 from sandbox_ehr.app import Sandbox
-from shared.contracts.envelope import START, Head, chain_digest, decode, encode
+from shared.contracts.envelope import CHAIN_START, ChainHead, chain_digest, decode, encode
 from shared.contracts.events import CaseEvent
 from shared.contracts.subjects import parse_case_subject
 from shared.messaging.checkpoints import Folder
@@ -46,14 +46,14 @@ async def write(server: NatsServer, messages: Iterable[Stored], *, without: Sequ
 
 def rechained(messages: Sequence[Stored], change: Change) -> list[Stored]:
     """The same events, each changed by `change`, and every digest made to fit again."""
-    heads: dict[str, Head] = {}
+    heads: dict[str, ChainHead] = {}
     found = []
     for item in messages:
         event = decode(item.subject, item.headers, item.data, item.sequence)
-        source, after = event.source.rpartition("/")[2], heads.get(event.case.id, START)
+        source, after = event.source.rpartition("/")[2], heads.get(event.case.id, CHAIN_START)
         body = change(event.body)
         headers, data = encode(event.case, body, id=event.id, source=source, time=event.time, after=after)
-        heads[event.case.id] = Head(item.sequence, chain_digest(headers, data))
+        heads[event.case.id] = ChainHead(item.sequence, chain_digest(headers, data))
         found.append(Stored(item.subject, headers, data, item.sequence))
     return found
 
@@ -63,7 +63,7 @@ async def append(server: NatsServer, user: str, case_id: str, *bodies: CaseEvent
     of_case = [item for item in await read(server) if parse_case_subject(item.subject)[0].id == case_id]
     last = of_case[-1]
     case, _ = parse_case_subject(last.subject)
-    head = Head(last.sequence, chain_digest(last.headers, last.data))
+    head = ChainHead(last.sequence, chain_digest(last.headers, last.data))
     async with as_user(server, user) as bus:
         for number, body in enumerate(bodies):
             id, time = (

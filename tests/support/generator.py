@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from shared.contracts.failures import Failure
-from shared.inference.generate import Generation, Sampling
+from shared.contracts.errors import CountersignError
+from shared.inference.generation import Generation, Sampling
 
 TEXT = (
     "The patient was admitted and cared for on the ward. Treatment was given as the record states.\n\n"
@@ -20,7 +20,7 @@ class ScriptedGenerator:
     def __init__(self, text: str = TEXT, *, strict: bool = False) -> None:
         self.text = text
         self.strict = strict
-        self.failures: list[Failure] = []
+        self.failures: list[CountersignError] = []
         self.prompts: list[str] = []
 
     async def generate(

@@ -19,8 +19,8 @@ from services.evaluator.main import build as build_evaluator
 from services.evaluator.settings import EvaluatorSettings
 from services.ingest.main import build as build_ingest
 from services.ingest.settings import IngestSettings
-from shared.knowledge.base import KnowledgeBase
-from shared.knowledge.edge import EdgeBase
+from shared.knowledge.embedded_qdrant import EmbeddedQdrant
+from shared.knowledge.vector_store import VectorStore
 from shared.messaging.connection import Bus
 from shared.runtime.service import Service, create_app
 from shared.runtime.settings import KnowledgeSettings
@@ -73,7 +73,7 @@ class Library:
 class KnowledgeStack:
     """The running services as tests see them."""
 
-    def __init__(self, server: NatsServer, app: FastAPI, base: KnowledgeBase, embedder: HashEmbedder) -> None:
+    def __init__(self, server: NatsServer, app: FastAPI, base: VectorStore, embedder: HashEmbedder) -> None:
         self.server = server
         self.base = base
         self.embedder = embedder
@@ -119,7 +119,7 @@ class KnowledgeStack:
 
 
 def build_services(
-    server: NatsServer, file: Path, base: KnowledgeBase, embedder: HashEmbedder, embedders: int = 1
+    server: NatsServer, file: Path, base: VectorStore, embedder: HashEmbedder, embedders: int = 1
 ) -> list[Service]:
     tokens = server.directory / "tokens.json"
     write_tokens(tokens, server.secrets.tokens)
@@ -149,7 +149,7 @@ async def running(
 ) -> AsyncIterator[KnowledgeStack]:
     """The services on a server that is provisioned already; vectors beside the server's data."""
     embedder = embedder or HashEmbedder()
-    base = EdgeBase(server.directory / "qdrant")
+    base = EmbeddedQdrant(server.directory / "qdrant")
     app = create_app(build_services(server, file, base, embedder, embedders))
     async with AsyncExitStack() as stack:
         stack.push_async_callback(base.close)

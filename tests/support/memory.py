@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-from shared.contracts.failures import PermanentError
+from shared.contracts.errors import PermanentError
 from shared.messaging.broker import ServiceBroker
 from shared.messaging.connection import WrongSequenceError
 from shared.messaging.topology import CONSUMERS

@@ -5,13 +5,13 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from services.approval.notifications.notification import read_notification
-from shared.contracts.ehr import read_fact, read_task_fact
+from shared.contracts.ehr import parse_encounter_reported, parse_task_changed
 from shared.messaging.mending import Mending
 from tests.support.server import NatsServer
 
 CHECKS = {
-    "ingest": {"ingest-discharged": read_fact, "ingest-cancelled": read_fact},
-    "approval": {"approval-ehr-task": read_task_fact, "approval-deliver": read_notification},
+    "ingest": {"ingest-discharged": parse_encounter_reported, "ingest-cancelled": parse_encounter_reported},
+    "approval": {"approval-ehr-task": parse_task_changed, "approval-deliver": read_notification},
 }
 
 

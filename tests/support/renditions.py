@@ -6,8 +6,8 @@ from re import findall
 
 from services.approval.filing.renditions.source import Source
 from shared.contracts.context import EncounterContext, Patient
-from shared.contracts.draft import Draft, Fact, Group, Part, PartCode, Sentence
-from shared.contracts.envelope import Head, Recorded, digest
+from shared.contracts.draft import DocumentPart, Draft, Fact, FactGroup, PartCode, Sentence
+from shared.contracts.envelope import ChainHead, RecordedEvent, sha256_hex
 from shared.contracts.events import Approved
 from tests.support.examples import CASE, PHYSICIAN, PROMPT, STAY, T0, draft_ref
 
@@ -17,11 +17,13 @@ SIGNER = PHYSICIAN.model_copy(update={"name": "Dr. Ada Moss", "npi": "1234567893
 COLUMNS = ("Medicine", "Dose and directions", "Route", "Change")
 
 
-def group(title: str, *facts: tuple[str, str], columns: tuple[str, ...] = ()) -> Group:
-    return Group(title=title, facts=tuple(Fact(text=text, source=source) for text, source in facts), columns=columns)
+def group(title: str, *facts: tuple[str, str], columns: tuple[str, ...] = ()) -> FactGroup:
+    return FactGroup(
+        title=title, facts=tuple(Fact(text=text, source=source) for text, source in facts), columns=columns
+    )
 
 
-RECONCILIATION = Group(
+RECONCILIATION = FactGroup(
     title="Medication reconciliation",
     columns=COLUMNS,
     facts=(
@@ -40,8 +42,8 @@ RECONCILIATION = Group(
 COURSE = Sentence(narrative="hospital-course", text="She was treated for pneumonia.")
 
 
-def part(code: PartCode, title: str, *groups: Group, narrative: tuple[Sentence, ...] = ()) -> Part:
-    return Part(code=code, title=title, groups=groups, narrative=narrative)
+def part(code: PartCode, title: str, *groups: FactGroup, narrative: tuple[Sentence, ...] = ()) -> DocumentPart:
+    return DocumentPart(code=code, title=title, groups=groups, narrative=narrative)
 
 
 PARTS = (
@@ -77,7 +79,7 @@ PARTS = (
 )
 
 
-def text_of(parts: tuple[Part, ...] = PARTS) -> str:
+def text_of(parts: tuple[DocumentPart, ...] = PARTS) -> str:
     """The document in plain text, as a drafter writes it."""
     lines = ["DISCHARGE SUMMARY", "", IDENTITY, "Stay: Admitted 2026-11-20, discharged 2026-11-23, Elm Hospital"]
     for item in parts:
@@ -128,12 +130,12 @@ def source(text: str | None = None, **other: object) -> Source:
     approved = Approved(
         stay=STAY,
         draft=draft_ref(),
-        signed=digest(signed.encode(errors="replace")),
+        signed=sha256_hex(signed.encode(errors="replace")),
         edited=signed != drafted,
         by=SIGNER,
         signer="Practitioner/dr-1",
     ).model_copy(update=other)
-    decision = Recorded(CASE, "id-5", "countersign/approval", T0, "", approved, Head(5, "h" * 64))
+    decision = RecordedEvent(CASE, "id-5", "countersign/approval", T0, "", approved, ChainHead(5, "h" * 64))
     identifier = ("urn:test", f"{CASE.id}/final")
     return Source(decision, approved, identifier, signed, draft(drafted), context(), "dev-1", BASE)
 

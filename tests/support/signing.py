@@ -15,9 +15,9 @@ from rapidfuzz.distance import Levenshtein
 from services.drafter.compose import compose
 from services.drafter.facts import render
 from shared.contracts.case import Case
-from shared.contracts.context import Allergy, EncounterContext, Entry, Medicine, Patient
+from shared.contracts.context import Allergy, ContextEntry, EncounterContext, Medicine, Patient
 from shared.contracts.draft import Draft, Label, Sentence
-from shared.contracts.envelope import Recorded
+from shared.contracts.envelope import RecordedEvent
 from shared.contracts.events import Drafted
 from tests.support.approving import Approving
 from tests.support.clinician import answer
@@ -51,7 +51,7 @@ def record(name: str, mrn: str) -> EncounterContext:
         kind="discharge-summary",
         patient=Patient(source="Patient/p1", name=name, mrn=mrn, sex="female"),
         end=T0,
-        reasons=(Entry(text="Pneumonia", source="Encounter/e1"),),
+        reasons=(ContextEntry(text="Pneumonia", source="Encounter/e1"),),
         allergies=(Allergy(text="Penicillin", source="AllergyIntolerance/a1", names=("Penicillin",)),),
         discharge_medicines=(AMLODIPINE,),
     )
@@ -360,7 +360,7 @@ class Signing(RuleBasedStateMachine):
                 self.judge(history[: number + 1], said, door)
         self.judged = len(history)
 
-    def judge(self, history: list[Recorded], said: dict[str, set[str]], door: str) -> None:
+    def judge(self, history: list[RecordedEvent], said: dict[str, set[str]], door: str) -> None:
         event = history[-1]
         body: Any = event.body
         draft = self.run(self.at.draft(body.draft.digest))
@@ -397,7 +397,7 @@ class Signing(RuleBasedStateMachine):
         assert "[To be written" not in text
         if name != "addended":
             assert all(part.title.upper() in text for part in draft.parts)
-            wrong = draft.standing_in(text) == () and "composed" in text.splitlines()[-1]
+            wrong = draft.sentences_in(text) == () and "composed" in text.splitlines()[-1]
             assert not wrong, "a physician's narrative is said to be a model's"
 
     @invariant()
@@ -443,7 +443,7 @@ def _confirmed(body: Any, draft: Draft) -> set[str]:
     return of_draft | {item.digest for item in body.written}
 
 
-def _standing(history: list[Recorded], draft: Draft) -> set[str]:
+def _standing(history: list[RecordedEvent], draft: Draft) -> set[str]:
     """What was confirmed for the texts that stand: the last whole document's and its addenda's."""
     whole, added = set[str](), set[str]()
     for item in history:

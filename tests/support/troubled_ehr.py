@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from sandbox_ehr.app import Sandbox, create_app
-from shared.clinical.fhir import FhirClient
+from shared.clinical.fhir_client import FhirClient
 from tests.support.ehr import BASE, Losing
 
 

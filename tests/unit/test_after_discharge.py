@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from services.drafter.extract import Record
 from services.drafter.record import build_context
+from services.drafter.source_record import SourceRecord
 from shared.contracts.context import EncounterContext
 from tests.unit.test_record import ENC, encounter, observation, record
 from tests.unit.test_untrusted_record import lines
@@ -132,12 +132,14 @@ def test_a_planned_end_is_not_the_discharge(status: str, planned: str) -> None:
     made = encounter(status=status, period={"start": "2026-06-01T08:00:00Z", "end": planned})
     left = datetime(2026, 6, 3, 9, tzinfo=UTC)
     later = observation("o", "2026-06-03T12:00:00Z", 7.7, encounter=None)
-    found = build_context(Record(made, {"resourceType": "Patient", "id": "p1"}, {}, {"Observation": [later]}, left))
+    found = build_context(
+        SourceRecord(made, {"resourceType": "Patient", "id": "p1"}, {}, {"Observation": [later]}, left)
+    )
     assert found.end == left
     assert "7.7" not in lines(found)
 
 
 def test_the_end_of_a_finished_stay_is_the_discharge() -> None:
     left = datetime(2026, 6, 3, 9, tzinfo=UTC)
-    found = build_context(Record(encounter(), {"resourceType": "Patient", "id": "p1"}, {}, {}, left))
+    found = build_context(SourceRecord(encounter(), {"resourceType": "Patient", "id": "p1"}, {}, {}, left))
     assert found.end == datetime(2026, 6, 4, 10, tzinfo=UTC)

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from shared.contracts.envelope import Recorded
+from shared.contracts.envelope import RecordedEvent
 from shared.contracts.subjects import CaseRef
 from shared.messaging.ahead import Ahead, Line, Waiting
 from shared.messaging.topology import consumer
@@ -54,7 +54,7 @@ class Queue:
 
 
 async def test_a_flood_of_one_department_is_looked_through_once_in_two_rounds() -> None:
-    async def run(_: Recorded) -> None: ...
+    async def run(_: RecordedEvent) -> None: ...
 
     bus: Any = Queue()
     ahead = Ahead(bus, "drafter", consumer("drafter-draft"), run)

@@ -20,7 +20,7 @@ from services.approval.review.errors import DecisionRefusedError
 from services.approval.settings import ApprovalSettings, parse_durations
 from services.approval.web.render import span
 from shared.contracts.case import Case, fold
-from shared.contracts.envelope import Head, Recorded, digest
+from shared.contracts.envelope import ChainHead, RecordedEvent, sha256_hex
 from shared.contracts.events import Actor, Approved, CaseEvent, Drafted, Rejected, ReviewRequested
 from tests.support.examples import CASE, DIGEST, PHYSICIAN, T0, draft, draft_ref, event
 
@@ -30,15 +30,19 @@ LATER = (T0 + timedelta(days=1), T0 + timedelta(days=2), T0 + timedelta(days=3))
 REVIEW = ("discharged", "context-extracted", "drafted", "review-requested")
 
 
-def history(*names: str | CaseEvent) -> list[Recorded]:
+def history(*names: str | CaseEvent) -> list[RecordedEvent]:
     bodies = [event(item) if isinstance(item, str) else item for item in names]
     return [
-        Recorded(CASE, f"id-{n}", "countersign/approval", T0 + timedelta(minutes=n), "", body, Head(n, f"{n}"))
+        RecordedEvent(
+            CASE, f"id-{n}", "countersign/approval", T0 + timedelta(minutes=n), "", body, ChainHead(n, f"{n}")
+        )
         for n, body in enumerate(bodies, start=1)
     ]
 
 
-def approve(past: Sequence[Recorded], seen: str = DIGEST, text: str | None = None, by: Actor = PHYSICIAN) -> Approved:
+def approve(
+    past: Sequence[RecordedEvent], seen: str = DIGEST, text: str | None = None, by: Actor = PHYSICIAN
+) -> Approved:
     return domain.approve(fold(past), seen, by, draft=draft(), text=text, supervisor="Practitioner/boss")
 
 
@@ -46,9 +50,9 @@ def test_an_approval_signs_the_draft_that_was_seen() -> None:
     past = history(*REVIEW)
     made = approve(past)
     assert (made.draft.digest, made.signer) == (DIGEST, "Practitioner/dr-1")
-    assert made.signed == digest(draft().text.encode())
+    assert made.signed == sha256_hex(draft().text.encode())
     other = approve(past, text=f"{draft().text}One line more.\n")
-    assert other.signed == digest(f"{draft().text}One line more.\n".encode())
+    assert other.signed == sha256_hex(f"{draft().text}One line more.\n".encode())
     assert other.edited
 
 
@@ -185,14 +189,14 @@ def test_a_reassigned_review_has_a_clock_of_its_own() -> None:
     past = history(*REVIEW, "escalated", made)
     case = fold(past)
     assert case.review is not None
-    assert (case.level, case.clock, case.review.deadlines) == (0, "id-6", LATER)
+    assert (case.level, case.escalation_run, case.review.deadlines) == (0, "id-6", LATER)
     assert escalation_rules.escalate(past, "id-4", 2, T0, None) is None, "a timer of the clock before"
     assert escalation_rules.next_deadline(case, "id-4", 1) is None
     assert escalation_rules.next_deadline(case, "id-6", 0) == LATER[0]
     assert escalation_rules.escalate(past, "id-6", 1, T0, None) is not None
     assert escalation_rules.waiting_since(past) == past[3].time, "the document waits as long as it did"
     without = fold(history(*REVIEW, "escalated", made.model_copy(update={"deadlines": None})))
-    assert (without.level, without.clock) == (1, "id-4"), "as earlier versions recorded it"
+    assert (without.level, without.escalation_run) == (1, "id-4"), "as earlier versions recorded it"
 
 
 def test_an_escalation_is_told_for_its_own_clock_until_that_ends() -> None:

@@ -9,7 +9,7 @@ import pytest
 from cli.audit import Report, verify_stored
 from services.approval.filing import signed_resources
 from services.approval.filing.renditions import chart
-from shared.contracts.envelope import START, Head, chain_digest, digest, encode
+from shared.contracts.envelope import CHAIN_START, ChainHead, chain_digest, encode, sha256_hex
 from shared.contracts.events import Approved, Filed
 from shared.messaging.journal import Stored
 from tests.support.ehr import client, sandbox
@@ -24,13 +24,13 @@ LETTER = b"The letter."
 def trail() -> list[Stored]:
     """A filed case, as the stream holds it."""
     found: list[Stored] = []
-    after = START
+    after = CHAIN_START
     for sequence, name in enumerate(NAMES, start=1):
         body = event(name)
         if name == "approved":
-            body = body.model_copy(update={"signed": digest(LETTER)})
+            body = body.model_copy(update={"signed": sha256_hex(LETTER)})
         headers, data = encode(CASE, body, id=f"id-{sequence}", source="x", time=T0, after=after)
-        after = Head(sequence, chain_digest(headers, data))
+        after = ChainHead(sequence, chain_digest(headers, data))
         found.append(Stored(CASE.subject(name), headers, data, sequence))
     return found
 
@@ -116,7 +116,7 @@ async def test_a_provenance_that_is_gone_is_said_so() -> None:
 
 
 RENDITIONS = {"text/plain": b"The letter.", "application/pdf": b"%PDF-"}
-DIGESTS = {name: digest(data) for name, data in RENDITIONS.items()}
+DIGESTS = {name: sha256_hex(data) for name, data in RENDITIONS.items()}
 BINARY = {"resourceType": "Binary", "id": "b1", "contentType": "application/pdf", "data": "JVBERi0="}
 
 
@@ -127,10 +127,10 @@ async def verify_renditions(
     approved = event("approved").model_copy(update={"signed": signed})
     filed = event("filed").model_copy(update={"renditions": DIGESTS})
     bodies = [*(event(name) for name in NAMES[:4]), approved, filed]
-    stored, after = [], START
+    stored, after = [], CHAIN_START
     for sequence, body in enumerate(bodies, start=1):
         headers, data = encode(CASE, body, id=f"id-{sequence}", source="x", time=T0, after=after)
-        after = Head(sequence, chain_digest(headers, data))
+        after = ChainHead(sequence, chain_digest(headers, data))
         stored.append(Stored(CASE.subject(body.event), headers, data, sequence))
     of = sandbox()
     assert isinstance(approved, Approved)

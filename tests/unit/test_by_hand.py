@@ -11,7 +11,7 @@ from services.approval.review.manual_narrative import to_write
 from services.approval.review.signing_rules import Settled
 from services.drafter.compose import compose
 from services.drafter.facts import render
-from shared.contracts import notice
+from shared.contracts import authorship
 from shared.contracts.case import fold
 from shared.contracts.draft import TO_BE_WRITTEN, Draft, Sentence
 from shared.contracts.events import Approved
@@ -52,7 +52,7 @@ def sign(text: str, written: tuple[Statement, ...] = (STATEMENT,), draft: Draft 
 
 def test_the_facts_are_all_there_and_no_sentence_of_the_draft_is() -> None:
     text = to_write(DRAFT)
-    assert DRAFT.standing_in(text) == ()
+    assert DRAFT.sentences_in(text) == ()
     facts = [fact.text for part in DRAFT.parts for group in part.groups for fact in group.facts]
     assert all(f"  - {fact}\n" in text for fact in facts)
     assert [line for line in text.splitlines() if TO_BE_WRITTEN in line] == [
@@ -81,30 +81,30 @@ def test_sentences_that_share_a_line_go_and_facts_that_read_like_one_stay() -> N
 
 def test_what_is_signed_says_that_a_physician_wrote_it_and_so_does_the_trail() -> None:
     made = sign(filled())
-    assert filled().splitlines()[-1] == notice.line("physician")
+    assert filled().splitlines()[-1] == authorship.authorship_line("physician")
     assert (made.narrative, made.edited, made.edits and made.edits.changed) == ("physician", True, (0, 1, 2))
     assert made.edits is not None
     assert made.edits.distance > len(OWN)
 
 
 @pytest.mark.parametrize("by", ["model", "rules", "none"])
-def test_no_line_gives_a_narrative_to_somebody_else(by: notice.NarrativeBy) -> None:
-    text = filled().replace(notice.line("physician"), notice.line(by))
+def test_no_line_gives_a_narrative_to_somebody_else(by: authorship.NarrativeAuthor) -> None:
+    text = filled().replace(authorship.authorship_line("physician"), authorship.authorship_line(by))
     with pytest.raises(DecisionRefusedError) as refused:
         sign(text)
     assert refused.value.code == "misleading"
-    assert notice.line("physician") in refused.value.detail
+    assert authorship.authorship_line("physician") in refused.value.detail
     assert OWN not in str(refused.value.obstacles)
-    assert notice.put_right(DRAFT, text, own=True) == filled()
+    assert authorship.with_correct_lines(DRAFT, text, own=True) == filled()
 
 
 def test_a_sentence_of_a_model_is_not_passed_off_as_a_physicians() -> None:
     text = filled().replace(OWN, f"{OWN} {MORE}", 1)
     for wrong in ("physician", "rules", "none"):
         with pytest.raises(DecisionRefusedError, match="sentences of an AI model"):
-            sign(text.replace(notice.line("physician"), notice.line(wrong)))  # type: ignore[arg-type]
-    right = notice.put_right(DRAFT, text, own=True)
-    assert right.splitlines()[-1] == notice.line("model", changed=True)
+            sign(text.replace(authorship.authorship_line("physician"), authorship.authorship_line(wrong)))  # type: ignore[arg-type]
+    right = authorship.with_correct_lines(DRAFT, text, own=True)
+    assert right.splitlines()[-1] == authorship.authorship_line("model", changed=True)
     assert sign(right).narrative == "model"
 
 
@@ -112,8 +112,10 @@ def test_an_unchanged_draft_and_an_edit_keep_the_drafts_own_line() -> None:
     assert sign(DRAFT.text, ()).narrative == "model"
     edited = DRAFT.text.replace(COURSE, OWN)
     assert sign(edited).narrative == "model", "the API asks no more of who changes a sentence"
-    assert notice.put_right(DRAFT, edited, own=True).splitlines()[-1] == notice.line("model", changed=True)
-    assert notice.put_right(DRAFT, DRAFT.text, own=False) == DRAFT.text
+    assert authorship.with_correct_lines(DRAFT, edited, own=True).splitlines()[-1] == authorship.authorship_line(
+        "model", changed=True
+    )
+    assert authorship.with_correct_lines(DRAFT, DRAFT.text, own=False) == DRAFT.text
 
 
 def test_the_chart_names_the_ai_as_an_author_only_of_what_it_drafted() -> None:

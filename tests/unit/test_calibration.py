@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.evaluator.calibration import LEAST, Example, choose
+from services.evaluator.calibration import MIN_QUERIES, Example, choose
 from shared.contracts.knowledge import DEFAULT_THRESHOLD
-from shared.knowledge.config import RelevanceRule
+from shared.knowledge.knowledge_file import RelevanceRule
 
 RULE = RelevanceRule(precision=0.9)
 
@@ -37,8 +37,12 @@ def test_precision_is_kept_before_anything_is_gained() -> None:
 @pytest.mark.parametrize(
     ("relevant", "others", "why"),
     [
-        ([0.9] * (LEAST - 1), [0.1] * 50, f"find {LEAST - 1} passages that are relevant and 50 that are not"),
-        ([0.9] * 50, [0.1] * (LEAST - 1), f"50 passages that are relevant and {LEAST - 1} that are not"),
+        (
+            [0.9] * (MIN_QUERIES - 1),
+            [0.1] * 50,
+            f"find {MIN_QUERIES - 1} passages that are relevant and 50 that are not",
+        ),
+        ([0.9] * 50, [0.1] * (MIN_QUERIES - 1), f"50 passages that are relevant and {MIN_QUERIES - 1} that are not"),
         ([], [], "0 passages that are relevant"),
         ([0.3] * 30, [0.5] * 30, "no threshold reaches precision 0.90"),
         ([0.5] * 30, [0.5] * 30, "no threshold reaches precision 0.90"),
@@ -55,7 +59,7 @@ def test_the_file_may_declare_one() -> None:
     assert (found.threshold, found.origin) == (0.42, "declared")
 
 
-SIMILARITIES = st.lists(st.floats(-1, 1), min_size=LEAST, max_size=40)
+SIMILARITIES = st.lists(st.floats(-1, 1), min_size=MIN_QUERIES, max_size=40)
 
 
 @given(SIMILARITIES, SIMILARITIES, st.randoms())

@@ -21,18 +21,18 @@ from services.drafter import domain as drafter
 from services.ingest.handlers import Ingest
 from shared.contracts.case import (
     CONSUMED,
-    WITHDRAWABLE,
-    cause_of,
-    final,
+    WITHDRAWABLE_STATES,
+    causing_event,
+    current_digest,
     fold,
-    misfits,
-    standing,
+    latest_document,
+    unexpected_events,
 )
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled, RetractionRequested
-from shared.contracts.ehr import EncounterFact
-from shared.contracts.envelope import Recorded
+from shared.contracts.ehr import EncounterReported
+from shared.contracts.envelope import RecordedEvent
+from shared.contracts.errors import TransientError
 from shared.contracts.events import Approved, CaseEvent, Discharged, Filed, Rejected, ReviewRequested, StepName
-from shared.contracts.failures import TransientError
 from shared.contracts.steps import STEPS
 from shared.contracts.subjects import derived_id
 from shared.messaging.broker import ServiceBroker
@@ -45,7 +45,7 @@ from tests.support.examples import DIGEST, OPERATOR, PHYSICIAN, SUPERVISOR, T0, 
 from tests.support.memory import Kept, MemoryBus, consumers_of, deliver, refuse
 from tests.support.thorough import THOROUGH
 
-FACT = EncounterFact(encounter_id="e1", department="cardiology", attending="Practitioner/dr-1")
+FACT = EncounterReported(encounter_id="e1", department="cardiology", attending="Practitioner/dr-1")
 DEADLINES = escalation_rules.deadlines(T0, (timedelta(hours=24), timedelta(hours=72), timedelta(days=7)))
 RETENTION = erasure.Retention({"record": timedelta(days=90), "draft": timedelta(days=90)}, timedelta(days=30))
 ABOUT = ("hold-placed", "hold-released", "erasure-ordered", "erased")  # a case, and not what is done in it
@@ -77,7 +77,7 @@ class CaseMachine(RuleBasedStateMachine):
             self.brokers[step.service].on(step, handler)
         self.journal = Journal(self.bus, "approval")
         self.case = self.ingest.case_of(FACT)
-        self.stale: list[Recorded] = []  # a history that somebody has read and not acted on yet
+        self.stale: list[RecordedEvent] = []  # a history that somebody has read and not acted on yet
         self.ids = 0
 
     # The steps, with the real rules and no EHR.
@@ -113,7 +113,7 @@ class CaseMachine(RuleBasedStateMachine):
     def run(self, work: Any) -> Any:
         return self.loop.run_until_complete(work)
 
-    def history(self) -> list[Recorded]:
+    def history(self) -> list[RecordedEvent]:
         return list(self.run(self.journal.find(self.case.id)))
 
     def deliver(self, message: Kept, consumer: str, attempt: int) -> None:
@@ -202,7 +202,7 @@ class CaseMachine(RuleBasedStateMachine):
     def somebody_corrects(self, deed: str, second: bool, stale: bool) -> None:
         history = self.stale if stale else self.history()
         case, by = fold(history), SUPERVISOR if second else PHYSICIAN
-        seen, words = standing(case), f"Line {self.ids}."
+        seen, words = current_digest(case), f"Line {self.ids}."
         try:
             match deed:
                 case "amend":
@@ -227,12 +227,12 @@ class CaseMachine(RuleBasedStateMachine):
     @rule(level=st.integers(1, 3), stale=st.booleans())
     def a_timer_fires(self, level: int, stale: bool) -> None:
         history = self.stale if stale else self.history()
-        clock = fold(history).clock or "none"
+        clock = fold(history).escalation_run or "none"
         made = escalation_rules.escalate(history, clock, level, DEADLINES[level - 1], "Practitioner/s")
         if made is not None:
             self._append(history, made)
 
-    def _append(self, history: list[Recorded], made: CaseEvent) -> None:
+    def _append(self, history: list[RecordedEvent], made: CaseEvent) -> None:
         self.ids += 1
         try:
             self.run(
@@ -280,11 +280,11 @@ class CaseMachine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_of_ours_appends_what_does_not_fit(self) -> None:
-        assert misfits(self.history()) == []
+        assert unexpected_events(self.history()) == []
 
     @invariant()
     def each_signature_is_filed_at_most_once_and_before_the_next(self) -> None:
-        waiting: Recorded | None = None
+        waiting: RecordedEvent | None = None
         for item in self.history():
             if item.name in CONSUMED["file"]:
                 assert waiting is None
@@ -334,12 +334,12 @@ class CaseMachine(RuleBasedStateMachine):
             before = [known for known in before if known.name not in ABOUT]
             if item.name in PRODUCED_BY:
                 assert fold(before).awaits == PRODUCED_BY[item.name]
-                cause = cause_of(PRODUCED_BY[item.name], before)
+                cause = causing_event(PRODUCED_BY[item.name], before)
                 assert cause is not None
                 assert item.id == derived_id(cause.id, item.name)
             if item.name == "withdrawn":
-                assert fold(before).state in WITHDRAWABLE
-                assert final(fold(before)) is None, "what was signed is not withdrawn"
+                assert fold(before).state in WITHDRAWABLE_STATES
+                assert latest_document(fold(before)) is None, "what was signed is not withdrawn"
             if before and before[-1].name == "filed":
                 assert item.name in ("amended", "addended", "retraction-requested")
             if before and before[-1].name in ("withdrawn", "closed", "retraction-filed"):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.documents.blocks import Block, Heading, Paragraph, Table, Text
+from services.ingest.documents.blocks import Block, Heading, Paragraph, ParsedDocument, Table
 from services.ingest.documents.chunking import chunk
 from shared.contracts.knowledge import Chunk
 
@@ -14,7 +14,7 @@ def words(text: str) -> int:
 
 
 def cut(*blocks: Block, tokens: int = 12, title: str = "Guide") -> list[Chunk]:
-    return chunk("s", "d.md", Text(title, blocks), tokens=tokens, count=words)
+    return chunk("s", "d.md", ParsedDocument(title, blocks), tokens=tokens, count=words)
 
 
 def test_headings_are_the_path_of_what_stands_below_them() -> None:
@@ -27,7 +27,7 @@ def test_headings_are_the_path_of_what_stands_below_them() -> None:
         Paragraph("two"),
     )
     assert [(item.path, item.text) for item in chunks] == [(("Care", "Dose"), "one"), (("Risk",), "two")]
-    assert chunks[0].embedded == "Guide > Care > Dose\none"
+    assert chunks[0].text_to_embed == "Guide > Care > Dose\none"
 
 
 def test_short_paragraphs_go_together_and_long_ones_are_cut_between_sentences() -> None:
@@ -83,6 +83,6 @@ texts = st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=40).map(" ".j
 @given(st.lists(st.one_of(texts.map(Paragraph), st.builds(Heading, st.integers(2, 4), texts)), max_size=20))
 def test_no_word_is_lost(blocks: list[Block]) -> None:
     wanted = " ".join(block.text for block in blocks if isinstance(block, Paragraph))
-    chunks = chunk("s", "d", Text("t", tuple(blocks)), tokens=12, count=words)
+    chunks = chunk("s", "d", ParsedDocument("t", tuple(blocks)), tokens=12, count=words)
     assert set(wanted.split()) == {word for item in chunks for word in item.text.split()}
     assert all(words(item.text) <= 24 for item in chunks)

@@ -78,10 +78,10 @@ def test_who_wrote_a_note(author: dict[str, Any], name: str | None) -> None:
 def test_a_citation_says_kind_author_time_and_that_nobody_signed() -> None:
     document = note("Improving.", "Cardiology consult", author=[{"display": "Dr. Lee"}], docStatus="preliminary")
     (found,) = notes(document)
-    assert found.cited == "Cardiology consult, Dr. Lee, 2026-06-01 09:00, not signed"
+    assert found.citation == "Cardiology consult, Dr. Lee, 2026-06-01 09:00, not signed"
     assert (found.kind, found.signed) == ("consult", False)
     day = note("Improving.", "Cardiology consult", date="2026-06-02")
-    assert notes(day)[0].cited == "Cardiology consult, 2026-06-02"
+    assert notes(day)[0].citation == "Cardiology consult, 2026-06-02"
 
 
 def test_the_period_of_the_whole_stay_is_no_time_of_a_note() -> None:
@@ -155,12 +155,12 @@ def test_a_composition_keeps_its_sections_and_their_sections() -> None:
     assert [(part.section, part.text) for part in found.sentences] == [
         ("assessment", "Pneumonia improved."), ("assessment", "Weaned to room air."), ("family", "Mother: stroke."),
     ]  # fmt: skip
-    assert found.sentences[2].headed == "Family history: Mother: stroke."
+    assert found.sentences[2].with_heading == "Family history: Mother: stroke."
 
 
 def test_limits_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clinical_notes, "MOST_NOTES", 2)
-    monkeypatch.setattr(clinical_notes, "MOST_SENTENCES", 3)
+    monkeypatch.setattr(clinical_notes, "MAX_NOTES", 2)
+    monkeypatch.setattr(clinical_notes, "MAX_SENTENCES", 3)
     documents = [at(f"One {n} event.\nTwo {n} events.", f"2026-06-02T0{n}:00:00Z", f"n{n}") for n in range(1, 5)]
     found = context(*documents)
     assert sum(len(item.sentences) for item in found.clinical_notes) == 3

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.contracts import schemas
-from shared.contracts.ehr import read_fact
-from shared.contracts.envelope import START, Head, Recorded, chain_digest, decode, encode
+from shared.contracts.ehr import parse_encounter_reported
+from shared.contracts.envelope import CHAIN_START, ChainHead, RecordedEvent, chain_digest, decode, encode
+from shared.contracts.errors import PermanentError
 from shared.contracts.events import EVENT_TYPES, CaseEvent
-from shared.contracts.failures import PermanentError
 from shared.contracts.subjects import case_id, encounter_subject, parse_case_subject, parse_encounter_subject
 from tests.support.chain import broken_link
 from tests.support.examples import CASE, EVENTS, T0, event
@@ -19,17 +19,17 @@ from tests.support.examples import CASE, EVENTS, T0, event
 RECORDED = Path(__file__).parents[1] / "contracts"
 
 
-def stored(body: CaseEvent, after: Head = START, id: str = "id-1") -> tuple[str, dict[str, str], bytes]:
+def stored(body: CaseEvent, after: ChainHead = CHAIN_START, id: str = "id-1") -> tuple[str, dict[str, str], bytes]:
     headers, data = encode(CASE, body, id=id, source="drafter", time=T0, after=after)
     return CASE.subject(body.event), headers, data
 
 
 @pytest.mark.parametrize("body", EVENTS, ids=lambda body: body.event)
 def test_every_event_comes_back_as_it_was_sent(body: CaseEvent) -> None:
-    subject, headers, data = stored(body, Head(4, "f" * 64))
+    subject, headers, data = stored(body, ChainHead(4, "f" * 64))
     found = decode(subject, headers, data, 5)
     assert (found.body, found.case, found.id, found.time, found.prevdigest) == (body, CASE, "id-1", T0, "f" * 64)
-    assert found.head == Head(5, chain_digest(headers, data))
+    assert found.head == ChainHead(5, chain_digest(headers, data))
 
 
 @pytest.mark.parametrize("body", EVENTS, ids=lambda body: body.event)
@@ -65,7 +65,7 @@ def test_every_event_type_is_recorded_in_its_current_version() -> None:
 
 @pytest.mark.parametrize("name", ["ce-id", "ce-type", "ce-source", "ce-time", "ce-subject", "ce-prevdigest"])
 def test_a_changed_attribute_changes_the_digest(name: str) -> None:
-    _, headers, data = stored(event("filed"), Head(1, "0" * 64))
+    _, headers, data = stored(event("filed"), ChainHead(1, "0" * 64))
     assert chain_digest(headers | {name: "other"}, data) != chain_digest(headers, data)
 
 
@@ -78,9 +78,9 @@ def test_transport_headers_are_not_part_of_the_digest() -> None:
 @given(st.binary(max_size=200))
 def test_a_changed_body_is_found_by_the_event_after_it(data: bytes) -> None:
     first = stored(event("discharged"), id="1")
-    head = Head(1, chain_digest(first[1], first[2]))
+    head = ChainHead(1, chain_digest(first[1], first[2]))
     second = stored(event("context-extracted"), head, id="2")
-    chain: list[Recorded] = [decode(*first, 1), decode(*second, 2)]
+    chain: list[RecordedEvent] = [decode(*first, 1), decode(*second, 2)]
     assert broken_link(chain) is None
     if data != first[2]:
         assert chain_digest(first[1], data) != chain[1].prevdigest
@@ -126,7 +126,7 @@ def test_case_subjects_come_apart() -> None:
 
 def test_an_engine_may_send_more_than_we_ask_for() -> None:
     data = b'{"encounter_id": "e.1", "vendor": {"x": 1}, "occurred_at": "2026-11-23T09:00:00Z"}'
-    fact = read_fact("ehr.encounter.discharged.cardiology.e%2E1", data)
+    fact = parse_encounter_reported("ehr.encounter.discharged.cardiology.e%2E1", data)
     assert (fact.encounter_id, fact.department, fact.occurred_at) == ("e.1", "cardiology", T0)
 
 
@@ -143,12 +143,14 @@ def test_an_engine_may_send_more_than_we_ask_for() -> None:
 )
 def test_a_bad_fact_is_refused_by_the_name_of_its_field(data: bytes, word: str) -> None:
     with pytest.raises(PermanentError, match=word):
-        read_fact("ehr.encounter.discharged.cardiology.e1", data)
+        parse_encounter_reported("ehr.encounter.discharged.cardiology.e1", data)
 
 
 def test_refusals_never_quote_values() -> None:
     with pytest.raises(PermanentError) as refused:
-        read_fact("ehr.encounter.discharged.cardiology.e1", b'{"encounter_id": "e1", "occurred_at": "Jane Doe 1950"}')
+        parse_encounter_reported(
+            "ehr.encounter.discharged.cardiology.e1", b'{"encounter_id": "e1", "occurred_at": "Jane Doe 1950"}'
+        )
     assert "Jane" not in refused.value.reason
 
 

@@ -16,16 +16,16 @@ from services.approval.review.errors import DecisionRefusedError
 from services.approval.review.signing_rules import Settled
 from services.approval.web.render import EVENT_WORDS, STATE_WORDS
 from services.ingest import domain as ingest
-from shared.contracts.case import State, fold, standing
+from shared.contracts.case import CaseState, current_digest, fold
 from shared.contracts.corrections import Amended, Retracted
 from shared.contracts.draft import TO_BE_WRITTEN
-from shared.contracts.envelope import digest
+from shared.contracts.envelope import sha256_hex
 from shared.contracts.events import (
     EVENT_TYPES,
     Actor,
     Approved,
     CaseEvent,
-    Confirmed,
+    ConfirmedSentence,
     Failed,
     Filed,
     Resolution,
@@ -43,22 +43,24 @@ Deed = Callable[..., Any]
 
 def amend(*names: str | CaseEvent, seen: str | None = None, text: str = CORRECTED, by: Actor = PHYSICIAN) -> Amended:
     case = fold(history(*names))
-    return correction_rules.amend(case, standing(case) if seen is None else seen, by, draft(), text, DIGEST)
+    return correction_rules.amend(case, current_digest(case) if seen is None else seen, by, draft(), text, DIGEST)
 
 
 def addend(*names: str | CaseEvent, seen: str | None = None, words: str = "The culture grew nothing.") -> Any:
     case = fold(history(*names))
-    return correction_rules.addend(case, standing(case) if seen is None else seen, PHYSICIAN, draft(), words, DIGEST)
+    return correction_rules.addend(
+        case, current_digest(case) if seen is None else seen, PHYSICIAN, draft(), words, DIGEST
+    )
 
 
 def ask(*names: str | CaseEvent, seen: str | None = None, by: Actor = PHYSICIAN) -> Any:
     case = fold(history(*names))
-    return correction_rules.request_retraction(case, standing(case) if seen is None else seen, by, DIGEST)
+    return correction_rules.request_retraction(case, current_digest(case) if seen is None else seen, by, DIGEST)
 
 
 def confirm(*names: str | CaseEvent, seen: str | None = None, by: Actor = SUPERVISOR) -> Retracted:
     case = fold(history(*names))
-    return correction_rules.retract(case, standing(case) if seen is None else seen, by)
+    return correction_rules.retract(case, current_digest(case) if seen is None else seen, by)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +90,7 @@ def test_nothing_is_done_to_what_does_not_stand_as_it_was_seen(
 def test_a_correction_replaces_the_document_that_stands() -> None:
     first = amend(*FILED)
     assert (first.number, first.replaces, first.seen) == (2, "doc-1", "e" * 64)
-    assert (first.signed, first.signer) == (digest(CORRECTED.encode()), "Practitioner/dr-1")
+    assert (first.signed, first.signer) == (sha256_hex(CORRECTED.encode()), "Practitioner/dr-1")
     second = amend(*FILED, first, Filed(document_reference="doc-2", provenance="p"), text=f"{CORRECTED}More.\n")
     assert (second.number, second.replaces, second.seen) == (3, "doc-2", first.signed)
     with pytest.raises(DecisionRefusedError) as refused:
@@ -108,13 +110,13 @@ def test_what_was_confirmed_stays_confirmed_and_what_comes_back_does_not() -> No
     assert isinstance(approved, Approved)
     resolutions = (Resolution(sentence=1, how="confirmed"), Resolution(sentence=2, how="removed"))
     before = approved.model_copy(
-        update={"resolutions": resolutions, "written": (Confirmed(digest="w" * 64, label="not-in-record"),)}
+        update={"resolutions": resolutions, "written": (ConfirmedSentence(digest="w" * 64, label="not-in-record"),)}
     )
     case = fold(history(*REVIEW, before, "filed"))
 
     def signed(text: str, settled: Settled = Settled(), *own: Statement) -> Amended:  # noqa: B008
         return correction_rules.amend(
-            case, standing(case), PHYSICIAN, DRAFT, text, DIGEST, settled=settled, written=own
+            case, current_digest(case), PHYSICIAN, DRAFT, text, DIGEST, settled=settled, written=own
         )
 
     made = signed(LONG.replace(OTHER, "She walked home with help."))
@@ -135,7 +137,7 @@ def test_an_addendum_stands_under_a_patient_line_of_ours() -> None:
     text = correction_rules.addendum(draft(), "  The culture grew nothing.\n\n")
     patient = "Patient: Jane Roe, born 1950-01-02, female, MRN 17"
     assert text == f"ADDENDUM TO DISCHARGE SUMMARY\n\n{patient}\n\nThe culture grew nothing.\n"
-    assert (made.number, made.appends, made.signed) == (1, "doc-1", digest(text.encode()))
+    assert (made.number, made.appends, made.signed) == (1, "doc-1", sha256_hex(text.encode()))
     assert addend(*FILED, made, "filed").number == 2
     assert addend(*FILED, "amended", Filed(document_reference="doc-2", provenance="p")).appends == "doc-2"
 
@@ -152,7 +154,7 @@ def test_an_empty_or_foreign_addendum_is_refused(words: str) -> None:
 def test_an_addendum_says_nothing_that_nobody_has_confirmed() -> None:
     case, own = fold(history(*FILED)), Statement("She was given digoxin.", "contradicted")
     with pytest.raises(DecisionRefusedError) as refused:
-        correction_rules.addend(case, standing(case), PHYSICIAN, draft(), own.text, DIGEST, written=(own,))
+        correction_rules.addend(case, current_digest(case), PHYSICIAN, draft(), own.text, DIGEST, written=(own,))
     assert [(item.field, item.digest) for item in refused.value.obstacles] == [("written", own.digest)]
 
 
@@ -161,7 +163,7 @@ def test_a_sentence_that_was_taken_out_does_not_come_back_by_an_addendum() -> No
 
     def signed(settled: Settled = Settled()) -> Any:  # noqa: B008
         return correction_rules.addend(
-            case, standing(case), PHYSICIAN, DRAFT, f"Also: {INVENTED}", DIGEST, settled=settled
+            case, current_digest(case), PHYSICIAN, DRAFT, f"Also: {INVENTED}", DIGEST, settled=settled
         )
 
     with pytest.raises(DecisionRefusedError) as refused:
@@ -187,7 +189,7 @@ def test_no_sequence_of_them_signs_a_sentence_that_nobody_has_confirmed(deeds: l
         said = document | added
         do: Any = correction_rules.amend if whole else correction_rules.addend
         try:
-            made = do(case, standing(case), PHYSICIAN, DRAFT, text, DIGEST, settled=settled)
+            made = do(case, current_digest(case), PHYSICIAN, DRAFT, text, DIGEST, settled=settled)
         except DecisionRefusedError:
             assert not present <= said | confirmed
             continue
@@ -255,7 +257,7 @@ def test_documents_are_counted_over_discharges_that_were_taken_back() -> None:
     ],
 )
 def test_a_discharge_that_is_taken_back_withdraws_nothing_that_was_signed(
-    past: tuple[str | CaseEvent, ...], state: State, answer: str | None
+    past: tuple[str | CaseEvent, ...], state: CaseState, answer: str | None
 ) -> None:
     assert fold(history(*past)).state == state
     found = ingest.withdraw(history(*past))
@@ -265,8 +267,8 @@ def test_a_discharge_that_is_taken_back_withdraws_nothing_that_was_signed(
 def test_a_discharge_after_a_retraction_starts_the_case_again_once_the_chart_has_it() -> None:
     retracted = (*FILED, "retraction-requested", "retracted")
     assert ingest.reopens(history(*retracted), "another")
-    assert ingest.to_be_settled(history(*retracted))
-    assert not ingest.to_be_settled(history(*retracted, "retraction-filed"))
+    assert ingest.must_wait(history(*retracted))
+    assert not ingest.must_wait(history(*retracted, "retraction-filed"))
     assert not ingest.reopens(history(*FILED), "another")
 
 
@@ -278,7 +280,7 @@ def test_a_retraction_that_gave_up_goes_on_as_one() -> None:
 
 def test_every_event_and_state_has_its_words() -> None:
     assert {kind.model_fields["event"].default for kind in EVENT_TYPES} == set(EVENT_WORDS)
-    assert set(State.__args__) == set(STATE_WORDS)  # type: ignore[attr-defined]
+    assert set(CaseState.__args__) == set(STATE_WORDS)  # type: ignore[attr-defined]
 
 
 def test_what_is_written_into_the_chart() -> None:

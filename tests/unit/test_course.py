@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.drafter.course import composed, hospital_course, instructions
-from services.drafter.course.instructions import plain
+from services.drafter.course import compose_course, hospital_course, instructions
+from services.drafter.course.instructions import plain_directions
 from shared.contracts.context import EncounterContext
 from tests.support.course import context, diagnosis, entry, medicine, series
 
@@ -47,7 +47,7 @@ CONTEXTS = st.builds(
 
 @given(CONTEXTS)
 def test_the_course_is_complete_and_invents_no_number(stay: EncounterContext) -> None:
-    sentences = composed(stay)
+    sentences = compose_course(stay)
     text = " ".join(item.text for item in sentences).lower()
     known = set(NUMBER.findall(stay.model_dump_json())) | {"2026", "03", "02"}
     counted = re.sub(r"\d+ further", "", " ".join(item.text for item in sentences))
@@ -120,4 +120,4 @@ def test_the_instructions_name_what_to_take_and_what_not() -> None:
     ],
 )
 def test_directions_are_told_in_plain_words_and_every_figure_stays(recorded: str, told: str) -> None:
-    assert plain(recorded) == told
+    assert plain_directions(recorded) == told

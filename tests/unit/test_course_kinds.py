@@ -5,10 +5,10 @@ from datetime import UTC, date, datetime
 import pytest
 
 from services.drafter.course import hospital_course, instructions
-from services.drafter.course.person import person
-from services.drafter.course.plain import plain, verb
+from services.drafter.course.person import describe_patient
+from services.drafter.course.plain_directions import administration_verb, plain_directions
 from services.drafter.record.social import is_social
-from shared.contracts.context import Diagnosis, EncounterContext, Entry, Medicine, Patient
+from shared.contracts.context import ContextEntry, Diagnosis, EncounterContext, Medicine, Patient
 from tests.support.course import AT, context, diagnosis, entry, medicine
 
 
@@ -20,8 +20,8 @@ def told(stay: EncounterContext) -> str:
     return "\n".join(item.text for item in instructions(stay))
 
 
-def at(text: str, on: str, source: str) -> Entry:
-    return Entry(text=text, source=source, on=on, time=datetime.fromisoformat(f"{on}T08:00:00+00:00"))
+def at(text: str, on: str, source: str) -> ContextEntry:
+    return ContextEntry(text=text, source=source, on=on, time=datetime.fromisoformat(f"{on}T08:00:00+00:00"))
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def at(text: str, on: str, source: str) -> Entry:
 )
 def test_an_age_is_told_in_its_unit_and_is_that_of_the_admission(born: date, sex: str, expected: str) -> None:
     patient = Patient(source="Patient/p", name="A B", sex=sex, birth_date=born)
-    assert person(context(patient=patient, end=datetime(2026, 3, 20, tzinfo=UTC))) == expected
+    assert describe_patient(context(patient=patient, end=datetime(2026, 3, 20, tzinfo=UTC))) == expected
 
 
 def test_names_keep_the_letters_of_their_language() -> None:
@@ -286,7 +286,7 @@ def test_a_reason_shared_by_all_medicines_is_told_once() -> None:
     ],
 )
 def test_a_medicine_is_taken_used_or_given(route: str, dose: str, name: str, word: str) -> None:
-    assert verb(route, dose, name) == word
+    assert administration_verb(route, dose, name) == word
 
 
 def test_directions_that_are_a_sentence_stand_without_another_verb() -> None:
@@ -313,7 +313,7 @@ def test_directions_that_are_a_sentence_stand_without_another_verb() -> None:
     ],
 )
 def test_routes_units_and_forms_are_told_in_words(recorded: str, said: str) -> None:
-    assert plain(recorded) == said
+    assert plain_directions(recorded) == said
 
 
 def test_a_held_medicine_says_until_when_and_why() -> None:
@@ -361,7 +361,7 @@ def test_a_held_medicine_stands_in_the_course_with_its_note() -> None:
 
 
 def test_the_care_plan_is_told_to_the_patient_and_a_visit_begins_with_its_day() -> None:
-    visit = Entry(text="Wound check (Dr. Roe, at 09:00)", source="Appointment/1", time=AT, on="2026-03-12")
+    visit = ContextEntry(text="Wound check (Dr. Roe, at 09:00)", source="Appointment/1", time=AT, on="2026-03-12")
     said = told(context(care_plans=(entry("Come back with fever"),), follow_up=(visit,)))
     assert "Your appointments and follow-up: 2026-03-12: Wound check (Dr. Roe, at 09:00)." in said
     assert "From your care plan: Come back with fever" in said

@@ -10,7 +10,7 @@ from services.approval.corrections.service import CorrectionsService
 from services.approval.review.errors import DecisionRefusedError, StepUpRequiredError
 from services.approval.review.problems import problem_of
 from services.approval.review.service import ReviewService
-from shared.runtime.access import Caller
+from shared.runtime.authentication import Caller
 from tests.support.examples import T0
 
 WITHIN = timedelta(minutes=15)

@@ -11,7 +11,7 @@ from services.approval.escalation.directory import Directory
 from services.approval.escalation.directory_file import DirectoryFile, read
 from services.approval.notifications import channels
 from services.approval.notifications.notification import Notification, read_notification
-from shared.contracts.failures import PermanentError, TransientError
+from shared.contracts.errors import PermanentError, TransientError
 from tests.support.examples import CASE, T0
 
 EXAMPLE = """

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from services.drafter.record.dosage import dosage
-from services.drafter.record.timing import timing
+from services.drafter.record.dosage import read_dosage
+from services.drafter.record.timing import format_timing
 
 
 def repeat(**elements: Any) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def repeat(**elements: Any) -> dict[str, Any]:
     ],
 )
 def test_timing_in_words(element: Any, words: str) -> None:
-    assert timing(element) == words
+    assert format_timing(element) == words
 
 
 def order(*lines: dict[str, Any]) -> dict[str, Any]:
@@ -80,12 +80,12 @@ FOUR_A_DAY = {"numerator": {"value": 4, "unit": "g"}, "denominator": {"value": 2
     ],
 )
 def test_a_dosage_says_what_its_words_and_its_structure_say(line: dict[str, Any], words: str) -> None:
-    assert dosage(order(line)).directions == words
+    assert read_dosage(order(line)).directions == words
 
 
 def test_every_dosage_is_told_in_its_sequence() -> None:
     lines = ({"sequence": 2, "text": "then 20 mg daily"}, {"sequence": 1, "text": "40 mg daily for 5 days"})
-    assert dosage(order(*lines)).directions == "40 mg daily for 5 days; then 20 mg daily"
+    assert read_dosage(order(*lines)).directions == "40 mg daily for 5 days; then 20 mg daily"
 
 
 def test_the_ordered_dose_counts_where_several_are_told() -> None:
@@ -93,17 +93,17 @@ def test_the_ordered_dose_counts_where_several_are_told() -> None:
         {"type": {"text": "admin-amount"}, "doseQuantity": {"value": 1, "unit": "tablet"}},
         {"type": {"coding": [{"code": "ordered"}]}, "doseQuantity": {"value": 37.5, "unit": "mg"}},
     ]
-    assert dosage(order({"doseAndRate": doses})).amount == "37.5 mg"
+    assert read_dosage(order({"doseAndRate": doses})).amount == "37.5 mg"
 
 
 @pytest.mark.parametrize("text", ["from 01.12.2026 10 mg", "1.2.3", "m² 1.8", "½ Tablette", "", "–"])
 def test_no_odd_words_stop_a_dosage(text: str) -> None:
-    assert dosage(order({"text": text})).directions == text.rstrip(".;, ")
+    assert read_dosage(order({"text": text})).directions == text.rstrip(".;, ")
 
 
 def once(text: str, value: float, unit: str, **repeated: Any) -> Any:
     line: dict[str, Any] = {"text": text, "doseAndRate": [{"doseQuantity": {"value": value, "unit": unit}}]}
-    return dosage(order(line | ({"timing": repeat(**repeated)} if repeated else {})))
+    return read_dosage(order(line | ({"timing": repeat(**repeated)} if repeated else {})))
 
 
 @pytest.mark.parametrize(
@@ -159,12 +159,12 @@ def test_words_and_structure_that_agree_leave_none(text: str, value: float, unit
     ],
 )
 def test_what_only_the_structure_says_is_told_beside_the_words(line: dict[str, Any], words: str) -> None:
-    assert words in dosage(order(line)).directions
+    assert words in read_dosage(order(line)).directions
 
 
 def test_a_step_of_a_taper_that_comes_again_is_told_again() -> None:
     steps = [{"text": f"{step} mg for 3 days"} for step in (40, 20, 10, 20)]
-    assert dosage(order(*steps)).directions.count("20 mg") == 2
+    assert read_dosage(order(*steps)).directions.count("20 mg") == 2
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_a_length_that_the_words_tell_in_another_unit_is_told_once(
     text: str, value: int, unit: str, is_said: bool
 ) -> None:
     line = {"text": text, "timing": repeat(boundsDuration={"value": value, "code": unit})}
-    said = dosage({"dosageInstruction": [line]}).directions
+    said = read_dosage({"dosageInstruction": [line]}).directions
     assert (said == text) is is_said
 
 
@@ -202,10 +202,12 @@ def test_a_length_that_the_words_tell_in_another_unit_is_told_once(
 def test_an_amount_that_the_words_give_in_another_unit_is_told_once(
     text: str, value: float, unit: str, told: bool
 ) -> None:
-    found = dosage(order({"text": text, "doseAndRate": [{"doseQuantity": {"value": value, "unit": unit}}]})).directions
+    found = read_dosage(
+        order({"text": text, "doseAndRate": [{"doseQuantity": {"value": value, "unit": unit}}]})
+    ).directions
     assert (f"{value:g} {unit}" in found) is told
 
 
 def test_once_a_day_in_dutch_is_told_once() -> None:
     line = {"text": "1 maal per dag 6 stuks", "timing": repeat(frequency=1, period=1, periodUnit="d")}
-    assert dosage(order(line)).directions == "1 maal per dag 6 stuks"
+    assert read_dosage(order(line)).directions == "1 maal per dag 6 stuks"

@@ -7,12 +7,12 @@ from rich.console import Console
 
 from cli.draft_view import PENDING, pending, print_draft
 from services.drafter import facts
-from services.drafter.extract import extract
-from shared.contracts.draft import Fact, Group, OpenPoint, Part
+from services.drafter.extract import read_stay
+from shared.contracts.draft import DocumentPart, Fact, FactGroup, OpenPoint
 from tests.support.ehr import client, sandbox, stays
 from tests.support.examples import draft
 
-MEDICINES = Group(
+MEDICINES = FactGroup(
     title="Medication reconciliation",
     columns=("Medicine", "Dose", "Change"),
     facts=(
@@ -20,12 +20,12 @@ MEDICINES = Group(
         Fact(text="Take [none] of the others", source="MedicationRequest/m2"),
     ),
 )
-LATE = Group(title=PENDING, facts=(Fact(text="Blood culture (preliminary)", source="DiagnosticReport/r1"),))
-NOTHING_LATE = Group(title=PENDING, facts=(Fact(text="None recorded", source=""),))
+LATE = FactGroup(title=PENDING, facts=(Fact(text="Blood culture (preliminary)", source="DiagnosticReport/r1"),))
+NOTHING_LATE = FactGroup(title=PENDING, facts=(Fact(text="None recorded", source=""),))
 
 
-def view(*groups: Group, points: tuple[str, ...] = (), text: str = "DISCHARGE SUMMARY\n") -> dict[str, Any]:
-    part = Part(code="procedures-and-treatment", title="Treatment", groups=groups)
+def view(*groups: FactGroup, points: tuple[str, ...] = (), text: str = "DISCHARGE SUMMARY\n") -> dict[str, Any]:
+    part = DocumentPart(code="procedures-and-treatment", title="Treatment", groups=groups)
     points_ = tuple(OpenPoint(text=point) for point in points)
     found: dict[str, Any] = (
         draft(text).model_copy(update={"parts": (part,), "open_points": points_}).model_dump(mode="json")
@@ -71,7 +71,7 @@ def test_there_is_no_heading_over_nothing() -> None:
 
 async def test_the_drafter_gives_pending_results_the_heading_that_is_looked_for() -> None:
     # The first stay of the demo has a test whose result has not come.
-    context = await extract(client(sandbox()), stays()[0], occurred_at=None, attending=None, zone=None)
+    context = await read_stay(client(sandbox()), stays()[0], occurred_at=None, attending=None, zone=None)
     shown = {"parts": [part.model_dump(mode="json") for part in facts.render(context)]}
     assert len(pending(shown)) == 1
 

@@ -11,9 +11,9 @@ from services.drafter.kinds import load_kinds
 from services.drafter.main import build
 from services.drafter.settings import DrafterSettings
 from services.drafter.wording import Length, Wording
-from shared.clinical.fhir import FhirClient
+from shared.clinical.fhir_client import FhirClient
 from shared.contracts.context import EncounterContext, Patient
-from shared.contracts.failures import PermanentError
+from shared.contracts.errors import PermanentError
 from shared.messaging.connection import Bus
 from tests.support.examples import T0
 from tests.support.generator import ScriptedGenerator

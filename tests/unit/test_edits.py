@@ -3,7 +3,7 @@
 import pytest
 
 from services.approval.review import edits
-from shared.contracts.draft import Claim, Draft, OpenPoint, Part, Prompt, Sentence
+from shared.contracts.draft import Claim, DocumentPart, Draft, OpenPoint, Prompt, Sentence
 
 COURSE = "She came with a stroke."
 INVENTED = "She was given Ibuprofen 400 mg."
@@ -19,7 +19,7 @@ def draft() -> Draft:
     return Draft(
         kind="discharge-summary",
         number=1,
-        parts=(Part(code="procedures-and-treatment", title="Procedures", narrative=sentences),),
+        parts=(DocumentPart(code="procedures-and-treatment", title="Procedures", narrative=sentences),),
         text=TEXT,
         model="m",
         prompt=Prompt(name="p", version=1, digest="0"),

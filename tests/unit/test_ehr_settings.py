@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from shared.clinical.authorization import FixedToken, TokenFile
+from shared.clinical.authorization import StaticToken, TokenFile
 from shared.runtime.settings import EhrSettings
 
 
@@ -16,7 +16,7 @@ async def test_a_token_may_stand_in_a_file_which_goes_before_the_fixed_one(
     assert EhrSettings().authorization is None
     monkeypatch.setenv("COUNTERSIGN_EHR_TOKEN", "fixed")
     fixed = EhrSettings().authorization
-    assert isinstance(fixed, FixedToken)
+    assert isinstance(fixed, StaticToken)
     assert await fixed.value() == "Bearer fixed"
     monkeypatch.setenv("COUNTERSIGN_EHR_TOKEN_FILE", str(tmp_path / "token"))
     of_file = EhrSettings().authorization

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.evaluator import domain, golden, metrics
-from shared.contracts.failures import PermanentError
-from shared.contracts.knowledge import Metrics
-from shared.knowledge.config import Promotion
+from shared.contracts.errors import PermanentError
+from shared.contracts.knowledge import RetrievalMetrics
+from shared.knowledge.knowledge_file import Promotion
 
 DOCUMENTS = [f"d{number}" for number in range(14)]
 
@@ -32,8 +32,8 @@ def test_metrics_are_those_of_trec_eval(ranking: list[str], grades: dict[str, in
     assert found.ndcg_at_10 == pytest.approx(reference.get("ndcg_cut_10", 0), abs=1e-4)
 
 
-def of(mrr: float) -> Metrics:
-    return Metrics(queries=10, mrr_at_10=mrr, recall_at_5=0, recall_at_10=0, ndcg_at_10=0)
+def of(mrr: float) -> RetrievalMetrics:
+    return RetrievalMetrics(queries=10, mrr_at_10=mrr, recall_at_5=0, recall_at_10=0, ndcg_at_10=0)
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,10 @@ def of(mrr: float) -> Metrics:
         (None, None, False),
     ],
 )
-def test_a_version_must_be_good_and_not_worse(candidate: Metrics | None, live: Metrics | None, promote: bool) -> None:
-    verdict = domain.judge(candidate, live, Promotion(mrr=0.75, margin=0.02))
+def test_a_version_must_be_good_and_not_worse(
+    candidate: RetrievalMetrics | None, live: RetrievalMetrics | None, promote: bool
+) -> None:
+    verdict = domain.decide_promotion(candidate, live, Promotion(mrr=0.75, margin=0.02))
     assert (verdict.promote, bool(verdict.reason)) == (promote, True)
 
 
@@ -67,14 +69,14 @@ def test_golden_files_take_ids_with_and_without_grades(tmp_path: Path) -> None:
         '{"query": "b", "relevant": [{"doc_id": "y", "grade": 2}, {"doc_id": "z", "grade": 0}]}',
     ]
     file.write_text("\n".join(lines))
-    first, second = golden.read(file)
+    first, second = golden.read_golden_queries(file)
     assert (first.id, first.grades, second.id, second.grades) == ("1", {"x": 1}, "line-3", {"y": 2})
 
 
 def test_a_problem_may_be_one_that_the_base_says_nothing_about(tmp_path: Path) -> None:
     file = tmp_path / "golden.jsonl"
     file.write_text('{"problem": "Gout", "relevant": ["gout"]}\n{"problem": "Malaria", "relevant": []}\n')
-    covered, not_covered = golden.read(file)
+    covered, not_covered = golden.read_golden_queries(file)
     assert (covered.text, covered.grades, not_covered.text, not_covered.grades) == ("Gout", {"gout": 1}, "Malaria", {})
 
 
@@ -94,9 +96,9 @@ def test_a_broken_golden_line_is_named(tmp_path: Path, line: str) -> None:
     file = tmp_path / "golden.jsonl"
     file.write_text(f'{{"query": "a", "relevant": ["x"]}}\n{line}\n')
     with pytest.raises(PermanentError, match="line 2: not a golden query"):
-        golden.read(file)
+        golden.read_golden_queries(file)
 
 
 @pytest.mark.parametrize("name", ["a/b/gout.v2.md", "a/b/gout.v2", "gout.v2.md", "gout.v2", "lib/a/b/gout.v2.md"])
 def test_a_golden_file_may_call_a_document_by_any_of_its_names(name: str) -> None:
-    assert golden.as_golden("a/b/gout.v2.md", "lib", {name: 1, "other": 1}) == name
+    assert golden.match_document_id("a/b/gout.v2.md", "lib", {name: 1, "other": 1}) == name

@@ -34,7 +34,7 @@ Gout is **painful**.
 
 
 def test_html_without_its_frame() -> None:
-    text = formats.read("gout.html", HTML.encode())
+    text = formats.parse_document("gout.html", HTML.encode())
     assert text.title == "Gout"
     assert text.blocks == (
         Heading(1, "Gout"),
@@ -49,7 +49,7 @@ def test_html_without_its_frame() -> None:
 
 
 def test_markdown_with_front_matter_and_table() -> None:
-    text = formats.read("gout.md", MARKDOWN.encode())
+    text = formats.parse_document("gout.md", MARKDOWN.encode())
     assert (text.title, text.blocks[-1]) == ("Gout", Table("drug | dose", ("colchicine | 0.5 mg",)))
     assert Paragraph("Rest") in text.blocks
     assert "author" not in str(text.blocks)
@@ -65,7 +65,7 @@ def test_docx_with_styles_and_table() -> None:
         table.rows[index // 2].cells[index % 2].text = value
     file = io.BytesIO()
     document.save(file)
-    text = formats.read("gout.docx", file.getvalue())
+    text = formats.parse_document("gout.docx", file.getvalue())
     assert text.title == "Gout"
     assert text.blocks[1:] == (
         Heading(2, "Care"),
@@ -75,7 +75,7 @@ def test_docx_with_styles_and_table() -> None:
 
 
 def test_plain_text_by_empty_lines_and_numbered_headings() -> None:
-    text = formats.read("gout_care.txt", b"1.2 Care of gout\nRest\nand ice.\n\nMore words.\r\n")
+    text = formats.parse_document("gout_care.txt", b"1.2 Care of gout\nRest\nand ice.\n\nMore words.\r\n")
     assert text.title == "gout care"
     assert text.blocks == (Heading(3, "1.2 Care of gout"), Paragraph("Rest and ice."), Paragraph("More words."))
 
@@ -102,7 +102,7 @@ def pdf(words: str | None) -> bytes:
 
 
 def test_a_pdf_with_text() -> None:
-    text = formats.read("gout.pdf", pdf("Gout is painful."))
+    text = formats.parse_document("gout.pdf", pdf("Gout is painful."))
     assert text.blocks == (Paragraph("Gout is painful."),)
 
 
@@ -114,7 +114,7 @@ def test_a_password_is_named() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pypdfium2, "PdfDocument", Locked)
         with pytest.raises(UnreadableError, match="password"):
-            formats.read("x.pdf", b"%PDF-1.7")
+            formats.parse_document("x.pdf", b"%PDF-1.7")
 
 
 @pytest.mark.parametrize(
@@ -132,13 +132,13 @@ def test_a_password_is_named() -> None:
 )
 def test_what_cannot_be_read_says_why(name: str, data: bytes, reason: str) -> None:
     with pytest.raises(UnreadableError) as error:
-        formats.read(name, data)
+        formats.parse_document(name, data)
     assert str(error.value) == reason
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "utf-8-sig"])
 def test_encodings_are_found(encoding: str) -> None:
-    (paragraph,) = formats.read("x.txt", "Ménière’s disease".encode(encoding)).blocks
+    (paragraph,) = formats.parse_document("x.txt", "Ménière’s disease".encode(encoding)).blocks
     assert paragraph == Paragraph("Ménière’s disease")
 
 
@@ -146,4 +146,4 @@ def test_encodings_are_found(encoding: str) -> None:
 @pytest.mark.parametrize("name", ["x.html", "x.md", "x.txt", "x.pdf", "x.docx"])
 def test_dirt_is_read_or_refused_and_nothing_else(name: str, data: bytes) -> None:
     with suppress(UnreadableError):
-        formats.read(name, data)
+        formats.parse_document(name, data)

@@ -10,9 +10,9 @@ from services.approval.review.errors import DecisionRefusedError
 from services.approval.review.signing_rules import Settled
 from services.approval.web.autosave import AutosavedDraft
 from shared.contracts.case import fold
-from shared.contracts.draft import TO_BE_WRITTEN, Claim, Draft, Fact, Group, OpenPoint, Part, Sentence
-from shared.contracts.envelope import digest
-from shared.contracts.events import Approved, Reading
+from shared.contracts.draft import TO_BE_WRITTEN, Claim, DocumentPart, Draft, Fact, FactGroup, OpenPoint, Sentence
+from shared.contracts.envelope import sha256_hex
+from shared.contracts.events import Approved, ReadingFigures, ResolutionKind
 from tests.support.examples import DIGEST, PHYSICIAN, PROMPT
 from tests.unit.test_approval import REVIEW, history
 
@@ -37,12 +37,12 @@ DRAFT = Draft(
     kind="discharge-summary",
     number=1,
     parts=(
-        Part(
+        DocumentPart(
             code="reason-for-hospitalization",
             title="Reason for hospitalization",
-            groups=(Group(title="Reason for admission", facts=(Fact(text="Stroke", source="Encounter/e1"),)),),
+            groups=(FactGroup(title="Reason for admission", facts=(Fact(text="Stroke", source="Encounter/e1"),)),),
         ),
-        Part(
+        DocumentPart(
             code="procedures-and-treatment",
             title="Procedures and treatment",
             narrative=(
@@ -100,7 +100,7 @@ def test_what_became_of_each_sentence_is_in_the_event() -> None:
     text = TEXT.replace(f" {INVENTED}", "").replace(OTHER, "She walked home with her daughter.")
     made = sign(text, Settled({}, (0, 1)))
     assert [(item.sentence, item.how) for item in made.resolutions] == [(1, "removed"), (2, "changed")]
-    assert (made.acknowledged, made.edited, made.signed) == ((0, 1), True, digest(text.encode()))
+    assert (made.acknowledged, made.edited, made.signed) == ((0, 1), True, sha256_hex(text.encode()))
     as_it_is = sign()
     assert [(item.sentence, item.how) for item in as_it_is.resolutions] == [(1, "confirmed"), (2, "confirmed")]
     assert (as_it_is.edited, as_it_is.edits and as_it_is.edits.distance) == (True, 0), "the example's digest is another"
@@ -156,7 +156,7 @@ resolutions = st.dictionaries(st.integers(-1, 5), st.sampled_from(["confirmed", 
 
 @given(edits, resolutions, st.lists(st.integers(-1, 3)))
 def test_no_sequence_of_edits_signs_what_nobody_settled(
-    changes: list[tuple[str, str]], said: dict[int, signing_rules.How], acknowledged: list[int]
+    changes: list[tuple[str, str]], said: dict[int, ResolutionKind], acknowledged: list[int]
 ) -> None:
     text = TEXT
     for kind, words in changes:
@@ -169,12 +169,12 @@ def test_no_sequence_of_edits_signs_what_nobody_settled(
     for index in (1, 2):
         assert said.get(index) == "confirmed" or DRAFT.sentences[index].text not in text
     assert signing_rules.identity(DRAFT) in text
-    assert made.signed == digest(text.encode())
+    assert made.signed == sha256_hex(text.encode())
 
 
 def test_how_much_was_read_is_on_the_trail_where_the_page_says_it() -> None:
     assert AutosavedDraft(text=TEXT).reading(DRAFT) is None
     read = AutosavedDraft(text=TEXT, seconds=31, seen=frozenset({0, 7})).reading(DRAFT)
-    assert read == Reading(seconds=31, seen=1, parts=2)
+    assert read == ReadingFigures(seconds=31, seen=1, parts=2)
     made = domain.approve(fold(history(*REVIEW)), DIGEST, PHYSICIAN, draft=DRAFT, settled=ALL, reading=read)
     assert made.reading == read

@@ -5,11 +5,11 @@ import pytest
 from services.approval.filing.renditions import signed, xhtml
 from services.drafter.compose import compose
 from services.drafter.facts import render
-from services.drafter.general_advice import source_of, without_course, worded
-from services.drafter.handlers import checked
-from services.drafter.policy import choose
-from shared.contracts.context import Diagnosis, EncounterContext, Entry, Medicine, Patient
-from shared.contracts.draft import Draft, Knowledge, Narrative, Passage, Sentence
+from services.drafter.general_advice import advice_sentence, source_passage, without_advice_as_course
+from services.drafter.handlers import check_narratives
+from services.drafter.policy import choose_narrative
+from shared.contracts.context import ContextEntry, Diagnosis, EncounterContext, Medicine, Patient
+from shared.contracts.draft import CitedKnowledge, CitedPassage, Draft, Narrative, Sentence
 from tests.support.examples import DIGEST, PROMPT, T0
 
 TEXT = (
@@ -18,14 +18,14 @@ TEXT = (
     "furosemide | fluid overload | 40 mg by mouth in the morning\n\n"
     "Heart failure with fluid overload is treated with furosemide."
 )
-PASSAGE = Passage(
+PASSAGE = CitedPassage(
     id="c1",
     source="guidelines",
     document="heart-failure.md",
     title="Heart failure: discharge. The first weeks",
     text=TEXT,
 )
-KNOWLEDGE = Knowledge(version=1, passages=(PASSAGE,), threshold=0.5)
+KNOWLEDGE = CitedKnowledge(version=1, passages=(PASSAGE,), threshold=0.5)
 CONTEXT = EncounterContext(
     encounter="Encounter/e1",
     encounter_status="finished",
@@ -44,16 +44,16 @@ CONTEXT = EncounterContext(
             dose="40 mg by mouth in the morning",
         ),
     ),
-    diet=(Entry(text="Low-salt diet; fluids up to 1.5 litres a day", source="NutritionOrder/n1"),),
+    diet=(ContextEntry(text="Low-salt diet; fluids up to 1.5 litres a day", source="NutritionOrder/n1"),),
 )
 
 
 def sentences(text: str, narrative: Narrative = "patient-instructions") -> tuple[Sentence, ...]:
-    return checked({narrative: text}, CONTEXT, KNOWLEDGE)
+    return check_narratives({narrative: text}, CONTEXT, KNOWLEDGE)
 
 
 def drafted(*items: Sentence) -> Draft:
-    chosen = choose((), items, "marked")
+    chosen = choose_narrative((), items, "marked")
     return compose(
         CONTEXT,
         render(CONTEXT),
@@ -89,7 +89,7 @@ def test_a_sentence_of_a_guideline_is_general_advice_and_says_so(text: str) -> N
 def test_a_guidelines_words_that_the_check_finds_in_the_record_are_not_supported() -> None:
     """Every word of it stands in some entry; together they are the guideline's."""
     text = "Heart failure with fluid overload is treated with furosemide."
-    (alone,) = checked({"patient-instructions": text}, CONTEXT)
+    (alone,) = check_narratives({"patient-instructions": text}, CONTEXT)
     assert alone.label == "supported"
     assert sentences(text)[0].label == "not-in-record"
 
@@ -102,18 +102,18 @@ def test_an_order_of_the_record_stays_the_patients_own_in_a_guidelines_words() -
 
 def test_an_entry_that_says_it_word_for_word_stays_the_patients_own() -> None:
     context = CONTEXT.model_copy(
-        update={"care_plans": (Entry(text="Salt is limited to 5 g a day", source="CarePlan/1"),)}
+        update={"care_plans": (ContextEntry(text="Salt is limited to 5 g a day", source="CarePlan/1"),)}
     )
-    (found,) = checked({"patient-instructions": "Salt is limited to 5 g a day."}, context, KNOWLEDGE)
+    (found,) = check_narratives({"patient-instructions": "Salt is limited to 5 g a day."}, context, KNOWLEDGE)
     assert (found.label, found.passage) == ("supported", "")
 
 
 def test_what_contradicts_the_record_stays_a_contradiction() -> None:
     passage = PASSAGE.model_copy(update={"text": "Furosemide 80 mg by mouth in the morning is the usual dose."})
-    (found,) = checked(
+    (found,) = check_narratives(
         {"patient-instructions": "Take furosemide 80 mg by mouth in the morning."},
         CONTEXT,
-        Knowledge(version=1, passages=(passage,)),
+        CitedKnowledge(version=1, passages=(passage,)),
     )
     assert (found.label, found.passage) == ("contradicted", "c1")
     assert {claim.label for claim in found.unsupported} == {"contradicted", "not-in-record"}
@@ -131,9 +131,9 @@ def test_what_only_shares_a_word_with_a_guideline_is_left_as_it_is(text: str) ->
 def test_advice_is_no_part_of_the_hospital_course() -> None:
     found = sentences("The patient weighs every morning. She has heart failure.", "hospital-course")
     assert [item.passage for item in found] == ["c1", ""]
-    assert without_course(found) == (found[1:], 1)
+    assert without_advice_as_course(found) == (found[1:], 1)
     instructions = sentences("Salt is limited to 5 g a day.")
-    assert without_course(instructions) == (instructions, 0)
+    assert without_advice_as_course(instructions) == (instructions, 0)
 
 
 def test_document_rendition_and_stored_draft_say_that_it_is_general() -> None:
@@ -147,10 +147,10 @@ def test_document_rendition_and_stored_draft_say_that_it_is_general() -> None:
 
 
 def test_without_a_knowledge_base_nothing_changes() -> None:
-    (found,) = checked({"patient-instructions": "Salt is limited to 5 g a day."}, CONTEXT)
+    (found,) = check_narratives({"patient-instructions": "Salt is limited to 5 g a day."}, CONTEXT)
     assert (found.text, found.passage) == ("Salt is limited to 5 g a day.", "")
 
 
 def test_advice_that_says_in_general_itself_says_it_once() -> None:
-    assert worded("In general: rest.", PASSAGE).count("In general") == 1
-    assert source_of("Rest.", [PASSAGE]) is None
+    assert advice_sentence("In general: rest.", PASSAGE).count("In general") == 1
+    assert source_passage("Rest.", [PASSAGE]) is None

@@ -6,16 +6,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.contracts.context import Allergy, Diagnosis, EncounterContext, Entry, Measurement, Medicine, Patient, Series
-from shared.grounding import Record, Verdict, check, split
-from shared.grounding.figures import dates, figures
+from shared.contracts.context import (
+    Allergy,
+    ContextEntry,
+    Diagnosis,
+    EncounterContext,
+    Measurement,
+    Medicine,
+    ObservationSeries,
+    Patient,
+)
+from shared.grounding import EvidenceIndex, Verdict, check, split_sentences
+from shared.grounding.quantities import find_dates, find_quantities
 
 
 def moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def series(name: str, reference: str, *values: tuple[str, str, str | None]) -> Series:
+def series(name: str, reference: str, *values: tuple[str, str, str | None]) -> ObservationSeries:
     """A course of (day in June, value, flag)."""
     items = [
         Measurement.model_validate(
@@ -29,7 +38,7 @@ def series(name: str, reference: str, *values: tuple[str, str, str | None]) -> S
         for day, value, flag in values
     ]
     worst = items[1] if len(items) > 2 else None
-    return Series(name=name, range=reference, first=items[0], last=items[-1], worst=worst, count=len(items))
+    return ObservationSeries(name=name, range=reference, first=items[0], last=items[-1], worst=worst, count=len(items))
 
 
 def medicine(name: str, dose: str, id: str, **more: object) -> Medicine:
@@ -45,16 +54,16 @@ CONTEXT = EncounterContext(
     start=moment("2026-06-01T10:00:00Z"),
     end=moment("2026-06-04T15:00:00Z"),
     disposition="Home",
-    reasons=(Entry(text="Fever and cough", source="Encounter/e1"),),
+    reasons=(ContextEntry(text="Fever and cough", source="Encounter/e1"),),
     diagnoses=(
         Diagnosis(text="Community acquired pneumonia", source="Condition/c1", role="principal"),
         Diagnosis(text="Type 2 diabetes mellitus", source="Condition/c2", role="comorbidity"),
         Diagnosis(text="Pulmonary embolism", source="Condition/c3", role="comorbidity", certainty="ruled-out"),
         Diagnosis(text="Gout", source="Condition/c4", role="comorbidity", certainty="suspected"),
     ),
-    family_history=(Entry(text="mother: Breast cancer", source="FamilyMemberHistory/f1"),),
+    family_history=(ContextEntry(text="mother: Breast cancer", source="FamilyMemberHistory/f1"),),
     procedures=(
-        Entry(
+        ContextEntry(
             text="Left chest tube placement",
             source="Procedure/p1",
             time=moment("2026-06-02T09:00:00Z"),
@@ -88,13 +97,17 @@ CONTEXT = EncounterContext(
         ),
     ),
     vitals=(series("Body temperature", "36.0-37.5 °C", ("01", "38.9 °C", "high"), ("03", "36.8 °C", None)),),
-    reports=(Entry(text="Chest X-ray: Consolidation in the left lower lobe.", source="DiagnosticReport/r1"),),
+    reports=(ContextEntry(text="Chest X-ray: Consolidation in the left lower lobe.", source="DiagnosticReport/r1"),),
     follow_up=(
-        Entry(text="Pulmonology clinic", source="Appointment/v1", time=moment("2026-06-18T09:00:00Z"), on="2026-06-18"),
+        ContextEntry(
+            text="Pulmonology clinic", source="Appointment/v1", time=moment("2026-06-18T09:00:00Z"), on="2026-06-18"
+        ),
     ),
-    notes=(Entry(text="She was weaned off oxygen and walked the corridor without help.", source="Composition/n1"),),
+    notes=(
+        ContextEntry(text="She was weaned off oxygen and walked the corridor without help.", source="Composition/n1"),
+    ),
 )
-RECORD = Record(CONTEXT)
+RECORD = EvidenceIndex(CONTEXT)
 
 SUPPORTED = [
     "A 67-year-old woman was admitted with community acquired pneumonia.",
@@ -219,7 +232,7 @@ def test_an_empty_record_supports_nothing() -> None:
         encounter="Encounter/e", encounter_status="finished", kind="discharge-summary",
         patient=Patient(source="Patient/p", name=""), end=moment("2026-06-04T15:00:00Z"),
     )  # fmt: skip
-    record = Record(empty)
+    record = EvidenceIndex(empty)
     for sentence in (*SUPPORTED, *(item[0] for item in CONTRADICTED)):
         if "stayed" not in sentence and "discharged on" not in sentence:
             assert check(sentence, record).label != "supported"
@@ -236,13 +249,13 @@ def test_an_empty_record_supports_nothing() -> None:
     ],
 )
 def test_clinical_prose_is_split_where_sentences_end(text: str, sentences: list[str]) -> None:
-    assert split(text) == sentences
+    assert split_sentences(text) == sentences
 
 
 def test_figures_carry_their_unit_and_dates_are_no_figures() -> None:
-    found, rest = dates("On 2026-06-03 she took 0.50 mg, then 1,000 units for two and a half days, 1/2 tablet.")
+    found, rest = find_dates("On 2026-06-03 she took 0.50 mg, then 1,000 units for two and a half days, 1/2 tablet.")
     assert [(day.year, day.month, day.day) for day in found] == [(2026, 6, 3)]
-    read = [(item.value, item.dimension) for item in figures(rest)]
+    read = [(item.value, item.dimension) for item in find_quantities(rest)]
     assert read == [(0.5, "mass"), (1000.0, "activity"), (2.5, "time"), (0.5, "tablet")]
 
 
@@ -250,7 +263,7 @@ def test_figures_carry_their_unit_and_dates_are_no_figures() -> None:
     ("words", "value"), [("twenty-one", 21), ("one hundred and five", 105), ("three thousand two hundred", 3200)]
 )
 def test_numbers_in_words_are_read_to_thousands(words: str, value: float) -> None:
-    assert [item.value for item in figures(f"{words} mg")] == [value]
+    assert [item.value for item in find_quantities(f"{words} mg")] == [value]
 
 
 @given(st.lists(st.sampled_from([*" ".join(SUPPORTED).split(), "5/5", "½", "mg", "(", "no", "%", "-", "from", "to"])))
@@ -263,13 +276,15 @@ def test_any_text_does_not_raise_and_is_not_supported(text: str) -> None:
     assert check(text, RECORD).label != "supported" or any(letter.isalnum() for letter in text)
 
 
-CULTURES = Record(
+CULTURES = EvidenceIndex(
     CONTEXT.model_copy(
         update={
             "microbiology": (
-                Entry(text="Bacteria identified in Urine: Escherichia coli (Ceftriaxone susceptible)", source="O/1"),
-                Entry(text="Piperacillin/tazobactam 8 µg/mL resistant", source="O/2"),
-                Entry(text="Susceptibility: Meropenem=S, Ciprofloxacin=R", source="O/3"),
+                ContextEntry(
+                    text="Bacteria identified in Urine: Escherichia coli (Ceftriaxone susceptible)", source="O/1"
+                ),
+                ContextEntry(text="Piperacillin/tazobactam 8 µg/mL resistant", source="O/2"),
+                ContextEntry(text="Susceptibility: Meropenem=S, Ciprofloxacin=R", source="O/3"),
             )
         }
     )

@@ -4,12 +4,12 @@ from datetime import date
 
 import pytest
 
-from shared.contracts.context import Diagnosis, Entry
+from shared.contracts.context import ContextEntry, Diagnosis
 from shared.grounding import check
-from shared.grounding.record import Record
+from shared.grounding.evidence_index import EvidenceIndex
 from tests.unit.test_grounding import CONTEXT, medicine
 
-RECORD = Record(
+RECORD = EvidenceIndex(
     CONTEXT.model_copy(
         update={
             "diagnoses": (
@@ -29,12 +29,14 @@ RECORD = Record(
             "disposition": "Rehabilitation facility, Riverside Rehabilitation Hospital",
             "reports": (
                 *CONTEXT.reports,
-                Entry(text="Epidural catheter in place, infusion stopped, pump removed.", source="DiagnosticReport/r2"),
+                ContextEntry(
+                    text="Epidural catheter in place, infusion stopped, pump removed.", source="DiagnosticReport/r2"
+                ),
             ),
             "procedures": (
                 *CONTEXT.procedures,
-                Entry(text="Coronary angiography (outcome: TIMI 3)", source="Procedure/p3"),
-                Entry(text="Haemodialysis, stopped on 3 June", source="Procedure/p2", on="2026-06-02"),
+                ContextEntry(text="Coronary angiography (outcome: TIMI 3)", source="Procedure/p3"),
+                ContextEntry(text="Haemodialysis, stopped on 3 June", source="Procedure/p2", on="2026-06-02"),
             ),
         }
     )
@@ -99,7 +101,7 @@ def test_what_the_record_says_of_it_is_supported(sentence: str) -> None:
 
 def test_a_child_is_neither_man_nor_woman() -> None:
     child = CONTEXT.patient.model_copy(update={"birth_date": date(2023, 1, 1)})
-    record = Record(CONTEXT.model_copy(update={"patient": child}))
+    record = EvidenceIndex(CONTEXT.model_copy(update={"patient": child}))
 
     assert check("This 3-year-old woman had a fever.", record).label == "contradicted"
     assert check("This 3-year-old girl had a fever.", record).label == "supported"

@@ -3,12 +3,14 @@
 import pytest
 
 from shared.grounding import check
-from shared.grounding.assertion import properties
-from shared.grounding.record import Record
-from shared.grounding.shorthand import written_out
-from tests.unit.test_grounding import CONTEXT, Entry
+from shared.grounding.assertion import assertion_properties
+from shared.grounding.evidence_index import EvidenceIndex
+from shared.grounding.shorthand import expand_shorthand
+from tests.unit.test_grounding import CONTEXT, ContextEntry
 
-RECORD = Record(CONTEXT.model_copy(update={"pending": (Entry(text="Legionella antigen", source="ServiceRequest/s1"),)}))
+RECORD = EvidenceIndex(
+    CONTEXT.model_copy(update={"pending": (ContextEntry(text="Legionella antigen", source="ServiceRequest/s1"),)})
+)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +32,7 @@ RECORD = Record(CONTEXT.model_copy(update={"pending": (Entry(text="Legionella an
     ],
 )
 def test_shorthand_is_written_out_by_what_stands_around_it(text: str, words: str) -> None:
-    assert written_out(text) == words
+    assert expand_shorthand(text) == words
 
 
 @pytest.mark.parametrize(
@@ -56,7 +58,7 @@ def test_shorthand_is_written_out_by_what_stands_around_it(text: str, words: str
 )
 def test_a_cue_reaches_what_it_speaks_of_and_no_further(text: str, what: str, said: set[str]) -> None:
     start = text.index(what)
-    assert properties(text, (start, start + len(what))) == said
+    assert assertion_properties(text, (start, start + len(what))) == said
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,19 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI
 from pydantic import BaseModel
 
-from shared.contracts.failures import PermanentError, RateLimitedError, TransientError
+from shared.contracts.errors import PermanentError, RateLimitedError, TransientError
 from shared.runtime import problems
-from shared.runtime.access import COOKIE, Caller, Grant, Grants, Guard, read_grants, token_digest
+from shared.runtime.authentication import (
+    SESSION_COOKIE,
+    ApiToken,
+    ApiTokens,
+    Authenticator,
+    Caller,
+    read_api_tokens,
+    token_digest,
+)
 
-GRANTS = Grants(tokens=(Grant(sha256=token_digest("secret"), subject="dr-1", role="physician"),))
+GRANTS = ApiTokens(tokens=(ApiToken(sha256=token_digest("secret"), subject="dr-1", role="physician"),))
 FAILURES = {
     "transient": TransientError("read Patient: HTTP 500"),
     "limited": RateLimitedError("read Patient: HTTP 429", 30),
@@ -37,14 +45,14 @@ class Body(BaseModel):
 
 def app() -> FastAPI:
     router = APIRouter()
-    guard = Guard(GRANTS, sessions=OneSession())
+    guard = Authenticator(GRANTS, sessions=OneSession())
 
-    @router.get("/mine", dependencies=[Depends(guard.allow("physician"))])
-    @router.post("/mine", dependencies=[Depends(guard.allow("physician"))])
+    @router.get("/mine", dependencies=[Depends(guard.require("physician"))])
+    @router.post("/mine", dependencies=[Depends(guard.require("physician"))])
     async def mine() -> str:
         return "ok"
 
-    @router.get("/audit", dependencies=[Depends(guard.allow("auditor"))])
+    @router.get("/audit", dependencies=[Depends(guard.require("auditor"))])
     async def audit() -> str:
         return "ok"
 
@@ -57,7 +65,7 @@ def app() -> FastAPI:
         raise FAILURES[kind]
 
     made = FastAPI()
-    problems.install(made)
+    problems.install_error_handlers(made)
     made.include_router(router)
     return made
 
@@ -77,10 +85,10 @@ BEARER = {"Authorization": "Bearer secret"}
         ("GET", "/mine", {}, 401),
         ("GET", "/mine", {"Authorization": "Bearer wrong"}, 401),
         ("GET", "/audit", BEARER, 403),
-        ("GET", "/mine", {"Cookie": f"{COOKIE}=secret"}, 200),
-        ("POST", "/mine", {"Cookie": f"{COOKIE}=secret"}, 403),
-        ("POST", "/mine", {"Cookie": f"{COOKIE}=secret", "Origin": "http://evil"}, 403),
-        ("POST", "/mine", {"Cookie": f"{COOKIE}=secret", "Origin": "http://x"}, 200),
+        ("GET", "/mine", {"Cookie": f"{SESSION_COOKIE}=secret"}, 200),
+        ("POST", "/mine", {"Cookie": f"{SESSION_COOKIE}=secret"}, 403),
+        ("POST", "/mine", {"Cookie": f"{SESSION_COOKIE}=secret", "Origin": "http://evil"}, 403),
+        ("POST", "/mine", {"Cookie": f"{SESSION_COOKIE}=secret", "Origin": "http://x"}, 200),
         ("POST", "/mine", BEARER, 200),
         ("GET", "/nowhere", {}, 404),
         ("GET", "/fail/transient", {}, 503),
@@ -117,6 +125,6 @@ def test_a_broken_tokens_file_stops_the_service(tmp_path: Path, text: str) -> No
     file = tmp_path / "tokens.json"
     file.write_text(text)
     with pytest.raises(PermanentError, match="tokens file"):
-        read_grants(file)
+        read_api_tokens(file)
     with pytest.raises(PermanentError, match="cannot be read"):
-        read_grants(tmp_path / "missing.json")
+        read_api_tokens(tmp_path / "missing.json")

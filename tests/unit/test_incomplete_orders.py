@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from services.drafter.record import build_context
-from services.drafter.record.dosage import dosage
+from services.drafter.record.dosage import read_dosage
 from tests.unit.test_record import observation, order, record
 
 DAILY = {"timing": {"repeat": {"frequency": 1, "period": 1, "periodUnit": "d"}}}
@@ -112,7 +112,7 @@ WEIGHT = {
 @pytest.mark.parametrize("given", [(PER_KG, ("calculated", 300, "mg")), (("calculated", 300, "mg"), PER_KG)])
 def test_a_dose_per_kg_stands_beside_the_computed_one(given: Any) -> None:
     line = doses(*given) | DAILY
-    assert dosage({"dosageInstruction": [line]}).directions == "300 mg (15 mg/kg) once daily"
+    assert read_dosage({"dosageInstruction": [line]}).directions == "300 mg (15 mg/kg) once daily"
     assert points(line) == ""
 
 

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from services.drafter.extract import Record
 from services.drafter.record import build_context
-from services.drafter.record.interpretation import judge
-from services.drafter.record.ranges import Person
+from services.drafter.record.interpretation import judgement_of
+from services.drafter.record.ranges import RangeSubject
+from services.drafter.source_record import SourceRecord
 from tests.unit.test_record import encounter, observation
 from tests.unit.test_untrusted_record import lines
 
-MAN, WOMAN = Person("male", 40.0), Person("female", 40.0)
+MAN, WOMAN = RangeSubject("male", 40.0), RangeSubject("female", 40.0)
 
 
 def measured(value: float, unit: str, *ranges: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -59,8 +59,8 @@ def between(low: float, high: float, unit: str = "", **more: Any) -> dict[str, A
         ),
     ],
 )
-def test_a_value_is_judged_by_its_own_range(result: dict[str, Any], person: Person, expected: str | None) -> None:
-    assert judge(result, person) == expected
+def test_a_value_is_judged_by_its_own_range(result: dict[str, Any], person: RangeSubject, expected: str | None) -> None:
+    assert judgement_of(result, person) == expected
 
 
 @pytest.mark.parametrize(
@@ -75,12 +75,12 @@ def test_a_value_is_judged_by_its_own_range(result: dict[str, Any], person: Pers
     ],
 )
 def test_a_negation_is_no_finding(words: str) -> None:
-    assert judge({"valueString": words}, MAN) is None
+    assert judgement_of({"valueString": words}, MAN) is None
 
 
 @pytest.mark.parametrize("words", ["Detected", "Growth of Escherichia coli", "SARS-CoV-2 detected, no other virus"])
 def test_a_finding_is_one(words: str) -> None:
-    assert judge({"valueString": words}, MAN) == "abnormal"
+    assert judgement_of({"valueString": words}, MAN) == "abnormal"
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_finding_is_one(words: str) -> None:
 def test_a_number_that_may_be_thousands_is_judged_where_both_readings_agree(
     value: dict[str, Any], range: dict[str, Any], expected: str | None
 ) -> None:
-    assert judge(value | {"referenceRange": [range]}, MAN) == expected
+    assert judgement_of(value | {"referenceRange": [range]}, MAN) == expected
 
 
 def aimed(low: float, high: float, code: str = "treatment") -> dict[str, Any]:
@@ -117,7 +117,9 @@ def told(name: str, value: float, *ranges: dict[str, Any]) -> str:
         valueQuantity={"value": value, "unit": "mg/L"},
         referenceRange=list(ranges),
     )
-    found = build_context(Record(encounter(), {"resourceType": "Patient", "id": "p1"}, {}, {"Observation": [level]}))
+    found = build_context(
+        SourceRecord(encounter(), {"resourceType": "Patient", "id": "p1"}, {}, {"Observation": [level]})
+    )
     return next(line for line in lines(found).splitlines() if line.startswith(name))
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.runtime.json_values import Values
+from shared.runtime.json_values import JsonValueCounter
 
 PLAIN = st.recursive(
     st.none() | st.integers() | st.text(max_size=8) | st.sampled_from(['"', "\\", '\\"', "a, b", "[{", '\\\\",']),
@@ -17,7 +17,7 @@ PLAIN = st.recursive(
 
 
 def counted(body: bytes, *cuts: int) -> int:
-    values, at = Values(), sorted({0, *cuts, len(body)})
+    values, at = JsonValueCounter(), sorted({0, *cuts, len(body)})
     for start, end in pairwise(at):
         values.feed(body[start:end])
     return values.count

@@ -3,16 +3,16 @@
 from datetime import UTC, datetime, timedelta
 
 from services.drafter import facts
-from services.drafter.kinds import required, shipped
-from services.drafter.kinds.catalogue import NAMES, TITLES, name_of
-from shared.contracts.context import Diagnosis, EncounterContext, Entry, Measurement, Patient, Series
-from shared.contracts.draft import SIX_PARTS
+from services.drafter.kinds import load_shipped_kinds, required_elements
+from services.drafter.kinds.fact_groups import NAMES, TITLES, group_name
+from shared.contracts.context import ContextEntry, Diagnosis, EncounterContext, Measurement, ObservationSeries, Patient
+from shared.contracts.draft import REQUIRED_PARTS
 
 END = datetime(2026, 3, 6, 15, tzinfo=UTC)
 
 
-def entry(text: str, source: str = "Observation/o1") -> Entry:
-    return Entry(text=text, source=source)
+def entry(text: str, source: str = "Observation/o1") -> ContextEntry:
+    return ContextEntry(text=text, source=source)
 
 
 def context(**more: object) -> EncounterContext:
@@ -27,13 +27,16 @@ def context(**more: object) -> EncounterContext:
     return EncounterContext.model_validate(given | more)
 
 
-def weight(hours: float = 1) -> Series:
+def weight(hours: float = 1) -> ObservationSeries:
     taken = Measurement(value="3120 g", time=END - timedelta(hours=hours), source="Observation/w1")
-    return Series(name="Weight", code="8339-4", first=taken, last=taken, count=1)
+    return ObservationSeries(name="Weight", code="8339-4", first=taken, last=taken, count=1)
 
 
 def asked(kind: str, of: EncounterContext) -> list[str]:
-    return [point.text.partition(":")[0] for point in required.open_points([shipped().all[kind]], of)]
+    return [
+        point.text.partition(":")[0]
+        for point in required_elements.missing_element_points([load_shipped_kinds().all[kind]], of)
+    ]
 
 
 def test_what_the_record_lacks_is_asked_and_what_it_has_is_not() -> None:
@@ -68,9 +71,9 @@ def test_the_name_of_a_kind_of_hospital_is_no_hospital() -> None:
 def test_who_left_against_advice_is_never_said_to_have_been_informed() -> None:
     """A note is quoted to the physician, also one that says the opposite; the document says nothing of it."""
     said = "The risks of leaving could not be explained."
-    kind = shipped().all["against-advice-summary"]
+    kind = load_shipped_kinds().all["against-advice-summary"]
     stay = context(kind="against-advice-summary", notes=(entry(said, "DocumentReference/n1"),))
-    (first, *others) = required.open_points([kind], stay)
+    (first, *others) = required_elements.missing_element_points([kind], stay)
     assert first.text.startswith(f"Risks of leaving: only a note speaks of it (“{said}”)")
     assert first.source == "DocumentReference/n1"
     assert [point.text.partition(":")[0] for point in others] == ["Capacity to decide", "Who was informed"]
@@ -92,7 +95,7 @@ def test_what_a_newborn_needs_is_found_by_code_and_by_words() -> None:
         diet=(entry("Voll gestillt"),),
     )
     assert asked("newborn-summary", stay) == ["Hepatitis B immunization", "Bilirubin"]
-    found = [fact.text for fact in required.facts(shipped().all["newborn-summary"], stay)]
+    found = [fact.text for fact in required_elements.element_facts(load_shipped_kinds().all["newborn-summary"], stay)]
     assert "Weight 3120 g, 2026-03-06" in found
     assert not any("jaundice" in text and "ruled-out" not in text for text in found)
 
@@ -119,17 +122,17 @@ def test_every_group_that_is_rendered_is_known_by_its_name() -> None:
         },
     )  # fmt: skip
     for stay in (rich, context(deceased=True, kind="death-summary")):
-        named = {name_of(group.title) for part in facts.by_themselves(stay) for group in part.groups}
+        named = {group_name(group.title) for part in facts.default_parts(stay) for group in part.groups}
         assert named <= NAMES
-        titles = {part.code: part.title for part in facts.by_themselves(stay)}
+        titles = {part.code: part.title for part in facts.default_parts(stay)}
         assert all(title in TITLES[code] for code, title in titles.items())
-        assert tuple(part.code for part in facts.by_themselves(stay)) == SIX_PARTS
+        assert tuple(part.code for part in facts.default_parts(stay)) == REQUIRED_PARTS
 
 
 def test_no_kind_loses_a_group() -> None:
     stay = context(**{name: (entry(name),) for name in ("family_history", "goals", "team", "services", "devices")})
-    told = {fact.text for part in facts.by_themselves(stay) for group in part.groups for fact in group.facts}
-    for kind in shipped().all.values():
+    told = {fact.text for part in facts.default_parts(stay) for group in part.groups for fact in group.facts}
+    for kind in load_shipped_kinds().all.values():
         shown = {fact.text for part in facts.render(stay, kind) for group in part.groups for fact in group.facts}
         omitted = {"family_history", "goals", "team"} if kind.declared.omit else set()
         assert told - shown == omitted, kind.name

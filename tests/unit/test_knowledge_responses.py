@@ -12,8 +12,14 @@ from services.evaluator import api as evaluator
 from services.evaluator.dependencies import EvaluatorDependencies
 from services.ingest.dependencies import IngestDependencies
 from services.ingest.refresh import api as refreshes
-from services.ingest.refresh.desk import view
-from shared.contracts.knowledge import Counts, Metrics, QueryResult, Relevance, Unreadable
+from services.ingest.refresh.service import to_view
+from shared.contracts.knowledge import (
+    DocumentCounts,
+    QueryResult,
+    RelevanceThreshold,
+    RetrievalMetrics,
+    UnreadableDocument,
+)
 from shared.contracts.refresh import (
     AttemptFailed,
     Evaluated,
@@ -24,14 +30,14 @@ from shared.contracts.refresh import (
     Skipped,
     Started,
 )
-from shared.knowledge.live import Live, VersionRecord
-from shared.runtime.access import Grant, Grants, Guard, token_digest
+from shared.knowledge.live import LivePointer, VersionRecord
+from shared.runtime.authentication import ApiToken, ApiTokens, Authenticator, token_digest
 from shared.runtime.dependencies import mount, provide
 
 T0 = datetime(2026, 11, 3, 2, 0, tzinfo=UTC)
-METRICS = Metrics(queries=3, mrr_at_10=0.75, recall_at_5=1, recall_at_10=1.0, ndcg_at_10=0.8)
-COUNTS = Counts(new=1, changed=2, unreadable=1)
-UNREADABLE = (Unreadable(source="s", document="d", reason="no text"),)
+METRICS = RetrievalMetrics(queries=3, mrr_at_10=0.75, recall_at_5=1, recall_at_10=1.0, ndcg_at_10=0.8)
+COUNTS = DocumentCounts(new=1, changed=2, unreadable=1)
+UNREADABLE = (UnreadableDocument(source="s", document="d", reason="no text"),)
 STARTED = Started(sources=("s", "t"), target=3, embedder="e", collection="c", fill=False)
 PLANNED = Planned(
     target=3, documents=COUNTS, unreadable=UNREADABLE, chunks_new=4, chunks_kept=5, chunks_removed=6, batches=2
@@ -70,10 +76,10 @@ REFRESHES = {
         reason="nothing changed",
     ),
 }
-LIVE = Live(version=2, collection="c", embedder="e", since=T0, by="evaluation")
+LIVE = LivePointer(version=2, collection="c", embedder="e", since=T0, by="evaluation")
 RECORD = VersionRecord(
     version=3, collection="c", embedder="e", refresh="r", time=T0, decision="held-back", reason="worse",
-    relevance=Relevance(threshold=0.7, origin="golden", queries=3, precision=1.0),
+    relevance=RelevanceThreshold(threshold=0.7, origin="golden", queries=3, precision=1.0),
 )  # fmt: skip
 STATUSES: dict[str, dict[str, Any]] = {
     "empty": {"live": None, "passages": 0, "newest": None, "refreshing": None, "waiting": [], "paused_until": None}
@@ -113,13 +119,13 @@ def ask(dependencies: object, router: Any, path: str) -> Any:
     return answer.json()
 
 
-GUARD = Guard(Grants(tokens=(Grant(subject="x", role="operator", sha256=token_digest("t")),)))
+GUARD = Authenticator(ApiTokens(tokens=(ApiToken(subject="x", role="operator", sha256=token_digest("t")),)))
 ABSENT: Any = None
 
 
 @pytest.mark.parametrize("name", REFRESHES)
 def test_a_refresh_is_shown_with_the_same_keys_and_values(name: str) -> None:
-    value = view("r", REFRESHES[name], 1) | {"live_version": 2}
+    value = to_view("r", REFRESHES[name], 1) | {"live_version": 2}
     scripted: Any = Scripted(value)
     found = ask(
         IngestDependencies(GUARD, ABSENT, ABSENT, ABSENT, scripted), refreshes.router, "/v1/knowledge/refreshes/r"

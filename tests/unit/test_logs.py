@@ -8,9 +8,9 @@ from datetime import date
 import pytest
 from pydantic import BaseModel
 
-from shared.runtime.logs import PLAIN, JsonLines, PlainLines
+from shared.runtime.logs import PLAIN_FORMAT, JsonFormatter, PlainFormatter
 
-FORMS = (PlainLines(PLAIN), JsonLines("approval"))
+FORMS = (PlainFormatter(PLAIN_FORMAT), JsonFormatter("approval"))
 BREAKS = ("\n", "\r\n", "\x0b", "\x0c", "\x1b[2K", "\x85", "\u2028", "\u2029", "\x00")
 
 

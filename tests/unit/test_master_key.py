@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from shared.contracts.failures import PermanentError
+from shared.contracts.errors import PermanentError
 from shared.runtime.settings import ServiceSettings
 
 

@@ -4,17 +4,17 @@ from typing import Any
 
 import pytest
 
-from shared.contracts.events import Approved, Edits, Reading
+from shared.contracts.events import Approved, Edits, ReadingFigures
 from shared.messaging import measures
-from shared.telemetry.catalogue import OUTCOME
+from shared.telemetry.metric_definitions import OUTCOME
 from tests.support.examples import CASE, T0, event
 
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any, Any]]:
     found: list[tuple[str, Any, Any]] = []
-    monkeypatch.setattr(measures, "measuring", lambda: True)
-    for name in ("add", "record"):
+    monkeypatch.setattr(measures, "metrics_enabled", lambda: True)
+    for name in ("increment", "observe"):
         monkeypatch.setattr(
             measures, name, lambda metric, value, given: found.append((metric, value, given.get(OUTCOME)))
         )
@@ -31,15 +31,15 @@ def signed(**changes: Any) -> Approved:
     ("reading", "outcome"),
     [
         (None, "unknown"),
-        (Reading(seconds=0, seen=6, parts=6), "no-look"),
-        (Reading(seconds=9, seen=6, parts=6), "no-look"),
-        (Reading(seconds=90, seen=0, parts=6), "no-look"),
-        (Reading(seconds=10, seen=1, parts=6), "some-parts"),
-        (Reading(seconds=10, seen=6, parts=6), "every-part"),
+        (ReadingFigures(seconds=0, seen=6, parts=6), "no-look"),
+        (ReadingFigures(seconds=9, seen=6, parts=6), "no-look"),
+        (ReadingFigures(seconds=90, seen=0, parts=6), "no-look"),
+        (ReadingFigures(seconds=10, seen=1, parts=6), "some-parts"),
+        (ReadingFigures(seconds=10, seen=6, parts=6), "every-part"),
     ],
 )
 def test_a_signature_without_a_look_is_counted(
-    counted: list[tuple[str, Any, Any]], reading: Reading | None, outcome: str
+    counted: list[tuple[str, Any, Any]], reading: ReadingFigures | None, outcome: str
 ) -> None:
     measures.measure(CASE, signed(reading=reading), T0)
     assert ("countersign.draft.reading", 1, outcome) in counted

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.contracts.merkle import EMPTY, Path, Tree, includes, leaf_hash, node_hash
+from shared.contracts.merkle import EMPTY, InclusionProof, Tree, leaf_hash, node_hash, verify_inclusion
 
 # Leaves and roots of the test vectors of certificate-transparency (merkletree/merkle_tree_test.cc).
 VECTORS = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"]
@@ -55,27 +55,27 @@ def test_the_root_is_the_defined_one_also_where_it_goes_on_from_its_peaks(leaves
 def test_a_proof_holds_for_its_leaf_alone(size: int, data: st.DataObject) -> None:
     leaves = [leaf_hash(bytes([n])) for n in range(size)]
     index = data.draw(st.integers(0, size - 1))
-    whole, path = Tree(), Path(index, size)
+    whole, path = Tree(), InclusionProof(index, size)
     for leaf in leaves:
         whole.add(leaf)
         path.add(leaf)
     hashes = path.hashes
-    assert includes(whole.root, size, index, leaves[index], hashes)
+    assert verify_inclusion(whole.root, size, index, leaves[index], hashes)
     for other in range(size):
-        assert includes(whole.root, size, other, leaves[index], hashes) == (other == index)
-        assert includes(whole.root, size, index, leaves[other], hashes) == (other == index)
-    assert not includes(whole.root, size, size, leaves[index], hashes)
-    assert not includes(whole.root, size, index, leaves[index], [*hashes, EMPTY])
-    assert not includes(EMPTY, size, index, leaves[index], hashes)
+        assert verify_inclusion(whole.root, size, other, leaves[index], hashes) == (other == index)
+        assert verify_inclusion(whole.root, size, index, leaves[other], hashes) == (other == index)
+    assert not verify_inclusion(whole.root, size, size, leaves[index], hashes)
+    assert not verify_inclusion(whole.root, size, index, leaves[index], [*hashes, EMPTY])
+    assert not verify_inclusion(EMPTY, size, index, leaves[index], hashes)
     for at in range(len(hashes)):
-        assert not includes(whole.root, size, index, leaves[index], hashes[:at] + hashes[at + 1 :])
+        assert not verify_inclusion(whole.root, size, index, leaves[index], hashes[:at] + hashes[at + 1 :])
 
 
 def test_a_node_does_not_pass_for_a_leaf() -> None:
     two = tree([b"a", b"b"])
     forged = leaf_hash(leaf_hash(b"a") + leaf_hash(b"b"))
     assert two.root != forged
-    assert not includes(two.root, 1, 0, forged, [])
+    assert not verify_inclusion(two.root, 1, 0, forged, [])
 
 
 @pytest.mark.parametrize("wrong", [(3, [EMPTY]), (0, [EMPTY]), (4, [])])
@@ -83,4 +83,4 @@ def test_a_tree_of_another_shape_is_refused(wrong: tuple[int, list[bytes]]) -> N
     with pytest.raises(ValueError, match="peak"):
         Tree(*wrong)
     with pytest.raises(ValueError, match="leaf"):
-        Path(wrong[0], wrong[0])
+        InclusionProof(wrong[0], wrong[0])

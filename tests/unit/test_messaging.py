@@ -10,9 +10,9 @@ from nats import errors
 from nats.js.errors import APIError
 
 from shared.contracts.case import fold
-from shared.contracts.envelope import START
+from shared.contracts.envelope import CHAIN_START
+from shared.contracts.errors import CountersignError, PermanentError, RateLimitedError, TransientError
 from shared.contracts.events import EVENT_TYPES, CaseEvent, Failed, StepName, name_of
-from shared.contracts.failures import Failure, PermanentError, RateLimitedError, TransientError
 from shared.contracts.retry import RetryRow, delay_after
 from shared.contracts.steps import EXTRACT, STEPS, appended_by
 from shared.contracts.subjects import derived_id
@@ -109,7 +109,7 @@ class Bench:
 
     async def append(self, body: CaseEvent, id: str) -> None:
         history = await self.journal.history(CASE)
-        await self.journal.append(CASE, body, after=history[-1].head if history else START, id=id, time=T0)
+        await self.journal.append(CASE, body, after=history[-1].head if history else CHAIN_START, id=id, time=T0)
 
     async def deliver(self, index: int = 0, attempt: int = 1) -> Delivery:
         events = [item for item in self.bus.kept if item.stream == "DISCHARGE"]
@@ -227,7 +227,9 @@ async def test_finished_work_whose_acknowledgement_is_lost_has_not_failed(monkey
 
 
 @pytest.mark.parametrize("kind", [PermanentError, TransientError])
-async def test_what_cannot_be_buried_is_not_let_go(kind: type[Failure], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_cannot_be_buried_is_not_let_go(
+    kind: type[CountersignError], monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def refused(*_: Any) -> None:
         raise kind("the letter was not taken")
 
@@ -304,7 +306,7 @@ async def test_racing_appends_one_wins_and_repeats_are_no_ops() -> None:
 
 def test_failures_are_one_family() -> None:
     assert issubclass(RateLimitedError, TransientError)
-    assert all(issubclass(kind, Failure) for kind in (TransientError, PermanentError))
+    assert all(issubclass(kind, CountersignError) for kind in (TransientError, PermanentError))
 
 
 # 10158: "duplicate message id is in process", of a cluster; 10071: "wrong last sequence"; 10002: "resource limits
@@ -318,7 +320,7 @@ def test_failures_are_one_family() -> None:
         (400, 10071, PermanentError),
     ],
 )
-def test_what_the_server_is_still_doing_is_asked_again(code: int, number: int, kind: type[Failure]) -> None:
+def test_what_the_server_is_still_doing_is_asked_again(code: int, number: int, kind: type[CountersignError]) -> None:
     sorted_out = sort_api_error(APIError(code=code, err_code=number), "publish")
     assert type(sorted_out) is kind
     assert str(number) in sorted_out.reason

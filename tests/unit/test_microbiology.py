@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from services.drafter.extract import Record
 from services.drafter.record import build_context
+from services.drafter.source_record import SourceRecord
 from tests.unit.test_record import ENC, encounter
 
 
@@ -23,7 +23,7 @@ def result(id: str, name: str, *members: str, **more: Any) -> dict[str, Any]:
 
 
 def told(*observations: dict[str, Any]) -> list[str]:
-    record = Record(encounter(), {"resourceType": "Patient", "id": "p1"}, {}, {"Observation": list(observations)})
+    record = SourceRecord(encounter(), {"resourceType": "Patient", "id": "p1"}, {}, {"Observation": list(observations)})
     return [item.text for item in build_context(record).microbiology]
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from shared.contracts.case import cause_of, fold, misfits
+from shared.contracts.case import causing_event, fold, unexpected_events
 from shared.contracts.events import Failed, Retried, StepName
 from tests.support.examples import EVENTS, PHYSICIAN
 from tests.unit.test_approval import REVIEW, history
@@ -18,16 +18,16 @@ STEPS: tuple[StepName, ...] = ("extract", "draft", "request-review", "file", "se
 def test_retrying_what_has_not_failed_changes_nothing(past: tuple[str, ...], step: StepName) -> None:
     before, after = history(*past), history(*past, Retried(step=step, by=PHYSICIAN))
     assert fold(after) == replace(fold(before), head=after[-1].head)
-    assert misfits(after) == [after[-1]]
-    assert cause_of("file", after) == cause_of("file", before)
+    assert unexpected_events(after) == [after[-1]]
+    assert causing_event("file", after) == causing_event("file", before)
 
 
 def test_only_the_step_that_failed_is_retried() -> None:
     failed = (*REVIEW, "approved", Failed(step="file", reason="the EHR refused it", attempts=1))
     other = history(*failed, Retried(step="draft", by=PHYSICIAN))
-    assert (fold(other).state, [item.name for item in misfits(other)]) == ("failed", ["retried"])
+    assert (fold(other).state, [item.name for item in unexpected_events(other)]) == ("failed", ["retried"])
     right = history(*failed, Retried(step="file", by=PHYSICIAN))
-    assert (fold(right).awaits, misfits(right)) == ("file", [])
+    assert (fold(right).awaits, unexpected_events(right)) == ("file", [])
 
 
 @pytest.mark.parametrize("body", [item for item in EVENTS if item.event not in ("amended", "addended")])
@@ -35,7 +35,9 @@ def test_a_filed_document_is_only_corrected_retracted_held_or_erased(body: objec
     past = history(*FILED, body)  # type: ignore[arg-type]
     case = fold(past)
     assert (case.state, case.document) == ("filed", fold(past[:-1]).document)
-    assert len(misfits(past)) == int(past[-1].name not in ("retraction-requested", "hold-placed", "erasure-ordered"))
+    assert len(unexpected_events(past)) == int(
+        past[-1].name not in ("retraction-requested", "hold-placed", "erasure-ordered")
+    )
 
 
 @pytest.mark.parametrize(
@@ -43,13 +45,13 @@ def test_a_filed_document_is_only_corrected_retracted_held_or_erased(body: objec
 )
 def test_what_is_worked_on_or_held_is_not_erased(past: tuple[str, ...]) -> None:
     after = history(*past, "erasure-ordered")
-    assert (misfits(after), fold(after).erasure) == ([after[-1]], None)
+    assert (unexpected_events(after), fold(after).erasure) == ([after[-1]], None)
 
 
 @pytest.mark.parametrize("body", [item for item in EVENTS if item.event not in ("erased", "hold-placed")])
 def test_nothing_comes_between_an_order_and_the_erasure(body: object) -> None:
     past = history(*FILED, "erasure-ordered", body)  # type: ignore[arg-type]
-    assert misfits(past) == [past[-1]]
+    assert unexpected_events(past) == [past[-1]]
     assert fold(history(*FILED, "erasure-ordered", body, "erased")).awaits is None  # type: ignore[arg-type]
 
 
@@ -59,10 +61,10 @@ def test_an_erasure_that_stopped_is_retried_and_does_not_take_a_filings_place() 
     retried = (*stopped, Retried(step="erase", by=PHYSICIAN))
     assert (fold(history(*retried)).state, fold(history(*retried)).awaits) == ("filed", "erase")
     again = history(*retried, "erased", Retried(step="erase", by=PHYSICIAN))
-    assert misfits(again) == [again[-1]]
+    assert unexpected_events(again) == [again[-1]]
 
 
 def test_a_second_approval_is_not_what_is_filed() -> None:
     past = history(*REVIEW, "approved", "approved")
-    assert cause_of("file", past) == past[-2]
+    assert causing_event("file", past) == past[-2]
     assert len(fold(past).entries) == 1

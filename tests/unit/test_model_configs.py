@@ -10,10 +10,10 @@ from tritonclient.grpc import model_config_pb2
 
 from cli.stack import triton
 from services.drafter.settings import DrafterSettings
-from services.embedder.handlers import DEADLINE
-from shared.contracts.knowledge import BATCH
-from shared.inference.embed import BATCH_PRIORITY
-from shared.inference.generate import INTERACTIVE
+from services.embedder.handlers import EMBED_DEADLINE_S
+from shared.contracts.knowledge import BATCH_SIZE
+from shared.inference.embeddings import BATCH_PRIORITY
+from shared.inference.generation import INTERACTIVE_PRIORITY
 from shared.messaging.topology import EMBED, PROCESSES, consumer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,21 +29,23 @@ def config(model: str) -> model_config_pb2.ModelConfig:
 
 def texts_at_once() -> int:
     """What all processes of the embedder have in the queue at most."""
-    return consumer(EMBED).workers * PROCESSES * BATCH
+    return consumer(EMBED).workers * PROCESSES * BATCH_SIZE
 
 
 @pytest.mark.parametrize("model", EMBEDDERS)
 def test_queries_go_before_the_night_and_who_says_nothing_is_the_night(model: str) -> None:
     batching = config(model).dynamic_batching
     assert (batching.priority_levels, batching.default_priority_level) == (2, BATCH_PRIORITY)
-    assert set(batching.priority_queue_policy) == {INTERACTIVE, BATCH_PRIORITY}
+    assert set(batching.priority_queue_policy) == {INTERACTIVE_PRIORITY, BATCH_PRIORITY}
 
 
 @pytest.mark.parametrize("model", EMBEDDERS)
 def test_what_nobody_waits_for_leaves_the_queue_and_the_queue_holds_what_may_be_sent(model: str) -> None:
     night = config(model).dynamic_batching.priority_queue_policy[BATCH_PRIORITY]
     assert night.max_queue_size * max(1, config(model).max_batch_size) >= texts_at_once()
-    assert night.default_timeout_microseconds >= DEADLINE * SECOND  # a request's own timeout may only shorten it
+    assert (
+        night.default_timeout_microseconds >= EMBED_DEADLINE_S * SECOND
+    )  # a request's own timeout may only shorten it
     for policy in config(model).dynamic_batching.priority_queue_policy.values():
         assert policy.timeout_action == model_config_pb2.ModelQueuePolicy.REJECT
         assert policy.allow_timeout_override

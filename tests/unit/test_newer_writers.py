@@ -7,10 +7,10 @@ import pytest
 
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Draft
-from shared.contracts.envelope import START, chain_digest, decode, encode
+from shared.contracts.envelope import CHAIN_START, chain_digest, decode, encode
+from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.events import EVENT_TYPES
-from shared.contracts.failures import PermanentError, TransientError
-from shared.contracts.model import Model, read_whole
+from shared.contracts.model import Model, read_strictly
 from tests.support.examples import CASE, T0, draft, event
 
 NAMES = [kind.model_fields["event"].default for kind in EVENT_TYPES]
@@ -27,7 +27,7 @@ def newer(value: Any) -> Any:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_event_with_more_fields_is_read_as_what_is_known_of_it(name: str) -> None:
-    headers, data = encode(CASE, event(name), id="e1", source="approval", time=T0, after=START)
+    headers, data = encode(CASE, event(name), id="e1", source="approval", time=T0, after=CHAIN_START)
     more = json.dumps(newer(json.loads(data))).encode()
     found = decode(CASE.subject(name), headers, more, 1)
     assert found.body == event(name)
@@ -37,20 +37,20 @@ def test_an_event_with_more_fields_is_read_as_what_is_known_of_it(name: str) -> 
 
 
 def test_an_event_that_only_a_newer_version_knows_is_left_to_it() -> None:
-    headers, data = encode(CASE, event("filed"), id="e1", source="approval", time=T0, after=START)
+    headers, data = encode(CASE, event("filed"), id="e1", source="approval", time=T0, after=CHAIN_START)
     with pytest.raises(TransientError, match="newer version"):
         decode(CASE.subject("translated"), headers, data, 1)
 
 
 def test_a_draft_and_a_record_are_told_whole_or_not_at_all() -> None:
     whole = draft().model_dump_json(exclude_none=True).encode()
-    assert read_whole(Draft, whole) == draft()
+    assert read_strictly(Draft, whole) == draft()
     with pytest.raises(TransientError, match="newer version"):
-        read_whole(Draft, json.dumps(newer(json.loads(whole))).encode())
+        read_strictly(Draft, json.dumps(newer(json.loads(whole))).encode())
     for junk in (b"", b"{}", b"[]", b"junk"):
         for kind in (Draft, EncounterContext):
             with pytest.raises(PermanentError):
-                read_whole(kind, junk)
+                read_strictly(kind, junk)
 
 
 def test_a_model_is_closed_where_it_is_made() -> None:

@@ -18,7 +18,7 @@ LINES = "Assessment:\nSeen by Dr. Müller – afebrile, “better”.\n- {bracke
 @pytest.mark.parametrize("form", ["text", "html", "xhtml", "rtf"])
 def test_each_form_gives_the_same_words(form: formats.Format) -> None:
     data = encoded(LINES, form)  # type: ignore[arg-type]
-    kind = formats.sniffed(data, {"text": "text/plain", "rtf": "application/rtf"}.get(form, "text/html"))
+    kind = formats.detect_format(data, {"text": "text/plain", "rtf": "application/rtf"}.get(form, "text/html"))
     assert kind == ("html" if form == "xhtml" else form)
     assert formats.text_of(data, kind, None).split() == LINES.split()
 
@@ -49,7 +49,7 @@ async def test_a_pdf_that_takes_too_long_is_given_up() -> None:
 
 
 def test_the_reader_of_pdf_imports_nothing_of_countersign() -> None:
-    source = (pdf._CHILD).read_text()
+    source = (pdf._CHILD_PROGRAM).read_text()
     assert not [line for line in source.splitlines() if line.strip().startswith(("from services", "from shared"))]
     assert sys.executable
 
@@ -73,7 +73,7 @@ def test_rtf(source: str, text: str) -> None:
     assert rtf.text_of(source) == text
 
 
-@pytest.mark.parametrize("source", ["", "plain", "{\\rtf1" + "{" * 5000, "{\\rtf1 " + "a" * (rtf.LONGEST + 1)])
+@pytest.mark.parametrize("source", ["", "plain", "{\\rtf1" + "{" * 5000, "{\\rtf1 " + "a" * (rtf.MAX_CHARACTERS + 1)])
 def test_what_is_no_rtf_or_a_bomb_is_refused(source: str) -> None:
     with pytest.raises(ValueError):
         rtf.text_of(source)
@@ -106,7 +106,7 @@ def test_markup_that_is_nested_without_end_is_no_end_of_the_reader() -> None:
     ("attachment", "reason"),
     [
         ({"data": "not base64!"}, "damaged"),
-        ({"data": "A" * (formats.LARGEST * 4 // 3 + 2000)}, "larger than 5 MB"),
+        ({"data": "A" * (formats.MAX_ATTACHMENT_BYTES * 4 // 3 + 2000)}, "larger than 5 MB"),
     ],
 )
 def test_inline_data_that_cannot_be_used(attachment: dict[str, str], reason: str) -> None:
@@ -116,19 +116,19 @@ def test_inline_data_that_cannot_be_used(attachment: dict[str, str], reason: str
 
 @pytest.mark.parametrize("stated", ["text/plain", "application/rtf", "text/html"])
 def test_a_format_is_told_by_its_first_bytes(stated: str) -> None:
-    assert formats.sniffed(b"%PDF-1.4", stated) == "pdf"
-    assert formats.sniffed(b"\xef\xbb\xbf{\\rtf1", stated) == "rtf"
+    assert formats.detect_format(b"%PDF-1.4", stated) == "pdf"
+    assert formats.detect_format(b"\xef\xbb\xbf{\\rtf1", stated) == "rtf"
 
 
 @pytest.mark.parametrize("stated", ["image/png", "application/msword", "application/xml", None])
 def test_other_formats_are_not_guessed_and_named_only_if_they_are_types(stated: str | None) -> None:
-    assert formats.sniffed(b"hello", stated) is None
-    assert str(formats.unknown("evil <b>")) == "its format is not one of text, HTML, RTF and PDF"
-    assert "(image/png)" in str(formats.unknown("image/png; x=1"))
+    assert formats.detect_format(b"hello", stated) is None
+    assert str(formats.unknown_format_reason("evil <b>")) == "its format is not one of text, HTML, RTF and PDF"
+    assert "(image/png)" in str(formats.unknown_format_reason("image/png; x=1"))
 
 
 def test_office_files_that_are_called_text_are_not_read_as_text() -> None:
-    assert formats.sniffed(b"\xd0\xcf\x11\xe0" + bytes(100), "text/plain") is None
+    assert formats.detect_format(b"\xd0\xcf\x11\xe0" + bytes(100), "text/plain") is None
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_text_that_is_empty_or_too_long_says_so() -> None:
     with pytest.raises(UnreadableError, match="no text"):
         formats.text_of(b" \n--\n", "text", None)
     with pytest.raises(UnreadableError, match="longer than"):
-        formats.text_of(b"word " * formats.MOST_TEXT, "text", None)
+        formats.text_of(b"word " * formats.MAX_TEXT_CHARACTERS, "text", None)
 
 
 def test_of_several_formats_text_comes_first_and_pictures_last() -> None:
@@ -157,7 +157,7 @@ def test_of_several_formats_text_comes_first_and_pictures_last() -> None:
     document = {
         "content": [{"attachment": {"contentType": kind, "data": base64.b64encode(b"x").decode()}} for kind in kinds]
     }
-    assert [part["contentType"] for part in formats.contents(document)] == [
+    assert [part["contentType"] for part in formats.attachments_of(document)] == [
         kinds[3],
         kinds[2],
         kinds[4],

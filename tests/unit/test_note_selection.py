@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.drafter.notes.select import tells_course
+from services.drafter.notes.selection import tells_course
 from shared.contracts.context import NoteKind, NoteSection, NoteSentence
 
 

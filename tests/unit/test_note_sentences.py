@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.drafter.notes.kinds import kind_of
-from services.drafter.notes.sections import parts, section_of
-from services.drafter.notes.sentences import normalised, sentences
+from services.drafter.notes.note_kinds import note_kind
+from services.drafter.notes.sections import section_of, split_parts
+from services.drafter.notes.sentences import normalize, split_note_sentences
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ from services.drafter.notes.sentences import normalised, sentences
     ],
 )
 def test_the_kind_of_a_note(codes: list[str], title: str, kind: str | None) -> None:
-    assert kind_of(codes, title) == kind
+    assert note_kind(codes, title) == kind
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_a_note_by_its_headings_and_problems() -> None:
         "Subjective: slept.\nBP: 120/80 at 10:30\nVitals:\nT 37\n\nAssessment/Plan:\n# Sepsis\nLactate cleared.\n"
         "1. AKI - resolved with fluids\n2. Pain: controlled\nCode status: Full\nSomething Unknown:\nword"
     )
-    found = [(part.section, part.problem, " ".join(part.lines).strip()) for part in parts(text)]
+    found = [(part.section, part.problem, " ".join(part.lines).strip()) for part in split_parts(text)]
     assert found == [
         ("interval", "", "slept. BP: 120/80 at 10:30"),
         ("vitals", "", "T 37"),
@@ -92,7 +92,7 @@ def test_a_note_by_its_headings_and_problems() -> None:
     ],
 )  # fmt: skip
 def test_sentences_of_lines(lines: list[str], found: list[str]) -> None:
-    assert list(sentences(lines)) == found
+    assert list(split_note_sentences(lines)) == found
 
 
 MARKS = ["-", "1.", "|", "#", "\n", "Dr.", "K", "3.4", "x3", "Plan", "Assessment:"]
@@ -102,21 +102,21 @@ WORDS = st.lists(st.sampled_from([*MARKS, "Afebrile", "overnight.", "improved;",
 @given(WORDS)
 def test_no_word_of_a_note_is_lost_but_headings(words: list[str]) -> None:
     text = " ".join(words)
-    told = [part.heading for part in parts(text)]
-    told += [sentence for part in parts(text) for sentence in sentences(part.lines)]
-    kept = normalised(" ".join(told)).split()
+    told = [part.heading for part in split_parts(text)]
+    told += [sentence for part in split_parts(text) for sentence in split_note_sentences(part.lines)]
+    kept = normalize(" ".join(told)).split()
     for word in re.findall(r"afebrile|overnight|improved|given|worse", text.casefold()):
         assert word in kept
 
 
 def test_a_line_that_looks_like_a_heading_and_has_nothing_below_it_is_kept() -> None:
     text = "Allergies\n  No Known Medication Allergies\nPhysical exam within normal limits\nLabs\n"
-    assert [(part.section, " ".join(part.lines).split()) for part in parts(text)] == [
+    assert [(part.section, " ".join(part.lines).split()) for part in split_parts(text)] == [
         ("allergies", ["No", "Known", "Medication", "Allergies"]),
         ("exam", ["Physical", "exam", "within", "normal", "limits"]),
     ]
 
 
 def test_copies_are_equal_whatever_their_marks_and_case() -> None:
-    assert normalised("- Volume overloaded; BNP 2,340.") == normalised("volume OVERLOADED, BNP 2,340")
-    assert normalised("day 3") != normalised("day 4")
+    assert normalize("- Volume overloaded; BNP 2,340.") == normalize("volume OVERLOADED, BNP 2,340")
+    assert normalize("day 3") != normalize("day 4")

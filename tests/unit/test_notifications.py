@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from services.ingest.notifications import tasks_in
-from shared.contracts.ehr import TaskFact, read_task_fact
-from shared.contracts.failures import PermanentError
+from shared.contracts.ehr import TaskChanged, parse_task_changed
+from shared.contracts.errors import PermanentError
 from shared.contracts.subjects import task_subject
 
 TASK = {"resourceType": "Task", "id": "t1", "meta": {"versionId": "3"}, "status": "completed"}
@@ -61,10 +61,10 @@ def test_what_a_notification_is_about(body: dict[str, Any], wanted: list[tuple[s
 
 
 def test_a_fact_comes_back_as_it_was_told() -> None:
-    fact = TaskFact(task_id="t.1", version="v2")
+    fact = TaskChanged(task_id="t.1", version="v2")
     subject = task_subject(fact.task_id)
     assert subject == "ehr.task.updated.t%2E1"
-    assert read_task_fact(subject, fact.model_dump_json().encode()) == fact
+    assert parse_task_changed(subject, fact.model_dump_json().encode()) == fact
 
 
 @pytest.mark.parametrize(
@@ -78,5 +78,5 @@ def test_a_fact_comes_back_as_it_was_told() -> None:
 )
 def test_a_fact_that_breaks_the_contract_is_refused_without_its_value(subject: str, body: bytes, word: str) -> None:
     with pytest.raises(PermanentError, match=word) as refused:
-        read_task_fact(subject, body)
+        parse_task_changed(subject, body)
     assert "Jane" not in refused.value.reason

@@ -6,17 +6,17 @@ import pytest
 from fastapi import APIRouter, FastAPI, Form
 
 from services.approval.web.render import SECURITY_HEADERS, PageRoute, templates
-from shared.contracts.draft import Evidence, Fact, Group, Knowledge, Passage, Sentence
-from shared.contracts.failures import PermanentError, RateLimitedError, TransientError
+from shared.contracts.draft import CitedKnowledge, CitedPassage, Evidence, Fact, FactGroup, Sentence
+from shared.contracts.errors import PermanentError, RateLimitedError, TransientError
 from shared.runtime import problems
-from shared.runtime.problems import Problem
+from shared.runtime.problems import ProblemError
 
 FAILURES = {
     "away": (TransientError("read Patient: HTTP 500"), 503),
     "busy": (RateLimitedError("read Patient: HTTP 429", 30), 503),
     "refused": (PermanentError("read Patient: HTTP 400"), 502),
-    "gone": (Problem(404, "There is no such review"), 404),
-    "nobody": (Problem(401, "Sign in"), 401),
+    "gone": (ProblemError(404, "There is no such review"), 404),
+    "nobody": (ProblemError(401, "Sign in"), 401),
 }
 
 
@@ -33,7 +33,7 @@ def http() -> httpx.AsyncClient:
         return number
 
     app = FastAPI()
-    problems.install(app)
+    problems.install_error_handlers(app)
     app.include_router(pages)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x")
 
@@ -70,7 +70,7 @@ async def test_who_is_not_signed_in_is_sent_to_the_sign_in_and_back() -> None:
 
 def table(*facts: Fact) -> lxml.html.HtmlElement:
     """The part of a page that shows the facts as a table of two columns."""
-    group = Group(title="Medicines & more", columns=("Medicine", "Dose"), facts=facts)
+    group = FactGroup(title="Medicines & more", columns=("Medicine", "Dose"), facts=facts)
     return lxml.html.fragment_fromstring(
         str(templates.get_template("table.html").module.table(group, "medicines")), create_parent=True
     )
@@ -127,7 +127,7 @@ def test_a_sentence_says_in_words_what_supports_it(evidence: tuple[Evidence, ...
 
 
 def advice(**changes: object) -> str:
-    passage = Passage(
+    passage = CitedPassage(
         id="c",
         source="guidelines",
         document="hf.md",
@@ -137,7 +137,7 @@ def advice(**changes: object) -> str:
         about=("Heart failure", "Oedema"),
         similarity=0.7,
     )
-    known = Knowledge(version=3, passages=(passage,), threshold=0.48, calibrated=True).model_copy(update=changes)
+    known = CitedKnowledge(version=3, passages=(passage,), threshold=0.48, calibrated=True).model_copy(update=changes)
     page = templates.get_template("general_advice.html").render(draft={"knowledge": known})
     return " ".join(lxml.html.fromstring(f"<div>{page}</div>").text_content().split())
 
@@ -159,9 +159,9 @@ def test_a_default_threshold_and_a_stay_without_a_problem_are_said() -> None:
 
 
 def test_a_link_that_is_no_web_address_is_only_text() -> None:
-    passage = Passage(id="c", source="s", document="d", title="t", text="x", url="javascript:alert(1)")
+    passage = CitedPassage(id="c", source="s", document="d", title="t", text="x", url="javascript:alert(1)")
     page = templates.get_template("general_advice.html").render(
-        draft={"knowledge": Knowledge(version=1, passages=(passage,))}
+        draft={"knowledge": CitedKnowledge(version=1, passages=(passage,))}
     )
     assert "href" not in page
     assert "javascript:alert(1)" in page

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from services.drafter.kinds.places import Said, began, left_to
-from services.drafter.record.signals import said
+from services.drafter.kinds.dispositions import StatedConcept, admission_places, discharge_places
+from services.drafter.record.features import stated_concept
 
 NUBC = "https://www.nubc.org/CodeSystem/PatDischargeStatus"
 V2 = "http://terminology.hl7.org/CodeSystem/v2-0112"
@@ -141,7 +141,9 @@ def _id(value: Any) -> str:
 
 @pytest.mark.parametrize(("disposition", "destination", "wanted"), TABLE, ids=_id)
 def test_where_a_stay_led_to(disposition: dict[str, Any], destination: str, wanted: set[str]) -> None:
-    found = left_to(said(disposition, "Entlassungsgrund"), Said(texts=(destination,) if destination else ()))
+    found = discharge_places(
+        stated_concept(disposition, "Entlassungsgrund"), StatedConcept(texts=(destination,) if destination else ())
+    )
     assert found.found == wanted, found.why
 
 
@@ -155,14 +157,19 @@ def test_where_a_stay_led_to(disposition: dict[str, Any], destination: str, want
     ],
 )
 def test_what_it_may_be_is_told(disposition: dict[str, Any], destination: str, place: str) -> None:
-    found = left_to(said(disposition), Said(texts=(destination,) if destination else ()))
+    found = discharge_places(stated_concept(disposition), StatedConcept(texts=(destination,) if destination else ()))
     assert place in found.unclear
     assert place not in found.found
 
 
 def test_a_destination_that_is_the_own_hospital_is_no_transfer() -> None:
-    assert left_to(Said(), Said(texts=("Northgate Hospital",)), own=True).found == {"same-hospital"}
-    assert left_to(said(code(NUBC, "02")), Said(texts=("Northgate Hospital",)), own=True).found == frozenset()
+    assert discharge_places(StatedConcept(), StatedConcept(texts=("Northgate Hospital",)), own=True).found == {
+        "same-hospital"
+    }
+    assert (
+        discharge_places(stated_concept(code(NUBC, "02")), StatedConcept(texts=("Northgate Hospital",)), own=True).found
+        == frozenset()
+    )
 
 
 @pytest.mark.parametrize(
@@ -183,4 +190,4 @@ def test_a_destination_that_is_the_own_hospital_is_no_transfer() -> None:
     ],
 )
 def test_how_a_stay_began(admission: dict[str, Any], is_born: bool) -> None:
-    assert ("born" in began(said(admission))) is is_born
+    assert ("born" in admission_places(stated_concept(admission))) is is_born

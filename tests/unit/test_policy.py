@@ -1,6 +1,6 @@
 """Which sentences stand in a draft: composed ones, unless a model's sentence says the same by the same sources."""
 
-from services.drafter.policy import choose
+from services.drafter.policy import choose_narrative
 from shared.contracts.draft import Claim, Evidence, Sentence
 
 EVIDENCE = (Evidence(source="Condition/1", text="Pneumonia"),)
@@ -15,7 +15,7 @@ def model(text: str, **changes: object) -> Sentence:
 
 def test_a_sentence_of_the_model_replaces_a_composed_one_that_says_the_same() -> None:
     same = model("Pneumonia was suspected but not confirmed.")
-    chosen = choose((RULES,), (same,), "strict")
+    chosen = choose_narrative((RULES,), (same,), "strict")
     assert (chosen.sentences, chosen.composed, chosen.replaced) == ((same,), 0, 0)
 
 
@@ -28,12 +28,12 @@ def test_a_sentence_that_loses_a_word_has_other_sources_or_a_claim_is_dropped() 
         model(text, unsupported=(Claim(kind="drug", text="x"),)),
         model(text, narrative="patient-instructions"),
     ):
-        chosen = choose((RULES,), (other,), "strict")
+        chosen = choose_narrative((RULES,), (other,), "strict")
         assert (chosen.sentences, chosen.composed, chosen.replaced) == ((RULES,), 1, 1)
 
 
 def test_marked_keeps_the_models_text_and_composes_only_what_it_did_not_write() -> None:
     claim = model("She took 5 mg.", unsupported=(Claim(kind="dose", text="5 mg"),))
     plain = RULES.model_copy(update={"narrative": "patient-instructions"})
-    assert choose((RULES, plain), (claim,), "marked").sentences == (claim, plain)
-    assert choose((RULES,), (), "marked").sentences == (RULES,)
+    assert choose_narrative((RULES, plain), (claim,), "marked").sentences == (claim, plain)
+    assert choose_narrative((RULES,), (), "marked").sentences == (RULES,)

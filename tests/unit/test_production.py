@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.messaging.monitor import Durability, durability
-from shared.runtime.access import Grant
-from shared.runtime.production import Facts, SecretFile, refusals
-from shared.runtime.settings import Allowed
+from shared.runtime.authentication import ApiToken
+from shared.runtime.preflight import DeploymentFacts, SecretFile, preflight_errors
+from shared.runtime.settings import ProductionOverrides
 
 SAFE = Durability(True, True, 1, (), "2.15.1", datetime(2026, 11, 24, tzinfo=UTC), 0, 0)
 CLUSTER = replace(SAFE, servers=3)
-ALONE = Facts("127.0.0.1", "nats://127.0.0.1:4222", Allowed(), SAFE)
+ALONE = DeploymentFacts("127.0.0.1", "nats://127.0.0.1:4222", ProductionOverrides(), SAFE)
 HOSPITAL = replace(
     ALONE,
     host="::",
@@ -24,17 +24,17 @@ HOSPITAL = replace(
 )
 
 
-def grant(**more: object) -> Grant:
-    return Grant.model_validate({"sha256": "x", "subject": "dr-who", "role": "physician"} | more)
+def grant(**more: object) -> ApiToken:
+    return ApiToken.model_validate({"sha256": "x", "subject": "dr-who", "role": "physician"} | more)
 
 
-def allowed(**what: bool) -> Allowed:
-    return Allowed(**what)
+def allowed(**what: bool) -> ProductionOverrides:
+    return ProductionOverrides(**what)
 
 
 def test_a_careful_one_starts() -> None:
-    assert refusals(ALONE) == []
-    assert refusals(HOSPITAL) == []
+    assert preflight_errors(ALONE) == []
+    assert preflight_errors(HOSPITAL) == []
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,8 @@ def test_a_careful_one_starts() -> None:
         (replace(HOSPITAL, files=(SecretFile("COUNTERSIGN_TOKENS_FILE", "/t.json", 0o100644),)), "chmod o= it"),
     ],
 )
-def test_one_fault_is_one_sentence(facts: Facts, word: str) -> None:
-    (sentence,) = refusals(facts)
+def test_one_fault_is_one_sentence(facts: DeploymentFacts, word: str) -> None:
+    (sentence,) = preflight_errors(facts)
     assert word in sentence
     assert "\n" not in sentence
 
@@ -73,13 +73,13 @@ def test_one_fault_is_one_sentence(facts: Facts, word: str) -> None:
         replace(ALONE, public_url="", ehr_url="http://127.0.0.1/fhir"),
     ],
 )
-def test_what_somebody_answers_for_or_never_leaves_the_machine_is_let_be(facts: Facts) -> None:
-    assert refusals(facts) == []
+def test_what_somebody_answers_for_or_never_leaves_the_machine_is_let_be(facts: DeploymentFacts) -> None:
+    assert preflight_errors(facts) == []
 
 
 def test_what_no_override_allows() -> None:
     everything = allowed(unsafe_durability=True, plain_nats=True, plain_ehr=True, static_tokens=True)
-    assert len(refusals(replace(HOSPITAL, grants=(grant(),), allowed=everything))) == 1
+    assert len(preflight_errors(replace(HOSPITAL, grants=(grant(),), allowed=everything))) == 1
 
 
 def test_the_servers_own_answers_are_read() -> None:

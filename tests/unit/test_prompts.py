@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.drafter import prompts
-from services.drafter.kinds import shipped
+from services.drafter.kinds import load_shipped_kinds
 from services.drafter.prompts import one_line, without_markers
 from services.drafter.wording import Wording
 
@@ -36,7 +36,9 @@ def markers_in(text: str) -> list[str]:
     return re.findall("|".join(map(re.escape, MARKERS)), text)
 
 
-@pytest.mark.parametrize("prompt", [kind.prompt for kind in shipped().all.values()], ids=lambda it: it.stamp.name)
+@pytest.mark.parametrize(
+    "prompt", [kind.prompt for kind in load_shipped_kinds().all.values()], ids=lambda it: it.stamp.name
+)
 @given(hostile, hostile, hostile)
 def test_a_prompt_has_no_marker_but_its_own(
     prompt: prompts.PromptFile, facts: str, words: str, department: str

@@ -12,33 +12,33 @@ from fastapi.responses import StreamingResponse
 
 from cli.stack.ports import free_port
 from shared.runtime import problems, service
-from shared.runtime.access import COOKIE, Guard
-from shared.runtime.public import Public, SafeHeaders, origin_of
+from shared.runtime.authentication import SESSION_COOKIE, Authenticator
+from shared.runtime.public_origin import PublicOrigin, SecurityHeadersMiddleware, origin_of
 from shared.runtime.service import make_server
 from tests.support.stack import until
 from tests.unit.test_http import GRANTS, OneSession
 
-PROXIED = Public("https://review.hospital.example/", ("https://inbox.intranet.example:8443",))
+PROXIED = PublicOrigin("https://review.hospital.example/", ("https://inbox.intranet.example:8443",))
 HOST = {"Host": "review.hospital.example"}
 
 
-def app(public: Public, sessions: OneSession | None = None) -> FastAPI:
+def app(public: PublicOrigin, sessions: OneSession | None = None) -> FastAPI:
     router = APIRouter()
-    guard = Guard(GRANTS, sessions=sessions or OneSession(), public=public)
+    guard = Authenticator(GRANTS, sessions=sessions or OneSession(), public=public)
 
-    @router.get("/mine", dependencies=[Depends(guard.allow("physician"))])
-    @router.post("/mine", dependencies=[Depends(guard.allow("physician"))])
+    @router.get("/mine", dependencies=[Depends(guard.require("physician"))])
+    @router.post("/mine", dependencies=[Depends(guard.require("physician"))])
     async def mine() -> str:
         return "ok"
 
     made = FastAPI()
-    problems.install(made)
-    made.add_middleware(SafeHeaders, hsts=public.secure)
+    problems.install_error_handlers(made)
+    made.add_middleware(SecurityHeadersMiddleware, hsts=public.secure)
     made.include_router(router)
     return made
 
 
-def http(public: Public, sessions: OneSession | None = None) -> httpx.AsyncClient:
+def http(public: PublicOrigin, sessions: OneSession | None = None) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app(public, sessions)), base_url="http://approval:8080")
 
 
@@ -66,34 +66,34 @@ def test_the_origin_of_an_address(url: str, origin: str) -> None:
         (PROXIED, "https://review.hospital.example.evil.test", 403),
         (PROXIED, "null", 403),
         (PROXIED, None, 403),
-        (Public("http://127.0.0.1:8080"), "http://review.hospital.example", 200),  # as the request came
-        (Public("http://127.0.0.1:8080"), "http://127.0.0.1:8080", 200),
-        (Public("http://127.0.0.1:8080"), "http://evil.test", 403),
-        (Public(), "http://review.hospital.example", 200),
-        (Public(), "", 403),
+        (PublicOrigin("http://127.0.0.1:8080"), "http://review.hospital.example", 200),  # as the request came
+        (PublicOrigin("http://127.0.0.1:8080"), "http://127.0.0.1:8080", 200),
+        (PublicOrigin("http://127.0.0.1:8080"), "http://evil.test", 403),
+        (PublicOrigin(), "http://review.hospital.example", 200),
+        (PublicOrigin(), "", 403),
     ],
 )
 @pytest.mark.parametrize("claim", [{}, {"X-Forwarded-Proto": "http", "X-Forwarded-Host": "evil.test"}])
 async def test_only_our_own_pages_use_a_session(
-    public: Public, origin: str | None, status: int, claim: dict[str, str]
+    public: PublicOrigin, origin: str | None, status: int, claim: dict[str, str]
 ) -> None:
     """What a proxy, or anybody in its place, claims in headers changes nothing."""
     sent = HOST | claim | ({"Origin": origin} if origin is not None else {})
     async with http(public) as client:
-        client.cookies.set(public.cookie(COOKIE), "secret")
+        client.cookies.set(public.cookie_name(SESSION_COOKIE), "secret")
         assert (await client.post("/mine", headers=sent)).status_code == status
         assert (await client.get("/mine", headers=HOST)).status_code == 200
 
 
 async def test_a_session_behind_tls_has_a_name_that_no_other_host_can_plant() -> None:
     async with http(PROXIED) as client:
-        client.cookies.set(COOKIE, "secret")
+        client.cookies.set(SESSION_COOKIE, "secret")
         assert (await client.get("/mine")).status_code == 401
-    assert PROXIED.cookie(COOKIE).startswith("__Host-")
+    assert PROXIED.cookie_name(SESSION_COOKIE).startswith("__Host-")
 
 
 async def test_no_answer_may_be_kept_and_browsers_come_back_by_tls() -> None:
-    for public, hsts in ((PROXIED, "max-age=31536000"), (Public(), None)):
+    for public, hsts in ((PROXIED, "max-age=31536000"), (PublicOrigin(), None)):
         async with http(public) as client:
             for path in ("/mine", "/nowhere"):
                 answer = await client.get(path, headers={"Authorization": "Bearer secret"})
@@ -118,14 +118,14 @@ async def test_methods_that_a_route_does_not_name_are_refused(method: str) -> No
 )
 async def test_what_a_page_asks_by_itself_uses_no_session(headers: dict[str, str], used: bool) -> None:
     sessions = OneSession()
-    async with http(Public(), sessions) as client:
-        client.cookies.set(COOKIE, "secret")
+    async with http(PublicOrigin(), sessions) as client:
+        client.cookies.set(SESSION_COOKIE, "secret")
         assert (await client.get("/mine", headers=headers)).status_code == 200
     assert sessions.touched == [used]
 
 
 async def test_an_open_stream_does_not_keep_a_service_from_stopping(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "STOP_WITHIN", 1)
+    monkeypatch.setattr(service, "GRACEFUL_SHUTDOWN_S", 1)
     made, stopped, port = FastAPI(), asyncio.Event(), free_port()
 
     async def for_ever() -> AsyncIterator[bytes]:

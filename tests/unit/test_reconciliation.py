@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from services.drafter.extract import Record
 from services.drafter.record import build_context
+from services.drafter.source_record import SourceRecord
 from shared.contracts.context import EncounterContext, Medicine
 from shared.grounding.reconciliation import reconcile
 from tests.unit.test_record import encounter, order
@@ -13,7 +13,7 @@ from tests.unit.test_record import encounter, order
 
 def context(*orders: dict[str, Any]) -> EncounterContext:
     patient = {"resourceType": "Patient", "id": "p1", "name": [{"family": "Doe"}]}
-    return build_context(Record(encounter(), patient, {}, {"MedicationRequest": list(orders)}))
+    return build_context(SourceRecord(encounter(), patient, {}, {"MedicationRequest": list(orders)}))
 
 
 def changes(*orders: dict[str, Any]) -> list[tuple[str, str]]:

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.drafter.extract import Record
 from services.drafter.record import build_context
-from services.drafter.record.quantities import quantity
-from shared.clinical import elements, moments, references
-from shared.contracts.failures import PermanentError
+from services.drafter.record.quantities import format_quantity
+from services.drafter.source_record import SourceRecord
+from shared.clinical import elements, fhir_datetime, references
+from shared.contracts.errors import PermanentError
 
 ENC = {"reference": "Encounter/e1"}
 START, END = "2026-06-01T08:00:00Z", "2026-06-04T10:00:00Z"
@@ -32,9 +32,9 @@ def encounter(**more: Any) -> dict[str, Any]:
     } | more
 
 
-def record(entries: dict[str, list[dict[str, Any]]] | None = None, **more: Any) -> Record:
+def record(entries: dict[str, list[dict[str, Any]]] | None = None, **more: Any) -> SourceRecord:
     patient = {"resourceType": "Patient", "id": "p1", "name": [{"family": "Doe", "given": ["Ann"]}], "gender": "female"}
-    return Record(encounter(**more), patient | more.pop("patient", {}), {}, entries or {})
+    return SourceRecord(encounter(**more), patient | more.pop("patient", {}), {}, entries or {})
 
 
 def observation(id: str, time: str, value: float, **more: Any) -> dict[str, Any]:
@@ -166,8 +166,8 @@ def test_reading_never_raises_on_dirt(element: dict[str, Any], other: Any) -> No
         elements.codes(item)
         elements.person_name({"name": item})
         references.parse(item)
-        moments.read(item)
-        quantity(item)
+        fhir_datetime.parse(item)
+        format_quantity(item)
 
 
 TYPES = (
@@ -206,7 +206,7 @@ def test_no_dirt_in_the_entries_stops_a_summary(entries: list[tuple[str, dict[st
     ],
 )
 def test_dates_keep_the_precision_they_were_written_in(text: str, expected: tuple[str, str, str] | None) -> None:
-    found = moments.read(text)
+    found = fhir_datetime.parse(text)
     shown = found and (found.begins.date().isoformat(), found.ends.date().isoformat(), found.text)
     assert shown == expected
 

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from hypothesis import HealthCheck, assume, given, settings
 
-from services.drafter.extract import Record
 from services.drafter.facts import header, render
 from services.drafter.record import build_context
-from shared.contracts.failures import PermanentError
+from services.drafter.source_record import SourceRecord
+from shared.contracts.errors import PermanentError
 from tests.support.fhir_strategies import MEDICINES, PATIENT, TESTS, Drawn, records
 from tests.support.numbers import Sources, leaves, plain, shown
 
@@ -45,7 +45,7 @@ def each_record(check: Property) -> Property:
 def lines(drawn: Drawn) -> list[Line]:
     """Every line of the document; an empty list if the record says that there is no stay to draft."""
     try:
-        context = build_context(Record(drawn.encounter, drawn.patient, drawn.people, drawn.entries))
+        context = build_context(SourceRecord(drawn.encounter, drawn.patient, drawn.people, drawn.entries))
     except PermanentError:
         return []
     top = [Line("", "", fact.text) for fact in header(context)]
@@ -80,7 +80,7 @@ def code_of(value: Any) -> str | None:
 @each_record
 def test_an_ended_stay_is_always_drafted_and_nothing_else_than_permanent_errors_is_raised(drawn: Drawn) -> None:
     if drawn.is_stay:
-        assert render(build_context(Record(drawn.encounter, drawn.patient, drawn.people, drawn.entries)))
+        assert render(build_context(SourceRecord(drawn.encounter, drawn.patient, drawn.people, drawn.entries)))
     else:
         lines(drawn)  # only a PermanentError is caught there
 

@@ -6,8 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from shared.contracts.failures import PermanentError
-from shared.contracts.knowledge import Chunk, Counts, DocumentEntry, Fingerprint, Metrics, QueryResult, Unreadable
+from shared.contracts.errors import PermanentError
+from shared.contracts.knowledge import (
+    Chunk,
+    DocumentCounts,
+    DocumentEntry,
+    Fingerprint,
+    QueryResult,
+    RetrievalMetrics,
+    UnreadableDocument,
+)
 from shared.contracts.refresh import (
     REFRESH_EVENT_TYPES,
     AttemptFailed,
@@ -19,8 +27,8 @@ from shared.contracts.refresh import (
     Indexed,
     Planned,
     Promoted,
+    RecordedRefreshEvent,
     RefreshEvent,
-    RefreshRecord,
     RefreshRef,
     Requested,
     Resumed,
@@ -47,9 +55,9 @@ ENTRY = DocumentEntry(
     retired=(("c0", 1),),
     unreadable="it is empty",
 )
-COUNTS = Counts(new=1, changed=2, removed=3, unchanged=4, unreadable=1)
-UNREADABLE = (Unreadable(source="s", document="x.pdf", reason="it is a scan"),)
-METRICS = Metrics(queries=3, mrr_at_10=0.9, recall_at_5=0.8, recall_at_10=0.85, ndcg_at_10=0.88)
+COUNTS = DocumentCounts(new=1, changed=2, removed=3, unchanged=4, unreadable=1)
+UNREADABLE = (UnreadableDocument(source="s", document="x.pdf", reason="it is a scan"),)
+METRICS = RetrievalMetrics(queries=3, mrr_at_10=0.9, recall_at_5=0.8, recall_at_10=0.85, ndcg_at_10=0.88)
 RESULT = QueryResult(id="q", reciprocal_rank=0.5, recall_at_5=1, recall_at_10=1, ndcg_at_10=0.6, found=("d.md",))
 EVENTS: tuple[RefreshEvent, ...] = (
     Requested(sources=("s",), by="demo-operator", full=True, judge=False),
@@ -143,7 +151,7 @@ def test_what_breaks_the_contract_is_refused() -> None:
 
 def folded(*names: str) -> str | None:
     bodies = [next(body for body in EVENTS if body.event == name) for name in names]
-    records = [RefreshRecord(REF, "i", T0, index, body) for index, body in enumerate(bodies)]
+    records = [RecordedRefreshEvent(REF, "i", T0, index, body) for index, body in enumerate(bodies)]
     return fold_refresh(records).awaits
 
 

@@ -6,22 +6,22 @@ from pathlib import Path
 import pytest
 
 from services.embedder import domain as embedder
-from services.ingest.refresh import plan, turns
+from services.ingest.refresh import plan, refresh_queue
 from services.ingest.refresh.schedule import next_run
-from shared.contracts.failures import PermanentError
-from shared.contracts.knowledge import OPEN, Chunk, DocumentEntry, Fingerprint, point_id
+from shared.contracts.errors import PermanentError
+from shared.contracts.knowledge import STILL_VALID, Chunk, DocumentEntry, Fingerprint, point_id
 from shared.contracts.refresh import AttemptFailed, Indexed, Refresh, RefreshRef, Started
-from shared.knowledge import config
-from shared.knowledge.base import Placed
-from shared.knowledge.config import PeakHours, Schedule
-from shared.knowledge.live import Queue, Turn, oldest_kept
+from shared.knowledge import knowledge_file
+from shared.knowledge.knowledge_file import PeakHours, Schedule
+from shared.knowledge.live import QueuedRefresh, RefreshQueue, oldest_retained
+from shared.knowledge.vector_store import PointValidity
 
 PRINT = Fingerprint(digest="a")
 
 
-def target(version: int = 3, *, fill: bool = False, collection: str = "c", head: int = 2) -> plan.Target:
+def target(version: int = 3, *, fill: bool = False, collection: str = "c", head: int = 2) -> plan.TargetVersion:
     started = Started(sources=(), target=version, embedder="e", collection=collection, fill=fill)
-    return plan.Target("r2", started, head)
+    return plan.TargetVersion("r2", started, head)
 
 
 def chunks(*ids: str) -> list[Chunk]:
@@ -36,46 +36,48 @@ def entry(*placed: tuple[str, int], retired: tuple[tuple[str, int], ...] = (), v
 
 
 def test_what_stays_keeps_its_version_and_only_the_new_is_embedded() -> None:
-    found, fresh = plan.renewed("s", "d", PRINT, entry(("a", 1), ("b", 2)), chunks("b", "c"), target())
+    found, fresh = plan.updated_entry("s", "d", PRINT, entry(("a", 1), ("b", 2)), chunks("b", "c"), target())
     assert (found.chunks, found.retired, found.change) == ((("b", 2), ("c", 3)), (("a", 1),), "changed")
     assert [item.id for item in fresh] == ["c"]
 
 
 def test_a_failed_refresh_counts_for_nothing() -> None:
     dirty = entry(("b", 2), ("x", 3), retired=(("a", 1),), version=3)
-    found, fresh = plan.renewed("s", "d", PRINT, dirty, chunks("a", "b"), target())
+    found, fresh = plan.updated_entry("s", "d", PRINT, dirty, chunks("a", "b"), target())
     assert (sorted(found.chunks), found.retired, fresh) == ([("a", 1), ("b", 2)], (), [])
-    assert sorted(plan.removed(dirty, target()).retired) == [("a", 1), ("b", 2)]
+    assert sorted(plan.removed_entry(dirty, target()).retired) == [("a", 1), ("b", 2)]
 
 
 def test_a_filled_collection_takes_nothing_over() -> None:
-    found, fresh = plan.renewed("s", "d", PRINT, entry(("a", 1)), chunks("a"), target(collection="other", fill=True))
+    found, fresh = plan.updated_entry(
+        "s", "d", PRINT, entry(("a", 1)), chunks("a"), target(collection="other", fill=True)
+    )
     assert (found.chunks, found.retired, len(fresh)) == ((("a", 3),), (), 1)
-    found, fresh = plan.renewed("s", "d", PRINT, entry(("a", 1)), chunks("a"), target(fill=True))
+    found, fresh = plan.updated_entry("s", "d", PRINT, entry(("a", 1)), chunks("a"), target(fill=True))
     assert (found.chunks, found.retired, len(fresh)) == ((("a", 3),), (("a", 1),), 1)
 
 
 def test_a_document_that_cannot_be_read_keeps_what_was_there() -> None:
-    kept = plan.unread("s", "d", PRINT, entry(("a", 1)), "damaged", target())
+    kept = plan.unreadable_entry("s", "d", PRINT, entry(("a", 1)), "damaged", target())
     assert (kept.chunks, kept.unreadable) == ((("a", 1),), "damaged")
-    assert plan.unread("s", "d", PRINT, None, "damaged", target()).chunks == ()
+    assert plan.unreadable_entry("s", "d", PRINT, None, "damaged", target()).chunks == ()
 
 
 def test_the_base_is_made_to_show_what_the_manifest_says() -> None:
-    wanted = embedder.Wanted(3, "c")
+    wanted = embedder.ExpectedPoints(3, "c")
     wanted.add(entry(("kept", 1), ("new", 3), ("lost", 3), retired=(("gone", 1),), version=3))
     wanted.add(entry(("other", 3), version=3).model_copy(update={"collection": "elsewhere"}))
     mending = wanted.compare(
         [
-            Placed(point_id("new", 3), 3, OPEN),
-            Placed("orphan", 3, OPEN),
-            Placed(point_id("kept", 1), 1, 3),
+            PointValidity(point_id("new", 3), 3, STILL_VALID),
+            PointValidity("orphan", 3, STILL_VALID),
+            PointValidity(point_id("kept", 1), 1, 3),
         ]
     )
     assert mending.missing == {point_id("lost", 3)}
     assert mending.orphans == ("orphan",)
-    assert mending.leave == (point_id("gone", 1),)
-    assert mending.come_back == (point_id("kept", 1),)
+    assert mending.to_expire == (point_id("gone", 1),)
+    assert mending.to_restore == (point_id("kept", 1),)
 
 
 def refresh(id: str, *, failed: bool = False, sources: tuple[str, ...] = ("s",)) -> Refresh:
@@ -91,23 +93,23 @@ def refresh(id: str, *, failed: bool = False, sources: tuple[str, ...] = ("s",))
 
 
 def test_refreshes_take_turns() -> None:
-    one, two = Turn(refresh="1", source="s"), Turn(refresh="2", source="s")
-    queue = turns.asked(turns.asked(Queue(head=2), one), two)
+    one, two = QueuedRefresh(refresh="1", source="s"), QueuedRefresh(refresh="2", source="s")
+    queue = refresh_queue.enqueue(refresh_queue.enqueue(RefreshQueue(head=2), one), two)
     assert (queue.active, queue.waiting) == (one, (two,))
-    assert turns.asked(queue, two) == queue
-    after = turns.ended(queue, refresh("1"), "promoted")
+    assert refresh_queue.enqueue(queue, two) == queue
+    after = refresh_queue.complete(queue, refresh("1"), "promoted")
     assert (after.active, after.waiting, after.head, after.collection) == (two, (), 3, "c")
-    assert turns.ended(after, refresh("1"), "promoted") == after
+    assert refresh_queue.complete(after, refresh("1"), "promoted") == after
 
 
 def test_what_failed_half_way_is_looked_at_with_whatever_comes_next() -> None:
-    queue = turns.asked(Queue(head=2), Turn(refresh="1", source="s"))
-    after = turns.ended(queue, refresh("1", failed=True), "failed")
+    queue = refresh_queue.enqueue(RefreshQueue(head=2), QueuedRefresh(refresh="1", source="s"))
+    after = refresh_queue.complete(queue, refresh("1", failed=True), "failed")
     assert (after.head, after.dirty, after.active) == (2, ("s",), None)
-    assert turns.covered(("t",), after, fill=False) == ("s", "t")
-    assert turns.covered(("t",), after, fill=True) == ()
-    everything = turns.ended(queue, refresh("1", failed=True, sources=()), "failed")
-    assert turns.covered(("t",), everything, fill=False) == ()
+    assert refresh_queue.sources_to_scan(("t",), after, fill=False) == ("s", "t")
+    assert refresh_queue.sources_to_scan(("t",), after, fill=True) == ()
+    everything = refresh_queue.complete(queue, refresh("1", failed=True, sources=()), "failed")
+    assert refresh_queue.sources_to_scan(("t",), everything, fill=False) == ()
 
 
 BERLIN = Schedule(time_zone="Europe/Berlin")
@@ -146,7 +148,7 @@ def test_peak_hours_of_several_departments_are_one_pause() -> None:
     ("newest", "live", "keep", "oldest"), [(5, 5, 30, 1), (40, 40, 30, 11), (40, 3, 30, 3), (1, None, 30, 1)]
 )
 def test_versions_are_kept_and_live_always_is(newest: int, live: int | None, keep: int, oldest: int) -> None:
-    assert oldest_kept(newest, live, keep) == oldest
+    assert oldest_retained(newest, live, keep) == oldest
 
 
 @pytest.mark.parametrize(
@@ -168,12 +170,12 @@ def test_a_broken_declaration_says_where_and_why(tmp_path: Path, text: str, word
     file = tmp_path / "k.yaml"
     file.write_text(text)
     with pytest.raises(PermanentError) as error:
-        config.read(file)
+        knowledge_file.read_knowledge_file(file)
     assert words in error.value.reason
 
 
 def test_an_unquoted_time_is_the_time_that_was_meant(tmp_path: Path) -> None:
     file = tmp_path / "k.yaml"
     file.write_text("sources: [{name: x, kind: formulary, file: a.csv, schedule: {at: 02:30}}]")
-    (source,) = config.read(file).sources
+    (source,) = knowledge_file.read_knowledge_file(file).sources
     assert (str(source.schedule), getattr(source, "file", None)) == ("02:30 UTC", tmp_path / "a.csv")

@@ -6,9 +6,9 @@ from services.approval import domain
 from services.approval.corrections import rules as correction_rules
 from services.approval.escalation import rules as escalation_rules
 from services.approval.projections.open_reviews import follow
-from shared.contracts.case import as_it_was, fits, fold, standing
+from shared.contracts.case import current_digest, fold, is_expected, restored_event
 from shared.contracts.corrections import Retracted, RetractionFiled
-from shared.contracts.envelope import Head
+from shared.contracts.envelope import ChainHead
 from shared.contracts.events import Failed, Filed, Reimported, Signature
 from shared.messaging.rights import operator_permissions, permissions
 from shared.messaging.topology import SERVICES
@@ -51,8 +51,8 @@ def test_a_first_signature_ends_whatever_waits_for_one(before: tuple[object, ...
     assert (case.state, case.awaits, case.failure, case.open) == ("filed", None, None, False)
     assert case.document == Filed(document_reference="d2", provenance="p")
     (entry,) = case.entries
-    assert entry.signature.head == Head(past[-1].head.sequence, f"{'approved':0>64}")
-    assert standing(case) == "e" * 64
+    assert entry.signature.head == ChainHead(past[-1].head.sequence, f"{'approved':0>64}")
+    assert current_digest(case) == "e" * 64
     assert len(case.earlier) == int("retracted" in before)
     assert correction_rules.number_of(case, entry.signature) == 1 + len(case.earlier)
 
@@ -72,7 +72,7 @@ def test_a_first_signature_ends_whatever_waits_for_one(before: tuple[object, ...
 )
 def test_what_the_case_cannot_have_come_to_does_not_fit(name: str, before: tuple[object, ...]) -> None:
     past = history(*before)  # type: ignore[arg-type]
-    assert not fits(fold(past), taken(name))
+    assert not is_expected(fold(past), taken(name))
 
 
 @pytest.mark.parametrize(("name", "state"), [("amended", "filed"), ("addended", "filed"), ("retracted", "retracted")])
@@ -91,10 +91,10 @@ def test_nobody_signed_it_now() -> None:
     past = history(*REVIEW, taken("approved"))
     last = past[-1]
     assert (last.name, last.actor) == ("reimported", "operator")
-    lost = as_it_was(last)
+    lost = restored_event(last)
     assert isinstance(lost.body, Signature)
     assert (lost.name, lost.actor) == ("approved", "dr-1")
-    assert as_it_was(past[0]) is past[0]
+    assert restored_event(past[0]) is past[0]
 
 
 def test_the_review_ends_with_its_clock_and_its_tasks() -> None:

@@ -8,25 +8,27 @@ from services.approval.erasure import rules
 from services.approval.erasure.rules import Retention
 from services.approval.settings import RetentionSettings
 from shared.contracts.case import fold
-from shared.contracts.ending import KINDS, Erased, ErasureOrdered
-from shared.contracts.envelope import START, Head, Recorded
+from shared.contracts.envelope import CHAIN_START, ChainHead, RecordedEvent
 from shared.contracts.events import CaseEvent, Rejected
+from shared.contracts.retention import TEXT_KINDS, Erased, ErasureOrdered
 from tests.support.examples import CASE, DIGEST, OPERATOR, PHYSICIAN, STAY, T0, draft_ref, event
 
 FILED = ("discharged", "context-extracted", "drafted", "review-requested", "approved", "filed")
 WITHDRAWN = ("discharged", "context-extracted", "drafted", "review-requested", "withdrawn")
 DAY = timedelta(days=1)
 KEEP = Retention({"record": 90 * DAY, "draft": 90 * DAY, "signed": 3653 * DAY}, unfiled=30 * DAY)
-EVERYTHING = Retention({kind: 90 * DAY for kind in KINDS} | {"signed": 3653 * DAY})
+EVERYTHING = Retention({kind: 90 * DAY for kind in TEXT_KINDS} | {"signed": 3653 * DAY})
 
 
-def history(*events: str | CaseEvent) -> list[Recorded]:
-    found: list[Recorded] = []
+def history(*events: str | CaseEvent) -> list[RecordedEvent]:
+    found: list[RecordedEvent] = []
     for number, item in enumerate(events, 1):
         body = event(item) if isinstance(item, str) else item
-        before = found[-1].head if found else START
+        before = found[-1].head if found else CHAIN_START
         found.append(
-            Recorded(CASE, f"id-{number}", "countersign/x", T0, before.digest, body, Head(number, f"{number}"))
+            RecordedEvent(
+                CASE, f"id-{number}", "countersign/x", T0, before.digest, body, ChainHead(number, f"{number}")
+            )
         )
     return found
 
@@ -52,13 +54,13 @@ def test_each_kind_has_its_time_and_what_is_not_set_is_kept() -> None:
 def test_the_key_goes_with_the_last_kind() -> None:
     first = due(EVERYTHING, 90, *FILED)
     assert first == ("record", "draft", "words", "renditions")
-    assert due(EVERYTHING, 3653, *FILED, *ordered(*first)) == KINDS
+    assert due(EVERYTHING, 3653, *FILED, *ordered(*first)) == TEXT_KINDS
 
 
 def test_a_case_without_a_document_goes_as_a_whole() -> None:
     assert due(KEEP, 29, *WITHDRAWN) is None
-    assert due(KEEP, 30, *WITHDRAWN) == KINDS
-    assert due(KEEP, 30, *WITHDRAWN, *ordered(*KINDS)) is None
+    assert due(KEEP, 30, *WITHDRAWN) == TEXT_KINDS
+    assert due(KEEP, 30, *WITHDRAWN, *ordered(*TEXT_KINDS)) is None
 
 
 @pytest.mark.parametrize(
@@ -122,7 +124,7 @@ def test_time_counts_from_the_last_thing_that_happened_in_the_case() -> None:
     moved = [
         item
         if item.name not in ("hold-placed", "hold-released")
-        else Recorded(item.case, item.id, item.source, late, item.prevdigest, item.body, item.head)
+        else RecordedEvent(item.case, item.id, item.source, late, item.prevdigest, item.body, item.head)
         for item in events
     ]
     assert rules.due(moved, KEEP, T0 + 90 * DAY) is not None

@@ -8,7 +8,7 @@ import pytest
 from services.approval.review.authorization import Action, authorize, denial, needs_step_up
 from shared.contracts.case import Case
 from shared.contracts.events import ReviewRequested
-from shared.runtime.access import Caller
+from shared.runtime.authentication import Caller
 from tests.support.examples import event
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

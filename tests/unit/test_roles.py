@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from services.drafter.extract import Record
 from services.drafter.record import build_context
+from services.drafter.source_record import SourceRecord
 from shared.contracts.context import EncounterContext
 from tests.unit.test_record import encounter
 
@@ -38,7 +38,9 @@ def drafted(own: list[Said], *others: dict[str, Any]) -> EncounterContext:
     }
     conditions = [{"resourceType": "Condition", "id": name, "code": {"text": name}} for name in sorted(names)]
     entries = {"Condition": conditions, "Encounter": list(others)}
-    return build_context(Record(encounter(diagnosis=said(*own)), {"resourceType": "Patient", "id": "p1"}, {}, entries))
+    return build_context(
+        SourceRecord(encounter(diagnosis=said(*own)), {"resourceType": "Patient", "id": "p1"}, {}, entries)
+    )
 
 
 def principal(found: EncounterContext) -> list[str]:

@@ -7,16 +7,17 @@ import httpx
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Request
 
-from shared.runtime import problems, rates
-from shared.runtime.access import Allow, Caller, Grant, Grants, Guard, token_digest
+from shared.runtime import problems
+from shared.runtime import rate_limits as rates
+from shared.runtime.authentication import ApiToken, ApiTokens, Authenticator, Caller, RequireRole, token_digest
 from shared.runtime.dependencies import mount, provide, provided
-from shared.runtime.limits import Limits, takes
-from shared.runtime.rates import RateLimit
+from shared.runtime.rate_limits import RateLimit
+from shared.runtime.request_limits import RequestLimitMiddleware, limit_endpoint
 
 
 @dataclass(frozen=True)
 class Greeter:
-    guard: Guard
+    guard: Authenticator
     name: str
 
 
@@ -28,7 +29,7 @@ async def _greeter(request: Request) -> Greeter:
     return provided(request, Greeter)
 
 
-Operator = Annotated[Caller, Depends(Allow(lambda request: provided(request, Greeter).guard, ("operator",)))]
+Operator = Annotated[Caller, Depends(RequireRole(lambda request: provided(request, Greeter).guard, ("operator",)))]
 
 
 @router.get("/name")
@@ -42,18 +43,18 @@ async def once() -> str:
 
 
 @router.post("/once")
-@takes(rate=ONCE)
+@limit_endpoint(rate=ONCE)
 async def send_once(body: dict[str, int]) -> int:
     return len(body)
 
 
 def application(name: str | None, token: str = "") -> httpx.AsyncClient:
     app = FastAPI()
-    problems.install(app)
-    app.add_middleware(Limits)
+    problems.install_error_handlers(app)
+    app.add_middleware(RequestLimitMiddleware)
     if name is not None:
-        grant = Grant(subject=f"of {name}", role="operator", sha256=token_digest(token))
-        provide(app, Greeter(Guard(Grants(tokens=(grant,))), name))
+        grant = ApiToken(subject=f"of {name}", role="operator", sha256=token_digest(token))
+        provide(app, Greeter(Authenticator(ApiTokens(tokens=(grant,))), name))
     mount(app, router)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x")
 
@@ -92,7 +93,7 @@ async def test_a_route_without_its_service_is_an_error_of_the_program() -> None:
 
 
 def test_an_application_has_one_object_of_a_type() -> None:
-    app, greeter = FastAPI(), Greeter(Guard(Grants(tokens=())), "x")
+    app, greeter = FastAPI(), Greeter(Authenticator(ApiTokens(tokens=())), "x")
     provide(app, greeter)
     with pytest.raises(ValueError, match="already"):
         provide(app, greeter)

@@ -14,7 +14,7 @@ from services.drafter import main as drafter
 from services.embedder import main as embedder
 from services.evaluator import main as evaluator
 from services.ingest import main as ingest
-from shared.clinical.fhir import FhirClient
+from shared.clinical.fhir_client import FhirClient
 from shared.messaging.pull_subscriber import StandingPullSubscriber
 from shared.messaging.topology import SERVICES, all_consumers
 from shared.runtime.service import Service

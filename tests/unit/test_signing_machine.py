@@ -18,7 +18,7 @@ from services.approval.handlers import Approval
 from services.approval.review import signing_rules
 from shared.contracts.draft import Draft
 from shared.contracts.subjects import CaseRef
-from shared.grounding import Record, check
+from shared.grounding import EvidenceIndex, check
 from tests.support.signing import CONTEXT, LABELS, POOL, AfterFiling, Signing
 from tests.support.thorough import THOROUGH
 
@@ -39,7 +39,7 @@ TestAfterFiling.settings = ONCE
 
 
 def test_the_labels_of_the_sentences_are_those_of_the_check() -> None:
-    record = Record(CONTEXT)
+    record = EvidenceIndex(CONTEXT)
     assert {text: check(text, record).label for text in POOL} == LABELS
 
 
@@ -81,7 +81,7 @@ MUTANTS: dict[str, tuple[Any, str, Callable[[], Any]]] = {
     "the whole document": (signing_rules, "incomplete", lambda: lambda *given: []),
     "who wrote it": (signing_rules, "misleading", lambda: lambda *given: []),
     "the draft that was seen": (domain, "open_review", of_any_draft),
-    "spaces": (Draft, "standing_in", lambda: by_the_letter),
+    "spaces": (Draft, "sentences_in", lambda: by_the_letter),
     "what was taken out": (correction_rules, "carried", lambda: carried_for_ever),
     "what is filed": (Approval, "_signed_text", lambda: the_drafts_text),
 }

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from services.drafter.record.dosage import Dosage, dosage
+from services.drafter.record.dosage import Dosage, read_dosage
 
 
 def step(value: float, sequence: int | None = None, **repeat: Any) -> dict[str, Any]:
@@ -14,7 +14,7 @@ def step(value: float, sequence: int | None = None, **repeat: Any) -> dict[str, 
 
 
 def told(*lines: dict[str, Any]) -> Dosage:
-    return dosage({"dosageInstruction": list(lines)})
+    return read_dosage({"dosageInstruction": list(lines)})
 
 
 def days(count: int) -> dict[str, Any]:

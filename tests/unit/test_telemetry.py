@@ -18,9 +18,9 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from shared.runtime.telemetry import Fence, install
+from shared.runtime.telemetry import AttributeAllowlistExporter, install
 from shared.telemetry import instruments, tracing
-from shared.telemetry.catalogue import METRICS, SPAN_ATTRIBUTES
+from shared.telemetry.metric_definitions import METRICS, SPAN_ATTRIBUTES
 
 CASE = "4d1c2c4e-5d0f-5a43-9a3e-3f1f5a0c7f11"
 
@@ -78,19 +78,19 @@ def test_only_attributes_of_the_catalogue_leave_and_no_words_of_an_exception(exp
 
 def test_the_fence_passes_on_what_the_exporter_behind_it_says() -> None:
     behind = InMemorySpanExporter()
-    fence = Fence(behind)
+    fence = AttributeAllowlistExporter(behind)
     assert fence.export([]) is SpanExportResult.SUCCESS
     fence.shutdown()
     assert fence.export([]) is SpanExportResult.FAILURE
 
 
 def test_a_metric_carries_its_own_attributes_and_no_other(exported: Exported) -> None:
-    instruments.add("countersign.escalations", 1, {"countersign.escalation.level": 2, "patient": "Doe"})
+    instruments.increment("countersign.escalations", 1, {"countersign.escalation.level": 2, "patient": "Doe"})
     assert exported.points("countersign.escalations") == {(2,): 1}
 
 
 def test_every_metric_of_the_catalogue_can_be_recorded(exported: Exported) -> None:
-    record = {"counter": instruments.add, "histogram": instruments.record, "gauge": instruments.level}
+    record = {"counter": instruments.increment, "histogram": instruments.observe, "gauge": instruments.set_gauge}
     for metric in METRICS:
         record[metric.kind](metric.name, 1, dict.fromkeys(metric.attributes, "x"))
         assert len(exported.points(metric.name)) == 1, metric.name
@@ -98,15 +98,15 @@ def test_every_metric_of_the_catalogue_can_be_recorded(exported: Exported) -> No
 
 def test_a_gauge_forgets_what_is_not_there_any_more(exported: Exported) -> None:
     name, where = "countersign.cases", "countersign.department"
-    instruments.levels(name, [({where: "icu"}, 3), ({where: "ward"}, 1)])
-    instruments.levels(name, [({where: "icu"}, 2)])
+    instruments.replace_gauge(name, [({where: "icu"}, 3), ({where: "ward"}, 1)])
+    instruments.replace_gauge(name, [({where: "icu"}, 2)])
     assert exported.points(name) == {("icu",): 2}
 
 
 def test_spans_of_a_case_find_its_trace_without_being_told(exported: Exported) -> None:
-    key = tracing.key_of(f"timers.due.escalation.{CASE}.2")
+    key = tracing.trace_key(f"timers.due.escalation.{CASE}.2")
     assert key == CASE
-    tracing.begin("case", CASE)
+    tracing.start_root("case", CASE)
     with tracing.span("escalated", key=key):
         header = tracing.traceparent()
     with tracing.span("approval-follow", key=CASE, parent=header):
@@ -133,7 +133,7 @@ def test_what_belongs_to_another_trace_is_linked(exported: Exported) -> None:
     "subject", ["ehr.encounter.discharged.icu.enc-1", "notify.x", "a.4d1c2c4e-5d0f-5a43-9a3e-3f1f5a0c7fxx"]
 )
 def test_a_subject_without_a_case_has_no_key(subject: str) -> None:
-    assert tracing.key_of(subject) is None
+    assert tracing.trace_key(subject) is None
 
 
 def test_attributes_of_spans_are_not_those_of_metrics() -> None:
@@ -148,7 +148,7 @@ def test_a_sampler_takes_its_ratio_of_the_cases_and_each_whole(sampler: str, mon
     try:
         cases = [f"{index:08x}-5d0f-5a43-9a3e-3f1f5a0c7f11" for index in range(400)]
         for case in cases:
-            tracing.begin("case", case)
+            tracing.start_root("case", case)
             with tracing.span("extract", key=case):
                 sent = tracing.traceparent()
             with tracing.span("draft", key=case, parent=sent), tracing.span("GET Encounter"):
@@ -156,7 +156,7 @@ def test_a_sampler_takes_its_ratio_of_the_cases_and_each_whole(sampler: str, mon
         found = Counter(span.context.trace_id for span in exported.spans() if span.context)
         assert set(found.values()) == {4}
         assert 0.2 < len(found) / len(cases) < 0.3
-        assert found.keys() <= {tracing.root_of(case).trace_id for case in cases}
+        assert found.keys() <= {tracing.root_context(case).trace_id for case in cases}
     finally:
         instruments.install(None)
         tracing.install(None)
@@ -171,10 +171,10 @@ def test_a_counter_begins_at_nothing_so_that_its_first_increase_is_seen(exported
         (metric,) = data.resource_metrics[0].scope_metrics[0].metrics
         return [point.value for point in metric.data.data_points if isinstance(point, NumberDataPoint)]
 
-    instruments.add(name, 1, where)
+    instruments.increment(name, 1, where)
     assert told() == [0]
     assert told() == [1]
-    instruments.add(name, 2, where)
+    instruments.increment(name, 2, where)
     assert told() == [3]
 
 
@@ -188,10 +188,10 @@ async def test_what_was_counted_since_the_last_export_is_sent_at_the_end() -> No
             return MetricExportResult.SUCCESS
 
     telemetry = install("test", None, PeriodicExportingMetricReader(Sent(), export_interval_millis=3_600_000))
-    instruments.add("countersign.case.events", 2, {"countersign.event": "filed", "countersign.department": "icu"})
+    instruments.increment("countersign.case.events", 2, {"countersign.event": "filed", "countersign.department": "icu"})
     await telemetry.close()
     assert sent == [0, 2]
-    assert not instruments.measuring()
+    assert not instruments.metrics_enabled()
 
 
 def test_counts_of_several_threads_are_all_there(exported: Exported) -> None:
@@ -199,7 +199,7 @@ def test_counts_of_several_threads_are_all_there(exported: Exported) -> None:
 
     def count() -> None:
         for _ in range(20_000):
-            instruments.add(name, 1, where)
+            instruments.increment(name, 1, where)
 
     with ThreadPoolExecutor(4) as threads:
         for _ in range(4):

@@ -7,11 +7,11 @@ import pytest
 from pydantic import ValidationError
 
 from services.approval.local_time import local
-from services.drafter import facts
-from services.drafter.extract import Record
+from services.drafter import document_header
 from services.drafter.record import build_context
+from services.drafter.source_record import SourceRecord
 from shared.runtime.settings import ServiceSettings, TimeZones
-from shared.runtime.start import in_words
+from shared.runtime.start import describe_settings_error
 from tests.unit.test_record import encounter
 
 
@@ -34,24 +34,24 @@ def test_nothing_set_is_no_zone(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", ["Mars/Olympus", "CEST+1:", "../etc/passwd", "Europe"])
 def test_a_name_that_is_no_zone_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("COUNTERSIGN_TIME_ZONE", name)
-    with pytest.raises(ValidationError, match="is no time zone"):
+    with pytest.raises(ValidationError, match="is not a time zone"):
         TimeZones()
 
 
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ("Europe/Berlin", "is not the JSON that it must be"),
+        ("Europe/Berlin", "is not valid JSON"),
         ('["Europe/Berlin"]', "must be an object: department → time zone"),
         (
             '{"Heart Centre": "Europe/Berlin"}',
-            "'Heart Centre' is not the token of a department, such as internal-medicine",
+            "'Heart Centre' is not a department such as internal-medicine",
         ),
         ('{"cardiology": ""}', "cardiology has no time zone"),
         ('{"cardiology": 1}', "cardiology has no time zone"),
         (
             '{"cardiology": "Mars/Olympus"}',
-            "'Mars/Olympus' is no time zone; one is called like America/Chicago or Europe/Berlin",
+            "'Mars/Olympus' is not a time zone such as America/Chicago or Europe/Berlin",
         ),
     ],
 )
@@ -62,7 +62,7 @@ def test_a_service_does_not_start_with_wrong_time_zones_of_departments(
     monkeypatch.setenv("COUNTERSIGN_DEPARTMENT_TIME_ZONES", value)
     with pytest.raises(ValidationError) as error:
         ServiceSettings()
-    assert in_words(error.value) == f"COUNTERSIGN_DEPARTMENT_TIME_ZONES: {words}"
+    assert describe_settings_error(error.value) == f"COUNTERSIGN_DEPARTMENT_TIME_ZONES: {words}"
 
 
 def test_times_are_printed_with_their_zone() -> None:
@@ -82,6 +82,6 @@ def test_times_are_printed_with_their_zone() -> None:
 )
 def test_the_document_has_the_days_of_the_hospital(zone: str | None, stay: str) -> None:
     period = {"start": "2026-06-02T03:00:00Z", "end": "2026-06-05T06:59:00Z"}
-    record = Record(encounter(period=period), {"resourceType": "Patient", "id": "p1"}, {})
+    record = SourceRecord(encounter(period=period), {"resourceType": "Patient", "id": "p1"}, {})
     record.zone = ZoneInfo(zone) if zone else None
-    assert facts.header(build_context(record))[1].text == stay
+    assert document_header.header(build_context(record))[1].text == stay

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from services.drafter.record.dosage import dosage
-from services.drafter.record.dose_units import dose
-from services.drafter.record.timing import timing
+from services.drafter.record.dosage import read_dosage
+from services.drafter.record.dose_units import format_dose
+from services.drafter.record.timing import format_timing
 
 
 def weekly(*days: str, **more: Any) -> str:
-    return timing({"repeat": {"frequency": 1, "period": 1, "periodUnit": "wk", "dayOfWeek": list(days)} | more})
+    return format_timing({"repeat": {"frequency": 1, "period": 1, "periodUnit": "wk", "dayOfWeek": list(days)} | more})
 
 
 def test_a_weekly_dose_is_not_one_monday() -> None:
@@ -51,8 +51,8 @@ def test_a_weekly_dose_is_not_one_monday() -> None:
     ],
 )
 def test_a_timing_code_is_told_in_words(code: str, words: str) -> None:
-    assert timing({"code": {"text": code}}) == words
-    assert timing({"code": {"coding": [{"code": code}]}}) == words
+    assert format_timing({"code": {"text": code}}) == words
+    assert format_timing({"code": {"coding": [{"code": code}]}}) == words
 
 
 @pytest.mark.parametrize(
@@ -66,14 +66,14 @@ def test_a_timing_code_is_told_in_words(code: str, words: str) -> None:
     ],
 )
 def test_a_scheme_in_words_is_explained(text: str, meant: str) -> None:
-    assert dosage({"dosageInstruction": [{"text": text}]}).directions == meant
+    assert read_dosage({"dosageInstruction": [{"text": text}]}).directions == meant
 
 
 def test_words_of_a_day_and_a_weekly_structure_leave_a_doubt() -> None:
     structure = {"repeat": {"frequency": 1, "period": 1, "periodUnit": "wk", "dayOfWeek": ["mon"]}}
 
     def said(text: str) -> Any:
-        return dosage({"dosageInstruction": [{"text": text, "timing": structure}]})
+        return read_dosage({"dosageInstruction": [{"text": text, "timing": structure}]})
 
     assert said("15 mg daily").doubt
     assert not said("15 mg once a week on Monday").doubt
@@ -108,15 +108,15 @@ def test_words_of_a_day_and_a_weekly_structure_leave_a_doubt() -> None:
     ],
 )
 def test_a_unit_is_written_as_clinicians_write_it(value: float, unit: str, told: str) -> None:
-    assert dose({"value": value, "code": unit}) == told
+    assert format_dose({"value": value, "code": unit}) == told
 
 
 def test_a_unit_is_known_in_the_words_of_a_dosage() -> None:
     line = {"text": "10U SC at night", "doseAndRate": [{"doseQuantity": {"value": 10, "code": "[iU]"}}]}
-    assert dosage({"dosageInstruction": [line]}).directions == "10U SC at night"
+    assert read_dosage({"dosageInstruction": [line]}).directions == "10U SC at night"
 
 
 def test_the_unit_that_the_author_wrote_comes_before_its_code() -> None:
-    assert dose({"value": 2, "unit": "Stück", "code": "{Stueck}"}) == "2 Stück"
-    assert dose({"value": 2, "unit": "int'l unit", "code": "[iU]"}) == "2 units"
-    assert dose({"value": 2, "unit": "Tablette", "code": "1"}) == "2 Tablette"
+    assert format_dose({"value": 2, "unit": "Stück", "code": "{Stueck}"}) == "2 Stück"
+    assert format_dose({"value": 2, "unit": "int'l unit", "code": "[iU]"}) == "2 units"
+    assert format_dose({"value": 2, "unit": "Tablette", "code": "1"}) == "2 Tablette"

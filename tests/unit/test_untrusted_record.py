@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from services.drafter import facts
-from services.drafter.extract import Record
 from services.drafter.record import build_context
 from services.drafter.record import stay as stays
 from services.drafter.record.identity import attending, practitioner
+from services.drafter.source_record import SourceRecord
 from shared.contracts.context import EncounterContext
 from tests.unit.test_record import encounter, observation
 
@@ -23,7 +23,7 @@ def lines(context: EncounterContext) -> str:
 
 
 def context(entries: dict[str, list[dict[str, Any]]], *, patient: dict[str, Any] = MOTHER, **more: Any) -> str:
-    return lines(build_context(Record(encounter(**more), patient, {}, entries)))
+    return lines(build_context(SourceRecord(encounter(**more), patient, {}, entries)))
 
 
 def concept(*codes: tuple[str, str]) -> dict[str, Any]:
@@ -65,8 +65,8 @@ def test_a_chain_of_parts_ends() -> None:
         for n in range(2, 2_000)
     ]
     whole = {"resourceType": "Encounter", "id": "e1"}
-    assert [item["id"] for item in stays.parts(whole, chain, frozenset())] == [
-        f"e{n}" for n in range(1, stays.DEEPEST + 2)
+    assert [item["id"] for item in stays.stay_encounters(whole, chain, frozenset())] == [
+        f"e{n}" for n in range(1, stays.MAX_PART_OF_DEPTH + 2)
     ]
 
 
@@ -126,7 +126,7 @@ def test_what_is_about_a_thing_is_told() -> None:
 def test_only_a_death_of_the_stay_makes_its_summary(disposition: Any, patient: dict[str, Any], died: bool) -> None:
     stay = encounter(hospitalization={"dischargeDisposition": disposition} if disposition else {})
     stay["period"]["end"] = "2026-06-03T14:00:00Z"
-    found = build_context(Record(stay, MOTHER | patient, {}, {}))
+    found = build_context(SourceRecord(stay, MOTHER | patient, {}, {}))
     assert (found.kind == "death-summary") is died
     assert found.died_later is None or not died
 
@@ -191,7 +191,7 @@ NUMBERED = MOTHER | {"identifier": [{"system": "urn:oid:1.2", "value": "77"}, {"
     ],
 )
 def test_a_subject_by_number_is_the_patient_only_with_the_patients_number(entry: dict[str, Any], ours: bool) -> None:
-    told = build_context(Record(encounter(), NUMBERED, {}, {"Observation": [entry]}))
+    told = build_context(SourceRecord(encounter(), NUMBERED, {}, {"Observation": [entry]}))
     assert ("Potassium 4.4" in lines(told)) == ours
     left_out = "Result: Potassium, of a patient with another number"
     assert (left_out in told.left_out) != ours
@@ -211,7 +211,7 @@ def test_a_contained_subject_is_the_patient_by_its_number_or_is_asked_about(
 ) -> None:
     contained = [{"resourceType": "Patient", "id": "p"} | inner]
     entry = observation("o", "2026-06-02", 4.4, subject={"reference": "#p"}, contained=contained)
-    found = build_context(Record(encounter(), NUMBERED, {}, {"Observation": [entry]}))
+    found = build_context(SourceRecord(encounter(), NUMBERED, {}, {"Observation": [entry]}))
     assert ("Potassium 4.4" in lines(found)) == told
     assert found.left_out == (() if told else (f"Result: Potassium, {reason}",))
     assert any(reason in point.text and "Potassium" in point.text for point in found.open_points) != told

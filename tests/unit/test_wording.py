@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from services.drafter.handlers import checked
-from services.drafter.policy import choose
+from services.drafter.handlers import check_narratives
+from services.drafter.policy import choose_narrative
 from services.drafter.wording import Departments, Length, Wording, read_departments
-from shared.contracts.context import EncounterContext, Entry, Patient
-from shared.contracts.failures import PermanentError
+from shared.contracts.context import ContextEntry, EncounterContext, Patient
+from shared.contracts.errors import PermanentError
 from tests.support.examples import T0
 
 KINDS = ("discharge-summary", "transfer-summary")
@@ -31,7 +31,7 @@ CONTEXT = EncounterContext(
     kind="discharge-summary",
     patient=Patient(source="Patient/p1", name="Robin Example"),
     end=T0,
-    reasons=(Entry(text="Pneumonia", source="Condition/c1"),),
+    reasons=(ContextEntry(text="Pneumonia", source="Condition/c1"),),
 )
 
 
@@ -86,7 +86,7 @@ def test_without_a_length_for_longer_stays_nothing_is_said_of_them() -> None:
         (FILE.replace('["She', '["A.", "B.", "She'), "cardiology", "wording.1.examples"),
         ("[wording", "cardiology", "is not TOML"),
         ("", "cardiology", "wording: is missing"),
-        (FILE, "Cardiology!", "is not called as a department is"),
+        (FILE, "Cardiology!", "the file name is not a department"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_file(tmp_path: Path, text: str, name: str, complaint: str) -> None:
@@ -105,7 +105,7 @@ def test_the_wording_that_the_documentation_shows_can_be_read(tmp_path: Path) ->
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PermanentError, match="is no folder"):
+    with pytest.raises(PermanentError, match="is not a folder"):
         read_departments(tmp_path / "absent", KINDS)
 
 
@@ -115,10 +115,10 @@ def test_a_sentence_of_an_example_never_reaches_the_document_as_a_fact(tmp_path:
     wording = read_departments(department(tmp_path), KINDS).of("cardiology", "discharge-summary")
     assert wording is not None
     copied = "Her ejection fraction was 35  %."
-    own = checked({"hospital-course": f"{copied} The patient took part in a study."}, CONTEXT)
+    own = check_narratives({"hospital-course": f"{copied} The patient took part in a study."}, CONTEXT)
     assert all(not sentence.supported for sentence in own), "no sentence of it is in the record"
     kept, dropped = wording.without_copies(own)
-    chosen = choose((), kept, policy)  # type: ignore[arg-type]
+    chosen = choose_narrative((), kept, policy)  # type: ignore[arg-type]
     assert dropped == 1
     assert not any("ejection" in sentence.text for sentence in chosen.sentences)
     study = [sentence for sentence in chosen.sentences if "study" in sentence.text]
@@ -128,6 +128,6 @@ def test_a_sentence_of_an_example_never_reaches_the_document_as_a_fact(tmp_path:
 
 def test_an_example_that_the_record_supports_stays(tmp_path: Path) -> None:
     wording = Wording(examples=("The patient was admitted with pneumonia.",))
-    own = checked({"hospital-course": "The patient was admitted with pneumonia."}, CONTEXT)
+    own = check_narratives({"hospital-course": "The patient was admitted with pneumonia."}, CONTEXT)
     assert [sentence.supported for sentence in own] == [True]
     assert wording.without_copies(own) == (own, 0)

@@ -8,11 +8,11 @@ from services.approval import domain
 from services.approval.review.added_text import statements
 from services.approval.review.errors import DecisionRefusedError
 from services.approval.review.signing_rules import Settled
+from shared.contracts.authorship import AUTHOR_BY_LINE
 from shared.contracts.case import fold
-from shared.contracts.context import Allergy, EncounterContext, Entry, Medicine, Patient
+from shared.contracts.context import Allergy, ContextEntry, EncounterContext, Medicine, Patient
 from shared.contracts.draft import TO_BE_WRITTEN, Draft
-from shared.contracts.notice import LINES
-from shared.grounding import Record
+from shared.grounding import EvidenceIndex
 from tests.support.examples import DIGEST, PHYSICIAN, T0, draft
 from tests.unit.test_approval import REVIEW, history
 
@@ -22,7 +22,7 @@ CONTEXT = EncounterContext(
     kind="discharge-summary",
     patient=Patient(source="Patient/p1", name="Jane Roe", mrn="17", sex="female"),
     end=T0,
-    reasons=(Entry(text="Pneumonia", source="Encounter/e1"),),
+    reasons=(ContextEntry(text="Pneumonia", source="Encounter/e1"),),
     allergies=(Allergy(text="Penicillin", source="AllergyIntolerance/a1", names=("Penicillin",)),),
     discharge_medicines=(
         Medicine(
@@ -37,7 +37,7 @@ CONTEXT = EncounterContext(
         ),
     ),
 )
-RECORD = Record(CONTEXT)
+RECORD = EvidenceIndex(CONTEXT)
 DRAFT = draft()
 
 
@@ -100,7 +100,7 @@ def test_no_text_takes_long_to_check_and_nothing_of_it_is_passed_over(words: str
 
 
 def test_what_we_put_into_a_text_is_not_the_physicians() -> None:
-    assert written(f"  {TO_BE_WRITTEN}: hospital course]", *LINES) == []
+    assert written(f"  {TO_BE_WRITTEN}: hospital course]", *AUTHOR_BY_LINE) == []
 
 
 def test_a_sentence_of_ones_own_that_the_record_does_not_support_is_confirmed_or_not_signed() -> None:

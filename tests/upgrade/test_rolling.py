@@ -22,7 +22,7 @@ import pytest
 
 from cli.audit import verify_stored
 from cli.stack.ports import free_port
-from shared.clinical.fhir import FhirClient
+from shared.clinical.fhir_client import FhirClient
 from shared.contracts.envelope import decode
 from shared.messaging.journal import Journal
 from shared.messaging.letters import read_all

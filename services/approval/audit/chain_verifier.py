@@ -7,7 +7,7 @@ reads the durability and the storage of the NATS server into gauges.
 import logging
 
 from services.approval.proof.case import verify_case
-from shared.clinical.fhir import FhirClient
+from shared.clinical.fhir_client import FhirClient
 from shared.contracts.subjects import CaseRef, case_filter, parse_case_subject
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus, WrongSequenceError
@@ -15,7 +15,7 @@ from shared.messaging.deadletter import alert
 from shared.messaging.journal import STREAM, Journal, as_stored
 from shared.messaging.monitor import read_durability
 from shared.telemetry import instruments
-from shared.telemetry.catalogue import SCOPE
+from shared.telemetry.metric_definitions import SCOPE
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +34,8 @@ class AuditChainVerifier:
         self._places = Bucket(bus, "reconciled")
 
     async def start(self) -> None:
-        instruments.add("countersign.trail.faults", 0)
-        instruments.add("countersign.trail.verified", 0)
+        instruments.increment("countersign.trail.faults", 0)
+        instruments.increment("countersign.trail.verified", 0)
 
     async def look(self) -> None:
         await self._go_on()
@@ -58,25 +58,25 @@ class AuditChainVerifier:
     async def _look_at_the_server(self) -> None:
         room = await self._bus.room()
         if room.limit is not None:
-            instruments.level("countersign.nats.storage.used", room.stored / room.limit, {SCOPE: "account"})
+            instruments.set_gauge("countersign.nats.storage.used", room.stored / room.limit, {SCOPE: "account"})
         if not self._monitor:
             return
         found = await read_durability(self._monitor)
-        instruments.level("countersign.nats.sync_always", int(found.sync_always))
+        instruments.set_gauge("countersign.nats.sync_always", int(found.sync_always))
         if found.certificate_ends is not None:
             left = found.certificate_ends - found.now
-            instruments.level("countersign.nats.certificate.left", left.total_seconds())
+            instruments.set_gauge("countersign.nats.certificate.left", left.total_seconds())
         if found.may_store:
-            instruments.level("countersign.nats.storage.used", found.stored / found.may_store, {SCOPE: "server"})
+            instruments.set_gauge("countersign.nats.storage.used", found.stored / found.may_store, {SCOPE: "server"})
 
     async def _verify(self, case: CaseRef) -> None:
         stored = await self._journal.stored(case.filter)
         found = await verify_case(case.id, stored, self._ehr)
         faults = [fault for fault in found.faults if not fault.unanswered]
         if not faults:
-            instruments.add("countersign.trail.verified", len(stored))
+            instruments.increment("countersign.trail.verified", len(stored))
             return
-        instruments.add("countersign.trail.faults")
+        instruments.increment("countersign.trail.faults")
         for fault in faults:
             logger.error("%s", fault)
         first = faults[0]

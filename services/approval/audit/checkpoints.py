@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nats.aio.msg import Msg
 
-from shared.contracts.failures import Failure
+from shared.contracts.errors import CountersignError
 from shared.contracts.subjects import reconcile_subjects
 from shared.messaging.broker import Receiver
 from shared.messaging.checkpoints import Checkpoints, Folder, signing_key
@@ -76,7 +76,7 @@ class CheckpointPublisher:
             for _ in range(AT_MOST):
                 if await self._checkpoints.make() is None:
                     break
-        except Failure as failure:
+        except CountersignError as failure:
             self._failed += 1
             logger.warning("no checkpoint of the trail could be made: %s", failure.reason)
             if self._failed == TELL_AFTER:

@@ -10,10 +10,10 @@ from services.approval.review.api import LONGEST_TEXT, Decided
 from services.approval.review.problems import DecisionRoute, gone
 from services.approval.review.signing_rules import Settled
 from shared.contracts.case import fold
+from shared.contracts.errors import ErasedError
 from shared.contracts.events import Resolution
-from shared.contracts.failures import ErasedError
-from shared.runtime.limits import TEXT, takes
-from shared.runtime.problems import Problem
+from shared.runtime.problems import ProblemError
+from shared.runtime.request_limits import TEXT_MAX_BODY_BYTES, limit_endpoint
 
 router = APIRouter(tags=["after filing"], route_class=DecisionRoute)
 
@@ -82,11 +82,11 @@ async def show_document(case_id: str, response: Response, who: Clinician, api: A
     history = await api.cases.view(case_id, who)
     case = fold(history)
     try:
-        found = await api.corrections.standing(case_id, case)
+        found = await api.corrections.current_document(case_id, case)
     except ErasedError:
         raise gone(history) from None
     if found is None:
-        raise Problem(404, "No document is signed yet", f"The case is {case.state}.")
+        raise ProblemError(404, "No document is signed yet", f"The case is {case.state}.")
     response.headers["ETag"] = f'"{found.seen}"'
     return StandingDocument(
         case_id=case_id,
@@ -103,7 +103,7 @@ async def show_document(case_id: str, response: Response, who: Clinician, api: A
     summary="Sign a corrected text",
     description="It replaces the document in the chart, which becomes superseded. Signed as an approval is.",
 )
-@takes(TEXT)
+@limit_endpoint(TEXT_MAX_BODY_BYTES)
 async def amend(
     case_id: str, body: Amend, by: Clinician, api: Api, if_match: IfMatch = None, key: IdempotencyKey = None
 ) -> Decided:
@@ -117,7 +117,7 @@ async def amend(
     summary="Sign an addendum",
     description="It is filed as a document of its own that appends to the one in the chart, which stays current.",
 )
-@takes(TEXT)
+@limit_endpoint(TEXT_MAX_BODY_BYTES)
 async def addend(
     case_id: str, body: Addend, by: Clinician, api: Api, if_match: IfMatch = None, key: IdempotencyKey = None
 ) -> Decided:

@@ -11,12 +11,12 @@ from services.approval.review import edits, signing_rules
 from services.approval.review.added_text import Statement
 from services.approval.review.errors import DecisionRefusedError
 from services.approval.review.signing_rules import Settled
-from shared.contracts import notice
-from shared.contracts.case import Case, ChartEntry, addenda, final, standing
+from shared.contracts import authorship
+from shared.contracts.case import Case, ChartEntry, addenda, current_digest, latest_document
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionRequested
 from shared.contracts.draft import Draft
-from shared.contracts.envelope import Recorded, digest
-from shared.contracts.events import Actor, Approved, Channel, Confirmed, Filed, Signature
+from shared.contracts.envelope import RecordedEvent, sha256_hex
+from shared.contracts.events import Actor, Approved, Channel, ConfirmedSentence, Filed, Signature
 
 S = TypeVar("S", Amended, Addended)
 
@@ -32,10 +32,10 @@ def filed(case: Case, seen: str) -> tuple[Approved | Amended, Filed]:
         raise DecisionRefusedError(
             "erased", "The document can be corrected in the EHR alone: what it was made of was erased here."
         )
-    last = final(case)
+    last = latest_document(case)
     if case.state != "filed" or case.document is None or last is None or case.awaits is not None:
         raise DecisionRefusedError("not-filed", f"The case is {case.state}.")
-    if standing(case) != seen:
+    if current_digest(case) != seen:
         raise DecisionRefusedError("changed", "The document has changed since it was read.")
     body = signature_of(last)
     assert not isinstance(body, Addended)  # noqa: S101 - it is a whole document
@@ -68,7 +68,7 @@ def amend(
     confirmed.
     """
     before, document = filed(case, seen)
-    signed = digest(text.encode())
+    signed = sha256_hex(text.encode())
     if signed == before.signed:
         raise DecisionRefusedError("unchanged", "The text is the one that stands in the chart.")
     settled = carried(case, draft, settled)
@@ -86,7 +86,7 @@ def amend(
         edits=edits.edit_metrics(draft, text),
         resolutions=signing_rules.resolutions(draft, text, settled),
         written=confirmed(written),
-        narrative=notice.narrative_by(draft, text, own=bool(written)),
+        narrative=authorship.narrative_author(draft, text, own=bool(written)),
         channel=channel,
     )
 
@@ -102,7 +102,7 @@ def carried(case: Case, draft: Draft, settled: Settled) -> Settled:
     """`settled`, and what was confirmed for the texts that stand: the document's and its addenda's. What was taken out
     of them since has to be confirmed again. Open points were seen at the first signature.
     """
-    last = final(case)
+    last = latest_document(case)
     bodies = [signature_of(entry) for entry in (*((last,) if last else ()), *addenda(case))]
     sentences = {item.sentence: item.how for body in bodies for item in body.resolutions if item.how == "confirmed"}
     own = {item.digest for body in bodies for item in body.written}
@@ -111,9 +111,11 @@ def carried(case: Case, draft: Draft, settled: Settled) -> Settled:
     )
 
 
-def confirmed(written: Sequence[Statement]) -> tuple[Confirmed, ...]:
+def confirmed(written: Sequence[Statement]) -> tuple[ConfirmedSentence, ...]:
     """Sentences of somebody's own that the record does not support, as the trail has them."""
-    return tuple(Confirmed(digest=item.digest, label=item.label) for item in written if item.label != "supported")
+    return tuple(
+        ConfirmedSentence(digest=item.digest, label=item.label) for item in written if item.label != "supported"
+    )
 
 
 def addendum(draft: Draft, words: str) -> str:
@@ -150,7 +152,7 @@ def addend(
         number=1 + _signed(case, whole=False),
         appends=document.document_reference,
         seen=seen,
-        signed=digest(addendum(draft, words).encode()),
+        signed=sha256_hex(addendum(draft, words).encode()),
         reason=reason,
         by=by,
         signer=signer(case, by, supervisor),
@@ -237,7 +239,7 @@ def _signed(case: Case, *, whole: bool) -> int:
     return sum(entry.whole == whole for entry in (*case.earlier, *case.entries))
 
 
-def number_of(case: Case, signature: Recorded) -> int:
+def number_of(case: Case, signature: RecordedEvent) -> int:
     """Which document of the stay it is, or which addendum, from 1: discharges that were taken back count too."""
     before, whole = signature.head.sequence, not isinstance(signature.body, Addended)
     entries = (*case.earlier, *case.entries)
@@ -248,7 +250,7 @@ def status_of(case: Case, entry: ChartEntry) -> str:
     """Return the DocumentReference.status that an entry must have in the chart."""
     if entry in case.earlier or case.state == "retracted":
         return "entered-in-error"
-    return "superseded" if entry.whole and entry != final(case) else "current"
+    return "superseded" if entry.whole and entry != latest_document(case) else "current"
 
 
 def has_ended(case: Case) -> bool:

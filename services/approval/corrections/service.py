@@ -10,17 +10,17 @@ from services.approval.review.decision_writer import cause_of
 from services.approval.review.errors import DecisionRefusedError
 from services.approval.review.service import ReviewService, channel_of, require_reason, signs
 from services.approval.review.signing_rules import Settled
-from shared.contracts.case import Case, addenda, final, standing
+from shared.contracts.case import Case, addenda, current_digest, latest_document
+from shared.contracts.case_values import is_known_from_chart_only
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionRequested
 from shared.contracts.draft import Draft
-from shared.contracts.envelope import digest
+from shared.contracts.envelope import sha256_hex
+from shared.contracts.errors import TransientError
 from shared.contracts.events import Signature
-from shared.contracts.failures import TransientError
 from shared.contracts.subjects import CaseRef
-from shared.contracts.values import is_lost
 from shared.messaging.connection import Bus
 from shared.messaging.deadletter import alert
-from shared.runtime.access import Caller
+from shared.runtime.authentication import Caller
 
 S = TypeVar("S", Amended, Addended)
 
@@ -45,20 +45,22 @@ class CorrectionsService:
         self._decisions = review.decisions
         self._bus = bus
 
-    async def standing(self, case_id: str, case: Case) -> SignedDocument | None:
+    async def current_document(self, case_id: str, case: Case) -> SignedDocument | None:
         """Return the current document of a case; None before the first signature."""
-        last = final(case)
+        last = latest_document(case)
         if last is None:
             return None
         signature = correction_rules.signature_of(last)
         return SignedDocument(
-            seen=standing(case),
+            seen=current_digest(case),
             text=await self._cases.signed_text(case_id, signature),
             signature=signature,
             addenda=tuple(
                 [await self._cases.signed_text(case_id, correction_rules.signature_of(item)) for item in addenda(case)]
             ),
-            draft=None if is_lost(signature.draft) else await self._cases.draft(case_id, signature.draft.digest),
+            draft=None
+            if is_known_from_chart_only(signature.draft)
+            else await self._cases.draft(case_id, signature.draft.digest),
         )
 
     async def amend(
@@ -121,9 +123,9 @@ class CorrectionsService:
         require_reason(reason, "Say in a few words why.")
         ref, case = await self._cases.case(case_id)
         by = await self._cases.authorize(ref, case, by, "decide")
-        last = final(case)
+        last = latest_document(case)
         signature = correction_rules.signature_of(last) if last else correction_rules.filed(case, seen)[0]
-        if is_lost(signature.draft):
+        if is_known_from_chart_only(signature.draft):
             raise DecisionRefusedError(
                 "no-draft", "Its draft was lost in a restore. Correct it in the EHR, or retract it here."
             )
@@ -131,10 +133,10 @@ class CorrectionsService:
         text = whole(draft)
 
         def before(current: Case) -> S | None:
-            return correction_rules.signed_before(kind, current, seen, by.actor, digest(text.encode()))
+            return correction_rules.signed_before(kind, current, seen, by.actor, sha256_hex(text.encode()))
 
         def same(body: S) -> bool:
-            return (body.seen, body.reason) == (seen, digest(reason.encode())) and signs(body, text)
+            return (body.seen, body.reason) == (seen, sha256_hex(reason.encode())) and signs(body, text)
 
         if (done := before(case) or await self._decisions.find_repeated(ref, by, key, kind, same)) is not None:
             return done
@@ -149,7 +151,7 @@ class CorrectionsService:
                 by.actor,
                 draft,
                 words,
-                digest(reason.encode()),
+                sha256_hex(reason.encode()),
                 settled=settled,
                 written=written,
                 supervisor=supervisor,
@@ -171,7 +173,7 @@ class CorrectionsService:
         require_reason(reason, "Say in a few words why.")
         ref, case = await self._cases.case(case_id)
         by = await self._cases.authorize(ref, case, by, "retract")
-        words = digest(reason.encode())
+        words = sha256_hex(reason.encode())
 
         def before(current: Case) -> RetractionRequested | None:
             return correction_rules.requested_before(current, seen, by.actor, words)

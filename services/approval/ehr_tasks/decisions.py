@@ -14,12 +14,12 @@ from services.approval.filing.provenances import provenances_of
 from services.approval.filing.resources import Resource
 from services.approval.review.errors import DecisionRefusedError
 from services.approval.review.service import ReviewService
-from shared.clinical.fhir import FhirClient, NotFoundError
+from shared.clinical.fhir_client import FhirClient, NotFoundError
 from shared.contracts.case import fold
-from shared.contracts.ehr import read_task_fact
-from shared.contracts.envelope import Recorded
+from shared.contracts.ehr import parse_task_changed
+from shared.contracts.envelope import RecordedEvent
+from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.events import Actor, Rejected
-from shared.contracts.failures import PermanentError, TransientError
 from shared.messaging.access_log import AccessLog
 from shared.messaging.connection import Bus
 from shared.messaging.deadletter import alert
@@ -55,7 +55,7 @@ class EhrDecisionHandler:
 
     async def on_task(self, message: Msg) -> None:
         """Handle a changed Task."""
-        fact = read_task_fact(message.subject, message.data)
+        fact = parse_task_changed(message.subject, message.data)
         try:
             task = await self._ehr.read("Task", fact.task_id)
         except NotFoundError:
@@ -86,7 +86,9 @@ class EhrDecisionHandler:
         if hold is not None and hold.held:
             raise TransientError(f"decisions in the EHR are held ({hold.why}): countersign ehr-decisions allow")
 
-    async def _hear(self, asked: ReviewTaskRef, word: TaskDecision, task: Resource, history: list[Recorded]) -> None:
+    async def _hear(
+        self, asked: ReviewTaskRef, word: TaskDecision, task: Resource, history: list[RecordedEvent]
+    ) -> None:
         if word.kind in ("gone", "unclear"):
             await self._not_taken(asked, history, word.kind)
             return
@@ -104,7 +106,7 @@ class EhrDecisionHandler:
             await self._decide(asked, word, by, history)
             await self._tell_declined(asked, task, await self._review.cases.history(asked.case_id))
 
-    async def _decide(self, asked: ReviewTaskRef, word: TaskDecision, by: Actor, history: list[Recorded]) -> None:
+    async def _decide(self, asked: ReviewTaskRef, word: TaskDecision, by: Actor, history: list[RecordedEvent]) -> None:
         cause = f"Task/{asked.task}/{asked.digest}"
         try:
             if word.kind == "approve":
@@ -117,18 +119,18 @@ class EhrDecisionHandler:
             elif refused.code not in ("decided", "not-open"):  # somebody else was faster
                 await self._not_taken(asked, history, refused.code)
 
-    async def _opened(self, history: list[Recorded], who: str, supervisor: str) -> bool:
+    async def _opened(self, history: list[RecordedEvent], who: str, supervisor: str) -> bool:
         """Return whether the signer has seen the draft."""
         if self._draft_shown:
             return True
         return domain.has_opened(fold(history), who, supervisor, await self._log.of_case(history[-1].case.id))
 
-    async def _send_back(self, asked: ReviewTaskRef, history: list[Recorded], why: str, words: str) -> None:
+    async def _send_back(self, asked: ReviewTaskRef, history: list[RecordedEvent], why: str, words: str) -> None:
         """Reopen the Task with the reason. The alert is raised first, so that a crash cannot suppress it."""
         await self._not_taken(asked, history, why)
         await self._tasks.send_back(asked.task, words)
 
-    async def _tell_declined(self, asked: ReviewTaskRef, task: Resource, history: list[Recorded]) -> None:
+    async def _tell_declined(self, asked: ReviewTaskRef, task: Resource, history: list[RecordedEvent]) -> None:
         """Alert that a Task was declined: "not me" was perhaps meant, and nobody would write the document."""
         if task.get("status") == "rejected":
             for event in history:
@@ -139,12 +141,12 @@ class EhrDecisionHandler:
     async def _provenances(self, task: str) -> list[Resource]:
         return await provenances_of(self._ehr, f"Task/{task}")  # none where the EHR does not say who changed what
 
-    async def _not_taken(self, asked: ReviewTaskRef, history: list[Recorded], why: str) -> None:
+    async def _not_taken(self, asked: ReviewTaskRef, history: list[RecordedEvent], why: str) -> None:
         """Alert that a decision was not applied. The review continues, with its escalations, in our own inbox."""
         logger.warning("case %s: what Task %s says is not taken as a decision: %s", asked.case_id, asked.task, why)
         await self._tell("ehr-decision-not-taken", asked, history, why)
 
-    async def _tell(self, kind: str, asked: ReviewTaskRef, history: list[Recorded], why: str) -> None:
+    async def _tell(self, kind: str, asked: ReviewTaskRef, history: list[RecordedEvent], why: str) -> None:
         department = history[-1].case.department
         await alert(
             self._bus,

@@ -5,7 +5,7 @@ A restored event stream lacks the decisions that were taken after its backup; th
 
 from datetime import datetime
 
-from shared.contracts.failures import PermanentError
+from shared.contracts.errors import PermanentError
 from shared.contracts.model import Model
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus

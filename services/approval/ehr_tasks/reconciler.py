@@ -22,9 +22,9 @@ from services.approval.ehr_tasks.watermark import (
     version_of,
 )
 from services.approval.projections.open_reviews import OpenReviewsProjection
-from shared.clinical.fhir import FhirClient
-from shared.contracts.ehr import TaskFact
-from shared.contracts.failures import Failure
+from shared.clinical.fhir_client import FhirClient
+from shared.contracts.ehr import TaskChanged
+from shared.contracts.errors import CountersignError
 from shared.contracts.subjects import reconcile_subjects
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus, WrongSequenceError
@@ -103,7 +103,7 @@ class TaskReconciler:
             mark = Watermark.read(entry.value) if entry else Watermark()
             try:
                 following, whole = await self._batch(mark, oldest)
-            except Failure as failure:
+            except CountersignError as failure:
                 following, whole = mark.model_copy(update={"failed": mark.failed + 1}), False
                 await self._tell_failure(following, failure)
             try:
@@ -141,12 +141,12 @@ class TaskReconciler:
             if most is not None and count > most:
                 return None
             for task in unknown(mark, page.matches):
-                fact = TaskFact(task_id=str(task["id"]), version=version_of(task))
+                fact = TaskChanged(task_id=str(task["id"]), version=version_of(task))
                 await tell_task(self._bus, fact, source="approval", id=self._new_id())
             found += ended(page.matches)
         return found
 
-    async def _tell_failure(self, mark: Watermark, failure: Failure) -> None:
+    async def _tell_failure(self, mark: Watermark, failure: CountersignError) -> None:
         logger.warning("the EHR could not be asked for decisions: %s", failure.reason)
         if is_told(mark.failed):
             last = mark.run.isoformat() if mark.run else "never"

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from services.approval import domain
 from services.approval.ehr_tasks.tasks import ReviewTasks
-from shared.clinical.fhir import PreconditionFailedError
-from shared.contracts.access import Access
+from shared.clinical.fhir_client import PreconditionFailedError
+from shared.contracts.access_log import AccessLogEntry
 from shared.contracts.case import fold
-from shared.contracts.failures import PermanentError, TransientError
+from shared.contracts.errors import PermanentError, TransientError
 from shared.messaging.connection import Bus
 from shared.messaging.journal import Journal
 
@@ -29,7 +29,7 @@ class ReviewStartedHandler:
     async def on_draft_viewed(self, message: Msg) -> None:
         """Handle a view of a draft: the Task is in progress where the viewer is the one who decides."""
         try:
-            look = Access.model_validate_json(message.data)
+            look = AccessLogEntry.model_validate_json(message.data)
         except ValidationError:
             raise PermanentError("an entry of the access log breaks the contract") from None
         case = fold(await self._journal.find(look.case_id)) if look.case_id else None

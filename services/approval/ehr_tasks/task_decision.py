@@ -20,14 +20,14 @@ from services.approval.filing.resources import (
     Resource,
 )
 from shared.contracts import subjects
-from shared.contracts.events import Refusing
+from shared.contracts.events import RejectionAction
 from shared.contracts.subjects import FHIR_ID_PART
 
 ENDED = ("completed", "rejected", "cancelled", "failed", "entered-in-error")  # Task.status values
 LONGEST = 4000  # characters of a physician's words, as our own pages take them
 TOGETHER = timedelta(minutes=1)  # a Provenance is recorded with its change, or a little before
 NO_WORDS = "Refused in the EHR, without a reason."
-REFUSING: dict[str, Refusing] = {
+REFUSING: dict[str, RejectionAction] = {
     "rejected-redraft": "redraft",
     "rejected-close": "close",
     "rejected-withdraw": "withdraw",
@@ -51,7 +51,7 @@ class TaskDecision:
     """A decision entered in the EHR. `gone`: cancelled, which decides nothing; `unclear`: an unknown code."""
 
     kind: Literal["approve", "refuse", "gone", "unclear"]
-    action: Refusing = "close"
+    action: RejectionAction = "close"
     text: str = NO_WORDS
 
 

@@ -9,9 +9,9 @@ from services.approval.ehr_tasks.task_decision import cancelled_by_us
 from services.approval.escalation.rules import EscalationEnd, EscalationRecord
 from services.approval.filing import resources
 from services.approval.filing.resources import Resource, with_identifier
-from shared.clinical.fhir import FhirClient, NotFoundError, PreconditionFailedError, oldest, version_of
+from shared.clinical.fhir_client import FhirClient, NotFoundError, PreconditionFailedError, etag_of, oldest
+from shared.contracts.errors import PermanentError, TransientError, as_transient
 from shared.contracts.events import Drafted, DraftRef
-from shared.contracts.failures import PermanentError, TransientError, never_permanent
 from shared.contracts.subjects import CaseRef
 from shared.messaging.steps import Clock
 
@@ -122,7 +122,7 @@ class ReviewTasks:
                 return resources.completed(found, end.outcome, now)
             return resources.cancelled(found, now, end.outcome)
 
-        with never_permanent():
+        with as_transient():
             for number in range(1 + len(told.deputies)):
                 identifier = resources.escalation_identifier(told.event.case, told.clock, told.level, number)
                 for found in await self._with(identifier):
@@ -137,7 +137,7 @@ class ReviewTasks:
         if task is None:
             return  # this EHR takes no Task
 
-        with never_permanent():
+        with as_transient():
             await self._change(task, lambda found: self._completed(found, outcome, document))
         await self.end(case, draft, outcome, document)
 
@@ -151,7 +151,7 @@ class ReviewTasks:
                 return resources.cancelled(found, self._clock())
             return self._completed(found, outcome, document)
 
-        with never_permanent():
+        with as_transient():
             tasks = await self._of_review(case, draft)
             for found in tasks:
                 if found.get("status") not in FINAL_STATUSES:
@@ -162,7 +162,7 @@ class ReviewTasks:
         """Whatever of ours asks for this case, as far as the EHR finds Tasks by their encounter: of drafts and clocks
         that nobody knows any more, too.
         """
-        with never_permanent():
+        with as_transient():
             for found in await self._search({"encounter": encounter}):
                 if is_of(case, found) and found.get("status") not in FINAL_STATUSES:
                     await self._change(str(found["id"]), lambda task: self._completed(task, outcome, document))
@@ -173,7 +173,7 @@ class ReviewTasks:
     async def give_to(self, task: str | None, owner: str, due: datetime | None = None) -> None:
         """Somebody else owns the review now, to be decided until `due` where that has changed."""
         reference = resources.person(owner)
-        with never_permanent():
+        with as_transient():
             await self._change(task, lambda found: resources.owned_by(found, reference, self._clock(), due))
 
     async def _of_review(self, case: CaseRef, draft: DraftRef) -> list[Resource]:
@@ -212,7 +212,7 @@ class ReviewTasks:
             if changed is None:
                 return
             try:
-                await self._ehr.update(changed, if_match=version_of(found))
+                await self._ehr.update(changed, if_match=etag_of(found))
                 return
             except PreconditionFailedError:
                 if attempt == UPDATE_TRIES:

@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.approval.dependencies import Api, Operator
 from services.approval.erasure.service import Planned
 from services.approval.review.problems import DecisionRoute
-from shared.contracts.case import State
-from shared.contracts.ending import ErasureOrdered, Ground, HoldGround, HoldPlaced, HoldReleased, Reference
+from shared.contracts.case import CaseState
+from shared.contracts.retention import ErasureGround, ErasureOrdered, HoldGround, HoldPlaced, HoldReleased, Reference
 from shared.contracts.subjects import FHIR_ID
-from shared.runtime.problems import Problem
+from shared.runtime.problems import ProblemError
 
 router = APIRouter(tags=["erasure"], route_class=DecisionRoute)
 
@@ -22,7 +22,7 @@ class Erase(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    ground: Ground
+    ground: ErasureGround
     reference: Reference | None = Field(default=None, description="a number in your files; no patient data")
 
 
@@ -46,7 +46,7 @@ class ErasureLine(BaseModel):
 
     case_id: str
     department: str
-    state: State
+    state: CaseState
     texts: int
     held: bool
     erased_at: datetime | None
@@ -61,7 +61,7 @@ class Ordered(BaseModel):
     """What stands on the trail now."""
 
     case_id: str
-    state: State
+    state: CaseState
     event: str
     by: str
 
@@ -74,12 +74,12 @@ async def plan(
     patient: Annotated[str | None, Query(pattern=FHIR_ID, description="id of the Patient in the EHR")] = None,
 ) -> ErasurePlan:
     if (case is None) == (patient is None):
-        raise Problem(422, "The request is not valid", "Name a case or a patient.")
+        raise ProblemError(422, "The request is not valid", "Name a case or a patient.")
     if patient is not None:
         return ErasurePlan(items=[_line(item) for item in await api.erasures.of_patient(f"Patient/{patient}", who)])
     found = await api.erasures.of_case(case or "", who)
     if found is None:
-        raise Problem(404, "There is no such case")
+        raise ProblemError(404, "There is no such case")
     return ErasurePlan(items=[_line(found)])
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from services.approval.erasure import rules
 from services.approval.filing.renditions.kept import KeptRenditions
 from services.approval.web.autosave import BUCKET as WORKING
-from shared.contracts.ending import Erased, ErasureOrdered
-from shared.contracts.envelope import Recorded
-from shared.contracts.failures import never_permanent
+from shared.contracts.envelope import RecordedEvent
+from shared.contracts.errors import as_transient
+from shared.contracts.retention import Erased, ErasureOrdered
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
@@ -32,7 +32,7 @@ class ErasureHandler:
     async def erase(self, work: Work[ErasureOrdered]) -> Erased:
         """What was ordered is not given up."""
         ordered, case = work.event, work.cause.case
-        with never_permanent():
+        with as_transient():
             history = await self._journal.history_with(work.cause)
             texts = rules.texts_of(history)
             for decision in rules.decisions_of(history):
@@ -49,7 +49,7 @@ class ErasureHandler:
         return rules.carried_out(ordered, len(digests))
 
 
-def _listed(cause: Recorded, ordered: ErasureOrdered, digests: Sequence[str]) -> Listed:
+def _listed(cause: RecordedEvent, ordered: ErasureOrdered, digests: Sequence[str]) -> Listed:
     return Listed(
         id=cause.id,
         time=cause.time,

@@ -11,7 +11,7 @@ from nats.aio.msg import Msg
 
 from services.approval.erasure import rules
 from services.approval.erasure.rules import Retention
-from shared.contracts.failures import Failure, PermanentError
+from shared.contracts.errors import CountersignError, PermanentError
 from shared.contracts.subjects import CaseRef, case_filter, derived_id, parse_case_subject, reconcile_subjects
 from shared.messaging.broker import Receiver
 from shared.messaging.buckets import Bucket
@@ -74,7 +74,7 @@ class RetentionScheduler:
         """Whether there is more of the trail to look at at once."""
         try:
             more = await self.go_on()
-        except Failure as failure:
+        except CountersignError as failure:
             self._failed += 1
             logger.warning("retention could not look at its cases: %s", failure.reason)
             if self._failed == TELL_AFTER:

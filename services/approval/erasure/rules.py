@@ -5,19 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from services.approval.review.errors import DecisionRefusedError
-from shared.contracts.case import Case, State, fold
+from shared.contracts.case import Case, CaseState, fold
 from shared.contracts.corrections import Addended, Amended, RetractionRequested
-from shared.contracts.ending import (
-    KINDS,
-    Erased,
-    ErasureOrdered,
-    Ground,
-    HoldGround,
-    HoldPlaced,
-    HoldReleased,
-    TextKind,
-)
-from shared.contracts.envelope import Recorded
+from shared.contracts.envelope import RecordedEvent
 from shared.contracts.events import (
     Actor,
     Approved,
@@ -28,8 +18,18 @@ from shared.contracts.events import (
     RedraftRequested,
     Rejected,
 )
+from shared.contracts.retention import (
+    TEXT_KINDS,
+    Erased,
+    ErasureGround,
+    ErasureOrdered,
+    HoldGround,
+    HoldPlaced,
+    HoldReleased,
+    TextKind,
+)
 
-WITHOUT_DOCUMENT: tuple[State, ...] = ("withdrawn", "closed")
+WITHOUT_DOCUMENT: tuple[CaseState, ...] = ("withdrawn", "closed")
 RETENTION = Actor(subject="retention", role="service")
 
 
@@ -48,9 +48,9 @@ class Retention:
         return bool(self.kinds) or self.unfiled is not None
 
 
-def texts_of(history: Sequence[Recorded]) -> dict[TextKind, set[str]]:
+def texts_of(history: Sequence[RecordedEvent]) -> dict[TextKind, set[str]]:
     """The digests that the trail names, by kind. A draft that was signed is part of what was signed."""
-    found: dict[TextKind, set[str]] = {kind: set() for kind in KINDS}
+    found: dict[TextKind, set[str]] = {kind: set() for kind in TEXT_KINDS}
     for item in history:
         match item.body:
             case ContextExtracted(context=context):
@@ -76,7 +76,7 @@ def texts_of(history: Sequence[Recorded]) -> dict[TextKind, set[str]]:
     return found
 
 
-def decisions_of(history: Sequence[Recorded]) -> list[str]:
+def decisions_of(history: Sequence[RecordedEvent]) -> list[str]:
     """Digests of the decisions for which renditions may be kept."""
     return [item.head.digest for item in history if isinstance(item.body, Approved | Amended | Addended)]
 
@@ -102,11 +102,11 @@ def obstacle(case: Case) -> DecisionRefusedError | None:
     return None
 
 
-def order(case: Case, ground: Ground, by: Actor, reference: str | None) -> ErasureOrdered:
+def order(case: Case, ground: ErasureGround, by: Actor, reference: str | None) -> ErasureOrdered:
     """All texts of a case are to be erased. Raises DecisionRefusedError."""
     if (refused := obstacle(case)) is not None:
         raise refused
-    return ErasureOrdered(state=_after(case), ground=ground, kinds=KINDS, reference=reference, by=by)
+    return ErasureOrdered(state=_after(case), ground=ground, kinds=TEXT_KINDS, reference=reference, by=by)
 
 
 def ordered_before(case: Case) -> ErasureOrdered | None:
@@ -144,31 +144,31 @@ def release_hold(case: Case, by: Actor, reference: str | None) -> HoldReleased:
     return HoldReleased(state=case.state, reference=reference, by=by)
 
 
-def due(history: Sequence[Recorded], retention: Retention, now: datetime) -> ErasureOrdered | None:
+def due(history: Sequence[RecordedEvent], retention: Retention, now: datetime) -> ErasureOrdered | None:
     """What retention ends by `now`; None while there is nothing. Of all kinds, once the last of them is due."""
     case = fold(history)
     if obstacle(case) is not None:
         return None
     rest = now - _at_rest_since(history)
     if case.state in WITHOUT_DOCUMENT and retention.unfiled is not None:
-        kinds = set(KINDS) if rest >= retention.unfiled else set()
+        kinds = set(TEXT_KINDS) if rest >= retention.unfiled else set()
     else:
         kinds = {kind for kind, keep in retention.kinds.items() if rest >= keep}
-    if set(KINDS) <= kinds | case.gone:
-        kinds = set(KINDS)
-    left = kinds - case.gone
+    if set(TEXT_KINDS) <= kinds | case.erased_kinds:
+        kinds = set(TEXT_KINDS)
+    left = kinds - case.erased_kinds
     there = texts_of(history)
-    if not left or (kinds != set(KINDS) and not any(there[kind] for kind in left)):
+    if not left or (kinds != set(TEXT_KINDS) and not any(there[kind] for kind in left)):
         return None
-    chosen = tuple(kind for kind in KINDS if kind in (kinds if kinds == set(KINDS) else left))
+    chosen = tuple(kind for kind in TEXT_KINDS if kind in (kinds if kinds == set(TEXT_KINDS) else left))
     return ErasureOrdered(state=_after(case), ground="retention", kinds=chosen, by=RETENTION)
 
 
-def _after(case: Case) -> State:
+def _after(case: Case) -> CaseState:
     return "closed" if case.state == "failed" else case.state
 
 
-def _at_rest_since(history: Sequence[Recorded]) -> datetime:
+def _at_rest_since(history: Sequence[RecordedEvent]) -> datetime:
     """When something last happened in the case; holds and erasures are about it, not in it."""
     about = HoldPlaced | HoldReleased | ErasureOrdered | Erased
     return max(item.time for item in history if not isinstance(item.body, about))

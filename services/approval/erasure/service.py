@@ -7,13 +7,13 @@ from services.approval.erasure import rules
 from services.approval.review.errors import DecisionRefusedError
 from services.approval.review.service import ReviewService
 from shared.contracts.case import Case, fold
-from shared.contracts.ending import ErasureOrdered, Ground, HoldGround, HoldPlaced, HoldReleased
-from shared.contracts.envelope import Recorded
+from shared.contracts.envelope import RecordedEvent
 from shared.contracts.events import ContextExtracted
+from shared.contracts.retention import ErasureGround, ErasureOrdered, HoldGround, HoldPlaced, HoldReleased
 from shared.contracts.subjects import CaseRef, case_filter
 from shared.messaging.connection import Bus
 from shared.messaging.journal import Journal, Unreadable, read_event
-from shared.runtime.access import Caller
+from shared.runtime.authentication import Caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +48,11 @@ class ErasureService:
     async def of_case(self, case_id: str, who: Caller) -> Planned | None:
         """None where there is no such case for the caller."""
         history = await self._cases.history(case_id)
-        if not history or not who.works_in(history[-1].case.department):
+        if not history or not who.can_access_department(history[-1].case.department):
             return None
         return planned(history)
 
-    async def order(self, case_id: str, ground: Ground, reference: str | None, by: Caller) -> ErasureOrdered:
+    async def order(self, case_id: str, ground: ErasureGround, reference: str | None, by: Caller) -> ErasureOrdered:
         """Erase all texts of a case. Raises DecisionRefusedError."""
         ref, case = await self._known(case_id, by)
         return await self._decisions.decide(
@@ -85,12 +85,12 @@ class ErasureService:
 
     async def _known(self, case_id: str, by: Caller) -> tuple[CaseRef, Case]:
         ref, case = await self._cases.case(case_id)
-        if not case.exists or not by.works_in(ref.department):
+        if not case.exists or not by.can_access_department(ref.department):
             raise DecisionRefusedError("unknown", "There is no such case.")
         return ref, case
 
 
-def planned(history: Sequence[Recorded]) -> Planned:
+def planned(history: Sequence[RecordedEvent]) -> Planned:
     case = fold(history)
     refused = rules.obstacle(case)
     texts = len(set().union(*rules.texts_of(history).values()))

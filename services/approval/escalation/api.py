@@ -12,10 +12,10 @@ from services.approval.escalation.directory import Directory
 from services.approval.escalation.directory_file import Channel
 from services.approval.notifications.channels import kind_of
 from services.approval.review.api import readable
-from shared.contracts.case import Case, State, fold
-from shared.contracts.failures import PermanentError
+from shared.contracts.case import Case, CaseState, fold
+from shared.contracts.errors import PermanentError
 from shared.messaging.deadletter import Severity
-from shared.runtime.problems import Problem
+from shared.runtime.problems import ProblemError
 
 router = APIRouter()
 
@@ -39,7 +39,7 @@ class EscalationsView(BaseModel):
 
     case_id: str
     department: str
-    state: State
+    state: CaseState
     owner: str | None
     waiting_since: datetime | None
     items: list[EscalationLine]
@@ -50,7 +50,7 @@ async def show_escalations(case_id: str, who: Watcher, api: Api) -> EscalationsV
     history, _ = await readable(api.cases, case_id, who)
     case, department = fold(history), history[-1].case.department
     if case.review is None:
-        raise Problem(404, "There is no draft to review yet", f"The case is {case.state}.")
+        raise ProblemError(404, "There is no draft to review yet", f"The case is {case.state}.")
     return EscalationsView(
         case_id=case_id,
         department=department,

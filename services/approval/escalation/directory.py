@@ -8,8 +8,8 @@ from services.approval.domain import supervisor_of
 from services.approval.escalation.directory_file import Channel, DirectoryFile
 from services.approval.filing.resources import Resource
 from services.approval.settings import Escalations
-from shared.clinical.fhir import FhirClient
-from shared.contracts.failures import PermanentError
+from shared.clinical.fhir_client import FhirClient
+from shared.contracts.errors import PermanentError
 
 logger = logging.getLogger(__name__)
 

@@ -38,8 +38,8 @@ from pydantic import (
 from services.approval.notifications.channels import kind_of, understood
 from services.approval.settings import parse_durations
 from shared.contracts.ehr import PractitionerReference
-from shared.contracts.envelope import digest
-from shared.contracts.failures import PermanentError
+from shared.contracts.envelope import sha256_hex
+from shared.contracts.errors import PermanentError
 from shared.contracts.subjects import DEPARTMENT
 
 EVERYBODY = "*"
@@ -110,7 +110,7 @@ class Channel(_Closed):
         is nothing else: whoever changes such an address has another channel.
         """
         secret = self.url.get_secret_value() if self.url else ""
-        return digest((self.name or self.url_env or str(self.url_file or "") or secret).encode())[:KEY_LENGTH]
+        return sha256_hex((self.name or self.url_env or str(self.url_file or "") or secret).encode())[:KEY_LENGTH]
 
     def address(self, environment: Mapping[str, str] = os.environ) -> str:
         """The address, looked up anew: a changed secret needs no restart.

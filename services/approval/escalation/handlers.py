@@ -10,7 +10,8 @@ from services.approval.ehr_tasks.tasks import ReviewTasks
 from services.approval.escalation import rules as escalation_rules
 from services.approval.escalation.directory import Directory
 from shared.contracts.case import fold
-from shared.contracts.envelope import Recorded, decode
+from shared.contracts.envelope import RecordedEvent, decode
+from shared.contracts.errors import TransientError
 from shared.contracts.events import (
     Approved,
     Drafted,
@@ -21,7 +22,6 @@ from shared.contracts.events import (
     ReviewRequested,
     Withdrawn,
 )
-from shared.contracts.failures import TransientError
 from shared.contracts.subjects import CaseRef, derived_id
 from shared.messaging.connection import Bus
 from shared.messaging.journal import Conflict, Journal
@@ -47,13 +47,13 @@ class EscalationHandler:
         await self._set_timer(due.case, due.clock, due.level + 1, history)
         await self._timers.forget(due, message.metadata.sequence.stream)
 
-    async def _tell_trail(self, due: Due) -> Sequence[Recorded]:
+    async def _tell_trail(self, due: Due) -> Sequence[RecordedEvent]:
         """Append the escalation where it is due; returns the history it was decided on.
 
         When it is due stands on the trail. A timer that fires before that, because somebody else set it or the server's
         clock is ahead, waits: raises TransientError.
         """
-        history: Sequence[Recorded] = await self._journal.history(due.case)
+        history: Sequence[RecordedEvent] = await self._journal.history(due.case)
         for _ in range(TRIES):
             case = fold(history)
             if not escalation_rules.is_current(case, due.clock):
@@ -75,7 +75,7 @@ class EscalationHandler:
                 history = conflict.history
         raise TransientError("the case changed too often while it was being escalated")
 
-    async def _set_timer(self, case: CaseRef, clock: str, level: int, history: Sequence[Recorded]) -> None:
+    async def _set_timer(self, case: CaseRef, clock: str, level: int, history: Sequence[RecordedEvent]) -> None:
         """Set the timer of `level` while the clock runs, and take it back where a decision came at the same time.
 
         A decision is appended before it takes back timers. Either it finds ours, or we find the decision here.
@@ -93,7 +93,7 @@ class EscalationHandler:
         decided = isinstance(event.body, Approved | Rejected)
         if decided and not await self._journal.stored(event.case.subject("escalated")):
             return  # the most of them: nobody was told, so nothing has to be settled
-        history: Sequence[Recorded] = await self._journal.history(event.case)
+        history: Sequence[RecordedEvent] = await self._journal.history(event.case)
         match event.body:
             case Escalated() as escalated:
                 history = await self._after_escalation(event, escalated, history)
@@ -108,8 +108,8 @@ class EscalationHandler:
                 await self._tasks.settle(told, end)
 
     async def _after_escalation(
-        self, event: Recorded, escalated: Escalated, history: Sequence[Recorded]
-    ) -> Sequence[Recorded]:
+        self, event: RecordedEvent, escalated: Escalated, history: Sequence[RecordedEvent]
+    ) -> Sequence[RecordedEvent]:
         """A Task for each who is told, and the review's own Task to a supervisor who takes over.
 
         Returns the history as it is afterwards: who ended the wait meanwhile may have looked for Tasks too early.
@@ -124,7 +124,9 @@ class EscalationHandler:
         await self._tasks.escalate(told, supervisor)
         return await self._journal.history(event.case)
 
-    async def _after_reassignment(self, event: Recorded, reassigned: Reassigned, history: Sequence[Recorded]) -> None:
+    async def _after_reassignment(
+        self, event: RecordedEvent, reassigned: Reassigned, history: Sequence[RecordedEvent]
+    ) -> None:
         """The old clock's timer gives way to the new one's; then, with the EHR, the Task goes to its new owner."""
         case = fold(history)
         if escalation_rules.is_current(case, event.id):
@@ -135,7 +137,7 @@ class EscalationHandler:
             due = case.review.deadlines[0] if reassigned.deadlines else None
             await self._tasks.give_to(case.review.task, case.owner or reassigned.owner, due)
 
-    async def _after_withdrawal(self, history: Sequence[Recorded]) -> None:
+    async def _after_withdrawal(self, history: Sequence[RecordedEvent]) -> None:
         if fold(history).state != "withdrawn":
             return  # discharged again in the meantime
         await self._timers.cancel(history[-1].case.id)
@@ -143,7 +145,7 @@ class EscalationHandler:
             if isinstance(event.body, ReviewRequested | Drafted):
                 await self._tasks.end(event.case, event.body.draft, None)
 
-    async def _after_reimport(self, signed: Approved, history: Sequence[Recorded]) -> None:
+    async def _after_reimport(self, signed: Approved, history: Sequence[RecordedEvent]) -> None:
         """Nobody is asked any more for what was signed before: by no Task of a draft or a level that is not on this
         trail either.
         """

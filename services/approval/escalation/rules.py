@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.contracts.case import Case, apply, fold
-from shared.contracts.envelope import Recorded
+from shared.contracts.case import Case, evolve, fold
+from shared.contracts.envelope import RecordedEvent
 from shared.contracts.events import Approved, Escalated, Reassigned, Reimported, Rejected, ReviewRequested, Withdrawn
 
 # 1: the supervisor is told. 2: told again, with the deputies. 3: takes over, and the operators are told.
@@ -25,7 +25,7 @@ def deadlines(now: datetime, after: Sequence[timedelta], since: datetime | None 
 
 
 def escalate(
-    history: Sequence[Recorded],
+    history: Sequence[RecordedEvent],
     clock: str,
     level: int,
     due: datetime,
@@ -45,7 +45,7 @@ def escalate(
 
 def is_current(case: Case, clock: str | None) -> bool:
     """Whether the clock that the event with id `clock` started is the one that runs."""
-    return case.open and case.clock == clock
+    return case.open and case.escalation_run == clock
 
 
 def next_deadline(case: Case, clock: str, level: int) -> datetime | None:
@@ -59,33 +59,33 @@ def next_deadline(case: Case, clock: str, level: int) -> datetime | None:
 class EscalationRecord:
     """One escalation that stands on the trail, with the clock that it belongs to."""
 
-    event: Recorded
+    event: RecordedEvent
     clock: str
     level: int
     deputies: tuple[str, ...]
     review: ReviewRequested
 
 
-def escalations(history: Iterable[Recorded]) -> list[EscalationRecord]:
+def escalations(history: Iterable[RecordedEvent]) -> list[EscalationRecord]:
     """Every escalation of the case, oldest first."""
     case, found = Case(), []
     for event in history:
-        case = apply(case, event)
-        if isinstance(body := event.body, Escalated) and case.clock is not None and case.review is not None:
-            found.append(EscalationRecord(event, case.clock, body.level, body.deputies, case.review))
+        case = evolve(case, event)
+        if isinstance(body := event.body, Escalated) and case.escalation_run is not None and case.review is not None:
+            found.append(EscalationRecord(event, case.escalation_run, body.level, body.deputies, case.review))
     return found
 
 
-def possible(history: Sequence[Recorded], deputies: Sequence[str]) -> list[EscalationRecord]:
+def possible(history: Sequence[RecordedEvent], deputies: Sequence[str]) -> list[EscalationRecord]:
     """Every level of the review's last clock, whether or not it was told: a trail that came back from a backup may not
     know those that were.
     """
     case = fold(history)
-    if case.review is None or case.clock is None:
+    if case.review is None or case.escalation_run is None:
         return []
     told = ((), tuple(deputies))
     return [
-        EscalationRecord(history[-1], case.clock, level, told[level == WITH_DEPUTIES], case.review)
+        EscalationRecord(history[-1], case.escalation_run, level, told[level == WITH_DEPUTIES], case.review)
         for level in range(1, len(case.review.deadlines) + 1)
     ]
 
@@ -98,7 +98,7 @@ class EscalationEnd:
     done: bool
 
 
-def ended_by(told: EscalationRecord, history: Iterable[Recorded]) -> EscalationEnd | None:
+def ended_by(told: EscalationRecord, history: Iterable[RecordedEvent]) -> EscalationEnd | None:
     """The first event after an escalation that ends its clock; None while it runs."""
     for event in history:
         if event.head.sequence <= told.event.head.sequence:
@@ -115,6 +115,6 @@ def ended_by(told: EscalationRecord, history: Iterable[Recorded]) -> EscalationE
     return None
 
 
-def waiting_since(history: Iterable[Recorded]) -> datetime | None:
+def waiting_since(history: Iterable[RecordedEvent]) -> datetime | None:
     """When the last review was asked for; a reassignment changes nothing about how long the patient's letter waits."""
     return next((event.time for event in reversed(list(history)) if event.name == "review-requested"), None)

@@ -7,9 +7,9 @@ from services.approval.filing.renditions import chart
 from services.approval.filing.renditions.in_chart import digest_in_chart
 from services.approval.filing.renditions.make import TEXT
 from services.approval.filing.resources import Resource, chain_head_of
-from shared.clinical.fhir import FhirClient
-from shared.contracts.envelope import digest
-from shared.contracts.failures import PermanentError
+from shared.clinical.fhir_client import FhirClient
+from shared.contracts.envelope import sha256_hex
+from shared.contracts.errors import PermanentError
 
 
 class NotAsSignedError(PermanentError):
@@ -29,7 +29,7 @@ async def hold_against(document: Resource, renditions: Mapping[str, bytes], ehr:
         raise _other(document)
     for content_type, attachment in held.items():
         found = await digest_in_chart(attachment, ehr)
-        if found is not None and found != digest(renditions[content_type]):
+        if found is not None and found != sha256_hex(renditions[content_type]):
             raise _other(document)
     if held and TEXT not in held:
         raise _other(document)

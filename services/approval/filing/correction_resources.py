@@ -10,7 +10,7 @@ from datetime import datetime
 from services.approval.filing import resources, signed_resources
 from services.approval.filing.resources import CLINAST, Resource
 from shared.contracts.corrections import Addended, Amended, Retracted
-from shared.contracts.envelope import Recorded
+from shared.contracts.envelope import RecordedEvent
 from shared.contracts.events import Approved, Signature
 from shared.contracts.subjects import CaseRef, derived_id
 
@@ -34,7 +34,7 @@ def id_of(case: CaseRef, signature: Signature, number: int) -> str:
 
 
 def document(
-    decision: Recorded, signature: Signature, number: int, contents: Iterable[Resource], device_id: str
+    decision: RecordedEvent, signature: Signature, number: int, contents: Iterable[Resource], device_id: str
 ) -> Resource:
     """What is filed for the signature `decision`: a document, one that replaces another, or an addendum to one."""
     found = signed_resources.document(decision.case, signature, contents, device_id, decision.time)
@@ -67,7 +67,7 @@ def _titled(content: Resource, title: str) -> Resource:
 
 
 def provenance(
-    decision: Recorded,
+    decision: RecordedEvent,
     signature: Signature,
     document_id: str,
     device_id: str,
@@ -101,7 +101,7 @@ def _activity(code: str) -> Resource:
     return {"coding": [{"system": _OPERATION, "code": code}]}
 
 
-def retraction(decision: Recorded, retracted: Retracted, now: datetime) -> Resource:
+def retraction(decision: RecordedEvent, retracted: Retracted, now: datetime) -> Resource:
     """Who asked for the retraction of every document of a case, and who confirmed it."""
     first = resources.practitioner(retracted.requester, retracted.requested_by.subject)
     second = resources.practitioner(retracted.signer, retracted.by.subject)

@@ -14,20 +14,20 @@ from services.approval.filing.provenances import carrying, provenances_of
 from services.approval.filing.renditions import chart
 from services.approval.filing.renditions.make import TEXT
 from services.approval.filing.resources import Resource, with_identifier
-from shared.clinical.fhir import (
+from shared.clinical.fhir_client import (
     BadRequestError,
-    Created,
+    CreateResult,
     FhirClient,
     NotFoundError,
-    NotTakenError,
     PreconditionFailedError,
+    UnprocessableError,
+    etag_of,
     oldest,
-    version_of,
 )
 from shared.contracts.corrections import Amended
-from shared.contracts.envelope import Recorded
+from shared.contracts.envelope import RecordedEvent
+from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.events import Filed, Signature
-from shared.contracts.failures import PermanentError, TransientError
 from shared.contracts.subjects import CaseRef
 from shared.messaging.steps import Clock
 
@@ -41,7 +41,12 @@ class Filing:
         self._clock = clock
 
     async def file(
-        self, decision: Recorded, signature: Signature, text: str, others: Renditions | None = None, number: int = 1
+        self,
+        decision: RecordedEvent,
+        signature: Signature,
+        text: str,
+        others: Renditions | None = None,
+        number: int = 1,
     ) -> Filed:
         """File `text` for the signature `decision`; however often this runs, the chart holds one current document, and
         what it replaces is superseded: servers do not do that themselves.
@@ -56,7 +61,7 @@ class Filing:
         await self._nothing_else(correction_resources.identifier_of(decision.case, signature, number), renditions)
         try:
             document = await self._document(decision, signature, renditions, device, number)
-        except (BadRequestError, NotTakenError):
+        except (BadRequestError, UnprocessableError):
             if renditions == alone:
                 raise
             document = await self._document(decision, signature, alone, device, number, renditions)
@@ -73,7 +78,7 @@ class Filing:
 
     async def _document(
         self,
-        decision: Recorded,
+        decision: RecordedEvent,
         signature: Signature,
         renditions: Renditions,
         device: str,
@@ -125,12 +130,12 @@ class Filing:
         if document.get("status") == status:
             return
         try:
-            await self._ehr.update(document | {"status": status}, if_match=version_of(document))
+            await self._ehr.update(document | {"status": status}, if_match=etag_of(document))
         except PreconditionFailedError:
             raise TransientError("a document has changed just now") from None
 
     async def _provenance(
-        self, decision: Recorded, signature: Signature, document: str, device: str, held: Mapping[str, str]
+        self, decision: RecordedEvent, signature: Signature, document: str, device: str, held: Mapping[str, str]
     ) -> str:
         """The id of the Provenance of this signature."""
         head = decision.head.digest
@@ -188,15 +193,15 @@ class Filing:
         """`wanted` in the EHR: under `id` where it lets us choose, else where nothing matches `if_none_exist`."""
         return (await self._make(wanted, id, if_none_exist)).resource
 
-    async def _make(self, wanted: Resource, id: str, if_none_exist: Mapping[str, str] | None) -> Created:
+    async def _make(self, wanted: Resource, id: str, if_none_exist: Mapping[str, str] | None) -> CreateResult:
         type = str(wanted["resourceType"])
         if type in (await self._ehr.capabilities()).update_creates:
             try:
-                return Created(await self._ehr.read(type, id), created=False)
+                return CreateResult(await self._ehr.read(type, id), created=False)
             except NotFoundError:
                 pass
             try:
-                return Created(await self._ehr.update(wanted | {"id": id}), created=True)
+                return CreateResult(await self._ehr.update(wanted | {"id": id}), created=True)
             except PermanentError:
                 pass  # it says that it does, and does not for this id
         return await self._ehr.create(wanted, if_none_exist=if_none_exist)

@@ -15,11 +15,11 @@ from services.approval.ehr_tasks.tasks import ReviewTasks
 from services.approval.escalation import rules as escalation_rules
 from services.approval.filing.correction_resources import identifier_of
 from services.approval.filing.filing import Filing
-from shared.clinical.fhir import FhirClient
+from shared.clinical.fhir_client import FhirClient
 from shared.contracts.case import Case, fold
 from shared.contracts.corrections import Retracted
-from shared.contracts.envelope import Recorded
-from shared.contracts.failures import PermanentError, TransientError
+from shared.contracts.envelope import RecordedEvent
+from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.model import Model
 from shared.contracts.subjects import CaseRef, case_filter, parse_case_subject
 from shared.messaging.buckets import Bucket, Entry
@@ -148,7 +148,7 @@ class FollowUp:
             left += await self._filing.clear(case.retraction.head.digest, case.retracted.provenance, body.documents)
         return left
 
-    async def _end_tasks(self, ref: CaseRef, history: Sequence[Recorded], document: str | None) -> None:
+    async def _end_tasks(self, ref: CaseRef, history: Sequence[RecordedEvent], document: str | None) -> None:
         for draft, outcome in domain.reviewed(history):
             await self._tasks.end(ref, draft, outcome, document if outcome and outcome.code == "approved" else None)
         for told in escalation_rules.escalations(history):

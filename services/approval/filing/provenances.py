@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from services.approval.filing.resources import Resource, chain_head_of
 from shared.clinical import references
-from shared.clinical.fhir import FhirClient
-from shared.contracts.failures import PermanentError
+from shared.clinical.fhir_client import FhirClient
+from shared.contracts.errors import PermanentError
 
 
 async def provenances_of(ehr: FhirClient, target: str) -> list[Resource]:
@@ -14,7 +14,9 @@ async def provenances_of(ehr: FhirClient, target: str) -> list[Resource]:
     Servers are asked by the typed reference, which all that follow the standard take, and by the bare id where that
     finds nothing. What is about something else is left out: a server may pass over a parameter that it does not know.
     """
-    wanted = references.targets([dict(zip(("resourceType", "id"), target.split("/"), strict=True))], ehr.bases)
+    wanted = references.reference_targets(
+        [dict(zip(("resourceType", "id"), target.split("/"), strict=True))], ehr.bases
+    )
     for spelling in (target, target.partition("/")[2]):
         try:
             found = await ehr.search("Provenance", {"target": spelling}, fresh=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from shared.contracts.events import DraftRef, Stay
+from shared.contracts.events import DraftRef, StayReferences
 from shared.contracts.subjects import CaseRef, derived_id
 
 Resource = dict[str, Any]
@@ -104,7 +104,7 @@ def device_name(draft: DraftRef) -> str:
 
 
 def task(
-    case: CaseRef, stay: Stay, draft: DraftRef, device_id: str, now: datetime, due: datetime, link: str
+    case: CaseRef, stay: StayReferences, draft: DraftRef, device_id: str, now: datetime, due: datetime, link: str
 ) -> Resource:
     """The review, waiting in the EHR for the attending.
 

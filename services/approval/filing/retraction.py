@@ -4,9 +4,9 @@ from services.approval.filing import correction_resources, resources
 from services.approval.filing.correction_resources import IN_ERROR
 from services.approval.filing.filing import Filing
 from services.approval.filing.provenances import carrying, provenances_of
-from shared.clinical.fhir import FhirClient, NotFoundError, oldest
+from shared.clinical.fhir_client import FhirClient, NotFoundError, oldest
 from shared.contracts.corrections import Retracted, RetractionFiled
-from shared.contracts.envelope import Recorded
+from shared.contracts.envelope import RecordedEvent
 from shared.messaging.steps import Clock
 
 
@@ -16,7 +16,7 @@ class RetractionFiling:
         self._filing = filing
         self._clock = clock
 
-    async def retract(self, decision: Recorded, retracted: Retracted) -> RetractionFiled:
+    async def retract(self, decision: RecordedEvent, retracted: Retracted) -> RetractionFiled:
         """However often this runs, no document of the case is current, and one Provenance says who retracted them."""
         for id in retracted.documents:
             try:
@@ -26,7 +26,7 @@ class RetractionFiling:
             await self._filing.mark(found, IN_ERROR)
         return RetractionFiled(provenance=await self._provenance(decision, retracted))
 
-    async def _provenance(self, decision: Recorded, retracted: Retracted) -> str:
+    async def _provenance(self, decision: RecordedEvent, retracted: Retracted) -> str:
         head = decision.head.digest
         found = carrying(head, await provenances_of(self._ehr, f"DocumentReference/{retracted.documents[-1]}"))
         if not found:

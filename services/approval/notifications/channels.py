@@ -7,9 +7,9 @@ more. Addresses hold secrets: they are in no log, no error and no message on the
 import logging
 from typing import Any, Literal
 
-from shared.contracts.failures import PermanentError, TransientError
+from shared.contracts.errors import PermanentError, TransientError
 from shared.telemetry import instruments
-from shared.telemetry.catalogue import CHANNEL, OUTCOME
+from shared.telemetry.metric_definitions import CHANNEL, OUTCOME
 
 Weight = Literal["warning", "failure"]
 
@@ -43,7 +43,7 @@ def send(url: str, title: str, text: str, weight: Weight) -> None:
 
 
 def _count(url: str, outcome: str) -> None:
-    instruments.add("countersign.notifications", 1, {CHANNEL: kind_of(url), OUTCOME: outcome})
+    instruments.increment("countersign.notifications", 1, {CHANNEL: kind_of(url), OUTCOME: outcome})
 
 
 def _plugin(url: str) -> Any:

@@ -14,9 +14,9 @@ from services.approval.local_time import ZoneOf
 from services.approval.notifications.channels import Weight
 from services.approval.notifications.notification import STREAM, Notification, read_notification
 from shared.contracts.case import fold
-from shared.contracts.envelope import Recorded, decode
+from shared.contracts.envelope import RecordedEvent, decode
+from shared.contracts.errors import PermanentError
 from shared.contracts.events import Escalated
-from shared.contracts.failures import PermanentError
 from shared.contracts.subjects import CaseRef
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.deadletter import Severity, alert
@@ -134,7 +134,7 @@ class NotificationDispatcher:
             return  # an earlier attempt's
 
 
-def _waiting(history: list[Recorded], escalation: str) -> EscalationRecord | None:
+def _waiting(history: list[RecordedEvent], escalation: str) -> EscalationRecord | None:
     """The escalation with this id, while the clock still runs on which it was told."""
     told = next((item for item in escalation_rules.escalations(history) if item.event.id == escalation), None)
     return told if told is not None and escalation_rules.is_current(fold(history), told.clock) else None

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from services.approval.escalation.rules import TAKES_OVER
 from services.approval.local_time import local
 from services.approval.notifications.channels import Weight
-from shared.contracts.failures import PermanentError
+from shared.contracts.errors import PermanentError
 from shared.contracts.model import Model
 from shared.contracts.subjects import notification_subject, receipt_subject
 

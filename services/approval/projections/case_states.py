@@ -7,19 +7,19 @@ from datetime import datetime
 
 from services.approval.projections.catch_up import CatchUpSubscription
 from services.approval.projections.open_reviews import OpenReviewsProjection
-from shared.contracts.case import State
-from shared.contracts.failures import TransientError
+from shared.contracts.case import CaseState
+from shared.contracts.errors import TransientError
 from shared.contracts.subjects import parse_case_subject
 from shared.messaging.connection import Bus
 from shared.messaging.journal import Stored
 from shared.messaging.steps import Clock
 from shared.telemetry import instruments
-from shared.telemetry.catalogue import DEPARTMENT, LEVEL, STATE
+from shared.telemetry.metric_definitions import DEPARTMENT, LEVEL, STATE
 
 logger = logging.getLogger(__name__)
 
 # What a case is after an event, by the event's name alone: the bodies are not read. None: it has come to its end.
-AFTER: dict[str, State | None] = {
+AFTER: dict[str, CaseState | None] = {
     "discharged": "drafting",
     "redraft-requested": "drafting",
     "retried": "drafting",
@@ -44,11 +44,13 @@ class CaseStateProjection:
     def __init__(self, reviews: OpenReviewsProjection, clock: Clock) -> None:
         self._reviews = reviews
         self._clock = clock
-        self._states: dict[str, tuple[str, State, int]] = {}  # by case: its department and state, and since which event
+        self._states: dict[
+            str, tuple[str, CaseState, int]
+        ] = {}  # by case: its department and state, and since which event
 
     async def start(self, bus: Bus) -> None:
         """Subscribe; events are read in the background."""
-        if not instruments.measuring():
+        if not instruments.metrics_enabled():
             return
         self._states.clear()  # of a start that failed
         following = CatchUpSubscription("census", tuple(AFTER), self._take, self._counting, headers_only=True)
@@ -70,12 +72,12 @@ class CaseStateProjection:
 
     async def look(self) -> None:
         counts = Counter((department, state) for department, state, _ in self._states.values())
-        instruments.levels(
+        instruments.replace_gauge(
             "countersign.cases", [({DEPARTMENT: place, STATE: state}, n) for (place, state), n in counts.items()]
         )
         now = self._clock()
-        instruments.levels("countersign.review.oldest", self._ages(now))
-        instruments.level("countersign.review.unescalated", self._reviews.overdue_escalations(now))
+        instruments.replace_gauge("countersign.review.oldest", self._ages(now))
+        instruments.set_gauge("countersign.review.unescalated", self._reviews.overdue_escalations(now))
 
     def _ages(self, now: datetime) -> list[tuple[dict[str, str | int], float]]:
         return [

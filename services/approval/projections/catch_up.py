@@ -16,7 +16,7 @@ from nats.js.api import ConsumerConfig, DeliverPolicy
 from nats.js.errors import APIError
 from pydantic import ValidationError
 
-from shared.contracts.failures import Failure, TransientError
+from shared.contracts.errors import CountersignError, TransientError
 from shared.contracts.model import Model
 from shared.contracts.subjects import case_filter
 from shared.messaging.buckets import Bucket
@@ -159,7 +159,7 @@ class CatchUpSubscription:
     def _give(self, event: Stored) -> None:
         try:
             self._take(event)
-        except Failure as error:
+        except CountersignError as error:
             logger.warning("an event in the trail is not taken into %s: %s", self._key, error.reason)
 
     async def _save(self, last: Stored) -> None:
@@ -168,7 +168,7 @@ class CatchUpSubscription:
         beginning = Checkpoint(at=last.sequence, id=id, time=time, counting=tuple(sorted(self._counting())))
         try:
             await self._beginnings.put(self._key, zlib.compress(beginning.model_dump_json().encode()))
-        except Failure as failure:
+        except CountersignError as failure:
             logger.warning("where %s begins could not be stored: %s", self._key, failure.reason)
 
 

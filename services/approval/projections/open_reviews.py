@@ -14,8 +14,8 @@ from itertools import chain
 from typing import Self
 
 from services.approval.projections.catch_up import CatchUpSubscription
-from shared.contracts.case import Case, apply
-from shared.contracts.envelope import Head, Recorded, decode
+from shared.contracts.case import Case, evolve
+from shared.contracts.envelope import ChainHead, RecordedEvent, decode
 from shared.contracts.events import ReviewRequested
 from shared.contracts.model import Model
 from shared.contracts.subjects import CaseRef
@@ -64,7 +64,7 @@ class OpenReviewRow:
     owner: str | None
     attending: str | None
     encounter: str
-    head: Head
+    head: ChainHead
     clock: str | None
     with_task: bool  # it waits in the EHR's own inbox too
     due: float | None  # when the next level is told; seconds since the epoch, None after the last
@@ -84,7 +84,7 @@ class OpenReviewRow:
             review.stay.attending and sys.intern(review.stay.attending),
             review.stay.encounter,
             case.head,
-            case.clock,
+            case.escalation_run,
             review.task is not None,
             review.deadlines[case.level].timestamp() if case.level < len(review.deadlines) else None,
             zlib.compress(review.model_dump_json(exclude_none=True).encode(), 1),
@@ -100,7 +100,7 @@ class OpenReviewRow:
             review=review,
             owner=self.owner,
             level=self.level,
-            clock=self.clock,
+            escalation_run=self.clock,
         )
 
     @property
@@ -134,13 +134,13 @@ def _line(waiting: OpenReviewRow) -> OpenReview:
     )
 
 
-def follow(waiting: OpenReviewRow | None, event: Recorded) -> OpenReviewRow | None:
+def follow(waiting: OpenReviewRow | None, event: RecordedEvent) -> OpenReviewRow | None:
     """Return the open review after one of the followed events; None where it is not open."""
     if event.name == OPENS:
-        return OpenReviewRow.of(event.case, apply(Case(), event), event.time)
+        return OpenReviewRow.of(event.case, evolve(Case(), event), event.time)
     if event.name in ENDS or waiting is None:
         return None
-    return OpenReviewRow.of(waiting.ref, apply(waiting.case, event), waiting.requested_at, waiting.events)
+    return OpenReviewRow.of(waiting.ref, evolve(waiting.case, event), waiting.requested_at, waiting.events)
 
 
 class OpenReviewsProjection:

@@ -9,13 +9,13 @@ from collections import OrderedDict
 from collections.abc import Iterator
 
 from services.approval.projections.catch_up import CatchUpSubscription
-from shared.contracts.envelope import Recorded
-from shared.contracts.failures import Failure, TransientError
+from shared.contracts.envelope import RecordedEvent
+from shared.contracts.errors import CountersignError, TransientError
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
 from shared.messaging.deadletter import Severity, alert
 from shared.messaging.journal import Stored, Unreadable, read_event
-from shared.runtime.access import Caller
+from shared.runtime.authentication import Caller
 
 logger = logging.getLogger(__name__)
 
@@ -45,14 +45,14 @@ class UnreadableEvents:
 
     def of(self, who: Caller) -> list[Unreadable]:
         """Return the unreadable events of the caller's departments, latest first."""
-        return [item for item in reversed(self._found.values()) if who.works_in(item.case.department)]
+        return [item for item in reversed(self._found.values()) if who.can_access_department(item.case.department)]
 
     def _counting(self) -> Iterator[int]:
         return iter(self._found)
 
     def _take(self, message: Stored) -> None:
         item = read_event(message)
-        if isinstance(item, Recorded):
+        if isinstance(item, RecordedEvent):
             return
         self._found[item.sequence] = item
         if len(self._found) > MOST:
@@ -75,7 +75,7 @@ class UnreadableEvents:
                 severity: Severity = "warning" if item.newer else "critical"
                 await alert(self._bus, severity, "event-unreadable", id=key, sequence=item.sequence, **facts)
                 await self._told.put(key, b"told")
-        except Failure as failure:
+        except CountersignError as failure:
             logger.error("an alert about event %d could not be given: %s", item.sequence, failure.reason)
             return not isinstance(failure, TransientError)
         logger.error("%s", item)

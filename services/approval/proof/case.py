@@ -7,12 +7,12 @@ from services.approval.corrections.rules import number_of, signature_of
 from services.approval.filing.correction_resources import identifier_of
 from services.approval.proof.chart import Filing, against_chart
 from services.approval.proof.fault import Fault
-from shared.clinical.fhir import FhirClient
-from shared.contracts.case import CONSUMED, Case, as_it_was, fold, misfits
+from shared.clinical.fhir_client import FhirClient
+from shared.contracts.case import CONSUMED, Case, fold, restored_event, unexpected_events
 from shared.contracts.corrections import RetractionFiled
-from shared.contracts.envelope import Recorded, chain_digest, decode
+from shared.contracts.envelope import RecordedEvent, chain_digest, decode
+from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.events import Filed, Reimported
-from shared.contracts.failures import PermanentError, TransientError
 from shared.contracts.subjects import parse_case_subject
 from shared.messaging.journal import Stored, sort_readable
 
@@ -35,7 +35,7 @@ async def verify_case(case_id: str, events: Sequence[Stored], ehr: FhirClient) -
     faults = _broken(case_id, events)
     history, unread = sort_readable(events)
     # What only a newer version knows may be what the events after it follow from.
-    for item in misfits(history) if not any(item.newer for item in unread) else ():
+    for item in unexpected_events(history) if not any(item.newer for item in unread) else ():
         reason = (
             "it does not fit the state that the case was in: nothing of ours appends it there, and it has no effect"
         )
@@ -88,16 +88,16 @@ def _broken(case_id: str, events: Sequence[Stored]) -> list[Fault]:
     return faults
 
 
-def _filings(history: Sequence[Recorded]) -> Iterable[Filing]:
+def _filings(history: Sequence[RecordedEvent]) -> Iterable[Filing]:
     """Every filing of the case, whatever came after it, with what led to it."""
-    signature: Recorded | None = None
+    signature: RecordedEvent | None = None
     for item in history:
         if item.name in CONSUMED["file"]:
             signature = item
         if isinstance(item.body, Filed | RetractionFiled):
             yield Filing(item, item.body, signature)
         if isinstance(item.body, Reimported):
-            signature = as_it_was(item)
+            signature = restored_event(item)
             yield Filing(item, item.body.filed, signature)
 
 

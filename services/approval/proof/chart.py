@@ -7,20 +7,20 @@ from services.approval.filing.renditions.in_chart import digest_in_chart
 from services.approval.filing.renditions.make import TEXT
 from services.approval.filing.resources import Resource, chain_head_of
 from shared.clinical import references
-from shared.clinical.fhir import FhirClient, NotFoundError
+from shared.clinical.fhir_client import FhirClient, NotFoundError
 from shared.contracts.corrections import Retracted, RetractionFiled
-from shared.contracts.envelope import Recorded
+from shared.contracts.envelope import RecordedEvent
+from shared.contracts.errors import CountersignError, TransientError
 from shared.contracts.events import Filed, Signature
-from shared.contracts.failures import Failure, TransientError
 
 
 @dataclass(frozen=True, slots=True)
 class Filing:
     """A `filed` or `retraction-filed` as it was recorded, and the signature or retraction before it."""
 
-    filed: Recorded
+    filed: RecordedEvent
     body: Filed | RetractionFiled
-    signature: Recorded | None
+    signature: RecordedEvent | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ async def against_chart(filing: Filing, ehr: FhirClient) -> list[Reason]:
     """What does not hold of one filing."""
     try:
         provenance = await ehr.read("Provenance", filing.body.provenance)
-    except Failure as failure:
+    except CountersignError as failure:
         return [_unshown("the Provenance", failure), *await _contents(filing, None, ehr)]
     reasons = []
     if filing.signature is None or filing.signature.head.digest != chain_head_of(provenance):
@@ -47,7 +47,7 @@ async def against_chart(filing: Filing, ehr: FhirClient) -> list[Reason]:
 
 
 def _is_about(provenance: Resource, id: str, ehr: FhirClient) -> bool:
-    wanted = references.targets([{"resourceType": "DocumentReference", "id": id}], ehr.bases)
+    wanted = references.reference_targets([{"resourceType": "DocumentReference", "id": id}], ehr.bases)
     return any(target in wanted for target in provenance.get("target") or [])
 
 
@@ -58,7 +58,7 @@ async def _contents(filing: Filing, provenance: Resource | None, ehr: FhirClient
     return await _standing(signed, ehr) if isinstance(signed, Retracted) else []
 
 
-def _unshown(what: str, failure: Failure) -> Reason:
+def _unshown(what: str, failure: CountersignError) -> Reason:
     words = f"the EHR does not show {what} ({failure.reason})"
     return Reason(words, unanswered=isinstance(failure, TransientError))
 
@@ -71,7 +71,7 @@ async def _standing(retracted: Retracted, ehr: FhirClient) -> list[Reason]:
             status = (await ehr.read("DocumentReference", id)).get("status")
         except NotFoundError:
             continue
-        except Failure as failure:
+        except CountersignError as failure:
             reasons.append(_unshown("a document that was retracted", failure))
             continue
         if status != "entered-in-error":
@@ -94,7 +94,7 @@ async def _differing(
         reasons.append(Reason("the text that was filed is not the one that was signed"))
     try:
         held = chart.attachments(await ehr.read("DocumentReference", filed.document_reference))
-    except Failure as failure:
+    except CountersignError as failure:
         return [*reasons, _unshown("the document", failure)]
     for content_type, digest in renditions.items():
         if content_type not in held:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from services.approval.filing.correction_resources import IN_ERROR
 from services.approval.filing.provenances import provenances_of
 from services.approval.filing.resources import DOCUMENT_SYSTEM, TEXT_SYSTEM, Resource, chain_head_of, with_identifier
-from shared.clinical.fhir import FhirClient, oldest
+from shared.clinical.fhir_client import FhirClient, oldest
 
 GAP = 2  # numbers without a document, after which no other is looked for: somebody may have deleted one
 RETRACTS = "NULLIFY"  # https://terminology.hl7.org/CodeSystem-v3-DataOperation.html

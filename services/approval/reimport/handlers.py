@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from nats.aio.msg import Msg
 
 from services.approval.reimport.plan import Found, event_id, plan
-from shared.clinical.fhir import FhirClient
+from shared.clinical.fhir_client import FhirClient
 from shared.contracts.case import fold
-from shared.contracts.ehr import Wanted, read_wanted
-from shared.contracts.envelope import START, Recorded
+from shared.contracts.ehr import ReimportRequested, parse_reimport_requested
+from shared.contracts.envelope import CHAIN_START, RecordedEvent
+from shared.contracts.errors import ErasedError, PermanentError, TransientError
 from shared.contracts.events import Actor
-from shared.contracts.failures import ErasedError, PermanentError, TransientError
 from shared.contracts.subjects import CaseRef
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.connection import Bus
@@ -35,7 +35,7 @@ class Reimport:
 
     async def on_wanted(self, message: Msg) -> None:
         """Nothing is written into the chart. What does not verify is told, and nothing of its case is taken over."""
-        case, wanted = read_wanted(message.subject, message.data)
+        case, wanted = parse_reimport_requested(message.subject, message.data)
         history = await self._journal.find(case)
         ref = history[-1].case if history else CaseRef(wanted.department or "", case)
         try:
@@ -53,11 +53,11 @@ class Reimport:
             await self._tell(ref, ["its texts were erased, and are not brought back from the chart"])
 
     async def _take_over(
-        self, ref: CaseRef, history: Sequence[Recorded], ready: Sequence[Found], wanted: Wanted
+        self, ref: CaseRef, history: Sequence[RecordedEvent], ready: Sequence[Found], wanted: ReimportRequested
     ) -> None:
         """The texts first: nothing on the trail names an artifact that is not there."""
         by = Actor(subject=wanted.by, role="operator")
-        head = fold(history).head if history else START
+        head = fold(history).head if history else CHAIN_START
         for item in ready:
             texts = self._artifacts.of(ref.id, head.sequence)
             reason = await texts.put(wanted.reason.encode())

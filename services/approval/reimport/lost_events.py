@@ -14,12 +14,12 @@ from services.approval.filing.renditions import chart
 from services.approval.filing.resources import DRAFT_SYSTEM, NAMING, PROMPT_SYSTEM, Resource, chain_head_of
 from services.approval.reimport.chart import Held, entity, targets, text_of
 from shared.clinical import references
-from shared.contracts.case import Case, as_it_was, final, standing
+from shared.contracts.case import Case, current_digest, latest_document, restored_event
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled
 from shared.contracts.draft import DocumentType, Prompt
-from shared.contracts.envelope import Recorded
-from shared.contracts.events import Actor, Approved, Drafted, DraftRef, Filed, Reimported, Signature, Stay
-from shared.contracts.failures import PermanentError
+from shared.contracts.envelope import RecordedEvent
+from shared.contracts.errors import PermanentError
+from shared.contracts.events import Actor, Approved, Drafted, DraftRef, Filed, Reimported, Signature, StayReferences
 
 SUBJECT_SYSTEM = f"{NAMING}/subject"
 UNKNOWN = "unknown"  # role, model, prompt: nobody tells
@@ -53,15 +53,15 @@ class LostEvent:
 class Trail:
     """The case as it is known so far. `bases`: the EHR's own URLs, in which it may write references."""
 
-    history: Sequence[Recorded]
+    history: Sequence[RecordedEvent]
     case: Case
     bases: Collection[str]
 
     @property
-    def stay(self) -> Stay | None:
+    def stay(self) -> StayReferences | None:
         """The last that is on the trail."""
-        bodies = (as_it_was(event).body for event in reversed(self.history))
-        return next((stay for body in bodies if isinstance(stay := getattr(body, "stay", None), Stay)), None)
+        bodies = (restored_event(event).body for event in reversed(self.history))
+        return next((stay for body in bodies if isinstance(stay := getattr(body, "stay", None), StayReferences)), None)
 
 
 def signature(trail: Trail, held: Held, document: Resource, provenance: Resource) -> LostEvent:
@@ -95,7 +95,7 @@ def signature(trail: Trail, held: Held, document: Resource, provenance: Resource
 
 
 def _body(trail: Trail, held: Held, document: Resource, common: dict[str, Any]) -> Signature:
-    later = {"number": held.number, "seen": standing(trail.case), "reason": ""}
+    later = {"number": held.number, "seen": current_digest(trail.case), "reason": ""}
     if not held.whole:
         return Addended(**common, **later, appends=_related(trail, document, "appends"))
     if any(item.get("code") == "replaces" for item in _dicts(document.get("relatesTo"))):
@@ -118,7 +118,7 @@ def retraction(trail: Trail, provenance: Resource) -> LostEvent:
     body = Retracted(
         stay=stay,
         documents=tuple(targets(provenance)),
-        seen=standing(trail.case),
+        seen=current_digest(trail.case),
         reason="",
         requested_by=requested_by,
         requester=first,
@@ -164,7 +164,7 @@ def _names(trail: Trail, who: Any) -> object:
     return references.relative(who, trail.bases) or references.identifiers_of(who)
 
 
-def _stay(trail: Trail, document: Resource) -> Stay:
+def _stay(trail: Trail, document: Resource) -> StayReferences:
     """Of the trail, which the document must be about; without one, as the document has it. Raises PermanentError."""
     context = _dict(document.get("context"))
     encounters = [references.relative(item, trail.bases) for item in _dicts(context.get("encounter"))]
@@ -179,21 +179,23 @@ def _stay(trail: Trail, document: Resource) -> Stay:
     if encounter is None or patient is None or end is None:
         raise PermanentError("the document does not say of which stay it is")
     organization = references.relative(document.get("custodian"), trail.bases)
-    return Stay(
+    return StayReferences(
         encounter=encounter, patient=patient, organization=organization, start=_time(period.get("start")), end=end
     )
 
 
 def _draft(trail: Trail, held: Held, document: Resource, provenance: Resource) -> DraftRef:
     """The one that the trail has of this digest, or as much of it as the chart tells."""
-    last = final(trail.case)
+    last = latest_document(trail.case)
     if not held.whole:
         if last is None or not isinstance(body := last.signature.body, Approved | Amended):
             raise PermanentError("it is an addendum to a document that the trail does not have")
         return body.draft
     digest = entity(provenance, DRAFT_SYSTEM) or ""
     known = [event.body.draft for event in trail.history if isinstance(event.body, Drafted)]
-    known += [body.draft for event in trail.history if isinstance(body := as_it_was(event).body, Approved | Amended)]
+    known += [
+        body.draft for event in trail.history if isinstance(body := restored_event(event).body, Approved | Amended)
+    ]
     found = next((draft for draft in known if draft.digest == digest), None)
     if found is not None:
         return found

@@ -14,12 +14,12 @@ from services.approval.proof.chart import Filing, against_chart
 from services.approval.reimport import lost_events
 from services.approval.reimport.chart import Held, each_once, held, targets
 from services.approval.reimport.lost_events import LostEvent, Trail
-from shared.clinical.fhir import FhirClient
-from shared.contracts.case import Case, apply, as_it_was, fits, fold
+from shared.clinical.fhir_client import FhirClient
+from shared.contracts.case import Case, evolve, fold, is_expected, restored_event
 from shared.contracts.corrections import Retracted
-from shared.contracts.envelope import Head, Recorded, digest
+from shared.contracts.envelope import ChainHead, RecordedEvent, sha256_hex
+from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.events import Actor, Reimported
-from shared.contracts.failures import PermanentError, TransientError
 from shared.contracts.subjects import CaseRef, case_id, derived_id
 
 NOBODY = Actor(subject="nobody", role="operator")
@@ -57,7 +57,7 @@ class _Sign:
         return f"{self.held.name}, DocumentReference {self.document['id']}"
 
 
-async def plan(ref: CaseRef, history: Sequence[Recorded], ehr: FhirClient, organization: str | None) -> Plan:
+async def plan(ref: CaseRef, history: Sequence[RecordedEvent], ehr: FhirClient, organization: str | None) -> Plan:
     """The case `ref`, of which `history` is every event, or none. `organization` is part of every case id; None: not
     known here, and the id of a case that the trail does not know is not compared with the stay's.
 
@@ -78,10 +78,10 @@ async def plan(ref: CaseRef, history: Sequence[Recorded], ehr: FhirClient, organ
     return found
 
 
-def _signs(everything: Sequence[Held], history: Sequence[Recorded], found: Plan) -> Iterator[_Sign]:
+def _signs(everything: Sequence[Held], history: Sequence[RecordedEvent], found: Plan) -> Iterator[_Sign]:
     """What the trail does not know. What cannot be told at all is said in `found`."""
     case = fold(history)
-    heads = {as_it_was(event).head.digest for event in history}
+    heads = {restored_event(event).head.digest for event in history}
     filed = {entry.filed.document_reference for entry in (*case.earlier, *case.entries) if entry.filed is not None}
     for item in everything:
         try:
@@ -129,12 +129,12 @@ async def _verified(sign: _Sign, trail: Trail, ref: CaseRef, ehr: FhirClient) ->
         document = await ehr.read("DocumentReference", str(sign.document["id"]))  # a search may say less
         lost = lost_events.signature(trail, sign.held, document, sign.provenance)
     event = lost.event(NOBODY, "")
-    if not fits(trail.case, event):
+    if not is_expected(trail.case, event):
         raise PermanentError(f"the case is {trail.case.state if trail.case.exists else 'not known'} on the trail")
     recorded = _recorded(ref, lost, trail.case.head.sequence + 1)
-    if sign.held is not None and number_of(apply(trail.case, recorded), as_it_was(recorded)) != sign.held.number:
+    if sign.held is not None and number_of(evolve(trail.case, recorded), restored_event(recorded)) != sign.held.number:
         raise PermanentError("those before it are not there")
-    reasons = await against_chart(Filing(recorded, lost.filed, as_it_was(recorded)), ehr)
+    reasons = await against_chart(Filing(recorded, lost.filed, restored_event(recorded)), ehr)
     if any(reason.unanswered for reason in reasons):
         raise TransientError("; ".join(reason.words for reason in reasons))
     if reasons:
@@ -161,15 +161,15 @@ async def _text(lost: LostEvent, document: Resource | None, ehr: FhirClient) -> 
         return None
     attachments = chart.attachments(document)
     data = await bytes_in_chart(attachments[TEXT], ehr) if TEXT in attachments else None
-    if data is None or digest(data) != lost.signature.signed:
+    if data is None or sha256_hex(data) != lost.signature.signed:
         raise PermanentError("the chart does not show the text that was signed")
     return data
 
 
-def _recorded(ref: CaseRef, lost: LostEvent, at: int) -> Recorded:
+def _recorded(ref: CaseRef, lost: LostEvent, at: int) -> RecordedEvent:
     """As it would stand on the trail: to fold, and to hold against the chart."""
     event: Reimported = lost.event(NOBODY, "")
-    return Recorded(ref, event_id(lost), "countersign/approval", lost.signed_at, "", event, Head(at, ""))
+    return RecordedEvent(ref, event_id(lost), "countersign/approval", lost.signed_at, "", event, ChainHead(at, ""))
 
 
 def event_id(lost: LostEvent) -> str:

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from shared.contracts.authorship import AUTHOR_BY_LINE
 from shared.contracts.draft import TO_BE_WRITTEN, Draft, Label
-from shared.contracts.envelope import digest as digest_of
-from shared.contracts.notice import LINES
-from shared.grounding import Finding, Record, check, split
+from shared.contracts.envelope import sha256_hex as digest_of
+from shared.grounding import EvidenceIndex, Finding, check, split_sentences
 
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d{1,2}[.)])\s+")
 # What is checked while somebody types: its cost grows faster than the length of a sentence. 500 characters take 30 ms.
@@ -35,7 +35,7 @@ class Statement:
 
 
 def statements(
-    draft: Draft, text: str, record: Record, checked: dict[str, Statement] | None = None
+    draft: Draft, text: str, record: EvidenceIndex, checked: dict[str, Statement] | None = None
 ) -> tuple[Statement, ...]:
     """The sentences of `text` that are not in `draft`, in order, each once, with what `record` says of them.
 
@@ -58,7 +58,7 @@ def statements(
     return tuple(found)
 
 
-def _checked(sentence: str, record: Record) -> Statement:
+def _checked(sentence: str, record: EvidenceIndex) -> Statement:
     verdict = check(sentence, record)
     claims = tuple(item for item in verdict.findings if item.label != "supported")
     return Statement(sentence, verdict.label, claims)
@@ -73,11 +73,11 @@ def _is_heading(statement: Statement) -> bool:
 def _new(draft: Draft, text: str) -> Iterator[str]:
     """A line of the draft, or a sentence of one, is not new; neither is a heading, nor a line of ours."""
     lines = {_plain(line) for line in draft.text.splitlines()}
-    known = {sentence for line in lines for sentence in split(line)} | lines
-    ours = {part.title.casefold() for part in draft.parts} | {item.casefold() for item in LINES}
+    known = {sentence for line in lines for sentence in split_sentences(line)} | lines
+    ours = {part.title.casefold() for part in draft.parts} | {item.casefold() for item in AUTHOR_BY_LINE}
     for paragraph in _paragraphs(text, known, ours):
         if paragraph not in known:
-            yield from (item for item in split(paragraph) if item not in known and re.search(r"\w", item))
+            yield from (item for item in split_sentences(paragraph) if item not in known and re.search(r"\w", item))
 
 
 def _paragraphs(text: str, known: set[str], ours: set[str]) -> Iterator[str]:

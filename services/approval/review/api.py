@@ -20,16 +20,16 @@ from services.approval.review.case_reader import CaseReader
 from services.approval.review.problems import DecisionRoute, gone
 from services.approval.review.signing_rules import Settled
 from services.approval.review.views import CaseView, ReviewView, case_view, review_view
-from shared.contracts.access import Access
-from shared.contracts.case import State
+from shared.contracts.access_log import AccessLogEntry
+from shared.contracts.case import CaseState
 from shared.contracts.ehr import Department, PractitionerReference
-from shared.contracts.envelope import Recorded
-from shared.contracts.events import Refusing, Resolution
-from shared.contracts.failures import ErasedError
+from shared.contracts.envelope import RecordedEvent
+from shared.contracts.errors import ErasedError
+from shared.contracts.events import RejectionAction, Resolution
 from shared.messaging.journal import Unreadable
-from shared.runtime.access import Caller
-from shared.runtime.limits import TEXT, takes
-from shared.runtime.problems import Problem
+from shared.runtime.authentication import Caller
+from shared.runtime.problems import ProblemError
+from shared.runtime.request_limits import TEXT_MAX_BODY_BYTES, limit_endpoint
 
 LONGEST_TEXT = 200_000
 
@@ -41,7 +41,7 @@ IfMatch = Annotated[str | None, Header(alias="If-Match", description="the draft'
 class LookList(BaseModel):
     """Who looked at a case's draft, and who was refused; oldest first."""
 
-    items: list[Access]
+    items: list[AccessLogEntry]
 
 
 class ReviewList(BaseModel):
@@ -87,7 +87,7 @@ class Reject(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    action: Refusing
+    action: RejectionAction
     reason: str = Field(min_length=1, max_length=4000, description="the physician's words")
 
 
@@ -104,7 +104,7 @@ class Decided(BaseModel):
     """What a decision led to."""
 
     case_id: str
-    state: State
+    state: CaseState
     by: str
     signed: str | None = None
 
@@ -138,7 +138,7 @@ async def list_reviews(
     try:
         items, cursor = api.open_reviews.page(shown_departments(who, department), after, limit)
     except ValueError:
-        raise Problem(422, "The request is not valid", "after is not a cursor of this list.") from None
+        raise ProblemError(422, "The request is not valid", "after is not a cursor of this list.") from None
     return ReviewList(items=items, next=cursor)
 
 
@@ -154,7 +154,7 @@ async def show_review(case_id: str, response: Response, who: Clinician, api: Api
 
 
 @router.post("/v1/reviews/{case_id}/approve", tags=["reviews"], summary="Countersign the draft")
-@takes(TEXT)
+@limit_endpoint(TEXT_MAX_BODY_BYTES)
 async def approve(
     case_id: str,
     by: Clinician,
@@ -186,16 +186,16 @@ async def reassign(case_id: str, body: Reassign, by: Watcher, api: Api, key: Ide
 def shown_departments(who: Caller, wanted: str | None) -> tuple[str, ...] | None:
     """Departments that a list for the caller may show; None: all."""
     if wanted is not None:
-        return (wanted,) if who.works_in(wanted) else ()
+        return (wanted,) if who.can_access_department(wanted) else ()
     return who.departments
 
 
-async def readable(cases: CaseReader, case_id: str, who: Caller) -> tuple[list[Recorded], list[Unreadable]]:
-    """What can be read of a case that the caller may know of, and what not. Raises Problem where there is none."""
+async def readable(cases: CaseReader, case_id: str, who: Caller) -> tuple[list[RecordedEvent], list[Unreadable]]:
+    """What can be read of a case that the caller may know of, and what not. Raises ProblemError where there is none."""
     history, unreadable = await cases.readable(case_id)
     departments = [item.case.department for item in history] + [item.case.department for item in unreadable]
-    if not departments or not who.works_in(departments[0]):
-        raise Problem(404, "There is no such case")
+    if not departments or not who.can_access_department(departments[0]):
+        raise ProblemError(404, "There is no such case")
     if not history:
-        raise Problem(404, "Nothing of this case can be read", "; ".join(map(str, unreadable)))
+        raise ProblemError(404, "Nothing of this case can be read", "; ".join(map(str, unreadable)))
     return history, unreadable

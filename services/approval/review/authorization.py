@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 from shared.contracts.case import Case
-from shared.runtime.access import Caller, Role
+from shared.runtime.authentication import Caller, Role
 
 # decide: sign, refuse, correct, append, confirm a retraction. retract: ask for one, which alone changes nothing.
 Action = Literal["see", "decide", "reassign", "retract"]
@@ -26,7 +26,7 @@ def authorize(caller: Caller, case: Case, department: str, deed: Action) -> Call
     """The caller in the first of their roles that may do it: a department's head is a physician, too. Where none may,
     why not in the role that they came in.
     """
-    parts = (caller.acting_as(role) for role in caller.roles)
+    parts = (caller.in_role(role) for role in caller.roles)
     found = (part for part in parts if part is not None and _denied(part, case, department, deed) is None)
     return next(found, None) or _denied(caller, case, department, deed) or caller
 
@@ -38,18 +38,18 @@ def denial(caller: Caller, case: Case, department: str, deed: Action) -> Denied 
 
 
 def _denied(caller: Caller, case: Case, department: str, deed: Action) -> Denied | None:
-    if not caller.works_in(department):
+    if not caller.can_access_department(department):
         return Denied("the case is of another department", conceal_existence=True)
     if deed == "reassign" and caller.role == "operator":
         return None
     if caller.role not in READERS:
         return Denied(f"the role {caller.role} may not do that", conceal_existence=False)
-    if deed in ("decide", "retract") and caller.practitioner is None and not caller.stands_in:
+    if deed in ("decide", "retract") and caller.practitioner is None and not caller.signs_as_owner:
         return Denied("the sign-in does not say who you are in the EHR", conceal_existence=False)
     attending = case.review.stay.attending if case.review else None
     if deed in ("see", "retract") or caller.role == "supervisor":
         return None
-    if caller.stands_in or is_assigned_to(caller, case.owner, attending):
+    if caller.signs_as_owner or is_assigned_to(caller, case.owner, attending):
         return None
     return Denied("the review belongs to somebody else", conceal_existence=False)
 

@@ -8,9 +8,9 @@ from pydantic import BaseModel, Field
 
 from services.approval.review.case_reader import CaseReader
 from services.approval.review.views import UnreadableLine, unreadable_lines
-from shared.contracts.case import State, fold
-from shared.contracts.envelope import Recorded
-from shared.runtime.access import Caller
+from shared.contracts.case import CaseState, fold
+from shared.contracts.envelope import RecordedEvent
+from shared.runtime.authentication import Caller
 
 RECENT_EVENTS = 2000
 AT_ONCE = 16  # histories that are read together
@@ -21,7 +21,7 @@ class CaseLine(BaseModel):
 
     case_id: str
     department: str
-    state: State
+    state: CaseState
     last_event: str
     time: datetime
 
@@ -36,22 +36,22 @@ class CaseList(BaseModel):
 async def list_recent(cases: CaseReader, who: Caller, limit: int) -> CaseList:
     """The `limit` cases that the caller may know of and that something happened to last."""
     recent, unreadable = await cases.recent(RECENT_EVENTS)
-    latest = {event.case.id: event for event in recent if who.works_in(event.case.department)}
+    latest = {event.case.id: event for event in recent if who.can_access_department(event.case.department)}
     shown = sorted(latest.values(), key=lambda event: -event.head.sequence)[:limit]
     places = asyncio.Semaphore(AT_ONCE)
 
-    async def line(event: Recorded) -> CaseLine:
+    async def line(event: RecordedEvent) -> CaseLine:
         async with places:  # one request each: what a case is, its last event alone does not tell
             history, _ = await cases.readable(event.case.id)
         return _line(history or [event])
 
     return CaseList(
         items=list(await asyncio.gather(*map(line, shown))),
-        unreadable=unreadable_lines(item for item in unreadable if who.works_in(item.case.department)),
+        unreadable=unreadable_lines(item for item in unreadable if who.can_access_department(item.case.department)),
     )
 
 
-def _line(history: Sequence[Recorded]) -> CaseLine:
+def _line(history: Sequence[RecordedEvent]) -> CaseLine:
     last = history[-1]
     return CaseLine(
         case_id=last.case.id,

@@ -9,15 +9,15 @@ from services.approval.review.errors import DecisionRefusedError
 from services.approval.review.record_check import RecordChecker
 from shared.contracts.case import Case, fold
 from shared.contracts.draft import Draft
-from shared.contracts.envelope import Recorded
+from shared.contracts.envelope import RecordedEvent
 from shared.contracts.events import Approved, Signature
-from shared.contracts.model import read_whole
+from shared.contracts.model import read_strictly
 from shared.contracts.subjects import CaseRef
 from shared.messaging.access_log import AccessLog
 from shared.messaging.artifacts import Artifacts, CaseTexts
 from shared.messaging.connection import Bus
 from shared.messaging.journal import Journal, Unreadable
-from shared.runtime.access import Caller
+from shared.runtime.authentication import Caller
 
 CASE_ID = re.compile(r"[A-Za-z0-9-]{1,64}")  # subjects are made of it: nothing else is looked up
 
@@ -32,15 +32,15 @@ class CaseReader:
     async def close(self) -> None:
         await self._checker.close()
 
-    async def history(self, case_id: str) -> list[Recorded]:
+    async def history(self, case_id: str) -> list[RecordedEvent]:
         """Return the events of a case, oldest first; empty where there is no such case."""
         return await self._journal.find(case_id) if CASE_ID.fullmatch(case_id) else []
 
-    async def readable(self, case_id: str) -> tuple[list[Recorded], list[Unreadable]]:
+    async def readable(self, case_id: str) -> tuple[list[RecordedEvent], list[Unreadable]]:
         """Return the events that can be read and those that cannot, for callers that only display the case."""
         return await self._journal.readable(case_id) if CASE_ID.fullmatch(case_id) else ([], [])
 
-    async def recent(self, events: int) -> tuple[list[Recorded], list[Unreadable]]:
+    async def recent(self, events: int) -> tuple[list[RecordedEvent], list[Unreadable]]:
         """Return the last `events` events of all cases."""
         return await self._journal.recent(events)
 
@@ -48,7 +48,7 @@ class CaseReader:
         """Return the current state of a case; `exists` is false where there is no such case."""
         return current(case_id, await self.history(case_id))
 
-    async def view(self, case_id: str, caller: Caller) -> list[Recorded]:
+    async def view(self, case_id: str, caller: Caller) -> list[RecordedEvent]:
         """Return the history of a case whose draft the caller is about to see.
 
         The access is in the log when this returns. Raises DecisionRefusedError.
@@ -96,7 +96,7 @@ class CaseReader:
         return await self.draft(case_id, case.review.draft.digest)
 
     async def draft(self, case_id: str, digest: str) -> Draft:
-        return read_whole(Draft, await self.texts(case_id).get(digest))
+        return read_strictly(Draft, await self.texts(case_id).get(digest))
 
     async def signed_text(self, case_id: str, signed: Signature) -> str:
         """Return exactly the text that was signed."""
@@ -116,6 +116,6 @@ class CaseReader:
         return await self._checker.check(self.texts(case_id), draft, text, by.subject)
 
 
-def current(case_id: str, history: Sequence[Recorded]) -> tuple[CaseRef, Case]:
+def current(case_id: str, history: Sequence[RecordedEvent]) -> tuple[CaseRef, Case]:
     """Fold `history`. A case without events belongs to no department."""
     return (history[-1].case if history else CaseRef("*", case_id)), fold(history)

@@ -8,14 +8,14 @@ from services.approval.review.case_reader import CaseReader, current
 from services.approval.review.errors import DecisionRefusedError
 from shared.contracts.case import Case
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionRequested
-from shared.contracts.ending import ErasureOrdered, HoldPlaced, HoldReleased
+from shared.contracts.errors import TransientError
 from shared.contracts.events import Approved, CaseEvent, Reassigned, Rejected
-from shared.contracts.failures import TransientError
+from shared.contracts.retention import ErasureOrdered, HoldPlaced, HoldReleased
 from shared.contracts.subjects import CaseRef, derived_id
 from shared.messaging.connection import Bus
 from shared.messaging.journal import Conflict, Journal
 from shared.messaging.steps import Clock
-from shared.runtime.access import Caller
+from shared.runtime.authentication import Caller
 
 MAX_ATTEMPTS = 5
 

@@ -10,7 +10,7 @@ from shared.contracts.events import Edits
 
 def unchanged_sentences(draft: Draft, text: str) -> tuple[int, ...]:
     """Sentences of the draft, from 0, that `text` still has word for word."""
-    return draft.standing_in(text)
+    return draft.sentences_in(text)
 
 
 def unresolved(draft: Draft, text: str, confirmed: Sequence[int]) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from services.approval.review.signing_rules import heading
-from shared.contracts import notice
+from shared.contracts import authorship
 from shared.contracts.draft import HEADINGS, TO_BE_WRITTEN, Draft, Narrative
 
 
@@ -13,8 +13,8 @@ def to_write(draft: Draft) -> str:
     if "hospital-course" not in opened:
         lines = _with_place(draft, lines, "hospital-course")
     text = "\n".join(lines)
-    for found, _ in notice.lines_of(text):
-        text = text.replace(found, notice.line("physician"))
+    for found, _ in authorship.find_lines(text):
+        text = text.replace(found, authorship.authorship_line("physician"))
     return text
 
 
@@ -45,7 +45,7 @@ def _without_narrative(draft: Draft) -> tuple[list[str], set[Narrative]]:
 
 def _with_place(draft: Draft, lines: Sequence[str], narrative: Narrative) -> list[str]:
     """A draft without this narrative gets a place for it at the end of its part."""
-    part = draft.home(narrative)
+    part = draft.part_of(narrative)
     own = heading(part.title) if part else None
     others = {heading(part.title) for part in draft.parts} - {own}
     start = next((number for number, line in enumerate(lines) if heading(line) == own), None)
@@ -59,4 +59,4 @@ def _with_place(draft: Draft, lines: Sequence[str], narrative: Narrative) -> lis
 
 
 def _says(line: str) -> bool:
-    return any(True for _ in notice.lines_of(line))
+    return any(True for _ in authorship.find_lines(line))

@@ -8,8 +8,8 @@ from fastapi.routing import APIRoute
 
 from services.approval.review.errors import DecisionRefusedError, RefusalCode, StepUpRequiredError
 from services.approval.review.views import erasure_of
-from shared.contracts.envelope import Recorded
-from shared.runtime.problems import Problem
+from shared.contracts.envelope import RecordedEvent
+from shared.runtime.problems import ProblemError
 
 TITLES: dict[RefusalCode, tuple[int, str]] = {
     "unknown": (404, "There is no such case"),
@@ -38,30 +38,30 @@ TITLES: dict[RefusalCode, tuple[int, str]] = {
 }
 
 
-def problem_of(refused: DecisionRefusedError) -> Problem:
+def problem_of(refused: DecisionRefusedError) -> ProblemError:
     """Return the answer to a refused decision."""
     status, title = TITLES[refused.code]
     if isinstance(refused, StepUpRequiredError):  # RFC 9470
         seconds = int(refused.max_age.total_seconds())
         challenge = f'Bearer error="insufficient_user_authentication", max_age="{seconds}"'
-        return Problem(status, title, refused.detail, headers={"WWW-Authenticate": challenge})
+        return ProblemError(status, title, refused.detail, headers={"WWW-Authenticate": challenge})
     if not refused.obstacles:
-        return Problem(status, title, refused.detail)
+        return ProblemError(status, title, refused.detail)
     errors = [
         {"field": item.field, "detail": item.detail}
         | ({} if item.index is None else {"index": item.index})
         | ({} if item.digest is None else {"digest": item.digest})
         for item in refused.obstacles
     ]
-    return Problem(status, title, refused.detail, errors=errors)
+    return ProblemError(status, title, refused.detail, errors=errors)
 
 
-def gone(history: Sequence[Recorded]) -> Problem:
+def gone(history: Sequence[RecordedEvent]) -> ProblemError:
     """Return the answer where texts of the case are asked for and were erased."""
     found = erasure_of(history)
     words = f"Ordered {found.time:%Y-%m-%d %H:%M} UTC by {found.by}; ground: {found.ground}." if found else ""
     extra = {"erasure": found.model_dump(mode="json")} if found else {}
-    return Problem(410, "The texts of this case were erased", words, **extra)
+    return ProblemError(410, "The texts of this case were erased", words, **extra)
 
 
 class DecisionRoute(APIRoute):

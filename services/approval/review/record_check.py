@@ -8,9 +8,9 @@ from pydantic import TypeAdapter
 
 from services.approval.review.added_text import Statement
 from shared.contracts.draft import Draft
-from shared.contracts.failures import TransientError
+from shared.contracts.errors import TransientError
 from shared.messaging.artifacts import CaseTexts
-from shared.runtime.rates import Rate
+from shared.runtime.rate_limits import TokenBucket
 from shared.runtime.worker_process import WorkerEndedError, WorkerProcess
 
 WORKER = "services.approval.review.record_check_worker"
@@ -25,7 +25,7 @@ class RecordChecker:
 
     def __init__(self) -> None:
         self._worker = WorkerProcess(WORKER)
-        self._time = Rate("texts", SECONDS, SECONDS_A_SECOND)
+        self._time = TokenBucket("texts", SECONDS, SECONDS_A_SECOND)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._asked: set[asyncio.Task[tuple[Statement, ...]]] = set()
 

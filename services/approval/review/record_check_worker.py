@@ -13,8 +13,8 @@ from pydantic import TypeAdapter
 from services.approval.review.added_text import Statement, statements
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Draft
-from shared.contracts.model import read_whole
-from shared.grounding import Record
+from shared.contracts.model import read_strictly
+from shared.grounding import EvidenceIndex
 from shared.runtime.worker_process import frame, requests
 
 NICE = 10  # pages and signatures go first
@@ -25,7 +25,7 @@ STATEMENTS = TypeAdapter(tuple[Statement, ...])
 
 class IndexedRecords:
     def __init__(self) -> None:
-        self._indexed: dict[str, tuple[Record, dict[str, Statement]]] = {}  # by the digest of their context
+        self._indexed: dict[str, tuple[EvidenceIndex, dict[str, Statement]]] = {}  # by the digest of their context
 
     def answer(self, request: dict[str, Any], context: bytes) -> dict[str, Any]:
         """`statements` and the `seconds` of processor time that they took; `unknown` where the context is needed."""
@@ -39,10 +39,10 @@ class IndexedRecords:
         found = statements(Draft.model_validate_json(request["draft"]), request["text"], record, checked)
         return {"statements": STATEMENTS.dump_python(found, mode="json"), "seconds": time.process_time() - began}
 
-    def _record(self, digest: str, context: bytes) -> tuple[Record, dict[str, Statement]]:
+    def _record(self, digest: str, context: bytes) -> tuple[EvidenceIndex, dict[str, Statement]]:
         indexed = self._indexed.pop(digest, None)
         if indexed is None:
-            indexed = Record(read_whole(EncounterContext, context)), {}
+            indexed = EvidenceIndex(read_strictly(EncounterContext, context)), {}
             if len(self._indexed) >= RECORDS:
                 self._indexed.pop(next(iter(self._indexed)))  # the one that was not used for the longest time
         self._indexed[digest] = indexed

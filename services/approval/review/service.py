@@ -13,29 +13,29 @@ from services.approval.review.case_reader import CaseReader
 from services.approval.review.decision_writer import DecisionWriter, cause_of
 from services.approval.review.errors import DecisionRefusedError, StepUpRequiredError
 from services.approval.review.signing_rules import Settled
-from shared.clinical.fhir import FhirClient, NotFoundError
+from shared.clinical.fhir_client import FhirClient, NotFoundError
 from shared.contracts.case import Case
 from shared.contracts.draft import Draft
-from shared.contracts.envelope import digest
+from shared.contracts.envelope import sha256_hex
+from shared.contracts.errors import CountersignError, TransientError
 from shared.contracts.events import (
     Actor,
     Approved,
     Channel,
-    Reading,
+    ReadingFigures,
     Reassigned,
-    Refusing,
     Rejected,
+    RejectionAction,
     ReviewRequested,
     Signature,
     Withdrawn,
 )
-from shared.contracts.failures import Failure, TransientError
 from shared.contracts.subjects import FHIR_ID, CaseRef
 from shared.messaging.access_log import AccessLog
 from shared.messaging.connection import Bus
 from shared.messaging.journal import Conflict
 from shared.messaging.steps import Clock
-from shared.runtime.access import Caller
+from shared.runtime.authentication import Caller
 
 
 class ReviewService:
@@ -75,7 +75,7 @@ class ReviewService:
         by: Caller,
         text: str | None,
         settled: Settled = Settled(),  # noqa: B008 - frozen
-        reading: Reading | None = None,
+        reading: ReadingFigures | None = None,
         key: str | None = None,
     ) -> Approved:
         """Countersign the draft with digest `seen`, or `text` in its place.
@@ -136,13 +136,13 @@ class ReviewService:
 
     async def acting_supervisor(self, ref: CaseRef, by: Caller) -> str | None:
         """Return the department's supervisor, as whom a supervisor's token without an identity of its own signs."""
-        if by.role != "supervisor" or not by.stands_in:
+        if by.role != "supervisor" or not by.signs_as_owner:
             return None
         found = await self._directory.supervisor(ref.department)
         return found if "/" in found else None
 
     async def reject(
-        self, case_id: str, seen: str | None, by: Caller, action: Refusing, reason: str, key: str | None = None
+        self, case_id: str, seen: str | None, by: Caller, action: RejectionAction, reason: str, key: str | None = None
     ) -> Rejected:
         """Refuse the draft with digest `seen`; None: the one under review, as a refusal signs nothing.
 
@@ -155,7 +155,7 @@ class ReviewService:
         digest_seen = seen
         ref, case = await self._current_case(case_id, seen)
         by = await self.cases.authorize(ref, case, by, "decide")
-        words = digest(reason.encode())
+        words = sha256_hex(reason.encode())
 
         def before(current: Case) -> Rejected | None:
             return domain.rejected_before(current, digest_seen, by.actor, action, words)
@@ -190,7 +190,7 @@ class ReviewService:
         return await self.decisions.decide(ref, case, None, "decide", decide, cause)
 
     async def reject_in_ehr(
-        self, case_id: str, seen: str, by: Actor, cause: str, action: Refusing, reason: str
+        self, case_id: str, seen: str, by: Actor, cause: str, action: RejectionAction, reason: str
     ) -> Rejected:
         """Refuse the draft, as `by` did in the EHR. Raises DecisionRefusedError."""
         ref, case = await self.cases.case(case_id)
@@ -213,7 +213,7 @@ class ReviewService:
         require_reason(reason, "Say in a few words why somebody else is to decide.")
         ref, case = await self._current_case(case_id)
         by = await self.cases.authorize(ref, case, by, "reassign")
-        words = digest(reason.encode())
+        words = sha256_hex(reason.encode())
 
         def same(body: Reassigned) -> bool:
             return (body.owner, body.reason) == (to, words)
@@ -242,7 +242,7 @@ class ReviewService:
                 await self._ehr.read("Practitioner", id)
         except NotFoundError:
             known = False
-        except Failure:
+        except CountersignError:
             return
         if not known:
             raise DecisionRefusedError(
@@ -253,7 +253,7 @@ class ReviewService:
         """Withdraw the case and refuse where the stay continues in the EHR. An EHR that is down stops no signature."""
         try:
             encounter = await self._ehr.read("Encounter", review.stay.encounter.removeprefix("Encounter/"))
-        except Failure:
+        except CountersignError:
             return
         if encounter.get("status") in domain.ONGOING:
             ref, case = await self.cases.case(ref.id)  # the inbox does not know how often the stay was discharged
@@ -272,7 +272,7 @@ def require_reason(reason: str, detail: str) -> None:
 
 
 def signs(body: Signature, text: str) -> bool:
-    return body.signed == digest(text.encode())
+    return body.signed == sha256_hex(text.encode())
 
 
 def channel_of(caller: Caller) -> Channel:

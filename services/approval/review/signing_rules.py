@@ -9,9 +9,9 @@ from rapidfuzz import fuzz
 from services.approval.review import edits
 from services.approval.review.added_text import Statement
 from services.approval.review.errors import DecisionRefusedError, Obstacle
-from shared.contracts import notice
-from shared.contracts.draft import TO_BE_WRITTEN, Draft, Part
-from shared.contracts.events import How, Resolution
+from shared.contracts import authorship
+from shared.contracts.draft import TO_BE_WRITTEN, DocumentPart, Draft
+from shared.contracts.events import Resolution, ResolutionKind
 
 SIMILAR = 60  # percent: a sentence that has something like it in the text was changed, else removed
 PATIENT = "Patient: "  # how the line begins that says whose document it is
@@ -22,7 +22,7 @@ _SAYS_WHO = re.compile(r"\W*patient\s*:", re.IGNORECASE)  # what a reader takes 
 class Settled:
     """What a physician says of a draft: of its sentences and its open points, both counted from 0."""
 
-    resolutions: Mapping[int, How] = field(default_factory=dict)
+    resolutions: Mapping[int, ResolutionKind] = field(default_factory=dict)
     acknowledged: Sequence[int] = ()
     written: frozenset[str] = frozenset()  # digests of sentences of their own that the record does not support
 
@@ -46,12 +46,12 @@ def misleading(draft: Draft, text: str, written: Sequence[Statement] = ()) -> li
     """A line that says that a model or rules wrote a narrative of which nothing stands, or that a physician wrote one
     in which a sentence of a model stands.
     """
-    by = notice.narrative_by(draft, text, own=bool(written))
+    by = authorship.narrative_author(draft, text, own=bool(written))
     drafted = by in ("model", "rules")
-    said = {claim for _, claim in notice.lines_of(text)}
+    said = {claim for _, claim in authorship.find_lines(text)}
     if not any(claim != by and (not drafted or by == "model") for claim in said):
         return []
-    wanted = notice.true_line(draft, text, own=bool(written))
+    wanted = authorship.correct_line(draft, text, own=bool(written))
     return [Obstacle("text", f"The line that says who wrote the narrative is not true. It has to be: {wanted}")]
 
 
@@ -144,7 +144,7 @@ def identity(draft: Draft) -> str | None:
     return next((line for line in lines if line.startswith(PATIENT)), None)
 
 
-def _has_content(part: Part, lines: Sequence[str], titles: set[str]) -> bool:
+def _has_content(part: DocumentPart, lines: Sequence[str], titles: set[str]) -> bool:
     """Whether the text has the part's heading, and words below it that are no heading of a group."""
     headings = [number for number, line in enumerate(lines) if heading(line) == heading(part.title)]
     for start in headings:
@@ -171,7 +171,7 @@ def resolutions(draft: Draft, text: str, settled: Settled) -> tuple[Resolution, 
     )
 
 
-def _how(sentence: str, text: str, index: int, settled: Settled) -> How:
+def _how(sentence: str, text: str, index: int, settled: Settled) -> ResolutionKind:
     said = settled.resolutions.get(index)
     if said in ("changed", "removed"):
         return said

@@ -8,12 +8,12 @@ from pydantic import BaseModel, Field
 
 from services.approval.review import manual_narrative
 from services.approval.review.case_reader import CaseReader
-from shared.contracts.case import State, fold
+from shared.contracts.case import CaseState, fold
 from shared.contracts.draft import Draft
-from shared.contracts.ending import ErasureOrdered, HoldPlaced
-from shared.contracts.envelope import Recorded
+from shared.contracts.envelope import RecordedEvent
+from shared.contracts.retention import ErasureOrdered, HoldPlaced
 from shared.messaging.journal import Unreadable
-from shared.runtime.problems import Problem
+from shared.runtime.problems import ProblemError
 
 
 class EventLine(BaseModel):
@@ -50,7 +50,7 @@ class CaseView(BaseModel):
 
     case_id: str
     department: str
-    state: State
+    state: CaseState
     owner: str | None
     document_reference: str | None
     provenance: str | None
@@ -95,7 +95,7 @@ class ReviewView(BaseModel):
 
     case_id: str
     department: str
-    state: State
+    state: CaseState
     encounter: str
     owner: str | None
     level: int
@@ -116,7 +116,7 @@ def unreadable_lines(items: Iterable[Unreadable]) -> list[UnreadableLine]:
     ]
 
 
-def case_view(history: list[Recorded], unreadable: Iterable[Unreadable] = ()) -> CaseView:
+def case_view(history: list[RecordedEvent], unreadable: Iterable[Unreadable] = ()) -> CaseView:
     """The case that `history` adds up to, with each of its events."""
     case = fold(history)
     return CaseView(
@@ -142,7 +142,7 @@ def case_view(history: list[Recorded], unreadable: Iterable[Unreadable] = ()) ->
     )
 
 
-def ending_view(event: Recorded | None) -> EndingView | None:
+def ending_view(event: RecordedEvent | None) -> EndingView | None:
     """Who ordered it, when and why."""
     if event is None or not isinstance(event.body, ErasureOrdered | HoldPlaced):
         return None
@@ -150,17 +150,17 @@ def ending_view(event: Recorded | None) -> EndingView | None:
     return EndingView(time=event.time, by=event.actor, ground=body.ground, reference=body.reference)
 
 
-def erasure_of(history: Sequence[Recorded]) -> EndingView | None:
+def erasure_of(history: Sequence[RecordedEvent]) -> EndingView | None:
     """The last order to erase texts of the case, of whatever kinds."""
     return ending_view(next((item for item in reversed(history) if isinstance(item.body, ErasureOrdered)), None))
 
 
-async def review_view(cases: CaseReader, history: list[Recorded]) -> ReviewView:
-    """The case's last review. Raises Problem when no draft has come to review yet."""
+async def review_view(cases: CaseReader, history: list[RecordedEvent]) -> ReviewView:
+    """The case's last review. Raises ProblemError when no draft has come to review yet."""
     case = fold(history)
     draft = await cases.draft_of(history[-1].case.id, case)
     if draft is None or case.review is None:
-        raise Problem(404, "There is no draft to review yet", f"The case is {case.state}.")
+        raise ProblemError(404, "There is no draft to review yet", f"The case is {case.state}.")
     return ReviewView(
         case_id=history[-1].case.id,
         department=history[-1].case.department,

@@ -10,11 +10,11 @@ from services.approval.review.authorization import READERS
 from services.approval.sign_in.service import SignInService, local_path
 from services.approval.sign_in.sessions import PENDING, PendingLogin
 from services.approval.web.render import PageRoute, page
-from shared.runtime.access import COOKIE, Caller, Refusal
-from shared.runtime.limits import takes
-from shared.runtime.oidc import Provider
-from shared.runtime.problems import Problem
-from shared.runtime.rates import RateLimit
+from shared.runtime.authentication import SESSION_COOKIE, AuthenticationError, Caller
+from shared.runtime.oidc import OidcProvider
+from shared.runtime.problems import ProblemError
+from shared.runtime.rate_limits import RateLimit
+from shared.runtime.request_limits import limit_endpoint
 
 STATE_COOKIE = "countersign_sign_in"
 # From one address; behind a proxy that is everybody: a whole house that signs in at the change of a shift stays below.
@@ -31,7 +31,7 @@ async def sign_in(api: Api, after: str = "/", again: bool = False) -> Response:
 
 
 @router.post("/sign-in")
-@takes(rate=ATTEMPTS)
+@limit_endpoint(rate=ATTEMPTS)
 async def signed_in(
     request: Request,
     api: Api,
@@ -46,25 +46,25 @@ async def signed_in(
     if 0 <= person < len(service.people):
         caller = service.people[person].model_copy(update={"signed_in_at": service.clock()})
     # With an identity provider people sign in there: a static token never has to be proven again.
-    elif service.provider is None and token.strip() and (grant := api.guard.find(token.strip())) is not None:
+    elif service.provider is None and token.strip() and (grant := api.guard.find_token(token.strip())) is not None:
         caller = Caller.model_validate(grant.model_dump(exclude={"sha256"}))
-    if caller is None or caller.acting_as(*READERS) is None:
-        await api.guard.refused("the token opens no inbox", caller, request)
+    if caller is None or caller.in_role(*READERS) is None:
+        await api.guard.report_denial("the token opens no inbox", caller, request)
         return _form(service, 403, after=after, refused="This opens no inbox.")
-    return await service.welcome(api.guard.session(request), caller, after)
+    return await service.welcome(api.guard.session_id(request), caller, after)
 
 
 @router.post("/sign-out")
 async def sign_out(request: Request, api: Api) -> Response:
     await api.guard.check_origin(request)
-    caller = await api.guard.signed_in(request)
+    caller = await api.guard.session_caller(request)
     if caller is not None:
-        await api.sign_in.sessions.close(api.guard.session(request))
+        await api.sign_in.sessions.close(api.guard.session_id(request))
         await api.log.record("signed-out", detail="", subject=caller.subject, role=caller.role)
     answer = RedirectResponse("/sign-in", 303)
     # Our answers tell browsers to keep nothing of a patient; this clears what one may hold all the same.
     answer.headers["Clear-Site-Data"] = '"cache", "storage"'
-    api.sign_in.delete_cookie(answer, COOKIE)
+    api.sign_in.delete_cookie(answer, SESSION_COOKIE)
     return answer
 
 
@@ -90,21 +90,21 @@ async def start_login(api: Api, after: str = "/", again: bool = False) -> Respon
 async def finish_login(request: Request, api: Api, code: str = "", state: str = "") -> Response:
     """Open a session. Only the browser that was sent to the provider may come back, once."""
     service = api.sign_in
-    cookie = request.cookies.get(service.public.cookie(STATE_COOKIE), "")
+    cookie = request.cookies.get(service.public.cookie_name(STATE_COOKIE), "")
     pending = await service.sessions.consume_state(state) if state and state == cookie else None
     try:
         if pending is None or not code:
-            raise Refusal("the sign-in was not begun here, or was given up")
+            raise AuthenticationError("the sign-in was not begun here, or was given up")
         signed = await _provider(service).sign_in(
             _callback_url(service), code, pending.nonce, pending.verifier, since=pending.since
         )
         caller = signed.caller
-        if caller.acting_as(*READERS) is None:
-            raise Refusal(f"the role {caller.role} opens no inbox")
-    except Refusal as refusal:
+        if caller.in_role(*READERS) is None:
+            raise AuthenticationError(f"the role {caller.role} opens no inbox")
+    except AuthenticationError as refusal:
         await api.log.record("refused", detail=f"sign-in: {refusal.reason}")
         return page("sign_in.html", 403, people=[], provider=True, after="/", again=False, refused=refusal.reason + ".")
-    answer = await service.welcome(api.guard.session(request), caller, pending.after, signed.renewal)
+    answer = await service.welcome(api.guard.session_id(request), caller, pending.after, signed.refresh_token)
     service.delete_cookie(answer, STATE_COOKIE)
     return answer
 
@@ -123,10 +123,10 @@ def _form(
     )
 
 
-def _provider(service: SignInService) -> Provider:
-    """Raises Problem 404 where no identity provider is configured."""
+def _provider(service: SignInService) -> OidcProvider:
+    """Raises ProblemError 404 where no identity provider is configured."""
     if service.provider is None:
-        raise Problem(404, "There is no identity provider")
+        raise ProblemError(404, "There is no identity provider")
     return service.provider
 
 

@@ -8,9 +8,9 @@ from fastapi.responses import RedirectResponse, Response
 
 from services.approval.sign_in.sessions import SessionStore
 from shared.messaging.access_log import AccessLog
-from shared.runtime.access import COOKIE, Caller
-from shared.runtime.oidc import Provider
-from shared.runtime.public import Public
+from shared.runtime.authentication import SESSION_COOKIE, Caller
+from shared.runtime.oidc import OidcProvider
+from shared.runtime.public_origin import PublicOrigin
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,8 @@ class SignInService:
     log: AccessLog
     clock: Callable[[], datetime]
     new_secret: Callable[[], str]
-    public: Public
-    provider: Provider | None = None
+    public: PublicOrigin
+    provider: OidcProvider | None = None
     people: Sequence[Caller] = ()
 
     async def welcome(self, previous: str, caller: Caller, after: str, renewal: str | None = None) -> Response:
@@ -31,18 +31,23 @@ class SignInService:
             await self.sessions.close(previous)
         await self.log.record("signed-in", detail="", subject=caller.subject, role=caller.role, method=caller.method)
         answer = RedirectResponse(local_path(after), 303)
-        self.set_cookie(answer, COOKIE, await self.sessions.open(caller, renewal))
+        self.set_cookie(answer, SESSION_COOKIE, await self.sessions.open(caller, renewal))
         return answer
 
     def set_cookie(self, answer: Response, name: str, value: str, max_age: int | None = None) -> None:
         """Set a cookie for this host alone, which no script may read."""
         answer.set_cookie(
-            self.public.cookie(name), value, max_age=max_age, httponly=True, samesite="lax", secure=self.public.secure
+            self.public.cookie_name(name),
+            value,
+            max_age=max_age,
+            httponly=True,
+            samesite="lax",
+            secure=self.public.secure,
         )
 
     def delete_cookie(self, answer: Response, name: str) -> None:
         """Delete a cookie. A `__Host-` cookie is only replaced by one that is `Secure` as well."""
-        answer.delete_cookie(self.public.cookie(name), httponly=True, samesite="lax", secure=self.public.secure)
+        answer.delete_cookie(self.public.cookie_name(name), httponly=True, samesite="lax", secure=self.public.secure)
 
 
 def local_path(path: str) -> str:

@@ -17,11 +17,11 @@ from typing import Protocol
 from cryptography.fernet import Fernet
 from pydantic import BaseModel, ConfigDict
 
-from shared.contracts.failures import TransientError
+from shared.contracts.errors import TransientError
 from shared.messaging.buckets import Bucket, Entry
 from shared.messaging.connection import Bus, WrongSequenceError
-from shared.runtime.access import Caller, Refusal, token_digest
-from shared.runtime.oidc import SignedIn
+from shared.runtime.authentication import AuthenticationError, Caller, token_digest
+from shared.runtime.oidc import SignInResult
 
 logger = logging.getLogger(__name__)
 
@@ -65,13 +65,13 @@ class PendingLogin(BaseModel):
 
 
 class SessionRenewer(Protocol):
-    async def renew(self, known: Caller, renewal: str) -> SignedIn:
+    async def renew(self, known: Caller, renewal: str) -> SignInResult:
         """Who a person is now. Raises Refusal, TransientError."""
         ...
 
 
 class SessionStore:
-    """`new_secret` gives unguessable text. Implements `shared.runtime.access.Sessions`."""
+    """`new_secret` gives unguessable text. Implements `shared.runtime.authentication.SessionLookup`."""
 
     def __init__(
         self,
@@ -129,11 +129,16 @@ class SessionStore:
         except TransientError as error:
             logger.warning("a session could not be renewed: %s", error.reason)
             return alive
-        except Refusal as refusal:
+        except AuthenticationError as refusal:
             logger.info("a session ends: %s", refusal.reason)
             await self.close(id)
             return None
-        renewed = {"caller": found.caller, "checked": now, "renewing": None, "renewal": _sealed(id, found.renewal)}
+        renewed = {
+            "caller": found.caller,
+            "checked": now,
+            "renewing": None,
+            "renewal": _sealed(id, found.refresh_token),
+        }
         try:
             await self._put(id, session.model_copy(update=renewed), revision)
         except WrongSequenceError:  # it was ended in this moment, and stays so

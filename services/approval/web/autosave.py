@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.approval.review.signing_rules import Settled
 from shared.contracts.draft import Draft
-from shared.contracts.events import Reading
+from shared.contracts.events import ReadingFigures
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
 
@@ -32,12 +32,12 @@ class AutosavedDraft(BaseModel):
     def settled(self) -> Settled:
         return Settled(dict.fromkeys(self.confirmed, "confirmed"), self.acknowledged, self.written)
 
-    def reading(self, draft: Draft) -> Reading | None:
+    def reading(self, draft: Draft) -> ReadingFigures | None:
         """Return how much of `draft` was read; None where the browser did not report it."""
         if not self.seconds and not self.seen:
             return None
         parts = range(len(draft.parts))
-        return Reading(seconds=self.seconds, seen=len(self.seen.intersection(parts)), parts=len(parts))
+        return ReadingFigures(seconds=self.seconds, seen=len(self.seen.intersection(parts)), parts=len(parts))
 
 
 class DraftAutosave:

@@ -19,12 +19,12 @@ from services.approval.web.render import EVENT_WORDS, STATE_WORDS, PageRoute, pa
 from services.approval.web.review_form import Mode, ReviewForm, ReviewFormAutosave
 from shared.contracts.case import Case, fold
 from shared.contracts.draft import Draft
-from shared.contracts.envelope import Recorded
+from shared.contracts.envelope import RecordedEvent
+from shared.contracts.errors import ErasedError
 from shared.contracts.events import Approved, Rejected
-from shared.contracts.failures import ErasedError
 from shared.contracts.subjects import CaseRef
-from shared.runtime.access import Caller
-from shared.runtime.limits import TEXT, takes
+from shared.runtime.authentication import Caller
+from shared.runtime.request_limits import TEXT_MAX_BODY_BYTES, limit_endpoint
 
 NOTES = {
     "stale": "There is a newer draft than the one you were looking at. Nothing was signed.",
@@ -57,7 +57,7 @@ async def write(case_id: str, who: Clinician, api: Api, note: str = "") -> Respo
 
 
 @router.post("/reviews/{case_id}/working")
-@takes(TEXT)
+@limit_endpoint(TEXT_MAX_BODY_BYTES)
 async def keep(form: ReviewForm, who: Clinician, api: Api) -> Response:
     """Save what was typed; the answer shows what was changed and what is still to be settled."""
     copies = ReviewFormAutosave(api.autosave)
@@ -70,7 +70,7 @@ async def keep(form: ReviewForm, who: Clinician, api: Api) -> Response:
 
 
 @router.post("/reviews/{case_id}/look")
-@takes(TEXT)
+@limit_endpoint(TEXT_MAX_BODY_BYTES)
 async def keep_without_script(form: ReviewForm, who: Clinician, api: Api) -> Response:
     """The same for a browser that runs no script."""
     await ReviewFormAutosave(api.autosave).keep(form, who.subject)
@@ -78,7 +78,7 @@ async def keep_without_script(form: ReviewForm, who: Clinician, api: Api) -> Res
 
 
 @router.post("/reviews/{case_id}/approve")
-@takes(TEXT)
+@limit_endpoint(TEXT_MAX_BODY_BYTES)
 async def approve(form: ReviewForm, who: Clinician, api: Api) -> Response:
     copies = ReviewFormAutosave(api.autosave)
     await copies.keep(form, who.subject)  # nothing typed is lost, whatever comes of it
@@ -126,7 +126,9 @@ async def reassign(
     return RedirectResponse(f"/reviews/{case_id}", 303)
 
 
-async def _case_page(api: ApiDependencies, history: list[Recorded], who: Caller, mode: Mode, note: str) -> Response:
+async def _case_page(
+    api: ApiDependencies, history: list[RecordedEvent], who: Caller, mode: Mode, note: str
+) -> Response:
     case, ref = fold(history), history[-1].case
     try:
         draft = await api.cases.draft_of(ref.id, case)
@@ -146,7 +148,7 @@ async def _case_page(api: ApiDependencies, history: list[Recorded], who: Caller,
 
 
 async def _case_values(
-    api: ApiDependencies, history: list[Recorded], case: Case, draft: Draft, who: Caller, mode: Mode, note: str
+    api: ApiDependencies, history: list[RecordedEvent], case: Case, draft: Draft, who: Caller, mode: Mode, note: str
 ) -> dict[str, Any]:
     """What the template of a case with a draft shows."""
     ref, digest = history[-1].case, case.review.draft.digest if case.review else ""
@@ -172,14 +174,14 @@ async def _case_values(
     }
 
 
-async def _viewed(api: ApiDependencies, case_id: str, who: Caller) -> list[Recorded]:
+async def _viewed(api: ApiDependencies, case_id: str, who: Caller) -> list[RecordedEvent]:
     try:
         return await api.cases.view(case_id, who)
     except DecisionRefusedError as refused:
         raise problem_of(refused) from None
 
 
-def _erased_page(api: ApiDependencies, who: Caller, history: list[Recorded]) -> Response:
+def _erased_page(api: ApiDependencies, who: Caller, history: list[RecordedEvent]) -> Response:
     """Answer that the texts of the case were erased: when, by whom and why."""
     head, zone = history[-1].head.sequence, api.zone_of(history[-1].case.department)
     facts: dict[str, Any] = {"case": case_view(history), "erasure": erasure_of(history)}

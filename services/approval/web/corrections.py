@@ -15,14 +15,14 @@ from services.approval.review.errors import DecisionRefusedError, StepUpRequired
 from services.approval.review.problems import problem_of
 from services.approval.web.autosave import AutosavedDraft
 from services.approval.web.render import PageRoute
-from shared.contracts.case import Case, final
+from shared.contracts.case import Case, latest_document
 from shared.contracts.corrections import Retracted, RetractionRequested
 from shared.contracts.draft import Draft
 from shared.contracts.events import Actor
 from shared.contracts.subjects import CaseRef
-from shared.runtime.access import Caller
-from shared.runtime.limits import TEXT, takes
-from shared.runtime.problems import Problem
+from shared.runtime.authentication import Caller
+from shared.runtime.problems import ProblemError
+from shared.runtime.request_limits import TEXT_MAX_BODY_BYTES, limit_endpoint
 
 NOTES = {
     "changed": "The document has changed since you read it. Nothing was signed: look at it as it stands now.",
@@ -44,7 +44,7 @@ ADDENDUM = "/addendum"  # what the key of its working copy ends with
 
 async def after_filing(api: ApiDependencies, who: Caller, ref: CaseRef, case: Case) -> dict[str, Any] | None:
     """Return what the page shows of a signed document; None before the signature."""
-    found, last = await api.corrections.standing(ref.id, case), final(case)
+    found, last = await api.corrections.current_document(ref.id, case), latest_document(case)
     if found is None or last is None:
         return None
     shown: dict[str, Any] = {
@@ -129,12 +129,12 @@ async def corrected_text(
     confirmed: Numbers = [],  # noqa: B006 - FastAPI copies defaults
     written: Digests = [],  # noqa: B006
 ) -> AutosavedDraft:
-    """A dependency that reads the form, of a case that the caller may see. Raises Problem."""
+    """A dependency that reads the form, of a case that the caller may see. Raises ProblemError."""
     ref, case = await api.cases.case(case_id)
     if not case.exists or denial(who, case, ref.department, "see"):
-        raise Problem(404, "There is no such case")
+        raise ProblemError(404, "There is no such case")
     plain = text.replace("\r\n", "\n").rstrip() + "\n"
-    found = await api.corrections.standing(ref.id, case)
+    found = await api.corrections.current_document(ref.id, case)
     if found is not None and plain == found.text.rstrip() + "\n":
         plain = found.text  # browsers may drop its last line break
     return AutosavedDraft(text=plain, reason=reason.strip(), confirmed=tuple(confirmed), written=frozenset(written))
@@ -144,7 +144,7 @@ CorrectionForm = Annotated[AutosavedDraft, Depends(corrected_text)]
 
 
 @router.post("/reviews/{case_id}/amendments/look")
-@takes(TEXT)
+@limit_endpoint(TEXT_MAX_BODY_BYTES)
 async def keep_correction(case_id: str, who: Clinician, api: Api, seen: Digest, copy: CorrectionForm) -> Response:
     """Save what was typed, for a browser that runs no script."""
     await api.autosave.keep(case_id, seen, who.subject, copy)
@@ -152,7 +152,7 @@ async def keep_correction(case_id: str, who: Clinician, api: Api, seen: Digest, 
 
 
 @router.post("/reviews/{case_id}/amendments")
-@takes(TEXT)
+@limit_endpoint(TEXT_MAX_BODY_BYTES)
 async def amend(case_id: str, who: Clinician, api: Api, seen: Digest, copy: CorrectionForm) -> Response:
     await api.autosave.keep(case_id, seen, who.subject, copy)  # nothing typed is lost, whatever comes of it
     try:
@@ -164,7 +164,7 @@ async def amend(case_id: str, who: Clinician, api: Api, seen: Digest, copy: Corr
 
 
 @router.post("/reviews/{case_id}/addenda")
-@takes(TEXT)
+@limit_endpoint(TEXT_MAX_BODY_BYTES)
 async def addend(case_id: str, who: Clinician, api: Api, seen: Digest, copy: CorrectionForm) -> Response:
     await api.autosave.keep(case_id, seen + ADDENDUM, who.subject, copy)
     try:
@@ -194,7 +194,7 @@ async def confirm_retraction(case_id: str, who: Clinician, api: Api, seen: Diges
 
 
 def _back(case_id: str, refused: DecisionRefusedError, place: str) -> Response:
-    """Redirect to the case, which shows what has happened in the meantime, or to the sign-in. Raises Problem."""
+    """Redirect to the case, which shows what has happened in the meantime, or to the sign-in. Raises ProblemError."""
     if isinstance(refused, StepUpRequiredError):
         return RedirectResponse(f"/sign-in?again=1&after=/reviews/{case_id}", 303)
     if refused.code in ("unknown", "forbidden"):

@@ -8,13 +8,13 @@ from services.approval.review import text_diff
 from services.approval.review.case_reader import CaseReader
 from shared.contracts.case import Case
 from shared.contracts.draft import HEADINGS, Draft
-from shared.contracts.envelope import Recorded
+from shared.contracts.envelope import RecordedEvent
 from shared.contracts.events import Drafted, DraftRef, Rejected
 
 SHOWN = 300  # rows; what is left out is counted on the page
 
 
-async def beside_the_one_before(cases: CaseReader, history: Sequence[Recorded], case: Case, draft: Draft) -> Any:
+async def beside_the_one_before(cases: CaseReader, history: Sequence[RecordedEvent], case: Case, draft: Draft) -> Any:
     """Return the comparison for the page; None for a first draft, and once the review is decided."""
     before = _before(history, case.review.draft) if case.review is not None and case.open else None
     if before is None:
@@ -37,14 +37,14 @@ async def beside_the_one_before(cases: CaseReader, history: Sequence[Recorded], 
     }
 
 
-def _before(history: Sequence[Recorded], current: DraftRef) -> DraftRef | None:
+def _before(history: Sequence[RecordedEvent], current: DraftRef) -> DraftRef | None:
     """The draft of the same record whose place `current` took."""
     drafts = [item.body.draft for item in history if isinstance(item.body, Drafted)]
     same = (item for item in reversed(drafts) if item.context == current.context)
     return next((item for item in same if item.number == current.number - 1), None)
 
 
-def _refuses(item: Recorded, draft: DraftRef) -> bool:
+def _refuses(item: RecordedEvent, draft: DraftRef) -> bool:
     return isinstance(item.body, Rejected) and item.body.draft.digest == draft.digest
 
 

@@ -16,7 +16,7 @@ from services.approval.review.authorization import is_assigned_to
 from services.approval.web.draft_labels import DraftLabel
 from services.approval.web.render import PageRoute, page, span
 from shared.contracts.case import fold
-from shared.runtime.access import Caller
+from shared.runtime.authentication import Caller
 
 PAGE = 50
 SETTLE = 0.3  # seconds in which changes are told together
@@ -44,7 +44,9 @@ async def inbox(
         return RedirectResponse("/", 303)
     labels = await api.labels.of([(line.case_id, line.draft) for line in lines])
     now = api.clock()
-    counts = {name: count for name, count in sorted(api.open_reviews.counts().items()) if who.works_in(name)}
+    counts = {
+        name: count for name, count in sorted(api.open_reviews.counts().items()) if who.can_access_department(name)
+    }
     return page(
         "rows.html" if rows else "inbox.html",
         who=who,
@@ -75,7 +77,7 @@ async def events(
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
     async def may_listen() -> bool:
-        return who.method in ("token", "jwt") or await api.guard.signed_in(request) is not None
+        return who.method in ("token", "jwt") or await api.guard.session_caller(request) is not None
 
     return StreamingResponse(_changes(api, case, may_listen), media_type="text/event-stream", headers=headers)
 

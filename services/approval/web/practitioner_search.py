@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from services.approval.dependencies import Api, Clinician
 from services.approval.filing.resources import Resource
 from services.approval.web.render import PageRoute, page
-from shared.contracts.failures import Failure
+from shared.contracts.errors import CountersignError
 
 SHOWN = 20
 
@@ -21,7 +21,7 @@ async def people(_: Clinician, api: Api, q: Annotated[str, Query(min_length=2, m
     """Options whose family name begins with `q`; none where the EHR does not answer: an id can be typed."""
     try:
         found = await api.ehr.search("Practitioner", {"family": q, "_count": str(SHOWN)})
-    except Failure:
+    except CountersignError:
         found = []
     return page("people.html", people=[(item["id"], name_of(item)) for item in found[:SHOWN] if item.get("id")])
 

@@ -8,9 +8,9 @@ from services.approval.review import edits, text_diff
 from services.approval.review.case_reader import CaseReader
 from services.approval.web.autosave import AutosavedDraft
 from services.approval.web.review_form import Mode, SubmittedForm, beginning
-from shared.contracts import notice
+from shared.contracts import authorship
 from shared.contracts.draft import TO_BE_WRITTEN, Draft
-from shared.runtime.access import Caller
+from shared.runtime.authentication import Caller
 
 
 async def progress(
@@ -36,8 +36,8 @@ async def progress(
 
 def _line(draft: Draft, text: str, *, own: bool) -> tuple[str, str] | None:
     """The line that says who wrote the narrative as it stands in the text, and as it has to be, where they differ."""
-    wanted = notice.true_line(draft, text, own=own)
-    found = [stands.strip() for stands, _ in notice.lines_of(text)]
+    wanted = authorship.correct_line(draft, text, own=own)
+    found = [stands.strip() for stands, _ in authorship.find_lines(text)]
     stale = next((stands for stands in found if stands != wanted), None)
     if stale is None or text == draft.text or TO_BE_WRITTEN in text:
         return None
@@ -47,5 +47,5 @@ def _line(draft: Draft, text: str, *, own: bool) -> tuple[str, str] | None:
 async def put_right(cases: CaseReader, sent: SubmittedForm, who: Caller) -> SubmittedForm:
     """The form with such a line of the text saying what is true."""
     own = bool(await cases.added_statements(sent.ref.id, sent.draft, sent.copy.text, who))
-    text = notice.put_right(sent.draft, sent.copy.text, own=own)
+    text = authorship.with_correct_lines(sent.draft, sent.copy.text, own=own)
     return replace(sent, copy=sent.copy.model_copy(update={"text": text}))

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 
 from services.approval.local_time import local
-from shared.runtime.problems import KNOWN, Problem, as_problem
+from shared.runtime.problems import HANDLED_ERRORS, ProblemError, to_problem
 
 HERE = Path(__file__).parent
 ASSETS = {"inbox.css": "text/css", "inbox.js": "text/javascript"}
@@ -113,8 +113,8 @@ class PageRoute(APIRoute):
         async def handle_or_explain(request: Request) -> Response:
             try:
                 return await handle(request)
-            except KNOWN as error:
-                problem = as_problem(error)
+            except HANDLED_ERRORS as error:
+                problem = to_problem(error)
                 if problem.status == 401 and request.method == "GET":
                     after = request.url.path + (f"?{request.url.query}" if request.url.query else "")
                     return RedirectResponse(f"/sign-in?after={quote(after, safe='/')}", 303)
@@ -131,6 +131,6 @@ assets_router = APIRouter(route_class=PageRoute, include_in_schema=False)
 @assets_router.get("/assets/{name}")
 async def asset(name: str) -> Response:
     if name not in ASSETS:
-        raise Problem(404, "There is no such file")
+        raise ProblemError(404, "There is no such file")
     headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
     return FileResponse(HERE / "static" / name, media_type=ASSETS[name], headers=headers)

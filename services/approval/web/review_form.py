@@ -14,8 +14,8 @@ from shared.contracts.case import fold
 from shared.contracts.draft import Draft
 from shared.contracts.events import Drafted
 from shared.contracts.subjects import CaseRef
-from shared.runtime.access import Caller
-from shared.runtime.problems import Problem
+from shared.runtime.authentication import Caller
+from shared.runtime.problems import ProblemError
 
 Mode = Literal["review", "write"]  # the draft as it is, or its facts and a narrative of one's own
 Numbers = Annotated[list[int], Form(max_length=1000)]
@@ -87,7 +87,7 @@ async def submitted_form(
     seconds: Seconds = 0,
     seen: Numbers = [],  # noqa: B006
 ) -> SubmittedForm:
-    """A dependency that reads the form. Raises Problem where the caller may not see the case, or for another draft."""
+    """Read the form. Raises ProblemError where the caller may not see the case, or for another draft."""
     ref, draft = await _draft_of_form(api, case_id, who, digest)
     copy = AutosavedDraft(
         text=typed(text, beginning(draft, mode)),
@@ -111,12 +111,12 @@ def typed(text: str, begun: str) -> str:
 
 
 async def _draft_of_form(api: ApiDependencies, case_id: str, who: Caller, digest: str) -> tuple[CaseRef, Draft]:
-    """Raises Problem where the caller may not see the case or the draft was never one of its drafts."""
+    """Raises ProblemError where the caller may not see the case or the draft was never one of its drafts."""
     history = await api.cases.history(case_id)
     case = fold(history)
     if not history or denial(who, case, history[-1].case.department, "see"):
-        raise Problem(404, "There is no such case")
+        raise ProblemError(404, "There is no such case")
     drafts = [event.body.draft.digest for event in history if isinstance(event.body, Drafted)]
     if digest not in drafts:
-        raise Problem(412, "This is not a draft of this case")
+        raise ProblemError(412, "This is not a draft of this case")
     return history[-1].case, await api.cases.draft(case_id, digest)

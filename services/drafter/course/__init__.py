@@ -1,4 +1,4 @@
-"""The narrative of a stay made by rules from its typed record: no model, nothing invented. Pure."""
+"""Compose the narrative of a stay by rules from its typed record, without a model. Pure."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,9 @@ from services.drafter.course.instructions import instructions
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Sentence
 
-__all__ = ["composed", "hospital_course", "instructions"]
+__all__ = ["compose_course", "hospital_course", "instructions"]
 
 
-def composed(context: EncounterContext, quoted: Sequence[Sentence] = ()) -> tuple[Sentence, ...]:
-    """The hospital course, with sentences `quoted` from notes; then the instructions where somebody is to be told."""
+def compose_course(context: EncounterContext, quoted: Sequence[Sentence] = ()) -> tuple[Sentence, ...]:
+    """Return the hospital course, with `quoted` sentences of notes, and instructions where a patient is instructed."""
     return (*hospital_course(context, quoted), *instructions(context))

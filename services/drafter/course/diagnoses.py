@@ -1,90 +1,117 @@
-"""Diagnoses in the hospital course: each with its certainty and where it comes from. Pure."""
+"""Sentences on diagnoses, each with its certainty and source. Pure."""
 
 from collections.abc import Iterable, Iterator
 
-from services.drafter.course.words import clean, from_note, listed, of, sentence, whole
+from services.drafter.course.phrases import (
+    comparable_name,
+    composed_sentence,
+    evidence_of,
+    is_from_note,
+    join_list,
+    without_full_stop,
+)
 from services.drafter.record.social import is_social
-from shared.contracts.context import Diagnosis, EncounterContext, Entry
+from shared.contracts.context import ContextEntry, Diagnosis, EncounterContext
 from shared.contracts.draft import Sentence
 
 _WORDS = {"suspected": "suspected, not confirmed", "ruled-out": "ruled out"}
 _LISTED = ("comorbidity", "problem")
 
 
-def diagnoses(context: EncounterContext) -> Iterator[Sentence]:
-    """Principal first; every diagnosis with its certainty, each certainty in a sentence of its own.
+def diagnosis_sentences(context: EncounterContext) -> Iterator[Sentence]:
+    """Yield the principal diagnosis first, then the others; each certainty has a sentence of its own.
 
-    After a colon a name keeps the record's words and letters whatever its language.
+    After a colon a name keeps the record's words and case, in any language.
     """
     told: set[tuple[str, str, bool]] = set()
-    for one, many, items in _groups(context):
+    for one, many, items in _by_certainty(context):
         new = [item for item in items if (item.text.lower(), item.certainty, item.acquired) not in told]
         told |= {(item.text.lower(), item.certainty, item.acquired) for item in new}
-        new = list({clean(item.text).lower(): item for item in reversed(new)}.values())[::-1]
+        new = list({without_full_stop(item.text).lower(): item for item in reversed(new)}.values())[::-1]
         if new:
-            names = [_named(item, len(new)) for item in new]
+            names = [_name_with_certainty(item, len(new)) for item in new]
             title = one if len(new) == 1 else many
-            yield sentence("hospital-course", f"{title}: {listed(names)}", of(new))
+            yield composed_sentence("hospital-course", f"{title}: {join_list(names)}", evidence_of(new))
 
 
-def _groups(context: EncounterContext) -> tuple[tuple[str, str, list[Diagnosis]], ...]:
-    found = [item for item in context.diagnoses if clean(item.text)]
+def _by_certainty(context: EncounterContext) -> tuple[tuple[str, str, list[Diagnosis]], ...]:
+    found = [item for item in context.diagnoses if without_full_stop(item.text)]
     principal = any(item.role == "principal" for item in found)
     # A complaint that stands as the reason is no other diagnosis beside the principal one.
-    complaints = {clean(item.text).lower() for item in reasons(context)} if principal else set()
-    others = [item for item in _of(found, "confirmed", *_LISTED) if clean(item.text).lower() not in complaints]
+    complaints = {without_full_stop(item.text).lower() for item in admission_reasons(context)} if principal else set()
+    others = [
+        item
+        for item in _with_certainty(found, "confirmed", *_LISTED)
+        if without_full_stop(item.text).lower() not in complaints
+    ]
     begun = [item for item in others if item.acquired]
     older = [item for item in others if not item.acquired]
     suspected, out = "suspected, not confirmed", "ruled-out"
     first = any(item.role in ("principal", "admission") for item in found)
     one, many = ("Another recorded", "Other recorded") if first else ("Recorded", "Recorded")
     return (
-        ("Principal diagnosis", "Principal diagnoses", _of(found, "confirmed", "principal")),
+        ("Principal diagnosis", "Principal diagnoses", _with_certainty(found, "confirmed", "principal")),
         (
             f"Principal diagnosis, {suspected}",
             f"Principal diagnoses, {suspected}",
-            _of(found, "suspected", "principal"),
+            _with_certainty(found, "suspected", "principal"),
         ),
-        ("Admission diagnosis", "Admission diagnoses", _of(found, "confirmed", "admission")),
-        *((name, name, [item for item in begun if not from_note(item)]) for name in ("Recorded as begun in hospital",)),
-        *((name, name, [item for item in begun if from_note(item)]) for name in ("Complication, in a note's words",)),
+        ("Admission diagnosis", "Admission diagnoses", _with_certainty(found, "confirmed", "admission")),
+        *(
+            (name, name, [item for item in begun if not is_from_note(item)])
+            for name in ("Recorded as begun in hospital",)
+        ),
+        *(
+            (name, name, [item for item in begun if is_from_note(item)])
+            for name in ("Complication, in a note's words",)
+        ),
         (
             f"{one} diagnosis or problem",
             f"{many} diagnoses and problems",
             [item for item in older if not is_social(item)],
         ),
-        ("Suspected, not confirmed", "Suspected, not confirmed", _of(found, "suspected", "admission", *_LISTED)),
-        ("Ruled out", "Ruled out", _of(found, out, "principal", "admission", *_LISTED)),
+        (
+            "Suspected, not confirmed",
+            "Suspected, not confirmed",
+            _with_certainty(found, "suspected", "admission", *_LISTED),
+        ),
+        ("Ruled out", "Ruled out", _with_certainty(found, out, "principal", "admission", *_LISTED)),
         *((name, name, [item for item in older if is_social(item)]) for name in ("Social circumstances recorded",)),
     )
 
 
-def _of(found: Iterable[Diagnosis], certainty: str, *roles: str) -> list[Diagnosis]:
+def _with_certainty(found: Iterable[Diagnosis], certainty: str, *roles: str) -> list[Diagnosis]:
     return [item for item in found if item.certainty == certainty and item.role in roles]
 
 
-def _named(item: Diagnosis, count: int) -> str:
-    """With `suspected` beside each name of a list, so that no part of it is read without it."""
-    name = clean(item.text)
+def _name_with_certainty(item: Diagnosis, count: int) -> str:
+    """Return a name; in a list each suspected one carries `suspected`, so that no part is read without it."""
+    name = without_full_stop(item.text)
     if item.certainty == "suspected" and count > 1:
         return f"{name} (suspected)"
     return f"{name} (began during the stay)" if item.acquired and item.role == "principal" else name
 
 
 def qualified(text: str, context: EncounterContext) -> str:
-    """A reason in the record's words, never surer than the diagnosis that it names."""
-    name = clean(text)
-    same = [item for item in context.diagnoses if whole(item.text) == whole(name)]
+    """Return a reason in the record's words, no more certain than the diagnosis that it names."""
+    name = without_full_stop(text)
+    same = [item for item in context.diagnoses if comparable_name(item.text) == comparable_name(name)]
     if not same or any(item.certainty == "confirmed" for item in same):
         return name
     certainty = "suspected" if any(item.certainty == "suspected" for item in same) else "ruled-out"
     return f"{name} ({_WORDS[certainty]})"
 
 
-def reasons(context: EncounterContext) -> list[Entry]:
-    """Why the patient came, each once: without what the principal or the admission diagnosis says in the same words,
-    where another reason is left. A physician asks for the complaint first.
+def admission_reasons(context: EncounterContext) -> list[ContextEntry]:
+    """Return why the patient came, each reason once.
+
+    Reasons that repeat the principal or admission diagnosis are left out where another is left: a physician asks for
+    the complaint first.
     """
-    found = list({whole(item.text): item for item in reversed(context.reasons) if clean(item.text)}.values())[::-1]
-    named = {whole(item.text) for item in context.diagnoses if item.role in ("principal", "admission")}
-    return [item for item in found if whole(item.text) not in named] or found
+    found = list(
+        {
+            comparable_name(item.text): item for item in reversed(context.reasons) if without_full_stop(item.text)
+        }.values()
+    )[::-1]
+    named = {comparable_name(item.text) for item in context.diagnoses if item.role in ("principal", "admission")}
+    return [item for item in found if comparable_name(item.text) not in named] or found

@@ -1,15 +1,15 @@
-"""Medicines in the hospital course: given, ordered, and what changes at discharge. Pure."""
+"""Sentences on medicines: given, ordered, and changed at discharge. Pure."""
 
 from collections.abc import Iterable, Iterator
 
 from services.drafter.course.diagnoses import qualified
-from services.drafter.course.words import clean, listed, sentence
+from services.drafter.course.phrases import composed_sentence, join_list, without_full_stop
 from shared.contracts.context import EncounterContext, Medicine
 from shared.contracts.draft import Sentence
-from shared.grounding.reconciliation import Row, reconcile
+from shared.grounding.reconciliation import ReconciliationRow, reconcile
 
-MOST = 8  # medicines of the stay named one by one; the number of the others is told
-TITLES = {
+MAX_MEDICINES = 8  # medicines named; the others are counted
+CHANGE_TITLES = {
     "new": "Started",
     "changed": "Changed",
     "stopped": "Stopped",
@@ -20,87 +20,99 @@ TITLES = {
     "continued": "Continued unchanged",
 }
 # Without a list of before nothing says that a medicine is new; a held or stopped order may be the hospital's own.
-UNCOMPARED = "Medicines at discharge, without a current list of before to compare with"
+UNCOMPARED_TITLE = "Medicines at discharge, without a current list of before to compare with"
 
 
-def in_hospital(context: EncounterContext) -> Iterator[Sentence]:
-    """What was given, and apart from it what was only ordered: an order is not an administration."""
-    given = _names(context.given_medicines)
-    ordered = {name: item for name, item in _names(context.hospital_medicines).items() if name not in given}
+def hospital_medicine_sentences(context: EncounterContext) -> Iterator[Sentence]:
+    """Yield what was given and, separately, what was only ordered: an order is no administration."""
+    given = _by_name(context.given_medicines)
+    ordered = {name: item for name, item in _by_name(context.hospital_medicines).items() if name not in given}
     for found, verb in ((given, "given"), (ordered, "ordered")):
         if not found:
             continue
         items = list(found.values())
-        shown, rest = items[:MOST], len(items) - len(items[:MOST])
+        shown, rest = items[:MAX_MEDICINES], len(items) - len(items[:MAX_MEDICINES])
         reasons = {qualified(item.reason, context) if item.reason else "" for item in shown}
         same = reasons.pop() if len(shown) > 1 and len(reasons) == 1 else ""
-        words = [clean(item.name) + ("" if same else _reason(item, context)) for item in shown]
+        words = [without_full_stop(item.name) + ("" if same else _quoted_reason(item, context)) for item in shown]
         more = f"; {rest} further {'medicine is' if rest == 1 else 'medicines are'} listed above" if rest else ""
         why = f" (reason recorded for each: {same})" if same else ""
-        yield sentence("hospital-course", f"Medicines {verb} in hospital{why}: {listed(words)}{more}", _evidence(shown))
+        yield composed_sentence(
+            "hospital-course", f"Medicines {verb} in hospital{why}: {join_list(words)}{more}", _evidence(shown)
+        )
 
 
-def changes(context: EncounterContext) -> Iterator[Sentence]:
-    """Every row of the reconciliation; a kind of change is one sentence, what the order leaves open one of its own."""
+def change_sentences(context: EncounterContext) -> Iterator[Sentence]:
+    """Yield one sentence for each kind of change, and one for each order that is unclear."""
     rows = reconcile(context)
     asked = [row for row in rows if row.change == "new" and row.medicine.question]
-    for change, title in TITLES.items():
+    for change, title in CHANGE_TITLES.items():
         found = [row for row in rows if row.change == change and row not in asked]
-        title = UNCOMPARED if change == "new" and not context.home_medicines else title
-        yield from _told(title, found, context)
+        title = UNCOMPARED_TITLE if change == "new" and not context.home_medicines else title
+        yield from _change_sentence(title, found, context)
         if change == "new":
             for question in dict.fromkeys(row.medicine.question for row in asked):
                 same = [row for row in asked if row.medicine.question == question]
-                yield from _told(f"To be confirmed, as {clean(question)}", same, context)
+                yield from _change_sentence(f"To be confirmed, as {without_full_stop(question)}", same, context)
 
 
-def _told(title: str, rows: list[Row], context: EncounterContext) -> Iterator[Sentence]:
-    words = list(dict.fromkeys(_row(row, context) for row in rows))
+def _change_sentence(title: str, rows: list[ReconciliationRow], context: EncounterContext) -> Iterator[Sentence]:
+    words = list(dict.fromkeys(_row_text(row, context) for row in rows))
     if words:
         evidence = [pair for row in rows for pair in _evidence((row.medicine, *row.before))]
-        yield sentence("hospital-course", f"{title}: {'; '.join(words)}", evidence)
+        yield composed_sentence("hospital-course", f"{title}: {'; '.join(words)}", evidence)
 
 
-def _row(row: Row, context: EncounterContext) -> str:
+def _row_text(row: ReconciliationRow, context: EncounterContext) -> str:
     item = row.medicine
     if row.change == "continued":
-        return clean(item.name)
+        return without_full_stop(item.name)
     if row.change == "changed":
-        names = {clean(one.name).lower() for one in (item, *row.before)}
-        before = listed([_order(old, named=len(names) > 1) for old in row.before])
-        return f"{clean(item.name)} from {before} to {_order(item, named=False)}" if before else _full(item)
+        names = {without_full_stop(one.name).lower() for one in (item, *row.before)}
+        before = join_list([_quoted_order(old, named=len(names) > 1) for old in row.before])
+        return (
+            f"{without_full_stop(item.name)} from {before} to {_quoted_order(item, named=False)}"
+            if before
+            else _full_order(item)
+        )
     if row.change == "unclear":
-        return f"{_full(item)} ({_open(row)})"
+        return f"{_full_order(item)} ({_unclear_sentence(row)})"
     if row.change == "ended":
-        return f"{_full(item)} ({clean(item.ended)})" if item.ended else _full(item)
-    note = f" ({clean(item.note)})" if row.change in ("stopped", "on hold", "do not give") and clean(item.note) else ""
-    return f"{_full(item)}{_reason(item, context)}{note}"
+        return f"{_full_order(item)} ({without_full_stop(item.ended)})" if item.ended else _full_order(item)
+    note = (
+        f" ({without_full_stop(item.note)})"
+        if row.change in ("stopped", "on hold", "do not give") and without_full_stop(item.note)
+        else ""
+    )
+    return f"{_full_order(item)}{_quoted_reason(item, context)}{note}"
 
 
-def _open(row: Row) -> str:
-    """What is not clear: a list of names alone leaves the physician to guess."""
+def _unclear_sentence(row: ReconciliationRow) -> str:
+    """Return what is unclear about an order: a list of names would leave the physician to guess."""
     if row.before:
-        before = listed([_order(old, named=True) for old in row.before])
-        return f"before: {before}" + (f"; {clean(row.why)}" if row.why else "")
-    return clean(row.why) or "taken before, no order at discharge"
+        before = join_list([_quoted_order(old, named=True) for old in row.before])
+        return f"before: {before}" + (f"; {without_full_stop(row.why)}" if row.why else "")
+    return without_full_stop(row.why) or "taken before, no order at discharge"
 
 
-def _order(item: Medicine, *, named: bool) -> str:
-    """The dosage in quotes: parts of it could be read as the list's next medicine."""
-    dose = f"“{clean(item.dose)}”" if clean(item.dose) else "a dose not recorded"
-    return f"{clean(item.name)} {dose}" if named else dose
+def _quoted_order(item: Medicine, *, named: bool) -> str:
+    """Return an order with its dosage in quotes: parts of it could be read as the next medicine."""
+    dose = f"“{without_full_stop(item.dose)}”" if without_full_stop(item.dose) else "a dose not recorded"
+    return f"{without_full_stop(item.name)} {dose}" if named else dose
 
 
-def _full(item: Medicine) -> str:
-    return f"{clean(item.name)}, {clean(item.dose)}" if item.dose else clean(item.name)
+def _full_order(item: Medicine) -> str:
+    return (
+        f"{without_full_stop(item.name)}, {without_full_stop(item.dose)}" if item.dose else without_full_stop(item.name)
+    )
 
 
-def _reason(item: Medicine, context: EncounterContext) -> str:
-    """The order's own reason, in its words: `Preventer` is one, and `for Preventer` would not be English."""
-    return f" (reason: {qualified(item.reason, context)})" if clean(item.reason) else ""
+def _quoted_reason(item: Medicine, context: EncounterContext) -> str:
+    """Return the order's own reason, quoted: `Preventer` is one, and `for Preventer` is no English."""
+    return f" (reason: {qualified(item.reason, context)})" if without_full_stop(item.reason) else ""
 
 
-def _names(medicines: Iterable[Medicine]) -> dict[str, Medicine]:
+def _by_name(medicines: Iterable[Medicine]) -> dict[str, Medicine]:
     found: dict[str, Medicine] = {}
     for item in medicines:
         found.setdefault(item.name.lower(), item)

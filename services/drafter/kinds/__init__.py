@@ -1,8 +1,16 @@
-"""Kinds of documents: declared in folders, chosen by rules over facts of the stay (ADR 30)."""
+"""Kinds of documents: declared in folders, chosen by rules over features of the stay (ADR 30)."""
 
-from services.drafter.kinds.classify import Choice, classify
-from services.drafter.kinds.kind import Kind, Kinds
-from services.drafter.kinds.load import load_kinds, shipped
-from services.drafter.kinds.signals import Signals
+from services.drafter.kinds.classify import KindChoice, classify
+from services.drafter.kinds.features import StayFeatures
+from services.drafter.kinds.kind import KindDefinition, KindRegistry
+from services.drafter.kinds.load import load_kinds, load_shipped_kinds
 
-__all__ = ["Choice", "Kind", "Kinds", "Signals", "classify", "load_kinds", "shipped"]
+__all__ = [
+    "KindChoice",
+    "KindDefinition",
+    "KindRegistry",
+    "StayFeatures",
+    "classify",
+    "load_kinds",
+    "load_shipped_kinds",
+]

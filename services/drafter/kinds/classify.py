@@ -1,7 +1,7 @@
-"""Which kind of document a stay gets: rules of the kinds over facts of the stay. Pure.
+"""Classify a stay into a kind of document, by the kinds' rules over features of the stay. Pure.
 
-Where nothing fits, or two kinds fit alike, it is the general one: a discharge summary says everything that the others
-say. Whether the patient died is decided before, by all that a record says of it.
+Where no kind matches, or two match equally, the general one is chosen: a discharge summary says everything that the
+others say. Whether the patient died is decided before, from the whole record.
 """
 
 import re
@@ -9,49 +9,53 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from services.drafter.kinds.declaration import Rule
-from services.drafter.kinds.kind import Kind, Kinds
-from services.drafter.kinds.signals import Signals
+from services.drafter.kinds.features import StayFeatures
+from services.drafter.kinds.kind import KindDefinition, KindRegistry
 from shared.contracts.draft import OpenPoint
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """`why` names what decided; `also` are other kinds that fit, whose required elements are asked for as well.
+class KindChoice:
+    """The kind and `why` it was chosen; `also` are other matching kinds, whose required elements apply too.
 
-    `perhaps` are kinds that may be meant, where the record does not say so clearly: the physician is asked.
+    `perhaps` are kinds that the record does not clearly state: the physician is asked.
     """
 
-    kind: Kind
+    kind: KindDefinition
     why: str
-    also: tuple[Kind, ...] = ()
-    perhaps: tuple[Kind, ...] = ()
+    also: tuple[KindDefinition, ...] = ()
+    perhaps: tuple[KindDefinition, ...] = ()
 
     @property
-    def handed_over(self) -> bool:
-        """Whether the document instructs no patient, because others go on with the treatment."""
+    def is_transfer_of_care(self) -> bool:
+        """Return whether others continue the treatment, so that no patient is instructed."""
         return not self.kind.declared.patient_instructions
 
 
-def classify(kinds: Kinds, signals: Signals) -> Choice:
-    """The kind of a stay."""
+def classify(kinds: KindRegistry, signals: StayFeatures) -> KindChoice:
+    """Return the kind of a stay."""
     general = kinds.general(signals.died)
     fitting = [
-        (kind, why) for kind in kinds.all.values() if kind is not general for why in [_fits(kind, signals)] if why
+        (kind, why)
+        for kind in kinds.all.values()
+        if kind is not general
+        for why in [_matching_reason(kind, signals)]
+        if why
     ]
     if not fitting:
-        return Choice(general, _general_why(signals), perhaps=_perhaps(kinds, signals))
+        return KindChoice(general, _general_why(signals), perhaps=_possible_kinds(kinds, signals))
     fitting.sort(key=lambda found: (-found[0].declared.priority, found[0].name))
     best = [(kind, why) for kind, why in fitting if kind.declared.priority == fitting[0][0].declared.priority]
     others = tuple(kind for kind, _ in fitting)
     if len(best) > 1:
         alike = " and ".join(f"{kind.name} ({why})" for kind, why in best)
-        return Choice(general, f"{alike} fit alike", others, tuple(kind for kind, _ in best))
+        return KindChoice(general, f"{alike} fit alike", others, tuple(kind for kind, _ in best))
     kind, why = best[0]
-    return Choice(kind, why, others[1:])
+    return KindChoice(kind, why, others[1:])
 
 
-def question(choice: Choice) -> tuple[OpenPoint, ...]:
-    """What is asked of the physician where it is not clear which kind is meant."""
+def clarifying_question(choice: KindChoice) -> tuple[OpenPoint, ...]:
+    """Return the question for the physician where the kind is not clear; None where it is."""
     if not choice.perhaps:
         return ()
     names = " or ".join(f"“{kind.type.title}”" for kind in choice.perhaps)
@@ -62,8 +66,8 @@ def question(choice: Choice) -> tuple[OpenPoint, ...]:
     return (point,)
 
 
-def _perhaps(kinds: Kinds, signals: Signals) -> tuple[Kind, ...]:
-    """Kinds that one of the places asks for which it may be."""
+def _possible_kinds(kinds: KindRegistry, signals: StayFeatures) -> tuple[KindDefinition, ...]:
+    """Return the kinds whose rules ask for one of the unclear places."""
     return tuple(
         kind
         for kind in kinds.all.values()
@@ -71,47 +75,47 @@ def _perhaps(kinds: Kinds, signals: Signals) -> tuple[Kind, ...]:
     )
 
 
-def _general_why(signals: Signals) -> str:
+def _general_why(signals: StayFeatures) -> str:
     if signals.died:
         return "the patient died in the stay"
     return f"no other kind fits; {signals.left.why}" if signals.left.why else "no other kind fits"
 
 
-def _fits(kind: Kind, signals: Signals) -> str:
-    """By what the first rule of a kind that fits does so; empty where none does."""
-    return next((why for rule in kind.declared.when if (why := _holds(rule, signals))), "")
+def _matching_reason(kind: KindDefinition, signals: StayFeatures) -> str:
+    """Return why the first matching rule of a kind matches; empty where none does."""
+    return next((why for rule in kind.declared.when if (why := _matches_rule(rule, signals))), "")
 
 
-def _holds(rule: Rule, signals: Signals) -> str:
-    """Each condition of the rule with the fact that meets it; empty where one is not met."""
+def _matches_rule(rule: Rule, signals: StayFeatures) -> str:
+    """Return each condition of the rule with the matching fact; empty where one does not match."""
     if rule.died != signals.died:
         return ""
     met = list(_conditions(rule, signals))
     return "; ".join(filter(None, met)) if all(met) else ""
 
 
-def _conditions(rule: Rule, signals: Signals) -> Iterator[str]:
-    """For every condition that the rule states, the fact that meets it, or nothing."""
+def _conditions(rule: Rule, signals: StayFeatures) -> Iterator[str]:
+    """Yield the matching fact, or nothing, for every condition that the rule states."""
     if rule.died:
         yield "the patient died in the stay"
     if rule.disposition:
         yield signals.left.why if {*rule.disposition} & signals.left.found else ""
     if rule.disposition_words:
-        yield _said("disposition", rule.disposition_words, signals.disposition)
+        yield _matching_text("disposition", rule.disposition_words, signals.disposition)
     if rule.disposition_codes:
-        yield _shared("disposition", {*rule.disposition_codes} & signals.codes)
+        yield _shared_values("disposition", {*rule.disposition_codes} & signals.codes)
     if rule.encounter_class:
-        yield _shared("class", {*rule.encounter_class} & signals.encounter_class)
+        yield _shared_values("class", {*rule.encounter_class} & signals.encounter_class)
     if rule.named:
-        yield _said("encounter", rule.named, signals.named)
+        yield _matching_text("encounter", rule.named, signals.named)
     if rule.began:
-        yield _shared("admission", {*rule.began} & signals.began)
+        yield _shared_values("admission", {*rule.began} & signals.began)
     if rule.departments:
-        yield _shared("department", {*rule.departments} & {signals.department or ""})
-    yield from _measured(rule, signals)
+        yield _shared_values("department", {*rule.departments} & {signals.department or ""})
+    yield from _durations(rule, signals)
 
 
-def _measured(rule: Rule, signals: Signals) -> Iterator[str]:
+def _durations(rule: Rule, signals: StayFeatures) -> Iterator[str]:
     if rule.oldest_days is not None:
         young = signals.age_days is not None and signals.age_days <= rule.oldest_days
         yield f"{max(signals.age_days or 0, 0)} days old at the admission" if young else ""
@@ -121,10 +125,10 @@ def _measured(rule: Rule, signals: Signals) -> Iterator[str]:
         yield f"{hours:.0f} hours" if hours is not None and least <= hours <= most else ""
 
 
-def _said(what: str, expression: str, texts: tuple[str, ...]) -> str:
+def _matching_text(what: str, expression: str, texts: tuple[str, ...]) -> str:
     found = next((text for text in texts if re.search(expression, text, re.IGNORECASE)), None)
     return f"{what} {found!r}" if found is not None else ""
 
 
-def _shared(what: str, found: set[str]) -> str:
+def _shared_values(what: str, found: set[str]) -> str:
     return f"{what} {', '.join(sorted(found))}" if found else ""

@@ -1,18 +1,19 @@
-"""What a kind of document declares in its `kind.toml`. Explained in `docs/how-to/document-kinds.md`."""
+"""Model of a `kind.toml`, which declares a kind of document. `docs/how-to/document-kinds.md` explains each line."""
 
 import re
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from services.drafter.kinds import catalogue, places
+from services.drafter.kinds import dispositions, fact_groups
 from shared.contracts.context import EncounterContext
-from shared.contracts.draft import NAME, DocumentType, LoincCode, Narrative, PartCode
+from shared.contracts.draft import NAME_PATTERN, DocumentType, LoincCode, Narrative, PartCode
+from shared.contracts.model import Model
 
 Policy = Literal["strict", "marked"]
-Name = Annotated[str, StringConstraints(pattern=NAME, max_length=64)]
-Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=64)]
+PlainText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
 # Headings are found again in the signed text: one line, without a colon or the mark of a list.
 Title = Annotated[str, StringConstraints(pattern=r"^\p{Lu}[^\n:]{1,78}[^\s:]$")]
 
@@ -26,76 +27,72 @@ LISTS: frozenset[str] = frozenset(
     }
 )  # fmt: skip
 assert EncounterContext.model_fields.keys() >= LISTS  # noqa: S101 - a list that is renamed has to be renamed here
-HOMES: dict[str, Narrative] = {
+FIXED_PARTS: dict[str, Narrative] = {
     "procedures-and-treatment": "hospital-course",
     "patient-and-family-instructions": "patient-instructions",
 }
 
 
-def _expression(value: str) -> str:
+def _check_expression(value: str) -> str:
     try:
         re.compile(value)
     except re.error as error:
-        raise ValueError(f"is no regular expression ({error})") from None
+        raise ValueError(f"is not a regular expression ({error})") from None
     return value
 
 
-def _place(value: str) -> str:
-    if value not in places.names():
-        raise ValueError(f"is not one of {', '.join(sorted(places.names()))}")
+def _check_place(value: str) -> str:
+    if value not in dispositions.place_names():
+        raise ValueError(f"is not one of {', '.join(sorted(dispositions.place_names()))}")
     return value
 
 
-def _group(value: str) -> str:
-    if value not in catalogue.NAMES and value != catalogue.ELEMENTS:
-        raise ValueError(f"{value!r} is no group of facts")
+def _check_group(value: str) -> str:
+    if value not in fact_groups.NAMES and value != fact_groups.REQUIRED_ELEMENTS_GROUP:
+        raise ValueError(f"{value!r} is not a group of facts")
     return value
 
 
-def _list(value: str) -> str:
+def _check_list(value: str) -> str:
     if value not in LISTS:
         raise ValueError(f"{value!r} is not one of {', '.join(sorted(LISTS))}")
     return value
 
 
-Expression = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_expression)]
-Place = Annotated[str, AfterValidator(_place)]
-GroupName = Annotated[str, AfterValidator(_group)]
-ListName = Annotated[str, AfterValidator(_list)]
+Expression = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_check_expression)]
+PlaceName = Annotated[str, AfterValidator(_check_place)]
+GroupName = Annotated[str, AfterValidator(_check_group)]
+ListName = Annotated[str, AfterValidator(_check_list)]
 
 
-class _Closed(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Rule(Model):
+    """Conditions of a kind; all must hold, and one of several values is enough.
 
-
-class Rule(_Closed):
-    """A stay is of the kind where every condition of a rule holds; of several values one is enough.
-
-    What the record does not say holds no condition.
+    A condition that the record says nothing about does not hold.
     """
 
     died: bool = False  # a rule without it is for the living
-    disposition: tuple[Place, ...] = ()
+    disposition: tuple[PlaceName, ...] = ()
     disposition_words: Expression | None = None
     disposition_codes: tuple[str, ...] = ()  # `system|code`, of a table of the hospital's own
     encounter_class: tuple[str, ...] = ()
     named: Expression | None = None  # what class, type and service of the encounter are called
-    began: tuple[Place, ...] = ()
+    began: tuple[PlaceName, ...] = ()
     oldest_days: int | None = Field(default=None, ge=0)  # age at the admission
     shortest_hours: float | None = Field(default=None, ge=0)
     longest_hours: float | None = Field(default=None, gt=0)
     departments: tuple[Name, ...] = ()
 
     @model_validator(mode="after")
-    def _asks(self) -> Self:
+    def _check_has_condition(self) -> Self:
         stated = [getattr(self, name) for name in type(self).model_fields]
         if all(value is None or value is False or value == () for value in stated):
-            raise ValueError("has no condition: it would take every stay")
+            raise ValueError("has no condition and would match every stay")
         return self
 
 
-class PartDeclaration(_Closed):
-    """A part. Left out: `title` is that of the record's own part, `groups` are those that stand in it by themselves."""
+class PartDeclaration(Model):
+    """A part of the document. Defaults: `title` of the record's part, `groups` that it has by default."""
 
     code: PartCode
     title: Title | None = None
@@ -106,33 +103,33 @@ class PartDeclaration(_Closed):
 
     @property
     def holds(self) -> Narrative | None:
-        """The narrative that stands in the part."""
-        return self.narrative or HOMES.get(self.code)
+        """Return the narrative of the part."""
+        return self.narrative or FIXED_PARTS.get(self.code)
 
 
-class Element(_Closed):
-    """Something that a document of the kind has to say. Where the record lacks it, it is an open point."""
+class RequiredElement(Model):
+    """Content that a document of the kind must have. It is an open point where the record lacks it."""
 
-    name: Words
+    name: PlainText
     lists: tuple[ListName, ...] = ()  # left out: all of them
     words: Expression | None = None  # left out: any entry of the lists will do
     codes: tuple[LoincCode, ...] = ()
     within_hours: float | None = Field(default=None, gt=0)  # before the end of the stay
-    ask: Words
+    ask: PlainText
 
     @model_validator(mode="after")
-    def _looks(self) -> Self:
+    def _check_is_findable(self) -> Self:
         if not (self.words or self.codes or self.lists):
-            raise ValueError("gives no lists, words or codes to find it by")
+            raise ValueError("has no lists, words or codes to find it by")
         return self
 
 
-class Declaration(_Closed):
+class Declaration(Model):
     """A whole `kind.toml`."""
 
     title: Title
     code: LoincCode = "18842-5"
-    display: Words = "Discharge summary"
+    display: PlainText = "Discharge summary"
     extends: Name | None = None
     priority: int = Field(default=0, ge=0, le=100)  # of several kinds that fit, the highest
     when: tuple[Rule, ...] = ()
@@ -143,7 +140,7 @@ class Declaration(_Closed):
     parts: tuple[PartDeclaration, ...] = Field(min_length=1)
     titles: dict[GroupName, Title] = Field(default={})
     omit: tuple[GroupName, ...] = ()
-    requires: tuple[Element, ...] = ()
+    requires: tuple[RequiredElement, ...] = ()
 
     @property
     def type(self) -> DocumentType:
@@ -151,47 +148,49 @@ class Declaration(_Closed):
 
     @property
     def placed(self) -> dict[str, PartCode]:
-        """Group → the part that names it."""
+        """Return the part that names each group."""
         return {group: part.code for part in self.parts for group in part.groups}
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
-        if wrong := [*self._twice(), *self._lost(), *self._narratives()]:
+    def _check_consistency(self) -> Self:
+        if wrong := [*self._repeated_headings(), *self._lost_groups(), *self._misplaced_narratives()]:
             raise ValueError("; ".join(wrong))
         return self
 
-    def _twice(self) -> list[str]:
+    def _repeated_headings(self) -> list[str]:
         codes = [part.code for part in self.parts]
         named = [group for part in self.parts for group in part.groups]
         found = (("part", codes), ("group", [*named, *self.omit]), ("heading", list(self._headings())))
         return [f"{what} {one!r} stands twice" for what, of in found for one in sorted({*of}) if of.count(one) > 1]
 
     def _headings(self) -> Iterator[str]:
-        """Every heading of a part or a group as it is compared: one that stands twice parts the signed text wrongly."""
-        yield from (catalogue.name_of(title) for title in (self.title, *catalogue.NARRATIVES))
+        """Yield every heading as it is compared: a repeated one would split the signed text wrongly."""
+        yield from (fact_groups.group_name(title) for title in (self.title, *fact_groups.NARRATIVES))
         for part in self.parts:
-            yield from (catalogue.name_of(title) for title in (part.title,) if title)
-            yield from (catalogue.name_of(title) for title in catalogue.TITLES.get(part.code, ()) if not part.title)
+            yield from (fact_groups.group_name(title) for title in (part.title,) if title)
+            yield from (
+                fact_groups.group_name(title) for title in fact_groups.TITLES.get(part.code, ()) if not part.title
+            )
         renamed = self.titles.keys()
-        yield from (catalogue.name_of(title) for title in self.titles.values())
-        yield from (name for name in sorted(catalogue.NAMES) if name not in renamed)
+        yield from (fact_groups.group_name(title) for title in self.titles.values())
+        yield from (name for name in sorted(fact_groups.NAMES) if name not in renamed)
 
-    def _lost(self) -> list[str]:
-        """Groups that would stand nowhere, and groups that no document may go without."""
+    def _lost_groups(self) -> list[str]:
+        """Reject groups that would be in no part, and kinds without mandatory groups."""
         codes = {part.code for part in self.parts}
-        homeless = {name for code, names in catalogue.GROUPS.items() if code not in codes for name in names}
+        homeless = {name for code, names in fact_groups.GROUPS.items() if code not in codes for name in names}
         wrong = [
             f"no part for the groups {', '.join(lost)}: name them in a part, or in omit"
             for lost in [sorted(homeless - self.placed.keys() - {*self.omit})]
             if lost
         ]
-        if forbidden := sorted({*self.omit} & catalogue.ALWAYS):
+        if forbidden := sorted({*self.omit} & fact_groups.MANDATORY_GROUPS):
             wrong.append(f"omit: {', '.join(forbidden)} cannot be left out")
-        own = [part.code for part in self.parts if part.code not in catalogue.GROUPS]
+        own = [part.code for part in self.parts if part.code not in fact_groups.GROUPS]
         unnamed = [part.code for part in self.parts if part.code in own and part.title is None]
         return wrong + [f"part {code} needs a title" for code in unnamed]
 
-    def _narratives(self) -> list[str]:
+    def _misplaced_narratives(self) -> list[str]:
         held = [part.holds for part in self.parts if part.holds]
         wanted = ["hospital-course", *(["patient-instructions"] if self.patient_instructions else [])]
         return [f"{name} needs one part that holds it" for name in wanted if held.count(name) != 1]  # type: ignore[arg-type]

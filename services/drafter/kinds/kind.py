@@ -1,4 +1,4 @@
-"""A kind of document: its declaration, its prompt, the digest of both."""
+"""A kind of document: its declaration, its prompt, and a digest of both."""
 
 from dataclasses import dataclass
 
@@ -10,8 +10,8 @@ DISCHARGE, DEATH = "discharge-summary", "death-summary"
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """`digest` is the SHA-256 of everything that declares it, with what it extends."""
+class KindDefinition:
+    """A kind. `digest` is the SHA-256 of everything that declares it, including what it extends."""
 
     name: str
     declared: Declaration
@@ -22,27 +22,27 @@ class Kind:
     def type(self) -> DocumentType:
         return self.declared.type
 
-    def home(self, narrative: Narrative) -> PartCode | None:
-        """The part that a narrative stands in; None where the kind has no such narrative."""
+    def part_of(self, narrative: Narrative) -> PartCode | None:
+        """Return the part of a narrative; None where the kind has no such narrative."""
         if narrative == "patient-instructions" and not self.declared.patient_instructions:
             return None
         return next((part.code for part in self.declared.parts if part.holds == narrative), None)
 
 
 @dataclass(frozen=True, slots=True)
-class Kinds:
-    """Every kind there is, the two that everything falls back to among them."""
+class KindRegistry:
+    """All kinds, including the two defaults."""
 
-    all: dict[str, Kind]
+    all: dict[str, KindDefinition]
 
-    def of(self, name: str, *, died: bool = False) -> Kind:
-        """The kind of that name; where there is none, the general one."""
+    def of(self, name: str, *, died: bool = False) -> KindDefinition:
+        """Return the kind of that name, or the default one."""
         return self.all.get(name) or self.general(died)
 
-    def general(self, died: bool) -> Kind:
+    def general(self, died: bool) -> KindDefinition:
         return self.all[DEATH if died else DISCHARGE]
 
     @property
     def models(self) -> frozenset[str]:
-        """Models that kinds name for themselves."""
+        """Return the models that kinds name for themselves."""
         return frozenset(kind.declared.model for kind in self.all.values() if kind.declared.model)

@@ -1,9 +1,8 @@
-"""Reads kinds of documents from folders: `<name>/kind.toml`, and prompts beside it.
+"""Load kinds of documents from folders: `<name>/kind.toml`, and prompts beside it.
 
-Those that ship lie in `shipped/`; a hospital's folder adds to them, or replaces one by its name.
+Shipped kinds are in `shipped/`; a hospital's folder adds to them, or replaces one by name.
 """
 
-import tomllib
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -13,41 +12,42 @@ from pydantic import TypeAdapter, ValidationError
 
 from services.drafter import prompts
 from services.drafter.kinds.declaration import Declaration, Name
-from services.drafter.kinds.kind import DEATH, DISCHARGE, Kind, Kinds
-from shared.contracts.envelope import digest
-from shared.contracts.failures import PermanentError
+from services.drafter.kinds.kind import DEATH, DISCHARGE, KindDefinition, KindRegistry
+from services.drafter.toml_files import read_toml, validate
+from shared.contracts.envelope import sha256_hex
+from shared.contracts.errors import PermanentError
 
 SHIPPED = Path(__file__).parent / "shipped"
-FILE = "kind.toml"
-DEEPEST = 5  # kinds that extend each other
-_name: TypeAdapter[str] = TypeAdapter(Name)
+KIND_FILE = "kind.toml"
+MAX_EXTENDS_DEPTH = 5  # kinds that extend each other
+_NAME_ADAPTER: TypeAdapter[str] = TypeAdapter(Name)
 
 
 @cache
-def shipped() -> Kinds:
-    """The kinds that come with Countersign."""
+def load_shipped_kinds() -> KindRegistry:
+    """Return the kinds that come with Countersign."""
     return load_kinds(None)
 
 
-def load_kinds(folder: Path | None) -> Kinds:
-    """The shipped kinds, and those of a hospital's `folder`.
+def load_kinds(folder: Path | None) -> KindRegistry:
+    """Return the shipped kinds and those of a hospital's `folder`.
 
-    Raises PermanentError whose reason says which file is wrong and how: a service must not start with half a kind.
+    Raises PermanentError whose reason names the invalid file and the error: a service must not start with half a kind.
     """
     own = _folders(SHIPPED)
     if folder is not None and not folder.is_dir():
-        raise PermanentError(f"{folder} is no folder of kinds of documents")
+        raise PermanentError(f"{folder} is not a folder of kinds of documents")
     theirs = _folders(folder) if folder is not None else {}
-    found = {name: _Source(theirs.get(name), own.get(name)) for name in sorted(own.keys() | theirs.keys())}
+    found = {name: _KindFolders(theirs.get(name), own.get(name)) for name in sorted(own.keys() | theirs.keys())}
     kinds = {name: _kind(name, found) for name in found}
     for name in (DISCHARGE, DEATH):
         if kinds[name].declared.when:
-            raise PermanentError(f"{name} takes what no other kind takes: it can have no rules (`when`)")
-    return Kinds(kinds)
+            raise PermanentError(f"{name} is the default kind and cannot have rules (`when`)")
+    return KindRegistry(kinds)
 
 
-class _Source:
-    """Where a kind is declared: in a hospital's folder, in ours, or in both."""
+class _KindFolders:
+    """The folders of a kind: the hospital's, ours, or both."""
 
     def __init__(self, theirs: Path | None, own: Path | None) -> None:
         self.folders = [folder for folder in (theirs, own) if folder is not None]
@@ -61,42 +61,39 @@ def _folders(folder: Path) -> dict[str, Path]:
         raise PermanentError(f"{folder} cannot be read ({error.strerror or type(error).__name__})") from None
     for item in inner:
         try:
-            found[_name.validate_python(item.name)] = item
+            found[_NAME_ADAPTER.validate_python(item.name)] = item
         except ValidationError:
-            raise PermanentError(f"{item}: a kind is called like transfer-summary, in lower case") from None
+            raise PermanentError(f"{item}: the name of a kind must be lower case, such as transfer-summary") from None
     return found
 
 
-def _kind(name: str, sources: dict[str, _Source]) -> Kind:
+def _kind(name: str, sources: dict[str, _KindFolders]) -> KindDefinition:
     folder = sources[name].folders[0]
     data, folders = _extended(name, 0, sources, ())
-    path = folder / FILE
-    try:
-        declared = Declaration.model_validate(data)
-    except ValidationError as error:
-        raise PermanentError(f"{path}: " + "; ".join(_complaint(item) for item in error.errors())) from None
+    path = folder / KIND_FILE
+    declared = validate(Declaration, data, path)
     prompt = _prompt(declared.prompt, folders, path)
-    files = b"\0".join((one / FILE).read_bytes() for one in folders)
-    return Kind(name, declared, prompt, digest(files + prompt.stamp.digest.encode()))
+    files = b"\0".join((one / KIND_FILE).read_bytes() for one in folders)
+    return KindDefinition(name, declared, prompt, sha256_hex(files + prompt.stamp.digest.encode()))
 
 
 def _extended(
-    name: str, level: int, sources: dict[str, _Source], seen: tuple[Path, ...]
+    name: str, level: int, sources: dict[str, _KindFolders], seen: tuple[Path, ...]
 ) -> tuple[dict[str, Any], list[Path]]:
-    """What a kind declares on top of what it extends, and the folders that say so, its own first.
+    """Return a declaration merged onto what it extends, and the folders that declare it, its own first.
 
-    A table or a list of its own stands in the place of the other's. `level` 1 is ours under one of the same name.
+    A table or a list replaces the extended one. `level` 1 is our kind below one of the same name.
     """
     folder = sources[name].folders[level]
-    if folder in seen or len(seen) >= DEEPEST:
-        raise PermanentError(f"{seen[0] / FILE}: the kinds that it extends extend each other")
-    data = _read(folder / FILE)
+    if folder in seen or len(seen) >= MAX_EXTENDS_DEPTH:
+        raise PermanentError(f"{seen[0] / KIND_FILE}: the kinds that it extends form a cycle")
+    data = read_toml(folder / KIND_FILE)
     parent = data.get("extends")
     if parent is None:
         return data, [folder]
     above = level + 1 if parent == name else 0
     if parent not in sources or above >= len(sources[parent].folders):
-        raise PermanentError(f"{folder / FILE}: extends: there is no other kind {str(parent)[:64]!r}")
+        raise PermanentError(f"{folder / KIND_FILE}: extends: no such kind: {str(parent)[:64]!r}")
     inherited, folders = _extended(parent, above, sources, (*seen, folder))
     # Whom a kind is for is its own to say: what inherits that would take the other's stays.
     kept = {key: value for key, value in inherited.items() if key not in ("when", "priority", "title")}
@@ -105,32 +102,17 @@ def _extended(
     return kept | data, [folder, *folders]
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text())
-    except OSError as error:
-        raise PermanentError(f"{path} cannot be read ({error.strerror or type(error).__name__})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PermanentError(f"{path} is not TOML ({error})") from None
-
-
 def _prompt(name: str, folders: Iterable[Path], path: Path) -> prompts.PromptFile:
-    """The prompt of that name, beside the kind, beside what it extends, else among the drafter's own."""
+    """Return the prompt of that name: beside the kind, beside what it extends, or the drafter's own."""
     for folder in (*folders, prompts.FOLDER):
         if (folder / f"{name}.prompt").is_file():
             try:
-                found = prompts.load(name, folder)
+                found = prompts.load_prompt(name, folder)
             except (OSError, KeyError, ValueError) as error:
                 raise PermanentError(
-                    f"{folder / name}.prompt is not as a prompt must be ({type(error).__name__}: {error})"
+                    f"{folder / name}.prompt is not a valid prompt ({type(error).__name__}: {error})"
                 ) from None
             if "{facts}" not in found.text:
-                raise PermanentError(f"{folder / name}.prompt has no place {{facts}}")
+                raise PermanentError(f"{folder / name}.prompt has no placeholder {{facts}}")
             return found
     raise PermanentError(f"{path}: prompt: there is no {name}.prompt beside it")
-
-
-def _complaint(error: Any) -> str:
-    place = ".".join(str(part) for part in error["loc"] if part != "[key]") or "file"
-    words = {"extra_forbidden": "is not known here", "missing": "is missing"}
-    return f"{place}: {words.get(error['type'], error['msg'].removeprefix('Value error, '))}"

@@ -1,1 +1,1 @@
-"""Clinical notes: their text from any format, their sections and sentences, and what of them the course quotes."""
+"""Clinical notes: text from any format, sections and sentences, and the sentences that the hospital course quotes."""

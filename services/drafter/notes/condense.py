@@ -1,35 +1,37 @@
-"""Brings the sentences of a long stay down to a length in steps. Each that stays keeps its citation. Pure.
+"""Condense the sentences of a long stay to a maximum length in steps; each keeps its citation. Pure.
 
-The steps, each taken only where the one before left too much: one sentence a day and problem; of each problem the
-first and the last day, and what ranks highest; by rank, spread over the stay.
+Each step is taken only where the one before left too much: one sentence per day and problem; of each problem the first
+and last day, and the highest rank; by rank, spread over the stay.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 
-from services.drafter.notes.select import Candidate
-from services.drafter.notes.sentences import normalised
+from services.drafter.notes.selection import Candidate
+from services.drafter.notes.sentences import normalize
 
-MOST = 16  # sentences
-MOST_CHARACTERS = 3600
-TOP = 1  # the rank of what is always kept until the last step
+MAX_SENTENCES = 16
+MAX_CHARACTERS = 3600
+TOP_RANK = 1  # kept until the last step
 
 Step = Callable[[Sequence[Candidate]], list[Candidate]]
 
 
-def condensed(found: Sequence[Candidate], most: int = MOST, characters: int = MOST_CHARACTERS) -> list[Candidate]:
-    """At most so many of `found` and so many characters of them, in their order."""
+def condense(
+    found: Sequence[Candidate], most: int = MAX_SENTENCES, characters: int = MAX_CHARACTERS
+) -> list[Candidate]:
+    """Return at most `most` sentences and `characters` characters of `found`, in order."""
     left = list(found)
-    for step in (one_a_day, first_and_last):
+    for step in (one_per_day, first_and_last):
         if _fits(left, most, characters):
             return left
         more, left = left, step(left)
         if _fits(left, most, characters):  # what the step took away fills the place that it left
-            return _filled(left, more, most, characters)
-    return _filled([], left, most, characters)
+            return _fill(left, more, most, characters)
+    return _fill([], left, most, characters)
 
 
-def one_a_day(found: Sequence[Candidate]) -> list[Candidate]:
-    """Of each day and problem the sentence that ranks highest; the first of equal ones."""
+def one_per_day(found: Sequence[Candidate]) -> list[Candidate]:
+    """Return the highest-ranked sentence for each day and problem; the first of equal ones."""
     best: dict[tuple[str, str], Candidate] = {}
     for item in found:
         key = (item.day, _problem(item))
@@ -39,29 +41,29 @@ def one_a_day(found: Sequence[Candidate]) -> list[Candidate]:
 
 
 def first_and_last(found: Sequence[Candidate]) -> list[Candidate]:
-    """Of each problem the first and the last sentence, and all of the highest rank."""
+    """Return the first and last sentence of each problem, and all of the highest rank."""
     by_problem: dict[str, list[Candidate]] = {}
     for item in found:
         by_problem.setdefault(_problem(item), []).append(item)
     kept = [item for items in by_problem.values() for item in (items[0], items[-1])]
-    return _in_order(found, [*kept, *(item for item in found if item.rank <= TOP)])
+    return _in_order(found, [*kept, *(item for item in found if item.rank <= TOP_RANK)])
 
 
-def _filled(kept: Sequence[Candidate], more: Sequence[Candidate], most: int, characters: int) -> list[Candidate]:
-    """`kept` with as many of `more` as fit: the highest ranks first, within a rank spread over the stay."""
+def _fill(kept: Sequence[Candidate], more: Sequence[Candidate], most: int, characters: int) -> list[Candidate]:
+    """Add as many of `more` to `kept` as fit: highest rank first, within a rank spread over the stay."""
     chosen, known = list(kept), {id(item) for item in kept}
     length = sum(len(item.text) for item in kept)
     for rank in sorted({item.rank for item in more}):
         waiting = [item for item in more if item.rank == rank and id(item) not in known]
-        for item in _spread(waiting, most - len(chosen)):
+        for item in _spread_evenly(waiting, most - len(chosen)):
             if len(chosen) < most and length + len(item.text) <= characters:
                 chosen.append(item)
                 length += len(item.text)
     return _in_order(more, chosen)
 
 
-def _spread(found: Sequence[Candidate], count: int) -> list[Candidate]:
-    """`count` of `found`, evenly from the first to the last, then the others."""
+def _spread_evenly(found: Sequence[Candidate], count: int) -> list[Candidate]:
+    """Return `count` of `found`, evenly from first to last, then the others."""
     if count <= 0 or not found:
         return []
     places = {round(index * (len(found) - 1) / max(count - 1, 1)) for index in range(min(count, len(found)))}
@@ -75,9 +77,9 @@ def _fits(found: Sequence[Candidate], most: int, characters: int) -> bool:
 
 
 def _problem(item: Candidate) -> str:
-    """What a sentence is about: its problem, else its note's kind and author, as one consultant has one question."""
+    """Return what a sentence is about: its problem, else its note's kind and author."""
     return (
-        normalised(item.sentence.problem)
+        normalize(item.sentence.problem)
         or f"{item.note.kind} {item.note.title if item.note.kind != 'progress' else ''}"
     )
 

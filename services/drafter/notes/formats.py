@@ -1,4 +1,4 @@
-"""What an Attachment carries, and its text where it is plain text, HTML or RTF. Pure; PDF is read in `pdf.py`."""
+"""Read the text of an Attachment that is plain text, HTML or RTF. Pure; PDF is read in `pdf.py`."""
 
 import base64
 import binascii
@@ -10,8 +10,8 @@ from shared.clinical import elements
 from shared.clinical.elements import Resource
 
 Format = Literal["text", "html", "rtf", "pdf"]
-LARGEST = 5_000_000  # bytes of one attachment
-MOST_TEXT = 400_000  # characters of one note
+MAX_ATTACHMENT_BYTES = 5_000_000  # of one attachment
+MAX_TEXT_CHARACTERS = 400_000  # of one note
 PREFERRED: tuple[Format, ...] = ("text", "html", "rtf", "pdf")  # of one note in several formats
 _TYPES: dict[str, Format] = {
     "text/plain": "text",
@@ -27,37 +27,37 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b\ufeff]")
 
 
 class UnreadableError(ValueError):
-    """An attachment without readable text. Its words say why, and quote nothing."""
+    """The attachment has no readable text. The message quotes nothing of it."""
 
 
 def media_type(text: str | None) -> str:
-    """`text/html` of `text/html; charset=utf-8`."""
+    """Return the type without parameters: `text/html` of `text/html; charset=utf-8`."""
     return (text or "").partition(";")[0].strip().lower()
 
 
 def format_of(stated: str | None) -> Format | None:
-    """The format that a media type stands for; None for one that is not read."""
+    """Return the format of a media type; None for one that is not supported."""
     return _TYPES.get(media_type(stated))
 
 
 def data_of(attachment: Resource) -> bytes | None:
-    """The bytes that an attachment carries itself; None where it carries none.
+    """Return the inline bytes of an attachment; None where it has none.
 
-    Raises UnreadableError where they are no base64 or too many.
+    Raises UnreadableError for invalid base64 or too many bytes.
     """
     data = attachment.get("data")
     if not isinstance(data, str) or not data.strip():
         return None
-    if len(data) > LARGEST * 4 // 3 + 1024:
-        raise UnreadableError(f"it is larger than {LARGEST // 1_000_000} MB")
+    if len(data) > MAX_ATTACHMENT_BYTES * 4 // 3 + 1024:
+        raise UnreadableError(f"it is larger than {MAX_ATTACHMENT_BYTES // 1_000_000} MB")
     try:
         return base64.b64decode(re.sub(r"\s+", "", data), validate=True)
     except (binascii.Error, ValueError):
         raise UnreadableError("it is damaged") from None
 
 
-def sniffed(data: bytes, stated: str | None) -> Format | None:
-    """The format by the first bytes where they are plain, else as stated: PDF is sent as HTML, RTF as text."""
+def detect_format(data: bytes, stated: str | None) -> Format | None:
+    """Return the format by the first bytes where they are clear, else as stated: PDF is sent as HTML, RTF as text."""
     head = data[:1024].lstrip(b"\xef\xbb\xbf \r\n\t")
     if head.startswith(b"%PDF-"):
         return "pdf"
@@ -72,9 +72,12 @@ def sniffed(data: bytes, stated: str | None) -> Format | None:
 
 
 def text_of(data: bytes, format: Format, stated: str | None) -> str:
-    """The text of anything but PDF, with its lines. Raises UnreadableError."""
-    if len(data) > LARGEST:
-        raise UnreadableError(f"it is larger than {LARGEST // 1_000_000} MB")
+    """Return the text of anything but PDF, with its lines.
+
+    Raises UnreadableError.
+    """
+    if len(data) > MAX_ATTACHMENT_BYTES:
+        raise UnreadableError(f"it is larger than {MAX_ATTACHMENT_BYTES // 1_000_000} MB")
     try:
         if format == "rtf":
             text = rtf.text_of(data.decode("cp1252", errors="replace"))
@@ -84,30 +87,33 @@ def text_of(data: bytes, format: Format, stated: str | None) -> str:
             text = _decoded(data, stated)
     except ValueError as error:
         raise UnreadableError(str(error)) from None
-    return checked(text)
+    return check_text(text)
 
 
-def checked(text: str) -> str:
-    """Without control characters. Raises UnreadableError where nothing is said, or too much."""
+def check_text(text: str) -> str:
+    """Return the text without control characters.
+
+    Raises UnreadableError where it is empty or too long.
+    """
     text = _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).strip()
     if not re.search(r"\w", text):
         raise UnreadableError("there is no text in it")
     if text.count("\ufffd") > len(text) / 10:
         raise UnreadableError("its characters cannot be read")
-    if len(text) > MOST_TEXT:
-        raise UnreadableError(f"its text is longer than {MOST_TEXT} characters")
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise UnreadableError(f"its text is longer than {MAX_TEXT_CHARACTERS} characters")
     return text
 
 
-def unknown(stated: str | None) -> UnreadableError:
-    """For a format that is not read; only a media type that is one is named."""
+def unknown_format_reason(stated: str | None) -> UnreadableError:
+    """Return why a format is not read; a media type is named only where it is valid."""
     named = media_type(stated)
     shown = f" ({named})" if re.fullmatch(r"[a-z]+/[a-z0-9.+-]{1,80}", named) else ""
     return UnreadableError(f"its format{shown} is not one of text, HTML, RTF and PDF")
 
 
 def _decoded(data: bytes, stated: str | None) -> str:
-    """By the byte order mark, else as UTF-8, else by the stated charset, else as Windows-1252."""
+    """Decode by byte order mark, else as UTF-8, else by the stated charset, else as Windows-1252."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16", errors="replace")
     charset = re.search(r"charset=\"?([\w.:-]{1,40})", stated or "", re.IGNORECASE)
@@ -119,12 +125,12 @@ def _decoded(data: bytes, stated: str | None) -> str:
     return data.decode("latin-1")
 
 
-def contents(document: Resource) -> list[Resource]:
-    """The attachments of a DocumentReference, those that are best read first."""
+def attachments_of(document: Resource) -> list[Resource]:
+    """Return the attachments of a DocumentReference, preferred formats first."""
     found = [elements.child(part, "attachment") for part in elements.children(document, "content")]
 
     def rank(attachment: Resource) -> int:
-        format = format_of(elements.words(attachment, "contentType"))
+        format = format_of(elements.string(attachment, "contentType"))
         return PREFERRED.index(format) if format else len(PREFERRED)
 
     return sorted((item for item in found if item), key=rank)

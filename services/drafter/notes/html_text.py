@@ -1,4 +1,7 @@
-"""The lines of HTML and XHTML: blocks, items and rows stand apart, cells are divided by `|`. Pure."""
+"""Extract the lines of HTML and XHTML: blocks, items and rows on their own lines, cells separated by `
+
+`. Pure.
+"""
 
 import re
 from typing import Any
@@ -15,7 +18,10 @@ _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECAS
 
 
 def lines_of(source: str) -> str:
-    """The text of `source`, a line a block. Raises ValueError where it is no markup."""
+    """Return the text of `source`, one line for each block.
+
+    Raises ValueError where it is no markup.
+    """
     if not source.strip():
         return ""
     try:
@@ -30,7 +36,7 @@ def lines_of(source: str) -> str:
 
 
 def _walk(root: Any, found: list[str]) -> None:
-    """In document order, with a stack of its own: markup may be nested deeper than Python's calls."""
+    """Walk in document order with an explicit stack: markup may be nested deeper than Python's call stack."""
     waiting: list[tuple[Any, bool]] = [(root, False)]
     while waiting:
         node, left = waiting.pop()
@@ -39,21 +45,21 @@ def _walk(root: Any, found: list[str]) -> None:
                 found.append("\n")
             elif node.tag in ("td", "th"):
                 found.append(" | " if node.getnext() is not None else " ")
-            found.append(_spaced(node.tail))
+            found.append(_collapse_spaces(node.tail))
             continue
         if not isinstance(node.tag, str) or node.tag in _SKIPPED or _HIDDEN.search(node.get("style") or ""):
-            found.append(_spaced(node.tail))
+            found.append(_collapse_spaces(node.tail))
             continue
         if node.tag in _BLOCKS:
             found.append("\n- " if node.tag == "li" else "\n")
         if node.tag == "pre":
-            found.append(node.text_content() + "\n" + _spaced(node.tail))
+            found.append(node.text_content() + "\n" + _collapse_spaces(node.tail))
             continue
-        found.append(_spaced(node.text))
+        found.append(_collapse_spaces(node.text))
         waiting.append((node, True))
         waiting += [(child, False) for child in reversed(node)]
 
 
-def _spaced(text: str | None) -> str:
-    """Line breaks of the source are spaces."""
+def _collapse_spaces(text: str | None) -> str:
+    """Replace line breaks of the source by spaces."""
     return re.sub(r"\s+", " ", text or "")

@@ -1,27 +1,27 @@
-"""The text of a PDF, read by a program of its own (`pdf_child.py`) with limits of time and memory."""
+"""Extract the text of a PDF in a separate process (`pdf_child.py`) with limits of time and memory."""
 
 import asyncio
 import sys
 from pathlib import Path
 
-_CHILD = Path(__file__).with_name("pdf_child.py")
+_CHILD_PROGRAM = Path(__file__).with_name("pdf_child.py")
 _REASONS = {
     3: "it is not a PDF, or damaged",
     4: "it is protected by a password",
     5: "it is too long",
 }
-SECONDS = 20.0  # until it has to be ready
+TIMEOUT_S = 20.0
 
 
-async def text_of(data: bytes, seconds: float = SECONDS) -> str:
-    """The words of a PDF, page after page.
+async def text_of(data: bytes, seconds: float = TIMEOUT_S) -> str:
+    """Return the text of a PDF, page by page.
 
-    Raises ValueError with what is wrong with it: damaged, protected, too long, a scan without text.
+    Raises ValueError with the reason: damaged, protected, too long, a scan without text.
     """
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         "-I",  # no module of the working directory, no variable of the environment
-        str(_CHILD),
+        str(_CHILD_PROGRAM),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,  # its words may quote the file

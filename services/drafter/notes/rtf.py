@@ -1,6 +1,6 @@
-"""The text of RTF as records write it: paragraphs, tabs, characters of any code page; no styles, no pictures. Pure.
+"""Extract the text of RTF: paragraphs, tabs, characters of any code page; no styles, no pictures. Pure.
 
-Rich Text Format Specification 1.9.1. No objects are opened and nothing is unpacked, so that a file cannot grow.
+Rich Text Format Specification 1.9.1. Objects are not opened and nothing is decompressed, so a file cannot grow.
 """
 
 import codecs
@@ -29,13 +29,13 @@ _SKIPPED = frozenset(
     "fonttbl colortbl stylesheet info pict object themedata datastore listtable listoverridetable rsidtbl generator"  # noqa: SIM905
     " header footer headerl headerr footerl footerr latentstyles xmlnstbl filetbl revtbl fldinst".split()
 )
-DEEPEST = 200  # groups within groups
-LONGEST = 2_000_000  # characters of text
+MAX_DEPTH = 200  # nested groups
+MAX_CHARACTERS = 2_000_000  # of text
 
 
 @dataclass(slots=True)
 class _Group:
-    """What holds until a brace closes."""
+    """State until a brace closes."""
 
     skipped: bool = False
     fallback: int = 1  # characters after \\u that stand for it: `\\ucN`
@@ -61,13 +61,13 @@ class _Reader:
         group = self.groups[-1]
         if text and not group.skipped and not group.hidden:
             self.length += len(text)
-            if self.length > LONGEST:
+            if self.length > MAX_CHARACTERS:
                 raise ValueError("it is too long")
             self.out.append(text)
 
     def brace(self, mark: str) -> None:
         if mark == "{":
-            if len(self.groups) >= DEEPEST:
+            if len(self.groups) >= MAX_DEPTH:
                 raise ValueError("its groups are nested too deeply")
             last = self.groups[-1]
             self.groups.append(_Group(last.skipped, last.fallback, last.hidden))
@@ -82,7 +82,7 @@ class _Reader:
         elif word == "uc":
             group.fallback = max(number or 0, 0)
         elif word == "ansicpg" and number:
-            self.page = _known(f"cp{number}") or self.page
+            self.page = _codec_of(f"cp{number}") or self.page
         elif word == "v":
             group.hidden = number != 0
         elif word == "plain":
@@ -108,7 +108,7 @@ class _Reader:
 
 
 def text_of(source: str) -> str:
-    """The words of an RTF file, a line a paragraph.
+    """Return the text of an RTF file, one line for each paragraph.
 
     Raises ValueError for what is no RTF, is nested too deeply or too long.
     """
@@ -138,7 +138,7 @@ def text_of(source: str) -> str:
     return "".join(reader.out)
 
 
-def _known(page: str) -> str | None:
+def _codec_of(page: str) -> str | None:
     try:
         return codecs.lookup(page).name
     except LookupError:

@@ -1,17 +1,17 @@
-"""The sections of a note: headings as doctors, nurses and templates write them. Pure."""
+"""Split a note into sections by headings, as doctors, nurses and templates write them. Pure."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import get_args
 
-from services.drafter.notes import tables
+from services.drafter.notes import pattern_files
 from shared.contracts.context import NoteSection
 
-LONGEST_HEADING = 70  # characters
-SENTENCE = 3  # words: from here on a line that looks like a heading may be a statement
+MAX_HEADING_CHARACTERS = 70
+MIN_SENTENCE_WORDS = 3  # a line with so many words that looks like a heading may be a statement
 # English, with the headings of German and Dutch notes that we know.
-_KNOWN = tables.patterns("headings.tsv", get_args(NoteSection))
+_SECTION_PATTERNS = pattern_files.read_patterns("headings.tsv", get_args(NoteSection))
 _DECORATION = re.compile(r"^[\s#*=_\-~>|•]+|[\s#*=_\-~|]+$")
 # `Assessment: the words`, `ASSESSMENT AND PLAN:`; not `10:30 seen` or `HR: 80`
 _BEFORE_COLON = re.compile(
@@ -23,11 +23,13 @@ _INLINE_PROBLEM = re.compile(
     r"\s*(?:#+\s*\d{0,2}[.):]?\s*|\d{1,2}[.)]\s+)([^\W\d][^:.]{2,70}?)(?::\s+|\s+[-–—]\s+)(.+)", re.DOTALL
 )
 _CAPITALS = re.compile(r"[A-ZÄÖÜ][A-ZÄÖÜ ,/&()'-]{3,60}")
-_WITH_PROBLEMS: frozenset[NoteSection] = frozenset({"assessment", "plan", "recommendations", "course", "diagnosis"})
+_SECTIONS_WITH_PROBLEMS: frozenset[NoteSection] = frozenset(
+    {"assessment", "plan", "recommendations", "course", "diagnosis"}
+)
 
 
 @dataclass(slots=True)
-class Part:
+class NotePart:
     """Lines under one heading, and under the heading of one problem within it."""
 
     section: NoteSection
@@ -36,62 +38,62 @@ class Part:
     lines: list[str] = field(default_factory=list)
 
 
-def parts(text: str, title: str = "") -> Iterator[Part]:
-    """The text by its headings; `title` is that of a section that the record itself keeps apart."""
+def split_parts(text: str, title: str = "") -> Iterator[NotePart]:
+    """Split the text by its headings; `title` is that of a section that the record keeps separately."""
     own = section_of(title) if title else None
-    part = Part(own or ("other" if title else ""), title)
+    part = NotePart(own or ("other" if title else ""), title)
     for line in text.split("\n"):
-        begun = _heading(line, part, top=not title)
+        begun = _started_part(line, part, top=not title)
         if begun is None:
             part.lines.append(line)
             continue
-        yield from _with_words(part)
+        yield from _non_empty(part)
         part = begun
-    yield from _with_words(part)
+    yield from _non_empty(part)
 
 
-def _with_words(part: Part) -> Iterator[Part]:
-    """The part, where something stands in it. A heading with nothing below it may have been a sentence: it is kept."""
+def _non_empty(part: NotePart) -> Iterator[NotePart]:
+    """Yield the part, where it has text. A heading with nothing below it may be a sentence and is kept."""
     if any(item.strip() for item in part.lines):
         yield part
-    elif part.heading and (part.section == "other" or len(part.heading.split()) >= SENTENCE):
-        yield Part(part.section, lines=[part.heading])
+    elif part.heading and (part.section == "other" or len(part.heading.split()) >= MIN_SENTENCE_WORDS):
+        yield NotePart(part.section, lines=[part.heading])
 
 
 def section_of(heading: str) -> NoteSection | None:
-    """What a heading stands for; None for words that are no heading that we know."""
+    """Return the section of a heading; None for an unknown one."""
     bare = _DECORATION.sub("", heading).rstrip(" :")
     bare = re.sub(r"^(?:\d{1,2}|[IVX]{1,4})[.)]\s+", "", bare)
-    if not bare or len(bare) > LONGEST_HEADING:
+    if not bare or len(bare) > MAX_HEADING_CHARACTERS:
         return None
-    return next((key for key, pattern in _KNOWN if pattern.fullmatch(bare)), None)
+    return next((key for key, pattern in _SECTION_PATTERNS if pattern.fullmatch(bare)), None)
 
 
-def _heading(line: str, before: Part, *, top: bool) -> Part | None:
-    """The part that a line begins; None where it goes on with the one before."""
+def _started_part(line: str, before: NotePart, *, top: bool) -> NotePart | None:
+    """Return the part that a line begins; None where it continues the one before."""
     bare = _DECORATION.sub("", line)
     if not bare:
         return None
     match = _BEFORE_COLON.match(line)
     if match is not None and (key := section_of(match[1])) is not None and _is_heading(match[1], match[2]):
-        return Part(key, match[1].strip(), "", [match[2]] if match[2].strip() else [])
+        return NotePart(key, match[1].strip(), "", [match[2]] if match[2].strip() else [])
     alone = not re.search(r"[.;,!?]$", bare)
     if alone and len(bare) > 2 and (key := section_of(bare)) is not None and (bare[:1].isupper() or line != bare):
-        return Part(key, bare)
-    if before.section in _WITH_PROBLEMS:
+        return NotePart(key, bare)
+    if before.section in _SECTIONS_WITH_PROBLEMS:
         if (inline := _INLINE_PROBLEM.match(line)) is not None and len(inline[1].split()) <= 9:
-            return Part(before.section, before.heading, inline[1].strip(), [line])
+            return NotePart(before.section, before.heading, inline[1].strip(), [line])
         problem = _PROBLEM.match(line)
         if problem is not None and len(problem[1].split()) <= 12 and not problem[1].rstrip().endswith((".", ";")):
             named = problem[1].strip(" :*")
-            return Part(before.section, before.heading, named, [named, ""])  # a statement of its own
+            return NotePart(before.section, before.heading, named, [named, ""])  # a statement of its own
     if top and match is not None and not match[2].strip() and len(match[1].split()) <= 6:
-        return Part("other", match[1].strip())  # a heading that we do not know ends the section all the same
-    if top and _CAPITALS.fullmatch(bare) and len(bare.split()) <= 4 and before.section not in _WITH_PROBLEMS:
-        return Part("other", bare, "", [bare, ""])  # or a sentence of somebody who writes in capitals: it is kept
+        return NotePart("other", match[1].strip())  # a heading that we do not know ends the section all the same
+    if top and _CAPITALS.fullmatch(bare) and len(bare.split()) <= 4 and before.section not in _SECTIONS_WITH_PROBLEMS:
+        return NotePart("other", bare, "", [bare, ""])  # or a sentence of somebody who writes in capitals: it is kept
     return None
 
 
 def _is_heading(heading: str, rest: str) -> bool:
-    """One letter is a heading of a SOAP note only in capitals; `plan: ` within a sentence is none."""
+    """Return whether a text is a heading: single SOAP letters only in capitals; `plan: ` in a sentence is none."""
     return heading.strip()[:1].isupper() and (len(heading.strip()) > 1 or bool(rest.strip()))

@@ -1,23 +1,23 @@
-"""Prompts are files with a version and a history. What is versioned and digested is the exact text a model gets."""
+"""Prompts: files with a version and a history. The exact text that a model gets is versioned and digested."""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from shared.contracts.draft import Prompt
-from shared.contracts.envelope import digest
+from shared.contracts.envelope import sha256_hex
 
 FOLDER = Path(__file__).parent
 DIVIDER = "\n=====\n"
-LONGEST_WISH = 1000  # characters of a physician's words
+MAX_REQUEST_CHARACTERS = 1000  # of a physician's requested changes
 _BRACKETS = str.maketrans("[]{}|｜", "()()//")
 _ANGLES = re.compile(r"[<>](?!=?\s*[\d.]|=?\s)")  # not those of a comparator
-_EXCHANGED = {"<": "(", ">": ")"}
+_REPLACEMENTS = {"<": "(", ">": ")"}
 
 
 @dataclass(frozen=True, slots=True)
 class PromptFile:
-    """One prompt. `text` has the places `{facts}` and `{words}`."""
+    """One prompt. `text` has the placeholders `{facts}` and `{words}`."""
 
     stamp: Prompt
     text: str
@@ -25,10 +25,12 @@ class PromptFile:
     max_tokens: int
 
     def render(self, facts: str, words: str | None, department: str = "") -> str:
-        """The raw prompt. `words` are what a physician wants changed, `department` are lines of its wording; no text
-        from outside can end its turn, open another one, or take a place of the template.
+        """Return the raw prompt.
+
+        `words` are a physician's requested changes, `department` lines of its wording. No text from outside can end its
+        turn, open another one, or fill a placeholder of the template.
         """
-        wish = f"\nThe physician asks: {one_line(words, LONGEST_WISH)}" if words else ""
+        wish = f"\nThe physician asks: {one_line(words, MAX_REQUEST_CHARACTERS)}" if words else ""
         wish = f"\n{without_markers(department)}{wish}" if department else wish
         # In one pass: what was put in is not looked through for places again.
         filled = {"{facts}": without_markers(facts), "{words}": wish}
@@ -36,30 +38,30 @@ class PromptFile:
 
 
 def without_markers(text: str) -> str:
-    """`text` without anything that a chat model may take for a marker of its template: `<|im_end|>`, `[INST]`, `</s>`.
+    """Return `text` without chat template markers: `<
 
-    Their characters are exchanged, not searched for: whatever is left when a marker is removed may be one again.
-    Comparators (`<5`, `>= 3`) stay.
+    im_end
+    >`, `[INST]`, `</s>`.
     """
-    return _ANGLES.sub(lambda found: _EXCHANGED[found[0]], text.translate(_BRACKETS)).strip()
+    return _ANGLES.sub(lambda found: _REPLACEMENTS[found[0]], text.translate(_BRACKETS)).strip()
 
 
 def one_line(text: str, longest: int) -> str:
-    """`text` without markers on one line, cut at a word: a line of its own could pass for one of the template's."""
+    """Return `text` without markers on one line, cut at a word: a line of its own could pass for the template's."""
     words = " ".join(without_markers(text).split())
     return words if len(words) <= longest else words[:longest].rpartition(" ")[0] or words[:longest]
 
 
-def load(name: str, folder: Path = FOLDER) -> PromptFile:
-    """The prompt `name`: a header (`key: value` lines, history), a divider, the text.
+def load_prompt(name: str, folder: Path = FOLDER) -> PromptFile:
+    """Load the prompt `name`: a header (`key: value` lines, history), a divider, the text.
 
-    Raises OSError, KeyError or ValueError when the file is not as it must be: that is a broken build.
+    Raises OSError, KeyError or ValueError for an invalid file, which is a broken build.
     """
     header, text = (folder / f"{name}.prompt").read_text().split(DIVIDER, 1)
     fields = dict(line.split(": ", 1) for line in header.splitlines() if re.match(r"[a-z_]+: ", line))
     text = text.rstrip("\n") + "\n"
     return PromptFile(
-        stamp=Prompt(name=name, version=int(fields["version"]), digest=digest(text.encode())),
+        stamp=Prompt(name=name, version=int(fields["version"]), digest=sha256_hex(text.encode())),
         text=text,
         stop=tuple(fields["stop"].split()),
         max_tokens=int(fields["max_tokens"]),

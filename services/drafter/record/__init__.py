@@ -1,4 +1,4 @@
-"""From what an EHR returned to what a summary may use. Pure: keeps what is usable, and names what is not and why."""
+"""Select the usable part of what an EHR returned; state what is not usable and why. Pure."""
 
 from services.drafter.record.build import build_context, notes_to_fetch
 from shared.contracts.context import EncounterContext

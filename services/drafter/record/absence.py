@@ -1,6 +1,6 @@
-"""Statements that there is no allergy: of any, of medicines, food or the environment, or of one substance. Pure.
+"""Statements that there is no allergy: of any kind, of a category, or to one substance. Pure.
 
-Only what is about the same thing contradicts an allergy: `No known latex allergy` may stand beside one to penicillin.
+Only an allergy to the same thing contradicts it: `No known latex allergy` may stand beside one to penicillin.
 """
 
 import re
@@ -35,7 +35,7 @@ _CATEGORIES = {
     "environment": re.compile(r"^(environment|umwelt|omgeving|seasonal)", re.IGNORECASE),
 }
 # What stands between `no known` and `allergy`, or after `allergy to`, or before it in one word.
-_OF = tuple(
+_SUBJECT_PATTERNS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         r"\b(?:no known|no|keine\w*|geen|aucune)\s+([^.;:(]*?)[\s-]*(?:allerg|intoleran|sensitiv)",
@@ -51,23 +51,23 @@ _FILLER = re.compile(
 
 
 def is_absence(item: Resource, name: str) -> bool:
-    """Whether an AllergyIntolerance of this name says that there is no allergy."""
+    """Return whether an AllergyIntolerance of this name states that there is no allergy."""
     return bool(elements.codes(item.get("code")) & _CODES.keys()) or _WORDS.search(name) is not None
 
 
 def is_partial(item: Resource, name: str) -> bool:
-    """Whether a statement leaves open if there are allergies to something else than medicines."""
-    return not _about(item, name) & {_ALL, "medication"}
+    """Return whether a statement leaves open if there are allergies to other things than medicines."""
+    return not _subjects(item, name) & {_ALL, "medication"}
 
 
 def contradicts(item: Resource, name: str, allergy: Resource, substance: str) -> bool:
-    """Whether an allergy makes a statement of absence untrue.
+    """Return whether an allergy makes a statement of absence untrue.
 
-    One without a category may be one to a medicine; that it is one to food or the environment is not taken for granted.
+    An allergy without a category may be to a medicine; it is not assumed to be to food or the environment.
     """
     found = allergy.get("category")
     categories = {part for part in found if isinstance(part, str)} if isinstance(found, list) else set()
-    about = _about(item, name)
+    about = _subjects(item, name)
     if _ALL in about or about & categories:
         return True
     if "medication" in about and (not categories or "biologic" in categories):
@@ -75,11 +75,16 @@ def contradicts(item: Resource, name: str, allergy: Resource, substance: str) ->
     return any(word in substance.lower() for word in about - {*_CATEGORIES, _OTHER})
 
 
-def _about(item: Resource, name: str) -> frozenset[str]:
-    """What is said to be absent: `all`, FHIR's categories, or words of substances. The name says more than the code."""
+def _subjects(item: Resource, name: str) -> frozenset[str]:
+    """Return what is stated to be absent: `all`, FHIR's categories, or words of substances. Names win over codes."""
     if re.fullmatch(r"n\.?k\.?[dm]\.?a\.?", name, re.IGNORECASE):
         return frozenset({"medication"})
-    words = [word for pattern in _OF for text in pattern.findall(name) for word in re.findall(r"[^\W\d_]+", text)]
+    words = [
+        word
+        for pattern in _SUBJECT_PATTERNS
+        for text in pattern.findall(name)
+        for word in re.findall(r"[^\W\d_]+", text)
+    ]
     named = {kind for word in words for kind, pattern in _CATEGORIES.items() if pattern.search(word)}
     others = {word.lower() for word in words if not _FILLER.fullmatch(word) and not _is_category(word)}
     if named or others:

@@ -1,13 +1,13 @@
-"""Allergies and intolerances. They belong to the patient, not to the stay: none is dropped for its date."""
+"""Read allergies and intolerances. They belong to the patient, not to the stay: none is dropped for its date."""
 
 import re
 from dataclasses import dataclass
 
 from services.drafter.record import absence
-from services.drafter.record.scope import IN_ERROR, Scope
+from services.drafter.record.scope import IN_ERROR, StayScope
 from shared.clinical import elements
 from shared.clinical.elements import Resource
-from shared.clinical.moments import Moment
+from shared.clinical.fhir_datetime import FhirDateTime
 from shared.contracts.context import Allergy
 
 _NOT_ASKED = frozenset({"no-allergy-info", "1631000175102", "asked-unknown", "unknown"})
@@ -16,21 +16,21 @@ _NOT_ASKED_WORDS = re.compile(
     re.IGNORECASE,
 )
 _EXCEPTION = re.compile(r"\b(except|excluding|other than|apart from|besides|sauf|außer|behalve|salvo)\b", re.IGNORECASE)
-_UNSURE = frozenset({"unconfirmed", "presumed"})
+_UNCERTAIN_STATUSES = frozenset({"unconfirmed", "presumed"})
 
 
 @dataclass(frozen=True, slots=True)
-class Allergies:
-    """Active ones, or the record's own word that there are none; else `unknown` says why nothing is listed."""
+class AllergyList:
+    """Active allergies, or the statement that there are none; else `unknown` says why nothing is listed."""
 
     entries: tuple[Allergy, ...]
     unknown: str = ""
 
 
-def allergies(resources: list[Resource], scope: Scope) -> Allergies:
-    """All active, not refuted ones, with what the record says of them; statements of absence only while they hold."""
+def read_allergies(resources: list[Resource], scope: StayScope) -> AllergyList:
+    """Return active, unrefuted allergies; statements of absence only while nothing contradicts them."""
     active: list[tuple[Resource, Allergy]] = []
-    absent: list[tuple[Resource, str, Moment | None]] = []
+    absent: list[tuple[Resource, str, FhirDateTime | None]] = []
     asked = True
     for item in resources:
         name = _name(item)
@@ -54,34 +54,38 @@ def allergies(resources: list[Resource], scope: Scope) -> Allergies:
         else:
             # Some systems close such a statement with the encounter: it is told, and with its status.
             closed = "recorded as no longer active: ask the patient" if _inactive(item) else None
-            more = elements.listed([closed, _late(recorded, scope)], "; ")
+            more = elements.join_distinct([closed, _recorded_later(recorded, scope)], "; ")
             entry = scope.entry(item, f"{name} ({more})" if more else name, recorded)
             entries.append(Allergy(**entry.model_dump()))
     if not entries:
-        return Allergies((), "" if asked else "Not asked, or no information: ask the patient")
+        return AllergyList((), "" if asked else "Not asked, or no information: ask the patient")
     partly = not active and all(absence.is_partial(item, name) for item, name, _ in absent)
-    return Allergies(tuple(entries), "Only some are said to be absent: ask the patient about others" if partly else "")
+    return AllergyList(
+        tuple(entries), "Only some are said to be absent: ask the patient about others" if partly else ""
+    )
 
 
 def _name(item: Resource) -> str | None:
-    """The substance: of the entry, else of its reactions."""
+    """Return the substance of the entry, else of its reactions."""
     substances = [elements.concept(reaction.get("substance")) for reaction in elements.children(item, "reaction")]
     return (
-        elements.concept(item.get("code")) or elements.listed(substances) or elements.concept_or_code(item.get("code"))
+        elements.concept(item.get("code"))
+        or elements.join_distinct(substances)
+        or elements.concept_or_code(item.get("code"))
     )
 
 
 def _names(item: Resource) -> tuple[str, ...]:
-    """Every name of the substance: of the entry and of its reactions."""
+    """Return every name of the substance, in the entry and its reactions."""
     substances = [reaction.get("substance") for reaction in elements.children(item, "reaction")]
     return tuple(dict.fromkeys(name for part in (item.get("code"), *substances) for name in elements.displays(part)))
 
 
 def _codes(item: Resource) -> tuple[str, ...]:
-    return tuple(sorted(f"{system}|{code}" for system, code in elements.coded(item.get("code"))))
+    return tuple(sorted(f"{system}|{code}" for system, code in elements.coding_pairs(item.get("code"))))
 
 
-def _holds(item: Resource, name: str | None, scope: Scope) -> bool:
+def _holds(item: Resource, name: str | None, scope: StayScope) -> bool:
     stated = elements.codes(item.get("verificationStatus"))
     if stated & {"refuted", IN_ERROR}:
         scope.leave_out(item, name, "entered in error" if IN_ERROR in stated else "refuted")
@@ -90,13 +94,13 @@ def _holds(item: Resource, name: str | None, scope: Scope) -> bool:
 
 
 def _is_absence(item: Resource, name: str) -> bool:
-    """Whether an entry says that there is no allergy; `none except penicillin` says that there is one."""
+    """Return whether an entry states that there is none; `none except penicillin` states that there is one."""
     return not _EXCEPTION.search(name) and absence.is_absence(item, name)
 
 
 def _is_unasked(item: Resource, name: str) -> bool:
-    """Whether an entry says that nobody asked. One with a reaction is an allergy, whatever caused it."""
-    if elements.children(item, "reaction") or elements.words(item, "criticality") == "high":
+    """Return whether an entry states that nobody asked. One with a reaction is an allergy."""
+    if elements.children(item, "reaction") or elements.string(item, "criticality") == "high":
         return False
     if _NOT_ASKED_WORDS.search(name):
         return True
@@ -109,10 +113,10 @@ def _inactive(item: Resource) -> bool:
     return bool(elements.codes(item.get("clinicalStatus")) & {"inactive", "resolved"})
 
 
-def _described(item: Resource, name: str | None, recorded: Moment | None, scope: Scope) -> str:
-    """`Penicillin V (anaphylaxis, severe; high criticality)`."""
+def _described(item: Resource, name: str | None, recorded: FhirDateTime | None, scope: StayScope) -> str:
+    """Return `Penicillin V (anaphylaxis, severe; high criticality)`."""
     reactions = [
-        elements.listed([*_manifestations(part), elements.words(part, "severity")])
+        elements.join_distinct([*_manifestations(part), elements.string(part, "severity")])
         for part in elements.children(item, "reaction")
     ]
     criticality = {"high": "high criticality", "unable-to-assess": "criticality not assessed"}.get(
@@ -121,21 +125,21 @@ def _described(item: Resource, name: str | None, recorded: Moment | None, scope:
     more = [
         *reactions,
         criticality,
-        *(elements.codes(item.get("verificationStatus")) & _UNSURE),
+        *(elements.codes(item.get("verificationStatus")) & _UNCERTAIN_STATUSES),
         "intolerance" if item.get("type") == "intolerance" else None,
-        *elements.notes(item),
-        _late(recorded, scope),
+        *elements.annotations(item),
+        _recorded_later(recorded, scope),
     ]
-    text = elements.listed(more, "; ")
+    text = elements.join_distinct(more, "; ")
     return f"{name or 'Substance not recorded'} ({text})" if text else name or "Substance not recorded"
 
 
-def _late(recorded: Moment | None, scope: Scope) -> str | None:
+def _recorded_later(recorded: FhirDateTime | None, scope: StayScope) -> str | None:
     return f"recorded {recorded.text}, after the discharge" if recorded and recorded.begins > scope.end_of_day else None
 
 
 def _manifestations(reaction: Resource) -> list[str | None]:
     names = [elements.concept_or_code(item) for item in elements.children(reaction, "manifestation")]
-    description = elements.words(reaction, "description")
+    description = elements.string(reaction, "description")
     said = description is not None and any(name and name.lower() in description.lower() for name in names)
     return [description] if said else [*names, description]

@@ -1,82 +1,84 @@
-"""The notes of a stay with their sentences, authors and times. What is copied forward counts once. Pure."""
+"""Read the notes of a stay with sentences, authors and times. Text that is copied forward counts once. Pure."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from services.drafter.notes import formats, html_text, kinds
-from services.drafter.notes.sections import Part, parts
-from services.drafter.notes.sentences import normalised, sentences
+from services.drafter.notes import formats, html_text, note_kinds
+from services.drafter.notes.sections import NotePart, split_parts
+from services.drafter.notes.sentences import normalize, split_note_sentences
 from services.drafter.record import identity
-from services.drafter.record.scope import AFTER, Scope, source
+from services.drafter.record.scope import AFTER_DISCHARGE, StayScope, source
 from services.drafter.source_record import NoteText
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
-from shared.clinical.moments import Moment
+from shared.clinical.fhir_datetime import FhirDateTime
 from shared.contracts.context import Note, NoteKind, NoteSentence
 
-OURS = "https://countersign.example/fhir"  # identifiers of what Countersign itself has filed
+OWN_SYSTEM = "https://countersign.example/fhir"  # identifiers of resources that Countersign has filed
 SUMMARIES = re.compile(r"discharge (summary|letter)|entlass(ungs)?brief|arztbrief|ontslagbrief", re.IGNORECASE)
 SUMMARY_CODES = frozenset({"18842-5", "28655-9", "34745-0", "34105-7"})  # LOINC
-DEEPEST = 20  # sections within sections
-MOST_NOTES = 600
-MOST_SENTENCES = 4000  # of one stay
-LONGEST = 800  # characters of a sentence: what is longer is no sentence, and can be quoted by nobody
+MAX_SECTION_DEPTH = 20  # nested sections
+MAX_NOTES = 600
+MAX_SENTENCES = 4000  # of one stay
+MAX_SENTENCE_CHARACTERS = 800  # longer text is no sentence
 _PRELIMINARY = frozenset({"preliminary", "registered", "partial", "draft"})
 _IN_ERROR = "entered-in-error"
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """A note with its text by sections, before its sentences are taken apart."""
+class WrittenNote:
+    """A note with its text by sections, before it is split into sentences."""
 
     resource: Resource
     kind: NoteKind
     title: str
-    time: Moment | None
+    time: FhirDateTime | None
     author: str | None
     signed: bool
-    parts: tuple[Part, ...]
+    parts: tuple[NotePart, ...]
 
 
-def notes(
+def read_notes(
     resources: Iterable[Resource],
     texts: Mapping[str, NoteText],
     people: dict[str, Resource],
-    scope: Scope,
+    scope: StayScope,
     bases: frozenset[str],
 ) -> tuple[Note, ...]:
-    """Compositions, DocumentReferences and ClinicalImpressions of the stay as notes, oldest first.
+    """Return Compositions, DocumentReferences and ClinicalImpressions of the stay as notes, oldest first.
 
-    A note that cannot be read, and what is beyond the limits, is named in the scope's `left_out`.
+    A note that cannot be read, or is beyond the limits, is listed in the scope's `left_out`.
     """
     items = list(resources)
-    replaced = _replaced(items, bases)
+    replaced = _replaced_documents(items, bases)
     found = [
-        note for item in items if source(item) not in replaced and (note := _written(item, texts, people, scope, bases))
+        note
+        for item in items
+        if source(item) not in replaced and (note := _written_note(item, texts, people, scope, bases))
     ]
-    found.sort(key=_in_order)
-    for note in found[MOST_NOTES:]:
-        _leave_out(note, f"not read: the stay has more than {MOST_NOTES} notes", scope)
-    return tuple(_once(found[:MOST_NOTES], scope))
+    found.sort(key=_time_order)
+    for note in found[MAX_NOTES:]:
+        _leave_out(note, f"not read: the stay has more than {MAX_NOTES} notes", scope)
+    return tuple(_without_repeats(found[:MAX_NOTES], scope))
 
 
 def text_of(document: Resource, texts: Mapping[str, NoteText]) -> NoteText:
-    """The text of a DocumentReference: what was fetched, else what stands in it."""
+    """Return the text of a DocumentReference: the fetched one, else the inline one."""
     known = texts.get(source(document))
     if known is not None:
         return known
     reasons: list[str] = []
-    for attachment in formats.contents(document):
-        stated = elements.words(attachment, "contentType")
+    for attachment in formats.attachments_of(document):
+        stated = elements.string(attachment, "contentType")
         try:
             data = formats.data_of(attachment)
             if data is None:
                 reasons.append("its text could not be fetched" if attachment.get("url") else "its attachment is empty")
                 continue
-            format = formats.sniffed(data, stated)
+            format = formats.detect_format(data, stated)
             if format is None:
-                raise formats.unknown(stated)
+                raise formats.unknown_format_reason(stated)
             if format == "pdf":
                 reasons.append("its text could not be fetched")
                 continue
@@ -86,48 +88,48 @@ def text_of(document: Resource, texts: Mapping[str, NoteText]) -> NoteText:
     return NoteText(reason=reasons[0] if reasons else "it has no attachment")
 
 
-def to_fetch(documents: Iterable[Resource], scope: Scope) -> Iterator[Resource]:
-    """The documents of the stay whose text does not stand in them, or only as PDF."""
+def documents_to_fetch(documents: Iterable[Resource], scope: StayScope) -> Iterator[Resource]:
+    """Yield the documents of the stay whose text is not inline, or only as PDF."""
     for item in documents:
         if is_summary(item) or not is_current(item) or not is_of_stay(item, scope):
             continue
-        if kind_of(item) is not None and text_of(item, {}).text is None and formats.contents(item):
+        if kind_of(item) is not None and text_of(item, {}).text is None and formats.attachments_of(item):
             yield item
 
 
 def title_of(item: Resource) -> str:
-    """What the record calls a document."""
+    """Return the record's title of a document."""
     return (
         elements.concept(item.get("type"))
-        or elements.words(item, "title")
-        or elements.words(item, "description")
-        or next((text for part in formats.contents(item) if (text := elements.words(part, "title"))), None)
+        or elements.string(item, "title")
+        or elements.string(item, "description")
+        or next((text for part in formats.attachments_of(item) if (text := elements.string(part, "title"))), None)
         or ("Clinical impression" if item.get("resourceType") == "ClinicalImpression" else "Note")
     )
 
 
 def kind_of(item: Resource) -> NoteKind | None:
-    """None where a document is no note on the course of a stay."""
-    return kinds.kind_of(elements.codes(item.get("type")), title_of(item))
+    """Return the kind of a note; None where a document is no note on the course of a stay."""
+    return note_kinds.note_kind(elements.codes(item.get("type")), title_of(item))
 
 
 def is_summary(item: Resource) -> bool:
-    """Whether a document is a discharge summary, or one that Countersign has filed: neither is a source of one."""
+    """Return whether a document is a discharge summary or was filed by Countersign: neither is a source."""
     identifiers = [str(part.get("system", "")) for part in elements.children(item, "identifier")]
     named = elements.codes(item.get("type")) & SUMMARY_CODES or SUMMARIES.search(title_of(item))
-    return bool(named) or any(system.startswith(OURS) for system in identifiers)
+    return bool(named) or any(system.startswith(OWN_SYSTEM) for system in identifiers)
 
 
 def is_current(item: Resource) -> bool:
-    """Whether a document is neither replaced nor entered in error."""
-    stated = (elements.words(item, "status"), elements.words(item, "docStatus"))
+    """Return whether a document is neither replaced nor entered in error."""
+    stated = (elements.string(item, "status"), elements.string(item, "docStatus"))
     return _IN_ERROR not in stated and stated[0] not in ("superseded", "cancelled")
 
 
-def time_of(item: Resource, scope: Scope) -> Moment | None:
-    """When a note was written; the period of a DocumentReference may be the whole stay's."""
+def time_of(item: Resource, scope: StayScope) -> FhirDateTime | None:
+    """Return when a note was written; the period of a DocumentReference may be the whole stay's."""
     if item.get("resourceType") == "DocumentReference":
-        attached = next((part for part in formats.contents(item) if part.get("creation")), {})
+        attached = next((part for part in formats.attachments_of(item) if part.get("creation")), {})
         found = [scope.first(item, "date"), scope.first(attached, "creation"), _period(item, scope)]
         known = [moment for moment in found if moment is not None]
         # A date after the stay is that of an archive or an interface, where something else is in it.
@@ -135,8 +137,8 @@ def time_of(item: Resource, scope: Scope) -> Moment | None:
     return scope.first(item, "date", "effectiveDateTime", "effectivePeriod")
 
 
-def is_of_stay(item: Resource, scope: Scope) -> bool:
-    """Whether a note names the stay, or was written in its time; not one from after its end."""
+def is_of_stay(item: Resource, scope: StayScope) -> bool:
+    """Return whether a note names the stay or was written during it, not after its end."""
     time = time_of(item, scope)
     if not scope.is_of_stay(item, _period(item, scope) or time or scope.start):
         return False
@@ -144,36 +146,36 @@ def is_of_stay(item: Resource, scope: Scope) -> bool:
     return not any(scope.is_after(item, moment) for moment in dates)
 
 
-def _period(item: Resource, scope: Scope) -> Moment | None:
-    """When what a document is about took place; None where it is only the whole stay's time."""
+def _period(item: Resource, scope: StayScope) -> FhirDateTime | None:
+    """Return the time that a document is about; None where it is only the whole stay's."""
     found = scope.first(elements.child(item, "context"), "period")
     whole = found is not None and scope.start is not None and found.begins == scope.start.begins
     return None if whole else found
 
 
-def _written(
-    item: Resource, texts: Mapping[str, NoteText], people: dict[str, Resource], scope: Scope, bases: frozenset[str]
-) -> Written | None:
+def _written_note(
+    item: Resource, texts: Mapping[str, NoteText], people: dict[str, Resource], scope: StayScope, bases: frozenset[str]
+) -> WrittenNote | None:
     kind, title = kind_of(item), title_of(item)
     if kind is None or is_summary(item):
         return None
     if not is_of_stay(item, scope):
         if scope.belongs(item) and is_current(item):
-            scope.leave_out(item, _dated(title, time_of(item, scope)), AFTER)
+            scope.leave_out(item, _dated(title, time_of(item, scope)), AFTER_DISCHARGE)
         return None
     time = time_of(item, scope)
     if not is_current(item):
-        if elements.words(item, "status") != "superseded":
+        if elements.string(item, "status") != "superseded":
             scope.leave_out(item, _dated(title, time), "entered in error")
         return None
-    found = tuple(_parts(item, texts, scope, _dated(title, time), important=kind != "other"))
-    signed = not {elements.words(item, "status"), elements.words(item, "docStatus")} & _PRELIMINARY
-    return Written(item, kind, title, time, _author(item, people, bases), signed, found) if found else None
+    found = tuple(_note_parts(item, texts, scope, _dated(title, time), important=kind != "other"))
+    signed = not {elements.string(item, "status"), elements.string(item, "docStatus")} & _PRELIMINARY
+    return WrittenNote(item, kind, title, time, _author(item, people, bases), signed, found) if found else None
 
 
-def _parts(
-    item: Resource, texts: Mapping[str, NoteText], scope: Scope, name: str, *, important: bool
-) -> Iterator[Part]:
+def _note_parts(
+    item: Resource, texts: Mapping[str, NoteText], scope: StayScope, name: str, *, important: bool
+) -> Iterator[NotePart]:
     match item.get("resourceType"):
         case "Composition":
             for section in elements.children(item, "section"):
@@ -183,25 +185,25 @@ def _parts(
             if read.text is None:
                 scope.leave_out(item, name, f"its text could not be read: {read.reason}", important=important)
             else:
-                yield from parts(read.text)
+                yield from split_parts(read.text)
         case _:
-            yield from parts(elements.words(item, "summary") or "", "Assessment")
+            yield from split_parts(elements.string(item, "summary") or "", "Assessment")
 
 
-def _of_section(section: Resource, depth: int = 0) -> Iterator[Part]:
-    title = elements.words(section, "title") or elements.concept(section.get("code")) or ""
+def _of_section(section: Resource, depth: int = 0) -> Iterator[NotePart]:
+    title = elements.string(section, "title") or elements.concept(section.get("code")) or ""
     try:
         text = html_text.lines_of(str(elements.child(section, "text").get("div") or ""))
     except ValueError:
         text = ""
     if text:
-        yield from parts(text, title)
-    for inner in elements.children(section, "section") if depth < DEEPEST else ():
+        yield from split_parts(text, title)
+    for inner in elements.children(section, "section") if depth < MAX_SECTION_DEPTH else ():
         yield from _of_section(inner, depth + 1)
 
 
 def _author(item: Resource, people: dict[str, Resource], bases: frozenset[str]) -> str | None:
-    """The first author that is a person by name; not the machine that wrote a template."""
+    """Return the first author that is a named person, not the software that wrote a template."""
     authors = [
         *elements.children(item, "author"),
         elements.child(item, "assessor"),
@@ -218,20 +220,20 @@ def _author(item: Resource, people: dict[str, Resource], bases: frozenset[str]) 
 
 
 def _with_contained(item: Resource, element: Resource, people: dict[str, Resource]) -> dict[str, Resource]:
-    """`people` with the contained author under the empty reference that `practitioner` looks it up by."""
+    """Return `people` with the contained author under the empty reference that `practitioner` looks up."""
     id = str(element.get("reference") or "")
     inner = next((part for part in elements.children(item, "contained") if id == f"#{part.get('id')}"), None)
     return people | {"": inner} if inner is not None else people
 
 
-def _replaced(items: Iterable[Resource], bases: frozenset[str]) -> frozenset[str]:
-    """Documents that another document replaces."""
+def _replaced_documents(items: Iterable[Resource], bases: frozenset[str]) -> frozenset[str]:
+    """Return documents that another document replaces."""
     return frozenset(
         target
         for item in items
         if is_current(item)
         for part in elements.children(item, "relatesTo")
-        if elements.words(part, "code") == "replaces"
+        if elements.string(part, "code") == "replaces"
         and (
             target := references.relative(elements.child(part, "target"), bases)
             or references.relative(elements.child(part, "targetReference"), bases)
@@ -239,25 +241,25 @@ def _replaced(items: Iterable[Resource], bases: frozenset[str]) -> frozenset[str
     )
 
 
-def _in_order(note: Written) -> tuple[bool, float, str]:
+def _time_order(note: WrittenNote) -> tuple[bool, float, str]:
     return note.time is None, note.time.begins.timestamp() if note.time else 0.0, source(note.resource)
 
 
-def _once(found: list[Written], scope: Scope) -> Iterator[Note]:
-    """Notes with the sentences that no earlier one has; how often each comes back is counted."""
-    split = [[(part, text) for part in note.parts for text in sentences(part.lines)] for note in found]
+def _without_repeats(found: list[WrittenNote], scope: StayScope) -> Iterator[Note]:
+    """Yield notes with the sentences that no earlier one has, counting the repetitions."""
+    split = [[(part, text) for part in note.parts for text in split_note_sentences(part.lines)] for note in found]
     again: dict[str, set[int]] = {}
     for number, said in enumerate(split):
         for _, text in said:
-            again.setdefault(normalised(text), set()).add(number)
+            again.setdefault(normalize(text), set()).add(number)
     told: set[str] = set()
     for note, said in zip(found, split, strict=True):
         kept, copied, beyond = [], 0, 0
         for part, text in said:
-            key = normalised(text)
+            key = normalize(text)
             if key in told:
                 copied += 1
-            elif len(told) >= MOST_SENTENCES or len(text) > LONGEST:
+            elif len(told) >= MAX_SENTENCES or len(text) > MAX_SENTENCE_CHARACTERS:
                 beyond += 1
             else:
                 told.add(key)
@@ -272,10 +274,10 @@ def _once(found: list[Written], scope: Scope) -> Iterator[Note]:
                 )
         if beyond:
             _leave_out(note, f"{beyond} of its sentences, too many or too long to be read", scope)
-        yield _note(note, tuple(kept), copied)
+        yield _build_note(note, tuple(kept), copied)
 
 
-def _note(note: Written, kept: tuple[NoteSentence, ...], copied: int) -> Note:
+def _build_note(note: WrittenNote, kept: tuple[NoteSentence, ...], copied: int) -> Note:
     time = note.time
     return Note(
         source=source(note.resource),
@@ -290,9 +292,9 @@ def _note(note: Written, kept: tuple[NoteSentence, ...], copied: int) -> Note:
     )
 
 
-def _leave_out(note: Written, reason: str, scope: Scope) -> None:
+def _leave_out(note: WrittenNote, reason: str, scope: StayScope) -> None:
     scope.leave_out(note.resource, _dated(note.title, note.time), reason)
 
 
-def _dated(title: str, time: Moment | None) -> str:
+def _dated(title: str, time: FhirDateTime | None) -> str:
     return f"{title} ({time.text[:10]})" if time is not None else title

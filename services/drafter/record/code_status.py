@@ -1,7 +1,7 @@
-"""Code status: what is one, and which of several holds. Statements are compared by topic, time and meaning. Pure.
+"""Recognise code status statements and select the current ones. Compared by topic, time and meaning. Pure.
 
-A code status is about resuscitation, intubation or the limits of treatment. The latest statement of a topic holds; an
-earlier one that means something else is superseded. Where the record does not say which is the later, both are told.
+A code status is about resuscitation, intubation or limits of treatment. The latest statement of a topic is current; an
+earlier one with another meaning is superseded. Where the order is not recorded, both are listed.
 """
 
 import re
@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from services.drafter.record.scope import Scope
+from services.drafter.record.scope import StayScope
 from shared.clinical import elements
 from shared.clinical.elements import Resource
-from shared.clinical.moments import Moment
-from shared.contracts.context import Entry
+from shared.clinical.fhir_datetime import FhirDateTime
+from shared.contracts.context import ContextEntry
 
 Meaning = Literal["limit", "partial", "full"]
 
@@ -72,20 +72,20 @@ _FULL = re.compile(
     re.IGNORECASE,
 )
 _DENIED = re.compile(r": *(no|nein|nee|non|false)\b", re.IGNORECASE)
-_OBSERVED = "Observation"
+_OBSERVATION = "Observation"
 
 
 def is_code_status(item: Resource) -> bool:
-    """Whether an order or observation is about resuscitation, intubation or the limits of treatment.
+    """Return whether an order or observation is about resuscitation, intubation or limits of treatment.
 
-    Its code tells, or its category (`Code status`); fluids for resuscitation and an intubation that was ordered do not.
+    Decided by its code or category (`Code status`); resuscitation fluids and an ordered intubation are none.
     """
     names = list(elements.displays(item.get("code")))
     if any(_TREATMENT.search(text) and not re.search(_LIMITS, text, re.IGNORECASE) for text in names):
         return False
     if any(_CODE_STATUS.search(text) or _NO_INTUBATION.search(text) for text in names):
         return True
-    if elements.flag(item, "doNotPerform") and any(_INTUBATION.search(text) for text in names):
+    if elements.boolean(item, "doNotPerform") and any(_INTUBATION.search(text) for text in names):
         return True
     return any(
         _CATEGORY.search(text) for part in elements.children(item, "category") for text in elements.displays(part)
@@ -93,17 +93,17 @@ def is_code_status(item: Resource) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
-    """One statement. `ended`: an order that is completed does not outdo one that is active."""
+class CodeStatusStatement:
+    """One statement. `ended`: a completed order does not supersede an active one."""
 
-    entry: Entry
+    entry: ContextEntry
     resource: Resource
-    moment: Moment | None
+    moment: FhirDateTime | None
     ended: bool = False
 
     @property
     def topics(self) -> frozenset[str]:
-        """What it is about; a full code and care for comfort are about everything."""
+        """Return its topics; full code and comfort care are about all of them."""
         text = self.entry.text
         if _EVERYTHING.search(text) or _NO_LIMITS.search(text):
             return frozenset({"resuscitation", "intubation"})
@@ -127,43 +127,45 @@ class Statement:
     def key(self) -> str:
         return elements.code(self.resource.get("code")) or elements.concept(self.resource.get("code")) or ""
 
-    def outdoes(self, other: "Statement") -> bool:
-        """Whether this one is surely the later."""
+    def supersedes(self, other: "CodeStatusStatement") -> bool:
+        """Return whether this one is certainly later."""
         if self.moment is None or other.moment is None or (self.ended and not other.ended):
             return False
         return self.moment.begins > other.moment.ends
 
-    def differs(self, other: "Statement") -> bool:
-        """Whether both are about one topic and mean something else."""
+    def differs(self, other: "CodeStatusStatement") -> bool:
+        """Return whether both are about one topic with different meanings."""
         known = self.meaning is not None and other.meaning is not None
         return known and self.meaning != other.meaning and bool(self.topics & other.topics)
 
-    def contradicts(self, other: "Statement") -> bool:
-        """Whether both cannot hold, as far as their words tell."""
+    def contradicts(self, other: "CodeStatusStatement") -> bool:
+        """Return whether both cannot hold, as far as their words tell."""
         return self.differs(other) or (self.repeats(other) and self.entry.text != other.entry.text)
 
-    def repeats(self, other: "Statement") -> bool:
-        """Whether both are values of one observation."""
+    def repeats(self, other: "CodeStatusStatement") -> bool:
+        """Return whether both are values of one observation."""
         types = {item.resource.get("resourceType") for item in (self, other)}
-        return types == {_OBSERVED} and bool(self.key) and self.key == other.key
+        return types == {_OBSERVATION} and bool(self.key) and self.key == other.key
 
 
-def in_force(statements: Sequence[Statement], scope: Scope) -> tuple[list[Entry], list[Entry]]:
-    """The statements that hold, and the doubts about them; superseded ones are left out and named."""
+def current_statements(
+    statements: Sequence[CodeStatusStatement], scope: StayScope
+) -> tuple[list[ContextEntry], list[ContextEntry]]:
+    """Return the current statements, and the doubts about them; superseded ones are listed as left out."""
     held = [item for item in statements if not _is_superseded(item, statements, scope)]
     told, doubts = [], []
     for index, item in enumerate(held):
         against = [other for other in held if other is not item and item.contradicts(other)]
         text = f"{item.entry.text} (the record contradicts itself: confirm)" if against else item.entry.text
         told.append(item.entry.model_copy(update={"text": text}))
-        doubts += [_doubt(item, other) for other in against if other in held[index + 1 :]]
+        doubts += [_contradiction_entry(item, other) for other in against if other in held[index + 1 :]]
     return told, doubts
 
 
-def _is_superseded(item: Statement, statements: Iterable[Statement], scope: Scope) -> bool:
+def _is_superseded(item: CodeStatusStatement, statements: Iterable[CodeStatusStatement], scope: StayScope) -> bool:
     for other in statements:
         covered = item.differs(other) and item.topics <= other.topics
-        if not (covered or item.repeats(other)) or not other.outdoes(item):
+        if not (covered or item.repeats(other)) or not other.supersedes(item):
             continue
         when = f" of {item.moment.text}" if item.moment else ""
         later = f", superseded by “{other.entry.text}” of {other.moment.text if other.moment else ''}"
@@ -174,8 +176,10 @@ def _is_superseded(item: Statement, statements: Iterable[Statement], scope: Scop
     return False
 
 
-def _doubt(one: Statement, other: Statement) -> Entry:
+def _contradiction_entry(one: CodeStatusStatement, other: CodeStatusStatement) -> ContextEntry:
     said = " and ".join(
         f"“{item.entry.text}” ({item.moment.text if item.moment else 'without a date'})" for item in (one, other)
     )
-    return Entry(text=f"Code status: {said} contradict each other: confirm which holds", source=other.entry.source)
+    return ContextEntry(
+        text=f"Code status: {said} contradict each other: confirm which holds", source=other.entry.source
+    )

@@ -1,4 +1,4 @@
-"""Medicines of several substances: what a brand or a joined name consists of. Pure.
+"""Substances of combination medicines, by brand or joined name. Pure.
 
 `oxycodone-acetaminophen`, `Percocet` and `acetaminophen` share a substance that must not be taken twice.
 """
@@ -59,19 +59,19 @@ _NAME = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _JOINED = re.compile(r"[^\W\d_]{5,}(?:-[^\W\d_]{5,})+")
 
 
-def of_brands(text: str) -> frozenset[str]:
-    """The substances of the combinations that a name in lower case says by a brand or by one of their partners."""
+def combination_substances(text: str) -> frozenset[str]:
+    """Return the substances that a lower-case name implies by a brand or a partner substance."""
     found = {part for name in _NAME.findall(text) for part in _SUBSTANCES.get(name, ())}
     return frozenset(found | {partner for start, partner in _PARTNERS.items() if start in text})
 
 
-def joined(text: str) -> list[list[str]]:
-    """`oxycodone-acetaminophen 5-325` → `[["oxycodone", "acetaminophen"]]`; `co-amoxiclav` is one name."""
+def joined_substances(text: str) -> list[list[str]]:
+    """Split `oxycodone-acetaminophen 5-325` → `[["oxycodone", "acetaminophen"]]`; `co-amoxiclav` is one name."""
     return [name.split("-") for name in _JOINED.findall(text)]
 
 
-def each(name: str) -> list[str]:
-    """The substances of `acetaminophen, butalbital, and caffeine`; a vaccine and what a name adds in brackets stay."""
+def split_substances(name: str) -> list[str]:
+    """Return the substances of `acetaminophen, butalbital, and caffeine`; vaccines and brackets are kept whole."""
     if "(" in name or "vaccine" in name:
         return [name]
     return [part for part in re.split(r",? and |, ", name) if part]

@@ -1,4 +1,4 @@
-"""Whether a sentence of a note says that a complication happened, in English, German, Dutch and French. Pure.
+"""Recognise sentences of notes that state a complication, in English, German, Dutch and French. Pure.
 
 That there was none, or that possible ones were explained, is no complication.
 """
@@ -41,7 +41,7 @@ _CONSENT = re.compile(
 
 
 def happened(sentence: str) -> bool:
-    """Whether a complication is said to have happened."""
+    """Return whether a complication is stated to have happened."""
     if _COMPLICATION.search(sentence) is None:
         return False
     if _NONE_BEFORE.search(sentence) or _NONE_AFTER.search(sentence):
@@ -50,5 +50,5 @@ def happened(sentence: str) -> bool:
 
 
 def is_about_consent(title: str) -> bool:
-    """Whether a section is about what a patient was told of an operation: nothing of it has happened."""
+    """Return whether a section is about informed consent: nothing of it has happened."""
     return _CONSENT.search(title) is not None

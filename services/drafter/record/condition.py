@@ -1,16 +1,16 @@
-"""How the patient was: functional and cognitive status, code status and directives, and of a death its cause."""
+"""The patient's condition: functional and cognitive status, code status, cause of death."""
 
 import re
 from collections.abc import Callable, Iterator
 
 from services.drafter.record.code_status import is_code_status
+from services.drafter.record.observation_values import format_value
 from services.drafter.record.plans import is_activity
-from services.drafter.record.scope import Scope
-from services.drafter.record.values import value
+from services.drafter.record.scope import StayScope
 from shared.clinical import elements
 from shared.clinical.elements import Resource
-from shared.clinical.moments import Moment
-from shared.contracts.context import Entry
+from shared.clinical.fhir_datetime import FhirDateTime
+from shared.contracts.context import ContextEntry
 
 # LOINC and SNOMED CT of what tells how somebody can live at home.
 _FUNCTION = frozenset(
@@ -51,13 +51,13 @@ _REQUESTED = {"active": "requested", "completed": "request completed"}
 _AUTOPSY = re.compile(r"autops|post.?mortem|medical examiner|coroner|obduction|obduktion|obductie", re.IGNORECASE)
 
 
-def function(observations: list[Resource], scope: Scope) -> Iterator[Entry]:
-    """The last value of each measure of function, cognition or wounds, and of diet and activity."""
+def functional_status(observations: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
+    """Yield the last value of each measure of function, cognition or wounds, and of diet and activity."""
     yield from _latest(observations, scope, _is_function)
 
 
-def others(observations: list[Resource], scope: Scope) -> Iterator[Entry]:
-    """The last values of what stands in no other list: scores, assessments, social history."""
+def other_observations(observations: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
+    """Yield the last values of observations in no other list: scores, assessments, social history."""
 
     def wanted(item: Resource) -> bool:
         elsewhere = _is_function(item) or _is_activity(item) or _is_cause_of_death(item) or is_code_status(item)
@@ -66,18 +66,18 @@ def others(observations: list[Resource], scope: Scope) -> Iterator[Entry]:
     yield from _latest(observations, scope, wanted)
 
 
-def activity(observations: list[Resource], scope: Scope) -> Iterator[Entry]:
-    """The last word of the record on diet and activity."""
+def diet_and_activity(observations: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
+    """Yield the last recorded diet and activity."""
     yield from _latest(observations, scope, _is_activity)
 
 
 def _is_activity(item: Resource) -> bool:
-    return not _is_function(item) and _named(item, is_activity) and "valueQuantity" not in item
+    return not _is_function(item) and _has_name(item, is_activity) and "valueQuantity" not in item
 
 
 def _is_cause_of_death(item: Resource) -> bool:
-    coded = elements.loinc(item.get("code")) & _DEATH
-    return bool(coded) or _named(item, lambda text: _DEATH_WORDS.search(text) is not None)
+    coded = elements.loinc_codes(item.get("code")) & _DEATH
+    return bool(coded) or _has_name(item, lambda text: _DEATH_WORDS.search(text) is not None)
 
 
 def _is_function(item: Resource) -> bool:
@@ -87,22 +87,24 @@ def _is_function(item: Resource) -> bool:
     categories = elements.codes(item.get("category"))
     if categories & {"laboratory", "imaging"}:
         return False
-    return bool(codes & _FUNCTION or categories & _FUNCTION_CATEGORIES) or _named(
+    return bool(codes & _FUNCTION or categories & _FUNCTION_CATEGORIES) or _has_name(
         item, lambda text: _FUNCTION_WORDS.search(text) is not None
     )
 
 
-def _named(item: Resource, matches: Callable[[str], bool]) -> bool:
+def _has_name(item: Resource, matches: Callable[[str], bool]) -> bool:
     return any(matches(text) for text in elements.displays(item.get("code")))
 
 
-def _latest(observations: list[Resource], scope: Scope, wanted: Callable[[Resource], bool]) -> Iterator[Entry]:
-    found: dict[str, tuple[Moment, Entry]] = {}
+def _latest(
+    observations: list[Resource], scope: StayScope, wanted: Callable[[Resource], bool]
+) -> Iterator[ContextEntry]:
+    found: dict[str, tuple[FhirDateTime, ContextEntry]] = {}
     for item in observations:
         time = scope.first(item, "effectiveDateTime", "effectivePeriod", "effectiveInstant", "issued")
         name = elements.concept_or_code(item.get("code"))
         words = value_and_parts(item)
-        if not wanted(item) or elements.words(item, "status") in ("cancelled", "registered"):
+        if not wanted(item) or elements.string(item, "status") in ("cancelled", "registered"):
             continue
         if words is None or not scope.usable(item, name, time) or time is None or name is None:
             continue
@@ -116,21 +118,26 @@ def _latest(observations: list[Resource], scope: Scope, wanted: Callable[[Resour
 def value_and_parts(item: Resource) -> str | None:
     parts = []
     for part in elements.children(item, "component"):
-        name, words = elements.concept_or_code(part.get("code")), value(part)
+        name, words = elements.concept_or_code(part.get("code")), format_value(part)
         parts += [f"{name} {words}"] if name and words else []
-    own = value(item)
-    text = elements.listed([own, *parts, *elements.notes(item)])
+    own = format_value(item)
+    text = elements.join_distinct([own, *parts, *elements.annotations(item)])
     return text or None
 
 
 def outcome_of_death(
-    observations: list[Resource], conditions: list[Resource], requests: list[Resource], notes: list[Entry], scope: Scope
-) -> Iterator[Entry]:
-    """Cause of death and autopsy, from observations, requests and the certificate among the notes."""
+    observations: list[Resource],
+    conditions: list[Resource],
+    requests: list[Resource],
+    notes: list[ContextEntry],
+    scope: StayScope,
+) -> Iterator[ContextEntry]:
+    """Yield cause of death and autopsy, from observations, requests and the death certificate."""
     for item in observations:
         words = value_and_parts(item)
         valid = (
-            elements.words(item, "status") not in ("cancelled", "entered-in-error") and scope.belongs(item) is not False
+            elements.string(item, "status") not in ("cancelled", "entered-in-error")
+            and scope.belongs(item) is not False
         )
         if words and valid and _is_cause_of_death(item):
             yield scope.entry(item, f"Cause of death: {words}")
@@ -145,8 +152,8 @@ def outcome_of_death(
         if due and name and scope.belongs(item):
             yield scope.entry(item, f"Cause of death: {name}")
     for item in requests:
-        name, status = elements.concept_or_code(item.get("code")), elements.words(item, "status")
+        name, status = elements.concept_or_code(item.get("code")), elements.string(item, "status")
         if name and _AUTOPSY.search(name) and status in ("active", "completed") and scope.belongs(item) is not False:
-            words = "not to be performed" if elements.flag(item, "doNotPerform") else _REQUESTED[status]
+            words = "not to be performed" if elements.boolean(item, "doNotPerform") else _REQUESTED[status]
             yield scope.entry(item, f"{name} ({words})")
     yield from (note for note in notes if _DEATH_WORDS.search(note.text) or _AUTOPSY.search(note.text))

@@ -1,14 +1,14 @@
-"""Diagnoses with their role, certainty and beginning; reasons for the admission; the family's history."""
+"""Read diagnoses with role, certainty and onset; reasons for admission; family history."""
 
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from services.drafter.record.roles import Roles
-from services.drafter.record.scope import AFTER, IN_ERROR, OF_ANOTHER_ENCOUNTER, Scope, source
+from services.drafter.record.roles import DiagnosisRoles
+from services.drafter.record.scope import AFTER_DISCHARGE, IN_ERROR, OF_ANOTHER_ENCOUNTER, StayScope, source
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
-from shared.clinical.moments import Moment
-from shared.contracts.context import Diagnosis, Entry
+from shared.clinical.fhir_datetime import FhirDateTime
+from shared.contracts.context import ContextEntry, Diagnosis
 
 Certainty = Literal["confirmed", "suspected", "ruled-out"]
 
@@ -24,11 +24,11 @@ _GERMAN: dict[str, Certainty] = {"V": "suspected", "A": "ruled-out"}
 # States that are not simply active, the most telling first: a system may give one beside the broader `inactive`.
 _STATES = ("remission", "resolved", "inactive", "recurrence", "relapse")
 _NOT_PRESENT_ON_ADMISSION = frozenset({"N", "n", "no"})  # present-on-admission indicator
-_NO_SITE = ("not specified", "unspecified", "unknown")
+_UNSPECIFIED_SITES = ("not specified", "unspecified", "unknown")
 
 
-def diagnoses(conditions: list[Resource], roles: Roles, scope: Scope) -> Iterator[Diagnosis]:
-    """The stay's own diagnoses by rank, then the patient's other problems."""
+def read_diagnoses(conditions: list[Resource], roles: DiagnosisRoles, scope: StayScope) -> Iterator[Diagnosis]:
+    """Yield the stay's own diagnoses by rank, then the patient's other problems."""
     for reference in roles.unread({source(item) for item in conditions}):
         scope.leave_out(
             {"resourceType": "Condition", "id": reference.partition("/")[2]},
@@ -39,11 +39,11 @@ def diagnoses(conditions: list[Resource], roles: Roles, scope: Scope) -> Iterato
     for item in sorted(conditions, key=lambda item: roles.rank(source(item))):
         name, named = _name(item), roles.names(source(item))
         onset = scope.first(item, "onsetDateTime", "onsetPeriod")
-        if _usable(item, name, onset, named, scope) and name is not None:
+        if _is_usable(item, name, onset, named, scope) and name is not None:
             yield _diagnosis(item, name, onset, roles, scope)
 
 
-def _usable(item: Resource, name: str | None, onset: Moment | None, named: bool, scope: Scope) -> bool:
+def _is_usable(item: Resource, name: str | None, onset: FhirDateTime | None, named: bool, scope: StayScope) -> bool:
     own = named or bool(scope.belongs(item))
     recorded = scope.first(item, "recordedDate", "assertedDate")  # the latter is what it was called before R4
     if IN_ERROR in elements.codes(item.get("verificationStatus")):
@@ -57,7 +57,7 @@ def _usable(item: Resource, name: str | None, onset: Moment | None, named: bool,
     elif _is_over(item, scope):
         scope.leave_out(item, name, _why_over(item, scope))
     elif scope.is_after(item, onset):
-        scope.leave_out(item, name, AFTER)
+        scope.leave_out(item, name, AFTER_DISCHARGE)
     elif recorded is not None and recorded.begins > scope.end_of_day:
         scope.leave_out(item, name, "recorded after the discharge")
     elif (
@@ -72,7 +72,7 @@ def _usable(item: Resource, name: str | None, onset: Moment | None, named: bool,
 
 
 def _state(item: Resource) -> str | None:
-    """What the record calls a diagnosis that is not simply active: `resolved` is another thing than `remission`."""
+    """Return the state of a diagnosis that is not simply active: `resolved` differs from `remission`."""
     status = item.get("clinicalStatus")
     said = {
         *(code.lower() for code in elements.codes(status)),
@@ -81,16 +81,16 @@ def _state(item: Resource) -> str | None:
     return next((state for state in _STATES if any(state in text for text in said)), None)
 
 
-def _is_over(item: Resource, scope: Scope) -> bool:
-    """Whether a diagnosis was of no concern any more when the stay began. One in remission is."""
+def _is_over(item: Resource, scope: StayScope) -> bool:
+    """Return whether a diagnosis had ended when the stay began. One in remission has not."""
     state, abated = _state(item), scope.first(item, "abatementDateTime", "abatementPeriod")
     if abated is not None and scope.start is not None and abated.ends >= scope.start.begins:
         return False  # it was there in the stay
     return state in ("resolved", "inactive") or (state is None and abated is not None)
 
 
-def _why_over(item: Resource, scope: Scope) -> str:
-    """Before the stay only where the record says when: the day of `recordedDate` is not that of the end."""
+def _why_over(item: Resource, scope: StayScope) -> str:
+    """Return why it had ended; before the stay only where the record dates the end: `recordedDate` does not."""
     if _state(item) == "inactive":
         return "recorded as inactive"
     abated = scope.first(item, "abatementDateTime", "abatementPeriod")
@@ -98,11 +98,13 @@ def _why_over(item: Resource, scope: Scope) -> str:
 
 
 def _without_status(item: Resource) -> bool:
-    """Whether a diagnosis of another encounter has ended with it: an acute one does not go on by itself."""
+    """Return whether a diagnosis of another encounter ended with it: an acute one does not persist."""
     return not elements.codes(item.get("clinicalStatus"))
 
 
-def _diagnosis(item: Resource, name: str, onset: Moment | None, roles: Roles, scope: Scope) -> Diagnosis:
+def _diagnosis(
+    item: Resource, name: str, onset: FhirDateTime | None, roles: DiagnosisRoles, scope: StayScope
+) -> Diagnosis:
     reference = source(item)
     own = roles.names(reference) or bool(scope.belongs(item))
     role: Any = "comorbidity" if own else "problem"
@@ -121,7 +123,7 @@ def _diagnosis(item: Resource, name: str, onset: Moment | None, roles: Roles, sc
 
 
 def certainty(item: Resource) -> Certainty:
-    """Confirmed unless the status, or the certainty that German records keep at the code, says otherwise."""
+    """Return `confirmed`, unless the status or the German certainty extension states otherwise."""
     if german := next((_GERMAN[code] for code in _german_certainty(item) if code in _GERMAN), None):
         return german
     stated = elements.codes(item.get("verificationStatus"))  # a local code may stand before the standard one
@@ -130,7 +132,7 @@ def certainty(item: Resource) -> Certainty:
 
 def _german_certainty(item: Resource) -> list[str]:
     return [
-        elements.words(elements.child(extension, "valueCoding"), "code") or ""
+        elements.string(elements.child(extension, "valueCoding"), "code") or ""
         for coding in elements.codings(item.get("code"))
         for extension in elements.extensions(coding, "diagnosesicherheit")
     ]
@@ -141,11 +143,11 @@ def _name(item: Resource) -> str | None:
     return f"State after: {name}" if name and "Z" in _german_certainty(item) else name
 
 
-def _described(item: Resource, name: str, scope: Scope) -> str:
-    """The name with site, severity and stage, and that it has resolved."""
+def _described(item: Resource, name: str, scope: StayScope) -> str:
+    """Return the name with site, severity, stage, and that it has resolved."""
     sites = [text for site in elements.children(item, "bodySite") if (text := elements.concept(site))]
-    sites = [text.removesuffix(" structure") for text in sites if not text.lower().endswith(_NO_SITE)]
-    sites += [text for part in elements.sides(item) if (text := elements.concept(part))]
+    sites = [text.removesuffix(" structure") for text in sites if not text.lower().endswith(_UNSPECIFIED_SITES)]
+    sites += [text for part in elements.lateralities(item) if (text := elements.concept(part))]
     more = [text for text in sites if text.lower() not in name.lower()]
     severity = elements.concept(item.get("severity"))
     stages = [text for stage in elements.children(item, "stage") if (text := elements.concept(stage.get("summary")))]
@@ -155,8 +157,8 @@ def _described(item: Resource, name: str, scope: Scope) -> str:
     return f"{name} ({', '.join(more)})" if more else name
 
 
-def _ended(item: Resource, scope: Scope) -> str | None:
-    """`resolved 2026-06-03`, `in remission since 2024`, `inactive`; nothing of what came after the discharge."""
+def _ended(item: Resource, scope: StayScope) -> str | None:
+    """Return `resolved 2026-06-03`, `in remission since 2024`, `inactive`; nothing from after the discharge."""
     state, abated = _state(item), scope.first(item, "abatementDateTime", "abatementPeriod")
     if abated is not None and scope.is_after({}, abated):
         return None if state in ("resolved", None) else "in remission" if state == "remission" else state
@@ -165,11 +167,11 @@ def _ended(item: Resource, scope: Scope) -> str | None:
         return f"in remission since {when}" if when else "in remission"
     if state is None and abated is not None:
         state = "resolved"
-    return elements.listed([state, when if state in ("resolved", "inactive") else None], " ") or None
+    return elements.join_distinct([state, when if state in ("resolved", "inactive") else None], " ") or None
 
 
-def _began_in_hospital(item: Resource, onset: Moment | None, scope: Scope) -> bool:
-    """By the present-on-admission indicator, by words of the record, or because it began after the day of admission."""
+def _began_in_hospital(item: Resource, onset: FhirDateTime | None, scope: StayScope) -> bool:
+    """Return whether it began in hospital: by indicator, by words, or by onset after the day of admission."""
     for extension in elements.extensions(item, "present-on-admission", "presentOnAdmission", "poa"):
         value = extension.get("valueBoolean", extension.get("valueCode"))
         codes = elements.codes(extension.get("valueCodeableConcept")) or elements.codes(extension.get("valueCoding"))
@@ -190,30 +192,32 @@ def _began_in_hospital(item: Resource, onset: Moment | None, scope: Scope) -> bo
     )
 
 
-def reasons(encounters: list[Resource], conditions: list[Resource], bases: frozenset[str]) -> Iterator[Entry]:
-    """Why the patient came: complaints of the stay and of the emergency care before it, and what they refer to."""
+def admission_reasons(
+    encounters: list[Resource], conditions: list[Resource], bases: frozenset[str]
+) -> Iterator[ContextEntry]:
+    """Yield complaints of the stay and of preceding emergency care, and what they refer to."""
     known = {source(item): item for item in conditions}
     for encounter in encounters:
         for reason in elements.children(encounter, "reasonCode"):
             if text := elements.concept_or_code(reason):
-                yield Entry(text=text, source=source(encounter))
+                yield ContextEntry(text=text, source=source(encounter))
         for reference in elements.children(encounter, "reasonReference"):
             found = known.get(references.relative(reference, bases) or "")
-            text = _name(found) if found else elements.words(reference, "display")
+            text = _name(found) if found else elements.string(reference, "display")
             if text:
-                yield Entry(text=text, source=source(found or encounter))
+                yield ContextEntry(text=text, source=source(found or encounter))
 
 
-def family_history(resources: list[Resource], scope: Scope) -> Iterator[Entry]:
-    """`mother: Type 2 diabetes (at 50 years)`: never the patient's own."""
+def family_history(resources: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
+    """Yield `mother: Type 2 diabetes (at 50 years)`; it is never the patient's own."""
     for item in resources:
-        relation = elements.concept(item.get("relationship")) or elements.words(item, "name") or "relative"
-        status = elements.words(item, "status")
+        relation = elements.concept(item.get("relationship")) or elements.string(item, "name") or "relative"
+        status = elements.string(item, "status")
         if status in ("entered-in-error", "health-unknown"):
             scope.leave_out(item, relation, "entered in error" if status == "entered-in-error" else "health unknown")
             continue
         found = [_inherited(part) for part in elements.children(item, "condition")]
-        text = elements.listed([*found, *elements.notes(item)])
+        text = elements.join_distinct([*found, *elements.annotations(item)])
         if text:
             yield scope.entry(item, f"{relation}: {text}")
 
@@ -222,12 +226,12 @@ def _inherited(condition: Resource) -> str | None:
     name = elements.concept_or_code(condition.get("code"))
     outcome = elements.concept(condition.get("outcome"))
     age = elements.number(condition.get("onsetAge"))
-    unit = elements.words(condition.get("onsetAge"), "unit") or "years"
-    more = elements.listed(
+    unit = elements.string(condition.get("onsetAge"), "unit") or "years"
+    more = elements.join_distinct(
         [
-            f"at {elements.plain(age, trailing_zeros=False)} {unit}" if age is not None else None,
+            f"at {elements.format_number(age, trailing_zeros=False)} {unit}" if age is not None else None,
             outcome,
-            *elements.notes(condition),
+            *elements.annotations(condition),
         ]
     )
     return f"{name} ({more})" if name and more else name

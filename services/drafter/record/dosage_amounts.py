@@ -1,53 +1,53 @@
-"""How much of a medicine an order says: dose, rate, upper limits, and what is per kg of body weight. Pure."""
+"""Amounts of an order: dose, rate, upper limits, and doses per kg of body weight. Pure."""
 
 import re
 
 from services.drafter.record.dosage_words import NUMBER, UNIT
-from services.drafter.record.dose_units import dose, dose_range, dose_ratio
-from services.drafter.record.timing import span
+from services.drafter.record.dose_units import format_dose, format_dose_range, format_dose_ratio
+from services.drafter.record.timing import format_duration
 from shared.clinical import elements
 from shared.clinical.elements import Resource
 
 _PER_BODY = re.compile(
     r"/ ?(\d+ )?(kg|g\{body|m2|m²|m\^2|1\.73|\[lb_av\]|lb|g\{bodyweight)|per (kg|kilo|m2|m²)", re.IGNORECASE
 )
-_SAID_PER_BODY = re.compile(
+_PER_BODY_IN_TEXT = re.compile(
     rf"({NUMBER}) ?({UNIT}) ?(/|per|pro|je) ?(\d+ ?)?(kg|kilo\w*|m2|m²|sqm)\b(( ?/ ?| per | pro )(d"
     rf"|day|tag|dag|dose|h|min)\b)?",
     re.I,
 )
 _CONCENTRATION = re.compile(rf"{NUMBER} ?{UNIT} ?/ ?(\d+(?:[.,]\d+)?)? ?(ml|l)\b", re.IGNORECASE)
-_MOST = re.compile(
+_UPPER_LIMIT = re.compile(
     rf"\b(max\w*|at most|up to|not (to )?exceed|höchstens|bis zu|hooguit)\W.{{0,15}}?{NUMBER} ?{UNIT}", re.IGNORECASE
 )
 _ABSOLUTE = re.compile(rf"(?<![\w.,/]){NUMBER} ?{UNIT}\b", re.IGNORECASE)
 
 
 def amounts(line: Resource) -> list[str]:
-    """Every dose of a line: the ordered one first, then the calculated one; what is per body weight last."""
+    """Return every dose of a line: ordered before calculated, per body weight last."""
     doses = elements.children(line, "doseAndRate") or [line]
     found = []
     for item in sorted(doses, key=_kind):
         named = item.get("doseQuantity") or item.get("dose")  # MedicationAdministration has `dose`
-        found += [dose(named) or dose_range(item.get("doseRange")) or ""]
+        found += [format_dose(named) or format_dose_range(item.get("doseRange")) or ""]
     return _absolute_first(found)
 
 
 def rates(line: Resource) -> list[str]:
-    """Every rate of a line: what is per body weight last."""
+    """Return every rate of a line: per body weight last."""
     found = []
     for item in elements.children(line, "doseAndRate") or [line]:
         found += [
-            dose(item.get("rateQuantity"))
-            or dose_ratio(item.get("rateRatio"))
-            or dose_range(item.get("rateRange"))
+            format_dose(item.get("rateQuantity"))
+            or format_dose_ratio(item.get("rateRatio"))
+            or format_dose_range(item.get("rateRange"))
             or ""
         ]
     return _absolute_first(found)
 
 
 def amount(line: Resource) -> str:
-    """The dose that is to be given: `37.5 mg`, `0.5-1 g`; the one per body weight where there is no other."""
+    """Return the dose to give: `37.5 mg`, `0.5-1 g`; the one per body weight without another."""
     return next(iter(amounts(line)), "")
 
 
@@ -56,18 +56,18 @@ def rate(line: Resource) -> str:
 
 
 def by_body(line: Resource) -> str:
-    """`15 mg/kg` where an order says its dose only so, in structure and words; nobody computes it silently."""
+    """Return `15 mg/kg` where text and structure state the dose only so; it is never computed silently."""
     stated = [*amounts(line), *rates(line)]
-    text = elements.words(line, "text") or ""
-    said = _SAID_PER_BODY.search(text)
-    alone = _MOST.sub(" ", _CONCENTRATION.sub(" ", _SAID_PER_BODY.sub(" ", text)))
+    text = elements.string(line, "text") or ""
+    said = _PER_BODY_IN_TEXT.search(text)
+    alone = _UPPER_LIMIT.sub(" ", _CONCENTRATION.sub(" ", _PER_BODY_IN_TEXT.sub(" ", text)))
     if any(not _PER_BODY.search(found) for found in stated) or _ABSOLUTE.search(alone):
         return ""
     return next(iter(stated), "") or (said.group() if said else "")
 
 
 def _kind(item: Resource) -> int:
-    codes = elements.codes(item.get("type")) | {str(elements.words(item.get("type"), "text")).lower()}
+    codes = elements.codes(item.get("type")) | {str(elements.string(item.get("type"), "text")).lower()}
     return 0 if "ordered" in codes else 1 if "calculated" in codes else 2
 
 
@@ -75,16 +75,16 @@ def _absolute_first(found: list[str]) -> list[str]:
     return sorted(dict.fromkeys(text for text in found if text), key=lambda text: _PER_BODY.search(text) is not None)
 
 
-def most(line: Resource) -> list[str]:
-    """The upper limits of a dose."""
+def upper_limits(line: Resource) -> list[str]:
+    """Return the upper limits of a dose."""
     period = [f"at most {_per(item)}" for item in elements.children(line, "maxDosePerPeriod") if _per(item)]
-    once, ever = dose(line.get("maxDosePerAdministration")), dose(line.get("maxDosePerLifetime"))
+    once, ever = format_dose(line.get("maxDosePerAdministration")), format_dose(line.get("maxDosePerLifetime"))
     return [*period, f"at most {once} per dose" if once else "", f"at most {ever} in a lifetime" if ever else ""]
 
 
 def _per(limit: Resource) -> str:
-    """`4 g per day`, `4 g in 24 hours`."""
-    upper, within = dose(limit.get("numerator")), span(elements.child(limit, "denominator"))
+    """Return `4 g per day`, `4 g in 24 hours`."""
+    upper, within = format_dose(limit.get("numerator")), format_duration(elements.child(limit, "denominator"))
     if not upper or not within:
         return upper or ""
     return f"{upper} per {within.removeprefix('1 ')}" if within.startswith("1 ") else f"{upper} in {within}"

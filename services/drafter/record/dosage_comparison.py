@@ -1,13 +1,13 @@
-"""Orders made comparable, and whether the words of an order agree with its structure. Pure."""
+"""Normalize orders for comparison, and check that text and structure of a dosage agree. Pure."""
 
 import re
 
-from services.drafter.record.dosage_amounts import amount, amounts, most, rate
-from services.drafter.record.dosage_match import COUNTED, OFTEN, ROUTES, is_in
+from services.drafter.record.dosage_amounts import amount, amounts, rate, upper_limits
+from services.drafter.record.dosage_match import FREQUENCIES_BY_COUNT, FREQUENCY_PATTERNS, ROUTES, text_states
 from services.drafter.record.dosage_parts import as_needed, instructions, route, site
 from services.drafter.record.dosage_words import NUMBER, UNIT
-from services.drafter.record.dose_units import canonical, same_unit
-from services.drafter.record.timing import frequency, limits
+from services.drafter.record.dose_units import canonical_units, unit_pattern
+from services.drafter.record.timing import format_frequency, format_limits
 from shared.clinical import elements
 from shared.clinical.elements import Resource
 
@@ -16,29 +16,29 @@ _ONLY_NEEDED = re.compile(r"(?:take |use )?(?:(?:as|if|when) (?:needed|required|
 _GROUPED = re.compile(rf"(?<![\d.,/-])([1-9]\d{{0,2}}[.,]\d{{3}})(?![.,]?\d)(?= ?{UNIT}(?![^\W_]))", re.IGNORECASE)
 
 
-def differs(line: Resource) -> bool:
-    """Whether the words of a dosage give another amount in the same unit, or another frequency, than its structure."""
-    said = (elements.words(line, "text") or "").lower()
-    often = frequency(line.get("timing")).partition(", ")[0]
-    stated = {name for name in COUNTED if re.search(OFTEN[name], said)}
+def text_differs(line: Resource) -> bool:
+    """Return whether the text gives another amount in the same unit, or another frequency, than the structure."""
+    said = (elements.string(line, "text") or "").lower()
+    often = format_frequency(line.get("timing")).partition(", ")[0]
+    stated = {name for name in FREQUENCIES_BY_COUNT if re.search(FREQUENCY_PATTERNS[name], said)}
     stated = stated - {"once daily"} or stated  # "twice daily" has the word of "daily", too
-    if often in COUNTED and stated and often not in stated:
+    if often in FREQUENCIES_BY_COUNT and stated and often not in stated:
         return True
     found = [
         match for text in amounts(line) if (match := re.fullmatch(rf"({NUMBER}) ?([^\W\d_ ]+(?: [^\W\d_]+)?)", text))
     ]
-    if any(is_in(match[0], said) for match in found):
+    if any(text_states(match[0], said) for match in found):
         return False
-    units = [same_unit(match[2]) for match in found]
+    units = [unit_pattern(match[2]) for match in found]
     return any(re.search(rf"{NUMBER} ?{unit}(?![^\W\d_]|/)", said) is not None for unit in units)
 
 
-def ambiguous(line: Resource) -> str:
-    """A dose in the words that is 1250 to some readers and 1.25 to others, as it is written; empty where there is none.
+def ambiguous_dose(line: Resource) -> str:
+    """Return a dose in the text that may be read as 1250 or 1.25; empty where there is none.
 
-    `3.125 mg` with that structure is read by nobody else; `1.250 mg` is asked, as decimals do not end with a zero.
+    `3.125 mg` with that structure is not ambiguous; `1.250 mg` is, as decimals do not end with a zero.
     """
-    text = elements.words(line, "text") or ""
+    text = elements.string(line, "text") or ""
     stated = {found.partition(" ")[0] for found in amounts(line)}
     for match in _GROUPED.finditer(text):
         written = match[1]
@@ -50,29 +50,31 @@ def ambiguous(line: Resource) -> str:
     return ""
 
 
-def normal(line: Resource) -> str:
-    """What is compared: amount, route, how often and whether as needed, from the structure, else from the words.
+def normalized_line(line: Resource) -> str:
+    """Return amount, route, frequency and as-needed, from the structure, else from the text.
 
-    Site, rate, limits and instructions count as they are. Words that say more are compared too, where the structure
-    does not say the whole order; where it does, their numbers are.
+    Site, rate, limits and instructions count as they are. Additional text is compared too where the structure is
+    incomplete; where it is complete, its numbers are.
     """
-    text = canonical(spelled(elements.words(line, "text") or ""))
-    often = frequency(line.get("timing"))
+    text = canonical_units(normalized_text(elements.string(line, "text") or ""))
+    often = format_frequency(line.get("timing"))
     coded = bool(amount(line) and (often or as_needed(line)))
-    much, text = _taken(
-        r"^\d+(\.\d+)?[a-zµ%]+(/\d+(\.\d+)?[a-zµ%]+)?\b", canonical(amount(line).lower()).replace(" ", ""), text
+    much, text = _take_or_match(
+        r"^\d+(\.\d+)?[a-zµ%]+(/\d+(\.\d+)?[a-zµ%]+)?\b", canonical_units(amount(line).lower()).replace(" ", ""), text
     )
     way = next((name for name, words in ROUTES.items() if re.search(words, route(line).lower())), route(line).lower())
     for name, words in ROUTES.items():
         if re.search(words, text):
-            way, text = _taken(words, way or name, text)
-    needed, text = _taken(r"\bas needed\b|\bprn\b|if needed|when required", as_needed(line), text)
-    for name, words in sorted(OFTEN.items(), key=lambda item: item[0] == "once daily"):  # "daily" is in others' words
+            way, text = _take_or_match(words, way or name, text)
+    needed, text = _take_or_match(r"\bas needed\b|\bprn\b|if needed|when required", as_needed(line), text)
+    for name, words in sorted(
+        FREQUENCY_PATTERNS.items(), key=lambda item: item[0] == "once daily"
+    ):  # "daily" is in others' words
         if (not often or often == name) and re.search(words, text):
-            often, text = _taken(words, often or name, text)
+            often, text = _take_or_match(words, often or name, text)
             break
     said = [part for part in instructions(line) if not (needed and _ONLY_NEEDED.fullmatch(part.strip()))]
-    more = [*limits(line.get("timing")), site(line), rate(line), *most(line), *said]
+    more = [*format_limits(line.get("timing")), site(line), rate(line), *upper_limits(line), *said]
     more += [as_needed(line).removeprefix("as needed")]
     rest = " ".join(part for part in more if part).lower()
     words = " ".join(sorted(_numbers_beyond(text, f"{rest} {often}")) if coded else text.split())
@@ -80,18 +82,18 @@ def normal(line: Resource) -> str:
 
 
 def _numbers_beyond(text: str, structure: str) -> set[str]:
-    """Numbers of the words that the structure does not have: `except 2.5 mg on Mondays`."""
+    """Return numbers of the text that the structure lacks: `except 2.5 mg on Mondays`."""
     return set(re.findall(NUMBER, text)) - set(re.findall(NUMBER, structure)) - {"1"}  # `1 tablet` is an amount, too
 
 
-def _taken(pattern: str, found: str, text: str) -> tuple[str, str]:
-    """What the structure says, else what the words say by `pattern`; and the words without it."""
+def _take_or_match(pattern: str, found: str, text: str) -> tuple[str, str]:
+    """Return the structure's value, else what `pattern` finds in the text; and the text without it."""
     match = re.search(pattern, text)
     return found or (match.group() if match else ""), re.sub(pattern, " ", text) if match else text
 
 
-def spelled(text: str) -> str:
-    """Free text for comparison: lower case, one space, decimal points, no end mark."""
+def normalized_text(text: str) -> str:
+    """Return free text for comparison: lower case, single spaces, decimal points, no final punctuation."""
     text = re.sub(r"(?<=\d),(?=\d)", ".", text.lower())
     text = re.sub(r"(?<=\d)\s+(?=[a-zµ%])", "", text)
     return " ".join(re.sub(r"[^\w.%/+-]+", " ", text).split()).rstrip(".")

@@ -1,10 +1,10 @@
-"""Whether the words of a dosage say what an element of its structure says. Pure."""
+"""Match the text of a dosage with elements of its structure. Pure."""
 
 import re
 from fractions import Fraction
 
 from services.drafter.record.dosage_words import NUMBER
-from services.drafter.record.dose_units import canonical, same_unit
+from services.drafter.record.dose_units import canonical_units, unit_pattern
 
 # Words of a dosage's text that say the same as an element of its structure.
 ROUTES = {
@@ -15,12 +15,12 @@ ROUTES = {
     "inhal": r"inhal|\bneb|puff",
     "topical": r"topical|skin|apply",
 }
-_A_DAY = r" ?(x|×)(?! ?\d)"  # `2 x daily`, not `2 x 500 mg`
-OFTEN = {
-    "once daily": r"\bdaily\b|once (a|per) day|every day|each day|\bq?od?\b|q24|\b1 maal\b|\b1" + _A_DAY,
-    "twice daily": r"twice|\bbid\b|b\.i\.d|\bbd\b|two times|2 \(two\)|2 times|every 12|q12|2 maal|\b2" + _A_DAY,
-    "three times daily": r"three times|\btid\b|t\.i\.d|\btds\b|3 times|every 8 ?h|q8|3 maal|thrice|\b3" + _A_DAY,
-    "four times daily": r"four times|\bqid\b|q\.i\.d|\bqds\b|4 times|every 6 ?h|q6|4 maal|\b4" + _A_DAY,
+_PER_DAY = r" ?(x|×)(?! ?\d)"  # `2 x daily`, not `2 x 500 mg`
+FREQUENCY_PATTERNS = {
+    "once daily": r"\bdaily\b|once (a|per) day|every day|each day|\bq?od?\b|q24|\b1 maal\b|\b1" + _PER_DAY,
+    "twice daily": r"twice|\bbid\b|b\.i\.d|\bbd\b|two times|2 \(two\)|2 times|every 12|q12|2 maal|\b2" + _PER_DAY,
+    "three times daily": r"three times|\btid\b|t\.i\.d|\btds\b|3 times|every 8 ?h|q8|3 maal|thrice|\b3" + _PER_DAY,
+    "four times daily": r"four times|\bqid\b|q\.i\.d|\bqds\b|4 times|every 6 ?h|q6|4 maal|\b4" + _PER_DAY,
     "once a week": r"weekly|\b(a|per|each|every|pro) (week|woche)|wöchentl|wekelijks|\bqwk|wkly",
     "every other day": r"other day|second day|alternate|om de dag|\bqod\b|jeden zweiten",
     "at bedtime": r"bed|\bq?hs\b|nocte|nacht",
@@ -28,7 +28,14 @@ OFTEN = {
 }
 
 
-COUNTED = ("once daily", "twice daily", "three times daily", "four times daily", "once a week", "every other day")
+FREQUENCIES_BY_COUNT = (
+    "once daily",
+    "twice daily",
+    "three times daily",
+    "four times daily",
+    "once a week",
+    "every other day",
+)
 
 
 _MICROGRAMS = {"µg": 1, "mg": 1000, "g": 1_000_000}
@@ -54,43 +61,45 @@ def has_route(route: str, text: str) -> bool:
     )
 
 
-def is_in(part: str, text: str) -> bool:
-    """Whether the words of a dosage say what `part` of its structure says: whole numbers, whole words."""
+def text_states(part: str, text: str) -> bool:
+    """Return whether the text states `part` of the structure: whole numbers, whole words."""
     part, said = part.lower(), re.sub(r"(?<=\d),(?=\d)", ".", text.lower())
     if re.search(rf"(?<![\d.,/–-])(?<![^\W\d_]){_pattern(part)}(?![^\W_]|[.,/–-]\d|/)", said):
         return True
-    if (mass := _mass(part)) is not None:
-        return mass in {_mass(found[0]) for found in _MASS.finditer(canonical(said))}
+    if (mass := _micrograms(part)) is not None:
+        return mass in {_micrograms(found[0]) for found in _MASS.finditer(canonical_units(said))}
     if part.startswith("as needed"):
         return len(part) <= len("as needed") and re.search(r"needed|\bprn\b|required|bedarf|zo nodig", said) is not None
     if length := re.fullmatch(rf"for ({NUMBER}) (\w+)", part):
-        return _lasts(length[1], length[2], said)
+        return _states_duration(length[1], length[2], said)
     if days := re.fullmatch(r"(.*?),? on ((?:\w+day(?:, | and |$))+)", part):
         return _on_days(days[1], days[2], said)
-    if part in OFTEN:
-        others = (OFTEN[name] for name in COUNTED if name not in (part, "once daily"))
-        return re.search(OFTEN[part], said) is not None and not any(re.search(words, said) for words in others)
+    if part in FREQUENCY_PATTERNS:
+        others = (FREQUENCY_PATTERNS[name] for name in FREQUENCIES_BY_COUNT if name not in (part, "once daily"))
+        return re.search(FREQUENCY_PATTERNS[part], said) is not None and not any(
+            re.search(words, said) for words in others
+        )
     if (times := re.fullmatch(r"(\d+) times daily", part)) and 24 % int(times[1]) == 0:
         hours = 24 // int(times[1])
         return re.search(rf"\bq ?{hours} ?h|every {hours} h", said) is not None
     return False
 
 
-def _mass(dose: str) -> Fraction | None:
-    """A dose in micrograms: `62.5 mcg` and `0.0625 mg` are one amount, told side by side they are read as two."""
-    found = _MASS.fullmatch(canonical(dose).replace(" ", ""))
+def _micrograms(dose: str) -> Fraction | None:
+    """Return a dose in micrograms: `62.5 mcg` and `0.0625 mg` are one amount."""
+    found = _MASS.fullmatch(canonical_units(dose).replace(" ", ""))
     return Fraction(found[1]) * _MICROGRAMS[found[2]] if found else None
 
 
 def _pattern(part: str) -> str:
-    """The tokens of a part with any space between; a unit in any of its spellings."""
+    """Return a pattern of the tokens of a part with any space between; a unit in any spelling."""
     spaced = r"\s*".join(re.escape(token) for token in re.findall(rf"{NUMBER}|[^\W\d_]+|[^\w\s]", part))
     dose = re.fullmatch(rf"({NUMBER}) ([^\W\d_]+(?: [^\W\d_]+)?)", part)
-    return rf"(?:{spaced}|{re.escape(dose[1])}\s*{same_unit(dose[2])})" if dose else spaced
+    return rf"(?:{spaced}|{re.escape(dose[1])}\s*{unit_pattern(dose[2])})" if dose else spaced
 
 
-def _lasts(value: str, unit: str, said: str) -> bool:
-    """Whether the words tell the same length in another unit or language: `for 8 weeks` is 56 days."""
+def _states_duration(value: str, unit: str, said: str) -> bool:
+    """Return whether the text has the same length in another unit or language: `for 8 weeks` is 56 days."""
     hours = _hours(value, unit)
     return hours is not None and any(
         _hours(length[1], length[2]) == hours for length in _LENGTH.finditer(said) if not _EVERY.search(length[0])
@@ -104,7 +113,7 @@ def _hours(value: str, unit: str) -> Fraction | None:
 
 
 def _on_days(often: str, days: str, said: str) -> bool:
-    """Whether the words name the same days, and that they come every week."""
+    """Return whether the text names the same weekdays, every week."""
     named = [re.search(rf"\b{day[:3]}", said) is not None for day in re.findall(r"\w+day", days)]
-    weekly = re.search(OFTEN["once a week"], said) or re.search(r"every|each|jede|elke|\w+days\b", said)
-    return all(named) and (weekly is not None if often in ("once a week", "every week") else is_in(often, said))
+    weekly = re.search(FREQUENCY_PATTERNS["once a week"], said) or re.search(r"every|each|jede|elke|\w+days\b", said)
+    return all(named) and (weekly is not None if often in ("once a week", "every week") else text_states(often, said))

@@ -1,6 +1,6 @@
-"""The elements of one Dosage in words: route, site, how often, when needed, instructions. Pure."""
+"""Format the elements of one Dosage: route, site, frequency, as needed, instructions. Pure."""
 
-from services.drafter.record.timing import frequency
+from services.drafter.record.timing import format_frequency
 from shared.clinical import elements
 from shared.clinical.elements import Resource
 
@@ -12,24 +12,26 @@ def route(line: Resource) -> str:
 
 
 def site(line: Resource) -> str:
-    """The body site, with the side it names: the left eye is not the right one."""
+    """Return the body site with its side: the left eye is not the right one."""
     name = elements.concept(line.get("site"))
     return f"to the {name.lower() if name.istitle() else name}" if name else ""
 
 
-def often(line: Resource) -> str:
-    """How often and whether only when needed; without for how long."""
-    return elements.listed([frequency(line.get("timing")), as_needed(line)], " ")
+def frequency(line: Resource) -> str:
+    """Return how often and whether only when needed, without the duration."""
+    return elements.join_distinct([format_frequency(line.get("timing")), as_needed(line)], " ")
 
 
 def as_needed(line: Resource) -> str:
-    reason = elements.listed(elements.concept(item) for item in elements.items(line.get("asNeededCodeableConcept")))
+    reason = elements.join_distinct(
+        elements.concept(item) for item in elements.items(line.get("asNeededCodeableConcept"))
+    )
     if reason:
         return f"as needed for {reason[0].lower() + reason[1:] if reason[1:2].islower() else reason}"
-    return "as needed" if elements.flag(line, "asNeededBoolean") else ""
+    return "as needed" if elements.boolean(line, "asNeededBoolean") else ""
 
 
 def instructions(line: Resource) -> list[str]:
     method = elements.concept(line.get("method"))
     more = [elements.concept(item) for item in elements.children(line, "additionalInstruction")]
-    return [text.rstrip(".") for text in (method, *more, elements.words(line, "patientInstruction")) if text]
+    return [text.rstrip(".") for text in (method, *more, elements.string(line, "patientInstruction")) if text]

@@ -1,4 +1,4 @@
-"""Several dosages of one order: steps that follow each other, or doses that are taken together. Pure.
+"""Sequence several dosages of one order: consecutive steps, or doses that are taken together. Pure.
 
 `sequence`: equal numbers are concurrent, different ones sequential. https://hl7.org/fhir/R4/dosage-definitions.html
 """
@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from services.drafter.record.dosage_amounts import amount
 from services.drafter.record.dosage_parts import as_needed
-from services.drafter.record.timing import frequency, limits
+from services.drafter.record.timing import format_frequency, format_limits
 from shared.clinical import elements
 from shared.clinical.elements import Resource
 
@@ -36,35 +36,35 @@ _TIMES = {
 }
 
 
-def ordered(lines: list[Resource]) -> list[Resource]:
-    """The dosages in their sequence; those without a number in the order of the record, dated ones by their dates."""
+def in_sequence(lines: list[Resource]) -> list[Resource]:
+    """Return the dosages in sequence; unnumbered ones in record order, dated ones by date."""
     return sorted(lines, key=lambda line: (float(elements.number(line, "sequence") or 0), _start(line) or ""))
 
 
-def joined(told: list[tuple[Resource, str]]) -> str:
-    """`40 mg for 5 days; then 20 mg for 5 days`, `10 units in the morning; and 20 units at night`."""
+def join_steps(told: list[tuple[Resource, str]]) -> str:
+    """Return `40 mg for 5 days; then 20 mg for 5 days`, `10 units in the morning; and 20 units at night`."""
     said = [(line, text) for line, text in told if text]
     found = "".join(text for _, text in said[:1])
     for (before, told_before), (line, text) in pairwise(said):
-        if text == told_before and not _follows(before, line):
+        if text == told_before and not _is_next_step(before, line):
             found += " (stated twice)"  # nobody knows whether it is to be taken twice
             continue
         stated = _THEN.match(text) or _AND.match(text)
-        found += f"; {text}" if stated else f"; {'then' if _follows(before, line) else 'and'} {text}"
+        found += f"; {text}" if stated else f"; {'then' if _is_next_step(before, line) else 'and'} {text}"
     return found
 
 
-def unclear(lines: list[Resource]) -> bool:
-    """Whether nothing says when a step ends, or whether dosages for a limited time are taken together."""
+def is_unclear(lines: list[Resource]) -> bool:
+    """Return whether the end of a step is missing, or dosages for a limited time are concurrent."""
     return any(_is_open(before, line) for before, line in pairwise(lines))
 
 
-def _follows(before: Resource, line: Resource) -> bool:
+def _is_next_step(before: Resource, line: Resource) -> bool:
     first, second = elements.number(before, "sequence"), elements.number(line, "sequence")
     numbered = first is not None and second is not None
     if numbered and first != second:
-        return _limited(before) or not _at_other_times(before, line)
-    texts = [elements.words(item, "text") or "" for item in (before, line)]
+        return _limited(before) or not _have_different_times(before, line)
+    texts = [elements.string(item, "text") or "" for item in (before, line)]
     return not numbered and (_dated_after(before, line) or all(_NUMBERED.match(text) for text in texts))
 
 
@@ -74,50 +74,55 @@ def _dated_after(before: Resource, line: Resource) -> bool:
 
 
 def _is_open(before: Resource, line: Resource) -> bool:
-    texts = [elements.words(item, "text") or "" for item in (before, line)]
+    texts = [elements.string(item, "text") or "" for item in (before, line)]
     if _THEN.match(texts[1]) or all(_NUMBERED.match(text) for text in texts):
         return False
-    if not (_dosed(before) and _dosed(line)) or _at_other_times(before, line) or as_needed(before) or as_needed(line):
+    if (
+        not (_has_amount(before) and _has_amount(line))
+        or _have_different_times(before, line)
+        or as_needed(before)
+        or as_needed(line)
+    ):
         return False
     end, start = _end(before), _start(line)
     if end and start and start < end:
-        return _follows(before, line)  # steps whose dates overlap
-    if _follows(before, line):
+        return _is_next_step(before, line)  # steps whose dates overlap
+    if _is_next_step(before, line):
         return not _limited(before)
-    return (_limited(before) and _limited(line) and not (end and start)) or _same(before, line)
+    return (_limited(before) and _limited(line) and not (end and start)) or _are_same(before, line)
 
 
-def _same(before: Resource, line: Resource) -> bool:
-    """Whether two dosages say the same but for their numbers in the sequence."""
+def _are_same(before: Resource, line: Resource) -> bool:
+    """Return whether two dosages are equal except for their sequence numbers."""
     return {**before, "sequence": None} == {**line, "sequence": None}
 
 
-def _dosed(line: Resource) -> bool:
-    return bool(amount(line) or re.search(r"\d", elements.words(line, "text") or ""))
+def _has_amount(line: Resource) -> bool:
+    return bool(amount(line) or re.search(r"\d", elements.string(line, "text") or ""))
 
 
 def _limited(line: Resource) -> bool:
-    return bool(limits(line.get("timing"))) or _LIMITED.search(elements.words(line, "text") or "") is not None
+    return bool(format_limits(line.get("timing"))) or _LIMITED.search(elements.string(line, "text") or "") is not None
 
 
-def _at_other_times(before: Resource, line: Resource) -> bool:
-    """Whether both name times of the day, or days of the week, and other ones: doses of one day or one week."""
+def _have_different_times(before: Resource, line: Resource) -> bool:
+    """Return whether both name different times of day or weekdays: doses of one day or one week."""
     first, second = _times(before), _times(line)
     return bool(first and second and not first & second)
 
 
 def _times(line: Resource) -> set[str]:
-    text = f"{elements.words(line, 'text') or ''} {frequency(line.get('timing'))}".lower()
+    text = f"{elements.string(line, 'text') or ''} {format_frequency(line.get('timing'))}".lower()
     found = {name for name, words in _TIMES.items() if re.search(words, text)}
     return found | set(re.findall(r"\b\d\d:\d\d\b|\b(?:mon|tues|wednes|thurs|fri|satur|sun)day", text))
 
 
 def _start(line: Resource) -> str | None:
-    return elements.words(_period(line), "start")
+    return elements.string(_period(line), "start")
 
 
 def _end(line: Resource) -> str | None:
-    return elements.words(_period(line), "end")
+    return elements.string(_period(line), "end")
 
 
 def _period(line: Resource) -> Resource:

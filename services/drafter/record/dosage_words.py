@@ -1,6 +1,7 @@
-"""What the words of a dosage say: whether how much, whether how often, whether only "as directed". Pure.
+"""Recognise amounts, frequencies and "as directed" in the text of a dosage. Pure.
 
-Words of English, German, Dutch, French and Spanish prescriptions. What is not known says nothing: then it is asked.
+Words of English, German, Dutch, French and Spanish prescriptions. Unknown words state nothing: then the physician is
+asked.
 """
 
 import re
@@ -35,9 +36,9 @@ _BEFORE_A_DATE = re.compile(r"\b(from|on|until|since|ab|am|seit|bis|vanaf|tot|op
 _DUTCH = r"\b\d{1,2} ?dd|\b\d{1,2}d\d{1,2}\w?"  # `2dd1`, and the codes of prescriptions: `2D1T`
 
 # `3x1`: three times a day one; `2 x 500 mg` is an amount alone.
-_TIMES_ONE = rf"\b[1-6] ?[x×] ?(?:[1-4]|½)(?![\d.,/]| ?(?:{_MEASURES})\b)"
+_COUNT_TIMES_UNIT = rf"\b[1-6] ?[x×] ?(?:[1-4]|½)(?![\d.,/]| ?(?:{_MEASURES})\b)"
 _WEEKDAYS = r"\b(?:mo|di|mi|do|fr|sa|so)[.,/+ ]+(?:und )?(?:di|mi|do|fr|sa|so)\b"
-_OFTEN_WORDS = re.compile(
+_FREQUENCY_WORDS = re.compile(
     r"daily|nightly|hourly|weekly|monthly|\bevery\b|\beach (day|week|morning|evening|night)|\b(per"
     r"|a) (day|week|month|hour)\b"
     r"|/ ?(d|day|tag|dag|24 ?h|wk|week)\b|\bonce\b|\btwice\b|\bthrice\b|\btimes\b|single dose|\bq ?\d"
@@ -59,10 +60,10 @@ _OFTEN_WORDS = re.compile(
     r"|dagelijks|\d ?dag?gs?\b|daags|per dag|maal|keer|wekelijks|maandelijks|ochtend|avond|'s nachts"
     r"|voor de nacht|maaltijd|\bom de\b"
     r"|par jour|\bfois\b|matin|soir|midi|\bcada\b|al día|\bdiario|\bnoche\b|mañana|al giorno"
-    rf"|\b\d+ ?[x×](?! ?\d)|\b\d{{1,2}}:\d\d\b|\b\d{{1,2}} uhr\b|{_DUTCH}|{_TIMES_ONE}|{_WEEKDAYS}",
+    rf"|\b\d+ ?[x×](?! ?\d)|\b\d{{1,2}}:\d\d\b|\b\d{{1,2}} uhr\b|{_DUTCH}|{_COUNT_TIMES_UNIT}|{_WEEKDAYS}",
     re.IGNORECASE,
 )
-_MOST = re.compile(
+_UPPER_LIMIT = re.compile(
     rf"\b(max(imum|imaal|imal|\.)?|at most|no more than|not (to )?exceed|up to|höchstens|bis zu"
     rf"|hooguit|niet meer dan) .{{0,20}}{_COUNT}",
     re.IGNORECASE,
@@ -75,21 +76,21 @@ _TIMES = (
     r"[x×]|times|mal\b|maal|keer|dd|fois|veces|hours?|hrs?|h\b|days?|d\b|weeks?|months?|min|std"
     r"|stunden|tage?n?|wochen?|dag|uur|uhr|st\b"
 )
-_BARE = re.compile(
+_BARE_AMOUNT = re.compile(
     rf"^\W*(?:(?:take|give|use|inject|inhale|instil+|insert|chew|swallow|neem|nehmen|nimm|prendre"
     rf"|tomar)\s+)?{_COUNT}(?![\d.,:/-])(?!\s*(?:{_TIMES}))"
     rf"|\b(?:take|give|inject|inhale|instil+|insert|chew|swallow|neem"
     rf"|nehmen)\s+{_COUNT}(?![\d.,:/-])(?!\s*(?:{_TIMES}))"
-    rf"|{_DUTCH}\w|{_TIMES_ONE}",
+    rf"|{_DUTCH}\w|{_COUNT_TIMES_UNIT}",
     re.IGNORECASE,
 )
-_APPLIED = re.compile(
+_TOPICAL = re.compile(
     r"\bapply|applied|applications?\b|thin(ly)? (layer|film)|topical|rub |spread|auftragen|einreiben"
     r"|cremen|salben|smeren|aanbrengen"
     r"|insmeren|appliquer|aplicar|gargle|rinse|spülen|spoelen|shampoo|wash\b",
     re.IGNORECASE,
 )
-_DIRECTED = re.compile(
+_AS_DIRECTED = re.compile(
     r"as (directed|instructed|prescribed|advised|discussed|indicated|ordered)|\bper (protocol|plan"
     r"|schedule|sliding scale|scale|inr|instructions?|mar)"
     r"|see (instructions?|plan|attached|note|schedule|package|leaflet)|according to|sliding scale"
@@ -107,46 +108,48 @@ _ENDS = re.compile(
 )
 
 
-def says_amount(text: str) -> bool:
-    """Whether how much is taken stands there; what is applied to the skin is not measured."""
-    return any(pattern.search(text) for pattern in (_AMOUNT, _BARE, _APPLIED, _ENDS)) or schemes(text) != []
+def states_amount(text: str) -> bool:
+    """Return whether the text states an amount; what is applied to the skin has none."""
+    return (
+        any(pattern.search(text) for pattern in (_AMOUNT, _BARE_AMOUNT, _TOPICAL, _ENDS)) or dosing_schemes(text) != []
+    )
 
 
-def says_frequency(text: str) -> bool:
-    """Whether how often, or when, stands there."""
-    return any(pattern.search(text) for pattern in (_OFTEN_WORDS, _ENDS)) or schemes(text) != []
+def states_frequency(text: str) -> bool:
+    """Return whether the text states how often, or when."""
+    return any(pattern.search(text) for pattern in (_FREQUENCY_WORDS, _ENDS)) or dosing_schemes(text) != []
 
 
-def says_most(text: str) -> bool:
-    """Whether an upper limit stands there: `max 4 g`."""
-    return _MOST.search(text) is not None
+def states_upper_limit(text: str) -> bool:
+    """Return whether the text states an upper limit: `max 4 g`."""
+    return _UPPER_LIMIT.search(text) is not None
 
 
 def as_needed(text: str) -> bool:
-    """Whether a medicine is only taken when needed."""
+    """Return whether a medicine is only taken when needed."""
     return re.search(r"needed|\bprn\b|when required|bei bedarf|zo nodig|si besoin", text, re.IGNORECASE) is not None
 
 
-def says_why(text: str) -> bool:
-    """Whether the words say for what a medicine is needed: `for wheezing`, `bei Fieber`."""
+def states_indication(text: str) -> bool:
+    """Return whether the text states an indication: `for wheezing`, `bei Fieber`."""
     return (
         re.search(r"\b(for|if|when|gegen|bij|bei(?! bedarf)|wenn|pour|para) (?!\d|needed|required)\w", text, re.I)
         is not None
     )
 
 
-def directed(text: str) -> bool:
-    """Whether the words only refer to what is said elsewhere: `as directed`, `nach Plan`."""
-    return _DIRECTED.search(text) is not None
+def is_as_directed(text: str) -> bool:
+    """Return whether the text only refers elsewhere: `as directed`, `nach Plan`."""
+    return _AS_DIRECTED.search(text) is not None
 
 
-def schemes(text: str) -> list[str]:
-    """Every `1-0-1` of a text, as it is written; dates are none."""
+def dosing_schemes(text: str) -> list[str]:
+    """Return every `1-0-1` in a text as it is written; dates are none."""
     return [match.group() for match in SCHEME.finditer(text) if _taken_by_day(match, text)]
 
 
 def _taken_by_day(scheme: re.Match[str], text: str) -> bool:
-    """Whether numbers are a scheme and no date: one of them is 0, there are four, or a unit follows."""
+    """Return whether numbers are a scheme and no date: one is 0, there are four, or a unit follows."""
     numbers = [part.strip() for part in re.split(r"[-–]", scheme.group())]
     dated = _BEFORE_A_DATE.search(text[: scheme.start()]) is not None
     united = re.match(rf" ?{UNIT}\b", text[scheme.end() :], re.IGNORECASE) is not None

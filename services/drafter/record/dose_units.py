@@ -1,7 +1,7 @@
-"""Doses with their units as clinicians write them: `2 puffs`, `10 units`, never `{puff}` or the bare `U`. Pure.
+"""Format doses as clinicians write units: `2 puffs`, `10 units`, never `{puff}` or a bare `U`. Pure.
 
-Units: UCUM's annotations and arbitrary units (https://ucum.org/ucum), the codes of v3-orderableDrugForm, what systems
-abbreviate. `U` and `IU` are on the "do not use" lists of the Joint Commission and ISMP: misread as 0, 4 and IV.
+Units: UCUM's annotations and arbitrary units (https://ucum.org/ucum), codes of v3-orderableDrugForm, common
+abbreviations. `U` and `IU` are on the "do not use" lists of the Joint Commission and ISMP: misread as 0, 4 and IV.
 """
 
 import re
@@ -9,7 +9,7 @@ from typing import Any
 
 from services.drafter.record import quantities
 from shared.clinical import elements
-from shared.clinical.elements import plain
+from shared.clinical.elements import format_number
 
 # What is counted → how else it is written, as a code or in the words of a dosage.
 SPELLINGS = {
@@ -51,46 +51,56 @@ SPELLINGS = {
     "g": r"g|grams?|gramm",
     "mL": r"ml|millilit(?:er|re)s?|milliliter",
 }
-_LOCAL = ("ie", "i.e.", "e", "einheiten", "eenheden", "hub", "hübe", "dosis", "dosen")  # words of the record's language
+_LOCAL_UNIT_WORDS = (
+    "ie",
+    "i.e.",
+    "e",
+    "einheiten",
+    "eenheden",
+    "hub",
+    "hübe",
+    "dosis",
+    "dosen",
+)  # words of the record's language
 _MEASURES = ("µg", "mg", "g", "mL")
 # SNOMED CT's units of presentation, where only the code stands. https://confluence.ihtsdotools.org/display/DOCEBMPM
 _SNOMED = {"732936001": "tablet", "732937005": "capsule", "415215001": "puff"}
 
 
-def dose(element: Any) -> str | None:
-    """A Quantity as a dose: `{"value": 2, "code": "{puff}"}` → `2 puffs`; None without a number."""
-    shown = quantities.quantity({**element, "unit": None, "code": None} if isinstance(element, dict) else None)
+def format_dose(element: Any) -> str | None:
+    """Format a Quantity: `{"value": 2, "code": "{puff}"}` → `2 puffs`; None without a number."""
+    shown = quantities.format_quantity({**element, "unit": None, "code": None} if isinstance(element, dict) else None)
     amount = elements.number(element)
     if amount is None or shown is None:
         return None
-    text = plain(amount, trailing_zeros=False)
-    sign = shown.removesuffix(plain(amount))
-    return f"{sign}{text} {_named(element, amount > 1)}".strip()
+    text = format_number(amount, trailing_zeros=False)
+    sign = shown.removesuffix(format_number(amount))
+    return f"{sign}{text} {_unit_in_words(element, amount > 1)}".strip()
 
 
-def dose_range(element: Any) -> str | None:
-    """A Range: `1-2 tablets`, `10 mg to 1 g`."""
+def format_dose_range(element: Any) -> str | None:
+    """Format a Range: `1-2 tablets`, `10 mg to 1 g`."""
     low, high = elements.child(element, "low"), elements.child(element, "high")
-    first, last = dose(low), dose(high)
+    first, last = format_dose(low), format_dose(high)
     if not first or not last:
         return f"≥ {first}" if first else f"≤ {last}" if last else None
-    same = _named(low, True) in (_named(high, True), "")
-    start = plain(low["value"], trailing_zeros=False) if same else first
+    same = _unit_in_words(low, True) in (_unit_in_words(high, True), "")
+    start = format_number(low["value"], trailing_zeros=False) if same else first
     return f"{start} to {last}" if "-" in start or not same else f"{start}-{last}"
 
 
-def dose_ratio(element: Any) -> str | None:
-    """A Ratio: `4 g/d`, `10 mg/5 mL`."""
-    top, below = dose(elements.child(element, "numerator")), elements.child(element, "denominator")
-    bottom = dose(below)
+def format_dose_ratio(element: Any) -> str | None:
+    """Format a Ratio: `4 g/d`, `10 mg/5 mL`."""
+    top, below = format_dose(elements.child(element, "numerator")), elements.child(element, "denominator")
+    bottom = format_dose(below)
     if top is None or bottom is None:
         return top
     number, _, name = bottom.partition(" ")
     return f"{top}/{name}" if name and number == "1" else f"{top}/{bottom}" if name else f"{top}:{bottom}"
 
 
-def same_unit(word: str) -> str:
-    """A pattern of every spelling of a unit, in the singular or plural."""
+def unit_pattern(word: str) -> str:
+    """Return a pattern of every spelling of a unit, singular or plural."""
     word = word.lower()
     for name, spellings in SPELLINGS.items():
         if name.lower() == _singular(word):
@@ -98,35 +108,35 @@ def same_unit(word: str) -> str:
     return rf"{re.escape(word.removesuffix('s'))}s?"
 
 
-def canonical(text: str) -> str:
-    """Words of a dosage with its units spelled in one way, for comparison: `10u` and `10 units` are equal."""
+def canonical_units(text: str) -> str:
+    """Return dosage text with one spelling of units, for comparison: `10u` and `10 units` are equal."""
     for name, spellings in SPELLINGS.items():
         text = re.sub(rf"(?<=\d) ?(?:{spellings})(?![^\W_])", name.lower().replace(" ", ""), text)
     return text
 
 
-def _named(element: Any, many: bool) -> str:
-    """The unit in words: of the text, else of the code."""
-    stated, code = elements.words(element, "unit") or "", elements.words(element, "code") or ""
+def _unit_in_words(element: Any, many: bool) -> str:
+    """Return the unit in words: of the text, else of the code."""
+    stated, code = elements.string(element, "unit") or "", elements.string(element, "code") or ""
     for text in (stated, code):
         annotated = text.startswith("{") and text is code and stated != ""  # the author's own word says it better
-        if text and not (annotated and not _counted(text)) and (word := _word(text, many)) is not None:
+        if text and not (annotated and not _is_countable(text)) and (word := _unit_noun(text, many)) is not None:
             return word
     if not stated and re.fullmatch(r"\d+", code):
         return "" if code == "1" else f"(unit code {code})"  # never beside the number: `5 1` is read as 51
     return "" if stated == "1" else _compound(stated or code)
 
 
-def _counted(text: str) -> bool:
-    """Whether a unit is one of the known nouns."""
+def _is_countable(text: str) -> bool:
+    """Return whether a unit is one of the known nouns."""
     return any(re.fullmatch(spellings, text.strip("{}").lower()) for spellings in SPELLINGS.values())
 
 
-def _word(text: str, many: bool) -> str | None:
-    """The noun of a unit that is counted; None where it is none."""
+def _unit_noun(text: str, many: bool) -> str | None:
+    """Return the noun of a counted unit; None where it is none."""
     bare = re.fullmatch(r"(?:1 ?)?\{([^{}]+)\}", text)
     plain_text = (bare[1] if bare else text).replace("_", " ").replace("(s)", "").strip().lower()
-    if plain_text in _LOCAL and not bare:
+    if plain_text in _LOCAL_UNIT_WORDS and not bare:
         return text
     if text in _SNOMED:
         return _plural(_SNOMED[text]) if many else _SNOMED[text]
@@ -140,9 +150,9 @@ def _word(text: str, many: bool) -> str | None:
 
 
 def _compound(text: str) -> str:
-    """`U/kg/h` → `units/kg/h`; other units as everywhere."""
-    parts = [_word(part, position == 0) or part for position, part in enumerate(text.split("/"))]
-    return quantities.unit("/".join(parts))
+    """Return `U/kg/h` → `units/kg/h`; other units unchanged."""
+    parts = [_unit_noun(part, position == 0) or part for position, part in enumerate(text.split("/"))]
+    return quantities.format_unit("/".join(parts))
 
 
 def _plural(name: str) -> str:

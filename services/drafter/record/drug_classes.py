@@ -1,9 +1,9 @@
-"""Classes of medicines, as allergies are recorded by them: which names and codes belong to one. Pure.
+"""Classes of medicines in which allergies are recorded: the names and codes of their members. Pure.
 
 Members are known by the stems of their international nonproprietary names (WHO, The use of stems in the selection of
 INN, 2018: -cillin, cef-, -penem, sulfa-, -profen, -fenac, -oxicam, -coxib, -pril, -sartan, -vastatin, -oxacin,
--cycline, -thromycin, -olol, -prazole, -conazole, -parin), by a few names without a stem, and by ATC
-(WHO Collaborating Centre for Drug Statistics Methodology).
+-cycline, -thromycin, -olol, -prazole, -conazole, -parin), by a few names without a stem, and by ATC (WHO Collaborating
+Centre for Drug Statistics Methodology).
 """
 
 import re
@@ -15,7 +15,7 @@ _ATC = ("http://www.whocc.no/atc", "http://fhir.de/CodeSystem/bfarm/atc", "urn:o
 
 @dataclass(frozen=True, slots=True)
 class DrugClass:
-    """`called`: the class as an allergy names it; `members`: names of its medicines; `crossed`: one stands for all."""
+    """A class. `called`: its name in allergies; `members`: names of its medicines; `crossed`: one stands for all."""
 
     name: str
     called: str
@@ -89,8 +89,10 @@ CLASSES = (
 )
 
 
-def shared(allergy: Iterable[str], allergy_codes: Iterable[str], medicine: Iterable[str], codes: Iterable[str]) -> str:
-    """The class by which a medicine belongs to an allergy, by names or ATC codes; empty where there is none."""
+def shared_class(
+    allergy: Iterable[str], allergy_codes: Iterable[str], medicine: Iterable[str], codes: Iterable[str]
+) -> str:
+    """Return the class by which a medicine belongs to an allergy, by names or ATC codes; empty without one."""
     told, given = " | ".join(allergy).lower(), " | ".join(medicine).lower()
     atc_of_allergy, atc_of_medicine = _atc(allergy_codes), _atc(codes)
     for item in CLASSES:

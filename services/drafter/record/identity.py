@@ -1,12 +1,12 @@
-"""Who the document is about, and who answers for it: names in force, the medical record number, the attending."""
+"""Identify patient and attending: current names, medical record number, practitioner references."""
 
 import re
 from collections.abc import Iterator
 
-from services.drafter.record.scope import Scope, source
+from services.drafter.record.scope import StayScope, source
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
-from shared.clinical.references import Targets
+from shared.clinical.references import ReferenceTargets
 from shared.contracts.context import Patient
 
 # National, insurance and social numbers: never a hospital's own. Parts of identifier systems.
@@ -20,7 +20,7 @@ _MRN = re.compile(
     r"\b(mrn|m\.r\.n\.|medical[ -]record([ -](number|no\.?))?|patient(en)?nummer|ur number|urn|hospital number)\b", re.I
 )
 # https://terminology.hl7.org/CodeSystem-v2-0203.html, and the German identifier types.
-_TYPED_OTHERWISE = frozenset(
+_OTHER_IDENTIFIER_TYPES = frozenset(
     [
         "SS",
         "SB",
@@ -53,8 +53,8 @@ ATTENDING = ("ATND", "PPRF", "ADM", "DIS")  # v3-ParticipationType, the first th
 _ATTENDS = re.compile(r"\battending|behandeln|behandelaar|hoofdbehand|responsible", re.IGNORECASE)
 
 
-def patient(resource: Resource, scope: Scope, provider: Resource) -> Patient:
-    """Name, number, birth and sex as the record has them in force."""
+def patient(resource: Resource, scope: StayScope, provider: Resource) -> Patient:
+    """Return name, number, birth date and sex as currently recorded."""
     born = scope.moment(resource.get("birthDate"))
     return Patient(
         source=source(resource),
@@ -62,54 +62,54 @@ def patient(resource: Resource, scope: Scope, provider: Resource) -> Patient:
         mrn=record_number(resource, provider, scope),
         birth_date=born.begins.date() if born and born.is_day else None,
         birth=born.text if born else None,
-        sex=elements.words(resource, "gender"),
+        sex=elements.string(resource, "gender"),
     )
 
 
-def record_number(resource: Resource, provider: Resource, scope: Scope) -> str | None:
-    """The medical record number: typed MR or called MRN, this hospital's before others'; never a national number."""
+def record_number(resource: Resource, provider: Resource, scope: StayScope) -> str | None:
+    """Return the medical record number: typed MR or called MRN, this hospital's first; never a national number."""
 
     def rank(item: Resource) -> tuple[int, bool, int]:
-        assigner = elements.words(elements.child(item, "assigner"), "reference")
-        other = bool(assigner and provider and assigner != elements.words(provider, "reference"))
+        assigner = elements.string(elements.child(item, "assigner"), "reference")
+        other = bool(assigner and provider and assigner != elements.string(provider, "reference"))
         use = {"usual": 0, "official": 1, "old": 9}.get(str(item.get("use")), 2)
         return _kind(item), other, use
 
     usable = [
         item
         for item in elements.children(resource, "identifier")
-        if elements.words(item, "value") and not _ended(item, scope)
+        if elements.string(item, "value") and not _ended(item, scope)
     ]
     numbers = sorted((item for item in usable if _kind(item) < len(_KINDS)), key=rank)
-    return elements.words(numbers[0], "value") if numbers else None
+    return elements.string(numbers[0], "value") if numbers else None
 
 
 _KINDS = ("typed MR", "called MRN", "typed internal")
 
 
 def _kind(item: Resource) -> int:
-    """How surely an identifier is the hospital's record number: 0 most, `len(_KINDS)` not at all."""
-    type, system = item.get("type"), elements.words(item, "system") or ""
+    """Return how surely an identifier is the hospital's record number: 0 most, `len(_KINDS)` not at all."""
+    type, system = item.get("type"), elements.string(item, "system") or ""
     codes = elements.codes(type)
     texts = " ".join(elements.displays(type))
     if "MR" in codes:
         return 0
     if _MRN.search(texts):
         return 1
-    if codes & _TYPED_OTHERWISE or _NOT_OURS.search(f"{system} {texts}"):
+    if codes & _OTHER_IDENTIFIER_TYPES or _NOT_OURS.search(f"{system} {texts}"):
         return len(_KINDS)
     if codes & {"PI", "PT", "PN"}:
         return 2
     return 1 if re.search(r"mrn|medical-?record", system, re.IGNORECASE) else len(_KINDS)
 
 
-def _ended(item: Resource, scope: Scope) -> bool:
+def _ended(item: Resource, scope: StayScope) -> bool:
     end = scope.moment(elements.child(item, "period").get("end"))
     return item.get("use") == "old" or (end is not None and end.ends < scope.end)
 
 
 def attending(encounter: Resource) -> Resource:
-    """The Reference of the attending physician: the last of those in force; empty where nobody is named."""
+    """Return the Reference of the attending: the last current one; empty where nobody is named."""
     participants = elements.children(encounter, "participant")
     for code in ATTENDING:
         found = [
@@ -118,14 +118,14 @@ def attending(encounter: Resource) -> Resource:
             if code in elements.codes(item.get("type")) or (code == "ATND" and _called(item))
         ]
         if found:
-            return elements.child(max(found, key=_lasted), "individual")
+            return elements.child(max(found, key=_participation_order), "individual")
     return {}
 
 
-def _lasted(participant: Resource) -> tuple[str, str]:
-    """Order of participants by their end, then their start: one without an end is still in force."""
+def _participation_order(participant: Resource) -> tuple[str, str]:
+    """Return the sort key of participants: by end, then start; one without an end is current."""
     period = elements.child(participant, "period")
-    return elements.words(period, "end") or "9999", elements.words(period, "start") or ""
+    return elements.string(period, "end") or "9999", elements.string(period, "start") or ""
 
 
 def _called(participant: Resource) -> bool:
@@ -136,24 +136,24 @@ def _called(participant: Resource) -> bool:
 def practitioner(
     reference: Resource | str | None, people: dict[str, Resource], bases: frozenset[str]
 ) -> tuple[str | None, str | None]:
-    """Reference and name of a person; of a PractitionerRole its Practitioner's."""
+    """Return reference and name of a person; of a PractitionerRole its Practitioner's."""
     element = {"reference": reference} if isinstance(reference, str) else reference or {}
     named = references.relative(element, bases)
     found = people.get(named or "")
-    display = elements.words(element, "display")
+    display = elements.string(element, "display")
     if found is not None and found.get("resourceType") == "PractitionerRole":
         role = elements.child(found, "practitioner")
         inner, name = practitioner(role, people, bases) if role else (None, None)
         return inner or named, name or display
     name = elements.person_name(found, prefixes=True) if found else None
-    return named, name or _turned(display)
+    return named, name or _given_name_first(display)
 
 
 _TITLES = re.compile(r"(MD|DO|PhD|RN|NP|PA|FRCP|MBBS|Dr\.?)\b.*")
 
 
-def _turned(display: str | None) -> str | None:
-    """`Ostrowski, Kamil` → `Kamil Ostrowski`, `Lee, Jo, DO` → `Jo Lee, DO`; titles stay (`Noor Haddad, MD`)."""
+def _given_name_first(display: str | None) -> str | None:
+    """Return `Ostrowski, Kamil` → `Kamil Ostrowski`, `Lee, Jo, DO` → `Jo Lee, DO`; titles stay."""
     if display is None:
         return None
     family, comma, given = display.partition(", ")
@@ -164,28 +164,27 @@ def _turned(display: str | None) -> str | None:
     return f"{given} {family}" if comma and not titles and " " not in family else display
 
 
-def patients(resources: list[Resource], bases: frozenset[str]) -> Targets:
-    """The records of one patient: the surviving one and those that were merged into it."""
-    return references.targets(resources, bases)
+def patients(resources: list[Resource], bases: frozenset[str]) -> ReferenceTargets:
+    """Return the records of one patient: the surviving one and those merged into it."""
+    return references.reference_targets(resources, bases)
 
 
 _CODES = ("code", "medicationCodeableConcept", "vaccineCode", "type", "category")  # what an entry may be named by
 
 
-def about(resources: list[Resource], patients: Targets, scope: Scope) -> Iterator[Resource]:
-    """Entries that are about the patient. What somebody else is the subject of is not theirs.
+def entries_about(resources: list[Resource], patients: ReferenceTargets, scope: StayScope) -> Iterator[Resource]:
+    """Yield the entries about the patient, without those of another subject.
 
-    A subject that is only an identifier is the patient's by system and value; where one side has no system, by the
-    value; else the entry is named as left out, as it may be theirs under a number that the record does not have.
-    So it is with a Patient that is contained in the entry: its identifiers count, and one without any is not known.
-    A newborn's weight may stand in the mother's record, with the child as its focus; it is named as left out.
+    An identifier as subject matches by system and value, by value alone where one side has no system; otherwise the
+    entry is listed as left out, as the number may be unknown. The same applies to a contained Patient. A newborn's
+    weight in the mother's record, with the child as focus, is listed as left out.
     """
     for item in resources:
         subjects = [
             one
             for name in ("subject", "patient")
             for part in elements.children(item, name)
-            for one in _outward(part, item)
+            for one in _contained_identifiers(part, item)
         ]
         numbered = [part for part in subjects if not _is_literal(part) and references.identifiers_of(part)]
         named = [part for part in subjects if part.get("reference") and part not in numbered]
@@ -197,7 +196,7 @@ def about(resources: list[Resource], patients: Targets, scope: Scope) -> Iterato
             scope.leave_out(
                 item, name, "of a patient whom only the entry itself describes, without a number", important=True
             )
-        elif not named and numbered and not any(_is_numbered(part, patients) for part in numbered):
+        elif not named and numbered and not any(_has_patient_identifier(part, patients) for part in numbered):
             scope.leave_out(item, name, "of a patient with another number", important=True)
         elif all(part in patients for part in elements.children(item, "focus") if _is_person(part)):
             yield item
@@ -205,9 +204,9 @@ def about(resources: list[Resource], patients: Targets, scope: Scope) -> Iterato
             scope.leave_out(item, name, "about another person")
 
 
-def _outward(subject: Resource, item: Resource) -> list[Resource]:
-    """What a reference to a contained Patient or Group stands for: its identifiers, one each; else the reference."""
-    reference = elements.words(subject, "reference") or ""
+def _contained_identifiers(subject: Resource, item: Resource) -> list[Resource]:
+    """Return the identifiers of a contained Patient or Group, one each; else the reference itself."""
+    reference = elements.string(subject, "reference") or ""
     if not reference.startswith("#"):
         return [subject]
     found = [part for part in elements.children(item, "contained") if part.get("id") == reference[1:]]
@@ -221,34 +220,34 @@ def _outward(subject: Resource, item: Resource) -> list[Resource]:
 
 
 def _is_literal(subject: Resource) -> bool:
-    """Whether it names a resource by its id, not by an identifier as `Patient?identifier=…` does."""
-    return "?" not in (elements.words(subject, "reference") or "?")
+    """Return whether it names a resource by its id, not by an identifier as `Patient?identifier=…` does."""
+    return "?" not in (elements.string(subject, "reference") or "?")
 
 
-def _is_numbered(subject: Resource, patients: Targets) -> bool:
-    """Whether an identifier is one of the patient's. The same value in another system is another number."""
-    if (elements.words(subject, "type") or "Patient") != "Patient":
+def _has_patient_identifier(subject: Resource, patients: ReferenceTargets) -> bool:
+    """Return whether an identifier is one of the patient's; another system is another number."""
+    if (elements.string(subject, "type") or "Patient") != "Patient":
         return False
     return any(
         value == known and (system == other or not system or not other)
         for system, value in references.identifiers_of(subject)
-        for other, known in patients.numbers
+        for other, known in patients.all_identifiers
     )
 
 
 def _is_person(reference: Resource) -> bool:
     literal = references.parse(reference)
-    type = literal.type if literal is not None and literal.type else elements.words(reference, "type")
+    type = literal.type if literal is not None and literal.type else elements.string(reference, "type")
     return type in ("Patient", "RelatedPerson")
 
 
 def merged_into(resource: Resource, bases: frozenset[str]) -> Iterator[str]:
-    """References of the records that replaced a patient's record."""
+    """Yield references of the records that replaced a patient's record."""
     yield from _linked(resource, ("replaced-by",), bases)
 
 
 def merged_from(resource: Resource, bases: frozenset[str]) -> Iterator[str]:
-    """References of the records that a patient's record replaced."""
+    """Yield references of the records that a patient's record replaced."""
     yield from _linked(resource, ("replaces",), bases)
 
 

@@ -1,4 +1,4 @@
-"""What the record says of a result: its interpretation in any usual spelling, and the reference range that applies.
+"""Interpretation of a result in any usual spelling, and the reference range that applies.
 
 https://terminology.hl7.org/CodeSystem-v3-ObservationInterpretation.html
 """
@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import Literal
 
 from services.drafter.record import quantities
-from services.drafter.record.quantities import Measured
-from services.drafter.record.ranges import Bounds, Person, applicable, critical_bounds
+from services.drafter.record.quantities import MeasuredValue
+from services.drafter.record.ranges import Bounds, RangeSubject, applicable_ranges, critical_bounds
 from shared.clinical import elements
 from shared.clinical.elements import Resource
 from shared.contracts.context import Flag
@@ -71,17 +71,17 @@ _NEGATION_BEFORE = re.compile(
     re.IGNORECASE,
 )
 _DENIED_AFTER = re.compile(r"\s*[:=]\s*(no|none|not|nil|nein|nee|non|negativ\w*)\b", re.IGNORECASE)
-NEGATED_WITHIN = 60  # characters before a finding in which its negation is looked for
-LONGEST_INTERPRETATION = 200  # characters of a stated interpretation that are read
+MAX_NEGATION_DISTANCE = 60  # characters before a finding that are searched for its negation
+MAX_INTERPRETATION_CHARACTERS = 200  # of a stated interpretation
 _BLOOD_GROUP = re.compile(
     r"blood (group|type)|blutgruppe|bloedgroep|groupe sanguin|\brh(esus)?\b ?\(?(d|type|factor|pos|neg)|abo\b", re.I
 )
 
 
-def judge(result: Resource, person: Person) -> Judgement | None:
-    """What the record says of a result; None where it does not say.
+def judgement_of(result: Resource, person: RangeSubject) -> Judgement | None:
+    """Return the record's judgement of a result; None without one.
 
-    The stated interpretation counts, unless it calls a value normal that lies outside the stated range.
+    The stated interpretation counts, unless it calls a value normal that is outside the stated range.
     """
     if _is_blood_group(result):
         return None
@@ -97,79 +97,79 @@ def judge(result: Resource, person: Person) -> Judgement | None:
 
 
 def _is_blood_group(result: Resource) -> bool:
-    """Rh positive is no finding, whatever interprets it."""
+    """Return whether it is a blood group: Rh positive is no finding."""
     words = [*elements.displays(result.get("code")), elements.concept(result.get("valueCodeableConcept"))]
     return any(text and _BLOOD_GROUP.search(text) for text in words)
 
 
 def interpretation(result: Resource) -> Judgement | None:
-    """The strongest of the stated interpretations, by code, by a local code's display, or by text."""
+    """Return the strongest stated interpretation, by code, a local code's display, or text."""
     found: list[Judgement] = []
     for item in elements.children(result, "interpretation"):
         named: list[Judgement] = []
         for coding in elements.codings(item):
-            code = (elements.words(coding, "code") or "").upper()
+            code = (elements.string(coding, "code") or "").upper()
             if code in _CODES and code not in _NEGATIVE:
                 named.append(_CODES[code])
         if not named:
             texts = [*elements.displays(item), *(code.replace("_", " ") for code in elements.codes(item))]
-            named = [said for text in texts if (said := _spelled(text))]
+            named = [said for text in texts if (said := _judgement_of_text(text))]
         found += named[:1] if len(set(named)) == 1 else named
     order = ("critically low", "critically high", "critical", "low", "high", "abnormal", "normal")
     return min(found, key=order.index, default=None)
 
 
 def is_negative(result: Resource) -> bool:
-    """Whether the interpretation is the negative one of a test that looks for something."""
+    """Return whether the interpretation is the negative result of a detection test."""
     return bool({code.upper() for code in elements.codes(result.get("interpretation"))} & _NEGATIVE)
 
 
-def _spelled(text: str) -> Judgement | None:
-    text = text[:LONGEST_INTERPRETATION]
+def _judgement_of_text(text: str) -> Judgement | None:
+    text = text[:MAX_INTERPRETATION_CHARACTERS]
     if _NEGATED.fullmatch(text) or re.search(r"\bnegati", text, re.IGNORECASE):
         return None
     return next((said for pattern, said in _SPELLINGS if re.search(pattern, text, re.IGNORECASE)), None)
 
 
 def _by_value(result: Resource) -> Judgement | None:
-    """`Detected`, `Positive`, `Reactive` are findings; their negations say only that nothing was found."""
-    text = elements.concept(result.get("valueCodeableConcept")) or elements.words(result, "valueString") or ""
+    """Return `Detected`, `Positive`, `Reactive` as abnormal; their negations state only that nothing was found."""
+    text = elements.concept(result.get("valueCodeableConcept")) or elements.string(result, "valueString") or ""
     found = _POSITIVE_VALUE.search(text)
     if found is None:
         return None
-    denied = _NEGATION_BEFORE.search(text[: found.start()][-NEGATED_WITHIN:]) or _DENIED_AFTER.match(
+    denied = _NEGATION_BEFORE.search(text[: found.start()][-MAX_NEGATION_DISTANCE:]) or _DENIED_AFTER.match(
         text[found.end() :]
     )
     return None if denied else "abnormal"
 
 
-def _by_ranges(result: Resource, person: Person) -> Judgement | None:
-    value = quantities.measured(result)
+def _by_ranges(result: Resource, person: RangeSubject) -> Judgement | None:
+    value = quantities.measured_value(result)
     if value is None:
         return None
     for limits in critical_bounds(result, person):
-        if (found := _read(value, limits, result)) in ("low", "high"):
+        if (found := _judgement_by_range(value, limits, result)) in ("low", "high"):
             return "critically low" if found == "low" else "critically high"
     name = " ".join(elements.displays(result.get("code")))
-    said = {_read(value, limits, result) for limits in applicable(result, name, person)}
+    said = {_judgement_by_range(value, limits, result) for limits in applicable_ranges(result, name, person)}
     return said.pop() if len(said) == 1 else None
 
 
-def _read(value: Measured, limits: Bounds, result: Resource) -> Judgement | None:
-    """Where a value lies; None where one of the two may be thousands (`1.250`), and that would change it."""
-    exact = limits.exact or quantities.is_exact(elements.number(result.get("valueQuantity")))
+def _judgement_by_range(value: MeasuredValue, limits: Bounds, result: Resource) -> Judgement | None:
+    """Return where a value lies; None where a number may be in thousands (`1.250`) and that matters."""
+    exact = limits.exact or quantities.has_three_decimals(elements.number(result.get("valueQuantity")))
     if value.grouped == limits.grouped or exact:
-        return _against(value, limits)
+        return _compare(value, limits)
     if value.grouped:
-        other = _against(Measured(value.value * 1000, value.comparator, value.unit), limits)
+        other = _compare(MeasuredValue(value.value * 1000, value.comparator, value.unit), limits)
     else:
         low, high = (None if end is None else end * 1000 for end in (limits.low, limits.high))
-        other = _against(value, replace(limits, low=low, high=high))
-    return other if other == _against(value, limits) else None
+        other = _compare(value, replace(limits, low=low, high=high))
+    return other if other == _compare(value, limits) else None
 
 
-def _against(value: Measured, limits: Bounds) -> Judgement | None:
-    """Where a value lies; None where its comparator leaves it open (`<10` against a limit of 5)."""
+def _compare(value: MeasuredValue, limits: Bounds) -> Judgement | None:
+    """Return where a value lies; None where its comparator leaves it open (`<10` against a limit of 5)."""
     if value.unit and limits.unit and value.unit.lower() != limits.unit.lower():
         return None
     low, high, sign = limits.low, limits.high, value.comparator

@@ -1,120 +1,128 @@
-"""All medicines of a record by list, and what its own lists of medicines leave open."""
+"""Read all medicines of a record by list, and what its own lists leave open."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from services.drafter.record import home_notes
-from services.drafter.record.medicine_entries import Entries
-from services.drafter.record.medicine_lists import MedicineList, Membership, read, source_of
-from services.drafter.record.medicines import Medications
-from services.drafter.record.notes import Passage
-from services.drafter.record.order_links import Sorted, asked_where_not_told, links, told_once, with_replacements
-from services.drafter.record.order_sorting import Kind
-from services.drafter.record.scope import Scope
-from services.drafter.record.supplies import Supplies
+from services.drafter.record.medicine_entries import MedicineReader
+from services.drafter.record.medicine_lists import ListMembership, MedicineList, list_source, read_medicine_lists
+from services.drafter.record.medicines import MedicationSorter
+from services.drafter.record.note_passages import NotePassage
+from services.drafter.record.order_links import (
+    SortedMedicines,
+    ask_where_missing,
+    merge_fulfilled_orders,
+    name_replacements,
+    read_links,
+)
+from services.drafter.record.order_sorting import ListName
+from services.drafter.record.scope import StayScope
+from services.drafter.record.supplies import SupplyReader
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
-from shared.contracts.context import Entry, Medicine
+from shared.contracts.context import ContextEntry, Medicine
 
 _TYPES = ("MedicationRequest", "MedicationStatement", "MedicationDispense", "MedicationAdministration")
-_NOT_LISTED = "no list of discharge medicines of the record names it"
-_LIST_ALONE = "only a list of the record names it, without directions"
+NOT_ON_DISCHARGE_LIST = "no list of discharge medicines of the record names it"
+ON_LIST_ONLY = "only a list of the record names it, without directions"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """The medicines of each list, and what is open about the record's lists of them."""
+class MedicationLists:
+    """The medicines of each list, and open questions about the lists."""
 
-    lists: dict[Kind, tuple[Medicine, ...]]
-    questions: tuple[Entry, ...]
-    evidence: tuple[Entry, ...]  # lists that are only words: for the narrative to be held against
+    lists: dict[ListName, tuple[Medicine, ...]]
+    questions: tuple[ContextEntry, ...]
+    evidence: tuple[ContextEntry, ...]  # lists that are only words: for the narrative to be held against
 
-    def beside(self, passages: list[Passage], before: tuple[Entry, ...]) -> "Told":
-        """Compared with what notes say of the medicines at home; `before` are lists of them that are only words."""
-        found = home_notes.sections(passages, before)
+    def with_note_evidence(self, passages: list[NotePassage], before: tuple[ContextEntry, ...]) -> "MedicationLists":
+        """Return the lists compared with notes on home medicines; `before` are lists without entries."""
+        found = home_notes.home_medicine_sections(passages, before)
         at_home = (*self.lists["home"], *self.lists["other"])
-        lists = self.lists | {"discharge": home_notes.marked(self.lists["discharge"], at_home, found)}
-        return Told(lists, (*self.questions, *home_notes.questions(at_home, found)), self.evidence)
+        lists = self.lists | {"discharge": home_notes.mark_note_medicines(self.lists["discharge"], at_home, found)}
+        return MedicationLists(
+            lists, (*self.questions, *home_notes.home_medicine_questions(at_home, found)), self.evidence
+        )
 
 
-def medication(
+def read_medication(
     of: Callable[[str], list[Resource]],
     medications: dict[str, Resource],
-    passages: list[Passage],
+    passages: list[NotePassage],
     bases: frozenset[str],
-    scope: Scope,
-) -> Told:
-    """Reads and sorts the medicines, and compares them with the notes.
+    scope: StayScope,
+) -> MedicationLists:
+    """Read and sort the medicines, and compare them with the record's lists.
 
-    `of` gives a type's resources, `medications` are Medications by reference.
+    `of` returns a type's resources, `medications` are Medications by reference.
     """
-    lists = Membership(read(of("List"), of("Composition"), scope), bases, scope)
-    entries = Entries(medications, of("Condition"), bases, scope)
+    lists = ListMembership(read_medicine_lists(of("List"), of("Composition"), scope), bases, scope)
+    entries = MedicineReader(medications, of("Condition"), bases, scope)
     orders, given = of("MedicationRequest"), of("MedicationAdministration")
-    linked = links(orders, bases, scope)
-    reader = Medications(entries, lists, linked, bases, scope)
-    ordered: Sorted = list(reader.orders(orders, given))
+    linked = read_links(orders, bases, scope)
+    reader = MedicationSorter(entries, lists, linked, bases, scope)
+    ordered: SortedMedicines = list(reader.orders(orders, given))
     found = [*ordered, *reader.statements(of("MedicationStatement")), *reader.administrations(given)]
     ward = frozenset(item.source for kind, item in ordered if kind == "hospital")
     home = frozenset(item.source for kind, item in ordered if kind != "hospital")
     known: dict[str, Medicine | None] = {f"MedicationRequest/{item.get('id', '')}": None for item in orders}
     known |= {item.source: item for _, item in ordered}
-    supplies = Supplies(known, ward - home, entries, lists, bases, scope)
+    supplies = SupplyReader(known, ward - home, entries, lists, bases, scope)
     found += [("discharge", item) for item in supplies.for_home(of("MedicationDispense"))]
-    found = asked_where_not_told(told_once(_asked_where_not_listed(found, lists)), linked)
-    found = with_replacements(found)
-    questions = _Unresolved(lists, medications, bases)
+    found = ask_where_missing(merge_fulfilled_orders(_ask_where_not_listed(found, lists)), linked)
+    found = name_replacements(found)
+    questions = _UnresolvedListEntries(lists, medications, bases)
     found += questions.medicines([item for type in _TYPES for item in of(type)], found)
-    kinds: tuple[Kind, ...] = ("home", "hospital", "given", "discharge", "other")
+    kinds: tuple[ListName, ...] = ("home", "hospital", "given", "discharge", "other")
     sorted_by = {kind: _orders_once([item for listed, item in found if listed == kind]) for kind in kinds}
-    worded = [(one.kind, Entry(text=one.text, source=source_of(one))) for one in lists.lists if one.text]
-    told = Told(sorted_by, tuple(questions.open()), tuple(entry for _, entry in worded))
-    return told.beside(passages, tuple(entry for kind, entry in worded if kind == "home"))
+    worded = [(one.kind, ContextEntry(text=one.text, source=list_source(one))) for one in lists.lists if one.text]
+    told = MedicationLists(sorted_by, tuple(questions.open()), tuple(entry for _, entry in worded))
+    return told.with_note_evidence(passages, tuple(entry for kind, entry in worded if kind == "home"))
 
 
 def _orders_once(medicines: list[Medicine]) -> tuple[Medicine, ...]:
-    """Orders that differ in anything, in their order: two orders of one medicine stay two."""
+    """Return orders that differ in anything, in order: two orders of one medicine stay two."""
     found: dict[tuple[str, str, str, str], Medicine] = {}
     for item in medicines:
         found.setdefault((item.name.lower(), item.dose, item.status, item.reason), item)
     return tuple(found.values())
 
 
-def _asked_where_not_listed(found: Sorted, lists: Membership) -> Sorted:
-    """A medicine to take that the record's list of them does not have is told, and asked about."""
+def _ask_where_not_listed(found: SortedMedicines, lists: ListMembership) -> SortedMedicines:
+    """Ask about discharge medicines that the record's discharge list lacks."""
     if not lists.has_discharge():
         return found
     return [
-        (kind, item.model_copy(update={"question": _NOT_LISTED}))
-        if kind == "discharge" and not item.question and "discharge" not in lists.said_of(item.source)
+        (kind, item.model_copy(update={"question": NOT_ON_DISCHARGE_LIST}))
+        if kind == "discharge" and not item.question and "discharge" not in lists.kinds_of_reference(item.source)
         else (kind, item)
         for kind, item in found
     ]
 
 
-class _Unresolved:
-    """What the record's lists name that is no order, statement or supply that could be read."""
+class _UnresolvedListEntries:
+    """Entries of the record's lists that are no order, statement or supply that could be read."""
 
-    def __init__(self, lists: Membership, medications: dict[str, Resource], bases: frozenset[str]) -> None:
+    def __init__(self, lists: ListMembership, medications: dict[str, Resource], bases: frozenset[str]) -> None:
         self._lists, self._medications, self._bases = lists, medications, bases
         self._unnamed: list[MedicineList] = []
 
-    def medicines(self, known: list[Resource], found: Sorted) -> Sorted:
-        """Those that have a name, where their list has no entry of that name yet."""
+    def medicines(self, known: list[Resource], found: SortedMedicines) -> SortedMedicines:
+        """Return the named ones, where their list has no entry of that name yet."""
         have = {(kind, item.name.lower()) for kind, item in found}
-        new: Sorted = []
+        new: SortedMedicines = []
         for one, element in self._lists.unresolved(known):
-            item, name = self._named(one, element)
+            item, name = self._resolve(one, element)
             if name is None:
                 self._unnamed.append(one)
             elif (one.kind, name.lower()) not in have:
                 new.append((one.kind, self._medicine(one, item, name)))
         return new
 
-    def _named(self, one: MedicineList, element: Resource) -> tuple[Resource, str | None]:
-        """The resource that an entry names, where it is contained or a Medication, and its name."""
-        display = elements.words(element, "display")
-        reference = elements.words(element, "reference") or ""
+    def _resolve(self, one: MedicineList, element: Resource) -> tuple[Resource, str | None]:
+        """Return a contained resource or Medication that an entry names, and its name."""
+        display = elements.string(element, "display")
+        reference = elements.string(element, "reference") or ""
         inner = next(
             (part for part in elements.children(one.holder, "contained") if reference == f"#{part.get('id')}"), None
         )
@@ -128,23 +136,23 @@ class _Unresolved:
         return inner, elements.concept_or_code(inner.get("medicationCodeableConcept")) or display
 
     def _medicine(self, one: MedicineList, item: Resource, name: str) -> Medicine:
-        found = Entries({}, [], self._bases, self._lists.scope).medicine(item, name, None)
-        update = {"source": source_of(one), "question": "" if found.dose else _LIST_ALONE}
+        found = MedicineReader({}, [], self._bases, self._lists.scope).medicine(item, name, None)
+        update = {"source": list_source(one), "question": "" if found.dose else ON_LIST_ONLY}
         return found.model_copy(update=update)
 
-    def open(self) -> Iterator[Entry]:
-        """What is to be compared: entries without a name, and lists that are only words."""
+    def open(self) -> Iterator[ContextEntry]:
+        """Yield what a person has to compare: entries without a name, and lists that are only text."""
         for one in self._unnamed:
-            yield Entry(
+            yield ContextEntry(
                 text=f"{one.title}: the record's list names an entry that could not be read: compare with the chart",
-                source=source_of(one),
+                source=list_source(one),
             )
         for one in self._lists.lists:
             if one.kind == "discharge" and one.text:
                 text = (
                     f"{one.title}: a list of discharge medicines in words only, compare with those to take: {one.text}"
                 )
-                yield Entry(text=text, source=source_of(one))
+                yield ContextEntry(text=text, source=list_source(one))
             elif one.kind == "discharge" and not one.items and not one.ceased:
                 text = f"{one.title}: the record's list of discharge medicines is empty: confirm that there are none"
-                yield Entry(text=text, source=source_of(one))
+                yield ContextEntry(text=text, source=list_source(one))

@@ -1,24 +1,24 @@
-"""One order, statement, administration or supply as a medicine: its name, directions, reason and state."""
+"""Read one order, statement, administration or supply as a medicine: name, directions, reason, status."""
 
 from typing import Any
 
-from services.drafter.record.dosage import course, dosage
-from services.drafter.record.medicine_names import Names, ingredients, products
+from services.drafter.record.dosage import read_dosage, supply_duration
+from services.drafter.record.medicine_names import MedicineNames, ingredients, product_codes
 from services.drafter.record.order_sorting import is_avoided
-from services.drafter.record.scope import Scope, source
+from services.drafter.record.scope import StayScope, source
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
-from shared.clinical.moments import Moment
+from shared.clinical.fhir_datetime import FhirDateTime
 from shared.contracts.context import Medicine, OrderStatus
 
 
-class Entries:
-    """Reads the medicines of one record. `medications` are Medication resources by reference."""
+class MedicineReader:
+    """Read the medicines of one record. `medications` are Medication resources by reference."""
 
     def __init__(
-        self, medications: dict[str, Resource], conditions: list[Resource], bases: frozenset[str], scope: Scope
+        self, medications: dict[str, Resource], conditions: list[Resource], bases: frozenset[str], scope: StayScope
     ) -> None:
-        self._names = Names(medications, bases)
+        self._names = MedicineNames(medications, bases)
         self._conditions = {source(item): item for item in conditions}
         self._bases = bases
         self._scope = scope
@@ -26,11 +26,11 @@ class Entries:
     def name(self, item: Resource) -> str | None:
         return self._names.name(item)
 
-    def medicine(self, item: Resource, name: str | None, time: Moment | None, **more: Any) -> Medicine:
-        found = dosage(item)
+    def medicine(self, item: Resource, name: str | None, time: FhirDateTime | None, **more: Any) -> Medicine:
+        found = read_dosage(item)
         named = name or "Medicine not named in the record"
-        supply = course(item)
-        directions = elements.listed(
+        supply = supply_duration(item)
+        directions = elements.join_distinct(
             [
                 found.directions,
                 f"supply for {supply}" if supply and supply not in found.directions else None,
@@ -47,12 +47,12 @@ class Entries:
             route=found.route,
             frequency=found.frequency,
             reason=self._reason(item),
-            note="; ".join(elements.notes(item)),
+            note="; ".join(elements.annotations(item)),
             status=status_of(item),
             ingredients=ingredients(named, substances),
             substances=tuple(dict.fromkeys((*substances, *elements.displays(concept.get("code"))))),
-            codes=tuple(sorted(f"{system}|{code}" for system, code in elements.coded(concept.get("code")))),
-            products=products(concept.get("code"), named),
+            codes=tuple(sorted(f"{system}|{code}" for system, code in elements.coding_pairs(concept.get("code")))),
+            products=product_codes(concept.get("code"), named),
             normal=found.normal,
             doubt=found.doubt,
             lacks=found.lacks,
@@ -63,17 +63,17 @@ class Entries:
         )
 
     def _reason(self, item: Resource) -> str:
-        """Why: for a held or stopped order why it is, else what the medicine is for."""
+        """Return the reason for holding or stopping an order, else its indication."""
         coded = [elements.concept(part) for part in elements.children(item, "reasonCode")]
         referred = []
         for part in elements.children(item, "reasonReference"):
             condition = self._conditions.get(references.relative(part, self._bases) or "")
-            referred.append(elements.concept((condition or {}).get("code")) or elements.words(part, "display"))
-        return elements.listed([self.why(item), *(coded or referred)], "; ")
+            referred.append(elements.concept((condition or {}).get("code")) or elements.string(part, "display"))
+        return elements.join_distinct([self.why(item), *(coded or referred)], "; ")
 
     def _conditions_of(self, item: Resource) -> list[str]:
-        """What else an order says: no substitution, a status that leaves doubt, why it was stopped on the ward."""
-        allowed = elements.flag(elements.child(item, "substitution"), "allowedBoolean")
+        """Return remarks on an order: no substitution, an unclear status, why it was stopped on the ward."""
+        allowed = elements.boolean(elements.child(item, "substitution"), "allowedBoolean")
         said = {"unknown": "status of the order unknown"}
         if "inpatient" in elements.codes(item.get("category")):
             why = self.why(item)
@@ -84,16 +84,18 @@ class Entries:
         return ["no substitution" if allowed is False else "", said.get(str(item.get("status")), "")]
 
     def why(self, item: Resource) -> str | None:
-        """The reason of its status: one concept of an order, several of a statement."""
-        return elements.listed(elements.concept(part) for part in elements.children(item, "statusReason")) or None
+        """Return the status reason: one concept of an order, several of a statement."""
+        return (
+            elements.join_distinct(elements.concept(part) for part in elements.children(item, "statusReason")) or None
+        )
 
 
-def _avoid(item: Resource) -> bool:
-    return elements.flag(item, "doNotPerform") is True
+def _is_avoided(item: Resource) -> bool:
+    return elements.boolean(item, "doNotPerform") is True
 
 
 def is_stop_agreement(item: Resource) -> bool:
-    """A Dutch agreement to stop is an order with a stop type."""
+    """Return whether an order is a Dutch agreement to stop, which has a stop type."""
     return any(True for _ in elements.extensions(item, "StopType"))
 
 

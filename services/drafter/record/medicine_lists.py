@@ -1,4 +1,4 @@
-"""Lists of medicines that a record makes itself: a List, or a section of a Composition, of a discharge or an admission.
+"""Lists of discharge or home medicines in the record: a List, or a section of a Composition.
 
 https://hl7.org/fhir/R4/list.html, https://hl7.org/fhir/R4/composition.html
 """
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from services.drafter.record import medicine_words
-from services.drafter.record.clinical_notes import DEEPEST, OURS
-from services.drafter.record.reports import stripped
-from services.drafter.record.scope import Scope, source
+from services.drafter.record.clinical_notes import MAX_SECTION_DEPTH, OWN_SYSTEM
+from services.drafter.record.reports import strip_markup
+from services.drafter.record.scope import StayScope, source
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
 
@@ -27,7 +27,7 @@ _CEASED = frozenset({"ceased", "cancelled", "03", "05"})
 
 @dataclass(frozen=True, slots=True)
 class MedicineList:
-    """One list: what it refers to, what of it it calls ceased, and its words where it refers to nothing."""
+    """One list: its references, those it calls ceased, and its text where it has no references."""
 
     kind: ListKind
     title: str
@@ -37,67 +37,75 @@ class MedicineList:
     text: str = ""
 
 
-def read(lists: list[Resource], compositions: list[Resource], scope: Scope) -> tuple[MedicineList, ...]:
-    """The lists of the stay, of what was taken at home and of what is to be taken after the discharge."""
+def read_medicine_lists(
+    lists: list[Resource], compositions: list[Resource], scope: StayScope
+) -> tuple[MedicineList, ...]:
+    """Return the stay's lists of home and discharge medicines."""
     found: list[MedicineList] = []
     for item in lists:
-        if elements.words(item, "status") in ("current", None) and _is_of_stay(item, scope):
-            found += _of_list(item)
+        if elements.string(item, "status") in ("current", None) and _is_of_stay(item, scope):
+            found += _read_list(item)
     for item in compositions:
-        if elements.words(item, "status") != "entered-in-error" and _is_of_stay(item, scope) and not _is_ours(item):
+        if (
+            elements.string(item, "status") != "entered-in-error"
+            and _is_of_stay(item, scope)
+            and not _is_filed_by_countersign(item)
+        ):
             for section in elements.children(item, "section"):
-                found += _sections(item, section)
+                found += _read_sections(item, section)
     return tuple(found)
 
 
-def _is_of_stay(item: Resource, scope: Scope) -> bool:
-    """A letter that names the stay may be written days after the discharge of which it tells."""
+def _is_of_stay(item: Resource, scope: StayScope) -> bool:
+    """Return whether a list is the stay's; a document that names the stay may be written days later."""
     return scope.is_of_stay(item, scope.first(item, "date"))
 
 
-def _is_ours(item: Resource) -> bool:
-    return any(str(part.get("system", "")).startswith(OURS) for part in elements.children(item, "identifier"))
+def _is_filed_by_countersign(item: Resource) -> bool:
+    return any(str(part.get("system", "")).startswith(OWN_SYSTEM) for part in elements.children(item, "identifier"))
 
 
-def _of_list(item: Resource) -> Iterator[MedicineList]:
-    title = elements.words(item, "title") or elements.concept(item.get("code")) or "list of medicines"
+def _read_list(item: Resource) -> Iterator[MedicineList]:
+    title = elements.string(item, "title") or elements.concept(item.get("code")) or "list of medicines"
     texts = [title, *elements.displays(item.get("code"))]
-    kind = _kind(elements.loinc(item.get("code")), texts, is_medicines=_medicine(" ".join(texts), item))
+    kind = _list_kind(
+        elements.loinc_codes(item.get("code")), texts, is_medicines=_is_medicine_list(" ".join(texts), item)
+    )
     if kind is None:
         return
-    entries = [part for part in elements.children(item, "entry") if elements.flag(part, "deleted") is not True]
+    entries = [part for part in elements.children(item, "entry") if elements.boolean(part, "deleted") is not True]
     ceased = [part for part in entries if {code.lower() for code in elements.codes(part.get("flag"))} & _CEASED]
     named = [part for part in entries if part not in ceased]
-    text = stripped(str(elements.child(item, "text").get("div") or "")) or ""
-    yield MedicineList(kind, title, item, _items(named), _items(ceased), "" if entries else text)
+    text = strip_markup(str(elements.child(item, "text").get("div") or "")) or ""
+    yield MedicineList(kind, title, item, _item_references(named), _item_references(ceased), "" if entries else text)
 
 
-def _items(entries: list[Resource]) -> tuple[Resource, ...]:
+def _item_references(entries: list[Resource]) -> tuple[Resource, ...]:
     return tuple(elements.child(entry, "item") for entry in entries)
 
 
-def _medicine(words: str, item: Resource) -> bool:
-    """Whether a list is one of medicines: by its words, or by what it refers to."""
+def _is_medicine_list(words: str, item: Resource) -> bool:
+    """Return whether a list is one of medicines: by its words, or by what it refers to."""
     named = [str(elements.child(part, "item").get("reference") or "") for part in elements.children(item, "entry")]
     return "medi" in words.lower() or any("Medication" in reference for reference in named)
 
 
-def _sections(item: Resource, section: Resource, depth: int = 0) -> Iterator[MedicineList]:
-    title = elements.words(section, "title") or elements.concept(section.get("code")) or ""
+def _read_sections(item: Resource, section: Resource, depth: int = 0) -> Iterator[MedicineList]:
+    title = elements.string(section, "title") or elements.concept(section.get("code")) or ""
     texts = [title, *elements.displays(section.get("code"))]
-    codes = elements.loinc(section.get("code"))
-    kind = _kind(codes, texts, is_medicines="medi" in " ".join(texts).lower())
+    codes = elements.loinc_codes(section.get("code"))
+    kind = _list_kind(codes, texts, is_medicines="medi" in " ".join(texts).lower())
     if kind is None and codes & _HISTORY and elements.codes(item.get("type")) & _ADMISSION_NOTES:
         kind = "home"
     if kind is not None:
-        text = stripped(str(elements.child(section, "text").get("div") or "")) or ""
+        text = strip_markup(str(elements.child(section, "text").get("div") or "")) or ""
         entries = tuple(elements.children(section, "entry"))
         yield MedicineList(kind, title or "medicines", item, entries, (), "" if entries else text)
-    for inner in elements.children(section, "section") if depth < DEEPEST else ():
-        yield from _sections(item, inner, depth + 1)
+    for inner in elements.children(section, "section") if depth < MAX_SECTION_DEPTH else ():
+        yield from _read_sections(item, inner, depth + 1)
 
 
-def _kind(codes: frozenset[str], texts: list[str], *, is_medicines: bool) -> ListKind | None:
+def _list_kind(codes: frozenset[str], texts: list[str], *, is_medicines: bool) -> ListKind | None:
     if codes & _DISCHARGE:
         return "discharge"
     if codes & _ADMISSION:
@@ -106,13 +114,13 @@ def _kind(codes: frozenset[str], texts: list[str], *, is_medicines: bool) -> Lis
         return None
     if any(medicine_words.DISCHARGE.search(text) for text in texts):
         return "discharge"
-    return "home" if any(medicine_words.BEFORE.search(text) for text in texts) else None
+    return "home" if any(medicine_words.BEFORE_ADMISSION.search(text) for text in texts) else None
 
 
-class Membership:
-    """Which lists name which resources."""
+class ListMembership:
+    """The lists that name each resource."""
 
-    def __init__(self, lists: tuple[MedicineList, ...], bases: frozenset[str], scope: Scope) -> None:
+    def __init__(self, lists: tuple[MedicineList, ...], bases: frozenset[str], scope: StayScope) -> None:
         self.lists = lists
         self.scope = scope
         self._bases = bases
@@ -124,24 +132,24 @@ class Membership:
                         self._named.setdefault(found.id, []).append((found, kind))
 
     def kinds(self, item: Resource) -> frozenset[str]:
-        """`home`, `discharge`, `ceased`: what the lists say of a resource."""
-        return self.said_of(source(item))
+        """Return `home`, `discharge`, `ceased`: the lists that name a resource."""
+        return self.kinds_of_reference(source(item))
 
-    def said_of(self, reference: str) -> frozenset[str]:
-        """As `kinds`, of `Type/id`."""
+    def kinds_of_reference(self, reference: str) -> frozenset[str]:
+        """Return the lists that name `Type/id`, as `kinds` does."""
         type, _, id = reference.partition("/")
         own = references.Reference(type, id)
-        return frozenset(kind for named, kind in self._named.get(own.id, []) if named.names(own))
+        return frozenset(kind for named, kind in self._named.get(own.id, []) if named.matches(own))
 
     def has_discharge(self) -> bool:
         return any(one.kind == "discharge" and one.items for one in self.lists)
 
     def unresolved(self, known: list[Resource]) -> Iterator[tuple[MedicineList, Resource]]:
-        """Entries that none of `known` is."""
-        targets = references.targets(known, self._bases)
+        """Yield the entries that none of `known` is."""
+        targets = references.reference_targets(known, self._bases)
         for one in self.lists:
             yield from ((one, item) for item in one.items if item not in targets)
 
 
-def source_of(one: MedicineList) -> str:
+def list_source(one: MedicineList) -> str:
     return source(one.holder)

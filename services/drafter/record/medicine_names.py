@@ -1,11 +1,11 @@
-"""What medicines are called: by text, code, ingredient or identifier, in a Medication, a concept or contained. Pure."""
+"""Names of medicines: by text, code, ingredient or identifier, in a Medication, a concept or contained. Pure."""
 
 import re
 
 from services.drafter.record import combinations, quantities
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
-from shared.grounding.vocabulary import drugs, words_of
+from shared.grounding.vocabulary import drug_names, find_words
 
 _STRENGTH = re.compile(r"\d ?(mg|g|mcg|ug|µg|ml|iu|ie|units?|%|mmol|meq)\b", re.IGNORECASE)
 # Where German and Dutch names join an ingredient and its salt.
@@ -14,7 +14,9 @@ _SALT_OF = re.compile(
     r"|(?<=[^\W\d_]{5})(?=(?:di)?hydro(?:chlorid|bromid)e?\b)|(?<=[^\W\d_]{5})(?=natrium\b|kalium\b|calcium\b)"
 )
 # What the list of names calls by a British short name, whose substances are known here.
-_SHORT = frozenset({"co-amoxiclav", "co-codamol", "co-trimoxazole", "co-dydramol", "co-careldopa", "co-beneldopa"})
+_SHORT_NAMES = frozenset(
+    {"co-amoxiclav", "co-codamol", "co-trimoxazole", "co-dydramol", "co-careldopa", "co-beneldopa"}
+)
 _RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 # Catalogues of products: NDC, PZN, and the Dutch G-Standaard's articles, trade and prescription products.
 _CATALOGUES = frozenset(
@@ -28,58 +30,60 @@ _CATALOGUES = frozenset(
 )
 
 
-class Names:
-    """Names the medicines of one record. `medications` are Medication and Substance resources by reference."""
+class MedicineNames:
+    """Name the medicines of one record. `medications` are Medication and Substance resources by reference."""
 
     def __init__(self, medications: dict[str, Resource], bases: frozenset[str]) -> None:
         self._medications = medications
         self._bases = bases
 
     def name(self, item: Resource) -> str | None:
-        """What the medicine is called: its text or display, with the strength where only another coding has it."""
+        """Return the text or display, with the strength where only another coding has it."""
         concept = self.concept(item)
-        name = _with_strength(concept.get("code")) or elements.listed(self.substances(item, concept)) or None
-        display = elements.words(elements.child(item, "medicationReference"), "display")
-        identifiers = [elements.words(part, "value") for part in elements.children(concept, "identifier")]
+        name = _with_strength(concept.get("code")) or elements.join_distinct(self.substances(item, concept)) or None
+        display = elements.string(elements.child(item, "medicationReference"), "display")
+        identifiers = [elements.string(part, "value") for part in elements.children(concept, "identifier")]
         spoken = next(
             (text for text in identifiers if text and re.search(r"[^\W\d]{4}", text) and " " not in text), None
         )
         named = name or display or spoken or elements.concept_or_code(concept.get("code"))
-        brands = [elements.words(part, "valueString") for part in elements.extensions(concept, "medication-brand-name")]
+        brands = [
+            elements.string(part, "valueString") for part in elements.extensions(concept, "medication-brand-name")
+        ]
         new = [brand for brand in brands if brand and named and brand.lower() not in named.lower()]
-        return f"{named} ({elements.listed(new)})" if new else named
+        return f"{named} ({elements.join_distinct(new)})" if new else named
 
     def concept(self, item: Resource) -> Resource:
-        """A Medication, or the concept in its place as one."""
+        """Return a Medication, or the concept in its place as one."""
         if "medicationCodeableConcept" in item:
             return {"code": elements.child(item, "medicationCodeableConcept")}
         element = elements.child(item, "medicationReference")
-        reference = elements.words(element, "reference") or ""
+        reference = elements.string(element, "reference") or ""
         if reference.startswith("#"):
             return next((part for part in elements.children(item, "contained") if part.get("id") == reference[1:]), {})
         return self._medications.get(references.relative(element, self._bases) or "", {})
 
     def substances(self, item: Resource, medication: Resource) -> list[str]:
-        """The substances of a Medication, with their strength: also by a Substance that is contained or referred to."""
+        """Return the substances of a Medication with their strength, also from referenced Substances."""
         names = []
         contained = [*elements.children(item, "contained"), *elements.children(medication, "contained")]
         for part in elements.children(medication, "ingredient"):
             element = elements.child(part, "itemReference")
-            reference = elements.words(element, "reference") or ""
+            reference = elements.string(element, "reference") or ""
             inner = next((one for one in contained if reference == f"#{one.get('id')}"), None)
             inner = inner or self._medications.get(references.relative(element, self._bases) or "", {})
             name = (
                 elements.concept(part.get("itemCodeableConcept"))
                 or elements.concept(inner.get("code"))
-                or elements.words(element, "display")
+                or elements.string(element, "display")
             )
-            strength = quantities.ratio(part.get("strength"), trailing_zeros=False)
+            strength = quantities.format_ratio(part.get("strength"), trailing_zeros=False)
             names += [f"{name} {strength}" if strength and not _STRENGTH.search(name) else name] if name else []
         return names
 
 
 def _with_strength(concept: object) -> str | None:
-    """The name; in brackets the first display that has a strength, where the name has none."""
+    """Return the name, with the first display that has a strength in brackets where the name has none."""
     name = elements.concept(concept)
     if name is None or re.search(r"\d", name):
         return name
@@ -91,41 +95,45 @@ def _with_strength(concept: object) -> str | None:
 
 
 def ingredients(name: str, substances: list[str]) -> tuple[str, ...]:
-    """The generic names behind a name, brand or generic: `Norvasc 5 mg` and `amlodipine` are one medicine."""
+    """Return the generic names of a name: `Norvasc 5 mg` and `amlodipine` are one medicine."""
     said = " ".join([name, *substances]).lower()
-    brands = combinations.of_brands(said)
-    found = _mentioned(split_salts(said))
-    for parts in combinations.joined(said):
-        each = [_mentioned(part) | combinations.of_brands(part) for part in parts]
+    brands = combinations.combination_substances(said)
+    found = _names_in_text(split_salts(said))
+    for parts in combinations.joined_substances(said):
+        each = [_names_in_text(part) | combinations.combination_substances(part) for part in parts]
         if all(each):  # a part that nothing knows may be a salt, or a substance that makes it another medicine
             found = found.union(*each)
-    return tuple(sorted((found - _SHORT if brands else found) | brands))
+    return tuple(sorted((found - _SHORT_NAMES if brands else found) | brands))
 
 
-def _mentioned(text: str) -> set[str]:
-    return {part for mention in drugs().find(text, words_of(text)) for part in combinations.each(mention.canonical)}
+def _names_in_text(text: str) -> set[str]:
+    return {
+        part
+        for mention in drug_names().find(text, find_words(text))
+        for part in combinations.split_substances(mention.canonical)
+    }
 
 
 def split_salts(text: str) -> str:
-    """`metoprololsuccinat` → `metoprolol succinat`."""
+    """Return `metoprololsuccinat` → `metoprolol succinat`."""
     return _SALT_OF.sub(" ", text)
 
 
-def products(concept: object, name: str) -> tuple[str, ...]:
-    """Codes that stand for one product: of a catalogue of products, or with a strength in their display.
+def product_codes(concept: object, name: str) -> tuple[str, ...]:
+    """Return codes of one product: of a product catalogue, or with a strength in their display.
 
-    RxNorm, SNOMED CT and others have codes of ingredients, too: without a display the name must have a strength.
+    RxNorm, SNOMED CT and others also have codes of ingredients: without a display the name must have a strength.
     """
     return tuple(
         sorted(
             f"{system}|{code}"
             for coding in elements.codings(concept)
-            if (code := elements.words(coding, "code")) and (system := elements.words(coding, "system"))
+            if (code := elements.string(coding, "code")) and (system := elements.string(coding, "system"))
             if system in _CATALOGUES or _has_strength(coding, system, name)
         )
     )
 
 
 def _has_strength(coding: Resource, system: str, name: str) -> bool:
-    display = elements.words(coding, "display")
+    display = elements.string(coding, "display")
     return _STRENGTH.search(display or (name if system == _RXNORM else "")) is not None

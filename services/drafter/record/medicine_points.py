@@ -1,15 +1,15 @@
-"""What the orders of a stay leave open: what is missing, doubtful, or only stated per kg. Pure."""
+"""Open points on the orders of a stay: missing, doubtful, or only stated per kg. Pure."""
 
 from collections.abc import Iterator
 
 from shared.contracts.context import EncounterContext, Medicine
 from shared.contracts.draft import OpenPoint
-from shared.grounding.reconciliation import Row, reconcile, same_medicine
+from shared.grounding.reconciliation import ReconciliationRow, reconcile, same_medicine
 
 
-def of_medicines(context: EncounterContext) -> Iterator[OpenPoint]:
-    """One point for each thing that the orders for the time after the stay leave open."""
-    if not context.instructs:
+def medicine_points(context: EncounterContext) -> Iterator[OpenPoint]:
+    """Yield one point for each thing that the discharge orders leave open."""
+    if not context.needs_instructions:
         return
     if not context.discharge_medicines and (context.home_medicines or context.hospital_medicines):
         yield OpenPoint(
@@ -28,9 +28,9 @@ def of_medicines(context: EncounterContext) -> Iterator[OpenPoint]:
             )
 
 
-def _of_row(row: Row, context: EncounterContext) -> Iterator[OpenPoint]:
+def _of_row(row: ReconciliationRow, context: EncounterContext) -> Iterator[OpenPoint]:
     medicine = row.medicine
-    lack = missing(medicine)
+    lack = missing_parts_text(medicine)
     if row.why:
         before = ", ".join(dict.fromkeys(item.text for item in row.before))
         text = f"{medicine.text}: {row.why}" + (f" (before: {before})" if before else "")
@@ -55,11 +55,11 @@ def _of_row(row: Row, context: EncounterContext) -> Iterator[OpenPoint]:
             words = f"the record does not say {open_}: confirm ({medicine.dose})"
             yield OpenPoint(text=f"{medicine.name}: {words}", source=medicine.source)
         if medicine.by_body:
-            yield OpenPoint(text=f"{medicine.name}: {_uncomputed(medicine, context)}", source=medicine.source)
+            yield OpenPoint(text=f"{medicine.name}: {_dose_by_weight(medicine, context)}", source=medicine.source)
 
 
 def _contradictions(context: EncounterContext) -> Iterator[OpenPoint]:
-    """Medicines that stand both to take and not to take, where no order says that it replaces the other."""
+    """Yield medicines that are both to take and not to take, where no order replaces the other."""
     words = {"on-hold": "on hold", "stopped": "stopped", "avoid": "not to be given"}
     for other in context.other_medicines:
         for medicine in context.discharge_medicines:
@@ -69,7 +69,7 @@ def _contradictions(context: EncounterContext) -> Iterator[OpenPoint]:
 
 
 def _questions(context: EncounterContext) -> Iterator[OpenPoint]:
-    """One point for each question: an EHR without categories leaves the same open about all its orders."""
+    """Yield one point for each question: an EHR without categories leaves the same open for all orders."""
     asked: dict[str, list[Medicine]] = {}
     lists = (context.discharge_medicines, context.home_medicines, context.hospital_medicines, context.other_medicines)
     for medicine in (item for found in lists for item in found):
@@ -80,8 +80,8 @@ def _questions(context: EncounterContext) -> Iterator[OpenPoint]:
         yield OpenPoint(text=f"{names}: {question}: confirm", source=medicines[0].source)
 
 
-def missing(medicine: Medicine) -> str:
-    """What an order does not say, in words; empty where it says how much and how often."""
+def missing_parts_text(medicine: Medicine) -> str:
+    """Return what an order does not state, in words; empty where it has amount and frequency."""
     lacks = set(medicine.lacks)
     if not medicine.dose or lacks >= {"amount", "frequency"}:
         words = f" (only “{medicine.dose}”): confirm amount and frequency" if medicine.dose else ""
@@ -95,8 +95,8 @@ def missing(medicine: Medicine) -> str:
     return f"the order does not say {named}: confirm ({medicine.dose})" if named else ""
 
 
-def _uncomputed(medicine: Medicine, context: EncounterContext) -> str:
-    """The last recorded weight beside a dose per kg; nothing is computed."""
+def _dose_by_weight(medicine: Medicine, context: EncounterContext) -> str:
+    """Return the last recorded weight beside a dose per kg; nothing is computed."""
     measured = [item for item in context.vitals if item.name in ("Body weight", "Body height")]
     known = [f"{item.name.lower()} {item.last.value} on {item.last.on or ''}".removesuffix(" on ") for item in measured]
     last = f"last recorded {', '.join(known)}" if known else "no body weight is recorded"

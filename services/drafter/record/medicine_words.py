@@ -1,4 +1,4 @@
-"""What records call the lists of medicines: in categories of orders, and in titles of lists and sections. Pure.
+"""Wordings of medicine lists: in categories of orders, and in titles of lists and sections. Pure.
 
 https://terminology.hl7.org/CodeSystem-medicationrequest-category.html; Oracle Health has `patientspecified` besides.
 """
@@ -22,7 +22,7 @@ DISCHARGE = re.compile(
     r"discharge|take[- ]?home|to take (out|away|home)|\btt[oah]s?\b|entlass|ontslag|sortie|dimissi|\balta\b|utskriv",
     re.IGNORECASE,
 )
-BEFORE = re.compile(
+BEFORE_ADMISSION = re.compile(
     r"prior to admission|\bpta\b|pre-?admission|(on|at|before|upon) admission|admission med|home med|medic\w+ at home"
     r"|(usual|reg(ular)?|own) (home )?med|patient[ -]?(reported|specified)|historical"
     r"|haus(arzt)?-?medik|vormedik|häuslich|medikation zu ?hause|dauermedik|eigenmedik"
@@ -36,7 +36,7 @@ _INPATIENT = re.compile(r"\bin-?patient|in hospital|\bward\b|station(ä|ae)r|(?<
 
 
 def categories(order: Resource) -> frozenset[Category]:
-    """What an order's categories say, by code or in words; empty where they say nothing of the kind."""
+    """Return the categories of an order, by code or in words; empty where it has none of these."""
     stated = order.get("category")
     found = {kind for code in elements.codes(stated) if (kind := _CODES.get(code.lower()))}
     texts = [*elements.displays(stated), *(re.sub(r"[_.-]", " ", code) for code in elements.codes(stated))]
@@ -46,7 +46,7 @@ def categories(order: Resource) -> frozenset[Category]:
 def _category(text: str) -> Category | None:
     if DISCHARGE.search(text):
         return "discharge"
-    if BEFORE.search(text):
+    if BEFORE_ADMISSION.search(text):
         return "reported"
     if _OUTPATIENT.search(text):
         return "outpatient"

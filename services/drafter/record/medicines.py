@@ -1,33 +1,33 @@
-"""Orders, statements, administrations and supplies of medicines: what each is, and in which list it stands.
+"""Classify orders, statements, administrations and supplies of medicines, and sort them into lists.
 
 https://hl7.org/fhir/R4/medicationrequest.html
 """
 
 from collections.abc import Iterator
 
-from services.drafter.record import courses
-from services.drafter.record.medicine_entries import Entries, is_stop_agreement, status_of
-from services.drafter.record.medicine_lists import Membership
+from services.drafter.record import medicine_courses
+from services.drafter.record.medicine_entries import MedicineReader, is_stop_agreement, status_of
+from services.drafter.record.medicine_lists import ListMembership
 from services.drafter.record.medicine_words import categories
-from services.drafter.record.order_links import Links
+from services.drafter.record.order_links import OrderLinks
 from services.drafter.record.order_sorting import (
-    AT_DISCHARGE,
+    DISCHARGE_PERIOD,
     HELD_AND_LISTED,
     WARD_AND_LISTED,
-    Kind,
-    Place,
-    Sorting,
-    is_into_a_vein,
+    ListName,
+    ListPlacement,
+    OrderSorter,
+    is_intravenous,
     is_reported,
-    placed,
+    place_in_lists,
 )
-from services.drafter.record.scope import AFTER, OF_ANOTHER_ENCOUNTER, Scope, source
+from services.drafter.record.scope import AFTER_DISCHARGE, OF_ANOTHER_ENCOUNTER, StayScope, source
 from shared.clinical import elements
 from shared.clinical.elements import Resource
-from shared.clinical.moments import Moment
+from shared.clinical.fhir_datetime import FhirDateTime
 from shared.contracts.context import Medicine
 
-_NO_ORDERS = {
+_NOT_ORDERS = {
     "proposal": "a proposal, not an order",
     "plan": "a plan, not an order",
     "option": "an option, not an order",
@@ -36,31 +36,33 @@ _NOT_TAKEN = {"entered-in-error": "entered in error", "not-taken": "not taken by
 _NOT_USABLE = {"entered-in-error": "entered in error", "draft": "a draft, not an order", "cancelled": "cancelled"}
 
 
-class Medications:
-    """Reads and sorts the medicines of one record."""
+class MedicationSorter:
+    """Read and sort the medicines of one record."""
 
-    def __init__(self, entries: Entries, lists: Membership, links: Links, bases: frozenset[str], scope: Scope) -> None:
+    def __init__(
+        self, entries: MedicineReader, lists: ListMembership, links: OrderLinks, bases: frozenset[str], scope: StayScope
+    ) -> None:
         self._entries = entries
         self._lists = lists
         self._links = links
         self._bases = bases
         self._scope = scope
 
-    def orders(self, resources: list[Resource], given: list[Resource]) -> Iterator[tuple[Kind, Medicine]]:
-        """MedicationRequests. `given` are MedicationAdministrations: what they name was ordered for the ward."""
-        sorting = Sorting(resources, given, self._links.replaced, self._bases, self._scope)
+    def orders(self, resources: list[Resource], given: list[Resource]) -> Iterator[tuple[ListName, Medicine]]:
+        """Yield MedicationRequests. `given` are MedicationAdministrations: what they name is an inpatient order."""
+        sorting = OrderSorter(resources, given, self._links.replaced, self._bases, self._scope)
         for item in resources:
             time = self._scope.first(item, "authoredOn")
             name = self._entries.name(item)
             if self._is_order(item, name):
-                place = sorting.place(item, _status(item), time)
+                place = sorting.placement(item, _status(item), time)
                 if place.kind is None and not self._lists.kinds(item):
                     self._leave_out(item, name, time)
                 else:
-                    yield from self._told(item, name, time, place)
+                    yield from self._in_lists(item, name, time, place)
 
-    def statements(self, resources: list[Resource]) -> Iterator[tuple[Kind, Medicine]]:
-        """MedicationStatements: what the patient is known to take."""
+    def statements(self, resources: list[Resource]) -> Iterator[tuple[ListName, Medicine]]:
+        """Yield MedicationStatements: what the patient is known to take."""
         for item in resources:
             time = self._scope.first(item, "effectivePeriod", "effectiveDateTime", "dateAsserted")
             name, status = self._entries.name(item), str(item.get("status"))
@@ -70,25 +72,25 @@ class Medications:
                 kind = self._statement_kind(item, time)
                 if kind == "home" and self._lists.kinds(item) == {"discharge"} and not self._is_of_before(time):
                     kind = "discharge"
-                yield from self._told(item, name, time, Place(kind))
+                yield from self._in_lists(item, name, time, ListPlacement(kind))
 
-    def _told(
-        self, item: Resource, name: str | None, time: Moment | None, place: Place
-    ) -> Iterator[tuple[Kind, Medicine]]:
-        """An entry in its list, or in those that the record's own lists name it in."""
+    def _in_lists(
+        self, item: Resource, name: str | None, time: FhirDateTime | None, place: ListPlacement
+    ) -> Iterator[tuple[ListName, Medicine]]:
+        """Yield an entry in its list, or in those that the record's own lists name it in."""
         listed, status, said = self._lists.kinds(item), status_of(item), categories(item)
         barred = status != "active" and (place.kind != "hospital" or status == "avoid")
-        kinds = placed(
-            Place("other") if barred else place, listed, is_categorized=bool(said & {"discharge", "inpatient"})
+        kinds = place_in_lists(
+            ListPlacement("other") if barred else place, listed, is_categorized=bool(said & {"discharge", "inpatient"})
         )
         if status == "stopped" and place.kind == "home" and source(item) in self._links.replaced:
             kinds = ("home", "other")  # what was taken until the stay replaced it
         # A section may refer to all orders of a stay: what the ward gave is no medicine to take for that alone.
-        wards = {"hospital", "discharge"} <= set(kinds) and (item.get("status") == "completed" or is_into_a_vein(item))
+        wards = {"hospital", "discharge"} <= set(kinds) and (item.get("status") == "completed" or is_intravenous(item))
         kinds = tuple(kind for kind in kinds if not wards or kind != "discharge")
         if name is None:
             self._scope.leave_out(item, None, "which nothing names", important=kinds != ("hospital",))
-        for kind in self._of_now(item, name, kinds, listed):
+        for kind in self._current_lists(item, name, kinds, listed):
             question = place.question if kinds == (place.kind,) else ""
             asked = HELD_AND_LISTED if barred and "discharge" in listed else WARD_AND_LISTED if wards else question
             more: dict[str, object] = {"question": asked}
@@ -97,17 +99,17 @@ class Medications:
             if kind == "discharge" and self._may_be_of_before(item, listed, time):
                 more["maybe_before"] = "whether it was taken before the admission is not said"
             if kind == "home":
-                more["ended"] = self._over(item)
+                more["ended"] = self._end_of_home_course(item)
             if kind in ("home", "discharge") and not more["question"]:
                 more["question"] = self._doubt(item, time)
             more |= {"replaces": self._links.replaces(item), "stands_for": self._links.stands_for(item)}
             yield kind, self._entries.medicine(item, name, time).model_copy(update=more)
 
-    def _of_now(
-        self, item: Resource, name: str | None, kinds: tuple[Kind, ...], listed: frozenset[str]
-    ) -> tuple[Kind, ...]:
-        """Its lists without that of the discharge where its course was over by then, which is remembered."""
-        ended, scope = courses.ended(item, self._scope), self._scope
+    def _current_lists(
+        self, item: Resource, name: str | None, kinds: tuple[ListName, ...], listed: frozenset[str]
+    ) -> tuple[ListName, ...]:
+        """Return its lists, without discharge where its course was over by then, which is recorded."""
+        ended, scope = medicine_courses.end_of_course(item, self._scope), self._scope
         if ended is None or ended.ends >= scope.end or not {"home", "discharge"} & set(kinds):
             return kinds
         if scope.start is not None and ended.ends < scope.start.begins:
@@ -121,30 +123,33 @@ class Medications:
             return others
         return ("hospital",)
 
-    def _over(self, item: Resource) -> str:
-        """When a course was over that was taken at home, by its own dates or by its status."""
-        ended = courses.ended(item, self._scope)
+    def _end_of_home_course(self, item: Resource) -> str:
+        """Return when a home course ended, by its own dates or its status."""
+        ended = medicine_courses.end_of_course(item, self._scope)
         if ended is not None:
             return ended.text if ended.ends < self._scope.end else ""
         is_statement = item.get("resourceType") == "MedicationStatement"
         return "recorded as completed" if is_statement and item.get("status") == "completed" else ""
 
-    def _doubt(self, item: Resource, time: Moment | None) -> str:
-        """Whether an order may be over, though none of its dates says so."""
-        if courses.ended(item, self._scope) is not None or item.get("resourceType") != "MedicationRequest":
+    def _doubt(self, item: Resource, time: FhirDateTime | None) -> str:
+        """Return whether an order may be over, though none of its dates states it."""
+        if (
+            medicine_courses.end_of_course(item, self._scope) is not None
+            or item.get("resourceType") != "MedicationRequest"
+        ):
             return ""
         if item.get("status") == "completed" and source(item) not in self._links.replaced:
             return "the order is recorded as completed, whether it goes on is not said"
-        over = courses.runs_out(item, time, self._scope)
+        over = medicine_courses.end_of_last_step(item, time, self._scope)
         if over is not None and over.ends < self._scope.end:
             return f"by its own directions it was over on {over.text}, whether it is still taken is not said"
         return ""
 
-    def administrations(self, resources: list[Resource]) -> Iterator[tuple[Kind, Medicine]]:
-        """MedicationAdministrations: only what was given."""
+    def administrations(self, resources: list[Resource]) -> Iterator[tuple[ListName, Medicine]]:
+        """Yield MedicationAdministrations of what was given."""
         for item in resources:
             time = self._scope.first(item, "effectiveDateTime", "effectivePeriod")
-            name, status = self._entries.name(item), elements.words(item, "status")
+            name, status = self._entries.name(item), elements.string(item, "status")
             if status in ("not-done", "on-hold", "stopped", "unknown"):
                 if self._scope.is_of_stay(item, time):
                     self._scope.leave_out(item, name, f"not recorded as given ({status})")
@@ -152,22 +157,22 @@ class Medications:
                 yield "given", self._entries.medicine(item, name, time)
 
     def _is_order(self, item: Resource, name: str | None) -> bool:
-        """Whether an order is one; what is not is remembered, with a word where a list of the discharge names it."""
+        """Return whether an order is one; others are recorded, with a question where a discharge list has them."""
         # What a patient is reported to take is no order of this hospital's, and some systems call it a plan.
         reason = _NOT_USABLE.get(_status(item)) or (
-            None if is_reported(item) else _NO_ORDERS.get(str(item.get("intent")))
+            None if is_reported(item) else _NOT_ORDERS.get(str(item.get("intent")))
         )
         if reason is not None:
-            words = elements.listed([reason, self._entries.why(item)], ": ")
+            words = elements.join_distinct([reason, self._entries.why(item)], ": ")
             self._scope.leave_out(item, name, words, important="discharge" in self._lists.kinds(item))
         return reason is None
 
-    def _leave_out(self, item: Resource, name: str | None, time: Moment | None) -> None:
+    def _leave_out(self, item: Resource, name: str | None, time: FhirDateTime | None) -> None:
         scope = self._scope
         status = str(item.get("status"))
         if time is not None and time.begins > scope.end:
             same_day = status in ("active", "on-hold") and time.begins <= scope.end_of_day
-            scope.leave_out(item, name, AFTER, important=same_day)
+            scope.leave_out(item, name, AFTER_DISCHARGE, important=same_day)
         elif time is None and scope.belongs(item) is None and "discharge" in categories(item):
             scope.leave_out(item, name, "for a discharge, the record does not say of which stay", important=True)
         elif status in ("stopped", "completed"):
@@ -178,23 +183,23 @@ class Medications:
             scope.leave_out(item, name, OF_ANOTHER_ENCOUNTER, important=important)
 
     def _leave_out_ended(self, item: Resource, name: str | None, status: str) -> None:
-        """What ended: before the stay where the record says when; else a stop with its reason asks for a word."""
-        why, ended = self._entries.why(item), courses.ended(item, self._scope)
+        """Record an ended order: before the stay where dated; a stop with its reason asks a question."""
+        why, ended = self._entries.why(item), medicine_courses.end_of_course(item, self._scope)
         if ended is not None and self._scope.start is not None and ended.ends < self._scope.start.begins:
             self._scope.leave_out(item, name, f"{status} before this stay")
             return
-        reason = elements.listed([f"{status}, the record does not say when", why], ": ")
+        reason = elements.join_distinct([f"{status}, the record does not say when", why], ": ")
         self._scope.leave_out(item, name, reason, important=status == "stopped" and why is not None)
 
-    def _is_over(self, item: Resource, name: str | None, time: Moment | None) -> bool:
-        """Whether a statement is of another time than the stay; it is remembered then."""
+    def _is_over(self, item: Resource, name: str | None, time: FhirDateTime | None) -> bool:
+        """Return whether a statement is of another time than the stay, which is recorded."""
         status, scope = str(item.get("status")), self._scope
         over = status in ("completed", "stopped")
-        ended = courses.ended(item, self._scope)
+        ended = medicine_courses.end_of_course(item, self._scope)
         # A stop without a date is of the stay in which it was told.
         stopped = scope.moment(item.get("dateAsserted")) if status == "stopped" and ended is None else ended
         if time is not None and time.begins > scope.end_of_day:
-            scope.leave_out(item, name, AFTER)
+            scope.leave_out(item, name, AFTER_DISCHARGE)
         elif over and not scope.belongs(item) and not scope.within(stopped):
             self._leave_out_ended(item, name, status)
         elif not over and ended is not None and scope.start is not None and ended.ends < scope.start.begins:
@@ -203,24 +208,24 @@ class Medications:
             return False
         return True
 
-    def _is_of_before(self, time: Moment | None) -> bool:
-        """Whether what is known to be taken at a time was taken at the admission."""
+    def _is_of_before(self, time: FhirDateTime | None) -> bool:
+        """Return whether what is known to be taken at a time was taken at admission."""
         start = self._scope.start
         return time is not None and start is not None and time.begins <= start.ends
 
-    def _may_be_of_before(self, item: Resource, listed: frozenset[str], time: Moment | None) -> bool:
-        """Whether a statement that only a list of the discharge places does not say when it began."""
+    def _may_be_of_before(self, item: Resource, listed: frozenset[str], time: FhirDateTime | None) -> bool:
+        """Return whether a statement that only a discharge list places has no start."""
         if item.get("resourceType") != "MedicationStatement" or listed != {"discharge"} or self._is_of_before(time):
             return False
         return self._scope.moment(elements.child(item, "effectivePeriod").get("start")) is None
 
-    def _statement_kind(self, item: Resource, time: Moment | None) -> Kind:
+    def _statement_kind(self, item: Resource, time: FhirDateTime | None) -> ListName:
         status, scope = str(item.get("status")), self._scope
         at_end = (
             time is not None
             and scope.start is not None
             and time.begins > scope.start.ends
-            and scope.end - time.ends <= AT_DISCHARGE
+            and scope.end - time.ends <= DISCHARGE_PERIOD
         )
         return (
             "discharge" if status == "intended" or (status == "active" and at_end and scope.belongs(item)) else "home"
@@ -228,6 +233,6 @@ class Medications:
 
 
 def _status(item: Resource) -> str:
-    """The status of an order; a Dutch agreement to stop is recorded as a cancelled one."""
+    """Return the status of an order; a Dutch agreement to stop is recorded as a cancelled one."""
     status = str(item.get("status"))
     return "stopped" if status == "cancelled" and is_stop_agreement(item) else status

@@ -1,13 +1,13 @@
-"""Cultures with their organisms and susceptibilities: one line a culture, never among the results within range."""
+"""Cultures with organisms and susceptibilities: one line for each culture, never among normal results."""
 
 import re
 from collections.abc import Iterator
 
-from services.drafter.record.scope import Scope, source
-from services.drafter.record.values import value
+from services.drafter.record.observation_values import format_value
+from services.drafter.record.scope import StayScope, source
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
-from shared.contracts.context import Entry
+from shared.contracts.context import ContextEntry
 
 _SUSCEPTIBILITY = {
     "S": "susceptible",
@@ -44,13 +44,13 @@ _ORGANISM = re.compile(
     r"|\bstaph|\bstrep|\baureus|yeast|isolate|organism|erreger",
     re.IGNORECASE,
 )
-DEEPEST = 10  # a culture has organisms, and they have susceptibilities: what is deeper is broken
+MAX_MEMBER_DEPTH = 10  # culture, organism, susceptibility: deeper nesting is invalid
 CATEGORIES = frozenset({"microbiology", "MB", "18725-2"})
-_NOTHING = ("cancelled", "entered-in-error")
+_UNUSABLE_STATUSES = ("cancelled", "entered-in-error")
 
 
 class Microbiology:
-    """Finds what is microbiology among the observations: by category, by name, or as a relative of a susceptibility."""
+    """Find microbiology among the observations: by category, name, or relation to a susceptibility."""
 
     def __init__(self, observations: list[Resource], reports: list[Resource], bases: frozenset[str]) -> None:
         self._bases = bases
@@ -73,16 +73,20 @@ class Microbiology:
         self._children: dict[str, list[str]] = {}
         for name, parent in self._parents.items():
             self._children.setdefault(parent, []).append(name)
-        core = {name for name in self._known if self._is_core(name)}
+        core = {name for name in self._known if self._is_microbiology_core(name)}
         self.taken = frozenset(self._related(core))
 
-    def _is_core(self, name: str) -> bool:
-        """By its own words, by its report, or as a susceptibility of an organism."""
+    def _is_microbiology_core(self, name: str) -> bool:
+        """Return whether it is microbiology by its words, its report, or as a susceptibility."""
         item, parent = self._known[name], self._known.get(self._parents.get(name, ""), {})
-        return name in self._of_reports or is_microbiology(item) or (_test(item) is not None and _has_organism(parent))
+        return (
+            name in self._of_reports
+            or is_microbiology(item)
+            or (_susceptibility_text(item) is not None and _has_organism(parent))
+        )
 
     def _related(self, core: set[str]) -> set[str]:
-        """`core`, what its observations are made of, and what they are a part of."""
+        """Return `core`, its members, and what it is a member of."""
         below: set[str] = set()
         waiting = list(core)
         while waiting:
@@ -97,7 +101,7 @@ class Microbiology:
         return found
 
     def _roots(self) -> list[str]:
-        """Observations that are a part of no other; of a circle, which is broken, the first by name."""
+        """Return observations that are a member of no other; a cycle is broken at the first by name."""
         roots = sorted(name for name in self.taken if self._parents.get(name) not in self.taken)
         reached: set[str] = set()
         for name in [*roots, *sorted(self.taken)]:
@@ -111,14 +115,14 @@ class Microbiology:
                         waiting += self._children.get(inner, [])
         return roots
 
-    def cultures(self, scope: Scope, pending: list[Entry]) -> Iterator[Entry]:
-        """One entry for each culture; those that are not final are pending as well."""
+    def cultures(self, scope: StayScope, pending: list[ContextEntry]) -> Iterator[ContextEntry]:
+        """Yield one entry for each culture; those that are not final are pending as well."""
         roots = [self._known[name] for name in self._roots()]
         for item in sorted(roots, key=_by_time_and_name):  # not by id: each server has its own
             time = scope.first(item, "effectiveDateTime", "effectivePeriod", "effectiveInstant", "issued")
             name = elements.concept_or_code(item.get("code"))
             if (
-                elements.words(item, "status") == "cancelled"
+                elements.string(item, "status") == "cancelled"
                 or not scope.usable(item, name, time, important=True)
                 or name is None
             ):
@@ -128,40 +132,40 @@ class Microbiology:
                 late = f"resulted {issued.text}, after the discharge"
                 pending.append(scope.entry(item, f"{name} ({late})", time))
                 continue
-            text = self._told(item, scope)
-            if elements.words(item, "status") in ("registered", "preliminary", "partial"):
+            text = self._culture_text(item, scope)
+            if elements.string(item, "status") in ("registered", "preliminary", "partial"):
                 pending.append(scope.entry(item, f"{name} ({item['status']})", time))
             if text is None:
                 continue
-            preliminary = " (preliminary)" if elements.words(item, "status") == "preliminary" else ""
+            preliminary = " (preliminary)" if elements.string(item, "status") == "preliminary" else ""
             yield scope.entry(item, f"{text}{preliminary}", time)
 
-    def _told(self, item: Resource, scope: Scope, above: tuple[str, ...] = ()) -> str | None:
-        """`Urine culture: 10,000-100,000 organisms/mL; Escherichia coli (gentamicin resistant)`."""
+    def _culture_text(self, item: Resource, scope: StayScope, above: tuple[str, ...] = ()) -> str | None:
+        """Return `Urine culture: 10,000-100,000 organisms/mL; Escherichia coli (gentamicin resistant)`."""
         name = elements.concept_or_code(item.get("code")) or ""
-        own = value(item)
-        if (alone := _test(item)) is not None and not self._children.get(source(item)):
-            return elements.listed([alone, *elements.notes(item)], "; ")
-        tests = [text for part in elements.children(item, "component") if (text := _test(part))]
+        own = format_value(item)
+        if (alone := _susceptibility_text(item)) is not None and not self._children.get(source(item)):
+            return elements.join_distinct([alone, *elements.annotations(item)], "; ")
+        tests = [text for part in elements.children(item, "component") if (text := _susceptibility_text(part))]
         organisms: list[str] = []
         for member in self._members(item, scope):
-            if (text := _test(member)) is not None:
+            if (text := _susceptibility_text(member)) is not None:
                 tests.append(text)
-            elif source(member) not in above and len(above) < DEEPEST:
-                organisms += [text] if (text := self._told(member, scope, (*above, source(item)))) else []
+            elif source(member) not in above and len(above) < MAX_MEMBER_DEPTH:
+                organisms += [text] if (text := self._culture_text(member, scope, (*above, source(item)))) else []
         finding = own if own is not None and own.lower() != name.lower() else None
         if finding is None and not tests and not organisms and own is None:
             return None
         head = name if finding is None else f"{name}: {finding}"
         head = f"{head} ({', '.join(tests)})" if tests else head
-        return elements.listed([head, *organisms, *elements.notes(item)], "; ")
+        return elements.join_distinct([head, *organisms, *elements.annotations(item)], "; ")
 
-    def _members(self, item: Resource, scope: Scope) -> list[Resource]:
+    def _members(self, item: Resource, scope: StayScope) -> list[Resource]:
         found = [self._known[name] for name in self._children.get(source(item), []) if name in self.taken]
         usable = [
             part
             for part in found
-            if elements.words(part, "status") not in _NOTHING
+            if elements.string(part, "status") not in _UNUSABLE_STATUSES
             and not scope.is_after(part, scope.first(part, "effectiveDateTime"))
             and not scope.is_after(part, scope.first(part, "issued"))
         ]
@@ -173,30 +177,30 @@ def _by_time_and_name(item: Resource) -> tuple[str, str]:
 
 
 def is_microbiology(item: Resource) -> bool:
-    """By category, by its name, or because it is a susceptibility: by its code of an antibiotic or of an organism."""
+    """Return whether it is microbiology by category, name, or as a susceptibility of an antibiotic or organism."""
     if elements.codes(item.get("category")) & CATEGORIES:
         return True
     names = list(elements.displays(item.get("code")))
     if any(_CULTURE.search(text) for text in names):
         return True
-    tests = [part for part in (item, *elements.children(item, "component")) if _test(part) is not None]
+    tests = [part for part in (item, *elements.children(item, "component")) if _susceptibility_text(part) is not None]
     return bool(tests) and (_has_organism(item) or any(_is_susceptibility(part) for part in tests))
 
 
 def _is_susceptibility(item: Resource) -> bool:
-    """By its name; the level of an antibiotic in the blood is none."""
+    """Return whether it is a susceptibility by name; an antibiotic's blood level is none."""
     names = list(elements.displays(item.get("code")))
     return any(map(_SUSCEPTIBILITY_TEST.search, names)) and not any(map(_LEVEL.search, names))
 
 
 def _has_organism(item: Resource) -> bool:
-    """Whether an observation is called after an organism, or found one."""
+    """Return whether an observation is named after an organism, or found one."""
     texts = [*elements.displays(item.get("code")), *elements.displays(item.get("valueCodeableConcept"))]
-    return any(_ORGANISM.search(text) for text in [*texts, elements.words(item, "valueString") or ""])
+    return any(_ORGANISM.search(text) for text in [*texts, elements.string(item, "valueString") or ""])
 
 
-def _test(item: Resource) -> str | None:
-    """`gentamicin resistant`, with its concentration; None for what is no susceptibility."""
+def _susceptibility_text(item: Resource) -> str | None:
+    """Return `gentamicin resistant`, with its concentration; None for what is no susceptibility."""
     for element in (item.get("interpretation"), item.get("valueCodeableConcept")):
         said = next((_SUSCEPTIBILITY[code] for code in elements.codes(element) if code in _SUSCEPTIBILITY), None)
         said = said or next(
@@ -209,7 +213,7 @@ def _test(item: Resource) -> str | None:
         )
         name = elements.concept_or_code(item.get("code"))
         if said and name:
-            amount = value(item) if "valueQuantity" in item or "valueString" in item else None
+            amount = format_value(item) if "valueQuantity" in item or "valueString" in item else None
             spoken = name.removesuffix(" [Susceptibility]").split(" [Susc")[0]
             return (
                 f"{spoken} {amount} {said}"

@@ -1,28 +1,31 @@
-"""Diets, supplements and tube feeding that are ordered. Pure. https://hl7.org/fhir/R4/nutritionorder.html"""
+"""Diets, supplements and tube feeding that are ordered. Pure.
+
+https://hl7.org/fhir/R4/nutritionorder.html
+"""
 
 from collections.abc import Iterator
 
-from services.drafter.record.dose_units import dose, dose_ratio
+from services.drafter.record.dose_units import format_dose, format_dose_ratio
 from services.drafter.record.plans import CLOSED
-from services.drafter.record.scope import Scope
-from services.drafter.record.timing import timing
+from services.drafter.record.scope import StayScope
+from services.drafter.record.timing import format_timing
 from shared.clinical import elements
 from shared.clinical.elements import Resource
-from shared.contracts.context import Entry
+from shared.contracts.context import ContextEntry
 
 
-def diet(orders: list[Resource], scope: Scope) -> Iterator[Entry]:
-    """Diets that are ordered."""
+def ordered_diets(orders: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
+    """Yield the diets that are ordered."""
     for item in orders:
         time = scope.first(item, "dateTime")
         said = [
-            *_oral(elements.child(item, "oralDiet")),
+            *_oral_diet(elements.child(item, "oralDiet")),
             *(_supplement(part) for part in elements.children(item, "supplement")),
             *_enteral(elements.child(item, "enteralFormula")),
             *(f"prefers {name}" for name in _names(item, "foodPreferenceModifier")),
             *(f"without {name}" for name in _names(item, "excludeFoodModifier")),
         ]
-        name = elements.listed([*said, *elements.notes(item)])
+        name = elements.join_distinct([*said, *elements.annotations(item)])
         status = str(item.get("status"))
         if status in CLOSED or status == "completed":
             if scope.is_of_stay(item, time):
@@ -36,19 +39,19 @@ def _names(item: Resource, field: str) -> list[str]:
 
 
 def _schedule(item: Resource) -> str:
-    """Every schedule of a part; some systems write one that is no list."""
-    return elements.listed((timing(part) for part in elements.children(item, "schedule")), "; ")
+    """Return every schedule of a part; some systems write one that is no list."""
+    return elements.join_distinct((format_timing(part) for part in elements.children(item, "schedule")), "; ")
 
 
-def _oral(diet: Resource) -> list[str | None]:
-    """`Dysphagia diet, minced (meat), sodium 2 g, mildly thick`."""
+def _oral_diet(diet: Resource) -> list[str | None]:
+    """Return `Dysphagia diet, minced (meat), sodium 2 g, mildly thick`."""
     return [
         *_names(diet, "type"),
         *(_texture(part) for part in elements.children(diet, "texture")),
         *(_nutrient(part) for part in elements.children(diet, "nutrient")),
         *_names(diet, "fluidConsistencyType"),
         _schedule(diet),
-        elements.words(diet, "instruction"),
+        elements.string(diet, "instruction"),
     ]
 
 
@@ -58,23 +61,25 @@ def _texture(part: Resource) -> str | None:
 
 
 def _nutrient(part: Resource) -> str | None:
-    return elements.listed([elements.concept(part.get("modifier")), dose(part.get("amount"))], " ") or None
+    return (
+        elements.join_distinct([elements.concept(part.get("modifier")), format_dose(part.get("amount"))], " ") or None
+    )
 
 
 def _supplement(part: Resource) -> str:
-    """`Ensure Plus (High-protein drink), 1 bottle, twice daily`."""
-    name = _product(elements.words(part, "productName"), elements.concept(part.get("type")))
-    more = [dose(part.get("quantity")), _schedule(part), elements.words(part, "instruction")]
-    return elements.listed([name, *more])
+    """Return `Ensure Plus (High-protein drink), 1 bottle, twice daily`."""
+    name = _product(elements.string(part, "productName"), elements.concept(part.get("type")))
+    more = [format_dose(part.get("quantity")), _schedule(part), elements.string(part, "instruction")]
+    return elements.join_distinct([name, *more])
 
 
 def _enteral(formula: Resource) -> list[str | None]:
-    """`Enteral 1.2 kcal/mL, nasogastric, at 75 mL/h, at most 1800 mL`."""
+    """Return `Enteral 1.2 kcal/mL, nasogastric, at 75 mL/h, at most 1800 mL`."""
     base, additive = (
-        _product(elements.words(formula, f"{kind}ProductName"), elements.concept(formula.get(f"{kind}Type")))
+        _product(elements.string(formula, f"{kind}ProductName"), elements.concept(formula.get(f"{kind}Type")))
         for kind in ("baseFormula", "additive")
     )
-    density, volume = dose(formula.get("caloricDensity")), dose(formula.get("maxVolumeToDeliver"))
+    density, volume = format_dose(formula.get("caloricDensity")), format_dose(formula.get("maxVolumeToDeliver"))
     route = formula.get("routeofAdministration") or formula.get("routeOfAdministration")
     return [
         base,
@@ -83,15 +88,17 @@ def _enteral(formula: Resource) -> list[str | None]:
         elements.concept(route),
         *(_administration(part) for part in elements.children(formula, "administration")),
         f"at most {volume}" if volume else None,
-        elements.words(formula, "administrationInstruction"),
+        elements.string(formula, "administrationInstruction"),
     ]
 
 
 def _administration(part: Resource) -> str:
-    rate = dose(part.get("rateQuantity")) or dose_ratio(part.get("rateRatio"))
-    return elements.listed([dose(part.get("quantity")), f"at {rate}" if rate else None, _schedule(part)], " ")
+    rate = format_dose(part.get("rateQuantity")) or format_dose_ratio(part.get("rateRatio"))
+    return elements.join_distinct(
+        [format_dose(part.get("quantity")), f"at {rate}" if rate else None, _schedule(part)], " "
+    )
 
 
 def _product(name: str | None, type: str | None) -> str | None:
-    """The product with its type, where both are known and differ."""
+    """Return the product with its type, where both are known and differ."""
     return f"{name} ({type})" if name and type and type.lower() not in name.lower() else name or type

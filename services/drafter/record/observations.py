@@ -1,4 +1,4 @@
-"""Results and vital signs, reduced to what tells their course; where the record does not judge a value, nobody does."""
+"""Results and vital signs, reduced to those that show their course. Only the record judges values."""
 
 import re
 from collections import Counter
@@ -9,13 +9,13 @@ from decimal import Decimal
 
 from services.drafter.record import interpretation, quantities
 from services.drafter.record.interpretation import Judgement
-from services.drafter.record.ranges import Bounds, Person, applicable, ranges, therapeutic
-from services.drafter.record.scope import Scope, source
-from services.drafter.record.values import pressure, value
+from services.drafter.record.observation_values import format_pressure, format_value
+from services.drafter.record.ranges import Bounds, RangeSubject, applicable_ranges, reference_ranges, therapeutic_ranges
+from services.drafter.record.scope import StayScope, source
 from services.drafter.record.vital_signs import ORDER, vital_sign
 from shared.clinical import elements
 from shared.clinical.elements import Resource
-from shared.contracts.context import Entry, Measurement, Series
+from shared.contracts.context import ContextEntry, Measurement, ObservationSeries
 
 _LAB = re.compile(r"\blab(or(atory)?)?\b|klinische chemie|bepaling", re.IGNORECASE)
 _LAB_CODES = frozenset({"laboratory", "LAB", "CH", "HM", "49581000146104", "26436-6"})
@@ -24,7 +24,7 @@ _DEVIATION = {"critically low": 4, "critically high": 4, "critical": 4, "low": 2
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ObservationResult:
     """One value of an Observation or of one of its components."""
 
     resource: Resource  # that has value, range and interpretation
@@ -40,12 +40,12 @@ class Result:
 
 @dataclass(slots=True)
 class Measurements:
-    """What the Observations of a stay say, sorted."""
+    """The Observations of a stay, sorted."""
 
-    labs: list[Series]
-    vitals: list[Series]
-    pending: list[Entry]
-    contradictions: list[Entry]
+    labs: list[ObservationSeries]
+    vitals: list[ObservationSeries]
+    pending: list[ContextEntry]
+    contradictions: list[ContextEntry]
 
 
 # Remarks that put a value in doubt; where a test was done and by which method is told by many laboratories, too.
@@ -59,18 +59,20 @@ _REMARK = re.compile(
 )
 
 
-def measurements(observations: list[Resource], scope: Scope, person: Person, taken: frozenset[str]) -> Measurements:
-    """Results and vital signs of the stay; observations in `taken` are told elsewhere."""
-    results: list[Result] = []
-    vitals: list[Result] = []
-    pending: list[Entry] = []
+def read_measurements(
+    observations: list[Resource], scope: StayScope, person: RangeSubject, taken: frozenset[str]
+) -> Measurements:
+    """Return results and vital signs of the stay; observations in `taken` are listed elsewhere."""
+    results: list[ObservationResult] = []
+    vitals: list[ObservationResult] = []
+    pending: list[ContextEntry] = []
     for item in observations:
         if source(item) in taken:
             continue
         vital = vital_sign(item)
         if vital is None and not is_laboratory(item):
             continue
-        found = list(_results(item, scope, person, pending, vital))
+        found = list(_read_results(item, scope, person, pending, vital))
         (vitals if vital else results).extend(found)
     return Measurements(
         labs=list(_series(results)),
@@ -81,12 +83,12 @@ def measurements(observations: list[Resource], scope: Scope, person: Person, tak
 
 
 def is_measured(item: Resource) -> bool:
-    """Whether an Observation is a result or a vital sign."""
+    """Return whether an Observation is a result or a vital sign."""
     return vital_sign(item) is not None or is_laboratory(item)
 
 
 def is_laboratory(item: Resource) -> bool:
-    """By category in any system or text; without a category by having a range."""
+    """Return whether it is laboratory, by category in any system or text; without one by having a range."""
     categories = item.get("category")
     if not categories:
         return bool(item.get("referenceRange") or item.get("interpretation") or _loinc_quantity(item))
@@ -97,15 +99,17 @@ def is_laboratory(item: Resource) -> bool:
 
 def _loinc_quantity(item: Resource) -> bool:
     return "valueQuantity" in item and any(
-        system == "http://loinc.org" for system, _ in elements.coded(item.get("code"))
+        system == "http://loinc.org" for system, _ in elements.coding_pairs(item.get("code"))
     )
 
 
-def _results(item: Resource, scope: Scope, person: Person, pending: list[Entry], vital: str | None) -> Iterator[Result]:
+def _read_results(
+    item: Resource, scope: StayScope, person: RangeSubject, pending: list[ContextEntry], vital: str | None
+) -> Iterator[ObservationResult]:
     time = scope.first(
         item, "effectiveDateTime", "effectivePeriod", "effectiveInstant", "effectiveTiming"
     ) or scope.first(item, "issued")
-    name, status = elements.concept_or_code(item.get("code")), elements.words(item, "status")
+    name, status = elements.concept_or_code(item.get("code")), elements.string(item, "status")
     if status == "cancelled":
         scope.leave_out(item, name, "cancelled")
         return
@@ -114,67 +118,69 @@ def _results(item: Resource, scope: Scope, person: Person, pending: list[Entry],
     issued = scope.moment(item.get("issued"))
     if status in _PENDING or scope.is_issued_after(item):
         late = f"resulted {issued.text}, after the discharge" if issued and scope.is_issued_after(item) else status
-        pending.append(scope.entry(item, f"{short(name)} ({late})", time))
+        pending.append(scope.entry(item, f"{short_name(name)} ({late})", time))
         if status == "registered" or late != status:
             return
     if time is None:
         scope.leave_out(item, name, "without a date", important=_is_flagged(item, person))
         return
-    found = list(_values(item, name, vital))
+    found = list(_values_of(item, name, vital))
     if not found and not elements.children(item, "hasMember"):
         scope.leave_out(item, name, _why_no_value(item))
     for part, named, key, words in found:
-        judgement = interpretation.judge(part, person)
+        judgement = interpretation.judgement_of(part, person)
         flag = None if judgement == "normal" else judgement
-        shown = " ".join([words, *_qualified(item, status)])
+        shown = " ".join([words, *_with_qualifiers(item, status)])
         measurement = Measurement(value=shown, time=time.begins, flag=flag, source=source(item), on=time.text)
-        stated = ranges(part, person), therapeutic(part, person)
-        yield Result(part, item, named, key, measurement, judgement, applicable(part, named, person), *stated)
+        stated = reference_ranges(part, person), therapeutic_ranges(part, person)
+        yield ObservationResult(
+            part, item, named, key, measurement, judgement, applicable_ranges(part, named, person), *stated
+        )
 
 
-def _qualified(item: Resource, status: str | None) -> Iterator[str]:
-    """What a value must not be read without: that it may change, and what the laboratory remarks about the specimen."""
+def _with_qualifiers(item: Resource, status: str | None) -> Iterator[str]:
+    """Yield a value with what it must not be read without: preliminary status, remarks on the specimen."""
     if status == "preliminary":
         yield "(preliminary)"
-    sentences = [part for note in elements.notes(item) for part in re.split(r"(?<=[.;!])\s+", note.strip())]
+    sentences = [part for note in elements.annotations(item) for part in re.split(r"(?<=[.;!])\s+", note.strip())]
     if found := [part.rstrip(".; ") for part in sentences if _REMARK.search(part)]:
         yield f"(remark: {'; '.join(found)})"
 
 
-def _values(item: Resource, name: str, vital: str | None) -> Iterator[tuple[Resource, str, str, str]]:
-    """The resource's own value and those of its components: resource, name, key, words."""
-    own = value(item)
+def _values_of(item: Resource, name: str, vital: str | None) -> Iterator[tuple[Resource, str, str, str]]:
+    """Yield the resource's own value and those of its components: resource, name, key, words."""
+    own = format_value(item)
     if own is not None:
-        yield item, vital or name, vital or _key(item, name), own
-    if pressure(item) is not None and own == pressure(item):
+        yield item, vital or name, vital or _series_key(item, name), own
+    if format_pressure(item) is not None and own == format_pressure(item):
         return
     for part in elements.children(item, "component"):
-        words, inner = value(part), elements.concept_or_code(part.get("code"))
+        words, inner = format_value(part), elements.concept_or_code(part.get("code"))
         if words is not None and inner is not None:
-            named = inner if short(name).lower() in inner.lower() else f"{short(name)}: {short(inner)}"
-            yield part, named, f"{_key(item, name)}/{_key(part, inner)}", words
+            named = inner if short_name(name).lower() in inner.lower() else f"{short_name(name)}: {short_name(inner)}"
+            yield part, named, f"{_series_key(item, name)}/{_series_key(part, inner)}", words
 
 
-def _key(item: Resource, name: str) -> str:
-    """What makes two values of one series: a LOINC code, else any code, else the name; and the unit."""
-    codes = sorted(elements.coded(item.get("code")))
+def _series_key(item: Resource, name: str) -> str:
+    """Return what makes two values one series: a LOINC code, else any code, else the name; and the unit."""
+    codes = sorted(elements.coding_pairs(item.get("code")))
     loinc = [code for system, code in codes if system == "http://loinc.org"]
     base = loinc[0] if loinc else f"{codes[0][0]}|{codes[0][1]}" if codes else name.lower()
     return f"{base} {quantities.unit_of(item.get('valueQuantity'))}".strip()
 
 
-def _is_flagged(item: Resource, person: Person) -> bool:
-    return interpretation.judge(item, person) not in (None, "normal")
+def _is_flagged(item: Resource, person: RangeSubject) -> bool:
+    return interpretation.judgement_of(item, person) not in (None, "normal")
 
 
 def _why_no_value(item: Resource) -> str:
     absent = elements.concept(item.get("dataAbsentReason"))
-    said = elements.listed([absent.lower() if absent else None, *elements.notes(item)], "; ")
+    said = elements.join_distinct([absent.lower() if absent else None, *elements.annotations(item)], "; ")
     return f"without a value ({said})" if said else "without a value"
 
 
-def _series(results: Iterable[Result]) -> Iterator[Series]:
-    groups: dict[str, list[Result]] = {}
+def _series(results: Iterable[ObservationResult]) -> Iterator[ObservationSeries]:
+    groups: dict[str, list[ObservationResult]] = {}
     for item in results:
         groups.setdefault(item.key, []).append(item)
     for found in groups.values():
@@ -182,7 +188,7 @@ def _series(results: Iterable[Result]) -> Iterator[Series]:
         yield _one_series(list({(item.measurement.time, item.measurement.value): item for item in found}.values()))
 
 
-def _one_series(found: list[Result]) -> Series:
+def _one_series(found: list[ObservationResult]) -> ObservationSeries:
     first, last = found[0].measurement, found[-1].measurement
     worst = max(found, key=_deviation)
     judged = all(item.judgement is not None or interpretation.is_negative(item.resource) for item in found)
@@ -191,11 +197,11 @@ def _one_series(found: list[Result]) -> Series:
     unjudged = not judged and not any(item.judgement for item in found)
     both = {"low", "high"} <= {str(item.judgement).removeprefix("critically ") for item in found}
     told = unjudged or both  # where both limits were crossed, the worst is only one of two
-    return Series(
+    return ObservationSeries(
         name=found[-1].name,
         code=elements.code(found[0].resource.get("code")),
         range=next((item.normal[0].text for item in reversed(found) if len(item.normal) == 1), None),
-        therapeutic=next((_texts(item.therapeutic) for item in reversed(found) if item.therapeutic), None),
+        therapeutic=next((_range_texts(item.therapeutic) for item in reversed(found) if item.therapeutic), None),
         first=first,
         last=last,
         worst=worst.measurement if worst.measurement.flag and worst.measurement not in ends else None,
@@ -206,20 +212,22 @@ def _one_series(found: list[Result]) -> Series:
     )
 
 
-def _texts(ranges: list[Bounds]) -> str:
-    return elements.listed([item.text for item in ranges], " or ")
+def _range_texts(ranges: list[Bounds]) -> str:
+    return elements.join_distinct([item.text for item in ranges], " or ")
 
 
-def _extremes(found: list[Result]) -> tuple[Measurement | None, Measurement | None]:
-    numbers = [(number.value, item.measurement) for item in found if (number := quantities.measured(item.resource))]
+def _extremes(found: list[ObservationResult]) -> tuple[Measurement | None, Measurement | None]:
+    numbers = [
+        (number.value, item.measurement) for item in found if (number := quantities.measured_value(item.resource))
+    ]
     if len(numbers) < 3:
         return None, None
     return min(numbers, key=lambda pair: pair[0])[1], max(numbers, key=lambda pair: pair[0])[1]
 
 
-def _deviation(item: Result) -> tuple[int, Decimal]:
-    """How bad a value is: by what the record calls it, then by how far outside its range it lies."""
-    number = quantities.measured(item.resource)
+def _deviation(item: ObservationResult) -> tuple[int, Decimal]:
+    """Return how abnormal a value is: by the record's judgement, then by its distance from the range."""
+    number = quantities.measured_value(item.resource)
     share = Decimal(0)
     for limits in item.limits:
         if number is not None and limits.high:
@@ -229,9 +237,9 @@ def _deviation(item: Result) -> tuple[int, Decimal]:
     return _DEVIATION.get(item.judgement or "", 0), share
 
 
-def _contradictions(results: list[Result]) -> Iterator[Entry]:
-    """Two final values of one test at one time."""
-    seen: dict[tuple[str, datetime], Result] = {}
+def _contradictions(results: list[ObservationResult]) -> Iterator[ContextEntry]:
+    """Yield pairs of final values of one test at one time that differ."""
+    seen: dict[tuple[str, datetime], ObservationResult] = {}
     for item in results:
         at = (item.key, item.measurement.time)
         other = seen.setdefault(at, item)
@@ -243,20 +251,22 @@ def _contradictions(results: list[Result]) -> Iterator[Entry]:
         ):
             if not _has_time(item.parent):
                 continue
-            text = f"{short(item.name)}: {other.measurement.value} and {item.measurement.value} at the same time"
-            yield Entry(text=text, source=source(item.parent), time=item.measurement.time, on=item.measurement.on)
+            text = f"{short_name(item.name)}: {other.measurement.value} and {item.measurement.value} at the same time"
+            yield ContextEntry(
+                text=text, source=source(item.parent), time=item.measurement.time, on=item.measurement.on
+            )
 
 
-def _differ(one: Result, other: Result) -> bool:
-    """Whether two values are different ones: 4.10 and 4.1 are not."""
-    numbers = [quantities.measured(item.resource) for item in (one, other)]
+def _differ(one: ObservationResult, other: ObservationResult) -> bool:
+    """Return whether two values differ: 4.10 and 4.1 do not."""
+    numbers = [quantities.measured_value(item.resource) for item in (one, other)]
     if all(number is not None for number in numbers):
         return len({(number.value, number.comparator) for number in numbers if number is not None}) > 1
     return one.measurement.value != other.measurement.value
 
 
 def _has_time(item: Resource) -> bool:
-    return len(elements.words(item, "effectiveDateTime") or elements.words(item, "effectiveInstant") or "") > len(
+    return len(elements.string(item, "effectiveDateTime") or elements.string(item, "effectiveInstant") or "") > len(
         "2026-06-01"
     )
 
@@ -268,10 +278,11 @@ _BLOOD = re.compile(
 _WITHOUT_PROPERTY = re.compile(r"(?P<component>.+?) in (?P<system>[^\[]*?)(?: by .+)?")
 
 
-def short(name: str) -> str:
-    """LOINC's long names without property and method: `Potassium [Moles/volume] in Serum or Plasma` → `Potassium`.
+def short_name(name: str) -> str:
+    """Return LOINC's long name without property and method.
 
-    What was looked at stays where it is no blood: `Glucose [Mass/volume] in Urine` → `Glucose (Urine)`.
+    `Potassium [Moles/volume] in Serum or Plasma` → `Potassium`. The specimen stays where it is no blood: `Glucose
+    [Mass/volume] in Urine` → `Glucose (Urine)`.
     """
     match = _LOINC_NAME.fullmatch(name)
     if match is None:
@@ -281,8 +292,8 @@ def short(name: str) -> str:
     return f"{match['component']} ({system})" if system and not _BLOOD.fullmatch(system) else match["component"]
 
 
-def short_names(series: Iterable[Series]) -> dict[str, str]:
-    """The short name of each full name; the full one where two tests would be called the same."""
+def short_names(series: Iterable[ObservationSeries]) -> dict[str, str]:
+    """Return the short name of each full name; the full one where two tests would share a short one."""
     names = dict.fromkeys(item.name for item in series)
-    counts = Counter(short(name).lower() for name in names)
-    return {name: short(name) if counts[short(name).lower()] == 1 else name for name in names}
+    counts = Counter(short_name(name).lower() for name in names)
+    return {name: short_name(name) if counts[short_name(name).lower()] == 1 else name for name in names}

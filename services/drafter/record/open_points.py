@@ -1,16 +1,16 @@
-"""What asks for a physician's word before the signature. Beside the document, never in it. Pure."""
+"""Open points that ask for a physician's decision before the signature, beside the document. Pure."""
 
 from collections.abc import Iterator, Sequence
 
-from services.drafter.record.medicine_points import of_medicines
+from services.drafter.record.medicine_points import medicine_points
 from services.drafter.record.order_checks import order_checks
-from services.drafter.record.scope import LeftOut
-from services.drafter.source_record import SourceRecord, Unread
+from services.drafter.record.scope import ExcludedEntry
+from services.drafter.source_record import SourceRecord, UnreadPart
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import OpenPoint
 
 # Resource types whose absence may hurt: what could not be read of them is named first.
-NAMES = {
+RESOURCE_NAMES = {
     "AllergyIntolerance": "allergies",
     "Condition": "diagnoses",
     "MedicationRequest": "medication orders",
@@ -38,17 +38,17 @@ NAMES = {
 
 
 def open_points(
-    context: EncounterContext, left_out: Sequence[LeftOut], record: SourceRecord, *, handed_over: bool = False
+    context: EncounterContext, left_out: Sequence[ExcludedEntry], record: SourceRecord, *, handed_over: bool = False
 ) -> tuple[OpenPoint, ...]:
-    """Sources that could not be read, important entries that were left out, and what the record leaves open.
+    """Return sources that could not be read, important omissions, and what the record leaves open.
 
-    `handed_over`: others go on with the treatment at once, and no visit has to be arranged.
+    `handed_over`: others continue the treatment at once, and no visit has to be arranged.
     """
     found = [
-        *(OpenPoint(text=f"{text}: compare with the chart") for text in unread(record)),
+        *(OpenPoint(text=f"{text}: compare with the chart") for text in unread_lines(record)),
         *_omissions([item for item in left_out if item.important]),
         *_of_allergies(context, record),
-        *of_medicines(context),
+        *medicine_points(context),
         *order_checks(context),
         *_of_results(context, handed_over),
         *(OpenPoint(text=item.text, source=item.source) for item in context.doubts),
@@ -56,9 +56,9 @@ def open_points(
     return tuple({point.text: point for point in found}.values())
 
 
-def _omissions(left_out: Sequence[LeftOut]) -> Iterator[OpenPoint]:
-    """One point for each kind and reason: eight susceptibilities of one late culture are one question."""
-    groups: dict[tuple[str, str], list[LeftOut]] = {}
+def _omissions(left_out: Sequence[ExcludedEntry]) -> Iterator[OpenPoint]:
+    """Yield one point for each kind and reason: eight susceptibilities of one late culture are one question."""
+    groups: dict[tuple[str, str], list[ExcludedEntry]] = {}
     for item in left_out:
         groups.setdefault((item.kind, item.reason), []).append(item)
     for (kind, reason), found in groups.items():
@@ -66,13 +66,13 @@ def _omissions(left_out: Sequence[LeftOut]) -> Iterator[OpenPoint]:
         yield OpenPoint(text=f"Not in the document: {kind.lower()}: {names}, {reason}", source=found[0].source)
 
 
-def unread(record: SourceRecord) -> tuple[str, ...]:
-    """What could not be read, or not in full, in words."""
+def unread_lines(record: SourceRecord) -> tuple[str, ...]:
+    """Return what could not be read, or not completely, in words."""
     return tuple(dict.fromkeys(map(_unread, record.unread)))
 
 
-def _unread(item: Unread) -> str:
-    name = NAMES.get(item.type, item.type)
+def _unread(item: UnreadPart) -> str:
+    name = RESOURCE_NAMES.get(item.type, item.type)
     return f"{name[0].upper()}{name[1:]} could not be read in full from the EHR ({item.reason})"
 
 
@@ -90,5 +90,5 @@ def _of_allergies(context: EncounterContext, record: SourceRecord) -> Iterator[O
 def _of_results(context: EncounterContext, handed_over: bool) -> Iterator[OpenPoint]:
     for item in context.contradictions:
         yield OpenPoint(text=item.text, source=item.source)
-    if context.instructs and not handed_over and not context.follow_up and not context.services:
+    if context.needs_instructions and not handed_over and not context.follow_up and not context.services:
         yield OpenPoint(text="No follow-up visit is recorded: arrange or confirm")

@@ -1,25 +1,26 @@
-"""What orders say of each other: which one replaces another (`priorPrescription`) or carries it out (`basedOn`)."""
+"""Links between orders: which one replaces another (`priorPrescription`) or fulfils it (`basedOn`)."""
 
 from dataclasses import dataclass
 
-from services.drafter.record.order_sorting import Kind
-from services.drafter.record.scope import Scope, source
+from services.drafter.record.order_sorting import ListName
+from services.drafter.record.scope import StayScope, source
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
 from shared.contracts.context import Medicine
 
-Sorted = list[tuple[Kind, Medicine]]
+SortedMedicines = list[tuple[ListName, Medicine]]
 
-DEEPEST = 20  # orders that replace each other in turn
-_NO_ORDERS = ("entered-in-error", "draft", "cancelled")
+MAX_CHAIN_LENGTH = 20  # orders that replace each other
+_NOT_ORDERS = ("entered-in-error", "draft", "cancelled")
 _CARRIES_OUT = ("filler-order", "instance-order")
 
 
 @dataclass(frozen=True, slots=True)
-class Links:
-    """`prior` is the order that each one replaces; `replaced` are those that an order of the stay replaces.
+class OrderLinks:
+    """Links of a record's orders.
 
-    `stated` is what an order calls the one it replaces, empty where it only refers to it.
+    `prior` is the order that each one replaces; `replaced` are those that an order of the stay replaces. `stated` is
+    the name of the replaced order, empty where it is only referenced.
     """
 
     prior: dict[str, str]
@@ -28,54 +29,54 @@ class Links:
     bases: frozenset[str]
 
     def replaces(self, item: Resource) -> tuple[str, ...]:
-        """What an order replaces, and what that replaced in its turn."""
+        """Return what an order replaces, transitively."""
         found: list[str] = []
         last = self.prior.get(source(item))
-        while last is not None and last not in found and len(found) < DEEPEST:
+        while last is not None and last not in found and len(found) < MAX_CHAIN_LENGTH:
             found.append(last)
             last = self.prior.get(last)
         return tuple(found)
 
     def stands_for(self, item: Resource) -> tuple[str, ...]:
-        """The orders that an order only carries out, or that a statement tells of."""
+        """Return the orders that an order only fulfils, or that a statement is about."""
         is_statement = item.get("resourceType") == "MedicationStatement"
-        if not is_statement and elements.words(item, "intent") not in _CARRIES_OUT:
+        if not is_statement and elements.string(item, "intent") not in _CARRIES_OUT:
             return ()
         named = [part for name in ("basedOn", "derivedFrom") for part in elements.children(item, name)]
-        found = (_order(part, self.bases) for part in named)
+        found = (_order_reference(part, self.bases) for part in named)
         return tuple(reference for reference in found if reference is not None)
 
 
-def links(orders: list[Resource], bases: frozenset[str], scope: Scope) -> Links:
-    """The links of a record's orders; what was never an order replaces nothing."""
+def read_links(orders: list[Resource], bases: frozenset[str], scope: StayScope) -> OrderLinks:
+    """Return the links of a record's orders; an entry that never was an order replaces nothing."""
     prior: dict[str, str] = {}
     stated: dict[str, str] = {}
     replaced: set[str] = set()
     for item in orders:
         element = elements.child(item, "priorPrescription")
-        reference = _order(element, bases)
+        reference = _order_reference(element, bases)
         if element:
-            stated[source(item)] = elements.words(element, "display") or ""
-        if reference is None or elements.words(item, "status") in _NO_ORDERS:
+            stated[source(item)] = elements.string(element, "display") or ""
+        if reference is None or elements.string(item, "status") in _NOT_ORDERS:
             continue
         prior[source(item)] = reference
         if scope.is_of_stay(item, scope.first(item, "authoredOn")):
             replaced.add(reference)
-    return Links(prior, stated, frozenset(replaced), bases)
+    return OrderLinks(prior, stated, frozenset(replaced), bases)
 
 
-def _order(element: Resource, bases: frozenset[str]) -> str | None:
+def _order_reference(element: Resource, bases: frozenset[str]) -> str | None:
     found = references.parse(element, bases)
     return f"MedicationRequest/{found.id}" if found and found.type in ("", "MedicationRequest") else None
 
 
-def told_once(found: Sorted) -> Sorted:
-    """An order and what carries it out are one: the fuller of the two is told, in the order's place.
+def merge_fulfilled_orders(found: SortedMedicines) -> SortedMedicines:
+    """Merge an order and its fulfilment into the fuller of the two, in the order's place.
 
-    A statement is one with its order only where both stand in the same list.
+    A statement is merged with its order only where both are in the same list.
     """
     place = {item.source: index for index, (_, item) in reversed(list(enumerate(found)))}
-    kept: list[tuple[Kind, Medicine] | None] = list(found)
+    kept: list[tuple[ListName, Medicine] | None] = list(found)
     for index, (kind, item) in enumerate(found):
         for parent in item.stands_for:
             at = place.get(parent, index)
@@ -92,25 +93,25 @@ def told_once(found: Sorted) -> Sorted:
 
 
 def _fuller(order: Medicine, other: Medicine) -> Medicine:
-    """The one that says more of the dosage; with the other's name and directions where they differ."""
-    chosen, rest = (other, order) if _said(other) > _said(order) else (order, other)
+    """Return the one with the more complete dosage; with the other's name and directions where they differ."""
+    chosen, rest = (other, order) if _statement_of(other) > _statement_of(order) else (order, other)
     update: dict[str, object] = {
         "replaces": tuple(dict.fromkeys((*order.replaces, *other.replaces))),
         "stands_for": tuple(dict.fromkeys((*chosen.stands_for, rest.source))),
     }
     if rest.name.lower() != chosen.name.lower():
-        update["note"] = elements.listed([chosen.note, f"also recorded as {rest.name}"], "; ")
+        update["note"] = elements.join_distinct([chosen.note, f"also recorded as {rest.name}"], "; ")
     if rest.dose and chosen.dose and (rest.normal or rest.dose) != (chosen.normal or chosen.dose):
         update["question"] = f"the order and the one based on it say different things ({chosen.dose} / {rest.dose})"
     return chosen.model_copy(update=update)
 
 
-def _said(item: Medicine) -> tuple[int, int]:
+def _statement_of(item: Medicine) -> tuple[int, int]:
     return sum(1 for part in (item.amount, item.frequency, item.route) if part), int(bool(item.dose))
 
 
-def asked_where_not_told(found: Sorted, links: Links) -> Sorted:
-    """An order to take that replaces one which is told in no list may be no new medicine."""
+def ask_where_missing(found: SortedMedicines, links: OrderLinks) -> SortedMedicines:
+    """Ask about discharge orders that replace one in no list: they may be no new medicine."""
     told = {reference for _, item in found for reference in (item.source, *item.stands_for)}
 
     def asked(item: Medicine) -> Medicine:
@@ -122,11 +123,16 @@ def asked_where_not_told(found: Sorted, links: Links) -> Sorted:
     return [(kind, asked(item) if kind == "discharge" else item) for kind, item in found]
 
 
-def with_replacements(found: Sorted) -> Sorted:
-    """What was stopped because another order replaces it says by which."""
+def name_replacements(found: SortedMedicines) -> SortedMedicines:
+    """Name the replacing order of each medicine that was stopped for it."""
     by = {reference: item.name for kind, item in found if kind == "discharge" for reference in item.replaces}
     return [
-        (kind, item.model_copy(update={"note": elements.listed([item.note, f"replaced by {by[item.source]}"], "; ")}))
+        (
+            kind,
+            item.model_copy(
+                update={"note": elements.join_distinct([item.note, f"replaced by {by[item.source]}"], "; ")}
+            ),
+        )
         if kind == "other" and item.source in by
         else (kind, item)
         for kind, item in found

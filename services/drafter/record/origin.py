@@ -1,16 +1,16 @@
-"""What an entry that names no encounter came from: a request of the stay, or a specimen that was taken in it. Pure."""
+"""Attribute entries without an encounter to the stay by their request or specimen. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from services.drafter.record.scope import Scope, source
+from services.drafter.record.scope import StayScope, source
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
 
 
-def of_stay(
-    entries: Mapping[str, list[Resource]], known: Mapping[str, Resource], scope: Scope, bases: frozenset[str]
+def entries_of_stay(
+    entries: Mapping[str, list[Resource]], known: Mapping[str, Resource], scope: StayScope, bases: frozenset[str]
 ) -> frozenset[str]:
-    """Reports, results and procedures, as `Type/id`, that were ordered for the stay or made from its specimens.
+    """Return reports, results and procedures (`Type/id`) that the stay ordered or whose specimens it took.
 
     `known` are the Specimens that were read, by `Specimen/id`; contained ones are read from the entry.
     """
@@ -24,8 +24,8 @@ def of_stay(
     return frozenset(found)
 
 
-def _requests(resources: Iterable[Resource], scope: Scope) -> Iterator[str]:
-    """Requests of the stay for the time of the stay: what is planned for later is not its result."""
+def _requests(resources: Iterable[Resource], scope: StayScope) -> Iterator[str]:
+    """Yield requests of the stay for its time: what is planned for later is not its result."""
     for item in resources:
         authored = scope.first(item, "authoredOn")
         planned = scope.first(item, "occurrenceDateTime", "occurrencePeriod", "occurrenceTiming")
@@ -38,9 +38,9 @@ def _specimens(item: Resource, known: Mapping[str, Resource], bases: frozenset[s
     contained = {f"#{part.get('id')}": part for part in elements.children(item, "contained")}
     for part in elements.children(item, "specimen"):
         named = references.relative(part, bases) or ""
-        yield contained.get(elements.words(part, "reference") or "") or known.get(named, {})
+        yield contained.get(elements.string(part, "reference") or "") or known.get(named, {})
 
 
-def _taken_in_stay(specimen: Resource, scope: Scope) -> bool:
+def _taken_in_stay(specimen: Resource, scope: StayScope) -> bool:
     taken = scope.first(elements.child(specimen, "collection"), "collectedDateTime", "collectedPeriod")
     return taken is not None and scope.within(taken) and taken.begins <= scope.end

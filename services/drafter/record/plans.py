@@ -1,15 +1,15 @@
-"""What comes after the stay: visits, care plans, activity, goals, the care team."""
+"""Plans after the stay: appointments, care plans, activity, goals, the care team."""
 
 import re
 from collections.abc import Iterator
 
 from services.drafter.record import quantities
-from services.drafter.record.reports import stripped
-from services.drafter.record.scope import Scope
-from services.drafter.record.timing import timing
+from services.drafter.record.reports import strip_markup
+from services.drafter.record.scope import StayScope
+from services.drafter.record.timing import format_timing
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
-from shared.contracts.context import Entry
+from shared.contracts.context import ContextEntry
 
 _DEAD_ENDS = {
     "cancelled": "cancelled",
@@ -28,14 +28,14 @@ CLOSED = {
     "abandoned": "abandoned",
     "rejected": "rejected",
 }
-_RESUSCITATION = re.compile(r"resus|reanim", re.IGNORECASE)  # its fluids are no diet
+_RESUSCITATION = re.compile(r"resus|reanim", re.IGNORECASE)  # resuscitation fluids are no diet
 _ACTIVITY = re.compile(
     r"diet|activit|exercise|weight[- ]bearing|lifting|fluid|bed ?rest|nutrition|mobili[sz]", re.IGNORECASE
 )
 
 
-def appointments(resources: list[Resource], scope: Scope) -> Iterator[Entry]:
-    """Visits to come, also where they were made after the discharge of that day."""
+def appointments(resources: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
+    """Yield future appointments, also those made after the discharge on that day."""
     for item in resources:
         start = scope.first(item, "start") or scope.first(elements.child(item, "requestedPeriod"), "start")
         made = scope.moment(item.get("created"))
@@ -48,10 +48,12 @@ def appointments(resources: list[Resource], scope: Scope) -> Iterator[Entry]:
         if reason is not None:
             scope.leave_out(item, name, reason)
         else:
-            where = [_with(part) for part in elements.children(item, "participant")]
+            where = [_participants(part) for part in elements.children(item, "participant")]
             status = {"proposed": "proposed", "pending": "not confirmed yet"}.get(str(item.get("status")))
             at = f"at {start.begins:%H:%M}" if start is not None and not _date_only(item) else None
-            details = elements.listed([elements.listed(where), at, status, elements.words(item, "patientInstruction")])
+            details = elements.join_distinct(
+                [elements.join_distinct(where), at, status, elements.string(item, "patientInstruction")]
+            )
             yield scope.entry(item, f"{name} ({details})" if details else name, start)
 
 
@@ -61,39 +63,39 @@ def _visit(item: Resource) -> str:
         for field in ("serviceType", "appointmentType", "reasonCode", "specialty")
         for part in elements.children(item, field)
     ]
-    description = elements.words(item, "description")
-    return elements.listed([next((name for name in names if name), None), description], ": ") or "Appointment"
+    description = elements.string(item, "description")
+    return elements.join_distinct([next((name for name in names if name), None), description], ": ") or "Appointment"
 
 
-def _with(participant: Resource) -> str | None:
+def _participants(participant: Resource) -> str | None:
     actor = elements.child(participant, "actor")
-    if (elements.words(actor, "reference") or "").rpartition("/")[0].endswith("Patient") or elements.words(
+    if (elements.string(actor, "reference") or "").rpartition("/")[0].endswith("Patient") or elements.string(
         actor, "type"
     ) == "Patient":
         return None
-    return elements.words(actor, "display")
+    return elements.string(actor, "display")
 
 
 def _date_only(item: Resource) -> bool:
-    return len(elements.words(item, "start") or "") <= len("2026-06-01")
+    return len(elements.string(item, "start") or "") <= len("2026-06-01")
 
 
-def care_plans(resources: list[Resource], scope: Scope) -> Iterator[Entry]:
-    """Plans with their activities, whichever element names them."""
+def care_plans(resources: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
+    """Yield plans with their activities, from any element that names them."""
     for item in resources:
         time = scope.first(item, "created", "period")
         status, intent = str(item.get("status")), str(item.get("intent"))
         activities = [text for part in elements.children(item, "activity") if (text := _activity(part))]
         categories = [elements.concept(part) for part in elements.children(item, "category")]
-        title = elements.words(item, "title") or elements.words(item, "description")
-        narrative = None if activities or title else stripped(str(elements.child(item, "text").get("div") or ""))
+        title = elements.string(item, "title") or elements.string(item, "description")
+        narrative = None if activities or title else strip_markup(str(elements.child(item, "text").get("div") or ""))
         name = (
-            elements.listed(
+            elements.join_distinct(
                 [
-                    title or (elements.listed(categories) if activities else None),
+                    title or (elements.join_distinct(categories) if activities else None),
                     narrative,
                     *activities,
-                    *elements.notes(item),
+                    *elements.annotations(item),
                 ],
                 "; ",
             )
@@ -113,20 +115,20 @@ def care_plans(resources: list[Resource], scope: Scope) -> Iterator[Entry]:
 
 def _activity(part: Resource) -> str | None:
     detail = elements.child(part, "detail")
-    if elements.words(detail, "status") in ("cancelled", "stopped", "entered-in-error"):
+    if elements.string(detail, "status") in ("cancelled", "stopped", "entered-in-error"):
         return None
     name = elements.concept_or_code(detail.get("code"))
-    when = timing(elements.child(detail, "scheduledTiming")) or elements.words(detail, "scheduledString")
-    text = elements.listed([name, elements.words(detail, "description"), when]) or None
-    return f"Not to be done: {text}" if text and elements.flag(detail, "doNotPerform") else text
+    when = format_timing(elements.child(detail, "scheduledTiming")) or elements.string(detail, "scheduledString")
+    text = elements.join_distinct([name, elements.string(detail, "description"), when]) or None
+    return f"Not to be done: {text}" if text and elements.boolean(detail, "doNotPerform") else text
 
 
 def is_activity(name: str) -> bool:
     return _ACTIVITY.search(name) is not None and _RESUSCITATION.search(name) is None
 
 
-def goals(resources: list[Resource], scope: Scope) -> Iterator[Entry]:
-    """Goals that hold, with their targets."""
+def goals(resources: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
+    """Yield active goals with their targets."""
     for item in resources:
         name = elements.concept_or_code(item.get("description"))
         status = str(item.get("lifecycleStatus"))
@@ -135,40 +137,42 @@ def goals(resources: list[Resource], scope: Scope) -> Iterator[Entry]:
             scope.leave_out(item, name, CLOSED.get(status, status))
         elif name is not None and not scope.is_after(item, start):
             targets = [_target(part) for part in elements.children(item, "target")]
-            yield scope.entry(item, elements.listed([name, *targets, *elements.notes(item)]))
+            yield scope.entry(item, elements.join_distinct([name, *targets, *elements.annotations(item)]))
 
 
 def _target(part: Resource) -> str | None:
     stated = part.get("detailQuantity")
     amount = (
-        quantities.quantity(stated)
-        or quantities.span(part.get("detailRange"))
-        or elements.words(part, "detailString")
+        quantities.format_quantity(stated)
+        or quantities.format_range(part.get("detailRange"))
+        or elements.string(part, "detailString")
         or elements.concept(part.get("detailCodeableConcept"))
     )
-    due = elements.words(part, "dueDate")
+    due = elements.string(part, "dueDate")
     measure = elements.concept(part.get("measure"))
-    return elements.listed([elements.listed([measure, amount], " "), f"by {due}" if due else None]) or None
+    return (
+        elements.join_distinct([elements.join_distinct([measure, amount], " "), f"by {due}" if due else None]) or None
+    )
 
 
 def team(
-    resources: list[Resource], people: dict[str, Resource], scope: Scope, bases: frozenset[str]
-) -> Iterator[Entry]:
-    """Members of the care team who go on after the stay: teams that are active, or name no encounter."""
+    resources: list[Resource], people: dict[str, Resource], scope: StayScope, bases: frozenset[str]
+) -> Iterator[ContextEntry]:
+    """Yield care team members after the stay: teams that are active, or name no encounter."""
     for item in resources:
         if (
-            elements.words(item, "status") not in ("active", "proposed", None)
-            or elements.words(item, "status") == "entered-in-error"
+            elements.string(item, "status") not in ("active", "proposed", None)
+            or elements.string(item, "status") == "entered-in-error"
         ):
             continue
         for part in elements.children(item, "participant"):
             member = elements.child(part, "member")
             found = people.get(references.relative(member, bases) or "")
             name = (
-                elements.person_name(found, prefixes=True) or elements.words(found, "name") if found else None
-            ) or elements.words(member, "display")
-            role = elements.listed(elements.concept(role) for role in elements.children(part, "role"))
+                elements.person_name(found, prefixes=True) or elements.string(found, "name") if found else None
+            ) or elements.string(member, "display")
+            role = elements.join_distinct(elements.concept(role) for role in elements.children(part, "role"))
             ended = scope.moment(elements.child(part, "period").get("end"))
-            kind = (elements.words(member, "reference") or "").rpartition("/")[0].rpartition("/")[2]
+            kind = (elements.string(member, "reference") or "").rpartition("/")[0].rpartition("/")[2]
             if name and kind != "Patient" and (ended is None or scope.is_after(item, ended)):
                 yield scope.entry(item, f"{name} ({role})" if role else name)

@@ -1,14 +1,14 @@
-"""What was done: procedures with outcome and complications, devices and lines, immunizations."""
+"""Procedures with outcome and complications, devices and lines, immunizations."""
 
 import re
 from collections.abc import Iterator
 
 from services.drafter.record import quantities
-from services.drafter.record.scope import Scope, source
+from services.drafter.record.scope import StayScope, source
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
-from shared.clinical.moments import Moment
-from shared.contracts.context import Entry
+from shared.clinical.fhir_datetime import FhirDateTime
+from shared.contracts.context import ContextEntry
 
 _NOT_DONE = {
     "not-done": "not done",
@@ -16,35 +16,35 @@ _NOT_DONE = {
     "on-hold": "on hold",
     "unknown": "of unknown status",
 }
-_NO_SITE = re.compile(r"(not specified|unspecified|unknown)$", re.IGNORECASE)
+_UNSPECIFIED_SITE = re.compile(r"(not specified|unspecified|unknown)$", re.IGNORECASE)
 # Words that order systems put before a procedure's name: `urinary_catheter: Foley 16 Fr`.
 _ORDER_PREFIX = re.compile(r"^[a-z]+(_[a-z]+)*: (?=\S)")
 
 
-def procedures(
-    resources: list[Resource], devices: dict[str, Resource], scope: Scope, bases: frozenset[str]
-) -> Iterator[Entry]:
-    """Procedures of the stay that were done, begun or broken off, in order of time."""
-    found: list[Entry] = []
+def read_procedures(
+    resources: list[Resource], devices: dict[str, Resource], scope: StayScope, bases: frozenset[str]
+) -> Iterator[ContextEntry]:
+    """Return procedures of the stay that were done, begun or aborted, in order of time."""
+    found: list[ContextEntry] = []
     for item in resources:
         time = scope.first(item, "performedDateTime", "performedPeriod", "performedString")
         name, status = _name(item), str(item.get("status"))
         if status in _NOT_DONE:
             if scope.is_of_stay(item, time):
                 reason = elements.concept(item.get("statusReason"))
-                scope.leave_out(item, name, elements.listed([_NOT_DONE[status], reason], ": "))
+                scope.leave_out(item, name, elements.join_distinct([_NOT_DONE[status], reason], ": "))
             continue
         if scope.usable(item, name, time) and name is not None:
             found.append(scope.entry(item, _described(item, name, _until(item, time, scope), devices, bases), time))
     return iter(sorted(found, key=lambda entry: (entry.time is None, entry.time and entry.time.timestamp())))
 
 
-def aftercare(resources: list[Resource], scope: Scope) -> Iterator[Entry]:
-    """What a procedure of the stay asks for afterwards: `Remove staples on day 14 (after hip replacement)`."""
+def aftercare_points(resources: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
+    """Yield follow-up of the stay's procedures: `Remove staples on day 14 (after hip replacement)`."""
     for item in resources:
         time = scope.first(item, "performedDateTime", "performedPeriod")
         done = (
-            elements.words(item, "status") in ("completed", "in-progress")
+            elements.string(item, "status") in ("completed", "in-progress")
             and scope.belongs(item)
             and not scope.is_after(item, time)
         )
@@ -58,8 +58,8 @@ def _name(item: Resource) -> str | None:
     return _ORDER_PREFIX.sub("", name) if name else None
 
 
-def _until(item: Resource, began: Moment | None, scope: Scope) -> str | None:
-    """The end of what lasted, within the stay: oxygen until the discharge is another thing than until the first day."""
+def _until(item: Resource, began: FhirDateTime | None, scope: StayScope) -> str | None:
+    """Return the end of what lasted, within the stay: oxygen until discharge differs from the first day."""
     ended = scope.moment(elements.child(item, "performedPeriod").get("end"))
     if ended is None or began is None or scope.is_after(item, ended) or ended.text == began.text:
         return None
@@ -69,18 +69,18 @@ def _until(item: Resource, began: Moment | None, scope: Scope) -> str | None:
 def _described(
     item: Resource, name: str, until: str | None, devices: dict[str, Resource], bases: frozenset[str]
 ) -> str:
-    """The name with site and side, outcome, complications, implants and what its notes say."""
+    """Return the name with site and side, outcome, complications, implants and notes."""
     status = {"stopped": "broken off", "in-progress": "in progress at discharge"}.get(str(item.get("status")))
     sites = [
         text
         for part in elements.children(item, "bodySite")
-        if (text := elements.concept(part)) and not _NO_SITE.search(text)
+        if (text := elements.concept(part)) and not _UNSPECIFIED_SITE.search(text)
     ]
     sites = [text.removesuffix(" structure").removeprefix("Structure of ") for text in sites]
-    sites += [text for part in elements.sides(item) if (text := elements.concept(part))]
+    sites += [text for part in elements.lateralities(item) if (text := elements.concept(part))]
     outcome = elements.concept(item.get("outcome"))
     complications = [elements.concept(part) for part in elements.children(item, "complication")]
-    complications += [elements.words(part, "display") for part in elements.children(item, "complicationDetail")]
+    complications += [elements.string(part, "display") for part in elements.children(item, "complicationDetail")]
     used = [elements.concept(part) for part in elements.children(item, "usedCode")]
     implants = [_device(part, devices, bases) for part in elements.children(item, "focalDevice")]
     after = [elements.concept(part) for part in elements.children(item, "followUp")]
@@ -88,18 +88,18 @@ def _described(
         status,
         until,
         *(site for site in sites if site.lower() not in name.lower()),
-        elements.listed(used),
-        _labelled("implant", elements.listed(implants)),
-        _labelled("outcome", outcome.lower() if outcome and outcome.istitle() else outcome),
-        _labelled("complication", elements.listed(complications)),
-        _labelled("follow-up", elements.listed(after)),
-        *elements.notes(item),
+        elements.join_distinct(used),
+        _with_label("implant", elements.join_distinct(implants)),
+        _with_label("outcome", outcome.lower() if outcome and outcome.istitle() else outcome),
+        _with_label("complication", elements.join_distinct(complications)),
+        _with_label("follow-up", elements.join_distinct(after)),
+        *elements.annotations(item),
     ]
-    text = elements.listed(more, "; ")
+    text = elements.join_distinct(more, "; ")
     return f"{name} ({text})" if text else name
 
 
-def _labelled(label: str, text: str | None) -> str | None:
+def _with_label(label: str, text: str | None) -> str | None:
     return f"{label}: {text}" if text else None
 
 
@@ -108,22 +108,26 @@ def _device(part: Resource, devices: dict[str, Resource], bases: frozenset[str])
     device = devices.get(references.relative(element, bases) or "")
     return (
         (device_name(device) if device else None)
-        or elements.words(element, "display")
+        or elements.string(element, "display")
         or elements.concept(part.get("action"))
     )
 
 
 def device_name(device: Resource) -> str | None:
-    """The device by its type or names, with its lot and serial number where it has them."""
-    names = [elements.words(item, "name") for item in elements.children(device, "deviceName")]
-    name = elements.concept(device.get("type")) or elements.listed(names[:1]) or elements.words(device, "modelNumber")
+    """Return the device by type or name, with lot and serial number."""
+    names = [elements.string(item, "name") for item in elements.children(device, "deviceName")]
+    name = (
+        elements.concept(device.get("type"))
+        or elements.join_distinct(names[:1])
+        or elements.string(device, "modelNumber")
+    )
     return name or elements.concept_or_code(device.get("type"))
 
 
 def devices_in_place(
-    devices: list[Resource], uses: list[Resource], known: dict[str, Resource], scope: Scope, bases: frozenset[str]
-) -> Iterator[Entry]:
-    """Devices of the patient and statements of their use that were not ended."""
+    devices: list[Resource], uses: list[Resource], known: dict[str, Resource], scope: StayScope, bases: frozenset[str]
+) -> Iterator[ContextEntry]:
+    """Yield devices of the patient and statements of their use that have not ended."""
     removed = {references.relative(item.get("device"), bases) for item in uses if _use_ended(item, scope)}
     told = {references.relative(item.get("device"), bases) for item in uses} - removed
     for item in devices:
@@ -133,48 +137,48 @@ def devices_in_place(
         if status in ("entered-in-error", "inactive"):
             scope.leave_out(item, name, "entered in error" if status == "entered-in-error" else "no longer in use")
         elif name is not None and not _is_software(item):
-            yield scope.entry(item, elements.listed([name, *elements.notes(item)], "; "))
+            yield scope.entry(item, elements.join_distinct([name, *elements.annotations(item)], "; "))
     for item in uses:
         time = scope.first(item, "timingDateTime", "timingPeriod", "timingTiming", "recordedOn")
         device = known.get(references.relative(item.get("device"), bases) or "")
-        name = (device_name(device) if device else None) or elements.words(elements.child(item, "device"), "display")
+        name = (device_name(device) if device else None) or elements.string(elements.child(item, "device"), "display")
         site = elements.concept(item.get("bodySite"))
-        if elements.words(item, "status") == "entered-in-error" or _use_ended(item, scope):
-            error = elements.words(item, "status") == "entered-in-error"
+        if elements.string(item, "status") == "entered-in-error" or _use_ended(item, scope):
+            error = elements.string(item, "status") == "entered-in-error"
             scope.leave_out(item, name, "entered in error" if error else "no longer in use")
         elif scope.is_after(item, time):
             scope.leave_out(item, name, "from after the discharge")
         elif name is not None:
             where = None if site and site.lower() in name.lower() else site
-            yield scope.entry(item, elements.listed([name, where, *elements.notes(item)]), time)
+            yield scope.entry(item, elements.join_distinct([name, where, *elements.annotations(item)]), time)
 
 
-def _use_ended(use: Resource, scope: Scope) -> bool:
-    """Whether a device was out of use at the discharge."""
+def _use_ended(use: Resource, scope: StayScope) -> bool:
+    """Return whether a device was no longer in use at the discharge."""
     ended = scope.moment(elements.child(use, "timingPeriod").get("end"))
-    return elements.words(use, "status") == "completed" or (ended is not None and not scope.is_after(use, ended))
+    return elements.string(use, "status") == "completed" or (ended is not None and not scope.is_after(use, ended))
 
 
 def _is_software(device: Resource) -> bool:
-    """An AI or a program that wrote into the chart is no device in the patient."""
+    """Return whether a device is software: a program that wrote into the chart is no device in the patient."""
     codes = elements.codes(device.get("type"))
     return "Artificial-Intelligence" in codes or any(
         "software" in text.lower() for text in elements.displays(device.get("type"))
     )
 
 
-def immunizations(resources: list[Resource], scope: Scope) -> Iterator[Entry]:
-    """Vaccines that were given in the stay; one that was not is said to be so."""
+def immunizations(resources: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
+    """Yield vaccines of the stay; one that was not given is marked as such."""
     for item in resources:
         time = scope.first(item, "occurrenceDateTime", "recorded")
         name = elements.concept_or_code(item.get("vaccineCode"))
         if not scope.usable(item, name, time) or name is None:
             continue
-        dose = quantities.quantity(item.get("doseQuantity"), trailing_zeros=False)
-        lot = elements.words(item, "lotNumber")
-        if elements.words(item, "status") == "not-done":
+        dose = quantities.format_quantity(item.get("doseQuantity"), trailing_zeros=False)
+        lot = elements.string(item, "lotNumber")
+        if elements.string(item, "status") == "not-done":
             reason = elements.concept(item.get("statusReason"))
-            yield scope.entry(item, elements.listed([f"{name}: not given", reason], ", "), time)
+            yield scope.entry(item, elements.join_distinct([f"{name}: not given", reason], ", "), time)
         else:
             details = [
                 dose,
@@ -182,4 +186,4 @@ def immunizations(resources: list[Resource], scope: Scope) -> Iterator[Entry]:
                 elements.concept(item.get("site")),
                 f"lot {lot}" if lot else None,
             ]
-            yield scope.entry(item, elements.listed([name, *details]), time)
+            yield scope.entry(item, elements.join_distinct([name, *details]), time)

@@ -1,4 +1,4 @@
-"""Reference ranges: their ends, the person they are for, and whether a treatment aims at them. Pure.
+"""Reference ranges: bounds, the population they apply to, and therapeutic targets. Pure.
 
 https://hl7.org/fhir/R4/observation-definitions.html#Observation.referenceRange
 """
@@ -14,7 +14,7 @@ from shared.clinical.elements import Resource
 _SEXES = dict.fromkeys(("248152002", "F", "female", "women", "weiblich", "vrouw"), "female") | dict.fromkeys(
     ("248153007", "M", "male", "men", "männlich", "man"), "male"
 )
-_EVERYBODY = re.compile(r"normal|general|everyone|all\b|adult|alle\b", re.IGNORECASE)
+_GENERAL_POPULATION = re.compile(r"normal|general|everyone|all\b|adult|alle\b", re.IGNORECASE)
 _YEARS = {"a": 1.0, "mo": 1 / 12, "wk": 7 / 365.25, "d": 1 / 365.25, "year": 1.0, "years": 1.0, "": 1.0, "h": 1 / 8766}
 # https://terminology.hl7.org/CodeSystem-referencerange-meaning.html: `treatment` and what is below it
 _THERAPEUTIC_CODES = frozenset({"treatment", "therapeutic", "pre", "post"})
@@ -36,7 +36,7 @@ _ANOTHER_RANGE = re.compile(r"\d\s*(-|–|—|to|bis|tot)\s*\d|:\s*\d|[<>≤≥]
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """A reference range: its ends in the unit of the value, and as it is printed."""
+    """A reference range: its bounds in the unit of the value, and its printed form."""
 
     low: Decimal | None
     high: Decimal | None
@@ -48,33 +48,33 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
-    """What decides which of several ranges applies."""
+class RangeSubject:
+    """Sex and age, which select among several ranges."""
 
     sex: str | None = None
     years: float | None = None
 
 
-def ranges(result: Resource, person: Person) -> list[Bounds]:
-    """The normal ranges that apply to the person."""
+def reference_ranges(result: Resource, person: RangeSubject) -> list[Bounds]:
+    """Return the normal ranges that apply to the person."""
     stated = elements.children(result, "referenceRange")
     return _fitting(
         [item for item in stated if not _type(item) & _CRITICAL_RANGES and not _is_therapeutic(item)], person
     )
 
 
-def therapeutic(result: Resource, person: Person) -> list[Bounds]:
-    """The ranges that a treatment aims at: of a drug's level, of the INR under anticoagulation."""
+def therapeutic_ranges(result: Resource, person: RangeSubject) -> list[Bounds]:
+    """Return target ranges of a treatment: of a drug level, of the INR under anticoagulation."""
     return _fitting([item for item in elements.children(result, "referenceRange") if _is_therapeutic(item)], person)
 
 
-def applicable(result: Resource, name: str, person: Person) -> list[Bounds]:
-    """What a value is held against: of a drug's level the therapeutic range, else every range that the record gives.
+def applicable_ranges(result: Resource, name: str, person: RangeSubject) -> list[Bounds]:
+    """Return the ranges to compare a value with: therapeutic for a drug level, else every stated range.
 
-    Whether a patient is treated, an INR does not say: where its ranges differ about a value, nobody judges it.
+    An INR does not show whether a patient is treated: where its ranges disagree about a value, none is applied.
     """
-    aimed = therapeutic(result, person)
-    return aimed if aimed and _DRUG_LEVEL.search(name) else [*ranges(result, person), *aimed]
+    aimed = therapeutic_ranges(result, person)
+    return aimed if aimed and _DRUG_LEVEL.search(name) else [*reference_ranges(result, person), *aimed]
 
 
 def _is_therapeutic(stated: Resource) -> bool:
@@ -82,30 +82,30 @@ def _is_therapeutic(stated: Resource) -> bool:
     return bool(found & _THERAPEUTIC_CODES) or any(_THERAPEUTIC_WORDS.search(text) for text in found)
 
 
-def _fitting(stated: list[Resource], person: Person) -> list[Bounds]:
-    """Those for the person; one for their sex or age before one for everybody."""
+def _fitting(stated: list[Resource], person: RangeSubject) -> list[Bounds]:
+    """Return the ranges for the person: by sex or age before the general one."""
     fitting = [item for item in stated if _fits(item, person)]
     specific = [item for item in fitting if item.get("appliesTo") or item.get("age")]
     chosen = specific or [item for item in fitting if not item.get("appliesTo") and not item.get("age")]
-    return [found for item in chosen if (found := bounds(item))]
+    return [found for item in chosen if (found := parse_bounds(item))]
 
 
-def bounds(stated: Resource) -> Bounds | None:
-    """A range from its ends, else from its text; None where it has no number."""
+def parse_bounds(stated: Resource) -> Bounds | None:
+    """Return a range from its bounds, else from its text; None without a number."""
     low, high = elements.child(stated, "low"), elements.child(stated, "high")
     first, last = elements.number(low), elements.number(high)
     if first is not None or last is not None:
         unit = quantities.unit_of(low) or quantities.unit_of(high)
-        exact = any(quantities.is_exact(number) for number in (first, last))
-        return Bounds(_decimal(first), _decimal(last), quantities.span(stated) or "", unit, exact=exact)
-    text = elements.words(stated, "text") or ""
+        exact = any(quantities.has_three_decimals(number) for number in (first, last))
+        return Bounds(_decimal(first), _decimal(last), quantities.format_range(stated) or "", unit, exact=exact)
+    text = elements.string(stated, "text") or ""
     if match := _TEXT_RANGE.fullmatch(text):
         if any(_THOUSANDS.fullmatch(match[end]) for end in (1, 2)) or _ANOTHER_RANGE.search(match[3]):
             return None  # `4,500` is two numbers to two readers; of several ranges in words nobody says which applies
         low_end, high_end = (Decimal(match[end].replace(",", ".")) for end in (1, 2))
         grouped = any(quantities.may_be_thousands(match[end]) for end in (1, 2))
         return Bounds(low_end, high_end, text, _unit_in(match[3]), grouped=grouped)
-    limit = quantities.measured_text(text)
+    limit = quantities.parse_measured(text)
     if limit is None or not limit.comparator or _ANOTHER_RANGE.search(limit.unit):
         return None
     below, strict = limit.comparator in ("<", "<="), limit.comparator in ("<", ">")
@@ -120,18 +120,18 @@ def bounds(stated: Resource) -> Bounds | None:
 
 
 def _unit_in(text: str) -> str:
-    """The unit at the beginning of `text`: `mg/dL (fasting)`; empty where a word stands there."""
+    """Return the unit at the start of `text`: `mg/dL (fasting)`; empty where a word is there."""
     first = next(iter(text.split()), "")
-    return quantities.unit(first) if "/" in first and "(" not in first else ""
+    return quantities.format_unit(first) if "/" in first and "(" not in first else ""
 
 
-def critical_bounds(result: Resource, person: Person) -> list[Bounds]:
+def critical_bounds(result: Resource, person: RangeSubject) -> list[Bounds]:
     stated = [
         item
         for item in elements.children(result, "referenceRange")
         if _type(item) & _CRITICAL_RANGES and _fits(item, person)
     ]
-    return [found for item in stated if (found := bounds(item))]
+    return [found for item in stated if (found := parse_bounds(item))]
 
 
 def _type(stated: Resource) -> set[str]:
@@ -139,8 +139,8 @@ def _type(stated: Resource) -> set[str]:
     return {text.lower() for text in (*elements.codes(type), *elements.displays(type))}
 
 
-def _fits(stated: Resource, person: Person) -> bool:
-    """Whether a range is for this sex and age; where the person's is not known, any may be."""
+def _fits(stated: Resource, person: RangeSubject) -> bool:
+    """Return whether a range is for this sex and age; unknown attributes fit any range."""
     named = [
         code
         for item in elements.children(stated, "appliesTo")
@@ -149,7 +149,7 @@ def _fits(stated: Resource, person: Person) -> bool:
     sexes = {_SEXES[key] for text in named for key in (text, text.lower()) if key in _SEXES}
     if sexes and person.sex in ("male", "female") and person.sex not in sexes:
         return False
-    if named and not sexes and not any(_EVERYBODY.search(text) for text in named):
+    if named and not sexes and not any(_GENERAL_POPULATION.search(text) for text in named):
         return False  # a pregnancy or an ancestry, of which the record says nothing here
     age = elements.child(stated, "age")
     if not age or person.years is None:
@@ -165,7 +165,7 @@ def _years(age: Resource) -> float | None:
 
 
 def _unit(age: Resource) -> str:
-    return (elements.words(age, "code") or elements.words(age, "unit") or "").lower()
+    return (elements.string(age, "code") or elements.string(age, "unit") or "").lower()
 
 
 def _decimal(number: elements.Number | None) -> Decimal | None:

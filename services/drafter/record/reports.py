@@ -1,4 +1,4 @@
-"""Diagnostic reports: what they conclude, what is still pending, and where two of one study differ."""
+"""Diagnostic reports: conclusions, pending ones, and contradictions between two reports of one study."""
 
 import base64
 import binascii
@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from services.drafter.record.microbiology import CATEGORIES as MICROBIOLOGY
-from services.drafter.record.scope import AFTER, Scope, source
+from services.drafter.record.scope import AFTER_DISCHARGE, StayScope, source
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
-from shared.clinical.moments import Moment
-from shared.contracts.context import Entry
+from shared.clinical.fhir_datetime import FhirDateTime
+from shared.contracts.context import ContextEntry
 
 _PENDING = frozenset({"registered", "partial", "preliminary"})
 _LABORATORY = frozenset({"LAB", "laboratory", "CH", "HM", "SR"})
@@ -24,57 +24,57 @@ _DIAGNOSTIC = re.compile(
 _DIAGNOSTIC_CODES = frozenset(
     {"108252007", "363679005", "103693007", "LAB", "RAD"}
 )  # SNOMED CT: laboratory, imaging, diagnostic
-LONGEST = 4_000_000  # characters of an attachment, in base64, that is read
-MOST_TEXT = 1200  # characters of a report that has no conclusion
+MAX_ATTACHMENT_CHARACTERS = 4_000_000  # of a base64 attachment
+MAX_TEXT_CHARACTERS = 1200  # of a report without a conclusion
 
 
 @dataclass(slots=True)
-class Reports:
-    """What the reports of a stay say."""
+class ReportList:
+    """Reports of a stay."""
 
-    entries: list[Entry] = field(default_factory=list)
-    pending: list[Entry] = field(default_factory=list)
-    contradictions: list[Entry] = field(default_factory=list)
-    cultures: list[Entry] = field(default_factory=list)
+    entries: list[ContextEntry] = field(default_factory=list)
+    pending: list[ContextEntry] = field(default_factory=list)
+    contradictions: list[ContextEntry] = field(default_factory=list)
+    cultures: list[ContextEntry] = field(default_factory=list)
 
 
-def reports(
-    resources: list[Resource], studies: list[Resource], told: frozenset[str], scope: Scope, bases: frozenset[str]
-) -> Reports:
-    """Reports with a conclusion, those that are pending, and pairs that differ. `told` observations stand elsewhere."""
-    found = Reports()
-    named: dict[tuple[str, str], list[tuple[Entry, str]]] = {}
+def read_reports(
+    resources: list[Resource], studies: list[Resource], told: frozenset[str], scope: StayScope, bases: frozenset[str]
+) -> ReportList:
+    """Return reports with a conclusion, pending ones, and contradicting pairs. `told` observations are elsewhere."""
+    found = ReportList()
+    named: dict[tuple[str, str], list[tuple[ContextEntry, str]]] = {}
     images = {source(item): item for item in studies}
     for item in resources:
         time = scope.first(item, "effectiveDateTime", "effectivePeriod", "issued")
         name = _name(item, images, bases) or ("Report without a name" if _conclusion(item) else None)
-        if elements.words(item, "status") == "cancelled":
+        if elements.string(item, "status") == "cancelled":
             scope.leave_out(item, name, "cancelled")
             continue
         if _comes_late(item, time, scope):
-            found.pending.append(scope.entry(item, f"{name or 'Report'} ({_lateness(item, time, scope)})", None))
+            found.pending.append(scope.entry(item, f"{name or 'Report'} ({_late_remark(item, time, scope)})", None))
             continue
         if not scope.usable(item, name, time, important=True) or name is None:
             continue
         if scope.is_issued_after(item):
-            scope.leave_out(item, name, AFTER, important=True)
+            scope.leave_out(item, name, AFTER_DISCHARGE, important=True)
             continue
-        entry = _read(item, name, time, told, scope, bases, found)
+        entry = _read_report(item, name, time, told, scope, bases, found)
         if entry is not None:
             named.setdefault((name.lower(), entry.on or ""), []).append((entry, _conclusion(item) or ""))
-    found.contradictions += _differing(named)
+    found.contradictions += _contradicting_reports(named)
     return found
 
 
-def _read(
+def _read_report(
     item: Resource,
     name: str,
-    time: Moment | None,
+    time: FhirDateTime | None,
     told: frozenset[str],
-    scope: Scope,
+    scope: StayScope,
     bases: frozenset[str],
-    found: Reports,
-) -> Entry | None:
+    found: ReportList,
+) -> ContextEntry | None:
     status = str(item.get("status"))
     if status in _PENDING:
         found.pending.append(scope.entry(item, f"{name} ({status})", time))
@@ -96,37 +96,37 @@ def _read(
     )
     entry = scope.entry(item, shown, time)
     panel = elements.codes(item.get("category")) & _LABORATORY and elements.children(item, "result")
-    if not panel or elements.words(item, "conclusion"):
+    if not panel or elements.string(item, "conclusion"):
         (found.cultures if elements.codes(item.get("category")) & MICROBIOLOGY else found.entries).append(entry)
     return entry
 
 
-def _comes_late(item: Resource, time: Moment | None, scope: Scope) -> bool:
-    """Whether a report that names the stay came after its end: it was pending then."""
-    if not scope.belongs(item) or elements.words(item, "status") == "entered-in-error":
+def _comes_late(item: Resource, time: FhirDateTime | None, scope: StayScope) -> bool:
+    """Return whether a report that names the stay came after its end: it was pending then."""
+    if not scope.belongs(item) or elements.string(item, "status") == "entered-in-error":
         return False
     issued = scope.moment(item.get("issued"))
     return any(moment is not None and moment.begins > scope.end_of_day for moment in (time, issued))
 
 
-def _lateness(item: Resource, time: Moment | None, scope: Scope) -> str:
+def _late_remark(item: Resource, time: FhirDateTime | None, scope: StayScope) -> str:
     issued = scope.moment(item.get("issued")) or time
     return f"reported {issued.text}, after the discharge" if issued is not None else "reported after the discharge"
 
 
 def _name(item: Resource, images: dict[str, Resource], bases: frozenset[str]) -> str | None:
-    """By its code, else by the imaging study it is about, else by its category."""
+    """Return the name: by its code, else its imaging study, else its category."""
     if (name := elements.concept(item.get("code"))) is not None:
         return name
     for part in elements.children(item, "imagingStudy"):
         study = images.get(references.relative(part, bases) or "", {})
-        name = elements.words(study, "description") or elements.concept(elements.child(study, "procedureCode"))
-        if name or (name := elements.words(part, "display")):
+        name = elements.string(study, "description") or elements.concept(elements.child(study, "procedureCode"))
+        if name or (name := elements.string(part, "display")):
             return name
-    titles = [elements.words(form, "title") for form in elements.children(item, "presentedForm")]
+    titles = [elements.string(form, "title") for form in elements.children(item, "presentedForm")]
     category = next((text for part in elements.children(item, "category") for text in elements.displays(part)), None)
     return (
-        elements.listed(titles[:1])
+        elements.join_distinct(titles[:1])
         or elements.concept_or_code(item.get("code"))
         or (f"{category} report" if category else None)
     )
@@ -134,42 +134,48 @@ def _name(item: Resource, images: dict[str, Resource], bases: frozenset[str]) ->
 
 def _conclusion(item: Resource) -> str | None:
     coded = [text for part in elements.children(item, "conclusionCode") if (text := elements.concept(part))]
-    stated = elements.words(item, "conclusion")
+    stated = elements.string(item, "conclusion")
     new = [text for text in coded if stated is None or text.lower() not in stated.lower()]
-    return elements.listed([stated.rstrip(".") if stated and new else stated, *new], "; ") or next(_forms(item), None)
+    return elements.join_distinct([stated.rstrip(".") if stated and new else stated, *new], "; ") or next(
+        _attached_text(item), None
+    )
 
 
-def _forms(item: Resource) -> Iterator[str]:
-    """The text of attached forms, where it is inline."""
+def _attached_text(item: Resource) -> Iterator[str]:
+    """Yield the text of attached forms, where it is inline."""
     for form in elements.children(item, "presentedForm"):
         if text := inline_text(form):
             yield (
                 text
-                if len(text) <= MOST_TEXT
-                else f"{text[:MOST_TEXT].rpartition(' ')[0]} … (cut: {len(text)} characters)"
+                if len(text) <= MAX_TEXT_CHARACTERS
+                else f"{text[:MAX_TEXT_CHARACTERS].rpartition(' ')[0]} … (cut: {len(text)} characters)"
             )
 
 
 def inline_text(attachment: Resource) -> str | None:
-    """The text of an Attachment that carries plain text or HTML itself."""
-    kind, data = elements.words(attachment, "contentType") or "", attachment.get("data")
-    if not kind.startswith(("text/", "application/xhtml")) or not isinstance(data, str) or len(data) > LONGEST:
+    """Return the text of an Attachment that carries plain text or HTML inline."""
+    kind, data = elements.string(attachment, "contentType") or "", attachment.get("data")
+    if (
+        not kind.startswith(("text/", "application/xhtml"))
+        or not isinstance(data, str)
+        or len(data) > MAX_ATTACHMENT_CHARACTERS
+    ):
         return None
     try:
         text = base64.b64decode(data, validate=False).decode("utf-8", errors="replace")
     except (binascii.Error, ValueError):
         return None
-    return stripped(text) if "html" in kind or "<div" in text[:200] else text.strip() or None
+    return strip_markup(text) if "html" in kind or "<div" in text[:200] else text.strip() or None
 
 
-def stripped(markup: str) -> str | None:
-    """The words of XHTML narrative, blocks apart."""
+def strip_markup(markup: str) -> str | None:
+    """Return the text of XHTML narrative, with blocks separated."""
     spaced = re.sub(r"(?i)<(br|/p|/div|/li|/tr|/h\d|/td|/th)[^<>]*>", " \n", markup)
     text = html.unescape(re.sub(r"<[^<>]*>", "", spaced))
     return " ".join(text.split()) or None
 
 
-def _differing(named: dict[tuple[str, str], list[tuple[Entry, str]]]) -> Iterator[Entry]:
+def _contradicting_reports(named: dict[tuple[str, str], list[tuple[ContextEntry, str]]]) -> Iterator[ContextEntry]:
     for found in named.values():
         texts = dict.fromkeys(text for _, text in found)
         if len(texts) > 1:
@@ -180,33 +186,33 @@ def _differing(named: dict[tuple[str, str], list[tuple[Entry, str]]]) -> Iterato
 
 
 def pending_requests(
-    requests: list[Resource], results: list[Resource], scope: Scope, bases: frozenset[str]
-) -> Iterator[Entry]:
-    """Diagnostic ServiceRequests of the stay that are active and that no report or result answers."""
+    requests: list[Resource], results: list[Resource], scope: StayScope, bases: frozenset[str]
+) -> Iterator[ContextEntry]:
+    """Yield active diagnostic ServiceRequests of the stay without a report or result."""
     answered = {references.relative(part, bases) for item in results for part in elements.children(item, "basedOn")}
     for item in requests:
         if (
             not is_diagnostic(item)
-            or elements.words(item, "status") not in _ORDERED
-            or elements.words(item, "intent") in ("proposal", "plan", "option")
+            or elements.string(item, "status") not in _ORDERED
+            or elements.string(item, "intent") in ("proposal", "plan", "option")
         ):
             continue
         time = scope.first(item, "authoredOn", "occurrenceDateTime", "occurrencePeriod")
         name = elements.concept_or_code(item.get("code"))
         after = scope.first(item, "occurrenceDateTime", "occurrencePeriod")
         planned = after is not None and after.begins > scope.end_of_day
-        if source(item) in answered or planned or elements.flag(item, "doNotPerform"):
+        if source(item) in answered or planned or elements.boolean(item, "doNotPerform"):
             continue
         if scope.usable(item, name, time) and name is not None:
             yield scope.entry(item, f"{name} ({_ORDERED[str(item['status'])]}, no result yet)", time)
 
 
 def is_diagnostic(item: Resource) -> bool:
-    """Whether a ServiceRequest asks for a test or a study, not for care or a visit."""
+    """Return whether a ServiceRequest asks for a test or a study, not for care or a visit."""
     codes = elements.codes(item.get("category"))
     if codes & _DIAGNOSTIC_CODES:
         return True
     texts = [text for part in elements.children(item, "category") for text in elements.displays(part)]
     if texts:
         return any(_DIAGNOSTIC.search(text) for text in texts)
-    return any(system == "http://loinc.org" for system, _ in elements.coded(item.get("code")))
+    return any(system == "http://loinc.org" for system, _ in elements.coding_pairs(item.get("code")))

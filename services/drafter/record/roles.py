@@ -1,4 +1,4 @@
-"""Which role each diagnosis has in the stay: what Encounter.diagnosis says, the stay's own encounter before its parts.
+"""Role of each diagnosis in the stay by Encounter.diagnosis, the stay's own encounter before its parts.
 
 https://hl7.org/fhir/R4/encounter-definitions.html#Encounter.diagnosis
 """
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.drafter.record.stay import is_emergency
-from shared.clinical import elements, moments, references
+from shared.clinical import elements, fhir_datetime, references
 from shared.clinical.elements import Resource
 
 # http://fhir.de/CodeSystem/KontaktDiagnoseProzedur names the principal and the referral diagnosis in German stays.
@@ -18,7 +18,7 @@ _NO_RANK = 99.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class _EncounterDiagnosis:
     """One entry of Encounter.diagnosis."""
 
     reference: str
@@ -34,19 +34,19 @@ class _Said:
         return not self.uses & _PRINCIPAL, _DISCHARGE not in self.uses, self.rank
 
 
-class Roles:
-    """What the encounters of a stay say of each Condition.
+class DiagnosisRoles:
+    """What the encounters of a stay state about each Condition.
 
-    `encounters` begin with the stay's own. It decides; after it come its parts, the later first, and last the emergency
-    care before it, whose discharge diagnosis is what the patient was admitted with.
+    `encounters` begin with the stay's own, which decides. Its parts follow, later ones first, then the preceding
+    emergency care, whose discharge diagnosis is the reason for admission.
     """
 
     def __init__(self, encounters: list[Resource], bases: frozenset[str]) -> None:
         own, parts = encounters[:1], encounters[1:]
-        wards = sorted((item for item in parts if not is_emergency(item)), key=_begun, reverse=True)
-        before = sorted((item for item in parts if is_emergency(item)), key=_begun, reverse=True)
-        self._stay = [_said(item, bases) for item in (*own, *wards)]
-        self._before = [_said(item, bases) for item in before]
+        wards = sorted((item for item in parts if not is_emergency(item)), key=_start_of, reverse=True)
+        before = sorted((item for item in parts if is_emergency(item)), key=_start_of, reverse=True)
+        self._stay = [_encounter_diagnoses(item, bases) for item in (*own, *wards)]
+        self._before = [_encounter_diagnoses(item, bases) for item in before]
         self._every = [item for said in (*self._stay, *self._before) for item in said]
         self._names = frozenset(item.reference for item in self._every)
         self.principal = self._principal()
@@ -60,21 +60,24 @@ class Roles:
         ]
 
     def rank(self, reference: str) -> tuple[int, float]:
-        """For sorting: by the first encounter that names the Condition, and by its rank there."""
+        """Return the sort key: the first encounter that names the Condition, then its rank there."""
         for index, said in enumerate((*self._stay, *self._before)):
             if ranks := [item.rank for item in said if item.reference == reference]:
                 return index, min(ranks)
         return len(self._stay) + len(self._before), _NO_RANK
 
     def only_on_admission(self, reference: str) -> bool:
-        """Whether it is no more than an admission diagnosis. What emergency care says counts where nobody else does."""
+        """Return whether it is only an admission diagnosis. Emergency care counts where no other encounter does."""
         of_stay = [item for said in self._stay for item in said if item.reference == reference]
         found = of_stay or [item for said in self._before for item in said if item.reference == reference]
         return bool(found) and all(item.uses & _ON_ADMISSION and not item.is_of_discharge for item in found)
 
     def _principal(self) -> str | None:
-        """Of the first encounter that tells: the one called so, else the discharge diagnosis of the lowest rank, else
-        the one of rank 1. Emergency care tells only where the stay names no diagnosis."""
+        """Return the principal diagnosis of the first encounter that has one.
+
+        It is the one with that role, else the discharge diagnosis of the lowest rank, else the one of rank 1. Emergency
+        care counts only where the stay names no diagnosis.
+        """
         for index, said in enumerate(self._stay if any(self._stay) else self._before):
             alone = len(said) == 1 if index == 0 and self._stay[0] else len(self._every) == 1
             only = alone and not said[0].uses if said else False  # what the encounter was about
@@ -88,17 +91,17 @@ class Roles:
         return None
 
 
-def _said(encounter: Resource, bases: frozenset[str]) -> list[_Said]:
+def _encounter_diagnoses(encounter: Resource, bases: frozenset[str]) -> list[_EncounterDiagnosis]:
     found = []
     for item in elements.children(encounter, "diagnosis"):
         named = references.relative(item.get("condition"), bases)
         if named is not None and named.startswith("Condition/"):  # R4 allows a Procedure, too
             rank = float(elements.number(item, "rank") or _NO_RANK)
-            found.append(_Said(named, rank, elements.codes(item.get("use"))))
+            found.append(_EncounterDiagnosis(named, rank, elements.codes(item.get("use"))))
     return found
 
 
-def _begun(encounter: Resource) -> tuple[datetime, datetime]:
+def _start_of(encounter: Resource) -> tuple[datetime, datetime]:
     period = elements.child(encounter, "period")
-    start, end = moments.read(period.get("start")), moments.read(period.get("end"))
-    return start.begins if start else moments.EARLIEST, end.begins if end else moments.LATEST
+    start, end = fhir_datetime.parse(period.get("start")), fhir_datetime.parse(period.get("end"))
+    return start.begins if start else fhir_datetime.EARLIEST, end.begins if end else fhir_datetime.LATEST

@@ -1,6 +1,6 @@
-"""Conditions that are no illness: work, schooling, housing, company, money, entries of administration. Pure.
+"""Recognise conditions that are no illness: work, education, housing, finances, administration. Pure.
 
-Synthea and many EHRs keep them as problems; read as diagnoses they mislead.
+Synthea and many EHRs keep them as problems; as diagnoses they mislead.
 """
 
 import re
@@ -9,7 +9,7 @@ from shared.contracts.context import Diagnosis
 
 _ICD = re.compile(r"Z(5[5-9]|6[0-5])(\.|$)")  # ICD-10: persons with potential health hazards related to socioeconomic
 # and psychosocial circumstances
-_WORDS = re.compile(
+_SOCIAL_WORDS = re.compile(
     r"\b(un)?employ(ed|ment)\b|\bnot in (the )?labou?r force|\blabou?r force|\beducation(al)?\b(?! \(procedure)"
     r"|\b(high|primary|secondary) school\b|\bcollege\b|\bhomeless(ness)?\b|\bhousing\b|\btransport(ation)?\b"
     r"|\bsocial (isolation|contact|circumstances)|\bcriminal record|\brefugee\b|\barmed forces\b|\bveteran\b"
@@ -25,10 +25,10 @@ _ILLNESS = re.compile(
 
 
 def is_social(item: Diagnosis) -> bool:
-    """Whether a problem tells how somebody lives, not what ails them; never a principal or an admission diagnosis."""
+    """Return whether a problem is a social circumstance; never so for principal and admission diagnoses."""
     if item.role not in ("problem", "comorbidity") or item.acquired:
         return False
     if _ICD.match(item.code or ""):
         return True
     name = re.sub(r"\s*\([^()]*\)", "", item.text).strip()
-    return _WORDS.search(name) is not None and _ILLNESS.search(name) is None
+    return _SOCIAL_WORDS.search(name) is not None and _ILLNESS.search(name) is None

@@ -1,18 +1,23 @@
-"""Which encounters are one stay, whether it is one that gets a letter, when it ended and how."""
+"""Determine which encounters form one stay, whether it gets a document, when and how it ended."""
 
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from services.drafter.record.scope import Scope
-from shared.clinical import elements, moments, references
+from services.drafter.record.scope import StayScope
+from shared.clinical import elements, fhir_datetime, references
 from shared.clinical.elements import Resource
-from shared.contracts.failures import PermanentError
+from shared.contracts.errors import PermanentError
 
 # v3-ActCode: https://terminology.hl7.org/ValueSet-v3-ActEncounterCode.html
-NO_STAY = {"AMB": "an ambulatory visit", "VR": "a virtual visit", "HH": "home health care", "FLD": "care in the field",
-           "PRENC": "a visit before admission"}  # fmt: skip
-STAYS = frozenset({"IMP", "ACUTE", "NONAC", "OBSENC", "SS"})
+NOT_A_STAY_CLASSES = {
+    "AMB": "an ambulatory visit",
+    "VR": "a virtual visit",
+    "HH": "home health care",
+    "FLD": "care in the field",
+    "PRENC": "a visit before admission",
+}
+STAY_CLASSES = frozenset({"IMP", "ACUTE", "NONAC", "OBSENC", "SS"})
 _CALLED_STAY = re.compile(
     r"inpatient|hospital encounter|hospitali[sz]|admission|klinisch|station(ä|ae)r|opname|acute|observation", re.I
 )
@@ -26,9 +31,9 @@ _CALLED_EMERGENCY = re.compile(
     r"|spoedeisende|\bseh\b|urgences\b",
     re.I,
 )
-EMERGENCY_STAY = timedelta(hours=24)  # an emergency encounter that lasts longer was an admission
-DEEPEST = 10  # levels of `partOf`: a department, its wards, their beds; more of them is a broken record
-JUST_BEFORE = timedelta(hours=6)  # between the end of emergency care and the admission that it led to
+MIN_EMERGENCY_STAY = timedelta(hours=24)  # an emergency encounter that lasts longer was an admission
+MAX_PART_OF_DEPTH = 10  # department, ward, bed: deeper nesting is invalid
+MAX_EMERGENCY_GAP = timedelta(hours=6)  # between the end of emergency care and the admission that it led to
 
 # "Expired" in hl7's discharge-disposition, NUBC's patient discharge status and v2 table 0112.
 _DIED_CODES = frozenset({"exp", "20", "40", "41", "42"})
@@ -66,25 +71,28 @@ _DIED_DE = "07"  # Entlassungsgrund, first and second place: Tod
 _DEATH_OBSERVATIONS = frozenset({"69453-9", "81956-5"})  # LOINC: cause of death, date and time of death
 
 
-def check_is_stay(encounter: Resource, classes: frozenset[str] = STAYS) -> None:
-    """Raises PermanentError for a visit that gets no discharge summary, with the reason."""
+def check_is_stay(encounter: Resource, classes: frozenset[str] = STAY_CLASSES) -> None:
+    """Reject a visit that gets no discharge summary.
+
+    Raises PermanentError with the reason.
+    """
     coding = elements.child(encounter, "class")
-    code = (elements.words(coding, "code") or "").upper()
+    code = (elements.string(coding, "code") or "").upper()
     if code in classes:
         return
-    if code in NO_STAY:
+    if code in NOT_A_STAY_CLASSES:
         raise PermanentError(
-            f"the encounter is {NO_STAY[code]} (class {code}), not a stay: no discharge summary is drafted"
+            f"the encounter is {NOT_A_STAY_CLASSES[code]} (class {code}), not a stay: no discharge summary is drafted"
         )
     if code == "EMER":
         period = elements.child(encounter, "period")
-        start, end = moments.read(period.get("start")), moments.read(period.get("end"))
-        if start is None or end is None or end.ends - start.begins < EMERGENCY_STAY:
+        start, end = fhir_datetime.parse(period.get("start")), fhir_datetime.parse(period.get("end"))
+        if start is None or end is None or end.ends - start.begins < MIN_EMERGENCY_STAY:
             raise PermanentError("the encounter is an emergency visit of less than a day (class EMER), not a stay")
         return
     names = " ".join(
         [
-            elements.words(coding, "display") or "",
+            elements.string(coding, "display") or "",
             *(text for item in elements.children(encounter, "type") for text in elements.displays(item)),
         ]
     )
@@ -93,79 +101,82 @@ def check_is_stay(encounter: Resource, classes: frozenset[str] = STAYS) -> None:
 
 
 def offset_of(encounter: Resource) -> tzinfo:
-    """The offset that the encounter's own times are written at: what dates without a time are days of."""
+    """Return the offset of the encounter's own times, which applies to dates without a time."""
     period = elements.child(encounter, "period")
     for value in (period.get("end"), period.get("start")):
-        found = moments.read(value)
+        found = fhir_datetime.parse(value)
         if found is not None and isinstance(value, str) and len(value) > len("2026-06-01"):
             return found.begins.tzinfo or UTC
     return UTC
 
 
 def ended_at(encounter: Resource, occurred_at: datetime | None, zone: tzinfo | None) -> datetime:
-    """The stay's last moment. Raises PermanentError while it has none."""
+    """Return the stay's last moment.
+
+    Raises PermanentError while it has none.
+    """
     fallback = offset_of(encounter)
-    found = moments.read(elements.child(encounter, "period").get("end"), zone, fallback)
-    if found is not None and (elements.words(encounter, "status") == "finished" or occurred_at is not None):
+    found = fhir_datetime.parse(elements.child(encounter, "period").get("end"), zone, fallback)
+    if found is not None and (elements.string(encounter, "status") == "finished" or occurred_at is not None):
         reported = occurred_at.astimezone(zone or fallback) if occurred_at is not None else None
-        if reported is not None and elements.words(encounter, "status") != "finished" and found.begins > reported:
+        if reported is not None and elements.string(encounter, "status") != "finished" and found.begins > reported:
             return reported  # a planned end
         within = reported is not None and found.begins <= reported <= found.ends
         return reported if within and reported is not None and found.begins != found.ends else found.ends
     if occurred_at is None:
-        finished = elements.words(encounter, "status") == "finished"
+        finished = elements.string(encounter, "status") == "finished"
         raise PermanentError("the encounter has no end" if finished else "the encounter is not finished")
     return occurred_at.astimezone(zone or fallback)
 
 
-def parts(encounter: Resource, others: Iterable[Resource], bases: frozenset[str]) -> list[Resource]:
-    """The encounters that make up the stay: itself, what it consists of, and the emergency care that led to it.
+def stay_encounters(encounter: Resource, others: Iterable[Resource], bases: frozenset[str]) -> list[Resource]:
+    """Return the encounters of the stay: itself, its parts, and the emergency care that led to it.
 
-    A part with a discharge of its own at another provider is a stay of its own.
+    A part with its own discharge at another provider is a stay of its own.
     """
     found, latest = [encounter], [encounter]
     rest = [item for item in others if item.get("id") != encounter.get("id")]
-    for _ in range(DEEPEST):
-        targets = references.targets(latest, bases)
-        latest = [item for item in rest if item.get("partOf") in targets and not _apart(item, encounter)]
+    for _ in range(MAX_PART_OF_DEPTH):
+        targets = references.reference_targets(latest, bases)
+        latest = [item for item in rest if item.get("partOf") in targets and not _is_separate_stay(item, encounter)]
         taken = {id(item) for item in latest}
         rest = [item for item in rest if id(item) not in taken]
         found += latest
     return [*found, *(item for item in rest if _led_to(item, encounter, bases))]
 
 
-def _apart(part: Resource, whole: Resource) -> bool:
+def _is_separate_stay(part: Resource, whole: Resource) -> bool:
     own = elements.child(part, "hospitalization").get("dischargeDisposition")
     here, there = elements.child(part, "serviceProvider"), elements.child(whole, "serviceProvider")
-    elsewhere = bool(here and there) and elements.words(here, "reference") != elements.words(there, "reference")
+    elsewhere = bool(here and there) and elements.string(here, "reference") != elements.string(there, "reference")
     return bool(own) and elsewhere
 
 
 def is_part_only(encounter: Resource, parent: Resource | None) -> bool:
-    """Whether an encounter is a section of a longer stay (a ward, intensive care), with no discharge of its own."""
-    if parent is None or _code(parent) in (*NO_STAY, "EMER"):
+    """Return whether an encounter is a part of a longer stay (a ward, intensive care) without a discharge."""
+    if parent is None or _code(parent) in (*NOT_A_STAY_CLASSES, "EMER"):
         return False
     return not elements.child(encounter, "hospitalization").get("dischargeDisposition")
 
 
 def _led_to(item: Resource, encounter: Resource, bases: frozenset[str]) -> bool:
-    """Emergency care of which the stay is a part, or that ended when it began."""
+    """Return whether emergency care is the stay's parent, or ended when it began."""
     if _code(item) != "EMER":
         return False
-    if encounter.get("partOf") in references.targets([item], bases):
+    if encounter.get("partOf") in references.reference_targets([item], bases):
         return True
-    ended = moments.read(elements.child(item, "period").get("end"))
-    began = moments.read(elements.child(encounter, "period").get("start"))
+    ended = fhir_datetime.parse(elements.child(item, "period").get("end"))
+    began = fhir_datetime.parse(elements.child(encounter, "period").get("start"))
     if ended is None or began is None:
         return False
-    return began.begins - ended.ends <= JUST_BEFORE and ended.begins - began.ends <= JUST_BEFORE
+    return began.begins - ended.ends <= MAX_EMERGENCY_GAP and ended.begins - began.ends <= MAX_EMERGENCY_GAP
 
 
 def is_emergency(encounter: Resource) -> bool:
-    """Whether an encounter is emergency care: by its class, else by what class, type and service are called."""
+    """Return whether an encounter is emergency care: by class, else by the names of class, type and service."""
     if _code(encounter) in ("EMER", "E"):
         return True
-    named = [elements.words(elements.child(encounter, "class"), "display") or ""]
+    named = [elements.string(elements.child(encounter, "class"), "display") or ""]
     named += [
         text
         for field in ("type", "serviceType")
@@ -176,63 +187,63 @@ def is_emergency(encounter: Resource) -> bool:
 
 
 def _code(encounter: Resource) -> str:
-    return (elements.words(elements.child(encounter, "class"), "code") or "").upper()
+    return (elements.string(elements.child(encounter, "class"), "code") or "").upper()
 
 
 def disposition(encounter: Resource, people: dict[str, Resource], bases: frozenset[str]) -> str | None:
-    """Where the patient went: the disposition in words, and the place that took them."""
+    """Return where the patient went: the disposition in words, and the receiving place."""
     stated = elements.child(encounter, "hospitalization").get("dischargeDisposition")
-    return elements.listed([_disposition(stated), destination(encounter, people, bases)]) or None
+    return elements.join_distinct([_disposition(stated), destination(encounter, people, bases)]) or None
 
 
 def destination(encounter: Resource, people: dict[str, Resource], bases: frozenset[str]) -> str | None:
-    """The name of the place that took the patient."""
+    """Return the name of the receiving place."""
     place = elements.child(elements.child(encounter, "hospitalization"), "destination")
     found = people.get(references.relative(place, bases) or "", {})
-    return elements.words(found, "name") or elements.words(place, "display")
+    return elements.string(found, "name") or elements.string(place, "display")
 
 
 def _disposition(stated: object) -> str | None:
-    """German records have the words only in an extension."""
+    """Return the disposition in words, which German records have only in an extension."""
     if (name := elements.concept(stated)) is not None:
         return _DISPOSITIONS.get(name.lower(), name) if _has_code(stated, name) else name
     for outer in elements.extensions(stated, "Entlassungsgrund"):
         for inner in elements.extensions(outer, "ErsteUndZweiteStelle"):
-            if name := elements.words(elements.child(inner, "valueCoding"), "display"):
+            if name := elements.string(elements.child(inner, "valueCoding"), "display"):
                 return name
-    for system, code in elements.coded(stated):
+    for system, code in elements.coding_pairs(stated):
         if system == _DISPOSITION and code.lower() in _DISPOSITIONS:
             return _DISPOSITIONS[code.lower()]
     return elements.concept_or_code(stated)
 
 
 def _has_code(stated: object, name: str) -> bool:
-    """Whether what stands as words is only the code again: `aadvice`."""
-    return any(code.lower() == name.lower() for _, code in elements.coded(stated))
+    """Return whether the text is only the code again: `aadvice`."""
+    return any(code.lower() == name.lower() for _, code in elements.coding_pairs(stated))
 
 
-def died(encounter: Resource, patient: Resource, observations: Iterable[Resource], scope: Scope) -> bool:
-    """Whether the stay ended with the patient's death, in any of the ways that records say it."""
+def died(encounter: Resource, patient: Resource, observations: Iterable[Resource], scope: StayScope) -> bool:
+    """Return whether the stay ended with the patient's death, in any form that records state it."""
     stated = elements.child(encounter, "hospitalization").get("dischargeDisposition")
-    if _left_dead(stated):
+    if _disposition_is_death(stated):
         return True
     went = _disposition(stated) is not None  # somewhere: a death is then one of the time after
     when = scope.moment(patient.get("deceasedDateTime"))
     if when is not None:
         last = scope.end if went and when.begins == when.ends else scope.end_of_day
         return when.begins <= last and (scope.start is None or when.ends >= scope.start.begins)
-    if elements.flag(patient, "deceasedBoolean") and not went:
+    if elements.boolean(patient, "deceasedBoolean") and not went:
         return True
     own = (
         item
         for item in observations
-        if scope.belongs(item) and elements.words(item, "status") not in ("entered-in-error", "cancelled")
+        if scope.belongs(item) and elements.string(item, "status") not in ("entered-in-error", "cancelled")
     )
-    return any(elements.loinc(item.get("code")) & _DEATH_OBSERVATIONS for item in own)
+    return any(elements.loinc_codes(item.get("code")) & _DEATH_OBSERVATIONS for item in own)
 
 
-def _left_dead(stated: object) -> bool:
-    """Whether the disposition itself says that the patient died: in words, else by a code."""
+def _disposition_is_death(stated: object) -> bool:
+    """Return whether the disposition itself states the death: in words, else by a code."""
     words = _words_of(stated)
     if any((said := _DIED.search(text)) and not _denied(text, said) for text in words):
         return True
@@ -241,11 +252,11 @@ def _left_dead(stated: object) -> bool:
         for outer in elements.extensions(stated, "Entlassungsgrund")
         for item in elements.extensions(outer, "ErsteUndZweiteStelle")
     )
-    if any(elements.words(elements.child(item, "valueCoding"), "code") == _DIED_DE for item in inner):
+    if any(elements.string(elements.child(item, "valueCoding"), "code") == _DIED_DE for item in inner):
         return True
     # A local table may use these numbers for something else, and then its words say what.
     standard = _STANDARD_DISPOSITIONS if list(elements.displays(stated)) else _DISPOSITION_SYSTEMS
-    return any(code in _DIED_CODES and standard.search(system) for system, code in elements.coded(stated))
+    return any(code in _DIED_CODES and standard.search(system) for system, code in elements.coding_pairs(stated))
 
 
 def _denied(text: str, said: re.Match[str]) -> bool:
@@ -255,8 +266,8 @@ def _denied(text: str, said: re.Match[str]) -> bool:
     )
 
 
-def died_later(patient: Resource, scope: Scope) -> str | None:
-    """The day of a death after the stay, as recorded."""
+def died_later(patient: Resource, scope: StayScope) -> str | None:
+    """Return the day of a death after the stay, as recorded."""
     when = scope.moment(patient.get("deceasedDateTime"))
     return when.text if when is not None and when.begins > scope.end else None
 

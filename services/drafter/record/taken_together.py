@@ -1,11 +1,11 @@
-"""Medicines of one effect that are rarely meant to be taken together: a second one is asked about. Pure."""
+"""Ask about medicines of one effect that are rarely taken together. Pure."""
 
 import re
 from collections.abc import Iterator, Sequence
 
 from shared.contracts.context import Medicine
 
-_EFFECTS = {
+_EFFECT_PATTERNS = {
     "anticoagulants": re.compile(
         r"warfarin|coumadin|jantoven|marcumar|falithrom|marcoumar|procoumon|fenprocoumon|acenocoumarol|sintrom|apixaban"
         r"|eliquis|rivaroxaban|xarelto|dabigatran|pradaxa|edoxaban|lixiana|savaysa|\w+parine?\b|lovenox|clexane|fragmin"
@@ -19,25 +19,27 @@ _EFFECTS = {
         r"|indomet|etodolac|nabumeton|advil|motrin|nurofen|aleve|naprosyn|voltaren|toradol|mobic|celebrex|arcoxia"
     ),
 }
-_NOT_BY_ITSELF = re.compile(r"flush|\block\b|\bgel\b|cream|ointment|topical|eye|ophthalm|salbe|patch|pflaster")
+_NOT_SYSTEMIC = re.compile(r"flush|\block\b|\bgel\b|cream|ointment|topical|eye|ophthalm|salbe|patch|pflaster")
 
 
-def questions(taken: Sequence[Medicine]) -> Iterator[tuple[str, list[Medicine]]]:
-    """An effect with the medicines that share it, where they are of more than one substance."""
-    for effect, names in _EFFECTS.items():
+def combination_questions(taken: Sequence[Medicine]) -> Iterator[tuple[str, list[Medicine]]]:
+    """Yield each effect with its medicines, where they are of more than one substance."""
+    for effect, names in _EFFECT_PATTERNS.items():
         found = {
-            item.text: item for item in taken if names.search(_said(item)) and not _NOT_BY_ITSELF.search(_said(item))
+            item.text: item
+            for item in taken
+            if names.search(_searchable_text(item)) and not _NOT_SYSTEMIC.search(_searchable_text(item))
         }
         orders = list(found.values())
         if len(orders) > 1 and not _of_one_substance(orders):
             yield effect, orders
 
 
-def _said(item: Medicine) -> str:
+def _searchable_text(item: Medicine) -> str:
     return " ".join([item.name, item.route, item.dose, *item.ingredients]).lower()
 
 
 def _of_one_substance(orders: Sequence[Medicine]) -> bool:
-    """Whether another question asks about them already; insulin is a class of many."""
+    """Return whether another question covers them already; insulin is a class of many."""
     substances = {item.ingredients or (item.name.lower(),) for item in orders}
     return len(substances) == 1 and not any("insulin" in part for item in orders for part in item.ingredients)

@@ -1,4 +1,4 @@
-"""Codes and abbreviations of how often, in words. Pure."""
+"""Timing codes and abbreviations in words. Pure."""
 
 import re
 from typing import Any
@@ -106,47 +106,47 @@ _WORDS = {"ONCE", "DAILY", "WEEKLY", "MONTHLY", "ON", "CONTINUOUS", "HOURLY", "N
 _UNITS = {"H": "hour", "HR": "hour", "D": "day", "DAY": "day", "W": "week", "WK": "week", "WEEK": "week"}
 _UNITS |= {"MO": "month", "MON": "month", "MTH": "month", "MONTH": "month", "MIN": "minute", "Y": "year", "YR": "year"}
 _PARTS = ("in the morning", "at noon", "in the evening", "at night")
-_NEVER_A_WORD = re.compile(r"[A-Z0-9._/-]{2,}|\d+")
+_CODE_ONLY = re.compile(r"[A-Z0-9._/-]{2,}|\d+")
 # What prescriptions abbreviate for less than once a day, or for times of the day: misread as daily (ISMP's list).
-_MISREAD = re.compile(r"\b(TIW|BIW|Q ?\d ?WK?S?|QOW|QWK?|QOD|MANE|NOCTE|\d{1,2} ?DD(?= ?\d))(?!\w)", re.IGNORECASE)
+_ERROR_PRONE = re.compile(r"\b(TIW|BIW|Q ?\d ?WK?S?|QOW|QWK?|QOD|MANE|NOCTE|\d{1,2} ?DD(?= ?\d))(?!\w)", re.IGNORECASE)
 
 
-def spoken(code: Any) -> str | None:
-    """`Q12H` → `every 12 hours`, `BID` → `twice daily`; other words as they are, other codes as codes."""
+def code_in_words(code: Any) -> str | None:
+    """Return `Q12H` → `every 12 hours`, `BID` → `twice daily`; other words unchanged, other codes as codes."""
     name = elements.concept(code) or elements.code(code)
     if name is None:
         return None
     for text in (name, elements.code(code) or ""):
-        if (found := _expanded(text)) is not None:
+        if (found := _expand(text)) is not None:
             return found
-    if (found := explained(name)) is not None:
+    if (found := explain_codes(name)) is not None:
         return f"{name} ({found})"
-    raw = _NEVER_A_WORD.fullmatch(name) is not None and not name.isalpha()
+    raw = _CODE_ONLY.fullmatch(name) is not None and not name.isalpha()
     return f"timing code {name}" if raw or (name.isupper() and len(name) <= 6) else name
 
 
 def says_frequency(words: str) -> bool:
-    """Whether the words of a timing code say how often; a code that nobody knows does not."""
+    """Return whether the words of a timing code state a frequency; an unknown code does not."""
     if not words or words.startswith("timing code "):
         return False
-    return dosage_words.says_frequency(words) or (not dosage_words.directed(words) and words != "as needed")
+    return dosage_words.states_frequency(words) or (not dosage_words.is_as_directed(words) and words != "as needed")
 
 
-def explained(text: str) -> str | None:
-    """What a scheme or an abbreviation in a text stands for: `1-0-1` → `1 in the morning, 1 in the evening`."""
-    found: list[str | None] = [_scheme(written) for written in dosage_words.schemes(text)]
-    found += [_expanded(match.group()) for match in _MISREAD.finditer(text)]
-    return elements.listed(found, "; ") or None
+def explain_codes(text: str) -> str | None:
+    """Return the meaning of a scheme or abbreviation in a text: `1-0-1` → `1 in the morning, 1 in the evening`."""
+    found: list[str | None] = [_scheme_in_words(written) for written in dosage_words.dosing_schemes(text)]
+    found += [_expand(match.group()) for match in _ERROR_PRONE.finditer(text)]
+    return elements.join_distinct(found, "; ") or None
 
 
-def _scheme(written: str) -> str:
-    """The numbers of a scheme with their times of the day; its zeros are doses that are not taken."""
+def _scheme_in_words(written: str) -> str:
+    """Return the numbers of a scheme with their times of day; zeros are doses that are not taken."""
     numbers = [part.strip() for part in re.split(r"[-–]", written)]
     taken = [f"{number} {time}" for number, time in zip(numbers, _PARTS, strict=False) if number.strip("0,.")]
-    return elements.listed(taken) or "nothing at any time"
+    return elements.join_distinct(taken) or "nothing at any time"
 
 
-def _expanded(text: str) -> str | None:
+def _expand(text: str) -> str | None:
     short = re.sub(r"[.\s]+", " ", text.upper().replace(".", "")).strip()
     for whole in (short, re.sub(r"[ &/]|AND", "", short)):
         if whole in ABBREVIATIONS:
@@ -155,12 +155,12 @@ def _expanded(text: str) -> str | None:
     tokens = re.sub(r"^(\d+) ?X (TGL|TÄGLICH|DAILY|DAAGS)$", r"\1X", joined).split()
     if len(tokens) > 1 and _WORDS & set(tokens):
         return None  # `once weekly` is no abbreviation
-    words = [_token(token) for token in tokens]
-    return elements.listed(words, " ") if words and all(words) else None
+    words = [_abbreviation_in_words(token) for token in tokens]
+    return elements.join_distinct(words, " ") if words and all(words) else None
 
 
-def _token(token: str) -> str | None:
-    """`Q4-6H` → `every 4-6 hours`; None for what is no abbreviation."""
+def _abbreviation_in_words(token: str) -> str | None:
+    """Return `Q4-6H` → `every 4-6 hours`; None for what is no abbreviation."""
     every = re.fullmatch(r"Q(\d+(?:-\d+)?)(H|HR|D|DAY|W|WK|WEEK|MO|MON|MTH|MONTH|MIN|Y|YR)S?", token)
     if every:
         unit = _UNITS[every[2]]

@@ -1,4 +1,4 @@
-"""Which Observations are vital signs: by a code in any place, else by name, as charts have codes of their own. Pure."""
+"""Recognise vital signs by any code, else by name, as charts use codes of their own. Pure."""
 
 import re
 
@@ -39,8 +39,8 @@ _WORDS = (
 
 
 def vital_sign(item: Resource) -> str | None:
-    """What a vital sign is called in the document; None for what is none of those that a summary shows."""
-    for code in sorted(elements.loinc(item.get("code"))):
+    """Return a vital sign's name in the document; None for what a summary does not show."""
+    for code in sorted(elements.loinc_codes(item.get("code"))):
         if code in VITALS:
             return VITALS[code]
     if "vital-signs" not in elements.codes(item.get("category")):

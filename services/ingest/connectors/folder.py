@@ -1,4 +1,4 @@
-"""A folder of documents: size and time of change first, the content's digest only where those differ."""
+"""Scan a folder of documents: by size and modification time first, by digest only where those differ."""
 
 import asyncio
 import errno
@@ -8,20 +8,20 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.ingest.connectors.sighting import Fingerprint, Sighting
+from services.ingest.connectors.scanned_document import Fingerprint, ScannedDocument
 from services.ingest.documents import formats
 from services.ingest.documents.blocks import UnreadableError
-from services.ingest.documents.reader import Reader
-from shared.contracts.envelope import digest
-from shared.contracts.failures import PermanentError
+from services.ingest.documents.reader import DocumentReader
+from shared.contracts.envelope import sha256_hex
+from shared.contracts.errors import PermanentError
 
 # Who may put a file into a folder of guidelines must not read another one by it: a key that ingest holds, say.
-OUTSIDE = "it leads out of the folder"
+OUTSIDE_FOLDER = "it leads out of the folder"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A document, or a directory that cannot be looked into (`problem`)."""
+class FolderEntry:
+    """A document, or a directory that cannot be read (`problem`)."""
 
     name: str
     size: int = 0
@@ -30,73 +30,74 @@ class Found:
 
 
 class FolderConnector:
-    """Documents are named by their path below the folder. Hidden files and unknown formats are left alone.
+    """Scan a folder. Documents are named by their path below it.
 
-    Links are followed within the folder.
+    Hidden files and unknown formats are ignored. Links are followed within the folder.
     """
 
-    def __init__(self, folder: Path, reader: Reader) -> None:
+    def __init__(self, folder: Path, reader: DocumentReader) -> None:
         self._folder = folder
         self._reader = reader
 
-    async def look(self, known: Mapping[str, Fingerprint]) -> AsyncIterator[Sighting]:
+    async def scan(self, known: Mapping[str, Fingerprint]) -> AsyncIterator[ScannedDocument]:
         if not self._folder.is_dir():
             raise PermanentError(f"the folder {self._folder} is not there")
         for item in await asyncio.to_thread(lambda: sorted(_files(self._folder), key=lambda found: found.name)):
             before = known.get(item.name)
             cheap = Fingerprint(digest=before.digest if before else "", size=item.size, mtime_ns=item.mtime_ns)
             if item.problem is not None:
-                yield Sighting(item.name, before or Fingerprint(), problem=item.problem)
+                yield ScannedDocument(item.name, before or Fingerprint(), problem=item.problem)
                 for name, print_ in known.items():  # what is below may be there still
                     if name.startswith(f"{item.name}/"):
-                        yield Sighting(name, print_, problem=f"its folder {item.name}: {item.problem}")
+                        yield ScannedDocument(name, print_, problem=f"its folder {item.name}: {item.problem}")
             elif before == cheap:
-                yield Sighting(item.name, cheap)
+                yield ScannedDocument(item.name, cheap)
             else:
                 yield await self._read(item.name, cheap, before)
 
-    async def _read(self, name: str, cheap: Fingerprint, before: Fingerprint | None) -> Sighting:
-        if (cheap.size or 0) > formats.LARGEST:
-            return Sighting(name, cheap, problem=f"it is larger than {formats.LARGEST // 2**20} MB")
+    async def _read(self, name: str, cheap: Fingerprint, before: Fingerprint | None) -> ScannedDocument:
+        if (cheap.size or 0) > formats.MAX_DOCUMENT_BYTES:
+            return ScannedDocument(name, cheap, problem=f"it is larger than {formats.MAX_DOCUMENT_BYTES // 2**20} MB")
         try:
-            data = await asyncio.to_thread(content, self._folder / name, formats.LARGEST, self._folder)
+            data = await asyncio.to_thread(read_bounded, self._folder / name, formats.MAX_DOCUMENT_BYTES, self._folder)
         except OSError as error:
-            return Sighting(name, cheap, problem=_cannot(error))
-        seen = cheap.model_copy(update={"digest": digest(data)})
+            return ScannedDocument(name, cheap, problem=_describe_error(error))
+        seen = cheap.model_copy(update={"digest": sha256_hex(data)})
         if before is not None and before.digest == seen.digest:
-            return Sighting(name, seen)
+            return ScannedDocument(name, seen)
         try:
-            return Sighting(name, seen, text=await self._reader.read(name, data))
+            return ScannedDocument(name, seen, text=await self._reader.read(name, data))
         except UnreadableError as error:
-            return Sighting(name, seen, problem=str(error))
+            return ScannedDocument(name, seen, problem=str(error))
 
 
-def content(path: Path, largest: int, within: Path | None = None) -> bytes:
-    """Of a regular file, and of no more than one byte too many: it may have grown. Raises OSError.
+def read_bounded(path: Path, largest: int, within: Path | None = None) -> bytes:
+    """Return the content of a regular file, up to one byte more than `largest`: it may have grown.
 
-    `within`: a folder that links must not have led out of.
+    `within` is a folder that links must not lead out of. Raises OSError.
     """
     # Without blocking: what was a file a moment ago may be a pipe, which nobody fills.
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "it is not a file")
         # Of what is open, as the path may be another one by now.
-        if within is not None and not _below(Path(f"/proc/self/fd/{file.fileno()}"), within):
-            raise OSError(errno.EPERM, OUTSIDE)
+        if within is not None and not _open_below(Path(f"/proc/self/fd/{file.fileno()}"), within):
+            raise OSError(errno.EPERM, OUTSIDE_FOLDER)
         return file.read(largest + 1)
 
 
-def _below(path: Path, folder: Path) -> bool:
+def _open_below(path: Path, folder: Path) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
-def _cannot(error: OSError) -> str:
+def _describe_error(error: OSError) -> str:
     return f"it cannot be opened ({error.strerror})"
 
 
-def _files(folder: Path) -> Iterator[Found]:
-    """Every document; a file that vanishes while we look is not there. A directory that links lead to again is looked
-    into once.
+def _files(folder: Path) -> Iterator[FolderEntry]:
+    """Yield every document; files that vanish during the scan are left out.
+
+    A directory that links lead to several times is read once.
     """
     stack, seen = [(folder, "")], set[tuple[int, int]]()
     while stack:
@@ -106,8 +107,8 @@ def _files(folder: Path) -> Iterator[Found]:
             if (status.st_dev, status.st_ino) in seen:
                 continue
             seen.add((status.st_dev, status.st_ino))
-            if not _below(directory, folder):
-                yield Found(prefix.rstrip("/"), problem=f"it cannot be opened ({OUTSIDE})")
+            if not _open_below(directory, folder):
+                yield FolderEntry(prefix.rstrip("/"), problem=f"it cannot be opened ({OUTSIDE_FOLDER})")
                 continue
             with os.scandir(directory) as entries:
                 listed = sorted(entries, key=lambda entry: entry.name)
@@ -115,15 +116,15 @@ def _files(folder: Path) -> Iterator[Found]:
             continue
         except OSError as error:
             if not prefix:
-                raise PermanentError(f"the folder {folder} cannot be looked into ({error.strerror})") from None
-            yield Found(prefix.rstrip("/"), problem=_cannot(error))
+                raise PermanentError(f"the folder {folder} cannot be read ({error.strerror})") from None
+            yield FolderEntry(prefix.rstrip("/"), problem=_describe_error(error))
             continue
         for entry in listed:
             if not entry.name.startswith("."):
-                yield from _entry(entry, prefix, stack)
+                yield from _folder_entry(entry, prefix, stack)
 
 
-def _entry(entry: os.DirEntry[str], prefix: str, stack: list[tuple[Path, str]]) -> Iterator[Found]:
+def _folder_entry(entry: os.DirEntry[str], prefix: str, stack: list[tuple[Path, str]]) -> Iterator[FolderEntry]:
     name = f"{prefix}{entry.name}"
     try:
         if entry.is_dir():
@@ -131,8 +132,8 @@ def _entry(entry: os.DirEntry[str], prefix: str, stack: list[tuple[Path, str]]) 
         elif formats.is_readable(entry.name):
             status = entry.stat()
             if stat.S_ISREG(status.st_mode):  # a pipe or a device is no document
-                yield Found(name, status.st_size, status.st_mtime_ns)
+                yield FolderEntry(name, status.st_size, status.st_mtime_ns)
     except FileNotFoundError:
         return
     except OSError as error:
-        yield Found(name, problem=_cannot(error))
+        yield FolderEntry(name, problem=_describe_error(error))

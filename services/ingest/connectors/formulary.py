@@ -1,54 +1,56 @@
-"""A CSV or JSON file of medicines: one document and one chunk a medicine."""
+"""Scan a CSV or JSON file of medicines: one document and one chunk for each medicine."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
-from services.ingest.connectors.folder import content
-from services.ingest.connectors.sighting import Fingerprint, Sighting
-from services.ingest.documents.blocks import Paragraph, Text, UnreadableError
-from services.ingest.documents.reader import Reader
-from services.ingest.documents.rows import LARGEST, Row
-from shared.contracts.envelope import digest
-from shared.contracts.failures import PermanentError
-from shared.knowledge.config import FormularySource
+from services.ingest.connectors.folder import read_bounded
+from services.ingest.connectors.scanned_document import Fingerprint, ScannedDocument
+from services.ingest.documents.blocks import Paragraph, ParsedDocument, UnreadableError
+from services.ingest.documents.reader import DocumentReader
+from services.ingest.documents.rows import MAX_FORMULARY_BYTES, Row
+from shared.contracts.envelope import sha256_hex
+from shared.contracts.errors import PermanentError
+from shared.knowledge.knowledge_file import FormularySource
 
 
 class FormularyConnector:
-    """Medicines are named by their code, or by their name where the file has none."""
+    """Scan a formulary. Medicines are named by their code, or by their name where the file has none."""
 
-    def __init__(self, source: FormularySource, reader: Reader) -> None:
+    def __init__(self, source: FormularySource, reader: DocumentReader) -> None:
         self._source = source
         self._reader = reader
 
-    async def look(self, known: Mapping[str, Fingerprint]) -> AsyncIterator[Sighting]:
+    async def scan(self, known: Mapping[str, Fingerprint]) -> AsyncIterator[ScannedDocument]:
         rows = await self._rows()
         seen: set[str] = set()
         for number, row in enumerate(rows, 1):
-            name = _words(row.get(self._source.name_column))
+            name = _text(row.get(self._source.name_column))
             if not name:
                 problem = f"row {number} has no '{self._source.name_column}'"
-                yield Sighting(f"row-{number}", Fingerprint(), problem=problem)
+                yield ScannedDocument(f"row-{number}", Fingerprint(), problem=problem)
                 continue
-            id = _words(row.get(self._source.id_column)) if self._source.id_column else ""
+            id = _text(row.get(self._source.id_column)) if self._source.id_column else ""
             document = id or name.lower().replace(" ", "-")
             if document in seen:
-                yield Sighting(f"{document}#{number}", Fingerprint(), problem=f"row {number} repeats '{document}'")
+                yield ScannedDocument(
+                    f"{document}#{number}", Fingerprint(), problem=f"row {number} repeats '{document}'"
+                )
                 continue
             seen.add(document)
-            text = Text(name, (Paragraph("\n".join(_lines(row, self._source.name_column))),))
-            print_ = Fingerprint(digest=digest(repr(text).encode()))
+            text = ParsedDocument(name, (Paragraph("\n".join(_lines(row, self._source.name_column))),))
+            print_ = Fingerprint(digest=sha256_hex(repr(text).encode()))
             before = known.get(document)
-            yield Sighting(document, print_, text=None if before == print_ else text)
+            yield ScannedDocument(document, print_, text=None if before == print_ else text)
 
     async def _rows(self) -> list[Row]:
         file: Path = self._source.file
         try:
-            data = await asyncio.to_thread(content, file, LARGEST)
+            data = await asyncio.to_thread(read_bounded, file, MAX_FORMULARY_BYTES)
         except OSError as error:
             raise PermanentError(f"the formulary {file} cannot be read ({type(error).__name__})") from None
-        if len(data) > LARGEST:
-            raise PermanentError(f"the formulary {file} is larger than {LARGEST // 2**20} MB")
+        if len(data) > MAX_FORMULARY_BYTES:
+            raise PermanentError(f"the formulary {file} is larger than {MAX_FORMULARY_BYTES // 2**20} MB")
         try:
             rows = await self._reader.rows(file.name, data)
         except UnreadableError as error:
@@ -58,16 +60,16 @@ class FormularyConnector:
         return rows
 
 
-def _words(value: object) -> str:
+def _text(value: object) -> str:
     if isinstance(value, list):
-        return ", ".join(_words(item) for item in value)
+        return ", ".join(_text(item) for item in value)
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_words(item)}" for name, item in value.items())
+        return ", ".join(f"{name} {_text(item)}" for name, item in value.items())
     return "" if value is None else " ".join(str(value).split())
 
 
 def _lines(row: Row, name_column: str) -> Iterator[str]:
-    yield _words(row[name_column])
+    yield _text(row[name_column])
     for column, value in row.items():
-        if column and column != name_column and (words := _words(value)):
+        if column and column != name_column and (words := _text(value)):
             yield f"{column.replace('_', ' ')}: {words}"

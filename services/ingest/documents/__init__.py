@@ -1,1 +1,1 @@
-"""From a document's bytes to chunks: formats.py reads each format into blocks, chunking.py cuts blocks into chunks."""
+"""Convert documents into chunks: formats.py parses each format into blocks, chunking.py cuts blocks into chunks."""

@@ -1,4 +1,4 @@
-"""What every format is read into: headings, paragraphs, table rows, in reading order."""
+"""Blocks that every format is parsed into: headings, paragraphs, tables, in reading order."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """`level` is 1 for the document's own title."""
+    """A heading. `level` is 1 for the document's own title."""
 
     level: int
     text: str
@@ -14,14 +14,14 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """Running text or a list item."""
+    """A paragraph or a list item."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows as text, cells joined; `header` is repeated wherever the table is cut."""
+    """Rows as text with joined cells; `header` is repeated wherever the table is cut."""
 
     header: str
     rows: tuple[str, ...]
@@ -31,30 +31,30 @@ Block = Heading | Paragraph | Table
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
-    """A document that was read."""
+class ParsedDocument:
+    """A document as blocks."""
 
     title: str
     blocks: tuple[Block, ...]
 
 
-def squeeze(text: str) -> str:
-    """Its words, with one space between them."""
+def collapse_spaces(text: str) -> str:
+    """Return the words of `text` separated by one space."""
     return " ".join(text.split())
 
 
-def titled(title: str, blocks: tuple[Block, ...]) -> Text:
-    """A document named by its first heading, or by `title` where it has none."""
+def with_title(title: str, blocks: tuple[Block, ...]) -> ParsedDocument:
+    """Return a document titled by its first heading, or by `title` where it has none."""
     first = next((block.text for block in blocks if isinstance(block, Heading) and block.level == 1), "")
-    return Text(first or title, blocks)
+    return ParsedDocument(first or title, blocks)
 
 
-def table(rows: list[list[str]]) -> Iterator[Table]:
-    """A table of rows of cells; none where all are empty."""
+def build_table(rows: list[list[str]]) -> Iterator[Table]:
+    """Yield a table of rows of cells; none where all are empty."""
     lines = [" | ".join(cells) for cells in rows if any(cells)]
     if lines:
         yield Table(lines[0], tuple(lines[1:]))
 
 
 class UnreadableError(Exception):
-    """This document cannot be used. The message says why, in words for whoever maintains the source."""
+    """The document cannot be used. The message says why, for the maintainer of the source."""

@@ -1,16 +1,16 @@
-"""Cuts a document into chunks by its structure. Pure.
+"""Cut a document into chunks along its structure. Pure.
 
-Headings become the chunk's path and are never cut through; a recommendation and its grade stay together; a table is cut
-between rows only, its header repeated. Sizes are in tokens of the embedding model.
+Headings become the chunk's path and are never cut; a recommendation and its grade stay together; a table is cut between
+rows only, with its header repeated. Sizes are in tokens of the embedding model.
 """
 
 import re
 from collections.abc import Callable, Iterator
 
-from services.ingest.documents.blocks import Block, Heading, Paragraph, Table, Text
+from services.ingest.documents.blocks import Block, Heading, Paragraph, ParsedDocument, Table
 from shared.contracts.knowledge import Chunk, chunk_id
 
-Count = Callable[[str], int]
+TokenCounter = Callable[[str], int]
 
 # "Grade 1B", "Strength of recommendation: strong", "(Class I, Level of evidence A)": says how sure the line before is.
 GRADE = re.compile(
@@ -19,15 +19,17 @@ GRADE = re.compile(
     re.IGNORECASE,
 )
 SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9(\[])")
-LONGEST_PATH = 60  # tokens of headings that go with each chunk
+MAX_PATH_TOKENS = 60  # headings of each chunk
 
 
-def chunk(source: str, document: str, text: Text, *, tokens: int, count: Count, url: str | None = None) -> list[Chunk]:
-    """The document's chunks of at most `tokens` tokens each (a table's row or a single sentence may be longer)."""
+def chunk(
+    source: str, document: str, text: ParsedDocument, *, tokens: int, count: TokenCounter, url: str | None = None
+) -> list[Chunk]:
+    """Return the document's chunks of at most `tokens` tokens each (a table row or a single sentence may be longer)."""
     chunks: dict[str, Chunk] = {}
     for path, units in _sections(text):
-        shown = _shortened(path, count)
-        for body in _packed(units, tokens, count):
+        shown = _shorten_path(path, count)
+        for body in _pack(units, tokens, count):
             id = chunk_id(source, document, text.title, shown, body)
             # The same words under the same heading twice say nothing twice.
             chunks.setdefault(
@@ -36,10 +38,10 @@ def chunk(source: str, document: str, text: Text, *, tokens: int, count: Count, 
     return list(chunks.values())
 
 
-def _shortened(path: tuple[str, ...], count: Count) -> tuple[str, ...]:
-    """The headings nearest to the text, within reason."""
+def _shorten_path(path: tuple[str, ...], count: TokenCounter) -> tuple[str, ...]:
+    """Return the innermost headings that fit into the limit."""
     kept: list[str] = []
-    left = LONGEST_PATH
+    left = MAX_PATH_TOKENS
     for heading in reversed(path):
         left -= count(heading)
         if left < 0:
@@ -48,8 +50,8 @@ def _shortened(path: tuple[str, ...], count: Count) -> tuple[str, ...]:
     return tuple(kept)
 
 
-def _sections(text: Text) -> Iterator[tuple[tuple[str, ...], list[Block]]]:
-    """Blocks under the same headings."""
+def _sections(text: ParsedDocument) -> Iterator[tuple[tuple[str, ...], list[Block]]]:
+    """Yield the blocks under the same headings."""
     path: list[Heading] = []
     blocks: list[Block] = []
     for block in text.blocks:
@@ -68,8 +70,8 @@ def _titles(path: list[Heading], title: str) -> tuple[str, ...]:
     return tuple(heading.text for heading in path if heading.text != title)
 
 
-def _packed(blocks: list[Block], tokens: int, count: Count) -> Iterator[str]:
-    """Bodies of chunks: whole units one after the other, as many as fit."""
+def _pack(blocks: list[Block], tokens: int, count: TokenCounter) -> Iterator[str]:
+    """Yield the bodies of chunks: as many whole units, in order, as fit."""
     body: list[str] = []
     size = 0
     shown = ""  # the table header that stands in this body
@@ -89,8 +91,8 @@ def _packed(blocks: list[Block], tokens: int, count: Count) -> Iterator[str]:
         yield "\n".join(body)
 
 
-def _units(blocks: list[Block], tokens: int, count: Count) -> Iterator[tuple[str, str]]:
-    """What is never cut: a row (with its table's header), a paragraph, or a sentence of a long one, with its grade."""
+def _units(blocks: list[Block], tokens: int, count: TokenCounter) -> Iterator[tuple[str, str]]:
+    """Yield what is never cut: a row with its header, a paragraph, or a sentence of a long one, with its grade."""
     held: str | None = None
     for block in blocks:
         if isinstance(block, Paragraph):
@@ -112,8 +114,8 @@ def _units(blocks: list[Block], tokens: int, count: Count) -> Iterator[tuple[str
         yield held, ""
 
 
-def _sentences(text: str, tokens: int, count: Count) -> Iterator[str]:
-    """The paragraph, whole if it fits; else its sentences, and a sentence without end by its words."""
+def _sentences(text: str, tokens: int, count: TokenCounter) -> Iterator[str]:
+    """Yield the paragraph if it fits, else its sentences, and a very long sentence by its words."""
     if count(text) <= tokens:
         yield text
         return

@@ -1,4 +1,4 @@
-"""Reads HTML, Markdown, PDF, DOCX and plain text into blocks. Each by a well-kept library; here is only the mapping."""
+"""Parse HTML, Markdown, PDF, DOCX and plain text into blocks, each with an established library."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -14,19 +14,19 @@ from services.ingest.documents.blocks import (
     Block,
     Heading,
     Paragraph,
+    ParsedDocument,
     Table,
-    Text,
     UnreadableError,
-    squeeze,
-    table,
-    titled,
+    build_table,
+    collapse_spaces,
+    with_title,
 )
 from services.ingest.documents.docx_file import read_docx
-from services.ingest.documents.stand_ins import stand_in
+from services.ingest.documents.placeholder_pages import placeholder_reason
 
-LARGEST = 50 * 2**20  # bytes
-WORDS = 4_000_000  # characters of a document: some 6,000 chunks
-BLOCKS = 200_000  # of a document: headings, paragraphs, rows of tables
+MAX_DOCUMENT_BYTES = 50 * 2**20
+MAX_CHARACTERS = 4_000_000  # characters of a document: some 6,000 chunks
+MAX_BLOCKS = 200_000  # headings, paragraphs, table rows
 SKIPPED = {
     "script",
     "style",
@@ -47,33 +47,33 @@ NUMBERED = re.compile(r"^(\d+(?:\.\d+){0,3})\.?\s+[A-Z][^.!?;]{2,90}$")
 _markdown = MarkdownIt("commonmark").enable("table")
 
 
-def read(name: str, data: bytes, media_type: str | None = None) -> Text:
-    """The document `name` as blocks.
+def parse_document(name: str, data: bytes, media_type: str | None = None) -> ParsedDocument:
+    """Return the document `name` as blocks.
 
     Raises UnreadableError: an unknown format, a damaged file, a scan without text.
     """
-    if len(data) > LARGEST:
-        raise UnreadableError(f"it is larger than {LARGEST // 2**20} MB")
+    if len(data) > MAX_DOCUMENT_BYTES:
+        raise UnreadableError(f"it is larger than {MAX_DOCUMENT_BYTES // 2**20} MB")
     text = READERS[_format(name, data, media_type)](data)
-    if sum(len(block.rows) if isinstance(block, Table) else 1 for block in text.blocks) > BLOCKS:
-        raise UnreadableError(f"there are more than {BLOCKS:,} paragraphs in it")
-    if sum(map(_size, text.blocks)) > WORDS:
-        raise UnreadableError(f"there are more than {WORDS:,} characters of text in it")
+    if sum(len(block.rows) if isinstance(block, Table) else 1 for block in text.blocks) > MAX_BLOCKS:
+        raise UnreadableError(f"there are more than {MAX_BLOCKS:,} paragraphs in it")
+    if sum(map(_size, text.blocks)) > MAX_CHARACTERS:
+        raise UnreadableError(f"there are more than {MAX_CHARACTERS:,} characters of text in it")
     if not any(isinstance(block, Paragraph | Table) for block in text.blocks):
         raise UnreadableError("there is no text in it")
-    return text if text.title else Text(_stem(name), text.blocks)
+    return text if text.title else ParsedDocument(_title_from_name(name), text.blocks)
 
 
 def is_readable(name: str) -> bool:
-    """Whether a file of this name is of a format that can be read."""
+    """Return whether the format of a file with this name can be read."""
     return PurePosixPath(name.lower()).suffix in SUFFIXES
 
 
 def _format(name: str, data: bytes, media_type: str | None) -> str:
-    """By its first bytes, by the media type, by the name's suffix: in this order, as servers call a PDF text/html."""
+    """Return the format by the first bytes, the media type, the suffix, in this order: servers call a PDF text/html."""
     type = (media_type or "").partition(";")[0].strip().lower()
     found = MEDIA_TYPES.get(type)
-    if found is None and type not in UNSAID:
+    if found is None and type not in UNSPECIFIC_MEDIA_TYPES:
         raise UnreadableError(
             f"its server calls it {type[:60]}, which is not one of HTML, PDF, DOCX, Markdown and text"
         )
@@ -93,7 +93,7 @@ def _size(block: Block) -> int:
     return len(block.text)
 
 
-def _stem(name: str) -> str:
+def _title_from_name(name: str) -> str:
     return PurePosixPath(name).stem.replace("_", " ").replace("-", " ").strip() or name
 
 
@@ -106,7 +106,7 @@ def _decode(data: bytes) -> str:
     return data.decode("latin-1")
 
 
-def _html(data: bytes) -> Text:
+def _parse_html(data: bytes) -> ParsedDocument:
     if not data.strip():
         raise UnreadableError("it is empty")
     try:
@@ -119,16 +119,16 @@ def _html(data: bytes) -> Text:
         root = lxml.html.document_fromstring(data, parser=parser)
     except (LxmlError, ValueError):
         raise UnreadableError("it is not HTML") from None
-    title = squeeze(root.findtext(".//title") or "")
+    title = collapse_spaces(root.findtext(".//title") or "")
     mains = root.xpath("//main | //*[@role='main'] | //article")
-    blocks = tuple(_walk(mains[0] if mains else root))
-    if problem := stand_in(title, blocks, asks_password=bool(root.xpath("//input[@type='password']"))):
+    blocks = tuple(_blocks_in(mains[0] if mains else root))
+    if problem := placeholder_reason(title, blocks, asks_password=bool(root.xpath("//input[@type='password']"))):
         raise UnreadableError(problem)
-    return titled(title, blocks)
+    return with_title(title, blocks)
 
 
-def _walk(node: Any) -> Iterator[Block]:
-    """Blocks of an element, in reading order. Text that stands between block elements is a paragraph too."""
+def _blocks_in(node: Any) -> Iterator[Block]:
+    """Yield the blocks of an element in reading order. Text between block elements is a paragraph."""
     loose = [node.text or ""]
     for child in node:
         found = _blocks_of(child)
@@ -143,18 +143,20 @@ def _walk(node: Any) -> Iterator[Block]:
 
 
 def _blocks_of(node: Any) -> Iterator[Block] | None:
-    """The blocks of an element; None where it is part of its parent's text."""
+    """Return the blocks of an element; None where it is part of its parent's text."""
     tag = node.tag
     if not isinstance(tag, str) or tag in SKIPPED:
         return None
     if re.fullmatch(r"h[1-6]", tag):
-        text = squeeze(node.text_content())
+        text = collapse_spaces(node.text_content())
         return iter((Heading(int(tag[1]), text),) if text else ())
     if tag == "table":
-        return table([[squeeze(cell.text_content()) for cell in row.xpath("./td|./th")] for row in node.iter("tr")])
+        return build_table(
+            [[collapse_spaces(cell.text_content()) for cell in row.xpath("./td|./th")] for row in node.iter("tr")]
+        )
     holds_blocks = any(item.tag in CONTAINERS for item in node.iterdescendants())
     if holds_blocks or tag in CONTAINERS:
-        return _walk(node)
+        return _blocks_in(node)
     return _paragraph([node.text_content()]) if tag in LEAVES else None
 
 
@@ -165,34 +167,34 @@ def _inline(node: Any) -> str:
 
 
 def _paragraph(parts: list[str]) -> Iterator[Block]:
-    if text := squeeze("".join(parts)):
+    if text := collapse_spaces("".join(parts)):
         yield Paragraph(text)
 
 
-def _markdown_text(data: bytes) -> Text:
+def _parse_markdown(data: bytes) -> ParsedDocument:
     source = re.sub(r"\A---\n.*?\n---\n", "", _decode(data), flags=re.DOTALL)  # front matter is not text
     if not source.strip():
         raise UnreadableError("it is empty")
-    return _html(_markdown.render(source).encode())
+    return _parse_html(_markdown.render(source).encode())
 
 
-def _plain(data: bytes) -> Text:
-    return Text("", tuple(_lines_to_blocks(_decode(data))))
+def _parse_plain_text(data: bytes) -> ParsedDocument:
+    return ParsedDocument("", tuple(_lines_to_blocks(_decode(data))))
 
 
 def _lines_to_blocks(text: str) -> Iterator[Block]:
-    """Paragraphs by empty lines; `2.1 Dosing` on a line of its own is a heading."""
+    """Split into paragraphs at empty lines; `2.1 Dosing` on its own line is a heading."""
     for part in re.split(r"\n\s*\n", text.replace("\r\n", "\n").replace("\r", "\n")):
         lines = [line.strip() for line in part.splitlines() if line.strip()]
         while lines and (match := NUMBERED.match(lines[0])):
             yield Heading(1 + match[1].count(".") + 1, lines.pop(0))
         items = re.split(r"\n(?=[-•*]\s|\(?[a-z0-9]{1,2}\)\s)", "\n".join(lines))
         for item in items:
-            if found := squeeze(item):
+            if found := collapse_spaces(item):
                 yield Paragraph(found)
 
 
-def _pdf(data: bytes) -> Text:
+def _parse_pdf(data: bytes) -> ParsedDocument:
     try:
         document = pypdfium2.PdfDocument(data)
     except pypdfium2.PdfiumError as error:
@@ -200,18 +202,18 @@ def _pdf(data: bytes) -> Text:
         raise UnreadableError("it is protected by a password" if locked else "it is not a PDF, or damaged") from None
     try:
         pages = [page.get_textpage().get_text_bounded() for page in document]
-        title = squeeze(document.get_metadata_value("Title") or "")
+        title = collapse_spaces(document.get_metadata_value("Title") or "")
     except pypdfium2.PdfiumError:
         raise UnreadableError("it is damaged") from None
     finally:
         document.close()
     if not any(page.strip() for page in pages):
         raise UnreadableError("it is a scan: its pages are pictures without text")
-    return Text(title, tuple(_lines_to_blocks("\n\n".join(_paragraphs(page) for page in pages))))
+    return ParsedDocument(title, tuple(_lines_to_blocks("\n\n".join(_paragraphs(page) for page in pages))))
 
 
 def _paragraphs(page: str) -> str:
-    """PDF text has no paragraphs, only lines: one that ends a sentence and is short ends a paragraph."""
+    """Join the lines of a PDF page, which has no paragraphs: a short line that ends a sentence ends one."""
     lines = [line.strip() for line in page.splitlines()]
     longest = max((len(line) for line in lines), default=0)
     out: list[str] = []
@@ -222,12 +224,12 @@ def _paragraphs(page: str) -> str:
     return "\n".join(out)
 
 
-READERS: dict[str, Callable[[bytes], Text]] = {
-    "html": _html,
-    "markdown": _markdown_text,
-    "pdf": _pdf,
+READERS: dict[str, Callable[[bytes], ParsedDocument]] = {
+    "html": _parse_html,
+    "markdown": _parse_markdown,
+    "pdf": _parse_pdf,
     "docx": read_docx,
-    "text": _plain,
+    "text": _parse_plain_text,
 }
 SUFFIXES = {
     ".html": "html",
@@ -248,4 +250,4 @@ MEDIA_TYPES = {
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
     "text/plain": "text",
 }
-UNSAID = ("", "application/octet-stream", "binary/octet-stream")  # media types that say nothing
+UNSPECIFIC_MEDIA_TYPES = ("", "application/octet-stream", "binary/octet-stream")  # media types that say nothing

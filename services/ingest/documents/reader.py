@@ -1,6 +1,6 @@
-"""Reads documents in a process of its own (`worker.py`): one at a time, within limits, started again when it has died.
+"""Read documents in a separate process (`worker.py`): one at a time, within limits, restarted when it has died.
 
-Parsers are given what others wrote. Ingest also takes discharges: no document may take its memory or its processor.
+Parsers handle untrusted input in the service that takes discharges: no document may use up its memory or CPU.
 """
 
 import asyncio
@@ -13,49 +13,51 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from services.ingest.documents import wire
-from services.ingest.documents.blocks import Text, UnreadableError
-from services.ingest.documents.formats import LARGEST
+from services.ingest.documents import reader_protocol
+from services.ingest.documents.blocks import ParsedDocument, UnreadableError
+from services.ingest.documents.formats import MAX_DOCUMENT_BYTES
+from services.ingest.documents.reader_protocol import ReaderLimits
 from services.ingest.documents.rows import Row
-from services.ingest.documents.wire import Limits
-from shared.contracts.failures import TransientError
+from shared.contracts.errors import TransientError
 
-PACKAGES = Path(__file__).resolve().parents[3]
+PACKAGES_FOLDER = Path(__file__).resolve().parents[3]
 WORKER = "services.ingest.documents.worker"
-MARGIN = 30.0  # seconds more than a document has: to start the process, and to hand over what it read
-LARGEST_ANSWER = 32 * 2**20  # bytes: what `formats.WORDS` and `BLOCKS` can become
+TIMEOUT_MARGIN_S = 30.0  # on top of a document's limit: to start the process and to transfer the result
+MAX_ANSWER_BYTES = 32 * 2**20  # `formats.MAX_CHARACTERS` and `MAX_BLOCKS`, encoded
 
 
-class Reader:
-    """Started with the first document."""
+class DocumentReader:
+    """Start the process with the first document."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self._limits = limits or Limits()
+    def __init__(self, limits: ReaderLimits | None = None) -> None:
+        self._limits = limits or ReaderLimits()
         self._turn = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
 
-    async def read(self, name: str, data: bytes, media_type: str | None = None) -> Text:
-        """The document as blocks, when it is its turn.
+    async def read(self, name: str, data: bytes, media_type: str | None = None) -> ParsedDocument:
+        """Return the document as blocks. Documents are read one at a time.
 
-        Raises UnreadableError saying why it cannot be used, and TransientError where no process can be started.
+        Raises UnreadableError saying why it cannot be used, TransientError where no process can be started.
         """
-        if len(data) > LARGEST:
-            raise UnreadableError(f"it is larger than {LARGEST // 2**20} MB")
-        return wire.decode(await self._in_turn({"kind": "document", "name": name, "media_type": media_type}, data))
+        if len(data) > MAX_DOCUMENT_BYTES:
+            raise UnreadableError(f"it is larger than {MAX_DOCUMENT_BYTES // 2**20} MB")
+        return reader_protocol.decode(
+            await self._request({"kind": "document", "name": name, "media_type": media_type}, data)
+        )
 
     async def rows(self, name: str, data: bytes) -> list[Row]:
-        """The rows of a formulary. Raises as `read` does."""
-        found: list[Row] = (await self._in_turn({"kind": "rows", "name": name}, data))["rows"]
+        """Return the rows of a formulary. Raises as `read` does."""
+        found: list[Row] = (await self._request({"kind": "rows", "name": name}, data))["rows"]
         return found
 
-    async def _in_turn(self, asked: dict[str, Any], data: bytes) -> dict[str, Any]:
+    async def _request(self, asked: dict[str, Any], data: bytes) -> dict[str, Any]:
         async with self._turn:
             try:
-                async with asyncio.timeout(self._limits.seconds + MARGIN):
+                async with asyncio.timeout(self._limits.seconds + TIMEOUT_MARGIN_S):
                     answer = await self._answer(asked, data)
             except TimeoutError:
                 await self.close()
-                raise UnreadableError(self._limits.too_long) from None
+                raise UnreadableError(self._limits.timeout_reason) from None
             except BaseException:  # also when whoever asked is no longer there: what is on its way is nobody's answer
                 await self.close()
                 raise
@@ -64,7 +66,7 @@ class Reader:
         return answer
 
     async def _answer(self, asked: dict[str, Any], data: bytes) -> dict[str, Any]:
-        process = await self._running()
+        process = await self._ensure_process()
         assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - both are pipes
         asked = asked | {"length": len(data), "limits": asdict(self._limits)}
         try:
@@ -72,14 +74,14 @@ class Reader:
             process.stdin.write(data)
             await process.stdin.drain()
             length = int(await process.stdout.readuntil(b"\n"))
-            if length > LARGEST_ANSWER:
+            if length > MAX_ANSWER_BYTES:
                 raise UnreadableError("there is too much in it")
             found: dict[str, Any] = json.loads(await process.stdout.readexactly(length))
             return found
         except (asyncio.IncompleteReadError, ConnectionError):
-            raise self._failure(await process.wait()) from None
+            raise self._to_error(await process.wait()) from None
 
-    async def _running(self) -> asyncio.subprocess.Process:
+    async def _ensure_process(self) -> asyncio.subprocess.Process:
         if self._process is None or self._process.returncode is not None:
             try:
                 self._process = await asyncio.create_subprocess_exec(
@@ -87,22 +89,22 @@ class Reader:
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
                     stderr=asyncio.subprocess.DEVNULL,  # libraries may print what they read
-                    env={"PYTHONPATH": str(PACKAGES), "LANG": "C.UTF-8"},  # no secrets, and no other modules
+                    env={"PYTHONPATH": str(PACKAGES_FOLDER), "LANG": "C.UTF-8"},  # no secrets, and no other modules
                     start_new_session=True,
                 )
             except OSError as error:
-                raise TransientError(f"no process to read documents can be started ({error.strerror})") from None
+                raise TransientError(f"the document reader process cannot be started ({error.strerror})") from None
         return self._process
 
     async def close(self) -> None:
-        """End the process and what it has forked."""
+        """End the process and its children."""
         process, self._process = self._process, None
         if process is not None:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
 
-    def _failure(self, code: int) -> UnreadableError | TransientError:
-        """What the end of the process means: something about the document, or that no document can be read."""
+    def _to_error(self, code: int) -> UnreadableError | TransientError:
+        """Return the error for the exit of the process: of this document, or of the process itself."""
         reason = self._limits.reason(code)
-        return UnreadableError(reason) if reason else TransientError(f"the process that reads documents ended ({code})")
+        return UnreadableError(reason) if reason else TransientError(f"the document reader process ended ({code})")

@@ -1,4 +1,4 @@
-"""Reads a formulary, CSV or JSON, into rows: one a medicine. Pure."""
+"""Parse a formulary, CSV or JSON, into rows: one for each medicine. Pure."""
 
 import csv
 import io
@@ -9,12 +9,15 @@ from services.ingest.documents.blocks import UnreadableError
 
 Row = dict[str, Any]
 
-LARGEST = 20 * 2**20  # bytes
-MEDICINES = 100_000  # every product of a country is some 50,000
+MAX_FORMULARY_BYTES = 20 * 2**20
+MAX_MEDICINES = 100_000  # a country has some 50,000 products
 
 
 def read_rows(name: str, data: bytes) -> list[Row]:
-    """Raises UnreadableError."""
+    """Return the rows.
+
+    Raises UnreadableError.
+    """
     try:
         content = data.decode("utf-8-sig")
         rows = json_rows(content) if name.lower().endswith(".json") else csv_rows(content)
@@ -23,8 +26,8 @@ def read_rows(name: str, data: bytes) -> list[Row]:
     except (ValueError, csv.Error, RecursionError):
         raise UnreadableError("it is neither CSV with a header nor a JSON list") from None
     rows = [row for row in rows if row]
-    if len(rows) > MEDICINES:
-        raise UnreadableError(f"it has more than {MEDICINES:,} medicines")
+    if len(rows) > MAX_MEDICINES:
+        raise UnreadableError(f"it has more than {MAX_MEDICINES:,} medicines")
     return rows
 
 

@@ -1,8 +1,8 @@
-"""The process that reads documents and does nothing else: `reader.py` starts it as `python -P -m`.
+"""The process that reads documents; `reader.py` starts it as `python -P -m`.
 
-It has no secrets in its environment and no connection. For each document it forks: the child reads it within limits of
-memory, processor and time, answers, and ends; so nothing of a document stays for the next one. A child that is ended by
-its limits ends this process too, with a code that says why (`code_of`), and another is started.
+It has no secrets in its environment and no connections. It forks for each document: the child reads it within limits of
+memory, CPU and time, answers, and exits, so that nothing of a document is left for the next. When limits end a child,
+this process exits too with a code for the reason (`exit_code_of`), and is restarted.
 """
 
 import json
@@ -16,14 +16,14 @@ from typing import Any, BinaryIO
 
 from services.ingest.documents import formats
 from services.ingest.documents.blocks import UnreadableError
+from services.ingest.documents.reader_protocol import ReaderLimits, encode, exit_code_of, frame
 from services.ingest.documents.rows import read_rows
-from services.ingest.documents.wire import Limits, code_of, encode, frame
 
-GIVES_WAY = 10  # nice: whoever reports a discharge goes first
+NICE_INCREMENT = 10  # requests have priority
 
 
 def serve(source: BinaryIO, sink: int) -> int:
-    """Read what comes on `source` until it ends. Returns the exit code."""
+    """Handle requests from `source` until it ends. Return the exit code."""
     while line := source.readline():
         asked = json.loads(line)
         data = source.read(asked["length"])
@@ -31,23 +31,23 @@ def serve(source: BinaryIO, sink: int) -> int:
             return 0  # whoever asked is gone
         child = os.fork()
         if child == 0:
-            _read(asked, data, sink)
+            _read_in_child(asked, data, sink)
         del data
         _, status = os.waitpid(child, 0)
         if status != 0:
-            return code_of(status)
+            return exit_code_of(status)
     return 0
 
 
-def _read(asked: dict[str, Any], data: bytes, sink: int) -> None:
-    """In the child: one document within its limits. Does not return."""
-    code = code_of(signal.SIGABRT)
+def _read_in_child(asked: dict[str, Any], data: bytes, sink: int) -> None:
+    """Read one document within its limits, in the child. Does not return."""
+    code = exit_code_of(signal.SIGABRT)
     try:
-        _limit(Limits(**asked["limits"]))
+        _apply_limits(ReaderLimits(**asked["limits"]))
         _write(sink, frame(_answer(asked, data)))
         code = 0
     except MemoryError:
-        code = code_of(signal.SIGUSR1)
+        code = exit_code_of(signal.SIGUSR1)
     finally:
         os._exit(code)
 
@@ -56,7 +56,7 @@ def _answer(asked: dict[str, Any], data: bytes) -> dict[str, Any]:
     try:
         if asked["kind"] == "rows":
             return {"rows": read_rows(asked["name"], data)}
-        return encode(formats.read(asked["name"], data, asked["media_type"]))
+        return encode(formats.parse_document(asked["name"], data, asked["media_type"]))
     except UnreadableError as error:
         return {"problem": str(error)}
     except MemoryError:
@@ -65,8 +65,8 @@ def _answer(asked: dict[str, Any], data: bytes) -> dict[str, Any]:
         return {"problem": f"it cannot be read ({type(error).__name__})"}
 
 
-def _limit(limits: Limits) -> None:
-    os.nice(GIVES_WAY)
+def _apply_limits(limits: ReaderLimits) -> None:
+    os.nice(NICE_INCREMENT)
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory, limits.memory))
     resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu, limits.cpu + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -6,10 +6,10 @@ from fastapi import APIRouter, UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.ingest.dependencies import AnyRole, Operator, Refreshes
-from services.ingest.documents.formats import LARGEST
-from shared.contracts.knowledge import SOURCE, Counts, Metrics, QueryResult, Unreadable
-from shared.runtime.limits import KB, takes
-from shared.runtime.rates import RateLimit
+from services.ingest.documents.formats import MAX_DOCUMENT_BYTES
+from shared.contracts.knowledge import SOURCE_PATTERN, DocumentCounts, QueryResult, RetrievalMetrics, UnreadableDocument
+from shared.runtime.rate_limits import RateLimit
+from shared.runtime.request_limits import KB, limit_endpoint
 
 router = APIRouter(prefix="/v1/knowledge", tags=["ingest", "knowledge"])
 
@@ -21,7 +21,7 @@ class Wanted(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    source: str | None = Field(default=None, pattern=SOURCE)
+    source: str | None = Field(default=None, pattern=SOURCE_PATTERN)
     full: bool = Field(default=False, description="embed everything again")
     judge: bool = Field(default=False, description="only ask the golden queries again")
 
@@ -57,16 +57,16 @@ class RefreshStatus(BaseModel):
     reason: str | None = Field(description="why it was skipped, held back or failed")
     attempt: int
     again_at: Timestamp | None = Field(description="when a failed attempt is repeated")
-    documents: Counts | None
-    unreadable: list[Unreadable] = Field(description="documents that were left out")
+    documents: DocumentCounts | None
+    unreadable: list[UnreadableDocument] = Field(description="documents that were left out")
     chunks: Chunks | None
     batches: int
     batches_done: int
     version: int | None = Field(description="the version that it makes")
     passages: int | None = Field(description="passages of that version, once it is indexed")
     repaired: int
-    metrics: Metrics | None = Field(description="of the new version")
-    live_metrics: Metrics | None = Field(description="of the live version, evaluated beside it")
+    metrics: RetrievalMetrics | None = Field(description="of the new version")
+    live_metrics: RetrievalMetrics | None = Field(description="of the live version, evaluated beside it")
     worst: list[QueryResult] = Field(description="the golden queries that did worst; ten at most")
     seconds: float | None = Field(description="from the request to the end")
     live_version: int | None = Field(description="the version that is live now")
@@ -85,8 +85,8 @@ async def show(id: str, _: AnyRole, refreshes: Refreshes) -> RefreshStatus:
 
 
 @router.post("/documents", status_code=202, summary="Hand in one document")
-@takes(LARGEST + 64 * KB, RateLimit("uploads", 60, 1.0))  # the parts of a form have headers
+@limit_endpoint(MAX_DOCUMENT_BYTES + 64 * KB, RateLimit("uploads", 60, 1.0))  # the parts of a form have headers
 async def upload(file: UploadFile, who: Operator, refreshes: Refreshes) -> Uploaded:
-    data = await file.read(LARGEST + 1)
+    data = await file.read(MAX_DOCUMENT_BYTES + 1)
     ref, name = await refreshes.upload(file.filename or "", data, who.subject)
     return Uploaded(refresh=ref.id, refresh_url=f"/v1/knowledge/refreshes/{ref.id}", document=name)

@@ -1,4 +1,4 @@
-"""Refreshes as events: whose turn it is, preparing one, beginning again, and the nightly schedule."""
+"""Run refreshes: the queue, preparation, further attempts, and the nightly schedule."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -6,13 +6,13 @@ from pathlib import Path
 
 from nats.aio.msg import Msg
 
-from services.ingest.documents.reader import Reader
-from services.ingest.refresh import turns
-from services.ingest.refresh.plan import Target
+from services.ingest.documents.reader import DocumentReader
+from services.ingest.refresh import refresh_queue
+from services.ingest.refresh.plan import TargetVersion
 from services.ingest.refresh.prepare import Preparation, token_counter
 from services.ingest.refresh.schedule import next_run
-from shared.contracts.failures import PermanentError, TransientError
-from shared.contracts.knowledge import ALL
+from shared.contracts.errors import PermanentError, TransientError
+from shared.contracts.knowledge import ALL_SOURCES
 from shared.contracts.refresh import (
     AttemptFailed,
     BatchReady,
@@ -25,12 +25,12 @@ from shared.contracts.refresh import (
     fold_refresh,
 )
 from shared.contracts.subjects import derived_id, fired_timer_filter, refresh_timer_subjects
-from shared.knowledge import config
-from shared.knowledge.attempts import Attempts
-from shared.knowledge.collections import collection_of
-from shared.knowledge.config import KnowledgeFile
-from shared.knowledge.live import LiveBucket, Queue, Turn
-from shared.knowledge.manifest import Manifest
+from shared.knowledge import knowledge_file
+from shared.knowledge.collections import collection_name
+from shared.knowledge.document_index import DocumentIndex
+from shared.knowledge.knowledge_file import KnowledgeFile
+from shared.knowledge.live import LiveBucket, QueuedRefresh, RefreshQueue
+from shared.knowledge.refresh_attempts import RefreshAttempts
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.deadletter import Original
 from shared.messaging.measures import begin_refreshes
@@ -38,18 +38,18 @@ from shared.messaging.refreshes import RefreshLog, read_refresh
 from shared.messaging.steps import Clock
 from shared.messaging.timers import REFRESHES, Timers
 
-SCHEDULED = "countersign-schedule"
+SCHEDULE_HEADER = "countersign-schedule"
 
 
 class Refreshing:
-    """`file` declares the knowledge base; `tokenizer` is that of the embedding model."""
+    """Handle refreshes. `file` declares the knowledge base; `tokenizer` is the embedding model's."""
 
     def __init__(
         self,
         bus: Bus,
         file: Path | None,
         tokenizer: Path,
-        reader: Reader,
+        reader: DocumentReader,
         clock: Clock,
         new_id: Callable[[], str],
     ) -> None:
@@ -61,72 +61,75 @@ class Refreshing:
         self._bus = bus
         self._log = RefreshLog(bus, "ingest", self._clock)
         self._live = LiveBucket(bus)
-        self._manifest = Manifest(bus)
+        self._manifest = DocumentIndex(bus)
         self._timers = Timers(bus, REFRESHES)
-        self._attempts = Attempts(bus, self._log, self._clock, self._apart)
+        self._attempts = RefreshAttempts(bus, self._log, self._clock, self._retry_delay)
 
     async def start(self) -> None:
         begin_refreshes()
         await self.set_schedules()
 
-    def declared(self) -> KnowledgeFile:
-        """The knowledge base as it is declared now. Raises PermanentError saying what is wrong with the file."""
-        return config.read(self._file) if self._file is not None else KnowledgeFile()
+    def read_knowledge_file(self) -> KnowledgeFile:
+        """Return the current declaration of the knowledge base.
 
-    def _apart(self) -> timedelta:
+        Raises PermanentError saying what is wrong with the file.
+        """
+        return knowledge_file.read_knowledge_file(self._file) if self._file is not None else KnowledgeFile()
+
+    def _retry_delay(self) -> timedelta:
         try:
-            return self.declared().attempts_apart
+            return self.read_knowledge_file().attempts_apart
         except PermanentError:
             return KnowledgeFile().attempts_apart
 
     async def request(self, requested: Requested, id: str | None = None) -> RefreshRef:
-        """Ask for a refresh; returns it, or the one that waits and will do the same."""
-        ref = RefreshRef(requested.sources[0] if len(requested.sources) == 1 else ALL, id or self._new_id())
+        """Request a refresh; return it, or a waiting one that covers it."""
+        ref = RefreshRef(requested.sources[0] if len(requested.sources) == 1 else ALL_SOURCES, id or self._new_id())
         queue, _ = await self._live.queue()
         if id is None and not requested.full and not requested.judge:
-            wanted = {turn.refresh: await self._sources_of(turn) for turn in queue.waiting}
+            wanted = {turn.refresh: await self._sources_to_refresh(turn) for turn in queue.waiting}
             if (
-                waits := turns.already_waiting(queue, requested.sources, lambda turn: wanted[turn.refresh])
+                waits := refresh_queue.find_waiting(queue, requested.sources, lambda turn: wanted[turn.refresh])
             ) is not None:
                 return RefreshRef(waits.source, waits.refresh)
         await self._log.append(ref, requested)
         return ref
 
-    async def _sources_of(self, turn: Turn) -> tuple[str, ...]:
+    async def _sources_to_refresh(self, turn: QueuedRefresh) -> tuple[str, ...]:
         refresh = fold_refresh(await self._log.history(turn.refresh))
         return refresh.requested.sources if refresh.requested else (turn.source,)
 
-    async def take_turns(self, message: Msg) -> None:
-        """A refresh was asked for, or one has ended: the next one begins."""
+    async def run_next(self, message: Msg) -> None:
+        """Start the next refresh, after one was requested or has ended."""
         record = read_refresh(message)
         if isinstance(record.body, AttemptFailed) and record.body.again_at is not None:
             return
         queue, revision = await self._live.queue()
         if isinstance(record.body, Requested):
-            changed = turns.asked(queue, Turn(refresh=record.ref.id, source=record.ref.source))
+            changed = refresh_queue.enqueue(queue, QueuedRefresh(refresh=record.ref.id, source=record.ref.source))
         else:
             refresh = fold_refresh(await self._log.history(record.ref.id, after=record))
-            changed = turns.ended(queue, refresh, refresh.outcome) if refresh.outcome else queue
+            changed = refresh_queue.complete(queue, refresh, refresh.outcome) if refresh.outcome else queue
         if changed != queue:
             try:
                 await self._live.set_queue(changed, revision)
             except WrongSequenceError:
-                raise TransientError("the row of refreshes changed in the meantime") from None
+                raise TransientError("the refresh queue changed in the meantime") from None
         if changed.active is not None:
             await self._begin(changed, changed.active)
 
-    async def _begin(self, queue: Queue, turn: Turn) -> None:
-        """Say that it is the turn of `turn`; saying it again changes nothing."""
+    async def _begin(self, queue: RefreshQueue, turn: QueuedRefresh) -> None:
+        """Append `started` for `turn`. Idempotent."""
         ref = RefreshRef(turn.source, turn.refresh)
         refresh = fold_refresh(await self._log.history(turn.refresh))
         if refresh.started is not None or refresh.requested is None:
             return
         requested = refresh.requested
         embedder = await self._embedder(queue.head if requested.judge else None)
-        collection = collection_of(embedder)
+        collection = collection_name(embedder)
         fill = requested.full or (queue.head > 0 and collection != queue.collection)
         started = Started(
-            sources=turns.covered(requested.sources, queue, fill=fill),
+            sources=refresh_queue.sources_to_scan(requested.sources, queue, fill=fill),
             target=queue.head if requested.judge else queue.head + 1,
             embedder=embedder,
             collection=queue.collection if requested.judge else collection,
@@ -136,48 +139,48 @@ class Refreshing:
         await self._log.append(ref, started)
 
     async def _embedder(self, version: int | None) -> str:
-        """The model that is declared now, or the one that `version` was made with."""
+        """Return the declared embedding model, or the one of `version`."""
         if version is not None and (record := await self._live.version(version)) is not None:
             return record.embedder
         try:
-            return self.declared().embedder
+            return self.read_knowledge_file().embedder
         except PermanentError:
             return KnowledgeFile().embedder  # preparing it will fail for the same reason, and say so
 
     async def prepare(self, message: Msg) -> None:
-        """Look at the sources and put what has changed into the queue; or, on another attempt, what is missing."""
+        """Scan the sources and enqueue what has changed; on a further attempt, enqueue what is missing."""
         record = read_refresh(message)
         refresh = fold_refresh(await self._log.history(record.ref.id, after=record))
         if refresh.started is None:
             return
         if refresh.started.judge:
-            await self._only_judge(record.ref, refresh)
+            await self._evaluate_only(record.ref, refresh)
         elif refresh.awaits == "prepare":
             await self._prepare(record.ref, refresh.started)
         elif refresh.awaits == "embed" and refresh.planned is not None and refresh.attempt > 1:
             await self._queue_again(record.ref)
 
     async def _prepare(self, ref: RefreshRef, started: Started) -> None:
-        file = self.declared()
+        file = self.read_knowledge_file()
         await self.set_schedules()  # the file may have changed since the last time
         if unknown := set(started.sources) - {source.name for source in file.sources}:
             raise PermanentError(f"there is no source called {', '.join(sorted(unknown))}")
         queue, _ = await self._live.queue()
         count = token_counter(str(self._tokenizer))
-        target = Target(ref.id, started, queue.head)
+        target = TargetVersion(ref.id, started, queue.head)
         await Preparation(ref, target, file, count, self._log, self._manifest, self._reader).run()
 
-    async def _only_judge(self, ref: RefreshRef, refresh: Refresh) -> None:
+    async def _evaluate_only(self, ref: RefreshRef, refresh: Refresh) -> None:
         started = refresh.started
         if refresh.awaits is None or started is None:
             return
         if started.target == 0:
-            raise PermanentError("there is no version to judge yet")
+            raise PermanentError("there is no version to evaluate yet")
         indexed = Indexed(target=started.target, embedder=started.embedder, collection=started.collection, points=0)
         await self._log.append(ref, indexed)
 
     async def _queue_again(self, ref: RefreshRef) -> None:
-        """Batches that were given up go back into the queue."""
+        """Enqueue batches again that were given up."""
         for record in await self._log.batches(ref):
             if isinstance(record.body, BatchReady):
                 number = record.body.number
@@ -188,15 +191,15 @@ class Refreshing:
         await self._attempts.give_up(original, reason, "prepare")
 
     async def on_timer(self, message: Msg) -> None:
-        """A night has come, or it is time for another attempt."""
+        """Handle a nightly timer, or the timer of another attempt."""
         headers = message.headers or {}
         if message.subject.startswith(fired_timer_filter("again.")):
-            await self._again(RefreshRef(headers["countersign-source"], headers["countersign-refresh"]))
+            await self._resume(RefreshRef(headers["countersign-source"], headers["countersign-refresh"]))
         else:
             await self._nightly(message.subject.rpartition(".")[2], headers["countersign-due"])
         await self._timers.purge(message.subject)
 
-    async def _again(self, ref: RefreshRef) -> None:
+    async def _resume(self, ref: RefreshRef) -> None:
         history = await self._log.history(ref.id)
         refresh = fold_refresh(history)
         if refresh.outcome is None and refresh.failure is not None and refresh.failure.attempt == refresh.attempt:
@@ -204,9 +207,9 @@ class Refreshing:
             await self._log.append(ref, Resumed(attempt=refresh.attempt + 1), after=last)
 
     async def _nightly(self, source: str, due: str) -> None:
-        """One run for all the nights that were missed, then the next night's timer."""
+        """Run once for all nights that were missed, then set the next night's timer."""
         try:
-            found = self.declared().source(source)
+            found = self.read_knowledge_file().source(source)
         except PermanentError:
             await self._retry_schedule(source)
             raise
@@ -217,21 +220,21 @@ class Refreshing:
         await self._set_schedule(source, str(found.schedule), next_run(found.schedule, self._clock()))
 
     async def _retry_schedule(self, source: str) -> None:
-        """The file is broken: the dead letter and its alert say so, and tomorrow is another night."""
+        """Set tomorrow's timer when the file is invalid; the dead letter and its alert report it."""
         await self._set_schedule(source, "broken", self._clock() + timedelta(days=1))
 
     async def set_schedules(self) -> None:
-        """A timer for each source that has none, or whose schedule was changed. One that is overdue fires by itself."""
+        """Set a timer for each source without one, or with a changed schedule. An overdue timer fires by itself."""
         try:
-            file = self.declared()
+            file = self.read_knowledge_file()
         except PermanentError:
             return  # said at the first refresh; the services serve
         for source in file.sources:
             wanted = str(source.schedule)
             pending = await self._bus.direct_get(REFRESHES, {"last_by_subj": refresh_timer_subjects(source.name)[0]})
-            if pending and dict(pending[0].headers or {}).get(SCHEDULED) == wanted:
+            if pending and dict(pending[0].headers or {}).get(SCHEDULE_HEADER) == wanted:
                 continue
             await self._set_schedule(source.name, wanted, next_run(source.schedule, self._clock()))
 
     async def _set_schedule(self, source: str, words: str, time: datetime) -> None:
-        await self._timers.set(*refresh_timer_subjects(source), time, {SCHEDULED: words})
+        await self._timers.set(*refresh_timer_subjects(source), time, {SCHEDULE_HEADER: words})

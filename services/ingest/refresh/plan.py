@@ -1,4 +1,4 @@
-"""What a look at a document means for the next version. Pure."""
+"""Decide what a scanned document changes in the next version. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ from typing import Literal
 from shared.contracts.knowledge import Chunk, DocumentEntry, Fingerprint
 from shared.contracts.refresh import Started
 
-Placed = tuple[str, int]  # chunk id, version it came with
+ChunkRef = tuple[str, int]  # chunk id, version it came with
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class TargetVersion:
     """The version that is being made."""
 
     refresh: str
@@ -25,21 +25,21 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """What one document adds to a refresh's figures. `kind` is None for a document that stays as it is."""
+class DocumentChange:
+    """What one document adds to a refresh's counts. `kind` is None for an unchanged document."""
 
-    kind: Literal["new", "changed", "removed"] | None
+    kind: Literal["new", "changed", "removed_entry"] | None
     fresh: int  # chunks
     kept: int
     retired: int
 
 
-_change = lru_cache(1024)(Change)  # most documents have the same
+_shared_change = lru_cache(1024)(DocumentChange)  # most documents have the same
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What is remembered of a document while its source is looked at; little, as there may be many."""
+class KnownDocument:
+    """The known state of a document during a scan; compact, as there may be many."""
 
     packed: bytes  # its fingerprint as JSON: a fraction of what the model takes
     digested: bool  # its content was read once
@@ -47,7 +47,7 @@ class Known:
     done: bool  # this very refresh has dealt with it already, before it was interrupted
     there: bool  # the base shows chunks of it, or may
     unreadable: str | None
-    change: Change
+    change: DocumentChange
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -55,14 +55,14 @@ class Known:
 
     @property
     def comparable(self) -> bool:
-        """It need not be read again where its fingerprint is the same."""
+        """Return whether the document need not be read where its fingerprint is the same."""
         return self.done or (self.trusted and self.there and (self.digested or not self.unreadable))
 
 
 class Fingerprints(Mapping[str, Fingerprint]):
-    """What connectors compare with, unpacked one at a time."""
+    """Known fingerprints for connectors, unpacked one at a time."""
 
-    def __init__(self, known: Mapping[str, Known]) -> None:
+    def __init__(self, known: Mapping[str, KnownDocument]) -> None:
         self._known = known
 
     def __getitem__(self, document: str) -> Fingerprint:
@@ -78,33 +78,33 @@ class Fingerprints(Mapping[str, Fingerprint]):
         return sum(1 for _ in self)
 
 
-def remember(entry: DocumentEntry, target: Target) -> Known:
+def to_known(entry: DocumentEntry, target: TargetVersion) -> KnownDocument:
     settled = entry.target <= target.head
-    return Known(
+    return KnownDocument(
         entry.fingerprint.model_dump_json(exclude_none=True).encode(),
         digested=bool(entry.fingerprint.digest),
         trusted=settled and entry.collection == target.started.collection and not target.started.fill,
         done=entry.refresh == target.refresh,
         there=not entry.removed or not settled,
         unreadable=entry.unreadable,
-        change=change_of(entry, target.version) if entry.refresh == target.refresh else still(entry),
+        change=change_of(entry, target.version) if entry.refresh == target.refresh else unchanged_entry(entry),
     )
 
 
-def change_of(entry: DocumentEntry, version: int) -> Change:
-    """What `entry` brought to `version`."""
+def change_of(entry: DocumentEntry, version: int) -> DocumentChange:
+    """Return what `entry` changed in `version`."""
     fresh = sum(since == version for _, since in entry.chunks)
-    return _change(entry.change, fresh, len(entry.chunks) - fresh, len(entry.retired))
+    return _shared_change(entry.change, fresh, len(entry.chunks) - fresh, len(entry.retired))
 
 
-def still(entry: DocumentEntry) -> Change:
-    return _change(None, 0, len(entry.chunks), 0)
+def unchanged_entry(entry: DocumentEntry) -> DocumentChange:
+    return _shared_change(None, 0, len(entry.chunks), 0)
 
 
-def baseline(entry: DocumentEntry | None, target: Target) -> tuple[Placed, ...]:
-    """The document's chunks as the newest complete version shows them in the target's collection.
+def baseline(entry: DocumentEntry | None, target: TargetVersion) -> tuple[ChunkRef, ...]:
+    """Return the document's chunks in the newest complete version, in the target's collection.
 
-    An entry above that version is from a refresh that failed: what it brought does not count, what it retired does.
+    An entry above that version is from a failed refresh: its new chunks do not count, its expired ones do.
     """
     if entry is None or entry.collection != target.started.collection:
         return ()
@@ -113,15 +113,15 @@ def baseline(entry: DocumentEntry | None, target: Target) -> tuple[Placed, ...]:
     return (*(item for item in entry.chunks if item[1] <= target.head), *entry.retired)
 
 
-def renewed(
+def updated_entry(
     source: str,
     document: str,
     fingerprint: Fingerprint,
     before: DocumentEntry | None,
     chunks: Sequence[Chunk],
-    target: Target,
+    target: TargetVersion,
 ) -> tuple[DocumentEntry, list[Chunk]]:
-    """The document's new entry, and the chunks that have to be embedded for it."""
+    """Return the document's new entry, and the chunks that have to be embedded."""
     there = dict(baseline(before, target))
     kept = {} if target.started.fill else there
     ids = {chunk.id for chunk in chunks}
@@ -139,8 +139,8 @@ def renewed(
     return entry, [chunk for chunk in chunks if chunk.id not in kept]
 
 
-def removed(before: DocumentEntry, target: Target) -> DocumentEntry:
-    """The entry of a document that is no more."""
+def removed_entry(before: DocumentEntry, target: TargetVersion) -> DocumentEntry:
+    """Return the entry of a deleted document."""
     return DocumentEntry(
         source=before.source,
         document=before.document,
@@ -153,10 +153,15 @@ def removed(before: DocumentEntry, target: Target) -> DocumentEntry:
     )
 
 
-def unread(
-    source: str, document: str, fingerprint: Fingerprint, before: DocumentEntry | None, reason: str, target: Target
+def unreadable_entry(
+    source: str,
+    document: str,
+    fingerprint: Fingerprint,
+    before: DocumentEntry | None,
+    reason: str,
+    target: TargetVersion,
 ) -> DocumentEntry:
-    """The entry of a document that could not be read: what was there stays, and the reason is kept."""
+    """Return the entry of a document that could not be read: its chunks stay, with the reason."""
     if before is not None and not before.removed:
         return before.model_copy(update={"fingerprint": fingerprint, "unreadable": reason})
     return DocumentEntry(

@@ -1,8 +1,8 @@
-"""Looks at the sources and puts what has changed into the queue, twenty chunks at a time. Streamed: what is in memory
-is a batch, a document, and a fingerprint for each document of one source.
+"""Scan the sources and enqueue changed chunks in batches of twenty, streaming.
 
-It may be interrupted anywhere. A batch carries the entries of the documents that are complete with it; they are written
-after it. Whoever begins again writes those of the last batch, skips the documents that are dealt with, and goes on.
+Memory holds a batch, a document, and a fingerprint for each document of one source. Preparation may be interrupted
+anywhere: a batch carries the entries of documents that are complete with it, which are written after it. A restart
+writes those of the last batch, skips documents that are done, and continues.
 """
 
 import asyncio
@@ -10,46 +10,46 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from services.ingest.connectors import connect
-from services.ingest.connectors.sighting import Sighting
-from services.ingest.documents.chunking import Count, chunk
-from services.ingest.documents.reader import Reader
+from services.ingest.connectors.scanned_document import ScannedDocument
+from services.ingest.documents.chunking import TokenCounter, chunk
+from services.ingest.documents.reader import DocumentReader
 from services.ingest.refresh.plan import (
-    Change,
+    DocumentChange,
     Fingerprints,
-    Known,
-    Target,
+    KnownDocument,
+    TargetVersion,
     change_of,
-    remember,
-    removed,
-    renewed,
-    unread,
+    removed_entry,
+    to_known,
+    unreadable_entry,
+    updated_entry,
 )
-from shared.contracts.knowledge import BATCH, Chunk, Counts, DocumentEntry, Unreadable
+from shared.contracts.knowledge import BATCH_SIZE, Chunk, DocumentCounts, DocumentEntry, UnreadableDocument
 from shared.contracts.refresh import BatchReady, Planned, RefreshRef, Skipped
-from shared.knowledge.config import KnowledgeFile, Source
-from shared.knowledge.manifest import Manifest
+from shared.knowledge.document_index import DocumentIndex
+from shared.knowledge.knowledge_file import KnowledgeFile, Source
 from shared.messaging.refreshes import RefreshLog
 
-NAMED = 200  # unreadable documents that an event names; the others are counted
-FULL = 400_000  # bytes of text in one batch, whatever the number of chunks: a message has its limit
+MAX_LISTED = 200  # unreadable documents named in an event; the others are counted
+MAX_BATCH_BYTES = 400_000  # text of one batch: messages have a maximum size
 
 
 @dataclass(slots=True)
-class Tally:
-    """What has been found so far."""
+class PreparationCounts:
+    """Counts of the scan so far."""
 
     new: int = 0
     changed: int = 0
     removed: int = 0
     unchanged: int = 0
-    unreadable: list[Unreadable] = field(default_factory=list)
+    unreadable: list[UnreadableDocument] = field(default_factory=list)
     chunks_new: int = 0
     chunks_kept: int = 0
     chunks_removed: int = 0
 
     @property
-    def counts(self) -> Counts:
-        return Counts(
+    def counts(self) -> DocumentCounts:
+        return DocumentCounts(
             new=self.new,
             changed=self.changed,
             removed=self.removed,
@@ -61,7 +61,7 @@ class Tally:
     def anything(self) -> bool:
         return bool(self.new or self.changed or self.removed)
 
-    def add(self, change: Change) -> None:
+    def add(self, change: DocumentChange) -> None:
         match change.kind:
             case "new":
                 self.new += 1
@@ -77,17 +77,17 @@ class Tally:
 
 
 class Preparation:
-    """One refresh being prepared."""
+    """Prepare one refresh."""
 
     def __init__(
         self,
         ref: RefreshRef,
-        target: Target,
+        target: TargetVersion,
         file: KnowledgeFile,
-        count: Count,
+        count: TokenCounter,
         log: RefreshLog,
-        manifest: Manifest,
-        reader: Reader,
+        manifest: DocumentIndex,
+        reader: DocumentReader,
     ) -> None:
         self._ref = ref
         self._target = target
@@ -96,7 +96,7 @@ class Preparation:
         self._log = log
         self._manifest = manifest
         self._reader = reader
-        self._tally = Tally()
+        self._tally = PreparationCounts()
         self._chunks: list[Chunk] = []
         self._entries: list[tuple[int, DocumentEntry]] = []  # chunks that must be out before it, and the entry
         self._queued = 0  # chunks that were put into `_chunks` so far
@@ -104,7 +104,10 @@ class Preparation:
         self._number = 0
 
     async def run(self) -> None:
-        """Up to `planned` or `skipped`. Raises PermanentError when a source as a whole cannot be looked at."""
+        """Prepare up to `planned` or `skipped`.
+
+        Raises PermanentError when a source as a whole cannot be scanned.
+        """
         last = await self._log.last_batch(self._ref, "batch-ready")
         finished = False
         if last is not None and isinstance(last.body, BatchReady):
@@ -112,12 +115,12 @@ class Preparation:
             self._number, finished = last.body.number, last.body.last
         covered = self._target.started.sources
         declared = [source for source in self._file.sources if not covered or source.name in covered]
-        await self._manifest.remember(source.name for source in declared)
+        await self._manifest.add_sources(source.name for source in declared)
         for source in declared:
-            await self._look_at(source, finished)
+            await self._scan_source(source, finished)
         if not covered:
             for name in set(await self._manifest.sources()) - {source.name for source in self._file.sources}:
-                await self._drop(name, await self._known(name), set(), finished=finished)
+                await self._remove_missing(name, await self._known(name), set(), finished=finished)
         if not finished and not self._tally.anything:
             await self._log.append(self._ref, self._skipped())
             return
@@ -125,45 +128,45 @@ class Preparation:
             await self._publish(last=True)
         await self._log.append(self._ref, self._planned())
 
-    async def _known(self, source: str) -> dict[str, Known]:
-        return {item.document: remember(item, self._target) async for item in self._manifest.entries(source)}
+    async def _known(self, source: str) -> dict[str, KnownDocument]:
+        return {item.document: to_known(item, self._target) async for item in self._manifest.entries(source)}
 
-    async def _look_at(self, source: Source, finished: bool) -> None:
+    async def _scan_source(self, source: Source, finished: bool) -> None:
         known = await self._known(source.name)
         seen: set[str] = set()
         if not finished:
-            async for sighting in connect(source, self._reader).look(Fingerprints(known)):
-                if not sighting.gone:
+            async for sighting in connect(source, self._reader).scan(Fingerprints(known)):
+                if not sighting.deleted:
                     seen.add(sighting.document)
-                    await self._take(source.name, sighting, known.get(sighting.document))
-        await self._drop(source.name, known, seen, finished=finished)
+                    await self._process_document(source.name, sighting, known.get(sighting.document))
+        await self._remove_missing(source.name, known, seen, finished=finished)
 
-    async def _take(self, source: str, sighting: Sighting, known: Known | None) -> None:
+    async def _process_document(self, source: str, sighting: ScannedDocument, known: KnownDocument | None) -> None:
         if known is not None and known.done:
             return  # counted with what is dealt with already
         if sighting.problem is not None:
-            await self._leave_out(source, sighting, known)
+            await self._record_unreadable(source, sighting, known)
         elif sighting.text is None:
-            await self._keep(source, sighting, known)
+            await self._keep_unchanged(source, sighting, known)
         else:
             before = await self._manifest.get(source, sighting.document) if known is not None else None
-            made = await asyncio.to_thread(self._cut, source, sighting)
-            entry, fresh = renewed(source, sighting.document, sighting.fingerprint, before, made, self._target)
-            await self._queue(entry, fresh)
+            made = await asyncio.to_thread(self._chunk_document, source, sighting)
+            entry, fresh = updated_entry(source, sighting.document, sighting.fingerprint, before, made, self._target)
+            await self._enqueue_chunks(entry, fresh)
 
-    def _cut(self, source: str, sighting: Sighting) -> list[Chunk]:
+    def _chunk_document(self, source: str, sighting: ScannedDocument) -> list[Chunk]:
         assert sighting.text is not None  # noqa: S101 - the caller has looked
         whole = self._file.source(source)
         # A medicine is one chunk, however much there is to say about it.
         tokens = 100_000 if whole is not None and whole.kind == "formulary" else self._file.chunk_tokens
         return chunk(source, sighting.document, sighting.text, tokens=tokens, count=self._count, url=sighting.url)
 
-    async def _keep(self, source: str, sighting: Sighting, known: Known | None) -> None:
-        """Nothing new about a document; at most it was touched."""
+    async def _keep_unchanged(self, source: str, sighting: ScannedDocument, known: KnownDocument | None) -> None:
+        """Keep a document without new content; its fingerprint may have changed."""
         if known is None:
             return
         if known.unreadable is not None:
-            self._tally.unreadable.append(_named(source, sighting.document, known.unreadable))
+            self._tally.unreadable.append(_unreadable_document(source, sighting.document, known.unreadable))
         else:
             self._tally.add(known.change)
         if sighting.fingerprint != known.fingerprint:
@@ -171,18 +174,20 @@ class Preparation:
             if before is not None:
                 await self._manifest.put([before.model_copy(update={"fingerprint": sighting.fingerprint})])
 
-    async def _leave_out(self, source: str, sighting: Sighting, known: Known | None) -> None:
+    async def _record_unreadable(self, source: str, sighting: ScannedDocument, known: KnownDocument | None) -> None:
         reason = sighting.problem or ""
-        self._tally.unreadable.append(_named(source, sighting.document, reason))
+        self._tally.unreadable.append(_unreadable_document(source, sighting.document, reason))
         before = await self._manifest.get(source, sighting.document) if known is not None else None
         if before is not None and not before.removed and self._target.started.fill:
             # Its chunks are not in the collection that is being filled, and cannot be made: it is not in this version.
             return
-        entry = unread(source, sighting.document, sighting.fingerprint, before, reason, self._target)
+        entry = unreadable_entry(source, sighting.document, sighting.fingerprint, before, reason, self._target)
         await self._manifest.put([entry])
 
-    async def _drop(self, source: str, known: dict[str, Known], seen: set[str], *, finished: bool) -> None:
-        """Documents that are no more; and the figures of those that were dealt with before an interruption."""
+    async def _remove_missing(
+        self, source: str, known: dict[str, KnownDocument], seen: set[str], *, finished: bool
+    ) -> None:
+        """Remove documents that no longer exist, and count those done before an interruption."""
         gone: list[DocumentEntry] = []
         for document, item in known.items():
             if item.done or (finished and item.there):
@@ -190,34 +195,34 @@ class Preparation:
             elif not finished and document not in seen and item.there:
                 before = await self._manifest.get(source, document)
                 if before is not None:
-                    gone.append(removed(before, self._target))
+                    gone.append(removed_entry(before, self._target))
         for entry in gone:
             self._tally.add(change_of(entry, self._target.version))
         await self._manifest.put(gone)
 
-    async def _queue(self, entry: DocumentEntry, fresh: list[Chunk]) -> None:
+    async def _enqueue_chunks(self, entry: DocumentEntry, fresh: list[Chunk]) -> None:
         self._tally.add(change_of(entry, self._target.version))
         self._chunks += fresh
         self._queued += len(fresh)
         self._entries.append((self._queued, entry))
-        while len(self._chunks) > BATCH or sum(len(item.text) for item in self._chunks) > FULL:
+        while len(self._chunks) > BATCH_SIZE or sum(len(item.text) for item in self._chunks) > MAX_BATCH_BYTES:
             await self._publish(last=False)
         if not fresh and not self._chunks:
-            await self._manifest.put(self._complete())
+            await self._manifest.put(self._completed_entries())
 
-    def _complete(self) -> list[DocumentEntry]:
-        """Entries whose chunks are all out."""
+    def _completed_entries(self) -> list[DocumentEntry]:
+        """Return the entries whose chunks are all published."""
         ready = [entry for needed, entry in self._entries if needed <= self._published]
         self._entries = [item for item in self._entries if item[0] > self._published]
         return ready
 
     async def _publish(self, *, last: bool) -> None:
-        """The next batch, then the entries that are complete with it. What is left over stays for the one after."""
-        taken = _first(self._chunks)
+        """Publish the next batch, then write the entries that are complete with it."""
+        taken = _batch_length(self._chunks)
         batch, self._chunks = self._chunks[:taken], self._chunks[taken:]
         self._number += 1
         self._published += len(batch)
-        entries = self._complete()
+        entries = self._completed_entries()
         started = self._target.started
         ready = BatchReady(
             number=self._number,
@@ -237,7 +242,7 @@ class Preparation:
         return Planned(
             target=self._target.version,
             documents=self._tally.counts,
-            unreadable=tuple(self._tally.unreadable[:NAMED]),
+            unreadable=tuple(self._tally.unreadable[:MAX_LISTED]),
             chunks_new=self._tally.chunks_new,
             chunks_kept=self._tally.chunks_kept,
             chunks_removed=self._tally.chunks_removed,
@@ -246,29 +251,34 @@ class Preparation:
 
     def _skipped(self) -> Skipped:
         return Skipped(
-            documents=self._tally.counts, unreadable=tuple(self._tally.unreadable[:NAMED]), reason="nothing has changed"
+            documents=self._tally.counts,
+            unreadable=tuple(self._tally.unreadable[:MAX_LISTED]),
+            reason="nothing has changed",
         )
 
 
-def _named(source: str, document: str, reason: str) -> Unreadable:
-    return Unreadable(source=source, document=document, reason=reason)
+def _unreadable_document(source: str, document: str, reason: str) -> UnreadableDocument:
+    return UnreadableDocument(source=source, document=document, reason=reason)
 
 
-def _first(chunks: list[Chunk]) -> int:
-    """How many chunks the next batch takes."""
+def _batch_length(chunks: list[Chunk]) -> int:
+    """Return how many chunks the next batch takes."""
     size = 0
-    for index, item in enumerate(chunks[:BATCH]):
+    for index, item in enumerate(chunks[:BATCH_SIZE]):
         size += len(item.text)
-        if size > FULL and index > 0:
+        if size > MAX_BATCH_BYTES and index > 0:
             return index
-    return min(len(chunks), BATCH)
+    return min(len(chunks), BATCH_SIZE)
 
 
 def token_counter(path: str) -> Callable[[str], int]:
-    """Counts tokens as the embedding model does. Raises PermanentError when its tokenizer cannot be read."""
+    """Return a function that counts tokens as the embedding model does.
+
+    Raises PermanentError when its tokenizer cannot be read.
+    """
     from tokenizers import Tokenizer  # heavy, and only where chunks are cut
 
-    from shared.contracts.failures import PermanentError
+    from shared.contracts.errors import PermanentError
 
     try:
         tokenizer = Tokenizer.from_file(path)

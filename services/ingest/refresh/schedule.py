@@ -1,15 +1,16 @@
-"""When a source is looked at next. Pure: the time is an argument."""
+"""Compute the next run of a schedule. Pure: the time is an argument."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from shared.knowledge.config import Schedule
+from shared.knowledge.knowledge_file import Schedule
 
 
 def next_run(schedule: Schedule, now: datetime) -> datetime:
-    """The next time the clock on the wall shows the schedule's time; once a day, also on the days the clock is changed.
+    """Return the next time at which the local clock shows the schedule's time, once a day.
 
-    A time that the spring change skips runs when the skipped hour is over; one that autumn repeats runs the first time.
+    A time that the change to summer time skips runs when the skipped hour is over; one that occurs twice in autumn runs
+    the first time.
     """
     zone = ZoneInfo(schedule.time_zone)
     day = now.astimezone(zone).date()

@@ -1,4 +1,4 @@
-"""The dashboards, one module each. Metrics are those of `shared/telemetry/catalogue.py`, as Prometheus spells them."""
+"""The dashboards, one module each. Metrics are those of `shared/telemetry/metric_definitions.py`, as Prometheus spells them."""
 
 from tools.grafana.boards import bus, cases, inference, knowledge, reviews
 

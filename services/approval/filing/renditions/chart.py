@@ -13,7 +13,7 @@ from typing import Any
 from services.approval.filing.renditions.make import TEXT
 from services.approval.filing.renditions.xhtml import LANGUAGE
 from services.approval.filing.resources import NAMING, Resource, instant
-from shared.contracts.envelope import digest
+from shared.contracts.envelope import sha256_hex
 
 RENDITION_SYSTEM = f"{NAMING}/rendition-sha256"
 
@@ -74,7 +74,9 @@ def held(document: Resource, renditions: Mapping[str, bytes]) -> dict[str, str]:
     """Content type → SHA-256 of those of `renditions` that a document has. One that shows none has what was sent."""
     shown = attachments(document)
     return {
-        content_type: digest(data) for content_type, data in renditions.items() if not shown or content_type in shown
+        content_type: sha256_hex(data)
+        for content_type, data in renditions.items()
+        if not shown or content_type in shown
     }
 
 

@@ -2,16 +2,16 @@
 
 from services.approval.filing.renditions import chart
 from services.approval.filing.resources import Resource
-from shared.clinical.fhir import FhirClient
+from shared.clinical.fhir_client import FhirClient
 from shared.clinical.references import parse_url
-from shared.contracts.envelope import digest
-from shared.contracts.failures import PermanentError
+from shared.contracts.envelope import sha256_hex
+from shared.contracts.errors import PermanentError
 
 
 async def digest_in_chart(attachment: Resource, ehr: FhirClient) -> str | None:
     """SHA-256 of what an attachment holds; None where the EHR does not show it. Raises TransientError."""
     data = await bytes_in_chart(attachment, ehr)
-    return digest(data) if data is not None else None
+    return sha256_hex(data) if data is not None else None
 
 
 async def bytes_in_chart(attachment: Resource, ehr: FhirClient) -> bytes | None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from pydantic import RootModel, ValidationError
 
-from shared.contracts.envelope import Recorded
+from shared.contracts.envelope import RecordedEvent
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus, WrongSequenceError
@@ -45,7 +45,7 @@ class KeptRenditions:
             return None
         return {content_type: found[digest] for content_type, digest in digests.items()}
 
-    async def keep(self, decision: Recorded, renditions: Mapping[str, bytes]) -> dict[str, bytes]:
+    async def keep(self, decision: RecordedEvent, renditions: Mapping[str, bytes]) -> dict[str, bytes]:
         """What stands from now on: `renditions`, or what another process has kept just before."""
         key, texts = decision.head.digest, self._artifacts.of(decision.case.id, decision.head.sequence)
         entry = await self._bucket.get(key)

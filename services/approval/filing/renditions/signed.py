@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from services.approval.review.signing_rules import heading
-from shared.contracts.draft import Draft, Fact, Group, Part, PartCode
+from shared.contracts.draft import DocumentPart, Draft, Fact, FactGroup, PartCode
 
 ITEM = "- "  # how the line of a list begins
 # Characters that XML 1.0 does not have (https://www.w3.org/TR/xml/#charsets), and the mark of byte order, which PDF/A
@@ -87,7 +87,7 @@ def writable(text: str) -> str:
     return _UNWRITABLE.sub("\ufffd", text.replace(_MARK, ""))
 
 
-def _section(part: Part | None, title: str, lines: Sequence[str]) -> Section:
+def _section(part: DocumentPart | None, title: str, lines: Sequence[str]) -> Section:
     groups: list[tuple[str, list[str]]] = [("", [])]
     for line in lines:
         if part is not None and line.endswith(":") and not line.startswith(ITEM):
@@ -98,7 +98,7 @@ def _section(part: Part | None, title: str, lines: Sequence[str]) -> Section:
     return Section(part.code if part else None, title, blocks, part.section if part else None)
 
 
-def _block(title: str, lines: Sequence[str], part: Part | None) -> Block:
+def _block(title: str, lines: Sequence[str], part: DocumentPart | None) -> Block:
     group = next((item for item in part.groups if heading(item.title) == heading(title)), None) if part else None
     facts = {" ".join(writable(fact.text).split()): fact for fact in group.facts} if group else {}
     read = tuple(_line(line, facts, group) for line in lines)
@@ -109,7 +109,7 @@ def _block(title: str, lines: Sequence[str], part: Part | None) -> Block:
     return Block(title, rows, tuple(group.columns[index] for index in filled), group.stands_for)
 
 
-def _line(text: str, facts: dict[str, Fact], group: Group | None) -> Line:
+def _line(text: str, facts: dict[str, Fact], group: FactGroup | None) -> Line:
     if not text.startswith(ITEM):
         return Line(text, item=False)
     words = text.removeprefix(ITEM).strip()
@@ -119,7 +119,7 @@ def _line(text: str, facts: dict[str, Fact], group: Group | None) -> Line:
     return Line(words, item=True, source=fact.source, cells=_row(words, fact, group))
 
 
-def _row(text: str, fact: Fact, group: Group) -> tuple[str, ...]:
+def _row(text: str, fact: Fact, group: FactGroup) -> tuple[str, ...]:
     """The fact's cells as far as they are in the signed line; none where they do not say all of it.
 
     What a cell says beyond the line (a route that only the order's code has) was not in the text that was signed.

@@ -8,7 +8,7 @@ from services.approval.filing.renditions.signed import SignedText, read
 from services.approval.review.signing_rules import identity
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Draft
-from shared.contracts.envelope import Recorded
+from shared.contracts.envelope import RecordedEvent
 from shared.contracts.events import Signature
 from shared.contracts.subjects import derived_id
 
@@ -21,7 +21,7 @@ class Source:
     the id of the drafting AI in the EHR. `context` is None where it cannot be read: then there is no hospital's name.
     """
 
-    decision: Recorded
+    decision: RecordedEvent
     approved: Signature
     identifier: tuple[str, str]
     text: str

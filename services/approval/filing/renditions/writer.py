@@ -10,14 +10,14 @@ from services.approval.filing.renditions.kept import KeptRenditions
 from services.approval.filing.renditions.make import FHIR, TEXT, make
 from services.approval.filing.renditions.pdf import Paper
 from services.approval.filing.renditions.source import Source
-from shared.clinical.fhir import FhirClient
+from shared.clinical.fhir_client import FhirClient
 from shared.contracts.context import EncounterContext
 from shared.contracts.corrections import Addended, Amended
 from shared.contracts.draft import Draft
-from shared.contracts.envelope import Recorded
+from shared.contracts.envelope import RecordedEvent
+from shared.contracts.errors import PermanentError
 from shared.contracts.events import Signature
-from shared.contracts.failures import PermanentError
-from shared.contracts.model import read_whole
+from shared.contracts.model import read_strictly
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.connection import Bus
 
@@ -35,7 +35,7 @@ class Renditions:
         self._artifacts = Artifacts(bus)
         self._kept = KeptRenditions(bus)
 
-    async def of(self, decision: Recorded, approved: Signature, text: str, number: int = 1) -> dict[str, bytes]:
+    async def of(self, decision: RecordedEvent, approved: Signature, text: str, number: int = 1) -> dict[str, bytes]:
         """Content type → bytes: the same at each attempt, as far as they are wanted by now. `number` is the document's.
 
         A draft that cannot be read leaves the text alone. Raises TransientError, PermanentError of bus and EHR.
@@ -54,11 +54,11 @@ class Renditions:
         made = await asyncio.to_thread(make, source, wanted, self._paper)
         return await self._kept.keep(decision, made)
 
-    async def _source(self, decision: Recorded, approved: Signature, text: str, number: int) -> Source | None:
+    async def _source(self, decision: RecordedEvent, approved: Signature, text: str, number: int) -> Source | None:
         ref = approved.draft
         stored = await self._artifacts.of(decision.case.id).get_many(list({ref.digest, ref.context}))
         try:
-            draft = read_whole(Draft, stored.get(ref.digest, b""))
+            draft = read_strictly(Draft, stored.get(ref.digest, b""))
         except PermanentError:
             logger.warning("case %s: its draft cannot be read, the text is filed alone", decision.case.id)
             return None
@@ -77,6 +77,6 @@ class Renditions:
 
 def _context(data: bytes) -> EncounterContext | None:
     try:
-        return read_whole(EncounterContext, data)
+        return read_strictly(EncounterContext, data)
     except PermanentError:
         return None

@@ -1,0 +1,274 @@
+"""Assemble the parts of a stay's context."""
+
+from collections.abc import Iterable, Iterator
+
+from services.drafter import kinds
+from services.drafter.kinds import KindRegistry, required_elements
+from services.drafter.kinds.classify import clarifying_question
+from services.drafter.record import (
+    allergies,
+    clinical_notes,
+    code_status,
+    condition,
+    diagnoses,
+    directives,
+    identity,
+    incidents,
+    microbiology,
+    note_passages,
+    nutrition,
+    open_points,
+    plans,
+    procedures,
+    requests,
+    stay,
+)
+from services.drafter.record.features import read_features
+from services.drafter.record.medication import MedicationLists, read_medication
+from services.drafter.record.observations import Measurements, is_measured, read_measurements
+from services.drafter.record.ranges import RangeSubject
+from services.drafter.record.reports import ReportList, pending_requests, read_reports
+from services.drafter.record.roles import DiagnosisRoles
+from services.drafter.record.scope import StayScope, excluded_lines, source
+from services.drafter.source_record import SourceRecord
+from shared.clinical import elements, references
+from shared.clinical.elements import Resource
+from shared.contracts.context import ContextEntry, Diagnosis, EncounterContext, Patient
+
+
+class ContextBuilder:
+    """Build the context of one stay."""
+
+    def __init__(
+        self,
+        record: SourceRecord,
+        entries: dict[str, list[Resource]],
+        encounters: list[Resource],
+        scope: StayScope,
+        patient: Patient,
+    ) -> None:
+        self._record = record
+        self._entries = entries
+        self._encounters = encounters
+        self._scope = scope
+        self._patient = patient
+        self._microbiology = microbiology.Microbiology(
+            self._of("Observation"), self._of("DiagnosticReport"), record.bases
+        )
+        self._devices = record.people | {source(item): item for item in self._of("Device")}
+
+    def _of(self, type: str) -> list[Resource]:
+        return self._entries.get(type, [])
+
+    def build(self, known: KindRegistry, department: str | None) -> EncounterContext:
+        record, scope, encounter = self._record, self._scope, self._record.encounter
+        bases = record.bases
+        died = stay.died(encounter, record.patient, self._of("Observation"), scope)
+        destination = stay.destination(encounter, record.people, bases)
+        choice = kinds.classify(
+            known, read_features(record, scope, died=died, destination=destination, department=department)
+        )
+        passages = note_passages.read_passages(*self._documents(), scope, record.texts)
+        written = clinical_notes.read_notes(
+            (item for items in self._documents() for item in items), record.texts, record.people, scope, bases
+        )
+        found = self._measurements()
+        others = self._not_measured()
+        studied = self._reports()
+        allergy = allergies.read_allergies(self._of("AllergyIntolerance"), scope)
+        told_medicines = self._medication(passages)
+        lists = told_medicines.lists
+        attending, attending_name = identity.practitioner(
+            record.attending or identity.attending(encounter), record.people, bases
+        )
+        provider = elements.child(encounter, "serviceProvider")
+        organization = references.relative(provider, bases)
+        stated, doubts = self._directives()
+        happened, warnings = self._incidents()
+        cultures = list(self._microbiology.cultures(scope, found.pending))
+        context = EncounterContext(
+            encounter=source(encounter),
+            encounter_status=str(encounter.get("status", "")),
+            kind=choice.kind.name,
+            why=choice.why,
+            also=tuple(kind.name for kind in choice.also),
+            deceased=died,
+            patient=self._patient,
+            attending=attending,
+            attending_name=attending_name,
+            organization=organization if organization in record.people else None,
+            organization_name=elements.string(record.people.get(organization or ""), "name")
+            or elements.string(provider, "display"),
+            service=elements.concept(encounter.get("serviceType")),
+            start=scope.start.begins if scope.start else None,
+            start_on=scope.start.text if scope.start else None,
+            end=scope.end,
+            end_on=f"{scope.end:%Y-%m-%d}",
+            disposition=stay.disposition(encounter, record.people, bases),
+            destination=destination,
+            died_later=None if died else stay.died_later(record.patient, scope),
+            reasons=self._reasons(passages),
+            diagnoses=(*self._diagnoses(passages), *happened),
+            family_history=tuple(diagnoses.family_history(self._of("FamilyMemberHistory"), scope)),
+            procedures=(
+                *procedures.read_procedures(self._of("Procedure"), self._devices, scope, bases),
+                *note_passages.operations(passages),
+            ),
+            devices=_distinct_entries(
+                procedures.devices_in_place(
+                    self._of("Device"), self._of("DeviceUseStatement"), self._devices, scope, bases
+                )
+            ),
+            immunizations=tuple(procedures.immunizations(self._of("Immunization"), scope)),
+            allergies=allergy.entries,
+            allergies_unknown=self._why_no_allergies(allergy.unknown),
+            home_medicines=lists["home"],
+            hospital_medicines=lists["hospital"],
+            given_medicines=lists["given"],
+            discharge_medicines=lists["discharge"],
+            other_medicines=lists["other"],
+            questions=told_medicines.questions,
+            labs=tuple(found.labs),
+            vitals=tuple(found.vitals),
+            microbiology=(*cultures, *studied.cultures),
+            reports=tuple(studied.entries),
+            contradictions=tuple([*found.contradictions, *studied.contradictions]),
+            pending=_distinct_entries([*found.pending, *studied.pending, *self._requested()]),
+            function=tuple(condition.functional_status(others, scope)),
+            observed=tuple(condition.other_observations(others, scope)),
+            directives=stated,
+            doubts=(*doubts, *warnings),
+            care_plans=tuple(plans.care_plans(self._of("CarePlan"), scope)),
+            diet=(
+                *nutrition.ordered_diets(self._of("NutritionOrder"), scope),
+                *condition.diet_and_activity(others, scope),
+            ),
+            goals=tuple(plans.goals(self._of("Goal"), scope)),
+            team=_distinct_entries(plans.team(self._of("CareTeam"), record.people, scope, bases)),
+            services=(
+                *self._services(),
+                *procedures.aftercare_points(self._of("Procedure"), scope),
+            ),
+            follow_up=tuple(
+                sorted(
+                    plans.appointments(self._of("Appointment"), scope),
+                    key=lambda item: (item.time is None, item.time and item.time.timestamp()),
+                )
+            ),
+            outcome=self._outcome(died, passages),
+            notes=(
+                *note_passages.document_evidence(passages, {item.source for item in written}),
+                *told_medicines.evidence,
+            ),
+            clinical_notes=written,
+            unread=tuple(open_points.RESOURCE_NAMES.get(item.type, item.type) for item in record.unread),
+        )
+        return context.model_copy(
+            update={
+                "left_out": (*open_points.unread_lines(record), *excluded_lines(scope.left_out)),
+                "open_points": (
+                    *clarifying_question(choice),
+                    *open_points.open_points(context, scope.left_out, record, handed_over=choice.is_transfer_of_care),
+                    *required_elements.missing_element_points((choice.kind, *choice.also), context),
+                ),
+            }
+        )
+
+    def _documents(self) -> tuple[list[Resource], list[Resource], list[Resource]]:
+        return self._of("Composition"), self._of("DocumentReference"), self._of("ClinicalImpression")
+
+    def _why_no_allergies(self, stated: str) -> str:
+        unread = any(item.type == "AllergyIntolerance" for item in self._record.unread)
+        return "Could not be read from the EHR: ask the patient" if unread else stated
+
+    def _measurements(self) -> Measurements:
+        return read_measurements(self._of("Observation"), self._scope, self._person(), self._microbiology.taken)
+
+    def _person(self) -> RangeSubject:
+        born = self._scope.moment(self._record.patient.get("birthDate"))
+        years = (self._scope.end - born.begins).days / 365.25 if born is not None else None
+        return RangeSubject(self._patient.sex, years)
+
+    def _reports(self) -> ReportList:
+        shown = frozenset(source(item) for item in self._of("Observation"))
+        return read_reports(
+            self._of("DiagnosticReport"), self._of("ImagingStudy"), shown, self._scope, self._record.bases
+        )
+
+    def _requested(self) -> list[ContextEntry]:
+        results = [
+            item for type in ("DiagnosticReport", "Observation", "ImagingStudy", "Procedure") for item in self._of(type)
+        ]
+        return list(pending_requests(self._of("ServiceRequest"), results, self._scope, self._record.bases))
+
+    def _reasons(self, passages: list[note_passages.NotePassage]) -> tuple[ContextEntry, ...]:
+        stated = diagnoses.admission_reasons(self._encounters, self._of("Condition"), self._record.bases)
+        return _distinct_entries([*stated, *note_passages.complaints(passages)])
+
+    def _diagnoses(self, passages: list[note_passages.NotePassage]) -> tuple[Diagnosis, ...]:
+        roles = DiagnosisRoles(self._encounters, self._record.bases)
+        found = list(diagnoses.read_diagnoses(self._of("Condition"), roles, self._scope))
+        named = [
+            Diagnosis(**item.model_dump(), role="comorbidity", acquired=True)
+            for item in note_passages.complications(passages)
+        ]
+        return (*found, *named)
+
+    def _incidents(self) -> tuple[list[Diagnosis], list[ContextEntry]]:
+        """Return adverse events, and what they, chart warnings and questionnaires ask of the physician."""
+        known = self._record.people | {source(item): item for entries in self._entries.values() for item in entries}
+        bases = self._record.bases
+        events = list(incidents.adverse_events(self._of("AdverseEvent"), known, self._scope, bases))
+        issues = incidents.detected_issues(self._of("DetectedIssue"), known, self._scope, bases)
+        incidents.questionnaires(self._of("QuestionnaireResponse"), self._scope)
+        return events, [*incidents.confirmation_points(events), *issues]
+
+    def _medication(self, passages: list[note_passages.NotePassage]) -> MedicationLists:
+        known = self._record.people | {source(item): item for item in self._of("Medication")}
+        return read_medication(self._of, known, passages, self._record.bases, self._scope)
+
+    def _not_measured(self) -> list[Resource]:
+        """Return observations that are neither results nor vital signs."""
+        taken = self._microbiology.taken
+        return [item for item in self._of("Observation") if source(item) not in taken and not is_measured(item)]
+
+    def _directives(self) -> tuple[tuple[ContextEntry, ...], tuple[ContextEntry, ...]]:
+        """Return directives in force, and where they contradict each other."""
+        scope = self._scope
+        told, doubts = code_status.current_statements(
+            [
+                *directives.observed_code_status(self._of("Observation"), scope),
+                *directives.code_status_orders(self._of("ServiceRequest"), scope),
+                *directives.consent_directives(self._of("Consent"), scope),
+                *directives.active_flags(self._of("Flag"), scope),
+            ],
+            scope,
+        )
+        return _distinct_entries([*told, *directives.directive_documents(self._of("DocumentReference"), scope)]), tuple(
+            doubts
+        )
+
+    def _services(self) -> Iterator[ContextEntry]:
+        known = self._devices | {source(item): item for item in self._of("Condition")}
+        orders = [*self._of("ServiceRequest"), *self._of("DeviceRequest")]
+        return requests.ordered_services(orders, self._scope, known, self._record.bases)
+
+    def _outcome(self, died: bool, passages: list[note_passages.NotePassage]) -> tuple[ContextEntry, ...]:
+        if not died:
+            return ()
+        stated = condition.outcome_of_death(
+            self._of("Observation"),
+            self._of("Condition"),
+            self._of("ServiceRequest"),
+            note_passages.deaths(passages),
+            self._scope,
+        )
+        return _distinct_entries(stated)
+
+
+def _distinct_entries(entries: Iterable[ContextEntry]) -> tuple[ContextEntry, ...]:
+    """Return entries with different texts, in order."""
+    found: dict[str, ContextEntry] = {}
+    for entry in entries:
+        found.setdefault(entry.text, entry)
+    return tuple(found.values())

@@ -1,0 +1,85 @@
+"""Values in the events of a case: the stay, the draft, the actor, resolutions of sentences."""
+
+from datetime import datetime
+from typing import Literal
+
+from shared.contracts.draft import DocumentKind as DocumentKind
+from shared.contracts.draft import DocumentType, Label, Prompt, document_type
+from shared.contracts.model import Model
+
+CaseState = Literal["drafting", "awaiting-review", "approved", "filed", "closed", "withdrawn", "failed", "retracted"]
+ResolutionKind = Literal["confirmed", "changed", "removed"]
+Channel = Literal["inbox", "api", "ehr"]  # where a decision was taken: our pages, our API, the EHR's own inbox
+
+
+class StayReferences(Model):
+    """FHIR references of the stay that later resources point to, relative to the EHR's base."""
+
+    encounter: str
+    patient: str
+    attending: str | None = None
+    organization: str | None = None
+    start: datetime | None = None
+    end: datetime
+    reported_at: datetime | None = None  # when the discharge was put on the trail; the end above is the record's
+
+
+class DraftRef(Model):
+    """The draft under review, by digest. A decision needs no more than this."""
+
+    digest: str  # SHA-256 of the stored draft
+    text: str  # SHA-256 of its text: what is signed when it is approved as it is
+    by_hand: bool  # the model failed: the physician is asked to write the narrative
+    number: int
+    context: str  # digest of the context it was written from
+    kind: DocumentKind
+    model: str
+    prompt: Prompt
+    knowledge: int | None = None  # version of the knowledge base that was asked
+    passages: tuple[str, ...] = ()  # ids of the chunks that the model was given
+    # Sentences without support and open points: what has to be settled before a signature; None on older trails.
+    to_settle: int | None = None
+    document: DocumentType | None = None  # None on older trails
+
+    @property
+    def type(self) -> DocumentType:
+        return document_type(self.kind, self.document)
+
+
+def is_known_from_chart_only(draft: DraftRef) -> bool:
+    """Return whether only the chart tells of the draft: the stream was restored to before it was written."""
+    return draft.number == 0
+
+
+class Actor(Model):
+    """Who acted: the token's subject and role, the FHIR identity if there is one, and how they signed in."""
+
+    subject: str
+    role: str
+    practitioner: str | None = None
+    name: str | None = None
+    npi: str | None = None  # https://www.cms.gov/medicare/regulations-guidance/administrative-simplification/npi
+    method: str | None = None  # token, jwt, oidc, demo
+    signed_in_at: datetime | None = None
+
+
+class Edits(Model):
+    """The physician's changes as figures, without text, so that drafts can be measured by them."""
+
+    distance: int  # Levenshtein, in characters, between the draft's text and what was signed
+    changed: tuple[int, ...] = ()  # sentences of the draft, from 0, that the signed text does not have as they were
+    confirmed: tuple[int, ...] = ()  # sentences that the record does not support and the physician let stand
+
+
+class Resolution(Model):
+    """A physician's decision about a sentence that the record does not support."""
+
+    sentence: int  # of the draft, from 0
+    how: ResolutionKind
+
+
+class ConfirmedSentence(Model):
+    """A sentence that the physician added and confirmed, though the record does not support it."""
+
+    digest: str  # SHA-256 of the sentence
+    label: Label

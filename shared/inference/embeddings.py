@@ -1,0 +1,101 @@
+"""Sentence embeddings on Triton: TEXT (bytes) → EMBEDDING (float32), with a priority and a deadline."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import grpc
+import numpy as np
+import numpy.typing as npt
+import tritonclient.grpc.aio as triton
+from tritonclient.utils import InferenceServerException
+
+from shared.contracts.errors import TransientError
+from shared.inference.generation import INTERACTIVE_PRIORITY, to_error
+from shared.telemetry.client_spans import model_span
+
+BATCH_PRIORITY = 2  # Triton's lower priority: nightly batches
+Vectors = npt.NDArray[np.float32]
+
+
+class Embedder(Protocol):
+    """The embedding port. `model` names one of several models that are served at the same time."""
+
+    async def embed(self, model: str, texts: Sequence[str], *, priority: int, deadline: float) -> Vectors:
+        """Return unit vectors [len(texts), dimensions].
+
+        Raises the three kinds of error; no message quotes a text.
+        """
+        ...
+
+    async def ready(self) -> bool: ...
+
+    async def close(self) -> None: ...
+
+
+class TritonEmbedder:
+    """Use the embedding models of one Triton server. Readiness is that of `model`."""
+
+    def __init__(self, url: str, model: str) -> None:
+        self._url = url
+        self._model = model
+        self._client: Any = None
+        self._max_batch_sizes: dict[str, int] = {}  # texts that one request may carry, by model
+
+    async def _max_batch_size(self, model: str) -> int:
+        """Return how many texts one request may carry.
+
+        Raises TransientError for a model that is not loaded: the server loads models at its start only.
+        """
+        if model not in self._max_batch_sizes:
+            if not await self._connected().is_model_ready(model):
+                raise TransientError(f"{model}: not loaded; restart the model server with this model")
+            answer = await self._connected().get_model_config(model, as_json=True)
+            self._max_batch_sizes[model] = max(1, answer["config"].get("max_batch_size", 0))
+        return self._max_batch_sizes[model]
+
+    def _connected(self) -> Any:
+        if self._client is None:  # made on first use: a gRPC channel belongs to the running loop
+            self._client = triton.InferenceServerClient(self._url)
+        return self._client
+
+    async def embed(
+        self, model: str, texts: Sequence[str], *, priority: int = INTERACTIVE_PRIORITY, deadline: float = 30.0
+    ) -> Vectors:
+        with model_span("embeddings", model):
+            return await self._embed(model, texts, priority, deadline)
+
+    async def _embed(self, model: str, texts: Sequence[str], priority: int, deadline: float) -> Vectors:
+        try:
+            async with asyncio.timeout(deadline):
+                most = await self._max_batch_size(model)
+                parts = [texts[start : start + most] for start in range(0, len(texts), most)]
+                found = await asyncio.gather(*(self._request(model, part, priority, deadline) for part in parts))
+        except TimeoutError:
+            raise TransientError(f"{model}: no answer within {deadline:g} s") from None
+        except InferenceServerException as error:
+            if "batch-size" in (error.message() or ""):  # the server came back with another configuration
+                self._max_batch_sizes.pop(model, None)
+            raise to_error(model, error) from None
+        except grpc.RpcError as error:
+            raise TransientError(f"{model}: {type(error).__name__}") from None
+        return np.concatenate(found)
+
+    async def _request(self, model: str, texts: Sequence[str], priority: int, deadline: float) -> Vectors:
+        """Send one request, which the server executes as a whole."""
+        tensor = triton.InferInput("TEXT", [len(texts), 1], "BYTES")
+        tensor.set_data_from_numpy(np.array([text.encode() for text in texts], dtype=np.object_).reshape(-1, 1))
+        answer = await self._connected().infer(model, [tensor], priority=priority, timeout=int(deadline * 1_000_000))
+        vectors: Vectors = answer.as_numpy("EMBEDDING")
+        return vectors
+
+    async def ready(self) -> bool:
+        try:
+            return bool(await self._connected().is_model_ready(self._model, client_timeout=2))
+        except (InferenceServerException, grpc.RpcError):
+            return False
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+            self._client = None

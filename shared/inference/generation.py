@@ -1,0 +1,187 @@
+"""Text generation on Triton, by the tensors of its vLLM backend: streamed, with a deadline and a priority.
+
+https://github.com/triton-inference-server/vllm_backend#sending-your-first-inference
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import grpc
+import numpy as np
+import tritonclient.grpc.aio as triton
+from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+
+from shared.contracts.errors import CountersignError, PermanentError, RateLimitedError, TransientError
+from shared.telemetry.client_spans import model_span
+
+INTERACTIVE_PRIORITY = 1  # Triton's highest priority: a person waits for the draft
+TRANSIENT_STATUSES = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "ABORTED")
+# The server restarts a stub that died; it was started again with smaller batches; its queue let the request go, or took
+# none. In a stream no status comes with these.
+TRANSIENT_MESSAGES = (
+    "not ready",
+    "not healthy",
+    "is not loaded",
+    "batch-size must be",
+    "timeout expired",
+    "maximum queue size",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """A model's answer. `model` is its name and version, from the server's configuration.
+
+    `strict`: the configuration allows only sentences that repeat what the record says.
+    """
+
+    text: str
+    model: str
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """Sampling parameters. `temperature` 0 is greedy; the same seed gives the same text."""
+
+    max_tokens: int
+    stop: tuple[str, ...] = ()
+    temperature: float = 0.0
+    seed: int = 0
+    repetition_penalty: float = 1.1
+
+    def as_json(self) -> str:
+        return json.dumps({name: getattr(self, name) for name in self.__slots__ if getattr(self, name) != ()})
+
+
+class Generator(Protocol):
+    """The text generation port. Adapters: Triton here, a scripted one in the tests; both pass the same suite."""
+
+    async def generate(
+        self, prompt: str, sampling: Sampling, *, deadline: float, on_text: Callable[[str], None] | None = None
+    ) -> Generation:
+        """Return text for `prompt` within `deadline` seconds.
+
+        Raises the three kinds of error; no message quotes the prompt.
+        """
+        ...
+
+    async def ready(self) -> bool: ...
+
+    async def close(self) -> None: ...
+
+
+class TritonGenerator:
+    """Use one model of one Triton server."""
+
+    def __init__(self, url: str, model: str) -> None:
+        self._url = url
+        self._model = model
+        self._client: Any = None
+        self._model_config: tuple[str, bool] | None = (
+            None  # of the configuration: name and version, whether strict alone
+        )
+
+    def _connected(self) -> Any:
+        # Made on first use: a gRPC channel belongs to the running loop. It reconnects by itself.
+        if self._client is None:
+            self._client = triton.InferenceServerClient(self._url)
+        return self._client
+
+    async def generate(
+        self, prompt: str, sampling: Sampling, *, deadline: float, on_text: Callable[[str], None] | None = None
+    ) -> Generation:
+        with model_span("text_completion", self._model):
+            return await self._generate(prompt, sampling, deadline, on_text)
+
+    async def _generate(
+        self, prompt: str, sampling: Sampling, deadline: float, on_text: Callable[[str], None] | None
+    ) -> Generation:
+        try:
+            async with asyncio.timeout(deadline):
+                name, strict = await self._read_config()
+                parts = [part async for part in self._stream(prompt, sampling, deadline, on_text)]
+        except TimeoutError:
+            raise TransientError(f"{self._model}: no answer within {deadline:g} s") from None
+        except InferenceServerException as error:
+            raise to_error(self._model, error) from None
+        except grpc.RpcError as error:
+            raise TransientError(f"{self._model}: {type(error).__name__}") from None
+        return Generation("".join(parts), name, strict)
+
+    async def _stream(
+        self, prompt: str, sampling: Sampling, deadline: float, on_text: Callable[[str], None] | None
+    ) -> AsyncIterator[str]:
+        request = {
+            "model_name": self._model,
+            "inputs": _inputs(prompt, sampling),
+            "priority": INTERACTIVE_PRIORITY,
+            "timeout": int(deadline * 1_000_000),
+        }
+
+        async def requests() -> AsyncIterator[dict[str, Any]]:
+            yield request
+
+        async for result, error in self._connected().stream_infer(requests()):
+            if error is not None:
+                raise error
+            output = result.as_numpy("text_output")
+            if output is None:  # the closing response of a decoupled model may be empty
+                continue
+            text = b"".join(output.reshape(-1)).decode()
+            if on_text is not None:
+                on_text(text)
+            yield text
+
+    async def _read_config(self) -> tuple[str, bool]:
+        if self._model_config is None:
+            answer = await self._connected().get_model_config(self._model, as_json=True)
+            parameters = answer["config"].get("parameters", {})
+            version, policy = (
+                parameters.get(name, {}).get("string_value", "") for name in ("model_version", "narrative_policy")
+            )
+            self._model_config = f"{self._model} {version}".strip(), policy == "strict"
+        return self._model_config
+
+    async def ready(self) -> bool:
+        try:
+            return bool(await self._connected().is_model_ready(self._model, client_timeout=2))
+        except (InferenceServerException, grpc.RpcError):
+            return False
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+
+def _inputs(prompt: str, sampling: Sampling) -> Sequence[Any]:
+    values = {
+        "text_input": np.array([prompt.encode()], dtype=np.object_),
+        "stream": np.array([True]),
+        "sampling_parameters": np.array([sampling.as_json().encode()], dtype=np.object_),
+        "exclude_input_in_output": np.array([True]),
+    }
+    inputs = []
+    for name, value in values.items():
+        tensor = triton.InferInput(name, value.shape, np_to_triton_dtype(value.dtype))
+        tensor.set_data_from_numpy(value)
+        inputs.append(tensor)
+    return inputs
+
+
+def to_error(model: str, error: InferenceServerException) -> CountersignError:
+    """Convert a server's error into one of ours.
+
+    Its message may quote the request, so only the status is kept.
+    """
+    status = (error.status() or "").removeprefix("StatusCode.")
+    reason = f"{model}: {status or 'model error'}"
+    if status == "RESOURCE_EXHAUSTED":
+        return RateLimitedError(reason, retry_after=5.0)
+    if status in TRANSIENT_STATUSES or any(words in (error.message() or "") for words in TRANSIENT_MESSAGES):
+        return TransientError(reason)
+    return PermanentError(reason)

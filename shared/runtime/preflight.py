@@ -1,0 +1,139 @@
+"""Check that a service in production starts with safe settings. Pure: `start.py` gathers the facts.
+
+`COUNTERSIGN_MODE` is `production` unless set to `demo`, so that the default is the safe choice.
+"""
+
+import ipaddress
+import stat
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from shared.messaging.monitor import Durability
+from shared.runtime.authentication import ApiToken
+from shared.runtime.settings import ProductionOverrides
+
+SIGNING_ROLES = ("physician", "supervisor")
+
+
+@dataclass(frozen=True, slots=True)
+class SecretFile:
+    """A file with a secret, and its permission bits."""
+
+    setting: str
+    path: str
+    mode: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentFacts:
+    """The configuration that the checks need."""
+
+    host: str
+    nats_url: str
+    allowed: ProductionOverrides
+    durability: Durability | None  # None: nobody could be asked
+    issuer: str = ""  # of the identity provider
+    public_url: str | None = None  # None: the service has no pages
+    ehr_url: str | None = None  # None: it does not speak to the EHR
+    grants: tuple[ApiToken, ...] = ()
+    files: tuple[SecretFile, ...] = ()
+
+
+def preflight_errors(facts: DeploymentFacts) -> list[str]:
+    """Return why the service must not start: one sentence each, with what to do. Empty when it may."""
+    found = [
+        _check_durability(facts),
+        _check_nats(facts),
+        _check_ehr(facts),
+        _check_sign_in(facts),
+        _check_public_url(facts),
+        _check_token_identity(facts),
+    ]
+    return [sentence for sentence in (*found, *map(_is_readable_by_others, facts.files)) if sentence is not None]
+
+
+def _check_durability(facts: DeploymentFacts) -> str | None:
+    if facts.allowed.unsafe_durability:
+        return None
+    override = "COUNTERSIGN_ALLOW_UNSAFE_DURABILITY=true overrides this"
+    if facts.durability is None:
+        return (
+            "it cannot be told whether NATS syncs every write: set COUNTERSIGN_NATS_MONITOR_URL to its monitoring "
+            f"endpoint ({override})"
+        )
+    if not facts.durability.sync_always:
+        return (
+            "NATS acknowledges writes that a power cut may lose: set `sync_interval: always` in its `jetstream` block "
+            f"({override})"
+        )
+    if facts.durability.single:
+        return (
+            f"{facts.durability.single[0]} and {len(facts.durability.single) - 1} other streams have one replica in a "
+            f"cluster of {facts.durability.servers}: provision them with three ({override})"
+        )
+    return None
+
+
+def _check_nats(facts: DeploymentFacts) -> str | None:
+    urls = [urlsplit(url.strip()) for url in facts.nats_url.split(",")]
+    if all(url.scheme in ("tls", "wss") or _is_loopback(url.hostname) for url in urls) or facts.allowed.plain_nats:
+        return None
+    return (
+        "the connection to NATS leaves this machine in plain: use tls:// in COUNTERSIGN_NATS_URL "
+        "(COUNTERSIGN_ALLOW_PLAIN_NATS=true overrides this where a mesh encrypts it)"
+    )
+
+
+def _check_ehr(facts: DeploymentFacts) -> str | None:
+    if facts.ehr_url is None or facts.allowed.plain_ehr:
+        return None
+    url = urlsplit(facts.ehr_url)
+    if url.scheme == "https" or _is_loopback(url.hostname):
+        return None
+    return (
+        "the connection to the EHR leaves this machine in plain: use https:// in COUNTERSIGN_EHR_URL "
+        "(COUNTERSIGN_ALLOW_PLAIN_EHR=true overrides this where a mesh encrypts it)"
+    )
+
+
+def _check_sign_in(facts: DeploymentFacts) -> str | None:
+    if facts.issuer or _is_loopback(facts.host) or facts.allowed.static_tokens:
+        return None
+    return (
+        "it listens beyond this machine with static tokens only: set COUNTERSIGN_OIDC_ISSUER "
+        "(COUNTERSIGN_ALLOW_STATIC_TOKENS=true overrides this)"
+    )
+
+
+def _check_public_url(facts: DeploymentFacts) -> str | None:
+    if facts.public_url is None or _is_loopback(facts.host) or urlsplit(facts.public_url).scheme == "https":
+        return None
+    return "it serves pages beyond this machine: set COUNTERSIGN_PUBLIC_URL to their https:// address"
+
+
+def _check_token_identity(facts: DeploymentFacts) -> str | None:
+    """Check that no signing token lacks an identity. There is no override: such a token signs for anybody."""
+    open_to = next(
+        (item for item in facts.grants if item.signs_as_owner and set(item.roles) & set(SIGNING_ROLES)), None
+    )
+    if open_to is None:
+        return None
+    return (
+        f"the token of {open_to.subject} in the tokens file signs as whoever owns the review: give it a `practitioner` "
+        "or take it out"
+    )
+
+
+def _is_readable_by_others(file: SecretFile) -> str | None:
+    if not file.mode & stat.S_IRWXO:
+        return None
+    return f"{file.path} ({file.setting}) is open to every user of this machine: chmod o= it"
+
+
+def _is_loopback(host: str | None) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False

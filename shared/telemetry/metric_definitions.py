@@ -1,0 +1,174 @@
+"""Define every metric, and every attribute that a span, metric or log line may carry. Nothing else is exported.
+
+Names are the OpenTelemetry semantic conventions' where they have one (https://opentelemetry.io/docs/specs/semconv/);
+`countersign.*` is ours. In Prometheus a dot is an underscore, and unit and `total` are suffixes:
+`messaging.process.duration` in seconds is `messaging_process_duration_seconds_bucket`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+InstrumentKind = Literal["counter", "histogram", "gauge"]
+
+# Histogram buckets in seconds: a request, and what people take.
+REQUEST_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180)
+HUMAN_TASK_BUCKETS_S = (
+    1,
+    5,
+    15,
+    60,
+    300,
+    900,
+    3600,
+    4 * 3600,
+    12 * 3600,
+    86_400,
+    2 * 86_400,
+    3 * 86_400,
+    5 * 86_400,
+    7 * 86_400,
+)
+COUNT_BUCKETS = (0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89)
+CHARACTER_BUCKETS = (0, 1, 10, 30, 100, 300, 1000, 3000, 10_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One instrument: name, kind, UCUM unit, description, and the attributes that it may carry."""
+
+    name: str
+    kind: InstrumentKind
+    unit: str
+    description: str
+    attributes: tuple[str, ...] = ()
+    buckets: tuple[float, ...] | None = None
+
+
+DEPARTMENT = "countersign.department"
+EVENT = "countersign.event"  # last token of the event's subject
+STATE = "countersign.case.state"
+LEVEL = "countersign.escalation.level"
+CHANNEL = "countersign.channel"
+OUTCOME = "countersign.outcome"
+ROLE = "countersign.knowledge.role"  # live, newest
+SOURCE = "countersign.knowledge.source"
+VERSION = "countersign.knowledge.version"
+DEPENDENCY = "countersign.dependency"
+SCOPE = "countersign.nats.scope"  # server, account: whose storage limit it is
+STREAM = "messaging.destination.name"
+CONSUMER = "messaging.consumer.group.name"
+ERROR = "error.type"
+MODEL = "gen_ai.request.model"
+OPERATION = "gen_ai.operation.name"
+
+METRICS = (
+    # The bus, seen from the services
+    Metric(
+        "messaging.process.duration",
+        "histogram",
+        "s",
+        "one attempt to process a message",
+        (STREAM, CONSUMER, ERROR),
+        REQUEST_BUCKETS_S,
+    ),
+    Metric("messaging.client.sent.messages", "counter", "{message}", "messages stored", (STREAM, ERROR)),
+    Metric("countersign.consumer.lag", "gauge", "{message}", "not delivered yet (pending)", (STREAM, CONSUMER)),
+    Metric("countersign.consumer.unacknowledged", "gauge", "{message}", "delivered, unanswered", (STREAM, CONSUMER)),
+    Metric("countersign.redeliveries", "counter", "{message}", "second and later deliveries", (STREAM, CONSUMER)),
+    Metric("countersign.dead_letters", "counter", "{message}", "dead-lettered messages", (STREAM, CONSUMER)),
+    Metric("countersign.nats.refused", "counter", "{operation}", "permission violations of this user"),
+    Metric("countersign.nats.sync_always", "gauge", "", "1: every acknowledged write is on disk first"),
+    Metric("countersign.nats.storage.used", "gauge", "", "share of the storage limit that is used", (SCOPE,)),
+    Metric("countersign.nats.certificate.left", "gauge", "s", "until NATS's certificate expires; absent without TLS"),
+    Metric("countersign.dependency.up", "gauge", "", "1: it answers", (DEPENDENCY,)),
+    # HTTP and model calls
+    Metric(
+        "http.server.request.duration",
+        "histogram",
+        "s",
+        "requests by route pattern",
+        ("http.request.method", "http.route", "http.response.status_code"),
+        REQUEST_BUCKETS_S,
+    ),
+    Metric(
+        "http.client.request.duration",
+        "histogram",
+        "s",
+        "requests to the EHR by resource type",
+        ("http.request.method", "url.template", "http.response.status_code", ERROR),
+        REQUEST_BUCKETS_S,
+    ),
+    Metric(
+        "gen_ai.client.operation.duration",
+        "histogram",
+        "s",
+        "model calls",
+        (OPERATION, MODEL, ERROR),
+        REQUEST_BUCKETS_S,
+    ),
+    # Cases
+    Metric("countersign.case.events", "counter", "{event}", "events appended to the trail", (EVENT, DEPARTMENT)),
+    Metric("countersign.cases", "gauge", "{case}", "cases by state", (STATE, DEPARTMENT)),
+    Metric("countersign.case.time_to_draft", "histogram", "s", "discharge to draft", (DEPARTMENT,), REQUEST_BUCKETS_S),
+    Metric(
+        "countersign.case.time_to_signature",
+        "histogram",
+        "s",
+        "discharge to signature",
+        (DEPARTMENT,),
+        HUMAN_TASK_BUCKETS_S,
+    ),
+    Metric("countersign.drafts", "counter", "{draft}", "outcomes of drafts", (OUTCOME, CHANNEL, DEPARTMENT)),
+    Metric("countersign.draft.sentences", "counter", "{sentence}", "sentences by support", (OUTCOME,)),
+    Metric("countersign.draft.unsupported", "histogram", "{sentence}", "per draft", (DEPARTMENT,), COUNT_BUCKETS),
+    Metric(
+        "countersign.draft.edit_distance",
+        "histogram",
+        "{character}",
+        "draft to signed",
+        (DEPARTMENT,),
+        CHARACTER_BUCKETS,
+    ),
+    # every-part, some-parts, no-look (under ten seconds, or no part in view), unknown (API, EHR, no script)
+    Metric("countersign.draft.reading", "counter", "{draft}", "signed after how much was seen", (OUTCOME, DEPARTMENT)),
+    # Reviews and escalations
+    Metric("countersign.review.oldest", "gauge", "s", "age of the oldest open review", (DEPARTMENT, LEVEL)),
+    Metric(
+        "countersign.review.unescalated", "gauge", "{review}", "past an escalation's due time without an escalation"
+    ),
+    Metric("countersign.escalations", "counter", "{escalation}", "levels reached", (LEVEL, DEPARTMENT)),
+    Metric("countersign.notifications", "counter", "{message}", "messages to people", (CHANNEL, OUTCOME)),
+    Metric("countersign.trail.verified", "counter", "{event}", "events with a valid link to their predecessor"),
+    Metric("countersign.trail.faults", "counter", "{event}", "events with a broken link to their predecessor"),
+    # The knowledge base
+    Metric(
+        "countersign.knowledge.mrr",
+        "gauge",
+        "",
+        "MRR@10 of the live version and of the one evaluated last",
+        (VERSION, ROLE),
+    ),
+    Metric("countersign.knowledge.recall", "gauge", "", "recall@10 of the same", (VERSION, ROLE)),
+    Metric("countersign.knowledge.live.version", "gauge", "", "the version that drafts cite"),
+    Metric("countersign.knowledge.chunks", "counter", "{chunk}", "embedded or skipped", (OUTCOME, SOURCE)),
+    Metric("countersign.knowledge.refreshes", "counter", "{refresh}", "refreshes by outcome", (OUTCOME,)),
+)
+
+# What a span or a log line may carry besides.
+SPAN_ATTRIBUTES = frozenset(
+    {
+        "messaging.system",
+        "messaging.operation.name",
+        "messaging.operation.type",
+        "messaging.message.id",
+        "countersign.case.id",
+        "countersign.attempt",
+        "countersign.knowledge.refresh",
+        "gen_ai.provider.name",
+        "rpc.system",
+        "service.name",
+        "service.version",
+        "service.instance.id",
+    }
+)
+ALLOWED_ATTRIBUTES = SPAN_ATTRIBUTES | {name for metric in METRICS for name in metric.attributes}
