@@ -1,7 +1,9 @@
 """The page of subjects and events, from the AsyncAPI document and the JSON Schemas of the events."""
 
 import json
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,21 @@ DOCS = Path(__file__).parents[1]
 DOCUMENT = DOCS / "asyncapi.json"
 
 
+@dataclass
+class Subject:
+    """Everything that the document says about one subject, whichever of its channels says it."""
+
+    name: str
+    channel: Mapping[str, Any]
+    users: dict[str, set[str]] = field(default_factory=dict)  # action → operations
+
+
 def render() -> str:
     """Return the page."""
     document = json.loads(DOCUMENT.read_text())
-    users = _users(document)
     streams: dict[str, list[str]] = {}
-    for name, channel in document["channels"].items():
-        stream = _stream(channel)
-        streams.setdefault(stream, []).append(_channel(name, channel, document, users.get(name, {})))
+    for subject in sorted(_subjects(document).values(), key=lambda item: item.name):
+        streams.setdefault(_stream(subject.channel), []).append(_section(subject, document))
     parts = [
         "Services communicate by events on NATS JetStream. A case is the ordered list of its events in the stream "
         "`DISCHARGE`. Attributes travel as headers, as CloudEvents in binary mode. The machine-readable document "
@@ -29,13 +38,18 @@ def render() -> str:
     return page("Subjects and events", "developers who publish or consume events", "the AsyncAPI document", *parts)
 
 
-def _users(document: Mapping[str, Any]) -> dict[str, dict[str, set[str]]]:
-    """Return channel → action → names of the operations that use it, where operations are named after services."""
-    users: dict[str, dict[str, set[str]]] = {}
+def _subjects(document: Mapping[str, Any]) -> dict[str, Subject]:
+    """Return subject → what is said about it. A channel may stand for a subject, or for one service's use of it."""
+    found: dict[str, Subject] = {}
+    by_channel: dict[str, Subject] = {}
+    for name, channel in document["channels"].items():
+        plain = re.sub(r"^.*-(?:sends|receives)-", "", name)
+        by_channel[name] = found.setdefault(channel["address"], Subject(plain, channel))
     for name, operation in document.get("operations", {}).items():
-        channel = operation["channel"]["$ref"].rsplit("/", 1)[1]
-        users.setdefault(channel, {}).setdefault(operation["action"], set()).add(name)
-    return users
+        subject = by_channel[operation["channel"]["$ref"].rsplit("/", 1)[1]]
+        user = re.sub(r"-(?:sends|receives)-.*$", "", name)
+        subject.users.setdefault(operation["action"], set()).add(user)
+    return found
 
 
 def _stream(channel: Mapping[str, Any]) -> str:
@@ -43,14 +57,15 @@ def _stream(channel: Mapping[str, Any]) -> str:
     return words[0] if words else str(channel["address"]).split(".")[0].upper()
 
 
-def _channel(name: str, channel: Mapping[str, Any], document: Mapping[str, Any], users: Mapping[str, set[str]]) -> str:
-    lines = [f"### {name}\n", f"Subject {code(channel['address'])}. {cell(channel.get('description', ''))}\n"]
+def _section(subject: Subject, document: Mapping[str, Any]) -> str:
+    channel = subject.channel
+    lines = [f"### {subject.name}\n", f"Subject {code(channel['address'])}. {cell(channel.get('description', ''))}\n"]
     for action, verb in (("send", "Sent by"), ("receive", "Received by")):
-        if named := sorted(users.get(action, ())):
+        if named := sorted(subject.users.get(action, ())):
             lines.append(f"{verb}: {', '.join(code(item) for item in named)}.\n")
     for reference in channel.get("messages", {}).values():
         message = _resolve(reference, document)
-        lines.append(f"**{code(message.get('name', name))}** {cell(message.get('summary', ''))}\n")
+        lines.append(f"{cell(message.get('summary', ''))}\n")
         rows = list(_rows(_resolve(message.get("payload", {}), document)))
         if rows:
             lines.append(table(("Field", "Type", "Required"), rows))
