@@ -34,6 +34,13 @@ NOT_SETTINGS = {
     "COUNTERSIGN_THOROUGH",
 }
 
+# What a command or a reader of the page makes.
+MADE = {
+    "bench/results/hostile.json",
+    "deploy/triton/models-gpu/drafter-mine",
+    "deploy/triton/models/drafter-mine",
+}
+
 
 def code(text: str) -> Iterator[str]:
     """Yield each line of a code block, with continuations joined, and each inline code."""
@@ -110,3 +117,19 @@ def test_every_setting_is_described_and_has_an_example_and_no_example_is_left_ov
 def test_every_link_of_the_pages_outside_the_site_leads_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text())
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_file_of_the_repository_that_is_named_exists(page: Path) -> None:
+    named = re.findall(r"`((?:services|shared|cli|deploy|tools|sandbox_ehr|tests|bench)/[\w./-]+)`", page.read_text())
+    missing = [path for path in named if not (ROOT / path).exists() and not (ROOT / "tests" / path).exists()]
+    assert [path for path in missing if path not in MADE] == []
+
+
+@pytest.mark.parametrize(
+    "page", [path for path in PAGES if "docs" in path.parts], ids=lambda page: str(page.relative_to(ROOT))
+)
+def test_every_page_says_for_whom_it_is(page: Path) -> None:
+    title, audience = [line for line in page.read_text().splitlines() if line.strip()][:2]
+    assert title.startswith("# ")
+    assert audience.startswith("*For ")
