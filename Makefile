@@ -1,10 +1,10 @@
-# The commands of the house. `make help` lists them.
+# The commands of the project. `make help` lists them.
 PY ?= python3.11
 UV_VERSION := 0.13.9
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up watch test proof pictures dashboards compose-secrets lint sbom scan bench bench-knowledge bench-airflow bench-waiting bench-beginning bench-hostile bench-proof bench-scale bench-sharing bench-telemetry quality format contracts clean
+.PHONY: help install demo up watch test proof pictures dashboards compose-secrets lint docs docs-serve sbom scan bench bench-knowledge bench-airflow bench-waiting bench-beginning bench-hostile bench-proof bench-scale bench-sharing bench-telemetry quality format contracts clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -44,7 +44,7 @@ test: install ## every test
 	@$(BIN)/pytest -n 2 --dist loadgroup -m "not ($(ALONE))"
 	@$(BIN)/pytest -m "$(ALONE)"
 
-proof: install ## cases through every door while everything is killed, cut off and restored; an independent checker
+proof: install ## cases on every path while processes are killed, disconnected and restored; an independent checker decides
 	@$(BIN)/python -m tests.proof $(PROOF)
 
 compose-secrets: install ## keys and passwords for compose.yaml, once, in secrets/
@@ -57,19 +57,33 @@ pictures: install ## every page as a picture, in pictures/
 	@tests/browser/install.sh
 	@$(BIN)/python -m tests.browser.pictures
 
-lint: install ## formatting, rules, types, walls
+docs: install .venv-docs/ready ## the documentation site, in site/; a broken link or anchor is an error
+	@$(BIN)/python -m docs._generate
+	@.venv-docs/bin/sphinx-build -W --keep-going --quiet --jobs 2 -d site/.doctrees docs site
+	@$(BIN)/python -m docs._generate.offline site
+
+docs-serve: docs ## the documentation site on http://127.0.0.1:8001
+	@.venv-docs/bin/python -m http.server --bind 127.0.0.1 --directory site 8001
+
+.venv-docs/ready: locks/docs.txt
+	@test -x .venv-docs/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .venv-docs
+	@VIRTUAL_ENV=.venv-docs $(BIN)/uv pip sync --quiet --require-hashes locks/docs.txt
+	@touch $@
+
+lint: install ## formatting, rules, types, imports, prose
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/mypy -p services -p shared -p cli -p sandbox_ehr -p tools
+	@$(BIN)/mypy -p services -p shared -p cli -p sandbox_ehr -p tools -p docs._generate -p docs._prose
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m docs._prose
 
 sbom: install ## what is shipped, as CycloneDX, in dist/countersign.cdx.json
 	@$(BIN)/python -m tools.supply_chain sbom
 
-scan: install ## what is known of the locked versions; COUNTERSIGN_ADVISORIES names the data: docs/security/supply.md
+scan: install ## known vulnerabilities of the locked versions; data in COUNTERSIGN_ADVISORIES: docs/security/supply.md
 	@$(BIN)/python -m tools.supply_chain scan
 
-quality: install ## how much of what whole stays must say the drafts say, and what they say wrongly
+quality: install ## which facts of whole stays the drafts contain, and what they say wrongly
 	@$(BIN)/python -m tests.stays $(QUALITY)
 
 bench: install .venv-bench/ready ## the same case on Countersign, Temporal and Restate, side by side
@@ -79,7 +93,7 @@ bench-knowledge: install ## what a refresh costs, and how well each way of searc
 	@$(BIN)/python -m bench.knowledge speed
 	@$(BIN)/python -m bench.knowledge quality
 
-bench-airflow: install .venv-airflow/ready ## a refresh beside an Airflow DAG that does nothing
+bench-airflow: install .venv-airflow/ready ## a refresh compared with an empty Airflow DAG
 	@$(BIN)/python -m bench.airflow
 
 bench-waiting: install ## what ten thousand waiting reviews cost
@@ -88,7 +102,7 @@ bench-waiting: install ## what ten thousand waiting reviews cost
 bench-beginning: install ## how long approval reads before its inbox is there
 	@$(BIN)/python -m bench.beginning
 
-bench-hostile: install ## a ward at work while a thousand connections attack it
+bench-hostile: install ## latency of normal use while a thousand connections attack
 	@$(BIN)/python -m bench.hostile $(BENCH)
 
 bench-proof: install ## what checkpoints and audit verify take on a long trail
@@ -100,7 +114,7 @@ bench-scale: install ## one, two and four processes of each service; what a case
 bench-telemetry: install ## what telemetry adds to a case
 	@$(BIN)/python -m bench.telemetry
 
-bench-sharing: install ## what a refresh costs those who wait for drafts, and what they cost it
+bench-sharing: install ## how a refresh and drafts slow each other down
 	@$(BIN)/python -m bench.sharing
 
 .venv-airflow/ready: locks/airflow.txt
@@ -126,4 +140,4 @@ contracts: install ## write the JSON Schemas and the AsyncAPI document again
 	@$(BIN)/python -m shared.messaging.asyncapi
 
 clean: ## remove the environments and caches
-	rm -rf .venv .venv-triton .venv-bench .venv-airflow bench/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .venv-triton .venv-bench .venv-airflow .venv-docs site docs/reference/generated bench/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

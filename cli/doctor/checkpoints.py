@@ -20,7 +20,7 @@ from shared.messaging.journal import STREAM, as_stored
 SUBJECT = "checkpoints"
 MISSED_INTERVALS = 3  # intervals without one: a process that restarts is no reason to worry
 SLACK = timedelta(minutes=1)
-RUNBOOK = 'docs/runbook.md, "Proving the trail"'
+RUNBOOK = "docs/how-to/verify-the-audit-trail.md"
 
 
 class CheckpointSettings(BaseSettings):

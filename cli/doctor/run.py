@@ -18,7 +18,7 @@ async def run_checks(place: DoctorTarget, tell: ProgressCallback) -> Findings:
     except CountersignError as failure:
         do = f"is nats-server running at {place.nats_url}, and is this its administrator's key?"
         if isinstance(failure, PermanentError):
-            do = "mend that; how TLS is set up: docs/install.md"
+            do = "mend that; how TLS is set up: docs/how-to/tls.md"
         group.fault("NATS", failure.reason, do)
         yield group.found[0]
     else:

@@ -78,7 +78,7 @@ def assess_durability(group: Group, found: Durability, now: datetime) -> None:
 
 def assess_certificate(group: Group, left: timedelta) -> None:
     """How long the server's certificate is still good, judged. Pure."""
-    do = "make a new one (countersign secrets init, or your own PKI) and reload the servers: docs/install.md"
+    do = "make a new one (countersign secrets init, or your own PKI) and reload the servers: docs/how-to/tls.md"
     if left <= timedelta():
         group.fault("certificate", "it has expired: nobody can connect any more", do)
     elif left < CERTIFICATE_WARNING:

@@ -64,14 +64,27 @@ class RetentionSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_", extra="ignore", frozen=True)
 
-    retain_record: Kept = Field(default=None, description="what was read of the EHR for the draft")
-    retain_draft: Kept = Field(default=None, description="drafts that nobody signed")
-    retain_words: Kept = Field(default=None, description="reasons of refusals, corrections and retractions")
-    retain_signed: Kept = Field(default=None, description="signed texts and the drafts that they were made of")
-    retain_renditions: Kept = Field(default=None, description="the files that were made of signed texts")
-    retain_unfiled: Kept = Field(default=None, description="everything of a case that ended without a document")
+    retain_record: Kept = Field(
+        default=None, description="how long the record that was read from the EHR is kept; not set: for ever"
+    )
+    retain_draft: Kept = Field(default=None, description="how long unsigned drafts are kept; not set: for ever")
+    retain_words: Kept = Field(
+        default=None,
+        description="how long the reasons of rejections, reassignments, corrections and retractions are kept",
+    )
+    retain_signed: Kept = Field(
+        default=None, description="how long signed texts and their drafts are kept; not set: for ever"
+    )
+    retain_renditions: Kept = Field(
+        default=None, description="how long the PDF, XHTML and FHIR renditions are kept; not set: for ever"
+    )
+    retain_unfiled: Kept = Field(
+        default=None, description="how long all texts of a case without a filed document are kept; not set: for ever"
+    )
     retain_every: timedelta = Field(
-        default=timedelta(days=1), ge=timedelta(milliseconds=100), description="how often all cases are looked at"
+        default=timedelta(days=1),
+        ge=timedelta(milliseconds=100),
+        description="interval at which retention scans all cases",
     )
 
     @property
@@ -83,46 +96,52 @@ class RetentionSettings(BaseSettings):
 class ApprovalSettings(ServiceSettings):
     escalate_after: Escalations = Field(
         default=(timedelta(hours=24), timedelta(hours=72), timedelta(days=7)),
-        description="supervisor told, told again, takes over",
+        description="when the supervisor is notified, notified again, and takes over; units s, m, h, d",
     )
     supervisors: dict[str, str] = Field(
-        default={}, description="department → FHIR reference of its supervisor; `*` for all others"
+        default={}, description="department → FHIR reference of its supervisor; `*` for all other departments"
     )
     directory: Path | None = Field(
-        default=None, description="file that names supervisors, deputies, channels and times by department"
+        default=None, description="escalation directory: supervisors, deputies, channels and delays for each department"
     )
     ehr: EhrSettings = Field(default_factory=EhrSettings)
     ehr_shows_draft: bool = Field(
         default=False,
-        description="the EHR shows the draft itself beside its Task: nobody has to open our page to sign there",
+        description="the EHR displays the draft beside its Task, so signing there needs no visit to our page",
     )
     ehr_contents: ContentTypes = Field(
-        default=CONTENT_TYPES, description="content types that the EHR takes in one document, with commas between"
+        default=CONTENT_TYPES, description="content types to file in one DocumentReference, comma-separated"
     )
-    paper: Paper = Field(default="us-letter", description="size of a printed page: us-letter or a4")
-    idle: timedelta = Field(default=timedelta(minutes=30), description="a session nobody uses ends after this")
-    session: timedelta = Field(default=timedelta(hours=12), description="a session ends after this in any case")
-    sign_within: timedelta = Field(default=timedelta(minutes=15), description="how recent a sign-in a signature wants")
+    paper: Paper = Field(default="us-letter", description="paper size of the PDF")
+    idle: timedelta = Field(default=timedelta(minutes=30), description="idle timeout of a session")
+    session: timedelta = Field(default=timedelta(hours=12), description="maximum age of a session")
+    sign_within: timedelta = Field(
+        default=timedelta(minutes=15), description="maximum age of the sign-in when a physician signs"
+    )
     reconcile_every: timedelta = Field(
         default=timedelta(minutes=5),
         ge=timedelta(milliseconds=100),
-        description="how often the EHR is asked for decisions that it did not tell of; one search",
+        description="interval at which approval polls the EHR for completed Tasks",
     )
     checkpoint_dir: Path | None = Field(
         default=None,
-        description="folder, the same for every process, to which signed checkpoints of the trail are added",
+        description="folder for signed checkpoints, shared by all approval processes; not set: none are made",
     )
-    checkpoint_key_file: Path | None = Field(default=None, description="Ed25519 private key, PEM, that signs them")
+    checkpoint_key_file: Path | None = Field(
+        default=None, description="Ed25519 private key (PEM) that signs checkpoints"
+    )
     checkpoint_every: timedelta = Field(
-        default=timedelta(minutes=10), ge=timedelta(milliseconds=100), description="how often one is made"
+        default=timedelta(minutes=10), ge=timedelta(milliseconds=100), description="interval between checkpoints"
     )
     erasure_dir: Path | None = Field(
         default=None,
-        description="folder, the same for every process, to which each erasure is written: a restore reads it",
+        description="folder for the list of erasures, shared by all approval processes; a restore reads it",
     )
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
-    public_url: str = Field(default="", description="where physicians reach this service; for links in Tasks")
-    origins: NameList = Field(default=(), description="further origins of its pages, https://…, with commas between")
+    public_url: str = Field(
+        default="", description="URL under which people reach the pages; used for links and as the allowed origin"
+    )
+    origins: NameList = Field(default=(), description="further allowed origins of the pages, comma-separated")
 
     @property
     def public(self) -> PublicOrigin:

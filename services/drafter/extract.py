@@ -1,6 +1,6 @@
 """Read one stay's record over FHIR R4 with bounded searches; `build_context` selects from it.
 
-Searches, parameters and scopes: docs/ehr.md.
+Searches, parameters and scopes: docs/reference/fhir.md.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Choose the searches that read the record of a stay, as far as a server supports them.
 
-Pure. Parameters: docs/ehr.md.
+Pure. Parameters: docs/reference/fhir.md.
 """
 
 import re

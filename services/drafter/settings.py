@@ -14,14 +14,14 @@ class DrafterSettings(ServiceSettings):
     qdrant: QdrantSettings = Field(default_factory=QdrantSettings)
     narrative_policy: Literal["strict", "marked"] = Field(
         default="strict",
-        description="strict: a sentence of the model stands only where the record supports it, the rest is composed by "
-        "rules; marked: the model's text, with what is unsupported marked; "
-        "a model whose configuration says `narrative_policy: strict`, as the bundled one, is never used otherwise",
+        description="strict: keep only model sentences that the record supports, compose the rest by rules; "
+        "marked: keep the model's text and mark unsupported sentences. A model whose configuration declares "
+        "`narrative_policy: strict`, like the bundled one, is always used as strict",
     )
     document_kinds: Path | None = Field(
-        default=None, description="folder of kinds of documents, besides those that ship; read at the start"
+        default=None, description="folder with additional kinds of documents; read at start"
     )
     department_wording: Path | None = Field(
-        default=None, description="folder of departments' instructions, examples and lengths; read at the start"
+        default=None, description="folder with instructions, examples and lengths for each department; read at start"
     )
-    generation_deadline: float = Field(default=150.0, gt=0, description="seconds one generation may take")
+    generation_deadline: float = Field(default=150.0, gt=0, description="maximum time for one generation, in seconds")

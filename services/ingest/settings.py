@@ -7,5 +7,5 @@ from shared.runtime.settings import KnowledgeSettings, ServiceSettings
 
 
 class IngestSettings(ServiceSettings):
-    default_department: Department = Field(default="general", description="for discharges that name none")
+    default_department: Department = Field(default="general", description="department of discharges that name none")
     knowledge: KnowledgeSettings = Field(default_factory=KnowledgeSettings)

@@ -18,8 +18,8 @@ BATCH_SIZE = 20  # chunks in a message and in a request to the model server
 STILL_VALID = 2**31 - 1  # `until` of a point that is still valid
 
 SearchMode = Literal["dense", "sparse", "hybrid"]
-# A cosine of the shipped embedding model at which nearly nothing is about something else (docs/retrieval.md): what a
-# version is asked with for which none was chosen.
+# A cosine of the shipped embedding model at which nearly nothing is about something else: what a version is
+# asked with for which none was chosen (docs/explanation/retrieval.md).
 DEFAULT_THRESHOLD = 0.6
 
 

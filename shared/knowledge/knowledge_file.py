@@ -134,7 +134,7 @@ class KnowledgeFile(Model):
     embedder: str = Field(default="embedder", pattern=r"^[A-Za-z0-9._-]{1,64}$", description="Triton model")
     chunk_tokens: int = Field(default=160, ge=32, le=240, description="tokens of a chunk, headings apart")
     search: SearchMode = Field(
-        default="dense", description="hybrid adds BM25 and fuses: where it pays, docs/retrieval.md"
+        default="dense", description="hybrid adds BM25 and fuses: where it pays, docs/explanation/retrieval.md"
     )
     sources: tuple[Source, ...] = ()
     golden: Path | None = None

@@ -13,7 +13,7 @@ from shared.contracts.knowledge import Chunk, SearchMode, point_id
 
 DENSE, SPARSE = "dense", "bm25"
 CANDIDATES_PER_METHOD = 50  # dense and sparse each, before fusion
-RRF_K = 2  # Qdrant's own default; how well it does: docs/retrieval.md
+RRF_K = 2  # Qdrant's own default; how well it does: docs/explanation/retrieval.md
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,17 +37,19 @@ class OidcSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_OIDC_", extra="ignore", frozen=True)
 
-    issuer: str = Field(default="", description="as the provider's metadata spells it")
-    client_id: str = "countersign"
-    client_secret: SecretStr | None = Field(default=None, description="none for a public client")
-    client_secret_file: Path | None = None
-    audience: str = Field(default="", description="of access tokens; the client id where empty")
-    scope: str = Field(default="openid profile", description="asked for at sign-in")
-    role_claim: str = Field(default="roles", description="where the roles are; dots go deeper")
-    roles: dict[str, Role] = Field(default={}, description="the provider's role or group → ours; empty: ours by name")
-    department_claim: str = "departments"
-    practitioner_claim: str = Field(default="fhirUser", description="FHIR reference of the person")
-    npi_claim: str = "npi"
+    issuer: str = Field(default="", description="issuer URL, exactly as in the provider's metadata; empty: no provider")
+    client_id: str = Field(default="countersign", description="client registered with the provider")
+    client_secret: SecretStr | None = Field(default=None, description="client secret; not set for a public client")
+    client_secret_file: Path | None = Field(default=None, description="file with the client secret")
+    audience: str = Field(default="", description="expected audience of access tokens; empty: the client id")
+    scope: str = Field(default="openid profile", description="scopes requested at sign-in")
+    role_claim: str = Field(default="roles", description="claim that holds the roles; dots address nested claims")
+    roles: dict[str, Role] = Field(
+        default={}, description="role or group of the provider → Countersign role; empty: roles have the same names"
+    )
+    department_claim: str = Field(default="departments", description="claim that holds the departments")
+    practitioner_claim: str = Field(default="fhirUser", description="claim that holds the person's FHIR reference")
+    npi_claim: str = Field(default="npi", description="claim that holds the National Provider Identifier")
 
     @property
     def secret(self) -> str | None:

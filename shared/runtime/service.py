@@ -31,6 +31,7 @@ from shared.runtime.public_origin import SecurityHeadersMiddleware
 from shared.runtime.request_limits import RequestLimitMiddleware
 from shared.runtime.settings import ServiceSettings
 from shared.runtime.telemetry import gauge_interval, start_telemetry
+from shared.runtime.version import VERSION
 from shared.telemetry import instruments
 from shared.telemetry.metric_definitions import DEPENDENCY
 
@@ -182,7 +183,7 @@ def create_app(
     checks: dict[str, Check] = {}
     for service in services:
         checks |= service.checks
-    app = FastAPI(title="Countersign", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None, **extra)
+    app = FastAPI(title="Countersign", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None, **extra)
     problems.install_error_handlers(app)
     app.add_middleware(RequestLimitMiddleware)
     app.add_middleware(TelemetryMiddleware)

@@ -34,10 +34,14 @@ class ProductionOverrides(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_ALLOW_", extra="ignore", frozen=True)
 
-    unsafe_durability: bool = Field(default=False, description="NATS may lose acknowledged writes in a power cut")
-    plain_nats: bool = Field(default=False, description="no TLS to NATS on another machine")
-    plain_ehr: bool = Field(default=False, description="no TLS to an EHR on another machine")
-    static_tokens: bool = Field(default=False, description="no identity provider, though others can reach the API")
+    unsafe_durability: bool = Field(
+        default=False, description="start although NATS may lose acknowledged writes in a power cut"
+    )
+    plain_nats: bool = Field(default=False, description="start without TLS to NATS on another machine")
+    plain_ehr: bool = Field(default=False, description="start without TLS to an EHR on another machine")
+    static_tokens: bool = Field(
+        default=False, description="start without an identity provider although other machines can reach the API"
+    )
 
 
 def parse_zone(value: object) -> object:
@@ -82,10 +86,10 @@ class TimeZones(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_", extra="ignore", frozen=True)
 
     time_zone: Annotated[ZoneInfo | None, BeforeValidator(parse_zone)] = Field(
-        default=None, description="of the hospital, as IANA names it"
+        default=None, description="the hospital's IANA time zone; documents, pages and messages use it"
     )
     department_time_zones: Annotated[dict[str, ZoneInfo], NoDecode, BeforeValidator(parse_zones)] = Field(
-        default={}, description="JSON: department → time zone, where it is another one"
+        default={}, description="department → time zone, for departments in another time zone"
     )
 
     def of(self, department: str) -> ZoneInfo | None:
@@ -98,23 +102,34 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_", extra="ignore", frozen=True)
 
-    mode: Literal["production", "demo"] = Field(default="production", description="demo: nothing is refused")
+    mode: Literal["production", "demo"] = Field(
+        default="production", description="demo switches off the checks that production makes at start"
+    )
     allowed: ProductionOverrides = Field(default_factory=ProductionOverrides)
-    nats_url: str = "nats://127.0.0.1:4222"
-    nats_ca_file: Path | None = Field(default=None, description="CAs that sign NATS's certificate; else the system's")
-    nats_monitor_url: str = Field(default="", description="NATS's monitoring endpoint, http://nats:8222")
-    nats_seed: SecretStr = Field(default=SecretStr(""), description="nkey seed of the service's user")
-    nats_seed_file: Path | None = Field(default=None, description="file that holds the seed instead")
+    nats_url: str = Field(
+        default="nats://127.0.0.1:4222", description="NATS servers, comma-separated; use tls:// between machines"
+    )
+    nats_ca_file: Path | None = Field(
+        default=None, description="CA certificates to trust for NATS; default: the system's"
+    )
+    nats_monitor_url: str = Field(default="", description="HTTP monitoring endpoint of NATS")
+    nats_seed: SecretStr = Field(default=SecretStr(""), description="nkey seed of the NATS user to connect as")
+    nats_seed_file: Path | None = Field(default=None, description="file with the nkey seed")
     master_key_file: Path | None = Field(
         default=None,
-        description="32 bytes in base64: cases' keys are stored under it. More lines: older keys, that still open",
+        description="file with 32 base64 bytes a line: the first encrypts case keys, every line decrypts them",
     )
-    tokens_file: Path = Field(default=Path("/run/secrets/countersign-tokens.json"), description="who may call the API")
+    tokens_file: Path = Field(
+        default=Path("/run/secrets/countersign-tokens.json"),
+        description="file with static API tokens (SHA-256) and their roles",
+    )
     oidc: OidcSettings = Field(default_factory=OidcSettings)
     zones: TimeZones = Field(default_factory=TimeZones)
-    organization: str = Field(default="countersign", description="part of every case id; never change it in operation")
-    host: str = "127.0.0.1"
-    port: int = 8080
+    organization: str = Field(
+        default="countersign", description="part of every case id; never change it after the first case"
+    )
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(default=8080, description="port to listen on")
 
     @model_validator(mode="after")
     def _has_seed(self) -> Self:
@@ -152,14 +167,19 @@ class EhrSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_EHR_", extra="ignore", frozen=True)
 
-    url: str = "http://127.0.0.1:8080/fhir"
-    token: SecretStr | None = Field(default=None, description="static bearer token, where the EHR wants one")
+    url: str = Field(default="http://127.0.0.1:8080/fhir", description="FHIR R4 base URL of the EHR")
+    token: SecretStr | None = Field(default=None, description="static bearer token for the EHR")
     token_file: Path | None = Field(
-        default=None, description="file that holds the token instead; read again when the token is refused"
+        default=None, description="file with the bearer token; read again when the EHR answers 401"
     )
-    connections: int = Field(default=32, ge=1, description="open connections to the EHR, and requests at once")
+    connections: int = Field(
+        default=32,
+        ge=1,
+        description="concurrent connections and requests to the EHR; interactive requests get a quarter more",
+    )
     page_hosts: NameList = Field(
-        default=(), description="other hosts that serve pages of searches, with commas; never sent the token"
+        default=(),
+        description="other hosts that may serve further pages of a search, comma-separated; they never get the token",
     )
 
     @property
@@ -190,9 +210,11 @@ class TritonSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_TRITON_", extra="ignore", frozen=True)
 
-    url: str = Field(default="127.0.0.1:8001", description="gRPC host:port")
-    drafter_model: str = "drafter"
-    embedder_model: str = Field(default="embedder", description="whose readiness counts; the knowledge file names it")
+    url: str = Field(default="127.0.0.1:8001", description="gRPC host and port of Triton")
+    drafter_model: str = Field(default="drafter", description="Triton model that writes drafts")
+    embedder_model: str = Field(
+        default="embedder", description="embedding model that /readyz checks; the knowledge file selects the one in use"
+    )
 
 
 class QdrantSettings(BaseSettings):
@@ -200,10 +222,12 @@ class QdrantSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_QDRANT_", extra="ignore", frozen=True)
 
-    url: str | None = None
-    api_key: SecretStr | None = None
-    api_key_file: Path | None = Field(default=None, description="file that holds the key instead")
-    directory: Path | None = Field(default=None, description="only where all services share one process")
+    url: str | None = Field(default=None, description="URL of the Qdrant server")
+    api_key: SecretStr | None = Field(default=None, description="API key of the Qdrant server")
+    api_key_file: Path | None = Field(default=None, description="file with the API key")
+    directory: Path | None = Field(
+        default=None, description="directory of the embedded engine; only when all services share one process"
+    )
 
     def connect(self) -> VectorStore:
         """Return the vector store.
@@ -219,8 +243,13 @@ class KnowledgeSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_KNOWLEDGE_", extra="ignore", frozen=True)
 
-    file: Path | None = Field(default=None, description="declares the sources; read again at every refresh")
-    tokenizer: Path = Field(
-        default=Path("/models/embedder/tokenizer.json"), description="of the embedding model; chunks are sized by it"
+    file: Path | None = Field(
+        default=None, description="file that declares the sources (knowledge.yaml); read again at every refresh"
     )
-    uploads: Path | None = Field(default=None, description="folder that uploaded documents go to; a declared source")
+    tokenizer: Path = Field(
+        default=Path("/models/embedder/tokenizer.json"),
+        description="tokenizer of the embedding model; chunk sizes are counted with it",
+    )
+    uploads: Path | None = Field(
+        default=None, description="folder for uploaded documents; it must be a declared source"
+    )

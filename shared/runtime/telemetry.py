@@ -25,10 +25,10 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import Sampler, SamplingResult
 
+from shared.runtime.version import VERSION
 from shared.telemetry import instruments, tracing
 from shared.telemetry.metric_definitions import ALLOWED_ATTRIBUTES
 
-VERSION = "0.1.0"
 ENDPOINT_VARIABLE = "OTEL_EXPORTER_OTLP_{}ENDPOINT"
 # Seconds in which what is left is sent at a stop; an endpoint that is away holds up nothing longer.
 SHUTDOWN_TIMEOUT_S = 5.0

@@ -1,4 +1,4 @@
-"""A short proof: `make proof` with few cases, on the real Triton. docs/proof.md says what it is made of.
+"""A short proof: `make proof` with few cases, on the real Triton (docs/explanation/fault-testing.md).
 
 A longer one, or other kills: `make proof PROOF="--cases 500 --kills 40 --seed 7"`.
 """

@@ -158,8 +158,10 @@ def test_the_master_key_is_given_to_the_two_services_that_open_texts() -> None:
 
 
 def test_a_cluster_says_how_it_is_whichever_server_is_gone() -> None:
-    """Production does not start without that answer: docs/install.md must not ask one server for it."""
-    told = set(re.findall(r"_NATS_MONITOR_URL=http://([\w-]+):8222", (ROOT / "docs/install.md").read_text()))
+    """Production does not start without that answer: docs/how-to/install-compose.md must not ask one server for it."""
+    told = set(
+        re.findall(r"_NATS_MONITOR_URL=http://([\w-]+):8222", (ROOT / "docs/how-to/install-compose.md").read_text())
+    )
     common = [set(service(f"nats-{index}")["networks"]["bus"]["aliases"]) for index in (1, 2, 3)]
     assert told == set.intersection(*common)
     assert not told & set(SERVICES)  # beside a server of that name they would be taken for each other
@@ -259,7 +261,7 @@ def test_prometheus_understands_its_configuration_and_has_the_key_it_names() -> 
 
 
 def test_the_offline_file_builds_and_pulls_nothing_else() -> None:
-    """What docs/install.md starts where no image can be had."""
+    """What docs/how-to/install-compose.md starts where no image can be had."""
     wanted = ("nats", "provision", "sandbox-ehr", "triton", "ingest", "drafter", "approval")
     found = render("compose.yaml", "deploy/docker/compose.offline.yaml")["services"]
     assert {found[name]["image"].partition(":")[0] for name in wanted} == {"countersign", "countersign-triton"}

@@ -36,7 +36,6 @@ pytestmark = [
 ]
 
 ALERTS_PAGE = Path(__file__).parents[2] / "docs/alerts.md"
-RUNBOOK = ALERTS_PAGE.with_name("runbook.md")
 PATIENCE = 60.0
 NOT_ON_LOOPBACK = {
     "countersign_nats_certificate_left_seconds"
@@ -214,5 +213,5 @@ def test_alerts_hold_what_their_tests_say_and_have_a_page_each() -> None:
         assert f"- name: {name} fires" in tested
         assert f"- name: {name} is silent" in tested
         assert rule["annotations"]["runbook_url"].endswith(f"docs/alerts.md#{name.lower()}")
-        assert f"| [{name}](alerts.md#{name.lower()}) | {rule['labels']['severity']} |" in RUNBOOK.read_text()
+        assert f"| [{name}](#{name.lower()}) | {rule['labels']['severity']} |" in ALERTS_PAGE.read_text()
     assert sorted(pages) == sorted(rule["alert"] for rule in rules())

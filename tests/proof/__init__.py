@@ -1,1 +1,1 @@
-"""`make proof`: cases through every door while everything is hurt, and an independent checker. See docs/proof.md."""
+"""`make proof`: cases on every path under faults, and an independent checker: docs/explanation/fault-testing.md."""

@@ -32,9 +32,9 @@ def run(
     keep: Annotated[Path | None, typer.Option(help="folder for everything that the run leaves behind")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
-    """Take cases through every door while everything is hurt, then let the independent checker say what holds.
+    """Run cases on every path under faults, then let the independent checker decide which rules hold.
 
-    Ends with 1 where something does not hold; the folder with the evidence stays then. See docs/proof.md.
+    The exit code is 1 if one is violated; the evidence is kept then (docs/explanation/fault-testing.md).
     """
     options = Options(
         cases=cases,

@@ -202,7 +202,7 @@ def test_a_folder_that_is_none_and_a_prompt_without_facts_are_refused(tmp_path: 
 
 
 def test_the_kind_that_the_documentation_shows_can_be_declared(tmp_path: Path) -> None:
-    text = (Path(__file__).parents[2] / "docs" / "documents.md").read_text()
+    text = (Path(__file__).parents[2] / "docs/how-to/document-kinds.md").read_text()
     shown = text.split("```toml")[1].split("```")[0]
     others = "\n".join(f'[[parts]]\ncode = "{code}"' for code in REQUIRED_PARTS[1:])
     kinds = load_kinds(write_kind(tmp_path, text=shown.replace("# … the other five", others)))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.scale_model import SYSTEMS, Assumed, Measured, need, read, table
 
-PAGE = Path(__file__).parents[2] / "docs/scaling.md"
+PAGE = Path(__file__).parents[2] / "docs/explanation/scaling.md"
 MEASURED = Measured(services_ms=5, server_ms=2.5, disk_kb=12, synced_writes=10, waiting_kb=6.5)
 
 

@@ -97,7 +97,7 @@ def test_what_is_wrong_is_named_with_its_file(tmp_path: Path, text: str, name: s
 
 
 def test_the_wording_that_the_documentation_shows_can_be_read(tmp_path: Path) -> None:
-    text = (Path(__file__).parents[2] / "docs" / "documents.md").read_text()
+    text = (Path(__file__).parents[2] / "docs/how-to/document-kinds.md").read_text()
     shown = text.split("```toml")[2].split("```")[0]
     wording = read_departments(department(tmp_path, shown), KINDS).of("cardiology", "discharge-summary")
     assert wording is not None

@@ -1,4 +1,4 @@
-"""Model of a `kind.toml`, which declares a kind of document. `docs/documents.md` explains each line."""
+"""Model of a `kind.toml`, which declares a kind of document. `docs/how-to/document-kinds.md` explains each line."""
 
 import re
 from collections.abc import Iterator

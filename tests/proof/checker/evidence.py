@@ -139,7 +139,7 @@ CHAINED = ("ce-id", "ce-type", "ce-source", "ce-time", "ce-subject", "ce-prevdig
 
 
 def digest_of(message: Message) -> str:
-    """An event's digest, as docs/architecture.md says it is made."""
+    """An event's digest, as docs/explanation/architecture.md says it is made."""
     attributes = "\n".join(message.headers.get(name, "") for name in CHAINED)
     return sha256(attributes.encode() + b"\n\n" + message.data)
 
