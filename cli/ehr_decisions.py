@@ -14,7 +14,7 @@ import typer
 from cli.deadletters import AsJson, By, DataDir, who
 
 if TYPE_CHECKING:
-    from services.approval.ehr_tasks.hold import Hold
+    from services.approval.ehr_tasks.hold import DecisionHold
     from shared.messaging.connection import Bus
 
 T = TypeVar("T")
@@ -53,7 +53,7 @@ def _run(data_dir: Path | None, work: Callable[["Bus"], Coroutine[Any, Any, T]])
     return asyncio.run(connected())
 
 
-async def _set(bus: "Bus", by: str | None, reason: str, *, held: bool) -> "Hold | None":
+async def _set(bus: "Bus", by: str | None, reason: str, *, held: bool) -> "DecisionHold | None":
     from services.approval.ehr_tasks.hold import read_hold
     from shared.messaging.requests import OfDecisions, ask
 
@@ -61,7 +61,7 @@ async def _set(bus: "Bus", by: str | None, reason: str, *, held: bool) -> "Hold 
     return await read_hold(bus)
 
 
-def _say(found: "Hold | None", *, as_json: bool) -> None:
+def _say(found: "DecisionHold | None", *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(found.model_dump(mode="json") if found else {"held": False}))
     elif found is None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from services.approval.escalation.rules import next_deadline
-from services.approval.projections.open_reviews import FOLLOWED, OpenReviewRow, follow
+from services.approval.projections.open_reviews import FOLLOWED, OpenReviewRow, evolve
 from shared.contracts.envelope import decode
 from shared.contracts.failures import PermanentError
 from shared.contracts.refresh import fold_refresh
@@ -45,7 +45,7 @@ class Open:
                 event = decode(item.subject, item.headers, item.data, item.sequence)
             except PermanentError:
                 continue  # the audit names it; no review waits for it
-            after = follow(self._waiting.pop(event.case.id, None), event)
+            after = evolve(self._waiting.pop(event.case.id, None), event)
             if after is not None:
                 self._waiting[event.case.id] = after
 

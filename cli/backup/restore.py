@@ -17,7 +17,7 @@ from cli.backup.files import Tell
 from cli.backup.manifest import Manifest, StreamPart, VectorPart
 from cli.backup.sealing import Seal
 from cli.errors import CommandError
-from services.approval.ehr_tasks.hold import Hold, say
+from services.approval.ehr_tasks.hold import DecisionHold, write_hold
 from shared.knowledge.base import KnowledgeBase
 from shared.knowledge.kept import KeptPoint
 from shared.messaging import snapshots
@@ -86,7 +86,9 @@ async def restore(
         await _vectors(target.base, vectors, files.contents(source, vectors.file, seal), tell)
     if manifest.declared is not None and target.declared is not None:
         _declare(target.declared, b"".join(files.contents(source, manifest.declared, seal)))
-    await say(bus, Hold(held=True, by="restore", why=f"backup {manifest.id} was restored", at=target.now))
+    await write_hold(
+        bus, DecisionHold(held=True, by="restore", why=f"backup {manifest.id} was restored", at=target.now)
+    )
     timers = await clocks.set_clocks(bus)
     chains = await _verify(source, manifest, seal, bus, tell)
     await bus.jetstream.delete_stream(UNFINISHED)

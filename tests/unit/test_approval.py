@@ -15,7 +15,7 @@ from services.approval import domain
 from services.approval.escalation import rules as escalation_rules
 from services.approval.filing import resources, signed_resources
 from services.approval.filing.renditions import chart
-from services.approval.projections.open_reviews import follow
+from services.approval.projections.open_reviews import evolve
 from services.approval.review.errors import DecisionRefusedError
 from services.approval.settings import ApprovalSettings, parse_durations
 from services.approval.web.render import span
@@ -213,7 +213,7 @@ def test_a_line_of_the_inbox_follows_from_the_history() -> None:
     past = history(*REVIEW, "escalated", "reassigned")
     waiting = None
     for item in past[3:]:
-        waiting = follow(waiting, item)
+        waiting = evolve(waiting, item)
     assert waiting is not None
     line = waiting.line
     assert (line.owner, line.level, line.draft) == ("Practitioner/dr-2", 1, DIGEST)
@@ -221,8 +221,8 @@ def test_a_line_of_the_inbox_follows_from_the_history() -> None:
     assert waiting.case.head == past[-1].head
     assert waiting.case.review == fold(past).review
     for name in ("approved", "rejected", "withdrawn"):
-        assert follow(waiting, history(*REVIEW, name)[-1]) is None
-    assert follow(None, past[-1]) is None
+        assert evolve(waiting, history(*REVIEW, name)[-1]) is None
+    assert evolve(None, past[-1]) is None
 
 
 def test_a_stay_that_goes_on_takes_the_discharge_back() -> None:

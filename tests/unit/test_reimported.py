@@ -5,7 +5,7 @@ import pytest
 from services.approval import domain
 from services.approval.corrections import rules as correction_rules
 from services.approval.escalation import rules as escalation_rules
-from services.approval.projections.open_reviews import follow
+from services.approval.projections.open_reviews import evolve
 from shared.contracts.case import as_it_was, fits, fold, standing
 from shared.contracts.corrections import Retracted, RetractionFiled
 from shared.contracts.envelope import Head
@@ -102,7 +102,7 @@ def test_the_review_ends_with_its_clock_and_its_tasks() -> None:
     waiting = None
     for item in past:
         if item.name in ("review-requested", "escalated", "reimported"):
-            waiting = follow(waiting, item)
+            waiting = evolve(waiting, item)
     assert waiting is None
     (told,) = escalation_rules.escalations(past)
     assert escalation_rules.ended_by(told, past) == escalation_rules.EscalationEnd("approved", done=True)

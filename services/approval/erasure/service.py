@@ -17,7 +17,7 @@ from shared.runtime.access import Caller
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class ErasureCandidate:
     """One case that an erasure would be about; `obstacle` says why it may not be erased now."""
 
     ref: CaseRef
@@ -34,7 +34,7 @@ class ErasureService:
     def attach(self, bus: Bus) -> None:
         self._journal = Journal(bus, "approval")
 
-    async def of_patient(self, patient: str, who: Caller) -> list[Planned]:
+    async def of_patient(self, patient: str, who: Caller) -> list[ErasureCandidate]:
         """Every case whose record is, or was, of the patient with this FHIR reference; reads the trail once."""
         found: dict[str, None] = {}
         async for page in self._journal.pages("discharge.*.*.context-extracted"):
@@ -47,7 +47,7 @@ class ErasureService:
         plans = [await self.of_case(case, who) for case in found]
         return [plan for plan in plans if plan is not None]
 
-    async def of_case(self, case_id: str, who: Caller) -> Planned | None:
+    async def of_case(self, case_id: str, who: Caller) -> ErasureCandidate | None:
         """None where there is no such case for the caller."""
         history = await self._cases.history(case_id)
         if not history or not who.works_in(history[-1].case.department):
@@ -92,8 +92,8 @@ class ErasureService:
         return ref, case
 
 
-def planned(history: Sequence[Recorded]) -> Planned:
+def planned(history: Sequence[Recorded]) -> ErasureCandidate:
     case = fold(history)
     refused = rules.obstacle(case)
     texts = len(set().union(*rules.texts_of(history).values()))
-    return Planned(history[-1].case, case, texts, refused.detail if refused else None)
+    return ErasureCandidate(history[-1].case, case, texts, refused.detail if refused else None)

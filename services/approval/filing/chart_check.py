@@ -16,7 +16,7 @@ class NotAsSignedError(PermanentError):
     """What the chart holds under an identifier of ours is not what was signed: a person has to look."""
 
 
-async def hold_against(document: Resource, renditions: Mapping[str, bytes], ehr: FhirClient) -> None:
+async def verify_as_signed(document: Resource, renditions: Mapping[str, bytes], ehr: FhirClient) -> None:
     """Nothing where `document` holds the signed text and, of its other `renditions` (content type → bytes), none that
     is another. What the EHR does not show cannot be held against anything; `audit verify` says so.
 

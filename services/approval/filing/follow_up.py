@@ -153,7 +153,7 @@ class FollowUp:
             await self._tasks.end(ref, draft, outcome, document if outcome and outcome.code == "approved" else None)
         for told in escalation_rules.escalations(history):
             if (end := escalation_rules.ended_by(told, history)) is not None:
-                await self._tasks.settle(told, end)
+                await self._tasks.end_escalation(told, end)
 
     async def _tell(self, case: CaseRef, reason: str) -> None:
         logger.warning("case %s: the chart was not put in order: %s", case.id, reason)

@@ -11,7 +11,7 @@ from shared.contracts.failures import PermanentError, TransientError
 from shared.telemetry import instruments
 from shared.telemetry.catalogue import CHANNEL, OUTCOME
 
-Weight = Literal["warning", "failure"]
+NotifyType = Literal["warning", "failure"]
 
 
 def kind_of(url: str) -> str:
@@ -19,12 +19,12 @@ def kind_of(url: str) -> str:
     return url.partition("://")[0].lower() if "://" in url else "unknown"
 
 
-def understood(url: str) -> bool:
+def is_supported(url: str) -> bool:
     """Whether there is a plugin for the address and it has all that the plugin needs."""
     return _plugin(url) is not None
 
 
-def send(url: str, title: str, text: str, weight: Weight) -> None:
+def send(url: str, title: str, text: str, weight: NotifyType) -> None:
     """Hand the message to the channel. It blocks, for as long as the channel's own time-outs: run it in a thread.
 
     Raises PermanentError when the address is not understood, TransientError when the channel did not take the message.

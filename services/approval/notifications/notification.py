@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from services.approval.escalation.rules import TAKES_OVER
 from services.approval.local_time import local
-from services.approval.notifications.channels import Weight
+from services.approval.notifications.channels import NotifyType
 from shared.contracts.failures import PermanentError
 from shared.contracts.model import Model
 
@@ -24,21 +24,21 @@ class Notification(Model):
     channel: str  # key of the channel in the directory
 
     @property
-    def place(self) -> str:
+    def subject_key(self) -> str:
         """What is particular to this message, as the last tokens of its subjects."""
         return f"{self.case}.{self.escalation}.{self.channel}"
 
     @property
     def subject(self) -> str:
-        return f"notify.{self.place}"
+        return f"notify.{self.subject_key}"
 
     @property
     def receipt(self) -> str:
         """Subject of the proof that it was sent."""
-        return f"notified.{self.place}"
+        return f"notified.{self.subject_key}"
 
     @property
-    def weight(self) -> Weight:
+    def notify_type(self) -> NotifyType:
         return "failure" if self.level >= TAKES_OVER else "warning"
 
     @property

@@ -31,7 +31,7 @@ LINES = 500  # of lists, kept unpacked: some 2 KB each
 QUEUE = 64  # changes that wait for one who watches
 
 
-Place = tuple[int, datetime, str]
+SortKey = tuple[int, datetime, str]
 
 
 class OpenReview(Model):
@@ -104,7 +104,7 @@ class OpenReviewRow:
         )
 
     @property
-    def place(self) -> "Place":
+    def sort_key(self) -> SortKey:
         """Overdue first, then the oldest."""
         return -self.level, self.requested_at, self.ref.id
 
@@ -134,7 +134,7 @@ def _line(waiting: OpenReviewRow) -> OpenReview:
     )
 
 
-def follow(waiting: OpenReviewRow | None, event: Recorded) -> OpenReviewRow | None:
+def evolve(waiting: OpenReviewRow | None, event: Recorded) -> OpenReviewRow | None:
     """Return the open review after one of the followed events; None where it is not open."""
     if event.name == OPENS:
         return OpenReviewRow.of(event.case, apply(Case(), event), event.time)
@@ -148,7 +148,7 @@ class OpenReviewsProjection:
 
     def __init__(self) -> None:
         self._waiting: dict[str, OpenReviewRow] = {}
-        self._order: list[Place] = []
+        self._order: list[SortKey] = []
         self._counts: Counter[str] = Counter()
         self._watchers: set[asyncio.Queue[str]] = set()
 
@@ -170,12 +170,12 @@ class OpenReviewsProjection:
         event = decode(message.subject, message.headers, message.data, message.sequence)
         before = self._waiting.pop(event.case.id, None)
         if before is not None:
-            del self._order[bisect.bisect_left(self._order, before.place)]
+            del self._order[bisect.bisect_left(self._order, before.sort_key)]
             self._counts[before.ref.department] -= 1
-        after = follow(before, event)
+        after = evolve(before, event)
         if after is not None:
             self._waiting[event.case.id] = after
-            bisect.insort(self._order, after.place)
+            bisect.insort(self._order, after.sort_key)
             self._counts[after.ref.department] += 1
         for watcher in self._watchers:
             if not watcher.full():  # somebody who does not keep up looks again anyway
@@ -239,7 +239,7 @@ class OpenReviewsProjection:
         return {name: count for name, count in self._counts.items() if count}
 
 
-def _position(cursor: str) -> Place:
+def _position(cursor: str) -> SortKey:
     """Raises ValueError when the cursor is not one of ours."""
     level, time, case_id = cursor.split("_", 2)
     return -int(level), datetime.fromisoformat(time), case_id

@@ -15,7 +15,7 @@ from shared.contracts.failures import Failure, TransientError
 
 
 @dataclass(frozen=True, slots=True)
-class Filing:
+class FiledSignature:
     """A `filed` or `retraction-filed` as it was recorded, and the signature or retraction before it."""
 
     filed: Recorded
@@ -32,7 +32,7 @@ class Reason:
     unanswered: bool = False
 
 
-async def against_chart(filing: Filing, ehr: FhirClient) -> list[Reason]:
+async def against_chart(filing: FiledSignature, ehr: FhirClient) -> list[Reason]:
     """What does not hold of one filing."""
     try:
         provenance = await ehr.read("Provenance", filing.body.provenance)
@@ -51,7 +51,7 @@ def _is_about(provenance: Resource, id: str, ehr: FhirClient) -> bool:
     return any(target in wanted for target in provenance.get("target") or [])
 
 
-async def _contents(filing: Filing, provenance: Resource | None, ehr: FhirClient) -> list[Reason]:
+async def _contents(filing: FiledSignature, provenance: Resource | None, ehr: FhirClient) -> list[Reason]:
     body, signed = filing.body, filing.signature.body if filing.signature else None
     if isinstance(body, Filed):
         return await _differing(body, provenance, signed if isinstance(signed, Signature) else None, ehr)

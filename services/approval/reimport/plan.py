@@ -10,7 +10,7 @@ from services.approval.filing.renditions import chart
 from services.approval.filing.renditions.in_chart import bytes_in_chart
 from services.approval.filing.renditions.make import TEXT
 from services.approval.filing.resources import Resource, chain_head_of
-from services.approval.proof.chart import Filing, against_chart
+from services.approval.proof.chart import FiledSignature, against_chart
 from services.approval.reimport import lost_events
 from services.approval.reimport.chart import Held, each_once, held, targets
 from services.approval.reimport.lost_events import LostEvent, Trail
@@ -134,7 +134,7 @@ async def _verified(sign: _Sign, trail: Trail, ref: CaseRef, ehr: FhirClient) ->
     recorded = _recorded(ref, lost, trail.case.head.sequence + 1)
     if sign.held is not None and number_of(apply(trail.case, recorded), as_it_was(recorded)) != sign.held.number:
         raise PermanentError("those before it are not there")
-    reasons = await against_chart(Filing(recorded, lost.filed, as_it_was(recorded)), ehr)
+    reasons = await against_chart(FiledSignature(recorded, lost.filed, as_it_was(recorded)), ehr)
     if any(reason.unanswered for reason in reasons):
         raise TransientError("; ".join(reason.words for reason in reasons))
     if reasons:
