@@ -11,7 +11,7 @@ import pytest
 from fastapi.routing import APIRoute
 from joserfc.jwk import RSAKey
 
-from services.approval.sign_in import routes
+from services.approval.web import sign_in as routes
 from shared.runtime.access import COOKIE
 from shared.runtime.rates import Rate
 from tests.support.oidc import GEE, OidcServer

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from services.approval.erasure import rules
 from services.approval.filing.renditions.kept import KeptRenditions
-from services.approval.web.autosave import BUCKET as WORKING
+from services.approval.review.autosave import BUCKET as WORKING
 from shared.contracts.ending import Erased, ErasureOrdered
 from shared.contracts.envelope import Recorded
 from shared.contracts.failures import never_permanent
