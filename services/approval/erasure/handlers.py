@@ -1,5 +1,6 @@
-"""Carries an order to erase out: it is listed for restores, then the key goes, then what it opened. Killed anywhere, it
-is done again to its end.
+"""Erase the texts of a case: record the erasure for restores, destroy the key, then delete what it sealed.
+
+A process that ends at any point repeats all of it.
 """
 
 import asyncio

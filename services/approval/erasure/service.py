@@ -1,4 +1,4 @@
-"""Orders to erase, and holds: each appended to the case exactly where it was looked at."""
+"""Order erasures, and place or release legal holds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from shared.runtime.access import Caller
 
 @dataclass(frozen=True, slots=True)
 class ErasureCandidate:
-    """One case that an erasure would be about; `obstacle` says why it may not be erased now."""
+    """A case that an erasure would affect; `obstacle` says why it may not be erased now."""
 
     ref: CaseRef
     case: Case
@@ -35,7 +35,7 @@ class ErasureService:
         self._journal = Journal(bus, "approval")
 
     async def of_patient(self, patient: str, who: Caller) -> list[ErasureCandidate]:
-        """Every case whose record is, or was, of the patient with this FHIR reference; reads the trail once."""
+        """Return every case whose record is, or was, of the patient with this FHIR reference; reads all cases once."""
         found: dict[str, None] = {}
         async for page in self._journal.pages("discharge.*.*.context-extracted"):
             for item in page:
@@ -48,7 +48,7 @@ class ErasureService:
         return [plan for plan in plans if plan is not None]
 
     async def of_case(self, case_id: str, who: Caller) -> ErasureCandidate | None:
-        """None where there is no such case for the caller."""
+        """Return what an erasure of the case would affect; None where the caller may not know the case."""
         history = await self._cases.history(case_id)
         if not history or not who.works_in(history[-1].case.department):
             return None
@@ -67,7 +67,7 @@ class ErasureService:
         )
 
     async def hold(self, case_id: str, ground: HoldGround, reference: str | None, by: Caller) -> HoldPlaced:
-        """Nothing of the case is erased from now on. Raises DecisionRefusedError."""
+        """Place a legal hold: nothing of the case is erased from now on. Raises DecisionRefusedError."""
         ref, case = await self._known(case_id, by)
         return await self._decisions.decide(
             ref,
@@ -79,7 +79,7 @@ class ErasureService:
         )
 
     async def release(self, case_id: str, reference: str | None, by: Caller) -> HoldReleased:
-        """Raises DecisionRefusedError."""
+        """Release the legal hold. Raises DecisionRefusedError."""
         ref, case = await self._known(case_id, by)
         return await self._decisions.decide(
             ref, case, None, "see", lambda current: rules.release_hold(current, by.actor, reference)

@@ -1,4 +1,4 @@
-"""The file that says whom a department's escalations reach, when and by which channels. Read when approval starts.
+"""The directory file: whom a department's escalations reach, when and by which channels. Read at start.
 
     departments:
       cardiology:

@@ -1,4 +1,4 @@
-"""What approval does when nobody decides: the clocks of open reviews, and the EHR's Tasks that follow from them."""
+"""Escalate reviews that nobody decides: timers of open reviews, and the Tasks of those who are notified."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -45,7 +45,7 @@ class EscalationHandler:
         self._timers = Timers(bus)
 
     async def escalate(self, message: Msg) -> None:
-        """A timer fired: say so on the trail, unless somebody has decided, and set the timer of the next level."""
+        """Handle a fired timer: append the escalation unless the review is decided, and set the next timer."""
         due = read_due(message.subject, message.headers or {})
         history = await self._append_escalation(due)
         await self._set_timer(due.case, due.clock, due.level + 1, history)
@@ -92,7 +92,7 @@ class EscalationHandler:
             await self._timers.take_back(case, level, sequence)
 
     async def follow(self, message: Msg) -> None:
-        """Make timers and Tasks true after whatever starts or ends a clock."""
+        """Update timers and Tasks after an event that starts or ends an escalation run."""
         event = decode(message.subject, message.headers or {}, message.data, message.metadata.sequence.stream)
         decided = isinstance(event.body, Approved | Rejected)
         if decided and not await self._journal.stored(event.case.subject("escalated")):

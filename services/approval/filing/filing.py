@@ -1,7 +1,7 @@
-"""Puts the signed document into the chart: one DocumentReference and one Provenance, also where creates race.
+"""File the signed document in the chart: one DocumentReference and one Provenance, also where creates race.
 
-Where the EHR lets us choose ids, both get one that is derived from the case, and writing twice is writing once.
-Elsewhere a search comes after the create; what an EHR shows too late for that is mended later (see follow_up.py).
+Where the EHR accepts client-assigned ids, both are derived from the case, and writes are idempotent. Elsewhere a search
+follows the create; what an EHR shows too late for that is repaired by `follow_up.py`.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""What approval does when an escalation stands on the trail: one message for each channel, each delivered alone."""
+"""Send notifications about escalations: one message for each channel, each delivered alone."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ FIRST = {"Nats-Expected-Last-Subject-Sequence": "0"}  # only where nothing stand
 
 
 class NotificationDispatcher:
-    """`send` runs in a thread of `threads`: what carries the messages blocks."""
+    """Announces escalations and delivers messages. `send` blocks, and runs in a thread of `threads`."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class NotificationDispatcher:
         self._journal = Journal(bus, "approval")
 
     async def announce(self, message: Msg) -> None:
-        """An escalation stands on the trail: tell the operators, and put up one message for each channel."""
+        """Handle an escalation: alert the operators, and enqueue one message for each channel."""
         event = decode(message.subject, message.headers or {}, message.data, message.metadata.sequence.stream)
         history = await self._journal.history(event.case)
         told, since = _waiting(history, event.id), escalation_rules.waiting_since(history)
@@ -91,7 +91,7 @@ class NotificationDispatcher:
             return
 
     async def deliver(self, message: Msg) -> None:
-        """Send one message to its channel, unless that was done or nobody waits any more.
+        """Send one message to its channel, unless that was done or the review is decided.
 
         As near to once as it gets. It is sent twice where this process dies after the channel took the message and
         before the receipt is stored, and where a channel takes a message and answers too late or with an error. A

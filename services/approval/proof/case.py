@@ -1,4 +1,4 @@
-"""One case: every digest computed again from the stored bytes, every event held against the state before it."""
+"""Verify one case: recompute every digest from the stored bytes, check every event against the state before it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""One filing held against the chart: Provenance and document carry what somebody signed, and nothing else."""
+"""Verify one filing against the chart: Provenance and document carry what was signed, and nothing else."""
 
 from dataclasses import dataclass
 
@@ -33,7 +33,7 @@ class Reason:
 
 
 async def against_chart(filing: FiledSignature, ehr: FhirClient) -> list[Reason]:
-    """What does not hold of one filing."""
+    """Return what does not hold of one filing."""
     try:
         provenance = await ehr.read("Provenance", filing.body.provenance)
     except Failure as failure:

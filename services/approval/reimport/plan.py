@@ -1,4 +1,4 @@
-"""What of a case can be taken over from the chart, in the order in which it was signed, and what cannot and why."""
+"""Plan the reimport of a case: what can be appended, in the order of its signatures, and what cannot and why."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
