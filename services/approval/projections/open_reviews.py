@@ -35,7 +35,7 @@ SortKey = tuple[int, datetime, str]
 
 
 class OpenReview(Model):
-    """One row of the inbox: ids and times, no patient data."""
+    """One line of the inbox: ids and times, no patient data."""
 
     case_id: str
     department: str
