@@ -17,7 +17,7 @@ from cli.backup.erasures import repeat_erasures
 from cli.backup.files import ProgressCallback
 from cli.backup.manifest import Manifest, StreamPart, VectorPart
 from cli.errors import CommandError
-from services.approval.ehr_tasks.hold import Hold, say
+from services.approval.ehr_tasks.hold import DecisionHold, write_hold
 from shared.knowledge.backup_point import BackupPoint
 from shared.knowledge.vector_store import VectorStore
 from shared.messaging import snapshots
@@ -92,7 +92,9 @@ async def restore(
         await _vectors(target.base, vectors, files.read_blocks(source, vectors.file, seal), tell)
     if manifest.declared is not None and target.declared is not None:
         _extract_declaration(target.declared, b"".join(files.read_blocks(source, manifest.declared, seal)))
-    await say(bus, Hold(held=True, by="restore", why=f"backup {manifest.id} was restored", at=target.now))
+    await write_hold(
+        bus, DecisionHold(held=True, by="restore", why=f"backup {manifest.id} was restored", at=target.now)
+    )
     timer_count = await timers.restore_timers(bus)
     chains = await _verify(source, manifest, seal, bus, tell)
     await bus.jetstream.delete_stream(UNFINISHED)

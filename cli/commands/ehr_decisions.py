@@ -12,10 +12,10 @@ from cli.options import AsJson, By, DataDir, actor_name
 from cli.output import emit
 
 if TYPE_CHECKING:
-    from services.approval.ehr_tasks.hold import Hold
+    from services.approval.ehr_tasks.hold import DecisionHold
     from shared.messaging.connection import Bus
 
-app = typer.Typer(no_args_is_help=True, help="Hold or allow decisions taken in the EHR's own inbox.")
+app = typer.Typer(no_args_is_help=True, help="DecisionHold or allow decisions taken in the EHR's own inbox.")
 Reason = Annotated[str, typer.Option("--reason", help="recorded with your name; no patient data")]
 
 
@@ -29,7 +29,7 @@ def show(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def hold(reason: Reason, by: By = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Hold decisions: those taken in the EHR have no effect until they are allowed again."""
+    """DecisionHold decisions: those taken in the EHR have no effect until they are allowed again."""
     _print_hold(run_with_bus(data_dir, lambda bus: _set(bus, by, reason, held=True)), as_json=as_json)
 
 
@@ -39,7 +39,7 @@ def allow(reason: Reason, by: By = None, data_dir: DataDir = None, as_json: AsJs
     _print_hold(run_with_bus(data_dir, lambda bus: _set(bus, by, reason, held=False)), as_json=as_json)
 
 
-async def _set(bus: "Bus", by: str | None, reason: str, *, held: bool) -> "Hold | None":
+async def _set(bus: "Bus", by: str | None, reason: str, *, held: bool) -> "DecisionHold | None":
     from services.approval.ehr_tasks.hold import read_hold
     from shared.messaging.requests import OfDecisions, ask
 
@@ -48,7 +48,7 @@ async def _set(bus: "Bus", by: str | None, reason: str, *, held: bool) -> "Hold 
     return await read_hold(bus)
 
 
-def _print_hold(found: "Hold | None", *, as_json: bool) -> None:
+def _print_hold(found: "DecisionHold | None", *, as_json: bool) -> None:
     if found is None:
         emit({"held": False}, as_json, "Decisions in the EHR are allowed.")
         return

@@ -12,11 +12,11 @@ from services.approval.local_time import ZoneOf
 from services.approval.projections.open_reviews import OpenReviewsProjection
 from services.approval.projections.unreadable_events import UnreadableEvents
 from services.approval.review.authorization import READERS
+from services.approval.review.autosave import DraftAutosave
 from services.approval.review.case_reader import CaseReader
+from services.approval.review.draft_labels import DraftLabels
 from services.approval.review.service import ReviewService
 from services.approval.sign_in.service import SignInService
-from services.approval.web.autosave import DraftAutosave
-from services.approval.web.draft_labels import DraftLabels
 from shared.clinical.fhir_client import FhirClient
 from shared.messaging.access_log import AccessLog
 from shared.messaging.steps import Clock

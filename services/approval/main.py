@@ -37,13 +37,13 @@ from services.approval.projections.case_states import CaseStateProjection
 from services.approval.projections.open_reviews import OpenReviewsProjection
 from services.approval.projections.unreadable_events import UnreadableEvents
 from services.approval.reimport.handlers import Reimport
+from services.approval.review.autosave import DraftAutosave
+from services.approval.review.draft_labels import DraftLabels
 from services.approval.review.service import ReviewService
 from services.approval.routes import ROUTERS, provider_router
 from services.approval.settings import ApprovalSettings
 from services.approval.sign_in.service import SignInService
 from services.approval.sign_in.sessions import SessionStore
-from services.approval.web.autosave import DraftAutosave
-from services.approval.web.draft_labels import DraftLabels
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.ehr import parse_task_changed
 from shared.contracts.steps import ERASE, FILE, REQUEST_REVIEW, SETTLE_REJECTION

@@ -290,7 +290,7 @@ async def test_a_decision_is_not_given_up_for_what_the_server_answers_about_the_
     ehr.refused["PUT", "Task"] = status
     for act in (
         lambda: tasks(ehr).complete(CASE, DRAFTED.draft, task, APPROVAL),
-        lambda: tasks(ehr).give_to(task, "Practitioner/dr-2"),
+        lambda: tasks(ehr).reassign(task, "Practitioner/dr-2"),
         lambda: tasks(ehr).end(CASE, DRAFTED.draft, None),
     ):
         with pytest.raises(TransientError):

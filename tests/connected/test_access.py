@@ -11,7 +11,7 @@ import pytest
 from fastapi.routing import APIRoute
 from joserfc.jwk import RSAKey
 
-from services.approval.sign_in import routes
+from services.approval.web import sign_in as routes
 from shared.runtime.authentication import SESSION_COOKIE
 from shared.runtime.rate_limits import TokenBucket
 from tests.support.oidc import GEE, OidcServer

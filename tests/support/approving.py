@@ -24,8 +24,8 @@ from services.approval.filing.retraction import RetractionFiling
 from services.approval.handlers import Approval
 from services.approval.projections.open_reviews import OpenReviewsProjection
 from services.approval.review.api import router as reviews_router
+from services.approval.review.autosave import DraftAutosave
 from services.approval.review.service import ReviewService
-from services.approval.web.autosave import DraftAutosave
 from services.approval.web.case import router as case_pages
 from services.approval.web.corrections import router as correction_pages
 from services.drafter import domain as drafter

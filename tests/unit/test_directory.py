@@ -153,7 +153,7 @@ def test_a_notice_says_what_waits_and_where_and_nothing_about_the_patient() -> N
     )
     assert NOTICE.text("").endswith(f"Case: {CASE.id}\n")
     assert "Waiting since: 2026-11-23 10:00 CET" in NOTICE.text("", ZoneInfo("Europe/Berlin"))
-    assert (NOTICE.weight, NOTICE.model_copy(update={"level": 3}).weight) == ("warning", "failure")
+    assert (NOTICE.notify_type, NOTICE.model_copy(update={"level": 3}).notify_type) == ("warning", "failure")
 
 
 def test_a_notice_is_about_its_subject() -> None:

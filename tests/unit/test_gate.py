@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from services.approval import domain
 from services.approval.review import signing_rules
+from services.approval.review.autosave import AutosavedDraft
 from services.approval.review.errors import DecisionRefusedError
 from services.approval.review.signing_rules import Settled
-from services.approval.web.autosave import AutosavedDraft
 from shared.contracts.case import fold
 from shared.contracts.draft import TO_BE_WRITTEN, Claim, DocumentPart, Draft, Fact, FactGroup, OpenPoint, Sentence
 from shared.contracts.envelope import sha256_hex

@@ -15,7 +15,7 @@ from shared.messaging.steps import Clock
 BUCKET, KEY = "reconciled", "ehr-decisions"
 
 
-class Hold(Model):
+class DecisionHold(Model):
     """Whether decisions are held, by whom, why and since when."""
 
     held: bool
@@ -24,13 +24,13 @@ class Hold(Model):
     at: datetime
 
 
-async def read_hold(bus: Bus) -> Hold | None:
+async def read_hold(bus: Bus) -> DecisionHold | None:
     """Return the last setting; None where there was none: decisions are applied."""
     entry = await Bucket(bus, BUCKET).get(KEY)
-    return Hold.model_validate_json(entry.value) if entry is not None else None
+    return DecisionHold.model_validate_json(entry.value) if entry is not None else None
 
 
-async def say(bus: Bus, hold: Hold) -> None:
+async def write_hold(bus: Bus, hold: DecisionHold) -> None:
     await Bucket(bus, BUCKET).put(KEY, hold.model_dump_json().encode())
 
 
@@ -40,7 +40,7 @@ def on_request(bus: Bus, clock: Clock) -> Verb:
     async def do(asked: OfDecisions) -> str:
         if not asked.why.strip():
             raise PermanentError("Say why.")
-        await say(bus, Hold(held=asked.held, by=asked.by, why=asked.why, at=clock()))
+        await write_hold(bus, DecisionHold(held=asked.held, by=asked.by, why=asked.why, at=clock()))
         return "decisions in the EHR are held" if asked.held else "decisions in the EHR count"
 
     return Verb(OfDecisions, do)

@@ -36,7 +36,7 @@ class ReviewStartedHandler:
         if case is None or case.review is None or not domain.starts_review(case, look.role, look.detail):
             return
         try:
-            await self._tasks.opened(case.review.task)
+            await self._tasks.mark_in_progress(case.review.task)
         except PreconditionFailedError:
             raise TransientError("the Task changed too often") from None
         except PermanentError as error:

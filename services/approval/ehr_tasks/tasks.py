@@ -70,7 +70,7 @@ class ReviewTasks:
             logger.warning("the EHR takes no review Task, our inbox serves alone: %s", error.reason)
         return None
 
-    async def opened(self, task: str | None) -> None:
+    async def mark_in_progress(self, task: str | None) -> None:
         """Set the Task to in-progress; a Task in a later state stays as it is."""
         await self._change(
             task, lambda found: resources.begun(found, self._clock()) if found.get("status") in NOT_BEGUN else None
@@ -111,7 +111,7 @@ class ReviewTasks:
         except PermanentError as error:
             logger.warning("the EHR takes no Task about an escalation: %s", error.reason)
 
-    async def settle(self, told: EscalationRecord, end: EscalationEnd) -> None:
+    async def end_escalation(self, told: EscalationRecord, end: EscalationEnd) -> None:
         """End the Tasks of an escalation."""
         if told.review.task is None:
             return
@@ -170,7 +170,7 @@ class ReviewTasks:
     def _completed(self, found: Resource, outcome: Outcome, document: str | None) -> Resource:
         return resources.completed(found, outcome.code, self._clock(), document, outcome.event)
 
-    async def give_to(self, task: str | None, owner: str, due: datetime | None = None) -> None:
+    async def reassign(self, task: str | None, owner: str, due: datetime | None = None) -> None:
         """Somebody else owns the review now, to be decided until `due` where that has changed."""
         reference = resources.person(owner)
         with as_transient():

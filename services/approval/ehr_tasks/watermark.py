@@ -1,7 +1,7 @@
 """The watermark of ended Tasks, in the EHR's own time. Pure.
 
-Between the mark and now there may be more Tasks than one search should answer: after a migration, or weeks without
-Countersign. Then the time is halved until a part of it holds few enough, and the mark moves on part by part.
+There may be more new Tasks than one search should return: after a migration, or weeks without Countersign. The interval
+is then halved until it holds few enough, and the watermark moves on interval by interval.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ KNOWN = 20_000  # Tasks within the overlap that are remembered; who is told of o
 
 
 class Watermark(Model):
-    """How far the EHR's Tasks are known."""
+    """The time up to which ended Tasks are known."""
 
     seen: datetime | None = None  # the newest `meta.lastUpdated` so far, or the end of the last whole part of the time
     known: tuple[str, ...] = ()  # `task/version` of those within the overlap: told before
@@ -37,7 +37,7 @@ class Ended(NamedTuple):
 
 
 def begin(mark: Watermark, oldest: datetime) -> datetime:
-    """From when on Tasks are not known. `oldest` is when the oldest review that waits was asked for."""
+    """Return the start of the search. `oldest` is when the oldest open review was requested."""
     return mark.seen - OVERLAP if mark.seen is not None else oldest - CLOCKS_APART
 
 
@@ -48,7 +48,7 @@ def halved(start: datetime, end: datetime | None, now: datetime) -> datetime | N
 
 
 def query(start: datetime, end: datetime | None) -> list[tuple[str, str]]:
-    """The one search."""
+    """Return the query for Tasks that ended between `start` and `end`."""
     until = [("_lastUpdated", f"lt{instant(end)}")] if end is not None else []
     return [
         ("code", "http://hl7.org/fhir/CodeSystem/task-code|approve"),
@@ -59,14 +59,14 @@ def query(start: datetime, end: datetime | None) -> list[tuple[str, str]]:
 
 
 def unknown(mark: Watermark, found: Sequence[Resource]) -> list[Resource]:
-    """Reviews of ours that have ended and were not told before."""
+    """Return the review Tasks that have ended and were not published before."""
     return [
         task for task in found if task_decision.parse_review_task(task) is not None and _key(task) not in mark.known
     ]
 
 
 def ended(found: Sequence[Resource]) -> list[Ended]:
-    """Those that the EHR gives a time."""
+    """Return the Tasks that have a time of their last change."""
     return [Ended(_key(task), time) for task in found if (time := task_decision.last_updated(task)) is not None]
 
 

@@ -1,1 +1,1 @@
-"""How texts come to their end: erasure, legal hold, retention."""
+"""Erasure, legal hold and retention of texts."""

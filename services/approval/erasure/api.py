@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.approval.dependencies import Api, Operator
-from services.approval.erasure.service import Planned
+from services.approval.erasure.service import ErasureCandidate
 from services.approval.review.problems import DecisionRoute
 from shared.contracts.case import CaseState
 from shared.contracts.retention import ErasureGround, ErasureOrdered, HoldGround, HoldPlaced, HoldReleased, Reference
@@ -102,7 +102,7 @@ def _ordered(case_id: str, event: ErasureOrdered | HoldPlaced | HoldReleased) ->
     return Ordered(case_id=case_id, state=event.state, event=event.event, by=event.by.subject)
 
 
-def _line(item: Planned) -> ErasureLine:
+def _line(item: ErasureCandidate) -> ErasureLine:
     return ErasureLine(
         case_id=item.ref.id,
         department=item.ref.department,

@@ -1,5 +1,6 @@
-"""Carries an order to erase out: it is listed for restores, then the key goes, then what it opened. Killed anywhere, it
-is done again to its end.
+"""Erase the texts of a case: record the erasure for restores, destroy the key, then delete what it sealed.
+
+A process that ends at any point repeats all of it.
 """
 
 import asyncio
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from services.approval.erasure import rules
 from services.approval.filing.renditions.kept import KeptRenditions
-from services.approval.web.autosave import BUCKET as WORKING
+from services.approval.review.autosave import BUCKET as WORKING
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.errors import as_transient
 from shared.contracts.retention import Erased, ErasureOrdered

@@ -1,7 +1,7 @@
-"""Orders what retention ends, by a chained timer: of all processes one does it at a time, a few cases in a run.
+"""Order the erasures that retention demands, by a chained timer: one process at a time, a few cases in each run.
 
-Where it has come to is kept; killed anywhere it looks at the same cases again, and an order that stands is not given
-twice. It only orders: the step `approval-erase` carries out.
+The position is stored. After a crash the same cases are checked again, and an order is appended once. The step
+`approval-erase` carries orders out.
 """
 
 import logging
@@ -32,10 +32,10 @@ TELL_AFTER = 3  # runs that fail one after the other
 
 
 class RetentionScheduler:
-    """Does nothing where no retention is set: then everything is kept."""
+    """Scans cases for texts whose retention has ended; does nothing where no retention is set."""
 
     def __init__(self, bus: Bus, retention: Retention, every: timedelta, clock: Clock, before: Receiver) -> None:
-        """Shares the consumer of `before`, which serves one timer at a time. `every`: how often the trail is walked."""
+        """Chain to `before`, which shares the consumer. `every` is how often all cases are scanned."""
         self._before = before
         self._retention = retention
         self._every = every
@@ -59,7 +59,7 @@ class RetentionScheduler:
         await self._timers.set(TIMER, DUE, self._clock() + wait, {EVERY: str(self._every)})
 
     async def on_timer(self, message: Msg) -> None:
-        """It is time. A run that fails holds up nothing else that shares the consumer: the next one comes."""
+        """Handle the timer. A failed run does not hold up the consumer: the next run is due soon."""
         if message.subject != DUE:
             await self._before(message)
             return
@@ -71,7 +71,7 @@ class RetentionScheduler:
         await self._timers.purge(message.subject)
 
     async def _run(self) -> bool:
-        """Whether there is more of the trail to look at at once."""
+        """Run one batch; return whether more cases are to be checked at once."""
         try:
             more = await self.go_on()
         except CountersignError as failure:
@@ -85,7 +85,7 @@ class RetentionScheduler:
         return more
 
     async def go_on(self) -> bool:
-        """The next cases, in the order in which they were opened; False at the end of the trail."""
+        """Check the next cases, in the order in which they were opened; return False after the last one."""
         entry = await self._marks.get(KEY)
         at = int(entry.value) if entry is not None else 1
         query = {"seq": at, "next_by_subj": case_filter("discharged"), "batch": CASES_A_RUN}

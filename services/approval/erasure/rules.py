@@ -1,4 +1,4 @@
-"""What may be erased, when, and which texts that are. Pure."""
+"""Rules of erasure: what may be erased, when, and which texts that is. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -82,7 +82,7 @@ def decisions_of(history: Sequence[RecordedEvent]) -> list[str]:
 
 
 def obstacle(case: Case) -> DecisionRefusedError | None:
-    """Why the texts of a case may not be erased now."""
+    """Return why the texts of a case may not be erased now; None where they may."""
     if not case.exists:
         return DecisionRefusedError("unknown", "There is no such case.")
     if case.erasure is not None:
@@ -103,14 +103,14 @@ def obstacle(case: Case) -> DecisionRefusedError | None:
 
 
 def order(case: Case, ground: ErasureGround, by: Actor, reference: str | None) -> ErasureOrdered:
-    """All texts of a case are to be erased. Raises DecisionRefusedError."""
+    """Order the erasure of all texts of a case. Raises DecisionRefusedError."""
     if (refused := obstacle(case)) is not None:
         raise refused
     return ErasureOrdered(state=_after(case), ground=ground, kinds=TEXT_KINDS, reference=reference, by=by)
 
 
 def ordered_before(case: Case) -> ErasureOrdered | None:
-    """The order to erase everything, where it was given: it is the same however often it is sent."""
+    """Return the order to erase everything where it was appended before: repeating it has no effect."""
     body = case.erasure.body if case.erasure is not None else None
     return body if isinstance(body, ErasureOrdered) else None
 
@@ -131,7 +131,7 @@ def place_hold(case: Case, ground: HoldGround, by: Actor, reference: str | None)
 
 
 def held_before(case: Case, ground: HoldGround, reference: str | None) -> HoldPlaced | None:
-    """The hold that stands, where it is the same."""
+    """Return the present hold where it is the same."""
     body = case.hold.body if case.hold is not None else None
     same = isinstance(body, HoldPlaced) and (body.ground, body.reference) == (ground, reference)
     return body if same and isinstance(body, HoldPlaced) else None
@@ -145,7 +145,7 @@ def release_hold(case: Case, by: Actor, reference: str | None) -> HoldReleased:
 
 
 def due(history: Sequence[RecordedEvent], retention: Retention, now: datetime) -> ErasureOrdered | None:
-    """What retention ends by `now`; None while there is nothing. Of all kinds, once the last of them is due."""
+    """Return the erasure that retention demands by `now`, or None; of all kinds once the last of them is due."""
     case = fold(history)
     if obstacle(case) is not None:
         return None

@@ -1,4 +1,4 @@
-"""Orders to erase, and holds: each appended to the case exactly where it was looked at."""
+"""Order erasures, and place or release legal holds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from shared.runtime.authentication import Caller
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
-    """One case that an erasure would be about; `obstacle` says why it may not be erased now."""
+class ErasureCandidate:
+    """A case that an erasure would affect; `obstacle` says why it may not be erased now."""
 
     ref: CaseRef
     case: Case
@@ -32,8 +32,8 @@ class ErasureService:
         self._decisions = review.decisions
         self._journal = Journal(bus, "approval")
 
-    async def of_patient(self, patient: str, who: Caller) -> list[Planned]:
-        """Every case whose record is, or was, of the patient with this FHIR reference; reads the trail once."""
+    async def of_patient(self, patient: str, who: Caller) -> list[ErasureCandidate]:
+        """Return every case whose record is, or was, of the patient with this FHIR reference; reads all cases once."""
         found: dict[str, None] = {}
         async for page in self._journal.pages(case_filter("context-extracted")):
             for item in page:
@@ -45,8 +45,8 @@ class ErasureService:
         plans = [await self.of_case(case, who) for case in found]
         return [plan for plan in plans if plan is not None]
 
-    async def of_case(self, case_id: str, who: Caller) -> Planned | None:
-        """None where there is no such case for the caller."""
+    async def of_case(self, case_id: str, who: Caller) -> ErasureCandidate | None:
+        """Return what an erasure of the case would affect; None where the caller may not know the case."""
         history = await self._cases.history(case_id)
         if not history or not who.can_access_department(history[-1].case.department):
             return None
@@ -65,7 +65,7 @@ class ErasureService:
         )
 
     async def hold(self, case_id: str, ground: HoldGround, reference: str | None, by: Caller) -> HoldPlaced:
-        """Nothing of the case is erased from now on. Raises DecisionRefusedError."""
+        """Place a legal hold: nothing of the case is erased from now on. Raises DecisionRefusedError."""
         ref, case = await self._known(case_id, by)
         return await self._decisions.decide(
             ref,
@@ -77,7 +77,7 @@ class ErasureService:
         )
 
     async def release(self, case_id: str, reference: str | None, by: Caller) -> HoldReleased:
-        """Raises DecisionRefusedError."""
+        """Release the legal hold. Raises DecisionRefusedError."""
         ref, case = await self._known(case_id, by)
         return await self._decisions.decide(
             ref, case, None, "see", lambda current: rules.release_hold(current, by.actor, reference)
@@ -90,8 +90,8 @@ class ErasureService:
         return ref, case
 
 
-def planned(history: Sequence[RecordedEvent]) -> Planned:
+def planned(history: Sequence[RecordedEvent]) -> ErasureCandidate:
     case = fold(history)
     refused = rules.obstacle(case)
     texts = len(set().union(*rules.texts_of(history).values()))
-    return Planned(history[-1].case, case, texts, refused.detail if refused else None)
+    return ErasureCandidate(history[-1].case, case, texts, refused.detail if refused else None)

@@ -1,4 +1,4 @@
-"""Who supervises a department and how its people are reached: the directory file, else the settings, else the EHR."""
+"""Look up supervisors, deputies and channels of a department: in the directory file, the settings, then the EHR."""
 
 import logging
 import time
@@ -18,7 +18,7 @@ FRESH = 60.0  # seconds
 
 
 class Directory:
-    """`file` may be absent: then there are no deputies and no channels, and `escalate_after` holds for everybody."""
+    """Without `file` there are no deputies and no channels, and `escalate_after` applies to all departments."""
 
     def __init__(
         self,
@@ -37,24 +37,24 @@ class Directory:
         self._file = file or DirectoryFile()
 
     async def supervisor(self, department: str) -> str:
-        """FHIR reference of the supervisor; the role in words where nobody is known, so that it is never nobody."""
+        """Return the FHIR reference of the supervisor; the role in words where nobody is known."""
         named = self._file.entry(department).supervisor or supervisor_of(department, self._supervisors)
         return named or await self._from_ehr(department) or _role(department)
 
     def deputies(self, department: str) -> tuple[str, ...]:
-        """FHIR references of who is told besides the supervisor the second time."""
+        """Return the FHIR references of those who are notified at level 2 besides the supervisor."""
         return self._file.entry(department).deputies or ()
 
     def escalation_delays(self, department: str) -> Escalations:
-        """How long after the start of a review's clock each level is due."""
+        """Return how long after the start of a review's clock each level is due."""
         return self._file.entry(department).escalate_after or self._escalate_after
 
     def channels(self, department: str, level: int) -> tuple[Channel, ...]:
-        """Where an escalation of this level is told."""
+        """Return the channels that an escalation of this level is sent to."""
         return tuple(item for item in self._file.entry(department).channels or () if level in item.levels)
 
     def channel(self, department: str, key: str) -> Channel | None:
-        """The channel that the bus calls `key`; None when the file names it no longer."""
+        """Return the channel with this key; None where the file has it no longer."""
         return next((item for item in self._file.entry(department).channels or () if item.key == key), None)
 
     async def _from_ehr(self, department: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The file that says whom a department's escalations reach, when and by which channels. Read when approval starts.
+"""The directory file: whom a department's escalations reach, when and by which channels. Read at start.
 
     departments:
       cardiology:
@@ -35,7 +35,7 @@ from pydantic import (
     model_validator,
 )
 
-from services.approval.notifications.channels import kind_of, understood
+from services.approval.notifications.channels import is_supported, kind_of
 from services.approval.settings import parse_durations
 from shared.contracts.ehr import PractitionerReference
 from shared.contracts.envelope import sha256_hex
@@ -214,6 +214,6 @@ def _unusable(file: DirectoryFile) -> list[str]:
             except PermanentError as error:
                 wrong.append(f"{place}: {error.reason}")
                 continue
-            if not understood(url):
+            if not is_supported(url):
                 wrong.append(f"{place}: this {kind_of(url)} address is not understood")
     return wrong

@@ -1,4 +1,4 @@
-"""What approval does when nobody decides: the clocks of open reviews, and the EHR's Tasks that follow from them."""
+"""Escalate reviews that nobody decides: timers of open reviews, and the Tasks of those who are notified."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -41,13 +41,13 @@ class EscalationHandler:
         self._timers = Timers(bus)
 
     async def escalate(self, message: Msg) -> None:
-        """A timer fired: say so on the trail, unless somebody has decided, and set the timer of the next level."""
+        """Handle a fired timer: append the escalation unless the review is decided, and set the next timer."""
         due = read_due(message.subject, message.headers or {})
-        history = await self._tell_trail(due)
+        history = await self._append_escalation(due)
         await self._set_timer(due.case, due.clock, due.level + 1, history)
         await self._timers.forget(due, message.metadata.sequence.stream)
 
-    async def _tell_trail(self, due: Due) -> Sequence[RecordedEvent]:
+    async def _append_escalation(self, due: Due) -> Sequence[RecordedEvent]:
         """Append the escalation where it is due; returns the history it was decided on.
 
         When it is due stands on the trail. A timer that fires before that, because somebody else set it or the server's
@@ -88,7 +88,7 @@ class EscalationHandler:
             await self._timers.take_back(case, level, sequence)
 
     async def follow(self, message: Msg) -> None:
-        """Make timers and Tasks true after whatever starts or ends a clock."""
+        """Update timers and Tasks after an event that starts or ends an escalation run."""
         event = decode(message.subject, message.headers or {}, message.data, message.metadata.sequence.stream)
         decided = isinstance(event.body, Approved | Rejected)
         if decided and not await self._journal.stored(event.case.subject("escalated")):
@@ -105,7 +105,7 @@ class EscalationHandler:
                 await self._after_reimport(signed, history)
         for told in escalation_rules.escalations(history):
             if (end := escalation_rules.ended_by(told, history)) is not None:
-                await self._tasks.settle(told, end)
+                await self._tasks.end_escalation(told, end)
 
     async def _after_escalation(
         self, event: RecordedEvent, escalated: Escalated, history: Sequence[RecordedEvent]
@@ -119,7 +119,7 @@ class EscalationHandler:
         if told is None or not escalation_rules.is_current(case, told.clock):
             return history
         if escalated.owner is not None:
-            await self._tasks.give_to(told.review.task, case.owner or escalated.owner)
+            await self._tasks.reassign(told.review.task, case.owner or escalated.owner)
         supervisor = escalated.owner or await self._directory.supervisor(event.case.department)
         await self._tasks.escalate(told, supervisor)
         return await self._journal.history(event.case)
@@ -135,7 +135,7 @@ class EscalationHandler:
             await self._set_timer(event.case, event.id, case.level + 1, history)
         if case.open and case.review is not None:
             due = case.review.deadlines[0] if reassigned.deadlines else None
-            await self._tasks.give_to(case.review.task, case.owner or reassigned.owner, due)
+            await self._tasks.reassign(case.review.task, case.owner or reassigned.owner, due)
 
     async def _after_withdrawal(self, history: Sequence[RecordedEvent]) -> None:
         if fold(history).state != "withdrawn":
@@ -162,4 +162,4 @@ class EscalationHandler:
         if outcome is not None:
             await self._tasks.end_all(ref, signed.stay.encounter, outcome, document)
         for told in escalation_rules.possible(history, self._directory.deputies(ref.department)):
-            await self._tasks.settle(told, escalation_rules.EscalationEnd("approved", done=True))
+            await self._tasks.end_escalation(told, escalation_rules.EscalationEnd("approved", done=True))

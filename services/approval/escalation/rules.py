@@ -1,4 +1,4 @@
-"""The clock of an open review: its levels, who is told, how it ends. Pure."""
+"""Rules of escalation: levels and deadlines of an open review, who is notified, how an escalation ends. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ POSTPONED = 2  # times the last level, after which no reassignment puts it off a
 
 
 def deadlines(now: datetime, after: Sequence[timedelta], since: datetime | None = None) -> tuple[datetime, ...]:
-    """When each escalation is due of a review that somebody gets at `now`.
+    """Return the deadlines of a review that somebody gets at `now`, one for each level.
 
     `since`: when it was first asked for. Handing it on again and again has an end: the supervisor takes over after
     twice the usual time, and whoever gets it late gets less.
@@ -32,7 +32,7 @@ def escalate(
     supervisor: str | None,
     deputies: Sequence[str] = (),
 ) -> Escalated | None:
-    """What a fired timer does: nothing once somebody decided, once a level, only for the clock it was set for.
+    """Return the escalation of a fired timer; None where the review is decided, or the level or the clock is past.
 
     `supervisor` is who takes over, for the last level; None for the others. `deputies` are told on level 2.
     """
@@ -44,12 +44,12 @@ def escalate(
 
 
 def is_current(case: Case, clock: str | None) -> bool:
-    """Whether the clock that the event with id `clock` started is the one that runs."""
+    """Return whether the clock that the event with id `clock` started is still running."""
     return case.open and case.escalation_run == clock
 
 
 def next_deadline(case: Case, clock: str, level: int) -> datetime | None:
-    """When the level after `level` is due; None when there is none, or nobody waits any more."""
+    """Return when the level after `level` is due; None where there is none, or the review is decided."""
     if case.review is None or not is_current(case, clock) or level >= len(case.review.deadlines):
         return None
     return case.review.deadlines[level]
@@ -57,7 +57,7 @@ def next_deadline(case: Case, clock: str, level: int) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class EscalationRecord:
-    """One escalation that stands on the trail, with the clock that it belongs to."""
+    """One escalation of the case's events, with the clock that it belongs to."""
 
     event: RecordedEvent
     clock: str
@@ -67,7 +67,7 @@ class EscalationRecord:
 
 
 def escalations(history: Iterable[RecordedEvent]) -> list[EscalationRecord]:
-    """Every escalation of the case, oldest first."""
+    """Return every escalation of the case, oldest first."""
     case, found = Case(), []
     for event in history:
         case = evolve(case, event)
@@ -92,14 +92,14 @@ def possible(history: Sequence[RecordedEvent], deputies: Sequence[str]) -> list[
 
 @dataclass(frozen=True, slots=True)
 class EscalationEnd:
-    """How the wait that an escalation told of came to its end: `done` by a decision, else for another reason."""
+    """How an escalation ended: `done` by a decision, otherwise for another reason."""
 
     outcome: str
     done: bool
 
 
 def ended_by(told: EscalationRecord, history: Iterable[RecordedEvent]) -> EscalationEnd | None:
-    """The first event after an escalation that ends its clock; None while it runs."""
+    """Return how an escalation ended; None while its clock runs."""
     for event in history:
         if event.head.sequence <= told.event.head.sequence:
             continue

@@ -1,4 +1,4 @@
-"""Holds what stands in the chart against what was signed: identifiers can be guessed, and a chart outlives a backup."""
+"""Compare documents in the chart with what was signed: identifiers can be guessed, and a chart outlives a backup."""
 
 from collections.abc import Iterable, Mapping
 
@@ -13,10 +13,10 @@ from shared.contracts.errors import PermanentError
 
 
 class NotAsSignedError(PermanentError):
-    """What the chart holds under an identifier of ours is not what was signed: a person has to look."""
+    """A document in the chart has an identifier of ours and is not what was signed: a person has to look."""
 
 
-async def hold_against(document: Resource, renditions: Mapping[str, bytes], ehr: FhirClient) -> None:
+async def verify_as_signed(document: Resource, renditions: Mapping[str, bytes], ehr: FhirClient) -> None:
     """Nothing where `document` holds the signed text and, of its other `renditions` (content type → bytes), none that
     is another. What the EHR does not show cannot be held against anything; `audit verify` says so.
 

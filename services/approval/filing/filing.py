@@ -1,14 +1,14 @@
-"""Puts the signed document into the chart: one DocumentReference and one Provenance, also where creates race.
+"""File the signed document in the chart: one DocumentReference and one Provenance, also where creates race.
 
-Where the EHR lets us choose ids, both get one that is derived from the case, and writing twice is writing once.
-Elsewhere a search comes after the create; what an EHR shows too late for that is mended later (see follow_up.py).
+Where the EHR accepts client-assigned ids, both are derived from the case, and writes are idempotent. Elsewhere a search
+follows the create; what an EHR shows too late for that is repaired by `follow_up.py`.
 """
 
 from collections.abc import Iterable, Mapping
 
 from services.approval.ehr_tasks.tasks import Devices
 from services.approval.filing import correction_resources, resources
-from services.approval.filing.chart_check import hold_against, of_this_signature
+from services.approval.filing.chart_check import of_this_signature, verify_as_signed
 from services.approval.filing.correction_resources import IN_ERROR
 from services.approval.filing.provenances import carrying, provenances_of
 from services.approval.filing.renditions import chart
@@ -74,7 +74,7 @@ class Filing:
     async def _nothing_else(self, identifier: tuple[str, str], renditions: Renditions) -> None:
         """Before anything is written: nothing but what was signed stands in its place."""
         for found in _current(await self._documents(identifier)):
-            await hold_against(found, renditions, self._ehr)
+            await verify_as_signed(found, renditions, self._ehr)
 
     async def _document(
         self,
@@ -98,7 +98,7 @@ class Filing:
         current = _current(await self._documents(identifier, made))
         for found in current:
             if not (answer.created and found["id"] == made["id"]):  # what we write ourselves an EHR may show otherwise
-                await hold_against(found, signed or renditions, self._ehr)
+                await verify_as_signed(found, signed or renditions, self._ehr)
         if not current:  # it was there, and somebody has retired it before the filing ended
             current = [(await self._ehr.create(wanted)).resource]
         kept = oldest(current)

@@ -1,8 +1,8 @@
-"""Looks again at cases that have ended: a write whose answer was lost may reach the chart after everything was done.
+"""Check ended cases again: a write whose answer was lost may reach the chart after the case has ended.
 
-A search cannot find what a server has not committed or indexed yet, so the look comes later: once after the longest
-time that a write may hang, and once more for slow indexes. Up to where the trail was looked through is kept in a
-bucket: a process that dies loses no look, and one that is made twice changes nothing.
+A search cannot find what a server has not committed or indexed yet, so each case is checked twice: after the longest
+time that a write may hang, and again for slow indexes. The position is stored in a bucket: a crash skips no check, and
+a repeated check changes nothing.
 """
 
 import logging
@@ -73,7 +73,7 @@ class FollowUp:
             return  # another process has begun
 
     async def run(self) -> None:
-        """Look at every case whose look is due."""
+        """Check every case that is due."""
         for name in ENDS:
             for wait in LOOKS:
                 try:
@@ -153,7 +153,7 @@ class FollowUp:
             await self._tasks.end(ref, draft, outcome, document if outcome and outcome.code == "approved" else None)
         for told in escalation_rules.escalations(history):
             if (end := escalation_rules.ended_by(told, history)) is not None:
-                await self._tasks.settle(told, end)
+                await self._tasks.end_escalation(told, end)
 
     async def _tell(self, case: CaseRef, reason: str) -> None:
         logger.warning("case %s: the chart was not put in order: %s", case.id, reason)

@@ -1,4 +1,4 @@
-"""Provenances about a resource, as far as an EHR shows them, and which of them are ours."""
+"""Find the Provenances of a resource in the EHR, and those among them that are ours."""
 
 from collections.abc import Iterable
 

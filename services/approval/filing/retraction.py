@@ -1,4 +1,4 @@
-"""Retracts every document of a case in the chart: entered in error, with a Provenance of the two people."""
+"""Retract every document of a case in the chart: entered-in-error, with a Provenance of the two people."""
 
 from services.approval.filing import correction_resources, resources
 from services.approval.filing.correction_resources import IN_ERROR

@@ -1,1 +1,1 @@
-"""Tells people outside of the platform about escalations: mail, chat, pager, webhook."""
+"""Notifications about escalations to people outside of the platform: mail, chat, pager, webhook."""

@@ -1,7 +1,7 @@
-"""The library that carries a message to a person, behind two functions. https://github.com/caronc/apprise
+"""Send messages through Apprise. https://github.com/caronc/apprise
 
-A channel is an address of apprise's: `mailto://`, `msteams://`, `slack://`, `pagerduty://`, `json://` and a hundred
-more. Addresses hold secrets: they are in no log, no error and no message on the bus.
+A channel is an Apprise URL: `mailto://`, `msteams://`, `slack://`, `pagerduty://`, `json://` and a hundred more. URLs
+hold secrets: they are in no log, no error and no message on the bus.
 """
 
 import logging
@@ -11,20 +11,20 @@ from shared.contracts.errors import PermanentError, TransientError
 from shared.telemetry import instruments
 from shared.telemetry.metric_definitions import CHANNEL, OUTCOME
 
-Weight = Literal["warning", "failure"]
+NotifyType = Literal["warning", "failure"]
 
 
 def kind_of(url: str) -> str:
-    """What sort of channel an address is (`mailto`, `slack`): all of it that may be shown."""
+    """Return the kind of a channel (`mailto`, `slack`), the only part of its address that may be shown."""
     return url.partition("://")[0].lower() if "://" in url else "unknown"
 
 
-def understood(url: str) -> bool:
-    """Whether there is a plugin for the address and it has all that the plugin needs."""
+def is_supported(url: str) -> bool:
+    """Return whether a plugin supports the address."""
     return _plugin(url) is not None
 
 
-def send(url: str, title: str, text: str, weight: Weight) -> None:
+def send(url: str, title: str, text: str, weight: NotifyType) -> None:
     """Hand the message to the channel. It blocks, for as long as the channel's own time-outs: run it in a thread.
 
     Raises PermanentError when the address is not understood, TransientError when the channel did not take the message.

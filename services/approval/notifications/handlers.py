@@ -1,4 +1,4 @@
-"""What approval does when an escalation stands on the trail: one message for each channel, each delivered alone."""
+"""Send notifications about escalations: one message for each channel, each delivered alone."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from services.approval.escalation import rules as escalation_rules
 from services.approval.escalation.directory import Directory
 from services.approval.escalation.rules import EscalationRecord
 from services.approval.local_time import ZoneOf
-from services.approval.notifications.channels import Weight
+from services.approval.notifications.channels import NotifyType
 from services.approval.notifications.notification import STREAM, Notification, read_notification
 from shared.contracts.case import fold
 from shared.contracts.envelope import RecordedEvent, decode
@@ -23,7 +23,7 @@ from shared.messaging.deadletter import Severity, alert
 from shared.messaging.journal import Journal
 from shared.messaging.steps import Clock
 
-Send = Callable[[str, str, str, Weight], None]  # address, title, text, weight; blocks
+Send = Callable[[str, str, str, NotifyType], None]  # address, title, text, weight; blocks
 Link = Callable[[CaseRef], str]
 
 REMEMBERED = 256
@@ -31,7 +31,7 @@ FIRST = {"Nats-Expected-Last-Subject-Sequence": "0"}  # only where nothing stand
 
 
 class NotificationDispatcher:
-    """`send` runs in a thread of `threads`: what carries the messages blocks."""
+    """Announces escalations and delivers messages. `send` blocks, and runs in a thread of `threads`."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class NotificationDispatcher:
         self._journal = Journal(bus, "approval")
 
     async def announce(self, message: Msg) -> None:
-        """An escalation stands on the trail: tell the operators, and put up one message for each channel."""
+        """Handle an escalation: alert the operators, and enqueue one message for each channel."""
         event = decode(message.subject, message.headers or {}, message.data, message.metadata.sequence.stream)
         history = await self._journal.history(event.case)
         told, since = _waiting(history, event.id), escalation_rules.waiting_since(history)
@@ -65,7 +65,7 @@ class NotificationDispatcher:
         facts: dict[str, str | int] = {"case": case.id, "department": case.department, "level": level}
         await alert(self._bus, severity, "review-overdue", id=event.id, **facts)
         for channel in self._directory.channels(case.department, level):
-            await self._put_up(
+            await self._enqueue(
                 Notification(
                     department=case.department,
                     case=case.id,
@@ -76,18 +76,18 @@ class NotificationDispatcher:
                 )
             )
 
-    async def _put_up(self, notice: Notification) -> None:
+    async def _enqueue(self, notice: Notification) -> None:
         """Once, however late it is repeated: the id holds for the dedupe window, the expectation for as long as the
         stream keeps the message.
         """
-        data, id = notice.model_dump_json().encode(), notice.place
+        data, id = notice.model_dump_json().encode(), notice.subject_key
         try:
             await self._bus.publish(notice.subject, data, stream=STREAM, headers=FIRST, id=id)
         except WrongSequenceError:
             return
 
     async def deliver(self, message: Msg) -> None:
-        """Send one message to its channel, unless that was done or nobody waits any more.
+        """Send one message to its channel, unless that was done or the review is decided.
 
         As near to once as it gets. It is sent twice where this process dies after the channel took the message and
         before the receipt is stored, and where a channel takes a message and answers too late or with an error. A
@@ -96,19 +96,19 @@ class NotificationDispatcher:
         notice = read_notification(message.subject, message.data)
         if await self._bus.direct_get(STREAM, {"last_by_subj": notice.receipt}):
             return
-        if notice.place not in self._sending:
+        if notice.subject_key not in self._sending:
             if _waiting(await self._journal.find(notice.case), notice.escalation) is None:
                 return
             # Nothing is awaited between this look and the entry: of two deliveries at once, one sends.
-            if notice.place not in self._sending:
-                self._sending[notice.place] = self._begin(notice)
-        sending = self._sending[notice.place]
+            if notice.subject_key not in self._sending:
+                self._sending[notice.subject_key] = self._begin(notice)
+        sending = self._sending[notice.subject_key]
         try:
             # The thread cannot be stopped: an attempt that runs out of time leaves it to the next one.
             await asyncio.shield(sending)
         finally:
             if sending.done() and (sending.cancelled() or sending.exception() is not None):
-                self._sending.pop(notice.place, None)
+                self._sending.pop(notice.subject_key, None)
         await self._keep_receipt(notice, message.metadata.num_delivered)
         self._forget_oldest()
 
@@ -117,7 +117,12 @@ class NotificationDispatcher:
         if channel is None:
             raise PermanentError("the channel of a notice is no longer in the directory")
         link = self._link(CaseRef(notice.department, notice.case))
-        call = (channel.address(), notice.title, notice.text(link, self._zone_of(notice.department)), notice.weight)
+        call = (
+            channel.address(),
+            notice.title,
+            notice.text(link, self._zone_of(notice.department)),
+            notice.notify_type,
+        )
         return asyncio.get_running_loop().run_in_executor(self._threads, self._send, *call)
 
     def _forget_oldest(self) -> None:

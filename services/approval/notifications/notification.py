@@ -1,4 +1,4 @@
-"""One message to one channel about one escalation: what the bus carries of it, and what a person reads."""
+"""A notification: one message to one channel about one escalation."""
 
 from datetime import datetime, tzinfo
 
@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from services.approval.escalation.rules import TAKES_OVER
 from services.approval.local_time import local
-from services.approval.notifications.channels import Weight
+from services.approval.notifications.channels import NotifyType
 from shared.contracts.errors import PermanentError
 from shared.contracts.model import Model
 from shared.contracts.subjects import notification_subject, receipt_subject
@@ -15,7 +15,7 @@ STREAM = "NOTIFY"
 
 
 class Notification(Model):
-    """Ids, a level and a time. The channel's address is looked up when the message is sent, and is never here."""
+    """What the bus carries: ids, a level and a time. The channel's address is looked up when the message is sent."""
 
     department: str
     case: str
@@ -25,8 +25,8 @@ class Notification(Model):
     channel: str  # key of the channel in the directory
 
     @property
-    def place(self) -> str:
-        """What is particular to this message, as the last tokens of its subjects."""
+    def subject_key(self) -> str:
+        """Return the last tokens of the message's subjects, which identify it."""
         return f"{self.case}.{self.escalation}.{self.channel}"
 
     @property
@@ -35,11 +35,11 @@ class Notification(Model):
 
     @property
     def receipt(self) -> str:
-        """Subject of the proof that it was sent."""
+        """Return the subject of the receipt that it was sent."""
         return receipt_subject(self.case, self.escalation, self.channel)
 
     @property
-    def weight(self) -> Weight:
+    def notify_type(self) -> NotifyType:
         return "failure" if self.level >= TAKES_OVER else "warning"
 
     @property
@@ -47,16 +47,16 @@ class Notification(Model):
         return f"A discharge summary waits for its review: escalation {self.level} of {TAKES_OVER}"
 
     def text(self, link: str, zone: tzinfo | None = None) -> str:
-        """No name, no diagnosis, no reference to the patient: it leaves the house."""
+        """Return the text. It leaves the hospital: no name, no diagnosis, no reference to the patient."""
         since = local(self.since, zone, "%Y-%m-%d %H:%M %Z")
         where = f"Review: {link}" if link else f"Case: {self.case}"
         return f"Department: {self.department}\nWaiting since: {since}\nEscalation: {self.level}\n{where}\n"
 
 
 def read_notification(subject: str, data: bytes) -> Notification:
-    """The notice of one message.
+    """Read the notification in a message.
 
-    Raises PermanentError when it is not one of ours.
+    Raises PermanentError where it breaks the contract.
     """
     try:
         notice = Notification.read(data)

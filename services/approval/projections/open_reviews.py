@@ -31,11 +31,11 @@ LINES = 500  # of lists, kept unpacked: some 2 KB each
 QUEUE = 64  # changes that wait for one who watches
 
 
-Place = tuple[int, datetime, str]
+SortKey = tuple[int, datetime, str]
 
 
 class OpenReview(Model):
-    """One row of the inbox: ids and times, no patient data."""
+    """One line of the inbox: ids and times, no patient data."""
 
     case_id: str
     department: str
@@ -104,7 +104,7 @@ class OpenReviewRow:
         )
 
     @property
-    def place(self) -> "Place":
+    def sort_key(self) -> SortKey:
         """Overdue first, then the oldest."""
         return -self.level, self.requested_at, self.ref.id
 
@@ -148,7 +148,7 @@ class OpenReviewsProjection:
 
     def __init__(self) -> None:
         self._waiting: dict[str, OpenReviewRow] = {}
-        self._order: list[Place] = []
+        self._order: list[SortKey] = []
         self._counts: Counter[str] = Counter()
         self._watchers: set[asyncio.Queue[str]] = set()
 
@@ -170,12 +170,12 @@ class OpenReviewsProjection:
         event = decode(message.subject, message.headers, message.data, message.sequence)
         before = self._waiting.pop(event.case.id, None)
         if before is not None:
-            del self._order[bisect.bisect_left(self._order, before.place)]
+            del self._order[bisect.bisect_left(self._order, before.sort_key)]
             self._counts[before.ref.department] -= 1
         after = follow(before, event)
         if after is not None:
             self._waiting[event.case.id] = after
-            bisect.insort(self._order, after.place)
+            bisect.insort(self._order, after.sort_key)
             self._counts[after.ref.department] += 1
         for watcher in self._watchers:
             if not watcher.full():  # somebody who does not keep up looks again anyway
@@ -239,7 +239,7 @@ class OpenReviewsProjection:
         return {name: count for name, count in self._counts.items() if count}
 
 
-def _position(cursor: str) -> Place:
+def _position(cursor: str) -> SortKey:
     """Raises ValueError when the cursor is not one of ours."""
     level, time, case_id = cursor.split("_", 2)
     return -int(level), datetime.fromisoformat(time), case_id

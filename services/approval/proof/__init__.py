@@ -1,1 +1,1 @@
-"""Whether one case proves: its chain, its states, and what stands of it in the chart."""
+"""Verification of one case: its audit chain, its states, and its documents in the chart."""

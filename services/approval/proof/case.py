@@ -1,11 +1,11 @@
-"""One case: every digest computed again from the stored bytes, every event held against the state before it."""
+"""Verify one case: recompute every digest from the stored bytes, check every event against the state before it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from services.approval.corrections.rules import number_of, signature_of
 from services.approval.filing.correction_resources import identifier_of
-from services.approval.proof.chart import Filing, against_chart
+from services.approval.proof.chart import FiledSignature, against_chart
 from services.approval.proof.fault import Fault
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.case import CONSUMED, Case, fold, restored_event, unexpected_events
@@ -88,17 +88,17 @@ def _broken(case_id: str, events: Sequence[Stored]) -> list[Fault]:
     return faults
 
 
-def _filings(history: Sequence[RecordedEvent]) -> Iterable[Filing]:
+def _filings(history: Sequence[RecordedEvent]) -> Iterable[FiledSignature]:
     """Every filing of the case, whatever came after it, with what led to it."""
     signature: RecordedEvent | None = None
     for item in history:
         if item.name in CONSUMED["file"]:
             signature = item
         if isinstance(item.body, Filed | RetractionFiled):
-            yield Filing(item, item.body, signature)
+            yield FiledSignature(item, item.body, signature)
         if isinstance(item.body, Reimported):
             signature = restored_event(item)
-            yield Filing(item, item.body.filed, signature)
+            yield FiledSignature(item, item.body.filed, signature)
 
 
 def _identifiers(case: Case) -> tuple[tuple[str, str], ...]:

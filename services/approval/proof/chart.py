@@ -1,4 +1,4 @@
-"""One filing held against the chart: Provenance and document carry what somebody signed, and nothing else."""
+"""Verify one filing against the chart: Provenance and document carry what was signed, and nothing else."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from shared.contracts.events import Filed, Signature
 
 
 @dataclass(frozen=True, slots=True)
-class Filing:
+class FiledSignature:
     """A `filed` or `retraction-filed` as it was recorded, and the signature or retraction before it."""
 
     filed: RecordedEvent
@@ -32,8 +32,8 @@ class Reason:
     unanswered: bool = False
 
 
-async def against_chart(filing: Filing, ehr: FhirClient) -> list[Reason]:
-    """What does not hold of one filing."""
+async def against_chart(filing: FiledSignature, ehr: FhirClient) -> list[Reason]:
+    """Return what does not hold of one filing."""
     try:
         provenance = await ehr.read("Provenance", filing.body.provenance)
     except CountersignError as failure:
@@ -51,7 +51,7 @@ def _is_about(provenance: Resource, id: str, ehr: FhirClient) -> bool:
     return any(target in wanted for target in provenance.get("target") or [])
 
 
-async def _contents(filing: Filing, provenance: Resource | None, ehr: FhirClient) -> list[Reason]:
+async def _contents(filing: FiledSignature, provenance: Resource | None, ehr: FhirClient) -> list[Reason]:
     body, signed = filing.body, filing.signature.body if filing.signature else None
     if isinstance(body, Filed):
         return await _differing(body, provenance, signed if isinstance(signed, Signature) else None, ehr)

@@ -1,11 +1,11 @@
-"""What does not hold."""
+"""A fault that the verification of a case found."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that does not hold. Without a `case` it is about the trail as a whole."""
+    """One fault. Without a `case` it is about all event streams."""
 
     case: str
     event: str

@@ -1,1 +1,1 @@
-"""Takes over from the chart what was signed and filed after the backup that the trail came back from (ADR 38)."""
+"""After a restore: append what was signed and filed since the backup, as the chart shows it (ADR 38)."""

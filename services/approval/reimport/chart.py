@@ -1,4 +1,4 @@
-"""What the chart holds of one case: its documents by their identifiers, and what our Provenances say of them."""
+"""Read one case from the chart: its documents by identifier, and our Provenances of them."""
 
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass

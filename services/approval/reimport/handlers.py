@@ -1,4 +1,4 @@
-"""What a person wants taken over from the chart, case by case: onto the trail, then the clock and the Tasks end."""
+"""Handle requests to reimport a case: append what the chart shows, then end timers and Tasks."""
 
 import logging
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class Reimport:
-    """However often a case is asked for, and wherever this dies: each signature is on the trail once."""
+    """Reimports cases. Repeated requests and crashes append each signature once."""
 
     def __init__(self, bus: Bus, ehr: FhirClient, organization: str, clock: Clock) -> None:
         self._ehr = ehr
@@ -34,7 +34,7 @@ class Reimport:
         self._artifacts = Artifacts(bus)
 
     async def on_wanted(self, message: Msg) -> None:
-        """Nothing is written into the chart. What does not verify is told, and nothing of its case is taken over."""
+        """Handle a request. Nothing is written into the chart; a case that does not verify raises an alert."""
         case, wanted = parse_reimport_requested(message.subject, message.data)
         history = await self._journal.find(case)
         ref = history[-1].case if history else CaseRef(wanted.department or "", case)

@@ -1,4 +1,4 @@
-"""What a document and its Provenance tell of the event that is lost: who signed what when. Pure.
+"""Reconstruct a lost event from a document and its Provenance: who signed what when. Pure.
 
 Whatever they do not tell and the trail does not either is left empty; what contradicts each other is told nowhere.
 """
@@ -27,7 +27,7 @@ UNKNOWN = "unknown"  # role, model, prompt: nobody tells
 
 @dataclass(frozen=True, slots=True)
 class LostEvent:
-    """A signature or a retraction that the trail does not know, as the chart tells it."""
+    """A signature or a retraction that the event stream lacks, reconstructed from the chart."""
 
     signature: Signature | Retracted
     signed_at: datetime

@@ -1,4 +1,4 @@
-"""What of a case can be taken over from the chart, in the order in which it was signed, and what cannot and why."""
+"""Plan the reimport of a case: what can be appended, in the order of its signatures, and what cannot and why."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from services.approval.filing.renditions import chart
 from services.approval.filing.renditions.in_chart import bytes_in_chart
 from services.approval.filing.renditions.make import TEXT
 from services.approval.filing.resources import Resource, chain_head_of
-from services.approval.proof.chart import Filing, against_chart
+from services.approval.proof.chart import FiledSignature, against_chart
 from services.approval.reimport import lost_events
 from services.approval.reimport.chart import Held, each_once, held, targets
 from services.approval.reimport.lost_events import LostEvent, Trail
@@ -134,7 +134,7 @@ async def _verified(sign: _Sign, trail: Trail, ref: CaseRef, ehr: FhirClient) ->
     recorded = _recorded(ref, lost, trail.case.head.sequence + 1)
     if sign.held is not None and number_of(evolve(trail.case, recorded), restored_event(recorded)) != sign.held.number:
         raise PermanentError("those before it are not there")
-    reasons = await against_chart(Filing(recorded, lost.filed, restored_event(recorded)), ehr)
+    reasons = await against_chart(FiledSignature(recorded, lost.filed, restored_event(recorded)), ehr)
     if any(reason.unanswered for reason in reasons):
         raise TransientError("; ".join(reason.words for reason in reasons))
     if reasons:

@@ -1,4 +1,4 @@
-"""What a physician wrote into a document that its draft does not have, and what the record says of it. Pure."""
+"""Find the sentences that a physician added to a draft, and check them against the record. Pure."""
 
 import re
 from collections.abc import Iterator

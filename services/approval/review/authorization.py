@@ -1,4 +1,4 @@
-"""Who may see a review and who may decide it. Pure.
+"""Authorization: who may see a review, and who may decide it. Pure.
 
 A review belongs to the attending physician, whoever it was reassigned to, and the supervisor of its department.
 """
@@ -16,7 +16,7 @@ READERS: tuple[Role, ...] = ("physician", "supervisor")
 
 
 class Denied(NamedTuple):
-    """Why not. `conceal_existence`: to this caller the case does not exist."""
+    """A denied action. `conceal_existence`: the answer must not show that the case exists."""
 
     reason: str
     conceal_existence: bool
@@ -32,7 +32,7 @@ def authorize(caller: Caller, case: Case, department: str, deed: Action) -> Call
 
 
 def denial(caller: Caller, case: Case, department: str, deed: Action) -> Denied | None:
-    """None when the caller may do it."""
+    """Return why the caller may not do it; None where they may."""
     found = authorize(caller, case, department, deed)
     return found if isinstance(found, Denied) else None
 
@@ -55,13 +55,13 @@ def _denied(caller: Caller, case: Case, department: str, deed: Action) -> Denied
 
 
 def is_assigned_to(caller: Caller, owner: str | None, attending: str | None) -> bool:
-    """Whether a review belongs to the caller; one that belongs to nobody, to any physician of the department."""
+    """Return whether a review is assigned to the caller; an unassigned one is to any physician of the department."""
     owners = [reference for reference in (owner, attending) if reference]
     return not owners or caller.practitioner in owners
 
 
 def needs_step_up(caller: Caller, now: datetime, within: timedelta) -> bool:
-    """Whether a signature wants a more recent sign-in (RFC 9470). Static tokens have none."""
+    """Return whether a signature needs a more recent sign-in (RFC 9470). Static tokens never do."""
     if caller.method == "token":
         return False
     return caller.signed_in_at is None or now - caller.signed_in_at > within

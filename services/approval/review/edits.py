@@ -1,4 +1,4 @@
-"""What a physician changed, as figures for the trail, and what still waits for a word. Pure."""
+"""Measure what a physician changed, and find what is still to be settled. Pure."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,12 @@ from shared.contracts.events import Edits
 
 
 def unchanged_sentences(draft: Draft, text: str) -> tuple[int, ...]:
-    """Sentences of the draft, from 0, that `text` still has word for word."""
+    """Return the indices of the draft's sentences that `text` has word for word."""
     return draft.sentences_in(text)
 
 
 def unresolved(draft: Draft, text: str, confirmed: Sequence[int]) -> tuple[int, ...]:
-    """Sentences that the record does not support and that were neither confirmed, nor changed, nor removed."""
+    """Return the indices of unsupported sentences that were neither confirmed, changed nor removed."""
     return tuple(
         index
         for index in unchanged_sentences(draft, text)
@@ -23,12 +23,12 @@ def unresolved(draft: Draft, text: str, confirmed: Sequence[int]) -> tuple[int, 
 
 
 def unacknowledged(draft: Draft, acknowledged: Sequence[int]) -> tuple[int, ...]:
-    """Open points of the draft, from 0, that nobody has confirmed to have seen."""
+    """Return the indices of open points of the draft that nobody has acknowledged."""
     return tuple(index for index in range(len(draft.open_points)) if index not in acknowledged)
 
 
 def edit_metrics(draft: Draft, text: str) -> Edits:
-    """How far `text`, which is signed, is from the draft."""
+    """Measure the distance of the signed `text` from the draft."""
     stand = set(unchanged_sentences(draft, text))
     numbers = range(len(draft.sentences))
     return Edits(

@@ -1,4 +1,4 @@
-"""Why a decision may not be taken."""
+"""Errors of decisions that may not be taken."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ RefusalCode = (
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """One thing that has to be done before: `field` of the request that does it, `index` of what it is about."""
+    """One thing that has to be done first: the `field` of the request that does it, and the `index` it is about."""
 
     field: Field
     detail: str
@@ -28,7 +28,7 @@ class Obstacle:
 
 
 class DecisionRefusedError(Exception):
-    """A decision that may not be taken. `code` tells the edge which answer to give, `obstacles` what is to be done."""
+    """A decision that may not be taken. `code` determines the answer, `obstacles` are what has to be done first."""
 
     def __init__(self, code: RefusalCode, detail: str, obstacles: Sequence[Obstacle] = ()) -> None:
         super().__init__(detail)

@@ -1,4 +1,4 @@
-"""A document whose narrative the physician writes: the draft's facts, and a place for each narrative. Pure."""
+"""Documents whose narrative the physician writes: the facts of the draft, a placeholder for each narrative. Pure."""
 
 from collections.abc import Sequence
 

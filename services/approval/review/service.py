@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 from services.approval import domain
 from services.approval.escalation import rules as escalation_rules
@@ -86,35 +87,25 @@ class ReviewService:
         ref, case = await self._current_case(case_id, seen)
         by = await self.cases.authorize(ref, case, by, "decide")
 
-        def before(current: Case) -> Approved | None:
-            return domain.approved_before(current, seen, by.actor, text)
-
-        def same(body: Approved) -> bool:
-            return body.draft.digest == seen and (not body.edited if text is None else signs(body, text))
-
+        before = partial(domain.approved_before, seen=seen, by=by.actor, text=text)
+        same = partial(_is_approval_of, seen=seen, text=text)
         if (done := before(case) or await self.decisions.find_repeated(ref, by, key, Approved, same)) is not None:
             return done
         review = domain.open_review(case, seen)
         draft = await self._draft_to_sign(ref, review, text)
-        written = (
-            await self.cases.added_statements(ref.id, draft, text, by) if draft is not None and text is not None else ()
+        added = await self.cases.added_statements(ref.id, draft, text, by) if draft and text is not None else ()
+        decide = partial(
+            domain.approve,
+            seen=seen,
+            by=by.actor,
+            draft=draft,
+            text=text,
+            settled=settled,
+            written=added,
+            supervisor=await self.acting_supervisor(ref, by),
+            channel=channel_of(by),
+            reading=reading,
         )
-        supervisor = await self.acting_supervisor(ref, by)
-
-        def decide(current: Case) -> Approved:
-            return domain.approve(
-                current,
-                seen,
-                by.actor,
-                draft=draft,
-                text=text,
-                settled=settled,
-                written=written,
-                supervisor=supervisor,
-                channel=channel_of(by),
-                reading=reading,
-            )
-
         event = decide(case)
         await self._withdraw_if_taken_back(ref, case, review)
         if text is not None and event.edited:
@@ -269,6 +260,11 @@ def require_reason(reason: str, detail: str) -> None:
     """Raises DecisionRefusedError where `reason` is blank."""
     if not reason.strip():
         raise DecisionRefusedError("no-reason", detail)
+
+
+def _is_approval_of(body: Approved, seen: str, text: str | None) -> bool:
+    """Return whether `body` signs the draft `seen`, or `text` in its place."""
+    return body.draft.digest == seen and (not body.edited if text is None else signs(body, text))
 
 
 def signs(body: Signature, text: str) -> bool:

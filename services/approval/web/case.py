@@ -7,10 +7,10 @@ from fastapi.responses import RedirectResponse, Response
 
 from services.approval.dependencies import Api, ApiDependencies, Clinician
 from services.approval.review.authorization import denial
+from services.approval.review.autosave import AutosavedDraft
 from services.approval.review.errors import DecisionRefusedError, StepUpRequiredError
 from services.approval.review.problems import problem_of
 from services.approval.review.views import case_view, erasure_of
-from services.approval.web.autosave import AutosavedDraft
 from services.approval.web.corrections import NOTES as AFTER_FILING
 from services.approval.web.corrections import after_filing
 from services.approval.web.draft_comparison import beside_the_one_before

@@ -11,9 +11,9 @@ from services.approval.dependencies import Api, ApiDependencies, Clinician
 from services.approval.review import edits, text_diff
 from services.approval.review.api import LONGEST_TEXT
 from services.approval.review.authorization import denial
+from services.approval.review.autosave import AutosavedDraft
 from services.approval.review.errors import DecisionRefusedError, StepUpRequiredError
 from services.approval.review.problems import problem_of
-from services.approval.web.autosave import AutosavedDraft
 from services.approval.web.render import PageRoute
 from shared.contracts.case import Case, latest_document
 from shared.contracts.corrections import Retracted, RetractionRequested

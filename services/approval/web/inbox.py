@@ -13,7 +13,7 @@ from services.approval.dependencies import Api, ApiDependencies, Clinician
 from services.approval.projections.open_reviews import OpenReview, OpenReviewRow
 from services.approval.review.api import readable, shown_departments
 from services.approval.review.authorization import is_assigned_to
-from services.approval.web.draft_labels import DraftLabel
+from services.approval.review.draft_labels import DraftLabel
 from services.approval.web.render import PageRoute, page, span
 from shared.contracts.case import fold
 from shared.runtime.authentication import Caller

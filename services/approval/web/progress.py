@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from services.approval.review import edits, text_diff
+from services.approval.review.autosave import AutosavedDraft
 from services.approval.review.case_reader import CaseReader
-from services.approval.web.autosave import AutosavedDraft
 from services.approval.web.review_form import Mode, SubmittedForm, beginning
 from shared.contracts import authorship
 from shared.contracts.draft import TO_BE_WRITTEN, Draft

@@ -9,7 +9,7 @@ from services.approval.dependencies import Api, ApiDependencies, Clinician
 from services.approval.review import manual_narrative
 from services.approval.review.api import LONGEST_TEXT
 from services.approval.review.authorization import denial
-from services.approval.web.autosave import AutosavedDraft, DraftAutosave
+from services.approval.review.autosave import AutosavedDraft, DraftAutosave
 from shared.contracts.case import fold
 from shared.contracts.draft import Draft
 from shared.contracts.events import Drafted
