@@ -26,9 +26,9 @@ SESSION_COOKIE = "countersign_session"
 BACKGROUND_HEADER = "countersign-background"  # header of requests that a page sends without user activity
 EVENT_STREAM = "text/event-stream"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-# Of one session: a person who hurries, with all that pages ask for by themselves. Machines bring tokens.
+# Per session: a fast user plus the background requests of pages. Machines use tokens.
 SESSION_BURST, SESSION_REQUESTS_PER_S = 300, 20.0
-# Of one address, of tokens and sessions that open nothing; those above are answered, but late.
+# Per address, for invalid tokens and sessions; refusals above the limit are delayed.
 DENIAL_BURST, DENIALS_PER_S = 120, 4.0
 
 
@@ -45,7 +45,7 @@ class Caller(BaseModel):
     npi: str | None = None
     departments: tuple[str, ...] | None = None
     method: Method = "token"
-    signed_in_at: datetime | None = None  # when the person last proved who they are; None for a machine's token
+    signed_in_at: datetime | None = None  # time of the person's last authentication; None for a machine's token
 
     @property
     def roles(self) -> tuple[Role, ...]:
@@ -126,7 +126,7 @@ class SessionLookup(Protocol):
         ...
 
 
-# Told about every refusal: the reason, the caller if known, the request.
+# Called for every denial with the reason, the caller if known, and the request.
 DenialListener = Callable[[str, Caller | None, Request], Awaitable[None]]
 
 

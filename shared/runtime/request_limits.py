@@ -24,7 +24,7 @@ KB, MB = 2**10, 2**20
 DEFAULT_MAX_BODY_BYTES = 64 * KB
 # A document of 200,000 characters as a form: twelve bytes a character where each is escaped.
 TEXT_MAX_BODY_BYTES = 3 * MB
-# Of all bodies of a process: one of the largest; /tmp in a pod, where uploads lie, has 64 MB.
+# For all bodies of a process, enough for one of the largest; /tmp in a pod, which holds uploads, has 64 MB.
 MAX_IN_FLIGHT_BYTES = 56 * MB
 # Seconds to send a body, plus one for each `MIN_BODY_BYTES_PER_S` bytes: enough for a slow connection, not for a
 # client that sends byte by byte.
@@ -166,7 +166,7 @@ class _RequestBody:
         self._whole = not self._declared and b"transfer-encoding" not in headers
 
     async def receive(self) -> Message:
-        if self._whole:  # nothing more of it comes; what is waited for now is the end of the connection
+        if self._whole:  # the body is complete; only a disconnect can follow
             return await self._receive()
         endpoint = getattr(self._scope.get("endpoint"), _LIMITS_ATTRIBUTE, EndpointLimits())
         if self._begun is None:

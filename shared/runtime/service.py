@@ -33,17 +33,17 @@ from shared.telemetry.metric_definitions import DEPENDENCY
 logger = logging.getLogger(__name__)
 
 Check = Callable[[], Awaitable[bool]]
-GaugeCollector = Callable[[], Awaitable[None]]  # sets gauges: what is not counted as it happens but looked up
+GaugeCollector = Callable[[], Awaitable[None]]  # sets gauges whose values are read periodically
 CHECK_TIMEOUT_S = 3.0
 READINESS_CACHE_S = 1.0
 RECONNECT_DELAY_S = 1.0  # between attempts to connect
 THREAD_SWITCH_INTERVAL_S = 0.001  # Python's default is 5 ms, for each turn that a page takes
-GC_THRESHOLDS = (50_000, 20, 50)  # allocations, then collections of each generation; a tenth less CPU a case
-# Seconds that open requests get when the process is told to stop, before the work does (`pull.GRACE`): streams never
-# end by themselves. What holds on even so, a server that does not answer for one, is left behind.
+GC_THRESHOLDS = (50_000, 20, 50)  # allocations, then collections per generation; saves a tenth of the CPU per case
+# Seconds that open requests get at shutdown, before the consumers stop (`pull.GRACE`): event streams never
+# end by themselves. Whatever still does not stop, such as a call without a response, is abandoned.
 GRACEFUL_SHUTDOWN_S = 3
 SHUTDOWN_DEADLINE_S = 9.0
-# A header that nobody reads. What a proxy claims of the browser is used for nothing: see Public for its origin.
+# No Server header. A proxy's forwarding headers are not used: PublicOrigin states the origin.
 UVICORN_DEFAULTS: dict[str, Any] = {
     "proxy_headers": False,
     "server_header": False,
@@ -65,8 +65,8 @@ class Service:
     checks: dict[str, Check] = field(default_factory=dict)  # dependency → does it answer
     closers: tuple[Callable[[], Awaitable[None]], ...] = ()
     looks: tuple[GaugeCollector, ...] = ()
-    master_key: bytes | None = None  # of the keys that cases' texts are sealed with
-    hsts: bool = False  # browsers reach it by HTTPS alone
+    master_key: bytes | None = None  # encrypts the keys of the cases' texts
+    hsts: bool = False  # browsers reach it by HTTPS only
 
 
 @asynccontextmanager

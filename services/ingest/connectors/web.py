@@ -27,7 +27,7 @@ TIMEOUT_S = 30.0
 TOTAL_TIMEOUT_S = 300.0  # for one document, even if data keeps arriving
 GONE_STATUSES = (404, 410)
 PIECE_BYTES = 2**20  # decoded at a time
-GZIP_WINDOW_BITS = 31  # zlib's number for gzip, with the largest window
+GZIP_WINDOW_BITS = 31  # zlib's wbits for gzip with the largest window
 DAMAGED = "what its server sends is damaged"
 TOO_LARGE = f"it is larger than {MAX_DOCUMENT_BYTES // 2**20} MB"
 

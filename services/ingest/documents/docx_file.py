@@ -31,7 +31,7 @@ def read_docx(data: bytes) -> ParsedDocument:
     """
     try:
         with ZipFile(io.BytesIO(data)) as packed:
-            # No more is unpacked than is said here: zipfile stops at the size that the directory gives.
+            # zipfile stops at the size in the directory, so no more than that is decompressed.
             if sum(item.file_size for item in packed.infolist()) > MAX_UNPACKED_BYTES:
                 raise UnreadableError(f"what is packed in it is larger than {MAX_UNPACKED_BYTES // 2**20} MB")
         document = docx.Document(io.BytesIO(data))

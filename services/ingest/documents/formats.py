@@ -110,7 +110,7 @@ def _parse_html(data: bytes) -> ParsedDocument:
     if not data.strip():
         raise UnreadableError("it is empty")
     try:
-        # lxml guesses wrong where a page states no encoding: what is UTF-8 is told so.
+        # lxml guesses wrong without a stated encoding, so UTF-8 is stated.
         data.decode()
         parser = lxml.html.HTMLParser(encoding="utf-8")
     except UnicodeDecodeError:
@@ -132,7 +132,7 @@ def _blocks_in(node: Any) -> Iterator[Block]:
     loose = [node.text or ""]
     for child in node:
         found = _blocks_of(child)
-        if found is None:  # words within a sentence, or what is not text at all
+        if found is None:  # inline text, or no text at all
             loose.append(_inline(child))
         else:
             yield from _paragraph(loose)

@@ -58,7 +58,7 @@ class DocumentReader:
             except TimeoutError:
                 await self.close()
                 raise UnreadableError(self._limits.timeout_reason) from None
-            except BaseException:  # also when whoever asked is no longer there: what is on its way is nobody's answer
+            except BaseException:  # also when the request was cancelled: its answer must not be read as another's
                 await self.close()
                 raise
         if "problem" in answer:
@@ -88,7 +88,7 @@ class DocumentReader:
                     *(sys.executable, "-P", "-m", WORKER),
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
-                    stderr=asyncio.subprocess.DEVNULL,  # libraries may print what they read
+                    stderr=asyncio.subprocess.DEVNULL,  # libraries may print document text
                     env={"PYTHONPATH": str(PACKAGES_FOLDER), "LANG": "C.UTF-8"},  # no secrets, and no other modules
                     start_new_session=True,
                 )

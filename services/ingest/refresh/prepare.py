@@ -98,8 +98,8 @@ class Preparation:
         self._reader = reader
         self._tally = PreparationCounts()
         self._chunks: list[Chunk] = []
-        self._entries: list[tuple[int, DocumentEntry]] = []  # chunks that must be out before it, and the entry
-        self._queued = 0  # chunks that were put into `_chunks` so far
+        self._entries: list[tuple[int, DocumentEntry]] = []  # number of chunks to publish before it, and the entry
+        self._queued = 0  # chunks added to `_chunks` so far
         self._published = 0  # of them, those that are out
         self._number = 0
 
@@ -143,7 +143,7 @@ class Preparation:
 
     async def _process_document(self, source: str, sighting: ScannedDocument, known: KnownDocument | None) -> None:
         if known is not None and known.done:
-            return  # counted with what is dealt with already
+            return  # counted among the processed ones
         if sighting.problem is not None:
             await self._record_unreadable(source, sighting, known)
         elif sighting.text is None:
@@ -157,7 +157,7 @@ class Preparation:
     def _chunk_document(self, source: str, sighting: ScannedDocument) -> list[Chunk]:
         assert sighting.text is not None  # noqa: S101 - the caller has looked
         whole = self._file.source(source)
-        # A medicine is one chunk, however much there is to say about it.
+        # A medicine is always one chunk.
         tokens = 100_000 if whole is not None and whole.kind == "formulary" else self._file.chunk_tokens
         return chunk(source, sighting.document, sighting.text, tokens=tokens, count=self._count, url=sighting.url)
 
@@ -179,7 +179,7 @@ class Preparation:
         self._tally.unreadable.append(_unreadable_document(source, sighting.document, reason))
         before = await self._manifest.get(source, sighting.document) if known is not None else None
         if before is not None and not before.removed and self._target.started.fill:
-            # Its chunks are not in the collection that is being filled, and cannot be made: it is not in this version.
+            # Its chunks are not in the new collection and cannot be made, so it is not in this version.
             return
         entry = unreadable_entry(source, sighting.document, sighting.fingerprint, before, reason, self._target)
         await self._manifest.put([entry])
@@ -276,7 +276,7 @@ def token_counter(path: str) -> Callable[[str], int]:
 
     Raises PermanentError when its tokenizer cannot be read.
     """
-    from tokenizers import Tokenizer  # heavy, and only where chunks are cut
+    from tokenizers import Tokenizer  # a heavy import, needed only here
 
     from shared.contracts.errors import PermanentError
 
