@@ -213,10 +213,7 @@ class RefreshRef:
 
 
 def parse_refresh_subject(subject: str) -> tuple[RefreshRef, str, int | None]:
-    """Return the refresh, the event and the batch's number of a KNOWLEDGE subject.
-
-    Raises PermanentError when the subject is not of that form.
-    """
+    """Return refresh, event and batch number of a KNOWLEDGE subject. Raises PermanentError for any other form."""
     tokens = subject.split(".")
     if len(tokens) not in (4, 5) or tokens[0] != "knowledge" or not re.fullmatch(SOURCE_PATTERN, tokens[1]):
         raise PermanentError("the subject is not knowledge.<source>.<refresh>.<event>[.<n>]")
