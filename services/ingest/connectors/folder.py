@@ -10,7 +10,7 @@ from pathlib import Path
 
 from services.ingest.connectors.scanned_document import Fingerprint, ScannedDocument
 from services.ingest.documents import formats
-from services.ingest.documents.blocks import UnreadableError
+from services.ingest.documents.blocks import UnreadableDocumentError
 from services.ingest.documents.reader import DocumentReader
 from shared.contracts.envelope import sha256_hex
 from shared.contracts.errors import PermanentError
@@ -67,7 +67,7 @@ class FolderConnector:
             return ScannedDocument(name, seen)
         try:
             return ScannedDocument(name, seen, text=await self._reader.read(name, data))
-        except UnreadableError as error:
+        except UnreadableDocumentError as error:
             return ScannedDocument(name, seen, problem=str(error))
 
 

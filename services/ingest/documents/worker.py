@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from services.ingest.documents import formats
-from services.ingest.documents.blocks import UnreadableError
+from services.ingest.documents.blocks import UnreadableDocumentError
 from services.ingest.documents.reader_protocol import ReaderLimits, encode, exit_code_of, frame
 from services.ingest.documents.rows import read_rows
 
@@ -57,7 +57,7 @@ def _answer(asked: dict[str, Any], data: bytes) -> dict[str, Any]:
         if asked["kind"] == "rows":
             return {"rows": read_rows(asked["name"], data)}
         return encode(formats.parse_document(asked["name"], data, asked["media_type"]))
-    except UnreadableError as error:
+    except UnreadableDocumentError as error:
         return {"problem": str(error)}
     except MemoryError:
         raise
