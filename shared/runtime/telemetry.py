@@ -83,7 +83,7 @@ class CaseSampler(Sampler):
         return self._sampler.should_sample(Context() if root else parent_context, *args, **kwargs)
 
     def get_description(self) -> str:
-        return f"WholeCases({self._sampler.get_description()})"
+        return f"CaseSampler({self._sampler.get_description()})"
 
 
 class AttributeAllowlistExporter(SpanExporter):
