@@ -43,7 +43,7 @@ async def read_stay(
     record = await _StayReader(ehr).record(encounter_id, occurred_at, attending, zone)
     return await asyncio.to_thread(
         build_context, record, kinds, department
-    )  # thousands of entries take their time; others are served
+    )  # thousands of entries take long; let other tasks run
 
 
 class _StayReader:
@@ -96,7 +96,7 @@ class _StayReader:
         subject = encounter.get("subject")
         if references.relative(subject) is None or references.relative(subject, self._ehr.bases) is not None:
             return
-        with suppress(PermanentError):  # refused: the patient is then one of another server
+        with suppress(PermanentError):  # refused: the patient is then on another server
             await self._ehr.search_with_issues("Encounter", {"_id": str(encounter["id"])})
 
     async def _patients(self, encounter: Resource) -> tuple[Resource, list[Resource]]:
@@ -173,7 +173,7 @@ class _StayReader:
             )
         ]
         answers = [await self._search_optional(*item) for item in queries[:1]]
-        if answers != [None]:  # what is refused once is refused for all types
+        if answers != [None]:  # a server that refuses one type refuses all
             answers += await asyncio.gather(*(self._search_optional(*item) for item in queries[1:]))
         return [
             (type, item)
@@ -248,7 +248,7 @@ class _StayReader:
         """Return resources that are only referenced. A dangling reference is noticed later."""
         people = dict(self._included)
         wanted = set(referenced_resources.referenced_resources(record))
-        for _ in range(2):  # a role names a person, a medication its substance
+        for _ in range(2):  # a role references a person, a medication its substance
             missing = sorted(wanted - people.keys())
             found = await asyncio.gather(*(self._read_optional(reference) for reference in missing))
             new = {reference: item for reference, item in zip(missing, found, strict=True) if item is not None}

@@ -267,7 +267,7 @@ def _visit_facts(entries: Iterable[ContextEntry]) -> Iterator[Fact]:
 
 
 def _signature_groups(context: EncounterContext) -> tuple[FactGroup, ...]:
-    # What is signed is exactly what was seen, so these words are true before and after the signature.
+    # The signed text is the text that was shown, so this wording holds before and after the signature.
     name = context.attending_name or context.attending or "not recorded"
     facts = (
         Fact(text=f"Attending: {name}", source=context.attending or ""),

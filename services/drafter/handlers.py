@@ -37,7 +37,9 @@ class Documents:
 
     kinds: KindRegistry = field(default_factory=load_shipped_kinds)
     departments: Departments = field(default_factory=Departments)
-    generators: Mapping[str, Generator] = field(default_factory=dict)  # of the models that kinds name for themselves
+    generators: Mapping[str, Generator] = field(
+        default_factory=dict
+    )  # generators of models that kinds name for themselves
 
 
 class Drafter:

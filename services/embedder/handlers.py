@@ -46,7 +46,7 @@ class Embedding:
         self._embedder = embedder
         self._base = base
         self._clock = clock
-        self._counting = asyncio.Lock()  # batches of one process are counted one after the other: no races to lose
+        self._counting = asyncio.Lock()  # serializes this process's appends, so that they do not conflict
         self._bus = bus
         self._log = RefreshLog(bus, "embedder", self._clock)
         self._live = LiveBucket(bus)
@@ -62,14 +62,14 @@ class Embedding:
         try:
             return knowledge_file.read_knowledge_file(self._file) if self._file is not None else KnowledgeFile()
         except PermanentError:
-            return KnowledgeFile()  # whoever prepares the next refresh says what is wrong with the file
+            return KnowledgeFile()  # preparing the next refresh reports what is wrong with the file
 
     async def embed(self, message: Msg) -> None:
         """Embed one batch, write it to the vector store as the next version, and append it to the indexed batches."""
         record, batch = read_refresh_as(message, BatchReady)
         queue, _ = await self._live.queue()
         if queue.active is None or queue.active.refresh != record.ref.id:
-            return  # its refresh has ended: nobody waits for it
+            return  # its refresh has ended
         if await self._is_new(record.ref, batch.number):
             await self._index(batch.collection, batch.embedder, batch.target, batch.chunks)
             embedded = {SOURCE: record.ref.source, OUTCOME: "embedded"}
@@ -102,8 +102,8 @@ class Embedding:
         async with self._counting:
             for _ in range(MAX_APPEND_ATTEMPTS):
                 last = await self._log.last_batch(ref, "batch-indexed")
-                # In this order: what is counted after `last` was read makes the append fail. The delivery's number
-                # proves nothing, as a server that was killed forgets it.
+                # In this order: a batch appended after `last` was read makes this append fail. The delivery count
+                # proves nothing, as a killed server forgets it.
                 if not await self._is_new(ref, batch.number):
                     return await self._end_of_batches(ref, batch.number)
                 before = last.body if last is not None else None

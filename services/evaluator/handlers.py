@@ -66,7 +66,7 @@ class Evaluation:
             file = self._declared()
             queries = await self._queries(file)
         except PermanentError as error:
-            problem = error.reason  # a broken golden file is no reason to try again, but to leave live alone
+            problem = error.reason  # an invalid golden file needs no retry: the live version stays
         results, examples = await self._ask(
             queries, VersionRef(indexed.target, indexed.collection, indexed.embedder, file.search)
         )
@@ -144,7 +144,7 @@ class Evaluation:
                 raise TransientError("the live version changed during the evaluation")
             await self._promote(indexed, evaluated, revision)
         elif evaluated.relevance is not None and live.relevance != evaluated.relevance:
-            # What is live was judged again: the version stays, the threshold follows its golden queries.
+            # The live version was evaluated again: it stays, with the threshold of its golden queries.
             await self._point(live.model_copy(update={"relevance": evaluated.relevance}), revision)
         await self._log.append(ref, Promoted(target=indexed.target, previous=evaluated.live_version))
 

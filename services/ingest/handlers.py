@@ -47,7 +47,7 @@ class Ingest:
         try:
             await self._append_discharged(case, fact, after, cause)
         except Conflict as conflict:
-            # The department may differ from an earlier report; the case stays where it was opened.
+            # The department may differ from an earlier report; the case keeps its first one.
             if domain.reopens(conflict.history, cause):
                 if domain.must_wait(conflict.history):
                     raise TransientError(

@@ -17,7 +17,7 @@ class Capabilities:
     """
 
     search: Mapping[str, frozenset[str]]
-    update_creates: frozenset[str] = frozenset()  # types of which a PUT to an id of ours makes the resource
+    update_creates: frozenset[str] = frozenset()  # types that a PUT with our id creates
 
     def supports_parameter(self, type: str, parameter: str) -> bool:
         """Return whether the server states that it supports the search parameter."""

@@ -10,9 +10,9 @@ from shared.clinical.authorization import Authorization, StaticToken, TokenFile
 from shared.clinical.fhir_client import FhirClient
 from shared.http import HttpClient
 
-# `pool` is shorter than an attempt at a step: where all connections are in use, the step says so instead of hanging.
+# `pool` is shorter than a step's timeout: with all connections in use, the step reports that instead of hanging.
 BACKGROUND_TIMEOUT = httpx.Timeout(15.0, connect=5.0, pool=10.0)
-# A person waits for the answer, and none is needed for what they do.
+# A person waits for the response, and can go on without it.
 INTERACTIVE_TIMEOUT = httpx.Timeout(5.0, connect=2.0, pool=1.0)
 
 

@@ -16,7 +16,7 @@ from shared.contracts.systems import SYSTEM_NAMES
 Resource = dict[str, Any]
 Number = int | float | Decimal
 
-# What systems write where they have no name for a code.
+# Placeholders that systems write for a missing name.
 _PLACEHOLDER = re.compile(
     r"\W*((display|name|text|description|value)?\s*(is )?(not |un)(available|known|specified|defined)"
     r"|no (display|description|name|text)|null|undefined|none|n/?a|unknown display|display)\W*",

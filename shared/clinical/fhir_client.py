@@ -49,7 +49,7 @@ __all__ = (
     "retry_after",
 )
 
-# Resources a page. Servers give twenty or fewer unless they are asked, and cut what is too much for them.
+# Resources per page. Servers return twenty or fewer by default, and reduce larger values.
 PAGE_SIZE = 200
 # A server may answer from a search that it made a minute ago (HAPI does): https://hl7.org/fhir/R4/http.html#general
 NO_CACHE = {"Cache-Control": "no-cache"}
@@ -138,7 +138,7 @@ class FhirClient:
             if len(pages.requested_urls) > 1:
                 raise
             found = await self._pages(SearchPages(what), type, params, fresh)
-            self._counts = False  # taken without, so it was refused because of it
+            self._counts = False  # accepted without `_count`, so that was the reason
             return found
 
     async def _pages(self, pages: SearchPages, type: str, params: Mapping[str, str], fresh: bool) -> SearchResult:
@@ -193,7 +193,7 @@ class FhirClient:
         named = parse_url(response.headers.get("location", ""))
         if named is None or named.type != type:
             return CreateResult(await self._find_existing(type, if_none_exist), created)
-        if created:  # a read may be too early for it
+        if created:  # a replica may not have it yet
             return CreateResult(resource | {"id": named.id}, created)
         return CreateResult(await self.read(type, named.id), created)
 

@@ -12,11 +12,11 @@ from shared.clinical.elements import Resource
 from shared.clinical.references import normalized_base
 from shared.contracts.errors import PermanentError
 
-# Bounds against a server whose pages never end, far beyond what a stay holds. Neither is a number of pages: those are
-# as large as the server likes.
+# Bounds against endless pages, far beyond the size of a stay. The number of pages is not bounded, as their size is
+# the server's choice.
 MAX_RESOURCES = 100_000
 MAX_BYTES = 200_000_000
-# Pages one after the other that bring nothing new; a server may filter a page until it is empty.
+# Consecutive pages without new entries; a server may filter a page until it is empty.
 MAX_PAGES_WITHOUT_NEW = 10
 
 

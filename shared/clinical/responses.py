@@ -17,7 +17,7 @@ from shared.clinical.elements import Resource
 from shared.contracts.errors import CountersignError, PermanentError, RateLimitedError, TransientError
 
 DEFAULT_RETRY_AFTER_S = 5.0
-# Beside 5xx: a timeout, a conflict, a lock, too early; and a gateway that sends its users to a page of its own.
+# Besides 5xx: timeout, conflict, locked, too early; and redirects of a gateway to a page of its own.
 RETRYABLE_STATUSES = (302, 303, 307, 408, 409, 423, 425)
 
 
@@ -82,7 +82,7 @@ def to_error(response: httpx.Response, what: str) -> CountersignError:
         return RateLimitedError(reason, retry_after(response.headers.get("retry-after"), datetime.now(UTC)))
     if status == 401:
         return UnauthorizedError(reason)
-    if status in RETRYABLE_STATUSES or (status >= 500 and status != 501):  # 501: it cannot do this at all
+    if status in RETRYABLE_STATUSES or (status >= 500 and status != 501):  # 501 Not Implemented is permanent
         return TransientError(reason)
     kinds: dict[int, type[PermanentError]] = {
         400: BadRequestError,

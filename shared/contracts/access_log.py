@@ -20,4 +20,4 @@ class AccessLogEntry(BaseModel):
     role: str | None
     method: str | None
     detail: str
-    practitioner: str | None = None  # FHIR reference of the person; None where the token says none
+    practitioner: str | None = None  # FHIR reference of the person; None where the token has none

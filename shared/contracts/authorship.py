@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from shared.contracts.draft import Draft
 
-# model: sentences of a model stand among composed ones; rules: composed ones alone; none: there is no narrative.
+# model: a model's sentences among composed ones; rules: composed ones only; none: no narrative.
 NarrativeAuthor = Literal["model", "rules", "physician", "none"]
 _AUTHOR_TEXT: dict[NarrativeAuthor, str] = {
     "model": "Narrative composed from the record by rules, with sentences of an AI model",

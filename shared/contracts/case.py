@@ -30,7 +30,7 @@ from shared.contracts.events import (
 from shared.contracts.retention import Erased, ErasureOrdered, HoldPlaced, HoldReleased, TextKind
 from shared.contracts.steps import STEPS
 
-# Which events a step works on. A step runs when the case awaits it; anything else it is handed is a duplicate.
+# The events that each step works on. A step runs when the case awaits it; any other delivery is a duplicate.
 CONSUMED: dict[StepName, tuple[str, ...]] = {step.name: step.consumed_names for step in STEPS}
 END_STATES: tuple[CaseState, ...] = ("filed", "closed", "withdrawn", "retracted")
 WITHDRAWABLE_STATES: tuple[CaseState, ...] = ("drafting", "awaiting-review", "failed")
@@ -53,25 +53,25 @@ class Case:
     """The state of a case: the fold of its events."""
 
     state: CaseState = "drafting"
-    awaits: StepName | None = None  # the step whose turn it is; None while a person's decision or nothing is awaited
+    awaits: StepName | None = None  # the next step; None while a person's decision or nothing is awaited
     head: ChainHead = CHAIN_START
-    review: ReviewRequested | None = None  # the review that is open, or was last
+    review: ReviewRequested | None = None  # the open review, or the last one
     owner: str | None = None
-    requested_at: datetime | None = None  # when that review was asked for
-    level: int = 0  # highest escalation so far of the open review's clock
-    escalation_run: str | None = None  # id of the event that started it: the request of the review, or a reassignment
+    requested_at: datetime | None = None  # when that review was requested
+    level: int = 0  # highest escalation level so far of the open review
+    escalation_run: str | None = None  # id of the event that started it: the review request or a reassignment
     decision: RecordedEvent | None = None  # the approval or rejection
-    document: Filed | None = None  # the whole one that counts; addenda are among the entries
+    document: Filed | None = None  # the current whole document; addenda are among the entries
     entries: tuple[ChartEntry, ...] = ()  # every text that was signed for this discharge, oldest first
-    earlier: tuple[ChartEntry, ...] = ()  # those of discharges of the same stay that were taken back
+    earlier: tuple[ChartEntry, ...] = ()  # entries of earlier, retracted discharges of the stay
     retraction: RecordedEvent | None = None  # the request that waits for a second person, then the confirmation
     retracted: RetractionFiled | None = None
     failure: Failed | None = None
-    hold: RecordedEvent | None = None  # nothing is erased while it is there
-    ended: CaseState | None = None  # what it had come to when texts of it were ordered to be erased
+    hold: RecordedEvent | None = None  # nothing is erased while it is set
+    ended: CaseState | None = None  # the state when an erasure was ordered
     erasure: RecordedEvent | None = None  # the last order to erase all texts
-    erased_kinds: frozenset[TextKind] = frozenset()  # kinds of which the texts were ordered to be erased
-    reopened: bool = False  # by a discharge after one that was taken back
+    erased_kinds: frozenset[TextKind] = frozenset()  # text kinds that were ordered to be erased
+    reopened: bool = False  # by a discharge after a withdrawn or retracted one
 
     @property
     def exists(self) -> bool:
@@ -122,7 +122,7 @@ def is_expected(case: Case, body: CaseEvent) -> bool:  # noqa: C901 - one arm pe
     taken_back = case.retraction is not None and isinstance(case.retraction.body, Retracted)
     if case.awaits == "erase" and not isinstance(
         body, HoldPlaced | HoldReleased
-    ):  # which takes a moment, and nothing may come in between
+    ):  # which takes a moment in which no other event may follow
         again = isinstance(body, ErasureOrdered) and body.again
         failed = isinstance(body, Failed) and body.step == "erase"
         return again or failed or isinstance(body, Erased)
@@ -214,7 +214,7 @@ def evolve(case: Case, recorded: RecordedEvent) -> Case:  # noqa: C901 - one arm
             return _after_reassignment(replace(case, owner=reassigned.owner), reassigned, recorded.id)
         case Approved():
             return _after_signature(replace(case, decision=recorded), recorded)
-        case Amended() | Addended():  # who signs one takes a request for a retraction for settled
+        case Amended() | Addended():  # signing a correction settles a requested retraction
             return _after_signature(replace(case, retraction=None), recorded)
         case RetractionRequested():
             return replace(case, state="filed", retraction=recorded)

@@ -21,23 +21,23 @@ class StayReferences(Model):
     organization: str | None = None
     start: datetime | None = None
     end: datetime
-    reported_at: datetime | None = None  # when the discharge was put on the trail; the end above is the record's
+    reported_at: datetime | None = None  # when the discharge was recorded here; `end` is the record's
 
 
 class DraftRef(Model):
     """The draft under review, by digest. A decision needs no more than this."""
 
     digest: str  # SHA-256 of the stored draft
-    text: str  # SHA-256 of its text: what is signed when it is approved as it is
-    by_hand: bool  # the model failed: the physician is asked to write the narrative
+    text: str  # SHA-256 of its text, which an unchanged approval signs
+    by_hand: bool  # the model failed and the physician writes the narrative
     number: int
     context: str  # digest of the context it was written from
     kind: DocumentKind
     model: str
     prompt: Prompt
-    knowledge: int | None = None  # version of the knowledge base that was asked
+    knowledge: int | None = None  # version of the knowledge base that was queried
     passages: tuple[str, ...] = ()  # ids of the chunks that the model was given
-    # Sentences without support and open points: what has to be settled before a signature; None on older trails.
+    # Unsupported sentences and open points to settle before a signature; None in older events.
     to_settle: int | None = None
     document: DocumentType | None = None  # None on older trails
 
@@ -66,9 +66,9 @@ class Actor(Model):
 class Edits(Model):
     """The physician's changes as figures, without text, so that drafts can be measured by them."""
 
-    distance: int  # Levenshtein, in characters, between the draft's text and what was signed
-    changed: tuple[int, ...] = ()  # sentences of the draft, from 0, that the signed text does not have as they were
-    confirmed: tuple[int, ...] = ()  # sentences that the record does not support and the physician let stand
+    distance: int  # Levenshtein distance in characters between the draft and the signed text
+    changed: tuple[int, ...] = ()  # indexes of draft sentences that the signed text does not have unchanged
+    confirmed: tuple[int, ...] = ()  # unsupported sentences that the physician kept
 
 
 class Resolution(Model):

@@ -42,9 +42,9 @@ class Checkpoint(Model):
     number: int  # from 1
     previous: str  # digest of the checkpoint before it; empty for the first
     time: datetime
-    last: int  # sequence of the trail's last event that it covers
+    last: int  # sequence of the last DISCHARGE event that it covers
     size: int  # leaves of the tree so far
-    peaks: tuple[str, ...]  # roots of its perfect subtrees, largest first: the next checkpoint goes on from them
+    peaks: tuple[str, ...]  # roots of its perfect subtrees, largest first, which the next checkpoint extends
     root: str
     access_last: int  # sequence of the last entry of ACCESS that it covers
     access: str  # digest over all entries up to it, see `access_digest`

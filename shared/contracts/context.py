@@ -105,7 +105,7 @@ class ObservationSeries(Model):
 NoteKind = Literal[
     "admission", "progress", "consult", "operation", "procedure", "nursing", "emergency", "transfer", "therapy", "other"
 ]  # fmt: skip
-# What a sentence of a note stands under; `other` for a heading that is none of these, `` where there is none.
+# The section of a note's sentence; `other` for another heading, empty without one.
 NoteSection = Literal[
     "", "complaint", "hpi", "interval", "course", "assessment", "plan", "recommendations", "diagnosis", "indication",
     "procedure", "findings", "complications", "technique", "anesthesia", "blood-loss", "specimens", "implants",
@@ -160,7 +160,7 @@ class EncounterContext(Model):
     kind: DocumentKind
     why: str = ""  # which facts of the stay made it of this kind
     also: tuple[DocumentKind, ...] = ()  # other kinds that fit
-    deceased: bool | None = None  # died in the stay; None in contexts from before kinds were declared
+    deceased: bool | None = None  # died in the stay; None in contexts written before kinds were declared
     patient: Patient
     attending: str | None = None
     attending_name: str | None = None
@@ -173,7 +173,7 @@ class EncounterContext(Model):
     end_on: str | None = None
     disposition: str | None = None
     destination: str | None = None  # name of the place that took the patient
-    died_later: str | None = None  # the day of a death after this stay: nobody is left to instruct
+    died_later: str | None = None  # the day of a death after this stay, when nobody is instructed
     reasons: tuple[ContextEntry, ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
     family_history: tuple[ContextEntry, ...] = ()
@@ -182,7 +182,7 @@ class EncounterContext(Model):
     immunizations: tuple[ContextEntry, ...] = ()
     allergies: tuple[Allergy, ...] = ()
     allergies_unknown: str = (
-        ""  # why there are none to list; empty where there are, or where the record says there are none
+        ""  # why none are listed; empty where some are, or where the record states that there are none
     )
     home_medicines: tuple[Medicine, ...] = ()
     hospital_medicines: tuple[Medicine, ...] = ()  # ordered for the stay
@@ -208,7 +208,7 @@ class EncounterContext(Model):
     outcome: tuple[ContextEntry, ...] = ()  # of a death: its cause, an autopsy
     notes: tuple[
         ContextEntry, ...
-    ] = ()  # words of lists of medicines, and sentences of notes in older contexts: evidence
+    ] = ()  # texts of medication lists, and in older contexts sentences of notes, as evidence
     clinical_notes: tuple[Note, ...] = ()  # oldest first
     doubts: tuple[ContextEntry, ...] = ()  # what the record leaves open, as a question to the physician
     unread: tuple[str, ...] = ()  # what could not be read in full from the EHR

@@ -17,7 +17,7 @@ class Amended(Model):
     event: Literal["amended"] = "amended"
     version: Literal[1] = 1
     stay: StayReferences
-    draft: DraftRef  # that the first signed text was made of
+    draft: DraftRef  # of the first signed text
     number: int  # of the case's documents; the first that replaces another is 2
     replaces: str  # id of the DocumentReference
     seen: str
@@ -28,7 +28,7 @@ class Amended(Model):
     edits: Edits | None = None  # against the draft
     resolutions: tuple[Resolution, ...] = ()
     written: tuple[ConfirmedSentence, ...] = ()
-    narrative: NarrativeAuthor | None = None  # who wrote what was signed; None on older trails
+    narrative: NarrativeAuthor | None = None  # author of the signed narrative; None in older events
     channel: Channel | None = None
 
 
@@ -38,7 +38,7 @@ class Addended(Model):
     event: Literal["addended"] = "addended"
     version: Literal[1] = 1
     stay: StayReferences
-    draft: DraftRef  # that the first signed text was made of
+    draft: DraftRef  # of the first signed text
     number: int  # of the case's addenda, from 1
     appends: str  # id of the DocumentReference
     seen: str

@@ -20,7 +20,7 @@ REQUIRED_PARTS: tuple[PartCode, ...] = (
     "patient-and-family-instructions",
     "attending-signature",
 )
-# Stands where a model should have written; a text that still has it is not complete.
+# Placeholder where the model failed; a text that still has it is not complete.
 TO_BE_WRITTEN = "[To be written by the physician"
 Narrative = Literal["hospital-course", "patient-instructions"]
 # Which part a narrative belongs to, and the heading that it has there.
@@ -54,7 +54,7 @@ class Routing(Model):
     """Why a draft has its kind, and by which configuration it was written."""
 
     why: str = ""  # which facts of the stay decided
-    also: tuple[DocumentKind, ...] = ()  # other kinds that fit: their required elements were asked for, too
+    also: tuple[DocumentKind, ...] = ()  # other matching kinds, whose required elements apply too
     declaration: str = ""  # SHA-256 of what declares the kind
     policy: Literal["strict", "marked"] = "strict"
     wording: str | None = None  # SHA-256 of the department's wording; None where it has none
@@ -82,7 +82,7 @@ class Claim(Model):
     """A claim of a sentence, with what the record says about it."""
 
     kind: ClaimKind
-    text: str  # as the sentence words it, with its shorthand written out
+    text: str  # as the sentence words it, with shorthand expanded
     label: Label = "not-in-record"
     source: str = ""  # FHIR reference of the resource that supports or contradicts it
     detail: str = ""  # what the record says, such as "record: rivaroxaban 15 mg by mouth"
@@ -95,10 +95,10 @@ class Sentence(Model):
     text: str
     evidence: tuple[Evidence, ...] = ()
     unsupported: tuple[Claim, ...] = ()  # the claims that are not supported
-    label: Label | None = None  # None in drafts from before there were labels
+    label: Label | None = None  # None in drafts written before labels existed
     # rules: composed from the record without a model; note: quoted from a note
     origin: Literal["model", "rules", "note"] = "model"
-    by_note: bool = False  # the record's entries alone do not support it: a note does, all of it or a part
+    by_note: bool = False  # supported, wholly or partly, by a note only
     passage: str = ""  # id of the passage it is taken from: general advice, no fact of this patient
 
     @property
@@ -129,7 +129,7 @@ class FactGroup(Model):
     title: str
     facts: tuple[Fact, ...]
     columns: tuple[str, ...] = ()
-    stands_for: str = ""  # what the group is called in other kinds, where this kind calls it otherwise
+    stands_for: str = ""  # the group's default title, where this kind renames it
 
 
 class OpenPoint(Model):
@@ -149,7 +149,7 @@ class DocumentPart(Model):
     code: PartCode
     title: str
     required: bool = True  # no text is signed without it
-    section: LoincCode | None = None  # LOINC of its section, for a part that is none of the six
+    section: LoincCode | None = None  # LOINC code of its section, for a part other than the six
     groups: tuple[FactGroup, ...] = ()
     narrative: tuple[Sentence, ...] = ()
 
@@ -164,8 +164,8 @@ class CitedPassage(Model):
     path: tuple[str, ...] = ()
     text: str
     url: str | None = None
-    about: tuple[str, ...] = ()  # problems of the stay; empty in drafts from before passages were held against one
-    similarity: float | None = None  # cosine of its vector and the nearest problem's; None as above
+    about: tuple[str, ...] = ()  # problems of the stay; empty in older drafts
+    similarity: float | None = None  # cosine of its vector and the nearest problem's; None in older drafts
 
 
 class CitedKnowledge(Model):
@@ -173,7 +173,7 @@ class CitedKnowledge(Model):
 
     version: int
     passages: tuple[CitedPassage, ...]
-    threshold: float | None = None  # similarity that a passage needed; None as above
+    threshold: float | None = None  # similarity that a passage needed; None in older drafts
     calibrated: bool = False  # whether it was chosen for this version, not the default
     uncovered: tuple[str, ...] = ()  # problems that no passage is about
     not_asked: tuple[str, ...] = ()  # problems beyond those that are asked about
@@ -192,19 +192,19 @@ class Draft(Model):
 
     version: Literal[1] = 1
     kind: DocumentKind
-    document: DocumentType | None = None  # None in drafts from before kinds were declared
+    document: DocumentType | None = None  # None in drafts written before kinds were declared
     routing: Routing | None = None  # as above
-    initials: str = ""  # of the patient: what a list may show
+    initials: str = ""  # the patient's initials, which lists may show
     attending: str = ""  # name of the attending physician
     number: int  # 1 for the first draft of a case, +1 for each redraft
     parts: tuple[DocumentPart, ...]
     text: str
-    by_hand: str | None = None  # why the narrative is to be written by hand: of drafts from before it was composed
+    by_hand: str | None = None  # why the narrative must be written by hand, in older drafts
     composed: int = 0  # sentences composed from the record by rules, or quoted from its notes
     replaced: int = 0  # sentences of the model that were dropped for composed ones
     model_silent: str | None = None  # why the model wrote nothing that could be used
-    left_out: tuple[str, ...] = ()  # what of the record the document does not say, and why, the important first
-    open_points: tuple[OpenPoint, ...] = ()  # what asks for a physician's word before the signature
+    left_out: tuple[str, ...] = ()  # what the document leaves out and why, important entries first
+    open_points: tuple[OpenPoint, ...] = ()  # points to check before the signature
     model: str  # name and version as the model server reports them; empty when no model was reached
     prompt: Prompt
     context_digest: str

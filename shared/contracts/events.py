@@ -23,7 +23,7 @@ from shared.contracts.model import Model
 from shared.contracts.retention import Erased, ErasureOrdered, HoldPlaced, HoldReleased
 
 StepName = Literal["extract", "draft", "request-review", "settle-rejection", "file", "erase"]
-# Write another one; the physician writes it herself; there is to be none.
+# Draft again; the physician writes it; no document.
 RejectionAction = Literal["redraft", "close", "withdraw"]
 
 
@@ -90,7 +90,7 @@ class Escalated(Model):
     level: int
     due: AwareDatetime
     owner: str | None = None
-    deputies: tuple[str, ...] = ()  # FHIR references of who is told besides the supervisor
+    deputies: tuple[str, ...] = ()  # FHIR references of people notified besides the supervisor
 
 
 class Reassigned(Model):
@@ -101,7 +101,7 @@ class Reassigned(Model):
     owner: str
     by: Actor
     reason: str  # digest of the words
-    deadlines: tuple[AwareDatetime, ...] | None = None  # from the reassignment on; None: those of the review go on
+    deadlines: tuple[AwareDatetime, ...] | None = None  # from the reassignment on; None: those of the review continue
 
 
 class Approved(Model):
@@ -120,9 +120,7 @@ class Approved(Model):
     resolutions: tuple[Resolution, ...] = ()
     acknowledged: tuple[int, ...] = ()  # open points of the draft, from 0, that the physician has seen
     written: tuple[ConfirmedSentence, ...] = ()
-    narrative: NarrativeAuthor | None = (
-        None  # who wrote what was signed; None: signed as drafted without reading it again
-    )
+    narrative: NarrativeAuthor | None = None  # author of the signed narrative; None: signed as drafted
     reading: ReadingFigures | None = None  # None: not signed on our page, or a browser without its script
     channel: Channel | None = None
 
@@ -136,7 +134,7 @@ class Filed(Model):
     provenance: str
     renditions: dict[str, str] = Field(
         default_factory=dict
-    )  # content type → SHA-256 of what the document holds; empty on older trails
+    )  # content type → SHA-256 of the document's content; empty in older events
 
 
 class Rejected(Model):
@@ -216,7 +214,7 @@ class Reimported(Model):
     filed: Annotated[Filed | RetractionFiled, Field(discriminator="event")]  # from where it was taken
     document_version: str | None = None  # meta.versionId of the DocumentReference
     provenance_version: str | None = None
-    by: Actor  # who said that it is to be taken over
+    by: Actor  # who requested the reimport
     reason: str  # digest of their words
 
 
@@ -246,7 +244,7 @@ CaseEvent = (
     | Erased
     | Reimported
 )
-Signature = Approved | Amended | Addended  # what puts a text into the chart under somebody's name
+Signature = Approved | Amended | Addended  # events by which a person signs a text for the chart
 EVENT_TYPES: tuple[type[CaseEvent], ...] = get_args(CaseEvent)
 
 

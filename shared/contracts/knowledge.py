@@ -18,8 +18,8 @@ BATCH_SIZE = 20  # chunks in a message and in a request to the model server
 STILL_VALID = 2**31 - 1  # `until` of a point that is still valid
 
 SearchMode = Literal["dense", "sparse", "hybrid"]
-# A cosine of the shipped embedding model at which nearly nothing is about something else: what a version is
-# asked with for which none was chosen (docs/explanation/retrieval.md).
+# A cosine of the shipped embedding model above which nearly every passage is relevant (docs/explanation/retrieval.md); used for
+# versions without a chosen threshold.
 DEFAULT_THRESHOLD = 0.6
 
 
@@ -52,7 +52,7 @@ def point_id(chunk: str, since: int) -> str:
 class Fingerprint(Model):
     """What a document's change is detected by: cheap attributes first, the digest of its content last."""
 
-    digest: str = ""  # SHA-256; empty where there was nothing to digest
+    digest: str = ""  # SHA-256; empty without content
     size: int | None = None
     mtime_ns: int | None = None
     etag: str | None = None
@@ -66,12 +66,12 @@ class DocumentEntry(Model):
     document: str
     fingerprint: Fingerprint
     collection: str
-    target: int  # the version that this state came with
+    target: int  # the version that this state belongs to
     refresh: str  # that wrote it
     change: Literal["new", "changed", "removed"]
     chunks: tuple[tuple[str, int], ...] = ()  # chunk id and the version it came with
     retired: tuple[tuple[str, int], ...] = ()  # that left with `target`
-    unreadable: str | None = None  # why its newest content could not be read; the chunks are those of before
+    unreadable: str | None = None  # why its newest content could not be read; the chunks are the previous ones
 
     @property
     def key(self) -> str:
@@ -132,6 +132,6 @@ class RelevanceThreshold(Model):
     threshold: float = DEFAULT_THRESHOLD  # cosine of the vectors of the problem's name and of the passage
     origin: Literal["golden", "declared", "default"] = "default"  # chosen on golden queries, by the file, or neither
     queries: int = 0  # golden queries that it was chosen on
-    precision: float | None = None  # of what it lets pass among them
+    precision: float | None = None  # of the passages above it among them
     recall: float | None = None
     reason: str = "this version was judged before thresholds were chosen"

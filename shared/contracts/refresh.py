@@ -38,7 +38,7 @@ class Requested(Model):
     sources: tuple[str, ...] = ()  # empty: all
     by: str  # subject of the caller, or "schedule"
     full: bool = False  # embed everything again
-    judge: bool = False  # only ask the golden queries again
+    judge: bool = False  # only evaluate again
 
 
 class Started(Model):
@@ -50,7 +50,7 @@ class Started(Model):
     target: int  # the knowledge version it makes
     embedder: str  # Triton model
     collection: str
-    fill: bool  # the collection is filled anew
+    fill: bool  # the collection is filled from scratch
     judge: bool = False
 
 
@@ -75,7 +75,7 @@ class BatchReady(Model):
     embedder: str
     collection: str
     chunks: tuple[Chunk, ...]
-    entries: tuple[DocumentEntry, ...] = ()  # of the documents that are complete with it; how a restart goes on
+    entries: tuple[DocumentEntry, ...] = ()  # of the documents that are complete with it; a restart continues from them
 
 
 class Planned(Model):
@@ -120,7 +120,7 @@ class Indexed(Model):
     embedder: str
     collection: str
     points: int  # that the version shows
-    repaired: int = 0  # points that were found missing, and embedded again
+    repaired: int = 0  # points that were missing and embedded again
 
 
 class Evaluated(Model):
@@ -129,13 +129,13 @@ class Evaluated(Model):
     event: Literal["evaluated"] = "evaluated"
     version: Literal[1] = 1
     target: int
-    metrics: RetrievalMetrics | None = None  # None: it could not be judged; `reason` says why
-    live: RetrievalMetrics | None = None  # of what is live, on the same queries
+    metrics: RetrievalMetrics | None = None  # None: it could not be evaluated; `reason` says why
+    live: RetrievalMetrics | None = None  # of the live version, on the same queries
     live_version: int | None = None
     search: SearchMode = "dense"
     threshold: float
     margin: float
-    relevance: RelevanceThreshold | None = None  # None in events from before there were thresholds
+    relevance: RelevanceThreshold | None = None  # None in events written before thresholds existed
     queries: tuple[QueryResult, ...] = ()
     promote: bool
     reason: str
@@ -215,10 +215,7 @@ class RefreshRef:
 
 
 def parse_refresh_subject(subject: str) -> tuple[RefreshRef, str, int | None]:
-    """Return the refresh, the event and the batch's number of a KNOWLEDGE subject.
-
-    Raises PermanentError when the subject is not of that form.
-    """
+    """Return refresh, event and batch number of a KNOWLEDGE subject. Raises PermanentError for any other form."""
     tokens = subject.split(".")
     if len(tokens) not in (4, 5) or tokens[0] != "knowledge" or not re.fullmatch(SOURCE_PATTERN, tokens[1]):
         raise PermanentError("the subject is not knowledge.<source>.<refresh>.<event>[.<n>]")
@@ -264,7 +261,7 @@ class Refresh:
         if self.indexed is not None:
             return "judge"
         if self.planned is None:
-            return "prepare"  # also where every batch is in already: what they belong to is not all written down
+            return "prepare"  # also when every batch is indexed: their document entries may not be written yet
         return "settle" if self.embedded is not None else "embed"
 
 

@@ -55,7 +55,7 @@ class ErasureOrdered(Model):
     kinds: tuple[TextKind, ...]
     reference: Reference | None = None
     by: Actor
-    again: bool = False  # by a restore, of a backup from before it was ordered: in whatever state the case is there
+    again: bool = False  # by a restore of an older backup, in any state of the case
 
     @property
     def whole(self) -> bool:

@@ -21,7 +21,7 @@ from uuid import UUID, uuid5
 from shared.contracts.errors import PermanentError
 
 # FHIR R4 `id`: https://hl7.org/fhir/R4/datatypes.html#id
-# Of FHIR's ids all but those that begin with two dots or are one: in a path they would lead elsewhere.
+# FHIR ids except `.` and those that begin with `..`, which would change a path.
 FHIR_ID_PART = r"(?:[A-Za-z0-9\-][A-Za-z0-9\-.]{0,63}|\.[A-Za-z0-9\-][A-Za-z0-9\-.]{0,62})"
 FHIR_ID = rf"^{FHIR_ID_PART}$"
 CASE_ID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"

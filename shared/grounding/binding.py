@@ -63,7 +63,7 @@ def _measured(quantity: Quantity, parsed: ParsedSentence) -> BoundNumber:
     medicine = _nearest_mention(quantity, (*parsed.named.drugs, *parsed.named.classes), parsed)
     if dose and medicine is not None and (test is None or _distance(quantity, medicine) <= _distance(quantity, test)):
         return BoundNumber(quantity, "dose", medicine)
-    if quantity.upper is not None and test is None:
+    if quantity.second_value is not None and test is None:
         return BoundNumber(quantity, "value", None, "blood pressure")
     if test is not None and not (
         not quantity.dimension and medicine and _distance(quantity, medicine) < _distance(quantity, test)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from shared.grounding import abnormal
 from shared.grounding.evidence_index import EvidenceIndex
 from shared.grounding.indexed_entries import IndexedEntry
-from shared.grounding.medicines import ALLERGY
+from shared.grounding.medicine_cues import ALLERGY
 from shared.grounding.parsed_sentence import ParsedSentence
 from shared.grounding.verdict import Finding
 from shared.grounding.words import stem, stems

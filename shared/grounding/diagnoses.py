@@ -8,7 +8,7 @@ from shared.grounding import abnormal, synonyms
 from shared.grounding.assertion import AssertionProperty, assertion_properties
 from shared.grounding.evidence_index import EvidenceIndex
 from shared.grounding.indexed_entries import IndexedEntry, named_words
-from shared.grounding.medicines import ALLERGY
+from shared.grounding.medicine_cues import ALLERGY
 from shared.grounding.parsed_sentence import ParsedSentence
 from shared.grounding.verdict import Finding, Span, label_for
 from shared.grounding.vocabulary import Mention

@@ -8,7 +8,8 @@ from shared.grounding import dosage_terms, follow_up
 from shared.grounding.events import ENDED, lines_named
 from shared.grounding.evidence_index import EvidenceIndex
 from shared.grounding.indexed_entries import IndexedEntry
-from shared.grounding.medicines import ALLERGY, is_length
+from shared.grounding.medicine_cues import ALLERGY
+from shared.grounding.medicines import is_length
 from shared.grounding.numerals import ORDINALS
 from shared.grounding.orders import SECONDS_PER_DAY
 from shared.grounding.parsed_sentence import ParsedSentence

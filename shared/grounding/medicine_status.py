@@ -8,7 +8,8 @@ from shared.contracts.context import Medicine
 from shared.contracts.draft import Label
 from shared.grounding.dosage_terms import frequencies
 from shared.grounding.evidence_index import EvidenceIndex
-from shared.grounding.medicines import ALLERGY, NOT_TAKEN, orders_of
+from shared.grounding.medicine_cues import ALLERGY, NOT_TAKEN
+from shared.grounding.medicines import orders_of
 from shared.grounding.orders import DOSE_DIMENSIONS, GroundedOrder
 from shared.grounding.parsed_sentence import ParsedSentence
 from shared.grounding.quantities import find_quantities

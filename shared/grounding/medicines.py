@@ -1,12 +1,24 @@
 """Claims of medicines: existence, dose, route, frequency and duration, all in one order."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from shared.grounding import dosage_terms, synonyms
 from shared.grounding.binding import MAX_DISTANCE_AFTER, BoundNumber, bind_numbers
 from shared.grounding.evidence_index import EvidenceIndex
+from shared.grounding.medicine_cues import (
+    ADMINISTRATION_PARTS,
+    ALLERGY,
+    AT_DISCHARGE,
+    AT_HOME,
+    DURATION_AFTER,
+    DURATION_BEFORE,
+    GIVEN_AFTER,
+    GIVEN_BEFORE,
+    NOT_TAKEN,
+    OTHER_PARTS,
+    PREVIOUS_DOSE,
+)
 from shared.grounding.orders import SECONDS_PER_DAY, GroundedOrder
 from shared.grounding.parsed_sentence import ParsedSentence
 from shared.grounding.quantities import Quantity
@@ -14,67 +26,6 @@ from shared.grounding.units import convert
 from shared.grounding.verdict import Finding, Span, label_for
 from shared.grounding.vocabulary import Mention
 from shared.grounding.words import stem
-
-ALLERGY = re.compile(
-    r"\b(?:allerg\w*|intoleran\w*|hypersensitiv\w*|anaphyla\w*|nkda|not tolerate\w*|unable to tolerate)\b",
-    re.IGNORECASE,
-)
-# A denial that says what became of the medicine: see `status`.
-NOT_TAKEN = re.compile(
-    r"\b(?:do(?:es)? not take|not taking|no longer (?:takes?|taking|on)|not to be taken)\b", re.IGNORECASE
-)
-_LASTS = re.compile(
-    r"(?:\bfor|\blasting|\blast|\bto last|\bduration of|\bfor altogether|\bfor around|\bfor about|\bplanned|"
-    r"\bfull|\bover|\bx|×|\ba|\bfurther|\banother|\badditional|\btotal of|\bcomplete|\bcompleted|\bfor "
-    r"the next|\bduration:?|\bthrough|\bfor a total of)\s*$"
-)
-_LASTS_AFTER = re.compile(
-    r"^[\s'’-]*(?:course|supply|of (?:therapy|treatment|antibiotics?)|regimen|in total|in all|altogether|total|"
-    r"only|supplied|worth|more|taper|infusion|of (?=[a-z]))"
-)
-_AT_DISCHARGE = re.compile(
-    r"\b(?:discharged? (?:home )?(?:on|with|taking)|(?:at|on|upon) discharge|discharge medic\w+|sent home "
-    r"(?:on|with))\b",
-    re.IGNORECASE,
-)
-_AT_HOME = re.compile(
-    r"\bat home\b|\bhome (?:medic\w+|dose|regimen)\b|\b(?:before|prior to) (?:the )?admission\b|"
-    r"\bpre-?admission\b",
-    re.IGNORECASE,
-)
-_TAKES = re.compile(
-    r"\b(?:received|given|administered|infused|started on|treated with|transfused|prescribed|discharged on)\s+"
-    r"(?:iv |intravenous |oral |sodium |an? )*$"
-)
-_TAKEN = re.compile(
-    r"\s+(?:was|were|is|are)\s+(?:\w+ly\s+)?(?:given|administered|infused|started|stopped|discontinued|"
-    r"replet\w+|supplemented|replaced"
-    r"|prescribed|held|transfused|continued|a new)\b"
-)
-_GIVEN_IN = ("medicines", "procedures", "devices", "services")
-_FROM = re.compile(
-    r"\b(?:from(?: an?)?(?: prior| previous| old)?(?: dose)?(?: of)?|previously|formerly|instead of|prior dose "
-    r"of|had been|old dose:?)\s*$",
-    re.IGNORECASE,
-)
-# Parts of the record in which a medicine may stand without an order.
-_ELSEWHERE = (
-    "microbiology",
-    "reports",
-    "procedures",
-    "notes",
-    "reasons",
-    "services",
-    "care_plans",
-    "immunizations",
-    "observed",
-    "outcome",
-    "contradictions",
-    "devices",
-    "diagnoses",
-    "follow_up",
-    "pending",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +54,11 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
 def _substances(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     """Yield tests that are said to be given: `he received bicarbonate`, `potassium was repleted`."""
     for test in parsed.named.tests:
-        if _TAKES.search(parsed.lower_text, 0, test.start) or _TAKEN.match(parsed.lower_text, test.end):
+        if GIVEN_BEFORE.search(parsed.lower_text, 0, test.start) or GIVEN_AFTER.match(parsed.lower_text, test.end):
             key, span = stem(test.text.split()[-1]), ((test.start, test.end),)
-            line = next((line for line in record.by_stem.get(key, []) if line.part.endswith(_GIVEN_IN)), None)
+            line = next(
+                (line for line in record.by_stem.get(key, []) if line.part.endswith(ADMINISTRATION_PARTS)), None
+            )
             if line is None:
                 yield Finding("drug", test.text, "not-in-record", spans=span)
             else:
@@ -122,7 +75,8 @@ def orders_of(mention: Mention, parsed: ParsedSentence, record: EvidenceIndex) -
 def is_length(quantity: Quantity, parsed: ParsedSentence) -> bool:
     """Return whether a time is the duration of a medicine: `for 7 days`, `a 7-day course`."""
     return bool(
-        _LASTS.search(parsed.lower_text[: quantity.start]) or _LASTS_AFTER.match(parsed.lower_text[quantity.end :])
+        DURATION_BEFORE.search(parsed.lower_text[: quantity.start])
+        or DURATION_AFTER.match(parsed.lower_text[quantity.end :])
     )
 
 
@@ -146,7 +100,9 @@ def _stated_medicine(
         routes=_terms_of(dosage_terms.routes(parsed.text), mention, mentions, parsed),
         rates=_terms_of(dosage_terms.frequencies(parsed.text), mention, mentions, parsed),
         as_needed=needed.span() if needed else None,
-        earlier=tuple(item.quantity for item in bounds if _FROM.search(parsed.lower_text, 0, item.quantity.start)),
+        earlier=tuple(
+            item.quantity for item in bounds if PREVIOUS_DOSE.search(parsed.lower_text, 0, item.quantity.start)
+        ),
     )
 
 
@@ -199,8 +155,8 @@ def _medicine_claims(said: StatedMedicine, parsed: ParsedSentence, record: Evide
 def _orders_of_phase(found: list[GroundedOrder], parsed: ParsedSentence) -> list[GroundedOrder]:
     """Return the orders of the phase that the sentence is about, where there are any."""
     parts = (
-        ("discharge_medicines",) if _AT_DISCHARGE.search(parsed.text)
-        else ("home_medicines",) if _AT_HOME.search(parsed.text)
+        ("discharge_medicines",) if AT_DISCHARGE.search(parsed.text)
+        else ("home_medicines",) if AT_HOME.search(parsed.text)
         else ()
     )  # fmt: skip
     return [order for order in found if order.part in parts] or found
@@ -212,7 +168,7 @@ def _unknown(mention: Mention, denied: bool, record: EvidenceIndex) -> Finding:
     for line in record.lines:
         named = line.states(key) or any(item.canonical == mention.canonical for item in line.named.drugs)
         same = ("denied" in line.stems.get(key, frozenset())) == denied
-        if line.part in _ELSEWHERE and named and same:
+        if line.part in OTHER_PARTS and named and same:
             return Finding("drug", mention.text, "supported", line.source, f"record: {line.text[:120]}", span)
     allergy = None if denied else matching_allergy(mention, record)
     if allergy is not None:

@@ -57,7 +57,7 @@ class Quantity:
     start: int
     end: int
     text: str
-    upper: float | None = None  # the diastolic of a blood pressure, the upper end of a range
+    second_value: float | None = None  # the diastolic of a blood pressure, the upper end of a range
     age: str = ""  # "year" of "67-year-old"
 
     @property

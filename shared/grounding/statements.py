@@ -165,4 +165,4 @@ def _number_claims(parsed: ParsedSentence, record: EvidenceIndex, covered: Seque
 
 
 def _has_quantity(line: IndexedEntry, quantity: Quantity) -> bool:
-    return any(one.value == quantity.value and one.upper == quantity.upper for one in line.quantities)
+    return any(one.value == quantity.value and one.second_value == quantity.second_value for one in line.quantities)

@@ -125,7 +125,7 @@ def matches(quantity: Quantity, point: SeriesPoint, test: str) -> bool:
     value = point.quantity
     if value is None:
         return False
-    if quantity.upper is not None or value.upper is not None:
+    if quantity.second_value is not None or value.second_value is not None:
         return _pressure(quantity, value, test)
     substance = analyte(test)
     if quantity.unit is None or value.unit is None:
@@ -154,9 +154,9 @@ def _equal(quantity: Quantity, value: float) -> bool:
 
 
 def _pressure(quantity: Quantity, value: Quantity, test: str) -> bool:
-    if quantity.upper is not None:
-        return (quantity.value, quantity.upper) == (value.value, value.upper)
-    return quantity.value == (value.upper if test == "diastolic" else value.value)
+    if quantity.second_value is not None:
+        return (quantity.value, quantity.second_value) == (value.value, value.second_value)
+    return quantity.value == (value.second_value if test == "diastolic" else value.value)
 
 
 def _value(bound: BoundNumber, parsed: ParsedSentence, record: EvidenceIndex) -> Finding:
@@ -222,7 +222,7 @@ def _entry_with_value(bound: BoundNumber, record: EvidenceIndex) -> tuple[str, s
         if bound.test in named and line.part not in _TARGET_PARTS and not line.part.endswith("medicines"):
             for quantity in line.quantities:
                 owner = max((item for item in line.named.tests if item.end <= quantity.start), key=_end, default=None)
-                alike = quantity.value == bound.quantity.value and quantity.upper == bound.quantity.upper
+                alike = quantity.value == bound.quantity.value and quantity.second_value == bound.quantity.second_value
                 if (
                     owner is not None
                     and owner.canonical == bound.test

@@ -39,12 +39,12 @@ def verbatim_entries(parsed: ParsedSentence, record: EvidenceIndex) -> IndexedEn
     if len(keys) < _MIN_WORDS or parsed.dates:
         return None
     said = {key: parsed.properties((start, end)) - {"past"} for key, start, end in parsed.content}
-    numbers = [(quantity.value, quantity.upper, quantity.dimension) for quantity in parsed.quantities]
+    numbers = [(quantity.value, quantity.second_value, quantity.dimension) for quantity in parsed.quantities]
     for line in record.entries_with(keys):
         if line.part not in _PARTS or any(line.stems[key] - {"past"} != what for key, what in said.items()):
             continue
         if numbers == [
-            (quantity.value, quantity.upper, quantity.dimension) for quantity in line.quantities
+            (quantity.value, quantity.second_value, quantity.dimension) for quantity in line.quantities
         ] and _in_same_order(keys, line):
             return line
     return None

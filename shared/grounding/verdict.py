@@ -13,7 +13,7 @@ class Finding:
     """One claim of a sentence. `spans` are the characters of the sentence that it covers."""
 
     kind: ClaimKind
-    text: str  # as the sentence words it, with its shorthand written out
+    text: str  # as the sentence words it, with shorthand expanded
     label: Label
     source: str = ""  # FHIR reference of the resource that supports or contradicts it
     detail: str = ""  # what the record says instead

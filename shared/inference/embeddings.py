@@ -74,7 +74,7 @@ class TritonEmbedder:
         except TimeoutError:
             raise TransientError(f"{model}: no answer within {deadline:g} s") from None
         except InferenceServerException as error:
-            if "batch-size" in (error.message() or ""):  # the server came back with another configuration
+            if "batch-size" in (error.message() or ""):  # the server restarted with another configuration
                 self._max_batch_sizes.pop(model, None)
             raise to_error(model, error) from None
         except grpc.RpcError as error:

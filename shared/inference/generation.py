@@ -19,8 +19,8 @@ from shared.telemetry.client_spans import model_span
 
 INTERACTIVE_PRIORITY = 1  # Triton's highest priority: a person waits for the draft
 TRANSIENT_STATUSES = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "ABORTED")
-# The server restarts a stub that died; it was started again with smaller batches; its queue let the request go, or took
-# none. In a stream no status comes with these.
+# The server restarts a dead stub; it restarted with smaller batches; its queue dropped the request, or was
+# full. In a stream these have no status.
 TRANSIENT_MESSAGES = (
     "not ready",
     "not healthy",
@@ -82,7 +82,7 @@ class TritonGenerator:
         self._model = model
         self._client: Any = None
         self._model_config: tuple[str, bool] | None = (
-            None  # of the configuration: name and version, whether strict alone
+            None  # from the configuration: name and version, whether strict only
         )
 
     def _connected(self) -> Any:

@@ -42,7 +42,7 @@ class EmbeddedQdrant:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._shards: dict[str, edge.EdgeShard] = {}
-        self._unfinished: set[str] = set()  # being made: its directory is there, and must not be opened yet
+        self._unfinished: set[str] = set()  # being created: its directory exists and must not be opened yet
         self._making = asyncio.Lock()
         self._writing = asyncio.Lock()
 
@@ -180,12 +180,12 @@ def _complete(directory: Path) -> list[str]:
 
 
 def _create(folder: Path, dimensions: int) -> edge.EdgeShard:
-    if folder.exists():  # a process died while it was being made: nothing can be in it yet
+    if folder.exists():  # a process died while creating it, so it is empty
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     config = edge.EdgeConfig(
         vectors={DENSE: edge.EdgeVectorParams(size=dimensions, distance=edge.Distance.Cosine)},
-        # Mapped files, which the kernel takes back when it needs to; by default the words' index is held in memory.
+        # Mapped files, which the kernel can evict; by default the sparse index is held in memory.
         sparse_vectors={SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf, memory=edge.Memory.Cached)},
         id_tracker_memory=edge.Memory.Cached,
     )
@@ -217,7 +217,7 @@ def _request(question: VectorQuery, version: int, limit: int, mode: SearchMode) 
     if mode != "hybrid":
         query = dense if mode == "dense" else sparse
         return edge.QueryRequest(limit=limit, query=query, filter=visible, with_payload=True, with_vector=vectors)
-    # A word's weight is what it tells apart within the version, not among what has been retired.
+    # IDF is computed within the version, without expired points.
     among = edge.SearchParams(idf=edge.IdfParams(corpus=visible))
     return edge.QueryRequest(
         limit=limit,

@@ -17,10 +17,10 @@ class LivePointer(Model):
     version: int
     collection: str
     embedder: str  # Triton model that its vectors come from
-    search: SearchMode = "dense"  # the way it was judged by, and is asked by
+    search: SearchMode = "dense"  # the search mode of its evaluation and of queries
     relevance: RelevanceThreshold = RelevanceThreshold()  # how similar a passage must be to be cited
     since: datetime
-    by: str  # "evaluation", or who went back to it
+    by: str  # "evaluation", or who rolled back to it
 
 
 class VersionRecord(Model):
@@ -37,7 +37,7 @@ class VersionRecord(Model):
     metrics: RetrievalMetrics | None = None
     relevance: RelevanceThreshold = RelevanceThreshold()
     documents: DocumentCounts = DocumentCounts()
-    worst: tuple[str, ...] = ()  # ids of the golden queries that did worst
+    worst: tuple[str, ...] = ()  # ids of the golden queries with the worst results
 
 
 class QueuedRefresh(Model):
@@ -57,7 +57,7 @@ class RefreshQueue(Model):
     waiting: tuple[QueuedRefresh, ...] = ()
     head: int = 0  # newest complete version
     collection: str = ""  # it is in
-    dirty: tuple[str, ...] = ()  # sources whose last refresh failed half-way; empty token `*`: all
+    dirty: tuple[str, ...] = ()  # sources that a failed refresh left incomplete; `*` for all
 
 
 class LiveBucket:

@@ -139,7 +139,7 @@ class QdrantServer:
         await _translate_errors(self._client.delete_collection(collection))
 
     async def flush(self, _collection: str) -> None:
-        return None  # every write waited for; the server builds its indexes by itself
+        return None  # every write was awaited, and the server builds its indexes by itself
 
     async def point_alias(self, collection: str) -> None:
         change = models.CreateAliasOperation(
@@ -180,7 +180,7 @@ async def _translate_errors(call: Awaitable[T]) -> T:
         raise PermanentError(f"the vector store answered {status}") from None
     except (ResponseHandlingException, httpx.HTTPError) as error:
         raise TransientError(f"the vector store does not answer ({type(error).__name__})") from None
-    except ValueError:  # the client's own engine says so when a collection is missing
+    except ValueError:  # raised by the client's own engine for a missing collection
         raise PermanentError("the vector store refused the request") from None
 
 

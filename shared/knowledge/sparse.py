@@ -2,5 +2,5 @@
 
 import qdrant_edge as edge
 
-# Chunks are short: their usual length is what term frequencies are weighed against.
+# Chunks are short: term frequencies are normalized by their usual length.
 BM25 = edge.Bm25(edge.Bm25Config(language="english", avg_len=100))

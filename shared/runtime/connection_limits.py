@@ -69,7 +69,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self._refuse(431, "The headers are too large")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_headers:  # what comes after a chunked body nobody reads
+        if self._in_headers:  # trailers of a chunked body are ignored
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
@@ -85,7 +85,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._in_headers = True
         self._cancel_linger_timer()
         if self.cycle.response_complete and self._header_timer is None:
-            self._start_header_timer()  # uvicorn has none for idle ones whose body went on after the answer
+            # uvicorn has no idle timeout for connections whose body continues after the response.
+            self._start_header_timer()
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -129,14 +130,14 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     def _on_header_timeout(self) -> None:
         if self._header_bytes:
             self._refuse(408, "The headers came too slowly")
-        else:  # a browser that has connected in advance
+        else:  # a browser's preconnect
             self.transport.close()
 
     def _refuse(self, status: int, title: str) -> None:
         self._cancel_header_timer()
         if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete:  # no answer is under way that this would be mixed into
+        if self.cycle is None or self.cycle.response_complete:  # no response is in progress that this would mix with
             body = json.dumps({"type": "about:blank", "title": title, "status": status}).encode()
             head = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
             self.transport.write(STATUS_LINE[status] + head.encode() + body)

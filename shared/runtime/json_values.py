@@ -14,8 +14,8 @@ class JsonValueCounter:
 
     def __init__(self) -> None:
         self.count = 0
-        self._within = False  # a string, at the end of what has come so far
-        self._left = b""  # a backslash whose other half has not come
+        self._within = False  # inside a string at the end of the last part
+        self._left = b""  # a backslash at the end of the last part
 
     def feed(self, part: bytes) -> int:
         """Count the next part of the body; return the number of values so far."""

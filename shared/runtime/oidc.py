@@ -195,10 +195,10 @@ class OidcProvider:
 
     async def _key_set(self, *, newer: bool) -> KeySet:
         if self._keys is not None and (self._fetching.locked() or not self._needs_new_keys(newer)):
-            return self._keys  # nobody whose key is known waits for a provider that hangs
+            return self._keys  # tokens with a known key do not wait for a provider that hangs
         async with self._fetching:
             if self._keys is None or self._needs_new_keys(newer):
-                self._fetched = time.monotonic()  # also where it fails: what comes next does not ask again at once
+                self._fetched = time.monotonic()  # also on failure, so that the next token does not fetch again at once
                 self._keys = KeySet.import_key_set(await self._get((await self._discover()).jwks_uri))  # type: ignore[arg-type]
             return self._keys
 
@@ -238,7 +238,7 @@ class OidcProvider:
         practitioner = as_text(claims.get(self._settings.practitioner_claim))
         if practitioner is not None:
             practitioner = "/".join(practitioner.rstrip("/").split("/")[-2:])  # fhirUser may be an absolute URL
-        # Not `iat`: a provider that still knows the browser issues a new token without anybody at it.
+        # Not `iat`: a provider with a session issues new tokens without user interaction.
         signed_in = claims.get("auth_time")
         return Caller(
             subject=str(claims["sub"]),

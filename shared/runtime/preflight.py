@@ -34,7 +34,7 @@ class DeploymentFacts:
     durability: Durability | None  # None: nobody could be asked
     issuer: str = ""  # of the identity provider
     public_url: str | None = None  # None: the service has no pages
-    ehr_url: str | None = None  # None: it does not speak to the EHR
+    ehr_url: str | None = None  # None: it does not use the EHR
     grants: tuple[ApiToken, ...] = ()
     files: tuple[SecretFile, ...] = ()
 

@@ -13,7 +13,7 @@ from shared.contracts.errors import ErasedError, PermanentError, RateLimitedErro
 MEDIA_TYPE = "application/problem+json"
 
 
-class ProblemError(Exception):  # an answer, raised where the handler finds it
+class ProblemError(Exception):  # raised by handlers as a response
     """An HTTP error response. Members of `extra` are added to the body as they are."""
 
     def __init__(
@@ -33,7 +33,7 @@ class ProblemError(Exception):  # an answer, raised where the handler finds it
         return JSONResponse(body, self.status, self.headers, media_type=MEDIA_TYPE)
 
 
-# What `to_problem` knows how to say.
+# Errors that `to_problem` converts.
 HANDLED_ERRORS = (ProblemError, HTTPException, RequestValidationError, TransientError, PermanentError)
 
 

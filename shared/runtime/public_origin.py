@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 HSTS_VALUE = "max-age=31536000"
-# What is no page: were a browser to show it as one, it could load, send and be framed by nothing.
+# For responses that are no pages: rendered as one, they could load, submit and frame nothing.
 DEFAULT_CSP = "default-src 'none'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 

@@ -18,9 +18,9 @@ logger = logging.getLogger(__name__)
 
 CALLER_SCOPE_KEY = "countersign.caller"  # key in a request's scope: its authenticated Caller
 MAX_TRACKED_KEYS = 10_000  # callers tracked by one rate limit
-# Seconds that a refusal waits: whoever asks again as soon as there is an answer asks once a second on each connection.
+# Delay of a refusal in seconds: a client that retries at once sends one request a second on each connection.
 REFUSAL_DELAY_S = 1.0
-# Refusals that wait at once; more are answered immediately, or they would take all connections.
+# Refusals delayed at the same time; more are sent immediately, or they would use up all connections.
 MAX_DELAYED_REFUSALS = 1_000
 
 _delayed = 0
@@ -34,7 +34,9 @@ class TokenBucket:
         self._burst = burst
         self._per_second = per_second
         self._clock = clock
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # caller → requests left, as of when
+        self._left: OrderedDict[str, tuple[float, float]] = (
+            OrderedDict()
+        )  # caller → requests left, and the time of that count
 
     def take(self, key: str) -> None:
         """Count one request.

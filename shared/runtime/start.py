@@ -45,7 +45,7 @@ def start(kind: type[SettingsT], build: Callable[[SettingsT], Service]) -> None:
     """Run the service until it is stopped."""
     try:
         settings = kind()
-        trust(settings.nats_url, settings.nats_ca_file)  # what is wrong with the file is said here
+        trust(settings.nats_url, settings.nats_ca_file)  # reports an invalid CA file
         refused = preflight_errors(asyncio.run(deployment_facts(settings))) if settings.mode == "production" else []
         service = build(settings) if not refused else None
     except (ValidationError, SettingsError) as error:

@@ -30,7 +30,7 @@ from shared.telemetry import instruments, tracing
 from shared.telemetry.metric_definitions import ALLOWED_ATTRIBUTES
 
 ENDPOINT_VARIABLE = "OTEL_EXPORTER_OTLP_{}ENDPOINT"
-# Seconds in which what is left is sent at a stop; an endpoint that is away holds up nothing longer.
+# Seconds for the final export at shutdown, so that an unreachable endpoint does not block it.
 SHUTDOWN_TIMEOUT_S = 5.0
 LOG_INTERVAL_S = 300.0  # between log lines about an endpoint that does not answer
 
@@ -83,7 +83,7 @@ class CaseSampler(Sampler):
         return self._sampler.should_sample(Context() if root else parent_context, *args, **kwargs)
 
     def get_description(self) -> str:
-        return f"WholeCases({self._sampler.get_description()})"
+        return f"CaseSampler({self._sampler.get_description()})"
 
 
 class AttributeAllowlistExporter(SpanExporter):
@@ -146,11 +146,11 @@ class Telemetry:
         for provider in self.providers:
             with suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.to_thread(_shut_down, provider), SHUTDOWN_TIMEOUT_S)
-        instruments.install(None)  # last: what was counted stands there
+        instruments.install(None)  # last, as the final export reads the values
 
 
 def _shut_down(provider: Any) -> None:
-    provider.force_flush()  # what has only just begun is told as 0 here, and as what it came to by the shutdown
+    provider.force_flush()  # new series are exported as 0 here, and with their value by the shutdown
     provider.shutdown()
 
 

@@ -14,14 +14,14 @@ from shared.telemetry.metric_definitions import METRICS, Metric
 
 Attributes = Mapping[str, str | int | bool]
 
-AttributeKey = tuple[str | int | bool | None, ...]  # what an observation says of each attribute of its metric
+AttributeKey = tuple[str | int | bool | None, ...]  # the values of a metric's attributes, in order
 
 _METRICS_BY_NAME = {metric.name: metric for metric in METRICS}
 _instruments: dict[str, Any] = {}  # instruments by name; empty while nothing is exported
-# What each gauge stands at, and what each counter has come to. The SDK asks for it when it exports: its own counters
-# aggregate at each count (`make bench-telemetry`).
+# Current values of gauges and counters, which the SDK reads when it exports: its own counters
+# aggregate at each increment (`make bench-telemetry`).
 _values: dict[str, dict[AttributeKey, float]] = {}
-_reported_zero: set[tuple[str, AttributeKey]] = set()  # series of counters that have been told to begin
+_reported_zero: set[tuple[str, AttributeKey]] = set()  # counter series that were exported as 0
 _lock = Lock()
 
 
@@ -48,7 +48,7 @@ def _make(meter: Meter, metric: Metric) -> Any:
 
 
 def _observe(metric: Metric, _: CallbackOptions) -> Iterable[Observation]:
-    found = list(_values.get(metric.name, {}).items())  # this is another thread than the one that counts
+    found = list(_values.get(metric.name, {}).items())  # called in the exporter's thread
     told = [
         (place, value if metric.kind == "gauge" or (metric.name, place) in _reported_zero else 0)
         for place, value in found
@@ -74,7 +74,7 @@ def increment(name: str, value: int = 1, attributes: Attributes | None = None) -
     """
     if _instruments:
         place = _attribute_key(name, attributes)
-        with _lock:  # messages to people are sent, and counted, in threads
+        with _lock:  # notifications are sent, and counted, in threads
             standing = _values.setdefault(name, {})
             standing[place] = standing.get(place, 0) + value
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 InstrumentKind = Literal["counter", "histogram", "gauge"]
 
-# Histogram buckets in seconds: a request, and what people take.
+# Histogram buckets in seconds: for requests, and for tasks of people.
 REQUEST_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180)
 HUMAN_TASK_BUCKETS_S = (
     1,
@@ -62,7 +62,7 @@ MODEL = "gen_ai.request.model"
 OPERATION = "gen_ai.operation.name"
 
 METRICS = (
-    # The bus, seen from the services
+    # Messaging, measured by the services
     Metric(
         "messaging.process.duration",
         "histogram",
@@ -154,7 +154,7 @@ METRICS = (
     Metric("countersign.knowledge.refreshes", "counter", "{refresh}", "refreshes by outcome", (OUTCOME,)),
 )
 
-# What a span or a log line may carry besides.
+# Further attributes of spans and log lines.
 SPAN_ATTRIBUTES = frozenset(
     {
         "messaging.system",

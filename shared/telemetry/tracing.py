@@ -35,9 +35,9 @@ SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _PROPAGATOR = TraceContextTextMapPropagator()
 _NO_SPAN = trace.INVALID_SPAN
 _DERIVED = create_key("derived-root")
-_tracer: list[Tracer] = []  # one, or none while nothing is exported
+_tracer: list[Tracer] = []  # one tracer, or none while nothing is exported
 
-# The ids that the next root span is to have; the process's id generator asks for them.
+# The ids of the next root span, read by the process's id generator.
 next_root: ContextVar[SpanContext | None] = ContextVar("wanted_root", default=None)
 
 
@@ -54,7 +54,7 @@ def active() -> bool:
 @lru_cache(CONTEXT_CACHE_SIZE)
 def root_context(key: str) -> SpanContext:
     """Return the context of the root span of the case or refresh `key`, whether or not it was created."""
-    hashed = hashlib.sha256(key.encode()).digest()  # spread evenly: samplers decide by the trace id's last bits
+    hashed = hashlib.sha256(key.encode()).digest()  # evenly distributed, as samplers use the trace id's last bits
     return SpanContext(int.from_bytes(hashed[:16]), int.from_bytes(hashed[16:24]), is_remote=True, trace_flags=SAMPLED)
 
 

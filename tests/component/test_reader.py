@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from services.ingest.documents import formats
-from services.ingest.documents.blocks import Paragraph, UnreadableError
+from services.ingest.documents.blocks import Paragraph, UnreadableDocumentError
 from services.ingest.documents.formats import MAX_DOCUMENT_BYTES
 from services.ingest.documents.reader import PACKAGES_FOLDER, DocumentReader
 from services.ingest.documents.reader_protocol import ReaderLimits
@@ -105,7 +105,7 @@ async def test_a_bomb_is_refused_and_the_next_document_is_read(reader: DocumentR
     name, data = BOMBS[bomb]()
     assert len(data) < MAX_DOCUMENT_BYTES
     used, began = psutil.Process().memory_info().rss, time.monotonic()
-    with pytest.raises(UnreadableError) as refused:
+    with pytest.raises(UnreadableDocumentError) as refused:
         await reader.read(name, data)
     assert str(refused.value)
     assert "<w:" not in str(refused.value)
@@ -127,21 +127,21 @@ async def test_entities_of_xml_mean_nothing(reader: DocumentReader, entity: str)
     data = word("<w:p><w:r><w:t>before &x; after</w:t></w:r></w:p>", f"<!DOCTYPE w [{ENTITIES[entity]}]>")
     try:
         found = str((await reader.read("x.docx", data)).blocks)
-    except UnreadableError as refused:
+    except UnreadableDocumentError as refused:
         found = str(refused)
     assert "root:" not in found
     assert "secret" not in found
 
 
 async def test_a_page_of_400_mb_is_not_even_sent(reader: DocumentReader) -> None:
-    with pytest.raises(UnreadableError, match="larger than 50 MB"):
+    with pytest.raises(UnreadableDocumentError, match="larger than 50 MB"):
         await reader.read("x.html", bytes(400 * MB))
     assert reader._process is None
 
 
 async def test_what_takes_too_long_is_ended_and_said() -> None:
     reader = DocumentReader(ReaderLimits(cpu=1, seconds=20))
-    with pytest.raises(UnreadableError, match="takes more than 1 seconds"):
+    with pytest.raises(UnreadableDocumentError, match="takes more than 1 seconds"):
         await reader.read("x.md", b"[" * 300_000)
     assert (await reader.read("x.md", b"words")).blocks == (Paragraph("words"),)
     await reader.close()
@@ -149,7 +149,7 @@ async def test_what_takes_too_long_is_ended_and_said() -> None:
 
 async def test_what_needs_too_much_memory_is_ended_and_said() -> None:
     reader = DocumentReader(ReaderLimits(memory=150 * MB))
-    with pytest.raises(UnreadableError, match=r"memory|not HTML|failed over it"):
+    with pytest.raises(UnreadableDocumentError, match=r"memory|not HTML|failed over it"):
         await reader.read("x.html", b"<p>x</p>" * 3_000_000)
     assert (await reader.read("x.md", b"words")).blocks == (Paragraph("words"),)
     await reader.close()
@@ -178,7 +178,7 @@ async def test_a_formulary_is_read_there_too(reader: DocumentReader) -> None:
         ("m.csv", b'name\n"' + b"a" * 10_000_000),
         ("m.csv", "name\nü".encode("utf-16")),
     ):
-        with pytest.raises(UnreadableError):
+        with pytest.raises(UnreadableDocumentError):
             await reader.rows(name, data)
 
 
@@ -214,7 +214,7 @@ async def test_its_child_has_its_limits(reader: DocumentReader) -> None:
     assert resource.prlimit(child.pid, resource.RLIMIT_CORE)[0] == 0
     assert await asyncio.to_thread(Path(f"/proc/{child.pid}/oom_score_adj").read_text) == "1000\n"
     await reader.close()
-    with pytest.raises((UnreadableError, TransientError)):
+    with pytest.raises((UnreadableDocumentError, TransientError)):
         await task
 
 

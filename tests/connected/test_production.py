@@ -107,7 +107,7 @@ async def test_open_authentication_is_found_out(tokens: Path, nats: NatsServer) 
     ("setting", "value", "words"),
     [
         ("COUNTERSIGN_PORT", "s3cret", "COUNTERSIGN_PORT: Input should be a valid integer"),
-        ("COUNTERSIGN_OIDC_ROLES", "s3cret", "COUNTERSIGN_OIDC_ROLES is not the JSON"),
+        ("COUNTERSIGN_OIDC_ROLES", "s3cret", "COUNTERSIGN_OIDC_ROLES is not valid JSON"),
         ("COUNTERSIGN_OIDC_ROLES", '{"a": "s3cret"}', "COUNTERSIGN_OIDC_ROLES_A: Input should be"),
         ("COUNTERSIGN_DEFAULT_DEPARTMENT", "S 3cret s3cret", "COUNTERSIGN_DEFAULT_DEPARTMENT: "),
         ("COUNTERSIGN_NATS_SEED", "", "set COUNTERSIGN_NATS_SEED or"),

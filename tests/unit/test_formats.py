@@ -8,7 +8,7 @@ import pypdfium2
 import pytest
 
 from services.ingest.documents import formats
-from services.ingest.documents.blocks import Heading, Paragraph, Table, UnreadableError
+from services.ingest.documents.blocks import Heading, Paragraph, Table, UnreadableDocumentError
 
 HTML = """<html><head><title>Site: Gout</title><style>x{}</style></head><body><nav><a>Home</a></nav>
 <main><h1>Gout</h1><p>Gout is <b>painful</b>.<br>Very.</p><h2>Care</h2><ul><li>Rest</li>
@@ -113,7 +113,7 @@ def test_a_password_is_named() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pypdfium2, "PdfDocument", Locked)
-        with pytest.raises(UnreadableError, match="password"):
+        with pytest.raises(UnreadableDocumentError, match="password"):
             formats.parse_document("x.pdf", b"%PDF-1.7")
 
 
@@ -131,7 +131,7 @@ def test_a_password_is_named() -> None:
     ],
 )
 def test_what_cannot_be_read_says_why(name: str, data: bytes, reason: str) -> None:
-    with pytest.raises(UnreadableError) as error:
+    with pytest.raises(UnreadableDocumentError) as error:
         formats.parse_document(name, data)
     assert str(error.value) == reason
 
@@ -145,5 +145,5 @@ def test_encodings_are_found(encoding: str) -> None:
 @pytest.mark.parametrize("data", [bytes(range(256)) * 20, b"<" * 5000, b"# " * 5000, b"|" * 5000, b"<p>" * 5000])
 @pytest.mark.parametrize("name", ["x.html", "x.md", "x.txt", "x.pdf", "x.docx"])
 def test_dirt_is_read_or_refused_and_nothing_else(name: str, data: bytes) -> None:
-    with suppress(UnreadableError):
+    with suppress(UnreadableDocumentError):
         formats.parse_document(name, data)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.drafter.notes import formats, html_text, pdf, rtf
-from services.drafter.notes.formats import UnreadableError
+from services.drafter.notes.formats import UnreadableAttachmentError
 from tests.stays.notes.writing import encoded
 from tests.stays.notes.writing import pdf as written_pdf
 
@@ -110,7 +110,7 @@ def test_markup_that_is_nested_without_end_is_no_end_of_the_reader() -> None:
     ],
 )
 def test_inline_data_that_cannot_be_used(attachment: dict[str, str], reason: str) -> None:
-    with pytest.raises(UnreadableError, match=reason):
+    with pytest.raises(UnreadableAttachmentError, match=reason):
         formats.data_of(attachment)
 
 
@@ -146,9 +146,9 @@ def test_characters_are_read_by_mark_then_utf8_then_the_stated_charset(data: byt
 
 
 def test_a_text_that_is_empty_or_too_long_says_so() -> None:
-    with pytest.raises(UnreadableError, match="no text"):
+    with pytest.raises(UnreadableAttachmentError, match="no text"):
         formats.text_of(b" \n--\n", "text", None)
-    with pytest.raises(UnreadableError, match="longer than"):
+    with pytest.raises(UnreadableAttachmentError, match="longer than"):
         formats.text_of(b"word " * formats.MAX_TEXT_CHARACTERS, "text", None)
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable
 
 from services.drafter.notes import formats, pdf
-from services.drafter.notes.formats import UnreadableError
+from services.drafter.notes.formats import UnreadableAttachmentError
 from services.drafter.record.scope import source
 from services.drafter.source_record import NoteText
 from shared.clinical import elements, references
@@ -43,7 +43,7 @@ class AttachmentReader:
         for attachment in formats.attachments_of(document):
             try:
                 return NoteText(text=await self._read(attachment))
-            except UnreadableError as error:
+            except UnreadableAttachmentError as error:
                 reasons.append(str(error))
         return NoteText(reason=reasons[0] if reasons else "it has no attachment")
 
@@ -56,7 +56,7 @@ class AttachmentReader:
             data, named = await self._fetch(attachment)
             stated = stated or named
         if len(data) > formats.MAX_ATTACHMENT_BYTES:
-            raise UnreadableError(f"it is larger than {formats.MAX_ATTACHMENT_BYTES // 1_000_000} MB")
+            raise UnreadableAttachmentError(f"it is larger than {formats.MAX_ATTACHMENT_BYTES // 1_000_000} MB")
         format = formats.detect_format(data, stated)
         if format is None:
             raise formats.unknown_format_reason(stated)
@@ -68,22 +68,22 @@ class AttachmentReader:
         try:
             async with self._reading:
                 return formats.check_text(await pdf.text_of(data))
-        except UnreadableError:
+        except UnreadableAttachmentError:
             raise
         except ValueError as error:
-            raise UnreadableError(str(error)) from None
+            raise UnreadableAttachmentError(str(error)) from None
 
     async def _fetch(self, attachment: Resource) -> tuple[bytes, str | None]:
         """Return the bytes of a Binary of the EHR. Nothing is fetched from elsewhere."""
         url = elements.string(attachment, "url")
         if url is None:
-            raise UnreadableError("its attachment is empty")
+            raise UnreadableAttachmentError("its attachment is empty")
         named = references.parse_url(url, self._ehr.bases)
         if named is None or named.type != "Binary":
-            raise UnreadableError("its text is not a Binary of the EHR")
+            raise UnreadableAttachmentError("its text is not a Binary of the EHR")
         size = attachment.get("size")
         if isinstance(size, int) and size > formats.MAX_ATTACHMENT_BYTES:
-            raise UnreadableError(f"it is larger than {formats.MAX_ATTACHMENT_BYTES // 1_000_000} MB")
+            raise UnreadableAttachmentError(f"it is larger than {formats.MAX_ATTACHMENT_BYTES // 1_000_000} MB")
         for _ in range(MAX_FETCH_ATTEMPTS):
             try:
                 async with self._limit:
@@ -92,9 +92,11 @@ class AttachmentReader:
             except RateLimitedError:
                 raise
             except NotFoundError:
-                raise UnreadableError("the EHR does not have its text") from None
+                raise UnreadableAttachmentError("the EHR does not have its text") from None
             except PermanentError as error:
-                raise UnreadableError(f"its text could not be fetched ({error.reason.partition(': ')[2]})") from None
+                raise UnreadableAttachmentError(
+                    f"its text could not be fetched ({error.reason.partition(': ')[2]})"
+                ) from None
             except TransientError:
                 continue
-        raise UnreadableError("the EHR failed to give its text")
+        raise UnreadableAttachmentError("the EHR failed to give its text")

@@ -26,7 +26,7 @@ _MARKUP = re.compile(r"\s*(<!doctype html|<\?xml|<html|<div|<body|<p\b|<table|<s
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b\ufeff]")
 
 
-class UnreadableError(ValueError):
+class UnreadableAttachmentError(ValueError):
     """The attachment has no readable text. The message quotes nothing of it."""
 
 
@@ -43,17 +43,17 @@ def format_of(stated: str | None) -> Format | None:
 def data_of(attachment: Resource) -> bytes | None:
     """Return the inline bytes of an attachment; None where it has none.
 
-    Raises UnreadableError for invalid base64 or too many bytes.
+    Raises UnreadableAttachmentError for invalid base64 or too many bytes.
     """
     data = attachment.get("data")
     if not isinstance(data, str) or not data.strip():
         return None
     if len(data) > MAX_ATTACHMENT_BYTES * 4 // 3 + 1024:
-        raise UnreadableError(f"it is larger than {MAX_ATTACHMENT_BYTES // 1_000_000} MB")
+        raise UnreadableAttachmentError(f"it is larger than {MAX_ATTACHMENT_BYTES // 1_000_000} MB")
     try:
         return base64.b64decode(re.sub(r"\s+", "", data), validate=True)
     except (binascii.Error, ValueError):
-        raise UnreadableError("it is damaged") from None
+        raise UnreadableAttachmentError("it is damaged") from None
 
 
 def detect_format(data: bytes, stated: str | None) -> Format | None:
@@ -74,10 +74,10 @@ def detect_format(data: bytes, stated: str | None) -> Format | None:
 def text_of(data: bytes, format: Format, stated: str | None) -> str:
     """Return the text of anything but PDF, with its lines.
 
-    Raises UnreadableError.
+    Raises UnreadableAttachmentError.
     """
     if len(data) > MAX_ATTACHMENT_BYTES:
-        raise UnreadableError(f"it is larger than {MAX_ATTACHMENT_BYTES // 1_000_000} MB")
+        raise UnreadableAttachmentError(f"it is larger than {MAX_ATTACHMENT_BYTES // 1_000_000} MB")
     try:
         if format == "rtf":
             text = rtf.text_of(data.decode("cp1252", errors="replace"))
@@ -86,30 +86,30 @@ def text_of(data: bytes, format: Format, stated: str | None) -> str:
         else:
             text = _decoded(data, stated)
     except ValueError as error:
-        raise UnreadableError(str(error)) from None
+        raise UnreadableAttachmentError(str(error)) from None
     return check_text(text)
 
 
 def check_text(text: str) -> str:
     """Return the text without control characters.
 
-    Raises UnreadableError where it is empty or too long.
+    Raises UnreadableAttachmentError where it is empty or too long.
     """
     text = _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).strip()
     if not re.search(r"\w", text):
-        raise UnreadableError("there is no text in it")
+        raise UnreadableAttachmentError("there is no text in it")
     if text.count("\ufffd") > len(text) / 10:
-        raise UnreadableError("its characters cannot be read")
+        raise UnreadableAttachmentError("its characters cannot be read")
     if len(text) > MAX_TEXT_CHARACTERS:
-        raise UnreadableError(f"its text is longer than {MAX_TEXT_CHARACTERS} characters")
+        raise UnreadableAttachmentError(f"its text is longer than {MAX_TEXT_CHARACTERS} characters")
     return text
 
 
-def unknown_format_reason(stated: str | None) -> UnreadableError:
+def unknown_format_reason(stated: str | None) -> UnreadableAttachmentError:
     """Return why a format is not read; a media type is named only where it is valid."""
     named = media_type(stated)
     shown = f" ({named})" if re.fullmatch(r"[a-z]+/[a-z0-9.+-]{1,80}", named) else ""
-    return UnreadableError(f"its format{shown} is not one of text, HTML, RTF and PDF")
+    return UnreadableAttachmentError(f"its format{shown} is not one of text, HTML, RTF and PDF")
 
 
 def _decoded(data: bytes, stated: str | None) -> str:

@@ -83,7 +83,7 @@ def text_of(document: Resource, texts: Mapping[str, NoteText]) -> NoteText:
                 reasons.append("its text could not be fetched")
                 continue
             return NoteText(text=formats.text_of(data, format, stated))
-        except formats.UnreadableError as error:
+        except formats.UnreadableAttachmentError as error:
             reasons.append(str(error))
     return NoteText(reason=reasons[0] if reasons else "it has no attachment")
 

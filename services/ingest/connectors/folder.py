@@ -10,12 +10,12 @@ from pathlib import Path
 
 from services.ingest.connectors.scanned_document import Fingerprint, ScannedDocument
 from services.ingest.documents import formats
-from services.ingest.documents.blocks import UnreadableError
+from services.ingest.documents.blocks import UnreadableDocumentError
 from services.ingest.documents.reader import DocumentReader
 from shared.contracts.envelope import sha256_hex
 from shared.contracts.errors import PermanentError
 
-# Who may put a file into a folder of guidelines must not read another one by it: a key that ingest holds, say.
+# A link must not give whoever can write to the folder access to other files, such as ingest's keys.
 OUTSIDE_FOLDER = "it leads out of the folder"
 
 
@@ -47,7 +47,7 @@ class FolderConnector:
             cheap = Fingerprint(digest=before.digest if before else "", size=item.size, mtime_ns=item.mtime_ns)
             if item.problem is not None:
                 yield ScannedDocument(item.name, before or Fingerprint(), problem=item.problem)
-                for name, print_ in known.items():  # what is below may be there still
+                for name, print_ in known.items():  # documents below it may still exist
                     if name.startswith(f"{item.name}/"):
                         yield ScannedDocument(name, print_, problem=f"its folder {item.name}: {item.problem}")
             elif before == cheap:
@@ -67,7 +67,7 @@ class FolderConnector:
             return ScannedDocument(name, seen)
         try:
             return ScannedDocument(name, seen, text=await self._reader.read(name, data))
-        except UnreadableError as error:
+        except UnreadableDocumentError as error:
             return ScannedDocument(name, seen, problem=str(error))
 
 
@@ -76,11 +76,11 @@ def read_bounded(path: Path, largest: int, within: Path | None = None) -> bytes:
 
     `within` is a folder that links must not lead out of. Raises OSError.
     """
-    # Without blocking: what was a file a moment ago may be a pipe, which nobody fills.
+    # Non-blocking: the file may have been replaced by a pipe without a writer.
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "it is not a file")
-        # Of what is open, as the path may be another one by now.
+        # Checked on the open file, as the path may have changed.
         if within is not None and not _open_below(Path(f"/proc/self/fd/{file.fileno()}"), within):
             raise OSError(errno.EPERM, OUTSIDE_FOLDER)
         return file.read(largest + 1)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from services.ingest.connectors.folder import read_bounded
 from services.ingest.connectors.scanned_document import Fingerprint, ScannedDocument
-from services.ingest.documents.blocks import Paragraph, ParsedDocument, UnreadableError
+from services.ingest.documents.blocks import Paragraph, ParsedDocument, UnreadableDocumentError
 from services.ingest.documents.reader import DocumentReader
 from services.ingest.documents.rows import MAX_FORMULARY_BYTES, Row
 from shared.contracts.envelope import sha256_hex
@@ -53,7 +53,7 @@ class FormularyConnector:
             raise PermanentError(f"the formulary {file} is larger than {MAX_FORMULARY_BYTES // 2**20} MB")
         try:
             rows = await self._reader.rows(file.name, data)
-        except UnreadableError as error:
+        except UnreadableDocumentError as error:
             raise PermanentError(f"the formulary {file}: {error}") from None
         if rows and not any(self._source.name_column in row for row in rows):
             raise PermanentError(f"the formulary {file} has no column '{self._source.name_column}'")

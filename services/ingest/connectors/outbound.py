@@ -58,7 +58,7 @@ class AllowedAddresses:
         """
         address = _unmapped(ipaddress.ip_address(found.partition("%")[0]))
         if _is_address(host, address):
-            return  # declared, or led to, by the address itself: `check` has looked
+            return  # declared, or redirected to, as an address: `check` has checked it
         if address.is_global and not address.is_multicast:
             return
         ours = address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast
@@ -91,7 +91,7 @@ class CheckedTransport(httpx.AsyncBaseTransport):
         self, allowed: AllowedAddresses, inner: httpx.AsyncBaseTransport | None = None, resolve: Resolve | None = None
     ):
         self._allowed = allowed
-        # Connections are kept by address: another name on the same one would go unverified.
+        # Connections are pooled by address: another host name on the same one would not be verified.
         self._inner = inner or httpx.AsyncHTTPTransport(limits=NO_KEEPALIVE)
         self._resolve = resolve or _resolve_host
         self._proxies = {

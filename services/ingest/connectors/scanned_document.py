@@ -20,7 +20,7 @@ class ScannedDocument:
     text: ParsedDocument | None = None
     problem: str | None = None
     url: str | None = None
-    deleted: bool = False  # it says itself that it is no more
+    deleted: bool = False  # the server states that it is gone
 
 
 class Connector(Protocol):

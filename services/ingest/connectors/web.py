@@ -15,7 +15,7 @@ from services.ingest.connectors.outbound import (
     allowed_addresses,
 )
 from services.ingest.connectors.scanned_document import Fingerprint, ScannedDocument
-from services.ingest.documents.blocks import UnreadableError
+from services.ingest.documents.blocks import UnreadableDocumentError
 from services.ingest.documents.formats import MAX_DOCUMENT_BYTES
 from services.ingest.documents.reader import DocumentReader
 from shared.contracts.envelope import sha256_hex
@@ -27,7 +27,7 @@ TIMEOUT_S = 30.0
 TOTAL_TIMEOUT_S = 300.0  # for one document, even if data keeps arriving
 GONE_STATUSES = (404, 410)
 PIECE_BYTES = 2**20  # decoded at a time
-GZIP_WINDOW_BITS = 31  # zlib's number for gzip, with the largest window
+GZIP_WINDOW_BITS = 31  # zlib's wbits for gzip with the largest window
 DAMAGED = "what its server sends is damaged"
 TOO_LARGE = f"it is larger than {MAX_DOCUMENT_BYTES // 2**20} MB"
 
@@ -70,7 +70,7 @@ class WebConnector:
             return ScannedDocument(url, nothing, problem=f"it cannot be reached ({type(error).__name__})", url=url)
         except TimeoutError:
             return ScannedDocument(url, nothing, problem=f"it does not come within {TOTAL_TIMEOUT_S:.0f} s", url=url)
-        except (NotAllowedError, UnreadableError) as error:
+        except (NotAllowedError, UnreadableDocumentError) as error:
             return ScannedDocument(url, nothing, problem=str(error), url=url)
         if page.status == httpx.codes.NOT_MODIFIED:
             return ScannedDocument(url, nothing, url=url)
@@ -93,7 +93,7 @@ class WebConnector:
             return ScannedDocument(url, seen, url=url)
         try:
             text = await self._reader.read(page.url.path, page.body, page.headers.get("Content-Type"))
-        except UnreadableError as error:
+        except UnreadableDocumentError as error:
             return ScannedDocument(url, seen, problem=str(error), url=url)
         return ScannedDocument(url, seen, text=text, url=url)
 
@@ -112,7 +112,7 @@ async def _get(
 ) -> FetchedPage:
     """Return the response at `address`, following redirects as far as the source allows.
 
-    Raises NotAllowedError, UnreadableError for a body that is too large, httpx.HTTPError.
+    Raises NotAllowedError, UnreadableDocumentError for a body that is too large, httpx.HTTPError.
     """
     url = httpx.URL(address)
     for _ in range(MAX_REDIRECTS + 1):
@@ -129,20 +129,20 @@ async def _get(
 async def _body(response: httpx.Response) -> bytes:
     """Return the decoded body, up to the size limit of a document.
 
-    Raises UnreadableError.
+    Raises UnreadableDocumentError.
     """
     declared = response.headers.get("Content-Length", "")
     if declared.isdigit() and int(declared) > MAX_DOCUMENT_BYTES:
-        raise UnreadableError(TOO_LARGE)
+        raise UnreadableDocumentError(TOO_LARGE)
     found = bytearray()
     unpacked = ContentDecoder(response.headers.get("Content-Encoding", ""))
     async for raw in response.aiter_raw():
         for piece in unpacked.pieces(raw):
             found += piece
             if len(found) > MAX_DOCUMENT_BYTES:
-                raise UnreadableError(TOO_LARGE)
+                raise UnreadableDocumentError(TOO_LARGE)
     if not unpacked.whole:
-        raise UnreadableError(DAMAGED)
+        raise UnreadableDocumentError(DAMAGED)
     return bytes(found)
 
 
@@ -152,7 +152,7 @@ class ContentDecoder:
     def __init__(self, encoding: str) -> None:
         self._encoding = encoding.strip().lower()
         if self._encoding not in ("", "identity", "gzip", "x-gzip"):
-            raise UnreadableError(f"its server has packed it in a way that was not asked for ({encoding[:40]})")
+            raise UnreadableDocumentError(f"its server has packed it in a way that was not asked for ({encoding[:40]})")
         self._packed = self._encoding in ("gzip", "x-gzip")
         self._state = zlib.decompressobj(GZIP_WINDOW_BITS)
         self._begun = False
@@ -164,7 +164,7 @@ class ContentDecoder:
     def pieces(self, raw: bytes) -> Iterator[bytes]:
         """Yield decoded pieces.
 
-        Raises UnreadableError for content that is not encoded as stated.
+        Raises UnreadableDocumentError for content that is not encoded as stated.
         """
         if not self._packed:
             yield raw
@@ -176,5 +176,5 @@ class ContentDecoder:
             try:
                 yield self._state.decompress(raw, PIECE_BYTES)
             except zlib.error:
-                raise UnreadableError(DAMAGED) from None
+                raise UnreadableDocumentError(DAMAGED) from None
             raw = self._state.unused_data if self._state.eof else self._state.unconsumed_tail

@@ -56,5 +56,5 @@ def build_table(rows: list[list[str]]) -> Iterator[Table]:
         yield Table(lines[0], tuple(lines[1:]))
 
 
-class UnreadableError(Exception):
+class UnreadableDocumentError(Exception):
     """The document cannot be used. The message says why, for the maintainer of the source."""

@@ -12,7 +12,7 @@ from shared.contracts.knowledge import Chunk, chunk_id
 
 TokenCounter = Callable[[str], int]
 
-# "Grade 1B", "Strength of recommendation: strong", "(Class I, Level of evidence A)": says how sure the line before is.
+# "Grade 1B", "Strength of recommendation: strong", "(Class I, Level of evidence A)": grades the line before.
 GRADE = re.compile(
     r"^[\[(]?\s*(grade|class|level|loe|cor|strength|strong|weak|conditional|moderate|quality|certainty|evidence|"
     r"recommendation\s+(grade|class|strength))\b[^.]{0,120}[.\])]*$",
@@ -31,7 +31,7 @@ def chunk(
         shown = _shorten_path(path, count)
         for body in _pack(units, tokens, count):
             id = chunk_id(source, document, text.title, shown, body)
-            # The same words under the same heading twice say nothing twice.
+            # Repeated text under the same heading is one chunk.
             chunks.setdefault(
                 id, Chunk(id=id, source=source, document=document, title=text.title, path=shown, text=body, url=url)
             )
@@ -74,7 +74,7 @@ def _pack(blocks: list[Block], tokens: int, count: TokenCounter) -> Iterator[str
     """Yield the bodies of chunks: as many whole units, in order, as fit."""
     body: list[str] = []
     size = 0
-    shown = ""  # the table header that stands in this body
+    shown = ""  # the table header in this body
     for unit, header in _units(blocks, tokens, count):
         needed = count(unit)
         opening = count(header) if header not in ("", shown, unit) else 0

@@ -13,7 +13,7 @@ from services.ingest.documents.blocks import (
     Heading,
     Paragraph,
     ParsedDocument,
-    UnreadableError,
+    UnreadableDocumentError,
     build_table,
     collapse_spaces,
     with_title,
@@ -27,16 +27,16 @@ MAX_CELLS = 200_000  # of all tables in a document
 def read_docx(data: bytes) -> ParsedDocument:
     """Return the blocks of a DOCX file.
 
-    Raises UnreadableError.
+    Raises UnreadableDocumentError.
     """
     try:
         with ZipFile(io.BytesIO(data)) as packed:
-            # No more is unpacked than is said here: zipfile stops at the size that the directory gives.
+            # zipfile stops at the size in the directory, so no more than that is decompressed.
             if sum(item.file_size for item in packed.infolist()) > MAX_UNPACKED_BYTES:
-                raise UnreadableError(f"what is packed in it is larger than {MAX_UNPACKED_BYTES // 2**20} MB")
+                raise UnreadableDocumentError(f"what is packed in it is larger than {MAX_UNPACKED_BYTES // 2**20} MB")
         document = docx.Document(io.BytesIO(data))
     except (BadZipFile, KeyError, ValueError, InvalidXmlError, LxmlError):
-        raise UnreadableError("it is not a DOCX file, or damaged") from None
+        raise UnreadableDocumentError("it is not a DOCX file, or damaged") from None
     blocks: list[Block] = []
     cells = 0
     for item in document.iter_inner_content():
@@ -57,14 +57,14 @@ def read_docx(data: bytes) -> ParsedDocument:
 def _check_width(table: DocxTable, before: int) -> int:
     """Return the number of cells up to and with this table.
 
-    A merged cell is read once for each column that it spans, so cells are counted first. Raises UnreadableError where
-    there are too many.
+    A merged cell is read once for each column that it spans, so cells are counted first. Raises
+    UnreadableDocumentError where there are too many.
     """
     for row in table._tbl.tr_lst:
         width = sum(cell.grid_span for cell in row.tc_lst) + row.grid_before + row.grid_after
         if width > MAX_COLUMNS:
-            raise UnreadableError(f"a table in it has more than {MAX_COLUMNS} columns")
+            raise UnreadableDocumentError(f"a table in it has more than {MAX_COLUMNS} columns")
         before += width
         if before > MAX_CELLS:
-            raise UnreadableError(f"the tables in it have more than {MAX_CELLS:,} cells")
+            raise UnreadableDocumentError(f"the tables in it have more than {MAX_CELLS:,} cells")
     return before

@@ -16,7 +16,7 @@ from services.ingest.documents.blocks import (
     Paragraph,
     ParsedDocument,
     Table,
-    UnreadableError,
+    UnreadableDocumentError,
     build_table,
     collapse_spaces,
     with_title,
@@ -50,17 +50,17 @@ _markdown = MarkdownIt("commonmark").enable("table")
 def parse_document(name: str, data: bytes, media_type: str | None = None) -> ParsedDocument:
     """Return the document `name` as blocks.
 
-    Raises UnreadableError: an unknown format, a damaged file, a scan without text.
+    Raises UnreadableDocumentError: an unknown format, a damaged file, a scan without text.
     """
     if len(data) > MAX_DOCUMENT_BYTES:
-        raise UnreadableError(f"it is larger than {MAX_DOCUMENT_BYTES // 2**20} MB")
+        raise UnreadableDocumentError(f"it is larger than {MAX_DOCUMENT_BYTES // 2**20} MB")
     text = READERS[_format(name, data, media_type)](data)
     if sum(len(block.rows) if isinstance(block, Table) else 1 for block in text.blocks) > MAX_BLOCKS:
-        raise UnreadableError(f"there are more than {MAX_BLOCKS:,} paragraphs in it")
+        raise UnreadableDocumentError(f"there are more than {MAX_BLOCKS:,} paragraphs in it")
     if sum(map(_size, text.blocks)) > MAX_CHARACTERS:
-        raise UnreadableError(f"there are more than {MAX_CHARACTERS:,} characters of text in it")
+        raise UnreadableDocumentError(f"there are more than {MAX_CHARACTERS:,} characters of text in it")
     if not any(isinstance(block, Paragraph | Table) for block in text.blocks):
-        raise UnreadableError("there is no text in it")
+        raise UnreadableDocumentError("there is no text in it")
     return text if text.title else ParsedDocument(_title_from_name(name), text.blocks)
 
 
@@ -74,7 +74,7 @@ def _format(name: str, data: bytes, media_type: str | None) -> str:
     type = (media_type or "").partition(";")[0].strip().lower()
     found = MEDIA_TYPES.get(type)
     if found is None and type not in UNSPECIFIC_MEDIA_TYPES:
-        raise UnreadableError(
+        raise UnreadableDocumentError(
             f"its server calls it {type[:60]}, which is not one of HTML, PDF, DOCX, Markdown and text"
         )
     if data[:1024].lstrip().startswith(b"%PDF-"):
@@ -83,7 +83,7 @@ def _format(name: str, data: bytes, media_type: str | None) -> str:
         return "docx"
     found = found or SUFFIXES.get(PurePosixPath(name.lower()).suffix)
     if found is None:
-        raise UnreadableError("its format is not one of HTML, PDF, DOCX, Markdown and text")
+        raise UnreadableDocumentError("its format is not one of HTML, PDF, DOCX, Markdown and text")
     return found
 
 
@@ -108,9 +108,9 @@ def _decode(data: bytes) -> str:
 
 def _parse_html(data: bytes) -> ParsedDocument:
     if not data.strip():
-        raise UnreadableError("it is empty")
+        raise UnreadableDocumentError("it is empty")
     try:
-        # lxml guesses wrong where a page states no encoding: what is UTF-8 is told so.
+        # lxml guesses wrong without a stated encoding, so UTF-8 is stated.
         data.decode()
         parser = lxml.html.HTMLParser(encoding="utf-8")
     except UnicodeDecodeError:
@@ -118,12 +118,12 @@ def _parse_html(data: bytes) -> ParsedDocument:
     try:
         root = lxml.html.document_fromstring(data, parser=parser)
     except (LxmlError, ValueError):
-        raise UnreadableError("it is not HTML") from None
+        raise UnreadableDocumentError("it is not HTML") from None
     title = collapse_spaces(root.findtext(".//title") or "")
     mains = root.xpath("//main | //*[@role='main'] | //article")
     blocks = tuple(_blocks_in(mains[0] if mains else root))
     if problem := placeholder_reason(title, blocks, asks_password=bool(root.xpath("//input[@type='password']"))):
-        raise UnreadableError(problem)
+        raise UnreadableDocumentError(problem)
     return with_title(title, blocks)
 
 
@@ -132,7 +132,7 @@ def _blocks_in(node: Any) -> Iterator[Block]:
     loose = [node.text or ""]
     for child in node:
         found = _blocks_of(child)
-        if found is None:  # words within a sentence, or what is not text at all
+        if found is None:  # inline text, or no text at all
             loose.append(_inline(child))
         else:
             yield from _paragraph(loose)
@@ -174,7 +174,7 @@ def _paragraph(parts: list[str]) -> Iterator[Block]:
 def _parse_markdown(data: bytes) -> ParsedDocument:
     source = re.sub(r"\A---\n.*?\n---\n", "", _decode(data), flags=re.DOTALL)  # front matter is not text
     if not source.strip():
-        raise UnreadableError("it is empty")
+        raise UnreadableDocumentError("it is empty")
     return _parse_html(_markdown.render(source).encode())
 
 
@@ -199,16 +199,18 @@ def _parse_pdf(data: bytes) -> ParsedDocument:
         document = pypdfium2.PdfDocument(data)
     except pypdfium2.PdfiumError as error:
         locked = "password" in str(error).lower()
-        raise UnreadableError("it is protected by a password" if locked else "it is not a PDF, or damaged") from None
+        raise UnreadableDocumentError(
+            "it is protected by a password" if locked else "it is not a PDF, or damaged"
+        ) from None
     try:
         pages = [page.get_textpage().get_text_bounded() for page in document]
         title = collapse_spaces(document.get_metadata_value("Title") or "")
     except pypdfium2.PdfiumError:
-        raise UnreadableError("it is damaged") from None
+        raise UnreadableDocumentError("it is damaged") from None
     finally:
         document.close()
     if not any(page.strip() for page in pages):
-        raise UnreadableError("it is a scan: its pages are pictures without text")
+        raise UnreadableDocumentError("it is a scan: its pages are pictures without text")
     return ParsedDocument(title, tuple(_lines_to_blocks("\n\n".join(_paragraphs(page) for page in pages))))
 
 

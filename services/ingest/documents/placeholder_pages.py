@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from services.ingest.documents.blocks import Block, Heading, Table
 
-# Characters: the shortest page of a guideline that is worth citing is longer, or asks for no password.
+# Characters: guideline pages worth citing are longer, or have no password field.
 SHORT_PAGE_CHARACTERS = 2000
 SIGN_IN = re.compile(
     r"^\W*(please\s+)?(sign[ -]?in|log[ -]?[io]n|anmelden|einloggen|aanmelden|inloggen|se connecter|connexion|"

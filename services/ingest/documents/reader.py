@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from services.ingest.documents import reader_protocol
-from services.ingest.documents.blocks import ParsedDocument, UnreadableError
+from services.ingest.documents.blocks import ParsedDocument, UnreadableDocumentError
 from services.ingest.documents.formats import MAX_DOCUMENT_BYTES
 from services.ingest.documents.reader_protocol import ReaderLimits
 from services.ingest.documents.rows import Row
@@ -37,10 +37,10 @@ class DocumentReader:
     async def read(self, name: str, data: bytes, media_type: str | None = None) -> ParsedDocument:
         """Return the document as blocks. Documents are read one at a time.
 
-        Raises UnreadableError saying why it cannot be used, TransientError where no process can be started.
+        Raises UnreadableDocumentError saying why it cannot be used, TransientError where no process can be started.
         """
         if len(data) > MAX_DOCUMENT_BYTES:
-            raise UnreadableError(f"it is larger than {MAX_DOCUMENT_BYTES // 2**20} MB")
+            raise UnreadableDocumentError(f"it is larger than {MAX_DOCUMENT_BYTES // 2**20} MB")
         return reader_protocol.decode(
             await self._request({"kind": "document", "name": name, "media_type": media_type}, data)
         )
@@ -57,12 +57,12 @@ class DocumentReader:
                     answer = await self._answer(asked, data)
             except TimeoutError:
                 await self.close()
-                raise UnreadableError(self._limits.timeout_reason) from None
-            except BaseException:  # also when whoever asked is no longer there: what is on its way is nobody's answer
+                raise UnreadableDocumentError(self._limits.timeout_reason) from None
+            except BaseException:  # also when the request was cancelled: its answer must not be read as another's
                 await self.close()
                 raise
         if "problem" in answer:
-            raise UnreadableError(answer["problem"])
+            raise UnreadableDocumentError(answer["problem"])
         return answer
 
     async def _answer(self, asked: dict[str, Any], data: bytes) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class DocumentReader:
             await process.stdin.drain()
             length = int(await process.stdout.readuntil(b"\n"))
             if length > MAX_ANSWER_BYTES:
-                raise UnreadableError("there is too much in it")
+                raise UnreadableDocumentError("there is too much in it")
             found: dict[str, Any] = json.loads(await process.stdout.readexactly(length))
             return found
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -88,7 +88,7 @@ class DocumentReader:
                     *(sys.executable, "-P", "-m", WORKER),
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
-                    stderr=asyncio.subprocess.DEVNULL,  # libraries may print what they read
+                    stderr=asyncio.subprocess.DEVNULL,  # libraries may print document text
                     env={"PYTHONPATH": str(PACKAGES_FOLDER), "LANG": "C.UTF-8"},  # no secrets, and no other modules
                     start_new_session=True,
                 )
@@ -104,7 +104,9 @@ class DocumentReader:
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
 
-    def _to_error(self, code: int) -> UnreadableError | TransientError:
+    def _to_error(self, code: int) -> UnreadableDocumentError | TransientError:
         """Return the error for the exit of the process: of this document, or of the process itself."""
         reason = self._limits.reason(code)
-        return UnreadableError(reason) if reason else TransientError(f"the document reader process ended ({code})")
+        return (
+            UnreadableDocumentError(reason) if reason else TransientError(f"the document reader process ended ({code})")
+        )

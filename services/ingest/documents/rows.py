@@ -5,7 +5,7 @@ import io
 import json
 from typing import Any
 
-from services.ingest.documents.blocks import UnreadableError
+from services.ingest.documents.blocks import UnreadableDocumentError
 
 Row = dict[str, Any]
 
@@ -16,18 +16,18 @@ MAX_MEDICINES = 100_000  # a country has some 50,000 products
 def read_rows(name: str, data: bytes) -> list[Row]:
     """Return the rows.
 
-    Raises UnreadableError.
+    Raises UnreadableDocumentError.
     """
     try:
         content = data.decode("utf-8-sig")
         rows = json_rows(content) if name.lower().endswith(".json") else csv_rows(content)
     except UnicodeDecodeError:
-        raise UnreadableError("it is not UTF-8") from None
+        raise UnreadableDocumentError("it is not UTF-8") from None
     except (ValueError, csv.Error, RecursionError):
-        raise UnreadableError("it is neither CSV with a header nor a JSON list") from None
+        raise UnreadableDocumentError("it is neither CSV with a header nor a JSON list") from None
     rows = [row for row in rows if row]
     if len(rows) > MAX_MEDICINES:
-        raise UnreadableError(f"it has more than {MAX_MEDICINES:,} medicines")
+        raise UnreadableDocumentError(f"it has more than {MAX_MEDICINES:,} medicines")
     return rows
 
 

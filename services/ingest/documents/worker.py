@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from services.ingest.documents import formats
-from services.ingest.documents.blocks import UnreadableError
+from services.ingest.documents.blocks import UnreadableDocumentError
 from services.ingest.documents.reader_protocol import ReaderLimits, encode, exit_code_of, frame
 from services.ingest.documents.rows import read_rows
 
@@ -57,7 +57,7 @@ def _answer(asked: dict[str, Any], data: bytes) -> dict[str, Any]:
         if asked["kind"] == "rows":
             return {"rows": read_rows(asked["name"], data)}
         return encode(formats.parse_document(asked["name"], data, asked["media_type"]))
-    except UnreadableError as error:
+    except UnreadableDocumentError as error:
         return {"problem": str(error)}
     except MemoryError:
         raise
@@ -70,10 +70,12 @@ def _apply_limits(limits: ReaderLimits) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory, limits.memory))
     resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu, limits.cpu + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.alarm(limits.seconds)  # ends it: nobody handles that signal
+    signal.alarm(limits.seconds)  # terminates the process: the signal has no handler
     with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")  # where a container's memory ends, this goes first
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # it writes no files; a pipe is none
+        Path("/proc/self/oom_score_adj").write_text(
+            "1000"
+        )  # when a container runs out of memory, this process is killed first
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # it writes no files, only to a pipe
 
 
 def _write(sink: int, data: bytes) -> None:

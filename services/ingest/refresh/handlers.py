@@ -145,7 +145,7 @@ class Refreshing:
         try:
             return self.read_knowledge_file().embedder
         except PermanentError:
-            return KnowledgeFile().embedder  # preparing it will fail for the same reason, and say so
+            return KnowledgeFile().embedder  # preparing fails for the same reason and reports it
 
     async def prepare(self, message: Msg) -> None:
         """Scan the sources and enqueue what has changed; on a further attempt, enqueue what is missing."""
@@ -228,7 +228,7 @@ class Refreshing:
         try:
             file = self.read_knowledge_file()
         except PermanentError:
-            return  # said at the first refresh; the services serve
+            return  # reported at the first refresh; the services run
         for source in file.sources:
             wanted = str(source.schedule)
             pending = await self._bus.direct_get(REFRESHES, {"last_by_subj": refresh_timer_subjects(source.name)[0]})

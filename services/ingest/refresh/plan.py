@@ -41,11 +41,11 @@ _shared_change = lru_cache(1024)(DocumentChange)  # most documents have the same
 class KnownDocument:
     """The known state of a document during a scan; compact, as there may be many."""
 
-    packed: bytes  # its fingerprint as JSON: a fraction of what the model takes
+    packed: bytes  # its fingerprint as JSON, a fraction of the model's size
     digested: bool  # its content was read once
-    trusted: bool  # its chunks are complete and in the right collection
-    done: bool  # this very refresh has dealt with it already, before it was interrupted
-    there: bool  # the base shows chunks of it, or may
+    trusted: bool  # its chunks are complete in the target collection
+    done: bool  # this refresh processed it before an interruption
+    there: bool  # the vector store has, or may have, chunks of it
     unreadable: str | None
     change: DocumentChange
 
@@ -169,7 +169,7 @@ def unreadable_entry(
         document=document,
         fingerprint=fingerprint,
         collection=target.started.collection,
-        target=target.head,  # brings nothing: it is no change
+        target=target.head,  # adds nothing, so it is no change
         refresh="",
         change="new",
         unreadable=reason,

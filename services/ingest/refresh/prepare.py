@@ -86,7 +86,7 @@ class Preparation:
         file: KnowledgeFile,
         count: TokenCounter,
         log: RefreshLog,
-        manifest: DocumentIndex,
+        index: DocumentIndex,
         reader: DocumentReader,
     ) -> None:
         self._ref = ref
@@ -94,12 +94,12 @@ class Preparation:
         self._file = file
         self._count = count
         self._log = log
-        self._manifest = manifest
+        self._index = index
         self._reader = reader
         self._tally = PreparationCounts()
         self._chunks: list[Chunk] = []
-        self._entries: list[tuple[int, DocumentEntry]] = []  # chunks that must be out before it, and the entry
-        self._queued = 0  # chunks that were put into `_chunks` so far
+        self._entries: list[tuple[int, DocumentEntry]] = []  # number of chunks to publish before it, and the entry
+        self._queued = 0  # chunks added to `_chunks` so far
         self._published = 0  # of them, those that are out
         self._number = 0
 
@@ -111,15 +111,15 @@ class Preparation:
         last = await self._log.last_batch(self._ref, "batch-ready")
         finished = False
         if last is not None and isinstance(last.body, BatchReady):
-            await self._manifest.put(last.body.entries)
+            await self._index.put(last.body.entries)
             self._number, finished = last.body.number, last.body.last
         covered = self._target.started.sources
         declared = [source for source in self._file.sources if not covered or source.name in covered]
-        await self._manifest.add_sources(source.name for source in declared)
+        await self._index.add_sources(source.name for source in declared)
         for source in declared:
             await self._scan_source(source, finished)
         if not covered:
-            for name in set(await self._manifest.sources()) - {source.name for source in self._file.sources}:
+            for name in set(await self._index.sources()) - {source.name for source in self._file.sources}:
                 await self._remove_missing(name, await self._known(name), set(), finished=finished)
         if not finished and not self._tally.anything:
             await self._log.append(self._ref, self._skipped())
@@ -129,60 +129,60 @@ class Preparation:
         await self._log.append(self._ref, self._planned())
 
     async def _known(self, source: str) -> dict[str, KnownDocument]:
-        return {item.document: to_known(item, self._target) async for item in self._manifest.entries(source)}
+        return {item.document: to_known(item, self._target) async for item in self._index.entries(source)}
 
     async def _scan_source(self, source: Source, finished: bool) -> None:
         known = await self._known(source.name)
         seen: set[str] = set()
         if not finished:
-            async for sighting in connect(source, self._reader).scan(Fingerprints(known)):
-                if not sighting.deleted:
-                    seen.add(sighting.document)
-                    await self._process_document(source.name, sighting, known.get(sighting.document))
+            async for scanned in connect(source, self._reader).scan(Fingerprints(known)):
+                if not scanned.deleted:
+                    seen.add(scanned.document)
+                    await self._process_document(source.name, scanned, known.get(scanned.document))
         await self._remove_missing(source.name, known, seen, finished=finished)
 
-    async def _process_document(self, source: str, sighting: ScannedDocument, known: KnownDocument | None) -> None:
+    async def _process_document(self, source: str, scanned: ScannedDocument, known: KnownDocument | None) -> None:
         if known is not None and known.done:
-            return  # counted with what is dealt with already
-        if sighting.problem is not None:
-            await self._record_unreadable(source, sighting, known)
-        elif sighting.text is None:
-            await self._keep_unchanged(source, sighting, known)
+            return  # counted among the processed ones
+        if scanned.problem is not None:
+            await self._record_unreadable(source, scanned, known)
+        elif scanned.text is None:
+            await self._keep_unchanged(source, scanned, known)
         else:
-            before = await self._manifest.get(source, sighting.document) if known is not None else None
-            made = await asyncio.to_thread(self._chunk_document, source, sighting)
-            entry, fresh = updated_entry(source, sighting.document, sighting.fingerprint, before, made, self._target)
+            before = await self._index.get(source, scanned.document) if known is not None else None
+            made = await asyncio.to_thread(self._chunk_document, source, scanned)
+            entry, fresh = updated_entry(source, scanned.document, scanned.fingerprint, before, made, self._target)
             await self._enqueue_chunks(entry, fresh)
 
-    def _chunk_document(self, source: str, sighting: ScannedDocument) -> list[Chunk]:
-        assert sighting.text is not None  # noqa: S101 - the caller has looked
+    def _chunk_document(self, source: str, scanned: ScannedDocument) -> list[Chunk]:
+        assert scanned.text is not None  # noqa: S101 - the caller has looked
         whole = self._file.source(source)
-        # A medicine is one chunk, however much there is to say about it.
+        # A medicine is always one chunk.
         tokens = 100_000 if whole is not None and whole.kind == "formulary" else self._file.chunk_tokens
-        return chunk(source, sighting.document, sighting.text, tokens=tokens, count=self._count, url=sighting.url)
+        return chunk(source, scanned.document, scanned.text, tokens=tokens, count=self._count, url=scanned.url)
 
-    async def _keep_unchanged(self, source: str, sighting: ScannedDocument, known: KnownDocument | None) -> None:
+    async def _keep_unchanged(self, source: str, scanned: ScannedDocument, known: KnownDocument | None) -> None:
         """Keep a document without new content; its fingerprint may have changed."""
         if known is None:
             return
         if known.unreadable is not None:
-            self._tally.unreadable.append(_unreadable_document(source, sighting.document, known.unreadable))
+            self._tally.unreadable.append(_unreadable_document(source, scanned.document, known.unreadable))
         else:
             self._tally.add(known.change)
-        if sighting.fingerprint != known.fingerprint:
-            before = await self._manifest.get(source, sighting.document)
+        if scanned.fingerprint != known.fingerprint:
+            before = await self._index.get(source, scanned.document)
             if before is not None:
-                await self._manifest.put([before.model_copy(update={"fingerprint": sighting.fingerprint})])
+                await self._index.put([before.model_copy(update={"fingerprint": scanned.fingerprint})])
 
-    async def _record_unreadable(self, source: str, sighting: ScannedDocument, known: KnownDocument | None) -> None:
-        reason = sighting.problem or ""
-        self._tally.unreadable.append(_unreadable_document(source, sighting.document, reason))
-        before = await self._manifest.get(source, sighting.document) if known is not None else None
+    async def _record_unreadable(self, source: str, scanned: ScannedDocument, known: KnownDocument | None) -> None:
+        reason = scanned.problem or ""
+        self._tally.unreadable.append(_unreadable_document(source, scanned.document, reason))
+        before = await self._index.get(source, scanned.document) if known is not None else None
         if before is not None and not before.removed and self._target.started.fill:
-            # Its chunks are not in the collection that is being filled, and cannot be made: it is not in this version.
+            # Its chunks are not in the new collection and cannot be made, so it is not in this version.
             return
-        entry = unreadable_entry(source, sighting.document, sighting.fingerprint, before, reason, self._target)
-        await self._manifest.put([entry])
+        entry = unreadable_entry(source, scanned.document, scanned.fingerprint, before, reason, self._target)
+        await self._index.put([entry])
 
     async def _remove_missing(
         self, source: str, known: dict[str, KnownDocument], seen: set[str], *, finished: bool
@@ -193,12 +193,12 @@ class Preparation:
             if item.done or (finished and item.there):
                 self._tally.add(item.change)
             elif not finished and document not in seen and item.there:
-                before = await self._manifest.get(source, document)
+                before = await self._index.get(source, document)
                 if before is not None:
                     gone.append(removed_entry(before, self._target))
         for entry in gone:
             self._tally.add(change_of(entry, self._target.version))
-        await self._manifest.put(gone)
+        await self._index.put(gone)
 
     async def _enqueue_chunks(self, entry: DocumentEntry, fresh: list[Chunk]) -> None:
         self._tally.add(change_of(entry, self._target.version))
@@ -208,7 +208,7 @@ class Preparation:
         while len(self._chunks) > BATCH_SIZE or sum(len(item.text) for item in self._chunks) > MAX_BATCH_BYTES:
             await self._publish(last=False)
         if not fresh and not self._chunks:
-            await self._manifest.put(self._completed_entries())
+            await self._index.put(self._completed_entries())
 
     def _completed_entries(self) -> list[DocumentEntry]:
         """Return the entries whose chunks are all published."""
@@ -234,7 +234,7 @@ class Preparation:
             entries=tuple(entries),
         )
         await self._log.append(self._ref, ready, number=self._number)
-        await self._manifest.put(entries)
+        await self._index.put(entries)
         if last and self._chunks:
             await self._publish(last=True)
 
@@ -276,7 +276,7 @@ def token_counter(path: str) -> Callable[[str], int]:
 
     Raises PermanentError when its tokenizer cannot be read.
     """
-    from tokenizers import Tokenizer  # heavy, and only where chunks are cut
+    from tokenizers import Tokenizer  # a heavy import, needed only here
 
     from shared.contracts.errors import PermanentError
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from services.ingest.documents import formats
-from services.ingest.documents.blocks import UnreadableError
+from services.ingest.documents.blocks import UnreadableDocumentError
 from services.ingest.documents.reader import DocumentReader
 from services.ingest.refresh.handlers import Refreshing
 from shared.contracts.errors import PermanentError
@@ -89,7 +89,7 @@ class RefreshService:
         source = self._upload_source()
         try:
             await self._reader.read(name, data)
-        except UnreadableError as error:
+        except UnreadableDocumentError as error:
             raise ProblemError(422, "The document cannot be read", f"{error}."[0].upper() + f"{error}."[1:]) from None
         folder = self._uploads
         assert folder is not None  # noqa: S101 - _upload_source has looked
