@@ -25,7 +25,7 @@ from cli.stack.secrets import Secrets, load_or_create, write_tokens
 from cli.stack.signals import run_until_signal
 from sandbox_ehr.app import Sandbox
 from sandbox_ehr.app import create_app as create_sandbox
-from sandbox_ehr.notify import Subscriber
+from sandbox_ehr.notifications import Subscriber
 from sandbox_ehr.seed import demo_encounters, seed
 from sandbox_ehr.store import Store
 from services.approval.main import build as build_approval

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from sandbox_ehr.notify import Subscriber
+from sandbox_ehr.notifications import Subscriber
 from services.ingest.notifications_api import NotificationDoor, make_notification_router
 from shared.clinical.fhir import version_of
 from shared.runtime import problems

@@ -21,7 +21,7 @@ from shared.messaging.letters import DeadLetter, read_all
 from shared.messaging.topology import consumer
 from tests.support.backup import reach
 from tests.support.ehr import stays
-from tests.support.mending import mending as served
+from tests.support.redriving import mending as served
 from tests.support.server import NatsServer
 from tests.support.stack import Stack
 
@@ -64,7 +64,12 @@ async def test_a_letter_is_discarded_once_and_says_by_whom_and_why(nats: NatsSer
     done = await dead_letters.discard(operator, await read_all(operator), 1, DEED)
     assert done == "discarded dead letter 1"
     found = await letter(operator, 1)
-    assert (found.state, found.by, found.why, found.at) == ("discarded", "kim", DEED.reason, "2026-11-24T03:00:00+00:00")
+    assert (found.state, found.by, found.why, found.at) == (
+        "discarded",
+        "kim",
+        DEED.reason,
+        "2026-11-24T03:00:00+00:00",
+    )
     assert (await letter(operator, 2)).waits
     for again in (dead_letters.discard, dead_letters.redrive):
         with pytest.raises(PermanentError, match="was discarded before, by kim"):

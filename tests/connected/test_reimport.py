@@ -13,7 +13,7 @@ from nats.aio.msg import Msg
 from cli.audit.run import Audit
 from cli.reimport.run import Reimporter, ReimportResult
 from sandbox_ehr.app import Sandbox
-from sandbox_ehr.habits import Habits
+from sandbox_ehr.quirks import Quirks
 from services.approval import resources
 from services.approval.reimport.handlers import Reimport
 from shared.contracts.case import fold
@@ -89,7 +89,7 @@ async def hospital(nats: NatsServer, empty: NatsServer, tmp_path: Path, request:
 
 def vendors() -> Sandbox:
     """Ids of its own, small pages, absolute references, one content in a document, a cache of searches."""
-    found = sandbox("opaque", habits=Habits(page=2, references="absolute", contents=1, cache=60))
+    found = sandbox("opaque", quirks=Quirks(page=2, references="absolute", contents=1, cache=60))
     found.store.put({"resourceType": "Practitioner", "id": "boss", "meta": {"versionId": "1"}})  # who retracts
     return found
 

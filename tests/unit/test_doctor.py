@@ -43,7 +43,7 @@ def test_what_is_missing_or_differs_is_named_with_both(group: Group) -> None:
     topology.compare(group, "stream", WANTED, found, "provision")
     assert faults(group) == [
         "stream ALERTS: it is missing",
-        "stream EHR: subjects is ehr.>, other, expected ehr.>, max_age is 60.0, wanted 2592000.0",
+        "stream EHR: subjects is ehr.>, other, expected ehr.>, max_age is 60.0, expected 2592000.0",
     ]
     assert not [item for item in group.found if item.level == "ok"]
     assert {item.do for item in group.found} == {"provision"}

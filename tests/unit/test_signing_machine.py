@@ -17,8 +17,8 @@ from services.approval.handlers import Approval
 from shared.contracts.draft import Draft
 from shared.contracts.subjects import CaseRef
 from shared.grounding import Record, check
+from tests.support.effort import THOROUGH
 from tests.support.signing import CONTEXT, LABELS, POOL, AfterFiling, Signing
-from tests.support.thorough import THOROUGH
 
 pytestmark = pytest.mark.timeout(300)  # a machine under load; alone, the whole file takes two minutes
 ONCE = settings(

@@ -5,7 +5,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from tests.proof.checker.clocks import escalations
+from tests.proof.checker.decisions import answers, decided, probes, repeated
+from tests.proof.checker.escalations import escalations
 from tests.proof.checker.evidence import (
     LETTERS,
     LOOKS,
@@ -18,8 +19,7 @@ from tests.proof.checker.evidence import (
     digest_of,
     sha256,
 )
-from tests.proof.checker.people import answers, decided, probes, repeated
-from tests.proof.checker.words import words
+from tests.proof.checker.leaks import words
 
 SIGNING = ("approved", "amended", "addended")
 # What is read from the EHR, what is asked, and what somebody decided.
@@ -102,7 +102,9 @@ def filed(evidence: Evidence) -> Iterator[Violation]:
         events = evidence.cases.get(case, [])
         signed = {str(event.body["signed"]): event for event in events if event.name in SIGNING}
         sent = {str(entry["text"]) for entry in evidence.decisions.get(case, ()) if entry.get("text")}
-        words_sent = {str(entry["words"]) for entry in evidence.decisions.get(case, ()) if entry["action"] == "addend"}
+        words_sent = {
+            str(entry["words"]) for entry in evidence.decisions.get(case, ()) if entry["action"] == "addend"
+        }
         for item in documents:
             text = text_of(item)
             name, digest = _name(item), sha256(text.encode())
