@@ -201,7 +201,7 @@ async def test_the_doctor_looks_by_tls_and_knows_when_the_certificate_ends(seale
     await sealed.provision()
     assert set(levels(await users.check(place(sealed))).values()) == {"ok"}
     found = {item.what: item for item in await server.check(place(sealed))}
-    assert found["certificate"].says == f"it ends in {LIFETIME.days - 1} days"
+    assert found["certificate"].says == f"it expires in {LIFETIME.days - 1} days"
 
 
 async def test_the_rounds_tell_how_long_it_lasts(sealed: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:

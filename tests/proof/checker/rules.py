@@ -102,9 +102,7 @@ def filed(evidence: Evidence) -> Iterator[Violation]:
         events = evidence.cases.get(case, [])
         signed = {str(event.body["signed"]): event for event in events if event.name in SIGNING}
         sent = {str(entry["text"]) for entry in evidence.decisions.get(case, ()) if entry.get("text")}
-        words_sent = {
-            str(entry["words"]) for entry in evidence.decisions.get(case, ()) if entry["action"] == "addend"
-        }
+        words_sent = {str(entry["words"]) for entry in evidence.decisions.get(case, ()) if entry["action"] == "addend"}
         for item in documents:
             text = text_of(item)
             name, digest = _name(item), sha256(text.encode())
