@@ -112,7 +112,7 @@ async def test_a_waiting_case_that_was_rechained_is_named_though_no_provenance_k
     report = await covered.audit()
     (fault,) = report.faults
     assert fault.case == covered.waiting
-    assert "it is not what checkpoint 2 of 2026-11-23 09:00 UTC says" in fault.reason
+    assert "it differs from checkpoint 2 of 2026-11-23 09:00 UTC" in fault.reason
     assert not (await covered.audit(covered.waiting)).verified
 
 
