@@ -1,13 +1,13 @@
-# The commands of the project. `make help` lists them.
+# The commands for contributors and project. `make help` lists them.
 PY ?= python3.11
 UV_VERSION := 0.13.9
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up watch test proof pictures dashboards compose-secrets lint docs docs-serve sbom scan bench bench-knowledge bench-airflow bench-waiting bench-beginning bench-hostile bench-proof bench-scale bench-sharing bench-telemetry quality format contracts clean
+.PHONY: help install demo up local-dashboards watch test proof screenshots pictures dashboards compose-secrets lint docs docs-serve sbom scan bench bench-knowledge bench-airflow bench-startup bench-idle bench-contention bench-waiting bench-beginning bench-sharing bench-hostile bench-proof bench-scale bench-telemetry quality format contracts clean
 
-help: ## list the commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
 
 install: .venv/ready ## set up .venv (Countersign) and .venv-triton (the model server)
 
@@ -25,35 +25,35 @@ install: .venv/ready ## set up .venv (Countersign) and .venv-triton (the model s
 	@.venv-triton/bin/python deploy/triton/build_embedder.py .venv-triton/embedder
 	@touch $@
 
-demo: install ## a synthetic patient from discharge to signed, filed and proven document
+demo: install ## run a synthetic case from discharge to the filed and verified document
 	@$(BIN)/countersign demo --auto-approve
 
-up: install ## the whole stack on this machine
+up: install ## run the whole stack on this machine
 	@$(BIN)/countersign up
 
-watch: install ## the whole stack with its dashboards and alerts, without containers; WATCH="--help" for more
+local-dashboards: install ## run the stack with dashboards and alerts, without containers; DASHBOARDS="--help" for more
 	@tools/fetch.sh prometheus victoria-metrics libjs-dygraphs
-	@$(BIN)/python -m tools.local_dashboards $(WATCH)
+	@$(BIN)/python -m tools.local_dashboards $(DASHBOARDS) $(WATCH)
 
-# What loads models, drives a browser or kills things has the machine to itself; the rest shares it.
+# Tests that load models, drive a browser or kill processes run serially; the others run in parallel.
 ALONE := triton or browser or e2e or chaos or cluster
 
-test: install ## every test
+test: install ## run every test
 	@tests/browser/install.sh
-	@tools/fetch.sh prometheus victoria-metrics libjs-dygraphs docker-compose nginx || echo "the tests that need them are skipped"
+	@tools/fetch.sh prometheus victoria-metrics libjs-dygraphs docker-compose nginx || echo "skipping the tests that need them"
 	@$(BIN)/pytest -n 2 --dist loadgroup -m "not ($(ALONE))"
 	@$(BIN)/pytest -m "$(ALONE)"
 
-proof: install ## cases on every path while processes are killed, disconnected and restored; an independent checker decides
+proof: install ## run cases while faults are injected, and verify the result with an independent checker
 	@$(BIN)/python -m tests.proof $(PROOF)
 
-compose-secrets: install ## keys and passwords for compose.yaml, once, in secrets/
+compose-secrets: install ## create the keys and passwords for compose.yaml in secrets/
 	@$(BIN)/countersign secrets init secrets
 
-dashboards: install ## write Grafana's dashboards again
+dashboards: install ## generate the Grafana dashboards
 	@$(BIN)/python -m tools.grafana
 
-pictures: install ## every page as a picture, in pictures/
+screenshots: install ## take a screenshot of every page, in pictures/
 	@tests/browser/install.sh
 	@$(BIN)/python -m tests.browser.pictures
 
@@ -70,52 +70,59 @@ docs-serve: docs ## the documentation site on http://127.0.0.1:8001
 	@VIRTUAL_ENV=.venv-docs $(BIN)/uv pip sync --quiet --require-hashes locks/docs.txt
 	@touch $@
 
-lint: install ## formatting, rules, types, imports, prose
+lint: install ## check formatting, lint rules, types, imports and prose
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy -p services -p shared -p cli -p sandbox_ehr -p tools -p docs._generate -p docs._prose
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m docs._prose
 
-sbom: install ## what is shipped, as CycloneDX, in dist/countersign.cdx.json
+sbom: install ## write the SBOM (CycloneDX) to dist/countersign.cdx.json
 	@$(BIN)/python -m tools.supply_chain sbom
 
-scan: install ## known vulnerabilities of the locked versions; data in COUNTERSIGN_ADVISORIES: docs/security/supply.md
+scan: install ## check the locked versions for known vulnerabilities (docs/security/supply.md)
 	@$(BIN)/python -m tools.supply_chain scan
 
-quality: install ## which facts of whole stays the drafts contain, and what they say wrongly
+quality: install ## measure what drafts of the test stays omit and get wrong
 	@$(BIN)/python -m tests.stays $(QUALITY)
 
-bench: install .venv-bench/ready ## the same case on Countersign, Temporal and Restate, side by side
+bench: install .venv-bench/ready ## compare Countersign with Temporal and Restate
 	@$(BIN)/python -m bench.run $(BENCH)
 
-bench-knowledge: install ## what a refresh costs, and how well each way of searching answers
+bench-knowledge: install ## measure the speed of a refresh and the quality of retrieval
 	@$(BIN)/python -m bench.knowledge speed
 	@$(BIN)/python -m bench.knowledge quality
 
-bench-airflow: install .venv-airflow/ready ## a refresh compared with an empty Airflow DAG
+bench-airflow: install .venv-airflow/ready ## compare a refresh with an empty Airflow DAG
 	@$(BIN)/python -m bench.airflow
 
-bench-waiting: install ## what ten thousand waiting reviews cost
-	@$(BIN)/python -m bench.waiting
+bench-idle: install ## measure what 10,000 open reviews cost
+	@$(BIN)/python -m bench.idle
 
-bench-beginning: install ## how long approval reads before its inbox is there
-	@$(BIN)/python -m bench.beginning
+bench-startup: install ## measure how long approval takes to build its inbox at start
+	@$(BIN)/python -m bench.startup
 
-bench-hostile: install ## latency of normal use while a thousand connections attack
+bench-hostile: install ## measure the inbox while a thousand connections attack
 	@$(BIN)/python -m bench.hostile $(BENCH)
 
-bench-proof: install ## what checkpoints and audit verify take on a long trail
+bench-proof: install ## measure checkpoints and audit verify on a long trail
 	@$(BIN)/python -m bench.proof main $(BENCH)
 
-bench-scale: install ## one, two and four processes of each service; what a case costs by part
+bench-scale: install ## measure one, two and four processes of each service
 	@$(BIN)/python -m bench.scale
 
-bench-telemetry: install ## what telemetry adds to a case
+bench-telemetry: install ## measure what telemetry adds to a case
 	@$(BIN)/python -m bench.telemetry
 
-bench-sharing: install ## how a refresh and drafts slow each other down
-	@$(BIN)/python -m bench.sharing
+bench-contention: install ## measure how a refresh and interactive drafts slow each other down
+	@$(BIN)/python -m bench.contention
+
+# Old names of targets, without help.
+watch: local-dashboards
+pictures: screenshots
+bench-waiting: bench-idle
+bench-beginning: bench-startup
+bench-sharing: bench-contention
 
 .venv-airflow/ready: locks/airflow.txt
 	@echo "installing Airflow (.venv-airflow)"
@@ -135,7 +142,7 @@ format: install ## format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-contracts: install ## write the JSON Schemas and the AsyncAPI document again
+contracts: install ## generate the JSON Schemas and the AsyncAPI document
 	@$(BIN)/python -m shared.contracts.schemas
 	@$(BIN)/python -m shared.messaging.asyncapi
 

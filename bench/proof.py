@@ -35,7 +35,7 @@ WRITERS = 128
 app = typer.Typer()
 
 
-async def tell(bus: Bus, cases: int) -> None:
+async def publish_cases(bus: Bus, cases: int) -> None:
     """Append two events of each case."""
     journal, numbers = Journal(bus, "admin"), iter(range(cases))
 
@@ -83,7 +83,7 @@ async def measure(cases: int) -> dict[str, Any]:
         try:
             await server.provision()
             bus = await server.connect("admin")
-            await tell(bus, cases)
+            await publish_cases(bus, cases)
             await bus.close()
             for what in ("checkpoints", "verify"):
                 command = ("-m", "bench.proof", "child", what, server.url, server.secrets.seeds["auditor"], str(folder))

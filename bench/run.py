@@ -20,7 +20,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench.leg import Plan
+from bench.system import Plan
 from cli.stack.ports import free_port
 
 ROOT = Path(__file__).parents[1]
@@ -42,13 +42,13 @@ class Entry:
     share: float = 1.0  # of the plan's cases, for engines that would take minutes
 
 
-LEGS = (
-    Entry("countersign", OURS, "bench.legs.countersign"),
-    Entry("countersign-together", OURS, "bench.legs.countersign", ("--together",)),
-    Entry("temporal", PEERS, "bench.legs.temporal", share=0.25),
-    Entry("temporal-local-activities", PEERS, "bench.legs.temporal", ("--local",), share=0.5),
-    Entry("restate", PEERS, "bench.legs.restate", ("--inactivity=20s",)),
-    Entry("restate-suspending", PEERS, "bench.legs.restate", ("--inactivity=1s",)),
+SYSTEMS = (
+    Entry("countersign", OURS, "bench.systems.countersign"),
+    Entry("countersign-together", OURS, "bench.systems.countersign", ("--together",)),
+    Entry("temporal", PEERS, "bench.systems.temporal", share=0.25),
+    Entry("temporal-local-activities", PEERS, "bench.systems.temporal", ("--local",), share=0.5),
+    Entry("restate", PEERS, "bench.systems.restate", ("--inactivity=20s",)),
+    Entry("restate-suspending", PEERS, "bench.systems.restate", ("--inactivity=1s",)),
 )
 ROWS = {
     "cases_per_second": "cases/s",
@@ -63,7 +63,7 @@ ROWS = {
 }
 
 
-def run_leg(entry: Entry, plan: Plan) -> dict[str, Any]:
+def run_system(entry: Entry, plan: Plan) -> dict[str, Any]:
     """The figures of one leg."""
     scaled = {name: max(20, int(value * entry.share)) for name, value in asdict(plan).items() if name != "at_once"}
     command = [entry.python, "-m", entry.module, json.dumps(scaled | {"at_once": plan.at_once}), *entry.options]
@@ -75,7 +75,7 @@ def run_leg(entry: Entry, plan: Plan) -> dict[str, Any]:
     return found
 
 
-def middle(rounds: list[dict[str, Any]]) -> dict[str, Any]:
+def medians(rounds: list[dict[str, Any]]) -> dict[str, Any]:
     """The median of each figure over the rounds."""
 
     def of(values: list[Any]) -> Any:
@@ -136,18 +136,18 @@ def main(
     cases: Annotated[int, typer.Option(help="cases of a round, for the quick legs")] = 600,
     rounds: Annotated[int, typer.Option(help="rounds; the median of each figure counts")] = 2,
     at_once: Annotated[int, typer.Option(help="cases in flight while throughput is taken")] = 32,
-    legs: Annotated[str, typer.Option(help="which legs, comma separated")] = ",".join(item.name for item in LEGS),
+    legs: Annotated[str, typer.Option(help="which legs, comma separated")] = ",".join(item.name for item in SYSTEMS),
     as_json: Annotated[bool, typer.Option("--json", help="the result on stdout, too")] = False,
 ) -> None:
     """Measure, print, and keep the result in bench/results/."""
     plan = Plan(cases=cases, at_once=at_once)
-    wanted = [entry for entry in LEGS if entry.name in legs.split(",")]
+    wanted = [entry for entry in SYSTEMS if entry.name in legs.split(",")]
     found: dict[str, list[dict[str, Any]]] = {entry.name: [] for entry in wanted}
     for number in range(1, rounds + 1):
         for entry in wanted:
             with console.status(f"round {number} of {rounds}: {entry.name} …"):
-                found[entry.name].append(run_leg(entry, plan))
-    medians = {name: middle(items) for name, items in found.items()}
+                found[entry.name].append(run_system(entry, plan))
+    medians = {name: medians(items) for name, items in found.items()}
     with console.status("the embedded stack at rest …"):
         resting = asyncio.run(embedded_at_rest())
     result: dict[str, Any] = {

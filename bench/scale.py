@@ -16,8 +16,8 @@ import typer
 import uvloop
 
 from bench.knowledge import keep
-from bench.leg import many
-from bench.legs.countersign import Countersign
+from bench.system import run_cases
+from bench.systems.countersign import Countersign
 
 AT_ONCE = 64
 COPIES = (1, 2, 4)
@@ -40,10 +40,10 @@ async def measure(copies: int, cases: int, *, tls: bool = False) -> dict[str, An
         leg = Countersign(Path(directory), together=False, copies=copies, tls=tls)
         try:
             await leg.start()
-            await many(leg, "warm", 300, AT_ONCE)
+            await run_cases(leg, "warm", 300, AT_ONCE)
             before, seen, disk = cpu(leg.parts), await traffic(leg), leg.stored()
             begun = time.perf_counter()
-            await many(leg, "case", cases, AT_ONCE)
+            await run_cases(leg, "case", cases, AT_ONCE)
             seconds = time.perf_counter() - begun
             after, then = cpu(leg.parts), await traffic(leg)
             return {

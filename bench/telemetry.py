@@ -16,8 +16,8 @@ import typer
 import uvloop
 
 from bench.knowledge import keep
-from bench.leg import many
-from bench.legs.countersign import Countersign
+from bench.system import run_cases
+from bench.systems.countersign import Countersign
 from tests.support.otlp import receiver
 
 AT_ONCE = 64
@@ -38,9 +38,9 @@ async def measure(signals: tuple[str, ...], url: str, cases: int) -> float:
             leg = Countersign(Path(directory), together=False)
             try:
                 await leg.start()
-                await many(leg, "warm", 300, AT_ONCE)
+                await run_cases(leg, "warm", 300, AT_ONCE)
                 before = leg.cpu()
-                await many(leg, "case", cases, AT_ONCE)
+                await run_cases(leg, "case", cases, AT_ONCE)
                 return (leg.cpu() - before) / cases * 1000
             finally:
                 await leg.stop()

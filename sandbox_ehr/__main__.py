@@ -8,8 +8,8 @@ import typer
 import uvicorn
 
 from sandbox_ehr.app import Sandbox, Style, create_app
-from sandbox_ehr.habits import Habits, Spelling
-from sandbox_ehr.notify import Subscriber
+from sandbox_ehr.notifications import Subscriber
+from sandbox_ehr.quirks import Quirks, Spelling
 from sandbox_ehr.seed import SEED, seed
 from sandbox_ehr.store import Store
 
@@ -45,7 +45,7 @@ def run(
     store = Store(db)
     seed(store, chosen, folder)
     subscriber = Subscriber(httpx.AsyncClient(), notify, notify_token) if notify else None
-    habits = Habits(
+    quirks = Quirks(
         cache=cache,
         page=page,
         references=_one_of("--references", references, get_args(Spelling)),
@@ -62,7 +62,7 @@ def run(
         token_file=token_file,
         token_life=token_life,
     )
-    app = create_app(Sandbox(store, chosen, token, subscriber, habits), faults=faults)
+    app = create_app(Sandbox(store, chosen, token, subscriber, quirks), faults=faults)
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
 
 

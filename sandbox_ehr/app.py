@@ -19,9 +19,9 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from sandbox_ehr.faults import Fault, Faults
-from sandbox_ehr.habits import Habits, HabitualServer, State
-from sandbox_ehr.notify import Subscriber
-from sandbox_ehr.search import INCLUDES, PARAMETERS, REQUIRED, in_order, matches, parameter_of, values
+from sandbox_ehr.notifications import Subscriber
+from sandbox_ehr.quirks import Quirks, QuirkState, QuirkyServer
+from sandbox_ehr.search import INCLUDES, PARAMETERS, REQUIRED, matches, parameter_of, sort_resources, values
 from sandbox_ehr.store import Resource, Store
 from shared.runtime.request_limits import MB, limit_endpoint
 
@@ -30,11 +30,13 @@ Pairs = list[tuple[str, str]]
 
 MEDIA_TYPE = "application/fhir+json"
 CONTROL = ("_count", "_sort", "_include", "_total", "_cursor", "_format")
-LARGEST = 32 * MB  # a document with all its renditions in it; counts where the sandbox shares the services' process
-PAGE = {"plain": 200, "opaque": 20}
+MAX_BODY_BYTES = (
+    32 * MB
+)  # a document with all its renditions in it; counts where the sandbox shares the services' process
+PAGE_SIZES = {"plain": 200, "opaque": 20}
 
 
-class Refusal(Exception):
+class FhirError(Exception):
     """An answer other than success, as an OperationOutcome."""
 
     def __init__(self, status: int, code: str, diagnostics: str, headers: dict[str, str] | None = None) -> None:
@@ -51,29 +53,29 @@ class Sandbox:
         style: Style = "plain",
         token: str | None = None,
         subscriber: Subscriber | None = None,
-        habits: Habits | None = None,
+        quirks: Quirks | None = None,
     ) -> None:
         self.store = store
-        self.habits = habits
-        self.state = State()
-        self._deletes = habits is not None and habits.deletes
+        self.quirks = quirks
+        self.state = QuirkState()
+        self._deletes = quirks is not None and quirks.deletes
         self.style = style
         self.subscriber = subscriber
         self.faults = Faults()
         self._token = token
 
-    @limit_endpoint(LARGEST)
+    @limit_endpoint(MAX_BODY_BYTES)
     async def handle(self, request: Request) -> Response:
         """Every request of the base: faults first, then the interaction."""
         type = request.path_params.get("type", "metadata")
         fault = self.faults.take(request.method, type)
         try:
             self._authorize(request)
-            if fault is not None and (answer := await _suffer(fault)) is not None:
+            if fault is not None and (answer := await _apply_fault(fault)) is not None:
                 return answer
             racing = fault is not None and fault.kind == "racing-create"
             response = await self._interact(request, type, request.path_params.get("id"), racing)
-        except Refusal as refusal:
+        except FhirError as refusal:
             return _outcome(refusal)
         if fault is not None and fault.kind == "lost-response":
             raise ConnectionAbortedError("told to lose the response")
@@ -81,13 +83,13 @@ class Sandbox:
 
     def _authorize(self, request: Request) -> None:
         if self._token is not None and request.headers.get("authorization") != f"Bearer {self._token}":
-            raise Refusal(401, "login", "a bearer token is needed", {"WWW-Authenticate": "Bearer"})
+            raise FhirError(401, "login", "a bearer token is needed", {"WWW-Authenticate": "Bearer"})
 
     async def _interact(self, request: Request, type: str, id: str | None, racing: bool) -> Response:
         if type == "metadata":
             return _answer(self.capability_statement())
         if type not in PARAMETERS:
-            raise Refusal(404, "not-supported", f"resource type {type} is not known here")
+            raise FhirError(404, "not-supported", f"resource type {type} is not known here")
         if id == "_search" and request.method == "POST":
             return self._search(request, type, parse_qsl((await request.body()).decode()))
         interactions: dict[tuple[str, bool], Callable[[], Awaitable[Response]]] = {
@@ -99,7 +101,7 @@ class Sandbox:
         if request.method == "GET" and id is None:
             return self._search(request, type, request.query_params.multi_items())
         if (interaction := interactions.get((request.method, id is not None))) is None:
-            raise Refusal(405, "not-supported", f"{request.method} is not supported here")
+            raise FhirError(405, "not-supported", f"{request.method} is not supported here")
         return await interaction()
 
     async def _read(self, type: str, id: str) -> Response:
@@ -108,7 +110,7 @@ class Sandbox:
     def _stored(self, type: str, id: str) -> Resource:
         found = self.store.get(type, id)
         if found is None:
-            raise Refusal(404, "not-found", f"there is no such {type}")
+            raise FhirError(404, "not-found", f"there is no such {type}")
         return found
 
     async def _create(self, request: Request, type: str, racing: bool) -> Response:
@@ -117,7 +119,7 @@ class Sandbox:
         if condition and not racing:
             found = self._find(type, parse_qsl(condition))
             if len(found) > 1:
-                raise Refusal(412, "multiple-matches", "several resources match If-None-Exist")
+                raise FhirError(412, "multiple-matches", "several resources match If-None-Exist")
             if found:
                 return _answer(found[0])
         stored = self._store(resource | {"id": str(uuid4())}, 1)
@@ -127,10 +129,10 @@ class Sandbox:
         resource = await self._body(request, type)
         current = self._stored(type, id)  # PUT does not create
         if resource.get("id") != id:
-            raise Refusal(400, "invalid", "the body's id is not the URL's")
+            raise FhirError(400, "invalid", "the body's id is not the URL's")
         expected = request.headers.get("if-match")
         if expected is not None and expected.strip() != etag(current):
-            raise Refusal(412, "conflict", "the resource has changed")
+            raise FhirError(412, "conflict", "the resource has changed")
         version = current["meta"].get("versionId", "0")
         return _answer(self._store(resource, int(version) + 1 if version.isdigit() else 1))
 
@@ -151,12 +153,12 @@ class Sandbox:
         try:
             resource = json.loads(await request.body())
         except ValueError:
-            raise Refusal(400, "structure", "the body is not JSON") from None
+            raise FhirError(400, "structure", "the body is not JSON") from None
         if not isinstance(resource, dict) or resource.get("resourceType") != type:
-            raise Refusal(400, "invalid", f"the body is not a {type}")
+            raise FhirError(400, "invalid", f"the body is not a {type}")
         missing = [name for name in REQUIRED.get(type, ()) if not resource.get(name)]
         if missing:
-            raise Refusal(422, "required", f"missing: {', '.join(missing)}")
+            raise FhirError(422, "required", f"missing: {', '.join(missing)}")
         self._check_references(resource)
         return resource
 
@@ -166,7 +168,7 @@ class Sandbox:
         for reference in _references(resource):
             type, _, id = reference.partition("/")
             if type in PARAMETERS and self.store.get(type, id) is None:
-                raise Refusal(422, "invariant", "a reference points nowhere")
+                raise FhirError(422, "invariant", "a reference points nowhere")
 
     def _find(self, type: str, pairs: Pairs) -> list[Resource]:
         named = dict(pairs)
@@ -184,11 +186,11 @@ class Sandbox:
     def _search(self, request: Request, type: str, pairs: Pairs) -> Response:
         unknown = [name for name, _ in pairs if parameter_of(type, name) is None and name not in CONTROL]
         if unknown and "handling=lenient" not in request.headers.get("prefer", ""):
-            raise Refusal(400, "not-supported", f"unknown search parameter: {', '.join(sorted(unknown))}")
+            raise FhirError(400, "not-supported", f"unknown search parameter: {', '.join(sorted(unknown))}")
         pairs = [(name, value) for name, value in pairs if name not in unknown]
         control = {name: value for name, value in pairs if name in CONTROL}
-        found = in_order(self._find(type, pairs), control.get("_sort"))
-        count = min(_whole(control.get("_count"), PAGE[self.style]), PAGE[self.style])
+        found = sort_resources(self._find(type, pairs), control.get("_sort"))
+        count = min(_whole(control.get("_count"), PAGE_SIZES[self.style]), PAGE_SIZES[self.style])
         offset = _whole(base64.urlsafe_b64decode(control.get("_cursor", "")).decode() or "0", 0)
         page = found[offset : offset + count]
         base = _base(request)
@@ -253,7 +255,7 @@ def create_app(sandbox: Sandbox, *, faults: bool = False) -> ASGIApp:
     if faults:
         outer.append(Route("/sandbox/faults", _faults_endpoint(sandbox.faults), methods=["GET", "POST", "DELETE"]))
     app = Starlette(routes=outer)
-    return HabitualServer(app, sandbox.habits, sandbox.state) if sandbox.habits is not None else app
+    return QuirkyServer(app, sandbox.quirks, sandbox.state) if sandbox.quirks is not None else app
 
 
 def _faults_endpoint(faults: Faults) -> Callable[[Request], Awaitable[Response]]:
@@ -267,13 +269,13 @@ def _faults_endpoint(faults: Faults) -> Callable[[Request], Awaitable[Response]]
     return endpoint
 
 
-async def _suffer(fault: Fault) -> Response | None:
+async def _apply_fault(fault: Fault) -> Response | None:
     if fault.kind == "delay":
         await asyncio.sleep(fault.seconds)
     if fault.kind != "status":
         return None
     headers = {"Retry-After": fault.retry_after} if fault.retry_after else None
-    return _outcome(Refusal(fault.status, "transient", "told to fail", headers))
+    return _outcome(FhirError(fault.status, "transient", "told to fail", headers))
 
 
 def etag(resource: Resource) -> str:
@@ -287,7 +289,7 @@ def _answer(resource: Resource, status: int = 200, headers: dict[str, str] | Non
     return JSONResponse(resource, status, sent, media_type=MEDIA_TYPE)
 
 
-def _outcome(refusal: Refusal) -> Response:
+def _outcome(refusal: FhirError) -> Response:
     issue = {"severity": "error", "code": refusal.code, "diagnostics": refusal.diagnostics}
     body = {"resourceType": "OperationOutcome", "issue": [issue]}
     return JSONResponse(body, refusal.status, refusal.headers, media_type=MEDIA_TYPE)

@@ -17,17 +17,17 @@ from sandbox_ehr.seed import SEED
 
 Resource = dict[str, Any]
 
-STAYS = 8
-LARGEST = 400_000  # bytes of one Bundle
-LEFT_OUT = {"FamilyMemberHistory", "CareTeam", "Composition", "DocumentReference", "Device", "Task", "AuditEvent"}
-OF_THE_STAY = {"Observation", "Procedure", "DiagnosticReport", "MedicationRequest", "CarePlan"}
+SEED_ENCOUNTERS = 8
+MAX_BUNDLE_BYTES = 400_000  # bytes of one Bundle
+EXCLUDED_TYPES = {"FamilyMemberHistory", "CareTeam", "Composition", "DocumentReference", "Device", "Task", "AuditEvent"}
+ENCOUNTER_TYPES = {"Observation", "Procedure", "DiagnosticReport", "MedicationRequest", "CarePlan"}
 
 ON_DUTY = "on-duty"  # supervises whatever department has nobody of its own
 
 
 def main(folder: Annotated[Path, typer.Argument(help="clinosim's fhir_r4 folder")]) -> None:
     """Write the seed."""
-    resources = {type: list(_read(folder, type)) for type in PARAMETERS if type not in LEFT_OUT}
+    resources = {type: list(_read(folder, type)) for type in PARAMETERS if type not in EXCLUDED_TYPES}
     by_key = {f"{type}/{item['id']}": item for type, items in resources.items() for item in items}
     index = []
     for encounter in _choose(resources["Encounter"], resources):
@@ -53,10 +53,10 @@ def _choose(encounters: list[Resource], resources: dict[str, list[Resource]]) ->
         died = _disposition(item) == "exp"
         reason = "died" if died else item.get("reasonCode", [{}])[0].get("text", "")
         size = sum(len(json.dumps(other)) for other in resources["Observation"] if _belongs(other, item))
-        if reason and reason not in chosen and 60_000 < size < LARGEST:
+        if reason and reason not in chosen and 60_000 < size < MAX_BUNDLE_BYTES:
             chosen[reason] = item
     died_first = sorted(chosen.items(), key=lambda pair: pair[0] != "died")
-    return [item for _, item in died_first[:STAYS]]
+    return [item for _, item in died_first[:SEED_ENCOUNTERS]]
 
 
 def _belongs(resource: Resource, encounter: Resource) -> bool:
@@ -68,7 +68,7 @@ def _bundle(encounter: Resource, resources: dict[str, list[Resource]], by_key: d
     kept = [_at_discharge(by_key[patient], encounter)]
     kept += [item for item in resources["Encounter"] if item["subject"]["reference"] == patient]
     for type, items in resources.items():
-        if type in OF_THE_STAY:
+        if type in ENCOUNTER_TYPES:
             kept += [item for item in items if _belongs(item, encounter)]
         elif type in ("Condition", "AllergyIntolerance"):
             kept += [item for item in items if patient in json.dumps(item)]

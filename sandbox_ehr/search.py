@@ -131,7 +131,7 @@ def matches(resource: Resource, parameter: Parameter, wanted: str) -> bool:
     return any(_MATCHERS[kind](value, item) for item in re.split(r"(?<!\\),", wanted) for value in found)
 
 
-def in_order(found: list[Resource], by: str | None) -> list[Resource]:
+def sort_resources(found: list[Resource], by: str | None) -> list[Resource]:
     """`found` as `_sort` asks for it."""
     if by not in ("_lastUpdated", "-_lastUpdated"):
         return found

@@ -20,17 +20,17 @@ import typer
 import uvloop
 import yaml
 
-from bench.hostile.ward import Seen, Ward
+from bench.hostile.workload import Measurements, Workload
 from bench.knowledge import keep
 from shared.runtime.authentication import token_digest
 from tests.support.patients import write_stays
-from tests.support.processes import Fleet
+from tests.support.processes import ProcessStack
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ("ingest", "drafter", "approval")
 MB = 2**20
-SETTLE = 5.0  # seconds
-GRACE = 60.0  # seconds for the attackers to end
+SETTLE_S = 5.0  # seconds
+STOP_TIMEOUT_S = 60.0  # seconds for the attackers to end
 
 
 def limit() -> int:
@@ -40,7 +40,7 @@ def limit() -> int:
     return int(container["resources"]["limits"]["memory"].removesuffix("Mi"))
 
 
-def declare_knowledge(fleet: Fleet) -> None:
+def declare_knowledge(fleet: ProcessStack) -> None:
     """Ingest takes uploads, so that they can be attacked."""
     folder = fleet.directory / "knowledge"
     (folder / "uploads").mkdir(parents=True)
@@ -53,7 +53,7 @@ def declare_knowledge(fleet: Fleet) -> None:
     }
 
 
-def employ(fleet: Fleet, number: int) -> list[str]:
+def add_physicians(fleet: ProcessStack, number: int) -> list[str]:
     """Physicians with tokens of their own: what one person may take is counted by person."""
     file = fleet.directory / "tokens.json"
     grants, tokens = json.loads(file.read_text()), [f"physician-{index}" for index in range(number)]
@@ -66,7 +66,7 @@ def employ(fleet: Fleet, number: int) -> list[str]:
 class Memory:
     """The largest resident memory of each service with its children, as a pod would be charged for it; its CPU."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: ProcessStack) -> None:
         running = {name: fleet.parts[name].process for name in SERVICES}
         self._processes = {name: psutil.Process(item.pid) for name, item in running.items() if item is not None}
         self.largest: dict[str, int] = {}
@@ -102,7 +102,7 @@ async def attacked(sent: dict[str, Any]) -> dict[str, int]:
         cwd=ROOT,
     )
     try:
-        async with asyncio.timeout(sent["seconds"] + GRACE):
+        async with asyncio.timeout(sent["seconds"] + STOP_TIMEOUT_S):
             out, _ = await process.communicate(json.dumps(sent).encode())
     finally:
         with suppress(ProcessLookupError):
@@ -113,13 +113,13 @@ async def attacked(sent: dict[str, Any]) -> dict[str, int]:
     return found
 
 
-async def report(ward: Ward, encounters: list[str], every: float) -> None:
+async def report(ward: Workload, encounters: list[str], every: float) -> None:
     for encounter in encounters:
         await ward.discharge(encounter)
         await asyncio.sleep(every)
 
 
-async def until_waiting(ward: Ward, token: str, number: int) -> list[str]:
+async def until_waiting(ward: Workload, token: str, number: int) -> list[str]:
     deadline = time.monotonic() + 120
     while len(found := await ward.waiting(token)) < number:
         if time.monotonic() > deadline:
@@ -128,12 +128,12 @@ async def until_waiting(ward: Ward, token: str, number: int) -> list[str]:
     return found
 
 
-async def measure(fleet: Fleet, encounters: list[str], plan: dict[str, Any]) -> dict[str, Any]:
-    staff = employ(fleet, plan["physicians"])
+async def measure(fleet: ProcessStack, encounters: list[str], plan: dict[str, Any]) -> dict[str, Any]:
+    staff = add_physicians(fleet, plan["physicians"])
     await fleet.start()
     chance = random.Random(plan["seed"])
     addresses = [f"http://127.0.0.1:{fleet.ports[name]}" for name in ("approval", "ingest")]
-    async with Ward(*addresses, fleet.tokens["ingest"], staff, chance) as ward:
+    async with Workload(*addresses, fleet.tokens["ingest"], staff, chance) as ward:
         stolen = fleet.tokens["physician"]
         cookie = await ward.sign_in(stolen)
         begun = encounters[: plan["waiting"]]
@@ -161,12 +161,12 @@ async def measure(fleet: Fleet, encounters: list[str], plan: dict[str, Any]) -> 
             await asyncio.gather(*work, return_exceptions=True)
 
 
-async def _phases(ward: Ward, memory: Memory, sent: dict[str, Any], seconds: float, rounds: int) -> dict[str, Any]:
+async def _phases(ward: Workload, memory: Memory, sent: dict[str, Any], seconds: float, rounds: int) -> dict[str, Any]:
     """Alone and attacked by turns, so that what else the machine does meets both."""
-    alone, under, outcomes = Seen(), Seen(), Counter[str]()
+    alone, under, outcomes = Measurements(), Measurements(), Counter[str]()
     before: dict[str, int] = {}
     used: dict[str, list[float]] = {name: [0.0, 0.0] for name in SERVICES}
-    await asyncio.sleep(SETTLE)
+    await asyncio.sleep(SETTLE_S)
     for _ in range(rounds):
         ward.begin()
         at = [memory.cpu()]
@@ -179,7 +179,7 @@ async def _phases(ward: Ward, memory: Memory, sent: dict[str, Any], seconds: flo
         at.append(memory.cpu())
         for name in SERVICES:
             used[name] = [used[name][part] + at[part + 1][name] - at[part][name] for part in (0, 1)]
-        await asyncio.sleep(SETTLE)
+        await asyncio.sleep(SETTLE_S)
     first, second = (item.figures["inbox"] for item in (alone, under))
     return {
         "inbox_p95_ratio": round(second["p95_ms"] / first["p95_ms"], 2),
@@ -216,8 +216,8 @@ def main(
     with tempfile.TemporaryDirectory(prefix="countersign-hostile-") as name:
         directory = Path(name)
         (directory / "seed").mkdir()
-        encounters = write_stays(directory / "seed", waiting + int(rounds * (seconds * 2 + SETTLE)) + 60)
-        fleet = Fleet(directory, directory / "seed")
+        encounters = write_stays(directory / "seed", waiting + int(rounds * (seconds * 2 + SETTLE_S)) + 60)
+        fleet = ProcessStack(directory, directory / "seed")
         declare_knowledge(fleet)
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

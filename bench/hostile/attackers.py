@@ -10,9 +10,9 @@ from typing import Any
 
 import uvloop
 
-from bench.hostile import bombs
 from bench.hostile.attacks import PLANS, Plan, Target
-from bench.hostile.wire import Address
+from bench.hostile.raw_http import Address
+from tests.support import malicious_input
 
 
 def share(plans: Sequence[Plan], connections: int) -> dict[Plan, int]:
@@ -56,7 +56,7 @@ def target_of(sent: dict[str, Any]) -> Target:
         cookie=sent["cookie"],
         cases=[(case, digest) for case, digest in sent["cases"]],
         chance=random.Random(sent["seed"]),
-        documents=[make() for make in bombs.DOCUMENTS.values()],
+        documents=[make() for make in malicious_input.DOCUMENTS.values()],
     )
 
 

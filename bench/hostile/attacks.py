@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-from bench.hostile import bombs
-from bench.hostile.bombs import KB, MB
-from bench.hostile.wire import Address, close, outcome, request
+from bench.hostile.raw_http import Address, close, outcome, request
+from tests.support import malicious_input
+from tests.support.malicious_input import KB, MB
 
 ANSWERED = 40.0  # seconds until no answer is called none
 CHUNK = bytes(64 * KB)
@@ -158,15 +158,22 @@ async def huge_headers(target: Target) -> str:
 
 
 async def deep_json(target: Target) -> str:
-    return await _json(target, "/v1/encounters/discharged", bombs.deep(60 * KB))
+    return await _json(target, "/v1/encounters/discharged", malicious_input.deep_json(60 * KB))
 
 
 async def wide_json(target: Target) -> str:
-    return await _json(target, "/v1/encounters/discharged", bombs.wide(60 * KB))
+    return await _json(target, "/v1/encounters/discharged", malicious_input.wide_json(60 * KB))
 
 
 async def hooks(target: Target) -> str:
-    make = target.chance.choice([bombs.crowded, bombs.hollow, bombs.deep, bombs.wide])
+    make = target.chance.choice(
+        [
+            malicious_input.many_resources,
+            malicious_input.empty_objects,
+            malicious_input.deep_json,
+            malicious_input.wide_json,
+        ]
+    )
     return await _json(target, "/v1/fhir/notifications", make(2 * MB - KB))
 
 
@@ -178,18 +185,20 @@ async def _json(target: Target, path: str, body: bytes) -> str:
 async def wide_approval(target: Target) -> str:
     case, digest = target.chance.choice(target.cases)
     headers = JSON | target.bearer("physician") | {"If_Match": f'"{digest}"'}
-    body = bombs.wide(3 * MB - KB)
+    body = malicious_input.wide_json(3 * MB - KB)
     path = f"/v1/reviews/{case}/approve"
     return await send(target, target.approval, request("POST", path, target.approval.port, body, **headers))
 
 
 async def edited_texts(target: Target) -> str:
-    text = bombs.strange(target.chance, 199_000)
+    text = malicious_input.random_text(target.chance, 199_000)
     return await _kept(target, lambda digest: urlencode({"digest": digest, "text": text}).encode())
 
 
 async def many_fields(target: Target) -> str:
-    return await _kept(target, lambda digest: urlencode({"digest": digest}).encode() + b"&" + bombs.fields(2 * MB))
+    return await _kept(
+        target, lambda digest: urlencode({"digest": digest}).encode() + b"&" + malicious_input.form_fields(2 * MB)
+    )
 
 
 async def _kept(target: Target, form: Callable[[str], bytes]) -> str:

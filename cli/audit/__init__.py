@@ -1,4 +1,4 @@
-"""Proves the trail: its chains, what stands in the chart, and the checkpoints that were signed."""
+"""Verify the trail: its digest chains, the documents in the EHR, and the signed checkpoints."""
 
 from cli.audit.report import Report
 from cli.audit.run import verify

@@ -1,4 +1,4 @@
-"""Holds the entries of ACCESS against the digest over them that each checkpoint has."""
+"""Compare the entries of the ACCESS stream with the digest over them in each checkpoint."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -14,12 +14,12 @@ from shared.messaging.topology import STREAMS
 
 
 def retention() -> timedelta:
-    """How long an entry is kept."""
+    """Return how long an entry is kept."""
     return next(timedelta(seconds=item.max_age) for item in STREAMS if item.name == STREAM and item.max_age)
 
 
 async def verify_access_log(bus: Bus, folder: Folder, now: datetime) -> list[Fault]:
-    """What a checkpoint covers is as it was, as far as it is not too old to be kept."""
+    """Return the faults of entries that a checkpoint covers and that are not older than the retention."""
     faults: list[Fault] = []
     first, before = await _first(bus), None
     for checkpoint in _in_order(folder):
@@ -27,15 +27,17 @@ async def verify_access_log(bus: Bus, folder: Folder, now: datetime) -> list[Fau
         end = checkpoint.access_last
         if end > at and (first is None or first > at + 1):
             if before is not None and end - at < EVENTS and now - before.time < retention():
-                faults.append(_fault(checkpoint, "entries that it covers are gone, and were to be kept"))
+                faults.append(
+                    _fault(checkpoint, "entries that it covers are missing before the end of their retention")
+                )
         elif await _digest(bus, at, end, digest) != checkpoint.access:
-            faults.append(_fault(checkpoint, "entries that it covers were changed, deleted or put in since"))
+            faults.append(_fault(checkpoint, "entries that it covers were changed, deleted or inserted since"))
         before = checkpoint
     return faults
 
 
 def _fault(checkpoint: Checkpoint, words: str) -> Fault:
-    return Fault("", "", 0, f"the record of looks (ACCESS), checkpoint {checkpoint.number}: {words}")
+    return Fault("", "", 0, f"the access log (ACCESS), checkpoint {checkpoint.number}: {words}")
 
 
 def _in_order(folder: Folder) -> Iterator[Checkpoint]:
@@ -50,7 +52,7 @@ async def _first(bus: Bus) -> int | None:
 
 
 async def _digest(bus: Bus, at: int, end: int, digest: str) -> str:
-    """Over the entries after `at` up to `end`, from the `digest` up to `at`."""
+    """Continue `digest` over the entries after `at`, up to `end`."""
     while at < end:
         query: dict[str, Any] = {"seq": at + 1, "next_by_subj": "access.>", "batch": PAGE}
         page = [as_stored(message) for message in await bus.direct_get(STREAM, query)]

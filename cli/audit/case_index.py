@@ -1,4 +1,4 @@
-"""What was seen of cases and documents, in a temporary database on disk: memory stays flat however many there are."""
+"""Index of the cases and documents seen, in a temporary SQLite database, so that memory use stays constant."""
 
 import sqlite3
 from collections.abc import Iterable
@@ -21,11 +21,11 @@ class CaseIndex:
         self._db.close()
 
     def fresh(self, cases: Iterable[str]) -> list[str]:
-        """Those of `cases` that were not given before, each once, in their order."""
+        """Return the `cases` that were not given before, each once, in order."""
         return [id for id in dict.fromkeys(cases) if self._insert("insert or ignore into cases (id) values (?)", id)]
 
     def filed(self, case: str, documents: Iterable[str], *, filing: bool) -> None:
-        """`documents` of `case` are on the trail; `filing`: another one may be on its way."""
+        """Add the `documents` of `case` on the trail; `filing`: another one may be about to be filed."""
         self._db.execute("insert or replace into cases values (?, ?)", (case, filing))
         for id in documents:
             self._insert("insert or ignore into documents values (?)", id)
@@ -34,7 +34,7 @@ class CaseIndex:
         return self._db.execute("select 1 from documents where id = ?", (id,)).fetchone() is not None
 
     def case(self, id: str) -> bool | None:
-        """Whether a document of the case may be on its way into the chart; None: there is no such case."""
+        """Return whether a document of the case may be about to be filed; None if there is no such case."""
         row = self._db.execute("select filing from cases where id = ?", (id,)).fetchone()
         return None if row is None else bool(row[0])
 

@@ -1,4 +1,4 @@
-"""Holds the trail against the checkpoints that were signed of it: a case that was re-chained since is named."""
+"""Compare the trail with its signed checkpoints, and report cases whose chain was rewritten."""
 
 from collections.abc import Iterable, Iterator
 
@@ -15,7 +15,7 @@ from shared.messaging.journal import Stored
 
 
 class CheckpointVerifier:
-    """The checkpoints of a folder, one after the other, while the trail goes by. Memory holds one of them."""
+    """Verifies the checkpoints of a folder while the trail is read. Holds one checkpoint in memory."""
 
     def __init__(self, folder: Folder, key: Ed25519PublicKey) -> None:
         self._folder = folder
@@ -35,11 +35,11 @@ class CheckpointVerifier:
 
     @property
     def last(self) -> Checkpoint | None:
-        """The last one that was looked at."""
+        """The last checkpoint that was verified."""
         return self._before.checkpoint if self._before is not None else None
 
     def add(self, page: Iterable[Stored]) -> None:
-        """The next messages of the trail."""
+        """Take the next messages of the trail."""
         for item in page:
             while self._current is not None and item.sequence > self._current.last:
                 self._compare()
@@ -49,12 +49,12 @@ class CheckpointVerifier:
                 self._heads.clear()  # it came after the last checkpoint
 
     def end(self) -> None:
-        """The trail has no more messages."""
+        """Finish: the trail has no more messages."""
         while self._current is not None:
             self._compare()
 
     def _next(self) -> None:
-        """Take up the next checkpoint, and say what does not hold of it by itself."""
+        """Read the next checkpoint, and report its own faults."""
         self._current = None
         for number in self._numbers:
             try:
@@ -79,7 +79,7 @@ class CheckpointVerifier:
             yield head
 
     def _compare(self) -> None:
-        """What the current checkpoint says of each case is what the trail says."""
+        """Compare the heads of the current checkpoint with those of the trail."""
         assert self._current is not None  # noqa: S101
         for case in sorted(self._signed.keys() | self._heads.keys()):
             if (reason := head_difference(self._signed.get(case), self._heads.get(case))) and case not in self._told:
@@ -94,12 +94,12 @@ class CheckpointVerifier:
 
 
 def verify_case_heads(folder: Folder, key: Ed25519PublicKey, case: str, events: Iterable[Stored]) -> list[Fault]:
-    """What does not hold of one case, of which `events` are all."""
+    """Return the faults of one case; `events` are all of its events."""
     found = {item.sequence: CaseHead(case, item.sequence, chain_digest(item.headers, item.data)) for item in events}
     for number in folder.numbers():
         with folder.open(number) as (signed, heads):
             head = next((head for head in heads if head.case == case), None)
-            reason = None if signed.is_signed_by(key) else "the signature of {} is not one of this key"
+            reason = None if signed.is_signed_by(key) else "the signature of {} was not made with this key"
             if reason is None and head is not None:
                 reason = head_difference(head, found.get(head.sequence))
             if reason is not None:
@@ -112,28 +112,28 @@ def _name(checkpoint: Checkpoint) -> str:
 
 
 def head_difference(signed: CaseHead | None, found: CaseHead | None) -> str | None:
-    """What is to be said where the head of a case is not the one that was signed; `{}` is the checkpoint."""
+    """Return a message when the head of a case is not the signed one, with `{}` for the checkpoint; else None."""
     if signed == found:
         return None
     if signed is None:
-        return "{} knows no such events of it: they were put in since"
+        return "{} has no such events of it: they were inserted since"
     if found is None:
-        return f"{{}} knows an event of it at sequence {signed.sequence}, which is gone"
-    return f"it is not what {{}} says: its event at sequence {signed.sequence}, or one before it, was changed since"
+        return f"{{}} has an event of it at sequence {signed.sequence}, which is missing"
+    return f"it differs from {{}}: its event at sequence {signed.sequence}, or an earlier one, was changed since"
 
 
 def checkpoint_faults(
     signed: SignedCheckpoint, before: SignedCheckpoint | None, key: Ed25519PublicKey, number: int, tree: Tree
 ) -> Iterator[str]:
-    """What does not hold of a checkpoint by itself; `tree` is the one of all heads up to it."""
+    """Yield the faults of a checkpoint by itself; `tree` is the Merkle tree of all heads up to it."""
     checkpoint = signed.checkpoint
     if not signed.is_signed_by(key):
-        yield "its signature is not one of this key"
+        yield "its signature was not made with this key"
     if checkpoint.number != number:
-        yield "it has another number than its file"
+        yield "its number differs from its file name"
     expected = before.checkpoint.number + 1 if before is not None else 1
     if checkpoint.number != expected:
-        yield f"the one before it, {checkpoint.number - 1}, is not there"
+        yield f"the one before it, {checkpoint.number - 1}, is missing"
     elif checkpoint.previous != (before.digest if before is not None else ""):
         yield "it does not follow from the one before it"
     if before is not None and (
@@ -147,7 +147,7 @@ def checkpoint_faults(
 
 
 def _tree_of(signed: SignedCheckpoint, otherwise: Tree) -> Tree:
-    """Go on from what was signed, so that one wrong file does not make all that follow look wrong."""
+    """Continue from the signed tree, so that one wrong file does not invalidate all that follow."""
     try:
         return signed.checkpoint.tree
     except PermanentError:

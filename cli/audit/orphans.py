@@ -1,4 +1,4 @@
-"""Documents that stand in the chart under our identifiers, and that the trail did not file."""
+"""Find documents in the EHR with our identifiers that the trail did not file."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
@@ -9,14 +9,14 @@ from shared.clinical.fhir_client import FhirClient, SearchResult
 from shared.contracts.errors import PermanentError
 
 RefreshCase = Callable[[str, CaseIndex], Awaitable[None]]
-NO_CASE = "document {id} in the EHR carries its identifier, and the trail has no such case"
-NOT_FILED = "document {id} in the EHR carries its identifier, and the trail did not file it"
+NO_CASE = "document {id} in the EHR has its identifier, but the trail has no such case"
+NOT_FILED = "document {id} in the EHR has its identifier, but the trail did not file it"
 
 
 async def orphan_documents(
     ehr: FhirClient, identifiers: Iterable[tuple[str, str]] | None, seen: CaseIndex, look_again: RefreshCase
 ) -> AsyncIterator[Fault]:
-    """Of documents with these identifiers; None: with any of ours. `look_again` tells `seen` how a case is by now.
+    """Yield faults of documents with these identifiers; None: with any of ours. `look_again` updates a case in `seen`.
 
     Raises PermanentError where the EHR does not search by identifier, TransientError.
     """
@@ -32,11 +32,11 @@ async def orphan_documents(
                     words = NO_CASE if seen.case(case) is None else NOT_FILED
                     yield Fault(case, "", 0, words.format(id=document["id"]))
     if not shown and seen.has_documents:
-        raise PermanentError("it finds none of those that were filed")
+        raise PermanentError("it finds none of the filed documents")
 
 
 async def pages_of(ehr: FhirClient, identifier: str) -> AsyncIterator[SearchResult]:
-    """Documents with this identifier, without the contents the EHR leaves out what is not asked for."""
+    """Yield documents with this identifier, without their contents if the EHR supports `_elements`."""
     query = {"identifier": identifier}
     try:
         async for page in ehr.each_page("DocumentReference", query | {"_elements": "identifier,status"}):
@@ -47,14 +47,14 @@ async def pages_of(ehr: FhirClient, identifier: str) -> AsyncIterator[SearchResu
 
 
 def _orphan_cases(document: Resource, seen: CaseIndex) -> list[str]:
-    """The cases that a document says it is of, and whose it is not: it does not stand on the trail."""
+    """Return the cases that a document names and that did not file it."""
     if document.get("status") == "entered-in-error" or seen.has_document(str(document["id"])):
         return []
     return [case for case in dict.fromkeys(cases_of(document)) if not seen.case(case)]
 
 
 def cases_of(document: Resource) -> Iterable[str]:
-    """The cases that its identifiers of ours name."""
+    """Yield the cases that the identifiers of a document name."""
     for item in document.get("identifier") or []:
         if isinstance(item, dict) and item.get("system") == DOCUMENT_SYSTEM:
             yield str(item.get("value", "")).partition("/")[0]

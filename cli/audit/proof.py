@@ -1,4 +1,4 @@
-"""The proof that one case was as it is when a checkpoint was signed: it needs the checkpoint's key, and no stack."""
+"""Prove that the chain of a case ended with an event when a checkpoint was signed. Checking needs only the key."""
 
 from typing import NamedTuple
 
@@ -30,7 +30,7 @@ class SignedHead(NamedTuple):
 
 
 def prove(folder: Folder, case: str) -> Proof:
-    """For the last head of the case that was signed. Raises PermanentError where there is none."""
+    """Prove the last signed head of the case. Raises PermanentError when there is none."""
     numbers = folder.numbers()
     found = _find(folder, numbers, case)
     with folder.open(numbers[-1]) as (signed, _):
@@ -57,22 +57,22 @@ def _find(folder: Folder, numbers: list[int], case: str) -> SignedHead:
                 found = SignedHead(index, head) if head.case == case else found
                 index += 1
     if found is None:
-        raise PermanentError("no checkpoint covers such a case")
+        raise PermanentError("no checkpoint covers this case")
     return found
 
 
 def check(text: bytes, key: Ed25519PublicKey) -> tuple[Proof, Checkpoint]:
-    """What a proof proves. Raises PermanentError where it proves nothing."""
+    """Check a proof, and return it with its checkpoint. Raises PermanentError when it is not valid."""
     try:
         proof = Proof.model_validate_json(text)
         path = [bytes.fromhex(item) for item in proof.path]
         signed = parse(proof.checkpoint.encode(), bytes.fromhex(proof.signature))
     except (ValidationError, ValueError):
-        raise PermanentError("this is no proof") from None
+        raise PermanentError("this is not a proof") from None
     if not signed.is_signed_by(key):
         raise PermanentError("the checkpoint was not signed with this key")
     checkpoint = signed.checkpoint
     leaf = CaseHead(proof.case, proof.sequence, proof.digest).leaf
     if not verify_inclusion(bytes.fromhex(checkpoint.root), checkpoint.size, proof.index, leaf, path):
-        raise PermanentError("the case is not in the checkpoint as the proof says")
+        raise PermanentError("the checkpoint does not include the case as the proof claims")
     return proof, checkpoint

@@ -1,4 +1,4 @@
-"""What the proof of the trail comes to."""
+"""The result of verifying the trail."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -8,7 +8,7 @@ from services.approval.proof.fault import Fault
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was checked, what did not hold, and what could not be looked at."""
+    """What was verified, what is wrong, and what could not be checked."""
 
     cases: int
     events: int

@@ -26,7 +26,7 @@ from shared.messaging.checkpoints import Folder, public_key
 from shared.messaging.connection import Bus
 from shared.messaging.journal import STREAM, Journal, Stored
 
-CONCURRENCY = 8  # cases that are read and held against the chart at the same time
+CONCURRENCY = 8  # cases that are verified at the same time
 
 ProgressCallback = Callable[[int, int], None]  # messages looked at, and all of them
 
@@ -93,7 +93,7 @@ class Audit:
             return Report(0, 0, tuple(self.faults))
         first, last = state
         if not last:
-            self._say("it is empty: nothing was ever written, or it was removed and made again")
+            self._say("it is empty: nothing was ever written, or it was deleted and created again")
         with CaseIndex() as seen:
             gaps = SequenceGaps()
             async for page in self._pages(last):
@@ -111,38 +111,38 @@ class Audit:
             return Report(seen.cases, self.events, *found)
 
     async def _checkpoints(self, checked: CheckpointVerifier | None, last: int) -> None:
-        """What the checkpoints come to, once the whole trail has gone by."""
+        """Add the faults of the checkpoints, once the whole trail was read."""
         if self.against is None or checked is None:
             return
         checked.end()
         self.faults += checked.faults
         if checked.last is None:
-            self._say("there is no checkpoint of it in the folder")
+            self._say("the folder has no checkpoint of it")
             return
         covered = checked.last.last
         if covered > last:
-            self._say(f"it ends at sequence {last}, and the last checkpoint covers it up to {covered}")
+            self._say(f"it ends at sequence {last}, but the last checkpoint covers it up to {covered}")
         elif covered < last:
             words = f"{last - covered} events after the last checkpoint, of {checked.last.time:%Y-%m-%d %H:%M} UTC"
-            self.unchecked.append(f"{words}: nothing is signed of them yet")
+            self.unchecked.append(f"{words}: they are not signed yet")
         try:
             self.faults += await verify_access_log(self.bus, self.against[0], datetime.now(UTC))
         except PermanentError as error:
             self.faults.append(Fault("", "", 0, error.reason))
 
     async def _state(self) -> tuple[int, int] | None:
-        """The first and last sequence of the trail; None where it is not there."""
+        """Return the first and last sequence of the trail; None if the stream is missing."""
         try:
             state = (await self.bus.jetstream.stream_info(STREAM)).state
         except NotFoundError:
-            self._say(f"it is not there: the server has no stream {STREAM}")
+            self._say(f"it is missing: the server has no stream {STREAM}")
             return None
         except (APIError, errors.Error) as error:
-            raise TransientError(f"the trail could not be asked for ({type(error).__name__})") from None
+            raise TransientError(f"the trail could not be read ({type(error).__name__})") from None
         return max(state.first_seq, 1), state.last_seq
 
     async def _pages(self, last: int) -> AsyncIterator[list[Stored]]:
-        """What was written until now; what is written meanwhile is not waited for."""
+        """Yield the pages of the trail up to `last`, without later messages."""
         async for page in self._journal.pages("discharge.>"):
             if within := [item for item in page if item.sequence <= last]:
                 yield within
@@ -150,7 +150,7 @@ class Audit:
                 return
 
     async def _cases(self, page: Sequence[Stored], seen: CaseIndex) -> None:
-        """Every case of which the first message is on this page, to its end."""
+        """Verify every case whose first message is on this page, to its end."""
         fresh = seen.fresh(parse_case_subject(item.subject)[0].id for item in page)
         for batch in (fresh[at : at + CONCURRENCY] for at in range(0, len(fresh), CONCURRENCY)):
             for found in await asyncio.gather(*map(self._case, batch)):
@@ -170,7 +170,7 @@ class Audit:
             async for fault in orphan_documents(self.ehr, identifiers, seen, self._look_again):
                 self.faults.append(fault)
         except TransientError as error:
-            self._say(f"the EHR did not answer which documents of ours it has ({error.reason})")
+            self._say(f"the EHR could not be searched for our documents ({error.reason})")
         except PermanentError as error:
             words = (
                 f"documents in the EHR that the trail did not file: the EHR does not search for them ({error.reason})"
@@ -178,7 +178,7 @@ class Audit:
             self.unchecked.append(words)
 
     async def _look_again(self, case: str, seen: CaseIndex) -> None:
-        """The case as it is by now: it may have been opened, or filed, since it was read."""
+        """Read the case again: it may have been opened or filed since."""
         stored = await self._journal.stored(CaseRef("*", case).filter) if CASE_ID.fullmatch(case) else []
         if stored:
             found = standing(case, stored)
@@ -189,7 +189,7 @@ class Audit:
 
 
 class SequenceGaps:
-    """Sequences that the stream does not have any more: nobody of ours can delete a message."""
+    """Finds sequences that are missing in the stream; no service can delete a message."""
 
     def __init__(self) -> None:
         self._next = 1
@@ -200,9 +200,9 @@ class SequenceGaps:
             self._next = item.sequence + 1
 
     def end(self, last: int) -> Iterator[Fault]:
-        """Everything up to `last` should have come by now."""
+        """Yield a fault if messages up to `last` are missing."""
         if self._next <= last:
             count = last - self._next + 1
             words = f"messages {self._next} to {last} are" if count > 1 else f"message {last} is"
-            yield Fault("", "", self._next, f"{words} gone: {count} deleted from the stream")
+            yield Fault("", "", self._next, f"{words} missing: {count} deleted from the stream")
             self._next = last + 1

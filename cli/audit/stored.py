@@ -1,4 +1,4 @@
-"""Messages that are in memory already, verified as the trail is."""
+"""Verify messages that are already in memory."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,7 @@ from shared.messaging.journal import Stored
 
 
 async def verify_stored(stored: Iterable[Stored], ehr: FhirClient) -> Report:
-    """The report about messages as the stream holds them, in stream order; all of them are held in memory."""
+    """Verify messages of the stream, in stream order, and return the report."""
     cases: dict[str, list[Stored]] = {}
     for item in stored:
         cases.setdefault(parse_case_subject(item.subject)[0].id, []).append(item)

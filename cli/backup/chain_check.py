@@ -1,4 +1,4 @@
-"""The chains of all cases, read from the trail one page at a time: do they hold, and where do they end."""
+"""Verify the digest chains of all cases while the trail is read page by page, and record where each chain ends."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -13,10 +13,10 @@ ExpectedHeads = dict[tuple[str, int], str]  # case and sequence → digest
 
 @dataclass
 class ChainCheck:
-    """Every case's last event so far: its sequence and digest. What of `expected` was met is taken out of it."""
+    """Tracks the last event of every case. Heads in `expected` that were found are removed from it."""
 
     expected: ExpectedHeads = field(default_factory=dict)
-    broken: list[int] = field(default_factory=list)  # sequences of events that do not follow from the one before them
+    broken: list[int] = field(default_factory=list)  # sequences of events whose previous digest does not match
     heads: dict[str, tuple[int, str]] = field(default_factory=dict)
     events: int = 0
 

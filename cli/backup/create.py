@@ -1,9 +1,9 @@
-"""Makes a backup of a running stack. Nothing is paused; what moves meanwhile is made right when it is put back.
+"""Create a backup of a running stack. Nothing is paused; a restore corrects what changed meanwhile.
 
-Streams are read one after the other, while work goes on. A consumer that acknowledged a message after its effect's
-stream was read would lose that effect. So positions are noted before anything is read and compared afterwards: who has
-moved is put back to where it stood, and what it did since is done again, which every step may be. What is referred to
-is read after what refers to it: artifacts after the trail, vectors after the pointer to what is live.
+Streams are read one after the other. If a consumer acknowledged a message after the stream with its effect was read,
+the effect would be missing. So the positions of all consumers are recorded before and compared after: a consumer that
+moved is rewound by the restore and processes those messages again, which is safe for every step. Data is read after
+what refers to it: artifacts after the trail, vectors after the pointer to the live version.
 """
 
 import io
@@ -28,7 +28,7 @@ from shared.messaging.journal import Journal
 from shared.messaging.snapshots import Position
 from shared.messaging.topology import BUCKETS, STREAMS, all_consumers
 
-EXCLUDED_BUCKETS = ("sessions",)  # after a restore everybody signs in again
+EXCLUDED_BUCKETS = ("sessions",)  # after a restore, everyone signs in again
 BACKED_UP_STREAMS = (
     *(item.name for item in STREAMS),
     *(f"KV_{name}" for name in BUCKETS if name not in EXCLUDED_BUCKETS),
@@ -37,19 +37,19 @@ BACKED_UP_STREAMS = (
 
 @dataclass(frozen=True, slots=True)
 class BackupRequest:
-    """What is to be backed up, and how."""
+    """What to back up, and how."""
 
     to: Path
     bus: Bus
     vectors: VectorSource
     id: str
     now: datetime
-    recipient: Path | None = None  # PEM file of the public key that the backup is sealed to
-    declared: Path | None = None  # the folder that declares the knowledge base, where it is ours to keep
+    recipient: Path | None = None  # PEM file of the public key to encrypt to
+    declared: Path | None = None  # folder that declares the knowledge base, of an embedded stack
 
 
 async def create_backup(wanted: BackupRequest, tell: ProgressCallback) -> Manifest:
-    """Make it; complete when this returns. Killed half-way it leaves a folder that no restore takes.
+    """Create the backup; it is complete when this returns. If killed, it leaves a folder that no restore accepts.
 
     Raises CommandError, PermanentError, TransientError.
     """
@@ -83,14 +83,14 @@ async def create_backup(wanted: BackupRequest, tell: ProgressCallback) -> Manife
 
 
 async def consumer_positions(bus: Bus) -> dict[tuple[str, str], Position | None]:
-    """Where every durable consumer stands, by stream and name."""
+    """Return the position of every durable consumer, by stream and name."""
     return {(item.stream, item.name): await snapshots.position(bus, item.stream, item.name) for item in all_consumers()}
 
 
 def consumers_to_rewind(
     before: Mapping[tuple[str, str], Position | None], after: Mapping[tuple[str, str], Position | None]
 ) -> tuple[Rewind, ...]:
-    """Where consumers go back to that moved in between."""
+    """Return the previous positions of the consumers that moved in between."""
     return tuple(
         Rewind(stream=stream, consumer=name, floor=stood.floor if stood else 0)
         for (stream, name), stood in before.items()
@@ -106,7 +106,7 @@ async def _stream(bus: Bus, folder: BackupFolder, name: str) -> StreamPart:
 
 
 async def _trail(bus: Bus, folder: BackupFolder, stream: StreamPart, tell: ProgressCallback) -> Trail:
-    """The chains up to the snapshot's last event. What does not hold is backed up all the same, and said."""
+    """Write the chain heads up to the last event of the snapshot. Broken chains are backed up too, and reported."""
     last = int(stream.state["last_seq"])
     chains = ChainCheck()
     async for page in Journal(bus, "backup").pages("discharge.>"):
@@ -142,8 +142,9 @@ async def _collection(wanted: BackupRequest, folder: BackupFolder, name: str, te
 
 
 def _archive_declaration(source: Path | None, folder: BackupFolder) -> str | None:
-    """The folder that declares the knowledge base and holds what was uploaded: without it, the next refresh would find
-    those documents gone.
+    """Archive the folder that declares the knowledge base and holds its uploads.
+
+    Without it, the next refresh would treat those documents as deleted.
     """
     if source is None or not source.is_dir():
         return None

@@ -1,8 +1,8 @@
-"""Backups that only the holder of a private key can read: the machine that makes them cannot.
+"""Encrypt backups so that only the holder of a private key can read them, not the machine that makes them.
 
-A random key seals the files; it is itself sealed to an X25519 public key by HPKE (RFC 9180). A file is a row of AES-GCM
-frames under a key of its own. A frame's nonce is its number and whether it is the last, so that none can be left out,
-moved or cut off: the STREAM construction, https://eprint.iacr.org/2015/189.
+A random key encrypts the files; it is itself encrypted to an X25519 public key by HPKE (RFC 9180). A file is a
+sequence of AES-GCM frames with a key of its own. The nonce of a frame is its number and whether it is the last, so
+that frames cannot be removed, reordered or truncated: the STREAM construction, https://eprint.iacr.org/2015/189.
 """
 
 import base64
@@ -21,7 +21,7 @@ from cli.errors import CommandError
 
 SUITE = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
 INFO = b"countersign backup 1"
-FRAME = 65_536  # bytes in a frame, before sealing
+FRAME = 65_536  # plain bytes per frame
 TAG = 16
 
 
@@ -35,10 +35,7 @@ class BackupKey:
         return EncryptedWriter(file, self._cipher(name))
 
     def read(self, file: BinaryIO, name: str) -> Iterator[bytes]:
-        """What was written, a frame at a time.
-
-        Raises CommandError when it is not what was sealed under this name.
-        """
+        """Yield the decrypted content, one frame at a time. Raises CommandError when it was changed or renamed."""
         cipher = self._cipher(name)
         number, frame = 0, file.read(FRAME + TAG)
         while True:
@@ -52,12 +49,12 @@ class BackupKey:
             number, frame = number + 1, following
 
     def _cipher(self, name: str) -> AESGCM:
-        """A key for each file: frames of one are good for no other."""
+        """Derive a key per file, so that frames of one file are not valid in another."""
         return AESGCM(HKDF(hashes.SHA256(), 32, None, INFO + b"/" + name.encode()).derive(self._key))
 
 
 class EncryptedWriter:
-    """Seals what is written; `close` writes the last frame, and leaves the file open."""
+    """Encrypts what is written; `close` writes the last frame and leaves the file open."""
 
     def __init__(self, file: BinaryIO, cipher: AESGCM) -> None:
         self._file = file
@@ -67,7 +64,7 @@ class EncryptedWriter:
 
     def write(self, data: bytes) -> None:
         self._pending += data
-        while len(self._pending) > FRAME:  # a full one waits: it may be the last
+        while len(self._pending) > FRAME:  # a full frame is kept back: it may be the last
             self._frame(bytes(self._pending[:FRAME]), last=False)
             del self._pending[:FRAME]
 
@@ -84,7 +81,7 @@ def _nonce(number: int, *, last: bool) -> bytes:
 
 
 def create_key(recipient: Path) -> tuple[BackupKey, str]:
-    """A seal for one backup, and its key sealed to the public key in the PEM file `recipient`.
+    """Return the key of a new backup, and that key encrypted to the public key in the PEM file `recipient`.
 
     Raises CommandError when there is no such key.
     """
@@ -94,7 +91,7 @@ def create_key(recipient: Path) -> tuple[BackupKey, str]:
         public = None
     if not isinstance(public, X25519PublicKey):
         raise CommandError(
-            f"{recipient} is not an X25519 public key in PEM. Make a pair: openssl genpkey -algorithm X25519 -out "
+            f"{recipient} is not an X25519 public key in PEM. Create a pair: openssl genpkey -algorithm X25519 -out "
             "backup.key && openssl pkey -in backup.key -pubout -out backup.pub"
         )
     key = os.urandom(32)
@@ -102,10 +99,7 @@ def create_key(recipient: Path) -> tuple[BackupKey, str]:
 
 
 def decrypt_key(sealed: str, key_file: Path | None) -> BackupKey:
-    """The seal of a backup, by the private key in the PEM file.
-
-    Raises CommandError when it is not the right one.
-    """
+    """Decrypt the key of a backup with the private key in the PEM file. Raises CommandError when it does not match."""
     if key_file is None:
         raise CommandError("The backup is encrypted: name the private key with --key.")
     try:

@@ -1,4 +1,4 @@
-"""The two ends of a backup: a stack that runs, one that is stopped, and one that is spread over machines."""
+"""Sources and targets of a backup: a running stack, a stopped one, or one on several machines."""
 
 import os
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ from shared.runtime.settings import QdrantSettings
 
 @dataclass(frozen=True, slots=True)
 class BackupSource:
-    """What a backup is taken from."""
+    """The stack that a backup is made of."""
 
     bus: Bus
     vectors: VectorSource
@@ -36,7 +36,7 @@ class BackupSource:
 
 @asynccontextmanager
 async def open_source(data_dir: Path | None) -> AsyncIterator[BackupSource]:
-    """The stack to back up. One that is stopped is read by a server of our own on its directory."""
+    """Open the stack to back up. For a stopped one, a NATS server is started on its directory."""
     async with AsyncExitStack() as stack:
         if (settings := remote_stack(data_dir)) is not None:
             connection = await _connect(stack, settings, "backup")
@@ -58,7 +58,7 @@ async def open_source(data_dir: Path | None) -> AsyncIterator[BackupSource]:
 
 @asynccontextmanager
 async def open_target(data_dir: Path | None) -> AsyncIterator[RestoreTarget]:
-    """The stack to fill: a data directory that no stack runs on, or the servers that the environment names."""
+    """Open the stack to restore into: a data directory of a stopped stack, or the servers of the environment."""
     async with AsyncExitStack() as stack:
         if (settings := remote_stack(data_dir)) is not None:
             connection = await _connect(stack, settings, "admin")
@@ -81,7 +81,7 @@ async def open_target(data_dir: Path | None) -> AsyncIterator[RestoreTarget]:
 def _existing_data_dir(data_dir: Path | None) -> Path:
     directory = (data_dir or default_data_dir()).absolute()
     if not (directory / "secrets.json").exists():
-        raise CommandError(f"No stack has been started on {directory}. Start one: countersign up")
+        raise CommandError(f"No stack has been started on {directory}. Start one with: countersign up")
     return directory
 
 
@@ -95,7 +95,7 @@ async def _connect(stack: AsyncExitStack, settings: RemoteStackSettings, user: s
 
 
 async def _start_server(stack: AsyncExitStack, directory: Path, user: str) -> Bus:
-    """A server on the directory of a stopped stack, for as long as the command runs."""
+    """Start a NATS server on the directory of a stopped stack, for as long as the command runs."""
     secrets = load_or_create(directory)
     logs = directory / "logs"
     logs.mkdir(exist_ok=True)
@@ -109,7 +109,7 @@ async def _start_server(stack: AsyncExitStack, directory: Path, user: str) -> Bu
 
 
 def _vector_store(stack: AsyncExitStack, directory: Path | None) -> VectorStore:
-    """The vectors: a server where the environment names one, else the directory's own."""
+    """Open the vector store: the Qdrant server that the environment names, else the one in the directory."""
     try:
         base = QdrantSettings(directory=directory / "qdrant" if directory is not None else None).connect()
     except OSError as error:
@@ -119,7 +119,7 @@ def _vector_store(stack: AsyncExitStack, directory: Path | None) -> VectorStore:
 
 
 def read_erasures(data_dir: Path | None, folder: Path | None) -> list[Listed] | None:
-    """What was erased: of the folder that is named, else of the stack's own; None: there is no list.
+    """Return the list of erasures in `folder`, else in the stack's own folder; None if there is no list.
 
     Raises CommandError.
     """
@@ -137,7 +137,7 @@ def read_erasures(data_dir: Path | None, folder: Path | None) -> list[Listed] | 
 
 
 def is_in_data_dir(folder: Path, data_dir: Path | None) -> bool:
-    """Whether a backup would lie in the directory that it is of."""
+    """Return whether `folder` is in the data directory that would be backed up."""
     return remote_stack(data_dir) is None and os.path.commonpath(
         [folder.absolute(), (data_dir or default_data_dir()).absolute()]
     ) == str((data_dir or default_data_dir()).absolute())

@@ -1,4 +1,4 @@
-"""Erases again, on a stack that was just restored, what was erased after the backup was made."""
+"""Repeat on a restored stack the erasures that were made after the backup."""
 
 from datetime import datetime
 
@@ -14,9 +14,9 @@ from shared.messaging.timers import Timers
 
 
 async def repeat_erasures(bus: Bus, listed: list[Listed], now: datetime) -> int:
-    """Destroys keys and texts before any service starts, and says so on the trail; returns how many were done again.
+    """Destroy keys and texts before any service starts, append that to the trail, and return how many were repeated.
 
-    `listed` is oldest first. A case that the backup does not have has nothing to erase. May be repeated.
+    `listed` is oldest first. A case that is not in the backup has nothing to erase. Safe to repeat.
     """
     journal, artifacts = Journal(bus, "restore"), Artifacts(bus)
     done = 0
@@ -27,7 +27,7 @@ async def repeat_erasures(bus: Bus, listed: list[Listed], now: datetime) -> int:
         order = next((event for event in history if event.id == item.id), None)
         if order is None:
             order = await _append_order(journal, history, item, now)
-            await Timers(bus).cancel(item.case)  # of a review that waited when the backup was made
+            await Timers(bus).cancel(item.case)  # of a review that was open when the backup was made
             done += 1
         digests = sorted({*item.texts, *_text_digests(history, item)})
         if set(item.kinds) == set(TEXT_KINDS):
@@ -38,7 +38,7 @@ async def repeat_erasures(bus: Bus, listed: list[Listed], now: datetime) -> int:
 
 
 async def _append_order(journal: Journal, history: list[RecordedEvent], item: Listed, now: datetime) -> RecordedEvent:
-    """On the trail, in whatever state the case is there; the step of approval says that it was carried out."""
+    """Append the order to the trail, whatever the state of the case; approval appends that it was carried out."""
     state: CaseState = fold(history).state
     body = ErasureOrdered(
         state=state if state in ("filed", "withdrawn", "retracted") else "closed",

@@ -1,4 +1,4 @@
-"""The files of a backup: readable by the owner only, synced, each with its digest."""
+"""Files of a backup: readable for the owner only, synced to disk, each with its digest."""
 
 import hashlib
 import os
@@ -19,7 +19,7 @@ class Sink(Protocol):
 
 
 class BackupFolder:
-    """A backup being made. What was written is in `parts`."""
+    """The folder of a backup in progress. `parts` lists the files that are complete."""
 
     def __init__(self, path: Path, seal: BackupKey | None) -> None:
         self.path = path
@@ -28,7 +28,7 @@ class BackupFolder:
 
     @contextmanager
     def file(self, name: str) -> Iterator[Sink]:
-        """A new file; it counts when the block is left without an error."""
+        """Open a new file; it is part of the backup once the block ends without an error."""
         path = self.path / name
         path.parent.mkdir(mode=0o700, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -50,18 +50,18 @@ def _measured(path: Path, name: str) -> FilePart:
 
 
 def start_backup(path: Path) -> None:
-    """Make `path` ready for a new backup; what an unfinished one left there goes.
+    """Prepare `path` for a new backup, and delete what an unfinished one left there.
 
-    Raises CommandError when something else is there.
+    Raises CommandError when it holds anything else.
     """
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.chmod(0o700)
         left = list(path.iterdir())
         if (path / MANIFEST).exists():
-            raise CommandError(f"{path} holds a backup already: name another folder with --to.")
+            raise CommandError(f"{path} holds a backup already: choose another folder with --to.")
         if left and not (path / UNFINISHED).exists():
-            raise CommandError(f"{path} is not empty: name another folder with --to.")
+            raise CommandError(f"{path} is not empty: choose another folder with --to.")
         (path / UNFINISHED).touch(mode=0o600)
         for item in left:
             if item.is_dir():
@@ -72,15 +72,12 @@ def start_backup(path: Path) -> None:
 
 
 def finish_backup(path: Path) -> None:
-    """The manifest stands: the backup is complete."""
+    """Mark the backup as complete, once its manifest is written."""
     (path / UNFINISHED).unlink(missing_ok=True)
 
 
 def verify_files(path: Path, manifest: Manifest, tell: "ProgressCallback") -> None:
-    """Every file is there as it was written.
-
-    Raises CommandError when one is not.
-    """
+    """Verify that every file exists and is unchanged. Raises CommandError."""
     for number, part in enumerate(manifest.files):
         tell("checking the backup", number, len(manifest.files))
         try:
@@ -92,13 +89,13 @@ def verify_files(path: Path, manifest: Manifest, tell: "ProgressCallback") -> No
 
 
 class ProgressCallback(Protocol):
-    """Progress: what is being done, how much of it is done, and of how much (None: not known)."""
+    """Called with the current task, how much of it is done, and the total (None: unknown)."""
 
     def __call__(self, what: str, done: int, total: int | None, /) -> None: ...
 
 
 def read_blocks(path: Path, name: str, seal: BackupKey | None) -> Iterator[bytes]:
-    """What was written into the file `name`, in blocks."""
+    """Yield the plain content of the file `name`, in blocks."""
     with (path / name).open("rb") as file:
         yield from seal.read(file, name) if seal is not None else _blocks(file)
 
@@ -109,7 +106,7 @@ def _blocks(file: BinaryIO) -> Iterator[bytes]:
 
 
 def split_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Lines of what comes in blocks, without their ends."""
+    """Split blocks into lines, without line ends."""
     rest = b""
     for block in blocks:
         *whole, rest = (rest + block).split(b"\n")

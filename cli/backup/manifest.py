@@ -1,4 +1,4 @@
-"""What a backup says of itself: `manifest.json`, written last. A folder without one is not a backup."""
+"""The manifest of a backup, `manifest.json`, which is written last. A folder without one is not a backup."""
 
 from datetime import datetime
 from pathlib import Path
@@ -11,11 +11,11 @@ from cli.stack.access import write_private
 from shared.contracts.model import Model
 
 MANIFEST = "manifest.json"
-UNFINISHED = "unfinished"  # stands in the folder while a backup is being made
+UNFINISHED = "unfinished"  # exists while a backup is in progress
 
 
 class FilePart(Model):
-    """One file as it lies there; `sha256` is of these bytes, sealed or not."""
+    """One file; size and digest are those of its bytes on disk, encrypted or not."""
 
     name: str  # path below the folder
     bytes: int
@@ -23,7 +23,7 @@ class FilePart(Model):
 
 
 class StreamPart(Model):
-    """A stream's snapshot: its configuration and state as the server described them when it began."""
+    """Snapshot of a stream, with its configuration and state when the snapshot began."""
 
     file: str
     config: dict[str, Any]
@@ -35,7 +35,7 @@ class StreamPart(Model):
 
 
 class Rewind(Model):
-    """A consumer that moved while the backup was made: what stands after `floor` is delivered to it again."""
+    """A consumer that moved during the backup: messages after `floor` are delivered to it again."""
 
     stream: str
     consumer: str
@@ -52,12 +52,12 @@ class VectorPart(Model):
 
 
 class Trail(Model):
-    """The cases' chains, as `file` lists them: case, sequence and digest of its last event."""
+    """The chains of all cases; `file` lists case, sequence and digest of each last event."""
 
     file: str
     cases: int
     events: int
-    broken: tuple[int, ...] = ()  # of events that did not follow from the one before them when the backup was made
+    broken: tuple[int, ...] = ()  # sequences of events with a wrong previous digest at the time of the backup
 
 
 class Manifest(Model):
@@ -68,7 +68,7 @@ class Manifest(Model):
     made_at: datetime
     countersign: str  # version of the software
     nats: str  # version of the server
-    sealed: str | None = None  # the key of its files, sealed to the recipient; None: they are plain
+    sealed: str | None = None  # key of the files, encrypted to the recipient; None: not encrypted
     streams: tuple[StreamPart, ...]
     rewinds: tuple[Rewind, ...]
     vectors: tuple[VectorPart, ...]
@@ -86,7 +86,7 @@ def read(folder: Path) -> Manifest:
     try:
         return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
     except OSError:
-        unfinished = " The one that was begun there was never finished." if (folder / UNFINISHED).exists() else ""
+        unfinished = " The backup that was started there was never finished." if (folder / UNFINISHED).exists() else ""
         raise CommandError(f"There is no backup in {folder}: it has no {MANIFEST}.{unfinished}") from None
     except ValidationError:
         raise CommandError(f"The backup is damaged: {folder / MANIFEST} cannot be read.") from None

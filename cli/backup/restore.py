@@ -1,4 +1,4 @@
-"""Puts a backup back into a stack that is empty, its services stopped. May be killed anywhere and run again."""
+"""Restore a backup into an empty stack whose services are stopped. Can be killed anywhere and run again."""
 
 import io
 import tarfile
@@ -30,18 +30,18 @@ from shared.messaging.replicas import all_there
 from shared.messaging.snapshots import UNFINISHED, Described, Json, Refused
 from shared.messaging.topology import MOVED, all_consumers
 
-# What a stack that has only just been started holds too.
+# Streams that hold messages as soon as a stack has started.
 STARTUP_STREAMS = ("TIMERS", "REFRESH_TIMERS", "KV_reconciled", "KV_sessions", "ADVISORIES", "ALERTS", UNFINISHED)
 BATCH_SIZE = 200
 
 
 @dataclass(frozen=True, slots=True)
 class RestoreTarget:
-    """Where a backup is put back to. `bus` is the administrator's."""
+    """The stack to restore into. `bus` is a connection of the admin user."""
 
     bus: Bus
     base: VectorStore
-    declared: Path | None  # folder of the knowledge base's declaration, where it is ours to fill
+    declared: Path | None  # folder that declares the knowledge base, of an embedded stack
     keeping: Keeping = field(default_factory=Keeping)
     erasures: tuple[Listed, ...] = ()  # oldest first
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -49,15 +49,15 @@ class RestoreTarget:
 
 @dataclass(frozen=True, slots=True)
 class RestoreResult:
-    """What was put back."""
+    """Counts of what was restored."""
 
     cases: int
     events: int
     points: int
     timers: int
-    broken: int  # events whose chain did not hold when the backup was made, and does not now
-    erased: int  # cases that were erased after the backup was made, and were erased again
-    repeated: tuple[str, ...]  # consumers that had moved during the backup, and do again what they did meanwhile
+    broken: int  # events whose chain was broken when the backup was made
+    erased: int  # cases erased after the backup was made, and erased again
+    repeated: tuple[str, ...]  # consumers that moved during the backup and were rewound
 
 
 async def restore(
@@ -69,15 +69,17 @@ async def restore(
     *,
     replace: bool,
 ) -> RestoreResult:
-    """Everything as it was. The files have been checked.
+    """Restore streams, consumers, vectors and timers, and verify the chains. The files must have been verified.
 
-    Raises CommandError when the stack is not empty (unless `replace`) or in use, and when the chains do not hold
+    Raises CommandError when the stack is not empty (unless `replace`) or in use, or when a chain is not valid
     afterwards; PermanentError, TransientError.
     """
     bus, keeping = target.bus, with_previous_placement(manifest, target.keeping)
     await _claim_stack(bus, manifest.id, keeping, replace=replace)
     names = {str(item.name) for item in wanted_streams(keeping)}
-    for name in names - {part.name for part in manifest.streams}:  # of a later version: its subjects were another's
+    for name in names - {
+        part.name for part in manifest.streams
+    }:  # of a later version: its subjects belonged to another stream
         await snapshots.remove(bus, name)
     for number, part in enumerate(manifest.streams):
         tell(f"stream {part.name}", number, len(manifest.streams))
@@ -104,13 +106,13 @@ async def restore(
 
 
 def with_previous_placement(manifest: Manifest, keeping: Keeping) -> Keeping:
-    """As it is wanted; a stream of which nothing is said stays on such servers as it was on. Pure."""
+    """Return `keeping`, with the previous placement for streams that it does not name. Pure."""
     before = {part.name: tuple((part.config.get("placement") or {}).get("tags") or ()) for part in manifest.streams}
     return replace(keeping, tags=before | dict(keeping.tags))
 
 
 async def unfinished_restore(bus: Bus) -> str | None:
-    """Id of the backup whose restore was begun and not finished."""
+    """Return the id of the backup whose restore was not finished, if any."""
     try:
         info = await bus.jetstream.stream_info(UNFINISHED)
     except NotFoundError:
@@ -119,18 +121,18 @@ async def unfinished_restore(bus: Bus) -> str | None:
 
 
 async def _claim_stack(bus: Bus, id: str, keeping: Keeping, *, replace: bool) -> None:
-    """The stack is ours to fill, and says so until it is filled."""
+    """Mark the stack as being restored. Raises CommandError when it is in use or not empty."""
     begun = await unfinished_restore(bus)
     if begun is not None and begun != id and not replace:
-        raise CommandError("A restore of another backup was begun here: finish that one, or say --replace.")
+        raise CommandError("A restore of another backup was begun here: finish that one, or add --replace.")
     busy = await _active_services(bus)
     if busy:
         raise CommandError(f"Services are at work on this stack ({', '.join(busy)}): stop them first.")
     held = [] if begun == id or replace else await _non_empty_streams(bus)
     if held:
         raise CommandError(
-            f"The stack is not empty ({', '.join(held)}): what it holds would be lost. Restore into an empty one, or "
-            "say --replace."
+            f"The stack is not empty ({', '.join(held)}): what it holds would be lost. Restore into an empty stack, or "
+            "add --replace."
         )
     if begun != id:
         if begun is not None:
@@ -139,7 +141,7 @@ async def _claim_stack(bus: Bus, id: str, keeping: Keeping, *, replace: bool) ->
 
 
 async def _write_marker(bus: Bus, id: str, keeping: Keeping) -> None:
-    """It is kept as the trail is: what the servers cannot do for that is said before anything is touched."""
+    """Create the marker with the placement of the trail, so that a placement error appears before anything changes."""
     try:
         await bus.jetstream.add_stream(
             name=UNFINISHED,
@@ -153,7 +155,7 @@ async def _write_marker(bus: Bus, id: str, keeping: Keeping) -> None:
 
 
 async def _active_services(bus: Bus) -> list[str]:
-    """Services that wait for messages right now."""
+    """Return the services that currently request messages."""
     found = set()
     for item in all_consumers():
         try:
@@ -166,7 +168,7 @@ async def _active_services(bus: Bus) -> list[str]:
 
 
 async def _non_empty_streams(bus: Bus) -> list[str]:
-    """Streams in which something was ever stored, beyond what every start stores."""
+    """Return the streams that ever held a message, except those that every start writes to."""
     streams = await bus.jetstream.streams_info()
     return sorted(
         str(item.config.name) for item in streams if item.state.last_seq and item.config.name not in STARTUP_STREAMS
@@ -174,7 +176,7 @@ async def _non_empty_streams(bus: Bus) -> list[str]:
 
 
 async def _stream(bus: Bus, part: StreamPart, keeping: Keeping, blocks: Iterator[bytes]) -> None:
-    """It comes back where it is to stay, at once: on such servers and on no others."""
+    """Restore a stream with its final placement, so that it is never on other servers."""
     where = {"num_replicas": keeping.replicas, "placement": {"tags": list(keeping.tags[part.name])}}
     await snapshots.remove(bus, part.name)
     try:
@@ -182,7 +184,7 @@ async def _stream(bus: Bus, part: StreamPart, keeping: Keeping, blocks: Iterator
     except Refused as refused:
         raise unkept(refused.code, part.name, keeping) or refused from None
     if state["last_seq"] < part.state["last_seq"]:
-        raise CommandError(f"Stream {part.name} came back incomplete: {state['last_seq']} of {part.state['last_seq']}.")
+        raise CommandError(f"Stream {part.name} is incomplete: {state['last_seq']} of {part.state['last_seq']}.")
 
 
 async def _vectors(base: VectorStore, part: VectorPart, blocks: Iterator[bytes], tell: ProgressCallback) -> None:
@@ -218,15 +220,15 @@ def _extract_declaration(folder: Path, packed: bytes) -> None:
 async def _verify(
     source: Path, manifest: Manifest, seal: BackupKey | None, bus: Bus, tell: ProgressCallback
 ) -> ChainCheck:
-    """Every chain holds that held, and has every event that it had. Raises CommandError."""
+    """Verify that every valid chain is still valid, and that no event is missing. Raises CommandError."""
     chains = ChainCheck(parse_heads(files.split_lines(files.read_blocks(source, manifest.trail.file, seal))))
     async for page in Journal(bus, "restore").pages("discharge.>"):
         chains.add(page)
         tell("verifying the chains", chains.events, None)
     if chains.expected:
         lost = sorted({case for case, _ in chains.expected})
-        raise CommandError(f"The trail came back without the last events of {len(lost)} cases, {lost[0]} for one.")
+        raise CommandError(f"The restored trail lacks the last events of {len(lost)} cases, for example {lost[0]}.")
     broken = sorted(set(chains.broken) - set(manifest.trail.broken))
     if broken:
-        raise CommandError(f"The trail came back changed: event {broken[0]} does not follow from the one before it.")
+        raise CommandError(f"The restored trail differs: event {broken[0]} has a wrong previous digest.")
     return chains

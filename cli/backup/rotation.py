@@ -1,7 +1,7 @@
-"""Which backups of a folder are kept, and how the others go.
+"""Decide which backups of a folder to keep, and delete the others.
 
-Only what carries a manifest that can be read is taken for a backup, and what was begun and never finished for a rest of
-one. Everything else in the folder stays.
+Only folders with a readable manifest count as backups, and only those marked as unfinished as leftovers of one.
+Everything else in the folder is left alone.
 """
 
 import shutil
@@ -15,12 +15,12 @@ from cli.backup.manifest import MANIFEST, UNFINISHED
 from cli.errors import CommandError
 
 NAME = "%Y-%m-%dT%H%M%SZ"
-UNFINISHED_AGE = timedelta(hours=1)  # whoever makes a backup writes more often than that
+UNFINISHED_AGE = timedelta(hours=1)  # a backup in progress writes more often than that
 
 
 @dataclass(frozen=True, slots=True)
 class RetentionPolicy:
-    """How many are kept: the newest `last`, and of each of the `weekly` newest weeks the newest."""
+    """Keep the newest `last` backups, and the newest one of each of the `weekly` newest weeks."""
 
     last: int
     weekly: int = 0
@@ -28,7 +28,7 @@ class RetentionPolicy:
 
 @dataclass(frozen=True, slots=True)
 class CompleteBackup:
-    """A complete backup. `whole`: every chain of its trail held when it was made."""
+    """A complete backup. `whole`: every chain of its trail was valid when it was made."""
 
     path: Path
     made_at: datetime
@@ -37,16 +37,16 @@ class CompleteBackup:
 
 @dataclass(frozen=True, slots=True)
 class RotationResult:
-    """What went, and what looks like a backup and cannot be read."""
+    """Folders that were removed, and folders that look like backups but cannot be read."""
 
     removed: tuple[Path, ...] = ()
     unreadable: tuple[Path, ...] = ()
 
 
 def expired_backups(found: Sequence[CompleteBackup], keep: RetentionPolicy) -> list[CompleteBackup]:
-    """The backups that are not kept, oldest first. Pure.
+    """Return the backups to delete, oldest first. Pure.
 
-    The newest one whose chains held stays in any case: it is what one would go back to.
+    The newest one with valid chains is always kept, to restore from.
     """
     newest_first = sorted(found, key=lambda item: item.made_at, reverse=True)
     kept = {item.path for item in newest_first[: max(keep.last, 1)]}
@@ -59,12 +59,12 @@ def expired_backups(found: Sequence[CompleteBackup], keep: RetentionPolicy) -> l
 
 
 def folder_name(now: datetime) -> str:
-    """What a new backup's folder is called."""
+    """Return the name of a new backup's folder."""
     return now.astimezone(UTC).strftime(NAME)
 
 
 def rotate(folder: Path, keep: RetentionPolicy) -> RotationResult:
-    """Remove the backups of `folder` that are not kept; to be called once a new one is complete and checked."""
+    """Remove the expired backups of `folder`. Call it once a new one is complete and verified."""
     found, unreadable = [], []
     for path in _folders(folder):
         if not (path / MANIFEST).exists():
@@ -82,7 +82,7 @@ def rotate(folder: Path, keep: RetentionPolicy) -> RotationResult:
 
 
 def remove_unfinished(folder: Path, now: datetime) -> tuple[Path, ...]:
-    """Remove what was begun, never finished, and is no longer being written: else it fills the disk night by night."""
+    """Remove unfinished backups that are no longer written to, so that they do not fill the disk."""
     gone = []
     if not folder.exists():
         return ()
@@ -98,7 +98,7 @@ def remove_unfinished(folder: Path, now: datetime) -> tuple[Path, ...]:
 
 
 def remove(path: Path) -> None:
-    """Killed half-way, what is left is no backup that a restore would take. Raises CommandError."""
+    """Remove a backup. If killed, it leaves a folder that no restore accepts. Raises CommandError."""
     try:
         (path / UNFINISHED).touch(mode=0o600)
         (path / MANIFEST).unlink(missing_ok=True)
@@ -115,5 +115,5 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _last_written(path: Path) -> datetime:
-    """When something was last written there."""
+    """Return when anything in the folder was last written."""
     return datetime.fromtimestamp(max(item.stat().st_mtime for item in (path, *path.rglob("*"))), UTC)

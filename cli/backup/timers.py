@@ -1,7 +1,7 @@
-"""Timers that must be there for what the trail says: restored streams were not read in the same moment.
+"""Restore the timers that the trail calls for, as the restored streams were not read at the same moment.
 
-A review that waits has one timer, whose time stands in the trail. Setting it again replaces it; one whose time has
-passed fires at once; one that was told before is told no second time. So all of them are set.
+An open review has one timer, whose time is in the trail. Setting it again replaces it; an overdue one fires at once; an
+escalation that was sent is not sent again. So all of them are set.
 """
 
 from collections.abc import Iterable
@@ -32,7 +32,7 @@ class ReviewTimer:
 
 
 class OpenReviews:
-    """The reviews that wait, by the events that have been `add`ed."""
+    """The open reviews, according to the events that were `add`ed."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, OpenReviewRow] = {}
@@ -44,7 +44,7 @@ class OpenReviews:
             try:
                 event = decode(item.subject, item.headers, item.data, item.sequence)
             except PermanentError:
-                continue  # the audit names it; no review waits for it
+                continue  # the audit reports it; it opens no review
             after = follow(self._waiting.pop(event.case.id, None), event)
             if after is not None:
                 self._waiting[event.case.id] = after

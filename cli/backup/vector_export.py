@@ -1,4 +1,4 @@
-"""Where a backup gets vectors from: the base itself, or a running stack that holds it."""
+"""Read vectors for a backup: from the vector store, or through the API of a running stack."""
 
 from typing import Protocol
 
@@ -13,12 +13,12 @@ class VectorSource(Protocol):
     async def collections(self) -> list[str]: ...
 
     async def page(self, collection: str, after: str | None, /) -> tuple[list[BackupPoint], str | None]:
-        """Points from the cursor `after` on, and the next cursor; None at the end."""
+        """Return the points after the cursor, and the next cursor; None at the end."""
         ...
 
 
 class StoreVectors:
-    """The base, opened by this process: a Qdrant server, or the directory of a stack that is stopped."""
+    """A vector store opened by this process: a Qdrant server, or the directory of a stopped stack."""
 
     def __init__(self, base: VectorStore) -> None:
         self._base = base
@@ -32,7 +32,7 @@ class StoreVectors:
 
 
 class ApiVectors:
-    """A running embedded stack: only its own process can open its directory."""
+    """The API of a running embedded stack, as only its own process can open its directory."""
 
     def __init__(self, call: Api) -> None:
         self._call = call

@@ -1,4 +1,4 @@
-"""Is it signed where every case stands, and as often as it should be?"""
+"""Check that checkpoints of the trail are signed as often as configured."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,13 +18,13 @@ from shared.messaging.connection import Bus
 from shared.messaging.journal import STREAM, as_stored
 
 SUBJECT = "checkpoints"
-MISSED_INTERVALS = 3  # intervals without one: a process that restarts is no reason to worry
+MISSED_INTERVALS = 3  # a restart may skip an interval or two
 SLACK = timedelta(minutes=1)
 RUNBOOK = "docs/how-to/verify-the-audit-trail.md"
 
 
 class CheckpointSettings(BaseSettings):
-    """The services' own, as far as they are known here."""
+    """The checkpoint settings of the services."""
 
     model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_", extra="ignore", frozen=True, env_ignore_empty=True)
 
@@ -34,7 +34,7 @@ class CheckpointSettings(BaseSettings):
 
 @dataclass(frozen=True, slots=True)
 class CheckpointTimer:
-    """Approval's, which fires when the next one is to be made."""
+    """The timer of approval that fires when the next checkpoint is due."""
 
     due: datetime
     every: str
@@ -42,7 +42,7 @@ class CheckpointTimer:
 
 @dataclass(frozen=True, slots=True)
 class LatestCheckpoint:
-    """The last checkpoint of the folder; up to which event of the trail it covers."""
+    """The last checkpoint in the folder; `covers` is the last sequence of the trail that it covers."""
 
     number: int
     time: datetime
@@ -54,7 +54,7 @@ async def check(bus: Bus, group: Group, now: datetime) -> None:
     try:
         timer, last = await _timer(bus), (await bus.jetstream.stream_info(STREAM)).state.last_seq
     except (CountersignError, APIError, errors.Error) as error:
-        group.fault(SUBJECT, f"the bus cannot be asked ({type(error).__name__})", "see the streams")
+        group.fault(SUBJECT, f"NATS cannot be read ({type(error).__name__})", "see the findings about streams")
         return
     if settings.checkpoint_dir is None:
         assess_timer(group, timer, now)
@@ -62,7 +62,7 @@ async def check(bus: Bus, group: Group, now: datetime) -> None:
     try:
         signed = Folder(settings.checkpoint_dir).last()
     except CountersignError as failure:
-        group.fault(SUBJECT, failure.reason, "is COUNTERSIGN_CHECKPOINT_DIR there, and may it be read here?")
+        group.fault(SUBJECT, failure.reason, "check that COUNTERSIGN_CHECKPOINT_DIR exists and can be read here")
         return
     found = signed.checkpoint if signed is not None else None
     newest = LatestCheckpoint(found.number, found.time, found.last) if found is not None else None
@@ -70,7 +70,7 @@ async def check(bus: Bus, group: Group, now: datetime) -> None:
 
 
 async def _timer(bus: Bus) -> CheckpointTimer | None:
-    """The later of what is set and what has fired."""
+    """Return the later of the scheduled and the fired timer."""
     found = []
     for subject in (TIMER, DUE):
         for message in await bus.direct_get("TIMERS", {"last_by_subj": subject}):
@@ -81,35 +81,37 @@ async def _timer(bus: Bus) -> CheckpointTimer | None:
 
 
 def assess_timer(group: Group, timer: CheckpointTimer | None, now: datetime) -> None:
-    """Only whether approval makes them can be told. Pure."""
+    """Assess the timer of approval, when the folder of checkpoints is not known. Pure."""
     if timer is None:
-        says = (
-            "approval makes none, and where others make them is not said: who rules over NATS could re-write the trail"
-        )
-        group.warning(SUBJECT, says, f"turn them on, or name the folder in COUNTERSIGN_CHECKPOINT_DIR: {RUNBOOK}")
+        says = "approval makes none, and no folder is configured: a NATS administrator could rewrite the trail"
+        group.warning(SUBJECT, says, f"enable them, or set COUNTERSIGN_CHECKPOINT_DIR to their folder: {RUNBOOK}")
     elif now - timer.due > SLACK:
-        says = f"the next one was due at {timer.due:%Y-%m-%d %H:%M} UTC, and nobody has made it"
+        says = f"the next one was due at {timer.due:%Y-%m-%d %H:%M} UTC and was not made"
         group.warning(
-            SUBJECT, says, "is approval running, with its checkpoint settings? See the alerts `checkpoints-failing`"
+            SUBJECT, says, "check that approval runs with its checkpoint settings; see the alerts `checkpoints-failing`"
         )
     else:
         group.ok(SUBJECT, f"approval makes one every {timer.every}; the next is due at {timer.due:%Y-%m-%d %H:%M} UTC")
 
 
 def assess_folder(group: Group, newest: LatestCheckpoint | None, last: int, every: timedelta, now: datetime) -> None:
-    """`last` is the trail's last event, `every` how often one is to be made. Pure."""
-    do = f"see the alerts `checkpoints-failing`, or the log of what makes them: {RUNBOOK}"
+    """Assess the newest checkpoint; `last` is the trail's last sequence, `every` the configured interval. Pure."""
+    do = f"see the alerts `checkpoints-failing`, or the log of the process that makes them: {RUNBOOK}"
     if newest is None:
         if last:
-            group.warning(SUBJECT, "there is none in the folder, and the trail has events", do)
+            group.warning(SUBJECT, "the folder is empty, but the trail has events", do)
         else:
-            group.ok(SUBJECT, "none yet, and nothing has happened")
+            group.ok(SUBJECT, "none yet: the trail is empty")
     elif newest.covers > last:
-        says = f"checkpoint {newest.number} covers the trail up to {newest.covers}, and it ends at {last}"
-        how = "after a restore of an older backup: keep the folder, begin another. Otherwise: countersign audit verify"
+        says = (
+            f"checkpoint {newest.number} covers the trail up to sequence {newest.covers}, but the trail ends at {last}"
+        )
+        how = "after a restore of an older backup, start a new folder; otherwise run: countersign audit verify"
         group.fault(SUBJECT, says, how)
     elif newest.covers < last and now - newest.time > MISSED_INTERVALS * every:
-        says = f"the last is of {newest.time:%Y-%m-%d %H:%M} UTC; {last - newest.covers} events since are not covered"
+        says = (
+            f"the last one is of {newest.time:%Y-%m-%d %H:%M} UTC; {last - newest.covers} later events are not covered"
+        )
         group.warning(SUBJECT, says, do)
     else:
-        group.ok(SUBJECT, f"the last is number {newest.number}, of {newest.time:%Y-%m-%d %H:%M} UTC")
+        group.ok(SUBJECT, f"the last one is number {newest.number} of {newest.time:%Y-%m-%d %H:%M} UTC")

@@ -1,4 +1,4 @@
-"""What the services depend on: does it answer, and as what."""
+"""Check what the services depend on: EHR, Triton, Qdrant, API, identity provider, telemetry."""
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -12,9 +12,7 @@ from shared.clinical.fhir_client import FhirClient
 from shared.contracts.errors import CountersignError
 
 TIMEOUT = 5.0
-EHR_ACCESS_FIX = (
-    "set COUNTERSIGN_EHR_TOKEN or COUNTERSIGN_EHR_TOKEN_FILE, or ask whoever runs the EHR what the token may do"
-)
+EHR_ACCESS_FIX = "set COUNTERSIGN_EHR_TOKEN or COUNTERSIGN_EHR_TOKEN_FILE, or check the token's permissions"
 
 
 async def check(place: DoctorTarget) -> list[Finding]:
@@ -36,10 +34,14 @@ async def _ehr(group: Group, http: httpx.AsyncClient, place: DoctorTarget) -> No
         headers |= {"Authorization": value} if value is not None else {}
         answer = await http.get(f"{place.ehr_url.rstrip('/')}/metadata", headers=headers)
     except CountersignError as failure:
-        group.fault("EHR", failure.reason, "COUNTERSIGN_EHR_TOKEN_FILE names the file that holds the token")
+        group.fault("EHR", failure.reason, "set COUNTERSIGN_EHR_TOKEN_FILE to the file with the token")
         return
     except httpx.HTTPError as error:
-        group.fault("EHR", f"it does not answer ({type(error).__name__})", f"is {place.ehr_url} right, and running?")
+        group.fault(
+            "EHR",
+            f"it does not answer ({type(error).__name__})",
+            f"check that {place.ehr_url} is correct, and that the EHR runs",
+        )
         return
     if answer.status_code in (401, 403):
         group.fault("EHR", f"it refuses the token (HTTP {answer.status_code})", EHR_ACCESS_FIX)
@@ -48,15 +50,19 @@ async def _ehr(group: Group, http: httpx.AsyncClient, place: DoctorTarget) -> No
         statement = answer.raise_for_status().json()
         release = str(statement["fhirVersion"])
     except (httpx.HTTPError, ValueError, KeyError):
-        group.fault("EHR", f"it shows no CapabilityStatement (HTTP {answer.status_code})", "is it the FHIR R4 base?")
+        group.fault(
+            "EHR",
+            f"it returns no CapabilityStatement (HTTP {answer.status_code})",
+            "check that this is the FHIR R4 base URL",
+        )
         return
-    # Most servers show their CapabilityStatement to everybody.
+    # Most servers return their CapabilityStatement without a token.
     if not await FhirClient(place.ehr_url, http, place.ehr_authorization).ready():
-        group.fault("EHR", "it shows its capabilities, and lets nothing be looked for", EHR_ACCESS_FIX)
+        group.fault("EHR", "it returns its CapabilityStatement but refuses searches", EHR_ACCESS_FIX)
     elif release.startswith("4.0"):
         group.ok("EHR", f"FHIR {release}")
     else:
-        group.fault("EHR", f"it speaks FHIR {release}", "name its R4 base (4.0)")
+        group.fault("EHR", f"its FHIR version is {release}", "set its R4 (4.0) base URL")
     if "date" in answer.headers:
         assess_clock_skew(group, "the EHR", parsedate_to_datetime(answer.headers["date"]), datetime.now(UTC))
 
@@ -72,33 +78,37 @@ async def _models(group: Group, place: DoctorTarget) -> None:
         if await client.ready():
             group.ok(f"model {name}", f"ready at {settings.url}")
         else:
-            do = "is Triton running there, and the model in its repository? Its log says why one was not loaded"
+            do = "check that Triton runs there and has the model; its log tells why a model was not loaded"
             group.fault(f"model {name}", f"not ready at {settings.url}", do)
         await client.close()
 
 
 async def _vectors(group: Group, place: DoctorTarget) -> None:
     if place.base_url and not place.qdrant.url:
-        return  # in the stack's own process: `knowledge` tells
+        return  # in the process of the stack: the check `knowledge` covers it
     try:
         base = place.qdrant.connect()
     except CountersignError as failure:
-        group.fault("Qdrant", failure.reason, "name the server that the services use")
+        group.fault("Qdrant", failure.reason, "set COUNTERSIGN_QDRANT_URL to the server that the services use")
         return
     except OSError as error:
-        group.fault("Qdrant", f"{error.filename} cannot be read", "COUNTERSIGN_QDRANT_API_KEY_FILE names its key")
+        group.fault(
+            "Qdrant",
+            f"{error.filename} cannot be read",
+            "set COUNTERSIGN_QDRANT_API_KEY_FILE to the file with its API key",
+        )
         return
     if await base.ready():
         names = ", ".join(await base.collections())
         group.ok("Qdrant", f"collections: {names or 'none yet'}")
     else:
-        group.fault("Qdrant", "it does not answer", f"is {place.qdrant.url} right, and its API key?")
+        group.fault("Qdrant", "it does not answer", f"check {place.qdrant.url} and its API key")
     await base.close()
 
 
 async def _services(group: Group, http: httpx.AsyncClient, place: DoctorTarget) -> None:
     if not place.base_url:
-        return  # each has its own address; `work` tells whether they take messages
+        return  # each has its own address; the checks of consumers cover them
     try:
         answer = await http.get(f"{place.base_url}/readyz")
         missing = answer.json()["not_answering"]
@@ -106,7 +116,11 @@ async def _services(group: Group, http: httpx.AsyncClient, place: DoctorTarget) 
         group.fault("API", f"it does not answer at {place.base_url}", "start the stack: countersign up")
         return
     if missing:
-        group.fault("API", f"its services miss {', '.join(missing)}", "see that part in this list, and D/logs")
+        group.fault(
+            "API",
+            f"its services cannot reach {', '.join(missing)}",
+            "see that part in this list, and the logs in the data directory",
+        )
     else:
         group.ok("API", f"ready at {place.base_url}")
 
@@ -121,11 +135,11 @@ async def _identity(group: Group, http: httpx.AsyncClient, place: DoctorTarget) 
         keys = (await http.get(found["jwks_uri"])).raise_for_status().json()["keys"]
     except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
         says = f"its metadata or keys cannot be read ({type(error).__name__})"
-        group.fault("identity provider", says, "is COUNTERSIGN_OIDC_ISSUER right, and reachable from here?")
+        group.fault("identity provider", says, "check COUNTERSIGN_OIDC_ISSUER, and that it can be reached from here")
         return
     if found.get("issuer") != issuer:
-        do = "set COUNTERSIGN_OIDC_ISSUER exactly as the provider spells it"
-        group.fault("identity provider", "it calls itself by another issuer", do)
+        do = "set COUNTERSIGN_OIDC_ISSUER exactly to the issuer in the provider's metadata"
+        group.fault("identity provider", "its metadata names another issuer", do)
     else:
         group.ok("identity provider", f"{len(keys)} keys")
 
@@ -134,11 +148,11 @@ async def _telemetry(group: Group, http: httpx.AsyncClient, place: DoctorTarget)
     if not place.otlp:
         return
     try:
-        await http.get(place.otlp)  # any answer will do: its paths take posts
+        await http.get(place.otlp)  # any answer is enough: its endpoints accept POST only
     except httpx.RemoteProtocolError:
-        pass  # somebody speaks gRPC there
+        pass  # a gRPC server answers there
     except httpx.HTTPError as error:
-        do = "is the collector running? Nothing else depends on it"
+        do = "check that the collector runs; the services work without it"
         group.warning("telemetry", f"{place.otlp} does not answer ({type(error).__name__})", do)
         return
     group.ok("telemetry", f"{place.otlp} answers")

@@ -1,4 +1,4 @@
-"""What the doctor finds: one line each, of what it means and what to do."""
+"""Findings of the doctor: what was checked, the result, and how to fix it."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ Level = Literal["ok", "warning", "fault"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`says` is what was found; `do`, what mends it (empty where nothing is to be done)."""
+    """`says` is the result; `do` is how to fix it (empty if nothing is to be done). The names are those of the JSON."""
 
     group: str
     what: str
@@ -19,7 +19,7 @@ class Finding:
 
 
 class Group:
-    """Findings about one group of things."""
+    """Collects the findings of one group of checks."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -1,4 +1,4 @@
-"""All checks, one group after the other, as their findings come."""
+"""Run all checks, one group after the other."""
 
 from cli.doctor import dependencies, server, topology, users, workload
 from cli.doctor.findings import Findings, Group, ProgressCallback
@@ -8,7 +8,7 @@ from shared.messaging.connection import connect
 
 
 async def run_checks(place: DoctorTarget, tell: ProgressCallback) -> Findings:
-    """`tell` is told what is being looked at."""
+    """Yield the findings as they come; `tell` is called with the name of each group of checks."""
     tell("the server")
     for finding in await server.check(place):
         yield finding
@@ -16,9 +16,9 @@ async def run_checks(place: DoctorTarget, tell: ProgressCallback) -> Findings:
     try:
         bus = await connect(place.nats_url, "admin", place.admin_seed, ca_file=place.nats_ca_file)
     except CountersignError as failure:
-        do = f"is nats-server running at {place.nats_url}, and is this its administrator's key?"
+        do = f"check that nats-server runs at {place.nats_url}, and that the key is that of the admin user"
         if isinstance(failure, PermanentError):
-            do = "mend that; how TLS is set up: docs/how-to/tls.md"
+            do = "see docs/how-to/tls.md on TLS"
         group.fault("NATS", failure.reason, do)
         yield group.found[0]
     else:
@@ -28,10 +28,10 @@ async def run_checks(place: DoctorTarget, tell: ProgressCallback) -> Findings:
             tell("streams and consumers")
             for finding in await topology.check(bus, place):
                 yield finding
-            tell("users and their rights")
+            tell("users and their permissions")
             for finding in await users.check(place):
                 yield finding
-            tell("work")
+            tell("consumers, dead letters and the knowledge base")
             for finding in await workload.check(bus, place):
                 yield finding
         finally:

@@ -1,4 +1,4 @@
-"""Is what NATS acknowledges safe, is there room, do the clocks agree."""
+"""Check the NATS server: durability, storage, version, certificate, clock."""
 
 import shutil
 from datetime import UTC, datetime, timedelta
@@ -11,7 +11,7 @@ from shared.contracts.errors import TransientError
 from shared.messaging.connection import Bus
 from shared.messaging.monitor import Durability, read_durability
 
-MINIMUM_VERSION = (2, 14)  # consumers can be put back to an earlier position, which a restore needs
+MINIMUM_VERSION = (2, 14)  # consumers can be reset to an earlier position, which a restore needs
 SKEW_WARNING, SKEW_FAULT = timedelta(seconds=5), timedelta(seconds=30)  # an HTTP date is up to two seconds old
 CERTIFICATE_WARNING = timedelta(days=30)
 GIGABYTE = 1_000_000_000
@@ -20,13 +20,19 @@ GIGABYTE = 1_000_000_000
 async def check(place: DoctorTarget) -> list[Finding]:
     group = Group("server")
     if not place.monitor_url:
-        do = "set COUNTERSIGN_NATS_MONITOR_URL, or start the stack again"
-        group.warning("durability", "the monitoring endpoint is not known: nobody can tell what is synced", do)
+        do = "set COUNTERSIGN_NATS_MONITOR_URL, or restart the stack"
+        group.warning(
+            "durability", "the monitoring endpoint is not known, so it cannot be checked whether writes are synced", do
+        )
     else:
         try:
             assess_durability(group, await read_durability(place.monitor_url), datetime.now(UTC))
         except TransientError as failure:
-            group.fault("monitoring", failure.reason, f"is nats-server running, and its endpoint {place.monitor_url}?")
+            group.fault(
+                "monitoring",
+                failure.reason,
+                f"check that nats-server runs with its monitoring endpoint {place.monitor_url}",
+            )
     if place.data_dir is not None:
         assess_free_space(
             group, "data directory", shutil.disk_usage(place.data_dir).free, shutil.disk_usage(place.data_dir).total
@@ -36,7 +42,7 @@ async def check(place: DoctorTarget) -> list[Finding]:
 
 
 async def check_account(bus: Bus) -> list[Finding]:
-    """The room that the hospital was given, where it has a limit of its own."""
+    """Check the storage of the account, if it has a limit, and the maximum message size."""
     group, room = Group("server"), await bus.room()
     if room.limit is not None:
         assess_free_space(group, "storage of the account", room.limit - room.stored, room.limit)
@@ -45,24 +51,28 @@ async def check_account(bus: Bus) -> list[Finding]:
 
 
 def assess_payload(group: Group, most: int) -> None:
-    """Whether the record of a long stay fits into a message, judged. Pure."""
+    """Assess whether the record of a long stay fits into a message. Pure."""
     if most < MAX_PAYLOAD:
-        says = f"the server takes messages of {most / 2**20:g} MiB: a long stay's record may not fit"
+        says = f"the server accepts messages up to {most / 2**20:g} MiB: the record of a long stay may not fit"
         group.warning("size of messages", says, f"set `max_payload: {MAX_PAYLOAD // 2**20}MB` and reload the server")
 
 
 def assess_durability(group: Group, found: Durability, now: datetime) -> None:
-    """What the server says of itself, judged. Pure."""
+    """Assess what the server reports of itself. Pure."""
     if found.sync_always:
-        group.ok("durability", "every acknowledged write is on disk first")
+        group.ok("durability", "every write is on disk before it is acknowledged")
     else:
         do = "set `sync_interval: always` in the server's `jetstream` block"
-        group.fault("durability", "a power cut may lose writes that were acknowledged", do)
+        group.fault("durability", "a power failure may lose acknowledged writes", do)
     if not found.auth_required:
-        group.fault("authentication", "the server lets anybody in", "give it the users of shared/messaging/rights.py")
+        group.fault(
+            "authentication",
+            "the server accepts clients without credentials",
+            "configure the users of shared/messaging/rights.py",
+        )
     if found.single:
-        says = f"one replica only, in a cluster of {found.servers}: {', '.join(found.single)}"
-        group.fault("replicas", says, "provision with three (COUNTERSIGN_NATS_REPLICAS=3)")
+        says = f"only one replica in a cluster of {found.servers} servers: {', '.join(found.single)}"
+        group.fault("replicas", says, "provision with three replicas (COUNTERSIGN_NATS_REPLICAS=3)")
     if _version(found.version) < MINIMUM_VERSION:
         group.fault(
             "version", f"nats-server {found.version}", f"run {MINIMUM_VERSION[0]}.{MINIMUM_VERSION[1]} or later"
@@ -77,21 +87,21 @@ def assess_durability(group: Group, found: Durability, now: datetime) -> None:
 
 
 def assess_certificate(group: Group, left: timedelta) -> None:
-    """How long the server's certificate is still good, judged. Pure."""
-    do = "make a new one (countersign secrets init, or your own PKI) and reload the servers: docs/how-to/tls.md"
+    """Assess how long the server's certificate is still valid. Pure."""
+    do = "renew it (countersign secrets init, or your own PKI) and reload the servers: docs/how-to/tls.md"
     if left <= timedelta():
-        group.fault("certificate", "it has expired: nobody can connect any more", do)
+        group.fault("certificate", "it has expired: clients can no longer connect", do)
     elif left < CERTIFICATE_WARNING:
-        group.warning("certificate", f"it ends in {left.days} days", do)
+        group.warning("certificate", f"it expires in {left.days} days", do)
     else:
-        group.ok("certificate", f"it ends in {left.days} days")
+        group.ok("certificate", f"it expires in {left.days} days")
 
 
 def assess_clock_skew(group: Group, whose: str, theirs: datetime, ours: datetime) -> None:
-    """Two clocks, judged. Timers fire by the server's; signatures and sign-ins carry ours. Pure."""
+    """Assess two clocks. Timers use the server's; signatures and sign-ins use ours. Pure."""
     apart = abs(theirs - ours)
-    says = f"{apart.total_seconds():.1f} s from this machine's"
-    do = "let both machines follow the same time server"
+    says = f"{apart.total_seconds():.1f} s off this machine's clock"
+    do = "synchronize both machines with the same time server"
     if apart >= SKEW_FAULT:
         group.fault(f"clock of {whose}", says, do)
     elif apart >= SKEW_WARNING:
@@ -101,9 +111,9 @@ def assess_clock_skew(group: Group, whose: str, theirs: datetime, ours: datetime
 
 
 def assess_free_space(group: Group, what: str, free: int, total: int) -> None:
-    """Room that is left, in bytes, judged. Pure."""
+    """Assess free space; sizes in bytes. Pure."""
     says = f"{free / GIGABYTE:.1f} GB of {total / GIGABYTE:.0f} GB free"
-    do = "make room: a server that cannot write acknowledges nothing"
+    do = "free some space: a server that cannot write accepts no messages"
     if free < min(GIGABYTE, total * 0.02):
         group.fault(what, says, do)
     elif free < min(10 * GIGABYTE, total * 0.1):
@@ -113,18 +123,20 @@ def assess_free_space(group: Group, what: str, free: int, total: int) -> None:
 
 
 def _check_data_dir(group: Group, directory: Path) -> None:
-    """An embedded stack's own: nobody else reads its secrets, and its store is encrypted."""
+    """Check that other users cannot read the secrets of an embedded stack, and that its store is encrypted."""
     loose = [name for name in ("secrets.json", "tokens.json", "access.json") if _is_open_to_others(directory / name)]
     if loose:
         names = ", ".join(loose)
-        group.fault("secrets", f"others can read {names}", f"chmod 600 {' '.join(str(directory / n) for n in loose)}")
+        group.fault(
+            "secrets", f"other users can read {names}", f"chmod 600 {' '.join(str(directory / n) for n in loose)}"
+        )
     else:
-        group.ok("secrets", "readable by their owner only")
+        group.ok("secrets", "readable for their owner only")
     config = directory / "nats.conf"
     if config.exists() and '"cipher"' in config.read_text():
-        group.ok("encryption", "what is stored is encrypted")
+        group.ok("encryption", "stored data is encrypted")
     else:
-        group.fault("encryption", "what is stored is not encrypted", "start the stack again with this version")
+        group.fault("encryption", "stored data is not encrypted", "restart the stack with this version")
 
 
 def _is_open_to_others(file: Path) -> bool:

@@ -1,4 +1,4 @@
-"""The stack to examine: a data directory that one runs on, or the addresses in the environment."""
+"""The stack to check: the one on a data directory, or the one that the environment names."""
 
 import json
 from collections.abc import Mapping
@@ -20,23 +20,25 @@ from shared.runtime.settings import EhrSettings, QdrantSettings, TritonSettings
 
 
 class DoctorSettings(BaseSettings):
-    """What else the environment names. Variables are the services' own, and OpenTelemetry's."""
+    """Settings of the doctor alone. The variables are those of the services and of OpenTelemetry."""
 
     model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_", extra="ignore", frozen=True, populate_by_name=True)
 
     nats_monitor_url: str = ""
-    seeds_file: Path | None = Field(default=None, description="JSON: NATS user → nkey seed, of those to be tried")
+    seeds_file: Path | None = Field(
+        default=None, description="JSON object of NATS users and nkey seeds, to check their permissions"
+    )
     otlp: str = Field(default="", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
 @dataclass(frozen=True, slots=True)
 class DoctorTarget:
-    """Where everything is. An empty address: there is no such part, or nobody said."""
+    """Addresses and credentials of a stack. An empty address means that the part is absent or not known."""
 
     nats_url: str
     nats_ca_file: Path | None
     admin_seed: str
-    seeds: Mapping[str, str]  # users that can be tried
+    seeds: Mapping[str, str]  # users whose permissions can be checked
     monitor_url: str
     keeping: Keeping
     ehr_url: str
@@ -48,11 +50,11 @@ class DoctorTarget:
     data_dir: Path | None  # of an embedded stack
     base_url: str  # its API
     operator_token: str
-    provision: str  # what makes streams and consumers as they should be
+    provision: str  # how to repair streams and consumers
 
 
 def find_target(data_dir: Path | None) -> DoctorTarget:
-    """Raises CommandError when no stack is named or runs."""
+    """Return the stack to check. Raises CommandError when none is named or running."""
     settings, remote = DoctorSettings(), RemoteStackSettings()
     keeping = Keeping(remote.nats_replicas, remote.nats_placement)
     common = {"qdrant": QdrantSettings(), "oidc": OidcSettings(), "otlp": settings.otlp, "keeping": keeping}
@@ -71,7 +73,7 @@ def find_target(data_dir: Path | None) -> DoctorTarget:
             data_dir=None,
             base_url="",
             operator_token="",
-            provision="countersign provision, as admin: it changes what differs and deletes nothing",
+            provision="run countersign provision as admin: it updates what differs and deletes nothing",
         )
     directory = (data_dir or default_data_dir()).absolute()
     access, secrets = read_access(directory), load_or_create(directory)
@@ -88,7 +90,7 @@ def find_target(data_dir: Path | None) -> DoctorTarget:
         data_dir=directory,
         base_url=access.base_url,
         operator_token=access.tokens["operator"],
-        provision="start the stack again: every start provisions it",
+        provision="restart the stack: every start provisions it",
     )
 
 

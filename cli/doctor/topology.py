@@ -1,4 +1,4 @@
-"""Is every stream, bucket and consumer there, and as it is wanted; and are there others."""
+"""Check that every stream, bucket and consumer exists as configured, and that there are no unknown consumers."""
 
 from typing import Any
 
@@ -22,12 +22,14 @@ async def check(bus: Bus, place: DoctorTarget) -> list[Finding]:
         listed = await bus.jetstream.streams_info()
     except (APIError, errors.Error) as error:
         group.fault(
-            "streams", f"they cannot be listed ({type(error).__name__})", "is JetStream on, and this user admin?"
+            "streams",
+            f"they cannot be listed ({type(error).__name__})",
+            "check that JetStream is enabled, and that the user is admin",
         )
         return group.found
     found = {str(item.config.name): item.config for item in listed}
     if UNFINISHED in found:
-        group.fault("restore", "a restore was begun here and not finished", "run it again: countersign restore")
+        group.fault("restore", "a restore was not finished", "run it again: countersign restore")
     compare(group, "stream", wanted, found, place.provision)
     assess_replicas(group, [copies(item) for item in listed if item.config.name in wanted])
     for name in sorted(wanted.keys() & found.keys()):
@@ -40,7 +42,7 @@ async def _consumers(bus: Bus, group: Group, stream: str, place: DoctorTarget) -
     try:
         listed = await bus.jetstream.consumers_info(stream)
     except (NotFoundError, errors.Error):
-        return  # it went just now: the next look says so
+        return  # it was deleted just now; the next run reports it
     found = {str(item.name): item.config for item in listed if item.config is not None and item.config.durable_name}
     compare(group, "consumer", wanted, found, place.provision, of=stream)
 
@@ -48,7 +50,7 @@ async def _consumers(bus: Bus, group: Group, stream: str, place: DoctorTarget) -
 def compare(
     group: Group, kind: str, wanted: dict[str, Any], found: dict[str, Any], provision: str, *, of: str = ""
 ) -> None:
-    """Each as it is wanted and as it was found, by name. Pure."""
+    """Compare the expected with the found configurations, by name. Pure."""
     where = f" on {of}" if of else ""
     missing = wanted.keys() - found.keys()
     for name in sorted(missing):
@@ -64,21 +66,23 @@ def compare(
             )
             group.fault(f"{kind} {name}", says, provision)
     if good and good == len(wanted):
-        group.ok(f"{kind}s{where}", f"{good} as wanted")
-    if of:  # other streams of the account are none of ours
+        group.ok(f"{kind}s{where}", f"{good} as expected")
+    if of:  # other streams of the account are not ours
         for name in sorted(found.keys() - wanted.keys()):
-            do = f"remove it when nobody uses it: it is not of this version (nats consumer rm {of} {name})"
-            group.warning(f"{kind} {name}", f"an unknown durable{where}", do)
+            do = f"if nothing uses it, remove it: nats consumer rm {of} {name}"
+            group.warning(f"{kind} {name}", f"unknown durable consumer{where}", do)
 
 
 def assess_replicas(group: Group, found: list[Copies]) -> None:
-    """Are the streams on all the servers that they are to be on. Pure."""
+    """Assess whether streams are in sync on all of their servers. Pure."""
     moving = sorted(item.stream for item in found if item.moving)
     if moving:
-        group.warning("placement", f"on their way to other servers: {', '.join(moving)}", "wait, and look again")
+        group.warning("placement", f"moving to other servers: {', '.join(moving)}", "wait, then run the doctor again")
     for server in sorted({server for item in found for server in item.behind}):
         late = ", ".join(sorted(item.stream for item in found if server in item.behind))
-        group.warning(f"server {server}", f"it has not caught up on {late}", "see that it runs; wait, and look again")
+        group.warning(
+            f"server {server}", f"it has not caught up on {late}", "check that it runs; wait, then run the doctor again"
+        )
 
 
 def _formatted(value: Any) -> str:

@@ -1,8 +1,8 @@
-"""May every user do what it must, and nothing else. Tried on the server itself, and nothing of it is stored or done.
+"""Check that every NATS user has its permissions and no others, on the server itself and without side effects.
 
-Every right is tried by a message that the server takes or refuses by its subject alone: a publish says that it expects
-a stream that does not exist, an API call carries a body that is no request. The server's complaint about a subject
-comes before the answer to the next ping, so that one round trip tells of all.
+A permission is tried with a message that the server accepts or refuses by its subject alone: a publish expects a stream
+that does not exist, an API call has an invalid body. The server reports violations before it answers the next ping, so
+one round trip is enough for all.
 """
 
 import re
@@ -23,18 +23,18 @@ from shared.messaging.rights import (
 )
 from shared.messaging.topology import SERVICES
 
-NO_SUCH_STREAM = {"Nats-Expected-Stream": "DOCTOR"}  # the server stores nothing for whom it does not match
-# Begins as an object and is none: the server refuses it. What is no object at all it takes for a request without
-# options, and a pause without a time ends the pause.
+NO_SUCH_STREAM = {"Nats-Expected-Stream": "DOCTOR"}  # the server stores nothing if it does not match
+# Invalid JSON that starts as an object: the server refuses it. It takes any other text for a request without
+# options, and a pause request without a time ends the pause.
 INVALID_REQUEST = b"{"
 PLACEHOLDER = "doctor"
 ADMIN_CALLS = ("STREAM.CREATE", "STREAM.UPDATE", "STREAM.DELETE", "STREAM.PURGE", "CONSUMER.DELETE", "STREAM.RESTORE")
 PERMISSION_VIOLATION = re.compile(r'permissions violation for (publish|subscription) to "([^"]+)"')
-FIX = "give the user the rights of shared/messaging/rights.py in the server's configuration, and reload it"
+FIX = "configure the permissions of shared/messaging/rights.py for the user, and reload the server"
 
 
 def user_permissions() -> dict[str, Permissions]:
-    """Of every user but the administrator, who may do anything."""
+    """Return the permissions of every user except admin, which has all."""
     found = {service: permissions(service) for service in SERVICES}
     return found | {
         "operator": operator_permissions(),
@@ -55,16 +55,18 @@ async def check(place: DoctorTarget) -> list[Finding]:
             refused = await _refused_subjects(place, user, seed, may + must_not, listening)
         except (errors.Error, OSError, TimeoutError) as error:
             says = f"it cannot connect ({type(error).__name__})"
-            group.fault(f"user {user}", says, "is its key in the server's configuration the one of its seed?")
+            group.fault(f"user {user}", says, "check that the server's configuration has the public key of its seed")
             continue
         assess_user(group, user, may, must_not + listening, refused)
     if not group.found:
-        group.warning("users", "no keys to try them with", "name a JSON file of seeds: COUNTERSIGN_SEEDS_FILE")
+        group.warning(
+            "users", "there are no seeds to check them with", "set COUNTERSIGN_SEEDS_FILE to a JSON file of seeds"
+        )
     return group.found
 
 
 def publish_subjects(owned: Permissions) -> tuple[list[str], list[str]]:
-    """Subjects that the user must be able to publish to, and those that it must not. Pure."""
+    """Return the subjects that the user must be allowed to publish to, and those that it must not. Pure."""
     may = list(dict.fromkeys(map(example_subject, owned.publish)))
     others = (example_subject(right) for found in user_permissions().values() for right in found.publish)
     perilous = (f"$JS.API.{call}.DOCTOR" for call in ADMIN_CALLS)
@@ -73,18 +75,18 @@ def publish_subjects(owned: Permissions) -> tuple[list[str], list[str]]:
 
 
 def forbidden_subscriptions(user: str) -> list[str]:
-    """What the user must not listen to: what others write, and what they are answered. Pure."""
+    """Return the subjects that the user must not subscribe to: data and inboxes of others. Pure."""
     inboxes = [f"{inbox(other)}.>" for other in user_permissions() if other != user]
     return ["$KV.>", "discharge.>", "access.>", "deadletter.>", "_INBOX.>", *inboxes]
 
 
 def example_subject(right: str) -> str:
-    """A subject that the right covers: `discharge.*.*.filed` → `discharge.doctor.doctor.filed`."""
+    """Return a subject that the permission covers: `discharge.*.*.filed` → `discharge.doctor.doctor.filed`."""
     return ".".join(PLACEHOLDER if token in ("*", ">") else token for token in right.split("."))
 
 
 def covers(right: str, subject: str) -> bool:
-    """Whether the subject, which has no wildcards, is within the right."""
+    """Return whether the permission covers the subject, which has no wildcards."""
     wanted, given = right.split("."), subject.split(".")
     if wanted[-1] == ">":
         return len(given) >= len(wanted) and all(a in ("*", b) for a, b in zip(wanted[:-1], given, strict=False))
@@ -92,15 +94,15 @@ def covers(right: str, subject: str) -> bool:
 
 
 def assess_user(group: Group, user: str, may: Iterable[str], must_not: Iterable[str], refused: set[str]) -> None:
-    """What the server refused (in lower case, as the client hands it on), against what it should. Pure."""
+    """Compare the subjects that the server refused, in lower case, with the expected ones. Pure."""
     lacking = sorted(subject for subject in may if subject.lower() in refused)
     too_much = sorted(subject for subject in must_not if subject.lower() not in refused)
     if lacking:
-        group.fault(f"user {user}", f"it may not, and must: {_shortened(lacking)}", FIX)
+        group.fault(f"user {user}", f"permissions are missing: {_shortened(lacking)}", FIX)
     if too_much:
-        group.fault(f"user {user}", f"it may, and must not: {_shortened(too_much)}", FIX)
+        group.fault(f"user {user}", f"permissions are too broad: {_shortened(too_much)}", FIX)
     if not lacking and not too_much:
-        group.ok(f"user {user}", f"{len(list(may))} rights work, {len(list(must_not))} others are refused")
+        group.ok(f"user {user}", f"{len(list(may))} permissions work, {len(list(must_not))} others are refused")
 
 
 def _shortened(subjects: list[str]) -> str:
@@ -111,7 +113,7 @@ def _shortened(subjects: list[str]) -> str:
 async def _refused_subjects(
     place: DoctorTarget, user: str, seed: str, subjects: list[str], listening: list[str]
 ) -> set[str]:
-    """Which of `subjects` the server does not let the user publish to, and of `listening` listen to; in lower case."""
+    """Return which `subjects` the user may not publish to and which of `listening` not subscribe to, in lower case."""
     refused: set[str] = set()
 
     async def note(error: Exception) -> None:
@@ -135,7 +137,7 @@ async def _refused_subjects(
                 await client.publish(subject, b"", headers=NO_SUCH_STREAM)
         for subject in listening:
             await client.subscribe(subject)
-        for _ in range(2):  # the second answer comes when the complaints before the first have been read
+        for _ in range(2):  # at the second answer, the violations reported before the first have been read
             await client.flush()
     finally:
         await client.close()

@@ -1,4 +1,4 @@
-"""Is the work being done: consumers that nobody serves or that fall behind, dead letters, what is live."""
+"""Check that work is done: consumers, dead letters, decisions in the EHR, checkpoints, the live knowledge base."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -24,15 +24,15 @@ from shared.messaging.connection import Bus
 from shared.messaging.letters import read_all
 from shared.messaging.topology import Consumer, all_consumers
 
-BACKLOG_WARNING = 1000  # messages that wait for a consumer
+BACKLOG_WARNING = 1000  # pending messages of a consumer
 
 
 @dataclass(frozen=True, slots=True)
 class ConsumerHealth:
-    """How a consumer stands."""
+    """State of a consumer."""
 
     consumer: Consumer
-    waiting: int  # requests for messages that services have open
+    waiting: int  # open pull requests of services
     pending: int  # messages not delivered yet
     unanswered: int
     redelivered: int
@@ -55,7 +55,7 @@ async def _consumer_health(bus: Bus, item: Consumer) -> ConsumerHealth | None:
     try:
         info = await bus.jetstream.consumer_info(item.stream, item.name)
     except (NotFoundError, APIError, errors.Error):
-        return None  # said with the streams
+        return None  # reported with the streams
     return ConsumerHealth(
         item,
         info.num_waiting or 0,
@@ -67,7 +67,7 @@ async def _consumer_health(bus: Bus, item: Consumer) -> ConsumerHealth | None:
 
 
 def assess_consumers(group: Group, loads: Iterable[ConsumerHealth]) -> None:
-    """What waits for whom. Pure."""
+    """Assess whether every consumer is served. Pure."""
     services: defaultdict[str, list[ConsumerHealth]] = defaultdict(list)
     for load in loads:
         services[load.consumer.service].append(load)
@@ -75,97 +75,101 @@ def assess_consumers(group: Group, loads: Iterable[ConsumerHealth]) -> None:
         idle = [load for load in found if not load.waiting and not load.unanswered and not load.paused]
         if len(idle) == len(found):
             left = sum(load.pending for load in found)
-            group.fault(f"service {service}", f"nobody takes its messages; {left} wait", f"start {service}")
+            group.fault(f"service {service}", f"no process takes its messages; {left} pending", f"start {service}")
             continue
         for load in idle:
-            says = f"nobody takes its messages; {load.pending} wait"
-            group.fault(f"consumer {load.consumer.name}", says, f"restart {service}, and see its log")
+            says = f"no process takes its messages; {load.pending} pending"
+            group.fault(f"consumer {load.consumer.name}", says, f"restart {service}, and check its log")
         for load in found:
             _assess_backlog(group, load)
         pending, open_ = sum(load.pending for load in found), sum(load.unanswered for load in found)
         if not idle:
-            group.ok(f"service {service}", f"{len(found)} consumers served; {pending} messages wait, {open_} in work")
+            group.ok(
+                f"service {service}", f"{len(found)} consumers served; {pending} messages pending, {open_} in progress"
+            )
 
 
 def _assess_backlog(group: Group, load: ConsumerHealth) -> None:
     name = f"consumer {load.consumer.name}"
     if load.paused and load.pending:
-        group.ok(name, f"paused (peak hours); {load.pending} messages wait")
+        group.ok(name, f"paused (peak hours); {load.pending} messages pending")
     elif load.pending > BACKLOG_WARNING:
-        do = f"run more processes of {load.consumer.service}, or see what holds it up: countersign dead-letters list"
-        group.warning(name, f"{load.pending} messages wait", do)
+        do = f"run more processes of {load.consumer.service}, or find what delays it: countersign dead-letters list"
+        group.warning(name, f"{load.pending} messages pending", do)
     if load.redelivered and load.redelivered >= load.consumer.workers:
-        do = "see the alerts `step-failing`: what it depends on fails"
-        group.warning(name, f"{load.redelivered} messages are being tried again", do)
+        do = "see the alerts `step-failing`: a dependency fails"
+        group.warning(name, f"{load.redelivered} messages are being retried", do)
 
 
 async def _dead_letters(bus: Bus, group: Group) -> None:
     try:
         letters = [letter for letter, _, _ in (await read_all(bus)).values() if letter.waits]
     except CountersignError as failure:
-        group.fault("dead letters", failure.reason, "see the streams")
+        group.fault("dead letters", failure.reason, "see the findings about streams")
         return
     if not letters:
-        group.ok("dead letters", "none wait")
+        group.ok("dead letters", "none")
         return
     consumers = ", ".join(sorted({letter.consumer for letter in letters}))
-    do = "countersign dead-letters list; mend the cause; then redrive or discard"
-    group.warning("dead letters", f"{len(letters)} wait for somebody, of {consumers}", do)
+    do = "countersign dead-letters list; fix the cause; then redrive or discard"
+    group.warning("dead letters", f"{len(letters)} unresolved, of {consumers}", do)
 
 
 async def _ehr_decisions(bus: Bus, group: Group) -> None:
-    """What physicians decide in the EHR's own inbox counts."""
+    """Check that decisions in the EHR's own inbox are allowed."""
     try:
         hold = await read_hold(bus)
     except CountersignError as failure:
-        group.fault("decisions in the EHR", failure.reason, "see the streams")
+        group.fault("decisions in the EHR", failure.reason, "see the findings about streams")
         return
     if hold is None or not hold.held:
-        group.ok("decisions in the EHR", "they count")
+        group.ok("decisions in the EHR", "allowed")
         entry = await Bucket(bus, "reconciled").get(KEY)
         assess_watermark(group, Watermark.read(entry.value) if entry else Watermark())
         return
     do = "countersign cases reimport; countersign audit verify; then countersign ehr-decisions allow"
-    group.warning("decisions in the EHR", f"they wait, since {hold.at:%Y-%m-%d %H:%M} UTC: {hold.why}", do)
+    group.warning("decisions in the EHR", f"held since {hold.at:%Y-%m-%d %H:%M} UTC: {hold.why}", do)
 
 
 def assess_watermark(group: Group, mark: Watermark) -> None:
-    """How far the EHR's ended Tasks are known. Pure."""
-    until = f"known up to {mark.seen:%Y-%m-%d %H:%M} UTC" if mark.seen else "none is known yet"
+    """Assess how far the ended Tasks of the EHR have been read. Pure."""
+    until = f"read up to {mark.seen:%Y-%m-%d %H:%M} UTC" if mark.seen else "none read yet"
     if mark.failed >= TELL_AFTER:
-        do = "see the alerts `reconcile-failing`: what physicians decide there waits"
-        group.warning("Tasks in the EHR", f"the EHR could not be asked {mark.failed} times; {until}", do)
+        do = "see the alerts `reconcile-failing`: decisions in the EHR are delayed"
+        group.warning("Tasks in the EHR", f"the EHR could not be read {mark.failed} times; {until}", do)
     elif mark.behind:
-        group.warning("Tasks in the EHR", f"{until}, and there are more", "wait: each run tells of some")
+        group.warning("Tasks in the EHR", f"{until}, more remain", "wait: each run reads some of them")
     elif mark.seen:
         group.ok("Tasks in the EHR", until)
 
 
 async def _knowledge(bus: Bus, place: DoctorTarget, group: Group) -> None:
-    """What drafts cite is there."""
+    """Check that the live version has its vectors."""
     try:
         live, _ = await LiveBucket(bus).live()
         if live is None:
             do = "countersign knowledge refresh"
-            group.warning("knowledge", "nothing is live: drafts cite nothing", do)
+            group.warning("knowledge", "no version is live: drafts cite nothing", do)
             return
         passages = await _passages(place, live.collection, live.version)
     except (CountersignError, CommandError, httpx.HTTPError, OSError) as error:
         says = f"the vectors cannot be counted ({type(error).__name__})"
-        group.fault("knowledge", says, "is Qdrant, or the stack that holds the vectors, running?")
+        group.fault("knowledge", says, "check that Qdrant, or the stack with the vectors, runs")
         return
     if passages == 0:
-        says = f"version {live.version} is live and none of its vectors are there"
-        group.fault("knowledge", says, "countersign restore, or embed it again: countersign knowledge refresh --full")
+        says = f"version {live.version} is live, but it has no vectors"
+        group.fault(
+            "knowledge", says, "run countersign restore, or embed it again: countersign knowledge refresh --full"
+        )
         return
     group.ok("knowledge", f"version {live.version} is live, {passages} passages")
     if live.relevance.origin == "default":
         do = "add problems to the golden file, then: countersign knowledge refresh --evaluate-only"
-        group.warning("relevance", f"no threshold was chosen for version {live.version}: drafts cite little", do)
+        group.warning("relevance", f"version {live.version} has the default threshold: drafts cite little", do)
 
 
 async def _passages(place: DoctorTarget, collection: str, version: int) -> int:
-    if place.base_url and not place.qdrant.url:  # an embedded stack's own vectors: only its process can count them
+    if place.base_url and not place.qdrant.url:  # only the process of an embedded stack can count its vectors
         call = Api(place.base_url, place.operator_token)
         try:
             return int((await call("GET", "/v1/knowledge"))["passages"])

@@ -1,4 +1,4 @@
-"""Cases of which the chart has something that the trail does not know, a page of the chart in memory at a time."""
+"""Find cases of which the EHR has documents that are missing from the trail, one page at a time."""
 
 from collections.abc import AsyncIterator, Iterable
 
@@ -31,11 +31,11 @@ async def candidates(ehr: FhirClient, journal: Journal) -> AsyncIterator[str]:
                 if CASE_ID.fullmatch(case) and _differs(await journal.find(case), documents) and seen.fresh([case]):
                     yield case
     if not shown and await _any_filed(journal):
-        raise PermanentError("it finds none of those that were filed")
+        raise PermanentError("it finds none of the filed documents")
 
 
 def _differs(history: list[RecordedEvent], documents: Iterable[Resource]) -> bool:
-    """Whether the trail does not have one of `documents`, or not with this status."""
+    """Return whether the trail lacks one of `documents`, or has another status of it."""
     case = fold(history)
     wanted = {
         entry.filed.document_reference: status_of(case, entry)
@@ -52,7 +52,7 @@ async def _any_filed(journal: Journal) -> bool:
 
 
 async def all_cases(journal: Journal) -> AsyncIterator[str]:
-    """Every case of the trail, each once: for an EHR that has to be asked about one after the other."""
+    """Yield every case of the trail once, for an EHR that cannot search by identifier."""
     with CaseIndex() as seen:
         async for page in journal.pages("discharge.>"):
             for case in seen.fresh(parse_case_subject(item.subject)[0].id for item in page):

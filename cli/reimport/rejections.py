@@ -1,4 +1,4 @@
-"""Drafts that were refused in Countersign after the backup. Their words are lost: they are named, and refused again."""
+"""Find drafts that were rejected after the backup. Their comments are lost, so they must be rejected again."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from shared.messaging.journal import Journal
 
 @dataclass(frozen=True, slots=True)
 class RejectedDraft:
-    """A Task that we have ended with a refusal, of a review that waits on the trail."""
+    """A Task that was completed as a rejection, of a review that is open on the trail."""
 
     case: str
     task: str
@@ -20,7 +20,7 @@ class RejectedDraft:
 
 
 async def rejected_drafts(ehr: FhirClient, journal: Journal) -> AsyncIterator[RejectedDraft]:
-    """A page of Tasks in memory at a time. Raises PermanentError where the EHR does not search for them."""
+    """Yield rejected drafts, one page of Tasks at a time. Raises PermanentError when the EHR cannot search for them."""
     async for page in ehr.each_page("Task", {"identifier": f"{REVIEW_SYSTEM}|", "status": "completed"}):
         for task in page.matches:
             asked, outcome = parse_review_task(task), _outcome(task)
@@ -32,7 +32,7 @@ async def rejected_drafts(ehr: FhirClient, journal: Journal) -> AsyncIterator[Re
 
 
 def _outcome(task: Resource) -> str | None:
-    """The refusal that its business status says."""
+    """Return the rejection code of the business status, if any."""
     for coding in (task.get("businessStatus") or {}).get("coding") or []:
         if isinstance(coding, dict) and coding.get("system") == REVIEW_STATUS_SYSTEM and coding.get("code") in REFUSING:
             return str(coding["code"])

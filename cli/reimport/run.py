@@ -1,4 +1,4 @@
-"""Looks at cases one after the other, and has those taken over that are to be: approval does it, and verifies again."""
+"""Compare cases with the EHR one after the other, and ask approval to reimport them; approval verifies them again."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -23,8 +23,8 @@ from shared.contracts.subjects import CaseRef, reimport_subject
 from shared.messaging.connection import Bus
 from shared.messaging.journal import Journal
 
-REIMPORT_TIMEOUT_S = 120.0  # seconds in which approval has taken over what it was asked for
-POLL_INTERVAL_S = 0.5  # seconds between two looks
+REIMPORT_TIMEOUT_S = 120.0  # for approval to reimport what it was asked for
+POLL_INTERVAL_S = 0.5
 KINDS = {"approved": "document", "amended": "correction", "addended": "addendum", "retracted": "retraction"}
 
 ProgressCallback = Callable[[int], None]  # cases looked at
@@ -32,7 +32,7 @@ ProgressCallback = Callable[[int], None]  # cases looked at
 
 @dataclass(frozen=True, slots=True)
 class MissingEntry:
-    """One thing of a case that the trail does not know."""
+    """One signed entry of a case that is missing from the trail."""
 
     what: str
     signer: str
@@ -63,7 +63,7 @@ class MissingEntry:
 
 @dataclass(slots=True)
 class CaseFindings:
-    """A case of which the chart has more than the trail."""
+    """A case of which the EHR has more than the trail."""
 
     case: str
     ready: list[MissingEntry]
@@ -93,7 +93,7 @@ class ReimportResult:
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left for a person."""
+        """Whether nothing is left to do by hand."""
         return not self.unchecked and not self.refused and all(item.state == "taken over" for item in self.cases)
 
 
@@ -104,7 +104,7 @@ async def reimport(
     department: str | None,
     tell: ProgressCallback,
 ) -> ReimportResult:
-    """Of `cases`, or of all that the chart has; without `wanted` nothing is done. Raises CommandError."""
+    """Reimport `cases`, or all that the EHR has; without `wanted`, only report them. Raises CommandError."""
     ehr = open_ehr(data_dir)
     try:
         async with open_bus(data_dir, "operator") as bus:
@@ -115,7 +115,7 @@ async def reimport(
 
 @dataclass(frozen=True, slots=True)
 class Reimporter:
-    """One run. `bus` is the operator's; `department` is where cases belong that the trail does not know."""
+    """One run. `bus` is a connection of the operator; `department` is that of cases that the trail lacks."""
 
     bus: Bus
     ehr: FhirClient
@@ -126,7 +126,7 @@ class Reimporter:
         self, cases: Sequence[str], wanted: ReimportRequested | None, tell: ProgressCallback = lambda _: None
     ) -> ReimportResult:
         if wrong := [case for case in cases if not CASE_ID.fullmatch(case)]:
-            raise CommandError(f"{wrong[0]} is no id of a case.")
+            raise CommandError(f"{wrong[0]} is not a case id.")
         found, count = ReimportResult(), 0
         async for case in _unique(cases) if cases else self._all(found):
             count += 1
@@ -140,13 +140,15 @@ class Reimporter:
         return found
 
     async def _refusals(self, found: ReimportResult) -> None:
-        """Those that were not followed by another draft and its signature."""
+        """Add rejected drafts that were not followed by a signed one."""
         signed = {item.case for item in found.cases}
         try:
             async for item in rejected_drafts(self.ehr, Journal(self.bus, "operator")):
                 found.refused += [item] if item.case not in signed else []
         except PermanentError as error:
-            found.unchecked.append(f"drafts that were refused: the EHR does not search for our Tasks ({error.reason})")
+            found.unchecked.append(
+                f"rejected drafts: the EHR does not support searching for our Tasks ({error.reason})"
+            )
 
     async def _all(self, found: ReimportResult) -> AsyncIterator[str]:
         journal = Journal(self.bus, "operator")
@@ -155,7 +157,7 @@ class Reimporter:
                 yield case
         except PermanentError as error:
             found.unchecked.append(
-                f"cases that the trail does not know: the EHR does not search for their documents ({error.reason})"
+                f"cases missing from the trail: the EHR does not support searching for their documents ({error.reason})"
             )
             async for case in all_cases(journal):
                 yield case
@@ -165,14 +167,14 @@ class Reimporter:
         ref = history[-1].case if history else CaseRef(self.department or "", case)
         made = await plan(ref, history, self.ehr, None)
         if made.ready and not ref.department:
-            made.stopped.append("the trail does not know the case: say --department, where it belongs")
+            made.stopped.append("the trail has no such case: give its department with --department")
         ready = [MissingEntry.of(item) for item in made.ready]
         if not ready and not made.stopped:
             return None
         return CaseFindings(case, ready, made.stopped, "stopped" if made.stopped else "to be taken over")
 
     async def _ask(self, cases: Iterable[CaseFindings], wanted: ReimportRequested) -> None:
-        """Also where something does not verify: approval says so to whoever watches its alerts."""
+        """Ask for all cases, also those that cannot be verified: approval raises an alert for them."""
         body = wanted.model_copy(update={"department": self.department}).model_dump_json(exclude_none=True).encode()
         asked = []
         for item in cases:

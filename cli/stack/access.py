@@ -1,4 +1,4 @@
-"""What a stack tells the commands on the same machine: where it is, and the tokens to speak to it. Imports little."""
+"""`access.json`: addresses and tokens of a stack, for commands on the same machine. Imports little."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from cli.errors import CommandError
 
 @dataclass(frozen=True, slots=True)
 class StackAccess:
-    """What `access.json` tells machines."""
+    """The content of `access.json`."""
 
     base_url: str
     tokens: dict[str, str]
@@ -19,11 +19,11 @@ class StackAccess:
     ehr_url: str
     nats_monitor_url: str = ""
     triton_url: str = ""  # gRPC host:port
-    triton_metrics: str = ""  # host:port of its own /metrics
+    triton_metrics: str = ""  # host:port of its /metrics
     drafter_model: str = "drafter"
 
 
-ERASURES = "erasures"  # below the data directory: the list that a restore reads
+ERASURES = "erasures"  # folder in the data directory with the list of erasures, which a restore reads
 
 
 def default_data_dir() -> Path:
@@ -31,7 +31,7 @@ def default_data_dir() -> Path:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write atomically, readable by the owner only."""
+    """Write a file atomically, readable for its owner only."""
     part = path.with_suffix(path.suffix + ".part")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
@@ -46,11 +46,8 @@ def write_access(data_dir: Path, access: StackAccess) -> None:
 
 
 def read_access(data_dir: Path) -> StackAccess:
-    """What a running stack wrote.
-
-    Raises CommandError when there is none.
-    """
+    """Return what the running stack wrote. Raises CommandError when none was started."""
     try:
         return StackAccess(**json.loads((data_dir / "access.json").read_text()))
     except (OSError, ValueError, TypeError):
-        raise CommandError(f"No stack has been started on {data_dir}. Start one: countersign up") from None
+        raise CommandError(f"No stack has been started on {data_dir}. Start one with: countersign up") from None

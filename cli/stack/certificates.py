@@ -1,4 +1,4 @@
-"""The private CA of an installation and the certificate of its NATS servers: made once, renewed in time.
+"""The private CA of an installation and the certificate of its NATS servers, created once and renewed in time.
 
 X.509 as RFC 5280 has it, ECDSA on P-256. One certificate serves every server, for clients and for the others of the
 cluster; it names all of them. Names and times come in as arguments; `keep` alone reads and writes files.
@@ -24,8 +24,8 @@ from cli.stack.access import write_private
 CA, CA_KEY, CERTIFICATE, KEY = "ca.crt", "ca.key", "nats.crt", "nats.key"
 CA_LIFETIME = timedelta(days=3650)
 LIFETIME = timedelta(days=730)
-RENEW_BEFORE = timedelta(days=180)  # before its end: an upgrade or two fall into that time
-SKEW = timedelta(hours=1)  # clocks of other machines may be behind
+RENEW_BEFORE = timedelta(days=180)  # before it expires: that time includes an upgrade or two
+SKEW = timedelta(hours=1)  # clocks of other machines may be slow
 HOST = r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
 USAGES = (
     "digital_signature",
@@ -49,7 +49,7 @@ class CertificatePair:
 
 
 def make_authority(now: datetime) -> CertificatePair:
-    """A CA that signs servers' certificates and no other CA's."""
+    """Create a CA that signs server certificates, but no other CA."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = _name("Countersign NATS CA")
     usage = _usage(key_cert_sign=True, crl_sign=True)
@@ -63,7 +63,7 @@ def make_authority(now: datetime) -> CertificatePair:
 
 
 def make_server(authority: CertificatePair, names: Iterable[str], now: datetime) -> CertificatePair:
-    """For servers that are called `names` (DNS names and addresses), by clients and by each other."""
+    """Create a certificate for servers with these `names` (DNS names and addresses)."""
     key = ec.generate_private_key(ec.SECP256R1())
     end = min(now + LIFETIME, authority.certificate.not_valid_after_utc)
     both = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]  # a route has two ends
@@ -81,7 +81,7 @@ def make_server(authority: CertificatePair, names: Iterable[str], now: datetime)
 
 
 def names_of(certificate: x509.Certificate) -> set[str]:
-    """DNS names and addresses that it is good for."""
+    """Return the DNS names and addresses of a certificate."""
     try:
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
@@ -90,15 +90,15 @@ def names_of(certificate: x509.Certificate) -> set[str]:
 
 
 def needs_renewal(certificate: x509.Certificate, wanted: Iterable[str], now: datetime) -> bool:
-    """Whether a new one is to be made: the end is near, or a name is missing."""
+    """Return whether the certificate expires soon or lacks a name."""
     return certificate.not_valid_after_utc - now < RENEW_BEFORE or not set(wanted) <= names_of(certificate)
 
 
 def ensure_certificates(directory: Path, wanted: Iterable[str], now: datetime) -> None:
-    """Make or renew what is ours in `directory`. Names that the certificate has already stay.
+    """Create or renew our CA and certificate in `directory`. Existing names of the certificate are kept.
 
-    Without `ca.key`, or where it is not the key of `ca.crt`, or where another CA has signed, the files are somebody
-    else's, and stay as they are. Raises CommandError when they do not fit together or cannot be read.
+    Files of another PKI (no `ca.key`, another key, or signed by another CA) are left unchanged. Raises CommandError
+    when files do not match or cannot be read.
     """
     authority, found = _authority(directory, now), _certificate(directory)
     if authority is None:
@@ -117,7 +117,7 @@ def ensure_certificates(directory: Path, wanted: Iterable[str], now: datetime) -
 
 
 def _authority(directory: Path, now: datetime) -> CertificatePair | None:
-    """Ours, made where there is nothing at all; None where somebody else's is used."""
+    """Return our CA, created if there are no files; None if another PKI is used."""
     if not any((directory / name).exists() for name in (CA, CA_KEY, CERTIFICATE, KEY)):
         made = make_authority(now)
         write_private(directory / CA_KEY, key_text(made.key))
@@ -126,7 +126,7 @@ def _authority(directory: Path, now: datetime) -> CertificatePair | None:
     if not (directory / CA).exists():
         raise CommandError(
             f"{directory / CA} is missing: put the CA's certificate there, or remove {CA_KEY}, {CERTIFICATE} and {KEY} "
-            "to have all of them made anew."
+            "to have all of them created again."
         )
     if not (directory / CA_KEY).exists():
         return None
@@ -137,11 +137,11 @@ def _authority(directory: Path, now: datetime) -> CertificatePair | None:
 
 
 def _check_foreign(directory: Path, certificate: x509.Certificate | None) -> None:
-    """Of a PKI that is not ours: a certificate with its key, or neither where the servers are somewhere else."""
+    """Check files of another PKI: a certificate with its key, or neither if the servers are elsewhere."""
     if certificate is None and not (directory / KEY).exists():
         return
     if certificate is None or not _key_matches(directory, certificate):
-        raise CommandError(f"{directory / KEY} is not the key of {directory / CERTIFICATE}: put the right two there.")
+        raise CommandError(f"{directory / KEY} is not the key of {directory / CERTIFICATE}: put a matching pair there.")
 
 
 def _certificate(directory: Path) -> x509.Certificate | None:
@@ -163,7 +163,7 @@ def _is_signed_by(certificate: x509.Certificate, authority: x509.Certificate) ->
 
 
 def _load(file: Path) -> x509.Certificate:
-    """The first certificate of the file: of a chain, the server's own."""
+    """Load the first certificate of the file: the server's own, in a chain."""
     try:
         return x509.load_pem_x509_certificates(file.read_bytes())[0]
     except ValueError:
@@ -195,13 +195,13 @@ def _name(common: str) -> x509.Name:
 
 
 def _general_name(name: str) -> x509.GeneralName:
-    """Raises CommandError when it is neither a DNS name nor an address."""
+    """Return a DNS name or an address for a certificate. Raises CommandError."""
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
         pass
     if not re.fullmatch(HOST, name):
-        raise CommandError(f"{name!r} is neither a host's name nor an address: give it without scheme and port.")
+        raise CommandError(f"{name!r} is neither a host name nor an address: give it without scheme and port.")
     return x509.DNSName(name)
 
 

@@ -1,4 +1,4 @@
-"""The demo's people: whoever opens the sign-in page of a stack with synthetic patients may be any of them."""
+"""Users of the demo: on a stack with synthetic patients, anyone can sign in as any of them."""
 
 from collections import defaultdict
 
@@ -9,7 +9,7 @@ from shared.runtime.authentication import Caller
 
 
 def demo_users(store: Store) -> list[Caller]:
-    """The attending physicians of the demo's stays, and the supervisors of their departments."""
+    """Return the attending physicians of the demo encounters, and the supervisors of their departments."""
     names = {str(item["id"]): name_of(item) for item in store.candidates("Practitioner", None, None)}
     departments: defaultdict[str, set[str]] = defaultdict(set)
     for stay in demo_encounters():

@@ -1,4 +1,4 @@
-"""The whole of Countersign on one machine: nats-server and Triton as children, all services in this process."""
+"""Countersign on one machine: nats-server and Triton as child processes, all services in this process."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ from cli.stack.secrets import Secrets, load_or_create, write_tokens
 from cli.stack.signals import run_until_signal
 from sandbox_ehr.app import Sandbox
 from sandbox_ehr.app import create_app as create_sandbox
-from sandbox_ehr.notify import Subscriber
+from sandbox_ehr.notifications import Subscriber
 from sandbox_ehr.seed import demo_encounters, seed
 from sandbox_ehr.store import Store
 from services.approval.main import build as build_approval
@@ -48,7 +48,7 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class StackOptions:
-    """What `countersign up` was asked for."""
+    """Options of `countersign up`."""
 
     data_dir: Path
     port: int
@@ -56,13 +56,13 @@ class StackOptions:
     ehr_url: str | None = None
     ehr_token: SecretStr | None = None
     drafter_model: str = "drafter"
-    knowledge: Path | None = None  # the file that declares the knowledge base; the directory's own where absent
-    qdrant_url: str | None = None  # a server instead of the engine in this process
-    directory: Path | None = None  # the file that names supervisors and channels; the environment's where absent
+    knowledge: Path | None = None  # file that declares the knowledge base; default: the one in the data directory
+    qdrant_url: str | None = None  # Qdrant server to use instead of the engine in this process
+    directory: Path | None = None  # file with supervisors and channels; default: the one that the environment names
 
 
 class QuietServer(uvicorn.Server):
-    """Leaves signals to the stack, which stops its children after its services."""
+    """A server that leaves signals to the stack, which stops its child processes after its services."""
 
     def capture_signals(self) -> Any:
         return nullcontext()
@@ -70,17 +70,14 @@ class QuietServer(uvicorn.Server):
 
 @asynccontextmanager
 async def running_stack(options: StackOptions, progress: Progress) -> AsyncIterator[StackAccess]:
-    """The stack, serving. Everything is stopped in order at the end.
-
-    Raises CommandError with one sentence when it cannot start.
-    """
+    """Start the stack and yield its addresses; stop everything in order at the end. Raises CommandError."""
     async with AsyncExitStack() as stack:
         logs = _prepare(options, stack)
         secrets = load_or_create(options.data_dir)
         write_tokens(options.data_dir / "tokens.json", secrets.tokens)
         nats_ports = nats.NatsPorts(free_port(), free_port())
         triton_ports = triton.TritonPorts(free_port(), free_port())
-        triton.server_home(triton.ENVIRONMENT)  # what is missing is said before anything is started
+        triton.server_home(triton.ENVIRONMENT)  # report a missing server before anything is started
         progress("starting the message bus")
         bus_server = nats.make_process(options.data_dir, secrets, nats_ports, logs)
         await bus_server.start()
@@ -111,7 +108,7 @@ async def running_stack(options: StackOptions, progress: Progress) -> AsyncItera
 
 
 def _prepare(options: StackOptions, stack: AsyncExitStack) -> Path:
-    """The data directory, ours alone while we run, and a free port; returns where logs go."""
+    """Lock the data directory, check the port, and return the folder for logs."""
     directory = options.data_dir
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -139,7 +136,7 @@ def _access(options: StackOptions, secrets: Secrets, base_url: str, nats_url: st
 
 
 def _app(options: StackOptions, secrets: Secrets, access: StackAccess, stack: AsyncExitStack) -> FastAPI:
-    """All services in one app on one port; the sandbox EHR under /fhir where no other is named."""
+    """Return one app with all services, and the sandbox EHR under /fhir unless another EHR is configured."""
     common: dict[str, Any] = {
         "nats_url": access.nats_url,
         "nats_monitor_url": access.nats_monitor_url,
@@ -153,7 +150,9 @@ def _app(options: StackOptions, secrets: Secrets, access: StackAccess, stack: As
     triton_settings = TritonSettings(url=access.triton_url, drafter_model=options.drafter_model)
     found = knowledge_paths(options.data_dir, options.knowledge, demo=options.ehr_url is None)
     knowledge = KnowledgeSettings(file=found.file, tokenizer=triton.EMBEDDER / "tokenizer.json", uploads=found.uploads)
-    base = QdrantSettings(url=options.qdrant_url, directory=found.vectors).connect()  # one for all: one process a shard
+    base = QdrantSettings(
+        url=options.qdrant_url, directory=found.vectors
+    ).connect()  # shared: only one process can open a shard
     stack.push_async_callback(base.close)
     people: dict[str, Any] = {"directory": options.directory} if options.directory else {}
     if "COUNTERSIGN_ERASURE_DIR" not in os.environ:
@@ -173,7 +172,7 @@ def _app(options: StackOptions, secrets: Secrets, access: StackAccess, stack: As
     ]
     app = create_app(services, on_stop=start_telemetry("countersign").close)
     if store is not None:
-        # The sandbox tells the services of Tasks that have ended, as an EHR with a Subscription does.
+        # The sandbox notifies the services of ended Tasks, as an EHR with a Subscription does.
         notifications = f"{access.base_url}/v1/fhir/notifications"
         subscriber = Subscriber(httpx.AsyncClient(trust_env=False), notifications, secrets.tokens["ingest"])
         stack.push_async_callback(subscriber.close)
@@ -182,7 +181,7 @@ def _app(options: StackOptions, secrets: Secrets, access: StackAccess, stack: As
 
 
 def _sandbox(options: StackOptions, stack: AsyncExitStack) -> Store | None:
-    """The sandbox EHR's store, filled; None where another EHR is named."""
+    """Return the seeded store of the sandbox EHR; None if another EHR is configured."""
     if options.ehr_url is not None:
         return None
     store = _sandbox_store(options.data_dir / "sandbox-ehr.sqlite")

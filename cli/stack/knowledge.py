@@ -1,4 +1,4 @@
-"""The knowledge base of a data directory: its file, which is the user's to change, and where its vectors are."""
+"""The knowledge base of a data directory: the file that declares it, its uploads and its vectors."""
 
 import shutil
 from contextlib import suppress
@@ -24,7 +24,7 @@ sources: []
 
 @dataclass(frozen=True, slots=True)
 class KnowledgePaths:
-    """Where things of the knowledge base are."""
+    """Paths of the knowledge base."""
 
     file: Path
     uploads: Path
@@ -32,7 +32,7 @@ class KnowledgePaths:
 
 
 def knowledge_paths(data_dir: Path, given: Path | None, *, demo: bool) -> KnowledgePaths:
-    """The declared file, or the directory's own, which begins as a copy of the demo's (or empty, with a real EHR)."""
+    """Return the paths; creates the directory's own file as a copy of the demo's (or empty, with another EHR)."""
     folder = data_dir / "knowledge"
     if given is None and not folder.exists():
         if demo:
@@ -48,18 +48,18 @@ def knowledge_paths(data_dir: Path, given: Path | None, *, demo: bool) -> Knowle
 
 
 async def embedding_models(nats_url: str, seed: str, file: Path) -> tuple[str, ...]:
-    """The embedding models that the model server has to load at its start: the one that the file names, the one that
-    the live version was made with, and the one whose readiness counts. Later it loads none (`triton.CLOSED`).
+    """Return the embedding models to load at the start of the model server: that of the file, that of the live
+    version, and the default one, whose readiness is checked. It loads none later (`triton.CLOSED`).
     """
     wanted = [EMBEDDER]
-    with suppress(PermanentError):  # what is wrong with the file is said at the first refresh
+    with suppress(PermanentError):  # errors of the file are reported at the first refresh
         wanted.append(knowledge_file.read_knowledge_file(file).embedder)
     try:
         bus = await connect(nats_url, "admin", seed)
         live, _ = await LiveBucket(bus).live()
         await bus.close()
     except CountersignError as failure:
-        raise CommandError(f"What is live cannot be asked of the bus: {failure.reason}.") from None
+        raise CommandError(f"The live version could not be read: {failure.reason}.") from None
     if live is not None:
         wanted.append(live.embedder)
     return tuple(name for name in dict.fromkeys(wanted) if (MODELS / name).is_dir())

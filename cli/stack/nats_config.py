@@ -1,4 +1,4 @@
-"""The configuration of nats-server: who may what, every write synced and encrypted, one account a hospital.
+"""The configuration of nats-server: permissions, synced and encrypted writes, one account per tenant (hospital).
 
 https://docs.nats.io/running-a-nats-service/configuration
 """
@@ -22,13 +22,13 @@ from shared.messaging.topology import SERVICES
 KEY_VARIABLE = "COUNTERSIGN_STORAGE_KEY"
 ACCOUNT = "COUNTERSIGN"
 
-# The record of a long stay, as one artifact. NATS advises against more; without it a message is 1 MiB at most.
+# Fits the record of a long stay. NATS advises against more; its default is 1 MiB.
 MAX_PAYLOAD = 8 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Servers that keep streams together. `routes`: `nats://host:port` of all of them, `tls://` where they have it."""
+    """A cluster of servers. `routes`: `nats://host:port` or `tls://host:port` of all of them."""
 
     name: str
     listen: str  # host:port for the others
@@ -37,7 +37,7 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """Files in PEM, as the server reaches them: its certificate and key, and the CA whose servers may be routes."""
+    """PEM files, by their paths for the server: its certificate and key, and the CA of the other servers."""
 
     certificate: Path
     key: Path
@@ -46,8 +46,8 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class TenantLimits:
-    """What one hospital may take of the servers, so that it cannot take another's share. Storage in bytes; streams and
-    consumers are those of the topology, and a few for whoever reads along.
+    """Limits of a tenant, so that it cannot use up the share of another. Storage in bytes; streams and consumers are
+    those of the topology, and some for other readers.
     """
 
     storage: int
@@ -57,7 +57,7 @@ class TenantLimits:
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """An account of its own: its users, its streams, its limits. Nothing goes from one to another."""
+    """A hospital with a NATS account of its own: users, streams and limits. Accounts are isolated from each other."""
 
     secrets: Secrets
     limits: TenantLimits | None = None
@@ -66,7 +66,7 @@ class Tenant:
 @dataclass(frozen=True, slots=True)
 class Node:
     """One server. `client` and `monitor`: host:port; `tags` are what streams are placed by (data residency).
-    Without `tls` it speaks plain, which is for loopback.
+    Without `tls` it listens unencrypted, which is for loopback only.
     """
 
     name: str
@@ -79,9 +79,9 @@ class Node:
 
 
 def configuration(node: Node, hospitals: Mapping[str, Tenant], system_seed: str, storage_key: str | None = None) -> str:
-    """The server's configuration. The key of the encryption at rest comes from its environment.
+    """Return the configuration of a server. The key of the encryption at rest comes from its environment.
 
-    With `storage_key` it stands in the file, which is a secret then.
+    With `storage_key`, the key is in the file, which must be kept secret then.
     """
     host, _, port = node.client.rpartition(":")
     made: dict[str, object] = {
@@ -103,11 +103,13 @@ def configuration(node: Node, hospitals: Mapping[str, Tenant], system_seed: str,
     if node.tags:
         made["server_tags"] = list(node.tags)
     if node.tls is not None:
-        # No word in plain, not even the first: clients cannot be told that there is no TLS here.
+        # TLS before the first protocol message, so that clients cannot be downgraded.
         made["tls"] = _tls_block(node.tls) | {"handshake_first": True}
     if node.cluster is not None:
         made["cluster"] = _cluster(node.cluster, node.tls)
-    return re.sub(r'"(\$[A-Z_]+)"', r"\1", json.dumps(made, indent=1))  # a variable of the environment has no quotes
+    return re.sub(
+        r'"(\$[A-Z_]+)"', r"\1", json.dumps(made, indent=1)
+    )  # environment variables are written without quotes
 
 
 def _tls_block(tls: Tls) -> dict[str, object]:
@@ -118,14 +120,13 @@ def _cluster(cluster: Cluster, tls: Tls | None) -> dict[str, object]:
     made: dict[str, object] = {"name": cluster.name, "listen": cluster.listen, "routes": list(cluster.routes)}
     if tls is not None:
         made["tls"] = _tls_block(tls) | {"ca_file": str(tls.ca), "verify": True}
-        # Clients would be told the others' addresses, which no certificate names, and nats-py would look for the name
-        # of the server that told it. They have all the names in COUNTERSIGN_NATS_URL.
+        # Advertised addresses are not in the certificates. Clients have all host names in COUNTERSIGN_NATS_URL.
         made["no_advertise"] = True
     return made
 
 
 def account_block(name: str, hospital: Tenant) -> str:
-    """One more hospital, for `accounts { include account.conf }` of servers that are there already."""
+    """Return the block of one more tenant, for `accounts { include account.conf }` of existing servers."""
     return f"{name}: {json.dumps(_account(hospital), indent=1)}\n"
 
 
@@ -157,5 +158,5 @@ def _user(seed: str, rights: Permissions) -> dict[str, object]:
 
 
 def key_environment(secrets: Secrets) -> dict[str, str]:
-    """The key of the encryption at rest, quoted: the server reads a bare one as a number where it looks like one."""
+    """Return the encryption key for the server's environment, quoted, as the server may read a bare one as a number."""
     return {KEY_VARIABLE: f'"{secrets.storage_key}"'}

@@ -1,4 +1,4 @@
-"""A supervised child process: started, watched, started again when it dies, stopped with us, and never outliving us."""
+"""A supervised child process: restarted when it dies, stopped with the parent, never outlives it."""
 
 import asyncio
 import ctypes
@@ -17,34 +17,34 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 RESTART_WAIT = 0.5
 RESTART_WAIT_CAP = 10.0
 
-# What a child gets of our environment unless it is told otherwise: it may hold the services' secrets.
+# Variables that a child inherits by default; the others may hold secrets of the services.
 INHERITED_VARIABLES = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")
 
-# What children make is for this user alone: files, and the model server's shared memory, where texts pass.
+# Files of children, and the shared memory of the model server, are for this user alone.
 OWNER_ONLY_UMASK = 0o077
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def inherited_environment(*more: str) -> dict[str, str]:
-    """Our environment without secrets, with `more` variables."""
+    """Return the inherited environment without secrets, with `more` variables."""
     return {name: os.environ[name] for name in (*INHERITED_VARIABLES, *more) if name in os.environ}
 
 
 def die_with_parent(sent: signal.Signals) -> Callable[[], None]:
-    """For `preexec_fn`: the kernel sends `sent` when the parent is gone, also after a kill -9."""
+    """Return a `preexec_fn` that has the kernel send `sent` when the parent dies, also by SIGKILL."""
     parent = os.getpid()
 
     def arrange() -> None:
         _libc.prctl(PR_SET_PDEATHSIG, sent)
-        if os.getppid() != parent:  # it died before we asked
+        if os.getppid() != parent:  # the parent died before the call
             os._exit(1)
 
     return arrange
 
 
 def _with_umask(arrange: Callable[[], None]) -> Callable[[], None]:
-    """`arrange`, and what the child makes is for its user alone. (uvloop takes no `umask`.)"""
+    """Return `arrange` with an owner-only umask. (uvloop has no `umask` option.)"""
 
     def both() -> None:
         _libc.umask(OWNER_ONLY_UMASK)
@@ -54,7 +54,7 @@ def _with_umask(arrange: Callable[[], None]) -> Callable[[], None]:
 
 
 class SupervisedProcess:
-    """One process. `ready` says whether it serves; it is asked until it does."""
+    """One process. `ready` is called until it returns that the process serves."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class SupervisedProcess:
     async def start(self) -> None:
         """Start, wait until ready, then watch.
 
-        Raises CommandError with the end of its log when it exits or does not get ready.
+        Raises CommandError with the last line of its log when it exits or does not become ready.
         """
         process = await self._spawn()
         try:
@@ -97,7 +97,7 @@ class SupervisedProcess:
         self._watcher = asyncio.create_task(self._watch())
 
     async def stop(self, grace: float = 10.0) -> None:
-        """Ask it to end, and end it when it does not."""
+        """Send the stop signal, and kill the process after `grace` seconds."""
         if self._watcher is not None:
             self._watcher.cancel()
             self._watcher = None
@@ -123,14 +123,14 @@ class SupervisedProcess:
                 env=self._environment,
                 cwd=self._directory,
                 preexec_fn=_with_umask(die_with_parent(signal.SIGTERM)),  # only system calls: safe after fork
-                start_new_session=True,  # Ctrl-C is ours to handle, in order
+                start_new_session=True,  # the parent handles Ctrl-C, to stop in order
             )
         return self._process
 
     async def _until_ready(self, process: asyncio.subprocess.Process) -> None:
         while not await self._ready():
             if process.returncode is not None:
-                raise CommandError(f"{self.name} ended with code {process.returncode}. {self._last_words()}")
+                raise CommandError(f"{self.name} exited with code {process.returncode}. {self._last_words()}")
             await asyncio.sleep(0.05)
 
     async def _watch(self) -> None:
@@ -140,7 +140,7 @@ class SupervisedProcess:
             code = await self._process.wait()
             if asyncio.get_running_loop().time() - started > RESTART_WAIT_CAP:
                 wait = RESTART_WAIT
-            logger.warning("%s ended with code %s; starting it again in %.1f s", self.name, code, wait)
+            logger.warning("%s exited with code %s; restarting it in %.1f s", self.name, code, wait)
             await asyncio.sleep(wait)
             wait = min(wait * 2, RESTART_WAIT_CAP)
             await self._spawn()

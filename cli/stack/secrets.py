@@ -1,4 +1,4 @@
-"""What a data directory keeps secret: nkey seeds, the key for encryption at rest, the API tokens. Made once, 0600."""
+"""Secrets of a data directory: nkey seeds, the key for encryption at rest, API tokens. Created once, mode 0600."""
 
 import os
 import secrets
@@ -26,9 +26,9 @@ class Secrets(BaseModel):
 
 
 def load_or_create(data_dir: Path) -> Secrets:
-    """The secrets of `data_dir`, made on the first start.
+    """Return the secrets of `data_dir`, created on the first start.
 
-    Raises CommandError when they are damaged, or missing beside data they once encrypted.
+    Raises CommandError when they are damaged, or missing although encrypted data exists.
     """
     path = data_dir / "secrets.json"
     if path.exists():
@@ -54,7 +54,7 @@ def load_or_create(data_dir: Path) -> Secrets:
 
 
 def _add_missing_seeds(path: Path, found: Secrets) -> Secrets:
-    """Seeds for services that did not exist yet when the directory was made."""
+    """Add seeds of users that did not exist yet when the directory was created."""
     missing = {user: _new_seed() for user in USERS if user not in found.seeds}
     if not missing:
         return found
@@ -68,13 +68,13 @@ def _new_seed() -> str:
 
 
 def public_key(seed: str) -> str:
-    """The `U…` key that stands in the server's configuration."""
+    """Return the public key (`U…`) for the server's configuration."""
     pair = nkeys.from_seed(bytearray(seed.encode()))
     return str(pair.public_key, "ascii")
 
 
 def write_tokens(path: Path, tokens: dict[str, str]) -> None:
-    """The services' tokens file. The demo's clinicians carry no FHIR identity: they sign as the review's owner."""
+    """Write the tokens file of the services. Demo clinicians have no FHIR identity: they sign as the review's owner."""
     grants = ApiTokens(
         tokens=tuple(
             ApiToken.model_validate({"sha256": token_digest(token), "subject": f"demo-{role}", "role": role})

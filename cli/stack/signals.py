@@ -1,4 +1,4 @@
-"""Work that ends in order when we are told to stop."""
+"""Run work until a signal stops it."""
 
 import asyncio
 import signal
@@ -7,19 +7,19 @@ from typing import Any
 
 
 async def run_until_signal(work: Coroutine[Any, Any, None]) -> None:
-    """Run `work`; SIGINT and SIGTERM cancel it, once: told again, it is ending already."""
+    """Run `work` until it ends, or until SIGINT or SIGTERM cancels it; further signals are ignored."""
     task = asyncio.ensure_future(work)
-    told: list[signal.Signals] = []
+    received: list[signal.Signals] = []
 
     def end(sent: signal.Signals) -> None:
-        if not told:
+        if not received:
             task.cancel()
-        told.append(sent)
+        received.append(sent)
 
     for sent in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(sent, end, sent)
     try:
         await task
     except asyncio.CancelledError:
-        if not told:
+        if not received:
             raise

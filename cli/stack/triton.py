@@ -1,7 +1,7 @@
-"""The embedded Triton server: its environment, its command, its readiness.
+"""The embedded Triton server: environment, command and readiness.
 
-nvidia-pytriton's wheel carries a real Triton with the Python backend. It wants numpy < 2, so it has an environment of
-its own, as its container would be. Nothing is written outside the data directory.
+nvidia-pytriton's wheel carries a real Triton with the Python backend. It needs numpy < 2, so it has an environment of
+its own. Nothing is written outside the data directory.
 """
 
 import os
@@ -20,13 +20,14 @@ from shared.contracts.envelope import sha256_hex
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = ROOT / ".venv-triton"
 MODELS = ROOT / "deploy" / "triton" / "models"
-EMBEDDER = ENVIRONMENT / "embedder"  # weights and tokenizer, made at installation: deploy/triton/build_embedder.py
-# Whoever may load a model runs code in the server; whoever may register shared memory writes into its models', and
-# whoever may trace or log writes its files. Nobody needs any of it: models are those of the start, and the key is one
-# that no header can carry. (A secret one would stand in the list of processes for everybody to read.)
+EMBEDDER = ENVIRONMENT / "embedder"  # weights and tokenizer, built at installation: deploy/triton/build_embedder.py
+# Loading a model runs code in the server; registering shared memory writes into that of its models; trace and log
+# settings write its files. None of it is needed: the key is one that no header can carry. (A secret key would be
+# visible in the list of processes.)
 RESTRICTED_PROTOCOLS = "model-repository,shared-memory,trace,logging"
-# Its HTTP servers are not started: the bundled version has holes that run code there (docs/adr/0039), and every page in
-# a browser on this machine can send HTTP. Services ask by gRPC; /metrics is a server of its own that reads no body.
+# The HTTP servers are disabled: the bundled version has vulnerabilities that run code there (docs/adr/0039), and any
+# web page in a browser on this machine can send HTTP. Services use gRPC; the server of /metrics reads no request
+# bodies.
 HARDENING_OPTIONS = (
     "--model-control-mode=none",
     "--allow-http=false",
@@ -44,10 +45,7 @@ class TritonPorts:
 
 
 def server_home(environment: Path) -> Path:
-    """Where the wheel keeps the server.
-
-    Raises CommandError when the environment or the wheel is missing.
-    """
+    """Return the folder of the server in the wheel. Raises CommandError when it is missing."""
     for home in environment.glob("lib/python3.*/site-packages/pytriton/tritonserver"):
         if (home / "bin" / "tritonserver").exists():
             return home
@@ -55,7 +53,7 @@ def server_home(environment: Path) -> Path:
 
 
 def link_backends(home: Path, data_dir: Path) -> Path:
-    """A backend directory of links: the Python backend wants its interpreter's stub beside its library."""
+    """Create a backend directory of links: the Python backend needs the stub of its interpreter beside its library."""
     python = data_dir / "triton" / "backends" / "python"
     python.mkdir(parents=True, exist_ok=True)
     version = home.parents[2].name  # lib/python3.11/site-packages/pytriton/tritonserver
@@ -70,9 +68,9 @@ def link_backends(home: Path, data_dir: Path) -> Path:
 
 
 def link_models(repository: Path, models: tuple[str, ...]) -> Path:
-    """A model repository of links: without model control the server loads all that is in one.
+    """Create a model repository of links, as the server loads every model in its repository.
 
-    Raises CommandError for a model that there is not.
+    Raises CommandError for an unknown model.
     """
     shutil.rmtree(repository, ignore_errors=True)
     repository.mkdir(parents=True)
@@ -92,7 +90,7 @@ def command(
     region: str,
     host: str = "127.0.0.1",
 ) -> list[str]:
-    """The server with just `models` loaded, closed to changes of them. `region` prefixes its shared memory."""
+    """Return the command that serves `models`, without model control. `region` prefixes its shared memory."""
     return [
         str(home / "bin" / "tritonserver"),
         f"--model-repository={link_models(backends.parent / 'models', models)}",
@@ -112,7 +110,7 @@ def command(
 
 
 def process_environment(environment: Path) -> dict[str, str]:
-    """The child's whole environment: the stub finds its interpreter and packages by these."""
+    """Return the environment of the server, by which the stub finds its interpreter and packages."""
     site = next(environment.glob("lib/python3.*/site-packages"))
     binaries = environment / "bin"
     return inherited_environment() | {
@@ -126,25 +124,25 @@ def process_environment(environment: Path) -> dict[str, str]:
 
 
 def empty_directory(place: Path) -> Path:
-    """Where the server runs: the Python backend imports from its working directory before all others."""
+    """Create an empty working directory, as the Python backend imports from it first."""
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True, mode=0o700)
     return place
 
 
 def shared_memory_prefix(data_dir: Path) -> str:
-    """What the names of a stack's shared memory begin with."""
+    """Return the prefix of the shared memory of a stack."""
     return f"countersign_{sha256_hex(str(data_dir).encode())[:12]}_"
 
 
 def clear_shared_memory(region: str) -> None:
-    """Regions that a killed server left behind; they are never used again."""
+    """Delete the shared memory that a killed server left behind."""
     for left in SHARED_MEMORY.glob(f"{region}*"):
         left.unlink(missing_ok=True)
 
 
 def make_process(data_dir: Path, ports: TritonPorts, models: tuple[str, ...], logs: Path) -> SupervisedProcess:
-    """The server as a supervised child; ready when its models are."""
+    """Return the server as a supervised process; it is ready when its models are."""
     home = server_home(ENVIRONMENT)
     region = shared_memory_prefix(data_dir)
     clear_shared_memory(region)
@@ -164,7 +162,7 @@ def make_process(data_dir: Path, ports: TritonPorts, models: tuple[str, ...], lo
 
 
 async def models_ready(address: str, models: tuple[str, ...]) -> bool:
-    """Whether every one of `models` answers at the gRPC address."""
+    """Return whether all `models` are ready at the gRPC address."""
     client = grpc_client.InferenceServerClient(address)
     try:
         return all([await client.is_model_ready(name, client_timeout=1) for name in models])

@@ -18,8 +18,8 @@ BATCH_SIZE = 20  # chunks in a message and in a request to the model server
 STILL_VALID = 2**31 - 1  # `until` of a point that is still valid
 
 SearchMode = Literal["dense", "sparse", "hybrid"]
-# A cosine of the shipped embedding model above which nearly every passage is relevant (docs/explanation/retrieval.md); used for
-# versions without a chosen threshold.
+# A cosine of the shipped embedding model above which nearly every passage is relevant, for versions without a chosen
+# threshold (docs/explanation/retrieval.md).
 DEFAULT_THRESHOLD = 0.6
 
 

@@ -1,4 +1,4 @@
-"""`make pictures`: every page as a picture, wide and on a phone, light and dark, in the ignored folder `pictures/`.
+"""`make screenshots`: every page as a picture, wide and on a phone, light and dark, in the ignored folder `pictures/`.
 
 The embedded stack with its synthetic patients and its demo knowledge base; the model is the real one.
 """

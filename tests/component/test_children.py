@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 SHIPPED = ("cli", "sandbox_ehr", "services", "shared", "tools")
 # Where processes are started: each place is tried below, or in tests/connected/test_triton_closed.py.
 PLACES = {
-    "cli/stack/process.py",  # nats-server, Triton, Prometheus and VictoriaMetrics of `make watch`
+    "cli/stack/process.py",  # nats-server, Triton, Prometheus and VictoriaMetrics of `make local-dashboards`
     "cli/container/triton.py",  # becomes Triton
     "services/drafter/notes/pdf.py",
     "services/ingest/documents/reader.py",

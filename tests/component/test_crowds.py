@@ -9,13 +9,13 @@ from contextlib import suppress
 import httpx
 import pytest
 
-from bench.hostile import bombs
 from shared.messaging.access_log import AccessLog
 from shared.runtime import authentication, connection_limits, rate_limits, request_limits
 from shared.runtime.rate_limits import TokenBucket
 from shared.runtime.request_limits import KB, MB
 from shared.runtime.service import Readiness
 from tests.component.test_limits import JSON, KNOWN, head, make_app, problem, raw, serving, status
+from tests.support import malicious_input
 from tests.support.examples import T0
 from tests.support.stack import until
 
@@ -28,7 +28,15 @@ async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
         yield found
 
 
-@pytest.mark.parametrize("make", [bombs.wide, bombs.hollow, bombs.crowded, bombs.deep])
+@pytest.mark.parametrize(
+    "make",
+    [
+        malicious_input.wide_json,
+        malicious_input.empty_objects,
+        malicious_input.many_resources,
+        malicious_input.deep_json,
+    ],
+)
 async def test_a_body_of_very_many_values_is_refused_before_it_becomes_objects(port: int, make: object) -> None:
     """3 MB of unknown members took a service five seconds and 300 MB."""
     body = make(3 * MB)  # type: ignore[operator]

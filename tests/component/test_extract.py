@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from sandbox_ehr.app import Sandbox, Style, create_app
-from sandbox_ehr.habits import Habits
+from sandbox_ehr.quirks import Quirks
 from sandbox_ehr.seed import opaque_id
 from services.drafter import course, document_header, facts
 from services.drafter.compose import compose
@@ -183,7 +183,7 @@ async def test_an_entry_that_names_its_patient_by_number_only_is_found() -> None
 async def test_a_server_without_searches_by_number_is_asked_by_encounter() -> None:
     types = ("Encounter", "AllergyIntolerance", "Procedure")
     refused = dict.fromkeys((f"{type}?patient:identifier" for type in types), 400)
-    ehr = client(with_a_number_only(habits=Habits(refused=refused)))
+    ehr = client(with_a_number_only(quirks=Quirks(refused=refused)))
     found = await read_stay(ehr, stays()[0], occurred_at=None, attending=None)
     assert "Procedure ours" in [item.text for item in found.procedures]
     assert "Procedure theirs" not in composed(found).text
@@ -232,7 +232,7 @@ class BehindAProxy(Losing):
 
 
 async def test_a_server_that_names_itself_by_another_base_is_read_in_full() -> None:
-    ehr = sandbox(habits=Habits(references="absolute"))
+    ehr = sandbox(quirks=Quirks(references="absolute"))
     proxied = FhirClient(BASE, httpx.AsyncClient(transport=BehindAProxy(create_app(ehr)), base_url=BASE))
     encounter = await proxied.read("Encounter", stays()[0])
     assert encounter["subject"]["reference"].startswith("http://fhir.internal/")

@@ -1,4 +1,4 @@
-"""The signed document and its Task on EHRs with the habits of real ones: one document, one Provenance, no open Task."""
+"""The signed document and its Task on EHRs with the quirks of real ones: one document, one Provenance, no open Task."""
 
 import json
 from dataclasses import replace
@@ -17,7 +17,7 @@ from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.events import Approved, Drafted, Filed
 from tests.support.ehr import sandbox
 from tests.support.examples import CASE, PHYSICIAN, STAY, T0, draft_ref
-from tests.support.troubled_ehr import Troubled
+from tests.support.unreliable_ehr import UnreliableEhr
 
 APPROVED = Approved(
     stay=STAY, draft=draft_ref(), task=None, signed="e" * 64, edited=True, by=PHYSICIAN, signer="Practitioner/dr-1"
@@ -27,16 +27,16 @@ APPROVAL = Outcome("approved", "id-5")
 DRAFTED = Drafted(stay=STAY, draft=draft_ref(), sentences=4, unsupported=0, encounter_status="finished")
 
 
-def filing(ehr: Troubled) -> Filing:
+def filing(ehr: UnreliableEhr) -> Filing:
     """As a process that has just been started has it."""
     return Filing(ehr.client, Devices(ehr.client), lambda: T0)
 
 
-def tasks(ehr: Troubled) -> ReviewTasks:
+def tasks(ehr: UnreliableEhr) -> ReviewTasks:
     return ReviewTasks(ehr.client, Devices(ehr.client), lambda: T0, "https://countersign.test")
 
 
-async def file(ehr: Troubled) -> Filed:
+async def file(ehr: UnreliableEhr) -> Filed:
     return await filing(ehr).file(DECISION, APPROVED, "The letter.")
 
 
@@ -49,7 +49,7 @@ def digests(*names: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("puts_create", [False, True])
 async def test_every_rendition_is_a_content_and_named_by_its_digest(*, puts_create: bool) -> None:
-    ehr = Troubled(sandbox(), puts_create=puts_create)
+    ehr = UnreliableEhr(sandbox(), puts_create=puts_create)
     first = await filing(ehr).file(DECISION, APPROVED, "The letter.", ALL)
     assert first == await filing(ehr).file(DECISION, APPROVED, "The letter.", ALL)
     (document,), (provenance,) = ehr.chart("DocumentReference"), ehr.chart("Provenance")
@@ -58,7 +58,7 @@ async def test_every_rendition_is_a_content_and_named_by_its_digest(*, puts_crea
 
 
 async def test_a_document_of_an_earlier_attempt_is_told_as_it_is() -> None:
-    ehr = Troubled(sandbox())
+    ehr = UnreliableEhr(sandbox())
     await file(ehr)
     again = await filing(ehr).file(DECISION, APPROVED, "The letter.", ALL)
     assert again.renditions == digests("text/plain")
@@ -67,7 +67,7 @@ async def test_a_document_of_an_earlier_attempt_is_told_as_it_is() -> None:
 
 @pytest.mark.parametrize("status", [400, 413, 422])
 async def test_an_ehr_that_refuses_the_text_too_is_asked_twice_and_not_more(status: int) -> None:
-    ehr = Troubled(sandbox(), refused={("POST", "DocumentReference"): status})
+    ehr = UnreliableEhr(sandbox(), refused={("POST", "DocumentReference"): status})
     with pytest.raises(PermanentError):
         await filing(ehr).file(DECISION, APPROVED, "The letter.", ALL)
     asked = [item for item in ehr.seen if item.method == "POST" and item.url.path.endswith("/DocumentReference")]
@@ -75,22 +75,22 @@ async def test_an_ehr_that_refuses_the_text_too_is_asked_twice_and_not_more(stat
 
 
 async def test_another_refusal_is_no_word_about_contents() -> None:
-    ehr = Troubled(sandbox(), refused={("POST", "DocumentReference"): 403})
+    ehr = UnreliableEhr(sandbox(), refused={("POST", "DocumentReference"): 403})
     with pytest.raises(PermanentError):
         await filing(ehr).file(DECISION, APPROVED, "The letter.", ALL)
     assert len([item for item in ehr.seen if item.method == "POST" and "Document" in item.url.path]) == 1
 
 
-def current(ehr: Troubled) -> list[str]:
+def current(ehr: UnreliableEhr) -> list[str]:
     return [item["id"] for item in ehr.chart("DocumentReference") if item["status"] == "current"]
 
 
-def ours(ehr: Troubled) -> list[str]:
+def ours(ehr: UnreliableEhr) -> list[str]:
     return [item["id"] for item in ehr.chart("Provenance") if resources.chain_head_of(item)]
 
 
 @pytest.mark.parametrize(
-    "habits",
+    "quirks",
     [
         {},
         {"stale": True},
@@ -103,8 +103,8 @@ def ours(ehr: Troubled) -> list[str]:
         {"unknown": {"target"}},
     ],
 )
-async def test_one_document_and_one_provenance_whatever_the_habits(habits: dict[str, Any]) -> None:
-    ehr = Troubled(sandbox(), **habits)
+async def test_one_document_and_one_provenance_whatever_the_habits(quirks: dict[str, Any]) -> None:
+    ehr = UnreliableEhr(sandbox(), **quirks)
     filed = await file(ehr)
     assert current(ehr) == [filed.document_reference]
     assert ours(ehr) == [filed.provenance]
@@ -114,14 +114,14 @@ async def test_one_document_and_one_provenance_whatever_the_habits(habits: dict[
 
 @pytest.mark.parametrize("puts_create", [False, True])
 async def test_filing_again_changes_nothing(*, puts_create: bool) -> None:
-    ehr = Troubled(sandbox(), puts_create=puts_create)
+    ehr = UnreliableEhr(sandbox(), puts_create=puts_create)
     assert await file(ehr) == await file(ehr)
     assert len(ehr.chart("DocumentReference")) == len(ehr.chart("Provenance")) == len(ehr.chart("Device")) == 1
     assert {item["meta"]["versionId"] for item in ehr.chart("DocumentReference")} == {"1"}
 
 
 async def test_an_answer_without_anything_is_looked_for() -> None:
-    ehr = Troubled(sandbox(), bare="nothing")
+    ehr = UnreliableEhr(sandbox(), bare="nothing")
     with pytest.raises(TransientError):  # a Provenance has no identifier that it could be looked for by
         await file(ehr)
     filed = await file(ehr)
@@ -130,7 +130,7 @@ async def test_an_answer_without_anything_is_looked_for() -> None:
 
 
 async def test_a_server_that_forgets_our_ids_in_its_index_makes_no_second_one() -> None:
-    ehr = Troubled(sandbox(), puts_create=True, lagging=True)
+    ehr = UnreliableEhr(sandbox(), puts_create=True, lagging=True)
     first = await file(ehr)
     assert await file(ehr) == first
     assert current(ehr) == [first.document_reference]
@@ -138,7 +138,7 @@ async def test_a_server_that_forgets_our_ids_in_its_index_makes_no_second_one() 
 
 
 async def test_a_copy_of_a_racing_create_is_retired_and_the_oldest_stands() -> None:
-    ehr = Troubled(sandbox())
+    ehr = UnreliableEhr(sandbox())
     ehr.late.add("DocumentReference")
     with pytest.raises(TransientError):
         await file(ehr)
@@ -148,7 +148,7 @@ async def test_a_copy_of_a_racing_create_is_retired_and_the_oldest_stands() -> N
 
 
 async def test_documents_of_others_stay_where_the_server_passes_over_the_identifier() -> None:
-    ehr = Troubled(sandbox(), lenient={"identifier", "target"})
+    ehr = UnreliableEhr(sandbox(), lenient={"identifier", "target"})
     other = signed_resources.document(
         CASE, APPROVED, chart.contents({"text/plain": b"Another letter."}, T0), "d", T0
     ) | {
@@ -164,7 +164,7 @@ async def test_documents_of_others_stay_where_the_server_passes_over_the_identif
 
 
 async def test_a_document_that_was_retired_before_the_filing_ended_is_filed_again() -> None:
-    ehr = Troubled(sandbox())
+    ehr = UnreliableEhr(sandbox())
     await file(ehr)
     (document,) = ehr.chart("DocumentReference")
     ehr.sandbox.store.put(document | {"status": "entered-in-error"})
@@ -173,7 +173,7 @@ async def test_a_document_that_was_retired_before_the_filing_ended_is_filed_agai
 
 
 async def test_what_an_ehr_stores_oddly_ends_no_filing() -> None:
-    ehr = Troubled(sandbox(), lenient={"identifier", "target"})
+    ehr = UnreliableEhr(sandbox(), lenient={"identifier", "target"})
     filed = await file(ehr)
     target = [{"reference": f"DocumentReference/{filed.document_reference}"}]
     odd: list[Any] = [None, "x", {}, {"what": None}, {"what": {"identifier": []}}]
@@ -182,7 +182,7 @@ async def test_what_an_ehr_stores_oddly_ends_no_filing() -> None:
     assert await file(ehr) == filed
 
 
-async def late_pair(ehr: Troubled, type: str) -> Filed:
+async def late_pair(ehr: UnreliableEhr, type: str) -> Filed:
     """Filed while an earlier create of `type` hung, which is committed afterwards."""
     ehr.late.add(type)
     with pytest.raises(TransientError):
@@ -194,7 +194,7 @@ async def late_pair(ehr: Troubled, type: str) -> Filed:
 
 @pytest.mark.parametrize("lagging", [False, True])
 async def test_a_document_that_is_committed_after_all_was_done_is_retired(*, lagging: bool) -> None:
-    ehr = Troubled(sandbox(), lagging=lagging)
+    ehr = UnreliableEhr(sandbox(), lagging=lagging)
     filed = await late_pair(ehr, "DocumentReference")
     assert len(current(ehr)) == 2
     ehr.lagging = False
@@ -209,7 +209,7 @@ async def test_a_document_that_is_committed_after_all_was_done_is_retired(*, lag
 async def test_a_provenance_that_is_committed_after_all_was_done_is_deleted_where_that_is_allowed(
     *, deletes: bool
 ) -> None:
-    ehr = Troubled(sandbox(), deletes=deletes)
+    ehr = UnreliableEhr(sandbox(), deletes=deletes)
     filed = await late_pair(ehr, "Provenance")
     assert len(ours(ehr)) == 2
     assert await filing(ehr).follow_up(CASE, filed, DECISION.head.digest) == (0 if deletes else 1)
@@ -218,7 +218,7 @@ async def test_a_provenance_that_is_committed_after_all_was_done_is_deleted_wher
 
 
 async def test_provenances_of_others_are_never_deleted() -> None:
-    ehr = Troubled(sandbox(), deletes=True, lenient={"target"})
+    ehr = UnreliableEhr(sandbox(), deletes=True, lenient={"target"})
     filed = await file(ehr)
     target = [{"reference": f"DocumentReference/{filed.document_reference}"}]
     of_ehr = {"resourceType": "Provenance", "id": "of-ehr", "target": target, "recorded": "2026-11-23", "agent": [{}]}
@@ -230,7 +230,7 @@ async def test_provenances_of_others_are_never_deleted() -> None:
 
 
 async def test_a_letter_that_somebody_withdrew_is_not_brought_back_by_a_late_copy() -> None:
-    ehr = Troubled(sandbox())
+    ehr = UnreliableEhr(sandbox())
     filed = await late_pair(ehr, "DocumentReference")
     kept = ehr.sandbox.store.get("DocumentReference", filed.document_reference)
     assert kept is not None
@@ -240,7 +240,7 @@ async def test_a_letter_that_somebody_withdrew_is_not_brought_back_by_a_late_cop
 
 
 async def test_the_last_copy_is_not_touched_where_the_filed_document_is_gone() -> None:
-    ehr = Troubled(sandbox())
+    ehr = UnreliableEhr(sandbox())
     filed = await late_pair(ehr, "DocumentReference")
     ehr.remove("DocumentReference", filed.document_reference)
     (copy,) = ehr.chart("DocumentReference")
@@ -250,7 +250,7 @@ async def test_the_last_copy_is_not_touched_where_the_filed_document_is_gone() -
 
 
 async def test_a_task_whose_answer_was_lost_and_that_came_late_is_completed_too() -> None:
-    ehr = Troubled(sandbox(), late={"Task"})
+    ehr = UnreliableEhr(sandbox(), late={"Task"})
     with pytest.raises(TransientError):
         await tasks(ehr).request(CASE, DRAFTED, T0)
     task = await tasks(ehr).request(CASE, DRAFTED, T0)
@@ -260,9 +260,9 @@ async def test_a_task_whose_answer_was_lost_and_that_came_late_is_completed_too(
     assert [item["status"] for item in ehr.chart("Task")] == ["completed"] * 2
 
 
-@pytest.mark.parametrize("habits", [{"refused": {}}, {"lenient": {"identifier"}}])
-async def test_only_tasks_of_the_case_are_completed(habits: dict[str, Any]) -> None:
-    ehr = Troubled(sandbox(), **habits)
+@pytest.mark.parametrize("quirks", [{"refused": {}}, {"lenient": {"identifier"}}])
+async def test_only_tasks_of_the_case_are_completed(quirks: dict[str, Any]) -> None:
+    ehr = UnreliableEhr(sandbox(), **quirks)
     task = await tasks(ehr).request(CASE, DRAFTED, T0)
     other = ehr.chart("Task")[0] | {"id": "other", "identifier": [{"system": "urn:other", "value": "1"}]}
     ehr.sandbox.store.put(other)
@@ -271,12 +271,12 @@ async def test_only_tasks_of_the_case_are_completed(habits: dict[str, Any]) -> N
 
 
 async def test_a_task_that_was_deleted_is_in_nobodys_inbox() -> None:
-    ehr = Troubled(sandbox())
+    ehr = UnreliableEhr(sandbox())
     await tasks(ehr).complete(CASE, DRAFTED.draft, "gone", APPROVAL)
 
 
 async def test_where_tasks_are_not_found_by_identifier_the_one_on_the_trail_is_completed() -> None:
-    ehr = Troubled(sandbox())
+    ehr = UnreliableEhr(sandbox())
     task = await tasks(ehr).request(CASE, DRAFTED, T0)
     ehr.unknown.add("identifier")
     await tasks(ehr).complete(CASE, DRAFTED.draft, task, APPROVAL)
@@ -285,7 +285,7 @@ async def test_where_tasks_are_not_found_by_identifier_the_one_on_the_trail_is_c
 
 @pytest.mark.parametrize("status", [400, 401, 403, 405, 409, 422, 423, 500, 501])
 async def test_a_decision_is_not_given_up_for_what_the_server_answers_about_the_task(status: int) -> None:
-    ehr = Troubled(sandbox())
+    ehr = UnreliableEhr(sandbox())
     task = await tasks(ehr).request(CASE, DRAFTED, T0)
     ehr.refused["PUT", "Task"] = status
     for act in (
@@ -300,13 +300,13 @@ async def test_a_decision_is_not_given_up_for_what_the_server_answers_about_the_
     assert [item["status"] for item in ehr.chart("Task")] == ["completed"]
 
 
-def planted(ehr: Troubled, contents: dict[str, bytes], id: str = "planted", **more: Any) -> None:
+def planted(ehr: UnreliableEhr, contents: dict[str, bytes], id: str = "planted", **more: Any) -> None:
     """A document that nobody here wrote, under the identifier of the case."""
     found = signed_resources.document(CASE, APPROVED, chart.contents(contents, T0), "dev-1", T0)
     ehr.sandbox.store.put(found | {"id": id} | more)
 
 
-@pytest.mark.parametrize("habits", [{}, {"puts_create": True}, {"stale": True}])
+@pytest.mark.parametrize("quirks", [{}, {"puts_create": True}, {"stale": True}])
 @pytest.mark.parametrize(
     "contents",
     [
@@ -316,8 +316,8 @@ def planted(ehr: Troubled, contents: dict[str, bytes], id: str = "planted", **mo
         {"application/pdf": ALL["application/pdf"]},
     ],
 )
-async def test_something_else_in_its_place_stops_the_filing(habits: dict[str, Any], contents: dict[str, bytes]) -> None:
-    ehr = Troubled(sandbox(), **habits)
+async def test_something_else_in_its_place_stops_the_filing(quirks: dict[str, Any], contents: dict[str, bytes]) -> None:
+    ehr = UnreliableEhr(sandbox(), **quirks)
     for id in ("planted", resources.document_id(CASE)):
         planted(ehr, contents, id)
         with pytest.raises(NotAsSignedError, match=f"{id} stands in the chart"):
@@ -331,7 +331,7 @@ async def test_something_else_in_its_place_stops_the_filing(habits: dict[str, An
 
 
 async def test_what_a_search_shows_only_after_the_create_stops_it_too() -> None:
-    ehr = Troubled(sandbox(), puts_create=True, lagging=True)
+    ehr = UnreliableEhr(sandbox(), puts_create=True, lagging=True)
     query = {"identifier": "|".join(resources.document_identifier(CASE))}
     assert await ehr.client.search("DocumentReference", query) == []
     planted(ehr, {"text/plain": b"NOT WHAT WAS SIGNED"}, resources.document_id(CASE))
@@ -341,7 +341,7 @@ async def test_what_a_search_shows_only_after_the_create_stops_it_too() -> None:
 
 async def test_a_document_of_another_signature_is_not_taken_for_this_ones() -> None:
     """A backup may not know what was signed after it: the same words, signed again, are another signature."""
-    ehr = Troubled(sandbox())
+    ehr = UnreliableEhr(sandbox())
     await file(ehr)
     again = replace(DECISION, head=ChainHead(5, "g" * 64))
     with pytest.raises(NotAsSignedError, match="a signature that the trail does not have"):

@@ -1,4 +1,4 @@
-"""Corrections, addenda and retractions on EHRs with the habits of real ones: one current document of each kind."""
+"""Corrections, addenda and retractions on EHRs with the quirks of real ones: one current document of each kind."""
 
 import pytest
 
@@ -11,9 +11,9 @@ from shared.contracts.events import Filed, Signature
 from tests.component.test_filing import DECISION, file, filing
 from tests.support.ehr import sandbox
 from tests.support.examples import CASE, T0, event
-from tests.support.troubled_ehr import Troubled
+from tests.support.unreliable_ehr import UnreliableEhr
 
-HABITS = [
+QUIRKS = [
     {},
     {"puts_create": True},
     {"stale": True},
@@ -25,7 +25,7 @@ def recorded(body: Signature | Retracted, number: int) -> RecordedEvent:
     return RecordedEvent(CASE, f"id-{number}", "countersign/approval", T0, "", body, ChainHead(number, f"{number:064}"))
 
 
-async def sign(ehr: Troubled, body: Signature, at: int) -> Filed:
+async def sign(ehr: UnreliableEhr, body: Signature, at: int) -> Filed:
     number = 1 if not isinstance(body, Amended | Addended) else body.number
     return await filing(ehr).file(recorded(body, at), body, f"Text {at}.", None, number)
 
@@ -42,20 +42,20 @@ def addended(appends: str, number: int = 1) -> Addended:
     return found.model_copy(update={"appends": appends, "number": number})
 
 
-async def retract(ehr: Troubled, *documents: str) -> RetractionFiled:
+async def retract(ehr: UnreliableEhr, *documents: str) -> RetractionFiled:
     found = event("retracted")
     assert isinstance(found, Retracted)
     body = found.model_copy(update={"documents": documents})
     return await RetractionFiling(ehr.client, filing(ehr), lambda: T0).retract(recorded(body, 30), body)
 
 
-def statuses(ehr: Troubled) -> dict[str, str]:
+def statuses(ehr: UnreliableEhr) -> dict[str, str]:
     return {item["id"]: item["status"] for item in ehr.chart("DocumentReference")}
 
 
-@pytest.mark.parametrize("habits", HABITS, ids=lambda it: " ".join(it))
-async def test_each_of_them_is_written_once_however_often_it_is_filed(habits: dict[str, object]) -> None:
-    ehr = Troubled(sandbox(), **habits)  # type: ignore[arg-type]
+@pytest.mark.parametrize("quirks", QUIRKS, ids=lambda it: " ".join(it))
+async def test_each_of_them_is_written_once_however_often_it_is_filed(quirks: dict[str, object]) -> None:
+    ehr = UnreliableEhr(sandbox(), **quirks)  # type: ignore[arg-type]
     first = (await file(ehr)).document_reference
     second, again = [await sign(ehr, amended(first), 10) for _ in range(2)]
     assert again == second
@@ -69,10 +69,10 @@ async def test_each_of_them_is_written_once_however_often_it_is_filed(habits: di
 
 
 @pytest.mark.parametrize(
-    "habits", [{"lagging": True}, {"bare": "location"}, {"unknown": {"target"}}], ids=lambda it: " ".join(it)
+    "quirks", [{"lagging": True}, {"bare": "location"}, {"unknown": {"target"}}], ids=lambda it: " ".join(it)
 )
-async def test_a_server_that_says_little_has_each_document_in_its_status(habits: dict[str, object]) -> None:
-    ehr = Troubled(sandbox(), **habits)  # type: ignore[arg-type]
+async def test_a_server_that_says_little_has_each_document_in_its_status(quirks: dict[str, object]) -> None:
+    ehr = UnreliableEhr(sandbox(), **quirks)  # type: ignore[arg-type]
     first = (await file(ehr)).document_reference
     second = (await sign(ehr, amended(first), 10)).document_reference
     added = (await sign(ehr, addended(second), 20)).document_reference
@@ -83,7 +83,7 @@ async def test_a_server_that_says_little_has_each_document_in_its_status(habits:
 
 @pytest.mark.parametrize("type", ["DocumentReference", "Provenance"])
 async def test_a_correction_whose_answer_was_lost_is_filed_once(type: str) -> None:
-    ehr = Troubled(sandbox(), deletes=True)
+    ehr = UnreliableEhr(sandbox(), deletes=True)
     first = (await file(ehr)).document_reference
     ehr.late.add(type)
     with pytest.raises(TransientError):
@@ -110,7 +110,7 @@ async def test_a_correction_whose_answer_was_lost_is_filed_once(type: str) -> No
     ],
 )
 async def test_what_is_replaced_or_retracted_stays_so(status: str, found: str, wanted: str) -> None:
-    ehr = Troubled(sandbox())
+    ehr = UnreliableEhr(sandbox())
     made = await file(ehr)
     stored = ehr.sandbox.store.get("DocumentReference", made.document_reference)
     assert stored is not None
@@ -120,7 +120,7 @@ async def test_what_is_replaced_or_retracted_stays_so(status: str, found: str, w
 
 
 async def test_what_somebody_has_deleted_holds_up_nothing() -> None:
-    ehr = Troubled(sandbox())
+    ehr = UnreliableEhr(sandbox())
     first = (await file(ehr)).document_reference
     ehr.remove("DocumentReference", first)
     made = (await sign(ehr, amended(first), 10)).document_reference

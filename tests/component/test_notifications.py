@@ -8,7 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from sandbox_ehr.notify import Subscriber
+from sandbox_ehr.notifications import Subscriber
 from services.ingest.dependencies import IngestDependencies
 from services.ingest.notifications_api import router
 from services.ingest.publishers import NotificationPublisher

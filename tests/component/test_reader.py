@@ -1,14 +1,11 @@
 """Documents that were made to take a process down are refused with a reason; ingest keeps its memory, and reads on."""
 
 import asyncio
-import io
 import resource
 import time
-import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import docx
 import psutil
 import pytest
 
@@ -18,10 +15,9 @@ from services.ingest.documents.formats import MAX_DOCUMENT_BYTES
 from services.ingest.documents.reader import PACKAGES_FOLDER, DocumentReader
 from services.ingest.documents.reader_protocol import ReaderLimits
 from shared.contracts.errors import TransientError
+from tests.support.malicious_input import MB, PARAGRAPH, many_files, nested_pdf, table_row, understated, word, zip_of
 from tests.support.stack import until
 from tests.unit.test_formats import pdf
-
-MB = 2**20
 
 
 @pytest.fixture
@@ -31,73 +27,19 @@ async def reader() -> AsyncIterator[DocumentReader]:
     await found.close()
 
 
-def word(body: str, doctype: str = "") -> bytes:
-    """A DOCX with `body` as the XML of its body, after `doctype`."""
-    empty = io.BytesIO()
-    docx.Document().save(empty)
-    made = io.BytesIO()
-    with zipfile.ZipFile(empty) as old, zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as new:
-        for item in old.infolist():
-            content = old.read(item)
-            if item.filename == "word/document.xml":
-                start, end = content.index(b"<w:body>") + 8, content.index(b"</w:body>")
-                content = content[:start] + body.encode() + content[end:]
-                content = content.replace(b"<w:document", doctype.encode() + b"<w:document", 1)
-            new.writestr(item.filename, content)
-    return made.getvalue()
-
-
-def row(span: int) -> str:
-    cell = f'<w:tc><w:tcPr><w:gridSpan w:val="{span}"/></w:tcPr><w:p><w:r><w:t>x</w:t></w:r></w:p></w:tc>'
-    return f"<w:tr>{cell}</w:tr>"
-
-
-def zip_of(content: bytes, name: str = "inner.zip") -> bytes:
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as packed:
-        packed.writestr(name, content)
-    return made.getvalue()
-
-
-def understated(data: bytes) -> bytes:
-    """The same DOCX, whose directory and headers say that its text is one byte."""
-    with zipfile.ZipFile(io.BytesIO(data)) as packed:
-        size = packed.getinfo("word/document.xml").file_size
-    return data.replace(size.to_bytes(4, "little"), (1).to_bytes(4, "little"))
-
-
-def nested_pdf(depth: int) -> bytes:
-    """Page trees in page trees."""
-    parts = [b"<</Type/Catalog/Pages 2 0 R>>"]
-    parts += [b"<</Type/Pages/Kids[%d 0 R]/Count 1/X %s>>" % (n + 3, b"[" * depth + b"]" * depth) for n in range(1000)]
-    out = b"%PDF-1.7\n"
-    for number, part in enumerate(parts, 1):
-        out += b"%d 0 obj%s endobj\n" % (number, part)
-    return out + b"trailer<</Size %d/Root 1 0 R>>\n%%%%EOF" % (len(parts) + 1)
-
-
-LONG = f"<w:p><w:r><w:t>{'0' * 1000}</w:t></w:r></w:p>"
 BOMBS = {
-    "300 kB that are 160 MB": lambda: ("x.docx", word(LONG * 150_000)),
-    "eight files of 20 MB": lambda: ("x.docx", _many()),
-    "600,000 columns": lambda: ("x.docx", word(f"<w:tbl>{row(600_000)}</w:tbl>")),
-    "two thousand million columns": lambda: ("x.docx", word(f"<w:tbl>{row(2_000_000_000)}</w:tbl>")),
-    "a million cells": lambda: ("x.docx", word(f"<w:tbl>{row(400) * 2500}</w:tbl>")),
-    "a size that is not so": lambda: ("x.docx", understated(word(LONG * 1000))),
+    "300 kB that are 160 MB": lambda: ("x.docx", word(PARAGRAPH * 150_000)),
+    "eight files of 20 MB": lambda: ("x.docx", many_files()),
+    "600,000 columns": lambda: ("x.docx", word(f"<w:tbl>{table_row(600_000)}</w:tbl>")),
+    "two thousand million columns": lambda: ("x.docx", word(f"<w:tbl>{table_row(2_000_000_000)}</w:tbl>")),
+    "a million cells": lambda: ("x.docx", word(f"<w:tbl>{table_row(400) * 2500}</w:tbl>")),
+    "a size that is not so": lambda: ("x.docx", understated(word(PARAGRAPH * 1000))),
     "a zip in a zip": lambda: ("x.docx", zip_of(zip_of(zip_of(bytes(20 * MB))))),
-    "a deep PDF": lambda: ("x.pdf", nested_pdf(10_000)),
+    "a deep PDF": lambda: ("x.pdf", nested_pdf(10_000, objects=1000)),
     "deep HTML": lambda: ("x.html", b"<div>" * 2_000_000 + b"x"),
     "deep Markdown": lambda: ("x.md", b"> " * 500_000 + b"x"),
     "more text than fits": lambda: ("x.txt", b"words and words\n\n" * 3_000_000),
 }
-
-
-def _many() -> bytes:
-    made = io.BytesIO(word("<w:p/>"))
-    with zipfile.ZipFile(made, "a", zipfile.ZIP_DEFLATED) as packed:
-        for number in range(8):
-            packed.writestr(f"word/media/{number}.xml", bytes(20 * MB))
-    return made.getvalue()
 
 
 @pytest.mark.parametrize("bomb", BOMBS)
@@ -156,7 +98,7 @@ async def test_what_needs_too_much_memory_is_ended_and_said() -> None:
 
 
 async def test_every_format_comes_back_as_it_was_read(reader: DocumentReader) -> None:
-    table = "<w:tbl><w:tblGrid><w:gridCol/></w:tblGrid>" + row(1) + "</w:tbl>"
+    table = "<w:tbl><w:tblGrid><w:gridCol/></w:tblGrid>" + table_row(1) + "</w:tbl>"
     for name, data in (
         ("x.docx", word(f"<w:p><w:r><w:t>Grüße</w:t></w:r></w:p>{table}")),
         ("x.md", b"# A\n\nb\n\n| c |\n|---|\n| d |\n"),

@@ -104,7 +104,7 @@ async def test_a_document_that_no_case_of_ours_filed_is_found(stopped: Filings, 
         stopped.ehr.store.put(forged)
     report = await stopped.audit()
     assert len(report.faults) == 2
-    assert "forged-0b7f5e9c-7d1b-5b5c-8a57-111111111111 in the EHR carries its identifier" in reasons(report)
+    assert "forged-0b7f5e9c-7d1b-5b5c-8a57-111111111111 in the EHR has its identifier" in reasons(report)
     assert "the trail has no such case" in reasons(report)
     assert f"case {stopped.corrected}: document forged-{stopped.corrected}" in reasons(report)
     if number.startswith("final") and number != "final/7":
@@ -116,7 +116,7 @@ async def test_a_document_that_no_case_of_ours_filed_is_found(stopped: Filings, 
     assert (await stopped.audit()).verified
 
 
-@pytest.mark.parametrize(("without", "words"), [([1], "message 1 is gone"), ([3, 4], "messages 3 to 4 are gone")])
+@pytest.mark.parametrize(("without", "words"), [([1], "message 1 is missing"), ([3, 4], "messages 3 to 4 are missing")])
 async def test_deleted_messages_are_found(stopped: Filings, without: list[int], words: str) -> None:
     await write(stopped.nats, await read(stopped.nats), without=without)
     assert words in reasons(await stopped.audit())
@@ -125,7 +125,7 @@ async def test_deleted_messages_are_found(stopped: Filings, without: list[int], 
 async def test_messages_that_were_deleted_at_the_end_are_found(stopped: Filings) -> None:
     await write(stopped.nats, await read(stopped.nats), without=[13, 14])
     report = await stopped.audit()
-    assert "messages 13 to 14 are gone: 2 deleted" in reasons(report)
+    assert "messages 13 to 14 are missing: 2 deleted" in reasons(report)
     assert f"case {stopped.case}" in reasons(report), "its document stands in the chart"
 
 
@@ -145,7 +145,7 @@ async def test_an_empty_and_a_missing_trail_are_not_verified(stopped: Filings) -
     async with as_user(stopped.nats, "admin") as bus:
         await bus.jetstream.delete_stream(STREAM)
     report = await stopped.audit()
-    assert (reasons(report), report.cases) == (f"the trail: it is not there: the server has no stream {STREAM}", 0)
+    assert (reasons(report), report.cases) == (f"the trail: it is missing: the server has no stream {STREAM}", 0)
 
 
 async def test_a_filing_that_points_to_another_document_is_found(stopped: Filings) -> None:
@@ -203,4 +203,4 @@ async def test_what_is_filed_while_the_audit_runs_is_no_stray(
 
 async def test_an_ehr_that_does_not_answer_is_no_proof(stopped: Filings) -> None:
     stopped.ehr.faults.armed.append(Fault(kind="status", type="DocumentReference", status=503, times=99))
-    assert "the EHR did not answer which documents of ours it has" in reasons(await stopped.audit())
+    assert "the EHR could not be searched for our documents" in reasons(await stopped.audit())

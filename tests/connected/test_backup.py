@@ -21,7 +21,7 @@ from shared.messaging.provision import provision
 from shared.messaging.timers import Timers
 from shared.messaging.topology import SERVICES
 from tests.support.backup import as_user, back_up, put_back, reach, timers
-from tests.support.earlier import installed_before
+from tests.support.earlier_versions import installed_before
 from tests.support.ehr import client, sandbox, stays
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running, until

@@ -120,7 +120,7 @@ async def test_a_waiting_case_that_was_rechained_is_named_though_no_provenance_k
     report = await covered.audit()
     (fault,) = report.faults
     assert fault.case == covered.waiting
-    assert "it is not what checkpoint 2 of 2026-11-23 09:00 UTC says" in fault.reason
+    assert "it differs from checkpoint 2 of 2026-11-23 09:00 UTC" in fault.reason
     assert not (await covered.audit(covered.waiting)).verified
 
 
@@ -128,28 +128,26 @@ async def test_what_was_taken_out_or_put_in_is_named(covered: Covered) -> None:
     messages = await read(covered.nats)
     await write(covered.nats, [item for item in messages if covered.waiting not in item.subject])
     report = await covered.audit()
-    assert f"case {covered.waiting}: checkpoint 2 of 2026-11-23 09:00 UTC knows an event of it" in reasons(report)
-    assert "it ends at sequence 6, and the last checkpoint covers it up to 10" in reasons(report)
+    assert f"case {covered.waiting}: checkpoint 2 of 2026-11-23 09:00 UTC has an event of it" in reasons(report)
+    assert "it ends at sequence 6, but the last checkpoint covers it up to 10" in reasons(report)
     stranger = "0b7f5e9c-7d1b-5b5c-8a57-111111111111"
     moved = [
         type(item)(item.subject.replace(covered.waiting, stranger), item.headers, item.data, item.sequence)
         for item in messages
     ]
     await write(covered.nats, moved)
-    assert f"case {stranger}: checkpoint 2 of 2026-11-23 09:00 UTC knows no such events" in reasons(
-        await covered.audit()
-    )
+    assert f"case {stranger}: checkpoint 2 of 2026-11-23 09:00 UTC has no such events" in reasons(await covered.audit())
 
 
 async def test_the_end_of_a_case_that_was_replaced_is_found(covered: Covered) -> None:
     messages = await read(covered.nats)
     await write(covered.nats, messages[:-1])
     await append(covered.nats, "admin", covered.waiting, Closed())
-    assert f"case {covered.waiting}: it is not what checkpoint 2" in reasons(await covered.audit())
+    assert f"case {covered.waiting}: it differs from checkpoint 2" in reasons(await covered.audit())
 
 
 async def test_another_key_a_missing_and_a_changed_checkpoint_are_told(covered: Covered) -> None:
-    assert reasons(await covered.audit(key=OTHER)).count("its signature is not one of this key") == 2
+    assert reasons(await covered.audit(key=OTHER)).count("its signature was not made with this key") == 2
     assert not (await covered.audit(covered.waiting, OTHER)).verified
     with pytest.raises(PermanentError, match="not signed with this key"):
         await covered.make(OTHER)
@@ -160,7 +158,7 @@ async def test_another_key_a_missing_and_a_changed_checkpoint_are_told(covered: 
     first.write_bytes(b"{}\n")
     assert "a checkpoint cannot be read" in reasons(await covered.audit())
     first.unlink()
-    assert "the one before it, 1, is not there" in reasons(await covered.audit())
+    assert "the one before it, 1, is missing" in reasons(await covered.audit())
     first.write_bytes(kept)
     lines = iter(second.read_bytes().splitlines(keepends=True))
     signed, heads = read_signed(lines), [CaseHead(*json.loads(line)) for line in lines]
@@ -169,7 +167,7 @@ async def test_another_key_a_missing_and_a_changed_checkpoint_are_told(covered: 
     assert "checkpoint 2: it does not follow from the one before it" in reasons(await covered.audit())
     for file in (first, second):
         file.unlink()
-    assert "there is no checkpoint of it in the folder" in reasons(await covered.audit())
+    assert "the folder has no checkpoint of it" in reasons(await covered.audit())
 
 
 async def test_looks_that_were_changed_deleted_or_put_in_are_found(covered: Covered) -> None:
@@ -319,4 +317,4 @@ async def test_the_commands_of_an_auditor_elsewhere(covered: Covered, monkeypatc
     file.write_text("{}")
     refused = invoke(app, ["audit", "check-proof", str(file), "--key", str(public)])
     assert isinstance(refused.exception, PermanentError)
-    assert "this is no proof" in str(refused.exception)
+    assert "this is not a proof" in str(refused.exception)

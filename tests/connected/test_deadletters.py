@@ -21,7 +21,7 @@ from shared.messaging.letters import DeadLetter, read_all
 from shared.messaging.topology import consumer
 from tests.support.backup import reach
 from tests.support.ehr import stays
-from tests.support.mending import mending as served
+from tests.support.redriving import mending as served
 from tests.support.server import NatsServer
 from tests.support.stack import Stack
 

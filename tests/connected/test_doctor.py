@@ -83,8 +83,8 @@ async def test_a_user_with_other_rights_or_another_key_is_named(
     faults = {item.what: item.says for item in await users.check(place(nats)) if item.level == "fault"}
     assert faults.pop("user backup").startswith("it cannot connect")
     assert faults == {
-        "user drafter": "it may not, and must: discharge.*.*.drafted",
-        "user auditor": "it may, and must not: $KV.>, discharge.*.*.filed",
+        "user drafter": "permissions are missing: discharge.*.*.drafted",
+        "user auditor": "permissions are too broad: $KV.>, discharge.*.*.filed",
     }
 
 

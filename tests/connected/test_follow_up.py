@@ -21,7 +21,7 @@ from tests.support import stack as stacks
 from tests.support.ehr import sandbox, stays
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running, until
-from tests.support.troubled_ehr import Troubled
+from tests.support.unreliable_ehr import UnreliableEhr
 
 pytestmark = [pytest.mark.connected, pytest.mark.timeout(120)]
 
@@ -38,19 +38,19 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def ehr(monkeypatch: pytest.MonkeyPatch) -> Troubled:
-    troubled = Troubled(sandbox(), deletes=True)
+def ehr(monkeypatch: pytest.MonkeyPatch) -> UnreliableEhr:
+    troubled = UnreliableEhr(sandbox(), deletes=True)
     monkeypatch.setattr(stacks, "client", lambda _: troubled.client)
     return troubled
 
 
 @asynccontextmanager
-async def looking(nats: NatsServer, ehr: Troubled) -> AsyncIterator[Stack]:
+async def looking(nats: NatsServer, ehr: UnreliableEhr) -> AsyncIterator[Stack]:
     async with running(nats, ehr.sandbox, reconcile_every=SOON) as stack:
         yield stack
 
 
-def in_order(ehr: Troubled, case: dict[str, Any]) -> bool:
+def in_order(ehr: UnreliableEhr, case: dict[str, Any]) -> bool:
     current = [item["id"] for item in ehr.chart("DocumentReference") if item["status"] == "current"]
     ours = [item for item in ehr.chart("Provenance") if resources.chain_head_of(item)]
     tasks = {item["status"] for item in ehr.chart("Task")}
@@ -72,7 +72,7 @@ def no_look_yet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(follow_up, "LOOKS", (timedelta(0),))
 
 
-async def gets_in_order(ehr: Troubled, case: dict[str, Any]) -> None:
+async def gets_in_order(ehr: UnreliableEhr, case: dict[str, Any]) -> None:
     async def now() -> bool:
         return in_order(ehr, case)
 
@@ -81,7 +81,7 @@ async def gets_in_order(ehr: Troubled, case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("type", ["DocumentReference", "Provenance", "Task"])
 async def test_what_is_committed_after_all_was_done_is_put_in_order(
-    nats: NatsServer, ehr: Troubled, monkeypatch: pytest.MonkeyPatch, type: str
+    nats: NatsServer, ehr: UnreliableEhr, monkeypatch: pytest.MonkeyPatch, type: str
 ) -> None:
     await nats.provision()
     ehr.late.add(type)
@@ -96,7 +96,7 @@ async def test_what_is_committed_after_all_was_done_is_put_in_order(
 
 
 async def test_a_task_that_comes_after_its_case_was_withdrawn_is_called_off(
-    nats: NatsServer, ehr: Troubled, monkeypatch: pytest.MonkeyPatch
+    nats: NatsServer, ehr: UnreliableEhr, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await nats.provision()
     ehr.late.add("Task")
@@ -119,7 +119,7 @@ async def test_a_task_that_comes_after_its_case_was_withdrawn_is_called_off(
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("subject", [".approved", ".filed"])
 async def test_a_death_in_the_middle_of_a_filing_leaves_one_document_and_no_open_task(
-    nats: NatsServer, ehr: Troubled, monkeypatch: pytest.MonkeyPatch, subject: str, *, after: bool
+    nats: NatsServer, ehr: UnreliableEhr, monkeypatch: pytest.MonkeyPatch, subject: str, *, after: bool
 ) -> None:
     await nats.provision()
     death = Death(monkeypatch, subject, after=after)
@@ -142,7 +142,7 @@ async def test_a_death_in_the_middle_of_a_filing_leaves_one_document_and_no_open
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("subject", ["$KV.reconciled.filed", "timers.reconcile"])
 async def test_a_death_in_the_middle_of_a_look_loses_none(
-    nats: NatsServer, ehr: Troubled, monkeypatch: pytest.MonkeyPatch, subject: str, *, after: bool
+    nats: NatsServer, ehr: UnreliableEhr, monkeypatch: pytest.MonkeyPatch, subject: str, *, after: bool
 ) -> None:
     await nats.provision()
     death = Death(monkeypatch, subject, after=after)
@@ -160,7 +160,7 @@ async def test_a_death_in_the_middle_of_a_look_loses_none(
 
 
 async def test_a_provenance_that_cannot_be_deleted_is_told_and_holds_up_no_other_case(
-    nats: NatsServer, ehr: Troubled, monkeypatch: pytest.MonkeyPatch
+    nats: NatsServer, ehr: UnreliableEhr, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await nats.provision()
     ehr.deletes = False
@@ -178,7 +178,7 @@ async def test_a_provenance_that_cannot_be_deleted_is_told_and_holds_up_no_other
 
 
 async def test_an_ehr_that_is_away_is_waited_for(
-    nats: NatsServer, ehr: Troubled, monkeypatch: pytest.MonkeyPatch
+    nats: NatsServer, ehr: UnreliableEhr, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await nats.provision()
     ehr.late.add("DocumentReference")
@@ -200,7 +200,7 @@ async def test_an_ehr_that_is_away_is_waited_for(
         await gets_in_order(ehr, case)
 
 
-async def test_a_correction_that_is_committed_late_leaves_one_document(nats: NatsServer, ehr: Troubled) -> None:
+async def test_a_correction_that_is_committed_late_leaves_one_document(nats: NatsServer, ehr: UnreliableEhr) -> None:
     await nats.provision()
     async with looking(nats, ehr) as stack:
         case_id, first = await filed(stack)
@@ -222,7 +222,7 @@ async def test_a_correction_that_is_committed_late_leaves_one_document(nats: Nat
         await until(in_its_place, "the correction alone to be current")
 
 
-async def test_a_late_copy_of_what_was_retracted_does_not_stay(nats: NatsServer, ehr: Troubled) -> None:
+async def test_a_late_copy_of_what_was_retracted_does_not_stay(nats: NatsServer, ehr: UnreliableEhr) -> None:
     await nats.provision()
     ehr.late.add("DocumentReference")
     async with looking(nats, ehr) as stack:

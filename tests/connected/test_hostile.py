@@ -13,8 +13,8 @@ import pytest
 
 from bench.hostile.attackers import attack
 from bench.hostile.attacks import PLANS, Target, uploads
-from bench.hostile.ward import Ward
-from bench.hostile.wire import Address
+from bench.hostile.raw_http import Address
+from bench.hostile.workload import Workload
 from cli.stack.ports import free_port
 from shared.runtime import connection_limits
 from shared.runtime.authentication import token_digest
@@ -85,7 +85,7 @@ async def _attacked(stack: whole.Stack, port: int, tokens: dict[str, str]) -> No
     drafts = [(case, (await stack.reaches(case, "awaiting-review"), await stack.review(case))[1]) for case in cases]
     known = [(case, str(review["draft"]["digest"])) for case, review in drafts]
     chance = random.Random(1)
-    async with Ward(url, url, tokens["ingest"], STAFF, chance) as ward:
+    async with Workload(url, url, tokens["ingest"], STAFF, chance) as ward:
         target = Target(Address(port), Address(port), tokens, await ward.sign_in(tokens["physician"]), known, chance)
         work = [asyncio.create_task(ward.physician(token, every=0.5, decide_after=3)) for token in STAFF]
         plans = [plan for plan in PLANS if plan.attack is not uploads]

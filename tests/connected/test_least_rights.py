@@ -13,7 +13,7 @@ from shared.messaging.provision import provision
 from shared.messaging.rights import permissions
 from shared.messaging.timers import REFRESHES, Timers
 from shared.messaging.topology import BUCKETS, SERVICES, STREAMS
-from tests.support.earlier import installed_before
+from tests.support.earlier_versions import installed_before
 from tests.support.memory import matches
 from tests.support.server import NatsServer
 

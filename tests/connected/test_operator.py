@@ -15,7 +15,7 @@ from shared.messaging.requests import Answer, OfCase, OfLetter, ask
 from shared.messaging.rights import permissions
 from shared.messaging.topology import BUCKETS, SERVICES, STREAMS
 from tests.support.backup import as_user
-from tests.support.mending import mending
+from tests.support.redriving import mending
 from tests.support.server import NatsServer
 
 pytestmark = pytest.mark.connected

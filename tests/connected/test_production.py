@@ -15,7 +15,7 @@ from cli.stack.secrets import write_tokens
 from services.ingest.settings import IngestSettings
 from shared.runtime.preflight import preflight_errors
 from shared.runtime.start import deployment_facts, describe_settings_error
-from tests.support.processes import Part
+from tests.support.processes import ServiceProcess
 from tests.support.server import NatsServer
 
 pytestmark = pytest.mark.connected
@@ -60,7 +60,7 @@ def tokens(tmp_path: Path, nats: NatsServer) -> Path:
 async def test_it_starts_where_everything_is_as_it_should_be(nats: NatsServer, tokens: Path, tmp_path: Path) -> None:
     await nats.provision()
     port = free_port()
-    part = Part(
+    part = ServiceProcess(
         "ingest",
         [sys.executable, "-m", "services.ingest.main"],
         f"http://127.0.0.1:{port}/readyz",

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from sandbox_ehr.app import create_app
-from sandbox_ehr.habits import Habits
+from sandbox_ehr.quirks import Quirks
 from services.approval.ehr_tasks.reconciler import KEY, TaskReconciler
 from services.approval.ehr_tasks.watermark import Watermark
 from services.approval.filing import resources
@@ -37,7 +37,7 @@ class Server(httpx.ASGITransport):
     """An EHR with small pages that is gone after `answers`; what was asked is counted."""
 
     def __init__(self, spread: timedelta) -> None:
-        self.ehr = sandbox("opaque", habits=Habits(page=PAGE))
+        self.ehr = sandbox("opaque", quirks=Quirks(page=PAGE))
         self.answers = 10_000
         self.knows_end = True  # of the time that is asked for
         self.asked: list[str] = []

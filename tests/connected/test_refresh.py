@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from shared.contracts.errors import PermanentError, TransientError
-from tests.component.test_reader import row, word
 from tests.support.embedder import HashEmbedder
 from tests.support.knowledge import TOPICS, KnowledgeStack, Library, running
+from tests.support.malicious_input import table_row, word
 from tests.support.server import NatsServer
 from tests.support.stack import until
 
@@ -309,7 +309,7 @@ async def test_an_uploaded_document_is_in_the_next_version(knowledge: KnowledgeS
         ("../../etc/passwd", b"x"),
         ("ü" * 140 + ".md", b"words"),  # 283 bytes
         ("字" * 90 + ".md", b"words"),
-        ("wide.docx", word(f"<w:tbl>{row(600_000)}</w:tbl>")),
+        ("wide.docx", word(f"<w:tbl>{table_row(600_000)}</w:tbl>")),
         ("sign-in.html", b"<h1>Welcome</h1><p>Your name</p><form><input type=password></form>"),
     ],
     ids=["format", "damaged", "empty", "path", "long", "long-too", "bomb", "sign-in"],

@@ -13,7 +13,7 @@ from nats.aio.msg import Msg
 from cli.audit.run import Audit
 from cli.reimport.run import Reimporter, ReimportResult
 from sandbox_ehr.app import Sandbox
-from sandbox_ehr.habits import Habits
+from sandbox_ehr.quirks import Quirks
 from services.approval.filing import resources
 from services.approval.reimport.handlers import Reimport
 from shared.contracts.case import fold
@@ -88,7 +88,7 @@ async def hospital(nats: NatsServer, empty: NatsServer, tmp_path: Path, request:
 
 def vendors() -> Sandbox:
     """Ids of its own, small pages, absolute references, one content in a document, a cache of searches."""
-    found = sandbox("opaque", habits=Habits(page=2, references="absolute", contents=1, cache=60))
+    found = sandbox("opaque", quirks=Quirks(page=2, references="absolute", contents=1, cache=60))
     found.store.put({"resourceType": "Practitioner", "id": "boss", "meta": {"versionId": "1"}})  # who retracts
     return found
 
@@ -197,8 +197,8 @@ async def test_an_ehr_that_does_not_search_by_system_is_asked_case_by_case(hospi
         done = await hospital.reimport()
         assert [(item.case, item.state) for item in done.cases] == [(case_id, "taken over")]
         said = " ".join(done.unchecked)
-        assert "cases that the trail does not know" in said
-        assert "drafts that were refused" in said
+        assert "cases missing from the trail" in said
+        assert "rejected drafts" in said
         assert not done.done, "something is left for a person"
         assert (await stack.case(case_id))["state"] == "filed"
 

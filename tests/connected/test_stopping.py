@@ -13,7 +13,7 @@ import yaml
 
 from cli.stack.ports import free_port
 from tests.support.patients import write_stays
-from tests.support.processes import Fleet, Part
+from tests.support.processes import ProcessStack, ServiceProcess
 from tests.support.stack import until
 
 pytestmark = [pytest.mark.connected, pytest.mark.timeout(180)]
@@ -42,7 +42,7 @@ async def silent_server() -> AsyncIterator[tuple[int, list[asyncio.StreamWriter]
 
 
 @pytest.fixture
-async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
+async def fleet(tmp_path: Path) -> AsyncIterator[ProcessStack]:
     """All five services; their model server hangs."""
     (tmp_path / "stays").mkdir()
     write_stays(tmp_path / "stays", 3)
@@ -51,7 +51,7 @@ async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
     knowledge = tmp_path / "knowledge.yaml"
     knowledge.write_text(yaml.safe_dump({"version": 1, "embedder": "embedder", "sources": [source]}))
     async with silent_server() as (port, connected):
-        found = Fleet(tmp_path, tmp_path / "stays")
+        found = ProcessStack(tmp_path, tmp_path / "stays")
         del found.parts["triton"]
         for name in SERVICES:
             found.ports[name] = free_port()
@@ -70,7 +70,7 @@ async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
             found.stop()
 
 
-async def test_every_service_ends_in_time_whatever_it_is_doing(fleet: Fleet) -> None:
+async def test_every_service_ends_in_time_whatever_it_is_doing(fleet: ProcessStack) -> None:
     physician = {"Authorization": f"Bearer {fleet.tokens['physician']}"}
     operator = {"Authorization": f"Bearer {fleet.tokens['operator']}"}
     async with httpx.AsyncClient(timeout=60) as http:
@@ -109,7 +109,7 @@ async def half_a_request(port: int) -> None:
     await writer.drain()
 
 
-def end(part: Part) -> float:
+def end(part: ServiceProcess) -> float:
     """Seconds from SIGTERM to the end."""
     assert part.process is not None
     began = time.monotonic()
@@ -118,11 +118,11 @@ def end(part: Part) -> float:
     return time.monotonic() - began
 
 
-def _tree(part: Part) -> list[psutil.Process]:
+def _tree(part: ServiceProcess) -> list[psutil.Process]:
     assert part.process is not None
     return psutil.Process(part.process.pid).children(recursive=True)
 
 
-def _children(part: Part) -> int:
+def _children(part: ServiceProcess) -> int:
     """The reader of documents, and the process that it has for this one."""
     return len(_tree(part))

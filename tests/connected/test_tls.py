@@ -35,7 +35,7 @@ from shared.telemetry import instruments
 from tests.connected.test_doctor import levels, place
 from tests.support.command import run
 from tests.support.ehr import client, sandbox
-from tests.support.processes import Part
+from tests.support.processes import ServiceProcess
 from tests.support.server import NatsServer, certified
 from tests.support.stack import until
 
@@ -203,7 +203,7 @@ async def test_the_doctor_looks_by_tls_and_knows_when_the_certificate_ends(seale
     await sealed.provision()
     assert set(levels(await users.check(place(sealed))).values()) == {"ok"}
     found = {item.what: item for item in await server.check(place(sealed))}
-    assert found["certificate"].says == f"it ends in {LIFETIME.days - 1} days"
+    assert found["certificate"].says == f"it expires in {LIFETIME.days - 1} days"
 
 
 async def test_the_rounds_tell_how_long_it_lasts(sealed: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,12 +229,12 @@ async def test_a_server_that_goes_away_in_the_handshake_may_come_back(sealed: Na
 
 
 @pytest.fixture
-def ingest(sealed: NatsServer, tmp_path: Path) -> Iterator[Callable[[Path], Part]]:
+def ingest(sealed: NatsServer, tmp_path: Path) -> Iterator[Callable[[Path], ServiceProcess]]:
     """The service in production."""
     tokens, started = tmp_path / "tokens.json", []
     write_tokens(tokens, {"ingest": sealed.secrets.tokens["ingest"]})
 
-    def start(ca: Path) -> Part:
+    def start(ca: Path) -> ServiceProcess:
         port = str(free_port())
         settings = {
             "COUNTERSIGN_NATS_URL": sealed.url,
@@ -245,7 +245,7 @@ def ingest(sealed: NatsServer, tmp_path: Path) -> Iterator[Callable[[Path], Part
             "COUNTERSIGN_PORT": port,
         }
         command = [sys.executable, "-m", "services.ingest.main"]
-        part = Part("ingest", command, f"http://127.0.0.1:{port}/readyz", tmp_path / f"{port}.log", settings)
+        part = ServiceProcess("ingest", command, f"http://127.0.0.1:{port}/readyz", tmp_path / f"{port}.log", settings)
         part.start()
         started.append(part)
         return part
@@ -256,7 +256,7 @@ def ingest(sealed: NatsServer, tmp_path: Path) -> Iterator[Callable[[Path], Part
 
 
 async def test_a_service_connects_by_tls_or_waits_and_says_why(
-    sealed: NatsServer, wrong_ca: Path, ingest: Callable[[Path], Part]
+    sealed: NatsServer, wrong_ca: Path, ingest: Callable[[Path], ServiceProcess]
 ) -> None:
     await sealed.provision()
     assert sealed.ca_file is not None

@@ -152,10 +152,10 @@ async def check_the_doctor(stack: Up) -> None:
         triton.resume()
     faults = {item["what"]: item for item in after["findings"] if item["level"] == "fault"}
     assert "missing on DISCHARGE" in faults["consumer drafter-draft"]["says"]
-    assert faults["stream EHR"]["says"] == "max_age is 3600.0, wanted 2592000.0"
+    assert faults["stream EHR"]["says"] == "max_age is 3600.0, expected 2592000.0"
     assert "not ready" in faults["model embedder"]["says"]
-    assert "it may not, and must: deadletter.evaluator.*" in faults["user evaluator"]["says"]
-    assert "others can read access.json" in faults["secrets"]["says"]
+    assert "permissions are missing: deadletter.evaluator.*" in faults["user evaluator"]["says"]
+    assert "other users can read access.json" in faults["secrets"]["says"]
     assert "none of its vectors" not in json.dumps(after)
     assert all(item["do"] for item in faults.values())
 

@@ -1,4 +1,4 @@
-"""`make watch` as its users run it: the dashboards fill, and Ctrl-C leaves nothing behind."""
+"""`make local-dashboards` as its users run it: the dashboards fill, and Ctrl-C leaves nothing behind."""
 
 import signal
 import socket

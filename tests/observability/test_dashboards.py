@@ -26,7 +26,7 @@ from tests.support.command import Up, run, up
 from tests.support.prometheus import MISSING, RULES, Prometheus, prometheus
 from tools.grafana.__main__ import FOLDER, rendered
 from tools.grafana.panels import GPU_ONLY
-from tools.local_dashboards.pages import filled
+from tools.local_dashboards.pages import without_variables
 from tools.local_dashboards.servers import TOOLS
 
 pytestmark = [
@@ -125,7 +125,7 @@ def has_data(seen: Prometheus, expr: str) -> bool:
 
 @pytest.mark.parametrize("department", [".*", "cardiology"])
 def test_every_panel_has_data(observed: Prometheus, department: str) -> None:
-    waiting = {panel: filled(panel.expr, department) for panel in panels() if not panel.gpu_only}
+    waiting = {panel: without_variables(panel.expr, department) for panel in panels() if not panel.gpu_only}
     deadline = time.monotonic() + PATIENCE
     while waiting:
         waiting = {panel: expr for panel, expr in waiting.items() if not has_data(observed, expr)}
@@ -134,7 +134,7 @@ def test_every_panel_has_data(observed: Prometheus, department: str) -> None:
 
 
 def test_no_panel_and_no_alert_asks_for_a_metric_that_is_not_there(observed: Prometheus) -> None:
-    asked = {name for panel in panels() if not panel.gpu_only for name in named(filled(panel.expr, ".*"))}
+    asked = {name for panel in panels() if not panel.gpu_only for name in named(without_variables(panel.expr, ".*"))}
     asked |= {name for rule in rules() for name in named(rule["expr"])}
     assert len(asked) > 30
     assert asked - observed.names() == NOT_ON_LOOPBACK

@@ -19,7 +19,7 @@ from nats.aio.client import Client as Nats
 from shared.contracts.subjects import encounter_subject
 from tests.proof.journal import Journal
 
-AGAIN = 0.4  # seconds until a client tries again
+RETRY_DELAY_S = 0.4  # seconds until a client tries again
 BUSY = (408, 425, 429, 500, 502, 503, 504)
 TIMEOUT = 20.0
 TAKEN = (200, 202)
@@ -95,7 +95,7 @@ class Client:
             answer = await self._once("GET", path)
             if answer is not None and answer.status_code not in BUSY:
                 return answer
-            await asyncio.sleep(AGAIN)
+            await asyncio.sleep(RETRY_DELAY_S)
 
     async def probe(self, method: str, path: str, case: str, door: str, **sent: Any) -> None:
         """Knock at a door that has to stay shut; once, whatever comes."""
@@ -113,7 +113,7 @@ class Client:
             if answer is not None and answer.status_code not in BUSY:
                 break
             lose = False
-            await asyncio.sleep(AGAIN)
+            await asyncio.sleep(RETRY_DELAY_S)
         if taken(answer) and self._chance.random() < self._odds.twice:
             await self._noted(kind, method, path, facts, taken, lose=False, **sent)
         return answer
@@ -147,7 +147,7 @@ def _word(answer: httpx.Response | None) -> int | str:
     return "busy" if answer.status_code in BUSY else answer.status_code
 
 
-class Engine:
+class IntegrationEngine:
     """An integration engine that publishes on the bus itself."""
 
     def __init__(self, url: str, seed: str, ca_file: Path | None, journal: Journal, gate: Gate) -> None:
@@ -184,14 +184,14 @@ class Engine:
             self._journal.note(kind, **facts, answer=answer, taken=answer == "ack")
             if answer == "ack":
                 return
-            await asyncio.sleep(AGAIN)
+            await asyncio.sleep(RETRY_DELAY_S)
 
 
 async def _quietly(_: Exception) -> None:
     """A connection that is lost is what this is about."""
 
 
-class Clerk:
+class EhrClerk:
     """A clinician at work in the EHR's own inbox, whose changes the EHR itself acknowledges."""
 
     def __init__(self, url: str, journal: Journal, gate: Gate) -> None:
@@ -212,7 +212,7 @@ class Clerk:
             if answer is not None and answer.status_code == 200:
                 found: dict[str, Any] = answer.json()
                 return found
-            await asyncio.sleep(AGAIN)
+            await asyncio.sleep(RETRY_DELAY_S)
 
     async def answer(self, task: str, status: str, code: str, facts: dict[str, Any], words: str = "") -> None:
         """Give the Task another status, as the EHR's screens would, under If-Match; until it has one."""
@@ -235,4 +235,4 @@ class Clerk:
             self._journal.note("decision", **facts, answer=_word(answer), taken=taken)
             if taken:
                 return
-            await asyncio.sleep(AGAIN)
+            await asyncio.sleep(RETRY_DELAY_S)

@@ -14,7 +14,7 @@ import httpx
 from cli.stack.certificates import LIFETIME
 from tests.proof.clients import Gate
 from tests.proof.journal import Journal, now
-from tests.proof.stand import SERVICES, Stand
+from tests.proof.stack import SERVICES, ProofStack
 
 UNTIL = 0.9  # of the cases: the last of them have to meet faults, too
 OTHERS = 0.8  # further faults for each kill
@@ -68,10 +68,10 @@ def schedule(seed: int, cases: int, kills: int, restores: int, targets: list[str
     return [Fault(at, *fault) for at, fault in zip(moments, found, strict=True)]
 
 
-class Trouble:
+class FaultInjector:
     """Carries the schedule out. Two faults at once never hurt the same part."""
 
-    def __init__(self, stand: Stand, gate: Gate, journal: Journal, seed: int) -> None:
+    def __init__(self, stand: ProofStack, gate: Gate, journal: Journal, seed: int) -> None:
         self._stand, self._gate, self._journal = stand, gate, journal
         self._chance = Random(f"trouble/{seed}")
         self._locks = {name: asyncio.Lock() for name in stand.names}

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from random import Random
 
 from shared.contracts.draft import TO_BE_WRITTEN
-from tests.proof.stand import COLLEAGUE, QUICK, WARD
-from tests.proof.ward import Draft, Stay
+from tests.proof.encounters import Draft, Encounter
+from tests.proof.stack import COLLEAGUE, QUICK, WARD
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,15 +17,15 @@ class Plan:
     name: str
     share: int
     ends: tuple[str, ...]
-    act: Callable[[Stay], Awaitable[None]]
+    act: Callable[[Encounter], Awaitable[None]]
     department: str = WARD
 
 
-def edited(stay: Stay) -> Callable[[Draft], str]:
+def edited(stay: Encounter) -> Callable[[Draft], str]:
     return lambda draft: f"{str(draft['text']).rstrip()}\nSeen by the dietician, {stay.mark}.\n"
 
 
-def by_hand(stay: Stay) -> Callable[[Draft], str]:
+def by_hand(stay: Encounter) -> Callable[[Draft], str]:
     """The facts, and a narrative of one's own in each place that is left open."""
 
     def write(draft: Draft) -> str:
@@ -36,24 +36,24 @@ def by_hand(stay: Stay) -> Callable[[Draft], str]:
     return write
 
 
-async def _asked(stay: Stay) -> None:
+async def _asked(stay: Encounter) -> None:
     await stay.discharge()
     await stay.reach("review-requested")
     if stay.chance.random() < 0.1:
         await stay.knock()
 
 
-async def _by_api(stay: Stay) -> None:
+async def _by_api(stay: Encounter) -> None:
     await _asked(stay)
     await stay.sign("physician")
 
 
-async def _on_page(stay: Stay) -> None:
+async def _on_page(stay: Encounter) -> None:
     await _asked(stay)
     await stay.sign("physician", "page")
 
 
-async def _in_ehr(stay: Stay) -> None:
+async def _in_ehr(stay: Encounter) -> None:
     """Where something is to be settled, the Task comes back, and the page is what is left."""
     await _asked(stay)
     draft = await stay.draft("physician")
@@ -65,76 +65,76 @@ async def _in_ehr(stay: Stay) -> None:
         await stay.reach("approved")
 
 
-async def _edited(stay: Stay) -> None:
+async def _edited(stay: Encounter) -> None:
     await _asked(stay)
     await stay.sign("physician", change=edited(stay))
 
 
-async def _by_hand(stay: Stay) -> None:
+async def _by_hand(stay: Encounter) -> None:
     await _asked(stay)
     await stay.sign("physician", change=by_hand(stay))
 
 
-async def _redrafted(stay: Stay) -> None:
+async def _redrafted(stay: Encounter) -> None:
     await _asked(stay)
     await stay.refuse("physician", "redraft", stay.chance.choice(("api", "page")))
     await stay.reach("review-requested", 2)
     await stay.sign("physician")
 
 
-async def _refused(stay: Stay) -> None:
+async def _refused(stay: Encounter) -> None:
     await _asked(stay)
     await stay.refuse("physician", stay.chance.choice(("close", "withdraw")), stay.chance.choice(("api", "page")))
 
 
-async def _refused_in_ehr(stay: Stay) -> None:
+async def _refused_in_ehr(stay: Encounter) -> None:
     await _asked(stay)
     await stay.refuse_in_ehr("physician", "close")
     await stay.reach("rejected")
 
 
-async def _handed_on(stay: Stay) -> None:
+async def _handed_on(stay: Encounter) -> None:
     await _asked(stay)
     await stay.reassign("physician", COLLEAGUE)
     await stay.sign("colleague")
 
 
-async def _raced(stay: Stay) -> None:
+async def _raced(stay: Encounter) -> None:
     """Two people decide at once, one says yes and one says no."""
     await _asked(stay)
     await asyncio.gather(stay.sign("physician"), stay.refuse("supervisor", "close"))
 
 
-async def _left(stay: Stay) -> None:
+async def _left(stay: Encounter) -> None:
     await _asked(stay)
 
 
-async def _put_off(stay: Stay) -> None:
+async def _put_off(stay: Encounter) -> None:
     """Given to somebody else, whose clock starts, and left."""
     await _asked(stay)
     await stay.reassign("physician", COLLEAGUE)
 
 
-async def _late(stay: Stay) -> None:
+async def _late(stay: Encounter) -> None:
     await _asked(stay)
     await stay.reach("escalated")
     await stay.sign("physician")
 
 
-async def _taken_over(stay: Stay) -> None:
+async def _taken_over(stay: Encounter) -> None:
     await _asked(stay)
     await stay.reach("escalated", 3)
     await stay.sign("supervisor", stay.chance.choice(("api", "page")))
 
 
-async def _taken_back(stay: Stay) -> None:
+async def _taken_back(stay: Encounter) -> None:
     await stay.discharge()
     if stay.chance.random() < 0.5:
         await stay.reach("review-requested")
     await stay.cancel()
 
 
-async def _discharged_again(stay: Stay) -> None:
+async def _discharged_again(stay: Encounter) -> None:
     await _taken_back(stay)
     await stay.reach("withdrawn")
     await stay.discharge()
@@ -142,19 +142,19 @@ async def _discharged_again(stay: Stay) -> None:
     await stay.sign("physician")
 
 
-async def _taken_back_late(stay: Stay) -> None:
+async def _taken_back_late(stay: Encounter) -> None:
     await _by_api(stay)
     await stay.reach("filed")
     await stay.cancel()
 
 
-async def _corrected(stay: Stay) -> None:
+async def _corrected(stay: Encounter) -> None:
     await _by_api(stay)
     await stay.reach("filed")
     await stay.correct("physician", "amend")
 
 
-async def _added_to(stay: Stay) -> None:
+async def _added_to(stay: Encounter) -> None:
     await _by_api(stay)
     await stay.reach("filed")
     await stay.correct("physician", "addend")
@@ -163,7 +163,7 @@ async def _added_to(stay: Stay) -> None:
         await stay.correct("physician", "amend")
 
 
-async def _retracted(stay: Stay) -> None:
+async def _retracted(stay: Encounter) -> None:
     await _by_api(stay)
     await stay.reach("filed")
     await stay.retract("physician", "supervisor")

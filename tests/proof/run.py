@@ -12,14 +12,14 @@ from typing import Any
 
 from sandbox_ehr.seed import SEED
 from tests.proof import faults, plans
+from tests.proof.case_states import CaseStates
+from tests.proof.checker.collect import EvidenceSources, collect, streams
 from tests.proof.checker.evidence import Evidence, Message, Violation
-from tests.proof.checker.gather import Places, gather, streams
 from tests.proof.checker.rules import check
-from tests.proof.clients import Clerk, Client, Engine, Gate, Odds
+from tests.proof.clients import Client, EhrClerk, Gate, IntegrationEngine, Odds
+from tests.proof.encounters import Encounter, Encounters, UnexpectedAnswer
 from tests.proof.journal import Journal
-from tests.proof.stand import PEOPLE, Stand
-from tests.proof.ward import Stay, UnexpectedAnswer, Ward
-from tests.proof.watch import Watch
+from tests.proof.stack import PEOPLE, ProofStack
 from tests.support.patients import MARKS, write_stays
 
 MOST = 4  # resources of a type in each stay
@@ -77,9 +77,9 @@ class Run:
         encounters = write_stays(seed, options.cases, most=MOST)
         (seed / "supervisors.json").write_text((SEED / "supervisors.json").read_text())
         contents = SMALL if options.cases > MANY else f"{SMALL},application/pdf"
-        self._stand = Stand(self._directory, seed, options.clocks, contents, with_triton=options.triton)
+        self._stand = ProofStack(self._directory, seed, options.clocks, contents, with_triton=options.triton)
         schedule = faults.schedule(options.seed, options.cases, options.kills, options.restores, self._stand.names)
-        trouble = faults.Trouble(self._stand, self._gate, self._journal, options.seed)
+        trouble = faults.FaultInjector(self._stand, self._gate, self._journal, options.seed)
         await self._stand.start()
         try:
             started = time.monotonic()
@@ -100,7 +100,7 @@ class Run:
         return Outcome(options, found, self._figures(evidence, audit, trouble, seconds))
 
     @contextlib.asynccontextmanager
-    async def _ward(self) -> AsyncIterator[Ward]:
+    async def _ward(self) -> AsyncIterator[Encounters]:
         stand, journal, chance = self._stand, self._journal, Random(f"clients/{self._options.seed}")
         seeds = stand.server.secrets.seeds
         async with contextlib.AsyncExitStack() as stack:
@@ -111,17 +111,17 @@ class Run:
                 return made
 
             people = {who: client(who, stand.urls["approval"]) for who in PEOPLE if who != "ingest"}
-            engine = Engine(stand.server.url, seeds["ingest"], stand.server.ca_file, journal, self._gate)
+            engine = IntegrationEngine(stand.server.url, seeds["ingest"], stand.server.ca_file, journal, self._gate)
             await engine.start()
             stack.push_async_callback(engine.close)
-            clerk = Clerk(stand.ehr_url, journal, self._gate)
+            clerk = EhrClerk(stand.ehr_url, journal, self._gate)
             stack.push_async_callback(clerk.close)
-            watch = Watch(stand.server.url, seeds["admin"], stand.server.ca_file)
+            watch = CaseStates(stand.server.url, seeds["admin"], stand.server.ca_file)
             for work in (watch.run(), self._operator()):
                 stack.callback(asyncio.create_task(work).cancel)
-            yield Ward(client("ingest", stand.urls["ingest"]), engine, people, clerk, watch, journal)
+            yield Encounters(client("ingest", stand.urls["ingest"]), engine, people, clerk, watch, journal)
 
-    async def _all(self, ward: Ward, encounters: list[str]) -> None:
+    async def _all(self, ward: Encounters, encounters: list[str]) -> None:
         """Every case through its plan, `at_once` of them at a time."""
         chosen = iter(zip(encounters, plans.choose(len(encounters), self._options.seed), strict=True))
 
@@ -137,9 +137,9 @@ class Run:
             for _ in range(self._options.at_once):
                 group.create_task(work())
 
-    async def _one(self, ward: Ward, encounter: str, plan: plans.Plan) -> None:
+    async def _one(self, ward: Encounters, encounter: str, plan: plans.Plan) -> None:
         chance = Random(f"{self._options.seed}/{encounter}")
-        stay = Stay(ward, encounter, plan.department, chance, MARK)
+        stay = Encounter(ward, encounter, plan.department, chance, MARK)
         self._journal.note("plan", encounter=encounter, plan=plan.name, ends=plan.ends)
         limit = max(60.0, self._deadline - time.monotonic() + 300)
         try:
@@ -191,7 +191,7 @@ class Run:
 
     async def _quiet(self) -> tuple[list[Violation], Evidence]:
         """Nothing is hurt any more: what the checker finds once everything has come to its end, or time is up."""
-        places = Places(
+        places = EvidenceSources(
             self._stand.server.url,
             self._stand.server.secrets.seeds["admin"],
             self._stand.ehr_url,
@@ -202,7 +202,7 @@ class Run:
         until = time.monotonic() + self._options.patience
         while True:
             self._journal.note("end")
-            evidence = await gather(places, (*MARKS, MARK))
+            evidence = await collect(places, (*MARKS, MARK))
             found = check(evidence)
             if not found or time.monotonic() > until:
                 return found, evidence
@@ -211,7 +211,7 @@ class Run:
             await asyncio.sleep(3)
 
     def _figures(
-        self, evidence: Evidence, audit: dict[str, Any], trouble: faults.Trouble, seconds: float
+        self, evidence: Evidence, audit: dict[str, Any], trouble: faults.FaultInjector, seconds: float
     ) -> dict[str, Any]:
         sent = [entry for entry in evidence.journal if entry["kind"] in ("discharge", "cancel", "decision")]
         levels = sum(event.name == "escalated" for events in evidence.cases.values() for event in events)

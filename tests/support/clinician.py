@@ -3,7 +3,7 @@
 from typing import Any
 
 from sandbox_ehr.app import Sandbox
-from sandbox_ehr.notify import Subscriber
+from sandbox_ehr.notifications import Subscriber
 from services.approval.filing.resources import business_status
 from shared.clinical.fhir_client import FhirClient, PreconditionFailedError, etag_of
 from tests.support.ehr import client

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from sandbox_ehr.app import Sandbox, Style, create_app
-from sandbox_ehr.habits import Habits
+from sandbox_ehr.quirks import Quirks
 from sandbox_ehr.seed import SEED, load_bundle, opaque_id, seed
 from sandbox_ehr.store import Store
 from shared.clinical.authorization import TokenFile
@@ -28,11 +28,11 @@ class Losing(httpx.ASGITransport):
             raise httpx.ReadError("the response was lost") from None
 
 
-def sandbox(style: Style = "plain", token: str | None = None, habits: Habits | None = None) -> Sandbox:
+def sandbox(style: Style = "plain", token: str | None = None, quirks: Quirks | None = None) -> Sandbox:
     """A sandbox with the seed's stays."""
     store = Store()
     seed(store, style)
-    return Sandbox(store, style, token, habits=habits)
+    return Sandbox(store, style, token, quirks=quirks)
 
 
 def shared_sandbox(style: Style = "plain") -> Sandbox:
@@ -77,7 +77,7 @@ def stays(style: Style = "plain") -> list[str]:
 
 def client(of: Sandbox) -> FhirClient:
     """Its client; with a token that ends, the client reads it from its file."""
-    file = of.habits.token_file if of.habits is not None else None
+    file = of.quirks.token_file if of.quirks is not None else None
     return FhirClient(BASE, http(of), TokenFile(file) if file is not None else None)
 
 

@@ -15,12 +15,12 @@ from cli.stack.ports import free_port
 from cli.stack.secrets import write_tokens
 from tests.support.server import NatsServer
 
-PATIENCE = 60.0
+START_TIMEOUT_S = 60.0
 MODEL = "drafter-scripted"
 
 
 @dataclass
-class Part:
+class ServiceProcess:
     """One process that can be killed and started again on the same address and data."""
 
     name: str
@@ -30,7 +30,7 @@ class Part:
     environment: dict[str, str] = field(default_factory=dict)
     before: Callable[[], None] = lambda: None
     cwd: Path | None = None
-    patience: float = PATIENCE
+    patience: float = START_TIMEOUT_S
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -57,7 +57,7 @@ class Part:
             self.process.wait()
 
 
-class Fleet:
+class ProcessStack:
     """A whole stack of processes on one directory."""
 
     def __init__(self, directory: Path, seed: Path) -> None:
@@ -85,7 +85,7 @@ class Fleet:
         for name, port in self.ports.items():
             self.parts[name] = self.service(name, port)
 
-    def service(self, name: str, port: int, code: Path | None = None) -> Part:
+    def service(self, name: str, port: int, code: Path | None = None) -> ServiceProcess:
         """One process of a service; of the version whose packages are in the folder `code`, where one is named."""
         part = self._python(name, [f"services.{name}.main"], f"http://127.0.0.1:{port}/healthz")
         part.environment = {
@@ -103,15 +103,15 @@ class Fleet:
             part.cwd = code
         return part
 
-    def _python(self, name: str, module: list[str], health: str) -> Part:
-        return Part(name, [sys.executable, "-m", *module], health, self.directory / f"{name}.log")
+    def _python(self, name: str, module: list[str], health: str) -> ServiceProcess:
+        return ServiceProcess(name, [sys.executable, "-m", *module], health, self.directory / f"{name}.log")
 
-    def _triton(self, ports: triton.TritonPorts) -> Part:
+    def _triton(self, ports: triton.TritonPorts) -> ServiceProcess:
         home = triton.server_home(triton.ENVIRONMENT)
         region = f"countersign_fleet_{os.getpid()}_"
         command = triton.command(home, triton.link_backends(home, self.directory), ports, (MODEL,), region)
         # Its ports are opened when the models are loaded.
-        part = Part("triton", command, f"http://127.0.0.1:{ports.metrics}/metrics", self.log("triton"))
+        part = ServiceProcess("triton", command, f"http://127.0.0.1:{ports.metrics}/metrics", self.log("triton"))
         part.environment = triton.process_environment(triton.ENVIRONMENT)
         part.cwd = triton.empty_directory(self.directory / "run")
         part.before = lambda: triton.clear_shared_memory(region)

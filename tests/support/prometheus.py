@@ -52,8 +52,8 @@ class Prometheus:
 @contextmanager
 def prometheus(directory: Path, rules: Path = RULES) -> Iterator[Prometheus]:
     """Both servers, answering, with the pages; everything is read every second."""
-    place = servers.Place(directory, free_port(), free_port())
-    pages.write(place.pages, servers.TOOLS / "share/javascript")
+    place = servers.ServerFiles(directory, free_port(), free_port())
+    pages.write_pages(place.pages, servers.TOOLS / "share/javascript")
     config = servers.config(place, "1s", rules=rules)
     (directory / "prometheus.yml").write_text(yaml.safe_dump(config))
     with ExitStack() as stack:

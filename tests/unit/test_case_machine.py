@@ -41,9 +41,9 @@ from shared.messaging.letters import Deed
 from shared.messaging.mending import retry
 from shared.messaging.steps import Work
 from tests.support.chain import broken_link
+from tests.support.effort import THOROUGH
 from tests.support.examples import DIGEST, OPERATOR, PHYSICIAN, SUPERVISOR, T0, TEXT, draft, event
 from tests.support.memory import Kept, MemoryBus, consumers_of, deliver, refuse
-from tests.support.thorough import THOROUGH
 
 FACT = EncounterReported(encounter_id="e1", department="cardiology", attending="Practitioner/dr-1")
 DEADLINES = escalation_rules.deadlines(T0, (timedelta(hours=24), timedelta(hours=72), timedelta(days=7)))

@@ -33,7 +33,7 @@ def group() -> Group:
 
 def test_a_stream_as_wanted_is_fine(group: Group) -> None:
     topology.compare(group, "stream", WANTED, WANTED, "provision")
-    assert [(item.level, item.says) for item in group.found] == [("ok", f"{len(WANTED)} as wanted")]
+    assert [(item.level, item.says) for item in group.found] == [("ok", f"{len(WANTED)} as expected")]
 
 
 def test_what_is_missing_or_differs_is_named_with_both(group: Group) -> None:
@@ -43,7 +43,7 @@ def test_what_is_missing_or_differs_is_named_with_both(group: Group) -> None:
     topology.compare(group, "stream", WANTED, found, "provision")
     assert faults(group) == [
         "stream ALERTS: it is missing",
-        "stream EHR: subjects is ehr.>, other, expected ehr.>, max_age is 60.0, wanted 2592000.0",
+        "stream EHR: subjects is ehr.>, other, expected ehr.>, max_age is 60.0, expected 2592000.0",
     ]
     assert not [item for item in group.found if item.level == "ok"]
     assert {item.do for item in group.found} == {"provision"}
@@ -66,7 +66,7 @@ def test_a_stream_on_its_way_and_a_server_that_lags_are_named(group: Group) -> N
         group, [Copies("EHR", 2, ("a", "b"), (), 0), moving, Copies("ACCESS", 2, ("a", "c"), ("c",), 1)]
     )
     assert [(item.level, item.what, item.says) for item in group.found] == [
-        ("warning", "placement", "on their way to other servers: DISCHARGE"),
+        ("warning", "placement", "moving to other servers: DISCHARGE"),
         ("warning", "server c", "it has not caught up on ACCESS, DISCHARGE"),
     ]
 
@@ -76,9 +76,9 @@ def test_a_stream_on_its_way_and_a_server_that_lags_are_named(group: Group) -> N
     [
         (Watermark(), []),
         (Watermark(failed=2), []),
-        (Watermark(failed=3), [("warning", "the EHR could not be asked 3 times; none is known yet")]),
-        (Watermark(seen=T0), [("ok", "known up to 2026-11-23 09:00 UTC")]),
-        (Watermark(seen=T0, behind=True), [("warning", "known up to 2026-11-23 09:00 UTC, and there are more")]),
+        (Watermark(failed=3), [("warning", "the EHR could not be read 3 times; none read yet")]),
+        (Watermark(seen=T0), [("ok", "read up to 2026-11-23 09:00 UTC")]),
+        (Watermark(seen=T0, behind=True), [("warning", "read up to 2026-11-23 09:00 UTC, more remain")]),
     ],
 )
 def test_how_far_the_ehrs_tasks_are_known_is_told(group: Group, mark: Watermark, found: list[tuple[str, str]]) -> None:
@@ -116,7 +116,7 @@ def test_a_server_that_is_not_safe_is_a_fault(group: Group, found: Durability, w
 @pytest.mark.parametrize(("days", "level"), [(29, "warning"), (30, "ok")])
 def test_a_certificate_is_to_be_renewed_a_month_before_its_end(group: Group, days: int, level: str) -> None:
     server.assess_certificate(group, timedelta(days=days))
-    assert [(item.level, item.says) for item in group.found] == [(level, f"it ends in {days} days")]
+    assert [(item.level, item.says) for item in group.found] == [(level, f"it expires in {days} days")]
 
 
 @pytest.mark.parametrize(
@@ -160,8 +160,8 @@ def test_what_the_server_refuses_is_held_against_what_it_should(group: Group) ->
     assert [item.level for item in group.found] == ["ok"]
     users.assess_user(group, "x", may, ["a.b", "c.d"], {"discharge.doctor.doctor.drafted", "a.b"})
     assert faults(group) == [
-        "user x: it may not, and must: discharge.*.*.Drafted",
-        "user x: it may, and must not: c.d",
+        "user x: permissions are missing: discharge.*.*.Drafted",
+        "user x: permissions are too broad: c.d",
     ]
 
 
@@ -173,7 +173,7 @@ def load(name: str, **more: int | bool) -> ConsumerHealth:
 def test_a_service_whose_consumers_nobody_serves_is_named_once(group: Group) -> None:
     loads = [load("drafter-extract", waiting=0, pending=3), load("drafter-draft", waiting=0), load("approval-file")]
     workload.assess_consumers(group, loads)
-    assert faults(group) == ["service drafter: nobody takes its messages; 3 wait"]
+    assert faults(group) == ["service drafter: no process takes its messages; 3 pending"]
 
 
 def test_a_consumer_that_is_left_alone_stuck_or_behind_is_named(group: Group) -> None:
@@ -185,7 +185,7 @@ def test_a_consumer_that_is_left_alone_stuck_or_behind_is_named(group: Group) ->
         load("embedder-settle"),
     ]
     workload.assess_consumers(group, loads)
-    assert faults(group) == ["consumer approval-settle: nobody takes its messages; 2 wait"]
+    assert faults(group) == ["consumer approval-settle: no process takes its messages; 2 pending"]
     assert {item.what for item in group.found if item.level == "warning"} == {
         "consumer approval-file",
         "consumer approval-request",

@@ -3,8 +3,8 @@
 from collections import Counter
 
 from tests.proof.faults import KINDS, SHARES, schedule
+from tests.proof.model_server import ANSWERS, answer_to
 from tests.proof.plans import PLANS, choose
-from tests.proof.provider import ANSWERS, answer_to
 
 TARGETS = ["ehr", "provider", "ingest", "drafter", "approval", "nats"]
 

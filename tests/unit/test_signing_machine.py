@@ -19,8 +19,8 @@ from services.approval.review import signing_rules
 from shared.contracts.draft import Draft
 from shared.contracts.subjects import CaseRef
 from shared.grounding import EvidenceIndex, check
+from tests.support.effort import THOROUGH
 from tests.support.signing import CONTEXT, LABELS, POOL, AfterFiling, Signing
-from tests.support.thorough import THOROUGH
 
 pytestmark = pytest.mark.timeout(300)  # a machine under load; alone, the whole file takes two minutes
 ONCE = settings(

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from tools.supply_chain import __main__ as supply
-from tools.supply_chain import accepted, osv, sbom
-from tools.supply_chain.accepted import Acceptance
-from tools.supply_chain.notes import SECURITY, notes, releases
-from tools.supply_chain.parts import IMAGES, NPM, PYPI, Part, parts
+from tools.supply_chain import acceptance, osv, sbom
+from tools.supply_chain.acceptance import Acceptance
+from tools.supply_chain.components import IMAGES, NPM, PYPI, Component, list_components
+from tools.supply_chain.release_notes import SECURITY, release_notes, releases
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
@@ -37,15 +37,15 @@ def ranged(*events: dict[str, str], kind: str = "ECOSYSTEM") -> dict[str, Any]:
     return {"ranges": [{"type": kind, "events": list(events)}]}
 
 
-def part(version: str, name: str = "gout", ecosystem: str = PYPI) -> Part:
-    return Part(ecosystem, name, version, ("locks/runtime.txt",))
+def part(version: str, name: str = "gout", ecosystem: str = PYPI) -> Component:
+    return Component(ecosystem, name, version, ("locks/runtime.txt",))
 
 
 @pytest.mark.parametrize("lock", ["runtime", "triton", "models"])
 def test_every_locked_version_is_in_the_bill(lock: str) -> None:
     text = (ROOT / f"locks/{lock}.txt").read_text()
     named = {line.split()[0] for line in text.splitlines() if "==" in line and not line.startswith(" ")}
-    found = {f"{item.name}=={item.version}" for item in parts(ROOT, development=False)}
+    found = {f"{item.name}=={item.version}" for item in list_components(ROOT, development=False)}
     assert named
     assert {
         re.sub(r"[-_.]+", "-", item.partition("==")[0].lower()) + "==" + item.partition("==")[2] for item in named
@@ -53,16 +53,16 @@ def test_every_locked_version_is_in_the_bill(lock: str) -> None:
 
 
 def test_images_are_in_the_bill_and_what_only_tests_use_is_not() -> None:
-    shipped = parts(ROOT, development=False)
+    shipped = list_components(ROOT, development=False)
     assert {item.name for item in shipped if item.ecosystem == IMAGES} >= {"nats", "python", "qdrant/qdrant"}
     assert not {item.name for item in shipped} & {"pytest", "mypy"}
-    everything = {item.name for item in parts(ROOT, development=True)}
+    everything = {item.name for item in list_components(ROOT, development=True)}
     assert everything >= {"pytest", "mypy", "apache-airflow", "@restatedev/restate-server"}
 
 
 def test_the_bill_is_what_cyclonedx_asks_for_and_the_same_for_the_same_parts() -> None:
-    found = parts(ROOT, development=False)
-    first, second = (sbom.bill(found, "0.1.0", NOW, {}) for _ in range(2))
+    found = list_components(ROOT, development=False)
+    first, second = (sbom.make_sbom(found, "0.1.0", NOW, {}) for _ in range(2))
     assert first == second
     assert (first["bomFormat"], first["specVersion"], first["version"]) == ("CycloneDX", "1.6", 1)
     references = [item["bom-ref"] for item in first["components"]]
@@ -71,19 +71,22 @@ def test_the_bill_is_what_cyclonedx_asks_for_and_the_same_for_the_same_parts() -
         assert re.fullmatch(r"pkg:(pypi|npm|docker)/[\w./%~-]+@[\w.%~-]+(\?[\w=&.:-]+)?", item["purl"]), item["purl"]
         assert item["type"] in ("library", "container")
         assert item["properties"]
-    assert sbom.bill(found[1:], "0.1.0", NOW, {})["serialNumber"] != first["serialNumber"]
+    assert sbom.make_sbom(found[1:], "0.1.0", NOW, {})["serialNumber"] != first["serialNumber"]
 
 
 def test_licences_are_those_that_the_installed_packages_state() -> None:
-    (item,) = [item for item in parts(ROOT, development=False) if item.name == "fastapi"]
-    (component,) = sbom.bill([item], "0.1.0", NOW, sbom.installed(ROOT))["components"]
+    (item,) = [item for item in list_components(ROOT, development=False) if item.name == "fastapi"]
+    (component,) = sbom.make_sbom([item], "0.1.0", NOW, sbom.installed(ROOT))["components"]
     assert component["licenses"] == [{"expression": "MIT"}]
 
 
 def test_package_urls() -> None:
-    assert Part(NPM, "@restatedev/cli", "1.0").purl == "pkg:npm/%40restatedev/cli@1.0"
-    assert Part(IMAGES, "quay.io/a/b", "1@sha256:ab").purl == "pkg:docker/a/b@sha256%3Aab?repository_url=quay.io&tag=1"
-    assert Part(IMAGES, "nats", "2.15").purl == "pkg:docker/nats@2.15"
+    assert Component(NPM, "@restatedev/cli", "1.0").purl == "pkg:npm/%40restatedev/cli@1.0"
+    assert (
+        Component(IMAGES, "quay.io/a/b", "1@sha256:ab").purl
+        == "pkg:docker/a/b@sha256%3Aab?repository_url=quay.io&tag=1"
+    )
+    assert Component(IMAGES, "nats", "2.15").purl == "pkg:docker/nats@2.15"
 
 
 @pytest.mark.parametrize(
@@ -137,13 +140,13 @@ def test_advisories_are_read_from_folders_and_archives_and_what_is_none_is_named
 def test_a_finding_is_accepted_until_its_day_by_any_of_its_names() -> None:
     hits, _ = osv.findings([part("1.0")], _holding(advisory(versions=["1.0"])))
     lived = Acceptance(id="CVE-1", package="gout", reason="it is read only by those who wrote it", until=TODAY)
-    assert accepted.judge(hits, [lived], TODAY).open == []
-    late = accepted.judge(hits, [lived], date(2026, 11, 29))
+    assert acceptance.triage(hits, [lived], TODAY).open == []
+    late = acceptance.triage(hits, [lived], date(2026, 11, 29))
     assert [item.id for item in late.open] == ["PYSEC-1"]
     assert late.expired == [lived]
     other = lived.model_copy(update={"package": "other"})
-    assert accepted.judge(hits, [other], TODAY).open == hits
-    assert accepted.judge(hits, [other], TODAY).idle == [other]
+    assert acceptance.triage(hits, [other], TODAY).open == hits
+    assert acceptance.triage(hits, [other], TODAY).idle == [other]
 
 
 def _holding(*entries: dict[str, Any]) -> osv.Advisories:
@@ -156,8 +159,8 @@ def _holding(*entries: dict[str, Any]) -> osv.Advisories:
 def test_an_acceptance_needs_a_reason_and_a_day(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("- {id: CVE-1, package: gout, reason: fine, until: 2027-01-01}\n")
     with pytest.raises(ValueError, match="reason"):
-        accepted.load(tmp_path / "a.yaml")
-    assert accepted.load()
+        acceptance.load(tmp_path / "a.yaml")
+    assert acceptance.load()
 
 
 def test_a_scan_without_fetched_data_says_so_and_fails_only_where_data_was_asked_for(
@@ -180,7 +183,7 @@ def test_a_scan_fails_for_what_nobody_has_accepted(tmp_path: Path, capsys: pytes
 
 
 def test_a_scan_fails_when_an_acceptance_has_run_out() -> None:
-    last = max(item.until for item in accepted.load())
+    last = max(item.until for item in acceptance.load())
     assert supply.scan([], last, needs_data=False) == 0
     assert supply.scan([], date(last.year + 1, 1, 1), needs_data=False) == 1
 
@@ -189,7 +192,7 @@ CHANGELOG = "# Changelog\n\n## 0.2.0 (2026-12-01)\n### Security\n- One hole.\n##
 
 
 def test_the_notes_of_a_release_are_its_part_of_the_changelog_and_name_the_bill() -> None:
-    told = notes(CHANGELOG, "0.2.0", b"{}")
+    told = release_notes(CHANGELOG, "0.2.0", b"{}")
     assert told.startswith("Countersign 0.2.0\n\n### Security\n- One hole.\n### Changes\n- x\n\n")
     assert told.endswith(f"SHA-256 {hashlib.sha256(b'{}').hexdigest()}\n")
 
@@ -197,7 +200,7 @@ def test_the_notes_of_a_release_are_its_part_of_the_changelog_and_name_the_bill(
 @pytest.mark.parametrize("version", ["0.1.0", "0.3.0"])
 def test_a_release_that_says_nothing_about_security_is_not_tagged(version: str) -> None:
     with pytest.raises(ValueError, match=version):
-        notes(CHANGELOG, version, b"{}")
+        release_notes(CHANGELOG, version, b"{}")
 
 
 def test_every_release_has_a_part_about_security() -> None:

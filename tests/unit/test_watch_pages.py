@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tools.grafana.__main__ import FOLDER
-from tools.local_dashboards.pages import FIRST, page, panel
+from tools.local_dashboards.pages import HOME_PAGE, page, panel
 
 
 def of_grafana(**more: Any) -> dict[str, Any]:
@@ -53,8 +53,8 @@ def test_what_a_page_cannot_draw_is_told() -> None:
 
 def test_a_page_has_every_panel_and_links_to_the_other_boards() -> None:
     boards = [(file.stem, json.loads(file.read_text())) for file in sorted(FOLDER.glob("*.json"))]
-    written = page(FIRST, boards)
-    assert written.count('<section class="panel') == len(dict(boards)[FIRST]["panels"])
+    written = page(HOME_PAGE, boards)
+    assert written.count('<section class="panel') == len(dict(boards)[HOME_PAGE]["panels"])
     for name, board in boards:
         assert f'<a href="{name}.html"' in written
         assert board["title"] in written

@@ -28,7 +28,7 @@ from shared.messaging.journal import Journal
 from shared.messaging.letters import read_all
 from tests.support.patients import write_stays
 from tests.support.physician import settled
-from tests.support.processes import Fleet, Part
+from tests.support.processes import ProcessStack, ServiceProcess
 from tests.support.stack import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.triton, pytest.mark.timeout(240)]
@@ -82,7 +82,7 @@ def export(commit: str, folder: Path) -> Path:
 class Ward:
     """Who discharges and who signs, whichever process serves them at the moment."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: ProcessStack) -> None:
         self._fleet = fleet
         self._http = httpx.AsyncClient(timeout=15)
         self.told: dict[str, str] = {}  # case by encounter, as the door answered
@@ -128,7 +128,7 @@ class Ward:
                 self.signed[item["case_id"]] += 1
 
 
-async def replace(fleet: Fleet, name: str, code: Path) -> None:
+async def replace(fleet: ProcessStack, name: str, code: Path) -> None:
     """One service by another version of it: the new process is ready before the old one is told to stop."""
     port, old = free_port(), fleet.parts[name]
     new = fleet.service(name, port, code)
@@ -138,7 +138,7 @@ async def replace(fleet: Fleet, name: str, code: Path) -> None:
     await asyncio.to_thread(stop, old)
 
 
-def stop(part: Part) -> None:
+def stop(part: ServiceProcess) -> None:
     """SIGTERM, as an orchestrator sends it."""
     assert part.process is not None
     part.process.terminate()
@@ -155,7 +155,7 @@ async def test_a_ward_works_on_while_every_service_is_upgraded_and_one_goes_back
     old = export(previous(), tmp_path / "old")
     (tmp_path / "stays").mkdir()
     encounters = write_stays(tmp_path / "stays", STAYS)
-    fleet = Fleet(tmp_path, tmp_path / "stays")
+    fleet = ProcessStack(tmp_path, tmp_path / "stays")
     for name, port in fleet.ports.items():
         fleet.parts[name] = fleet.service(name, port, old)
     ward, tasks = Ward(fleet), []
@@ -179,7 +179,7 @@ async def test_a_ward_works_on_while_every_service_is_upgraded_and_one_goes_back
         fleet.stop()
 
 
-async def start(fleet: Fleet, code: Path) -> None:
+async def start(fleet: ProcessStack, code: Path) -> None:
     """Streams and consumers as the version before provisions them, then everything."""
     fleet.server.start()
     seed = fleet.server.secrets.seeds["admin"]
@@ -196,7 +196,7 @@ async def start(fleet: Fleet, code: Path) -> None:
         await asyncio.to_thread(part.wait)
 
 
-async def histories(fleet: Fleet) -> dict[str, list[str]]:
+async def histories(fleet: ProcessStack) -> dict[str, list[str]]:
     """The names of each case's events."""
     bus = await fleet.server.connect("auditor")
     found: dict[str, list[str]] = {}
@@ -207,7 +207,7 @@ async def histories(fleet: Fleet) -> dict[str, list[str]]:
     return found
 
 
-async def all_filed(fleet: Fleet, cases: int) -> None:
+async def all_filed(fleet: ProcessStack, cases: int) -> None:
     """Waits until every case is filed; none may have given up a step."""
     deadline = asyncio.get_running_loop().time() + PATIENCE
     while True:
@@ -219,7 +219,7 @@ async def all_filed(fleet: Fleet, cases: int) -> None:
         await asyncio.sleep(0.2)
 
 
-async def check(fleet: Fleet, ward: Ward) -> None:
+async def check(fleet: ProcessStack, ward: Ward) -> None:
     """Nothing lost, nothing twice, nothing given up, and the proof holds."""
     found = await histories(fleet)
     assert found.keys() == set(ward.told.values())

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from tools.grafana.boards import BOARDS
+from tools.grafana.dashboards import DASHBOARDS
 
 FOLDER = Path(__file__).parents[2] / "deploy/grafana/dashboards"
 
@@ -12,7 +12,7 @@ FOLDER = Path(__file__).parents[2] / "deploy/grafana/dashboards"
 def rendered() -> dict[str, str]:
     """Each dashboard's JSON by its file's name."""
     encoder = JSONEncoder(sort_keys=True, indent=1)
-    return {f"{name}.json": encoder.encode(board.make().build()) + "\n" for name, board in BOARDS.items()}
+    return {f"{name}.json": encoder.encode(board.make().build()) + "\n" for name, board in DASHBOARDS.items()}
 
 
 if __name__ == "__main__":

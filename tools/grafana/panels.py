@@ -54,7 +54,7 @@ def _thresholds(bad: float | None, worse: float | None) -> dashboard.ThresholdsC
     return dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps)
 
 
-def figure(
+def stat_panel(
     title: str, says: str, query: Query, *, unit: str = "short", bad: float | None = None, worse: float | None = None
 ) -> stat.Panel:
     """One number: amber from `bad`, red from `worse` on."""
@@ -74,7 +74,7 @@ def figure(
     )
 
 
-def lines(
+def timeseries_panel(
     title: str, says: str, *queries: Query, unit: str = "short", span: int = 12, bars: bool = False
 ) -> timeseries.Panel:
     """Lines over time, or bars for what is counted."""
@@ -112,7 +112,7 @@ def quantiles(metric: str, by: str = "", where: str = "") -> tuple[Query, ...]:
     return tuple(Query(f"histogram_quantile({q}, {rate})", f"p{round(q * 100)}{legend}") for q in (0.5, 0.95))
 
 
-def board(
+def make_dashboard(
     title: str, uid: str, says: str, panels: Sequence[stat.Panel | timeseries.Panel], *, departments: bool = False
 ) -> dashboard.Dashboard:
     """A dashboard of ours: beside the others, refreshed by itself, read-only because it is code."""
@@ -152,12 +152,12 @@ def board(
     return made
 
 
-def events_in(name: str, window: str) -> str:
+def events_within(name: str, window: str) -> str:
     """How many events of this name there were in the last `window`."""
     return f'sum(increase({EVENTS}{{countersign_event="{name}", {DEPARTMENT}}}[{window}])) or vector(0)'
 
 
-def now_in(state: str) -> str:
+def cases_in_state(state: str) -> str:
     """How many cases are in a state now; every process of approval says the same."""
     where = f'countersign_case_state="{state}", {DEPARTMENT}'
     return f"sum(max by (countersign_department) (countersign_cases{{{where}}})) or vector(0)"

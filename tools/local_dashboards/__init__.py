@@ -1,1 +1,1 @@
-"""The dashboards and alerts with data, on one machine, without containers: `make watch`."""
+"""The dashboards and alerts with data, on one machine, without containers: `make local-dashboards`."""

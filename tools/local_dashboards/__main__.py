@@ -1,4 +1,4 @@
-"""`make watch`: the embedded stack, a Prometheus that reads from it, and the dashboards as pages, until Ctrl-C."""
+"""`make local-dashboards`: run the embedded stack, Prometheus and the dashboards as pages, until Ctrl-C."""
 
 import argparse
 import asyncio
@@ -24,11 +24,11 @@ from cli.stack.process import SupervisedProcess
 from cli.stack.signals import run_until_signal
 from shared.runtime.logs import configure_logging
 from tools.local_dashboards import servers
-from tools.local_dashboards.pages import write
-from tools.local_dashboards.work import Work
+from tools.local_dashboards.demo_load import DemoLoad
+from tools.local_dashboards.pages import write_pages
 
 ESCALATIONS = (timedelta(hours=24), timedelta(hours=72), timedelta(days=7))
-EVERY = 5  # seconds from report to report, and from reading to reading: a page shows within ten what has happened
+INTERVAL_S = 5  # seconds from report to report, and from reading to reading: a page shows within ten what has happened
 
 console = Console(stderr=True)
 
@@ -44,14 +44,14 @@ def answers(url: str) -> Callable[[], Awaitable[bool]]:
     return ready
 
 
-def lay_out(data_dir: Path, port: int, stack: AsyncExitStack) -> servers.Place:
+def prepare_folder(data_dir: Path, port: int, stack: AsyncExitStack) -> servers.ServerFiles:
     """The folder of both servers in `data_dir`, ours alone, with their configuration and the pages.
 
     Raises CommandError where there can be none.
     """
     if missing := servers.missing():
-        raise CommandError(f"Not here: {', '.join(missing)}. Run: make watch")
-    place = servers.Place(data_dir / "watch", free_port(), port)
+        raise CommandError(f"Not here: {', '.join(missing)}. Run: make local-dashboards")
+    place = servers.ServerFiles(data_dir / "watch", free_port(), port)
     try:
         for directory in (data_dir, place.directory):
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -62,18 +62,18 @@ def lay_out(data_dir: Path, port: int, stack: AsyncExitStack) -> servers.Place:
         raise CommandError(f"Somebody watches {data_dir} already.")
     require_free(port, "--dashboards-port")
     shutil.rmtree(place.directory / "receiver", ignore_errors=True)  # what processes said that are no more
-    write(place.pages, servers.TOOLS / "share/javascript")
+    write_pages(place.pages, servers.TOOLS / "share/javascript")
     place.targets.write_text("[]")
-    config = servers.config(place, f"{EVERY}s", silent=f"{6 * EVERY}s")
+    config = servers.config(place, f"{INTERVAL_S}s", silent=f"{6 * INTERVAL_S}s")
     (place.directory / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
     return place
 
 
 @asynccontextmanager
-async def observing(data_dir: Path, port: int) -> AsyncIterator[servers.Place]:
+async def running_servers(data_dir: Path, port: int) -> AsyncIterator[servers.ServerFiles]:
     """Prometheus with the pages on `port`, and the receiver. What Prometheus has seen before is kept in `data_dir`."""
     async with AsyncExitStack() as stack:
-        place = lay_out(data_dir, port, stack)
+        place = prepare_folder(data_dir, port, stack)
         log = place.directory / "servers.log"
         receiver_ready, prometheus_ready = map(answers, servers.health(place))
         for child in (
@@ -85,19 +85,21 @@ async def observing(data_dir: Path, port: int) -> AsyncIterator[servers.Place]:
         yield place
 
 
-async def watch(options: StackOptions, dashboards_port: int, patients: int) -> None:
+async def run_dashboards(options: StackOptions, dashboards_port: int, patients: int) -> None:
     """Until it is cancelled. Raises CommandError where something cannot be had."""
     with console.status("starting …") as status:
-        async with observing(options.data_dir, dashboards_port) as place:
+        async with running_servers(options.data_dir, dashboards_port) as place:
             os.environ["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"] = place.otlp
-            os.environ["OTEL_METRIC_EXPORT_INTERVAL"] = str(EVERY * 1000)
+            os.environ["OTEL_METRIC_EXPORT_INTERVAL"] = str(INTERVAL_S * 1000)
             async with running_stack(options, lambda text: status.update(f"{text} …")) as access:
                 place.targets.write_text(json.dumps([{"targets": [access.triton_metrics]}]))
                 status.stop()
                 print(f"ready {place.url}/user/", flush=True)
                 console.print(f"  dashboards    {place.url}/user/   (stop with Ctrl-C)")
                 console.print(f"  review pages  {access.base_url}/   (tokens: {options.data_dir}/access.json)")
-                await Work(access, place.url, lambda text: console.print(f"  {text}", highlight=False)).run(patients)
+                await DemoLoad(access, place.url, lambda text: console.print(f"  {text}", highlight=False)).run(
+                    patients
+                )
                 await asyncio.Event().wait()
 
 
@@ -112,7 +114,7 @@ def main() -> None:
     configure_logging(logging.WARNING)
     options = StackOptions(chosen.data_dir.absolute(), chosen.port, ESCALATIONS, drafter_model=chosen.drafter_model)
     with error_boundary("watch"):
-        run_async(run_until_signal(watch(options, chosen.dashboards_port, chosen.patients)))
+        run_async(run_until_signal(run_dashboards(options, chosen.dashboards_port, chosen.patients)))
 
 
 if __name__ == "__main__":

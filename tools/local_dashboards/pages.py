@@ -17,9 +17,9 @@ from tools.grafana.panels import GPU_ONLY
 
 ASSETS = Path(__file__).parent / "assets"
 DYGRAPHS = ("dygraph.min.js", "dygraph.min.css")
-FIRST = "cases"  # what `index.html` shows
-WINDOW = "1m"  # $__rate_interval: twelve reports of a stack that is watched
-EVERYBODY = ".*"
+HOME_PAGE = "cases"  # what `index.html` shows
+RATE_INTERVAL = "1m"  # $__rate_interval: twelve reports of a stack that is watched
+ALL_DEPARTMENTS = ".*"
 NO_DATA = "no data yet"
 NO_GPU = "no data: it needs a GPU"
 
@@ -40,9 +40,9 @@ class Panel:
     drawn: Json
 
 
-def filled(expr: str, department: str = EVERYBODY) -> str:
+def without_variables(expr: str, department: str = ALL_DEPARTMENTS) -> str:
     """An expression without Grafana's variables."""
-    return expr.replace("$__rate_interval", WINDOW).replace("$department", department)
+    return expr.replace("$__rate_interval", RATE_INTERVAL).replace("$department", department)
 
 
 def panel(found: Json) -> Panel:
@@ -52,7 +52,7 @@ def panel(found: Json) -> Panel:
     looks = found["fieldConfig"]["defaults"]
     drawn = {
         "queries": [
-            {"expr": filled(target["expr"]), "legend": _legend(target["legendFormat"], found["title"])}
+            {"expr": without_variables(target["expr"]), "legend": _legend(target["legendFormat"], found["title"])}
             for target in found["targets"]
         ],
         "unit": looks["unit"],
@@ -77,13 +77,13 @@ def page(name: str, boards: Sequence[tuple[str, Json]]) -> str:
     )
 
 
-def write(folder: Path, javascript: Path) -> None:
+def write_pages(folder: Path, javascript: Path) -> None:
     """Every page, what it needs, and dygraphs from `javascript`."""
     folder.mkdir(parents=True, exist_ok=True)
     boards = [(file.stem, json.loads(file.read_text())) for file in sorted(FOLDER.glob("*.json"))]
-    boards.sort(key=lambda board: board[0] != FIRST)
+    boards.sort(key=lambda board: board[0] != HOME_PAGE)
     for name, _ in boards:
         (folder / f"{name}.html").write_text(page(name, boards))
-    shutil.copy(folder / f"{FIRST}.html", folder / "index.html")
+    shutil.copy(folder / f"{HOME_PAGE}.html", folder / "index.html")
     for file in (*ASSETS.iterdir(), *(javascript / "dygraphs" / name for name in DYGRAPHS)):
         shutil.copy(file, folder)

@@ -12,12 +12,12 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / ".tools/usr"
 RULES = ROOT / "deploy/prometheus/alerts.yml"
-PARTS = ("bin/prometheus", "bin/promtool", "bin/victoria-metrics", "share/javascript/dygraphs")
+REQUIRED_FILES = ("bin/prometheus", "bin/promtool", "bin/victoria-metrics", "share/javascript/dygraphs")
 HOST = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ServerFiles:
     """Where both keep what they know, and the ports that they have."""
 
     directory: Path
@@ -47,10 +47,10 @@ class Place:
 
 def missing() -> list[str]:
     """Parts that have not been unpacked."""
-    return [name for name in PARTS if not (TOOLS / name).exists()]
+    return [name for name in REQUIRED_FILES if not (TOOLS / name).exists()]
 
 
-def config(place: Place, every: str, *, silent: str = "5m", rules: Path = RULES) -> dict[str, Any]:
+def config(place: ServerFiles, every: str, *, silent: str = "5m", rules: Path = RULES) -> dict[str, Any]:
     """Prometheus' configuration. All is read, and `rules` are looked at, as often as `every` says ("5s").
 
     What has not been said for as long as `silent` is forgotten; five minutes is what a collector takes, too.
@@ -72,7 +72,7 @@ def config(place: Place, every: str, *, silent: str = "5m", rules: Path = RULES)
     }
 
 
-def receiver(place: Place) -> list[str]:
+def receiver(place: ServerFiles) -> list[str]:
     """The receiver's command. It forgets what it has passed on after a day, the shortest that it knows."""
     return [
         *(str(TOOLS / "bin/victoria-metrics"), f"-httpListenAddr={HOST}:{place.receiver_port}"),
@@ -81,7 +81,7 @@ def receiver(place: Place) -> list[str]:
     ]
 
 
-def prometheus(place: Place) -> list[str]:
+def prometheus(place: ServerFiles) -> list[str]:
     """Prometheus' command, with its configuration in `prometheus.yml` of the place. It keeps a week."""
     return [
         *(str(TOOLS / "bin/prometheus"), f"--config.file={place.directory}/prometheus.yml"),
@@ -91,6 +91,6 @@ def prometheus(place: Place) -> list[str]:
     ]
 
 
-def health(place: Place) -> tuple[str, str]:
+def health(place: ServerFiles) -> tuple[str, str]:
     """What answers when the receiver, and when Prometheus, is ready."""
     return f"http://{HOST}:{place.receiver_port}/health", f"{place.url}/-/ready"

@@ -14,7 +14,7 @@ from typing import Any
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from tools.supply_chain.parts import PYPI, Part
+from tools.supply_chain.components import PYPI, Component
 
 
 class IncomparableError(ValueError):
@@ -23,7 +23,7 @@ class IncomparableError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    part: Part
+    part: Component
     id: str
     aliases: tuple[str, ...]
     summary: str
@@ -74,7 +74,7 @@ def _files(place: Path) -> Iterator[tuple[str, bytes]]:
         yield str(file), file.read_bytes()
 
 
-def findings(found: Iterable[Part], advisories: Advisories) -> tuple[list[Finding], list[str]]:
+def findings(found: Iterable[Component], advisories: Advisories) -> tuple[list[Finding], list[str]]:
     """What is known of these versions, and of what nobody can tell whether it applies."""
     hits, unclear = [], []
     for part in found:
@@ -88,7 +88,7 @@ def findings(found: Iterable[Part], advisories: Advisories) -> tuple[list[Findin
     return hits, unclear
 
 
-def affects(entry: dict[str, Any], part: Part) -> bool:
+def affects(entry: dict[str, Any], part: Component) -> bool:
     """Whether an advisory is about this version: it is listed, or in one of the ranges.
 
     Raises IncomparableError.

@@ -9,7 +9,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from tools.supply_chain.parts import IMAGES, PYPI, Part
+from tools.supply_chain.components import IMAGES, PYPI, Component
 
 ENVIRONMENTS = (".venv", ".venv-triton")
 _NAMESPACE = uuid.UUID("0c1fe3fe-3f0e-5a3b-9a37-6d9f3f5e1c11")
@@ -22,8 +22,8 @@ def installed(root: Path) -> dict[tuple[str, str], Distribution]:
     return {(canonicalize_name(item.name), item.version): item for item in distributions(path=folders)}
 
 
-def bill(
-    found: Iterable[Part], version: str, now: datetime, held: Mapping[tuple[str, str], Distribution]
+def make_sbom(
+    found: Iterable[Component], version: str, now: datetime, held: Mapping[tuple[str, str], Distribution]
 ) -> dict[str, Any]:
     """The document. Licences are those that the installed packages state; `held` says which are installed."""
     components = [_component(part, held) for part in found]
@@ -47,7 +47,7 @@ def bill(
     }
 
 
-def _component(part: Part, held: Mapping[tuple[str, str], Distribution]) -> dict[str, Any]:
+def _component(part: Component, held: Mapping[tuple[str, str], Distribution]) -> dict[str, Any]:
     component: dict[str, Any] = {
         "type": "container" if part.ecosystem == IMAGES else "library",
         "bom-ref": part.purl,

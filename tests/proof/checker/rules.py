@@ -5,7 +5,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from tests.proof.checker.clocks import escalations
+from tests.proof.checker.decisions import answers, decided, probes, repeated
+from tests.proof.checker.escalations import escalations
 from tests.proof.checker.evidence import (
     LETTERS,
     LOOKS,
@@ -18,8 +19,7 @@ from tests.proof.checker.evidence import (
     digest_of,
     sha256,
 )
-from tests.proof.checker.people import answers, decided, probes, repeated
-from tests.proof.checker.words import words
+from tests.proof.checker.leaks import words
 
 SIGNING = ("approved", "amended", "addended")
 # What is read from the EHR, what is asked, and what somebody decided.

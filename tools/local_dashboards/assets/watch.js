@@ -26,7 +26,7 @@ function say(value, unit) {
 
 async function ask(path, parameters) {
   const response = await fetch(`../api/v1/${path}?${new URLSearchParams(parameters)}`).catch(() => {
-    throw new Error("Prometheus does not answer. Is `make watch` still running?");
+    throw new Error("Prometheus does not answer. Is `make local-dashboards` still running?");
   });
   const answer = await response.json();
   if (answer.status !== "success") throw new Error(answer.error);

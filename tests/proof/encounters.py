@@ -1,0 +1,242 @@
+"""What people do with one case, through each of the doors. Plans (plans.py) are made of these deeds."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import httpx
+
+from tests.proof.case_states import CaseStates
+from tests.proof.clients import Client, EhrClerk, IntegrationEngine, by_page, sha256
+from tests.proof.journal import Journal
+from tests.support.physician import own_sentences, settled
+
+Draft = dict[str, Any]
+Change = Callable[[Draft], str]
+ALREADY_DECIDED = (404, 409)  # somebody else has decided, or the discharge was taken back
+
+
+class UnexpectedAnswer(Exception):
+    """A door answered what no plan provides for."""
+
+
+@dataclass
+class Encounters:
+    """Everybody, and where they look."""
+
+    reporter: Client  # of discharges, at ingest
+    engine: IntegrationEngine
+    people: dict[str, Client]  # physician, colleague, supervisor, stranger, operator, at approval
+    clerk: EhrClerk
+    watch: CaseStates
+    journal: Journal
+
+
+@dataclass
+class Encounter:
+    """One stay of a patient and the case that comes of it."""
+
+    ward: Encounters
+    encounter: str
+    department: str
+    chance: Random
+    mark: str  # a word that stands in whatever a physician writes here
+    case: str = ""
+
+    async def discharge(self) -> None:
+        """Reported by the REST door or on the bus, now and then by both."""
+        doors = [self._by_rest, self._by_bus]
+        self.chance.shuffle(doors)
+        await doors[0]()
+        if self.chance.random() < 0.15:
+            await doors[1]()
+        self.case = await self.ward.watch.opened(self.encounter)
+
+    async def _by_rest(self) -> None:
+        report = {"encounter_id": self.encounter, "department": self.department}
+        facts = report | {"encounter": self.encounter, "door": "rest"}
+        answer = await self.ward.reporter.send("discharge", "POST", "/v1/encounters/discharged", facts, json=report)
+        self._expect(answer, 202)
+
+    async def _by_bus(self) -> None:
+        await self.ward.engine.tell("discharge", "discharged", self.department, self.encounter)
+
+    async def cancel(self) -> None:
+        """The discharge is taken back."""
+        if self.chance.random() < 0.5:
+            await self.ward.engine.tell(
+                "cancel", "discharge-cancelled", self.department, self.encounter, case=self.case
+            )
+            return
+        report = {"encounter_id": self.encounter, "department": self.department}
+        facts = {"encounter": self.encounter, "door": "rest", "case": self.case}
+        path = "/v1/encounters/discharge-cancelled"
+        self._expect(await self.ward.reporter.send("cancel", "POST", path, facts, json=report), 202)
+
+    async def reach(self, name: str, times: int = 1) -> None:
+        await self.ward.watch.reach(self.case, name, times)
+
+    async def draft(self, who: str) -> Draft:
+        """As it is shown; the look is on the trail."""
+        answer = await self.ward.people[who].get(f"/v1/reviews/{self.case}")
+        self._expect(answer, 200)
+        found: Draft = answer.json()["draft"]
+        return found
+
+    async def sign(self, who: str, door: str = "api", change: Change | None = None) -> bool:
+        """Countersign what is shown, or what `change` makes of it. False where somebody else was faster."""
+        written: list[str] = []
+        while True:
+            draft = await self.draft(who)
+            text = change(draft) if change else str(draft["text"])
+            facts = self._facts("sign", door) | {"draft": draft["digest"], "text": sha256(text)}
+            sending = self._sign_on_page if door == "page" else self._sign_by_api
+            answer = await sending(who, draft, text if change else None, written, facts)
+            if answer.status_code == 200 or by_page(answer):
+                return True
+            if more := own_sentences(answer) if door == "api" else []:
+                written = [*written, *more]
+            elif answer.status_code in ALREADY_DECIDED or "note=decided" in answer.headers.get("location", ""):
+                return False
+            elif answer.status_code != 412 and "note=stale" not in answer.headers.get("location", ""):
+                raise UnexpectedAnswer(_in_words("sign", door, answer))
+
+    async def _sign_by_api(
+        self, who: str, draft: Draft, text: str | None, written: list[str], facts: dict[str, Any]
+    ) -> httpx.Response:
+        body = settled(draft) | {"written": written} | ({"text": text} if text is not None else {})
+        headers = {"If-Match": f'"{draft["digest"]}"'}
+        path = f"/v1/reviews/{self.case}/approve"
+        return await self.ward.people[who].send("decision", "POST", path, facts, json=body, headers=headers)
+
+    async def _sign_on_page(
+        self, who: str, draft: Draft, text: str | None, written: list[str], facts: dict[str, Any]
+    ) -> httpx.Response:
+        said = settled(draft)
+        form = {
+            "digest": draft["digest"],
+            # As browsers send text areas.
+            "text": (text if text is not None else str(draft["text"])).replace("\n", "\r\n"),
+            "confirmed": [item["sentence"] for item in said["resolutions"]],
+            "acknowledged": said["acknowledged"],
+            "written": written,
+        }
+        path = f"/reviews/{self.case}/approve"
+        return await self.ward.people[who].send("decision", "POST", path, facts, by_page, data=form)
+
+    async def refuse(self, who: str, action: str, door: str = "api") -> bool:
+        draft = await self.draft(who)
+        words = f"Not like this. {self.mark}"
+        facts = self._facts("refuse", door) | {"draft": draft["digest"], "words": sha256(words)}
+        if door == "page":
+            form = {"digest": draft["digest"], "action": action, "reason": words}
+            path = f"/reviews/{self.case}/reject"
+            answer = await self.ward.people[who].send("decision", "POST", path, facts, by_page, data=form)
+        else:
+            headers, body = {"If-Match": f'"{draft["digest"]}"'}, {"action": action, "reason": words}
+            path = f"/v1/reviews/{self.case}/reject"
+            answer = await self.ward.people[who].send("decision", "POST", path, facts, json=body, headers=headers)
+        if answer.status_code == 200 or by_page(answer):
+            return True
+        if answer.status_code in (*ALREADY_DECIDED, 412, 303):
+            return False
+        raise UnexpectedAnswer(_in_words("refuse", door, answer))
+
+    async def sign_in_ehr(self, who: str) -> None:
+        """Open the draft, then complete the Task in the EHR's inbox."""
+        draft = await self.draft(who)
+        facts = self._facts("sign", "task") | {"draft": draft["digest"], "text": sha256(str(draft["text"]))}
+        await self.ward.clerk.answer(self.task, "completed", "approved", facts)
+
+    async def task_comes_back(self) -> None:
+        """What could not be signed there waits again."""
+        while (await self.ward.clerk.read(self.task))["status"] == "completed":  # noqa: ASYNC110 - another process
+            await asyncio.sleep(1)
+
+    async def refuse_in_ehr(self, who: str, action: str) -> None:
+        draft = await self.draft(who)
+        words = f"Not like this. {self.mark}"
+        facts = self._facts("refuse", "task") | {"draft": draft["digest"], "words": sha256(words)}
+        await self.ward.clerk.answer(self.task, "completed", f"rejected-{action}", facts, words)
+
+    @property
+    def task(self) -> str:
+        return self.ward.watch.task_of[self.case]
+
+    async def reassign(self, who: str, to: str) -> None:
+        words = f"I go home. {self.mark}"
+        facts = self._facts("reassign", "api") | {"words": sha256(words)}
+        path, body = f"/v1/reviews/{self.case}/reassign", {"to": to, "reason": words}
+        answer = await self.ward.people[who].send("decision", "POST", path, facts, json=body)
+        self._expect(answer, 200, 409)
+
+    async def correct(self, who: str, what: str) -> None:
+        """Sign a corrected text (`amend`) or an addendum (`addend`) to the document as it stands."""
+        written: list[str] = []
+        route = {"amend": "amendments", "addend": "addenda"}[what]
+        while True:
+            seen = await self._document(who)
+            words = f"Seen by the dietician, {self.mark}."
+            text = f"{str(seen['text']).rstrip()}\n{words}\n" if what == "amend" else words
+            told = {"text": sha256(text)} if what == "amend" else {"words": sha256(text)}
+            body = {"text": text, "reason": f"It was missing. {self.mark}", "written": written}
+            answer = await self._after_filing(who, route, what, seen["digest"], told, body)
+            if answer.status_code == 200:
+                return
+            if more := own_sentences(answer):
+                written = [*written, *more]
+            elif answer.status_code not in (409, 412):  # the one before is not filed yet
+                raise UnexpectedAnswer(_in_words(what, "api", answer))
+
+    async def retract(self, first: str, second: str) -> None:
+        """By two people."""
+        seen = await self._document(first)
+        reason = {"reason": f"Another patient's. {self.mark}"}
+        asked = await self._after_filing(first, "retraction", "ask-retraction", seen["digest"], {}, reason)
+        self._expect(asked, 200, 409)
+        seen = await self._document(second)
+        done = await self._after_filing(second, "retraction/confirm", "retract", seen["digest"], {}, None)
+        self._expect(done, 200, 409)
+
+    async def _document(self, who: str) -> dict[str, Any]:
+        answer = await self.ward.people[who].get(f"/v1/cases/{self.case}/document")
+        self._expect(answer, 200)
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def _after_filing(
+        self, who: str, route: str, action: str, seen: str, told: dict[str, Any], body: dict[str, Any] | None
+    ) -> httpx.Response:
+        path, headers = f"/v1/cases/{self.case}/{route}", {"If-Match": f'"{seen}"'}
+        facts = self._facts(action, "api") | told
+        return await self.ward.people[who].send("decision", "POST", path, facts, json=body, headers=headers)
+
+    async def knock(self) -> None:
+        """Somebody of another department tries every door of the case."""
+        stranger, path = self.ward.people["stranger"], f"/v1/reviews/{self.case}"
+        headers = {"If-Match": f'"{"0" * 64}"'}
+        tries: list[tuple[str, str, dict[str, Any]]] = [
+            ("GET", path, {}),
+            ("GET", f"/v1/cases/{self.case}", {}),
+            ("GET", f"/v1/cases/{self.case}/document", {}),
+            ("GET", f"/reviews/{self.case}", {}),
+            ("GET", f"{path}/escalations", {}),
+            ("POST", f"{path}/approve", {"json": {}, "headers": headers}),
+            ("POST", f"{path}/reject", {"json": {"action": "close", "reason": "x"}, "headers": headers}),
+            ("POST", f"{path}/reassign", {"json": {"to": "Practitioner/DR-IM-005", "reason": "x"}}),
+        ]
+        for method, at, sent in self.chance.sample(tries, 2):
+            await stranger.probe(method, at, self.case, f"{method} {at.replace(self.case, '{case}')}", **sent)
+
+    def _facts(self, action: str, door: str) -> dict[str, Any]:
+        return {"case": self.case, "action": action, "door": door}
+
+    def _expect(self, answer: httpx.Response, *statuses: int) -> None:
+        if answer.status_code not in statuses:
+            raise UnexpectedAnswer(_in_words("asked", str(answer.request.url.path), answer))
+
+
+def _in_words(what: str, door: str, answer: httpx.Response) -> str:
+    return f"{what} at {door}: {answer.status_code} {answer.headers.get('location', '')} {answer.text[:200]}"

@@ -1,5 +1,0 @@
-"""The dashboards, one module each. Metrics are those of `shared/telemetry/metric_definitions.py`, as Prometheus spells them."""
-
-from tools.grafana.boards import bus, cases, inference, knowledge, reviews
-
-BOARDS = {"cases": cases, "reviews": reviews, "knowledge": knowledge, "inference": inference, "bus": bus}
