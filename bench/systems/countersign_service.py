@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from shared.clinical.fhir_client import Capabilities, CreateResult
+from shared.clinical.paging import SearchResult
 from shared.runtime.logs import configure_logging
 from shared.runtime.service import Service, create_app, make_server, tune_gc
 from shared.runtime.telemetry import start_telemetry
@@ -18,25 +19,35 @@ TEXT = "The patient was admitted and cared for on the ward, and went home.\nInst
 class NoOpEhr:
     """Every read finds the least that is a stay, every create works, every search finds what a create made."""
 
+    base = "http://ehr.invalid"
     bases: frozenset[str] = frozenset()
 
     def __init__(self) -> None:
-        self._made: dict[str, dict[str, Any]] = {}
+        self._made: dict[str, dict[str, Any]] = {}  # by id
+        self._identified: dict[str, dict[str, Any]] = {}  # by type and identifier, as a search names it
 
     async def read(self, type: str, id: str) -> dict[str, Any]:
         if type == "Encounter":
             period = {"start": "2026-11-20T08:00:00Z", "end": "2026-11-23T08:00:00Z"}
             subject = {"reference": f"Patient/{id}"}
             return {"resourceType": type, "id": id, "status": "finished", "period": period, "subject": subject}
-        return self._made.get(type, {"resourceType": type, "id": id, "status": "requested"})
+        return self._made.get(id, {"resourceType": type, "id": id, "status": "requested"})
 
     async def search(self, type: str, params: Any, *, fresh: bool = False) -> list[dict[str, Any]]:
-        return [self._made[type]] if type in ("DocumentReference", "Provenance") and type in self._made else []
+        found = self._identified.get(f"{type}?{params.get('identifier')}")
+        return [found] if found is not None else []
+
+    async def find(self, type: str, params: Any, *, fresh: bool = False) -> SearchResult:
+        if type == "Condition":  # no draft is made of a stay without any entry
+            return SearchResult([{"resourceType": type, "id": "made", "code": {"text": "Pneumonia"}}], [])
+        return SearchResult(await self.search(type, params), [])
 
     async def create(self, resource: dict[str, Any], *, if_none_exist: Any = None) -> CreateResult:
-        made = resource | {"id": "made"}
-        if resource["resourceType"] in ("DocumentReference", "Provenance"):
-            self._made[resource["resourceType"]] = made
+        made = resource | {"id": f"made-{len(self._made)}"}
+        self._made[made["id"]] = made
+        identifiers = resource.get("identifier", [])
+        for item in identifiers if isinstance(identifiers, list) else [identifiers]:
+            self._identified[f"{resource['resourceType']}?{item.get('system')}|{item['value']}"] = made
         return CreateResult(made, True)
 
     async def update(self, resource: dict[str, Any], *, if_match: Any = None) -> dict[str, Any]:
