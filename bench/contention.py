@@ -108,7 +108,7 @@ class InteractiveLoad:
         await self._ingest.close()
         await self._auditor.close()
 
-    async def work(self, plan: Plan, taken: Samples) -> None:
+    async def work(self, plan: Plan, samples: Samples) -> None:
         stays = self._stays(int(plan.window / plan.discharges))
 
         async def discharge(index: int) -> float:
@@ -124,14 +124,14 @@ class InteractiveLoad:
         drafts, queries = await asyncio.gather(
             at_fixed_times(plan.discharges, plan.window, discharge), at_fixed_times(plan.queries, plan.window, query)
         )
-        taken.drafts += drafts
-        taken.queries += queries
+        samples.drafts += drafts
+        samples.queries += queries
 
     def _stays(self, number: int) -> list[DemoEncounter]:
         """The next patients: the same stays in the same order for every window."""
         rows = -(-number // len(self._rows[0]))
-        taken, self._rows = self._rows[:rows], self._rows[rows:]
-        return [stay for row in taken for stay in row][:number]
+        samples, self._rows = self._rows[:rows], self._rows[rows:]
+        return [stay for row in samples for stay in row][:number]
 
     async def _drafted(self, case: str) -> float:
         """When the draft of `case` was appended to the trail."""
@@ -190,22 +190,22 @@ class RefreshLoad:
             await task
 
 
-async def window(arm: Arm, plan: Plan, ward: InteractiveLoad, night: RefreshLoad, taken: Samples) -> None:
+async def window(arm: Arm, plan: Plan, workload: InteractiveLoad, refresh_load: RefreshLoad, samples: Samples) -> None:
     """One window of one arm."""
     if arm == "alone":
-        await ward.work(plan, taken)
+        await workload.work(plan, samples)
         return
     if arm == "paused":
-        await night.pause(datetime.now(UTC) + timedelta(hours=1))
-        task = asyncio.create_task(night.one())
-        await ward.work(plan, taken)
-        await night.pause(datetime.now(UTC) - timedelta(days=1))
+        await refresh_load.pause(datetime.now(UTC) + timedelta(hours=1))
+        task = asyncio.create_task(refresh_load.one())
+        await workload.work(plan, samples)
+        await refresh_load.pause(datetime.now(UTC) - timedelta(days=1))
         await task
         return
-    async with night.running():
-        before, begun = await night.indexed(), time.perf_counter()
-        await (ward.work(plan, taken) if arm == "beside" else asyncio.sleep(plan.window / 2))
-        taken.chunks.append((await night.indexed() - before) / (time.perf_counter() - begun))
+    async with refresh_load.running():
+        before, begun = await refresh_load.indexed(), time.perf_counter()
+        await (workload.work(plan, samples) if arm == "beside" else asyncio.sleep(plan.window / 2))
+        samples.chunks.append((await refresh_load.indexed() - before) / (time.perf_counter() - begun))
 
 
 def grpc_of(process: psutil.Process) -> str:
@@ -229,16 +229,16 @@ async def measure(plan: Plan, rounds: int, arms: tuple[Arm, ...], say: Callable[
             open_embedded_bus(folder / "data", "admin") as connection,
         ):
             embedder = TritonEmbedder(grpc_of(stack.process), "embedder")
-            ward = InteractiveLoad(stack, rows, embedder)
-            night = RefreshLoad(stack, connection, folder / "knowledge" / NIGHT, plan.documents)
+            workload = InteractiveLoad(stack, rows, embedder)
+            refresh_load = RefreshLoad(stack, connection, folder / "knowledge" / NIGHT, plan.documents)
             say("warming up")
             await RefreshLoad(stack, connection, folder / "knowledge" / NIGHT, 40).one()
-            await ward.work(Plan(16, 8, 1, 0), Samples())
+            await workload.work(Plan(16, 8, 1, 0), Samples())
             for number in range(rounds):
                 for arm in arms:
                     say(f"round {number + 1}: {arm}")
-                    await window(arm, plan, ward, night, found[arm])
-            await ward.close()
+                    await window(arm, plan, workload, refresh_load, found[arm])
+            await workload.close()
             await embedder.close()
     return found
 
@@ -271,7 +271,7 @@ def main(
     wanted = tuple(arm for arm in ARMS if arm in arms.split(","))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         found = runner.run(measure(Plan(window, discharges, queries, documents), rounds, wanted, console.print))
-    summary = {"arms": {arm: taken.summary() for arm, taken in found.items()}, "ratios": ratios(found)}
+    summary = {"arms": {arm: samples.summary() for arm, samples in found.items()}, "ratios": ratios(found)}
     keep("sharing", summary)
     if as_json:
         print(json.dumps(summary))

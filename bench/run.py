@@ -123,7 +123,7 @@ def show(result: dict[str, Any]) -> None:
     for name in result["legs"]:
         table.add_column(name, justify="right")
     for key, title in ROWS.items():
-        values = [leg[key] for leg in result["legs"].values()]
+        values = [system[key] for system in result["legs"].values()]
         words = [f"{item['p50']:g} / {item['p99']:g}" if isinstance(item, dict) else f"{item:g}" for item in values]
         table.add_row(title, *words)
     console.print(table)

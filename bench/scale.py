@@ -28,33 +28,33 @@ def cpu(parts: dict[str, list[psutil.Process]]) -> dict[str, float]:
     return {name: sum(sum(item.cpu_times()[:2]) for item in processes) for name, processes in parts.items()}
 
 
-async def traffic(leg: Countersign) -> dict[str, int]:
+async def traffic(system: Countersign) -> dict[str, int]:
     """What the server has seen so far: messages and bytes, from and to clients."""
-    async with leg.session.get(f"{leg.monitor}/varz") as answer:
+    async with system.session.get(f"{system.monitor}/varz") as answer:
         told = await answer.json()
     return {name: told[name] for name in ("in_msgs", "out_msgs", "in_bytes", "out_bytes")}
 
 
 async def measure(copies: int, cases: int, *, tls: bool = False) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="countersign-bench-") as directory:
-        leg = Countersign(Path(directory), together=False, copies=copies, tls=tls)
+        system = Countersign(Path(directory), together=False, copies=copies, tls=tls)
         try:
-            await leg.start()
-            await run_cases(leg, "warm", 300, AT_ONCE)
-            before, seen, disk = cpu(leg.parts), await traffic(leg), leg.stored()
+            await system.start()
+            await run_cases(system, "warm", 300, AT_ONCE)
+            before, seen, disk = cpu(system.parts), await traffic(system), system.stored()
             begun = time.perf_counter()
-            await run_cases(leg, "case", cases, AT_ONCE)
+            await run_cases(system, "case", cases, AT_ONCE)
             seconds = time.perf_counter() - begun
-            after, then = cpu(leg.parts), await traffic(leg)
+            after, then = cpu(system.parts), await traffic(system)
             return {
                 "processes_of_each_service": copies,
                 "cases_per_second": round(cases / seconds, 1),
                 "cpu_ms_per_case": {name: round((after[name] - before[name]) / cases * 1000, 2) for name in after},
                 "nats_per_case": {name: round((then[name] - seen[name]) / cases, 1) for name in then},
-                "disk_kb_per_case": round((leg.stored() - disk) / cases / 1024, 1),
+                "disk_kb_per_case": round((system.stored() - disk) / cases / 1024, 1),
             }
         finally:
-            await leg.stop()
+            await system.stop()
 
 
 def main(

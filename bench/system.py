@@ -105,18 +105,18 @@ class SystemUnderTest(ABC):
 class ReportListener(asyncio.DatagramProtocol):
     """Where workers of a leg say what happened: `review <case>` or `filed <case>` in one datagram."""
 
-    def __init__(self, leg: SystemUnderTest) -> None:
-        self._leg = leg
+    def __init__(self, system: SystemUnderTest) -> None:
+        self._leg = system
 
     def datagram_received(self, data: bytes, addr: object) -> None:
         what, _, case = data.decode().partition(" ")
         self._leg.happened(what, case)
 
 
-async def listen(leg: SystemUnderTest) -> int:
+async def listen(system: SystemUnderTest) -> int:
     """Open the reports socket; returns its port."""
     transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-        lambda: ReportListener(leg), local_addr=("127.0.0.1", 0)
+        lambda: ReportListener(system), local_addr=("127.0.0.1", 0)
     )
     return int(transport.get_extra_info("sockname")[1])
 
@@ -136,36 +136,36 @@ def percentiles(seconds: list[float]) -> Percentiles:
     return Percentiles(*(round(value * 1000, 2) for value in at))
 
 
-async def one_case(leg: SystemUnderTest, case: str) -> tuple[float, float]:
+async def one_case(system: SystemUnderTest, case: str) -> tuple[float, float]:
     """Seconds from discharge to review requested, and from approval to filed."""
-    leg.expect(case)
+    system.expect(case)
     begun = time.perf_counter()
-    await leg.begin(case)
-    asked = await leg.reviews[case]
+    await system.begin(case)
+    asked = await system.reviews[case]
     decided = time.perf_counter()
-    await leg.approve(case)
-    return asked - begun, await leg.filings[case] - decided
+    await system.approve(case)
+    return asked - begun, await system.filings[case] - decided
 
 
-async def run_cases(leg: SystemUnderTest, prefix: str, number: int, at_once: int) -> list[tuple[float, float]]:
+async def run_cases(system: SystemUnderTest, prefix: str, number: int, at_once: int) -> list[tuple[float, float]]:
     """`number` cases, `at_once` in flight."""
     limit = asyncio.Semaphore(at_once)
 
     async def limited(index: int) -> tuple[float, float]:
         async with limit:
-            return await one_case(leg, f"{prefix}-{index}")
+            return await one_case(system, f"{prefix}-{index}")
 
     return list(await asyncio.gather(*(limited(index) for index in range(number))))
 
 
-async def measure(leg: SystemUnderTest, plan: Plan) -> dict[str, Any]:
+async def measure(system: SystemUnderTest, plan: Plan) -> dict[str, Any]:
     """The figures of one leg."""
-    await run_cases(leg, "warm", plan.warm_up, plan.at_once)
-    at_rest = leg.memory()
-    cpu, begun = leg.cpu(), time.perf_counter()
-    loaded = await run_cases(leg, "case", plan.cases, plan.at_once)
-    seconds, used = time.perf_counter() - begun, leg.cpu() - cpu
-    alone = await run_cases(leg, "alone", plan.alone, 1)
+    await run_cases(system, "warm", plan.warm_up, plan.at_once)
+    at_rest = system.memory()
+    cpu, begun = system.cpu(), time.perf_counter()
+    loaded = await run_cases(system, "case", plan.cases, plan.at_once)
+    seconds, used = time.perf_counter() - begun, system.cpu() - cpu
+    alone = await run_cases(system, "alone", plan.alone, 1)
     return {
         "cases_per_second": round(plan.cases / seconds, 1),
         "cpu_ms_per_case": round(used / plan.cases * 1000, 2),
@@ -174,37 +174,37 @@ async def measure(leg: SystemUnderTest, plan: Plan) -> dict[str, Any]:
         "review_ms_loaded": asdict(percentiles([item[0] for item in loaded])),
         "filed_ms_loaded": asdict(percentiles([item[1] for item in loaded])),
         "memory_at_rest_mb": round(at_rest / 2**20, 1),
-        **await idle_cost(leg, plan),
+        **await idle_cost(system, plan),
     }
 
 
-async def idle_cost(leg: SystemUnderTest, plan: Plan) -> dict[str, Any]:
+async def idle_cost(system: SystemUnderTest, plan: Plan) -> dict[str, Any]:
     """What a case costs that waits for its physician."""
-    memory, disk = leg.memory(), leg.stored()
+    memory, disk = system.memory(), system.stored()
     limit = asyncio.Semaphore(plan.at_once)
 
     async def park(case: str) -> None:
         async with limit:
-            leg.expect(case)
-            await leg.begin(case)
-            await leg.reviews[case]
+            system.expect(case)
+            await system.begin(case)
+            await system.reviews[case]
 
     await asyncio.gather(*(park(f"parked-{index}") for index in range(plan.parked)))
     return {
-        "parked_memory_kb": round((leg.memory() - memory) / plan.parked / 1024, 1),
-        "parked_disk_kb": round((leg.stored() - disk) / plan.parked / 1024, 1),
+        "parked_memory_kb": round((system.memory() - memory) / plan.parked / 1024, 1),
+        "parked_disk_kb": round((system.stored() - disk) / plan.parked / 1024, 1),
     }
 
 
 async def run(make: Callable[[Path], SystemUnderTest], plan: Plan) -> dict[str, Any]:
     """Start, measure, stop."""
     with TemporaryDirectory(prefix="countersign-bench-") as directory:
-        leg = make(Path(directory))
+        system = make(Path(directory))
         try:
-            await leg.start()
-            return await asyncio.wait_for(measure(leg, plan), TIMEOUT_S)
+            await system.start()
+            return await asyncio.wait_for(measure(system, plan), TIMEOUT_S)
         finally:
-            await leg.stop()
+            await system.stop()
 
 
 def main(make: Callable[[Path], SystemUnderTest]) -> None:

@@ -35,15 +35,15 @@ async def measure(signals: tuple[str, ...], url: str, cases: int) -> float:
     os.environ.update(settings)  # the services' processes inherit it
     try:
         with tempfile.TemporaryDirectory(prefix="countersign-bench-") as directory:
-            leg = Countersign(Path(directory), together=False)
+            system = Countersign(Path(directory), together=False)
             try:
-                await leg.start()
-                await run_cases(leg, "warm", 300, AT_ONCE)
-                before = leg.cpu()
-                await run_cases(leg, "case", cases, AT_ONCE)
-                return (leg.cpu() - before) / cases * 1000
+                await system.start()
+                await run_cases(system, "warm", 300, AT_ONCE)
+                before = system.cpu()
+                await run_cases(system, "case", cases, AT_ONCE)
+                return (system.cpu() - before) / cases * 1000
             finally:
-                await leg.stop()
+                await system.stop()
     finally:
         for name in settings:
             del os.environ[name]

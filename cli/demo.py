@@ -1,4 +1,4 @@
-"""`countersign demo`: a knowledge base, then one patient from discharge to a proven document, on the real stack."""
+"""`countersign demo`: refresh the knowledge base, then run one case from discharge to the verified document."""
 
 import asyncio
 import tempfile
@@ -23,23 +23,23 @@ from cli.stack.ports import free_port
 from sandbox_ehr.seed import DemoEncounter, demo_encounters
 from shared.contracts.draft import TO_BE_WRITTEN
 
-STEP_TIMEOUT_S = 240.0  # seconds for any one step, model included
+STEP_TIMEOUT_S = 240.0  # for each step, including the model
 POLL_INTERVAL_S = 0.1
 ESCALATIONS = (timedelta(hours=24), timedelta(hours=72), timedelta(days=7))
 EVENT_DESCRIPTIONS = {
-    "discharged": "the discharge is on the bus",
+    "discharged": "the discharge was received",
     "context-extracted": "the record was read from the EHR over FHIR",
-    "drafted": "the language model wrote a draft, held against the record sentence by sentence",
-    "review-requested": "a Task waits in the EHR, three timers run in NATS",
+    "drafted": "the language model wrote a draft; each sentence was checked against the record",
+    "review-requested": "a Task is open in the EHR, the first escalation is scheduled",
     "approved": "the physician countersigned",
-    "filed": "the document is in the chart",
+    "filed": "the document is in the EHR",
 }
 
 Case = dict[str, Any]
 
 
 class Demo:
-    """Tells what happens on `console`; returns it as one object."""
+    """Runs the demo; prints the progress on `console` and returns the result as one object."""
 
     def __init__(self, console: Console, auto_approve: bool, model: str, data_dir: Path | None, port: int) -> None:
         self._console = console
@@ -51,7 +51,7 @@ class Demo:
         self._open_points = 0
 
     async def run(self) -> dict[str, Any]:
-        """The whole way of a case. Raises CommandError when a step does not happen in time."""
+        """Run a whole case. Raises CommandError when a step takes too long."""
         started = time.monotonic()
         with ExitStack() as stack:
             directory = self._data_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="countersign-")))
@@ -75,11 +75,13 @@ class Demo:
             "audit": {"verified": report.verified, "events": report.events},
             "seconds": round(time.monotonic() - started, 1),
         }
-        self._console.print(f"[green]✔[/] {report.events} events, every digest verified against the chart's Provenance")
+        self._console.print(
+            f"[green]✔[/] {report.events} events, every digest verified against the Provenance in the EHR"
+        )
         return result
 
     async def _build_knowledge(self, access: StackAccess) -> dict[str, Any]:
-        """The base that the draft will cite: a refresh, as every night has one."""
+        """Refresh the knowledge base that the draft will cite, as every night does."""
         operator = Api(access.base_url, access.tokens["operator"])
         try:
             begun = await operator("POST", "/v1/knowledge/refreshes")
@@ -102,8 +104,8 @@ class Demo:
         try:
             stay = next(iter(await undischarged_stays(engine)), None)
             if stay is None:
-                raise CommandError("Every patient of the demo has left already. Start with an empty --data-dir.")
-            self._console.print(f"[bold]{stay.reason}[/] (synthetic patient, {stay.department}) leaves the hospital")
+                raise CommandError("All demo patients were discharged already. Use an empty --data-dir.")
+            self._console.print(f"[bold]{stay.reason}[/] (synthetic patient, {stay.department}) is discharged")
             report = {"encounter_id": stay.encounter, "department": stay.department, "attending": stay.attending}
             accepted = await engine("POST", "/v1/encounters/discharged", json=report)
             case = await self._until(physician, accepted["case_id"], "awaiting-review")
@@ -140,7 +142,7 @@ class Demo:
             self._console.print(f"[cyan]cited, {about}:[/] {heading} ({document})", highlight=False)
 
     async def _until(self, physician: Api, case_id: str, state: str, told: int = 0) -> Case:
-        """Wait for `state`, telling each event as it comes. A person may take as long as they want."""
+        """Wait for `state`, printing each event as it comes. Waiting for a person has no timeout."""
         deadline = time.monotonic() + STEP_TIMEOUT_S
         while True:
             case: Case = await physician("GET", f"/v1/cases/{case_id}")
@@ -158,7 +160,7 @@ class Demo:
 
 
 async def undischarged_stays(engine: Api) -> list[DemoEncounter]:
-    """Stays of the sandbox that this data directory has not seen yet."""
+    """Return the encounters of the sandbox that were not discharged yet on this stack."""
     known = {item["case_id"] for item in (await engine("GET", "/v1/cases?limit=200"))["items"]}
     seen = {
         event["detail"].get("encounter_id")
@@ -169,7 +171,7 @@ async def undischarged_stays(engine: Api) -> list[DemoEncounter]:
 
 
 def narrative_summary(draft: dict[str, Any]) -> str:
-    """What of the narrative was composed by rules, and what the model added to it."""
+    """Describe how much of the narrative was composed by rules and how much the model added."""
     total, composed, dropped = len(draft["sentences"]), draft["composed"], draft["replaced"]
     noun = "sentence" if composed == 1 else "sentences"
     return (

@@ -1,4 +1,4 @@
-"""A draft on a terminal: first what a physician has to look at, then the document."""
+"""Print a draft on a terminal: first what a physician must check, then the document."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -12,18 +12,18 @@ PENDING = "Results pending at discharge"
 
 
 def print_draft(console: Console, draft: dict[str, Any]) -> None:
-    """`draft` is the `draft` of a review, as the API gives it. No text of it is taken for markup."""
+    """Print the `draft` of a review, as the API returns it. Its text is never interpreted as markup."""
     for group in _groups(draft):
         if group["columns"]:
             console.print(_table(group))
     _print_list(console, PENDING, pending(draft))
-    _print_list(console, "Open points: look at them before you sign", [item["text"] for item in draft["open_points"]])
+    _print_list(console, "Open points: check them before you sign", [item["text"] for item in draft["open_points"]])
     said_by = draft["model"] or "to be written by hand"
     console.print(Panel(Text(draft["text"]), title="the draft", subtitle=Text(said_by)))
 
 
 def pending(draft: dict[str, Any]) -> list[str]:
-    """The results that are pending at the discharge; a line without a source says that there is none."""
+    """Return the results pending at discharge; a line without a source means that there are none."""
     return [
         fact["text"]
         for group in _groups(draft)
@@ -49,7 +49,7 @@ def _groups(draft: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _table(group: dict[str, Any]) -> Table:
-    """A line that has no cell for each column is printed whole in the first one."""
+    """Build a table of a group; a fact without a cell for each column is printed in the first one."""
     table = Table(title=Text(group["title"]), title_justify="left", title_style="bold")
     for column in group["columns"]:
         table.add_column(Text(column), overflow="fold")

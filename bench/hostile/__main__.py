@@ -113,15 +113,15 @@ async def attacked(sent: dict[str, Any]) -> dict[str, int]:
     return found
 
 
-async def report(ward: Workload, encounters: list[str], every: float) -> None:
+async def report(workload: Workload, encounters: list[str], every: float) -> None:
     for encounter in encounters:
-        await ward.discharge(encounter)
+        await workload.discharge(encounter)
         await asyncio.sleep(every)
 
 
-async def until_waiting(ward: Workload, token: str, number: int) -> list[str]:
+async def until_waiting(workload: Workload, token: str, number: int) -> list[str]:
     deadline = time.monotonic() + 120
-    while len(found := await ward.waiting(token)) < number:
+    while len(found := await workload.waiting(token)) < number:
         if time.monotonic() > deadline:
             raise TimeoutError(f"{len(found)} of {number} drafts wait for a physician")
         await asyncio.sleep(0.2)
@@ -133,13 +133,13 @@ async def measure(fleet: ProcessStack, encounters: list[str], plan: dict[str, An
     await fleet.start()
     chance = random.Random(plan["seed"])
     addresses = [f"http://127.0.0.1:{fleet.ports[name]}" for name in ("approval", "ingest")]
-    async with Workload(*addresses, fleet.tokens["ingest"], staff, chance) as ward:
+    async with Workload(*addresses, fleet.tokens["ingest"], staff, chance) as workload:
         stolen = fleet.tokens["physician"]
-        cookie = await ward.sign_in(stolen)
+        cookie = await workload.sign_in(stolen)
         begun = encounters[: plan["waiting"]]
-        await report(ward, begun, 0)
-        waiting = await until_waiting(ward, stolen, min(len(begun), 200))
-        drafts = {case: await ward.draft(stolen, case) for case in waiting[-5:]}
+        await report(workload, begun, 0)
+        waiting = await until_waiting(workload, stolen, min(len(begun), 200))
+        drafts = {case: await workload.draft(stolen, case) for case in waiting[-5:]}
         sent = {name: plan[name] for name in ("seed", "connections", "seconds", "only")} | {
             "approval": fleet.ports["approval"],
             "ingest": fleet.ports["ingest"],
@@ -148,34 +148,36 @@ async def measure(fleet: ProcessStack, encounters: list[str], plan: dict[str, An
             "cases": [(case, draft["digest"]) for case, draft in drafts.items() if draft],
         }
         memory = Memory(fleet)
-        work = [asyncio.create_task(ward.physician(token)) for token in staff]
+        work = [asyncio.create_task(workload.physician(token)) for token in staff]
         work += [
-            asyncio.create_task(report(ward, encounters[plan["waiting"] :], 1.0)),
+            asyncio.create_task(report(workload, encounters[plan["waiting"] :], 1.0)),
             asyncio.create_task(memory.watch()),
         ]
         try:
-            return await _phases(ward, memory, sent, plan["seconds"], plan["rounds"])
+            return await _phases(workload, memory, sent, plan["seconds"], plan["rounds"])
         finally:
             for task in work:
                 task.cancel()
             await asyncio.gather(*work, return_exceptions=True)
 
 
-async def _phases(ward: Workload, memory: Memory, sent: dict[str, Any], seconds: float, rounds: int) -> dict[str, Any]:
+async def _phases(
+    workload: Workload, memory: Memory, sent: dict[str, Any], seconds: float, rounds: int
+) -> dict[str, Any]:
     """Alone and attacked by turns, so that what else the machine does meets both."""
     alone, under, outcomes = Measurements(), Measurements(), Counter[str]()
     before: dict[str, int] = {}
     used: dict[str, list[float]] = {name: [0.0, 0.0] for name in SERVICES}
     await asyncio.sleep(SETTLE_S)
     for _ in range(rounds):
-        ward.begin()
+        workload.begin()
         at = [memory.cpu()]
         await asyncio.sleep(seconds)
         at.append(memory.cpu())
-        alone.add(ward.begin())
+        alone.add(workload.begin())
         before = before or memory.begin()
         outcomes.update(await attacked(sent))
-        under.add(ward.begin())
+        under.add(workload.begin())
         at.append(memory.cpu())
         for name in SERVICES:
             used[name] = [used[name][part] + at[part + 1][name] - at[part][name] for part in (0, 1)]
@@ -189,7 +191,7 @@ async def _phases(ward: Workload, memory: Memory, sent: dict[str, Any], seconds:
         "cpu_seconds": {name: [round(item, 1) for item in both] for name, both in used.items()},
         "manifest_mb": limit(),
         "alive": memory.alive(),
-        "signed": len(ward.signed),
+        "signed": len(workload.signed),
         "attacks": dict(sorted(outcomes.items())),
     }
 

@@ -1,6 +1,6 @@
-"""`docker compose run --rm demo`: a knowledge base, then synthetic patients leave. Something for the dashboards.
+"""`docker compose run --rm demo`: refresh the knowledge base, then discharge synthetic patients, to fill dashboards.
 
-May be run again: a refresh without changes is skipped, and a discharge that was told before is the same case.
+Safe to run again: a refresh without changes is skipped, and a repeated discharge is the same case.
 """
 
 import argparse
@@ -20,7 +20,7 @@ REFRESH_TIMEOUT_S = 600.0  # seconds that a refresh may take; on one core its em
 
 
 async def refresh(operator: Api, full: bool = False) -> dict[str, Any]:
-    """A refresh from its request to its end; `full`: everything is embedded again. Raises TimeoutError."""
+    """Request a refresh and wait until it has ended; `full` embeds all documents again. Raises TimeoutError."""
     begun = await operator("POST", "/v1/knowledge/refreshes", json={"full": full})
     async with asyncio.timeout(REFRESH_TIMEOUT_S):
         while True:
@@ -31,14 +31,14 @@ async def refresh(operator: Api, full: bool = False) -> dict[str, Any]:
 
 
 async def discharge(engine: Api, stay: DemoEncounter) -> str:
-    """Tells ingest that the patient has left, as an integration engine does. Returns the case id."""
+    """Report a discharge to ingest, as an integration engine does. Return the case id."""
     report = {"encounter_id": stay.encounter, "department": stay.department, "attending": stay.attending}
     case_id: str = (await engine("POST", "/v1/encounters/discharged", json=report))["case_id"]
     return case_id
 
 
 async def run(ingest: str, secrets: Path, patients: int, with_knowledge: bool) -> None:
-    """Against the ingest service at `ingest`, with the tokens in `secrets`. Raises CommandError."""
+    """Use the ingest service at `ingest`, with the tokens in `secrets`. Raises CommandError."""
     tokens = {role: (secrets / f"{role}.token").read_text().strip() for role in ("operator", "ingest")}
     operator, engine = Api(ingest, tokens["operator"]), Api(ingest, tokens["ingest"])
     try:
@@ -53,16 +53,18 @@ async def run(ingest: str, secrets: Path, patients: int, with_knowledge: bool) -
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="A knowledge base and a few discharges.")
-    parser.add_argument("--ingest", default=INGEST, help="base address of ingest")
-    parser.add_argument("--secrets", type=Path, default=SECRETS, help="where operator.token and ingest.token are")
-    parser.add_argument("--patients", type=int, default=3, help="how many leave; the sandbox has eight")
-    parser.add_argument("--no-knowledge", action="store_true", help="without Qdrant: drafts cite nothing")
+    parser = argparse.ArgumentParser(description="Refresh the knowledge base and discharge a few patients.")
+    parser.add_argument("--ingest", default=INGEST, help="base URL of ingest")
+    parser.add_argument("--secrets", type=Path, default=SECRETS, help="folder with operator.token and ingest.token")
+    parser.add_argument("--patients", type=int, default=3, help="number of discharges; the sandbox has eight patients")
+    parser.add_argument(
+        "--no-knowledge", action="store_true", help="skip the refresh, without Qdrant: drafts cite nothing"
+    )
     chosen = parser.parse_args()
     try:
         asyncio.run(run(chosen.ingest, chosen.secrets, chosen.patients, not chosen.no_knowledge))
     except TimeoutError:
-        sys.exit("The refresh of the knowledge base has not ended. Look at it: docker compose logs embedder evaluator")
+        sys.exit("The refresh of the knowledge base timed out. See: docker compose logs embedder evaluator")
     except CommandError as error:
         sys.exit(str(error))
 

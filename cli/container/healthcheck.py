@@ -1,6 +1,6 @@
-"""`python -m cli.container.healthcheck URL`: ends with 0 if it answers. The images have no curl.
+"""`python -m cli.container.healthcheck URL`: exit with 0 if the URL answers. The images have no curl.
 
-`grpc://host:port` asks by gRPC's health protocol, as Kubernetes does: Triton has no HTTP.
+`grpc://host:port` uses the gRPC health protocol, as Kubernetes does: Triton has no HTTP.
 """
 
 import sys
@@ -25,7 +25,7 @@ def _answers(url: str) -> bool:
 
 
 def _serving(address: str) -> bool:
-    import grpc  # only here: it takes a while, and most containers are asked by HTTP
+    import grpc  # imported here: it is slow, and most containers are checked by HTTP
 
     with grpc.insecure_channel(address) as channel:
         try:

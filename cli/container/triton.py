@@ -1,4 +1,4 @@
-"""Starts Triton in its container, on all of its addresses: models on the CPU, for machines without a GPU."""
+"""Start Triton in its container, on all addresses, with models on the CPU."""
 
 import os
 import shutil
@@ -13,9 +13,9 @@ PORTS = triton.TritonPorts(grpc=8001, metrics=8002)
 
 
 def copy_stub(backends: Path) -> Path:
-    """Triton sets the mode of the Python backend's stub, which only its owner may: the container's user gets a copy.
+    """Replace the link to the Python backend's stub by a copy, as Triton changes its mode, which only its owner may.
 
-    Returns where the libraries are that the stub finds beside itself otherwise.
+    Return the folder of the libraries that the original finds beside itself.
     """
     link = backends / "python" / "triton_python_backend_stub"
     original = link.resolve()
@@ -25,7 +25,7 @@ def copy_stub(backends: Path) -> Path:
 
 
 def main() -> None:
-    """Becomes the server. Arguments: the models to load."""
+    """Replace this process by the server. Arguments: the models to load."""
     home = triton.server_home(triton.ENVIRONMENT)
     place = Path(tempfile.mkdtemp())
     backends = triton.link_backends(home, place)

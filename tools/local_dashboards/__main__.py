@@ -45,12 +45,9 @@ def answers(url: str) -> Callable[[], Awaitable[bool]]:
 
 
 def prepare_folder(data_dir: Path, port: int, stack: AsyncExitStack) -> servers.ServerFiles:
-    """The folder of both servers in `data_dir`, ours alone, with their configuration and the pages.
-
-    Raises CommandError where there can be none.
-    """
+    """Lock and fill the folder of both servers in `data_dir`. Raises CommandError."""
     if missing := servers.missing():
-        raise CommandError(f"Not here: {', '.join(missing)}. Run: make local-dashboards")
+        raise CommandError(f"Missing: {', '.join(missing)}. Run: make local-dashboards")
     place = servers.ServerFiles(data_dir / "watch", free_port(), port)
     try:
         for directory in (data_dir, place.directory):
@@ -59,9 +56,9 @@ def prepare_folder(data_dir: Path, port: int, stack: AsyncExitStack) -> servers.
     except OSError as error:
         raise CommandError(f"The data directory {data_dir} cannot be used: {error.strerror}.") from None
     if not ours:
-        raise CommandError(f"Somebody watches {data_dir} already.")
+        raise CommandError(f"The dashboards are already running on {data_dir}.")
     require_free(port, "--dashboards-port")
-    shutil.rmtree(place.directory / "receiver", ignore_errors=True)  # what processes said that are no more
+    shutil.rmtree(place.directory / "receiver", ignore_errors=True)  # metrics of processes that ended
     write_pages(place.pages, servers.TOOLS / "share/javascript")
     place.targets.write_text("[]")
     config = servers.config(place, f"{INTERVAL_S}s", silent=f"{6 * INTERVAL_S}s")
@@ -71,7 +68,7 @@ def prepare_folder(data_dir: Path, port: int, stack: AsyncExitStack) -> servers.
 
 @asynccontextmanager
 async def running_servers(data_dir: Path, port: int) -> AsyncIterator[servers.ServerFiles]:
-    """Prometheus with the pages on `port`, and the receiver. What Prometheus has seen before is kept in `data_dir`."""
+    """Run Prometheus with the pages on `port`, and the OTLP receiver. Data of earlier runs stays in `data_dir`."""
     async with AsyncExitStack() as stack:
         place = prepare_folder(data_dir, port, stack)
         log = place.directory / "servers.log"
@@ -86,7 +83,7 @@ async def running_servers(data_dir: Path, port: int) -> AsyncIterator[servers.Se
 
 
 async def run_dashboards(options: StackOptions, dashboards_port: int, patients: int) -> None:
-    """Until it is cancelled. Raises CommandError where something cannot be had."""
+    """Run until cancelled. Raises CommandError when something is missing."""
     with console.status("starting …") as status:
         async with running_servers(options.data_dir, dashboards_port) as place:
             os.environ["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"] = place.otlp
@@ -104,16 +101,16 @@ async def run_dashboards(options: StackOptions, dashboards_port: int, patients: 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="The dashboards and alerts with data, without containers.")
+    parser = argparse.ArgumentParser(description="Run the stack with dashboards and alerts, without containers.")
     parser.add_argument("--port", type=int, default=8080, help="loopback port of the API and the review pages")
     parser.add_argument("--dashboards-port", type=int, default=9090, help="loopback port of Prometheus and the pages")
-    parser.add_argument("--data-dir", type=Path, default=default_data_dir(), help="where everything is kept")
-    parser.add_argument("--drafter-model", default="drafter", help="Triton model that drafts")
-    parser.add_argument("--patients", type=int, default=5, help="how many leave; the sandbox has eight")
+    parser.add_argument("--data-dir", type=Path, default=default_data_dir(), help="data directory")
+    parser.add_argument("--drafter-model", default="drafter", help="Triton model that writes the drafts")
+    parser.add_argument("--patients", type=int, default=5, help="number of discharges; the sandbox has eight patients")
     chosen = parser.parse_args()
     configure_logging(logging.WARNING)
     options = StackOptions(chosen.data_dir.absolute(), chosen.port, ESCALATIONS, drafter_model=chosen.drafter_model)
-    with error_boundary("watch"):
+    with error_boundary("local-dashboards"):
         run_async(run_until_signal(run_dashboards(options, chosen.dashboards_port, chosen.patients)))
 
 

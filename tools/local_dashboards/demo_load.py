@@ -1,4 +1,4 @@
-"""Something to see: the demo's knowledge base, then synthetic patients leave, and some documents are signed."""
+"""Give the dashboards data: refresh the knowledge base, discharge synthetic patients, sign some documents."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,19 +14,19 @@ from cli.errors import CommandError
 from cli.stack.access import StackAccess
 
 POLL_INTERVAL_S = 0.5  # seconds
-STEP_TIMEOUT_S = 240.0  # seconds that a step may take; on one core the model needs most of them
+STEP_TIMEOUT_S = 240.0  # seconds for a step; on one core the model needs most of them
 DRAFTED = 'sum(countersign_case_events_total{countersign_event="drafted"})'
 SIGNED = 'sum(countersign_case_events_total{countersign_event="approved"})'
 COUNTERS = "countersign_knowledge_refreshes_total"  # stands at 0 from a process' start, with all others of fixed labels
-UNSIGNED_DOCUMENTS = 2  # documents that wait for somebody to sign them
+UNSIGNED_DOCUMENTS = 2  # left for a person to sign
 
 PrintLine = Callable[[str], None]
 
 
 class DemoLoad:
-    """What the stack of `access` is given to do while Prometheus, at the address `prometheus`, looks.
+    """Runs cases on the stack of `access`, one after the other.
 
-    One after the other: an increase is seen by who has seen the beginning.
+    Waits until Prometheus at `prometheus` has scraped each step: `increase()` needs a sample from before it.
     """
 
     def __init__(self, access: StackAccess, prometheus: str, say: PrintLine) -> None:
@@ -37,7 +37,7 @@ class DemoLoad:
         self._say = say
 
     async def run(self, patients: int) -> None:
-        """All of it. Raises CommandError when a step does not happen in time."""
+        """Run everything. Raises CommandError when a step takes too long."""
         async with AsyncExitStack() as stack:
             for client in (self._operator, self._engine, self._physician):
                 stack.push_async_callback(client.close)
@@ -57,14 +57,14 @@ class DemoLoad:
                         await self._seen(f"{SIGNED} >= {number}")
                 await self._refresh(full=True)
             except TimeoutError:
-                raise CommandError("The stack does not get on. Look for the reason: countersign doctor") from None
+                raise CommandError("The stack makes no progress. Run: countersign doctor") from None
 
     async def _refresh(self, full: bool = False) -> None:
         found = await refresh(self._operator, full)
         self._say(f"knowledge base: {found['state']}, version {found['live_version']} is live")
 
     async def _draft(self, case_id: str) -> dict[str, Any]:
-        """The draft of a case, once it waits for a signature. Raises CommandError when there will be none."""
+        """Return the draft of a case once it awaits review. Raises CommandError when the case fails."""
         async with asyncio.timeout(STEP_TIMEOUT_S):
             while True:
                 state = (await self._physician("GET", f"/v1/cases/{case_id}"))["state"]
@@ -72,13 +72,11 @@ class DemoLoad:
                     draft: dict[str, Any] = (await self._physician("GET", f"/v1/reviews/{case_id}"))["draft"]
                     return draft
                 if state == "failed":
-                    raise CommandError(
-                        f"Case {case_id} has failed. Look for the reason: countersign cases show {case_id}"
-                    )
+                    raise CommandError(f"Case {case_id} has failed. Run: countersign cases show {case_id}")
                 await asyncio.sleep(POLL_INTERVAL_S)
 
     async def _seen(self, expr: str) -> None:
-        """Wait until Prometheus answers `expr` with anything."""
+        """Wait until `expr` has a result in Prometheus."""
         async with asyncio.timeout(STEP_TIMEOUT_S):
             while True:
                 answer = await self._prometheus.get("/api/v1/query", params={"query": expr})
