@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from shared.contracts.errors import TransientError
 
 PACKAGES = Path(__file__).resolve().parents[2]
-LARGEST_ANSWER = 32 * 2**20  # bytes
+MAX_ANSWER_BYTES = 32 * 2**20
 
 
 class WorkerEndedError(Exception):
@@ -26,6 +26,10 @@ class WorkerEndedError(Exception):
     def __init__(self, code: int) -> None:
         super().__init__(f"the process ended with {code}")
         self.code = code
+
+
+class AnswerTooLargeError(Exception):
+    """The answer has more than `MAX_ANSWER_BYTES`."""
 
 
 class WorkerProcess:
@@ -38,13 +42,14 @@ class WorkerProcess:
     def __init__(self, module: str) -> None:
         self._module = module
         self._turn = asyncio.Lock()
-        self._process: asyncio.subprocess.Process | None = None
+        self.process: asyncio.subprocess.Process | None = None  # while it runs
 
     async def ask(self, request: dict[str, Any], data: bytes = b"", *, seconds: float) -> Any:
         """Return the answer to `request`, to which `data` belongs, when earlier requests are answered.
 
         Raises TimeoutError after `seconds` without an answer (waiting for earlier ones not counted), WorkerEndedError,
-        and TransientError where no process can be started. The process is killed when the caller is cancelled.
+        AnswerTooLargeError, and TransientError where no process can be started. The process is killed when the caller is
+        cancelled.
         """
         async with self._turn:
             try:
@@ -56,7 +61,7 @@ class WorkerProcess:
 
     async def close(self) -> None:
         """Kill the process and what it has started."""
-        process, self._process = self._process, None
+        process, self.process = self.process, None
         if process is not None:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -70,16 +75,16 @@ class WorkerProcess:
             process.stdin.write(data)
             await process.stdin.drain()
             length = int(await process.stdout.readuntil(b"\n"))
-            if length > LARGEST_ANSWER:
-                raise WorkerEndedError(0)
+            if length > MAX_ANSWER_BYTES:
+                raise AnswerTooLargeError
             return json.loads(await process.stdout.readexactly(length))
         except (asyncio.IncompleteReadError, ConnectionError):
             raise WorkerEndedError(await process.wait()) from None
 
     async def _running(self) -> asyncio.subprocess.Process:
-        if self._process is None or self._process.returncode is not None:
+        if self.process is None or self.process.returncode is not None:
             try:
-                self._process = await asyncio.create_subprocess_exec(
+                self.process = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-P", "-m", self._module),
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
@@ -89,7 +94,7 @@ class WorkerProcess:
                 )
             except OSError as error:
                 raise TransientError(f"no worker process can be started ({error.strerror})") from None
-        return self._process
+        return self.process
 
 
 def frame(answer: Any) -> bytes:

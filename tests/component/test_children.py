@@ -21,7 +21,7 @@ PLACES = {
     "cli/stack/process.py",  # nats-server, Triton, Prometheus and VictoriaMetrics of `make local-dashboards`
     "cli/container/triton.py",  # becomes Triton
     "services/drafter/notes/pdf.py",
-    "services/ingest/documents/reader.py",
+    "shared/runtime/worker_process.py",  # of documents, of texts that are edited
     "services/ingest/documents/worker.py",  # forks itself
 }
 STARTS = {

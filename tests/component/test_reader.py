@@ -12,9 +12,10 @@ import pytest
 from services.ingest.documents import formats
 from services.ingest.documents.blocks import Paragraph, UnreadableDocumentError
 from services.ingest.documents.formats import MAX_DOCUMENT_BYTES
-from services.ingest.documents.reader import PACKAGES_FOLDER, DocumentReader
+from services.ingest.documents.reader import DocumentReader
 from services.ingest.documents.reader_protocol import ReaderLimits
 from shared.contracts.errors import TransientError
+from shared.runtime.worker_process import PACKAGES
 from tests.support.malicious_input import MB, PARAGRAPH, many_files, nested_pdf, table_row, understated, word, zip_of
 from tests.support.stack import until
 from tests.unit.test_formats import pdf
@@ -78,7 +79,7 @@ async def test_entities_of_xml_mean_nothing(reader: DocumentReader, entity: str)
 async def test_a_page_of_400_mb_is_not_even_sent(reader: DocumentReader) -> None:
     with pytest.raises(UnreadableDocumentError, match="larger than 50 MB"):
         await reader.read("x.html", bytes(400 * MB))
-    assert reader._process is None
+    assert reader.worker.process is None
 
 
 async def test_what_takes_too_long_is_ended_and_said() -> None:
@@ -133,18 +134,18 @@ async def test_it_has_no_secrets_and_no_modules_of_where_it_was_started(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COUNTERSIGN_NATS_SEED", "SUAX")
     await reader.read("x.md", b"words")
-    assert reader._process is not None
-    assert set(psutil.Process(reader._process.pid).environ()) <= {"PYTHONPATH", "LANG", "LC_CTYPE"}
+    assert reader.worker.process is not None
+    assert set(psutil.Process(reader.worker.process.pid).environ()) <= {"PYTHONPATH", "LANG", "LC_CTYPE"}
     assert not ran.exists()
-    assert (PACKAGES_FOLDER / "services").is_dir()
+    assert (PACKAGES / "services").is_dir()
 
 
 async def test_its_child_has_its_limits(reader: DocumentReader) -> None:
     """Looked at from outside, while it reads."""
     task = asyncio.create_task(reader.read("x.md", b"[" * 300_000))
     await until(lambda: _begun(reader), "the process to be there")
-    assert reader._process is not None
-    parent = psutil.Process(reader._process.pid)
+    assert reader.worker.process is not None
+    parent = psutil.Process(reader.worker.process.pid)
 
     async def limited() -> bool:
         return any(resource.prlimit(child.pid, resource.RLIMIT_FSIZE)[0] == 0 for child in parent.children())
@@ -175,7 +176,7 @@ async def test_whoever_gives_up_leaves_nothing_for_the_next(reader: DocumentRead
 
 
 async def _begun(reader: DocumentReader) -> bool:
-    return reader._process is not None
+    return reader.worker.process is not None
 
 
 async def test_a_process_that_cannot_work_is_no_fault_of_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,8 +192,8 @@ async def test_a_process_that_cannot_work_is_no_fault_of_the_document(monkeypatc
 
 async def test_it_ends_with_whoever_started_it(reader: DocumentReader) -> None:
     await reader.read("x.md", b"words")
-    assert reader._process is not None
-    process = psutil.Process(reader._process.pid)
-    assert reader._process.stdin is not None
-    reader._process.stdin.close()
+    assert reader.worker.process is not None
+    process = psutil.Process(reader.worker.process.pid)
+    assert reader.worker.process.stdin is not None
+    reader.worker.process.stdin.close()
     assert await asyncio.to_thread(process.wait, 10) in (0, None)

@@ -61,7 +61,7 @@ def application(name: str | None, token: str = "") -> httpx.AsyncClient:
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rates, "HELD", 0)
+    monkeypatch.setattr(rates, "REFUSAL_DELAY_S", 0)
 
 
 async def test_two_applications_work_with_objects_of_their_own() -> None:

@@ -1,6 +1,5 @@
 """Protocol between ingest and its reader process: JSON frames, limits, exit codes."""
 
-import json
 import os
 import signal
 from dataclasses import dataclass
@@ -41,12 +40,6 @@ class ReaderLimits:
                 return "reading it was stopped: it needs too much memory or time"
             case number:
                 return f"what reads it has failed over it ({number})"
-
-
-def frame(answer: dict[str, Any]) -> bytes:
-    """Return a message as length in decimals, line break, JSON."""
-    body = json.dumps(answer, ensure_ascii=False).encode(errors="replace")
-    return b"%d\n%s" % (len(body), body)
 
 
 def encode(text: ParsedDocument) -> dict[str, Any]:

@@ -5,7 +5,6 @@ memory, CPU and time, answers, and exits, so that nothing of a document is left 
 this process exits too with a code for the reason (`exit_code_of`), and is restarted.
 """
 
-import json
 import os
 import resource
 import signal
@@ -16,23 +15,19 @@ from typing import Any, BinaryIO
 
 from services.ingest.documents import formats
 from services.ingest.documents.blocks import UnreadableDocumentError
-from services.ingest.documents.reader_protocol import ReaderLimits, encode, exit_code_of, frame
+from services.ingest.documents.reader_protocol import ReaderLimits, encode, exit_code_of
 from services.ingest.documents.rows import read_rows
+from shared.runtime.worker_process import frame, requests
 
 NICE_INCREMENT = 10  # requests have priority
 
 
 def serve(source: BinaryIO, sink: int) -> int:
     """Handle requests from `source` until it ends. Return the exit code."""
-    while line := source.readline():
-        asked = json.loads(line)
-        data = source.read(asked["length"])
-        if len(data) < asked["length"]:
-            return 0  # whoever asked is gone
+    for asked, data in requests(source):
         child = os.fork()
         if child == 0:
             _read_in_child(asked, data, sink)
-        del data
         _, status = os.waitpid(child, 0)
         if status != 0:
             return exit_code_of(status)
