@@ -48,8 +48,8 @@ class WorkerProcess:
         """Return the answer to `request`, to which `data` belongs, when earlier requests are answered.
 
         Raises TimeoutError after `seconds` without an answer (waiting for earlier ones not counted), WorkerEndedError,
-        AnswerTooLargeError, and TransientError where no process can be started. The process is killed when the caller is
-        cancelled.
+        AnswerTooLargeError, and TransientError where no process can be started. The process is killed when the caller
+        is cancelled.
         """
         async with self._turn:
             try:
