@@ -9,7 +9,7 @@ from services.approval import domain
 from services.approval.escalation import rules as escalation_rules
 from services.approval.escalation.directory import Directory
 from services.approval.projections.open_reviews import OpenReviewsProjection
-from services.approval.review.authorization import needs_step_up
+from services.approval.review.authorization import authorize, needs_step_up
 from services.approval.review.case_reader import CaseReader
 from services.approval.review.decision_writer import DecisionWriter, cause_of
 from services.approval.review.errors import DecisionRefusedError, StepUpRequiredError
@@ -84,7 +84,7 @@ class ReviewService:
         `key` is an `Idempotency-Key`. Raises DecisionRefusedError; StepUpRequiredError where the sign-in is too old.
         """
         self.require_recent_sign_in(by)
-        ref, case = await self._current_case(case_id, seen)
+        ref, case = await self._current_case(case_id, by, seen)
         by = await self.cases.authorize(ref, case, by, "decide")
 
         before = partial(domain.approved_before, seen=seen, by=by.actor, text=text)
@@ -116,13 +116,17 @@ class ReviewService:
         """Return the draft under review where it is needed to check the signature."""
         return await self.cases.draft(ref.id, review.draft.digest) if domain.reads_draft(review, text) else None
 
-    async def _current_case(self, case_id: str, seen: str = "") -> tuple[CaseRef, Case]:
-        """Return the case from the projection where it is about the draft `seen`, otherwise from its event stream."""
+    async def _current_case(self, case_id: str, by: Caller, seen: str) -> tuple[CaseRef, Case]:
+        """Return the case from the projection where that is about the draft `seen` and permits `by` to decide.
+
+        Otherwise from its event stream: the projection may be behind, so it must not refuse a decision.
+        """
         waiting = self._reviews.find(case_id)
         if waiting is not None:
-            case = waiting.case
-            if case.review is not None and case.review.draft.digest == seen:
-                return waiting.ref, case
+            ref, case = waiting.ref, waiting.case
+            current = case.review is not None and case.review.draft.digest == seen
+            if current and isinstance(authorize(by, case, ref.department, "decide"), Caller):
+                return ref, case
         return await self.cases.case(case_id)
 
     async def acting_supervisor(self, ref: CaseRef, by: Caller) -> str | None:
@@ -144,7 +148,7 @@ class ReviewService:
             _, case = await self.cases.case(case_id)
             seen = case.review.draft.digest if case.review else ""
         digest_seen = seen
-        ref, case = await self._current_case(case_id, seen)
+        ref, case = await self._current_case(case_id, by, seen)
         by = await self.cases.authorize(ref, case, by, "decide")
         words = sha256_hex(reason.encode())
 
@@ -202,7 +206,7 @@ class ReviewService:
         For the present owner nothing changes, so that nobody postpones a review; an operator restores a lost timer so.
         """
         require_reason(reason, "Say in a few words why somebody else is to decide.")
-        ref, case = await self._current_case(case_id)
+        ref, case = await self.cases.case(case_id)
         by = await self.cases.authorize(ref, case, by, "reassign")
         words = sha256_hex(reason.encode())
 
