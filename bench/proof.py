@@ -26,7 +26,7 @@ from shared.contracts.envelope import CHAIN_START
 from shared.contracts.subjects import CaseRef
 from shared.messaging.checkpoints import Checkpoints, Folder, signing_key
 from shared.messaging.connection import Bus, connect
-from shared.messaging.journal import Journal
+from shared.messaging.event_store import EventStore
 from tests.support.ehr import client, sandbox
 from tests.support.examples import T0, event
 from tests.support.server import NatsServer
@@ -37,7 +37,7 @@ app = typer.Typer()
 
 async def publish_cases(bus: Bus, cases: int) -> None:
     """Append two events of each case."""
-    journal, numbers = Journal(bus, "admin"), iter(range(cases))
+    journal, numbers = EventStore(bus, "admin"), iter(range(cases))
 
     async def write() -> None:
         for number in numbers:

@@ -23,7 +23,7 @@ from shared.contracts.envelope import CHAIN_START
 from shared.contracts.subjects import CaseRef
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
-from shared.messaging.journal import Journal
+from shared.messaging.event_store import EventStore
 from tests.support.examples import T0, event
 from tests.support.server import NatsServer
 
@@ -32,7 +32,7 @@ CONCURRENCY = 128
 
 async def publish_cases(bus: Bus, cases: int, waiting: int) -> None:
     """Append the two events of each case that the inbox follows; the first `waiting` have only one."""
-    journal, limit = Journal(bus, "approval"), asyncio.Semaphore(CONCURRENCY)
+    journal, limit = EventStore(bus, "approval"), asyncio.Semaphore(CONCURRENCY)
 
     async def one(number: int) -> None:
         ref, head = CaseRef("surgery", str(UUID(int=number))), CHAIN_START

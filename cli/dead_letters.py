@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from shared.contracts.errors import PermanentError
 from shared.messaging.connection import Bus
-from shared.messaging.letters import Letters, find, must_wait
+from shared.messaging.dead_letters import DeadLetters, ensure_unresolved, find
 from shared.messaging.requests import AT_ONCE, OfCase, OfLetter, ask
 
 
@@ -18,21 +18,21 @@ class Attribution:
     reason: str = ""
 
 
-Resolve = Callable[[Bus, Letters, int, Attribution], Awaitable[str]]
+Resolve = Callable[[Bus, DeadLetters, int, Attribution], Awaitable[str]]
 
 
-async def redrive(bus: Bus, letters: Letters, sequence: int, who: Attribution) -> str:
+async def redrive(bus: Bus, letters: DeadLetters, sequence: int, who: Attribution) -> str:
     """Process a dead letter again, once. Return a sentence that says what was done. Raises Failure."""
     letter, _, _ = find(letters, sequence)
-    must_wait(letter)
+    ensure_unresolved(letter)
     # ingest publishes what the EHR reports of encounters; approval owns everything else, and every case.
     service = "ingest" if letter.subject.startswith("ehr.encounter.") else "approval"
     return await ask(bus, service, "redrive", _request(sequence, who))
 
 
-async def discard(bus: Bus, letters: Letters, sequence: int, who: Attribution) -> str:
+async def discard(bus: Bus, letters: DeadLetters, sequence: int, who: Attribution) -> str:
     """Mark a dead letter as never to be redriven. Return a sentence with the consequences. Raises Failure."""
-    must_wait(find(letters, sequence)[0])
+    ensure_unresolved(find(letters, sequence)[0])
     return await ask(bus, "approval", "discard", _request(sequence, who))
 
 
@@ -48,7 +48,7 @@ def _request(sequence: int, who: Attribution) -> OfLetter:
 
 async def resolve_each(
     bus: Bus,
-    letters: Letters,
+    letters: DeadLetters,
     sequences: Sequence[int],
     resolve: Resolve,
     who: Attribution,
@@ -72,6 +72,6 @@ async def resolve_each(
             next(steps, None)
 
 
-def unresolved(letters: Letters, consumer: str) -> list[int]:
+def unresolved(letters: DeadLetters, consumer: str) -> list[int]:
     """Return the sequences of the unresolved dead letters of `consumer`."""
     return [number for number, (letter, _, _) in letters.items() if letter.waits and letter.consumer == consumer]

@@ -9,7 +9,7 @@ from shared.contracts.checkpoint import Checkpoint, access_digest
 from shared.messaging.access_log import STREAM
 from shared.messaging.checkpoints import EVENTS, PAGE, Folder
 from shared.messaging.connection import Bus
-from shared.messaging.journal import as_stored
+from shared.messaging.event_store import raw_message_of
 from shared.messaging.topology import STREAMS
 
 
@@ -48,14 +48,14 @@ def _in_order(folder: Folder) -> Iterator[Checkpoint]:
 
 async def _first(bus: Bus) -> int | None:
     found = await bus.direct_get(STREAM, {"seq": 1, "next_by_subj": "access.>", "batch": 1})
-    return min((as_stored(message).sequence for message in found), default=None)
+    return min((raw_message_of(message).sequence for message in found), default=None)
 
 
 async def _digest(bus: Bus, at: int, end: int, digest: str) -> str:
     """Continue `digest` over the entries after `at`, up to `end`."""
     while at < end:
         query: dict[str, Any] = {"seq": at + 1, "next_by_subj": "access.>", "batch": PAGE}
-        page = [as_stored(message) for message in await bus.direct_get(STREAM, query)]
+        page = [raw_message_of(message) for message in await bus.direct_get(STREAM, query)]
         for item in page:
             if item.sequence <= end:
                 digest = access_digest(digest, item.sequence, item.subject, item.data)

@@ -11,7 +11,7 @@ from shared.contracts.errors import PermanentError
 from shared.contracts.merkle import Tree
 from shared.contracts.subjects import parse_case_subject
 from shared.messaging.checkpoints import Folder
-from shared.messaging.journal import Stored
+from shared.messaging.event_store import RawMessage
 
 
 class CheckpointVerifier:
@@ -38,7 +38,7 @@ class CheckpointVerifier:
         """The last checkpoint that was verified."""
         return self._before.checkpoint if self._before is not None else None
 
-    def add(self, page: Iterable[Stored]) -> None:
+    def add(self, page: Iterable[RawMessage]) -> None:
         """Take the next messages of the trail."""
         for item in page:
             while self._current is not None and item.sequence > self._current.last:
@@ -93,7 +93,7 @@ class CheckpointVerifier:
         self.faults.append(Fault("", "", 0, reason))
 
 
-def verify_case_heads(folder: Folder, key: Ed25519PublicKey, case: str, events: Iterable[Stored]) -> list[Fault]:
+def verify_case_heads(folder: Folder, key: Ed25519PublicKey, case: str, events: Iterable[RawMessage]) -> list[Fault]:
     """Return the faults of one case; `events` are all of its events."""
     found = {item.sequence: CaseHead(case, item.sequence, chain_digest(item.headers, item.data)) for item in events}
     for number in folder.numbers():

@@ -24,7 +24,7 @@ from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.subjects import CaseRef, parse_case_subject
 from shared.messaging.checkpoints import Folder, public_key
 from shared.messaging.connection import Bus
-from shared.messaging.journal import STREAM, Journal, Stored
+from shared.messaging.event_store import STREAM, EventStore, RawMessage
 
 CONCURRENCY = 8  # cases that are verified at the same time
 
@@ -70,7 +70,7 @@ class Audit:
     erased: int = 0  # cases
 
     def __post_init__(self) -> None:
-        self._journal = Journal(self.bus, "auditor")
+        self._journal = EventStore(self.bus, "auditor")
 
     async def one(self, case: str) -> Report:
         """Raises PermanentError when there is no such case."""
@@ -141,7 +141,7 @@ class Audit:
             raise TransientError(f"the trail could not be read ({type(error).__name__})") from None
         return max(state.first_seq, 1), state.last_seq
 
-    async def _pages(self, last: int) -> AsyncIterator[list[Stored]]:
+    async def _pages(self, last: int) -> AsyncIterator[list[RawMessage]]:
         """Yield the pages of the trail up to `last`, without later messages."""
         async for page in self._journal.pages("discharge.>"):
             if within := [item for item in page if item.sequence <= last]:
@@ -149,7 +149,7 @@ class Audit:
             if page[-1].sequence >= last:
                 return
 
-    async def _cases(self, page: Sequence[Stored], seen: CaseIndex) -> None:
+    async def _cases(self, page: Sequence[RawMessage], seen: CaseIndex) -> None:
         """Verify every case whose first message is on this page, to its end."""
         fresh = seen.fresh(parse_case_subject(item.subject)[0].id for item in page)
         for batch in (fresh[at : at + CONCURRENCY] for at in range(0, len(fresh), CONCURRENCY)):
@@ -194,7 +194,7 @@ class SequenceGaps:
     def __init__(self) -> None:
         self._next = 1
 
-    def add(self, page: Iterable[Stored]) -> Iterator[Fault]:
+    def add(self, page: Iterable[RawMessage]) -> Iterator[Fault]:
         for item in page:
             yield from self.end(item.sequence - 1)
             self._next = item.sequence + 1

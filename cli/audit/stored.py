@@ -6,12 +6,12 @@ from cli.audit.report import Report
 from services.approval.proof.case import verify_case
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.subjects import parse_case_subject
-from shared.messaging.journal import Stored
+from shared.messaging.event_store import RawMessage
 
 
-async def verify_stored(stored: Iterable[Stored], ehr: FhirClient) -> Report:
+async def verify_stored(stored: Iterable[RawMessage], ehr: FhirClient) -> Report:
     """Verify messages of the stream, in stream order, and return the report."""
-    cases: dict[str, list[Stored]] = {}
+    cases: dict[str, list[RawMessage]] = {}
     for item in stored:
         cases.setdefault(parse_case_subject(item.subject)[0].id, []).append(item)
     looked_at = [await verify_case(id, events, ehr) for id, events in cases.items()]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from shared.contracts.envelope import chain_digest
 from shared.contracts.subjects import parse_case_subject
-from shared.messaging.journal import Stored
+from shared.messaging.event_store import RawMessage
 
 ExpectedHeads = dict[tuple[str, int], str]  # case and sequence → digest
 
@@ -20,7 +20,7 @@ class ChainCheck:
     heads: dict[str, tuple[int, str]] = field(default_factory=dict)
     events: int = 0
 
-    def add(self, page: Iterable[Stored]) -> None:
+    def add(self, page: Iterable[RawMessage]) -> None:
         for item in page:
             case = parse_case_subject(item.subject)[0].id
             if item.headers.get("ce-prevdigest", "") != self.heads.get(case, (0, ""))[1]:

@@ -23,8 +23,8 @@ from cli.backup.manifest import Manifest, Rewind, StreamPart, Trail, VectorPart
 from cli.backup.vector_export import VectorSource
 from shared.messaging import snapshots
 from shared.messaging.connection import Bus
-from shared.messaging.journal import STREAM as TRAIL
-from shared.messaging.journal import Journal
+from shared.messaging.event_store import STREAM as TRAIL
+from shared.messaging.event_store import EventStore
 from shared.messaging.snapshots import Position
 from shared.messaging.topology import BUCKETS, STREAMS, all_consumers
 
@@ -101,7 +101,7 @@ def consumers_to_rewind(
 async def _stream(bus: Bus, folder: BackupFolder, name: str) -> StreamPart:
     file = f"streams/{name}.snapshot"
     with folder.file(file) as sink:
-        described = await snapshots.take(bus, name, sink.write)
+        described = await snapshots.snapshot(bus, name, sink.write)
     return StreamPart(file=file, config=described.config, state=described.state)
 
 
@@ -109,7 +109,7 @@ async def _trail(bus: Bus, folder: BackupFolder, stream: StreamPart, tell: Progr
     """Write the chain heads up to the last event of the snapshot. Broken chains are backed up too, and reported."""
     last = int(stream.state["last_seq"])
     chains = ChainCheck()
-    async for page in Journal(bus, "backup").pages("discharge.>"):
+    async for page in EventStore(bus, "backup").pages("discharge.>"):
         chains.add(item for item in page if item.sequence <= last)
         tell("reading the chains", chains.events, int(stream.state["messages"]))
         if page[-1].sequence >= last:

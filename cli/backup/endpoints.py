@@ -21,7 +21,7 @@ from shared.contracts.errors import CountersignError
 from shared.knowledge.vector_store import VectorStore
 from shared.messaging.connection import Bus, connect
 from shared.messaging.erasures import ErasureList, Listed
-from shared.messaging.provision import Keeping
+from shared.messaging.provision import StreamStorage
 from shared.runtime.settings import QdrantSettings
 
 
@@ -63,7 +63,10 @@ async def open_target(data_dir: Path | None) -> AsyncIterator[RestoreTarget]:
         if (settings := remote_stack(data_dir)) is not None:
             connection = await _connect(stack, settings, "admin")
             yield RestoreTarget(
-                connection, _vector_store(stack, None), None, Keeping(settings.nats_replicas, settings.nats_placement)
+                connection,
+                _vector_store(stack, None),
+                None,
+                StreamStorage(settings.nats_replicas, settings.nats_placement),
             )
             return
         directory = (data_dir or default_data_dir()).absolute()

@@ -9,7 +9,7 @@ from shared.contracts.retention import TEXT_KINDS, ErasureOrdered
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.connection import Bus
 from shared.messaging.erasures import Listed
-from shared.messaging.journal import Journal
+from shared.messaging.event_store import EventStore
 from shared.messaging.timers import Timers
 
 
@@ -18,7 +18,7 @@ async def repeat_erasures(bus: Bus, listed: list[Listed], now: datetime) -> int:
 
     `listed` is oldest first. A case that is not in the backup has nothing to erase. Safe to repeat.
     """
-    journal, artifacts = Journal(bus, "restore"), Artifacts(bus)
+    journal, artifacts = EventStore(bus, "restore"), Artifacts(bus)
     done = 0
     for item in listed:
         history = await journal.history(item.ref)
@@ -37,7 +37,9 @@ async def repeat_erasures(bus: Bus, listed: list[Listed], now: datetime) -> int:
     return done
 
 
-async def _append_order(journal: Journal, history: list[RecordedEvent], item: Listed, now: datetime) -> RecordedEvent:
+async def _append_order(
+    journal: EventStore, history: list[RecordedEvent], item: Listed, now: datetime
+) -> RecordedEvent:
     """Append the order to the trail, whatever the state of the case; approval appends that it was carried out."""
     state: CaseState = fold(history).state
     body = ErasureOrdered(

@@ -23,11 +23,11 @@ from shared.knowledge.vector_store import VectorStore
 from shared.messaging import snapshots
 from shared.messaging.connection import Bus, sort_api_error
 from shared.messaging.erasures import Listed
-from shared.messaging.journal import STREAM as TRAIL
-from shared.messaging.journal import Journal
-from shared.messaging.provision import Keeping, provision, unkept, wanted_streams
-from shared.messaging.replicas import all_there
-from shared.messaging.snapshots import UNFINISHED, Described, Json, Refused
+from shared.messaging.event_store import STREAM as TRAIL
+from shared.messaging.event_store import EventStore
+from shared.messaging.provision import StreamStorage, placement_error, provision, wanted_streams
+from shared.messaging.replica_status import wait_until_in_sync
+from shared.messaging.snapshots import UNFINISHED, Json, SnapshotRefusedError, StreamSnapshot
 from shared.messaging.topology import MOVED, all_consumers
 
 # Streams that hold messages as soon as a stack has started.
@@ -42,7 +42,7 @@ class RestoreTarget:
     bus: Bus
     base: VectorStore
     declared: Path | None  # folder that declares the knowledge base, of an embedded stack
-    keeping: Keeping = field(default_factory=Keeping)
+    keeping: StreamStorage = field(default_factory=StreamStorage)
     erasures: tuple[Listed, ...] = ()  # oldest first
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -85,10 +85,10 @@ async def restore(
         tell(f"stream {part.name}", number, len(manifest.streams))
         await _stream(bus, part, keeping, files.read_blocks(source, part.file, seal))
     await provision(bus, keeping)
-    await all_there(bus, names, lambda done: tell("replicas", done, len(names)))
+    await wait_until_in_sync(bus, names, lambda done: tell("replicas", done, len(names)))
     rewinds = [item for item in manifest.rewinds if (item.stream, item.consumer) not in MOVED]
     for item in rewinds:
-        await snapshots.rewind(bus, item.stream, item.consumer, item.floor)
+        await snapshots.reset_consumer(bus, item.stream, item.consumer, item.floor)
     erased = await repeat_erasures(bus, list(target.erasures), target.now)
     for vectors in manifest.vectors:
         await _vectors(target.base, vectors, files.read_blocks(source, vectors.file, seal), tell)
@@ -105,7 +105,7 @@ async def restore(
     return RestoreResult(len(chains.heads), chains.events, points, timer_count, len(chains.broken), erased, repeated)
 
 
-def with_previous_placement(manifest: Manifest, keeping: Keeping) -> Keeping:
+def with_previous_placement(manifest: Manifest, keeping: StreamStorage) -> StreamStorage:
     """Return `keeping`, with the previous placement for streams that it does not name. Pure."""
     before = {part.name: tuple((part.config.get("placement") or {}).get("tags") or ()) for part in manifest.streams}
     return replace(keeping, tags=before | dict(keeping.tags))
@@ -120,7 +120,7 @@ async def unfinished_restore(bus: Bus) -> str | None:
     return (info.config.metadata or {}).get("backup", "")
 
 
-async def _claim_stack(bus: Bus, id: str, keeping: Keeping, *, replace: bool) -> None:
+async def _claim_stack(bus: Bus, id: str, keeping: StreamStorage, *, replace: bool) -> None:
     """Mark the stack as being restored. Raises CommandError when it is in use or not empty."""
     begun = await unfinished_restore(bus)
     if begun is not None and begun != id and not replace:
@@ -140,7 +140,7 @@ async def _claim_stack(bus: Bus, id: str, keeping: Keeping, *, replace: bool) ->
         await _write_marker(bus, id, keeping)
 
 
-async def _write_marker(bus: Bus, id: str, keeping: Keeping) -> None:
+async def _write_marker(bus: Bus, id: str, keeping: StreamStorage) -> None:
     """Create the marker with the placement of the trail, so that a placement error appears before anything changes."""
     try:
         await bus.jetstream.add_stream(
@@ -151,7 +151,7 @@ async def _write_marker(bus: Bus, id: str, keeping: Keeping) -> None:
             placement=keeping.placement(TRAIL),
         )
     except APIError as error:
-        raise unkept(error.err_code, TRAIL, keeping) or sort_api_error(error, "restoring") from None
+        raise placement_error(error.err_code, TRAIL, keeping) or sort_api_error(error, "restoring") from None
 
 
 async def _active_services(bus: Bus) -> list[str]:
@@ -175,14 +175,14 @@ async def _non_empty_streams(bus: Bus) -> list[str]:
     )
 
 
-async def _stream(bus: Bus, part: StreamPart, keeping: Keeping, blocks: Iterator[bytes]) -> None:
+async def _stream(bus: Bus, part: StreamPart, keeping: StreamStorage, blocks: Iterator[bytes]) -> None:
     """Restore a stream with its final placement, so that it is never on other servers."""
     where = {"num_replicas": keeping.replicas, "placement": {"tags": list(keeping.tags[part.name])}}
     await snapshots.remove(bus, part.name)
     try:
-        state: Json = await snapshots.put_back(bus, Described(part.config | where, part.state), blocks)
-    except Refused as refused:
-        raise unkept(refused.code, part.name, keeping) or refused from None
+        state: Json = await snapshots.restore(bus, StreamSnapshot(part.config | where, part.state), blocks)
+    except SnapshotRefusedError as refused:
+        raise placement_error(refused.code, part.name, keeping) or refused from None
     if state["last_seq"] < part.state["last_seq"]:
         raise CommandError(f"Stream {part.name} is incomplete: {state['last_seq']} of {part.state['last_seq']}.")
 
@@ -222,7 +222,7 @@ async def _verify(
 ) -> ChainCheck:
     """Verify that every valid chain is still valid, and that no event is missing. Raises CommandError."""
     chains = ChainCheck(parse_heads(files.split_lines(files.read_blocks(source, manifest.trail.file, seal))))
-    async for page in Journal(bus, "restore").pages("discharge.>"):
+    async for page in EventStore(bus, "restore").pages("discharge.>"):
         chains.add(page)
         tell("verifying the chains", chains.events, None)
     if chains.expected:

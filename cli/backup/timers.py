@@ -16,7 +16,7 @@ from shared.contracts.refresh import fold_refresh
 from shared.contracts.subjects import CaseRef, retry_timer_subjects
 from shared.knowledge.live import LiveBucket
 from shared.messaging.connection import Bus
-from shared.messaging.journal import Journal, Stored
+from shared.messaging.event_store import EventStore, RawMessage
 from shared.messaging.refreshes import RefreshLog
 from shared.messaging.timers import REFRESHES, Timers
 
@@ -37,7 +37,7 @@ class OpenReviews:
     def __init__(self) -> None:
         self._waiting: dict[str, OpenReviewRow] = {}
 
-    def add(self, page: Iterable[Stored]) -> None:
+    def add(self, page: Iterable[RawMessage]) -> None:
         for item in page:
             if item.subject.rpartition(".")[2] not in FOLLOWED:
                 continue
@@ -62,7 +62,7 @@ class OpenReviews:
 async def restore_timers(bus: Bus) -> int:
     """Set the timer of every open review, and of a refresh that has another attempt; returns how many."""
     reviews, timers = OpenReviews(), Timers(bus)
-    async for page in Journal(bus, "restore").pages("discharge.>"):
+    async for page in EventStore(bus, "restore").pages("discharge.>"):
         reviews.add(page)
     clocks = reviews.timers()
     for item in clocks:

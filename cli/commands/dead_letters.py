@@ -36,7 +36,7 @@ def list_dead_letters(
     everything: Annotated[bool, typer.Option("--all", help="include redriven and discarded ones")] = False,
 ) -> None:
     """List unresolved dead letters."""
-    from shared.messaging.letters import read_all
+    from shared.messaging.dead_letters import read_all
 
     letters = [item[0] for item in run_with_bus(data_dir, read_all).values() if everything or item[0].waits]
 
@@ -55,7 +55,7 @@ def list_dead_letters(
 @app.command()
 def show(sequence: Sequence, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show a dead letter with its original message."""
-    from shared.messaging.letters import find, read_all
+    from shared.messaging.dead_letters import find, read_all
 
     letter, data, headers = find(run_with_bus(data_dir, read_all), sequence)
     original = {name: value for name, value in headers.items() if not name.startswith(("Nats-", "countersign-"))}
@@ -140,7 +140,7 @@ def _resolve(
 
 
 async def _resolve_one(bus: "Bus", resolve: "Resolve", sequence: int, who: "Attribution") -> str:
-    from shared.messaging.letters import read_all
+    from shared.messaging.dead_letters import read_all
 
     return await resolve(bus, await read_all(bus), sequence, who)
 
@@ -149,7 +149,7 @@ async def _resolve_all(
     bus: "Bus", name: str, resolve: "Resolve", consumer: str, who: "Attribution", *, yes: bool
 ) -> list[dict[str, Any]]:
     from cli.dead_letters import resolve_each, unresolved
-    from shared.messaging.letters import read_all
+    from shared.messaging.dead_letters import read_all
 
     letters = await read_all(bus)
     sequences = unresolved(letters, consumer)

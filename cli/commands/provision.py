@@ -46,7 +46,7 @@ def provision(
     """Create or update streams, buckets and consumers, and print what changed. Deletes nothing."""
     from shared.messaging.connection import connect
     from shared.messaging.placement import read_placement
-    from shared.messaging.provision import Keeping
+    from shared.messaging.provision import StreamStorage
     from shared.messaging.provision import provision as provision_streams
 
     async def run() -> "list[Change]":
@@ -59,7 +59,7 @@ def provision(
     if not seed.is_file():
         raise CommandError(f"{seed} does not exist. Create it with: countersign secrets init")
     try:
-        keeping = Keeping(replicas, read_placement(",".join(tags or ())))
+        keeping = StreamStorage(replicas, read_placement(",".join(tags or ())))
     except ValueError as error:
         raise CommandError(f"--tag (COUNTERSIGN_NATS_PLACEMENT): {error}.") from None
     changes = asyncio.run(run())

@@ -15,7 +15,7 @@ from services.approval.audit.checkpoints import DUE, EVERY, TIMER
 from shared.contracts.errors import CountersignError
 from shared.messaging.checkpoints import Folder
 from shared.messaging.connection import Bus
-from shared.messaging.journal import STREAM, as_stored
+from shared.messaging.event_store import STREAM, raw_message_of
 
 SUBJECT = "checkpoints"
 MISSED_INTERVALS = 3  # a restart may skip an interval or two
@@ -74,7 +74,7 @@ async def _timer(bus: Bus) -> CheckpointTimer | None:
     found = []
     for subject in (TIMER, DUE):
         for message in await bus.direct_get("TIMERS", {"last_by_subj": subject}):
-            headers: dict[str, Any] = as_stored(message).headers
+            headers: dict[str, Any] = raw_message_of(message).headers
             if (due := headers.get("countersign-due")) is not None:
                 found.append(CheckpointTimer(datetime.fromisoformat(due), str(headers.get(EVERY, ""))))
     return max(found, key=lambda timer: timer.due, default=None)

@@ -9,7 +9,7 @@ from cli.doctor.target import DoctorTarget
 from cli.stack.nats_config import MAX_PAYLOAD
 from shared.contracts.errors import TransientError
 from shared.messaging.connection import Bus
-from shared.messaging.monitor import Durability, read_durability
+from shared.messaging.server_status import ServerStatus, read_durability
 
 MINIMUM_VERSION = (2, 14)  # consumers can be reset to an earlier position, which a restore needs
 SKEW_WARNING, SKEW_FAULT = timedelta(seconds=5), timedelta(seconds=30)  # an HTTP date is up to two seconds old
@@ -57,7 +57,7 @@ def assess_payload(group: Group, most: int) -> None:
         group.warning("size of messages", says, f"set `max_payload: {MAX_PAYLOAD // 2**20}MB` and reload the server")
 
 
-def assess_durability(group: Group, found: Durability, now: datetime) -> None:
+def assess_durability(group: Group, found: ServerStatus, now: datetime) -> None:
     """Assess what the server reports of itself. Pure."""
     if found.sync_always:
         group.ok("durability", "every write is on disk before it is acknowledged")
@@ -68,7 +68,7 @@ def assess_durability(group: Group, found: Durability, now: datetime) -> None:
         group.fault(
             "authentication",
             "the server accepts clients without credentials",
-            "configure the users of shared/messaging/rights.py",
+            "configure the users of shared/messaging/permissions.py",
         )
     if found.single:
         says = f"only one replica in a cluster of {found.servers} servers: {', '.join(found.single)}"

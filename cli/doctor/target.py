@@ -14,7 +14,7 @@ from cli.settings import RemoteStackSettings
 from cli.stack.access import default_data_dir, read_access
 from cli.stack.secrets import load_or_create
 from shared.clinical.authorization import Authorization
-from shared.messaging.provision import Keeping
+from shared.messaging.provision import StreamStorage
 from shared.runtime.oidc import OidcSettings
 from shared.runtime.settings import EhrSettings, QdrantSettings, TritonSettings
 
@@ -40,7 +40,7 @@ class DoctorTarget:
     admin_seed: str
     seeds: Mapping[str, str]  # users whose permissions can be checked
     monitor_url: str
-    keeping: Keeping
+    keeping: StreamStorage
     ehr_url: str
     ehr_authorization: Authorization | None
     triton: TritonSettings
@@ -56,7 +56,7 @@ class DoctorTarget:
 def find_target(data_dir: Path | None) -> DoctorTarget:
     """Return the stack to check. Raises CommandError when none is named or running."""
     settings, remote = DoctorSettings(), RemoteStackSettings()
-    keeping = Keeping(remote.nats_replicas, remote.nats_placement)
+    keeping = StreamStorage(remote.nats_replicas, remote.nats_placement)
     common = {"qdrant": QdrantSettings(), "oidc": OidcSettings(), "otlp": settings.otlp, "keeping": keeping}
     ehr = EhrSettings()
     if remote.nats_url and data_dir is None:

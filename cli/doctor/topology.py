@@ -10,7 +10,7 @@ from cli.doctor.findings import Finding, Group
 from cli.doctor.target import DoctorTarget
 from shared.messaging.connection import Bus
 from shared.messaging.provision import consumer_config, differs, wanted_streams
-from shared.messaging.replicas import Copies, copies
+from shared.messaging.replica_status import ReplicaStatus, copies
 from shared.messaging.snapshots import UNFINISHED
 from shared.messaging.topology import all_consumers
 
@@ -73,7 +73,7 @@ def compare(
             group.warning(f"{kind} {name}", f"unknown durable consumer{where}", do)
 
 
-def assess_replicas(group: Group, found: list[Copies]) -> None:
+def assess_replicas(group: Group, found: list[ReplicaStatus]) -> None:
     """Assess whether streams are in sync on all of their servers. Pure."""
     moving = sorted(item.stream for item in found if item.moving)
     if moving:

@@ -13,7 +13,7 @@ from nats import errors
 from cli.doctor.findings import Finding, Group
 from cli.doctor.target import DoctorTarget
 from shared.messaging.connection import open_client
-from shared.messaging.rights import (
+from shared.messaging.permissions import (
     Permissions,
     auditor_permissions,
     backup_permissions,
@@ -30,7 +30,7 @@ INVALID_REQUEST = b"{"
 PLACEHOLDER = "doctor"
 ADMIN_CALLS = ("STREAM.CREATE", "STREAM.UPDATE", "STREAM.DELETE", "STREAM.PURGE", "CONSUMER.DELETE", "STREAM.RESTORE")
 PERMISSION_VIOLATION = re.compile(r'permissions violation for (publish|subscription) to "([^"]+)"')
-FIX = "configure the permissions of shared/messaging/rights.py for the user, and reload the server"
+FIX = "configure the permissions of shared/messaging/permissions.py for the user, and reload the server"
 
 
 def user_permissions() -> dict[str, Permissions]:

@@ -21,7 +21,7 @@ from shared.contracts.errors import CountersignError
 from shared.knowledge.live import LiveBucket
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
-from shared.messaging.letters import read_all
+from shared.messaging.dead_letters import read_all
 from shared.messaging.topology import Consumer, all_consumers
 
 BACKLOG_WARNING = 1000  # pending messages of a consumer

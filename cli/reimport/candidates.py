@@ -12,10 +12,10 @@ from shared.contracts.case import fold
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.errors import PermanentError
 from shared.contracts.subjects import case_filter, parse_case_subject
-from shared.messaging.journal import Journal
+from shared.messaging.event_store import EventStore
 
 
-async def candidates(ehr: FhirClient, journal: Journal) -> AsyncIterator[str]:
+async def candidates(ehr: FhirClient, journal: EventStore) -> AsyncIterator[str]:
     """Ids of cases, each once. Raises TransientError, PermanentError where the EHR finds no document by the system of
     its identifier: see `waiting`.
     """
@@ -45,13 +45,13 @@ def _differs(history: list[RecordedEvent], documents: Iterable[Resource]) -> boo
     return any(wanted.get(str(item["id"])) != item.get("status") for item in documents)
 
 
-async def _any_filed(journal: Journal) -> bool:
+async def _any_filed(journal: EventStore) -> bool:
     async for _ in journal.pages(case_filter("filed")):
         return True
     return False
 
 
-async def all_cases(journal: Journal) -> AsyncIterator[str]:
+async def all_cases(journal: EventStore) -> AsyncIterator[str]:
     """Yield every case of the trail once, for an EHR that cannot search by identifier."""
     with CaseIndex() as seen:
         async for page in journal.pages("discharge.>"):

@@ -7,7 +7,7 @@ from services.approval.ehr_tasks.task_decision import REFUSING, completed_by_us,
 from services.approval.filing.resources import REVIEW_STATUS_SYSTEM, REVIEW_SYSTEM, Resource
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.case import fold
-from shared.messaging.journal import Journal
+from shared.messaging.event_store import EventStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class RejectedDraft:
     outcome: str  # rejected-redraft, rejected-close, rejected-withdraw
 
 
-async def rejected_drafts(ehr: FhirClient, journal: Journal) -> AsyncIterator[RejectedDraft]:
+async def rejected_drafts(ehr: FhirClient, journal: EventStore) -> AsyncIterator[RejectedDraft]:
     """Yield rejected drafts, one page of Tasks at a time. Raises PermanentError when the EHR cannot search for them."""
     async for page in ehr.each_page("Task", {"identifier": f"{REVIEW_SYSTEM}|", "status": "completed"}):
         for task in page.matches:

@@ -21,7 +21,7 @@ from shared.contracts.ehr import ReimportRequested
 from shared.contracts.errors import PermanentError
 from shared.contracts.subjects import CaseRef, reimport_subject
 from shared.messaging.connection import Bus
-from shared.messaging.journal import Journal
+from shared.messaging.event_store import EventStore
 
 REIMPORT_TIMEOUT_S = 120.0  # for approval to reimport what it was asked for
 POLL_INTERVAL_S = 0.5
@@ -143,7 +143,7 @@ class Reimporter:
         """Add rejected drafts that were not followed by a signed one."""
         signed = {item.case for item in found.cases}
         try:
-            async for item in rejected_drafts(self.ehr, Journal(self.bus, "operator")):
+            async for item in rejected_drafts(self.ehr, EventStore(self.bus, "operator")):
                 found.refused += [item] if item.case not in signed else []
         except PermanentError as error:
             found.unchecked.append(
@@ -151,7 +151,7 @@ class Reimporter:
             )
 
     async def _all(self, found: ReimportResult) -> AsyncIterator[str]:
-        journal = Journal(self.bus, "operator")
+        journal = EventStore(self.bus, "operator")
         try:
             async for case in candidates(self.ehr, journal):
                 yield case
@@ -163,7 +163,7 @@ class Reimporter:
                 yield case
 
     async def _look(self, case: str) -> CaseFindings | None:
-        history = await Journal(self.bus, "operator").find(case)
+        history = await EventStore(self.bus, "operator").find(case)
         ref = history[-1].case if history else CaseRef(self.department or "", case)
         made = await plan(ref, history, self.ehr, None)
         if made.ready and not ref.department:
@@ -189,7 +189,7 @@ class Reimporter:
                 await asyncio.sleep(POLL_INTERVAL_S)
 
     async def _is_done(self, item: CaseFindings) -> bool:
-        heads = {restored_event(event).head.digest for event in await Journal(self.bus, "operator").find(item.case)}
+        heads = {restored_event(event).head.digest for event in await EventStore(self.bus, "operator").find(item.case)}
         if all(line.chain_head in heads for line in item.ready):
             item.state = "taken over"
         return item.state == "taken over"

@@ -13,7 +13,7 @@ from cli.stack.process import SupervisedProcess, inherited_environment
 from cli.stack.secrets import Secrets
 from shared.contracts.errors import CountersignError
 from shared.messaging.connection import Bus, connect
-from shared.messaging.journal import STREAM as JOURNAL
+from shared.messaging.event_store import STREAM as JOURNAL
 from shared.messaging.provision import Change, has_stream, provision
 from shared.messaging.snapshots import UNFINISHED
 

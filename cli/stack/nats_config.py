@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli.stack.secrets import Secrets, public_key
-from shared.messaging.rights import (
+from shared.messaging.permissions import (
     Permissions,
     auditor_permissions,
     backup_permissions,

@@ -32,9 +32,9 @@ from shared.contracts.model import read_strictly
 from shared.contracts.subjects import CaseRef, derived_id
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.connection import Bus
-from shared.messaging.deadletter import alert
-from shared.messaging.journal import Journal, MovedOn
-from shared.messaging.steps import Clock, Work
+from shared.messaging.dead_letter_queue import publish_alert
+from shared.messaging.event_store import EventStore, StepNoLongerAwaitedError
+from shared.messaging.steps import Clock, StepContext
 from shared.messaging.timers import Timers
 
 logger = logging.getLogger(__name__)
@@ -60,11 +60,11 @@ class Approval:
         self._reviews = reviews
         self._clock = clock
         self._bus = bus
-        self._journal = Journal(bus, "approval")
+        self._journal = EventStore(bus, "approval")
         self._artifacts = Artifacts(bus)
         self._timers = Timers(bus)
 
-    async def request_review(self, work: Work[Drafted]) -> ReviewRequested:
+    async def request_review(self, work: StepContext[Drafted]) -> ReviewRequested:
         """A Task in the EHR and the timers: all there before the event says so."""
         drafted, case = work.event, work.cause.case
         now = self._clock()
@@ -75,12 +75,12 @@ class Approval:
         )
         return domain.request(drafted, task, due)
 
-    async def take_back_request(self, work: Work[Drafted]) -> None:
+    async def take_back_request(self, work: StepContext[Drafted]) -> None:
         """The case was withdrawn while the review was being requested."""
         await self._timers.cancel(work.cause.case.id)
         await self._tasks.end(work.cause.case, work.event.draft, None)
 
-    async def file(self, work: Work[Approved | Amended | Addended | Retracted]) -> Filed | RetractionFiled:
+    async def file(self, work: StepContext[Approved | Amended | Addended | Retracted]) -> Filed | RetractionFiled:
         """Bring into the chart what was signed: a document, its correction, an addendum, a retraction.
 
         What is signed is not given up, whatever the EHR answers; only a text that is not the signed one is, and what
@@ -109,7 +109,7 @@ class Approval:
         if any(item.id == cause.id for item in history) and (
             case.awaits != "file" or latest is None or latest.id != cause.id
         ):
-            raise MovedOn
+            raise StepNoLongerAwaitedError
         return case
 
     async def _file(self, cause: RecordedEvent, signature: Signature, number: int) -> Filed:
@@ -128,7 +128,7 @@ class Approval:
     async def _tell_of_other(self, case: CaseRef, error: NotAsSignedError) -> None:
         """What was signed is not in the chart, and something else is: nothing was filed, and a person has to look."""
         logger.error("case %s: not filed: %s", case.id, error.reason)
-        await alert(
+        await publish_alert(
             self._bus,
             "critical",
             "chart-not-as-signed",
@@ -143,7 +143,7 @@ class Approval:
         """The EHR took the signed text and not the rest: somebody may have to set what it takes."""
         names = ", ".join(refused)
         logger.warning("case %s: the EHR did not take %s, the document was filed without", case.id, names)
-        await alert(
+        await publish_alert(
             self._bus,
             "info",
             "renditions-refused",
@@ -165,7 +165,7 @@ class Approval:
             raise PermanentError("the draft is not the text that was signed")
         return draft.text
 
-    async def settle_rejection(self, work: Work[Rejected]) -> RedraftRequested | Closed:
+    async def settle_rejection(self, work: StepContext[Rejected]) -> RedraftRequested | Closed:
         """Stop the clock, complete the Task with the refusal, and send the case back or end it."""
         rejected, case = work.event, work.cause.case
         await self._timers.cancel(case.id)

@@ -49,9 +49,9 @@ from shared.contracts.ehr import parse_task_changed
 from shared.contracts.steps import ERASE, FILE, REQUEST_REVIEW, SETTLE_REJECTION
 from shared.contracts.subjects import ESCALATION_TIMER, RECONCILE_TIMER, timer_filter
 from shared.messaging.access_log import AccessLog
-from shared.messaging.journal import Clock
+from shared.messaging.event_store import Clock
 from shared.messaging.lost_timers import LostTimers
-from shared.messaging.mending import Mending
+from shared.messaging.operator_requests import OperatorRequests
 from shared.messaging.timers import REVIEWS
 from shared.messaging.topology import consumer
 from shared.runtime.authentication import Authenticator, Caller, read_api_tokens
@@ -117,7 +117,7 @@ def build(
     census, patrol = CaseStateProjection(reviews, clock), AuditChainVerifier(bus, settings.nats_monitor_url, ehr)
     working, names, not_read = DraftAutosave(bus), DraftLabels(bus), UnreadableEvents()
     checks = {"approval-ehr-task": parse_task_changed, "approval-deliver": read_notification}
-    mending = Mending(bus, "approval", checks, clock, {"ehr-decisions": on_request(bus, clock)})
+    mending = OperatorRequests(bus, "approval", checks, clock, {"ehr-decisions": on_request(bus, clock)})
 
     broker.on(REQUEST_REVIEW, approval.request_review, undo=approval.take_back_request)
     broker.on(FILE, approval.file)

@@ -26,7 +26,7 @@ from shared.inference.generation import Generation, Generator, Sampling
 from shared.knowledge.retriever import Retriever
 from shared.messaging.artifacts import Artifacts, CaseTexts
 from shared.messaging.connection import Bus
-from shared.messaging.steps import Work
+from shared.messaging.steps import StepContext
 
 logger = logging.getLogger(__name__)
 
@@ -68,10 +68,10 @@ class Drafter:
         self._documents = documents or Documents()
         self._artifacts = Artifacts(bus)
 
-    def _texts(self, work: Work[CaseEvent]) -> CaseTexts:
+    def _texts(self, work: StepContext[CaseEvent]) -> CaseTexts:
         return self._artifacts.of(work.cause.case.id, work.cause.head.sequence)
 
-    async def extract(self, work: Work[Discharged]) -> ContextExtracted:
+    async def extract(self, work: StepContext[Discharged]) -> ContextExtracted:
         """Read the stay from the EHR and store the usable part of it."""
         cause = work.event
         context = await read_stay(
@@ -92,7 +92,7 @@ class Drafter:
             left_out=len(context.left_out),
         )
 
-    async def draft(self, work: Work[ContextExtracted | RedraftRequested]) -> Drafted:
+    async def draft(self, work: StepContext[ContextExtracted | RedraftRequested]) -> Drafted:
         """Render the facts, compose the narrative, keep model sentences that the record supports, store the draft."""
         cause = work.event
         context = read_strictly(EncounterContext, await self._texts(work).get(cause.context))

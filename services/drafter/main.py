@@ -12,7 +12,7 @@ from shared.inference.embeddings import Embedder, TritonEmbedder
 from shared.inference.generation import Generator, TritonGenerator
 from shared.knowledge.retriever import Retriever
 from shared.knowledge.vector_store import VectorStore
-from shared.messaging.journal import Clock
+from shared.messaging.event_store import Clock
 from shared.runtime.service import Service, service_broker
 from shared.runtime.start import start
 

@@ -24,8 +24,8 @@ from shared.knowledge.live import LiveBucket, oldest_retained
 from shared.knowledge.refresh_attempts import RefreshAttempts
 from shared.knowledge.vector_store import EmbeddedChunk, VectorStore
 from shared.messaging.connection import Bus, WrongSequenceError
-from shared.messaging.deadletter import Original
-from shared.messaging.measures import begin_refreshes
+from shared.messaging.dead_letter_queue import FailedMessage
+from shared.messaging.event_metrics import begin_refreshes
 from shared.messaging.refreshes import RefreshLog, read_refresh, read_refresh_as
 from shared.messaging.steps import Clock
 from shared.messaging.timers import REFRESHES, Timers
@@ -191,10 +191,10 @@ class Embedding:
         oldest = oldest_retained(promoted.target, live.version, self._declared().promotion.keep_versions)
         await self._base.purge(version.collection, oldest)
 
-    async def give_up_embedding(self, original: Original, reason: str) -> None:
+    async def give_up_embedding(self, original: FailedMessage, reason: str) -> None:
         await self._attempts.give_up(original, reason, "embed")
 
-    async def give_up_settling(self, original: Original, reason: str) -> None:
+    async def give_up_settling(self, original: FailedMessage, reason: str) -> None:
         await self._attempts.give_up(original, reason, "settle")
 
     async def on_peak(self, message: Msg) -> None:

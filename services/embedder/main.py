@@ -6,7 +6,7 @@ from services.embedder.handlers import PEAK_TIMER, Embedding
 from services.embedder.settings import EmbedderSettings
 from shared.inference.embeddings import Embedder, TritonEmbedder
 from shared.knowledge.vector_store import VectorStore
-from shared.messaging.journal import Clock
+from shared.messaging.event_store import Clock
 from shared.messaging.lost_timers import LostTimers
 from shared.messaging.timers import REFRESHES
 from shared.messaging.topology import EMBED

@@ -20,8 +20,8 @@ from shared.knowledge.refresh_attempts import RefreshAttempts
 from shared.knowledge.retriever import Retriever, VersionRef, most_similar
 from shared.knowledge.vector_store import CANDIDATES_PER_METHOD, SearchHit, VectorStore
 from shared.messaging.connection import Bus, WrongSequenceError
-from shared.messaging.deadletter import Original, alert
-from shared.messaging.measures import begin_refreshes
+from shared.messaging.dead_letter_queue import FailedMessage, publish_alert
+from shared.messaging.event_metrics import begin_refreshes
 from shared.messaging.refreshes import RefreshLog, read_refresh
 from shared.messaging.steps import Clock
 
@@ -168,7 +168,7 @@ class Evaluation:
             raise TransientError("the live version changed during the promotion") from None
 
     async def _hold_back(self, ref: RefreshRef, evaluated: Evaluated) -> None:
-        await alert(
+        await publish_alert(
             self._bus,
             "warning",
             "knowledge-held-back",
@@ -179,7 +179,7 @@ class Evaluation:
         )
         await self._log.append(ref, HeldBack(target=evaluated.target, reason=evaluated.reason))
 
-    async def give_up(self, original: Original, reason: str) -> None:
+    async def give_up(self, original: FailedMessage, reason: str) -> None:
         await self._attempts.give_up(original, reason, "judge")
 
 

@@ -10,7 +10,7 @@ from services.evaluator.settings import EvaluatorSettings
 from shared.inference.embeddings import Embedder, TritonEmbedder
 from shared.knowledge.retriever import Retriever
 from shared.knowledge.vector_store import VectorStore
-from shared.messaging.journal import Clock
+from shared.messaging.event_store import Clock
 from shared.runtime.authentication import Authenticator, read_api_tokens
 from shared.runtime.oidc import OidcProvider
 from shared.runtime.service import Service, service_broker

@@ -9,8 +9,8 @@ from shared.contracts.errors import TransientError
 from shared.contracts.events import Withdrawn
 from shared.contracts.subjects import CaseRef, case_id, derived_id, encounter_subject
 from shared.messaging.connection import Bus
-from shared.messaging.deadletter import alert
-from shared.messaging.journal import Conflict, Journal
+from shared.messaging.dead_letter_queue import publish_alert
+from shared.messaging.event_store import EventStore, WrongExpectedVersionError
 from shared.messaging.steps import Clock
 
 
@@ -21,7 +21,7 @@ class Ingest:
         self._organization = organization
         self._clock = clock
         self._bus = bus
-        self._journal = Journal(bus, "ingest")
+        self._journal = EventStore(bus, "ingest")
 
     async def on_discharged(self, message: Msg) -> None:
         await self.open(parse_encounter_reported(message.subject, message.data), causation_id(message))
@@ -46,7 +46,7 @@ class Ingest:
         case, after = self.case_of(fact), CHAIN_START
         try:
             await self._append_discharged(case, fact, after, cause)
-        except Conflict as conflict:
+        except WrongExpectedVersionError as conflict:
             # The department may differ from an earlier report; the case keeps its first one.
             if domain.reopens(conflict.history, cause):
                 if domain.must_wait(conflict.history):
@@ -68,7 +68,7 @@ class Ingest:
             raise TransientError("there is no case for this encounter")
         if decision == "too-late":
             case = history[-1].case
-            await alert(
+            await publish_alert(
                 self._bus,
                 "warning",
                 "discharge-cancelled-after-signature",
@@ -84,7 +84,7 @@ class Ingest:
                 await self._journal.append(
                     last.case, decision, after=last.head, id=derived_id(cause, decision.event), time=self._clock()
                 )
-            except Conflict:
+            except WrongExpectedVersionError:
                 raise TransientError("the case changed while it was being withdrawn") from None
 
 

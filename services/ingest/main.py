@@ -16,9 +16,9 @@ from services.ingest.refresh.service import RefreshService
 from services.ingest.settings import IngestSettings
 from shared.contracts.ehr import parse_encounter_reported
 from shared.contracts.subjects import REFRESH_TIMER, RETRY_TIMER, timer_filter
-from shared.messaging.journal import Clock
+from shared.messaging.event_store import Clock
 from shared.messaging.lost_timers import LostTimers
-from shared.messaging.mending import Mending
+from shared.messaging.operator_requests import OperatorRequests
 from shared.messaging.timers import REFRESHES
 from shared.runtime.authentication import Authenticator, read_api_tokens
 from shared.runtime.oidc import OidcProvider
@@ -41,7 +41,7 @@ def build(
 
     knowledge = settings.knowledge
     reader = DocumentReader()
-    mending = Mending(
+    mending = OperatorRequests(
         bus, "ingest", dict.fromkeys(("ingest-discharged", "ingest-cancelled"), parse_encounter_reported), clock
     )
     refreshing = Refreshing(bus, knowledge.file, knowledge.tokenizer, reader, clock, new_id)

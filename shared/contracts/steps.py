@@ -1,7 +1,7 @@
 """The steps of a case, each defined once: what it consumes, what it may append, and how it is retried.
 
 Everything that depends on a step is derived from its definition: the filter of its consumer (`topology.py`), the rights
-of its service (`rights.py`), the type of its handler (`Work[...]`), and the AsyncAPI document.
+of its service (`permissions.py`), the type of its handler (`StepContext[...]`), and the AsyncAPI document.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ from shared.contracts.events import (
     name_of,
 )
 from shared.contracts.retention import Erased, ErasureOrdered, HoldPlaced, HoldReleased
-from shared.contracts.retry import BUS_ONLY, EHR_FOR_A_DAY, EHR_UNTIL_DONE, RetryRow
+from shared.contracts.retry import BUS_ONLY, EHR_FOR_A_DAY, EHR_UNTIL_DONE, RetryPolicy
 
 Consumed = TypeVar("Consumed", bound=CaseEvent, covariant=True)
 Appended = TypeVar("Appended", bound=CaseEvent)
@@ -43,7 +43,7 @@ class StepDefinition(Generic[Consumed, Appended]):
     consumer: str  # durable name of its consumer: the service, a dash, a word
     consumes: tuple[type[Consumed], ...]
     appends: tuple[type[Appended], ...]
-    retry: RetryRow
+    retry: RetryPolicy
 
     @property
     def service(self) -> str:
@@ -62,7 +62,7 @@ DRAFT = StepDefinition[ContextExtracted | RedraftRequested, Drafted](
     "drafter-draft",
     (ContextExtracted, RedraftRequested),
     (Drafted,),
-    RetryRow(attempt=180, attempts=3, first_wait=5),
+    RetryPolicy(timeout=180, max_attempts=3, initial_interval=5),
 )
 REQUEST_REVIEW = StepDefinition[Drafted, ReviewRequested](
     "request-review", "approval-request", (Drafted,), (ReviewRequested,), EHR_FOR_A_DAY

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from shared.contracts.refresh import AttemptFailed, RefreshRef, RefreshStep, fold_refresh, parse_refresh_subject
 from shared.contracts.subjects import retry_timer_subjects
 from shared.messaging.connection import Bus
-from shared.messaging.deadletter import Original, alert
+from shared.messaging.dead_letter_queue import FailedMessage, publish_alert
 from shared.messaging.refreshes import RefreshLog
 from shared.messaging.timers import REFRESHES, Timers
 
@@ -25,7 +25,7 @@ class RefreshAttempts:
         self._apart = apart
         self._timers = Timers(bus, REFRESHES)
 
-    async def give_up(self, original: Original, reason: str, step: RefreshStep) -> None:
+    async def give_up(self, original: FailedMessage, reason: str, step: RefreshStep) -> None:
         """End the attempt that `original` belongs to and schedule the next one, if any. Idempotent."""
         ref, _, _ = parse_refresh_subject(original.subject)
         history = await self._log.history(ref.id)
@@ -47,7 +47,7 @@ class RefreshAttempts:
         await self._publish_alert(ref, failed)
 
     async def _publish_alert(self, ref: RefreshRef, failed: AttemptFailed) -> None:
-        await alert(
+        await publish_alert(
             self._bus,
             "warning" if failed.again_at else "critical",
             "refresh-failed",

@@ -12,14 +12,14 @@ from nats.aio.msg import Msg
 
 from shared.contracts.steps import StepDefinition
 from shared.messaging import pull_subscriber
-from shared.messaging.ahead import Ahead
 from shared.messaging.channels import sent_by
 from shared.messaging.connection import Bus
-from shared.messaging.delivery import Delivery, GivenUp
-from shared.messaging.journal import Clock
+from shared.messaging.delivery import Delivery, OnRetriesExhausted
+from shared.messaging.event_store import Clock
+from shared.messaging.fair_share import FairShareScheduler
 from shared.messaging.pull_subscriber import StandingPullSubscriber, raw_message
 from shared.messaging.specification import ConsumerSpecification, publisher_of
-from shared.messaging.steps import Appended, Consumed, Handler, StepRunner, Undo
+from shared.messaging.steps import Appended, Compensation, Consumed, Handler, StepRunner
 from shared.messaging.topology import Consumer, advisory_consumer, consumer
 from shared.telemetry import instruments
 
@@ -45,7 +45,7 @@ class ServiceBroker(NatsBroker):
         self.service = service
         self.bus = bus
         self._clock = clock
-        self._aheads: list[Ahead] = []
+        self._aheads: list[FairShareScheduler] = []
         self.consumers: dict[str, StandingPullSubscriber] = {}
         self._subscribe(advisory_consumer(service), self._delivery.on_advisory)
         for channel in sent_by(service):
@@ -55,7 +55,7 @@ class ServiceBroker(NatsBroker):
         self,
         step: StepDefinition[Consumed, Appended],
         handle: Handler[Consumed, Appended],
-        undo: Undo[Consumed] | None = None,
+        undo: Compensation[Consumed] | None = None,
     ) -> None:
         """Run `handle` for the events that `step` consumes, and append what it returns; `undo`: see `StepRunner`."""
         runner = StepRunner(step, handle, undo, self.bus, self._clock)
@@ -63,7 +63,7 @@ class ServiceBroker(NatsBroker):
             self._aheads.append(runner.ahead)
         self._subscribe(consumer(step.consumer), runner.receive)
 
-    def on_message(self, consumer_name: str, handle: Receiver, given_up: GivenUp | None = None) -> None:
+    def on_message(self, consumer_name: str, handle: Receiver, given_up: OnRetriesExhausted | None = None) -> None:
         """Run `handle` for every message of a consumer. It appends what it wants itself and may be repeated, as may
         `given_up`, which runs when the consumer's retry row does.
         """

@@ -7,11 +7,11 @@ from shared.messaging.connection import Bus
 from shared.messaging.pages import pages
 
 PAGE = 256
-FORGET = 60  # seconds that the marker of a deletion is kept
+DELETE_MARKER_TTL_S = 60  # seconds that the marker of a deletion is kept
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class KvEntry:
     """A value and the revision that a compare-and-set must name."""
 
     key: str
@@ -25,13 +25,13 @@ class Bucket:
         self._name = name
         self._prefix = f"$KV.{name}."
 
-    async def get(self, key: str) -> Entry | None:
+    async def get(self, key: str) -> KvEntry | None:
         """The entry under `key`; None when there is none."""
         found = await self._bus.direct_get(f"KV_{self._name}", {"last_by_subj": f"{self._prefix}{key}"})
         for message in found:
             headers = dict(message.headers or {})
             if "KV-Operation" not in headers:
-                return Entry(key, message.data, int(headers["Nats-Sequence"]))
+                return KvEntry(key, message.data, int(headers["Nats-Sequence"]))
         return None
 
     async def put(self, key: str, value: bytes, *, revision: int | None = None, ttl: int | None = None) -> int:
@@ -47,14 +47,14 @@ class Bucket:
 
     async def delete(self, key: str) -> None:
         """Nothing is there any more, whether or not there was."""
-        marker = {"KV-Operation": "DEL", "Nats-TTL": f"{FORGET}s"}
+        marker = {"KV-Operation": "DEL", "Nats-TTL": f"{DELETE_MARKER_TTL_S}s"}
         await self._bus.publish(f"{self._prefix}{key}", b"", stream=f"KV_{self._name}", headers=marker)
 
-    async def scan(self, prefix: str) -> AsyncIterator[Entry]:
+    async def scan(self, prefix: str) -> AsyncIterator[KvEntry]:
         """Every entry below `prefix` (whole tokens), oldest first; a page in memory at a time."""
         async for page in pages(self._bus, f"KV_{self._name}", f"{self._prefix}{prefix}.>", size=PAGE):
             for message in page:
                 headers = dict(message.headers or {})
                 if "KV-Operation" not in headers:
                     key = headers["Nats-Subject"].removeprefix(self._prefix)
-                    yield Entry(key, message.data, int(headers["Nats-Sequence"]))
+                    yield KvEntry(key, message.data, int(headers["Nats-Sequence"]))

@@ -12,7 +12,7 @@ from shared.contracts.envelope import CHAINED_HEADERS, TYPE_PREFIX
 from shared.contracts.events import EVENT_TYPES, name_of
 from shared.contracts.model import Model
 from shared.contracts.refresh import BATCH_EVENTS, REFRESH_EVENT_TYPES
-from shared.messaging.rights import permissions
+from shared.messaging.permissions import permissions
 from shared.messaging.topology import DAY, STREAMS, Consumer
 
 Json = dict[str, Any]

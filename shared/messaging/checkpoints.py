@@ -30,7 +30,7 @@ from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.subjects import parse_case_subject
 from shared.messaging.access_log import STREAM as ACCESS
 from shared.messaging.connection import Bus
-from shared.messaging.journal import STREAM, Journal, as_stored
+from shared.messaging.event_store import STREAM, EventStore, raw_message_of
 
 EVENTS = 20_000  # of the trail, and entries of ACCESS, that one checkpoint covers
 PAGE = 512
@@ -123,7 +123,7 @@ class Checkpoints:
         self._folder = folder
         self._key = key
         self._clock = clock
-        self._journal = Journal(bus, "auditor")
+        self._journal = EventStore(bus, "auditor")
 
     async def make(self) -> Checkpoint | None:
         """The next checkpoint; None where nothing has happened since the last, or another process was faster.
@@ -146,7 +146,7 @@ class Checkpoints:
 
     async def _last(self) -> int:
         found = await self._bus.direct_get(STREAM, {"last_by_subj": "discharge.>"})
-        return max((as_stored(message).sequence for message in found), default=0)
+        return max((raw_message_of(message).sequence for message in found), default=0)
 
     async def _heads(self, at: int) -> tuple[int, list[CaseHead]]:
         """The last event after `at` that is covered, and the heads of the cases that have moved on, in their order."""
@@ -166,7 +166,7 @@ class Checkpoints:
         start = at
         while at - start < EVENTS:
             query = {"seq": at + 1, "next_by_subj": "access.>", "batch": PAGE}
-            page = [as_stored(message) for message in await self._bus.direct_get(ACCESS, query)]
+            page = [raw_message_of(message) for message in await self._bus.direct_get(ACCESS, query)]
             for item in page:
                 digest = access_digest(digest, item.sequence, item.subject, item.data)
                 at = item.sequence

@@ -16,8 +16,8 @@ from nats.js import JetStreamContext
 from nats.js.errors import APIError
 
 from shared.contracts.errors import PermanentError, TransientError
+from shared.messaging.permissions import inbox
 from shared.messaging.replies import Replies
-from shared.messaging.rights import inbox
 from shared.messaging.tls import in_words, let_it_end_quietly, trust, wants_tls
 from shared.telemetry import instruments, tracing
 from shared.telemetry.metric_definitions import ERROR, STREAM

@@ -21,19 +21,21 @@ from shared.contracts.case import fold
 from shared.contracts.envelope import decode
 from shared.contracts.errors import CountersignError, PermanentError, TransientError
 from shared.contracts.events import Failed, StepName
-from shared.contracts.retry import delay_after
+from shared.contracts.retry import next_delay
 from shared.contracts.subjects import derived_id
-from shared.messaging.attempt import Heartbeat, handling
+from shared.messaging.ack_extender import AckExtender, consumer_span
 from shared.messaging.connection import Bus
-from shared.messaging.deadletter import Original, alert, bury
-from shared.messaging.journal import Clock, Journal, MovedOn
+from shared.messaging.dead_letter_queue import FailedMessage, dead_letter, publish_alert
+from shared.messaging.event_store import Clock, EventStore, StepNoLongerAwaitedError
 from shared.messaging.topology import Consumer, consumer
 from shared.telemetry import instruments
 
 logger = logging.getLogger(__name__)
 
 Next = Callable[[StreamMessage[Msg]], Awaitable[Any]]
-GivenUp = Callable[[Original, str], Awaitable[None]]  # what else a consumer does when it gives up, and why it did
+OnRetriesExhausted = Callable[
+    [FailedMessage, str], Awaitable[None]
+]  # what else a consumer does when it gives up, and why it did
 
 
 class Delivery:
@@ -43,7 +45,7 @@ class Delivery:
         self._service = service
         self._bus = bus
         self._clock = clock
-        self.given_up: dict[str, GivenUp] = {}  # by the consumer's name
+        self.given_up: dict[str, OnRetriesExhausted] = {}  # by the consumer's name
 
     def __call__(self, msg: Msg | None, /, *, context: Any) -> "DeliveryMiddleware":
         return DeliveryMiddleware(self, msg, context=context)
@@ -56,13 +58,13 @@ class Delivery:
             instruments.increment("countersign.redeliveries", 1, target.attributes)
         subject = message.raw_message.subject
         try:
-            with Heartbeat(message, target.ack_wait / 3), handling(target, subject, message.headers, attempt):
-                async with asyncio.timeout(target.row.attempt):
+            with AckExtender(message, target.ack_wait / 3), consumer_span(target, subject, message.headers, attempt):
+                async with asyncio.timeout(target.row.timeout):
                     await call_next(message)
         except CountersignError as failure:
             await self._fail(target, message, attempt, failure)
         except TimeoutError:
-            await self._fail(target, message, attempt, TransientError(f"no result within {target.row.attempt:g} s"))
+            await self._fail(target, message, attempt, TransientError(f"no result within {target.row.timeout:g} s"))
         except Exception as error:  # noqa: BLE001 - a bug must end in front of a person, not in a redelivery loop
             # Frames only: the exception's own text may quote what it choked on.
             frames = "".join(traceback.format_tb(error.__traceback__))
@@ -72,7 +74,7 @@ class Delivery:
             await message.ack()
 
     async def _fail(self, target: Consumer, message: NatsMessage, attempt: int, failure: CountersignError) -> None:
-        delay = delay_after(target.row, attempt, failure)
+        delay = next_delay(target.row, attempt, failure)
         if delay is not None:
             logger.info("%s: attempt %d failed, again in %.1f s: %s", target.name, attempt, delay, failure.reason)
             if attempt == target.row.alert_after:
@@ -83,20 +85,20 @@ class Delivery:
             await self._give_up(target, _original(message, target), failure.reason, attempt)
         except CountersignError as error:  # nothing is let go that is not kept as a dead letter
             logger.warning("%s: could not give up yet: %s", target.name, error.reason)
-            await message.nack(delay=target.row.first_wait)
+            await message.nack(delay=target.row.initial_interval)
             return
         await message.reject()
 
-    async def _alert(self, target: Consumer, original: Original, attempts: int, reason: str) -> None:
+    async def _alert(self, target: Consumer, original: FailedMessage, attempts: int, reason: str) -> None:
         try:
             await self._tell("warning", "step-failing", target, original, attempts, reason)
         except TransientError as error:
             logger.warning("%s: alert not sent: %s", target.name, error.reason)
 
     async def _tell(
-        self, severity: Any, kind: str, target: Consumer, original: Original, attempts: int, reason: str
+        self, severity: Any, kind: str, target: Consumer, original: FailedMessage, attempts: int, reason: str
     ) -> None:
-        await alert(
+        await publish_alert(
             self._bus,
             severity,
             kind,
@@ -107,27 +109,27 @@ class Delivery:
             reason=reason,
         )
 
-    async def _give_up(self, target: Consumer, original: Original, reason: str, attempts: int) -> None:
+    async def _give_up(self, target: Consumer, original: FailedMessage, reason: str, attempts: int) -> None:
         """Keep the message, mark the case, tell a person. Each part may be repeated."""
         logger.warning("%s: given up after %d attempts: %s", target.name, attempts, reason)
-        await bury(self._bus, target, original, reason, attempts)
+        await dead_letter(self._bus, target, original, reason, attempts)
         if target.step is not None:
             await self._mark_failed(target.step, original, reason, attempts)
         if (given_up := self.given_up.get(target.name)) is not None:
             await given_up(original, reason)
         await self._tell("critical", "step-failed", target, original, attempts, reason)
 
-    async def _mark_failed(self, name: StepName, original: Original, reason: str, attempts: int) -> None:
+    async def _mark_failed(self, name: StepName, original: FailedMessage, reason: str, attempts: int) -> None:
         try:
             cause = decode(original.subject, original.headers, original.data, original.sequence)
         except PermanentError:
             return  # not an event: there is no case to mark
-        journal = Journal(self._bus, self._service)
+        journal = EventStore(self._bus, self._service)
         history = await journal.history_with(cause)
         if fold(history).awaits != name:
             return
         failed = Failed(step=name, reason=reason, attempts=attempts)
-        with suppress(MovedOn):
+        with suppress(StepNoLongerAwaitedError):
             id = derived_id(f"{cause.id}/{attempts}", "failed")
             await journal.append_awaited(name, cause, failed, history, id=id, clock=self._clock)
 
@@ -138,7 +140,9 @@ class Delivery:
         stored = await self._bus.direct_get(advisory["stream"], {"seq": advisory["stream_seq"]})
         for item in stored:
             headers = dict(item.headers or {})
-            original = Original(advisory["stream"], advisory["stream_seq"], headers["Nats-Subject"], headers, item.data)
+            original = FailedMessage(
+                advisory["stream"], advisory["stream_seq"], headers["Nats-Subject"], headers, item.data
+            )
             await self._give_up(target, original, "delivered too often without an answer", advisory["deliveries"])
 
 
@@ -157,6 +161,6 @@ class DeliveryMiddleware(BaseMiddleware):
             raise
 
 
-def _original(message: NatsMessage, target: Consumer) -> Original:
+def _original(message: NatsMessage, target: Consumer) -> FailedMessage:
     raw = message.raw_message
-    return Original(target.stream, raw.metadata.sequence.stream, raw.subject, raw.headers or {}, raw.data)
+    return FailedMessage(target.stream, raw.metadata.sequence.stream, raw.subject, raw.headers or {}, raw.data)

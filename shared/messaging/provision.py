@@ -45,7 +45,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Keeping:
+class StreamStorage:
     """How often each message is kept, and where; a stream that `tags` does not name stays where it is."""
 
     replicas: int = 1
@@ -57,7 +57,7 @@ class Keeping:
         return None if tags is None else Placement(tags=list(tags) or None)
 
 
-async def provision(bus: Bus, keeping: Keeping = Keeping()) -> list[Change]:
+async def provision(bus: Bus, keeping: StreamStorage = StreamStorage()) -> list[Change]:
     """Make streams, buckets and consumers as the topology says. Running it again changes nothing.
 
     Raises PermanentError when the server refuses a change, TransientError when it does not answer.
@@ -74,7 +74,7 @@ async def provision(bus: Bus, keeping: Keeping = Keeping()) -> list[Change]:
     return changes
 
 
-def unkept(code: int | None, stream: str, keeping: Keeping) -> PermanentError | TransientError | None:
+def placement_error(code: int | None, stream: str, keeping: StreamStorage) -> PermanentError | TransientError | None:
     """Why the servers do not keep `stream` so, in words; None when `code`, of their error table, is about something
     else.
     """
@@ -105,7 +105,7 @@ async def has_stream(bus: Bus, name: str) -> bool:
     return True
 
 
-def wanted_streams(keeping: Keeping) -> list[StreamConfig]:
+def wanted_streams(keeping: StreamStorage) -> list[StreamConfig]:
     """Every stream and bucket as it should be."""
     return [
         *(stream_config(item, keeping) for item in STREAMS),
@@ -113,7 +113,7 @@ def wanted_streams(keeping: Keeping) -> list[StreamConfig]:
     ]
 
 
-def stream_config(stream: Stream, keeping: Keeping) -> StreamConfig:
+def stream_config(stream: Stream, keeping: StreamStorage) -> StreamConfig:
     return StreamConfig(
         name=stream.name,
         subjects=list(stream.subjects),
@@ -130,7 +130,7 @@ def stream_config(stream: Stream, keeping: Keeping) -> StreamConfig:
     )
 
 
-def bucket_config(name: str, keeping: Keeping) -> StreamConfig:
+def bucket_config(name: str, keeping: StreamStorage) -> StreamConfig:
     # The stream behind a key-value bucket, as ADR-8 lays it out.
     return StreamConfig(
         name=f"KV_{name}",
@@ -160,11 +160,11 @@ def consumer_config(target: Consumer) -> ConsumerConfig:
     )
 
 
-async def _stream(jetstream: JetStreamContext, wanted: StreamConfig, keeping: Keeping) -> Change:
+async def _stream(jetstream: JetStreamContext, wanted: StreamConfig, keeping: StreamStorage) -> Change:
     try:
         return await _brought(jetstream, wanted)
     except APIError as error:
-        raise unkept(error.err_code, str(wanted.name), keeping) or error from None
+        raise placement_error(error.err_code, str(wanted.name), keeping) or error from None
 
 
 async def _brought(jetstream: JetStreamContext, wanted: StreamConfig) -> Change:

@@ -22,7 +22,7 @@ from shared.contracts.refresh import (
 )
 from shared.contracts.subjects import derived_id
 from shared.messaging.connection import Bus, WrongSequenceError
-from shared.messaging.measures import measure_refresh
+from shared.messaging.event_metrics import measure_refresh
 from shared.messaging.pages import pages
 from shared.telemetry import tracing
 

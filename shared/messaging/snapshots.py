@@ -34,7 +34,7 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
+class StreamSnapshot:
     """A stream as its snapshot begins: the server's `StreamConfig` and `StreamState`."""
 
     config: Json
@@ -50,7 +50,7 @@ class Position:
     unanswered: int
 
 
-async def take(bus: Bus, stream: str, write: Callable[[bytes], object]) -> Described:
+async def snapshot(bus: Bus, stream: str, write: Callable[[bytes], object]) -> StreamSnapshot:
     """Hand the snapshot of `stream`, with its consumers, to `write`, chunk by chunk.
 
     Messages may be appended meanwhile; they are in it or not. Consumers are written last: their state may be ahead of
@@ -72,7 +72,7 @@ async def take(bus: Bus, stream: str, write: Callable[[bytes], object]) -> Descr
     status = (chunk.headers or {}).get("Status", WHOLE)
     if status != WHOLE:
         raise TransientError(f"the snapshot of {stream} was broken off ({status})")
-    return Described(begun["config"], begun["state"])
+    return StreamSnapshot(begun["config"], begun["state"])
 
 
 async def remove(bus: Bus, stream: str) -> None:
@@ -87,12 +87,12 @@ async def remove(bus: Bus, stream: str) -> None:
         await asyncio.sleep(HANDED_OUT - age.total_seconds())
     try:
         await call(bus, f"$JS.API.STREAM.DELETE.{stream}", b"")
-    except Refused as refused:
+    except SnapshotRefusedError as refused:
         if refused.code != STREAM_NOT_FOUND:
             raise
 
 
-async def put_back(bus: Bus, described: Described, chunks: Iterable[bytes]) -> Json:
+async def restore(bus: Bus, described: StreamSnapshot, chunks: Iterable[bytes]) -> Json:
     """Make the stream again from its snapshot, as `described.config` has it; returns its state. It must not be there.
 
     `chunks` may be cut anywhere, each below the server's `max_payload`. Its consumers are there when this returns; its
@@ -151,7 +151,7 @@ async def position(bus: Bus, stream: str, consumer: str) -> Position | None:
     while True:
         try:
             info = await _info(bus, stream, consumer)
-        except Refused as refused:
+        except SnapshotRefusedError as refused:
             if refused.code in (NOT_FOUND, STREAM_NOT_FOUND):
                 return None
             raise
@@ -167,12 +167,12 @@ async def _info(bus: Bus, stream: str, consumer: str) -> Json:
     return await call(bus, f"$JS.API.CONSUMER.INFO.{stream}.{consumer}", b"", patience=ANSWER)
 
 
-async def rewind(bus: Bus, stream: str, consumer: str, floor: int) -> None:
+async def reset_consumer(bus: Bus, stream: str, consumer: str, floor: int) -> None:
     """Everything after `floor` is delivered to the consumer (again)."""
     await call(bus, f"$JS.API.CONSUMER.RESET.{stream}.{consumer}", {"seq": floor + 1})
 
 
-class Refused(PermanentError):
+class SnapshotRefusedError(PermanentError):
     """JetStream's own error answer; `code` is of its error table."""
 
     def __init__(self, what: str, code: int) -> None:
@@ -200,5 +200,5 @@ async def call(bus: Bus, subject: str, body: bytes | Mapping[str, Any], *, patie
         raise TransientError(f"{what}: {type(error).__name__}") from None
     found: Json = json.loads(answer.data) if answer.data else {}
     if (refusal := found.get("error")) is not None:
-        raise Refused(what, refusal.get("err_code", 0))
+        raise SnapshotRefusedError(what, refusal.get("err_code", 0))
     return found

@@ -17,11 +17,11 @@ from shared.contracts.errors import PermanentError
 from shared.contracts.events import CaseEvent
 from shared.contracts.steps import StepDefinition
 from shared.contracts.subjects import derived_id
-from shared.messaging.ahead import Ahead
-from shared.messaging.attempt import handling
+from shared.messaging.ack_extender import consumer_span
 from shared.messaging.connection import Bus
-from shared.messaging.journal import Clock as Clock
-from shared.messaging.journal import Journal, MovedOn
+from shared.messaging.event_store import Clock as Clock
+from shared.messaging.event_store import EventStore, StepNoLongerAwaitedError
+from shared.messaging.fair_share import FairShareScheduler
 from shared.messaging.topology import consumer
 
 QUEUED = 1.0  # seconds after which an event has stood in a queue
@@ -31,7 +31,7 @@ Appended = TypeVar("Appended", bound=CaseEvent)
 
 
 @dataclass(frozen=True, slots=True)
-class Work(Generic[Consumed]):
+class StepContext(Generic[Consumed]):
     """What a step is asked to do: `event` is the body of `cause`, of one of the types that the step consumes."""
 
     cause: RecordedEvent
@@ -41,8 +41,8 @@ class Work(Generic[Consumed]):
 
 
 # Raises MovedOn where it finds that the case does not await it.
-Handler = Callable[[Work[Consumed]], Awaitable[Appended]]
-Undo = Callable[[Work[Consumed]], Awaitable[None]]
+Handler = Callable[[StepContext[Consumed]], Awaitable[Appended]]
+Compensation = Callable[[StepContext[Consumed]], Awaitable[None]]
 
 
 class StepRunner(Generic[Consumed, Appended]):
@@ -55,18 +55,18 @@ class StepRunner(Generic[Consumed, Appended]):
         self,
         step: StepDefinition[Consumed, Appended],
         handle: Handler[Consumed, Appended],
-        undo: Undo[Consumed] | None,
+        undo: Compensation[Consumed] | None,
         bus: Bus,
         clock: Clock,
     ) -> None:
         self._step = step
         self._handle = handle
         self._undo = undo
-        self._journal = Journal(bus, step.service)
+        self._journal = EventStore(bus, step.service)
         self._clock = clock
         self._target = consumer(step.consumer)
         fair = self._target.ahead > 0
-        self.ahead = Ahead(bus, step.service, self._target, self._before_its_turn) if fair else None
+        self.ahead = FairShareScheduler(bus, step.service, self._target, self._before_its_turn) if fair else None
 
     async def receive(self, message: Msg) -> None:
         """Work on one delivered message."""
@@ -84,7 +84,7 @@ class StepRunner(Generic[Consumed, Appended]):
 
     async def _before_its_turn(self, received: RecordedEvent) -> None:
         parent = {"traceparent": received.traceparent} if received.traceparent else {}
-        with handling(self._target, received.case.subject(received.name), parent, 1):
+        with consumer_span(self._target, received.case.subject(received.name), parent, 1):
             await self._run(received, 1, early=True)
 
     async def _run(self, received: RecordedEvent, attempt: int, *, early: bool) -> None:
@@ -97,12 +97,12 @@ class StepRunner(Generic[Consumed, Appended]):
             cause = wanted
         if not isinstance(cause.body, self._step.consumes):
             raise PermanentError(f"{cause.name} is no event that the step {name} consumes")
-        work = Work(cause, cause.body, attempt, self._target.row.is_last(attempt))
+        work = StepContext(cause, cause.body, attempt, self._target.row.is_last(attempt))
         try:
             event = await self._handle(work)
             id = derived_id(cause.id, event.event)
             await self._journal.append_awaited(name, cause, event, history, id=id, clock=self._clock)
-        except MovedOn:
+        except StepNoLongerAwaitedError:
             if self._undo is not None:
                 await self._undo(work)
 

@@ -18,7 +18,7 @@ DUE_AT = "countersign-due"  # header: when it is due
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class FiredTimer:
     """A fired timer."""
 
     case: CaseRef
@@ -56,7 +56,7 @@ class Timers:
         """Take back just the timer that `schedule` set, not one that has replaced it."""
         await self.purge(timer_subject(case.id, level), up_to=sequence)
 
-    async def forget(self, due: Due, sequence: int) -> None:
+    async def forget(self, due: FiredTimer, sequence: int) -> None:
         """Drop the fired timer that stands at `sequence`: it has been dealt with. A later clock's stays."""
         await self.purge(due_subject(due.case.id, due.level), up_to=sequence)
 
@@ -69,14 +69,14 @@ class Timers:
             raise TransientError(f"purge of {self._stream}: {type(error).__name__}") from None
 
 
-def read_due(subject: str, headers: dict[str, str]) -> Due:
+def read_due(subject: str, headers: dict[str, str]) -> FiredTimer:
     """The timer of one fired message.
 
     Raises PermanentError when it is not one of ours.
     """
     tokens = subject.split(".")
     try:
-        return Due(
+        return FiredTimer(
             case=CaseRef(headers["countersign-department"], tokens[3]),
             level=int(tokens[4]),
             time=datetime.fromisoformat(headers[DUE_AT]),

@@ -1,4 +1,4 @@
-"""Everything that exists on the bus: streams, buckets, consumers. What each service may do is `rights.py`.
+"""Everything that exists on the bus: streams, buckets, consumers. What each service may do is `permissions.py`.
 
 One page, so that the whole topology can be read, provisioned and checked in one place. Services declare nothing; an
 administrator's `provision` creates what is here and shows what differs.
@@ -35,7 +35,7 @@ from shared.contracts.refresh import (
     Skipped,
     Started,
 )
-from shared.contracts.retry import BUS_ONLY, EHR_UNTIL_DONE, RetryRow
+from shared.contracts.retry import BUS_ONLY, EHR_UNTIL_DONE, RetryPolicy
 from shared.contracts.steps import StepDefinition
 from shared.telemetry import metric_definitions
 
@@ -65,12 +65,12 @@ class Consumer:
     name: str  # the service, a dash, the step
     stream: str
     subjects: tuple[str, ...]
-    row: RetryRow
+    row: RetryPolicy
     workers: int  # messages being worked on; no more are asked for, so that none waits in a prefetch until it expires
     # Messages that may wait for their next attempt besides. The server counts them as unanswered: with none allowed, as
     # many failing ones as there are workers hold up all others.
     parked: int = 0
-    ahead: int = 0  # places beside the queue, for cases of departments that have little at work (ahead.py)
+    ahead: int = 0  # places beside the queue, for cases of departments that have little at work (fair_share.py)
     step: StepName | None = None  # the step of a case it works for; None: an effect that appends what it wants itself
 
     @property
@@ -96,7 +96,7 @@ class Consumer:
 
     @property
     def max_deliver(self) -> int:
-        return -1 if self.row.attempts is None else self.row.attempts + CRASH_ALLOWANCE
+        return -1 if self.row.max_attempts is None else self.row.max_attempts + CRASH_ALLOWANCE
 
 
 def _timers(*kinds: str) -> tuple[str, ...]:
@@ -155,8 +155,8 @@ DELETABLE = frozenset({"keys"})
 MOVED = (("TIMERS", "ingest-schedule"), ("TIMERS", "embedder-peak"))
 
 # Of a refresh. What gives up here ends the attempt; the whole refresh has another one, five minutes later.
-_PREPARE = RetryRow(attempt=1800, attempts=5, first_wait=1)
-_SETTLE = RetryRow(attempt=600, attempts=3, first_wait=5)
+_PREPARE = RetryPolicy(timeout=1800, max_attempts=5, initial_interval=1)
+_SETTLE = RetryPolicy(timeout=600, max_attempts=3, initial_interval=5)
 
 
 def refresh_events(*kinds: type[RefreshEvent]) -> tuple[str, ...]:
@@ -189,7 +189,7 @@ CONSUMERS = (
         "EHR",
         (subjects.DISCHARGE_CANCELLED,),
         # An un-discharge may overtake its discharge; after these attempts no case exists for it.
-        RetryRow(attempt=30, attempts=5, first_wait=1),
+        RetryPolicy(timeout=30, max_attempts=5, initial_interval=1),
         workers=8,
         parked=10_000,
     ),
@@ -223,7 +223,13 @@ CONSUMERS = (
         BUS_ONLY,
         workers=4,
     ),
-    Consumer(EMBED, "KNOWLEDGE", refresh_events(BatchReady), RetryRow(attempt=60, attempts=5, first_wait=5), workers=6),
+    Consumer(
+        EMBED,
+        "KNOWLEDGE",
+        refresh_events(BatchReady),
+        RetryPolicy(timeout=60, max_attempts=5, initial_interval=5),
+        workers=6,
+    ),
     Consumer("embedder-settle", "KNOWLEDGE", refresh_events(Planned, Embedded, Resumed), _SETTLE, workers=1),
     Consumer("embedder-retain", "KNOWLEDGE", refresh_events(Promoted), _SETTLE, workers=1),
     Consumer(
@@ -236,7 +242,7 @@ CONSUMERS = (
         "approval-deliver",
         "NOTIFY",
         (subjects.NOTIFICATIONS,),
-        RetryRow(attempt=60, attempts=None, first_wait=2, cap=600, alert_after=5),
+        RetryPolicy(timeout=60, max_attempts=None, initial_interval=2, max_interval=600, alert_after=5),
         workers=16,
         parked=10_000,
     ),
@@ -249,7 +255,7 @@ CONSUMERS = (
         "approval-reconcile",
         "TIMERS",
         (subjects.fired_timer_filter(subjects.RECONCILE_TIMER),),
-        RetryRow(attempt=240, attempts=None, first_wait=1, cap=60, alert_after=5),
+        RetryPolicy(timeout=240, max_attempts=None, initial_interval=1, max_interval=60, alert_after=5),
         workers=1,
     ),
     Consumer(

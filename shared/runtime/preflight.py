@@ -8,7 +8,7 @@ import stat
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from shared.messaging.monitor import Durability
+from shared.messaging.server_status import ServerStatus
 from shared.runtime.authentication import ApiToken
 from shared.runtime.settings import ProductionOverrides
 
@@ -31,7 +31,7 @@ class DeploymentFacts:
     host: str
     nats_url: str
     allowed: ProductionOverrides
-    durability: Durability | None  # None: nobody could be asked
+    durability: ServerStatus | None  # None: nobody could be asked
     issuer: str = ""  # of the identity provider
     public_url: str | None = None  # None: the service has no pages
     ehr_url: str | None = None  # None: it does not use the EHR

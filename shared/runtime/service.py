@@ -22,7 +22,7 @@ from starlette.responses import JSONResponse
 from shared.contracts.errors import CountersignError, TransientError
 from shared.messaging.broker import ServiceBroker
 from shared.messaging.connection import Bus
-from shared.messaging.journal import Clock
+from shared.messaging.event_store import Clock
 from shared.runtime import connection_limits, problems
 from shared.runtime.dependencies import mount, provide, provided
 from shared.runtime.http_middleware import TelemetryMiddleware

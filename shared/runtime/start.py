@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsError
 
 from shared.contracts.errors import CountersignError, TransientError
-from shared.messaging.monitor import Durability, read_durability
+from shared.messaging.server_status import ServerStatus, read_durability
 from shared.messaging.tls import trust
 from shared.runtime.authentication import read_api_tokens
 from shared.runtime.oidc import OidcSettings
@@ -80,7 +80,7 @@ async def deployment_facts(settings: ServiceSettings) -> DeploymentFacts:
     )
 
 
-async def _durability(url: str) -> Durability | None:
+async def _durability(url: str) -> ServerStatus | None:
     if not url:
         return None
     deadline = time.monotonic() + NATS_STARTUP_TIMEOUT_S

@@ -11,7 +11,7 @@ from cli.audit.run import Audit
 from sandbox_ehr.app import Sandbox
 from sandbox_ehr.faults import Fault
 from shared.contracts.events import Actor, Approved, CaseEvent, Closed, Filed, Retried
-from shared.messaging.journal import STREAM
+from shared.messaging.event_store import STREAM
 from tests.support.backup import as_user
 from tests.support.corrections import amend, filed, retract
 from tests.support.ehr import sandbox, stays

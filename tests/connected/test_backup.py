@@ -103,15 +103,15 @@ async def test_what_moves_while_the_backup_is_made_is_not_lost(
                 await message.ack_sync()
 
     work: list[Any] = []
-    taking = snapshots.take
+    taking = snapshots.snapshot
 
-    async def take(bus: Bus, stream: str, write: Callable[[bytes], object]) -> snapshots.Described:
+    async def take(bus: Bus, stream: str, write: Callable[[bytes], object]) -> snapshots.StreamSnapshot:
         if stream == "EHR" and not work:
             work.append(await answered())
         return await taking(bus, stream, write)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(snapshots, "take", take)
+        patch.setattr(snapshots, "snapshot", take)
         made = await back_up(nats, tmp_path / "backup")
     assert ("ingest-discharged", 0) in {(item.consumer, item.floor) for item in made.rewinds}
     done = await put_back(empty, tmp_path / "backup")

@@ -154,6 +154,6 @@ async def test_the_user_who_makes_backups_can_change_nothing_and_nobody_else_mak
     for user in ("operator", "auditor", "approval"):
         async with as_user(nats, user) as bus:
             with pytest.raises(CountersignError):
-                await snapshots.take(bus, "KV_artifacts", lambda _: None)
+                await snapshots.snapshot(bus, "KV_artifacts", lambda _: None)
     async with as_user(nats, "admin") as bus:
         assert (await bus.jetstream.stream_info("DEADLETTER")).state.messages == 0

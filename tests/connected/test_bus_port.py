@@ -13,7 +13,7 @@ from shared.contracts.errors import ErasedError, PermanentError, TransientError
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import WrongSequenceError
-from shared.messaging.journal import Conflict, Journal
+from shared.messaging.event_store import EventStore, WrongExpectedVersionError
 from shared.messaging.provision import provision
 from shared.messaging.timers import Timers
 from shared.messaging.topology import BUCKETS, STREAMS, all_consumers
@@ -67,10 +67,10 @@ async def test_direct_get_in_order_by_filter_and_by_sequence(bus: Any) -> None:
 
 
 async def test_the_journal_appends_reads_back_and_says_who_was_first(bus: Any) -> None:
-    journal = Journal(bus, "ingest")
+    journal = EventStore(bus, "ingest")
     head = await journal.append(CASE, event("discharged"), after=CHAIN_START, id="1", time=T0)
     assert await journal.append(CASE, event("discharged"), after=CHAIN_START, id="1", time=T0) == head
-    with pytest.raises(Conflict) as conflict:
+    with pytest.raises(WrongExpectedVersionError) as conflict:
         await journal.append(CASE, event("withdrawn"), after=CHAIN_START, id="2", time=T0)
     assert [item.id for item in conflict.value.history] == ["1"]
     await journal.append(CASE, event("context-extracted"), after=head, id="3", time=T0)
@@ -83,7 +83,7 @@ async def test_the_journal_appends_reads_back_and_says_who_was_first(bus: Any) -
 async def test_more_events_than_one_page_are_all_read(bus: Any) -> None:
     for index in range(530):
         await bus.publish(f"alert.info.x{index % 3}", b"", stream="ALERTS")
-    journal = Journal(bus, "x")
+    journal = EventStore(bus, "x")
     head = CHAIN_START
     for index in range(520):
         head = await journal.append(CASE, event("escalated"), after=head, id=f"e{index}", time=T0)

@@ -11,9 +11,9 @@ from cli.audit import verify_stored
 from cli.dead_letters import Attribution, redrive
 from sandbox_ehr.faults import Fault
 from shared.contracts.errors import PermanentError, TransientError
-from shared.contracts.retry import RetryRow
+from shared.contracts.retry import RetryPolicy
 from shared.contracts.subjects import encounter_subject
-from shared.messaging.letters import read_all
+from shared.messaging.dead_letters import read_all
 from tests.support.ehr import client, stays
 from tests.support.physician import settled
 from tests.support.stack import Stack, until
@@ -348,7 +348,7 @@ async def test_filed_exactly_once_whatever_the_ehr_does(
 async def test_a_case_outlasts_an_ehr_that_is_away_for_many_attempts_without_an_operator(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, status: int, type: str
 ) -> None:
-    monkeypatch.setattr(RetryRow, "wait", lambda row, attempt: 0.05)
+    monkeypatch.setattr(RetryPolicy, "wait", lambda row, attempt: 0.05)
     stack.ehr.faults.armed.append(Fault(kind="status", type=type, status=status, times=12))
     case_id = await stack.discharge()
     case = await stack.reaches(case_id, "awaiting-review")

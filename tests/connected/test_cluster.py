@@ -21,9 +21,9 @@ from sandbox_ehr.store import Store
 from shared.contracts.envelope import CHAIN_START
 from shared.contracts.errors import PermanentError
 from shared.messaging.connection import connect
-from shared.messaging.journal import Journal
+from shared.messaging.event_store import EventStore
 from shared.messaging.placement import read_placement
-from shared.messaging.provision import Keeping
+from shared.messaging.provision import StreamStorage
 from tests.support.cluster import NatsCluster
 from tests.support.ehr import client
 from tests.support.examples import CASE, T0, event
@@ -95,7 +95,7 @@ async def test_a_leader_killed_under_load_loses_nothing(
                 cluster.kill(await leader(cluster, "DISCHARGE"))
             await discharge(stack, encounter)
         bus = await cluster.connect("auditor")
-        journal = Journal(bus, "auditor")
+        journal = EventStore(bus, "auditor")
 
         async def all_filed() -> bool:
             return len(await journal.stored("discharge.*.*.filed")) == CASES
@@ -122,7 +122,7 @@ async def test_a_repeated_append_is_found_whatever_the_cluster_answers(
     cluster = make_cluster()
     await cluster.provision()
     bus = await cluster.connect("ingest")
-    journal = Journal(bus, "ingest")
+    journal = EventStore(bus, "ingest")
     heads = [await journal.append(CASE, event("discharged"), after=CHAIN_START, id="e-1", time=T0) for _ in range(3)]
     await bus.close()
     assert len(set(heads)) == 1
@@ -159,7 +159,7 @@ async def test_only_who_shows_a_certificate_of_the_ca_is_let_in_between(
 
 async def test_streams_stay_where_the_law_wants_them(make_cluster: Callable[..., NatsCluster]) -> None:
     cluster = make_cluster(EU)
-    at_home = Keeping(2, read_placement("region:eu"))
+    at_home = StreamStorage(2, read_placement("region:eu"))
     await cluster.provision(at_home)
     assert {change.action for change in await cluster.provision(at_home)} == {"unchanged"}
     bus = await cluster.connect("admin")
@@ -170,4 +170,4 @@ async def test_streams_stay_where_the_law_wants_them(make_cluster: Callable[...,
         assert places == {"node-0", "node-1"}
     await bus.close()
     with pytest.raises(PermanentError, match="no 3 servers carry the tags region:eu"):
-        await cluster.provision(Keeping(3, read_placement("region:eu")))
+        await cluster.provision(StreamStorage(3, read_placement("region:eu")))

@@ -11,7 +11,7 @@ import pytest
 from sandbox_ehr.app import Sandbox
 from services.approval.filing.resources import chain_head_of
 from shared.clinical.fhir_client import FhirClient
-from shared.contracts.retry import RetryRow
+from shared.contracts.retry import RetryPolicy
 from shared.messaging import pull_subscriber
 from shared.messaging.topology import Consumer
 from tests.connected.test_corrections import statuses
@@ -77,7 +77,7 @@ class EhrDeath:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Messages of the dead come back soon, and nobody waits for their work."""
-    monkeypatch.setattr(RetryRow, "wait", lambda row, attempt: 0.05)
+    monkeypatch.setattr(RetryPolicy, "wait", lambda row, attempt: 0.05)
     monkeypatch.setattr(Consumer, "ack_wait", 1.5)
     monkeypatch.setattr(pull_subscriber, "GRACE", 0.05)
 

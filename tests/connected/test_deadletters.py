@@ -13,11 +13,11 @@ from cli.commands.dead_letters import app
 from cli.dead_letters import Attribution
 from cli.errors import CommandError
 from shared.contracts.errors import CountersignError, PermanentError, TransientError
-from shared.messaging import letters, mending
+from shared.messaging import operator_requests
 from shared.messaging.connection import Bus
-from shared.messaging.deadletter import Original, bury
-from shared.messaging.journal import Journal
-from shared.messaging.letters import DeadLetter, read_all
+from shared.messaging.dead_letter_queue import FailedMessage, dead_letter
+from shared.messaging.dead_letters import STREAM, DeadLetter, read_all
+from shared.messaging.event_store import EventStore
 from shared.messaging.topology import consumer
 from tests.support.backup import reach
 from tests.support.ehr import stays
@@ -48,10 +48,10 @@ async def bury_facts(nats: NatsServer, count: int) -> None:
     """Discharges that ingest could not handle."""
     bus = await nats.connect("ingest")
     for number in range(1, count + 1):
-        original = Original(
+        original = FailedMessage(
             "EHR", number, f"ehr.encounter.discharged.x.e{number}", {"ce-id": f"f{number}"}, fact(number)
         )
-        await bury(bus, consumer("ingest-discharged"), original, "the fact breaks the contract", 1)
+        await dead_letter(bus, consumer("ingest-discharged"), original, "the fact breaks the contract", 1)
     await bus.close()
 
 
@@ -109,7 +109,7 @@ async def test_a_redrive_that_was_killed_before_it_was_recorded_is_run_again(
         raise TransientError("killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr(mending, "settle", dies)
+        patch.setattr(operator_requests, "resolve", dies)
         with pytest.raises(TransientError):
             await dead_letters.redrive(bus, await read_all(bus), 1, DEED)
     assert (await letter(bus, 1)).waits
@@ -117,7 +117,7 @@ async def test_a_redrive_that_was_killed_before_it_was_recorded_is_run_again(
     assert "was put back before" in await dead_letters.redrive(bus, await read_all(bus), 1, DEED)
     assert (await letter(bus, 1)).state == "redriven"
     assert (await stack.events(case_id)).count("retried") == 1
-    (retried,) = [item for item in await Journal(bus, "x").find(case_id) if item.name == "retried"]
+    (retried,) = [item for item in await EventStore(bus, "x").find(case_id) if item.name == "retried"]
     assert retried.actor == "kim"
     await bus.close()
 
@@ -143,8 +143,8 @@ async def test_a_discard_leaves_the_case_failed_and_it_can_still_be_tried_again(
 
 async def test_a_refreshs_letter_is_only_discarded(nats: NatsServer, operator: Bus) -> None:
     bus = await nats.connect("embedder")
-    original = Original("KNOWLEDGE", 1, "knowledge.all.r1.batch-ready.1", {}, b"{}")
-    await bury(bus, consumer("embedder-embed"), original, "the model refused", 5)
+    original = FailedMessage("KNOWLEDGE", 1, "knowledge.all.r1.batch-ready.1", {}, b"{}")
+    await dead_letter(bus, consumer("embedder-embed"), original, "the model refused", 5)
     await bus.close()
     with pytest.raises(PermanentError, match="knowledge refresh"):
         await dead_letters.redrive(operator, await read_all(operator), 1, DEED)
@@ -173,7 +173,7 @@ async def test_many_are_dealt_with_in_a_row_and_the_rest_after_a_kill(nats: Nats
 async def test_records_of_earlier_versions_are_read(nats: NatsServer, operator: Bus) -> None:
     await bury_facts(nats, 1)
     admin = await nats.connect("admin")
-    await admin.publish("deadletter.redriven.1", b"", stream=letters.STREAM)
+    await admin.publish("deadletter.redriven.1", b"", stream=STREAM)
     await admin.close()
     assert ((await letter(operator, 1)).state, (await letter(operator, 1)).by) == ("redriven", None)
 

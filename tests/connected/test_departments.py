@@ -14,7 +14,7 @@ from sandbox_ehr.seed import load_bundle
 from sandbox_ehr.store import Store
 from shared.contracts.subjects import encounter_subject
 from shared.inference.generation import Generation, Sampling
-from shared.messaging.journal import Journal
+from shared.messaging.event_store import EventStore
 from shared.runtime.service import Service
 from shared.runtime.service import running as serving
 from tests.support.ehr import client
@@ -58,7 +58,7 @@ async def test_a_department_with_little_to_do_goes_ahead_of_a_flood(server: Nats
         load_bundle(store, json.loads(file.read_text()))
     ehr, model = Sandbox(store), BusyModel()
     auditor = await server.connect("auditor")
-    journal = Journal(auditor, "auditor")
+    journal = EventStore(auditor, "auditor")
 
     async def stand(event: str) -> bool:
         return len(await journal.stored(f"discharge.*.*.{event}")) == FLOOD + OTHERS

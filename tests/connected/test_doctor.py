@@ -9,8 +9,8 @@ import pytest
 from cli.doctor import server, users
 from cli.doctor.findings import Finding
 from cli.doctor.target import DoctorTarget
-from shared.messaging.provision import Keeping, wanted_streams
-from shared.messaging.rights import Permissions, auditor_permissions, permissions
+from shared.messaging.permissions import Permissions, auditor_permissions, permissions
+from shared.messaging.provision import StreamStorage, wanted_streams
 from shared.messaging.snapshots import call
 from shared.messaging.topology import EMBED
 from shared.runtime.oidc import OidcSettings
@@ -27,7 +27,7 @@ def place(nats: NatsServer) -> DoctorTarget:
         admin_seed=nats.secrets.seeds["admin"],
         seeds=nats.secrets.seeds,
         monitor_url=f"http://127.0.0.1:{nats.ports.monitor}",
-        keeping=Keeping(),
+        keeping=StreamStorage(),
         ehr_url="http://127.0.0.1:1/fhir",
         ehr_authorization=None,
         triton=TritonSettings(),
@@ -58,7 +58,7 @@ async def test_every_user_is_tried_and_nothing_is_stored_purged_or_resumed(nats:
     assert {item.config.name: item.state.messages for item in streams if item.state.messages} == {"REFRESH_TIMERS": 1}
     info = await bus.jetstream.consumer_info("KNOWLEDGE", EMBED)
     assert info.paused
-    assert len(streams) == len(wanted_streams(Keeping()))
+    assert len(streams) == len(wanted_streams(StreamStorage()))
     await bus.close()
 
 

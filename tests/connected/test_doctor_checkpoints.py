@@ -11,7 +11,7 @@ from cli.doctor.findings import Group
 from services.approval.audit.checkpoints import DUE, EVERY, TIMER
 from shared.contracts.envelope import CHAIN_START
 from shared.messaging.checkpoints import Checkpoints, Folder
-from shared.messaging.journal import Journal
+from shared.messaging.event_store import EventStore
 from shared.messaging.timers import Timers
 from tests.support.backup import as_user
 from tests.support.examples import CASE, event
@@ -55,13 +55,13 @@ async def test_with_the_folder_its_last_one_is_held_against_the_trail(
     monkeypatch.setenv("COUNTERSIGN_CHECKPOINT_DIR", str(folder))
     assert (await found(nats))[0] == "ok"
     async with as_user(nats, "ingest") as bus:
-        head = await Journal(bus, "ingest").append(CASE, event("discharged"), after=CHAIN_START, id="1", time=now)
+        head = await EventStore(bus, "ingest").append(CASE, event("discharged"), after=CHAIN_START, id="1", time=now)
         assert (await found(nats))[0] == "warning", "there is none, and something has happened"
         async with as_user(nats, "auditor") as auditor:
             made = await Checkpoints(auditor, Folder(folder), Ed25519PrivateKey.generate(), lambda: now).make()
         assert made is not None
         assert (await found(nats, now + timedelta(days=3)))[0] == "ok", "nothing has happened since"
-        await Journal(bus, "ingest").append(CASE, event("withdrawn"), after=head, id="2", time=now)
+        await EventStore(bus, "ingest").append(CASE, event("withdrawn"), after=head, id="2", time=now)
     assert (await found(nats, now + timedelta(minutes=29)))[0] == "ok"
     level, words = await found(nats, now + timedelta(minutes=31))
     assert (level, "1 events since are not covered" in words) == ("warning", True)

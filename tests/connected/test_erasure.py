@@ -9,7 +9,7 @@ from cli.audit.run import Audit
 from shared.contracts.errors import ErasedError
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.case_keys import CaseKeys
-from shared.messaging.journal import Journal
+from shared.messaging.event_store import EventStore
 from tests.support.ehr import client, stays
 from tests.support.stack import Stack, until
 
@@ -185,7 +185,7 @@ async def test_an_erasure_that_is_killed_anywhere_is_done_once(
 ) -> None:
     """Before, and after, each of its effects: delivered again it comes to its end, and is told once."""
     case_id = await filed(stack)
-    owner = {"CaseKeys": CaseKeys, "Artifacts": Artifacts, "Journal": Journal}[at.partition(".")[0]]
+    owner = {"CaseKeys": CaseKeys, "Artifacts": Artifacts, "Journal": EventStore}[at.partition(".")[0]]
     name, kills = at.partition(".")[2], []
     real = getattr(owner, name)
 

@@ -12,8 +12,8 @@ import pytest
 
 from cli.dead_letters import Attribution, redrive
 from sandbox_ehr.faults import Fault
-from shared.messaging.journal import as_stored
-from shared.messaging.letters import read_all
+from shared.messaging.dead_letters import read_all
+from shared.messaging.event_store import raw_message_of
 from tests.connected.test_timers import review_task, timers_left
 from tests.support.channels import Mailbox, Webhook, channels, write_directory
 from tests.support.ehr import sandbox, stays
@@ -43,7 +43,7 @@ async def notices(server: NatsServer, subjects: str) -> list[Any]:
     bus = await server.connect("admin")
     found = await bus.direct_get("NOTIFY", {"seq": 1, "next_by_subj": subjects, "batch": 100})
     await bus.close()
-    return [as_stored(message) for message in found]
+    return [raw_message_of(message) for message in found]
 
 
 async def all_sent(server: NatsServer, wanted: int) -> None:

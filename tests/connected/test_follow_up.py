@@ -10,9 +10,9 @@ import pytest
 
 from services.approval.filing import follow_up, resources
 from services.approval.filing.follow_up import due
-from shared.contracts.retry import RetryRow
+from shared.contracts.retry import RetryPolicy
 from shared.messaging import pull_subscriber
-from shared.messaging.journal import Stored
+from shared.messaging.event_store import RawMessage
 from shared.messaging.topology import Consumer
 from tests.connected.test_ehr_task import alerts
 from tests.connected.test_ehr_task_crash import Death
@@ -31,7 +31,7 @@ SOON = timedelta(milliseconds=300)
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """What failed comes back at once, what is of the dead soon; looks are due when they are wanted."""
-    monkeypatch.setattr(RetryRow, "wait", lambda row, attempt: 0.05)
+    monkeypatch.setattr(RetryPolicy, "wait", lambda row, attempt: 0.05)
     monkeypatch.setattr(Consumer, "ack_wait", 1.5)
     monkeypatch.setattr(pull_subscriber, "GRACE", 0.05)
     monkeypatch.setattr(follow_up, "LOOKS", (timedelta(0),))
@@ -239,9 +239,9 @@ async def test_a_late_copy_of_what_was_retracted_does_not_stay(nats: NatsServer,
 
 
 def test_looks_are_due_in_the_order_of_the_trail() -> None:
-    def ended(sequence: int, minute: int) -> Stored:
+    def ended(sequence: int, minute: int) -> RawMessage:
         time = datetime(2026, 11, 23, 9, minute, tzinfo=UTC)
-        return Stored("discharge.d.c.filed", {"ce-time": time.isoformat()}, b"", sequence)
+        return RawMessage("discharge.d.c.filed", {"ce-time": time.isoformat()}, b"", sequence)
 
     page = [ended(1, 0), ended(2, 5), ended(3, 1)]
     until_ = datetime(2026, 11, 23, 9, 4, tzinfo=UTC)

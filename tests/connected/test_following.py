@@ -16,7 +16,7 @@ from shared.contracts.envelope import CHAIN_START, ChainHead
 from shared.contracts.subjects import CaseRef
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus, connect
-from shared.messaging.journal import Journal, Stored
+from shared.messaging.event_store import EventStore, RawMessage
 from shared.telemetry import instruments
 from shared.telemetry.metric_definitions import STATE
 from tests.support.ehr import sandbox, stays
@@ -48,7 +48,7 @@ class Trail:
     """Cases by number, each with the events that a test gives it."""
 
     def __init__(self, bus: Bus) -> None:
-        self._journal = Journal(bus, "approval")
+        self._journal = EventStore(bus, "approval")
         self._heads: dict[int, ChainHead] = {}
 
     async def add(self, case: int, *names: str) -> None:
@@ -68,7 +68,7 @@ class Reader:
         self._counting = counting
         self.following = CatchUpSubscription(KEY, ("review-requested", "approved"), self._take, lambda: self._counting)
 
-    def _take(self, message: Stored) -> None:
+    def _take(self, message: RawMessage) -> None:
         self.seen.append(message.sequence)
 
     async def read(self, bus: Bus) -> list[int]:

@@ -11,7 +11,7 @@ from services.ingest.handlers import Ingest
 from shared.contracts.case import fold
 from shared.contracts.subjects import case_id, encounter_subject
 from shared.messaging.connection import Bus
-from shared.messaging.journal import Journal
+from shared.messaging.event_store import EventStore
 from tests.support.server import NatsServer
 
 pytestmark = pytest.mark.connected
@@ -34,7 +34,7 @@ async def test_a_cancellation_takes_back_no_discharge_that_was_told_after_it(nat
     ingest = Ingest(bus, "hospital", lambda: NOW)
 
     async def state() -> str:
-        return fold(await Journal(bus, "ingest").find(case_id("hospital", ENCOUNTER))).state
+        return fold(await EventStore(bus, "ingest").find(case_id("hospital", ENCOUNTER))).state
 
     await ingest.on_discharged(await told(bus, DISCHARGED, "first"))
     cancelled, twice = await told(bus, CANCELLED, "cancelled"), await told(bus, CANCELLED, "told-twice")

@@ -9,8 +9,8 @@ from shared.contracts.errors import CountersignError
 from shared.contracts.subjects import CaseRef
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.pages import pages
+from shared.messaging.permissions import permissions
 from shared.messaging.provision import provision
-from shared.messaging.rights import permissions
 from shared.messaging.timers import REFRESHES, Timers
 from shared.messaging.topology import BUCKETS, SERVICES, STREAMS
 from tests.support.earlier_versions import installed_before

@@ -17,7 +17,7 @@ from services.approval.notifications.notification import Notification
 from shared.contracts.envelope import CHAIN_START
 from shared.contracts.errors import TransientError
 from shared.messaging.connection import Bus
-from shared.messaging.journal import Journal
+from shared.messaging.event_store import EventStore
 from tests.support.channels import write_directory
 from tests.support.examples import CASE, T0, event
 from tests.support.memory import Delivery, Kept
@@ -63,7 +63,7 @@ class Bench:
         self.threads = threads
         self.directory = Directory(None, {}, NEVER, read(file))  # type: ignore[arg-type]
         self.notify = self.fresh()
-        self.journal = Journal(bus, "approval")
+        self.journal = EventStore(bus, "approval")
 
     def fresh(self) -> NotificationDispatcher:
         """As after a restart: nothing is remembered."""

@@ -10,9 +10,9 @@ import pytest
 from cli.dead_letters import Attribution, discard, redrive
 from shared.contracts.errors import CountersignError, PermanentError, TransientError
 from shared.messaging.connection import Bus
-from shared.messaging.letters import read_all
+from shared.messaging.dead_letters import read_all
+from shared.messaging.permissions import permissions
 from shared.messaging.requests import Answer, OfCase, OfLetter, ask
-from shared.messaging.rights import permissions
 from shared.messaging.topology import BUCKETS, SERVICES, STREAMS
 from tests.support.backup import as_user
 from tests.support.redriving import mending

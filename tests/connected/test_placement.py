@@ -10,8 +10,8 @@ from cli.backup import run as backup_run
 from shared.contracts.errors import PermanentError
 from shared.messaging import snapshots
 from shared.messaging.placement import read_placement
-from shared.messaging.provision import Keeping, wanted_streams
-from shared.messaging.replicas import Copies, copies
+from shared.messaging.provision import StreamStorage, wanted_streams
+from shared.messaging.replica_status import ReplicaStatus, copies
 from shared.messaging.topology import all_consumers
 from tests.support.backup import as_user, back_up, put_back, reach, timers
 from tests.support.cluster import NatsCluster
@@ -22,7 +22,7 @@ from tests.support.stack import Stack, running, until
 
 pytestmark = [pytest.mark.connected, pytest.mark.cluster, pytest.mark.timeout(360)]
 
-EVERY = {str(item.name) for item in wanted_streams(Keeping())}
+EVERY = {str(item.name) for item in wanted_streams(StreamStorage())}
 WORM = {"node-1", "node-2"}
 MIXED = (("region:eu",), ("region:eu", "storage:worm"), ("storage:worm",))
 
@@ -43,7 +43,7 @@ def three(tmp_path: Path) -> Iterator[Callable[..., NatsCluster]]:
         cluster.stop()
 
 
-async def look(server: NatsServer | NatsCluster) -> dict[str, Copies]:
+async def look(server: NatsServer | NatsCluster) -> dict[str, ReplicaStatus]:
     async with as_user(server, "admin") as bus:
         return {item.stream: item for item in map(copies, await bus.jetstream.streams_info())}
 
@@ -178,8 +178,8 @@ async def test_a_restore_keeps_to_the_tagged_servers_however_often_it_is_killed(
         if what.startswith(kill_at):
             raise Killed
 
-    keeping = Keeping(2, read_placement("region:eu"))
-    for number, wrong in enumerate((Keeping(3, keeping.tags), Keeping(1, read_placement("region:mars")))):
+    keeping = StreamStorage(2, read_placement("region:eu"))
+    for number, wrong in enumerate((StreamStorage(3, keeping.tags), StreamStorage(1, read_placement("region:mars")))):
         with pytest.raises(PermanentError, match=r"no \d servers carry the tags region:"):
             await put_back(cluster, folder, tell, keeping=wrong)
         assert await look(cluster) == {}, number
@@ -202,10 +202,10 @@ async def test_a_stream_is_back_when_its_consumers_are(nats: NatsServer, three: 
     await nats.provision()
     chunks: list[bytes] = []
     async with as_user(nats, "backup") as bus:
-        described = await snapshots.take(bus, "EHR", chunks.append)
+        described = await snapshots.snapshot(bus, "EHR", chunks.append)
     async with as_user(three(), "admin") as bus:
         config = described.config | {"num_replicas": 3}
-        await snapshots.put_back(bus, snapshots.Described(config, described.state), chunks)
+        await snapshots.restore(bus, snapshots.StreamSnapshot(config, described.state), chunks)
         names = (await snapshots.call(bus, "$JS.API.CONSUMER.NAMES.EHR", b""))["consumers"]
     assert set(names) == {item.name for item in all_consumers() if item.stream == "EHR"}
 
@@ -224,8 +224,8 @@ def after(call: Callable[..., object], times: int) -> Callable[..., object]:
 
 async def test_streams_move_to_other_servers_while_cases_go_on(three: Callable[..., NatsCluster]) -> None:
     cluster = three(MIXED)
-    at_home = Keeping(2, read_placement("region:eu"))
-    apart = Keeping(
+    at_home = StreamStorage(2, read_placement("region:eu"))
+    apart = StreamStorage(
         2, read_placement("region:eu DISCHARGE=* DISCHARGE=storage:worm KV_artifacts=* KV_artifacts=storage:worm")
     )
     await cluster.provision(at_home)
@@ -236,7 +236,7 @@ async def test_streams_move_to_other_servers_while_cases_go_on(three: Callable[.
         with pytest.raises(
             PermanentError, match="no 2 servers carry the tags region:eu, storage:worm: stream DISCHARGE"
         ):
-            await cluster.provision(Keeping(2, read_placement("region:eu,DISCHARGE=storage:worm")))
+            await cluster.provision(StreamStorage(2, read_placement("region:eu,DISCHARGE=storage:worm")))
         changed = {item.what for item in await cluster.provision(apart) if item.action == "updated"}
         assert changed == {"stream DISCHARGE", "stream KV_artifacts"}
         sent = {"encounter_id": stays(ehr.style)[1], "department": "internal-medicine"}

@@ -19,7 +19,7 @@ from services.approval.filing import follow_up
 from services.approval.filing.resources import DOCUMENT_SYSTEM, chain_head_of
 from shared.clinical.connect import connect_ehr
 from shared.clinical.fhir_client import FhirClient
-from shared.contracts.retry import RetryRow
+from shared.contracts.retry import RetryPolicy
 from tests.support import stack as stacks
 from tests.support.ehr import sandbox
 from tests.support.server import NatsServer
@@ -61,7 +61,7 @@ LATE, PATIENCE = 2.0, 1.0  # seconds until a late create is committed, and until
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """What failed comes back at once; a look at what has ended is due when it is wanted."""
-    monkeypatch.setattr(RetryRow, "wait", lambda row, attempt: 0.05)
+    monkeypatch.setattr(RetryPolicy, "wait", lambda row, attempt: 0.05)
     monkeypatch.setattr(follow_up, "LOOKS", (timedelta(0),))
 
 

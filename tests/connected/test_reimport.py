@@ -20,7 +20,7 @@ from shared.contracts.case import fold
 from shared.contracts.ehr import ReimportRequested
 from shared.contracts.subjects import CaseRef, reimport_subject
 from shared.messaging.artifacts import CaseTexts
-from shared.messaging.journal import Journal
+from shared.messaging.event_store import EventStore
 from tests.connected.test_corrections_page import page
 from tests.support.backup import as_user, back_up, put_back, timers
 from tests.support.corrections import addend, amend, document, filed, retract, sign
@@ -422,7 +422,7 @@ async def test_killed_between_any_two_steps_each_signature_is_on_the_trail_once(
             part = Reimport(bus, client(hospital.ehr), "test", lambda: T0)
             with suppress(Killed):
                 await part.on_wanted(message)
-            seen.append([event.name for event in await Journal(bus, "approval").find(case_id)][4:])
+            seen.append([event.name for event in await EventStore(bus, "approval").find(case_id)][4:])
             monkeypatch.undo()
     assert seen == [[], [], [], ["reimported"], ["reimported"] * 2, ["reimported"] * 2]
     assert hospital.chart() == chart
@@ -443,4 +443,4 @@ def die_at(patch: pytest.MonkeyPatch, call: int) -> None:
         return run
 
     patch.setattr(CaseTexts, "put", dying(CaseTexts.put))
-    patch.setattr(Journal, "append", dying(Journal.append))
+    patch.setattr(EventStore, "append", dying(EventStore.append))

@@ -13,7 +13,7 @@ from cli.audit import Report, verify_stored
 from sandbox_ehr.quirks import Quirks
 from services.approval.filing.renditions import chart, writer
 from services.approval.filing.renditions.make import CONTENT_TYPES, FHIR, PDF, TEXT, XHTML
-from shared.contracts.retry import RetryRow
+from shared.contracts.retry import RetryPolicy
 from tests.support.ehr import client, sandbox
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running
@@ -108,7 +108,7 @@ async def test_what_was_kept_is_filed_also_by_another_version(
     nats: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The EHR refuses the first attempt; before the next one our way of writing has changed."""
-    monkeypatch.setattr(RetryRow, "wait", lambda row, attempt: 0.05)
+    monkeypatch.setattr(RetryPolicy, "wait", lambda row, attempt: 0.05)
     written: list[dict[str, bytes]] = []
     make = writer.make
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from shared.contracts.subjects import due_subject
-from shared.messaging.journal import Journal
+from shared.messaging.event_store import EventStore
 from tests.support.ehr import sandbox
 from tests.support.people import Clock, under_review
 from tests.support.physician import settled
@@ -184,7 +184,7 @@ async def test_a_timer_that_fires_before_its_time_escalates_nothing(
     """A server's clock is days ahead, or somebody has set it: no other service can (test_least_rights.py)."""
     case_id = await under_review(stack)
     admin = await nats.connect("admin")
-    requested = (await Journal(admin, "admin").find(case_id))[-1]
+    requested = (await EventStore(admin, "admin").find(case_id))[-1]
     headers = {
         "Nats-Schedule": "@at 2020-01-01T00:00:00.000Z",
         "Nats-Schedule-Target": due_subject(case_id, 1),

@@ -14,7 +14,7 @@ from shared.contracts.events import Discharged, Withdrawn
 from shared.contracts.subjects import CaseRef
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
-from shared.messaging.journal import Journal
+from shared.messaging.event_store import EventStore
 from tests.support.corrections import filed
 from tests.support.ehr import sandbox, stays
 from tests.support.examples import T0
@@ -94,7 +94,7 @@ async def test_the_timer_walks_the_trail_by_itself(nats: NatsServer) -> None:
 async def test_a_long_trail_is_walked_in_runs_that_go_on_where_the_last_one_came_to(nats: NatsServer) -> None:
     await nats.provision()
     admin, bus = await nats.connect("admin"), await nats.connect("approval")
-    journal, withdrawn = Journal(admin, "ingest"), Withdrawn(reason="discharge-cancelled")
+    journal, withdrawn = EventStore(admin, "ingest"), Withdrawn(reason="discharge-cancelled")
     cases = [CaseRef("x", f"c{number}") for number in range(CASES_A_RUN + 3)]
     for case in cases:
         head = await journal.append(
@@ -122,7 +122,7 @@ async def test_a_run_that_is_killed_before_its_mark_orders_nothing_twice(
 ) -> None:
     await nats.provision()
     admin, bus = await nats.connect("admin"), await nats.connect("approval")
-    journal, case = Journal(admin, "ingest"), CaseRef("x", "c1")
+    journal, case = EventStore(admin, "ingest"), CaseRef("x", "c1")
     head = await journal.append(case, Discharged(encounter_id="e1"), after=CHAIN_START, id="1", time=T0)
     await journal.append(case, Withdrawn(reason="discharge-cancelled"), after=head, id="2", time=T0)
     retaining = await later(bus, 31, Retention({}, unfiled=30 * DAY))

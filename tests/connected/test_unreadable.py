@@ -10,7 +10,7 @@ from cli.commands import cases
 from shared.contracts.envelope import CHAIN_START, encode
 from shared.contracts.events import Withdrawn
 from shared.contracts.subjects import CaseRef
-from shared.messaging.journal import STREAM
+from shared.messaging.event_store import STREAM
 from tests.support.backup import as_user
 from tests.support.corrections import filed
 from tests.support.ehr import stays

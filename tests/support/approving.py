@@ -42,8 +42,8 @@ from shared.messaging.access_log import AccessLog
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.broker import ServiceBroker
 from shared.messaging.ehr_facts import tell_task
-from shared.messaging.journal import Journal
-from shared.messaging.steps import Work
+from shared.messaging.event_store import EventStore
+from shared.messaging.steps import StepContext
 from shared.runtime import problems
 from shared.runtime.authentication import ApiToken, ApiTokens, Authenticator, token_digest
 from shared.runtime.dependencies import mount, provide
@@ -96,7 +96,7 @@ class Approving:
         broker.on(SETTLE_REJECTION, approval.settle_rejection)
         broker.on_message("approval-ehr-task", decisions.on_task)
         self.http = self._http(log, reviews, working, corrections)
-        self.journal, self.artifacts = Journal(self.bus, "approval"), Artifacts(self.bus)
+        self.journal, self.artifacts = EventStore(self.bus, "approval"), Artifacts(self.bus)
 
     def now(self) -> Any:
         return T0
@@ -150,7 +150,7 @@ class Approving:
         mount(app, reviews_router, corrections_router, case_pages, correction_pages)
         return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x")
 
-    async def _draft(self, work: Work[CaseEvent]) -> Any:
+    async def _draft(self, work: StepContext[CaseEvent]) -> Any:
         cause: Any = work.cause.body
         made = compose(
             self.context,

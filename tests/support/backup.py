@@ -18,7 +18,7 @@ from shared.knowledge.embedded_qdrant import EmbeddedQdrant
 from shared.knowledge.vector_store import EmbeddedChunk
 from shared.messaging.connection import Bus
 from shared.messaging.erasures import Listed
-from shared.messaging.provision import Keeping
+from shared.messaging.provision import StreamStorage
 from tests.support.server import NatsServer
 
 COLLECTION = "knowledge-embedder"
@@ -80,14 +80,14 @@ async def put_back(
     tell: ProgressCallback = silent,
     *,
     replace: bool = False,
-    keeping: Keeping | None = None,
+    keeping: StreamStorage | None = None,
     erasures: tuple[Listed, ...] = (),
 ) -> RestoreResult:
     found = manifest.read(folder)
     files.verify_files(folder, found, tell)
     base = EmbeddedQdrant(server.directory / "qdrant")
     async with as_user(server, "admin") as bus:
-        target = RestoreTarget(bus, base, None, keeping or Keeping(), erasures)
+        target = RestoreTarget(bus, base, None, keeping or StreamStorage(), erasures)
         done = await restore(folder, found, None, target, tell, replace=replace)
     assert await base.count(COLLECTION, 1) == 1
     await base.close()

@@ -13,7 +13,7 @@ from cli.stack.ports import free_port
 from cli.stack.secrets import load_or_create
 from shared.contracts.errors import TransientError
 from shared.messaging.connection import Bus, connect
-from shared.messaging.provision import Change, Keeping, provision
+from shared.messaging.provision import Change, StreamStorage, provision
 from tests.support.server import certified
 
 PATIENCE = 30.0
@@ -97,7 +97,7 @@ class NatsCluster:
     async def connect(self, user: str) -> Bus:
         return await connect(self.url, user, self.secrets.seeds[user], ca_file=self.ca_file)
 
-    async def provision(self, keeping: Keeping = Keeping(replicas=SIZE)) -> list[Change]:  # noqa: B008 - frozen
+    async def provision(self, keeping: StreamStorage = StreamStorage(replicas=SIZE)) -> list[Change]:  # noqa: B008 - frozen
         """Provision as soon as the cluster takes it: its leader may change between two requests."""
         bus = await self.connect("admin")
         deadline = time.monotonic() + PATIENCE

@@ -12,7 +12,7 @@ from shared.contracts.envelope import CHAIN_START, ChainHead, chain_digest, deco
 from shared.contracts.events import CaseEvent
 from shared.contracts.subjects import parse_case_subject
 from shared.messaging.checkpoints import Folder
-from shared.messaging.journal import STREAM, Journal, Stored
+from shared.messaging.event_store import STREAM, EventStore, RawMessage
 from tests.support.backup import as_user
 from tests.support.ehr import client
 from tests.support.server import NatsServer
@@ -21,12 +21,12 @@ ATTEMPTS = 5
 Change = Callable[[CaseEvent], CaseEvent]
 
 
-async def read(server: NatsServer) -> list[Stored]:
+async def read(server: NatsServer) -> list[RawMessage]:
     async with as_user(server, "admin") as bus:
-        return await Journal(bus, "admin").stored("discharge.>")
+        return await EventStore(bus, "admin").stored("discharge.>")
 
 
-async def write(server: NatsServer, messages: Iterable[Stored], *, without: Sequence[int] = ()) -> None:
+async def write(server: NatsServer, messages: Iterable[RawMessage], *, without: Sequence[int] = ()) -> None:
     """The stream made again of `messages`, without protection, and those sequences deleted."""
     async with as_user(server, "admin") as bus:
         config = (await bus.jetstream.stream_info(STREAM)).config
@@ -44,7 +44,7 @@ async def write(server: NatsServer, messages: Iterable[Stored], *, without: Sequ
             await bus.jetstream.delete_msg(STREAM, sequence)
 
 
-def rechained(messages: Sequence[Stored], change: Change) -> list[Stored]:
+def rechained(messages: Sequence[RawMessage], change: Change) -> list[RawMessage]:
     """The same events, each changed by `change`, and every digest made to fit again."""
     heads: dict[str, ChainHead] = {}
     found = []
@@ -54,7 +54,7 @@ def rechained(messages: Sequence[Stored], change: Change) -> list[Stored]:
         body = change(event.body)
         headers, data = encode(event.case, body, id=event.id, source=source, time=event.time, after=after)
         heads[event.case.id] = ChainHead(item.sequence, chain_digest(headers, data))
-        found.append(Stored(item.subject, headers, data, item.sequence))
+        found.append(RawMessage(item.subject, headers, data, item.sequence))
     return found
 
 
@@ -70,7 +70,7 @@ async def append(server: NatsServer, user: str, case_id: str, *bodies: CaseEvent
                 f"forged-{case_id}-{body.event}-{number}",
                 decode(last.subject, last.headers, last.data, last.sequence).time,
             )
-            head = await Journal(bus, user).append(case, body, after=head, id=id, time=time)
+            head = await EventStore(bus, user).append(case, body, after=head, id=id, time=time)
 
 
 async def audit(

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from services.approval.notifications.notification import read_notification
 from shared.contracts.ehr import parse_encounter_reported, parse_task_changed
-from shared.messaging.mending import Mending
+from shared.messaging.operator_requests import OperatorRequests
 from tests.support.server import NatsServer
 
 CHECKS = {
@@ -21,7 +21,7 @@ async def mending(server: NatsServer, at: datetime) -> AsyncIterator[None]:
     buses = []
     for service, checks in CHECKS.items():
         bus = await server.connect(service)
-        await Mending(bus, service, checks, lambda: at).start()
+        await OperatorRequests(bus, service, checks, lambda: at).start()
         await bus.client.flush()
         buses.append(bus)
     yield

@@ -20,7 +20,7 @@ from services.drafter.settings import DrafterSettings
 from services.ingest.main import build as build_ingest
 from services.ingest.settings import IngestSettings
 from shared.messaging.connection import Bus
-from shared.messaging.journal import Journal
+from shared.messaging.event_store import EventStore
 from shared.runtime.service import Service, create_app
 from tests.support.ehr import client, stays
 from tests.support.embedder import HashEmbedder
@@ -106,9 +106,9 @@ class Stack:
         """What stands in the EHR."""
         return list(self.ehr.store.candidates(type, None, None))
 
-    async def journal(self) -> tuple[Bus, Journal]:
+    async def journal(self) -> tuple[Bus, EventStore]:
         bus = await self.server.connect("auditor")
-        return bus, Journal(bus, "auditor")
+        return bus, EventStore(bus, "auditor")
 
 
 def build_services(

@@ -5,23 +5,25 @@ from typing import Any
 
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.subjects import CaseRef
-from shared.messaging.ahead import Ahead, Line, Waiting
+from shared.messaging.fair_share import DepartmentQueue, FairShareScheduler, QueuedEvent
 from shared.messaging.topology import consumer
 
 
-def line(*departments: str, places: int = 20, near: int = 2, **at_work: int) -> Line:
-    made = Line(places, near)
-    made.waiting.extend(Waiting(number, CaseRef(name, f"case-{number}")) for number, name in enumerate(departments, 1))
+def line(*departments: str, places: int = 20, near: int = 2, **at_work: int) -> DepartmentQueue:
+    made = DepartmentQueue(places, near)
+    made.waiting.extend(
+        QueuedEvent(number, CaseRef(name, f"case-{number}")) for number, name in enumerate(departments, 1)
+    )
     made.at_work.update(at_work)
     return made
 
 
 def test_the_oldest_case_of_the_department_with_least_at_work_goes_ahead() -> None:
     queue = line("surgery", "surgery", "surgery", "icu", "ward", "icu", surgery=16, ward=1)
-    assert queue.take() == Waiting(4, CaseRef("icu", "case-4"))
+    assert queue.take() == QueuedEvent(4, CaseRef("icu", "case-4"))
     with queue.working("icu"), queue.working("icu"):
-        assert queue.take() == Waiting(5, CaseRef("ward", "case-5"))
-    assert queue.take() == Waiting(6, CaseRef("icu", "case-6"))
+        assert queue.take() == QueuedEvent(5, CaseRef("ward", "case-5"))
+    assert queue.take() == QueuedEvent(6, CaseRef("icu", "case-6"))
 
 
 def test_who_has_half_an_equal_part_waits_for_its_turn() -> None:
@@ -57,7 +59,7 @@ async def test_a_flood_of_one_department_is_looked_through_once_in_two_rounds() 
     async def run(_: RecordedEvent) -> None: ...
 
     bus: Any = Queue()
-    ahead = Ahead(bus, "drafter", consumer("drafter-draft"), run)
+    ahead = FairShareScheduler(bus, "drafter", consumer("drafter-draft"), run)
     for _ in range(10 * ahead.line.near):
         ahead.came(pending=5000)
         await asyncio.sleep(0)

@@ -11,7 +11,7 @@ from services.approval.filing import signed_resources
 from services.approval.filing.renditions import chart
 from shared.contracts.envelope import CHAIN_START, ChainHead, chain_digest, encode, sha256_hex
 from shared.contracts.events import Approved, Filed
-from shared.messaging.journal import Stored
+from shared.messaging.event_store import RawMessage
 from tests.support.ehr import client, sandbox
 from tests.support.examples import CASE, T0, event
 
@@ -21,9 +21,9 @@ NAMES = ("discharged", "context-extracted", "drafted", "review-requested", "appr
 LETTER = b"The letter."
 
 
-def trail() -> list[Stored]:
+def trail() -> list[RawMessage]:
     """A filed case, as the stream holds it."""
-    found: list[Stored] = []
+    found: list[RawMessage] = []
     after = CHAIN_START
     for sequence, name in enumerate(NAMES, start=1):
         body = event(name)
@@ -31,11 +31,11 @@ def trail() -> list[Stored]:
             body = body.model_copy(update={"signed": sha256_hex(LETTER)})
         headers, data = encode(CASE, body, id=f"id-{sequence}", source="x", time=T0, after=after)
         after = ChainHead(sequence, chain_digest(headers, data))
-        found.append(Stored(CASE.subject(name), headers, data, sequence))
+        found.append(RawMessage(CASE.subject(name), headers, data, sequence))
     return found
 
 
-async def verify(stored: list[Stored], head: str | None = None, text: bytes = LETTER) -> Report:
+async def verify(stored: list[RawMessage], head: str | None = None, text: bytes = LETTER) -> Report:
     """With a chart whose Provenance carries `head`, by default the approval's digest, and whose document is `text`."""
     of = sandbox()
     original = trail()[4]
@@ -131,7 +131,7 @@ async def verify_renditions(
     for sequence, body in enumerate(bodies, start=1):
         headers, data = encode(CASE, body, id=f"id-{sequence}", source="x", time=T0, after=after)
         after = ChainHead(sequence, chain_digest(headers, data))
-        stored.append(Stored(CASE.subject(body.event), headers, data, sequence))
+        stored.append(RawMessage(CASE.subject(body.event), headers, data, sequence))
     of = sandbox()
     assert isinstance(approved, Approved)
     assert isinstance(filed, Filed)

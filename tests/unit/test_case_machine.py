@@ -36,10 +36,10 @@ from shared.contracts.events import Approved, CaseEvent, Discharged, Filed, Reje
 from shared.contracts.steps import STEPS
 from shared.contracts.subjects import derived_id
 from shared.messaging.broker import ServiceBroker
-from shared.messaging.journal import Conflict, Journal
-from shared.messaging.letters import Deed
-from shared.messaging.mending import retry
-from shared.messaging.steps import Work
+from shared.messaging.dead_letters import Attribution
+from shared.messaging.event_store import EventStore, WrongExpectedVersionError
+from shared.messaging.operator_requests import retry
+from shared.messaging.steps import StepContext
 from tests.support.chain import broken_link
 from tests.support.effort import THOROUGH
 from tests.support.examples import DIGEST, OPERATOR, PHYSICIAN, SUPERVISOR, T0, TEXT, draft, event
@@ -75,33 +75,33 @@ class CaseMachine(RuleBasedStateMachine):
         handlers = (self.extract, self.draft, self.request, self.file, self.settle, self.erase)
         for step, handler in zip(STEPS, handlers, strict=True):
             self.brokers[step.service].on(step, handler)
-        self.journal = Journal(self.bus, "approval")
+        self.journal = EventStore(self.bus, "approval")
         self.case = self.ingest.case_of(FACT)
         self.stale: list[RecordedEvent] = []  # a history that somebody has read and not acted on yet
         self.ids = 0
 
     # The steps, with the real rules and no EHR.
 
-    async def extract(self, work: Work[CaseEvent]) -> CaseEvent:
+    async def extract(self, work: StepContext[CaseEvent]) -> CaseEvent:
         return self._unless_failing(event("context-extracted"))
 
-    async def draft(self, work: Work[CaseEvent]) -> CaseEvent:
+    async def draft(self, work: StepContext[CaseEvent]) -> CaseEvent:
         cause: Any = work.cause.body
         made = draft().model_copy(update={"number": drafter.number_of(cause)})
         return self._unless_failing(drafter.drafted(cause, made, f"{made.number:0>64}"))
 
-    async def request(self, work: Work[CaseEvent]) -> CaseEvent:
+    async def request(self, work: StepContext[CaseEvent]) -> CaseEvent:
         drafted: Any = work.cause.body
         return self._unless_failing(approval.request(drafted, "task", DEADLINES))
 
-    async def file(self, work: Work[CaseEvent]) -> CaseEvent:
+    async def file(self, work: StepContext[CaseEvent]) -> CaseEvent:
         if work.cause.name == "retracted":
             return self._unless_failing(RetractionFiled(provenance="prov"))
         made = self._unless_failing(Filed(document_reference=f"doc-{work.cause.id}", provenance="prov"))
         self.filed_for.append(work.cause.id)
         return made
 
-    async def settle(self, work: Work[CaseEvent]) -> CaseEvent:
+    async def settle(self, work: StepContext[CaseEvent]) -> CaseEvent:
         rejected: Any = work.cause.body
         return self._unless_failing(approval.after_rejection(rejected))
 
@@ -238,7 +238,7 @@ class CaseMachine(RuleBasedStateMachine):
             self.run(
                 self.journal.append(history[-1].case, made, after=history[-1].head, id=f"decision-{self.ids}", time=T0)
             )
-        except Conflict:
+        except WrongExpectedVersionError:
             return
 
     @rule(deed=st.sampled_from(["hold", "release", "erase", "retain"]), stale=st.booleans())
@@ -261,7 +261,7 @@ class CaseMachine(RuleBasedStateMachine):
         if made is not None:
             self._append(history, made)
 
-    async def erase(self, work: Work[CaseEvent]) -> CaseEvent:
+    async def erase(self, work: StepContext[CaseEvent]) -> CaseEvent:
         ordered: Any = work.cause.body
         return self._unless_failing(erasure.carried_out(ordered, 1))
 
@@ -270,7 +270,7 @@ class CaseMachine(RuleBasedStateMachine):
         history = self.history()
         if fold(history).failure is not None:
             id = derived_id(f"DEADLETTER/{history[-1].head.sequence}", "retried")
-            self.run(retry(self.journal, self.case, id, Deed("operator", "", T0)))
+            self.run(retry(self.journal, self.case, id, Attribution("operator", "", T0)))
 
     # What must hold.
 

@@ -9,17 +9,17 @@ from cli.doctor import server, topology, users, workload
 from cli.doctor.findings import Group
 from cli.doctor.workload import ConsumerHealth, assess_watermark
 from services.approval.ehr_tasks.watermark import Watermark
-from shared.messaging.monitor import Durability
+from shared.messaging.permissions import Permissions, permissions
 from shared.messaging.placement import read_placement
-from shared.messaging.provision import Keeping, consumer_config, wanted_streams
-from shared.messaging.replicas import Copies
-from shared.messaging.rights import Permissions, permissions
+from shared.messaging.provision import StreamStorage, consumer_config, wanted_streams
+from shared.messaging.replica_status import ReplicaStatus
+from shared.messaging.server_status import ServerStatus
 from shared.messaging.topology import consumer
 from tests.support.examples import T0
 
 NOW = datetime(2026, 11, 24, 3, tzinfo=UTC)
-SAFE = Durability(True, True, 1, (), "2.15.1", NOW, 10**9, 10**11)
-WANTED = {str(item.name): item for item in wanted_streams(Keeping())}
+SAFE = ServerStatus(True, True, 1, (), "2.15.1", NOW, 10**9, 10**11)
+WANTED = {str(item.name): item for item in wanted_streams(StreamStorage())}
 
 
 def faults(group: Group) -> list[str]:
@@ -50,7 +50,9 @@ def test_what_is_missing_or_differs_is_named_with_both(group: Group) -> None:
 
 
 def test_a_stream_that_may_be_elsewhere_is_named_with_where_it_should_be(group: Group) -> None:
-    wanted = {str(item.name): item for item in wanted_streams(Keeping(1, read_placement("region:eu,KNOWLEDGE=*")))}
+    wanted = {
+        str(item.name): item for item in wanted_streams(StreamStorage(1, read_placement("region:eu,KNOWLEDGE=*")))
+    }
     placed = wanted["KNOWLEDGE"].evolve(placement=wanted["EHR"].placement)
     found = wanted | {"EHR": WANTED["EHR"], "KNOWLEDGE": placed}
     topology.compare(group, "stream", wanted, found, "provision")
@@ -61,9 +63,9 @@ def test_a_stream_that_may_be_elsewhere_is_named_with_where_it_should_be(group: 
 
 
 def test_a_stream_on_its_way_and_a_server_that_lags_are_named(group: Group) -> None:
-    moving = Copies("DISCHARGE", 2, ("a", "b", "c"), ("c",), 7)
+    moving = ReplicaStatus("DISCHARGE", 2, ("a", "b", "c"), ("c",), 7)
     topology.assess_replicas(
-        group, [Copies("EHR", 2, ("a", "b"), (), 0), moving, Copies("ACCESS", 2, ("a", "c"), ("c",), 1)]
+        group, [ReplicaStatus("EHR", 2, ("a", "b"), (), 0), moving, ReplicaStatus("ACCESS", 2, ("a", "c"), ("c",), 1)]
     )
     assert [(item.level, item.what, item.says) for item in group.found] == [
         ("warning", "placement", "moving to other servers: DISCHARGE"),
@@ -105,7 +107,7 @@ def test_an_unknown_durable_is_a_warning(group: Group) -> None:
         (replace(SAFE, certificate_ends=NOW), "certificate"),
     ],
 )
-def test_a_server_that_is_not_safe_is_a_fault(group: Group, found: Durability, what: str) -> None:
+def test_a_server_that_is_not_safe_is_a_fault(group: Group, found: ServerStatus, what: str) -> None:
     server.assess_durability(group, found, NOW)
     (fault,) = faults(group)
     assert fault.startswith(f"{what}: ")

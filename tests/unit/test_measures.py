@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from shared.contracts.events import Approved, Edits, ReadingFigures
-from shared.messaging import measures
+from shared.messaging import event_metrics
 from shared.telemetry.metric_definitions import OUTCOME
 from tests.support.examples import CASE, T0, event
 
@@ -13,10 +13,10 @@ from tests.support.examples import CASE, T0, event
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any, Any]]:
     found: list[tuple[str, Any, Any]] = []
-    monkeypatch.setattr(measures, "metrics_enabled", lambda: True)
+    monkeypatch.setattr(event_metrics, "metrics_enabled", lambda: True)
     for name in ("increment", "observe"):
         monkeypatch.setattr(
-            measures, name, lambda metric, value, given: found.append((metric, value, given.get(OUTCOME)))
+            event_metrics, name, lambda metric, value, given: found.append((metric, value, given.get(OUTCOME)))
         )
     return found
 
@@ -41,7 +41,7 @@ def signed(**changes: Any) -> Approved:
 def test_a_signature_without_a_look_is_counted(
     counted: list[tuple[str, Any, Any]], reading: ReadingFigures | None, outcome: str
 ) -> None:
-    measures.measure(CASE, signed(reading=reading), T0)
+    event_metrics.measure(CASE, signed(reading=reading), T0)
     assert ("countersign.draft.reading", 1, outcome) in counted
 
 
@@ -57,6 +57,6 @@ def test_a_signature_without_a_look_is_counted(
 def test_a_narrative_by_hand_is_no_edit_of_a_draft(
     counted: list[tuple[str, Any, Any]], narrative: str | None, edited: bool, outcome: str
 ) -> None:
-    measures.measure(CASE, signed(narrative=narrative, edited=edited, edits=Edits(distance=40)), T0)
+    event_metrics.measure(CASE, signed(narrative=narrative, edited=edited, edits=Edits(distance=40)), T0)
     assert ("countersign.drafts", 1, outcome) in counted
     assert (("countersign.draft.edit_distance", 40, None) in counted) is (narrative != "physician")

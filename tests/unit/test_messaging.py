@@ -13,21 +13,21 @@ from shared.contracts.case import fold
 from shared.contracts.envelope import CHAIN_START
 from shared.contracts.errors import CountersignError, PermanentError, RateLimitedError, TransientError
 from shared.contracts.events import EVENT_TYPES, CaseEvent, Failed, StepName, name_of
-from shared.contracts.retry import RetryRow, delay_after
+from shared.contracts.retry import RetryPolicy, next_delay
 from shared.contracts.steps import EXTRACT, STEPS, appended_by
 from shared.contracts.subjects import derived_id
 from shared.messaging.broker import ServiceBroker
 from shared.messaging.connection import sort_api_error
-from shared.messaging.journal import Conflict, Journal
-from shared.messaging.rights import permissions
-from shared.messaging.steps import Work
+from shared.messaging.event_store import EventStore, WrongExpectedVersionError
+from shared.messaging.permissions import permissions
+from shared.messaging.steps import StepContext
 from shared.messaging.timers import read_due
 from shared.messaging.topology import CONSUMERS, SERVICES, STREAMS, all_consumers, consumer
 from tests.support.examples import CASE, T0, event
 from tests.support.memory import Delivery, MemoryBus, deliver, matches
 
-ROW = RetryRow(attempt=30, attempts=3, first_wait=2, cap=5)
-FOREVER = RetryRow(attempt=30, attempts=None, first_wait=5, cap=600, alert_after=2)
+ROW = RetryPolicy(timeout=30, max_attempts=3, initial_interval=2, max_interval=5)
+FOREVER = RetryPolicy(timeout=30, max_attempts=None, initial_interval=5, max_interval=600, alert_after=2)
 
 
 @pytest.mark.parametrize(
@@ -44,8 +44,8 @@ FOREVER = RetryRow(attempt=30, attempts=None, first_wait=5, cap=600, alert_after
         (FOREVER, 50, TransientError("x"), 600),
     ],
 )
-def test_retry_rows(row: RetryRow, attempt: int, failure: Exception, expected: float | None) -> None:
-    assert delay_after(row, attempt, failure) == expected
+def test_retry_rows(row: RetryPolicy, attempt: int, failure: Exception, expected: float | None) -> None:
+    assert next_delay(row, attempt, failure) == expected
 
 
 def test_every_case_event_has_a_place_in_the_stream_and_a_writer() -> None:
@@ -93,18 +93,18 @@ class Bench:
         self.bus: Any = MemoryBus()
         self.outcome: CaseEvent | Exception = event("context-extracted")
         self.undone: list[str] = []
-        self.works: list[Work[CaseEvent]] = []
+        self.works: list[StepContext[CaseEvent]] = []
         self.broker = ServiceBroker("drafter", self.bus, lambda: T0)
         self.broker.on(EXTRACT, self.handle, undo=self.undo)
-        self.journal = Journal(self.bus, "drafter")
+        self.journal = EventStore(self.bus, "drafter")
 
-    async def handle(self, work: Work[CaseEvent]) -> Any:
+    async def handle(self, work: StepContext[CaseEvent]) -> Any:
         self.works.append(work)
         if isinstance(self.outcome, Exception):
             raise self.outcome
         return self.outcome
 
-    async def undo(self, work: Work[CaseEvent]) -> None:
+    async def undo(self, work: StepContext[CaseEvent]) -> None:
         self.undone.append(work.cause.id)
 
     async def append(self, body: CaseEvent, id: str) -> None:
@@ -151,10 +151,10 @@ async def test_the_last_attempt_gives_up() -> None:
     await bench.append(event("discharged"), "d1")
     bench.outcome = TransientError("down")
     row = consumer("drafter-extract").row
-    assert row.attempts is not None
-    assert (await bench.deliver(attempt=row.attempts - 1)).answer == "nak"
+    assert row.max_attempts is not None
+    assert (await bench.deliver(attempt=row.max_attempts - 1)).answer == "nak"
     assert not bench.works[-1].last
-    assert (await bench.deliver(attempt=row.attempts)).answer == "term"
+    assert (await bench.deliver(attempt=row.max_attempts)).answer == "term"
     assert bench.works[-1].last
     assert fold(await bench.journal.history(CASE)).state == "failed"
 
@@ -163,9 +163,9 @@ async def test_the_last_attempt_gives_up() -> None:
 def test_what_waits_for_the_ehr_outlasts_a_maintenance_window_and_holds_up_nobody(name: str) -> None:
     target = consumer(name)
     row = target.row
-    assert row.attempts is not None
+    assert row.max_attempts is not None
     assert row.alert_after is not None
-    waits = [row.wait(attempt) for attempt in range(1, row.attempts)]
+    waits = [row.wait(attempt) for attempt in range(1, row.max_attempts)]
     assert timedelta(hours=20) < timedelta(seconds=sum(waits)) < timedelta(hours=30)
     assert max(waits) <= 300, "it goes on soon after the EHR is back"
     assert 120 <= sum(waits[: row.alert_after - 1]) <= 600, "a nightly restart tells nobody, an outage does"
@@ -188,11 +188,11 @@ async def test_a_step_that_is_still_trying_tells_a_person_once() -> None:
 
 
 def test_a_step_that_has_failed_for_weeks_still_has_a_next_attempt() -> None:
-    assert delay_after(FOREVER, 5000, TransientError("down")) == FOREVER.cap
+    assert next_delay(FOREVER, 5000, TransientError("down")) == FOREVER.max_interval
 
 
 def test_a_server_that_asks_for_a_year_is_asked_again_within_the_hour() -> None:
-    assert delay_after(FOREVER, 1, RateLimitedError("later", 31_536_000)) == 3600
+    assert next_delay(FOREVER, 1, RateLimitedError("later", 31_536_000)) == 3600
 
 
 async def test_a_bug_ends_in_front_of_a_person_and_its_words_stay_out_of_everything(
@@ -237,7 +237,7 @@ async def test_what_cannot_be_buried_is_not_let_go(
     await bench.append(event("discharged"), "d1")
     bench.outcome = PermanentError("no such encounter")
     with monkeypatch.context() as patched:
-        patched.setattr("shared.messaging.delivery.bury", refused)
+        patched.setattr("shared.messaging.delivery.dead_letter", refused)
         assert (await bench.deliver()).answer == "nak"
     assert await bench.names() == ["discharged"]
     assert (await bench.deliver(attempt=2)).answer == "term"
@@ -295,7 +295,7 @@ async def test_racing_appends_one_wins_and_repeats_are_no_ops() -> None:
     async def one(id: str) -> str:
         try:
             await bench.journal.append(CASE, body, after=head, id=id, time=T0)
-        except Conflict:
+        except WrongExpectedVersionError:
             return "lost"
         return "won"
 

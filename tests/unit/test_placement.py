@@ -3,13 +3,13 @@
 import pytest
 
 from shared.messaging.placement import NAMES, read_placement
-from shared.messaging.provision import Keeping, differs, stream_config
+from shared.messaging.provision import StreamStorage, differs, stream_config
 from shared.messaging.topology import STREAMS
 
 
 def test_nothing_said_leaves_every_stream_where_it_is() -> None:
     assert read_placement(" , ") == {}
-    assert stream_config(STREAMS[0], Keeping()).placement is None
+    assert stream_config(STREAMS[0], StreamStorage()).placement is None
 
 
 def test_a_streams_own_tags_are_added_to_the_general_ones() -> None:
@@ -45,8 +45,8 @@ def test_what_makes_no_sense_is_said(said: str, why: str) -> None:
 
 
 def test_being_anywhere_is_held_against_what_is_there_when_it_is_said() -> None:
-    placed = stream_config(STREAMS[0], Keeping(1, read_placement("region:eu")))
-    anywhere = stream_config(STREAMS[0], Keeping(1, read_placement("*")))
+    placed = stream_config(STREAMS[0], StreamStorage(1, read_placement("region:eu")))
+    anywhere = stream_config(STREAMS[0], StreamStorage(1, read_placement("*")))
     assert differs(placed, anywhere) == ("placement",)
-    assert differs(placed, stream_config(STREAMS[0], Keeping())) == ()
-    assert differs(stream_config(STREAMS[0], Keeping()), anywhere) == ()
+    assert differs(placed, stream_config(STREAMS[0], StreamStorage())) == ()
+    assert differs(stream_config(STREAMS[0], StreamStorage()), anywhere) == ()

@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from shared.messaging.monitor import Durability, durability
+from shared.messaging.server_status import ServerStatus, durability
 from shared.runtime.authentication import ApiToken
 from shared.runtime.preflight import DeploymentFacts, SecretFile, preflight_errors
 from shared.runtime.settings import ProductionOverrides
 
-SAFE = Durability(True, True, 1, (), "2.15.1", datetime(2026, 11, 24, tzinfo=UTC), 0, 0)
+SAFE = ServerStatus(True, True, 1, (), "2.15.1", datetime(2026, 11, 24, tzinfo=UTC), 0, 0)
 CLUSTER = replace(SAFE, servers=3)
 ALONE = DeploymentFacts("127.0.0.1", "nats://127.0.0.1:4222", ProductionOverrides(), SAFE)
 HOSPITAL = replace(

@@ -10,7 +10,7 @@ from shared.contracts.case import current_digest, fold, is_expected, restored_ev
 from shared.contracts.corrections import Retracted, RetractionFiled
 from shared.contracts.envelope import ChainHead
 from shared.contracts.events import Failed, Filed, Reimported, Signature
-from shared.messaging.rights import operator_permissions, permissions
+from shared.messaging.permissions import operator_permissions, permissions
 from shared.messaging.topology import SERVICES
 from tests.support.examples import event
 from tests.unit.test_approval import REVIEW, history

@@ -24,8 +24,8 @@ from cli.audit import verify_stored
 from cli.stack.ports import free_port
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.envelope import decode
-from shared.messaging.journal import Journal
-from shared.messaging.letters import read_all
+from shared.messaging.dead_letters import read_all
+from shared.messaging.event_store import EventStore
 from tests.support.patients import write_stays
 from tests.support.physician import settled
 from tests.support.processes import ProcessStack, ServiceProcess
@@ -200,7 +200,7 @@ async def histories(fleet: ProcessStack) -> dict[str, list[str]]:
     """The names of each case's events."""
     bus = await fleet.server.connect("auditor")
     found: dict[str, list[str]] = {}
-    for item in await Journal(bus, "auditor").stored("discharge.>"):
+    for item in await EventStore(bus, "auditor").stored("discharge.>"):
         event = decode(item.subject, item.headers, item.data, item.sequence)
         found.setdefault(event.case.id, []).append(event.name)
     await bus.close()
@@ -236,6 +236,6 @@ async def check(fleet: ProcessStack, ward: Ward) -> None:
         finals = {name: count for name, count in names.items() if name.endswith("/final")}
         assert finals == {f"{case}/final": 1 for case in found}
         bus = await fleet.server.connect("auditor")
-        report = await verify_stored(await Journal(bus, "auditor").stored("discharge.>"), ehr)
+        report = await verify_stored(await EventStore(bus, "auditor").stored("discharge.>"), ehr)
         await bus.close()
     assert report.verified, report.faults[:3]

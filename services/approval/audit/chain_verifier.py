@@ -11,9 +11,9 @@ from shared.clinical.fhir_client import FhirClient
 from shared.contracts.subjects import CaseRef, case_filter, parse_case_subject
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus, WrongSequenceError
-from shared.messaging.deadletter import alert
-from shared.messaging.journal import STREAM, Journal, as_stored
-from shared.messaging.monitor import read_durability
+from shared.messaging.dead_letter_queue import publish_alert
+from shared.messaging.event_store import STREAM, EventStore, raw_message_of
+from shared.messaging.server_status import read_durability
 from shared.telemetry import instruments
 from shared.telemetry.metric_definitions import SCOPE
 
@@ -30,7 +30,7 @@ class AuditChainVerifier:
         self._monitor = monitor
         self._ehr = ehr
         self._bus = bus
-        self._journal = Journal(bus, "approval")
+        self._journal = EventStore(bus, "approval")
         self._places = Bucket(bus, "reconciled")
 
     async def start(self) -> None:
@@ -45,7 +45,7 @@ class AuditChainVerifier:
         entry = await self._places.get(KEY)
         at = int(entry.value) if entry is not None else 1
         query = {"seq": at, "next_by_subj": case_filter("discharged"), "batch": CASES_A_ROUND}
-        page = [as_stored(message) for message in await self._bus.direct_get(STREAM, query)]
+        page = [raw_message_of(message) for message in await self._bus.direct_get(STREAM, query)]
         for item in page:
             await self._verify(parse_case_subject(item.subject)[0])
             at = item.sequence + 1
@@ -80,7 +80,7 @@ class AuditChainVerifier:
         for fault in faults:
             logger.error("%s", fault)
         first = faults[0]
-        await alert(
+        await publish_alert(
             self._bus,
             "critical",
             "trail-broken",

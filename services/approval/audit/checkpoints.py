@@ -11,7 +11,7 @@ from shared.contracts.subjects import reconcile_subjects
 from shared.messaging.broker import Receiver
 from shared.messaging.checkpoints import Checkpoints, Folder, signing_key
 from shared.messaging.connection import Bus
-from shared.messaging.deadletter import alert
+from shared.messaging.dead_letter_queue import publish_alert
 from shared.messaging.steps import Clock
 from shared.messaging.timers import Timers
 
@@ -80,7 +80,7 @@ class CheckpointPublisher:
             self._failed += 1
             logger.warning("no checkpoint of the trail could be made: %s", failure.reason)
             if self._failed == TELL_AFTER:
-                await alert(
+                await publish_alert(
                     self._bus, "critical", "checkpoints-failing", id=self._clock().isoformat(), reason=failure.reason
                 )
         else:

@@ -19,7 +19,7 @@ from shared.contracts.errors import TransientError
 from shared.contracts.events import Signature
 from shared.contracts.subjects import CaseRef
 from shared.messaging.connection import Bus
-from shared.messaging.deadletter import alert
+from shared.messaging.dead_letter_queue import publish_alert
 from shared.runtime.authentication import Caller
 
 S = TypeVar("S", Amended, Addended)
@@ -204,7 +204,7 @@ class CorrectionsService:
         """Alert that a second person has to confirm. The page of the case says so in any case."""
         facts = {"case": ref.id, "department": ref.department, "page": f"/reviews/{ref.id}"}
         try:
-            await alert(self._bus, "warning", "retraction-requested", id=f"{ref.id}-{seen}", **facts)
+            await publish_alert(self._bus, "warning", "retraction-requested", id=f"{ref.id}-{seen}", **facts)
         except TransientError as error:
             logger.warning("case %s: nobody was told that a retraction was asked for: %s", ref.id, error.reason)
 

@@ -22,7 +22,7 @@ from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.events import Actor, Rejected
 from shared.messaging.access_log import AccessLog
 from shared.messaging.connection import Bus
-from shared.messaging.deadletter import alert
+from shared.messaging.dead_letter_queue import publish_alert
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ class EhrDecisionHandler:
 
     async def _tell(self, kind: str, asked: ReviewTaskRef, history: list[RecordedEvent], why: str) -> None:
         department = history[-1].case.department
-        await alert(
+        await publish_alert(
             self._bus,
             "warning",
             kind,

@@ -28,7 +28,7 @@ from shared.contracts.errors import CountersignError
 from shared.contracts.subjects import reconcile_subjects
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus, WrongSequenceError
-from shared.messaging.deadletter import alert
+from shared.messaging.dead_letter_queue import publish_alert
 from shared.messaging.ehr_facts import tell_task
 from shared.messaging.steps import Clock
 from shared.messaging.timers import Timers
@@ -160,7 +160,9 @@ class TaskReconciler:
         if is_told(mark.failed):
             last = mark.run.isoformat() if mark.run else "never"
             id = f"{last}-{mark.failed}"
-            await alert(self._bus, "warning", "reconcile-failing", id=id, reason=failure.reason, runs=mark.failed)
+            await publish_alert(
+                self._bus, "warning", "reconcile-failing", id=id, reason=failure.reason, runs=mark.failed
+            )
 
 
 def is_told(failed: int) -> bool:

@@ -16,7 +16,7 @@ from shared.contracts.access_log import AccessLogEntry
 from shared.contracts.case import fold
 from shared.contracts.errors import PermanentError, TransientError
 from shared.messaging.connection import Bus
-from shared.messaging.journal import Journal
+from shared.messaging.event_store import EventStore
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 class ReviewStartedHandler:
     def __init__(self, bus: Bus, tasks: ReviewTasks) -> None:
         self._tasks = tasks
-        self._journal = Journal(bus, "approval")
+        self._journal = EventStore(bus, "approval")
 
     async def on_draft_viewed(self, message: Msg) -> None:
         """Handle a view of a draft: the Task is in progress where the viewer is the one who decides."""

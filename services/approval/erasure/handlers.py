@@ -17,20 +17,20 @@ from shared.messaging.artifacts import Artifacts
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
 from shared.messaging.erasures import ErasureList, Listed
-from shared.messaging.journal import Journal
-from shared.messaging.steps import Work
+from shared.messaging.event_store import EventStore
+from shared.messaging.steps import StepContext
 
 
 class ErasureHandler:
     def __init__(self, bus: Bus, folder: Path | None = None) -> None:
         """`folder`: where the list of erasures is, that a restore reads."""
         self._list = ErasureList(folder) if folder is not None else None
-        self._journal = Journal(bus, "approval")
+        self._journal = EventStore(bus, "approval")
         self._artifacts = Artifacts(bus)
         self._working = Bucket(bus, WORKING)
         self._kept = KeptRenditions(bus)
 
-    async def erase(self, work: Work[ErasureOrdered]) -> Erased:
+    async def erase(self, work: StepContext[ErasureOrdered]) -> Erased:
         """What was ordered is not given up."""
         ordered, case = work.event, work.cause.case
         with as_transient():

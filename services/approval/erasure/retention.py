@@ -16,8 +16,8 @@ from shared.contracts.subjects import CaseRef, case_filter, derived_id, parse_ca
 from shared.messaging.broker import Receiver
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
-from shared.messaging.deadletter import alert
-from shared.messaging.journal import STREAM, Conflict, Journal, as_stored
+from shared.messaging.dead_letter_queue import publish_alert
+from shared.messaging.event_store import STREAM, EventStore, WrongExpectedVersionError, raw_message_of
 from shared.messaging.steps import Clock
 from shared.messaging.timers import Timers
 
@@ -42,7 +42,7 @@ class RetentionScheduler:
         self._clock = clock
         self._failed = 0
         self._bus = bus
-        self._journal = Journal(bus, "approval")
+        self._journal = EventStore(bus, "approval")
         self._marks = Bucket(bus, "reconciled")
         self._timers = Timers(bus)
 
@@ -79,7 +79,7 @@ class RetentionScheduler:
             logger.warning("retention could not look at its cases: %s", failure.reason)
             if self._failed == TELL_AFTER:
                 id = self._clock().isoformat()
-                await alert(self._bus, "warning", "retention-failing", id=id, reason=failure.reason)
+                await publish_alert(self._bus, "warning", "retention-failing", id=id, reason=failure.reason)
             return False
         self._failed = 0
         return more
@@ -89,7 +89,7 @@ class RetentionScheduler:
         entry = await self._marks.get(KEY)
         at = int(entry.value) if entry is not None else 1
         query = {"seq": at, "next_by_subj": case_filter("discharged"), "batch": CASES_A_RUN}
-        page = [as_stored(message) for message in await self._bus.direct_get(STREAM, query)]
+        page = [raw_message_of(message) for message in await self._bus.direct_get(STREAM, query)]
         for item in page:
             await self._look_at(parse_case_subject(item.subject)[0])
             at = item.sequence + 1
@@ -110,5 +110,5 @@ class RetentionScheduler:
         id = derived_id(f"{last.id}/retention", ordered.event)
         try:
             await self._journal.append(last.case, ordered, after=last.head, id=id, time=self._clock())
-        except Conflict:
+        except WrongExpectedVersionError:
             return  # something happened in it: it is looked at again with the next walk

@@ -12,7 +12,7 @@ from shared.contracts.events import ContextExtracted
 from shared.contracts.retention import ErasureGround, ErasureOrdered, HoldGround, HoldPlaced, HoldReleased
 from shared.contracts.subjects import CaseRef, case_filter
 from shared.messaging.connection import Bus
-from shared.messaging.journal import Journal, Unreadable, read_event
+from shared.messaging.event_store import EventStore, UnreadableEvent, read_event
 from shared.runtime.authentication import Caller
 
 
@@ -30,7 +30,7 @@ class ErasureService:
     def __init__(self, bus: Bus, review: ReviewService) -> None:
         self._cases = review.cases
         self._decisions = review.decisions
-        self._journal = Journal(bus, "approval")
+        self._journal = EventStore(bus, "approval")
 
     async def of_patient(self, patient: str, who: Caller) -> list[ErasureCandidate]:
         """Return every case whose record is, or was, of the patient with this FHIR reference; reads all cases once."""
@@ -38,7 +38,7 @@ class ErasureService:
         async for page in self._journal.pages(case_filter("context-extracted")):
             for item in page:
                 event = read_event(item)
-                if isinstance(event, Unreadable):
+                if isinstance(event, UnreadableEvent):
                     continue  # `audit verify` tells of it
                 if isinstance(event.body, ContextExtracted) and event.body.stay.patient == patient:
                     found[event.case.id] = None

@@ -14,7 +14,7 @@ from services.approval.notifications.channels import kind_of
 from services.approval.review.api import readable
 from shared.contracts.case import Case, CaseState, fold
 from shared.contracts.errors import PermanentError
-from shared.messaging.deadletter import Severity
+from shared.messaging.dead_letter_queue import Severity
 from shared.runtime.problems import ProblemError
 
 router = APIRouter()

@@ -24,9 +24,9 @@ from shared.contracts.events import (
 )
 from shared.contracts.subjects import CaseRef, derived_id
 from shared.messaging.connection import Bus
-from shared.messaging.journal import Conflict, Journal
+from shared.messaging.event_store import EventStore, WrongExpectedVersionError
 from shared.messaging.steps import Clock
-from shared.messaging.timers import Due, Timers, read_due
+from shared.messaging.timers import FiredTimer, Timers, read_due
 
 TRIES = 5
 SKEW = timedelta(seconds=30)  # that the clocks of two servers may differ
@@ -37,7 +37,7 @@ class EscalationHandler:
         self._tasks = tasks
         self._directory = directory
         self._clock = clock
-        self._journal = Journal(bus, "approval")
+        self._journal = EventStore(bus, "approval")
         self._timers = Timers(bus)
 
     async def escalate(self, message: Msg) -> None:
@@ -47,7 +47,7 @@ class EscalationHandler:
         await self._set_timer(due.case, due.clock, due.level + 1, history)
         await self._timers.forget(due, message.metadata.sequence.stream)
 
-    async def _append_escalation(self, due: Due) -> Sequence[RecordedEvent]:
+    async def _append_escalation(self, due: FiredTimer) -> Sequence[RecordedEvent]:
         """Append the escalation where it is due; returns the history it was decided on.
 
         When it is due stands on the trail. A timer that fires before that, because somebody else set it or the server's
@@ -71,7 +71,7 @@ class EscalationHandler:
             try:
                 await self._journal.append(history[-1].case, event, after=history[-1].head, id=id, time=self._clock())
                 return history
-            except Conflict as conflict:
+            except WrongExpectedVersionError as conflict:
                 history = conflict.history
         raise TransientError("the case changed too often while it was being escalated")
 

@@ -22,10 +22,10 @@ from shared.contracts.envelope import RecordedEvent
 from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.model import Model
 from shared.contracts.subjects import CaseRef, case_filter, parse_case_subject
-from shared.messaging.buckets import Bucket, Entry
+from shared.messaging.buckets import Bucket, KvEntry
 from shared.messaging.connection import Bus, WrongSequenceError
-from shared.messaging.deadletter import alert
-from shared.messaging.journal import STREAM, Journal, Stored, as_stored
+from shared.messaging.dead_letter_queue import publish_alert
+from shared.messaging.event_store import STREAM, EventStore, RawMessage, raw_message_of
 from shared.messaging.steps import Clock
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class FollowUp:
         self._tasks = tasks
         self._clock = clock
         self._bus = bus
-        self._journal = Journal(bus, "approval")
+        self._journal = EventStore(bus, "approval")
         self._marks = Bucket(bus, "reconciled")
 
     async def start(self) -> None:
@@ -89,7 +89,7 @@ class FollowUp:
         mark = FollowUpPosition.read(entry.value)
         for _ in range(0, MOST, PAGE):
             query = {"seq": mark.at + 1, "next_by_subj": case_filter(name), "batch": PAGE}
-            page = [as_stored(message) for message in await self._bus.direct_get(STREAM, query)]
+            page = [raw_message_of(message) for message in await self._bus.direct_get(STREAM, query)]
             following = await self._follow(mark, due(page, self._clock() - wait))
             if following == mark:
                 return
@@ -98,11 +98,11 @@ class FollowUp:
             if mark.failed or len(page) < PAGE:
                 return
 
-    async def _keep(self, key: str, mark: FollowUpPosition, entry: Entry) -> Entry:
+    async def _keep(self, key: str, mark: FollowUpPosition, entry: KvEntry) -> KvEntry:
         value = mark.model_dump_json().encode()
-        return Entry(key, value, await self._marks.put(key, value, revision=entry.revision))
+        return KvEntry(key, value, await self._marks.put(key, value, revision=entry.revision))
 
-    async def _follow(self, mark: FollowUpPosition, events: Sequence[Stored]) -> FollowUpPosition:
+    async def _follow(self, mark: FollowUpPosition, events: Sequence[RawMessage]) -> FollowUpPosition:
         """The mark after as many of `events` as the EHR lets us look at."""
         for event in events:
             case, _ = parse_case_subject(event.subject)
@@ -157,7 +157,7 @@ class FollowUp:
 
     async def _tell(self, case: CaseRef, reason: str) -> None:
         logger.warning("case %s: the chart was not put in order: %s", case.id, reason)
-        await alert(
+        await publish_alert(
             self._bus,
             "warning",
             "chart-not-in-order",
@@ -168,9 +168,9 @@ class FollowUp:
         )
 
 
-def due(page: Sequence[Stored], until: datetime) -> list[Stored]:
+def due(page: Sequence[RawMessage], until: datetime) -> list[RawMessage]:
     """The first of `page`, in the order of the trail, that are not younger than `until`."""
-    found: list[Stored] = []
+    found: list[RawMessage] = []
     for event in page:
         if datetime.fromisoformat(event.headers["ce-time"]) > until:
             break

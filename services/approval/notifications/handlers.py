@@ -19,8 +19,8 @@ from shared.contracts.errors import PermanentError
 from shared.contracts.events import Escalated
 from shared.contracts.subjects import CaseRef
 from shared.messaging.connection import Bus, WrongSequenceError
-from shared.messaging.deadletter import Severity, alert
-from shared.messaging.journal import Journal
+from shared.messaging.dead_letter_queue import Severity, publish_alert
+from shared.messaging.event_store import EventStore
 from shared.messaging.steps import Clock
 
 Send = Callable[[str, str, str, NotifyType], None]  # address, title, text, weight; blocks
@@ -51,7 +51,7 @@ class NotificationDispatcher:
         self._zone_of = zone_of
         self._sending: dict[str, asyncio.Future[None]] = {}  # by place: begun, or sent not long ago
         self._bus = bus
-        self._journal = Journal(bus, "approval")
+        self._journal = EventStore(bus, "approval")
 
     async def announce(self, message: Msg) -> None:
         """Handle an escalation: alert the operators, and enqueue one message for each channel."""
@@ -63,7 +63,7 @@ class NotificationDispatcher:
         case, level = event.case, told.level
         severity: Severity = "critical" if isinstance(event.body, Escalated) and event.body.owner else "warning"
         facts: dict[str, str | int] = {"case": case.id, "department": case.department, "level": level}
-        await alert(self._bus, severity, "review-overdue", id=event.id, **facts)
+        await publish_alert(self._bus, severity, "review-overdue", id=event.id, **facts)
         for channel in self._directory.channels(case.department, level):
             await self._enqueue(
                 Notification(

@@ -11,7 +11,7 @@ from shared.contracts.case import CaseState
 from shared.contracts.errors import TransientError
 from shared.contracts.subjects import parse_case_subject
 from shared.messaging.connection import Bus
-from shared.messaging.journal import Stored
+from shared.messaging.event_store import RawMessage
 from shared.messaging.steps import Clock
 from shared.telemetry import instruments
 from shared.telemetry.metric_definitions import DEPARTMENT, LEVEL, STATE
@@ -62,7 +62,7 @@ class CaseStateProjection:
     def _counting(self) -> Iterator[int]:
         return (sequence for _, _, sequence in self._states.values())
 
-    def _take(self, message: Stored) -> None:
+    def _take(self, message: RawMessage) -> None:
         case, name = parse_case_subject(message.subject)
         state = AFTER.get(name)
         if state is None:

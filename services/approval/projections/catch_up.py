@@ -21,7 +21,7 @@ from shared.contracts.model import Model
 from shared.contracts.subjects import case_filter
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
-from shared.messaging.journal import STREAM, Stored, as_stored
+from shared.messaging.event_store import STREAM, RawMessage, raw_message_of
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class CatchUpSubscription:
         self,
         key: str,
         names: Sequence[str],
-        take: Callable[[Stored], None],
+        take: Callable[[RawMessage], None],
         counting: Callable[[], Iterable[int]],
         *,
         headers_only: bool = False,
@@ -130,15 +130,15 @@ class CatchUpSubscription:
         self._config.deliver_policy = DeliverPolicy.BY_START_SEQUENCE
         self._config.opt_start_seq = beginning.at
 
-    async def _stored(self, sequences: Sequence[int]) -> list[Stored]:
+    async def _stored(self, sequences: Sequence[int]) -> list[RawMessage]:
         """Raises TransientError where one is missing: any of three servers may answer, also one that is behind."""
         found = await asyncio.gather(*(self._bus.direct_get(STREAM, {"seq": sequence}) for sequence in sequences))
         if not all(found):
             raise TransientError("the copy of the trail that was read is behind")
-        return [as_stored(message) for (message,) in found]
+        return [raw_message_of(message) for (message,) in found]
 
     async def _on_message(self, message: Msg) -> None:
-        event = Stored(message.subject, dict(message.headers or {}), message.data, message.metadata.sequence.stream)
+        event = RawMessage(message.subject, dict(message.headers or {}), message.data, message.metadata.sequence.stream)
         if event.sequence > self._at:
             self._give(event)
             self._at = event.sequence
@@ -156,13 +156,13 @@ class CatchUpSubscription:
         if self._wanted is not None and self._received >= self._wanted:
             self._caught_up.set()
 
-    def _give(self, event: Stored) -> None:
+    def _give(self, event: RawMessage) -> None:
         try:
             self._take(event)
         except CountersignError as error:
             logger.warning("an event in the trail is not taken into %s: %s", self._key, error.reason)
 
-    async def _save(self, last: Stored) -> None:
+    async def _save(self, last: RawMessage) -> None:
         """A beginning that is not stored costs time at the next start and nothing else."""
         id, time = _identity(last)
         beginning = Checkpoint(at=last.sequence, id=id, time=time, counting=tuple(sorted(self._counting())))
@@ -172,5 +172,5 @@ class CatchUpSubscription:
             logger.warning("where %s begins could not be stored: %s", self._key, failure.reason)
 
 
-def _identity(event: Stored) -> tuple[str, str]:
+def _identity(event: RawMessage) -> tuple[str, str]:
     return event.headers.get("ce-id", ""), event.headers.get("ce-time", "")

@@ -20,7 +20,7 @@ from shared.contracts.events import ReviewRequested
 from shared.contracts.model import Model
 from shared.contracts.subjects import CaseRef
 from shared.messaging.connection import Bus
-from shared.messaging.journal import Stored
+from shared.messaging.event_store import RawMessage
 
 OPENS = "review-requested"
 CHANGES = ("escalated", "reassigned")
@@ -166,7 +166,7 @@ class OpenReviewsProjection:
     def _counting(self) -> Iterator[int]:
         return chain.from_iterable(waiting.events for waiting in self._waiting.values())
 
-    def _take(self, message: Stored) -> None:
+    def _take(self, message: RawMessage) -> None:
         event = decode(message.subject, message.headers, message.data, message.sequence)
         before = self._waiting.pop(event.case.id, None)
         if before is not None:

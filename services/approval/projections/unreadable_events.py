@@ -13,8 +13,8 @@ from shared.contracts.envelope import RecordedEvent
 from shared.contracts.errors import CountersignError, TransientError
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
-from shared.messaging.deadletter import Severity, alert
-from shared.messaging.journal import Stored, Unreadable, read_event
+from shared.messaging.dead_letter_queue import Severity, publish_alert
+from shared.messaging.event_store import RawMessage, UnreadableEvent, read_event
 from shared.runtime.authentication import Caller
 
 logger = logging.getLogger(__name__)
@@ -27,8 +27,8 @@ class UnreadableEvents:
     """Follows every event, and keeps those that cannot be read."""
 
     def __init__(self) -> None:
-        self._found: OrderedDict[int, Unreadable] = OrderedDict()
-        self._to_tell: asyncio.Queue[Unreadable] = asyncio.Queue()
+        self._found: OrderedDict[int, UnreadableEvent] = OrderedDict()
+        self._to_tell: asyncio.Queue[UnreadableEvent] = asyncio.Queue()
         self._telling: asyncio.Task[None] | None = None
 
     async def start(self, bus: Bus) -> None:
@@ -43,14 +43,14 @@ class UnreadableEvents:
         if self._telling is not None:
             self._telling.cancel()
 
-    def of(self, who: Caller) -> list[Unreadable]:
+    def of(self, who: Caller) -> list[UnreadableEvent]:
         """Return the unreadable events of the caller's departments, latest first."""
         return [item for item in reversed(self._found.values()) if who.can_access_department(item.case.department)]
 
     def _counting(self) -> Iterator[int]:
         return iter(self._found)
 
-    def _take(self, message: Stored) -> None:
+    def _take(self, message: RawMessage) -> None:
         item = read_event(message)
         if isinstance(item, RecordedEvent):
             return
@@ -66,14 +66,14 @@ class UnreadableEvents:
                 await asyncio.sleep(AGAIN)
                 self._to_tell.put_nowait(item)
 
-    async def _is_told(self, item: Unreadable) -> bool:
+    async def _is_told(self, item: UnreadableEvent) -> bool:
         """Raise the alert unless any process raised it before. For events of a newer version: one for each name."""
         key = f"unreadable.newer.{item.event}" if item.newer else f"unreadable.{item.sequence}"
         facts = {"case": item.case.id, "department": item.case.department, "event": item.event, "reason": item.reason}
         try:
             if await self._told.get(key) is None:
                 severity: Severity = "warning" if item.newer else "critical"
-                await alert(self._bus, severity, "event-unreadable", id=key, sequence=item.sequence, **facts)
+                await publish_alert(self._bus, severity, "event-unreadable", id=key, sequence=item.sequence, **facts)
                 await self._told.put(key, b"told")
         except CountersignError as failure:
             logger.error("an alert about event %d could not be given: %s", item.sequence, failure.reason)

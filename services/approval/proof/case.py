@@ -14,7 +14,7 @@ from shared.contracts.envelope import RecordedEvent, chain_digest, decode
 from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.events import Filed, Reimported
 from shared.contracts.subjects import parse_case_subject
-from shared.messaging.journal import Stored, sort_readable
+from shared.messaging.event_store import RawMessage, sort_readable
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Verified:
     reimported: bool = False  # something of it was taken over from the chart after a restore
 
 
-async def verify_case(case_id: str, events: Sequence[Stored], ehr: FhirClient) -> Verified:
+async def verify_case(case_id: str, events: Sequence[RawMessage], ehr: FhirClient) -> Verified:
     """One case, of which `events` is every message, in stream order."""
     faults = _broken(case_id, events)
     history, unread = sort_readable(events)
@@ -47,7 +47,7 @@ async def verify_case(case_id: str, events: Sequence[Stored], ehr: FhirClient) -
     return standing(case_id, events, faults)
 
 
-def standing(case_id: str, events: Sequence[Stored], faults: Iterable[Fault] = ()) -> Verified:
+def standing(case_id: str, events: Sequence[RawMessage], faults: Iterable[Fault] = ()) -> Verified:
     """What of the case is, or may be, in the chart; nothing is verified."""
     history, _ = sort_readable(events)
     case = fold(history)
@@ -65,7 +65,7 @@ def standing(case_id: str, events: Sequence[Stored], faults: Iterable[Fault] = (
     )
 
 
-def _broken(case_id: str, events: Sequence[Stored]) -> list[Fault]:
+def _broken(case_id: str, events: Sequence[RawMessage]) -> list[Fault]:
     """Events that do not follow from the one before them, or are no events at all."""
     faults: list[Fault] = []
     previous, seen = "", set[str]()

@@ -15,8 +15,8 @@ from shared.contracts.events import Actor
 from shared.contracts.subjects import CaseRef
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.connection import Bus
-from shared.messaging.deadletter import alert
-from shared.messaging.journal import Conflict, Journal
+from shared.messaging.dead_letter_queue import publish_alert
+from shared.messaging.event_store import EventStore, WrongExpectedVersionError
 from shared.messaging.steps import Clock
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class Reimport:
         self._organization = organization
         self._clock = clock
         self._bus = bus
-        self._journal = Journal(bus, "approval")
+        self._journal = EventStore(bus, "approval")
         self._artifacts = Artifacts(bus)
 
     async def on_wanted(self, message: Msg) -> None:
@@ -66,14 +66,14 @@ class Reimport:
             event = item.lost.event(by, reason)
             try:
                 head = await self._journal.append(ref, event, after=head, id=event_id(item.lost), time=self._clock())
-            except Conflict:
+            except WrongExpectedVersionError:
                 raise TransientError("the case has moved on meanwhile") from None
             logger.info("case %s: %s was taken over from the chart", ref.id, item.lost.signature.event)
 
     async def _tell(self, ref: CaseRef, stopped: Sequence[str]) -> None:
         reason = "; ".join(stopped)
         logger.error("case %s: not taken over from the chart: %s", ref.id, reason)
-        await alert(
+        await publish_alert(
             self._bus,
             "critical",
             "chart-not-as-signed",

@@ -26,7 +26,7 @@ from shared.contracts.ehr import Department, PractitionerReference
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.errors import ErasedError
 from shared.contracts.events import RejectionAction, Resolution
-from shared.messaging.journal import Unreadable
+from shared.messaging.event_store import UnreadableEvent
 from shared.runtime.authentication import Caller
 from shared.runtime.problems import ProblemError
 from shared.runtime.request_limits import TEXT_MAX_BODY_BYTES, limit_endpoint
@@ -190,7 +190,7 @@ def shown_departments(who: Caller, wanted: str | None) -> tuple[str, ...] | None
     return who.departments
 
 
-async def readable(cases: CaseReader, case_id: str, who: Caller) -> tuple[list[RecordedEvent], list[Unreadable]]:
+async def readable(cases: CaseReader, case_id: str, who: Caller) -> tuple[list[RecordedEvent], list[UnreadableEvent]]:
     """What can be read of a case that the caller may know of, and what not. Raises ProblemError where there is none."""
     history, unreadable = await cases.readable(case_id)
     departments = [item.case.department for item in history] + [item.case.department for item in unreadable]

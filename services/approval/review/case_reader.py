@@ -16,7 +16,7 @@ from shared.contracts.subjects import CaseRef
 from shared.messaging.access_log import AccessLog
 from shared.messaging.artifacts import Artifacts, CaseTexts
 from shared.messaging.connection import Bus
-from shared.messaging.journal import Journal, Unreadable
+from shared.messaging.event_store import EventStore, UnreadableEvent
 from shared.runtime.authentication import Caller
 
 CASE_ID = re.compile(r"[A-Za-z0-9-]{1,64}")  # subjects are made of it: nothing else is looked up
@@ -26,7 +26,7 @@ class CaseReader:
     def __init__(self, bus: Bus, log: AccessLog) -> None:
         self._log = log
         self._checker = RecordChecker()
-        self._journal = Journal(bus, "approval")
+        self._journal = EventStore(bus, "approval")
         self._artifacts = Artifacts(bus)
 
     async def close(self) -> None:
@@ -36,11 +36,11 @@ class CaseReader:
         """Return the events of a case, oldest first; empty where there is no such case."""
         return await self._journal.find(case_id) if CASE_ID.fullmatch(case_id) else []
 
-    async def readable(self, case_id: str) -> tuple[list[RecordedEvent], list[Unreadable]]:
+    async def readable(self, case_id: str) -> tuple[list[RecordedEvent], list[UnreadableEvent]]:
         """Return the events that can be read and those that cannot, for callers that only display the case."""
         return await self._journal.readable(case_id) if CASE_ID.fullmatch(case_id) else ([], [])
 
-    async def recent(self, events: int) -> tuple[list[RecordedEvent], list[Unreadable]]:
+    async def recent(self, events: int) -> tuple[list[RecordedEvent], list[UnreadableEvent]]:
         """Return the last `events` events of all cases."""
         return await self._journal.recent(events)
 

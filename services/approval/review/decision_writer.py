@@ -13,7 +13,7 @@ from shared.contracts.events import Approved, CaseEvent, Reassigned, Rejected
 from shared.contracts.retention import ErasureOrdered, HoldPlaced, HoldReleased
 from shared.contracts.subjects import CaseRef, derived_id
 from shared.messaging.connection import Bus
-from shared.messaging.journal import Conflict, Journal
+from shared.messaging.event_store import EventStore, WrongExpectedVersionError
 from shared.messaging.steps import Clock
 from shared.runtime.authentication import Caller
 
@@ -41,7 +41,7 @@ class DecisionWriter:
         self._cases = cases
         self._clock = clock
         self._new_id = new_id
-        self._journal = Journal(bus, "approval")
+        self._journal = EventStore(bus, "approval")
 
     async def decide(
         self,
@@ -64,7 +64,7 @@ class DecisionWriter:
             event = decide(case)
             try:
                 await self.append(ref, case, event, derived_id(cause, event.event) if cause else None)
-            except Conflict as conflict:
+            except WrongExpectedVersionError as conflict:
                 ref, case = current(ref.id, conflict.history)
                 if case.open and by is not None:  # it may belong to somebody else by now
                     await self._cases.authorize(ref, case, by, action)

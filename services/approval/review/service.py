@@ -34,7 +34,7 @@ from shared.contracts.events import (
 from shared.contracts.subjects import FHIR_ID, CaseRef
 from shared.messaging.access_log import AccessLog
 from shared.messaging.connection import Bus
-from shared.messaging.journal import Conflict
+from shared.messaging.event_store import WrongExpectedVersionError
 from shared.messaging.steps import Clock
 from shared.runtime.authentication import Caller
 
@@ -255,7 +255,7 @@ class ReviewService:
         if domain.discharge_taken_back(case, review, encounter.get("status")):
             try:
                 await self.decisions.append(ref, case, Withdrawn(reason="encounter-not-finished"))
-            except Conflict:
+            except WrongExpectedVersionError:
                 raise TransientError("the case changed while it was being decided") from None
             raise DecisionRefusedError("not-open", "The discharge was taken back in the EHR: the case is withdrawn.")
 

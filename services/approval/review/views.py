@@ -12,7 +12,7 @@ from shared.contracts.case import CaseState, fold
 from shared.contracts.draft import Draft
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.retention import ErasureOrdered, HoldPlaced
-from shared.messaging.journal import Unreadable
+from shared.messaging.event_store import UnreadableEvent
 from shared.runtime.problems import ProblemError
 
 
@@ -103,7 +103,7 @@ class ReviewView(BaseModel):
     draft: DraftView
 
 
-def unreadable_lines(items: Iterable[Unreadable]) -> list[UnreadableLine]:
+def unreadable_lines(items: Iterable[UnreadableEvent]) -> list[UnreadableLine]:
     return [
         UnreadableLine(
             case_id=item.case.id,
@@ -116,7 +116,7 @@ def unreadable_lines(items: Iterable[Unreadable]) -> list[UnreadableLine]:
     ]
 
 
-def case_view(history: list[RecordedEvent], unreadable: Iterable[Unreadable] = ()) -> CaseView:
+def case_view(history: list[RecordedEvent], unreadable: Iterable[UnreadableEvent] = ()) -> CaseView:
     """The case that `history` adds up to, with each of its events."""
     case = fold(history)
     return CaseView(

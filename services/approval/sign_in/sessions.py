@@ -18,7 +18,7 @@ from cryptography.fernet import Fernet
 from pydantic import BaseModel, ConfigDict
 
 from shared.contracts.errors import TransientError
-from shared.messaging.buckets import Bucket, Entry
+from shared.messaging.buckets import Bucket, KvEntry
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.runtime.authentication import AuthenticationError, Caller, token_digest
 from shared.runtime.oidc import SignInResult
@@ -174,7 +174,7 @@ class SessionStore:
         return PendingLogin.model_validate_json(found.value)
 
 
-def _of(entry: Entry) -> str:
+def _of(entry: KvEntry) -> str:
     return Session.model_validate_json(entry.value).caller.subject
 
 

@@ -32,8 +32,8 @@ from shared.knowledge.knowledge_file import KnowledgeFile
 from shared.knowledge.live import LiveBucket, QueuedRefresh, RefreshQueue
 from shared.knowledge.refresh_attempts import RefreshAttempts
 from shared.messaging.connection import Bus, WrongSequenceError
-from shared.messaging.deadletter import Original
-from shared.messaging.measures import begin_refreshes
+from shared.messaging.dead_letter_queue import FailedMessage
+from shared.messaging.event_metrics import begin_refreshes
 from shared.messaging.refreshes import RefreshLog, read_refresh
 from shared.messaging.steps import Clock
 from shared.messaging.timers import REFRESHES, Timers
@@ -187,7 +187,7 @@ class Refreshing:
                 if await self._log.of_batch(ref, "batch-indexed", number) is None:
                     await self._log.append(ref, record.body, number=number, after=record.sequence)
 
-    async def give_up(self, original: Original, reason: str) -> None:
+    async def give_up(self, original: FailedMessage, reason: str) -> None:
         await self._attempts.give_up(original, reason, "prepare")
 
     async def on_timer(self, message: Msg) -> None:

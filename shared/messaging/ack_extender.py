@@ -14,7 +14,7 @@ from shared.telemetry.metric_definitions import ERROR
 
 
 @contextmanager
-def handling(target: Consumer, subject: str, headers: Mapping[str, str] | None, attempt: int) -> Iterator[None]:
+def consumer_span(target: Consumer, subject: str, headers: Mapping[str, str] | None, attempt: int) -> Iterator[None]:
     """One attempt at a message as a span and a duration. Every attempt stands beside the others in the case's trace."""
     parent = tracing.parent_header(headers)
     attributes = target.attributes | {"messaging.system": "nats", "messaging.operation.type": "process"}
@@ -46,7 +46,7 @@ def _kind(subject: str) -> str:
     return ".".join(tokens[:3] if tokens[0] in ("ehr", "timers") else tokens[:1])
 
 
-class Heartbeat:
+class AckExtender:
     """Tells the server that a message is still being worked on, for as long as the block runs."""
 
     def __init__(self, message: NatsMessage, every: float) -> None:

@@ -13,8 +13,8 @@ from shared.contracts.errors import PermanentError
 from shared.contracts.events import Actor, Retried
 from shared.contracts.subjects import CaseRef, dead_letter_subject, derived_id, parse_case_subject
 from shared.messaging.connection import Bus
-from shared.messaging.journal import Conflict, Journal
-from shared.messaging.letters import DeadLetter, Deed, must_wait, read_one, settle
+from shared.messaging.dead_letters import Attribution, DeadLetter, ensure_unresolved, read_one, resolve
+from shared.messaging.event_store import EventStore, WrongExpectedVersionError
 from shared.messaging.requests import OfCase, OfLetter, Verb, serve
 from shared.messaging.topology import CONSUMERS, Consumer
 
@@ -31,7 +31,7 @@ INSTEAD = {
 Check = Callable[[str, bytes], Any]  # subject and body; raises PermanentError where they break the contract
 
 
-class Mending:
+class OperatorRequests:
     """Of one service. `checks`: consumers whose messages it publishes again, and the contract of those.
 
     `more`: requests that only this service knows.
@@ -50,7 +50,7 @@ class Mending:
         self._checks = checks
         self._clock = clock
         self._more = dict(more or {})
-        self._journal = Journal(bus, service)
+        self._journal = EventStore(bus, service)
 
     async def start(self) -> None:
         """Take the operator's requests from now on."""
@@ -66,15 +66,15 @@ class Mending:
 
         It is recorded after it was done: killed in between, it waits still, and doing it again changes nothing.
         """
-        deed = Deed(asked.by, asked.why, self._clock())
+        deed = Attribution(asked.by, asked.why, self._clock())
         letter, data, headers = await read_one(self._bus, asked.sequence)
-        must_wait(letter)
+        ensure_unresolved(letter)
         buried_by = _consumer(letter, headers)
         if letter.stream == "DISCHARGE":
             done = await self._retry_step(letter, buried_by, deed)
         else:
             done = await self._publish(letter, buried_by, data, headers)
-        await settle(self._bus, letter.sequence, "redriven", deed)
+        await resolve(self._bus, letter.sequence, "redriven", deed)
         return done
 
     async def _publish(self, letter: DeadLetter, buried_by: Consumer, data: bytes, headers: dict[str, str]) -> str:
@@ -94,7 +94,7 @@ class Mending:
         await self._bus.publish(letter.subject, data, stream=letter.stream, headers=kept, id=id)
         return f"published again on {letter.subject}"
 
-    async def _retry_step(self, letter: DeadLetter, buried_by: Consumer, deed: Deed) -> str:
+    async def _retry_step(self, letter: DeadLetter, buried_by: Consumer, deed: Attribution) -> str:
         case_ref, _ = parse_case_subject(letter.subject)
         id = derived_id(f"DEADLETTER/{letter.sequence}", "retried")
         return await retry(self._journal, case_ref, id, deed, buried_by)
@@ -105,7 +105,7 @@ class Mending:
         if not history:
             raise PermanentError("there is no such case")
         failed = next((item for item in reversed(history) if item.name == "failed"), history[-1])
-        deed = Deed(asked.by, "", self._clock())
+        deed = Attribution(asked.by, "", self._clock())
         return await retry(self._journal, history[-1].case, derived_id(failed.id, "retried"), deed)
 
     async def _discard(self, asked: OfLetter) -> str:
@@ -116,9 +116,9 @@ class Mending:
         if not asked.why.strip():
             raise PermanentError("Say why it is discarded.")
         letter, _, _ = await read_one(self._bus, asked.sequence)
-        must_wait(letter)
+        ensure_unresolved(letter)
         left = await self._left(letter)
-        await settle(self._bus, letter.sequence, "discarded", Deed(asked.by, asked.why, self._clock()))
+        await resolve(self._bus, letter.sequence, "discarded", Attribution(asked.by, asked.why, self._clock()))
         return f"discarded dead letter {letter.sequence}{left}"
 
     async def _left(self, letter: DeadLetter) -> str:
@@ -137,7 +137,7 @@ class Mending:
         )
 
 
-async def retry(journal: Journal, case_ref: CaseRef, id: str, deed: Deed, of: Consumer | None = None) -> str:
+async def retry(journal: EventStore, case_ref: CaseRef, id: str, deed: Attribution, of: Consumer | None = None) -> str:
     """Append that the failed step is tried again, as the event `id`; when it stands there already, nothing.
 
     `of` is the consumer that gave up, where that is known.
@@ -158,7 +158,7 @@ async def retry(journal: Journal, case_ref: CaseRef, id: str, deed: Deed, of: Co
     event = Retried(step=step, by=Actor(subject=deed.by, role="operator"))
     try:
         await journal.append(history[-1].case, event, after=case.head, id=id, time=deed.at)
-    except Conflict:
+    except WrongExpectedVersionError:
         raise PermanentError(f"Case {case_ref.id} changed just now: look at it again.") from None
     return f"case {case_ref.id} tries {step} again"
 

@@ -48,7 +48,7 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class Attribution:
     """Who does something about a dead letter, when and why."""
 
     by: str
@@ -56,13 +56,13 @@ class Deed:
     at: datetime
 
 
-Letters = dict[int, tuple[DeadLetter, bytes, dict[str, str]]]
+DeadLetters = dict[int, tuple[DeadLetter, bytes, dict[str, str]]]
 
 
-async def read_all(connection: Bus) -> Letters:
+async def read_all(connection: Bus) -> DeadLetters:
     """Every dead letter by sequence, with its body and the headers it came with."""
-    found: Letters = {}
-    settled: dict[int, Settled] = {}
+    found: DeadLetters = {}
+    settled: dict[int, Resolution] = {}
     async for page in pages(connection, STREAM, subjects.DEAD_LETTERS, size=PAGE):
         for message in page:
             headers = dict(message.headers or {})
@@ -97,7 +97,7 @@ async def read_one(connection: Bus, sequence: int) -> tuple[DeadLetter, bytes, d
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class Resolution:
     """What was done about a letter, as far as its record can be read: those of earlier versions are empty."""
 
     outcome: Outcome
@@ -116,13 +116,13 @@ def _settles(subject: str) -> tuple[Outcome, int] | None:
     return (outcome, int(tokens[2])) if outcome is not None and re.fullmatch(r"[0-9]{1,18}", tokens[2]) else None
 
 
-def _settled(outcome: Outcome, data: bytes) -> Settled:
+def _settled(outcome: Outcome, data: bytes) -> Resolution:
     try:
         record = json.loads(data or b"{}")
         said = [record.get(name) for name in ("by", "at", "why")]
     except (ValueError, AttributeError, RecursionError):
-        return Settled(outcome)
-    return Settled(outcome, *(item if isinstance(item, str) else None for item in said))
+        return Resolution(outcome)
+    return Resolution(outcome, *(item if isinstance(item, str) else None for item in said))
 
 
 def _read(sequence: int, headers: dict[str, str]) -> DeadLetter:
@@ -138,14 +138,14 @@ def _read(sequence: int, headers: dict[str, str]) -> DeadLetter:
     )
 
 
-def find(letters: Letters, sequence: int) -> tuple[DeadLetter, bytes, dict[str, str]]:
+def find(letters: DeadLetters, sequence: int) -> tuple[DeadLetter, bytes, dict[str, str]]:
     """The letter with its body and headers. Raises PermanentError when there is none."""
     if sequence not in letters:
         raise PermanentError(f"There is no dead letter {sequence}.")
     return letters[sequence]
 
 
-def must_wait(letter: DeadLetter) -> None:
+def ensure_unresolved(letter: DeadLetter) -> None:
     """Raises PermanentError when somebody has dealt with it."""
     if letter.state == "redriven":
         raise PermanentError(f"Dead letter {letter.sequence} was put back to work before{_by(letter)}.")
@@ -157,7 +157,7 @@ def _by(letter: DeadLetter) -> str:
     return f", by {letter.by} at {letter.at}" if letter.by else ""
 
 
-async def settle(connection: Bus, sequence: int, outcome: Outcome, deed: Deed) -> None:
+async def resolve(connection: Bus, sequence: int, outcome: Outcome, deed: Attribution) -> None:
     """Record what was done about a letter: once, however many try.
 
     Raises PermanentError when somebody else was first.

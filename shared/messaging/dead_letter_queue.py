@@ -14,7 +14,7 @@ Severity = Literal["info", "warning", "critical"]
 
 
 @dataclass(frozen=True, slots=True)
-class Original:
+class FailedMessage:
     """The message that could not be handled."""
 
     stream: str
@@ -24,7 +24,7 @@ class Original:
     data: bytes
 
 
-async def bury(bus: Bus, consumer: Consumer, original: Original, reason: str, attempts: int) -> None:
+async def dead_letter(bus: Bus, consumer: Consumer, original: FailedMessage, reason: str, attempts: int) -> None:
     """Keep `original` in DEADLETTER. Doing it twice keeps it once (within the dedupe window)."""
     headers = {name: value for name, value in original.headers.items() if not name.startswith("Nats-")}
     headers |= {
@@ -44,7 +44,7 @@ async def bury(bus: Bus, consumer: Consumer, original: Original, reason: str, at
     instruments.increment("countersign.dead_letters", 1, consumer.attributes)
 
 
-async def alert(bus: Bus, severity: Severity, kind: str, *, id: str, **facts: str | int) -> None:
+async def publish_alert(bus: Bus, severity: Severity, kind: str, *, id: str, **facts: str | int) -> None:
     """Tell whoever watches ALERTS. `facts` are ids, names of steps and figures."""
     await bus.publish(
         alert_subject(severity, kind), json.dumps(facts, sort_keys=True).encode(), stream="ALERTS", id=f"{kind}-{id}"

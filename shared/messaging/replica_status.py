@@ -17,7 +17,7 @@ PATIENCE = 30.0  # seconds in which something must have moved
 
 
 @dataclass(frozen=True, slots=True)
-class Copies:
+class ReplicaStatus:
     """On which servers a stream is; `behind` are those that have not caught up, or do not run."""
 
     stream: str
@@ -36,20 +36,22 @@ class Copies:
         return len(self.servers) == self.wanted and not self.behind
 
 
-def copies(info: StreamInfo) -> Copies:
+def copies(info: StreamInfo) -> ReplicaStatus:
     """What the server says of a stream. One that is in no cluster is whole."""
     name, wanted = str(info.config.name), info.config.num_replicas or 1
     if info.cluster is None:
-        return Copies(name, wanted, ("",) * wanted, (), 0)
+        return ReplicaStatus(name, wanted, ("",) * wanted, (), 0)
     others = info.cluster.replicas or []
     late = [peer for peer in others if peer.offline or not peer.current]
     servers = (*filter(None, [info.cluster.leader]), *(str(peer.name) for peer in others))
-    return Copies(name, wanted, servers, tuple(str(peer.name) for peer in late), sum(peer.lag or 0 for peer in late))
+    return ReplicaStatus(
+        name, wanted, servers, tuple(str(peer.name) for peer in late), sum(peer.lag or 0 for peer in late)
+    )
 
 
-async def all_there(bus: Bus, names: Collection[str], tell: Callable[[int], None]) -> None:
+async def wait_until_in_sync(bus: Bus, names: Collection[str], tell: Callable[[int], None]) -> None:
     """Wait until the streams are whole; `tell` how many are. Raises TransientError when nothing moves any more."""
-    last: list[Copies] = []
+    last: list[ReplicaStatus] = []
     moved = time.monotonic()
     while True:
         found = [item for item in await _look(bus) if item.stream in names]
@@ -65,7 +67,7 @@ async def all_there(bus: Bus, names: Collection[str], tell: Callable[[int], None
         await asyncio.sleep(AGAIN)
 
 
-async def _look(bus: Bus) -> list[Copies]:
+async def _look(bus: Bus) -> list[ReplicaStatus]:
     try:
         return [copies(item) for item in await bus.jetstream.streams_info()]
     except APIError as error:

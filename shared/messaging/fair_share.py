@@ -17,7 +17,7 @@ from shared.contracts.envelope import RecordedEvent
 from shared.contracts.errors import CountersignError
 from shared.contracts.subjects import CASE_EVENTS, CaseRef, parse_case_subject
 from shared.messaging.connection import Bus, WrongSequenceError
-from shared.messaging.journal import Journal
+from shared.messaging.event_store import EventStore
 from shared.messaging.topology import Consumer
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ Run = Callable[[RecordedEvent], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class QueuedEvent:
     """An event whose turn has not come: where it stands in the stream, and whose it is."""
 
     sequence: int
@@ -38,12 +38,12 @@ class Waiting:
 
 
 @dataclass(slots=True)
-class Line:
+class DepartmentQueue:
     """Who waits, in order, and who has how much at work in this process. Pure."""
 
     places: int  # of the queue and ahead of it
     near: int  # the first ones keep their turn: it comes before they would be done
-    waiting: deque[Waiting] = field(default_factory=deque)
+    waiting: deque[QueuedEvent] = field(default_factory=deque)
     at_work: Counter[str] = field(default_factory=Counter)
 
     def reached(self, sequence: int) -> None:
@@ -51,9 +51,9 @@ class Line:
         while self.waiting and self.waiting[0].sequence <= sequence:
             self.waiting.popleft()
 
-    def take(self) -> Waiting | None:
+    def take(self) -> QueuedEvent | None:
         """The oldest case of the department with least at work, if that is less than half of an equal part."""
-        oldest: dict[str, Waiting] = {}
+        oldest: dict[str, QueuedEvent] = {}
         for index, item in enumerate(self.waiting):
             if index >= self.near:
                 oldest.setdefault(item.case.department, item)
@@ -73,12 +73,12 @@ class Line:
             self.at_work[department] -= 1
 
 
-class Ahead:
+class FairShareScheduler:
     """The places beside one consumer's queue. `run` does a step for an event whose turn has not come."""
 
     def __init__(self, bus: Bus, service: str, target: Consumer, run: Run) -> None:
         self._bus = bus
-        self._journal = Journal(bus, service)
+        self._journal = EventStore(bus, service)
         self._target = target
         self._run = run
         self._names = {pattern.rpartition(".")[2] for pattern in target.subjects}
@@ -87,7 +87,7 @@ class Ahead:
         self._looking: asyncio.Task[None] | None = None
         self._stopping = False
         self._quiet = 0  # messages that come before it is worth looking again
-        self.line = Line(target.workers + target.ahead, near=2 * target.workers)
+        self.line = DepartmentQueue(target.workers + target.ahead, near=2 * target.workers)
 
     def came(self, pending: int) -> None:
         """A message has come; `pending` more wait behind it. Where nobody was to go ahead, two rounds pass first."""
@@ -139,12 +139,12 @@ class Ahead:
             for item in page:
                 case, name = parse_case_subject(item.subject)
                 if name in self._names:
-                    self.line.waiting.append(Waiting(item.sequence, case))
+                    self.line.waiting.append(QueuedEvent(item.sequence, case))
             self._read = page[-1].sequence
             if len(self.line.waiting) >= MOST:
                 return
 
-    async def _go(self, waiting: Waiting) -> None:
+    async def _go(self, waiting: QueuedEvent) -> None:
         with self.line.working(waiting.case.department):
             try:
                 if not await self._claim(waiting):
@@ -152,13 +152,13 @@ class Ahead:
                 history = await self._journal.history(waiting.case)
                 event = next((item for item in history if item.head.sequence == waiting.sequence), None)
                 if event is not None:
-                    async with asyncio.timeout(self._target.row.attempt):
+                    async with asyncio.timeout(self._target.row.timeout):
                         await self._run(event)
             except Exception as error:  # noqa: BLE001 - whatever it was: the case keeps its turn, and fails there
                 logger.info("%s: not done ahead of its turn: %s", self._target.name, type(error).__name__)
         self.consider(len(self.line.waiting))
 
-    async def _claim(self, waiting: Waiting) -> bool:
+    async def _claim(self, waiting: QueuedEvent) -> bool:
         """Whether no other process has gone ahead with it."""
         subject = f"$KV.{BUCKET}.{waiting.case.id}.{waiting.sequence}"
         once = {"Nats-Expected-Last-Subject-Sequence": "0", "Nats-TTL": CLAIM}

@@ -16,7 +16,7 @@ TIMEOUT = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Durability:
+class ServerStatus:
     """How safe what the server acknowledges is. It does not say whether its store is encrypted."""
 
     sync_always: bool  # every acknowledged write is on disk first
@@ -30,7 +30,7 @@ class Durability:
     certificate_ends: datetime | None = None  # of what it shows to clients; None: it speaks plain
 
 
-async def read_durability(url: str) -> Durability:
+async def read_durability(url: str) -> ServerStatus:
     """`url` is the endpoint's base, http://nats:8222. Raises TransientError when it does not answer."""
     async with HttpClient(base_url=url.rstrip("/"), timeout=TIMEOUT) as http:
         try:
@@ -42,13 +42,13 @@ async def read_durability(url: str) -> Durability:
     return durability(server, store)
 
 
-def durability(server: dict[str, Any], store: dict[str, Any]) -> Durability:
+def durability(server: dict[str, Any], store: dict[str, Any]) -> ServerStatus:
     """From the answers of `/varz` and `/jsz`."""
     config = store.get("config") or {}
     servers = (store.get("meta_cluster") or {}).get("cluster_size", 1)
     streams = [item for account in store.get("account_details") or () for item in account.get("stream_detail") or ()]
     single = [item["name"] for item in streams if servers > 1 and item.get("config", {}).get("num_replicas", 1) == 1]
-    return Durability(
+    return ServerStatus(
         sync_always=bool(config.get("sync_always")),
         auth_required=bool(server.get("auth_required")),
         servers=servers,

@@ -13,7 +13,7 @@ from shared.contracts.errors import CountersignError, PermanentError, TransientE
 from shared.contracts.events import CaseEvent, StepName
 from shared.contracts.subjects import CaseRef, parse_case_subject
 from shared.messaging.connection import Bus, WrongSequenceError
-from shared.messaging.measures import measure
+from shared.messaging.event_metrics import measure
 from shared.messaging.pages import pages
 from shared.telemetry import tracing
 
@@ -23,7 +23,7 @@ STREAM = "DISCHARGE"
 TRIES = 5  # to append while other events come in between
 
 
-class Conflict(Exception):
+class WrongExpectedVersionError(Exception):
     """Somebody else appended first. `history` is the case as it is now."""
 
     def __init__(self, history: Sequence[RecordedEvent]) -> None:
@@ -32,7 +32,7 @@ class Conflict(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class RawMessage:
     """One message as the stream holds it, for whoever verifies it."""
 
     subject: str
@@ -42,7 +42,7 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class UnreadableEvent:
     """A message on the trail that cannot be read as an event, by what its subject says, and why."""
 
     case: CaseRef
@@ -55,11 +55,11 @@ class Unreadable:
         return f"case {self.case.id}: event {self.event} (sequence {self.sequence}): {self.reason}"
 
 
-class MovedOn(Exception):
+class StepNoLongerAwaitedError(Exception):
     """The case no longer awaits the step: somebody else did it, or the case was withdrawn."""
 
 
-class Journal:
+class EventStore:
     """Cases in one stream. `source` is the service that appends."""
 
     def __init__(self, bus: Bus, source: str) -> None:
@@ -110,12 +110,12 @@ class Journal:
             try:
                 await self.append(cause.case, event, after=head, id=id, time=clock(), traceparent=cause.traceparent)
                 return
-            except Conflict as conflict:
+            except WrongExpectedVersionError as conflict:
                 case = fold(conflict.history)
                 latest = causing_event(step, conflict.history)
                 # The same step may be awaited again for a later cause: what was made of this one is stale then.
                 if case.awaits != step or latest is None or latest.id != cause.id:
-                    raise MovedOn from None
+                    raise StepNoLongerAwaitedError from None
                 head = case.head
         raise TransientError("the case changed too often while a step was being appended")
 
@@ -144,7 +144,7 @@ class Journal:
         for event in history:
             if event.id == id:
                 return event.head
-        raise Conflict(history)
+        raise WrongExpectedVersionError(history)
 
     async def history(self, case: CaseRef) -> list[RecordedEvent]:
         """Every event of the case, oldest first; empty when there is no such case."""
@@ -165,30 +165,30 @@ class Journal:
         """The history of a case whose department is not known."""
         return await self.history(CaseRef("*", case_id))
 
-    async def stored(self, filter: str, *, start: int = 1) -> list[Stored]:
+    async def stored(self, filter: str, *, start: int = 1) -> list[RawMessage]:
         """Messages as they stand in the stream, oldest first."""
         return [item async for page in self.pages(filter, start=start) for item in page]
 
-    async def pages(self, filter: str, *, start: int = 1) -> AsyncIterator[list[Stored]]:
+    async def pages(self, filter: str, *, start: int = 1) -> AsyncIterator[list[RawMessage]]:
         """The same, a page in memory at a time."""
         async for page in pages(self._bus, STREAM, filter, start=start):
-            yield [as_stored(message) for message in page]
+            yield [raw_message_of(message) for message in page]
 
-    async def readable(self, case_id: str) -> tuple[list[RecordedEvent], list[Unreadable]]:
+    async def readable(self, case_id: str) -> tuple[list[RecordedEvent], list[UnreadableEvent]]:
         """What can be read of a case, for whoever only looks; who acts on it reads its `history`."""
         return sort_readable(await self.stored(CaseRef("*", case_id).filter))
 
-    async def recent(self, events: int) -> tuple[list[RecordedEvent], list[Unreadable]]:
+    async def recent(self, events: int) -> tuple[list[RecordedEvent], list[UnreadableEvent]]:
         """The last `events` events of the whole stream, oldest first, and what of them breaks the contract."""
         info = await self._bus.jetstream.stream_info(STREAM)
         start = max(info.state.first_seq, info.state.last_seq - events + 1, 1)
         return sort_readable(await self.stored("discharge.>", start=start))
 
 
-def sort_readable(messages: Iterable[Stored]) -> tuple[list[RecordedEvent], list[Unreadable]]:
+def sort_readable(messages: Iterable[RawMessage]) -> tuple[list[RecordedEvent], list[UnreadableEvent]]:
     """Those that are events, and those that are not."""
     found: list[RecordedEvent] = []
-    unreadable: list[Unreadable] = []
+    unreadable: list[UnreadableEvent] = []
     for item in messages:
         event = read_event(item)
         if isinstance(event, RecordedEvent):
@@ -198,7 +198,7 @@ def sort_readable(messages: Iterable[Stored]) -> tuple[list[RecordedEvent], list
     return found, unreadable
 
 
-def read_event(item: Stored) -> RecordedEvent | Unreadable:
+def read_event(item: RawMessage) -> RecordedEvent | UnreadableEvent:
     """The event of a message, or why it is none."""
     try:
         return decode(item.subject, item.headers, item.data, item.sequence)
@@ -207,10 +207,10 @@ def read_event(item: Stored) -> RecordedEvent | Unreadable:
             case, name = parse_case_subject(item.subject)
         except PermanentError:
             case, name = CaseRef("", ""), ""
-        return Unreadable(case, name, item.sequence, error.reason, isinstance(error, TransientError))
+        return UnreadableEvent(case, name, item.sequence, error.reason, isinstance(error, TransientError))
 
 
-def as_stored(message: Msg) -> Stored:
+def raw_message_of(message: Msg) -> RawMessage:
     """A direct-get answer as the message it carries; the server adds where it stands as `Nats-*` headers."""
     headers = dict(message.headers or {})
-    return Stored(headers["Nats-Subject"], headers, message.data, int(headers["Nats-Sequence"]))
+    return RawMessage(headers["Nats-Subject"], headers, message.data, int(headers["Nats-Sequence"]))
