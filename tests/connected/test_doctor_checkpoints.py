@@ -40,7 +40,7 @@ async def test_without_the_folder_approvals_timer_tells(nats: NatsServer) -> Non
         f"approval makes one every 0:10:00; the next is due at {now + timedelta(minutes=10):%Y-%m-%d %H:%M} UTC ",
     )
     level, words = await found(nats, now + timedelta(minutes=12))
-    assert (level, "nobody has made it" in words) == ("warning", True)
+    assert (level, "was not made" in words) == ("warning", True)
 
 
 async def test_with_the_folder_its_last_one_is_held_against_the_trail(
@@ -64,11 +64,11 @@ async def test_with_the_folder_its_last_one_is_held_against_the_trail(
         await EventStore(bus, "ingest").append(CASE, event("withdrawn"), after=head, id="2", time=now)
     assert (await found(nats, now + timedelta(minutes=29)))[0] == "ok"
     level, words = await found(nats, now + timedelta(minutes=31))
-    assert (level, "1 events since are not covered" in words) == ("warning", True)
+    assert (level, "1 later events are not covered" in words) == ("warning", True)
     monkeypatch.setenv("COUNTERSIGN_CHECKPOINT_EVERY", "PT1H")
     assert (await found(nats, now + timedelta(minutes=31)))[0] == "ok"
     async with as_user(nats, "admin") as bus:
         await bus.jetstream.delete_stream("DISCHARGE")
     await nats.provision()
     level, words = await found(nats)
-    assert (level, "begin another" in words) == ("fault", True)
+    assert (level, "start a new folder" in words) == ("fault", True)
