@@ -1,6 +1,8 @@
 """How commands print: results on stdout as text or JSON, progress on stderr."""
 
 import json
+import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 stderr = Console(stderr=True)
+
+PIPE_WIDTH = 200  # characters
 
 
 def emit(result: Any, as_json: bool, text: str | Callable[[], None]) -> None:
@@ -28,6 +32,12 @@ def make_table(*columns: str) -> Table:
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
+
+
+def print_table(table: Table | str) -> None:
+    """Print `table` as wide as the terminal; in a pipe or a file wide enough that cells are not wrapped."""
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
+    Console(width=width).print(table)
 
 
 @contextmanager

@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from cli.client import call_api
 from cli.connections import run_with_bus
 from cli.options import AsJson, By, CaseId, DataDir, actor_name
-from cli.output import emit, make_table
+from cli.output import emit, make_table, print_table
 
 app = typer.Typer(no_args_is_help=True, help="Show cases, retry failed ones, reimport documents after a restore.")
 
@@ -27,7 +26,7 @@ def list_cases(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         table = make_table("case", "department", "state", "last event", "time")
         for item in result["items"]:
             table.add_row(item["case_id"], item["department"], item["state"], item["last_event"], item["time"][:19])
-        Console().print(table)
+        print_table(table)
         _print_unreadable(result)
 
     emit(result, as_json, show)
@@ -66,7 +65,7 @@ def history(case_id: CaseId, data_dir: DataDir = None, as_json: AsJson = False) 
         table = make_table("time", "event", "actor", "digest")
         for event in result["events"]:
             table.add_row(event["time"][:23], event["event"], event["actor"], event["digest"][:16])
-        Console().print(table)
+        print_table(table)
         _print_unreadable(result)
 
     emit(result["events"], as_json, show)

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 from rich.progress import track
 
 from cli.connections import run_with_bus
 from cli.errors import CommandError
 from cli.options import AsJson, By, DataDir, actor_name
-from cli.output import emit, make_table, stderr
+from cli.output import emit, make_table, print_table, stderr
 
 if TYPE_CHECKING:
     from cli.dead_letters import Attribution, Resolve
@@ -47,7 +46,7 @@ def list_dead_letters(
             row = (str(letter.sequence), letter.consumer, str(letter.attempts), letter.reason, letter.subject)
             done = (f"{letter.state} {letter.at or ''}".strip(), letter.by or "", letter.why or "")
             table.add_row(*row, *(done * everything))
-        Console().print(table if letters else "There are no unresolved dead letters.")
+        print_table(table if letters else "There are no unresolved dead letters.")
 
     emit([asdict(letter) for letter in letters], as_json, show)
 

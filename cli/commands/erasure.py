@@ -3,12 +3,11 @@
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from cli.client import Api, call_api, run_with_api
 from cli.errors import CommandError
 from cli.options import AsJson, CaseId, DataDir
-from cli.output import emit, make_table
+from cli.output import emit, make_table, print_table
 
 hold_app = typer.Typer(no_args_is_help=True, help="Place and release legal holds, which prevent erasure.")
 Reference = Annotated[
@@ -73,7 +72,7 @@ def _print_erasure(found: list[dict[str, Any]], ordered: list[str], *, yes: bool
     for item in found:
         status = _status(item, ordered=item["case_id"] in ordered)
         table.add_row(item["case_id"], item["department"], item["state"], str(item["texts"]), status)
-    Console().print(table if found else "No such case.")
+    print_table(table if found else "No such case.")
     ready = sum(item["obstacle"] is None for item in found)
     if ready and not yes:
         print(f"Nothing was erased. To erase the texts of {ready} of them for good, add --yes.")

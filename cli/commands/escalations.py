@@ -1,11 +1,10 @@
 """`countersign escalations`: what happens to a review that nobody decides."""
 
 import typer
-from rich.console import Console
 
 from cli.client import call_api
 from cli.options import AsJson, CaseId, DataDir
-from cli.output import emit, make_table
+from cli.output import emit, make_table, print_table
 
 app = typer.Typer(no_args_is_help=True, help="Preview the escalations of a review.")
 
@@ -28,6 +27,6 @@ def preview(case_id: CaseId, data_dir: DataDir = None, as_json: AsJson = False) 
             then = "supervisor takes over, alert to operators" if item["takes_over"] else "warning to operators"
             level, due, channels = str(item["level"]), item["due"][:19], ", ".join(item["channels"]) or "-"
             table.add_row(level, due, item["standing"], ", ".join(item["tells"]), channels, then)
-        Console().print(table)
+        print_table(table)
 
     emit(result, as_json, show)

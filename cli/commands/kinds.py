@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from cli.errors import CommandError
 from cli.options import AsJson, DataDir, EhrUrl
-from cli.output import emit, make_table
+from cli.output import emit, make_table, print_table
 from cli.stack.access import default_data_dir, read_access
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def list_kinds(folder: Folder = None, as_json: AsJson = False) -> None:
         for item in found:
             cells = [str(item[name]) for name in ("kind", "title", "code", "priority", "prompt")]
             table.add_row(*cells, ", ".join(item["requires"]) or "-")
-        Console().print(table)
+        print_table(table)
 
     emit(found, as_json, show)
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from cli.client import Api, call_api, run_with_api
 from cli.errors import CommandError
 from cli.options import AsJson, DataDir
-from cli.output import emit, make_table, progress_bar
+from cli.output import emit, make_table, print_table, progress_bar
 
 app = typer.Typer(no_args_is_help=True, help="Refresh the knowledge base, show its versions, search it, roll back.")
 sources_app = typer.Typer(no_args_is_help=True, help="Check the file that declares the sources.")
@@ -184,7 +184,7 @@ def _print_history(found: dict[str, Any]) -> None:
             f"+{counts['new']} ~{counts['changed']} -{counts['removed']}",
             item["reason"],
         )
-    Console().print(table)
+    print_table(table)
 
 
 @app.command()

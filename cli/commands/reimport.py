@@ -7,11 +7,10 @@ from pathlib import Path
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from cli.errors import CommandError
-from cli.output import emit, make_table, stderr
+from cli.output import emit, make_table, print_table, stderr
 from cli.reimport.run import CaseFindings, ReimportResult, reimport
 from shared.contracts.ehr import ReimportRequested
 
@@ -77,4 +76,4 @@ def _print_cases(cases: Sequence[CaseFindings]) -> None:
         for reason in case.stopped:
             table.add_row(case.case, "not imported", "", "", "", reason)
     if table.row_count:
-        Console().print(table)
+        print_table(table)
