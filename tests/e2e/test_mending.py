@@ -89,7 +89,7 @@ def check_what_was_signed_since(stack: Up, late: str) -> None:
     command = ("cases", "reimport")
     (found,) = told(stack, *command, code=1)["cases"]
     assert (found["case_id"], found["state"]) == (late, "to be taken over")
-    assert "Say why" in refused(run(*command, "--yes", "--data-dir", str(stack.data_dir)))
+    assert "Give the reason" in refused(run(*command, "--yes", "--data-dir", str(stack.data_dir)))
     (done,) = told(stack, *command, "--yes", "--reason", "last night's backup", "--by", "kim")["cases"]
     assert (done["case_id"], done["state"]) == (late, "taken over")
     assert [event["actor"] for event in told(stack, "cases", "history", late)][-1] == "kim"

@@ -73,4 +73,4 @@ def test_a_taken_port_is_said_before_anything_is_started(tmp_path: Path) -> None
         with watch(tmp_path, "--dashboards-port", str(port)) as process:
             said, _ = process.communicate(timeout=30)
     assert process.returncode == 2
-    assert said == f"watch: Port {port} is taken. Choose another with --dashboards-port.\n"
+    assert said == f"local-dashboards: Port {port} is taken. Choose another with --dashboards-port.\n"
