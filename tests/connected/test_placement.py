@@ -231,7 +231,16 @@ async def test_streams_move_to_other_servers_while_cases_go_on(three: Callable[.
     await cluster.provision(at_home)
     ehr = sandbox()
     async with running(cluster, ehr) as stack:
-        waiting = await stack.discharge()
+
+        async def accepted(encounter: str) -> str:
+            # While a stream moves, or has a new leader, a message may not be stored yet: 503 asks to send it again.
+            sent = {"encounter_id": encounter, "department": "internal-medicine"}
+            response = await stack.call("ingest", "POST", "/v1/encounters/discharged", json=sent)
+            assert response.status_code in (202, 503), response.text
+            return str(response.json().get("case_id", ""))
+
+        first, second = stays(ehr.style)[:2]
+        waiting = await until(lambda: accepted(first), "the first discharge to be accepted")
         await stack.reaches(waiting, "awaiting-review")
         with pytest.raises(
             PermanentError, match="no 2 servers carry the tags region:eu, storage:worm: stream DISCHARGE"
@@ -239,15 +248,7 @@ async def test_streams_move_to_other_servers_while_cases_go_on(three: Callable[.
             await cluster.provision(StreamStorage(2, read_placement("region:eu,DISCHARGE=storage:worm")))
         changed = {item.what for item in await cluster.provision(apart) if item.action == "updated"}
         assert changed == {"stream DISCHARGE", "stream KV_artifacts"}
-        sent = {"encounter_id": stays(ehr.style)[1], "department": "internal-medicine"}
-
-        async def accepted() -> str:
-            # While the stream moves, the first copy may not be stored yet: 503 asks the sender to try again.
-            response = await stack.call("ingest", "POST", "/v1/encounters/discharged", json=sent)
-            assert response.status_code in (202, 503), response.text
-            return str(response.json().get("case_id", ""))
-
-        later = await until(accepted, "the discharge to be accepted")
+        later = await until(lambda: accepted(second), "the discharge to be accepted")
 
         async def arrived() -> bool:
             found = await look(cluster)
