@@ -52,16 +52,15 @@ def with_(*added: str, draft: Draft = DRAFT) -> str:
     return draft.text + "".join(f"{line}\n" for line in added)
 
 
-def workers() -> list[psutil.Process]:
-    """The processes that check texts."""
-    children = psutil.Process().children()
-    return [item for item in children if record_check.WORKER in item.cmdline()]
+def worker_of(checks: RecordChecker) -> psutil.Process:
+    assert checks.worker.process is not None
+    return psutil.Process(checks.worker.process.pid)
 
 
 async def test_the_process_says_what_the_rules_say_and_reads_a_record_once(checks: RecordChecker) -> None:
     texts = Texts()
     assert await written(checks, texts) == ()
-    assert not workers()
+    assert checks.worker.process is None
     for number in range(1, len(ADDED) + 1):
         expected = statements(DRAFT, with_(*ADDED[:number]), RECORD)
         assert expected
@@ -76,7 +75,7 @@ async def test_a_killed_process_is_started_again_and_nothing_passes_unchecked(
 ) -> None:
     texts = Texts()
     await written(checks, texts, ADDED[0])
-    (worker,) = workers()
+    worker = worker_of(checks)
     worker.suspend()
     asked = asyncio.create_task(written(checks, texts, *ADDED))
     await asyncio.wait([asked], timeout=0.1)
@@ -90,20 +89,20 @@ async def test_a_killed_process_is_started_again_and_nothing_passes_unchecked(
 async def test_who_goes_away_leaves_the_process_to_the_others(checks: RecordChecker) -> None:
     texts = Texts()
     await written(checks, texts, ADDED[0])
-    (worker,) = workers()
+    worker = worker_of(checks)
     worker.suspend()
     asked = asyncio.create_task(written(checks, texts, *ADDED))
     await asyncio.wait([asked], timeout=0.1)
     asked.cancel()
     worker.resume()
     assert await written(checks, texts, ADDED[1])
-    assert [item.pid for item in workers()] == [worker.pid]
+    assert worker_of(checks).pid == worker.pid
 
 
 async def test_a_check_that_does_not_end_is_given_up(checks: RecordChecker, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = Texts()
     await written(checks, texts, ADDED[0])
-    (worker,) = workers()
+    worker = worker_of(checks)
     os.kill(worker.pid, signal.SIGSTOP)
     monkeypatch.setattr(record_check, "LONGEST", 0.2)
     with pytest.raises(TransientError):
@@ -120,6 +119,6 @@ async def test_a_check_that_does_not_end_is_given_up(checks: RecordChecker, monk
 async def test_the_process_gives_way_and_has_no_secrets(checks: RecordChecker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COUNTERSIGN_MASTER_KEY", "secret")
     await written(checks, Texts(), ADDED[0])
-    (worker,) = workers()
+    worker = worker_of(checks)
     assert worker.nice() >= 10
     assert "COUNTERSIGN_MASTER_KEY" not in worker.environ()

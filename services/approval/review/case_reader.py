@@ -25,12 +25,12 @@ CASE_ID = re.compile(r"[A-Za-z0-9-]{1,64}")  # subjects are made of it: nothing 
 class CaseReader:
     def __init__(self, bus: Bus, log: AccessLog) -> None:
         self._log = log
-        self._checker = RecordChecker()
+        self.checker = RecordChecker()
         self._journal = EventStore(bus, "approval")
         self._artifacts = Artifacts(bus)
 
     async def close(self) -> None:
-        await self._checker.close()
+        await self.checker.close()
 
     async def history(self, case_id: str) -> list[RecordedEvent]:
         """Return the events of a case, oldest first; empty where there is no such case."""
@@ -113,7 +113,7 @@ class CaseReader:
 
         Raises Problem 429 where the texts of `by` have used up their processor time.
         """
-        return await self._checker.check(self.texts(case_id), draft, text, by.subject)
+        return await self.checker.check(self.texts(case_id), draft, text, by.subject)
 
 
 def current(case_id: str, history: Sequence[RecordedEvent]) -> tuple[CaseRef, Case]:

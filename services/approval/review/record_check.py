@@ -24,7 +24,7 @@ class RecordChecker:
     """Checks texts one at a time, in a worker process that starts with the first text."""
 
     def __init__(self) -> None:
-        self._worker = WorkerProcess(WORKER)
+        self.worker = WorkerProcess(WORKER)
         self._time = TokenBucket("texts", SECONDS, SECONDS_A_SECOND)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._asked: set[asyncio.Task[tuple[Statement, ...]]] = set()
@@ -46,7 +46,7 @@ class RecordChecker:
         return await asyncio.shield(task)
 
     async def close(self) -> None:
-        await self._worker.close()
+        await self.worker.close()
 
     async def _in_turn(self, texts: CaseTexts, draft: Draft, text: str, by: str) -> tuple[Statement, ...]:
         async with self._turns.setdefault(by, asyncio.Lock()):
@@ -61,8 +61,8 @@ class RecordChecker:
 
     async def _answer(self, texts: CaseTexts, draft: Draft, text: str) -> dict[str, Any]:
         request = {"context": draft.context_digest, "draft": draft.model_dump_json(), "text": text}
-        answer: dict[str, Any] = await self._worker.ask(request, seconds=LONGEST)
+        answer: dict[str, Any] = await self.worker.ask(request, seconds=LONGEST)
         if answer.get("unknown"):
             context = await texts.get(draft.context_digest)
-            answer = await self._worker.ask(request, context, seconds=LONGEST)
+            answer = await self.worker.ask(request, context, seconds=LONGEST)
         return answer
