@@ -226,7 +226,7 @@ async def test_a_refresh_that_fails_twice_is_made_good_by_the_next(nats: NatsSer
 async def test_a_transient_failure_is_only_retried(
     nats: NatsServer, library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.contracts.retry.RetryRow.wait", lambda *_: 0.1)
+    monkeypatch.setattr("shared.contracts.retry.RetryPolicy.wait", lambda *_: 0.1)
     await nats.provision()
     embedder = HashEmbedder()
     embedder.failures = [TransientError("embedder: not ready")] * 2
