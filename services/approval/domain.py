@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeGuard
 
 from services.approval.review import edits, signing_rules
 from services.approval.review.added_text import Statement
@@ -81,9 +81,20 @@ def approved_before(case: Case, seen: str, by: Actor, text: str | None) -> Appro
 def rejected_before(case: Case, seen: str, by: Actor, action: RejectionAction, reason: str) -> Rejected | None:
     """Return the rejection that `by` appended before; `reason` is the digest of the words."""
     body = case.decision.body if case.decision else None
+    return body if _is_rejection(body, seen, by, action, reason) else None
+
+
+def rejected_earlier(
+    history: Sequence[RecordedEvent], seen: str, by: Actor, action: RejectionAction, reason: str
+) -> Rejected | None:
+    """Return the rejection that `by` appended before, also where another draft has been written since."""
+    return next((item.body for item in history if _is_rejection(item.body, seen, by, action, reason)), None)
+
+
+def _is_rejection(body: object, seen: str, by: Actor, action: RejectionAction, reason: str) -> TypeGuard[Rejected]:
     if not isinstance(body, Rejected) or body.draft.digest != seen or body.by.subject != by.subject:
-        return None
-    return body if (body.action, body.reason) == (action, reason) else None
+        return False
+    return (body.action, body.reason) == (action, reason)
 
 
 def reads_draft(review: ReviewRequested, text: str | None) -> bool:

@@ -342,3 +342,17 @@ def test_settings_come_from_the_environment_and_secrets_are_needed(monkeypatch: 
 )
 def test_how_long_a_review_waits(minutes: int, words: str) -> None:
     assert span(minutes * 60) == words
+
+
+def test_a_rejection_that_is_sent_again_is_known_when_the_redraft_is_there() -> None:
+    words = "b" * 64
+    rejected = domain.reject(fold(history(*REVIEW)), DIGEST, PHYSICIAN, "redraft", words)
+    past = history(*REVIEW, rejected, "redraft-requested", "drafted", "review-requested")
+    assert domain.rejected_before(fold(past), DIGEST, PHYSICIAN, "redraft", words) is None
+    assert domain.rejected_earlier(past, DIGEST, PHYSICIAN, "redraft", words) == rejected
+    for other in (
+        (DIGEST, PHYSICIAN, "redraft", "c" * 64),
+        (DIGEST, PHYSICIAN, "close", words),
+        ("e" * 64, PHYSICIAN, "redraft", words),
+    ):
+        assert domain.rejected_earlier(past, *other) is None

@@ -160,6 +160,10 @@ class ReviewService:
 
         if (done := before(case) or await self.decisions.find_repeated(ref, by, key, Rejected, same)) is not None:
             return done
+        if case.review is not None and case.review.draft.digest != seen:  # the redraft may be there already
+            history = await self.cases.history(case_id)
+            if (earlier := domain.rejected_earlier(history, seen, by.actor, action, words)) is not None:
+                return earlier
         domain.open_review(case, seen)
         await self.cases.texts(ref.id, case.head.sequence).put(reason.encode())
 
