@@ -15,6 +15,7 @@ from services.approval.review.record_check import RecordChecker
 from shared.contracts.draft import Draft
 from shared.contracts.errors import TransientError
 from shared.messaging.artifacts import CaseTexts
+from shared.runtime import worker_process
 from shared.runtime.problems import ProblemError
 from tests.unit.test_written import CONTEXT, DRAFT, RECORD
 
@@ -122,3 +123,11 @@ async def test_the_process_gives_way_and_has_no_secrets(checks: RecordChecker, m
     worker = worker_of(checks)
     assert worker.nice() >= 10
     assert "COUNTERSIGN_MASTER_KEY" not in worker.environ()
+
+
+async def test_an_answer_that_is_too_large_is_an_error_that_is_known(
+    checks: RecordChecker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_process, "MAX_ANSWER_BYTES", 10)
+    with pytest.raises(TransientError):
+        await written(checks, Texts(), ADDED[0])

@@ -11,7 +11,7 @@ from shared.contracts.draft import Draft
 from shared.contracts.errors import TransientError
 from shared.messaging.artifacts import CaseTexts
 from shared.runtime.rate_limits import TokenBucket
-from shared.runtime.worker_process import WorkerEndedError, WorkerProcess
+from shared.runtime.worker_process import AnswerTooLargeError, WorkerEndedError, WorkerProcess
 
 WORKER = "services.approval.review.record_check_worker"
 STATEMENTS = TypeAdapter(tuple[Statement, ...])
@@ -53,7 +53,7 @@ class RecordChecker:
             await self._time.admit(by, counted=False)
             try:
                 answer = await self._answer(texts, draft, text)
-            except (WorkerEndedError, TimeoutError) as error:
+            except (AnswerTooLargeError, WorkerEndedError, TimeoutError) as error:
                 self._time.spend(by, SECONDS)
                 raise TransientError(f"the check of the text did not end ({type(error).__name__})") from None
             self._time.spend(by, answer["seconds"])
