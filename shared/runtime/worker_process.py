@@ -8,6 +8,8 @@ import asyncio
 import json
 import os
 import signal
+import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -42,7 +44,9 @@ class WorkerProcess:
     def __init__(self, module: str) -> None:
         self._module = module
         self._turn = asyncio.Lock()
-        self.process: asyncio.subprocess.Process | None = None  # while it runs
+        self.process: subprocess.Popen[bytes] | None = None  # while it runs
+        self.reader: asyncio.StreamReader  # of what it answers
+        self.writer: asyncio.StreamWriter
 
     async def ask(self, request: dict[str, Any], data: bytes = b"", *, seconds: float) -> Any:
         """Return the answer to `request`, to which `data` belongs, when earlier requests are answered.
@@ -63,38 +67,60 @@ class WorkerProcess:
         """Kill the process and what it has started."""
         process, self.process = self.process, None
         if process is not None:
+            self.writer.close()
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+            await asyncio.to_thread(process.wait)
 
     async def _answer(self, request: dict[str, Any], data: bytes) -> Any:
         process = await self._running()
-        assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - both are pipes
         try:
-            process.stdin.write(json.dumps(request).encode() + b"\n")
-            process.stdin.write(data)
-            await process.stdin.drain()
-            length = int(await process.stdout.readuntil(b"\n"))
+            _write(self.writer, json.dumps(request).encode() + b"\n", data)
+            await self.writer.drain()
+            length = int(await self.reader.readuntil(b"\n"))
             if length > MAX_ANSWER_BYTES:
                 raise AnswerTooLargeError
-            return json.loads(await process.stdout.readexactly(length))
+            return json.loads(await self.reader.readexactly(length))
         except (asyncio.IncompleteReadError, ConnectionError):
-            raise WorkerEndedError(await process.wait()) from None
+            raise WorkerEndedError(await asyncio.to_thread(process.wait)) from None
 
-    async def _running(self) -> asyncio.subprocess.Process:
-        if self.process is None or self.process.returncode is not None:
+    async def _running(self) -> subprocess.Popen[bytes]:
+        if self.process is not None and self.process.poll() is not None:
+            await self.close()
+        if self.process is None:
+            ours, theirs = socket.socketpair()
             try:
-                self.process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-P", "-m", self._module),
-                    stdin=asyncio.subprocess.PIPE,
-                    stdout=asyncio.subprocess.PIPE,
-                    stderr=asyncio.subprocess.DEVNULL,  # a traceback may quote what was read
-                    env={"PYTHONPATH": str(PACKAGES), "LANG": "C.UTF-8"},
-                    start_new_session=True,
-                )
+                self.process = self._start(theirs)
             except OSError as error:
+                ours.close()
                 raise TransientError(f"no worker process can be started ({error.strerror})") from None
+            finally:
+                theirs.close()
+            self.reader, self.writer = await asyncio.open_unix_connection(sock=ours)
         return self.process
+
+    def _start(self, connection: socket.socket) -> subprocess.Popen[bytes]:
+        """Start the process on `connection`.
+
+        Not by the event loop: uvloop forks, and then the child first runs what gRPC and OpenTelemetry do after a fork,
+        which at times ends it with SIGSEGV. `Popen` without `preexec_fn` runs nothing before it executes the program.
+        """
+        return subprocess.Popen(
+            (sys.executable, "-P", "-m", self._module),
+            stdin=connection.fileno(),
+            stdout=connection.fileno(),
+            stderr=subprocess.DEVNULL,  # a traceback may quote what was read
+            env={"PYTHONPATH": str(PACKAGES), "LANG": "C.UTF-8"},
+            start_new_session=True,
+        )
+
+
+def _write(writer: asyncio.StreamWriter, *parts: bytes) -> None:
+    """Raise ConnectionError where the process has ended: what a write raises then depends on the event loop."""
+    for part in parts:
+        if writer.is_closing():
+            raise ConnectionResetError
+        writer.write(part)
 
 
 def frame(answer: Any) -> bytes:

@@ -194,6 +194,5 @@ async def test_it_ends_with_whoever_started_it(reader: DocumentReader) -> None:
     await reader.read("x.md", b"words")
     assert reader.worker.process is not None
     process = psutil.Process(reader.worker.process.pid)
-    assert reader.worker.process.stdin is not None
-    reader.worker.process.stdin.close()
+    reader.worker.writer.close()
     assert await asyncio.to_thread(process.wait, 10) in (0, None)

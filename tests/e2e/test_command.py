@@ -39,12 +39,19 @@ def until(condition: Callable[[], Any], what: str, patience: float = 120) -> Any
 
 
 def case_in(stack: Up, case_id: str, state: str) -> dict[str, Any]:
-    def there() -> dict[str, Any] | None:
-        case: dict[str, Any] = stack.call("auditor", "GET", f"/v1/cases/{case_id}").json()
-        return case if case["state"] == state else None
+    """Wait until the case is `state` and return it; a failure names the events that it has instead."""
+    case: dict[str, Any] = {}
 
-    found: dict[str, Any] = until(there, f"the case to be {state}")
-    return found
+    def there() -> bool:
+        case.update(stack.call("auditor", "GET", f"/v1/cases/{case_id}").json())
+        return bool(case["state"] == state)
+
+    try:
+        until(there, f"the case to be {state}")
+    except AssertionError as error:
+        error.add_note(f"it is {case['state']} after {[event['event'] for event in case['events']]}")
+        raise
+    return case
 
 
 def discharge(stack: Up, encounter: str, **more: Any) -> str:

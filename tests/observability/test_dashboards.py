@@ -111,7 +111,8 @@ def one_day(stack: Up, edited: str, refused: str, unknown: str) -> None:
         discharge(stack, encounter, department="cardiology") for encounter in (edited, refused, unknown)
     )
     case_in(stack, signed, "awaiting-review")
-    approve(stack, signed, added="She left in good health.")
+    signed_answer = approve(stack, signed, added="She left in good health.")
+    assert signed_answer.status_code == 200, signed_answer.text
     case_in(stack, lost, "failed")
     case_in(stack, closed, "awaiting-review")
     until(lambda: len(stack.call("auditor", "GET", f"/v1/cases/{closed}").json()["events"]) >= 7, "three escalations")

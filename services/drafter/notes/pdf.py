@@ -1,6 +1,7 @@
 """Extract the text of a PDF in a separate process (`pdf_child.py`) with limits of time and memory."""
 
 import asyncio
+import subprocess
 import sys
 from pathlib import Path
 
@@ -18,26 +19,27 @@ async def text_of(data: bytes, seconds: float = TIMEOUT_S) -> str:
 
     Raises ValueError with the reason: damaged, protected, too long, a scan without text.
     """
-    child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-I",  # no module of the working directory, no variable of the environment
-        str(_CHILD_PROGRAM),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,  # its words may quote the file
-        env={},
-    )
+    # Not by the event loop: a process that uvloop forks runs what gRPC and OpenTelemetry do after a fork.
     try:
-        out, _ = await asyncio.wait_for(child.communicate(data), seconds)
-    except TimeoutError:
+        child = await asyncio.to_thread(_extract, data, seconds)
+    except subprocess.TimeoutExpired:
         raise ValueError("reading it takes too long") from None
-    finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()
     if child.returncode != 0:
-        raise ValueError(_REASONS.get(child.returncode or 0, "reading it takes too much"))
-    text = out.decode("utf-8", errors="replace").replace("\r\n", "\n").replace("\r", "\n")
+        raise ValueError(_REASONS.get(child.returncode, "reading it takes too much"))
+    text = child.stdout.decode("utf-8", errors="replace").replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
         raise ValueError("it is a scan: its pages are pictures without text")
     return text
+
+
+def _extract(data: bytes, seconds: float) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        # -I: no module of the working directory, no variable of the environment
+        (sys.executable, "-I", str(_CHILD_PROGRAM)),
+        input=data,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # its words may quote the file
+        env={},
+        timeout=seconds,
+        check=False,
+    )
