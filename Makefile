@@ -40,11 +40,12 @@ ALONE := triton or browser or e2e or chaos or cluster
 
 test: install ## run every test
 	@tests/browser/install.sh
-	@tools/fetch.sh prometheus victoria-metrics libjs-dygraphs docker-compose nginx || echo "skipping the tests that need them"
+	@tools/fetch.sh prometheus victoria-metrics libjs-dygraphs docker-compose nginx libfaketime || echo "skipping the tests that need them"
 	@$(BIN)/pytest -n 2 --dist loadgroup -m "not ($(ALONE))"
 	@$(BIN)/pytest -m "$(ALONE)"
 
 proof: install ## run cases while faults are injected, and verify the result with an independent checker
+	@tools/fetch.sh libfaketime
 	@$(BIN)/python -m tests.proof $(PROOF)
 
 compose-secrets: install ## create the keys and passwords for compose.yaml in secrets/

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Programs that PyPI does not have, from Debian's mirrors: unpacked into .tools, so that nothing is installed or started
 # elsewhere. `tools/fetch.sh PACKAGE …` fetches what is missing of: Prometheus (with promtool), VictoriaMetrics (it takes
-# OTLP, as the collector does), dygraphs (draws lines over time in a browser), Docker Compose, nginx (ends TLS in tests).
+# OTLP, as the collector does), dygraphs (draws lines over time in a browser), Docker Compose, nginx (ends TLS in tests),
+# libfaketime (moves the clock of a process in tests).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 TOOLS=$PWD/.tools
 # PACKAGE: SUITE and one file of it. Later Prometheus packages come without promtool; earlier VictoriaMetrics takes no OTLP.
-declare -A SUITE=([prometheus]=bookworm [libjs-dygraphs]=bookworm [nginx]=bookworm [victoria-metrics]=trixie [docker-compose]=trixie)
+declare -A SUITE=([prometheus]=bookworm [libjs-dygraphs]=bookworm [nginx]=bookworm [libfaketime]=bookworm [victoria-metrics]=trixie [docker-compose]=trixie)
 declare -A HAS=([prometheus]=usr/bin/promtool [libjs-dygraphs]=usr/share/javascript/dygraphs/dygraph.min.js
-  [nginx]=usr/sbin/nginx [victoria-metrics]=usr/bin/victoria-metrics [docker-compose]=usr/libexec/docker/cli-plugins/docker-compose)
+  [nginx]=usr/sbin/nginx [libfaketime]=usr/share/doc/libfaketime/copyright [victoria-metrics]=usr/bin/victoria-metrics [docker-compose]=usr/libexec/docker/cli-plugins/docker-compose)
 
 missing=()
 for package in "$@"; do [ -e "$TOOLS/${HAS[$package]}" ] || missing+=("$package"); done

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from tests.proof.run import Options, Outcome, Tell, prove
+from tests.support.clock import LIBRARY
 
 DEFAULT = Options()
 EVERY = 15.0  # seconds between two lines where there is no terminal
@@ -29,6 +30,7 @@ def run(
     at_once: Annotated[int, typer.Option(min=1, help="cases whose people are at work at once")] = DEFAULT.at_once,
     patience: Annotated[float, typer.Option(help="seconds of quiet at the end, at most")] = DEFAULT.patience,
     triton: Annotated[bool, typer.Option("--triton", help="the real Triton as the model server")] = False,
+    upgrade_from: Annotated[str, typer.Option(help="commit whose services run until an upgrade under load")] = "",
     keep: Annotated[Path | None, typer.Option(help="folder for everything that the run leaves behind")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
@@ -45,7 +47,10 @@ def run(
         at_once=at_once,
         patience=patience,
         triton=triton,
+        upgrade_from=upgrade_from,
     )
+    if LIBRARY is None:
+        raise typer.BadParameter("libfaketime is missing: run tools/fetch.sh libfaketime")
     directory = keep or Path(tempfile.mkdtemp(prefix="countersign-proof-"))
     directory.mkdir(parents=True, exist_ok=True)
     if any(directory.iterdir()):

@@ -29,8 +29,11 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[float, float]]] = {
     "ehr-errors": (("ehr",), (0.0, 0.0)),
     "full": (("nats",), (1.0, 5.0)),
     "expired": (("nats",), (1.0, 5.0)),
+    "clock": (SERVICES, (5.0, 20.0)),
 }
 SHARES = {"stop": 6, "long-stop": 1, "cut": 6, "slow": 4, "down": 2, "end": 3, "ehr-errors": 4, "full": 2, "expired": 2}
+SHARES |= {"clock": 3}
+MOST_CLOCK = 90  # seconds that a clock is ahead or behind
 DELAY = (0.02, 0.3)  # seconds that each piece takes on a slow connection
 ARMED: tuple[dict[str, Any], ...] = (
     {"kind": "status", "status": 503, "times": 3},
@@ -53,7 +56,7 @@ class Fault:
     seconds: float
 
 
-def schedule(seed: int, cases: int, kills: int, restores: int, targets: list[str]) -> list[Fault]:
+def schedule(seed: int, cases: int, kills: int, restores: int, targets: list[str], upgrades: int = 0) -> list[Fault]:
     """`kills` times kill -9, every target at least once where there is room, and what comes beside them."""
     chance = Random(f"faults/{seed}")
     killed = [targets[index % len(targets)] for index in range(min(kills, len(targets)))]
@@ -62,7 +65,7 @@ def schedule(seed: int, cases: int, kills: int, restores: int, targets: list[str
     for kind in chance.choices(list(SHARES), list(SHARES.values()), k=round(kills * OTHERS)):
         places, (least, most) = KINDS[kind]
         found.append((kind, chance.choice(places), chance.uniform(least, most)))
-    found += [("restore", "everything", 0.0)] * restores
+    found += [("restore", "everything", 0.0)] * restores + [("upgrade", "everything", 0.0)] * upgrades
     chance.shuffle(found)
     moments = sorted(chance.randrange(max(1, round(cases * UNTIL))) for _ in found)
     return [Fault(at, *fault) for at, fault in zip(moments, found, strict=True)]
@@ -86,9 +89,9 @@ class FaultInjector:
             for fault in faults:
                 while ended() < fault.at:
                     await wait()
-                while len(running) > 1 or (running and fault.kind == "restore"):
+                while len(running) > 1 or (running and fault.target == "everything"):
                     _, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                if fault.kind == "restore":
+                if fault.target == "everything":
                     await self._suffer(fault)
                     continue
                 running = {task for task in running if not task.done()} | {group.create_task(self._suffer(fault))}
@@ -99,11 +102,10 @@ class FaultInjector:
             for name in names:
                 await stack.enter_async_context(self._locks[name])
             begin = now()
-            await getattr(self, "_" + fault.kind.replace("-", "_"))(fault)
+            more = await getattr(self, "_" + fault.kind.replace("-", "_"))(fault) or {}
             self.done[fault.kind] += 1
-            self._journal.note(
-                "fault", what=fault.kind, target=fault.target, begin=begin.isoformat(), end=now().isoformat()
-            )
+            times = {"begin": begin.isoformat(), "end": now().isoformat()}
+            self._journal.note("fault", what=fault.kind, target=fault.target, **times, **more)
 
     async def _kill(self, fault: Fault) -> None:
         self._stand.kill(fault.target)
@@ -162,6 +164,18 @@ class FaultInjector:
         self._stand.links["nats"].mend()
         await asyncio.sleep(fault.seconds)
         self._stand.certify(now())
+
+    async def _clock(self, fault: Fault) -> dict[str, int]:
+        """One service is ahead of the others, or behind them."""
+        seconds = self._chance.randint(-MOST_CLOCK, MOST_CLOCK)
+        self._stand.clocks[fault.target].move(seconds)
+        await asyncio.sleep(fault.seconds)
+        self._stand.clocks[fault.target].move(0)
+        return {"clock": seconds}
+
+    async def _upgrade(self, _: Fault) -> None:
+        """Every service by the next version of it, one after the other."""
+        self.late_ends += await self._stand.upgrade()
 
     async def _restore(self, fault: Fault) -> None:
         await self._gate.close()

@@ -19,8 +19,10 @@ from tests.proof.checker.rules import check
 from tests.proof.clients import Client, EhrClerk, Gate, IntegrationEngine, Odds
 from tests.proof.encounters import Encounter, Encounters, UnexpectedAnswer
 from tests.proof.journal import Journal
-from tests.proof.stack import PEOPLE, ProofStack
+from tests.proof.stack import PEOPLE, ROOT, ProofStack
+from tests.support.clock import LIBRARY
 from tests.support.patients import MARKS, write_stays
+from tests.support.versions import export
 
 MOST = 4  # resources of a type in each stay
 MANY = 1000  # cases; the sandbox holds all documents in memory, and a PDF is three quarters of each
@@ -41,6 +43,7 @@ class Options:
     clocks: str = "8s,16s,24s"  # of the department whose cases are left alone
     patience: float = 720.0  # seconds of quiet, at most, in which everything has to end: filing waits up to 600
     triton: bool = False  # as the model server, which is a light one else
+    upgrade_from: str = ""  # commit whose services are there until they are replaced by this checkout's
 
 
 @dataclass
@@ -77,8 +80,12 @@ class Run:
         encounters = write_stays(seed, options.cases, most=MOST)
         (seed / "supervisors.json").write_text((SEED / "supervisors.json").read_text())
         contents = SMALL if options.cases > MANY else f"{SMALL},application/pdf"
-        self._stand = ProofStack(self._directory, seed, options.clocks, contents, with_triton=options.triton)
-        schedule = faults.schedule(options.seed, options.cases, options.kills, options.restores, self._stand.names)
+        code = export(options.upgrade_from, self._directory / "before") if options.upgrade_from else ROOT
+        self._stand = ProofStack(self._directory, seed, options.clocks, contents, with_triton=options.triton, code=code)
+        numbers = (options.cases, options.kills, options.restores)
+        schedule = faults.schedule(options.seed, *numbers, self._stand.names, upgrades=bool(options.upgrade_from))
+        if LIBRARY is None:
+            schedule = [fault for fault in schedule if fault.kind != "clock"]
         trouble = faults.FaultInjector(self._stand, self._gate, self._journal, options.seed)
         await self._stand.start()
         try:

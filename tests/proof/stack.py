@@ -37,10 +37,12 @@ from shared.runtime.authentication import ApiToken, ApiTokens, token_digest
 from tests.proof.collector import Collector
 from tests.proof.model_server import MODEL
 from tests.proof.tcp_proxy import TcpProxy
+from tests.support.clock import MovableClock
 from tests.support.processes import ServiceProcess
 from tests.support.server import NatsServer
 
 SERVICES = ("ingest", "drafter", "approval")
+UPGRADE_ORDER = ("approval", "drafter", "ingest")  # as docs/how-to/upgrade.md asks
 ATTENDING, COLLEAGUE, SUPERVISOR = "Practitioner/DR-IM-006", "Practitioner/DR-IM-005", "Practitioner/supervisor-ward"
 ROOT = Path(__file__).parents[2]
 TRITON_MODEL = "drafter-scripted"  # no language model, in Triton itself
@@ -60,10 +62,22 @@ PEOPLE: Mapping[str, dict[str, Any]] = {
 
 
 class ProofStack:
-    def __init__(self, directory: Path, seed: Path, clocks: str, contents: str, *, with_triton: bool = False) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        seed: Path,
+        clocks: str,
+        contents: str,
+        *,
+        with_triton: bool = False,
+        code: Path = ROOT,
+    ) -> None:
         """`seed`: Bundles that the EHR begins with; `clocks`: when the department `quick` escalates; `contents`: what
-        the EHR takes in one document; `with_triton`: the real model server takes the place of the light one.
+        the EHR takes in one document; `with_triton`: the real model server takes the place of the light one; `code`:
+        folder with the version of the services that is there before `upgrade`.
         """
+        self._code = code
+        self.clocks = {name: MovableClock(directory / f"clock-{name}") for name in SERVICES}
         self._contents = contents
         self._model = TRITON_MODEL if with_triton else MODEL
         self.directory = directory
@@ -119,9 +133,8 @@ class ProofStack:
                 return self._model_server(log, self._triton)
             return PortProcess(name, [*python, "tests.proof.model_server", "--port", port], port, log, cwd=ROOT)
         command, health = [*python, f"services.{name}.main"], f"http://127.0.0.1:{port}/healthz"
-        return ServiceProcess(
-            name, command, health, log, self._environment(name, port), cwd=ROOT, patience=START_TIMEOUT_S
-        )
+        environment = self._environment(name, port) | self.clocks[name].environment
+        return ServiceProcess(name, command, health, log, environment, cwd=self._code, patience=START_TIMEOUT_S)
 
     def _model_server(self, log: Path, ports: TritonPorts) -> ServiceProcess:
         home = triton.server_home(triton.ENVIRONMENT)
@@ -139,6 +152,7 @@ class ProofStack:
 
     def _environment(self, name: str, port: str) -> dict[str, str]:
         return {
+            "PYTHONPATH": ".",
             "COUNTERSIGN_MODE": "demo",
             "COUNTERSIGN_NATS_URL": f"tls://127.0.0.1:{self.links['nats'].port}",
             "COUNTERSIGN_NATS_CA_FILE": str(self.server.ca_file),
@@ -215,6 +229,16 @@ class ProofStack:
             self.kill(name)
             return False
         return True
+
+    async def upgrade(self) -> list[str]:
+        """Replace each service by the version of this checkout. Returns those that did not end in time."""
+        late = []
+        for name in UPGRADE_ORDER:
+            if not await self.end(name):
+                late.append(name)
+            self.parts[name].cwd = ROOT
+            await self.bring_back(name)
+        return late
 
     def fill_the_disk(self) -> None:
         """The account has no room left for anything."""

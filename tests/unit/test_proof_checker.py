@@ -325,6 +325,17 @@ def test_what_was_hurt_gives_an_escalation_more_time() -> None:
     assert check(dataclasses.replace(late, journal=[*JOURNAL, fault])) == []
 
 
+def test_what_a_moved_clock_wrote_is_measured_by_that_clock() -> None:
+    begin, end = ((T0 + timedelta(seconds=seconds)).isoformat() for seconds in (500, 510))
+    late = trail(later(60))
+    for moved in (-90, 90):
+        assert (
+            check(dataclasses.replace(late, journal=[*JOURNAL, entry("fault", begin=begin, end=end, clock=moved)]))
+            == []
+        )
+    assert check(dataclasses.replace(late, journal=[*JOURNAL, entry("fault", begin=begin, end=end, clock=5)]))
+
+
 def test_a_person_who_was_told_stands_for_a_document() -> None:
     lost = chart("DocumentReference", lambda found: found[1:])
     alert = Message("ALERTS", 1, "alert.warning.not-as-signed", {}, json.dumps({"case": CASE}).encode())

@@ -7,11 +7,9 @@ notes ask before anything else; provisioning and the order of the services are a
 """
 
 import asyncio
-import io
 import os
 import subprocess
 import sys
-import tarfile
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -30,6 +28,7 @@ from tests.support.patients import write_stays
 from tests.support.physician import settled
 from tests.support.processes import ProcessStack, ServiceProcess
 from tests.support.stack import until
+from tests.support.versions import export, previous
 
 pytestmark = [pytest.mark.e2e, pytest.mark.triton, pytest.mark.timeout(240)]
 
@@ -39,7 +38,6 @@ BETWEEN = 0.5  # seconds from one discharge to the next
 # The new approval before the new drafter, and back only until that has begun: the older cannot read what it seals
 # (CHANGELOG.md).
 ORDER = ("approval", "drafter", "ingest")
-PACKAGES = ("services", "shared")
 ENDS_WITHIN = 30.0  # what pods are given
 PATIENCE = 60.0
 PROVISION = """
@@ -52,31 +50,6 @@ async def main():
     await bus.close()
 asyncio.run(main())
 """
-
-
-def git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, check=False)
-
-
-def previous() -> str:
-    """The commit of the version before; skips where the repository does not have it."""
-    if git("rev-parse", "--git-dir").returncode:
-        pytest.skip("this is no git checkout: the version before cannot be had")
-    tag = git("describe", "--tags", "--abbrev=0", "HEAD^").stdout.decode().strip()
-    commit = tag or (Path(__file__).with_name("previous.txt")).read_text().strip()
-    if git("merge-base", "--is-ancestor", commit, "HEAD").returncode:
-        pytest.skip(f"{commit} is not in this clone's history (a shallow clone?): the version before cannot be had")
-    return commit
-
-
-def export(commit: str, folder: Path) -> Path:
-    """The packages of a commit in `folder`."""
-    archive = git("archive", commit, *PACKAGES)
-    assert archive.returncode == 0, archive.stderr.decode()
-    folder.mkdir()
-    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as packed:
-        packed.extractall(folder, filter="data")
-    return folder
 
 
 class Ward:

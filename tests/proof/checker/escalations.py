@@ -26,11 +26,11 @@ def escalations(evidence: Evidence) -> Iterator[Violation]:
 
 
 def windows(evidence: Evidence) -> list[Window]:
-    """When something was hurt, oldest first."""
-    found = [
-        (datetime.fromisoformat(entry["begin"]), datetime.fromisoformat(entry["end"]))
-        for entry in evidence.entries("fault")
-    ]
+    """When something was hurt, oldest first. What a moved clock wrote stands in that clock's time."""
+    found = []
+    for entry in evidence.entries("fault"):
+        moved = timedelta(seconds=abs(entry.get("clock", 0)))
+        found.append((datetime.fromisoformat(entry["begin"]) - moved, datetime.fromisoformat(entry["end"]) + moved))
     return sorted(found)
 
 
