@@ -15,6 +15,7 @@ from cli.settings import RemoteStackSettings, remote_stack
 from cli.stack import nats
 from cli.stack.access import ERASURES, default_data_dir
 from cli.stack.lock import try_lock
+from cli.stack.nats_config import SYNC_ALWAYS, SYNC_FOR_RESTORE
 from cli.stack.ports import free_port
 from cli.stack.secrets import load_or_create
 from shared.contracts.errors import CountersignError
@@ -45,7 +46,7 @@ async def open_source(data_dir: Path | None) -> AsyncIterator[BackupSource]:
         directory = _existing_data_dir(data_dir)
         declared = directory / "knowledge"
         if stack.enter_context(try_lock(directory)):
-            connection = await _start_server(stack, directory, "backup")
+            connection = await _start_server(stack, directory, "backup", SYNC_ALWAYS)
             yield BackupSource(connection, StoreVectors(_vector_store(stack, directory)), declared)
             return
         connection = await stack.enter_async_context(open_embedded_bus(directory, "backup"))
@@ -77,7 +78,8 @@ async def open_target(data_dir: Path | None) -> AsyncIterator[RestoreTarget]:
             raise CommandError(f"The data directory {directory} cannot be used: {error.strerror}.") from None
         if not ours:
             raise CommandError(f"A stack is running on {directory}: stop it first.")
-        connection = await _start_server(stack, directory, "admin")
+        stack.callback(os.sync)  # when the server has ended: what it restored is on disk
+        connection = await _start_server(stack, directory, "admin", SYNC_FOR_RESTORE)
         yield RestoreTarget(connection, _vector_store(stack, directory), directory / "knowledge")
 
 
@@ -97,13 +99,13 @@ async def _connect(stack: AsyncExitStack, settings: RemoteStackSettings, user: s
     return connection
 
 
-async def _start_server(stack: AsyncExitStack, directory: Path, user: str) -> Bus:
+async def _start_server(stack: AsyncExitStack, directory: Path, user: str, sync_interval: str) -> Bus:
     """Start a NATS server on the directory of a stopped stack, for as long as the command runs."""
     secrets = load_or_create(directory)
     logs = directory / "logs"
     logs.mkdir(exist_ok=True)
     ports = nats.NatsPorts(free_port(), free_port())
-    server = nats.make_process(directory, secrets, ports, logs)
+    server = nats.make_process(directory, secrets, ports, logs, sync_interval)
     await server.start()
     stack.push_async_callback(server.stop)
     connection = await connect(f"nats://127.0.0.1:{ports.client}", user, secrets.seeds[user])

@@ -8,7 +8,7 @@ import httpx
 
 from cli.errors import CommandError
 from cli.stack.access import write_private
-from cli.stack.nats_config import ACCOUNT, Node, Tenant, configuration, key_environment
+from cli.stack.nats_config import ACCOUNT, SYNC_ALWAYS, Node, Tenant, configuration, key_environment
 from cli.stack.process import SupervisedProcess, inherited_environment
 from cli.stack.secrets import Secrets
 from shared.contracts.errors import CountersignError
@@ -32,20 +32,19 @@ def server_binary() -> Path:
     return path
 
 
-def local_node(ports: NatsPorts, store: Path) -> Node:
+def local_node(ports: NatsPorts, store: Path, sync_interval: str = SYNC_ALWAYS) -> Node:
     """Return the single server of an embedded stack, on loopback."""
-    return Node("countersign", f"127.0.0.1:{ports.client}", f"127.0.0.1:{ports.monitor}", store)
+    client, monitor = f"127.0.0.1:{ports.client}", f"127.0.0.1:{ports.monitor}"
+    return Node("countersign", client, monitor, store, sync_interval=sync_interval)
 
 
-def local_configuration(secrets: Secrets, ports: NatsPorts, store: Path) -> str:
-    """Return the configuration of the embedded server."""
-    return configuration(local_node(ports, store), {ACCOUNT: Tenant(secrets)}, secrets.seeds["system"])
-
-
-def make_process(data_dir: Path, secrets: Secrets, ports: NatsPorts, logs: Path) -> SupervisedProcess:
+def make_process(
+    data_dir: Path, secrets: Secrets, ports: NatsPorts, logs: Path, sync_interval: str = SYNC_ALWAYS
+) -> SupervisedProcess:
     """Return the server as a supervised process; it is ready when its health check succeeds."""
     config = data_dir / "nats.conf"
-    write_private(config, local_configuration(secrets, ports, data_dir / "nats"))
+    node = local_node(ports, data_dir / "nats", sync_interval)
+    write_private(config, configuration(node, {ACCOUNT: Tenant(secrets)}, secrets.seeds["system"]))
     environment = inherited_environment("GOMEMLIMIT", "GOMAXPROCS") | key_environment(secrets)
 
     # Checks the server only; missing streams are reported separately.

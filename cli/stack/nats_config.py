@@ -22,6 +22,10 @@ from shared.messaging.topology import SERVICES
 KEY_VARIABLE = "COUNTERSIGN_STORAGE_KEY"
 ACCOUNT = "COUNTERSIGN"
 
+SYNC_ALWAYS = "always"
+# nats-server 2.15 syncs each message of a restore with `always`, and breaks the restore off when its disk takes more
+# than five seconds for what it decompresses at once (1 MiB: some thousand small messages).
+SYNC_FOR_RESTORE = "2m"
 # Fits the record of a long stay. NATS advises against more; its default is 1 MiB.
 MAX_PAYLOAD = 8 * 2**20
 
@@ -66,7 +70,8 @@ class Tenant:
 @dataclass(frozen=True, slots=True)
 class Node:
     """One server. `client` and `monitor`: host:port; `tags` are what streams are placed by (data residency).
-    Without `tls` it listens unencrypted, which is for loopback only.
+    Without `tls` it listens unencrypted, which is for loopback only. `sync_interval`: how often writes are synced to
+    disk; only a server that is restored into may be without `always`.
     """
 
     name: str
@@ -76,6 +81,7 @@ class Node:
     cluster: Cluster | None = None
     tags: tuple[str, ...] = ()
     tls: Tls | None = None
+    sync_interval: str = SYNC_ALWAYS
 
 
 def configuration(node: Node, hospitals: Mapping[str, Tenant], system_seed: str, storage_key: str | None = None) -> str:
@@ -92,7 +98,7 @@ def configuration(node: Node, hospitals: Mapping[str, Tenant], system_seed: str,
         "max_payload": MAX_PAYLOAD,
         "jetstream": {
             "store_dir": str(node.store),
-            "sync_interval": "always",
+            "sync_interval": node.sync_interval,
             "cipher": "aes",
             "key": storage_key or f"${KEY_VARIABLE}",
         },

@@ -27,6 +27,11 @@ AGAIN = 0.02  # seconds until we look again
 WHOLE = "204"  # the empty chunk at the end; 408 or 5xx where the server broke off
 NOT_FOUND = 10014  # JSConsumerNotFoundErr
 STREAM_NOT_FOUND = 10059  # JSStreamNotFoundErr
+RESTORE_FAILED = 10062  # JSStreamRestoreErrF
+BROKEN_OFF = (
+    "the server broke off the restore of {}: its disk did not take in the messages within five seconds. Run the server "
+    "with `sync_interval: 2m` for the restore (docs/how-to/backup-and-restore.md), then run it again"
+)
 
 UNFINISHED = "RESTORING"  # a stream that holds nothing: it is there while a restore is unfinished
 
@@ -101,9 +106,14 @@ async def restore(bus: Bus, described: StreamSnapshot, chunks: Iterable[bytes]) 
     name = described.config["name"]
     wanted = {"config": described.config, "state": described.state}
     target = (await call(bus, f"$JS.API.STREAM.RESTORE.{name}", wanted))["deliver_subject"]
-    for chunk in chunks:
-        await _hand_over(bus, target, chunk)
-    state: Json = (await _hand_over(bus, target, b""))["state"]
+    try:
+        for chunk in chunks:
+            await _hand_over(bus, target, chunk)
+        state: Json = (await _hand_over(bus, target, b""))["state"]
+    except SnapshotRefusedError as refused:
+        if refused.code == RESTORE_FAILED and "closed pipe" in refused.description:
+            raise TransientError(BROKEN_OFF.format(name)) from None
+        raise
     await _consumers_come(bus, name, state["consumer_count"])
     return state
 
@@ -173,11 +183,11 @@ async def reset_consumer(bus: Bus, stream: str, consumer: str, floor: int) -> No
 
 
 class SnapshotRefusedError(PermanentError):
-    """JetStream's own error answer; `code` is of its error table."""
+    """JetStream's own error answer; `code` and `description` are of its error table."""
 
-    def __init__(self, what: str, code: int) -> None:
+    def __init__(self, what: str, code: int, description: str = "") -> None:
         super().__init__(f"{what}: JetStream error {code}")
-        self.code = code
+        self.code, self.description = code, description
 
 
 class NobodyThereError(TransientError):
@@ -200,5 +210,5 @@ async def call(bus: Bus, subject: str, body: bytes | Mapping[str, Any], *, patie
         raise TransientError(f"{what}: {type(error).__name__}") from None
     found: Json = json.loads(answer.data) if answer.data else {}
     if (refusal := found.get("error")) is not None:
-        raise SnapshotRefusedError(what, refusal.get("err_code", 0))
+        raise SnapshotRefusedError(what, refusal.get("err_code", 0), refusal.get("description", ""))
     return found

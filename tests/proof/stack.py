@@ -31,6 +31,7 @@ from cli.stack.certificates import (
     key_text,
     make_server,
 )
+from cli.stack.nats_config import SYNC_FOR_RESTORE
 from cli.stack.ports import free_port
 from cli.stack.triton import TritonPorts
 from shared.runtime.authentication import ApiToken, ApiTokens, token_digest
@@ -265,8 +266,11 @@ class ProofStack:
         await self.command("backup", "--to", str(folder), user="backup")
         self.server.kill()
         shutil.rmtree(self.server.directory / "nats")
-        await asyncio.to_thread(self.server.start)
+        await asyncio.to_thread(self.server.start, SYNC_FOR_RESTORE)
         await self.command("restore", "--from", str(folder), user="admin")
+        self.server.kill()
+        os.sync()
+        await asyncio.to_thread(self.server.start)
         await self.start_parts(SERVICES)
         await self.command("ehr-decisions", "allow", "--reason", "looked at", "--by", "proof", user="operator")
         shutil.rmtree(folder)

@@ -12,7 +12,7 @@ import httpx
 
 from cli.stack.certificates import CA, CERTIFICATE, KEY, ensure_certificates
 from cli.stack.nats import NatsPorts, local_node, server_binary
-from cli.stack.nats_config import ACCOUNT, Tenant, Tls, configuration, key_environment
+from cli.stack.nats_config import ACCOUNT, SYNC_ALWAYS, Tenant, Tls, configuration, key_environment
 from cli.stack.ports import free_port
 from cli.stack.secrets import Secrets, load_or_create
 from shared.messaging.connection import Bus, connect
@@ -69,10 +69,10 @@ class NatsServer(Account):
         self.url = f"{'tls' if tls else 'nats'}://127.0.0.1:{self.ports.client}"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, sync_interval: str = SYNC_ALWAYS) -> None:
         config = self.directory / "nats.conf"
         hospitals = {ACCOUNT: Tenant(self.secrets)} | self._others
-        node = replace(local_node(self.ports, self.directory / "nats"), tls=self._tls)
+        node = replace(local_node(self.ports, self.directory / "nats", sync_interval), tls=self._tls)
         config.write_text(configuration(node, hospitals, self.secrets.seeds["system"]))
         with (self.directory / "nats.log").open("ab") as log:
             self._process = subprocess.Popen(
