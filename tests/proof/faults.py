@@ -15,6 +15,7 @@ from cli.stack.certificates import LIFETIME
 from tests.proof.clients import Gate
 from tests.proof.journal import Journal, now
 from tests.proof.stack import SERVICES, ProofStack
+from tests.support.clock import moved_clock
 
 UNTIL = 0.9  # of the cases: the last of them have to meet faults, too
 OTHERS = 0.8  # further faults for each kill
@@ -166,11 +167,14 @@ class FaultInjector:
         self._stand.certify(now())
 
     async def _clock(self, fault: Fault) -> dict[str, int]:
-        """One service is ahead of the others, or behind them."""
+        """One service starts ahead of the others, or behind them, and then as they are."""
         seconds = self._chance.randint(-MOST_CLOCK, MOST_CLOCK)
-        self._stand.clocks[fault.target].move(seconds)
-        await asyncio.sleep(fault.seconds)
-        self._stand.clocks[fault.target].move(0)
+        for environment in (moved_clock(seconds), {}):
+            if not await self._stand.end(fault.target):
+                self.late_ends.append(fault.target)
+            self._stand.parts[fault.target].more = environment
+            await self._stand.bring_back(fault.target)
+            await asyncio.sleep(fault.seconds if environment else 0)
         return {"clock": seconds}
 
     async def _upgrade(self, _: Fault) -> None:

@@ -38,7 +38,6 @@ from shared.runtime.authentication import ApiToken, ApiTokens, token_digest
 from tests.proof.collector import Collector
 from tests.proof.model_server import MODEL
 from tests.proof.tcp_proxy import TcpProxy
-from tests.support.clock import MovableClock
 from tests.support.processes import ServiceProcess
 from tests.support.server import NatsServer
 
@@ -78,7 +77,6 @@ class ProofStack:
         folder with the version of the services that is there before `upgrade`.
         """
         self._code = code
-        self.clocks = {name: MovableClock(directory / f"clock-{name}") for name in SERVICES}
         self._contents = contents
         self._model = TRITON_MODEL if with_triton else MODEL
         self.directory = directory
@@ -134,7 +132,7 @@ class ProofStack:
                 return self._model_server(log, self._triton)
             return PortProcess(name, [*python, "tests.proof.model_server", "--port", port], port, log, cwd=ROOT)
         command, health = [*python, f"services.{name}.main"], f"http://127.0.0.1:{port}/healthz"
-        environment = self._environment(name, port) | self.clocks[name].environment
+        environment = self._environment(name, port)
         return ServiceProcess(name, command, health, log, environment, cwd=self._code, patience=START_TIMEOUT_S)
 
     def _model_server(self, log: Path, ports: TritonPorts) -> ServiceProcess:

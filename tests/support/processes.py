@@ -32,11 +32,12 @@ class ServiceProcess:
     cwd: Path | None = None
     patience: float = START_TIMEOUT_S
     process: subprocess.Popen[bytes] | None = None
+    more: dict[str, str] = field(default_factory=dict)  # environment besides, which may change between two starts
 
     def start(self) -> None:
         self.before()
         with self.log.open("ab") as log:
-            environment = os.environ | self.environment
+            environment = os.environ | self.environment | self.more
             self.process = subprocess.Popen(self.command, stdout=log, stderr=log, env=environment, cwd=self.cwd)
 
     def wait(self) -> None:
