@@ -205,8 +205,8 @@ def classify_decision(
 ) -> Literal["decide", "later", "settled", "stale"]:
     """Classify a decision that was taken in the EHR about the draft `digest`.
 
-    `later`: the review is not on the trail yet. `settled`: it was decided or called off. `stale`: no such draft is or
-    was under review, or it is about another encounter.
+    `later`: the review is not in the event stream yet. `settled`: it was decided or withdrawn. `stale`: no such draft
+    is or was under review, or it is about another encounter.
     """
     found: Literal["decide", "later", "settled", "stale"] = "stale"
     for event in history:
@@ -257,7 +257,7 @@ def starts_review(case: Case, role: str | None, looked_at: str) -> bool:
 
 
 class Outcome(NamedTuple):
-    """What a review has come to, as its Task says it, and the id of the decision on the trail."""
+    """The outcome of a review, as its Task has it, and the id of the event of the decision."""
 
     code: str
     event: str
@@ -277,9 +277,9 @@ def outcome_of(decision: RecordedEvent) -> Outcome | None:
 
 
 def reviewed(history: Iterable[RecordedEvent]) -> list[tuple[DraftRef, Outcome | None]]:
-    """Every draft of an ended case with the outcome of its review; None where it was called off before a decision.
+    """Return every draft of an ended case with the outcome of its review; None if it was withdrawn before a decision.
 
-    Drafts are told apart by their number, as their Tasks are: a stay that is discharged again begins with 1 again.
+    Drafts are identified by their number, as their Tasks are: a stay that is discharged again starts at 1 again.
     """
     found: dict[int, tuple[DraftRef, Outcome | None]] = {}
     for event in history:
@@ -288,7 +288,7 @@ def reviewed(history: Iterable[RecordedEvent]) -> list[tuple[DraftRef, Outcome |
                 found[drafted.draft.number] = drafted.draft, None
             case Approved() | Rejected() as decision:
                 found[decision.draft.number] = decision.draft, outcome_of(event)
-            case Reimported(signature=Approved() as lost):  # also of a draft that is not on this trail: none waits
+            case Reimported(signature=Approved() as lost):  # ends every draft, also of those not in these events
                 end = outcome_of(event)
                 found = {number: (draft, before or end) for number, (draft, before) in found.items()}
                 found[lost.draft.number] = lost.draft, end
@@ -296,9 +296,9 @@ def reviewed(history: Iterable[RecordedEvent]) -> list[tuple[DraftRef, Outcome |
 
 
 def discharge_taken_back(case: Case, review: ReviewRequested, status: str | None) -> bool:
-    """Whether the stay goes on though its discharge was told, by what the EHR says now.
+    """Return whether the stay continues after its discharge was reported, by the encounter's `status` in the EHR.
 
-    Some EHRs finish the encounter only later, so one that was never finished says nothing; but where a discharge was
-    taken back before, another one may be a late copy of the first.
+    Some EHRs finish the encounter only later, so the status of an encounter that was never finished proves nothing. If
+    a discharge was cancelled before, this one may be a late copy of the first.
     """
     return status in ONGOING and (review.encounter_status == "finished" or case.reopened)

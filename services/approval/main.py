@@ -184,7 +184,7 @@ def build(
 
 
 async def _refused(log: AccessLog, reason: str, caller: Caller | None, request: Request) -> None:
-    """Every refusal is on the trail: by the route's own pattern, never by what was sent."""
+    """Record a refusal in the access log, by the route's pattern and without anything that the client sent."""
     route = request.scope.get("route")
     await log.record(
         "refused",

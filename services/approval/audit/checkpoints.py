@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 TIMER, DUE = reconcile_subjects("checkpoint")
 EVERY = "countersign-every"
-AT_MOST = 5  # in one run: a long trail is covered step by step, and the EHR's Tasks are looked for meanwhile
+AT_MOST = 5  # in one run: a long event stream is covered in several, and the EHR's Tasks are searched in between
 TELL_AFTER = 3  # runs that fail one after the other
 
 

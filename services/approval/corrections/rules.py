@@ -112,7 +112,7 @@ def carried(case: Case, draft: Draft, settled: Settled) -> Settled:
 
 
 def confirmed(written: Sequence[Statement]) -> tuple[ConfirmedSentence, ...]:
-    """Sentences of somebody's own that the record does not support, as the trail has them."""
+    """Return the sentences, written by a person, that the record does not support, as the events name them."""
     return tuple(
         ConfirmedSentence(digest=item.digest, label=item.label) for item in written if item.label != "supported"
     )

@@ -35,7 +35,7 @@ class SignedDocument:
     text: str
     signature: Signature
     addenda: tuple[str, ...]
-    draft: Draft | None  # None: it was lost with the trail, and the document taken over from the chart
+    draft: Draft | None  # None: the event was lost, and the document was reimported from the chart
 
 
 class CorrectionsService:

@@ -40,7 +40,7 @@ EVERY = "countersign-every"
 KEY = "tasks"
 MOST = 500  # Tasks of one part of the time
 BATCHES = 50  # parts in one run; the next run goes on
-TELL_AFTER = 3  # runs that fail one after the other; told again after twice as many
+TELL_AFTER = 3  # consecutive failed runs before an alert; repeated after twice as many
 
 
 class TaskReconciler:
@@ -142,7 +142,7 @@ class TaskReconciler:
     async def _part(
         self, mark: Watermark, start: datetime, end: datetime | None, most: int | None
     ) -> list[Ended] | None:
-        """Tell of each Task that ended in this time, page by page; None where there are more than `most`."""
+        """Publish each Task that ended in this interval, page by page; return None if there are more than `most`."""
         found: list[Ended] = []
         count = 0
         async for page in self._ehr.each_page("Task", query(start, end)):

@@ -131,8 +131,10 @@ class ReviewTasks:
     async def complete(
         self, case: CaseRef, draft: DraftRef, task: str | None, outcome: Outcome, document: str | None = None
     ) -> None:
-        """The decision about `draft` is made. `task` is its Task as the trail has it; one whose create was answered too
-        late for that, or never, is found by its identifier.
+        """Complete the Tasks of `draft` after the decision about it.
+
+        `task` is the id of its Task in the event stream. A Task whose create was answered too late, or never, is found
+        by its identifier.
         """
         if task is None:
             return  # this EHR takes no Task
@@ -142,8 +144,9 @@ class ReviewTasks:
         await self.end(case, draft, outcome, document)
 
     async def end(self, case: CaseRef, draft: DraftRef, outcome: Outcome | None, document: str | None = None) -> bool:
-        """Nothing about `draft` is to be decided any more: its Tasks are completed or, without an outcome, cancelled,
-        whether or not their ids ever reached the trail. Returns whether there is any.
+        """End the Tasks of `draft`, and return whether there are any: completed with `outcome`; None: cancelled.
+
+        Includes Tasks whose ids never reached the event stream.
         """
 
         def change(found: Resource) -> Resource:

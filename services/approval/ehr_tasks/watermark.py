@@ -14,19 +14,19 @@ from shared.contracts.model import Model
 
 # A server may show a change a little later than the time it gives it.
 OVERLAP = timedelta(minutes=10)
-CLOCKS_APART = timedelta(days=1)  # before the first run has told us the EHR's time
+CLOCKS_APART = timedelta(days=1)  # before the first run has shown the EHR's time
 SHORTEST = 2 * OVERLAP  # part of the time: each one moves the mark on by more than the overlap
-KNOWN = 20_000  # Tasks within the overlap that are remembered; who is told of one twice does nothing the second time
+KNOWN = 20_000  # Tasks within the overlap that are remembered; publishing one twice changes nothing
 
 
 class Watermark(Model):
     """The time up to which ended Tasks are known."""
 
     seen: datetime | None = None  # the newest `meta.lastUpdated` so far, or the end of the last whole part of the time
-    known: tuple[str, ...] = ()  # `task/version` of those within the overlap: told before
+    known: tuple[str, ...] = ()  # `task/version` of those within the overlap that were published
     run: datetime | None = None  # when the last complete run was
     failed: int = 0  # runs since then, or since it moved on, that failed
-    behind: bool = False  # there is more than was told so far
+    behind: bool = False  # there are Tasks that are not published yet
 
 
 class Ended(NamedTuple):
@@ -71,7 +71,7 @@ def ended(found: Sequence[Resource]) -> list[Ended]:
 
 
 def after(mark: Watermark, found: Sequence[Ended], now: datetime, end: datetime | None = None) -> Watermark:
-    """How far it is known once everything up to `end` was told; None: everything that there is."""
+    """Return the watermark after every Task up to `end` was published; `end` None: every Task that there is."""
     newest = [item.time for item in found] + ([mark.seen] if mark.seen else [])
     seen = end or max(newest, default=None)
     near = sorted((item for item in found if seen is not None and item.time >= seen - OVERLAP), key=lambda i: i.time)

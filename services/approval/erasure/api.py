@@ -18,7 +18,7 @@ router = APIRouter(tags=["erasure"], route_class=DecisionRoute)
 
 
 class Erase(BaseModel):
-    """Erase every text of a case; the trail stays, and says so."""
+    """Erase every text of a case. Its events stay, and record the erasure."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -58,7 +58,7 @@ class ErasurePlan(BaseModel):
 
 
 class Ordered(BaseModel):
-    """What stands on the trail now."""
+    """The event that was appended, and the state of the case after it."""
 
     case_id: str
     state: CaseState

@@ -27,7 +27,7 @@ TIMER, DUE = reconcile_subjects("retention")
 EVERY = "countersign-every"
 KEY = "retention"  # in the bucket `reconciled`: the sequence from which the next run looks
 CASES_A_RUN = 50
-SOON = timedelta(seconds=1)  # until the next run, while the end of the trail has not come
+SOON = timedelta(seconds=1)  # seconds until the next run, while the end of the event stream is not reached
 TELL_AFTER = 3  # runs that fail one after the other
 
 
@@ -101,7 +101,7 @@ class RetentionScheduler:
         try:
             history = await self._journal.history(case)
             ordered = rules.due(history, self._retention, self._clock())
-        except PermanentError as error:  # an event of it cannot be read: `audit verify` tells of it, nothing is erased
+        except PermanentError as error:  # an event of it cannot be read: `audit verify` reports it, nothing is erased
             logger.warning("case %s: retention passes it over: %s", case.id, error.reason)
             return
         if ordered is None:

@@ -49,7 +49,7 @@ class Retention:
 
 
 def texts_of(history: Sequence[RecordedEvent]) -> dict[TextKind, set[str]]:
-    """The digests that the trail names, by kind. A draft that was signed is part of what was signed."""
+    """Return the digests that the events name, by kind. A draft that was signed counts as signed text."""
     found: dict[TextKind, set[str]] = {kind: set() for kind in TEXT_KINDS}
     for item in history:
         match item.body:

@@ -39,7 +39,7 @@ class ErasureService:
             for item in page:
                 event = read_event(item)
                 if isinstance(event, UnreadableEvent):
-                    continue  # `audit verify` tells of it
+                    continue  # `audit verify` reports it
                 if isinstance(event.body, ContextExtracted) and event.body.stay.patient == patient:
                     found[event.case.id] = None
         plans = [await self.of_case(case, who) for case in found]

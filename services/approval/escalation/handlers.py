@@ -48,10 +48,10 @@ class EscalationHandler:
         await self._timers.forget(due, message.metadata.sequence.stream)
 
     async def _append_escalation(self, due: FiredTimer) -> Sequence[RecordedEvent]:
-        """Append the escalation where it is due; returns the history it was decided on.
+        """Append the escalation if it is due; return the history on which that was decided.
 
-        When it is due stands on the trail. A timer that fires before that, because somebody else set it or the server's
-        clock is ahead, waits: raises TransientError.
+        The deadline is in the event stream. A timer that fires before it, because somebody else set it or the server's
+        clock is ahead, has to wait: raises TransientError.
         """
         history: Sequence[RecordedEvent] = await self._journal.history(due.case)
         for _ in range(TRIES):
@@ -92,7 +92,7 @@ class EscalationHandler:
         event = decode(message.subject, message.headers or {}, message.data, message.metadata.sequence.stream)
         decided = isinstance(event.body, Approved | Rejected)
         if decided and not await self._journal.stored(event.case.subject("escalated")):
-            return  # the most of them: nobody was told, so nothing has to be settled
+            return  # most reviews: nobody was notified, so there is nothing to settle
         history: Sequence[RecordedEvent] = await self._journal.history(event.case)
         match event.body:
             case Escalated() as escalated:
@@ -110,9 +110,9 @@ class EscalationHandler:
     async def _after_escalation(
         self, event: RecordedEvent, escalated: Escalated, history: Sequence[RecordedEvent]
     ) -> Sequence[RecordedEvent]:
-        """A Task for each who is told, and the review's own Task to a supervisor who takes over.
+        """Create a Task for each person notified, and hand the review's own Task to a supervisor who takes over.
 
-        Returns the history as it is afterwards: who ended the wait meanwhile may have looked for Tasks too early.
+        Returns the history afterwards: a decision that arrived in between may have looked for Tasks too early.
         """
         told = next((item for item in escalation_rules.escalations(history) if item.event.id == event.id), None)
         case = fold(history)
@@ -127,11 +127,11 @@ class EscalationHandler:
     async def _after_reassignment(
         self, event: RecordedEvent, reassigned: Reassigned, history: Sequence[RecordedEvent]
     ) -> None:
-        """The old clock's timer gives way to the new one's; then, with the EHR, the Task goes to its new owner."""
+        """Replace the timer of the old clock by the new one's; then assign the Task in the EHR to its new owner."""
         case = fold(history)
         if escalation_rules.is_current(case, event.id):
             await self._timers.cancel(event.case.id)
-            # Not always the first level's: this event may arrive again when that has been told.
+            # Not always the first level: this event may be redelivered after that one was reached.
             await self._set_timer(event.case, event.id, case.level + 1, history)
         if case.open and case.review is not None:
             due = case.review.deadlines[0] if reassigned.deadlines else None
@@ -146,8 +146,9 @@ class EscalationHandler:
                 await self._tasks.end(event.case, event.body.draft, None)
 
     async def _after_reimport(self, signed: Approved, history: Sequence[RecordedEvent]) -> None:
-        """Nobody is asked any more for what was signed before: by no Task of a draft or a level that is not on this
-        trail either.
+        """End every Task and timer for a document that was signed before the restore.
+
+        Includes Tasks of drafts and levels that are not in this event stream either.
         """
         ref, case = history[-1].case, fold(history)
         await self._timers.cancel(ref.id)

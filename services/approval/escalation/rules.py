@@ -8,7 +8,7 @@ from shared.contracts.case import Case, evolve, fold
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.events import Approved, Escalated, Reassigned, Reimported, Rejected, ReviewRequested, Withdrawn
 
-# 1: the supervisor is told. 2: told again, with the deputies. 3: takes over, and the operators are told.
+# 1: the supervisor is notified. 2: again, with the deputies. 3: the supervisor takes over, operators are alerted.
 WITH_DEPUTIES = 2
 TAKES_OVER = 3
 POSTPONED = 2  # times the last level, after which no reassignment puts it off any more
@@ -34,7 +34,7 @@ def escalate(
 ) -> Escalated | None:
     """Return the escalation of a fired timer; None where the review is decided, or the level or the clock is past.
 
-    `supervisor` is who takes over, for the last level; None for the others. `deputies` are told on level 2.
+    `supervisor` takes over at the last level; None for the others. `deputies` are notified at level 2.
     """
     case = fold(history)
     if not is_current(case, clock) or level != case.level + 1:
@@ -77,8 +77,9 @@ def escalations(history: Iterable[RecordedEvent]) -> list[EscalationRecord]:
 
 
 def possible(history: Sequence[RecordedEvent], deputies: Sequence[str]) -> list[EscalationRecord]:
-    """Every level of the review's last clock, whether or not it was told: a trail that came back from a backup may not
-    know those that were.
+    """Return every level of the review's last clock, whether or not it was reached.
+
+    An event stream that was restored from a backup may lack levels that were.
     """
     case = fold(history)
     if case.review is None or case.escalation_run is None:
@@ -116,5 +117,5 @@ def ended_by(told: EscalationRecord, history: Iterable[RecordedEvent]) -> Escala
 
 
 def waiting_since(history: Iterable[RecordedEvent]) -> datetime | None:
-    """When the last review was asked for; a reassignment changes nothing about how long the patient's letter waits."""
+    """Return when the last review was requested; a reassignment does not change how long the document waits."""
     return next((event.time for event in reversed(list(history)) if event.name == "review-requested"), None)

@@ -17,8 +17,9 @@ class NotAsSignedError(PermanentError):
 
 
 async def verify_as_signed(document: Resource, renditions: Mapping[str, bytes], ehr: FhirClient) -> None:
-    """Nothing where `document` holds the signed text and, of its other `renditions` (content type → bytes), none that
-    is another. What the EHR does not show cannot be held against anything; `audit verify` says so.
+    """Check that `document` in the chart contains the signed text, and no rendition that differs from `renditions`.
+
+    `renditions` maps content type to bytes. What the EHR does not show cannot be compared; `audit verify` reports it.
 
     Raises NotAsSignedError, TransientError.
     """

@@ -155,11 +155,11 @@ class Filing:
         identifier: tuple[str, str] | None = None,
         status: str = "current",
     ) -> int:
-        """Leave what is on the trail, in this status, and nothing that came into the chart after it was filed.
+        """Leave in the chart what was filed, with `status`; retire documents and Provenances that arrived afterwards.
 
-        Without an `identifier` it is the first document's. Returns how many Provenances of ours are too many and cannot
-        be deleted: they have no status to retire them by.
-        Raises PermanentError where what was filed is not there any more: then nothing is touched.
+        `identifier`: of the document; None: the first document of the case. Returns how many surplus Provenances of
+        ours cannot be deleted: Provenance has no status by which to retire it. Raises PermanentError if what was filed
+        is gone: then nothing is changed.
         """
         documents = await self._documents(identifier or resources.document_identifier(case))
         own = await self._ensure("DocumentReference", filed.document_reference, documents)

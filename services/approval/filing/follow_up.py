@@ -40,7 +40,7 @@ TELL_AFTER = 3  # runs that come no further, one after the other
 
 
 class FollowUpPosition(Model):
-    """Up to where the trail was looked through for one kind of end and one look."""
+    """The position in the event stream up to which one kind of end was checked, for one delay."""
 
     at: int
     failed: int = 0  # runs since then that came no further
@@ -62,7 +62,7 @@ class FollowUp:
             await self._begin(key, last)
 
     async def _begin(self, key: str, last: int) -> None:
-        """A mark where there is none, or where it is of a longer trail than this one: an older backup was put back."""
+        """Store a first position, also where the stored one is past the stream's end: an older backup was restored."""
         entry = await self._marks.get(key)
         if entry is not None and FollowUpPosition.read(entry.value).at <= last:
             return
@@ -169,7 +169,7 @@ class FollowUp:
 
 
 def due(page: Sequence[RawMessage], until: datetime) -> list[RawMessage]:
-    """The first of `page`, in the order of the trail, that are not younger than `until`."""
+    """Return the leading messages of `page`, in stream order, up to the first that is younger than `until`."""
     found: list[RawMessage] = []
     for event in page:
         if datetime.fromisoformat(event.headers["ce-time"]) > until:

@@ -40,7 +40,7 @@ def review_identifier(case: CaseRef, draft: DraftRef, again: int = 0) -> tuple[s
 
 
 def escalation_identifier(case: CaseRef, clock: str, level: int, person: int) -> tuple[str, str]:
-    """System and value: one Task for each who is told of a level of a review's clock. 0 is the supervisor."""
+    """Return system and value: one Task for each person notified at a level of a review's clock; 0: supervisor."""
     return ESCALATION_SYSTEM, f"{case.id}/{clock}/{level}/{person}"
 
 
@@ -143,7 +143,7 @@ def task(
 def escalation(
     parent: Resource, identifier: tuple[str, str], owner: Resource, level: int, now: datetime, link: str
 ) -> Resource:
-    """An overdue review in the inbox of somebody who is told of it: a part of the review's Task `parent`."""
+    """Return the Task that shows an overdue review to a person who is notified: part of the review's Task `parent`."""
     copied = {name: parent[name] for name in ("focus", "for", "encounter", "requester", "code") if name in parent}
     resource: Resource = copied | {
         "resourceType": "Task",
@@ -175,9 +175,9 @@ def business_status(code: str) -> Resource:
 def completed(
     task: Resource, outcome: str, now: datetime, document: str | None = None, event: str | None = None
 ) -> Resource:
-    """`task` after the decision. A refused draft is a completed task with a refusing outcome.
+    """Return `task` after the decision. A rejected draft is a completed Task with a rejecting outcome.
 
-    `event` is the id of the decision on the trail: it marks what we wrote ourselves.
+    `event` is the id of the decision's event: it marks changes that we made ourselves.
     """
     output: list[Resource] = [{"type": {"text": "decision"}, "valueCode": outcome}]
     if document is not None:

@@ -83,16 +83,16 @@ def provenance(
     now: datetime,
     renditions: Iterable[Resource] = (),
 ) -> Resource:
-    """Who made the document from what. Carries the head of the case's audit chain: the chart proves the trail.
+    """Return the Provenance: who made the document from what, with the head of the case's audit chain.
 
-    `renditions` are the entities that carry the digests of what the document holds.
+    `renditions` are the entities with the digests of the document's contents.
     """
     device = {"reference": f"Device/{device_id}"}
     signer = practitioner(approved.signer, approved.by.subject)
     verifier: Resource = {"type": participant("verifier"), "who": signer}
     authors = [{"type": participant("author"), "who": device}]
     prompt = [digest_entity("derivation", PROMPT_SYSTEM, approved.draft.prompt.digest)]
-    if not drafted(approved):  # the device has put the facts together and no more
+    if not drafted(approved):  # the device has only assembled the facts
         prompt = []
         authors = [{"type": participant("author"), "who": signer}, {"type": participant("assembler"), "who": device}]
     if approved.stay.organization is not None:

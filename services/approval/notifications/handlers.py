@@ -140,6 +140,6 @@ class NotificationDispatcher:
 
 
 def _waiting(history: list[RecordedEvent], escalation: str) -> EscalationRecord | None:
-    """The escalation with this id, while the clock still runs on which it was told."""
+    """Return the escalation with this id if its clock is still running, otherwise None."""
     told = next((item for item in escalation_rules.escalations(history) if item.event.id == escalation), None)
     return told if told is not None and escalation_rules.is_current(fold(history), told.clock) else None

@@ -29,7 +29,7 @@ BUCKET = "reviews"
 EVERY = 1_000  # events between two beginnings: some 0.2 s to read again
 AT_ONCE = 256  # events that are asked for together
 BEAT = 1.0  # seconds between signs of life of a quiet server; without them for two to four, the consumer is made anew
-PATIENCE = 120.0  # seconds in which something must come while the trail is read
+PATIENCE = 120.0  # seconds without a message after which reading the event stream has failed
 
 
 class Checkpoint(Model):
@@ -102,7 +102,7 @@ class CatchUpSubscription:
                     raise TransientError("the trail could not be read: nothing comes any more") from None
 
     async def _read_beginning(self) -> Checkpoint | None:
-        """The stored beginning, if it is one of this trail."""
+        """Return the stored checkpoint if it belongs to this event stream."""
         entry = await self._beginnings.get(self._key)
         if entry is None:
             return None
@@ -125,8 +125,8 @@ class CatchUpSubscription:
             for event in await self._stored(beginning.counting[start : start + AT_ONCE]):
                 self._give(event)
         self._at = self._again = beginning.at
-        # The last event comes once more and is passed over: a consumer that has had nothing yet would begin at the
-        # start of the trail when its connection is lost. Only when it has come, the trail is caught up with.
+        # The last event is delivered once more and skipped: a consumer that has received nothing yet would start at the
+        # beginning of the stream after its connection is lost. When it arrives, the projection has caught up.
         self._config.deliver_policy = DeliverPolicy.BY_START_SEQUENCE
         self._config.opt_start_seq = beginning.at
 
@@ -150,7 +150,7 @@ class CatchUpSubscription:
             self._again = None
             self._received += 1
             self._look_up()
-        await asyncio.sleep(0)  # a long trail is read beside the work, not before it
+        await asyncio.sleep(0)  # let other tasks run while a long event stream is read
 
     def _look_up(self) -> None:
         if self._wanted is not None and self._received >= self._wanted:

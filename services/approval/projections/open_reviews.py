@@ -67,7 +67,7 @@ class OpenReviewRow:
     head: ChainHead
     clock: str | None
     with_task: bool  # it waits in the EHR's own inbox too
-    due: float | None  # when the next level is told; seconds since the epoch, None after the last
+    due: float | None  # when the next level is notified; seconds since the epoch, None after the last
     review: bytes  # ReviewRequested as JSON, deflated
     events: tuple[int, ...]  # sequences of the events that it is made of
 

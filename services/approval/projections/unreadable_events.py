@@ -32,7 +32,10 @@ class UnreadableEvents:
         self._telling: asyncio.Task[None] | None = None
 
     async def start(self, bus: Bus) -> None:
-        """Follow, in the background: nothing waits for it. Raises TransientError when the trail cannot be read."""
+        """Follow the events in the background; nothing waits for it.
+
+        Raises TransientError when the event stream cannot be read.
+        """
         await self.close()  # a start that failed
         self._found.clear()
         self._bus, self._told = bus, Bucket(bus, "reconciled")

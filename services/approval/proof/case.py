@@ -24,7 +24,7 @@ class Verified:
     id: str
     faults: tuple[Fault, ...]
     documents: frozenset[str]  # ids of the DocumentReferences that were filed
-    filing: bool  # a document may be in the chart that is not on the trail yet
+    filing: bool  # a document may be in the chart before its event
     identifiers: tuple[tuple[str, str], ...]  # system and value of its documents
     erased: bool = False
     reimported: bool = False  # something of it was taken over from the chart after a restore

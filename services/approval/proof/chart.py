@@ -82,9 +82,9 @@ async def _standing(retracted: Retracted, ehr: FhirClient) -> list[Reason]:
 async def _differing(
     filed: Filed, provenance: Resource | None, signature: Signature | None, ehr: FhirClient
 ) -> list[Reason]:
-    """What of the text that was signed, and of its renditions, does not stand in the chart as it was filed.
+    """Return how the document in the chart differs from the signed text and from the renditions that were filed.
 
-    A trail of before renditions has no digests of them, and its text is held against the signature nevertheless.
+    Older events have no digests of renditions; their text is compared with the signature.
     """
     renditions = filed.renditions or ({TEXT: signature.signed} if signature is not None else {})
     reasons: list[Reason] = []

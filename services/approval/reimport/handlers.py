@@ -55,7 +55,7 @@ class Reimport:
     async def _take_over(
         self, ref: CaseRef, history: Sequence[RecordedEvent], ready: Sequence[Found], wanted: ReimportRequested
     ) -> None:
-        """The texts first: nothing on the trail names an artifact that is not there."""
+        """Append the lost events, each after its texts: no event may name an artifact that does not exist."""
         by = Actor(subject=wanted.by, role="operator")
         head = fold(history).head if history else CHAIN_START
         for item in ready:

@@ -1,6 +1,6 @@
 """Reconstruct a lost event from a document and its Provenance: who signed what when. Pure.
 
-Whatever they do not tell and the trail does not either is left empty; what contradicts each other is told nowhere.
+What neither they nor the event stream contain is left empty; contradictions raise PermanentError.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -59,7 +59,7 @@ class Trail:
 
     @property
     def stay(self) -> StayReferences | None:
-        """The last that is on the trail."""
+        """The latest stay that the events name."""
         bodies = (restored_event(event).body for event in reversed(self.history))
         return next((stay for body in bodies if isinstance(stay := getattr(body, "stay", None), StayReferences)), None)
 
@@ -165,7 +165,10 @@ def _names(trail: Trail, who: Any) -> object:
 
 
 def _stay(trail: Trail, document: Resource) -> StayReferences:
-    """Of the trail, which the document must be about; without one, as the document has it. Raises PermanentError."""
+    """Return the stay that the events name, which the document must be about; without events, the document's stay.
+
+    Raises PermanentError.
+    """
     context = _dict(document.get("context"))
     encounters = [references.relative(item, trail.bases) for item in _dicts(context.get("encounter"))]
     patient = references.relative(document.get("subject"), trail.bases)
@@ -185,7 +188,10 @@ def _stay(trail: Trail, document: Resource) -> StayReferences:
 
 
 def _draft(trail: Trail, held: Held, document: Resource, provenance: Resource) -> DraftRef:
-    """The one that the trail has of this digest, or as much of it as the chart tells."""
+    """Return the draft with this digest from the events, otherwise as much of it as the chart contains.
+
+    Raises PermanentError for an addendum to a document that the events do not have.
+    """
     last = latest_document(trail.case)
     if not held.whole:
         if last is None or not isinstance(body := last.signature.body, Approved | Amended):

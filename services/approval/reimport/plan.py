@@ -43,7 +43,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Sign:
-    """A document or a retraction in the chart that the trail does not know."""
+    """A document or a retraction in the chart that the event stream does not have."""
 
     at: datetime
     provenance: Resource
@@ -58,8 +58,9 @@ class _Sign:
 
 
 async def plan(ref: CaseRef, history: Sequence[RecordedEvent], ehr: FhirClient, organization: str | None) -> Plan:
-    """The case `ref`, of which `history` is every event, or none. `organization` is part of every case id; None: not
-    known here, and the id of a case that the trail does not know is not compared with the stay's.
+    """Plan the reimport of the case `ref`; `history` is every event of it, or empty.
+
+    `organization` is part of every case id. None: not known; then the id of a case without events is not checked.
 
     Raises TransientError, PermanentError where the EHR cannot be asked.
     """
@@ -79,7 +80,7 @@ async def plan(ref: CaseRef, history: Sequence[RecordedEvent], ehr: FhirClient, 
 
 
 def _signs(everything: Sequence[Held], history: Sequence[RecordedEvent], found: Plan) -> Iterator[_Sign]:
-    """What the trail does not know. What cannot be told at all is said in `found`."""
+    """Yield what the event stream does not have. What cannot be reconstructed is added to `found.stopped`."""
     case = fold(history)
     heads = {restored_event(event).head.digest for event in history}
     filed = {entry.filed.document_reference for entry in (*case.earlier, *case.entries) if entry.filed is not None}
@@ -99,7 +100,7 @@ def _signs(everything: Sequence[Held], history: Sequence[RecordedEvent], found: 
 
 
 def _unknown(item: Held, heads: set[str], filed: set[str]) -> _Sign | None:
-    """The one document under an identifier, where the trail does not know it. Raises PermanentError."""
+    """Return the one document under an identifier if the event stream does not have it. Raises PermanentError."""
     standing = item.standing
     if len(standing) > 1:
         raise PermanentError(f"{len(standing)} documents stand in the chart under its identifier")
@@ -149,7 +150,7 @@ def _retracts_ours(provenance: Resource, case: Case) -> None:
 
 
 def _is_ours(ref: CaseRef, lost: LostEvent, organization: str) -> None:
-    """A case that the trail does not know has the id that its encounter leads to. Raises PermanentError."""
+    """Check that the id of a case without events follows from its encounter. Raises PermanentError."""
     encounter = lost.signature.stay.encounter.partition("/")[2]
     if case_id(organization, encounter) != ref.id:
         raise PermanentError("its encounter leads to another case id: it is of another installation")
@@ -167,7 +168,7 @@ async def _text(lost: LostEvent, document: Resource | None, ehr: FhirClient) -> 
 
 
 def _recorded(ref: CaseRef, lost: LostEvent, at: int) -> RecordedEvent:
-    """As it would stand on the trail: to fold, and to hold against the chart."""
+    """Return the event as it will be recorded, to fold and to compare with the chart."""
     event: Reimported = lost.event(NOBODY, "")
     return RecordedEvent(ref, event_id(lost), "countersign/approval", lost.signed_at, "", event, ChainHead(at, ""))
 

@@ -30,7 +30,7 @@ class Statement:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the text: by it a physician confirms the sentence, and the trail names it."""
+        """SHA-256 of the text: a physician confirms the sentence by it, and the event names it."""
         return digest_of(self.text.encode())
 
 

@@ -11,7 +11,7 @@ from shared.runtime.authentication import Caller, Role
 
 # decide: sign, refuse, correct, append, confirm a retraction. retract: ask for one, which alone changes nothing.
 Action = Literal["see", "decide", "reassign", "retract"]
-# Who reads the draft itself. An auditor proves the trail without it, an operator mends without it.
+# Who reads the draft itself. An auditor verifies events without it, an operator repairs without it.
 READERS: tuple[Role, ...] = ("physician", "supervisor")
 
 

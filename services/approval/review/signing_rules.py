@@ -162,7 +162,7 @@ def heading(text: str) -> str:
 
 
 def resolutions(draft: Draft, text: str, settled: Settled) -> tuple[Resolution, ...]:
-    """What became of each sentence that the record does not support, for the trail."""
+    """Return what happened to each sentence that the record does not support, for the event."""
     stand = set(edits.unchanged_sentences(draft, text))
     return tuple(
         Resolution(sentence=index, how="confirmed" if index in stand else _how(sentence.text, text, index, settled))

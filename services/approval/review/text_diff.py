@@ -16,7 +16,7 @@ from rapidfuzz.distance import Indel
 MOST = 4_000_000
 ALIKE = 50  # percent: a line that has something like it on the other side was changed, else added or removed
 PAIRED = 60  # lines a side of one run of changes in which such pairs are looked for
-LOOKED_AT = 1_000  # characters of a line by which it is told whether it is like another
+LOOKED_AT = 1_000  # characters of a line that decide whether it is similar to another
 
 _WORDS = re.compile(r"\S+\s*|\s+")
 

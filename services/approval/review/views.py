@@ -17,7 +17,7 @@ from shared.runtime.problems import ProblemError
 
 
 class EventLine(BaseModel):
-    """One step of a case's trail."""
+    """One event of a case."""
 
     event: str
     time: datetime
@@ -36,7 +36,7 @@ class EndingView(BaseModel):
 
 
 class UnreadableLine(BaseModel):
-    """Something on the trail that is no event that can be read."""
+    """A message in the event stream that cannot be read as an event."""
 
     case_id: str
     department: str
@@ -46,7 +46,7 @@ class UnreadableLine(BaseModel):
 
 
 class CaseView(BaseModel):
-    """A case and its trail. Ids, codes and digests; no text."""
+    """A case and its events. Ids, codes and digests; no text."""
 
     case_id: str
     department: str

@@ -19,7 +19,7 @@ from shared.contracts.case import fold
 from shared.runtime.authentication import Caller
 
 PAGE = 50
-SETTLE = 0.3  # seconds in which changes are told together
+SETTLE = 0.3  # seconds in which changes are sent together
 BEAT = 15.0  # seconds after which a comment keeps proxies from closing the stream, and the session is looked at
 
 
@@ -131,7 +131,7 @@ async def _changes(api: ApiDependencies, case: str, may_listen: Callable[[], Awa
             while not queue.empty():
                 changed.add(queue.get_nowait())
                 count += 1
-            told_all = count < queue.maxsize  # whoever does not keep up was not told what came after
+            told_all = count < queue.maxsize  # a client that was too slow has missed what came after
             if not case or case in changed or not told_all:
                 yield await _changed(api, case)
 

@@ -168,7 +168,7 @@ def _encounter(source: Source) -> Resource:
     return {
         "resourceType": "Encounter",
         "status": "finished",
-        "class": _CLASS_UNKNOWN,  # R4 wants one, and the trail does not know it
+        "class": _CLASS_UNKNOWN,  # R4 requires one, and the events do not have it
         **_reference("subject", _url(source, stay.patient)),
         "period": period | {"end": resources.instant(stay.end)},
     }
