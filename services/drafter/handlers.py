@@ -202,7 +202,7 @@ def _prompt(
 
 
 def _sampling(kind: KindDefinition, wording: Wording | None, context: EncounterContext) -> Sampling:
-    """Return sampling parameters with room for the words that a department asks for."""
+    """Return sampling parameters with enough tokens for the number of words that a department asks for."""
     words = wording.words(document_header.length_of_stay(context)) if wording else None
     return Sampling(max_tokens=max(kind.prompt.max_tokens, (words or 0) * TOKENS_PER_WORD), stop=kind.prompt.stop)
 
