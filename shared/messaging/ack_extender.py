@@ -1,4 +1,4 @@
-"""One attempt at a message: how it is measured, and how the server is told that it is still going on."""
+"""One attempt at a message: its span and metrics, and the in-progress acknowledgements that extend its deadline."""
 
 import asyncio
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,7 @@
-"""Text by case and SHA-256, in the `artifacts` bucket, sealed with the case's key. The only place that holds PHI.
+"""Texts by case and SHA-256 in the `artifacts` bucket, encrypted with the case's key. The only place that stores PHI.
 
-Subject `artifacts.<case>.<digest>`; the digest is of the plain text, as the trail has it. Texts from before cases had
-keys stand in plain under `artifacts.<digest>` and stay readable.
+Subject `artifacts.<case>.<digest>`; the digest is of the plaintext, as the events name it. Texts from before cases had
+keys are unencrypted under `artifacts.<digest>` and stay readable.
 """
 
 import os
@@ -34,7 +34,7 @@ class Artifacts:
         self.keys = CaseKeys(bus, random)
 
     def of(self, case: str, at: int = 0) -> "CaseTexts":
-        """The texts of one case. Who writes says because of which event: `at` is its sequence in the trail."""
+        """The texts of one case. `at` is the stream sequence of the event because of which they are written."""
         return CaseTexts(self, case, at)
 
     async def store(self, case: str, at: int, data: bytes) -> str:
@@ -114,9 +114,10 @@ class Artifacts:
                 raise TransientError("a text was written while it was being erased") from None
 
     async def erase_case(self, case: str, order: int, digests: Sequence[str]) -> None:
-        """Destroy the case's key and remove every text of it; `order` is the sequence of the event that says so.
+        """Destroy the case's key and remove all its texts; `order` is the sequence of the event that orders it.
 
-        `digests` are those that the trail names: some may stand in plain, from before cases had keys. May be repeated.
+        `digests` are those that the events name: some texts, from before cases had keys, may be unencrypted.
+        Idempotent.
         """
         subject = f"$KV.{BUCKET}.{case}.>"
         # What is written later belongs to a case that was reopened, and to another key.

@@ -64,8 +64,9 @@ class ServiceBroker(NatsBroker):
         self._subscribe(consumer(step.consumer), runner.receive)
 
     def on_message(self, consumer_name: str, handle: Receiver, given_up: OnRetriesExhausted | None = None) -> None:
-        """Run `handle` for every message of a consumer. It appends what it wants itself and may be repeated, as may
-        `given_up`, which runs when the consumer's retry row does.
+        """Run `handle` for every message of a consumer. It appends events itself and must be idempotent.
+
+        So must `given_up`, which runs when the retry policy of the consumer is exhausted.
         """
         if given_up is not None:
             self._delivery.given_up[consumer_name] = given_up

@@ -1,7 +1,7 @@
-"""Makes checkpoints of the trail in a folder, one file each. The folder is out of reach of who rules over NATS.
+"""Make checkpoints of the event stream in a folder, one file each. NATS administrators must not have access to it.
 
-A checkpoint covers at most so many events, so that neither making nor verifying one needs more memory the longer the
-trail is: a trail that is older than its first checkpoint gets several, one after the other.
+A checkpoint covers a limited number of events, so that the memory for making or verifying one does not grow with the
+stream. A stream that is older than its first checkpoint gets several, one after the other.
 """
 
 import os
@@ -32,7 +32,7 @@ from shared.messaging.access_log import STREAM as ACCESS
 from shared.messaging.connection import Bus
 from shared.messaging.event_store import STREAM, EventStore, raw_message_of
 
-EVENTS = 20_000  # of the trail, and entries of ACCESS, that one checkpoint covers
+EVENTS = 20_000  # events of DISCHARGE, and entries of ACCESS, that one checkpoint covers
 PAGE = 512
 SUFFIX = ".jsonl"
 
@@ -116,7 +116,7 @@ class Folder:
 
 
 class Checkpoints:
-    """`bus` is of a user who may read the trail and ACCESS."""
+    """Makes checkpoints. The user of `bus` must have read access to the streams DISCHARGE and ACCESS."""
 
     def __init__(self, bus: Bus, folder: Folder, key: Ed25519PrivateKey, clock: Callable[[], datetime]) -> None:
         self._bus = bus
@@ -126,9 +126,9 @@ class Checkpoints:
         self._journal = EventStore(bus, "auditor")
 
     async def make(self) -> Checkpoint | None:
-        """The next checkpoint; None where nothing has happened since the last, or another process was faster.
+        """Make the next checkpoint; None if nothing has happened since the last, or another process was faster.
 
-        Raises PermanentError where the last is not one of ours or is ahead of the trail; TransientError.
+        Raises PermanentError if the last was signed with another key or is ahead of the event stream; TransientError.
         """
         before = self._folder.last()
         if before is not None and not before.is_signed_by(self._key.public_key()):

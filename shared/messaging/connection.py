@@ -53,9 +53,9 @@ class Ack:
 async def open_client(
     url: str, seed: str, on_error: Callable[[Exception], Awaitable[None]], *, ca_file: Path | None, **options: Any
 ) -> Client:
-    """A client of nats-py, by TLS where the url wants it; `options` are its own.
+    """Connect a nats-py client, with TLS if the URL requires it; `options` are passed to `Client.connect`.
 
-    Raises PermanentError when the CA's file is no good, else what nats-py raises.
+    Raises PermanentError when the CA file is not usable, otherwise what nats-py raises.
     """
     tls = trust(url, ca_file)
     if tls is not None:
@@ -237,7 +237,7 @@ class Bus:
         batch: bool,
         patience: float | None = None,
     ) -> list[Msg]:
-        """Send a request and wait for its answer. All answers arrive on one inbox, told apart by its last token."""
+        """Send a request and wait for its answer. All answers arrive on one inbox; its last token tells them apart."""
         if self._replies is None:
             self._replies = Replies(self.client.new_inbox())
             await self.client.subscribe(f"{self._replies.inbox}.*", cb=self._replies.on_message)
@@ -274,10 +274,10 @@ def sort_refusal(error: Exception, *, plain: bool) -> TransientError | Permanent
 
 
 def sort_api_error(error: APIError, what: str) -> TransientError | PermanentError:
-    """A JetStream API error as one of ours: 5xx, 408, 409, 429 and a full disk may pass, the rest will not.
+    """Classify a JetStream API error: 5xx, 408, 409, 429 and a full disk are transient, the rest is permanent.
 
-    409 is the answer of a cluster to a message whose first copy it is still storing. Room is made by somebody, and what
-    was decided meanwhile must not be given up.
+    409 is the answer of a cluster to a message whose first copy it is still storing. A full disk is transient because
+    somebody will free space, and decisions made until then must not be given up.
     """
     if (error.code or 500) >= 500 or error.code in (408, 409, 429) or error.err_code == NO_ROOM:
         return TransientError(f"{what}: JetStream error {error.err_code}")

@@ -1,4 +1,4 @@
-"""Where messages go that no retry mends: kept whole with the reason, and a person is told."""
+"""Store messages that cannot be processed, with the reason, and alert a person."""
 
 import json
 from collections.abc import Mapping

@@ -1,11 +1,11 @@
-"""Dead letters as they stand in their stream: what waits, and what was done about the others, by whom and why.
+"""Dead letters in their stream: the unresolved ones, and how the others were resolved, by whom and why.
 
-What is in the stream and is no dead letter is named as one that cannot be read, and hides no other.
+A message in the stream that is not a dead letter is listed as unreadable, and does not hide others.
 
-What was done is a record of its own, `deadletter.redriven.<n>` or `deadletter.discarded.<n>`, beside the letter, which
-stays. A reason is an operator's own words and may name a patient in spite of the help text: it is in the record's body,
-in the stream that holds the messages themselves, encrypted at rest and readable by operators only; it is in no subject,
-log, event or alert.
+A resolution is a record of its own, `deadletter.redriven.<n>` or `deadletter.discarded.<n>`, next to the dead letter,
+which stays. A reason is an operator's own words and may name a patient in spite of the help text. It is only in the
+body of the record, in the stream that stores the messages themselves (encrypted at rest, readable by operators only),
+and in no subject, log, event or alert.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ OUTCOMES: tuple[Outcome, ...] = ("redriven", "discarded")
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One message that no retry mended."""
+    """A message whose retries are exhausted."""
 
     sequence: int
     consumer: str
@@ -98,7 +98,7 @@ async def read_one(connection: Bus, sequence: int) -> tuple[DeadLetter, bytes, d
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """What was done about a letter, as far as its record can be read: those of earlier versions are empty."""
+    """How a dead letter was resolved, as far as its record can be read: records of earlier versions are empty."""
 
     outcome: Outcome
     by: str | None = None
@@ -110,7 +110,7 @@ class Resolution:
 
 
 def _settles(subject: str) -> tuple[Outcome, int] | None:
-    """What a record in the stream says was done, and about which letter; None: it is no record."""
+    """Return outcome and dead letter of the record with this subject; None if it is not a record."""
     tokens = subject.split(".")
     outcome = next((item for item in OUTCOMES if len(tokens) == 3 and item == tokens[1]), None)
     return (outcome, int(tokens[2])) if outcome is not None and re.fullmatch(r"[0-9]{1,18}", tokens[2]) else None
@@ -139,7 +139,7 @@ def _read(sequence: int, headers: dict[str, str]) -> DeadLetter:
 
 
 def find(letters: DeadLetters, sequence: int) -> tuple[DeadLetter, bytes, dict[str, str]]:
-    """The letter with its body and headers. Raises PermanentError when there is none."""
+    """Return the dead letter with its body and headers. Raises PermanentError when there is none."""
     if sequence not in letters:
         raise PermanentError(f"There is no dead letter {sequence}.")
     return letters[sequence]
@@ -158,9 +158,9 @@ def _by(letter: DeadLetter) -> str:
 
 
 async def resolve(connection: Bus, sequence: int, outcome: Outcome, deed: Attribution) -> None:
-    """Record what was done about a letter: once, however many try.
+    """Record how a dead letter was resolved. Only the first call succeeds.
 
-    Raises PermanentError when somebody else was first.
+    Raises PermanentError when it was resolved before.
     """
     record = {"by": deed.by, "why": deed.why, "at": deed.at.astimezone(UTC).isoformat(timespec="seconds")}
     headers = {

@@ -1,7 +1,7 @@
-"""What becomes of a delivered message: the middleware that acknowledges, retries and dead-letters.
+"""Middleware that acknowledges, retries and dead-letters delivered messages.
 
-It stands around the handlers of every consumer. A handler that returns is acknowledged; one that raises is tried again
-by its consumer's retry row or, when that gives up, kept as a dead letter in front of a person.
+It wraps the handlers of every consumer. A message is acknowledged when its handler returns. When the handler raises,
+the message is retried by the consumer's retry policy and, when that is exhausted, stored as a dead letter.
 """
 
 import asyncio

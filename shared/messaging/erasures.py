@@ -20,7 +20,7 @@ SUFFIX = ".erased.json"
 
 
 class Listed(Model):
-    """An order to erase, as it stood on the trail."""
+    """An order to erase, as the event has it."""
 
     id: str  # of the event
     time: datetime

@@ -1,4 +1,4 @@
-"""What an event that was appended to the trail says in figures: counted by whoever appended it, so once."""
+"""Metrics of appended events, recorded by the process that appended them, so once for each event."""
 
 from datetime import datetime
 

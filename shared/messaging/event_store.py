@@ -43,7 +43,7 @@ class RawMessage:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableEvent:
-    """A message on the trail that cannot be read as an event, by what its subject says, and why."""
+    """A message in the event stream that cannot be read as an event: what its subject names, and why."""
 
     case: CaseRef
     event: str

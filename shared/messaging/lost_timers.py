@@ -1,8 +1,8 @@
-"""Sets timers again that the server has lost.
+"""Set timers again that the server has lost.
 
-One that is due while the account has no room for another message is dropped without a word, until the server starts
-again (nats-server 2.15). Its message stays where it is, with a time that has passed: it is stored once more, as it was,
-and fires at once. No timer of NATS can watch over that, so a process does.
+A timer that is due while the account has no storage left is dropped silently until the server restarts (nats-server
+2.15). Its message stays in the stream with a time that has passed: it is published again unchanged, and fires at once.
+No NATS timer can detect that, so a process does.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""What a service does about dead letters and failed cases when the operator asks: it looks at everything first.
+"""Handle an operator's requests about dead letters and failed cases; each is validated first.
 
-What is put back is what the dead letter holds, read from its stream by the service itself, and only where it is a valid
-message of the consumer that buried it. A case is tried again only where its history says that a step of it has failed.
+A redrive republishes what the dead letter contains, read from its stream by the service itself, and only if it is a
+valid message of the consumer that dead-lettered it. A case is retried only if its events say that a step of it failed.
 """
 
 from collections.abc import Callable, Mapping
@@ -62,9 +62,9 @@ class OperatorRequests:
         await serve(self._bus, self._service, verbs | self._more)
 
     async def _redrive(self, asked: OfLetter) -> str:
-        """Put one letter back to work, once; returns what was done in words.
+        """Redrive one dead letter, once; return a sentence that says what was done.
 
-        It is recorded after it was done: killed in between, it waits still, and doing it again changes nothing.
+        It is recorded afterwards: after a crash in between, it is still unresolved, and repeating it changes nothing.
         """
         deed = Attribution(asked.by, asked.why, self._clock())
         letter, data, headers = await read_one(self._bus, asked.sequence)
@@ -109,9 +109,9 @@ class OperatorRequests:
         return await retry(self._journal, history[-1].case, derived_id(failed.id, "retried"), deed)
 
     async def _discard(self, asked: OfLetter) -> str:
-        """Say that nobody will put this letter back; returns in words what that leaves.
+        """Mark a dead letter as discarded; return a sentence that says what remains.
 
-        The letter stays where it is, and so does what it was about: a case is never closed by it.
+        Neither the dead letter nor its case is changed: discarding never closes a case.
         """
         if not asked.why.strip():
             raise PermanentError("Say why it is discarded.")
@@ -164,7 +164,7 @@ async def retry(journal: EventStore, case_ref: CaseRef, id: str, deed: Attributi
 
 
 def _consumer(letter: DeadLetter, headers: Mapping[str, str]) -> Consumer:
-    """The consumer that buried it. Raises PermanentError where no consumer of ours can have done so."""
+    """Return the consumer that dead-lettered it. Raises PermanentError where no consumer of ours can have done so."""
     buried = headers["Nats-Subject"]
     found = next((item for item in CONSUMERS if buried == dead_letter_subject(item.service, item.name)), None)
     if (

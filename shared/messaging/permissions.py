@@ -70,7 +70,7 @@ _GIVE_UP = (
     "$JS.API.DIRECT.GET.TIMERS",
     "$JS.API.DIRECT.GET.REFRESH_TIMERS",
 )
-# Who takes the operator's requests (requests.py) reads the letter itself, says what was done about it, and answers.
+# A service that takes the operator's requests (requests.py) reads the dead letter, records its resolution, and replies.
 _READ_LETTERS = ("$JS.API.DIRECT.GET.DEADLETTER", "$JS.API.DIRECT.GET.DEADLETTER.>")
 _MEND = (
     *_READ_LETTERS,
@@ -152,7 +152,7 @@ _OWN: dict[str, tuple[str, ...]] = {
         subjects.NOTIFICATIONS,
         subjects.NOTIFICATION_RECEIPTS,
         "$JS.API.DIRECT.GET.NOTIFY",
-        # The inbox follows the trail by an unnamed consumer of its own; this right makes no durable one.
+        # Projections follow the event stream by an unnamed consumer; this right creates no durable one.
         "$JS.API.CONSUMER.CREATE.DISCHARGE",
         "$JS.API.CONSUMER.INFO.DISCHARGE.*",
         "$JS.FC.DISCHARGE.>",
@@ -183,7 +183,7 @@ def auditor_permissions() -> Permissions:
 
 
 def operator_permissions() -> Permissions:
-    """May read the trail, dead letters and alerts, and ask services to put failed work back. It writes nothing."""
+    """May read events, dead letters and alerts, and request redrives from services. It writes nothing."""
     reads = tuple(
         right
         for stream in ("EHR", "DEADLETTER", "ALERTS")

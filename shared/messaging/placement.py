@@ -1,8 +1,8 @@
-"""Where each stream may stay: what a hospital says of it, read. Pure.
+"""Parse the setting that says on which servers each stream may be stored. Pure.
 
-`region:eu, DISCHARGE=storage:worm, KNOWLEDGE=*` keeps everything on servers that carry the tag region:eu, the trail on
-those of them that carry storage:worm too, and the knowledge base's events anywhere. A stream's own tags are added to
-the general ones, so that saying more cannot let it out; only the star does.
+`region:eu, DISCHARGE=storage:worm, KNOWLEDGE=*` keeps everything on servers with the tag region:eu, DISCHARGE on those
+of them that also have storage:worm, and KNOWLEDGE anywhere. A stream's own tags are added to the general ones, so more
+tags never allow more servers; only the star does.
 """
 
 import re

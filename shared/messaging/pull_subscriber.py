@@ -1,8 +1,8 @@
 """A FastStream subscriber of a durable JetStream pull consumer, with one standing pull request.
 
 FastStream's own pull subscriber asks for a batch, and waits for all of it or a time-out before it asks again. This one
-asks for as many messages as it has room for, hands each to the handler as it arrives, and renews the request when half
-of it is used up: a request covers many messages, and none waits for another. It knows nothing of what is in them.
+asks for as many messages as it has free workers, hands each to the handler as it arrives, and renews the request when
+half of it is used up: one request covers many messages, and none waits for another. It does not read the messages.
 
 Protocol: https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-37.md
 """
@@ -141,7 +141,7 @@ class StandingPullSubscriber(StreamSubscriber):
             await self._request(done=1)
 
     async def _request(self, done: int = 0) -> None:
-        """Ask for what there is room for: when nothing stands any more, or when it is worth a request."""
+        """Request messages for the free workers, if no request is open or half of them are free."""
         room = self.max_workers - (len(self._working) - done) - self._requested
         if self._stopping or room <= 0 or (self._requested > 0 and 2 * room < self.max_workers):
             return

@@ -27,7 +27,7 @@ class ServerStatus:
     now: datetime  # the server's clock
     stored: int  # bytes
     may_store: int  # bytes: the limit that it was given, or found
-    certificate_ends: datetime | None = None  # of what it shows to clients; None: it speaks plain
+    certificate_ends: datetime | None = None  # of the certificate that it shows to clients; None: no TLS
 
 
 async def read_durability(url: str) -> ServerStatus:

@@ -45,7 +45,7 @@ READINESS_CACHE_S = 1.0
 RECONNECT_DELAY_S = 1.0  # between attempts to connect
 THREAD_SWITCH_INTERVAL_S = 0.001  # Python's default is 5 ms, for each turn that a page takes
 GC_THRESHOLDS = (50_000, 20, 50)  # allocations, then collections per generation; saves a tenth of the CPU per case
-# Seconds that open requests get when the process is told to stop, before the work does (`pull_subscriber.GRACE`):
+# Seconds that open requests get when the process is asked to stop, before the work does (`pull_subscriber.GRACE`):
 # streams never end by themselves. What holds on even so, a server that does not answer for one, is left behind.
 GRACEFUL_SHUTDOWN_S = 3
 SHUTDOWN_DEADLINE_S = 9.0
@@ -115,9 +115,10 @@ async def running(service: Service) -> AsyncIterator[Bus]:
 
 
 async def _connect(service: Service) -> None:
-    """Connect and start all that needs the connection, as patiently as a connection is made: a server that has only
-    just come up may not have all that it keeps yet. Each try is on a connection of its own, so that nothing of the one
-    before is heard.
+    """Connect and start what needs the connection; retry until it works.
+
+    A server that has just started may not have all its streams yet. Each try uses a new connection, so that nothing
+    from an earlier one is received.
     """
     while True:
         await service.broker.connect()
