@@ -1,4 +1,4 @@
-"""Find documents in the EHR with our identifiers that the trail did not file."""
+"""Find documents in the EHR with our identifiers that no event filed."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 

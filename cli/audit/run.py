@@ -1,4 +1,4 @@
-"""`audit verify`: the trail from its first message to its last, a page in memory at a time, and the chart with it."""
+"""`audit verify`: read the event stream page by page, and compare it with the chart."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
@@ -41,8 +41,9 @@ async def verify(
     checkpoints: Path | None = None,
     key: Path | None = None,
 ) -> Report:
-    """Verify one case, or the whole trail, also against the folder `checkpoints`, signed with the key whose public half
-    is in the file `key`.
+    """Verify one case or every case, also against the checkpoints in the folder `checkpoints`.
+
+    `key` is the file with the public key of their signatures.
 
     Raises CommandError when no stack runs, PermanentError when there is no such case.
     """
@@ -111,7 +112,7 @@ class Audit:
             return Report(seen.cases, self.events, *found)
 
     async def _checkpoints(self, checked: CheckpointVerifier | None, last: int) -> None:
-        """Add the faults of the checkpoints, once the whole trail was read."""
+        """Add the faults of the checkpoints, after the whole event stream was read."""
         if self.against is None or checked is None:
             return
         checked.end()
@@ -131,7 +132,7 @@ class Audit:
             self.faults.append(Fault("", "", 0, error.reason))
 
     async def _state(self) -> tuple[int, int] | None:
-        """Return the first and last sequence of the trail; None if the stream is missing."""
+        """Return the first and last sequence of the event stream; None if the stream is missing."""
         try:
             state = (await self.bus.jetstream.stream_info(STREAM)).state
         except NotFoundError:
@@ -142,7 +143,7 @@ class Audit:
         return max(state.first_seq, 1), state.last_seq
 
     async def _pages(self, last: int) -> AsyncIterator[list[RawMessage]]:
-        """Yield the pages of the trail up to `last`, without later messages."""
+        """Yield the pages of the event stream up to `last`, without later messages."""
         async for page in self._journal.pages("discharge.>"):
             if within := [item for item in page if item.sequence <= last]:
                 yield within

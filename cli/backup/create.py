@@ -1,9 +1,9 @@
-"""Create a backup of a running stack. Nothing is paused; a restore corrects what changed meanwhile.
+"""Create a backup of a running stack. Nothing is paused; a restore corrects what changed during the backup.
 
 Streams are read one after the other. If a consumer acknowledged a message after the stream with its effect was read,
 the effect would be missing. So the positions of all consumers are recorded before and compared after: a consumer that
 moved is rewound by the restore and processes those messages again, which is safe for every step. Data is read after
-what refers to it: artifacts after the trail, vectors after the pointer to the live version.
+what refers to it: artifacts after the events, vectors after the pointer to the live version.
 """
 
 import io

@@ -14,7 +14,7 @@ from shared.messaging.timers import Timers
 
 
 async def repeat_erasures(bus: Bus, listed: list[Listed], now: datetime) -> int:
-    """Destroy keys and texts before any service starts, append that to the trail, and return how many were repeated.
+    """Destroy keys and texts before any service starts, append the orders, and return how many were repeated.
 
     `listed` is oldest first. A case that is not in the backup has nothing to erase. Safe to repeat.
     """
@@ -40,7 +40,7 @@ async def repeat_erasures(bus: Bus, listed: list[Listed], now: datetime) -> int:
 async def _append_order(
     journal: EventStore, history: list[RecordedEvent], item: Listed, now: datetime
 ) -> RecordedEvent:
-    """Append the order to the trail, whatever the state of the case; approval appends that it was carried out."""
+    """Append the order to the case's events, whatever its state; approval appends that it was carried out."""
     state: CaseState = fold(history).state
     body = ErasureOrdered(
         state=state if state in ("filed", "withdrawn", "retracted") else "closed",

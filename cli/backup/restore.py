@@ -141,7 +141,7 @@ async def _claim_stack(bus: Bus, id: str, keeping: StreamStorage, *, replace: bo
 
 
 async def _write_marker(bus: Bus, id: str, keeping: StreamStorage) -> None:
-    """Create the marker with the placement of the trail, so that a placement error appears before anything changes."""
+    """Create the marker with the placement of the event stream, so that a placement error appears before any change."""
     try:
         await bus.jetstream.add_stream(
             name=UNFINISHED,

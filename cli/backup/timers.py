@@ -1,7 +1,7 @@
-"""Restore the timers that the trail calls for, as the restored streams were not read at the same moment.
+"""Set the timers of open reviews again, because the restored streams were not read at the same moment.
 
-An open review has one timer, whose time is in the trail. Setting it again replaces it; an overdue one fires at once; an
-escalation that was sent is not sent again. So all of them are set.
+An open review has one timer, whose time is in its events. Setting it again replaces it; an overdue one fires at once;
+an escalation that was sent is not sent again. So all of them are set.
 """
 
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Check that checkpoints of the trail are signed as often as configured."""
+"""Check that checkpoints of the event stream are signed as often as configured."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -42,7 +42,7 @@ class CheckpointTimer:
 
 @dataclass(frozen=True, slots=True)
 class LatestCheckpoint:
-    """The last checkpoint in the folder; `covers` is the last sequence of the trail that it covers."""
+    """The last checkpoint in the folder; `covers` is the last sequence of the event stream that it covers."""
 
     number: int
     time: datetime
@@ -95,7 +95,7 @@ def assess_timer(group: Group, timer: CheckpointTimer | None, now: datetime) -> 
 
 
 def assess_folder(group: Group, newest: LatestCheckpoint | None, last: int, every: timedelta, now: datetime) -> None:
-    """Assess the newest checkpoint; `last` is the trail's last sequence, `every` the configured interval. Pure."""
+    """Assess the newest checkpoint; `last` is the stream's last sequence, `every` the configured interval. Pure."""
     do = f"see the alerts `checkpoints-failing`, or the log of the process that makes them: {RUNBOOK}"
     if newest is None:
         if last:

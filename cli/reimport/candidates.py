@@ -1,4 +1,4 @@
-"""Find cases of which the EHR has documents that are missing from the trail, one page at a time."""
+"""Find cases of which the EHR has documents that are missing from the event stream, one page at a time."""
 
 from collections.abc import AsyncIterator, Iterable
 
@@ -35,7 +35,7 @@ async def candidates(ehr: FhirClient, journal: EventStore) -> AsyncIterator[str]
 
 
 def _differs(history: list[RecordedEvent], documents: Iterable[Resource]) -> bool:
-    """Return whether the trail lacks one of `documents`, or has another status of it."""
+    """Return whether the case's events lack one of `documents`, or have another status of it."""
     case = fold(history)
     wanted = {
         entry.filed.document_reference: status_of(case, entry)
@@ -52,7 +52,7 @@ async def _any_filed(journal: EventStore) -> bool:
 
 
 async def all_cases(journal: EventStore) -> AsyncIterator[str]:
-    """Yield every case of the trail once, for an EHR that cannot search by identifier."""
+    """Yield every case of the event stream once, for an EHR that cannot search by identifier."""
     with CaseIndex() as seen:
         async for page in journal.pages("discharge.>"):
             for case in seen.fresh(parse_case_subject(item.subject)[0].id for item in page):

@@ -32,7 +32,7 @@ ProgressCallback = Callable[[int], None]  # cases looked at
 
 @dataclass(frozen=True, slots=True)
 class MissingEntry:
-    """One signed entry of a case that is missing from the trail."""
+    """One signed entry of a case that is missing from the event stream."""
 
     what: str
     signer: str
@@ -63,7 +63,7 @@ class MissingEntry:
 
 @dataclass(slots=True)
 class CaseFindings:
-    """A case of which the EHR has more than the trail."""
+    """A case of which the EHR has more than the event stream."""
 
     case: str
     ready: list[MissingEntry]
@@ -115,7 +115,7 @@ async def reimport(
 
 @dataclass(frozen=True, slots=True)
 class Reimporter:
-    """One run. `bus` is a connection of the operator; `department` is that of cases that the trail lacks."""
+    """One run. `bus` is a connection of the operator; `department` is that of cases without events."""
 
     bus: Bus
     ehr: FhirClient

@@ -65,7 +65,7 @@ def make_process(data_dir: Path, secrets: Secrets, ports: NatsPorts, logs: Path)
 async def provision_as_admin(url: str, secrets: Secrets, marker: Path) -> list[Change]:
     """Create streams, buckets and consumers as the admin user. The file `marker` records that they were created.
 
-    Raises CommandError when the trail existed before and is missing: an empty one must not replace it silently.
+    Raises CommandError when the streams existed before and are missing: empty ones must not replace them silently.
     """
     provisioned_before = marker.exists()  # noqa: ASYNC240 - one stat at the start, before anything is served
     bus: Bus | None = None

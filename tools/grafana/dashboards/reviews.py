@@ -1,4 +1,4 @@
-"""Reviews and escalations: who waits for whom, since when, and who was told."""
+"""Reviews and escalations: who waits for whom, since when, and who was notified."""
 
 from grafana_foundation_sdk.builders import dashboard
 
