@@ -8,7 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from sandbox_ehr.notifications import Subscriber
+from sandbox_ehr.notifications import SubscriptionNotifier
 from services.ingest.dependencies import IngestDependencies
 from services.ingest.notifications_api import router
 from services.ingest.publishers import NotificationPublisher
@@ -100,7 +100,7 @@ async def test_what_is_no_resource_is_refused(door: Door, body: Any) -> None:
 
 async def test_the_sandbox_tells_its_subscriber_of_tasks_that_ended_and_of_nothing_else(door: Door) -> None:
     of = sandbox()
-    of.subscriber = Subscriber(door.http, PATH, "ingest")
+    of.subscriber = SubscriptionNotifier(door.http, PATH, "ingest")
     ehr = client(of)
     encounter = await ehr.read("Encounter", stays()[0])
     made = (await ehr.create({"resourceType": "Task", "status": "requested", "intent": "order"})).resource
@@ -108,7 +108,7 @@ async def test_the_sandbox_tells_its_subscriber_of_tasks_that_ended_and_of_nothi
     await ehr.update(encounter, if_match=etag_of(encounter))
 
     async def told() -> bool:
-        return of.subscriber is not None and of.subscriber.told == 1
+        return of.subscriber is not None and of.subscriber.delivered == 1
 
     await until(told, "the notification")
     assert door.subjects == [f"ehr.task.updated.{made['id']}"]
@@ -123,7 +123,7 @@ async def test_a_subscriber_that_is_away_does_not_stop_the_ehr() -> None:
 
     of = sandbox()
     http = httpx.AsyncClient(transport=httpx.MockTransport(away), base_url="http://countersign.test")
-    of.subscriber = Subscriber(http, PATH)
+    of.subscriber = SubscriptionNotifier(http, PATH)
     await client(of).create({"resourceType": "Task", "status": "completed", "intent": "order"})
 
     async def gave_up() -> bool:
@@ -131,7 +131,7 @@ async def test_a_subscriber_that_is_away_does_not_stop_the_ehr() -> None:
         return len(asked) == 3
 
     await until(gave_up, "three tries")
-    assert of.subscriber.told == 0
+    assert of.subscriber.delivered == 0
 
 
 @pytest.mark.parametrize("style", ["plain", "opaque"])

@@ -37,7 +37,7 @@ class Server(httpx.ASGITransport):
     """An EHR with small pages that is gone after `answers`; what was asked is counted."""
 
     def __init__(self, spread: timedelta) -> None:
-        self.ehr = sandbox("opaque", quirks=Quirks(page=PAGE))
+        self.ehr = sandbox("opaque", quirks=Quirks(max_page_size=PAGE))
         self.answers = 10_000
         self.knows_end = True  # of the time that is asked for
         self.asked: list[str] = []

@@ -88,7 +88,9 @@ async def hospital(nats: NatsServer, empty: NatsServer, tmp_path: Path, request:
 
 def vendors() -> Sandbox:
     """Ids of its own, small pages, absolute references, one content in a document, a cache of searches."""
-    found = sandbox("opaque", quirks=Quirks(page=2, references="absolute", contents=1, cache=60))
+    found = sandbox(
+        "opaque", quirks=Quirks(max_page_size=2, reference_style="absolute", max_contents=1, cache_seconds=60)
+    )
     found.store.put({"resourceType": "Practitioner", "id": "boss", "meta": {"versionId": "1"}})  # who retracts
     return found
 
