@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from shared.contracts.errors import PermanentError
 from shared.messaging.connection import Bus
 from shared.messaging.dead_letters import DeadLetters, ensure_unresolved, find
-from shared.messaging.requests import AT_ONCE, OfCase, OfLetter, ask
+from shared.messaging.requests import MAX_CONCURRENT, CaseRequest, DeadLetterRequest, ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,12 @@ async def discard(bus: Bus, letters: DeadLetters, sequence: int, who: Attributio
 
 async def retry_case(bus: Bus, case_id: str, who: Attribution) -> str:
     """Retry a failed case from its failed step, even if its dead letter was resolved. Raises Failure."""
-    request = OfCase.model_construct(case_id=case_id, by=who.by)  # the service validates it
+    request = CaseRequest.model_construct(case_id=case_id, by=who.by)  # the service validates it
     return await ask(bus, "approval", "retry", request)
 
 
-def _request(sequence: int, who: Attribution) -> OfLetter:
-    return OfLetter.model_construct(sequence=sequence, by=who.by, why=who.reason)
+def _request(sequence: int, who: Attribution) -> DeadLetterRequest:
+    return DeadLetterRequest.model_construct(sequence=sequence, by=who.by, why=who.reason)
 
 
 async def resolve_each(
@@ -66,8 +66,8 @@ async def resolve_each(
             return sequence, error.reason, False
 
     steps = iter(progress)
-    for start in range(0, len(sequences), AT_ONCE):
-        for done in await asyncio.gather(*map(one, sequences[start : start + AT_ONCE])):
+    for start in range(0, len(sequences), MAX_CONCURRENT):
+        for done in await asyncio.gather(*map(one, sequences[start : start + MAX_CONCURRENT])):
             yield done
             next(steps, None)
 

@@ -20,7 +20,7 @@ from cli.stack.secrets import load_or_create
 from shared.contracts.errors import CountersignError
 from shared.knowledge.vector_store import VectorStore
 from shared.messaging.connection import Bus, connect
-from shared.messaging.erasures import ErasureList, Listed
+from shared.messaging.erasures import ErasureList, ListedErasure
 from shared.messaging.provision import StreamStorage
 from shared.runtime.settings import QdrantSettings
 
@@ -121,7 +121,7 @@ def _vector_store(stack: AsyncExitStack, directory: Path | None) -> VectorStore:
     return base
 
 
-def read_erasures(data_dir: Path | None, folder: Path | None) -> list[Listed] | None:
+def read_erasures(data_dir: Path | None, folder: Path | None) -> list[ListedErasure] | None:
     """Return the list of erasures in `folder`, else in the stack's own folder; None if there is no list.
 
     Raises CommandError.

@@ -22,7 +22,7 @@ from shared.knowledge.backup_point import BackupPoint
 from shared.knowledge.vector_store import VectorStore
 from shared.messaging import snapshots
 from shared.messaging.connection import Bus, sort_api_error
-from shared.messaging.erasures import Listed
+from shared.messaging.erasures import ListedErasure
 from shared.messaging.event_store import STREAM as TRAIL
 from shared.messaging.event_store import EventStore
 from shared.messaging.provision import StreamStorage, placement_error, provision, wanted_streams
@@ -43,7 +43,7 @@ class RestoreTarget:
     base: VectorStore
     declared: Path | None  # folder that declares the knowledge base, of an embedded stack
     keeping: StreamStorage = field(default_factory=StreamStorage)
-    erasures: tuple[Listed, ...] = ()  # oldest first
+    erasures: tuple[ListedErasure, ...] = ()  # oldest first
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 

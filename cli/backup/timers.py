@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from services.approval.escalation.rules import next_deadline
-from services.approval.projections.open_reviews import FOLLOWED, OpenReviewRow, follow
+from services.approval.projections.open_reviews import EVENTS, OpenReviewRow, follow
 from shared.contracts.envelope import decode
 from shared.contracts.errors import PermanentError
 from shared.contracts.refresh import fold_refresh
@@ -39,7 +39,7 @@ class OpenReviews:
 
     def add(self, page: Iterable[RawMessage]) -> None:
         for item in page:
-            if item.subject.rpartition(".")[2] not in FOLLOWED:
+            if item.subject.rpartition(".")[2] not in EVENTS:
                 continue
             try:
                 event = decode(item.subject, item.headers, item.data, item.sequence)

@@ -41,9 +41,9 @@ def allow(reason: Reason, by: By = None, data_dir: DataDir = None, as_json: AsJs
 
 async def _set(bus: "Bus", by: str | None, reason: str, *, held: bool) -> "DecisionHold | None":
     from services.approval.ehr_tasks.hold import read_hold
-    from shared.messaging.requests import OfDecisions, ask
+    from shared.messaging.requests import DecisionHoldRequest, ask
 
-    request = OfDecisions.model_construct(held=held, by=actor_name(by), why=reason)
+    request = DecisionHoldRequest.model_construct(held=held, by=actor_name(by), why=reason)
     await ask(bus, "approval", "ehr-decisions", request)
     return await read_hold(bus)
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cli.doctor.findings import Group
-from services.approval.audit.checkpoints import DUE, EVERY, TIMER
+from services.approval.audit.checkpoints import DUE, INTERVAL_HEADER, TIMER
 from shared.contracts.errors import CountersignError
 from shared.messaging.checkpoints import Folder
 from shared.messaging.connection import Bus
@@ -19,7 +19,7 @@ from shared.messaging.event_store import STREAM, raw_message_of
 
 SUBJECT = "checkpoints"
 MISSED_INTERVALS = 3  # a restart may skip an interval or two
-SLACK = timedelta(minutes=1)
+TOLERANCE = timedelta(minutes=1)
 RUNBOOK = "docs/how-to/verify-the-audit-trail.md"
 
 
@@ -76,7 +76,7 @@ async def _timer(bus: Bus) -> CheckpointTimer | None:
         for message in await bus.direct_get("TIMERS", {"last_by_subj": subject}):
             headers: dict[str, Any] = raw_message_of(message).headers
             if (due := headers.get("countersign-due")) is not None:
-                found.append(CheckpointTimer(datetime.fromisoformat(due), str(headers.get(EVERY, ""))))
+                found.append(CheckpointTimer(datetime.fromisoformat(due), str(headers.get(INTERVAL_HEADER, ""))))
     return max(found, key=lambda timer: timer.due, default=None)
 
 
@@ -85,7 +85,7 @@ def assess_timer(group: Group, timer: CheckpointTimer | None, now: datetime) -> 
     if timer is None:
         says = "approval makes none, and no folder is configured: a NATS administrator could rewrite the trail"
         group.warning(SUBJECT, says, f"enable them, or set COUNTERSIGN_CHECKPOINT_DIR to their folder: {RUNBOOK}")
-    elif now - timer.due > SLACK:
+    elif now - timer.due > TOLERANCE:
         says = f"the next one was due at {timer.due:%Y-%m-%d %H:%M} UTC and was not made"
         group.warning(
             SUBJECT, says, "check that approval runs with its checkpoint settings; see the alerts `checkpoints-failing`"

@@ -43,7 +43,7 @@ async def check(place: DoctorTarget) -> list[Finding]:
 
 async def check_account(bus: Bus) -> list[Finding]:
     """Check the storage of the account, if it has a limit, and the maximum message size."""
-    group, room = Group("server"), await bus.room()
+    group, room = Group("server"), await bus.storage_usage()
     if room.limit is not None:
         assess_free_space(group, "storage of the account", room.limit - room.stored, room.limit)
     assess_payload(group, bus.client.max_payload)

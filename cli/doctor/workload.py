@@ -15,7 +15,7 @@ from cli.doctor.findings import Finding, Group
 from cli.doctor.target import DoctorTarget
 from cli.errors import CommandError
 from services.approval.ehr_tasks.hold import read_hold
-from services.approval.ehr_tasks.reconciler import KEY, TELL_AFTER
+from services.approval.ehr_tasks.reconciler import ALERT_AFTER_FAILURES, KEY
 from services.approval.ehr_tasks.watermark import Watermark
 from shared.contracts.errors import CountersignError
 from shared.knowledge.live import LiveBucket
@@ -134,7 +134,7 @@ async def _ehr_decisions(bus: Bus, group: Group) -> None:
 def assess_watermark(group: Group, mark: Watermark) -> None:
     """Assess how far the ended Tasks of the EHR have been read. Pure."""
     until = f"read up to {mark.seen:%Y-%m-%d %H:%M} UTC" if mark.seen else "none read yet"
-    if mark.failed >= TELL_AFTER:
+    if mark.failed >= ALERT_AFTER_FAILURES:
         do = "see the alerts `reconcile-failing`: decisions in the EHR are delayed"
         group.warning("Tasks in the EHR", f"the EHR could not be read {mark.failed} times; {until}", do)
     elif mark.behind:

@@ -13,7 +13,7 @@ from cli.errors import CommandError
 from cli.reimport.candidates import all_cases, candidates
 from cli.reimport.rejections import RejectedDraft, rejected_drafts
 from services.approval.ehr_tasks.task_decision import CASE_ID
-from services.approval.reimport.plan import Found, plan
+from services.approval.reimport.plan import VerifiedEvent, plan
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.case import restored_event
 from shared.contracts.corrections import Retracted
@@ -43,7 +43,7 @@ class MissingEntry:
     chain_head: str
 
     @classmethod
-    def of(cls, found: Found) -> "MissingEntry":
+    def of(cls, found: VerifiedEvent) -> "MissingEntry":
         lost = found.lost
         filed, body = lost.filed, lost.signature
         signer = body.signer or body.by.subject

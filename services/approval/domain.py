@@ -230,7 +230,7 @@ def may_sign(case: Case, who: str, owners: Iterable[str | None]) -> bool:
     return who in (case.owner, attending, *owners)
 
 
-def has_opened(case: Case, who: str, supervisor: str, looks: Iterable[AccessLogEntry]) -> bool:
+def has_opened(case: Case, who: str, supervisor: str, views: Iterable[AccessLogEntry]) -> bool:
     """Return whether `who` has seen the draft under review.
 
     A token without an identity stands for the owner, a supervisor's for the department's supervisor, as when it signs.
@@ -239,19 +239,19 @@ def has_opened(case: Case, who: str, supervisor: str, looks: Iterable[AccessLogE
         return False
     stands_for = {"physician": case.owner, "supervisor": supervisor}
     return any(
-        look.event == "viewed"
-        and case.review.draft.digest in look.detail
-        and who == (look.practitioner or (stands_for.get(look.role or "") if look.method == "token" else None))
-        for look in looks
+        view.event == "viewed"
+        and case.review.draft.digest in view.detail
+        and who == (view.practitioner or (stands_for.get(view.role or "") if view.method == "token" else None))
+        for view in views
     )
 
 
-def starts_review(case: Case, role: str | None, looked_at: str) -> bool:
+def starts_review(case: Case, role: str | None, viewed: str) -> bool:
     """Return whether viewing a draft starts its review: the viewer is a physician, or the supervisor it was given to.
 
     `looked_at` names the draft's digest; one that is no longer under review begins nothing.
     """
-    if not case.open or case.review is None or case.review.draft.digest not in looked_at:
+    if not case.open or case.review is None or case.review.draft.digest not in viewed:
         return False
     return role == "physician" or (role == "supervisor" and case.owner != case.review.stay.attending)
 

@@ -21,7 +21,7 @@ from shared.knowledge.retriever import Retriever, VersionRef, most_similar
 from shared.knowledge.vector_store import CANDIDATES_PER_METHOD, SearchHit, VectorStore
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.dead_letter_queue import FailedMessage, publish_alert
-from shared.messaging.event_metrics import begin_refreshes
+from shared.messaging.event_metrics import initialize_refresh_counters
 from shared.messaging.refreshes import RefreshLog, read_refresh
 from shared.messaging.steps import Clock
 
@@ -41,7 +41,7 @@ class Evaluation:
         self._attempts = RefreshAttempts(bus, self._log, self._clock, lambda: self._declared().attempts_apart)
 
     async def start(self) -> None:
-        begin_refreshes()
+        initialize_refresh_counters()
 
     def _declared(self) -> KnowledgeFile:
         return knowledge_file.read_knowledge_file(self._file) if self._file is not None else KnowledgeFile()

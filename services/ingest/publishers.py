@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 from shared.contracts.ehr import Department, EncounterReported, FhirId, PractitionerReference, TaskChanged
 from shared.contracts.subjects import encounter_subject
 from shared.messaging.connection import Bus
-from shared.messaging.ehr_facts import tell_task
+from shared.messaging.ehr_facts import publish_task_changed
 
 
 def _slug(value: object) -> object:
@@ -70,4 +70,4 @@ class NotificationPublisher:
     async def publish(self, facts: list[TaskChanged]) -> None:
         """Store the facts; returns once they are stored, so that an EHR that got its answer need not repeat them."""
         for fact in facts:
-            await tell_task(self._bus, fact, source="ingest", id=self._new_id())
+            await publish_task_changed(self._bus, fact, source="ingest", id=self._new_id())

@@ -13,7 +13,7 @@ from shared.messaging.connection import Bus
 from shared.messaging.pages import pages
 
 STREAM = "ACCESS"
-REMEMBERED = 10_000  # refusals of one minute
+MAX_REMEMBERED = 10_000  # refusals of one minute
 
 
 class AccessLog:
@@ -57,7 +57,7 @@ class AccessLog:
         if self._is_stored(minute, id):
             return
         await self._bus.publish(access_subject(event, case_id), entry.model_dump_json().encode(), stream=STREAM, id=id)
-        if event == "refused" and len(self._refused) < REMEMBERED:
+        if event == "refused" and len(self._refused) < MAX_REMEMBERED:
             self._refused.add(id)
 
     def _is_stored(self, minute: str, id: str) -> bool:

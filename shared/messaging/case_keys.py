@@ -25,9 +25,9 @@ STREAM = f"KV_{BUCKET}"
 BYTES = 32
 NONCE = 12
 PLAIN, WRAPPED, MARKER = b"\x01", b"\x02", b"{"
-REMEMBERED = 256  # cases
+CACHE_SIZE = 256  # cases
 FOR = 600.0  # seconds
-TRIES = 5
+MAX_ATTEMPTS = 5
 
 RandomBytes = Callable[[int], bytes]
 
@@ -62,7 +62,7 @@ class CaseKeys:
         number, looked_up = self._last.get(case, (0, -1))
         if at <= looked_up and (known := self._remembered(case, number)) is not None:
             return number, known
-        for _ in range(TRIES):
+        for _ in range(MAX_ATTEMPTS):
             found = await self.generations(case)
             last = found[-1] if found else None
             if last is not None and last.key is not None:
@@ -115,7 +115,7 @@ class CaseKeys:
         The server overwrites what it deletes by sequence; a key that a late writer makes in between goes as well.
         """
         self.forget(case)
-        for _ in range(TRIES):
+        for _ in range(MAX_ATTEMPTS):
             found = [item for item in await self.generations(case) if item.number < order]
             for item in (item for item in found if item.key is not None):
                 await self._delete(item.sequence)
@@ -152,9 +152,9 @@ class CaseKeys:
         self._known[case, number] = key, self._clock() + FOR
         if at is not None:
             self._last[case] = number, at
-        while len(self._known) > REMEMBERED:
+        while len(self._known) > CACHE_SIZE:
             self._known.popitem(last=False)
-        while len(self._last) > REMEMBERED:
+        while len(self._last) > CACHE_SIZE:
             self._last.popitem(last=False)
         return key
 

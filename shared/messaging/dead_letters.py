@@ -72,8 +72,8 @@ async def read_all(connection: Bus) -> DeadLetters:
             else:
                 found[sequence] = (_read(sequence, headers), message.data, headers)
     for sequence in settled.keys() & found.keys():
-        letter, data, headers = found[sequence]
-        found[sequence] = (settled[sequence].of(letter), data, headers)
+        dead_letter, data, headers = found[sequence]
+        found[sequence] = (settled[sequence].of(dead_letter), data, headers)
     return found
 
 
@@ -89,11 +89,11 @@ async def read_one(connection: Bus, sequence: int) -> tuple[DeadLetter, bytes, d
     )
     if not messages or _settles((headers := dict(messages[0].headers or {}))["Nats-Subject"]) is not None:
         raise PermanentError(f"There is no dead letter {sequence}.")
-    letter = _read(sequence, headers)
+    dead_letter = _read(sequence, headers)
     for outcome, record in zip(OUTCOMES, records, strict=True):
         if record:
-            letter = _settled(outcome, record[0].data).of(letter)
-    return letter, messages[0].data, headers
+            dead_letter = _settled(outcome, record[0].data).of(dead_letter)
+    return dead_letter, messages[0].data, headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +105,8 @@ class Resolution:
     at: str | None = None
     why: str | None = None
 
-    def of(self, letter: DeadLetter) -> DeadLetter:
-        return replace(letter, state=self.outcome, by=self.by, at=self.at, why=self.why)
+    def of(self, dead_letter: DeadLetter) -> DeadLetter:
+        return replace(dead_letter, state=self.outcome, by=self.by, at=self.at, why=self.why)
 
 
 def _settles(subject: str) -> tuple[Outcome, int] | None:
@@ -138,31 +138,35 @@ def _read(sequence: int, headers: dict[str, str]) -> DeadLetter:
     )
 
 
-def find(letters: DeadLetters, sequence: int) -> tuple[DeadLetter, bytes, dict[str, str]]:
+def find(dead_letters: DeadLetters, sequence: int) -> tuple[DeadLetter, bytes, dict[str, str]]:
     """Return the dead letter with its body and headers. Raises PermanentError when there is none."""
-    if sequence not in letters:
+    if sequence not in dead_letters:
         raise PermanentError(f"There is no dead letter {sequence}.")
-    return letters[sequence]
+    return dead_letters[sequence]
 
 
-def ensure_unresolved(letter: DeadLetter) -> None:
+def ensure_unresolved(dead_letter: DeadLetter) -> None:
     """Raises PermanentError when somebody has dealt with it."""
-    if letter.state == "redriven":
-        raise PermanentError(f"Dead letter {letter.sequence} was put back to work before{_by(letter)}.")
-    if letter.state == "discarded":
-        raise PermanentError(f"Dead letter {letter.sequence} was discarded before{_by(letter)}.")
+    if dead_letter.state == "redriven":
+        raise PermanentError(f"Dead letter {dead_letter.sequence} was put back to work before{_by(dead_letter)}.")
+    if dead_letter.state == "discarded":
+        raise PermanentError(f"Dead letter {dead_letter.sequence} was discarded before{_by(dead_letter)}.")
 
 
-def _by(letter: DeadLetter) -> str:
-    return f", by {letter.by} at {letter.at}" if letter.by else ""
+def _by(dead_letter: DeadLetter) -> str:
+    return f", by {dead_letter.by} at {dead_letter.at}" if dead_letter.by else ""
 
 
-async def resolve(connection: Bus, sequence: int, outcome: Outcome, deed: Attribution) -> None:
+async def resolve(connection: Bus, sequence: int, outcome: Outcome, attribution: Attribution) -> None:
     """Record how a dead letter was resolved. Only the first call succeeds.
 
     Raises PermanentError when it was resolved before.
     """
-    record = {"by": deed.by, "why": deed.why, "at": deed.at.astimezone(UTC).isoformat(timespec="seconds")}
+    record = {
+        "by": attribution.by,
+        "why": attribution.why,
+        "at": attribution.at.astimezone(UTC).isoformat(timespec="seconds"),
+    }
     headers = {
         "Nats-Expected-Last-Subject-Sequence": "0",
         "Nats-Expected-Last-Subject-Sequence-Subject": subjects.resolution_subject("*", sequence),

@@ -45,7 +45,7 @@ class Delivery:
         self._service = service
         self._bus = bus
         self._clock = clock
-        self.given_up: dict[str, OnRetriesExhausted] = {}  # by the consumer's name
+        self.on_exhausted: dict[str, OnRetriesExhausted] = {}  # by the consumer's name
 
     def __call__(self, msg: Msg | None, /, *, context: Any) -> "DeliveryMiddleware":
         return DeliveryMiddleware(self, msg, context=context)
@@ -91,11 +91,11 @@ class Delivery:
 
     async def _alert(self, target: Consumer, original: FailedMessage, attempts: int, reason: str) -> None:
         try:
-            await self._tell("warning", "step-failing", target, original, attempts, reason)
+            await self._publish_alert("warning", "step-failing", target, original, attempts, reason)
         except TransientError as error:
             logger.warning("%s: alert not sent: %s", target.name, error.reason)
 
-    async def _tell(
+    async def _publish_alert(
         self, severity: Any, kind: str, target: Consumer, original: FailedMessage, attempts: int, reason: str
     ) -> None:
         await publish_alert(
@@ -115,9 +115,9 @@ class Delivery:
         await dead_letter(self._bus, target, original, reason, attempts)
         if target.step is not None:
             await self._mark_failed(target.step, original, reason, attempts)
-        if (given_up := self.given_up.get(target.name)) is not None:
+        if (given_up := self.on_exhausted.get(target.name)) is not None:
             await given_up(original, reason)
-        await self._tell("critical", "step-failed", target, original, attempts, reason)
+        await self._publish_alert("critical", "step-failed", target, original, attempts, reason)
 
     async def _mark_failed(self, name: StepName, original: FailedMessage, reason: str, attempts: int) -> None:
         try:

@@ -19,7 +19,7 @@ from shared.contracts.subjects import CaseRef
 SUFFIX = ".erased.json"
 
 
-class Listed(Model):
+class ListedErasure(Model):
     """An order to erase, as the event has it."""
 
     id: str  # of the event
@@ -43,7 +43,7 @@ class ErasureList:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def add(self, item: Listed) -> None:
+    def add(self, item: ListedErasure) -> None:
         """Adding it again changes nothing. Raises TransientError: what cannot be listed is not erased yet."""
         unfinished = self._path / f".{item.id}-{secrets.token_hex(8)}"
         try:
@@ -56,12 +56,12 @@ class ErasureList:
         except OSError as error:
             raise TransientError(f"the list of erasures cannot be written ({type(error).__name__})") from None
 
-    def read(self) -> list[Listed]:
+    def read(self) -> list[ListedErasure]:
         """All of them, oldest first. Raises PermanentError where one cannot be read: none may be left out."""
         found = []
         try:
             for file in self._path.glob(f"*{SUFFIX}"):
-                found.append(Listed.model_validate_json(file.read_bytes()))
+                found.append(ListedErasure.model_validate_json(file.read_bytes()))
         except (OSError, ValidationError) as error:
             raise PermanentError(f"the list of erasures cannot be read ({type(error).__name__})") from None
         return sorted(found, key=lambda item: (item.time, item.id))

@@ -20,7 +20,7 @@ from shared.telemetry import tracing
 Clock = Callable[[], datetime]
 
 STREAM = "DISCHARGE"
-TRIES = 5  # to append while other events come in between
+MAX_ATTEMPTS = 5  # to append while other events come in between
 
 
 class WrongExpectedVersionError(Exception):
@@ -106,7 +106,7 @@ class EventStore:
         `history` is the case as far as it was read; None: not at all. Raises MovedOn, TransientError, PermanentError.
         """
         head = cause.head if history is None else history[-1].head
-        for _ in range(TRIES):
+        for _ in range(MAX_ATTEMPTS):
             try:
                 await self.append(cause.case, event, after=head, id=id, time=clock(), traceparent=cause.traceparent)
                 return

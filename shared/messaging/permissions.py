@@ -71,14 +71,14 @@ _GIVE_UP = (
     "$JS.API.DIRECT.GET.REFRESH_TIMERS",
 )
 # A service that takes the operator's requests (requests.py) reads the dead letter, records its resolution, and replies.
-_READ_LETTERS = ("$JS.API.DIRECT.GET.DEADLETTER", "$JS.API.DIRECT.GET.DEADLETTER.>")
-_MEND = (
-    *_READ_LETTERS,
+_READ_DEAD_LETTERS = ("$JS.API.DIRECT.GET.DEADLETTER", "$JS.API.DIRECT.GET.DEADLETTER.>")
+_REDRIVE = (
+    *_READ_DEAD_LETTERS,
     subjects.DEAD_LETTERS_REDRIVEN,
     subjects.DEAD_LETTERS_DISCARDED,
     f"{inbox('operator')}.>",
 )
-MENDERS = ("ingest", "approval")
+REDRIVING_SERVICES = ("ingest", "approval")
 _READ_KNOWLEDGE = (
     *(
         right
@@ -104,7 +104,7 @@ REFRESH_EVENTS: dict[str, tuple[type[RefreshEvent], ...]] = {
 }
 _OWN: dict[str, tuple[str, ...]] = {
     "ingest": (
-        *_MEND,
+        *_REDRIVE,
         *_READ_KNOWLEDGE,
         "$KV.sources.>",
         "$KV.live.refreshes",
@@ -134,7 +134,7 @@ _OWN: dict[str, tuple[str, ...]] = {
         "$KV.ahead.>",
     ),
     "approval": (
-        *_MEND,
+        *_REDRIVE,
         *_ARTIFACTS,
         *_ERASE,
         subjects.ACCESS_EVENTS,
@@ -173,7 +173,7 @@ def permissions(service: str) -> Permissions:
             *refresh_events(*REFRESH_EVENTS.get(service, ())),
             *_OWN[service],
         ),
-        subscribe=(f"{inbox(service)}.>", *((f"mend.{service}.*",) if service in MENDERS else ())),
+        subscribe=(f"{inbox(service)}.>", *((f"mend.{service}.*",) if service in REDRIVING_SERVICES else ())),
     )
 
 
@@ -193,7 +193,7 @@ def operator_permissions() -> Permissions:
         publish=(
             *_READ_CASES,
             *reads,
-            *(f"mend.{service}.*" for service in MENDERS),
+            *(f"mend.{service}.*" for service in REDRIVING_SERVICES),
             subjects.REIMPORT_REQUESTED,
             "$JS.API.DIRECT.GET.KV_reconciled",
         ),

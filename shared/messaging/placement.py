@@ -16,7 +16,7 @@ NAMES = (*(item.name for item in STREAMS), *(f"KV_{name}" for name in BUCKETS))
 Tags = Mapping[str, tuple[str, ...]]  # stream or bucket → the tags that each of its servers carries; none: anywhere
 
 
-def read_placement(said: str) -> Tags:
+def read_placement(setting: str) -> Tags:
     """The tags of every stream and bucket, by name; nothing where nothing is said: then each stays where it is.
 
     `said` is a list, with commas or blanks, of `TAG`, `STREAM=TAG` and `STREAM=*`. Raises ValueError saying what is
@@ -24,7 +24,7 @@ def read_placement(said: str) -> Tags:
     """
     general: list[str] = []
     own: dict[str, list[str]] = {name: [] for name in NAMES}
-    parts = [part for part in re.split(r"[,\s]+", said) if part]
+    parts = [part for part in re.split(r"[,\s]+", setting) if part]
     for part in parts:
         name, named, tag = part.rpartition("=")
         if named and name not in own:

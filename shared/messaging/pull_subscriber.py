@@ -80,7 +80,7 @@ class StandingPullSubscriber(StreamSubscriber):
         self.max_workers = max_workers
         self._next_subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream.name}.{durable}"
         self._requested = 0  # messages that standing requests may still bring
-        self._last_heard = 0.0  # loop time of the last message or heartbeat
+        self._last_received = 0.0  # loop time of the last message or heartbeat
         self._working: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._watcher: asyncio.Task[None] | None = None
@@ -119,7 +119,7 @@ class StandingPullSubscriber(StreamSubscriber):
         await super().stop()
 
     async def _on_message(self, message: Msg) -> None:
-        self._last_heard = self._loop.time()
+        self._last_received = self._loop.time()
         status = (message.headers or {}).get("Status")
         if status is None and self._stopping:
             await message.nak()  # of a request that stood when we stopped: whoever is there takes it
@@ -158,13 +158,13 @@ class StandingPullSubscriber(StreamSubscriber):
         if self.subscription is None:
             return
         self._requested = 0
-        self._last_heard = self._loop.time()
+        self._last_received = self._loop.time()
         await self._request()
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(IDLE_HEARTBEAT)
-            silent = self._loop.time() - self._last_heard > MISSED_HEARTBEATS * IDLE_HEARTBEAT
+            silent = self._loop.time() - self._last_received > MISSED_HEARTBEATS * IDLE_HEARTBEAT
             if self._requested == 0 or silent:
                 await self.request_anew()
 

@@ -12,8 +12,8 @@ from nats.js.errors import APIError
 from shared.contracts.errors import TransientError
 from shared.messaging.connection import Bus, sort_api_error
 
-AGAIN = 0.05  # seconds until we look again
-PATIENCE = 30.0  # seconds in which something must have moved
+POLL_INTERVAL = 0.05  # seconds
+PROGRESS_TIMEOUT = 30.0  # seconds without progress after which waiting has failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +62,9 @@ async def wait_until_in_sync(bus: Bus, names: Collection[str], tell: Callable[[i
             return
         if found != last:
             last, moved = found, time.monotonic()
-        if time.monotonic() - moved > PATIENCE:
+        if time.monotonic() - moved > PROGRESS_TIMEOUT:
             raise TransientError(f"stream {missing[0]} has not caught up on all its servers: see that they run")
-        await asyncio.sleep(AGAIN)
+        await asyncio.sleep(POLL_INTERVAL)
 
 
 async def _look(bus: Bus) -> list[ReplicaStatus]:

@@ -79,8 +79,8 @@ class StepRunner(Generic[Consumed, Appended]):
         """Counts what is at work for whom, where departments have their turns."""
         if self.ahead is None:
             return nullcontext()
-        self.ahead.came(pending)
-        return self.ahead.line.working(received.case.department)
+        self.ahead.on_delivery(pending)
+        return self.ahead.queue.working(received.case.department)
 
     async def _before_its_turn(self, received: RecordedEvent) -> None:
         parent = {"traceparent": received.traceparent} if received.traceparent else {}

@@ -69,7 +69,7 @@ class Service:
     starts: tuple[Hook, ...] = ()  # once connected, in order, before the first message; again where one did not succeed
     checks: dict[str, Check] = field(default_factory=dict)  # dependency → does it answer
     closers: tuple[Hook, ...] = ()  # once disconnected, the last first
-    looks: tuple[GaugeCollector, ...] = ()
+    gauges: tuple[GaugeCollector, ...] = ()
     hsts: bool = False  # browsers reach it by HTTPS only
 
     @property
@@ -156,7 +156,7 @@ async def _collect_gauges(service: Service) -> None:
             instruments.set_gauge("countersign.dependency.up", int(await _run_check(check)), {DEPENDENCY: name})
 
     while True:
-        for look in (dependencies, service.broker.look, *service.looks):
+        for look in (dependencies, service.broker.collect_gauges, *service.gauges):
             try:
                 await look()
             except (CountersignError, TimeoutError):

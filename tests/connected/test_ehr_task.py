@@ -11,7 +11,7 @@ import pytest
 from sandbox_ehr.faults import Fault
 from shared.contracts.ehr import TaskChanged
 from shared.messaging.connection import Bus
-from shared.messaging.ehr_facts import tell_task
+from shared.messaging.ehr_facts import publish_task_changed
 from tests.support.clinician import answer, open_task, subscribe
 from tests.support.ehr import nothing_to_settle, sandbox, stays
 from tests.support.server import NatsServer
@@ -47,7 +47,7 @@ async def tell(stack: Stack, *tasks: str) -> None:
     """As an integration engine would, without a version: every one of them counts."""
     bus = await stack.server.connect("ingest")
     for number, task in enumerate(tasks):
-        await tell_task(bus, TaskChanged(task_id=task), source="test", id=f"{task}-{number}")
+        await publish_task_changed(bus, TaskChanged(task_id=task), source="test", id=f"{task}-{number}")
     await bus.close()
 
 

@@ -33,7 +33,7 @@ KEY = "inbox"
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catch_up, "EVERY", EVERY)
+    monkeypatch.setattr(catch_up, "EVENTS_PER_CHECKPOINT", EVERY)
 
 
 @pytest.fixture
@@ -174,7 +174,7 @@ async def test_cases_are_counted_from_a_beginning_too(
         await census.start(bus)
 
         async def counted(census: CaseStateProjection = census) -> bool:
-            await census.look()
+            await census.collect_gauges()
             return {item[STATE]: n for item, n in told["countersign.cases"]} == {"drafting": 3, "failed": 1}
 
         await until(counted, "the census")

@@ -12,7 +12,7 @@ from shared.contracts.errors import CountersignError, PermanentError, TransientE
 from shared.messaging.connection import Bus
 from shared.messaging.dead_letters import read_all
 from shared.messaging.permissions import permissions
-from shared.messaging.requests import Answer, OfCase, OfLetter, ask
+from shared.messaging.requests import CaseRequest, DeadLetterRequest, OperatorReply, ask
 from shared.messaging.topology import BUCKETS, SERVICES, STREAMS
 from tests.support.backup import as_user
 from tests.support.redriving import mending
@@ -163,7 +163,7 @@ async def test_what_is_no_request_is_refused_with_a_sentence(nats: NatsServer, o
     await put_letter(nats, "ingest-discharged", DISCHARGED, "EHR", FACT)
     for verb, asked, words in REQUESTS:
         sent = asked.encode() if isinstance(asked, str) else json.dumps(asked).encode()
-        answer = Answer.read(await operator.request(f"mend.approval.{verb}", sent, patience=5))
+        answer = OperatorReply.read(await operator.request(f"mend.approval.{verb}", sent, patience=5))
         assert answer.done is None
         assert words in (answer.refused or ""), (verb, asked)
     assert (await read_all(operator))[1][0].waits
@@ -172,7 +172,7 @@ async def test_what_is_no_request_is_refused_with_a_sentence(nats: NatsServer, o
 async def test_nobody_but_the_operator_may_ask(
     nats: NatsServer, operator: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.messaging.requests.PATIENCE", 0.5)
+    monkeypatch.setattr("shared.messaging.requests.REPLY_TIMEOUT", 0.5)
     await put_letter(nats, "ingest-discharged", DISCHARGED, "EHR", FACT)
     letters = await read_all(operator)
     for user in ("ingest", "drafter", "embedder", "evaluator", "approval", "auditor", "backup"):
@@ -186,7 +186,7 @@ async def test_where_nobody_serves_the_command_says_so_at_once(nats: NatsServer)
     await nats.provision()
     async with as_user(nats, "operator") as bus:
         with pytest.raises(TransientError, match="approval service does not answer: is it running"):
-            await ask(bus, "approval", "retry", OfCase(case_id="c1", by="kim"))
+            await ask(bus, "approval", "retry", CaseRequest(case_id="c1", by="kim"))
 
 
 async def test_what_is_no_dead_letter_hides_no_other(nats: NatsServer, operator: Bus) -> None:
@@ -200,5 +200,5 @@ async def test_what_is_no_dead_letter_hides_no_other(nats: NatsServer, operator:
     assert (letters[1][0].state, letters[1][0].by) == ("redriven", None)
     assert all("cannot be read" in letters[number][0].reason for number in (2, 3, 4))
     with pytest.raises(PermanentError, match="it is not put back"):
-        await ask(operator, "approval", "redrive", OfLetter(sequence=2, by="kim"))
+        await ask(operator, "approval", "redrive", DeadLetterRequest(sequence=2, by="kim"))
     assert await discard(operator, letters, 2, KIM) == "discarded dead letter 2"

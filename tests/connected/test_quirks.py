@@ -64,7 +64,7 @@ LATE, PATIENCE = 2.0, 1.0  # seconds until a late create is committed, and until
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """What failed comes back at once; a look at what has ended is due when it is wanted."""
     monkeypatch.setattr(RetryPolicy, "wait", lambda row, attempt: 0.05)
-    monkeypatch.setattr(follow_up, "LOOKS", (timedelta(0),))
+    monkeypatch.setattr(follow_up, "CHECK_DELAYS", (timedelta(0),))
 
 
 async def filed(stack: Stack) -> str:

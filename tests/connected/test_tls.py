@@ -158,10 +158,10 @@ async def test_who_is_cut_off_by_a_certificate_waits_for_the_right_one_and_ends_
 
     seed = sealed.secrets.seeds["admin"]
     bus = await connect(sealed.url, "admin", seed, ca_file=sealed.ca_file, patient=True)
-    await restart_with(wrong, lambda: isinstance(bus.trouble, ssl.SSLError), "the wrong certificate")
+    await restart_with(wrong, lambda: isinstance(bus.last_error, ssl.SSLError), "the wrong certificate")
     await restart_with(right, lambda: bus.connected, "the connection")
-    bus.trouble = None
-    await restart_with(wrong, lambda: isinstance(bus.trouble, ssl.SSLError), "the wrong certificate")
+    bus.last_error = None
+    await restart_with(wrong, lambda: isinstance(bus.last_error, ssl.SSLError), "the wrong certificate")
     async with asyncio.timeout(3 * REQUEST_TIMEOUT):
         await bus.close()
 
@@ -212,7 +212,7 @@ async def test_the_rounds_tell_how_long_it_lasts(sealed: NatsServer, monkeypatch
     await sealed.provision()
     bus = await connect(sealed.url, "approval", sealed.secrets.seeds["approval"], ca_file=sealed.ca_file)
     patrol = AuditChainVerifier(bus, f"http://127.0.0.1:{sealed.ports.monitor}", client(sandbox()))
-    await patrol.look()
+    await patrol.collect_gauges()
     await bus.close()
     assert told["countersign.nats.certificate.left"] == pytest.approx(LIFETIME.total_seconds(), abs=600)
 

@@ -17,7 +17,7 @@ from shared.contracts.knowledge import Chunk
 from shared.knowledge.embedded_qdrant import EmbeddedQdrant
 from shared.knowledge.vector_store import EmbeddedChunk
 from shared.messaging.connection import Bus
-from shared.messaging.erasures import Listed
+from shared.messaging.erasures import ListedErasure
 from shared.messaging.provision import StreamStorage
 from tests.support.server import NatsServer
 
@@ -81,7 +81,7 @@ async def put_back(
     *,
     replace: bool = False,
     keeping: StreamStorage | None = None,
-    erasures: tuple[Listed, ...] = (),
+    erasures: tuple[ListedErasure, ...] = (),
 ) -> RestoreResult:
     found = manifest.read(folder)
     files.verify_files(folder, found, tell)

@@ -9,7 +9,7 @@ from shared.contracts.errors import PermanentError
 from shared.contracts.model import Model
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
-from shared.messaging.requests import OfDecisions, Verb
+from shared.messaging.requests import DecisionHoldRequest, Operation
 from shared.messaging.steps import Clock
 
 BUCKET, KEY = "reconciled", "ehr-decisions"
@@ -34,13 +34,13 @@ async def write_hold(bus: Bus, hold: DecisionHold) -> None:
     await Bucket(bus, BUCKET).put(KEY, hold.model_dump_json().encode())
 
 
-def on_request(bus: Bus, clock: Clock) -> Verb:
+def on_request(bus: Bus, clock: Clock) -> Operation:
     """Return the request with which an operator holds or allows decisions."""
 
-    async def do(asked: OfDecisions) -> str:
+    async def do(asked: DecisionHoldRequest) -> str:
         if not asked.why.strip():
             raise PermanentError("Say why.")
         await write_hold(bus, DecisionHold(held=asked.held, by=asked.by, why=asked.why, at=clock()))
         return "decisions in the EHR are held" if asked.held else "decisions in the EHR count"
 
-    return Verb(OfDecisions, do)
+    return Operation(DecisionHoldRequest, do)

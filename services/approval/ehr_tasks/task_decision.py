@@ -25,7 +25,7 @@ from shared.contracts.subjects import FHIR_ID_PART
 
 ENDED = ("completed", "rejected", "cancelled", "failed", "entered-in-error")  # Task.status values
 LONGEST = 4000  # characters of a physician's words, as our own pages take them
-TOGETHER = timedelta(minutes=1)  # a Provenance is recorded with its change, or a little before
+PROVENANCE_TOLERANCE = timedelta(minutes=1)  # a Provenance is recorded with its change, or a little before
 NO_WORDS = "Refused in the EHR, without a reason."
 REFUSING: dict[str, RejectionAction] = {
     "rejected-redraft": "redraft",
@@ -108,7 +108,9 @@ def signer_of(task: Resource, provenances: Iterable[Resource]) -> str | None:
     """
     changed = last_updated(task)
     dated = [(moment, item) for item in provenances if (moment := _moment(item.get("recorded"))) is not None]
-    of_change = [(moment, item) for moment, item in dated if changed is not None and moment >= changed - TOGETHER]
+    of_change = [
+        (moment, item) for moment, item in dated if changed is not None and moment >= changed - PROVENANCE_TOLERANCE
+    ]
     if not of_change:
         return owner_of(task)
     last = max(of_change, key=lambda pair: pair[0])[1]

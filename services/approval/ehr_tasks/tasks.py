@@ -18,9 +18,9 @@ from shared.messaging.steps import Clock
 logger = logging.getLogger(__name__)
 
 UPDATE_TRIES = 3
-ROUNDS = 50  # discharges of one stay that are taken back: nobody has so many, and a search that lies must end
+MAX_IDENTIFIERS = 50  # cancelled discharges of one stay: a search that returns wrong results must end
 FINAL_STATUSES = ("completed", "cancelled", "rejected", "failed", "entered-in-error")
-NOT_BEGUN = ("draft", "requested", "received", "accepted", "ready")
+NOT_STARTED = ("draft", "requested", "received", "accepted", "ready")
 
 Change = Callable[[Resource], Resource | None]  # None: it is as it is to be
 
@@ -58,7 +58,7 @@ class ReviewTasks:
         try:
             device = await self._devices.id_of(drafted.draft)
             wanted = resources.task(case, drafted.stay, drafted.draft, device, self._clock(), due, link)
-            for again in range(ROUNDS):
+            for again in range(MAX_IDENTIFIERS):
                 identifier = resources.review_identifier(case, drafted.draft, again)
                 found = await self._ehr.create(
                     wanted | {"identifier": resources.identified(identifier)},
@@ -73,7 +73,7 @@ class ReviewTasks:
     async def mark_in_progress(self, task: str | None) -> None:
         """Set the Task to in-progress; a Task in a later state stays as it is."""
         await self._change(
-            task, lambda found: resources.begun(found, self._clock()) if found.get("status") in NOT_BEGUN else None
+            task, lambda found: resources.begun(found, self._clock()) if found.get("status") in NOT_STARTED else None
         )
 
     async def send_back(self, task: str, words: str) -> None:
@@ -95,25 +95,25 @@ class ReviewTasks:
         """Return the address of the review page; empty where the public address is not configured."""
         return f"{self._public_url}/reviews/{case.id}" if self._public_url else ""
 
-    async def escalate(self, told: EscalationRecord, supervisor: str) -> None:
+    async def escalate(self, escalation: EscalationRecord, supervisor: str) -> None:
         """Create a Task for the supervisor and for each deputy; idempotent."""
-        if told.review.task is None:
+        if escalation.review.task is None:
             return  # this EHR takes no Task
-        case = told.event.case
+        case = escalation.event.case
         try:
-            parent = await self._ehr.read("Task", told.review.task)
-            for number, who in enumerate((supervisor, *told.deputies)):
-                identifier = resources.escalation_identifier(case, told.clock, told.level, number)
+            parent = await self._ehr.read("Task", escalation.review.task)
+            for number, who in enumerate((supervisor, *escalation.deputies)):
+                identifier = resources.escalation_identifier(case, escalation.clock, escalation.level, number)
                 wanted = resources.escalation(
-                    parent, identifier, resources.person(who), told.level, self._clock(), self.link(case)
+                    parent, identifier, resources.person(who), escalation.level, self._clock(), self.link(case)
                 )
                 await self._ehr.create(wanted, if_none_exist={"identifier": "|".join(identifier)})
         except PermanentError as error:
             logger.warning("the EHR takes no Task about an escalation: %s", error.reason)
 
-    async def end_escalation(self, told: EscalationRecord, end: EscalationEnd) -> None:
+    async def end_escalation(self, escalation: EscalationRecord, end: EscalationEnd) -> None:
         """End the Tasks of an escalation."""
-        if told.review.task is None:
+        if escalation.review.task is None:
             return
 
         def change(found: Resource) -> Resource:
@@ -123,8 +123,10 @@ class ReviewTasks:
             return resources.cancelled(found, now, end.outcome)
 
         with as_transient():
-            for number in range(1 + len(told.deputies)):
-                identifier = resources.escalation_identifier(told.event.case, told.clock, told.level, number)
+            for number in range(1 + len(escalation.deputies)):
+                identifier = resources.escalation_identifier(
+                    escalation.event.case, escalation.clock, escalation.level, number
+                )
                 for found in await self._with(identifier):
                     await self._change(str(found["id"]), change)
 
@@ -182,7 +184,7 @@ class ReviewTasks:
     async def _of_review(self, case: CaseRef, draft: DraftRef) -> list[Resource]:
         """Every Task that asks for the review of this draft, of discharges that were taken back before too."""
         found: list[Resource] = []
-        for again in range(ROUNDS):
+        for again in range(MAX_IDENTIFIERS):
             tasks = await self._with(resources.review_identifier(case, draft, again))
             found += tasks
             if not tasks:

@@ -16,7 +16,7 @@ from shared.contracts.retention import Erased, ErasureOrdered
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
-from shared.messaging.erasures import ErasureList, Listed
+from shared.messaging.erasures import ErasureList, ListedErasure
 from shared.messaging.event_store import EventStore
 from shared.messaging.steps import StepContext
 
@@ -50,8 +50,8 @@ class ErasureHandler:
         return rules.carried_out(ordered, len(digests))
 
 
-def _listed(cause: RecordedEvent, ordered: ErasureOrdered, digests: Sequence[str]) -> Listed:
-    return Listed(
+def _listed(cause: RecordedEvent, ordered: ErasureOrdered, digests: Sequence[str]) -> ListedErasure:
+    return ListedErasure(
         id=cause.id,
         time=cause.time,
         department=cause.case.department,

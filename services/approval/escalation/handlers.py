@@ -28,8 +28,8 @@ from shared.messaging.event_store import EventStore, WrongExpectedVersionError
 from shared.messaging.steps import Clock
 from shared.messaging.timers import FiredTimer, Timers, read_due
 
-TRIES = 5
-SKEW = timedelta(seconds=30)  # that the clocks of two servers may differ
+MAX_ATTEMPTS = 5
+MAX_CLOCK_SKEW = timedelta(seconds=30)  # between two servers
 
 
 class EscalationHandler:
@@ -54,12 +54,12 @@ class EscalationHandler:
         clock is ahead, has to wait: raises TransientError.
         """
         history: Sequence[RecordedEvent] = await self._journal.history(due.case)
-        for _ in range(TRIES):
+        for _ in range(MAX_ATTEMPTS):
             case = fold(history)
             if not escalation_rules.is_current(case, due.clock):
                 return history
             promised = escalation_rules.next_deadline(case, due.clock, due.level - 1)
-            if promised is not None and promised - self._clock() > SKEW:
+            if promised is not None and promised - self._clock() > MAX_CLOCK_SKEW:
                 raise TransientError("a timer has fired before its time")
             last = escalation_rules.next_deadline(case, due.clock, due.level) is None
             supervisor = await self._directory.supervisor(due.case.department) if last else None
@@ -103,9 +103,9 @@ class EscalationHandler:
                 await self._after_withdrawal(history)
             case Reimported(signature=Approved() as signed):
                 await self._after_reimport(signed, history)
-        for told in escalation_rules.escalations(history):
-            if (end := escalation_rules.ended_by(told, history)) is not None:
-                await self._tasks.end_escalation(told, end)
+        for escalation in escalation_rules.escalations(history):
+            if (end := escalation_rules.ended_by(escalation, history)) is not None:
+                await self._tasks.end_escalation(escalation, end)
 
     async def _after_escalation(
         self, event: RecordedEvent, escalated: Escalated, history: Sequence[RecordedEvent]
@@ -114,14 +114,14 @@ class EscalationHandler:
 
         Returns the history afterwards: a decision that arrived in between may have looked for Tasks too early.
         """
-        told = next((item for item in escalation_rules.escalations(history) if item.event.id == event.id), None)
+        escalation = next((item for item in escalation_rules.escalations(history) if item.event.id == event.id), None)
         case = fold(history)
-        if told is None or not escalation_rules.is_current(case, told.clock):
+        if escalation is None or not escalation_rules.is_current(case, escalation.clock):
             return history
         if escalated.owner is not None:
-            await self._tasks.reassign(told.review.task, case.owner or escalated.owner)
+            await self._tasks.reassign(escalation.review.task, case.owner or escalated.owner)
         supervisor = escalated.owner or await self._directory.supervisor(event.case.department)
-        await self._tasks.escalate(told, supervisor)
+        await self._tasks.escalate(escalation, supervisor)
         return await self._journal.history(event.case)
 
     async def _after_reassignment(
@@ -162,5 +162,5 @@ class EscalationHandler:
             pass
         if outcome is not None:
             await self._tasks.end_all(ref, signed.stay.encounter, outcome, document)
-        for told in escalation_rules.possible(history, self._directory.deputies(ref.department)):
-            await self._tasks.end_escalation(told, escalation_rules.EscalationEnd("approved", done=True))
+        for escalation in escalation_rules.possible(history, self._directory.deputies(ref.department)):
+            await self._tasks.end_escalation(escalation, escalation_rules.EscalationEnd("approved", done=True))

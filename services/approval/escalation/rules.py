@@ -11,7 +11,7 @@ from shared.contracts.events import Approved, Escalated, Reassigned, Reimported,
 # 1: the supervisor is notified. 2: again, with the deputies. 3: the supervisor takes over, operators are alerted.
 WITH_DEPUTIES = 2
 TAKES_OVER = 3
-POSTPONED = 2  # times the last level, after which no reassignment puts it off any more
+MAX_POSTPONEMENT = 2  # times the delay of the last level; a reassignment postpones it no further
 
 
 def deadlines(now: datetime, after: Sequence[timedelta], since: datetime | None = None) -> tuple[datetime, ...]:
@@ -20,7 +20,9 @@ def deadlines(now: datetime, after: Sequence[timedelta], since: datetime | None 
     `since`: when it was first asked for. Handing it on again and again has an end: the supervisor takes over after
     twice the usual time, and whoever gets it late gets less.
     """
-    over = max(now + after[-1] - (since + POSTPONED * after[-1]), timedelta()) if since and after else timedelta()
+    over = (
+        max(now + after[-1] - (since + MAX_POSTPONEMENT * after[-1]), timedelta()) if since and after else timedelta()
+    )
     return tuple(max(now + wait - over, now) for wait in after)
 
 
@@ -39,8 +41,8 @@ def escalate(
     case = fold(history)
     if not is_current(case, clock) or level != case.level + 1:
         return None
-    told = tuple(deputies) if level == WITH_DEPUTIES else ()
-    return Escalated(level=level, due=due, owner=supervisor, deputies=told)
+    notified = tuple(deputies) if level == WITH_DEPUTIES else ()
+    return Escalated(level=level, due=due, owner=supervisor, deputies=notified)
 
 
 def is_current(case: Case, clock: str | None) -> bool:
@@ -84,9 +86,10 @@ def possible(history: Sequence[RecordedEvent], deputies: Sequence[str]) -> list[
     case = fold(history)
     if case.review is None or case.escalation_run is None:
         return []
-    told = ((), tuple(deputies))
     return [
-        EscalationRecord(history[-1], case.escalation_run, level, told[level == WITH_DEPUTIES], case.review)
+        EscalationRecord(
+            history[-1], case.escalation_run, level, tuple(deputies) if level == WITH_DEPUTIES else (), case.review
+        )
         for level in range(1, len(case.review.deadlines) + 1)
     ]
 
@@ -99,10 +102,10 @@ class EscalationEnd:
     done: bool
 
 
-def ended_by(told: EscalationRecord, history: Iterable[RecordedEvent]) -> EscalationEnd | None:
+def ended_by(escalation: EscalationRecord, history: Iterable[RecordedEvent]) -> EscalationEnd | None:
     """Return how an escalation ended; None while its clock runs."""
     for event in history:
-        if event.head.sequence <= told.event.head.sequence:
+        if event.head.sequence <= escalation.event.head.sequence:
             continue
         match event.body:
             case Approved() | Reimported():

@@ -70,7 +70,7 @@ class CaseStateProjection:
         else:
             self._states[case.id] = case.department, state, message.sequence
 
-    async def look(self) -> None:
+    async def collect_gauges(self) -> None:
         counts = Counter((department, state) for department, state, _ in self._states.values())
         instruments.replace_gauge(
             "countersign.cases", [({DEPARTMENT: place, STATE: state}, n) for (place, state), n in counts.items()]

@@ -25,8 +25,8 @@ from shared.messaging.event_store import RawMessage
 OPENS = "review-requested"
 CHANGES = ("escalated", "reassigned")
 ENDS = ("approved", "rejected", "withdrawn", "erasure-ordered", "reimported")
-FOLLOWED = (OPENS, *CHANGES, *ENDS)
-SLACK = 60.0  # seconds after its time in which an escalation may still be on its way
+EVENTS = (OPENS, *CHANGES, *ENDS)
+ESCALATION_TOLERANCE = 60.0  # seconds in which the escalation of a fired timer may still be appended
 LINES = 500  # of lists, kept unpacked: some 2 KB each
 QUEUE = 64  # changes that wait for one who watches
 
@@ -159,7 +159,7 @@ class OpenReviewsProjection:
         """
         for known in (self._waiting, self._order, self._counts):
             known.clear()  # of a start that failed
-        following = CatchUpSubscription("inbox", FOLLOWED, self._take, self._counting)
+        following = CatchUpSubscription("inbox", EVENTS, self._take, self._counting)
         await following.start(bus)
         await following.caught_up()
 
@@ -231,7 +231,7 @@ class OpenReviewsProjection:
 
     def overdue_escalations(self, now: datetime) -> int:
         """Count the reviews whose next escalation is more than SLACK late; non-zero means that timers do not fire."""
-        late = now.timestamp() - SLACK
+        late = now.timestamp() - ESCALATION_TOLERANCE
         return sum(item.due is not None and item.due < late for item in self._waiting.values())
 
     def counts(self) -> dict[str, int]:

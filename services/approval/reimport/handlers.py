@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from nats.aio.msg import Msg
 
-from services.approval.reimport.plan import Found, event_id, plan
+from services.approval.reimport.plan import VerifiedEvent, event_id, plan
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.case import fold
 from shared.contracts.ehr import ReimportRequested, parse_reimport_requested
@@ -53,7 +53,7 @@ class Reimport:
             await self._tell(ref, ["its texts were erased, and are not brought back from the chart"])
 
     async def _take_over(
-        self, ref: CaseRef, history: Sequence[RecordedEvent], ready: Sequence[Found], wanted: ReimportRequested
+        self, ref: CaseRef, history: Sequence[RecordedEvent], ready: Sequence[VerifiedEvent], wanted: ReimportRequested
     ) -> None:
         """Append the lost events, each after its texts: no event may name an artifact that does not exist."""
         by = Actor(subject=wanted.by, role="operator")

@@ -38,7 +38,7 @@ router = APIRouter(route_class=DecisionRoute)
 IfMatch = Annotated[str | None, Header(alias="If-Match", description="the draft's digest, as the ETag had it")]
 
 
-class LookList(BaseModel):
+class AccessList(BaseModel):
     """Who looked at a case's draft, and who was refused; oldest first."""
 
     items: list[AccessLogEntry]
@@ -121,9 +121,9 @@ async def show_case(case_id: str, who: AnyRole, api: Api) -> CaseView:
 
 
 @router.get("/v1/cases/{case_id}/access", tags=["cases"], summary="Who looked at it, who was refused")
-async def show_access(case_id: str, who: Auditor, api: Api) -> LookList:
+async def show_access(case_id: str, who: Auditor, api: Api) -> AccessList:
     await readable(api.cases, case_id, who)
-    return LookList(items=await api.log.of_case(case_id))
+    return AccessList(items=await api.log.of_case(case_id))
 
 
 @router.get("/v1/reviews", tags=["reviews"], summary="Open reviews, overdue first, then the oldest")

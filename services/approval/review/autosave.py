@@ -11,7 +11,7 @@ from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
 
 BUCKET = "working"
-KEPT = 14 * 86_400  # seconds
+RETENTION_SECONDS = 14 * 86_400
 
 
 class AutosavedDraft(BaseModel):
@@ -50,7 +50,7 @@ class DraftAutosave:
 
     async def keep(self, case_id: str, draft: str, subject: str, copy: AutosavedDraft) -> None:
         """Store the copy; the last write wins."""
-        await self._bucket.put(_key(case_id, draft, subject), copy.model_dump_json().encode(), ttl=KEPT)
+        await self._bucket.put(_key(case_id, draft, subject), copy.model_dump_json().encode(), ttl=RETENTION_SECONDS)
 
     async def drop(self, case_id: str, draft: str, subject: str) -> None:
         """Delete the copy after the decision."""

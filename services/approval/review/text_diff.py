@@ -13,10 +13,10 @@ from rapidfuzz import fuzz
 from rapidfuzz.distance import Indel
 
 # Pairs of lines, or of words, that may be compared: 4 million take some 20 ms and 1 MB.
-MOST = 4_000_000
+MAX_WORD_COMPARISONS = 4_000_000
 ALIKE = 50  # percent: a line that has something like it on the other side was changed, else added or removed
 PAIRED = 60  # lines a side of one run of changes in which such pairs are looked for
-LOOKED_AT = 1_000  # characters of a line that decide whether it is similar to another
+MAX_SIMILARITY_CHARACTERS = 1_000  # characters of a line that decide whether it is similar to another
 
 _WORDS = re.compile(r"\S+\s*|\s+")
 
@@ -45,7 +45,7 @@ class _Budget:
     """What is left of MOST."""
 
     def __init__(self) -> None:
-        self._left = MOST
+        self._left = MAX_WORD_COMPARISONS
 
     def allows(self, one: int, other: int) -> bool:
         """Takes one times the other of it, where that much is left."""
@@ -100,7 +100,9 @@ def _pairs(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[str | None,
     start = 0
     for index, left in enumerate(old):
         candidates = new[start : start + PAIRED] if index < PAIRED else ()
-        likeness = [fuzz.ratio(left[:LOOKED_AT], line[:LOOKED_AT]) for line in candidates]
+        likeness = [
+            fuzz.ratio(left[:MAX_SIMILARITY_CHARACTERS], line[:MAX_SIMILARITY_CHARACTERS]) for line in candidates
+        ]
         if max(likeness, default=0) < ALIKE:
             yield left, None
             continue

@@ -26,7 +26,7 @@ from shared.runtime.oidc import SignInResult
 logger = logging.getLogger(__name__)
 
 BUCKET = "sessions"
-TOUCH = timedelta(minutes=1)  # use is noted at most this often
+LAST_USE_PRECISION = timedelta(minutes=1)  # use is recorded at most this often
 RENEWED = timedelta(minutes=15)  # the provider is asked about a person again after so long
 UNRENEWED = timedelta(hours=1)  # a session ends when the provider has said nothing of the person for so long
 RENEWAL = timedelta(seconds=30)  # one request asks, the others go on with what is known
@@ -109,7 +109,7 @@ class SessionStore:
             return await self._renewed(id, session, found.revision, asked, touch=touch)
         if age > UNRENEWED:
             return None
-        if touch and now - session.used > TOUCH:
+        if touch and now - session.used > LAST_USE_PRECISION:
             with suppress(WrongSequenceError):  # another request noted it, or it was closed in this moment
                 await self._put(id, session.model_copy(update={"used": now}), found.revision)
         return session.caller

@@ -19,8 +19,8 @@ from shared.contracts.case import fold
 from shared.runtime.authentication import Caller
 
 PAGE = 50
-SETTLE = 0.3  # seconds in which changes are sent together
-BEAT = 15.0  # seconds after which a comment keeps proxies from closing the stream, and the session is looked at
+BATCH_WINDOW = 0.3  # seconds in which changes are sent together
+HEARTBEAT = 15.0  # seconds between comments, which keep proxies from closing the stream, and checks of the session
 
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -77,7 +77,7 @@ async def events(
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
     async def may_listen() -> bool:
-        return who.method in ("token", "jwt") or await api.guard.session_caller(request) is not None
+        return who.method in ("token", "jwt") or await api.authenticator.session_caller(request) is not None
 
     return StreamingResponse(_changes(api, case, may_listen), media_type="text/event-stream", headers=headers)
 
@@ -118,7 +118,7 @@ async def _changes(api: ApiDependencies, case: str, may_listen: Callable[[], Awa
         asked = now()
         while True:
             try:
-                changed = {await asyncio.wait_for(queue.get(), max(asked + BEAT - now(), 0))}
+                changed = {await asyncio.wait_for(queue.get(), max(asked + HEARTBEAT - now(), 0))}
             except TimeoutError:
                 if not await may_listen():
                     yield "event: signed-out\ndata:\n\n"
@@ -126,7 +126,7 @@ async def _changes(api: ApiDependencies, case: str, may_listen: Callable[[], Awa
                 asked = now()
                 yield ": still here\n\n"
                 continue
-            await asyncio.sleep(SETTLE)
+            await asyncio.sleep(BATCH_WINDOW)
             count = 1
             while not queue.empty():
                 changed.add(queue.get_nowait())

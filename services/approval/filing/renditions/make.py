@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 TEXT, XHTML, PDF, FHIR = "text/plain", "application/xhtml+xml", "application/pdf", "application/fhir+json"
 CONTENT_TYPES = (TEXT, XHTML, PDF, FHIR)  # in the order in which they are filed: the signed text comes first
 # Bytes of a rendition: NATS takes messages of 1 MiB. The text itself is no longer than that (`LONGEST_TEXT`).
-LARGEST = 1_000_000
+MAX_XHTML_BYTES = 1_000_000
 
 
 def make(source: Source, wanted: Iterable[str], paper: Paper) -> dict[str, bytes]:
@@ -21,7 +21,7 @@ def make(source: Source, wanted: Iterable[str], paper: Paper) -> dict[str, bytes
     found: dict[str, bytes] = {}
     for content_type in CONTENT_TYPES:
         data = _make(source, content_type, paper) if content_type in chosen else None
-        if data is not None and len(data) <= LARGEST:
+        if data is not None and len(data) <= MAX_XHTML_BYTES:
             found[content_type] = data
         elif content_type in chosen:
             size = "it cannot be written, perhaps for want of a font" if data is None else f"it has {len(data)} bytes"
