@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from dataclasses import dataclass
 
 from shared.contracts.errors import PermanentError
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letters import DeadLetters, ensure_unresolved, find
 from shared.messaging.requests import MAX_CONCURRENT, CaseRequest, DeadLetterRequest, ask
 
@@ -18,10 +18,10 @@ class Attribution:
     reason: str = ""
 
 
-Resolve = Callable[[Bus, DeadLetters, int, Attribution], Awaitable[str]]
+Resolve = Callable[[NatsConnection, DeadLetters, int, Attribution], Awaitable[str]]
 
 
-async def redrive(bus: Bus, letters: DeadLetters, sequence: int, who: Attribution) -> str:
+async def redrive(bus: NatsConnection, letters: DeadLetters, sequence: int, who: Attribution) -> str:
     """Process a dead letter again, once. Return a sentence that says what was done. Raises Failure."""
     letter, _, _ = find(letters, sequence)
     ensure_unresolved(letter)
@@ -30,13 +30,13 @@ async def redrive(bus: Bus, letters: DeadLetters, sequence: int, who: Attributio
     return await ask(bus, service, "redrive", _request(sequence, who))
 
 
-async def discard(bus: Bus, letters: DeadLetters, sequence: int, who: Attribution) -> str:
+async def discard(bus: NatsConnection, letters: DeadLetters, sequence: int, who: Attribution) -> str:
     """Mark a dead letter as never to be redriven. Return a sentence with the consequences. Raises Failure."""
     ensure_unresolved(find(letters, sequence)[0])
     return await ask(bus, "approval", "discard", _request(sequence, who))
 
 
-async def retry_case(bus: Bus, case_id: str, who: Attribution) -> str:
+async def retry_case(bus: NatsConnection, case_id: str, who: Attribution) -> str:
     """Retry a failed case from its failed step, even if its dead letter was resolved. Raises Failure."""
     request = CaseRequest.model_construct(case_id=case_id, by=who.by)  # the service validates it
     return await ask(bus, "approval", "retry", request)
@@ -47,7 +47,7 @@ def _request(sequence: int, who: Attribution) -> DeadLetterRequest:
 
 
 async def resolve_each(
-    bus: Bus,
+    bus: NatsConnection,
     letters: DeadLetters,
     sequences: Sequence[int],
     resolve: Resolve,

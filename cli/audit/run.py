@@ -23,7 +23,7 @@ from shared.clinical.fhir_client import FhirClient
 from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.subjects import CaseRef, parse_case_subject
 from shared.messaging.checkpoints import Folder, public_key
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import STREAM, EventStore, RawMessage
 
 CONCURRENCY = 8  # cases that are verified at the same time
@@ -61,7 +61,7 @@ async def verify(
 class Audit:
     """One run. `bus` is the auditor's."""
 
-    bus: Bus
+    bus: NatsConnection
     ehr: FhirClient
     against: tuple[Folder, Ed25519PublicKey] | None = None
     faults: list[Fault] = field(default_factory=list)

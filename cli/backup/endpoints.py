@@ -19,7 +19,7 @@ from cli.stack.ports import free_port
 from cli.stack.secrets import load_or_create
 from shared.contracts.errors import CountersignError
 from shared.knowledge.vector_store import VectorStore
-from shared.messaging.connection import Bus, connect
+from shared.messaging.connection import NatsConnection, connect
 from shared.messaging.erasures import ErasureList, ListedErasure
 from shared.messaging.provision import StreamStorage
 from shared.runtime.settings import QdrantSettings
@@ -29,7 +29,7 @@ from shared.runtime.settings import QdrantSettings
 class BackupSource:
     """The stack that a backup is made of."""
 
-    bus: Bus
+    bus: NatsConnection
     vectors: VectorSource
     declared: Path | None
 
@@ -88,7 +88,7 @@ def _existing_data_dir(data_dir: Path | None) -> Path:
     return directory
 
 
-async def _connect(stack: AsyncExitStack, settings: RemoteStackSettings, user: str) -> Bus:
+async def _connect(stack: AsyncExitStack, settings: RemoteStackSettings, user: str) -> NatsConnection:
     try:
         connection = await connect(settings.nats_url, user, read_seed(settings), ca_file=settings.nats_ca_file)
     except CountersignError as failure:
@@ -97,7 +97,7 @@ async def _connect(stack: AsyncExitStack, settings: RemoteStackSettings, user: s
     return connection
 
 
-async def _start_server(stack: AsyncExitStack, directory: Path, user: str) -> Bus:
+async def _start_server(stack: AsyncExitStack, directory: Path, user: str) -> NatsConnection:
     """Start a NATS server on the directory of a stopped stack, for as long as the command runs."""
     secrets = load_or_create(directory)
     logs = directory / "logs"

@@ -7,13 +7,13 @@ from shared.contracts.case import CaseState, fold
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.retention import TEXT_KINDS, ErasureOrdered
 from shared.messaging.artifacts import Artifacts
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.erasures import ListedErasure
 from shared.messaging.event_store import EventStore
 from shared.messaging.timers import Timers
 
 
-async def repeat_erasures(bus: Bus, listed: list[ListedErasure], now: datetime) -> int:
+async def repeat_erasures(bus: NatsConnection, listed: list[ListedErasure], now: datetime) -> int:
     """Destroy keys and texts before any service starts, append the orders, and return how many were repeated.
 
     `listed` is oldest first. A case that is not in the backup has nothing to erase. Safe to repeat.

@@ -15,7 +15,7 @@ from shared.contracts.errors import PermanentError
 from shared.contracts.refresh import fold_refresh
 from shared.contracts.subjects import CaseRef, retry_timer_subjects
 from shared.knowledge.live import LiveBucket
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import EventStore, RawMessage
 from shared.messaging.refreshes import RefreshLog
 from shared.messaging.timers import REFRESHES, Timers
@@ -59,7 +59,7 @@ class OpenReviews:
         return found
 
 
-async def restore_timers(bus: Bus) -> int:
+async def restore_timers(bus: NatsConnection) -> int:
     """Set the timer of every open review, and of a refresh that has another attempt; returns how many."""
     reviews, timers = OpenReviews(), Timers(bus)
     async for page in EventStore(bus, "restore").pages("discharge.>"):
@@ -70,7 +70,7 @@ async def restore_timers(bus: Bus) -> int:
     return len(clocks) + await _restore_refresh_timer(bus, Timers(bus, REFRESHES))
 
 
-async def _restore_refresh_timer(bus: Bus, timers: Timers) -> int:
+async def _restore_refresh_timer(bus: NatsConnection, timers: Timers) -> int:
     queue, _ = await LiveBucket(bus).queue()
     if queue.active is None:
         return 0

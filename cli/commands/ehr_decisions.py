@@ -13,7 +13,7 @@ from cli.output import emit
 
 if TYPE_CHECKING:
     from services.approval.ehr_tasks.hold import DecisionHold
-    from shared.messaging.connection import Bus
+    from shared.messaging.connection import NatsConnection
 
 app = typer.Typer(no_args_is_help=True, help="DecisionHold or allow decisions taken in the EHR's own inbox.")
 Reason = Annotated[str, typer.Option("--reason", help="recorded with your name; no patient data")]
@@ -39,7 +39,7 @@ def allow(reason: Reason, by: By = None, data_dir: DataDir = None, as_json: AsJs
     _print_hold(run_with_bus(data_dir, lambda bus: _set(bus, by, reason, held=False)), as_json=as_json)
 
 
-async def _set(bus: "Bus", by: str | None, reason: str, *, held: bool) -> "DecisionHold | None":
+async def _set(bus: "NatsConnection", by: str | None, reason: str, *, held: bool) -> "DecisionHold | None":
     from services.approval.ehr_tasks.hold import read_hold
     from shared.messaging.requests import DecisionHoldRequest, ask
 

@@ -14,7 +14,7 @@ from cli.doctor.findings import Group
 from services.approval.audit.checkpoints import DUE, INTERVAL_HEADER, TIMER
 from shared.contracts.errors import CountersignError
 from shared.messaging.checkpoints import Folder
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import STREAM, raw_message_of
 
 SUBJECT = "checkpoints"
@@ -49,7 +49,7 @@ class LatestCheckpoint:
     covers: int
 
 
-async def check(bus: Bus, group: Group, now: datetime) -> None:
+async def check(bus: NatsConnection, group: Group, now: datetime) -> None:
     settings = CheckpointSettings()
     try:
         timer, last = await _timer(bus), (await bus.jetstream.stream_info(STREAM)).state.last_seq
@@ -69,7 +69,7 @@ async def check(bus: Bus, group: Group, now: datetime) -> None:
     assess_folder(group, newest, last, settings.checkpoint_every, now)
 
 
-async def _timer(bus: Bus) -> CheckpointTimer | None:
+async def _timer(bus: NatsConnection) -> CheckpointTimer | None:
     """Return the later of the scheduled and the fired timer."""
     found = []
     for subject in (TIMER, DUE):

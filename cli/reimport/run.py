@@ -20,7 +20,7 @@ from shared.contracts.corrections import Retracted
 from shared.contracts.ehr import ReimportRequested
 from shared.contracts.errors import PermanentError
 from shared.contracts.subjects import CaseRef, reimport_subject
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import EventStore
 
 REIMPORT_TIMEOUT_S = 120.0  # for approval to reimport what it was asked for
@@ -117,7 +117,7 @@ async def reimport(
 class Reimporter:
     """One run. `bus` is a connection of the operator; `department` is that of cases without events."""
 
-    bus: Bus
+    bus: NatsConnection
     ehr: FhirClient
     department: str | None = None
     patience: float = REIMPORT_TIMEOUT_S

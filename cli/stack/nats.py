@@ -12,7 +12,7 @@ from cli.stack.nats_config import ACCOUNT, Node, Tenant, configuration, key_envi
 from cli.stack.process import SupervisedProcess, inherited_environment
 from cli.stack.secrets import Secrets
 from shared.contracts.errors import CountersignError
-from shared.messaging.connection import Bus, connect
+from shared.messaging.connection import NatsConnection, connect
 from shared.messaging.event_store import STREAM as JOURNAL
 from shared.messaging.provision import Change, has_stream, provision
 from shared.messaging.snapshots import UNFINISHED
@@ -68,7 +68,7 @@ async def provision_as_admin(url: str, secrets: Secrets, marker: Path) -> list[C
     Raises CommandError when the streams existed before and are missing: empty ones must not replace them silently.
     """
     provisioned_before = marker.exists()  # noqa: ASYNC240 - one stat at the start, before anything is served
-    bus: Bus | None = None
+    bus: NatsConnection | None = None
     try:
         bus = await connect(url, "admin", secrets.seeds["admin"])
         if await has_stream(bus, UNFINISHED):

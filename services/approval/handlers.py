@@ -31,7 +31,7 @@ from shared.contracts.events import (
 from shared.contracts.model import read_strictly
 from shared.contracts.subjects import CaseRef, derived_id
 from shared.messaging.artifacts import Artifacts
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letter_queue import publish_alert
 from shared.messaging.event_store import EventStore, StepNoLongerAwaitedError
 from shared.messaging.steps import Clock, StepContext
@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 class Approval:
     def __init__(
         self,
-        bus: Bus,
+        bus: NatsConnection,
         tasks: ReviewTasks,
         filing: Filing,
         retracting: RetractionFiling,

@@ -25,7 +25,7 @@ from shared.grounding import EvidenceIndex, check, split_sentences
 from shared.inference.generation import Generation, Generator, Sampling
 from shared.knowledge.retriever import Retriever
 from shared.messaging.artifacts import Artifacts, CaseTexts
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.steps import StepContext
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Documents:
 class Drafter:
     def __init__(
         self,
-        bus: Bus,
+        bus: NatsConnection,
         ehr: FhirClient,
         generator: Generator,
         deadline: float,

@@ -19,7 +19,7 @@ from shared.knowledge.live import LiveBucket, LivePointer, VersionRecord
 from shared.knowledge.refresh_attempts import RefreshAttempts
 from shared.knowledge.retriever import Retriever, VersionRef, most_similar
 from shared.knowledge.vector_store import CANDIDATES_PER_METHOD, SearchHit, VectorStore
-from shared.messaging.connection import Bus, WrongSequenceError
+from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.dead_letter_queue import FailedMessage, publish_alert
 from shared.messaging.event_metrics import initialize_refresh_counters
 from shared.messaging.refreshes import RefreshLog, read_refresh
@@ -29,7 +29,9 @@ MAX_QUERIES_LISTED = 2000  # listed in an event
 
 
 class Evaluation:
-    def __init__(self, bus: Bus, file: Path | None, retriever: Retriever, base: VectorStore, clock: Clock) -> None:
+    def __init__(
+        self, bus: NatsConnection, file: Path | None, retriever: Retriever, base: VectorStore, clock: Clock
+    ) -> None:
         self._file = file
         self._retriever = retriever
         self._base = base

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 
 from shared.contracts.ehr import Department, EncounterReported, FhirId, PractitionerReference, TaskChanged
 from shared.contracts.subjects import encounter_subject
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.ehr_facts import publish_task_changed
 
 
@@ -37,7 +37,7 @@ class EncounterReport(BaseModel):
 class EncounterPublisher:
     """Publishes reports about encounters. `new_id` gives the ids of messages."""
 
-    def __init__(self, bus: Bus, default_department: str, new_id: Callable[[], str]) -> None:
+    def __init__(self, bus: NatsConnection, default_department: str, new_id: Callable[[], str]) -> None:
         self._default_department = default_department
         self._new_id = new_id
         self._bus = bus
@@ -63,7 +63,7 @@ class EncounterPublisher:
 class NotificationPublisher:
     """Publishes what FHIR notifications are about. `new_id` gives the ids of messages."""
 
-    def __init__(self, bus: Bus, new_id: Callable[[], str]) -> None:
+    def __init__(self, bus: NatsConnection, new_id: Callable[[], str]) -> None:
         self._new_id = new_id
         self._bus = bus
 

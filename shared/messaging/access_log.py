@@ -9,7 +9,7 @@ from datetime import datetime
 
 from shared.contracts.access_log import AccessLogEntry, AccessLogEvent
 from shared.contracts.subjects import access_subject, derived_id
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.pages import pages
 
 STREAM = "ACCESS"
@@ -19,7 +19,7 @@ MAX_REMEMBERED = 10_000  # refusals of one minute
 class AccessLog:
     """`new_id` gives the ids of entries; `clock` the time."""
 
-    def __init__(self, bus: Bus, clock: Callable[[], datetime], new_id: Callable[[], str]) -> None:
+    def __init__(self, bus: NatsConnection, clock: Callable[[], datetime], new_id: Callable[[], str]) -> None:
         self._clock = clock
         self._new_id = new_id
         self._minute = ""

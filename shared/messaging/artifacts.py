@@ -16,7 +16,7 @@ from nats.js.errors import APIError
 from shared.contracts.envelope import sha256_hex
 from shared.contracts.errors import ErasedError, PermanentError, TransientError
 from shared.messaging.case_keys import NONCE, CaseKeys, RandomBytes
-from shared.messaging.connection import Bus, WrongSequenceError, sort_api_error
+from shared.messaging.connection import NatsConnection, WrongSequenceError, sort_api_error
 
 BUCKET = "artifacts"
 STREAM = f"KV_{BUCKET}"
@@ -28,7 +28,7 @@ GENERATION = 8  # bytes
 class Artifacts:
     """`random` gives keys and nonces."""
 
-    def __init__(self, bus: Bus, random: RandomBytes = os.urandom) -> None:
+    def __init__(self, bus: NatsConnection, random: RandomBytes = os.urandom) -> None:
         self._bus = bus
         self._random = random
         self.keys = CaseKeys(bus, random)

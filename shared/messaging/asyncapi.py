@@ -15,7 +15,7 @@ from nats.aio.msg import Msg
 
 from shared.messaging.broker import ServiceBroker
 from shared.messaging.channels import CASE_HEADERS, CHANNELS, PARAMETERS, REFRESH_HEADERS, Channel, Json
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.specification import SCHEMAS
 from shared.messaging.topology import CONSUMERS, SERVICES
 
@@ -59,7 +59,7 @@ def declared(service: str) -> ServiceBroker:
 
     async def handle(_: Msg) -> None: ...
 
-    broker = ServiceBroker(service, Bus("", service, ""), clock=_no_time)
+    broker = ServiceBroker(service, NatsConnection("", service, ""), clock=_no_time)
     for item in CONSUMERS:
         if item.service == service:
             broker.on_message(item.name, handle)

@@ -13,7 +13,7 @@ from nats.aio.msg import Msg
 from shared.contracts.steps import StepDefinition
 from shared.messaging import pull_subscriber
 from shared.messaging.channels import sent_by
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.delivery import Delivery, OnRetriesExhausted
 from shared.messaging.event_store import Clock
 from shared.messaging.fair_share import FairShareScheduler
@@ -31,7 +31,7 @@ class ServiceBroker(NatsBroker):
     messages is made with it. Subscribers acknowledge by `Delivery` alone.
     """
 
-    def __init__(self, service: str, bus: Bus, clock: Clock) -> None:
+    def __init__(self, service: str, bus: NatsConnection, clock: Clock) -> None:
         self._delivery = Delivery(service, bus, clock)
         super().__init__(
             decoder=raw_message,

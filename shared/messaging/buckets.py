@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.pages import pages
 
 PAGE = 256
@@ -20,7 +20,7 @@ class KvEntry:
 
 
 class Bucket:
-    def __init__(self, bus: Bus, name: str) -> None:
+    def __init__(self, bus: NatsConnection, name: str) -> None:
         self._bus = bus
         self._name = name
         self._prefix = f"$KV.{name}."

@@ -18,7 +18,7 @@ from nats import errors
 from nats.js.errors import APIError
 
 from shared.contracts.errors import ErasedError, PermanentError, TransientError
-from shared.messaging.connection import Bus, WrongSequenceError, sort_api_error
+from shared.messaging.connection import NatsConnection, WrongSequenceError, sort_api_error
 
 BUCKET = "keys"
 STREAM = f"KV_{BUCKET}"
@@ -45,7 +45,7 @@ class Generation:
 class CaseKeys:
     """`random` gives the keys; `clock`, in seconds, says how long one is remembered."""
 
-    def __init__(self, bus: Bus, random: RandomBytes, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, bus: NatsConnection, random: RandomBytes, clock: Callable[[], float] = time.monotonic) -> None:
         self._bus = bus
         self._random = random
         self._clock = clock

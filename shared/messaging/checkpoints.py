@@ -29,7 +29,7 @@ from shared.contracts.envelope import chain_digest
 from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.subjects import parse_case_subject
 from shared.messaging.access_log import STREAM as ACCESS
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import STREAM, EventStore, raw_message_of
 
 EVENTS = 20_000  # events of DISCHARGE, and entries of ACCESS, that one checkpoint covers
@@ -118,7 +118,9 @@ class Folder:
 class Checkpoints:
     """Makes checkpoints. The user of `bus` must have read access to the streams DISCHARGE and ACCESS."""
 
-    def __init__(self, bus: Bus, folder: Folder, key: Ed25519PrivateKey, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, bus: NatsConnection, folder: Folder, key: Ed25519PrivateKey, clock: Callable[[], datetime]
+    ) -> None:
         self._bus = bus
         self._folder = folder
         self._key = key

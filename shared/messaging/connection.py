@@ -82,14 +82,16 @@ async def open_client(
     return client
 
 
-async def connect(url: str, user: str, seed: str, *, ca_file: Path | None = None, patient: bool = False) -> "Bus":
-    """Return an open connection as `user`: see `Bus` and `Bus.open`."""
-    bus = Bus(url, user, seed, ca_file)
+async def connect(
+    url: str, user: str, seed: str, *, ca_file: Path | None = None, patient: bool = False
+) -> "NatsConnection":
+    """Return an open connection as `user`: see `NatsConnection` and `NatsConnection.open`."""
+    bus = NatsConnection(url, user, seed, ca_file)
     await bus.open(patient=patient)
     return bus
 
 
-class Bus:
+class NatsConnection:
     """A NATS connection that classifies errors as transient or permanent. Connect it by `open`.
 
     `url` may contain several servers, separated by commas. `ca_file`: see `client_context`. `master_keys`: the first

@@ -17,7 +17,7 @@ from typing import Literal
 
 from shared.contracts import subjects
 from shared.contracts.errors import PermanentError
-from shared.messaging.connection import Bus, WrongSequenceError
+from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.pages import pages
 
 STREAM = "DEADLETTER"
@@ -59,7 +59,7 @@ class Attribution:
 DeadLetters = dict[int, tuple[DeadLetter, bytes, dict[str, str]]]
 
 
-async def read_all(connection: Bus) -> DeadLetters:
+async def read_all(connection: NatsConnection) -> DeadLetters:
     """Every dead letter by sequence, with its body and the headers it came with."""
     found: DeadLetters = {}
     settled: dict[int, Resolution] = {}
@@ -77,7 +77,7 @@ async def read_all(connection: Bus) -> DeadLetters:
     return found
 
 
-async def read_one(connection: Bus, sequence: int) -> tuple[DeadLetter, bytes, dict[str, str]]:
+async def read_one(connection: NatsConnection, sequence: int) -> tuple[DeadLetter, bytes, dict[str, str]]:
     """One dead letter with its body and headers, whatever else is in the stream.
 
     Raises PermanentError when there is none.
@@ -157,7 +157,7 @@ def _by(dead_letter: DeadLetter) -> str:
     return f", by {dead_letter.by} at {dead_letter.at}" if dead_letter.by else ""
 
 
-async def resolve(connection: Bus, sequence: int, outcome: Outcome, attribution: Attribution) -> None:
+async def resolve(connection: NatsConnection, sequence: int, outcome: Outcome, attribution: Attribution) -> None:
     """Record how a dead letter was resolved. Only the first call succeeds.
 
     Raises PermanentError when it was resolved before.

@@ -24,7 +24,7 @@ from shared.contracts.events import Failed, StepName
 from shared.contracts.retry import next_delay
 from shared.contracts.subjects import derived_id
 from shared.messaging.ack_extender import AckExtender, consumer_span
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letter_queue import FailedMessage, dead_letter, publish_alert
 from shared.messaging.event_store import Clock, EventStore, StepNoLongerAwaitedError
 from shared.messaging.topology import Consumer, consumer
@@ -41,7 +41,7 @@ OnRetriesExhausted = Callable[
 class Delivery:
     """Makes the middleware of each message, as FastStream asks for it. One for all consumers of a service."""
 
-    def __init__(self, service: str, bus: Bus, clock: Clock) -> None:
+    def __init__(self, service: str, bus: NatsConnection, clock: Clock) -> None:
         self._service = service
         self._bus = bus
         self._clock = clock

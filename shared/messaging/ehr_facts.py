@@ -2,12 +2,12 @@
 
 from shared.contracts.ehr import TaskChanged
 from shared.contracts.subjects import task_subject
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 
 STREAM = "EHR"
 
 
-async def publish_task_changed(bus: Bus, fact: TaskChanged, *, source: str, id: str) -> None:
+async def publish_task_changed(bus: NatsConnection, fact: TaskChanged, *, source: str, id: str) -> None:
     """Publish `fact`, deduplicated by the Task's version; `id` identifies a Task without one."""
     id = f"Task/{fact.task_id}/{fact.version}" if fact.version else id
     headers = {

@@ -12,7 +12,7 @@ from shared.contracts.envelope import ChainHead, RecordedEvent, chain_digest, de
 from shared.contracts.errors import CountersignError, PermanentError, TransientError
 from shared.contracts.events import CaseEvent, StepName
 from shared.contracts.subjects import CaseRef, parse_case_subject
-from shared.messaging.connection import Bus, WrongSequenceError
+from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.event_metrics import measure
 from shared.messaging.pages import pages
 from shared.telemetry import tracing
@@ -62,7 +62,7 @@ class StepNoLongerAwaitedError(Exception):
 class EventStore:
     """Cases in one stream. `source` is the service that appends."""
 
-    def __init__(self, bus: Bus, source: str) -> None:
+    def __init__(self, bus: NatsConnection, source: str) -> None:
         self._bus = bus
         self._source = source
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.errors import CountersignError
 from shared.contracts.subjects import CASE_EVENTS, CaseRef, parse_case_subject
-from shared.messaging.connection import Bus, WrongSequenceError
+from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.event_store import EventStore
 from shared.messaging.topology import Consumer
 
@@ -79,7 +79,7 @@ class DepartmentQueue:
 class FairShareScheduler:
     """Fills the reserved slots of one consumer. `run` performs its step for an event that is not delivered yet."""
 
-    def __init__(self, bus: Bus, service: str, target: Consumer, run: Run) -> None:
+    def __init__(self, bus: NatsConnection, service: str, target: Consumer, run: Run) -> None:
         self._bus = bus
         self._journal = EventStore(bus, service)
         self._target = target

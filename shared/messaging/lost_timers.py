@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from nats.aio.msg import Msg
 
 from shared.contracts.errors import CountersignError
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.pages import pages
 from shared.messaging.timers import DUE_AT
 
@@ -30,7 +30,9 @@ class LostTimers:
     Two processes may set the same timer again: the second message replaces the first.
     """
 
-    def __init__(self, bus: Bus, stream: str, subjects: tuple[str, ...], clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, bus: NatsConnection, stream: str, subjects: tuple[str, ...], clock: Callable[[], datetime]
+    ) -> None:
         self._bus = bus
         self._stream, self._subjects, self._clock = stream, subjects, clock
         self._task: asyncio.Task[None] | None = None

@@ -12,7 +12,7 @@ from shared.contracts.case import Case, fold
 from shared.contracts.errors import PermanentError
 from shared.contracts.events import Actor, Retried
 from shared.contracts.subjects import CaseRef, dead_letter_subject, derived_id, parse_case_subject
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letters import Attribution, DeadLetter, ensure_unresolved, read_one, resolve
 from shared.messaging.event_store import EventStore, WrongExpectedVersionError
 from shared.messaging.requests import CaseRequest, DeadLetterRequest, Operation, serve
@@ -39,7 +39,7 @@ class OperatorRequests:
 
     def __init__(
         self,
-        bus: Bus,
+        bus: NatsConnection,
         service: str,
         checks: Mapping[str, Check],
         clock: Callable[[], datetime],

@@ -5,12 +5,14 @@ from typing import Any
 
 from nats.aio.msg import Msg
 
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 
 PAGE = 512  # messages; the server sends fewer where these would be too many bytes
 
 
-async def pages(bus: Bus, stream: str, filter: str, *, start: int = 1, size: int = PAGE) -> AsyncIterator[list[Msg]]:
+async def pages(
+    bus: NatsConnection, stream: str, filter: str, *, start: int = 1, size: int = PAGE
+) -> AsyncIterator[list[Msg]]:
     """Messages from sequence `start` on, in stream order. Raises TransientError, PermanentError.
 
     Where it ends is what the server says: how many messages come after each. A short page is not the last one.

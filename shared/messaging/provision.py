@@ -12,7 +12,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, Placement, StorageType, Strea
 from nats.js.errors import APIError, NotFoundError
 
 from shared.contracts.errors import PermanentError, TransientError
-from shared.messaging.connection import Bus, sort_api_error
+from shared.messaging.connection import NatsConnection, sort_api_error
 from shared.messaging.placement import Tags
 from shared.messaging.topology import (
     BUCKETS,
@@ -57,7 +57,7 @@ class StreamStorage:
         return None if tags is None else Placement(tags=list(tags) or None)
 
 
-async def provision(bus: Bus, keeping: StreamStorage = StreamStorage()) -> list[Change]:
+async def provision(bus: NatsConnection, keeping: StreamStorage = StreamStorage()) -> list[Change]:
     """Make streams, buckets and consumers as the topology says. Running it again changes nothing.
 
     Raises PermanentError when the server refuses a change, TransientError when it does not answer.
@@ -94,7 +94,7 @@ def placement_error(code: int | None, stream: str, keeping: StreamStorage) -> Pe
     return None
 
 
-async def has_stream(bus: Bus, name: str) -> bool:
+async def has_stream(bus: NatsConnection, name: str) -> bool:
     """Whether the stream is there. Raises TransientError when the server does not answer."""
     try:
         await bus.jetstream.stream_info(name)

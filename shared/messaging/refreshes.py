@@ -21,7 +21,7 @@ from shared.contracts.refresh import (
     parse_refresh_subject,
 )
 from shared.contracts.subjects import derived_id
-from shared.messaging.connection import Bus, WrongSequenceError
+from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.event_metrics import measure_refresh
 from shared.messaging.pages import pages
 from shared.telemetry import tracing
@@ -34,7 +34,7 @@ PAGE = 256
 class RefreshLog:
     """`source` is the service that appends."""
 
-    def __init__(self, bus: Bus, source: str, clock: Callable[[], datetime]) -> None:
+    def __init__(self, bus: NatsConnection, source: str, clock: Callable[[], datetime]) -> None:
         self._bus = bus
         self._source = source
         self._clock = clock

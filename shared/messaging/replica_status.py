@@ -10,7 +10,7 @@ from nats.js.api import StreamInfo
 from nats.js.errors import APIError
 
 from shared.contracts.errors import TransientError
-from shared.messaging.connection import Bus, sort_api_error
+from shared.messaging.connection import NatsConnection, sort_api_error
 
 POLL_INTERVAL = 0.05  # seconds
 PROGRESS_TIMEOUT = 30.0  # seconds without progress after which waiting has failed
@@ -49,7 +49,7 @@ def copies(info: StreamInfo) -> ReplicaStatus:
     )
 
 
-async def wait_until_in_sync(bus: Bus, names: Collection[str], tell: Callable[[int], None]) -> None:
+async def wait_until_in_sync(bus: NatsConnection, names: Collection[str], tell: Callable[[int], None]) -> None:
     """Wait until the streams are whole; `tell` how many are. Raises TransientError when nothing moves any more."""
     last: list[ReplicaStatus] = []
     moved = time.monotonic()
@@ -67,7 +67,7 @@ async def wait_until_in_sync(bus: Bus, names: Collection[str], tell: Callable[[i
         await asyncio.sleep(POLL_INTERVAL)
 
 
-async def _look(bus: Bus) -> list[ReplicaStatus]:
+async def _look(bus: NatsConnection) -> list[ReplicaStatus]:
     try:
         return [copies(item) for item in await bus.jetstream.streams_info()]
     except APIError as error:

@@ -16,7 +16,7 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from shared.contracts.errors import CountersignError, PermanentError, TransientError
 from shared.contracts.model import Model
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Operation:
     handler: Callable[[Any], Awaitable[str]]
 
 
-async def serve(bus: Bus, service: str, verbs: Mapping[str, Operation]) -> None:
+async def serve(bus: NatsConnection, service: str, verbs: Mapping[str, Operation]) -> None:
     """Serve requests for `service` while connected, in a queue group of its processes."""
     places, working = asyncio.Semaphore(MAX_CONCURRENT), set[asyncio.Task[None]]()
 
@@ -110,7 +110,7 @@ async def handle_request(verbs: Mapping[str, Operation], name: str, data: bytes)
         return OperatorReply(refused=f"It ended unexpectedly ({type(error).__name__}): see the service's log.")
 
 
-async def ask(bus: Bus, service: str, verb: str, request: Model) -> str:
+async def ask(bus: NatsConnection, service: str, verb: str, request: Model) -> str:
     """Send a request to `service`; return a sentence that says what it did.
 
     Raises PermanentError with its reason when it refuses; TransientError when it cannot now, or does not reply.

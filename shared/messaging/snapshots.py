@@ -18,7 +18,7 @@ from nats import errors
 from nats.aio.msg import Msg
 
 from shared.contracts.errors import CountersignError, PermanentError, TransientError
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 
 CHUNK_TIMEOUT = 30.0  # seconds for the next chunk, or its answer
 CONSUMER_ASSIGNMENT_TIME = 2.0  # seconds in which a cluster assigns the consumers of a restored stream
@@ -51,7 +51,7 @@ class Position:
     unanswered: int
 
 
-async def snapshot(bus: Bus, stream: str, write: Callable[[bytes], object]) -> StreamSnapshot:
+async def snapshot(bus: NatsConnection, stream: str, write: Callable[[bytes], object]) -> StreamSnapshot:
     """Pass the snapshot of `stream`, with its consumers, to `write`, chunk by chunk.
 
     Messages that are appended during the snapshot may be in it or not. Consumers are written last: their state may be
@@ -76,7 +76,7 @@ async def snapshot(bus: Bus, stream: str, write: Callable[[bytes], object]) -> S
     return StreamSnapshot(begun["config"], begun["state"])
 
 
-async def remove(bus: Bus, stream: str) -> None:
+async def remove(bus: NatsConnection, stream: str) -> None:
     """Delete the stream if it exists. Raises PermanentError, TransientError.
 
     Waits until two seconds after its restore: until then a cluster may still be assigning its consumers, and if the
@@ -93,7 +93,7 @@ async def remove(bus: Bus, stream: str) -> None:
             raise
 
 
-async def restore(bus: Bus, described: StreamSnapshot, chunks: Iterable[bytes]) -> Json:
+async def restore(bus: NatsConnection, described: StreamSnapshot, chunks: Iterable[bytes]) -> Json:
     """Restore a stream that does not exist from its snapshot, with `described.config`; return its state.
 
     `chunks` may be split anywhere, each below the server's `max_payload`. Its consumers exist when this returns; its
@@ -109,7 +109,7 @@ async def restore(bus: Bus, described: StreamSnapshot, chunks: Iterable[bytes]) 
     return state
 
 
-async def _send_chunk(bus: Bus, target: str, chunk: bytes) -> Json:
+async def _send_chunk(bus: NatsConnection, target: str, chunk: bytes) -> Json:
     """Send a chunk; repeat it while there is no responder.
 
     In a cluster another server may take the stream, before the server of this connection knows of it.
@@ -124,7 +124,7 @@ async def _send_chunk(bus: Bus, target: str, chunk: bytes) -> Json:
         await asyncio.sleep(POLL_INTERVAL)
 
 
-async def _wait_for_consumers(bus: Bus, stream: str, count: int) -> None:
+async def _wait_for_consumers(bus: NatsConnection, stream: str, count: int) -> None:
     """Wait until a restored stream has `count` consumers with leaders.
 
     A cluster replies before it has assigned them. A service that does not find its consumer would create a new one, at
@@ -143,7 +143,7 @@ async def _wait_for_consumers(bus: Bus, stream: str, count: int) -> None:
         raise TransientError(f"the consumers of {stream} did not come back with it: run it again") from None
 
 
-async def _has_leader(bus: Bus, stream: str, consumer: str) -> bool:
+async def _has_leader(bus: NatsConnection, stream: str, consumer: str) -> bool:
     try:
         await _info(bus, stream, consumer)
     except CountersignError:
@@ -151,7 +151,7 @@ async def _has_leader(bus: Bus, stream: str, consumer: str) -> bool:
     return True
 
 
-async def position(bus: Bus, stream: str, consumer: str) -> Position | None:
+async def position(bus: NatsConnection, stream: str, consumer: str) -> Position | None:
     """Return the position of the consumer; None if it does not exist. Raises PermanentError, TransientError."""
     deadline = time.monotonic() + CHUNK_TIMEOUT
     while True:
@@ -168,12 +168,12 @@ async def position(bus: Bus, stream: str, consumer: str) -> Position | None:
             return Position(info["delivered"]["consumer_seq"], info["ack_floor"]["stream_seq"], info["num_ack_pending"])
 
 
-async def _info(bus: Bus, stream: str, consumer: str) -> Json:
+async def _info(bus: NatsConnection, stream: str, consumer: str) -> Json:
     """Return the consumer's info. While it has no leader, there is no reply, also not later."""
     return await call(bus, f"$JS.API.CONSUMER.INFO.{stream}.{consumer}", b"", patience=POLL_TIMEOUT)
 
 
-async def reset_consumer(bus: Bus, stream: str, consumer: str, floor: int) -> None:
+async def reset_consumer(bus: NatsConnection, stream: str, consumer: str, floor: int) -> None:
     """Reset the consumer: everything after the stream sequence `floor` is delivered again."""
     await call(bus, f"$JS.API.CONSUMER.RESET.{stream}.{consumer}", {"seq": floor + 1})
 
@@ -190,7 +190,9 @@ class NoRespondersError(TransientError):
     """The request was not delivered: no responder, or the server does not know of one yet."""
 
 
-async def call(bus: Bus, subject: str, body: bytes | Mapping[str, Any], *, patience: float | None = None) -> Json:
+async def call(
+    bus: NatsConnection, subject: str, body: bytes | Mapping[str, Any], *, patience: float | None = None
+) -> Json:
     """Send a request to the JetStream API; return its response within `patience` seconds, an empty one as {}.
 
     Raises SnapshotRefusedError, NoRespondersError, TransientError.

@@ -18,7 +18,7 @@ from shared.contracts.events import CaseEvent
 from shared.contracts.steps import StepDefinition
 from shared.contracts.subjects import derived_id
 from shared.messaging.ack_extender import consumer_span
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import Clock as Clock
 from shared.messaging.event_store import EventStore, StepNoLongerAwaitedError
 from shared.messaging.fair_share import FairShareScheduler
@@ -56,7 +56,7 @@ class StepRunner(Generic[Consumed, Appended]):
         step: StepDefinition[Consumed, Appended],
         handle: Handler[Consumed, Appended],
         undo: Compensation[Consumed] | None,
-        bus: Bus,
+        bus: NatsConnection,
         clock: Clock,
     ) -> None:
         self._step = step

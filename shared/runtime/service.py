@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse
 
 from shared.contracts.errors import CountersignError, TransientError
 from shared.messaging.broker import ServiceBroker
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import Clock
 from shared.runtime import connection_limits, problems
 from shared.runtime.dependencies import mount, provide, provided
@@ -98,13 +98,13 @@ class Service:
 def service_broker(
     name: str, settings: ServiceSettings, clock: Clock, master_keys: tuple[bytes, ...] = ()
 ) -> ServiceBroker:
-    """The broker of a service, not connected. `master_keys`: see `Bus`."""
-    bus = Bus(settings.nats_url, name, settings.seed, settings.nats_ca_file, master_keys)
+    """The broker of a service, not connected. `master_keys`: see `NatsConnection`."""
+    bus = NatsConnection(settings.nats_url, name, settings.seed, settings.nats_ca_file, master_keys)
     return ServiceBroker(name, bus, clock)
 
 
 @asynccontextmanager
-async def running(service: Service) -> AsyncIterator[Bus]:
+async def running(service: Service) -> AsyncIterator[NatsConnection]:
     """Connect the service and let it consume; stop it gracefully at the end."""
     app = service.app()
     try:
@@ -170,7 +170,7 @@ def create_app(
     services: Sequence[Service], on_stop: Callable[[], Awaitable[None]] | None = None, **extra: Any
 ) -> FastAPI:
     """One ASGI app for `services`, with `/healthz`, `/readyz` and problem details; `on_stop` runs after all of them."""
-    buses: dict[str, Bus] = {}
+    buses: dict[str, NatsConnection] = {}
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -218,7 +218,7 @@ class Health:
     """What the health routes of one application work with."""
 
     readiness: "Readiness"
-    buses: dict[str, Bus]  # of the services that run, by name
+    buses: dict[str, NatsConnection]  # of the services that run, by name
 
 
 class Readiness:

@@ -14,7 +14,7 @@ from cli.dead_letters import Attribution
 from cli.errors import CommandError
 from shared.contracts.errors import CountersignError, PermanentError, TransientError
 from shared.messaging import operator_requests
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letter_queue import FailedMessage, dead_letter
 from shared.messaging.dead_letters import STREAM, DeadLetter, read_all
 from shared.messaging.event_store import EventStore
@@ -32,7 +32,7 @@ DEED = Attribution("kim", "the export was broken that night")
 
 
 @pytest.fixture
-async def operator(nats: NatsServer) -> AsyncIterator[Bus]:
+async def operator(nats: NatsServer) -> AsyncIterator[NatsConnection]:
     await nats.provision()
     bus = await nats.connect("operator")
     async with served(nats, AT):
@@ -55,11 +55,13 @@ async def bury_facts(nats: NatsServer, count: int) -> None:
     await bus.close()
 
 
-async def letter(bus: Bus, sequence: int) -> DeadLetter:
+async def letter(bus: NatsConnection, sequence: int) -> DeadLetter:
     return (await read_all(bus))[sequence][0]
 
 
-async def test_a_dead_letter_is_discarded_once_and_says_by_whom_and_why(nats: NatsServer, operator: Bus) -> None:
+async def test_a_dead_letter_is_discarded_once_and_says_by_whom_and_why(
+    nats: NatsServer, operator: NatsConnection
+) -> None:
     await bury_facts(nats, 2)
     done = await dead_letters.discard(operator, await read_all(operator), 1, DEED)
     assert done == "discarded dead letter 1"
@@ -76,7 +78,9 @@ async def test_a_dead_letter_is_discarded_once_and_says_by_whom_and_why(nats: Na
             await again(operator, await read_all(operator), 1, DEED)
 
 
-async def test_a_redriven_letter_is_published_again_and_cannot_be_discarded(nats: NatsServer, operator: Bus) -> None:
+async def test_a_redriven_letter_is_published_again_and_cannot_be_discarded(
+    nats: NatsServer, operator: NatsConnection
+) -> None:
     await bury_facts(nats, 1)
     done = await dead_letters.redrive(operator, await read_all(operator), 1, DEED)
     assert done == "published again on ehr.encounter.discharged.x.e1"
@@ -87,7 +91,7 @@ async def test_a_redriven_letter_is_published_again_and_cannot_be_discarded(nats
         await dead_letters.discard(operator, await read_all(operator), 1, DEED)
 
 
-async def test_of_two_operators_at_once_one_is_told_so(nats: NatsServer, operator: Bus) -> None:
+async def test_of_two_operators_at_once_one_is_told_so(nats: NatsServer, operator: NatsConnection) -> None:
     await bury_facts(nats, 1)
     seen = await read_all(operator)
     deeds = [dead_letters.discard(operator, seen, 1, Attribution(name, "w")) for name in ("kim", "lee", "max")]
@@ -141,7 +145,7 @@ async def test_a_discard_leaves_the_case_failed_and_it_can_still_be_tried_again(
     await bus.close()
 
 
-async def test_a_refreshs_letter_is_only_discarded(nats: NatsServer, operator: Bus) -> None:
+async def test_a_refreshs_letter_is_only_discarded(nats: NatsServer, operator: NatsConnection) -> None:
     bus = await nats.connect("embedder")
     original = FailedMessage("KNOWLEDGE", 1, "knowledge.all.r1.batch-ready.1", {}, b"{}")
     await dead_letter(bus, consumer("embedder-embed"), original, "the model refused", 5)
@@ -151,7 +155,9 @@ async def test_a_refreshs_letter_is_only_discarded(nats: NatsServer, operator: B
     await dead_letters.discard(operator, await read_all(operator), 1, DEED)
 
 
-async def test_many_are_dealt_with_in_a_row_and_the_rest_after_a_kill(nats: NatsServer, operator: Bus) -> None:
+async def test_many_are_dealt_with_in_a_row_and_the_rest_after_a_kill(
+    nats: NatsServer, operator: NatsConnection
+) -> None:
     await bury_facts(nats, 5)
     seen = await read_all(operator)
     which = dead_letters.unresolved(seen, "ingest-discharged")
@@ -170,7 +176,7 @@ async def test_many_are_dealt_with_in_a_row_and_the_rest_after_a_kill(nats: Nats
     assert dead_letters.unresolved(await read_all(operator), "ingest-discharged") == []
 
 
-async def test_records_of_earlier_versions_are_read(nats: NatsServer, operator: Bus) -> None:
+async def test_records_of_earlier_versions_are_read(nats: NatsServer, operator: NatsConnection) -> None:
     await bury_facts(nats, 1)
     admin = await nats.connect("admin")
     await admin.publish("deadletter.redriven.1", b"", stream=STREAM)

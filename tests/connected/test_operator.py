@@ -9,7 +9,7 @@ import pytest
 
 from cli.dead_letters import Attribution, discard, redrive
 from shared.contracts.errors import CountersignError, PermanentError, TransientError
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letters import read_all
 from shared.messaging.permissions import permissions
 from shared.messaging.requests import CaseRequest, DeadLetterRequest, OperatorReply, ask
@@ -43,7 +43,7 @@ CALLS = (
 
 
 @pytest.fixture
-async def operator(nats: NatsServer) -> AsyncIterator[Bus]:
+async def operator(nats: NatsServer) -> AsyncIterator[NatsConnection]:
     await nats.provision()
     bus = await nats.connect("operator")
     async with mending(nats, AT):
@@ -94,7 +94,7 @@ async def test_the_operators_key_stores_nothing_anywhere(nats: NatsServer) -> No
         assert (await admin.jetstream.stream_info("ALERTS")).state.messages == 1
 
 
-async def test_what_a_letter_holds_is_put_back_as_it_is_and_once(nats: NatsServer, operator: Bus) -> None:
+async def test_what_a_letter_holds_is_put_back_as_it_is_and_once(nats: NatsServer, operator: NatsConnection) -> None:
     await put_letter(nats, "ingest-discharged", DISCHARGED, "EHR", FACT, **{"KV-Operation": "DEL", "Own": "x"})
     letters = await read_all(operator)
     assert await redrive(operator, letters, 1, KIM) == f"published again on {DISCHARGED}"
@@ -126,7 +126,7 @@ MALFORMED: list[tuple[str, tuple[str, str, str, bytes], str]] = [
 ]
 
 
-async def test_what_no_consumer_could_handle_is_not_put_back(nats: NatsServer, operator: Bus) -> None:
+async def test_what_no_consumer_could_handle_is_not_put_back(nats: NatsServer, operator: NatsConnection) -> None:
     for _, letter, _ in MALFORMED:
         await put_letter(nats, *letter)
     letters = await read_all(operator)
@@ -159,7 +159,7 @@ REQUESTS: list[tuple[str, Any, str]] = [
 ]
 
 
-async def test_what_is_no_request_is_refused_with_a_sentence(nats: NatsServer, operator: Bus) -> None:
+async def test_what_is_no_request_is_refused_with_a_sentence(nats: NatsServer, operator: NatsConnection) -> None:
     await put_letter(nats, "ingest-discharged", DISCHARGED, "EHR", FACT)
     for verb, asked, words in REQUESTS:
         sent = asked.encode() if isinstance(asked, str) else json.dumps(asked).encode()
@@ -170,7 +170,7 @@ async def test_what_is_no_request_is_refused_with_a_sentence(nats: NatsServer, o
 
 
 async def test_nobody_but_the_operator_may_ask(
-    nats: NatsServer, operator: Bus, monkeypatch: pytest.MonkeyPatch
+    nats: NatsServer, operator: NatsConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.messaging.requests.REPLY_TIMEOUT", 0.5)
     await put_letter(nats, "ingest-discharged", DISCHARGED, "EHR", FACT)
@@ -189,7 +189,7 @@ async def test_where_nobody_serves_the_command_says_so_at_once(nats: NatsServer)
             await ask(bus, "approval", "retry", CaseRequest(case_id="c1", by="kim"))
 
 
-async def test_what_is_no_dead_letter_hides_no_other(nats: NatsServer, operator: Bus) -> None:
+async def test_what_is_no_dead_letter_hides_no_other(nats: NatsServer, operator: NatsConnection) -> None:
     await put_letter(nats, "ingest-discharged", DISCHARGED, "EHR", FACT)
     async with as_user(nats, "admin") as admin:
         for subject in ("deadletter.x", "deadletter.redriven.none", "deadletter.a.b.c.d", "deadletter.redriven.99999"):

@@ -15,7 +15,7 @@ from services.approval.filing import resources
 from services.approval.projections.open_reviews import OpenReviewsProjection
 from shared.clinical.fhir_client import FhirClient
 from shared.messaging.buckets import Bucket
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from tests.support.backup import as_user
 from tests.support.ehr import BASE, sandbox
 from tests.support.examples import CASE, STAY, T0, draft_ref
@@ -65,7 +65,7 @@ class Server(httpx.ASGITransport):
 
 
 async def reconciling(
-    bus: Bus, server: Server, new_id: Callable[[], str], now: datetime = T0 + timedelta(days=3)
+    bus: NatsConnection, server: Server, new_id: Callable[[], str], now: datetime = T0 + timedelta(days=3)
 ) -> TaskReconciler:
     async def nothing() -> None: ...
 
@@ -83,7 +83,7 @@ async def reconciling(
     return made
 
 
-async def mark(bus: Bus) -> Watermark:
+async def mark(bus: NatsConnection) -> Watermark:
     entry = await Bucket(bus, "reconciled").get(KEY)
     return Watermark.read(entry.value) if entry else Watermark()
 

@@ -13,7 +13,7 @@ from shared.contracts.envelope import CHAIN_START
 from shared.contracts.events import Discharged, Withdrawn
 from shared.contracts.subjects import CaseRef
 from shared.messaging.buckets import Bucket
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import EventStore
 from tests.support.corrections import filed
 from tests.support.ehr import sandbox, stays
@@ -26,7 +26,7 @@ DAY = timedelta(days=1)
 RECORD_90 = Retention({"record": 90 * DAY})
 
 
-async def later(bus: Bus, days: float, retention: Retention = RECORD_90) -> RetentionScheduler:
+async def later(bus: NatsConnection, days: float, retention: Retention = RECORD_90) -> RetentionScheduler:
     """What a process whose clock is so many days ahead would do."""
 
     def clock() -> datetime:

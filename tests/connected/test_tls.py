@@ -30,7 +30,7 @@ from cli.stack.ports import free_port
 from cli.stack.secrets import write_tokens
 from services.approval.audit.chain_verifier import AuditChainVerifier
 from shared.contracts.errors import CountersignError, PermanentError, TransientError
-from shared.messaging.connection import REQUEST_TIMEOUT, Bus, connect, sort_refusal
+from shared.messaging.connection import REQUEST_TIMEOUT, NatsConnection, connect, sort_refusal
 from shared.telemetry import instruments
 from tests.connected.test_doctor import levels, place
 from tests.support.command import run
@@ -62,7 +62,7 @@ def wrong_ca(tmp_path: Path) -> Path:
     return certified(directory).ca
 
 
-async def reach(found: NatsServer, url: str | None = None, ca: Path | None = None) -> Bus:
+async def reach(found: NatsServer, url: str | None = None, ca: Path | None = None) -> NatsConnection:
     return await connect(url or found.url, "admin", found.secrets.seeds["admin"], ca_file=ca or found.ca_file)
 
 
@@ -172,7 +172,7 @@ async def test_a_renewed_certificate_is_picked_up_by_a_reload_and_cuts_nobody_of
     ensure_certificates(sealed.directory, ["localhost"], datetime.now(UTC))
     sealed.reload()
 
-    async def by_its_new_name() -> Bus | None:
+    async def by_its_new_name() -> NatsConnection | None:
         try:
             return await reach(sealed, other)
         except PermanentError:

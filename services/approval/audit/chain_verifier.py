@@ -10,7 +10,7 @@ from services.approval.proof.case import verify_case
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.subjects import CaseRef, case_filter, parse_case_subject
 from shared.messaging.buckets import Bucket
-from shared.messaging.connection import Bus, WrongSequenceError
+from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.dead_letter_queue import publish_alert
 from shared.messaging.event_store import STREAM, EventStore, raw_message_of
 from shared.messaging.server_status import read_durability
@@ -26,7 +26,7 @@ KEY = "patrol"
 class AuditChainVerifier:
     """Verifies cases in the order in which they were opened; after the last one it starts again with the first."""
 
-    def __init__(self, bus: Bus, monitor: str, ehr: FhirClient) -> None:
+    def __init__(self, bus: NatsConnection, monitor: str, ehr: FhirClient) -> None:
         self._monitor = monitor
         self._ehr = ehr
         self._bus = bus

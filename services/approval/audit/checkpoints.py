@@ -10,7 +10,7 @@ from shared.contracts.errors import CountersignError
 from shared.contracts.subjects import reconcile_subjects
 from shared.messaging.broker import Receiver
 from shared.messaging.checkpoints import Checkpoints, Folder, signing_key
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letter_queue import publish_alert
 from shared.messaging.steps import Clock
 from shared.messaging.timers import Timers
@@ -28,7 +28,7 @@ class CheckpointPublisher:
 
     def __init__(
         self,
-        bus: Bus,
+        bus: NatsConnection,
         folder: Path | None,
         key_file: Path | None,
         every: timedelta,

@@ -18,7 +18,7 @@ from shared.contracts.envelope import sha256_hex
 from shared.contracts.errors import TransientError
 from shared.contracts.events import Signature
 from shared.contracts.subjects import CaseRef
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letter_queue import publish_alert
 from shared.runtime.authentication import Caller
 
@@ -39,7 +39,7 @@ class SignedDocument:
 
 
 class CorrectionsService:
-    def __init__(self, bus: Bus, review: ReviewService) -> None:
+    def __init__(self, bus: NatsConnection, review: ReviewService) -> None:
         self._review = review
         self._cases = review.cases
         self._decisions = review.decisions

@@ -21,7 +21,7 @@ from shared.contracts.envelope import RecordedEvent
 from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.events import Actor, Rejected
 from shared.messaging.access_log import AccessLog
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letter_queue import publish_alert
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class EhrDecisionHandler:
 
     def __init__(
         self,
-        bus: Bus,
+        bus: NatsConnection,
         ehr: FhirClient,
         review: ReviewService,
         directory: Directory,

@@ -27,7 +27,7 @@ from shared.contracts.ehr import TaskChanged
 from shared.contracts.errors import CountersignError
 from shared.contracts.subjects import reconcile_subjects
 from shared.messaging.buckets import Bucket
-from shared.messaging.connection import Bus, WrongSequenceError
+from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.dead_letter_queue import publish_alert
 from shared.messaging.ehr_facts import publish_task_changed
 from shared.messaging.steps import Clock
@@ -46,7 +46,7 @@ ALERT_AFTER_FAILURES = 3  # consecutive failed runs before an alert; repeated af
 class TaskReconciler:
     def __init__(
         self,
-        bus: Bus,
+        bus: NatsConnection,
         ehr: FhirClient,
         reviews: OpenReviewsProjection,
         every: timedelta,

@@ -15,14 +15,14 @@ from shared.contracts.errors import as_transient
 from shared.contracts.retention import Erased, ErasureOrdered
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.buckets import Bucket
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.erasures import ErasureList, ListedErasure
 from shared.messaging.event_store import EventStore
 from shared.messaging.steps import StepContext
 
 
 class ErasureHandler:
-    def __init__(self, bus: Bus, folder: Path | None = None) -> None:
+    def __init__(self, bus: NatsConnection, folder: Path | None = None) -> None:
         """`folder`: where the list of erasures is, that a restore reads."""
         self._list = ErasureList(folder) if folder is not None else None
         self._journal = EventStore(bus, "approval")

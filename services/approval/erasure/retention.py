@@ -15,7 +15,7 @@ from shared.contracts.errors import CountersignError, PermanentError
 from shared.contracts.subjects import CaseRef, case_filter, derived_id, parse_case_subject, reconcile_subjects
 from shared.messaging.broker import Receiver
 from shared.messaging.buckets import Bucket
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letter_queue import publish_alert
 from shared.messaging.event_store import STREAM, EventStore, WrongExpectedVersionError, raw_message_of
 from shared.messaging.steps import Clock
@@ -34,7 +34,9 @@ ALERT_AFTER_FAILURES = 3  # consecutive runs
 class RetentionScheduler:
     """Scans cases for texts whose retention has ended; does nothing where no retention is set."""
 
-    def __init__(self, bus: Bus, retention: Retention, every: timedelta, clock: Clock, before: Receiver) -> None:
+    def __init__(
+        self, bus: NatsConnection, retention: Retention, every: timedelta, clock: Clock, before: Receiver
+    ) -> None:
         """Chain to `before`, which shares the consumer. `every` is how often all cases are scanned."""
         self._before = before
         self._retention = retention

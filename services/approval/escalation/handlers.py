@@ -23,7 +23,7 @@ from shared.contracts.events import (
     Withdrawn,
 )
 from shared.contracts.subjects import CaseRef, derived_id
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import EventStore, WrongExpectedVersionError
 from shared.messaging.steps import Clock
 from shared.messaging.timers import FiredTimer, Timers, read_due
@@ -33,7 +33,7 @@ MAX_CLOCK_SKEW = timedelta(seconds=30)  # between two servers
 
 
 class EscalationHandler:
-    def __init__(self, bus: Bus, tasks: ReviewTasks, directory: Directory, clock: Clock) -> None:
+    def __init__(self, bus: NatsConnection, tasks: ReviewTasks, directory: Directory, clock: Clock) -> None:
         self._tasks = tasks
         self._directory = directory
         self._clock = clock

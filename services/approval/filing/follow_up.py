@@ -23,7 +23,7 @@ from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.model import Model
 from shared.contracts.subjects import CaseRef, case_filter, parse_case_subject
 from shared.messaging.buckets import Bucket, KvEntry
-from shared.messaging.connection import Bus, WrongSequenceError
+from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.dead_letter_queue import publish_alert
 from shared.messaging.event_store import STREAM, EventStore, RawMessage, raw_message_of
 from shared.messaging.steps import Clock
@@ -47,7 +47,7 @@ class FollowUpPosition(Model):
 
 
 class FollowUp:
-    def __init__(self, bus: Bus, ehr: FhirClient, filing: Filing, tasks: ReviewTasks, clock: Clock) -> None:
+    def __init__(self, bus: NatsConnection, ehr: FhirClient, filing: Filing, tasks: ReviewTasks, clock: Clock) -> None:
         self._ehr = ehr
         self._filing = filing
         self._tasks = tasks

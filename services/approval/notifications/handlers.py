@@ -18,7 +18,7 @@ from shared.contracts.envelope import RecordedEvent, decode
 from shared.contracts.errors import PermanentError
 from shared.contracts.events import Escalated
 from shared.contracts.subjects import CaseRef
-from shared.messaging.connection import Bus, WrongSequenceError
+from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.dead_letter_queue import Severity, publish_alert
 from shared.messaging.event_store import EventStore
 from shared.messaging.steps import Clock
@@ -35,7 +35,7 @@ class NotificationDispatcher:
 
     def __init__(
         self,
-        bus: Bus,
+        bus: NatsConnection,
         directory: Directory,
         link: Link,
         clock: Clock,

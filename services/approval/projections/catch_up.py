@@ -20,7 +20,7 @@ from shared.contracts.errors import CountersignError, TransientError
 from shared.contracts.model import Model
 from shared.contracts.subjects import case_filter
 from shared.messaging.buckets import Bucket
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import STREAM, RawMessage, raw_message_of
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class CatchUpSubscription:
         self._wanted: int | None = None
         self._caught_up = asyncio.Event()
 
-    async def start(self, bus: Bus) -> None:
+    async def start(self, bus: NatsConnection) -> None:
         """Subscribe. Events that are stored already are read in the background.
 
         Raises TransientError where the stream cannot be read.

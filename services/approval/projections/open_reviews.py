@@ -19,7 +19,7 @@ from shared.contracts.envelope import ChainHead, RecordedEvent, decode
 from shared.contracts.events import ReviewRequested
 from shared.contracts.model import Model
 from shared.contracts.subjects import CaseRef
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import RawMessage
 
 OPENS = "review-requested"
@@ -152,7 +152,7 @@ class OpenReviewsProjection:
         self._counts: Counter[str] = Counter()
         self._watchers: set[asyncio.Queue[str]] = set()
 
-    async def start(self, bus: Bus) -> None:
+    async def start(self, bus: NatsConnection) -> None:
         """Subscribe, and return once every open review is known.
 
         Raises TransientError where the stream cannot be read.

@@ -12,7 +12,7 @@ from services.approval.projections.catch_up import CatchUpSubscription
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.errors import CountersignError, TransientError
 from shared.messaging.buckets import Bucket
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letter_queue import Severity, publish_alert
 from shared.messaging.event_store import RawMessage, UnreadableEvent, read_event
 from shared.runtime.authentication import Caller
@@ -31,7 +31,7 @@ class UnreadableEvents:
         self._alerts: asyncio.Queue[UnreadableEvent] = asyncio.Queue()
         self._alerting: asyncio.Task[None] | None = None
 
-    async def start(self, bus: Bus) -> None:
+    async def start(self, bus: NatsConnection) -> None:
         """Follow the events in the background; nothing waits for it.
 
         Raises TransientError when the event stream cannot be read.

@@ -14,7 +14,7 @@ from shared.contracts.errors import ErasedError, PermanentError, TransientError
 from shared.contracts.events import Actor
 from shared.contracts.subjects import CaseRef
 from shared.messaging.artifacts import Artifacts
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letter_queue import publish_alert
 from shared.messaging.event_store import EventStore, WrongExpectedVersionError
 from shared.messaging.steps import Clock
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 class Reimport:
     """Reimports cases. Repeated requests and crashes append each signature once."""
 
-    def __init__(self, bus: Bus, ehr: FhirClient, organization: str, clock: Clock) -> None:
+    def __init__(self, bus: NatsConnection, ehr: FhirClient, organization: str, clock: Clock) -> None:
         self._ehr = ehr
         self._organization = organization
         self._clock = clock

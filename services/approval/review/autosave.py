@@ -8,7 +8,7 @@ from services.approval.review.signing_rules import Settled
 from shared.contracts.draft import Draft
 from shared.contracts.events import ReadingFigures
 from shared.messaging.buckets import Bucket
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 
 BUCKET = "working"
 RETENTION_SECONDS = 14 * 86_400
@@ -41,7 +41,7 @@ class AutosavedDraft(BaseModel):
 
 
 class DraftAutosave:
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: NatsConnection) -> None:
         self._bucket = Bucket(bus, BUCKET)
 
     async def find(self, case_id: str, draft: str, subject: str) -> AutosavedDraft | None:

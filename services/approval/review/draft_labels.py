@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from shared.messaging.artifacts import Artifacts
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 
 CACHE_SIZE = 20_000  # drafts; a few megabytes
 
@@ -19,7 +19,7 @@ class DraftLabel(NamedTuple):
 
 
 class DraftLabels:
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: NatsConnection) -> None:
         self._known: OrderedDict[str, DraftLabel] = OrderedDict()
         self._artifacts = Artifacts(bus)
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from shared.contracts.errors import TransientError
 from shared.messaging.buckets import Bucket, KvEntry
-from shared.messaging.connection import Bus, WrongSequenceError
+from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.runtime.authentication import AuthenticationError, Caller, token_digest
 from shared.runtime.oidc import SignInResult
 
@@ -75,7 +75,7 @@ class SessionStore:
 
     def __init__(
         self,
-        bus: Bus,
+        bus: NatsConnection,
         clock: Callable[[], datetime],
         new_secret: Callable[[], str],
         idle: timedelta,

@@ -11,7 +11,7 @@ from pydantic import RootModel, ValidationError
 from shared.contracts.envelope import RecordedEvent
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.buckets import Bucket
-from shared.messaging.connection import Bus, WrongSequenceError
+from shared.messaging.connection import NatsConnection, WrongSequenceError
 
 
 class _Digests(RootModel[dict[str, str]]):
@@ -19,7 +19,7 @@ class _Digests(RootModel[dict[str, str]]):
 
 
 class KeptRenditions:
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: NatsConnection) -> None:
         self._artifacts = Artifacts(bus)
         self._bucket = Bucket(bus, "renditions")
 

@@ -19,7 +19,7 @@ from shared.contracts.errors import PermanentError
 from shared.contracts.events import Signature
 from shared.contracts.model import read_strictly
 from shared.messaging.artifacts import Artifacts
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,9 @@ logger = logging.getLogger(__name__)
 class Renditions:
     """`wanted` are the content types that the EHR takes, `paper` the size of a printed page."""
 
-    def __init__(self, bus: Bus, ehr: FhirClient, devices: Devices, wanted: Sequence[str], paper: Paper) -> None:
+    def __init__(
+        self, bus: NatsConnection, ehr: FhirClient, devices: Devices, wanted: Sequence[str], paper: Paper
+    ) -> None:
         self._ehr = ehr
         self._devices = devices
         self._wanted = tuple(wanted)
