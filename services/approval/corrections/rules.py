@@ -61,11 +61,12 @@ def amend(
     supervisor: str | None = None,
     channel: Channel | None = None,
 ) -> Amended:
-    """Sign `text` in the place of the document that stands. `draft` is the content of the case's draft, `written` what
-    the text has that it has not, `reason` the digest of the words.
+    """Sign `text` as a correction of the current document.
 
-    Raises DecisionRefusedError for the same reasons as an approval. What was confirmed for an earlier text stays
-    confirmed.
+    `draft` is the case's draft, `written` the sentences of the text that it does not have, `reason` the digest of the
+    reason. What was confirmed for an earlier text stays confirmed.
+
+    Raises DecisionRefusedError for the same reasons as an approval.
     """
     before, document = filed(case, seen)
     signed = sha256_hex(text.encode())
@@ -92,15 +93,16 @@ def amend(
 
 
 def signed_before(kind: type[S], case: Case, seen: str, by: Actor, signed: str) -> S | None:
-    """The correction or addendum that `by` has signed already, with this text, for the document as it was `seen`."""
+    """Return the correction or addendum that `by` signed before with this text for the document `seen`, or None."""
     bodies = (entry.signature.body for entry in case.entries)
     same = (body for body in bodies if isinstance(body, kind) and (body.seen, body.signed) == (seen, signed))
     return next((body for body in same if body.by.subject == by.subject), None)
 
 
 def carried(case: Case, draft: Draft, settled: Settled) -> Settled:
-    """`settled`, and what was confirmed for the texts that stand: the document's and its addenda's. What was taken out
-    of them since has to be confirmed again. Open points were seen at the first signature.
+    """Return `settled` with what was confirmed for the current document and its addenda.
+
+    What was removed from them since has to be confirmed again. Open points were seen at the first signature.
     """
     last = latest_document(case)
     bodies = [signature_of(entry) for entry in (*((last,) if last else ()), *addenda(case))]
@@ -119,7 +121,7 @@ def confirmed(written: Sequence[Statement]) -> tuple[ConfirmedSentence, ...]:
 
 
 def addendum(draft: Draft, words: str) -> str:
-    """The text of an addendum: what kind of document it is, whose it is, and the words."""
+    """Return the text of an addendum: the kind of document, the line that identifies the patient, and the words."""
     patient = signing_rules.identity(draft)
     return (
         "\n\n".join([f"ADDENDUM TO {draft.type.title.upper()}", *([patient] if patient else []), words.strip()]) + "\n"
@@ -139,7 +141,7 @@ def addend(
     supervisor: str | None = None,
     channel: Channel | None = None,
 ) -> Addended:
-    """Sign an addendum to the document that stands: `words` below a line of ours that says who the patient is.
+    """Sign an addendum to the current document: `words` below the line that identifies the patient.
 
     Raises DecisionRefusedError.
     """

@@ -31,7 +31,7 @@ class ErasureHandler:
         self._kept = KeptRenditions(bus)
 
     async def erase(self, work: StepContext[ErasureOrdered]) -> Erased:
-        """What was ordered is not given up."""
+        """Destroy keys and texts as ordered. It is retried without limit."""
         ordered, case = work.event, work.cause.case
         with as_transient():
             history = await self._journal.history_with(work.cause)

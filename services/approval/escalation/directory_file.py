@@ -106,16 +106,17 @@ class Channel(_Closed):
 
     @property
     def key(self) -> str:
-        """What the bus calls it: a digest of its name or of the place of its address. The address itself where there
-        is nothing else: whoever changes such an address has another channel.
+        """The id of the channel on NATS: a digest of its name, or of the variable or file with its address.
+
+        It is a digest of the address itself if there is nothing else: then a new address is a new channel.
         """
         secret = self.url.get_secret_value() if self.url else ""
         return sha256_hex((self.name or self.url_env or str(self.url_file or "") or secret).encode())[:KEY_LENGTH]
 
     def address(self, environment: Mapping[str, str] = os.environ) -> str:
-        """The address, looked up anew: a changed secret needs no restart.
+        """Return the address, read each time: a changed secret needs no restart.
 
-        Raises PermanentError when it is not where it is said to be.
+        Raises PermanentError when the variable or file is missing.
         """
         if self.url is not None:
             return self.url.get_secret_value()

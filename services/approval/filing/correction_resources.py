@@ -74,7 +74,7 @@ def provenance(
     now: datetime,
     renditions: Iterable[Resource] = (),
 ) -> Resource:
-    """Who made the document from what, and what it follows."""
+    """Return the Provenance of a correction or addendum: who made it from what, and the document that it follows."""
     head, at = decision.head.digest, decision.time
     found = signed_resources.provenance(signature, document_id, device_id, head, at, now, renditions)
     if isinstance(signature, Amended):
@@ -102,7 +102,7 @@ def _activity(code: str) -> Resource:
 
 
 def retraction(decision: RecordedEvent, retracted: Retracted, now: datetime) -> Resource:
-    """Who asked for the retraction of every document of a case, and who confirmed it."""
+    """Return the Provenance of a retraction: who requested it and who confirmed it."""
     first = resources.practitioner(retracted.requester, retracted.requested_by.subject)
     second = resources.practitioner(retracted.signer, retracted.by.subject)
     return {

@@ -77,8 +77,9 @@ class NotificationDispatcher:
             )
 
     async def _enqueue(self, notification: Notification) -> None:
-        """Once, however late it is repeated: the id holds for the dedupe window, the expectation for as long as the
-        stream keeps the message.
+        """Publish the message once, also if this is repeated later than the deduplication window.
+
+        The id holds for the deduplication window, the expected sequence as long as the stream keeps the message.
         """
         data, id = notification.model_dump_json().encode(), notification.subject_key
         try:
@@ -89,9 +90,9 @@ class NotificationDispatcher:
     async def deliver(self, message: Msg) -> None:
         """Send one message to its channel, unless that was done or the review is decided.
 
-        As near to once as it gets. It is sent twice where this process dies after the channel took the message and
-        before the receipt is stored, and where a channel takes a message and answers too late or with an error. A
-        redelivery to this process, also while its first attempt is still sending, sends nothing again.
+        At least once, and almost always once. It is sent twice if this process crashes after the channel accepted the
+        message and before the receipt is stored, or if a channel accepts a message but answers too late or with an
+        error. A redelivery to this process, also while its first attempt is still sending, sends nothing again.
         """
         notification = read_notification(message.subject, message.data)
         if await self._bus.direct_get(STREAM, {"last_by_subj": notification.receipt}):
@@ -126,7 +127,10 @@ class NotificationDispatcher:
         return asyncio.get_running_loop().run_in_executor(self._threads, self._send, *call)
 
     def _forget_oldest(self) -> None:
-        """What was sent is known here for a while longer: a delivery may have looked for its receipt too early."""
+        """Forget the oldest sent messages.
+
+        Recent ones are kept, as a redelivery may have looked for its receipt too early.
+        """
         done = [place for place, sending in self._sending.items() if sending.done()]
         for place in done[:-MAX_REMEMBERED]:
             del self._sending[place]

@@ -230,7 +230,7 @@ class OpenReviewsProjection:
         return found
 
     def overdue_escalations(self, now: datetime) -> int:
-        """Count the reviews whose next escalation is more than SLACK late; non-zero means that timers do not fire."""
+        """Count reviews whose next escalation is overdue by ESCALATION_TOLERANCE: if any, timers do not fire."""
         late = now.timestamp() - ESCALATION_TOLERANCE
         return sum(item.due is not None and item.due < late for item in self._waiting.values())
 

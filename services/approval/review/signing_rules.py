@@ -43,9 +43,7 @@ def check(draft: Draft, text: str, settled: Settled, written: Sequence[Statement
 
 
 def misleading(draft: Draft, text: str, written: Sequence[Statement] = ()) -> list[Obstacle]:
-    """A line that says that a model or rules wrote a narrative of which nothing stands, or that a physician wrote one
-    in which a sentence of a model stands.
-    """
+    """Return lines about the author of the narrative that are not true for `text`."""
     by = authorship.narrative_author(draft, text, own=bool(written))
     drafted = by in ("model", "rules")
     said = {claim for _, claim in authorship.find_lines(text)}

@@ -30,8 +30,9 @@ class DiffSegment(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DiffRow:
-    """A line as it is before and after, or a run of lines that are the same in both. `under` is the heading it stands
-    below; `lines` counts what the row stands for.
+    """A line before and after, or a run of unchanged lines.
+
+    `under` is the heading above it; `lines` counts the lines of a run.
     """
 
     kind: Literal["same", "changed", "added", "removed"]
@@ -42,13 +43,13 @@ class DiffRow:
 
 
 class _Budget:
-    """What is left of MOST."""
+    """The word comparisons that are left."""
 
     def __init__(self) -> None:
         self._left = MAX_WORD_COMPARISONS
 
     def allows(self, one: int, other: int) -> bool:
-        """Takes one times the other of it, where that much is left."""
+        """Take `one` times `other` comparisons if so many are left; return whether they were."""
         if one * other > self._left:
             return False
         self._left -= one * other
@@ -56,7 +57,7 @@ class _Budget:
 
 
 def diff(before: str, after: str) -> list[DiffSegment]:
-    """Word by word; only the lines that differ, each with its line break."""
+    """Return the differing lines, compared word by word, each with its line break."""
     budget = _Budget()
     return [
         piece
@@ -67,7 +68,7 @@ def diff(before: str, after: str) -> list[DiffSegment]:
 
 
 def side_by_side(before: str, after: str, headings: frozenset[str] = frozenset()) -> list[DiffRow]:
-    """Rows in the order of the texts. `headings` are lines under which others stand, as they are written there."""
+    """Return rows in the order of the texts. `headings` are lines that start a section, as the texts have them."""
     budget, under = _Budget(), ""
     rows: list[DiffRow] = []
     for old, new in _runs(_lines(before), _lines(after), budget):

@@ -1,9 +1,9 @@
-"""Sessions on the server's side: the browser holds a random id, the `sessions` bucket who it stands for.
+"""Server-side sessions: the browser has a random id, the `sessions` bucket the caller.
 
-An id is stored by its SHA-256 only. A session ends when nobody used it for `idle`, and after `longest` in any case.
-Of a person who signed in at an identity provider, roles and departments are asked for again (`RENEWED`): a session ends
-when the person has left, and has no role that was taken away. The refresh token for that is sealed by the session's id,
-so that whoever reads the bucket cannot use it.
+Only the SHA-256 of an id is stored. A session ends when it was not used for `idle`, and after `longest` in any case.
+For a person who signed in at an identity provider, roles and departments are renewed (`RENEWED`): the session ends when
+the person has left, and loses roles that were revoked. The refresh token is encrypted with the session's id, so that
+access to the bucket does not reveal it.
 """
 
 import base64
@@ -117,7 +117,10 @@ class SessionStore:
     async def _renewed(
         self, id: str, session: Session, revision: int, provider: SessionRenewer, *, touch: bool
     ) -> Caller | None:
-        """Who it stands for by what the provider says today. One request asks: a refresh token may be good once."""
+        """Return the caller with current claims of the provider.
+
+        Only one request at a time renews, since refresh tokens may be single-use.
+        """
         now = self._clock()
         alive = session.caller if now - session.known_since <= UNRENEWED else None
         session = session.model_copy(update={"renewing": now} | ({"used": now} if touch else {}))

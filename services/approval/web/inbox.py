@@ -106,10 +106,11 @@ def _row(line: OpenReview, shown: DraftLabel, now: datetime) -> dict[str, object
 
 
 async def _changes(api: ApiDependencies, case: str, may_listen: Callable[[], Awaitable[bool]]) -> AsyncIterator[str]:
-    """Server-sent events: one `changed` for everything that changed together; with `case`, where that case stands now.
+    """Yield server-sent events: one `changed` for changes that come together; with `case`, the state of that case.
 
-    One comes at once: something may have changed between the page and the stream, or while the stream was broken.
-    `signed-out` ends it once `may_listen` says no, which is asked every BEAT seconds.
+    The first is sent at once: something may have changed since the page was loaded or the stream was interrupted.
+    `may_listen` is called every HEARTBEAT seconds; when it returns False, `signed-out` ends the stream.
+
     https://html.spec.whatwg.org/multipage/server-sent-events.html
     """
     now = asyncio.get_running_loop().time

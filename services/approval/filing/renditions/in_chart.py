@@ -1,4 +1,4 @@
-"""What an EHR holds of a document's contents, also where it has put them into Binary resources of their own."""
+"""Read the contents of a document in the EHR, also if they are in Binary resources."""
 
 from services.approval.filing.renditions import chart
 from services.approval.filing.resources import Resource
