@@ -29,7 +29,7 @@ def show(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def hold(reason: Reason, by: By = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """DecisionHold decisions: those taken in the EHR have no effect until they are allowed again."""
+    """Hold decisions: those taken in the EHR have no effect until they are allowed again."""
     _print_hold(run_with_bus(data_dir, lambda bus: _set(bus, by, reason, held=True)), as_json=as_json)
 
 

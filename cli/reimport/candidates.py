@@ -16,8 +16,9 @@ from shared.messaging.event_store import EventStore
 
 
 async def candidates(ehr: FhirClient, journal: EventStore) -> AsyncIterator[str]:
-    """Ids of cases, each once. Raises TransientError, PermanentError where the EHR finds no document by the system of
-    its identifier: see `waiting`.
+    """Yield ids of cases, each once.
+
+    Raises TransientError, and PermanentError if the EHR cannot search by the identifier's system: see `waiting`.
     """
     shown = False
     with CaseIndex() as seen:

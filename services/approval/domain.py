@@ -36,7 +36,7 @@ ONGOING = frozenset({"planned", "arrived", "triaged", "in-progress", "onleave"})
 
 
 def supervisor_of(department: str, supervisors: Mapping[str, str]) -> str | None:
-    """FHIR reference of the department's supervisor; None when the directory names none."""
+    """Return the FHIR reference of the department's supervisor; None when the directory has none."""
     return supervisors.get(department) or supervisors.get("*")
 
 
@@ -115,11 +115,12 @@ def approve(
     channel: Channel | None = None,
     reading: ReadingFigures | None = None,
 ) -> Approved:
-    """Countersign: the draft with digest `seen`, or `text` in its place. `draft` is its content, see `reads_draft`;
-    `written` are the sentences of `text` that it does not have.
+    """Countersign the draft with digest `seen`, or `text` in its place.
 
-    Raises DecisionRefusedError where the text lacks its patient or a part, or has statements that the record does not
-    support and nobody has confirmed.
+    `draft` is its content, see `reads_draft`; `written` are the sentences of `text` that the draft does not have.
+
+    Raises DecisionRefusedError if the text lacks its patient or a part, or has unsupported statements that nobody has
+    confirmed.
     """
     review = open_review(case, seen)
     if draft is None and reads_draft(review, text):

@@ -65,7 +65,7 @@ class Approval:
         self._timers = Timers(bus)
 
     async def request_review(self, work: StepContext[Drafted]) -> ReviewRequested:
-        """A Task in the EHR and the timers: all there before the event says so."""
+        """Create the Task in the EHR and the timers, then return the event."""
         drafted, case = work.event, work.cause.case
         now = self._clock()
         due = escalation_rules.deadlines(now, self._directory.escalation_delays(case.department))

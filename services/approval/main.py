@@ -70,11 +70,11 @@ def build(
     ehr: FhirClient | None = None,
     people: Sequence[Caller] = (),
 ) -> Service:
-    """Everything approval needs, built and not started. `ehr` takes the place of the real ones.
+    """Build approval without starting it. `ehr` replaces the configured client.
 
-    What a person waits for has a client of its own, so that no slow filing delays a page or a signature.
+    Requests that a person waits for have a client of their own, so that slow filings do not delay pages or signatures.
 
-    `people` may be signed in as by whoever reaches the sign-in page: the embedded stack's demo, and no setting.
+    `people` are callers as which anybody may sign in: only for the demo of the embedded stack, and not a setting.
     """
     broker = service_broker("approval", settings, clock, settings.master_keys)
     bus = broker.bus

@@ -46,7 +46,7 @@ class Passage(BaseModel):
 
 
 class SearchResults(BaseModel):
-    """The best passages of one version, best first, and how similar one must be to be cited."""
+    """The best passages of one version, best first, and the similarity that is required for citing."""
 
     version: int
     relevance: RelevanceThreshold

@@ -24,7 +24,7 @@ def build(
     embedder: Embedder | None = None,
     base: VectorStore | None = None,
 ) -> Service:
-    """Everything the evaluator needs, built and not started. A `base` that is handed over stays the caller's."""
+    """Build the evaluator without starting it. A `base` that is passed in is not closed."""
     broker = service_broker("evaluator", settings, clock)
     embedder = embedder or TritonEmbedder(settings.triton.url, settings.triton.embedder_model)
     closers = [embedder.close]

@@ -32,7 +32,7 @@ def build(
     clock: Clock = lambda: datetime.now(UTC),
     new_id: Callable[[], str] = lambda: str(uuid4()),
 ) -> Service:
-    """Everything ingest needs, built and not started."""
+    """Build ingest without starting it."""
     broker = service_broker("ingest", settings, clock)
     bus = broker.bus
     ingest = Ingest(bus, settings.organization, clock)

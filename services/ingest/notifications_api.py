@@ -20,7 +20,7 @@ router = APIRouter(tags=["ingest"])
 
 
 class NotificationAccepted(BaseModel):
-    """How many Tasks the notification was about."""
+    """The number of Tasks in the notification."""
 
     tasks: int
 

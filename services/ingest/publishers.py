@@ -13,7 +13,7 @@ from shared.messaging.ehr_facts import publish_task_changed
 
 
 def _slug(value: object) -> object:
-    """`Internal Medicine` → `internal-medicine`: departments are subject tokens."""
+    """Convert a name to a subject token: `Internal Medicine` → `internal-medicine`."""
     return re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-") if isinstance(value, str) else value
 
 

@@ -19,7 +19,7 @@ class RetryPolicy:
     alert_after: int | None = None  # attempts after which a person is alerted, for steps that are retried for long
 
     def wait(self, attempt: int) -> float:
-        """Seconds to wait after failed attempt number `attempt` (1 for the first)."""
+        """Return the seconds to wait after failed attempt number `attempt` (1 for the first)."""
         power = min(attempt - 1, 64)  # a power of thousands is no float any more
         return float(min(self.max_interval, self.initial_interval * self.backoff_coefficient**power))
 
@@ -28,7 +28,7 @@ class RetryPolicy:
 
 
 def next_delay(row: RetryPolicy, attempt: int, failure: Exception) -> float | None:
-    """Seconds until the next attempt, or None when the step must give up."""
+    """Return the seconds until the next attempt, or None when the step must give up."""
     if isinstance(failure, PermanentError) or not isinstance(failure, TransientError) or row.is_last(attempt):
         return None
     if isinstance(failure, RateLimitedError):

@@ -68,7 +68,7 @@ class AccessLog:
         return id in self._refused
 
     async def of_case(self, case_id: str) -> list[AccessLogEntry]:
-        """Every entry about a case, oldest first."""
+        """Return every entry about a case, oldest first."""
         found: list[AccessLogEntry] = []
         async for page in pages(self._bus, STREAM, access_subject("*", case_id)):
             found += [AccessLogEntry.model_validate(json.loads(message.data)) for message in page]

@@ -34,7 +34,7 @@ class Artifacts:
         self.keys = CaseKeys(bus, random)
 
     def of(self, case: str, at: int = 0) -> "CaseTexts":
-        """The texts of one case. `at` is the stream sequence of the event because of which they are written."""
+        """Return the texts of one case. `at` is the stream sequence of the event because of which they are written."""
         return CaseTexts(self, case, at)
 
     async def store(self, case: str, at: int, data: bytes) -> str:
@@ -54,11 +54,10 @@ class Artifacts:
         return key
 
     async def read(self, wanted: Sequence[tuple[str, str]], *, whole: bool = True) -> dict[str, bytes]:
-        """Digest → text, of pairs of case and digest, in one request and one more for each case whose key is not known.
+        """Return digest → text for pairs of case and digest, in one request and one for each case with an unknown key.
 
-        Unless `whole`, those that are missing or erased are left out. Raises ErasedError; TransientError, also when one
-        is not there: of three servers any may answer, one that is behind as well; PermanentError when one is not what
-        its digest says.
+        Unless `whole`, missing and erased texts are left out. Raises ErasedError; TransientError, also when a text is
+        missing, since a replica that is behind may have answered; PermanentError when a text does not have its digest.
         """
         if not wanted:
             return {}
@@ -152,11 +151,11 @@ class CaseTexts:
         return await self._artifacts.store(self._case, self._at, data)
 
     async def get(self, key: str) -> bytes:
-        """What was stored under `key`. Raises as `Artifacts.read` does."""
+        """Return the text stored under `key`. Raises as `Artifacts.read` does."""
         return (await self._artifacts.read([(self._case, key)]))[key]
 
     async def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
-        """What is stored under each of `keys`, in one request; without those that are missing or erased."""
+        """Return the texts stored under `keys`, in one request; without those that are missing or erased."""
         return await self._artifacts.read([(self._case, key) for key in keys], whole=False)
 
 

@@ -55,7 +55,7 @@ class CaseKeys:
         self._last: OrderedDict[str, tuple[int, int]] = OrderedDict()
 
     async def to_seal(self, case: str, at: int) -> tuple[int, bytes]:
-        """The generation and key for a text that is written because of the event at sequence `at`; made if need be.
+        """Return generation and key for a text written because of the event at sequence `at`; create them if necessary.
 
         Raises ErasedError when the case's texts were erased and nothing came after that.
         """
@@ -80,7 +80,7 @@ class CaseKeys:
         raise TransientError("no key could be kept for this case")
 
     async def to_open(self, case: str, number: int) -> bytes:
-        """The key of a generation. Raises ErasedError where it was destroyed, TransientError where none is there."""
+        """Return the key of a generation. Raises ErasedError if it was destroyed, TransientError if it is missing."""
         if (known := self._remembered(case, number)) is not None:
             return known
         found = next((item for item in await self.generations(case) if item.number == number), None)
@@ -91,12 +91,12 @@ class CaseKeys:
         return self._remember(case, number, self._unwrap(case, number, found.key))
 
     async def erased(self, case: str) -> bool:
-        """Whether the case's key was destroyed and no other one made since."""
+        """Return whether the case's key was destroyed and no other one was created since."""
         found = await self.generations(case)
         return bool(found) and found[-1].key is None
 
     async def generations(self, case: str) -> list[Generation]:
-        """What stands for the case, in the order of its generations."""
+        """Return the stored generations of the case's key, in order."""
         query = {"multi_last": [f"$KV.{BUCKET}.{case}.*"], "batch": 64}
         found = []
         for message in await self._bus.direct_get(STREAM, query):
@@ -159,7 +159,7 @@ class CaseKeys:
         return key
 
     def _wrap(self, case: str, number: int, key: bytes) -> bytes:
-        """As it is stored: under the first master key, where one is set."""
+        """Return the key as it is stored: encrypted with the first master key, if one is set."""
         if not self._bus.master_keys:
             return PLAIN + key
         nonce = self._random(NONCE)

@@ -38,7 +38,7 @@ SUFFIX = ".jsonl"
 
 
 def signing_key(file: Path) -> Ed25519PrivateKey:
-    """Raises PermanentError."""
+    """Read a private key. Raises PermanentError."""
     try:
         key = load_pem_private_key(file.read_bytes(), password=None)
     except (OSError, ValueError, TypeError):
@@ -49,7 +49,7 @@ def signing_key(file: Path) -> Ed25519PrivateKey:
 
 
 def public_key(file: Path) -> Ed25519PublicKey:
-    """Raises PermanentError."""
+    """Read a public key. Raises PermanentError."""
     try:
         key = load_pem_public_key(file.read_bytes())
     except (OSError, ValueError, TypeError):
@@ -66,7 +66,7 @@ class Folder:
         self._path = path
 
     def numbers(self) -> list[int]:
-        """Raises PermanentError where the folder cannot be read."""
+        """Return the numbers of the checkpoints. Raises PermanentError if the folder cannot be read."""
         try:
             names = [file.name for file in self._path.iterdir() if file.suffix == SUFFIX]
         except OSError as error:
@@ -74,7 +74,7 @@ class Folder:
         return sorted(int(stem) for name in names if (stem := name.removesuffix(SUFFIX)).isdigit())
 
     def last(self) -> SignedCheckpoint | None:
-        """Raises PermanentError."""
+        """Return the last checkpoint; None if there is none. Raises PermanentError."""
         numbers = self.numbers()
         if not numbers:
             return None
@@ -83,7 +83,7 @@ class Folder:
 
     @contextmanager
     def open(self, number: int) -> Iterator[tuple[SignedCheckpoint, Iterator[CaseHead]]]:
-        """One checkpoint and its heads, which are read as they are asked for. Raises PermanentError."""
+        """Open one checkpoint and its heads, which are read lazily. Raises PermanentError."""
         try:
             file = self._file(number).open("rb")
         except OSError as error:
@@ -93,7 +93,7 @@ class Folder:
             yield read_signed(lines), read_heads(lines)
 
     def add(self, signed: SignedCheckpoint, heads: list[CaseHead]) -> bool:
-        """False where another process has added one with this number. Raises TransientError."""
+        """Add a checkpoint; return False if another process has added its number. Raises TransientError."""
         number = signed.checkpoint.number
         unfinished = self._path / f".{number}-{secrets.token_hex(8)}"
         try:
@@ -151,7 +151,7 @@ class Checkpoints:
         return max((raw_message_of(message).sequence for message in found), default=0)
 
     async def _heads(self, at: int) -> tuple[int, list[CaseHead]]:
-        """The last event after `at` that is covered, and the heads of the cases that have moved on, in their order."""
+        """Return the last covered event after `at`, and the heads of the cases that changed, in stream order."""
         heads: dict[str, CaseHead] = {}
         last = at
         async for page in self._journal.pages("discharge.>", start=at + 1):
@@ -164,7 +164,7 @@ class Checkpoints:
         return last, sorted(heads.values(), key=lambda head: head.sequence)
 
     async def _access(self, at: int, digest: str) -> tuple[int, str]:
-        """The last entry of ACCESS that is covered, and the digest up to it."""
+        """Return the last covered entry of ACCESS, and the digest up to it."""
         start = at
         while at - start < EVENTS:
             query = {"seq": at + 1, "next_by_subj": "access.>", "batch": PAGE}

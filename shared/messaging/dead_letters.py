@@ -60,7 +60,7 @@ DeadLetters = dict[int, tuple[DeadLetter, bytes, dict[str, str]]]
 
 
 async def read_all(connection: NatsConnection) -> DeadLetters:
-    """Every dead letter by sequence, with its body and the headers it came with."""
+    """Return every dead letter by sequence, with its body and original headers."""
     found: DeadLetters = {}
     settled: dict[int, Resolution] = {}
     async for page in pages(connection, STREAM, subjects.DEAD_LETTERS, size=PAGE):
@@ -78,7 +78,7 @@ async def read_all(connection: NatsConnection) -> DeadLetters:
 
 
 async def read_one(connection: NatsConnection, sequence: int) -> tuple[DeadLetter, bytes, dict[str, str]]:
-    """One dead letter with its body and headers, whatever else is in the stream.
+    """Return one dead letter with its body and headers, without reading the others.
 
     Raises PermanentError when there is none.
     """
@@ -146,7 +146,7 @@ def find(dead_letters: DeadLetters, sequence: int) -> tuple[DeadLetter, bytes, d
 
 
 def ensure_unresolved(dead_letter: DeadLetter) -> None:
-    """Raises PermanentError when somebody has dealt with it."""
+    """Raise PermanentError when the dead letter was redriven or discarded."""
     if dead_letter.state == "redriven":
         raise PermanentError(f"Dead letter {dead_letter.sequence} was put back to work before{_by(dead_letter)}.")
     if dead_letter.state == "discarded":

@@ -51,7 +51,7 @@ class Delivery:
         return DeliveryMiddleware(self, msg, context=context)
 
     async def consume(self, call_next: Next, message: NatsMessage) -> None:
-        """One attempt: its time limit, its heartbeat, and what its failure leads to."""
+        """Process one attempt: apply its time limit, extend its deadline, and handle its failure."""
         metadata = message.raw_message.metadata
         target, attempt = consumer(metadata.consumer), metadata.num_delivered
         if attempt > 1:
@@ -110,7 +110,7 @@ class Delivery:
         )
 
     async def _give_up(self, target: Consumer, original: FailedMessage, reason: str, attempts: int) -> None:
-        """Keep the message, mark the case, tell a person. Each part may be repeated."""
+        """Store the dead letter, mark the case as failed, and alert a person. Each part is idempotent."""
         logger.warning("%s: given up after %d attempts: %s", target.name, attempts, reason)
         await dead_letter(self._bus, target, original, reason, attempts)
         if target.step is not None:
@@ -134,7 +134,7 @@ class Delivery:
             await journal.append_awaited(name, cause, failed, history, id=id, clock=self._clock)
 
     async def on_advisory(self, message: Msg) -> None:
-        """Give up a message that was delivered as often as allowed and never answered: each process died or hung."""
+        """Dead-letter a message that was delivered too often without an answer: each process crashed or hung."""
         advisory = json.loads(message.data)
         target = consumer(advisory["consumer"])
         stored = await self._bus.direct_get(advisory["stream"], {"seq": advisory["stream_seq"]})

@@ -1,6 +1,6 @@
-"""A list of erasures outside of NATS, one file each: what a restore of an older backup has to do again.
+"""A list of erasures outside NATS, one file each, which a restore of an older backup has to repeat.
 
-Ids, codes and digests; no text. The folder belongs where the checkpoints are: out of what a backup brings back.
+Ids, codes and digests; no text. The folder must not be part of a backup, as that of the checkpoints.
 """
 
 import os
@@ -44,7 +44,7 @@ class ErasureList:
         self._path = path
 
     def add(self, item: ListedErasure) -> None:
-        """Adding it again changes nothing. Raises TransientError: what cannot be listed is not erased yet."""
+        """Add an erasure. Idempotent. Raises TransientError: nothing is erased before it is listed."""
         unfinished = self._path / f".{item.id}-{secrets.token_hex(8)}"
         try:
             self._path.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -57,7 +57,7 @@ class ErasureList:
             raise TransientError(f"the list of erasures cannot be written ({type(error).__name__})") from None
 
     def read(self) -> list[ListedErasure]:
-        """All of them, oldest first. Raises PermanentError where one cannot be read: none may be left out."""
+        """Return all erasures, oldest first. Raises PermanentError if one cannot be read: none may be left out."""
         found = []
         try:
             for file in self._path.glob(f"*{SUFFIX}"):

@@ -53,7 +53,7 @@ class OperatorRequests:
         self._journal = EventStore(bus, service)
 
     async def start(self) -> None:
-        """Take the operator's requests from now on."""
+        """Start serving the operator's requests."""
         verbs = {
             "redrive": Operation(DeadLetterRequest, self._redrive),
             "discard": Operation(DeadLetterRequest, self._discard),
@@ -106,7 +106,7 @@ class OperatorRequests:
         return await retry(self._journal, case_ref, id, attribution, failed_consumer)
 
     async def _retry(self, request: CaseRequest) -> str:
-        """Put a failed case back to its failed step, whatever became of its dead letter."""
+        """Retry the failed step of a case, whether or not its dead letter was resolved."""
         history = await self._journal.find(request.case_id)
         if not history:
             raise PermanentError("there is no such case")
@@ -187,7 +187,7 @@ def _consumer(dead_letter: DeadLetter, headers: Mapping[str, str]) -> Consumer:
 
 
 def _within(pattern: str, subject: str) -> bool:
-    """Whether the subject, which has no wildcards, is one of the pattern's."""
+    """Return whether a subject without wildcards matches the pattern."""
     wanted, given = pattern.split("."), subject.split(".")
     if not all(given) or "*" in given or ">" in given:
         return False

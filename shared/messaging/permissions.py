@@ -32,7 +32,7 @@ class Permissions:
 
 
 def inbox(user: str) -> str:
-    """Inbox prefix of a user: nobody reads another's replies."""
+    """Return the inbox prefix of a user. Users cannot read each other's replies."""
     return f"_INBOX_{user}"
 
 
@@ -52,7 +52,7 @@ _READ_CASES = ("$JS.API.DIRECT.GET.DISCHARGE", "$JS.API.DIRECT.GET.DISCHARGE.>",
 
 
 def _bucket(name: str) -> tuple[str, ...]:
-    """To read and write a bucket."""
+    """Return the permissions to read and write a bucket."""
     stream = f"KV_{name}"
     gets = (f"$JS.API.DIRECT.GET.{stream}", f"$JS.API.DIRECT.GET.{stream}.>", f"$JS.API.STREAM.INFO.{stream}")
     return (f"$KV.{name}.>", *gets)
@@ -161,7 +161,7 @@ _OWN: dict[str, tuple[str, ...]] = {
 
 
 def permissions(service: str) -> Permissions:
-    """Least rights of a service: its own consumers, the events it appends, the buckets it uses, nothing else."""
+    """Return the least permissions of a service: its consumers, the events it appends, the buckets it uses."""
     own = tuple(item for item in all_consumers() if item.service == service)
     give_up = tuple(right.format(service=service) for right in _GIVE_UP)
     return Permissions(
@@ -178,12 +178,12 @@ def permissions(service: str) -> Permissions:
 
 
 def auditor_permissions() -> Permissions:
-    """May read every event of every case and who looked at it, and nothing that holds text."""
+    """Return permissions to read every event and the access log, but no texts."""
     return Permissions(publish=(*_READ_CASES, *_READ_ACCESS), subscribe=(f"{inbox('auditor')}.>",))
 
 
 def operator_permissions() -> Permissions:
-    """May read events, dead letters and alerts, and request redrives from services. It writes nothing."""
+    """Return permissions to read events, dead letters and alerts, and to send requests to services; none to write."""
     reads = tuple(
         right
         for stream in ("EHR", "DEADLETTER", "ALERTS")
@@ -202,7 +202,7 @@ def operator_permissions() -> Permissions:
 
 
 def backup_permissions() -> Permissions:
-    """May read everything that is stored, text too, as a whole, and change nothing."""
+    """Return permissions to read everything that is stored, including texts, and to change nothing."""
     return Permissions(
         publish=(
             "$JS.API.STREAM.SNAPSHOT.*",

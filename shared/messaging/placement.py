@@ -17,10 +17,10 @@ Tags = Mapping[str, tuple[str, ...]]  # stream or bucket → the tags that each 
 
 
 def read_placement(setting: str) -> Tags:
-    """The tags of every stream and bucket, by name; nothing where nothing is said: then each stays where it is.
+    """Return the tags of every stream and bucket by name; empty if not set: then placement is not changed.
 
-    `said` is a list, with commas or blanks, of `TAG`, `STREAM=TAG` and `STREAM=*`. Raises ValueError saying what is
-    wrong with it.
+    `setting` is a list, separated by commas or spaces, of `TAG`, `STREAM=TAG` and `STREAM=*`. Raises ValueError with
+    the reason.
     """
     general: list[str] = []
     own: dict[str, list[str]] = {name: [] for name in NAMES}

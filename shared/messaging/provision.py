@@ -52,7 +52,7 @@ class StreamStorage:
     tags: Tags = field(default_factory=dict)
 
     def placement(self, stream: str) -> Placement | None:
-        """Without tags: any server. None: nothing is said of it."""
+        """Return the placement for tags; without tags: any server. None: not set."""
         tags = self.tags.get(stream)
         return None if tags is None else Placement(tags=list(tags) or None)
 
@@ -75,9 +75,7 @@ async def provision(bus: NatsConnection, keeping: StreamStorage = StreamStorage(
 
 
 def placement_error(code: int | None, stream: str, keeping: StreamStorage) -> PermanentError | TransientError | None:
-    """Why the servers do not keep `stream` so, in words; None when `code`, of their error table, is about something
-    else.
-    """
+    """Return why the servers cannot place `stream` so; None when the error `code` has another cause."""
     tags = ", ".join(keeping.tags.get(stream, ()))
     if code == NO_SUITABLE_PEERS and tags:
         return PermanentError(f"no {keeping.replicas} servers carry the tags {tags}: stream {stream} cannot be placed")
@@ -95,7 +93,7 @@ def placement_error(code: int | None, stream: str, keeping: StreamStorage) -> Pe
 
 
 async def has_stream(bus: NatsConnection, name: str) -> bool:
-    """Whether the stream is there. Raises TransientError when the server does not answer."""
+    """Return whether the stream exists. Raises TransientError when the server does not answer."""
     try:
         await bus.jetstream.stream_info(name)
     except NotFoundError:
@@ -106,7 +104,7 @@ async def has_stream(bus: NatsConnection, name: str) -> bool:
 
 
 def wanted_streams(keeping: StreamStorage) -> list[StreamConfig]:
-    """Every stream and bucket as it should be."""
+    """Return the configuration of every stream and bucket."""
     return [
         *(stream_config(item, keeping) for item in STREAMS),
         *(bucket_config(name, keeping) for name in BUCKETS),
@@ -205,7 +203,7 @@ async def _consumer(jetstream: JetStreamContext, target: Consumer) -> Change:
 
 
 def differs(actual: Any, wanted: Any) -> tuple[str, ...]:
-    """Names of the settings that we state and that are otherwise on the server."""
+    """Return the names of our settings that differ on the server."""
     stated = {name: value for name, value in vars(wanted).items() if value is not None}
     return tuple(name for name, value in stated.items() if _comparable(getattr(actual, name)) != _comparable(value))
 

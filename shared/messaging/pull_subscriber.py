@@ -39,12 +39,12 @@ OPTIONS = {"expires": int(EXPIRES * 1e9), "idle_heartbeat": int(IDLE_HEARTBEAT *
 
 
 async def raw_message(message: StreamMessage[Msg]) -> Msg:
-    """A decoder for handlers that take the message as nats-py delivered it: subject, headers, bytes, metadata."""
+    """Decode nothing: handlers take the nats-py message with subject, headers, bytes and metadata."""
     return message.raw_message
 
 
 async def parse(message: Msg) -> NatsMessage:
-    """As FastStream's parser for JetStream, with the id that NATS knows: a random one costs more than the rest."""
+    """Parse as FastStream does for JetStream, but with the message's own id: a random id is slow."""
     headers = message.headers or {}
     id = headers.get("Nats-Msg-Id") or message.reply
     return NatsMessage(
@@ -154,7 +154,7 @@ class StandingPullSubscriber(StreamSubscriber):
             logger.warning("%s: no messages requested: %s", self.durable, type(error).__name__)
 
     async def request_anew(self) -> None:
-        """Ask again, and forget the requests that stood, as after the connection was lost."""
+        """Request again without the open requests, as after a lost connection."""
         if self.subscription is None:
             return
         self._requested = 0

@@ -37,7 +37,7 @@ class ReplicaStatus:
 
 
 def copies(info: StreamInfo) -> ReplicaStatus:
-    """What the server says of a stream. One that is in no cluster is whole."""
+    """Return the server's status of a stream's replicas. Without a cluster it is complete."""
     name, wanted = str(info.config.name), info.config.num_replicas or 1
     if info.cluster is None:
         return ReplicaStatus(name, wanted, ("",) * wanted, (), 0)

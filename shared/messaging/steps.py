@@ -69,14 +69,14 @@ class StepRunner(Generic[Consumed, Appended]):
         self.ahead = FairShareScheduler(bus, step.service, self._target, self._before_its_turn) if fair else None
 
     async def receive(self, message: Msg) -> None:
-        """Work on one delivered message."""
+        """Process one delivered message."""
         metadata = message.metadata
         received = decode(message.subject, message.headers or {}, message.data, metadata.sequence.stream)
         with self._in_line(received, metadata.num_pending):
             await self._run(received, metadata.num_delivered, early=False)
 
     def _in_line(self, received: RecordedEvent, pending: int) -> AbstractContextManager[None]:
-        """Counts what is at work for whom, where departments have their turns."""
+        """Count work in progress by department, if the step has fair queueing."""
         if self.ahead is None:
             return nullcontext()
         self.ahead.on_delivery(pending)
@@ -107,5 +107,5 @@ class StepRunner(Generic[Consumed, Appended]):
                 await self._undo(work)
 
     def _waited(self, received: RecordedEvent) -> bool:
-        """Whether it has stood in a queue, and may have been done ahead of its turn."""
+        """Return whether the event has waited in a queue, and may have been processed ahead of its turn."""
         return self.ahead is not None and (self._clock() - received.time).total_seconds() > QUEUED

@@ -70,7 +70,7 @@ class Timers:
 
 
 def read_due(subject: str, headers: dict[str, str]) -> FiredTimer:
-    """The timer of one fired message.
+    """Return the timer of a fired message.
 
     Raises PermanentError when it is not one of ours.
     """

@@ -100,7 +100,7 @@ class Consumer:
 
 
 def _timers(*kinds: str) -> tuple[str, ...]:
-    """Subjects of timers that are set, and of those that have fired."""
+    """Return subjects of timers that are set, and of fired ones."""
     return tuple(state(kind) for kind in kinds for state in (subjects.timer_filter, subjects.fired_timer_filter))
 
 
@@ -160,21 +160,21 @@ _SETTLE = RetryPolicy(timeout=600, max_attempts=3, initial_interval=5)
 
 
 def refresh_events(*kinds: type[RefreshEvent]) -> tuple[str, ...]:
-    """Filters of a refresh's events, of every refresh."""
+    """Return the filters of events, for every refresh."""
     return tuple(
         subjects.knowledge_subject("*", "*", name_of(kind)) + (".*" if kind in BATCH_EVENTS else "") for kind in kinds
     )
 
 
 def case_events(*kinds: type[CaseEvent]) -> tuple[str, ...]:
-    """Filters of a case's events, of every case."""
+    """Return the filters of events, for every case."""
     return tuple(subjects.case_filter(name_of(kind)) for kind in kinds)
 
 
 def _consumer_of(
     step: StepDefinition[CaseEvent, Any], *, workers: int, parked: int = 10_000, ahead: int = 0
 ) -> Consumer:
-    """The consumer of a case's step. A step that an operator retries is found by the event that says so."""
+    """Return the consumer of a case's step, which also receives the event of an operator's retry."""
     filters = case_events(*step.consumes, Retried)
     return Consumer(
         step.consumer, "DISCHARGE", filters, step.retry, workers=workers, parked=parked, ahead=ahead, step=step.name
@@ -271,7 +271,7 @@ SERVICES = ("ingest", "embedder", "drafter", "approval", "evaluator")
 
 
 def advisory_consumer(service: str) -> Consumer:
-    """Where a service learns that one of its messages was delivered too often without an answer."""
+    """Return the consumer of advisories about a service's messages that were delivered too often without answer."""
     filters = tuple(subjects.advisory_subject(item.stream, item.name) for item in CONSUMERS if item.service == service)
     return Consumer(f"{service}-advisories", "ADVISORIES", filters, BUS_ONLY, workers=1)
 
@@ -284,5 +284,5 @@ _BY_NAME = {item.name: item for item in all_consumers()}
 
 
 def consumer(name: str) -> Consumer:
-    """The consumer of that name, an advisory one too."""
+    """Return the consumer or advisory consumer of that name."""
     return _BY_NAME[name]

@@ -77,7 +77,7 @@ class Service:
         return self.broker.service
 
     def app(self) -> FastStream:
-        """The service as a FastStream application: its broker, and what happens around that."""
+        """Return the FastStream application: the broker with the hooks around it."""
         gauges = Gauges(self)
 
         async def close() -> None:
@@ -98,7 +98,7 @@ class Service:
 def service_broker(
     name: str, settings: ServiceSettings, clock: Clock, master_keys: tuple[bytes, ...] = ()
 ) -> ServiceBroker:
-    """The broker of a service, not connected. `master_keys`: see `NatsConnection`."""
+    """Return the broker of a service, not connected. `master_keys`: see `NatsConnection`."""
     bus = NatsConnection(settings.nats_url, name, settings.seed, settings.nats_ca_file, master_keys)
     return ServiceBroker(name, bus, clock)
 
@@ -169,7 +169,7 @@ async def _collect_gauges(service: Service) -> None:
 def create_app(
     services: Sequence[Service], on_stop: Callable[[], Awaitable[None]] | None = None, **extra: Any
 ) -> FastAPI:
-    """One ASGI app for `services`, with `/healthz`, `/readyz` and problem details; `on_stop` runs after all of them."""
+    """Return one ASGI app for `services`, with `/healthz`, `/readyz` and problem details; `on_stop` runs last."""
     buses: dict[str, NatsConnection] = {}
 
     @asynccontextmanager

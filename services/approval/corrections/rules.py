@@ -232,17 +232,17 @@ def same_person(first: Actor, first_signer: str | None, second: Actor, second_si
 
 
 def in_chart(entries: Sequence[ChartEntry]) -> tuple[str, ...]:
-    """Ids of the DocumentReferences of what was filed, oldest first."""
+    """Return the ids of the filed DocumentReferences, oldest first."""
     return tuple(dict.fromkeys(entry.filed.document_reference for entry in entries if entry.filed is not None))
 
 
 def _signed(case: Case, *, whole: bool) -> int:
-    """Documents of the stay, or addenda, that were signed so far."""
+    """Return how many documents of the stay, or addenda, were signed."""
     return sum(entry.whole == whole for entry in (*case.earlier, *case.entries))
 
 
 def number_of(case: Case, signature: RecordedEvent) -> int:
-    """Which document of the stay it is, or which addendum, from 1: discharges that were taken back count too."""
+    """Return the number of the document or addendum of the stay, from 1, including cancelled discharges."""
     before, whole = signature.head.sequence, not isinstance(signature.body, Addended)
     entries = (*case.earlier, *case.entries)
     return 1 + sum(entry.whole == whole and entry.signature.head.sequence < before for entry in entries)

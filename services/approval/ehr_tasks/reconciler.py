@@ -116,9 +116,9 @@ class TaskReconciler:
             logger.info("ended Tasks of the EHR are known up to %s, the next ones follow", following.seen)
 
     async def _batch(self, watermark: Watermark, oldest: datetime) -> tuple[Watermark, bool]:
-        """The mark after as much of the time as holds no more than `most` Tasks, and whether that was all of it.
+        """Publish the Tasks of an interval with at most `most`; return the watermark, and whether that was everything.
 
-        Raises Failure.
+        Raises CountersignError.
         """
         start, end = search_start(watermark, oldest), None
         while True:

@@ -77,8 +77,9 @@ class ReviewTasks:
         )
 
     async def send_back(self, task: str, words: str) -> None:
-        """A Task that was completed before it could be waits again, with the reason. An EHR that keeps what has ended
-        as it is shows it no more: the review goes on in our own inbox.
+        """Set a Task that was completed too early to waiting again, with the reason.
+
+        In an EHR that does not change ended Tasks, the review continues in our own inbox.
         """
 
         def change(found: Resource) -> Resource | None:
@@ -164,9 +165,7 @@ class ReviewTasks:
         return bool(tasks)
 
     async def end_all(self, case: CaseRef, encounter: str, outcome: Outcome, document: str | None = None) -> None:
-        """Whatever of ours asks for this case, as far as the EHR finds Tasks by their encounter: of drafts and clocks
-        that nobody knows any more, too.
-        """
+        """End every Task of ours for this case that the EHR finds by encounter, also of unknown drafts and clocks."""
         with as_transient():
             for found in await self._search({"encounter": encounter}):
                 if is_of(case, found) and found.get("status") not in FINAL_STATUSES:
@@ -176,13 +175,13 @@ class ReviewTasks:
         return resources.completed(found, outcome.code, self._clock(), document, outcome.event)
 
     async def reassign(self, task: str | None, owner: str, due: datetime | None = None) -> None:
-        """Somebody else owns the review now, to be decided until `due` where that has changed."""
+        """Assign the Task to another owner; with `due`, also with another deadline."""
         reference = resources.person(owner)
         with as_transient():
             await self._change(task, lambda found: resources.owned_by(found, reference, self._clock(), due))
 
     async def _of_review(self, case: CaseRef, draft: DraftRef) -> list[Resource]:
-        """Every Task that asks for the review of this draft, of discharges that were taken back before too."""
+        """Return every Task of the review of this draft, also of cancelled discharges."""
         found: list[Resource] = []
         for again in range(MAX_IDENTIFIERS):
             tasks = await self._with(resources.review_identifier(case, draft, again))
@@ -192,7 +191,7 @@ class ReviewTasks:
         return found
 
     async def _with(self, identifier: tuple[str, str]) -> list[Resource]:
-        """Tasks that carry the identifier; none where the EHR does not look for Tasks by it."""
+        """Return the Tasks with the identifier; empty if the EHR cannot search by it."""
         return with_identifier(await self._search({"identifier": "|".join(identifier)}), identifier)
 
     async def _search(self, query: dict[str, str]) -> list[Resource]:
@@ -225,7 +224,7 @@ class ReviewTasks:
 
 
 def is_of(case: CaseRef, task: Resource) -> bool:
-    """Whether an identifier of ours says that it is of the case."""
+    """Return whether one of our identifiers is of the case."""
     systems = (resources.REVIEW_SYSTEM, resources.ESCALATION_SYSTEM)
     return any(
         isinstance(item, dict)

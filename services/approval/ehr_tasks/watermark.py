@@ -42,7 +42,7 @@ def search_start(watermark: Watermark, oldest: datetime) -> datetime:
 
 
 def middle_of(start: datetime, end: datetime | None, now: datetime) -> datetime | None:
-    """The middle of the time from `start` to `end`, or to now; None where no shorter part is asked for."""
+    """Return the middle between `start` and `end`, or now; None if the half would be shorter than MIN_INTERVAL."""
     middle = start + ((end or now + MAX_CLOCK_DIFFERENCE) - start) / 2
     return middle if middle - start >= MIN_INTERVAL else None
 

@@ -68,7 +68,7 @@ class Directory:
         return None
 
     async def _supervising(self) -> list[Resource]:
-        """The EHR's supervisors. It is asked once a minute for all of its roles, not with every page that is shown."""
+        """Return the EHR's supervisors, cached for a minute."""
         if self._read is not None and self._clock() - self._read[0] < CACHE_SECONDS:
             return self._read[1]
         try:

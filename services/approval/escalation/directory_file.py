@@ -152,7 +152,7 @@ class DirectoryFile(_Closed):
     departments: dict[Token, DepartmentPolicy] = Field(default={})
 
     def entry(self, department: str) -> DepartmentPolicy:
-        """What holds for the department."""
+        """Return the settings of the department."""
         own = self.departments.get(department, DepartmentPolicy())
         general = self.departments.get(EVERYBODY, DepartmentPolicy())
         return general.model_copy(
@@ -161,9 +161,9 @@ class DirectoryFile(_Closed):
 
 
 def read(path: Path) -> DirectoryFile:
-    """The file at `path`, its paths made absolute, each of its channels found to be usable.
+    """Read the file at `path`, make its paths absolute, and check each of its channels.
 
-    Raises PermanentError whose reason lists everything that is wrong with it, place by place, and quotes no address.
+    Raises PermanentError that lists everything that is wrong with it, and quotes no address.
     """
     try:
         found = yaml.safe_load(path.read_text())
@@ -205,7 +205,7 @@ def _absolute(file: DirectoryFile, base: Path) -> DirectoryFile:
 
 
 def _unusable(file: DirectoryFile) -> list[str]:
-    """What is wrong with channels whose address has the right form and leads nowhere."""
+    """Return what is wrong with channels whose address is well-formed but not usable."""
     wrong: list[str] = []
     for name, entry in file.departments.items():
         for index, channel in enumerate(entry.channels or ()):

@@ -13,7 +13,7 @@ from shared.contracts.errors import PermanentError
 
 
 class NotAsSignedError(PermanentError):
-    """A document in the chart has an identifier of ours and is not what was signed: a person has to look."""
+    """A document in the chart has an identifier of ours and is not what was signed: a person has to check."""
 
 
 async def verify_as_signed(document: Resource, renditions: Mapping[str, bytes], ehr: FhirClient) -> None:
@@ -37,7 +37,7 @@ async def verify_as_signed(document: Resource, renditions: Mapping[str, bytes], 
 
 
 def of_this_signature(head: str, document: str, provenances: Iterable[Resource]) -> list[Resource]:
-    """Those that carry the digest of this signature. Raises NotAsSignedError where another one made the document."""
+    """Return the Provenances with the digest of this signature. Raises NotAsSignedError if there are only others."""
     found = list(provenances)
     own = carrying(head, found)
     if not own and any(chain_head_of(item) is not None for item in found):

@@ -138,7 +138,7 @@ class Filing:
     async def _provenance(
         self, decision: RecordedEvent, signature: Signature, document: str, device: str, held: Mapping[str, str]
     ) -> str:
-        """The id of the Provenance of this signature."""
+        """Return the id of the Provenance of this signature; create it if it is missing."""
         head = decision.head.digest
         found = await provenances_of(self._ehr, f"DocumentReference/{document}")
         existing = of_this_signature(head, document, found)

@@ -29,5 +29,5 @@ async def provenances_of(ehr: FhirClient, target: str) -> list[Resource]:
 
 
 def carrying(chain_head: str, found: Iterable[Resource]) -> list[Resource]:
-    """Those that carry this head of the audit chain: ours, of one approval. An EHR writes others about a document."""
+    """Return our Provenances with this head of the audit chain. An EHR may write others about a document."""
     return [item for item in found if chain_head_of(item) == chain_head]

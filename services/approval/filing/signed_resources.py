@@ -27,19 +27,19 @@ from shared.contracts.subjects import CaseRef
 
 
 def drafted(signature: Signature) -> bool:
-    """Whether the AI is an author: not of a narrative that a physician wrote; the facts below it are the record's."""
+    """Return whether the AI is an author. It is not, if a physician wrote the narrative."""
     return isinstance(signature, Approved | Amended) and signature.narrative not in ("physician", "none")
 
 
 def labels(signature: Signature) -> list[Resource]:
-    """AIAST stays on after the approval, CLINAST joins it."""
+    """Return the security labels: AIAST, and CLINAST after the approval."""
     return [AIAST, CLINAST] if drafted(signature) else [CLINAST]
 
 
 def document(
     case: CaseRef, approved: Signature, contents: Iterable[Resource], device_id: str, signed_at: datetime
 ) -> Resource:
-    """The signed summary, of the type that its draft is of."""
+    """Return the signed document, with the type of its draft."""
     stay, type = approved.stay, approved.draft.type
     signer = practitioner(approved.signer, approved.by.subject)
     context: Resource = {"encounter": [{"reference": stay.encounter}], "period": {"end": instant(stay.end)}}

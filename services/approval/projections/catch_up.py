@@ -138,7 +138,7 @@ class CatchUpSubscription:
         self._config.opt_start_seq = checkpoint.at
 
     async def _stored(self, sequences: Sequence[int]) -> list[RawMessage]:
-        """Raises TransientError where one is missing: any of three servers may answer, also one that is behind."""
+        """Return messages. Raises TransientError if one is missing: a replica that is behind may have answered."""
         found = await asyncio.gather(*(self._bus.direct_get(STREAM, {"seq": sequence}) for sequence in sequences))
         if not all(found):
             raise TransientError("the copy of the trail that was read is behind")
@@ -170,7 +170,7 @@ class CatchUpSubscription:
             logger.warning("an event in the trail is not taken into %s: %s", self._key, error.reason)
 
     async def _save(self, last: RawMessage) -> None:
-        """A beginning that is not stored costs time at the next start and nothing else."""
+        """Store a checkpoint. If that fails, only the next start takes longer."""
         id, time = _identity(last)
         checkpoint = Checkpoint(at=last.sequence, id=id, time=time, counting=tuple(sorted(self._counting())))
         try:

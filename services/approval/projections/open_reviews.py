@@ -202,9 +202,9 @@ class OpenReviewsProjection:
         limit: int,
         wanted: Callable[[OpenReviewRow], bool] = lambda _: True,
     ) -> tuple[list[OpenReview], str | None]:
-        """`limit` lines from the one after cursor `after` on, and the cursor of the next page.
+        """Return `limit` rows after the cursor `after`, and the cursor of the next page.
 
-        `departments` None: all. Raises ValueError when the cursor is not one of ours.
+        `departments` None: all. Raises ValueError when the cursor is invalid.
         """
         start = bisect.bisect_right(self._order, _position(after)) if after else 0
         found: list[OpenReview] = []
@@ -218,11 +218,11 @@ class OpenReviewsProjection:
         return found, None
 
     def oldest_with_task(self) -> datetime | None:
-        """When the oldest of the reviews was asked for that wait in the EHR's own inbox too; None when none does."""
+        """Return when the oldest review with a Task in the EHR was requested; None if there is none."""
         return min((item.requested_at for item in self._waiting.values() if item.with_task), default=None)
 
     def oldest(self) -> dict[tuple[str, int], datetime]:
-        """When the oldest open review of each department and level was asked for."""
+        """Return when the oldest open review of each department and level was requested."""
         found: dict[tuple[str, int], datetime] = {}
         for item in self._waiting.values():
             place = item.ref.department, item.level

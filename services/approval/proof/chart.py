@@ -64,7 +64,7 @@ def _unshown(what: str, failure: CountersignError) -> Reason:
 
 
 async def _standing(retracted: Retracted, ehr: FhirClient) -> list[Reason]:
-    """What stands in the chart though it was retracted. A document that was deleted there does not."""
+    """Return retracted documents that the chart still shows. Deleted ones count as retracted."""
     reasons: list[Reason] = []
     for id in retracted.documents:
         try:

@@ -134,7 +134,7 @@ def retraction(known_case: KnownCase, provenance: Resource) -> LostEvent:
 
 
 def moment(provenance: Resource) -> datetime:
-    """When it was signed. Raises PermanentError."""
+    """Return when it was signed. Raises PermanentError."""
     found = _time(provenance.get("occurredDateTime"))
     if found is None:
         raise PermanentError("its Provenance does not say when it was signed")
@@ -142,7 +142,7 @@ def moment(provenance: Resource) -> datetime:
 
 
 def _signer(known_case: KnownCase, provenance: Resource, type: str) -> tuple[str | None, Actor]:
-    """The FHIR reference, and who that was as far as the chart tells. Raises PermanentError where it tells nobody."""
+    """Return the FHIR reference and the person, as far as the chart has them. Raises PermanentError if it has none."""
     who = _agent(provenance, type)
     reference = references.relative(who, known_case.bases)
     identifier = who.get("identifier")
@@ -233,7 +233,7 @@ def _type(document: Resource) -> DocumentType | None:
 
 
 def _related(known_case: KnownCase, document: Resource, code: str) -> str:
-    """Id of the document that this one follows. Raises PermanentError."""
+    """Return the id of the document that this one follows. Raises PermanentError."""
     for item in _dicts(document.get("relatesTo")):
         found = references.parse(item.get("target"), known_case.bases)
         if item.get("code") == code and found is not None:

@@ -168,7 +168,7 @@ def _is_ours(ref: CaseRef, lost: LostEvent, organization: str) -> None:
 
 
 async def _text(lost: LostEvent, document: Resource | None, ehr: FhirClient) -> bytes | None:
-    """Exactly what was signed. Raises PermanentError."""
+    """Return exactly what was signed. Raises PermanentError."""
     if document is None or isinstance(lost.signature, Retracted):
         return None
     attachments = chart.attachments(document)
@@ -185,5 +185,5 @@ def _recorded(ref: CaseRef, lost: LostEvent, at: int) -> RecordedEvent:
 
 
 def event_id(lost: LostEvent) -> str:
-    """The same however often it is taken over."""
+    """Return the id of the event, the same for each reimport."""
     return derived_id(lost.chain_head, "reimported")

@@ -39,7 +39,7 @@ IfMatch = Annotated[str | None, Header(alias="If-Match", description="the draft'
 
 
 class AccessList(BaseModel):
-    """Who looked at a case's draft, and who was refused; oldest first."""
+    """Who viewed a case's draft, and who was refused; oldest first."""
 
     items: list[AccessLogEntry]
 
@@ -184,14 +184,14 @@ async def reassign(case_id: str, body: Reassign, by: Watcher, api: Api, key: Ide
 
 
 def shown_departments(who: Caller, wanted: str | None) -> tuple[str, ...] | None:
-    """Departments that a list for the caller may show; None: all."""
+    """Return the departments that a list for the caller may show; None: all."""
     if wanted is not None:
         return (wanted,) if who.can_access_department(wanted) else ()
     return who.departments
 
 
 async def readable(cases: CaseReader, case_id: str, who: Caller) -> tuple[list[RecordedEvent], list[UnreadableEvent]]:
-    """What can be read of a case that the caller may know of, and what not. Raises ProblemError where there is none."""
+    """Return the readable events of a case that the caller may know of, and the others. Raises ProblemError."""
     history, unreadable = await cases.readable(case_id)
     departments = [item.case.department for item in history] + [item.case.department for item in unreadable]
     if not departments or not who.can_access_department(departments[0]):

@@ -23,8 +23,9 @@ class Denied(NamedTuple):
 
 
 def authorize(caller: Caller, case: Case, department: str, action: Action) -> Caller | Denied:
-    """The caller in the first of their roles that may do it: a department's head is a physician, too. Where none may,
-    why not in the role that they came in.
+    """Return the caller in the first of their roles that allows the action.
+
+    A department's supervisor is also a physician. If no role allows it, returns why not, for the role of the sign-in.
     """
     parts = (caller.in_role(role) for role in caller.roles)
     found = (part for part in parts if part is not None and _denied(part, case, department, action) is None)

@@ -34,7 +34,7 @@ class CaseList(BaseModel):
 
 
 async def list_recent(cases: CaseReader, who: Caller, limit: int) -> CaseList:
-    """The `limit` cases that the caller may know of and that something happened to last."""
+    """Return the `limit` cases with the latest events that the caller may know of."""
     recent, unreadable = await cases.recent(RECENT_EVENTS)
     latest = {event.case.id: event for event in recent if who.can_access_department(event.case.department)}
     shown = sorted(latest.values(), key=lambda event: -event.head.sequence)[:limit]

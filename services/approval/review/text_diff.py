@@ -97,7 +97,7 @@ def _row(left: str | None, right: str | None, under: str, budget: _Budget) -> Di
 
 
 def _pairs(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[str | None, str | None]]:
-    """Lines that were changed beside each other, the others alone; both sides in their order."""
+    """Pair similar lines; the others stay alone. Both sides keep their order."""
     start = 0
     for index, left in enumerate(old):
         candidates = new[start : start + PAIRED] if index < PAIRED else ()
@@ -115,7 +115,7 @@ def _pairs(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[str | None,
 
 
 def _runs(old: list[str], new: list[str], budget: _Budget) -> Iterator[tuple[list[str], list[str]]]:
-    """Runs of lines, by turns the same on both sides and different."""
+    """Return runs of lines, alternately equal on both sides and different."""
     for equal, one, other in _opcodes(old, new, budget):
         yield (old[one], old[one]) if equal else (old[one], new[other])
 
@@ -133,7 +133,7 @@ def _words(before: str, after: str, budget: _Budget) -> Iterator[DiffSegment]:
 
 
 def _opcodes(old: list[str], new: list[str], budget: _Budget) -> Iterator[tuple[bool, slice, slice]]:
-    """Whether it is the same, and where: the common beginning and end apart, as they cost nothing to find."""
+    """Yield ranges and whether they are equal. Common prefix and suffix are found first, which is cheap."""
     head = _common(old, new)
     tail = min(_common(old[::-1], new[::-1]), len(old) - head, len(new) - head)
     ends = len(old) - tail, len(new) - tail

@@ -117,7 +117,7 @@ def unreadable_lines(items: Iterable[UnreadableEvent]) -> list[UnreadableLine]:
 
 
 def case_view(history: list[RecordedEvent], unreadable: Iterable[UnreadableEvent] = ()) -> CaseView:
-    """The case that `history` adds up to, with each of its events."""
+    """Return the case with each of its events."""
     case = fold(history)
     return CaseView(
         case_id=history[-1].case.id,
@@ -143,7 +143,7 @@ def case_view(history: list[RecordedEvent], unreadable: Iterable[UnreadableEvent
 
 
 def ending_view(event: RecordedEvent | None) -> EndingView | None:
-    """Who ordered it, when and why."""
+    """Return who ordered the end, when and why."""
     if event is None or not isinstance(event.body, ErasureOrdered | HoldPlaced):
         return None
     body = event.body
@@ -151,12 +151,12 @@ def ending_view(event: RecordedEvent | None) -> EndingView | None:
 
 
 def erasure_of(history: Sequence[RecordedEvent]) -> EndingView | None:
-    """The last order to erase texts of the case, of whatever kinds."""
+    """Return the last order to erase texts of the case, of any kind."""
     return ending_view(next((item for item in reversed(history) if isinstance(item.body, ErasureOrdered)), None))
 
 
 async def review_view(cases: CaseReader, history: list[RecordedEvent]) -> ReviewView:
-    """The case's last review. Raises ProblemError when no draft has come to review yet."""
+    """Return the case's last review. Raises ProblemError when no draft has been in review yet."""
     case = fold(history)
     draft = await cases.draft_of(history[-1].case.id, case)
     if draft is None or case.review is None:

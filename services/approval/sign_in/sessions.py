@@ -66,7 +66,7 @@ class PendingLogin(BaseModel):
 
 class SessionRenewer(Protocol):
     async def renew(self, known: Caller, renewal: str) -> SignInResult:
-        """Who a person is now. Raises Refusal, TransientError."""
+        """Return who a person is now. Raises AuthenticationError, TransientError."""
         ...
 
 
@@ -90,7 +90,7 @@ class SessionStore:
         self._bucket = Bucket(bus, BUCKET)
 
     async def open(self, caller: Caller, renewal: str | None = None) -> str:
-        """A new session; returns its id. Never an old one: nobody can plant an id beforehand."""
+        """Create a session; return its id, which is always new: nobody can plant an id beforehand."""
         id, now = self._new_secret(), self._clock()
         session = Session(caller=caller, began=now, used=now, checked=now, renewal=_sealed(id, renewal))
         await self._put(id, session)

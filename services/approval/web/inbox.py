@@ -36,7 +36,7 @@ async def inbox(
     after: str | None = None,
     rows: bool = False,
 ) -> Response:
-    """The whole page, or with `rows` only the part that changes."""
+    """Show the page, or with `rows` only the part that changes."""
     departments = shown_departments(who, department or None)
     try:
         lines, cursor = api.open_reviews.page(departments, after, PAGE, _wanted(who, mine, q.strip().lower()))
@@ -71,7 +71,7 @@ async def _event_stream_slot(request: Request, api: Api) -> AsyncIterator[None]:
 async def events(
     request: Request, who: Clinician, api: Api, _: Annotated[None, Depends(_event_stream_slot)], case: str = ""
 ) -> Response:
-    """Of all reviews, or of one case, as long as the caller may see them."""
+    """Stream events of all reviews, or of one case, as long as the caller has access."""
     if case:
         await readable(api.cases, case, who)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}

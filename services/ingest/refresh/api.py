@@ -17,7 +17,7 @@ Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]  # 
 
 
 class RefreshRequest(BaseModel):
-    """What is to be refreshed: one source, or all."""
+    """What to refresh: one source, or all."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -27,7 +27,7 @@ class RefreshRequest(BaseModel):
 
 
 class RefreshStarted(BaseModel):
-    """Where the refresh can be watched."""
+    """Where the status of the refresh can be read."""
 
     refresh: str
     refresh_url: str

@@ -19,7 +19,7 @@ RENDITION_SYSTEM = f"{NAMING}/rendition-sha256"
 
 
 def contents(renditions: Mapping[str, bytes], signed_at: datetime, title: str = "Discharge summary") -> list[Resource]:
-    """`DocumentReference.content` of renditions (content type → bytes) of a document of that title."""
+    """Return `DocumentReference.content` of renditions (content type → bytes) of a document with that title."""
     return [
         {"attachment": _attachment(content_type, data, signed_at, title)} for content_type, data in renditions.items()
     ]
@@ -39,7 +39,7 @@ def _attachment(content_type: str, data: bytes, signed_at: datetime, title: str)
 
 
 def entities(digests: Mapping[str, str]) -> list[Resource]:
-    """`Provenance.entity` of renditions (content type → SHA-256)."""
+    """Return `Provenance.entity` of renditions (content type → SHA-256)."""
     return [
         {
             "role": "derivation",

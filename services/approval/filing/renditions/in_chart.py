@@ -9,13 +9,13 @@ from shared.contracts.errors import PermanentError
 
 
 async def digest_in_chart(attachment: Resource, ehr: FhirClient) -> str | None:
-    """SHA-256 of what an attachment holds; None where the EHR does not show it. Raises TransientError."""
+    """Return the SHA-256 of an attachment's data; None if the EHR does not show it. Raises TransientError."""
     data = await bytes_in_chart(attachment, ehr)
     return sha256_hex(data) if data is not None else None
 
 
 async def bytes_in_chart(attachment: Resource, ehr: FhirClient) -> bytes | None:
-    """What an attachment holds; None where the EHR does not show it. Raises TransientError."""
+    """Return an attachment's data; None if the EHR does not show it. Raises TransientError."""
     if "data" in attachment:
         return chart.data_of(attachment)
     named = parse_url(str(attachment.get("url") or ""))

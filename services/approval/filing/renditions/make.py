@@ -16,7 +16,7 @@ MAX_XHTML_BYTES = 1_000_000
 
 
 def make(source: Source, wanted: Iterable[str], paper: Paper) -> dict[str, bytes]:
-    """Content type → bytes, for each of `wanted` that can be written; the signed text alone where none can."""
+    """Return content type → bytes for each of `wanted` that can be written; only the text if none can."""
     chosen = set(wanted)
     found: dict[str, bytes] = {}
     for content_type in CONTENT_TYPES:

@@ -74,7 +74,7 @@ def _section(section: Section) -> dict[str, Any]:
 
 
 def _breakable(text: str, longest: int = LINE) -> str:
-    """`text` with places to break its words where they are longer than this: else they would run off the page."""
+    """Return `text` with break opportunities in words that would not fit on a line."""
     return re.sub(rf"\S{{{longest}}}(?=\S)", lambda found: f"{found[0]}\u200b", text)
 
 

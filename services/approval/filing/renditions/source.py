@@ -66,5 +66,5 @@ class Source:
         yield f"SHA-256 of the signed text: {self.approved.signed}"
 
     def id_of(self, what: str) -> str:
-        """A UUID that belongs to this decision and `what`."""
+        """Return a UUID that is derived from this decision and `what`."""
         return derived_id(self.decision.id, what)
