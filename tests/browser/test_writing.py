@@ -9,7 +9,7 @@ from playwright.async_api import Page, expect
 
 from shared.contracts import authorship
 from tests.browser.conftest import PHYSICIAN, Ward
-from tests.browser.test_story import STICKY, TEXT, WCAG, settle
+from tests.browser.test_review_page import STICKY, TEXT, WCAG, settle
 from tests.support.generator import ScriptedGenerator
 
 pytestmark = [pytest.mark.connected, pytest.mark.browser]
