@@ -44,7 +44,7 @@ def fact(number: int) -> bytes:
     return json.dumps({"encounter_id": f"e{number}"}).encode()
 
 
-async def bury_facts(nats: NatsServer, count: int) -> None:
+async def dead_letter_facts(nats: NatsServer, count: int) -> None:
     """Discharges that ingest could not handle."""
     bus = await nats.connect("ingest")
     for number in range(1, count + 1):
@@ -62,7 +62,7 @@ async def letter(bus: NatsConnection, sequence: int) -> DeadLetter:
 async def test_a_dead_letter_is_discarded_once_and_says_by_whom_and_why(
     nats: NatsServer, operator: NatsConnection
 ) -> None:
-    await bury_facts(nats, 2)
+    await dead_letter_facts(nats, 2)
     done = await dead_letters.discard(operator, await read_all(operator), 1, DEED)
     assert done == "discarded dead letter 1"
     found = await letter(operator, 1)
@@ -81,7 +81,7 @@ async def test_a_dead_letter_is_discarded_once_and_says_by_whom_and_why(
 async def test_a_redriven_letter_is_published_again_and_cannot_be_discarded(
     nats: NatsServer, operator: NatsConnection
 ) -> None:
-    await bury_facts(nats, 1)
+    await dead_letter_facts(nats, 1)
     done = await dead_letters.redrive(operator, await read_all(operator), 1, DEED)
     assert done == "published again on ehr.encounter.discharged.x.e1"
     (found,) = await operator.direct_get("EHR", {"seq": 1, "next_by_subj": "ehr.>", "batch": 9})
@@ -92,7 +92,7 @@ async def test_a_redriven_letter_is_published_again_and_cannot_be_discarded(
 
 
 async def test_of_two_operators_at_once_one_is_told_so(nats: NatsServer, operator: NatsConnection) -> None:
-    await bury_facts(nats, 1)
+    await dead_letter_facts(nats, 1)
     seen = await read_all(operator)
     deeds = [dead_letters.discard(operator, seen, 1, Attribution(name, "w")) for name in ("kim", "lee", "max")]
     results = await asyncio.gather(*deeds, return_exceptions=True)
@@ -158,7 +158,7 @@ async def test_a_refreshs_letter_is_only_discarded(nats: NatsServer, operator: N
 async def test_many_are_dealt_with_in_a_row_and_the_rest_after_a_kill(
     nats: NatsServer, operator: NatsConnection
 ) -> None:
-    await bury_facts(nats, 5)
+    await dead_letter_facts(nats, 5)
     seen = await read_all(operator)
     which = dead_letters.unresolved(seen, "ingest-discharged")
     assert which == [1, 2, 3, 4, 5]
@@ -177,7 +177,7 @@ async def test_many_are_dealt_with_in_a_row_and_the_rest_after_a_kill(
 
 
 async def test_records_of_earlier_versions_are_read(nats: NatsServer, operator: NatsConnection) -> None:
-    await bury_facts(nats, 1)
+    await dead_letter_facts(nats, 1)
     admin = await nats.connect("admin")
     await admin.publish("deadletter.redriven.1", b"", stream=STREAM)
     await admin.close()
