@@ -139,7 +139,7 @@ class Audit:
             self._say(f"it is missing: the server has no stream {STREAM}")
             return None
         except (APIError, errors.Error) as error:
-            raise TransientError(f"the trail could not be read ({type(error).__name__})") from None
+            raise TransientError(f"the event stream could not be read ({type(error).__name__})") from None
         return max(state.first_seq, 1), state.last_seq
 
     async def _pages(self, last: int) -> AsyncIterator[list[RawMessage]]:
@@ -173,9 +173,7 @@ class Audit:
         except TransientError as error:
             self._say(f"the EHR could not be searched for our documents ({error.reason})")
         except PermanentError as error:
-            words = (
-                f"documents in the EHR that the trail did not file: the EHR does not search for them ({error.reason})"
-            )
+            words = f"documents in the EHR that no event filed: the EHR does not search for them ({error.reason})"
             self.unchecked.append(words)
 
     async def _look_again(self, case: str, seen: CaseIndex) -> None:

@@ -227,8 +227,10 @@ async def _verify(
         tell("verifying the chains", chains.events, None)
     if chains.expected:
         lost = sorted({case for case, _ in chains.expected})
-        raise CommandError(f"The restored trail lacks the last events of {len(lost)} cases, for example {lost[0]}.")
+        raise CommandError(
+            f"The restored event stream lacks the last events of {len(lost)} cases, for example {lost[0]}."
+        )
     broken = sorted(set(chains.broken) - set(manifest.trail.broken))
     if broken:
-        raise CommandError(f"The restored trail differs: event {broken[0]} has a wrong previous digest.")
+        raise CommandError(f"The restored event stream differs: event {broken[0]} has a wrong previous digest.")
     return chains

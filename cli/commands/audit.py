@@ -62,7 +62,7 @@ def checkpoint_command(
     def show() -> None:
         for item in made:
             print(
-                f"checkpoint {item.number}: trail up to {item.last}, "
+                f"checkpoint {item.number}: events up to {item.last}, "
                 f"access log up to {item.access_last}, root {item.root}"
             )
         if not made:

@@ -83,7 +83,7 @@ async def _timer(bus: NatsConnection) -> CheckpointTimer | None:
 def assess_timer(group: Group, timer: CheckpointTimer | None, now: datetime) -> None:
     """Assess the timer of approval, when the folder of checkpoints is not known. Pure."""
     if timer is None:
-        says = "approval makes none, and no folder is configured: a NATS administrator could rewrite the trail"
+        says = "approval makes none, and no folder is configured: a NATS administrator could rewrite the events"
         group.warning(SUBJECT, says, f"enable them, or set COUNTERSIGN_CHECKPOINT_DIR to their folder: {RUNBOOK}")
     elif now - timer.due > TOLERANCE:
         says = f"the next one was due at {timer.due:%Y-%m-%d %H:%M} UTC and was not made"
@@ -99,13 +99,11 @@ def assess_folder(group: Group, newest: LatestCheckpoint | None, last: int, ever
     do = f"see the alerts `checkpoints-failing`, or the log of the process that makes them: {RUNBOOK}"
     if newest is None:
         if last:
-            group.warning(SUBJECT, "the folder is empty, but the trail has events", do)
+            group.warning(SUBJECT, "the folder is empty, but there are events", do)
         else:
-            group.ok(SUBJECT, "none yet: the trail is empty")
+            group.ok(SUBJECT, "none yet: there are no events")
     elif newest.covers > last:
-        says = (
-            f"checkpoint {newest.number} covers the trail up to sequence {newest.covers}, but the trail ends at {last}"
-        )
+        says = f"checkpoint {newest.number} covers events up to sequence {newest.covers}, but the last one is {last}"
         how = "after a restore of an older backup, start a new folder; otherwise run: countersign audit verify"
         group.fault(SUBJECT, says, how)
     elif newest.covers < last and now - newest.time > MISSED_INTERVALS * every:

@@ -157,7 +157,8 @@ class Reimporter:
                 yield case
         except PermanentError as error:
             found.unchecked.append(
-                f"cases missing from the trail: the EHR does not support searching for their documents ({error.reason})"
+                "cases missing from the event stream: the EHR does not support searching for their documents "
+                f"({error.reason})"
             )
             async for case in all_cases(journal):
                 yield case
@@ -167,7 +168,7 @@ class Reimporter:
         ref = history[-1].case if history else CaseRef(self.department or "", case)
         made = await plan(ref, history, self.ehr, None)
         if made.ready and not ref.department:
-            made.stopped.append("the trail has no such case: give its department with --department")
+            made.stopped.append("the event stream has no such case: give its department with --department")
         ready = [MissingEntry.of(item) for item in made.ready]
         if not ready and not made.stopped:
             return None

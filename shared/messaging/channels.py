@@ -175,7 +175,7 @@ def _other_channels() -> list[Channel]:
         payload={"type": "object", "additionalProperties": {"type": ["string", "null"]}},
     )
     alert = Message("Something a person should look at: ids, names of steps and figures.", payload=IDS_AND_FIGURES)
-    letter = Message("A message that no retry mended, whole, its reason as a header.")
+    letter = Message("A message whose retries are exhausted, complete, with the reason as a header.")
     resolved = Message(
         "An operator dealt with a dead letter: who, when, and why in the operator's own words.",
         payload={"type": "object", "additionalProperties": {"type": "string"}},

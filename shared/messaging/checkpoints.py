@@ -137,7 +137,7 @@ class Checkpoints:
             raise PermanentError("the last checkpoint was not signed with this key")
         at = before.checkpoint.last if before else 0
         if await self._last() < at:
-            raise PermanentError("the trail ends before its last checkpoint: it was restored, or cut")
+            raise PermanentError("the event stream ends before its last checkpoint: it was restored, or truncated")
         last, heads = await self._heads(at)
         seen = before.checkpoint.access_last if before else 0
         access = await self._access(seen, before.checkpoint.access if before else "")

@@ -271,7 +271,7 @@ def sort_refusal(error: Exception, *, plain: bool) -> TransientError | Permanent
     if (words := describe_tls_error(error)) is not None:
         return PermanentError(words)
     if plain and (isinstance(error, TimeoutError) or "empty response" in str(error)):
-        return TransientError("NATS says nothing: where it wants TLS, COUNTERSIGN_NATS_URL must say tls://")
+        return TransientError("NATS does not answer: if it requires TLS, COUNTERSIGN_NATS_URL must start with tls://")
     return TransientError(f"NATS does not answer ({type(error).__name__})")
 
 

@@ -148,7 +148,7 @@ def find(dead_letters: DeadLetters, sequence: int) -> tuple[DeadLetter, bytes, d
 def ensure_unresolved(dead_letter: DeadLetter) -> None:
     """Raise PermanentError when the dead letter was redriven or discarded."""
     if dead_letter.state == "redriven":
-        raise PermanentError(f"Dead letter {dead_letter.sequence} was put back to work before{_by(dead_letter)}.")
+        raise PermanentError(f"Dead letter {dead_letter.sequence} was redriven before{_by(dead_letter)}.")
     if dead_letter.state == "discarded":
         raise PermanentError(f"Dead letter {dead_letter.sequence} was discarded before{_by(dead_letter)}.")
 

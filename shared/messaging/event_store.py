@@ -158,7 +158,7 @@ class EventStore:
         """
         history = await self.history(event.case)
         if all(item.id != event.id for item in history):
-            raise TransientError("the copy of the trail that was read is behind")
+            raise TransientError("the replica of the event stream that was read is behind")
         return history
 
     async def find(self, case_id: str) -> list[RecordedEvent]:

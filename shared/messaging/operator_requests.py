@@ -22,10 +22,10 @@ MAX_MESSAGE_BYTES = 256 * 1024  # of a message that is redriven; they usually ha
 KEPT_HEADERS = ("content-type", "traceparent")  # besides the CloudEvents attributes
 ALTERNATIVES = {
     "KNOWLEDGE": "A refresh has its own further attempts. Begin another: countersign knowledge refresh",
-    "TIMERS": "A timer is not put back: give the review to its owner again, which sets a new one.",
-    "REFRESH_TIMERS": "A timer is not put back: it is set again when ingest starts.",
-    "ACCESS": "A look at a draft stands on record already: discard the letter.",
-    "ADVISORIES": "What the server said of a message is not put back: redrive the dead letter of the message.",
+    "TIMERS": "A timer is not redriven: reassign the review to its owner, which sets a new one.",
+    "REFRESH_TIMERS": "A timer is not redriven: it is set again when ingest starts.",
+    "ACCESS": "The view of the draft is in the access log already: discard the dead letter.",
+    "ADVISORIES": "An advisory is not redriven: redrive the dead letter of its message.",
 }
 
 Check = Callable[[str, bytes], Any]  # subject and body; raises PermanentError where they break the contract
@@ -83,11 +83,11 @@ class OperatorRequests:
         check = self._checks.get(failed_consumer.name)
         if check is None:
             raise PermanentError(
-                ALTERNATIVES.get(dead_letter.stream, f"{self._service} does not put back what it did not hear.")
+                ALTERNATIVES.get(dead_letter.stream, f"{self._service} does not redrive messages of other services.")
             )
         if len(data) > MAX_MESSAGE_BYTES:
             raise PermanentError(
-                f"{_named(dead_letter)} has {len(data)} bytes; at most {MAX_MESSAGE_BYTES} are put back."
+                f"{_named(dead_letter)} has {len(data)} bytes; at most {MAX_MESSAGE_BYTES} are redriven."
             )
         try:
             check(dead_letter.subject, data)
@@ -155,13 +155,13 @@ async def retry(
         raise PermanentError(f"There is no case {case_ref.id}.")
     case = fold(history)
     if any(item.id == id for item in history):
-        return f"case {case_ref.id} was put back before; it is {case.state}"
+        return f"case {case_ref.id} was retried before; it is {case.state}"
     if case.failure is None:
-        raise PermanentError(f"Case {case_ref.id} is {case.state}: there is nothing to put back.")
+        raise PermanentError(f"Case {case_ref.id} is {case.state}: there is nothing to retry.")
     step = case.failure.step
     if of is not None and of.step not in (None, step):
         raise PermanentError(
-            f"Case {case_ref.id} has failed in {step} since, and this letter is of {of.step}: discard it."
+            f"Case {case_ref.id} has failed in {step} since, and this dead letter is of {of.step}: discard it."
         )
     event = Retried(step=step, by=Actor(subject=attribution.by, role="operator"))
     try:
@@ -180,9 +180,7 @@ def _consumer(dead_letter: DeadLetter, headers: Mapping[str, str]) -> Consumer:
         or found.stream != dead_letter.stream
         or not any(_within(item, dead_letter.subject) for item in found.subjects)
     ):
-        raise PermanentError(
-            f"{_named(dead_letter)} is none that a consumer of ours can have buried: it is not put back."
-        )
+        raise PermanentError(f"{_named(dead_letter)} cannot be from a consumer of ours: it is not redriven.")
     return found
 
 

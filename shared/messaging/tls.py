@@ -60,7 +60,7 @@ def describe_tls_error(error: Exception) -> str | None:
     if not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError):  # cut off in the middle: it may pass
         return None
     return (
-        f"NATS does not shake hands ({error.reason or 'no reason given'}): its `tls` block needs "
+        f"the TLS handshake with NATS failed ({error.reason or 'no reason given'}): its `tls` block needs "
         "`handshake_first: true` and no `verify`"
     )
 
@@ -75,4 +75,4 @@ def _certificate(code: int) -> str:
             "the certificate of NATS does not name the host in COUNTERSIGN_NATS_URL: use one of its names, or add this "
             "one (countersign secrets init --nats-host) and reload the server"
         )
-    return f"the certificate of NATS is signed by nobody whom we trust: name its CA's in {SETTING} (ca.crt)"
+    return f"the certificate of NATS is not signed by a trusted CA: set the file of its CA in {SETTING} (ca.crt)"

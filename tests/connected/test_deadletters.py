@@ -87,7 +87,7 @@ async def test_a_redriven_letter_is_published_again_and_cannot_be_discarded(
     (found,) = await operator.direct_get("EHR", {"seq": 1, "next_by_subj": "ehr.>", "batch": 9})
     assert (found.data, dict(found.headers or {})["ce-id"]) == (fact(1), "f1")
     assert ((await letter(operator, 1)).state, (await letter(operator, 1)).by) == ("redriven", "kim")
-    with pytest.raises(PermanentError, match="put back to work before, by kim"):
+    with pytest.raises(PermanentError, match="was redriven before, by kim"):
         await dead_letters.discard(operator, await read_all(operator), 1, DEED)
 
 
@@ -118,7 +118,7 @@ async def test_a_redrive_that_was_killed_before_it_was_recorded_is_run_again(
             await dead_letters.redrive(bus, await read_all(bus), 1, DEED)
     assert (await letter(bus, 1)).waits
     await stack.reaches(case_id, "awaiting-review")
-    assert "was put back before" in await dead_letters.redrive(bus, await read_all(bus), 1, DEED)
+    assert "was retried before" in await dead_letters.redrive(bus, await read_all(bus), 1, DEED)
     assert (await letter(bus, 1)).state == "redriven"
     assert (await stack.events(case_id)).count("retried") == 1
     (retried,) = [item for item in await EventStore(bus, "x").find(case_id) if item.name == "retried"]

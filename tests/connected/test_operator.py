@@ -98,7 +98,7 @@ async def test_what_a_letter_holds_is_put_back_as_it_is_and_once(nats: NatsServe
     await put_letter(nats, "ingest-discharged", DISCHARGED, "EHR", FACT, **{"KV-Operation": "DEL", "Own": "x"})
     letters = await read_all(operator)
     assert await redrive(operator, letters, 1, KIM) == f"published again on {DISCHARGED}"
-    with pytest.raises(PermanentError, match="was put back to work before, by kim at 2026-11-28T03:00:00"):
+    with pytest.raises(PermanentError, match="was redriven before, by kim at 2026-11-28T03:00:00"):
         await redrive(operator, letters, 1, KIM)
     (fact,) = await operator.direct_get("EHR", {"seq": 1, "next_by_subj": "ehr.>", "batch": 9})
     assert fact.data == FACT
@@ -110,18 +110,18 @@ MALFORMED: list[tuple[str, tuple[str, str, str, bytes], str]] = [
     ("empty", ("ingest-discharged", DISCHARGED, "EHR", b""), "would fail again"),
     ("deep", ("ingest-discharged", DISCHARGED, "EHR", b"[" * 100_000), "would fail again"),
     ("another's", ("ingest-discharged", "ehr.encounter.discharged.x.e2", "EHR", FACT), "is not the subject's"),
-    ("oversized", ("ingest-discharged", DISCHARGED, "EHR", FACT + b" " * 300_000), "at most 262144 are put back"),
-    ("another fact", ("ingest-discharged", "ehr.encounter.other.x.e1", "EHR", FACT), "none that a consumer"),
-    ("unknown consumer", ("ingest-nothing", DISCHARGED, "EHR", FACT), "none that a consumer"),
-    ("wrong stream", ("ingest-discharged", DISCHARGED, "TIMERS", FACT), "none that a consumer"),
-    ("an event", ("ingest-discharged", "discharge.x.c1.approved", "DISCHARGE", FACT), "none that a consumer"),
-    ("unknown event", ("drafter-draft", "discharge.x.c1.nonsense", "DISCHARGE", b"{}"), "none that a consumer"),
+    ("oversized", ("ingest-discharged", DISCHARGED, "EHR", FACT + b" " * 300_000), "at most 262144 are redriven"),
+    ("another fact", ("ingest-discharged", "ehr.encounter.other.x.e1", "EHR", FACT), "cannot be from a consumer"),
+    ("unknown consumer", ("ingest-nothing", DISCHARGED, "EHR", FACT), "cannot be from a consumer"),
+    ("wrong stream", ("ingest-discharged", DISCHARGED, "TIMERS", FACT), "cannot be from a consumer"),
+    ("an event", ("ingest-discharged", "discharge.x.c1.approved", "DISCHARGE", FACT), "cannot be from a consumer"),
+    ("unknown event", ("drafter-draft", "discharge.x.c1.nonsense", "DISCHARGE", b"{}"), "cannot be from a consumer"),
     ("unknown case", ("drafter-draft", "discharge.x.c1.retried", "DISCHARGE", b"{}"), "There is no case c1"),
-    ("no case id", ("drafter-draft", "discharge.x.*.retried", "DISCHARGE", b"{}"), "none that a consumer"),
-    ("every case", ("drafter-draft", "discharge.x.>.retried", "DISCHARGE", b"{}"), "none that a consumer"),
+    ("no case id", ("drafter-draft", "discharge.x.*.retried", "DISCHARGE", b"{}"), "cannot be from a consumer"),
+    ("every case", ("drafter-draft", "discharge.x.>.retried", "DISCHARGE", b"{}"), "cannot be from a consumer"),
     ("Task", ("approval-ehr-task", "ehr.task.updated.t1", "EHR", b'{"task_id": "t2"}'), "is not the subject's"),
     ("notice", ("approval-deliver", "notify.c1.e1.k1", "NOTIFY", b'{"version": 99}'), "would fail again"),
-    ("timer", ("approval-escalate", "timers.due.escalation.c1.1", "TIMERS", b"{}"), "A timer is not put back"),
+    ("timer", ("approval-escalate", "timers.due.escalation.c1.1", "TIMERS", b"{}"), "A timer is not redriven"),
     ("refresh", ("embedder-embed", "knowledge.all.r1.batch-ready.1", "KNOWLEDGE", b"{}"), "knowledge refresh"),
 ]
 
@@ -199,6 +199,6 @@ async def test_what_is_no_dead_letter_hides_no_other(nats: NatsServer, operator:
     assert letters.keys() == {1, 2, 3, 4}
     assert (letters[1][0].state, letters[1][0].by) == ("redriven", None)
     assert all("cannot be read" in letters[number][0].reason for number in (2, 3, 4))
-    with pytest.raises(PermanentError, match="it is not put back"):
+    with pytest.raises(PermanentError, match="it is not redriven"):
         await ask(operator, "approval", "redrive", DeadLetterRequest(sequence=2, by="kim"))
     assert await discard(operator, letters, 2, KIM) == "discarded dead letter 2"

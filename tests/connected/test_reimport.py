@@ -199,7 +199,7 @@ async def test_an_ehr_that_does_not_search_by_system_is_asked_case_by_case(hospi
         done = await hospital.reimport()
         assert [(item.case, item.state) for item in done.cases] == [(case_id, "taken over")]
         said = " ".join(done.unchecked)
-        assert "cases missing from the trail" in said
+        assert "cases missing from the event stream" in said
         assert "rejected drafts" in said
         assert not done.done, "something is left for a person"
         assert (await stack.case(case_id))["state"] == "filed"

@@ -35,7 +35,7 @@ async def test_a_service_that_cannot_start_yet_tries_again_on_a_connection_of_it
     async def load() -> None:
         tried.append(broker.bus.client)
         if len(tried) < 3:
-            raise TransientError("the copy of the trail that was read is behind")
+            raise TransientError("the replica of the event stream that was read is behind")
 
     broker = ServiceBroker(
         "evaluator", NatsConnection(nats.url, "evaluator", nats.secrets.seeds["evaluator"]), lambda: T0
@@ -43,4 +43,4 @@ async def test_a_service_that_cannot_start_yet_tries_again_on_a_connection_of_it
     async with service.running(service.Service(broker, starts=(load,))) as bus:
         assert bus.client is tried[2]
         assert [item.is_connected for item in tried] == [False, False, True]
-    assert caplog.text.count("cannot start yet: the copy of the trail that was read is behind") == 2
+    assert caplog.text.count("cannot start yet: the replica of the event stream that was read is behind") == 2

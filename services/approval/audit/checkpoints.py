@@ -78,7 +78,7 @@ class CheckpointPublisher:
                     break
         except CountersignError as failure:
             self._failed += 1
-            logger.warning("no checkpoint of the trail could be made: %s", failure.reason)
+            logger.warning("no checkpoint of the event stream could be made: %s", failure.reason)
             if self._failed == ALERT_AFTER_FAILURES:
                 await publish_alert(
                     self._bus, "critical", "checkpoints-failing", id=self._clock().isoformat(), reason=failure.reason

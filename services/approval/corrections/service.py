@@ -206,7 +206,9 @@ class CorrectionsService:
         try:
             await publish_alert(self._bus, "warning", "retraction-requested", id=f"{ref.id}-{seen}", **facts)
         except TransientError as error:
-            logger.warning("case %s: nobody was told that a retraction was asked for: %s", ref.id, error.reason)
+            logger.warning(
+                "case %s: the alert about a requested retraction could not be published: %s", ref.id, error.reason
+            )
 
     async def retract(self, case_id: str, seen: str, by: Caller, key: str | None = None) -> Retracted:
         """Confirm a retraction, as the second of two people. Sent again, it is the same confirmation.

@@ -71,7 +71,7 @@ class EhrDecisionHandler:
             return
         match domain.classify_decision(history, asked.digest, asked.focus):
             case "later":
-                raise TransientError("the review is not on the trail yet")
+                raise TransientError("the review is not in the event stream yet")
             case "settled":
                 await self._tell_declined(asked, task, history)  # or the process died between deciding and telling
             case "stale":

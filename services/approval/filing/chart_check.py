@@ -42,7 +42,7 @@ def of_this_signature(head: str, document: str, provenances: Iterable[Resource])
     own = carrying(head, found)
     if not own and any(chain_head_of(item) is not None for item in found):
         raise NotAsSignedError(
-            f"DocumentReference {document} stands in the chart with a signature that the trail does not have"
+            f"DocumentReference {document} stands in the chart with a signature that the case does not have"
         )
     return own
 

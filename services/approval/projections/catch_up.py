@@ -91,7 +91,7 @@ class CatchUpSubscription:
             )
             info = await subscription.consumer_info()
         except (errors.Error, APIError, TimeoutError) as error:
-            raise TransientError(f"the trail could not be read ({type(error).__name__})") from None
+            raise TransientError(f"the event stream could not be read ({type(error).__name__})") from None
         self._wanted = (info.delivered.consumer_seq if info.delivered else 0) + (info.num_pending or 0)
         self._update_caught_up()
 
@@ -106,7 +106,7 @@ class CatchUpSubscription:
                 await asyncio.wait_for(self._caught_up.wait(), READ_TIMEOUT)
             except TimeoutError:
                 if self._received == before:
-                    raise TransientError("the trail could not be read: nothing comes any more") from None
+                    raise TransientError("the event stream could not be read: no messages arrive any more") from None
 
     async def _read_checkpoint(self) -> Checkpoint | None:
         """Return the stored checkpoint if it belongs to this event stream."""
@@ -116,14 +116,18 @@ class CatchUpSubscription:
         try:
             found = Checkpoint.read(zlib.decompress(entry.value))
         except (ValidationError, zlib.error):
-            logger.warning("the stored beginning of %s cannot be read: the trail is read from its start", self._key)
+            logger.warning(
+                "the stored checkpoint of %s cannot be read: the event stream is read from its start", self._key
+            )
             return None
         info = await self._bus.jetstream.stream_info(STREAM)
         if found.at <= info.state.last_seq:
             (last,) = await self._stored([found.at])
             if (found.id, found.time) == _identity(last):
                 return found
-        logger.warning("the stored beginning of %s is of another trail, which is read from its start", self._key)
+        logger.warning(
+            "the stored checkpoint of %s is of another event stream, which is read from its start", self._key
+        )
         return None
 
     async def _resume(self, checkpoint: Checkpoint) -> None:
@@ -141,7 +145,7 @@ class CatchUpSubscription:
         """Return messages. Raises TransientError if one is missing: a replica that is behind may have answered."""
         found = await asyncio.gather(*(self._bus.direct_get(STREAM, {"seq": sequence}) for sequence in sequences))
         if not all(found):
-            raise TransientError("the copy of the trail that was read is behind")
+            raise TransientError("the replica of the event stream that was read is behind")
         return [raw_message_of(message) for (message,) in found]
 
     async def _on_message(self, message: Msg) -> None:
@@ -167,7 +171,7 @@ class CatchUpSubscription:
         try:
             self._take(event)
         except CountersignError as error:
-            logger.warning("an event in the trail is not taken into %s: %s", self._key, error.reason)
+            logger.warning("an event is not applied to %s: %s", self._key, error.reason)
 
     async def _save(self, last: RawMessage) -> None:
         """Store a checkpoint. If that fails, only the next start takes longer."""

@@ -43,7 +43,7 @@ class Reimport:
         except PermanentError as error:  # of the EHR, which may be set right
             raise TransientError(error.reason) from None
         if not found.stopped and found.ready and not ref.department:
-            found.stopped.append("the trail does not know the case, and nobody has said of which department it is")
+            found.stopped.append("the event stream does not have the case, and no department was given")
         if found.stopped:
             await self._tell(ref, found.stopped)
             return

@@ -114,7 +114,7 @@ def retraction(known_case: KnownCase, provenance: Resource) -> LostEvent:
     """Raises PermanentError where it does not tell who retracted what."""
     head, stay = chain_head_of(provenance), known_case.stay
     if head is None or stay is None:
-        raise PermanentError("what was retracted is not on the trail")
+        raise PermanentError("the retracted document is not in the case's events")
     first, requested_by = _signer(known_case, provenance, "enterer")
     second, by = _signer(known_case, provenance, "verifier")
     if requested_by.subject == by.subject:
@@ -199,7 +199,7 @@ def _draft(known_case: KnownCase, filed_document: FiledDocument, document: Resou
     last = latest_document(known_case.case)
     if not filed_document.whole:
         if last is None or not isinstance(body := last.signature.body, Approved | Amended):
-            raise PermanentError("it is an addendum to a document that the trail does not have")
+            raise PermanentError("it is an addendum to a document that the case's events do not have")
         return body.draft
     digest = entity(provenance, DRAFT_SYSTEM) or ""
     known = [event.body.draft for event in known_case.history if isinstance(event.body, Drafted)]

@@ -138,7 +138,7 @@ async def _verified(
     event = lost.event(NOBODY, "")
     if not is_expected(known_case.case, event):
         raise PermanentError(
-            f"the case is {known_case.case.state if known_case.case.exists else 'not known'} on the trail"
+            f"the case is {known_case.case.state if known_case.case.exists else 'not known'} by its events"
         )
     recorded = _recorded(ref, lost, known_case.case.head.sequence + 1)
     if (

@@ -114,7 +114,7 @@ async def list_cases(who: AnyRole, api: Api, limit: Annotated[int, Query(ge=1, l
     return await list_recent(api.cases, who, limit)
 
 
-@router.get("/v1/cases/{case_id}", tags=["cases"], summary="A case and its trail")
+@router.get("/v1/cases/{case_id}", tags=["cases"], summary="A case and its events")
 async def show_case(case_id: str, who: AnyRole, api: Api) -> CaseView:
     history, unreadable = await readable(api.cases, case_id, who)
     return case_view(history, unreadable)

@@ -29,7 +29,7 @@ class CaseLine(BaseModel):
 class CaseList(BaseModel):
     items: list[CaseLine]
     unreadable: list[UnreadableLine] = Field(
-        description="what was written to the trail recently and is no event that can be read: none of ours writes such"
+        description="recent messages in the event stream that cannot be read as events; no service writes such messages"
     )
 
 

@@ -58,8 +58,8 @@ class CaseView(BaseModel):
     erasure: EndingView | None = Field(default=None, description="the texts of the case can be read no more")
     events: list[EventLine]
     unreadable: list[UnreadableLine] = Field(
-        description="what stands on its trail and cannot be read: the state is that of the other events, and no step "
-        "of ours goes on with the case"
+        description="messages of the case that cannot be read as events: the state is that of the other events, and no "
+        "step continues the case"
     )
 
 

@@ -211,7 +211,7 @@ def _next_escalation(api: ApiDependencies, case: Case) -> str:
         return ""
     left = (case.review.deadlines[case.level] - api.clock()).total_seconds()
     last = case.level == len(case.review.deadlines) - 1
-    return f"{'The supervisor takes over' if last else 'The supervisor is told'} in {span(left)}"
+    return f"{'The supervisor takes over' if last else 'The supervisor is notified'} in {span(left)}"
 
 
 def _back(path: str, refused: DecisionRefusedError) -> Response:

@@ -28,7 +28,7 @@ EVENT_WORDS = {
     "context-extracted": "The record was read",
     "drafted": "A draft was written",
     "review-requested": "The review was requested",
-    "escalated": "Nobody had decided: the supervisor was told",
+    "escalated": "Nobody had decided: the supervisor was notified",
     "reassigned": "The review was given to somebody else",
     "approved": "The document was countersigned",
     "filed": "The document was filed in the chart",

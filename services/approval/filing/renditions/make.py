@@ -24,7 +24,11 @@ def make(source: Source, wanted: Iterable[str], paper: Paper) -> dict[str, bytes
         if data is not None and len(data) <= MAX_XHTML_BYTES:
             found[content_type] = data
         elif content_type in chosen:
-            size = "it cannot be written, perhaps for want of a font" if data is None else f"it has {len(data)} bytes"
+            size = (
+                "it cannot be written, perhaps because a font is missing"
+                if data is None
+                else f"it has {len(data)} bytes"
+            )
             logger.warning("case %s: filed without %s: %s", source.decision.case.id, content_type, size)
     return found or {TEXT: source.text.encode()}
 
