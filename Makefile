@@ -76,7 +76,7 @@ lint: install ## check formatting, lint rules, types, imports and prose
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy -p services -p shared -p cli -p sandbox_ehr -p tools -p docs._generate -p docs._prose
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m docs._prose
+	@$(BIN)/python -m docs._prose --docstrings
 
 sbom: install ## write the SBOM (CycloneDX) to dist/countersign.cdx.json
 	@$(BIN)/python -m tools.supply_chain sbom

@@ -34,7 +34,7 @@ from sandbox_ehr.seed import DemoEncounter, demo_encounters
 from shared.contracts.knowledge import BATCH_SIZE
 from shared.inference.embeddings import TritonEmbedder
 from shared.inference.generation import INTERACTIVE_PRIORITY
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.topology import EMBED
 
 Arm = Literal["alone", "beside", "paused", "refresh"]
@@ -149,7 +149,7 @@ class InteractiveLoad:
 class RefreshLoad:
     """Refreshes that follow each other until they are told to end."""
 
-    def __init__(self, stack: Running, connection: Bus, folder: Path, documents: int) -> None:
+    def __init__(self, stack: Running, connection: NatsConnection, folder: Path, documents: int) -> None:
         self._stack, self._connection, self._folder, self._documents = stack, connection, folder, documents
         self._chance = random.Random(11)
 

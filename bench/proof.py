@@ -25,7 +25,7 @@ from cli.audit.run import Audit
 from shared.contracts.envelope import CHAIN_START
 from shared.contracts.subjects import CaseRef
 from shared.messaging.checkpoints import Checkpoints, Folder, signing_key
-from shared.messaging.connection import Bus, connect
+from shared.messaging.connection import NatsConnection, connect
 from shared.messaging.event_store import EventStore
 from tests.support.ehr import client, sandbox
 from tests.support.examples import T0, event
@@ -35,7 +35,7 @@ WRITERS = 128
 app = typer.Typer()
 
 
-async def publish_cases(bus: Bus, cases: int) -> None:
+async def publish_cases(bus: NatsConnection, cases: int) -> None:
     """Append two events of each case."""
     journal, numbers = EventStore(bus, "admin"), iter(range(cases))
 

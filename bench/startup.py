@@ -22,7 +22,7 @@ from services.approval.projections.open_reviews import OpenReviewsProjection
 from shared.contracts.envelope import CHAIN_START
 from shared.contracts.subjects import CaseRef
 from shared.messaging.buckets import Bucket
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import EventStore
 from tests.support.examples import T0, event
 from tests.support.server import NatsServer
@@ -30,7 +30,7 @@ from tests.support.server import NatsServer
 CONCURRENCY = 128
 
 
-async def publish_cases(bus: Bus, cases: int, waiting: int) -> None:
+async def publish_cases(bus: NatsConnection, cases: int, waiting: int) -> None:
     """Append the two events of each case that the inbox follows; the first `waiting` have only one."""
     journal, limit = EventStore(bus, "approval"), asyncio.Semaphore(CONCURRENCY)
 
@@ -44,7 +44,7 @@ async def publish_cases(bus: Bus, cases: int, waiting: int) -> None:
     await asyncio.gather(*(one(number) for number in range(cases)))
 
 
-async def start(bus: Bus) -> tuple[dict[str, float], int]:
+async def start(bus: NatsConnection) -> tuple[dict[str, float], int]:
     """What a start costs this process, and how many reviews it found."""
     cpu, begun, reviews = psutil.Process().cpu_times(), time.perf_counter(), OpenReviewsProjection()
     await reviews.start(bus)

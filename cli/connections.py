@@ -12,14 +12,14 @@ from cli.stack.access import default_data_dir, read_access
 from cli.stack.secrets import load_or_create
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.errors import TransientError
-from shared.messaging.connection import Bus, connect
+from shared.messaging.connection import NatsConnection, connect
 from shared.runtime.settings import EhrSettings
 
 T = TypeVar("T")
 
 
 @asynccontextmanager
-async def open_bus(data_dir: Path | None, user: str) -> AsyncIterator[Bus]:
+async def open_bus(data_dir: Path | None, user: str) -> AsyncIterator[NatsConnection]:
     """Connect to NATS as `user`. For a remote stack the environment must hold the seed of that user.
 
     Raises CommandError when no stack is named or running, TransientError, PermanentError.
@@ -36,7 +36,7 @@ async def open_bus(data_dir: Path | None, user: str) -> AsyncIterator[Bus]:
 
 
 @asynccontextmanager
-async def open_embedded_bus(data_dir: Path, user: str) -> AsyncIterator[Bus]:
+async def open_embedded_bus(data_dir: Path, user: str) -> AsyncIterator[NatsConnection]:
     """Connect to NATS of the stack on `data_dir`. Raises CommandError when the stack does not run."""
     access = read_access(data_dir)
     seeds = load_or_create(data_dir).seeds
@@ -50,7 +50,7 @@ async def open_embedded_bus(data_dir: Path, user: str) -> AsyncIterator[Bus]:
         await connection.close()
 
 
-def run_with_bus(data_dir: Path | None, work: Callable[[Bus], Awaitable[T]]) -> T:
+def run_with_bus(data_dir: Path | None, work: Callable[[NatsConnection], Awaitable[T]]) -> T:
     """Run `work` with a NATS connection of the operator, and return its result."""
 
     async def connected() -> T:

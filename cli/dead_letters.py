@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from dataclasses import dataclass
 
 from shared.contracts.errors import PermanentError
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letters import DeadLetters, ensure_unresolved, find
-from shared.messaging.requests import AT_ONCE, OfCase, OfLetter, ask
+from shared.messaging.requests import MAX_CONCURRENT, CaseRequest, DeadLetterRequest, ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +18,10 @@ class Attribution:
     reason: str = ""
 
 
-Resolve = Callable[[Bus, DeadLetters, int, Attribution], Awaitable[str]]
+Resolve = Callable[[NatsConnection, DeadLetters, int, Attribution], Awaitable[str]]
 
 
-async def redrive(bus: Bus, letters: DeadLetters, sequence: int, who: Attribution) -> str:
+async def redrive(bus: NatsConnection, letters: DeadLetters, sequence: int, who: Attribution) -> str:
     """Process a dead letter again, once. Return a sentence that says what was done. Raises Failure."""
     letter, _, _ = find(letters, sequence)
     ensure_unresolved(letter)
@@ -30,24 +30,24 @@ async def redrive(bus: Bus, letters: DeadLetters, sequence: int, who: Attributio
     return await ask(bus, service, "redrive", _request(sequence, who))
 
 
-async def discard(bus: Bus, letters: DeadLetters, sequence: int, who: Attribution) -> str:
+async def discard(bus: NatsConnection, letters: DeadLetters, sequence: int, who: Attribution) -> str:
     """Mark a dead letter as never to be redriven. Return a sentence with the consequences. Raises Failure."""
     ensure_unresolved(find(letters, sequence)[0])
     return await ask(bus, "approval", "discard", _request(sequence, who))
 
 
-async def retry_case(bus: Bus, case_id: str, who: Attribution) -> str:
+async def retry_case(bus: NatsConnection, case_id: str, who: Attribution) -> str:
     """Retry a failed case from its failed step, even if its dead letter was resolved. Raises Failure."""
-    request = OfCase.model_construct(case_id=case_id, by=who.by)  # the service validates it
+    request = CaseRequest.model_construct(case_id=case_id, by=who.by)  # the service validates it
     return await ask(bus, "approval", "retry", request)
 
 
-def _request(sequence: int, who: Attribution) -> OfLetter:
-    return OfLetter.model_construct(sequence=sequence, by=who.by, why=who.reason)
+def _request(sequence: int, who: Attribution) -> DeadLetterRequest:
+    return DeadLetterRequest.model_construct(sequence=sequence, by=who.by, why=who.reason)
 
 
 async def resolve_each(
-    bus: Bus,
+    bus: NatsConnection,
     letters: DeadLetters,
     sequences: Sequence[int],
     resolve: Resolve,
@@ -66,8 +66,8 @@ async def resolve_each(
             return sequence, error.reason, False
 
     steps = iter(progress)
-    for start in range(0, len(sequences), AT_ONCE):
-        for done in await asyncio.gather(*map(one, sequences[start : start + AT_ONCE])):
+    for start in range(0, len(sequences), MAX_CONCURRENT):
+        for done in await asyncio.gather(*map(one, sequences[start : start + MAX_CONCURRENT])):
             yield done
             next(steps, None)
 

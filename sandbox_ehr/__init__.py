@@ -1,1 +1,1 @@
-"""A FHIR R4 server for demos and tests. Synthetic patients; never for real ones."""
+"""A FHIR R4 server with synthetic patients for demonstrations and tests. Never use it for real patients."""

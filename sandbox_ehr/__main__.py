@@ -1,4 +1,4 @@
-"""`python -m sandbox_ehr`: the sandbox as a process of its own."""
+"""`python -m sandbox_ehr`: run the sandbox as a separate process."""
 
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -8,8 +8,8 @@ import typer
 import uvicorn
 
 from sandbox_ehr.app import Sandbox, Style, create_app
-from sandbox_ehr.notifications import Subscriber
-from sandbox_ehr.quirks import Quirks, Spelling
+from sandbox_ehr.notifications import SubscriptionNotifier
+from sandbox_ehr.quirks import Quirks, ReferenceStyle
 from sandbox_ehr.seed import SEED, seed
 from sandbox_ehr.store import Store
 
@@ -17,52 +17,86 @@ from sandbox_ehr.store import Store
 def run(
     port: int = 8090,
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
-    db: Annotated[Path | None, typer.Option(help="SQLite file; in memory without one")] = None,
-    folder: Annotated[Path, typer.Option("--seed", help="folder of Bundles to start with")] = SEED,
+    db: Annotated[Path | None, typer.Option(help="SQLite file; without one, resources are in memory only")] = None,
+    folder: Annotated[Path, typer.Option("--seed", help="folder of Bundles to load")] = SEED,
     style: Annotated[str, typer.Option(help="plain or opaque")] = "plain",
-    token: Annotated[str | None, typer.Option(help="bearer token to ask for")] = None,
-    faults: Annotated[bool, typer.Option(help="open /sandbox/faults")] = False,
-    notify: Annotated[str | None, typer.Option(help="endpoint that is told of every Task that has ended")] = None,
-    notify_token: Annotated[str | None, typer.Option(help="bearer token for it")] = None,
-    cache: Annotated[float, typer.Option(help="seconds for which searches are answered from a cache")] = 0.0,
-    page: Annotated[int | None, typer.Option(help="entries of a page, at most")] = None,
-    references: Annotated[str, typer.Option(help="relative, absolute, versioned or absolute-versioned")] = "relative",
-    typed: Annotated[bool, typer.Option(help="find nothing by ids without a type")] = False,
-    next_page: Annotated[str, typer.Option(help="here, path or host")] = "here",
-    created: Annotated[str, typer.Option(help="what a create answers: whole, location or nothing")] = "whole",
-    contended: Annotated[bool, typer.Option(help="answer 409 to the first conditional create of each type")] = False,
-    raced: Annotated[bool, typer.Option(help="commit the first conditional create of each type twice")] = False,
-    refuse: Annotated[list[str] | None, typer.Option(help="TYPE=STATUS or TYPE?PARAMETER=STATUS")] = None,
-    incomplete: Annotated[list[str] | None, typer.Option(help="TYPE: say that its searches are incomplete")] = None,
-    late: Annotated[float, typer.Option(help="seconds after which the first create of each type is committed")] = 0.0,
-    contents: Annotated[int | None, typer.Option(help="contents that a document may have, at most")] = None,
-    deletes: Annotated[bool, typer.Option(help="let resources be deleted")] = False,
-    token_file: Annotated[Path | None, typer.Option(help="ask for the token that this file always has")] = None,
-    token_life: Annotated[float, typer.Option(help="seconds until the token is another one")] = 300.0,
+    token: Annotated[str | None, typer.Option(help="bearer token to require")] = None,
+    faults: Annotated[bool, typer.Option(help="serve /sandbox/faults")] = False,
+    notify: Annotated[str | None, typer.Option(help="endpoint to notify of every ended Task")] = None,
+    notify_token: Annotated[str | None, typer.Option(help="bearer token for the endpoint")] = None,
+    cache_seconds: Annotated[
+        float, typer.Option("--cache-seconds", "--cache", help="seconds for which search results are cached")
+    ] = 0.0,
+    max_page_size: Annotated[
+        int | None, typer.Option("--max-page-size", "--page", help="maximum entries of a page")
+    ] = None,
+    reference_style: Annotated[
+        str,
+        typer.Option("--reference-style", "--references", help="relative, absolute, versioned or absolute-versioned"),
+    ] = "relative",
+    requires_reference_type: Annotated[
+        bool,
+        typer.Option("--require-reference-type", "--typed", help="find nothing by references without a type"),
+    ] = False,
+    next_link: Annotated[str, typer.Option("--next-link", "--next-page", help="here, path or host")] = "here",
+    create_response: Annotated[
+        str, typer.Option("--create-response", "--created", help="body of a create: whole, location or nothing")
+    ] = "whole",
+    first_create_conflicts: Annotated[
+        bool,
+        typer.Option("--first-create-conflicts", "--contended", help="409 for the first conditional create of a type"),
+    ] = False,
+    first_create_races: Annotated[
+        bool,
+        typer.Option("--first-create-races", "--raced", help="commit the first conditional create of a type twice"),
+    ] = False,
+    refuse_search: Annotated[
+        list[str] | None, typer.Option("--refuse-search", "--refuse", help="TYPE=STATUS or TYPE?PARAMETER=STATUS")
+    ] = None,
+    incomplete_type: Annotated[
+        list[str] | None,
+        typer.Option("--incomplete-type", "--incomplete", help="TYPE whose search results are marked as incomplete"),
+    ] = None,
+    first_create_delay: Annotated[
+        float,
+        typer.Option("--first-create-delay", "--late", help="seconds until the first create of a type is committed"),
+    ] = 0.0,
+    max_contents: Annotated[
+        int | None, typer.Option("--max-contents", "--contents", help="maximum contents of a document")
+    ] = None,
+    supports_delete: Annotated[bool, typer.Option("--supports-delete", "--deletes", help="support DELETE")] = False,
+    token_file: Annotated[
+        Path | None, typer.Option(help="require a bearer token, and write the valid one to this file")
+    ] = None,
+    token_lifetime: Annotated[
+        float, typer.Option("--token-lifetime", "--token-life", help="seconds until the token is replaced")
+    ] = 300.0,
 ) -> None:
     """Serve FHIR R4 under /fhir."""
     chosen: Style = "opaque" if style == "opaque" else "plain"
     store = Store(db)
     seed(store, chosen, folder)
-    subscriber = Subscriber(httpx.AsyncClient(), notify, notify_token) if notify else None
+    notifier = SubscriptionNotifier(httpx.AsyncClient(), notify, notify_token) if notify else None
     quirks = Quirks(
-        cache=cache,
-        page=page,
-        references=_one_of("--references", references, get_args(Spelling)),
-        typed=typed,
-        next=_one_of("--next-page", next_page, ("here", "path", "host")),
-        created=_one_of("--created", created, ("whole", "location", "nothing")),
-        contended=contended,
-        raced=raced,
-        refused={type: int(status) for type, _, status in (item.partition("=") for item in refuse or [])},
-        incomplete=frozenset(incomplete or []),
-        late=late,
-        contents=contents,
-        deletes=deletes,
+        cache_seconds=cache_seconds,
+        max_page_size=max_page_size,
+        reference_style=_one_of("--reference-style", reference_style, get_args(ReferenceStyle)),
+        requires_reference_type=requires_reference_type,
+        next_link=_one_of("--next-link", next_link, ("here", "path", "host")),
+        create_response=_one_of("--create-response", create_response, ("whole", "location", "nothing")),
+        first_create_conflicts=first_create_conflicts,
+        first_create_races=first_create_races,
+        refused_searches={
+            type: int(status) for type, _, status in (item.partition("=") for item in refuse_search or [])
+        },
+        incomplete_types=frozenset(incomplete_type or []),
+        first_create_delay=first_create_delay,
+        max_contents=max_contents,
+        supports_delete=supports_delete,
         token_file=token_file,
-        token_life=token_life,
+        token_lifetime=token_lifetime,
     )
-    app = create_app(Sandbox(store, chosen, token, subscriber, quirks), faults=faults)
+    app = create_app(Sandbox(store, chosen, token, notifier, quirks), faults=faults)
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
 
 

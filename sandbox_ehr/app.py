@@ -1,4 +1,4 @@
-"""The sandbox's HTTP side: read, search, create, conditional create, update with If-Match, CapabilityStatement.
+"""The sandbox's HTTP API: read, search, create, conditional create, update with If-Match, CapabilityStatement.
 
 https://hl7.org/fhir/R4/http.html
 """
@@ -19,9 +19,9 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from sandbox_ehr.faults import Fault, Faults
-from sandbox_ehr.notifications import Subscriber
+from sandbox_ehr.notifications import SubscriptionNotifier
 from sandbox_ehr.quirks import Quirks, QuirkState, QuirkyServer
-from sandbox_ehr.search import INCLUDES, PARAMETERS, REQUIRED, matches, parameter_of, sort_resources, values
+from sandbox_ehr.search import INCLUDES, PARAMETERS, REQUIRED, find_parameter, matches, sort_resources, values
 from sandbox_ehr.store import Resource, Store
 from shared.runtime.request_limits import MB, limit_endpoint
 
@@ -29,7 +29,7 @@ Style = Literal["plain", "opaque"]
 Pairs = list[tuple[str, str]]
 
 MEDIA_TYPE = "application/fhir+json"
-CONTROL = ("_count", "_sort", "_include", "_total", "_cursor", "_format")
+RESULT_PARAMETERS = ("_count", "_sort", "_include", "_total", "_cursor", "_format")
 MAX_BODY_BYTES = (
     32 * MB
 )  # a document with all its renditions in it; counts where the sandbox shares the services' process
@@ -37,7 +37,7 @@ PAGE_SIZES = {"plain": 200, "opaque": 20}
 
 
 class FhirError(Exception):
-    """An answer other than success, as an OperationOutcome."""
+    """An error response with an OperationOutcome."""
 
     def __init__(self, status: int, code: str, diagnostics: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(diagnostics)
@@ -45,20 +45,20 @@ class FhirError(Exception):
 
 
 class Sandbox:
-    """One FHIR base over one store. `opaque` imitates a vendor with UUID ids, opaque ETags and small pages."""
+    """One FHIR base URL over one store. `opaque` imitates a vendor with UUID ids, opaque ETags and small pages."""
 
     def __init__(
         self,
         store: Store,
         style: Style = "plain",
         token: str | None = None,
-        subscriber: Subscriber | None = None,
+        subscriber: SubscriptionNotifier | None = None,
         quirks: Quirks | None = None,
     ) -> None:
         self.store = store
         self.quirks = quirks
         self.state = QuirkState()
-        self._deletes = quirks is not None and quirks.deletes
+        self._deletes = quirks is not None and quirks.supports_delete
         self.style = style
         self.subscriber = subscriber
         self.faults = Faults()
@@ -66,7 +66,7 @@ class Sandbox:
 
     @limit_endpoint(MAX_BODY_BYTES)
     async def handle(self, request: Request) -> Response:
-        """Every request of the base: faults first, then the interaction."""
+        """Handle a request to the FHIR base URL: apply an armed fault, then perform the interaction."""
         type = request.path_params.get("type", "metadata")
         fault = self.faults.take(request.method, type)
         try:
@@ -76,9 +76,9 @@ class Sandbox:
             racing = fault is not None and fault.kind == "racing-create"
             response = await self._interact(request, type, request.path_params.get("id"), racing)
         except FhirError as refusal:
-            return _outcome(refusal)
+            return _error_response(refusal)
         if fault is not None and fault.kind == "lost-response":
-            raise ConnectionAbortedError("told to lose the response")
+            raise ConnectionAbortedError("fault: the response is lost")
         return response
 
     def _authorize(self, request: Request) -> None:
@@ -87,7 +87,7 @@ class Sandbox:
 
     async def _interact(self, request: Request, type: str, id: str | None, racing: bool) -> Response:
         if type == "metadata":
-            return _answer(self.capability_statement())
+            return _resource_response(self.capability_statement())
         if type not in PARAMETERS:
             raise FhirError(404, "not-supported", f"resource type {type} is not known here")
         if id == "_search" and request.method == "POST":
@@ -105,7 +105,7 @@ class Sandbox:
         return await interaction()
 
     async def _read(self, type: str, id: str) -> Response:
-        return _answer(self._stored(type, id))
+        return _resource_response(self._stored(type, id))
 
     def _stored(self, type: str, id: str) -> Resource:
         found = self.store.get(type, id)
@@ -114,19 +114,19 @@ class Sandbox:
         return found
 
     async def _create(self, request: Request, type: str, racing: bool) -> Response:
-        resource = await self._body(request, type)
+        resource = await self._read_body(request, type)
         condition = request.headers.get("if-none-exist")
         if condition and not racing:
             found = self._find(type, parse_qsl(condition))
             if len(found) > 1:
                 raise FhirError(412, "multiple-matches", "several resources match If-None-Exist")
             if found:
-                return _answer(found[0])
+                return _resource_response(found[0])
         stored = self._store(resource | {"id": str(uuid4())}, 1)
-        return _answer(stored, 201, {"Location": f"{_base(request)}/{type}/{stored['id']}/_history/1"})
+        return _resource_response(stored, 201, {"Location": f"{_base_url(request)}/{type}/{stored['id']}/_history/1"})
 
     async def _update(self, request: Request, type: str, id: str) -> Response:
-        resource = await self._body(request, type)
+        resource = await self._read_body(request, type)
         current = self._stored(type, id)  # PUT does not create
         if resource.get("id") != id:
             raise FhirError(400, "invalid", "the body's id is not the URL's")
@@ -134,7 +134,7 @@ class Sandbox:
         if expected is not None and expected.strip() != etag(current):
             raise FhirError(412, "conflict", "the resource has changed")
         version = current["meta"].get("versionId", "0")
-        return _answer(self._store(resource, int(version) + 1 if version.isdigit() else 1))
+        return _resource_response(self._store(resource, int(version) + 1 if version.isdigit() else 1))
 
     async def _delete(self, type: str, id: str) -> Response:
         self.store.remove(self._stored(type, id))
@@ -146,10 +146,10 @@ class Sandbox:
         stored = resource | {"meta": resource.get("meta", {}) | versioned}
         self.store.put(stored)
         if self.subscriber is not None:
-            self.subscriber.tell(stored)
+            self.subscriber.notify(stored)
         return stored
 
-    async def _body(self, request: Request, type: str) -> Resource:
+    async def _read_body(self, request: Request, type: str) -> Resource:
         try:
             resource = json.loads(await request.body())
         except ValueError:
@@ -176,7 +176,7 @@ class Sandbox:
         patient = patient.removeprefix("Patient/") if patient and type != "Appointment" and "," not in patient else None
         identifier = named.get("identifier")
         identifier = identifier if identifier and "|" in identifier[:-1] and "," not in identifier else None
-        conditions = [(known, wanted) for name, wanted in pairs if (known := parameter_of(type, name)) is not None]
+        conditions = [(known, wanted) for name, wanted in pairs if (known := find_parameter(type, name)) is not None]
         return [
             resource
             for resource in self.store.candidates(type, patient, identifier)
@@ -184,16 +184,16 @@ class Sandbox:
         ]
 
     def _search(self, request: Request, type: str, pairs: Pairs) -> Response:
-        unknown = [name for name, _ in pairs if parameter_of(type, name) is None and name not in CONTROL]
+        unknown = [name for name, _ in pairs if find_parameter(type, name) is None and name not in RESULT_PARAMETERS]
         if unknown and "handling=lenient" not in request.headers.get("prefer", ""):
             raise FhirError(400, "not-supported", f"unknown search parameter: {', '.join(sorted(unknown))}")
         pairs = [(name, value) for name, value in pairs if name not in unknown]
-        control = {name: value for name, value in pairs if name in CONTROL}
+        control = {name: value for name, value in pairs if name in RESULT_PARAMETERS}
         found = sort_resources(self._find(type, pairs), control.get("_sort"))
-        count = min(_whole(control.get("_count"), PAGE_SIZES[self.style]), PAGE_SIZES[self.style])
-        offset = _whole(base64.urlsafe_b64decode(control.get("_cursor", "")).decode() or "0", 0)
+        count = min(_to_int(control.get("_count"), PAGE_SIZES[self.style]), PAGE_SIZES[self.style])
+        offset = _to_int(base64.urlsafe_b64decode(control.get("_cursor", "")).decode() or "0", 0)
         page = found[offset : offset + count]
-        base = _base(request)
+        base = _base_url(request)
         plain = [(name, value) for name, value in pairs if name != "_cursor"]
         links = [{"relation": "self", "url": f"{base}/{type}?{urlencode(plain)}"}]
         if offset + count < len(found):
@@ -206,7 +206,7 @@ class Sandbox:
         bundle: Resource = {"resourceType": "Bundle", "type": "searchset", "link": links, "entry": entries}
         if control.get("_total") == "accurate":
             bundle["total"] = len(found)
-        return _answer(bundle)
+        return _resource_response(bundle)
 
     def _included(self, page: list[Resource], includes: list[str]) -> list[Resource]:
         found: dict[str, Resource] = {}
@@ -218,7 +218,7 @@ class Sandbox:
         return list(found.values())
 
     def capability_statement(self) -> Resource:
-        """What this server really does."""
+        """Return the CapabilityStatement: only what is implemented."""
         return {
             "resourceType": "CapabilityStatement",
             "status": "active",
@@ -244,7 +244,7 @@ def _capability(type: str) -> Resource:
 
 
 def create_app(sandbox: Sandbox, *, faults: bool = False) -> ASGIApp:
-    """The ASGI app: the FHIR base under `/fhir` and, for tests, `/sandbox/faults`."""
+    """Return the ASGI app: FHIR under `/fhir`, and with `faults` also `/sandbox/faults`, by which tests arm faults."""
     methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
     routes: list[Route | Mount] = [
         Route("/metadata", sandbox.handle, methods=["GET"]),
@@ -275,27 +275,27 @@ async def _apply_fault(fault: Fault) -> Response | None:
     if fault.kind != "status":
         return None
     headers = {"Retry-After": fault.retry_after} if fault.retry_after else None
-    return _outcome(FhirError(fault.status, "transient", "told to fail", headers))
+    return _error_response(FhirError(fault.status, "transient", "armed fault", headers))
 
 
 def etag(resource: Resource) -> str:
     return f'W/"{resource["meta"].get("versionId", "0")}"'
 
 
-def _answer(resource: Resource, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def _resource_response(resource: Resource, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     sent = dict(headers or {})
     if "versionId" in resource.get("meta", {}):
         sent["ETag"] = etag(resource)
     return JSONResponse(resource, status, sent, media_type=MEDIA_TYPE)
 
 
-def _outcome(refusal: FhirError) -> Response:
+def _error_response(refusal: FhirError) -> Response:
     issue = {"severity": "error", "code": refusal.code, "diagnostics": refusal.diagnostics}
     body = {"resourceType": "OperationOutcome", "issue": [issue]}
     return JSONResponse(body, refusal.status, refusal.headers, media_type=MEDIA_TYPE)
 
 
-def _base(request: Request) -> str:
+def _base_url(request: Request) -> str:
     return f"{request.url.scheme}://{request.url.netloc}{request.scope.get('root_path', '')}"
 
 
@@ -304,7 +304,7 @@ def _entry(base: str, resource: Resource, mode: str) -> Resource:
     return {"fullUrl": url, "resource": resource, "search": {"mode": mode}}
 
 
-def _whole(text: str | None, default: int) -> int:
+def _to_int(text: str | None, default: int) -> int:
     return int(text) if text and text.isdigit() else default
 
 

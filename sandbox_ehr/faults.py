@@ -1,4 +1,4 @@
-"""Ways to hurt whoever talks to the sandbox. Tests ask for them; nothing happens by itself."""
+"""Faults that tests arm to disturb a client of the sandbox. None happens unless it is armed."""
 
 from typing import Literal
 
@@ -20,13 +20,13 @@ class Fault(BaseModel):
 
 
 class Faults:
-    """The faults that are armed."""
+    """The armed faults."""
 
     def __init__(self) -> None:
         self.armed: list[Fault] = []
 
     def take(self, method: str, type: str) -> Fault | None:
-        """The fault that this request meets, used up by one."""
+        """Return the fault that applies to this request, and count it as used once; None if there is none."""
         for fault in self.armed:
             if fault.method in (None, method) and fault.type in (None, type):
                 fault.times -= 1

@@ -1,4 +1,4 @@
-"""Turns clinosim's FHIR output into the sandbox's seed: a Bundle for each chosen stay, and the index.
+"""Convert clinosim's FHIR output into the sandbox's seed: a Bundle for each chosen stay, and the index.
 
 clinosim simulate -o out -p 1500 -s 2024 --country US --start 2026-02-01 --end 2026-06-30 --format fhir-r4
 python -m sandbox_ehr.generate_seed out/fhir_r4
@@ -26,14 +26,14 @@ ON_DUTY = "on-duty"  # supervises whatever department has nobody of its own
 
 
 def main(folder: Annotated[Path, typer.Argument(help="clinosim's fhir_r4 folder")]) -> None:
-    """Write the seed."""
+    """Write the seed files."""
     resources = {type: list(_read(folder, type)) for type in PARAMETERS if type not in EXCLUDED_TYPES}
     by_key = {f"{type}/{item['id']}": item for type, items in resources.items() for item in items}
     index = []
-    for encounter in _choose(resources["Encounter"], resources):
+    for encounter in _choose_encounters(resources["Encounter"], resources):
         bundle = _bundle(encounter, resources, by_key)
         (SEED / f"{encounter['id']}.json").write_text(json.dumps(bundle, separators=(",", ":")) + "\n")
-        index.append(_listing(encounter))
+        index.append(_index_entry(encounter))
     (SEED / "index.json").write_text(json.dumps(sorted(index, key=lambda item: item["disposition"] == "exp"), indent=1))
     departments = sorted({item["department"] for item in index})
     (SEED / "supervisors.json").write_text(json.dumps(_supervisors(departments), indent=1))
@@ -45,21 +45,21 @@ def _read(folder: Path, type: str) -> Iterator[Resource]:
         yield from map(json.loads, file.read_text().splitlines())
 
 
-def _choose(encounters: list[Resource], resources: dict[str, list[Resource]]) -> list[Resource]:
-    """Finished inpatient stays with different reasons; the first of each, and just one that ended in death."""
+def _choose_encounters(encounters: list[Resource], resources: dict[str, list[Resource]]) -> list[Resource]:
+    """Return finished inpatient stays with different reasons: the first of each, and one that ended in death."""
     inpatient = [item for item in encounters if item["class"]["code"] == "IMP" and item["status"] == "finished"]
     chosen: dict[str, Resource] = {}
     for item in sorted(inpatient, key=lambda item: str(item["id"])):
         died = _disposition(item) == "exp"
         reason = "died" if died else item.get("reasonCode", [{}])[0].get("text", "")
-        size = sum(len(json.dumps(other)) for other in resources["Observation"] if _belongs(other, item))
+        size = sum(len(json.dumps(other)) for other in resources["Observation"] if _is_of_encounter(other, item))
         if reason and reason not in chosen and 60_000 < size < MAX_BUNDLE_BYTES:
             chosen[reason] = item
     died_first = sorted(chosen.items(), key=lambda pair: pair[0] != "died")
     return [item for _, item in died_first[:SEED_ENCOUNTERS]]
 
 
-def _belongs(resource: Resource, encounter: Resource) -> bool:
+def _is_of_encounter(resource: Resource, encounter: Resource) -> bool:
     return bool(resource.get("encounter", {}).get("reference") == f"Encounter/{encounter['id']}")
 
 
@@ -69,23 +69,27 @@ def _bundle(encounter: Resource, resources: dict[str, list[Resource]], by_key: d
     kept += [item for item in resources["Encounter"] if item["subject"]["reference"] == patient]
     for type, items in resources.items():
         if type in ENCOUNTER_TYPES:
-            kept += [item for item in items if _belongs(item, encounter)]
+            kept += [item for item in items if _is_of_encounter(item, encounter)]
         elif type in ("Condition", "AllergyIntolerance"):
             kept += [item for item in items if patient in json.dumps(item)]
     referenced = set(re.findall(r'"((?:Practitioner|Organization|Location)/[^"]+)"', json.dumps(kept)))
     kept += [by_key[key] for key in sorted(referenced) if key in by_key]
-    return {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": _slim(item)} for item in kept]}
+    return {
+        "resourceType": "Bundle",
+        "type": "collection",
+        "entry": [{"resource": _without_renderings(item)} for item in kept],
+    }
 
 
 def _at_discharge(patient: Resource, encounter: Resource) -> Resource:
-    """The patient as a chart has them when the stay ends: a later death is not known yet."""
+    """Return the patient as recorded at the end of the stay: a later death is not known yet."""
     if patient.get("deceasedDateTime", "") <= encounter["period"]["end"]:
         return patient
     return {name: value for name, value in patient.items() if name != "deceasedDateTime"} | {"deceasedBoolean": False}
 
 
-def _slim(resource: Resource) -> Resource:
-    """Without rendered copies of what the elements say."""
+def _without_renderings(resource: Resource) -> Resource:
+    """Return the resource without rendered copies of its elements."""
     return {name: value for name, value in resource.items() if name not in ("text", "presentedForm", "media")}
 
 
@@ -99,7 +103,7 @@ def _department(encounter: Resource) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def _listing(encounter: Resource) -> Resource:
+def _index_entry(encounter: Resource) -> Resource:
     attending = next(
         item["individual"]["reference"]
         for item in encounter["participant"]
@@ -115,7 +119,7 @@ def _listing(encounter: Resource) -> Resource:
 
 
 def _supervisors(departments: list[str]) -> Resource:
-    """Not from clinosim: somebody to escalate to in each department, and somebody for all others."""
+    """Return a supervisor for each department and one for all others. They are not from clinosim."""
     entries: list[Resource] = []
     for place in (*departments, ON_DUTY):
         practitioner = {"resourceType": "Practitioner", "id": f"supervisor-{place}", "active": True}

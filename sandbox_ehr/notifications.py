@@ -1,6 +1,6 @@
-"""Tells a subscriber which Tasks have ended, as a Subscription of the R4 backport with ids only does.
+"""Notify a subscriber of ended Tasks, as an id-only Subscription of the R4 backport does.
 
-Like real servers it gives up after a few tries: whoever must not miss anything asks, too.
+Like real servers it gives up after a few attempts: a client that must not miss a Task also searches for them.
 https://hl7.org/fhir/uv/subscriptions-backport/notifications.html
 """
 
@@ -17,8 +17,8 @@ INITIAL_DELAY_S = 0.2  # seconds between tries
 STATUSES = ("completed", "rejected", "cancelled", "failed", "entered-in-error")
 
 
-class Subscriber:
-    """One endpoint. `told` counts what was sent and taken."""
+class SubscriptionNotifier:
+    """Sends notifications to one endpoint. `delivered` counts those that were accepted."""
 
     def __init__(self, http: httpx.AsyncClient, endpoint: str, token: str | None = None) -> None:
         self._http = http
@@ -26,10 +26,10 @@ class Subscriber:
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._events = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        self.told = 0
+        self.delivered = 0
 
-    def tell(self, resource: Resource) -> None:
-        """Send the notification beside whatever is being answered."""
+    def notify(self, resource: Resource) -> None:
+        """Send a notification in the background if `resource` is an ended Task."""
         if resource["resourceType"] != "Task" or resource["status"] not in STATUSES:
             return
         self._events += 1
@@ -48,13 +48,13 @@ class Subscriber:
                 pass
             else:
                 if answer.is_success:
-                    self.told += 1
+                    self.delivered += 1
                     return
             await asyncio.sleep(INITIAL_DELAY_S * 2**attempt)
 
 
 def notification(resource: Resource, number: int) -> dict[str, Any]:
-    """The Bundle of event `number`. In R4 the status is a Parameters, its counters are strings."""
+    """Return the Bundle of event `number`. In R4 the status is a Parameters resource, and its counters are strings."""
     reference = f"{resource['resourceType']}/{resource['id']}"
     event = [
         {"name": "event-number", "valueString": str(number)},

@@ -1,4 +1,4 @@
-"""Search by the parameters that R4 defines for the types we hold: as data, with how each kind is matched.
+"""Search parameters that R4 defines for the supported types, as data, and how each kind of parameter is matched.
 
 https://hl7.org/fhir/R4/search.html
 """
@@ -102,8 +102,8 @@ REQUIRED: dict[str, tuple[str, ...]] = {
 }
 
 
-def parameter_of(type: str, name: str) -> Parameter | None:
-    """The parameter `name` of a type; on references with the modifier `:identifier`, as real servers have it."""
+def find_parameter(type: str, name: str) -> Parameter | None:
+    """Return the parameter `name` of a type, also with the modifier `:identifier` on references; None if unknown."""
     base, colon, modifier = name.partition(":")
     found = PARAMETERS[type].get(base)
     if found is None or not colon:
@@ -112,7 +112,7 @@ def parameter_of(type: str, name: str) -> Parameter | None:
 
 
 def values(resource: Resource, path: str) -> Iterator[Any]:
-    """Every value at a dotted path; lists on the way are walked."""
+    """Yield every value at a dotted path; lists on the path are expanded."""
     nodes: list[Any] = [resource]
     for name in path.split("."):
         nodes = [
@@ -125,14 +125,14 @@ def values(resource: Resource, path: str) -> Iterator[Any]:
 
 
 def matches(resource: Resource, parameter: Parameter, wanted: str) -> bool:
-    """Whether one parameter holds; commas in `wanted` mean any of them."""
+    """Return whether one parameter matches; commas in `wanted` separate alternatives."""
     kind, paths = parameter
     found = [value for path in paths for value in values(resource, path)]
     return any(_MATCHERS[kind](value, item) for item in re.split(r"(?<!\\),", wanted) for value in found)
 
 
 def sort_resources(found: list[Resource], by: str | None) -> list[Resource]:
-    """`found` as `_sort` asks for it."""
+    """Return `found` sorted by `_sort`, of which only `_lastUpdated` is supported."""
     if by not in ("_lastUpdated", "-_lastUpdated"):
         return found
     return sorted(found, key=lambda item: item.get("meta", {}).get("lastUpdated", ""), reverse=by.startswith("-"))
@@ -160,7 +160,7 @@ def _reference(value: Any, wanted: str) -> bool:
 
 
 def _identifier(value: Any, wanted: str) -> bool:
-    """The identifier within a Reference, not that of what it refers to."""
+    """Match the identifier within a Reference, not that of its target."""
     named = value.get("identifier") if isinstance(value, dict) else None
     return isinstance(named, dict) and _token(named, wanted)
 
@@ -173,8 +173,8 @@ def _date(value: Any, wanted: str) -> bool:
     match = re.fullmatch(r"(eq|ne|gt|ge|lt|le|sa|eb)?(\d.*)", wanted)
     if match is None:
         return False
-    low, high = span(match[2])
-    start, end = span_of(value)
+    low, high = period_of_date(match[2])
+    start, end = period_of(value)
     comparisons: dict[str, bool] = {
         "eq": low <= start and end <= high,
         "ne": not (low <= start and end <= high),
@@ -188,17 +188,17 @@ def _date(value: Any, wanted: str) -> bool:
     return comparisons[match[1] or "eq"]
 
 
-def span_of(value: Any) -> tuple[datetime, datetime]:
-    """First and last moment of a date, dateTime or Period."""
+def period_of(value: Any) -> tuple[datetime, datetime]:
+    """Return the first and last instant of a date, dateTime or Period."""
     if isinstance(value, dict):
-        start = span(value["start"])[0] if "start" in value else datetime.min.replace(tzinfo=UTC)
-        end = span(value["end"])[1] if "end" in value else datetime.max.replace(tzinfo=UTC)
+        start = period_of_date(value["start"])[0] if "start" in value else datetime.min.replace(tzinfo=UTC)
+        end = period_of_date(value["end"])[1] if "end" in value else datetime.max.replace(tzinfo=UTC)
         return start, end
-    return span(str(value))
+    return period_of_date(str(value))
 
 
-def span(text: str) -> tuple[datetime, datetime]:
-    """First and last moment of a FHIR date of any precision."""
+def period_of_date(text: str) -> tuple[datetime, datetime]:
+    """Return the first and last instant of a FHIR date of any precision."""
     for pattern, step in (("%Y", 366), ("%Y-%m", 31), ("%Y-%m-%d", 1)):
         try:
             start = datetime.strptime(text, pattern).replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""The sandbox's patients: loads Bundles, once, and knows which encounters the demo shows."""
+"""The sandbox's patients: load Bundles once, and list the encounters that the demo shows."""
 
 import json
 import re
@@ -29,20 +29,20 @@ class DemoEncounter(BaseModel):
 
 
 def demo_encounters(style: Style = "plain", folder: Path = SEED) -> list[DemoEncounter]:
-    """The stays of the seed, under the ids that a sandbox of `style` gives them."""
+    """Return the stays of the seed, with the ids that they have in a sandbox of `style`."""
     found = [DemoEncounter.model_validate(item) for item in json.loads((folder / "index.json").read_text())]
     if style == "plain":
         return found
     return [
         item.model_copy(
-            update={"encounter": opaque_id("Encounter", item.encounter), "attending": _opaque(item.attending)}
+            update={"encounter": opaque_id("Encounter", item.encounter), "attending": _opaque_reference(item.attending)}
         )
         for item in found
     ]
 
 
 def seed(store: Store, style: Style = "plain", folder: Path = SEED) -> None:
-    """Fill an empty store; a store that holds something is left as it is."""
+    """Fill an empty store; a store that has resources is not changed."""
     if len(store):
         return
     for file in sorted(folder.glob("*.json")):
@@ -51,7 +51,7 @@ def seed(store: Store, style: Style = "plain", folder: Path = SEED) -> None:
 
 
 def load_bundle(store: Store, bundle: Resource, style: Style = "plain") -> None:
-    """Load every entry of a Bundle that the sandbox can hold, without discharge summaries."""
+    """Load every entry of a Bundle whose type is supported, except discharge summaries."""
     resources = [entry["resource"] for entry in bundle["entry"]]
     kept = [item for item in resources if item["resourceType"] in PARAMETERS and not _is_summary(item)]
     if style == "opaque":
@@ -65,26 +65,28 @@ def _is_summary(resource: Resource) -> bool:
 
 
 def opaque_id(type: str, id: str) -> str:
-    """The UUID that a resource gets where a server makes its own ids."""
+    """Return the UUID that a resource gets on a server that assigns its own ids."""
     return str(uuid5(NAMESPACE_URL, f"{type}/{id}"))
 
 
 def _remap(resource: Resource) -> Resource:
-    mapped: Resource = _rewrite(resource)
+    mapped: Resource = _rewrite_references(resource)
     return mapped | {"id": opaque_id(resource["resourceType"], resource["id"])}
 
 
-def _rewrite(node: Any) -> Any:
+def _rewrite_references(node: Any) -> Any:
     if isinstance(node, list):
-        return [_rewrite(item) for item in node]
+        return [_rewrite_references(item) for item in node]
     if isinstance(node, dict):
         return {
-            name: _opaque(value) if name == "reference" and isinstance(value, str) else _rewrite(value)
+            name: _opaque_reference(value)
+            if name == "reference" and isinstance(value, str)
+            else _rewrite_references(value)
             for name, value in node.items()
         }
     return node
 
 
-def _opaque(reference: str) -> str:
+def _opaque_reference(reference: str) -> str:
     match = re.fullmatch(r"(\w+)/([A-Za-z0-9\-.]+)", reference)
     return f"{match[1]}/{opaque_id(match[1], match[2])}" if match else reference

@@ -1,4 +1,4 @@
-"""Where the sandbox keeps its resources: in memory for reading, in SQLite for surviving a kill -9."""
+"""The sandbox's resources: in memory for reading, in SQLite to survive a crash."""
 
 import json
 import sqlite3
@@ -10,7 +10,7 @@ Resource = dict[str, Any]
 
 
 class Store:
-    """Resources by type and id. Without a file it forgets everything at the end."""
+    """Resources by type and id. Without a file they are lost at the end of the process."""
 
     def __init__(self, file: Path | None = None) -> None:
         self._db = sqlite3.connect(file or ":memory:", isolation_level=None)
@@ -30,7 +30,7 @@ class Store:
         return self._types.get(type, {}).get(id)
 
     def put(self, resource: Resource) -> None:
-        """Store one version; it is durable when this returns."""
+        """Store one version. It is durable when this returns."""
         type, id = resource["resourceType"], resource["id"]
         self._db.execute("INSERT OR REPLACE INTO resource VALUES (?, ?, ?)", (type, id, json.dumps(resource)))
         if (previous := self.get(type, id)) is not None:
@@ -38,28 +38,28 @@ class Store:
         self._index(resource)
 
     def remove(self, resource: Resource) -> None:
-        """Forget a resource that is stored."""
+        """Delete a stored resource."""
         type, id = resource["resourceType"], resource["id"]
         self._db.execute("DELETE FROM resource WHERE type = ? AND id = ?", (type, id))
         self._unindex(self._types[type].pop(id))
 
     def put_all(self, resources: list[Resource]) -> None:
-        """Store many in one transaction."""
+        """Store several resources in one transaction."""
         self._db.execute("BEGIN")
         for resource in resources:
             self.put(resource)
         self._db.execute("COMMIT")
 
     def candidates(self, type: str, patient: str | None, identifier: str | None) -> Iterator[Resource]:
-        """What a search has to look at: an index where one applies, else everything of the type."""
+        """Return the resources that a search has to test: by index where one applies, otherwise all of the type."""
         if identifier is not None:
             return iter(list(self._by_identifier.get((type, identifier), {}).values()))
         if patient is not None:
             return iter(list(self._by_patient.get((type, patient), {}).values()))
         return iter(list(self._types.get(type, {}).values()))
 
-    def everything(self) -> Iterator[Resource]:
-        """All resources."""
+    def all_resources(self) -> Iterator[Resource]:
+        """Return all resources."""
         return (item for found in self._types.values() for item in list(found.values()))
 
     def close(self) -> None:

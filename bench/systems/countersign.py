@@ -17,7 +17,7 @@ from cli.stack.ports import free_port
 from cli.stack.secrets import load_or_create, write_tokens
 from shared.contracts.events import CASE_EVENT_ADAPTER, DraftRef, ReviewRequested
 from shared.contracts.subjects import case_id, encounter_subject
-from shared.messaging.connection import Bus, connect
+from shared.messaging.connection import NatsConnection, connect
 from shared.messaging.provision import provision
 from tests.support.server import certified
 
@@ -83,7 +83,7 @@ class Countersign(SystemUnderTest):
         except aiohttp.ClientError:
             return False
 
-    async def _watch(self, bus: Bus) -> None:
+    async def _watch(self, bus: NatsConnection) -> None:
         """Reports come from the stream: an event counts when it is stored."""
 
         async def on_event(message: Msg) -> None:

@@ -1,4 +1,4 @@
-"""Verify the trail: its digest chains, the documents in the EHR, and the signed checkpoints."""
+"""Verify the event stream: its digest chains, the documents in the EHR, and the signed checkpoints."""
 
 from cli.audit.report import Report
 from cli.audit.run import verify

@@ -8,7 +8,7 @@ from services.approval.proof.fault import Fault
 from shared.contracts.checkpoint import Checkpoint, access_digest
 from shared.messaging.access_log import STREAM
 from shared.messaging.checkpoints import EVENTS, PAGE, Folder
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import raw_message_of
 from shared.messaging.topology import STREAMS
 
@@ -18,7 +18,7 @@ def retention() -> timedelta:
     return next(timedelta(seconds=item.max_age) for item in STREAMS if item.name == STREAM and item.max_age)
 
 
-async def verify_access_log(bus: Bus, folder: Folder, now: datetime) -> list[Fault]:
+async def verify_access_log(bus: NatsConnection, folder: Folder, now: datetime) -> list[Fault]:
     """Return the faults of entries that a checkpoint covers and that are not older than the retention."""
     faults: list[Fault] = []
     first, before = await _first(bus), None
@@ -46,12 +46,12 @@ def _in_order(folder: Folder) -> Iterator[Checkpoint]:
             yield signed.checkpoint
 
 
-async def _first(bus: Bus) -> int | None:
+async def _first(bus: NatsConnection) -> int | None:
     found = await bus.direct_get(STREAM, {"seq": 1, "next_by_subj": "access.>", "batch": 1})
     return min((raw_message_of(message).sequence for message in found), default=None)
 
 
-async def _digest(bus: Bus, at: int, end: int, digest: str) -> str:
+async def _digest(bus: NatsConnection, at: int, end: int, digest: str) -> str:
     """Continue `digest` over the entries after `at`, up to `end`."""
     while at < end:
         query: dict[str, Any] = {"seq": at + 1, "next_by_subj": "access.>", "batch": PAGE}

@@ -25,7 +25,7 @@ class CaseIndex:
         return [id for id in dict.fromkeys(cases) if self._insert("insert or ignore into cases (id) values (?)", id)]
 
     def filed(self, case: str, documents: Iterable[str], *, filing: bool) -> None:
-        """Add the `documents` of `case` on the trail; `filing`: another one may be about to be filed."""
+        """Add the documents that the events of `case` filed; `filing`: another one may be about to be filed."""
         self._db.execute("insert or replace into cases values (?, ?)", (case, filing))
         for id in documents:
             self._insert("insert or ignore into documents values (?)", id)

@@ -1,4 +1,4 @@
-"""Compare the trail with its signed checkpoints, and report cases whose chain was rewritten."""
+"""Compare the event stream with its signed checkpoints, and report cases whose chain was rewritten."""
 
 from collections.abc import Iterable, Iterator
 
@@ -15,7 +15,7 @@ from shared.messaging.event_store import RawMessage
 
 
 class CheckpointVerifier:
-    """Verifies the checkpoints of a folder while the trail is read. Holds one checkpoint in memory."""
+    """Verifies the checkpoints of a folder while the event stream is read. Keeps one checkpoint in memory."""
 
     def __init__(self, folder: Folder, key: Ed25519PublicKey) -> None:
         self._folder = folder
@@ -26,7 +26,7 @@ class CheckpointVerifier:
         self._told: set[str] = set()
         self._heads: dict[
             str, CaseHead
-        ] = {}  # of cases that moved on since the checkpoint before, as the trail has them
+        ] = {}  # of cases that changed since the previous checkpoint, by the event stream
         self._current: Checkpoint | None = None
         self._signed: dict[str, CaseHead] = {}
         self.count = 0
@@ -39,7 +39,7 @@ class CheckpointVerifier:
         return self._before.checkpoint if self._before is not None else None
 
     def add(self, page: Iterable[RawMessage]) -> None:
-        """Take the next messages of the trail."""
+        """Process the next messages of the event stream."""
         for item in page:
             while self._current is not None and item.sequence > self._current.last:
                 self._compare()
@@ -49,7 +49,7 @@ class CheckpointVerifier:
                 self._heads.clear()  # it came after the last checkpoint
 
     def end(self) -> None:
-        """Finish: the trail has no more messages."""
+        """Finish: the event stream has no more messages."""
         while self._current is not None:
             self._compare()
 
@@ -79,7 +79,7 @@ class CheckpointVerifier:
             yield head
 
     def _compare(self) -> None:
-        """Compare the heads of the current checkpoint with those of the trail."""
+        """Compare the heads of the current checkpoint with those of the event stream."""
         assert self._current is not None  # noqa: S101
         for case in sorted(self._signed.keys() | self._heads.keys()):
             if (reason := head_difference(self._signed.get(case), self._heads.get(case))) and case not in self._told:

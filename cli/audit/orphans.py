@@ -1,4 +1,4 @@
-"""Find documents in the EHR with our identifiers that the trail did not file."""
+"""Find documents in the EHR with our identifiers that no event filed."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
@@ -9,8 +9,8 @@ from shared.clinical.fhir_client import FhirClient, SearchResult
 from shared.contracts.errors import PermanentError
 
 RefreshCase = Callable[[str, CaseIndex], Awaitable[None]]
-NO_CASE = "document {id} in the EHR has its identifier, but the trail has no such case"
-NOT_FILED = "document {id} in the EHR has its identifier, but the trail did not file it"
+NO_CASE = "document {id} in the EHR has its identifier, but the event stream has no such case"
+NOT_FILED = "document {id} in the EHR has its identifier, but no event filed it"
 
 
 async def orphan_documents(

@@ -13,7 +13,7 @@ from shared.messaging.checkpoints import Folder
 
 
 class Proof(Model):
-    """That the chain of a case ended with `digest`, at `sequence` of the trail."""
+    """Proof that the chain of a case ended with `digest`, at `sequence` of the event stream."""
 
     case: str
     sequence: int

@@ -1,4 +1,4 @@
-"""The result of verifying the trail."""
+"""The result of verifying the event stream."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,7 +15,7 @@ class Report:
     faults: tuple[Fault, ...]
     unchecked: tuple[str, ...] = ()
     checkpoints: int = 0
-    erased: int = 0  # cases whose texts were erased: proven from the trail, and from the chart where it has them
+    erased: int = 0  # cases whose texts were erased: proven by their events, and by the chart where it has them
     reimported: tuple[str, ...] = ()  # cases of which something was taken over from the chart after a restore
 
     @property

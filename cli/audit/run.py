@@ -1,4 +1,4 @@
-"""`audit verify`: the trail from its first message to its last, a page in memory at a time, and the chart with it."""
+"""`audit verify`: read the event stream page by page, and compare it with the chart."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
@@ -23,7 +23,7 @@ from shared.clinical.fhir_client import FhirClient
 from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.subjects import CaseRef, parse_case_subject
 from shared.messaging.checkpoints import Folder, public_key
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import STREAM, EventStore, RawMessage
 
 CONCURRENCY = 8  # cases that are verified at the same time
@@ -41,8 +41,9 @@ async def verify(
     checkpoints: Path | None = None,
     key: Path | None = None,
 ) -> Report:
-    """Verify one case, or the whole trail, also against the folder `checkpoints`, signed with the key whose public half
-    is in the file `key`.
+    """Verify one case or every case, also against the checkpoints in the folder `checkpoints`.
+
+    `key` is the file with the public key of their signatures.
 
     Raises CommandError when no stack runs, PermanentError when there is no such case.
     """
@@ -60,7 +61,7 @@ async def verify(
 class Audit:
     """One run. `bus` is the auditor's."""
 
-    bus: Bus
+    bus: NatsConnection
     ehr: FhirClient
     against: tuple[Folder, Ed25519PublicKey] | None = None
     faults: list[Fault] = field(default_factory=list)
@@ -111,7 +112,7 @@ class Audit:
             return Report(seen.cases, self.events, *found)
 
     async def _checkpoints(self, checked: CheckpointVerifier | None, last: int) -> None:
-        """Add the faults of the checkpoints, once the whole trail was read."""
+        """Add the faults of the checkpoints, after the whole event stream was read."""
         if self.against is None or checked is None:
             return
         checked.end()
@@ -131,18 +132,18 @@ class Audit:
             self.faults.append(Fault("", "", 0, error.reason))
 
     async def _state(self) -> tuple[int, int] | None:
-        """Return the first and last sequence of the trail; None if the stream is missing."""
+        """Return the first and last sequence of the event stream; None if the stream is missing."""
         try:
             state = (await self.bus.jetstream.stream_info(STREAM)).state
         except NotFoundError:
             self._say(f"it is missing: the server has no stream {STREAM}")
             return None
         except (APIError, errors.Error) as error:
-            raise TransientError(f"the trail could not be read ({type(error).__name__})") from None
+            raise TransientError(f"the event stream could not be read ({type(error).__name__})") from None
         return max(state.first_seq, 1), state.last_seq
 
     async def _pages(self, last: int) -> AsyncIterator[list[RawMessage]]:
-        """Yield the pages of the trail up to `last`, without later messages."""
+        """Yield the pages of the event stream up to `last`, without later messages."""
         async for page in self._journal.pages("discharge.>"):
             if within := [item for item in page if item.sequence <= last]:
                 yield within
@@ -172,9 +173,7 @@ class Audit:
         except TransientError as error:
             self._say(f"the EHR could not be searched for our documents ({error.reason})")
         except PermanentError as error:
-            words = (
-                f"documents in the EHR that the trail did not file: the EHR does not search for them ({error.reason})"
-            )
+            words = f"documents in the EHR that no event filed: the EHR does not search for them ({error.reason})"
             self.unchecked.append(words)
 
     async def _look_again(self, case: str, seen: CaseIndex) -> None:

@@ -1,4 +1,4 @@
-"""Verify the digest chains of all cases while the trail is read page by page, and record where each chain ends."""
+"""Verify the digest chains of all cases while the event stream is read, and record where each chain ends."""
 
 import json
 from collections.abc import Iterable, Iterator

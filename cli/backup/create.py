@@ -1,9 +1,9 @@
-"""Create a backup of a running stack. Nothing is paused; a restore corrects what changed meanwhile.
+"""Create a backup of a running stack. Nothing is paused; a restore corrects what changed during the backup.
 
 Streams are read one after the other. If a consumer acknowledged a message after the stream with its effect was read,
 the effect would be missing. So the positions of all consumers are recorded before and compared after: a consumer that
 moved is rewound by the restore and processes those messages again, which is safe for every step. Data is read after
-what refers to it: artifacts after the trail, vectors after the pointer to the live version.
+what refers to it: artifacts after the events, vectors after the pointer to the live version.
 """
 
 import io
@@ -22,7 +22,7 @@ from cli.backup.files import BackupFolder, ProgressCallback
 from cli.backup.manifest import Manifest, Rewind, StreamPart, Trail, VectorPart
 from cli.backup.vector_export import VectorSource
 from shared.messaging import snapshots
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import STREAM as TRAIL
 from shared.messaging.event_store import EventStore
 from shared.messaging.snapshots import Position
@@ -40,7 +40,7 @@ class BackupRequest:
     """What to back up, and how."""
 
     to: Path
-    bus: Bus
+    bus: NatsConnection
     vectors: VectorSource
     id: str
     now: datetime
@@ -82,7 +82,7 @@ async def create_backup(wanted: BackupRequest, tell: ProgressCallback) -> Manife
     return made
 
 
-async def consumer_positions(bus: Bus) -> dict[tuple[str, str], Position | None]:
+async def consumer_positions(bus: NatsConnection) -> dict[tuple[str, str], Position | None]:
     """Return the position of every durable consumer, by stream and name."""
     return {(item.stream, item.name): await snapshots.position(bus, item.stream, item.name) for item in all_consumers()}
 
@@ -98,14 +98,14 @@ def consumers_to_rewind(
     )
 
 
-async def _stream(bus: Bus, folder: BackupFolder, name: str) -> StreamPart:
+async def _stream(bus: NatsConnection, folder: BackupFolder, name: str) -> StreamPart:
     file = f"streams/{name}.snapshot"
     with folder.file(file) as sink:
         described = await snapshots.snapshot(bus, name, sink.write)
     return StreamPart(file=file, config=described.config, state=described.state)
 
 
-async def _trail(bus: Bus, folder: BackupFolder, stream: StreamPart, tell: ProgressCallback) -> Trail:
+async def _trail(bus: NatsConnection, folder: BackupFolder, stream: StreamPart, tell: ProgressCallback) -> Trail:
     """Write the chain heads up to the last event of the snapshot. Broken chains are backed up too, and reported."""
     last = int(stream.state["last_seq"])
     chains = ChainCheck()

@@ -20,8 +20,8 @@ from cli.stack.ports import free_port
 from cli.stack.secrets import load_or_create
 from shared.contracts.errors import CountersignError
 from shared.knowledge.vector_store import VectorStore
-from shared.messaging.connection import Bus, connect
-from shared.messaging.erasures import ErasureList, Listed
+from shared.messaging.connection import NatsConnection, connect
+from shared.messaging.erasures import ErasureList, ListedErasure
 from shared.messaging.provision import StreamStorage
 from shared.runtime.settings import QdrantSettings
 
@@ -30,7 +30,7 @@ from shared.runtime.settings import QdrantSettings
 class BackupSource:
     """The stack that a backup is made of."""
 
-    bus: Bus
+    bus: NatsConnection
     vectors: VectorSource
     declared: Path | None
 
@@ -90,7 +90,7 @@ def _existing_data_dir(data_dir: Path | None) -> Path:
     return directory
 
 
-async def _connect(stack: AsyncExitStack, settings: RemoteStackSettings, user: str) -> Bus:
+async def _connect(stack: AsyncExitStack, settings: RemoteStackSettings, user: str) -> NatsConnection:
     try:
         connection = await connect(settings.nats_url, user, read_seed(settings), ca_file=settings.nats_ca_file)
     except CountersignError as failure:
@@ -99,7 +99,7 @@ async def _connect(stack: AsyncExitStack, settings: RemoteStackSettings, user: s
     return connection
 
 
-async def _start_server(stack: AsyncExitStack, directory: Path, user: str, sync_interval: str) -> Bus:
+async def _start_server(stack: AsyncExitStack, directory: Path, user: str, sync_interval: str) -> NatsConnection:
     """Start a NATS server on the directory of a stopped stack, for as long as the command runs."""
     secrets = load_or_create(directory)
     logs = directory / "logs"
@@ -123,7 +123,7 @@ def _vector_store(stack: AsyncExitStack, directory: Path | None) -> VectorStore:
     return base
 
 
-def read_erasures(data_dir: Path | None, folder: Path | None) -> list[Listed] | None:
+def read_erasures(data_dir: Path | None, folder: Path | None) -> list[ListedErasure] | None:
     """Return the list of erasures in `folder`, else in the stack's own folder; None if there is no list.
 
     Raises CommandError.

@@ -7,14 +7,14 @@ from shared.contracts.case import CaseState, fold
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.retention import TEXT_KINDS, ErasureOrdered
 from shared.messaging.artifacts import Artifacts
-from shared.messaging.connection import Bus
-from shared.messaging.erasures import Listed
+from shared.messaging.connection import NatsConnection
+from shared.messaging.erasures import ListedErasure
 from shared.messaging.event_store import EventStore
 from shared.messaging.timers import Timers
 
 
-async def repeat_erasures(bus: Bus, listed: list[Listed], now: datetime) -> int:
-    """Destroy keys and texts before any service starts, append that to the trail, and return how many were repeated.
+async def repeat_erasures(bus: NatsConnection, listed: list[ListedErasure], now: datetime) -> int:
+    """Destroy keys and texts before any service starts, append the orders, and return how many were repeated.
 
     `listed` is oldest first. A case that is not in the backup has nothing to erase. Safe to repeat.
     """
@@ -38,9 +38,9 @@ async def repeat_erasures(bus: Bus, listed: list[Listed], now: datetime) -> int:
 
 
 async def _append_order(
-    journal: EventStore, history: list[RecordedEvent], item: Listed, now: datetime
+    journal: EventStore, history: list[RecordedEvent], item: ListedErasure, now: datetime
 ) -> RecordedEvent:
-    """Append the order to the trail, whatever the state of the case; approval appends that it was carried out."""
+    """Append the order to the case's events, whatever its state; approval appends that it was carried out."""
     state: CaseState = fold(history).state
     body = ErasureOrdered(
         state=state if state in ("filed", "withdrawn", "retracted") else "closed",
@@ -55,6 +55,6 @@ async def _append_order(
     return next(event for event in reversed(await journal.history(item.ref)) if event.id == item.id)
 
 
-def _text_digests(history: list[RecordedEvent], item: Listed) -> set[str]:
+def _text_digests(history: list[RecordedEvent], item: ListedErasure) -> set[str]:
     texts = rules.texts_of(history)
     return {digest for kind in item.kinds for digest in texts[kind]}

@@ -21,8 +21,8 @@ from services.approval.ehr_tasks.hold import DecisionHold, write_hold
 from shared.knowledge.backup_point import BackupPoint
 from shared.knowledge.vector_store import VectorStore
 from shared.messaging import snapshots
-from shared.messaging.connection import Bus, sort_api_error
-from shared.messaging.erasures import Listed
+from shared.messaging.connection import NatsConnection, sort_api_error
+from shared.messaging.erasures import ListedErasure
 from shared.messaging.event_store import STREAM as TRAIL
 from shared.messaging.event_store import EventStore
 from shared.messaging.provision import StreamStorage, placement_error, provision, wanted_streams
@@ -39,11 +39,11 @@ BATCH_SIZE = 200
 class RestoreTarget:
     """The stack to restore into. `bus` is a connection of the admin user."""
 
-    bus: Bus
+    bus: NatsConnection
     base: VectorStore
     declared: Path | None  # folder that declares the knowledge base, of an embedded stack
     keeping: StreamStorage = field(default_factory=StreamStorage)
-    erasures: tuple[Listed, ...] = ()  # oldest first
+    erasures: tuple[ListedErasure, ...] = ()  # oldest first
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
@@ -111,7 +111,7 @@ def with_previous_placement(manifest: Manifest, keeping: StreamStorage) -> Strea
     return replace(keeping, tags=before | dict(keeping.tags))
 
 
-async def unfinished_restore(bus: Bus) -> str | None:
+async def unfinished_restore(bus: NatsConnection) -> str | None:
     """Return the id of the backup whose restore was not finished, if any."""
     try:
         info = await bus.jetstream.stream_info(UNFINISHED)
@@ -120,7 +120,7 @@ async def unfinished_restore(bus: Bus) -> str | None:
     return (info.config.metadata or {}).get("backup", "")
 
 
-async def _claim_stack(bus: Bus, id: str, keeping: StreamStorage, *, replace: bool) -> None:
+async def _claim_stack(bus: NatsConnection, id: str, keeping: StreamStorage, *, replace: bool) -> None:
     """Mark the stack as being restored. Raises CommandError when it is in use or not empty."""
     begun = await unfinished_restore(bus)
     if begun is not None and begun != id and not replace:
@@ -140,8 +140,8 @@ async def _claim_stack(bus: Bus, id: str, keeping: StreamStorage, *, replace: bo
         await _write_marker(bus, id, keeping)
 
 
-async def _write_marker(bus: Bus, id: str, keeping: StreamStorage) -> None:
-    """Create the marker with the placement of the trail, so that a placement error appears before anything changes."""
+async def _write_marker(bus: NatsConnection, id: str, keeping: StreamStorage) -> None:
+    """Create the marker with the placement of the event stream, so that a placement error appears before any change."""
     try:
         await bus.jetstream.add_stream(
             name=UNFINISHED,
@@ -154,7 +154,7 @@ async def _write_marker(bus: Bus, id: str, keeping: StreamStorage) -> None:
         raise placement_error(error.err_code, TRAIL, keeping) or sort_api_error(error, "restoring") from None
 
 
-async def _active_services(bus: Bus) -> list[str]:
+async def _active_services(bus: NatsConnection) -> list[str]:
     """Return the services that currently request messages."""
     found = set()
     for item in all_consumers():
@@ -167,7 +167,7 @@ async def _active_services(bus: Bus) -> list[str]:
     return sorted(found)
 
 
-async def _non_empty_streams(bus: Bus) -> list[str]:
+async def _non_empty_streams(bus: NatsConnection) -> list[str]:
     """Return the streams that ever held a message, except those that every start writes to."""
     streams = await bus.jetstream.streams_info()
     return sorted(
@@ -175,7 +175,7 @@ async def _non_empty_streams(bus: Bus) -> list[str]:
     )
 
 
-async def _stream(bus: Bus, part: StreamPart, keeping: StreamStorage, blocks: Iterator[bytes]) -> None:
+async def _stream(bus: NatsConnection, part: StreamPart, keeping: StreamStorage, blocks: Iterator[bytes]) -> None:
     """Restore a stream with its final placement, so that it is never on other servers."""
     where = {"num_replicas": keeping.replicas, "placement": {"tags": list(keeping.tags[part.name])}}
     await snapshots.remove(bus, part.name)
@@ -218,7 +218,7 @@ def _extract_declaration(folder: Path, packed: bytes) -> None:
 
 
 async def _verify(
-    source: Path, manifest: Manifest, seal: BackupKey | None, bus: Bus, tell: ProgressCallback
+    source: Path, manifest: Manifest, seal: BackupKey | None, bus: NatsConnection, tell: ProgressCallback
 ) -> ChainCheck:
     """Verify that every valid chain is still valid, and that no event is missing. Raises CommandError."""
     chains = ChainCheck(parse_heads(files.split_lines(files.read_blocks(source, manifest.trail.file, seal))))
@@ -227,8 +227,10 @@ async def _verify(
         tell("verifying the chains", chains.events, None)
     if chains.expected:
         lost = sorted({case for case, _ in chains.expected})
-        raise CommandError(f"The restored trail lacks the last events of {len(lost)} cases, for example {lost[0]}.")
+        raise CommandError(
+            f"The restored event stream lacks the last events of {len(lost)} cases, for example {lost[0]}."
+        )
     broken = sorted(set(chains.broken) - set(manifest.trail.broken))
     if broken:
-        raise CommandError(f"The restored trail differs: event {broken[0]} has a wrong previous digest.")
+        raise CommandError(f"The restored event stream differs: event {broken[0]} has a wrong previous digest.")
     return chains

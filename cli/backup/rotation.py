@@ -28,7 +28,7 @@ class RetentionPolicy:
 
 @dataclass(frozen=True, slots=True)
 class CompleteBackup:
-    """A complete backup. `whole`: every chain of its trail was valid when it was made."""
+    """A complete backup. `whole`: every digest chain was valid when it was made."""
 
     path: Path
     made_at: datetime

@@ -1,7 +1,7 @@
-"""Restore the timers that the trail calls for, as the restored streams were not read at the same moment.
+"""Set the timers of open reviews again, because the restored streams were not read at the same moment.
 
-An open review has one timer, whose time is in the trail. Setting it again replaces it; an overdue one fires at once; an
-escalation that was sent is not sent again. So all of them are set.
+An open review has one timer, whose time is in its events. Setting it again replaces it; an overdue one fires at once;
+an escalation that was sent is not sent again. So all of them are set.
 """
 
 from collections.abc import Iterable
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from services.approval.escalation.rules import next_deadline
-from services.approval.projections.open_reviews import FOLLOWED, OpenReviewRow, follow
+from services.approval.projections.open_reviews import EVENTS, OpenReviewRow, follow
 from shared.contracts.envelope import decode
 from shared.contracts.errors import PermanentError
 from shared.contracts.refresh import fold_refresh
 from shared.contracts.subjects import CaseRef, retry_timer_subjects
 from shared.knowledge.live import LiveBucket
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import EventStore, RawMessage
 from shared.messaging.refreshes import RefreshLog
 from shared.messaging.timers import REFRESHES, Timers
@@ -39,7 +39,7 @@ class OpenReviews:
 
     def add(self, page: Iterable[RawMessage]) -> None:
         for item in page:
-            if item.subject.rpartition(".")[2] not in FOLLOWED:
+            if item.subject.rpartition(".")[2] not in EVENTS:
                 continue
             try:
                 event = decode(item.subject, item.headers, item.data, item.sequence)
@@ -59,7 +59,7 @@ class OpenReviews:
         return found
 
 
-async def restore_timers(bus: Bus) -> int:
+async def restore_timers(bus: NatsConnection) -> int:
     """Set the timer of every open review, and of a refresh that has another attempt; returns how many."""
     reviews, timers = OpenReviews(), Timers(bus)
     async for page in EventStore(bus, "restore").pages("discharge.>"):
@@ -70,7 +70,7 @@ async def restore_timers(bus: Bus) -> int:
     return len(clocks) + await _restore_refresh_timer(bus, Timers(bus, REFRESHES))
 
 
-async def _restore_refresh_timer(bus: Bus, timers: Timers) -> int:
+async def _restore_refresh_timer(bus: NatsConnection, timers: Timers) -> int:
     queue, _ = await LiveBucket(bus).queue()
     if queue.active is None:
         return 0

@@ -1,4 +1,4 @@
-"""`countersign audit`: verify the trail, sign checkpoints of it, prove single cases.
+"""`countersign audit`: verify the event stream, sign checkpoints of it, prove single cases.
 
 Modules that connect to NATS are imported when a command runs, so that `--help` stays fast.
 """
@@ -38,7 +38,7 @@ def verify_command(
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Recompute every digest, and compare the trail with the EHR and with its signed checkpoints."""
+    """Recompute every digest, and compare the event stream with the EHR and with its signed checkpoints."""
     if (checkpoints is None) != (key is None):
         raise CommandError("Checkpoints are verified with a key: give --checkpoints and --key, or neither.")
     report = run_async(verify(data_dir, case, checkpoints, key))
@@ -62,7 +62,7 @@ def checkpoint_command(
     def show() -> None:
         for item in made:
             print(
-                f"checkpoint {item.number}: trail up to {item.last}, "
+                f"checkpoint {item.number}: events up to {item.last}, "
                 f"access log up to {item.access_last}, root {item.root}"
             )
         if not made:
@@ -110,7 +110,7 @@ def check_proof_command(
 
 
 async def verify(data_dir: Path | None, case: str | None, checkpoints: Path | None, key: Path | None) -> "Report":
-    """Verify one case or the whole trail; shows a progress bar on a terminal."""
+    """Verify one case or every case; shows a progress bar on a terminal."""
     from cli.audit import run
 
     with progress_bar("events") as (progress, task):

@@ -17,7 +17,7 @@ from cli.output import emit, make_table, print_table, stderr
 
 if TYPE_CHECKING:
     from cli.dead_letters import Attribution, Resolve
-    from shared.messaging.connection import Bus
+    from shared.messaging.connection import NatsConnection
 
 app = typer.Typer(no_args_is_help=True, help="List dead letters, redrive or discard them.")
 Sequence = Annotated[int, typer.Argument(help="sequence in the DEADLETTER stream, as printed by `list`")]
@@ -138,14 +138,14 @@ def _resolve(
         raise typer.Exit(1)
 
 
-async def _resolve_one(bus: "Bus", resolve: "Resolve", sequence: int, who: "Attribution") -> str:
+async def _resolve_one(bus: "NatsConnection", resolve: "Resolve", sequence: int, who: "Attribution") -> str:
     from shared.messaging.dead_letters import read_all
 
     return await resolve(bus, await read_all(bus), sequence, who)
 
 
 async def _resolve_all(
-    bus: "Bus", name: str, resolve: "Resolve", consumer: str, who: "Attribution", *, yes: bool
+    bus: "NatsConnection", name: str, resolve: "Resolve", consumer: str, who: "Attribution", *, yes: bool
 ) -> list[dict[str, Any]]:
     from cli.dead_letters import resolve_each, unresolved
     from shared.messaging.dead_letters import read_all

@@ -13,7 +13,7 @@ from cli.output import emit
 
 if TYPE_CHECKING:
     from services.approval.ehr_tasks.hold import DecisionHold
-    from shared.messaging.connection import Bus
+    from shared.messaging.connection import NatsConnection
 
 app = typer.Typer(no_args_is_help=True, help="DecisionHold or allow decisions taken in the EHR's own inbox.")
 Reason = Annotated[str, typer.Option("--reason", help="recorded with your name; no patient data")]
@@ -29,7 +29,7 @@ def show(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def hold(reason: Reason, by: By = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """DecisionHold decisions: those taken in the EHR have no effect until they are allowed again."""
+    """Hold decisions: those taken in the EHR have no effect until they are allowed again."""
     _print_hold(run_with_bus(data_dir, lambda bus: _set(bus, by, reason, held=True)), as_json=as_json)
 
 
@@ -39,11 +39,11 @@ def allow(reason: Reason, by: By = None, data_dir: DataDir = None, as_json: AsJs
     _print_hold(run_with_bus(data_dir, lambda bus: _set(bus, by, reason, held=False)), as_json=as_json)
 
 
-async def _set(bus: "Bus", by: str | None, reason: str, *, held: bool) -> "DecisionHold | None":
+async def _set(bus: "NatsConnection", by: str | None, reason: str, *, held: bool) -> "DecisionHold | None":
     from services.approval.ehr_tasks.hold import read_hold
-    from shared.messaging.requests import OfDecisions, ask
+    from shared.messaging.requests import DecisionHoldRequest, ask
 
-    request = OfDecisions.model_construct(held=held, by=actor_name(by), why=reason)
+    request = DecisionHoldRequest.model_construct(held=held, by=actor_name(by), why=reason)
     await ask(bus, "approval", "ehr-decisions", request)
     return await read_hold(bus)
 

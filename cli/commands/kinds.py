@@ -105,7 +105,7 @@ async def _extract(base: str, encounter: str, kinds: "KindRegistry", department:
 
     if not base.startswith(("http://", "https://")):
         raise CommandError("--ehr-url must be an http or https address.")
-    ehr = EhrSettings(url=base).connect()  # the token, where the EHR wants one, is in the environment
+    ehr = EhrSettings(url=base).connect()  # the token, if the EHR requires one, is in the environment
     zone = TimeZones().of(department or "")
     try:
         return await read_stay(

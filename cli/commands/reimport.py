@@ -27,7 +27,7 @@ def run(
 ) -> None:
     """Exit with code 1 when something is left to do."""
     if yes and not (reason or "").strip():
-        raise CommandError("Give the reason with --reason: it is recorded in the trail.")
+        raise CommandError("Give the reason with --reason: it is recorded in the event.")
     try:
         request = ReimportRequested(by=by, reason=reason or "dry run", department=department)
     except ValidationError as error:
@@ -61,7 +61,7 @@ def _print_result(found: ReimportResult) -> None:
     for reason in found.unchecked:
         print(f"not checked: {reason}")
     if not found.cases:
-        print("The EHR has no document of ours that is missing from the trail.")
+        print("The EHR has no document of ours that is missing from the event stream.")
     elif any(item.state == "to be taken over" for item in found.cases):
         print('Nothing was imported. To import it, add: --yes --reason "…"')
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Create the keys and passwords of an installation.")
 
-NODES = 3
+SERVERS = 3
 ACCOUNT_NAME = r"[A-Z][A-Z0-9_]{0,39}"
 MACHINE_ROLES = ("ingest", "operator", "auditor")
 CONTAINER_GROUP = 10001  # the group that ours run as
@@ -88,10 +88,10 @@ def init(
 
 def nats_host_names(namespace: str) -> list[str]:
     """Return the host names of the NATS servers in compose.yaml, on Kubernetes and on this machine."""
-    inside = ["nats", "nats-headless", *(f"nats-{index}.nats-headless" for index in range(NODES))]
+    inside = ["nats", "nats-headless", *(f"nats-{index}.nats-headless" for index in range(SERVERS))]
     suffixes = ("", f".{namespace}", f".{namespace}.svc", f".{namespace}.svc.cluster.local")
     here = ["localhost", "127.0.0.1", "::1"]
-    return here + [f"nats-{index}" for index in range(1, NODES + 1)] + [a + b for a in inside for b in suffixes]
+    return here + [f"nats-{index}" for index in range(1, SERVERS + 1)] + [a + b for a in inside for b in suffixes]
 
 
 def _account_settings(directory: Path, name: str | None, storage: int | None) -> tuple[str, int | None]:
@@ -148,9 +148,9 @@ def _nodes() -> "dict[str, Node]":
         cluster = Cluster("countersign", f"{ALL_INTERFACES}:6222", routes) if others else None
         return Node(name, f"{ALL_INTERFACES}:4222", f"{ALL_INTERFACES}:8222", Path("/data"), cluster, tls=tls)
 
-    names = [f"nats-{index}" for index in range(1, NODES + 1)]
+    names = [f"nats-{index}" for index in range(1, SERVERS + 1)]
     # On Kubernetes a pod's name comes from its environment, and its fellows are those of the StatefulSet.
-    fellows = [f"nats-{index}.nats-headless" for index in range(NODES)]
+    fellows = [f"nats-{index}.nats-headless" for index in range(SERVERS)]
     return (
         {"nats.conf": node("nats")}
         | {f"{name}.conf": node(name, *names) for name in names}

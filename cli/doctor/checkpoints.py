@@ -1,4 +1,4 @@
-"""Check that checkpoints of the trail are signed as often as configured."""
+"""Check that checkpoints of the event stream are signed as often as configured."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,15 +11,15 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cli.doctor.findings import Group
-from services.approval.audit.checkpoints import DUE, EVERY, TIMER
+from services.approval.audit.checkpoints import DUE, INTERVAL_HEADER, TIMER
 from shared.contracts.errors import CountersignError
 from shared.messaging.checkpoints import Folder
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import STREAM, raw_message_of
 
 SUBJECT = "checkpoints"
 MISSED_INTERVALS = 3  # a restart may skip an interval or two
-SLACK = timedelta(minutes=1)
+TOLERANCE = timedelta(minutes=1)
 RUNBOOK = "docs/how-to/verify-the-audit-trail.md"
 
 
@@ -42,14 +42,14 @@ class CheckpointTimer:
 
 @dataclass(frozen=True, slots=True)
 class LatestCheckpoint:
-    """The last checkpoint in the folder; `covers` is the last sequence of the trail that it covers."""
+    """The last checkpoint in the folder; `covers` is the last sequence of the event stream that it covers."""
 
     number: int
     time: datetime
     covers: int
 
 
-async def check(bus: Bus, group: Group, now: datetime) -> None:
+async def check(bus: NatsConnection, group: Group, now: datetime) -> None:
     settings = CheckpointSettings()
     try:
         timer, last = await _timer(bus), (await bus.jetstream.stream_info(STREAM)).state.last_seq
@@ -69,23 +69,23 @@ async def check(bus: Bus, group: Group, now: datetime) -> None:
     assess_folder(group, newest, last, settings.checkpoint_every, now)
 
 
-async def _timer(bus: Bus) -> CheckpointTimer | None:
+async def _timer(bus: NatsConnection) -> CheckpointTimer | None:
     """Return the later of the scheduled and the fired timer."""
     found = []
     for subject in (TIMER, DUE):
         for message in await bus.direct_get("TIMERS", {"last_by_subj": subject}):
             headers: dict[str, Any] = raw_message_of(message).headers
             if (due := headers.get("countersign-due")) is not None:
-                found.append(CheckpointTimer(datetime.fromisoformat(due), str(headers.get(EVERY, ""))))
+                found.append(CheckpointTimer(datetime.fromisoformat(due), str(headers.get(INTERVAL_HEADER, ""))))
     return max(found, key=lambda timer: timer.due, default=None)
 
 
 def assess_timer(group: Group, timer: CheckpointTimer | None, now: datetime) -> None:
     """Assess the timer of approval, when the folder of checkpoints is not known. Pure."""
     if timer is None:
-        says = "approval makes none, and no folder is configured: a NATS administrator could rewrite the trail"
+        says = "approval makes none, and no folder is configured: a NATS administrator could rewrite the events"
         group.warning(SUBJECT, says, f"enable them, or set COUNTERSIGN_CHECKPOINT_DIR to their folder: {RUNBOOK}")
-    elif now - timer.due > SLACK:
+    elif now - timer.due > TOLERANCE:
         says = f"the next one was due at {timer.due:%Y-%m-%d %H:%M} UTC and was not made"
         group.warning(
             SUBJECT, says, "check that approval runs with its checkpoint settings; see the alerts `checkpoints-failing`"
@@ -95,17 +95,15 @@ def assess_timer(group: Group, timer: CheckpointTimer | None, now: datetime) -> 
 
 
 def assess_folder(group: Group, newest: LatestCheckpoint | None, last: int, every: timedelta, now: datetime) -> None:
-    """Assess the newest checkpoint; `last` is the trail's last sequence, `every` the configured interval. Pure."""
+    """Assess the newest checkpoint; `last` is the stream's last sequence, `every` the configured interval. Pure."""
     do = f"see the alerts `checkpoints-failing`, or the log of the process that makes them: {RUNBOOK}"
     if newest is None:
         if last:
-            group.warning(SUBJECT, "the folder is empty, but the trail has events", do)
+            group.warning(SUBJECT, "the folder is empty, but there are events", do)
         else:
-            group.ok(SUBJECT, "none yet: the trail is empty")
+            group.ok(SUBJECT, "none yet: there are no events")
     elif newest.covers > last:
-        says = (
-            f"checkpoint {newest.number} covers the trail up to sequence {newest.covers}, but the trail ends at {last}"
-        )
+        says = f"checkpoint {newest.number} covers events up to sequence {newest.covers}, but the last one is {last}"
         how = "after a restore of an older backup, start a new folder; otherwise run: countersign audit verify"
         group.fault(SUBJECT, says, how)
     elif newest.covers < last and now - newest.time > MISSED_INTERVALS * every:

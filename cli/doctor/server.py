@@ -8,7 +8,7 @@ from cli.doctor.findings import Finding, Group
 from cli.doctor.target import DoctorTarget
 from cli.stack.nats_config import MAX_PAYLOAD
 from shared.contracts.errors import TransientError
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.server_status import ServerStatus, read_durability
 
 MINIMUM_VERSION = (2, 14)  # consumers can be reset to an earlier position, which a restore needs
@@ -41,9 +41,9 @@ async def check(place: DoctorTarget) -> list[Finding]:
     return group.found
 
 
-async def check_account(bus: Bus) -> list[Finding]:
+async def check_account(bus: NatsConnection) -> list[Finding]:
     """Check the storage of the account, if it has a limit, and the maximum message size."""
-    group, room = Group("server"), await bus.room()
+    group, room = Group("server"), await bus.storage_usage()
     if room.limit is not None:
         assess_free_space(group, "storage of the account", room.limit - room.stored, room.limit)
     assess_payload(group, bus.client.max_payload)

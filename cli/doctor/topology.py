@@ -8,14 +8,14 @@ from nats.js.errors import APIError, NotFoundError
 
 from cli.doctor.findings import Finding, Group
 from cli.doctor.target import DoctorTarget
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.provision import consumer_config, differs, wanted_streams
 from shared.messaging.replica_status import ReplicaStatus, copies
 from shared.messaging.snapshots import UNFINISHED
 from shared.messaging.topology import all_consumers
 
 
-async def check(bus: Bus, place: DoctorTarget) -> list[Finding]:
+async def check(bus: NatsConnection, place: DoctorTarget) -> list[Finding]:
     group = Group("streams")
     wanted = {str(item.name): item for item in wanted_streams(place.keeping)}
     try:
@@ -37,7 +37,7 @@ async def check(bus: Bus, place: DoctorTarget) -> list[Finding]:
     return group.found
 
 
-async def _consumers(bus: Bus, group: Group, stream: str, place: DoctorTarget) -> None:
+async def _consumers(bus: NatsConnection, group: Group, stream: str, place: DoctorTarget) -> None:
     wanted = {item.name: consumer_config(item) for item in all_consumers() if item.stream == stream}
     try:
         listed = await bus.jetstream.consumers_info(stream)

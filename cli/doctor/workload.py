@@ -15,12 +15,12 @@ from cli.doctor.findings import Finding, Group
 from cli.doctor.target import DoctorTarget
 from cli.errors import CommandError
 from services.approval.ehr_tasks.hold import read_hold
-from services.approval.ehr_tasks.reconciler import KEY, TELL_AFTER
+from services.approval.ehr_tasks.reconciler import ALERT_AFTER_FAILURES, KEY
 from services.approval.ehr_tasks.watermark import Watermark
 from shared.contracts.errors import CountersignError
 from shared.knowledge.live import LiveBucket
 from shared.messaging.buckets import Bucket
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letters import read_all
 from shared.messaging.topology import Consumer, all_consumers
 
@@ -39,7 +39,7 @@ class ConsumerHealth:
     paused: bool = False
 
 
-async def check(bus: Bus, place: DoctorTarget) -> list[Finding]:
+async def check(bus: NatsConnection, place: DoctorTarget) -> list[Finding]:
     group = Group("work")
     assess_consumers(
         group, [load for item in all_consumers() if (load := await _consumer_health(bus, item)) is not None]
@@ -51,7 +51,7 @@ async def check(bus: Bus, place: DoctorTarget) -> list[Finding]:
     return group.found
 
 
-async def _consumer_health(bus: Bus, item: Consumer) -> ConsumerHealth | None:
+async def _consumer_health(bus: NatsConnection, item: Consumer) -> ConsumerHealth | None:
     try:
         info = await bus.jetstream.consumer_info(item.stream, item.name)
     except (NotFoundError, APIError, errors.Error):
@@ -101,7 +101,7 @@ def _assess_backlog(group: Group, load: ConsumerHealth) -> None:
         group.warning(name, f"{load.redelivered} messages are being retried", do)
 
 
-async def _dead_letters(bus: Bus, group: Group) -> None:
+async def _dead_letters(bus: NatsConnection, group: Group) -> None:
     try:
         letters = [letter for letter, _, _ in (await read_all(bus)).values() if letter.waits]
     except CountersignError as failure:
@@ -115,7 +115,7 @@ async def _dead_letters(bus: Bus, group: Group) -> None:
     group.warning("dead letters", f"{len(letters)} unresolved, of {consumers}", do)
 
 
-async def _ehr_decisions(bus: Bus, group: Group) -> None:
+async def _ehr_decisions(bus: NatsConnection, group: Group) -> None:
     """Check that decisions in the EHR's own inbox are allowed."""
     try:
         hold = await read_hold(bus)
@@ -134,7 +134,7 @@ async def _ehr_decisions(bus: Bus, group: Group) -> None:
 def assess_watermark(group: Group, mark: Watermark) -> None:
     """Assess how far the ended Tasks of the EHR have been read. Pure."""
     until = f"read up to {mark.seen:%Y-%m-%d %H:%M} UTC" if mark.seen else "none read yet"
-    if mark.failed >= TELL_AFTER:
+    if mark.failed >= ALERT_AFTER_FAILURES:
         do = "see the alerts `reconcile-failing`: decisions in the EHR are delayed"
         group.warning("Tasks in the EHR", f"the EHR could not be read {mark.failed} times; {until}", do)
     elif mark.behind:
@@ -143,7 +143,7 @@ def assess_watermark(group: Group, mark: Watermark) -> None:
         group.ok("Tasks in the EHR", until)
 
 
-async def _knowledge(bus: Bus, place: DoctorTarget, group: Group) -> None:
+async def _knowledge(bus: NatsConnection, place: DoctorTarget, group: Group) -> None:
     """Check that the live version has its vectors."""
     try:
         live, _ = await LiveBucket(bus).live()

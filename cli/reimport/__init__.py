@@ -1,1 +1,1 @@
-"""`countersign cases reimport`: what the chart has and a restored trail does not."""
+"""`countersign cases reimport`: restore events that the chart proves and a restored event stream lacks."""

@@ -1,4 +1,4 @@
-"""Find cases of which the EHR has documents that are missing from the trail, one page at a time."""
+"""Find cases of which the EHR has documents that are missing from the event stream, one page at a time."""
 
 from collections.abc import AsyncIterator, Iterable
 
@@ -16,8 +16,9 @@ from shared.messaging.event_store import EventStore
 
 
 async def candidates(ehr: FhirClient, journal: EventStore) -> AsyncIterator[str]:
-    """Ids of cases, each once. Raises TransientError, PermanentError where the EHR finds no document by the system of
-    its identifier: see `waiting`.
+    """Yield ids of cases, each once.
+
+    Raises TransientError, and PermanentError if the EHR cannot search by the identifier's system: see `waiting`.
     """
     shown = False
     with CaseIndex() as seen:
@@ -35,7 +36,7 @@ async def candidates(ehr: FhirClient, journal: EventStore) -> AsyncIterator[str]
 
 
 def _differs(history: list[RecordedEvent], documents: Iterable[Resource]) -> bool:
-    """Return whether the trail lacks one of `documents`, or has another status of it."""
+    """Return whether the case's events lack one of `documents`, or have another status of it."""
     case = fold(history)
     wanted = {
         entry.filed.document_reference: status_of(case, entry)
@@ -52,7 +53,7 @@ async def _any_filed(journal: EventStore) -> bool:
 
 
 async def all_cases(journal: EventStore) -> AsyncIterator[str]:
-    """Yield every case of the trail once, for an EHR that cannot search by identifier."""
+    """Yield every case of the event stream once, for an EHR that cannot search by identifier."""
     with CaseIndex() as seen:
         async for page in journal.pages("discharge.>"):
             for case in seen.fresh(parse_case_subject(item.subject)[0].id for item in page):

@@ -12,7 +12,7 @@ from shared.messaging.event_store import EventStore
 
 @dataclass(frozen=True, slots=True)
 class RejectedDraft:
-    """A Task that was completed as a rejection, of a review that is open on the trail."""
+    """A Task that was completed as a rejection, of a review that is open by its events."""
 
     case: str
     task: str

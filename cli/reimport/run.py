@@ -13,14 +13,14 @@ from cli.errors import CommandError
 from cli.reimport.candidates import all_cases, candidates
 from cli.reimport.rejections import RejectedDraft, rejected_drafts
 from services.approval.ehr_tasks.task_decision import CASE_ID
-from services.approval.reimport.plan import Found, plan
+from services.approval.reimport.plan import VerifiedEvent, plan
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.case import restored_event
 from shared.contracts.corrections import Retracted
 from shared.contracts.ehr import ReimportRequested
 from shared.contracts.errors import PermanentError
 from shared.contracts.subjects import CaseRef, reimport_subject
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import EventStore
 
 REIMPORT_TIMEOUT_S = 120.0  # for approval to reimport what it was asked for
@@ -32,7 +32,7 @@ ProgressCallback = Callable[[int], None]  # cases looked at
 
 @dataclass(frozen=True, slots=True)
 class MissingEntry:
-    """One signed entry of a case that is missing from the trail."""
+    """One signed entry of a case that is missing from the event stream."""
 
     what: str
     signer: str
@@ -43,7 +43,7 @@ class MissingEntry:
     chain_head: str
 
     @classmethod
-    def of(cls, found: Found) -> "MissingEntry":
+    def of(cls, found: VerifiedEvent) -> "MissingEntry":
         lost = found.lost
         filed, body = lost.filed, lost.signature
         signer = body.signer or body.by.subject
@@ -63,7 +63,7 @@ class MissingEntry:
 
 @dataclass(slots=True)
 class CaseFindings:
-    """A case of which the EHR has more than the trail."""
+    """A case of which the EHR has more than the event stream."""
 
     case: str
     ready: list[MissingEntry]
@@ -115,9 +115,9 @@ async def reimport(
 
 @dataclass(frozen=True, slots=True)
 class Reimporter:
-    """One run. `bus` is a connection of the operator; `department` is that of cases that the trail lacks."""
+    """One run. `bus` is a connection of the operator; `department` is that of cases without events."""
 
-    bus: Bus
+    bus: NatsConnection
     ehr: FhirClient
     department: str | None = None
     patience: float = REIMPORT_TIMEOUT_S
@@ -157,7 +157,8 @@ class Reimporter:
                 yield case
         except PermanentError as error:
             found.unchecked.append(
-                f"cases missing from the trail: the EHR does not support searching for their documents ({error.reason})"
+                "cases missing from the event stream: the EHR does not support searching for their documents "
+                f"({error.reason})"
             )
             async for case in all_cases(journal):
                 yield case
@@ -167,7 +168,7 @@ class Reimporter:
         ref = history[-1].case if history else CaseRef(self.department or "", case)
         made = await plan(ref, history, self.ehr, None)
         if made.ready and not ref.department:
-            made.stopped.append("the trail has no such case: give its department with --department")
+            made.stopped.append("the event stream has no such case: give its department with --department")
         ready = [MissingEntry.of(item) for item in made.ready]
         if not ready and not made.stopped:
             return None

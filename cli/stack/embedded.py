@@ -25,7 +25,7 @@ from cli.stack.secrets import Secrets, load_or_create, write_tokens
 from cli.stack.signals import run_until_signal
 from sandbox_ehr.app import Sandbox
 from sandbox_ehr.app import create_app as create_sandbox
-from sandbox_ehr.notifications import Subscriber
+from sandbox_ehr.notifications import SubscriptionNotifier
 from sandbox_ehr.seed import demo_encounters, seed
 from sandbox_ehr.store import Store
 from services.approval.main import build as build_approval
@@ -174,7 +174,7 @@ def _app(options: StackOptions, secrets: Secrets, access: StackAccess, stack: As
     if store is not None:
         # The sandbox notifies the services of ended Tasks, as an EHR with a Subscription does.
         notifications = f"{access.base_url}/v1/fhir/notifications"
-        subscriber = Subscriber(httpx.AsyncClient(trust_env=False), notifications, secrets.tokens["ingest"])
+        subscriber = SubscriptionNotifier(httpx.AsyncClient(trust_env=False), notifications, secrets.tokens["ingest"])
         stack.push_async_callback(subscriber.close)
         app.mount("/", create_sandbox(Sandbox(store, subscriber=subscriber)))
     return app

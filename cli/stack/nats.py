@@ -12,7 +12,7 @@ from cli.stack.nats_config import ACCOUNT, SYNC_ALWAYS, Node, Tenant, configurat
 from cli.stack.process import SupervisedProcess, inherited_environment
 from cli.stack.secrets import Secrets
 from shared.contracts.errors import CountersignError
-from shared.messaging.connection import Bus, connect
+from shared.messaging.connection import NatsConnection, connect
 from shared.messaging.event_store import STREAM as JOURNAL
 from shared.messaging.provision import Change, has_stream, provision
 from shared.messaging.snapshots import UNFINISHED
@@ -64,10 +64,10 @@ def make_process(
 async def provision_as_admin(url: str, secrets: Secrets, marker: Path) -> list[Change]:
     """Create streams, buckets and consumers as the admin user. The file `marker` records that they were created.
 
-    Raises CommandError when the trail existed before and is missing: an empty one must not replace it silently.
+    Raises CommandError when the streams existed before and are missing: empty ones must not replace them silently.
     """
     provisioned_before = marker.exists()  # noqa: ASYNC240 - one stat at the start, before anything is served
-    bus: Bus | None = None
+    bus: NatsConnection | None = None
     try:
         bus = await connect(url, "admin", secrets.seeds["admin"])
         if await has_stream(bus, UNFINISHED):

@@ -1,8 +1,10 @@
-"""Print each place where the prose breaks a rule; exit code 1 if there is one. `--docstrings` only warns."""
+"""Print each place where the prose breaks a rule; exit code 1 if there is one. `--docstrings` checks the code, too."""
 
 import ast
+import io
 import re
 import sys
+import tokenize
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,29 +99,47 @@ def files(rules: Rules) -> Iterator[Path]:
         yield from (item for item in found if not str(item.relative_to(ROOT)).startswith(SKIPPED))
 
 
-def docstrings() -> Iterator[tuple[Path, int, str]]:
-    """Yield file, line and text of each docstring of the packages."""
+def docstrings(source: str) -> Iterator[tuple[int, str]]:
+    """Yield line and text of each docstring of a module."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            text = ast.get_docstring(node)
+            if text:
+                yield getattr(node, "lineno", 1), text
+
+
+def comments(source: str) -> Iterator[tuple[int, str]]:
+    """Yield line and text of each comment of a module."""
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string.lstrip("#! ")
+
+
+def modules() -> Iterator[Path]:
+    """Yield every module whose docstrings and comments are checked."""
     for package in PACKAGES:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                    text = ast.get_docstring(node)
-                    if text:
-                        yield path, getattr(node, "lineno", 1), text
+        yield from sorted((ROOT / package).rglob("*.py"))
+
+
+def check_code(source: str, rules: Rules) -> Iterator[tuple[int, str]]:
+    """Yield line number and complaint for each docstring and comment of a module that breaks a rule.
+
+    The line of a docstring is that of its class or function; 1 for the module.
+    """
+    for number, text in [*docstrings(source), *comments(source)]:
+        yield from ((number, complaint) for _, complaint in check(text, rules))
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Check the documentation; with `--docstrings` also print, as warnings, what docstrings would have to change."""
+    """Check the documentation; with `--docstrings` also the docstrings and comments of the packages."""
     rules, complaints = read_rules(), 0
-    for file in files(rules):
-        name = str(file.relative_to(ROOT))
-        for number, complaint in check(file.read_text(), rules, name):
-            complaints += 1
-            print(f"{name}:{number}: {complaint}")
+    checked = [(path, check(path.read_text(), rules, str(path.relative_to(ROOT)))) for path in files(rules)]
     if "--docstrings" in arguments:
-        for path, number, text in docstrings():
-            for _, complaint in check(text, rules):
-                print(f"{path.relative_to(ROOT)}:{number}: warning: {complaint}")
+        checked += [(path, check_code(path.read_text(), rules)) for path in modules()]
+    for path, found in checked:
+        for number, complaint in found:
+            complaints += 1
+            print(f"{path.relative_to(ROOT)}:{number}: {complaint}")
     return int(complaints > 0)
 
 

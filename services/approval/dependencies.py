@@ -30,7 +30,7 @@ from shared.runtime.request_limits import EventStreamLimit
 class ApiDependencies:
     """The services behind the routes. `streams` counts open event streams, for this application alone."""
 
-    guard: Authenticator
+    authenticator: Authenticator
     log: AccessLog
     clock: Clock
     zone_of: ZoneOf
@@ -53,7 +53,7 @@ class ApiDependencies:
 
 def allow(*roles: Role) -> RequireRole:
     """Return a dependency that gives the caller where it has one of `roles`; otherwise the answer is 401 or 403."""
-    return RequireRole(lambda request: provided(request, ApiDependencies).guard, roles)
+    return RequireRole(lambda request: provided(request, ApiDependencies).authenticator, roles)
 
 
 async def api_dependencies(request: Request) -> ApiDependencies:  # async: FastAPI would run it in a thread otherwise

@@ -36,7 +36,7 @@ ONGOING = frozenset({"planned", "arrived", "triaged", "in-progress", "onleave"})
 
 
 def supervisor_of(department: str, supervisors: Mapping[str, str]) -> str | None:
-    """FHIR reference of the department's supervisor; None when the directory names none."""
+    """Return the FHIR reference of the department's supervisor; None when the directory has none."""
     return supervisors.get(department) or supervisors.get("*")
 
 
@@ -115,11 +115,12 @@ def approve(
     channel: Channel | None = None,
     reading: ReadingFigures | None = None,
 ) -> Approved:
-    """Countersign: the draft with digest `seen`, or `text` in its place. `draft` is its content, see `reads_draft`;
-    `written` are the sentences of `text` that it does not have.
+    """Countersign the draft with digest `seen`, or `text` in its place.
 
-    Raises DecisionRefusedError where the text lacks its patient or a part, or has statements that the record does not
-    support and nobody has confirmed.
+    `draft` is its content, see `reads_draft`; `written` are the sentences of `text` that the draft does not have.
+
+    Raises DecisionRefusedError if the text lacks its patient or a part, or has unsupported statements that nobody has
+    confirmed.
     """
     review = open_review(case, seen)
     if draft is None and reads_draft(review, text):
@@ -205,8 +206,8 @@ def classify_decision(
 ) -> Literal["decide", "later", "settled", "stale"]:
     """Classify a decision that was taken in the EHR about the draft `digest`.
 
-    `later`: the review is not on the trail yet. `settled`: it was decided or called off. `stale`: no such draft is or
-    was under review, or it is about another encounter.
+    `later`: the review is not in the event stream yet. `settled`: it was decided or withdrawn. `stale`: no such draft
+    is or was under review, or it is about another encounter.
     """
     found: Literal["decide", "later", "settled", "stale"] = "stale"
     for event in history:
@@ -230,7 +231,7 @@ def may_sign(case: Case, who: str, owners: Iterable[str | None]) -> bool:
     return who in (case.owner, attending, *owners)
 
 
-def has_opened(case: Case, who: str, supervisor: str, looks: Iterable[AccessLogEntry]) -> bool:
+def has_opened(case: Case, who: str, supervisor: str, views: Iterable[AccessLogEntry]) -> bool:
     """Return whether `who` has seen the draft under review.
 
     A token without an identity stands for the owner, a supervisor's for the department's supervisor, as when it signs.
@@ -239,25 +240,25 @@ def has_opened(case: Case, who: str, supervisor: str, looks: Iterable[AccessLogE
         return False
     stands_for = {"physician": case.owner, "supervisor": supervisor}
     return any(
-        look.event == "viewed"
-        and case.review.draft.digest in look.detail
-        and who == (look.practitioner or (stands_for.get(look.role or "") if look.method == "token" else None))
-        for look in looks
+        view.event == "viewed"
+        and case.review.draft.digest in view.detail
+        and who == (view.practitioner or (stands_for.get(view.role or "") if view.method == "token" else None))
+        for view in views
     )
 
 
-def starts_review(case: Case, role: str | None, looked_at: str) -> bool:
+def starts_review(case: Case, role: str | None, viewed: str) -> bool:
     """Return whether viewing a draft starts its review: the viewer is a physician, or the supervisor it was given to.
 
     `looked_at` names the draft's digest; one that is no longer under review begins nothing.
     """
-    if not case.open or case.review is None or case.review.draft.digest not in looked_at:
+    if not case.open or case.review is None or case.review.draft.digest not in viewed:
         return False
     return role == "physician" or (role == "supervisor" and case.owner != case.review.stay.attending)
 
 
 class Outcome(NamedTuple):
-    """What a review has come to, as its Task says it, and the id of the decision on the trail."""
+    """The outcome of a review, as its Task has it, and the id of the event of the decision."""
 
     code: str
     event: str
@@ -277,9 +278,9 @@ def outcome_of(decision: RecordedEvent) -> Outcome | None:
 
 
 def reviewed(history: Iterable[RecordedEvent]) -> list[tuple[DraftRef, Outcome | None]]:
-    """Every draft of an ended case with the outcome of its review; None where it was called off before a decision.
+    """Return every draft of an ended case with the outcome of its review; None if it was withdrawn before a decision.
 
-    Drafts are told apart by their number, as their Tasks are: a stay that is discharged again begins with 1 again.
+    Drafts are identified by their number, as their Tasks are: a stay that is discharged again starts at 1 again.
     """
     found: dict[int, tuple[DraftRef, Outcome | None]] = {}
     for event in history:
@@ -288,7 +289,7 @@ def reviewed(history: Iterable[RecordedEvent]) -> list[tuple[DraftRef, Outcome |
                 found[drafted.draft.number] = drafted.draft, None
             case Approved() | Rejected() as decision:
                 found[decision.draft.number] = decision.draft, outcome_of(event)
-            case Reimported(signature=Approved() as lost):  # also of a draft that is not on this trail: none waits
+            case Reimported(signature=Approved() as lost):  # ends every draft, also of those not in these events
                 end = outcome_of(event)
                 found = {number: (draft, before or end) for number, (draft, before) in found.items()}
                 found[lost.draft.number] = lost.draft, end
@@ -296,9 +297,9 @@ def reviewed(history: Iterable[RecordedEvent]) -> list[tuple[DraftRef, Outcome |
 
 
 def discharge_taken_back(case: Case, review: ReviewRequested, status: str | None) -> bool:
-    """Whether the stay goes on though its discharge was told, by what the EHR says now.
+    """Return whether the stay continues after its discharge was reported, by the encounter's `status` in the EHR.
 
-    Some EHRs finish the encounter only later, so one that was never finished says nothing; but where a discharge was
-    taken back before, another one may be a late copy of the first.
+    Some EHRs finish the encounter only later, so the status of an encounter that was never finished proves nothing. If
+    a discharge was cancelled before, this one may be a late copy of the first.
     """
     return status in ONGOING and (review.encounter_status == "finished" or case.reopened)

@@ -31,7 +31,7 @@ from shared.contracts.events import (
 from shared.contracts.model import read_strictly
 from shared.contracts.subjects import CaseRef, derived_id
 from shared.messaging.artifacts import Artifacts
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letter_queue import publish_alert
 from shared.messaging.event_store import EventStore, StepNoLongerAwaitedError
 from shared.messaging.steps import Clock, StepContext
@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 class Approval:
     def __init__(
         self,
-        bus: Bus,
+        bus: NatsConnection,
         tasks: ReviewTasks,
         filing: Filing,
         retracting: RetractionFiling,
@@ -65,7 +65,7 @@ class Approval:
         self._timers = Timers(bus)
 
     async def request_review(self, work: StepContext[Drafted]) -> ReviewRequested:
-        """A Task in the EHR and the timers: all there before the event says so."""
+        """Create the Task in the EHR and the timers, then return the event."""
         drafted, case = work.event, work.cause.case
         now = self._clock()
         due = escalation_rules.deadlines(now, self._directory.escalation_delays(case.department))
@@ -76,15 +76,15 @@ class Approval:
         return domain.request(drafted, task, due)
 
     async def take_back_request(self, work: StepContext[Drafted]) -> None:
-        """The case was withdrawn while the review was being requested."""
+        """Cancel timers and Tasks of a review whose case was withdrawn while it was requested."""
         await self._timers.cancel(work.cause.case.id)
         await self._tasks.end(work.cause.case, work.event.draft, None)
 
     async def file(self, work: StepContext[Approved | Amended | Addended | Retracted]) -> Filed | RetractionFiled:
-        """Bring into the chart what was signed: a document, its correction, an addendum, a retraction.
+        """File what was signed: a document, its correction, an addendum, or a retraction.
 
-        What is signed is not given up, whatever the EHR answers; only a text that is not the signed one is, and what
-        would stand in the chart beside something else under its identifier.
+        Filing is retried without limit. It fails only if the text is not the signed one, or if the chart has another
+        document under its identifier.
         """
         cause = work.cause
         case = await self._up_to(cause)
@@ -100,8 +100,9 @@ class Approval:
         return filed
 
     async def _up_to(self, cause: RecordedEvent) -> Case:
-        """The case. Raises MovedOn where it does not wait for what `cause` leads to: an approval that comes again must
-        not bring back what was replaced or retracted since.
+        """Return the case. Raises StepNoLongerAwaitedError unless it awaits the filing of `cause`.
+
+        A redelivered approval must not bring back what was replaced or retracted since.
         """
         history = await self._journal.history(cause.case)
         case = fold(history)
@@ -126,7 +127,7 @@ class Approval:
         return filed
 
     async def _tell_of_other(self, case: CaseRef, error: NotAsSignedError) -> None:
-        """What was signed is not in the chart, and something else is: nothing was filed, and a person has to look."""
+        """Alert that the chart has another document than the signed one. Nothing was filed; a person has to check."""
         logger.error("case %s: not filed: %s", case.id, error.reason)
         await publish_alert(
             self._bus,
@@ -140,7 +141,7 @@ class Approval:
         )
 
     async def _tell_of_refused(self, case: CaseRef, refused: list[str]) -> None:
-        """The EHR took the signed text and not the rest: somebody may have to set what it takes."""
+        """Alert that the EHR accepted only the text: the configured content types may have to be changed."""
         names = ", ".join(refused)
         logger.warning("case %s: the EHR did not take %s, the document was filed without", case.id, names)
         await publish_alert(
@@ -154,9 +155,9 @@ class Approval:
         )
 
     async def _signed_text(self, case: CaseRef, signature: Signature) -> str:
-        """Exactly what was signed.
+        """Return exactly what was signed.
 
-        Raises PermanentError when it is not what the signature's digest says.
+        Raises PermanentError when it does not have the digest of the signature.
         """
         if not isinstance(signature, Approved) or signature.edited:
             return (await self._artifacts.of(case.id).get(signature.signed)).decode()
@@ -173,7 +174,7 @@ class Approval:
         return domain.after_rejection(rejected)
 
     async def _complete(self, decision: RecordedEvent, body: Approved | Rejected, document: str | None = None) -> None:
-        """Say in the review's Task what was decided."""
+        """Complete the review's Task with the outcome of the decision."""
         outcome = domain.outcome_of(decision)
         assert outcome is not None  # noqa: S101 - an approval and a rejection have one
         await self._tasks.complete(decision.case, body.draft, body.task, outcome, document)

@@ -7,7 +7,7 @@ ZoneOf = Callable[[str], tzinfo | None]  # of a department; None where none is s
 
 
 def local(time: datetime, zone: tzinfo | None, form: str = "%d %b %Y, %H:%M %Z") -> str:
-    """`28 Nov 2026, 04:22 CET`; UTC where no zone is set, `UTC-03` where the zone has no abbreviation of its own."""
+    """Format a time: `28 Nov 2026, 04:22 CET`; UTC if no zone is set, `UTC-03` if the zone has no abbreviation."""
     there = time.astimezone(zone or UTC)
     name = there.tzname() or ""
     return there.strftime(form.replace("%Z", f"UTC{name}" if name.startswith(("+", "-")) else name))

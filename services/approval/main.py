@@ -70,19 +70,19 @@ def build(
     ehr: FhirClient | None = None,
     people: Sequence[Caller] = (),
 ) -> Service:
-    """Everything approval needs, built and not started. `ehr` takes the place of the real ones.
+    """Build approval without starting it. `ehr` replaces the configured client.
 
-    What a person waits for has a client of its own, so that no slow filing delays a page or a signature.
+    Requests that a person waits for have a client of their own, so that slow filings do not delay pages or signatures.
 
-    `people` may be signed in as by whoever reaches the sign-in page: the embedded stack's demo, and no setting.
+    `people` are callers as which anybody may sign in: only for the demo of the embedded stack, and not a setting.
     """
     broker = service_broker("approval", settings, clock, settings.master_keys)
     bus = broker.bus
-    front = ehr or settings.ehr.connect_interactive()
+    interactive_ehr = ehr or settings.ehr.connect_interactive()
     ehr = ehr or settings.ehr.connect()
     file = read_directory(settings.directory) if settings.directory else None
     directory = Directory(ehr, settings.supervisors, settings.escalate_after, file)
-    front_directory = Directory(front, settings.supervisors, settings.escalate_after, file)
+    interactive_directory = Directory(interactive_ehr, settings.supervisors, settings.escalate_after, file)
     devices, reviews = Devices(ehr), OpenReviewsProjection()
     tasks = ReviewTasks(ehr, devices, clock, settings.public_url)
     filing = Filing(ehr, devices, clock)
@@ -92,51 +92,56 @@ def build(
     threads = ThreadPoolExecutor(consumer("approval-deliver").workers, "notify")
     notify = NotificationDispatcher(bus, directory, tasks.link, clock, channels.send, threads, settings.zones.of)
     log = AccessLog(bus, clock, new_id)
-    review = ReviewService(bus, front, front_directory, reviews, log, clock, new_id, settings.sign_within)
+    review = ReviewService(
+        bus, interactive_ehr, interactive_directory, reviews, log, clock, new_id, settings.sign_within
+    )
     corrections = CorrectionsService(bus, review)
     decisions = EhrDecisionHandler(bus, ehr, review, directory, tasks, log, draft_shown=settings.ehr_shows_draft)
-    opened = ReviewStartedHandler(bus, tasks)
+    review_started = ReviewStartedHandler(bus, tasks)
     reimport = Reimport(bus, ehr, settings.organization, clock)
     follow_up = FollowUp(bus, ehr, filing, tasks, clock)
-    reconciling = TaskReconciler(bus, ehr, reviews, settings.reconcile_every, clock, new_id, follow_up.run)
-    checkpointing = CheckpointPublisher(
+    task_reconciler = TaskReconciler(bus, ehr, reviews, settings.reconcile_every, clock, new_id, follow_up.run)
+    checkpoint_publisher = CheckpointPublisher(
         bus,
         settings.checkpoint_dir,
         settings.checkpoint_key_file,
         settings.checkpoint_every,
         clock,
-        reconciling.on_timer,
+        task_reconciler.on_timer,
     )
-    retaining = RetentionScheduler(
-        bus, settings.retention.kept, settings.retention.retain_every, clock, checkpointing.on_timer
+    retention_scheduler = RetentionScheduler(
+        bus, settings.retention.kept, settings.retention.retain_every, clock, checkpoint_publisher.on_timer
     )
-    erasing, erasures = ErasureHandler(bus, settings.erasure_dir), ErasureService(bus, review)
+    erasure_handler, erasures = ErasureHandler(bus, settings.erasure_dir), ErasureService(bus, review)
     provider = OidcProvider(settings.oidc, clock) if settings.oidc.issuer else None
     sessions = SessionStore(bus, clock, new_secret, settings.idle, settings.session, provider)
     lost_timers = LostTimers(bus, REVIEWS, (timer_filter(ESCALATION_TIMER), timer_filter(RECONCILE_TIMER)), clock)
-    census, patrol = CaseStateProjection(reviews, clock), AuditChainVerifier(bus, settings.nats_monitor_url, ehr)
-    working, names, not_read = DraftAutosave(bus), DraftLabels(bus), UnreadableEvents()
+    case_states, chain_verifier = (
+        CaseStateProjection(reviews, clock),
+        AuditChainVerifier(bus, settings.nats_monitor_url, ehr),
+    )
+    autosave, draft_labels, unreadable_events = DraftAutosave(bus), DraftLabels(bus), UnreadableEvents()
     checks = {"approval-ehr-task": parse_task_changed, "approval-deliver": read_notification}
-    mending = OperatorRequests(bus, "approval", checks, clock, {"ehr-decisions": on_request(bus, clock)})
+    operator_requests = OperatorRequests(bus, "approval", checks, clock, {"ehr-decisions": on_request(bus, clock)})
 
     broker.on(REQUEST_REVIEW, approval.request_review, undo=approval.take_back_request)
     broker.on(FILE, approval.file)
     broker.on(SETTLE_REJECTION, approval.settle_rejection)
-    broker.on(ERASE, erasing.erase)
+    broker.on(ERASE, erasure_handler.erase)
     broker.on_message("approval-escalate", escalation.escalate)
     broker.on_message("approval-follow", escalation.follow)
     broker.on_message("approval-notify", notify.announce)
     broker.on_message("approval-deliver", notify.deliver)
     broker.on_message("approval-ehr-task", decisions.on_task)
-    broker.on_message("approval-opened", opened.on_draft_viewed)
+    broker.on_message("approval-opened", review_started.on_draft_viewed)
     broker.on_message("approval-reimport", reimport.on_wanted)
-    broker.on_message("approval-reconcile", retaining.on_timer)
+    broker.on_message("approval-reconcile", retention_scheduler.on_timer)
 
-    guard = Authenticator(
+    authenticator = Authenticator(
         read_api_tokens(settings.tokens_file), provider, sessions, partial(_refused, log), settings.public
     )
     api = ApiDependencies(
-        guard=guard,
+        authenticator=authenticator,
         log=log,
         clock=clock,
         zone_of=settings.zones.of,
@@ -144,12 +149,12 @@ def build(
         open_reviews=reviews,
         corrections=corrections,
         erasures=erasures,
-        directory=front_directory,
+        directory=interactive_directory,
         sign_in=SignInService(sessions, log, clock, new_secret, settings.public, provider, people),
-        autosave=working,
-        labels=names,
-        unreadable=not_read,
-        ehr=front,
+        autosave=autosave,
+        labels=draft_labels,
+        unreadable=unreadable_events,
+        ehr=interactive_ehr,
         streams=EventStreamLimit(),
     )
     return Service(
@@ -159,32 +164,32 @@ def build(
         starts=(
             partial(reviews.start, bus),
             follow_up.start,
-            reconciling.start,
-            checkpointing.start,
-            retaining.start,
-            partial(census.start, bus),
-            patrol.start,
+            task_reconciler.start,
+            checkpoint_publisher.start,
+            retention_scheduler.start,
+            partial(case_states.start, bus),
+            chain_verifier.start,
             lost_timers.start,
-            partial(not_read.start, bus),
-            mending.start,
+            partial(unreadable_events.start, bus),
+            operator_requests.start,
         ),
-        checks={"ehr": front.ready},
+        checks={"ehr": interactive_ehr.ready},
         closers=(
             lost_timers.close,
             review.cases.close,
-            front.close,
-            not_read.close,
+            interactive_ehr.close,
+            unreadable_events.close,
             ehr.close,
             partial(asyncio.to_thread, threads.shutdown, wait=False),
             *((provider.close,) if provider else ()),
         ),
-        looks=(census.look, patrol.look),
+        gauges=(case_states.collect_gauges, chain_verifier.collect_gauges),
         hsts=settings.public.secure,
     )
 
 
 async def _refused(log: AccessLog, reason: str, caller: Caller | None, request: Request) -> None:
-    """Every refusal is on the trail: by the route's own pattern, never by what was sent."""
+    """Record a refusal in the access log, by the route's pattern and without anything that the client sent."""
     route = request.scope.get("route")
     await log.record(
         "refused",

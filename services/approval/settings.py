@@ -55,8 +55,8 @@ def parse_content_types(value: object) -> object:
 ContentTypes = Annotated[tuple[str, ...], NoDecode, BeforeValidator(parse_content_types)]
 
 
-KEPT_AT_LEAST = timedelta(days=1)
-Kept = Annotated[timedelta | None, Field(ge=KEPT_AT_LEAST)]
+MIN_RETENTION = timedelta(days=1)
+RetentionTime = Annotated[timedelta | None, Field(ge=MIN_RETENTION)]
 
 
 class RetentionSettings(BaseSettings):
@@ -64,21 +64,23 @@ class RetentionSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_", extra="ignore", frozen=True)
 
-    retain_record: Kept = Field(
+    retain_record: RetentionTime = Field(
         default=None, description="how long the record that was read from the EHR is kept; not set: for ever"
     )
-    retain_draft: Kept = Field(default=None, description="how long unsigned drafts are kept; not set: for ever")
-    retain_words: Kept = Field(
+    retain_draft: RetentionTime = Field(
+        default=None, description="how long unsigned drafts are kept; not set: for ever"
+    )
+    retain_words: RetentionTime = Field(
         default=None,
         description="how long the reasons of rejections, reassignments, corrections and retractions are kept",
     )
-    retain_signed: Kept = Field(
+    retain_signed: RetentionTime = Field(
         default=None, description="how long signed texts and their drafts are kept; not set: for ever"
     )
-    retain_renditions: Kept = Field(
+    retain_renditions: RetentionTime = Field(
         default=None, description="how long the PDF, XHTML and FHIR renditions are kept; not set: for ever"
     )
-    retain_unfiled: Kept = Field(
+    retain_unfiled: RetentionTime = Field(
         default=None, description="how long all texts of a case without a filed document are kept; not set: for ever"
     )
     retain_every: timedelta = Field(

@@ -25,7 +25,7 @@ from shared.grounding import EvidenceIndex, check, split_sentences
 from shared.inference.generation import Generation, Generator, Sampling
 from shared.knowledge.retriever import Retriever
 from shared.messaging.artifacts import Artifacts, CaseTexts
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.steps import StepContext
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Documents:
 class Drafter:
     def __init__(
         self,
-        bus: Bus,
+        bus: NatsConnection,
         ehr: FhirClient,
         generator: Generator,
         deadline: float,
@@ -97,12 +97,12 @@ class Drafter:
         cause = work.event
         context = read_strictly(EncounterContext, await self._texts(work).get(cause.context))
         words = domain.requested_changes(cause)
-        wish = (await self._texts(work).get(words)).decode() if words else None
+        request = (await self._texts(work).get(words)).decode() if words else None
         kind = self._documents.kinds.of(context.kind, died=context.died)
         wording = self._documents.departments.of(work.cause.case.department, kind.name)
         knowledge = await retrieve_passages(self._retriever, context) if self._retriever is not None else None
-        told = await asyncio.to_thread(quote_notes, context)
-        text = _prompt(kind, wording, context, knowledge, wish, told)
+        notes = await asyncio.to_thread(quote_notes, context)
+        text = _prompt(kind, wording, context, knowledge, request, notes)
         generation, silent = await self._write(kind, text, _sampling(kind, wording, context), last=work.last)
         own: tuple[Sentence, ...] = ()
         if generation is not None:
@@ -113,7 +113,7 @@ class Drafter:
                 own = await asyncio.to_thread(check_narratives, found, context, knowledge)
         own, advised = general_advice.without_advice_as_course(own)
         policy = self._policy_for(kind, generation)
-        chosen = self._choose(kind, wording, compose_course(context, told.sentences), own, policy)
+        chosen = self._choose(kind, wording, compose_course(context, notes.sentences), own, policy)
         draft = compose(
             context,
             facts.render(context, kind),
@@ -125,8 +125,8 @@ class Drafter:
             knowledge=knowledge,
             composed=chosen.composed,
             replaced=chosen.replaced + advised,
-            asked=(*revision_point(wish, chosen), *_unknown_kind_point(kind, context)),
-            told=told,
+            asked=(*revision_point(request, chosen), *_unknown_kind_point(kind, context)),
+            told=notes,
             model_silent=silent,
             kind=kind,
             routing=_routing(kind, wording, context, policy),
@@ -193,16 +193,16 @@ def _prompt(
     wording: Wording | None,
     context: EncounterContext,
     knowledge: CitedKnowledge | None,
-    wish: str | None,
-    told: QuotedNotes,
+    request: str | None,
+    notes: QuotedNotes,
 ) -> str:
     department = wording.lines(document_header.length_of_stay(context)) if wording else ""
     advice = knowledge if _needs_instructions(kind, context) else None
-    return kind.prompt.render(narrative.prompt_facts(context, advice, told.quoted), wish, department)
+    return kind.prompt.render(narrative.prompt_facts(context, advice, notes.quoted), request, department)
 
 
 def _sampling(kind: KindDefinition, wording: Wording | None, context: EncounterContext) -> Sampling:
-    """Return sampling parameters with room for the words that a department asks for."""
+    """Return sampling parameters with enough tokens for the number of words that a department asks for."""
     words = wording.words(document_header.length_of_stay(context)) if wording else None
     return Sampling(max_tokens=max(kind.prompt.max_tokens, (words or 0) * TOKENS_PER_WORD), stop=kind.prompt.stop)
 
@@ -215,9 +215,9 @@ def _unknown_kind_point(kind: KindDefinition, context: EncounterContext) -> tupl
     return (OpenPoint(text=f"{words}: see that it says what is needed"),)
 
 
-def revision_point(wish: str | None, chosen: ChosenNarrative) -> tuple[OpenPoint, ...]:
+def revision_point(request: str | None, chosen: ChosenNarrative) -> tuple[OpenPoint, ...]:
     """Return what became of the physician's requested changes, where the draft does not follow them."""
-    if wish is None:
+    if request is None:
         return ()
     used = len(chosen.sentences) - chosen.composed
     said = f"{used} of its sentences stand" if used else "none of its sentences could be kept"

@@ -1,4 +1,4 @@
-"""What a department wants to be written, and how: `<department>.toml` in a folder of the hospital. Read at the start.
+"""Wording that a department prefers in its documents: `<department>.toml` in a folder of the hospital, read at start.
 
     [[wording]]
     kinds = ["discharge-summary", "transfer-summary"]   # left out: every kind
@@ -6,8 +6,8 @@
     examples = ["She was admitted with ….", "He was admitted with …."]
     length = [{ days = 2, words = 80 }, { days = 7, words = 150 }, { words = 250 }]
 
-It goes to the model beside the facts, each piece on one line and without a marker of any template. It is no source of
-facts: a sentence of an example stands in a document only where the record supports it.
+It is passed to the model next to the facts, each item on one line and without markers of any template. It is not a
+source of facts: a sentence of an example gets into a document only if the record supports it.
 """
 
 import re

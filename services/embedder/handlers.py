@@ -23,9 +23,9 @@ from shared.knowledge.knowledge_file import KnowledgeFile
 from shared.knowledge.live import LiveBucket, oldest_retained
 from shared.knowledge.refresh_attempts import RefreshAttempts
 from shared.knowledge.vector_store import EmbeddedChunk, VectorStore
-from shared.messaging.connection import Bus, WrongSequenceError
+from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.dead_letter_queue import FailedMessage
-from shared.messaging.event_metrics import begin_refreshes
+from shared.messaging.event_metrics import initialize_refresh_counters
 from shared.messaging.refreshes import RefreshLog, read_refresh, read_refresh_as
 from shared.messaging.steps import Clock
 from shared.messaging.timers import REFRESHES, Timers
@@ -41,7 +41,9 @@ PEAK_TIMER, PEAK_FIRED = peak_timer_subjects("all")
 
 
 class Embedding:
-    def __init__(self, bus: Bus, file: Path | None, embedder: Embedder, base: VectorStore, clock: Clock) -> None:
+    def __init__(
+        self, bus: NatsConnection, file: Path | None, embedder: Embedder, base: VectorStore, clock: Clock
+    ) -> None:
         self._file = file
         self._embedder = embedder
         self._base = base
@@ -55,7 +57,7 @@ class Embedding:
         self._attempts = RefreshAttempts(bus, self._log, self._clock, lambda: self._declared().attempts_apart)
 
     async def start(self) -> None:
-        begin_refreshes()
+        initialize_refresh_counters()
         await self.keep_peak_hours()
 
     def _declared(self) -> KnowledgeFile:

@@ -21,7 +21,7 @@ def build(
     embedder: Embedder | None = None,
     base: VectorStore | None = None,
 ) -> Service:
-    """Everything the embedder needs, built and not started. A `base` that is handed over stays the caller's."""
+    """Build the embedder without starting it. A `base` that is passed in is not closed."""
     broker = service_broker("embedder", settings, clock)
     embedder = embedder or TritonEmbedder(settings.triton.url, settings.triton.embedder_model)
     closers = [embedder.close]

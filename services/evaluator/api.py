@@ -45,8 +45,8 @@ class Passage(BaseModel):
     cited: bool = Field(description="whether it is similar enough for a draft to cite it for a problem of that name")
 
 
-class Answers(BaseModel):
-    """The best passages of one version, best first, and how similar one must be to be cited."""
+class SearchResults(BaseModel):
+    """The best passages of one version, best first, and the similarity that is required for citing."""
 
     version: int
     relevance: RelevanceThreshold
@@ -100,7 +100,7 @@ async def search(
     at: Annotated[int | None, Query(ge=1)] = None,
     k: Annotated[int, Query(ge=1, le=50)] = 5,
     mode: SearchMode | None = None,
-) -> Answers:
+) -> SearchResults:
     where, hits = await knowledge.search(q, at, k, mode)
     items = [
         Passage(
@@ -112,7 +112,7 @@ async def search(
         )
         for hit in hits
     ]
-    return Answers(version=where.version, relevance=where.relevance, items=items)
+    return SearchResults(version=where.version, relevance=where.relevance, items=items)
 
 
 @router.get("/collections", summary="Names of the collections of vectors")

@@ -12,13 +12,13 @@ from shared.runtime.dependencies import provided
 
 @dataclass(frozen=True, slots=True)
 class EvaluatorDependencies:
-    guard: Authenticator
+    authenticator: Authenticator
     knowledge: KnowledgeService
 
 
 def allow(*roles: Role) -> RequireRole:
     """Return a dependency that gives the caller where it has one of `roles`; otherwise the answer is 401 or 403."""
-    return RequireRole(lambda request: provided(request, EvaluatorDependencies).guard, roles)
+    return RequireRole(lambda request: provided(request, EvaluatorDependencies).authenticator, roles)
 
 
 async def _knowledge(request: Request) -> KnowledgeService:  # async: FastAPI would run it in a thread otherwise

@@ -19,9 +19,9 @@ from shared.knowledge.live import LiveBucket, LivePointer, VersionRecord
 from shared.knowledge.refresh_attempts import RefreshAttempts
 from shared.knowledge.retriever import Retriever, VersionRef, most_similar
 from shared.knowledge.vector_store import CANDIDATES_PER_METHOD, SearchHit, VectorStore
-from shared.messaging.connection import Bus, WrongSequenceError
+from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.dead_letter_queue import FailedMessage, publish_alert
-from shared.messaging.event_metrics import begin_refreshes
+from shared.messaging.event_metrics import initialize_refresh_counters
 from shared.messaging.refreshes import RefreshLog, read_refresh
 from shared.messaging.steps import Clock
 
@@ -29,7 +29,9 @@ MAX_QUERIES_LISTED = 2000  # listed in an event
 
 
 class Evaluation:
-    def __init__(self, bus: Bus, file: Path | None, retriever: Retriever, base: VectorStore, clock: Clock) -> None:
+    def __init__(
+        self, bus: NatsConnection, file: Path | None, retriever: Retriever, base: VectorStore, clock: Clock
+    ) -> None:
         self._file = file
         self._retriever = retriever
         self._base = base
@@ -41,7 +43,7 @@ class Evaluation:
         self._attempts = RefreshAttempts(bus, self._log, self._clock, lambda: self._declared().attempts_apart)
 
     async def start(self) -> None:
-        begin_refreshes()
+        initialize_refresh_counters()
 
     def _declared(self) -> KnowledgeFile:
         return knowledge_file.read_knowledge_file(self._file) if self._file is not None else KnowledgeFile()

@@ -24,7 +24,7 @@ def build(
     embedder: Embedder | None = None,
     base: VectorStore | None = None,
 ) -> Service:
-    """Everything the evaluator needs, built and not started. A `base` that is handed over stays the caller's."""
+    """Build the evaluator without starting it. A `base` that is passed in is not closed."""
     broker = service_broker("evaluator", settings, clock)
     embedder = embedder or TritonEmbedder(settings.triton.url, settings.triton.embedder_model)
     closers = [embedder.close]
@@ -33,20 +33,20 @@ def build(
         closers.append(base.close)
     retriever = Retriever(broker.bus, embedder, base)
     evaluation = Evaluation(broker.bus, settings.knowledge.file, retriever, base, clock)
-    desk = KnowledgeService(broker.bus, settings.knowledge.file, retriever, base, clock)
+    knowledge_service = KnowledgeService(broker.bus, settings.knowledge.file, retriever, base, clock)
     broker.on_message("evaluator-judge", evaluation.judge, evaluation.give_up)
     provider = OidcProvider(settings.oidc, clock) if settings.oidc.issuer else None
     if provider is not None:
         closers.append(provider.close)
-    guard = Authenticator(read_api_tokens(settings.tokens_file), provider)
+    authenticator = Authenticator(read_api_tokens(settings.tokens_file), provider)
     return Service(
         broker,
         (router,),
-        EvaluatorDependencies(guard, desk),
+        EvaluatorDependencies(authenticator, knowledge_service),
         starts=(evaluation.start,),
         checks={"triton-embedder": embedder.ready, "qdrant": base.ready},
         closers=tuple(closers),
-        looks=(desk.collect_gauges,),
+        gauges=(knowledge_service.collect_gauges,),
     )
 
 

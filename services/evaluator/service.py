@@ -16,7 +16,7 @@ from shared.knowledge.knowledge_file import KnowledgeFile
 from shared.knowledge.live import LiveBucket, LivePointer, VersionRecord, oldest_retained
 from shared.knowledge.retriever import NoSuchVersionError, Retriever, VersionRef
 from shared.knowledge.vector_store import SearchHit, VectorStore
-from shared.messaging.connection import Bus, WrongSequenceError
+from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.topology import EMBED
 from shared.runtime.problems import ProblemError
 from shared.telemetry import instruments
@@ -27,7 +27,12 @@ class KnowledgeService:
     """Answer the knowledge base API."""
 
     def __init__(
-        self, bus: Bus, file: Path | None, retriever: Retriever, base: VectorStore, clock: Callable[[], datetime]
+        self,
+        bus: NatsConnection,
+        file: Path | None,
+        retriever: Retriever,
+        base: VectorStore,
+        clock: Callable[[], datetime],
     ) -> None:
         self._file = file
         self._retriever = retriever

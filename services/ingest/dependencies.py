@@ -14,7 +14,7 @@ from shared.runtime.dependencies import provided
 
 @dataclass(frozen=True, slots=True)
 class IngestDependencies:
-    guard: Authenticator
+    authenticator: Authenticator
     ingest: Ingest
     encounters: EncounterPublisher
     notifications: NotificationPublisher
@@ -23,7 +23,7 @@ class IngestDependencies:
 
 def allow(*roles: Role) -> RequireRole:
     """Return a dependency that gives the caller where it has one of `roles`; otherwise the answer is 401 or 403."""
-    return RequireRole(lambda request: provided(request, IngestDependencies).guard, roles)
+    return RequireRole(lambda request: provided(request, IngestDependencies).authenticator, roles)
 
 
 # Dependencies are `async`: FastAPI runs others in a thread.

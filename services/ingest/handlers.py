@@ -8,7 +8,7 @@ from shared.contracts.envelope import CHAIN_START, ChainHead
 from shared.contracts.errors import TransientError
 from shared.contracts.events import Withdrawn
 from shared.contracts.subjects import CaseRef, case_id, derived_id, encounter_subject
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letter_queue import publish_alert
 from shared.messaging.event_store import EventStore, WrongExpectedVersionError
 from shared.messaging.steps import Clock
@@ -17,7 +17,7 @@ from shared.messaging.steps import Clock
 class Ingest:
     """Open and withdraw cases. `organization` is part of every case id."""
 
-    def __init__(self, bus: Bus, organization: str, clock: Clock) -> None:
+    def __init__(self, bus: NatsConnection, organization: str, clock: Clock) -> None:
         self._organization = organization
         self._clock = clock
         self._bus = bus

@@ -32,7 +32,7 @@ def build(
     clock: Clock = lambda: datetime.now(UTC),
     new_id: Callable[[], str] = lambda: str(uuid4()),
 ) -> Service:
-    """Everything ingest needs, built and not started."""
+    """Build ingest without starting it."""
     broker = service_broker("ingest", settings, clock)
     bus = broker.bus
     ingest = Ingest(bus, settings.organization, clock)
@@ -41,7 +41,7 @@ def build(
 
     knowledge = settings.knowledge
     reader = DocumentReader()
-    mending = OperatorRequests(
+    operator_requests = OperatorRequests(
         bus, "ingest", dict.fromkeys(("ingest-discharged", "ingest-cancelled"), parse_encounter_reported), clock
     )
     refreshing = Refreshing(bus, knowledge.file, knowledge.tokenizer, reader, clock, new_id)
@@ -56,13 +56,13 @@ def build(
     broker.on_message("ingest-schedule", refreshing.on_timer)
 
     provider = OidcProvider(settings.oidc, clock) if settings.oidc.issuer else None
-    guard = Authenticator(read_api_tokens(settings.tokens_file), provider)
+    authenticator = Authenticator(read_api_tokens(settings.tokens_file), provider)
     closers = (lost_timers.close, reader.close, *((provider.close,) if provider else ()))
     return Service(
         broker,
         (router, notifications_router, refresh_router),
-        IngestDependencies(guard, ingest, encounters, notifications, refreshes),
-        starts=(refreshing.start, lost_timers.start, mending.start),
+        IngestDependencies(authenticator, ingest, encounters, notifications, refreshes),
+        starts=(refreshing.start, lost_timers.start, operator_requests.start),
         closers=closers,
     )
 

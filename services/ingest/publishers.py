@@ -8,12 +8,12 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 
 from shared.contracts.ehr import Department, EncounterReported, FhirId, PractitionerReference, TaskChanged
 from shared.contracts.subjects import encounter_subject
-from shared.messaging.connection import Bus
-from shared.messaging.ehr_facts import tell_task
+from shared.messaging.connection import NatsConnection
+from shared.messaging.ehr_facts import publish_task_changed
 
 
 def _slug(value: object) -> object:
-    """`Internal Medicine` → `internal-medicine`: departments are subject tokens."""
+    """Convert a name to a subject token: `Internal Medicine` → `internal-medicine`."""
     return re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-") if isinstance(value, str) else value
 
 
@@ -37,7 +37,7 @@ class EncounterReport(BaseModel):
 class EncounterPublisher:
     """Publishes reports about encounters. `new_id` gives the ids of messages."""
 
-    def __init__(self, bus: Bus, default_department: str, new_id: Callable[[], str]) -> None:
+    def __init__(self, bus: NatsConnection, default_department: str, new_id: Callable[[], str]) -> None:
         self._default_department = default_department
         self._new_id = new_id
         self._bus = bus
@@ -63,11 +63,11 @@ class EncounterPublisher:
 class NotificationPublisher:
     """Publishes what FHIR notifications are about. `new_id` gives the ids of messages."""
 
-    def __init__(self, bus: Bus, new_id: Callable[[], str]) -> None:
+    def __init__(self, bus: NatsConnection, new_id: Callable[[], str]) -> None:
         self._new_id = new_id
         self._bus = bus
 
     async def publish(self, facts: list[TaskChanged]) -> None:
         """Store the facts; returns once they are stored, so that an EHR that got its answer need not repeat them."""
         for fact in facts:
-            await tell_task(self._bus, fact, source="ingest", id=self._new_id())
+            await publish_task_changed(self._bus, fact, source="ingest", id=self._new_id())

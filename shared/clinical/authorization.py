@@ -19,7 +19,7 @@ class Authorization(Protocol):
         """
 
     async def renew(self, refused: str) -> None:
-        """Replace `refused`, which the server rejected (HTTP 401), unless that has been done meanwhile."""
+        """Replace `refused`, which the server rejected (HTTP 401), unless another caller has already replaced it."""
 
 
 class StaticToken:

@@ -39,7 +39,7 @@ class DraftRef(Model):
     passages: tuple[str, ...] = ()  # ids of the chunks that the model was given
     # Unsupported sentences and open points to settle before a signature; None in older events.
     to_settle: int | None = None
-    document: DocumentType | None = None  # None on older trails
+    document: DocumentType | None = None  # None in older events
 
     @property
     def type(self) -> DocumentType:
@@ -47,7 +47,7 @@ class DraftRef(Model):
 
 
 def is_known_from_chart_only(draft: DraftRef) -> bool:
-    """Return whether only the chart tells of the draft: the stream was restored to before it was written."""
+    """Return whether only the chart has the draft: the stream was restored to a state before it was written."""
     return draft.number == 0
 
 

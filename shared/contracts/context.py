@@ -67,7 +67,7 @@ class Medicine(ContextEntry):
     maybe_before: str = ""  # why it may have been taken at home, where no list of the record says so
     ended: str = ""  # when the course was over, before the discharge
     replaces: tuple[str, ...] = ()  # references of orders: `priorPrescription`
-    stands_for: tuple[str, ...] = ()  # references of orders that this entry carries out or tells of
+    stands_for: tuple[str, ...] = ()  # references of orders that this entry carries out or reports
     question: str = ""  # what the record leaves open about the order, for the physician to confirm
     doubt: bool = False  # the order's words and its structure give different amounts or frequencies
     lacks: tuple[Literal["amount", "frequency", "limit"], ...] = ()  # what no dosage says; limit: of doses as needed

@@ -195,7 +195,7 @@ RefreshEvent = (
 )
 REFRESH_EVENT_TYPES: tuple[type[RefreshEvent], ...] = get_args(RefreshEvent)
 REFRESH_EVENT_ADAPTER: TypeAdapter[RefreshEvent] = TypeAdapter(Annotated[RefreshEvent, Field(discriminator="event")])
-BATCH_EVENTS = (BatchReady, BatchIndexed)  # one of each for every batch, told apart by its number
+BATCH_EVENTS = (BatchReady, BatchIndexed)  # one of each for every batch, identified by its number
 
 
 @dataclass(frozen=True, slots=True)

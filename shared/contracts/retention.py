@@ -70,4 +70,4 @@ class Erased(Model):
     version: Literal[1] = 1
     state: CaseState
     kinds: tuple[TextKind, ...]
-    texts: int  # that the trail names
+    texts: int  # that the events name

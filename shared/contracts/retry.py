@@ -16,10 +16,10 @@ class RetryPolicy:
     initial_interval: float
     backoff_coefficient: float = 2.0
     max_interval: float = 600.0
-    alert_after: int | None = None  # attempts after which a person is told, for steps that go on trying for long
+    alert_after: int | None = None  # attempts after which a person is alerted, for steps that are retried for long
 
     def wait(self, attempt: int) -> float:
-        """Seconds to wait after failed attempt number `attempt` (1 for the first)."""
+        """Return the seconds to wait after failed attempt number `attempt` (1 for the first)."""
         power = min(attempt - 1, 64)  # a power of thousands is no float any more
         return float(min(self.max_interval, self.initial_interval * self.backoff_coefficient**power))
 
@@ -28,7 +28,7 @@ class RetryPolicy:
 
 
 def next_delay(row: RetryPolicy, attempt: int, failure: Exception) -> float | None:
-    """Seconds until the next attempt, or None when the step must give up."""
+    """Return the seconds until the next attempt, or None when the step must give up."""
     if isinstance(failure, PermanentError) or not isinstance(failure, TransientError) or row.is_last(attempt):
         return None
     if isinstance(failure, RateLimitedError):
@@ -36,8 +36,8 @@ def next_delay(row: RetryPolicy, attempt: int, failure: Exception) -> float | No
     return row.wait(attempt)
 
 
-# What nobody has decided yet waits for the EHR for a day: longer than any maintenance window, and not for ever, so that
-# a record that kills its process at each attempt comes before a person. Somebody is told after some four minutes.
+# A case that is not decided yet waits for the EHR for a day: longer than any maintenance window, and not for ever, so
+# that a record that kills its process at each attempt becomes a dead letter. An alert is sent after some four minutes.
 EHR_FOR_A_DAY = RetryPolicy(timeout=180, max_attempts=300, initial_interval=2, max_interval=300, alert_after=8)
 BUS_ONLY = RetryPolicy(timeout=30, max_attempts=None, initial_interval=1, max_interval=60, alert_after=5)
 EHR_UNTIL_DONE = RetryPolicy(timeout=120, max_attempts=None, initial_interval=5, max_interval=600, alert_after=5)

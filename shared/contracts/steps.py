@@ -111,7 +111,7 @@ def step_named(name: StepName) -> StepDefinition[CaseEvent, Any]:
 
 
 def appended_by(service: str) -> tuple[type[CaseEvent], ...]:
-    """Every event of a case that `service` may append. A service with a step may also say that it failed."""
+    """Return every event of a case that `service` may append. A service with a step may also append `failed`."""
     steps = [item for item in STEPS if item.service == service]
     own = [kind for item in steps for kind in item.appends]
     return (*own, *((Failed,) if steps else ()), *APPENDED_OUTSIDE.get(service, ()))

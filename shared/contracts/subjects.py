@@ -75,22 +75,22 @@ class CaseRef:
 
 
 def case_id(organization: str, encounter_id: str) -> str:
-    """The one case of an encounter: a UUIDv5, so the same discharge arriving by three ways is one case."""
+    """Return the case id of an encounter, a UUIDv5: a discharge that is reported in three ways is one case."""
     return str(uuid5(NAMESPACE, f"{organization}/{encounter_id}"))
 
 
 def derived_id(cause: str, event: str) -> str:
-    """The id of the event that `cause` leads to: the same however often the cause is delivered."""
+    """Return the id of the event that `cause` leads to, the same for every delivery of the cause."""
     return str(uuid5(NAMESPACE, f"{cause}/{event}"))
 
 
 def encounter_subject(fact: str, department: str, encounter_id: str) -> str:
-    """`ehr.encounter.<fact>.<dept>.<encounter>`. FHIR ids may contain dots, subject tokens may not."""
+    """Return `ehr.encounter.<fact>.<dept>.<encounter>`. FHIR ids may contain dots, subject tokens may not."""
     return f"ehr.encounter.{fact}.{department}.{encounter_id.replace('.', '%2E')}"
 
 
 def parse_encounter_subject(subject: str) -> tuple[str, str, str]:
-    """Fact, department and encounter id of an EHR subject.
+    """Return fact, department and encounter id of an EHR subject.
 
     Raises PermanentError when the subject is not of that form.
     """
@@ -101,12 +101,12 @@ def parse_encounter_subject(subject: str) -> tuple[str, str, str]:
 
 
 def task_subject(task_id: str) -> str:
-    """`ehr.task.updated.<task>`."""
+    """Return `ehr.task.updated.<task>`."""
     return f"ehr.task.updated.{task_id.replace('.', '%2E')}"
 
 
 def parse_task_subject(subject: str) -> str:
-    """The Task's id in an EHR subject.
+    """Return the Task's id in an EHR subject.
 
     Raises PermanentError when the subject is not of that form.
     """
@@ -117,12 +117,12 @@ def parse_task_subject(subject: str) -> str:
 
 
 def reimport_subject(case: str) -> str:
-    """`ehr.reimport.<case>`."""
+    """Return `ehr.reimport.<case>`."""
     return f"ehr.reimport.{case}"
 
 
 def parse_reimport_subject(subject: str) -> str:
-    """The case's id. Raises PermanentError when the subject is not of that form."""
+    """Return the case's id. Raises PermanentError when the subject is not of that form."""
     tokens = subject.split(".")
     if len(tokens) != 3 or tokens[:2] != ["ehr", "reimport"] or not re.fullmatch(CASE_ID, tokens[2]):
         raise PermanentError("the subject is not ehr.reimport.<case>")
@@ -130,7 +130,7 @@ def parse_reimport_subject(subject: str) -> str:
 
 
 def parse_case_subject(subject: str) -> tuple[CaseRef, str]:
-    """The case and the event name of a DISCHARGE subject.
+    """Return the case and the event name of a DISCHARGE subject.
 
     Raises PermanentError when the subject is not of that form.
     """
@@ -141,22 +141,22 @@ def parse_case_subject(subject: str) -> tuple[CaseRef, str]:
 
 
 def case_filter(event: str) -> str:
-    """Every event of a name, of every case: `discharge.*.*.<event>`."""
+    """Return the filter of one event of every case: `discharge.*.*.<event>`."""
     return f"discharge.*.*.{event}"
 
 
 def knowledge_subject(source: str, refresh: str, event: str, number: int | str | None = None) -> str:
-    """`knowledge.<source>.<refresh>.<event>[.<n>]`; `number` is that of a batch."""
+    """Return `knowledge.<source>.<refresh>.<event>[.<n>]`; `number` is that of a batch."""
     return f"knowledge.{source}.{refresh}.{event}" + ("" if number is None else f".{number}")
 
 
 def timer_filter(kind: str) -> str:
-    """Timers of a kind that are set."""
+    """Return the filter of timers of a kind that are set."""
     return f"timers.{kind}"
 
 
 def fired_timer_filter(kind: str) -> str:
-    """Timers of a kind that have fired."""
+    """Return the filter of timers of a kind that have fired."""
     return f"timers.due.{kind}"
 
 
@@ -165,7 +165,7 @@ def notification_subject(case: str, escalation: str, channel: str) -> str:
 
 
 def receipt_subject(case: str, escalation: str, channel: str) -> str:
-    """Where stands that a notification was sent."""
+    """Return the subject of the receipt of a sent notification."""
     return f"notified.{case}.{escalation}.{channel}"
 
 
@@ -182,7 +182,7 @@ def dead_letter_subject(service: str, consumer: str) -> str:
 
 
 def resolution_subject(outcome: str, sequence: int | str) -> str:
-    """What was done about the dead letter at `sequence`; `outcome` is redriven, discarded, or `*`."""
+    """Return the subject of the resolution of dead letter `sequence`; `outcome` is redriven, discarded, or `*`."""
     return f"deadletter.{outcome}.{sequence}"
 
 
@@ -192,30 +192,30 @@ def advisory_subject(stream: str, consumer: str) -> str:
 
 
 def timer_subject(case: str, level: int | str) -> str:
-    """The timer of one level of a case's escalation; `level` may be `*`."""
+    """Return the subject of the timer of one escalation level of a case; `level` may be `*`."""
     return timer_filter(f"escalation.{case}.{level}")
 
 
 def due_subject(case: str, level: int | str) -> str:
-    """The same when it has fired."""
+    """Return the subject of that timer when it has fired."""
     return fired_timer_filter(f"escalation.{case}.{level}")
 
 
 def reconcile_subjects(of: str) -> tuple[str, str]:
-    """The timer of what is done again and again, and the same when it has fired: tasks, checkpoint or retention."""
+    """Return the subjects of a periodic timer, set and fired: tasks, checkpoint or retention."""
     return timer_filter(f"reconcile.{of}"), fired_timer_filter(f"reconcile.{of}")
 
 
 def refresh_timer_subjects(source: str) -> tuple[str, str]:
-    """The timer of a source's next scheduled refresh, and the same when it has fired."""
+    """Return the subjects of the timer of a source's next scheduled refresh, set and fired."""
     return timer_filter(f"refresh.{source}"), fired_timer_filter(f"refresh.{source}")
 
 
 def retry_timer_subjects(refresh: str) -> tuple[str, str]:
-    """The timer of a refresh's next attempt, and the same when it has fired."""
+    """Return the subjects of the timer of a refresh's next attempt, set and fired."""
     return timer_filter(f"again.{refresh}"), fired_timer_filter(f"again.{refresh}")
 
 
 def peak_timer_subjects(window: str) -> tuple[str, str]:
-    """The timer of the next peak hours, and the same when it has fired."""
+    """Return the subjects of the timer of the next peak hours, set and fired."""
     return timer_filter(f"peak.{window}"), fired_timer_filter(f"peak.{window}")

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 
 from shared.contracts.knowledge import DocumentEntry, entry_key
 from shared.messaging.buckets import Bucket
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 
 BUCKET = "sources"
 MAX_CONCURRENT_WRITES = 32
@@ -17,7 +17,7 @@ SOURCE_NAMES_KEY = "names"
 class DocumentIndex:
     """Read and write the entries of documents."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: NatsConnection) -> None:
         self._bucket = Bucket(bus, BUCKET)
 
     async def get(self, source: str, document: str) -> DocumentEntry | None:

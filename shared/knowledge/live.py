@@ -6,7 +6,7 @@ from typing import Literal
 from shared.contracts.knowledge import DocumentCounts, RelevanceThreshold, RetrievalMetrics, SearchMode
 from shared.contracts.model import Model
 from shared.messaging.buckets import Bucket
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 
 BUCKET = "live"
 
@@ -63,7 +63,7 @@ class RefreshQueue(Model):
 class LiveBucket:
     """Read and write the `live` bucket."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: NatsConnection) -> None:
         self._bucket = Bucket(bus, BUCKET)
 
     async def live(self) -> tuple[LivePointer | None, int]:

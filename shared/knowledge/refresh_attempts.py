@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from shared.contracts.refresh import AttemptFailed, RefreshRef, RefreshStep, fold_refresh, parse_refresh_subject
 from shared.contracts.subjects import retry_timer_subjects
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letter_queue import FailedMessage, publish_alert
 from shared.messaging.refreshes import RefreshLog
 from shared.messaging.timers import REFRESHES, Timers
@@ -17,7 +17,7 @@ class RefreshAttempts:
     """End and repeat attempts of a refresh. `apart` returns the delay before the next attempt."""
 
     def __init__(
-        self, bus: Bus, log: RefreshLog, clock: Callable[[], datetime], apart: Callable[[], timedelta]
+        self, bus: NatsConnection, log: RefreshLog, clock: Callable[[], datetime], apart: Callable[[], timedelta]
     ) -> None:
         self._bus = bus
         self._log = log

@@ -10,7 +10,7 @@ from shared.inference.embeddings import Embedder
 from shared.inference.generation import INTERACTIVE_PRIORITY
 from shared.knowledge.live import LiveBucket
 from shared.knowledge.vector_store import SearchHit, VectorQuery, VectorStore
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 
 QUERY_DEADLINE_S = 10.0
 HITS_PER_QUERY = 5  # passages considered for each query
@@ -43,7 +43,7 @@ class NoSuchVersionError(PermanentError):
 class Retriever:
     """Embed queries and search a version of the knowledge base."""
 
-    def __init__(self, bus: Bus, embedder: Embedder, base: VectorStore) -> None:
+    def __init__(self, bus: NatsConnection, embedder: Embedder, base: VectorStore) -> None:
         self._embedder = embedder
         self._base = base
         self._live = LiveBucket(bus)

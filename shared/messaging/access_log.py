@@ -9,17 +9,17 @@ from datetime import datetime
 
 from shared.contracts.access_log import AccessLogEntry, AccessLogEvent
 from shared.contracts.subjects import access_subject, derived_id
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.pages import pages
 
 STREAM = "ACCESS"
-REMEMBERED = 10_000  # refusals of one minute
+MAX_REMEMBERED = 10_000  # refusals of one minute
 
 
 class AccessLog:
     """`new_id` gives the ids of entries; `clock` the time."""
 
-    def __init__(self, bus: Bus, clock: Callable[[], datetime], new_id: Callable[[], str]) -> None:
+    def __init__(self, bus: NatsConnection, clock: Callable[[], datetime], new_id: Callable[[], str]) -> None:
         self._clock = clock
         self._new_id = new_id
         self._minute = ""
@@ -57,7 +57,7 @@ class AccessLog:
         if self._is_stored(minute, id):
             return
         await self._bus.publish(access_subject(event, case_id), entry.model_dump_json().encode(), stream=STREAM, id=id)
-        if event == "refused" and len(self._refused) < REMEMBERED:
+        if event == "refused" and len(self._refused) < MAX_REMEMBERED:
             self._refused.add(id)
 
     def _is_stored(self, minute: str, id: str) -> bool:
@@ -68,7 +68,7 @@ class AccessLog:
         return id in self._refused
 
     async def of_case(self, case_id: str) -> list[AccessLogEntry]:
-        """Every entry about a case, oldest first."""
+        """Return every entry about a case, oldest first."""
         found: list[AccessLogEntry] = []
         async for page in pages(self._bus, STREAM, access_subject("*", case_id)):
             found += [AccessLogEntry.model_validate(json.loads(message.data)) for message in page]

@@ -1,4 +1,4 @@
-"""One attempt at a message: how it is measured, and how the server is told that it is still going on."""
+"""One attempt at a message: its span and metrics, and the in-progress acknowledgements that extend its deadline."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ from shared.telemetry.metric_definitions import ERROR
 
 @contextmanager
 def consumer_span(target: Consumer, subject: str, headers: Mapping[str, str] | None, attempt: int) -> Iterator[None]:
-    """One attempt at a message as a span and a duration. Every attempt stands beside the others in the case's trace."""
+    """Record one attempt at a message as a span and a duration. Attempts are siblings in the case's trace."""
     parent = tracing.parent_header(headers)
     attributes = target.attributes | {"messaging.system": "nats", "messaging.operation.type": "process"}
     if attempt > 1:
@@ -39,7 +39,7 @@ def consumer_span(target: Consumer, subject: str, headers: Mapping[str, str] | N
 
 
 def _kind(subject: str) -> str:
-    """What a message is about, without whom: a case's and a refresh's event, else the subject's first words."""
+    """Return the kind of a message without ids: the event of a case or refresh, else the subject's first tokens."""
     tokens = subject.split(".")
     if tokens[0] in ("discharge", "knowledge") and len(tokens) > 3:
         return tokens[3]

@@ -1,7 +1,7 @@
-"""Text by case and SHA-256, in the `artifacts` bucket, sealed with the case's key. The only place that holds PHI.
+"""Texts by case and SHA-256 in the `artifacts` bucket, encrypted with the case's key. The only place that stores PHI.
 
-Subject `artifacts.<case>.<digest>`; the digest is of the plain text, as the trail has it. Texts from before cases had
-keys stand in plain under `artifacts.<digest>` and stay readable.
+Subject `artifacts.<case>.<digest>`; the digest is of the plaintext, as the events name it. Texts from before cases had
+keys are unencrypted under `artifacts.<digest>` and stay readable.
 """
 
 import os
@@ -16,7 +16,7 @@ from nats.js.errors import APIError
 from shared.contracts.envelope import sha256_hex
 from shared.contracts.errors import ErasedError, PermanentError, TransientError
 from shared.messaging.case_keys import NONCE, CaseKeys, RandomBytes
-from shared.messaging.connection import Bus, WrongSequenceError, sort_api_error
+from shared.messaging.connection import NatsConnection, WrongSequenceError, sort_api_error
 
 BUCKET = "artifacts"
 STREAM = f"KV_{BUCKET}"
@@ -28,13 +28,13 @@ GENERATION = 8  # bytes
 class Artifacts:
     """`random` gives keys and nonces."""
 
-    def __init__(self, bus: Bus, random: RandomBytes = os.urandom) -> None:
+    def __init__(self, bus: NatsConnection, random: RandomBytes = os.urandom) -> None:
         self._bus = bus
         self._random = random
         self.keys = CaseKeys(bus, random)
 
     def of(self, case: str, at: int = 0) -> "CaseTexts":
-        """The texts of one case. Who writes says because of which event: `at` is its sequence in the trail."""
+        """Return the texts of one case. `at` is the stream sequence of the event because of which they are written."""
         return CaseTexts(self, case, at)
 
     async def store(self, case: str, at: int, data: bytes) -> str:
@@ -54,11 +54,10 @@ class Artifacts:
         return key
 
     async def read(self, wanted: Sequence[tuple[str, str]], *, whole: bool = True) -> dict[str, bytes]:
-        """Digest → text, of pairs of case and digest, in one request and one more for each case whose key is not known.
+        """Return digest → text for pairs of case and digest, in one request and one for each case with an unknown key.
 
-        Unless `whole`, those that are missing or erased are left out. Raises ErasedError; TransientError, also when one
-        is not there: of three servers any may answer, one that is behind as well; PermanentError when one is not what
-        its digest says.
+        Unless `whole`, missing and erased texts are left out. Raises ErasedError; TransientError, also when a text is
+        missing, since a replica that is behind may have answered; PermanentError when a text does not have its digest.
         """
         if not wanted:
             return {}
@@ -114,9 +113,10 @@ class Artifacts:
                 raise TransientError("a text was written while it was being erased") from None
 
     async def erase_case(self, case: str, order: int, digests: Sequence[str]) -> None:
-        """Destroy the case's key and remove every text of it; `order` is the sequence of the event that says so.
+        """Destroy the case's key and remove all its texts; `order` is the sequence of the event that orders it.
 
-        `digests` are those that the trail names: some may stand in plain, from before cases had keys. May be repeated.
+        `digests` are those that the events name: some texts, from before cases had keys, may be unencrypted.
+        Idempotent.
         """
         subject = f"$KV.{BUCKET}.{case}.>"
         # What is written later belongs to a case that was reopened, and to another key.
@@ -151,11 +151,11 @@ class CaseTexts:
         return await self._artifacts.store(self._case, self._at, data)
 
     async def get(self, key: str) -> bytes:
-        """What was stored under `key`. Raises as `Artifacts.read` does."""
+        """Return the text stored under `key`. Raises as `Artifacts.read` does."""
         return (await self._artifacts.read([(self._case, key)]))[key]
 
     async def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
-        """What is stored under each of `keys`, in one request; without those that are missing or erased."""
+        """Return the texts stored under `keys`, in one request; without those that are missing or erased."""
         return await self._artifacts.read([(self._case, key) for key in keys], whole=False)
 
 

@@ -15,7 +15,7 @@ from nats.aio.msg import Msg
 
 from shared.messaging.broker import ServiceBroker
 from shared.messaging.channels import CASE_HEADERS, CHANNELS, PARAMETERS, REFRESH_HEADERS, Channel, Json
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.specification import SCHEMAS
 from shared.messaging.topology import CONSUMERS, SERVICES
 
@@ -25,7 +25,7 @@ HEADERS = {"headers": CASE_HEADERS, "refresh-headers": REFRESH_HEADERS}
 
 
 def files() -> dict[Path, Json]:
-    """Every document, by its file."""
+    """Return every document by its file."""
     return {
         DOCS / "asyncapi.json": generate(SERVICES, "../shared/contracts/json"),
         **{
@@ -36,7 +36,7 @@ def files() -> dict[Path, Json]:
 
 
 def generate(services: tuple[str, ...], schemas: str) -> Json:
-    """The document of `services`. `schemas` leads from it to the files of the contracts."""
+    """Return the document of `services`. `schemas` is the path from it to the files of the contracts."""
     one = services[0].capitalize() if len(services) == 1 else ""
     schema = AsyncAPI(
         *(declared(service) for service in services),
@@ -53,13 +53,11 @@ def generate(services: tuple[str, ...], schemas: str) -> Json:
 
 
 def declared(service: str) -> ServiceBroker:
-    """A broker of the service with all of its consumers. Which they are says the topology; what handles them does not
-    matter here.
-    """
+    """Return a broker of the service with all consumers of the topology, without their real handlers."""
 
     async def handle(_: Msg) -> None: ...
 
-    broker = ServiceBroker(service, Bus("", service, ""), clock=_no_time)
+    broker = ServiceBroker(service, NatsConnection("", service, ""), clock=_no_time)
     for item in CONSUMERS:
         if item.service == service:
             broker.on_message(item.name, handle)
@@ -91,12 +89,12 @@ def _complete(schema: ApplicationSchema) -> None:
 
 
 def _channel_of(key: str) -> str:
-    """`drafter-draft-receives-case-drafted` → `case-drafted`."""
+    """Convert `drafter-draft-receives-case-drafted` to `case-drafted`."""
     return key.partition("-receives-")[2] or key.partition("-sends-")[2]
 
 
 def _last(reference: Any) -> str:
-    """The name that a reference ends in."""
+    """Return the last part of a reference."""
     name: str = reference.ref.rpartition("/")[2]
     return name
 
@@ -117,7 +115,7 @@ def _schema_of(names: tuple[str, ...]) -> Json:
 
 
 def _set(model: Any, name: str, value: Json) -> None:
-    """FastStream's models of AsyncAPI allow fields that they do not declare."""
+    """Set a field that FastStream's models of AsyncAPI allow and do not declare."""
     setattr(model, name, value)
 
 

@@ -13,7 +13,7 @@ from nats.aio.msg import Msg
 from shared.contracts.steps import StepDefinition
 from shared.messaging import pull_subscriber
 from shared.messaging.channels import sent_by
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.delivery import Delivery, OnRetriesExhausted
 from shared.messaging.event_store import Clock
 from shared.messaging.fair_share import FairShareScheduler
@@ -31,7 +31,7 @@ class ServiceBroker(NatsBroker):
     messages is made with it. Subscribers acknowledge by `Delivery` alone.
     """
 
-    def __init__(self, service: str, bus: Bus, clock: Clock) -> None:
+    def __init__(self, service: str, bus: NatsConnection, clock: Clock) -> None:
         self._delivery = Delivery(service, bus, clock)
         super().__init__(
             decoder=raw_message,
@@ -45,7 +45,7 @@ class ServiceBroker(NatsBroker):
         self.service = service
         self.bus = bus
         self._clock = clock
-        self._aheads: list[FairShareScheduler] = []
+        self._schedulers: list[FairShareScheduler] = []
         self.consumers: dict[str, StandingPullSubscriber] = {}
         self._subscribe(advisory_consumer(service), self._delivery.on_advisory)
         for channel in sent_by(service):
@@ -60,15 +60,16 @@ class ServiceBroker(NatsBroker):
         """Run `handle` for the events that `step` consumes, and append what it returns; `undo`: see `StepRunner`."""
         runner = StepRunner(step, handle, undo, self.bus, self._clock)
         if runner.ahead is not None:
-            self._aheads.append(runner.ahead)
+            self._schedulers.append(runner.ahead)
         self._subscribe(consumer(step.consumer), runner.receive)
 
     def on_message(self, consumer_name: str, handle: Receiver, given_up: OnRetriesExhausted | None = None) -> None:
-        """Run `handle` for every message of a consumer. It appends what it wants itself and may be repeated, as may
-        `given_up`, which runs when the consumer's retry row does.
+        """Run `handle` for every message of a consumer. It appends events itself and must be idempotent.
+
+        So must `given_up`, which runs when the retry policy of the consumer is exhausted.
         """
         if given_up is not None:
-            self._delivery.given_up[consumer_name] = given_up
+            self._delivery.on_exhausted[consumer_name] = given_up
         self._subscribe(consumer(consumer_name), handle)
 
     def _subscribe(self, target: Consumer, handle: Receiver) -> None:
@@ -86,7 +87,7 @@ class ServiceBroker(NatsBroker):
         self.bus.on_reconnect(subscriber.request_anew)
 
     async def start(self) -> None:
-        """Begin to take messages."""
+        """Start consuming."""
         for name in self.consumers:
             attributes = consumer(name).attributes
             instruments.increment("countersign.dead_letters", 0, attributes)
@@ -105,20 +106,20 @@ class ServiceBroker(NatsBroker):
         exc_val: BaseException | None = None,
         exc_tb: TracebackType | None = None,
     ) -> None:
-        """Take nothing new, finish what is being worked on, and close the connection."""
-        ends = [ahead.stop(pull_subscriber.GRACE) for ahead in self._aheads]
+        """Stop consuming, finish messages in progress, and close the connection."""
+        ends = [ahead.stop(pull_subscriber.GRACE) for ahead in self._schedulers]
         await asyncio.gather(BrokerUsecase.stop(self, exc_type, exc_val, exc_tb), *ends)
         await self.disconnect()
 
     async def disconnect(self) -> None:
-        """Close the connection; `connect` makes another one."""
+        """Close the connection; `connect` opens a new one."""
         if self._connection is not None:
             self._connection = None
             await self.bus.close()
         self.config.disconnect()
 
-    async def look(self) -> None:
-        """How much waits for this service, by consumer. Every one of its processes says the same."""
+    async def collect_gauges(self) -> None:
+        """Update the gauges of this service's consumers; all its processes report the same values."""
         for name in self.consumers:
             target = consumer(name)
             info = await self.bus.consumer_info(target.stream, target.name)

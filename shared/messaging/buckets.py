@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.pages import pages
 
 PAGE = 256
@@ -20,13 +20,13 @@ class KvEntry:
 
 
 class Bucket:
-    def __init__(self, bus: Bus, name: str) -> None:
+    def __init__(self, bus: NatsConnection, name: str) -> None:
         self._bus = bus
         self._name = name
         self._prefix = f"$KV.{name}."
 
     async def get(self, key: str) -> KvEntry | None:
-        """The entry under `key`; None when there is none."""
+        """Return the entry under `key`; None when there is none."""
         found = await self._bus.direct_get(f"KV_{self._name}", {"last_by_subj": f"{self._prefix}{key}"})
         for message in found:
             headers = dict(message.headers or {})
@@ -35,9 +35,9 @@ class Bucket:
         return None
 
     async def put(self, key: str, value: bytes, *, revision: int | None = None, ttl: int | None = None) -> int:
-        """Store; returns the revision. With `revision`, only over just that one (0: only if there is none).
+        """Store a value; return its revision. With `revision`, only if that is the current one (0: no entry).
 
-        `ttl` is in seconds. Raises WrongSequenceError when somebody else was first.
+        `ttl` is in seconds. Raises WrongSequenceError if the revision differs.
         """
         headers = {} if revision is None else {"Nats-Expected-Last-Subject-Sequence": str(revision)}
         if ttl is not None:
@@ -46,12 +46,12 @@ class Bucket:
         return ack.seq
 
     async def delete(self, key: str) -> None:
-        """Nothing is there any more, whether or not there was."""
+        """Delete the entry, if there is one."""
         marker = {"KV-Operation": "DEL", "Nats-TTL": f"{DELETE_MARKER_TTL_S}s"}
         await self._bus.publish(f"{self._prefix}{key}", b"", stream=f"KV_{self._name}", headers=marker)
 
     async def scan(self, prefix: str) -> AsyncIterator[KvEntry]:
-        """Every entry below `prefix` (whole tokens), oldest first; a page in memory at a time."""
+        """Yield every entry below `prefix` (whole tokens), oldest first, with one page in memory."""
         async for page in pages(self._bus, f"KV_{self._name}", f"{self._prefix}{prefix}.>", size=PAGE):
             for message in page:
                 headers = dict(message.headers or {})

@@ -18,16 +18,16 @@ from nats import errors
 from nats.js.errors import APIError
 
 from shared.contracts.errors import ErasedError, PermanentError, TransientError
-from shared.messaging.connection import Bus, WrongSequenceError, sort_api_error
+from shared.messaging.connection import NatsConnection, WrongSequenceError, sort_api_error
 
 BUCKET = "keys"
 STREAM = f"KV_{BUCKET}"
 BYTES = 32
 NONCE = 12
 PLAIN, WRAPPED, MARKER = b"\x01", b"\x02", b"{"
-REMEMBERED = 256  # cases
+CACHE_SIZE = 256  # cases
 FOR = 600.0  # seconds
-TRIES = 5
+MAX_ATTEMPTS = 5
 
 RandomBytes = Callable[[int], bytes]
 
@@ -45,7 +45,7 @@ class Generation:
 class CaseKeys:
     """`random` gives the keys; `clock`, in seconds, says how long one is remembered."""
 
-    def __init__(self, bus: Bus, random: RandomBytes, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, bus: NatsConnection, random: RandomBytes, clock: Callable[[], float] = time.monotonic) -> None:
         self._bus = bus
         self._random = random
         self._clock = clock
@@ -55,14 +55,14 @@ class CaseKeys:
         self._last: OrderedDict[str, tuple[int, int]] = OrderedDict()
 
     async def to_seal(self, case: str, at: int) -> tuple[int, bytes]:
-        """The generation and key for a text that is written because of the event at sequence `at`; made if need be.
+        """Return generation and key for a text written because of the event at sequence `at`; create them if necessary.
 
         Raises ErasedError when the case's texts were erased and nothing came after that.
         """
         number, looked_up = self._last.get(case, (0, -1))
         if at <= looked_up and (known := self._remembered(case, number)) is not None:
             return number, known
-        for _ in range(TRIES):
+        for _ in range(MAX_ATTEMPTS):
             found = await self.generations(case)
             last = found[-1] if found else None
             if last is not None and last.key is not None:
@@ -80,7 +80,7 @@ class CaseKeys:
         raise TransientError("no key could be kept for this case")
 
     async def to_open(self, case: str, number: int) -> bytes:
-        """The key of a generation. Raises ErasedError where it was destroyed, TransientError where none is there."""
+        """Return the key of a generation. Raises ErasedError if it was destroyed, TransientError if it is missing."""
         if (known := self._remembered(case, number)) is not None:
             return known
         found = next((item for item in await self.generations(case) if item.number == number), None)
@@ -91,12 +91,12 @@ class CaseKeys:
         return self._remember(case, number, self._unwrap(case, number, found.key))
 
     async def erased(self, case: str) -> bool:
-        """Whether the case's key was destroyed and no other one made since."""
+        """Return whether the case's key was destroyed and no other one was created since."""
         found = await self.generations(case)
         return bool(found) and found[-1].key is None
 
     async def generations(self, case: str) -> list[Generation]:
-        """What stands for the case, in the order of its generations."""
+        """Return the stored generations of the case's key, in order."""
         query = {"multi_last": [f"$KV.{BUCKET}.{case}.*"], "batch": 64}
         found = []
         for message in await self._bus.direct_get(STREAM, query):
@@ -115,7 +115,7 @@ class CaseKeys:
         The server overwrites what it deletes by sequence; a key that a late writer makes in between goes as well.
         """
         self.forget(case)
-        for _ in range(TRIES):
+        for _ in range(MAX_ATTEMPTS):
             found = [item for item in await self.generations(case) if item.number < order]
             for item in (item for item in found if item.key is not None):
                 await self._delete(item.sequence)
@@ -152,14 +152,14 @@ class CaseKeys:
         self._known[case, number] = key, self._clock() + FOR
         if at is not None:
             self._last[case] = number, at
-        while len(self._known) > REMEMBERED:
+        while len(self._known) > CACHE_SIZE:
             self._known.popitem(last=False)
-        while len(self._last) > REMEMBERED:
+        while len(self._last) > CACHE_SIZE:
             self._last.popitem(last=False)
         return key
 
     def _wrap(self, case: str, number: int, key: bytes) -> bytes:
-        """As it is stored: under the first master key, where one is set."""
+        """Return the key as it is stored: encrypted with the first master key, if one is set."""
         if not self._bus.master_keys:
             return PLAIN + key
         nonce = self._random(NONCE)

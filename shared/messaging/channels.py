@@ -79,7 +79,7 @@ class Channel:
 
 
 def sent_by(service: str) -> tuple[Channel, ...]:
-    """What a service may publish by its rights, all of a channel or, as of dead letters, its own part of it."""
+    """Return what a service may publish by its permissions: a whole channel or, for dead letters, its part."""
     rights = permissions(service).publish
     return tuple(
         item for item in CHANNELS if any(covers(right, item.pattern) or covers(item.pattern, right) for right in rights)
@@ -87,12 +87,12 @@ def sent_by(service: str) -> tuple[Channel, ...]:
 
 
 def received_by(consumer: Consumer) -> tuple[Channel, ...]:
-    """What a consumer is given, by its filters."""
+    """Return what a consumer receives, by its filters."""
     return tuple(item for item in CHANNELS if any(covers(name, item.pattern) for name in consumer.subjects))
 
 
 def covers(right: str, subject: str) -> bool:
-    """Whether every subject of the filter `subject` is within the filter `right`."""
+    """Return whether every subject of the filter `subject` is within the filter `right`."""
     wanted, given = right.split("."), subject.split(".")
     if wanted[-1] == ">":
         wanted, given = wanted[:-1], given[: len(wanted) - 1]
@@ -175,7 +175,7 @@ def _other_channels() -> list[Channel]:
         payload={"type": "object", "additionalProperties": {"type": ["string", "null"]}},
     )
     alert = Message("Something a person should look at: ids, names of steps and figures.", payload=IDS_AND_FIGURES)
-    letter = Message("A message that no retry mended, whole, its reason as a header.")
+    letter = Message("A message whose retries are exhausted, complete, with the reason as a header.")
     resolved = Message(
         "An operator dealt with a dead letter: who, when, and why in the operator's own words.",
         payload={"type": "object", "additionalProperties": {"type": "string"}},

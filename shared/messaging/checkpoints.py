@@ -1,7 +1,7 @@
-"""Makes checkpoints of the trail in a folder, one file each. The folder is out of reach of who rules over NATS.
+"""Make checkpoints of the event stream in a folder, one file each. NATS administrators must not have access to it.
 
-A checkpoint covers at most so many events, so that neither making nor verifying one needs more memory the longer the
-trail is: a trail that is older than its first checkpoint gets several, one after the other.
+A checkpoint covers a limited number of events, so that the memory for making or verifying one does not grow with the
+stream. A stream that is older than its first checkpoint gets several, one after the other.
 """
 
 import os
@@ -29,16 +29,16 @@ from shared.contracts.envelope import chain_digest
 from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.subjects import parse_case_subject
 from shared.messaging.access_log import STREAM as ACCESS
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import STREAM, EventStore, raw_message_of
 
-EVENTS = 20_000  # of the trail, and entries of ACCESS, that one checkpoint covers
+EVENTS = 20_000  # events of DISCHARGE, and entries of ACCESS, that one checkpoint covers
 PAGE = 512
 SUFFIX = ".jsonl"
 
 
 def signing_key(file: Path) -> Ed25519PrivateKey:
-    """Raises PermanentError."""
+    """Read a private key. Raises PermanentError."""
     try:
         key = load_pem_private_key(file.read_bytes(), password=None)
     except (OSError, ValueError, TypeError):
@@ -49,7 +49,7 @@ def signing_key(file: Path) -> Ed25519PrivateKey:
 
 
 def public_key(file: Path) -> Ed25519PublicKey:
-    """Raises PermanentError."""
+    """Read a public key. Raises PermanentError."""
     try:
         key = load_pem_public_key(file.read_bytes())
     except (OSError, ValueError, TypeError):
@@ -66,7 +66,7 @@ class Folder:
         self._path = path
 
     def numbers(self) -> list[int]:
-        """Raises PermanentError where the folder cannot be read."""
+        """Return the numbers of the checkpoints. Raises PermanentError if the folder cannot be read."""
         try:
             names = [file.name for file in self._path.iterdir() if file.suffix == SUFFIX]
         except OSError as error:
@@ -74,7 +74,7 @@ class Folder:
         return sorted(int(stem) for name in names if (stem := name.removesuffix(SUFFIX)).isdigit())
 
     def last(self) -> SignedCheckpoint | None:
-        """Raises PermanentError."""
+        """Return the last checkpoint; None if there is none. Raises PermanentError."""
         numbers = self.numbers()
         if not numbers:
             return None
@@ -83,7 +83,7 @@ class Folder:
 
     @contextmanager
     def open(self, number: int) -> Iterator[tuple[SignedCheckpoint, Iterator[CaseHead]]]:
-        """One checkpoint and its heads, which are read as they are asked for. Raises PermanentError."""
+        """Open one checkpoint and its heads, which are read lazily. Raises PermanentError."""
         try:
             file = self._file(number).open("rb")
         except OSError as error:
@@ -93,7 +93,7 @@ class Folder:
             yield read_signed(lines), read_heads(lines)
 
     def add(self, signed: SignedCheckpoint, heads: list[CaseHead]) -> bool:
-        """False where another process has added one with this number. Raises TransientError."""
+        """Add a checkpoint; return False if another process has added its number. Raises TransientError."""
         number = signed.checkpoint.number
         unfinished = self._path / f".{number}-{secrets.token_hex(8)}"
         try:
@@ -116,9 +116,11 @@ class Folder:
 
 
 class Checkpoints:
-    """`bus` is of a user who may read the trail and ACCESS."""
+    """Makes checkpoints. The user of `bus` must have read access to the streams DISCHARGE and ACCESS."""
 
-    def __init__(self, bus: Bus, folder: Folder, key: Ed25519PrivateKey, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, bus: NatsConnection, folder: Folder, key: Ed25519PrivateKey, clock: Callable[[], datetime]
+    ) -> None:
         self._bus = bus
         self._folder = folder
         self._key = key
@@ -126,16 +128,16 @@ class Checkpoints:
         self._journal = EventStore(bus, "auditor")
 
     async def make(self) -> Checkpoint | None:
-        """The next checkpoint; None where nothing has happened since the last, or another process was faster.
+        """Make the next checkpoint; None if nothing has happened since the last, or another process was faster.
 
-        Raises PermanentError where the last is not one of ours or is ahead of the trail; TransientError.
+        Raises PermanentError if the last was signed with another key or is ahead of the event stream; TransientError.
         """
         before = self._folder.last()
         if before is not None and not before.is_signed_by(self._key.public_key()):
             raise PermanentError("the last checkpoint was not signed with this key")
         at = before.checkpoint.last if before else 0
         if await self._last() < at:
-            raise PermanentError("the trail ends before its last checkpoint: it was restored, or cut")
+            raise PermanentError("the event stream ends before its last checkpoint: it was restored, or truncated")
         last, heads = await self._heads(at)
         seen = before.checkpoint.access_last if before else 0
         access = await self._access(seen, before.checkpoint.access if before else "")
@@ -149,7 +151,7 @@ class Checkpoints:
         return max((raw_message_of(message).sequence for message in found), default=0)
 
     async def _heads(self, at: int) -> tuple[int, list[CaseHead]]:
-        """The last event after `at` that is covered, and the heads of the cases that have moved on, in their order."""
+        """Return the last covered event after `at`, and the heads of the cases that changed, in stream order."""
         heads: dict[str, CaseHead] = {}
         last = at
         async for page in self._journal.pages("discharge.>", start=at + 1):
@@ -162,7 +164,7 @@ class Checkpoints:
         return last, sorted(heads.values(), key=lambda head: head.sequence)
 
     async def _access(self, at: int, digest: str) -> tuple[int, str]:
-        """The last entry of ACCESS that is covered, and the digest up to it."""
+        """Return the last covered entry of ACCESS, and the digest up to it."""
         start = at
         while at - start < EVENTS:
             query = {"seq": at + 1, "next_by_subj": "access.>", "batch": PAGE}

@@ -1,4 +1,4 @@
-"""How a process reaches NATS: one nkey user, its own inbox prefix, reconnecting for ever."""
+"""The connection of a process to NATS: one nkey user, its own inbox prefix, unlimited reconnects."""
 
 import asyncio
 import json
@@ -18,25 +18,25 @@ from nats.js.errors import APIError
 from shared.contracts.errors import PermanentError, TransientError
 from shared.messaging.permissions import inbox
 from shared.messaging.replies import Replies
-from shared.messaging.tls import in_words, let_it_end_quietly, trust, wants_tls
+from shared.messaging.tls import client_context, describe_tls_error, suppress_tls_shutdown_warning, wants_tls
 from shared.telemetry import instruments, tracing
 from shared.telemetry.metric_definitions import ERROR, STREAM
 
 logger = logging.getLogger(__name__)
 
 WRONG_LAST_SEQUENCE = 10071  # JSStreamWrongLastSequenceErrF of the server's error table
-NO_ROOM = 10002  # JSAccountResourcesExceededErr, with code 400: the account's disk is full
+ACCOUNT_RESOURCES_EXCEEDED = 10002  # JSAccountResourcesExceededErr, with code 400: the account's disk is full
 REQUEST_TIMEOUT = 5.0
-RETRY = 1.0  # seconds before a service that could not connect by TLS tries again
+CONNECT_RETRY_DELAY = 1.0  # seconds before a service that could not connect by TLS tries again
 
 
 class WrongSequenceError(Exception):
-    """The subject's last sequence is not the expected one: somebody appended in between."""
+    """The last sequence of the subject is not the expected one: another message was appended."""
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """Bytes that an account stores, and may store; `limit` None: as much as the servers have."""
+class StorageUsage:
+    """Bytes that an account stores, and its limit; None: that of the servers."""
 
     stored: int
     limit: int | None
@@ -44,7 +44,7 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """Where a message was stored, or, for a repeat, where it stands already."""
+    """The stream sequence of a stored message; for a duplicate, that of the first."""
 
     seq: int
     duplicate: bool
@@ -53,17 +53,17 @@ class Ack:
 async def open_client(
     url: str, seed: str, on_error: Callable[[Exception], Awaitable[None]], *, ca_file: Path | None, **options: Any
 ) -> Client:
-    """A client of nats-py, by TLS where the url wants it; `options` are its own.
+    """Connect a nats-py client, with TLS if the URL requires it; `options` are passed to `Client.connect`.
 
-    Raises PermanentError when the CA's file is no good, else what nats-py raises.
+    Raises PermanentError when the CA file is not usable, otherwise what nats-py raises.
     """
-    tls = trust(url, ca_file)
+    tls = client_context(url, ca_file)
     if tls is not None:
-        let_it_end_quietly()
+        suppress_tls_shutdown_warning()
     client = Client()
     made = False
 
-    async def complained(error: Exception) -> None:
+    async def on_client_error(error: Exception) -> None:
         # Raised, it ends `connect`, which else waits for ever for the end of a connection whose handshake failed:
         # https://github.com/nats-io/nats.py/issues/718
         if tls is not None and client.is_connecting and not made:
@@ -73,7 +73,7 @@ async def open_client(
     await client.connect(
         url.split(","),
         nkeys_seed_str=seed,
-        error_cb=complained,
+        error_cb=on_client_error,
         tls=tls,
         tls_handshake_first=tls is not None,
         **options,
@@ -82,18 +82,20 @@ async def open_client(
     return client
 
 
-async def connect(url: str, user: str, seed: str, *, ca_file: Path | None = None, patient: bool = False) -> "Bus":
-    """A connection as `user`, opened: see `Bus` and `Bus.open`."""
-    bus = Bus(url, user, seed, ca_file)
+async def connect(
+    url: str, user: str, seed: str, *, ca_file: Path | None = None, patient: bool = False
+) -> "NatsConnection":
+    """Return an open connection as `user`: see `NatsConnection` and `NatsConnection.open`."""
+    bus = NatsConnection(url, user, seed, ca_file)
     await bus.open(patient=patient)
     return bus
 
 
-class Bus:
-    """What the rest needs of NATS, with its errors sorted into ours. It is made before it is connected: see `open`.
+class NatsConnection:
+    """A NATS connection that classifies errors as transient or permanent. Connect it by `open`.
 
-    `url` may name several servers, with commas. `ca_file`: see `trust`. `master_keys`: cases' keys are stored under the
-    first, each of them opens (case_keys.py); without one they are stored as they are.
+    `url` may contain several servers, separated by commas. `ca_file`: see `client_context`. `master_keys`: the first
+    encrypts the keys of cases, each decrypts them (case_keys.py); without one they are stored unencrypted.
     """
 
     client: Client
@@ -107,53 +109,53 @@ class Bus:
         self.opened = False
         self._on_reconnect: list[Callable[[], Awaitable[None]]] = []
         self._replies: Replies | None = None
-        self.trouble: Exception | None = None  # what the client met last
+        self.last_error: Exception | None = None  # the last error of the client
 
     async def open(self, *, patient: bool = False) -> None:
-        """Connect; again after `close`, too.
+        """Connect, also again after `close`.
 
-        A `patient` one waits for a server, now and after every loss, for ever; what keeps it is in the log.
+        With `patient` it retries without limit, now and after every loss, and logs the reason.
 
-        Raises PermanentError when the CA's file is no good. When `patient` is false: PermanentError when TLS fails,
-        TransientError when nobody answers.
+        Raises PermanentError when the CA file is not usable. When `patient` is false: PermanentError when TLS fails,
+        TransientError when no server answers.
         """
-        self._replies, self.trouble = None, None
+        self._replies, self.last_error = None, None
         while True:
             try:
                 self.client = await open_client(
                     self._url,
                     self._seed,
-                    self.complained,
+                    self.on_error,
                     ca_file=self._ca_file,
                     name=f"countersign-{self._user}",
                     inbox_prefix=inbox(self._user),
                     max_reconnect_attempts=-1 if patient else 1,
                     reconnect_time_wait=0.2,
-                    reconnected_cb=self.reconnected,
+                    reconnected_cb=self.run_reconnect_callbacks,
                 )
                 break
             except (OSError, errors.Error) as error:
                 if not patient:
-                    raise sort_refusal(self.trouble or error, plain=not wants_tls(self._url)) from None
-                await self.complained(error)
-                await asyncio.sleep(RETRY)
+                    raise sort_refusal(self.last_error or error, plain=not wants_tls(self._url)) from None
+                await self.on_error(error)
+                await asyncio.sleep(CONNECT_RETRY_DELAY)
         self.jetstream = self.client.jetstream(timeout=REQUEST_TIMEOUT)
         self.opened = True
 
-    async def complained(self, error: Exception) -> None:
-        """What the client meets, and goes on."""
+    async def on_error(self, error: Exception) -> None:
+        """Log an error of the client, which continues."""
         # Refused subjects arrive here and nowhere else: the caller only sees a time-out.
         if "permissions violation" in str(error).lower():
             instruments.increment("countersign.nats.refused")
-        self.trouble = error
-        said = in_words(error) or (type(error).__name__ if isinstance(error, OSError) else error)
-        logger.warning("nats connection: %s", said)
+        self.last_error = error
+        description = describe_tls_error(error) or (type(error).__name__ if isinstance(error, OSError) else error)
+        logger.warning("nats connection: %s", description)
 
     def on_reconnect(self, call: Callable[[], Awaitable[None]]) -> None:
-        """Call when the connection is there again after a loss."""
+        """Register a callback that runs after each reconnect."""
         self._on_reconnect.append(call)
 
-    async def reconnected(self) -> None:
+    async def run_reconnect_callbacks(self) -> None:
         for call in self._on_reconnect:
             await call()
 
@@ -170,9 +172,9 @@ class Bus:
         headers: Mapping[str, str] | None = None,
         id: str | None = None,
     ) -> Ack:
-        """Store one message; `id` makes a repeat within the dedupe window a no-op.
+        """Store one message; `id` deduplicates it within the deduplication window.
 
-        Raises WrongSequenceError, TransientError (it may still be stored later), PermanentError.
+        Raises WrongSequenceError, TransientError (it may still be stored), PermanentError.
         """
         sent = dict(headers or {})
         sent["Nats-Expected-Stream"] = stream
@@ -196,7 +198,7 @@ class Bus:
         return Ack(answer["seq"], answer.get("duplicate", False))
 
     async def consumer_info(self, stream: str, consumer: str) -> dict[str, Any]:
-        """What the server says of a consumer (JSApiConsumerInfoResponse). Raises TransientError, PermanentError."""
+        """Return the JSApiConsumerInfoResponse of a consumer. Raises TransientError, PermanentError."""
         subject, what = f"$JS.API.CONSUMER.INFO.{stream}.{consumer}", f"look at {consumer}"
         (message,) = await self._ask(subject, b"", None, what=what, batch=False)
         answer: dict[str, Any] = json.loads(message.data)
@@ -204,18 +206,18 @@ class Bus:
             raise sort_api_error(APIError(**error), what)
         return answer
 
-    async def room(self) -> Room:
-        """What our account has of the servers' disks. Raises TransientError, PermanentError."""
+    async def storage_usage(self) -> StorageUsage:
+        """Return the storage of our account. Raises TransientError, PermanentError."""
         what = "look at the account"
         (message,) = await self._ask("$JS.API.INFO", b"", None, what=what, batch=False)
         answer: dict[str, Any] = json.loads(message.data)
         if (error := answer.get("error")) is not None:
             raise sort_api_error(APIError(**error), what)
         limit = answer["limits"]["max_storage"]
-        return Room(answer["storage"], limit if limit > 0 else None)
+        return StorageUsage(answer["storage"], limit if limit > 0 else None)
 
     async def direct_get(self, stream: str, query: Mapping[str, Any]) -> list[Msg]:
-        """Stored messages by the server's direct-get API, in stream order; one request, however many messages.
+        """Return stored messages by the direct-get API, in stream order, with one request.
 
         `query` is a JSApiMsgGetRequest of ADR-31 (batch, next_by_subj, last_by_subj, seq).
         """
@@ -223,7 +225,7 @@ class Bus:
         return await self._ask(subject, body, None, what=f"read of {stream}", batch="batch" in query)
 
     async def request(self, subject: str, data: bytes, *, patience: float) -> bytes:
-        """Ask whoever serves `subject`; wait `patience` seconds. Raises TransientError, PermanentError."""
+        """Send a request on `subject`; wait `patience` seconds for the reply. Raises TransientError, PermanentError."""
         (message,) = await self._ask(subject, data, None, what=subject, batch=False, patience=patience)
         return message.data
 
@@ -237,7 +239,7 @@ class Bus:
         batch: bool,
         patience: float | None = None,
     ) -> list[Msg]:
-        """Send a request and wait for its answer. All answers arrive on one inbox, told apart by its last token."""
+        """Send a request and wait for its answer. All answers arrive on one inbox; its last token tells them apart."""
         if self._replies is None:
             self._replies = Replies(self.client.new_inbox())
             await self.client.subscribe(f"{self._replies.inbox}.*", cb=self._replies.on_message)
@@ -255,30 +257,30 @@ class Bus:
             self._replies.forget(reply)
 
     async def close(self) -> None:
-        """Close the connection. Does nothing where there is none."""
+        """Close the connection, if it is open."""
         if not self.opened:
             return
         self.opened = False
-        with suppress(TimeoutError):  # also here it waits for the end of what never began (see open_client)
+        with suppress(TimeoutError):  # nats-py may also wait here for ever (see open_client)
             async with asyncio.timeout(REQUEST_TIMEOUT):
                 await self.client.close()
 
 
 def sort_refusal(error: Exception, *, plain: bool) -> TransientError | PermanentError:
-    """Why there is no connection, as one of ours: a wrong certificate stays wrong, the rest may pass."""
-    if (words := in_words(error)) is not None:
+    """Classify why connecting failed: TLS errors are permanent, the rest is transient."""
+    if (words := describe_tls_error(error)) is not None:
         return PermanentError(words)
     if plain and (isinstance(error, TimeoutError) or "empty response" in str(error)):
-        return TransientError("NATS says nothing: where it wants TLS, COUNTERSIGN_NATS_URL must say tls://")
+        return TransientError("NATS does not answer: if it requires TLS, COUNTERSIGN_NATS_URL must start with tls://")
     return TransientError(f"NATS does not answer ({type(error).__name__})")
 
 
 def sort_api_error(error: APIError, what: str) -> TransientError | PermanentError:
-    """A JetStream API error as one of ours: 5xx, 408, 409, 429 and a full disk may pass, the rest will not.
+    """Classify a JetStream API error: 5xx, 408, 409, 429 and a full disk are transient, the rest is permanent.
 
-    409 is the answer of a cluster to a message whose first copy it is still storing. Room is made by somebody, and what
-    was decided meanwhile must not be given up.
+    409 is the answer of a cluster to a message whose first copy it is still storing. A full disk is transient because
+    somebody will free space, and decisions made until then must not be given up.
     """
-    if (error.code or 500) >= 500 or error.code in (408, 409, 429) or error.err_code == NO_ROOM:
+    if (error.code or 500) >= 500 or error.code in (408, 409, 429) or error.err_code == ACCOUNT_RESOURCES_EXCEEDED:
         return TransientError(f"{what}: JetStream error {error.err_code}")
     return PermanentError(f"{what}: JetStream error {error.err_code}")

@@ -1,4 +1,4 @@
-"""Where messages go that no retry mends: kept whole with the reason, and a person is told."""
+"""Store messages that cannot be processed, with the reason, and alert a person."""
 
 import json
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shared.contracts.subjects import alert_subject, dead_letter_subject
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.topology import Consumer
 from shared.telemetry import instruments
 
@@ -24,7 +24,9 @@ class FailedMessage:
     data: bytes
 
 
-async def dead_letter(bus: Bus, consumer: Consumer, original: FailedMessage, reason: str, attempts: int) -> None:
+async def dead_letter(
+    bus: NatsConnection, consumer: Consumer, original: FailedMessage, reason: str, attempts: int
+) -> None:
     """Keep `original` in DEADLETTER. Doing it twice keeps it once (within the dedupe window)."""
     headers = {name: value for name, value in original.headers.items() if not name.startswith("Nats-")}
     headers |= {
@@ -44,7 +46,7 @@ async def dead_letter(bus: Bus, consumer: Consumer, original: FailedMessage, rea
     instruments.increment("countersign.dead_letters", 1, consumer.attributes)
 
 
-async def publish_alert(bus: Bus, severity: Severity, kind: str, *, id: str, **facts: str | int) -> None:
+async def publish_alert(bus: NatsConnection, severity: Severity, kind: str, *, id: str, **facts: str | int) -> None:
     """Tell whoever watches ALERTS. `facts` are ids, names of steps and figures."""
     await bus.publish(
         alert_subject(severity, kind), json.dumps(facts, sort_keys=True).encode(), stream="ALERTS", id=f"{kind}-{id}"

@@ -1,11 +1,11 @@
-"""Dead letters as they stand in their stream: what waits, and what was done about the others, by whom and why.
+"""Dead letters in their stream: the unresolved ones, and how the others were resolved, by whom and why.
 
-What is in the stream and is no dead letter is named as one that cannot be read, and hides no other.
+A message in the stream that is not a dead letter is listed as unreadable, and does not hide others.
 
-What was done is a record of its own, `deadletter.redriven.<n>` or `deadletter.discarded.<n>`, beside the letter, which
-stays. A reason is an operator's own words and may name a patient in spite of the help text: it is in the record's body,
-in the stream that holds the messages themselves, encrypted at rest and readable by operators only; it is in no subject,
-log, event or alert.
+A resolution is a record of its own, `deadletter.redriven.<n>` or `deadletter.discarded.<n>`, next to the dead letter,
+which stays. A reason is an operator's own words and may name a patient in spite of the help text. It is only in the
+body of the record, in the stream that stores the messages themselves (encrypted at rest, readable by operators only),
+and in no subject, log, event or alert.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from typing import Literal
 
 from shared.contracts import subjects
 from shared.contracts.errors import PermanentError
-from shared.messaging.connection import Bus, WrongSequenceError
+from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.pages import pages
 
 STREAM = "DEADLETTER"
@@ -29,7 +29,7 @@ OUTCOMES: tuple[Outcome, ...] = ("redriven", "discarded")
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One message that no retry mended."""
+    """A message whose retries are exhausted."""
 
     sequence: int
     consumer: str
@@ -59,8 +59,8 @@ class Attribution:
 DeadLetters = dict[int, tuple[DeadLetter, bytes, dict[str, str]]]
 
 
-async def read_all(connection: Bus) -> DeadLetters:
-    """Every dead letter by sequence, with its body and the headers it came with."""
+async def read_all(connection: NatsConnection) -> DeadLetters:
+    """Return every dead letter by sequence, with its body and original headers."""
     found: DeadLetters = {}
     settled: dict[int, Resolution] = {}
     async for page in pages(connection, STREAM, subjects.DEAD_LETTERS, size=PAGE):
@@ -72,13 +72,13 @@ async def read_all(connection: Bus) -> DeadLetters:
             else:
                 found[sequence] = (_read(sequence, headers), message.data, headers)
     for sequence in settled.keys() & found.keys():
-        letter, data, headers = found[sequence]
-        found[sequence] = (settled[sequence].of(letter), data, headers)
+        dead_letter, data, headers = found[sequence]
+        found[sequence] = (settled[sequence].of(dead_letter), data, headers)
     return found
 
 
-async def read_one(connection: Bus, sequence: int) -> tuple[DeadLetter, bytes, dict[str, str]]:
-    """One dead letter with its body and headers, whatever else is in the stream.
+async def read_one(connection: NatsConnection, sequence: int) -> tuple[DeadLetter, bytes, dict[str, str]]:
+    """Return one dead letter with its body and headers, without reading the others.
 
     Raises PermanentError when there is none.
     """
@@ -89,28 +89,28 @@ async def read_one(connection: Bus, sequence: int) -> tuple[DeadLetter, bytes, d
     )
     if not messages or _settles((headers := dict(messages[0].headers or {}))["Nats-Subject"]) is not None:
         raise PermanentError(f"There is no dead letter {sequence}.")
-    letter = _read(sequence, headers)
+    dead_letter = _read(sequence, headers)
     for outcome, record in zip(OUTCOMES, records, strict=True):
         if record:
-            letter = _settled(outcome, record[0].data).of(letter)
-    return letter, messages[0].data, headers
+            dead_letter = _settled(outcome, record[0].data).of(dead_letter)
+    return dead_letter, messages[0].data, headers
 
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """What was done about a letter, as far as its record can be read: those of earlier versions are empty."""
+    """How a dead letter was resolved, as far as its record can be read: records of earlier versions are empty."""
 
     outcome: Outcome
     by: str | None = None
     at: str | None = None
     why: str | None = None
 
-    def of(self, letter: DeadLetter) -> DeadLetter:
-        return replace(letter, state=self.outcome, by=self.by, at=self.at, why=self.why)
+    def of(self, dead_letter: DeadLetter) -> DeadLetter:
+        return replace(dead_letter, state=self.outcome, by=self.by, at=self.at, why=self.why)
 
 
 def _settles(subject: str) -> tuple[Outcome, int] | None:
-    """What a record in the stream says was done, and about which letter; None: it is no record."""
+    """Return outcome and dead letter of the record with this subject; None if it is not a record."""
     tokens = subject.split(".")
     outcome = next((item for item in OUTCOMES if len(tokens) == 3 and item == tokens[1]), None)
     return (outcome, int(tokens[2])) if outcome is not None and re.fullmatch(r"[0-9]{1,18}", tokens[2]) else None
@@ -138,31 +138,35 @@ def _read(sequence: int, headers: dict[str, str]) -> DeadLetter:
     )
 
 
-def find(letters: DeadLetters, sequence: int) -> tuple[DeadLetter, bytes, dict[str, str]]:
-    """The letter with its body and headers. Raises PermanentError when there is none."""
-    if sequence not in letters:
+def find(dead_letters: DeadLetters, sequence: int) -> tuple[DeadLetter, bytes, dict[str, str]]:
+    """Return the dead letter with its body and headers. Raises PermanentError when there is none."""
+    if sequence not in dead_letters:
         raise PermanentError(f"There is no dead letter {sequence}.")
-    return letters[sequence]
+    return dead_letters[sequence]
 
 
-def ensure_unresolved(letter: DeadLetter) -> None:
-    """Raises PermanentError when somebody has dealt with it."""
-    if letter.state == "redriven":
-        raise PermanentError(f"Dead letter {letter.sequence} was put back to work before{_by(letter)}.")
-    if letter.state == "discarded":
-        raise PermanentError(f"Dead letter {letter.sequence} was discarded before{_by(letter)}.")
+def ensure_unresolved(dead_letter: DeadLetter) -> None:
+    """Raise PermanentError when the dead letter was redriven or discarded."""
+    if dead_letter.state == "redriven":
+        raise PermanentError(f"Dead letter {dead_letter.sequence} was redriven before{_by(dead_letter)}.")
+    if dead_letter.state == "discarded":
+        raise PermanentError(f"Dead letter {dead_letter.sequence} was discarded before{_by(dead_letter)}.")
 
 
-def _by(letter: DeadLetter) -> str:
-    return f", by {letter.by} at {letter.at}" if letter.by else ""
+def _by(dead_letter: DeadLetter) -> str:
+    return f", by {dead_letter.by} at {dead_letter.at}" if dead_letter.by else ""
 
 
-async def resolve(connection: Bus, sequence: int, outcome: Outcome, deed: Attribution) -> None:
-    """Record what was done about a letter: once, however many try.
+async def resolve(connection: NatsConnection, sequence: int, outcome: Outcome, attribution: Attribution) -> None:
+    """Record how a dead letter was resolved. Only the first call succeeds.
 
-    Raises PermanentError when somebody else was first.
+    Raises PermanentError when it was resolved before.
     """
-    record = {"by": deed.by, "why": deed.why, "at": deed.at.astimezone(UTC).isoformat(timespec="seconds")}
+    record = {
+        "by": attribution.by,
+        "why": attribution.why,
+        "at": attribution.at.astimezone(UTC).isoformat(timespec="seconds"),
+    }
     headers = {
         "Nats-Expected-Last-Subject-Sequence": "0",
         "Nats-Expected-Last-Subject-Sequence-Subject": subjects.resolution_subject("*", sequence),

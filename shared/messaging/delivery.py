@@ -1,7 +1,7 @@
-"""What becomes of a delivered message: the middleware that acknowledges, retries and dead-letters.
+"""Middleware that acknowledges, retries and dead-letters delivered messages.
 
-It stands around the handlers of every consumer. A handler that returns is acknowledged; one that raises is tried again
-by its consumer's retry row or, when that gives up, kept as a dead letter in front of a person.
+It wraps the handlers of every consumer. A message is acknowledged when its handler returns. When the handler raises,
+the message is retried by the consumer's retry policy and, when that is exhausted, stored as a dead letter.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from shared.contracts.events import Failed, StepName
 from shared.contracts.retry import next_delay
 from shared.contracts.subjects import derived_id
 from shared.messaging.ack_extender import AckExtender, consumer_span
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letter_queue import FailedMessage, dead_letter, publish_alert
 from shared.messaging.event_store import Clock, EventStore, StepNoLongerAwaitedError
 from shared.messaging.topology import Consumer, consumer
@@ -41,17 +41,17 @@ OnRetriesExhausted = Callable[
 class Delivery:
     """Makes the middleware of each message, as FastStream asks for it. One for all consumers of a service."""
 
-    def __init__(self, service: str, bus: Bus, clock: Clock) -> None:
+    def __init__(self, service: str, bus: NatsConnection, clock: Clock) -> None:
         self._service = service
         self._bus = bus
         self._clock = clock
-        self.given_up: dict[str, OnRetriesExhausted] = {}  # by the consumer's name
+        self.on_exhausted: dict[str, OnRetriesExhausted] = {}  # by the consumer's name
 
     def __call__(self, msg: Msg | None, /, *, context: Any) -> "DeliveryMiddleware":
         return DeliveryMiddleware(self, msg, context=context)
 
     async def consume(self, call_next: Next, message: NatsMessage) -> None:
-        """One attempt: its time limit, its heartbeat, and what its failure leads to."""
+        """Process one attempt: apply its time limit, extend its deadline, and handle its failure."""
         metadata = message.raw_message.metadata
         target, attempt = consumer(metadata.consumer), metadata.num_delivered
         if attempt > 1:
@@ -91,11 +91,11 @@ class Delivery:
 
     async def _alert(self, target: Consumer, original: FailedMessage, attempts: int, reason: str) -> None:
         try:
-            await self._tell("warning", "step-failing", target, original, attempts, reason)
+            await self._publish_alert("warning", "step-failing", target, original, attempts, reason)
         except TransientError as error:
             logger.warning("%s: alert not sent: %s", target.name, error.reason)
 
-    async def _tell(
+    async def _publish_alert(
         self, severity: Any, kind: str, target: Consumer, original: FailedMessage, attempts: int, reason: str
     ) -> None:
         await publish_alert(
@@ -110,14 +110,14 @@ class Delivery:
         )
 
     async def _give_up(self, target: Consumer, original: FailedMessage, reason: str, attempts: int) -> None:
-        """Keep the message, mark the case, tell a person. Each part may be repeated."""
+        """Store the dead letter, mark the case as failed, and alert a person. Each part is idempotent."""
         logger.warning("%s: given up after %d attempts: %s", target.name, attempts, reason)
         await dead_letter(self._bus, target, original, reason, attempts)
         if target.step is not None:
             await self._mark_failed(target.step, original, reason, attempts)
-        if (given_up := self.given_up.get(target.name)) is not None:
+        if (given_up := self.on_exhausted.get(target.name)) is not None:
             await given_up(original, reason)
-        await self._tell("critical", "step-failed", target, original, attempts, reason)
+        await self._publish_alert("critical", "step-failed", target, original, attempts, reason)
 
     async def _mark_failed(self, name: StepName, original: FailedMessage, reason: str, attempts: int) -> None:
         try:
@@ -134,7 +134,7 @@ class Delivery:
             await journal.append_awaited(name, cause, failed, history, id=id, clock=self._clock)
 
     async def on_advisory(self, message: Msg) -> None:
-        """Give up a message that was delivered as often as allowed and never answered: each process died or hung."""
+        """Dead-letter a message that was delivered too often without an answer: each process crashed or hung."""
         advisory = json.loads(message.data)
         target = consumer(advisory["consumer"])
         stored = await self._bus.direct_get(advisory["stream"], {"seq": advisory["stream_seq"]})

@@ -1,14 +1,14 @@
-"""Tells the EHR stream that a Task has changed. Both ways of knowing say it here: a notification, and a search."""
+"""Publish to the EHR stream that a Task has changed, as known from a notification or from a search."""
 
 from shared.contracts.ehr import TaskChanged
 from shared.contracts.subjects import task_subject
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 
 STREAM = "EHR"
 
 
-async def tell_task(bus: Bus, fact: TaskChanged, *, source: str, id: str) -> None:
-    """Store the fact. A version of a Task counts once (within the dedupe window); `id` is for one without a version."""
+async def publish_task_changed(bus: NatsConnection, fact: TaskChanged, *, source: str, id: str) -> None:
+    """Publish `fact`, deduplicated by the Task's version; `id` identifies a Task without one."""
     id = f"Task/{fact.task_id}/{fact.version}" if fact.version else id
     headers = {
         "ce-specversion": "1.0",

@@ -1,6 +1,6 @@
-"""A list of erasures outside of NATS, one file each: what a restore of an older backup has to do again.
+"""A list of erasures outside NATS, one file each, which a restore of an older backup has to repeat.
 
-Ids, codes and digests; no text. The folder belongs where the checkpoints are: out of what a backup brings back.
+Ids, codes and digests; no text. The folder must not be part of a backup, as that of the checkpoints.
 """
 
 import os
@@ -19,8 +19,8 @@ from shared.contracts.subjects import CaseRef
 SUFFIX = ".erased.json"
 
 
-class Listed(Model):
-    """An order to erase, as it stood on the trail."""
+class ListedErasure(Model):
+    """An order to erase, as the event has it."""
 
     id: str  # of the event
     time: datetime
@@ -43,8 +43,8 @@ class ErasureList:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def add(self, item: Listed) -> None:
-        """Adding it again changes nothing. Raises TransientError: what cannot be listed is not erased yet."""
+    def add(self, item: ListedErasure) -> None:
+        """Add an erasure. Idempotent. Raises TransientError: nothing is erased before it is listed."""
         unfinished = self._path / f".{item.id}-{secrets.token_hex(8)}"
         try:
             self._path.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -56,12 +56,12 @@ class ErasureList:
         except OSError as error:
             raise TransientError(f"the list of erasures cannot be written ({type(error).__name__})") from None
 
-    def read(self) -> list[Listed]:
-        """All of them, oldest first. Raises PermanentError where one cannot be read: none may be left out."""
+    def read(self) -> list[ListedErasure]:
+        """Return all erasures, oldest first. Raises PermanentError if one cannot be read: none may be left out."""
         found = []
         try:
             for file in self._path.glob(f"*{SUFFIX}"):
-                found.append(Listed.model_validate_json(file.read_bytes()))
+                found.append(ListedErasure.model_validate_json(file.read_bytes()))
         except (OSError, ValidationError) as error:
             raise PermanentError(f"the list of erasures cannot be read ({type(error).__name__})") from None
         return sorted(found, key=lambda item: (item.time, item.id))

@@ -1,4 +1,4 @@
-"""What an event that was appended to the trail says in figures: counted by whoever appended it, so once."""
+"""Metrics of appended events, recorded by the process that appended them, so once for each event."""
 
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from shared.contracts.subjects import CaseRef
 from shared.telemetry.instruments import increment, metrics_enabled, observe
 from shared.telemetry.metric_definitions import CHANNEL, DEPARTMENT, EVENT, LEVEL, OUTCOME, SOURCE
 
-GLANCE = 10  # seconds; a draft has some 550 words, of which 40 are read in that time
+MIN_READING_SECONDS = 10  # seconds; a draft has some 550 words, of which 40 are read in that time
 
 
 def measure(case: CaseRef, event: CaseEvent, time: datetime) -> None:
@@ -28,7 +28,7 @@ def measure(case: CaseRef, event: CaseEvent, time: datetime) -> None:
             increment("countersign.drafts", 1, where | {OUTCOME: _signed(event), CHANNEL: event.channel or "unknown"})
             if event.narrative != "physician":  # a text that was written anew says little of the draft
                 observe("countersign.draft.edit_distance", event.edits.distance if event.edits else 0, where)
-            increment("countersign.draft.reading", 1, where | {OUTCOME: _seen(event.reading)})
+            increment("countersign.draft.reading", 1, where | {OUTCOME: _reading_outcome(event.reading)})
         case Rejected():
             increment("countersign.drafts", 1, where | {OUTCOME: event.action, CHANNEL: event.channel or "unknown"})
         case Escalated():
@@ -43,23 +43,23 @@ def _signed(event: Approved) -> str:
     return "signed-edited" if event.edited else "signed-as-it-is"
 
 
-def _seen(reading: ReadingFigures | None) -> str:
-    """How much of the draft its signer had in view, and whether there was time to read it at all."""
+def _reading_outcome(reading: ReadingFigures | None) -> str:
+    """Return how much of the draft its signer had in view, and whether there was time to read it."""
     if reading is None:
         return "unknown"
-    if reading.seconds < GLANCE or not reading.seen:
+    if reading.seconds < MIN_READING_SECONDS or not reading.seen:
         return "no-look"
     return "every-part" if reading.seen >= reading.parts else "some-parts"
 
 
 def _since_discharge(name: str, stay: StayReferences, time: datetime, where: dict[str, str]) -> None:
-    """From the report of the discharge; stays that began before reports were kept are left out."""
+    """Observe the seconds since the discharge was reported; older stays without that time are left out."""
     if stay.reported_at is not None:
         observe(name, (time - stay.reported_at).total_seconds(), where)
 
 
-def begin_refreshes() -> None:
-    """The first of each outcome is to be seen as an increase."""
+def initialize_refresh_counters() -> None:
+    """Set the counters to 0, so that the first of each outcome is seen as an increase."""
     for outcome in ("promoted", "held-back", "skipped", "failed", "failed-once"):
         increment("countersign.knowledge.refreshes", 0, {OUTCOME: outcome})
 

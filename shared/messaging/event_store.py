@@ -12,7 +12,7 @@ from shared.contracts.envelope import ChainHead, RecordedEvent, chain_digest, de
 from shared.contracts.errors import CountersignError, PermanentError, TransientError
 from shared.contracts.events import CaseEvent, StepName
 from shared.contracts.subjects import CaseRef, parse_case_subject
-from shared.messaging.connection import Bus, WrongSequenceError
+from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.event_metrics import measure
 from shared.messaging.pages import pages
 from shared.telemetry import tracing
@@ -20,7 +20,7 @@ from shared.telemetry import tracing
 Clock = Callable[[], datetime]
 
 STREAM = "DISCHARGE"
-TRIES = 5  # to append while other events come in between
+MAX_ATTEMPTS = 5  # to append while other events come in between
 
 
 class WrongExpectedVersionError(Exception):
@@ -43,7 +43,7 @@ class RawMessage:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableEvent:
-    """A message on the trail that cannot be read as an event, by what its subject says, and why."""
+    """A message in the event stream that cannot be read as an event: what its subject names, and why."""
 
     case: CaseRef
     event: str
@@ -62,7 +62,7 @@ class StepNoLongerAwaitedError(Exception):
 class EventStore:
     """Cases in one stream. `source` is the service that appends."""
 
-    def __init__(self, bus: Bus, source: str) -> None:
+    def __init__(self, bus: NatsConnection, source: str) -> None:
         self._bus = bus
         self._source = source
 
@@ -106,7 +106,7 @@ class EventStore:
         `history` is the case as far as it was read; None: not at all. Raises MovedOn, TransientError, PermanentError.
         """
         head = cause.head if history is None else history[-1].head
-        for _ in range(TRIES):
+        for _ in range(MAX_ATTEMPTS):
             try:
                 await self.append(cause.case, event, after=head, id=id, time=clock(), traceparent=cause.traceparent)
                 return
@@ -122,7 +122,7 @@ class EventStore:
     async def _publish(
         self, case: CaseRef, event: CaseEvent, headers: dict[str, str], data: bytes, after: ChainHead
     ) -> tuple[ChainHead, bool]:
-        """The event's head, and whether this call put it there."""
+        """Append the event; return its head, and whether this call appended it."""
         id = headers["ce-id"]
         expectation = {
             "Nats-Expected-Last-Subject-Sequence": str(after.sequence),
@@ -147,46 +147,46 @@ class EventStore:
         raise WrongExpectedVersionError(history)
 
     async def history(self, case: CaseRef) -> list[RecordedEvent]:
-        """Every event of the case, oldest first; empty when there is no such case."""
+        """Return every event of the case, oldest first; empty when there is no such case."""
         return [decode(item.subject, item.headers, item.data, item.sequence) for item in await self.stored(case.filter)]
 
     async def history_with(self, event: RecordedEvent) -> list[RecordedEvent]:
-        """Every event of the case of `event`, which is among them.
+        """Return every event of the case of `event`, including it.
 
-        Of three servers any may answer a read, also one that is behind, and what is missing in its copy must not look
-        like work that is done. Raises TransientError then.
+        Any replica may answer a read, also one that is behind; a missing event must not look like completed work.
+        Raises TransientError then.
         """
         history = await self.history(event.case)
         if all(item.id != event.id for item in history):
-            raise TransientError("the copy of the trail that was read is behind")
+            raise TransientError("the replica of the event stream that was read is behind")
         return history
 
     async def find(self, case_id: str) -> list[RecordedEvent]:
-        """The history of a case whose department is not known."""
+        """Return the events of a case whose department is not known."""
         return await self.history(CaseRef("*", case_id))
 
     async def stored(self, filter: str, *, start: int = 1) -> list[RawMessage]:
-        """Messages as they stand in the stream, oldest first."""
+        """Return the case's messages, oldest first."""
         return [item async for page in self.pages(filter, start=start) for item in page]
 
     async def pages(self, filter: str, *, start: int = 1) -> AsyncIterator[list[RawMessage]]:
-        """The same, a page in memory at a time."""
+        """Yield messages in pages, with one page in memory."""
         async for page in pages(self._bus, STREAM, filter, start=start):
             yield [raw_message_of(message) for message in page]
 
     async def readable(self, case_id: str) -> tuple[list[RecordedEvent], list[UnreadableEvent]]:
-        """What can be read of a case, for whoever only looks; who acts on it reads its `history`."""
+        """Return the readable events of a case, for display only; a handler reads its `history`."""
         return sort_readable(await self.stored(CaseRef("*", case_id).filter))
 
     async def recent(self, events: int) -> tuple[list[RecordedEvent], list[UnreadableEvent]]:
-        """The last `events` events of the whole stream, oldest first, and what of them breaks the contract."""
+        """Return the last `events` events of the whole stream, oldest first, and those that cannot be read."""
         info = await self._bus.jetstream.stream_info(STREAM)
         start = max(info.state.first_seq, info.state.last_seq - events + 1, 1)
         return sort_readable(await self.stored("discharge.>", start=start))
 
 
 def sort_readable(messages: Iterable[RawMessage]) -> tuple[list[RecordedEvent], list[UnreadableEvent]]:
-    """Those that are events, and those that are not."""
+    """Separate events from messages that cannot be read."""
     found: list[RecordedEvent] = []
     unreadable: list[UnreadableEvent] = []
     for item in messages:
@@ -199,7 +199,7 @@ def sort_readable(messages: Iterable[RawMessage]) -> tuple[list[RecordedEvent], 
 
 
 def read_event(item: RawMessage) -> RecordedEvent | UnreadableEvent:
-    """The event of a message, or why it is none."""
+    """Return the event of a message, or why it cannot be read."""
     try:
         return decode(item.subject, item.headers, item.data, item.sequence)
     except CountersignError as error:
@@ -211,6 +211,6 @@ def read_event(item: RawMessage) -> RecordedEvent | UnreadableEvent:
 
 
 def raw_message_of(message: Msg) -> RawMessage:
-    """A direct-get answer as the message it carries; the server adds where it stands as `Nats-*` headers."""
+    """Convert a direct-get response, whose stream sequence and subject are in `Nats-*` headers."""
     headers = dict(message.headers or {})
     return RawMessage(headers["Nats-Subject"], headers, message.data, int(headers["Nats-Sequence"]))

@@ -1,9 +1,9 @@
-"""Turns between departments: what a department with little at work waits for goes ahead of a queue that others fill.
+"""Fair queueing between departments: reserved slots for departments with little in progress.
 
-A consumer hands out messages in the order they came, so a flood of one department makes all others wait behind it.
-While much waits, a process reads what stands further back and gives a few places beside the queue's own
-(`Consumer.ahead`) to departments that have least at work. Nothing depends on it: a case that went ahead is found done
-when its turn comes, and one that was lost on the way is done then. Without a queue it costs nothing.
+A consumer delivers messages in order, so many cases of one department delay all others. While there is a backlog, a
+process reads it and gives a few additional slots (`Consumer.ahead`) to the departments with least in progress. Nothing
+depends on it: a case that was processed ahead of its turn is found done when it is delivered, and one that failed is
+processed then. Without a backlog it costs nothing.
 """
 
 import asyncio
@@ -16,22 +16,22 @@ from dataclasses import dataclass, field
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.errors import CountersignError
 from shared.contracts.subjects import CASE_EVENTS, CaseRef, parse_case_subject
-from shared.messaging.connection import Bus, WrongSequenceError
+from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.event_store import EventStore
 from shared.messaging.topology import Consumer
 
 logger = logging.getLogger(__name__)
 
 BUCKET = "ahead"
-MOST = 10_000  # cases of the queue that a process knows by name, some 200 bytes each; what is behind them is read later
-CLAIM = "1h"  # how long a claim is kept: longer than any attempt
+MAX_WAITING = 10_000  # cases of the backlog in memory, some 200 bytes each; those behind them are read later
+CLAIM_TTL = "1h"  # longer than any attempt
 
 Run = Callable[[RecordedEvent], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedEvent:
-    """An event whose turn has not come: where it stands in the stream, and whose it is."""
+    """An event that is not delivered yet: its sequence in the stream, and its case."""
 
     sequence: int
     case: CaseRef
@@ -39,44 +39,47 @@ class QueuedEvent:
 
 @dataclass(slots=True)
 class DepartmentQueue:
-    """Who waits, in order, and who has how much at work in this process. Pure."""
+    """The backlog in stream order, and the cases in progress in this process by department. Pure."""
 
-    places: int  # of the queue and ahead of it
-    near: int  # the first ones keep their turn: it comes before they would be done
+    slots: int  # of the consumer, with the reserved ones
+    lookahead_start: int  # cases before it are delivered soon, and not processed ahead of their turn
     waiting: deque[QueuedEvent] = field(default_factory=deque)
-    at_work: Counter[str] = field(default_factory=Counter)
+    in_progress: Counter[str] = field(default_factory=Counter)
 
-    def reached(self, sequence: int) -> None:
-        """The queue has handed out everything up to `sequence`."""
+    def discard_delivered(self, sequence: int) -> None:
+        """Drop events up to `sequence`: the consumer has delivered them."""
         while self.waiting and self.waiting[0].sequence <= sequence:
             self.waiting.popleft()
 
     def take(self) -> QueuedEvent | None:
-        """The oldest case of the department with least at work, if that is less than half of an equal part."""
+        """Remove and return the oldest case of the department with least in progress.
+
+        None if every department has at least half of an equal share.
+        """
         oldest: dict[str, QueuedEvent] = {}
         for index, item in enumerate(self.waiting):
-            if index >= self.near:
+            if index >= self.lookahead_start:
                 oldest.setdefault(item.case.department, item)
-        present = {item.case.department for item in self.waiting} | set(+self.at_work)
-        if not oldest or 2 * len(present) * min(self.at_work[name] for name in oldest) >= self.places:
+        present = {item.case.department for item in self.waiting} | set(+self.in_progress)
+        if not oldest or 2 * len(present) * min(self.in_progress[name] for name in oldest) >= self.slots:
             return None
-        found = min(oldest.values(), key=lambda item: (self.at_work[item.case.department], item.sequence))
+        found = min(oldest.values(), key=lambda item: (self.in_progress[item.case.department], item.sequence))
         self.waiting.remove(found)
         return found
 
     @contextmanager
     def working(self, department: str) -> Iterator[None]:
-        self.at_work[department] += 1
+        self.in_progress[department] += 1
         try:
             yield
         finally:
-            self.at_work[department] -= 1
+            self.in_progress[department] -= 1
 
 
 class FairShareScheduler:
-    """The places beside one consumer's queue. `run` does a step for an event whose turn has not come."""
+    """Fills the reserved slots of one consumer. `run` performs its step for an event that is not delivered yet."""
 
-    def __init__(self, bus: Bus, service: str, target: Consumer, run: Run) -> None:
+    def __init__(self, bus: NatsConnection, service: str, target: Consumer, run: Run) -> None:
         self._bus = bus
         self._journal = EventStore(bus, service)
         self._target = target
@@ -84,68 +87,73 @@ class FairShareScheduler:
         self._names = {pattern.rpartition(".")[2] for pattern in target.subjects}
         self._read = 0  # sequence up to which the stream is known
         self._tasks: set[asyncio.Task[None]] = set()
-        self._looking: asyncio.Task[None] | None = None
+        self._filling: asyncio.Task[None] | None = None
         self._stopping = False
-        self._quiet = 0  # messages that come before it is worth looking again
-        self.line = DepartmentQueue(target.workers + target.ahead, near=2 * target.workers)
+        self._skipped_deliveries = 0  # deliveries until the backlog is read again
+        self.queue = DepartmentQueue(target.workers + target.ahead, lookahead_start=2 * target.workers)
 
-    def came(self, pending: int) -> None:
-        """A message has come; `pending` more wait behind it. Where nobody was to go ahead, two rounds pass first."""
-        self._quiet -= 1
-        if self._quiet < 0:
-            self.consider(pending)
+    def on_delivery(self, pending: int) -> None:
+        """Handle a delivery with `pending` messages behind it: read the backlog, unless that was useless recently."""
+        self._skipped_deliveries -= 1
+        if self._skipped_deliveries < 0:
+            self.schedule(pending)
 
-    def consider(self, pending: int) -> None:
-        """Look further back in a queue of `pending` messages if that is worth it."""
-        idle = self._looking is None or self._looking.done()
-        if pending > self.line.near and len(self._tasks) < self._target.ahead and idle and not self._stopping:
-            self._looking = asyncio.create_task(self._look())
+    def schedule(self, pending: int) -> None:
+        """Fill the reserved slots in the background if a backlog of `pending` messages is long enough."""
+        idle = self._filling is None or self._filling.done()
+        if (
+            pending > self.queue.lookahead_start
+            and len(self._tasks) < self._target.ahead
+            and idle
+            and not self._stopping
+        ):
+            self._filling = asyncio.create_task(self._fill_slots())
 
     async def stop(self, grace: float) -> None:
-        """Take nothing new; what runs may come to its end. What does not has its turn elsewhere."""
+        """Start nothing new; wait `grace` seconds for running steps, then cancel them: they are delivered later."""
         self._stopping = True
-        if self._looking is not None:
-            self._looking.cancel()
+        if self._filling is not None:
+            self._filling.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace)
         for task in self._tasks:
             task.cancel()
 
-    async def _look(self) -> None:
+    async def _fill_slots(self) -> None:
         try:
-            await self._read_on()
+            await self._read_backlog()
         except CountersignError as failure:
-            logger.info("%s: not looked ahead: %s", self._target.name, failure.reason)
+            logger.info("%s: the backlog could not be read: %s", self._target.name, failure.reason)
             return
         while len(self._tasks) < self._target.ahead:
-            found = self.line.take()
+            found = self.queue.take()
             if found is None:
-                self._quiet = self.line.near
+                self._skipped_deliveries = self.queue.lookahead_start
                 return
-            task = asyncio.create_task(self._go(found))
+            task = asyncio.create_task(self._process(found))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
             await asyncio.sleep(0)  # it counts as being at work before the next one is chosen
 
-    async def _read_on(self) -> None:
-        """Learn who waits, from where the queue is to the end of the stream."""
+    async def _read_backlog(self) -> None:
+        """Read the events from the consumer's position to the end of the stream."""
         info = await self._bus.consumer_info(self._target.stream, self._target.name)
         reached = info["delivered"]["stream_seq"]
-        self.line.reached(reached)
+        self.queue.discard_delivered(reached)
         self._read = max(self._read, reached)
-        if len(self.line.waiting) >= MOST:
+        if len(self.queue.waiting) >= MAX_WAITING:
             return
         async for page in self._journal.pages(CASE_EVENTS, start=self._read + 1):
             for item in page:
                 case, name = parse_case_subject(item.subject)
                 if name in self._names:
-                    self.line.waiting.append(QueuedEvent(item.sequence, case))
+                    self.queue.waiting.append(QueuedEvent(item.sequence, case))
             self._read = page[-1].sequence
-            if len(self.line.waiting) >= MOST:
+            if len(self.queue.waiting) >= MAX_WAITING:
                 return
 
-    async def _go(self, waiting: QueuedEvent) -> None:
-        with self.line.working(waiting.case.department):
+    async def _process(self, waiting: QueuedEvent) -> None:
+        with self.queue.working(waiting.case.department):
             try:
                 if not await self._claim(waiting):
                     return
@@ -156,12 +164,12 @@ class FairShareScheduler:
                         await self._run(event)
             except Exception as error:  # noqa: BLE001 - whatever it was: the case keeps its turn, and fails there
                 logger.info("%s: not done ahead of its turn: %s", self._target.name, type(error).__name__)
-        self.consider(len(self.line.waiting))
+        self.schedule(len(self.queue.waiting))
 
     async def _claim(self, waiting: QueuedEvent) -> bool:
-        """Whether no other process has gone ahead with it."""
+        """Return whether this process is the first to take the event ahead of its turn."""
         subject = f"$KV.{BUCKET}.{waiting.case.id}.{waiting.sequence}"
-        once = {"Nats-Expected-Last-Subject-Sequence": "0", "Nats-TTL": CLAIM}
+        once = {"Nats-Expected-Last-Subject-Sequence": "0", "Nats-TTL": CLAIM_TTL}
         try:
             await self._bus.publish(subject, b"", stream=f"KV_{BUCKET}", headers=once)
         except WrongSequenceError:

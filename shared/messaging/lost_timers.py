@@ -1,8 +1,8 @@
-"""Sets timers again that the server has lost.
+"""Set timers again that the server has lost.
 
-One that is due while the account has no room for another message is dropped without a word, until the server starts
-again (nats-server 2.15). Its message stays where it is, with a time that has passed: it is stored once more, as it was,
-and fires at once. No timer of NATS can watch over that, so a process does.
+A timer that is due while the account has no storage left is dropped silently until the server restarts (nats-server
+2.15). Its message stays in the stream with a time that has passed: it is published again unchanged, and fires at once.
+No NATS timer can detect that, so a process does.
 """
 
 import asyncio
@@ -13,47 +13,50 @@ from datetime import datetime, timedelta
 from nats.aio.msg import Msg
 
 from shared.contracts.errors import CountersignError
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.pages import pages
 from shared.messaging.timers import DUE_AT
 
 logger = logging.getLogger(__name__)
 
-EVERY = 120.0  # seconds between two looks; each reads the timers that are set, some milliseconds for a thousand
-LATE = timedelta(seconds=30)  # after its time: what fires has fired long before
-KEPT = ("Nats-Schedule", "Nats-Schedule-Target")  # of the headers that are the server's
+CHECK_INTERVAL = 120.0  # seconds; a check reads all timers, in some milliseconds for a thousand
+GRACE_PERIOD = timedelta(seconds=30)  # after its time, in which a timer may still fire
+KEPT_HEADERS = ("Nats-Schedule", "Nats-Schedule-Target")  # of the server's headers
 
 
 class LostTimers:
-    """Those of `stream` whose subjects match one of `subjects`. Two processes that set the same one again set it once:
-    it replaces itself.
+    """Watches the timers of `stream` whose subjects match one of `subjects`.
+
+    Two processes may set the same timer again: the second message replaces the first.
     """
 
-    def __init__(self, bus: Bus, stream: str, subjects: tuple[str, ...], clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, bus: NatsConnection, stream: str, subjects: tuple[str, ...], clock: Callable[[], datetime]
+    ) -> None:
         self._bus = bus
         self._stream, self._subjects, self._clock = stream, subjects, clock
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Look from now on, until `close`."""
+        """Check in the background until `close`."""
         if self._task is None:
-            self._task = asyncio.create_task(self._watch())
+            self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
         if self._task is not None:
             self._task.cancel()
 
-    async def _watch(self) -> None:
+    async def _run(self) -> None:
         while True:
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(CHECK_INTERVAL)
             try:
-                await self.look()
+                await self.restore()
             except CountersignError as failure:
-                logger.warning("whether a timer was lost could not be looked at: %s", failure.reason)
+                logger.warning("lost timers could not be checked: %s", failure.reason)
 
-    async def look(self) -> int:
-        """How many were set again. Raises TransientError, PermanentError."""
-        until = self._clock() - LATE
+    async def restore(self) -> int:
+        """Set lost timers again; return how many. Raises TransientError, PermanentError."""
+        until = self._clock() - GRACE_PERIOD
         lost = [
             message
             for subject in self._subjects
@@ -69,12 +72,12 @@ class LostTimers:
 
     async def _set_again(self, message: Msg) -> None:
         found = dict(message.headers or {})
-        headers = {name: value for name, value in found.items() if name in KEPT or not name.startswith("Nats-")}
+        headers = {name: value for name, value in found.items() if name in KEPT_HEADERS or not name.startswith("Nats-")}
         await self._bus.publish(found["Nats-Subject"], message.data, stream=self._stream, headers=headers)
 
 
 def _is_lost(headers: Mapping[str, str], until: datetime) -> bool:
-    """Whether it was due before `until` and stands there still; what says no time is none of ours."""
+    """Return whether the timer was due before `until`. A message without a time is not a timer."""
     try:
         return datetime.fromisoformat(headers[DUE_AT]) < until
     except (KeyError, ValueError):

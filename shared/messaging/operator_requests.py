@@ -1,7 +1,7 @@
-"""What a service does about dead letters and failed cases when the operator asks: it looks at everything first.
+"""Handle an operator's requests about dead letters and failed cases; each is validated first.
 
-What is put back is what the dead letter holds, read from its stream by the service itself, and only where it is a valid
-message of the consumer that buried it. A case is tried again only where its history says that a step of it has failed.
+A redrive republishes what the dead letter contains, read from its stream by the service itself, and only if it is a
+valid message of the consumer that dead-lettered it. A case is retried only if its events say that a step of it failed.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,20 +12,20 @@ from shared.contracts.case import Case, fold
 from shared.contracts.errors import PermanentError
 from shared.contracts.events import Actor, Retried
 from shared.contracts.subjects import CaseRef, dead_letter_subject, derived_id, parse_case_subject
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letters import Attribution, DeadLetter, ensure_unresolved, read_one, resolve
 from shared.messaging.event_store import EventStore, WrongExpectedVersionError
-from shared.messaging.requests import OfCase, OfLetter, Verb, serve
+from shared.messaging.requests import CaseRequest, DeadLetterRequest, Operation, serve
 from shared.messaging.topology import CONSUMERS, Consumer
 
-LARGEST = 256 * 1024  # bytes of a message that is put back: facts and notices have some hundred
-KEPT = ("content-type", "traceparent")  # of the headers, besides the CloudEvents attributes
-INSTEAD = {
+MAX_MESSAGE_BYTES = 256 * 1024  # of a message that is redriven; they usually have some hundred bytes
+KEPT_HEADERS = ("content-type", "traceparent")  # besides the CloudEvents attributes
+ALTERNATIVES = {
     "KNOWLEDGE": "A refresh has its own further attempts. Begin another: countersign knowledge refresh",
-    "TIMERS": "A timer is not put back: give the review to its owner again, which sets a new one.",
-    "REFRESH_TIMERS": "A timer is not put back: it is set again when ingest starts.",
-    "ACCESS": "A look at a draft stands on record already: discard the letter.",
-    "ADVISORIES": "What the server said of a message is not put back: redrive the dead letter of the message.",
+    "TIMERS": "A timer is not redriven: reassign the review to its owner, which sets a new one.",
+    "REFRESH_TIMERS": "A timer is not redriven: it is set again when ingest starts.",
+    "ACCESS": "The view of the draft is in the access log already: discard the dead letter.",
+    "ADVISORIES": "An advisory is not redriven: redrive the dead letter of its message.",
 }
 
 Check = Callable[[str, bytes], Any]  # subject and body; raises PermanentError where they break the contract
@@ -39,11 +39,11 @@ class OperatorRequests:
 
     def __init__(
         self,
-        bus: Bus,
+        bus: NatsConnection,
         service: str,
         checks: Mapping[str, Check],
         clock: Callable[[], datetime],
-        more: Mapping[str, Verb] | None = None,
+        more: Mapping[str, Operation] | None = None,
     ) -> None:
         self._bus = bus
         self._service = service
@@ -53,79 +53,85 @@ class OperatorRequests:
         self._journal = EventStore(bus, service)
 
     async def start(self) -> None:
-        """Take the operator's requests from now on."""
+        """Start serving the operator's requests."""
         verbs = {
-            "redrive": Verb(OfLetter, self._redrive),
-            "discard": Verb(OfLetter, self._discard),
-            "retry": Verb(OfCase, self._retry),
+            "redrive": Operation(DeadLetterRequest, self._redrive),
+            "discard": Operation(DeadLetterRequest, self._discard),
+            "retry": Operation(CaseRequest, self._retry),
         }
         await serve(self._bus, self._service, verbs | self._more)
 
-    async def _redrive(self, asked: OfLetter) -> str:
-        """Put one letter back to work, once; returns what was done in words.
+    async def _redrive(self, request: DeadLetterRequest) -> str:
+        """Redrive one dead letter, once; return a sentence that says what was done.
 
-        It is recorded after it was done: killed in between, it waits still, and doing it again changes nothing.
+        It is recorded afterwards: after a crash in between, it is still unresolved, and repeating it changes nothing.
         """
-        deed = Attribution(asked.by, asked.why, self._clock())
-        letter, data, headers = await read_one(self._bus, asked.sequence)
-        ensure_unresolved(letter)
-        buried_by = _consumer(letter, headers)
-        if letter.stream == "DISCHARGE":
-            done = await self._retry_step(letter, buried_by, deed)
+        attribution = Attribution(request.by, request.why, self._clock())
+        dead_letter, data, headers = await read_one(self._bus, request.sequence)
+        ensure_unresolved(dead_letter)
+        failed_consumer = _consumer(dead_letter, headers)
+        if dead_letter.stream == "DISCHARGE":
+            done = await self._retry_step(dead_letter, failed_consumer, attribution)
         else:
-            done = await self._publish(letter, buried_by, data, headers)
-        await resolve(self._bus, letter.sequence, "redriven", deed)
+            done = await self._publish(dead_letter, failed_consumer, data, headers)
+        await resolve(self._bus, dead_letter.sequence, "redriven", attribution)
         return done
 
-    async def _publish(self, letter: DeadLetter, buried_by: Consumer, data: bytes, headers: dict[str, str]) -> str:
-        check = self._checks.get(buried_by.name)
+    async def _publish(
+        self, dead_letter: DeadLetter, failed_consumer: Consumer, data: bytes, headers: dict[str, str]
+    ) -> str:
+        check = self._checks.get(failed_consumer.name)
         if check is None:
-            raise PermanentError(INSTEAD.get(letter.stream, f"{self._service} does not put back what it did not hear."))
-        if len(data) > LARGEST:
-            raise PermanentError(f"{_named(letter)} has {len(data)} bytes; at most {LARGEST} are put back.")
+            raise PermanentError(
+                ALTERNATIVES.get(dead_letter.stream, f"{self._service} does not redrive messages of other services.")
+            )
+        if len(data) > MAX_MESSAGE_BYTES:
+            raise PermanentError(
+                f"{_named(dead_letter)} has {len(data)} bytes; at most {MAX_MESSAGE_BYTES} are redriven."
+            )
         try:
-            check(letter.subject, data)
+            check(dead_letter.subject, data)
         except PermanentError as error:
             raise PermanentError(
-                f"{_named(letter)} would fail again: {error.reason}. Have it reported again, and discard the letter."
+                f"{_named(dead_letter)} would fail again: {error.reason}. Have it reported again, and discard it."
             ) from None
-        kept = {name: value for name, value in headers.items() if name.startswith("ce-") or name in KEPT}
-        id = derived_id(f"DEADLETTER/{letter.sequence}", "redriven")
-        await self._bus.publish(letter.subject, data, stream=letter.stream, headers=kept, id=id)
-        return f"published again on {letter.subject}"
+        kept = {name: value for name, value in headers.items() if name.startswith("ce-") or name in KEPT_HEADERS}
+        id = derived_id(f"DEADLETTER/{dead_letter.sequence}", "redriven")
+        await self._bus.publish(dead_letter.subject, data, stream=dead_letter.stream, headers=kept, id=id)
+        return f"published again on {dead_letter.subject}"
 
-    async def _retry_step(self, letter: DeadLetter, buried_by: Consumer, deed: Attribution) -> str:
-        case_ref, _ = parse_case_subject(letter.subject)
-        id = derived_id(f"DEADLETTER/{letter.sequence}", "retried")
-        return await retry(self._journal, case_ref, id, deed, buried_by)
+    async def _retry_step(self, dead_letter: DeadLetter, failed_consumer: Consumer, attribution: Attribution) -> str:
+        case_ref, _ = parse_case_subject(dead_letter.subject)
+        id = derived_id(f"DEADLETTER/{dead_letter.sequence}", "retried")
+        return await retry(self._journal, case_ref, id, attribution, failed_consumer)
 
-    async def _retry(self, asked: OfCase) -> str:
-        """Put a failed case back to its failed step, whatever became of its dead letter."""
-        history = await self._journal.find(asked.case_id)
+    async def _retry(self, request: CaseRequest) -> str:
+        """Retry the failed step of a case, whether or not its dead letter was resolved."""
+        history = await self._journal.find(request.case_id)
         if not history:
             raise PermanentError("there is no such case")
         failed = next((item for item in reversed(history) if item.name == "failed"), history[-1])
-        deed = Attribution(asked.by, "", self._clock())
-        return await retry(self._journal, history[-1].case, derived_id(failed.id, "retried"), deed)
+        attribution = Attribution(request.by, "", self._clock())
+        return await retry(self._journal, history[-1].case, derived_id(failed.id, "retried"), attribution)
 
-    async def _discard(self, asked: OfLetter) -> str:
-        """Say that nobody will put this letter back; returns in words what that leaves.
+    async def _discard(self, request: DeadLetterRequest) -> str:
+        """Mark a dead letter as discarded; return a sentence that says what remains.
 
-        The letter stays where it is, and so does what it was about: a case is never closed by it.
+        Neither the dead letter nor its case is changed: discarding never closes a case.
         """
-        if not asked.why.strip():
+        if not request.why.strip():
             raise PermanentError("Say why it is discarded.")
-        letter, _, _ = await read_one(self._bus, asked.sequence)
-        ensure_unresolved(letter)
-        left = await self._left(letter)
-        await resolve(self._bus, letter.sequence, "discarded", Attribution(asked.by, asked.why, self._clock()))
-        return f"discarded dead letter {letter.sequence}{left}"
+        dead_letter, _, _ = await read_one(self._bus, request.sequence)
+        ensure_unresolved(dead_letter)
+        left = await self._left(dead_letter)
+        await resolve(self._bus, dead_letter.sequence, "discarded", Attribution(request.by, request.why, self._clock()))
+        return f"discarded dead letter {dead_letter.sequence}{left}"
 
-    async def _left(self, letter: DeadLetter) -> str:
-        if letter.stream != "DISCHARGE":
+    async def _left(self, dead_letter: DeadLetter) -> str:
+        if dead_letter.stream != "DISCHARGE":
             return ""
         try:
-            case_ref, _ = parse_case_subject(letter.subject)
+            case_ref, _ = parse_case_subject(dead_letter.subject)
             case: Case = fold(await self._journal.history(case_ref))
         except PermanentError:
             return ""  # what cannot be read may be why it is a dead letter
@@ -137,7 +143,9 @@ class OperatorRequests:
         )
 
 
-async def retry(journal: EventStore, case_ref: CaseRef, id: str, deed: Attribution, of: Consumer | None = None) -> str:
+async def retry(
+    journal: EventStore, case_ref: CaseRef, id: str, attribution: Attribution, of: Consumer | None = None
+) -> str:
     """Append that the failed step is tried again, as the event `id`; when it stands there already, nothing.
 
     `of` is the consumer that gave up, where that is known.
@@ -147,37 +155,37 @@ async def retry(journal: EventStore, case_ref: CaseRef, id: str, deed: Attributi
         raise PermanentError(f"There is no case {case_ref.id}.")
     case = fold(history)
     if any(item.id == id for item in history):
-        return f"case {case_ref.id} was put back before; it is {case.state}"
+        return f"case {case_ref.id} was retried before; it is {case.state}"
     if case.failure is None:
-        raise PermanentError(f"Case {case_ref.id} is {case.state}: there is nothing to put back.")
+        raise PermanentError(f"Case {case_ref.id} is {case.state}: there is nothing to retry.")
     step = case.failure.step
     if of is not None and of.step not in (None, step):
         raise PermanentError(
-            f"Case {case_ref.id} has failed in {step} since, and this letter is of {of.step}: discard it."
+            f"Case {case_ref.id} has failed in {step} since, and this dead letter is of {of.step}: discard it."
         )
-    event = Retried(step=step, by=Actor(subject=deed.by, role="operator"))
+    event = Retried(step=step, by=Actor(subject=attribution.by, role="operator"))
     try:
-        await journal.append(history[-1].case, event, after=case.head, id=id, time=deed.at)
+        await journal.append(history[-1].case, event, after=case.head, id=id, time=attribution.at)
     except WrongExpectedVersionError:
         raise PermanentError(f"Case {case_ref.id} changed just now: look at it again.") from None
     return f"case {case_ref.id} tries {step} again"
 
 
-def _consumer(letter: DeadLetter, headers: Mapping[str, str]) -> Consumer:
-    """The consumer that buried it. Raises PermanentError where no consumer of ours can have done so."""
-    buried = headers["Nats-Subject"]
-    found = next((item for item in CONSUMERS if buried == dead_letter_subject(item.service, item.name)), None)
+def _consumer(dead_letter: DeadLetter, headers: Mapping[str, str]) -> Consumer:
+    """Return the consumer that dead-lettered it. Raises PermanentError where no consumer of ours can have done so."""
+    failure_subject = headers["Nats-Subject"]
+    found = next((item for item in CONSUMERS if failure_subject == dead_letter_subject(item.service, item.name)), None)
     if (
         found is None
-        or found.stream != letter.stream
-        or not any(_within(item, letter.subject) for item in found.subjects)
+        or found.stream != dead_letter.stream
+        or not any(_within(item, dead_letter.subject) for item in found.subjects)
     ):
-        raise PermanentError(f"{_named(letter)} is none that a consumer of ours can have buried: it is not put back.")
+        raise PermanentError(f"{_named(dead_letter)} cannot be from a consumer of ours: it is not redriven.")
     return found
 
 
 def _within(pattern: str, subject: str) -> bool:
-    """Whether the subject, which has no wildcards, is one of the pattern's."""
+    """Return whether a subject without wildcards matches the pattern."""
     wanted, given = pattern.split("."), subject.split(".")
     if not all(given) or "*" in given or ">" in given:
         return False
@@ -186,5 +194,5 @@ def _within(pattern: str, subject: str) -> bool:
     return len(wanted) == len(given) and all(a in ("*", b) for a, b in zip(wanted, given, strict=True))
 
 
-def _named(letter: DeadLetter) -> str:
-    return f"Dead letter {letter.sequence}"
+def _named(dead_letter: DeadLetter) -> str:
+    return f"Dead letter {dead_letter.sequence}"

@@ -5,15 +5,17 @@ from typing import Any
 
 from nats.aio.msg import Msg
 
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 
 PAGE = 512  # messages; the server sends fewer where these would be too many bytes
 
 
-async def pages(bus: Bus, stream: str, filter: str, *, start: int = 1, size: int = PAGE) -> AsyncIterator[list[Msg]]:
-    """Messages from sequence `start` on, in stream order. Raises TransientError, PermanentError.
+async def pages(
+    bus: NatsConnection, stream: str, filter: str, *, start: int = 1, size: int = PAGE
+) -> AsyncIterator[list[Msg]]:
+    """Yield pages of messages from sequence `start` on, in stream order. Raises TransientError, PermanentError.
 
-    Where it ends is what the server says: how many messages come after each. A short page is not the last one.
+    The end is where the server reports no more pending messages; a short page need not be the last.
     """
     while True:
         query: dict[str, Any] = {"seq": start, "next_by_subj": filter, "batch": size}

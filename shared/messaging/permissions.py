@@ -32,7 +32,7 @@ class Permissions:
 
 
 def inbox(user: str) -> str:
-    """Inbox prefix of a user: nobody reads another's replies."""
+    """Return the inbox prefix of a user. Users cannot read each other's replies."""
     return f"_INBOX_{user}"
 
 
@@ -52,7 +52,7 @@ _READ_CASES = ("$JS.API.DIRECT.GET.DISCHARGE", "$JS.API.DIRECT.GET.DISCHARGE.>",
 
 
 def _bucket(name: str) -> tuple[str, ...]:
-    """To read and write a bucket."""
+    """Return the permissions to read and write a bucket."""
     stream = f"KV_{name}"
     gets = (f"$JS.API.DIRECT.GET.{stream}", f"$JS.API.DIRECT.GET.{stream}.>", f"$JS.API.STREAM.INFO.{stream}")
     return (f"$KV.{name}.>", *gets)
@@ -70,15 +70,15 @@ _GIVE_UP = (
     "$JS.API.DIRECT.GET.TIMERS",
     "$JS.API.DIRECT.GET.REFRESH_TIMERS",
 )
-# Who takes the operator's requests (requests.py) reads the letter itself, says what was done about it, and answers.
-_READ_LETTERS = ("$JS.API.DIRECT.GET.DEADLETTER", "$JS.API.DIRECT.GET.DEADLETTER.>")
-_MEND = (
-    *_READ_LETTERS,
+# A service that takes the operator's requests (requests.py) reads the dead letter, records its resolution, and replies.
+_READ_DEAD_LETTERS = ("$JS.API.DIRECT.GET.DEADLETTER", "$JS.API.DIRECT.GET.DEADLETTER.>")
+_REDRIVE = (
+    *_READ_DEAD_LETTERS,
     subjects.DEAD_LETTERS_REDRIVEN,
     subjects.DEAD_LETTERS_DISCARDED,
     f"{inbox('operator')}.>",
 )
-MENDERS = ("ingest", "approval")
+REDRIVING_SERVICES = ("ingest", "approval")
 _READ_KNOWLEDGE = (
     *(
         right
@@ -104,7 +104,7 @@ REFRESH_EVENTS: dict[str, tuple[type[RefreshEvent], ...]] = {
 }
 _OWN: dict[str, tuple[str, ...]] = {
     "ingest": (
-        *_MEND,
+        *_REDRIVE,
         *_READ_KNOWLEDGE,
         "$KV.sources.>",
         "$KV.live.refreshes",
@@ -134,7 +134,7 @@ _OWN: dict[str, tuple[str, ...]] = {
         "$KV.ahead.>",
     ),
     "approval": (
-        *_MEND,
+        *_REDRIVE,
         *_ARTIFACTS,
         *_ERASE,
         subjects.ACCESS_EVENTS,
@@ -152,7 +152,7 @@ _OWN: dict[str, tuple[str, ...]] = {
         subjects.NOTIFICATIONS,
         subjects.NOTIFICATION_RECEIPTS,
         "$JS.API.DIRECT.GET.NOTIFY",
-        # The inbox follows the trail by an unnamed consumer of its own; this right makes no durable one.
+        # Projections follow the event stream by an unnamed consumer; this right creates no durable one.
         "$JS.API.CONSUMER.CREATE.DISCHARGE",
         "$JS.API.CONSUMER.INFO.DISCHARGE.*",
         "$JS.FC.DISCHARGE.>",
@@ -161,7 +161,7 @@ _OWN: dict[str, tuple[str, ...]] = {
 
 
 def permissions(service: str) -> Permissions:
-    """Least rights of a service: its own consumers, the events it appends, the buckets it uses, nothing else."""
+    """Return the least permissions of a service: its consumers, the events it appends, the buckets it uses."""
     own = tuple(item for item in all_consumers() if item.service == service)
     give_up = tuple(right.format(service=service) for right in _GIVE_UP)
     return Permissions(
@@ -173,17 +173,17 @@ def permissions(service: str) -> Permissions:
             *refresh_events(*REFRESH_EVENTS.get(service, ())),
             *_OWN[service],
         ),
-        subscribe=(f"{inbox(service)}.>", *((f"mend.{service}.*",) if service in MENDERS else ())),
+        subscribe=(f"{inbox(service)}.>", *((f"mend.{service}.*",) if service in REDRIVING_SERVICES else ())),
     )
 
 
 def auditor_permissions() -> Permissions:
-    """May read every event of every case and who looked at it, and nothing that holds text."""
+    """Return permissions to read every event and the access log, but no texts."""
     return Permissions(publish=(*_READ_CASES, *_READ_ACCESS), subscribe=(f"{inbox('auditor')}.>",))
 
 
 def operator_permissions() -> Permissions:
-    """May read the trail, dead letters and alerts, and ask services to put failed work back. It writes nothing."""
+    """Return permissions to read events, dead letters and alerts, and to send requests to services; none to write."""
     reads = tuple(
         right
         for stream in ("EHR", "DEADLETTER", "ALERTS")
@@ -193,7 +193,7 @@ def operator_permissions() -> Permissions:
         publish=(
             *_READ_CASES,
             *reads,
-            *(f"mend.{service}.*" for service in MENDERS),
+            *(f"mend.{service}.*" for service in REDRIVING_SERVICES),
             subjects.REIMPORT_REQUESTED,
             "$JS.API.DIRECT.GET.KV_reconciled",
         ),
@@ -202,7 +202,7 @@ def operator_permissions() -> Permissions:
 
 
 def backup_permissions() -> Permissions:
-    """May read everything that is stored, text too, as a whole, and change nothing."""
+    """Return permissions to read everything that is stored, including texts, and to change nothing."""
     return Permissions(
         publish=(
             "$JS.API.STREAM.SNAPSHOT.*",

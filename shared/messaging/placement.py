@@ -1,8 +1,8 @@
-"""Where each stream may stay: what a hospital says of it, read. Pure.
+"""Parse the setting that says on which servers each stream may be stored. Pure.
 
-`region:eu, DISCHARGE=storage:worm, KNOWLEDGE=*` keeps everything on servers that carry the tag region:eu, the trail on
-those of them that carry storage:worm too, and the knowledge base's events anywhere. A stream's own tags are added to
-the general ones, so that saying more cannot let it out; only the star does.
+`region:eu, DISCHARGE=storage:worm, KNOWLEDGE=*` keeps everything on servers with the tag region:eu, DISCHARGE on those
+of them that also have storage:worm, and KNOWLEDGE anywhere. A stream's own tags are added to the general ones, so more
+tags never allow more servers; only the star does.
 """
 
 import re
@@ -16,15 +16,15 @@ NAMES = (*(item.name for item in STREAMS), *(f"KV_{name}" for name in BUCKETS))
 Tags = Mapping[str, tuple[str, ...]]  # stream or bucket → the tags that each of its servers carries; none: anywhere
 
 
-def read_placement(said: str) -> Tags:
-    """The tags of every stream and bucket, by name; nothing where nothing is said: then each stays where it is.
+def read_placement(setting: str) -> Tags:
+    """Return the tags of every stream and bucket by name; empty if not set: then placement is not changed.
 
-    `said` is a list, with commas or blanks, of `TAG`, `STREAM=TAG` and `STREAM=*`. Raises ValueError saying what is
-    wrong with it.
+    `setting` is a list, separated by commas or spaces, of `TAG`, `STREAM=TAG` and `STREAM=*`. Raises ValueError with
+    the reason.
     """
     general: list[str] = []
     own: dict[str, list[str]] = {name: [] for name in NAMES}
-    parts = [part for part in re.split(r"[,\s]+", said) if part]
+    parts = [part for part in re.split(r"[,\s]+", setting) if part]
     for part in parts:
         name, named, tag = part.rpartition("=")
         if named and name not in own:

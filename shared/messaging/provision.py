@@ -12,7 +12,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, Placement, StorageType, Strea
 from nats.js.errors import APIError, NotFoundError
 
 from shared.contracts.errors import PermanentError, TransientError
-from shared.messaging.connection import Bus, sort_api_error
+from shared.messaging.connection import NatsConnection, sort_api_error
 from shared.messaging.placement import Tags
 from shared.messaging.topology import (
     BUCKETS,
@@ -52,12 +52,12 @@ class StreamStorage:
     tags: Tags = field(default_factory=dict)
 
     def placement(self, stream: str) -> Placement | None:
-        """Without tags: any server. None: nothing is said of it."""
+        """Return the placement for tags; without tags: any server. None: not set."""
         tags = self.tags.get(stream)
         return None if tags is None else Placement(tags=list(tags) or None)
 
 
-async def provision(bus: Bus, keeping: StreamStorage = StreamStorage()) -> list[Change]:
+async def provision(bus: NatsConnection, keeping: StreamStorage = StreamStorage()) -> list[Change]:
     """Make streams, buckets and consumers as the topology says. Running it again changes nothing.
 
     Raises PermanentError when the server refuses a change, TransientError when it does not answer.
@@ -75,9 +75,7 @@ async def provision(bus: Bus, keeping: StreamStorage = StreamStorage()) -> list[
 
 
 def placement_error(code: int | None, stream: str, keeping: StreamStorage) -> PermanentError | TransientError | None:
-    """Why the servers do not keep `stream` so, in words; None when `code`, of their error table, is about something
-    else.
-    """
+    """Return why the servers cannot place `stream` so; None when the error `code` has another cause."""
     tags = ", ".join(keeping.tags.get(stream, ()))
     if code == NO_SUITABLE_PEERS and tags:
         return PermanentError(f"no {keeping.replicas} servers carry the tags {tags}: stream {stream} cannot be placed")
@@ -94,8 +92,8 @@ def placement_error(code: int | None, stream: str, keeping: StreamStorage) -> Pe
     return None
 
 
-async def has_stream(bus: Bus, name: str) -> bool:
-    """Whether the stream is there. Raises TransientError when the server does not answer."""
+async def has_stream(bus: NatsConnection, name: str) -> bool:
+    """Return whether the stream exists. Raises TransientError when the server does not answer."""
     try:
         await bus.jetstream.stream_info(name)
     except NotFoundError:
@@ -106,7 +104,7 @@ async def has_stream(bus: Bus, name: str) -> bool:
 
 
 def wanted_streams(keeping: StreamStorage) -> list[StreamConfig]:
-    """Every stream and bucket as it should be."""
+    """Return the configuration of every stream and bucket."""
     return [
         *(stream_config(item, keeping) for item in STREAMS),
         *(bucket_config(name, keeping) for name in BUCKETS),
@@ -205,7 +203,7 @@ async def _consumer(jetstream: JetStreamContext, target: Consumer) -> Change:
 
 
 def differs(actual: Any, wanted: Any) -> tuple[str, ...]:
-    """Names of the settings that we state and that are otherwise on the server."""
+    """Return the names of our settings that differ on the server."""
     stated = {name: value for name, value in vars(wanted).items() if value is not None}
     return tuple(name for name, value in stated.items() if _comparable(getattr(actual, name)) != _comparable(value))
 

@@ -1,8 +1,8 @@
 """A FastStream subscriber of a durable JetStream pull consumer, with one standing pull request.
 
 FastStream's own pull subscriber asks for a batch, and waits for all of it or a time-out before it asks again. This one
-asks for as many messages as it has room for, hands each to the handler as it arrives, and renews the request when half
-of it is used up: a request covers many messages, and none waits for another. It knows nothing of what is in them.
+asks for as many messages as it has free workers, hands each to the handler as it arrives, and renews the request when
+half of it is used up: one request covers many messages, and none waits for another. It does not read the messages.
 
 Protocol: https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-37.md
 """
@@ -39,12 +39,12 @@ OPTIONS = {"expires": int(EXPIRES * 1e9), "idle_heartbeat": int(IDLE_HEARTBEAT *
 
 
 async def raw_message(message: StreamMessage[Msg]) -> Msg:
-    """A decoder for handlers that take the message as nats-py delivered it: subject, headers, bytes, metadata."""
+    """Decode nothing: handlers take the nats-py message with subject, headers, bytes and metadata."""
     return message.raw_message
 
 
 async def parse(message: Msg) -> NatsMessage:
-    """As FastStream's parser for JetStream, with the id that NATS knows: a random one costs more than the rest."""
+    """Parse as FastStream does for JetStream, but with the message's own id: a random id is slow."""
     headers = message.headers or {}
     id = headers.get("Nats-Msg-Id") or message.reply
     return NatsMessage(
@@ -80,7 +80,7 @@ class StandingPullSubscriber(StreamSubscriber):
         self.max_workers = max_workers
         self._next_subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream.name}.{durable}"
         self._requested = 0  # messages that standing requests may still bring
-        self._last_heard = 0.0  # loop time of the last message or heartbeat
+        self._last_received = 0.0  # loop time of the last message or heartbeat
         self._working: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._watcher: asyncio.Task[None] | None = None
@@ -119,7 +119,7 @@ class StandingPullSubscriber(StreamSubscriber):
         await super().stop()
 
     async def _on_message(self, message: Msg) -> None:
-        self._last_heard = self._loop.time()
+        self._last_received = self._loop.time()
         status = (message.headers or {}).get("Status")
         if status is None and self._stopping:
             await message.nak()  # of a request that stood when we stopped: whoever is there takes it
@@ -141,7 +141,7 @@ class StandingPullSubscriber(StreamSubscriber):
             await self._request(done=1)
 
     async def _request(self, done: int = 0) -> None:
-        """Ask for what there is room for: when nothing stands any more, or when it is worth a request."""
+        """Request messages for the free workers, if no request is open or half of them are free."""
         room = self.max_workers - (len(self._working) - done) - self._requested
         if self._stopping or room <= 0 or (self._requested > 0 and 2 * room < self.max_workers):
             return
@@ -154,17 +154,17 @@ class StandingPullSubscriber(StreamSubscriber):
             logger.warning("%s: no messages requested: %s", self.durable, type(error).__name__)
 
     async def request_anew(self) -> None:
-        """Ask again, and forget the requests that stood, as after the connection was lost."""
+        """Request again without the open requests, as after a lost connection."""
         if self.subscription is None:
             return
         self._requested = 0
-        self._last_heard = self._loop.time()
+        self._last_received = self._loop.time()
         await self._request()
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(IDLE_HEARTBEAT)
-            silent = self._loop.time() - self._last_heard > MISSED_HEARTBEATS * IDLE_HEARTBEAT
+            silent = self._loop.time() - self._last_received > MISSED_HEARTBEATS * IDLE_HEARTBEAT
             if self._requested == 0 or silent:
                 await self.request_anew()
 

@@ -21,7 +21,7 @@ from shared.contracts.refresh import (
     parse_refresh_subject,
 )
 from shared.contracts.subjects import derived_id
-from shared.messaging.connection import Bus, WrongSequenceError
+from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.event_metrics import measure_refresh
 from shared.messaging.pages import pages
 from shared.telemetry import tracing
@@ -34,7 +34,7 @@ PAGE = 256
 class RefreshLog:
     """`source` is the service that appends."""
 
-    def __init__(self, bus: Bus, source: str, clock: Callable[[], datetime]) -> None:
+    def __init__(self, bus: NatsConnection, source: str, clock: Callable[[], datetime]) -> None:
         self._bus = bus
         self._source = source
         self._clock = clock
@@ -87,10 +87,9 @@ class RefreshLog:
         }
 
     async def history(self, refresh: str, *, after: RecordedRefreshEvent | None = None) -> list[RecordedRefreshEvent]:
-        """Events of a refresh in order, without its batches; empty when there is no such refresh.
+        """Return the events of a refresh in order, without its batches; empty when there is no such refresh.
 
-        Raises TransientError when the answer does not hold `after`, which was delivered: it is from a replica that is
-        behind.
+        Raises TransientError when the result lacks `after`, which was delivered: it is from a replica that is behind.
         """
         found = [item async for item in self._scan(RefreshRef("*", refresh).subject_filter)]
         if after is not None and (not found or found[-1].sequence < after.sequence):
@@ -98,16 +97,16 @@ class RefreshLog:
         return found
 
     async def batches(self, ref: RefreshRef) -> list[RecordedRefreshEvent]:
-        """Every batch of a refresh, whole. Only for repairs: this may be much."""
+        """Return every batch of a refresh with its content. Only for repairs, as this may be large."""
         return [item async for item in self._scan(f"{ref.subject('batch-ready')}.*")]
 
     async def last_batch(self, ref: RefreshRef, event: str) -> RecordedRefreshEvent | None:
-        """The latest `batch-ready` or `batch-indexed` of a refresh."""
+        """Return the latest `batch-ready` or `batch-indexed` of a refresh."""
         query = {"last_by_subj": f"{ref.subject(event)}.*"}
         return next((_record(item) for item in await self._bus.direct_get(STREAM, query)), None)
 
     async def of_batch(self, ref: RefreshRef, event: str, number: int) -> RecordedRefreshEvent | None:
-        """One batch's `batch-ready` or `batch-indexed`."""
+        """Return one batch's `batch-ready` or `batch-indexed`."""
         query = {"last_by_subj": ref.subject(event, number)}
         return next((_record(item) for item in await self._bus.direct_get(STREAM, query)), None)
 
@@ -123,14 +122,14 @@ def _record(message: Msg) -> RecordedRefreshEvent:
 
 
 def read_refresh(message: Msg) -> RecordedRefreshEvent:
-    """The event of a delivered message. Raises PermanentError when it breaks the contract."""
+    """Return the event of a delivered message. Raises PermanentError when it breaks the contract."""
     return decode_refresh(message.subject, dict(message.headers or {}), message.data, message.metadata.sequence.stream)
 
 
 def read_refresh_as(message: Msg, kind: type[Event]) -> tuple[RecordedRefreshEvent, Event]:
-    """The same, and its body, for a consumer that is filtered to one type of event.
+    """Return the event and its body, for a consumer that is filtered to one type of event.
 
-    Raises PermanentError also where it is of another type.
+    Raises PermanentError also if it is of another type.
     """
     record = read_refresh(message)
     if not isinstance(record.body, kind):

@@ -10,10 +10,10 @@ from nats.js.api import StreamInfo
 from nats.js.errors import APIError
 
 from shared.contracts.errors import TransientError
-from shared.messaging.connection import Bus, sort_api_error
+from shared.messaging.connection import NatsConnection, sort_api_error
 
-AGAIN = 0.05  # seconds until we look again
-PATIENCE = 30.0  # seconds in which something must have moved
+POLL_INTERVAL = 0.05  # seconds
+PROGRESS_TIMEOUT = 30.0  # seconds without progress after which waiting has failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class ReplicaStatus:
 
 
 def copies(info: StreamInfo) -> ReplicaStatus:
-    """What the server says of a stream. One that is in no cluster is whole."""
+    """Return the server's status of a stream's replicas. Without a cluster it is complete."""
     name, wanted = str(info.config.name), info.config.num_replicas or 1
     if info.cluster is None:
         return ReplicaStatus(name, wanted, ("",) * wanted, (), 0)
@@ -49,7 +49,7 @@ def copies(info: StreamInfo) -> ReplicaStatus:
     )
 
 
-async def wait_until_in_sync(bus: Bus, names: Collection[str], tell: Callable[[int], None]) -> None:
+async def wait_until_in_sync(bus: NatsConnection, names: Collection[str], tell: Callable[[int], None]) -> None:
     """Wait until the streams are whole; `tell` how many are. Raises TransientError when nothing moves any more."""
     last: list[ReplicaStatus] = []
     moved = time.monotonic()
@@ -62,12 +62,12 @@ async def wait_until_in_sync(bus: Bus, names: Collection[str], tell: Callable[[i
             return
         if found != last:
             last, moved = found, time.monotonic()
-        if time.monotonic() - moved > PATIENCE:
+        if time.monotonic() - moved > PROGRESS_TIMEOUT:
             raise TransientError(f"stream {missing[0]} has not caught up on all its servers: see that they run")
-        await asyncio.sleep(AGAIN)
+        await asyncio.sleep(POLL_INTERVAL)
 
 
-async def _look(bus: Bus) -> list[ReplicaStatus]:
+async def _look(bus: NatsConnection) -> list[ReplicaStatus]:
     try:
         return [copies(item) for item in await bus.jetstream.streams_info()]
     except APIError as error:

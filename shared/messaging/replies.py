@@ -1,4 +1,4 @@
-"""The answers to a connection's requests, all of which arrive on one inbox."""
+"""Replies to a connection's requests, all on one inbox."""
 
 import asyncio
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from shared.contracts.errors import TransientError
 
 
 class Replies:
-    """Requests that are being answered."""
+    """The pending requests of a connection."""
 
     def __init__(self, inbox: str) -> None:
         self.inbox = inbox
@@ -17,7 +17,7 @@ class Replies:
         self._open: dict[str, _Request] = {}
 
     def expect(self, *, batch: bool) -> tuple[str, "asyncio.Future[list[Msg]]"]:
-        """Where the next request is to be answered, and its answer to be: one message, or a batch to its end."""
+        """Return the reply subject of the next request, and a future of its reply: one message, or a whole batch."""
         self._count += 1
         reply = f"{self.inbox}.{self._count}"
         request = self._open[reply] = _Request(batch, [], asyncio.get_running_loop().create_future())

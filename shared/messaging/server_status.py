@@ -27,11 +27,14 @@ class ServerStatus:
     now: datetime  # the server's clock
     stored: int  # bytes
     may_store: int  # bytes: the limit that it was given, or found
-    certificate_ends: datetime | None = None  # of what it shows to clients; None: it speaks plain
+    certificate_ends: datetime | None = None  # of the certificate that it shows to clients; None: no TLS
 
 
 async def read_durability(url: str) -> ServerStatus:
-    """`url` is the endpoint's base, http://nats:8222. Raises TransientError when it does not answer."""
+    """Read the server's status. `url` is the base of the monitoring endpoint, such as http://nats:8222.
+
+    Raises TransientError when it does not answer.
+    """
     async with HttpClient(base_url=url.rstrip("/"), timeout=TIMEOUT) as http:
         try:
             server = (await http.get("/varz")).raise_for_status().json()
@@ -43,7 +46,7 @@ async def read_durability(url: str) -> ServerStatus:
 
 
 def durability(server: dict[str, Any], store: dict[str, Any]) -> ServerStatus:
-    """From the answers of `/varz` and `/jsz`."""
+    """Return the status from the responses of `/varz` and `/jsz`."""
     config = store.get("config") or {}
     servers = (store.get("meta_cluster") or {}).get("cluster_size", 1)
     streams = [item for account in store.get("account_details") or () for item in account.get("stream_detail") or ()]

@@ -1,7 +1,8 @@
-"""Streams as files, and back: the server's own snapshot, with every sequence, time and header as they were.
+"""Snapshot and restore streams by the server's own archive, which keeps sequences, times and headers.
 
-The server sends an archive in chunks and waits for their answers, so that a slow disk slows it down; what is encrypted
-at rest comes decrypted. Bytes and subjects as in nats-io/nats-server `server/jetstream_api.go`, rewinding: ADR-60.
+The server sends the archive in chunks and waits for their acknowledgement, so a slow disk slows it down; data that is
+encrypted at rest is decrypted in it. Format and subjects: nats-io/nats-server `server/jetstream_api.go`; reset of
+consumers: ADR-60.
 """
 
 import asyncio
@@ -17,14 +18,14 @@ from nats import errors
 from nats.aio.msg import Msg
 
 from shared.contracts.errors import CountersignError, PermanentError, TransientError
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 
-PATIENCE = 30.0  # seconds for the next chunk, or its answer
-HANDED_OUT = 2.0  # seconds after which a cluster has handed out the consumers of a stream that was put back
-ELECTED = 15.0  # seconds in which a cluster gives a consumer its leader; an election takes up to nine
-ANSWER = 0.5  # seconds for the answer of somebody who may not be there yet; then we ask again
-AGAIN = 0.02  # seconds until we look again
-WHOLE = "204"  # the empty chunk at the end; 408 or 5xx where the server broke off
+CHUNK_TIMEOUT = 30.0  # seconds for the next chunk, or its answer
+CONSUMER_ASSIGNMENT_TIME = 2.0  # seconds in which a cluster assigns the consumers of a restored stream
+ELECTION_TIMEOUT = 15.0  # seconds in which a cluster gives a consumer its leader; an election takes up to nine
+POLL_TIMEOUT = 0.5  # seconds for a reply from a server that may not be ready; then the request is repeated
+POLL_INTERVAL = 0.02  # seconds
+END_OF_SNAPSHOT = "204"  # the empty chunk at the end; 408 or 5xx where the server broke off
 NOT_FOUND = 10014  # JSConsumerNotFoundErr
 STREAM_NOT_FOUND = 10059  # JSStreamNotFoundErr
 RESTORE_FAILED = 10062  # JSStreamRestoreErrF
@@ -33,7 +34,7 @@ BROKEN_OFF = (
     "with `sync_interval: 2m` for the restore (docs/how-to/backup-and-restore.md), then run it again"
 )
 
-UNFINISHED = "RESTORING"  # a stream that holds nothing: it is there while a restore is unfinished
+UNFINISHED = "RESTORING"  # an empty stream that exists while a restore is unfinished
 
 Json = dict[str, Any]
 
@@ -48,25 +49,25 @@ class StreamSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far a consumer is. Two that are equal mean that nothing was delivered or acknowledged in between."""
+    """The position of a consumer. Equal positions: nothing was delivered or acknowledged in between."""
 
     delivered: int  # deliveries so far
     floor: int  # stream sequence up to which everything is acknowledged
     unanswered: int
 
 
-async def snapshot(bus: Bus, stream: str, write: Callable[[bytes], object]) -> StreamSnapshot:
-    """Hand the snapshot of `stream`, with its consumers, to `write`, chunk by chunk.
+async def snapshot(bus: NatsConnection, stream: str, write: Callable[[bytes], object]) -> StreamSnapshot:
+    """Pass the snapshot of `stream`, with its consumers, to `write`, chunk by chunk.
 
-    Messages may be appended meanwhile; they are in it or not. Consumers are written last: their state may be ahead of
-    the messages. Raises PermanentError, TransientError.
+    Messages that are appended during the snapshot may be in it or not. Consumers are written last: their state may be
+    ahead of the messages. Raises PermanentError, TransientError.
     """
     inbox = bus.client.new_inbox()
     arrived: asyncio.Queue[Msg] = asyncio.Queue()
     subscription = await bus.client.subscribe(inbox, cb=arrived.put)
     try:
         begun = await call(bus, f"$JS.API.STREAM.SNAPSHOT.{stream}", {"deliver_subject": inbox, "jsck": True})
-        while (chunk := await asyncio.wait_for(arrived.get(), PATIENCE)).data:
+        while (chunk := await asyncio.wait_for(arrived.get(), CHUNK_TIMEOUT)).data:
             write(chunk.data)
             if chunk.reply:
                 await bus.client.publish(chunk.reply)
@@ -74,22 +75,22 @@ async def snapshot(bus: Bus, stream: str, write: Callable[[bytes], object]) -> S
         raise TransientError(f"the snapshot of {stream} stopped half-way") from None
     finally:
         await subscription.unsubscribe()
-    status = (chunk.headers or {}).get("Status", WHOLE)
-    if status != WHOLE:
+    status = (chunk.headers or {}).get("Status", END_OF_SNAPSHOT)
+    if status != END_OF_SNAPSHOT:
         raise TransientError(f"the snapshot of {stream} was broken off ({status})")
     return StreamSnapshot(begun["config"], begun["state"])
 
 
-async def remove(bus: Bus, stream: str) -> None:
-    """Delete the stream, where there is one. Raises PermanentError, TransientError.
+async def remove(bus: NatsConnection, stream: str) -> None:
+    """Delete the stream if it exists. Raises PermanentError, TransientError.
 
-    Not in the two seconds after it was put back: until then a cluster may still be handing out its consumers, and would
-    go on when the stream is put back once more, whose consumers may then never get a leader.
+    Waits until two seconds after its restore: until then a cluster may still be assigning its consumers, and if the
+    stream is restored once more, they may never get a leader.
     """
-    with suppress(CountersignError):  # one that is half put back has nothing to tell
-        info = await call(bus, f"$JS.API.STREAM.INFO.{stream}", b"", patience=ANSWER)
+    with suppress(CountersignError):  # a half-restored stream has no info
+        info = await call(bus, f"$JS.API.STREAM.INFO.{stream}", b"", patience=POLL_TIMEOUT)
         age = datetime.fromisoformat(info["ts"]) - datetime.fromisoformat(info["created"])
-        await asyncio.sleep(HANDED_OUT - age.total_seconds())
+        await asyncio.sleep(CONSUMER_ASSIGNMENT_TIME - age.total_seconds())
     try:
         await call(bus, f"$JS.API.STREAM.DELETE.{stream}", b"")
     except SnapshotRefusedError as refused:
@@ -97,10 +98,10 @@ async def remove(bus: Bus, stream: str) -> None:
             raise
 
 
-async def restore(bus: Bus, described: StreamSnapshot, chunks: Iterable[bytes]) -> Json:
-    """Make the stream again from its snapshot, as `described.config` has it; returns its state. It must not be there.
+async def restore(bus: NatsConnection, described: StreamSnapshot, chunks: Iterable[bytes]) -> Json:
+    """Restore a stream that does not exist from its snapshot, with `described.config`; return its state.
 
-    `chunks` may be cut anywhere, each below the server's `max_payload`. Its consumers are there when this returns; its
+    `chunks` may be split anywhere, each below the server's `max_payload`. Its consumers exist when this returns; its
     replicas in a cluster may still be catching up. Raises PermanentError, TransientError.
     """
     name = described.config["name"]
@@ -108,46 +109,51 @@ async def restore(bus: Bus, described: StreamSnapshot, chunks: Iterable[bytes]) 
     target = (await call(bus, f"$JS.API.STREAM.RESTORE.{name}", wanted))["deliver_subject"]
     try:
         for chunk in chunks:
-            await _hand_over(bus, target, chunk)
-        state: Json = (await _hand_over(bus, target, b""))["state"]
+            await _send_chunk(bus, target, chunk)
+        state: Json = (await _send_chunk(bus, target, b""))["state"]
     except SnapshotRefusedError as refused:
         if refused.code == RESTORE_FAILED and "closed pipe" in refused.description:
             raise TransientError(BROKEN_OFF.format(name)) from None
         raise
-    await _consumers_come(bus, name, state["consumer_count"])
+    await _wait_for_consumers(bus, name, state["consumer_count"])
     return state
 
 
-async def _hand_over(bus: Bus, target: str, chunk: bytes) -> Json:
-    """In a cluster another server may take the stream up, and ours not know yet where that is: what
-    nobody took is sent again.
+async def _send_chunk(bus: NatsConnection, target: str, chunk: bytes) -> Json:
+    """Send a chunk; repeat it while there is no responder.
+
+    In a cluster another server may take the stream, before the server of this connection knows of it.
     """
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + CHUNK_TIMEOUT
     while True:
         try:
             return await call(bus, target, chunk)
-        except NobodyThereError:
+        except NoRespondersError:
             if time.monotonic() > deadline:
                 raise
-        await asyncio.sleep(AGAIN)
+        await asyncio.sleep(POLL_INTERVAL)
 
 
-async def _consumers_come(bus: Bus, stream: str, count: int) -> None:
-    """A cluster answers before it has handed out the consumers of a restored stream. Whoever looks for one until then
-    finds none, and would make it anew: at the beginning of the stream.
+async def _wait_for_consumers(bus: NatsConnection, stream: str, count: int) -> None:
+    """Wait until a restored stream has `count` consumers with leaders.
+
+    A cluster replies before it has assigned them. A service that does not find its consumer would create a new one, at
+    the beginning of the stream.
     """
     try:
-        async with asyncio.timeout(ELECTED):
+        async with asyncio.timeout(ELECTION_TIMEOUT):
             while True:
                 names = (await call(bus, f"$JS.API.CONSUMER.NAMES.{stream}", b""))["consumers"] or []
-                if len(names) >= count and all(await asyncio.gather(*(_answers(bus, stream, name) for name in names))):
+                if len(names) >= count and all(
+                    await asyncio.gather(*(_has_leader(bus, stream, name) for name in names))
+                ):
                     return
-                await asyncio.sleep(AGAIN)
+                await asyncio.sleep(POLL_INTERVAL)
     except TimeoutError:
         raise TransientError(f"the consumers of {stream} did not come back with it: run it again") from None
 
 
-async def _answers(bus: Bus, stream: str, consumer: str) -> bool:
+async def _has_leader(bus: NatsConnection, stream: str, consumer: str) -> bool:
     try:
         await _info(bus, stream, consumer)
     except CountersignError:
@@ -155,9 +161,9 @@ async def _answers(bus: Bus, stream: str, consumer: str) -> bool:
     return True
 
 
-async def position(bus: Bus, stream: str, consumer: str) -> Position | None:
-    """How far the consumer is; None when it is not there. Raises PermanentError, TransientError."""
-    deadline = time.monotonic() + PATIENCE
+async def position(bus: NatsConnection, stream: str, consumer: str) -> Position | None:
+    """Return the position of the consumer; None if it does not exist. Raises PermanentError, TransientError."""
+    deadline = time.monotonic() + CHUNK_TIMEOUT
     while True:
         try:
             info = await _info(bus, stream, consumer)
@@ -172,40 +178,42 @@ async def position(bus: Bus, stream: str, consumer: str) -> Position | None:
             return Position(info["delivered"]["consumer_seq"], info["ack_floor"]["stream_seq"], info["num_ack_pending"])
 
 
-async def _info(bus: Bus, stream: str, consumer: str) -> Json:
-    """In a cluster nobody answers while it has no leader, and what was asked then is not answered later."""
-    return await call(bus, f"$JS.API.CONSUMER.INFO.{stream}.{consumer}", b"", patience=ANSWER)
+async def _info(bus: NatsConnection, stream: str, consumer: str) -> Json:
+    """Return the consumer's info. While it has no leader, there is no reply, also not later."""
+    return await call(bus, f"$JS.API.CONSUMER.INFO.{stream}.{consumer}", b"", patience=POLL_TIMEOUT)
 
 
-async def reset_consumer(bus: Bus, stream: str, consumer: str, floor: int) -> None:
-    """Everything after `floor` is delivered to the consumer (again)."""
+async def reset_consumer(bus: NatsConnection, stream: str, consumer: str, floor: int) -> None:
+    """Reset the consumer: everything after the stream sequence `floor` is delivered again."""
     await call(bus, f"$JS.API.CONSUMER.RESET.{stream}.{consumer}", {"seq": floor + 1})
 
 
 class SnapshotRefusedError(PermanentError):
-    """JetStream's own error answer; `code` and `description` are of its error table."""
+    """An error response of JetStream; `code` and `description` are from its error table."""
 
     def __init__(self, what: str, code: int, description: str = "") -> None:
         super().__init__(f"{what}: JetStream error {code}")
         self.code, self.description = code, description
 
 
-class NobodyThereError(TransientError):
-    """Nobody listens to such requests, or the server that we speak to does not know of it yet: it was not delivered."""
+class NoRespondersError(TransientError):
+    """The request was not delivered: no responder, or the server does not know of one yet."""
 
 
-async def call(bus: Bus, subject: str, body: bytes | Mapping[str, Any], *, patience: float | None = None) -> Json:
-    """One request of the JetStream API and its answer within `patience` seconds; an empty answer is an empty object.
+async def call(
+    bus: NatsConnection, subject: str, body: bytes | Mapping[str, Any], *, patience: float | None = None
+) -> Json:
+    """Send a request to the JetStream API; return its response within `patience` seconds, an empty one as {}.
 
-    Raises Refused, NobodyThereError, TransientError.
+    Raises SnapshotRefusedError, NoRespondersError, TransientError.
     """
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    # `$JS.API.STREAM.INFO.X` → "stream info"; subjects that the server made up carry nothing to tell.
+    # `$JS.API.STREAM.INFO.X` → "stream info"; subjects that the server generated say nothing.
     what = " ".join(subject.split(".")[2:4]).lower()
     try:
-        answer = await bus.client.request(subject, data, timeout=patience or PATIENCE)
+        answer = await bus.client.request(subject, data, timeout=patience or CHUNK_TIMEOUT)
     except errors.NoRespondersError:
-        raise NobodyThereError(f"{what}: NoRespondersError") from None
+        raise NoRespondersError(f"{what}: NoRespondersError") from None
     except (errors.Error, OSError, TimeoutError) as error:
         raise TransientError(f"{what}: {type(error).__name__}") from None
     found: Json = json.loads(answer.data) if answer.data else {}

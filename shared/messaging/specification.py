@@ -46,7 +46,7 @@ class EventSpecification(NatsPublisherSpecification):
 
 
 def publisher_of(service: str, channel: Channel, broker_config: object) -> LogicPublisher:
-    """The publisher of a channel that a service may send to."""
+    """Return the publisher of a channel to which a service may send."""
     config: dict[str, object] = {"_outer_config": broker_config, "subject": channel.address}
     specification = EventSpecification(
         broker_config,  # type: ignore[arg-type]

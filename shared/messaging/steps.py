@@ -18,7 +18,7 @@ from shared.contracts.events import CaseEvent
 from shared.contracts.steps import StepDefinition
 from shared.contracts.subjects import derived_id
 from shared.messaging.ack_extender import consumer_span
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import Clock as Clock
 from shared.messaging.event_store import EventStore, StepNoLongerAwaitedError
 from shared.messaging.fair_share import FairShareScheduler
@@ -56,7 +56,7 @@ class StepRunner(Generic[Consumed, Appended]):
         step: StepDefinition[Consumed, Appended],
         handle: Handler[Consumed, Appended],
         undo: Compensation[Consumed] | None,
-        bus: Bus,
+        bus: NatsConnection,
         clock: Clock,
     ) -> None:
         self._step = step
@@ -69,18 +69,18 @@ class StepRunner(Generic[Consumed, Appended]):
         self.ahead = FairShareScheduler(bus, step.service, self._target, self._before_its_turn) if fair else None
 
     async def receive(self, message: Msg) -> None:
-        """Work on one delivered message."""
+        """Process one delivered message."""
         metadata = message.metadata
         received = decode(message.subject, message.headers or {}, message.data, metadata.sequence.stream)
         with self._in_line(received, metadata.num_pending):
             await self._run(received, metadata.num_delivered, early=False)
 
     def _in_line(self, received: RecordedEvent, pending: int) -> AbstractContextManager[None]:
-        """Counts what is at work for whom, where departments have their turns."""
+        """Count work in progress by department, if the step has fair queueing."""
         if self.ahead is None:
             return nullcontext()
-        self.ahead.came(pending)
-        return self.ahead.line.working(received.case.department)
+        self.ahead.on_delivery(pending)
+        return self.ahead.queue.working(received.case.department)
 
     async def _before_its_turn(self, received: RecordedEvent) -> None:
         parent = {"traceparent": received.traceparent} if received.traceparent else {}
@@ -107,5 +107,5 @@ class StepRunner(Generic[Consumed, Appended]):
                 await self._undo(work)
 
     def _waited(self, received: RecordedEvent) -> bool:
-        """Whether it has stood in a queue, and may have been done ahead of its turn."""
+        """Return whether the event has waited in a queue, and may have been processed ahead of its turn."""
         return self.ahead is not None and (self._clock() - received.time).total_seconds() > QUEUED

@@ -11,7 +11,7 @@ from nats import errors
 
 from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.subjects import CaseRef, due_subject, timer_subject
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 
 REVIEWS, REFRESHES = "TIMERS", "REFRESH_TIMERS"
 DUE_AT = "countersign-due"  # header: when it is due
@@ -30,7 +30,7 @@ class FiredTimer:
 class Timers:
     """Timers of one stream: REVIEWS or REFRESHES."""
 
-    def __init__(self, bus: Bus, stream: str = REVIEWS) -> None:
+    def __init__(self, bus: NatsConnection, stream: str = REVIEWS) -> None:
         self._bus = bus
         self._stream = stream
 
@@ -70,7 +70,7 @@ class Timers:
 
 
 def read_due(subject: str, headers: dict[str, str]) -> FiredTimer:
-    """The timer of one fired message.
+    """Return the timer of a fired message.
 
     Raises PermanentError when it is not one of ours.
     """

@@ -16,26 +16,27 @@ NOT_YET_VALID, EXPIRED = 9, 10
 OTHER_NAME = (62, 64)  # HOSTNAME_MISMATCH, IP_ADDRESS_MISMATCH
 
 
-def let_it_end_quietly() -> None:
-    """Whenever nats-py ends a connection by TLS, asyncio (and uvloop) warns of nothing that anybody can do something
-    about: "returning true from eof_received() has no effect when using ssl". https://github.com/nats-io/nats.py/issues/574
+def suppress_tls_shutdown_warning() -> None:
+    """Filter a warning of asyncio (and uvloop) when nats-py closes a TLS connection.
+
+    "returning true from eof_received() has no effect when using ssl". https://github.com/nats-io/nats.py/issues/574
     """
-    logging.getLogger("asyncio").addFilter(_means_something)
+    logging.getLogger("asyncio").addFilter(_is_not_shutdown_warning)
 
 
-def _means_something(record: logging.LogRecord) -> bool:
+def _is_not_shutdown_warning(record: logging.LogRecord) -> bool:
     return "eof_received()" not in str(record.msg)
 
 
 def wants_tls(url: str) -> bool:
-    """Where one of several addresses says `tls://`, all are spoken to by TLS."""
+    """Return whether one of the addresses has `tls://`: then all connections use TLS."""
     return any(part.strip().startswith("tls://") for part in url.split(","))
 
 
-def trust(url: str, ca_file: Path | None) -> ssl.SSLContext | None:
-    """Whom a connection to `url` trusts: the CAs in `ca_file` (PEM) alone, else the system's. None: it is plain.
+def client_context(url: str, ca_file: Path | None) -> ssl.SSLContext | None:
+    """Return the TLS context for `url`, with only the CAs in `ca_file` (PEM), or the system's; None: no TLS.
 
-    Raises PermanentError when the file is no good.
+    Raises PermanentError when the file is not usable.
     """
     if not wants_tls(url):
         return None
@@ -52,14 +53,14 @@ def trust(url: str, ca_file: Path | None) -> ssl.SSLContext | None:
     return context
 
 
-def in_words(error: Exception) -> str | None:
-    """What is wrong with TLS and what to do; None where it is something else."""
+def describe_tls_error(error: Exception) -> str | None:
+    """Return what is wrong with TLS and what to do; None for other errors."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return _certificate(error.verify_code)
     if not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError):  # cut off in the middle: it may pass
         return None
     return (
-        f"NATS does not shake hands ({error.reason or 'no reason given'}): its `tls` block needs "
+        f"the TLS handshake with NATS failed ({error.reason or 'no reason given'}): its `tls` block needs "
         "`handshake_first: true` and no `verify`"
     )
 
@@ -74,4 +75,4 @@ def _certificate(code: int) -> str:
             "the certificate of NATS does not name the host in COUNTERSIGN_NATS_URL: use one of its names, or add this "
             "one (countersign secrets init --nats-host) and reload the server"
         )
-    return f"the certificate of NATS is signed by nobody whom we trust: name its CA's in {SETTING} (ca.crt)"
+    return f"the certificate of NATS is not signed by a trusted CA: set the file of its CA in {SETTING} (ca.crt)"

@@ -71,7 +71,7 @@ class Consumer:
     # many failing ones as there are workers hold up all others.
     parked: int = 0
     ahead: int = 0  # places beside the queue, for cases of departments that have little at work (fair_share.py)
-    step: StepName | None = None  # the step of a case it works for; None: an effect that appends what it wants itself
+    step: StepName | None = None  # the step of a case that it performs; None: a side effect that appends events itself
 
     @property
     def service(self) -> str:
@@ -100,7 +100,7 @@ class Consumer:
 
 
 def _timers(*kinds: str) -> tuple[str, ...]:
-    """Subjects of timers that are set, and of those that have fired."""
+    """Return subjects of timers that are set, and of fired ones."""
     return tuple(state(kind) for kind in kinds for state in (subjects.timer_filter, subjects.fired_timer_filter))
 
 
@@ -118,7 +118,7 @@ STREAMS = (
         schedules=True,
     ),
     Stream("ALERTS", (subjects.ALERTS,), max_age=90 * DAY),
-    # Every look at a draft, every sign-in, every refusal. Kept six years: https://www.ecfr.gov/current/title-45/section-164.316
+    # Views of drafts, sign-ins, refusals. Kept six years: https://www.ecfr.gov/current/title-45/section-164.316
     Stream("ACCESS", (subjects.ACCESS_EVENTS,), max_age=2192 * DAY, append_only=True),
     # One message for each channel of each escalation, and the receipts of those that were sent.
     Stream("NOTIFY", (subjects.NOTIFICATIONS, subjects.NOTIFICATION_RECEIPTS), max_age=90 * DAY),
@@ -127,14 +127,14 @@ STREAMS = (
     Stream("ADVISORIES", (subjects.MAX_DELIVERIES_ADVISORIES,), max_age=30 * DAY),
 )
 
-# artifacts: text by SHA-256 (context, draft, signed text, a physician's words). sources: what the knowledge base knows
-# of each document. live: which version is live, what each version was worth, which refresh has its turn. sessions: who
-# is signed in. working: what a physician has typed and not signed yet. reconciled: how far the EHR's Tasks are known.
-# ahead: which process does what before its turn. reviews: from where on the inbox reads the trail. renditions: which
-# artifacts are filed for which decision.
-# keys: what each case's artifacts are sealed with; the last, so that a backup has the key of every text that it has.
-# WRITTEN_ONCE: nobody replaces what stands in them, whatever rights they have to write.
-# DELETABLE: a message can be deleted, by whoever has the right to: the server overwrites it on the disk.
+# artifacts: texts by SHA-256 (context, draft, signed text, a physician's words). sources: the document index of the
+# knowledge base. live: the live version, the evaluation of each version, the refresh queue. sessions: signed-in
+# people. working: autosaved edits that are not signed. reconciled: positions of the reconciliation with the EHR.
+# ahead: reserved slots of fair queueing. reviews: checkpoints of projections. renditions: the artifacts that are filed
+# for each decision.
+# keys: the keys that encrypt each case's artifacts; last, so that a backup has the key of every text that it has.
+# WRITTEN_ONCE: values cannot be replaced, whatever rights a user has.
+# DELETABLE: messages can be deleted by users with that right: the server overwrites them on disk.
 BUCKETS = (
     "artifacts",
     "sources",
@@ -160,21 +160,21 @@ _SETTLE = RetryPolicy(timeout=600, max_attempts=3, initial_interval=5)
 
 
 def refresh_events(*kinds: type[RefreshEvent]) -> tuple[str, ...]:
-    """Filters of a refresh's events, of every refresh."""
+    """Return the filters of events, for every refresh."""
     return tuple(
         subjects.knowledge_subject("*", "*", name_of(kind)) + (".*" if kind in BATCH_EVENTS else "") for kind in kinds
     )
 
 
 def case_events(*kinds: type[CaseEvent]) -> tuple[str, ...]:
-    """Filters of a case's events, of every case."""
+    """Return the filters of events, for every case."""
     return tuple(subjects.case_filter(name_of(kind)) for kind in kinds)
 
 
 def _consumer_of(
     step: StepDefinition[CaseEvent, Any], *, workers: int, parked: int = 10_000, ahead: int = 0
 ) -> Consumer:
-    """The consumer of a case's step. A step that an operator retries is found by the event that says so."""
+    """Return the consumer of a case's step, which also receives the event of an operator's retry."""
     filters = case_events(*step.consumes, Retried)
     return Consumer(
         step.consumer, "DISCHARGE", filters, step.retry, workers=workers, parked=parked, ahead=ahead, step=step.name
@@ -271,7 +271,7 @@ SERVICES = ("ingest", "embedder", "drafter", "approval", "evaluator")
 
 
 def advisory_consumer(service: str) -> Consumer:
-    """Where a service learns that one of its messages was delivered too often without an answer."""
+    """Return the consumer of advisories about a service's messages that were delivered too often without answer."""
     filters = tuple(subjects.advisory_subject(item.stream, item.name) for item in CONSUMERS if item.service == service)
     return Consumer(f"{service}-advisories", "ADVISORIES", filters, BUS_ONLY, workers=1)
 
@@ -284,5 +284,5 @@ _BY_NAME = {item.name: item for item in all_consumers()}
 
 
 def consumer(name: str) -> Consumer:
-    """The consumer of that name, an advisory one too."""
+    """Return the consumer or advisory consumer of that name."""
     return _BY_NAME[name]

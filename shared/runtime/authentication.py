@@ -248,16 +248,16 @@ class RequireRole:
     Routes stand at module level, so the guard is looked up in the application of the request: `guard_of`.
     """
 
-    def __init__(self, guard_of: Callable[[Request], Authenticator], roles: tuple[Role, ...]) -> None:
-        self._guard_of = guard_of
+    def __init__(self, authenticator_of: Callable[[Request], Authenticator], roles: tuple[Role, ...]) -> None:
+        self._authenticator_of = authenticator_of
         self._roles = roles
 
     async def __call__(self, request: Request) -> Caller:  # async: FastAPI would run it in a thread otherwise
-        guard = self._guard_of(request)
-        caller = await guard.authenticate(request)
+        authenticator = self._authenticator_of(request)
+        caller = await authenticator.authenticate(request)
         acting = caller.in_role(*self._roles)
         if acting is None:
-            await guard.report_denial(f"the role {caller.role} may not do that", caller, request)
+            await authenticator.report_denial(f"the role {caller.role} may not do that", caller, request)
             raise ProblemError(403, "This token is not allowed to do that", f"Its role is {caller.role}.")
         return acting
 

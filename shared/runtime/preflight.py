@@ -58,7 +58,7 @@ def _check_durability(facts: DeploymentFacts) -> str | None:
     override = "COUNTERSIGN_ALLOW_UNSAFE_DURABILITY=true overrides this"
     if facts.durability is None:
         return (
-            "it cannot be told whether NATS syncs every write: set COUNTERSIGN_NATS_MONITOR_URL to its monitoring "
+            "it is unknown whether NATS syncs every write: set COUNTERSIGN_NATS_MONITOR_URL to its monitoring "
             f"endpoint ({override})"
         )
     if not facts.durability.sync_always:

@@ -55,7 +55,7 @@ def to_problem(error: Exception) -> ProblemError:
             return ProblemError(
                 410,
                 "This text was erased",
-                f"{error.reason[0].upper()}{error.reason[1:]}: its trail says who, when and why.",
+                f"{error.reason[0].upper()}{error.reason[1:]}: its events say who, when and why.",
             )
         case PermanentError():
             return ProblemError(502, "An upstream service refused the request", error.reason)

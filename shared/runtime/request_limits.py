@@ -65,7 +65,7 @@ class EventStreamLimit:
         key = rate_limit_key(request.scope)
         if self._open.get(key, 0) >= self._most:
             await delay_refusal()
-            raise ProblemError(429, "Too many open pages", f"Only {self._most} at once are told of changes.")
+            raise ProblemError(429, "Too many open pages", f"Only {self._most} at once receive changes.")
         self._open[key] = self._open.get(key, 0) + 1
         try:
             yield

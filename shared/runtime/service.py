@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse
 
 from shared.contracts.errors import CountersignError, TransientError
 from shared.messaging.broker import ServiceBroker
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import Clock
 from shared.runtime import connection_limits, problems
 from shared.runtime.dependencies import mount, provide, provided
@@ -45,7 +45,7 @@ READINESS_CACHE_S = 1.0
 RECONNECT_DELAY_S = 1.0  # between attempts to connect
 THREAD_SWITCH_INTERVAL_S = 0.001  # Python's default is 5 ms, for each turn that a page takes
 GC_THRESHOLDS = (50_000, 20, 50)  # allocations, then collections per generation; saves a tenth of the CPU per case
-# Seconds that open requests get when the process is told to stop, before the work does (`pull_subscriber.GRACE`):
+# Seconds that open requests get when the process is asked to stop, before the work does (`pull_subscriber.GRACE`):
 # streams never end by themselves. What holds on even so, a server that does not answer for one, is left behind.
 GRACEFUL_SHUTDOWN_S = 3
 SHUTDOWN_DEADLINE_S = 9.0
@@ -69,7 +69,7 @@ class Service:
     starts: tuple[Hook, ...] = ()  # once connected, in order, before the first message; again where one did not succeed
     checks: dict[str, Check] = field(default_factory=dict)  # dependency → does it answer
     closers: tuple[Hook, ...] = ()  # once disconnected, the last first
-    looks: tuple[GaugeCollector, ...] = ()
+    gauges: tuple[GaugeCollector, ...] = ()
     hsts: bool = False  # browsers reach it by HTTPS only
 
     @property
@@ -77,7 +77,7 @@ class Service:
         return self.broker.service
 
     def app(self) -> FastStream:
-        """The service as a FastStream application: its broker, and what happens around that."""
+        """Return the FastStream application: the broker with the hooks around it."""
         gauges = Gauges(self)
 
         async def close() -> None:
@@ -98,13 +98,13 @@ class Service:
 def service_broker(
     name: str, settings: ServiceSettings, clock: Clock, master_keys: tuple[bytes, ...] = ()
 ) -> ServiceBroker:
-    """The broker of a service, not connected. `master_keys`: see `Bus`."""
-    bus = Bus(settings.nats_url, name, settings.seed, settings.nats_ca_file, master_keys)
+    """Return the broker of a service, not connected. `master_keys`: see `NatsConnection`."""
+    bus = NatsConnection(settings.nats_url, name, settings.seed, settings.nats_ca_file, master_keys)
     return ServiceBroker(name, bus, clock)
 
 
 @asynccontextmanager
-async def running(service: Service) -> AsyncIterator[Bus]:
+async def running(service: Service) -> AsyncIterator[NatsConnection]:
     """Connect the service and let it consume; stop it gracefully at the end."""
     app = service.app()
     try:
@@ -115,9 +115,10 @@ async def running(service: Service) -> AsyncIterator[Bus]:
 
 
 async def _connect(service: Service) -> None:
-    """Connect and start all that needs the connection, as patiently as a connection is made: a server that has only
-    just come up may not have all that it keeps yet. Each try is on a connection of its own, so that nothing of the one
-    before is heard.
+    """Connect and start what needs the connection; retry until it works.
+
+    A server that has just started may not have all its streams yet. Each try uses a new connection, so that nothing
+    from an earlier one is received.
     """
     while True:
         await service.broker.connect()
@@ -155,7 +156,7 @@ async def _collect_gauges(service: Service) -> None:
             instruments.set_gauge("countersign.dependency.up", int(await _run_check(check)), {DEPENDENCY: name})
 
     while True:
-        for look in (dependencies, service.broker.look, *service.looks):
+        for look in (dependencies, service.broker.collect_gauges, *service.gauges):
             try:
                 await look()
             except (CountersignError, TimeoutError):
@@ -168,8 +169,8 @@ async def _collect_gauges(service: Service) -> None:
 def create_app(
     services: Sequence[Service], on_stop: Callable[[], Awaitable[None]] | None = None, **extra: Any
 ) -> FastAPI:
-    """One ASGI app for `services`, with `/healthz`, `/readyz` and problem details; `on_stop` runs after all of them."""
-    buses: dict[str, Bus] = {}
+    """Return one ASGI app for `services`, with `/healthz`, `/readyz` and problem details; `on_stop` runs last."""
+    buses: dict[str, NatsConnection] = {}
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -217,7 +218,7 @@ class Health:
     """What the health routes of one application work with."""
 
     readiness: "Readiness"
-    buses: dict[str, Bus]  # of the services that run, by name
+    buses: dict[str, NatsConnection]  # of the services that run, by name
 
 
 class Readiness:

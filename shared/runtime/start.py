@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, SettingsError
 
 from shared.contracts.errors import CountersignError, TransientError
 from shared.messaging.server_status import ServerStatus, read_durability
-from shared.messaging.tls import trust
+from shared.messaging.tls import client_context
 from shared.runtime.authentication import read_api_tokens
 from shared.runtime.oidc import OidcSettings
 from shared.runtime.preflight import DeploymentFacts, SecretFile, preflight_errors
@@ -45,7 +45,7 @@ def start(kind: type[SettingsT], build: Callable[[SettingsT], Service]) -> None:
     """Run the service until it is stopped."""
     try:
         settings = kind()
-        trust(settings.nats_url, settings.nats_ca_file)  # reports an invalid CA file
+        client_context(settings.nats_url, settings.nats_ca_file)  # reports an invalid CA file
         refused = preflight_errors(asyncio.run(deployment_facts(settings))) if settings.mode == "production" else []
         service = build(settings) if not refused else None
     except (ValidationError, SettingsError) as error:

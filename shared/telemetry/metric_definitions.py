@@ -107,7 +107,7 @@ METRICS = (
         REQUEST_BUCKETS_S,
     ),
     # Cases
-    Metric("countersign.case.events", "counter", "{event}", "events appended to the trail", (EVENT, DEPARTMENT)),
+    Metric("countersign.case.events", "counter", "{event}", "events appended to the event stream", (EVENT, DEPARTMENT)),
     Metric("countersign.cases", "gauge", "{case}", "cases by state", (STATE, DEPARTMENT)),
     Metric("countersign.case.time_to_draft", "histogram", "s", "discharge to draft", (DEPARTMENT,), REQUEST_BUCKETS_S),
     Metric(

@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.conftest import PHYSICIAN, Ward
-from tests.browser.test_story import open_case, settle
+from tests.browser.test_review_page import open_case, settle
 from tests.support.nginx import NGINX
 
 pytestmark = [

@@ -9,7 +9,7 @@ from playwright.async_api import Page, expect
 
 from shared.contracts import authorship
 from tests.browser.conftest import PHYSICIAN, Ward
-from tests.browser.test_story import STICKY, TEXT, WCAG, settle
+from tests.browser.test_review_page import STICKY, TEXT, WCAG, settle
 from tests.support.generator import ScriptedGenerator
 
 pytestmark = [pytest.mark.connected, pytest.mark.browser]
@@ -44,17 +44,17 @@ async def test_a_physician_writes_the_narrative(make_ward: Callable[..., Awaitab
         await tick.check()
     text = page.get_by_role("textbox", name="The document, as it will be signed")
     counter = page.locator("#open-ends")
-    await expect(counter).to_have_text("2 want a word from you")
+    await expect(counter).to_have_text("2 need your decision")
     await page.get_by_role("button", name="Countersign").click()
     await expect(text).to_be_focused()  # what is to be written is selected: typing takes its place
     await page.keyboard.type("She was given warfarin 5 mg.")
-    await expect(page.get_by_role("heading", name="What you wrote, held against the record")).to_be_visible()
-    await expect(counter).to_have_text("2 want a word from you")  # the other place, and what the record does not have
+    await expect(page.get_by_role("heading", name="What you wrote, compared with the record")).to_be_visible()
+    await expect(counter).to_have_text("2 need your decision")  # the other place, and what the record does not have
     await page.reload()
     await expect(text).to_have_value(re.compile("warfarin 5 mg"))
     await counter.click()
     await page.get_by_role("checkbox", name="Confirm: it is true").check()
-    await expect(counter).to_have_text("1 wants a word from you")
+    await expect(counter).to_have_text("1 needs your decision")
     await counter.click()
     await page.keyboard.type("The patient was discharged home.")
     await expect(counter).to_be_hidden()

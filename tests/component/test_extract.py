@@ -183,7 +183,7 @@ async def test_an_entry_that_names_its_patient_by_number_only_is_found() -> None
 async def test_a_server_without_searches_by_number_is_asked_by_encounter() -> None:
     types = ("Encounter", "AllergyIntolerance", "Procedure")
     refused = dict.fromkeys((f"{type}?patient:identifier" for type in types), 400)
-    ehr = client(with_a_number_only(quirks=Quirks(refused=refused)))
+    ehr = client(with_a_number_only(quirks=Quirks(refused_searches=refused)))
     found = await read_stay(ehr, stays()[0], occurred_at=None, attending=None)
     assert "Procedure ours" in [item.text for item in found.procedures]
     assert "Procedure theirs" not in composed(found).text
@@ -232,7 +232,7 @@ class BehindAProxy(Losing):
 
 
 async def test_a_server_that_names_itself_by_another_base_is_read_in_full() -> None:
-    ehr = sandbox(quirks=Quirks(references="absolute"))
+    ehr = sandbox(quirks=Quirks(reference_style="absolute"))
     proxied = FhirClient(BASE, httpx.AsyncClient(transport=BehindAProxy(create_app(ehr)), base_url=BASE))
     encounter = await proxied.read("Encounter", stays()[0])
     assert encounter["subject"]["reference"].startswith("http://fhir.internal/")

@@ -344,6 +344,6 @@ async def test_a_document_of_another_signature_is_not_taken_for_this_ones() -> N
     ehr = UnreliableEhr(sandbox())
     await file(ehr)
     again = replace(DECISION, head=ChainHead(5, "g" * 64))
-    with pytest.raises(NotAsSignedError, match="a signature that the trail does not have"):
+    with pytest.raises(NotAsSignedError, match="a signature that the case does not have"):
         await filing(ehr).file(again, APPROVED, "The letter.")
     assert len(ours(ehr)) == len(current(ehr)) == 1

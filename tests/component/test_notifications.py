@@ -1,4 +1,4 @@
-"""The door for FHIR notifications, on a bus in memory; and the sandbox EHR as the server that notifies."""
+"""The endpoint for FHIR notifications, with NATS in memory, and the sandbox EHR as the server that notifies."""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from sandbox_ehr.notifications import Subscriber
+from sandbox_ehr.notifications import SubscriptionNotifier
 from services.ingest.dependencies import IngestDependencies
 from services.ingest.notifications_api import router
 from services.ingest.publishers import NotificationPublisher
@@ -24,8 +24,8 @@ from tests.unit.test_notifications import TASK, bundle, parameters
 PATH = "/v1/fhir/notifications"
 
 
-class Door:
-    """The door and what came through it."""
+class NotificationClient:
+    """A client of the endpoint, and what was published."""
 
     def __init__(self) -> None:
         self.bus: Any = MemoryBus()
@@ -50,57 +50,59 @@ class Door:
 
 
 @pytest.fixture
-def door() -> Door:
-    return Door()
+def endpoint() -> NotificationClient:
+    return NotificationClient()
 
 
-async def test_a_notification_reaches_the_stream_with_ids_only(door: Door) -> None:
+async def test_a_notification_reaches_the_stream_with_ids_only(endpoint: NotificationClient) -> None:
     named = TASK | {"for": {"display": "Zzyzxfamily"}, "description": "Zzyzxfamily"}
-    answer = await door.send(bundle({"resource": parameters("event-notification", "Task/t1")}, {"resource": named}))
+    answer = await endpoint.send(bundle({"resource": parameters("event-notification", "Task/t1")}, {"resource": named}))
     assert (answer.status_code, answer.json()) == (200, {"tasks": 1})
-    (kept,) = door.bus.kept
+    (kept,) = endpoint.bus.kept
     assert (kept.stream, kept.subject) == ("EHR", "ehr.task.updated.t1")
     assert json.loads(kept.data) == {"task_id": "t1", "version": "3"}
     assert "Zzyzxfamily" not in str(kept)
 
 
-async def test_the_same_version_counts_once_however_often_it_is_sent(door: Door) -> None:
+async def test_the_same_version_counts_once_however_often_it_is_sent(endpoint: NotificationClient) -> None:
     for _ in range(19):  # as one server did
-        assert (await door.send(TASK)).status_code == 200
-    await door.send(TASK | {"meta": {"versionId": "4"}})
-    assert door.subjects == ["ehr.task.updated.t1"] * 2
+        assert (await endpoint.send(TASK)).status_code == 200
+    await endpoint.send(TASK | {"meta": {"versionId": "4"}})
+    assert endpoint.subjects == ["ehr.task.updated.t1"] * 2
 
 
-async def test_a_handshake_and_a_heartbeat_are_answered_and_tell_nothing(door: Door) -> None:
+async def test_a_handshake_and_a_heartbeat_are_answered_and_tell_nothing(endpoint: NotificationClient) -> None:
     for kind in ("handshake", "heartbeat"):
-        answer = await door.send(bundle({"resource": parameters(kind)}))
+        answer = await endpoint.send(bundle({"resource": parameters(kind)}))
         assert (answer.status_code, answer.json()) == (200, {"tasks": 0})
-    assert door.subjects == []
+    assert endpoint.subjects == []
 
 
-async def test_a_server_may_put_the_resource_below_the_endpoint(door: Door) -> None:
-    assert (await door.send(TASK, method="PUT", path=f"{PATH}/Task/t1")).json() == {"tasks": 1}
-    assert (await door.send({}, method="PUT", path=f"{PATH}/Task/t.2")).json() == {"tasks": 1}
-    assert door.subjects == ["ehr.task.updated.t1", "ehr.task.updated.t%2E2"]
-    assert (await door.send({}, method="PUT", path=f"{PATH}/Task/a*b")).status_code == 422
+async def test_a_server_may_put_the_resource_below_the_endpoint(endpoint: NotificationClient) -> None:
+    assert (await endpoint.send(TASK, method="PUT", path=f"{PATH}/Task/t1")).json() == {"tasks": 1}
+    assert (await endpoint.send({}, method="PUT", path=f"{PATH}/Task/t.2")).json() == {"tasks": 1}
+    assert endpoint.subjects == ["ehr.task.updated.t1", "ehr.task.updated.t%2E2"]
+    assert (await endpoint.send({}, method="PUT", path=f"{PATH}/Task/a*b")).status_code == 422
 
 
 @pytest.mark.parametrize(("role", "status"), [("physician", 403), ("operator", 403), ("nobody", 401)])
-async def test_only_the_ehr_may_notify(door: Door, role: str, status: int) -> None:
-    assert (await door.send(TASK, role)).status_code == status
-    assert door.subjects == []
+async def test_only_the_ehr_may_notify(endpoint: NotificationClient, role: str, status: int) -> None:
+    assert (await endpoint.send(TASK, role)).status_code == status
+    assert endpoint.subjects == []
 
 
 @pytest.mark.parametrize("body", ["junk", [], 1, None])
-async def test_what_is_no_resource_is_refused(door: Door, body: Any) -> None:
-    answer = await door.send(body)
+async def test_what_is_no_resource_is_refused(endpoint: NotificationClient, body: Any) -> None:
+    answer = await endpoint.send(body)
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_the_sandbox_tells_its_subscriber_of_tasks_that_ended_and_of_nothing_else(door: Door) -> None:
+async def test_the_sandbox_tells_its_subscriber_of_tasks_that_ended_and_of_nothing_else(
+    endpoint: NotificationClient,
+) -> None:
     of = sandbox()
-    of.subscriber = Subscriber(door.http, PATH, "ingest")
+    of.subscriber = SubscriptionNotifier(endpoint.http, PATH, "ingest")
     ehr = client(of)
     encounter = await ehr.read("Encounter", stays()[0])
     made = (await ehr.create({"resourceType": "Task", "status": "requested", "intent": "order"})).resource
@@ -108,10 +110,10 @@ async def test_the_sandbox_tells_its_subscriber_of_tasks_that_ended_and_of_nothi
     await ehr.update(encounter, if_match=etag_of(encounter))
 
     async def told() -> bool:
-        return of.subscriber is not None and of.subscriber.told == 1
+        return of.subscriber is not None and of.subscriber.delivered == 1
 
     await until(told, "the notification")
-    assert door.subjects == [f"ehr.task.updated.{made['id']}"]
+    assert endpoint.subjects == [f"ehr.task.updated.{made['id']}"]
 
 
 async def test_a_subscriber_that_is_away_does_not_stop_the_ehr() -> None:
@@ -123,7 +125,7 @@ async def test_a_subscriber_that_is_away_does_not_stop_the_ehr() -> None:
 
     of = sandbox()
     http = httpx.AsyncClient(transport=httpx.MockTransport(away), base_url="http://countersign.test")
-    of.subscriber = Subscriber(http, PATH)
+    of.subscriber = SubscriptionNotifier(http, PATH)
     await client(of).create({"resourceType": "Task", "status": "completed", "intent": "order"})
 
     async def gave_up() -> bool:
@@ -131,7 +133,7 @@ async def test_a_subscriber_that_is_away_does_not_stop_the_ehr() -> None:
         return len(asked) == 3
 
     await until(gave_up, "three tries")
-    assert of.subscriber.told == 0
+    assert of.subscriber.delivered == 0
 
 
 @pytest.mark.parametrize("style", ["plain", "opaque"])

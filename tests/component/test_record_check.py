@@ -17,7 +17,7 @@ from shared.contracts.errors import TransientError
 from shared.messaging.artifacts import CaseTexts
 from shared.runtime import worker_process
 from shared.runtime.problems import ProblemError
-from tests.unit.test_written import CONTEXT, DRAFT, RECORD
+from tests.unit.test_added_text import CONTEXT, DRAFT, RECORD
 
 ADDED = (
     "She takes amlodipine 10 mg once daily.",

@@ -105,10 +105,10 @@ async def test_a_document_that_no_case_of_ours_filed_is_found(stopped: Filings, 
     report = await stopped.audit()
     assert len(report.faults) == 2
     assert "forged-0b7f5e9c-7d1b-5b5c-8a57-111111111111 in the EHR has its identifier" in reasons(report)
-    assert "the trail has no such case" in reasons(report)
+    assert "the event stream has no such case" in reasons(report)
     assert f"case {stopped.corrected}: document forged-{stopped.corrected}" in reasons(report)
     if number.startswith("final") and number != "final/7":
-        assert "did not file it" in reasons(await stopped.audit(stopped.corrected))
+        assert "no event filed it" in reasons(await stopped.audit(stopped.corrected))
     for id in ("forged-0b7f5e9c-7d1b-5b5c-8a57-111111111111", f"forged-{stopped.corrected}"):
         retired = stopped.ehr.store.get("DocumentReference", id)
         assert retired is not None
@@ -134,18 +134,18 @@ async def test_a_case_that_was_taken_out_is_found_by_its_document(stopped: Filin
     await write(stopped.nats, kept)
     report = await stopped.audit()
     assert f"case {stopped.case}: document" in reasons(report)
-    assert "the trail has no such case" in reasons(report)
+    assert "the event stream has no such case" in reasons(report)
 
 
 async def test_an_empty_and_a_missing_trail_are_not_verified(stopped: Filings) -> None:
     await write(stopped.nats, [])
     report = await stopped.audit()
-    assert "the trail: it is empty" in reasons(report)
+    assert "the event stream: it is empty" in reasons(report)
     assert len(report.faults) == 4, "and each of three documents has no case"
     async with as_user(stopped.nats, "admin") as bus:
         await bus.jetstream.delete_stream(STREAM)
     report = await stopped.audit()
-    assert (reasons(report), report.cases) == (f"the trail: it is missing: the server has no stream {STREAM}", 0)
+    assert (reasons(report), report.cases) == (f"the event stream: it is missing: the server has no stream {STREAM}", 0)
 
 
 async def test_a_filing_that_points_to_another_document_is_found(stopped: Filings) -> None:

@@ -16,7 +16,7 @@ from cli.doctor.run import run_checks
 from cli.doctor.target import find_target
 from shared.contracts.subjects import CaseRef
 from shared.messaging import snapshots
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.provision import provision
 from shared.messaging.timers import Timers
 from shared.messaging.topology import SERVICES
@@ -105,7 +105,7 @@ async def test_what_moves_while_the_backup_is_made_is_not_lost(
     work: list[Any] = []
     taking = snapshots.snapshot
 
-    async def take(bus: Bus, stream: str, write: Callable[[bytes], object]) -> snapshots.StreamSnapshot:
+    async def take(bus: NatsConnection, stream: str, write: Callable[[bytes], object]) -> snapshots.StreamSnapshot:
         if stream == "EHR" and not work:
             work.append(await answered())
         return await taking(bus, stream, write)

@@ -138,7 +138,7 @@ async def test_the_user_who_makes_backups_can_change_nothing_and_nobody_else_mak
     nats: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await nats.provision()
-    monkeypatch.setattr(snapshots, "PATIENCE", 0.3)
+    monkeypatch.setattr(snapshots, "CHUNK_TIMEOUT", 0.3)
     monkeypatch.setattr("shared.messaging.connection.REQUEST_TIMEOUT", 0.3)
     async with as_user(nats, "backup") as bus:
         for call in (

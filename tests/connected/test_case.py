@@ -285,7 +285,7 @@ async def test_a_failed_step_is_a_dead_letter_and_a_redrive_brings_the_case_back
         1,
     )
     await redrive(bus, letters, letter.sequence, Attribution("operator"))
-    with pytest.raises(PermanentError, match="was put back to work before"):
+    with pytest.raises(PermanentError, match="was redriven before"):
         await redrive(bus, letters, letter.sequence, Attribution("operator"))
     await bus.close()
     await stack.reaches(case_id, "awaiting-review")

@@ -14,7 +14,7 @@ from cli.dead_letters import Attribution
 from cli.errors import CommandError
 from shared.contracts.errors import CountersignError, PermanentError, TransientError
 from shared.messaging import operator_requests
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letter_queue import FailedMessage, dead_letter
 from shared.messaging.dead_letters import STREAM, DeadLetter, read_all
 from shared.messaging.event_store import EventStore
@@ -32,7 +32,7 @@ DEED = Attribution("kim", "the export was broken that night")
 
 
 @pytest.fixture
-async def operator(nats: NatsServer) -> AsyncIterator[Bus]:
+async def operator(nats: NatsServer) -> AsyncIterator[NatsConnection]:
     await nats.provision()
     bus = await nats.connect("operator")
     async with served(nats, AT):
@@ -44,7 +44,7 @@ def fact(number: int) -> bytes:
     return json.dumps({"encounter_id": f"e{number}"}).encode()
 
 
-async def bury_facts(nats: NatsServer, count: int) -> None:
+async def dead_letter_facts(nats: NatsServer, count: int) -> None:
     """Discharges that ingest could not handle."""
     bus = await nats.connect("ingest")
     for number in range(1, count + 1):
@@ -55,12 +55,14 @@ async def bury_facts(nats: NatsServer, count: int) -> None:
     await bus.close()
 
 
-async def letter(bus: Bus, sequence: int) -> DeadLetter:
+async def letter(bus: NatsConnection, sequence: int) -> DeadLetter:
     return (await read_all(bus))[sequence][0]
 
 
-async def test_a_dead_letter_is_discarded_once_and_says_by_whom_and_why(nats: NatsServer, operator: Bus) -> None:
-    await bury_facts(nats, 2)
+async def test_a_dead_letter_is_discarded_once_and_says_by_whom_and_why(
+    nats: NatsServer, operator: NatsConnection
+) -> None:
+    await dead_letter_facts(nats, 2)
     done = await dead_letters.discard(operator, await read_all(operator), 1, DEED)
     assert done == "discarded dead letter 1"
     found = await letter(operator, 1)
@@ -76,19 +78,21 @@ async def test_a_dead_letter_is_discarded_once_and_says_by_whom_and_why(nats: Na
             await again(operator, await read_all(operator), 1, DEED)
 
 
-async def test_a_redriven_letter_is_published_again_and_cannot_be_discarded(nats: NatsServer, operator: Bus) -> None:
-    await bury_facts(nats, 1)
+async def test_a_redriven_letter_is_published_again_and_cannot_be_discarded(
+    nats: NatsServer, operator: NatsConnection
+) -> None:
+    await dead_letter_facts(nats, 1)
     done = await dead_letters.redrive(operator, await read_all(operator), 1, DEED)
     assert done == "published again on ehr.encounter.discharged.x.e1"
     (found,) = await operator.direct_get("EHR", {"seq": 1, "next_by_subj": "ehr.>", "batch": 9})
     assert (found.data, dict(found.headers or {})["ce-id"]) == (fact(1), "f1")
     assert ((await letter(operator, 1)).state, (await letter(operator, 1)).by) == ("redriven", "kim")
-    with pytest.raises(PermanentError, match="put back to work before, by kim"):
+    with pytest.raises(PermanentError, match="was redriven before, by kim"):
         await dead_letters.discard(operator, await read_all(operator), 1, DEED)
 
 
-async def test_of_two_operators_at_once_one_is_told_so(nats: NatsServer, operator: Bus) -> None:
-    await bury_facts(nats, 1)
+async def test_of_two_operators_at_once_one_is_told_so(nats: NatsServer, operator: NatsConnection) -> None:
+    await dead_letter_facts(nats, 1)
     seen = await read_all(operator)
     deeds = [dead_letters.discard(operator, seen, 1, Attribution(name, "w")) for name in ("kim", "lee", "max")]
     results = await asyncio.gather(*deeds, return_exceptions=True)
@@ -114,7 +118,7 @@ async def test_a_redrive_that_was_killed_before_it_was_recorded_is_run_again(
             await dead_letters.redrive(bus, await read_all(bus), 1, DEED)
     assert (await letter(bus, 1)).waits
     await stack.reaches(case_id, "awaiting-review")
-    assert "was put back before" in await dead_letters.redrive(bus, await read_all(bus), 1, DEED)
+    assert "was retried before" in await dead_letters.redrive(bus, await read_all(bus), 1, DEED)
     assert (await letter(bus, 1)).state == "redriven"
     assert (await stack.events(case_id)).count("retried") == 1
     (retried,) = [item for item in await EventStore(bus, "x").find(case_id) if item.name == "retried"]
@@ -141,7 +145,7 @@ async def test_a_discard_leaves_the_case_failed_and_it_can_still_be_tried_again(
     await bus.close()
 
 
-async def test_a_refreshs_letter_is_only_discarded(nats: NatsServer, operator: Bus) -> None:
+async def test_a_refreshs_letter_is_only_discarded(nats: NatsServer, operator: NatsConnection) -> None:
     bus = await nats.connect("embedder")
     original = FailedMessage("KNOWLEDGE", 1, "knowledge.all.r1.batch-ready.1", {}, b"{}")
     await dead_letter(bus, consumer("embedder-embed"), original, "the model refused", 5)
@@ -151,8 +155,10 @@ async def test_a_refreshs_letter_is_only_discarded(nats: NatsServer, operator: B
     await dead_letters.discard(operator, await read_all(operator), 1, DEED)
 
 
-async def test_many_are_dealt_with_in_a_row_and_the_rest_after_a_kill(nats: NatsServer, operator: Bus) -> None:
-    await bury_facts(nats, 5)
+async def test_many_are_dealt_with_in_a_row_and_the_rest_after_a_kill(
+    nats: NatsServer, operator: NatsConnection
+) -> None:
+    await dead_letter_facts(nats, 5)
     seen = await read_all(operator)
     which = dead_letters.unresolved(seen, "ingest-discharged")
     assert which == [1, 2, 3, 4, 5]
@@ -170,8 +176,8 @@ async def test_many_are_dealt_with_in_a_row_and_the_rest_after_a_kill(nats: Nats
     assert dead_letters.unresolved(await read_all(operator), "ingest-discharged") == []
 
 
-async def test_records_of_earlier_versions_are_read(nats: NatsServer, operator: Bus) -> None:
-    await bury_facts(nats, 1)
+async def test_records_of_earlier_versions_are_read(nats: NatsServer, operator: NatsConnection) -> None:
+    await dead_letter_facts(nats, 1)
     admin = await nats.connect("admin")
     await admin.publish("deadletter.redriven.1", b"", stream=STREAM)
     await admin.close()

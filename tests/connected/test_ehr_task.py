@@ -10,8 +10,8 @@ import pytest
 
 from sandbox_ehr.faults import Fault
 from shared.contracts.ehr import TaskChanged
-from shared.messaging.connection import Bus
-from shared.messaging.ehr_facts import tell_task
+from shared.messaging.connection import NatsConnection
+from shared.messaging.ehr_facts import publish_task_changed
 from tests.support.clinician import answer, open_task, subscribe
 from tests.support.ehr import nothing_to_settle, sandbox, stays
 from tests.support.server import NatsServer
@@ -47,7 +47,7 @@ async def tell(stack: Stack, *tasks: str) -> None:
     """As an integration engine would, without a version: every one of them counts."""
     bus = await stack.server.connect("ingest")
     for number, task in enumerate(tasks):
-        await tell_task(bus, TaskChanged(task_id=task), source="test", id=f"{task}-{number}")
+        await publish_task_changed(bus, TaskChanged(task_id=task), source="test", id=f"{task}-{number}")
     await bus.close()
 
 
@@ -314,14 +314,14 @@ async def test_an_answer_that_overtakes_the_review_on_the_trail_waits_for_it(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = asyncio.Event()
-    real = Bus.publish
+    real = NatsConnection.publish
 
-    async def publish(bus: Bus, subject: str, *args: Any, **sent: Any) -> Any:
+    async def publish(bus: NatsConnection, subject: str, *args: Any, **sent: Any) -> Any:
         if subject.endswith(".review-requested"):
             await held.wait()
         return await real(bus, subject, *args, **sent)
 
-    monkeypatch.setattr(Bus, "publish", publish)
+    monkeypatch.setattr(NatsConnection, "publish", publish)
     case_id = await stack.discharge(nothing_to_settle(stack.ehr))
 
     async def there() -> bool:
@@ -491,15 +491,15 @@ async def test_a_decision_here_between_reading_the_task_and_appending_stands(
 ) -> None:
     case_id, task = await awaiting(told)
     held, reached = asyncio.Event(), asyncio.Event()
-    real = Bus.publish
+    real = NatsConnection.publish
 
-    async def publish(bus: Bus, subject: str, data: bytes, **sent: Any) -> Any:
+    async def publish(bus: NatsConnection, subject: str, data: bytes, **sent: Any) -> Any:
         if b'"channel":"ehr"' in data:
             reached.set()
             await held.wait()
         return await real(bus, subject, data, **sent)
 
-    monkeypatch.setattr(Bus, "publish", publish)
+    monkeypatch.setattr(NatsConnection, "publish", publish)
     await answer(told.ehr, task["id"], "completed")
     await asyncio.wait_for(reached.wait(), 10)
     sent = {"action": "close", "reason": "no"} if ours == "reject" else {}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shared.messaging import pull_subscriber
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.topology import Consumer
 from tests.connected.test_ehr_task import alerts, all_heard, awaiting, decision, tell
 from tests.support.clinician import answer
@@ -27,9 +27,9 @@ class Death:
         self.came = asyncio.Event()
         self._dead = False
         self.armed = False
-        real = Bus.publish
+        real = NatsConnection.publish
 
-        async def publish(bus: Bus, to: str, *args: Any, **sent: Any) -> Any:
+        async def publish(bus: NatsConnection, to: str, *args: Any, **sent: Any) -> Any:
             if self.armed and not self._dead and subject in to:
                 self._dead = True
                 if after:
@@ -39,7 +39,7 @@ class Death:
                 return await asyncio.Event().wait()
             return await real(bus, to, *args, **sent)
 
-        monkeypatch.setattr(Bus, "publish", publish)
+        monkeypatch.setattr(NatsConnection, "publish", publish)
 
 
 @pytest.fixture(autouse=True)

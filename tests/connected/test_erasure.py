@@ -68,7 +68,7 @@ async def test_a_filed_case_is_erased_and_still_proven(stack: Stack, auditor: Au
     assert shown.status_code == 410
     assert "The texts of this case were erased" in shown.text
     assert "demo-operator; ground: patient-request, DSR-7" in shown.text
-    assert "stands in the chart" in shown.text
+    assert "The signed document is in the chart" in shown.text
 
     case = await stack.case(case_id)
     assert (case["state"], case["erasure"]["ground"]) == ("filed", "patient-request")

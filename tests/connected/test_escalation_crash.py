@@ -12,7 +12,7 @@ import pytest
 from services.approval.notifications import channels
 from shared.clinical.fhir_client import FhirClient
 from shared.messaging import pull_subscriber
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.topology import Consumer
 from tests.connected.test_escalation import LEVELS, notices, told
 from tests.connected.test_timers import timers_left
@@ -39,9 +39,9 @@ class Death:
         self.armed = True
         self.came = asyncio.Event()
         self.begun = 0  # messages that were on their way to a channel
-        publish, create, update, send = Bus.publish, FhirClient.create, FhirClient.update, channels.send
+        publish, create, update, send = NatsConnection.publish, FhirClient.create, FhirClient.update, channels.send
 
-        async def on_bus(bus: Bus, subject: str, *args: Any, **sent: Any) -> Any:
+        async def on_bus(bus: NatsConnection, subject: str, *args: Any, **sent: Any) -> Any:
             if not subject.startswith(OWN) or subject.endswith(OTHERS):
                 return await publish(bus, subject, *args, **sent)
             return await self._write(lambda: publish(bus, subject, *args, **sent))
@@ -57,7 +57,7 @@ class Death:
             send(*message)
 
         monkeypatch.setattr(channels, "send", on_send)
-        monkeypatch.setattr(Bus, "publish", on_bus)
+        monkeypatch.setattr(NatsConnection, "publish", on_bus)
         monkeypatch.setattr(FhirClient, "create", on_create)
         monkeypatch.setattr(FhirClient, "update", on_update)
 

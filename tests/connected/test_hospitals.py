@@ -82,7 +82,7 @@ async def test_one_more_is_taken_in_by_servers_that_run(hospitals: Hospitals, tm
     await until(provisioned, "the account to be there")
     new = Neighbour(hospitals.quiet, third)
     approval = await new.connect("approval")
-    room = await approval.room()
+    room = await approval.storage_usage()
     assert room.limit == 2**30
     assert 0 <= room.stored < 2**20
     await approval.close()

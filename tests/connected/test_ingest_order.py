@@ -10,7 +10,7 @@ from services.ingest.domain import CANCELLED, DISCHARGED
 from services.ingest.handlers import Ingest
 from shared.contracts.case import fold
 from shared.contracts.subjects import case_id, encounter_subject
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import EventStore
 from tests.support.server import NatsServer
 
@@ -19,7 +19,7 @@ ENCOUNTER = "enc-1"
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 
 
-async def told(bus: Bus, fact: str, id: str) -> Any:
+async def told(bus: NatsConnection, fact: str, id: str) -> Any:
     """A fact in the EHR's stream, as its consumer brings it."""
     subject, body = encounter_subject(fact, "cardiology", ENCOUNTER), b'{"encounter_id": "enc-1"}'
     ack = await bus.publish(subject, body, stream="EHR", headers={"ce-id": id}, id=id)

@@ -28,8 +28,8 @@ async def reconciles_on(server: NatsServer) -> bool:
 async def test_what_was_due_while_the_disk_was_full_is_told_once_there_is_room(
     nats: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lost_timers, "EVERY", 0.2)
-    monkeypatch.setattr(lost_timers, "LATE", NOW)
+    monkeypatch.setattr(lost_timers, "CHECK_INTERVAL", 0.2)
+    monkeypatch.setattr(lost_timers, "GRACE_PERIOD", NOW)
     await nats.provision()
     async with running(nats, sandbox(), (SOON, *LATER), reconcile_every=NOW) as stack:
         case_id = await stack.discharge()

@@ -16,7 +16,7 @@ from services.approval.notifications.handlers import NotificationDispatcher
 from services.approval.notifications.notification import Notification
 from shared.contracts.envelope import CHAIN_START
 from shared.contracts.errors import TransientError
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import EventStore
 from tests.support.channels import write_directory
 from tests.support.examples import CASE, T0, event
@@ -57,7 +57,7 @@ class Channel:
 class Bench:
     """An escalated case on a real bus, and what tells of it."""
 
-    def __init__(self, bus: Bus, file: Path, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, bus: NatsConnection, file: Path, threads: ThreadPoolExecutor) -> None:
         self.bus = bus
         self.channel = Channel()
         self.threads = threads
@@ -117,12 +117,12 @@ async def test_an_escalation_is_put_up_once_also_long_after_the_dedupe_window(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await bench.announce()
-    real = Bus.publish
+    real = NatsConnection.publish
 
-    async def without_id(bus: Bus, *args: Any, **sent: Any) -> Any:
+    async def without_id(bus: NatsConnection, *args: Any, **sent: Any) -> Any:
         return await real(bus, *args, **sent | {"id": None})
 
-    monkeypatch.setattr(Bus, "publish", without_id)
+    monkeypatch.setattr(NatsConnection, "publish", without_id)
     await bench.announce()
     assert len(await bench.under("notify.>")) == 1
 
@@ -163,7 +163,7 @@ async def test_a_message_whose_receipt_was_not_stored_is_not_sent_again_by_the_s
         raise TransientError("told to fail")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Bus, "publish", lost)
+        patch.setattr(NatsConnection, "publish", lost)
         with pytest.raises(TransientError):
             await bench.deliver(notice)
     await bench.deliver(notice, attempt=2)

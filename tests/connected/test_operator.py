@@ -9,10 +9,10 @@ import pytest
 
 from cli.dead_letters import Attribution, discard, redrive
 from shared.contracts.errors import CountersignError, PermanentError, TransientError
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letters import read_all
 from shared.messaging.permissions import permissions
-from shared.messaging.requests import Answer, OfCase, OfLetter, ask
+from shared.messaging.requests import CaseRequest, DeadLetterRequest, OperatorReply, ask
 from shared.messaging.topology import BUCKETS, SERVICES, STREAMS
 from tests.support.backup import as_user
 from tests.support.redriving import mending
@@ -43,7 +43,7 @@ CALLS = (
 
 
 @pytest.fixture
-async def operator(nats: NatsServer) -> AsyncIterator[Bus]:
+async def operator(nats: NatsServer) -> AsyncIterator[NatsConnection]:
     await nats.provision()
     bus = await nats.connect("operator")
     async with mending(nats, AT):
@@ -94,11 +94,11 @@ async def test_the_operators_key_stores_nothing_anywhere(nats: NatsServer) -> No
         assert (await admin.jetstream.stream_info("ALERTS")).state.messages == 1
 
 
-async def test_what_a_letter_holds_is_put_back_as_it_is_and_once(nats: NatsServer, operator: Bus) -> None:
+async def test_what_a_letter_holds_is_put_back_as_it_is_and_once(nats: NatsServer, operator: NatsConnection) -> None:
     await put_letter(nats, "ingest-discharged", DISCHARGED, "EHR", FACT, **{"KV-Operation": "DEL", "Own": "x"})
     letters = await read_all(operator)
     assert await redrive(operator, letters, 1, KIM) == f"published again on {DISCHARGED}"
-    with pytest.raises(PermanentError, match="was put back to work before, by kim at 2026-11-28T03:00:00"):
+    with pytest.raises(PermanentError, match="was redriven before, by kim at 2026-11-28T03:00:00"):
         await redrive(operator, letters, 1, KIM)
     (fact,) = await operator.direct_get("EHR", {"seq": 1, "next_by_subj": "ehr.>", "batch": 9})
     assert fact.data == FACT
@@ -110,23 +110,23 @@ MALFORMED: list[tuple[str, tuple[str, str, str, bytes], str]] = [
     ("empty", ("ingest-discharged", DISCHARGED, "EHR", b""), "would fail again"),
     ("deep", ("ingest-discharged", DISCHARGED, "EHR", b"[" * 100_000), "would fail again"),
     ("another's", ("ingest-discharged", "ehr.encounter.discharged.x.e2", "EHR", FACT), "is not the subject's"),
-    ("oversized", ("ingest-discharged", DISCHARGED, "EHR", FACT + b" " * 300_000), "at most 262144 are put back"),
-    ("another fact", ("ingest-discharged", "ehr.encounter.other.x.e1", "EHR", FACT), "none that a consumer"),
-    ("unknown consumer", ("ingest-nothing", DISCHARGED, "EHR", FACT), "none that a consumer"),
-    ("wrong stream", ("ingest-discharged", DISCHARGED, "TIMERS", FACT), "none that a consumer"),
-    ("an event", ("ingest-discharged", "discharge.x.c1.approved", "DISCHARGE", FACT), "none that a consumer"),
-    ("unknown event", ("drafter-draft", "discharge.x.c1.nonsense", "DISCHARGE", b"{}"), "none that a consumer"),
+    ("oversized", ("ingest-discharged", DISCHARGED, "EHR", FACT + b" " * 300_000), "at most 262144 are redriven"),
+    ("another fact", ("ingest-discharged", "ehr.encounter.other.x.e1", "EHR", FACT), "cannot be from a consumer"),
+    ("unknown consumer", ("ingest-nothing", DISCHARGED, "EHR", FACT), "cannot be from a consumer"),
+    ("wrong stream", ("ingest-discharged", DISCHARGED, "TIMERS", FACT), "cannot be from a consumer"),
+    ("an event", ("ingest-discharged", "discharge.x.c1.approved", "DISCHARGE", FACT), "cannot be from a consumer"),
+    ("unknown event", ("drafter-draft", "discharge.x.c1.nonsense", "DISCHARGE", b"{}"), "cannot be from a consumer"),
     ("unknown case", ("drafter-draft", "discharge.x.c1.retried", "DISCHARGE", b"{}"), "There is no case c1"),
-    ("no case id", ("drafter-draft", "discharge.x.*.retried", "DISCHARGE", b"{}"), "none that a consumer"),
-    ("every case", ("drafter-draft", "discharge.x.>.retried", "DISCHARGE", b"{}"), "none that a consumer"),
+    ("no case id", ("drafter-draft", "discharge.x.*.retried", "DISCHARGE", b"{}"), "cannot be from a consumer"),
+    ("every case", ("drafter-draft", "discharge.x.>.retried", "DISCHARGE", b"{}"), "cannot be from a consumer"),
     ("Task", ("approval-ehr-task", "ehr.task.updated.t1", "EHR", b'{"task_id": "t2"}'), "is not the subject's"),
     ("notice", ("approval-deliver", "notify.c1.e1.k1", "NOTIFY", b'{"version": 99}'), "would fail again"),
-    ("timer", ("approval-escalate", "timers.due.escalation.c1.1", "TIMERS", b"{}"), "A timer is not put back"),
+    ("timer", ("approval-escalate", "timers.due.escalation.c1.1", "TIMERS", b"{}"), "A timer is not redriven"),
     ("refresh", ("embedder-embed", "knowledge.all.r1.batch-ready.1", "KNOWLEDGE", b"{}"), "knowledge refresh"),
 ]
 
 
-async def test_what_no_consumer_could_handle_is_not_put_back(nats: NatsServer, operator: Bus) -> None:
+async def test_what_no_consumer_could_handle_is_not_put_back(nats: NatsServer, operator: NatsConnection) -> None:
     for _, letter, _ in MALFORMED:
         await put_letter(nats, *letter)
     letters = await read_all(operator)
@@ -159,20 +159,20 @@ REQUESTS: list[tuple[str, Any, str]] = [
 ]
 
 
-async def test_what_is_no_request_is_refused_with_a_sentence(nats: NatsServer, operator: Bus) -> None:
+async def test_what_is_no_request_is_refused_with_a_sentence(nats: NatsServer, operator: NatsConnection) -> None:
     await put_letter(nats, "ingest-discharged", DISCHARGED, "EHR", FACT)
     for verb, asked, words in REQUESTS:
         sent = asked.encode() if isinstance(asked, str) else json.dumps(asked).encode()
-        answer = Answer.read(await operator.request(f"mend.approval.{verb}", sent, patience=5))
+        answer = OperatorReply.read(await operator.request(f"mend.approval.{verb}", sent, patience=5))
         assert answer.done is None
         assert words in (answer.refused or ""), (verb, asked)
     assert (await read_all(operator))[1][0].waits
 
 
 async def test_nobody_but_the_operator_may_ask(
-    nats: NatsServer, operator: Bus, monkeypatch: pytest.MonkeyPatch
+    nats: NatsServer, operator: NatsConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.messaging.requests.PATIENCE", 0.5)
+    monkeypatch.setattr("shared.messaging.requests.REPLY_TIMEOUT", 0.5)
     await put_letter(nats, "ingest-discharged", DISCHARGED, "EHR", FACT)
     letters = await read_all(operator)
     for user in ("ingest", "drafter", "embedder", "evaluator", "approval", "auditor", "backup"):
@@ -186,10 +186,10 @@ async def test_where_nobody_serves_the_command_says_so_at_once(nats: NatsServer)
     await nats.provision()
     async with as_user(nats, "operator") as bus:
         with pytest.raises(TransientError, match="approval service does not answer: is it running"):
-            await ask(bus, "approval", "retry", OfCase(case_id="c1", by="kim"))
+            await ask(bus, "approval", "retry", CaseRequest(case_id="c1", by="kim"))
 
 
-async def test_what_is_no_dead_letter_hides_no_other(nats: NatsServer, operator: Bus) -> None:
+async def test_what_is_no_dead_letter_hides_no_other(nats: NatsServer, operator: NatsConnection) -> None:
     await put_letter(nats, "ingest-discharged", DISCHARGED, "EHR", FACT)
     async with as_user(nats, "admin") as admin:
         for subject in ("deadletter.x", "deadletter.redriven.none", "deadletter.a.b.c.d", "deadletter.redriven.99999"):
@@ -199,6 +199,6 @@ async def test_what_is_no_dead_letter_hides_no_other(nats: NatsServer, operator:
     assert letters.keys() == {1, 2, 3, 4}
     assert (letters[1][0].state, letters[1][0].by) == ("redriven", None)
     assert all("cannot be read" in letters[number][0].reason for number in (2, 3, 4))
-    with pytest.raises(PermanentError, match="it is not put back"):
-        await ask(operator, "approval", "redrive", OfLetter(sequence=2, by="kim"))
+    with pytest.raises(PermanentError, match="it is not redriven"):
+        await ask(operator, "approval", "redrive", DeadLetterRequest(sequence=2, by="kim"))
     assert await discard(operator, letters, 2, KIM) == "discarded dead letter 2"

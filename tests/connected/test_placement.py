@@ -184,7 +184,7 @@ async def test_a_restore_keeps_to_the_tagged_servers_however_often_it_is_killed(
             await put_back(cluster, folder, tell, keeping=wrong)
         assert await look(cluster) == {}, number
     with monkeypatch.context() as patch:
-        patch.setattr(snapshots, "_hand_over", after(snapshots._hand_over, 8))
+        patch.setattr(snapshots, "_send_chunk", after(snapshots._send_chunk, 8))
         with pytest.raises(Killed):
             await put_back(cluster, folder, tell, keeping=keeping)
     with pytest.raises(Killed):

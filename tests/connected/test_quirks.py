@@ -28,30 +28,32 @@ from tests.support.stack import Stack, running, until
 pytestmark = pytest.mark.connected
 
 QUIRKS = {
-    "searches answered from a cache": Quirks(cache=60),
-    "pages of twenty": Quirks(page=20),
-    "pages of one": Quirks(page=1),
-    "absolute references": Quirks(references="absolute"),
-    "versioned references": Quirks(references="versioned"),
-    "absolute and versioned references": Quirks(references="absolute-versioned"),
-    "bare ids find nothing": Quirks(typed=True),
-    "the next page at another path": Quirks(page=5, next="path"),
-    "the next page named by another host": Quirks(page=5, next="host"),
-    "a create answers its location": Quirks(created="location"),
-    "a create answers nothing": Quirks(created="nothing"),
-    "a create answers nothing, searches come from a cache": Quirks(created="nothing", cache=60),
-    "409 on the first conditional create": Quirks(contended=True),
-    "conditional creates that race": Quirks(raced=True),
-    "parameters that are refused": Quirks(refused={"MedicationRequest?_include": 400, "Observation?_count": 400}),
+    "searches answered from a cache": Quirks(cache_seconds=60),
+    "pages of twenty": Quirks(max_page_size=20),
+    "pages of one": Quirks(max_page_size=1),
+    "absolute references": Quirks(reference_style="absolute"),
+    "versioned references": Quirks(reference_style="versioned"),
+    "absolute and versioned references": Quirks(reference_style="absolute-versioned"),
+    "bare ids find nothing": Quirks(requires_reference_type=True),
+    "the next page at another path": Quirks(max_page_size=5, next_link="path"),
+    "the next page named by another host": Quirks(max_page_size=5, next_link="host"),
+    "a create answers its location": Quirks(create_response="location"),
+    "a create answers nothing": Quirks(create_response="nothing"),
+    "a create answers nothing, searches come from a cache": Quirks(create_response="nothing", cache_seconds=60),
+    "409 on the first conditional create": Quirks(first_create_conflicts=True),
+    "conditional creates that race": Quirks(first_create_races=True),
+    "parameters that are refused": Quirks(
+        refused_searches={"MedicationRequest?_include": 400, "Observation?_count": 400}
+    ),
     "all at once": Quirks(
-        cache=60,
-        page=7,
-        references="absolute-versioned",
-        typed=True,
-        next="path",
-        created="location",
-        contended=True,
-        raced=True,
+        cache_seconds=60,
+        max_page_size=7,
+        reference_style="absolute-versioned",
+        requires_reference_type=True,
+        next_link="path",
+        create_response="location",
+        first_create_conflicts=True,
+        first_create_races=True,
     ),
 }
 SOON = timedelta(milliseconds=300)
@@ -62,7 +64,7 @@ LATE, PATIENCE = 2.0, 1.0  # seconds until a late create is committed, and until
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """What failed comes back at once; a look at what has ended is due when it is wanted."""
     monkeypatch.setattr(RetryPolicy, "wait", lambda row, attempt: 0.05)
-    monkeypatch.setattr(follow_up, "LOOKS", (timedelta(0),))
+    monkeypatch.setattr(follow_up, "CHECK_DELAYS", (timedelta(0),))
 
 
 async def filed(stack: Stack) -> str:
@@ -134,7 +136,7 @@ async def test_the_same_document_is_filed_once(quirks: Quirks, as_it_is: str, na
 
 
 async def test_tokens_that_end_are_taken_from_their_file(tmp_path: Path, as_it_is: str, nats: NatsServer) -> None:
-    quirks = Quirks(token_file=tmp_path / "token", token_life=0.05)
+    quirks = Quirks(token_file=tmp_path / "token", token_lifetime=0.05)
     async with running(nats, sandbox(quirks=quirks)) as stack:
         assert await filed(stack) == as_it_is
 
@@ -142,8 +144,8 @@ async def test_tokens_that_end_are_taken_from_their_file(tmp_path: Path, as_it_i
 @pytest.mark.parametrize(
     ("quirks", "said"),
     [
-        (Quirks(refused={"MedicationStatement": 403, "Condition": 403}), "diagnoses"),
-        (Quirks(incomplete=frozenset({"MedicationRequest"})), "medication orders"),
+        (Quirks(refused_searches={"MedicationStatement": 403, "Condition": 403}), "diagnoses"),
+        (Quirks(incomplete_types=frozenset({"MedicationRequest"})), "medication orders"),
     ],
     ids=["searches refused by status", "searches that are incomplete"],
 )
@@ -157,7 +159,7 @@ async def test_what_cannot_be_read_is_said_in_the_document(nats: NatsServer, qui
 async def test_creates_that_are_committed_after_the_filing_leave_one_document(
     monkeypatch: pytest.MonkeyPatch, as_it_is: str, nats: NatsServer
 ) -> None:
-    ehr = sandbox(quirks=Quirks(late=LATE, deletes=True))
+    ehr = sandbox(quirks=Quirks(first_create_delay=LATE, supports_delete=True))
     async with served(ehr) as base:
         monkeypatch.setattr(stacks, "client", lambda _: impatient(base))
         async with running(nats, ehr, reconcile_every=SOON) as stack:

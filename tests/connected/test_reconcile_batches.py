@@ -15,7 +15,7 @@ from services.approval.filing import resources
 from services.approval.projections.open_reviews import OpenReviewsProjection
 from shared.clinical.fhir_client import FhirClient
 from shared.messaging.buckets import Bucket
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from tests.support.backup import as_user
 from tests.support.ehr import BASE, sandbox
 from tests.support.examples import CASE, STAY, T0, draft_ref
@@ -37,7 +37,7 @@ class Server(httpx.ASGITransport):
     """An EHR with small pages that is gone after `answers`; what was asked is counted."""
 
     def __init__(self, spread: timedelta) -> None:
-        self.ehr = sandbox("opaque", quirks=Quirks(page=PAGE))
+        self.ehr = sandbox("opaque", quirks=Quirks(max_page_size=PAGE))
         self.answers = 10_000
         self.knows_end = True  # of the time that is asked for
         self.asked: list[str] = []
@@ -65,7 +65,7 @@ class Server(httpx.ASGITransport):
 
 
 async def reconciling(
-    bus: Bus, server: Server, new_id: Callable[[], str], now: datetime = T0 + timedelta(days=3)
+    bus: NatsConnection, server: Server, new_id: Callable[[], str], now: datetime = T0 + timedelta(days=3)
 ) -> TaskReconciler:
     async def nothing() -> None: ...
 
@@ -83,7 +83,7 @@ async def reconciling(
     return made
 
 
-async def mark(bus: Bus) -> Watermark:
+async def mark(bus: NatsConnection) -> Watermark:
     entry = await Bucket(bus, "reconciled").get(KEY)
     return Watermark.read(entry.value) if entry else Watermark()
 

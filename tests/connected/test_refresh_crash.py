@@ -9,7 +9,7 @@ import pytest
 from shared.contracts.knowledge import STILL_VALID, point_id
 from shared.knowledge.document_index import DocumentIndex
 from shared.messaging import pull_subscriber
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.topology import Consumer
 from tests.support.embedder import HashEmbedder
 from tests.support.knowledge import TOPICS, KnowledgeStack, Library, running
@@ -29,9 +29,9 @@ class Death:
         self._count = 0
         self._armed = False
         self.came = asyncio.Event()
-        real = Bus.publish
+        real = NatsConnection.publish
 
-        async def publish(bus: Bus, subject: str, *args: Any, **sent: Any) -> Any:
+        async def publish(bus: NatsConnection, subject: str, *args: Any, **sent: Any) -> Any:
             if not self._armed or subject.startswith("$JS."):
                 return await real(bus, subject, *args, **sent)
             self._count += 1
@@ -42,7 +42,7 @@ class Death:
             self.came.set()
             return await asyncio.Event().wait()
 
-        monkeypatch.setattr(Bus, "publish", publish)
+        monkeypatch.setattr(NatsConnection, "publish", publish)
 
     def arm(self) -> None:
         self._armed = True

@@ -88,7 +88,9 @@ async def hospital(nats: NatsServer, empty: NatsServer, tmp_path: Path, request:
 
 def vendors() -> Sandbox:
     """Ids of its own, small pages, absolute references, one content in a document, a cache of searches."""
-    found = sandbox("opaque", quirks=Quirks(page=2, references="absolute", contents=1, cache=60))
+    found = sandbox(
+        "opaque", quirks=Quirks(max_page_size=2, reference_style="absolute", max_contents=1, cache_seconds=60)
+    )
     found.store.put({"resourceType": "Practitioner", "id": "boss", "meta": {"versionId": "1"}})  # who retracts
     return found
 
@@ -197,7 +199,7 @@ async def test_an_ehr_that_does_not_search_by_system_is_asked_case_by_case(hospi
         done = await hospital.reimport()
         assert [(item.case, item.state) for item in done.cases] == [(case_id, "taken over")]
         said = " ".join(done.unchecked)
-        assert "cases missing from the trail" in said
+        assert "cases missing from the event stream" in said
         assert "rejected drafts" in said
         assert not done.done, "something is left for a person"
         assert (await stack.case(case_id))["state"] == "filed"

@@ -83,7 +83,7 @@ async def test_a_content_that_was_changed_in_the_chart_is_found(stack: Stack, ch
 
 async def test_an_ehr_that_takes_one_content_gets_the_text(nats: NatsServer) -> None:
     await nats.provision()
-    async with running(nats, sandbox(quirks=Quirks(contents=1))) as stack:
+    async with running(nats, sandbox(quirks=Quirks(max_contents=1))) as stack:
         case_id, event = await filed(stack)
         assert list(contents(stack)) == list(event["renditions"]) == [TEXT]
         assert (await verified(stack, case_id)).verified
@@ -119,7 +119,7 @@ async def test_what_was_kept_is_filed_also_by_another_version(
 
     monkeypatch.setattr(writer, "make", other)
     await nats.provision()
-    async with running(nats, sandbox(quirks=Quirks(contended=True))) as stack:
+    async with running(nats, sandbox(quirks=Quirks(first_create_conflicts=True))) as stack:
         case_id, _ = await filed(stack)
         assert contents(stack) == written[0]
         assert len(written) == 1

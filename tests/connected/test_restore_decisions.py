@@ -8,7 +8,7 @@ import pytest
 from cli.doctor.findings import Group
 from cli.doctor.workload import _ehr_decisions
 from services.approval.ehr_tasks.hold import read_hold
-from shared.messaging.requests import OfDecisions, ask
+from shared.messaging.requests import DecisionHoldRequest, ask
 from tests.connected.test_ehr_task import all_heard, awaiting
 from tests.support.backup import as_user, back_up, put_back
 from tests.support.clinician import answer
@@ -23,7 +23,7 @@ SOON = timedelta(milliseconds=300)
 
 async def allow(server: NatsServer) -> None:
     async with as_user(server, "operator") as bus:
-        request = OfDecisions(held=False, by="op", why="looked at")
+        request = DecisionHoldRequest(held=False, by="op", why="looked at")
         assert await ask(bus, "approval", "ehr-decisions", request) == "decisions in the EHR count"
 
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from services.approval.erasure.retention import CASES_A_RUN, KEY, RetentionScheduler
+from services.approval.erasure.retention import KEY, MAX_CASES_PER_RUN, RetentionScheduler
 from services.approval.erasure.rules import Retention
 from services.approval.settings import RetentionSettings
 from shared.contracts.envelope import CHAIN_START
 from shared.contracts.events import Discharged, Withdrawn
 from shared.contracts.subjects import CaseRef
 from shared.messaging.buckets import Bucket
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import EventStore
 from tests.support.corrections import filed
 from tests.support.ehr import sandbox, stays
@@ -26,7 +26,7 @@ DAY = timedelta(days=1)
 RECORD_90 = Retention({"record": 90 * DAY})
 
 
-async def later(bus: Bus, days: float, retention: Retention = RECORD_90) -> RetentionScheduler:
+async def later(bus: NatsConnection, days: float, retention: Retention = RECORD_90) -> RetentionScheduler:
     """What a process whose clock is so many days ahead would do."""
 
     def clock() -> datetime:
@@ -95,7 +95,7 @@ async def test_a_long_trail_is_walked_in_runs_that_go_on_where_the_last_one_came
     await nats.provision()
     admin, bus = await nats.connect("admin"), await nats.connect("approval")
     journal, withdrawn = EventStore(admin, "ingest"), Withdrawn(reason="discharge-cancelled")
-    cases = [CaseRef("x", f"c{number}") for number in range(CASES_A_RUN + 3)]
+    cases = [CaseRef("x", f"c{number}") for number in range(MAX_CASES_PER_RUN + 3)]
     for case in cases:
         head = await journal.append(
             case, Discharged(encounter_id=case.id), after=CHAIN_START, id=f"{case.id}-1", time=T0
@@ -107,7 +107,7 @@ async def test_a_long_trail_is_walked_in_runs_that_go_on_where_the_last_one_came
         return len(await journal.stored("discharge.*.*.erasure-ordered"))
 
     assert await retaining.go_on() is True
-    assert await ordered() == CASES_A_RUN
+    assert await ordered() == MAX_CASES_PER_RUN
     assert await retaining.go_on() is False
     assert await ordered() == len(cases)
     for _ in range(2):

@@ -8,7 +8,7 @@ from nats.aio.client import Client
 from cli.stack.access import write_private
 from shared.contracts.errors import TransientError
 from shared.messaging.broker import ServiceBroker
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.runtime import service
 from tests.support.examples import T0
 from tests.support.server import NatsServer
@@ -35,10 +35,12 @@ async def test_a_service_that_cannot_start_yet_tries_again_on_a_connection_of_it
     async def load() -> None:
         tried.append(broker.bus.client)
         if len(tried) < 3:
-            raise TransientError("the copy of the trail that was read is behind")
+            raise TransientError("the replica of the event stream that was read is behind")
 
-    broker = ServiceBroker("evaluator", Bus(nats.url, "evaluator", nats.secrets.seeds["evaluator"]), lambda: T0)
+    broker = ServiceBroker(
+        "evaluator", NatsConnection(nats.url, "evaluator", nats.secrets.seeds["evaluator"]), lambda: T0
+    )
     async with service.running(service.Service(broker, starts=(load,))) as bus:
         assert bus.client is tried[2]
         assert [item.is_connected for item in tried] == [False, False, True]
-    assert caplog.text.count("cannot start yet: the copy of the trail that was read is behind") == 2
+    assert caplog.text.count("cannot start yet: the replica of the event stream that was read is behind") == 2

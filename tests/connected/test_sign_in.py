@@ -104,7 +104,7 @@ async def test_a_page_that_refreshes_itself_keeps_no_session(secured: Stack, clo
 async def test_the_stream_of_changes_ends_with_the_session(
     secured: Stack, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
-    monkeypatch.setattr(inbox, "BEAT", 0.05)
+    monkeypatch.setattr(inbox, "HEARTBEAT", 0.05)
     await sign_in(secured)
 
     async def end() -> None:

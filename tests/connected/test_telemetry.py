@@ -179,7 +179,7 @@ async def test_a_gauge_that_cannot_be_read_silences_no_other(
     async def broken(_: CaseStateProjection) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(CaseStateProjection, "look", broken)
+    monkeypatch.setattr(CaseStateProjection, "collect_gauges", broken)
     await nats.provision()
     async with running(nats, sandbox()):
 

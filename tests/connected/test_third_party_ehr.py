@@ -25,7 +25,7 @@ LIVES, DIED = "enc-05824a156ede", "enc-715666377ddf"
 
 
 def everything(ehr: Sandbox) -> list[dict[str, object]]:
-    return list(ehr.store.everything())
+    return list(ehr.store.all_resources())
 
 
 async def filed(nats: NatsServer, ehr: FhirClient, encounter: str) -> str:

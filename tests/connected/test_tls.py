@@ -30,7 +30,7 @@ from cli.stack.ports import free_port
 from cli.stack.secrets import write_tokens
 from services.approval.audit.chain_verifier import AuditChainVerifier
 from shared.contracts.errors import CountersignError, PermanentError, TransientError
-from shared.messaging.connection import REQUEST_TIMEOUT, Bus, connect, sort_refusal
+from shared.messaging.connection import REQUEST_TIMEOUT, NatsConnection, connect, sort_refusal
 from shared.telemetry import instruments
 from tests.connected.test_doctor import levels, place
 from tests.support.command import run
@@ -62,7 +62,7 @@ def wrong_ca(tmp_path: Path) -> Path:
     return certified(directory).ca
 
 
-async def reach(found: NatsServer, url: str | None = None, ca: Path | None = None) -> Bus:
+async def reach(found: NatsServer, url: str | None = None, ca: Path | None = None) -> NatsConnection:
     return await connect(url or found.url, "admin", found.secrets.seeds["admin"], ca_file=ca or found.ca_file)
 
 
@@ -78,7 +78,7 @@ async def refusal(
 async def test_a_certificate_that_is_not_right_is_refused_in_a_sentence(sealed: NatsServer, wrong_ca: Path) -> None:
     await (await reach(sealed)).close()
     said = await refusal(sealed, PermanentError, ca=wrong_ca)
-    assert "signed by nobody whom we trust" in said
+    assert "not signed by a trusted CA" in said
     assert "COUNTERSIGN_NATS_CA_FILE" in said
     said = await refusal(sealed, PermanentError, url=sealed.url.replace("127.0.0.1", "localhost"))
     assert "does not name the host in COUNTERSIGN_NATS_URL" in said
@@ -158,10 +158,10 @@ async def test_who_is_cut_off_by_a_certificate_waits_for_the_right_one_and_ends_
 
     seed = sealed.secrets.seeds["admin"]
     bus = await connect(sealed.url, "admin", seed, ca_file=sealed.ca_file, patient=True)
-    await restart_with(wrong, lambda: isinstance(bus.trouble, ssl.SSLError), "the wrong certificate")
+    await restart_with(wrong, lambda: isinstance(bus.last_error, ssl.SSLError), "the wrong certificate")
     await restart_with(right, lambda: bus.connected, "the connection")
-    bus.trouble = None
-    await restart_with(wrong, lambda: isinstance(bus.trouble, ssl.SSLError), "the wrong certificate")
+    bus.last_error = None
+    await restart_with(wrong, lambda: isinstance(bus.last_error, ssl.SSLError), "the wrong certificate")
     async with asyncio.timeout(3 * REQUEST_TIMEOUT):
         await bus.close()
 
@@ -172,7 +172,7 @@ async def test_a_renewed_certificate_is_picked_up_by_a_reload_and_cuts_nobody_of
     ensure_certificates(sealed.directory, ["localhost"], datetime.now(UTC))
     sealed.reload()
 
-    async def by_its_new_name() -> Bus | None:
+    async def by_its_new_name() -> NatsConnection | None:
         try:
             return await reach(sealed, other)
         except PermanentError:
@@ -195,8 +195,8 @@ def test_commands_by_address_take_the_ca_and_give_up_on_another(
     assert (done.returncode, done.stderr) == (0, "")
     refused = run("backup", "--to", str(tmp_path / "backup"), **named, **wrong)
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), refused.stderr
-    assert "signed by nobody whom we trust" in refused.stderr
-    assert "signed by nobody whom we trust" in run("doctor", **named, **wrong).stdout
+    assert "not signed by a trusted CA" in refused.stderr
+    assert "not signed by a trusted CA" in run("doctor", **named, **wrong).stdout
 
 
 async def test_the_doctor_looks_by_tls_and_knows_when_the_certificate_ends(sealed: NatsServer) -> None:
@@ -212,7 +212,7 @@ async def test_the_rounds_tell_how_long_it_lasts(sealed: NatsServer, monkeypatch
     await sealed.provision()
     bus = await connect(sealed.url, "approval", sealed.secrets.seeds["approval"], ca_file=sealed.ca_file)
     patrol = AuditChainVerifier(bus, f"http://127.0.0.1:{sealed.ports.monitor}", client(sandbox()))
-    await patrol.look()
+    await patrol.collect_gauges()
     await bus.close()
     assert told["countersign.nats.certificate.left"] == pytest.approx(LIFETIME.total_seconds(), abs=600)
 
@@ -264,7 +264,7 @@ async def test_a_service_connects_by_tls_or_waits_and_says_why(
     await asyncio.to_thread(ready.wait)
 
     async def said() -> bool:
-        return "signed by nobody whom we trust" in waiting.log.read_text()
+        return "not signed by a trusted CA" in waiting.log.read_text()
 
     await until(said, "the reason in the log")
     assert waiting.process is not None

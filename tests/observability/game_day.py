@@ -26,7 +26,7 @@ from cli.stack.ports import free_port
 from cli.stack.secrets import load_or_create
 from sandbox_ehr.seed import demo_encounters
 from shared.contracts.subjects import encounter_subject
-from shared.messaging.connection import Bus, connect
+from shared.messaging.connection import NatsConnection, connect
 from tests.support.channels import Mailbox, Webhook, channels, write_directory
 from tests.support.command import Up, run, up
 from tests.support.physician import settled
@@ -54,7 +54,7 @@ class GameDay:
     def state(self, case_id: str) -> str:
         return str(self.stack.call("auditor", "GET", f"/v1/cases/{case_id}").json().get("state"))
 
-    def admin(self, work: Callable[[Bus], Any]) -> None:
+    def admin(self, work: Callable[[NatsConnection], Any]) -> None:
         """Do `work` as the bus's administrator."""
 
         async def go() -> None:
@@ -70,7 +70,7 @@ class GameDay:
         return next(process for process in everybody if name in process.name())
 
     def pause(self, stream: str, consumer: str, until: str) -> None:
-        async def work(bus: Bus) -> None:
+        async def work(bus: NatsConnection) -> None:
             request = json.dumps({"pause_until": until}).encode()
             await bus.client.request(f"$JS.API.CONSUMER.PAUSE.{stream}.{consumer}", request, timeout=5)
 
@@ -104,7 +104,7 @@ class GameDay:
         self.pause("TIMERS", "approval-escalate", "2000-01-01T00:00:00Z")
         self.pause("DISCHARGE", "drafter-extract", "2099-01-01T00:00:00Z")
 
-        async def work(bus: Bus) -> None:
+        async def work(bus: NatsConnection) -> None:
             for number in range(FLOOD):
                 subject = encounter_subject("discharged", "cardiology", f"flood-{number}")
                 await bus.publish(subject, json.dumps({"encounter_id": f"flood-{number}"}).encode(), stream="EHR")
@@ -123,7 +123,7 @@ class GameDay:
         ).raise_for_status()
         wait(lambda: self.state(case_id) == "filed", "a document")
 
-        async def work(bus: Bus) -> None:
+        async def work(bus: NatsConnection) -> None:
             query = {"seq": 1, "next_by_subj": f"discharge.*.{case_id}.filed"}
             (stored,) = await bus.direct_get("DISCHARGE", query)
             headers = {name: value for name, value in (stored.headers or {}).items() if name.startswith("ce-")}

@@ -97,10 +97,10 @@ class Client:
                 return answer
             await asyncio.sleep(RETRY_DELAY_S)
 
-    async def probe(self, method: str, path: str, case: str, door: str, **sent: Any) -> None:
-        """Knock at a door that has to stay shut; once, whatever comes."""
+    async def probe(self, method: str, path: str, case: str, endpoint: str, **sent: Any) -> None:
+        """Send a request that has to be refused; once, whatever the answer is."""
         answer = await self._once(method, path, **sent)
-        self._journal.note("probe", who=self.who, case=case, at_door=door, answer=_word(answer))
+        self._journal.note("probe", who=self.who, case=case, endpoint=endpoint, answer=_word(answer))
 
     async def send(
         self, kind: str, method: str, path: str, facts: dict[str, Any], taken: Taken = by_status, **sent: Any
@@ -180,7 +180,7 @@ class IntegrationEngine:
                     answer = "ack"
                 except (errors.Error, OSError, TimeoutError):
                     answer = "lost"
-            facts = {"encounter": encounter, "department": department, "door": "bus"} | more
+            facts = {"encounter": encounter, "department": department, "channel": "bus"} | more
             self._journal.note(kind, **facts, answer=answer, taken=answer == "ack")
             if answer == "ack":
                 return
@@ -216,7 +216,7 @@ class EhrClerk:
 
     async def answer(self, task: str, status: str, code: str, facts: dict[str, Any], words: str = "") -> None:
         """Give the Task another status, as the EHR's screens would, under If-Match; until it has one."""
-        facts = facts | {"op": f"clerk-{next(self._numbers)}", "door": "task", "who": "clerk"}
+        facts = facts | {"op": f"clerk-{next(self._numbers)}", "channel": "task", "who": "clerk"}
         while True:
             found = await self.read(task)
             if found["status"] not in ("requested", "in-progress"):

@@ -1,4 +1,4 @@
-"""What people do with one case, through each of the doors. Plans (plans.py) are made of these deeds."""
+"""What people do with one case, through each of the channels. Plans (plans.py) are made of these actions."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,7 +19,7 @@ ALREADY_DECIDED = (404, 409)  # somebody else has decided, or the discharge was 
 
 
 class UnexpectedAnswer(Exception):
-    """A door answered what no plan provides for."""
+    """A channel answered what no plan provides for."""
 
 
 @dataclass
@@ -46,17 +46,17 @@ class Encounter:
     case: str = ""
 
     async def discharge(self) -> None:
-        """Reported by the REST door or on the bus, now and then by both."""
-        doors = [self._by_rest, self._by_bus]
-        self.chance.shuffle(doors)
-        await doors[0]()
+        """Reported by the REST channel or on the bus, now and then by both."""
+        channels = [self._by_rest, self._by_bus]
+        self.chance.shuffle(channels)
+        await channels[0]()
         if self.chance.random() < 0.15:
-            await doors[1]()
+            await channels[1]()
         self.case = await self.ward.watch.opened(self.encounter)
 
     async def _by_rest(self) -> None:
         report = {"encounter_id": self.encounter, "department": self.department}
-        facts = report | {"encounter": self.encounter, "door": "rest"}
+        facts = report | {"encounter": self.encounter, "channel": "rest"}
         answer = await self.ward.reporter.send("discharge", "POST", "/v1/encounters/discharged", facts, json=report)
         self._expect(answer, 202)
 
@@ -71,7 +71,7 @@ class Encounter:
             )
             return
         report = {"encounter_id": self.encounter, "department": self.department}
-        facts = {"encounter": self.encounter, "door": "rest", "case": self.case}
+        facts = {"encounter": self.encounter, "channel": "rest", "case": self.case}
         path = "/v1/encounters/discharge-cancelled"
         self._expect(await self.ward.reporter.send("cancel", "POST", path, facts, json=report), 202)
 
@@ -85,23 +85,23 @@ class Encounter:
         found: Draft = answer.json()["draft"]
         return found
 
-    async def sign(self, who: str, door: str = "api", change: Change | None = None) -> bool:
+    async def sign(self, who: str, channel: str = "api", change: Change | None = None) -> bool:
         """Countersign what is shown, or what `change` makes of it. False where somebody else was faster."""
         written: list[str] = []
         while True:
             draft = await self.draft(who)
             text = change(draft) if change else str(draft["text"])
-            facts = self._facts("sign", door) | {"draft": draft["digest"], "text": sha256(text)}
-            sending = self._sign_on_page if door == "page" else self._sign_by_api
+            facts = self._facts("sign", channel) | {"draft": draft["digest"], "text": sha256(text)}
+            sending = self._sign_on_page if channel == "page" else self._sign_by_api
             answer = await sending(who, draft, text if change else None, written, facts)
             if answer.status_code == 200 or by_page(answer):
                 return True
-            if more := own_sentences(answer) if door == "api" else []:
+            if more := own_sentences(answer) if channel == "api" else []:
                 written = [*written, *more]
             elif answer.status_code in ALREADY_DECIDED or "note=decided" in answer.headers.get("location", ""):
                 return False
             elif answer.status_code != 412 and "note=stale" not in answer.headers.get("location", ""):
-                raise UnexpectedAnswer(_in_words("sign", door, answer))
+                raise UnexpectedAnswer(_in_words("sign", channel, answer))
 
     async def _sign_by_api(
         self, who: str, draft: Draft, text: str | None, written: list[str], facts: dict[str, Any]
@@ -126,11 +126,11 @@ class Encounter:
         path = f"/reviews/{self.case}/approve"
         return await self.ward.people[who].send("decision", "POST", path, facts, by_page, data=form)
 
-    async def refuse(self, who: str, action: str, door: str = "api") -> bool:
+    async def refuse(self, who: str, action: str, channel: str = "api") -> bool:
         draft = await self.draft(who)
         words = f"Not like this. {self.mark}"
-        facts = self._facts("refuse", door) | {"draft": draft["digest"], "words": sha256(words)}
-        if door == "page":
+        facts = self._facts("refuse", channel) | {"draft": draft["digest"], "words": sha256(words)}
+        if channel == "page":
             form = {"digest": draft["digest"], "action": action, "reason": words}
             path = f"/reviews/{self.case}/reject"
             answer = await self.ward.people[who].send("decision", "POST", path, facts, by_page, data=form)
@@ -142,7 +142,7 @@ class Encounter:
             return True
         if answer.status_code in (*ALREADY_DECIDED, 412, 303):
             return False
-        raise UnexpectedAnswer(_in_words("refuse", door, answer))
+        raise UnexpectedAnswer(_in_words("refuse", channel, answer))
 
     async def sign_in_ehr(self, who: str) -> None:
         """Open the draft, then complete the Task in the EHR's inbox."""
@@ -213,8 +213,8 @@ class Encounter:
         facts = self._facts(action, "api") | told
         return await self.ward.people[who].send("decision", "POST", path, facts, json=body, headers=headers)
 
-    async def knock(self) -> None:
-        """Somebody of another department tries every door of the case."""
+    async def probe_access(self) -> None:
+        """Somebody of another department tries every channel of the case."""
         stranger, path = self.ward.people["stranger"], f"/v1/reviews/{self.case}"
         headers = {"If-Match": f'"{"0" * 64}"'}
         tries: list[tuple[str, str, dict[str, Any]]] = [
@@ -230,13 +230,13 @@ class Encounter:
         for method, at, sent in self.chance.sample(tries, 2):
             await stranger.probe(method, at, self.case, f"{method} {at.replace(self.case, '{case}')}", **sent)
 
-    def _facts(self, action: str, door: str) -> dict[str, Any]:
-        return {"case": self.case, "action": action, "door": door}
+    def _facts(self, action: str, channel: str) -> dict[str, Any]:
+        return {"case": self.case, "action": action, "channel": channel}
 
     def _expect(self, answer: httpx.Response, *statuses: int) -> None:
         if answer.status_code not in statuses:
             raise UnexpectedAnswer(_in_words("asked", str(answer.request.url.path), answer))
 
 
-def _in_words(what: str, door: str, answer: httpx.Response) -> str:
-    return f"{what} at {door}: {answer.status_code} {answer.headers.get('location', '')} {answer.text[:200]}"
+def _in_words(what: str, channel: str, answer: httpx.Response) -> str:
+    return f"{what} at {channel}: {answer.status_code} {answer.headers.get('location', '')} {answer.text[:200]}"

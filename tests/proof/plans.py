@@ -1,4 +1,4 @@
-"""What becomes of each case: which doors it takes, and how it has to end."""
+"""What becomes of each case: which channels it takes, and how it has to end."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -40,7 +40,7 @@ async def _asked(stay: Encounter) -> None:
     await stay.discharge()
     await stay.reach("review-requested")
     if stay.chance.random() < 0.1:
-        await stay.knock()
+        await stay.probe_access()
 
 
 async def _by_api(stay: Encounter) -> None:

@@ -45,7 +45,7 @@ from shared.grounding import EvidenceIndex
 from shared.messaging.access_log import AccessLog
 from shared.messaging.artifacts import Artifacts, CaseTexts
 from shared.messaging.broker import ServiceBroker
-from shared.messaging.ehr_facts import tell_task
+from shared.messaging.ehr_facts import publish_task_changed
 from shared.messaging.event_store import EventStore
 from shared.messaging.steps import StepContext
 from shared.runtime import problems
@@ -145,7 +145,7 @@ class Approving:
         )
         absent: Any = None  # dependencies of routes that are not served here
         api = ApiDependencies(
-            guard=guard,
+            authenticator=guard,
             log=log,
             clock=self.now,
             zone_of=lambda _: None,
@@ -212,7 +212,7 @@ class Approving:
     async def tell_of_task(self, task: str) -> None:
         """The EHR says that a Task has changed."""
         self._told += 1
-        await tell_task(self.bus, TaskChanged(task_id=task), source="test", id=f"told-{self._told}")
+        await publish_task_changed(self.bus, TaskChanged(task_id=task), source="test", id=f"told-{self._told}")
         await self.work()
 
     async def call(self, method: str, path: str, role: str = "physician", **sent: Any) -> httpx.Response:

@@ -16,8 +16,8 @@ from cli.backup.vector_export import StoreVectors
 from shared.contracts.knowledge import Chunk
 from shared.knowledge.embedded_qdrant import EmbeddedQdrant
 from shared.knowledge.vector_store import EmbeddedChunk
-from shared.messaging.connection import Bus
-from shared.messaging.erasures import Listed
+from shared.messaging.connection import NatsConnection
+from shared.messaging.erasures import ListedErasure
 from shared.messaging.provision import StreamStorage
 from tests.support.server import NatsServer
 
@@ -28,7 +28,7 @@ def silent(_what: str, _done: int, _total: int | None) -> None: ...
 
 
 @asynccontextmanager
-async def as_user(server: NatsServer, user: str) -> AsyncIterator[Bus]:
+async def as_user(server: NatsServer, user: str) -> AsyncIterator[NatsConnection]:
     bus = await server.connect(user)
     yield bus
     await bus.close()
@@ -81,7 +81,7 @@ async def put_back(
     *,
     replace: bool = False,
     keeping: StreamStorage | None = None,
-    erasures: tuple[Listed, ...] = (),
+    erasures: tuple[ListedErasure, ...] = (),
 ) -> RestoreResult:
     found = manifest.read(folder)
     files.verify_files(folder, found, tell)

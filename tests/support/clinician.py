@@ -3,7 +3,7 @@
 from typing import Any
 
 from sandbox_ehr.app import Sandbox
-from sandbox_ehr.notifications import Subscriber
+from sandbox_ehr.notifications import SubscriptionNotifier
 from services.approval.filing.resources import business_status
 from shared.clinical.fhir_client import FhirClient, PreconditionFailedError, etag_of
 from tests.support.ehr import client
@@ -12,9 +12,9 @@ from tests.support.stack import Stack
 TRIES = 5
 
 
-def subscribe(stack: Stack) -> Subscriber:
+def subscribe(stack: Stack) -> SubscriptionNotifier:
     """Let the sandbox tell the stack of every Task that has ended."""
-    subscriber = Subscriber(stack.http, "/v1/fhir/notifications", stack.server.secrets.tokens["ingest"])
+    subscriber = SubscriptionNotifier(stack.http, "/v1/fhir/notifications", stack.server.secrets.tokens["ingest"])
     stack.ehr.subscriber = subscriber
     return subscriber
 

@@ -12,7 +12,7 @@ from cli.stack.nats_config import ACCOUNT, Cluster, Node, Tenant, configuration,
 from cli.stack.ports import free_port
 from cli.stack.secrets import load_or_create
 from shared.contracts.errors import TransientError
-from shared.messaging.connection import Bus, connect
+from shared.messaging.connection import NatsConnection, connect
 from shared.messaging.provision import Change, StreamStorage, provision
 from tests.support.server import certified
 
@@ -94,7 +94,7 @@ class NatsCluster:
         for index in list(self._running):
             self.kill(f"node-{index}")
 
-    async def connect(self, user: str) -> Bus:
+    async def connect(self, user: str) -> NatsConnection:
         return await connect(self.url, user, self.secrets.seeds[user], ca_file=self.ca_file)
 
     async def provision(self, keeping: StreamStorage = StreamStorage(replicas=SIZE)) -> list[Change]:  # noqa: B008 - frozen

@@ -2,10 +2,10 @@
 
 from nats.js.api import AckPolicy, ConsumerConfig, StorageType, StreamConfig
 
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 
 
-async def installed_before(bus: Bus) -> None:
+async def installed_before(bus: NatsConnection) -> None:
     """Timers as they were before each kind had a stream of its own, and artifacts that took roll-ups."""
     jetstream = bus.jetstream
     await jetstream.add_stream(

@@ -21,7 +21,7 @@ from services.ingest.main import build as build_ingest
 from services.ingest.settings import IngestSettings
 from shared.knowledge.embedded_qdrant import EmbeddedQdrant
 from shared.knowledge.vector_store import VectorStore
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.runtime.service import Service, create_app
 from shared.runtime.settings import KnowledgeSettings
 from tests.support.embedder import HashEmbedder
@@ -114,7 +114,7 @@ class KnowledgeStack:
         live = (await self.status())["live"]
         return live["version"] if live else None
 
-    async def bus(self) -> Bus:
+    async def bus(self) -> NatsConnection:
         return await self.server.connect("admin")
 
 

@@ -39,7 +39,7 @@ class Kept:
 
 @dataclass(slots=True)
 class MemoryBus:
-    """What Journal, dead letters and brokers use of a Bus."""
+    """The part of a NatsConnection that event store, dead letters and brokers use."""
 
     kept: list[Kept] = field(default_factory=list)
     sequences: dict[str, int] = field(default_factory=dict)  # the last of each stream

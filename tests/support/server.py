@@ -15,7 +15,7 @@ from cli.stack.nats import NatsPorts, local_node, server_binary
 from cli.stack.nats_config import ACCOUNT, SYNC_ALWAYS, Tenant, Tls, configuration, key_environment
 from cli.stack.ports import free_port
 from cli.stack.secrets import Secrets, load_or_create
-from shared.messaging.connection import Bus, connect
+from shared.messaging.connection import NatsConnection, connect
 from shared.messaging.provision import provision
 
 PATIENCE = 15.0
@@ -36,7 +36,7 @@ class Account:
     secrets: Secrets
     ca_file: Path | None = None  # where it speaks TLS
 
-    async def connect(self, user: str) -> Bus:
+    async def connect(self, user: str) -> NatsConnection:
         return await connect(self.url, user, self.secrets.seeds[user], ca_file=self.ca_file)
 
     async def provision(self) -> None:

@@ -1,4 +1,4 @@
-"""Physicians at every door of one case, as a state machine: they read, edit, tick, reload, ask for another draft, sign
+"""Physicians on every channel of a case, as a state machine: they read, edit, tick, reload, ask for another draft, sign
 by the page, the API and the EHR's Task, and correct what is filed, in any order. What must hold is said by `judge`.
 """
 
@@ -121,7 +121,7 @@ class Signing(RuleBasedStateMachine):
         self.form: dict[str, Any] = {}
         self.judged = 0
         self._read_at, self._case = -1, Case()
-        self.signed: dict[str, int] = {}  # by which door how often
+        self.signed: dict[str, int] = {}  # by which channel how often
 
     def run(self, work: Any) -> Any:
         return self.loop.run_until_complete(work)
@@ -346,21 +346,23 @@ class Signing(RuleBasedStateMachine):
 
     # What must hold.
 
-    def request(self, door: str, method: str, path: str, said: dict[str, set[str]] | None = None, **sent: Any) -> None:
+    def request(
+        self, channel: str, method: str, path: str, said: dict[str, set[str]] | None = None, **sent: Any
+    ) -> None:
         said = said or {name: set(self.form[name]) for name in NOTHING}
-        self.watch(door, said | {"digest": {self.form["digest"]}}, self.at.call(method, path, **sent))
+        self.watch(channel, said | {"digest": {self.form["digest"]}}, self.at.call(method, path, **sent))
 
-    def watch(self, door: str, said: dict[str, set[str]], work: Any) -> None:
+    def watch(self, channel: str, said: dict[str, set[str]], work: Any) -> None:
         """Whatever is signed now is judged by what was said now."""
         self.run(work)
         history = self.run(self.at.history())
         for number in range(self.judged, len(history)):
             if history[number].name in ("approved", "amended", "addended"):
-                self.signed[door] = self.signed.get(door, 0) + 1
-                self.judge(history[: number + 1], said, door)
+                self.signed[channel] = self.signed.get(channel, 0) + 1
+                self.judge(history[: number + 1], said, channel)
         self.judged = len(history)
 
-    def judge(self, history: list[RecordedEvent], said: dict[str, set[str]], door: str) -> None:
+    def judge(self, history: list[RecordedEvent], said: dict[str, set[str]], channel: str) -> None:
         event = history[-1]
         body: Any = event.body
         draft = self.run(self.at.draft(body.draft.digest))
@@ -381,7 +383,7 @@ class Signing(RuleBasedStateMachine):
             index = next((n for n, item in enumerate(draft.sentences) if item.text == sentence), None)
             now = str(index) in said["confirmed"] or sha(sentence) in said["written"]
             carried = event.name != "approved" and sha(sentence) in before
-            assert now or carried, f"{door}: signed with nobody's word: {sentence}"
+            assert now or carried, f"{channel}: signed with nobody's word: {sentence}"
             assert sha(sentence) in _confirmed(body, draft), "and it is on the trail"
         if getattr(body, "edits", None) is not None:
             assert body.edits.distance == Levenshtein.distance(draft.text, text)

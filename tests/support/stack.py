@@ -19,7 +19,7 @@ from services.drafter.main import build as build_drafter
 from services.drafter.settings import DrafterSettings
 from services.ingest.main import build as build_ingest
 from services.ingest.settings import IngestSettings
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import EventStore
 from shared.runtime.service import Service, create_app
 from tests.support.ehr import client, stays
@@ -106,7 +106,7 @@ class Stack:
         """What stands in the EHR."""
         return list(self.ehr.store.candidates(type, None, None))
 
-    async def journal(self) -> tuple[Bus, EventStore]:
+    async def journal(self) -> tuple[NatsConnection, EventStore]:
         bus = await self.server.connect("auditor")
         return bus, EventStore(bus, "auditor")
 

@@ -33,8 +33,8 @@ from shared.contracts.events import (
 )
 from tests.support.examples import CASE, DIGEST, PHYSICIAN, SUPERVISOR, T0, draft, event
 from tests.unit.test_approval import REVIEW, history
-from tests.unit.test_gate import DRAFT, INVENTED, OTHER, TRUE
-from tests.unit.test_gate import TEXT as LONG
+from tests.unit.test_signing_rules import DRAFT, INVENTED, OTHER, TRUE
+from tests.unit.test_signing_rules import TEXT as LONG
 
 FILED = (*REVIEW, "approved", "filed")
 CORRECTED = f"{draft().text}One line more.\n"

@@ -14,7 +14,7 @@ from services.drafter.wording import Length, Wording
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.context import EncounterContext, Patient
 from shared.contracts.errors import PermanentError
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from tests.support.examples import T0
 from tests.support.generator import ScriptedGenerator
 from tests.support.kinds import REHABILITATION, write_kind
@@ -38,7 +38,7 @@ async def test_a_kind_is_written_by_the_model_that_it_names(tmp_path: Path) -> N
     general, own = ScriptedGenerator("general"), ScriptedGenerator("own")
     async with httpx.AsyncClient() as http:
         drafter = Drafter(
-            Bus("", "drafter", ""),
+            NatsConnection("", "drafter", ""),
             FhirClient("http://ehr.test", http),
             general,
             5.0,

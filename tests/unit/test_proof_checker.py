@@ -68,7 +68,7 @@ def entry(kind: str, **facts: Any) -> dict[str, Any]:
 
 
 def decision(op: str, action: str, **facts: Any) -> dict[str, Any]:
-    sent = {"case": CASE, "door": "api", "who": "physician", "answer": 200, "taken": True}
+    sent = {"case": CASE, "channel": "api", "who": "physician", "answer": 200, "taken": True}
     return entry("decision", op=op, action=action, **sent | facts)
 
 
@@ -81,7 +81,7 @@ JOURNAL = [
     decision("1", "sign", text=sha256(TEXT.encode()), answer="lost", taken=False),
     decision("1", "sign", text=sha256(TEXT.encode())),
     decision("2", "addend", words=sha256(WORDS.encode())),
-    entry("probe", case=CASE, who="stranger", at_door="GET /v1/cases/{case}", answer=404),
+    entry("probe", case=CASE, who="stranger", endpoint="GET /v1/cases/{case}", answer=404),
     entry("fault", what="kill", target="nats", begin=T0.isoformat(), end=T0.isoformat()),
     entry("end") | {"at": (T0 + timedelta(seconds=600)).isoformat()},
 ]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from docs._prose.__main__ import ROOT, check, docstrings, files, read_rules
+from docs._prose.__main__ import ROOT, check, check_code, files, modules, read_rules
 
 RULES = read_rules()
 COMPLAINED_ABOUT = [
@@ -82,5 +82,12 @@ def test_the_documentation_keeps_the_rules() -> None:
     assert found == []
 
 
-def test_docstrings_are_read() -> None:
-    assert any(path.name == "walkthrough.py" or text for path, _, text in docstrings())
+def test_docstrings_and_comments_are_checked() -> None:
+    source = '"""Mend it."""\nDOOR = "door"\n\ndef door() -> None:\n    """Open the door."""\n    # nobody is told\n'
+    assert [number for number, _ in check_code(source, RULES)] == [1, 4, 6]
+
+
+def test_every_module_of_the_packages_is_checked() -> None:
+    assert {"services", "shared", "cli", "sandbox_ehr", "tools"} == {
+        path.relative_to(ROOT).parts[0] for path in modules()
+    }

@@ -1,4 +1,4 @@
-"""No sequence of edits, redrafts, reloads and decisions, by whichever door, files a sentence with an unresolved label.
+"""No sequence of edits, redrafts, reloads and decisions, by any channel, files a sentence with an unresolved label.
 
 The real gate, desk, pages, API, Task and filing run on a bus in memory with the sandbox EHR behind them
 (tests/support/approving.py); hypothesis chooses what people do (tests/support/signing.py). Each mutant below takes one

@@ -58,7 +58,7 @@ class Ward:
     def __init__(self, fleet: ProcessStack) -> None:
         self._fleet = fleet
         self._http = httpx.AsyncClient(timeout=15)
-        self.told: dict[str, str] = {}  # case by encounter, as the door answered
+        self.told: dict[str, str] = {}  # case by encounter, as the channel answered
         self.signed: Counter[str] = Counter()
         self.upgraded = False
 

@@ -10,7 +10,7 @@ FOLDER = Path(__file__).parents[2] / "deploy/grafana/dashboards"
 
 
 def rendered() -> dict[str, str]:
-    """Each dashboard's JSON by its file's name."""
+    """Return each dashboard's JSON by file name."""
     encoder = JSONEncoder(sort_keys=True, indent=1)
     return {f"{name}.json": encoder.encode(board.make().build()) + "\n" for name, board in DASHBOARDS.items()}
 

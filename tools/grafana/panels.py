@@ -57,7 +57,7 @@ def _thresholds(bad: float | None, worse: float | None) -> dashboard.ThresholdsC
 def stat_panel(
     title: str, says: str, query: Query, *, unit: str = "short", bad: float | None = None, worse: float | None = None
 ) -> stat.Panel:
-    """One number: amber from `bad`, red from `worse` on."""
+    """Return a panel with one number: amber from `bad`, red from `worse` on."""
     return (
         stat.Panel()
         .title(title)
@@ -77,7 +77,7 @@ def stat_panel(
 def timeseries_panel(
     title: str, says: str, *queries: Query, unit: str = "short", span: int = 12, bars: bool = False
 ) -> timeseries.Panel:
-    """Lines over time, or bars for what is counted."""
+    """Return a panel with lines over time, or bars for counts."""
     panel = (
         timeseries.Panel()
         .title(title)
@@ -106,7 +106,7 @@ def timeseries_panel(
 
 
 def quantiles(metric: str, by: str = "", where: str = "") -> tuple[Query, ...]:
-    """The median and the 95th percentile of a histogram, by one label where given."""
+    """Return the median and the 95th percentile of a histogram, by one label if given."""
     labels, legend = (f"le, {by}", f" {{{{{by}}}}}") if by else ("le", "")
     rate = f"sum by ({labels}) (rate({metric}_bucket{{{where}}}[$__rate_interval]))"
     return tuple(Query(f"histogram_quantile({q}, {rate})", f"p{round(q * 100)}{legend}") for q in (0.5, 0.95))
@@ -115,7 +115,7 @@ def quantiles(metric: str, by: str = "", where: str = "") -> tuple[Query, ...]:
 def make_dashboard(
     title: str, uid: str, says: str, panels: Sequence[stat.Panel | timeseries.Panel], *, departments: bool = False
 ) -> dashboard.Dashboard:
-    """A dashboard of ours: beside the others, refreshed by itself, read-only because it is code."""
+    """Return a read-only dashboard with links to the others."""
     made = (
         dashboard.Dashboard(title)
         .uid(uid)
@@ -153,11 +153,11 @@ def make_dashboard(
 
 
 def events_within(name: str, window: str) -> str:
-    """How many events of this name there were in the last `window`."""
+    """Return the number of events of this name in the last `window`."""
     return f'sum(increase({EVENTS}{{countersign_event="{name}", {DEPARTMENT}}}[{window}])) or vector(0)'
 
 
 def cases_in_state(state: str) -> str:
-    """How many cases are in a state now; every process of approval says the same."""
+    """Return the number of cases in a state; all processes of approval report the same."""
     where = f'countersign_case_state="{state}", {DEPARTMENT}'
     return f"sum(max by (countersign_department) (countersign_cases{{{where}}})) or vector(0)"

@@ -41,12 +41,12 @@ class Panel:
 
 
 def without_variables(expr: str, department: str = ALL_DEPARTMENTS) -> str:
-    """An expression without Grafana's variables."""
+    """Return an expression without Grafana's variables."""
     return expr.replace("$__rate_interval", RATE_INTERVAL).replace("$department", department)
 
 
 def panel(found: Json) -> Panel:
-    """A panel of Grafana's JSON. Raises ValueError where the page could not draw it."""
+    """Convert a panel of Grafana's JSON. Raises ValueError if the page cannot draw it."""
     if found["type"] not in ("stat", "timeseries"):
         raise ValueError(f"{found['title']}: a page draws stat and timeseries, not {found['type']}")
     looks = found["fieldConfig"]["defaults"]
@@ -69,7 +69,7 @@ def _legend(format: str, title: str) -> str:
 
 
 def page(name: str, boards: Sequence[tuple[str, Json]]) -> str:
-    """The page of the dashboard `name`, one of `boards`, with links to the others."""
+    """Return the page of the dashboard `name`, one of `boards`, with links to the others."""
     board = dict(boards)[name]
     links = [(f"{other}.html", found["title"], other == name) for other, found in boards]
     return _templates.get_template("board.html").render(
@@ -78,7 +78,7 @@ def page(name: str, boards: Sequence[tuple[str, Json]]) -> str:
 
 
 def write_pages(folder: Path, javascript: Path) -> None:
-    """Every page, what it needs, and dygraphs from `javascript`."""
+    """Write every page and its data, and dygraphs from `javascript`."""
     folder.mkdir(parents=True, exist_ok=True)
     boards = [(file.stem, json.loads(file.read_text())) for file in sorted(FOLDER.glob("*.json"))]
     boards.sort(key=lambda board: board[0] != HOME_PAGE)

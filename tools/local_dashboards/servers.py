@@ -46,14 +46,14 @@ class ServerFiles:
 
 
 def missing() -> list[str]:
-    """Parts that have not been unpacked."""
+    """Return the parts that are not unpacked."""
     return [name for name in REQUIRED_FILES if not (TOOLS / name).exists()]
 
 
 def config(place: ServerFiles, every: str, *, silent: str = "5m", rules: Path = RULES) -> dict[str, Any]:
-    """Prometheus' configuration. All is read, and `rules` are looked at, as often as `every` says ("5s").
+    """Return Prometheus' configuration. `every` is the interval of scraping and of evaluating `rules`, such as "5s".
 
-    What has not been said for as long as `silent` is forgotten; five minutes is what a collector takes, too.
+    Metrics that were not reported for `silent` expire; for a collector, too, that is five minutes.
     """
     return {
         "global": {"scrape_interval": every, "evaluation_interval": every},
@@ -73,7 +73,7 @@ def config(place: ServerFiles, every: str, *, silent: str = "5m", rules: Path = 
 
 
 def receiver(place: ServerFiles) -> list[str]:
-    """The receiver's command. It forgets what it has passed on after a day, the shortest that it knows."""
+    """Return the command of the alert receiver. It forgets alerts after a day, its shortest retention."""
     return [
         *(str(TOOLS / "bin/victoria-metrics"), f"-httpListenAddr={HOST}:{place.receiver_port}"),
         *(f"-storageDataPath={place.directory}/receiver", "-retentionPeriod=1d", "-memory.allowedBytes=64MB"),
@@ -82,7 +82,7 @@ def receiver(place: ServerFiles) -> list[str]:
 
 
 def prometheus(place: ServerFiles) -> list[str]:
-    """Prometheus' command, with its configuration in `prometheus.yml` of the place. It keeps a week."""
+    """Return Prometheus' command, with `prometheus.yml` in its folder and a week of retention."""
     return [
         *(str(TOOLS / "bin/prometheus"), f"--config.file={place.directory}/prometheus.yml"),
         *(f"--storage.tsdb.path={place.directory}/tsdb", "--storage.tsdb.retention.time=7d"),
@@ -92,5 +92,5 @@ def prometheus(place: ServerFiles) -> list[str]:
 
 
 def health(place: ServerFiles) -> tuple[str, str]:
-    """What answers when the receiver, and when Prometheus, is ready."""
+    """Return the URLs that answer when the receiver and Prometheus are ready."""
     return f"http://{HOST}:{place.receiver_port}/health", f"{place.url}/-/ready"

@@ -27,7 +27,7 @@ BUNDLED_SOFTWARE = {  # programs and libraries in packages and images, which no 
 
 
 def write_sbom(file: Path) -> int:
-    """Writes the bill of what is shipped; says what of it is not installed, and so has no licence in it."""
+    """Write the SBOM; print what is not installed, and therefore has no licence in it."""
     found, held = list_components(ROOT, development=False), sbom.installed(ROOT)
     document = sbom.make_sbom(found, version("countersign"), datetime.now(UTC), held)
     file.parent.mkdir(exist_ok=True)
@@ -88,7 +88,7 @@ def _print_coverage(found: list[Component], data: osv.Advisories, unclear: list[
 
 
 def print_release_notes(release: str) -> int:
-    """Prints what the release's tag says."""
+    """Print the text of the release's tag."""
     try:
         print(release_notes((ROOT / "CHANGELOG.md").read_text(), release, (ROOT / SBOM_FILE).read_bytes()), end="")
     except FileNotFoundError:

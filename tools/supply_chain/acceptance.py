@@ -37,7 +37,7 @@ def load(file: Path = FILE) -> list[Acceptance]:
 
 
 def triage(found: Iterable[Finding], acceptances: list[Acceptance], today: date) -> Triage:
-    """An acceptance counts to the end of its day; after that the finding is open again."""
+    """Separate open findings from accepted ones. An acceptance is valid to the end of its day."""
     valid = {(item.id, item.package): item for item in acceptances if today <= item.until}
     judged = Triage([], [], [item for item in acceptances if today > item.until], [])
     used: set[tuple[str, str]] = set()

@@ -50,7 +50,7 @@ class Component:
 
 
 def list_components(root: Path, *, development: bool) -> list[Component]:
-    """All of them, once each; `development` adds what only tests, benchmarks and their peers use."""
+    """Return all components, each once; `development` adds those of tests and benchmarks."""
     found: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     locks = SHIPPED + (DEVELOPMENT if development else ())
     named = [*_locked(root, locks), *(_node(root) if development else ()), *_images(root)]

@@ -39,7 +39,7 @@ class Advisories:
     unreadable: list[str] = field(default_factory=list)
 
     def add(self, entry: dict[str, Any]) -> None:
-        """One advisory; what was withdrawn is none."""
+        """Add one advisory, unless it was withdrawn."""
         if entry.get("withdrawn"):
             return
         named = {
@@ -53,7 +53,7 @@ class Advisories:
 
 
 def read(places: Iterable[Path]) -> Advisories:
-    """What files, folders and ZIP files hold. What cannot be read is named, not passed over."""
+    """Read advisories from files, folders and ZIP files; name those that cannot be read."""
     found = Advisories()
     for name, data in (item for place in places for item in _files(place)):
         try:
@@ -75,7 +75,7 @@ def _files(place: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def findings(found: Iterable[Component], advisories: Advisories) -> tuple[list[Finding], list[str]]:
-    """What is known of these versions, and of what nobody can tell whether it applies."""
+    """Return advisories for these versions, and those that cannot be compared."""
     hits, unclear = [], []
     for part in found:
         for entry in advisories.by_package.get((part.ecosystem, part.name), []):
@@ -89,7 +89,7 @@ def findings(found: Iterable[Component], advisories: Advisories) -> tuple[list[F
 
 
 def affects(entry: dict[str, Any], part: Component) -> bool:
-    """Whether an advisory is about this version: it is listed, or in one of the ranges.
+    """Return whether an advisory affects this version: it is listed, or in one of the ranges.
 
     Raises IncomparableError.
     """
@@ -106,7 +106,7 @@ def affects(entry: dict[str, Any], part: Component) -> bool:
 
 
 def _within(events: list[dict[str, str]], version: str) -> bool:
-    """OSV's own rule: the last event at or before the version says whether it is affected."""
+    """Apply OSV's rule: the last event at or before the version decides whether it is affected."""
     own = _version(version)
     marks: list[tuple[Version, int, bool]] = []
     for event in events:

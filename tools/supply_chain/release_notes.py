@@ -8,7 +8,7 @@ SECURITY = "### Security"
 
 
 def releases(changelog: str) -> dict[str, str]:
-    """Each release's text by its version, newest first."""
+    """Return the text of each release by its version, newest first."""
     marks = list(HEADING.finditer(changelog))
     ends = [mark.start() for mark in marks[1:]] + [len(changelog)]
     return {mark["name"]: changelog[mark.end() : end].strip() for mark, end in zip(marks, ends, strict=True)}

@@ -17,7 +17,7 @@ _LONGEST = 100  # characters: more is a licence's whole text, not its name
 
 
 def installed(root: Path) -> dict[tuple[str, str], Distribution]:
-    """What the environments hold, by name and version."""
+    """Return what is installed, by name and version."""
     folders = [str(folder) for name in ENVIRONMENTS for folder in (root / name).glob("lib/python3.*/site-packages")]
     return {(canonicalize_name(item.name), item.version): item for item in distributions(path=folders)}
 

@@ -10,7 +10,7 @@ from services.approval.proof.case import verify_case
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.subjects import CaseRef, case_filter, parse_case_subject
 from shared.messaging.buckets import Bucket
-from shared.messaging.connection import Bus, WrongSequenceError
+from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.dead_letter_queue import publish_alert
 from shared.messaging.event_store import STREAM, EventStore, raw_message_of
 from shared.messaging.server_status import read_durability
@@ -19,44 +19,44 @@ from shared.telemetry.metric_definitions import SCOPE
 
 logger = logging.getLogger(__name__)
 
-CASES_A_ROUND = 10  # two or three requests to the EHR each
+CASES_PER_RUN = 10  # two or three requests to the EHR each
 KEY = "patrol"
 
 
 class AuditChainVerifier:
     """Verifies cases in the order in which they were opened; after the last one it starts again with the first."""
 
-    def __init__(self, bus: Bus, monitor: str, ehr: FhirClient) -> None:
+    def __init__(self, bus: NatsConnection, monitor: str, ehr: FhirClient) -> None:
         self._monitor = monitor
         self._ehr = ehr
         self._bus = bus
         self._journal = EventStore(bus, "approval")
-        self._places = Bucket(bus, "reconciled")
+        self._positions = Bucket(bus, "reconciled")
 
     async def start(self) -> None:
         instruments.increment("countersign.trail.faults", 0)
         instruments.increment("countersign.trail.verified", 0)
 
-    async def look(self) -> None:
-        await self._go_on()
-        await self._look_at_the_server()
+    async def collect_gauges(self) -> None:
+        await self._verify_next_cases()
+        await self._collect_server_gauges()
 
-    async def _go_on(self) -> None:
-        entry = await self._places.get(KEY)
+    async def _verify_next_cases(self) -> None:
+        entry = await self._positions.get(KEY)
         at = int(entry.value) if entry is not None else 1
-        query = {"seq": at, "next_by_subj": case_filter("discharged"), "batch": CASES_A_ROUND}
+        query = {"seq": at, "next_by_subj": case_filter("discharged"), "batch": CASES_PER_RUN}
         page = [raw_message_of(message) for message in await self._bus.direct_get(STREAM, query)]
         for item in page:
             await self._verify(parse_case_subject(item.subject)[0])
             at = item.sequence + 1
-        following = at if len(page) == CASES_A_ROUND else 1
+        following = at if len(page) == CASES_PER_RUN else 1
         try:
-            await self._places.put(KEY, str(following).encode(), revision=entry.revision if entry else 0)
+            await self._positions.put(KEY, str(following).encode(), revision=entry.revision if entry else 0)
         except WrongSequenceError:
             return  # another process has gone this part of the way
 
-    async def _look_at_the_server(self) -> None:
-        room = await self._bus.room()
+    async def _collect_server_gauges(self) -> None:
+        room = await self._bus.storage_usage()
         if room.limit is not None:
             instruments.set_gauge("countersign.nats.storage.used", room.stored / room.limit, {SCOPE: "account"})
         if not self._monitor:

@@ -10,7 +10,7 @@ from shared.contracts.errors import CountersignError
 from shared.contracts.subjects import reconcile_subjects
 from shared.messaging.broker import Receiver
 from shared.messaging.checkpoints import Checkpoints, Folder, signing_key
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letter_queue import publish_alert
 from shared.messaging.steps import Clock
 from shared.messaging.timers import Timers
@@ -18,9 +18,9 @@ from shared.messaging.timers import Timers
 logger = logging.getLogger(__name__)
 
 TIMER, DUE = reconcile_subjects("checkpoint")
-EVERY = "countersign-every"
-AT_MOST = 5  # in one run: a long trail is covered step by step, and the EHR's Tasks are looked for meanwhile
-TELL_AFTER = 3  # runs that fail one after the other
+INTERVAL_HEADER = "countersign-every"
+MAX_CHECKPOINTS_PER_RUN = 5  # more would delay the search for ended Tasks, which uses the same timer
+ALERT_AFTER_FAILURES = 3  # consecutive runs
 
 
 class CheckpointPublisher:
@@ -28,7 +28,7 @@ class CheckpointPublisher:
 
     def __init__(
         self,
-        bus: Bus,
+        bus: NatsConnection,
         folder: Path | None,
         key_file: Path | None,
         every: timedelta,
@@ -53,12 +53,12 @@ class CheckpointPublisher:
         self._checkpoints = Checkpoints(self._bus, self._folder, self._key, self._clock)
         for subject in (TIMER, DUE):
             pending = await self._bus.direct_get("TIMERS", {"last_by_subj": subject})
-            if pending and dict(pending[0].headers or {}).get(EVERY) == str(self._every):
+            if pending and dict(pending[0].headers or {}).get(INTERVAL_HEADER) == str(self._every):
                 return
         await self._set_timer()
 
     async def _set_timer(self) -> None:
-        await self._timers.set(TIMER, DUE, self._clock() + self._every, {EVERY: str(self._every)})
+        await self._timers.set(TIMER, DUE, self._clock() + self._every, {INTERVAL_HEADER: str(self._every)})
 
     async def on_timer(self, message: Msg) -> None:
         """Handle the timer. A failed run does not hold up the consumer: the next run is due soon."""
@@ -73,13 +73,13 @@ class CheckpointPublisher:
 
     async def _run(self) -> None:
         try:
-            for _ in range(AT_MOST):
+            for _ in range(MAX_CHECKPOINTS_PER_RUN):
                 if await self._checkpoints.make() is None:
                     break
         except CountersignError as failure:
             self._failed += 1
-            logger.warning("no checkpoint of the trail could be made: %s", failure.reason)
-            if self._failed == TELL_AFTER:
+            logger.warning("no checkpoint of the event stream could be made: %s", failure.reason)
+            if self._failed == ALERT_AFTER_FAILURES:
                 await publish_alert(
                     self._bus, "critical", "checkpoints-failing", id=self._clock().isoformat(), reason=failure.reason
                 )

@@ -59,7 +59,7 @@ class Amend(_Signed):
     text: str = Field(min_length=1, max_length=LONGEST_TEXT, description="the whole document as it is to stand")
 
 
-class Addend(_Signed):
+class AddendumRequest(_Signed):
     """Sign an addendum."""
 
     text: str = Field(
@@ -119,7 +119,7 @@ async def amend(
 )
 @limit_endpoint(TEXT_MAX_BODY_BYTES)
 async def addend(
-    case_id: str, body: Addend, by: Clinician, api: Api, if_match: IfMatch = None, key: IdempotencyKey = None
+    case_id: str, body: AddendumRequest, by: Clinician, api: Api, if_match: IfMatch = None, key: IdempotencyKey = None
 ) -> Decided:
     seen = parse_if_match(if_match, "document")
     event = await api.corrections.addend(case_id, seen, by, body.text, body.reason, body.settled, key)

@@ -61,11 +61,12 @@ def amend(
     supervisor: str | None = None,
     channel: Channel | None = None,
 ) -> Amended:
-    """Sign `text` in the place of the document that stands. `draft` is the content of the case's draft, `written` what
-    the text has that it has not, `reason` the digest of the words.
+    """Sign `text` as a correction of the current document.
 
-    Raises DecisionRefusedError for the same reasons as an approval. What was confirmed for an earlier text stays
-    confirmed.
+    `draft` is the case's draft, `written` the sentences of the text that it does not have, `reason` the digest of the
+    reason. What was confirmed for an earlier text stays confirmed.
+
+    Raises DecisionRefusedError for the same reasons as an approval.
     """
     before, document = filed(case, seen)
     signed = sha256_hex(text.encode())
@@ -92,15 +93,16 @@ def amend(
 
 
 def signed_before(kind: type[S], case: Case, seen: str, by: Actor, signed: str) -> S | None:
-    """The correction or addendum that `by` has signed already, with this text, for the document as it was `seen`."""
+    """Return the correction or addendum that `by` signed before with this text for the document `seen`, or None."""
     bodies = (entry.signature.body for entry in case.entries)
     same = (body for body in bodies if isinstance(body, kind) and (body.seen, body.signed) == (seen, signed))
     return next((body for body in same if body.by.subject == by.subject), None)
 
 
 def carried(case: Case, draft: Draft, settled: Settled) -> Settled:
-    """`settled`, and what was confirmed for the texts that stand: the document's and its addenda's. What was taken out
-    of them since has to be confirmed again. Open points were seen at the first signature.
+    """Return `settled` with what was confirmed for the current document and its addenda.
+
+    What was removed from them since has to be confirmed again. Open points were seen at the first signature.
     """
     last = latest_document(case)
     bodies = [signature_of(entry) for entry in (*((last,) if last else ()), *addenda(case))]
@@ -112,14 +114,14 @@ def carried(case: Case, draft: Draft, settled: Settled) -> Settled:
 
 
 def confirmed(written: Sequence[Statement]) -> tuple[ConfirmedSentence, ...]:
-    """Sentences of somebody's own that the record does not support, as the trail has them."""
+    """Return the sentences, written by a person, that the record does not support, as the events name them."""
     return tuple(
         ConfirmedSentence(digest=item.digest, label=item.label) for item in written if item.label != "supported"
     )
 
 
 def addendum(draft: Draft, words: str) -> str:
-    """The text of an addendum: what kind of document it is, whose it is, and the words."""
+    """Return the text of an addendum: the kind of document, the line that identifies the patient, and the words."""
     patient = signing_rules.identity(draft)
     return (
         "\n\n".join([f"ADDENDUM TO {draft.type.title.upper()}", *([patient] if patient else []), words.strip()]) + "\n"
@@ -139,7 +141,7 @@ def addend(
     supervisor: str | None = None,
     channel: Channel | None = None,
 ) -> Addended:
-    """Sign an addendum to the document that stands: `words` below a line of ours that says who the patient is.
+    """Sign an addendum to the current document: `words` below the line that identifies the patient.
 
     Raises DecisionRefusedError.
     """
@@ -230,17 +232,17 @@ def same_person(first: Actor, first_signer: str | None, second: Actor, second_si
 
 
 def in_chart(entries: Sequence[ChartEntry]) -> tuple[str, ...]:
-    """Ids of the DocumentReferences of what was filed, oldest first."""
+    """Return the ids of the filed DocumentReferences, oldest first."""
     return tuple(dict.fromkeys(entry.filed.document_reference for entry in entries if entry.filed is not None))
 
 
 def _signed(case: Case, *, whole: bool) -> int:
-    """Documents of the stay, or addenda, that were signed so far."""
+    """Return how many documents of the stay, or addenda, were signed."""
     return sum(entry.whole == whole for entry in (*case.earlier, *case.entries))
 
 
 def number_of(case: Case, signature: RecordedEvent) -> int:
-    """Which document of the stay it is, or which addendum, from 1: discharges that were taken back count too."""
+    """Return the number of the document or addendum of the stay, from 1, including cancelled discharges."""
     before, whole = signature.head.sequence, not isinstance(signature.body, Addended)
     entries = (*case.earlier, *case.entries)
     return 1 + sum(entry.whole == whole and entry.signature.head.sequence < before for entry in entries)

@@ -18,7 +18,7 @@ from shared.contracts.envelope import sha256_hex
 from shared.contracts.errors import TransientError
 from shared.contracts.events import Signature
 from shared.contracts.subjects import CaseRef
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letter_queue import publish_alert
 from shared.runtime.authentication import Caller
 
@@ -35,11 +35,11 @@ class SignedDocument:
     text: str
     signature: Signature
     addenda: tuple[str, ...]
-    draft: Draft | None  # None: it was lost with the trail, and the document taken over from the chart
+    draft: Draft | None  # None: the event was lost, and the document was reimported from the chart
 
 
 class CorrectionsService:
-    def __init__(self, bus: Bus, review: ReviewService) -> None:
+    def __init__(self, bus: NatsConnection, review: ReviewService) -> None:
         self._review = review
         self._cases = review.cases
         self._decisions = review.decisions
@@ -206,7 +206,9 @@ class CorrectionsService:
         try:
             await publish_alert(self._bus, "warning", "retraction-requested", id=f"{ref.id}-{seen}", **facts)
         except TransientError as error:
-            logger.warning("case %s: nobody was told that a retraction was asked for: %s", ref.id, error.reason)
+            logger.warning(
+                "case %s: the alert about a requested retraction could not be published: %s", ref.id, error.reason
+            )
 
     async def retract(self, case_id: str, seen: str, by: Caller, key: str | None = None) -> Retracted:
         """Confirm a retraction, as the second of two people. Sent again, it is the same confirmation.

@@ -21,7 +21,7 @@ from shared.contracts.envelope import RecordedEvent
 from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.events import Actor, Rejected
 from shared.messaging.access_log import AccessLog
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letter_queue import publish_alert
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class EhrDecisionHandler:
 
     def __init__(
         self,
-        bus: Bus,
+        bus: NatsConnection,
         ehr: FhirClient,
         review: ReviewService,
         directory: Directory,
@@ -71,7 +71,7 @@ class EhrDecisionHandler:
             return
         match domain.classify_decision(history, asked.digest, asked.focus):
             case "later":
-                raise TransientError("the review is not on the trail yet")
+                raise TransientError("the review is not in the event stream yet")
             case "settled":
                 await self._tell_declined(asked, task, history)  # or the process died between deciding and telling
             case "stale":

@@ -8,8 +8,8 @@ from datetime import datetime
 from shared.contracts.errors import PermanentError
 from shared.contracts.model import Model
 from shared.messaging.buckets import Bucket
-from shared.messaging.connection import Bus
-from shared.messaging.requests import OfDecisions, Verb
+from shared.messaging.connection import NatsConnection
+from shared.messaging.requests import DecisionHoldRequest, Operation
 from shared.messaging.steps import Clock
 
 BUCKET, KEY = "reconciled", "ehr-decisions"
@@ -24,23 +24,23 @@ class DecisionHold(Model):
     at: datetime
 
 
-async def read_hold(bus: Bus) -> DecisionHold | None:
+async def read_hold(bus: NatsConnection) -> DecisionHold | None:
     """Return the last setting; None where there was none: decisions are applied."""
     entry = await Bucket(bus, BUCKET).get(KEY)
     return DecisionHold.model_validate_json(entry.value) if entry is not None else None
 
 
-async def write_hold(bus: Bus, hold: DecisionHold) -> None:
+async def write_hold(bus: NatsConnection, hold: DecisionHold) -> None:
     await Bucket(bus, BUCKET).put(KEY, hold.model_dump_json().encode())
 
 
-def on_request(bus: Bus, clock: Clock) -> Verb:
+def on_request(bus: NatsConnection, clock: Clock) -> Operation:
     """Return the request with which an operator holds or allows decisions."""
 
-    async def do(asked: OfDecisions) -> str:
+    async def do(asked: DecisionHoldRequest) -> str:
         if not asked.why.strip():
             raise PermanentError("Say why.")
         await write_hold(bus, DecisionHold(held=asked.held, by=asked.by, why=asked.why, at=clock()))
         return "decisions in the EHR are held" if asked.held else "decisions in the EHR count"
 
-    return Verb(OfDecisions, do)
+    return Operation(DecisionHoldRequest, do)

@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 from nats.aio.msg import Msg
 
 from services.approval.ehr_tasks.watermark import (
-    Ended,
+    EndedTask,
     Watermark,
-    after,
-    begin,
+    advance,
     ended,
-    halved,
+    middle_of,
     query,
+    search_start,
     unknown,
     version_of,
 )
@@ -27,33 +27,33 @@ from shared.contracts.ehr import TaskChanged
 from shared.contracts.errors import CountersignError
 from shared.contracts.subjects import reconcile_subjects
 from shared.messaging.buckets import Bucket
-from shared.messaging.connection import Bus, WrongSequenceError
+from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.dead_letter_queue import publish_alert
-from shared.messaging.ehr_facts import tell_task
+from shared.messaging.ehr_facts import publish_task_changed
 from shared.messaging.steps import Clock
 from shared.messaging.timers import Timers
 
 logger = logging.getLogger(__name__)
 
 TIMER, DUE = reconcile_subjects("tasks")
-EVERY = "countersign-every"
+INTERVAL_HEADER = "countersign-every"
 KEY = "tasks"
-MOST = 500  # Tasks of one part of the time
-BATCHES = 50  # parts in one run; the next run goes on
-TELL_AFTER = 3  # runs that fail one after the other; told again after twice as many
+MAX_TASKS_PER_INTERVAL = 500
+MAX_INTERVALS_PER_RUN = 50
+ALERT_AFTER_FAILURES = 3  # consecutive failed runs before an alert; repeated after twice as many
 
 
 class TaskReconciler:
     def __init__(
         self,
-        bus: Bus,
+        bus: NatsConnection,
         ehr: FhirClient,
         reviews: OpenReviewsProjection,
         every: timedelta,
         clock: Clock,
         new_id: Callable[[], str],
         follow_up: Callable[[], Awaitable[None]],
-        most: int = MOST,
+        most: int = MAX_TASKS_PER_INTERVAL,
     ) -> None:
         """`most` is how many Tasks one part of the time may hold."""
         self._ehr = ehr
@@ -75,12 +75,12 @@ class TaskReconciler:
         wanted = str(self._every)
         for subject in (TIMER, DUE):
             pending = await self._bus.direct_get("TIMERS", {"last_by_subj": subject})
-            if pending and dict(pending[0].headers or {}).get(EVERY) == wanted:
+            if pending and dict(pending[0].headers or {}).get(INTERVAL_HEADER) == wanted:
                 return
         await self._set_timer()
 
     async def _set_timer(self) -> None:
-        await self._timers.set(TIMER, DUE, self._clock() + self._every, {EVERY: str(self._every)})
+        await self._timers.set(TIMER, DUE, self._clock() + self._every, {INTERVAL_HEADER: str(self._every)})
 
     async def on_timer(self, message: Msg) -> None:
         """Handle the timer. The next timer is set first, so that a failed run does not end the chain."""
@@ -98,14 +98,14 @@ class TaskReconciler:
         oldest = self._reviews.oldest_with_task()
         if oldest is None:
             return
-        for _ in range(BATCHES):
+        for _ in range(MAX_INTERVALS_PER_RUN):
             entry = await self._marks.get(KEY)
-            mark = Watermark.read(entry.value) if entry else Watermark()
+            watermark = Watermark.read(entry.value) if entry else Watermark()
             try:
-                following, whole = await self._batch(mark, oldest)
+                following, whole = await self._batch(watermark, oldest)
             except CountersignError as failure:
-                following, whole = mark.model_copy(update={"failed": mark.failed + 1}), False
-                await self._tell_failure(following, failure)
+                following, whole = watermark.model_copy(update={"failed": watermark.failed + 1}), False
+                await self._alert_failure(following, failure)
             try:
                 value = following.model_dump_json(exclude_none=True).encode()
                 await self._marks.put(KEY, value, revision=entry.revision if entry else 0)
@@ -115,21 +115,21 @@ class TaskReconciler:
                 return
             logger.info("ended Tasks of the EHR are known up to %s, the next ones follow", following.seen)
 
-    async def _batch(self, mark: Watermark, oldest: datetime) -> tuple[Watermark, bool]:
-        """The mark after as much of the time as holds no more than `most` Tasks, and whether that was all of it.
+    async def _batch(self, watermark: Watermark, oldest: datetime) -> tuple[Watermark, bool]:
+        """Publish the Tasks of an interval with at most `most`; return the watermark, and whether that was everything.
 
-        Raises Failure.
+        Raises CountersignError.
         """
-        start, end = begin(mark, oldest), None
+        start, end = search_start(watermark, oldest), None
         while True:
-            half = halved(start, end, self._clock())
-            found = await self._part(mark, start, end, self._most if half is not None else None)
+            half = middle_of(start, end, self._clock())
+            found = await self._part(watermark, start, end, self._most if half is not None else None)
             if found is not None:
                 if end is not None and any(item.time >= end for item in found):
                     end = None  # a server that knows no `lt` has answered with all that there is
                 elif end is not None and not await self._has_tasks_from(end):
                     end = None  # the EHR's time may not have come to `end` yet: what ends before it is still to come
-                return after(mark, found, self._clock(), end), end is None
+                return advance(watermark, found, self._clock(), end), end is None
             end = half
 
     async def _has_tasks_from(self, time: datetime) -> bool:
@@ -140,32 +140,32 @@ class TaskReconciler:
         return False
 
     async def _part(
-        self, mark: Watermark, start: datetime, end: datetime | None, most: int | None
-    ) -> list[Ended] | None:
-        """Tell of each Task that ended in this time, page by page; None where there are more than `most`."""
-        found: list[Ended] = []
+        self, watermark: Watermark, start: datetime, end: datetime | None, most: int | None
+    ) -> list[EndedTask] | None:
+        """Publish each Task that ended in this interval, page by page; return None if there are more than `most`."""
+        found: list[EndedTask] = []
         count = 0
         async for page in self._ehr.each_page("Task", query(start, end)):
             count += len(page.matches)
             if most is not None and count > most:
                 return None
-            for task in unknown(mark, page.matches):
+            for task in unknown(watermark, page.matches):
                 fact = TaskChanged(task_id=str(task["id"]), version=version_of(task))
-                await tell_task(self._bus, fact, source="approval", id=self._new_id())
+                await publish_task_changed(self._bus, fact, source="approval", id=self._new_id())
             found += ended(page.matches)
         return found
 
-    async def _tell_failure(self, mark: Watermark, failure: CountersignError) -> None:
+    async def _alert_failure(self, watermark: Watermark, failure: CountersignError) -> None:
         logger.warning("the EHR could not be asked for decisions: %s", failure.reason)
-        if is_told(mark.failed):
-            last = mark.run.isoformat() if mark.run else "never"
-            id = f"{last}-{mark.failed}"
+        if should_alert(watermark.failed):
+            last = watermark.run.isoformat() if watermark.run else "never"
+            id = f"{last}-{watermark.failed}"
             await publish_alert(
-                self._bus, "warning", "reconcile-failing", id=id, reason=failure.reason, runs=mark.failed
+                self._bus, "warning", "reconcile-failing", id=id, reason=failure.reason, runs=watermark.failed
             )
 
 
-def is_told(failed: int) -> bool:
+def should_alert(failed: int) -> bool:
     """Return whether to alert after so many failed runs: the third, the sixth, the twelfth, …"""
-    times, rest = divmod(failed, TELL_AFTER)
+    times, rest = divmod(failed, ALERT_AFTER_FAILURES)
     return rest == 0 and times > 0 and times & (times - 1) == 0

@@ -15,14 +15,14 @@ from shared.clinical.fhir_client import PreconditionFailedError
 from shared.contracts.access_log import AccessLogEntry
 from shared.contracts.case import fold
 from shared.contracts.errors import PermanentError, TransientError
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import EventStore
 
 logger = logging.getLogger(__name__)
 
 
 class ReviewStartedHandler:
-    def __init__(self, bus: Bus, tasks: ReviewTasks) -> None:
+    def __init__(self, bus: NatsConnection, tasks: ReviewTasks) -> None:
         self._tasks = tasks
         self._journal = EventStore(bus, "approval")
 

@@ -25,7 +25,7 @@ from shared.contracts.subjects import FHIR_ID_PART
 
 ENDED = ("completed", "rejected", "cancelled", "failed", "entered-in-error")  # Task.status values
 LONGEST = 4000  # characters of a physician's words, as our own pages take them
-TOGETHER = timedelta(minutes=1)  # a Provenance is recorded with its change, or a little before
+PROVENANCE_TOLERANCE = timedelta(minutes=1)  # a Provenance is recorded with its change, or a little before
 NO_WORDS = "Refused in the EHR, without a reason."
 REFUSING: dict[str, RejectionAction] = {
     "rejected-redraft": "redraft",
@@ -97,7 +97,7 @@ def cancelled_by_us(task: Resource) -> bool:
 
 
 def owner_of(task: Resource) -> str | None:
-    """`Practitioner/…` or `PractitionerRole/…`; None where the Task belongs to nobody, or to no person."""
+    """Return `Practitioner/…` or `PractitionerRole/…`; None if the Task has no owner, or no person."""
     return person(_reference(task.get("owner")))
 
 
@@ -108,7 +108,9 @@ def signer_of(task: Resource, provenances: Iterable[Resource]) -> str | None:
     """
     changed = last_updated(task)
     dated = [(moment, item) for item in provenances if (moment := _moment(item.get("recorded"))) is not None]
-    of_change = [(moment, item) for moment, item in dated if changed is not None and moment >= changed - TOGETHER]
+    of_change = [
+        (moment, item) for moment, item in dated if changed is not None and moment >= changed - PROVENANCE_TOLERANCE
+    ]
     if not of_change:
         return owner_of(task)
     last = max(of_change, key=lambda pair: pair[0])[1]
@@ -122,13 +124,13 @@ def last_updated(task: Resource) -> datetime | None:
 
 
 def person(reference: str) -> str | None:
-    """`https://ehr.example/fhir/Practitioner/1` → `Practitioner/1`."""
+    """Convert `https://ehr.example/fhir/Practitioner/1` to `Practitioner/1`."""
     match = PERSON.search(reference)
     return match[1] if match else None
 
 
 def _codes(task: Resource) -> Iterator[str]:
-    """The answer's codes, of the business status and of the output called `decision`."""
+    """Return the codes of the business status and of the output named `decision`."""
     status = task.get("businessStatus") or {}
     for coding in _dicts(status.get("coding")):
         code = str(coding.get("code", ""))
@@ -145,7 +147,7 @@ def _codes(task: Resource) -> Iterator[str]:
 
 
 def _text(task: Resource) -> str:
-    """The physician's words: the status's reason, else the last note."""
+    """Return the physician's words: the status reason, else the last note."""
     reason = task.get("statusReason") or {}
     notes = [str(note.get("text", "")) for note in _dicts(task.get("note"))]
     displays = [str(coding.get("display", "")) for coding in _dicts(reason.get("coding"))]

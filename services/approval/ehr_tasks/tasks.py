@@ -18,9 +18,9 @@ from shared.messaging.steps import Clock
 logger = logging.getLogger(__name__)
 
 UPDATE_TRIES = 3
-ROUNDS = 50  # discharges of one stay that are taken back: nobody has so many, and a search that lies must end
+MAX_IDENTIFIERS = 50  # cancelled discharges of one stay: a search that returns wrong results must end
 FINAL_STATUSES = ("completed", "cancelled", "rejected", "failed", "entered-in-error")
-NOT_BEGUN = ("draft", "requested", "received", "accepted", "ready")
+NOT_STARTED = ("draft", "requested", "received", "accepted", "ready")
 
 Change = Callable[[Resource], Resource | None]  # None: it is as it is to be
 
@@ -58,7 +58,7 @@ class ReviewTasks:
         try:
             device = await self._devices.id_of(drafted.draft)
             wanted = resources.task(case, drafted.stay, drafted.draft, device, self._clock(), due, link)
-            for again in range(ROUNDS):
+            for again in range(MAX_IDENTIFIERS):
                 identifier = resources.review_identifier(case, drafted.draft, again)
                 found = await self._ehr.create(
                     wanted | {"identifier": resources.identified(identifier)},
@@ -73,12 +73,13 @@ class ReviewTasks:
     async def mark_in_progress(self, task: str | None) -> None:
         """Set the Task to in-progress; a Task in a later state stays as it is."""
         await self._change(
-            task, lambda found: resources.begun(found, self._clock()) if found.get("status") in NOT_BEGUN else None
+            task, lambda found: resources.begun(found, self._clock()) if found.get("status") in NOT_STARTED else None
         )
 
     async def send_back(self, task: str, words: str) -> None:
-        """A Task that was completed before it could be waits again, with the reason. An EHR that keeps what has ended
-        as it is shows it no more: the review goes on in our own inbox.
+        """Set a Task that was completed too early to waiting again, with the reason.
+
+        In an EHR that does not change ended Tasks, the review continues in our own inbox.
         """
 
         def change(found: Resource) -> Resource | None:
@@ -95,25 +96,25 @@ class ReviewTasks:
         """Return the address of the review page; empty where the public address is not configured."""
         return f"{self._public_url}/reviews/{case.id}" if self._public_url else ""
 
-    async def escalate(self, told: EscalationRecord, supervisor: str) -> None:
+    async def escalate(self, escalation: EscalationRecord, supervisor: str) -> None:
         """Create a Task for the supervisor and for each deputy; idempotent."""
-        if told.review.task is None:
+        if escalation.review.task is None:
             return  # this EHR takes no Task
-        case = told.event.case
+        case = escalation.event.case
         try:
-            parent = await self._ehr.read("Task", told.review.task)
-            for number, who in enumerate((supervisor, *told.deputies)):
-                identifier = resources.escalation_identifier(case, told.clock, told.level, number)
+            parent = await self._ehr.read("Task", escalation.review.task)
+            for number, who in enumerate((supervisor, *escalation.deputies)):
+                identifier = resources.escalation_identifier(case, escalation.clock, escalation.level, number)
                 wanted = resources.escalation(
-                    parent, identifier, resources.person(who), told.level, self._clock(), self.link(case)
+                    parent, identifier, resources.person(who), escalation.level, self._clock(), self.link(case)
                 )
                 await self._ehr.create(wanted, if_none_exist={"identifier": "|".join(identifier)})
         except PermanentError as error:
             logger.warning("the EHR takes no Task about an escalation: %s", error.reason)
 
-    async def end_escalation(self, told: EscalationRecord, end: EscalationEnd) -> None:
+    async def end_escalation(self, escalation: EscalationRecord, end: EscalationEnd) -> None:
         """End the Tasks of an escalation."""
-        if told.review.task is None:
+        if escalation.review.task is None:
             return
 
         def change(found: Resource) -> Resource:
@@ -123,16 +124,20 @@ class ReviewTasks:
             return resources.cancelled(found, now, end.outcome)
 
         with as_transient():
-            for number in range(1 + len(told.deputies)):
-                identifier = resources.escalation_identifier(told.event.case, told.clock, told.level, number)
+            for number in range(1 + len(escalation.deputies)):
+                identifier = resources.escalation_identifier(
+                    escalation.event.case, escalation.clock, escalation.level, number
+                )
                 for found in await self._with(identifier):
                     await self._change(str(found["id"]), change)
 
     async def complete(
         self, case: CaseRef, draft: DraftRef, task: str | None, outcome: Outcome, document: str | None = None
     ) -> None:
-        """The decision about `draft` is made. `task` is its Task as the trail has it; one whose create was answered too
-        late for that, or never, is found by its identifier.
+        """Complete the Tasks of `draft` after the decision about it.
+
+        `task` is the id of its Task in the event stream. A Task whose create was answered too late, or never, is found
+        by its identifier.
         """
         if task is None:
             return  # this EHR takes no Task
@@ -142,8 +147,9 @@ class ReviewTasks:
         await self.end(case, draft, outcome, document)
 
     async def end(self, case: CaseRef, draft: DraftRef, outcome: Outcome | None, document: str | None = None) -> bool:
-        """Nothing about `draft` is to be decided any more: its Tasks are completed or, without an outcome, cancelled,
-        whether or not their ids ever reached the trail. Returns whether there is any.
+        """End the Tasks of `draft`, and return whether there are any: completed with `outcome`; None: cancelled.
+
+        Includes Tasks whose ids never reached the event stream.
         """
 
         def change(found: Resource) -> Resource:
@@ -159,9 +165,7 @@ class ReviewTasks:
         return bool(tasks)
 
     async def end_all(self, case: CaseRef, encounter: str, outcome: Outcome, document: str | None = None) -> None:
-        """Whatever of ours asks for this case, as far as the EHR finds Tasks by their encounter: of drafts and clocks
-        that nobody knows any more, too.
-        """
+        """End every Task of ours for this case that the EHR finds by encounter, also of unknown drafts and clocks."""
         with as_transient():
             for found in await self._search({"encounter": encounter}):
                 if is_of(case, found) and found.get("status") not in FINAL_STATUSES:
@@ -171,15 +175,15 @@ class ReviewTasks:
         return resources.completed(found, outcome.code, self._clock(), document, outcome.event)
 
     async def reassign(self, task: str | None, owner: str, due: datetime | None = None) -> None:
-        """Somebody else owns the review now, to be decided until `due` where that has changed."""
+        """Assign the Task to another owner; with `due`, also with another deadline."""
         reference = resources.person(owner)
         with as_transient():
             await self._change(task, lambda found: resources.owned_by(found, reference, self._clock(), due))
 
     async def _of_review(self, case: CaseRef, draft: DraftRef) -> list[Resource]:
-        """Every Task that asks for the review of this draft, of discharges that were taken back before too."""
+        """Return every Task of the review of this draft, also of cancelled discharges."""
         found: list[Resource] = []
-        for again in range(ROUNDS):
+        for again in range(MAX_IDENTIFIERS):
             tasks = await self._with(resources.review_identifier(case, draft, again))
             found += tasks
             if not tasks:
@@ -187,7 +191,7 @@ class ReviewTasks:
         return found
 
     async def _with(self, identifier: tuple[str, str]) -> list[Resource]:
-        """Tasks that carry the identifier; none where the EHR does not look for Tasks by it."""
+        """Return the Tasks with the identifier; empty if the EHR cannot search by it."""
         return with_identifier(await self._search({"identifier": "|".join(identifier)}), identifier)
 
     async def _search(self, query: dict[str, str]) -> list[Resource]:
@@ -220,7 +224,7 @@ class ReviewTasks:
 
 
 def is_of(case: CaseRef, task: Resource) -> bool:
-    """Whether an identifier of ours says that it is of the case."""
+    """Return whether one of our identifiers is of the case."""
     systems = (resources.REVIEW_SYSTEM, resources.ESCALATION_SYSTEM)
     return any(
         isinstance(item, dict)

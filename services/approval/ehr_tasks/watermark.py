@@ -14,37 +14,37 @@ from shared.contracts.model import Model
 
 # A server may show a change a little later than the time it gives it.
 OVERLAP = timedelta(minutes=10)
-CLOCKS_APART = timedelta(days=1)  # before the first run has told us the EHR's time
-SHORTEST = 2 * OVERLAP  # part of the time: each one moves the mark on by more than the overlap
-KNOWN = 20_000  # Tasks within the overlap that are remembered; who is told of one twice does nothing the second time
+MAX_CLOCK_DIFFERENCE = timedelta(days=1)  # before the first run has shown the EHR's time
+MIN_INTERVAL = 2 * OVERLAP  # each interval moves the watermark by more than the overlap
+MAX_REMEMBERED = 20_000  # Tasks within the overlap that are remembered; publishing one twice changes nothing
 
 
 class Watermark(Model):
     """The time up to which ended Tasks are known."""
 
-    seen: datetime | None = None  # the newest `meta.lastUpdated` so far, or the end of the last whole part of the time
-    known: tuple[str, ...] = ()  # `task/version` of those within the overlap: told before
+    seen: datetime | None = None  # the newest `meta.lastUpdated` so far, or the end of the last complete interval
+    known: tuple[str, ...] = ()  # `task/version` of those within the overlap that were published
     run: datetime | None = None  # when the last complete run was
     failed: int = 0  # runs since then, or since it moved on, that failed
-    behind: bool = False  # there is more than was told so far
+    behind: bool = False  # there are Tasks that are not published yet
 
 
-class Ended(NamedTuple):
+class EndedTask(NamedTuple):
     """A Task that has ended: `task/version`, and when."""
 
     key: str
     time: datetime
 
 
-def begin(mark: Watermark, oldest: datetime) -> datetime:
+def search_start(watermark: Watermark, oldest: datetime) -> datetime:
     """Return the start of the search. `oldest` is when the oldest open review was requested."""
-    return mark.seen - OVERLAP if mark.seen is not None else oldest - CLOCKS_APART
+    return watermark.seen - OVERLAP if watermark.seen is not None else oldest - MAX_CLOCK_DIFFERENCE
 
 
-def halved(start: datetime, end: datetime | None, now: datetime) -> datetime | None:
-    """The middle of the time from `start` to `end`, or to now; None where no shorter part is asked for."""
-    middle = start + ((end or now + CLOCKS_APART) - start) / 2
-    return middle if middle - start >= SHORTEST else None
+def middle_of(start: datetime, end: datetime | None, now: datetime) -> datetime | None:
+    """Return the middle between `start` and `end`, or now; None if the half would be shorter than MIN_INTERVAL."""
+    middle = start + ((end or now + MAX_CLOCK_DIFFERENCE) - start) / 2
+    return middle if middle - start >= MIN_INTERVAL else None
 
 
 def query(start: datetime, end: datetime | None) -> list[tuple[str, str]]:
@@ -58,25 +58,27 @@ def query(start: datetime, end: datetime | None) -> list[tuple[str, str]]:
     ]
 
 
-def unknown(mark: Watermark, found: Sequence[Resource]) -> list[Resource]:
+def unknown(watermark: Watermark, found: Sequence[Resource]) -> list[Resource]:
     """Return the review Tasks that have ended and were not published before."""
     return [
-        task for task in found if task_decision.parse_review_task(task) is not None and _key(task) not in mark.known
+        task
+        for task in found
+        if task_decision.parse_review_task(task) is not None and _key(task) not in watermark.known
     ]
 
 
-def ended(found: Sequence[Resource]) -> list[Ended]:
+def ended(found: Sequence[Resource]) -> list[EndedTask]:
     """Return the Tasks that have a time of their last change."""
-    return [Ended(_key(task), time) for task in found if (time := task_decision.last_updated(task)) is not None]
+    return [EndedTask(_key(task), time) for task in found if (time := task_decision.last_updated(task)) is not None]
 
 
-def after(mark: Watermark, found: Sequence[Ended], now: datetime, end: datetime | None = None) -> Watermark:
-    """How far it is known once everything up to `end` was told; None: everything that there is."""
-    newest = [item.time for item in found] + ([mark.seen] if mark.seen else [])
+def advance(watermark: Watermark, found: Sequence[EndedTask], now: datetime, end: datetime | None = None) -> Watermark:
+    """Return the watermark after every Task up to `end` was published; `end` None: every Task that there is."""
+    newest = [item.time for item in found] + ([watermark.seen] if watermark.seen else [])
     seen = end or max(newest, default=None)
     near = sorted((item for item in found if seen is not None and item.time >= seen - OVERLAP), key=lambda i: i.time)
-    known = tuple(sorted({item.key for item in near[-KNOWN:]}))
-    return Watermark(seen=seen, known=known, run=now if end is None else mark.run, behind=end is not None)
+    known = tuple(sorted({item.key for item in near[-MAX_REMEMBERED:]}))
+    return Watermark(seen=seen, known=known, run=now if end is None else watermark.run, behind=end is not None)
 
 
 def version_of(task: Resource) -> str | None:

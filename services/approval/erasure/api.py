@@ -18,7 +18,7 @@ router = APIRouter(tags=["erasure"], route_class=DecisionRoute)
 
 
 class Erase(BaseModel):
-    """Erase every text of a case; the trail stays, and says so."""
+    """Erase every text of a case. Its events stay, and record the erasure."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -57,8 +57,8 @@ class ErasurePlan(BaseModel):
     items: list[ErasureLine]
 
 
-class Ordered(BaseModel):
-    """What stands on the trail now."""
+class ErasureAccepted(BaseModel):
+    """The event that was appended, and the state of the case after it."""
 
     case_id: str
     state: CaseState
@@ -84,22 +84,22 @@ async def plan(
 
 
 @router.post("/v1/cases/{case_id}/erasure", status_code=202, summary="Erase every text of a case, for good")
-async def erase(case_id: str, body: Erase, by: Operator, api: Api) -> Ordered:
+async def erase(case_id: str, body: Erase, by: Operator, api: Api) -> ErasureAccepted:
     return _ordered(case_id, await api.erasures.order(case_id, body.ground, body.reference, by))
 
 
 @router.post("/v1/cases/{case_id}/hold", summary="Keep the texts of a case: a legal hold")
-async def hold(case_id: str, body: PlaceHold, by: Operator, api: Api) -> Ordered:
+async def hold(case_id: str, body: PlaceHold, by: Operator, api: Api) -> ErasureAccepted:
     return _ordered(case_id, await api.erasures.hold(case_id, body.ground, body.reference, by))
 
 
 @router.post("/v1/cases/{case_id}/hold/release", summary="End a legal hold")
-async def release(case_id: str, body: ReleaseHold, by: Operator, api: Api) -> Ordered:
+async def release(case_id: str, body: ReleaseHold, by: Operator, api: Api) -> ErasureAccepted:
     return _ordered(case_id, await api.erasures.release(case_id, body.reference, by))
 
 
-def _ordered(case_id: str, event: ErasureOrdered | HoldPlaced | HoldReleased) -> Ordered:
-    return Ordered(case_id=case_id, state=event.state, event=event.event, by=event.by.subject)
+def _ordered(case_id: str, event: ErasureOrdered | HoldPlaced | HoldReleased) -> ErasureAccepted:
+    return ErasureAccepted(case_id=case_id, state=event.state, event=event.event, by=event.by.subject)
 
 
 def _line(item: ErasureCandidate) -> ErasureLine:

@@ -15,14 +15,14 @@ from shared.contracts.errors import as_transient
 from shared.contracts.retention import Erased, ErasureOrdered
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.buckets import Bucket
-from shared.messaging.connection import Bus
-from shared.messaging.erasures import ErasureList, Listed
+from shared.messaging.connection import NatsConnection
+from shared.messaging.erasures import ErasureList, ListedErasure
 from shared.messaging.event_store import EventStore
 from shared.messaging.steps import StepContext
 
 
 class ErasureHandler:
-    def __init__(self, bus: Bus, folder: Path | None = None) -> None:
+    def __init__(self, bus: NatsConnection, folder: Path | None = None) -> None:
         """`folder`: where the list of erasures is, that a restore reads."""
         self._list = ErasureList(folder) if folder is not None else None
         self._journal = EventStore(bus, "approval")
@@ -31,7 +31,7 @@ class ErasureHandler:
         self._kept = KeptRenditions(bus)
 
     async def erase(self, work: StepContext[ErasureOrdered]) -> Erased:
-        """What was ordered is not given up."""
+        """Destroy keys and texts as ordered. It is retried without limit."""
         ordered, case = work.event, work.cause.case
         with as_transient():
             history = await self._journal.history_with(work.cause)
@@ -50,8 +50,8 @@ class ErasureHandler:
         return rules.carried_out(ordered, len(digests))
 
 
-def _listed(cause: RecordedEvent, ordered: ErasureOrdered, digests: Sequence[str]) -> Listed:
-    return Listed(
+def _listed(cause: RecordedEvent, ordered: ErasureOrdered, digests: Sequence[str]) -> ListedErasure:
+    return ListedErasure(
         id=cause.id,
         time=cause.time,
         department=cause.case.department,

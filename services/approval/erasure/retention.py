@@ -15,7 +15,7 @@ from shared.contracts.errors import CountersignError, PermanentError
 from shared.contracts.subjects import CaseRef, case_filter, derived_id, parse_case_subject, reconcile_subjects
 from shared.messaging.broker import Receiver
 from shared.messaging.buckets import Bucket
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letter_queue import publish_alert
 from shared.messaging.event_store import STREAM, EventStore, WrongExpectedVersionError, raw_message_of
 from shared.messaging.steps import Clock
@@ -24,17 +24,19 @@ from shared.messaging.timers import Timers
 logger = logging.getLogger(__name__)
 
 TIMER, DUE = reconcile_subjects("retention")
-EVERY = "countersign-every"
+INTERVAL_HEADER = "countersign-every"
 KEY = "retention"  # in the bucket `reconciled`: the sequence from which the next run looks
-CASES_A_RUN = 50
-SOON = timedelta(seconds=1)  # until the next run, while the end of the trail has not come
-TELL_AFTER = 3  # runs that fail one after the other
+MAX_CASES_PER_RUN = 50
+CONTINUE_DELAY = timedelta(seconds=1)  # until the next run, if the end of the event stream is not reached
+ALERT_AFTER_FAILURES = 3  # consecutive runs
 
 
 class RetentionScheduler:
     """Scans cases for texts whose retention has ended; does nothing where no retention is set."""
 
-    def __init__(self, bus: Bus, retention: Retention, every: timedelta, clock: Clock, before: Receiver) -> None:
+    def __init__(
+        self, bus: NatsConnection, retention: Retention, every: timedelta, clock: Clock, before: Receiver
+    ) -> None:
         """Chain to `before`, which shares the consumer. `every` is how often all cases are scanned."""
         self._before = before
         self._retention = retention
@@ -51,12 +53,12 @@ class RetentionScheduler:
             return
         for subject in (TIMER, DUE):
             pending = await self._bus.direct_get("TIMERS", {"last_by_subj": subject})
-            if pending and dict(pending[0].headers or {}).get(EVERY) == str(self._every):
+            if pending and dict(pending[0].headers or {}).get(INTERVAL_HEADER) == str(self._every):
                 return
         await self._set_timer(self._every)
 
     async def _set_timer(self, wait: timedelta) -> None:
-        await self._timers.set(TIMER, DUE, self._clock() + wait, {EVERY: str(self._every)})
+        await self._timers.set(TIMER, DUE, self._clock() + wait, {INTERVAL_HEADER: str(self._every)})
 
     async def on_timer(self, message: Msg) -> None:
         """Handle the timer. A failed run does not hold up the consumer: the next run is due soon."""
@@ -67,7 +69,7 @@ class RetentionScheduler:
             await self._set_timer(self._every)
             more = await self._run()
             # The first may have fired meanwhile, and is purged with this one.
-            await self._set_timer(SOON if more else self._every)
+            await self._set_timer(CONTINUE_DELAY if more else self._every)
         await self._timers.purge(message.subject)
 
     async def _run(self) -> bool:
@@ -77,7 +79,7 @@ class RetentionScheduler:
         except CountersignError as failure:
             self._failed += 1
             logger.warning("retention could not look at its cases: %s", failure.reason)
-            if self._failed == TELL_AFTER:
+            if self._failed == ALERT_AFTER_FAILURES:
                 id = self._clock().isoformat()
                 await publish_alert(self._bus, "warning", "retention-failing", id=id, reason=failure.reason)
             return False
@@ -88,12 +90,12 @@ class RetentionScheduler:
         """Check the next cases, in the order in which they were opened; return False after the last one."""
         entry = await self._marks.get(KEY)
         at = int(entry.value) if entry is not None else 1
-        query = {"seq": at, "next_by_subj": case_filter("discharged"), "batch": CASES_A_RUN}
+        query = {"seq": at, "next_by_subj": case_filter("discharged"), "batch": MAX_CASES_PER_RUN}
         page = [raw_message_of(message) for message in await self._bus.direct_get(STREAM, query)]
         for item in page:
             await self._look_at(parse_case_subject(item.subject)[0])
             at = item.sequence + 1
-        more = len(page) == CASES_A_RUN
+        more = len(page) == MAX_CASES_PER_RUN
         await self._marks.put(KEY, str(at if more else 1).encode())
         return more
 
@@ -101,7 +103,7 @@ class RetentionScheduler:
         try:
             history = await self._journal.history(case)
             ordered = rules.due(history, self._retention, self._clock())
-        except PermanentError as error:  # an event of it cannot be read: `audit verify` tells of it, nothing is erased
+        except PermanentError as error:  # an event of it cannot be read: `audit verify` reports it, nothing is erased
             logger.warning("case %s: retention passes it over: %s", case.id, error.reason)
             return
         if ordered is None:

@@ -49,7 +49,7 @@ class Retention:
 
 
 def texts_of(history: Sequence[RecordedEvent]) -> dict[TextKind, set[str]]:
-    """The digests that the trail names, by kind. A draft that was signed is part of what was signed."""
+    """Return the digests that the events name, by kind. A draft that was signed counts as signed text."""
     found: dict[TextKind, set[str]] = {kind: set() for kind in TEXT_KINDS}
     for item in history:
         match item.body:
@@ -77,7 +77,7 @@ def texts_of(history: Sequence[RecordedEvent]) -> dict[TextKind, set[str]]:
 
 
 def decisions_of(history: Sequence[RecordedEvent]) -> list[str]:
-    """Digests of the decisions for which renditions may be kept."""
+    """Return the digests of the decisions for which renditions may be stored."""
     return [item.head.digest for item in history if isinstance(item.body, Approved | Amended | Addended)]
 
 
@@ -169,6 +169,6 @@ def _after(case: Case) -> CaseState:
 
 
 def _at_rest_since(history: Sequence[RecordedEvent]) -> datetime:
-    """When something last happened in the case; holds and erasures are about it, not in it."""
+    """Return when something last happened in the case, without holds and erasures."""
     about = HoldPlaced | HoldReleased | ErasureOrdered | Erased
     return max(item.time for item in history if not isinstance(item.body, about))

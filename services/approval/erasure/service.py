@@ -11,7 +11,7 @@ from shared.contracts.envelope import RecordedEvent
 from shared.contracts.events import ContextExtracted
 from shared.contracts.retention import ErasureGround, ErasureOrdered, HoldGround, HoldPlaced, HoldReleased
 from shared.contracts.subjects import CaseRef, case_filter
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import EventStore, UnreadableEvent, read_event
 from shared.runtime.authentication import Caller
 
@@ -27,7 +27,7 @@ class ErasureCandidate:
 
 
 class ErasureService:
-    def __init__(self, bus: Bus, review: ReviewService) -> None:
+    def __init__(self, bus: NatsConnection, review: ReviewService) -> None:
         self._cases = review.cases
         self._decisions = review.decisions
         self._journal = EventStore(bus, "approval")
@@ -39,7 +39,7 @@ class ErasureService:
             for item in page:
                 event = read_event(item)
                 if isinstance(event, UnreadableEvent):
-                    continue  # `audit verify` tells of it
+                    continue  # `audit verify` reports it
                 if isinstance(event.body, ContextExtracted) and event.body.stay.patient == patient:
                     found[event.case.id] = None
         plans = [await self.of_case(case, who) for case in found]

@@ -14,7 +14,7 @@ from shared.contracts.errors import PermanentError
 logger = logging.getLogger(__name__)
 
 SUPERVISOR = "department supervisor"  # PractitionerRole.code.text
-FRESH = 60.0  # seconds
+CACHE_SECONDS = 60.0
 
 
 class Directory:
@@ -68,8 +68,8 @@ class Directory:
         return None
 
     async def _supervising(self) -> list[Resource]:
-        """The EHR's supervisors. It is asked once a minute for all of its roles, not with every page that is shown."""
-        if self._read is not None and self._clock() - self._read[0] < FRESH:
+        """Return the EHR's supervisors, cached for a minute."""
+        if self._read is not None and self._clock() - self._read[0] < CACHE_SECONDS:
             return self._read[1]
         try:
             roles = [item for item in await self._ehr.search("PractitionerRole", {}) if _supervises(item)]

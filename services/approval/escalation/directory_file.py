@@ -106,16 +106,17 @@ class Channel(_Closed):
 
     @property
     def key(self) -> str:
-        """What the bus calls it: a digest of its name or of the place of its address. The address itself where there
-        is nothing else: whoever changes such an address has another channel.
+        """The id of the channel on NATS: a digest of its name, or of the variable or file with its address.
+
+        It is a digest of the address itself if there is nothing else: then a new address is a new channel.
         """
         secret = self.url.get_secret_value() if self.url else ""
         return sha256_hex((self.name or self.url_env or str(self.url_file or "") or secret).encode())[:KEY_LENGTH]
 
     def address(self, environment: Mapping[str, str] = os.environ) -> str:
-        """The address, looked up anew: a changed secret needs no restart.
+        """Return the address, read each time: a changed secret needs no restart.
 
-        Raises PermanentError when it is not where it is said to be.
+        Raises PermanentError when the variable or file is missing.
         """
         if self.url is not None:
             return self.url.get_secret_value()
@@ -151,7 +152,7 @@ class DirectoryFile(_Closed):
     departments: dict[Token, DepartmentPolicy] = Field(default={})
 
     def entry(self, department: str) -> DepartmentPolicy:
-        """What holds for the department."""
+        """Return the settings of the department."""
         own = self.departments.get(department, DepartmentPolicy())
         general = self.departments.get(EVERYBODY, DepartmentPolicy())
         return general.model_copy(
@@ -160,9 +161,9 @@ class DirectoryFile(_Closed):
 
 
 def read(path: Path) -> DirectoryFile:
-    """The file at `path`, its paths made absolute, each of its channels found to be usable.
+    """Read the file at `path`, make its paths absolute, and check each of its channels.
 
-    Raises PermanentError whose reason lists everything that is wrong with it, place by place, and quotes no address.
+    Raises PermanentError that lists everything that is wrong with it, and quotes no address.
     """
     try:
         found = yaml.safe_load(path.read_text())
@@ -204,7 +205,7 @@ def _absolute(file: DirectoryFile, base: Path) -> DirectoryFile:
 
 
 def _unusable(file: DirectoryFile) -> list[str]:
-    """What is wrong with channels whose address has the right form and leads nowhere."""
+    """Return what is wrong with channels whose address is well-formed but not usable."""
     wrong: list[str] = []
     for name, entry in file.departments.items():
         for index, channel in enumerate(entry.channels or ()):

@@ -23,17 +23,17 @@ from shared.contracts.events import (
     Withdrawn,
 )
 from shared.contracts.subjects import CaseRef, derived_id
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import EventStore, WrongExpectedVersionError
 from shared.messaging.steps import Clock
 from shared.messaging.timers import FiredTimer, Timers, read_due
 
-TRIES = 5
-SKEW = timedelta(seconds=30)  # that the clocks of two servers may differ
+MAX_ATTEMPTS = 5
+MAX_CLOCK_SKEW = timedelta(seconds=30)  # between two servers
 
 
 class EscalationHandler:
-    def __init__(self, bus: Bus, tasks: ReviewTasks, directory: Directory, clock: Clock) -> None:
+    def __init__(self, bus: NatsConnection, tasks: ReviewTasks, directory: Directory, clock: Clock) -> None:
         self._tasks = tasks
         self._directory = directory
         self._clock = clock
@@ -48,18 +48,18 @@ class EscalationHandler:
         await self._timers.forget(due, message.metadata.sequence.stream)
 
     async def _append_escalation(self, due: FiredTimer) -> Sequence[RecordedEvent]:
-        """Append the escalation where it is due; returns the history it was decided on.
+        """Append the escalation if it is due; return the history on which that was decided.
 
-        When it is due stands on the trail. A timer that fires before that, because somebody else set it or the server's
-        clock is ahead, waits: raises TransientError.
+        The deadline is in the event stream. A timer that fires before it, because somebody else set it or the server's
+        clock is ahead, has to wait: raises TransientError.
         """
         history: Sequence[RecordedEvent] = await self._journal.history(due.case)
-        for _ in range(TRIES):
+        for _ in range(MAX_ATTEMPTS):
             case = fold(history)
             if not escalation_rules.is_current(case, due.clock):
                 return history
             promised = escalation_rules.next_deadline(case, due.clock, due.level - 1)
-            if promised is not None and promised - self._clock() > SKEW:
+            if promised is not None and promised - self._clock() > MAX_CLOCK_SKEW:
                 raise TransientError("a timer has fired before its time")
             last = escalation_rules.next_deadline(case, due.clock, due.level) is None
             supervisor = await self._directory.supervisor(due.case.department) if last else None
@@ -92,7 +92,7 @@ class EscalationHandler:
         event = decode(message.subject, message.headers or {}, message.data, message.metadata.sequence.stream)
         decided = isinstance(event.body, Approved | Rejected)
         if decided and not await self._journal.stored(event.case.subject("escalated")):
-            return  # the most of them: nobody was told, so nothing has to be settled
+            return  # most reviews: nobody was notified, so there is nothing to settle
         history: Sequence[RecordedEvent] = await self._journal.history(event.case)
         match event.body:
             case Escalated() as escalated:
@@ -103,35 +103,35 @@ class EscalationHandler:
                 await self._after_withdrawal(history)
             case Reimported(signature=Approved() as signed):
                 await self._after_reimport(signed, history)
-        for told in escalation_rules.escalations(history):
-            if (end := escalation_rules.ended_by(told, history)) is not None:
-                await self._tasks.end_escalation(told, end)
+        for escalation in escalation_rules.escalations(history):
+            if (end := escalation_rules.ended_by(escalation, history)) is not None:
+                await self._tasks.end_escalation(escalation, end)
 
     async def _after_escalation(
         self, event: RecordedEvent, escalated: Escalated, history: Sequence[RecordedEvent]
     ) -> Sequence[RecordedEvent]:
-        """A Task for each who is told, and the review's own Task to a supervisor who takes over.
+        """Create a Task for each person notified, and hand the review's own Task to a supervisor who takes over.
 
-        Returns the history as it is afterwards: who ended the wait meanwhile may have looked for Tasks too early.
+        Returns the history afterwards: a decision that arrived in between may have looked for Tasks too early.
         """
-        told = next((item for item in escalation_rules.escalations(history) if item.event.id == event.id), None)
+        escalation = next((item for item in escalation_rules.escalations(history) if item.event.id == event.id), None)
         case = fold(history)
-        if told is None or not escalation_rules.is_current(case, told.clock):
+        if escalation is None or not escalation_rules.is_current(case, escalation.clock):
             return history
         if escalated.owner is not None:
-            await self._tasks.reassign(told.review.task, case.owner or escalated.owner)
+            await self._tasks.reassign(escalation.review.task, case.owner or escalated.owner)
         supervisor = escalated.owner or await self._directory.supervisor(event.case.department)
-        await self._tasks.escalate(told, supervisor)
+        await self._tasks.escalate(escalation, supervisor)
         return await self._journal.history(event.case)
 
     async def _after_reassignment(
         self, event: RecordedEvent, reassigned: Reassigned, history: Sequence[RecordedEvent]
     ) -> None:
-        """The old clock's timer gives way to the new one's; then, with the EHR, the Task goes to its new owner."""
+        """Replace the timer of the old clock by the new one's; then assign the Task in the EHR to its new owner."""
         case = fold(history)
         if escalation_rules.is_current(case, event.id):
             await self._timers.cancel(event.case.id)
-            # Not always the first level's: this event may arrive again when that has been told.
+            # Not always the first level: this event may be redelivered after that one was reached.
             await self._set_timer(event.case, event.id, case.level + 1, history)
         if case.open and case.review is not None:
             due = case.review.deadlines[0] if reassigned.deadlines else None
@@ -146,8 +146,9 @@ class EscalationHandler:
                 await self._tasks.end(event.case, event.body.draft, None)
 
     async def _after_reimport(self, signed: Approved, history: Sequence[RecordedEvent]) -> None:
-        """Nobody is asked any more for what was signed before: by no Task of a draft or a level that is not on this
-        trail either.
+        """End every Task and timer for a document that was signed before the restore.
+
+        Includes Tasks of drafts and levels that are not in this event stream either.
         """
         ref, case = history[-1].case, fold(history)
         await self._timers.cancel(ref.id)
@@ -161,5 +162,5 @@ class EscalationHandler:
             pass
         if outcome is not None:
             await self._tasks.end_all(ref, signed.stay.encounter, outcome, document)
-        for told in escalation_rules.possible(history, self._directory.deputies(ref.department)):
-            await self._tasks.end_escalation(told, escalation_rules.EscalationEnd("approved", done=True))
+        for escalation in escalation_rules.possible(history, self._directory.deputies(ref.department)):
+            await self._tasks.end_escalation(escalation, escalation_rules.EscalationEnd("approved", done=True))

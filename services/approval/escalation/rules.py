@@ -8,10 +8,10 @@ from shared.contracts.case import Case, evolve, fold
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.events import Approved, Escalated, Reassigned, Reimported, Rejected, ReviewRequested, Withdrawn
 
-# 1: the supervisor is told. 2: told again, with the deputies. 3: takes over, and the operators are told.
+# 1: the supervisor is notified. 2: again, with the deputies. 3: the supervisor takes over, operators are alerted.
 WITH_DEPUTIES = 2
 TAKES_OVER = 3
-POSTPONED = 2  # times the last level, after which no reassignment puts it off any more
+MAX_POSTPONEMENT = 2  # times the delay of the last level; a reassignment postpones it no further
 
 
 def deadlines(now: datetime, after: Sequence[timedelta], since: datetime | None = None) -> tuple[datetime, ...]:
@@ -20,7 +20,9 @@ def deadlines(now: datetime, after: Sequence[timedelta], since: datetime | None 
     `since`: when it was first asked for. Handing it on again and again has an end: the supervisor takes over after
     twice the usual time, and whoever gets it late gets less.
     """
-    over = max(now + after[-1] - (since + POSTPONED * after[-1]), timedelta()) if since and after else timedelta()
+    over = (
+        max(now + after[-1] - (since + MAX_POSTPONEMENT * after[-1]), timedelta()) if since and after else timedelta()
+    )
     return tuple(max(now + wait - over, now) for wait in after)
 
 
@@ -34,13 +36,13 @@ def escalate(
 ) -> Escalated | None:
     """Return the escalation of a fired timer; None where the review is decided, or the level or the clock is past.
 
-    `supervisor` is who takes over, for the last level; None for the others. `deputies` are told on level 2.
+    `supervisor` takes over at the last level; None for the others. `deputies` are notified at level 2.
     """
     case = fold(history)
     if not is_current(case, clock) or level != case.level + 1:
         return None
-    told = tuple(deputies) if level == WITH_DEPUTIES else ()
-    return Escalated(level=level, due=due, owner=supervisor, deputies=told)
+    notified = tuple(deputies) if level == WITH_DEPUTIES else ()
+    return Escalated(level=level, due=due, owner=supervisor, deputies=notified)
 
 
 def is_current(case: Case, clock: str | None) -> bool:
@@ -77,15 +79,17 @@ def escalations(history: Iterable[RecordedEvent]) -> list[EscalationRecord]:
 
 
 def possible(history: Sequence[RecordedEvent], deputies: Sequence[str]) -> list[EscalationRecord]:
-    """Every level of the review's last clock, whether or not it was told: a trail that came back from a backup may not
-    know those that were.
+    """Return every level of the review's last clock, whether or not it was reached.
+
+    An event stream that was restored from a backup may lack levels that were.
     """
     case = fold(history)
     if case.review is None or case.escalation_run is None:
         return []
-    told = ((), tuple(deputies))
     return [
-        EscalationRecord(history[-1], case.escalation_run, level, told[level == WITH_DEPUTIES], case.review)
+        EscalationRecord(
+            history[-1], case.escalation_run, level, tuple(deputies) if level == WITH_DEPUTIES else (), case.review
+        )
         for level in range(1, len(case.review.deadlines) + 1)
     ]
 
@@ -98,10 +102,10 @@ class EscalationEnd:
     done: bool
 
 
-def ended_by(told: EscalationRecord, history: Iterable[RecordedEvent]) -> EscalationEnd | None:
+def ended_by(escalation: EscalationRecord, history: Iterable[RecordedEvent]) -> EscalationEnd | None:
     """Return how an escalation ended; None while its clock runs."""
     for event in history:
-        if event.head.sequence <= told.event.head.sequence:
+        if event.head.sequence <= escalation.event.head.sequence:
             continue
         match event.body:
             case Approved() | Reimported():
@@ -116,5 +120,5 @@ def ended_by(told: EscalationRecord, history: Iterable[RecordedEvent]) -> Escala
 
 
 def waiting_since(history: Iterable[RecordedEvent]) -> datetime | None:
-    """When the last review was asked for; a reassignment changes nothing about how long the patient's letter waits."""
+    """Return when the last review was requested; a reassignment does not change how long the document waits."""
     return next((event.time for event in reversed(list(history)) if event.name == "review-requested"), None)

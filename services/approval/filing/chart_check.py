@@ -13,12 +13,13 @@ from shared.contracts.errors import PermanentError
 
 
 class NotAsSignedError(PermanentError):
-    """A document in the chart has an identifier of ours and is not what was signed: a person has to look."""
+    """A document in the chart has an identifier of ours and is not what was signed: a person has to check."""
 
 
 async def verify_as_signed(document: Resource, renditions: Mapping[str, bytes], ehr: FhirClient) -> None:
-    """Nothing where `document` holds the signed text and, of its other `renditions` (content type → bytes), none that
-    is another. What the EHR does not show cannot be held against anything; `audit verify` says so.
+    """Check that `document` in the chart contains the signed text, and no rendition that differs from `renditions`.
+
+    `renditions` maps content type to bytes. What the EHR does not show cannot be compared; `audit verify` reports it.
 
     Raises NotAsSignedError, TransientError.
     """
@@ -36,12 +37,12 @@ async def verify_as_signed(document: Resource, renditions: Mapping[str, bytes], 
 
 
 def of_this_signature(head: str, document: str, provenances: Iterable[Resource]) -> list[Resource]:
-    """Those that carry the digest of this signature. Raises NotAsSignedError where another one made the document."""
+    """Return the Provenances with the digest of this signature. Raises NotAsSignedError if there are only others."""
     found = list(provenances)
     own = carrying(head, found)
     if not own and any(chain_head_of(item) is not None for item in found):
         raise NotAsSignedError(
-            f"DocumentReference {document} stands in the chart with a signature that the trail does not have"
+            f"DocumentReference {document} stands in the chart with a signature that the case does not have"
         )
     return own
 

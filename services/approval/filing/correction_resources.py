@@ -19,7 +19,7 @@ IN_ERROR = "entered-in-error"
 
 
 def identifier_of(case: CaseRef, signature: Signature, number: int) -> tuple[str, str]:
-    """System and value: each document of a case and each addendum has its own. `number` counts its kind, from 1."""
+    """Return system and value; each document and addendum of a case has its own. `number` starts at 1."""
     system, value = resources.document_identifier(case)
     if isinstance(signature, Addended):
         return system, f"{case.id}/addendum/{number}"
@@ -27,7 +27,7 @@ def identifier_of(case: CaseRef, signature: Signature, number: int) -> tuple[str
 
 
 def id_of(case: CaseRef, signature: Signature, number: int) -> str:
-    """The DocumentReference's id, where the EHR lets us choose it."""
+    """Return the DocumentReference's id, for an EHR that accepts client-assigned ids."""
     if isinstance(signature, Approved | Amended) and number == 1:
         return resources.document_id(case)
     return derived_id(case.id, "/".join(identifier_of(case, signature, number)[1].split("/")[1:]))
@@ -36,7 +36,7 @@ def id_of(case: CaseRef, signature: Signature, number: int) -> str:
 def document(
     decision: RecordedEvent, signature: Signature, number: int, contents: Iterable[Resource], device_id: str
 ) -> Resource:
-    """What is filed for the signature `decision`: a document, one that replaces another, or an addendum to one."""
+    """Return what is filed for the signature `decision`: a document, its correction, or an addendum."""
     found = signed_resources.document(decision.case, signature, contents, device_id, decision.time)
     found |= {"identifier": resources.identified(identifier_of(decision.case, signature, number))}
     if isinstance(signature, Amended):
@@ -74,7 +74,7 @@ def provenance(
     now: datetime,
     renditions: Iterable[Resource] = (),
 ) -> Resource:
-    """Who made the document from what, and what it follows."""
+    """Return the Provenance of a correction or addendum: who made it from what, and the document that it follows."""
     head, at = decision.head.digest, decision.time
     found = signed_resources.provenance(signature, document_id, device_id, head, at, now, renditions)
     if isinstance(signature, Amended):
@@ -102,7 +102,7 @@ def _activity(code: str) -> Resource:
 
 
 def retraction(decision: RecordedEvent, retracted: Retracted, now: datetime) -> Resource:
-    """Who asked for the retraction of every document of a case, and who confirmed it."""
+    """Return the Provenance of a retraction: who requested it and who confirmed it."""
     first = resources.practitioner(retracted.requester, retracted.requested_by.subject)
     second = resources.practitioner(retracted.signer, retracted.by.subject)
     return {

@@ -48,12 +48,13 @@ class Filing:
         others: Renditions | None = None,
         number: int = 1,
     ) -> Filed:
-        """File `text` for the signature `decision`; however often this runs, the chart holds one current document, and
-        what it replaces is superseded: servers do not do that themselves.
+        """File `text` for the signature `decision`. Idempotent: the chart has one current document afterwards.
 
-        `others` (content type → bytes) are filed in its place, the text among them, where the EHR takes them all.
-        `number` counts the documents of the case or, where it is one, its addenda. Raises NotAsSignedError where the
-        chart holds something else in its place.
+        The document that it replaces is set to superseded, which servers do not do by themselves. `others` (content
+        type → bytes, including the text) are filed instead of the text alone if the EHR accepts all of them. `number`
+        counts the documents of the case, or its addenda.
+
+        Raises NotAsSignedError if the chart has another document under this identifier.
         """
         device = await self._devices.id_of(signature.draft)
         alone = {TEXT: text.encode()}
@@ -72,7 +73,7 @@ class Filing:
         return Filed(document_reference=id, provenance=provenance, renditions=held)
 
     async def _nothing_else(self, identifier: tuple[str, str], renditions: Renditions) -> None:
-        """Before anything is written: nothing but what was signed stands in its place."""
+        """Check, before anything is written, that current documents with this identifier are as signed."""
         for found in _current(await self._documents(identifier)):
             await verify_as_signed(found, renditions, self._ehr)
 
@@ -85,7 +86,7 @@ class Filing:
         number: int,
         signed: Renditions | None = None,
     ) -> Resource:
-        """The one current document; copies of it under its identifier are retired. `signed`: what they may hold."""
+        """Return the one current document and retire its copies. `signed`: the contents that they may have."""
         case = decision.case
         identifier = correction_resources.identifier_of(case, signature, number)
         query = {"identifier": "|".join(identifier)}
@@ -106,18 +107,18 @@ class Filing:
         return kept
 
     async def _documents(self, identifier: tuple[str, str], *known: Resource) -> list[Resource]:
-        """Documents with this identifier, `known` ones among them; each once."""
+        """Return the documents with this identifier, including `known`, each once."""
         found = await self._ehr.search("DocumentReference", {"identifier": "|".join(identifier)}, fresh=True)
         return with_identifier([*known, *found], identifier)
 
     async def _retire(self, documents: list[Resource], kept: str) -> None:
-        """Set all but `kept` to entered-in-error: of several copies one stands."""
+        """Set all documents but `kept` to entered-in-error."""
         for other in documents:
             if other["id"] != kept:
                 await self.mark(other, IN_ERROR)
 
     async def _supersede(self, id: str) -> None:
-        """Another document has taken the place of this one."""
+        """Set a document that was replaced to superseded."""
         try:
             found = await self._ehr.read("DocumentReference", id)
         except NotFoundError:
@@ -137,7 +138,7 @@ class Filing:
     async def _provenance(
         self, decision: RecordedEvent, signature: Signature, document: str, device: str, held: Mapping[str, str]
     ) -> str:
-        """The id of the Provenance of this signature."""
+        """Return the id of the Provenance of this signature; create it if it is missing."""
         head = decision.head.digest
         found = await provenances_of(self._ehr, f"DocumentReference/{document}")
         existing = of_this_signature(head, document, found)
@@ -155,11 +156,11 @@ class Filing:
         identifier: tuple[str, str] | None = None,
         status: str = "current",
     ) -> int:
-        """Leave what is on the trail, in this status, and nothing that came into the chart after it was filed.
+        """Leave in the chart what was filed, with `status`; retire documents and Provenances that arrived afterwards.
 
-        Without an `identifier` it is the first document's. Returns how many Provenances of ours are too many and cannot
-        be deleted: they have no status to retire them by.
-        Raises PermanentError where what was filed is not there any more: then nothing is touched.
+        `identifier`: of the document; None: the first document of the case. Returns how many surplus Provenances of
+        ours cannot be deleted: Provenance has no status by which to retire it. Raises PermanentError if what was filed
+        is gone: then nothing is changed.
         """
         documents = await self._documents(identifier or resources.document_identifier(case))
         own = await self._ensure("DocumentReference", filed.document_reference, documents)
@@ -179,7 +180,7 @@ class Filing:
         return sum([await self._cannot_delete("Provenance", id) for id in sorted(surplus)])
 
     async def _ensure(self, type: str, id: str, found: list[Resource]) -> Resource:
-        """The resource. Raises NotFoundError where the EHR neither found it nor can read it."""
+        """Return the resource, from `found` or by reading it. Raises NotFoundError."""
         return next((item for item in found if item["id"] == id), None) or await self._ehr.read(type, id)
 
     async def _cannot_delete(self, type: str, id: str) -> bool:
@@ -190,7 +191,7 @@ class Filing:
         return False
 
     async def make(self, wanted: Resource, id: str, if_none_exist: Mapping[str, str] | None = None) -> Resource:
-        """`wanted` in the EHR: under `id` where it lets us choose, else where nothing matches `if_none_exist`."""
+        """Create `wanted`: under `id` if the EHR accepts client-assigned ids, otherwise by `if_none_exist`."""
         return (await self._make(wanted, id, if_none_exist)).resource
 
     async def _make(self, wanted: Resource, id: str, if_none_exist: Mapping[str, str] | None) -> CreateResult:

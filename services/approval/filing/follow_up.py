@@ -23,115 +23,115 @@ from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.model import Model
 from shared.contracts.subjects import CaseRef, case_filter, parse_case_subject
 from shared.messaging.buckets import Bucket, KvEntry
-from shared.messaging.connection import Bus, WrongSequenceError
+from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.dead_letter_queue import publish_alert
 from shared.messaging.event_store import STREAM, EventStore, RawMessage, raw_message_of
 from shared.messaging.steps import Clock
 
 logger = logging.getLogger(__name__)
 
-# A client gives a write up after 15 s, a gateway after a minute or two.
-LOOKS = (timedelta(minutes=2), timedelta(hours=1))
-ENDS = ("filed", "closed", "withdrawn", "retraction-filed", "reimported")  # events
-PAGE = 20  # cases between two marks
-MOST = 200  # cases of one kind in one run; the rest is for the next
-BEFORE = 500  # events before the first start that are looked through too
-TELL_AFTER = 3  # runs that come no further, one after the other
+# Clients time out after 15 s, gateways after a minute or two.
+CHECK_DELAYS = (timedelta(minutes=2), timedelta(hours=1))
+END_EVENTS = ("filed", "closed", "withdrawn", "retraction-filed", "reimported")
+PAGE = 20  # cases for each stored position
+MAX_CASES_PER_RUN = 200  # of one kind
+INITIAL_EVENTS = 500  # events before the first start that are checked, too
+ALERT_AFTER_FAILURES = 3  # consecutive runs without progress
 
 
 class FollowUpPosition(Model):
-    """Up to where the trail was looked through for one kind of end and one look."""
+    """The position in the event stream up to which one kind of end was checked, for one delay."""
 
     at: int
-    failed: int = 0  # runs since then that came no further
+    failed: int = 0  # runs without progress since then
 
 
 class FollowUp:
-    def __init__(self, bus: Bus, ehr: FhirClient, filing: Filing, tasks: ReviewTasks, clock: Clock) -> None:
+    def __init__(self, bus: NatsConnection, ehr: FhirClient, filing: Filing, tasks: ReviewTasks, clock: Clock) -> None:
         self._ehr = ehr
         self._filing = filing
         self._tasks = tasks
         self._clock = clock
         self._bus = bus
         self._journal = EventStore(bus, "approval")
-        self._marks = Bucket(bus, "reconciled")
+        self._positions = Bucket(bus, "reconciled")
 
     async def start(self) -> None:
         last = (await self._bus.jetstream.stream_info(STREAM)).state.last_seq
-        for key in (_key(name, wait) for name in ENDS for wait in LOOKS):
-            await self._begin(key, last)
+        for key in (_key(name, wait) for name in END_EVENTS for wait in CHECK_DELAYS):
+            await self._initialize_position(key, last)
 
-    async def _begin(self, key: str, last: int) -> None:
-        """A mark where there is none, or where it is of a longer trail than this one: an older backup was put back."""
-        entry = await self._marks.get(key)
+    async def _initialize_position(self, key: str, last: int) -> None:
+        """Store a first position, also where the stored one is past the stream's end: an older backup was restored."""
+        entry = await self._positions.get(key)
         if entry is not None and FollowUpPosition.read(entry.value).at <= last:
             return
-        value = FollowUpPosition(at=max(0, last - BEFORE)).model_dump_json().encode()
+        value = FollowUpPosition(at=max(0, last - INITIAL_EVENTS)).model_dump_json().encode()
         try:
-            await self._marks.put(key, value, revision=entry.revision if entry else 0)
+            await self._positions.put(key, value, revision=entry.revision if entry else 0)
         except WrongSequenceError:
             return  # another process has begun
 
     async def run(self) -> None:
         """Check every case that is due."""
-        for name in ENDS:
-            for wait in LOOKS:
+        for name in END_EVENTS:
+            for wait in CHECK_DELAYS:
                 try:
-                    await self._look(name, wait)
+                    await self._check(name, wait)
                 except WrongSequenceError:
                     continue  # another process does this one
 
-    async def _look(self, name: str, wait: timedelta) -> None:
+    async def _check(self, name: str, wait: timedelta) -> None:
         key = _key(name, wait)
-        entry = await self._marks.get(key)
+        entry = await self._positions.get(key)
         if entry is None:
             return
-        mark = FollowUpPosition.read(entry.value)
-        for _ in range(0, MOST, PAGE):
-            query = {"seq": mark.at + 1, "next_by_subj": case_filter(name), "batch": PAGE}
+        position = FollowUpPosition.read(entry.value)
+        for _ in range(0, MAX_CASES_PER_RUN, PAGE):
+            query = {"seq": position.at + 1, "next_by_subj": case_filter(name), "batch": PAGE}
             page = [raw_message_of(message) for message in await self._bus.direct_get(STREAM, query)]
-            following = await self._follow(mark, due(page, self._clock() - wait))
-            if following == mark:
+            following = await self._check_events(position, due(page, self._clock() - wait))
+            if following == position:
                 return
-            entry = await self._keep(key, following, entry)
-            mark = following
-            if mark.failed or len(page) < PAGE:
+            entry = await self._save_position(key, following, entry)
+            position = following
+            if position.failed or len(page) < PAGE:
                 return
 
-    async def _keep(self, key: str, mark: FollowUpPosition, entry: KvEntry) -> KvEntry:
-        value = mark.model_dump_json().encode()
-        return KvEntry(key, value, await self._marks.put(key, value, revision=entry.revision))
+    async def _save_position(self, key: str, position: FollowUpPosition, entry: KvEntry) -> KvEntry:
+        value = position.model_dump_json().encode()
+        return KvEntry(key, value, await self._positions.put(key, value, revision=entry.revision))
 
-    async def _follow(self, mark: FollowUpPosition, events: Sequence[RawMessage]) -> FollowUpPosition:
-        """The mark after as many of `events` as the EHR lets us look at."""
+    async def _check_events(self, position: FollowUpPosition, events: Sequence[RawMessage]) -> FollowUpPosition:
+        """Check the cases of `events` until one fails; return the position after the last that was checked."""
         for event in events:
             case, _ = parse_case_subject(event.subject)
             try:
-                await self._case(case)
+                await self._check_case(case)
             except PermanentError as error:
-                await self._tell(case, error.reason)
+                await self._alert(case, error.reason)
             except TransientError as error:
-                logger.warning("the end of case %s could not be looked at: %s", case.id, error.reason)
-                if mark.failed + 1 < TELL_AFTER or not await self._ehr.ready():
-                    return mark.model_copy(update={"failed": mark.failed + 1})
-                await self._tell(case, error.reason)  # it is about this case: the others do not wait for it
-            mark = FollowUpPosition(at=event.sequence)
-        return mark
+                logger.warning("case %s could not be checked after its end: %s", case.id, error.reason)
+                if position.failed + 1 < ALERT_AFTER_FAILURES or not await self._ehr.ready():
+                    return position.model_copy(update={"failed": position.failed + 1})
+                await self._alert(case, error.reason)  # a problem of this case: others do not wait for it
+            position = FollowUpPosition(at=event.sequence)
+        return position
 
-    async def _case(self, ref: CaseRef) -> None:
-        """Leave each document as it is to stand, one Provenance for each signature and no open Task."""
+    async def _check_case(self, ref: CaseRef) -> None:
+        """Leave each document in its status, one Provenance for each signature and no open Task."""
         history = await self._journal.history(ref)
         case = fold(history)
         if not correction_rules.has_ended(case):
-            return  # it goes on: it is looked at when it ends
+            return  # it is checked when it ends
         left = await self._end_documents(ref, case)
         if left:
-            await self._tell(ref, f"{left} surplus Provenance: the EHR does not let it be deleted")
+            await self._alert(ref, f"{left} surplus Provenance: the EHR does not let it be deleted")
         document = f"DocumentReference/{case.document.document_reference}" if case.document else None
         await self._end_tasks(ref, history, document)
 
     async def _end_documents(self, ref: CaseRef, case: Case) -> int:
-        """How many Provenances are left that are too many."""
+        """Put the documents of the case in order; return how many surplus Provenances could not be deleted."""
         left = 0
         for entry in (*case.earlier, *case.entries):
             if (filed := entry.filed) is not None:
@@ -151,11 +151,11 @@ class FollowUp:
     async def _end_tasks(self, ref: CaseRef, history: Sequence[RecordedEvent], document: str | None) -> None:
         for draft, outcome in domain.reviewed(history):
             await self._tasks.end(ref, draft, outcome, document if outcome and outcome.code == "approved" else None)
-        for told in escalation_rules.escalations(history):
-            if (end := escalation_rules.ended_by(told, history)) is not None:
-                await self._tasks.end_escalation(told, end)
+        for escalation in escalation_rules.escalations(history):
+            if (end := escalation_rules.ended_by(escalation, history)) is not None:
+                await self._tasks.end_escalation(escalation, end)
 
-    async def _tell(self, case: CaseRef, reason: str) -> None:
+    async def _alert(self, case: CaseRef, reason: str) -> None:
         logger.warning("case %s: the chart was not put in order: %s", case.id, reason)
         await publish_alert(
             self._bus,
@@ -169,7 +169,7 @@ class FollowUp:
 
 
 def due(page: Sequence[RawMessage], until: datetime) -> list[RawMessage]:
-    """The first of `page`, in the order of the trail, that are not younger than `until`."""
+    """Return the leading messages of `page`, in stream order, up to the first that is younger than `until`."""
     found: list[RawMessage] = []
     for event in page:
         if datetime.fromisoformat(event.headers["ce-time"]) > until:

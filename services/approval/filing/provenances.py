@@ -9,10 +9,10 @@ from shared.contracts.errors import PermanentError
 
 
 async def provenances_of(ehr: FhirClient, target: str) -> list[Resource]:
-    """Provenances whose target is `Type/id`; none where the EHR does not look for them.
+    """Return the Provenances whose target is `Type/id`; empty if the EHR cannot search for them.
 
-    Servers are asked by the typed reference, which all that follow the standard take, and by the bare id where that
-    finds nothing. What is about something else is left out: a server may pass over a parameter that it does not know.
+    The search is by the typed reference, which conforming servers support, and by the bare id if that finds nothing.
+    Other Provenances are removed: a server may ignore a parameter that it does not support.
     """
     wanted = references.reference_targets(
         [dict(zip(("resourceType", "id"), target.split("/"), strict=True))], ehr.bases
@@ -29,5 +29,5 @@ async def provenances_of(ehr: FhirClient, target: str) -> list[Resource]:
 
 
 def carrying(chain_head: str, found: Iterable[Resource]) -> list[Resource]:
-    """Those that carry this head of the audit chain: ours, of one approval. An EHR writes others about a document."""
+    """Return our Provenances with this head of the audit chain. An EHR may write others about a document."""
     return [item for item in found if chain_head_of(item) == chain_head]

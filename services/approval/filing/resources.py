@@ -35,27 +35,27 @@ CLINAST = {"system": OBSERVATION_VALUE, "code": "CLINAST", "display": "clinician
 
 
 def review_identifier(case: CaseRef, draft: DraftRef, again: int = 0) -> tuple[str, str]:
-    """System and value: one Task for each draft of a case; `again` counts discharges that were taken back before."""
+    """Return system and value: one Task for each draft; `again` counts discharges that were cancelled before."""
     return REVIEW_SYSTEM, f"{case.id}/{draft.number}" + (f"/{again}" if again else "")
 
 
 def escalation_identifier(case: CaseRef, clock: str, level: int, person: int) -> tuple[str, str]:
-    """System and value: one Task for each who is told of a level of a review's clock. 0 is the supervisor."""
+    """Return system and value: one Task for each person notified at a level of a review's clock; 0: supervisor."""
     return ESCALATION_SYSTEM, f"{case.id}/{clock}/{level}/{person}"
 
 
 def document_identifier(case: CaseRef) -> tuple[str, str]:
-    """System and value of the first document of a case."""
+    """Return system and value of the first document of a case."""
     return DOCUMENT_SYSTEM, f"{case.id}/final"
 
 
 def document_id(case: CaseRef) -> str:
-    """The first document's id, where the EHR lets us choose it."""
+    """Return the first document's id, for an EHR that accepts client-assigned ids."""
     return derived_id(case.id, "document")
 
 
 def provenance_id(chain_head: str) -> str:
-    """The id of the Provenance that carries `chain_head`, where the EHR lets us choose it."""
+    """Return the id of the Provenance with `chain_head`, for an EHR that accepts client-assigned ids."""
     return derived_id(chain_head, "provenance")
 
 
@@ -64,8 +64,9 @@ def identified(pair: tuple[str, str]) -> list[Resource]:
 
 
 def with_identifier(found: Iterable[Resource], pair: tuple[str, str]) -> list[Resource]:
-    """Those of `found` that carry the identifier, each once: a server may pass over a parameter that it does not know,
-    and answer with what belongs to others.
+    """Return the resources of `found` with the identifier, each once.
+
+    A server may ignore a parameter that it does not support, and return other resources.
     """
     carrying = {
         str(item["id"]): item
@@ -81,7 +82,7 @@ def instant(time: datetime) -> str:
 
 
 def device(draft: DraftRef) -> Resource:
-    """The AI that drafted: model and prompt, so that another version is another Device."""
+    """Return the AI that drafted as a Device: each version of model and prompt is another one."""
     return {
         "resourceType": "Device",
         "identifier": identified((DEVICE_SYSTEM, device_name(draft))),
@@ -106,9 +107,9 @@ def device_name(draft: DraftRef) -> str:
 def task(
     case: CaseRef, stay: StayReferences, draft: DraftRef, device_id: str, now: datetime, due: datetime, link: str
 ) -> Resource:
-    """The review, waiting in the EHR for the attending.
+    """Return the Task of a review, which waits in the EHR for the attending.
 
-    Its focus is the Encounter: the draft itself stays out of the chart until it is signed.
+    Its focus is the Encounter: the draft stays out of the chart until it is signed.
     """
     resource: Resource = {
         "resourceType": "Task",
@@ -143,7 +144,7 @@ def task(
 def escalation(
     parent: Resource, identifier: tuple[str, str], owner: Resource, level: int, now: datetime, link: str
 ) -> Resource:
-    """An overdue review in the inbox of somebody who is told of it: a part of the review's Task `parent`."""
+    """Return the Task that shows an overdue review to a person who is notified: part of the review's Task `parent`."""
     copied = {name: parent[name] for name in ("focus", "for", "encounter", "requester", "code") if name in parent}
     resource: Resource = copied | {
         "resourceType": "Task",
@@ -164,7 +165,7 @@ def escalation(
 
 
 def person(reference: str) -> Resource:
-    """A FHIR reference, or words where nobody is known."""
+    """Return a FHIR reference, or a display text if nobody is known."""
     return {"reference": reference} if "/" in reference else {"display": reference}
 
 
@@ -175,9 +176,9 @@ def business_status(code: str) -> Resource:
 def completed(
     task: Resource, outcome: str, now: datetime, document: str | None = None, event: str | None = None
 ) -> Resource:
-    """`task` after the decision. A refused draft is a completed task with a refusing outcome.
+    """Return `task` after the decision. A rejected draft is a completed Task with a rejecting outcome.
 
-    `event` is the id of the decision on the trail: it marks what we wrote ourselves.
+    `event` is the id of the decision's event: it marks changes that we made ourselves.
     """
     output: list[Resource] = [{"type": {"text": "decision"}, "valueCode": outcome}]
     if document is not None:
@@ -194,12 +195,12 @@ def completed(
 
 
 def begun(task: Resource, now: datetime) -> Resource:
-    """`task` once its physician has opened it."""
+    """Return `task` after its physician has opened it."""
     return task | {"status": "in-progress", "lastModified": instant(now)}
 
 
 def sent_back(task: Resource, words: str, now: datetime) -> Resource:
-    """`task` as it waits again; `words` say why."""
+    """Return `task` waiting again, with `words` as the reason."""
     kept = {name: value for name, value in task.items() if name not in ("output", "statusReason")}
     return kept | {
         "status": "in-progress",
@@ -218,7 +219,7 @@ def cancelled(task: Resource, now: datetime, why: str = DISCHARGE_CANCELLED) -> 
 
 
 def owned_by(task: Resource, owner: Resource, now: datetime, due: datetime | None = None) -> Resource:
-    """`task` with another owner; with `due`, another deadline too."""
+    """Return `task` with another owner and, with `due`, another deadline."""
     changed = task | {"owner": owner, "lastModified": instant(now)}
     if due is not None:
         restriction = task.get("restriction") or {}
@@ -228,7 +229,7 @@ def owned_by(task: Resource, owner: Resource, now: datetime, due: datetime | Non
 
 
 def practitioner(reference: str | None, subject: str) -> Resource:
-    """Who signed: the FHIR reference or, where the token has none, its subject as a logical reference."""
+    """Return the signer as a FHIR reference or, if the token has none, a logical reference to its subject."""
     if reference is not None:
         return {"reference": reference}
     return {"type": "Practitioner", "identifier": {"system": f"{NAMING}/subject", "value": subject}}
@@ -244,7 +245,7 @@ def digest_entity(role: str, system: str, value: str) -> Resource:
 
 
 def chain_head_of(provenance: Resource) -> str | None:
-    """The audit chain's head that a Provenance of ours carries."""
+    """Return the head of the audit chain that a Provenance of ours contains."""
     for entity in provenance.get("entity") or []:
         what = entity.get("what") if isinstance(entity, dict) else None
         identifier = what.get("identifier") if isinstance(what, dict) else None

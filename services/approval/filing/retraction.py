@@ -17,7 +17,7 @@ class RetractionFiling:
         self._clock = clock
 
     async def retract(self, decision: RecordedEvent, retracted: Retracted) -> RetractionFiled:
-        """However often this runs, no document of the case is current, and one Provenance says who retracted them."""
+        """Set the documents to entered-in-error, and create one Provenance that says who retracted them. Idempotent."""
         for id in retracted.documents:
             try:
                 found = await self._ehr.read("DocumentReference", id)

@@ -27,19 +27,19 @@ from shared.contracts.subjects import CaseRef
 
 
 def drafted(signature: Signature) -> bool:
-    """Whether the AI is an author: not of a narrative that a physician wrote; the facts below it are the record's."""
+    """Return whether the AI is an author. It is not, if a physician wrote the narrative."""
     return isinstance(signature, Approved | Amended) and signature.narrative not in ("physician", "none")
 
 
 def labels(signature: Signature) -> list[Resource]:
-    """AIAST stays on after the approval, CLINAST joins it."""
+    """Return the security labels: AIAST, and CLINAST after the approval."""
     return [AIAST, CLINAST] if drafted(signature) else [CLINAST]
 
 
 def document(
     case: CaseRef, approved: Signature, contents: Iterable[Resource], device_id: str, signed_at: datetime
 ) -> Resource:
-    """The signed summary, of the type that its draft is of."""
+    """Return the signed document, with the type of its draft."""
     stay, type = approved.stay, approved.draft.type
     signer = practitioner(approved.signer, approved.by.subject)
     context: Resource = {"encounter": [{"reference": stay.encounter}], "period": {"end": instant(stay.end)}}
@@ -83,16 +83,16 @@ def provenance(
     now: datetime,
     renditions: Iterable[Resource] = (),
 ) -> Resource:
-    """Who made the document from what. Carries the head of the case's audit chain: the chart proves the trail.
+    """Return the Provenance: who made the document from what, with the head of the case's audit chain.
 
-    `renditions` are the entities that carry the digests of what the document holds.
+    `renditions` are the entities with the digests of the document's contents.
     """
     device = {"reference": f"Device/{device_id}"}
     signer = practitioner(approved.signer, approved.by.subject)
     verifier: Resource = {"type": participant("verifier"), "who": signer}
     authors = [{"type": participant("author"), "who": device}]
     prompt = [digest_entity("derivation", PROMPT_SYSTEM, approved.draft.prompt.digest)]
-    if not drafted(approved):  # the device has put the facts together and no more
+    if not drafted(approved):  # the device has only assembled the facts
         prompt = []
         authors = [{"type": participant("author"), "who": signer}, {"type": participant("assembler"), "who": device}]
     if approved.stay.organization is not None:

@@ -25,9 +25,9 @@ def is_supported(url: str) -> bool:
 
 
 def send(url: str, title: str, text: str, weight: NotifyType) -> None:
-    """Hand the message to the channel. It blocks, for as long as the channel's own time-outs: run it in a thread.
+    """Send the message to the channel. It blocks until the channel's own time-outs: run it in a thread.
 
-    Raises PermanentError when the address is not understood, TransientError when the channel did not take the message.
+    Raises PermanentError when the address is not understood, TransientError when the channel did not accept it.
     """
     plugin = _plugin(url)
     if plugin is None:

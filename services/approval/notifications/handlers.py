@@ -18,7 +18,7 @@ from shared.contracts.envelope import RecordedEvent, decode
 from shared.contracts.errors import PermanentError
 from shared.contracts.events import Escalated
 from shared.contracts.subjects import CaseRef
-from shared.messaging.connection import Bus, WrongSequenceError
+from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.dead_letter_queue import Severity, publish_alert
 from shared.messaging.event_store import EventStore
 from shared.messaging.steps import Clock
@@ -26,7 +26,7 @@ from shared.messaging.steps import Clock
 Send = Callable[[str, str, str, NotifyType], None]  # address, title, text, weight; blocks
 Link = Callable[[CaseRef], str]
 
-REMEMBERED = 256
+MAX_REMEMBERED = 256
 FIRST = {"Nats-Expected-Last-Subject-Sequence": "0"}  # only where nothing stands under the subject yet
 
 
@@ -35,7 +35,7 @@ class NotificationDispatcher:
 
     def __init__(
         self,
-        bus: Bus,
+        bus: NatsConnection,
         directory: Directory,
         link: Link,
         clock: Clock,
@@ -57,10 +57,10 @@ class NotificationDispatcher:
         """Handle an escalation: alert the operators, and enqueue one message for each channel."""
         event = decode(message.subject, message.headers or {}, message.data, message.metadata.sequence.stream)
         history = await self._journal.history(event.case)
-        told, since = _waiting(history, event.id), escalation_rules.waiting_since(history)
-        if told is None or since is None:
+        found, since = _waiting(history, event.id), escalation_rules.waiting_since(history)
+        if found is None or since is None:
             return
-        case, level = event.case, told.level
+        case, level = event.case, found.level
         severity: Severity = "critical" if isinstance(event.body, Escalated) and event.body.owner else "warning"
         facts: dict[str, str | int] = {"case": case.id, "department": case.department, "level": level}
         await publish_alert(self._bus, severity, "review-overdue", id=event.id, **facts)
@@ -76,70 +76,74 @@ class NotificationDispatcher:
                 )
             )
 
-    async def _enqueue(self, notice: Notification) -> None:
-        """Once, however late it is repeated: the id holds for the dedupe window, the expectation for as long as the
-        stream keeps the message.
+    async def _enqueue(self, notification: Notification) -> None:
+        """Publish the message once, also if this is repeated later than the deduplication window.
+
+        The id holds for the deduplication window, the expected sequence as long as the stream keeps the message.
         """
-        data, id = notice.model_dump_json().encode(), notice.subject_key
+        data, id = notification.model_dump_json().encode(), notification.subject_key
         try:
-            await self._bus.publish(notice.subject, data, stream=STREAM, headers=FIRST, id=id)
+            await self._bus.publish(notification.subject, data, stream=STREAM, headers=FIRST, id=id)
         except WrongSequenceError:
             return
 
     async def deliver(self, message: Msg) -> None:
         """Send one message to its channel, unless that was done or the review is decided.
 
-        As near to once as it gets. It is sent twice where this process dies after the channel took the message and
-        before the receipt is stored, and where a channel takes a message and answers too late or with an error. A
-        redelivery to this process, also while its first attempt is still sending, sends nothing again.
+        At least once, and almost always once. It is sent twice if this process crashes after the channel accepted the
+        message and before the receipt is stored, or if a channel accepts a message but answers too late or with an
+        error. A redelivery to this process, also while its first attempt is still sending, sends nothing again.
         """
-        notice = read_notification(message.subject, message.data)
-        if await self._bus.direct_get(STREAM, {"last_by_subj": notice.receipt}):
+        notification = read_notification(message.subject, message.data)
+        if await self._bus.direct_get(STREAM, {"last_by_subj": notification.receipt}):
             return
-        if notice.subject_key not in self._sending:
-            if _waiting(await self._journal.find(notice.case), notice.escalation) is None:
+        if notification.subject_key not in self._sending:
+            if _waiting(await self._journal.find(notification.case), notification.escalation) is None:
                 return
             # Nothing is awaited between this look and the entry: of two deliveries at once, one sends.
-            if notice.subject_key not in self._sending:
-                self._sending[notice.subject_key] = self._begin(notice)
-        sending = self._sending[notice.subject_key]
+            if notification.subject_key not in self._sending:
+                self._sending[notification.subject_key] = self._begin(notification)
+        sending = self._sending[notification.subject_key]
         try:
             # The thread cannot be stopped: an attempt that runs out of time leaves it to the next one.
             await asyncio.shield(sending)
         finally:
             if sending.done() and (sending.cancelled() or sending.exception() is not None):
-                self._sending.pop(notice.subject_key, None)
-        await self._keep_receipt(notice, message.metadata.num_delivered)
+                self._sending.pop(notification.subject_key, None)
+        await self._keep_receipt(notification, message.metadata.num_delivered)
         self._forget_oldest()
 
-    def _begin(self, notice: Notification) -> asyncio.Future[None]:
-        channel = self._directory.channel(notice.department, notice.channel)
+    def _begin(self, notification: Notification) -> asyncio.Future[None]:
+        channel = self._directory.channel(notification.department, notification.channel)
         if channel is None:
             raise PermanentError("the channel of a notice is no longer in the directory")
-        link = self._link(CaseRef(notice.department, notice.case))
+        link = self._link(CaseRef(notification.department, notification.case))
         call = (
             channel.address(),
-            notice.title,
-            notice.text(link, self._zone_of(notice.department)),
-            notice.notify_type,
+            notification.title,
+            notification.text(link, self._zone_of(notification.department)),
+            notification.notify_type,
         )
         return asyncio.get_running_loop().run_in_executor(self._threads, self._send, *call)
 
     def _forget_oldest(self) -> None:
-        """What was sent is known here for a while longer: a delivery may have looked for its receipt too early."""
+        """Forget the oldest sent messages.
+
+        Recent ones are kept, as a redelivery may have looked for its receipt too early.
+        """
         done = [place for place, sending in self._sending.items() if sending.done()]
-        for place in done[:-REMEMBERED]:
+        for place in done[:-MAX_REMEMBERED]:
             del self._sending[place]
 
-    async def _keep_receipt(self, notice: Notification, attempt: int) -> None:
+    async def _keep_receipt(self, notification: Notification, attempt: int) -> None:
         sent = json.dumps({"sent": self._clock().isoformat(), "attempt": attempt}, sort_keys=True).encode()
         try:
-            await self._bus.publish(notice.receipt, sent, stream=STREAM, headers=FIRST, id=notice.receipt)
+            await self._bus.publish(notification.receipt, sent, stream=STREAM, headers=FIRST, id=notification.receipt)
         except WrongSequenceError:
             return  # an earlier attempt's
 
 
 def _waiting(history: list[RecordedEvent], escalation: str) -> EscalationRecord | None:
-    """The escalation with this id, while the clock still runs on which it was told."""
-    told = next((item for item in escalation_rules.escalations(history) if item.event.id == escalation), None)
-    return told if told is not None and escalation_rules.is_current(fold(history), told.clock) else None
+    """Return the escalation with this id if its clock is still running, otherwise None."""
+    found = next((item for item in escalation_rules.escalations(history) if item.event.id == escalation), None)
+    return found if found is not None and escalation_rules.is_current(fold(history), found.clock) else None

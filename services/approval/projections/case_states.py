@@ -10,7 +10,7 @@ from services.approval.projections.open_reviews import OpenReviewsProjection
 from shared.contracts.case import CaseState
 from shared.contracts.errors import TransientError
 from shared.contracts.subjects import parse_case_subject
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import RawMessage
 from shared.messaging.steps import Clock
 from shared.telemetry import instruments
@@ -48,7 +48,7 @@ class CaseStateProjection:
             str, tuple[str, CaseState, int]
         ] = {}  # by case: its department and state, and since which event
 
-    async def start(self, bus: Bus) -> None:
+    async def start(self, bus: NatsConnection) -> None:
         """Subscribe; events are read in the background."""
         if not instruments.metrics_enabled():
             return
@@ -70,7 +70,7 @@ class CaseStateProjection:
         else:
             self._states[case.id] = case.department, state, message.sequence
 
-    async def look(self) -> None:
+    async def collect_gauges(self) -> None:
         counts = Counter((department, state) for department, state, _ in self._states.values())
         instruments.replace_gauge(
             "countersign.cases", [({DEPARTMENT: place, STATE: state}, n) for (place, state), n in counts.items()]

@@ -20,16 +20,18 @@ from shared.contracts.errors import CountersignError, TransientError
 from shared.contracts.model import Model
 from shared.contracts.subjects import case_filter
 from shared.messaging.buckets import Bucket
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import STREAM, RawMessage, raw_message_of
 
 logger = logging.getLogger(__name__)
 
 BUCKET = "reviews"
-EVERY = 1_000  # events between two beginnings: some 0.2 s to read again
-AT_ONCE = 256  # events that are asked for together
-BEAT = 1.0  # seconds between signs of life of a quiet server; without them for two to four, the consumer is made anew
-PATIENCE = 120.0  # seconds in which something must come while the trail is read
+EVENTS_PER_CHECKPOINT = 1_000  # some 0.2 s to read again
+MAX_CONCURRENT_READS = 256  # events
+# Seconds between the server's heartbeats while there are no messages. If two to four are missed, nats-py recreates the
+# consumer.
+IDLE_HEARTBEAT = 1.0
+READ_TIMEOUT = 120.0  # seconds without a message after which reading the event stream has failed
 
 
 class Checkpoint(Model):
@@ -69,24 +71,29 @@ class CatchUpSubscription:
         self._wanted: int | None = None
         self._caught_up = asyncio.Event()
 
-    async def start(self, bus: Bus) -> None:
+    async def start(self, bus: NatsConnection) -> None:
         """Subscribe. Events that are stored already are read in the background.
 
         Raises TransientError where the stream cannot be read.
         """
         self._bus = bus
-        self._beginnings = Bucket(bus, BUCKET)
+        self._checkpoints = Bucket(bus, BUCKET)
         try:
-            if (beginning := await self._read_beginning()) is not None:
-                await self._begin(beginning)
+            if (checkpoint := await self._read_checkpoint()) is not None:
+                await self._resume(checkpoint)
             subscription = await bus.jetstream.subscribe(
-                "", stream=STREAM, config=self._config, ordered_consumer=True, idle_heartbeat=BEAT, cb=self._on_message
+                "",
+                stream=STREAM,
+                config=self._config,
+                ordered_consumer=True,
+                idle_heartbeat=IDLE_HEARTBEAT,
+                cb=self._on_message,
             )
             info = await subscription.consumer_info()
         except (errors.Error, APIError, TimeoutError) as error:
-            raise TransientError(f"the trail could not be read ({type(error).__name__})") from None
+            raise TransientError(f"the event stream could not be read ({type(error).__name__})") from None
         self._wanted = (info.delivered.consumer_seq if info.delivered else 0) + (info.num_pending or 0)
-        self._look_up()
+        self._update_caught_up()
 
     async def caught_up(self) -> None:
         """Wait until the events that were stored at the start have been read.
@@ -96,78 +103,82 @@ class CatchUpSubscription:
         while not self._caught_up.is_set():
             before = self._received
             try:
-                await asyncio.wait_for(self._caught_up.wait(), PATIENCE)
+                await asyncio.wait_for(self._caught_up.wait(), READ_TIMEOUT)
             except TimeoutError:
                 if self._received == before:
-                    raise TransientError("the trail could not be read: nothing comes any more") from None
+                    raise TransientError("the event stream could not be read: no messages arrive any more") from None
 
-    async def _read_beginning(self) -> Checkpoint | None:
-        """The stored beginning, if it is one of this trail."""
-        entry = await self._beginnings.get(self._key)
+    async def _read_checkpoint(self) -> Checkpoint | None:
+        """Return the stored checkpoint if it belongs to this event stream."""
+        entry = await self._checkpoints.get(self._key)
         if entry is None:
             return None
         try:
             found = Checkpoint.read(zlib.decompress(entry.value))
         except (ValidationError, zlib.error):
-            logger.warning("the stored beginning of %s cannot be read: the trail is read from its start", self._key)
+            logger.warning(
+                "the stored checkpoint of %s cannot be read: the event stream is read from its start", self._key
+            )
             return None
         info = await self._bus.jetstream.stream_info(STREAM)
         if found.at <= info.state.last_seq:
             (last,) = await self._stored([found.at])
             if (found.id, found.time) == _identity(last):
                 return found
-        logger.warning("the stored beginning of %s is of another trail, which is read from its start", self._key)
+        logger.warning(
+            "the stored checkpoint of %s is of another event stream, which is read from its start", self._key
+        )
         return None
 
-    async def _begin(self, beginning: Checkpoint) -> None:
+    async def _resume(self, checkpoint: Checkpoint) -> None:
         """Take what still counts, and follow from where it was written."""
-        for start in range(0, len(beginning.counting), AT_ONCE):
-            for event in await self._stored(beginning.counting[start : start + AT_ONCE]):
-                self._give(event)
-        self._at = self._again = beginning.at
-        # The last event comes once more and is passed over: a consumer that has had nothing yet would begin at the
-        # start of the trail when its connection is lost. Only when it has come, the trail is caught up with.
+        for start in range(0, len(checkpoint.counting), MAX_CONCURRENT_READS):
+            for event in await self._stored(checkpoint.counting[start : start + MAX_CONCURRENT_READS]):
+                self._apply(event)
+        self._at = self._again = checkpoint.at
+        # The last event is delivered once more and skipped: a consumer that has received nothing yet would start at the
+        # beginning of the stream after its connection is lost. When it arrives, the projection has caught up.
         self._config.deliver_policy = DeliverPolicy.BY_START_SEQUENCE
-        self._config.opt_start_seq = beginning.at
+        self._config.opt_start_seq = checkpoint.at
 
     async def _stored(self, sequences: Sequence[int]) -> list[RawMessage]:
-        """Raises TransientError where one is missing: any of three servers may answer, also one that is behind."""
+        """Return messages. Raises TransientError if one is missing: a replica that is behind may have answered."""
         found = await asyncio.gather(*(self._bus.direct_get(STREAM, {"seq": sequence}) for sequence in sequences))
         if not all(found):
-            raise TransientError("the copy of the trail that was read is behind")
+            raise TransientError("the replica of the event stream that was read is behind")
         return [raw_message_of(message) for (message,) in found]
 
     async def _on_message(self, message: Msg) -> None:
         event = RawMessage(message.subject, dict(message.headers or {}), message.data, message.metadata.sequence.stream)
         if event.sequence > self._at:
-            self._give(event)
+            self._apply(event)
             self._at = event.sequence
             self._received += 1
-            if self._received % EVERY == 0:
+            if self._received % EVENTS_PER_CHECKPOINT == 0:
                 await self._save(event)
-            self._look_up()
+            self._update_caught_up()
         elif event.sequence == self._again:
             self._again = None
             self._received += 1
-            self._look_up()
-        await asyncio.sleep(0)  # a long trail is read beside the work, not before it
+            self._update_caught_up()
+        await asyncio.sleep(0)  # let other tasks run while a long event stream is read
 
-    def _look_up(self) -> None:
+    def _update_caught_up(self) -> None:
         if self._wanted is not None and self._received >= self._wanted:
             self._caught_up.set()
 
-    def _give(self, event: RawMessage) -> None:
+    def _apply(self, event: RawMessage) -> None:
         try:
             self._take(event)
         except CountersignError as error:
-            logger.warning("an event in the trail is not taken into %s: %s", self._key, error.reason)
+            logger.warning("an event is not applied to %s: %s", self._key, error.reason)
 
     async def _save(self, last: RawMessage) -> None:
-        """A beginning that is not stored costs time at the next start and nothing else."""
+        """Store a checkpoint. If that fails, only the next start takes longer."""
         id, time = _identity(last)
-        beginning = Checkpoint(at=last.sequence, id=id, time=time, counting=tuple(sorted(self._counting())))
+        checkpoint = Checkpoint(at=last.sequence, id=id, time=time, counting=tuple(sorted(self._counting())))
         try:
-            await self._beginnings.put(self._key, zlib.compress(beginning.model_dump_json().encode()))
+            await self._checkpoints.put(self._key, zlib.compress(checkpoint.model_dump_json().encode()))
         except CountersignError as failure:
             logger.warning("where %s begins could not be stored: %s", self._key, failure.reason)
 

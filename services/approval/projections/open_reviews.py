@@ -19,14 +19,14 @@ from shared.contracts.envelope import ChainHead, RecordedEvent, decode
 from shared.contracts.events import ReviewRequested
 from shared.contracts.model import Model
 from shared.contracts.subjects import CaseRef
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import RawMessage
 
 OPENS = "review-requested"
 CHANGES = ("escalated", "reassigned")
 ENDS = ("approved", "rejected", "withdrawn", "erasure-ordered", "reimported")
-FOLLOWED = (OPENS, *CHANGES, *ENDS)
-SLACK = 60.0  # seconds after its time in which an escalation may still be on its way
+EVENTS = (OPENS, *CHANGES, *ENDS)
+ESCALATION_TOLERANCE = 60.0  # seconds in which the escalation of a fired timer may still be appended
 LINES = 500  # of lists, kept unpacked: some 2 KB each
 QUEUE = 64  # changes that wait for one who watches
 
@@ -67,7 +67,7 @@ class OpenReviewRow:
     head: ChainHead
     clock: str | None
     with_task: bool  # it waits in the EHR's own inbox too
-    due: float | None  # when the next level is told; seconds since the epoch, None after the last
+    due: float | None  # when the next level is notified; seconds since the epoch, None after the last
     review: bytes  # ReviewRequested as JSON, deflated
     events: tuple[int, ...]  # sequences of the events that it is made of
 
@@ -152,14 +152,14 @@ class OpenReviewsProjection:
         self._counts: Counter[str] = Counter()
         self._watchers: set[asyncio.Queue[str]] = set()
 
-    async def start(self, bus: Bus) -> None:
+    async def start(self, bus: NatsConnection) -> None:
         """Subscribe, and return once every open review is known.
 
         Raises TransientError where the stream cannot be read.
         """
         for known in (self._waiting, self._order, self._counts):
             known.clear()  # of a start that failed
-        following = CatchUpSubscription("inbox", FOLLOWED, self._take, self._counting)
+        following = CatchUpSubscription("inbox", EVENTS, self._take, self._counting)
         await following.start(bus)
         await following.caught_up()
 
@@ -202,9 +202,9 @@ class OpenReviewsProjection:
         limit: int,
         wanted: Callable[[OpenReviewRow], bool] = lambda _: True,
     ) -> tuple[list[OpenReview], str | None]:
-        """`limit` lines from the one after cursor `after` on, and the cursor of the next page.
+        """Return `limit` rows after the cursor `after`, and the cursor of the next page.
 
-        `departments` None: all. Raises ValueError when the cursor is not one of ours.
+        `departments` None: all. Raises ValueError when the cursor is invalid.
         """
         start = bisect.bisect_right(self._order, _position(after)) if after else 0
         found: list[OpenReview] = []
@@ -218,11 +218,11 @@ class OpenReviewsProjection:
         return found, None
 
     def oldest_with_task(self) -> datetime | None:
-        """When the oldest of the reviews was asked for that wait in the EHR's own inbox too; None when none does."""
+        """Return when the oldest review with a Task in the EHR was requested; None if there is none."""
         return min((item.requested_at for item in self._waiting.values() if item.with_task), default=None)
 
     def oldest(self) -> dict[tuple[str, int], datetime]:
-        """When the oldest open review of each department and level was asked for."""
+        """Return when the oldest open review of each department and level was requested."""
         found: dict[tuple[str, int], datetime] = {}
         for item in self._waiting.values():
             place = item.ref.department, item.level
@@ -230,8 +230,8 @@ class OpenReviewsProjection:
         return found
 
     def overdue_escalations(self, now: datetime) -> int:
-        """Count the reviews whose next escalation is more than SLACK late; non-zero means that timers do not fire."""
-        late = now.timestamp() - SLACK
+        """Count reviews whose next escalation is overdue by ESCALATION_TOLERANCE: if any, timers do not fire."""
+        late = now.timestamp() - ESCALATION_TOLERANCE
         return sum(item.due is not None and item.due < late for item in self._waiting.values())
 
     def counts(self) -> dict[str, int]:

@@ -12,15 +12,15 @@ from services.approval.projections.catch_up import CatchUpSubscription
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.errors import CountersignError, TransientError
 from shared.messaging.buckets import Bucket
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letter_queue import Severity, publish_alert
 from shared.messaging.event_store import RawMessage, UnreadableEvent, read_event
 from shared.runtime.authentication import Caller
 
 logger = logging.getLogger(__name__)
 
-MOST = 1_000  # that are remembered; the latest
-AGAIN = 5.0  # seconds until an alert that could not be given is tried again
+MAX_REMEMBERED = 1_000  # latest events
+ALERT_RETRY_DELAY = 5.0  # seconds
 
 
 class UnreadableEvents:
@@ -28,20 +28,23 @@ class UnreadableEvents:
 
     def __init__(self) -> None:
         self._found: OrderedDict[int, UnreadableEvent] = OrderedDict()
-        self._to_tell: asyncio.Queue[UnreadableEvent] = asyncio.Queue()
-        self._telling: asyncio.Task[None] | None = None
+        self._alerts: asyncio.Queue[UnreadableEvent] = asyncio.Queue()
+        self._alerting: asyncio.Task[None] | None = None
 
-    async def start(self, bus: Bus) -> None:
-        """Follow, in the background: nothing waits for it. Raises TransientError when the trail cannot be read."""
+    async def start(self, bus: NatsConnection) -> None:
+        """Follow the events in the background; nothing waits for it.
+
+        Raises TransientError when the event stream cannot be read.
+        """
         await self.close()  # a start that failed
         self._found.clear()
-        self._bus, self._told = bus, Bucket(bus, "reconciled")
-        self._telling = asyncio.create_task(self._tell())
+        self._bus, self._sent_alerts = bus, Bucket(bus, "reconciled")
+        self._alerting = asyncio.create_task(self._send_alerts())
         await CatchUpSubscription("unreadable", ("*",), self._take, self._counting).start(bus)
 
     async def close(self) -> None:
-        if self._telling is not None:
-            self._telling.cancel()
+        if self._alerting is not None:
+            self._alerting.cancel()
 
     def of(self, who: Caller) -> list[UnreadableEvent]:
         """Return the unreadable events of the caller's departments, latest first."""
@@ -55,26 +58,29 @@ class UnreadableEvents:
         if isinstance(item, RecordedEvent):
             return
         self._found[item.sequence] = item
-        if len(self._found) > MOST:
+        if len(self._found) > MAX_REMEMBERED:
             self._found.popitem(last=False)
-        self._to_tell.put_nowait(item)
+        self._alerts.put_nowait(item)
 
-    async def _tell(self) -> None:
+    async def _send_alerts(self) -> None:
         while True:
-            item = await self._to_tell.get()
-            if not await self._is_told(item):
-                await asyncio.sleep(AGAIN)
-                self._to_tell.put_nowait(item)
+            item = await self._alerts.get()
+            if not await self._alert_once(item):
+                await asyncio.sleep(ALERT_RETRY_DELAY)
+                self._alerts.put_nowait(item)
 
-    async def _is_told(self, item: UnreadableEvent) -> bool:
-        """Raise the alert unless any process raised it before. For events of a newer version: one for each name."""
+    async def _alert_once(self, item: UnreadableEvent) -> bool:
+        """Publish the alert unless another process did; return False if it has to be repeated.
+
+        Events of a newer version share one alert for each name.
+        """
         key = f"unreadable.newer.{item.event}" if item.newer else f"unreadable.{item.sequence}"
         facts = {"case": item.case.id, "department": item.case.department, "event": item.event, "reason": item.reason}
         try:
-            if await self._told.get(key) is None:
+            if await self._sent_alerts.get(key) is None:
                 severity: Severity = "warning" if item.newer else "critical"
                 await publish_alert(self._bus, severity, "event-unreadable", id=key, sequence=item.sequence, **facts)
-                await self._told.put(key, b"told")
+                await self._sent_alerts.put(key, b"told")
         except CountersignError as failure:
             logger.error("an alert about event %d could not be given: %s", item.sequence, failure.reason)
             return not isinstance(failure, TransientError)

@@ -24,14 +24,14 @@ class Verified:
     id: str
     faults: tuple[Fault, ...]
     documents: frozenset[str]  # ids of the DocumentReferences that were filed
-    filing: bool  # a document may be in the chart that is not on the trail yet
+    filing: bool  # a document may be in the chart before its event
     identifiers: tuple[tuple[str, str], ...]  # system and value of its documents
     erased: bool = False
     reimported: bool = False  # something of it was taken over from the chart after a restore
 
 
 async def verify_case(case_id: str, events: Sequence[RawMessage], ehr: FhirClient) -> Verified:
-    """One case, of which `events` is every message, in stream order."""
+    """Verify one case; `events` is every message of it, in stream order."""
     faults = _broken(case_id, events)
     history, unread = sort_readable(events)
     # What only a newer version knows may be what the events after it follow from.
@@ -48,7 +48,7 @@ async def verify_case(case_id: str, events: Sequence[RawMessage], ehr: FhirClien
 
 
 def standing(case_id: str, events: Sequence[RawMessage], faults: Iterable[Fault] = ()) -> Verified:
-    """What of the case is, or may be, in the chart; nothing is verified."""
+    """Return the documents of the case that are, or may be, in the chart, without verifying them."""
     history, _ = sort_readable(events)
     case = fold(history)
     filed = (item.body.filed if isinstance(item.body, Reimported) else item.body for item in history)
@@ -66,7 +66,7 @@ def standing(case_id: str, events: Sequence[RawMessage], faults: Iterable[Fault]
 
 
 def _broken(case_id: str, events: Sequence[RawMessage]) -> list[Fault]:
-    """Events that do not follow from the one before them, or are no events at all."""
+    """Return events that do not follow from the one before, or cannot be read."""
     faults: list[Fault] = []
     previous, seen = "", set[str]()
     for item in events:
@@ -89,7 +89,7 @@ def _broken(case_id: str, events: Sequence[RawMessage]) -> list[Fault]:
 
 
 def _filings(history: Sequence[RecordedEvent]) -> Iterable[FiledSignature]:
-    """Every filing of the case, whatever came after it, with what led to it."""
+    """Return every filing of the case, with its signature."""
     signature: RecordedEvent | None = None
     for item in history:
         if item.name in CONSUMED["file"]:

@@ -64,7 +64,7 @@ def _unshown(what: str, failure: CountersignError) -> Reason:
 
 
 async def _standing(retracted: Retracted, ehr: FhirClient) -> list[Reason]:
-    """What stands in the chart though it was retracted. A document that was deleted there does not."""
+    """Return retracted documents that the chart still shows. Deleted ones count as retracted."""
     reasons: list[Reason] = []
     for id in retracted.documents:
         try:
@@ -82,9 +82,9 @@ async def _standing(retracted: Retracted, ehr: FhirClient) -> list[Reason]:
 async def _differing(
     filed: Filed, provenance: Resource | None, signature: Signature | None, ehr: FhirClient
 ) -> list[Reason]:
-    """What of the text that was signed, and of its renditions, does not stand in the chart as it was filed.
+    """Return how the document in the chart differs from the signed text and from the renditions that were filed.
 
-    A trail of before renditions has no digests of them, and its text is held against the signature nevertheless.
+    Older events have no digests of renditions; their text is compared with the signature.
     """
     renditions = filed.renditions or ({TEXT: signature.signed} if signature is not None else {})
     reasons: list[Reason] = []

@@ -19,7 +19,7 @@ class Fault:
         where = ": ".join(
             part
             for part in (
-                f"case {self.case}" if self.case else "the trail",
+                f"case {self.case}" if self.case else "the event stream",
                 f"event {self.event} (sequence {self.sequence})" if self.event else "",
             )
             if part

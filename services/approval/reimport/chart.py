@@ -8,13 +8,13 @@ from services.approval.filing.provenances import provenances_of
 from services.approval.filing.resources import DOCUMENT_SYSTEM, TEXT_SYSTEM, Resource, chain_head_of, with_identifier
 from shared.clinical.fhir_client import FhirClient, oldest
 
-GAP = 2  # numbers without a document, after which no other is looked for: somebody may have deleted one
+MAX_MISSING_NUMBERS = 2  # in a row, after which the search ends: a document may have been deleted
 RETRACTS = "NULLIFY"  # https://terminology.hl7.org/CodeSystem-v3-DataOperation.html
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """What stands under one identifier of a case. `number` counts whole documents or addenda, from 1."""
+class FiledDocument:
+    """The documents with one identifier of a case. `number` counts documents or addenda, from 1."""
 
     number: int
     whole: bool
@@ -26,8 +26,8 @@ class Held:
         return f"{'document' if self.whole else 'addendum'} {self.number}"
 
     @property
-    def standing(self) -> list[Resource]:
-        """Those that count; where none does, those that were retracted."""
+    def valid_documents(self) -> list[Resource]:
+        """Documents that are not entered in error; if there are none, signed ones that were retracted."""
         current = [item for item in self.documents if item.get("status") != IN_ERROR]
         return current or [item for item in self.documents if self.of(str(item["id"]))]
 
@@ -36,19 +36,19 @@ class Held:
         return [item for item in self.provenances if operation(item) == RETRACTS]
 
     def of(self, document: str) -> list[Resource]:
-        """The Provenances of its signature."""
+        """Return the Provenances of the signature of `document`."""
         about = [item for item in self.provenances if document in targets(item)]
         return [item for item in about if text_of(item) is not None]
 
 
-async def held(ehr: FhirClient, case: str) -> list[Held]:
-    """Everything that the chart has of the case, by identifier. Raises TransientError, PermanentError."""
+async def read_filed_documents(ehr: FhirClient, case: str) -> list[FiledDocument]:
+    """Return the documents of the case in the chart, by identifier. Raises TransientError, PermanentError."""
     return [item for whole in (True, False) async for item in _counted(ehr, case, whole)]
 
 
-async def _counted(ehr: FhirClient, case: str, whole: bool) -> AsyncIterator[Held]:
+async def _counted(ehr: FhirClient, case: str, whole: bool) -> AsyncIterator[FiledDocument]:
     number = missing = 0
-    while missing < GAP:
+    while missing < MAX_MISSING_NUMBERS:
         number += 1
         documents = await _documents(ehr, (DOCUMENT_SYSTEM, _value(case, number, whole)))
         missing = 0 if documents else missing + 1
@@ -56,7 +56,7 @@ async def _counted(ehr: FhirClient, case: str, whole: bool) -> AsyncIterator[Hel
             continue
         found = [item for document in documents for item in await _ours(ehr, str(document["id"]))]
         by_id = {str(item["id"]): item for item in found}
-        yield Held(number, whole, tuple(documents), tuple(by_id.values()))
+        yield FiledDocument(number, whole, tuple(documents), tuple(by_id.values()))
 
 
 def _value(case: str, number: int, whole: bool) -> str:
@@ -76,7 +76,7 @@ async def _ours(ehr: FhirClient, document: str) -> list[Resource]:
 
 
 def each_once(provenances: Iterable[Resource]) -> list[Resource]:
-    """One Provenance of each head of the chain: where creates raced there may be more."""
+    """Return one Provenance for each head of the chain: racing creates may have made several."""
     heads: dict[str | None, list[Resource]] = {}
     for item in provenances:
         heads.setdefault(chain_head_of(item), []).append(item)
@@ -84,13 +84,13 @@ def each_once(provenances: Iterable[Resource]) -> list[Resource]:
 
 
 def targets(provenance: Resource) -> list[str]:
-    """Ids of the documents that it is about, in its order."""
+    """Return the ids of the documents that a Provenance is about, in its order."""
     found = [item.get("reference") for item in provenance.get("target") or [] if isinstance(item, dict)]
     return [str(item).partition("/_history")[0].rpartition("/")[2] for item in found if item]
 
 
 def operation(provenance: Resource) -> str:
-    """CREATE, UPDATE, APPEND or NULLIFY."""
+    """Return CREATE, UPDATE, APPEND or NULLIFY; empty if it has no activity."""
     activity = provenance.get("activity")
     coding = activity.get("coding") if isinstance(activity, dict) else None
     codes = [str(item.get("code", "")) for item in coding or [] if isinstance(item, dict)]
@@ -98,12 +98,12 @@ def operation(provenance: Resource) -> str:
 
 
 def text_of(provenance: Resource) -> str | None:
-    """SHA-256 of the text that was signed, as it says."""
+    """Return the SHA-256 of the signed text, from the Provenance."""
     return entity(provenance, TEXT_SYSTEM)
 
 
 def entity(provenance: Resource, system: str) -> str | None:
-    """The value of our identifier of this system among what it was made of."""
+    """Return the value of the identifier of `system` among the entities of a Provenance."""
     for item in provenance.get("entity") or []:
         what = item.get("what") if isinstance(item, dict) else None
         identifier = what.get("identifier") if isinstance(what, dict) else None

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from nats.aio.msg import Msg
 
-from services.approval.reimport.plan import Found, event_id, plan
+from services.approval.reimport.plan import VerifiedEvent, event_id, plan
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.case import fold
 from shared.contracts.ehr import ReimportRequested, parse_reimport_requested
@@ -14,7 +14,7 @@ from shared.contracts.errors import ErasedError, PermanentError, TransientError
 from shared.contracts.events import Actor
 from shared.contracts.subjects import CaseRef
 from shared.messaging.artifacts import Artifacts
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letter_queue import publish_alert
 from shared.messaging.event_store import EventStore, WrongExpectedVersionError
 from shared.messaging.steps import Clock
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 class Reimport:
     """Reimports cases. Repeated requests and crashes append each signature once."""
 
-    def __init__(self, bus: Bus, ehr: FhirClient, organization: str, clock: Clock) -> None:
+    def __init__(self, bus: NatsConnection, ehr: FhirClient, organization: str, clock: Clock) -> None:
         self._ehr = ehr
         self._organization = organization
         self._clock = clock
@@ -43,7 +43,7 @@ class Reimport:
         except PermanentError as error:  # of the EHR, which may be set right
             raise TransientError(error.reason) from None
         if not found.stopped and found.ready and not ref.department:
-            found.stopped.append("the trail does not know the case, and nobody has said of which department it is")
+            found.stopped.append("the event stream does not have the case, and no department was given")
         if found.stopped:
             await self._tell(ref, found.stopped)
             return
@@ -53,9 +53,9 @@ class Reimport:
             await self._tell(ref, ["its texts were erased, and are not brought back from the chart"])
 
     async def _take_over(
-        self, ref: CaseRef, history: Sequence[RecordedEvent], ready: Sequence[Found], wanted: ReimportRequested
+        self, ref: CaseRef, history: Sequence[RecordedEvent], ready: Sequence[VerifiedEvent], wanted: ReimportRequested
     ) -> None:
-        """The texts first: nothing on the trail names an artifact that is not there."""
+        """Append the lost events, each after its texts: no event may name an artifact that does not exist."""
         by = Actor(subject=wanted.by, role="operator")
         head = fold(history).head if history else CHAIN_START
         for item in ready:

@@ -1,6 +1,6 @@
 """Reconstruct a lost event from a document and its Provenance: who signed what when. Pure.
 
-Whatever they do not tell and the trail does not either is left empty; what contradicts each other is told nowhere.
+What neither they nor the event stream contain is left empty; contradictions raise PermanentError.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from services.approval.filing.renditions import chart
 from services.approval.filing.resources import DRAFT_SYSTEM, NAMING, PROMPT_SYSTEM, Resource, chain_head_of
-from services.approval.reimport.chart import Held, entity, targets, text_of
+from services.approval.reimport.chart import FiledDocument, entity, targets, text_of
 from shared.clinical import references
 from shared.contracts.case import Case, current_digest, latest_document, restored_event
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled
@@ -50,8 +50,8 @@ class LostEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Trail:
-    """The case as it is known so far. `bases`: the EHR's own URLs, in which it may write references."""
+class KnownCase:
+    """The case so far. `bases`: base URLs of the EHR, which its references may have."""
 
     history: Sequence[RecordedEvent]
     case: Case
@@ -59,29 +59,31 @@ class Trail:
 
     @property
     def stay(self) -> StayReferences | None:
-        """The last that is on the trail."""
+        """The latest stay that the events name."""
         bodies = (restored_event(event).body for event in reversed(self.history))
         return next((stay for body in bodies if isinstance(stay := getattr(body, "stay", None), StayReferences)), None)
 
 
-def signature(trail: Trail, held: Held, document: Resource, provenance: Resource) -> LostEvent:
+def signature(
+    known_case: KnownCase, filed_document: FiledDocument, document: Resource, provenance: Resource
+) -> LostEvent:
     """Raises PermanentError where the two do not tell one signature."""
     signed, head = text_of(provenance), chain_head_of(provenance)
     if signed is None or head is None:
         raise PermanentError("its Provenance names no text")
-    signer, by = _signer(trail, provenance, "verifier")
+    signer, by = _signer(known_case, provenance, "verifier")
     authenticator = document.get("authenticator")  # not every EHR keeps it
-    if authenticator and _names(trail, authenticator) != _names(trail, _agent(provenance, "verifier")):
+    if authenticator and _names(known_case, authenticator) != _names(known_case, _agent(provenance, "verifier")):
         raise PermanentError("the document and its Provenance name different signers")
     common: dict[str, Any] = {
-        "stay": _stay(trail, document),
-        "draft": _draft(trail, held, document, provenance),
+        "stay": _stay(known_case, document),
+        "draft": _draft(known_case, filed_document, document, provenance),
         "signed": signed,
         "by": by,
         "signer": signer,
     }
     return LostEvent(
-        _body(trail, held, document, common),
+        _body(known_case, filed_document, document, common),
         moment(provenance),
         head,
         Filed(
@@ -94,31 +96,33 @@ def signature(trail: Trail, held: Held, document: Resource, provenance: Resource
     )
 
 
-def _body(trail: Trail, held: Held, document: Resource, common: dict[str, Any]) -> Signature:
-    later = {"number": held.number, "seen": current_digest(trail.case), "reason": ""}
-    if not held.whole:
-        return Addended(**common, **later, appends=_related(trail, document, "appends"))
+def _body(
+    known_case: KnownCase, filed_document: FiledDocument, document: Resource, common: dict[str, Any]
+) -> Signature:
+    later = {"number": filed_document.number, "seen": current_digest(known_case.case), "reason": ""}
+    if not filed_document.whole:
+        return Addended(**common, **later, appends=_related(known_case, document, "appends"))
     if any(item.get("code") == "replaces" for item in _dicts(document.get("relatesTo"))):
-        return Amended(**common, **later, replaces=_related(trail, document, "replaces"))
+        return Amended(**common, **later, replaces=_related(known_case, document, "replaces"))
     draft: DraftRef = common["draft"]
-    review = trail.case.review
+    review = known_case.case.review
     task = review.task if review is not None and review.draft.digest == draft.digest else None
     return Approved(**common, task=task, edited=common["signed"] != draft.text)
 
 
-def retraction(trail: Trail, provenance: Resource) -> LostEvent:
+def retraction(known_case: KnownCase, provenance: Resource) -> LostEvent:
     """Raises PermanentError where it does not tell who retracted what."""
-    head, stay = chain_head_of(provenance), trail.stay
+    head, stay = chain_head_of(provenance), known_case.stay
     if head is None or stay is None:
-        raise PermanentError("what was retracted is not on the trail")
-    first, requested_by = _signer(trail, provenance, "enterer")
-    second, by = _signer(trail, provenance, "verifier")
+        raise PermanentError("the retracted document is not in the case's events")
+    first, requested_by = _signer(known_case, provenance, "enterer")
+    second, by = _signer(known_case, provenance, "verifier")
     if requested_by.subject == by.subject:
         raise PermanentError("its Provenance names one person twice: a retraction takes two")
     body = Retracted(
         stay=stay,
         documents=tuple(targets(provenance)),
-        seen=current_digest(trail.case),
+        seen=current_digest(known_case.case),
         reason="",
         requested_by=requested_by,
         requester=first,
@@ -130,17 +134,17 @@ def retraction(trail: Trail, provenance: Resource) -> LostEvent:
 
 
 def moment(provenance: Resource) -> datetime:
-    """When it was signed. Raises PermanentError."""
+    """Return when it was signed. Raises PermanentError."""
     found = _time(provenance.get("occurredDateTime"))
     if found is None:
         raise PermanentError("its Provenance does not say when it was signed")
     return found
 
 
-def _signer(trail: Trail, provenance: Resource, type: str) -> tuple[str | None, Actor]:
-    """The FHIR reference, and who that was as far as the chart tells. Raises PermanentError where it tells nobody."""
+def _signer(known_case: KnownCase, provenance: Resource, type: str) -> tuple[str | None, Actor]:
+    """Return the FHIR reference and the person, as far as the chart has them. Raises PermanentError if it has none."""
     who = _agent(provenance, type)
-    reference = references.relative(who, trail.bases)
+    reference = references.relative(who, known_case.bases)
     identifier = who.get("identifier")
     own = (
         identifier.get("value") if isinstance(identifier, dict) and identifier.get("system") == SUBJECT_SYSTEM else None
@@ -160,16 +164,19 @@ def _agent(provenance: Resource, type: str) -> Resource:
     return {}
 
 
-def _names(trail: Trail, who: Any) -> object:
-    return references.relative(who, trail.bases) or references.identifiers_of(who)
+def _names(known_case: KnownCase, who: Any) -> object:
+    return references.relative(who, known_case.bases) or references.identifiers_of(who)
 
 
-def _stay(trail: Trail, document: Resource) -> StayReferences:
-    """Of the trail, which the document must be about; without one, as the document has it. Raises PermanentError."""
+def _stay(known_case: KnownCase, document: Resource) -> StayReferences:
+    """Return the stay that the events name, which the document must be about; without events, the document's stay.
+
+    Raises PermanentError.
+    """
     context = _dict(document.get("context"))
-    encounters = [references.relative(item, trail.bases) for item in _dicts(context.get("encounter"))]
-    patient = references.relative(document.get("subject"), trail.bases)
-    if (known := trail.stay) is not None:
+    encounters = [references.relative(item, known_case.bases) for item in _dicts(context.get("encounter"))]
+    patient = references.relative(document.get("subject"), known_case.bases)
+    if (known := known_case.stay) is not None:
         if known.encounter not in encounters or known.patient != patient:
             raise PermanentError("the document is about another encounter or patient")
         return known
@@ -178,23 +185,26 @@ def _stay(trail: Trail, document: Resource) -> StayReferences:
     end = _time(period.get("end"))
     if encounter is None or patient is None or end is None:
         raise PermanentError("the document does not say of which stay it is")
-    organization = references.relative(document.get("custodian"), trail.bases)
+    organization = references.relative(document.get("custodian"), known_case.bases)
     return StayReferences(
         encounter=encounter, patient=patient, organization=organization, start=_time(period.get("start")), end=end
     )
 
 
-def _draft(trail: Trail, held: Held, document: Resource, provenance: Resource) -> DraftRef:
-    """The one that the trail has of this digest, or as much of it as the chart tells."""
-    last = latest_document(trail.case)
-    if not held.whole:
+def _draft(known_case: KnownCase, filed_document: FiledDocument, document: Resource, provenance: Resource) -> DraftRef:
+    """Return the draft with this digest from the events, otherwise as much of it as the chart contains.
+
+    Raises PermanentError for an addendum to a document that the events do not have.
+    """
+    last = latest_document(known_case.case)
+    if not filed_document.whole:
         if last is None or not isinstance(body := last.signature.body, Approved | Amended):
-            raise PermanentError("it is an addendum to a document that the trail does not have")
+            raise PermanentError("it is an addendum to a document that the case's events do not have")
         return body.draft
     digest = entity(provenance, DRAFT_SYSTEM) or ""
-    known = [event.body.draft for event in trail.history if isinstance(event.body, Drafted)]
+    known = [event.body.draft for event in known_case.history if isinstance(event.body, Drafted)]
     known += [
-        body.draft for event in trail.history if isinstance(body := restored_event(event).body, Approved | Amended)
+        body.draft for event in known_case.history if isinstance(body := restored_event(event).body, Approved | Amended)
     ]
     found = next((draft for draft in known if draft.digest == digest), None)
     if found is not None:
@@ -222,10 +232,10 @@ def _type(document: Resource) -> DocumentType | None:
         return None  # a code of the EHR's own
 
 
-def _related(trail: Trail, document: Resource, code: str) -> str:
-    """Id of the document that this one follows. Raises PermanentError."""
+def _related(known_case: KnownCase, document: Resource, code: str) -> str:
+    """Return the id of the document that this one follows. Raises PermanentError."""
     for item in _dicts(document.get("relatesTo")):
-        found = references.parse(item.get("target"), trail.bases)
+        found = references.parse(item.get("target"), known_case.bases)
         if item.get("code") == code and found is not None:
             return found.id
     raise PermanentError("the document does not say which other it belongs to")

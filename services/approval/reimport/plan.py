@@ -12,8 +12,8 @@ from services.approval.filing.renditions.make import TEXT
 from services.approval.filing.resources import Resource, chain_head_of
 from services.approval.proof.chart import FiledSignature, against_chart
 from services.approval.reimport import lost_events
-from services.approval.reimport.chart import Held, each_once, held, targets
-from services.approval.reimport.lost_events import LostEvent, Trail
+from services.approval.reimport.chart import FiledDocument, each_once, read_filed_documents, targets
+from services.approval.reimport.lost_events import KnownCase, LostEvent
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.case import Case, evolve, fold, is_expected, restored_event
 from shared.contracts.corrections import Retracted
@@ -26,8 +26,8 @@ NOBODY = Actor(subject="nobody", role="operator")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A signature that is lost, and the text that was signed; none with a retraction."""
+class VerifiedEvent:
+    """A lost event that was verified, and the signed text; None for a retraction."""
 
     lost: LostEvent
     text: bytes | None
@@ -35,19 +35,19 @@ class Found:
 
 @dataclass(slots=True)
 class Plan:
-    """`ready` is taken over in this order. `stopped` says what does not verify: then nothing of the case is."""
+    """`ready` is appended in this order. `stopped` says what cannot be verified: then nothing is appended."""
 
-    ready: list[Found] = field(default_factory=list)
+    ready: list[VerifiedEvent] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
-class _Sign:
-    """A document or a retraction in the chart that the trail does not know."""
+class _LostEntry:
+    """A document or a retraction in the chart that the event stream does not have."""
 
     at: datetime
     provenance: Resource
-    held: Held | None = None  # None: a retraction
+    held: FiledDocument | None = None  # None: a retraction
     document: Resource | None = None
 
     @property
@@ -58,49 +58,54 @@ class _Sign:
 
 
 async def plan(ref: CaseRef, history: Sequence[RecordedEvent], ehr: FhirClient, organization: str | None) -> Plan:
-    """The case `ref`, of which `history` is every event, or none. `organization` is part of every case id; None: not
-    known here, and the id of a case that the trail does not know is not compared with the stay's.
+    """Plan the reimport of the case `ref`; `history` is every event of it, or empty.
+
+    `organization` is part of every case id. None: not known; then the id of a case without events is not checked.
 
     Raises TransientError, PermanentError where the EHR cannot be asked.
     """
     found = Plan()
-    signs = sorted(_signs(await held(ehr, ref.id), history, found), key=lambda sign: sign.at)
+    lost_entries = sorted(
+        _chart_entries(await read_filed_documents(ehr, ref.id), history, found), key=lambda lost_entry: lost_entry.at
+    )
     events = list(history)
-    for sign in signs if not found.stopped else ():
+    for lost_entry in lost_entries if not found.stopped else ():
         try:
-            lost, text = await _verified(sign, Trail(events, fold(events), ehr.bases), ref, ehr)
+            lost, text = await _verified(lost_entry, KnownCase(events, fold(events), ehr.bases), ref, ehr)
             if not history and organization is not None:
                 _is_ours(ref, lost, organization)
         except PermanentError as error:
-            return Plan(stopped=[f"{sign.name}: {error.reason}"])
-        found.ready.append(Found(lost, text))
+            return Plan(stopped=[f"{lost_entry.name}: {error.reason}"])
+        found.ready.append(VerifiedEvent(lost, text))
         events.append(_recorded(ref, lost, fold(events).head.sequence + 1))
     return found
 
 
-def _signs(everything: Sequence[Held], history: Sequence[RecordedEvent], found: Plan) -> Iterator[_Sign]:
-    """What the trail does not know. What cannot be told at all is said in `found`."""
+def _chart_entries(
+    everything: Sequence[FiledDocument], history: Sequence[RecordedEvent], found: Plan
+) -> Iterator[_LostEntry]:
+    """Yield what the event stream does not have. What cannot be reconstructed is added to `found.stopped`."""
     case = fold(history)
     heads = {restored_event(event).head.digest for event in history}
     filed = {entry.filed.document_reference for entry in (*case.earlier, *case.entries) if entry.filed is not None}
     for item in everything:
         try:
-            if (sign := _unknown(item, heads, filed)) is not None:
-                yield sign
+            if (lost_entry := _unknown(item, heads, filed)) is not None:
+                yield lost_entry
         except PermanentError as error:
             found.stopped.append(f"{item.name}: {error.reason}")
     retractions = {str(one["id"]): one for item in everything for one in each_once(item.retractions)}
     for provenance in each_once(retractions.values()):
         if chain_head_of(provenance) not in heads:
             try:
-                yield _Sign(lost_events.moment(provenance), provenance)
+                yield _LostEntry(lost_events.moment(provenance), provenance)
             except PermanentError as error:
                 found.stopped.append(f"Provenance {provenance['id']}: {error.reason}")
 
 
-def _unknown(item: Held, heads: set[str], filed: set[str]) -> _Sign | None:
-    """The one document under an identifier, where the trail does not know it. Raises PermanentError."""
-    standing = item.standing
+def _unknown(item: FiledDocument, heads: set[str], filed: set[str]) -> _LostEntry | None:
+    """Return the one document under an identifier if the event stream does not have it. Raises PermanentError."""
+    standing = item.valid_documents
     if len(standing) > 1:
         raise PermanentError(f"{len(standing)} documents stand in the chart under its identifier")
     if not standing or str(standing[0]["id"]) in filed:
@@ -116,23 +121,30 @@ def _unknown(item: Held, heads: set[str], filed: set[str]) -> _Sign | None:
         raise PermanentError(
             f"DocumentReference {document['id']} is entered in error, and no retraction of ours says so"
         )
-    return _Sign(lost_events.moment(provenances[0]), provenances[0], item, document)
+    return _LostEntry(lost_events.moment(provenances[0]), provenances[0], item, document)
 
 
-async def _verified(sign: _Sign, trail: Trail, ref: CaseRef, ehr: FhirClient) -> tuple[LostEvent, bytes | None]:
-    """The signature, once the chart holds what it says. Raises PermanentError, TransientError."""
+async def _verified(
+    lost_entry: _LostEntry, known_case: KnownCase, ref: CaseRef, ehr: FhirClient
+) -> tuple[LostEvent, bytes | None]:
+    """Return the event and the text after comparison with the chart. Raises PermanentError, TransientError."""
     document = None
-    if sign.held is None or sign.document is None:
-        lost = lost_events.retraction(trail, sign.provenance)
-        _retracts_ours(sign.provenance, trail.case)
+    if lost_entry.held is None or lost_entry.document is None:
+        lost = lost_events.retraction(known_case, lost_entry.provenance)
+        _retracts_ours(lost_entry.provenance, known_case.case)
     else:
-        document = await ehr.read("DocumentReference", str(sign.document["id"]))  # a search may say less
-        lost = lost_events.signature(trail, sign.held, document, sign.provenance)
+        document = await ehr.read("DocumentReference", str(lost_entry.document["id"]))  # a search may say less
+        lost = lost_events.signature(known_case, lost_entry.held, document, lost_entry.provenance)
     event = lost.event(NOBODY, "")
-    if not is_expected(trail.case, event):
-        raise PermanentError(f"the case is {trail.case.state if trail.case.exists else 'not known'} on the trail")
-    recorded = _recorded(ref, lost, trail.case.head.sequence + 1)
-    if sign.held is not None and number_of(evolve(trail.case, recorded), restored_event(recorded)) != sign.held.number:
+    if not is_expected(known_case.case, event):
+        raise PermanentError(
+            f"the case is {known_case.case.state if known_case.case.exists else 'not known'} by its events"
+        )
+    recorded = _recorded(ref, lost, known_case.case.head.sequence + 1)
+    if (
+        lost_entry.held is not None
+        and number_of(evolve(known_case.case, recorded), restored_event(recorded)) != lost_entry.held.number
+    ):
         raise PermanentError("those before it are not there")
     reasons = await against_chart(FiledSignature(recorded, lost.filed, restored_event(recorded)), ehr)
     if any(reason.unanswered for reason in reasons):
@@ -149,14 +161,14 @@ def _retracts_ours(provenance: Resource, case: Case) -> None:
 
 
 def _is_ours(ref: CaseRef, lost: LostEvent, organization: str) -> None:
-    """A case that the trail does not know has the id that its encounter leads to. Raises PermanentError."""
+    """Check that the id of a case without events follows from its encounter. Raises PermanentError."""
     encounter = lost.signature.stay.encounter.partition("/")[2]
     if case_id(organization, encounter) != ref.id:
         raise PermanentError("its encounter leads to another case id: it is of another installation")
 
 
 async def _text(lost: LostEvent, document: Resource | None, ehr: FhirClient) -> bytes | None:
-    """Exactly what was signed. Raises PermanentError."""
+    """Return exactly what was signed. Raises PermanentError."""
     if document is None or isinstance(lost.signature, Retracted):
         return None
     attachments = chart.attachments(document)
@@ -167,11 +179,11 @@ async def _text(lost: LostEvent, document: Resource | None, ehr: FhirClient) -> 
 
 
 def _recorded(ref: CaseRef, lost: LostEvent, at: int) -> RecordedEvent:
-    """As it would stand on the trail: to fold, and to hold against the chart."""
+    """Return the event as it will be recorded, to fold and to compare with the chart."""
     event: Reimported = lost.event(NOBODY, "")
     return RecordedEvent(ref, event_id(lost), "countersign/approval", lost.signed_at, "", event, ChainHead(at, ""))
 
 
 def event_id(lost: LostEvent) -> str:
-    """The same however often it is taken over."""
+    """Return the id of the event, the same for each reimport."""
     return derived_id(lost.chain_head, "reimported")

@@ -22,7 +22,7 @@ _LONGEST = 1_000  # characters of a sentence that goes on over lines
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A sentence, or a line of a list, that the draft does not have word for word."""
+    """A sentence, or a line of a list, that is not literally in the draft."""
 
     text: str
     label: Label
@@ -30,17 +30,17 @@ class Statement:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the text: by it a physician confirms the sentence, and the trail names it."""
+        """SHA-256 of the text: a physician confirms the sentence by it, and the event names it."""
         return digest_of(self.text.encode())
 
 
 def statements(
     draft: Draft, text: str, record: EvidenceIndex, checked: dict[str, Statement] | None = None
 ) -> tuple[Statement, ...]:
-    """The sentences of `text` that are not in `draft`, in order, each once, with what `record` says of them.
+    """Return the sentences of `text` that are not in `draft`, in order and each once, checked against `record`.
 
-    Nothing is passed over: what is too long to be checked, and what goes beyond it, counts as not in the record.
-    `checked` keeps what was said of a sentence: who types changes one of them.
+    A sentence that is too long to be checked, or beyond the limit, counts as not in the record. `checked` caches
+    results: while a person types, only one sentence changes.
     """
     found: list[Statement] = []
     room = _ROOM
@@ -65,13 +65,13 @@ def _checked(sentence: str, record: EvidenceIndex) -> Statement:
 
 
 def _is_heading(statement: Statement) -> bool:
-    """A few words and a colon, which claim nothing: "Pending results:", and not "No known allergies:"."""
+    """Return whether it is a short heading without claims: "Pending results:", but not "No known allergies:"."""
     few = statement.text.endswith(":") and len(statement.text.split()) <= _HEADING
     return few and statement.label != "contradicted" and all(item.kind in _OF_HEADINGS for item in statement.claims)
 
 
 def _new(draft: Draft, text: str) -> Iterator[str]:
-    """A line of the draft, or a sentence of one, is not new; neither is a heading, nor a line of ours."""
+    """Yield sentences that are not in the draft. Headings and the product's own lines are not new."""
     lines = {_plain(line) for line in draft.text.splitlines()}
     known = {sentence for line in lines for sentence in split_sentences(line)} | lines
     ours = {part.title.casefold() for part in draft.parts} | {item.casefold() for item in AUTHOR_BY_LINE}
@@ -81,8 +81,10 @@ def _new(draft: Draft, text: str) -> Iterator[str]:
 
 
 def _paragraphs(text: str, known: set[str], ours: set[str]) -> Iterator[str]:
-    """The lines, bullets taken off. A new line that ends in the middle of a sentence goes on in the next one: taken
-    alone, "She has no" and "allergy to penicillin." say something else. Headings and lines of ours are left out.
+    """Yield lines without bullets; a new line that ends within a sentence is joined with the next one.
+
+    Alone, "She has no" and "allergy to penicillin." would have another meaning. Headings and the product's own lines
+    are left out.
     """
     begun = ""
     for line in text.splitlines():

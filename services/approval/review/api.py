@@ -38,8 +38,8 @@ router = APIRouter(route_class=DecisionRoute)
 IfMatch = Annotated[str | None, Header(alias="If-Match", description="the draft's digest, as the ETag had it")]
 
 
-class LookList(BaseModel):
-    """Who looked at a case's draft, and who was refused; oldest first."""
+class AccessList(BaseModel):
+    """Who viewed a case's draft, and who was refused; oldest first."""
 
     items: list[AccessLogEntry]
 
@@ -114,16 +114,16 @@ async def list_cases(who: AnyRole, api: Api, limit: Annotated[int, Query(ge=1, l
     return await list_recent(api.cases, who, limit)
 
 
-@router.get("/v1/cases/{case_id}", tags=["cases"], summary="A case and its trail")
+@router.get("/v1/cases/{case_id}", tags=["cases"], summary="A case and its events")
 async def show_case(case_id: str, who: AnyRole, api: Api) -> CaseView:
     history, unreadable = await readable(api.cases, case_id, who)
     return case_view(history, unreadable)
 
 
 @router.get("/v1/cases/{case_id}/access", tags=["cases"], summary="Who looked at it, who was refused")
-async def show_access(case_id: str, who: Auditor, api: Api) -> LookList:
+async def show_access(case_id: str, who: Auditor, api: Api) -> AccessList:
     await readable(api.cases, case_id, who)
-    return LookList(items=await api.log.of_case(case_id))
+    return AccessList(items=await api.log.of_case(case_id))
 
 
 @router.get("/v1/reviews", tags=["reviews"], summary="Open reviews, overdue first, then the oldest")
@@ -184,14 +184,14 @@ async def reassign(case_id: str, body: Reassign, by: Watcher, api: Api, key: Ide
 
 
 def shown_departments(who: Caller, wanted: str | None) -> tuple[str, ...] | None:
-    """Departments that a list for the caller may show; None: all."""
+    """Return the departments that a list for the caller may show; None: all."""
     if wanted is not None:
         return (wanted,) if who.can_access_department(wanted) else ()
     return who.departments
 
 
 async def readable(cases: CaseReader, case_id: str, who: Caller) -> tuple[list[RecordedEvent], list[UnreadableEvent]]:
-    """What can be read of a case that the caller may know of, and what not. Raises ProblemError where there is none."""
+    """Return the readable events of a case that the caller may know of, and the others. Raises ProblemError."""
     history, unreadable = await cases.readable(case_id)
     departments = [item.case.department for item in history] + [item.case.department for item in unreadable]
     if not departments or not who.can_access_department(departments[0]):

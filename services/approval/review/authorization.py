@@ -11,7 +11,7 @@ from shared.runtime.authentication import Caller, Role
 
 # decide: sign, refuse, correct, append, confirm a retraction. retract: ask for one, which alone changes nothing.
 Action = Literal["see", "decide", "reassign", "retract"]
-# Who reads the draft itself. An auditor proves the trail without it, an operator mends without it.
+# Who reads the draft itself. An auditor verifies events without it, an operator repairs without it.
 READERS: tuple[Role, ...] = ("physician", "supervisor")
 
 
@@ -22,32 +22,33 @@ class Denied(NamedTuple):
     conceal_existence: bool
 
 
-def authorize(caller: Caller, case: Case, department: str, deed: Action) -> Caller | Denied:
-    """The caller in the first of their roles that may do it: a department's head is a physician, too. Where none may,
-    why not in the role that they came in.
+def authorize(caller: Caller, case: Case, department: str, action: Action) -> Caller | Denied:
+    """Return the caller in the first of their roles that allows the action.
+
+    A department's supervisor is also a physician. If no role allows it, returns why not, for the role of the sign-in.
     """
     parts = (caller.in_role(role) for role in caller.roles)
-    found = (part for part in parts if part is not None and _denied(part, case, department, deed) is None)
-    return next(found, None) or _denied(caller, case, department, deed) or caller
+    found = (part for part in parts if part is not None and _denied(part, case, department, action) is None)
+    return next(found, None) or _denied(caller, case, department, action) or caller
 
 
-def denial(caller: Caller, case: Case, department: str, deed: Action) -> Denied | None:
+def denial(caller: Caller, case: Case, department: str, action: Action) -> Denied | None:
     """Return why the caller may not do it; None where they may."""
-    found = authorize(caller, case, department, deed)
+    found = authorize(caller, case, department, action)
     return found if isinstance(found, Denied) else None
 
 
-def _denied(caller: Caller, case: Case, department: str, deed: Action) -> Denied | None:
+def _denied(caller: Caller, case: Case, department: str, action: Action) -> Denied | None:
     if not caller.can_access_department(department):
         return Denied("the case is of another department", conceal_existence=True)
-    if deed == "reassign" and caller.role == "operator":
+    if action == "reassign" and caller.role == "operator":
         return None
     if caller.role not in READERS:
         return Denied(f"the role {caller.role} may not do that", conceal_existence=False)
-    if deed in ("decide", "retract") and caller.practitioner is None and not caller.signs_as_owner:
+    if action in ("decide", "retract") and caller.practitioner is None and not caller.signs_as_owner:
         return Denied("the sign-in does not say who you are in the EHR", conceal_existence=False)
     attending = case.review.stay.attending if case.review else None
-    if deed in ("see", "retract") or caller.role == "supervisor":
+    if action in ("see", "retract") or caller.role == "supervisor":
         return None
     if caller.signs_as_owner or is_assigned_to(caller, case.owner, attending):
         return None

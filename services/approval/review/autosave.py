@@ -8,10 +8,10 @@ from services.approval.review.signing_rules import Settled
 from shared.contracts.draft import Draft
 from shared.contracts.events import ReadingFigures
 from shared.messaging.buckets import Bucket
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 
 BUCKET = "working"
-KEPT = 14 * 86_400  # seconds
+RETENTION_SECONDS = 14 * 86_400
 
 
 class AutosavedDraft(BaseModel):
@@ -41,7 +41,7 @@ class AutosavedDraft(BaseModel):
 
 
 class DraftAutosave:
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: NatsConnection) -> None:
         self._bucket = Bucket(bus, BUCKET)
 
     async def find(self, case_id: str, draft: str, subject: str) -> AutosavedDraft | None:
@@ -50,7 +50,7 @@ class DraftAutosave:
 
     async def keep(self, case_id: str, draft: str, subject: str, copy: AutosavedDraft) -> None:
         """Store the copy; the last write wins."""
-        await self._bucket.put(_key(case_id, draft, subject), copy.model_dump_json().encode(), ttl=KEPT)
+        await self._bucket.put(_key(case_id, draft, subject), copy.model_dump_json().encode(), ttl=RETENTION_SECONDS)
 
     async def drop(self, case_id: str, draft: str, subject: str) -> None:
         """Delete the copy after the decision."""

@@ -13,7 +13,7 @@ from shared.contracts.envelope import RecordedEvent
 from shared.runtime.authentication import Caller
 
 RECENT_EVENTS = 2000
-AT_ONCE = 16  # histories that are read together
+MAX_CONCURRENT_READS = 16  # histories
 
 
 class CaseLine(BaseModel):
@@ -29,16 +29,16 @@ class CaseLine(BaseModel):
 class CaseList(BaseModel):
     items: list[CaseLine]
     unreadable: list[UnreadableLine] = Field(
-        description="what was written to the trail recently and is no event that can be read: none of ours writes such"
+        description="recent messages in the event stream that cannot be read as events; no service writes such messages"
     )
 
 
 async def list_recent(cases: CaseReader, who: Caller, limit: int) -> CaseList:
-    """The `limit` cases that the caller may know of and that something happened to last."""
+    """Return the `limit` cases with the latest events that the caller may know of."""
     recent, unreadable = await cases.recent(RECENT_EVENTS)
     latest = {event.case.id: event for event in recent if who.can_access_department(event.case.department)}
     shown = sorted(latest.values(), key=lambda event: -event.head.sequence)[:limit]
-    places = asyncio.Semaphore(AT_ONCE)
+    places = asyncio.Semaphore(MAX_CONCURRENT_READS)
 
     async def line(event: RecordedEvent) -> CaseLine:
         async with places:  # one request each: what a case is, its last event alone does not tell

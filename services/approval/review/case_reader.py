@@ -15,7 +15,7 @@ from shared.contracts.model import read_strictly
 from shared.contracts.subjects import CaseRef
 from shared.messaging.access_log import AccessLog
 from shared.messaging.artifacts import Artifacts, CaseTexts
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import EventStore, UnreadableEvent
 from shared.runtime.authentication import Caller
 
@@ -23,7 +23,7 @@ CASE_ID = re.compile(r"[A-Za-z0-9-]{1,64}")  # subjects are made of it: nothing 
 
 
 class CaseReader:
-    def __init__(self, bus: Bus, log: AccessLog) -> None:
+    def __init__(self, bus: NatsConnection, log: AccessLog) -> None:
         self._log = log
         self.checker = RecordChecker()
         self._journal = EventStore(bus, "approval")

@@ -12,7 +12,7 @@ from shared.contracts.errors import TransientError
 from shared.contracts.events import Approved, CaseEvent, Reassigned, Rejected
 from shared.contracts.retention import ErasureOrdered, HoldPlaced, HoldReleased
 from shared.contracts.subjects import CaseRef, derived_id
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import EventStore, WrongExpectedVersionError
 from shared.messaging.steps import Clock
 from shared.runtime.authentication import Caller
@@ -37,7 +37,7 @@ Event = TypeVar(
 class DecisionWriter:
     """Appends with an expected version. `new_id` gives the ids of events: two decisions are never the same event."""
 
-    def __init__(self, bus: Bus, cases: CaseReader, clock: Clock, new_id: Callable[[], str]) -> None:
+    def __init__(self, bus: NatsConnection, cases: CaseReader, clock: Clock, new_id: Callable[[], str]) -> None:
         self._cases = cases
         self._clock = clock
         self._new_id = new_id

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from shared.messaging.artifacts import Artifacts
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 
-REMEMBERED = 20_000  # drafts; a few megabytes
+CACHE_SIZE = 20_000  # drafts; a few megabytes
 
 
 class DraftLabel(NamedTuple):
@@ -19,7 +19,7 @@ class DraftLabel(NamedTuple):
 
 
 class DraftLabels:
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: NatsConnection) -> None:
         self._known: OrderedDict[str, DraftLabel] = OrderedDict()
         self._artifacts = Artifacts(bus)
 
@@ -30,6 +30,6 @@ class DraftLabels:
             draft = json.loads(data)
             self._known[digest] = DraftLabel(draft.get("initials", ""), draft.get("attending", ""))
         found = {digest: self._known.get(digest, DraftLabel()) for _, digest in drafts}
-        while len(self._known) > REMEMBERED:
+        while len(self._known) > CACHE_SIZE:
             self._known.popitem(last=False)
         return found

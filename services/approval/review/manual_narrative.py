@@ -8,7 +8,7 @@ from shared.contracts.draft import HEADINGS, TO_BE_WRITTEN, Draft, Narrative
 
 
 def to_write(draft: Draft) -> str:
-    """The draft's text without a sentence of its narrative. What is to be written there holds the signature up."""
+    """Return the draft's text without narrative sentences; its placeholders have to be replaced before signing."""
     lines, opened = _without_narrative(draft)
     if "hospital-course" not in opened:
         lines = _with_place(draft, lines, "hospital-course")
@@ -19,12 +19,12 @@ def to_write(draft: Draft) -> str:
 
 
 def place(narrative: Narrative) -> str:
-    """What stands where a narrative is to be written."""
+    """Return the placeholder of a narrative that has to be written."""
     return f"  {TO_BE_WRITTEN}: {HEADINGS[narrative].lower()}]"
 
 
 def _without_narrative(draft: Draft) -> tuple[list[str], set[Narrative]]:
-    """The lines, with one place for the sentences of each narrative, and the narratives that have one."""
+    """Return the lines with one placeholder for the sentences of each narrative, and the narratives that have one."""
     lines: list[str] = []
     opened: set[Narrative] = set()
     for line in draft.text.split("\n"):
@@ -44,7 +44,7 @@ def _without_narrative(draft: Draft) -> tuple[list[str], set[Narrative]]:
 
 
 def _with_place(draft: Draft, lines: Sequence[str], narrative: Narrative) -> list[str]:
-    """A draft without this narrative gets a place for it at the end of its part."""
+    """Add a placeholder for a narrative that the draft lacks, at the end of its part."""
     part = draft.part_of(narrative)
     own = heading(part.title) if part else None
     others = {heading(part.title) for part in draft.parts} - {own}

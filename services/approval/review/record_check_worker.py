@@ -28,7 +28,7 @@ class IndexedRecords:
         self._indexed: dict[str, tuple[EvidenceIndex, dict[str, Statement]]] = {}  # by the digest of their context
 
     def answer(self, request: dict[str, Any], context: bytes) -> dict[str, Any]:
-        """`statements` and the `seconds` of processor time that they took; `unknown` where the context is needed."""
+        """Return `statements` and the processor `seconds` that they took; `unknown` if the context has to be sent."""
         began = time.process_time()
         digest = request["context"]
         if digest not in self._indexed and not context:

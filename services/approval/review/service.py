@@ -33,7 +33,7 @@ from shared.contracts.events import (
 )
 from shared.contracts.subjects import FHIR_ID, CaseRef
 from shared.messaging.access_log import AccessLog
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import WrongExpectedVersionError
 from shared.messaging.steps import Clock
 from shared.runtime.authentication import Caller
@@ -47,7 +47,7 @@ class ReviewService:
 
     def __init__(
         self,
-        bus: Bus,
+        bus: NatsConnection,
         ehr: FhirClient,
         directory: Directory,
         reviews: OpenReviewsProjection,

@@ -43,9 +43,7 @@ def check(draft: Draft, text: str, settled: Settled, written: Sequence[Statement
 
 
 def misleading(draft: Draft, text: str, written: Sequence[Statement] = ()) -> list[Obstacle]:
-    """A line that says that a model or rules wrote a narrative of which nothing stands, or that a physician wrote one
-    in which a sentence of a model stands.
-    """
+    """Return lines about the author of the narrative that are not true for `text`."""
     by = authorship.narrative_author(draft, text, own=bool(written))
     drafted = by in ("model", "rules")
     said = {claim for _, claim in authorship.find_lines(text)}
@@ -79,7 +77,7 @@ def _lacking_of_addendum(draft: Draft, words: str) -> Iterator[str]:
 
 
 def to_do(sentences: int, points: int) -> str:
-    """What is to be settled, in words."""
+    """Return what has to be settled, in words."""
     found = [
         f"{number} {one if number == 1 else many}"
         for number, one, many in (
@@ -92,7 +90,7 @@ def to_do(sentences: int, points: int) -> str:
 
 
 def unsettled(draft: Draft, text: str, settled: Settled) -> list[Obstacle]:
-    """Sentences that the record does not support and open points of `draft` that nobody has settled for `text`."""
+    """Return unsupported sentences and open points of `draft` that nobody has settled for `text`."""
     sentences = (
         Obstacle("resolutions", "The record does not support this sentence: confirm, change or remove it.", index)
         for index in edits.unresolved(draft, text, settled.confirmed)
@@ -105,7 +103,7 @@ def unsettled(draft: Draft, text: str, settled: Settled) -> list[Obstacle]:
 
 
 def unconfirmed(written: Sequence[Statement], settled: Settled) -> list[Obstacle]:
-    """Sentences of the physician's own that the record does not support and nobody has confirmed."""
+    """Return the physician's own sentences that the record does not support and nobody has confirmed."""
     words = {
         "contradicted": "The record contradicts a sentence that you wrote: change or confirm it.",
         "not-in-record": "The record does not have what a sentence that you wrote says: change or confirm it.",
@@ -118,7 +116,7 @@ def unconfirmed(written: Sequence[Statement], settled: Settled) -> list[Obstacle
 
 
 def incomplete(draft: Draft, text: str) -> list[Obstacle]:
-    """What `text` lacks to be the document of this stay: its patient, its parts, what is to be written by hand."""
+    """Return what `text` lacks to be the document of this stay: its patient, its parts, a manual narrative."""
     return [Obstacle("text", detail) for detail in _lacking(draft, text)]
 
 
@@ -139,13 +137,13 @@ def _lacking(draft: Draft, text: str) -> Iterator[str]:
 
 
 def identity(draft: Draft) -> str | None:
-    """The line of the draft that says who the patient is."""
+    """Return the line of the draft that identifies the patient."""
     lines = (" ".join(line.split()) for line in draft.text.splitlines())
     return next((line for line in lines if line.startswith(PATIENT)), None)
 
 
 def _has_content(part: DocumentPart, lines: Sequence[str], titles: set[str]) -> bool:
-    """Whether the text has the part's heading, and words below it that are no heading of a group."""
+    """Return whether the text has the part's heading, and words below it that are not a heading."""
     headings = [number for number, line in enumerate(lines) if heading(line) == heading(part.title)]
     for start in headings:
         for line in lines[start + 1 :]:
@@ -157,12 +155,12 @@ def _has_content(part: DocumentPart, lines: Sequence[str], titles: set[str]) -> 
 
 
 def heading(text: str) -> str:
-    """A line as headings are compared: in any case, with or without its colon."""
+    """Return a line as headings are compared: case-folded and without a colon."""
     return text.strip().rstrip(":").casefold()
 
 
 def resolutions(draft: Draft, text: str, settled: Settled) -> tuple[Resolution, ...]:
-    """What became of each sentence that the record does not support, for the trail."""
+    """Return what happened to each sentence that the record does not support, for the event."""
     stand = set(edits.unchanged_sentences(draft, text))
     return tuple(
         Resolution(sentence=index, how="confirmed" if index in stand else _how(sentence.text, text, index, settled))

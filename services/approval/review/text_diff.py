@@ -13,10 +13,10 @@ from rapidfuzz import fuzz
 from rapidfuzz.distance import Indel
 
 # Pairs of lines, or of words, that may be compared: 4 million take some 20 ms and 1 MB.
-MOST = 4_000_000
+MAX_WORD_COMPARISONS = 4_000_000
 ALIKE = 50  # percent: a line that has something like it on the other side was changed, else added or removed
 PAIRED = 60  # lines a side of one run of changes in which such pairs are looked for
-LOOKED_AT = 1_000  # characters of a line by which it is told whether it is like another
+MAX_SIMILARITY_CHARACTERS = 1_000  # characters of a line that decide whether it is similar to another
 
 _WORDS = re.compile(r"\S+\s*|\s+")
 
@@ -30,8 +30,9 @@ class DiffSegment(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DiffRow:
-    """A line as it is before and after, or a run of lines that are the same in both. `under` is the heading it stands
-    below; `lines` counts what the row stands for.
+    """A line before and after, or a run of unchanged lines.
+
+    `under` is the heading above it; `lines` counts the lines of a run.
     """
 
     kind: Literal["same", "changed", "added", "removed"]
@@ -42,13 +43,13 @@ class DiffRow:
 
 
 class _Budget:
-    """What is left of MOST."""
+    """The word comparisons that are left."""
 
     def __init__(self) -> None:
-        self._left = MOST
+        self._left = MAX_WORD_COMPARISONS
 
     def allows(self, one: int, other: int) -> bool:
-        """Takes one times the other of it, where that much is left."""
+        """Take `one` times `other` comparisons if so many are left; return whether they were."""
         if one * other > self._left:
             return False
         self._left -= one * other
@@ -56,7 +57,7 @@ class _Budget:
 
 
 def diff(before: str, after: str) -> list[DiffSegment]:
-    """Word by word; only the lines that differ, each with its line break."""
+    """Return the differing lines, compared word by word, each with its line break."""
     budget = _Budget()
     return [
         piece
@@ -67,7 +68,7 @@ def diff(before: str, after: str) -> list[DiffSegment]:
 
 
 def side_by_side(before: str, after: str, headings: frozenset[str] = frozenset()) -> list[DiffRow]:
-    """Rows in the order of the texts. `headings` are lines under which others stand, as they are written there."""
+    """Return rows in the order of the texts. `headings` are lines that start a section, as the texts have them."""
     budget, under = _Budget(), ""
     rows: list[DiffRow] = []
     for old, new in _runs(_lines(before), _lines(after), budget):
@@ -96,11 +97,13 @@ def _row(left: str | None, right: str | None, under: str, budget: _Budget) -> Di
 
 
 def _pairs(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[str | None, str | None]]:
-    """Lines that were changed beside each other, the others alone; both sides in their order."""
+    """Pair similar lines; the others stay alone. Both sides keep their order."""
     start = 0
     for index, left in enumerate(old):
         candidates = new[start : start + PAIRED] if index < PAIRED else ()
-        likeness = [fuzz.ratio(left[:LOOKED_AT], line[:LOOKED_AT]) for line in candidates]
+        likeness = [
+            fuzz.ratio(left[:MAX_SIMILARITY_CHARACTERS], line[:MAX_SIMILARITY_CHARACTERS]) for line in candidates
+        ]
         if max(likeness, default=0) < ALIKE:
             yield left, None
             continue
@@ -112,7 +115,7 @@ def _pairs(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[str | None,
 
 
 def _runs(old: list[str], new: list[str], budget: _Budget) -> Iterator[tuple[list[str], list[str]]]:
-    """Runs of lines, by turns the same on both sides and different."""
+    """Return runs of lines, alternately equal on both sides and different."""
     for equal, one, other in _opcodes(old, new, budget):
         yield (old[one], old[one]) if equal else (old[one], new[other])
 
@@ -130,7 +133,7 @@ def _words(before: str, after: str, budget: _Budget) -> Iterator[DiffSegment]:
 
 
 def _opcodes(old: list[str], new: list[str], budget: _Budget) -> Iterator[tuple[bool, slice, slice]]:
-    """Whether it is the same, and where: the common beginning and end apart, as they cost nothing to find."""
+    """Yield ranges and whether they are equal. Common prefix and suffix are found first, which is cheap."""
     head = _common(old, new)
     tail = min(_common(old[::-1], new[::-1]), len(old) - head, len(new) - head)
     ends = len(old) - tail, len(new) - tail

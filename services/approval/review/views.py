@@ -17,7 +17,7 @@ from shared.runtime.problems import ProblemError
 
 
 class EventLine(BaseModel):
-    """One step of a case's trail."""
+    """One event of a case."""
 
     event: str
     time: datetime
@@ -36,7 +36,7 @@ class EndingView(BaseModel):
 
 
 class UnreadableLine(BaseModel):
-    """Something on the trail that is no event that can be read."""
+    """A message in the event stream that cannot be read as an event."""
 
     case_id: str
     department: str
@@ -46,7 +46,7 @@ class UnreadableLine(BaseModel):
 
 
 class CaseView(BaseModel):
-    """A case and its trail. Ids, codes and digests; no text."""
+    """A case and its events. Ids, codes and digests; no text."""
 
     case_id: str
     department: str
@@ -58,8 +58,8 @@ class CaseView(BaseModel):
     erasure: EndingView | None = Field(default=None, description="the texts of the case can be read no more")
     events: list[EventLine]
     unreadable: list[UnreadableLine] = Field(
-        description="what stands on its trail and cannot be read: the state is that of the other events, and no step "
-        "of ours goes on with the case"
+        description="messages of the case that cannot be read as events: the state is that of the other events, and no "
+        "step continues the case"
     )
 
 
@@ -117,7 +117,7 @@ def unreadable_lines(items: Iterable[UnreadableEvent]) -> list[UnreadableLine]:
 
 
 def case_view(history: list[RecordedEvent], unreadable: Iterable[UnreadableEvent] = ()) -> CaseView:
-    """The case that `history` adds up to, with each of its events."""
+    """Return the case with each of its events."""
     case = fold(history)
     return CaseView(
         case_id=history[-1].case.id,
@@ -143,7 +143,7 @@ def case_view(history: list[RecordedEvent], unreadable: Iterable[UnreadableEvent
 
 
 def ending_view(event: RecordedEvent | None) -> EndingView | None:
-    """Who ordered it, when and why."""
+    """Return who ordered the end, when and why."""
     if event is None or not isinstance(event.body, ErasureOrdered | HoldPlaced):
         return None
     body = event.body
@@ -151,12 +151,12 @@ def ending_view(event: RecordedEvent | None) -> EndingView | None:
 
 
 def erasure_of(history: Sequence[RecordedEvent]) -> EndingView | None:
-    """The last order to erase texts of the case, of whatever kinds."""
+    """Return the last order to erase texts of the case, of any kind."""
     return ending_view(next((item for item in reversed(history) if isinstance(item.body, ErasureOrdered)), None))
 
 
 async def review_view(cases: CaseReader, history: list[RecordedEvent]) -> ReviewView:
-    """The case's last review. Raises ProblemError when no draft has come to review yet."""
+    """Return the case's last review. Raises ProblemError when no draft has been in review yet."""
     case = fold(history)
     draft = await cases.draft_of(history[-1].case.id, case)
     if draft is None or case.review is None:

@@ -25,7 +25,7 @@ class Ended(BaseModel):
 
 @router.post("/v1/sessions/end", summary="Sign a person out of every browser")
 async def end_sessions(body: EndSessions, by: Operator, api: Api) -> Ended:
-    """What they have typed is kept. They can sign in again as long as the identity provider lets them."""
+    """End the sessions of a person. Their edits are kept, and they can sign in again if the provider lets them."""
     ended = await api.sign_in.sessions.end(body.subject)
     if ended:
         await api.log.record("signed-out", detail=f"ended by {by.subject}", subject=body.subject)

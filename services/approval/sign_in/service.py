@@ -25,7 +25,7 @@ class SignInService:
     provider: OidcProvider | None = None
     people: Sequence[Caller] = ()
 
-    async def welcome(self, previous: str, caller: Caller, after: str, renewal: str | None = None) -> Response:
+    async def open_session(self, previous: str, caller: Caller, after: str, renewal: str | None = None) -> Response:
         """Open a session for `caller` and redirect to the path `after`; the browser's `previous` session is closed."""
         if previous:
             await self.sessions.close(previous)

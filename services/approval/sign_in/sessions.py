@@ -1,9 +1,9 @@
-"""Sessions on the server's side: the browser holds a random id, the `sessions` bucket who it stands for.
+"""Server-side sessions: the browser has a random id, the `sessions` bucket the caller.
 
-An id is stored by its SHA-256 only. A session ends when nobody used it for `idle`, and after `longest` in any case.
-Of a person who signed in at an identity provider, roles and departments are asked for again (`RENEWED`): a session ends
-when the person has left, and has no role that was taken away. The refresh token for that is sealed by the session's id,
-so that whoever reads the bucket cannot use it.
+Only the SHA-256 of an id is stored. A session ends when it was not used for `idle`, and after `longest` in any case.
+For a person who signed in at an identity provider, roles and departments are renewed (`RENEWED`): the session ends when
+the person has left, and loses roles that were revoked. The refresh token is encrypted with the session's id, so that
+access to the bucket does not reveal it.
 """
 
 import base64
@@ -19,14 +19,14 @@ from pydantic import BaseModel, ConfigDict
 
 from shared.contracts.errors import TransientError
 from shared.messaging.buckets import Bucket, KvEntry
-from shared.messaging.connection import Bus, WrongSequenceError
+from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.runtime.authentication import AuthenticationError, Caller, token_digest
 from shared.runtime.oidc import SignInResult
 
 logger = logging.getLogger(__name__)
 
 BUCKET = "sessions"
-TOUCH = timedelta(minutes=1)  # use is noted at most this often
+LAST_USE_PRECISION = timedelta(minutes=1)  # use is recorded at most this often
 RENEWED = timedelta(minutes=15)  # the provider is asked about a person again after so long
 UNRENEWED = timedelta(hours=1)  # a session ends when the provider has said nothing of the person for so long
 RENEWAL = timedelta(seconds=30)  # one request asks, the others go on with what is known
@@ -66,7 +66,7 @@ class PendingLogin(BaseModel):
 
 class SessionRenewer(Protocol):
     async def renew(self, known: Caller, renewal: str) -> SignInResult:
-        """Who a person is now. Raises Refusal, TransientError."""
+        """Return who a person is now. Raises AuthenticationError, TransientError."""
         ...
 
 
@@ -75,7 +75,7 @@ class SessionStore:
 
     def __init__(
         self,
-        bus: Bus,
+        bus: NatsConnection,
         clock: Callable[[], datetime],
         new_secret: Callable[[], str],
         idle: timedelta,
@@ -90,7 +90,7 @@ class SessionStore:
         self._bucket = Bucket(bus, BUCKET)
 
     async def open(self, caller: Caller, renewal: str | None = None) -> str:
-        """A new session; returns its id. Never an old one: nobody can plant an id beforehand."""
+        """Create a session; return its id, which is always new: nobody can plant an id beforehand."""
         id, now = self._new_secret(), self._clock()
         session = Session(caller=caller, began=now, used=now, checked=now, renewal=_sealed(id, renewal))
         await self._put(id, session)
@@ -109,7 +109,7 @@ class SessionStore:
             return await self._renewed(id, session, found.revision, asked, touch=touch)
         if age > UNRENEWED:
             return None
-        if touch and now - session.used > TOUCH:
+        if touch and now - session.used > LAST_USE_PRECISION:
             with suppress(WrongSequenceError):  # another request noted it, or it was closed in this moment
                 await self._put(id, session.model_copy(update={"used": now}), found.revision)
         return session.caller
@@ -117,7 +117,10 @@ class SessionStore:
     async def _renewed(
         self, id: str, session: Session, revision: int, provider: SessionRenewer, *, touch: bool
     ) -> Caller | None:
-        """Who it stands for by what the provider says today. One request asks: a refresh token may be good once."""
+        """Return the caller with current claims of the provider.
+
+        Only one request at a time renews, since refresh tokens may be single-use.
+        """
         now = self._clock()
         alive = session.caller if now - session.known_since <= UNRENEWED else None
         session = session.model_copy(update={"renewing": now} | ({"used": now} if touch else {}))

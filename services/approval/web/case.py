@@ -48,7 +48,7 @@ async def show(case_id: str, who: Clinician, api: Api, note: str = "") -> Respon
 
 @router.get("/reviews/{case_id}/write")
 async def write(case_id: str, who: Clinician, api: Api, note: str = "") -> Response:
-    """The facts, and a narrative that the physician writes."""
+    """Show the facts, with a narrative that the physician writes."""
     history = await _viewed(api, case_id, who)
     case = fold(history)
     if not case.open or _barred(who, case, history[-1].case):
@@ -72,7 +72,7 @@ async def keep(form: ReviewForm, who: Clinician, api: Api) -> Response:
 @router.post("/reviews/{case_id}/look")
 @limit_endpoint(TEXT_MAX_BODY_BYTES)
 async def keep_without_script(form: ReviewForm, who: Clinician, api: Api) -> Response:
-    """The same for a browser that runs no script."""
+    """Save what was typed, for a browser without scripts."""
     await ReviewFormAutosave(api.autosave).keep(form, who.subject)
     return RedirectResponse(f"{form.path}#signing", 303)
 
@@ -150,7 +150,7 @@ async def _case_page(
 async def _case_values(
     api: ApiDependencies, history: list[RecordedEvent], case: Case, draft: Draft, who: Caller, mode: Mode, note: str
 ) -> dict[str, Any]:
-    """What the template of a case with a draft shows."""
+    """Return the template values of a case with a draft."""
     ref, digest = history[-1].case, case.review.draft.digest if case.review else ""
     copies = ReviewFormAutosave(api.autosave)
     kept = await copies.find(ref, draft, digest, mode, who.subject) if case.open else AutosavedDraft(text=draft.text)
@@ -211,7 +211,7 @@ def _next_escalation(api: ApiDependencies, case: Case) -> str:
         return ""
     left = (case.review.deadlines[case.level] - api.clock()).total_seconds()
     last = case.level == len(case.review.deadlines) - 1
-    return f"{'The supervisor takes over' if last else 'The supervisor is told'} in {span(left)}"
+    return f"{'The supervisor takes over' if last else 'The supervisor is notified'} in {span(left)}"
 
 
 def _back(path: str, refused: DecisionRefusedError) -> Response:

@@ -72,8 +72,9 @@ async def after_filing(api: ApiDependencies, who: Caller, ref: CaseRef, case: Ca
 
 
 def _may(who: Caller, ref: CaseRef, case: Case, *, writable: bool) -> dict[str, bool] | None:
-    """What the caller may do with what stands in the chart; None where nothing does, or something is on its way.
-    `writable`: its draft is there, against which a text is held.
+    """Return what the caller may do with the filed document; None if there is none, or a filing is in progress.
+
+    `writable`: its draft exists, to which a text is compared.
     """
     if case.state != "filed" or case.document is None:
         return None
@@ -87,7 +88,7 @@ def _may(who: Caller, ref: CaseRef, case: Case, *, writable: bool) -> dict[str, 
 async def _typed(
     api: ApiDependencies, who: Caller, case_id: str, draft: Draft, case: Case, copy: AutosavedDraft | None, text: str
 ) -> dict[str, Any]:
-    """What somebody has typed so far, and what of it the record does not support. `text` is what they began with."""
+    """Return the autosaved text, and what of it the record does not support. `text` is the initial one."""
     typed = copy or AutosavedDraft(text=text)
     settled = correction_rules.carried(case, draft, typed.settled)
     new = typed.text if typed.text != text else ""
@@ -129,7 +130,7 @@ async def corrected_text(
     confirmed: Numbers = [],  # noqa: B006 - FastAPI copies defaults
     written: Digests = [],  # noqa: B006
 ) -> AutosavedDraft:
-    """A dependency that reads the form, of a case that the caller may see. Raises ProblemError."""
+    """Read the form, of a case that the caller may see; a FastAPI dependency. Raises ProblemError."""
     ref, case = await api.cases.case(case_id)
     if not case.exists or denial(who, case, ref.department, "see"):
         raise ProblemError(404, "There is no such case")

@@ -38,7 +38,7 @@ async def beside_the_one_before(cases: CaseReader, history: Sequence[RecordedEve
 
 
 def _before(history: Sequence[RecordedEvent], current: DraftRef) -> DraftRef | None:
-    """The draft of the same record whose place `current` took."""
+    """Return the previous draft of the same record."""
     drafts = [item.body.draft for item in history if isinstance(item.body, Drafted)]
     same = (item for item in reversed(drafts) if item.context == current.context)
     return next((item for item in same if item.number == current.number - 1), None)
@@ -49,7 +49,7 @@ def _refuses(item: RecordedEvent, draft: DraftRef) -> bool:
 
 
 def _headings(draft: Draft) -> frozenset[str]:
-    """Lines of the text under which others stand."""
+    """Return the lines of the text that are headings."""
     groups = {f"{group.title}:" for part in draft.parts for group in part.groups}
     return frozenset(
         {part.title.upper() for part in draft.parts} | groups | {f"{title}:" for title in HEADINGS.values()}

@@ -19,8 +19,8 @@ from shared.contracts.case import fold
 from shared.runtime.authentication import Caller
 
 PAGE = 50
-SETTLE = 0.3  # seconds in which changes are told together
-BEAT = 15.0  # seconds after which a comment keeps proxies from closing the stream, and the session is looked at
+BATCH_WINDOW = 0.3  # seconds in which changes are sent together
+HEARTBEAT = 15.0  # seconds between comments, which keep proxies from closing the stream, and checks of the session
 
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -36,7 +36,7 @@ async def inbox(
     after: str | None = None,
     rows: bool = False,
 ) -> Response:
-    """The whole page, or with `rows` only the part that changes."""
+    """Show the page, or with `rows` only the part that changes."""
     departments = shown_departments(who, department or None)
     try:
         lines, cursor = api.open_reviews.page(departments, after, PAGE, _wanted(who, mine, q.strip().lower()))
@@ -71,13 +71,13 @@ async def _event_stream_slot(request: Request, api: Api) -> AsyncIterator[None]:
 async def events(
     request: Request, who: Clinician, api: Api, _: Annotated[None, Depends(_event_stream_slot)], case: str = ""
 ) -> Response:
-    """Of all reviews, or of one case, as long as the caller may see them."""
+    """Stream events of all reviews, or of one case, as long as the caller has access."""
     if case:
         await readable(api.cases, case, who)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
     async def may_listen() -> bool:
-        return who.method in ("token", "jwt") or await api.guard.session_caller(request) is not None
+        return who.method in ("token", "jwt") or await api.authenticator.session_caller(request) is not None
 
     return StreamingResponse(_changes(api, case, may_listen), media_type="text/event-stream", headers=headers)
 
@@ -106,10 +106,11 @@ def _row(line: OpenReview, shown: DraftLabel, now: datetime) -> dict[str, object
 
 
 async def _changes(api: ApiDependencies, case: str, may_listen: Callable[[], Awaitable[bool]]) -> AsyncIterator[str]:
-    """Server-sent events: one `changed` for everything that changed together; with `case`, where that case stands now.
+    """Yield server-sent events: one `changed` for changes that come together; with `case`, the state of that case.
 
-    One comes at once: something may have changed between the page and the stream, or while the stream was broken.
-    `signed-out` ends it once `may_listen` says no, which is asked every BEAT seconds.
+    The first is sent at once: something may have changed since the page was loaded or the stream was interrupted.
+    `may_listen` is called every HEARTBEAT seconds; when it returns False, `signed-out` ends the stream.
+
     https://html.spec.whatwg.org/multipage/server-sent-events.html
     """
     now = asyncio.get_running_loop().time
@@ -118,7 +119,7 @@ async def _changes(api: ApiDependencies, case: str, may_listen: Callable[[], Awa
         asked = now()
         while True:
             try:
-                changed = {await asyncio.wait_for(queue.get(), max(asked + BEAT - now(), 0))}
+                changed = {await asyncio.wait_for(queue.get(), max(asked + HEARTBEAT - now(), 0))}
             except TimeoutError:
                 if not await may_listen():
                     yield "event: signed-out\ndata:\n\n"
@@ -126,12 +127,12 @@ async def _changes(api: ApiDependencies, case: str, may_listen: Callable[[], Awa
                 asked = now()
                 yield ": still here\n\n"
                 continue
-            await asyncio.sleep(SETTLE)
+            await asyncio.sleep(BATCH_WINDOW)
             count = 1
             while not queue.empty():
                 changed.add(queue.get_nowait())
                 count += 1
-            told_all = count < queue.maxsize  # whoever does not keep up was not told what came after
+            told_all = count < queue.maxsize  # a client that was too slow has missed what came after
             if not case or case in changed or not told_all:
                 yield await _changed(api, case)
 

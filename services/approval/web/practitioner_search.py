@@ -18,7 +18,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 @router.get("/people")
 async def people(_: Clinician, api: Api, q: Annotated[str, Query(min_length=2, max_length=60)]) -> Response:
-    """Options whose family name begins with `q`; none where the EHR does not answer: an id can be typed."""
+    """Return options whose family name starts with `q`; none if the EHR does not answer: an id can be typed."""
     try:
         found = await api.ehr.search("Practitioner", {"family": q, "_count": str(SHOWN)})
     except CountersignError:
@@ -27,7 +27,7 @@ async def people(_: Clinician, api: Api, q: Annotated[str, Query(min_length=2, m
 
 
 def name_of(practitioner: Resource) -> str:
-    """Prefix, given names and family name; empty where the EHR has none."""
+    """Return prefix, given names and family name; empty if the EHR has none."""
     names = practitioner.get("name")
     name = next((item for item in names if isinstance(item, dict)), {}) if isinstance(names, list) else {}
     parts = [*(name.get("prefix") or []), *(name.get("given") or []), name.get("family")]

@@ -16,7 +16,7 @@ from shared.runtime.authentication import Caller
 async def progress(
     cases: CaseReader, case_id: str, draft: Draft, copy: AutosavedDraft, mode: Mode, who: Caller
 ) -> dict[str, Any]:
-    """What differs from the text that they began with, and which sentences and points are still to be settled."""
+    """Return the difference from the initial text, and the sentences and points that are not settled."""
     begun = beginning(draft, mode)
     own = await cases.added_statements(case_id, draft, copy.text, who)
     written = [item for item in own if item.label != "supported"]
@@ -35,7 +35,7 @@ async def progress(
 
 
 def _line(draft: Draft, text: str, *, own: bool) -> tuple[str, str] | None:
-    """The line that says who wrote the narrative as it stands in the text, and as it has to be, where they differ."""
+    """Return the line about the author of the narrative, and the correct one, if they differ."""
     wanted = authorship.correct_line(draft, text, own=own)
     found = [stands.strip() for stands, _ in authorship.find_lines(text)]
     stale = next((stands for stands in found if stands != wanted), None)
@@ -45,7 +45,7 @@ def _line(draft: Draft, text: str, *, own: bool) -> tuple[str, str] | None:
 
 
 async def put_right(cases: CaseReader, sent: SubmittedForm, who: Caller) -> SubmittedForm:
-    """The form with such a line of the text saying what is true."""
+    """Return the form with a correct line about the author of the narrative."""
     own = bool(await cases.added_statements(sent.ref.id, sent.draft, sent.copy.text, who))
     text = authorship.with_correct_lines(sent.draft, sent.copy.text, own=own)
     return replace(sent, copy=sent.copy.model_copy(update={"text": text}))

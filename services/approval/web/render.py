@@ -28,7 +28,7 @@ EVENT_WORDS = {
     "context-extracted": "The record was read",
     "drafted": "A draft was written",
     "review-requested": "The review was requested",
-    "escalated": "Nobody had decided: the supervisor was told",
+    "escalated": "Nobody had decided: the supervisor was notified",
     "reassigned": "The review was given to somebody else",
     "approved": "The document was countersigned",
     "filed": "The document was filed in the chart",
@@ -85,7 +85,7 @@ def page(name: str, status: int = 200, **values: Any) -> HTMLResponse:
 
 
 def span(seconds: float) -> str:
-    """`3 d`, `5 h`, `12 min`: at a glance."""
+    """Format a duration, such as `3 d`, `5 h`, `12 min`."""
     minutes = max(int(seconds // 60), 0)
     if minutes >= 2 * 24 * 60:
         return f"{minutes // (24 * 60)} d"
@@ -94,7 +94,7 @@ def span(seconds: float) -> str:
 
 @pass_context
 def moment(values: Context, time: datetime, form: str = "%d %b %Y, %H:%M %Z") -> str:
-    """A time in the zone of the page's department."""
+    """Format a time in the time zone of the page's department."""
     return local(time, values["zone"], form)
 
 

@@ -43,7 +43,7 @@ def path_of(case_id: str, mode: Mode) -> str:
 
 
 def beginning(draft: Draft, mode: Mode) -> str:
-    """The text with which somebody begins."""
+    """Return the initial text of the form."""
     return manual_narrative.to_write(draft) if mode == "write" else draft.text
 
 
@@ -65,7 +65,7 @@ class ReviewFormAutosave:
         await self._working.keep(sent.ref.id, _key(sent.draft, sent.digest, sent.mode), subject, sent.copy)
 
     async def drop(self, sent: SubmittedForm, subject: str) -> None:
-        """It has been decided: what was signed stands elsewhere."""
+        """Delete the autosaved edits after the decision."""
         for mode in ("review", "write"):
             await self._working.drop(sent.ref.id, _key(sent.draft, sent.digest, mode), subject)
 
@@ -105,7 +105,7 @@ ReviewForm = Annotated[SubmittedForm, Depends(submitted_form)]
 
 
 def typed(text: str, begun: str) -> str:
-    """Browsers send text areas with CRLF and may drop the last line break; an untouched text counts as untouched."""
+    """Normalize submitted text: browsers send CRLF and may drop the last line break."""
     plain = text.replace("\r\n", "\n").rstrip() + "\n"
     return begun if plain == begun.rstrip() + "\n" else plain
 

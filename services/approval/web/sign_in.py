@@ -41,25 +41,29 @@ async def signed_in(
 ) -> Response:
     """Sign in as one of the demo's people, or by a static token."""
     service = api.sign_in
-    await api.guard.check_origin(request)  # nobody is signed in as somebody else by a page of another site
+    await api.authenticator.check_origin(request)  # nobody is signed in as somebody else by a page of another site
     caller: Caller | None = None
     if 0 <= person < len(service.people):
         caller = service.people[person].model_copy(update={"signed_in_at": service.clock()})
     # With an identity provider people sign in there: a static token never has to be proven again.
-    elif service.provider is None and token.strip() and (grant := api.guard.find_token(token.strip())) is not None:
+    elif (
+        service.provider is None
+        and token.strip()
+        and (grant := api.authenticator.find_token(token.strip())) is not None
+    ):
         caller = Caller.model_validate(grant.model_dump(exclude={"sha256"}))
     if caller is None or caller.in_role(*READERS) is None:
-        await api.guard.report_denial("the token opens no inbox", caller, request)
+        await api.authenticator.report_denial("the token opens no inbox", caller, request)
         return _form(service, 403, after=after, refused="This opens no inbox.")
-    return await service.welcome(api.guard.session_id(request), caller, after)
+    return await service.open_session(api.authenticator.session_id(request), caller, after)
 
 
 @router.post("/sign-out")
 async def sign_out(request: Request, api: Api) -> Response:
-    await api.guard.check_origin(request)
-    caller = await api.guard.session_caller(request)
+    await api.authenticator.check_origin(request)
+    caller = await api.authenticator.session_caller(request)
     if caller is not None:
-        await api.sign_in.sessions.close(api.guard.session_id(request))
+        await api.sign_in.sessions.close(api.authenticator.session_id(request))
         await api.log.record("signed-out", detail="", subject=caller.subject, role=caller.role)
     answer = RedirectResponse("/sign-in", 303)
     # Our answers tell browsers to keep nothing of a patient; this clears what one may hold all the same.
@@ -104,7 +108,9 @@ async def finish_login(request: Request, api: Api, code: str = "", state: str = 
     except AuthenticationError as refusal:
         await api.log.record("refused", detail=f"sign-in: {refusal.reason}")
         return page("sign_in.html", 403, people=[], provider=True, after="/", again=False, refused=refusal.reason + ".")
-    answer = await service.welcome(api.guard.session_id(request), caller, pending.after, signed.refresh_token)
+    answer = await service.open_session(
+        api.authenticator.session_id(request), caller, pending.after, signed.refresh_token
+    )
     service.delete_cookie(answer, STATE_COOKIE)
     return answer
 

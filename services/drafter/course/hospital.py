@@ -67,7 +67,7 @@ def _admission(context: EncounterContext) -> Iterator[Sentence]:
 
 def _outcome(context: EncounterContext) -> Iterator[Sentence]:
     end = day(context.end, context.end_on)
-    # By this order a death is told last but for what is still pending.
+    # In this order, a death is last except for what is pending.
     vitals = [item for item in context.vitals if item.last.flag]
     if vitals:
         words = [

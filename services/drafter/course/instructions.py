@@ -35,7 +35,7 @@ def instructions(context: EncounterContext) -> tuple[Sentence, ...]:
 def _sentences(context: EncounterContext) -> Iterator[Sentence]:
     yield from _why_here(context)
     for item in context.discharge_medicines:
-        # Another status is told below or in the reconciliation: `take` would contradict it.
+        # Another status is written below or in the reconciliation: `take` would contradict it.
         if item.status == "active":
             yield _sentence(_directions(item), [(item.source, item.text)])
     for item in _different(context.other_medicines):

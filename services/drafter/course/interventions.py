@@ -15,7 +15,7 @@ from services.drafter.course.phrases import (
 from shared.contracts.context import ContextEntry, EncounterContext
 from shared.contracts.draft import Sentence
 
-# Lines of an operation note that say who, with what, or that there was nothing: counted, not told in the course.
+# Lines of an operation note that say who, with what, or that there was nothing: counted, not part of the course.
 _STAFF_HEADING = re.compile(
     r"^(surgeon|assistants?|ana?esthesi\w*|operator|team|equipment|instruments?|(post-?operative )?plan)\b[^:]*:"
     r"|:\s*(none|nil|no|not documented|n/?a|[^:]*: none)$",

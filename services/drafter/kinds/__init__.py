@@ -1,4 +1,4 @@
-"""Kinds of documents: declared in folders, chosen by rules over features of the stay (ADR 30)."""
+"""Kinds of documents: declared in folders, selected by rules on features of the stay (ADR 30)."""
 
 from services.drafter.kinds.classify import KindChoice, classify
 from services.drafter.kinds.features import StayFeatures

@@ -1,7 +1,7 @@
-"""Classify a stay into a kind of document, by the kinds' rules over features of the stay. Pure.
+"""Classify a stay into a kind of document, by the kinds' rules on features of the stay. Pure.
 
-Where no kind matches, or two match equally, the general one is chosen: a discharge summary says everything that the
-others say. Whether the patient died is decided before, from the whole record.
+Where no kind matches, or two match equally, the general one is chosen: a discharge summary contains everything that the
+others contain. Whether the patient died is decided before, from the whole record.
 """
 
 import re

@@ -68,7 +68,7 @@ TITLES: dict[str, tuple[str, ...]] = {
 NARRATIVES = ("Hospital course", "In plain words")
 REQUIRED_ELEMENTS_GROUP = "required-elements"  # the group of a kind's required elements
 NAMES = frozenset(name for names in GROUPS.values() for name in names)
-# What a reader may be harmed by not being told: no kind leaves these out.
+# Facts whose absence may harm: no kind leaves these out.
 MANDATORY_GROUPS = frozenset(
     {
         "principal-diagnosis",

@@ -13,7 +13,7 @@ from shared.contracts.draft import Evidence, OpenPoint, Sentence
 from shared.grounding import EvidenceIndex, Finding, check, without_notes
 from shared.grounding.verdict import Verdict
 
-# Sentences of one stay that are held against the record, of those to quote and of the others.
+# Sentences of one stay that are compared with the record, of those to quote and of the others.
 MAX_CHECKED_SENTENCES = 1500
 NO_LIMIT = 10**9  # characters
 MAX_NOTES_NAMED = 40  # notes named; the others are counted

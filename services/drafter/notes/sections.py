@@ -95,5 +95,5 @@ def _started_part(line: str, before: NotePart, *, top: bool) -> NotePart | None:
 
 
 def _is_heading(heading: str, rest: str) -> bool:
-    """Return whether a text is a heading: single SOAP letters only in capitals; `plan: ` in a sentence is none."""
+    """Return whether a text is a heading. SOAP initials must be capitals; `plan: ` within a sentence is none."""
     return heading.strip()[:1].isupper() and (len(heading.strip()) > 1 or bool(rest.strip()))

@@ -16,7 +16,7 @@ from shared.contracts.context import Note, NoteKind, NoteSection, NoteSentence
 from shared.grounding.assertion import assertion_properties
 from shared.grounding.indexed_entries import content_words
 
-# What is read of each kind of note, and how much it matters: 1 is told before 4.
+# What is read of each kind of note, and its priority: 1 comes before 4.
 _SECTION_RANKS: Mapping[NoteKind, Mapping[NoteSection, int]] = {
     "admission": {"assessment": 2, "course": 2, "hpi": 4},
     "progress": {"assessment": 2, "interval": 2, "course": 1, "complications": 1, "": 3, "other": 4},

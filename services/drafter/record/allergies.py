@@ -52,7 +52,7 @@ def read_allergies(resources: list[Resource], scope: StayScope) -> AllergyList:
             when = f" of {recorded.text}" if recorded else ""
             scope.leave_out(item, f"the statement “{name}”{when}", "which the allergies of the record contradict")
         else:
-            # Some systems close such a statement with the encounter: it is told, and with its status.
+            # Some systems close such a statement with the encounter: it is included, with its status.
             closed = "recorded as no longer active: ask the patient" if _inactive(item) else None
             more = elements.join_distinct([closed, _recorded_later(recorded, scope)], "; ")
             entry = scope.entry(item, f"{name} ({more})" if more else name, recorded)

@@ -33,7 +33,7 @@ class MedicationLists:
 
     lists: dict[ListName, tuple[Medicine, ...]]
     questions: tuple[ContextEntry, ...]
-    evidence: tuple[ContextEntry, ...]  # lists that are only words: for the narrative to be held against
+    evidence: tuple[ContextEntry, ...]  # lists that are only words: the narrative is compared with them
 
     def with_note_evidence(self, passages: list[NotePassage], before: tuple[ContextEntry, ...]) -> "MedicationLists":
         """Return the lists compared with notes on home medicines; `before` are lists without entries."""

@@ -196,7 +196,7 @@ class MedicationSorter:
         status, scope = str(item.get("status")), self._scope
         over = status in ("completed", "stopped")
         ended = medicine_courses.end_of_course(item, self._scope)
-        # A stop without a date is of the stay in which it was told.
+        # A stop without a date belongs to the stay in which it was reported.
         stopped = scope.moment(item.get("dateAsserted")) if status == "stopped" and ended is None else ended
         if time is not None and time.begins > scope.end_of_day:
             scope.leave_out(item, name, AFTER_DISCHARGE)

@@ -40,7 +40,7 @@ _DEATH_CODES = frozenset({"64297-5", "69409-1"})
 _IMAGING_CODES = frozenset({"18748-4"})
 MAX_SENTENCES = 400  # from documents other than notes, kept as evidence
 MAX_TEXT_CHARACTERS = 1200  # characters of an operation note without headings
-# What an operation note is told by, where it has headings.
+# Headings that identify an operation note.
 _OPERATION_HEADINGS = frozenset(
     "diagnosis indication procedure findings complications anesthesia blood-loss specimens implants".split()  # noqa: SIM905
 )

@@ -48,7 +48,7 @@ class Measurements:
     contradictions: list[ContextEntry]
 
 
-# Remarks that put a value in doubt; where a test was done and by which method is told by many laboratories, too.
+# Remarks that put a value in doubt. Many laboratories also write where and by which method a test was done.
 _REMARK = re.compile(
     r"h(a)?emoly[sz]|h[äa]molys|h[äa]molyt|lip(a)?emi|lip[äa]mi|icteri[ca]|ikter|clotted|geronnen|gestold|contamin|kontamin"
     r"|mislabel|wrong (patient|tube|sample|specimen)|verwechsl|verwissel|previously reported|corrected|korrigiert"

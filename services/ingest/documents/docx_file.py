@@ -31,7 +31,7 @@ def read_docx(data: bytes) -> ParsedDocument:
     """
     try:
         with ZipFile(io.BytesIO(data)) as packed:
-            # zipfile stops at the size in the directory, so no more than that is decompressed.
+            # zipfile stops at the size in the directory, so only that much is decompressed.
             if sum(item.file_size for item in packed.infolist()) > MAX_UNPACKED_BYTES:
                 raise UnreadableDocumentError(f"what is packed in it is larger than {MAX_UNPACKED_BYTES // 2**20} MB")
         document = docx.Document(io.BytesIO(data))

@@ -18,7 +18,7 @@ class ReaderLimits:
         288 * 2**20
     )  # bytes of address space; a pod has 512 MB, and ingest takes some 200 of it with a large upload
     cpu: int = 60  # seconds of processor time
-    seconds: int = 120  # wall clock time
+    seconds: int = 120  # seconds of real time
 
     @property
     def timeout_reason(self) -> str:

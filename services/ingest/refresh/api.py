@@ -16,8 +16,8 @@ router = APIRouter(prefix="/v1/knowledge", tags=["ingest", "knowledge"])
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]  # RFC 3339, as it was recorded
 
 
-class Wanted(BaseModel):
-    """What is to be refreshed: one source, or all."""
+class RefreshRequest(BaseModel):
+    """What to refresh: one source, or all."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -26,14 +26,14 @@ class Wanted(BaseModel):
     judge: bool = Field(default=False, description="only ask the golden queries again")
 
 
-class Begun(BaseModel):
-    """Where the refresh can be watched."""
+class RefreshStarted(BaseModel):
+    """Where the status of the refresh can be read."""
 
     refresh: str
     refresh_url: str
 
 
-class Uploaded(Begun):
+class Uploaded(RefreshStarted):
     document: str
 
 
@@ -73,10 +73,10 @@ class RefreshStatus(BaseModel):
 
 
 @router.post("/refreshes", status_code=202, summary="Look at the sources now")
-async def refresh(who: Operator, refreshes: Refreshes, wanted: Wanted | None = None) -> Begun:
-    wanted = wanted or Wanted()
+async def refresh(who: Operator, refreshes: Refreshes, wanted: RefreshRequest | None = None) -> RefreshStarted:
+    wanted = wanted or RefreshRequest()
     ref = await refreshes.request(wanted.source, who.subject, full=wanted.full, judge=wanted.judge)
-    return Begun(refresh=ref.id, refresh_url=f"/v1/knowledge/refreshes/{ref.id}")
+    return RefreshStarted(refresh=ref.id, refresh_url=f"/v1/knowledge/refreshes/{ref.id}")
 
 
 @router.get("/refreshes/{id}", summary="How a refresh goes, or how it ended", response_model_exclude_unset=True)

@@ -31,9 +31,9 @@ from shared.knowledge.document_index import DocumentIndex
 from shared.knowledge.knowledge_file import KnowledgeFile
 from shared.knowledge.live import LiveBucket, QueuedRefresh, RefreshQueue
 from shared.knowledge.refresh_attempts import RefreshAttempts
-from shared.messaging.connection import Bus, WrongSequenceError
+from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.dead_letter_queue import FailedMessage
-from shared.messaging.event_metrics import begin_refreshes
+from shared.messaging.event_metrics import initialize_refresh_counters
 from shared.messaging.refreshes import RefreshLog, read_refresh
 from shared.messaging.steps import Clock
 from shared.messaging.timers import REFRESHES, Timers
@@ -46,7 +46,7 @@ class Refreshing:
 
     def __init__(
         self,
-        bus: Bus,
+        bus: NatsConnection,
         file: Path | None,
         tokenizer: Path,
         reader: DocumentReader,
@@ -66,7 +66,7 @@ class Refreshing:
         self._attempts = RefreshAttempts(bus, self._log, self._clock, self._retry_delay)
 
     async def start(self) -> None:
-        begin_refreshes()
+        initialize_refresh_counters()
         await self.set_schedules()
 
     def read_knowledge_file(self) -> KnowledgeFile:

@@ -21,7 +21,7 @@ def enqueue(queue: RefreshQueue, turn: QueuedRefresh) -> RefreshQueue:
 def complete(queue: RefreshQueue, refresh: Refresh, outcome: RefreshOutcome) -> RefreshQueue:
     """Return the queue after the active refresh has ended, with the newest complete version."""
     if queue.active is None or refresh.ref is None or queue.active.refresh != refresh.ref.id:
-        return queue  # told again
+        return queue  # reported again
     update: dict[str, object] = {
         "active": queue.waiting[0] if queue.waiting else None,
         "waiting": queue.waiting[1:],

@@ -14,7 +14,7 @@ from services.ingest.refresh.handlers import Refreshing
 from shared.contracts.errors import PermanentError
 from shared.contracts.refresh import BatchIndexed, Evaluated, Refresh, RefreshRef, Requested, fold_refresh
 from shared.knowledge.live import LiveBucket
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 from shared.messaging.refreshes import RefreshLog
 from shared.runtime.problems import ProblemError
 
@@ -28,7 +28,7 @@ class RefreshService:
 
     def __init__(
         self,
-        bus: Bus,
+        bus: NatsConnection,
         refreshing: Refreshing,
         uploads: Path | None,
         reader: DocumentReader,

@@ -50,7 +50,7 @@ def repeated(evidence: Evidence) -> Iterator[Violation]:
     for case, entries in evidence.decisions.items():
         attempts: defaultdict[str, list[Entry]] = defaultdict(list)
         for entry in entries:
-            if entry["door"] != "task" and entry["action"] in ("sign", "refuse", "amend", "addend"):
+            if entry["channel"] != "task" and entry["action"] in ("sign", "refuse", "amend", "addend"):
                 attempts[str(entry["op"])].append(entry)
         for op, tries in attempts.items():
             answers = [entry for entry in tries if entry["answer"] not in ("lost", "busy")]
@@ -82,11 +82,11 @@ def probes(evidence: Evidence) -> Iterator[Violation]:
     """Who works in another department does not learn that there is such a case."""
     for entry in evidence.entries("probe"):
         if entry["answer"] not in (404, "lost", "busy"):
-            said = f"{entry['who']} was answered {entry['answer']} at {entry['at_door']}"
+            said = f"{entry['who']} was answered {entry['answer']} at {entry['endpoint']}"
             yield Violation("probes", str(entry["case"]), said)
 
 
 def answers(evidence: Evidence) -> Iterator[Violation]:
-    """No door answered what nobody provides for."""
+    """Every answer of a channel is one that a plan provides for."""
     for entry in evidence.entries("unexpected"):
         yield Violation("answers", str(entry["case"]), f"plan {entry['plan']}: {entry['what']}")

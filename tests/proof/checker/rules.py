@@ -146,20 +146,20 @@ def signed(evidence: Evidence) -> Iterator[Violation]:
                 continue
             there = entry["words"] in addenda if entry["action"] == "addend" else entry["text"] in texts
             if not there and case not in evidence.told and not _beaten(entry, entries):
-                said = f"{entry['action']} by {entry['door']} was taken, and is not in the chart"
+                said = f"{entry['action']} by {entry['channel']} was taken, and is not in the chart"
                 yield Violation("signed", case, said)
         yield from _not_on_trail(evidence, case, entries)
 
 
 def _beaten(entry: Entry, entries: list[Entry]) -> bool:
     """Whether the EHR only noted an answer, and somebody else decided before it was heard."""
-    return entry["door"] == "task" and any(
-        other["op"] != entry["op"] and other["door"] != "task" and _taken(other) for other in entries
+    return entry["channel"] == "task" and any(
+        other["op"] != entry["op"] and other["channel"] != "task" and _taken(other) for other in entries
     )
 
 
 def _not_on_trail(evidence: Evidence, case: str, entries: list[Entry]) -> Iterator[Violation]:
-    """What our own doors acknowledged is an event."""
+    """What our own channels acknowledged is an event."""
     names: Mapping[str, str] = {
         "sign": "approved",
         "amend": "amended",
@@ -171,7 +171,8 @@ def _not_on_trail(evidence: Evidence, case: str, entries: list[Entry]) -> Iterat
     }
     on_trail = Counter(event.name for event in evidence.cases.get(case, ()))
     acknowledged = Counter(
-        names[entry["action"]] for entry in {e["op"]: e for e in entries if _taken(e) and e["door"] != "task"}.values()
+        names[entry["action"]]
+        for entry in {e["op"]: e for e in entries if _taken(e) and e["channel"] != "task"}.values()
     )
     for name, count in acknowledged.items():
         if on_trail[name] < count:

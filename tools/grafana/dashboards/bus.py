@@ -19,7 +19,7 @@ def make() -> dashboard.Dashboard:
             ),
             stat_panel(
                 "Dead letters, 24 h",
-                "Messages that no retry mended.",
+                "Messages whose retries are exhausted.",
                 Query("sum(increase(countersign_dead_letters_total[24h]))"),
                 worse=1,
             ),
@@ -30,7 +30,7 @@ def make() -> dashboard.Dashboard:
                 bad=1,
             ),
             stat_panel(
-                "Broken links in the trail",
+                "Broken links in audit chains",
                 "Found on the rounds. More than 0: somebody touched it.",
                 Query("sum(countersign_trail_faults_total)"),
                 worse=1,
@@ -93,12 +93,12 @@ def make() -> dashboard.Dashboard:
             ),
             timeseries_panel(
                 "Links verified, by hour",
-                "Rounds through the trail.",
+                "Rounds through all cases.",
                 Query("sum(increase(countersign_trail_verified_total[1h]))", "links"),
                 bars=True,
             ),
             timeseries_panel(
-                "Room for streams that is taken",
+                "Used storage for streams",
                 "Of the server, and of the account where it has a limit. At 1 nothing is acknowledged any more.",
                 Query("max by (countersign_nats_scope) (countersign_nats_storage_used)", "{{countersign_nats_scope}}"),
                 unit="percentunit",

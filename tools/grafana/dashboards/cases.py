@@ -44,7 +44,7 @@ def make() -> dashboard.Dashboard:
             ),
             timeseries_panel(
                 "Events a minute",
-                "What is appended to the trail, by event.",
+                "Appended events, by type.",
                 Query(
                     f"sum by (countersign_event) (rate({EVENTS}{{{DEPARTMENT}}}[$__rate_interval])) * 60",
                     "{{countersign_event}}",
@@ -97,13 +97,13 @@ def make() -> dashboard.Dashboard:
                 bars=True,
             ),
             timeseries_panel(
-                "Signatures without a look",
+                "Signatures without reading",
                 "Share of the signatures on our page that had the document in front for less than ten seconds, or no part "
-                "of it in view. Each is on the trail of its case (approved, reading).",
+                "of it in view. Each is in the events of its case (approved, reading).",
                 Query(
                     f'(sum(increase({READING}{{countersign_outcome="no-look",{DEPARTMENT}}}[1d]))'
                     f' / (sum(increase({READING}{{countersign_outcome!="unknown",{DEPARTMENT}}}[1d])) > 0)) or vector(0)',
-                    "no look",
+                    "not read",
                 ),
                 unit="percentunit",
             ),

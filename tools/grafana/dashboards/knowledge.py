@@ -29,7 +29,7 @@ def make() -> dashboard.Dashboard:
             ),
             stat_panel(
                 "Failed, 7 d",
-                "Refreshes that came to no end.",
+                "Refreshes that failed.",
                 Query(
                     'sum(increase(countersign_knowledge_refreshes_total{countersign_outcome="failed"}[7d])) or vector(0)'
                 ),

@@ -1,4 +1,4 @@
-"""Reviews and escalations: who waits for whom, since when, and who was told."""
+"""Reviews and escalations: who waits for whom, since when, and who was notified."""
 
 from grafana_foundation_sdk.builders import dashboard
 
@@ -10,14 +10,14 @@ def make() -> dashboard.Dashboard:
     return make_dashboard(
         "Reviews and escalations",
         "countersign-reviews",
-        "Who waits for whom, since when, and who was told.",
+        "Who waits for whom, since when, and who was notified.",
         [
             stat_panel(
                 "Oldest open review", "Since when it waits.", Query(f"max({oldest}) or vector(0)"), unit="s", bad=86_400
             ),
             stat_panel("Open reviews", "All departments that are chosen.", Query(cases_in_state("awaiting-review"))),
             stat_panel(
-                "Due and not told",
+                "Due and not notified",
                 "Reviews whose next level has passed without an escalation. Always 0 while the timers fire.",
                 Query("max(countersign_review_unescalated)"),
                 worse=1,
@@ -38,7 +38,7 @@ def make() -> dashboard.Dashboard:
             ),
             timeseries_panel(
                 "Oldest review by department and level",
-                "Level 0: nobody was told yet. At level 3 the supervisor owns it.",
+                "Level 0: nobody was notified yet. At level 3 the supervisor owns it.",
                 Query(
                     f"max by (countersign_department, countersign_escalation_level) ({oldest})",
                     "{{countersign_department}}, level {{countersign_escalation_level}}",

@@ -26,7 +26,7 @@ _CLASS_UNKNOWN = {
 
 
 def write(source: Source) -> bytes:
-    """The Bundle as JSON, UTF-8."""
+    """Return the Bundle as JSON, UTF-8."""
     signer = _url(source, source.approved.signer or "") or f"urn:uuid:{source.id_of('signer')}"
     others = list(_others(source, signer))
     composition = _composition(source, signer, {entry["fullUrl"] for entry in others})
@@ -77,13 +77,13 @@ def _composition(source: Source, signer: str, urls: set[str]) -> Resource:
 
 
 def _above(document: SignedText) -> Resource:
-    """The lines above the first heading: who the patient is, and which stay it was."""
+    """Return the lines above the first heading: the patient and the stay."""
     blocks = [block for section in document.sections if section.code is None for block in section.blocks]
     return {"text": _narrative(blocks)} if blocks else {}
 
 
 def _sections(source: Source, document: SignedText) -> Iterator[Resource]:
-    """One section a kind, in the order in which the text comes to it; every block of the text is in one of them."""
+    """Return one section for each kind, in the order of the text; every block of the text is in one."""
     found: dict[Kind, list[Block]] = {}
     for section in document.sections:
         if section.code is None:
@@ -102,7 +102,7 @@ def _sections(source: Source, document: SignedText) -> Iterator[Resource]:
 
 
 def _entries(source: Source, blocks: list[Block]) -> Resource:
-    """References to what the section's lines were rendered from, as far as they were signed as they were."""
+    """Return references to the resources from which the section's unchanged lines were rendered."""
     lines = [line for block in blocks if block.name not in codes.NARRATIVE_ONLY for line in block.lines]
     urls = dict.fromkeys(url for line in lines if (url := _url(source, line.source)))
     return {"entry": [{"reference": url} for url in urls]} if urls else {}
@@ -114,7 +114,7 @@ def _narrative(blocks: list[Block]) -> Resource:
 
 
 def _others(source: Source, signer: str) -> Iterator[Resource]:
-    """Entries for what the Composition refers to, beside the facts."""
+    """Return entries for what the Composition refers to, besides the facts."""
     stay = source.approved.stay
     named: list[tuple[str | None, Resource]] = [
         (_url(source, stay.patient), _patient(source)),
@@ -136,13 +136,13 @@ def _others(source: Source, signer: str) -> Iterator[Resource]:
 
 
 def _drafter(source: Source) -> Iterator[tuple[str | None, Resource]]:
-    """The AI, where the narrative is not a physician's."""
+    """Return the AI as a Device, if the narrative is not a physician's."""
     if signed_resources.drafted(source.approved):
         yield _url(source, f"Device/{source.device}"), resources.device(source.approved.draft)
 
 
 def _patient(source: Source) -> Resource:
-    """What the signed line of the patient says, as elements as far as the record has them."""
+    """Return elements for what the signed line of the patient contains, as far as the record has them."""
     line = source.patient
     patient: Resource = {"resourceType": "Patient"}
     if line:
@@ -168,7 +168,7 @@ def _encounter(source: Source) -> Resource:
     return {
         "resourceType": "Encounter",
         "status": "finished",
-        "class": _CLASS_UNKNOWN,  # R4 wants one, and the trail does not know it
+        "class": _CLASS_UNKNOWN,  # R4 requires one, and the events do not have it
         **_reference("subject", _url(source, stay.patient)),
         "period": period | {"end": resources.instant(stay.end)},
     }
@@ -189,7 +189,7 @@ def _signer(source: Source) -> Resource:
 
 
 def _url(source: Source, reference: str) -> str | None:
-    """The absolute form of a reference of the EHR; None for what is none (contained, by identifier)."""
+    """Return the absolute form of a reference; None for contained and logical references."""
     if match := _RELATIVE.fullmatch(reference):
         return f"{source.base.rstrip('/')}/{match[1]}/{match[2]}"
     return reference if _ABSOLUTE.fullmatch(reference) else None

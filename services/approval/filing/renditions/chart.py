@@ -19,7 +19,7 @@ RENDITION_SYSTEM = f"{NAMING}/rendition-sha256"
 
 
 def contents(renditions: Mapping[str, bytes], signed_at: datetime, title: str = "Discharge summary") -> list[Resource]:
-    """`DocumentReference.content` of renditions (content type → bytes) of a document of that title."""
+    """Return `DocumentReference.content` of renditions (content type → bytes) of a document with that title."""
     return [
         {"attachment": _attachment(content_type, data, signed_at, title)} for content_type, data in renditions.items()
     ]
@@ -39,7 +39,7 @@ def _attachment(content_type: str, data: bytes, signed_at: datetime, title: str)
 
 
 def entities(digests: Mapping[str, str]) -> list[Resource]:
-    """`Provenance.entity` of renditions (content type → SHA-256)."""
+    """Return `Provenance.entity` of renditions (content type → SHA-256)."""
     return [
         {
             "role": "derivation",
@@ -50,7 +50,7 @@ def entities(digests: Mapping[str, str]) -> list[Resource]:
 
 
 def digests_in(provenance: Resource) -> dict[str, str]:
-    """Content type → SHA-256, as a Provenance says it. Whatever else it says is passed over."""
+    """Return content type → SHA-256 of the renditions that a Provenance names."""
     found: dict[str, str] = {}
     for entity in _dicts(provenance.get("entity")):
         what = entity.get("what")
@@ -61,7 +61,7 @@ def digests_in(provenance: Resource) -> dict[str, str]:
 
 
 def attachments(document: Resource) -> dict[str, Resource]:
-    """Content type without its parameters → attachment."""
+    """Return content type without parameters → attachment."""
     found: dict[str, Resource] = {}
     for content in _dicts(document.get("content")):
         attachment = content.get("attachment")
@@ -71,7 +71,7 @@ def attachments(document: Resource) -> dict[str, Resource]:
 
 
 def held(document: Resource, renditions: Mapping[str, bytes]) -> dict[str, str]:
-    """Content type → SHA-256 of those of `renditions` that a document has. One that shows none has what was sent."""
+    """Return content type → SHA-256 of those of `renditions` that a document has; all if it shows no contents."""
     shown = attachments(document)
     return {
         content_type: sha256_hex(data)
@@ -81,7 +81,7 @@ def held(document: Resource, renditions: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def data_of(attachment: Resource) -> bytes | None:
-    """What an attachment, or a Binary, holds itself; None where it holds nothing that can be read."""
+    """Return the inline data of an attachment or a Binary; None if it has none that can be decoded."""
     data = attachment.get("data")
     if not isinstance(data, str):
         return None

@@ -1,4 +1,4 @@
-"""What an EHR holds of a document's contents, also where it has put them into Binary resources of their own."""
+"""Read the contents of a document in the EHR, also if they are in Binary resources."""
 
 from services.approval.filing.renditions import chart
 from services.approval.filing.resources import Resource
@@ -9,13 +9,13 @@ from shared.contracts.errors import PermanentError
 
 
 async def digest_in_chart(attachment: Resource, ehr: FhirClient) -> str | None:
-    """SHA-256 of what an attachment holds; None where the EHR does not show it. Raises TransientError."""
+    """Return the SHA-256 of an attachment's data; None if the EHR does not show it. Raises TransientError."""
     data = await bytes_in_chart(attachment, ehr)
     return sha256_hex(data) if data is not None else None
 
 
 async def bytes_in_chart(attachment: Resource, ehr: FhirClient) -> bytes | None:
-    """What an attachment holds; None where the EHR does not show it. Raises TransientError."""
+    """Return an attachment's data; None if the EHR does not show it. Raises TransientError."""
     if "data" in attachment:
         return chart.data_of(attachment)
     named = parse_url(str(attachment.get("url") or ""))

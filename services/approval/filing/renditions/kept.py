@@ -1,6 +1,6 @@
-"""Keeps the renditions of a decision, so that a filing that is tried again files the same bytes, by whatever version.
+"""Store the renditions of a decision, so that a repeated filing writes the same bytes, also by a newer version.
 
-Each is an artifact under its digest; which ones they are stands in a bucket under the decision's digest.
+Each is an artifact under its digest; their digests are in a bucket under the digest of the decision.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from pydantic import RootModel, ValidationError
 from shared.contracts.envelope import RecordedEvent
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.buckets import Bucket
-from shared.messaging.connection import Bus, WrongSequenceError
+from shared.messaging.connection import NatsConnection, WrongSequenceError
 
 
 class _Digests(RootModel[dict[str, str]]):
@@ -19,12 +19,12 @@ class _Digests(RootModel[dict[str, str]]):
 
 
 class KeptRenditions:
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: NatsConnection) -> None:
         self._artifacts = Artifacts(bus)
         self._bucket = Bucket(bus, "renditions")
 
     async def digests(self, decision: str) -> list[str]:
-        """Of the renditions of the decision with this digest."""
+        """Return the digests of the renditions of the decision with this digest."""
         entry = await self._bucket.get(decision)
         try:
             return list(_Digests.model_validate_json(entry.value).root.values()) if entry else []
@@ -32,7 +32,7 @@ class KeptRenditions:
             return []
 
     async def get(self, case_id: str, decision: str) -> dict[str, bytes] | None:
-        """Content type → bytes of the decision with this digest; None where not all of it is there."""
+        """Return content type → bytes of the decision with this digest; None if one is missing."""
         entry = await self._bucket.get(decision)
         if entry is None:
             return None
@@ -46,7 +46,7 @@ class KeptRenditions:
         return {content_type: found[digest] for content_type, digest in digests.items()}
 
     async def keep(self, decision: RecordedEvent, renditions: Mapping[str, bytes]) -> dict[str, bytes]:
-        """What stands from now on: `renditions`, or what another process has kept just before."""
+        """Store `renditions` and return them, or those that another process stored at the same time."""
         key, texts = decision.head.digest, self._artifacts.of(decision.case.id, decision.head.sequence)
         entry = await self._bucket.get(key)
         stored = await asyncio.gather(*(texts.put(data) for data in renditions.values()))

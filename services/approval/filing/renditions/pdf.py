@@ -18,16 +18,16 @@ Paper = Literal["a4", "us-letter"]
 TEMPLATE = Path(__file__).with_name("document.typ")
 # Fonts for what Typst's own do not have. Noto Sans Arabic and Noto Sans CJK: SIL Open Font License 1.1.
 FONTS = ("fontpkg_noto_sans_arabic", "cvttf_NotoSansCJK_Regular")
-LINE, CELL = 60, 20  # characters of a word that a line, and a cell of a table, has room for
+LINE, CELL = 60, 20  # characters of a word that fit on a line, and in a cell of a table
 
 
 def write(
     text: SignedText, *, patient: str, hospital: str, author: str, signature: list[str], at: datetime, paper: Paper
 ) -> bytes | None:
-    """The document; `patient` and `hospital` are on every page.
+    """Return the PDF, with `patient` and `hospital` on every page.
 
-    None where it cannot be written, as where no font has one of its characters: a page with a gap would say something
-    else than what was signed. Why is not told: Typst's message quotes the text.
+    None if it cannot be written, for example if no font has one of its characters: a page with a gap would differ from
+    what was signed. The reason is not returned: Typst's message quotes the text.
     """
     given: dict[str, Any] = {
         "title": text.title,
@@ -74,7 +74,7 @@ def _section(section: Section) -> dict[str, Any]:
 
 
 def _breakable(text: str, longest: int = LINE) -> str:
-    """`text` with places to break its words where they are longer than this: else they would run off the page."""
+    """Return `text` with break opportunities in words that would not fit on a line."""
     return re.sub(rf"\S{{{longest}}}(?=\S)", lambda found: f"{found[0]}\u200b", text)
 
 

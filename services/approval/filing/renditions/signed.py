@@ -63,7 +63,7 @@ class SignedText:
 
 
 def read(text: str, draft: Draft) -> SignedText:
-    """`text`, which was signed for `draft`."""
+    """Parse `text`, which was signed for `draft`."""
     parts = {heading(part.title): part for part in draft.parts}
     lines = [" ".join(line.split()) for line in writable(text).splitlines()]
     lines = [line for line in lines if line]
@@ -83,7 +83,7 @@ def read(text: str, draft: Draft) -> SignedText:
 
 
 def writable(text: str) -> str:
-    """`text` without characters that no rendition can have: each becomes U+FFFD, which is seen."""
+    """Replace characters that no rendition can have by U+FFFD."""
     return _UNWRITABLE.sub("\ufffd", text.replace(_MARK, ""))
 
 
@@ -120,9 +120,9 @@ def _line(text: str, facts: dict[str, Fact], group: FactGroup | None) -> Line:
 
 
 def _row(text: str, fact: Fact, group: FactGroup) -> tuple[str, ...]:
-    """The fact's cells as far as they are in the signed line; none where they do not say all of it.
+    """Return the fact's cells if the signed line contains all their text, otherwise none.
 
-    What a cell says beyond the line (a route that only the order's code has) was not in the text that was signed.
+    A cell may say more than the line (a route that only the order's code has): that was not signed.
     """
     if not fact.cells or len(fact.cells) != len(group.columns):
         return ()

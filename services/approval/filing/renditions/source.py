@@ -15,10 +15,10 @@ from shared.contracts.subjects import derived_id
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A signed text with its decision. The same values give the same bytes, whenever they are written.
+    """A signed text with its decision. The same values give the same bytes at any time.
 
-    `identifier` (system, value) is the document's; `base` is the EHR's, with which its resources are named; `device` is
-    the id of the drafting AI in the EHR. `context` is None where it cannot be read: then there is no hospital's name.
+    `identifier` (system, value) is the document's; `base` is the EHR's base URL, for references; `device` is the id of
+    the drafting AI in the EHR. `context` is None if it cannot be read: then there is no name of the hospital.
     """
 
     decision: RecordedEvent
@@ -42,7 +42,7 @@ class Source:
 
     @property
     def patient(self) -> str:
-        """The line that says who the patient is; no text is signed without the draft's."""
+        """The line that identifies the patient; each signed text contains the draft's."""
         return identity(self.draft) or ""
 
     @property
@@ -51,7 +51,7 @@ class Source:
 
     @property
     def signer(self) -> str:
-        """The name of who signed, or what stands for it."""
+        """The name of the signer, or else their FHIR reference or subject."""
         return self.approved.by.name or self.approved.signer or self.approved.by.subject
 
     @property
@@ -66,5 +66,5 @@ class Source:
         yield f"SHA-256 of the signed text: {self.approved.signed}"
 
     def id_of(self, what: str) -> str:
-        """A UUID that belongs to this decision and `what`."""
+        """Return a UUID that is derived from this decision and `what`."""
         return derived_id(self.decision.id, what)

@@ -1,4 +1,4 @@
-"""The renditions of a decision: those that were kept for it, else written now and kept."""
+"""The renditions of a decision: the stored ones, or new ones, which are stored."""
 
 import asyncio
 import logging
@@ -19,7 +19,7 @@ from shared.contracts.errors import PermanentError
 from shared.contracts.events import Signature
 from shared.contracts.model import read_strictly
 from shared.messaging.artifacts import Artifacts
-from shared.messaging.connection import Bus
+from shared.messaging.connection import NatsConnection
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,9 @@ logger = logging.getLogger(__name__)
 class Renditions:
     """`wanted` are the content types that the EHR takes, `paper` the size of a printed page."""
 
-    def __init__(self, bus: Bus, ehr: FhirClient, devices: Devices, wanted: Sequence[str], paper: Paper) -> None:
+    def __init__(
+        self, bus: NatsConnection, ehr: FhirClient, devices: Devices, wanted: Sequence[str], paper: Paper
+    ) -> None:
         self._ehr = ehr
         self._devices = devices
         self._wanted = tuple(wanted)
@@ -36,9 +38,10 @@ class Renditions:
         self._kept = KeptRenditions(bus)
 
     async def of(self, decision: RecordedEvent, approved: Signature, text: str, number: int = 1) -> dict[str, bytes]:
-        """Content type → bytes: the same at each attempt, as far as they are wanted by now. `number` is the document's.
+        """Return content type → bytes, the same at each attempt. `number` counts the documents of the case.
 
-        A draft that cannot be read leaves the text alone. Raises TransientError, PermanentError of bus and EHR.
+        Only content types that are still configured are returned, and only the text if the draft cannot be read. Raises
+        TransientError, PermanentError.
         """
         # An addendum is somebody's words without coded parts: a Bundle would say no more than the text.
         wanted = tuple(name for name in self._wanted if name != FHIR or not isinstance(approved, Addended)) or (TEXT,)

@@ -23,7 +23,7 @@ footer { border-top: 1px solid #555; margin-top: 2em }
 
 
 def page(text: SignedText, signature: Iterable[str]) -> bytes:
-    """The document as a page of its own, UTF-8; `signature` are the lines below it."""
+    """Return the document as a page, UTF-8; `signature` are the lines below it."""
     root = _element("html", lang=LANGUAGE)
     root.set(_XML_LANGUAGE, LANGUAGE)
     head = _add(root, "head")
@@ -45,7 +45,7 @@ def page(text: SignedText, signature: Iterable[str]) -> bytes:
 
 
 def narrative(blocks: Iterable[Block]) -> str:
-    """The `div` of a FHIR narrative."""
+    """Return the `div` of a FHIR narrative."""
     root = _element("div", lang=LANGUAGE)
     root.set(_XML_LANGUAGE, LANGUAGE)
     for block in blocks:

@@ -89,7 +89,7 @@ function mark() {
   for (const point of document.querySelectorAll(".point")) point.classList.toggle("settled", !unseen.includes(point.dataset.number));
   const open = Array(Number(found.places)).fill("text"); // what is still to be written
   const places = [...unseen.map((number) => `p${number}`), ...waiting.map((number) => `s${number}`), ...own.map((digest) => `w${digest}`), ...open];
-  const words = places.length === 1 ? "1 wants a word from you" : `${places.length} want a word from you`;
+  const words = places.length === 1 ? "1 needs your decision" : `${places.length} need your decision`;
   const next = document.getElementById("open-ends");
   next.textContent = places.length ? words : "";
   next.href = `#${places[0]}`;

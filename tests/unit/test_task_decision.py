@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.approval import domain
-from services.approval.ehr_tasks.reconciler import is_told
+from services.approval.ehr_tasks.reconciler import should_alert
 from services.approval.ehr_tasks.task_decision import (
     NO_WORDS,
     cancelled_by_us,
@@ -16,7 +16,16 @@ from services.approval.ehr_tasks.task_decision import (
     parse_review_task,
     signer_of,
 )
-from services.approval.ehr_tasks.watermark import OVERLAP, Watermark, after, begin, ended, halved, query, unknown
+from services.approval.ehr_tasks.watermark import (
+    OVERLAP,
+    Watermark,
+    advance,
+    ended,
+    middle_of,
+    query,
+    search_start,
+    unknown,
+)
 from services.approval.filing import resources
 from shared.contracts.case import fold
 from shared.contracts.events import Drafted, Rejected, ReviewRequested
@@ -220,46 +229,46 @@ def at(seconds: float, id: str = "t1", version: str = "1") -> dict[str, Any]:
 
 
 def test_the_first_search_begins_before_the_oldest_review() -> None:
-    asked = query(begin(Watermark(), T0), None)
+    asked = query(search_start(Watermark(), T0), None)
     assert [name for name, _ in asked] == ["code", "status", "_lastUpdated"]
     assert asked[-1] == ("_lastUpdated", "ge2026-11-22T09:00:00.000Z")
 
 
 def test_the_next_search_begins_where_the_last_one_ended_in_the_ehrs_own_time() -> None:
-    mark = after(Watermark(failed=2), ended([at(0), at(1800, "t2")]), T0 + timedelta(days=9))
+    mark = advance(Watermark(failed=2), ended([at(0), at(1800, "t2")]), T0 + timedelta(days=9))
     assert mark.seen == T0 + timedelta(seconds=1800)
     assert (mark.known, mark.failed, mark.run) == (("t2/1",), 0, T0 + timedelta(days=9))
-    assert begin(mark, T0) == T0 + timedelta(seconds=1800) - OVERLAP
-    assert after(mark, [], T0).seen == mark.seen, "a search that finds nothing moves nothing"
+    assert search_start(mark, T0) == T0 + timedelta(seconds=1800) - OVERLAP
+    assert advance(mark, [], T0).seen == mark.seen, "a search that finds nothing moves nothing"
 
 
 def test_a_part_of_the_time_moves_the_mark_to_its_end() -> None:
     end = T0 + timedelta(hours=5)
-    mark = after(Watermark(failed=2), ended([at(0), at(5 * 3600 - 1, "t2")]), T0 + timedelta(days=9), end)
+    mark = advance(Watermark(failed=2), ended([at(0), at(5 * 3600 - 1, "t2")]), T0 + timedelta(days=9), end)
     assert (mark.seen, mark.known, mark.failed, mark.run) == (end, ("t2/1",), 0, None)
 
 
 @given(st.integers(1, 10**7), st.one_of(st.none(), st.integers(1, 10**7)))
 def test_the_time_is_halved_until_a_part_still_moves_the_mark_on(now: int, end: int | None) -> None:
     stop = T0 + timedelta(seconds=end) if end is not None else None
-    half = halved(T0, stop, T0 + timedelta(seconds=now))
+    half = middle_of(T0, stop, T0 + timedelta(seconds=now))
     if half is not None:
         assert half - T0 > OVERLAP
         assert stop is None or half < stop
 
 
 def test_what_was_told_is_not_told_again_and_a_change_of_it_is() -> None:
-    mark = after(Watermark(), ended([at(0)]), T0)
+    mark = advance(Watermark(), ended([at(0)]), T0)
     assert unknown(mark, [at(0)]) == []
     assert unknown(mark, [at(5, version="2")]) != []
     assert unknown(mark, [at(5, "t2") | {"identifier": []}]) == [], "none of ours"
 
 
 def test_a_server_that_gives_no_times_is_asked_from_the_oldest_review_on() -> None:
-    mark = after(Watermark(), ended([task("completed", meta={})]), T0)
+    mark = advance(Watermark(), ended([task("completed", meta={})]), T0)
     assert mark.seen is None
-    assert begin(mark, T0) == begin(Watermark(), T0)
+    assert search_start(mark, T0) == search_start(Watermark(), T0)
 
 
 def test_runs_that_go_on_failing_are_told_again_and_again() -> None:
-    assert [runs for runs in range(30) if is_told(runs)] == [3, 6, 12, 24]
+    assert [runs for runs in range(30) if should_alert(runs)] == [3, 6, 12, 24]

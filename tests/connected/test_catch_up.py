@@ -15,7 +15,7 @@ from services.approval.projections.open_reviews import OpenReviewsProjection
 from shared.contracts.envelope import CHAIN_START, ChainHead
 from shared.contracts.subjects import CaseRef
 from shared.messaging.buckets import Bucket
-from shared.messaging.connection import Bus, connect
+from shared.messaging.connection import NatsConnection, connect
 from shared.messaging.event_store import EventStore, RawMessage
 from shared.telemetry import instruments
 from shared.telemetry.metric_definitions import STATE
@@ -33,11 +33,11 @@ KEY = "inbox"
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catch_up, "EVERY", EVERY)
+    monkeypatch.setattr(catch_up, "EVENTS_PER_CHECKPOINT", EVERY)
 
 
 @pytest.fixture
-async def bus(nats: NatsServer) -> AsyncIterator[Bus]:
+async def bus(nats: NatsServer) -> AsyncIterator[NatsConnection]:
     await nats.provision()
     found = await nats.connect("approval")
     yield found
@@ -47,7 +47,7 @@ async def bus(nats: NatsServer) -> AsyncIterator[Bus]:
 class Trail:
     """Cases by number, each with the events that a test gives it."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: NatsConnection) -> None:
         self._journal = EventStore(bus, "approval")
         self._heads: dict[int, ChainHead] = {}
 
@@ -71,13 +71,13 @@ class Reader:
     def _take(self, message: RawMessage) -> None:
         self.seen.append(message.sequence)
 
-    async def read(self, bus: Bus) -> list[int]:
+    async def read(self, bus: NatsConnection) -> list[int]:
         await self.following.start(bus)
         await self.following.caught_up()
         return self.seen
 
 
-async def test_only_what_counts_and_what_came_since_is_read_again(bus: Bus) -> None:
+async def test_only_what_counts_and_what_came_since_is_read_again(bus: NatsConnection) -> None:
     trail = Trail(bus)
     for case in range(1, 6):
         await trail.add(case, "review-requested")
@@ -124,7 +124,7 @@ async def test_what_comes_later_is_taken_once_also_after_the_connection_was_lost
     ],
     ids=["another event stands there", "the trail is shorter", "it cannot be read"],
 )
-async def test_a_beginning_of_another_trail_is_not_used(bus: Bus, stored: Checkpoint | None) -> None:
+async def test_a_beginning_of_another_trail_is_not_used(bus: NatsConnection, stored: Checkpoint | None) -> None:
     for case in range(1, 6):
         await Trail(bus).add(case, "review-requested")
     value = zlib.compress(stored.model_dump_json().encode()) if stored else b"torn"
@@ -132,7 +132,7 @@ async def test_a_beginning_of_another_trail_is_not_used(bus: Bus, stored: Checkp
     assert await Reader().read(bus) == [1, 2, 3, 4, 5]
 
 
-async def test_an_inbox_from_a_beginning_is_the_one_from_the_whole_trail(bus: Bus) -> None:
+async def test_an_inbox_from_a_beginning_is_the_one_from_the_whole_trail(bus: NatsConnection) -> None:
     trail = Trail(bus)
     for case in range(1, 9):
         await trail.add(case, "review-requested")
@@ -157,7 +157,7 @@ async def test_an_inbox_from_a_beginning_is_the_one_from_the_whole_trail(bus: Bu
 
 
 async def test_cases_are_counted_from_a_beginning_too(
-    nats: NatsServer, bus: Bus, monkeypatch: pytest.MonkeyPatch
+    nats: NatsServer, bus: NatsConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: dict[str, list[Any]] = {}
     monkeypatch.setattr(instruments, "metrics_enabled", lambda: True)
@@ -174,7 +174,7 @@ async def test_cases_are_counted_from_a_beginning_too(
         await census.start(bus)
 
         async def counted(census: CaseStateProjection = census) -> bool:
-            await census.look()
+            await census.collect_gauges()
             return {item[STATE]: n for item, n in told["countersign.cases"]} == {"drafting": 3, "failed": 1}
 
         await until(counted, "the census")

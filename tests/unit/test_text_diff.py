@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.approval.review.text_diff import MOST, DiffRow, diff, side_by_side
+from services.approval.review.text_diff import MAX_WORD_COMPARISONS, DiffRow, diff, side_by_side
 
 LINES = st.lists(
     st.sampled_from(["A:", "  - one", "two words here", "two other words", "", "three.", "Ünï 漢"]), max_size=12
@@ -81,7 +81,7 @@ def test_texts_that_have_nothing_in_common_are_compared_at_once(number: int, bet
 
 def test_one_change_in_a_long_text_is_found_word_by_word() -> None:
     long = "".join(f"  - line {number} of the record\n" for number in range(5000))
-    assert len(long.split()) ** 2 > MOST
+    assert len(long.split()) ** 2 > MAX_WORD_COMPARISONS
     changed = long.replace("line 2500 ", "row 2500 ")
     assert len(diff(long, changed)) == 4
     assert [row.kind for row in side_by_side(long, changed)] == ["same", "changed", "same"]

@@ -13,8 +13,8 @@ from services.approval.web import inbox
 
 @pytest.mark.parametrize(("room", "told"), [(3, True), (64, False)])
 async def test_who_does_not_keep_up_looks_again(room: int, told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inbox, "SETTLE", 0)
-    monkeypatch.setattr(inbox, "BEAT", 0.2)
+    monkeypatch.setattr(inbox, "BATCH_WINDOW", 0)
+    monkeypatch.setattr(inbox, "HEARTBEAT", 0.2)
     queue: asyncio.Queue[str] = asyncio.Queue(room)
 
     @contextmanager

@@ -118,10 +118,10 @@ async def test_open_points_hold_the_signature_up_until_each_was_seen(make_ward: 
     sentences = await page.locator(".sentence.unsupported").count()
     assert sentences > 0
     counter = page.locator("#open-ends")
-    await expect(counter).to_have_text(f"{count + sentences} want a word from you")
+    await expect(counter).to_have_text(f"{count + sentences} need your decision")
     await ticks.first.check()
     await expect(points.first).to_have_class(re.compile("settled"))
-    await expect(counter).to_have_text(f"{count + sentences - 1} want a word from you")
+    await expect(counter).to_have_text(f"{count + sentences - 1} need your decision")
     await page.reload()  # kept with what was typed
     await expect(ticks.first).to_be_checked()
     await expect(ticks.nth(1)).not_to_be_checked()
@@ -130,7 +130,7 @@ async def test_open_points_hold_the_signature_up_until_each_was_seen(make_ward: 
     assert (await ward.stack.case(case_id))["state"] == "awaiting-review"
     for tick in await page.get_by_role("checkbox", name="Confirm: it is true").all():
         await tick.check()
-    await expect(counter).to_have_text(re.compile(f"^{count - 1} wants? a word from you$"))
+    await expect(counter).to_have_text(re.compile(f"^{count - 1} needs? your decision$"))
     # A browser that sends it all the same is refused by the server.
     await page.evaluate("document.getElementById('sign').submit()")
     await expect(page.get_by_role("alert")).to_contain_text("Not signed yet: look at every open point")

@@ -16,8 +16,8 @@ from shared.contracts.case import fold
 from shared.contracts.draft import TO_BE_WRITTEN, Draft, Sentence
 from shared.contracts.events import Approved
 from tests.support.examples import CASE, DIGEST, PHYSICIAN, PROMPT, T0
+from tests.unit.test_added_text import CONTEXT
 from tests.unit.test_approval import REVIEW, history
-from tests.unit.test_written import CONTEXT
 
 COURSE = "Admitted with pneumonia."
 MORE = "The lungs were clear at discharge."

@@ -1,4 +1,4 @@
-"""One table for every door: what may not be signed is refused by the page, the API and the EHR's Task alike."""
+"""One table for every channel: what may not be signed is refused by the page, the API and the EHR's Task alike."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -91,8 +91,8 @@ async def by_task(case: Case, what: str) -> str:
 
 
 INCOMPLETE = "422 The text is not the whole document of this stay"
-Door = Callable[[Case, str], Awaitable[str]]
-DOORS: dict[str, tuple[Door, dict[str, str]]] = {
+Channel = Callable[[Case, str], Awaitable[str]]
+CHANNELS: dict[str, tuple[Channel, dict[str, str]]] = {
     "page": (
         by_page,
         {
@@ -156,9 +156,9 @@ async def case(nats: NatsServer) -> AsyncIterator[Case]:
         stack.ehr.subscriber = None
 
 
-@pytest.mark.parametrize("door", DOORS)
-async def test_what_may_not_be_signed_is_refused_at_every_door(case: Case, door: str) -> None:
-    sign, expected = DOORS[door]
+@pytest.mark.parametrize("channel", CHANNELS)
+async def test_what_may_not_be_signed_is_refused_by_every_channel(case: Case, channel: str) -> None:
+    sign, expected = CHANNELS[channel]
     assert any(not item["supported"] for item in case.draft["sentences"])
     for what in ("unresolved", "empty", "foreign", "missing part"):
         assert (what, await sign(case, what)) == (what, expected[what])
@@ -175,7 +175,7 @@ async def test_what_may_not_be_signed_is_refused_at_every_door(case: Case, door:
     assert "approved" not in await case.stack.events(case.id)
     assert case.stack.in_chart("DocumentReference") == []
     case.draft = (await case.stack.review(case.id))["draft"]
-    if door != "task":  # where nothing may be left to settle
+    if channel != "task":  # where nothing may be left to settle
         case.texts["after a redraft"] = case.draft["text"]
         await sign(case, "after a redraft")
         await case.stack.reaches(case.id, "filed")

@@ -14,7 +14,7 @@ def line(*departments: str, places: int = 20, near: int = 2, **at_work: int) -> 
     made.waiting.extend(
         QueuedEvent(number, CaseRef(name, f"case-{number}")) for number, name in enumerate(departments, 1)
     )
-    made.at_work.update(at_work)
+    made.in_progress.update(at_work)
     return made
 
 
@@ -37,7 +37,7 @@ def test_a_department_alone_has_nobody_to_overtake() -> None:
 
 def test_the_first_of_the_queue_keep_their_turn_and_those_it_has_reached_are_forgotten() -> None:
     queue = line("icu", "surgery", "icu", "surgery", surgery=16)
-    queue.reached(1)
+    queue.discard_delivered(1)
     assert [item.sequence for item in queue.waiting] == [2, 3, 4]
     assert queue.take() is None, "the third is among the first two now"
 
@@ -60,7 +60,7 @@ async def test_a_flood_of_one_department_is_looked_through_once_in_two_rounds() 
 
     bus: Any = Queue()
     ahead = FairShareScheduler(bus, "drafter", consumer("drafter-draft"), run)
-    for _ in range(10 * ahead.line.near):
-        ahead.came(pending=5000)
+    for _ in range(10 * ahead.queue.lookahead_start):
+        ahead.on_delivery(pending=5000)
         await asyncio.sleep(0)
     assert 0 < bus.asked <= 10

@@ -27,7 +27,7 @@ async def rounds(server: NatsServer, ehr: FhirClient, count: int = 1) -> None:
         async with as_user(server, "approval") as bus:
             found = AuditChainVerifier(bus, "", ehr)
             await found.start()
-            await found.look()
+            await found.collect_gauges()
 
 
 async def broken(server: NatsServer) -> list[dict[str, Any]]:
@@ -52,7 +52,7 @@ async def test_it_comes_by_every_case_and_goes_on_where_it_was(
 ) -> None:
     await filed(stack)
     await stack.reaches(await stack.discharge(stays(stack.ehr.style)[1]), "awaiting-review")
-    monkeypatch.setattr(module, "CASES_A_ROUND", 1)
+    monkeypatch.setattr(module, "CASES_PER_RUN", 1)
     verified = []
     for _ in range(4):
         counted.clear()
