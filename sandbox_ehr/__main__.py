@@ -11,6 +11,7 @@ from sandbox_ehr.app import Sandbox, Style, create_app
 from sandbox_ehr.notifications import Subscriber
 from sandbox_ehr.quirks import Quirks, Spelling
 from sandbox_ehr.seed import SEED, seed
+from sandbox_ehr.smart import EVERYTHING, AuthorizationServer, RegisteredClient, keys_at
 from sandbox_ehr.store import Store
 
 
@@ -39,6 +40,11 @@ def run(
     deletes: Annotated[bool, typer.Option(help="let resources be deleted")] = False,
     token_file: Annotated[Path | None, typer.Option(help="ask for the token that this file always has")] = None,
     token_life: Annotated[float, typer.Option(help="seconds until the token is another one")] = 300.0,
+    client_id: Annotated[str | None, typer.Option(help="client that may ask for tokens (SMART)")] = None,
+    client_jwks: Annotated[str | None, typer.Option(help="its key set: a URL or a file")] = None,
+    client_secret: Annotated[str | None, typer.Option(help="its secret, instead of keys")] = None,
+    client_scope: Annotated[str, typer.Option(help="scopes that it may be granted")] = EVERYTHING,
+    anonymous: Annotated[bool, typer.Option(help="let requests without a token pass too")] = False,
 ) -> None:
     """Serve FHIR R4 under /fhir."""
     chosen: Style = "opaque" if style == "opaque" else "plain"
@@ -62,7 +68,13 @@ def run(
         token_file=token_file,
         token_life=token_life,
     )
-    app = create_app(Sandbox(store, chosen, token, subscriber, quirks), faults=faults)
+    authorization = None
+    if client_id is not None:
+        url = client_jwks if client_jwks and client_jwks.startswith(("http://", "https://")) else None
+        keys = keys_at(client_jwks) if client_jwks else None
+        client = RegisteredClient(client_id, keys, url, client_secret, client_scope)
+        authorization = AuthorizationServer([client], life=token_life, anonymous=anonymous)
+    app = create_app(Sandbox(store, chosen, token, subscriber, quirks, authorization), faults=faults)
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
 
 

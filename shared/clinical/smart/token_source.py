@@ -88,12 +88,13 @@ class BackendToken:
 
     async def renew(self, refused: str) -> None:
         """Discard the token that the EHR rejected, so that the next `value` is another one; never a newer token."""
-        at = self._clock()
-        if self._held is None or self._held.header != refused:
+        at, held = self._clock(), self._held
+        if held is None or held.header != refused:
             return
-        if len(self._rejections) == REJECTIONS and at - self._rejections[0] < REJECTIONS_WINDOW_S:
-            return
-        self._rejections.append(at)
+        if at < held.renew_at:  # later, it may simply have ended on the way
+            if len(self._rejections) == REJECTIONS and at - self._rejections[0] < REJECTIONS_WINDOW_S:
+                return
+            self._rejections.append(at)
         self._held = None
 
     async def _token(self) -> _HeldToken:
