@@ -91,7 +91,7 @@ class BackendToken:
         at, held = self._clock(), self._held
         if held is None or held.header != refused:
             return
-        if at < held.renew_at:  # later, it may simply have ended on the way
+        if at < held.expires_at:  # otherwise it simply ended on the way
             if len(self._rejections) == REJECTIONS and at - self._rejections[0] < REJECTIONS_WINDOW_S:
                 return
             self._rejections.append(at)
