@@ -21,8 +21,10 @@ from shared.clinical.smart.client_keys import (
     Algorithm,
     ClientKey,
     dump_keys,
+    dump_public_keys,
     generate_key,
     parse_keys,
+    parse_published_keys,
     public_jwks,
     rotate_keys,
     select_key,
@@ -76,6 +78,15 @@ def test_keys_survive_their_file_and_only_public_halves_are_published(keys: dict
 def test_a_file_without_keys_that_sign_is_refused(text: str) -> None:
     with pytest.raises(PermanentError):
         parse_keys(text)
+
+
+def test_a_private_key_is_not_published_even_if_its_file_is_named(keys: dict[Algorithm, ClientKey]) -> None:
+    for text in (dump_keys(keys.values()), dump_public_keys(keys.values())):
+        assert parse_published_keys(text) == public_jwks(keys.values())
+    symmetric = json.dumps({"keys": [{"kty": "oct", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0", "kid": "a", "alg": "HS256"}]})
+    for wrong in ("", '{"keys": []}', symmetric):
+        with pytest.raises(PermanentError):
+            parse_published_keys(wrong)
 
 
 @pytest.mark.parametrize(

@@ -41,17 +41,23 @@ def parse_keys(text: str) -> tuple[ClientKey, ...]:
 
     Raises PermanentError when it has none, or one that cannot sign an assertion.
     """
+    keys = _parse(text)
+    if not keys or not all(key.is_private and _has_use(key) for key in keys):
+        raise PermanentError(f"each key of the EHR client must be private and have an `alg` of {', '.join(ALGORITHMS)}")
+    return keys
+
+
+def _parse(text: str) -> tuple[ClientKey, ...]:
     try:
         keys = tuple(KeySet.import_key_set(json.loads(text)).keys)
     except (ValueError, TypeError, KeyError, AttributeError, JoseError):
         raise PermanentError("the file of the EHR client's keys is not a JWK Set") from None
-    usable = tuple(key for key in keys if isinstance(key, ECKey | RSAKey) and key.is_private and _has_use(key))
-    if not usable or len(usable) < len(keys):
-        raise PermanentError(f"each key of the EHR client must be private and have an `alg` of {', '.join(ALGORITHMS)}")
-    return usable
+    found = tuple(key for key in keys if isinstance(key, ECKey | RSAKey))
+    return found if len(found) == len(keys) else ()
 
 
 def _has_use(key: ClientKey) -> bool:
+    """Return whether the key is of one of our algorithms, and has an id."""
     expected = {"ES384": ECKey, "RS384": RSAKey}.get(str(key.get("alg")))
     return expected is not None and isinstance(key, expected) and bool(key.kid)
 
@@ -64,6 +70,22 @@ def dump_keys(keys: Iterable[ClientKey]) -> str:
 def public_jwks(keys: Iterable[ClientKey]) -> dict[str, Any]:
     """Return the JWK Set with the public halves, for publication."""
     return {"keys": [key.as_dict(private=False) for key in keys]}
+
+
+def dump_public_keys(keys: Iterable[ClientKey]) -> str:
+    """Return the JWK Set with the public halves, for a file."""
+    return json.dumps(public_jwks(keys), indent=1)
+
+
+def parse_published_keys(text: str) -> dict[str, Any]:
+    """Return the JWK Set of a file, for publication: without private members, should the file have some.
+
+    Raises PermanentError when it is not a set of public keys that check our signatures.
+    """
+    keys = _parse(text)
+    if not keys or not all(_has_use(key) for key in keys):
+        raise PermanentError("the file to publish has no keys of the EHR client")
+    return public_jwks(keys)
 
 
 def select_key(keys: Sequence[ClientKey], accepted: Collection[str], now: float) -> ClientKey | None:
