@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cli.errors import CommandError
+from cli.stack.access import write_private
 from shared.clinical.smart.client_keys import (
     ALGORITHMS,
     Algorithm,
@@ -35,3 +36,9 @@ def client_key_files(
     elif rotate:
         keys = rotate_keys(keys, now)
     return {KEYS: dump_keys(keys), JWKS: dump_public_keys(keys)}
+
+
+def ensure_client_keys(directory: Path, now: int, *, demo: bool) -> None:
+    """Write both files of an embedded stack. The sandbox EHR needs no RSA key, which takes long to generate."""
+    for name, text in client_key_files(directory, now, algorithms=("ES384",) if demo else ALGORITHMS).items():
+        write_private(directory / name, text)

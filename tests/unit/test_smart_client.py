@@ -83,7 +83,9 @@ def test_a_file_without_keys_that_sign_is_refused(text: str) -> None:
 def test_a_private_key_is_not_published_even_if_its_file_is_named(keys: dict[Algorithm, ClientKey]) -> None:
     for text in (dump_keys(keys.values()), dump_public_keys(keys.values())):
         assert parse_published_keys(text) == public_jwks(keys.values())
-    symmetric = json.dumps({"keys": [{"kty": "oct", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0", "kid": "a", "alg": "HS256"}]})
+    symmetric = json.dumps(
+        {"keys": [{"kty": "oct", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0", "kid": "a", "alg": "HS256"}]}
+    )
     for wrong in ("", '{"keys": []}', symmetric):
         with pytest.raises(PermanentError):
             parse_published_keys(wrong)
