@@ -81,7 +81,8 @@ class AuthorizationServer:
         self._clients = {client.id: client for client in clients}
         self.life = life
         self.anonymous = anonymous
-        self.issued = 0
+        self.issued = 0  # tokens
+        self.forbidden = 0  # requests beyond the scopes of their token
         self._clock = clock
         self._grants: dict[str, _Grant] = {}
         self._used: dict[tuple[str, str], float] = {}  # client and `jti` of an assertion → when it ends
@@ -144,7 +145,10 @@ class AuthorizationServer:
             return 401
         may = "s" if id == "_search" else _INTERACTIONS.get((method, id is not None), "")
         allowed = grant.permissions.get(type, set()) | grant.permissions.get("*", set())
-        return 200 if type == "metadata" or (may and may in allowed) else 403
+        if may and may in allowed:
+            return 200
+        self.forbidden += 1
+        return 403
 
     # Clients
 
