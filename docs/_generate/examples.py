@@ -23,7 +23,8 @@ EXAMPLES: dict[str, str] = {
     "COUNTERSIGN_EHR_CONNECTIONS": "32",
     "COUNTERSIGN_EHR_CONTENTS": "text/plain,application/pdf",
     "COUNTERSIGN_EHR_PAGE_HOSTS": "pages.ehr.example:8443",
-    "COUNTERSIGN_EHR_SCOPE": "system/*.rs system/Task.cu system/DocumentReference.cu system/Device.c",
+    "COUNTERSIGN_EHR_SCOPE": "system/*.rs system/Device.c system/DocumentReference.cu system/Provenance.cd "
+    "system/Task.cu",
     "COUNTERSIGN_EHR_SHOWS_DRAFT": "true",
     "COUNTERSIGN_EHR_TOKEN": "eyJhbGciOi…",
     "COUNTERSIGN_EHR_TOKEN_FILE": "/run/secrets/ehr.token",
