@@ -25,7 +25,8 @@ logger = logging.getLogger(__name__)
 RENEW_AT = 0.8  # share of the token's life after which it is renewed
 DISCOVERY_MAX_AGE_S = 3600.0
 MAX_RETRY_AFTER_S = 3600.0
-# Waits between failed requests, doubled each time: for a server that does not answer, and for one that refuses us.
+# Waits between failed requests, doubled each time: for a server that does not answer (from the second failure on, as it
+# may just have started), and for one that refuses us.
 TRANSIENT_WAIT_S, TRANSIENT_MAX_WAIT_S = 0.5, 30.0
 REFUSED_WAIT_S, REFUSED_MAX_WAIT_S = 5.0, 300.0
 # A server that rejects every token is not asked for more than these, by each process (athenahealth blocks a client that
@@ -204,7 +205,7 @@ class _Backoff:
         elif isinstance(error, TokenRefusedError):
             wait = min(REFUSED_WAIT_S * 2 ** min(count - 1, 16), REFUSED_MAX_WAIT_S)
         else:
-            wait = min(TRANSIENT_WAIT_S * 2 ** min(count - 1, 16), TRANSIENT_MAX_WAIT_S)
+            wait = min(TRANSIENT_WAIT_S * 2 ** min(count - 2, 16), TRANSIENT_MAX_WAIT_S) if count > 1 else 0.0
         return _Backoff(error, count, at + wait)
 
     def error(self, at: float) -> CountersignError:
