@@ -9,6 +9,7 @@ from typing import TypeVar
 from cli.errors import CommandError
 from cli.settings import RemoteStackSettings, remote_stack
 from cli.stack.access import default_data_dir, read_access
+from cli.stack.ehr_settings import stack_ehr
 from cli.stack.secrets import load_or_create
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.errors import TransientError
@@ -61,10 +62,11 @@ def run_with_bus(data_dir: Path | None, work: Callable[[NatsConnection], Awaitab
 
 
 def open_ehr(data_dir: Path | None) -> FhirClient:
-    """Return a client of the stack's EHR; its token comes from the environment. Raises CommandError."""
+    """Return a client of the stack's EHR, authorized as its services are. Raises CommandError."""
     if remote_stack(data_dir) is not None:
         return EhrSettings().connect()
-    return EhrSettings(url=read_access(data_dir or default_data_dir()).ehr_url).connect()
+    directory = (data_dir or default_data_dir()).absolute()
+    return stack_ehr(read_access(directory), directory).connect()
 
 
 def read_seed(settings: RemoteStackSettings) -> str:

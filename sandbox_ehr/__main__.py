@@ -11,6 +11,7 @@ from sandbox_ehr.app import Sandbox, Style, create_app
 from sandbox_ehr.notifications import SubscriptionNotifier
 from sandbox_ehr.quirks import Quirks, ReferenceStyle
 from sandbox_ehr.seed import SEED, seed
+from sandbox_ehr.smart import EVERYTHING, AuthorizationServer, RegisteredClient, keys_at
 from sandbox_ehr.store import Store
 
 
@@ -71,6 +72,11 @@ def run(
     token_lifetime: Annotated[
         float, typer.Option("--token-lifetime", "--token-life", help="seconds until the token is replaced")
     ] = 300.0,
+    client_id: Annotated[str | None, typer.Option(help="client that may ask for tokens (SMART)")] = None,
+    client_jwks: Annotated[str | None, typer.Option(help="its key set: a URL or a file")] = None,
+    client_secret: Annotated[str | None, typer.Option(help="its secret, instead of keys")] = None,
+    client_scope: Annotated[str, typer.Option(help="scopes that it may be granted")] = EVERYTHING,
+    anonymous: Annotated[bool, typer.Option(help="let requests without a token pass too")] = False,
 ) -> None:
     """Serve FHIR R4 under /fhir."""
     chosen: Style = "opaque" if style == "opaque" else "plain"
@@ -96,7 +102,13 @@ def run(
         token_file=token_file,
         token_lifetime=token_lifetime,
     )
-    app = create_app(Sandbox(store, chosen, token, notifier, quirks), faults=faults)
+    authorization = None
+    if client_id is not None:
+        url = client_jwks if client_jwks and client_jwks.startswith(("http://", "https://")) else None
+        keys = keys_at(client_jwks) if client_jwks else None
+        client = RegisteredClient(client_id, keys, url, client_secret, client_scope)
+        authorization = AuthorizationServer([client], life=token_lifetime, anonymous=anonymous)
+    app = create_app(Sandbox(store, chosen, token, notifier, quirks, authorization), faults=faults)
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
 
 

@@ -22,6 +22,7 @@ from sandbox_ehr.faults import Fault, Faults
 from sandbox_ehr.notifications import SubscriptionNotifier
 from sandbox_ehr.quirks import Quirks, QuirkState, QuirkyServer
 from sandbox_ehr.search import INCLUDES, PARAMETERS, REQUIRED, find_parameter, matches, sort_resources, values
+from sandbox_ehr.smart import CONFIGURATION_PATH, TOKEN_PATH, AuthorizationServer
 from sandbox_ehr.store import Resource, Store
 from shared.runtime.request_limits import MB, limit_endpoint
 
@@ -29,6 +30,7 @@ Style = Literal["plain", "opaque"]
 Pairs = list[tuple[str, str]]
 
 MEDIA_TYPE = "application/fhir+json"
+CHALLENGE = 'Bearer error="invalid_token"'
 RESULT_PARAMETERS = ("_count", "_sort", "_include", "_total", "_cursor", "_format")
 MAX_BODY_BYTES = (
     32 * MB
@@ -54,8 +56,10 @@ class Sandbox:
         token: str | None = None,
         subscriber: SubscriptionNotifier | None = None,
         quirks: Quirks | None = None,
+        authorization: AuthorizationServer | None = None,
     ) -> None:
         self.store = store
+        self.authorization = authorization
         self.quirks = quirks
         self.state = QuirkState()
         self._deletes = quirks is not None and quirks.supports_delete
@@ -70,7 +74,7 @@ class Sandbox:
         type = request.path_params.get("type", "metadata")
         fault = self.faults.take(request.method, type)
         try:
-            self._authorize(request)
+            self._authorize(request, type)
             if fault is not None and (answer := await _apply_fault(fault)) is not None:
                 return answer
             racing = fault is not None and fault.kind == "racing-create"
@@ -81,7 +85,14 @@ class Sandbox:
             raise ConnectionAbortedError("fault: the response is lost")
         return response
 
-    def _authorize(self, request: Request) -> None:
+    def _authorize(self, request: Request, type: str) -> None:
+        if self.authorization is not None and type != "metadata":
+            sent, id = request.headers.get("authorization"), request.path_params.get("id")
+            status = self.authorization.allows(sent, request.method, type, id)
+            if status == 401:
+                raise FhirError(401, "login", "a valid token is needed", {"WWW-Authenticate": CHALLENGE})
+            if status == 403:
+                raise FhirError(403, "forbidden", "the token's scopes do not allow this")
         if self._token is not None and request.headers.get("authorization") != f"Bearer {self._token}":
             raise FhirError(401, "login", "a bearer token is needed", {"WWW-Authenticate": "Bearer"})
 
@@ -244,14 +255,21 @@ def _capability(type: str) -> Resource:
 
 
 def create_app(sandbox: Sandbox, *, faults: bool = False) -> ASGIApp:
-    """Return the ASGI app: FHIR under `/fhir`, and with `faults` also `/sandbox/faults`, by which tests arm faults."""
+    """Return the ASGI app: FHIR under `/fhir`, the token endpoint, and `/sandbox/faults` if `faults`.
+
+    By the last, tests arm faults.
+    """
     methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
     routes: list[Route | Mount] = [
         Route("/metadata", sandbox.handle, methods=["GET"]),
         Route("/{type}", sandbox.handle, methods=methods),
         Route("/{type}/{id}", sandbox.handle, methods=methods),
     ]
-    outer: list[Route | Mount] = [Mount("/fhir", routes=routes)]
+    outer: list[Route | Mount] = []
+    if (authorization := sandbox.authorization) is not None:
+        routes.insert(0, Route(f"/{CONFIGURATION_PATH}", authorization.configuration, methods=["GET"]))
+        outer.append(Route(TOKEN_PATH, authorization.token, methods=["POST"]))
+    outer.append(Mount("/fhir", routes=routes))
     if faults:
         outer.append(Route("/sandbox/faults", _faults_endpoint(sandbox.faults), methods=["GET", "POST", "DELETE"]))
     app = Starlette(routes=outer)

@@ -49,15 +49,20 @@ def init(
     namespace: Annotated[
         str, typer.Option("--namespace", help="Kubernetes namespace of NATS, for its host names")
     ] = "countersign",
+    rotate_ehr_keys: Annotated[
+        bool,
+        typer.Option("--rotate-ehr-keys", help="add new keys of our client at the EHR; they sign after ten minutes"),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Create what is missing: NATS keys, API tokens, the storage key, NATS configuration and certificate, and the key
-    that signs checkpoints.
+    """Create what is missing: NATS keys, API tokens, the storage key, NATS configuration and certificate, the key that
+    signs checkpoints, and the keys of our client at the EHR.
 
     Existing secrets are kept. A certificate that expires within half a year is renewed. Only its owner can open the
     directory; its files are readable for the containers that mount them.
     """
     from cli.stack.certificates import ensure_certificates
+    from cli.stack.ehr_client import client_key_files
     from cli.stack.secrets import load_or_create, write_tokens
 
     if account is not None and not re.fullmatch(ACCOUNT_NAME, account):
@@ -77,6 +82,7 @@ def init(
         _secret_files(made, *_account_settings(directory, account, storage))
         | _passwords(directory)
         | _checkpoint_key(directory)
+        | client_key_files(directory, int(datetime.now(UTC).timestamp()), rotate=rotate_ehr_keys)
     )
     for name, text in texts.items():
         write_private(directory / name, text)

@@ -1,70 +1,25 @@
 """Check what the services depend on: EHR, Triton, Qdrant, API, identity provider, telemetry."""
 
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-
 import httpx
 
+from cli.doctor.ehr import check_ehr
 from cli.doctor.findings import Finding, Group
-from cli.doctor.server import assess_clock_skew
 from cli.doctor.target import DoctorTarget
-from shared.clinical.fhir_client import FhirClient
 from shared.contracts.errors import CountersignError
 
 TIMEOUT = 5.0
-EHR_ACCESS_FIX = "set COUNTERSIGN_EHR_TOKEN or COUNTERSIGN_EHR_TOKEN_FILE, or check the token's permissions"
 
 
 async def check(place: DoctorTarget) -> list[Finding]:
     group = Group("connections")
     async with httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False) as http:
-        await _ehr(group, http, place)
+        await check_ehr(group, http, place)
         await _models(group, place)
         await _vectors(group, place)
         await _services(group, http, place)
         await _identity(group, http, place)
         await _telemetry(group, http, place)
     return group.found
-
-
-async def _ehr(group: Group, http: httpx.AsyncClient, place: DoctorTarget) -> None:
-    headers = {"Accept": "application/fhir+json"}
-    try:
-        value = await place.ehr_authorization.value() if place.ehr_authorization is not None else None
-        headers |= {"Authorization": value} if value is not None else {}
-        answer = await http.get(f"{place.ehr_url.rstrip('/')}/metadata", headers=headers)
-    except CountersignError as failure:
-        group.fault("EHR", failure.reason, "set COUNTERSIGN_EHR_TOKEN_FILE to the file with the token")
-        return
-    except httpx.HTTPError as error:
-        group.fault(
-            "EHR",
-            f"it does not answer ({type(error).__name__})",
-            f"check that {place.ehr_url} is correct, and that the EHR runs",
-        )
-        return
-    if answer.status_code in (401, 403):
-        group.fault("EHR", f"it refuses the token (HTTP {answer.status_code})", EHR_ACCESS_FIX)
-        return
-    try:
-        statement = answer.raise_for_status().json()
-        release = str(statement["fhirVersion"])
-    except (httpx.HTTPError, ValueError, KeyError):
-        group.fault(
-            "EHR",
-            f"it returns no CapabilityStatement (HTTP {answer.status_code})",
-            "check that this is the FHIR R4 base URL",
-        )
-        return
-    # Most servers return their CapabilityStatement without a token.
-    if not await FhirClient(place.ehr_url, http, place.ehr_authorization).ready():
-        group.fault("EHR", "it returns its CapabilityStatement but refuses searches", EHR_ACCESS_FIX)
-    elif release.startswith("4.0"):
-        group.ok("EHR", f"FHIR {release}")
-    else:
-        group.fault("EHR", f"its FHIR version is {release}", "set its R4 (4.0) base URL")
-    if "date" in answer.headers:
-        assess_clock_skew(group, "the EHR", parsedate_to_datetime(answer.headers["date"]), datetime.now(UTC))
 
 
 async def _models(group: Group, place: DoctorTarget) -> None:

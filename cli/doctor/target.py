@@ -12,6 +12,7 @@ from cli.connections import read_seed
 from cli.errors import CommandError
 from cli.settings import RemoteStackSettings
 from cli.stack.access import default_data_dir, read_access
+from cli.stack.ehr_settings import stack_ehr
 from cli.stack.secrets import load_or_create
 from shared.clinical.authorization import Authorization
 from shared.messaging.provision import StreamStorage
@@ -58,8 +59,8 @@ def find_target(data_dir: Path | None) -> DoctorTarget:
     settings, remote = DoctorSettings(), RemoteStackSettings()
     keeping = StreamStorage(remote.nats_replicas, remote.nats_placement)
     common = {"qdrant": QdrantSettings(), "oidc": OidcSettings(), "otlp": settings.otlp, "keeping": keeping}
-    ehr = EhrSettings()
     if remote.nats_url and data_dir is None:
+        ehr = EhrSettings()
         return DoctorTarget(
             **common,  # type: ignore[arg-type]
             nats_url=remote.nats_url,
@@ -77,6 +78,7 @@ def find_target(data_dir: Path | None) -> DoctorTarget:
         )
     directory = (data_dir or default_data_dir()).absolute()
     access, secrets = read_access(directory), load_or_create(directory)
+    ehr = stack_ehr(access, directory)
     return DoctorTarget(
         **common,  # type: ignore[arg-type]
         nats_url=access.nats_url,

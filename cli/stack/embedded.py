@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -18,6 +19,8 @@ from cli.errors import CommandError
 from cli.stack import nats, triton
 from cli.stack.access import ERASURES, StackAccess, write_access
 from cli.stack.demo_users import demo_users
+from cli.stack.ehr_client import JWKS, ensure_client_keys
+from cli.stack.ehr_settings import DEMO_CLIENT, demo_ehr
 from cli.stack.knowledge import embedding_models, knowledge_paths
 from cli.stack.lock import try_lock
 from cli.stack.ports import free_port, require_free
@@ -27,6 +30,7 @@ from sandbox_ehr.app import Sandbox
 from sandbox_ehr.app import create_app as create_sandbox
 from sandbox_ehr.notifications import SubscriptionNotifier
 from sandbox_ehr.seed import demo_encounters, seed
+from sandbox_ehr.smart import AuthorizationServer, RegisteredClient, keys_at
 from sandbox_ehr.store import Store
 from services.approval.main import build as build_approval
 from services.approval.settings import ApprovalSettings, Escalations
@@ -142,7 +146,11 @@ def _app(options: StackOptions, secrets: Secrets, access: StackAccess, stack: As
         "nats_monitor_url": access.nats_monitor_url,
         "tokens_file": options.data_dir / "tokens.json",
     }
-    ehr = EhrSettings(url=access.ehr_url, token=options.ehr_token)
+    own = options.ehr_url is None
+    ensure_client_keys(options.data_dir, int(time.time()), demo=own)
+    ehr = (
+        demo_ehr(access.ehr_url, options.data_dir) if own else EhrSettings(url=access.ehr_url, token=options.ehr_token)
+    )
 
     def seeded(service: str) -> dict[str, Any]:
         return common | {"nats_seed": SecretStr(secrets.seeds[service])}
@@ -162,7 +170,7 @@ def _app(options: StackOptions, secrets: Secrets, access: StackAccess, stack: As
     )
     store = _sandbox(options, stack)
     services = [
-        build_ingest(IngestSettings(**seeded("ingest"), knowledge=knowledge)),
+        build_ingest(IngestSettings(**seeded("ingest"), **_published_keys(options.data_dir), knowledge=knowledge)),
         build_embedder(EmbedderSettings(**seeded("embedder"), triton=triton_settings, knowledge=knowledge), base=base),
         build_drafter(DrafterSettings(**seeded("drafter"), ehr=ehr, triton=triton_settings), base=base),
         build_approval(approval, people=demo_users(store) if store and not approval.oidc.issuer else ()),
@@ -176,8 +184,22 @@ def _app(options: StackOptions, secrets: Secrets, access: StackAccess, stack: As
         notifications = f"{access.base_url}/v1/fhir/notifications"
         subscriber = SubscriptionNotifier(httpx.AsyncClient(trust_env=False), notifications, secrets.tokens["ingest"])
         stack.push_async_callback(subscriber.close)
-        app.mount("/", create_sandbox(Sandbox(store, subscriber=subscriber)))
+        app.mount("/", create_sandbox(Sandbox(store, subscriber=subscriber, authorization=_authorization(access))))
     return app
+
+
+def _published_keys(data_dir: Path) -> dict[str, Any]:
+    """Return the setting of ingest for the keys that it publishes, unless the environment names others."""
+    return {} if "COUNTERSIGN_EHR_CLIENT_JWKS_FILE" in os.environ else {"ehr_client_jwks_file": data_dir / JWKS}
+
+
+def _authorization(access: StackAccess) -> AuthorizationServer:
+    """Return the sandbox's authorization server. It fetches our published keys, as an EHR does.
+
+    People may look at the chart without a token: its patients are synthetic.
+    """
+    url = f"{access.base_url}/.well-known/jwks.json"
+    return AuthorizationServer([RegisteredClient(DEMO_CLIENT, keys_at(url), url)], anonymous=True)
 
 
 def _sandbox(options: StackOptions, stack: AsyncExitStack) -> Store | None:

@@ -1,6 +1,7 @@
 """What the routes of ingest work with, from the application's state."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -19,6 +20,7 @@ class IngestDependencies:
     encounters: EncounterPublisher
     notifications: NotificationPublisher
     refreshes: RefreshService
+    jwks_file: Path | None = None
 
 
 def allow(*roles: Role) -> RequireRole:
@@ -43,10 +45,15 @@ async def _refreshes(request: Request) -> RefreshService:
     return provided(request, IngestDependencies).refreshes
 
 
+async def _jwks_file(request: Request) -> Path | None:
+    return provided(request, IngestDependencies).jwks_file
+
+
 IngestSteps = Annotated[Ingest, Depends(_ingest)]
 Encounters = Annotated[EncounterPublisher, Depends(_encounters)]
 Notifications = Annotated[NotificationPublisher, Depends(_notifications)]
 Refreshes = Annotated[RefreshService, Depends(_refreshes)]
+JwksFile = Annotated[Path | None, Depends(_jwks_file)]
 
 AnyRole = Annotated[Caller, Depends(allow(*ROLES))]
 Operator = Annotated[Caller, Depends(allow("operator"))]

@@ -8,6 +8,7 @@ from services.ingest.api import router
 from services.ingest.dependencies import IngestDependencies
 from services.ingest.documents.reader import DocumentReader
 from services.ingest.handlers import Ingest
+from services.ingest.jwks_api import router as jwks_router
 from services.ingest.notifications_api import router as notifications_router
 from services.ingest.publishers import EncounterPublisher, NotificationPublisher
 from services.ingest.refresh.api import router as refresh_router
@@ -60,8 +61,8 @@ def build(
     closers = (lost_timers.close, reader.close, *((provider.close,) if provider else ()))
     return Service(
         broker,
-        (router, notifications_router, refresh_router),
-        IngestDependencies(authenticator, ingest, encounters, notifications, refreshes),
+        (router, notifications_router, refresh_router, jwks_router),
+        IngestDependencies(authenticator, ingest, encounters, notifications, refreshes, settings.ehr_client_jwks_file),
         starts=(refreshing.start, lost_timers.start, operator_requests.start),
         closers=closers,
     )

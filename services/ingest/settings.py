@@ -1,5 +1,7 @@
 """Settings of ingest."""
 
+from pathlib import Path
+
 from pydantic import Field
 
 from shared.contracts.ehr import Department
@@ -8,4 +10,8 @@ from shared.runtime.settings import KnowledgeSettings, ServiceSettings
 
 class IngestSettings(ServiceSettings):
     default_department: Department = Field(default="general", description="department of discharges that name none")
+    ehr_client_jwks_file: Path | None = Field(
+        default=None,
+        description="JWK Set with the public keys of our client at the EHR, published at /.well-known/jwks.json",
+    )
     knowledge: KnowledgeSettings = Field(default_factory=KnowledgeSettings)

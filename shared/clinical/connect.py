@@ -1,6 +1,8 @@
 """Build the FHIR client of a service."""
 
+import ssl
 from collections.abc import Collection
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -8,12 +10,15 @@ from pydantic import SecretStr
 
 from shared.clinical.authorization import Authorization, StaticToken, TokenFile
 from shared.clinical.fhir_client import FhirClient
+from shared.clinical.smart.client_authentication import ClientAuthentication
+from shared.clinical.smart.token_source import BackendToken
 from shared.http import HttpClient
 
 # `pool` is shorter than a step's timeout: with all connections in use, the step reports that instead of hanging.
 BACKGROUND_TIMEOUT = httpx.Timeout(15.0, connect=5.0, pool=10.0)
 # A person waits for the response, and can go on without it.
 INTERACTIVE_TIMEOUT = httpx.Timeout(5.0, connect=2.0, pool=1.0)
+TOKEN_TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 
 
 def connect_ehr(
@@ -34,3 +39,20 @@ def build_authorization(token: SecretStr | None, file: Path | None) -> Authoriza
     if file is not None:
         return TokenFile(file)
     return StaticToken(token) if token is not None else None
+
+
+def build_backend_token(
+    url: str, authentication: ClientAuthentication, *, token_url: str | None, scope: str | None
+) -> BackendToken:
+    """Return access tokens for the FHIR server at `url`, from its token endpoint."""
+    return BackendToken(url, authentication, _open_token_client, token_url=token_url, scope=scope)
+
+
+def _open_token_client() -> httpx.AsyncClient:
+    # A client for each request: some minutes lie between them, and there is no connection to close at the end.
+    return HttpClient(timeout=TOKEN_TIMEOUT, verify=_tls_context())
+
+
+@cache
+def _tls_context() -> ssl.SSLContext:
+    return httpx.create_ssl_context()

@@ -11,6 +11,7 @@ from shared.clinical.elements import Resource
 from shared.clinical.paging import ServerAddress
 from shared.clinical.responses import to_error
 from shared.contracts.errors import PermanentError, TransientError
+from shared.telemetry import instruments
 from shared.telemetry.client_spans import http_client_span
 
 MEDIA_TYPE = "application/fhir+json"
@@ -61,6 +62,8 @@ class FhirTransport:
                 response = await self._request(method, url, interaction, type, content, sent, renewed, max_bytes)
         if response.is_success:
             return response
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            instruments.increment("countersign.ehr.unauthorized")
         raise to_error(response, interaction)
 
     async def _request(

@@ -35,6 +35,7 @@ class DeploymentFacts:
     issuer: str = ""  # of the identity provider
     public_url: str | None = None  # None: the service has no pages
     ehr_url: str | None = None  # None: it does not use the EHR
+    ehr_token_url: str = ""  # empty: discovered, and checked then
     grants: tuple[ApiToken, ...] = ()
     files: tuple[SecretFile, ...] = ()
 
@@ -87,13 +88,17 @@ def _check_nats(facts: DeploymentFacts) -> str | None:
 def _check_ehr(facts: DeploymentFacts) -> str | None:
     if facts.ehr_url is None or facts.allowed.plain_ehr:
         return None
-    url = urlsplit(facts.ehr_url)
-    if url.scheme == "https" or _is_loopback(url.hostname):
-        return None
-    return (
-        "the connection to the EHR leaves this machine in plain: use https:// in COUNTERSIGN_EHR_URL "
-        "(COUNTERSIGN_ALLOW_PLAIN_EHR=true overrides this where a mesh encrypts it)"
-    )
+    for variable, address in (
+        ("COUNTERSIGN_EHR_URL", facts.ehr_url),
+        ("COUNTERSIGN_EHR_TOKEN_URL", facts.ehr_token_url),
+    ):
+        url = urlsplit(address)
+        if address and url.scheme != "https" and not _is_loopback(url.hostname):
+            return (
+                f"the connection to the EHR leaves this machine in plain: use https:// in {variable} "
+                "(COUNTERSIGN_ALLOW_PLAIN_EHR=true overrides this where a mesh encrypts it)"
+            )
+    return None
 
 
 def _check_sign_in(facts: DeploymentFacts) -> str | None:

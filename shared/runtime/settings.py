@@ -3,16 +3,19 @@
 import base64
 import json
 import re
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from uuid import uuid4
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.clinical.authorization import Authorization
-from shared.clinical.connect import INTERACTIVE_TIMEOUT, build_authorization, connect_ehr
+from shared.clinical.connect import INTERACTIVE_TIMEOUT, build_authorization, build_backend_token, connect_ehr
 from shared.clinical.fhir_client import FhirClient
+from shared.clinical.smart.client_authentication import ClientAuthentication, ClientSecret, PrivateKeyJwt, SecretMethod
 from shared.contracts.errors import PermanentError
 from shared.contracts.subjects import DEPARTMENT
 from shared.knowledge.connect import connect_vector_store
@@ -181,11 +184,65 @@ class EhrSettings(BaseSettings):
         default=(),
         description="other hosts that may serve further pages of a search, comma-separated; they never get the token",
     )
+    client_id: str = Field(
+        default="", description="client registered with the EHR (SMART Backend Services); empty: no access tokens"
+    )
+    client_key_file: Path | None = Field(
+        default=None,
+        description="JWK Set with the client's private keys (private_key_jwt); made by `countersign secrets init`",
+    )
+    client_secret: SecretStr | None = Field(default=None, description="client secret, for an EHR that uses no keys")
+    client_secret_file: Path | None = Field(default=None, description="file with the client secret")
+    client_secret_method: SecretMethod = Field(
+        default="client_secret_basic", description="how the client secret is sent to the token endpoint"
+    )
+    client_jwks_url: str = Field(
+        default="", description="URL of our key set, named in assertions (jku) where the EHR has it registered so"
+    )
+    token_url: str = Field(
+        default="", description="token endpoint; empty: as in the EHR's .well-known/smart-configuration"
+    )
+    scope: str = Field(default="", description="scopes to request, separated by spaces; empty: all that are needed")
 
-    @property
+    @model_validator(mode="after")
+    def _has_one_credential(self) -> Self:
+        """Check that a client has exactly one credential, and that nothing else provides tokens beside it."""
+        given = [self.client_key_file, self.client_secret, self.client_secret_file]
+        credentials = sum(item is not None for item in given)
+        if not self.client_id:
+            return self
+        if credentials != 1:
+            raise ValueError(
+                "set one of COUNTERSIGN_EHR_CLIENT_KEY_FILE, COUNTERSIGN_EHR_CLIENT_SECRET and "
+                "COUNTERSIGN_EHR_CLIENT_SECRET_FILE with COUNTERSIGN_EHR_CLIENT_ID"
+            )
+        if self.token is not None or self.token_file is not None:
+            raise ValueError("set either COUNTERSIGN_EHR_CLIENT_ID or a fixed token, not both")
+        return self
+
+    @cached_property
     def authorization(self) -> Authorization | None:
-        """Return the authorization of requests; None where the EHR needs no token."""
-        return build_authorization(self.token, self.token_file)
+        """Return the authorization of requests; None where the EHR needs no token.
+
+        All clients made from these settings share it, so that each EHR has one token for each process.
+        """
+        if not self.client_id:
+            return build_authorization(self.token, self.token_file)
+        return build_backend_token(
+            self.url, self._authentication(), token_url=self.token_url or None, scope=self.scope or None
+        )
+
+    def _authentication(self) -> ClientAuthentication:
+        if self.client_key_file is not None:
+            return PrivateKeyJwt(
+                self.client_id, self.client_key_file, lambda: str(uuid4()), self.client_jwks_url or None
+            )
+        return ClientSecret(self.client_id, self._read_client_secret, self.client_secret_method)
+
+    def _read_client_secret(self) -> str:
+        if self.client_secret_file is not None:
+            return self.client_secret_file.read_text()
+        return self.client_secret.get_secret_value() if self.client_secret else ""
 
     def connect(self) -> FhirClient:
         """Return a client for background work."""

@@ -75,6 +75,7 @@ async def deployment_facts(settings: ServiceSettings) -> DeploymentFacts:
         issuer=settings.oidc.issuer,
         public_url=getattr(settings, "public_url", None),
         ehr_url=ehr.url if isinstance(ehr, EhrSettings) else None,
+        ehr_token_url=ehr.token_url if isinstance(ehr, EhrSettings) else "",
         grants=read_api_tokens(settings.tokens_file).tokens if settings.tokens_file.exists() else (),
         files=tuple(_files(settings)),
     )
@@ -100,6 +101,10 @@ def _files(settings: ServiceSettings) -> list[SecretFile]:
         "COUNTERSIGN_MASTER_KEY_FILE": settings.master_key_file,
         "COUNTERSIGN_OIDC_CLIENT_SECRET_FILE": settings.oidc.client_secret_file,
     }
+    ehr = getattr(settings, "ehr", None)
+    if isinstance(ehr, EhrSettings) and ehr.client_id:
+        named["COUNTERSIGN_EHR_CLIENT_KEY_FILE"] = ehr.client_key_file
+        named["COUNTERSIGN_EHR_CLIENT_SECRET_FILE"] = ehr.client_secret_file
     return [
         SecretFile(setting, str(path), path.stat().st_mode)
         for setting, path in named.items()

@@ -81,6 +81,9 @@ METRICS = (
     Metric("countersign.nats.storage.used", "gauge", "", "share of the storage limit that is used", (SCOPE,)),
     Metric("countersign.nats.certificate.left", "gauge", "s", "until NATS's certificate expires; absent without TLS"),
     Metric("countersign.dependency.up", "gauge", "", "1: it answers", (DEPENDENCY,)),
+    # granted; refused: a person must act; failed: it may succeed later
+    Metric("countersign.ehr.token.requests", "counter", "{request}", "access tokens of the EHR asked for", (OUTCOME,)),
+    Metric("countersign.ehr.unauthorized", "counter", "{request}", "refused (401), also with a renewed token"),
     # HTTP and model calls
     Metric(
         "http.server.request.duration",

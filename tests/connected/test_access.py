@@ -209,7 +209,16 @@ async def test_every_look_at_a_draft_is_on_the_trail(secured: Stack, provider: O
     assert (await secured.http.get(f"/v1/cases/{case_id}/access", headers=bearer(provider.token()))).status_code == 403
 
 
-OPEN = {"/healthz", "/readyz", "/assets/{name}", "/sign-in", "/sign-in/provider", "/sign-in/callback", "/sign-out"}
+OPEN = {
+    "/healthz",
+    "/readyz",
+    "/.well-known/jwks.json",
+    "/assets/{name}",
+    "/sign-in",
+    "/sign-in/provider",
+    "/sign-in/callback",
+    "/sign-out",
+}
 
 
 @pytest.mark.parametrize("case_id", ["*", ">", "a.b", "%2A", "x" * 65])

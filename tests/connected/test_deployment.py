@@ -10,7 +10,9 @@ import yaml
 from cryptography import x509
 
 from cli.stack.certificates import names_of
+from cli.stack.ehr_client import JWKS, KEYS
 from cli.stack.nats import server_binary
+from shared.clinical.smart.client_keys import parse_keys, public_jwks
 from shared.messaging.checkpoints import public_key, signing_key
 from shared.messaging.topology import SERVICES, STREAMS
 from tests.support.command import run
@@ -39,6 +41,9 @@ def test_secrets_are_made_once_and_the_servers_configuration_is_understood(tmp_p
     assert directory.stat().st_mode & 0o777 == 0o700
     pair = signing_key(directory / "checkpoint.key").public_key(), public_key(directory / "checkpoint.pub")
     assert pair[0] == pair[1]
+    client = parse_keys((directory / KEYS).read_text())
+    assert [key.get("alg") for key in client] == ["ES384", "RS384"]
+    assert json.loads((directory / JWKS).read_text()) == public_jwks(client)
     for name in ("secrets.json", "ca.key"):
         assert (directory / name).stat().st_mode & 0o777 == 0o600
     named = names_of(x509.load_pem_x509_certificate(made["nats.crt"]))
@@ -66,6 +71,11 @@ def test_secrets_are_made_once_and_the_servers_configuration_is_understood(tmp_p
         "api_key": keys["qdrant"],
         "read_only_api_key": keys["qdrant-read"],
     }
+    assert run("secrets", "init", str(directory), "--rotate-ehr-keys").returncode == 0
+    rotated = parse_keys((directory / KEYS).read_text())
+    assert {key.kid for key in client} < {key.kid for key in rotated}
+    assert len(rotated) == 4
+    assert json.loads((directory / JWKS).read_text()) == public_jwks(rotated)
     (directory / "secrets.json").write_text("{}")
     assert "cannot be read" in run("secrets", "init", str(directory)).stderr
 

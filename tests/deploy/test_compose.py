@@ -24,6 +24,7 @@ STAND_INS = {"keycloak"}  # rewrites itself when it starts: only for a look at s
 WITHOUT_SHELL = {"otel-collector", "tempo", "hapi"}  # nothing in the image to ask with
 ENDS = {"provision", "demo"}
 BY_VERSION = {"qdrant", "hapi", "triton-gpu"}  # nobody could be found who says their digest: docs/adr/0039
+KINDS = ("KEY", "JWKS")  # of the files of our client at the EHR: its private keys, and their public halves
 READERS = "10001"  # the group that `countersign secrets init` gives the files to
 # Docker gives a new volume the owner of the image's directory at that place, and root's where it has none. These images
 # have one for their user; ours must make it (the Dockerfile).
@@ -155,6 +156,15 @@ def test_the_master_key_is_given_to_the_two_services_that_open_texts() -> None:
         assert len(found[name]["secrets"]) == len(service(name)["secrets"]) + 1
     for name in set(SERVICES) - {"approval", "drafter"}:
         assert not any(item["source"] == "master.key" for item in found[name].get("secrets", [])), name
+
+
+def test_the_keys_of_our_client_at_the_ehr_are_given_to_the_two_services_that_use_it() -> None:
+    for name in SERVICES:
+        given = {item["source"] for item in service(name).get("secrets", []) if item["source"].startswith("ehr-client")}
+        told = service(name).get("environment") or {}
+        files = {told.get(f"COUNTERSIGN_EHR_CLIENT_{kind}_FILE", "").removeprefix("/run/secrets/") for kind in KINDS}
+        expected = {"approval": {"ehr-client-keys"}, "drafter": {"ehr-client-keys"}, "ingest": {"ehr-client-jwks"}}
+        assert given == files - {""} == expected.get(name, set()), name
 
 
 def test_a_cluster_says_how_it_is_whichever_server_is_gone() -> None:

@@ -322,6 +322,23 @@ def test_a_hospital_lists_erasures_and_keeps_keys_under_a_key_of_its_own(overlay
     assert told == {"COUNTERSIGN_ERASURE_DIR": {"approval"}, "COUNTERSIGN_MASTER_KEY_FILE": {"approval", "drafter"}}
 
 
+@pytest.mark.parametrize("overlay", ["overlays/production", "tenants/example"])
+def test_the_keys_of_our_client_at_the_ehr_are_given_to_the_two_services_that_use_it(overlay: str) -> None:
+    found = {}
+    for owner, _, spec in pods(overlay):
+        for container in spec["containers"]:
+            values = {item["name"]: item.get("value", "") for item in container.get("env", [])}
+            for variable in ("COUNTERSIGN_EHR_CLIENT_KEY_FILE", "COUNTERSIGN_EHR_CLIENT_JWKS_FILE"):
+                if variable in values:
+                    folder, file = values[variable].rsplit("/", 1)
+                    assert _in_folder(spec, folder) == {file}, "and no other file"
+                    found[owner] = file
+    keys, public = "ehr-client-keys.json", "ehr-client-jwks.json"
+    assert found == {"approval": keys, "drafter": keys, "ingest": public}
+    holders = {owner for owner, _, spec in pods(overlay) if keys in json.dumps(spec)}
+    assert holders == {"approval", "drafter"}
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_what_there_is_two_of_is_not_taken_away_at_once(overlay: str) -> None:
     guarded = {

@@ -134,7 +134,7 @@ def build_services(
 
     people, policy = approving.pop("people", ()), approving.pop("narrative_policy", "strict")
     drafting = {name: approving.pop(name) for name in ("document_kinds", "department_wording") if name in approving}
-    base = approving.pop("base", None)
+    base, connect = approving.pop("base", None), approving.pop("connect", client)
     approving.setdefault("public_url", "https://countersign.test")
     clock = {"clock": approving.pop("clock")} if "clock" in approving else {}
     approval = ApprovalSettings(
@@ -147,12 +147,12 @@ def build_services(
         build_ingest(IngestSettings(**common("ingest"))),
         build_drafter(
             DrafterSettings(**common("drafter"), **drafting, narrative_policy=policy),
-            ehr=client(ehr),
+            ehr=connect(ehr),
             generator=generator,
             embedder=HashEmbedder(),
             base=base,
         ),
-        build_approval(approval, ehr=client(ehr), people=people, **clock),
+        build_approval(approval, ehr=connect(ehr), people=people, **clock),
     ]
 
 
@@ -165,7 +165,8 @@ async def running(
     **approving: Any,
 ) -> AsyncIterator[Stack]:
     """The services on a server that is provisioned already. `approving`: settings, `people` and `clock` of approval;
-    `narrative_policy`, `document_kinds`, `department_wording` and `base` of the drafter.
+    `narrative_policy`, `document_kinds`, `department_wording` and `base` of the drafter; `connect` makes a
+    client of `ehr`.
     """
     generator = generator or ScriptedGenerator()
     app = create_app(build_services(server, ehr, generator, escalate_after, **approving))

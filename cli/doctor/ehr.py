@@ -1,0 +1,92 @@
+"""Check the EHR: that it answers, is FHIR R4, accepts our token, and granted the scopes that are needed."""
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+
+from cli.doctor.findings import Group
+from cli.doctor.server import assess_clock_skew
+from cli.doctor.target import DoctorTarget
+from shared.clinical.fhir_client import Capabilities, FhirClient, parse_capabilities
+from shared.clinical.smart.errors import TokenRefusedError
+from shared.clinical.smart.scopes import lacks_required, missing_scopes
+from shared.clinical.smart.token_source import BackendToken
+from shared.contracts.errors import CountersignError
+
+ACCESS_FIX = (
+    "set COUNTERSIGN_EHR_CLIENT_ID and COUNTERSIGN_EHR_CLIENT_KEY_FILE (docs/how-to/connect-your-ehr.md) or "
+    "COUNTERSIGN_EHR_TOKEN_FILE, or check the token's permissions"
+)
+TOKEN_FIX = "check that the EHR's token endpoint can be reached from here, or the file with the token"  # noqa: S105
+SCOPES_FIX = "let the EHR's team grant them to our client; docs/reference/fhir.md says what each is for"
+
+
+async def check_ehr(group: Group, http: httpx.AsyncClient, place: DoctorTarget) -> None:
+    """Add findings about the EHR, and about this machine's clock compared with the EHR's."""
+    headers = {"Accept": "application/fhir+json"}
+    metadata = f"{place.ehr_url.rstrip('/')}/metadata"
+    try:
+        value = await place.ehr_authorization.value() if place.ehr_authorization is not None else None
+    except CountersignError as failure:
+        group.fault("EHR", failure.reason, failure.fix if isinstance(failure, TokenRefusedError) else TOKEN_FIX)
+        await _compare_clocks(group, http, metadata)  # a wrong clock is a common reason
+        return
+    headers |= {"Authorization": value} if value is not None else {}
+    try:
+        answer = await http.get(metadata, headers=headers)
+    except httpx.HTTPError as error:
+        do = f"check that {place.ehr_url} is correct, and that the EHR runs"
+        group.fault("EHR", f"it does not answer ({type(error).__name__})", do)
+        return
+    if answer.status_code in (401, 403):
+        group.fault("EHR", f"it refuses the token (HTTP {answer.status_code})", ACCESS_FIX)
+        return
+    try:
+        statement: dict[str, Any] = answer.raise_for_status().json()
+        release = str(statement["fhirVersion"])
+    except (httpx.HTTPError, ValueError, KeyError):
+        says = f"it returns no CapabilityStatement (HTTP {answer.status_code})"
+        group.fault("EHR", says, "check that this is the FHIR R4 base URL")
+        return
+    # Most servers return their CapabilityStatement without a token.
+    ready = await FhirClient(place.ehr_url, http, place.ehr_authorization).ready()
+    if not ready:
+        group.fault("EHR", "it returns its CapabilityStatement but refuses searches", ACCESS_FIX)
+    elif release.startswith("4.0"):
+        group.ok("EHR", f"FHIR {release}")
+    else:
+        group.fault("EHR", f"its FHIR version is {release}", "set its R4 (4.0) base URL")
+    if ready and isinstance(place.ehr_authorization, BackendToken):
+        assess_scopes(group, await place.ehr_authorization.granted_scopes(), parse_capabilities(statement))
+    _assess_date(group, answer)
+
+
+def assess_scopes(group: Group, granted: frozenset[str], server: Capabilities) -> None:
+    """Compare the granted scopes with those needed, for the types that the server has."""
+    missing = [scope for scope in missing_scopes(granted) if server.supports_type(_type_of(scope))]
+    if not missing:
+        group.ok("EHR scopes", "all that are needed are granted")
+        return
+    says = f"not granted: {', '.join(missing)}"
+    if lacks_required(missing):
+        group.fault("EHR scopes", says, f"{SCOPES_FIX}; without Encounter and Patient nothing can be drafted")
+    else:
+        group.warning("EHR scopes", says, SCOPES_FIX)
+
+
+def _type_of(scope: str) -> str:
+    return scope.removeprefix("system/").partition(".")[0]
+
+
+async def _compare_clocks(group: Group, http: httpx.AsyncClient, url: str) -> None:
+    try:
+        _assess_date(group, await http.get(url))
+    except httpx.HTTPError:
+        return  # the fault that was reported counts
+
+
+def _assess_date(group: Group, answer: httpx.Response) -> None:
+    if "date" in answer.headers:
+        assess_clock_skew(group, "the EHR", parsedate_to_datetime(answer.headers["date"]), datetime.now(UTC))

@@ -1,0 +1,29 @@
+"""Publish the public keys of our client at the EHR, which the EHR fetches to check our assertions (RFC 7517)."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from services.ingest.dependencies import JwksFile
+from shared.clinical.smart.client_keys import JWKS_MAX_AGE_S, parse_published_keys
+from shared.contracts.errors import PermanentError
+from shared.runtime.problems import ProblemError
+
+router = APIRouter(tags=["ingest"])
+
+
+@router.get("/.well-known/jwks.json", summary="Public keys of our client at the EHR (SMART Backend Services)")
+async def jwks(response: Response, file: JwksFile) -> dict[str, Any]:
+    if file is None:
+        raise ProblemError(404, "No keys are published", "Set COUNTERSIGN_EHR_CLIENT_JWKS_FILE.")
+    response.headers["Cache-Control"] = f"public, max-age={JWKS_MAX_AGE_S}"
+    return await asyncio.to_thread(_read, file)  # read each time, so that a rotated key is published at once
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return parse_published_keys(file.read_text())
+    except (OSError, UnicodeDecodeError, PermanentError):
+        raise ProblemError(503, "The published keys cannot be read", headers={"Retry-After": "60"}) from None

@@ -1,0 +1,117 @@
+"""Authenticate our client at a token endpoint: by a signed assertion, or by a client secret.
+
+https://www.rfc-editor.org/rfc/rfc7523, https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1
+"""
+
+import asyncio
+import base64
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+from urllib.parse import quote_plus
+
+from joserfc import jwt
+
+from shared.clinical.smart.client_keys import ALGORITHMS, ClientKey, parse_keys, select_key
+from shared.clinical.smart.errors import TokenRefusedError
+from shared.contracts.errors import PermanentError
+
+SecretMethod = Literal["client_secret_basic", "client_secret_post"]
+
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+ASSERTION_LIFE_S = 240  # servers refuse more than five minutes; the rest is for clocks that differ
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCredentials:
+    """Headers and form fields that authenticate one token request. They are secrets: never log them."""
+
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    form: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+class ClientAuthentication(Protocol):
+    """A way to authenticate, named as in RFC 7591 (`token_endpoint_auth_method`)."""
+
+    async def credentials(self, token_url: str, algorithms: Collection[str], now: float) -> ClientCredentials:
+        """Return credentials for one request to `token_url` at `now` (seconds since 1970).
+
+        `algorithms` are those that the server accepts; empty where it names none. Raises TokenRefusedError when a
+        setting is wrong.
+        """
+
+
+def sign_assertion(
+    key: ClientKey, client_id: str, token_url: str, now: float, id: str, jwks_url: str | None = None
+) -> str:
+    """Return the JWT that proves to `token_url` who we are. `id` must never repeat; `jwks_url` is named if given.
+
+    `aud` is a string, as servers reject a list.
+    """
+    header = {"alg": str(key.get("alg")), "kid": str(key.kid), "typ": "JWT"}
+    if jwks_url:
+        header["jku"] = jwks_url
+    issued = int(now)
+    claims = {"iss": client_id, "sub": client_id, "aud": token_url, "jti": id, "iat": issued}
+    return jwt.encode(header, claims | {"exp": issued + ASSERTION_LIFE_S}, key, algorithms=list(ALGORITHMS))
+
+
+class PrivateKeyJwt:
+    """`private_key_jwt`: an assertion signed with a key of `key_file`, which is read for each request.
+
+    A rotated key is therefore used without a restart. `new_id` returns an id that was never used.
+    """
+
+    def __init__(self, client_id: str, key_file: Path, new_id: Callable[[], str], jwks_url: str | None = None) -> None:
+        self._client_id = client_id
+        self._key_file = key_file
+        self._new_id = new_id
+        self._jwks_url = jwks_url
+
+    async def credentials(self, token_url: str, algorithms: Collection[str], now: float) -> ClientCredentials:
+        key = select_key(await self._keys(), algorithms, now)
+        if key is None:
+            raise TokenRefusedError(
+                "the EHR accepts none of the signing algorithms of our keys",
+                "algorithm",
+                "add a key of an algorithm that its SMART configuration names (ES384 or RS384)",
+            )
+        assertion = sign_assertion(key, self._client_id, token_url, now, self._new_id(), self._jwks_url)
+        return ClientCredentials(form={"client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion})
+
+    async def _keys(self) -> tuple[ClientKey, ...]:
+        fix = "check COUNTERSIGN_EHR_CLIENT_KEY_FILE (countersign secrets init creates it)"
+        try:
+            return parse_keys(await asyncio.to_thread(self._key_file.read_text))
+        except (OSError, UnicodeDecodeError) as error:
+            reason = f"the file of the EHR client's keys cannot be read ({type(error).__name__})"
+            raise TokenRefusedError(reason, "key-file", fix) from None
+        except PermanentError as error:
+            raise TokenRefusedError(error.reason, "key-file", fix) from None
+
+
+class ClientSecret:
+    """`client_secret_basic` or `client_secret_post`. `read` returns the secret for each request."""
+
+    def __init__(self, client_id: str, read: Callable[[], str], method: SecretMethod) -> None:
+        self._client_id = client_id
+        self._read = read
+        self._method = method
+
+    async def credentials(
+        self,
+        token_url: str,  # noqa: ARG002 - a secret is the same for every request
+        algorithms: Collection[str],  # noqa: ARG002
+        now: float,  # noqa: ARG002
+    ) -> ClientCredentials:
+        try:
+            secret = (await asyncio.to_thread(self._read)).strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = f"the file of the EHR client's secret cannot be read ({type(error).__name__})"
+            raise TokenRefusedError(reason, "secret-file", "check COUNTERSIGN_EHR_CLIENT_SECRET_FILE") from None
+        if self._method == "client_secret_post":
+            return ClientCredentials(form={"client_id": self._client_id, "client_secret": secret})
+        # Both parts are form-encoded before base64, so that `:`, `+` and `%` arrive as they are.
+        pair = f"{quote_plus(self._client_id)}:{quote_plus(secret)}".encode()
+        return ClientCredentials(headers={"Authorization": f"Basic {base64.b64encode(pair).decode()}"})

@@ -1,0 +1,16 @@
+"""The error of a token request that fails because of the configuration, ours or the server's."""
+
+from shared.contracts.errors import TransientError
+
+
+class TokenRefusedError(TransientError):
+    """The server refuses our client, or its answers cannot be used: a person must change a setting or a registration.
+
+    It is transient, as the same request succeeds after the change: no case fails because of it. `code` is the OAuth
+    error code, or the name of what is wrong. `fix` says what to do.
+    """
+
+    def __init__(self, reason: str, code: str, fix: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.fix = fix
