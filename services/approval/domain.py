@@ -91,6 +91,20 @@ def rejected_earlier(
     return next((item.body for item in history if _is_rejection(item.body, seen, by, action, reason)), None)
 
 
+def reassigned_earlier(history: Sequence[RecordedEvent], to: str, by: Actor, reason: str) -> Reassigned | None:
+    """Return the reassignment of the last review to `to` that `by` appended before; `reason` is the words' digest."""
+    found = None
+    for item in history:
+        match item.body:
+            case ReviewRequested():
+                found = None
+            case Reassigned() as body if (body.owner, body.reason, body.by.subject) == (to, reason, by.subject):
+                found = body
+            case _:
+                pass
+    return found
+
+
 def _is_rejection(body: object, seen: str, by: Actor, action: RejectionAction, reason: str) -> TypeGuard[Rejected]:
     if not isinstance(body, Rejected) or body.draft.digest != seen or body.by.subject != by.subject:
         return False

@@ -1,20 +1,20 @@
 """Decisions about filed documents: amend, append, retract. One implementation behind the API and the pages."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from services.approval.corrections import rules as correction_rules
-from services.approval.review.decision_writer import cause_of
+from services.approval.review.decision_writer import cause_of, key_used
 from services.approval.review.errors import DecisionRefusedError
 from services.approval.review.service import ReviewService, channel_of, require_reason, signs
 from services.approval.review.signing_rules import Settled
-from shared.contracts.case import Case, addenda, current_digest, latest_document
+from shared.contracts.case import Case, addenda, current_digest, fold, latest_document
 from shared.contracts.case_values import is_known_from_chart_only
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionRequested
 from shared.contracts.draft import Draft
-from shared.contracts.envelope import sha256_hex
+from shared.contracts.envelope import RecordedEvent, sha256_hex
 from shared.contracts.errors import TransientError
 from shared.contracts.events import Signature
 from shared.contracts.subjects import CaseRef
@@ -122,6 +122,8 @@ class CorrectionsService:
         self._review.require_recent_sign_in(by)
         require_reason(reason, "Say in a few words why.")
         ref, case = await self._cases.case(case_id)
+        if (done := await self._signed_before(kind, ref, case, seen, by, whole, reason, key)) is not None:
+            return done
         by = await self._cases.authorize(ref, case, by, "decide")
         last = latest_document(case)
         signature = correction_rules.signature_of(last) if last else correction_rules.filed(case, seen)[0]
@@ -131,15 +133,6 @@ class CorrectionsService:
             )
         draft = await self._cases.draft(case_id, signature.draft.digest)
         text = whole(draft)
-
-        def before(current: Case) -> S | None:
-            return correction_rules.signed_before(kind, current, seen, by.actor, sha256_hex(text.encode()))
-
-        def same(body: S) -> bool:
-            return (body.seen, body.reason) == (seen, sha256_hex(reason.encode())) and signs(body, text)
-
-        if (done := before(case) or await self._decisions.find_repeated(ref, by, key, kind, same)) is not None:
-            return done
         correction_rules.filed(case, seen)
         written = await self._cases.added_statements(case_id, draft, words, by)
         supervisor = await self._review.acting_supervisor(ref, by)
@@ -160,7 +153,36 @@ class CorrectionsService:
 
         decide(case)  # refused before anything is kept
         await self._keep(case_id, case, text, reason)
-        return await self._decisions.decide(ref, case, by, "decide", decide, cause_of(ref, by, key), before)
+
+        def repeated(history: Sequence[RecordedEvent]) -> S | None:
+            body = correction_rules.signed_before(kind, fold(history), seen, by.actor)
+            return body if body is not None and signs(body, text) else None
+
+        return await self._decisions.decide(ref, case, by, "decide", decide, cause_of(ref, by, key), repeated)
+
+    async def _signed_before(
+        self,
+        kind: type[S],
+        ref: CaseRef,
+        case: Case,
+        seen: str,
+        by: Caller,
+        whole: Callable[[Draft], str],
+        reason: str,
+        key: str | None,
+    ) -> S | None:
+        """Return the same signature of `by` where it was appended before. The draft is read for its signer alone.
+
+        Raises DecisionRefusedError where `key` was sent with another one.
+        """
+        keyed = await self._decisions.find_keyed(ref, by, key, kind)
+        earlier = keyed or correction_rules.signed_before(kind, case, seen, by.actor)
+        if earlier is None or is_known_from_chart_only(earlier.draft):
+            return None
+        same = signs(earlier, whole(await self._cases.draft(ref.id, earlier.draft.digest)))
+        if keyed is not None and not (same and (keyed.seen, keyed.reason) == (seen, sha256_hex(reason.encode()))):
+            raise key_used()
+        return earlier if same else None
 
     async def request_retraction(
         self, case_id: str, seen: str, by: Caller, reason: str, key: str | None = None
@@ -172,7 +194,6 @@ class CorrectionsService:
         self._review.require_recent_sign_in(by)
         require_reason(reason, "Say in a few words why.")
         ref, case = await self._cases.case(case_id)
-        by = await self._cases.authorize(ref, case, by, "retract")
         words = sha256_hex(reason.encode())
 
         def before(current: Case) -> RetractionRequested | None:
@@ -187,6 +208,7 @@ class CorrectionsService:
             if case.state == "filed" and case.retraction is not None:
                 await self._tell(ref, seen)  # the first may have ended before it did
             return done
+        by = await self._cases.authorize(ref, case, by, "retract")
         supervisor = await self._review.acting_supervisor(ref, by)
 
         def decide(current: Case) -> RetractionRequested:
@@ -196,7 +218,9 @@ class CorrectionsService:
 
         decide(case)
         await self._keep(case_id, case, reason)
-        event = await self._decisions.decide(ref, case, by, "retract", decide, cause_of(ref, by, key), before)
+        event = await self._decisions.decide(
+            ref, case, by, "retract", decide, cause_of(ref, by, key), lambda history: before(fold(history))
+        )
         await self._tell(ref, seen)
         return event
 
@@ -215,7 +239,6 @@ class CorrectionsService:
         """
         self._review.require_recent_sign_in(by)
         ref, case = await self._cases.case(case_id)
-        by = await self._cases.authorize(ref, case, by, "decide")
 
         def before(current: Case) -> Retracted | None:
             return correction_rules.confirmed_before(current, seen, by.actor)
@@ -225,12 +248,15 @@ class CorrectionsService:
 
         if (done := before(case) or await self._decisions.find_repeated(ref, by, key, Retracted, same)) is not None:
             return done
+        by = await self._cases.authorize(ref, case, by, "decide")
         supervisor = await self._review.acting_supervisor(ref, by)
 
         def decide(current: Case) -> Retracted:
             return correction_rules.retract(current, seen, by.actor, supervisor=supervisor, channel=channel_of(by))
 
-        return await self._decisions.decide(ref, case, by, "decide", decide, cause_of(ref, by, key), before)
+        return await self._decisions.decide(
+            ref, case, by, "decide", decide, cause_of(ref, by, key), lambda history: before(fold(history))
+        )
 
     async def words(self, case_id: str, digest: str) -> str:
         """Return the reason that was given for a decision, by its digest."""
