@@ -20,6 +20,7 @@ from services.approval.ehr_tasks.watermark import OVERLAP, Watermark, after, beg
 from services.approval.filing import resources
 from shared.contracts.case import fold
 from shared.contracts.events import Drafted, Rejected, ReviewRequested
+from shared.contracts.timestamps import format_timestamp
 from tests.support.examples import CASE, DIGEST, STAY, T0, draft_ref, event
 from tests.unit.test_approval import REVIEW, history
 
@@ -30,7 +31,7 @@ def task(status: str = "requested", code: str | None = None, **more: Any) -> dic
     made = resources.task(CASE, STAY, draft_ref(), "dev-1", T0, T0, "http://x") | {"id": "t1", "status": status}
     if code is not None:
         made["businessStatus"] = resources.business_status(code)
-    return made | {"meta": {"versionId": "2", "lastUpdated": resources.instant(T0)}} | more
+    return made | {"meta": {"versionId": "2", "lastUpdated": format_timestamp(T0)}} | more
 
 
 def output(code: str) -> list[dict[str, Any]]:
@@ -134,7 +135,7 @@ def test_the_physicians_words(more: dict[str, Any], text: str) -> None:
 
 
 def provenance(who: str, seconds: float) -> dict[str, Any]:
-    recorded = resources.instant(T0 + timedelta(seconds=seconds))
+    recorded = format_timestamp(T0 + timedelta(seconds=seconds))
     return {"recorded": recorded, "agent": [{"who": {"reference": who}}]}
 
 
@@ -215,7 +216,7 @@ def test_which_look_begins_a_review(past: tuple[str, ...], role: str | None, loo
 
 
 def at(seconds: float, id: str = "t1", version: str = "1") -> dict[str, Any]:
-    updated = resources.instant(T0 + timedelta(seconds=seconds))
+    updated = format_timestamp(T0 + timedelta(seconds=seconds))
     return task("completed", id=id, meta={"versionId": version, "lastUpdated": updated})
 
 

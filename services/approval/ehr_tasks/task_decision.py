@@ -22,6 +22,7 @@ from services.approval.filing.resources import (
 from shared.contracts import subjects
 from shared.contracts.events import RejectionAction
 from shared.contracts.subjects import FHIR_ID_PART
+from shared.contracts.timestamps import parse_timestamp
 
 ENDED = ("completed", "rejected", "cancelled", "failed", "entered-in-error")  # Task.status values
 LONGEST = 4000  # characters of a physician's words, as our own pages take them
@@ -107,7 +108,7 @@ def signer_of(task: Resource, provenances: Iterable[Resource]) -> str | None:
     None where the EHR says that it was nobody whom we know as a person.
     """
     changed = last_updated(task)
-    dated = [(moment, item) for item in provenances if (moment := _moment(item.get("recorded"))) is not None]
+    dated = [(moment, item) for item in provenances if (moment := parse_timestamp(item.get("recorded"))) is not None]
     of_change = [(moment, item) for moment, item in dated if changed is not None and moment >= changed - TOGETHER]
     if not of_change:
         return owner_of(task)
@@ -118,7 +119,7 @@ def signer_of(task: Resource, provenances: Iterable[Resource]) -> str | None:
 
 def last_updated(task: Resource) -> datetime | None:
     """Return `meta.lastUpdated`; None where the EHR has none."""
-    return _moment((task.get("meta") or {}).get("lastUpdated"))
+    return parse_timestamp((task.get("meta") or {}).get("lastUpdated"))
 
 
 def person(reference: str) -> str | None:
@@ -151,14 +152,6 @@ def _text(task: Resource) -> str:
     displays = [str(coding.get("display", "")) for coding in _dicts(reason.get("coding"))]
     found = [str(reason.get("text", "")), *displays, *reversed(notes)]
     return next((text.strip()[:LONGEST] for text in found if text.strip()), NO_WORDS)
-
-
-def _moment(value: object) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(str(value))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None else None
 
 
 def _digest(task: Resource) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from shared.contracts.events import DraftRef, StayReferences
 from shared.contracts.subjects import CaseRef, derived_id
+from shared.contracts.timestamps import format_timestamp
 
 Resource = dict[str, Any]
 
@@ -76,10 +77,6 @@ def with_identifier(found: Iterable[Resource], pair: tuple[str, str]) -> list[Re
     return list(carrying.values())
 
 
-def instant(time: datetime) -> str:
-    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def device(draft: DraftRef) -> Resource:
     """The AI that drafted: model and prompt, so that another version is another Device."""
     return {
@@ -124,13 +121,13 @@ def task(
         "focus": {"reference": stay.encounter},
         "for": {"reference": stay.patient},
         "encounter": {"reference": stay.encounter},
-        "authoredOn": instant(now),
-        "lastModified": instant(now),
+        "authoredOn": format_timestamp(now),
+        "lastModified": format_timestamp(now),
         "requester": {"reference": f"Device/{device_id}"},
         "performerType": [
             {"coding": [{"system": "http://snomed.info/sct", "code": "158965000", "display": "Medical practitioner"}]}
         ],
-        "restriction": {"repetitions": 1, "period": {"start": instant(now), "end": instant(due)}},
+        "restriction": {"repetitions": 1, "period": {"start": format_timestamp(now), "end": format_timestamp(due)}},
         "input": [{"type": {"text": DRAFT_INPUT}, "valueString": draft.digest}],
     }
     if stay.attending is not None:
@@ -154,8 +151,8 @@ def escalation(
         "intent": "order",
         "priority": "urgent" if level == 1 else "asap",
         "description": f"A discharge summary waits for its review (escalation {level})",
-        "authoredOn": instant(now),
-        "lastModified": instant(now),
+        "authoredOn": format_timestamp(now),
+        "lastModified": format_timestamp(now),
         "owner": owner,
     }
     if link:
@@ -188,14 +185,14 @@ def completed(
     return task | {
         "status": "completed",
         "businessStatus": business_status(outcome),
-        "lastModified": instant(now),
+        "lastModified": format_timestamp(now),
         "output": output,
     }
 
 
 def begun(task: Resource, now: datetime) -> Resource:
     """`task` once its physician has opened it."""
-    return task | {"status": "in-progress", "lastModified": instant(now)}
+    return task | {"status": "in-progress", "lastModified": format_timestamp(now)}
 
 
 def sent_back(task: Resource, words: str, now: datetime) -> Resource:
@@ -205,7 +202,7 @@ def sent_back(task: Resource, words: str, now: datetime) -> Resource:
         "status": "in-progress",
         "statusReason": {"text": words},
         "businessStatus": business_status(AWAITING),
-        "lastModified": instant(now),
+        "lastModified": format_timestamp(now),
     }
 
 
@@ -213,16 +210,16 @@ def cancelled(task: Resource, now: datetime, why: str = DISCHARGE_CANCELLED) -> 
     return task | {
         "status": "cancelled",
         "businessStatus": business_status(why),
-        "lastModified": instant(now),
+        "lastModified": format_timestamp(now),
     }
 
 
 def owned_by(task: Resource, owner: Resource, now: datetime, due: datetime | None = None) -> Resource:
     """`task` with another owner; with `due`, another deadline too."""
-    changed = task | {"owner": owner, "lastModified": instant(now)}
+    changed = task | {"owner": owner, "lastModified": format_timestamp(now)}
     if due is not None:
         restriction = task.get("restriction") or {}
-        period = (restriction.get("period") or {}) | {"end": instant(due)}
+        period = (restriction.get("period") or {}) | {"end": format_timestamp(due)}
         changed["restriction"] = restriction | {"period": period}
     return changed
 

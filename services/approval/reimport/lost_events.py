@@ -20,6 +20,7 @@ from shared.contracts.draft import DocumentType, Prompt
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.errors import PermanentError
 from shared.contracts.events import Actor, Approved, Drafted, DraftRef, Filed, Reimported, Signature, StayReferences
+from shared.contracts.timestamps import parse_timestamp
 
 SUBJECT_SYSTEM = f"{NAMING}/subject"
 UNKNOWN = "unknown"  # role, model, prompt: nobody tells
@@ -131,7 +132,7 @@ def retraction(trail: Trail, provenance: Resource) -> LostEvent:
 
 def moment(provenance: Resource) -> datetime:
     """When it was signed. Raises PermanentError."""
-    found = _time(provenance.get("occurredDateTime"))
+    found = parse_timestamp(provenance.get("occurredDateTime"))
     if found is None:
         raise PermanentError("its Provenance does not say when it was signed")
     return found
@@ -175,12 +176,16 @@ def _stay(trail: Trail, document: Resource) -> StayReferences:
         return known
     encounter = next((item for item in encounters if item and item.startswith("Encounter/")), None)
     period = _dict(context.get("period"))
-    end = _time(period.get("end"))
+    end = parse_timestamp(period.get("end"))
     if encounter is None or patient is None or end is None:
         raise PermanentError("the document does not say of which stay it is")
     organization = references.relative(document.get("custodian"), trail.bases)
     return StayReferences(
-        encounter=encounter, patient=patient, organization=organization, start=_time(period.get("start")), end=end
+        encounter=encounter,
+        patient=patient,
+        organization=organization,
+        start=parse_timestamp(period.get("start")),
+        end=end,
     )
 
 
@@ -235,14 +240,6 @@ def _version(resource: Resource) -> str | None:
     meta = resource.get("meta")
     version = meta.get("versionId") if isinstance(meta, dict) else None
     return str(version)[:64] if version else None
-
-
-def _time(value: object) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(str(value))
-    except ValueError:
-        return None
-    return found if found.tzinfo is not None else None
 
 
 def _dict(value: Any) -> Resource:

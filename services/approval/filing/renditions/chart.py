@@ -12,8 +12,9 @@ from typing import Any
 
 from services.approval.filing.renditions.make import TEXT
 from services.approval.filing.renditions.xhtml import LANGUAGE
-from services.approval.filing.resources import NAMING, Resource, instant
+from services.approval.filing.resources import NAMING, Resource
 from shared.contracts.envelope import sha256_hex
+from shared.contracts.timestamps import format_timestamp
 
 RENDITION_SYSTEM = f"{NAMING}/rendition-sha256"
 
@@ -34,7 +35,7 @@ def _attachment(content_type: str, data: bytes, signed_at: datetime, title: str)
         # R4 fixes SHA-1 here; the SHA-256 is in the Provenance.
         "hash": base64.b64encode(hashlib.sha1(data, usedforsecurity=False).digest()).decode(),
         "title": title,
-        "creation": instant(signed_at),
+        "creation": format_timestamp(signed_at),
     }
 
 
