@@ -11,7 +11,14 @@ from typing import Any
 from shared.contracts.case import Case, fold
 from shared.contracts.errors import PermanentError
 from shared.contracts.events import Actor, Retried
-from shared.contracts.subjects import CaseRef, dead_letter_subject, derived_id, parse_case_subject
+from shared.contracts.subjects import (
+    CaseRef,
+    dead_letter_subject,
+    derived_id,
+    has_wildcards,
+    parse_case_subject,
+    subject_matches,
+)
 from shared.messaging.connection import Bus
 from shared.messaging.dead_letters import Attribution, DeadLetter, ensure_unresolved, read_one, resolve
 from shared.messaging.event_store import EventStore, WrongExpectedVersionError
@@ -167,23 +174,16 @@ def _consumer(letter: DeadLetter, headers: Mapping[str, str]) -> Consumer:
     """The consumer that buried it. Raises PermanentError where no consumer of ours can have done so."""
     buried = headers["Nats-Subject"]
     found = next((item for item in CONSUMERS if buried == dead_letter_subject(item.service, item.name)), None)
-    if (
-        found is None
-        or found.stream != letter.stream
-        or not any(_within(item, letter.subject) for item in found.subjects)
-    ):
+    if found is None or found.stream != letter.stream or not _consumes(found, letter.subject):
         raise PermanentError(f"{_named(letter)} is none that a consumer of ours can have buried: it is not put back.")
     return found
 
 
-def _within(pattern: str, subject: str) -> bool:
-    """Whether the subject, which has no wildcards, is one of the pattern's."""
-    wanted, given = pattern.split("."), subject.split(".")
-    if not all(given) or "*" in given or ">" in given:
+def _consumes(consumer: Consumer, subject: str) -> bool:
+    """Return whether a message of this subject can have been delivered to the consumer."""
+    if has_wildcards(subject) or not all(subject.split(".")):
         return False
-    if wanted[-1] == ">" and len(given) >= len(wanted):
-        wanted, given = wanted[:-1], given[: len(wanted) - 1]
-    return len(wanted) == len(given) and all(a in ("*", b) for a, b in zip(wanted, given, strict=True))
+    return any(subject_matches(item, subject) for item in consumer.subjects)
 
 
 def _named(letter: DeadLetter) -> str:
