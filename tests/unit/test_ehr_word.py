@@ -38,6 +38,29 @@ def output(code: str) -> list[dict[str, Any]]:
     return [{"type": {"text": "decision"}, "valueCode": code}]
 
 
+JUNK: tuple[Any, ...] = (None, "junk", 7, [], {}, [None, "junk"], {"coding": "junk"}, [{"coding": [None]}], True)
+
+
+@pytest.mark.parametrize("junk", JUNK, ids=map(repr, JUNK))
+@pytest.mark.parametrize(
+    "element", ["identifier", "businessStatus", "statusReason", "output", "input", "note", "owner", "focus", "meta"]
+)
+def test_no_element_of_another_form_stops_the_reading_of_a_task(element: str, junk: Any) -> None:
+    dirty = task("completed", "approved") | {element: junk}
+    assert parse_decision(dirty) is not None
+    assert (parse_review_task(dirty) is None) == (element == "identifier")
+    assert signer_of(dirty, [{element: junk, "recorded": junk}]) == (None if element == "owner" else STAY.attending)
+
+
+@pytest.mark.parametrize("junk", JUNK, ids=map(repr, JUNK))
+def test_a_provenance_of_another_form_carries_no_head(junk: Any) -> None:
+    assert resources.chain_head_of({"entity": junk}) is None
+    assert resources.chain_head_of({"entity": [{"what": junk}, {"what": {"identifier": junk}}]}) is None
+    ours = resources.digest_entity("source", resources.CHAIN_HEAD_SYSTEM, DIGEST)
+    assert resources.chain_head_of({"entity": [junk, ours]}) == DIGEST
+    assert resources.chain_head_of({"entity": ours}) == DIGEST, "one that is not in a list is read all the same"
+
+
 def test_a_task_says_which_draft_it_asks_about() -> None:
     asked = parse_review_task(task())
     assert asked is not None

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from services.approval.ehr_tasks import task_decision
-from services.approval.filing.resources import Resource
+from shared.clinical.elements import Resource, child
 from shared.contracts.model import Model
 from shared.contracts.timestamps import format_timestamp
 
@@ -81,7 +81,7 @@ def after(mark: Watermark, found: Sequence[Ended], now: datetime, end: datetime 
 
 
 def version_of(task: Resource) -> str | None:
-    version = (task.get("meta") or {}).get("versionId")
+    version = child(task, "meta").get("versionId")
     return str(version)[:64] if version else None
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from services.approval.filing import resources, signed_resources
-from services.approval.filing.resources import CLINAST, Resource
+from services.approval.filing.resources import CLINAST
+from shared.clinical.elements import Resource
 from shared.contracts.corrections import Addended, Amended, Retracted
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.events import Approved, Signature

@@ -6,13 +6,11 @@ Provenance https://hl7.org/fhir/R4/provenance.html, Device https://hl7.org/fhir/
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
+from shared.clinical.elements import Resource, child, children
 from shared.contracts.events import DraftRef, StayReferences
 from shared.contracts.subjects import CaseRef, derived_id
 from shared.contracts.timestamps import format_timestamp
-
-Resource = dict[str, Any]
 
 NAMING = "https://countersign.example/fhir"
 REVIEW_SYSTEM = f"{NAMING}/review"
@@ -71,8 +69,8 @@ def with_identifier(found: Iterable[Resource], pair: tuple[str, str]) -> list[Re
     carrying = {
         str(item["id"]): item
         for item in found
-        for own in item.get("identifier") or []
-        if isinstance(own, dict) and (own.get("system"), own.get("value")) == pair
+        for own in children(item, "identifier")
+        if (own.get("system"), own.get("value")) == pair
     }
     return list(carrying.values())
 
@@ -218,8 +216,8 @@ def owned_by(task: Resource, owner: Resource, now: datetime, due: datetime | Non
     """`task` with another owner; with `due`, another deadline too."""
     changed = task | {"owner": owner, "lastModified": format_timestamp(now)}
     if due is not None:
-        restriction = task.get("restriction") or {}
-        period = (restriction.get("period") or {}) | {"end": format_timestamp(due)}
+        restriction = child(task, "restriction")
+        period = child(restriction, "period") | {"end": format_timestamp(due)}
         changed["restriction"] = restriction | {"period": period}
     return changed
 
@@ -242,9 +240,13 @@ def digest_entity(role: str, system: str, value: str) -> Resource:
 
 def chain_head_of(provenance: Resource) -> str | None:
     """The audit chain's head that a Provenance of ours carries."""
-    for entity in provenance.get("entity") or []:
-        what = entity.get("what") if isinstance(entity, dict) else None
-        identifier = what.get("identifier") if isinstance(what, dict) else None
-        if isinstance(identifier, dict) and identifier.get("system") == CHAIN_HEAD_SYSTEM:
+    return entity_of(provenance, CHAIN_HEAD_SYSTEM)
+
+
+def entity_of(provenance: Resource, system: str) -> str | None:
+    """The value of our identifier of this system among what a signed text was made of."""
+    for entity in children(provenance, "entity"):
+        identifier = child(child(entity, "what"), "identifier")
+        if identifier.get("system") == system:
             return str(identifier.get("value"))
     return None

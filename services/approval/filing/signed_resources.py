@@ -13,13 +13,13 @@ from services.approval.filing.resources import (
     DRAFT_SYSTEM,
     PROMPT_SYSTEM,
     TEXT_SYSTEM,
-    Resource,
     digest_entity,
     document_identifier,
     identified,
     participant,
     practitioner,
 )
+from shared.clinical.elements import Resource
 from shared.contracts.corrections import Amended
 from shared.contracts.events import Approved, Signature
 from shared.contracts.subjects import CaseRef

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from services.approval.filing.correction_resources import IN_ERROR
 from services.approval.filing.provenances import provenances_of
-from services.approval.filing.resources import DOCUMENT_SYSTEM, TEXT_SYSTEM, Resource, chain_head_of, with_identifier
+from services.approval.filing.resources import DOCUMENT_SYSTEM, TEXT_SYSTEM, chain_head_of, entity_of, with_identifier
+from shared.clinical.elements import Resource, children, code
 from shared.clinical.fhir_client import FhirClient, oldest
 
 GAP = 2  # numbers without a document, after which no other is looked for: somebody may have deleted one
@@ -85,28 +86,15 @@ def each_once(provenances: Iterable[Resource]) -> list[Resource]:
 
 def targets(provenance: Resource) -> list[str]:
     """Ids of the documents that it is about, in its order."""
-    found = [item.get("reference") for item in provenance.get("target") or [] if isinstance(item, dict)]
+    found = [item.get("reference") for item in children(provenance, "target")]
     return [str(item).partition("/_history")[0].rpartition("/")[2] for item in found if item]
 
 
 def operation(provenance: Resource) -> str:
     """CREATE, UPDATE, APPEND or NULLIFY."""
-    activity = provenance.get("activity")
-    coding = activity.get("coding") if isinstance(activity, dict) else None
-    codes = [str(item.get("code", "")) for item in coding or [] if isinstance(item, dict)]
-    return codes[0] if codes else ""
+    return code(provenance.get("activity")) or ""
 
 
 def text_of(provenance: Resource) -> str | None:
     """SHA-256 of the text that was signed, as it says."""
-    return entity(provenance, TEXT_SYSTEM)
-
-
-def entity(provenance: Resource, system: str) -> str | None:
-    """The value of our identifier of this system among what it was made of."""
-    for item in provenance.get("entity") or []:
-        what = item.get("what") if isinstance(item, dict) else None
-        identifier = what.get("identifier") if isinstance(what, dict) else None
-        if isinstance(identifier, dict) and identifier.get("system") == system:
-            return str(identifier.get("value"))
-    return None
+    return entity_of(provenance, TEXT_SYSTEM)

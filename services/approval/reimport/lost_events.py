@@ -3,7 +3,7 @@
 Whatever they do not tell and the trail does not either is left empty; what contradicts each other is told nowhere.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,9 +11,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from services.approval.filing.renditions import chart
-from services.approval.filing.resources import DRAFT_SYSTEM, NAMING, PROMPT_SYSTEM, Resource, chain_head_of
-from services.approval.reimport.chart import Held, entity, targets, text_of
+from services.approval.filing.resources import DRAFT_SYSTEM, NAMING, PROMPT_SYSTEM, chain_head_of, entity_of
+from services.approval.reimport.chart import Held, targets, text_of
 from shared.clinical import references
+from shared.clinical.elements import Resource, child, children, codes
 from shared.contracts.case import Case, current_digest, latest_document, restored_event
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled
 from shared.contracts.draft import DocumentType, Prompt
@@ -99,7 +100,7 @@ def _body(trail: Trail, held: Held, document: Resource, common: dict[str, Any]) 
     later = {"number": held.number, "seen": current_digest(trail.case), "reason": ""}
     if not held.whole:
         return Addended(**common, **later, appends=_related(trail, document, "appends"))
-    if any(item.get("code") == "replaces" for item in _dicts(document.get("relatesTo"))):
+    if any(item.get("code") == "replaces" for item in children(document, "relatesTo")):
         return Amended(**common, **later, replaces=_related(trail, document, "replaces"))
     draft: DraftRef = common["draft"]
     review = trail.case.review
@@ -142,10 +143,8 @@ def _signer(trail: Trail, provenance: Resource, type: str) -> tuple[str | None, 
     """The FHIR reference, and who that was as far as the chart tells. Raises PermanentError where it tells nobody."""
     who = _agent(provenance, type)
     reference = references.relative(who, trail.bases)
-    identifier = who.get("identifier")
-    own = (
-        identifier.get("value") if isinstance(identifier, dict) and identifier.get("system") == SUBJECT_SYSTEM else None
-    )
+    identifier = child(who, "identifier")
+    own = identifier.get("value") if identifier.get("system") == SUBJECT_SYSTEM else None
     subject = reference or own
     if not isinstance(subject, str) or not subject:
         raise PermanentError("its Provenance does not say who signed")
@@ -153,12 +152,8 @@ def _signer(trail: Trail, provenance: Resource, type: str) -> tuple[str | None, 
 
 
 def _agent(provenance: Resource, type: str) -> Resource:
-    for agent in _dicts(provenance.get("agent")):
-        kind = agent.get("type")
-        codes = [item.get("code") for item in _dicts(kind.get("coding") if isinstance(kind, dict) else None)]
-        if type in codes and isinstance(who := agent.get("who"), dict):
-            return dict(who)
-    return {}
+    agents = (item for item in children(provenance, "agent") if type in codes(item.get("type")))
+    return next((who for item in agents if (who := child(item, "who"))), {})
 
 
 def _names(trail: Trail, who: Any) -> object:
@@ -167,15 +162,15 @@ def _names(trail: Trail, who: Any) -> object:
 
 def _stay(trail: Trail, document: Resource) -> StayReferences:
     """Of the trail, which the document must be about; without one, as the document has it. Raises PermanentError."""
-    context = _dict(document.get("context"))
-    encounters = [references.relative(item, trail.bases) for item in _dicts(context.get("encounter"))]
+    context = child(document, "context")
+    encounters = [references.relative(item, trail.bases) for item in children(context, "encounter")]
     patient = references.relative(document.get("subject"), trail.bases)
     if (known := trail.stay) is not None:
         if known.encounter not in encounters or known.patient != patient:
             raise PermanentError("the document is about another encounter or patient")
         return known
     encounter = next((item for item in encounters if item and item.startswith("Encounter/")), None)
-    period = _dict(context.get("period"))
+    period = child(context, "period")
     end = parse_timestamp(period.get("end"))
     if encounter is None or patient is None or end is None:
         raise PermanentError("the document does not say of which stay it is")
@@ -196,7 +191,7 @@ def _draft(trail: Trail, held: Held, document: Resource, provenance: Resource) -
         if last is None or not isinstance(body := last.signature.body, Approved | Amended):
             raise PermanentError("it is an addendum to a document that the trail does not have")
         return body.draft
-    digest = entity(provenance, DRAFT_SYSTEM) or ""
+    digest = entity_of(provenance, DRAFT_SYSTEM) or ""
     known = [event.body.draft for event in trail.history if isinstance(event.body, Drafted)]
     known += [
         body.draft for event in trail.history if isinstance(body := restored_event(event).body, Approved | Amended)
@@ -204,7 +199,7 @@ def _draft(trail: Trail, held: Held, document: Resource, provenance: Resource) -
     found = next((draft for draft in known if draft.digest == digest), None)
     if found is not None:
         return found
-    prompt = Prompt(name=UNKNOWN, version=0, digest=entity(provenance, PROMPT_SYSTEM) or "")
+    prompt = Prompt(name=UNKNOWN, version=0, digest=entity_of(provenance, PROMPT_SYSTEM) or "")
     return DraftRef(
         digest=digest,
         text="",
@@ -219,7 +214,7 @@ def _draft(trail: Trail, held: Held, document: Resource, provenance: Resource) -
 
 
 def _type(document: Resource) -> DocumentType | None:
-    coding: Resource = next(_dicts(_dict(document.get("type")).get("coding")), {})
+    coding = child(child(document, "type"), "coding")
     display = str(coding.get("display") or "Discharge summary")
     try:
         return DocumentType(title=display, code=str(coding.get("code")), display=display)
@@ -229,7 +224,7 @@ def _type(document: Resource) -> DocumentType | None:
 
 def _related(trail: Trail, document: Resource, code: str) -> str:
     """Id of the document that this one follows. Raises PermanentError."""
-    for item in _dicts(document.get("relatesTo")):
+    for item in children(document, "relatesTo"):
         found = references.parse(item.get("target"), trail.bases)
         if item.get("code") == code and found is not None:
             return found.id
@@ -237,14 +232,5 @@ def _related(trail: Trail, document: Resource, code: str) -> str:
 
 
 def _version(resource: Resource) -> str | None:
-    meta = resource.get("meta")
-    version = meta.get("versionId") if isinstance(meta, dict) else None
+    version = child(resource, "meta").get("versionId")
     return str(version)[:64] if version else None
-
-
-def _dict(value: Any) -> Resource:
-    return value if isinstance(value, dict) else {}
-
-
-def _dicts(value: Any) -> Iterator[Resource]:
-    yield from (item for item in value if isinstance(item, dict)) if isinstance(value, list) else ()

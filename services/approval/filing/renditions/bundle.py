@@ -14,7 +14,7 @@ from services.approval.filing.renditions import codes, xhtml
 from services.approval.filing.renditions.codes import Kind
 from services.approval.filing.renditions.signed import Block, Line, SignedText, writable
 from services.approval.filing.renditions.source import Source
-from services.approval.filing.resources import Resource
+from shared.clinical.elements import Resource
 from shared.contracts.timestamps import format_timestamp
 
 _RELATIVE = re.compile(r"([A-Z][A-Za-z]{1,63})/([A-Za-z0-9.-]{1,64})(?:/_history/[A-Za-z0-9.-]{1,64})?")

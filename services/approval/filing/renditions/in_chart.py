@@ -1,7 +1,7 @@
 """What an EHR holds of a document's contents, also where it has put them into Binary resources of their own."""
 
 from services.approval.filing.renditions import chart
-from services.approval.filing.resources import Resource
+from shared.clinical.elements import Resource
 from shared.clinical.fhir_client import FhirClient
 from shared.clinical.references import parse_url
 from shared.contracts.envelope import sha256_hex
