@@ -52,6 +52,7 @@ from shared.messaging.access_log import AccessLog
 from shared.messaging.event_store import Clock
 from shared.messaging.lost_timers import LostTimers
 from shared.messaging.operator_requests import OperatorRequests
+from shared.messaging.recurring_timer import by_timer
 from shared.messaging.timers import REVIEWS
 from shared.messaging.topology import consumer
 from shared.runtime.authentication import Authenticator, Caller, read_api_tokens
@@ -105,11 +106,8 @@ def build(
         settings.checkpoint_key_file,
         settings.checkpoint_every,
         clock,
-        reconciling.on_timer,
     )
-    retaining = RetentionScheduler(
-        bus, settings.retention.kept, settings.retention.retain_every, clock, checkpointing.on_timer
-    )
+    retaining = RetentionScheduler(bus, settings.retention.kept, settings.retention.retain_every, clock)
     erasing, erasures = ErasureHandler(bus, settings.erasure_dir), ErasureService(bus, review)
     provider = OidcProvider(settings.oidc, clock) if settings.oidc.issuer else None
     sessions = SessionStore(bus, clock, new_secret, settings.idle, settings.session, provider)
@@ -130,7 +128,7 @@ def build(
     broker.on_message("approval-ehr-task", decisions.on_task)
     broker.on_message("approval-opened", opened.on_draft_viewed)
     broker.on_message("approval-reimport", reimport.on_wanted)
-    broker.on_message("approval-reconcile", retaining.on_timer)
+    broker.on_message("approval-reconcile", by_timer(reconciling, checkpointing, retaining))
 
     guard = Authenticator(
         read_api_tokens(settings.tokens_file), provider, sessions, partial(_refused, log), settings.public

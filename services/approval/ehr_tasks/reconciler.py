@@ -1,4 +1,4 @@
-"""Find decisions that the EHR did not report: one search for all reviews, every few minutes, by a chained timer.
+"""Find decisions that the EHR did not report: one search for all reviews, every few minutes.
 
 The watermark is in the EHR's own time: no clocks are compared, and after a downtime the next run starts where the last
 one ended. The same timer starts the follow-up of ended cases (`filing/follow_up.py`). https://hl7.org/fhir/R4/search.html
@@ -25,18 +25,16 @@ from services.approval.projections.open_reviews import OpenReviewsProjection
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.ehr import TaskChanged
 from shared.contracts.errors import CountersignError
-from shared.contracts.subjects import reconcile_subjects
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.dead_letter_queue import publish_alert
 from shared.messaging.ehr_facts import tell_task
+from shared.messaging.recurring_timer import RecurringTimer
 from shared.messaging.steps import Clock
-from shared.messaging.timers import Timers
 
 logger = logging.getLogger(__name__)
 
-TIMER, DUE = reconcile_subjects("tasks")
-EVERY = "countersign-every"
+JOB = "tasks"
 KEY = "tasks"
 MOST = 500  # Tasks of one part of the time
 BATCHES = 50  # parts in one run; the next run goes on
@@ -58,37 +56,23 @@ class TaskReconciler:
         """`most` is how many Tasks one part of the time may hold."""
         self._ehr = ehr
         self._reviews = reviews
-        self._every = every
         self._clock = clock
         self._new_id = new_id
         self._follow_up = follow_up
         self._most = most
         self._bus = bus
         self._marks = Bucket(bus, "reconciled")
-        self._timers = Timers(bus)
+        self.timer = RecurringTimer(bus, JOB, every, clock)
 
     async def start(self) -> None:
-        await self._keep_timer()
+        await self.timer.start()
 
-    async def _keep_timer(self) -> None:
-        """Ensure that there is one timer, however many processes start. An overdue one has fired, or will."""
-        wanted = str(self._every)
-        for subject in (TIMER, DUE):
-            pending = await self._bus.direct_get("TIMERS", {"last_by_subj": subject})
-            if pending and dict(pending[0].headers or {}).get(EVERY) == wanted:
-                return
-        await self._set_timer()
+    async def on_timer(self, _: Msg) -> None:
+        await self.timer.run(self._run_both)
 
-    async def _set_timer(self) -> None:
-        await self._timers.set(TIMER, DUE, self._clock() + self._every, {EVERY: str(self._every)})
-
-    async def on_timer(self, message: Msg) -> None:
-        """Handle the timer. The next timer is set first, so that a failed run does not end the chain."""
-        await self._set_timer()
+    async def _run_both(self) -> None:
         await self.run()
         await self._follow_up()
-        await self._set_timer()  # again: the first may have fired, if the run was long, and is purged with this one
-        await self._timers.purge(message.subject)
 
     async def run(self) -> None:
         """Publish each Task that has ended since the watermark. Nothing is searched while no review is open.
