@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from services.approval import domain
 from services.approval.corrections.service import CorrectionsService
 from services.approval.projections.open_reviews import OpenReviewsProjection
+from services.approval.review import repeated
 from services.approval.review.decision_writer import cause_of
 from services.approval.review.errors import DecisionRefusedError
 from services.approval.review.service import ReviewService
-from shared.contracts.case import CHAIN_START, fold
-from shared.contracts.envelope import sha256_hex
+from shared.contracts.case import fold
+from shared.contracts.envelope import CHAIN_START, sha256_hex
 from shared.contracts.events import Actor, CaseEvent, Reassigned
 from shared.contracts.subjects import derived_id
 from shared.messaging.access_log import AccessLog
@@ -216,15 +216,15 @@ async def test_of_two_equal_reassignments_sent_at_once_one_is_appended() -> None
     at = Approval()
     await at.append((*MINE, GIVEN), GIVEN, None)
     stored = at.stored
-    repeated = await at.review.decisions.decide(
+    answer = await at.review.decisions.decide(
         CASE,
         fold(history(*MINE)),
         OWNER,
         "reassign",
         lambda _: GIVEN,
-        repeated=lambda events: domain.reassigned_earlier(events, NEXT, OWNER.actor, WORDS),
+        repeated=lambda events: repeated.reassigned_earlier(events, NEXT, OWNER.actor, WORDS),
     )
-    assert repeated == GIVEN
+    assert answer == GIVEN
     assert at.stored == stored
 
 
@@ -244,4 +244,4 @@ def test_a_reassignment_is_known_by_its_sender_its_words_and_its_review(
     who: Caller, to: str, reason: str, later: tuple[str | CaseEvent, ...], found: bool
 ) -> None:
     past = history(*MINE, GIVEN, *later)
-    assert domain.reassigned_earlier(past, to, who.actor, reason) == (GIVEN if found else None)
+    assert repeated.reassigned_earlier(past, to, who.actor, reason) == (GIVEN if found else None)

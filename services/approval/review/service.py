@@ -9,6 +9,7 @@ from services.approval import domain
 from services.approval.escalation import rules as escalation_rules
 from services.approval.escalation.directory import Directory
 from services.approval.projections.open_reviews import OpenReviewsProjection
+from services.approval.review import repeated
 from services.approval.review.authorization import authorize, denial, needs_step_up
 from services.approval.review.case_reader import CaseReader
 from services.approval.review.case_reader import current as current_case
@@ -86,7 +87,7 @@ class ReviewService:
         """
         self.require_recent_sign_in(by)
         ref, case = await self._current_case(case_id, by, seen)
-        before = partial(domain.approved_before, seen=seen, by=by.actor, text=text)
+        before = partial(repeated.approved_before, seen=seen, by=by.actor, text=text)
         same = partial(_is_approval_of, seen=seen, text=text)
         if (done := before(case) or await self.decisions.find_repeated(ref, by, key, Approved, same)) is not None:
             return done
@@ -152,12 +153,12 @@ class ReviewService:
         digest_seen = seen
         ref, case = await self._current_case(case_id, by, seen)
         words = sha256_hex(reason.encode())
-        earlier = partial(domain.rejected_earlier, seen=seen, by=by.actor, action=action, reason=words)
+        earlier = partial(repeated.rejected_earlier, seen=seen, by=by.actor, action=action, reason=words)
 
         def same(body: Rejected) -> bool:
             return (body.action, body.reason) == (action, words)  # a refusal need not say of which draft
 
-        done = domain.rejected_before(case, seen, by.actor, action, words)
+        done = repeated.rejected_before(case, seen, by.actor, action, words)
         if (done := done or await self.decisions.find_repeated(ref, by, key, Rejected, same)) is not None:
             return done
         redrafted = case.review is not None and case.review.draft.digest != seen
@@ -214,7 +215,7 @@ class ReviewService:
         history = await self.cases.history(case_id)
         ref, case = current_case(case_id, history)
         words = sha256_hex(reason.encode())
-        earlier = partial(domain.reassigned_earlier, to=to, by=by.actor, reason=words)
+        earlier = partial(repeated.reassigned_earlier, to=to, by=by.actor, reason=words)
 
         def same(body: Reassigned) -> bool:
             return (body.owner, body.reason) == (to, words)
