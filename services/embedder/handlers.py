@@ -17,7 +17,8 @@ from shared.contracts.refresh import BatchIndexed, BatchReady, Indexed, Promoted
 from shared.contracts.refresh import Embedded as EmbeddedEvent
 from shared.contracts.subjects import peak_timer_subjects
 from shared.contracts.timestamps import format_utc
-from shared.inference.embeddings import BATCH_PRIORITY, Embedder
+from shared.inference.embeddings import Embedder
+from shared.inference.triton import BATCH_PRIORITY
 from shared.knowledge import knowledge_file
 from shared.knowledge.document_index import DocumentIndex
 from shared.knowledge.knowledge_file import KnowledgeFile
