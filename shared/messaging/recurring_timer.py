@@ -9,9 +9,11 @@ from nats.aio.msg import Msg
 from shared.contracts.errors import TransientError
 from shared.contracts.subjects import reconcile_subjects
 from shared.messaging.connection import Bus
+from shared.messaging.dead_letter_queue import Severity, publish_alert
 from shared.messaging.event_store import Clock
 from shared.messaging.timers import REVIEWS, Timers
 
+FAILED_RUNS = 3  # one after the other, until somebody is told
 EVERY = "countersign-every"  # header: the interval that the timer was set for
 
 
@@ -61,6 +63,26 @@ class RecurringTimer:
 
     async def _set(self, wait: timedelta) -> None:
         await self._timers.set(self._subject, self.due, self._clock() + wait, {EVERY: str(self._every)})
+
+
+class FailureAlert:
+    """Alerts of a job whose runs fail one after the other: once, with the third of them."""
+
+    def __init__(self, bus: Bus, severity: Severity, kind: str, clock: Clock) -> None:
+        self._bus = bus
+        self._severity: Severity = severity
+        self._kind = kind
+        self._clock = clock
+        self._failed = 0
+
+    async def failed(self, reason: str) -> None:
+        self._failed += 1
+        if self._failed == FAILED_RUNS:
+            id = self._clock().isoformat()
+            await publish_alert(self._bus, self._severity, self._kind, id=id, reason=reason)
+
+    def succeeded(self) -> None:
+        self._failed = 0
 
 
 def by_timer(*jobs: RecurringJob) -> Callable[[Msg], Awaitable[None]]:

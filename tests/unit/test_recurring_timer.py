@@ -1,5 +1,6 @@
 """A recurring job has one timer for all processes, and no failed run ends it."""
 
+import json
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 
 from shared.contracts.errors import TransientError
 from shared.contracts.subjects import reconcile_subjects
-from shared.messaging.recurring_timer import RecurringTimer, by_timer
+from shared.messaging.recurring_timer import FailureAlert, RecurringTimer, by_timer
 from tests.support.examples import T0
 from tests.support.memory import MemoryBus
 
@@ -85,3 +86,16 @@ async def test_each_timer_runs_its_own_job() -> None:
     assert ran == ["checkpoint", "tasks"]
     with pytest.raises(TransientError):
         await receive(SimpleNamespace(subject=reconcile_subjects("new")[1]))  # type: ignore[arg-type]
+
+
+async def test_the_third_failed_run_of_a_row_is_alerted_once() -> None:
+    bus: Any = MemoryBus()
+    alert = FailureAlert(bus, "warning", "retention-failing", lambda: T0)
+    for _ in range(2):
+        await alert.failed("the EHR is away")
+    alert.succeeded()
+    for number in range(5):
+        await alert.failed("the EHR is away")
+        assert len(bus.kept) == (number >= 2)
+    assert bus.kept[0].subject == "alert.warning.retention-failing"
+    assert json.loads(bus.kept[0].data) == {"reason": "the EHR is away"}

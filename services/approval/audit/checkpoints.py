@@ -9,15 +9,13 @@ from nats.aio.msg import Msg
 from shared.contracts.errors import CountersignError
 from shared.messaging.checkpoints import Checkpoints, Folder, signing_key
 from shared.messaging.connection import Bus
-from shared.messaging.dead_letter_queue import publish_alert
-from shared.messaging.recurring_timer import RecurringTimer
+from shared.messaging.recurring_timer import FailureAlert, RecurringTimer
 from shared.messaging.steps import Clock
 
 logger = logging.getLogger(__name__)
 
 JOB = "checkpoint"
 AT_MOST = 5  # in one run: a long trail is covered step by step, and the EHR's Tasks are looked for meanwhile
-TELL_AFTER = 3  # runs that fail one after the other
 
 
 class CheckpointPublisher:
@@ -28,7 +26,7 @@ class CheckpointPublisher:
         self._folder = Folder(folder) if folder is not None else None
         self._key = signing_key(key_file) if key_file is not None else None
         self._clock = clock
-        self._failed = 0
+        self._alert = FailureAlert(bus, "critical", "checkpoints-failing", clock)
         self._bus = bus
         self.timer = RecurringTimer(bus, JOB, every, clock)
 
@@ -51,11 +49,7 @@ class CheckpointPublisher:
                 if await self._checkpoints.make() is None:
                     break
         except CountersignError as failure:
-            self._failed += 1
             logger.warning("no checkpoint of the trail could be made: %s", failure.reason)
-            if self._failed == TELL_AFTER:
-                await publish_alert(
-                    self._bus, "critical", "checkpoints-failing", id=self._clock().isoformat(), reason=failure.reason
-                )
+            await self._alert.failed(failure.reason)
         else:
-            self._failed = 0
+            self._alert.succeeded()

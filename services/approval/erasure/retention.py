@@ -15,9 +15,8 @@ from shared.contracts.errors import CountersignError, PermanentError
 from shared.contracts.subjects import CaseRef, case_filter, derived_id, parse_case_subject
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
-from shared.messaging.dead_letter_queue import publish_alert
 from shared.messaging.event_store import STREAM, EventStore, WrongExpectedVersionError, raw_message_of
-from shared.messaging.recurring_timer import RecurringTimer
+from shared.messaging.recurring_timer import FailureAlert, RecurringTimer
 from shared.messaging.steps import Clock
 
 logger = logging.getLogger(__name__)
@@ -26,7 +25,6 @@ JOB = "retention"
 KEY = "retention"  # in the bucket `reconciled`: the sequence from which the next run looks
 CASES_A_RUN = 50
 SOON = timedelta(seconds=1)  # until the next run, while the end of the trail has not come
-TELL_AFTER = 3  # runs that fail one after the other
 
 
 class RetentionScheduler:
@@ -36,7 +34,7 @@ class RetentionScheduler:
         """`every` is how often all cases are scanned."""
         self._retention = retention
         self._clock = clock
-        self._failed = 0
+        self._alert = FailureAlert(bus, "warning", "retention-failing", clock)
         self._bus = bus
         self._journal = EventStore(bus, "approval")
         self._marks = Bucket(bus, "reconciled")
@@ -58,13 +56,10 @@ class RetentionScheduler:
         try:
             more = await self.go_on()
         except CountersignError as failure:
-            self._failed += 1
             logger.warning("retention could not look at its cases: %s", failure.reason)
-            if self._failed == TELL_AFTER:
-                id = self._clock().isoformat()
-                await publish_alert(self._bus, "warning", "retention-failing", id=id, reason=failure.reason)
+            await self._alert.failed(failure.reason)
             return None
-        self._failed = 0
+        self._alert.succeeded()
         return SOON if more else None
 
     async def go_on(self) -> bool:
