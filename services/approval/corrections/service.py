@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from services.approval.corrections import rules as correction_rules
 from services.approval.review.decision_writer import cause_of, key_used
@@ -36,6 +36,23 @@ class SignedDocument:
     signature: Signature
     addenda: tuple[str, ...]
     draft: Draft | None  # None: it was lost with the trail, and the document taken over from the chart
+
+
+@dataclass(frozen=True)  # without slots, which a class with type arguments cannot be called by in Python 3.11
+class _Correction(Generic[S]):
+    """A correction or an addendum that is asked for. `make` is its rule, `whole` gives the text that is filed."""
+
+    kind: type[S]
+    make: Callable[..., S]
+    whole: Callable[[Draft], str]
+    seen: str
+    words: str
+    reason: str
+    settled: Settled
+
+    @property
+    def reason_digest(self) -> str:
+        return sha256_hex(self.reason.encode())
 
 
 class CorrectionsService:
@@ -74,9 +91,8 @@ class CorrectionsService:
         key: str | None = None,
     ) -> Amended:
         """Sign `text` in the place of the document that was `seen`. Raises DecisionRefusedError."""
-        return await self._sign(
-            Amended, correction_rules.amend, lambda _: text, case_id, seen, by, text, reason, settled, key
-        )
+        correction = _Correction(Amended, correction_rules.amend, lambda _: text, seen, text, reason, settled)
+        return await self._sign(case_id, by, correction, key)
 
     async def addend(
         self,
@@ -89,98 +105,80 @@ class CorrectionsService:
         key: str | None = None,
     ) -> Addended:
         """Sign `words` as an addendum to the document that was `seen`. Raises DecisionRefusedError."""
-        return await self._sign(
+        correction = _Correction(
             Addended,
             correction_rules.addend,
             lambda draft: correction_rules.addendum(draft, words),
-            case_id,
             seen,
-            by,
             words,
             reason,
             settled,
-            key,
         )
+        return await self._sign(case_id, by, correction, key)
 
-    async def _sign(
-        self,
-        kind: type[S],
-        make: Callable[..., S],
-        whole: Callable[[Draft], str],
-        case_id: str,
-        seen: str,
-        by: Caller,
-        words: str,
-        reason: str,
-        settled: Settled,
-        key: str | None,
-    ) -> S:
-        """Check, store and append the signature that `make` returns; `whole` gives the text that is filed.
+    async def _sign(self, case_id: str, by: Caller, asked: "_Correction[S]", key: str | None) -> S:
+        """Check, store and append a correction. Sent again after a lost answer, it is the same signature.
 
-        Sent again after a lost answer, it is the same signature. Raises DecisionRefusedError.
+        Raises DecisionRefusedError.
         """
         self._review.require_recent_sign_in(by)
-        require_reason(reason, "Say in a few words why.")
+        require_reason(asked.reason, "Say in a few words why.")
         ref, case = await self._cases.case(case_id)
-        if (done := await self._signed_before(kind, ref, case, seen, by, whole, reason, key)) is not None:
+        if (done := await self._signed_before(ref, case, by, asked, key)) is not None:
             return done
         by = await self._cases.authorize(ref, case, by, "decide")
-        last = latest_document(case)
-        signature = correction_rules.signature_of(last) if last else correction_rules.filed(case, seen)[0]
-        if is_known_from_chart_only(signature.draft):
-            raise DecisionRefusedError(
-                "no-draft", "Its draft was lost in a restore. Correct it in the EHR, or retract it here."
-            )
-        draft = await self._cases.draft(case_id, signature.draft.digest)
-        text = whole(draft)
-        correction_rules.filed(case, seen)
-        written = await self._cases.added_statements(case_id, draft, words, by)
+        draft = await self._draft_to_correct(ref, case, asked.seen)
+        text = asked.whole(draft)
+        correction_rules.filed(case, asked.seen)
+        written = await self._cases.added_statements(case_id, draft, asked.words, by)
         supervisor = await self._review.acting_supervisor(ref, by)
 
         def decide(current: Case) -> S:
-            return make(
+            return asked.make(
                 current,
-                seen,
+                asked.seen,
                 by.actor,
                 draft,
-                words,
-                sha256_hex(reason.encode()),
-                settled=settled,
+                asked.words,
+                asked.reason_digest,
+                settled=asked.settled,
                 written=written,
                 supervisor=supervisor,
                 channel=channel_of(by),
             )
 
         decide(case)  # refused before anything is kept
-        await self._keep(case_id, case, text, reason)
+        await self._keep(case_id, case, text, asked.reason)
 
         def repeated(history: Sequence[RecordedEvent]) -> S | None:
-            body = correction_rules.signed_before(kind, fold(history), seen, by.actor)
+            body = correction_rules.signed_before(asked.kind, fold(history), asked.seen, by.actor)
             return body if body is not None and signs(body, text) else None
 
         return await self._decisions.decide(ref, case, by, "decide", decide, cause_of(ref, by, key), repeated)
 
+    async def _draft_to_correct(self, ref: CaseRef, case: Case, seen: str) -> Draft:
+        """Return the draft of the document that is corrected. Raises DecisionRefusedError where it is not there."""
+        last = latest_document(case)
+        signature = correction_rules.signature_of(last) if last else correction_rules.filed(case, seen)[0]
+        if is_known_from_chart_only(signature.draft):
+            raise DecisionRefusedError(
+                "no-draft", "Its draft was lost in a restore. Correct it in the EHR, or retract it here."
+            )
+        return await self._cases.draft(ref.id, signature.draft.digest)
+
     async def _signed_before(
-        self,
-        kind: type[S],
-        ref: CaseRef,
-        case: Case,
-        seen: str,
-        by: Caller,
-        whole: Callable[[Draft], str],
-        reason: str,
-        key: str | None,
+        self, ref: CaseRef, case: Case, by: Caller, asked: "_Correction[S]", key: str | None
     ) -> S | None:
         """Return the same signature of `by` where it was appended before. The draft is read for its signer alone.
 
         Raises DecisionRefusedError where `key` was sent with another one.
         """
-        keyed = await self._decisions.find_keyed(ref, by, key, kind)
-        earlier = keyed or correction_rules.signed_before(kind, case, seen, by.actor)
+        keyed = await self._decisions.find_keyed(ref, by, key, asked.kind)
+        earlier = keyed or correction_rules.signed_before(asked.kind, case, asked.seen, by.actor)
         if earlier is None or is_known_from_chart_only(earlier.draft):
             return None
-        same = signs(earlier, whole(await self._cases.draft(ref.id, earlier.draft.digest)))
-        if keyed is not None and not (same and (keyed.seen, keyed.reason) == (seen, sha256_hex(reason.encode()))):
+        same = signs(earlier, asked.whole(await self._cases.draft(ref.id, earlier.draft.digest)))
+        if keyed is not None and not (same and (keyed.seen, keyed.reason) == (asked.seen, asked.reason_digest)):
             raise key_used()
         return earlier if same else None
 
