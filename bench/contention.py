@@ -33,7 +33,7 @@ from cli.stack.access import read_access
 from sandbox_ehr.seed import DemoEncounter, demo_encounters
 from shared.contracts.knowledge import BATCH_SIZE
 from shared.inference.embeddings import TritonEmbedder
-from shared.inference.generation import INTERACTIVE_PRIORITY
+from shared.inference.triton import INTERACTIVE_PRIORITY
 from shared.messaging.connection import NatsConnection
 from shared.messaging.topology import EMBED
 

@@ -35,8 +35,8 @@ from services.ingest.documents.chunking import chunk
 from services.ingest.refresh.prepare import token_counter
 from shared.contracts.knowledge import BATCH_SIZE, Chunk, SearchMode, chunk_id
 from shared.contracts.refresh import BatchReady
-from shared.inference.embeddings import BATCH_PRIORITY, TritonEmbedder
-from shared.inference.generation import INTERACTIVE_PRIORITY
+from shared.inference.embeddings import TritonEmbedder
+from shared.inference.triton import BATCH_PRIORITY, INTERACTIVE_PRIORITY
 from shared.knowledge.embedded_qdrant import EmbeddedQdrant
 from shared.knowledge.vector_store import CANDIDATES_PER_METHOD, EmbeddedChunk, VectorQuery
 from shared.messaging.refreshes import RefreshLog

@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 from cli.audit.case_index import CaseIndex
-from services.approval.filing.resources import DOCUMENT_SYSTEM, Resource
+from services.approval.filing.resources import DOCUMENT_SYSTEM
 from services.approval.proof.fault import Fault
+from shared.clinical.elements import Resource, children
 from shared.clinical.fhir_client import FhirClient, SearchResult
 from shared.contracts.errors import PermanentError
 
@@ -55,6 +56,6 @@ def _orphan_cases(document: Resource, seen: CaseIndex) -> list[str]:
 
 def cases_of(document: Resource) -> Iterable[str]:
     """Yield the cases that the identifiers of a document name."""
-    for item in document.get("identifier") or []:
-        if isinstance(item, dict) and item.get("system") == DOCUMENT_SYSTEM:
+    for item in children(document, "identifier"):
+        if item.get("system") == DOCUMENT_SYSTEM:
             yield str(item.get("value", "")).partition("/")[0]

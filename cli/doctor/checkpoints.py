@@ -11,11 +11,13 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cli.doctor.findings import Group
-from services.approval.audit.checkpoints import DUE, INTERVAL_HEADER, TIMER
+from services.approval.audit.checkpoints import JOB
 from shared.contracts.errors import CountersignError
+from shared.contracts.subjects import reconcile_subjects
 from shared.messaging.checkpoints import Folder
 from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import STREAM, raw_message_of
+from shared.messaging.recurring_timer import INTERVAL_HEADER
 
 SUBJECT = "checkpoints"
 MISSED_INTERVALS = 3  # a restart may skip an interval or two
@@ -72,7 +74,7 @@ async def check(bus: NatsConnection, group: Group, now: datetime) -> None:
 async def _timer(bus: NatsConnection) -> CheckpointTimer | None:
     """Return the later of the scheduled and the fired timer."""
     found = []
-    for subject in (TIMER, DUE):
+    for subject in reconcile_subjects(JOB):
         for message in await bus.direct_get("TIMERS", {"last_by_subj": subject}):
             headers: dict[str, Any] = raw_message_of(message).headers
             if (due := headers.get("countersign-due")) is not None:

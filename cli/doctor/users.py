@@ -12,6 +12,7 @@ from nats import errors
 
 from cli.doctor.findings import Finding, Group
 from cli.doctor.target import DoctorTarget
+from shared.contracts.subjects import fill_wildcards, subject_matches
 from shared.messaging.connection import open_client
 from shared.messaging.permissions import (
     Permissions,
@@ -67,30 +68,17 @@ async def check(place: DoctorTarget) -> list[Finding]:
 
 def publish_subjects(owned: Permissions) -> tuple[list[str], list[str]]:
     """Return the subjects that the user must be allowed to publish to, and those that it must not. Pure."""
-    may = list(dict.fromkeys(map(example_subject, owned.publish)))
-    others = (example_subject(right) for found in user_permissions().values() for right in found.publish)
+    may = list(dict.fromkeys(fill_wildcards(right, PLACEHOLDER) for right in owned.publish))
+    others = (fill_wildcards(right, PLACEHOLDER) for found in user_permissions().values() for right in found.publish)
     perilous = (f"$JS.API.{call}.DOCTOR" for call in ADMIN_CALLS)
     wanted = dict.fromkeys([*others, *perilous])
-    return may, [subject for subject in wanted if not any(covers(right, subject) for right in owned.publish)]
+    return may, [subject for subject in wanted if not any(subject_matches(right, subject) for right in owned.publish)]
 
 
 def forbidden_subscriptions(user: str) -> list[str]:
     """Return the subjects that the user must not subscribe to: data and inboxes of others. Pure."""
     inboxes = [f"{inbox(other)}.>" for other in user_permissions() if other != user]
     return ["$KV.>", "discharge.>", "access.>", "deadletter.>", "_INBOX.>", *inboxes]
-
-
-def example_subject(right: str) -> str:
-    """Return a subject that the permission covers: `discharge.*.*.filed` → `discharge.doctor.doctor.filed`."""
-    return ".".join(PLACEHOLDER if token in ("*", ">") else token for token in right.split("."))
-
-
-def covers(right: str, subject: str) -> bool:
-    """Return whether the permission covers the subject, which has no wildcards."""
-    wanted, given = right.split("."), subject.split(".")
-    if wanted[-1] == ">":
-        return len(given) >= len(wanted) and all(a in ("*", b) for a, b in zip(wanted[:-1], given, strict=False))
-    return len(wanted) == len(given) and all(a in ("*", b) for a, b in zip(wanted, given, strict=True))
 
 
 def assess_user(group: Group, user: str, may: Iterable[str], must_not: Iterable[str], refused: set[str]) -> None:

@@ -6,7 +6,8 @@ from cli.audit.case_index import CaseIndex
 from cli.audit.orphans import cases_of, pages_of
 from services.approval.corrections.rules import status_of
 from services.approval.ehr_tasks.task_decision import CASE_ID
-from services.approval.filing.resources import DOCUMENT_SYSTEM, Resource
+from services.approval.filing.resources import DOCUMENT_SYSTEM
+from shared.clinical.elements import Resource
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.case import fold
 from shared.contracts.envelope import RecordedEvent

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from services.approval.ehr_tasks.task_decision import REFUSING, completed_by_us, parse_review_task
-from services.approval.filing.resources import REVIEW_STATUS_SYSTEM, REVIEW_SYSTEM, Resource
+from services.approval.filing.resources import REVIEW_STATUS_SYSTEM, REVIEW_SYSTEM
+from shared.clinical.elements import Resource, child, children
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.case import fold
 from shared.messaging.event_store import EventStore
@@ -33,7 +34,7 @@ async def rejected_drafts(ehr: FhirClient, journal: EventStore) -> AsyncIterator
 
 def _outcome(task: Resource) -> str | None:
     """Return the rejection code of the business status, if any."""
-    for coding in (task.get("businessStatus") or {}).get("coding") or []:
-        if isinstance(coding, dict) and coding.get("system") == REVIEW_STATUS_SYSTEM and coding.get("code") in REFUSING:
+    for coding in children(child(task, "businessStatus"), "coding"):
+        if coding.get("system") == REVIEW_STATUS_SYSTEM and coding.get("code") in REFUSING:
             return str(coding["code"])
     return None

@@ -4,13 +4,15 @@ from collections import defaultdict
 
 from sandbox_ehr.seed import demo_encounters
 from sandbox_ehr.store import Store
-from services.approval.web.practitioner_search import name_of
+from shared.clinical.elements import person_name
 from shared.runtime.authentication import Caller
 
 
 def demo_users(store: Store) -> list[Caller]:
     """Return the attending physicians of the demo encounters, and the supervisors of their departments."""
-    names = {str(item["id"]): name_of(item) for item in store.candidates("Practitioner", None, None)}
+    names = {
+        str(item["id"]): person_name(item, prefixes=True) or "" for item in store.candidates("Practitioner", None, None)
+    }
     departments: defaultdict[str, set[str]] = defaultdict(set)
     for stay in demo_encounters():
         departments[stay.attending].add(stay.department)

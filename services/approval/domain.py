@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Literal, NamedTuple, TypeGuard
+from typing import Literal, NamedTuple
 
 from services.approval.review import edits, signing_rules
 from services.approval.review.added_text import Statement
@@ -65,36 +65,6 @@ def open_review(case: Case, seen: str) -> ReviewRequested:
     if case.review.draft.digest != seen:
         raise DecisionRefusedError("stale", "The draft has changed since it was read.")
     return case.review
-
-
-def approved_before(case: Case, seen: str, by: Actor, text: str | None) -> Approved | None:
-    """Return the signature that `by` gave before to the draft `seen`, or to `text` in its place.
-
-    A request that is repeated after a lost answer gets the first answer, not a refusal.
-    """
-    body = case.decision.body if case.decision else None
-    if not isinstance(body, Approved) or body.draft.digest != seen or body.by.subject != by.subject:
-        return None
-    return body if body.signed == (body.draft.text if text is None else sha256_hex(text.encode())) else None
-
-
-def rejected_before(case: Case, seen: str, by: Actor, action: RejectionAction, reason: str) -> Rejected | None:
-    """Return the rejection that `by` appended before; `reason` is the digest of the words."""
-    body = case.decision.body if case.decision else None
-    return body if _is_rejection(body, seen, by, action, reason) else None
-
-
-def rejected_earlier(
-    history: Sequence[RecordedEvent], seen: str, by: Actor, action: RejectionAction, reason: str
-) -> Rejected | None:
-    """Return the rejection that `by` appended before, also where another draft has been written since."""
-    return next((item.body for item in history if _is_rejection(item.body, seen, by, action, reason)), None)
-
-
-def _is_rejection(body: object, seen: str, by: Actor, action: RejectionAction, reason: str) -> TypeGuard[Rejected]:
-    if not isinstance(body, Rejected) or body.draft.digest != seen or body.by.subject != by.subject:
-        return False
-    return (body.action, body.reason) == (action, reason)
 
 
 def reads_draft(review: ReviewRequested, text: str | None) -> bool:

@@ -20,12 +20,12 @@ from pydantic import Field, StringConstraints, model_validator
 
 from services.drafter.kinds.declaration import Name
 from services.drafter.prompts import one_line
-from services.drafter.toml_files import read_toml, validate
 from shared.contracts.draft import Sentence
 from shared.contracts.envelope import sha256_hex
 from shared.contracts.errors import PermanentError
 from shared.contracts.model import Model
 from shared.contracts.subjects import DEPARTMENT
+from shared.declarations import read_toml, validate
 from shared.grounding import split_sentences
 
 MAX_INSTRUCTIONS_CHARACTERS, MAX_EXAMPLE_CHARACTERS, MAX_WORDS = 1000, 800, 600

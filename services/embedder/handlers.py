@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Sequence
-from datetime import UTC, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from nats import errors
@@ -16,7 +16,9 @@ from shared.contracts.knowledge import BATCH_SIZE, STILL_VALID, Chunk, point_id
 from shared.contracts.refresh import BatchIndexed, BatchReady, Indexed, Promoted, RefreshRef, Started, fold_refresh
 from shared.contracts.refresh import Embedded as EmbeddedEvent
 from shared.contracts.subjects import peak_timer_subjects
-from shared.inference.embeddings import BATCH_PRIORITY, Embedder
+from shared.contracts.timestamps import format_utc
+from shared.inference.embeddings import Embedder
+from shared.inference.triton import BATCH_PRIORITY
 from shared.knowledge import knowledge_file
 from shared.knowledge.document_index import DocumentIndex
 from shared.knowledge.knowledge_file import KnowledgeFile
@@ -211,8 +213,7 @@ class Embedding:
         windows = self._declared().peak_hours
         now = self._clock()
         until = domain.peak_until(windows, now)
-        moment = (until or now - timedelta(days=1)).astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        await self._pause(moment)
+        await self._pause(format_utc(until or now - timedelta(days=1), "seconds"))
         following = domain.next_peak(windows, until or now)
         if following is not None:
             await self._timers.set(PEAK_TIMER, PEAK_FIRED, following, {})

@@ -11,7 +11,7 @@ from services.evaluator.golden import GoldenQuery
 from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.knowledge import DocumentCounts, QueryResult, RelevanceThreshold
 from shared.contracts.refresh import Evaluated, HeldBack, Indexed, Promoted, Refresh, RefreshRef, fold_refresh
-from shared.inference.embeddings import BATCH_PRIORITY
+from shared.inference.triton import BATCH_PRIORITY
 from shared.knowledge import knowledge_file
 from shared.knowledge.document_index import DocumentIndex
 from shared.knowledge.knowledge_file import KnowledgeFile

@@ -8,7 +8,7 @@ https://hl7.org/fhir/uv/subscriptions-backport/notifications.html
 import re
 from collections.abc import Iterator
 
-from shared.clinical.elements import Resource, children
+from shared.clinical.elements import Resource, child, children
 from shared.contracts.ehr import TaskChanged
 from shared.contracts.subjects import FHIR_ID, FHIR_ID_PART
 
@@ -37,7 +37,7 @@ def _facts(node: Resource) -> Iterator[TaskChanged]:
                     yield from _of_reference(entry.get("fullUrl"))
         case "SubscriptionStatus":
             for event in children(node, "notificationEvent"):
-                yield from _of_focus(event.get("focus"))
+                yield from _of_reference(child(event, "focus").get("reference"))
         case "Parameters":
             yield from _of_parameters(node)
 
@@ -46,20 +46,14 @@ def _of_parameters(node: Resource) -> Iterator[TaskChanged]:
     events = [item for item in children(node, "parameter") if item.get("name") == "notification-event"]
     for part in (part for event in events for part in children(event, "part")):
         if part.get("name") == "focus":
-            yield from _of_focus(part.get("valueReference"))
+            yield from _of_reference(child(part, "valueReference").get("reference"))
 
 
 def _of_resource(task: Resource) -> Iterator[TaskChanged]:
-    id, meta = task.get("id"), task.get("meta")
-    version = meta.get("versionId") if isinstance(meta, dict) else None
+    id, version = task.get("id"), child(task, "meta").get("versionId")
     if isinstance(id, str) and re.fullmatch(FHIR_ID, id):
         usable = isinstance(version, str) and re.fullmatch(FHIR_ID, version)
         yield TaskChanged(task_id=id, version=version if usable else None)
-
-
-def _of_focus(focus: object) -> Iterator[TaskChanged]:
-    if isinstance(focus, dict):
-        yield from _of_reference(focus.get("reference"))
 
 
 def _of_reference(reference: object) -> Iterator[TaskChanged]:

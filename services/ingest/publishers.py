@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
+from shared.contracts.cloudevents import event_headers
 from shared.contracts.ehr import Department, EncounterReported, FhirId, PractitionerReference, TaskChanged
 from shared.contracts.subjects import encounter_subject
 from shared.messaging.connection import NatsConnection
@@ -47,13 +48,7 @@ class EncounterPublisher:
         department = report.department or self._default_department
         fact = EncounterReported(**report.model_dump() | {"department": department})
         cause = self._new_id()
-        headers = {
-            "ce-specversion": "1.0",
-            "ce-id": cause,
-            "ce-type": f"countersign.ehr.encounter.{name}.v1",
-            "ce-source": "countersign/ingest",
-            "content-type": "application/json",
-        }
+        headers = event_headers(id=cause, type=f"countersign.ehr.encounter.{name}.v1", source="ingest")
         subject = encounter_subject(name, department, fact.encounter_id)
         body = fact.model_dump_json(exclude_none=True).encode()
         await self._bus.publish(subject, body, stream="EHR", headers=headers, id=cause)

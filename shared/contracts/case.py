@@ -1,97 +1,24 @@
 """The state of a case: a pure fold over its events. Events are the only stored state."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import NamedTuple
+from dataclasses import replace
 
+from shared.contracts.case_documents import addenda as addenda
+from shared.contracts.case_documents import current_digest as current_digest
+from shared.contracts.case_documents import latest_document as latest_document
+from shared.contracts.case_documents import signed_digest as signed_digest
+from shared.contracts.case_state import END_STATES as END_STATES
+from shared.contracts.case_state import WITHDRAWABLE_STATES as WITHDRAWABLE_STATES
+from shared.contracts.case_state import Case as Case
+from shared.contracts.case_state import ChartEntry as ChartEntry
+from shared.contracts.case_transitions import evolve as evolve
+from shared.contracts.case_transitions import is_expected as is_expected
+from shared.contracts.case_transitions import restored_event as restored_event
+from shared.contracts.case_transitions import state_before as state_before
 from shared.contracts.case_values import CaseState as CaseState
-from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled, RetractionRequested
-from shared.contracts.envelope import CHAIN_START, ChainHead, RecordedEvent, sha256_hex
-from shared.contracts.events import (
-    Approved,
-    CaseEvent,
-    Closed,
-    ContextExtracted,
-    Discharged,
-    Drafted,
-    Escalated,
-    Failed,
-    Filed,
-    Reassigned,
-    RedraftRequested,
-    Reimported,
-    Rejected,
-    Retried,
-    ReviewRequested,
-    StepName,
-    Withdrawn,
-)
-from shared.contracts.retention import Erased, ErasureOrdered, HoldPlaced, HoldReleased, TextKind
-from shared.contracts.steps import STEPS
-
-# The events that each step works on. A step runs when the case awaits it; any other delivery is a duplicate.
-CONSUMED: dict[StepName, tuple[str, ...]] = {step.name: step.consumed_names for step in STEPS}
-END_STATES: tuple[CaseState, ...] = ("filed", "closed", "withdrawn", "retracted")
-WITHDRAWABLE_STATES: tuple[CaseState, ...] = ("drafting", "awaiting-review", "failed")
-
-
-class ChartEntry(NamedTuple):
-    """A signed text, and where it was filed; None until it is."""
-
-    signature: RecordedEvent  # an approval, a correction or an addendum
-    filed: Filed | None = None
-
-    @property
-    def whole(self) -> bool:
-        """Return whether it is a whole document, not an addendum to one."""
-        return not isinstance(self.signature.body, Addended)
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """The state of a case: the fold of its events."""
-
-    state: CaseState = "drafting"
-    awaits: StepName | None = None  # the next step; None while a person's decision or nothing is awaited
-    head: ChainHead = CHAIN_START
-    review: ReviewRequested | None = None  # the open review, or the last one
-    owner: str | None = None
-    requested_at: datetime | None = None  # when that review was requested
-    level: int = 0  # highest escalation level so far of the open review
-    escalation_run: str | None = None  # id of the event that started it: the review request or a reassignment
-    decision: RecordedEvent | None = None  # the approval or rejection
-    document: Filed | None = None  # the current whole document; addenda are among the entries
-    entries: tuple[ChartEntry, ...] = ()  # every text that was signed for this discharge, oldest first
-    earlier: tuple[ChartEntry, ...] = ()  # entries of earlier, retracted discharges of the stay
-    retraction: RecordedEvent | None = None  # the request that waits for a second person, then the confirmation
-    retracted: RetractionFiled | None = None
-    failure: Failed | None = None
-    hold: RecordedEvent | None = None  # nothing is erased while it is set
-    ended: CaseState | None = None  # the state when an erasure was ordered
-    erasure: RecordedEvent | None = None  # the last order to erase all texts
-    erased_kinds: frozenset[TextKind] = frozenset()  # text kinds that were ordered to be erased
-    reopened: bool = False  # by a discharge after a withdrawn or retracted one
-
-    @property
-    def exists(self) -> bool:
-        return self.head.sequence > 0
-
-    @property
-    def at_rest(self) -> bool:
-        """Return whether no step works on the case: it has ended, or failed before anything was signed."""
-        if self.awaits is not None or self.erasing:
-            return False
-        return self.state in END_STATES or (self.state == "failed" and not self.entries)
-
-    @property
-    def erasing(self) -> bool:
-        """Return whether an erasure was ordered and is not carried out; it may have failed."""
-        return self.awaits == "erase" or (self.failure is not None and self.failure.step == "erase")
-
-    @property
-    def open(self) -> bool:
-        return self.state == "awaiting-review"
+from shared.contracts.envelope import RecordedEvent
+from shared.contracts.events import StepName
+from shared.contracts.steps import step_named
 
 
 def fold(history: Iterable[RecordedEvent]) -> Case:
@@ -117,228 +44,14 @@ def unexpected_events(history: Iterable[RecordedEvent]) -> list[RecordedEvent]:
     return found
 
 
-def is_expected(case: Case, body: CaseEvent) -> bool:  # noqa: C901 - one arm per event, and nothing else
-    """Return whether `body` may be the next event of `case`."""
-    taken_back = case.retraction is not None and isinstance(case.retraction.body, Retracted)
-    if case.awaits == "erase" and not isinstance(
-        body, HoldPlaced | HoldReleased
-    ):  # which takes a moment in which no other event may follow
-        again = isinstance(body, ErasureOrdered) and body.again
-        failed = isinstance(body, Failed) and body.step == "erase"
-        return again or failed or isinstance(body, Erased)
-    match body:
-        case Discharged():
-            return not case.exists or case.state in ("withdrawn", "retracted")
-        case HoldPlaced():
-            return case.exists and case.hold is None
-        case HoldReleased():
-            return case.hold is not None
-        case ErasureOrdered():
-            fresh = not set(body.kinds) <= case.erased_kinds
-            return fresh and ((body.again and case.exists) or (case.at_rest and case.hold is None))
-        case Erased():
-            return False
-        case ContextExtracted():
-            return case.awaits == "extract"
-        case Drafted():
-            return case.awaits == "draft"
-        case ReviewRequested():
-            return case.awaits == "request-review"
-        case Escalated() | Reassigned() | Approved() | Rejected():
-            return case.open
-        case RedraftRequested() | Closed():
-            refusal = case.decision.body if case.decision is not None else None
-            redraft = isinstance(refusal, Rejected) and refusal.action == "redraft"
-            return case.awaits == "settle-rejection" and redraft == isinstance(body, RedraftRequested)
-        case Amended() | Addended() | RetractionRequested():
-            return case.state == "filed" and case.erasure is None
-        case Retracted():
-            return case.state == "filed" and case.erasure is None and case.retraction is not None
-        case Filed():
-            return case.awaits == "file" and not taken_back
-        case RetractionFiled():
-            return case.awaits == "file" and taken_back
-        case Withdrawn():
-            return case.state in WITHDRAWABLE_STATES and not case.erasing
-        case Failed():
-            return case.awaits == body.step
-        case Retried():
-            return case.state == "failed" and case.failure is not None and case.failure.step == body.step
-        case Reimported():
-            return _may_have_been_lost(case, body)
-
-
-def _may_have_been_lost(case: Case, body: Reimported) -> bool:
-    """Return whether the chart's entry may be one whose event a restore lost.
-
-    That is a first signature where nothing is filed; a correction, an addendum or a retraction where something is. A
-    filing that has given up does not matter.
-    """
-    filed = any(entry.filed is not None for entry in case.entries)
-    if not isinstance(body.signature, Approved):
-        gave_up = case.failure is not None and case.failure.step == "file"
-        taken_back = case.retraction is not None and isinstance(case.retraction.body, Retracted)
-        return filed and not taken_back and (case.state == "filed" or gave_up)
-    if case.state == "retracted":
-        return case.awaits is None
-    return not filed and (not case.exists or case.state in WITHDRAWABLE_STATES or case.state == "withdrawn")
-
-
-def evolve(case: Case, recorded: RecordedEvent) -> Case:  # noqa: C901 - one arm per event, and nothing else
-    """Return the case after one more event."""
-    case = replace(case, head=recorded.head)
-    state: CaseState
-    match recorded.body:
-        case Discharged():  # also a discharge after a withdrawn one: the case starts again
-            earlier = case.earlier + case.entries
-            reopened = case.state != "drafting"
-            return Case(awaits="extract", head=recorded.head, earlier=earlier, hold=case.hold, reopened=reopened)
-        case HoldPlaced():
-            return replace(case, hold=recorded)
-        case HoldReleased():
-            return replace(case, hold=None)
-        case ErasureOrdered() as order:
-            return _after_erasure_order(case, recorded, order)
-        case Erased():
-            return replace(case, awaits=None)
-        case ContextExtracted() | RedraftRequested():
-            return replace(case, state="drafting", awaits="draft")
-        case Drafted():
-            return replace(case, state="drafting", awaits="request-review")
-        case ReviewRequested() as review:
-            case = replace(case, state="awaiting-review", awaits=None, review=review, owner=review.owner, decision=None)
-            return replace(case, level=0, escalation_run=recorded.id, requested_at=recorded.time)
-        case Escalated() as escalated:
-            return replace(case, level=escalated.level, owner=escalated.owner or case.owner)
-        case Reassigned() as reassigned:
-            return _after_reassignment(replace(case, owner=reassigned.owner), reassigned, recorded.id)
-        case Approved():
-            return _after_signature(replace(case, decision=recorded), recorded)
-        case Amended() | Addended():  # signing a correction settles a requested retraction
-            return _after_signature(replace(case, retraction=None), recorded)
-        case RetractionRequested():
-            return replace(case, state="filed", retraction=recorded)
-        case Retracted():
-            return replace(case, state="retracted", awaits="file", retraction=recorded)
-        case RetractionFiled() as retraction:
-            return replace(case, state="retracted", awaits=None, retracted=retraction)
-        case Rejected() as rejected:
-            state = "drafting" if rejected.action == "redraft" else "closed"
-            return replace(case, state=state, awaits="settle-rejection", decision=recorded)
-        case Filed() as filed:
-            return _after_filing(replace(case, state="filed", awaits=None), filed)
-        case Closed():
-            return replace(case, state="closed", awaits=None)
-        case Withdrawn():
-            return replace(case, state="withdrawn", awaits=None, failure=None)
-        case Failed() as failed:
-            return replace(case, state="failed", awaits=None, failure=failed)
-        case Retried(step="erase"):
-            return replace(case, state=case.ended or "closed", awaits="erase", failure=None)
-        case Retried() as retried:
-            taken_back = case.retraction is not None and isinstance(case.retraction.body, Retracted)
-            state = "retracted" if taken_back else state_before(retried.step)
-            return replace(case, state=state, awaits=retried.step, failure=None)
-        case Reimported() as reimported:
-            return _after_reimport(case, reimported, restored_event(recorded))
-
-
-def _after_erasure_order(case: Case, recorded: RecordedEvent, order: ErasureOrdered) -> Case:
-    """Return the case after an erasure order: a failed case, or one restored to before its end, is closed."""
-    state: CaseState = case.state if case.state in END_STATES else "closed"
-    gone = case.erased_kinds | set(order.kinds)
-    case = replace(case, state=state, ended=state, awaits="erase", failure=None, erased_kinds=gone)
-    return replace(case, erasure=recorded) if order.whole else case
-
-
-def _after_signature(case: Case, recorded: RecordedEvent) -> Case:
-    return replace(case, state="approved", awaits="file", entries=(*case.entries, ChartEntry(recorded)))
-
-
-def _after_filing(case: Case, filed: Filed) -> Case:
-    """Return the case after the latest signed text was filed; without a known signature only the document is known."""
-    if not case.entries:
-        return replace(case, document=filed)
-    last = case.entries[-1]._replace(filed=filed)
-    entries = (*case.entries[:-1], last)
-    return replace(case, entries=entries, document=filed if last.whole else case.document)
-
-
-def restored_event(recorded: RecordedEvent) -> RecordedEvent:
-    """Return the lost event that a `reimported` stands for: its body, its time, and its digest from the chart.
-
-    The id and the sequence are those of the `reimported`.
-    """
-    body = recorded.body
-    if not isinstance(body, Reimported):
-        return recorded
-    head = ChainHead(recorded.head.sequence, body.chain_head)
-    return replace(recorded, time=body.signed_at, body=body.signature, head=head)
-
-
-def _after_reimport(case: Case, reimported: Reimported, lost: RecordedEvent) -> Case:
-    """Return the case after a signature or retraction that is in the chart already.
-
-    A later signature that could not be filed beside it is dropped.
-    """
-    body, filed = reimported.signature, reimported.filed
-    if isinstance(filed, RetractionFiled):
-        return replace(case, state="retracted", awaits=None, failure=None, retraction=lost, retracted=filed)
-    case = replace(case, entries=tuple(entry for entry in case.entries if entry.filed is not None))
-    if isinstance(body, Approved):
-        if case.state == "retracted":
-            case = replace(case, entries=(), earlier=case.earlier + case.entries, retracted=None)
-        case = replace(case, decision=lost, owner=case.owner or body.signer)
-    case = _after_signature(replace(case, retraction=None, failure=None), lost)
-    return _after_filing(replace(case, state="filed", awaits=None), filed)
-
-
-def _after_reassignment(case: Case, reassigned: Reassigned, id: str) -> Case:
-    """Return the case after a reassignment, with a new escalation run where it started one."""
-    if case.review is None or reassigned.deadlines is None:
-        return case
-    review = case.review.model_copy(update={"deadlines": reassigned.deadlines})
-    return replace(case, review=review, level=0, escalation_run=id)
-
-
-def latest_document(case: Case) -> ChartEntry | None:
-    """Return the whole document that was signed last; None before the first signature."""
-    return next((entry for entry in reversed(case.entries) if entry.whole), None)
-
-
-def addenda(case: Case) -> tuple[ChartEntry, ...]:
-    """Return the addenda to the latest document."""
-    return tuple(entry for entry in case.entries if not entry.whole)
-
-
-def current_digest(case: Case) -> str:
-    """Return the digest of the current document: of the final text or, with addenda, of all digests in order.
-
-    Returns an empty string before the first signature.
-    """
-    last = latest_document(case)
-    signed = [signed_digest(entry) for entry in (last, *addenda(case)) if entry is not None]
-    return signed[0] if len(signed) == 1 else sha256_hex("\n".join(signed).encode()) if signed else ""
-
-
-def signed_digest(entry: ChartEntry) -> str:
-    """Return the SHA-256 of the text that was signed."""
-    body = entry.signature.body
-    return body.signed if isinstance(body, Approved | Amended | Addended) else ""
-
-
-def state_before(step: StepName) -> CaseState:
-    """Return the state of a case while it waits for `step`."""
-    return "approved" if step == "file" else "drafting"
-
-
 def causing_event(step: StepName, history: Sequence[RecordedEvent]) -> RecordedEvent | None:
     """Return the latest event that `step` works on; unexpected events do not count."""
+    consumes = step_named(step).consumes
     case, found = Case(), None
     for event in history:
         if not is_expected(case, event.body):
             case = replace(case, head=event.head)
             continue
         case = evolve(case, event)
-        found = event if event.name in CONSUMED[step] else found
+        found = event if isinstance(event.body, consumes) else found
     return found

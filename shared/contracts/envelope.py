@@ -1,15 +1,13 @@
-"""Envelope of an event: CloudEvents 1.0 attributes as NATS headers, the event as JSON, chained by digest.
-
-https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/nats-protocol-binding.md
-"""
+"""Envelope of an event: CloudEvents attributes as NATS headers, the event as JSON, chained by digest."""
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from pydantic import ValidationError
 
+from shared.contracts.cloudevents import event_headers
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionRequested
 from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.events import (
@@ -103,15 +101,13 @@ def encode(
     traceparent: str | None = None,
 ) -> tuple[dict[str, str], bytes]:
     """Return the headers and body of a new event that follows `after`."""
-    headers = {
-        "ce-specversion": "1.0",
-        "ce-id": id,
-        "ce-type": f"{TYPE_PREFIX}{event.event}.v{event.version}",
-        "ce-source": f"countersign/{source}",
-        "ce-time": time.astimezone(UTC).isoformat(timespec="microseconds"),
-        "ce-subject": f"{case.department}/{case.id}",
-        "content-type": "application/json",
-    }
+    headers = event_headers(
+        id=id,
+        type=f"{TYPE_PREFIX}{event.event}.v{event.version}",
+        source=source,
+        time=time,
+        subject=f"{case.department}/{case.id}",
+    )
     if after.digest:
         headers["ce-prevdigest"] = after.digest
     if traceparent:

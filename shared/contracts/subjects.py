@@ -31,6 +31,8 @@ DEPARTMENT = r"^[a-z0-9][a-z0-9-]{0,39}$"
 NAMESPACE = UUID("5a0f6a1c-1a57-5f0e-9d3b-6f2b8c0de5a1")
 
 
+WILDCARDS = ("*", ">")  # one token, and all that follow
+
 EHR_EVENTS = "ehr.>"
 ENCOUNTER_EVENTS = "ehr.encounter.>"
 ENCOUNTER_DISCHARGED = "ehr.encounter.discharged.>"
@@ -72,6 +74,30 @@ class CaseRef:
 
     def subject(self, event: str) -> str:
         return f"discharge.{self.department}.{self.id}.{event}"
+
+
+def subject_matches(filter: str, subject: str) -> bool:
+    """Return whether the filter takes the subject; where `subject` is a filter itself, whether it takes all of that.
+
+    NATS' own rules: `*` is one token, `>` all that follow, of which there is one at least.
+    """
+    wanted, given = filter.split("."), subject.split(".")
+    if wanted[-1] == ">":
+        if len(given) < len(wanted):
+            return False
+        wanted, given = wanted[:-1], given[: len(wanted) - 1]
+    matching = (one == other or (one == "*" and other != ">") for one, other in zip(wanted, given, strict=False))
+    return len(wanted) == len(given) and all(matching)
+
+
+def has_wildcards(subject: str) -> bool:
+    """Return whether the subject is a filter."""
+    return any(token in WILDCARDS for token in subject.split("."))
+
+
+def fill_wildcards(filter: str, word: str) -> str:
+    """Return one subject that the filter takes: `discharge.*.*.filed` → `discharge.x.x.filed`."""
+    return ".".join(word if token in WILDCARDS else token for token in filter.split("."))
 
 
 def case_id(organization: str, encounter_id: str) -> str:

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Iterator
 
+from shared.contracts.draft import ClaimKind
 from shared.grounding.evidence_index import EvidenceIndex
 from shared.grounding.indexed_entries import IndexedEntry
 from shared.grounding.orders import SECONDS_PER_DAY
 from shared.grounding.parsed_sentence import ParsedSentence
+from shared.grounding.quantities import Date, Quantity
 from shared.grounding.verdict import Finding, Span, label_for
 from shared.grounding.words import stem
 
@@ -97,26 +99,22 @@ def _times(parsed: ParsedSentence, line: IndexedEntry, record: EvidenceIndex) ->
             right = (
                 line.on is not None and abs((line.on - record.end).days - days) <= max(1.0, 0.2 * days)
             ) or quantity.text.lower() in line.text.lower()
-            label = label_for(right, line.on)
-            yield Finding(
-                "follow-up",
-                quantity.text,
-                label,
-                line.source,
-                f"record: {line.text}, {line.on or 'no date'}",
-                ((quantity.start, quantity.end),),
-            )
+            yield _dated(line, "follow-up", quantity, right)
     for day in parsed.dates:
         right = line.on is not None and day.is_on(line.on)
-        label = label_for(right, line.on)
-        yield Finding(
-            "date",
-            day.text,
-            label,
-            line.source,
-            f"record: {line.text}, {line.on or 'no date'}",
-            ((day.start, day.end),),
-        )
+        yield _dated(line, "date", day, right)
+
+
+def _dated(line: IndexedEntry, kind: ClaimKind, said: Quantity | Date, right: bool) -> Finding:
+    """Return what the record says to a time or a date of the follow-up in this entry."""
+    return Finding(
+        kind,
+        said.text,
+        label_for(right, line.on),
+        line.source,
+        f"record: {line.text}, {line.on or 'no date'}",
+        ((said.start, said.end),),
+    )
 
 
 def is_about(parsed: ParsedSentence) -> bool:

@@ -2,19 +2,17 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
-import grpc
 import numpy as np
 import numpy.typing as npt
 import tritonclient.grpc.aio as triton
 from tritonclient.utils import InferenceServerException
 
 from shared.contracts.errors import TransientError
-from shared.inference.generation import INTERACTIVE_PRIORITY, to_error
+from shared.inference.triton import INTERACTIVE_PRIORITY, TritonConnection, deadline_of
 from shared.telemetry.client_spans import model_span
 
-BATCH_PRIORITY = 2  # Triton's lower priority: nightly batches
 Vectors = npt.NDArray[np.float32]
 
 
@@ -37,9 +35,8 @@ class TritonEmbedder:
     """Use the embedding models of one Triton server. Readiness is that of `model`."""
 
     def __init__(self, url: str, model: str) -> None:
-        self._url = url
+        self._triton = TritonConnection(url)
         self._model = model
-        self._client: Any = None
         self._max_batch_sizes: dict[str, int] = {}  # texts that one request may carry, by model
 
     async def _max_batch_size(self, model: str) -> int:
@@ -48,16 +45,11 @@ class TritonEmbedder:
         Raises TransientError for a model that is not loaded: the server loads models at its start only.
         """
         if model not in self._max_batch_sizes:
-            if not await self._connected().is_model_ready(model):
+            if not await self._triton.client.is_model_ready(model):
                 raise TransientError(f"{model}: not loaded; restart the model server with this model")
-            answer = await self._connected().get_model_config(model, as_json=True)
+            answer = await self._triton.client.get_model_config(model, as_json=True)
             self._max_batch_sizes[model] = max(1, answer["config"].get("max_batch_size", 0))
         return self._max_batch_sizes[model]
-
-    def _connected(self) -> Any:
-        if self._client is None:  # made on first use: a gRPC channel belongs to the running loop
-            self._client = triton.InferenceServerClient(self._url)
-        return self._client
 
     async def embed(
         self, model: str, texts: Sequence[str], *, priority: int = INTERACTIVE_PRIORITY, deadline: float = 30.0
@@ -66,36 +58,27 @@ class TritonEmbedder:
             return await self._embed(model, texts, priority, deadline)
 
     async def _embed(self, model: str, texts: Sequence[str], priority: int, deadline: float) -> Vectors:
-        try:
-            async with asyncio.timeout(deadline):
-                most = await self._max_batch_size(model)
-                parts = [texts[start : start + most] for start in range(0, len(texts), most)]
+        async with deadline_of(model, deadline):
+            most = await self._max_batch_size(model)
+            parts = [texts[start : start + most] for start in range(0, len(texts), most)]
+            try:
                 found = await asyncio.gather(*(self._request(model, part, priority, deadline) for part in parts))
-        except TimeoutError:
-            raise TransientError(f"{model}: no answer within {deadline:g} s") from None
-        except InferenceServerException as error:
-            if "batch-size" in (error.message() or ""):  # the server restarted with another configuration
-                self._max_batch_sizes.pop(model, None)
-            raise to_error(model, error) from None
-        except grpc.RpcError as error:
-            raise TransientError(f"{model}: {type(error).__name__}") from None
+            except InferenceServerException as error:
+                if "batch-size" in (error.message() or ""):  # the server restarted with another configuration
+                    self._max_batch_sizes.pop(model, None)
+                raise
         return np.concatenate(found)
 
     async def _request(self, model: str, texts: Sequence[str], priority: int, deadline: float) -> Vectors:
         """Send one request, which the server executes as a whole."""
         tensor = triton.InferInput("TEXT", [len(texts), 1], "BYTES")
         tensor.set_data_from_numpy(np.array([text.encode() for text in texts], dtype=np.object_).reshape(-1, 1))
-        answer = await self._connected().infer(model, [tensor], priority=priority, timeout=int(deadline * 1_000_000))
+        answer = await self._triton.client.infer(model, [tensor], priority=priority, timeout=int(deadline * 1_000_000))
         vectors: Vectors = answer.as_numpy("EMBEDDING")
         return vectors
 
     async def ready(self) -> bool:
-        try:
-            return bool(await self._connected().is_model_ready(self._model, client_timeout=2))
-        except (InferenceServerException, grpc.RpcError):
-            return False
+        return await self._triton.ready(self._model)
 
     async def close(self) -> None:
-        if self._client is not None:
-            await self._client.close()
-            self._client = None
+        await self._triton.close()

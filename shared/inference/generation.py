@@ -3,32 +3,17 @@
 https://github.com/triton-inference-server/vllm_backend#sending-your-first-inference
 """
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import grpc
 import numpy as np
 import tritonclient.grpc.aio as triton
-from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+from tritonclient.utils import np_to_triton_dtype
 
-from shared.contracts.errors import CountersignError, PermanentError, RateLimitedError, TransientError
+from shared.inference.triton import INTERACTIVE_PRIORITY, TritonConnection, deadline_of
 from shared.telemetry.client_spans import model_span
-
-INTERACTIVE_PRIORITY = 1  # Triton's highest priority: a person waits for the draft
-TRANSIENT_STATUSES = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "ABORTED")
-# The server restarts a dead stub; it restarted with smaller batches; its queue dropped the request, or was
-# full. In a stream these have no status.
-TRANSIENT_MESSAGES = (
-    "not ready",
-    "not healthy",
-    "is not loaded",
-    "batch-size must be",
-    "timeout expired",
-    "maximum queue size",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +63,11 @@ class TritonGenerator:
     """Use one model of one Triton server."""
 
     def __init__(self, url: str, model: str) -> None:
-        self._url = url
+        self._triton = TritonConnection(url)
         self._model = model
-        self._client: Any = None
         self._model_config: tuple[str, bool] | None = (
             None  # from the configuration: name and version, whether strict only
         )
-
-    def _connected(self) -> Any:
-        # Made on first use: a gRPC channel belongs to the running loop. It reconnects by itself.
-        if self._client is None:
-            self._client = triton.InferenceServerClient(self._url)
-        return self._client
 
     async def generate(
         self, prompt: str, sampling: Sampling, *, deadline: float, on_text: Callable[[str], None] | None = None
@@ -100,16 +78,9 @@ class TritonGenerator:
     async def _generate(
         self, prompt: str, sampling: Sampling, deadline: float, on_text: Callable[[str], None] | None
     ) -> Generation:
-        try:
-            async with asyncio.timeout(deadline):
-                name, strict = await self._read_config()
-                parts = [part async for part in self._stream(prompt, sampling, deadline, on_text)]
-        except TimeoutError:
-            raise TransientError(f"{self._model}: no answer within {deadline:g} s") from None
-        except InferenceServerException as error:
-            raise to_error(self._model, error) from None
-        except grpc.RpcError as error:
-            raise TransientError(f"{self._model}: {type(error).__name__}") from None
+        async with deadline_of(self._model, deadline):
+            name, strict = await self._read_config()
+            parts = [part async for part in self._stream(prompt, sampling, deadline, on_text)]
         return Generation("".join(parts), name, strict)
 
     async def _stream(
@@ -125,7 +96,7 @@ class TritonGenerator:
         async def requests() -> AsyncIterator[dict[str, Any]]:
             yield request
 
-        async for result, error in self._connected().stream_infer(requests()):
+        async for result, error in self._triton.client.stream_infer(requests()):
             if error is not None:
                 raise error
             output = result.as_numpy("text_output")
@@ -138,7 +109,7 @@ class TritonGenerator:
 
     async def _read_config(self) -> tuple[str, bool]:
         if self._model_config is None:
-            answer = await self._connected().get_model_config(self._model, as_json=True)
+            answer = await self._triton.client.get_model_config(self._model, as_json=True)
             parameters = answer["config"].get("parameters", {})
             version, policy = (
                 parameters.get(name, {}).get("string_value", "") for name in ("model_version", "narrative_policy")
@@ -147,15 +118,10 @@ class TritonGenerator:
         return self._model_config
 
     async def ready(self) -> bool:
-        try:
-            return bool(await self._connected().is_model_ready(self._model, client_timeout=2))
-        except (InferenceServerException, grpc.RpcError):
-            return False
+        return await self._triton.ready(self._model)
 
     async def close(self) -> None:
-        if self._client is not None:
-            await self._client.close()
-            self._client = None
+        await self._triton.close()
 
 
 def _inputs(prompt: str, sampling: Sampling) -> Sequence[Any]:
@@ -171,17 +137,3 @@ def _inputs(prompt: str, sampling: Sampling) -> Sequence[Any]:
         tensor.set_data_from_numpy(value)
         inputs.append(tensor)
     return inputs
-
-
-def to_error(model: str, error: InferenceServerException) -> CountersignError:
-    """Convert a server's error into one of ours.
-
-    Its message may quote the request, so only the status is kept.
-    """
-    status = (error.status() or "").removeprefix("StatusCode.")
-    reason = f"{model}: {status or 'model error'}"
-    if status == "RESOURCE_EXHAUSTED":
-        return RateLimitedError(reason, retry_after=5.0)
-    if status in TRANSIENT_STATUSES or any(words in (error.message() or "") for words in TRANSIENT_MESSAGES):
-        return TransientError(reason)
-    return PermanentError(reason)

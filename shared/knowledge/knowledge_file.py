@@ -8,17 +8,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import yaml
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
     HttpUrl,
-    ValidationError,
     model_validator,
 )
 
-from shared.contracts.errors import PermanentError
+from shared import declarations
 from shared.contracts.knowledge import ALL_SOURCES, SOURCE_PATTERN, SearchMode
 from shared.contracts.model import Model
 
@@ -161,24 +159,13 @@ def read_knowledge_file(path: Path) -> KnowledgeFile:
 
     Raises PermanentError whose reason lists every problem with its location.
     """
-    try:
-        found = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise PermanentError(f"{path} cannot be read ({error.strerror or type(error).__name__})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise PermanentError(f"{path} is not YAML{where}") from None
-    try:
-        file = KnowledgeFile.model_validate(found or {})
-    except ValidationError as error:
-        raise PermanentError(f"{path}: " + "; ".join(_describe_error(item) for item in error.errors())) from None
+    file = declarations.validate(KnowledgeFile, declarations.read_yaml(path), path, _without_kind)
     return _absolute(file, path.resolve().parent)
 
 
-def _describe_error(error: Any) -> str:
-    place = [str(part) for part in error["loc"] if part not in ("guideline", "formulary")]
-    return f"{'.'.join(place) or 'file'}: {error['msg'].removeprefix('Value error, ')}"
+def _without_kind(part: str) -> str:
+    """Leave the kind of a source, which is no key of the file, out of locations."""
+    return "" if part in ("guideline", "formulary") else part
 
 
 def _absolute(file: KnowledgeFile, base: Path) -> KnowledgeFile:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from shared.contracts.errors import PermanentError
 from shared.contracts.knowledge import RelevanceThreshold, SearchMode
 from shared.inference.embeddings import Embedder
-from shared.inference.generation import INTERACTIVE_PRIORITY
+from shared.inference.triton import INTERACTIVE_PRIORITY
 from shared.knowledge.live import LiveBucket
 from shared.knowledge.vector_store import SearchHit, VectorQuery, VectorStore
 from shared.messaging.connection import NatsConnection

@@ -12,6 +12,7 @@ from shared.contracts.envelope import CHAINED_HEADERS, TYPE_PREFIX
 from shared.contracts.events import EVENT_TYPES, name_of
 from shared.contracts.model import Model
 from shared.contracts.refresh import BATCH_EVENTS, REFRESH_EVENT_TYPES
+from shared.contracts.subjects import subject_matches
 from shared.messaging.permissions import permissions
 from shared.messaging.topology import DAY, STREAMS, Consumer
 
@@ -81,22 +82,17 @@ class Channel:
 def sent_by(service: str) -> tuple[Channel, ...]:
     """Return what a service may publish by its permissions: a whole channel or, for dead letters, its part."""
     rights = permissions(service).publish
-    return tuple(
-        item for item in CHANNELS if any(covers(right, item.pattern) or covers(item.pattern, right) for right in rights)
-    )
+    return tuple(item for item in CHANNELS if any(_contains(right, item.pattern) for right in rights))
+
+
+def _contains(one: str, other: str) -> bool:
+    """Return whether one of two filters takes all of the other."""
+    return subject_matches(one, other) or subject_matches(other, one)
 
 
 def received_by(consumer: Consumer) -> tuple[Channel, ...]:
     """Return what a consumer receives, by its filters."""
-    return tuple(item for item in CHANNELS if any(covers(name, item.pattern) for name in consumer.subjects))
-
-
-def covers(right: str, subject: str) -> bool:
-    """Return whether every subject of the filter `subject` is within the filter `right`."""
-    wanted, given = right.split("."), subject.split(".")
-    if wanted[-1] == ">":
-        wanted, given = wanted[:-1], given[: len(wanted) - 1]
-    return len(wanted) == len(given) and all(a in ("*", b) for a, b in zip(wanted, given, strict=True))
+    return tuple(item for item in CHANNELS if any(subject_matches(name, item.pattern) for name in consumer.subjects))
 
 
 def _summary(kind: type[Model]) -> str:

@@ -11,7 +11,14 @@ from typing import Any
 from shared.contracts.case import Case, fold
 from shared.contracts.errors import PermanentError
 from shared.contracts.events import Actor, Retried
-from shared.contracts.subjects import CaseRef, dead_letter_subject, derived_id, parse_case_subject
+from shared.contracts.subjects import (
+    CaseRef,
+    dead_letter_subject,
+    derived_id,
+    has_wildcards,
+    parse_case_subject,
+    subject_matches,
+)
 from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letters import Attribution, DeadLetter, ensure_unresolved, read_one, resolve
 from shared.messaging.event_store import EventStore, WrongExpectedVersionError
@@ -175,23 +182,16 @@ def _consumer(dead_letter: DeadLetter, headers: Mapping[str, str]) -> Consumer:
     """Return the consumer that dead-lettered it. Raises PermanentError where no consumer of ours can have done so."""
     failure_subject = headers["Nats-Subject"]
     found = next((item for item in CONSUMERS if failure_subject == dead_letter_subject(item.service, item.name)), None)
-    if (
-        found is None
-        or found.stream != dead_letter.stream
-        or not any(_within(item, dead_letter.subject) for item in found.subjects)
-    ):
+    if found is None or found.stream != dead_letter.stream or not _consumes(found, dead_letter.subject):
         raise PermanentError(f"{_named(dead_letter)} cannot be from a consumer of ours: it is not redriven.")
     return found
 
 
-def _within(pattern: str, subject: str) -> bool:
-    """Return whether a subject without wildcards matches the pattern."""
-    wanted, given = pattern.split("."), subject.split(".")
-    if not all(given) or "*" in given or ">" in given:
+def _consumes(consumer: Consumer, subject: str) -> bool:
+    """Return whether a message of this subject can have been delivered to the consumer."""
+    if has_wildcards(subject) or not all(subject.split(".")):
         return False
-    if wanted[-1] == ">" and len(given) >= len(wanted):
-        wanted, given = wanted[:-1], given[: len(wanted) - 1]
-    return len(wanted) == len(given) and all(a in ("*", b) for a, b in zip(wanted, given, strict=True))
+    return any(subject_matches(item, subject) for item in consumer.subjects)
 
 
 def _named(dead_letter: DeadLetter) -> str:

@@ -1,13 +1,14 @@
 """The KNOWLEDGE stream as the log of refreshes: each event of a refresh stands there once."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar
 
 from nats.aio.msg import Msg
 from opentelemetry.trace import SpanKind
 from pydantic import ValidationError
 
+from shared.contracts.cloudevents import event_headers
 from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.events import name_of
 from shared.contracts.refresh import (
@@ -76,15 +77,13 @@ class RefreshLog:
         return (await self._bus.publish(subject, data, stream=STREAM, headers=headers)).seq
 
     def _headers(self, ref: RefreshRef, event: RefreshEvent, id: str) -> dict[str, str]:
-        return {
-            "ce-specversion": "1.0",
-            "ce-id": id,
-            "ce-type": f"countersign.knowledge.{event.event}.v{event.version}",
-            "ce-source": f"countersign/{self._source}",
-            "ce-time": self._clock().astimezone(UTC).isoformat(timespec="microseconds"),
-            "ce-subject": f"{ref.source}/{ref.id}",
-            "content-type": "application/json",
-        }
+        return event_headers(
+            id=id,
+            type=f"countersign.knowledge.{event.event}.v{event.version}",
+            source=self._source,
+            time=self._clock(),
+            subject=f"{ref.source}/{ref.id}",
+        )
 
     async def history(self, refresh: str, *, after: RecordedRefreshEvent | None = None) -> list[RecordedRefreshEvent]:
         """Return the events of a refresh in order, without its batches; empty when there is no such refresh.

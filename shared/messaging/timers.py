@@ -5,12 +5,13 @@ https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-51.md
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from nats import errors
 
 from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.subjects import CaseRef, due_subject, timer_subject
+from shared.contracts.timestamps import format_utc
 from shared.messaging.connection import NatsConnection
 
 REVIEWS, REFRESHES = "TIMERS", "REFRESH_TIMERS"
@@ -44,7 +45,7 @@ class Timers:
 
     async def set(self, subject: str, target: str, time: datetime, facts: Mapping[str, str]) -> int:
         """Set the timer of `subject`: an empty message with `facts` as headers reaches `target` at `time`."""
-        at = time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        at = format_utc(time)
         headers = {"Nats-Schedule": f"@at {at}", "Nats-Schedule-Target": target, DUE_AT: at, **facts}
         return (await self._bus.publish(subject, b"", stream=self._stream, headers=headers)).seq
 

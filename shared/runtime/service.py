@@ -10,21 +10,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from time import monotonic
 from types import FrameType
-from typing import Any
+from typing import Any, Self
 
 import uvicorn
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI
 from faststream import FastStream
-from starlette.responses import JSONResponse
 
 from shared.contracts.errors import CountersignError, TransientError
 from shared.messaging.broker import ServiceBroker
 from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import Clock
 from shared.runtime import connection_limits, problems
-from shared.runtime.dependencies import mount, provide, provided
+from shared.runtime.dependencies import mount, provide
+from shared.runtime.health import Check, Health, Readiness, health_router, run_check
 from shared.runtime.http_middleware import TelemetryMiddleware
 from shared.runtime.logs import configure_logging
 from shared.runtime.public_origin import SecurityHeadersMiddleware
@@ -37,11 +36,8 @@ from shared.telemetry.metric_definitions import DEPENDENCY
 
 logger = logging.getLogger(__name__)
 
-Check = Callable[[], Awaitable[bool]]
 Hook = Callable[[], Awaitable[None]]
 GaugeCollector = Callable[[], Awaitable[None]]  # sets gauges whose values are read periodically
-CHECK_TIMEOUT_S = 3.0
-READINESS_CACHE_S = 1.0
 RECONNECT_DELAY_S = 1.0  # between attempts to connect
 THREAD_SWITCH_INTERVAL_S = 0.001  # Python's default is 5 ms, for each turn that a page takes
 GC_THRESHOLDS = (50_000, 20, 50)  # allocations, then collections per generation; saves a tenth of the CPU per case
@@ -56,7 +52,15 @@ UVICORN_DEFAULTS: dict[str, Any] = {
     **connection_limits.UVICORN_SETTINGS,
 }
 
-health_router = APIRouter(tags=["health"])
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What one part of a service starts, checks, closes and measures; its handlers are registered with the broker."""
+
+    starts: tuple[Hook, ...] = ()
+    checks: dict[str, Check] = field(default_factory=dict)
+    closers: tuple[Hook, ...] = ()
+    gauges: tuple[GaugeCollector, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,28 @@ class Service:
     closers: tuple[Hook, ...] = ()  # once disconnected, the last first
     gauges: tuple[GaugeCollector, ...] = ()
     hsts: bool = False  # browsers reach it by HTTPS only
+
+    @classmethod
+    def of_parts(
+        cls,
+        broker: ServiceBroker,
+        parts: Sequence[Part],
+        routers: tuple[APIRouter, ...],
+        dependencies: object,
+        *,
+        hsts: bool = False,
+    ) -> Self:
+        """Return the service that `parts` make: they start in this order."""
+        return cls(
+            broker,
+            routers,
+            dependencies,
+            starts=tuple(hook for part in parts for hook in part.starts),
+            checks={name: check for part in parts for name, check in part.checks.items()},
+            closers=tuple(hook for part in parts for hook in part.closers),
+            gauges=tuple(look for part in parts for look in part.gauges),
+            hsts=hsts,
+        )
 
     @property
     def name(self) -> str:
@@ -98,7 +124,7 @@ class Service:
 def service_broker(
     name: str, settings: ServiceSettings, clock: Clock, master_keys: tuple[bytes, ...] = ()
 ) -> ServiceBroker:
-    """Return the broker of a service, not connected. `master_keys`: see `NatsConnection`."""
+    """The broker of a service, not connected. `master_keys`: see `NatsConnection`."""
     bus = NatsConnection(settings.nats_url, name, settings.seed, settings.nats_ca_file, master_keys)
     return ServiceBroker(name, bus, clock)
 
@@ -153,7 +179,7 @@ async def _collect_gauges(service: Service) -> None:
 
     async def dependencies() -> None:
         for name, check in service.checks.items():
-            instruments.set_gauge("countersign.dependency.up", int(await _run_check(check)), {DEPENDENCY: name})
+            instruments.set_gauge("countersign.dependency.up", int(await run_check(check)), {DEPENDENCY: name})
 
     while True:
         for look in (dependencies, service.broker.collect_gauges, *service.gauges):
@@ -169,7 +195,7 @@ async def _collect_gauges(service: Service) -> None:
 def create_app(
     services: Sequence[Service], on_stop: Callable[[], Awaitable[None]] | None = None, **extra: Any
 ) -> FastAPI:
-    """Return one ASGI app for `services`, with `/healthz`, `/readyz` and problem details; `on_stop` runs last."""
+    """One ASGI app for `services`, with `/healthz`, `/readyz` and problem details; `on_stop` runs after all of them."""
     buses: dict[str, NatsConnection] = {}
 
     @asynccontextmanager
@@ -196,54 +222,6 @@ def create_app(
     provide(app, Health(Readiness(checks), buses))
     mount(app, health_router)
     return app
-
-
-@health_router.get("/healthz", summary="The process is alive")
-async def healthz() -> dict[str, str]:
-    return {"status": "ok"}
-
-
-@health_router.get("/readyz", summary="Everything the services depend on answers")
-async def readyz(request: Request) -> JSONResponse:
-    health = provided(request, Health)
-    results = await health.readiness.results()
-    results["nats"] = bool(health.buses) and all(bus.connected for bus in health.buses.values())
-    missing = sorted(name for name, answers in results.items() if not answers)
-    body = {"status": "ready" if not missing else "not ready", "checks": results, "not_answering": missing}
-    return JSONResponse(body, 200 if not missing else 503)
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """What the health routes of one application work with."""
-
-    readiness: "Readiness"
-    buses: dict[str, NatsConnection]  # of the services that run, by name
-
-
-class Readiness:
-    """Cache the results of the readiness checks for a second, for all callers together."""
-
-    def __init__(self, checks: dict[str, Check], clock: Callable[[], float] = monotonic) -> None:
-        self._checks = checks
-        self._clock = clock
-        self._asked: asyncio.Task[list[bool]] | None = None
-        self._at = 0.0
-
-    async def results(self) -> dict[str, bool]:
-        if self._asked is None or (self._asked.done() and self._clock() - self._at >= READINESS_CACHE_S):
-            self._asked, self._at = asyncio.create_task(self._run_checks()), self._clock()
-        return dict(zip(self._checks, await asyncio.shield(self._asked), strict=True))
-
-    async def _run_checks(self) -> list[bool]:
-        return await asyncio.gather(*map(_run_check, self._checks.values()))
-
-
-async def _run_check(check: Check) -> bool:
-    try:
-        return await asyncio.wait_for(check(), CHECK_TIMEOUT_S)
-    except TimeoutError:
-        return False
 
 
 class DeadlineServer(uvicorn.Server):

@@ -11,9 +11,9 @@ import pytest
 
 from shared.messaging.access_log import AccessLog
 from shared.runtime import authentication, connection_limits, rate_limits, request_limits
+from shared.runtime.health import Readiness
 from shared.runtime.rate_limits import TokenBucket
 from shared.runtime.request_limits import KB, MB
-from shared.runtime.service import Readiness
 from tests.component.test_limits import JSON, KNOWN, head, make_app, problem, raw, serving, status
 from tests.support import malicious_input
 from tests.support.examples import T0

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from shared.contracts.knowledge import Chunk, RelevanceThreshold
-from shared.inference.generation import INTERACTIVE_PRIORITY
+from shared.inference.triton import INTERACTIVE_PRIORITY
 from shared.knowledge.live import LiveBucket, LivePointer
 from shared.knowledge.qdrant_server import QdrantServer
 from shared.knowledge.vector_store import EmbeddedChunk

@@ -8,10 +8,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cli.doctor import checkpoints
 from cli.doctor.findings import Group
-from services.approval.audit.checkpoints import DUE, INTERVAL_HEADER, TIMER
+from services.approval.audit.checkpoints import JOB
 from shared.contracts.envelope import CHAIN_START
+from shared.contracts.subjects import reconcile_subjects
 from shared.messaging.checkpoints import Checkpoints, Folder
 from shared.messaging.event_store import EventStore
+from shared.messaging.recurring_timer import INTERVAL_HEADER
 from shared.messaging.timers import Timers
 from tests.support.backup import as_user
 from tests.support.examples import CASE, event
@@ -34,7 +36,7 @@ async def test_without_the_folder_approvals_timer_tells(nats: NatsServer) -> Non
     assert (level, "COUNTERSIGN_CHECKPOINT_DIR" in words) == ("warning", True)
     now = datetime.now(UTC)
     async with as_user(nats, "approval") as bus:
-        await Timers(bus).set(TIMER, DUE, now + timedelta(minutes=10), {INTERVAL_HEADER: "0:10:00"})
+        await Timers(bus).set(*reconcile_subjects(JOB), now + timedelta(minutes=10), {INTERVAL_HEADER: "0:10:00"})
     assert await found(nats) == (
         "ok",
         f"approval makes one every 0:10:00; the next is due at {now + timedelta(minutes=10):%Y-%m-%d %H:%M} UTC ",

@@ -9,8 +9,8 @@ import tritonclient.grpc.aio as triton
 from tritonclient.utils import InferenceServerException
 
 from shared.contracts.errors import CountersignError, TransientError
-from shared.inference.embeddings import BATCH_PRIORITY, Embedder, TritonEmbedder
-from shared.inference.generation import INTERACTIVE_PRIORITY, to_error
+from shared.inference.embeddings import Embedder, TritonEmbedder
+from shared.inference.triton import BATCH_PRIORITY, INTERACTIVE_PRIORITY, to_error
 from tests.support.embedder import HashEmbedder
 from tests.support.stack import until
 from tests.support.triton import triton_server

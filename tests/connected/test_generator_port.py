@@ -14,7 +14,8 @@ from tritonclient.utils import InferenceServerException
 from cli.stack import triton
 from cli.stack.ports import free_port
 from shared.contracts.errors import CountersignError, PermanentError, TransientError
-from shared.inference.generation import Generator, Sampling, TritonGenerator, to_error
+from shared.inference.generation import Generator, Sampling, TritonGenerator
+from shared.inference.triton import to_error
 from tests.support.generator import ScriptedGenerator
 from tests.support.triton import TritonServer, triton_server
 

@@ -6,7 +6,7 @@ import pytest
 
 from shared.contracts.envelope import sha256_hex
 from shared.contracts.errors import CountersignError
-from shared.contracts.subjects import CaseRef
+from shared.contracts.subjects import CaseRef, fill_wildcards, subject_matches
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.pages import pages
 from shared.messaging.permissions import permissions
@@ -14,7 +14,6 @@ from shared.messaging.provision import provision
 from shared.messaging.timers import REFRESHES, Timers
 from shared.messaging.topology import BUCKETS, SERVICES, STREAMS
 from tests.support.earlier_versions import installed_before
-from tests.support.memory import matches
 from tests.support.server import NatsServer
 
 pytestmark = pytest.mark.connected
@@ -37,14 +36,10 @@ def written_by(service: str) -> list[str]:
     return [right for right in permissions(service).publish if not right.startswith(("$JS.", "_INBOX_"))]
 
 
-def filled(pattern: str, word: str) -> str:
-    return ".".join(word if token in ("*", ">") else token for token in pattern.split("."))
-
-
 def stream_of(subject: str) -> str:
     streams = [(item.name, item.subjects) for item in STREAMS]
     streams += [(f"KV_{name}", (f"$KV.{name}.>",)) for name in BUCKETS]
-    return next(name for name, subjects in streams if any(matches(item, subject) for item in subjects))
+    return next(name for name, subjects in streams if any(subject_matches(item, subject) for item in subjects))
 
 
 @pytest.mark.parametrize("attacker", SERVICES)
@@ -57,8 +52,8 @@ async def test_no_header_of_a_service_touches_what_is_anothers(
     kept = {
         subject
         for service in SERVICES
-        for subject in (filled(right, "kept") for right in written_by(service))
-        if not any(matches(right, subject) for right in own)
+        for subject in (fill_wildcards(right, "kept") for right in written_by(service))
+        if not any(subject_matches(right, subject) for right in own)
     }
     # The knowledge base's services share their timers: no patient waits for them, and each start sets them again.
     kept = {subject for subject in kept if stream_of(subject) != REFRESHES}
@@ -66,7 +61,7 @@ async def test_no_header_of_a_service_touches_what_is_anothers(
     assert len(kept) > 20
     monkeypatch.setattr("shared.messaging.connection.REQUEST_TIMEOUT", 1.0)
     for right in own:
-        subject = filled(right, "attacked")
+        subject = fill_wildcards(right, "attacked")
         for header in HEADERS:
             try:
                 await bus.publish(subject, b"", stream=stream_of(subject), headers=header)

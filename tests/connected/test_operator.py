@@ -9,6 +9,7 @@ import pytest
 
 from cli.dead_letters import Attribution, discard, redrive
 from shared.contracts.errors import CountersignError, PermanentError, TransientError
+from shared.contracts.subjects import fill_wildcards
 from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letters import read_all
 from shared.messaging.permissions import permissions
@@ -70,7 +71,7 @@ def every_subject() -> list[str]:
     rights += [subject for stream in STREAMS for subject in stream.subjects] + [f"$KV.{name}.>" for name in BUCKETS]
     written = [right for right in rights if not right.startswith(("$JS.", "_INBOX_"))]
     written += ["discharge.*.*.retried", "deadletter.redriven.*", "timers.due.escalation.c1.1", "ehr.encounter.>"]
-    return sorted({".".join("1" if token in ("*", ">") else token for token in right.split(".")) for right in written})
+    return sorted({fill_wildcards(right, "1") for right in written})
 
 
 async def test_the_operators_key_stores_nothing_anywhere(nats: NatsServer) -> None:

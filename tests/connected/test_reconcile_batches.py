@@ -14,6 +14,7 @@ from services.approval.ehr_tasks.watermark import Watermark
 from services.approval.filing import resources
 from services.approval.projections.open_reviews import OpenReviewsProjection
 from shared.clinical.fhir_client import FhirClient
+from shared.contracts.timestamps import format_timestamp
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import NatsConnection
 from tests.support.backup import as_user
@@ -47,7 +48,7 @@ class Server(httpx.ASGITransport):
 
     def end_task(self, id: str, time: datetime) -> None:
         made = resources.task(CASE, STAY, draft_ref(), "dev-1", T0, T0, "")
-        meta = {"versionId": "1", "lastUpdated": resources.instant(time)}
+        meta = {"versionId": "1", "lastUpdated": format_timestamp(time)}
         self.ehr.store.put(made | {"id": id, "status": "completed", "meta": meta})
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -117,7 +118,7 @@ async def test_a_search_that_dies_goes_on_where_it_was(nats: NatsServer) -> None
         assert (second.failed, second.seen) == (0, T0 + timedelta(hours=COUNT - 1))
         assert second.run is not None
         assert sorted(await told(nats)) == ALL, "each once"
-        start = resources.instant(T0 - timedelta(days=1))[:10]
+        start = format_timestamp(T0 - timedelta(days=1))[:10]
         assert not any(start in url for url in server.asked), "not from the start"
         server.asked.clear()
         await (await reconciling(bus, server, lambda: "x")).run()

@@ -346,7 +346,7 @@ async def test_a_broken_file_is_said_at_once_and_in_full(knowledge: KnowledgeSta
     library.file.write_text("sources:\n - {name: x, kind: guideline}\n - {name: y, kind: formulary}\n")
     answer = await knowledge.call("operator", "POST", "/refreshes")
     assert answer.status_code == 422
-    assert "sources.0: needs either a folder or urls; sources.1.file: Field required" in answer.json()["detail"]
+    assert "sources.0: needs either a folder or urls; sources.1.file: is missing" in answer.json()["detail"]
 
 
 async def test_a_broken_golden_file_holds_the_version_back(knowledge: KnowledgeStack, library: Library) -> None:

@@ -32,9 +32,7 @@ async def later(bus: NatsConnection, days: float, retention: Retention = RECORD_
     def clock() -> datetime:
         return datetime.now(UTC) + days * DAY
 
-    async def nobody(_: Any) -> None: ...
-
-    found = RetentionScheduler(bus, retention, DAY, clock, nobody)
+    found = RetentionScheduler(bus, retention, DAY, clock)
     await found.start()
     return found
 

@@ -16,7 +16,7 @@ from cli.errors import CommandError
 from cli.stack import triton
 from cli.stack.ports import free_port
 from shared.inference.embeddings import TritonEmbedder
-from shared.inference.generation import INTERACTIVE_PRIORITY
+from shared.inference.triton import INTERACTIVE_PRIORITY
 
 ROOT = Path(__file__).parents[2]
 TRAPS = ("dis", "json", "numpy", "os", "triton_python_backend_utils", "sitecustomize", "tokenizers", "inspect", "site")

@@ -7,7 +7,7 @@ import numpy as np
 
 from shared.contracts.errors import CountersignError
 from shared.inference.embeddings import Vectors
-from shared.inference.generation import INTERACTIVE_PRIORITY
+from shared.inference.triton import INTERACTIVE_PRIORITY
 
 DIMENSIONS = 96
 

@@ -10,20 +10,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from shared.contracts.errors import PermanentError
+from shared.contracts.subjects import subject_matches
 from shared.messaging.broker import ServiceBroker
 from shared.messaging.connection import WrongSequenceError
 from shared.messaging.topology import CONSUMERS
-
-
-def matches(pattern: str, subject: str) -> bool:
-    """NATS' own matching: `*` is one token, `>` is all that follow."""
-    wanted, given = pattern.split("."), subject.split(".")
-    for index, token in enumerate(wanted):
-        if token == ">":
-            return len(given) > index
-        if index >= len(given) or token not in ("*", given[index]):
-            return False
-    return len(wanted) == len(given)
 
 
 @dataclass(slots=True)
@@ -65,7 +55,7 @@ class MemoryBus:
         here = [item for item in self.kept if item.stream == stream]
         latest = self.sequences.get(stream, 0)
         if pattern := sent.pop("Nats-Expected-Last-Subject-Sequence-Subject", None):
-            last = max((item.sequence for item in here if matches(pattern, item.subject)), default=0)
+            last = max((item.sequence for item in here if subject_matches(pattern, item.subject)), default=0)
             if last != int(sent.pop("Nats-Expected-Last-Subject-Sequence")):
                 raise WrongSequenceError
         same = [item for item in here if id is not None and item.headers.get("Nats-Msg-Id") == id]
@@ -84,11 +74,12 @@ class MemoryBus:
     async def direct_get(self, stream: str, query: Mapping[str, Any]) -> list[Any]:
         if wanted := query.get("multi_last") or [query[name] for name in ("last_by_subj",) if name in query]:
             here = [item for item in self.kept if item.stream == stream]
-            lasts = {item.subject: item for item in here if any(matches(pattern, item.subject) for pattern in wanted)}
+            asked = [item for item in here if any(subject_matches(pattern, item.subject) for pattern in wanted)]
+            lasts = {item.subject: item for item in asked}
             return [_answer(item) for item in lasts.values()]
         start, pattern = query.get("seq", 1), query.get("next_by_subj")
         here = [item for item in self.kept if item.stream == stream and item.sequence >= start]
-        found = [item for item in here if matches(pattern, item.subject)] if pattern else here[:1]
+        found = [item for item in here if subject_matches(pattern, item.subject)] if pattern else here[:1]
         return [
             _answer(item, pending=len(found) - index) for index, item in enumerate(found[: query.get("batch", 1)], 1)
         ]
@@ -98,7 +89,7 @@ class MemoryBus:
         self.kept = [
             item
             for item in self.kept
-            if item.stream != stream or not matches(subject, item.subject) or (seq and item.sequence >= seq)
+            if item.stream != stream or not subject_matches(subject, item.subject) or (seq and item.sequence >= seq)
         ]
 
     async def delete_msg(self, stream: str, seq: int) -> None:
@@ -160,7 +151,7 @@ def consumers_of(message: Kept) -> list[str]:
     return [
         item.name
         for item in CONSUMERS
-        if item.stream == message.stream and any(matches(pattern, message.subject) for pattern in item.subjects)
+        if item.stream == message.stream and any(subject_matches(pattern, message.subject) for pattern in item.subjects)
     ]
 
 

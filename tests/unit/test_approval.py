@@ -16,6 +16,7 @@ from services.approval.escalation import rules as escalation_rules
 from services.approval.filing import resources, signed_resources
 from services.approval.filing.renditions import chart
 from services.approval.projections.open_reviews import follow
+from services.approval.review import repeated
 from services.approval.review.errors import DecisionRefusedError
 from services.approval.settings import ApprovalSettings, parse_durations
 from services.approval.web.render import span
@@ -100,19 +101,19 @@ def test_the_same_decision_sent_again_is_found() -> None:
     unedited = signed.model_copy(update={"signed": signed.draft.text, "edited": False})
     for done, text in ((edited, "mine"), (unedited, None)):
         case = fold(history(*REVIEW, done))
-        assert domain.approved_before(case, seen, by, text) == done
-        assert domain.approved_before(case, seen, by, "other words") is None
-        assert domain.approved_before(case, "f" * 64, by, text) is None
-        assert domain.approved_before(case, seen, SUPERVISOR, text) is None
-    assert domain.approved_before(fold(history(*REVIEW, edited)), seen, by, None) is None
-    assert domain.approved_before(fold(history(*REVIEW)), seen, by, None) is None
+        assert repeated.approved_before(case, seen, by, text) == done
+        assert repeated.approved_before(case, seen, by, "other words") is None
+        assert repeated.approved_before(case, "f" * 64, by, text) is None
+        assert repeated.approved_before(case, seen, SUPERVISOR, text) is None
+    assert repeated.approved_before(fold(history(*REVIEW, edited)), seen, by, None) is None
+    assert repeated.approved_before(fold(history(*REVIEW)), seen, by, None) is None
     refused = event("rejected")
     assert isinstance(refused, Rejected)
     case, again = fold(history(*REVIEW, refused)), (refused.draft.digest, refused.by)
-    assert domain.rejected_before(case, *again, refused.action, refused.reason) == refused
-    assert domain.rejected_before(case, *again, "close", refused.reason) is None
-    assert domain.rejected_before(case, *again, refused.action, "f" * 64) is None
-    assert domain.approved_before(case, *again, None) is None
+    assert repeated.rejected_before(case, *again, refused.action, refused.reason) == refused
+    assert repeated.rejected_before(case, *again, "close", refused.reason) is None
+    assert repeated.rejected_before(case, *again, refused.action, "f" * 64) is None
+    assert repeated.approved_before(case, *again, None) is None
 
 
 def test_a_review_cannot_be_put_off_for_ever() -> None:
@@ -348,11 +349,11 @@ def test_a_rejection_that_is_sent_again_is_known_when_the_redraft_is_there() -> 
     words = "b" * 64
     rejected = domain.reject(fold(history(*REVIEW)), DIGEST, PHYSICIAN, "redraft", words)
     past = history(*REVIEW, rejected, "redraft-requested", "drafted", "review-requested")
-    assert domain.rejected_before(fold(past), DIGEST, PHYSICIAN, "redraft", words) is None
-    assert domain.rejected_earlier(past, DIGEST, PHYSICIAN, "redraft", words) == rejected
+    assert repeated.rejected_before(fold(past), DIGEST, PHYSICIAN, "redraft", words) is None
+    assert repeated.rejected_earlier(past, DIGEST, PHYSICIAN, "redraft", words) == rejected
     for other in (
         (DIGEST, PHYSICIAN, "redraft", "c" * 64),
         (DIGEST, PHYSICIAN, "close", words),
         ("e" * 64, PHYSICIAN, "redraft", words),
     ):
-        assert domain.rejected_earlier(past, *other) is None
+        assert repeated.rejected_earlier(past, *other) is None

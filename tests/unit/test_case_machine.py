@@ -20,7 +20,6 @@ from services.approval.review.errors import DecisionRefusedError
 from services.drafter import domain as drafter
 from services.ingest.handlers import Ingest
 from shared.contracts.case import (
-    CONSUMED,
     WITHDRAWABLE_STATES,
     causing_event,
     current_digest,
@@ -33,7 +32,7 @@ from shared.contracts.ehr import EncounterReported
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.errors import TransientError
 from shared.contracts.events import Approved, CaseEvent, Discharged, Filed, Rejected, ReviewRequested, StepName
-from shared.contracts.steps import STEPS
+from shared.contracts.steps import FILE, STEPS
 from shared.contracts.subjects import derived_id
 from shared.messaging.broker import ServiceBroker
 from shared.messaging.dead_letters import Attribution
@@ -286,14 +285,14 @@ class CaseMachine(RuleBasedStateMachine):
     def each_signature_is_filed_at_most_once_and_before_the_next(self) -> None:
         waiting: RecordedEvent | None = None
         for item in self.history():
-            if item.name in CONSUMED["file"]:
+            if item.name in FILE.consumed_names:
                 assert waiting is None
                 waiting = item
             if item.name in ("filed", "retraction-filed"):
                 assert waiting is not None
                 assert (item.name == "retraction-filed") == (waiting.name == "retracted")
                 waiting = None
-        assert set(self.filed_for) <= {item.id for item in self.history() if item.name in CONSUMED["file"]}
+        assert set(self.filed_for) <= {item.id for item in self.history() if item.name in FILE.consumed_names}
 
     @invariant()
     def a_correction_replaces_what_stands_and_a_retraction_takes_two(self) -> None:
@@ -301,7 +300,7 @@ class CaseMachine(RuleBasedStateMachine):
         signed, asked = "", None
         for item in self.history():
             body = item.body
-            signed = item.name if item.name in CONSUMED["file"] else signed
+            signed = item.name if item.name in FILE.consumed_names else signed
             asked = None if isinstance(body, Amended | Addended | Discharged) else asked
             match body:
                 case Filed():

@@ -141,20 +141,6 @@ def test_rights_are_tried_by_subjects_that_they_cover() -> None:
         assert not [subject for subject in may + must_not if "*" in subject or ">" in subject]
 
 
-@pytest.mark.parametrize(
-    ("right", "subject", "covered"),
-    [
-        ("a.*.c", "a.b.c", True),
-        ("a.>", "a.b.c", True),
-        ("a.>", "a", False),
-        ("a.*", "a.b.c", False),
-        ("a.b", "a.b", True),
-    ],
-)
-def test_which_subjects_a_right_covers(right: str, subject: str, covered: bool) -> None:
-    assert users.covers(right, subject) == covered
-
-
 def test_what_the_server_refuses_is_held_against_what_it_should(group: Group) -> None:
     owned = Permissions(publish=("discharge.*.*.Drafted",), subscribe=())
     may, _ = users.publish_subjects(owned)

@@ -15,7 +15,7 @@ from shared.contracts.errors import CountersignError, PermanentError, RateLimite
 from shared.contracts.events import EVENT_TYPES, CaseEvent, Failed, StepName, name_of
 from shared.contracts.retry import RetryPolicy, next_delay
 from shared.contracts.steps import EXTRACT, STEPS, appended_by
-from shared.contracts.subjects import derived_id
+from shared.contracts.subjects import derived_id, subject_matches
 from shared.messaging.broker import ServiceBroker
 from shared.messaging.connection import sort_api_error
 from shared.messaging.event_store import EventStore, WrongExpectedVersionError
@@ -24,7 +24,7 @@ from shared.messaging.steps import StepContext
 from shared.messaging.timers import read_due
 from shared.messaging.topology import CONSUMERS, SERVICES, STREAMS, all_consumers, consumer
 from tests.support.examples import CASE, T0, event
-from tests.support.memory import Delivery, MemoryBus, deliver, matches
+from tests.support.memory import Delivery, MemoryBus, deliver
 
 ROW = RetryPolicy(timeout=30, max_attempts=3, initial_interval=2, max_interval=5)
 FOREVER = RetryPolicy(timeout=30, max_attempts=None, initial_interval=5, max_interval=600, alert_after=2)
@@ -52,15 +52,15 @@ def test_every_case_event_has_a_place_in_the_stream_and_a_writer() -> None:
     stream = next(item for item in STREAMS if item.name == "DISCHARGE")
     for kind in EVENT_TYPES:
         subject = CASE.subject(kind.model_fields["event"].default)
-        assert any(matches(pattern, subject) for pattern in stream.subjects)
-        writers = [s for s in SERVICES if any(matches(right, subject) for right in permissions(s).publish)]
+        assert any(subject_matches(pattern, subject) for pattern in stream.subjects)
+        writers = [s for s in SERVICES if any(subject_matches(right, subject) for right in permissions(s).publish)]
         assert writers
 
 
 def test_only_approval_may_write_what_a_person_decides() -> None:
     for name in ("approved", "rejected", "reassigned", "filed", "escalated"):
         subject = CASE.subject(name)
-        writers = [s for s in SERVICES if any(matches(right, subject) for right in permissions(s).publish)]
+        writers = [s for s in SERVICES if any(subject_matches(right, subject) for right in permissions(s).publish)]
         assert writers == ["approval"]
 
 
@@ -69,7 +69,8 @@ def test_no_service_may_change_the_topology_or_read_anothers_consumer() -> None:
     for service in SERVICES:
         others = [f"$JS.API.CONSUMER.MSG.NEXT.{c.stream}.{c.name}" for c in CONSUMERS if c.service != service]
         for subject in [*forbidden, *others]:
-            assert not any(matches(right, subject) for right in permissions(service).publish), (service, subject)
+            rights = permissions(service).publish
+            assert not any(subject_matches(right, subject) for right in rights), (service, subject)
 
 
 def test_consumer_names_say_service_and_step_and_are_unique() -> None:
@@ -335,7 +336,7 @@ def test_every_step_is_defined_once_and_its_consumer_gets_what_it_consumes_and_r
         assert set(target.subjects) == wanted
         for kind in step.appends:
             subject = CASE.subject(name_of(kind))
-            assert any(matches(right, subject) for right in permissions(step.service).publish)
+            assert any(subject_matches(right, subject) for right in permissions(step.service).publish)
 
 
 def test_who_does_no_step_of_a_case_appends_no_failure_of_one() -> None:

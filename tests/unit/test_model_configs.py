@@ -12,8 +12,7 @@ from cli.stack import triton
 from services.drafter.settings import DrafterSettings
 from services.embedder.handlers import EMBED_DEADLINE_S
 from shared.contracts.knowledge import BATCH_SIZE
-from shared.inference.embeddings import BATCH_PRIORITY
-from shared.inference.generation import INTERACTIVE_PRIORITY
+from shared.inference.triton import BATCH_PRIORITY, INTERACTIVE_PRIORITY
 from shared.messaging.topology import EMBED, PROCESSES, consumer
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,7 +17,7 @@ from shared.contracts.context import ContextEntry, Diagnosis, EncounterContext, 
 from shared.contracts.draft import CitedKnowledge
 from shared.contracts.errors import TransientError
 from shared.contracts.knowledge import DEFAULT_THRESHOLD, Chunk, RelevanceThreshold
-from shared.inference.generation import INTERACTIVE_PRIORITY
+from shared.inference.triton import INTERACTIVE_PRIORITY
 from shared.knowledge.qdrant_server import QdrantServer
 from shared.knowledge.retriever import NoSuchVersionError, Query, Retriever, VersionRef
 from shared.knowledge.vector_store import EmbeddedChunk, SearchHit

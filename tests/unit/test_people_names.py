@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from services.approval.web.practitioner_search import name_of
+from shared.clinical.elements import person_name
 
 
 @pytest.mark.parametrize(
@@ -20,4 +20,4 @@ from services.approval.web.practitioner_search import name_of
     ],
 )
 def test_a_name_is_what_there_is_of_it(practitioner: dict[str, Any], name: str) -> None:
-    assert name_of(practitioner) == name
+    assert (person_name(practitioner, prefixes=True) or "") == name

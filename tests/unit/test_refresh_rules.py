@@ -156,13 +156,13 @@ def test_versions_are_kept_and_live_always_is(newest: int, live: int | None, kee
     [
         ("sources: [{name: X, kind: guideline, folder: a}]", "sources.0.name"),
         ("sources: [{name: x, kind: guideline}]", "needs either a folder or urls"),
-        ("sources: [{name: x, kind: formulary}]", "sources.0.file: Field required"),
+        ("sources: [{name: x, kind: formulary}]", "sources.0.file: is missing"),
         ("sources: [{name: x, kind: other}]", "sources.0"),
         ("sources: [{name: all, kind: formulary, file: a}]", "cannot be called 'all'"),
         ("sources: [{name: x, kind: formulary, file: a}, {name: x, kind: formulary, file: b}]", "same name"),
         ("sources: [{name: x, kind: formulary, file: a, schedule: {time_zone: Mars}}]", "IANA time zone"),
         ("promotion: {mrr: 2}", "promotion.mrr"),
-        ("unknown: 1", "unknown: Extra inputs"),
+        ("unknown: 1", "unknown: is not known here"),
         ("a: [", "is not YAML, line 1"),
     ],
 )

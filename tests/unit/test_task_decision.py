@@ -29,6 +29,7 @@ from services.approval.ehr_tasks.watermark import (
 from services.approval.filing import resources
 from shared.contracts.case import fold
 from shared.contracts.events import Drafted, Rejected, ReviewRequested
+from shared.contracts.timestamps import format_timestamp
 from tests.support.examples import CASE, DIGEST, STAY, T0, draft_ref, event
 from tests.unit.test_approval import REVIEW, history
 
@@ -39,11 +40,34 @@ def task(status: str = "requested", code: str | None = None, **more: Any) -> dic
     made = resources.task(CASE, STAY, draft_ref(), "dev-1", T0, T0, "http://x") | {"id": "t1", "status": status}
     if code is not None:
         made["businessStatus"] = resources.business_status(code)
-    return made | {"meta": {"versionId": "2", "lastUpdated": resources.instant(T0)}} | more
+    return made | {"meta": {"versionId": "2", "lastUpdated": format_timestamp(T0)}} | more
 
 
 def output(code: str) -> list[dict[str, Any]]:
     return [{"type": {"text": "decision"}, "valueCode": code}]
+
+
+JUNK: tuple[Any, ...] = (None, "junk", 7, [], {}, [None, "junk"], {"coding": "junk"}, [{"coding": [None]}], True)
+
+
+@pytest.mark.parametrize("junk", JUNK, ids=map(repr, JUNK))
+@pytest.mark.parametrize(
+    "element", ["identifier", "businessStatus", "statusReason", "output", "input", "note", "owner", "focus", "meta"]
+)
+def test_no_element_of_another_form_stops_the_reading_of_a_task(element: str, junk: Any) -> None:
+    dirty = task("completed", "approved") | {element: junk}
+    assert parse_decision(dirty) is not None
+    assert (parse_review_task(dirty) is None) == (element == "identifier")
+    assert signer_of(dirty, [{element: junk, "recorded": junk}]) == (None if element == "owner" else STAY.attending)
+
+
+@pytest.mark.parametrize("junk", JUNK, ids=map(repr, JUNK))
+def test_a_provenance_of_another_form_carries_no_head(junk: Any) -> None:
+    assert resources.chain_head_of({"entity": junk}) is None
+    assert resources.chain_head_of({"entity": [{"what": junk}, {"what": {"identifier": junk}}]}) is None
+    ours = resources.digest_entity("source", resources.CHAIN_HEAD_SYSTEM, DIGEST)
+    assert resources.chain_head_of({"entity": [junk, ours]}) == DIGEST
+    assert resources.chain_head_of({"entity": ours}) == DIGEST, "one that is not in a list is read all the same"
 
 
 def test_a_task_says_which_draft_it_asks_about() -> None:
@@ -143,7 +167,7 @@ def test_the_physicians_words(more: dict[str, Any], text: str) -> None:
 
 
 def provenance(who: str, seconds: float) -> dict[str, Any]:
-    recorded = resources.instant(T0 + timedelta(seconds=seconds))
+    recorded = format_timestamp(T0 + timedelta(seconds=seconds))
     return {"recorded": recorded, "agent": [{"who": {"reference": who}}]}
 
 
@@ -224,7 +248,7 @@ def test_which_look_begins_a_review(past: tuple[str, ...], role: str | None, loo
 
 
 def at(seconds: float, id: str = "t1", version: str = "1") -> dict[str, Any]:
-    updated = resources.instant(T0 + timedelta(seconds=seconds))
+    updated = format_timestamp(T0 + timedelta(seconds=seconds))
     return task("completed", id=id, meta={"versionId": version, "lastUpdated": updated})
 
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Header, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from services.approval.dependencies import Api, Clinician, IdempotencyKey, parse_if_match
-from services.approval.review.api import LONGEST_TEXT, Decided
+from services.approval.review.api import LONGEST_TEXT, Decided, WrittenSentences
 from services.approval.review.problems import DecisionRoute, gone
 from services.approval.review.signing_rules import Settled
 from shared.contracts.case import fold
@@ -36,12 +36,7 @@ class _Signed(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     reason: Words = Field(description="why, in the physician's words; they stay with us")
-    written: list[str] = Field(
-        default=[],
-        max_length=1000,
-        description="SHA-256 of each sentence of your own that the record does not support and that may stand; a "
-        "refusal names them",
-    )
+    written: WrittenSentences = []
     resolutions: list[Resolution] = Field(
         default=[],
         max_length=1000,

@@ -92,10 +92,13 @@ def amend(
     )
 
 
-def signed_before(kind: type[S], case: Case, seen: str, by: Actor, signed: str) -> S | None:
-    """Return the correction or addendum that `by` signed before with this text for the document `seen`, or None."""
+def signed_before(kind: type[S], case: Case, seen: str, by: Actor) -> S | None:
+    """The correction or addendum that `by` has signed already for the document as it was `seen`, with whatever text.
+
+    There is one at the most: signing it changes the document.
+    """
     bodies = (entry.signature.body for entry in case.entries)
-    same = (body for body in bodies if isinstance(body, kind) and (body.seen, body.signed) == (seen, signed))
+    same = (body for body in bodies if isinstance(body, kind) and body.seen == seen)
     return next((body for body in same if body.by.subject == by.subject), None)
 
 

@@ -1,20 +1,20 @@
 """Decisions about filed documents: amend, append, retract. One implementation behind the API and the pages."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from services.approval.corrections import rules as correction_rules
-from services.approval.review.decision_writer import cause_of
+from services.approval.review.decision_writer import cause_of, key_used
 from services.approval.review.errors import DecisionRefusedError
 from services.approval.review.service import ReviewService, channel_of, require_reason, signs
 from services.approval.review.signing_rules import Settled
-from shared.contracts.case import Case, addenda, current_digest, latest_document
+from shared.contracts.case import Case, addenda, current_digest, fold, latest_document
 from shared.contracts.case_values import is_known_from_chart_only
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionRequested
 from shared.contracts.draft import Draft
-from shared.contracts.envelope import sha256_hex
+from shared.contracts.envelope import RecordedEvent, sha256_hex
 from shared.contracts.errors import TransientError
 from shared.contracts.events import Signature
 from shared.contracts.subjects import CaseRef
@@ -36,6 +36,23 @@ class SignedDocument:
     signature: Signature
     addenda: tuple[str, ...]
     draft: Draft | None  # None: the event was lost, and the document was reimported from the chart
+
+
+@dataclass(frozen=True)  # without slots, which a class with type arguments cannot be called by in Python 3.11
+class _Correction(Generic[S]):
+    """A correction or an addendum that is asked for. `make` is its rule, `whole` gives the text that is filed."""
+
+    kind: type[S]
+    make: Callable[..., S]
+    whole: Callable[[Draft], str]
+    seen: str
+    words: str
+    reason: str
+    settled: Settled
+
+    @property
+    def reason_digest(self) -> str:
+        return sha256_hex(self.reason.encode())
 
 
 class CorrectionsService:
@@ -74,9 +91,8 @@ class CorrectionsService:
         key: str | None = None,
     ) -> Amended:
         """Sign `text` in the place of the document that was `seen`. Raises DecisionRefusedError."""
-        return await self._sign(
-            Amended, correction_rules.amend, lambda _: text, case_id, seen, by, text, reason, settled, key
-        )
+        correction = _Correction(Amended, correction_rules.amend, lambda _: text, seen, text, reason, settled)
+        return await self._sign(case_id, by, correction, key)
 
     async def addend(
         self,
@@ -89,78 +105,82 @@ class CorrectionsService:
         key: str | None = None,
     ) -> Addended:
         """Sign `words` as an addendum to the document that was `seen`. Raises DecisionRefusedError."""
-        return await self._sign(
+        correction = _Correction(
             Addended,
             correction_rules.addend,
             lambda draft: correction_rules.addendum(draft, words),
-            case_id,
             seen,
-            by,
             words,
             reason,
             settled,
-            key,
         )
+        return await self._sign(case_id, by, correction, key)
 
-    async def _sign(
-        self,
-        kind: type[S],
-        make: Callable[..., S],
-        whole: Callable[[Draft], str],
-        case_id: str,
-        seen: str,
-        by: Caller,
-        words: str,
-        reason: str,
-        settled: Settled,
-        key: str | None,
-    ) -> S:
-        """Check, store and append the signature that `make` returns; `whole` gives the text that is filed.
+    async def _sign(self, case_id: str, by: Caller, asked: "_Correction[S]", key: str | None) -> S:
+        """Check, store and append a correction. Sent again after a lost answer, it is the same signature.
 
-        Sent again after a lost answer, it is the same signature. Raises DecisionRefusedError.
+        Raises DecisionRefusedError.
         """
         self._review.require_recent_sign_in(by)
-        require_reason(reason, "Say in a few words why.")
+        require_reason(asked.reason, "Say in a few words why.")
         ref, case = await self._cases.case(case_id)
-        by = await self._cases.authorize(ref, case, by, "decide")
-        last = latest_document(case)
-        signature = correction_rules.signature_of(last) if last else correction_rules.filed(case, seen)[0]
-        if is_known_from_chart_only(signature.draft):
-            raise DecisionRefusedError(
-                "no-draft", "Its draft was lost in a restore. Correct it in the EHR, or retract it here."
-            )
-        draft = await self._cases.draft(case_id, signature.draft.digest)
-        text = whole(draft)
-
-        def before(current: Case) -> S | None:
-            return correction_rules.signed_before(kind, current, seen, by.actor, sha256_hex(text.encode()))
-
-        def same(body: S) -> bool:
-            return (body.seen, body.reason) == (seen, sha256_hex(reason.encode())) and signs(body, text)
-
-        if (done := before(case) or await self._decisions.find_repeated(ref, by, key, kind, same)) is not None:
+        if (done := await self._signed_before(ref, case, by, asked, key)) is not None:
             return done
-        correction_rules.filed(case, seen)
-        written = await self._cases.added_statements(case_id, draft, words, by)
+        by = await self._cases.authorize(ref, case, by, "decide")
+        draft = await self._draft_to_correct(ref, case, asked.seen)
+        text = asked.whole(draft)
+        correction_rules.filed(case, asked.seen)
+        written = await self._cases.added_statements(case_id, draft, asked.words, by)
         supervisor = await self._review.acting_supervisor(ref, by)
 
         def decide(current: Case) -> S:
-            return make(
+            return asked.make(
                 current,
-                seen,
+                asked.seen,
                 by.actor,
                 draft,
-                words,
-                sha256_hex(reason.encode()),
-                settled=settled,
+                asked.words,
+                asked.reason_digest,
+                settled=asked.settled,
                 written=written,
                 supervisor=supervisor,
                 channel=channel_of(by),
             )
 
         decide(case)  # refused before anything is kept
-        await self._keep(case_id, case, text, reason)
-        return await self._decisions.decide(ref, case, by, "decide", decide, cause_of(ref, by, key), before)
+        await self._keep(case_id, case, text, asked.reason)
+
+        def repeated(history: Sequence[RecordedEvent]) -> S | None:
+            body = correction_rules.signed_before(asked.kind, fold(history), asked.seen, by.actor)
+            return body if body is not None and signs(body, text) else None
+
+        return await self._decisions.decide(ref, case, by, "decide", decide, cause_of(ref, by, key), repeated)
+
+    async def _draft_to_correct(self, ref: CaseRef, case: Case, seen: str) -> Draft:
+        """Return the draft of the document that is corrected. Raises DecisionRefusedError where it is not there."""
+        last = latest_document(case)
+        signature = correction_rules.signature_of(last) if last else correction_rules.filed(case, seen)[0]
+        if is_known_from_chart_only(signature.draft):
+            raise DecisionRefusedError(
+                "no-draft", "Its draft was lost in a restore. Correct it in the EHR, or retract it here."
+            )
+        return await self._cases.draft(ref.id, signature.draft.digest)
+
+    async def _signed_before(
+        self, ref: CaseRef, case: Case, by: Caller, asked: "_Correction[S]", key: str | None
+    ) -> S | None:
+        """Return the same signature of `by` where it was appended before. The draft is read for its signer alone.
+
+        Raises DecisionRefusedError where `key` was sent with another one.
+        """
+        keyed = await self._decisions.find_keyed(ref, by, key, asked.kind)
+        earlier = keyed or correction_rules.signed_before(asked.kind, case, asked.seen, by.actor)
+        if earlier is None or is_known_from_chart_only(earlier.draft):
+            return None
+        same = signs(earlier, asked.whole(await self._cases.draft(ref.id, earlier.draft.digest)))
+        if keyed is not None and not (same and (keyed.seen, keyed.reason) == (asked.seen, asked.reason_digest)):
+            raise key_used()
+        return earlier if same else None
 
     async def request_retraction(
         self, case_id: str, seen: str, by: Caller, reason: str, key: str | None = None
@@ -172,7 +192,6 @@ class CorrectionsService:
         self._review.require_recent_sign_in(by)
         require_reason(reason, "Say in a few words why.")
         ref, case = await self._cases.case(case_id)
-        by = await self._cases.authorize(ref, case, by, "retract")
         words = sha256_hex(reason.encode())
 
         def before(current: Case) -> RetractionRequested | None:
@@ -187,6 +206,7 @@ class CorrectionsService:
             if case.state == "filed" and case.retraction is not None:
                 await self._tell(ref, seen)  # the first may have ended before it did
             return done
+        by = await self._cases.authorize(ref, case, by, "retract")
         supervisor = await self._review.acting_supervisor(ref, by)
 
         def decide(current: Case) -> RetractionRequested:
@@ -196,7 +216,9 @@ class CorrectionsService:
 
         decide(case)
         await self._keep(case_id, case, reason)
-        event = await self._decisions.decide(ref, case, by, "retract", decide, cause_of(ref, by, key), before)
+        event = await self._decisions.decide(
+            ref, case, by, "retract", decide, cause_of(ref, by, key), lambda history: before(fold(history))
+        )
         await self._tell(ref, seen)
         return event
 
@@ -217,7 +239,6 @@ class CorrectionsService:
         """
         self._review.require_recent_sign_in(by)
         ref, case = await self._cases.case(case_id)
-        by = await self._cases.authorize(ref, case, by, "decide")
 
         def before(current: Case) -> Retracted | None:
             return correction_rules.confirmed_before(current, seen, by.actor)
@@ -227,12 +248,15 @@ class CorrectionsService:
 
         if (done := before(case) or await self._decisions.find_repeated(ref, by, key, Retracted, same)) is not None:
             return done
+        by = await self._cases.authorize(ref, case, by, "decide")
         supervisor = await self._review.acting_supervisor(ref, by)
 
         def decide(current: Case) -> Retracted:
             return correction_rules.retract(current, seen, by.actor, supervisor=supervisor, channel=channel_of(by))
 
-        return await self._decisions.decide(ref, case, by, "decide", decide, cause_of(ref, by, key), before)
+        return await self._decisions.decide(
+            ref, case, by, "decide", decide, cause_of(ref, by, key), lambda history: before(fold(history))
+        )
 
     async def words(self, case_id: str, digest: str) -> str:
         """Return the reason that was given for a decision, by its digest."""

@@ -11,9 +11,9 @@ from services.approval.ehr_tasks.task_decision import ReviewTaskRef, TaskDecisio
 from services.approval.ehr_tasks.tasks import ReviewTasks
 from services.approval.escalation.directory import Directory
 from services.approval.filing.provenances import provenances_of
-from services.approval.filing.resources import Resource
 from services.approval.review.errors import DecisionRefusedError
 from services.approval.review.service import ReviewService
+from shared.clinical.elements import Resource
 from shared.clinical.fhir_client import FhirClient, NotFoundError
 from shared.contracts.case import fold
 from shared.contracts.ehr import parse_task_changed

@@ -1,4 +1,4 @@
-"""Find decisions that the EHR did not report: one search for all reviews, every few minutes, by a chained timer.
+"""Find decisions that the EHR did not report: one search for all reviews, every few minutes.
 
 The watermark is in the EHR's own time: no clocks are compared, and after a downtime the next run starts where the last
 one ended. The same timer starts the follow-up of ended cases (`filing/follow_up.py`). https://hl7.org/fhir/R4/search.html
@@ -25,22 +25,20 @@ from services.approval.projections.open_reviews import OpenReviewsProjection
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.ehr import TaskChanged
 from shared.contracts.errors import CountersignError
-from shared.contracts.subjects import reconcile_subjects
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.dead_letter_queue import publish_alert
 from shared.messaging.ehr_facts import publish_task_changed
+from shared.messaging.recurring_timer import RecurringTimer
 from shared.messaging.steps import Clock
-from shared.messaging.timers import Timers
 
 logger = logging.getLogger(__name__)
 
-TIMER, DUE = reconcile_subjects("tasks")
-INTERVAL_HEADER = "countersign-every"
+JOB = "tasks"
 KEY = "tasks"
-MAX_TASKS_PER_INTERVAL = 500
-MAX_INTERVALS_PER_RUN = 50
-ALERT_AFTER_FAILURES = 3  # consecutive failed runs before an alert; repeated after twice as many
+MAX_TASKS_PER_INTERVAL = 500  # Tasks of one part of the time
+MAX_INTERVALS_PER_RUN = 50  # parts in one run; the next run goes on
+ALERT_AFTER_FAILURES = 3  # runs that fail one after the other; notified again after twice as many
 
 
 class TaskReconciler:
@@ -58,42 +56,28 @@ class TaskReconciler:
         """`most` is how many Tasks one part of the time may hold."""
         self._ehr = ehr
         self._reviews = reviews
-        self._every = every
         self._clock = clock
         self._new_id = new_id
         self._follow_up = follow_up
         self._most = most
         self._bus = bus
         self._marks = Bucket(bus, "reconciled")
-        self._timers = Timers(bus)
+        self.timer = RecurringTimer(bus, JOB, every, clock)
 
     async def start(self) -> None:
-        await self._keep_timer()
+        await self.timer.start()
 
-    async def _keep_timer(self) -> None:
-        """Ensure that there is one timer, however many processes start. An overdue one has fired, or will."""
-        wanted = str(self._every)
-        for subject in (TIMER, DUE):
-            pending = await self._bus.direct_get("TIMERS", {"last_by_subj": subject})
-            if pending and dict(pending[0].headers or {}).get(INTERVAL_HEADER) == wanted:
-                return
-        await self._set_timer()
+    async def on_timer(self, _: Msg) -> None:
+        await self.timer.run(self._run_both)
 
-    async def _set_timer(self) -> None:
-        await self._timers.set(TIMER, DUE, self._clock() + self._every, {INTERVAL_HEADER: str(self._every)})
-
-    async def on_timer(self, message: Msg) -> None:
-        """Handle the timer. The next timer is set first, so that a failed run does not end the chain."""
-        await self._set_timer()
+    async def _run_both(self) -> None:
         await self.run()
         await self._follow_up()
-        await self._set_timer()  # again: the first may have fired, if the run was long, and is purged with this one
-        await self._timers.purge(message.subject)
 
     async def run(self) -> None:
         """Publish each Task that has ended since the watermark. Nothing is searched while no review is open.
 
-        The mark is kept after each part of the time: a run that fails or dies loses no more than one of them.
+        The watermark is kept after each part of the time: a run that fails or dies loses no more than one of them.
         """
         oldest = self._reviews.oldest_with_task()
         if oldest is None:
@@ -142,7 +126,7 @@ class TaskReconciler:
     async def _part(
         self, watermark: Watermark, start: datetime, end: datetime | None, most: int | None
     ) -> list[EndedTask] | None:
-        """Publish each Task that ended in this interval, page by page; return None if there are more than `most`."""
+        """Tell of each Task that ended in this time, page by page; None where there are more than `most`."""
         found: list[EndedTask] = []
         count = 0
         async for page in self._ehr.each_page("Task", query(start, end)):

@@ -17,11 +17,12 @@ from services.approval.filing.resources import (
     FINAL_DOCUMENT,
     REVIEW_STATUS_SYSTEM,
     REVIEW_SYSTEM,
-    Resource,
 )
+from shared.clinical.elements import Resource, child, children
 from shared.contracts import subjects
 from shared.contracts.events import RejectionAction
 from shared.contracts.subjects import FHIR_ID_PART
+from shared.contracts.timestamps import parse_timestamp
 
 ENDED = ("completed", "rejected", "cancelled", "failed", "entered-in-error")  # Task.status values
 LONGEST = 4000  # characters of a physician's words, as our own pages take them
@@ -57,10 +58,10 @@ class TaskDecision:
 
 def parse_review_task(task: Resource) -> ReviewTaskRef | None:
     """Return the review that a Task asks for; None for a Task of somebody else."""
-    for item in _dicts(task.get("identifier")):
+    for item in children(task, "identifier"):
         case_id = str(item.get("value", "")).partition("/")[0]
         if item.get("system") == REVIEW_SYSTEM and CASE_ID.fullmatch(case_id):
-            return ReviewTaskRef(str(task["id"]), case_id, _digest(task), _reference(task.get("focus")))
+            return ReviewTaskRef(str(task["id"]), case_id, _digest(task), _reference(task, "focus"))
     return None
 
 
@@ -83,12 +84,13 @@ def parse_decision(task: Resource) -> TaskDecision | None:
 
 def completed_by_us(task: Resource) -> bool:
     """Return whether we completed the Task: it has the output that only we write."""
-    return any(
-        output.get("valueIdentifier", {}).get("system") == EVENT_SYSTEM
-        if isinstance(output.get("valueIdentifier"), dict)
-        else (output.get("type") or {}).get("text") == FINAL_DOCUMENT
-        for output in _dicts(task.get("output"))
-    )
+    return any(_is_ours(output) for output in children(task, "output"))
+
+
+def _is_ours(output: Resource) -> bool:
+    if identifier := child(output, "valueIdentifier"):
+        return identifier.get("system") == EVENT_SYSTEM
+    return child(output, "type").get("text") == FINAL_DOCUMENT
 
 
 def cancelled_by_us(task: Resource) -> bool:
@@ -98,7 +100,7 @@ def cancelled_by_us(task: Resource) -> bool:
 
 def owner_of(task: Resource) -> str | None:
     """Return `Practitioner/…` or `PractitionerRole/…`; None if the Task has no owner, or no person."""
-    return person(_reference(task.get("owner")))
+    return person(_reference(task, "owner"))
 
 
 def signer_of(task: Resource, provenances: Iterable[Resource]) -> str | None:
@@ -107,20 +109,20 @@ def signer_of(task: Resource, provenances: Iterable[Resource]) -> str | None:
     None where the EHR says that it was nobody whom we know as a person.
     """
     changed = last_updated(task)
-    dated = [(moment, item) for item in provenances if (moment := _moment(item.get("recorded"))) is not None]
+    dated = [(moment, item) for item in provenances if (moment := parse_timestamp(item.get("recorded"))) is not None]
     of_change = [
         (moment, item) for moment, item in dated if changed is not None and moment >= changed - PROVENANCE_TOLERANCE
     ]
     if not of_change:
         return owner_of(task)
     last = max(of_change, key=lambda pair: pair[0])[1]
-    people = (person(_reference(agent.get("who"))) for agent in _dicts(last.get("agent")))
+    people = (person(_reference(agent, "who")) for agent in children(last, "agent"))
     return next((found for found in people if found is not None), None)
 
 
 def last_updated(task: Resource) -> datetime | None:
     """Return `meta.lastUpdated`; None where the EHR has none."""
-    return _moment((task.get("meta") or {}).get("lastUpdated"))
+    return parse_timestamp(child(task, "meta").get("lastUpdated"))
 
 
 def person(reference: str) -> str | None:
@@ -131,8 +133,8 @@ def person(reference: str) -> str | None:
 
 def _codes(task: Resource) -> Iterator[str]:
     """Return the codes of the business status and of the output named `decision`."""
-    status = task.get("businessStatus") or {}
-    for coding in _dicts(status.get("coding")):
+    status = child(task, "businessStatus")
+    for coding in children(status, "coding"):
         code = str(coding.get("code", ""))
         if coding.get("system") != REVIEW_STATUS_SYSTEM:
             yield f"other:{code}"  # a vendor's word: it is not known whether it means yes
@@ -140,39 +142,27 @@ def _codes(task: Resource) -> Iterator[str]:
             yield code
     if not status.get("coding") and status.get("text"):
         yield "other:text"
-    for output in _dicts(task.get("output")):
-        if (output.get("type") or {}).get("text") == "decision":
-            concept = _dicts((output.get("valueCodeableConcept") or {}).get("coding"))
-            yield str(output.get("valueCode") or output.get("valueString") or next(concept, {}).get("code", "other:"))
+    for output in children(task, "output"):
+        if child(output, "type").get("text") == "decision":
+            coding = child(child(output, "valueCodeableConcept"), "coding")
+            yield str(output.get("valueCode") or output.get("valueString") or coding.get("code", "other:"))
 
 
 def _text(task: Resource) -> str:
     """Return the physician's words: the status reason, else the last note."""
-    reason = task.get("statusReason") or {}
-    notes = [str(note.get("text", "")) for note in _dicts(task.get("note"))]
-    displays = [str(coding.get("display", "")) for coding in _dicts(reason.get("coding"))]
+    reason = child(task, "statusReason")
+    notes = [str(note.get("text", "")) for note in children(task, "note")]
+    displays = [str(coding.get("display", "")) for coding in children(reason, "coding")]
     found = [str(reason.get("text", "")), *displays, *reversed(notes)]
     return next((text.strip()[:LONGEST] for text in found if text.strip()), NO_WORDS)
 
 
-def _moment(value: object) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(str(value))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None else None
-
-
 def _digest(task: Resource) -> str:
-    for item in _dicts(task.get("input")):
-        if (item.get("type") or {}).get("text") == DRAFT_INPUT:
+    for item in children(task, "input"):
+        if child(item, "type").get("text") == DRAFT_INPUT:
             return str(item.get("valueString", ""))
     return ""
 
 
-def _reference(value: object) -> str:
-    return str(value.get("reference", "")) if isinstance(value, dict) else ""
-
-
-def _dicts(value: object) -> Iterator[Resource]:
-    yield from (item for item in value if isinstance(item, dict)) if isinstance(value, list) else ()
+def _reference(element: Resource, name: str) -> str:
+    return str(child(element, name).get("reference", ""))

@@ -8,7 +8,8 @@ from services.approval.domain import Outcome
 from services.approval.ehr_tasks.task_decision import cancelled_by_us
 from services.approval.escalation.rules import EscalationEnd, EscalationRecord
 from services.approval.filing import resources
-from services.approval.filing.resources import Resource, with_identifier
+from services.approval.filing.resources import with_identifier
+from shared.clinical.elements import Resource, children
 from shared.clinical.fhir_client import FhirClient, NotFoundError, PreconditionFailedError, etag_of, oldest
 from shared.contracts.errors import PermanentError, TransientError, as_transient
 from shared.contracts.events import Drafted, DraftRef
@@ -227,8 +228,6 @@ def is_of(case: CaseRef, task: Resource) -> bool:
     """Return whether one of our identifiers is of the case."""
     systems = (resources.REVIEW_SYSTEM, resources.ESCALATION_SYSTEM)
     return any(
-        isinstance(item, dict)
-        and item.get("system") in systems
-        and str(item.get("value", "")).partition("/")[0] == case.id
-        for item in task.get("identifier") or []
+        item.get("system") in systems and str(item.get("value", "")).partition("/")[0] == case.id
+        for item in children(task, "identifier")
     )

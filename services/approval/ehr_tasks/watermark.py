@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from services.approval.ehr_tasks import task_decision
-from services.approval.filing.resources import Resource, instant
+from shared.clinical.elements import Resource, child
 from shared.contracts.model import Model
+from shared.contracts.timestamps import format_timestamp
 
 # A server may show a change a little later than the time it gives it.
 OVERLAP = timedelta(minutes=10)
@@ -49,11 +50,11 @@ def middle_of(start: datetime, end: datetime | None, now: datetime) -> datetime 
 
 def query(start: datetime, end: datetime | None) -> list[tuple[str, str]]:
     """Return the query for Tasks that ended between `start` and `end`."""
-    until = [("_lastUpdated", f"lt{instant(end)}")] if end is not None else []
+    until = [("_lastUpdated", f"lt{format_timestamp(end)}")] if end is not None else []
     return [
         ("code", "http://hl7.org/fhir/CodeSystem/task-code|approve"),
         ("status", ",".join(task_decision.ENDED)),
-        ("_lastUpdated", f"ge{instant(start)}"),
+        ("_lastUpdated", f"ge{format_timestamp(start)}"),
         *until,
     ]
 
@@ -82,7 +83,7 @@ def advance(watermark: Watermark, found: Sequence[EndedTask], now: datetime, end
 
 
 def version_of(task: Resource) -> str | None:
-    version = (task.get("meta") or {}).get("versionId")
+    version = child(task, "meta").get("versionId")
     return str(version)[:64] if version else None
 
 

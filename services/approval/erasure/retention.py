@@ -1,4 +1,4 @@
-"""Order the erasures that retention demands, by a chained timer: one process at a time, a few cases in each run.
+"""Order the erasures that retention demands, one process at a time, a few cases in each run.
 
 The position is stored. After a crash the same cases are checked again, and an order is appended once. The step
 `approval-erase` carries orders out.
@@ -12,79 +12,55 @@ from nats.aio.msg import Msg
 from services.approval.erasure import rules
 from services.approval.erasure.rules import Retention
 from shared.contracts.errors import CountersignError, PermanentError
-from shared.contracts.subjects import CaseRef, case_filter, derived_id, parse_case_subject, reconcile_subjects
-from shared.messaging.broker import Receiver
+from shared.contracts.subjects import CaseRef, case_filter, derived_id, parse_case_subject
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import NatsConnection
-from shared.messaging.dead_letter_queue import publish_alert
 from shared.messaging.event_store import STREAM, EventStore, WrongExpectedVersionError, raw_message_of
+from shared.messaging.recurring_timer import FailureAlert, RecurringTimer
 from shared.messaging.steps import Clock
-from shared.messaging.timers import Timers
 
 logger = logging.getLogger(__name__)
 
-TIMER, DUE = reconcile_subjects("retention")
-INTERVAL_HEADER = "countersign-every"
+JOB = "retention"
 KEY = "retention"  # in the bucket `reconciled`: the sequence from which the next run looks
 MAX_CASES_PER_RUN = 50
-CONTINUE_DELAY = timedelta(seconds=1)  # until the next run, if the end of the event stream is not reached
-ALERT_AFTER_FAILURES = 3  # consecutive runs
+CONTINUE_DELAY = timedelta(seconds=1)  # until the next run, while the end of the event stream has not come
 
 
 class RetentionScheduler:
     """Scans cases for texts whose retention has ended; does nothing where no retention is set."""
 
-    def __init__(
-        self, bus: NatsConnection, retention: Retention, every: timedelta, clock: Clock, before: Receiver
-    ) -> None:
-        """Chain to `before`, which shares the consumer. `every` is how often all cases are scanned."""
-        self._before = before
+    def __init__(self, bus: NatsConnection, retention: Retention, every: timedelta, clock: Clock) -> None:
+        """`every` is how often all cases are scanned."""
         self._retention = retention
-        self._every = every
         self._clock = clock
-        self._failed = 0
+        self._alert = FailureAlert(bus, "warning", "retention-failing", clock)
         self._bus = bus
         self._journal = EventStore(bus, "approval")
         self._marks = Bucket(bus, "reconciled")
-        self._timers = Timers(bus)
+        self.timer = RecurringTimer(bus, JOB, every, clock)
 
     async def start(self) -> None:
-        if not self._retention.any:
-            return
-        for subject in (TIMER, DUE):
-            pending = await self._bus.direct_get("TIMERS", {"last_by_subj": subject})
-            if pending and dict(pending[0].headers or {}).get(INTERVAL_HEADER) == str(self._every):
-                return
-        await self._set_timer(self._every)
-
-    async def _set_timer(self, wait: timedelta) -> None:
-        await self._timers.set(TIMER, DUE, self._clock() + wait, {INTERVAL_HEADER: str(self._every)})
-
-    async def on_timer(self, message: Msg) -> None:
-        """Handle the timer. A failed run does not hold up the consumer: the next run is due soon."""
-        if message.subject != DUE:
-            await self._before(message)
-            return
         if self._retention.any:
-            await self._set_timer(self._every)
-            more = await self._run()
-            # The first may have fired meanwhile, and is purged with this one.
-            await self._set_timer(CONTINUE_DELAY if more else self._every)
-        await self._timers.purge(message.subject)
+            await self.timer.start()
 
-    async def _run(self) -> bool:
-        """Run one batch; return whether more cases are to be checked at once."""
+    async def on_timer(self, _: Msg) -> None:
+        """Handle the timer. A failed run does not hold up the consumer: the next run is due soon."""
+        if self._retention.any:
+            await self.timer.run(self._run)
+        else:
+            await self.timer.purge()
+
+    async def _run(self) -> timedelta | None:
+        """Run one batch; return CONTINUE_DELAY where more cases are to be checked at once."""
         try:
             more = await self.go_on()
         except CountersignError as failure:
-            self._failed += 1
             logger.warning("retention could not look at its cases: %s", failure.reason)
-            if self._failed == ALERT_AFTER_FAILURES:
-                id = self._clock().isoformat()
-                await publish_alert(self._bus, "warning", "retention-failing", id=id, reason=failure.reason)
-            return False
-        self._failed = 0
-        return more
+            await self._alert.failed(failure.reason)
+            return None
+        self._alert.succeeded()
+        return CONTINUE_DELAY if more else None
 
     async def go_on(self) -> bool:
         """Check the next cases, in the order in which they were opened; return False after the last one."""

@@ -1,7 +1,8 @@
 """Order erasures, and place or release legal holds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from services.approval.erasure import rules
 from services.approval.review.errors import DecisionRefusedError
@@ -14,6 +15,8 @@ from shared.contracts.subjects import CaseRef, case_filter
 from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import EventStore, UnreadableEvent, read_event
 from shared.runtime.authentication import Caller
+
+Event = TypeVar("Event", ErasureOrdered, HoldPlaced, HoldReleased)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,40 +57,39 @@ class ErasureService:
 
     async def order(self, case_id: str, ground: ErasureGround, reference: str | None, by: Caller) -> ErasureOrdered:
         """Erase all texts of a case. Raises DecisionRefusedError."""
-        ref, case = await self._known(case_id, by)
-        return await self._decisions.decide(
-            ref,
-            case,
-            None,
-            "see",
-            lambda current: rules.order(current, ground, by.actor, reference),
-            before=rules.ordered_before,
+        return await self._decide(
+            case_id, by, lambda case: rules.order(case, ground, by.actor, reference), rules.ordered_before
         )
 
     async def hold(self, case_id: str, ground: HoldGround, reference: str | None, by: Caller) -> HoldPlaced:
         """Place a legal hold: nothing of the case is erased from now on. Raises DecisionRefusedError."""
-        ref, case = await self._known(case_id, by)
-        return await self._decisions.decide(
-            ref,
-            case,
-            None,
-            "see",
-            lambda current: rules.place_hold(current, ground, by.actor, reference),
-            before=lambda current: rules.held_before(current, ground, reference),
+        return await self._decide(
+            case_id,
+            by,
+            lambda case: rules.place_hold(case, ground, by.actor, reference),
+            lambda case: rules.held_before(case, ground, reference),
         )
 
     async def release(self, case_id: str, reference: str | None, by: Caller) -> HoldReleased:
         """Release the legal hold. Raises DecisionRefusedError."""
-        ref, case = await self._known(case_id, by)
-        return await self._decisions.decide(
-            ref, case, None, "see", lambda current: rules.release_hold(current, by.actor, reference)
-        )
+        return await self._decide(case_id, by, lambda case: rules.release_hold(case, by.actor, reference))
 
-    async def _known(self, case_id: str, by: Caller) -> tuple[CaseRef, Case]:
+    async def _decide(
+        self,
+        case_id: str,
+        by: Caller,
+        decide: Callable[[Case], Event],
+        before: Callable[[Case], Event | None] = lambda _: None,
+    ) -> Event:
+        """Append what `decide` returns; where `before` finds it on the case already, return that."""
         ref, case = await self._cases.case(case_id)
         if not case.exists or not by.can_access_department(ref.department):
             raise DecisionRefusedError("unknown", "There is no such case.")
-        return ref, case
+        if (done := before(case)) is not None:
+            return done
+        return await self._decisions.decide(
+            ref, case, None, "see", decide, repeated=lambda history: before(fold(history))
+        )
 
 
 def planned(history: Sequence[RecordedEvent]) -> ErasureCandidate:

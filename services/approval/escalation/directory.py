@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 
 from services.approval.domain import supervisor_of
 from services.approval.escalation.directory_file import Channel, DirectoryFile
-from services.approval.filing.resources import Resource
 from services.approval.settings import Escalations
+from shared.clinical.elements import Resource, child, children
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.errors import PermanentError
 
@@ -63,7 +63,7 @@ class Directory:
         own = [item for item in roles if department in _departments(item)]
         general = [item for item in roles if not _departments(item)]
         for role in own or general:
-            if reference := (role.get("practitioner") or {}).get("reference"):
+            if reference := child(role, "practitioner").get("reference"):
                 return str(reference)
         return None
 
@@ -81,11 +81,11 @@ class Directory:
 
 
 def _supervises(role: Resource) -> bool:
-    return any(str(code.get("text", "")).lower() == SUPERVISOR for code in role.get("code") or [])
+    return any(str(code.get("text", "")).lower() == SUPERVISOR for code in children(role, "code"))
 
 
 def _departments(role: Resource) -> set[str]:
-    return {str(item.get("text", "")).lower().replace(" ", "-") for item in role.get("specialty") or []}
+    return {str(item.get("text", "")).lower().replace(" ", "-") for item in children(role, "specialty")}
 
 
 def _role(department: str) -> str:

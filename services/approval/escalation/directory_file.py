@@ -22,12 +22,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     TypeAdapter,
@@ -37,19 +34,17 @@ from pydantic import (
 
 from services.approval.notifications.channels import is_supported, kind_of
 from services.approval.settings import parse_durations
+from shared import declarations
 from shared.contracts.ehr import PractitionerReference
 from shared.contracts.envelope import sha256_hex
 from shared.contracts.errors import PermanentError
+from shared.contracts.model import Model
 from shared.contracts.subjects import DEPARTMENT
 
 EVERYBODY = "*"
 KEY_LENGTH = 16
 
 Level = Literal[1, 2, 3]
-
-
-class _Closed(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def _only_text(value: object) -> object:
@@ -84,7 +79,7 @@ Token = Annotated[str, AfterValidator(_token)]
 Deputies = Annotated[tuple[Reference, ...], AfterValidator(_each_once)]
 
 
-class Channel(_Closed):
+class Channel(Model):
     """Where messages go: an address, or the file or the environment variable that holds it."""
 
     url: SecretStr | None = None
@@ -137,7 +132,7 @@ def _distinct(channels: tuple[Channel, ...]) -> tuple[Channel, ...]:
     return channels
 
 
-class DepartmentPolicy(_Closed):
+class DepartmentPolicy(Model):
     """What is said about one department."""
 
     supervisor: Reference | None = None
@@ -146,7 +141,7 @@ class DepartmentPolicy(_Closed):
     escalate_after: Times | None = None
 
 
-class DirectoryFile(_Closed):
+class DirectoryFile(Model):
     """The whole file."""
 
     departments: dict[Token, DepartmentPolicy] = Field(default={})
@@ -165,30 +160,16 @@ def read(path: Path) -> DirectoryFile:
 
     Raises PermanentError that lists everything that is wrong with it, and quotes no address.
     """
-    try:
-        found = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise PermanentError(f"{path} cannot be read ({error.strerror or type(error).__name__})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise PermanentError(f"{path} is not YAML{where}") from None
-    try:
-        file = _absolute(DirectoryFile.model_validate(found or {}), path.resolve().parent)
-    except ValidationError as error:
-        raise PermanentError(f"{path}: " + "; ".join(_complaint(item) for item in error.errors())) from None
+    found = declarations.validate(DirectoryFile, declarations.read_yaml(path), path, _without_address)
+    file = _absolute(found, path.resolve().parent)
     if wrong := _unusable(file):
         raise PermanentError(f"{path}: " + "; ".join(wrong))
     return file
 
 
-def _complaint(error: Any) -> str:
-    # An address may stand where a name belongs.
-    place = ["(an address)" if "://" in str(part) else str(part) for part in error["loc"] if part != "[key]"]
-    return f"{'.'.join(place) or 'file'}: {_WORDS.get(error['type'], error['msg']).removeprefix('Value error, ')}"
-
-
-_WORDS = {"extra_forbidden": "is not known here", "model_type": "must be a mapping", "dict_type": "must be a mapping"}
+def _without_address(part: str) -> str:
+    """Keep an address, which may stand where a name belongs and hold a password, out of locations."""
+    return "(an address)" if "://" in part else part
 
 
 def _absolute(file: DirectoryFile, base: Path) -> DirectoryFile:

@@ -6,7 +6,8 @@ from services.approval.filing.provenances import carrying
 from services.approval.filing.renditions import chart
 from services.approval.filing.renditions.in_chart import digest_in_chart
 from services.approval.filing.renditions.make import TEXT
-from services.approval.filing.resources import Resource, chain_head_of
+from services.approval.filing.resources import chain_head_of
+from shared.clinical.elements import Resource
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.envelope import sha256_hex
 from shared.contracts.errors import PermanentError

@@ -8,11 +8,13 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from services.approval.filing import resources, signed_resources
-from services.approval.filing.resources import CLINAST, Resource
+from services.approval.filing.resources import CLINAST
+from shared.clinical.elements import Resource
 from shared.contracts.corrections import Addended, Amended, Retracted
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.events import Approved, Signature
 from shared.contracts.subjects import CaseRef, derived_id
+from shared.contracts.timestamps import format_timestamp
 
 _OPERATION = "http://terminology.hl7.org/CodeSystem/v3-DataOperation"
 IN_ERROR = "entered-in-error"
@@ -108,8 +110,8 @@ def retraction(decision: RecordedEvent, retracted: Retracted, now: datetime) -> 
     return {
         "resourceType": "Provenance",
         "target": [_reference(id) for id in retracted.documents],
-        "occurredDateTime": resources.instant(decision.time),
-        "recorded": resources.instant(now),
+        "occurredDateTime": format_timestamp(decision.time),
+        "recorded": format_timestamp(now),
         "activity": _activity("NULLIFY"),
         "agent": [
             {"type": resources.participant("enterer"), "who": first},

@@ -13,7 +13,8 @@ from services.approval.filing.correction_resources import IN_ERROR
 from services.approval.filing.provenances import carrying, provenances_of
 from services.approval.filing.renditions import chart
 from services.approval.filing.renditions.make import TEXT
-from services.approval.filing.resources import Resource, with_identifier
+from services.approval.filing.resources import with_identifier
+from shared.clinical.elements import Resource
 from shared.clinical.fhir_client import (
     BadRequestError,
     CreateResult,

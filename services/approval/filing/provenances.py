@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
-from services.approval.filing.resources import Resource, chain_head_of
+from services.approval.filing.resources import chain_head_of
 from shared.clinical import references
+from shared.clinical.elements import Resource, children
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.errors import PermanentError
 
@@ -22,7 +23,7 @@ async def provenances_of(ehr: FhirClient, target: str) -> list[Resource]:
             found = await ehr.search("Provenance", {"target": spelling}, fresh=True)
         except PermanentError:
             continue
-        about = [item for item in found if any(target in wanted for target in item.get("target") or [])]
+        about = [item for item in found if any(target in wanted for target in children(item, "target"))]
         if about:
             return about
     return []

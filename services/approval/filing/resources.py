@@ -6,12 +6,11 @@ Provenance https://hl7.org/fhir/R4/provenance.html, Device https://hl7.org/fhir/
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
+from shared.clinical.elements import Resource, child, children
 from shared.contracts.events import DraftRef, StayReferences
 from shared.contracts.subjects import CaseRef, derived_id
-
-Resource = dict[str, Any]
+from shared.contracts.timestamps import format_timestamp
 
 NAMING = "https://countersign.example/fhir"
 REVIEW_SYSTEM = f"{NAMING}/review"
@@ -71,14 +70,10 @@ def with_identifier(found: Iterable[Resource], pair: tuple[str, str]) -> list[Re
     carrying = {
         str(item["id"]): item
         for item in found
-        for own in item.get("identifier") or []
-        if isinstance(own, dict) and (own.get("system"), own.get("value")) == pair
+        for own in children(item, "identifier")
+        if (own.get("system"), own.get("value")) == pair
     }
     return list(carrying.values())
-
-
-def instant(time: datetime) -> str:
-    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def device(draft: DraftRef) -> Resource:
@@ -125,13 +120,13 @@ def task(
         "focus": {"reference": stay.encounter},
         "for": {"reference": stay.patient},
         "encounter": {"reference": stay.encounter},
-        "authoredOn": instant(now),
-        "lastModified": instant(now),
+        "authoredOn": format_timestamp(now),
+        "lastModified": format_timestamp(now),
         "requester": {"reference": f"Device/{device_id}"},
         "performerType": [
             {"coding": [{"system": "http://snomed.info/sct", "code": "158965000", "display": "Medical practitioner"}]}
         ],
-        "restriction": {"repetitions": 1, "period": {"start": instant(now), "end": instant(due)}},
+        "restriction": {"repetitions": 1, "period": {"start": format_timestamp(now), "end": format_timestamp(due)}},
         "input": [{"type": {"text": DRAFT_INPUT}, "valueString": draft.digest}],
     }
     if stay.attending is not None:
@@ -155,8 +150,8 @@ def escalation(
         "intent": "order",
         "priority": "urgent" if level == 1 else "asap",
         "description": f"A discharge summary waits for its review (escalation {level})",
-        "authoredOn": instant(now),
-        "lastModified": instant(now),
+        "authoredOn": format_timestamp(now),
+        "lastModified": format_timestamp(now),
         "owner": owner,
     }
     if link:
@@ -189,14 +184,14 @@ def completed(
     return task | {
         "status": "completed",
         "businessStatus": business_status(outcome),
-        "lastModified": instant(now),
+        "lastModified": format_timestamp(now),
         "output": output,
     }
 
 
 def begun(task: Resource, now: datetime) -> Resource:
     """Return `task` after its physician has opened it."""
-    return task | {"status": "in-progress", "lastModified": instant(now)}
+    return task | {"status": "in-progress", "lastModified": format_timestamp(now)}
 
 
 def sent_back(task: Resource, words: str, now: datetime) -> Resource:
@@ -206,7 +201,7 @@ def sent_back(task: Resource, words: str, now: datetime) -> Resource:
         "status": "in-progress",
         "statusReason": {"text": words},
         "businessStatus": business_status(AWAITING),
-        "lastModified": instant(now),
+        "lastModified": format_timestamp(now),
     }
 
 
@@ -214,16 +209,16 @@ def cancelled(task: Resource, now: datetime, why: str = DISCHARGE_CANCELLED) -> 
     return task | {
         "status": "cancelled",
         "businessStatus": business_status(why),
-        "lastModified": instant(now),
+        "lastModified": format_timestamp(now),
     }
 
 
 def owned_by(task: Resource, owner: Resource, now: datetime, due: datetime | None = None) -> Resource:
     """Return `task` with another owner and, with `due`, another deadline."""
-    changed = task | {"owner": owner, "lastModified": instant(now)}
+    changed = task | {"owner": owner, "lastModified": format_timestamp(now)}
     if due is not None:
-        restriction = task.get("restriction") or {}
-        period = (restriction.get("period") or {}) | {"end": instant(due)}
+        restriction = child(task, "restriction")
+        period = child(restriction, "period") | {"end": format_timestamp(due)}
         changed["restriction"] = restriction | {"period": period}
     return changed
 
@@ -246,9 +241,13 @@ def digest_entity(role: str, system: str, value: str) -> Resource:
 
 def chain_head_of(provenance: Resource) -> str | None:
     """Return the head of the audit chain that a Provenance of ours contains."""
-    for entity in provenance.get("entity") or []:
-        what = entity.get("what") if isinstance(entity, dict) else None
-        identifier = what.get("identifier") if isinstance(what, dict) else None
-        if isinstance(identifier, dict) and identifier.get("system") == CHAIN_HEAD_SYSTEM:
+    return entity_of(provenance, CHAIN_HEAD_SYSTEM)
+
+
+def entity_of(provenance: Resource, system: str) -> str | None:
+    """The value of our identifier of this system among what a signed text was made of."""
+    for entity in children(provenance, "entity"):
+        identifier = child(child(entity, "what"), "identifier")
+        if identifier.get("system") == system:
             return str(identifier.get("value"))
     return None

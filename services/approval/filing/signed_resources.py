@@ -13,17 +13,17 @@ from services.approval.filing.resources import (
     DRAFT_SYSTEM,
     PROMPT_SYSTEM,
     TEXT_SYSTEM,
-    Resource,
     digest_entity,
     document_identifier,
     identified,
-    instant,
     participant,
     practitioner,
 )
+from shared.clinical.elements import Resource
 from shared.contracts.corrections import Amended
 from shared.contracts.events import Approved, Signature
 from shared.contracts.subjects import CaseRef
+from shared.contracts.timestamps import format_timestamp
 
 
 def drafted(signature: Signature) -> bool:
@@ -42,9 +42,9 @@ def document(
     """Return the signed document, with the type of its draft."""
     stay, type = approved.stay, approved.draft.type
     signer = practitioner(approved.signer, approved.by.subject)
-    context: Resource = {"encounter": [{"reference": stay.encounter}], "period": {"end": instant(stay.end)}}
+    context: Resource = {"encounter": [{"reference": stay.encounter}], "period": {"end": format_timestamp(stay.end)}}
     if stay.start is not None:
-        context["period"]["start"] = instant(stay.start)
+        context["period"]["start"] = format_timestamp(stay.start)
     resource: Resource = {
         "resourceType": "DocumentReference",
         "meta": {"security": labels(approved)},
@@ -63,7 +63,7 @@ def document(
             }
         ],
         "subject": {"reference": stay.patient},
-        "date": instant(signed_at),
+        "date": format_timestamp(signed_at),
         "author": [*([{"reference": f"Device/{device_id}"}] if drafted(approved) else []), signer],
         "authenticator": signer,
         "content": list(contents),
@@ -100,8 +100,8 @@ def provenance(
     return {
         "resourceType": "Provenance",
         "target": [{"reference": f"DocumentReference/{document_id}"}],
-        "occurredDateTime": instant(signed_at),
-        "recorded": instant(now),
+        "occurredDateTime": format_timestamp(signed_at),
+        "recorded": format_timestamp(now),
         "reason": [{"coding": labels(approved)[:1]}],
         "activity": {
             "coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-DataOperation", "code": "CREATE"}]

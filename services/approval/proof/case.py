@@ -8,11 +8,12 @@ from services.approval.filing.correction_resources import identifier_of
 from services.approval.proof.chart import FiledSignature, against_chart
 from services.approval.proof.fault import Fault
 from shared.clinical.fhir_client import FhirClient
-from shared.contracts.case import CONSUMED, Case, fold, restored_event, unexpected_events
+from shared.contracts.case import Case, fold, restored_event, unexpected_events
 from shared.contracts.corrections import RetractionFiled
 from shared.contracts.envelope import RecordedEvent, chain_digest, decode
 from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.events import Filed, Reimported
+from shared.contracts.steps import FILE
 from shared.contracts.subjects import parse_case_subject
 from shared.messaging.event_store import RawMessage, sort_readable
 
@@ -92,7 +93,7 @@ def _filings(history: Sequence[RecordedEvent]) -> Iterable[FiledSignature]:
     """Return every filing of the case, with its signature."""
     signature: RecordedEvent | None = None
     for item in history:
-        if item.name in CONSUMED["file"]:
+        if isinstance(item.body, FILE.consumes):
             signature = item
         if isinstance(item.body, Filed | RetractionFiled):
             yield FiledSignature(item, item.body, signature)

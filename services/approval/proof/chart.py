@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from services.approval.filing.renditions import chart
 from services.approval.filing.renditions.in_chart import digest_in_chart
 from services.approval.filing.renditions.make import TEXT
-from services.approval.filing.resources import Resource, chain_head_of
+from services.approval.filing.resources import chain_head_of
 from shared.clinical import references
+from shared.clinical.elements import Resource, children
 from shared.clinical.fhir_client import FhirClient, NotFoundError
 from shared.contracts.corrections import Retracted, RetractionFiled
 from shared.contracts.envelope import RecordedEvent
@@ -48,7 +49,7 @@ async def against_chart(filing: FiledSignature, ehr: FhirClient) -> list[Reason]
 
 def _is_about(provenance: Resource, id: str, ehr: FhirClient) -> bool:
     wanted = references.reference_targets([{"resourceType": "DocumentReference", "id": id}], ehr.bases)
-    return any(target in wanted for target in provenance.get("target") or [])
+    return any(target in wanted for target in children(provenance, "target"))
 
 
 async def _contents(filing: FiledSignature, provenance: Resource | None, ehr: FhirClient) -> list[Reason]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from services.approval.filing.correction_resources import IN_ERROR
 from services.approval.filing.provenances import provenances_of
-from services.approval.filing.resources import DOCUMENT_SYSTEM, TEXT_SYSTEM, Resource, chain_head_of, with_identifier
+from services.approval.filing.resources import DOCUMENT_SYSTEM, TEXT_SYSTEM, chain_head_of, entity_of, with_identifier
+from shared.clinical.elements import Resource, children, code
 from shared.clinical.fhir_client import FhirClient, oldest
 
 MAX_MISSING_NUMBERS = 2  # in a row, after which the search ends: a document may have been deleted
@@ -85,28 +86,15 @@ def each_once(provenances: Iterable[Resource]) -> list[Resource]:
 
 def targets(provenance: Resource) -> list[str]:
     """Return the ids of the documents that a Provenance is about, in its order."""
-    found = [item.get("reference") for item in provenance.get("target") or [] if isinstance(item, dict)]
+    found = [item.get("reference") for item in children(provenance, "target")]
     return [str(item).partition("/_history")[0].rpartition("/")[2] for item in found if item]
 
 
 def operation(provenance: Resource) -> str:
     """Return CREATE, UPDATE, APPEND or NULLIFY; empty if it has no activity."""
-    activity = provenance.get("activity")
-    coding = activity.get("coding") if isinstance(activity, dict) else None
-    codes = [str(item.get("code", "")) for item in coding or [] if isinstance(item, dict)]
-    return codes[0] if codes else ""
+    return code(provenance.get("activity")) or ""
 
 
 def text_of(provenance: Resource) -> str | None:
     """Return the SHA-256 of the signed text, from the Provenance."""
-    return entity(provenance, TEXT_SYSTEM)
-
-
-def entity(provenance: Resource, system: str) -> str | None:
-    """Return the value of the identifier of `system` among the entities of a Provenance."""
-    for item in provenance.get("entity") or []:
-        what = item.get("what") if isinstance(item, dict) else None
-        identifier = what.get("identifier") if isinstance(what, dict) else None
-        if isinstance(identifier, dict) and identifier.get("system") == system:
-            return str(identifier.get("value"))
-    return None
+    return entity_of(provenance, TEXT_SYSTEM)

@@ -3,7 +3,7 @@
 What neither they nor the event stream contain is left empty; contradictions raise PermanentError.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,15 +11,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from services.approval.filing.renditions import chart
-from services.approval.filing.resources import DRAFT_SYSTEM, NAMING, PROMPT_SYSTEM, Resource, chain_head_of
-from services.approval.reimport.chart import FiledDocument, entity, targets, text_of
+from services.approval.filing.resources import DRAFT_SYSTEM, NAMING, PROMPT_SYSTEM, chain_head_of, entity_of
+from services.approval.reimport.chart import FiledDocument, targets, text_of
 from shared.clinical import references
+from shared.clinical.elements import Resource, child, children, codes
 from shared.contracts.case import Case, current_digest, latest_document, restored_event
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled
 from shared.contracts.draft import DocumentType, Prompt
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.errors import PermanentError
 from shared.contracts.events import Actor, Approved, Drafted, DraftRef, Filed, Reimported, Signature, StayReferences
+from shared.contracts.timestamps import parse_timestamp
 
 SUBJECT_SYSTEM = f"{NAMING}/subject"
 UNKNOWN = "unknown"  # role, model, prompt: nobody tells
@@ -102,7 +104,7 @@ def _body(
     later = {"number": filed_document.number, "seen": current_digest(known_case.case), "reason": ""}
     if not filed_document.whole:
         return Addended(**common, **later, appends=_related(known_case, document, "appends"))
-    if any(item.get("code") == "replaces" for item in _dicts(document.get("relatesTo"))):
+    if any(item.get("code") == "replaces" for item in children(document, "relatesTo")):
         return Amended(**common, **later, replaces=_related(known_case, document, "replaces"))
     draft: DraftRef = common["draft"]
     review = known_case.case.review
@@ -135,7 +137,7 @@ def retraction(known_case: KnownCase, provenance: Resource) -> LostEvent:
 
 def moment(provenance: Resource) -> datetime:
     """Return when it was signed. Raises PermanentError."""
-    found = _time(provenance.get("occurredDateTime"))
+    found = parse_timestamp(provenance.get("occurredDateTime"))
     if found is None:
         raise PermanentError("its Provenance does not say when it was signed")
     return found
@@ -145,10 +147,8 @@ def _signer(known_case: KnownCase, provenance: Resource, type: str) -> tuple[str
     """Return the FHIR reference and the person, as far as the chart has them. Raises PermanentError if it has none."""
     who = _agent(provenance, type)
     reference = references.relative(who, known_case.bases)
-    identifier = who.get("identifier")
-    own = (
-        identifier.get("value") if isinstance(identifier, dict) and identifier.get("system") == SUBJECT_SYSTEM else None
-    )
+    identifier = child(who, "identifier")
+    own = identifier.get("value") if identifier.get("system") == SUBJECT_SYSTEM else None
     subject = reference or own
     if not isinstance(subject, str) or not subject:
         raise PermanentError("its Provenance does not say who signed")
@@ -156,12 +156,8 @@ def _signer(known_case: KnownCase, provenance: Resource, type: str) -> tuple[str
 
 
 def _agent(provenance: Resource, type: str) -> Resource:
-    for agent in _dicts(provenance.get("agent")):
-        kind = agent.get("type")
-        codes = [item.get("code") for item in _dicts(kind.get("coding") if isinstance(kind, dict) else None)]
-        if type in codes and isinstance(who := agent.get("who"), dict):
-            return dict(who)
-    return {}
+    agents = (item for item in children(provenance, "agent") if type in codes(item.get("type")))
+    return next((who for item in agents if (who := child(item, "who"))), {})
 
 
 def _names(known_case: KnownCase, who: Any) -> object:
@@ -173,21 +169,25 @@ def _stay(known_case: KnownCase, document: Resource) -> StayReferences:
 
     Raises PermanentError.
     """
-    context = _dict(document.get("context"))
-    encounters = [references.relative(item, known_case.bases) for item in _dicts(context.get("encounter"))]
+    context = child(document, "context")
+    encounters = [references.relative(item, known_case.bases) for item in children(context, "encounter")]
     patient = references.relative(document.get("subject"), known_case.bases)
     if (known := known_case.stay) is not None:
         if known.encounter not in encounters or known.patient != patient:
             raise PermanentError("the document is about another encounter or patient")
         return known
     encounter = next((item for item in encounters if item and item.startswith("Encounter/")), None)
-    period = _dict(context.get("period"))
-    end = _time(period.get("end"))
+    period = child(context, "period")
+    end = parse_timestamp(period.get("end"))
     if encounter is None or patient is None or end is None:
         raise PermanentError("the document does not say of which stay it is")
     organization = references.relative(document.get("custodian"), known_case.bases)
     return StayReferences(
-        encounter=encounter, patient=patient, organization=organization, start=_time(period.get("start")), end=end
+        encounter=encounter,
+        patient=patient,
+        organization=organization,
+        start=parse_timestamp(period.get("start")),
+        end=end,
     )
 
 
@@ -201,7 +201,7 @@ def _draft(known_case: KnownCase, filed_document: FiledDocument, document: Resou
         if last is None or not isinstance(body := last.signature.body, Approved | Amended):
             raise PermanentError("it is an addendum to a document that the case's events do not have")
         return body.draft
-    digest = entity(provenance, DRAFT_SYSTEM) or ""
+    digest = entity_of(provenance, DRAFT_SYSTEM) or ""
     known = [event.body.draft for event in known_case.history if isinstance(event.body, Drafted)]
     known += [
         body.draft for event in known_case.history if isinstance(body := restored_event(event).body, Approved | Amended)
@@ -209,7 +209,7 @@ def _draft(known_case: KnownCase, filed_document: FiledDocument, document: Resou
     found = next((draft for draft in known if draft.digest == digest), None)
     if found is not None:
         return found
-    prompt = Prompt(name=UNKNOWN, version=0, digest=entity(provenance, PROMPT_SYSTEM) or "")
+    prompt = Prompt(name=UNKNOWN, version=0, digest=entity_of(provenance, PROMPT_SYSTEM) or "")
     return DraftRef(
         digest=digest,
         text="",
@@ -224,7 +224,7 @@ def _draft(known_case: KnownCase, filed_document: FiledDocument, document: Resou
 
 
 def _type(document: Resource) -> DocumentType | None:
-    coding: Resource = next(_dicts(_dict(document.get("type")).get("coding")), {})
+    coding = child(child(document, "type"), "coding")
     display = str(coding.get("display") or "Discharge summary")
     try:
         return DocumentType(title=display, code=str(coding.get("code")), display=display)
@@ -234,7 +234,7 @@ def _type(document: Resource) -> DocumentType | None:
 
 def _related(known_case: KnownCase, document: Resource, code: str) -> str:
     """Return the id of the document that this one follows. Raises PermanentError."""
-    for item in _dicts(document.get("relatesTo")):
+    for item in children(document, "relatesTo"):
         found = references.parse(item.get("target"), known_case.bases)
         if item.get("code") == code and found is not None:
             return found.id
@@ -242,22 +242,5 @@ def _related(known_case: KnownCase, document: Resource, code: str) -> str:
 
 
 def _version(resource: Resource) -> str | None:
-    meta = resource.get("meta")
-    version = meta.get("versionId") if isinstance(meta, dict) else None
+    version = child(resource, "meta").get("versionId")
     return str(version)[:64] if version else None
-
-
-def _time(value: object) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(str(value))
-    except ValueError:
-        return None
-    return found if found.tzinfo is not None else None
-
-
-def _dict(value: Any) -> Resource:
-    return value if isinstance(value, dict) else {}
-
-
-def _dicts(value: Any) -> Iterator[Resource]:
-    yield from (item for item in value if isinstance(item, dict)) if isinstance(value, list) else ()

@@ -9,11 +9,12 @@ from services.approval.filing.correction_resources import IN_ERROR
 from services.approval.filing.renditions import chart
 from services.approval.filing.renditions.in_chart import bytes_in_chart
 from services.approval.filing.renditions.make import TEXT
-from services.approval.filing.resources import Resource, chain_head_of
+from services.approval.filing.resources import chain_head_of
 from services.approval.proof.chart import FiledSignature, against_chart
 from services.approval.reimport import lost_events
 from services.approval.reimport.chart import FiledDocument, each_once, read_filed_documents, targets
 from services.approval.reimport.lost_events import KnownCase, LostEvent
+from shared.clinical.elements import Resource
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.case import Case, evolve, fold, is_expected, restored_event
 from shared.contracts.corrections import Retracted

@@ -51,6 +51,16 @@ class ReviewList(BaseModel):
     next: str | None
 
 
+WrittenSentences = Annotated[
+    list[str],
+    Field(
+        max_length=1000,
+        description="SHA-256 of each sentence of your own that the record does not support and that may stand; a "
+        "refusal names them",
+    ),
+]
+
+
 class Approve(BaseModel):
     """Countersign. `text` takes the place of the draft's text: changed, or `to_write` of the review filled in."""
 
@@ -67,12 +77,7 @@ class Approve(BaseModel):
         default=[], max_length=1000, description="open points, from 0, that were seen; all of them have to be"
     )
 
-    written: list[str] = Field(
-        default=[],
-        max_length=1000,
-        description="SHA-256 of each sentence of your own that the record does not support and that may stand; a "
-        "refusal names them",
-    )
+    written: WrittenSentences = []
 
     @property
     def settled(self) -> Settled:

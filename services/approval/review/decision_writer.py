@@ -1,6 +1,6 @@
 """Append decisions to cases: each once, and only after the state of the case that it was taken on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from services.approval.review.authorization import Action
@@ -8,6 +8,7 @@ from services.approval.review.case_reader import CaseReader, current
 from services.approval.review.errors import DecisionRefusedError
 from shared.contracts.case import Case
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionRequested
+from shared.contracts.envelope import RecordedEvent
 from shared.contracts.errors import TransientError
 from shared.contracts.events import Approved, CaseEvent, Reassigned, Rejected
 from shared.contracts.retention import ErasureOrdered, HoldPlaced, HoldReleased
@@ -51,20 +52,21 @@ class DecisionWriter:
         action: Action,
         decide: Callable[[Case], Event],
         cause: str | None = None,
-        before: Callable[[Case], Event | None] = lambda _: None,
+        repeated: Callable[[Sequence[RecordedEvent]], Event | None] = lambda _: None,
     ) -> Event:
         """Append what `decide` returns; where another event came first, authorize and decide again on the new state.
 
-        `before` returns the same decision where it has been appended already, so that a repeated request has no effect.
-        Raises DecisionRefusedError, and TransientError after MAX_ATTEMPTS conflicts.
+        The caller has looked for the same decision on `case`; `repeated` looks for it in what came first, so that of
+        requests that are sent at once one has an effect. Raises DecisionRefusedError, and TransientError after
+        MAX_ATTEMPTS conflicts.
         """
         for _ in range(MAX_ATTEMPTS):
-            if (done := before(case)) is not None:
-                return done
             event = decide(case)
             try:
                 await self.append(ref, case, event, derived_id(cause, event.event) if cause else None)
             except WrongExpectedVersionError as conflict:
+                if (done := repeated(conflict.history)) is not None:
+                    return done
                 ref, case = current(ref.id, conflict.history)
                 if case.open and by is not None:  # it may belong to somebody else by now
                     await self._cases.authorize(ref, case, by, action)
@@ -77,22 +79,29 @@ class DecisionWriter:
     ) -> Event | None:
         """Return the decision that `by` sent with this `Idempotency-Key` before, whatever has happened since.
 
-        Raises DecisionRefusedError where it was not the `same`.
+        It needs no authorization: nobody else can send it. Raises DecisionRefusedError where it was not the `same`.
         """
+        found = await self.find_keyed(ref, by, key, kind)
+        if found is not None and not same(found):
+            raise key_used()
+        return found
+
+    async def find_keyed(self, ref: CaseRef, by: Caller, key: str | None, kind: type[Event]) -> Event | None:
+        """Return the decision of this kind that `by` sent with this `Idempotency-Key`, be it the same or not."""
         cause = cause_of(ref, by, key)
         if cause is None:
             return None
         id = derived_id(cause, kind.model_fields["event"].default)
         found = next((item.body for item in await self._cases.history(ref.id) if item.id == id), None)
-        if not isinstance(found, kind):
-            return None
-        if not same(found):
-            raise DecisionRefusedError("key-used", "It was sent with another decision about this case.")
-        return found
+        return found if isinstance(found, kind) else None
 
     async def append(self, ref: CaseRef, case: Case, event: CaseEvent, id: str | None = None) -> None:
         """Append `event` after the last event of `case`. Raises Conflict."""
         await self._journal.append(ref, event, after=case.head, id=id or self._new_id(), time=self._clock())
+
+
+def key_used() -> DecisionRefusedError:
+    return DecisionRefusedError("key-used", "It was sent with another decision about this case.")
 
 
 def cause_of(ref: CaseRef, by: Caller, key: str | None) -> str | None:

@@ -9,13 +9,15 @@ from services.approval import domain
 from services.approval.escalation import rules as escalation_rules
 from services.approval.escalation.directory import Directory
 from services.approval.projections.open_reviews import OpenReviewsProjection
-from services.approval.review.authorization import authorize, needs_step_up
+from services.approval.review import repeated
+from services.approval.review.authorization import authorize, denial, needs_step_up
 from services.approval.review.case_reader import CaseReader
+from services.approval.review.case_reader import current as current_case
 from services.approval.review.decision_writer import DecisionWriter, cause_of
 from services.approval.review.errors import DecisionRefusedError, StepUpRequiredError
 from services.approval.review.signing_rules import Settled
 from shared.clinical.fhir_client import FhirClient, NotFoundError
-from shared.contracts.case import Case
+from shared.contracts.case import Case, fold
 from shared.contracts.draft import Draft
 from shared.contracts.envelope import sha256_hex
 from shared.contracts.errors import CountersignError, TransientError
@@ -85,12 +87,11 @@ class ReviewService:
         """
         self.require_recent_sign_in(by)
         ref, case = await self._current_case(case_id, by, seen)
-        by = await self.cases.authorize(ref, case, by, "decide")
-
-        before = partial(domain.approved_before, seen=seen, by=by.actor, text=text)
+        before = partial(repeated.approved_before, seen=seen, by=by.actor, text=text)
         same = partial(_is_approval_of, seen=seen, text=text)
         if (done := before(case) or await self.decisions.find_repeated(ref, by, key, Approved, same)) is not None:
             return done
+        by = await self.cases.authorize(ref, case, by, "decide")
         review = domain.open_review(case, seen)
         draft = await self._draft_to_sign(ref, review, text)
         added = await self.cases.added_statements(ref.id, draft, text, by) if draft and text is not None else ()
@@ -110,7 +111,9 @@ class ReviewService:
         await self._withdraw_if_taken_back(ref, case, review)
         if text is not None and event.edited:
             await self.cases.texts(ref.id, case.head.sequence).put(text.encode())
-        return await self.decisions.decide(ref, case, by, "decide", decide, cause_of(ref, by, key), before)
+        return await self.decisions.decide(
+            ref, case, by, "decide", decide, cause_of(ref, by, key), lambda history: before(fold(history))
+        )
 
     async def _draft_to_sign(self, ref: CaseRef, review: ReviewRequested, text: str | None = None) -> Draft | None:
         """Return the draft under review where it is needed to check the signature."""
@@ -149,28 +152,26 @@ class ReviewService:
             seen = case.review.draft.digest if case.review else ""
         digest_seen = seen
         ref, case = await self._current_case(case_id, by, seen)
-        by = await self.cases.authorize(ref, case, by, "decide")
         words = sha256_hex(reason.encode())
-
-        def before(current: Case) -> Rejected | None:
-            return domain.rejected_before(current, digest_seen, by.actor, action, words)
+        earlier = partial(repeated.rejected_earlier, seen=seen, by=by.actor, action=action, reason=words)
 
         def same(body: Rejected) -> bool:
             return (body.action, body.reason) == (action, words)  # a refusal need not say of which draft
 
-        if (done := before(case) or await self.decisions.find_repeated(ref, by, key, Rejected, same)) is not None:
+        done = repeated.rejected_before(case, seen, by.actor, action, words)
+        if (done := done or await self.decisions.find_repeated(ref, by, key, Rejected, same)) is not None:
             return done
-        if case.review is not None and case.review.draft.digest != seen:  # the redraft may be there already
-            history = await self.cases.history(case_id)
-            if (earlier := domain.rejected_earlier(history, seen, by.actor, action, words)) is not None:
-                return earlier
+        redrafted = case.review is not None and case.review.draft.digest != seen
+        if redrafted and (done := earlier(await self.cases.history(case_id))) is not None:
+            return done
+        by = await self.cases.authorize(ref, case, by, "decide")
         domain.open_review(case, seen)
         await self.cases.texts(ref.id, case.head.sequence).put(reason.encode())
 
         def decide(current: Case) -> Rejected:
             return domain.reject(current, digest_seen, by.actor, action, words, channel=channel_of(by))
 
-        return await self.decisions.decide(ref, case, by, "decide", decide, cause_of(ref, by, key), before)
+        return await self.decisions.decide(ref, case, by, "decide", decide, cause_of(ref, by, key), earlier)
 
     async def approve_in_ehr(self, case_id: str, seen: str, by: Actor, cause: str) -> Approved:
         """Countersign the unchanged draft, as `by` did in the EHR. The event's id is derived from `cause`.
@@ -208,17 +209,23 @@ class ReviewService:
         """Give an open review to somebody else; their deadlines start now. Raises DecisionRefusedError.
 
         For the present owner nothing changes, so that nobody postpones a review; an operator restores a lost timer so.
+        Who gave it away may not be entitled to it any more: they get the answer of the same reassignment.
         """
         require_reason(reason, "Say in a few words why somebody else is to decide.")
-        ref, case = await self.cases.case(case_id)
-        by = await self.cases.authorize(ref, case, by, "reassign")
+        history = await self.cases.history(case_id)
+        ref, case = current_case(case_id, history)
         words = sha256_hex(reason.encode())
+        earlier = partial(repeated.reassigned_earlier, to=to, by=by.actor, reason=words)
 
         def same(body: Reassigned) -> bool:
             return (body.owner, body.reason) == (to, words)
 
         if await self.decisions.find_repeated(ref, by, key, Reassigned, same) is not None:
             return
+        new = case.open and denial(by, case, ref.department, "reassign") is None
+        if not new and earlier(history) is not None:
+            return
+        by = await self.cases.authorize(ref, case, by, "reassign")
         if case.open and case.owner == to and by.role != "operator":
             return
         await self._check_person(to)
@@ -230,7 +237,7 @@ class ReviewService:
                 current, to, by.actor, words, escalation_rules.deadlines(now, times, current.requested_at)
             )
 
-        await self.decisions.decide(ref, case, by, "reassign", decide, cause_of(ref, by, key))
+        await self.decisions.decide(ref, case, by, "reassign", decide, cause_of(ref, by, key), earlier)
 
     async def _check_person(self, to: str) -> None:
         """Raises DecisionRefusedError where the EHR knows no such practitioner. An EHR that is down refuses nobody."""

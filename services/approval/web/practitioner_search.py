@@ -6,8 +6,8 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from services.approval.dependencies import Api, Clinician
-from services.approval.filing.resources import Resource
 from services.approval.web.render import PageRoute, page
+from shared.clinical.elements import person_name
 from shared.contracts.errors import CountersignError
 
 SHOWN = 20
@@ -23,12 +23,5 @@ async def people(_: Clinician, api: Api, q: Annotated[str, Query(min_length=2, m
         found = await api.ehr.search("Practitioner", {"family": q, "_count": str(SHOWN)})
     except CountersignError:
         found = []
-    return page("people.html", people=[(item["id"], name_of(item)) for item in found[:SHOWN] if item.get("id")])
-
-
-def name_of(practitioner: Resource) -> str:
-    """Return prefix, given names and family name; empty if the EHR has none."""
-    names = practitioner.get("name")
-    name = next((item for item in names if isinstance(item, dict)), {}) if isinstance(names, list) else {}
-    parts = [*(name.get("prefix") or []), *(name.get("given") or []), name.get("family")]
-    return " ".join(part for part in parts if isinstance(part, str)).strip()
+    shown = [item for item in found[:SHOWN] if item.get("id")]
+    return page("people.html", people=[(item["id"], person_name(item, prefixes=True) or "") for item in shown])

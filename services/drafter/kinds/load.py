@@ -13,9 +13,9 @@ from pydantic import TypeAdapter, ValidationError
 from services.drafter import prompts
 from services.drafter.kinds.declaration import Declaration, Name
 from services.drafter.kinds.kind import DEATH, DISCHARGE, KindDefinition, KindRegistry
-from services.drafter.toml_files import read_toml, validate
 from shared.contracts.envelope import sha256_hex
 from shared.contracts.errors import PermanentError
+from shared.declarations import read_toml, validate
 
 SHIPPED = Path(__file__).parent / "shipped"
 KIND_FILE = "kind.toml"

@@ -14,7 +14,8 @@ from services.approval.filing.renditions import codes, xhtml
 from services.approval.filing.renditions.codes import Kind
 from services.approval.filing.renditions.signed import Block, Line, SignedText, writable
 from services.approval.filing.renditions.source import Source
-from services.approval.filing.resources import Resource
+from shared.clinical.elements import Resource
+from shared.contracts.timestamps import format_timestamp
 
 _RELATIVE = re.compile(r"([A-Z][A-Za-z]{1,63})/([A-Za-z0-9.-]{1,64})(?:/_history/[A-Za-z0-9.-]{1,64})?")
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
@@ -37,7 +38,7 @@ def write(source: Source) -> bytes:
         "language": xhtml.LANGUAGE,
         "identifier": {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{source.id_of('bundle')}"},
         "type": "document",
-        "timestamp": resources.instant(source.at),
+        "timestamp": format_timestamp(source.at),
         "entry": [{"fullUrl": f"urn:uuid:{composition['id']}", "resource": composition}, *others],
     }
     return json.dumps(bundle, ensure_ascii=False, separators=(",", ":")).encode()
@@ -45,9 +46,9 @@ def write(source: Source) -> bytes:
 
 def _composition(source: Source, signer: str, urls: set[str]) -> Resource:
     approved, document = source.approved, source.document
-    stay, at = approved.stay, resources.instant(source.at)
+    stay, at = approved.stay, format_timestamp(source.at)
     device = _url(source, f"Device/{source.device}") if signed_resources.drafted(source.approved) else None
-    period = {"start": resources.instant(stay.start)} if stay.start else {}
+    period = {"start": format_timestamp(stay.start)} if stay.start else {}
     composition: Resource = {
         "resourceType": "Composition",
         "id": source.id_of("composition"),
@@ -71,7 +72,7 @@ def _composition(source: Source, signer: str, urls: set[str]) -> Resource:
     custodian = _url(source, stay.organization or "")
     if custodian in urls:
         composition["custodian"] = {"reference": custodian}
-    composition["event"] = [{"period": period | {"end": resources.instant(stay.end)}}]
+    composition["event"] = [{"period": period | {"end": format_timestamp(stay.end)}}]
     composition["section"] = list(_sections(source, document))
     return composition
 
@@ -164,13 +165,13 @@ def _patient(source: Source) -> Resource:
 
 def _encounter(source: Source) -> Resource:
     stay = source.approved.stay
-    period = {"start": resources.instant(stay.start)} if stay.start else {}
+    period = {"start": format_timestamp(stay.start)} if stay.start else {}
     return {
         "resourceType": "Encounter",
         "status": "finished",
         "class": _CLASS_UNKNOWN,  # R4 requires one, and the events do not have it
         **_reference("subject", _url(source, stay.patient)),
-        "period": period | {"end": resources.instant(stay.end)},
+        "period": period | {"end": format_timestamp(stay.end)},
     }
 
 

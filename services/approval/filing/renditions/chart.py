@@ -6,14 +6,15 @@ https://hl7.org/fhir/R4/documentreference.html, https://hl7.org/fhir/R4/datatype
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from services.approval.filing.renditions.make import TEXT
 from services.approval.filing.renditions.xhtml import LANGUAGE
-from services.approval.filing.resources import NAMING, Resource, instant
+from services.approval.filing.resources import NAMING
+from shared.clinical.elements import Resource, child, children
 from shared.contracts.envelope import sha256_hex
+from shared.contracts.timestamps import format_timestamp
 
 RENDITION_SYSTEM = f"{NAMING}/rendition-sha256"
 
@@ -34,7 +35,7 @@ def _attachment(content_type: str, data: bytes, signed_at: datetime, title: str)
         # R4 fixes SHA-1 here; the SHA-256 is in the Provenance.
         "hash": base64.b64encode(hashlib.sha1(data, usedforsecurity=False).digest()).decode(),
         "title": title,
-        "creation": instant(signed_at),
+        "creation": format_timestamp(signed_at),
     }
 
 
@@ -52,10 +53,9 @@ def entities(digests: Mapping[str, str]) -> list[Resource]:
 def digests_in(provenance: Resource) -> dict[str, str]:
     """Return content type → SHA-256 of the renditions that a Provenance names."""
     found: dict[str, str] = {}
-    for entity in _dicts(provenance.get("entity")):
-        what = entity.get("what")
-        identifier = what.get("identifier") if isinstance(what, dict) else None
-        if isinstance(what, dict) and isinstance(identifier, dict) and identifier.get("system") == RENDITION_SYSTEM:
+    for what in (child(entity, "what") for entity in children(provenance, "entity")):
+        identifier = child(what, "identifier")
+        if identifier.get("system") == RENDITION_SYSTEM:
             found[str(what.get("display"))] = str(identifier.get("value"))
     return found
 
@@ -63,10 +63,8 @@ def digests_in(provenance: Resource) -> dict[str, str]:
 def attachments(document: Resource) -> dict[str, Resource]:
     """Return content type without parameters → attachment."""
     found: dict[str, Resource] = {}
-    for content in _dicts(document.get("content")):
-        attachment = content.get("attachment")
-        if isinstance(attachment, dict):
-            found.setdefault(str(attachment.get("contentType")).partition(";")[0].strip().lower(), attachment)
+    for attachment in (part for content in children(document, "content") for part in children(content, "attachment")):
+        found.setdefault(str(attachment.get("contentType")).partition(";")[0].strip().lower(), attachment)
     return found
 
 
@@ -89,7 +87,3 @@ def data_of(attachment: Resource) -> bytes | None:
         return base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):
         return None
-
-
-def _dicts(value: Any) -> Iterator[dict[str, Any]]:
-    yield from (item for item in value if isinstance(item, dict)) if isinstance(value, list) else ()

@@ -1,7 +1,7 @@
 """Read the contents of a document in the EHR, also if they are in Binary resources."""
 
 from services.approval.filing.renditions import chart
-from services.approval.filing.resources import Resource
+from shared.clinical.elements import Resource
 from shared.clinical.fhir_client import FhirClient
 from shared.clinical.references import parse_url
 from shared.contracts.envelope import sha256_hex

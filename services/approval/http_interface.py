@@ -1,0 +1,72 @@
+"""The HTTP interface of approval: who may call it, its routes, and what they work with."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from fastapi import APIRouter, Request
+
+from services.approval.corrections.service import CorrectionsService
+from services.approval.dependencies import ApiDependencies
+from services.approval.erasure.service import ErasureService
+from services.approval.parts import Core
+from services.approval.projections.unreadable_events import UnreadableEvents
+from services.approval.review.autosave import DraftAutosave
+from services.approval.review.draft_labels import DraftLabels
+from services.approval.routes import ROUTERS, provider_router
+from services.approval.sign_in.service import SignInService
+from services.approval.sign_in.sessions import SessionStore
+from shared.messaging.access_log import AccessLog
+from shared.runtime.authentication import Authenticator, Caller, read_api_tokens
+from shared.runtime.oidc import OidcProvider
+from shared.runtime.request_limits import EventStreamLimit
+from shared.runtime.service import Part
+
+
+class HttpInterface(NamedTuple):
+    routers: tuple[APIRouter, ...]
+    dependencies: ApiDependencies
+    part: Part
+
+
+def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[Caller]) -> HttpInterface:
+    """`people` may be signed in as by whoever reaches the sign-in page."""
+    settings, clock = core.settings, core.clock
+    provider = OidcProvider(settings.oidc, clock) if settings.oidc.issuer else None
+    sessions = SessionStore(core.bus, clock, new_secret, settings.idle, settings.session, provider)
+    unreadable = UnreadableEvents()
+    tokens = read_api_tokens(settings.tokens_file)
+    dependencies = ApiDependencies(
+        authenticator=Authenticator(tokens, provider, sessions, partial(_log_refusal, core.log), settings.public),
+        log=core.log,
+        clock=clock,
+        zone_of=settings.zones.of,
+        review=core.review,
+        open_reviews=core.open_reviews,
+        corrections=CorrectionsService(core.bus, core.review),
+        erasures=ErasureService(core.bus, core.review),
+        directory=core.interactive_directory,
+        sign_in=SignInService(sessions, core.log, clock, new_secret, settings.public, provider, people),
+        autosave=DraftAutosave(core.bus),
+        labels=DraftLabels(core.bus),
+        unreadable=unreadable,
+        ehr=core.interactive_ehr,
+        streams=EventStreamLimit(),
+    )
+    part = Part(
+        starts=(partial(unreadable.start, core.bus),),
+        closers=(unreadable.close, *((provider.close,) if provider else ())),
+    )
+    return HttpInterface((*ROUTERS, *((provider_router,) if provider else ())), dependencies, part)
+
+
+async def _log_refusal(log: AccessLog, reason: str, caller: Caller | None, request: Request) -> None:
+    """Record a refused request in the access log: by the route's own pattern, never by what was sent."""
+    route = request.scope.get("route")
+    await log.record(
+        "refused",
+        detail=f"{request.method} {getattr(route, 'path', '')}: {reason}",
+        subject=caller.subject if caller else None,
+        role=caller.role if caller else None,
+        method=caller.method if caller else None,
+    )

@@ -1,0 +1,198 @@
+"""The parts of approval: each makes what it needs of the core, registers its handlers, and says what it starts."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+from services.approval.audit.chain_verifier import AuditChainVerifier
+from services.approval.audit.checkpoints import CheckpointPublisher
+from services.approval.ehr_tasks.decisions import EhrDecisionHandler
+from services.approval.ehr_tasks.hold import on_request
+from services.approval.ehr_tasks.reconciler import TaskReconciler
+from services.approval.ehr_tasks.review_started import ReviewStartedHandler
+from services.approval.ehr_tasks.tasks import Devices, ReviewTasks
+from services.approval.erasure.handlers import ErasureHandler
+from services.approval.erasure.retention import RetentionScheduler
+from services.approval.escalation.directory import Directory
+from services.approval.escalation.directory_file import read as read_directory
+from services.approval.escalation.handlers import EscalationHandler
+from services.approval.filing.filing import Filing
+from services.approval.filing.follow_up import FollowUp
+from services.approval.filing.renditions.writer import Renditions
+from services.approval.filing.retraction import RetractionFiling
+from services.approval.handlers import Approval
+from services.approval.notifications import channels
+from services.approval.notifications.handlers import NotificationDispatcher
+from services.approval.notifications.notification import read_notification
+from services.approval.projections.case_states import CaseStateProjection
+from services.approval.projections.open_reviews import OpenReviewsProjection
+from services.approval.reimport.handlers import Reimport
+from services.approval.review.service import ReviewService
+from services.approval.settings import ApprovalSettings
+from shared.clinical.fhir_client import FhirClient
+from shared.contracts.ehr import parse_task_changed
+from shared.contracts.steps import ERASE, FILE, REQUEST_REVIEW, SETTLE_REJECTION
+from shared.contracts.subjects import ESCALATION_TIMER, RECONCILE_TIMER, timer_filter
+from shared.messaging.access_log import AccessLog
+from shared.messaging.broker import ServiceBroker
+from shared.messaging.connection import NatsConnection
+from shared.messaging.event_store import Clock
+from shared.messaging.lost_timers import LostTimers
+from shared.messaging.operator_requests import OperatorRequests
+from shared.messaging.recurring_timer import by_timer
+from shared.messaging.timers import REVIEWS
+from shared.messaging.topology import consumer
+from shared.runtime.service import Part, service_broker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Core:
+    """What the parts share. What a person waits for has an EHR client of its own: no slow filing delays a page."""
+
+    settings: ApprovalSettings
+    broker: ServiceBroker
+    clock: Clock
+    new_id: Callable[[], str]
+    ehr: FhirClient
+    interactive_ehr: FhirClient
+    directory: Directory
+    interactive_directory: Directory
+    open_reviews: OpenReviewsProjection
+    log: AccessLog
+    tasks: ReviewTasks
+    filing: Filing
+    devices: Devices
+    review: ReviewService
+
+    @property
+    def bus(self) -> NatsConnection:
+        return self.broker.bus
+
+    @property
+    def part(self) -> Part:
+        return Part(
+            starts=(partial(self.open_reviews.start, self.bus),),
+            checks={"ehr": self.interactive_ehr.ready},
+            closers=(self.review.cases.close, self.interactive_ehr.close, self.ehr.close),
+        )
+
+
+def core(settings: ApprovalSettings, clock: Clock, new_id: Callable[[], str], ehr: FhirClient | None) -> Core:
+    """`ehr` takes the place of the real ones."""
+    broker = service_broker("approval", settings, clock, settings.master_keys)
+    interactive, ehr = ehr or settings.ehr.connect_interactive(), ehr or settings.ehr.connect()
+    file = read_directory(settings.directory) if settings.directory else None
+    interactive_directory = Directory(interactive, settings.supervisors, settings.escalate_after, file)
+    devices, reviews, log = Devices(ehr), OpenReviewsProjection(), AccessLog(broker.bus, clock, new_id)
+    return Core(
+        settings=settings,
+        broker=broker,
+        clock=clock,
+        new_id=new_id,
+        ehr=ehr,
+        interactive_ehr=interactive,
+        directory=Directory(ehr, settings.supervisors, settings.escalate_after, file),
+        interactive_directory=interactive_directory,
+        open_reviews=reviews,
+        log=log,
+        tasks=ReviewTasks(ehr, devices, clock, settings.public_url),
+        filing=Filing(ehr, devices, clock),
+        devices=devices,
+        review=ReviewService(
+            broker.bus, interactive, interactive_directory, reviews, log, clock, new_id, settings.sign_within
+        ),
+    )
+
+
+def case_steps(core: Core) -> Part:
+    """Request a review, file what was signed, follow up a rejection."""
+    renditions = Renditions(core.bus, core.ehr, core.devices, core.settings.ehr_contents, core.settings.paper)
+    retraction = RetractionFiling(core.ehr, core.filing, core.clock)
+    approval = Approval(
+        core.bus, core.tasks, core.filing, retraction, renditions, core.directory, core.open_reviews, core.clock
+    )
+    core.broker.on(REQUEST_REVIEW, approval.request_review, undo=approval.take_back_request)
+    core.broker.on(FILE, approval.file)
+    core.broker.on(SETTLE_REJECTION, approval.settle_rejection)
+    return Part()
+
+
+def escalation(core: Core) -> Part:
+    handler = EscalationHandler(core.bus, core.tasks, core.directory, core.clock)
+    core.broker.on_message("approval-escalate", handler.escalate)
+    core.broker.on_message("approval-follow", handler.follow)
+    return Part()
+
+
+def notifications(core: Core) -> Part:
+    threads = ThreadPoolExecutor(consumer("approval-deliver").workers, "notify")
+    dispatcher = NotificationDispatcher(
+        core.bus, core.directory, core.tasks.link, core.clock, channels.send, threads, core.settings.zones.of
+    )
+    core.broker.on_message("approval-notify", dispatcher.announce)
+    core.broker.on_message("approval-deliver", dispatcher.deliver)
+    return Part(closers=(partial(asyncio.to_thread, threads.shutdown, wait=False),))
+
+
+def ehr_decisions(core: Core) -> Part:
+    """Decisions that physicians take in the EHR, and the start of a review on our page."""
+    decisions = EhrDecisionHandler(
+        core.bus,
+        core.ehr,
+        core.review,
+        core.directory,
+        core.tasks,
+        core.log,
+        draft_shown=core.settings.ehr_shows_draft,
+    )
+    core.broker.on_message("approval-ehr-task", decisions.on_task)
+    core.broker.on_message("approval-opened", ReviewStartedHandler(core.bus, core.tasks).on_draft_viewed)
+    return Part()
+
+
+def recurring_jobs(core: Core) -> Part:
+    """Search the EHR for decisions, follow up ended cases, sign checkpoints, order erasures."""
+    bus, settings, clock = core.bus, core.settings, core.clock
+    follow_up = FollowUp(bus, core.ehr, core.filing, core.tasks, clock)
+    jobs = (
+        TaskReconciler(bus, core.ehr, core.open_reviews, settings.reconcile_every, clock, core.new_id, follow_up.run),
+        CheckpointPublisher(
+            bus, settings.checkpoint_dir, settings.checkpoint_key_file, settings.checkpoint_every, clock
+        ),
+        RetentionScheduler(bus, settings.retention.kept, settings.retention.retain_every, clock),
+    )
+    core.broker.on_message("approval-reconcile", by_timer(*jobs))
+    return Part(starts=(follow_up.start, *(job.start for job in jobs)))
+
+
+def erasure(core: Core) -> Part:
+    core.broker.on(ERASE, ErasureHandler(core.bus, core.settings.erasure_dir).erase)
+    return Part()
+
+
+def reimport(core: Core) -> Part:
+    handler = Reimport(core.bus, core.ehr, core.settings.organization, core.clock)
+    core.broker.on_message("approval-reimport", handler.on_wanted)
+    return Part()
+
+
+def operator_requests(core: Core) -> Part:
+    """What an operator asks for on the bus: redrive, discard, retry, hold decisions of the EHR."""
+    parsers = {"approval-ehr-task": parse_task_changed, "approval-deliver": read_notification}
+    verbs = {"ehr-decisions": on_request(core.bus, core.clock)}
+    return Part(starts=(OperatorRequests(core.bus, "approval", parsers, core.clock, verbs).start,))
+
+
+def monitoring(core: Core) -> Part:
+    """Gauges of cases and of the audit chain, and timers that NATS has lost."""
+    states = CaseStateProjection(core.open_reviews, core.clock)
+    chain = AuditChainVerifier(core.bus, core.settings.nats_monitor_url, core.ehr)
+    filters = (timer_filter(ESCALATION_TIMER), timer_filter(RECONCILE_TIMER))
+    lost = LostTimers(core.bus, REVIEWS, filters, core.clock)
+    return Part(
+        starts=(partial(states.start, core.bus), chain.start, lost.start),
+        closers=(lost.close,),
+        gauges=(states.collect_gauges, chain.collect_gauges),
+    )

@@ -1,0 +1,72 @@
+"""What a case is at one point of its history: the state that its events lead to."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from shared.contracts.case_values import CaseState
+from shared.contracts.corrections import Addended, RetractionFiled
+from shared.contracts.envelope import CHAIN_START, ChainHead, RecordedEvent
+from shared.contracts.events import Failed, Filed, ReviewRequested, StepName
+from shared.contracts.retention import TextKind
+
+END_STATES: tuple[CaseState, ...] = ("filed", "closed", "withdrawn", "retracted")
+WITHDRAWABLE_STATES: tuple[CaseState, ...] = ("drafting", "awaiting-review", "failed")
+
+
+class ChartEntry(NamedTuple):
+    """A signed text, and where it was filed; None until it is."""
+
+    signature: RecordedEvent  # an approval, a correction or an addendum
+    filed: Filed | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Return whether it is a whole document, not an addendum to one."""
+        return not isinstance(self.signature.body, Addended)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """The state of a case: the fold of its events."""
+
+    state: CaseState = "drafting"
+    awaits: StepName | None = None  # the next step; None while a person's decision or nothing is awaited
+    head: ChainHead = CHAIN_START
+    review: ReviewRequested | None = None  # the open review, or the last one
+    owner: str | None = None
+    requested_at: datetime | None = None  # when that review was requested
+    level: int = 0  # highest escalation level so far of the open review
+    escalation_run: str | None = None  # id of the event that started it: the review request or a reassignment
+    decision: RecordedEvent | None = None  # the approval or rejection
+    document: Filed | None = None  # the current whole document; addenda are among the entries
+    entries: tuple[ChartEntry, ...] = ()  # every text that was signed for this discharge, oldest first
+    earlier: tuple[ChartEntry, ...] = ()  # entries of earlier, retracted discharges of the stay
+    retraction: RecordedEvent | None = None  # the request that waits for a second person, then the confirmation
+    retracted: RetractionFiled | None = None
+    failure: Failed | None = None
+    hold: RecordedEvent | None = None  # nothing is erased while it is set
+    ended: CaseState | None = None  # the state when an erasure was ordered
+    erasure: RecordedEvent | None = None  # the last order to erase all texts
+    erased_kinds: frozenset[TextKind] = frozenset()  # text kinds that were ordered to be erased
+    reopened: bool = False  # by a discharge after a withdrawn or retracted one
+
+    @property
+    def exists(self) -> bool:
+        return self.head.sequence > 0
+
+    @property
+    def at_rest(self) -> bool:
+        """Return whether no step works on the case: it has ended, or failed before anything was signed."""
+        if self.awaits is not None or self.erasing:
+            return False
+        return self.state in END_STATES or (self.state == "failed" and not self.entries)
+
+    @property
+    def erasing(self) -> bool:
+        """Return whether an erasure was ordered and is not carried out; it may have failed."""
+        return self.awaits == "erase" or (self.failure is not None and self.failure.step == "erase")
+
+    @property
+    def open(self) -> bool:
+        return self.state == "awaiting-review"

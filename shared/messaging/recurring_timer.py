@@ -1,0 +1,98 @@
+"""A job that runs again and again by a timer of NATS: one process at a time, however many there are."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Protocol
+
+from nats.aio.msg import Msg
+
+from shared.contracts.errors import TransientError
+from shared.contracts.subjects import reconcile_subjects
+from shared.messaging.connection import NatsConnection
+from shared.messaging.dead_letter_queue import Severity, publish_alert
+from shared.messaging.event_store import Clock
+from shared.messaging.timers import REVIEWS, Timers
+
+FAILED_RUNS = 3  # in a row, after which an alert is raised
+INTERVAL_HEADER = "countersign-every"  # header: the interval that the timer was set for
+
+
+class RecurringJob(Protocol):
+    """What a recurring timer runs."""
+
+    @property
+    def timer(self) -> "RecurringTimer": ...
+
+    async def on_timer(self, message: Msg) -> None: ...
+
+
+class RecurringTimer:
+    """The timer of one job, named as in its subject: tasks, checkpoint or retention. Whoever handles it sets the next.
+
+    All jobs share a consumer that serves one message at a time: see `by_timer`.
+    """
+
+    def __init__(self, bus: NatsConnection, job: str, every: timedelta, clock: Clock) -> None:
+        self._subject, self.due = reconcile_subjects(job)
+        self._bus = bus
+        self._every = every
+        self._clock = clock
+        self._timers = Timers(bus)
+
+    async def start(self) -> None:
+        """Ensure that there is one timer for this interval. An overdue one has fired, or will."""
+        for subject in (self._subject, self.due):
+            pending = await self._bus.direct_get(REVIEWS, {"last_by_subj": subject})
+            if pending and dict(pending[0].headers or {}).get(INTERVAL_HEADER) == str(self._every):
+                return
+        await self._set(self._every)
+
+    async def run(self, job: Callable[[], Awaitable[timedelta | None]]) -> None:
+        """Run `job` for a timer that has fired. It returns how soon it is due again; None: after the interval.
+
+        The next timer is set first, so that a run that fails or dies does not end the chain. It is set again
+        afterwards, as it may have fired meanwhile and is then purged together with the one that is handled.
+        """
+        await self._set(self._every)
+        await self._set(await job() or self._every)
+        await self.purge()
+
+    async def purge(self) -> None:
+        """Remove the timers that have fired."""
+        await self._timers.purge(self.due)
+
+    async def _set(self, wait: timedelta) -> None:
+        await self._timers.set(self._subject, self.due, self._clock() + wait, {INTERVAL_HEADER: str(self._every)})
+
+
+class FailureAlert:
+    """Alerts of a job whose runs fail one after the other: once, with the third of them."""
+
+    def __init__(self, bus: NatsConnection, severity: Severity, kind: str, clock: Clock) -> None:
+        self._bus = bus
+        self._severity: Severity = severity
+        self._kind = kind
+        self._clock = clock
+        self._failed = 0
+
+    async def failed(self, reason: str) -> None:
+        self._failed += 1
+        if self._failed == FAILED_RUNS:
+            id = self._clock().isoformat()
+            await publish_alert(self._bus, self._severity, self._kind, id=id, reason=reason)
+
+    def succeeded(self) -> None:
+        self._failed = 0
+
+
+def by_timer(*jobs: RecurringJob) -> Callable[[Msg], Awaitable[None]]:
+    """Return the handler of the consumer that all `jobs` share."""
+    handlers = {job.timer.due: job.on_timer for job in jobs}
+
+    async def receive(message: Msg) -> None:
+        handle = handlers.get(message.subject)
+        if handle is None:
+            raise TransientError("the timer is of a job that only a newer version knows")
+        await handle(message)
+
+    return receive
