@@ -24,6 +24,12 @@ def reopens(history: Sequence[RecordedEvent], cause: str) -> bool:
     return (case.ended if case.erasing else case.state) in ("withdrawn", "retracted") and not known
 
 
+def precedes(discharge: EncounterReported, cancellation: EncounterReported) -> bool:
+    """Return whether both say when they happened, and the discharge was first."""
+    first, second = discharge.occurred_at, cancellation.occurred_at
+    return first is not None and second is not None and first < second
+
+
 def must_wait(history: Sequence[RecordedEvent]) -> bool:
     """Return whether a reopened case must wait for its documents' retraction or for the erasure of its texts."""
     case = fold(history)

@@ -11,6 +11,9 @@ from shared.contracts.subjects import encounter_subject
 from shared.messaging.connection import Bus
 from shared.messaging.ehr_facts import tell_task
 
+SOURCE = "countersign/ingest"
+ADT_SOURCE = "countersign/ingest/adt"  # of reports that follow from an ADT feed, and are in its order
+
 
 def _slug(value: object) -> object:
     """`Internal Medicine` → `internal-medicine`: departments are subject tokens."""
@@ -44,20 +47,35 @@ class EncounterPublisher:
 
     async def publish(self, name: str, report: EncounterReport) -> tuple[EncounterReported, str]:
         """Store the report on the EHR stream; returns it as a fact, and its id."""
+        cause = self._new_id()
+        return await self._store(name, report, {"ce-id": cause, "ce-source": SOURCE}), cause
+
+    async def publish_resolved(
+        self, name: str, report: EncounterReport, *, id: str, after: tuple[str, int]
+    ) -> EncounterReported:
+        """Store a report that follows from an ADT feed, if `after` is still the last message of its filter.
+
+        `after` is a filter of the EHR stream and a sequence. Raises WrongSequenceError where it is not.
+        """
+        filter, sequence = after
+        expected = {
+            "Nats-Expected-Last-Subject-Sequence": str(sequence),
+            "Nats-Expected-Last-Subject-Sequence-Subject": filter,
+        }
+        return await self._store(name, report, {"ce-id": id, "ce-source": ADT_SOURCE} | expected)
+
+    async def _store(self, name: str, report: EncounterReport, headers: dict[str, str]) -> EncounterReported:
         department = report.department or self._default_department
         fact = EncounterReported(**report.model_dump() | {"department": department})
-        cause = self._new_id()
-        headers = {
+        headers |= {
             "ce-specversion": "1.0",
-            "ce-id": cause,
             "ce-type": f"countersign.ehr.encounter.{name}.v1",
-            "ce-source": "countersign/ingest",
             "content-type": "application/json",
         }
         subject = encounter_subject(name, department, fact.encounter_id)
         body = fact.model_dump_json(exclude_none=True).encode()
-        await self._bus.publish(subject, body, stream="EHR", headers=headers, id=cause)
-        return fact, cause
+        await self._bus.publish(subject, body, stream="EHR", headers=headers, id=headers["ce-id"])
+        return fact
 
 
 class NotificationPublisher:

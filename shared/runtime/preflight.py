@@ -35,6 +35,7 @@ class DeploymentFacts:
     issuer: str = ""  # of the identity provider
     public_url: str | None = None  # None: the service has no pages
     ehr_url: str | None = None  # None: it does not use the EHR
+    plain_hl7_host: str | None = None  # where HL7v2 is received without TLS; None: nowhere
     grants: tuple[ApiToken, ...] = ()
     files: tuple[SecretFile, ...] = ()
 
@@ -45,6 +46,7 @@ def preflight_errors(facts: DeploymentFacts) -> list[str]:
         _check_durability(facts),
         _check_nats(facts),
         _check_ehr(facts),
+        _check_hl7(facts),
         _check_sign_in(facts),
         _check_public_url(facts),
         _check_token_identity(facts),
@@ -93,6 +95,15 @@ def _check_ehr(facts: DeploymentFacts) -> str | None:
     return (
         "the connection to the EHR leaves this machine in plain: use https:// in COUNTERSIGN_EHR_URL "
         "(COUNTERSIGN_ALLOW_PLAIN_EHR=true overrides this where a mesh encrypts it)"
+    )
+
+
+def _check_hl7(facts: DeploymentFacts) -> str | None:
+    if facts.plain_hl7_host is None or _is_loopback(facts.plain_hl7_host) or facts.allowed.plain_hl7:
+        return None
+    return (
+        "HL7v2 would arrive from other machines in plain: set COUNTERSIGN_HL7_CERTIFICATE_FILE, or listen on loopback "
+        "(COUNTERSIGN_ALLOW_PLAIN_HL7=true overrides this where a mesh encrypts it)"
     )
 
 
