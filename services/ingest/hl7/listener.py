@@ -6,8 +6,9 @@ import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Protocol
 
-from services.ingest.hl7.intake import Intake, NotStoredError
+from services.ingest.hl7.intake import NotStoredError
 from services.ingest.hl7.mllp import Deframer, Received, frame
 from services.ingest.hl7.receive import Outcome, outcomes
 from services.ingest.hl7.sender import Sender, Senders
@@ -28,11 +29,21 @@ KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 10), (socket.TCP_
 NOT_STORED, NONE = "not-stored", "none"
 
 
+class Store(Protocol):
+    """Where messages go before they are answered: `intake.Intake`, or a command that only shows them."""
+
+    async def store(self, outcome: Outcome) -> None:
+        """Raises NotStoredError: the message is not answered, and the connection is closed."""
+
+    async def tell_broken(self, outcome: Outcome) -> None:
+        """Tell a person of a frame that was no message. Raises NotStoredError."""
+
+
 class MllpListener:
     """Receives HL7v2 from the `senders`. `new_id` gives the control ids of answers."""
 
     def __init__(
-        self, settings: Hl7Settings, senders: Senders, intake: Intake, clock: Clock, new_id: Callable[[], str]
+        self, settings: Hl7Settings, senders: Senders, intake: Store, clock: Clock, new_id: Callable[[], str]
     ) -> None:
         self._settings, self._senders, self._intake = settings, senders, intake
         self._clock, self._new_id = clock, new_id
@@ -96,7 +107,7 @@ class _Connection:
 
     def __init__(
         self,
-        intake: Intake,
+        intake: Store,
         clock: Clock,
         new_id: Callable[[], str],
         silence: Silence,
