@@ -88,7 +88,7 @@ def listen(
     from shared.runtime.settings import Hl7Settings
 
     known = Senders(senders=choose_senders(senders, sender, zone))
-    settings = Hl7Settings(port=port, host=host, senders=senders or Path("-"), connections=64)
+    settings = Hl7Settings(port=port, host=host, senders=senders or Path("-"))
     run_async(_listen(settings, known, as_json))
 
 

@@ -221,7 +221,7 @@ class Hl7Settings(BaseSettings):
     client_ca_file: Path | None = Field(
         default=None, description="CA certificates of the senders; set, no sender connects without a certificate"
     )
-    connections: int = Field(default=64, ge=1, description="connections at a time")
+    connections: int = Field(default=32, ge=1, description="connections at a time; each may buffer 16 MiB")
 
     @model_validator(mode="after")
     def _is_complete(self) -> Self:

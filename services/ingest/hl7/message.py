@@ -15,14 +15,12 @@ BOM = codecs.BOM_UTF8.decode("latin-1")
 DELETED = '""'  # the sender deletes the value: there is none
 MAX_FIELDS = 64  # fields of a segment that are told apart; PV1 has 54 in HL7 2.9
 MAX_PARTS = 256  # repetitions of a field, and components of a repetition
-# MSH-18 → Python codec: HL7 table 0211
+# MSH-18 → Python codec: HL7 table 0211, as far as no byte of a character can be a delimiter
 CHARSETS = {
     "ASCII": "ascii",
     "UNICODE UTF-8": "utf-8",
     "UTF-8": "utf-8",
     **{f"8859/{number}": f"iso8859-{number}" for number in range(1, 17) if number != 12},
-    "GB 18030-2000": "gb18030",
-    "BIG-5": "big5",
     "KS X 1001": "euc-kr",
 }
 
