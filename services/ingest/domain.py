@@ -14,7 +14,12 @@ CANCELLED = "discharge-cancelled"
 
 
 def discharge(fact: EncounterReported) -> Discharged:
-    return Discharged(encounter_id=fact.encounter_id, attending=fact.attending, occurred_at=fact.occurred_at)
+    return Discharged(
+        encounter_id=fact.encounter_id,
+        attending=fact.attending,
+        occurred_at=fact.occurred_at,
+        died=fact.died or None,  # a report without a death leaves it to the record
+    )
 
 
 def reopens(history: Sequence[RecordedEvent], cause: str) -> bool:

@@ -35,6 +35,7 @@ class EncounterReport(BaseModel):
         default=None, description="FHIR reference; read from the Encounter when absent"
     )
     occurred_at: AwareDatetime | None = Field(default=None, description="RFC 3339 with an offset")
+    died: bool | None = Field(default=None, description="true: the patient died; absent: the record says whether")
 
 
 class EncounterPublisher:

@@ -28,6 +28,7 @@ class EncounterReported(BaseModel):
     department: Department | None = Field(default=None, description="token of the subject when absent")
     attending: PractitionerReference | None = Field(default=None, description="read from the Encounter when absent")
     occurred_at: AwareDatetime | None = Field(default=None, description="RFC 3339 with an offset")
+    died: bool | None = Field(default=None, description="true: the patient died; absent: the record says whether")
 
 
 def parse_encounter_reported(subject: str, data: bytes) -> EncounterReported:

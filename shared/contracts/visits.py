@@ -48,6 +48,7 @@ class VisitReported(BaseModel):
     priors: tuple[Digest, ...] = Field(default=(), description="the same of the identifiers that were merged away")
     department: Department | None = None
     attending: IdentifierValue | None = None
+    died: bool | None = Field(default=None, description="PV1-36 and PID-30; absent: they say nothing")
     inpatient: bool | None = Field(default=None, description="absent: the Encounter's class says it")
 
 

@@ -149,6 +149,7 @@ async def check(of: Feed, effect: dict[str, Any], before: list[Any], file: str) 
     if effect["effect"] == "opens":
         event = after[-1]
         assert isinstance(event, Discharged)
+        assert event.died == (effect["died"] or None), file
         assert event.occurred_at == datetime.fromisoformat(effect["occurred_at"]), file
         assert await of.department(effect["encounter"]) == effect["department"], file
 

@@ -39,7 +39,7 @@ def check(sample: Sample, found: Sequence[Outcome]) -> None:
             assert fact is not None
             assert fact.department == effect["department"]
             assert fact.occurred_at == datetime.fromisoformat(effect["occurred_at"])
-            assert outcome.assessment.died == effect["died"]
+            assert outcome.assessment.died == fact.died == effect["died"]
 
 
 @pytest.mark.parametrize("size", [None, 1, 7, 64])

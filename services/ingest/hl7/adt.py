@@ -131,6 +131,7 @@ class _Reading:
             patients=self._patients("PID", 3, 0),
             department=self._department(),
             attending=self._attending(),
+            died=self._died() if self._event == DISCHARGED else None,
             inpatient=True if accepted else None,
         )
         if self._event == DISCHARGED:

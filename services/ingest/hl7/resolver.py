@@ -109,6 +109,7 @@ class VisitResolver:
             department=fact.department,
             attending=attending,
             occurred_at=visits.discharged_at(fact, end),
+            died=fact.died or None,
         )
 
     async def _cancellation(self, fact: VisitReported, encounter_id: str) -> EncounterReport | None:
