@@ -60,6 +60,9 @@ class MllpListener:
     async def start(self) -> None:
         """Listen; does nothing where it does already. Raises OSError where the address cannot be bound."""
         if self._server is None:
+            instruments.increment("countersign.hl7.refused", 0)
+            for sender in self._senders.senders:
+                instruments.increment("countersign.hl7.frames.broken", 0, {SENDER: sender.name})
             context = tls_context(self._settings)
             host, port = self._settings.host, self._settings.port
             self._server = await asyncio.start_server(self._connected, host, port, ssl=context, limit=CHUNK_BYTES)
