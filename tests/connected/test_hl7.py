@@ -40,7 +40,7 @@ from tests.support.hl7 import NOW, SAMPLES, framed, received, sender
 from tests.support.server import NatsServer
 from tests.support.stack import until
 
-pytestmark = pytest.mark.connected
+pytestmark = [pytest.mark.connected, pytest.mark.timeout(240)]
 CONSUMERS = ("ingest-visits", "ingest-discharged", "ingest-cancelled")
 SENDER = {"name": "engine", "zone": "America/Chicago", "peers": ["127.0.0.1"]}
 
@@ -75,7 +75,7 @@ class Feed:
             infos = [await self.bus.consumer_info("EHR", name) for name in CONSUMERS]
             return all(info["num_pending"] == info["num_ack_pending"] == 0 for info in infos)
 
-        await until(idle, "ingest to settle")
+        await until(idle, "ingest to settle", patience=100)
 
     async def history(self, encounter: str) -> list[Any]:
         return [event.body for event in await self._cases.find(case_id("test", encounter))]
