@@ -21,6 +21,7 @@ from cli.commands import (
     ehr_decisions,
     erasure,
     escalations,
+    hl7,
     kinds,
     knowledge,
     provision,
@@ -150,6 +151,7 @@ app.add_typer(cases.app, name="cases")
 app.add_typer(knowledge.app, name="knowledge")
 app.add_typer(kinds.app, name="kinds")
 app.add_typer(escalations.app, name="escalations")
+app.add_typer(hl7.app, name="hl7")
 app.command("doctor")(doctor.doctor)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(dead_letters.app, name="deadletter", hidden=True, deprecated=True)  # the name until 0.2

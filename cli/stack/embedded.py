@@ -170,7 +170,9 @@ def _app(options: StackOptions, secrets: Secrets, access: StackAccess, stack: As
     )
     store = _sandbox(options, stack)
     services = [
-        build_ingest(IngestSettings(**seeded("ingest"), **_published_keys(options.data_dir), knowledge=knowledge)),
+        build_ingest(
+            IngestSettings(**seeded("ingest"), **_published_keys(options.data_dir), ehr=ehr, knowledge=knowledge)
+        ),
         build_embedder(EmbedderSettings(**seeded("embedder"), triton=triton_settings, knowledge=knowledge), base=base),
         build_drafter(DrafterSettings(**seeded("drafter"), ehr=ehr, triton=triton_settings), base=base),
         build_approval(approval, people=demo_users(store) if store and not approval.oidc.issuer else ()),

@@ -2,6 +2,7 @@
 
 EXAMPLES: dict[str, str] = {
     "COUNTERSIGN_ALLOW_PLAIN_EHR": "true",
+    "COUNTERSIGN_ALLOW_PLAIN_HL7": "true",
     "COUNTERSIGN_ALLOW_PLAIN_NATS": "true",
     "COUNTERSIGN_ALLOW_STATIC_TOKENS": "true",
     "COUNTERSIGN_ALLOW_UNSAFE_DURABILITY": "true",
@@ -33,6 +34,13 @@ EXAMPLES: dict[str, str] = {
     "COUNTERSIGN_ERASURE_DIR": "/erasures",
     "COUNTERSIGN_ESCALATE_AFTER": "12h,48h,5d",
     "COUNTERSIGN_GENERATION_DEADLINE": "150",
+    "COUNTERSIGN_HL7_CERTIFICATE_FILE": "/run/secrets/hl7.crt",
+    "COUNTERSIGN_HL7_CLIENT_CA_FILE": "/run/secrets/hl7-senders-ca.crt",
+    "COUNTERSIGN_HL7_CONNECTIONS": "32",
+    "COUNTERSIGN_HL7_HOST": "10.1.2.3",
+    "COUNTERSIGN_HL7_KEY_FILE": "/run/secrets/hl7.key",
+    "COUNTERSIGN_HL7_PORT": "2575",
+    "COUNTERSIGN_HL7_SENDERS": "/etc/countersign/senders.yaml",
     "COUNTERSIGN_HOST": "0.0.0.0",  # noqa: S104 - an example
     "COUNTERSIGN_IDLE": "PT30M",
     "COUNTERSIGN_KNOWLEDGE_FILE": "/knowledge/knowledge.yaml",

@@ -31,16 +31,20 @@ async def read_stay(
     *,
     occurred_at: datetime | None,
     attending: str | None,
+    died: bool = False,
     zone: tzinfo | None = None,
     kinds: KindRegistry | None = None,
     department: str | None = None,
 ) -> EncounterContext:
     """Return the stay up to its discharge, in the hospital's time `zone`, with its kind among `kinds`.
 
+    `died`: the report of the discharge says that the patient died.
+
     Raises PermanentError when the encounter does not exist, is no stay, has no patient or has not ended, or when
     nothing of its record can be read; TransientError.
     """
     record = await _StayReader(ehr).record(encounter_id, occurred_at, attending, zone)
+    record.died = died
     return await asyncio.to_thread(
         build_context, record, kinds, department
     )  # thousands of entries take long; let other tasks run

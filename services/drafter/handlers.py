@@ -79,6 +79,7 @@ class Drafter:
             cause.encounter_id,
             occurred_at=cause.occurred_at,
             attending=cause.attending,
+            died=cause.died or False,
             zone=self._zone_of(work.cause.case.department),
             kinds=self._documents.kinds,
             department=work.cause.case.department,

@@ -14,7 +14,12 @@ CANCELLED = "discharge-cancelled"
 
 
 def discharge(fact: EncounterReported) -> Discharged:
-    return Discharged(encounter_id=fact.encounter_id, attending=fact.attending, occurred_at=fact.occurred_at)
+    return Discharged(
+        encounter_id=fact.encounter_id,
+        attending=fact.attending,
+        occurred_at=fact.occurred_at,
+        died=fact.died or None,  # a report without a death leaves it to the record
+    )
 
 
 def reopens(history: Sequence[RecordedEvent], cause: str) -> bool:
@@ -22,6 +27,12 @@ def reopens(history: Sequence[RecordedEvent], cause: str) -> bool:
     known = any(event.id == derived_id(cause, DISCHARGED) for event in history)
     case = fold(history)
     return (case.ended if case.erasing else case.state) in ("withdrawn", "retracted") and not known
+
+
+def precedes(discharge: EncounterReported, cancellation: EncounterReported) -> bool:
+    """Return whether both say when they happened, and the discharge was first."""
+    first, second = discharge.occurred_at, cancellation.occurred_at
+    return first is not None and second is not None and first < second
 
 
 def must_wait(history: Sequence[RecordedEvent]) -> bool:

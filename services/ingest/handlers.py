@@ -3,6 +3,7 @@
 from nats.aio.msg import Msg
 
 from services.ingest import domain
+from services.ingest.publishers import ADT_SOURCE
 from shared.contracts.ehr import EncounterReported, parse_encounter_reported
 from shared.contracts.envelope import CHAIN_START, ChainHead
 from shared.contracts.errors import TransientError
@@ -24,7 +25,8 @@ class Ingest:
         self._journal = EventStore(bus, "ingest")
 
     async def on_discharged(self, message: Msg) -> None:
-        await self.open(parse_encounter_reported(message.subject, message.data), causation_id(message))
+        fact, source = parse_encounter_reported(message.subject, message.data), (message.headers or {}).get("ce-source")
+        await self.open(fact, causation_id(message), from_adt=source == ADT_SOURCE)
 
     async def on_cancelled(self, message: Msg) -> None:
         fact = parse_encounter_reported(message.subject, message.data)
@@ -41,14 +43,28 @@ class Ingest:
             raise ValueError("a message without a department cannot identify a case")
         return CaseRef(fact.department, case_id(self._organization, fact.encounter_id))
 
-    async def open(self, fact: EncounterReported, cause: str) -> None:
-        """Open the encounter's case unless it is open already: a discharge that is reported thrice is one case."""
+    async def _cancelled_by_adt_since(self, fact: EncounterReported) -> bool:
+        """Return whether the ADT feed cancelled the discharge after it happened: it is that feed which reopens it."""
+        subject = encounter_subject(domain.CANCELLED, "*", fact.encounter_id)
+        for message in await self._bus.direct_get("EHR", {"last_by_subj": subject}):
+            headers = message.headers or {}
+            cancelled = parse_encounter_reported(headers["Nats-Subject"], message.data)
+            return headers.get("ce-source") == ADT_SOURCE and domain.precedes(fact, cancelled)
+        return False
+
+    async def open(self, fact: EncounterReported, cause: str, *, from_adt: bool = False) -> None:
+        """Open the encounter's case unless it is open already: a discharge that is reported thrice is one case.
+
+        What comes from the ADT feed (`from_adt`) is in its order already.
+        """
         case, after = self.case_of(fact), CHAIN_START
         try:
             await self._append_discharged(case, fact, after, cause)
         except WrongExpectedVersionError as conflict:
             # The department may differ from an earlier report; the case keeps its first one.
             if domain.reopens(conflict.history, cause):
+                if not from_adt and await self._cancelled_by_adt_since(fact):
+                    return
                 if domain.must_wait(conflict.history):
                     raise TransientError(
                         "the retraction is not in the chart yet, or its texts are being erased"

@@ -8,6 +8,10 @@ from services.ingest.api import router
 from services.ingest.dependencies import IngestDependencies
 from services.ingest.documents.reader import DocumentReader
 from services.ingest.handlers import Ingest
+from services.ingest.hl7.intake import Intake
+from services.ingest.hl7.listener import MllpListener, tls_context
+from services.ingest.hl7.resolver import VisitResolver
+from services.ingest.hl7.senders_file import read_senders
 from services.ingest.jwks_api import router as jwks_router
 from services.ingest.notifications_api import router as notifications_router
 from services.ingest.publishers import EncounterPublisher, NotificationPublisher
@@ -15,8 +19,11 @@ from services.ingest.refresh.api import router as refresh_router
 from services.ingest.refresh.handlers import Refreshing
 from services.ingest.refresh.service import RefreshService
 from services.ingest.settings import IngestSettings
+from shared.clinical.fhir_client import FhirClient
 from shared.contracts.ehr import parse_encounter_reported
+from shared.contracts.errors import PermanentError
 from shared.contracts.subjects import REFRESH_TIMER, RETRY_TIMER, timer_filter
+from shared.contracts.visits import parse_visit_reported
 from shared.messaging.event_store import Clock
 from shared.messaging.lost_timers import LostTimers
 from shared.messaging.operator_requests import OperatorRequests
@@ -32,19 +39,22 @@ def build(
     *,
     clock: Clock = lambda: datetime.now(UTC),
     new_id: Callable[[], str] = lambda: str(uuid4()),
+    ehr: FhirClient | None = None,
 ) -> Service:
-    """Build ingest without starting it."""
+    """Build ingest without starting it. `ehr` replaces the configured client."""
     broker = service_broker("ingest", settings, clock)
     bus = broker.bus
     ingest = Ingest(bus, settings.organization, clock)
     encounters = EncounterPublisher(bus, settings.default_department, new_id)
     notifications = NotificationPublisher(bus, new_id)
+    ehr = ehr or settings.ehr.connect()
+    visits = VisitResolver(bus, ehr, encounters, settings.organization)
+    listener = _listener(settings, Intake(bus, clock), clock, new_id)
 
     knowledge = settings.knowledge
     reader = DocumentReader()
-    operator_requests = OperatorRequests(
-        bus, "ingest", dict.fromkeys(("ingest-discharged", "ingest-cancelled"), parse_encounter_reported), clock
-    )
+    parsers = dict.fromkeys(("ingest-discharged", "ingest-cancelled"), parse_encounter_reported)
+    operator_requests = OperatorRequests(bus, "ingest", {**parsers, "ingest-visits": parse_visit_reported}, clock)
     refreshing = Refreshing(bus, knowledge.file, knowledge.tokenizer, reader, clock, new_id)
     refreshes = RefreshService(bus, refreshing, knowledge.uploads, reader, clock)
 
@@ -52,20 +62,40 @@ def build(
 
     broker.on_message("ingest-discharged", ingest.on_discharged)
     broker.on_message("ingest-cancelled", ingest.on_cancelled)
+    broker.on_message("ingest-visits", visits.on_visit)
     broker.on_message("ingest-queue", refreshing.run_next)
     broker.on_message("ingest-prepare", refreshing.prepare, refreshing.give_up)
     broker.on_message("ingest-schedule", refreshing.on_timer)
 
     provider = OidcProvider(settings.oidc, clock) if settings.oidc.issuer else None
     authenticator = Authenticator(read_api_tokens(settings.tokens_file), provider)
-    closers = (lost_timers.close, reader.close, *((provider.close,) if provider else ()))
+    closers = (lost_timers.close, reader.close, ehr.close, *((provider.close,) if provider else ()))
     return Service(
         broker,
         (router, notifications_router, refresh_router, jwks_router),
         IngestDependencies(authenticator, ingest, encounters, notifications, refreshes, settings.ehr_client_jwks_file),
-        starts=(refreshing.start, lost_timers.start, operator_requests.start),
+        starts=(refreshing.start, lost_timers.start, operator_requests.start, *((listener.start,) if listener else ())),
+        stops=(listener.stop,) if listener else (),
         closers=closers,
+        gauges=(listener.look,) if listener else (),
     )
+
+
+def _listener(settings: IngestSettings, intake: Intake, clock: Clock, new_id: Callable[[], str]) -> MllpListener | None:
+    """Return the listener for HL7v2; None where it is not configured.
+
+    Raises PermanentError for senders that nobody could tell from others.
+    """
+    if not settings.hl7.port or settings.hl7.senders is None:
+        return None
+    senders = read_senders(settings.hl7.senders)
+    tls_context(settings.hl7)  # reports a certificate that cannot be used
+    anybody = [item.name for item in senders.senders if not item.peers]
+    if settings.mode == "production" and anybody and settings.hl7.client_ca_file is None:
+        raise PermanentError(
+            f"{settings.hl7.senders}: {anybody[0]} needs `peers`, or set COUNTERSIGN_HL7_CLIENT_CA_FILE"
+        )
+    return MllpListener(settings.hl7, senders, intake, clock, new_id)
 
 
 def main() -> None:

@@ -12,6 +12,8 @@ from shared.contracts.subjects import encounter_subject
 from shared.messaging.connection import NatsConnection
 from shared.messaging.ehr_facts import publish_task_changed
 
+ADT_SOURCE = "countersign/ingest/adt"  # of reports that follow from an ADT feed, and are in its order
+
 
 def _slug(value: object) -> object:
     """Convert a name to a subject token: `Internal Medicine` → `internal-medicine`."""
@@ -33,6 +35,7 @@ class EncounterReport(BaseModel):
         default=None, description="FHIR reference; read from the Encounter when absent"
     )
     occurred_at: AwareDatetime | None = Field(default=None, description="RFC 3339 with an offset")
+    died: bool | None = Field(default=None, description="true: the patient died; absent: the record says whether")
 
 
 class EncounterPublisher:
@@ -45,14 +48,35 @@ class EncounterPublisher:
 
     async def publish(self, name: str, report: EncounterReport) -> tuple[EncounterReported, str]:
         """Store the report on the EHR stream; returns it as a fact, and its id."""
+        cause = self._new_id()
+        return await self._store(name, report, event_headers(id=cause, type=_type(name), source="ingest")), cause
+
+    async def publish_resolved(
+        self, name: str, report: EncounterReport, *, id: str, after: tuple[str, int]
+    ) -> EncounterReported:
+        """Store a report that follows from an ADT feed, if `after` is still the last message of its filter.
+
+        `after` is a filter of the EHR stream and a sequence. Raises WrongSequenceError where it is not.
+        """
+        filter, sequence = after
+        expected = {
+            "Nats-Expected-Last-Subject-Sequence": str(sequence),
+            "Nats-Expected-Last-Subject-Sequence-Subject": filter,
+        }
+        headers = event_headers(id=id, type=_type(name), source="ingest") | {"ce-source": ADT_SOURCE}
+        return await self._store(name, report, headers | expected)
+
+    async def _store(self, name: str, report: EncounterReport, headers: dict[str, str]) -> EncounterReported:
         department = report.department or self._default_department
         fact = EncounterReported(**report.model_dump() | {"department": department})
-        cause = self._new_id()
-        headers = event_headers(id=cause, type=f"countersign.ehr.encounter.{name}.v1", source="ingest")
         subject = encounter_subject(name, department, fact.encounter_id)
         body = fact.model_dump_json(exclude_none=True).encode()
-        await self._bus.publish(subject, body, stream="EHR", headers=headers, id=cause)
-        return fact, cause
+        await self._bus.publish(subject, body, stream="EHR", headers=headers, id=headers["ce-id"])
+        return fact
+
+
+def _type(name: str) -> str:
+    return f"countersign.ehr.encounter.{name}.v1"
 
 
 class NotificationPublisher:

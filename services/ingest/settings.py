@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field
 
 from shared.contracts.ehr import Department
-from shared.runtime.settings import KnowledgeSettings, ServiceSettings
+from shared.runtime.settings import EhrSettings, Hl7Settings, KnowledgeSettings, ServiceSettings
 
 
 class IngestSettings(ServiceSettings):
@@ -14,4 +14,6 @@ class IngestSettings(ServiceSettings):
         default=None,
         description="JWK Set with the public keys of our client at the EHR, published at /.well-known/jwks.json",
     )
+    ehr: EhrSettings = Field(default_factory=EhrSettings)
+    hl7: Hl7Settings = Field(default_factory=Hl7Settings)
     knowledge: KnowledgeSettings = Field(default_factory=KnowledgeSettings)

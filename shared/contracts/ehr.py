@@ -28,6 +28,7 @@ class EncounterReported(BaseModel):
     department: Department | None = Field(default=None, description="token of the subject when absent")
     attending: PractitionerReference | None = Field(default=None, description="read from the Encounter when absent")
     occurred_at: AwareDatetime | None = Field(default=None, description="RFC 3339 with an offset")
+    died: bool | None = Field(default=None, description="true: the patient died; absent: the record says whether")
 
 
 def parse_encounter_reported(subject: str, data: bytes) -> EncounterReported:
@@ -39,7 +40,7 @@ def parse_encounter_reported(subject: str, data: bytes) -> EncounterReported:
     try:
         fact = EncounterReported.model_validate_json(data)
     except ValidationError as error:
-        raise _contract_error(error) from None
+        raise contract_error(error) from None
     if fact.encounter_id != encounter_id:
         raise PermanentError("the payload's encounter_id is not the subject's")
     if fact.department not in (None, department):
@@ -64,7 +65,7 @@ def parse_task_changed(subject: str, data: bytes) -> TaskChanged:
     try:
         fact = TaskChanged.model_validate_json(data)
     except ValidationError as error:
-        raise _contract_error(error) from None
+        raise contract_error(error) from None
     if fact.task_id != parse_task_subject(subject):
         raise PermanentError("the payload's task_id is not the subject's")
     return fact
@@ -92,9 +93,10 @@ def parse_reimport_requested(subject: str, data: bytes) -> tuple[str, ReimportRe
     try:
         return case, ReimportRequested.model_validate_json(data)
     except ValidationError as error:
-        raise _contract_error(error) from None
+        raise contract_error(error) from None
 
 
-def _contract_error(error: ValidationError) -> PermanentError:
+def contract_error(error: ValidationError) -> PermanentError:
+    """Return the error of a payload that breaks its contract; it names fields, never values."""
     fields = sorted({".".join(str(part) for part in item["loc"]) or "body" for item in error.errors()})
     return PermanentError(f"the payload breaks the contract at: {', '.join(fields)}")

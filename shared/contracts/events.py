@@ -43,6 +43,7 @@ class Discharged(Model):
     encounter_id: str
     attending: str | None = None
     occurred_at: AwareDatetime | None = None
+    died: bool | None = None  # true: the report says so; None: the record says whether
 
 
 class ContextExtracted(Model):

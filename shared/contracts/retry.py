@@ -41,3 +41,7 @@ def next_delay(row: RetryPolicy, attempt: int, failure: Exception) -> float | No
 EHR_FOR_A_DAY = RetryPolicy(timeout=180, max_attempts=300, initial_interval=2, max_interval=300, alert_after=8)
 BUS_ONLY = RetryPolicy(timeout=30, max_attempts=None, initial_interval=1, max_interval=60, alert_after=5)
 EHR_UNTIL_DONE = RetryPolicy(timeout=120, max_attempts=None, initial_interval=5, max_interval=600, alert_after=5)
+# What ADT tells first and FHIR later: 15 s, 45 s, 2 min, 7 min, 20 min, then each hour for a day.
+FHIR_LAG = RetryPolicy(
+    timeout=60, max_attempts=30, initial_interval=15, backoff_coefficient=3, max_interval=3600, alert_after=7
+)

@@ -13,6 +13,7 @@ from shared.contracts.draft import Draft
 from shared.contracts.ehr import EncounterReported, ReimportRequested, TaskChanged
 from shared.contracts.events import EVENT_TYPES
 from shared.contracts.refresh import REFRESH_EVENT_TYPES
+from shared.contracts.visits import VisitReported
 
 FOLDER = Path(__file__).parent / "json"
 
@@ -26,6 +27,7 @@ def generate() -> dict[str, dict[str, Any]]:
         "ehr-encounter-fact.v1": EncounterReported,
         "ehr-task-fact.v1": TaskChanged,
         "ehr-reimport.v1": ReimportRequested,
+        "ehr-visit-fact.v1": VisitReported,
     }
     return {name: model.model_json_schema() for name, model in (models | others).items()}
 

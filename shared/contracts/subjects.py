@@ -1,6 +1,7 @@
 """The subjects of every stream, and the tokens they are made of: departments, ids, event names; never patient data.
 
 EHR             ehr.encounter.<fact>.<dept>.<encounter>, ehr.task.updated.<task>, ehr.reimport.<case>
+                ehr.visit.<event>.<digest>
 DISCHARGE       discharge.<dept>.<case>.<event>
 KNOWLEDGE       knowledge.<source>.<refresh>.<event>[.<n>]; `all` is the source where a refresh covers several
 TIMERS          timers.escalation.<case>.<level>, timers.reconcile.<of>; timers.due.<...> when they have fired
@@ -37,6 +38,7 @@ EHR_EVENTS = "ehr.>"
 ENCOUNTER_EVENTS = "ehr.encounter.>"
 ENCOUNTER_DISCHARGED = "ehr.encounter.discharged.>"
 DISCHARGE_CANCELLED = "ehr.encounter.discharge-cancelled.>"
+VISIT_EVENTS = "ehr.visit.*.*"
 TASK_UPDATED = "ehr.task.updated.*"
 REIMPORT_REQUESTED = "ehr.reimport.*"
 CASE_EVENTS = "discharge.*.*.*"
@@ -124,6 +126,22 @@ def parse_encounter_subject(subject: str) -> tuple[str, str, str]:
     if len(tokens) != 5 or not re.fullmatch(DEPARTMENT, tokens[3]):
         raise PermanentError("the subject is not ehr.encounter.<fact>.<dept>.<encounter>")
     return tokens[2], tokens[3], tokens[4].replace("%2E", ".")
+
+
+def visit_subject(event: str, token: str) -> str:
+    """`ehr.visit.<event>.<token>`; `event` is a trigger such as `a03`, or `*`; for `token` see `visits.visit_token`."""
+    return f"ehr.visit.{event}.{token}"
+
+
+def parse_visit_subject(subject: str) -> tuple[str, str]:
+    """Trigger event and token of an `ehr.visit` subject.
+
+    Raises PermanentError when the subject is not of that form.
+    """
+    tokens = subject.split(".")
+    if len(tokens) != 4 or tokens[:2] != ["ehr", "visit"] or not re.fullmatch(r"[0-9a-f]{32}", tokens[3]):
+        raise PermanentError("the subject is not ehr.visit.<event>.<digest>")
+    return tokens[2], tokens[3]
 
 
 def task_subject(task_id: str) -> str:

@@ -28,6 +28,8 @@ PARAMETERS = {
     "case": "case id (UUIDv5 of organization and encounter)",
     "encounter": "FHIR logical id; dots written as %2E",
     "task": "FHIR logical id; dots written as %2E",
+    "event": "trigger event in lower case, such as a03",
+    "digest": "of the visit number: first 32 hex digits of its SHA-256",
     "of": "tasks, checkpoint or retention",
     "source": "name of the source of the knowledge base, or all",
     "refresh": "id of the refresh",
@@ -113,12 +115,19 @@ def _case_channels() -> list[Channel]:
 def _ehr_channels() -> list[Channel]:
     said = "What an EHR says happened to an encounter. An integration engine may publish it directly."
     fact = Message(said, schema="ehr-encounter-fact.v1.json")
+    visit = "What an ADT message said happened to a visit. Which Encounter that is, is found out afterwards."
     changed = "A Task in the EHR has changed. An integration engine may publish it directly."
     reimport = "After a restore somebody wants taken over from the chart what was signed since the backup."
     return [
         *(
             Channel(f"ehr-{name}", subjects.encounter_subject(name, "{department}", "{encounter}"), "EHR", fact)
             for name in EHR_FACTS
+        ),
+        Channel(
+            "ehr-visit",
+            subjects.visit_subject("{event}", "{digest}"),
+            "EHR",
+            Message(visit, schema="ehr-visit-fact.v1.json"),
         ),
         Channel(
             "ehr-task-updated", subjects.task_subject("{task}"), "EHR", Message(changed, schema="ehr-task-fact.v1.json")

@@ -112,6 +112,7 @@ _OWN: dict[str, tuple[str, ...]] = {
         subjects.timer_filter(subjects.RETRY_TIMER),
         "$JS.API.STREAM.PURGE.REFRESH_TIMERS",
         subjects.ENCOUNTER_EVENTS,
+        subjects.VISIT_EVENTS,
         subjects.TASK_UPDATED,
     ),
     "embedder": (

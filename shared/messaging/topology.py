@@ -35,7 +35,7 @@ from shared.contracts.refresh import (
     Skipped,
     Started,
 )
-from shared.contracts.retry import BUS_ONLY, EHR_UNTIL_DONE, RetryPolicy
+from shared.contracts.retry import BUS_ONLY, EHR_UNTIL_DONE, FHIR_LAG, RetryPolicy
 from shared.contracts.steps import StepDefinition
 from shared.telemetry import metric_definitions
 
@@ -193,6 +193,7 @@ CONSUMERS = (
         workers=8,
         parked=10_000,
     ),
+    Consumer("ingest-visits", "EHR", (subjects.VISIT_EVENTS,), FHIR_LAG, workers=16, parked=10_000),
     _consumer_of(steps.EXTRACT, workers=16, ahead=4),
     _consumer_of(steps.DRAFT, workers=16, ahead=4),
     _consumer_of(steps.REQUEST_REVIEW, workers=32),

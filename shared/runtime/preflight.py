@@ -36,6 +36,7 @@ class DeploymentFacts:
     public_url: str | None = None  # None: the service has no pages
     ehr_url: str | None = None  # None: it does not use the EHR
     ehr_token_url: str = ""  # empty: discovered, and checked then
+    plain_hl7_host: str | None = None  # where HL7v2 is received without TLS; None: nowhere
     grants: tuple[ApiToken, ...] = ()
     files: tuple[SecretFile, ...] = ()
 
@@ -46,6 +47,7 @@ def preflight_errors(facts: DeploymentFacts) -> list[str]:
         _check_durability(facts),
         _check_nats(facts),
         _check_ehr(facts),
+        _check_hl7(facts),
         _check_sign_in(facts),
         _check_public_url(facts),
         _check_token_identity(facts),
@@ -99,6 +101,15 @@ def _check_ehr(facts: DeploymentFacts) -> str | None:
                 "(COUNTERSIGN_ALLOW_PLAIN_EHR=true overrides this where a mesh encrypts it)"
             )
     return None
+
+
+def _check_hl7(facts: DeploymentFacts) -> str | None:
+    if facts.plain_hl7_host is None or _is_loopback(facts.plain_hl7_host) or facts.allowed.plain_hl7:
+        return None
+    return (
+        "HL7v2 would arrive from other machines in plain: set COUNTERSIGN_HL7_CERTIFICATE_FILE, or listen on loopback "
+        "(COUNTERSIGN_ALLOW_PLAIN_HL7=true overrides this where a mesh encrypts it)"
+    )
 
 
 def _check_sign_in(facts: DeploymentFacts) -> str | None:

@@ -72,6 +72,7 @@ class Service:
     dependencies: object | None = None  # what its routes work with: `shared.runtime.dependencies.provided`
     starts: tuple[Hook, ...] = ()  # once connected, in order, before the first message; again where one did not succeed
     checks: dict[str, Check] = field(default_factory=dict)  # dependency → does it answer
+    stops: tuple[Hook, ...] = ()  # while still connected, in order, before the handlers stop
     closers: tuple[Hook, ...] = ()  # once disconnected, the last first
     gauges: tuple[GaugeCollector, ...] = ()
     hsts: bool = False  # browsers reach it by HTTPS only
@@ -116,7 +117,7 @@ class Service:
             logger=None,
             on_startup=[partial(_connect, self)],
             after_startup=[gauges.start],
-            on_shutdown=[gauges.stop],
+            on_shutdown=[*self.stops, gauges.stop],
             after_shutdown=[close],
         )
 

@@ -42,6 +42,9 @@ class ProductionOverrides(BaseSettings):
     )
     plain_nats: bool = Field(default=False, description="start without TLS to NATS on another machine")
     plain_ehr: bool = Field(default=False, description="start without TLS to an EHR on another machine")
+    plain_hl7: bool = Field(
+        default=False, description="start although HL7v2 is received from other machines without TLS"
+    )
     static_tokens: bool = Field(
         default=False, description="start without an identity provider although other machines can reach the API"
     )
@@ -260,6 +263,32 @@ class EhrSettings(BaseSettings):
             page_hosts=self.page_hosts,
             timeout=INTERACTIVE_TIMEOUT,
         )
+
+
+class Hl7Settings(BaseSettings):
+    """Settings of the listener for HL7v2 over MLLP."""
+
+    model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_HL7_", extra="ignore", frozen=True)
+
+    port: int = Field(default=0, ge=0, le=65535, description="port of the MLLP listener; 0: none")
+    host: str = Field(default="127.0.0.1", description="address that the MLLP listener listens on")
+    senders: Path | None = Field(default=None, description="file that declares the senders; read at start")
+    certificate_file: Path | None = Field(default=None, description="TLS certificate of the listener, with its chain")
+    key_file: Path | None = Field(default=None, description="private key of the certificate")
+    client_ca_file: Path | None = Field(
+        default=None, description="CA certificates of the senders; set, no sender connects without a certificate"
+    )
+    connections: int = Field(default=32, ge=1, description="connections at a time; each may buffer 16 MiB")
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        if self.port and self.senders is None:
+            raise ValueError("COUNTERSIGN_HL7_PORT needs COUNTERSIGN_HL7_SENDERS")
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("set both COUNTERSIGN_HL7_CERTIFICATE_FILE and COUNTERSIGN_HL7_KEY_FILE")
+        if self.client_ca_file is not None and self.certificate_file is None:
+            raise ValueError("COUNTERSIGN_HL7_CLIENT_CA_FILE needs COUNTERSIGN_HL7_CERTIFICATE_FILE")
+        return self
 
 
 class TritonSettings(BaseSettings):

@@ -22,6 +22,7 @@ from shared.runtime.preflight import DeploymentFacts, SecretFile, preflight_erro
 from shared.runtime.service import Service, serve
 from shared.runtime.settings import (
     EhrSettings,
+    Hl7Settings,
     KnowledgeSettings,
     ProductionOverrides,
     QdrantSettings,
@@ -33,6 +34,7 @@ SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
 SETTINGS_GROUPS: tuple[type[BaseSettings], ...] = (
     OidcSettings,
     EhrSettings,
+    Hl7Settings,
     TritonSettings,
     QdrantSettings,
     KnowledgeSettings,
@@ -66,7 +68,8 @@ async def deployment_facts(settings: ServiceSettings) -> DeploymentFacts:
 
     Raises PermanentError when the tokens file cannot be read.
     """
-    ehr = getattr(settings, "ehr", None)
+    ehr, hl7 = getattr(settings, "ehr", None), getattr(settings, "hl7", None)
+    plain_hl7 = isinstance(hl7, Hl7Settings) and hl7.port > 0 and hl7.certificate_file is None
     return DeploymentFacts(
         host=settings.host,
         nats_url=settings.nats_url,
@@ -76,6 +79,7 @@ async def deployment_facts(settings: ServiceSettings) -> DeploymentFacts:
         public_url=getattr(settings, "public_url", None),
         ehr_url=ehr.url if isinstance(ehr, EhrSettings) else None,
         ehr_token_url=ehr.token_url if isinstance(ehr, EhrSettings) else "",
+        plain_hl7_host=hl7.host if plain_hl7 and hl7 is not None else None,
         grants=read_api_tokens(settings.tokens_file).tokens if settings.tokens_file.exists() else (),
         files=tuple(_files(settings)),
     )
@@ -100,6 +104,7 @@ def _files(settings: ServiceSettings) -> list[SecretFile]:
         "COUNTERSIGN_NATS_SEED_FILE": settings.nats_seed_file,
         "COUNTERSIGN_MASTER_KEY_FILE": settings.master_key_file,
         "COUNTERSIGN_OIDC_CLIENT_SECRET_FILE": settings.oidc.client_secret_file,
+        "COUNTERSIGN_HL7_KEY_FILE": getattr(getattr(settings, "hl7", None), "key_file", None),
     }
     ehr = getattr(settings, "ehr", None)
     if isinstance(ehr, EhrSettings) and ehr.client_id:

@@ -55,6 +55,8 @@ SOURCE = "countersign.knowledge.source"
 VERSION = "countersign.knowledge.version"
 DEPENDENCY = "countersign.dependency"
 SCOPE = "countersign.nats.scope"  # server, account: whose storage limit it is
+SENDER = "countersign.hl7.sender"  # its name in the file of senders
+ACKNOWLEDGMENT = "countersign.hl7.acknowledgment"  # MSA-1; none: not asked for; not-stored: the connection was closed
 STREAM = "messaging.destination.name"
 CONSUMER = "messaging.consumer.group.name"
 ERROR = "error.type"
@@ -84,6 +86,22 @@ METRICS = (
     # granted; refused: a person must act; failed: it may succeed later
     Metric("countersign.ehr.token.requests", "counter", "{request}", "access tokens of the EHR asked for", (OUTCOME,)),
     Metric("countersign.ehr.unauthorized", "counter", "{request}", "refused (401), also with a renewed token"),
+    # HL7v2 over MLLP
+    Metric("countersign.hl7.messages", "counter", "{message}", "by event and answer", (SENDER, EVENT, ACKNOWLEDGMENT)),
+    Metric("countersign.hl7.frames.broken", "counter", "{frame}", "broken off, or without a message", (SENDER,)),
+    Metric(
+        "countersign.hl7.lag",
+        "histogram",
+        "s",
+        "from the event (EVN-2) to its message",
+        (SENDER,),
+        HUMAN_TASK_BUCKETS_S,
+    ),
+    Metric(
+        "countersign.hl7.silence", "gauge", "", "time since the last message, as a share of `silent_after`", (SENDER,)
+    ),
+    Metric("countersign.hl7.connections", "gauge", "{connection}", "open connections"),
+    Metric("countersign.hl7.refused", "counter", "{connection}", "from an unknown peer, or one too many"),
     # HTTP and model calls
     Metric(
         "http.server.request.duration",

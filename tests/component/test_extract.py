@@ -14,6 +14,7 @@ from sandbox_ehr.seed import opaque_id
 from services.drafter import course, document_header, facts
 from services.drafter.compose import compose
 from services.drafter.extract import read_stay
+from services.drafter.record.open_points import DEATH_REPORTED
 from shared.clinical import elements, fhir_datetime
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.context import EncounterContext
@@ -126,6 +127,17 @@ async def test_who_died_gets_the_document_for_it_and_nobody_else_does() -> None:
         assert ("DEATH SUMMARY" in text) == context.died
         assert ("In plain words" in text) == context.needs_instructions
     assert died == {True, False}, "the stays must hold both kinds"
+
+
+async def test_a_death_that_only_the_report_of_the_discharge_states_is_one_and_is_asked_about() -> None:
+    plain = await read_stay(client(sandbox()), stays()[0], occurred_at=None, attending=None)
+    reported = await read_stay(client(sandbox()), stays()[0], occurred_at=None, attending=None, died=True)
+    asked = [point.text for point in reported.open_points]
+    assert not plain.died
+    assert reported.died
+    assert DEATH_REPORTED in asked
+    assert DEATH_REPORTED not in [point.text for point in plain.open_points]
+    assert not reported.needs_instructions
 
 
 async def test_both_styles_of_server_lead_to_the_same_document() -> None:

@@ -1,5 +1,6 @@
 """What the services say of themselves: one trace a case, every metric by its name, and nothing of a patient."""
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
@@ -8,16 +9,19 @@ from pathlib import Path
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from cli.stack.ports import free_port
 from sandbox_ehr.app import Sandbox
 from sandbox_ehr.seed import load_bundle
 from sandbox_ehr.store import Store
 from services.approval.projections.case_states import CaseStateProjection
 from shared.contracts.errors import TransientError
 from shared.runtime.logs import JsonFormatter
+from shared.runtime.settings import Hl7Settings
 from shared.runtime.telemetry import Telemetry, start_telemetry
 from shared.telemetry import instruments, tracing
 from shared.telemetry.metric_definitions import ALLOWED_ATTRIBUTES, METRICS
 from tests.support.ehr import sandbox
+from tests.support.hl7 import framed
 from tests.support.otlp import Received, attribute, receiver
 from tests.support.patients import MARKS, write_stays
 from tests.support.server import NatsServer
@@ -119,7 +123,16 @@ async def test_every_metric_by_its_name_and_nothing_of_a_patient(
     wanted = {metric.name for metric in METRICS if not metric.name.startswith(ELSEWHERE)}
     caplog.set_level(logging.WARNING, logger="httpx")  # the browser of this test says where it goes
     with caplog.at_level(logging.DEBUG):
-        async with running(nats, Sandbox(store)) as stack:
+        senders = tmp_path / "senders.yaml"
+        senders.write_text("senders: [{name: engine, zone: UTC, peers: [127.0.0.1]}]")
+        hl7 = Hl7Settings(port=free_port(), senders=senders)
+        async with running(nats, Sandbox(store), hl7=hl7) as stack:
+            reader, writer = await asyncio.open_connection("127.0.0.1", hl7.port)
+            named = {"PV1_19": MARKS[0], "PID_5": MARKS[0], "PID_7": MARKS[3], "PID_3": f"{MARKS[0]}^^^HOSP^MR"}
+            writer.write(framed(**named) + framed(**named | {"PV1_19": ""}) + framed(**named)[:90])
+            assert b"MSA|AA" in await asyncio.wait_for(reader.readuntil(b"\x1c"), 30)
+            assert b"MSA|AE" in await asyncio.wait_for(reader.readuntil(b"\x1c"), 30)
+            writer.close()
             await file_one(stack, encounters[0], added=f"{MARKS[0]} was born {MARKS[3]}.")
             await stack.reaches(await stack.discharge(encounters[1]), "awaiting-review")
             await stack.call("ingest", "GET", f"/{MARKS[0]}", params={"name": MARKS[0]})

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from shared.runtime.settings import Hl7Settings
 from tests.support.settings import KNOWN
 
 ROOT = Path(__file__).parents[2]
@@ -165,6 +166,22 @@ def test_the_keys_of_our_client_at_the_ehr_are_given_to_the_two_services_that_us
         files = {told.get(f"COUNTERSIGN_EHR_CLIENT_{kind}_FILE", "").removeprefix("/run/secrets/") for kind in KINDS}
         expected = {"approval": {"ehr-client-keys"}, "drafter": {"ehr-client-keys"}, "ingest": {"ehr-client-jwks"}}
         assert given == files - {""} == expected.get(name, set()), name
+
+
+def test_hl7v2_is_received_by_ingest_alone_with_tls_and_on_loopback() -> None:
+    found = render("compose.yaml", "deploy/docker/compose.hl7.yaml")["services"]
+    environment = found["ingest"]["environment"]
+    settings = Hl7Settings(
+        **{name.removeprefix("COUNTERSIGN_HL7_").lower(): environment[name] for name in environment if "_HL7_" in name}
+    )
+    mounted = {item["source"] for item in found["ingest"]["secrets"]}
+    files = (settings.senders, settings.certificate_file, settings.key_file, settings.client_ca_file)
+    assert {file.name for file in files if file is not None} <= mounted
+    assert None not in files
+    published = [item for item in found["ingest"]["ports"] if item["target"] == settings.port]
+    assert [item["host_ip"] for item in published] == ["127.0.0.1"]
+    for name in set(SERVICES) - {"ingest"}:
+        assert "COUNTERSIGN_HL7_PORT" not in found[name].get("environment", {}), name
 
 
 def test_a_cluster_says_how_it_is_whichever_server_is_gone() -> None:

@@ -38,8 +38,9 @@ pytestmark = [
 ALERTS_PAGE = Path(__file__).parents[2] / "docs/alerts.md"
 PATIENCE = 60.0
 NOT_ON_LOOPBACK = {
-    "countersign_nats_certificate_left_seconds"
-}  # an embedded stack speaks plain: tests/connected/test_tls.py
+    "countersign_nats_certificate_left_seconds",  # an embedded stack speaks plain: tests/connected/test_tls.py
+    "countersign_hl7_silence",  # and has no MLLP listener: tests/unit/test_hl7_listener.py
+}
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,16 @@ from datetime import datetime
 
 from services.approval.notifications.notification import read_notification
 from shared.contracts.ehr import parse_encounter_reported, parse_task_changed
+from shared.contracts.visits import parse_visit_reported
 from shared.messaging.operator_requests import OperatorRequests
 from tests.support.server import NatsServer
 
 CHECKS = {
-    "ingest": {"ingest-discharged": parse_encounter_reported, "ingest-cancelled": parse_encounter_reported},
+    "ingest": {
+        "ingest-discharged": parse_encounter_reported,
+        "ingest-cancelled": parse_encounter_reported,
+        "ingest-visits": parse_visit_reported,
+    },
     "approval": {"approval-ehr-task": parse_task_changed, "approval-deliver": read_notification},
 }
 

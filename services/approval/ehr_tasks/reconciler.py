@@ -126,7 +126,7 @@ class TaskReconciler:
     async def _part(
         self, watermark: Watermark, start: datetime, end: datetime | None, most: int | None
     ) -> list[EndedTask] | None:
-        """Tell of each Task that ended in this time, page by page; None where there are more than `most`."""
+        """Publish each Task that ended in this time, page by page; None where there are more than `most`."""
         found: list[EndedTask] = []
         count = 0
         async for page in self._ehr.each_page("Task", query(start, end)):

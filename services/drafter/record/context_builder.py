@@ -63,7 +63,8 @@ class ContextBuilder:
     def build(self, known: KindRegistry, department: str | None) -> EncounterContext:
         record, scope, encounter = self._record, self._scope, self._record.encounter
         bases = record.bases
-        died = stay.died(encounter, record.patient, self._of("Observation"), scope)
+        recorded = stay.died(encounter, record.patient, self._of("Observation"), scope)
+        died = recorded or record.died
         destination = stay.destination(encounter, record.people, bases)
         choice = kinds.classify(
             known, read_features(record, scope, died=died, destination=destination, department=department)
@@ -168,7 +169,9 @@ class ContextBuilder:
                 "left_out": (*open_points.unread_lines(record), *excluded_lines(scope.left_out)),
                 "open_points": (
                     *clarifying_question(choice),
-                    *open_points.open_points(context, scope.left_out, record, handed_over=choice.is_transfer_of_care),
+                    *open_points.open_points(
+                        context, scope.left_out, record, handed_over=choice.is_transfer_of_care, death_recorded=recorded
+                    ),
                     *required_elements.missing_element_points((choice.kind, *choice.also), context),
                 ),
             }

@@ -36,16 +36,27 @@ RESOURCE_NAMES = {
     "QuestionnaireResponse": "questionnaires",
 }
 
+DEATH_REPORTED = (
+    "The report of the discharge says that the patient died, and the record does not: compare with the chart"
+)
+
 
 def open_points(
-    context: EncounterContext, left_out: Sequence[ExcludedEntry], record: SourceRecord, *, handed_over: bool = False
+    context: EncounterContext,
+    left_out: Sequence[ExcludedEntry],
+    record: SourceRecord,
+    *,
+    handed_over: bool = False,
+    death_recorded: bool = True,
 ) -> tuple[OpenPoint, ...]:
     """Return sources that could not be read, important omissions, and what the record leaves open.
 
-    `handed_over`: others continue the treatment at once, and no visit has to be arranged.
+    `handed_over`: others continue the treatment at once, and no visit has to be arranged. `death_recorded`: the record
+    states a death, not only the report of the discharge.
     """
     found = [
         *(OpenPoint(text=f"{text}: compare with the chart") for text in unread_lines(record)),
+        *([] if death_recorded or not context.died else [OpenPoint(text=DEATH_REPORTED)]),
         *_omissions([item for item in left_out if item.important]),
         *_of_allergies(context, record),
         *medicine_points(context),

@@ -1,0 +1,69 @@
+"""Store what a message reports before it is answered."""
+
+import asyncio
+
+from services.ingest.hl7.receive import Outcome
+from services.ingest.publishers import ADT_SOURCE
+from shared.contracts.envelope import sha256_hex
+from shared.contracts.errors import PermanentError, TransientError
+from shared.contracts.subjects import visit_subject
+from shared.contracts.visits import VisitReported, visit_token
+from shared.messaging.connection import NatsConnection
+from shared.messaging.dead_letter_queue import publish_alert
+from shared.messaging.event_store import Clock
+
+STORE_TIMEOUT_S = 2.0  # senders wait 5 s for an answer by default (Mirth's responseTimeout)
+
+
+class NotStoredError(Exception):
+    """The message is not stored, so it must not be answered: its sender sends it again."""
+
+
+class Intake:
+    """Stores facts on the EHR stream, and alerts about what no fact can be made of."""
+
+    def __init__(self, bus: NatsConnection, clock: Clock) -> None:
+        self._bus, self._clock = bus, clock
+
+    async def store(self, outcome: Outcome) -> None:
+        """Store what the outcome's message reports. Raises NotStoredError."""
+        fact, problem = outcome.assessment.fact, outcome.assessment.problem
+        try:
+            async with asyncio.timeout(STORE_TIMEOUT_S):
+                if fact is not None:
+                    await self._publish(fact)
+                elif problem is not None and problem.kind == "error":  # the sender must not send it again
+                    await self._alert(
+                        "adt-refused", outcome, code=problem.code, location=problem.location, reason=problem.text
+                    )
+        except (TransientError, PermanentError, TimeoutError):
+            raise NotStoredError from None
+
+    async def tell_broken(self, outcome: Outcome) -> None:
+        """Tell a person of a frame that was no message. Raises NotStoredError."""
+        try:
+            async with asyncio.timeout(STORE_TIMEOUT_S):
+                await self._alert("adt-frame-broken", outcome, reason=outcome.assessment.reason)
+        except (TransientError, PermanentError, TimeoutError):
+            raise NotStoredError from None
+
+    async def _publish(self, fact: VisitReported) -> None:
+        token = visit_token(fact.visit.value if fact.visit is not None else fact.key)
+        id = f"visit/{fact.key}"
+        headers = {
+            "ce-specversion": "1.0",
+            "ce-id": id,
+            "ce-type": "countersign.ehr.visit.v1",
+            "ce-source": ADT_SOURCE,
+            "content-type": "application/json",
+        }
+        body = fact.model_dump_json(exclude_none=True).encode()
+        await self._bus.publish(visit_subject(fact.event, token), body, stream="EHR", headers=headers, id=id)
+
+    async def _alert(self, kind: str, outcome: Outcome, **facts: str) -> None:
+        """Publish an alert: one for a message that is sent again and again, and one a minute for broken frames."""
+        message = outcome.message
+        minute = self._clock().strftime("%Y%m%dT%H%M")
+        which = sha256_hex("\r".join(message.segments[1:]).encode("latin-1")) if message is not None else minute
+        sender = outcome.sender.name
+        await publish_alert(self._bus, "warning", kind, id=f"{sender}-{which[:32]}", sender=sender, **facts)

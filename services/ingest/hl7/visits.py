@@ -1,0 +1,61 @@
+"""What holds of a visit, of all that was said about it: the latest fact by its own time, never by its arrival. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from shared.contracts.case import END_STATES, Case
+from shared.contracts.visits import CANCELLED, DISCHARGED, VisitReported
+
+INPATIENT_CLASSES = ("IMP", "ACUTE", "NONAC")  # HL7 v3 ActCode: inpatient encounters
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVisit:
+    """A fact, and where it is stored on the EHR stream."""
+
+    fact: VisitReported
+    sequence: int
+
+
+def holds(fact: VisitReported, history: Sequence[StoredVisit]) -> bool:
+    """Return whether `fact` is what holds of its visit.
+
+    Facts of the same second follow each other as they were first stored; a resend counts as the first.
+    """
+    first: dict[str, StoredVisit] = {}
+    for item in history:
+        if item.fact.event == DISCHARGED or item.fact.event in CANCELLED:
+            first.setdefault(item.fact.key, item)
+    latest = max(first.values(), key=lambda item: (item.fact.recorded_at, item.sequence), default=None)
+    return latest is not None and latest.fact.key == fact.key
+
+
+def was_discharged(history: Iterable[StoredVisit]) -> bool:
+    """Return whether a discharge of the visit was ever reported."""
+    return any(item.fact.event == DISCHARGED for item in history)
+
+
+def merged_away(fact: VisitReported, merge: VisitReported) -> bool:
+    """Return whether the patient of a discharge is one that `merge` ended."""
+    return fact.event == DISCHARGED and not set(fact.patients).isdisjoint(merge.priors)
+
+
+def is_open(case: Case) -> bool:
+    """Return whether somebody still works on the case."""
+    return case.exists and case.state not in END_STATES
+
+
+def is_inpatient(encounter: dict[str, Any]) -> bool:
+    """Return whether an Encounter's class is that of an inpatient stay."""
+    found = encounter.get("class")
+    return isinstance(found, dict) and found.get("code") in INPATIENT_CLASSES
+
+
+def discharged_at(fact: VisitReported, end: object) -> datetime | None:
+    """Return when the discharge happened; None where the Encounter's own `end`, an instant, says it better."""
+    if fact.occurred_at is not None:
+        return fact.occurred_at
+    known = isinstance(end, str) and "T" in end
+    return None if known else fact.recorded_at
