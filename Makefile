@@ -2,6 +2,8 @@
 PY ?= python3.11
 UV_VERSION := 0.13.9
 BIN := .venv/bin
+# Tests start hundreds of Python processes: where this is set, each of them compiles every library again.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo up local-dashboards watch test proof screenshots pictures dashboards compose-secrets lint docs docs-serve sbom scan bench bench-knowledge bench-airflow bench-startup bench-idle bench-contention bench-waiting bench-beginning bench-sharing bench-hostile bench-proof bench-scale bench-telemetry quality format contracts clean
