@@ -4,6 +4,7 @@ Who sends and who receives follows from rights and consumers. FastStream makes t
 """
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, get_args
 
 from shared.contracts import subjects
@@ -78,6 +79,7 @@ class Channel:
         return f"Stream {self.stream}, kept {f'for {age / DAY:g} days' if age else 'for ever'}."
 
 
+@cache
 def sent_by(service: str) -> tuple[Channel, ...]:
     """What a service may publish by its rights, all of a channel or, as of dead letters, its own part of it."""
     rights = permissions(service).publish
