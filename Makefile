@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up local-dashboards watch test proof screenshots pictures dashboards compose-secrets lint docs docs-serve sbom scan bench bench-knowledge bench-airflow bench-startup bench-idle bench-contention bench-waiting bench-beginning bench-sharing bench-hostile bench-proof bench-scale bench-telemetry quality format contracts clean
+.PHONY: help install demo up local-dashboards watch test test-fast proof screenshots pictures dashboards compose-secrets lint docs docs-serve sbom scan bench bench-knowledge bench-airflow bench-startup bench-idle bench-contention bench-waiting bench-beginning bench-sharing bench-hostile bench-proof bench-scale bench-telemetry quality format contracts clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
@@ -45,6 +45,9 @@ test: install ## run every test
 	@tools/fetch.sh prometheus victoria-metrics libjs-dygraphs docker-compose nginx || echo "skipping the tests that need them"
 	@$(BIN)/pytest -n 2 --dist loadgroup -m "not ($(ALONE))"
 	@$(BIN)/pytest -m "$(ALONE)"
+
+test-fast: install ## run the tests that start no server, while you work
+	@$(BIN)/pytest -q -n 2 --dist loadgroup -m "not ($(ALONE))" tests/unit tests/contracts tests/component
 
 proof: install ## run cases while faults are injected, and verify the result with an independent checker
 	@$(BIN)/python -m tests.proof $(PROOF)
