@@ -37,13 +37,14 @@ local-dashboards: install ## run the stack with dashboards and alerts, without c
 	@tools/fetch.sh prometheus victoria-metrics libjs-dygraphs
 	@$(BIN)/python -m tools.local_dashboards $(DASHBOARDS) $(WATCH)
 
-# Tests that load models, drive a browser or kill processes run serially; the others run in parallel.
+# Tests that load models, drive a browser or kill processes run serially; the others run in parallel: three processes
+# on two cores, because each waits for servers and clocks half of its time.
 ALONE := triton or browser or e2e or chaos or cluster
 
 test: install ## run every test
 	@tests/browser/install.sh
 	@tools/fetch.sh prometheus victoria-metrics libjs-dygraphs docker-compose nginx || echo "skipping the tests that need them"
-	@$(BIN)/pytest -n 2 --dist loadgroup -m "not ($(ALONE))"
+	@$(BIN)/pytest -n 3 --dist loadgroup -m "not ($(ALONE))"
 	@$(BIN)/pytest -m "$(ALONE)"
 
 test-fast: install ## run the tests that start no server, while you work
