@@ -2,9 +2,11 @@
 PY ?= python3.11
 UV_VERSION := 0.13.9
 BIN := .venv/bin
+# Tests start hundreds of Python processes: where this is set, each of them compiles every library again.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up local-dashboards watch test proof screenshots pictures dashboards compose-secrets lint docs docs-serve sbom scan bench bench-knowledge bench-airflow bench-startup bench-idle bench-contention bench-waiting bench-beginning bench-sharing bench-hostile bench-proof bench-scale bench-telemetry quality format contracts clean
+.PHONY: help install demo up local-dashboards watch test test-fast proof screenshots pictures dashboards compose-secrets lint docs docs-serve sbom scan bench bench-knowledge bench-airflow bench-startup bench-idle bench-contention bench-waiting bench-beginning bench-sharing bench-hostile bench-proof bench-scale bench-telemetry quality format contracts clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
@@ -35,14 +37,18 @@ local-dashboards: install ## run the stack with dashboards and alerts, without c
 	@tools/fetch.sh prometheus victoria-metrics libjs-dygraphs
 	@$(BIN)/python -m tools.local_dashboards $(DASHBOARDS) $(WATCH)
 
-# Tests that load models, drive a browser or kill processes run serially; the others run in parallel.
+# Tests that load models, drive a browser or kill processes run serially; the others run in parallel: three processes
+# on two cores, because each waits for servers and clocks half of its time.
 ALONE := triton or browser or e2e or chaos or cluster
 
 test: install ## run every test
 	@tests/browser/install.sh
 	@tools/fetch.sh prometheus victoria-metrics libjs-dygraphs docker-compose nginx libfaketime || echo "skipping the tests that need them"
-	@$(BIN)/pytest -n 2 --dist loadgroup -m "not ($(ALONE))"
+	@$(BIN)/pytest -n 3 --dist loadgroup -m "not ($(ALONE))"
 	@$(BIN)/pytest -m "$(ALONE)"
+
+test-fast: install ## run the tests that start no server, while you work
+	@$(BIN)/pytest -q -n 2 --dist loadgroup -m "not ($(ALONE))" tests/unit tests/contracts tests/component
 
 proof: install ## run cases while faults are injected, and verify the result with an independent checker
 	@tools/fetch.sh libfaketime

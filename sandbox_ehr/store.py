@@ -1,8 +1,8 @@
-"""The sandbox's resources: in memory for reading, in SQLite to survive a crash."""
+"""Keep the resources of the sandbox: in memory for reading, in an SQLite file, if there is one, to survive a crash."""
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,11 @@ class Store:
     """Resources by type and id. Without a file they are lost at the end of the process."""
 
     def __init__(self, file: Path | None = None) -> None:
-        self._db = sqlite3.connect(file or ":memory:", isolation_level=None)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")  # survives the process's death, which is what is tested here
-        self._db.execute("CREATE TABLE IF NOT EXISTS resource (type TEXT, id TEXT, body TEXT, PRIMARY KEY (type, id))")
         self._types: dict[str, dict[str, Resource]] = {}
         self._by_patient: dict[tuple[str, str], dict[str, Resource]] = {}
         self._by_identifier: dict[tuple[str, str], dict[str, Resource]] = {}
-        for body in self._db.execute("SELECT body FROM resource"):
+        self._db = _open(file) if file is not None else None
+        for body in self._execute("SELECT body FROM resource"):
             self._index(json.loads(body[0]))
 
     def __len__(self) -> int:
@@ -32,7 +29,8 @@ class Store:
     def put(self, resource: Resource) -> None:
         """Store one version. It is durable when this returns."""
         type, id = resource["resourceType"], resource["id"]
-        self._db.execute("INSERT OR REPLACE INTO resource VALUES (?, ?, ?)", (type, id, json.dumps(resource)))
+        if self._db is not None:
+            self._execute("INSERT OR REPLACE INTO resource VALUES (?, ?, ?)", (type, id, json.dumps(resource)))
         if (previous := self.get(type, id)) is not None:
             self._unindex(previous)
         self._index(resource)
@@ -40,15 +38,15 @@ class Store:
     def remove(self, resource: Resource) -> None:
         """Delete a stored resource."""
         type, id = resource["resourceType"], resource["id"]
-        self._db.execute("DELETE FROM resource WHERE type = ? AND id = ?", (type, id))
+        self._execute("DELETE FROM resource WHERE type = ? AND id = ?", (type, id))
         self._unindex(self._types[type].pop(id))
 
     def put_all(self, resources: list[Resource]) -> None:
         """Store several resources in one transaction."""
-        self._db.execute("BEGIN")
+        self._execute("BEGIN")
         for resource in resources:
             self.put(resource)
-        self._db.execute("COMMIT")
+        self._execute("COMMIT")
 
     def candidates(self, type: str, patient: str | None, identifier: str | None) -> Iterator[Resource]:
         """Return the resources that a search has to test: by index where one applies, otherwise all of the type."""
@@ -63,7 +61,12 @@ class Store:
         return (item for found in self._types.values() for item in list(found.values()))
 
     def close(self) -> None:
-        self._db.close()
+        if self._db is not None:
+            self._db.close()
+
+    def _execute(self, statement: str, values: tuple[str, ...] = ()) -> Iterable[tuple[str, ...]]:
+        """Run a statement on the file; without one, return no rows."""
+        return self._db.execute(statement, values) if self._db is not None else ()
 
     def _index(self, resource: Resource) -> None:
         type, id = resource["resourceType"], resource["id"]
@@ -82,3 +85,11 @@ class Store:
         identifiers = resource.get("identifier") or []
         for item in identifiers if isinstance(identifiers, list) else [identifiers]:
             yield self._by_identifier, f"{item.get('system', '')}|{item.get('value', '')}"
+
+
+def _open(file: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(file, isolation_level=None)
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=NORMAL")  # survives the process's death, which is what is tested here
+    db.execute("CREATE TABLE IF NOT EXISTS resource (type TEXT, id TEXT, body TEXT, PRIMARY KEY (type, id))")
+    return db

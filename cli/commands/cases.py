@@ -6,7 +6,6 @@ from typing import Annotated, Any
 import typer
 
 from cli.client import call_api
-from cli.connections import run_with_bus
 from cli.options import AsJson, By, CaseId, DataDir, actor_name
 from cli.output import emit, make_table, print_table
 
@@ -74,6 +73,7 @@ def history(case_id: CaseId, data_dir: DataDir = None, as_json: AsJson = False) 
 @app.command()
 def retry(case_id: CaseId, by: By = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Retry a failed case from its failed step, even if its dead letter was discarded."""
+    from cli.connections import run_with_bus
     from cli.dead_letters import Attribution, retry_case
 
     done = run_with_bus(data_dir, lambda bus: retry_case(bus, case_id, Attribution(actor_name(by))))

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.progress import track
 
-from cli.connections import run_with_bus
 from cli.errors import CommandError
 from cli.options import AsJson, By, DataDir, actor_name
 from cli.output import emit, make_table, print_table, stderr
@@ -35,6 +34,7 @@ def list_dead_letters(
     everything: Annotated[bool, typer.Option("--all", help="include redriven and discarded ones")] = False,
 ) -> None:
     """List unresolved dead letters."""
+    from cli.connections import run_with_bus
     from shared.messaging.dead_letters import read_all
 
     letters = [item[0] for item in run_with_bus(data_dir, read_all).values() if everything or item[0].waits]
@@ -54,6 +54,7 @@ def list_dead_letters(
 @app.command()
 def show(sequence: Sequence, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show a dead letter with its original message."""
+    from cli.connections import run_with_bus
     from shared.messaging.dead_letters import find, read_all
 
     letter, data, headers = find(run_with_bus(data_dir, read_all), sequence)
@@ -118,6 +119,8 @@ def _resolve(
     as_json: bool,
 ) -> None:
     """Redrive or discard one dead letter, or all of a consumer; exit with 1 when a service refuses one."""
+    from cli.connections import run_with_bus
+
     if everything == (sequence is not None) or everything != (consumer is not None):
         raise CommandError("Name one dead letter, or all of a consumer: --all --consumer NAME.")
     if sequence is not None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.connections import run_with_bus
 from cli.options import AsJson, By, DataDir, actor_name
 from cli.output import emit
 
@@ -22,6 +21,7 @@ Reason = Annotated[str, typer.Option("--reason", help="recorded with your name; 
 @app.command()
 def show(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show whether decisions in the EHR are held, since when and by whom."""
+    from cli.connections import run_with_bus
     from services.approval.ehr_tasks.hold import read_hold
 
     _print_hold(run_with_bus(data_dir, read_hold), as_json=as_json)
@@ -30,12 +30,16 @@ def show(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 @app.command()
 def hold(reason: Reason, by: By = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Hold decisions: those taken in the EHR have no effect until they are allowed again."""
+    from cli.connections import run_with_bus
+
     _print_hold(run_with_bus(data_dir, lambda bus: _set(bus, by, reason, held=True)), as_json=as_json)
 
 
 @app.command()
 def allow(reason: Reason, by: By = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Allow decisions in the EHR again. Those taken meanwhile take effect within ten minutes."""
+    from cli.connections import run_with_bus
+
     _print_hold(run_with_bus(data_dir, lambda bus: _set(bus, by, reason, held=False)), as_json=as_json)
 
 

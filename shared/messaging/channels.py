@@ -4,6 +4,7 @@ Who sends and who receives follows from rights and consumers. FastStream makes t
 """
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, get_args
 
 from shared.contracts import subjects
@@ -81,6 +82,7 @@ class Channel:
         return f"Stream {self.stream}, kept {f'for {age / DAY:g} days' if age else 'for ever'}."
 
 
+@cache
 def sent_by(service: str) -> tuple[Channel, ...]:
     """Return what a service may publish by its permissions: a whole channel or, for dead letters, its part."""
     rights = permissions(service).publish

@@ -330,8 +330,9 @@ async def test_what_an_engine_sends_wrong_is_a_dead_letter_with_the_reason(
     ],
 )
 async def test_filed_exactly_once_whatever_the_ehr_does(
-    stack: Stack, type: str, method: str, fault: dict[str, Any]
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, type: str, method: str, fault: dict[str, Any]
 ) -> None:
+    monkeypatch.setattr(RetryPolicy, "wait", lambda row, attempt: 0.05)
     stack.ehr.faults.armed.append(Fault(type=type, method=method, **fault))
     case_id = await stack.discharge()
     await stack.reaches(case_id, "awaiting-review")
@@ -364,7 +365,8 @@ async def test_an_ehr_that_takes_no_task_does_not_stop_a_review(stack: Stack) ->
     await stack.reaches(case_id, "filed")
 
 
-async def test_a_model_that_is_away_for_a_moment_is_waited_for(stack: Stack) -> None:
+async def test_a_model_that_is_away_for_a_moment_is_waited_for(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RetryPolicy, "wait", lambda row, attempt: 0.05)
     stack.generator.failures = [TransientError("not ready")]
     case_id = await stack.discharge()
     await stack.reaches(case_id, "awaiting-review")

@@ -20,6 +20,7 @@ import pytest
 
 from cli.stack.ports import free_port
 from sandbox_ehr.seed import opaque_id
+from tests.support import http
 from tests.support.command import COUNTERSIGN, Up, run, up
 from tests.support.ehr import SHARED_ENCOUNTERS, shared_stays
 from tests.support.physician import own_sentences, settled
@@ -93,10 +94,10 @@ def test_the_contracts_answer_as_written_and_a_killed_stack_goes_on(tmp_path: Pa
     with up(tmp_path / "data", port) as stack:
         assert stat.S_IMODE((stack.data_dir / "access.json").stat().st_mode) == 0o600
         assert set(stack.access["tokens"]) == {"ingest", "physician", "supervisor", "operator", "auditor"}
-        assert httpx.get(f"{stack.url}/healthz").json() == {"status": "ok"}
-        checks = httpx.get(f"{stack.url}/readyz").json()["checks"]
+        assert http.get(f"{stack.url}/healthz").json() == {"status": "ok"}
+        checks = http.get(f"{stack.url}/readyz").json()["checks"]
         assert checks == dict.fromkeys(("nats", "triton", "triton-embedder", "ehr", "qdrant"), True)
-        assert "/v1/reviews/{case_id}/approve" in httpx.get(f"{stack.url}/openapi.json").json()["paths"]
+        assert "/v1/reviews/{case_id}/approve" in http.get(f"{stack.url}/openapi.json").json()["paths"]
         first, second = stack.access["demo_encounters"][:2]
         case_id = discharge(stack, first, department="Internal Medicine")
         assert discharge(stack, first) == case_id
@@ -121,7 +122,7 @@ def test_the_contracts_answer_as_written_and_a_killed_stack_goes_on(tmp_path: Pa
         assert [event["event"] for event in filed["events"]] == FILED
         assert approve(stack, case_id).status_code == 200, "sent again it is the same decision"
         chart = f"{stack.url}/fhir/DocumentReference/{filed['document_reference']}"
-        assert httpx.get(chart).json()["type"]["coding"][0]["code"] == "18842-5"
+        assert http.get(chart).json()["type"]["coding"][0]["code"] == "18842-5"
         case_in(stack, unfinished, "awaiting-review")
         audit = run("audit", "verify", "--json", "--data-dir", str(stack.data_dir))
         assert json.loads(audit.stdout)["verified"] is True
@@ -164,7 +165,7 @@ def vendor_ehr(folder: Path, port: int) -> Iterator[str]:
 
 def _answers(url: str) -> bool:
     try:
-        return bool(httpx.get(url).status_code)
+        return bool(http.get(url).status_code)
     except httpx.HTTPError:
         return False
 
@@ -183,7 +184,7 @@ def test_with_another_vendors_ehr_everything_works_the_same(tmp_path: Path, monk
         for case_id in cases:
             filed = case_in(stack, case_id, "filed")
             chart = f"{base}/DocumentReference/{filed['document_reference']}"
-            document = httpx.get(chart, headers={"Authorization": "Bearer vendor-token"}).json()
+            document = http.get(chart, headers={"Authorization": "Bearer vendor-token"}).json()
             assert document["docStatus"] == "final"
         audit = run("audit", "verify", "--json", "--data-dir", str(stack.data_dir))
         assert json.loads(audit.stdout)["verified"] is True, audit.stdout
@@ -206,7 +207,7 @@ def test_escalations_as_the_command_was_told(tmp_path: Path) -> None:
 
         until(three, "three escalations", patience=20)
         owner = stack.call("supervisor", "GET", f"/v1/cases/{case_id}").json()["owner"]
-        assert owner == httpx.get(f"{stack.url}/fhir/Task").json()["entry"][0]["resource"]["owner"]["reference"]
+        assert owner == http.get(f"{stack.url}/fhir/Task").json()["entry"][0]["resource"]["owner"]["reference"]
         assert approve(stack, case_id).status_code == 200
         case_in(stack, case_id, "filed")
         of_oncology = discharge(stack, stack.access["demo_encounters"][1], department="oncology")
@@ -228,8 +229,8 @@ def test_children_that_die_are_started_again(tmp_path: Path) -> None:
         for name in ("nats-server", "tritonserver"):
             (child,) = [item for item in children_of(stack.process) if item.name() == name]
             child.kill()
-            until(lambda: httpx.get(f"{stack.url}/readyz").status_code == 503, f"{name} to be missed", 20)
-            until(lambda: httpx.get(f"{stack.url}/readyz").status_code == 200, f"{name} to be back", 60)
+            until(lambda: http.get(f"{stack.url}/readyz").status_code == 503, f"{name} to be missed", 20)
+            until(lambda: http.get(f"{stack.url}/readyz").status_code == 200, f"{name} to be back", 60)
         case_id = discharge(stack, stack.access["demo_encounters"][0])
         case_in(stack, case_id, "awaiting-review")
 

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from cli.stack.ports import free_port
 from tests.e2e.test_command import SCRIPTED, case_in, discharge, until
+from tests.support import http
 from tests.support.command import Up, run, up
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -20,17 +20,17 @@ def test_a_task_completed_in_the_ehr_files_the_document(tmp_path: Path) -> None:
         book_follow_up(stack, encounter)  # nothing is left to be settled before the signature
         case_id = discharge(stack, encounter)
         case_in(stack, case_id, "awaiting-review")
-        (entry,) = httpx.get(f"{stack.url}/fhir/Task?status=requested").json()["entry"]
+        (entry,) = http.get(f"{stack.url}/fhir/Task?status=requested").json()["entry"]
         url = f"{stack.url}/fhir/Task/{entry['resource']['id']}"
         assert stack.call("physician", "GET", f"/v1/reviews/{case_id}").is_success
 
         def begun() -> dict[str, Any] | None:
-            task: dict[str, Any] = httpx.get(url).json()
+            task: dict[str, Any] = http.get(url).json()
             return task if task["status"] == "in-progress" else None
 
         task = until(begun, "the Task to show the look")
-        etag = httpx.get(url).headers["etag"]
-        assert httpx.put(url, json=task | {"status": "completed"}, headers={"If-Match": etag}).is_success
+        etag = http.get(url).headers["etag"]
+        assert http.put(url, json=task | {"status": "completed"}, headers={"If-Match": etag}).is_success
         filed = case_in(stack, case_id, "filed")
         (approved,) = [event for event in filed["events"] if event["event"] == "approved"]
         assert (approved["detail"]["channel"], approved["actor"]) == ("ehr", task["owner"]["reference"])
@@ -39,7 +39,7 @@ def test_a_task_completed_in_the_ehr_files_the_document(tmp_path: Path) -> None:
 
 
 def book_follow_up(stack: Up, encounter: str) -> None:
-    subject = httpx.get(f"{stack.url}/fhir/Encounter/{encounter}").json()["subject"]
+    subject = http.get(f"{stack.url}/fhir/Encounter/{encounter}").json()["subject"]
     visit = {
         "resourceType": "Appointment",
         "status": "booked",
@@ -47,4 +47,4 @@ def book_follow_up(stack: Up, encounter: str) -> None:
         "description": "Follow-up visit",
         "participant": [{"actor": subject, "status": "accepted"}],
     }
-    assert httpx.post(f"{stack.url}/fhir/Appointment", json=visit).status_code == 201
+    assert http.post(f"{stack.url}/fhir/Appointment", json=visit).status_code == 201

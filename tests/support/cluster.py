@@ -14,6 +14,7 @@ from cli.stack.secrets import load_or_create
 from shared.contracts.errors import TransientError
 from shared.messaging.connection import NatsConnection, connect
 from shared.messaging.provision import Change, StreamStorage, provision
+from tests.support import http
 from tests.support.server import certified
 
 PATIENCE = 30.0
@@ -67,7 +68,7 @@ class NatsCluster:
     def healthy(self, index: int) -> bool:
         """Whether the node has caught up with the others on everything it keeps."""
         try:
-            return httpx.get(f"http://127.0.0.1:{self._monitors[index]}/healthz", timeout=2).is_success
+            return http.get(f"http://127.0.0.1:{self._monitors[index]}/healthz", timeout=2).is_success
         except httpx.HTTPError:
             return False
 
@@ -78,7 +79,7 @@ class NatsCluster:
     def _together(self) -> bool:
         """Whether their leader sees all of them: until then no stream is given to three."""
         for monitor in self._monitors:
-            meta = httpx.get(f"http://127.0.0.1:{monitor}/jsz", timeout=2).json()["meta_cluster"]
+            meta = http.get(f"http://127.0.0.1:{monitor}/jsz", timeout=2).json()["meta_cluster"]
             seen = meta.get("replicas") or ()  # the leader's alone
             if sum(peer["current"] and not peer.get("offline") for peer in seen) == SIZE - 1:
                 return True

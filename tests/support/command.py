@@ -14,6 +14,8 @@ from typing import Any
 
 import httpx
 
+from tests.support import http
+
 COUNTERSIGN = Path(sys.executable).with_name("countersign")
 START_PATIENCE = 90.0
 
@@ -46,7 +48,7 @@ class Up:
 
     def call(self, role: str, method: str, path: str, **sent: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.access['tokens'][role]}"} | sent.pop("headers", {})
-        return httpx.request(method, f"{self.url}{path}", headers=headers, timeout=30, **sent)
+        return http.request(method, f"{self.url}{path}", headers=headers, timeout=30, **sent)
 
     def kill(self) -> None:
         """kill -9: nothing is cleaned up."""

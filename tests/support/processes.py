@@ -13,6 +13,7 @@ import httpx
 from cli.stack import triton
 from cli.stack.ports import free_port
 from cli.stack.secrets import write_tokens
+from tests.support import http
 from tests.support.server import NatsServer
 
 START_TIMEOUT_S = 60.0
@@ -48,7 +49,7 @@ class ServiceProcess:
 
     def healthy(self) -> bool:
         try:
-            return httpx.get(self.health, timeout=1).is_success
+            return http.get(self.health, timeout=1).is_success
         except httpx.HTTPError:
             return False
 

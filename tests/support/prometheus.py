@@ -12,6 +12,7 @@ import httpx
 import yaml
 
 from cli.stack.ports import free_port
+from tests.support import http
 from tools.local_dashboards import pages, servers
 from tools.local_dashboards.servers import RULES
 
@@ -29,19 +30,19 @@ class Prometheus:
 
     def query(self, expr: str) -> list[dict[str, Any]]:
         """The instant vector of `expr`. Raises AssertionError with Prometheus' words where it is not understood."""
-        answer = httpx.get(f"{self.url}/api/v1/query", params={"query": expr}, timeout=30).json()
+        answer = http.get(f"{self.url}/api/v1/query", params={"query": expr}, timeout=30).json()
         assert answer["status"] == "success", f"{expr}: {answer.get('error')}"
         result = answer["data"]["result"]
         return list(result) if answer["data"]["resultType"] == "vector" else [{"value": result}]
 
     def names(self) -> set[str]:
         """Every metric that there is."""
-        answer = httpx.get(f"{self.url}/api/v1/label/__name__/values", timeout=30).json()
+        answer = http.get(f"{self.url}/api/v1/label/__name__/values", timeout=30).json()
         return set(answer["data"])
 
     def firing(self) -> set[str]:
         """Names of alerts that fire."""
-        alerts = httpx.get(f"{self.url}/api/v1/alerts", timeout=30).json()["data"]["alerts"]
+        alerts = http.get(f"{self.url}/api/v1/alerts", timeout=30).json()["data"]["alerts"]
         return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
 
     def scrape(self, *addresses: str) -> None:
@@ -71,7 +72,7 @@ def _await(url: str, log: Path) -> None:
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
-            if httpx.get(url, timeout=1).is_success:
+            if http.get(url, timeout=1).is_success:
                 return
         except httpx.HTTPError:
             pass

@@ -17,6 +17,7 @@ from cli.stack.ports import free_port
 from cli.stack.secrets import Secrets, load_or_create
 from shared.messaging.connection import NatsConnection, connect
 from shared.messaging.provision import provision
+from tests.support import http
 
 PATIENCE = 15.0
 
@@ -89,7 +90,7 @@ class NatsServer(Account):
 
     def _healthy(self) -> bool:
         try:
-            return httpx.get(f"http://127.0.0.1:{self.ports.monitor}/healthz", timeout=1).is_success
+            return http.get(f"http://127.0.0.1:{self.ports.monitor}/healthz", timeout=1).is_success
         except httpx.HTTPError:
             return False
 

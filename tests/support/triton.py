@@ -12,6 +12,7 @@ import httpx
 
 from cli.stack import triton
 from cli.stack.ports import free_port
+from tests.support import http
 
 PATIENCE = 90.0
 
@@ -53,6 +54,6 @@ def triton_server(directory: Path, models: tuple[str, ...]) -> Iterator[TritonSe
 
 def _ready(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=1).is_success
+        return http.get(url, timeout=1).is_success
     except httpx.HTTPError:
         return False
