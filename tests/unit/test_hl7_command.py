@@ -49,7 +49,7 @@ def test_explain_says_what_would_be_answered_and_done_and_names_no_patient(file:
     assert found[0]["stored"]["occurred_at"] == "2026-06-26T09:12:00+00:00"
     assert found[2]["error"] == {"code": "101", "location": "PV1^1^19"}
     assert not [value for value in ("MRN-1", "Nobody", "V-1") if value in done.output]
-    text = CliRunner().invoke(app, ["hl7", "explain", str(file)]).output
+    text = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["hl7", "explain", str(file)]).output
     assert "the visit number is missing" in text
 
 
