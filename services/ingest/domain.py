@@ -29,9 +29,9 @@ def reopens(history: Sequence[RecordedEvent], cause: str) -> bool:
     return (case.ended if case.erasing else case.state) in ("withdrawn", "retracted") and not known
 
 
-def precedes(discharge: EncounterReported, cancellation: EncounterReported) -> bool:
-    """Return whether both say when they happened, and the discharge was first."""
-    first, second = discharge.occurred_at, cancellation.occurred_at
+def precedes(one: EncounterReported, other: EncounterReported) -> bool:
+    """Return whether both reports say when it happened, and `one` was first."""
+    first, second = one.occurred_at, other.occurred_at
     return first is not None and second is not None and first < second
 
 

@@ -26,7 +26,8 @@ class Ingest:
 
     async def on_discharged(self, message: Msg) -> None:
         fact, source = parse_encounter_reported(message.subject, message.data), (message.headers or {}).get("ce-source")
-        await self.open(fact, causation_id(message), from_adt=source == ADT_SOURCE)
+        sequence = message.metadata.sequence.stream
+        await self.open(fact, causation_id(message), from_adt=source == ADT_SOURCE, sequence=sequence)
 
     async def on_cancelled(self, message: Msg) -> None:
         fact = parse_encounter_reported(message.subject, message.data)
@@ -52,10 +53,20 @@ class Ingest:
             return headers.get("ce-source") == ADT_SOURCE and domain.precedes(fact, cancelled)
         return False
 
-    async def open(self, fact: EncounterReported, cause: str, *, from_adt: bool = False) -> None:
+    async def _cancelled_since(self, fact: EncounterReported, sequence: int) -> bool:
+        """Return whether a later cancellation was reported: a discharge that is redelivered does not undo it."""
+        subject = encounter_subject(domain.CANCELLED, "*", fact.encounter_id)
+        for message in await self._bus.direct_get("EHR", {"seq": sequence + 1, "next_by_subj": subject, "batch": 1}):
+            cancelled = parse_encounter_reported((message.headers or {})["Nats-Subject"], message.data)
+            return not domain.precedes(cancelled, fact)
+        return False
+
+    async def open(
+        self, fact: EncounterReported, cause: str, *, from_adt: bool = False, sequence: int | None = None
+    ) -> None:
         """Open the encounter's case unless it is open already: a discharge that is reported thrice is one case.
 
-        What comes from the ADT feed (`from_adt`) is in its order already.
+        What comes from the ADT feed (`from_adt`) is in its order already. `sequence`: of the report in the EHR stream.
         """
         case, after = self.case_of(fact), CHAIN_START
         try:
@@ -64,6 +75,8 @@ class Ingest:
             # The department may differ from an earlier report; the case keeps its first one.
             if domain.reopens(conflict.history, cause):
                 if not from_adt and await self._cancelled_by_adt_since(fact):
+                    return
+                if sequence is not None and await self._cancelled_since(fact, sequence):
                     return
                 if domain.must_wait(conflict.history):
                     raise TransientError(

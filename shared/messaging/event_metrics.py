@@ -54,8 +54,8 @@ def _reading_outcome(reading: ReadingFigures | None) -> str:
 
 def _since_discharge(name: str, stay: StayReferences, time: datetime, where: dict[str, str]) -> None:
     """Observe the seconds since the discharge was reported; older stays without that time are left out."""
-    if stay.reported_at is not None:
-        observe(name, (time - stay.reported_at).total_seconds(), where)
+    if stay.reported_at is not None:  # clocks of two services may differ
+        observe(name, max(0.0, (time - stay.reported_at).total_seconds()), where)
 
 
 def initialize_refresh_counters() -> None:

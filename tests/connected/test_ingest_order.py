@@ -48,3 +48,21 @@ async def test_a_cancellation_takes_back_no_discharge_that_was_told_after_it(nat
     await ingest.on_cancelled(await told(bus, CANCELLED, "of-the-second"))
     assert await state() == "withdrawn"
     await bus.close()
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_discharge_that_is_redelivered_undoes_no_cancellation_that_was_reported_after_it(
+    nats: NatsServer, again: bool
+) -> None:
+    await nats.provision()
+    bus = await nats.connect("ingest")
+    ingest = Ingest(bus, "hospital", lambda: NOW)
+    first, twice = await told(bus, DISCHARGED, "by-the-engine"), await told(bus, DISCHARGED, "by-rest")
+    await ingest.on_discharged(first)
+    await ingest.on_cancelled(await told(bus, CANCELLED, "cancelled"))
+    if again:
+        await ingest.on_discharged(await told(bus, DISCHARGED, "second"))
+    await ingest.on_discharged(twice)
+    state = fold(await EventStore(bus, "ingest").find(case_id("hospital", ENCOUNTER))).state
+    assert state == ("drafting" if again else "withdrawn")
+    await bus.close()

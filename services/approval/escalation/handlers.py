@@ -56,6 +56,9 @@ class EscalationHandler:
         history: Sequence[RecordedEvent] = await self._journal.history(due.case)
         for _ in range(MAX_ATTEMPTS):
             case = fold(history)
+            # The timer is set before the review is requested, and may fire first where the server's clock is ahead.
+            if case.awaits == "request-review" and all(event.id != due.clock for event in history):
+                raise TransientError("a timer has fired before its review was requested")
             if not escalation_rules.is_current(case, due.clock):
                 return history
             promised = escalation_rules.next_deadline(case, due.clock, due.level - 1)
