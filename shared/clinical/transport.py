@@ -60,10 +60,10 @@ class FhirTransport:
             renewed = await authorization.value()
             if renewed != value:
                 response = await self._request(method, url, interaction, type, content, sent, renewed, max_bytes)
+        # Also with 0, so that the first refusal is seen as an increase.
+        instruments.increment("countersign.ehr.unauthorized", int(response.status_code == httpx.codes.UNAUTHORIZED))
         if response.is_success:
             return response
-        if response.status_code == httpx.codes.UNAUTHORIZED:
-            instruments.increment("countersign.ehr.unauthorized")
         raise to_error(response, interaction)
 
     async def _request(

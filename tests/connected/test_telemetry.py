@@ -29,10 +29,11 @@ from tests.support.stack import Stack, running, until
 
 pytestmark = pytest.mark.connected
 
-# What no case of these tests comes by: models, the knowledge base, timers that fire, people who are told, TLS.
+# What no case of these tests comes by: models, the knowledge base, timers that fire, people who are told, TLS, SMART.
 ELSEWHERE = (
     "gen_ai.",
     "countersign.nats.certificate.",
+    "countersign.ehr.token.",  # tests/observability/test_dashboards.py
     "countersign.knowledge.",
     "countersign.escalations",
     "countersign.notifications",
