@@ -1,7 +1,9 @@
 """Restore a backup into an empty stack whose services are stopped. Can be killed anywhere and run again."""
 
+import asyncio
 import io
 import tarfile
+import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -18,6 +20,7 @@ from cli.backup.files import ProgressCallback
 from cli.backup.manifest import Manifest, StreamPart, VectorPart
 from cli.errors import CommandError
 from services.approval.ehr_tasks.hold import DecisionHold, write_hold
+from shared.contracts.errors import TransientError
 from shared.knowledge.backup_point import BackupPoint
 from shared.knowledge.vector_store import VectorStore
 from shared.messaging import snapshots
@@ -32,6 +35,7 @@ from shared.messaging.topology import MOVED, all_consumers
 
 # Streams that hold messages as soon as a stack has started.
 STARTUP_STREAMS = ("TIMERS", "REFRESH_TIMERS", "KV_reconciled", "KV_sessions", "ADVISORIES", "ALERTS", UNFINISHED)
+PLACEMENT_TIMEOUT_S, PLACEMENT_RETRY_S = 30.0, 0.5  # servers that have just started may not know each other yet
 BATCH_SIZE = 200
 
 
@@ -179,10 +183,16 @@ async def _stream(bus: NatsConnection, part: StreamPart, keeping: StreamStorage,
     """Restore a stream with its final placement, so that it is never on other servers."""
     where = {"num_replicas": keeping.replicas, "placement": {"tags": list(keeping.tags[part.name])}}
     await snapshots.remove(bus, part.name)
-    try:
-        state: Json = await snapshots.restore(bus, StreamSnapshot(part.config | where, part.state), blocks)
-    except SnapshotRefusedError as refused:
-        raise placement_error(refused.code, part.name, keeping) or refused from None
+    deadline = time.monotonic() + PLACEMENT_TIMEOUT_S
+    while True:
+        try:
+            state: Json = await snapshots.restore(bus, StreamSnapshot(part.config | where, part.state), blocks)
+            break
+        except SnapshotRefusedError as refused:  # nothing of `blocks` was read
+            error = placement_error(refused.code, part.name, keeping)
+            if not isinstance(error, TransientError) or time.monotonic() > deadline:
+                raise error or refused from None
+        await asyncio.sleep(PLACEMENT_RETRY_S)
     if state["last_seq"] < part.state["last_seq"]:
         raise CommandError(f"Stream {part.name} is incomplete: {state['last_seq']} of {part.state['last_seq']}.")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from cli.stack.demo_users import demo_users
 from cli.stack.ports import free_port
@@ -19,6 +19,7 @@ from tests.support.nginx import nginx
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running, until
 
+expect.set_options(timeout=20_000)  # ms; a document is filed by services that share the machine with a browser
 PHYSICIAN = "Dr. Maxine Gee"
 COLLEAGUE = "Dr. Kirk Mosley"
 SUPERVISOR = "Supervisor, internal medicine"
