@@ -6,6 +6,7 @@ import hashlib
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -18,11 +19,14 @@ from nats.aio.client import Client as Nats
 
 from shared.contracts.subjects import encounter_subject
 from tests.proof.journal import Journal
+from tests.support.hl7 import framed
+from tests.support.patients import MARKS, visit_number
 
 RETRY_DELAY_S = 0.4  # seconds until a client tries again
 BUSY = (408, 425, 429, 500, 502, 503, 504)
 TIMEOUT = 20.0
 TAKEN = (200, 202)
+FS = b"\x1c"  # ends a message of MLLP
 
 
 def sha256(text: str) -> str:
@@ -189,6 +193,64 @@ class IntegrationEngine:
 
 async def _quietly(_: Exception) -> None:
     """A connection that is lost is what this is about."""
+
+
+class AdtSender:
+    """An interface engine that sends ADT messages by MLLP, each until it is answered AA; a message is repeated with
+    the same bytes. `clock` gives EVN-2, which orders the messages of a visit.
+    """
+
+    def __init__(
+        self, port: int, clock: Callable[[], datetime], journal: Journal, gate: Gate, chance: Random, odds: Odds
+    ) -> None:
+        self._port, self._clock = port, clock
+        self._journal, self._gate, self._chance, self._odds = journal, gate, chance, odds
+        self._numbers = count(1)
+
+    async def tell(self, kind: str, event: str, department: str, encounter: str, **more: Any) -> None:
+        """Send until there is an answer; the same again now and then."""
+        control = str(next(self._numbers))
+        sent = framed(event, **self._fields(control, department, encounter))
+        facts = {"encounter": encounter, "department": department, "channel": "adt"} | more
+        lose = self._chance.random() < self._odds.lost
+        while True:
+            async with self._gate.through():
+                answer = await self._answer(sent, control, lose=lose)
+            self._journal.note(kind, **facts, answer=answer, taken=answer == "AA")
+            if answer != "lost" and self._chance.random() >= self._odds.twice:
+                return
+            lose = False
+            await asyncio.sleep(RETRY_DELAY_S)
+
+    def _fields(self, control: str, department: str, encounter: str) -> dict[str, str]:
+        family, given, mrn, born = MARKS
+        now = f"{self._clock():%Y%m%d%H%M%S.%f}+0000"
+        return {
+            "MSH_7": now,
+            "MSH_10": control,
+            "EVN_2": now,
+            "PID_3": f"{mrn}^^^HOSP^MR",
+            "PID_5": f"{family}^{given}",
+            "PID_7": born.replace("-", ""),
+            "PV1_10": department,
+            "PV1_19": visit_number(encounter),
+            "PV1_45": now,
+        }
+
+    async def _answer(self, sent: bytes, control: str, *, lose: bool) -> str:
+        """MSA-1 of the answer; `lost` where none came."""
+        try:
+            async with asyncio.timeout(self._chance.uniform(0.001, 0.08) if lose else TIMEOUT):
+                reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+                try:
+                    writer.write(sent)
+                    answer = (await reader.readuntil(FS)).decode()
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError, asyncio.IncompleteReadError):
+            return "lost"
+        (fields,) = [line.split("|") for line in answer.split("\r") if line.startswith("MSA|")]
+        return fields[1] if fields[2] == control else f"{fields[1]} to another message"
 
 
 class EhrClerk:

@@ -4,17 +4,20 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 
 from tests.proof.case_states import CaseStates
-from tests.proof.clients import Client, EhrClerk, IntegrationEngine, by_page, sha256
+from tests.proof.clients import AdtSender, Client, EhrClerk, IntegrationEngine, by_page, sha256
 from tests.proof.journal import Journal
 from tests.support.physician import own_sentences, settled
 
 Draft = dict[str, Any]
 Change = Callable[[Draft], str]
+Report = Literal["discharge", "cancel"]
+FACTS: dict[Report, str] = {"discharge": "discharged", "cancel": "discharge-cancelled"}
+EVENTS: dict[Report, str] = {"discharge": "A03", "cancel": "A13"}  # of ADT
 ALREADY_DECIDED = (404, 409)  # somebody else has decided, or the discharge was taken back
 
 
@@ -28,6 +31,7 @@ class Encounters:
 
     reporter: Client  # of discharges, at ingest
     engine: IntegrationEngine
+    adt: Callable[[], AdtSender | None]  # none before an upgrade to a version that listens for ADT messages
     people: dict[str, Client]  # physician, colleague, supervisor, stranger, operator, at approval
     clerk: EhrClerk
     watch: CaseStates
@@ -46,34 +50,33 @@ class Encounter:
     case: str = ""
 
     async def discharge(self) -> None:
-        """Reported by the REST channel or on the bus, now and then by both."""
-        channels = [self._by_rest, self._by_bus]
+        """Reported by HTTP, on the bus or by an ADT message, now and then by two of them."""
+        channels = [self._by_rest, self._by_bus, self._by_adt]
         self.chance.shuffle(channels)
-        await channels[0]()
+        await channels[0]("discharge")
         if self.chance.random() < 0.15:
-            await channels[1]()
+            await channels[1]("discharge")
         self.case = await self.ward.watch.opened(self.encounter)
-
-    async def _by_rest(self) -> None:
-        report = {"encounter_id": self.encounter, "department": self.department}
-        facts = report | {"encounter": self.encounter, "channel": "rest"}
-        answer = await self.ward.reporter.send("discharge", "POST", "/v1/encounters/discharged", facts, json=report)
-        self._expect(answer, 202)
-
-    async def _by_bus(self) -> None:
-        await self.ward.engine.tell("discharge", "discharged", self.department, self.encounter)
 
     async def cancel(self) -> None:
         """The discharge is taken back."""
-        if self.chance.random() < 0.5:
-            await self.ward.engine.tell(
-                "cancel", "discharge-cancelled", self.department, self.encounter, case=self.case
-            )
-            return
+        channels = [self._by_rest, self._by_bus, self._by_adt]
+        await self.chance.choice(channels)("cancel", case=self.case)
+
+    async def _by_rest(self, kind: Report, **more: str) -> None:
         report = {"encounter_id": self.encounter, "department": self.department}
-        facts = {"encounter": self.encounter, "channel": "rest", "case": self.case}
-        path = "/v1/encounters/discharge-cancelled"
-        self._expect(await self.ward.reporter.send("cancel", "POST", path, facts, json=report), 202)
+        facts = report | {"encounter": self.encounter, "channel": "rest"} | more
+        path = f"/v1/encounters/{FACTS[kind]}"
+        self._expect(await self.ward.reporter.send(kind, "POST", path, facts, json=report), 202)
+
+    async def _by_bus(self, kind: Report, **more: str) -> None:
+        await self.ward.engine.tell(kind, FACTS[kind], self.department, self.encounter, **more)
+
+    async def _by_adt(self, kind: Report, **more: str) -> None:
+        if (adt := self.ward.adt()) is None:
+            await self._by_bus(kind, **more)
+        else:
+            await adt.tell(kind, EVENTS[kind], self.department, self.encounter, **more)
 
     async def reach(self, name: str, times: int = 1) -> None:
         await self.ward.watch.reach(self.case, name, times)

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,7 +17,7 @@ from tests.proof.case_states import CaseStates
 from tests.proof.checker.collect import EvidenceSources, collect, streams
 from tests.proof.checker.evidence import Evidence, Message, Violation
 from tests.proof.checker.rules import check
-from tests.proof.clients import Client, EhrClerk, Gate, IntegrationEngine, Odds
+from tests.proof.clients import AdtSender, Client, EhrClerk, Gate, IntegrationEngine, Odds
 from tests.proof.encounters import Encounter, Encounters, UnexpectedAnswer
 from tests.proof.journal import Journal
 from tests.proof.stack import PEOPLE, ROOT, ProofStack
@@ -126,7 +127,9 @@ class Run:
             watch = CaseStates(stand.server.url, seeds["admin"], stand.server.ca_file)
             for work in (watch.run(), self._operator()):
                 stack.callback(asyncio.create_task(work).cancel)
-            yield Encounters(client("ingest", stand.urls["ingest"]), engine, people, clerk, watch, journal)
+            adt = AdtSender(stand.adt_port, lambda: datetime.now(UTC), journal, self._gate, chance, Odds())
+            reporter = client("ingest", stand.urls["ingest"])
+            yield Encounters(reporter, engine, lambda: adt if stand.takes_adt else None, people, clerk, watch, journal)
 
     async def _all(self, ward: Encounters, encounters: list[str]) -> None:
         """Every case through its plan, `at_once` of them at a time."""

@@ -38,6 +38,7 @@ from shared.runtime.authentication import ApiToken, ApiTokens, token_digest
 from tests.proof.collector import Collector
 from tests.proof.model_server import MODEL
 from tests.proof.tcp_proxy import TcpProxy
+from tests.support.patients import VISITS
 from tests.support.processes import ServiceProcess
 from tests.support.server import NatsServer
 
@@ -99,6 +100,7 @@ class ProofStack:
             )
         }
         self._telemetry = free_port()
+        self.adt_port = free_port()
         self._collector = Collector(self._telemetry, self.logs / "telemetry.bin")
         self.ehr_url = f"http://127.0.0.1:{ports['ehr']}/fhir"
         self.urls = {name: f"http://127.0.0.1:{ports[name]}" for name in SERVICES}
@@ -114,6 +116,11 @@ class ProofStack:
         everybody = {"supervisor": SUPERVISOR, "deputies": [COLLEAGUE]}
         departments = {"*": everybody, QUICK: {"escalate_after": clocks}}
         (self.directory / "directory.yaml").write_text(json.dumps({"departments": departments}))
+        sender = {"name": "engine", "zone": "UTC", "visit_system": VISITS, "peers": ["127.0.0.1"]}
+        departments_of = {name: name for name in (WARD, QUICK)}
+        (self.directory / "senders.yaml").write_text(
+            json.dumps({"senders": [sender | {"departments": departments_of}]})
+        )
         key = Ed25519PrivateKey.generate()
         self.private, self.public = self.directory / "checkpoint.key", self.directory / "checkpoint.pub"
         self.private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
@@ -171,7 +178,14 @@ class ProofStack:
             "COUNTERSIGN_CHECKPOINT_DIR": str(self.checkpoints),
             "COUNTERSIGN_CHECKPOINT_KEY_FILE": str(self.private),
             "COUNTERSIGN_CHECKPOINT_EVERY": "PT20S",
+            "COUNTERSIGN_HL7_PORT": str(self.adt_port),
+            "COUNTERSIGN_HL7_SENDERS": str(self.directory / "senders.yaml"),
         }
+
+    @property
+    def takes_adt(self) -> bool:
+        """Whether this version of ingest listens for ADT messages; one from before an upgrade may not."""
+        return ((self.parts["ingest"].cwd or ROOT) / "services" / "ingest" / "hl7").is_dir()
 
     @property
     def names(self) -> list[str]:

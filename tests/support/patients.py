@@ -8,6 +8,7 @@ from typing import Any
 from sandbox_ehr.seed import SEED
 
 SHARED = ("Practitioner", "Organization")  # by all stays
+VISITS = "urn:example:visits"  # system of the visit number of each stay
 MARKS = ("Zzyzxfamily", "Qwxgiven", "MRNPLANTED", "1911-11-11")
 
 
@@ -39,12 +40,18 @@ def write_stays(folder: Path, number: int, *, most: int | None = None) -> list[s
                 item |= planted(index)
             if item["resourceType"] == "Encounter":
                 item.pop("diagnosis", None)
+                item["identifier"] = [{"system": VISITS, "value": visit_number(item["id"])}]
         shared = [item for item in kept if item["resourceType"] in SHARED] if index == 0 else []
         entries = [{"resource": item} for item in [*shared, *copied]]
         (folder / f"stay-{index}.json").write_text(json.dumps({"entry": entries}))
         ids.append(f"enc-{index}")
     (folder / "index.json").write_text("[]")
     return ids
+
+
+def visit_number(encounter: str) -> str:
+    """The visit number of a stay, as ADT messages name it."""
+    return f"V{encounter}"
 
 
 def _first(resources: list[dict[str, Any]], most: int | None) -> list[dict[str, Any]]:
