@@ -5,10 +5,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 from rich.console import Console
 from rich.markup import escape
 
@@ -17,9 +18,11 @@ from cli.client import Api
 from cli.commands.knowledge import wait_for_refresh
 from cli.draft_view import print_draft
 from cli.errors import CommandError
+from cli.hl7.client import Target, send
 from cli.stack.access import StackAccess
 from cli.stack.embedded import StackOptions, running_stack
 from cli.stack.ports import free_port
+from sandbox_ehr.adt import discharge_message
 from sandbox_ehr.seed import DemoEncounter, demo_encounters
 from shared.contracts.draft import TO_BE_WRITTEN
 
@@ -49,6 +52,7 @@ class Demo:
         self._port = port
         self._cited: list[str] = []
         self._open_points = 0
+        self._cases = 0
 
     async def run(self) -> dict[str, Any]:
         """Run a whole case. Raises CommandError when a step takes too long."""
@@ -56,7 +60,11 @@ class Demo:
         with ExitStack() as stack:
             directory = self._data_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="countersign-")))
             options = StackOptions(
-                directory.absolute(), self._port or free_port(), ESCALATIONS, drafter_model=self._model
+                directory.absolute(),
+                self._port or free_port(),
+                ESCALATIONS,
+                drafter_model=self._model,
+                hl7_port=free_port(),
             )
             with self._console.status("starting …") as status:
                 show: Callable[[str], None] = lambda text: status.update(f"{text} …")  # noqa: E731
@@ -67,6 +75,7 @@ class Demo:
         result = {
             "case_id": case["case_id"],
             "events": [event["event"] for event in case["events"]],
+            "cases": self._cases,
             "document_reference": case["document_reference"],
             "provenance": case["provenance"],
             "knowledge": knowledge,
@@ -106,15 +115,33 @@ class Demo:
             if stay is None:
                 raise CommandError("All demo patients were discharged already. Use an empty --data-dir.")
             self._console.print(f"[bold]{stay.reason}[/] (synthetic patient, {stay.department}) is discharged")
-            report = {"encounter_id": stay.encounter, "department": stay.department, "attending": stay.attending}
-            accepted = await engine("POST", "/v1/encounters/discharged", json=report)
-            case = await self._until(physician, accepted["case_id"], "awaiting-review")
+            case_id = await self._discharge(engine, access, stay)
+            case = await self._until(physician, case_id, "awaiting-review")
             await self._review(physician, access, case)
             case = await self._until(physician, case["case_id"], "filed", told=len(case["events"]))
+            await self._count_cases(engine, stay.encounter)
             return case, await verify(data_dir, case["case_id"])
         finally:
             await physician.close()
             await engine.close()
+
+    async def _discharge(self, engine: Api, access: StackAccess, stay: DemoEncounter) -> str:
+        """Report the discharge by ADT and by HTTP, as hospitals with two feeds do. Returns the id of the one case."""
+        target = Target("127.0.0.1", access.hl7_port, timeout=STEP_TIMEOUT_S)
+        answers = [item async for item in send([await adt_message(access.ehr_url, stay)], target)]
+        if answers[0]["answers"] != ["AA"]:
+            raise CommandError("The ADT message was not acknowledged: see the logs in the data directory.")
+        self._console.print("[green]✔[/] ADT^A03 by MLLP    stored, then acknowledged (AA)")
+        report = {"encounter_id": stay.encounter, "department": stay.department, "attending": stay.attending}
+        accepted = await engine("POST", "/v1/encounters/discharged", json=report)
+        self._console.print(f"[green]✔[/] the same by HTTP    accepted for case {accepted['case_id']}")
+        return str(accepted["case_id"])
+
+    async def _count_cases(self, engine: Api, encounter: str) -> None:
+        found = await reported_encounters(engine)
+        self._cases = found.count(encounter)
+        noun = "case" if self._cases == 1 else "cases"
+        self._console.print(f"[green]✔[/] {self._cases} {noun} of the two reports")
 
     async def _review(self, physician: Api, access: StackAccess, case: Case) -> None:
         review = await physician("GET", f"/v1/reviews/{case['case_id']}")
@@ -159,15 +186,29 @@ class Demo:
             await asyncio.sleep(POLL_INTERVAL_S)
 
 
+async def adt_message(ehr_url: str, stay: DemoEncounter) -> bytes:
+    """Return the ADT^A03 that the sandbox EHR sends for a stay."""
+    async with httpx.AsyncClient(base_url=ehr_url, trust_env=False) as ehr:
+        encounter = (await ehr.get(f"/Encounter/{stay.encounter}")).json()
+        patient = (await ehr.get(f"/{encounter['subject']['reference']}")).json()
+    now = datetime.now(UTC)
+    return discharge_message(encounter, patient, stay.department, control_id=f"{now:%H%M%S%f}", recorded=now)
+
+
 async def undischarged_stays(engine: Api) -> list[DemoEncounter]:
     """Return the encounters of the sandbox that were not discharged yet on this stack."""
-    known = {item["case_id"] for item in (await engine("GET", "/v1/cases?limit=200"))["items"]}
-    seen = {
-        event["detail"].get("encounter_id")
-        for case_id in known
-        for event in (await engine("GET", f"/v1/cases/{case_id}"))["events"]
-    }
-    return [stay for stay in demo_encounters() if stay.encounter not in seen]
+    reported = await reported_encounters(engine)
+    return [stay for stay in demo_encounters() if stay.encounter not in reported]
+
+
+async def reported_encounters(engine: Api) -> list[str]:
+    """Return the encounter of each case on this stack."""
+    cases = {item["case_id"] for item in (await engine("GET", "/v1/cases?limit=200"))["items"]}
+    return [
+        str(event["detail"]["encounter_id"])
+        for case in cases
+        for event in (await engine("GET", f"/v1/cases/{case}"))["events"][:1]
+    ]
 
 
 def narrative_summary(draft: dict[str, Any]) -> str:

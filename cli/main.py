@@ -7,6 +7,7 @@ import json
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,6 +50,9 @@ Knowledge = Annotated[
 Directory = Annotated[
     Path | None,
     typer.Option("--directory", help="file with supervisors, deputies, notification channels and escalation times"),
+]
+Hl7Port = Annotated[
+    int, typer.Option("--hl7-port", min=0, max=65535, help="loopback port for ADT messages (HL7v2 by MLLP); 0: none")
 ]
 Model = Annotated[str, typer.Option("--drafter-model", help="Triton model that writes the drafts")]
 
@@ -109,13 +113,15 @@ def up(
     drafter_model: Model = "drafter",
     knowledge_file: Knowledge = None,
     directory: Directory = None,
+    hl7_port: Hl7Port = 0,
 ) -> None:
     """Start the whole stack on this machine. Stop it with Ctrl-C."""
     from cli.stack.embedded import run
     from shared.runtime.logs import configure_logging
 
     configure_logging(logging.WARNING)
-    options = _stack_options(data_dir, port, ehr_url, escalate_after, drafter_model, knowledge_file, directory)
+    stack = _stack_options(data_dir, port, ehr_url, escalate_after, drafter_model, knowledge_file, directory)
+    options = replace(stack, hl7_port=hl7_port)
     with stderr.status("starting …") as status:
 
         def on_ready(access: StackAccess) -> None:
@@ -124,6 +130,8 @@ def up(
             stderr.print(f"  review pages  {access.base_url}/   (tokens: {options.data_dir}/access.json)")
             stderr.print(f"  API           {access.base_url}/openapi.json")
             stderr.print(f"  EHR           {access.ehr_url}")
+            if access.hl7_port:
+                stderr.print(f"  HL7v2         127.0.0.1:{access.hl7_port} (MLLP)")
 
         progress: Callable[[str], None] = lambda text: status.update(f"{text} …")  # noqa: E731
         run_async(run(options, progress, on_ready))

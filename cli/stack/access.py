@@ -21,6 +21,7 @@ class StackAccess:
     triton_url: str = ""  # gRPC host:port
     triton_metrics: str = ""  # host:port of its /metrics
     drafter_model: str = "drafter"
+    hl7_port: int = 0  # of the listener for ADT messages; 0: none, or the environment's
 
 
 ERASURES = "erasures"  # folder in the data directory with the list of erasures, which a restore reads

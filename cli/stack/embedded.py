@@ -21,6 +21,7 @@ from cli.stack.access import ERASURES, StackAccess, write_access
 from cli.stack.demo_users import demo_users
 from cli.stack.ehr_client import JWKS, ensure_client_keys
 from cli.stack.ehr_settings import DEMO_CLIENT, demo_ehr
+from cli.stack.hl7 import hl7_settings
 from cli.stack.knowledge import embedding_models, knowledge_paths
 from cli.stack.lock import try_lock
 from cli.stack.ports import free_port, require_free
@@ -63,6 +64,7 @@ class StackOptions:
     knowledge: Path | None = None  # file that declares the knowledge base; default: the one in the data directory
     qdrant_url: str | None = None  # Qdrant server to use instead of the engine in this process
     directory: Path | None = None  # file with supervisors and channels; default: the one that the environment names
+    hl7_port: int = 0  # of the listener for ADT messages; 0: as the environment says
 
 
 class QuietServer(uvicorn.Server):
@@ -124,6 +126,8 @@ def _prepare(options: StackOptions, stack: AsyncExitStack) -> Path:
     if not ours:
         raise CommandError(f"Another stack is running on {directory}.")
     require_free(options.port, "--port")
+    if options.hl7_port:
+        require_free(options.hl7_port, "--hl7-port")
     return logs
 
 
@@ -136,6 +140,7 @@ def _access(options: StackOptions, secrets: Secrets, base_url: str, nats_url: st
         nats_url=nats_url,
         ehr_url=options.ehr_url or f"{base_url}/fhir",
         drafter_model=options.drafter_model,
+        hl7_port=options.hl7_port,
     )
 
 
@@ -169,10 +174,10 @@ def _app(options: StackOptions, secrets: Secrets, access: StackAccess, stack: As
         **seeded("approval"), **people, ehr=ehr, escalate_after=options.escalate_after, public_url=access.base_url
     )
     store = _sandbox(options, stack)
+    hl7 = hl7_settings(options.hl7_port, options.data_dir, demo=own)
+    ingest = seeded("ingest") | _published_keys(options.data_dir)
     services = [
-        build_ingest(
-            IngestSettings(**seeded("ingest"), **_published_keys(options.data_dir), ehr=ehr, knowledge=knowledge)
-        ),
+        build_ingest(IngestSettings(**ingest, ehr=ehr, hl7=hl7, knowledge=knowledge)),
         build_embedder(EmbedderSettings(**seeded("embedder"), triton=triton_settings, knowledge=knowledge), base=base),
         build_drafter(DrafterSettings(**seeded("drafter"), ehr=ehr, triton=triton_settings), base=base),
         build_approval(approval, people=demo_users(store) if store and not approval.oidc.issuer else ()),

@@ -86,6 +86,7 @@ def test_the_demo_says_what_happened_in_one_object() -> None:
     told = json.loads(line)
     assert told["events"] == FILED
     assert told["audit"] == {"verified": True, "events": 6}
+    assert told["cases"] == 1, "the ADT message and the HTTP request report one discharge"
     assert all(told[name] for name in ("case_id", "document_reference", "provenance", "seconds"))
 
 
