@@ -20,7 +20,7 @@ from nats.aio.client import Client as Nats
 from shared.contracts.subjects import encounter_subject
 from tests.proof.journal import Journal
 from tests.support.hl7 import framed
-from tests.support.patients import MARKS, visit_number
+from tests.support.patients import MARKS, mrn, visit_number
 
 RETRY_DELAY_S = 0.4  # seconds until a client tries again
 BUSY = (408, 425, 429, 500, 502, 503, 504)
@@ -223,13 +223,13 @@ class AdtSender:
             await asyncio.sleep(RETRY_DELAY_S)
 
     def _fields(self, control: str, department: str, encounter: str) -> dict[str, str]:
-        family, given, mrn, born = MARKS
+        family, given, _, born = MARKS
         now = f"{self._clock():%Y%m%d%H%M%S.%f}+0000"
         return {
             "MSH_7": now,
             "MSH_10": control,
             "EVN_2": now,
-            "PID_3": f"{mrn}^^^HOSP^MR",
+            "PID_3": f"{mrn(encounter)}^^^HOSP^MR",
             "PID_5": f"{family}^{given}",
             "PID_7": born.replace("-", ""),
             "PV1_10": department,

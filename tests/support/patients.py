@@ -54,6 +54,11 @@ def visit_number(encounter: str) -> str:
     return f"V{encounter}"
 
 
+def mrn(encounter: str) -> str:
+    """The medical record number of the patient of a stay."""
+    return f"{MARKS[2]}{encounter.removeprefix('enc-')}"
+
+
 def _first(resources: list[dict[str, Any]], most: int | None) -> list[dict[str, Any]]:
     """No more of a type than `most`; whoever the stays share is not counted."""
     if most is None:
