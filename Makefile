@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up local-dashboards watch test test-fast proof screenshots pictures dashboards compose-secrets lint docs docs-serve sbom scan bench bench-knowledge bench-airflow bench-startup bench-idle bench-contention bench-waiting bench-beginning bench-sharing bench-hostile bench-proof bench-scale bench-telemetry quality format contracts clean
+.PHONY: help install demo up local-dashboards watch test test-fast proof screenshots pictures dashboards compose-secrets lint docs docs-serve sbom scan bench bench-knowledge bench-airflow bench-startup bench-idle bench-contention bench-waiting bench-beginning bench-sharing bench-hostile bench-hl7 bench-proof bench-scale bench-telemetry quality format contracts clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
@@ -111,6 +111,9 @@ bench-startup: install ## measure how long approval takes to build its inbox at 
 
 bench-hostile: install ## measure the inbox while a thousand connections attack
 	@$(BIN)/python -m bench.hostile $(BENCH)
+
+bench-hl7: install ## measure the time from an ADT message to its AA at 200 messages a second
+	@$(BIN)/python -m bench.hl7 $(BENCH)
 
 bench-proof: install ## measure checkpoints and audit verify on a long trail
 	@$(BIN)/python -m bench.proof main $(BENCH)
