@@ -29,21 +29,46 @@ from shared.contracts.subjects import encounter_subject
 from shared.messaging.connection import NatsConnection, connect
 from tests.support.channels import Mailbox, Webhook, channels, write_directory
 from tests.support.command import Up, run, up
+from tests.support.hl7 import adt
 from tests.support.physician import settled
 from tests.support.prometheus import RULES, Prometheus, prometheus
 
 DEMO = Path(__file__).parents[2] / "deploy/knowledge"
 PATIENCE = 420.0  # what has fallen silent is forgotten after five minutes
 FLOOD = 150
+CLIENT, SECRET = "countersign", "secret"  # ours at the EHR
+SENDER = {"name": "engine", "zone": "UTC", "silent_after": 60}
 LITTLE = '"jetstream": {"max_mem": 0, "max_file": 10000, "max_streams": 64, "max_consumers": 400}'  # bytes
+
+
+class Ehr:
+    """A sandbox EHR with one registered client, which may be given another secret."""
+
+    def __init__(self) -> None:
+        self._port = free_port()
+        self.url = f"http://127.0.0.1:{self._port}/fhir"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, secret: str) -> None:
+        client = ["--client-id", CLIENT, "--client-secret", secret]
+        self._process = subprocess.Popen([sys.executable, "-m", "sandbox_ehr", "--port", str(self._port), *client])
+        wait(lambda: _answers(f"{self.url}/metadata"), "the EHR")
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
 
 
 class GameDay:
     """A stack, who watches it, and everything that can go wrong with it."""
 
-    def __init__(self, stack: Up, seen: Prometheus, knowledge: Path, mailbox: Mailbox, webhook: Webhook) -> None:
+    def __init__(
+        self, stack: Up, seen: Prometheus, knowledge: Path, mailbox: Mailbox, webhook: Webhook, ehr: Ehr, mllp: int
+    ) -> None:
         self.stack, self.seen, self.knowledge = stack, seen, knowledge
         self.mailbox, self.webhook = mailbox, webhook
+        self.ehr, self.mllp = ehr, mllp
         self.encounters = [item.encounter for item in demo_encounters()]
 
     def discharge(self, encounter: str) -> str:
@@ -87,6 +112,18 @@ class GameDay:
         print(done.stdout.strip() or done.stderr.strip())
 
     # ------------------------------------------------------------------ causes
+
+    def feed_ends(self) -> None:
+        """One message, then nothing for as long as the sender's settings allow."""
+        message = self.stack.data_dir / "message.hl7"
+        message.write_bytes(adt("A08"))
+        print(run("hl7", "send", str(message), "--port", str(self.mllp)).stdout.strip())
+
+    def client_refused(self) -> None:
+        """The EHR no longer knows our secret, and none of the tokens that it gave."""
+        self.ehr.kill()
+        self.ehr.start("another")
+        self.discharge(self.encounters[4])
 
     def channels_down(self) -> None:
         self.mailbox.refuses = self.webhook.down = True
@@ -196,15 +233,6 @@ def impatient(directory: Path) -> Path:
     return directory / "rules.yml"
 
 
-def ehr_beside(stack: ExitStack) -> tuple[str, subprocess.Popen[bytes]]:
-    port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "sandbox_ehr", "--port", str(port)])
-    stack.callback(process.kill)
-    base = f"http://127.0.0.1:{port}/fhir"
-    wait(lambda: _answers(f"{base}/metadata"), "the EHR")
-    return base, process
-
-
 def _answers(url: str) -> bool:
     try:
         return httpx.get(url, timeout=1).is_success
@@ -220,19 +248,27 @@ def main() -> None:
         patch.setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", seen.otlp)
         patch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "500")
         mailbox, webhook = stack.enter_context(channels())
-        base, ehr = ehr_beside(stack)
+        ehr, mllp = Ehr(), free_port()
+        stack.callback(ehr.kill)
+        ehr.start(SECRET)
+        patch.setenv("COUNTERSIGN_EHR_CLIENT_ID", CLIENT)
+        patch.setenv("COUNTERSIGN_EHR_CLIENT_SECRET", SECRET)
+        (directory / "senders.json").write_text(json.dumps({"senders": [SENDER]}))
+        patch.setenv("COUNTERSIGN_HL7_SENDERS", str(directory / "senders.json"))
         knowledge = directory / "knowledge"
         shutil.copytree(DEMO, knowledge)
         (knowledge / "uploads").mkdir(exist_ok=True)
         people = write_directory(directory / "people.yaml", mailbox.address, webhook.address)
-        arguments = ("--ehr-url", base, "--directory", str(people), "--escalate-after", "1s,2s,3s")
-        arguments += ("--knowledge", str(knowledge / "knowledge.yaml"), "--drafter-model", "drafter-scripted")
+        arguments = ["--ehr-url", ehr.url, "--hl7-port", str(mllp), "--directory", str(people)]
+        arguments += ["--escalate-after", "1s,2s,3s", "--drafter-model", "drafter-scripted"]
+        arguments += ["--knowledge", str(knowledge / "knowledge.yaml")]
         running = stack.enter_context(up(directory / "data", free_port(), *arguments))
-        day = GameDay(running, seen, knowledge, mailbox, webhook)
+        day = GameDay(running, seen, knowledge, mailbox, webhook, ehr, mllp)
         # An increase is seen by who has seen the beginning.
         wait(lambda: seen.query("countersign_knowledge_refreshes_total"), "the counters")
         day.refresh()
         causes: dict[str, Callable[[], Any]] = {
+            "FeedSilent": day.feed_ends,
             "ChannelFails": day.channels_down,
             "DeadLetters": day.unknown_patient,
             "CasesStopped": lambda: None,  # the same patient
@@ -243,6 +279,7 @@ def main() -> None:
             "TritonNotReady": day.models_stand_still,
             "KnowledgeWorse": day.golden_queries_unanswerable,
             "RefreshFailed": day.no_such_model,
+            "EhrRefusesClient": day.client_refused,
             "EhrNotAnswering": ehr.kill,
             "NatsCertificateEnds": day.certificate_near_its_end,
             "NatsStorageFills": day.account_given_little,

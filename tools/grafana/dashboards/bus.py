@@ -46,6 +46,15 @@ def make() -> dashboard.Dashboard:
                 Query(f"max by ({consumer}) (countersign_consumer_unacknowledged)", f"{{{{{consumer}}}}}"),
             ),
             timeseries_panel(
+                "EHR access tokens, by hour",
+                "Requests at the token endpoint, by outcome. Refused: the registration of our client must be corrected.",
+                Query(
+                    "sum by (countersign_outcome) (increase(countersign_ehr_token_requests_total[1h]))",
+                    "{{countersign_outcome}}",
+                ),
+                bars=True,
+            ),
+            timeseries_panel(
                 "Time of a step, 95th percentile",
                 "One attempt, by consumer.",
                 Query(
