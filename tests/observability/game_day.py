@@ -37,7 +37,7 @@ DEMO = Path(__file__).parents[2] / "deploy/knowledge"
 PATIENCE = 420.0  # what has fallen silent is forgotten after five minutes
 FLOOD = 150
 CLIENT, SECRET = "countersign", "secret"  # ours at the EHR
-SENDER = {"name": "engine", "zone": "UTC", "silent_after": 60}
+SENDER = {"name": "engine", "peers": ["127.0.0.1"], "zone": "UTC", "silent_after": 60}
 LITTLE = '"jetstream": {"max_mem": 0, "max_file": 10000, "max_streams": 64, "max_consumers": 400}'  # bytes
 
 
@@ -279,8 +279,8 @@ def main() -> None:
             "TritonNotReady": day.models_stand_still,
             "KnowledgeWorse": day.golden_queries_unanswerable,
             "RefreshFailed": day.no_such_model,
-            "EhrRefusesClient": day.client_refused,
             "EhrNotAnswering": ehr.kill,
+            "EhrRefusesClient": day.client_refused,
             "NatsCertificateEnds": day.certificate_near_its_end,
             "NatsStorageFills": day.account_given_little,
             "NatsNotSyncing": day.power_saved,

@@ -34,6 +34,7 @@ def answer(data: bytes, of: Sender | None = None) -> str:
         ("", "AL", "AA", "AE"),
         ("", "SU", "AA", None),
         ("", "ER", None, "AE"),
+        ("", "NE", "AA", "AE"),
         ("NE", "NE", None, None),
         ("XX", "", "AA", "AE"),
     ],

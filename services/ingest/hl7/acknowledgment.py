@@ -19,8 +19,11 @@ def answer_code(message: Message, problem: Problem | None) -> Code | None:
     accept, application = (_condition(message.value("MSH", number)) for number in (15, 16))
     if accept in ("AL", "ER", "SU"):
         return _code("C", problem) if _asked(accept, problem) else None
-    # Neither mode is asked for, or MSH-15 refuses commit answers; without MSH-16 the sender may wait for an answer.
-    return _code("A", problem) if _asked(application or "AL", problem) else None
+    # Original mode, or MSH-15 refuses commit answers. Only NE in both fields means that nobody waits: senders in the
+    # field set MSH-16 to NE alone and wait for AA.
+    if not application or (not accept and application == "NE"):
+        application = "AL"
+    return _code("A", problem) if _asked(application, problem) else None
 
 
 def acknowledgment(message: Message, code: Code, problem: Problem | None, *, id: str, at: datetime) -> bytes:
