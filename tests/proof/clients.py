@@ -18,6 +18,7 @@ from nats import errors
 from nats.aio.client import Client as Nats
 
 from shared.contracts.subjects import encounter_subject
+from shared.http import HttpClient
 from tests.proof.journal import Journal
 from tests.support.hl7 import framed
 from tests.support.patients import MARKS, mrn, visit_number
@@ -86,7 +87,7 @@ class Client:
         self.who = who
         self._journal, self._gate, self._chance, self._odds = journal, gate, chance, odds
         limits = httpx.Limits(max_connections=200)
-        self._http = httpx.AsyncClient(
+        self._http = HttpClient(
             base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT, limits=limits
         )
 
@@ -258,7 +259,7 @@ class EhrClerk:
 
     def __init__(self, url: str, journal: Journal, gate: Gate) -> None:
         self._journal, self._gate = journal, gate
-        self._http = httpx.AsyncClient(base_url=url, timeout=TIMEOUT)
+        self._http = HttpClient(base_url=url, timeout=TIMEOUT)
         self._numbers = count(1)
 
     async def close(self) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+import traceback
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -159,6 +160,9 @@ class Run:
             self._journal.note("unexpected", case=stay.case, plan=plan.name, what=str(answer))
         except TimeoutError:
             self._journal.note("unexpected", case=stay.case, plan=plan.name, what="it came to no end")
+        except Exception as error:  # noqa: BLE001 - a client that fails is a finding, and does not end the run
+            what = "".join(traceback.format_exception(error)[-2:])
+            self._journal.note("unexpected", case=stay.case, plan=plan.name, what=what)
 
     def _wake(self) -> None:
         self._moved.set()
