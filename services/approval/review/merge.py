@@ -66,9 +66,7 @@ def _changes(before: str, after: str) -> list[_Change]:
     return [_Change(start, end, tuple(lines)) for start, end, lines in found]
 
 
-def _groups(
-    mine: Sequence[_Change], theirs: Sequence[_Change]
-) -> list[tuple[int, int, list[_Change], list[_Change]]]:
+def _groups(mine: Sequence[_Change], theirs: Sequence[_Change]) -> list[tuple[int, int, list[_Change], list[_Change]]]:
     """Return ranges of the base with the changes of both sides in them, in order. Changes that meet are one group."""
     marked = sorted(
         [(item, True) for item in mine] + [(item, False) for item in theirs],
@@ -79,9 +77,7 @@ def _groups(
         last = groups[-1] if groups else None
         inserted = change.start == change.end
         # An insertion at the edge of a change is beside it; two insertions at one place meet.
-        meets = last is not None and (
-            change.start < last[1] or (inserted and last[0] == last[1] == change.start)
-        )
+        meets = last is not None and (change.start < last[1] or (inserted and last[0] == last[1] == change.start))
         if last is None or not meets:
             groups.append((change.start, change.end, [change] if own else [], [] if own else [change]))
             continue
