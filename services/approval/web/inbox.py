@@ -43,7 +43,8 @@ async def inbox(
     except ValueError:
         return RedirectResponse("/", 303)
     prepared = [] if after or q else api.preparations.page(departments, PAGE)
-    drafts = [(line.case_id, line.draft) for line in (*lines, *prepared) if line.draft is not None]
+    drafts = [(line.case_id, line.draft) for line in lines]
+    drafts += [(line.case_id, line.draft) for line in prepared if line.draft is not None]
     labels = await api.labels.of(drafts)
     now = api.clock()
     counts = {

@@ -45,9 +45,9 @@ class Preparations:
         if parse_encounter_subject(message.subject)[0] == rules.PENDING:
             await self.request(fact, cause)
             if await self._reported_since(rules.PENDING_CANCELLED, fact, sequence):
-                await self._end(fact, cause, of=cause)
+                await self.end(fact, cause, of=cause)
         elif not await self._reported_since(rules.PENDING, fact, sequence):
-            await self._end(fact, cause)
+            await self.end(fact, cause)
 
     def case_of(self, fact: EncounterReported) -> CaseRef:
         return CaseRef(fact.department or self._default_department, case_id(self._organization, fact.encounter_id))
@@ -81,7 +81,7 @@ class Preparations:
                 return
         raise TransientError("the case changed too often while its preparation was being requested")
 
-    async def _end(self, fact: EncounterReported, cause: str, of: str | None = None) -> None:
+    async def end(self, fact: EncounterReported, cause: str, of: str | None = None) -> None:
         """End the preparation, if there is one; with `of`, only if that report requested it."""
         history = await self._journal.find(self.case_of(fact).id)
         for _ in range(MAX_ATTEMPTS):
