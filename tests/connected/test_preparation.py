@@ -8,11 +8,12 @@ from typing import Any
 import lxml.html
 import pytest
 
+from services.approval.preparation.expiry import PreparationExpiry
+from services.approval.projections.preparations import PreparationsProjection
 from shared.contracts.subjects import timer_subject
 from tests.connected.test_corrections_page import form, send
-from tests.support.ehr import sandbox, stays
-from tests.support.server import NatsServer
-from tests.support.stack import Stack, running, until
+from tests.support.ehr import stays
+from tests.support.stack import Stack, until
 
 pytestmark = pytest.mark.connected
 
@@ -197,17 +198,21 @@ async def test_the_discharge_wins_over_a_preparation_that_is_being_made(stack: S
     assert await stack.events(case_id) == events
 
 
-async def test_a_preparation_ends_without_a_discharge(nats: NatsServer) -> None:
-    """Approval's clock is eight days ahead."""
-    await nats.provision()
+async def test_a_preparation_ends_in_time_without_a_discharge(stack: Stack) -> None:
+    case_id = await Stay(stack).prepare()
+    bus = await stack.server.connect("approval")
+    rows, now = PreparationsProjection(lambda _: None), datetime.now(UTC)
+    await rows.start(bus)
 
-    def ahead() -> datetime:
-        return datetime.now(UTC) + timedelta(days=8)
+    async def known() -> bool:
+        return case_id in rows.due(now + timedelta(days=8))
 
-    every = timedelta(seconds=0.2)
-    async with running(nats, sandbox(), clock=ahead, end_preparations_every=every) as stack:
-        answer = await Stay(stack).report("discharge-pending")
-        case_id = answer.json()["case_id"]
-        case = await stack.reaches(case_id, "withdrawn")
-        assert case["events"][-1]["detail"] == {"reason": "expired"}
-        assert stack.in_chart("DocumentReference") == stack.in_chart("Task") == []
+    await until(known, "the preparation to be known")
+    for days, state in ((6, "prepared"), (8, "withdrawn"), (8, "withdrawn")):
+        expiry = PreparationExpiry(bus, rows, timedelta(days=1), lambda: now + timedelta(days=days))  # noqa: B023
+        await expiry.end_due()
+        assert (await stack.case(case_id))["state"] == state
+    assert (await stack.case(case_id))["events"][-1]["detail"] == {"reason": "expired"}
+    assert await stack.events(case_id) == [*PREPARED, "preparation-ended"]
+    assert stack.in_chart("DocumentReference") == stack.in_chart("Task") == []
+    await bus.close()

@@ -37,9 +37,10 @@ class PreparationExpiry:
 
     async def on_timer(self, _: Msg) -> None:
         """Handle the timer. A failed run does not hold up the consumer: the next run is due soon."""
-        await self.timer.run(self._run)
+        await self.timer.run(self.end_due)
 
-    async def _run(self) -> None:
+    async def end_due(self) -> None:
+        """End all preparations whose time has come."""
         try:
             for case_id in self._preparations.due(self._clock()):
                 await self.end(case_id)
