@@ -10,9 +10,11 @@ from services.approval.erasure.service import ErasureService
 from services.approval.escalation.directory import Directory
 from services.approval.local_time import ZoneOf
 from services.approval.projections.open_reviews import OpenReviewsProjection
+from services.approval.projections.preparations import PreparationsProjection
 from services.approval.projections.unreadable_events import UnreadableEvents
 from services.approval.review.authorization import READERS
 from services.approval.review.autosave import DraftAutosave
+from services.approval.review.carried_edits import EditCarrier
 from services.approval.review.case_reader import CaseReader
 from services.approval.review.draft_labels import DraftLabels
 from services.approval.review.service import ReviewService
@@ -41,6 +43,7 @@ class ApiDependencies:
     directory: Directory
     sign_in: SignInService
     autosave: DraftAutosave
+    preparations: PreparationsProjection
     labels: DraftLabels
     unreadable: UnreadableEvents
     ehr: FhirClient
@@ -49,6 +52,10 @@ class ApiDependencies:
     @property
     def cases(self) -> CaseReader:
         return self.review.cases
+
+    @property
+    def carrier(self) -> EditCarrier:
+        return EditCarrier(self.review.cases, self.autosave)
 
 
 def allow(*roles: Role) -> RequireRole:

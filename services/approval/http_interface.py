@@ -48,6 +48,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
         directory=core.interactive_directory,
         sign_in=SignInService(sessions, core.log, clock, new_secret, settings.public, provider, people),
         autosave=DraftAutosave(core.bus),
+        preparations=core.preparations,
         labels=DraftLabels(core.bus),
         unreadable=unreadable,
         ehr=core.interactive_ehr,

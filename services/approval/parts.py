@@ -26,8 +26,10 @@ from services.approval.handlers import Approval
 from services.approval.notifications import channels
 from services.approval.notifications.handlers import NotificationDispatcher
 from services.approval.notifications.notification import read_notification
+from services.approval.preparation.expiry import PreparationExpiry
 from services.approval.projections.case_states import CaseStateProjection
 from services.approval.projections.open_reviews import OpenReviewsProjection
+from services.approval.projections.preparations import PreparationsProjection
 from services.approval.reimport.handlers import Reimport
 from services.approval.review.service import ReviewService
 from services.approval.settings import ApprovalSettings
@@ -60,6 +62,7 @@ class Core:
     directory: Directory
     interactive_directory: Directory
     open_reviews: OpenReviewsProjection
+    preparations: PreparationsProjection
     log: AccessLog
     tasks: ReviewTasks
     filing: Filing
@@ -73,7 +76,7 @@ class Core:
     @property
     def part(self) -> Part:
         return Part(
-            starts=(partial(self.open_reviews.start, self.bus),),
+            starts=(partial(self.open_reviews.start, self.bus), partial(self.preparations.start, self.bus)),
             checks={"ehr": self.interactive_ehr.ready},
             closers=(self.review.cases.close, self.interactive_ehr.close, self.ehr.close),
         )
@@ -96,6 +99,7 @@ def core(settings: ApprovalSettings, clock: Clock, new_id: Callable[[], str], eh
         directory=Directory(ehr, settings.supervisors, settings.escalate_after, file),
         interactive_directory=interactive_directory,
         open_reviews=reviews,
+        preparations=PreparationsProjection(reviews.notify),
         log=log,
         tasks=ReviewTasks(ehr, devices, clock, settings.public_url),
         filing=Filing(ehr, devices, clock),
@@ -153,7 +157,7 @@ def ehr_decisions(core: Core) -> Part:
 
 
 def recurring_jobs(core: Core) -> Part:
-    """Search the EHR for decisions, follow up ended cases, sign checkpoints, order erasures."""
+    """Search the EHR for decisions, follow up ended cases, sign checkpoints, order erasures, end preparations."""
     bus, settings, clock = core.bus, core.settings, core.clock
     follow_up = FollowUp(bus, core.ehr, core.filing, core.tasks, clock)
     jobs = (
@@ -162,6 +166,7 @@ def recurring_jobs(core: Core) -> Part:
             bus, settings.checkpoint_dir, settings.checkpoint_key_file, settings.checkpoint_every, clock
         ),
         RetentionScheduler(bus, settings.retention.kept, settings.retention.retain_every, clock),
+        PreparationExpiry(bus, core.preparations, settings.end_preparations_every, clock),
     )
     core.broker.on_message("approval-reconcile", by_timer(*jobs))
     return Part(starts=(follow_up.start, *(job.start for job in jobs)))

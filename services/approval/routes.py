@@ -3,6 +3,7 @@
 from services.approval.corrections.api import router as corrections
 from services.approval.erasure.api import router as erasure
 from services.approval.escalation.api import router as escalations
+from services.approval.preparation.api import router as preparations
 from services.approval.review.api import router as reviews
 from services.approval.sign_in.api import router as sessions
 from services.approval.web.case import router as case_pages
@@ -13,7 +14,7 @@ from services.approval.web.render import assets_router
 from services.approval.web.sign_in import provider_router
 from services.approval.web.sign_in import router as sign_in
 
-API_ROUTERS = (reviews, corrections, erasure, escalations, sessions)
+API_ROUTERS = (reviews, preparations, corrections, erasure, escalations, sessions)
 PAGE_ROUTERS = (assets_router, sign_in, inbox, case_pages, correction_pages, practitioner_search)
 ROUTERS = (*API_ROUTERS, *PAGE_ROUTERS)
 

@@ -125,6 +125,11 @@ class ApprovalSettings(ServiceSettings):
         ge=timedelta(milliseconds=100),
         description="interval at which approval polls the EHR for completed Tasks",
     )
+    end_preparations_every: timedelta = Field(
+        default=timedelta(minutes=15),
+        ge=timedelta(milliseconds=100),
+        description="interval at which preparations are ended that no discharge has followed in time",
+    )
     checkpoint_dir: Path | None = Field(
         default=None,
         description="folder for signed checkpoints, shared by all approval processes; not set: none are made",

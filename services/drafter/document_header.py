@@ -12,11 +12,7 @@ def header(context: EncounterContext) -> tuple[Fact, ...]:
     stated = patient.birth or (f"{patient.birth_date:%Y-%m-%d}" if patient.birth_date else None)
     born = f"born {stated}" if stated else "date of birth not recorded"
     identity = [patient.name, born, patient.sex or "sex not recorded", f"MRN {patient.mrn or 'not recorded'}"]
-    ended = "died" if context.died else "discharged"
-    stay = [
-        f"Admitted {format_day(context.start, context.start_on)}",
-        f"{ended} {format_day(context.end, context.end_on)}",
-    ]
+    stay = [f"Admitted {format_day(context.start, context.start_on)}", _end(context)]
     place = [part for part in dict.fromkeys((context.service, context.organization_name)) if part]
     unread = (
         [Fact(text=f"Not read in full from the EHR: {', '.join(context.unread)}", source="")] if context.unread else []
@@ -26,6 +22,14 @@ def header(context: EncounterContext) -> tuple[Fact, ...]:
         Fact(text=f"Stay: {', '.join([*stay, *place])}", source=context.encounter),
         *unread,
     )
+
+
+def _end(context: EncounterContext) -> str:
+    if context.died:
+        return f"died {format_day(context.end, context.end_on)}"
+    if context.ongoing:
+        return f"discharge expected {context.expected_end:%Y-%m-%d}" if context.expected_end else "not discharged yet"
+    return f"discharged {format_day(context.end, context.end_on)}"
 
 
 def age(context: EncounterContext) -> int | None:

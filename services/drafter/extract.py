@@ -35,16 +35,19 @@ async def read_stay(
     zone: tzinfo | None = None,
     kinds: KindRegistry | None = None,
     department: str | None = None,
+    ongoing: bool = False,
 ) -> EncounterContext:
     """Return the stay up to its discharge, in the hospital's time `zone`, with its kind among `kinds`.
 
-    `died`: the report of the discharge says that the patient died.
+    `died`: the report of the discharge says that the patient died. `ongoing`: the stay may not have ended, and is read
+    up to `occurred_at`.
 
     Raises PermanentError when the encounter does not exist, is no stay, has no patient or has not ended, or when
     nothing of its record can be read; TransientError.
     """
-    record = await _StayReader(ehr).record(encounter_id, occurred_at, attending, zone)
+    record = await _StayReader(ehr, ongoing=ongoing).record(encounter_id, occurred_at, attending, zone)
     record.died = died
+    record.ongoing = ongoing
     return await asyncio.to_thread(
         build_context, record, kinds, department
     )  # thousands of entries take long; let other tasks run
@@ -53,8 +56,9 @@ async def read_stay(
 class _StayReader:
     """Read one stay."""
 
-    def __init__(self, ehr: FhirClient) -> None:
+    def __init__(self, ehr: FhirClient, *, ongoing: bool = False) -> None:
         self._ehr = ehr
+        self._ongoing = ongoing
         self._limit = asyncio.Semaphore(MAX_CONCURRENT_SEARCHES)
         self._unread: dict[tuple[str, str], UnreadPart] = {}
         self._included: dict[str, Resource] = {}
@@ -87,7 +91,7 @@ class _StayReader:
         parent = await self._read_optional(named) if named and named.startswith("Encounter/") else None
         if parent is None or not is_part_only(encounter, parent):
             return encounter
-        if elements.string(parent, "status") != "finished":
+        if elements.string(parent, "status") != "finished" and not self._ongoing:
             raise PermanentError("the encounter is a part of a stay that has not ended")
         return parent
 

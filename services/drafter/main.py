@@ -2,14 +2,16 @@
 
 from datetime import UTC, datetime
 
-from services.drafter.handlers import Documents, Drafter
+from services.drafter.handlers import Drafter
 from services.drafter.kinds import load_kinds
 from services.drafter.settings import DrafterSettings
 from services.drafter.wording import read_departments
+from services.drafter.writing import Documents, DraftWriter
 from shared.clinical.fhir_client import FhirClient
-from shared.contracts.steps import DRAFT, EXTRACT
+from shared.contracts.steps import DRAFT, EXTRACT, PREPARE
 from shared.inference.embeddings import Embedder, TritonEmbedder
 from shared.inference.generation import Generator, TritonGenerator
+from shared.inference.triton import BATCH_PRIORITY, INTERACTIVE_PRIORITY
 from shared.knowledge.retriever import Retriever
 from shared.knowledge.vector_store import VectorStore
 from shared.messaging.event_store import Clock
@@ -31,9 +33,13 @@ def build(
     """
     broker = service_broker("drafter", settings, clock, settings.master_keys)
     ehr = ehr or settings.ehr.connect()
-    documents = _documents(settings, generator)
-    generator = generator or TritonGenerator(settings.triton.url, settings.triton.drafter_model)
-    closers = [generator.close, *(item.close for item in documents.generators.values()), ehr.close]
+    documents = _documents(settings, generator, INTERACTIVE_PRIORITY)
+    batch = _documents(settings, generator, BATCH_PRIORITY)
+    model = settings.triton.drafter_model
+    background = generator or TritonGenerator(settings.triton.url, model, BATCH_PRIORITY)
+    generator = generator or TritonGenerator(settings.triton.url, model)
+    of_kinds = (item for found in (documents, batch) for item in found.generators.values())
+    closers = [generator.close, background.close, *(item.close for item in of_kinds), ehr.close]
     if base is None and settings.qdrant.url is not None:
         base = settings.qdrant.connect()
         closers.append(base.close)
@@ -42,23 +48,24 @@ def build(
         embedder = embedder or TritonEmbedder(settings.triton.url, settings.triton.embedder_model)
         closers.append(embedder.close)
         retriever = Retriever(broker.bus, embedder, base)
+    deadline, policy = settings.generation_deadline, settings.narrative_policy
     drafter = Drafter(
         broker.bus,
         ehr,
-        generator,
-        settings.generation_deadline,
-        retriever,
+        documents.kinds,
+        DraftWriter(generator, deadline, retriever, policy, documents),
+        DraftWriter(background, deadline, retriever, policy, batch, priority=BATCH_PRIORITY),
         settings.zones.of,
-        settings.narrative_policy,
-        documents,
+        clock,
     )
 
     broker.on(EXTRACT, drafter.extract)
     broker.on(DRAFT, drafter.draft)
+    broker.on(PREPARE, drafter.prepare)
     return Service(broker, checks={"triton": generator.ready, "ehr": ehr.ready}, closers=tuple(closers))
 
 
-def _documents(settings: DrafterSettings, generator: Generator | None) -> Documents:
+def _documents(settings: DrafterSettings, generator: Generator | None, priority: int) -> Documents:
     """Kinds and wording as they are declared. A `generator` that is handed over writes for every model.
 
     Raises PermanentError for what is declared wrongly: a service must not start with it.
@@ -66,7 +73,8 @@ def _documents(settings: DrafterSettings, generator: Generator | None) -> Docume
     kinds = load_kinds(settings.document_kinds)
     departments = read_departments(settings.department_wording, kinds.all)
     models = kinds.models - {settings.triton.drafter_model} if generator is None else frozenset()
-    return Documents(kinds, departments, {name: TritonGenerator(settings.triton.url, name) for name in sorted(models)})
+    url = settings.triton.url
+    return Documents(kinds, departments, {name: TritonGenerator(url, name, priority) for name in sorted(models)})
 
 
 def main() -> None:

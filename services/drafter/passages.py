@@ -7,6 +7,7 @@ from services.drafter import problem_names
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import CitedKnowledge, CitedPassage
 from shared.contracts.errors import CountersignError
+from shared.inference.triton import INTERACTIVE_PRIORITY
 from shared.knowledge.retriever import (
     CITATIONS_PER_QUERY,
     HITS_PER_QUERY,
@@ -26,14 +27,16 @@ INSTRUCTIONS_QUERY = "what the patient and the family are told at home, when to 
 MAX_PASSAGES = 12  # of a draft: at least one for each problem that has one
 
 
-async def retrieve_passages(retriever: Retriever, context: EncounterContext) -> CitedKnowledge | None:
+async def retrieve_passages(
+    retriever: Retriever, context: EncounterContext, priority: int = INTERACTIVE_PRIORITY
+) -> CitedKnowledge | None:
     """Return the passages for a draft; None where the knowledge base does not answer: drafts do not wait for it."""
     found = problem_names.problem_names(context)
     about, beyond = found[:MAX_PROBLEMS], found[MAX_PROBLEMS:]
     asked = build_queries(about, instructs=context.needs_instructions)
     try:
         at = await retriever.resolve()
-        answers = await retriever.ask(asked, at, limit=HITS_PER_QUERY)
+        answers = await retriever.ask(asked, at, limit=HITS_PER_QUERY, priority=priority)
     except NoSuchVersionError:
         return None
     except CountersignError as failure:

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from services.ingest.handlers import Ingest
+from services.ingest.preparation.handlers import Preparations
 from services.ingest.publishers import EncounterPublisher, NotificationPublisher
 from services.ingest.refresh.service import RefreshService
 from shared.runtime.authentication import ROLES, Authenticator, Caller, RequireRole, Role
@@ -20,6 +21,7 @@ class IngestDependencies:
     encounters: EncounterPublisher
     notifications: NotificationPublisher
     refreshes: RefreshService
+    preparations: Preparations
     jwks_file: Path | None = None
 
 
@@ -45,6 +47,10 @@ async def _refreshes(request: Request) -> RefreshService:
     return provided(request, IngestDependencies).refreshes
 
 
+async def _preparations(request: Request) -> Preparations:
+    return provided(request, IngestDependencies).preparations
+
+
 async def _jwks_file(request: Request) -> Path | None:
     return provided(request, IngestDependencies).jwks_file
 
@@ -52,6 +58,7 @@ async def _jwks_file(request: Request) -> Path | None:
 IngestSteps = Annotated[Ingest, Depends(_ingest)]
 Encounters = Annotated[EncounterPublisher, Depends(_encounters)]
 Notifications = Annotated[NotificationPublisher, Depends(_notifications)]
+PendingDischarges = Annotated[Preparations, Depends(_preparations)]
 Refreshes = Annotated[RefreshService, Depends(_refreshes)]
 JwksFile = Annotated[Path | None, Depends(_jwks_file)]
 

@@ -3,18 +3,22 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from services.ingest.preparation import rules
 from shared.contracts.case import WITHDRAWABLE_STATES, fold, latest_document
 from shared.contracts.ehr import EncounterReported
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.events import Discharged, Withdrawn
+from shared.contracts.preparation import PreparationRequested
 from shared.contracts.subjects import derived_id
 
 DISCHARGED = "discharged"
 CANCELLED = "discharge-cancelled"
 
 
-def discharge(fact: EncounterReported) -> Discharged:
+def discharge(fact: EncounterReported, history: Sequence[RecordedEvent] = ()) -> Discharged:
+    """Return the event of a discharge after `history`; it names the draft that was prepared before, if there is one."""
     return Discharged(
+        prepared=rules.prepared_draft(fold(history)),
         encounter_id=fact.encounter_id,
         attending=fact.attending,
         occurred_at=fact.occurred_at,
@@ -23,10 +27,26 @@ def discharge(fact: EncounterReported) -> Discharged:
 
 
 def reopens(history: Sequence[RecordedEvent], cause: str) -> bool:
-    """Return whether a discharge reopens an existing case: a withdrawn or retracted one, by another discharge."""
-    known = any(event.id == derived_id(cause, DISCHARGED) for event in history)
+    """Return whether a discharge continues an existing case: a prepared, withdrawn or retracted one.
+
+    The same discharge does so once.
+    """
+    if opened_by(history, cause):
+        return False
     case = fold(history)
-    return (case.ended if case.erasing else case.state) in ("withdrawn", "retracted") and not known
+    return case.preparation is not None or (case.ended if case.erasing else case.state) in ("withdrawn", "retracted")
+
+
+def opened_by(history: Sequence[RecordedEvent], cause: str) -> bool:
+    """Return whether the case was opened by this report."""
+    return any(event.id == derived_id(cause, DISCHARGED) for event in history)
+
+
+def last_opened_by(history: Sequence[RecordedEvent], cause: str) -> bool:
+    """Return whether this report, and no later one, opened a case that was prepared before."""
+    prepared = any(isinstance(event.body, PreparationRequested) for event in history)
+    last = next((event for event in reversed(history) if isinstance(event.body, Discharged)), None)
+    return prepared and last is not None and last.id == derived_id(cause, DISCHARGED)
 
 
 def precedes(one: EncounterReported, other: EncounterReported) -> bool:
@@ -49,7 +69,7 @@ def withdraw(history: Sequence[RecordedEvent]) -> Withdrawn | Literal["too-late"
     case = fold(history)
     if not case.exists:
         return "unknown"
-    if case.state == "retracted" or case.erasing:
+    if case.state == "retracted" or case.erasing or case.preparation is not None:
         return "done"
     if latest_document(case) is not None:  # also where its filing has failed
         return "too-late"

@@ -1,11 +1,15 @@
 """Convert messages of the EHR stream into events of a case."""
 
+from collections.abc import Sequence
+
 from nats.aio.msg import Msg
 
 from services.ingest import domain
+from services.ingest.preparation import rules
 from services.ingest.publishers import ADT_SOURCE
+from shared.contracts.case import fold
 from shared.contracts.ehr import EncounterReported, parse_encounter_reported
-from shared.contracts.envelope import CHAIN_START, ChainHead
+from shared.contracts.envelope import CHAIN_START, RecordedEvent
 from shared.contracts.errors import TransientError
 from shared.contracts.events import Withdrawn
 from shared.contracts.subjects import CaseRef, case_id, derived_id, encounter_subject
@@ -14,12 +18,20 @@ from shared.messaging.dead_letter_queue import publish_alert
 from shared.messaging.event_store import EventStore, WrongExpectedVersionError
 from shared.messaging.steps import Clock
 
+MAX_ATTEMPTS = 5  # to append while other events of the case come in
+
 
 class Ingest:
-    """Open and withdraw cases. `organization` is part of every case id."""
+    """Open and withdraw cases. `organization` is part of every case id.
 
-    def __init__(self, bus: NatsConnection, organization: str, clock: Clock) -> None:
+    `default_department` is that of reports which name none.
+    """
+
+    def __init__(
+        self, bus: NatsConnection, organization: str, clock: Clock, default_department: str = "general"
+    ) -> None:
         self._organization = organization
+        self._default_department = default_department
         self._clock = clock
         self._bus = bus
         self._journal = EventStore(bus, "ingest")
@@ -27,7 +39,13 @@ class Ingest:
     async def on_discharged(self, message: Msg) -> None:
         fact, source = parse_encounter_reported(message.subject, message.data), (message.headers or {}).get("ce-source")
         sequence = message.metadata.sequence.stream
-        await self.open(fact, causation_id(message), from_adt=source == ADT_SOURCE, sequence=sequence)
+        cause = causation_id(message)
+        await self.open(fact, cause, from_adt=source == ADT_SOURCE, sequence=sequence)
+        # A cancellation that was handled while the case was only prepared had nothing to withdraw.
+        if await self._cancelled_since(fact, sequence):
+            history = await self._journal.find(self.case_of(fact).id)
+            if domain.last_opened_by(history, cause):
+                await self.withdraw(fact, cause)
 
     async def on_cancelled(self, message: Msg) -> None:
         fact = parse_encounter_reported(message.subject, message.data)
@@ -68,25 +86,34 @@ class Ingest:
 
         What comes from the ADT feed (`from_adt`) is in its order already. `sequence`: of the report in the EHR stream.
         """
-        case, after = self.case_of(fact), CHAIN_START
-        try:
-            await self._append_discharged(case, fact, after, cause)
-        except WrongExpectedVersionError as conflict:
-            # The department may differ from an earlier report; the case keeps its first one.
-            if domain.reopens(conflict.history, cause):
-                if not from_adt and await self._cancelled_by_adt_since(fact):
-                    return
-                if sequence is not None and await self._cancelled_since(fact, sequence):
-                    return
-                if domain.must_wait(conflict.history):
-                    raise TransientError(
-                        "the retraction is not in the chart yet, or its texts are being erased"
-                    ) from None
-                last = conflict.history[-1]
-                await self._append_discharged(last.case, fact, last.head, cause)
+        history: Sequence[RecordedEvent] = ()
+        for _ in range(MAX_ATTEMPTS):
+            try:
+                await self._append_discharged(fact, history, cause)
+            except WrongExpectedVersionError as conflict:
+                history = conflict.history
+            else:
+                return
+            if not domain.reopens(history, cause):
+                return
+            if not from_adt and await self._cancelled_by_adt_since(fact):
+                return
+            if sequence is not None and await self._cancelled_since(fact, sequence):
+                return
+            if domain.must_wait(history):
+                raise TransientError("the retraction is not in the chart yet, or its texts are being erased")
+        raise TransientError("the case changed too often while its discharge was being appended")
 
-    async def _append_discharged(self, case: CaseRef, fact: EncounterReported, after: ChainHead, cause: str) -> None:
-        event = domain.discharge(fact)
+    async def _append_discharged(self, fact: EncounterReported, history: Sequence[RecordedEvent], cause: str) -> None:
+        case, after = self.case_of(fact), CHAIN_START
+        if history:
+            # The department may differ from an earlier discharge; the case keeps its first one. A stay that was only
+            # prepared follows the patient.
+            last = history[-1]
+            case, after = last.case, last.head
+            if fold(history).preparation is not None:
+                case = rules.case_after(case, fact, self._default_department)
+        event = domain.discharge(fact, history)
         await self._journal.append(case, event, after=after, id=derived_id(cause, event.event), time=self._clock())
 
     async def withdraw(self, fact: EncounterReported, cause: str) -> None:

@@ -14,6 +14,8 @@ from services.ingest.hl7.resolver import VisitResolver
 from services.ingest.hl7.senders_file import read_senders
 from services.ingest.jwks_api import router as jwks_router
 from services.ingest.notifications_api import router as notifications_router
+from services.ingest.preparation.api import router as preparation_router
+from services.ingest.preparation.handlers import Preparations
 from services.ingest.publishers import EncounterPublisher, NotificationPublisher
 from services.ingest.refresh.api import router as refresh_router
 from services.ingest.refresh.handlers import Refreshing
@@ -44,7 +46,10 @@ def build(
     """Build ingest without starting it. `ehr` replaces the configured client."""
     broker = service_broker("ingest", settings, clock)
     bus = broker.bus
-    ingest = Ingest(bus, settings.organization, clock)
+    ingest = Ingest(bus, settings.organization, clock, settings.default_department)
+    preparations = Preparations(
+        bus, settings.organization, settings.default_department, settings.preparation_ends_after, clock
+    )
     encounters = EncounterPublisher(bus, settings.default_department, new_id)
     notifications = NotificationPublisher(bus, new_id)
     ehr = ehr or settings.ehr.connect()
@@ -53,7 +58,7 @@ def build(
 
     knowledge = settings.knowledge
     reader = DocumentReader()
-    parsers = dict.fromkeys(("ingest-discharged", "ingest-cancelled"), parse_encounter_reported)
+    parsers = dict.fromkeys(("ingest-discharged", "ingest-cancelled", "ingest-pending"), parse_encounter_reported)
     operator_requests = OperatorRequests(bus, "ingest", {**parsers, "ingest-visits": parse_visit_reported}, clock)
     refreshing = Refreshing(bus, knowledge.file, knowledge.tokenizer, reader, clock, new_id)
     refreshes = RefreshService(bus, refreshing, knowledge.uploads, reader, clock)
@@ -62,6 +67,7 @@ def build(
 
     broker.on_message("ingest-discharged", ingest.on_discharged)
     broker.on_message("ingest-cancelled", ingest.on_cancelled)
+    broker.on_message("ingest-pending", preparations.on_pending)
     broker.on_message("ingest-visits", visits.on_visit)
     broker.on_message("ingest-queue", refreshing.run_next)
     broker.on_message("ingest-prepare", refreshing.prepare, refreshing.give_up)
@@ -72,8 +78,10 @@ def build(
     closers = (lost_timers.close, reader.close, ehr.close, *((provider.close,) if provider else ()))
     return Service(
         broker,
-        (router, notifications_router, refresh_router, jwks_router),
-        IngestDependencies(authenticator, ingest, encounters, notifications, refreshes, settings.ehr_client_jwks_file),
+        (router, preparation_router, notifications_router, refresh_router, jwks_router),
+        IngestDependencies(
+            authenticator, ingest, encounters, notifications, refreshes, preparations, settings.ehr_client_jwks_file
+        ),
         starts=(refreshing.start, lost_timers.start, operator_requests.start, *((listener.start,) if listener else ())),
         stops=(listener.stop,) if listener else (),
         closers=closers,

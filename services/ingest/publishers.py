@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 
 from shared.contracts.cloudevents import event_headers
 from shared.contracts.ehr import Department, EncounterReported, FhirId, PractitionerReference, TaskChanged
+from shared.contracts.preparation import PreparationTrigger
 from shared.contracts.subjects import encounter_subject
 from shared.messaging.connection import NatsConnection
 from shared.messaging.ehr_facts import publish_task_changed
@@ -36,6 +37,15 @@ class EncounterReport(BaseModel):
     )
     occurred_at: AwareDatetime | None = Field(default=None, description="RFC 3339 with an offset")
     died: bool | None = Field(default=None, description="true: the patient died; absent: the record says whether")
+
+
+class PendingDischarge(EncounterReport):
+    """A stay whose discharge is near, as the caller knows it."""
+
+    expected_at: AwareDatetime | None = Field(
+        default=None, description="when the discharge is expected, RFC 3339 with an offset"
+    )
+    trigger: PreparationTrigger = Field(default="pending-discharge", description="what made the discharge known")
 
 
 class EncounterPublisher:

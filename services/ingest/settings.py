@@ -1,5 +1,6 @@
 """Settings of ingest."""
 
+from datetime import timedelta
 from pathlib import Path
 
 from pydantic import Field
@@ -10,6 +11,12 @@ from shared.runtime.settings import EhrSettings, Hl7Settings, KnowledgeSettings,
 
 class IngestSettings(ServiceSettings):
     default_department: Department = Field(default="general", description="department of discharges that name none")
+    preparation_ends_after: timedelta = Field(
+        default=timedelta(days=7),
+        ge=timedelta(minutes=1),
+        description="how long after the expected discharge, or after the request where none is known, a preparation "
+        "ends if no discharge is reported",
+    )
     ehr_client_jwks_file: Path | None = Field(
         default=None,
         description="JWK Set with the public keys of our client at the EHR, published at /.well-known/jwks.json",

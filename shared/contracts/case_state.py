@@ -7,7 +7,8 @@ from typing import NamedTuple
 from shared.contracts.case_values import CaseState
 from shared.contracts.corrections import Addended, RetractionFiled
 from shared.contracts.envelope import CHAIN_START, ChainHead, RecordedEvent
-from shared.contracts.events import Failed, Filed, ReviewRequested, StepName
+from shared.contracts.events import DraftRef, Failed, Filed, ReviewRequested, StepName
+from shared.contracts.preparation import PreparationRequested, Prepared
 from shared.contracts.retention import TextKind
 
 END_STATES: tuple[CaseState, ...] = ("filed", "closed", "withdrawn", "retracted")
@@ -50,6 +51,9 @@ class Case:
     erasure: RecordedEvent | None = None  # the last order to erase all texts
     erased_kinds: frozenset[TextKind] = frozenset()  # text kinds that were ordered to be erased
     reopened: bool = False  # by a discharge after a withdrawn or retracted one
+    preparation: PreparationRequested | None = None  # the last request; None once it has ended, or at the discharge
+    prepared: Prepared | None = None  # the last draft that was prepared before the discharge
+    never_discharged: bool = False  # there was no discharge yet, only preparations
 
     @property
     def exists(self) -> bool:
@@ -58,7 +62,7 @@ class Case:
     @property
     def at_rest(self) -> bool:
         """Return whether no step works on the case: it has ended, or failed before anything was signed."""
-        if self.awaits is not None or self.erasing:
+        if self.awaits is not None or self.erasing or self.preparation is not None:
             return False
         return self.state in END_STATES or (self.state == "failed" and not self.entries)
 
@@ -70,3 +74,17 @@ class Case:
     @property
     def open(self) -> bool:
         return self.state == "awaiting-review"
+
+    @property
+    def editable(self) -> bool:
+        """Return whether somebody may work on the draft: it is under review, or prepared before the discharge."""
+        return self.open or (self.preparation is not None and self.prepared is not None)
+
+    @property
+    def shown(self) -> ReviewRequested | Prepared | None:
+        """Return what readers are shown: the last review; before the discharge, the prepared draft."""
+        return self.prepared if self.preparation is not None else self.review
+
+    @property
+    def shown_draft(self) -> DraftRef | None:
+        return self.shown.draft if self.shown is not None else None

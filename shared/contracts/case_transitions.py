@@ -25,6 +25,7 @@ from shared.contracts.events import (
     StepName,
     Withdrawn,
 )
+from shared.contracts.preparation import PreparationEnded, PreparationRequested, Prepared
 from shared.contracts.retention import Erased, ErasureOrdered, HoldPlaced, HoldReleased
 
 
@@ -39,7 +40,14 @@ def is_expected(case: Case, body: CaseEvent) -> bool:  # noqa: C901 - one arm pe
         return again or failed or isinstance(body, Erased)
     match body:
         case Discharged():
-            return not case.exists or case.state in ("withdrawn", "retracted")
+            return not case.exists or case.preparation is not None or case.state in ("withdrawn", "retracted")
+        case PreparationRequested():
+            again = case.preparation is not None and case.awaits is None
+            return not case.exists or again or case.state == "withdrawn"
+        case Prepared():
+            return case.awaits == "prepare"
+        case PreparationEnded():
+            return case.preparation is not None
         case HoldPlaced():
             return case.exists and case.hold is None
         case HoldReleased():
@@ -70,7 +78,7 @@ def is_expected(case: Case, body: CaseEvent) -> bool:  # noqa: C901 - one arm pe
         case RetractionFiled():
             return case.awaits == "file" and taken_back
         case Withdrawn():
-            return case.state in WITHDRAWABLE_STATES and not case.erasing
+            return case.state in WITHDRAWABLE_STATES and not case.erasing and case.preparation is None
         case Failed():
             return case.awaits == body.step
         case Retried():
@@ -92,7 +100,9 @@ def _may_have_been_lost(case: Case, body: Reimported) -> bool:
         return filed and not taken_back and (case.state == "filed" or gave_up)
     if case.state == "retracted":
         return case.awaits is None
-    return not filed and (not case.exists or case.state in WITHDRAWABLE_STATES or case.state == "withdrawn")
+    # A restore may have lost the discharge, too.
+    undecided = case.preparation is not None or case.state in (*WITHDRAWABLE_STATES, "withdrawn")
+    return not filed and (not case.exists or undecided)
 
 
 def evolve(case: Case, recorded: RecordedEvent) -> Case:  # noqa: C901 - one arm per event, and nothing else
@@ -102,8 +112,14 @@ def evolve(case: Case, recorded: RecordedEvent) -> Case:  # noqa: C901 - one arm
     match recorded.body:
         case Discharged():  # also a discharge after a withdrawn one: the case starts again
             earlier = case.earlier + case.entries
-            reopened = case.state != "drafting"
+            reopened = case.state != "drafting" and not case.never_discharged
             return Case(awaits="extract", head=recorded.head, earlier=earlier, hold=case.hold, reopened=reopened)
+        case PreparationRequested() as request:
+            return _after_preparation_request(case, request)
+        case Prepared() as prepared:
+            return replace(case, state="prepared", awaits=None, prepared=prepared, owner=prepared.stay.attending)
+        case PreparationEnded():
+            return replace(case, state="withdrawn", awaits=None, failure=None, preparation=None)
         case HoldPlaced():
             return replace(case, hold=recorded)
         case HoldReleased():
@@ -154,11 +170,29 @@ def evolve(case: Case, recorded: RecordedEvent) -> Case:  # noqa: C901 - one arm
             return _after_reimport(case, reimported, restored_event(recorded))
 
 
+def _after_preparation_request(case: Case, request: PreparationRequested) -> Case:
+    """Return the case while a draft is prepared. What was prepared before stays readable until then."""
+    never_discharged = case.state == "drafting" or case.never_discharged
+    return Case(
+        state="preparing",
+        awaits="prepare",
+        head=case.head,
+        owner=case.owner if case.preparation is not None else None,
+        earlier=case.earlier + case.entries,
+        hold=case.hold,
+        reopened=case.reopened or not never_discharged,
+        preparation=request,
+        prepared=case.prepared if request.prepared is not None else None,
+        never_discharged=never_discharged,
+    )
+
+
 def _after_erasure_order(case: Case, recorded: RecordedEvent, order: ErasureOrdered) -> Case:
     """Return the case after an erasure order: a failed case, or one restored to before its end, is closed."""
-    state: CaseState = case.state if case.state in END_STATES else "closed"
+    stays_open: CaseState = "withdrawn" if case.preparation is not None else "closed"  # for the discharge
+    state: CaseState = case.state if case.state in END_STATES else stays_open
     gone = case.erased_kinds | set(order.kinds)
-    case = replace(case, state=state, ended=state, awaits="erase", failure=None, erased_kinds=gone)
+    case = replace(case, state=state, ended=state, awaits="erase", failure=None, erased_kinds=gone, preparation=None)
     return replace(case, erasure=recorded) if order.whole else case
 
 
@@ -193,6 +227,7 @@ def _after_reimport(case: Case, reimported: Reimported, lost: RecordedEvent) -> 
     A later signature that could not be filed beside it is dropped.
     """
     body, filed = reimported.signature, reimported.filed
+    case = replace(case, preparation=None)  # the restore has lost the discharge, too
     if isinstance(filed, RetractionFiled):
         return replace(case, state="retracted", awaits=None, failure=None, retraction=lost, retracted=filed)
     case = replace(case, entries=tuple(entry for entry in case.entries if entry.filed is not None))
@@ -214,4 +249,4 @@ def _after_reassignment(case: Case, reassigned: Reassigned, id: str) -> Case:
 
 def state_before(step: StepName) -> CaseState:
     """Return the state of a case while it waits for `step`."""
-    return "approved" if step == "file" else "drafting"
+    return "approved" if step == "file" else "preparing" if step == "prepare" else "drafting"

@@ -7,7 +7,10 @@ from shared.contracts.draft import DocumentKind as DocumentKind
 from shared.contracts.draft import DocumentType, Label, Prompt, document_type
 from shared.contracts.model import Model
 
-CaseState = Literal["drafting", "awaiting-review", "approved", "filed", "closed", "withdrawn", "failed", "retracted"]
+CaseState = Literal[
+    "preparing", "prepared",  # before the discharge
+    "drafting", "awaiting-review", "approved", "filed", "closed", "withdrawn", "failed", "retracted",
+]  # fmt: skip
 ResolutionKind = Literal["confirmed", "changed", "removed"]
 Channel = Literal["inbox", "api", "ehr"]  # where a decision was taken: our pages, our API, the EHR's own inbox
 
@@ -40,6 +43,7 @@ class DraftRef(Model):
     # Unsupported sentences and open points to settle before a signature; None in older events.
     to_settle: int | None = None
     document: DocumentType | None = None  # None in older events
+    prepared: str | None = None  # digest of the draft that was prepared before the discharge and that this one follows
 
     @property
     def type(self) -> DocumentType:

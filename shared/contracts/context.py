@@ -171,6 +171,8 @@ class EncounterContext(Model):
     start_on: str | None = None
     end: datetime
     end_on: str | None = None
+    ongoing: bool | None = None  # the stay has not ended: `end` is when the record was read
+    expected_end: datetime | None = None  # of a stay that has not ended
     disposition: str | None = None
     destination: str | None = None  # name of the place that took the patient
     died_later: str | None = None  # the day of a death after this stay, when nobody is instructed

@@ -187,6 +187,14 @@ class Prompt(Model):
     digest: str
 
 
+class PreparedFrom(Model):
+    """The draft that was prepared before this one, and what became of its narratives."""
+
+    digest: str  # of the prepared draft
+    kept: tuple[Narrative, ...] = ()  # written from the same facts: not drafted anew
+    anew: tuple[Narrative, ...] = ()  # drafted anew, as their facts have changed
+
+
 class Draft(Model):
     """A whole draft. `text` is the document in plain text, exactly what an approval without edits signs."""
 
@@ -209,6 +217,9 @@ class Draft(Model):
     prompt: Prompt
     context_digest: str
     knowledge: CitedKnowledge | None = None  # None where no version of the knowledge base was live
+    # Of a prepared draft: SHA-256 of the facts that each narrative was written from.
+    written_from: dict[Narrative, str] | None = None
+    prepared: PreparedFrom | None = None  # of a draft that follows a prepared one
 
     @property
     def type(self) -> DocumentType:

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from shared.contracts.errors import PermanentError
+from shared.contracts.preparation import PreparationTrigger
 from shared.contracts.subjects import (
     DEPARTMENT,
     FHIR_ID,
@@ -29,6 +30,12 @@ class EncounterReported(BaseModel):
     attending: PractitionerReference | None = Field(default=None, description="read from the Encounter when absent")
     occurred_at: AwareDatetime | None = Field(default=None, description="RFC 3339 with an offset")
     died: bool | None = Field(default=None, description="true: the patient died; absent: the record says whether")
+    expected_at: AwareDatetime | None = Field(
+        default=None, description="of a pending discharge: when it is expected, RFC 3339 with an offset"
+    )
+    trigger: PreparationTrigger | None = Field(
+        default=None, description="of a pending discharge: what made it known; pending-discharge when absent"
+    )
 
 
 def parse_encounter_reported(subject: str, data: bytes) -> EncounterReported:

@@ -20,9 +20,10 @@ from shared.contracts.case_values import ResolutionKind as ResolutionKind
 from shared.contracts.case_values import StayReferences as StayReferences
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled, RetractionRequested
 from shared.contracts.model import Model
+from shared.contracts.preparation import PreparationEnded, PreparationRequested, Prepared
 from shared.contracts.retention import Erased, ErasureOrdered, HoldPlaced, HoldReleased
 
-StepName = Literal["extract", "draft", "request-review", "settle-rejection", "file", "erase"]
+StepName = Literal["extract", "draft", "request-review", "settle-rejection", "file", "erase", "prepare"]
 # Draft again; the physician writes it; no document.
 RejectionAction = Literal["redraft", "close", "withdraw"]
 
@@ -44,6 +45,7 @@ class Discharged(Model):
     attending: str | None = None
     occurred_at: AwareDatetime | None = None
     died: bool | None = None  # true: the report says so; None: the record says whether
+    prepared: str | None = None  # digest of the draft that was prepared before the discharge
 
 
 class ContextExtracted(Model):
@@ -56,6 +58,7 @@ class ContextExtracted(Model):
     context: str
     encounter_status: str
     left_out: int  # entries of the record that could not be used
+    prepared: str | None = None  # digest of the draft that was prepared before the discharge
 
 
 class Drafted(Model):
@@ -244,6 +247,9 @@ CaseEvent = (
     | ErasureOrdered
     | Erased
     | Reimported
+    | PreparationRequested
+    | Prepared
+    | PreparationEnded
 )
 Signature = Approved | Amended | Addended  # events by which a person signs a text for the chart
 EVENT_TYPES: tuple[type[CaseEvent], ...] = get_args(CaseEvent)

@@ -28,6 +28,7 @@ from shared.contracts.events import (
     Withdrawn,
     name_of,
 )
+from shared.contracts.preparation import PreparationEnded, PreparationRequested, Prepared
 from shared.contracts.retention import Erased, ErasureOrdered, HoldPlaced, HoldReleased
 from shared.contracts.retry import BUS_ONLY, EHR_FOR_A_DAY, EHR_UNTIL_DONE, RetryPolicy
 
@@ -73,6 +74,14 @@ FILE = StepDefinition[Approved | Amended | Addended | Retracted, Filed | Retract
 SETTLE_REJECTION = StepDefinition[Rejected, RedraftRequested | Closed](
     "settle-rejection", "approval-settle", (Rejected,), (RedraftRequested, Closed), EHR_UNTIL_DONE
 )
+# Nobody waits for it: it is given up sooner than a draft, and the discharge makes its draft in any case.
+PREPARE = StepDefinition[PreparationRequested, Prepared](
+    "prepare",
+    "drafter-prepare",
+    (PreparationRequested,),
+    (Prepared,),
+    RetryPolicy(timeout=360, max_attempts=12, initial_interval=5, max_interval=600, alert_after=8),
+)
 ERASE = StepDefinition[ErasureOrdered, Erased]("erase", "approval-erase", (ErasureOrdered,), (Erased,), BUS_ONLY)
 
 STEPS: tuple[StepDefinition[CaseEvent, Any], ...] = (
@@ -82,11 +91,12 @@ STEPS: tuple[StepDefinition[CaseEvent, Any], ...] = (
     FILE,
     SETTLE_REJECTION,
     ERASE,
+    PREPARE,
 )
 
 # What a service appends outside of its steps: for a person, the EHR, a timer or an operator.
 APPENDED_OUTSIDE: dict[str, tuple[type[CaseEvent], ...]] = {
-    "ingest": (Discharged, Withdrawn),
+    "ingest": (Discharged, Withdrawn, PreparationRequested, PreparationEnded),
     "approval": (
         Escalated,
         Reassigned,
@@ -102,6 +112,7 @@ APPENDED_OUTSIDE: dict[str, tuple[type[CaseEvent], ...]] = {
         HoldReleased,
         ErasureOrdered,
         Reimported,
+        PreparationEnded,
     ),
 }
 

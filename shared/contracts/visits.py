@@ -14,6 +14,9 @@ from shared.contracts.errors import PermanentError
 from shared.contracts.subjects import parse_visit_subject
 
 DISCHARGED = "a03"
+PENDING = "a16"
+PENDING_CANCELLED = "a25"
+ADMISSION_ENDED = ("a11", "a23")  # what was prepared for the visit ends, too
 CANCELLED = ("a11", "a13", "a23")  # admission cancelled, discharge cancelled, visit deleted
 # Patients or visits were merged, moved or renumbered.
 MERGED = ("a18", "a34", "a35", "a36", "a39", "a40", "a41", "a42", "a45", "a50")
@@ -43,6 +46,7 @@ class VisitReported(BaseModel):
     key: Digest = Field(description="of what makes two messages the same fact: visit, event, EVN-2, PV1-45")
     recorded_at: AwareDatetime = Field(description="EVN-2, by which facts of a visit are ordered; else MSH-7")
     occurred_at: AwareDatetime | None = Field(default=None, description="instant of the discharge, where it is said")
+    expected_at: AwareDatetime | None = Field(default=None, description="PV2-9: when the discharge is expected")
     visit: IdentifierValue | None = Field(default=None, description="absent where patients were merged")
     patients: tuple[Digest, ...] = Field(default=(), description="SHA-256 of `system|MRN` of the patient")
     priors: tuple[Digest, ...] = Field(default=(), description="the same of the identifiers that were merged away")

@@ -60,9 +60,10 @@ class Generator(Protocol):
 
 
 class TritonGenerator:
-    """Use one model of one Triton server."""
+    """Use one model of one Triton server, at one priority."""
 
-    def __init__(self, url: str, model: str) -> None:
+    def __init__(self, url: str, model: str, priority: int = INTERACTIVE_PRIORITY) -> None:
+        self._priority = priority
         self._triton = TritonConnection(url)
         self._model = model
         self._model_config: tuple[str, bool] | None = (
@@ -89,7 +90,7 @@ class TritonGenerator:
         request = {
             "model_name": self._model,
             "inputs": _inputs(prompt, sampling),
-            "priority": INTERACTIVE_PRIORITY,
+            "priority": self._priority,
             "timeout": int(deadline * 1_000_000),
         }
 

@@ -193,6 +193,14 @@ CONSUMERS = (
         workers=8,
         parked=10_000,
     ),
+    Consumer(
+        "ingest-pending",
+        "EHR",
+        (subjects.DISCHARGE_PENDING, subjects.DISCHARGE_PENDING_CANCELLED),
+        BUS_ONLY,
+        workers=8,
+        parked=10_000,
+    ),
     Consumer("ingest-visits", "EHR", (subjects.VISIT_EVENTS,), FHIR_LAG, workers=16, parked=10_000),
     _consumer_of(steps.EXTRACT, workers=16, ahead=4),
     _consumer_of(steps.DRAFT, workers=16, ahead=4),
@@ -200,6 +208,8 @@ CONSUMERS = (
     _consumer_of(steps.FILE, workers=32),
     _consumer_of(steps.SETTLE_REJECTION, workers=8),
     _consumer_of(steps.ERASE, workers=4),
+    # Few at a time, and none of them ahead of a discharge: preparations have a consumer of their own.
+    _consumer_of(steps.PREPARE, workers=2),
     Consumer(
         "approval-follow",
         "DISCHARGE",

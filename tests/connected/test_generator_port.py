@@ -1,5 +1,6 @@
 """What drafts rely on of a generator, asked of a real Triton server and of the scripted one of the unit tests."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -15,8 +16,9 @@ from cli.stack import triton
 from cli.stack.ports import free_port
 from shared.contracts.errors import CountersignError, PermanentError, TransientError
 from shared.inference.generation import Generator, Sampling, TritonGenerator
-from shared.inference.triton import to_error
+from shared.inference.triton import BATCH_PRIORITY, to_error
 from tests.support.generator import ScriptedGenerator
+from tests.support.stack import until
 from tests.support.triton import TritonServer, triton_server
 
 pytestmark = [pytest.mark.triton, pytest.mark.timeout(180)]
@@ -67,6 +69,38 @@ async def test_text_is_streamed_as_it_is_written(generator: Generator) -> None:
     parts: list[str] = []
     found = await generator.generate(PROMPT, SAMPLING, deadline=60, on_text=parts.append)
     assert "".join(parts) == found.text
+
+
+async def test_a_draft_goes_before_one_that_is_prepared(server: TritonServer) -> None:
+    preparing = TritonGenerator(server.grpc, "drafter", BATCH_PRIORITY)
+    drafting = TritonGenerator(server.grpc, "drafter")
+    done: list[str] = []
+    begun = asyncio.Event()
+
+    async def write(generator: TritonGenerator, name: str) -> None:
+        await generator.generate(PROMPT, SAMPLING, deadline=120, on_text=lambda _: begun.set())
+        done.append(name)
+
+    running = asyncio.create_task(write(preparing, "at work"))
+    await begun.wait()
+    waiting = [asyncio.create_task(write(preparing, f"prepared {number}")) for number in range(3)]
+
+    async def queue_is_full() -> bool:
+        return await queued(server, "drafter") >= len(waiting)
+
+    await until(queue_is_full, "the requests to be queued")
+    await asyncio.gather(running, *waiting, write(drafting, "draft"))
+    assert done.index("draft") <= 1
+    for generator in (preparing, drafting):
+        await generator.close()
+
+
+async def queued(server: TritonServer, model: str) -> float:
+    """Return the requests that wait in the server's queue."""
+    async with httpx.AsyncClient() as http:
+        lines = (await http.get(server.metrics)).text.splitlines()
+    name = f'nv_inference_pending_request_count{{model="{model}"'
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
 
 
 async def test_tokens_are_counted_as_vllm_counts_them(server: TritonServer) -> None:

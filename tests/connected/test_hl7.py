@@ -41,7 +41,7 @@ from tests.support.server import NatsServer
 from tests.support.stack import until
 
 pytestmark = [pytest.mark.connected, pytest.mark.timeout(240)]
-CONSUMERS = ("ingest-visits", "ingest-discharged", "ingest-cancelled")
+CONSUMERS = ("ingest-visits", "ingest-discharged", "ingest-cancelled", "ingest-pending")
 SENDER = {"name": "engine", "zone": "America/Chicago", "peers": ["127.0.0.1"]}
 
 
@@ -188,6 +188,53 @@ async def test_a13_against_a03_in_every_order_the_later_event_holds(
             assert state in (("withdrawn", None) if last == "cancelled" else ("drafting",)), order
         dead = await adt_feed.bus.direct_get("DEADLETTER", {"seq": 1, "next_by_subj": "deadletter.>", "batch": 1})
         assert dead == []
+
+
+@pytest.mark.parametrize("last", ["discharged", "not-pending", "pending"])
+async def test_pending_discharges_in_every_order_the_later_event_holds(
+    nats: NatsServer, tmp_path: Path, last: str
+) -> None:
+    minutes = {"pending": "A16", "not-pending": "A25", "discharged": "A03"}
+    others = [name for name in minutes if name != last]
+    events = [*((name, minutes[name]) for name in others), (last, minutes[last])]
+    at = {name: f"2026062604{10 + minute}00" for minute, (name, _) in enumerate(events)}
+    orders = list(itertools.permutations(at))
+    ehr = sandbox()
+    encounters = [visit(ehr, f"V-{number}") for number in range(len(orders))]
+    async with feed(nats, ehr, SENDER | {"prepare_on_pending": True}, tmp_path) as adt_feed:
+
+        async def tell(number: int, order: tuple[str, ...]) -> None:
+            for name in (*order, order[0]):  # the first is sent again
+                fields = {"PV1_19": f"V-{number}", "PID_3": "", "EVN_2": at[name], "PV1_45": ""}
+                assert await send_only(adt_feed, framed(MSH_9=f"ADT^{minutes[name]}", **fields)) == "AA"
+
+        await asyncio.gather(*(tell(number, order) for number, order in enumerate(orders)))
+        await adt_feed.settled()
+        for encounter, order in zip(encounters, orders, strict=True):
+            state = await adt_feed.state(encounter)
+            # A discharge holds whatever is said of one that is pending.
+            assert state == "drafting", order
+        dead = await adt_feed.bus.direct_get("DEADLETTER", {"seq": 1, "next_by_subj": "deadletter.>", "batch": 1})
+        assert dead == []
+
+
+async def test_of_a_pending_discharge_and_its_cancellation_the_later_holds(nats: NatsServer, tmp_path: Path) -> None:
+    ehr = sandbox()
+    facts = {"A16": "20260626041000", "A25": "20260626041100", "A16-again": "20260626041200"}
+    orders = list(itertools.permutations(["A16", "A25"])) + list(itertools.permutations(facts))
+    encounters = [visit(ehr, f"V-{number}") for number in range(len(orders))]
+    async with feed(nats, ehr, SENDER | {"prepare_on_pending": True}, tmp_path) as adt_feed:
+
+        async def tell(number: int, order: tuple[str, ...]) -> None:
+            for name in (*order, order[0]):
+                fields = {"PV1_19": f"V-{number}", "PID_3": "", "EVN_2": facts[name], "PV1_45": ""}
+                assert await send_only(adt_feed, framed(MSH_9=f"ADT^{name[:3]}", **fields)) == "AA"
+
+        await asyncio.gather(*(tell(number, order) for number, order in enumerate(orders)))
+        await adt_feed.settled()
+        for encounter, order in zip(encounters, orders, strict=True):
+            state = await adt_feed.state(encounter)
+            assert state in (("preparing",) if "A16-again" in order else ("withdrawn", None)), order
 
 
 async def send_only(of: Feed, data: bytes) -> str:

@@ -1,6 +1,7 @@
 """Facts of one stay that are tried again, or told twice: what came last in the EHR's stream is what holds."""
 
-from datetime import UTC, datetime
+import asyncio
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -8,10 +9,14 @@ import pytest
 
 from services.ingest.domain import CANCELLED, DISCHARGED
 from services.ingest.handlers import Ingest
+from services.ingest.preparation.handlers import Preparations
+from services.ingest.preparation.rules import PENDING, PENDING_CANCELLED
 from shared.contracts.case import fold
+from shared.contracts.ehr import EncounterReported
 from shared.contracts.subjects import case_id, encounter_subject
 from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import EventStore
+from tests.support.chain import broken_link
 from tests.support.server import NatsServer
 
 pytestmark = pytest.mark.connected
@@ -65,4 +70,66 @@ async def test_a_discharge_that_is_redelivered_undoes_no_cancellation_that_was_r
     await ingest.on_discharged(twice)
     state = fold(await EventStore(bus, "ingest").find(case_id("hospital", ENCOUNTER))).state
     assert state == ("drafting" if again else "withdrawn")
+    await bus.close()
+
+
+@pytest.mark.parametrize("first", ["request", "cancellation", "both"])
+async def test_a_pending_discharge_and_its_cancellation_in_any_order_end_nothing_prepared(
+    nats: NatsServer, first: str
+) -> None:
+    await nats.provision()
+    bus = await nats.connect("ingest")
+    preparations = Preparations(bus, "hospital", "general", timedelta(days=7), lambda: NOW)
+    asked, cancelled = await told(bus, PENDING, "asked"), await told(bus, PENDING_CANCELLED, "cancelled")
+    if first == "both":
+        await asyncio.gather(preparations.on_pending(cancelled), preparations.on_pending(asked))
+    else:
+        for message in (asked, cancelled) if first == "request" else (cancelled, asked):
+            await preparations.on_pending(message)
+    await preparations.on_pending(asked)  # redelivered
+    history = await EventStore(bus, "ingest").find(case_id("hospital", ENCOUNTER))
+    assert [event.name for event in history] == ["preparation-requested", "preparation-ended"]
+    again = await told(bus, PENDING, "again")
+    for message in (again, asked, cancelled, again):
+        await preparations.on_pending(message)
+    history = await EventStore(bus, "ingest").find(case_id("hospital", ENCOUNTER))
+    assert [event.name for event in history[2:]] == ["preparation-requested"]
+    await bus.close()
+
+
+async def test_a_discharge_follows_a_preparation_to_the_department_where_the_patient_is(nats: NatsServer) -> None:
+    await nats.provision()
+    bus = await nats.connect("ingest")
+    preparations = Preparations(bus, "hospital", "general", timedelta(days=7), lambda: NOW)
+    ingest = Ingest(bus, "hospital", lambda: NOW)
+    asked = EncounterReported(encounter_id=ENCOUNTER, department="surgery")
+    await preparations.request(asked, "asked")
+    await ingest.on_discharged(await told(bus, DISCHARGED, "discharged"))
+    await preparations.request(asked, "too-late")
+    history = await EventStore(bus, "ingest").find(case_id("hospital", ENCOUNTER))
+    assert [event.name for event in history] == ["preparation-requested", "discharged"]
+    assert [event.case.department for event in history] == ["surgery", "cardiology"]
+    assert broken_link(history) is None
+    await bus.close()
+
+
+@pytest.mark.parametrize("first", ["discharge", "cancellation"])
+async def test_a_cancelled_discharge_of_a_prepared_stay_is_not_drafted(nats: NatsServer, first: str) -> None:
+    await nats.provision()
+    bus = await nats.connect("ingest")
+    preparations = Preparations(bus, "hospital", "general", timedelta(days=7), lambda: NOW)
+    ingest = Ingest(bus, "hospital", lambda: NOW)
+    await preparations.on_pending(await told(bus, PENDING, "asked"))
+    discharged, cancelled = await told(bus, DISCHARGED, "discharged"), await told(bus, CANCELLED, "cancelled")
+    if first == "discharge":
+        await ingest.on_discharged(discharged)
+        await ingest.on_cancelled(cancelled)
+    else:
+        # By REST, the case is opened while the cancellation is handled.
+        await ingest.on_cancelled(cancelled)
+        await ingest.open(EncounterReported(encounter_id=ENCOUNTER, department="cardiology"), "discharged")
+    await ingest.on_discharged(discharged)
+    state = fold(await EventStore(bus, "ingest").find(case_id("hospital", ENCOUNTER))).state
+    # A discharge that is known to be cancelled opens nothing: the stay is prepared as before.
+    assert state == ("preparing" if first == "discharge" else "withdrawn")
     await bus.close()

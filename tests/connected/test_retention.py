@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.approval.erasure.retention import KEY, MAX_CASES_PER_RUN, RetentionScheduler
+from services.approval.erasure.retention import KEYS, MAX_CASES_PER_RUN, RetentionScheduler
 from services.approval.erasure.rules import Retention
 from services.approval.settings import RetentionSettings
 from shared.contracts.envelope import CHAIN_START
@@ -132,7 +132,8 @@ async def test_a_run_that_is_killed_before_its_mark_orders_nothing_twice(
         patch.setattr(Bucket, "put", killed)
         with pytest.raises(ConnectionResetError):
             await retaining.go_on()
-    assert await Bucket(bus, "reconciled").get(KEY) is None
+    for key in KEYS:
+        assert await Bucket(bus, "reconciled").get(key) is None
     await retaining.go_on()
     assert len(await journal.stored("discharge.*.*.erasure-ordered")) == 1
     for item in (bus, admin):

@@ -17,9 +17,9 @@ from typing import Any
 
 from services.drafter import kinds, narrative
 from services.drafter.course import compose_course
-from services.drafter.handlers import check_narratives
 from services.drafter.notes.quotation import quote_notes
 from services.drafter.policy import Policy, choose_narrative
+from services.drafter.writing import check_narratives
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Sentence
 from shared.contracts.errors import CountersignError, PermanentError

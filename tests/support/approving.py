@@ -23,6 +23,7 @@ from services.approval.filing.renditions.writer import Renditions
 from services.approval.filing.retraction import RetractionFiling
 from services.approval.handlers import Approval
 from services.approval.projections.open_reviews import OpenReviewsProjection
+from services.approval.projections.preparations import PreparationsProjection
 from services.approval.review.added_text import Statement, statements
 from services.approval.review.api import router as reviews_router
 from services.approval.review.autosave import DraftAutosave
@@ -153,6 +154,7 @@ class Approving:
             open_reviews=reviews,
             corrections=corrections,
             autosave=working,
+            preparations=PreparationsProjection(reviews.notify),
             erasures=absent,
             directory=absent,
             sign_in=absent,

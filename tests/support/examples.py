@@ -25,6 +25,7 @@ from shared.contracts.events import (
     StayReferences,
     Withdrawn,
 )
+from shared.contracts.preparation import PreparationEnded, PreparationRequested, Prepared
 from shared.contracts.retention import TEXT_KINDS, Erased, ErasureOrdered, HoldPlaced, HoldReleased
 from shared.contracts.subjects import CaseRef
 
@@ -185,6 +186,23 @@ EVENTS: tuple[CaseEvent, ...] = (
         by=Actor(subject="operator", role="operator"),
         reason="b" * 64,
     ),
+    PreparationRequested(
+        encounter_id="e1",
+        attending="Practitioner/dr-1",
+        trigger="pending-discharge",
+        expected_at=T0 + timedelta(days=1),
+        ends_at=T0 + timedelta(days=8),
+        number=1,
+    ),
+    Prepared(
+        stay=STAY,
+        draft=draft_ref(value="9" * 64),
+        sentences=4,
+        unsupported=1,
+        encounter_status="in-progress",
+        left_out=2,
+    ),
+    PreparationEnded(reason="expired"),
 )
 
 

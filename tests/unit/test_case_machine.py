@@ -16,9 +16,11 @@ from services.approval import domain as approval
 from services.approval.corrections import rules as correction_rules
 from services.approval.erasure import rules as erasure
 from services.approval.escalation import rules as escalation_rules
+from services.approval.preparation.expiry import PreparationExpiry
 from services.approval.review.errors import DecisionRefusedError
 from services.drafter import domain as drafter
 from services.ingest.handlers import Ingest
+from services.ingest.preparation.handlers import Preparations
 from shared.contracts.case import (
     WITHDRAWABLE_STATES,
     causing_event,
@@ -56,6 +58,7 @@ PRODUCED_BY: dict[str, StepName] = {
     "retraction-filed": "file",
     "redraft-requested": "settle-rejection",
     "erased": "erase",
+    "prepared": "prepare",
 }
 
 
@@ -67,11 +70,12 @@ class CaseMachine(RuleBasedStateMachine):
         services = ("ingest", "drafter", "approval")
         self.brokers = {name: ServiceBroker(name, self.bus, lambda: T0) for name in services}
         self.ingest = Ingest(self.bus, "test", lambda: T0)
+        self.preparations = Preparations(self.bus, "test", "general", timedelta(days=7), lambda: T0)
         self.brokers["ingest"].on_message("ingest-discharged", self.ingest.on_discharged)
         self.brokers["ingest"].on_message("ingest-cancelled", self.ingest.on_cancelled)
         self.failing = False
         self.filed_for: list[str] = []  # approvals that the filing step carried out
-        handlers = (self.extract, self.draft, self.request, self.file, self.settle, self.erase)
+        handlers = (self.extract, self.draft, self.request, self.file, self.settle, self.erase, self.prepare)
         for step, handler in zip(STEPS, handlers, strict=True):
             self.brokers[step.service].on(step, handler)
         self.journal = EventStore(self.bus, "approval")
@@ -83,6 +87,9 @@ class CaseMachine(RuleBasedStateMachine):
 
     async def extract(self, work: StepContext[CaseEvent]) -> CaseEvent:
         return self._unless_failing(event("context-extracted"))
+
+    async def prepare(self, work: StepContext[CaseEvent]) -> CaseEvent:
+        return self._unless_failing(event("prepared"))
 
     async def draft(self, work: StepContext[CaseEvent]) -> CaseEvent:
         cause: Any = work.cause.body
@@ -122,9 +129,31 @@ class CaseMachine(RuleBasedStateMachine):
 
     # What may happen.
 
-    @initialize()
-    def begin(self) -> None:
-        self.discharge("d1")
+    @initialize(prepared=st.booleans())
+    def begin(self, prepared: bool) -> None:
+        if prepared:
+            self.discharge_is_pending("p1")
+        else:
+            self.discharge("d1")
+
+    @rule(cause=st.sampled_from(["p1", "p2", "p3"]))
+    def discharge_is_pending(self, cause: str) -> None:
+        try:
+            self.run(self.preparations.request(FACT, cause))
+        except TransientError:
+            assert fold(self.history()).erasing, "it comes again once that is done"
+
+    @rule(cause=st.sampled_from(["e1", "e2"]))
+    def discharge_is_not_pending(self, cause: str) -> None:
+        self.run(self.preparations.end(FACT, cause))
+
+    @rule(days=st.sampled_from([6, 8]))
+    def time_passes(self, days: int) -> None:
+        rows: Any = None
+        expiry = PreparationExpiry(self.bus, rows, timedelta(1), lambda: T0 + timedelta(days=days))
+        before = fold(self.history()).preparation
+        self.run(expiry.end(self.case.id))
+        assert (fold(self.history()).preparation is None) == (before is None or days > 7)
 
     @rule(cause=st.sampled_from(["d1", "d2", "d3"]))
     def discharge(self, cause: str) -> None:
@@ -341,9 +370,21 @@ class CaseMachine(RuleBasedStateMachine):
                 assert latest_document(fold(before)) is None, "what was signed is not withdrawn"
             if before and before[-1].name == "filed":
                 assert item.name in ("amended", "addended", "retraction-requested")
-            if before and before[-1].name in ("withdrawn", "closed", "retraction-filed"):
+            if before and before[-1].name in ("withdrawn", "closed", "retraction-filed", "preparation-ended"):
                 assert before[-1].name != "closed"
-                assert item.name == "discharged"
+                prepared = (
+                    before[-1].name in ("withdrawn", "preparation-ended") and item.name == "preparation-requested"
+                )
+                assert item.name == "discharged" or prepared
+
+    @invariant()
+    def nothing_is_reviewed_or_signed_before_the_discharge(self) -> None:
+        discharged = False
+        before_discharge = ("preparation-requested", "prepared", "preparation-ended", *ABOUT, "failed", "retried")
+        for item in self.history():
+            assert discharged or item.name in (*before_discharge, "discharged")
+            if item.name in ("discharged", "preparation-requested"):
+                discharged = item.name == "discharged"
 
     @invariant()
     def one_decision_for_each_review(self) -> None:
@@ -365,6 +406,7 @@ class CaseMachine(RuleBasedStateMachine):
                     self.deliver(message, consumer, 1)
         case = fold(self.history())
         assert case.awaits is None or not case.exists
+        assert case.state != "preparing"
         assert case.state != "drafting" or not case.exists
         assert case.state != "approved"
         assert case.state != "retracted" or case.retracted is not None

@@ -2,19 +2,16 @@
 
 from pathlib import Path
 
-import httpx
 import pytest
 from pydantic import SecretStr
 
-from services.drafter.handlers import Documents, Drafter, _sampling
 from services.drafter.kinds import load_kinds
 from services.drafter.main import build
 from services.drafter.settings import DrafterSettings
 from services.drafter.wording import Length, Wording
-from shared.clinical.fhir_client import FhirClient
+from services.drafter.writing import Documents, DraftWriter, _sampling
 from shared.contracts.context import EncounterContext, Patient
 from shared.contracts.errors import PermanentError
-from shared.messaging.connection import NatsConnection
 from tests.support.examples import T0
 from tests.support.generator import ScriptedGenerator
 from tests.support.kinds import REHABILITATION, write_kind
@@ -36,19 +33,10 @@ def settings(**more: object) -> DrafterSettings:
 async def test_a_kind_is_written_by_the_model_that_it_names(tmp_path: Path) -> None:
     kinds = load_kinds(write_kind(tmp_path))
     general, own = ScriptedGenerator("general"), ScriptedGenerator("own")
-    async with httpx.AsyncClient() as http:
-        drafter = Drafter(
-            NatsConnection("", "drafter", ""),
-            FhirClient("http://ehr.test", http),
-            general,
-            5.0,
-            None,
-            lambda _: None,
-            documents=Documents(kinds, generators={"drafter-large": own}),
-        )
+    writer = DraftWriter(general, 5.0, None, documents=Documents(kinds, generators={"drafter-large": own}))
     for name, wrote in (("rehabilitation-handover", own), ("discharge-summary", general)):
         kind = kinds.all[name]
-        found, _ = await drafter._write(kind, f"for {name}", _sampling(kind, None, CONTEXT), last=True)
+        found, _ = await writer._generate(kind, f"for {name}", _sampling(kind, None, CONTEXT), last=True)
         assert found is not None
         assert found.text == wrote.text
         assert wrote.prompts == [f"for {name}"]

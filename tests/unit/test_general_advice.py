@@ -6,8 +6,8 @@ from services.approval.filing.renditions import signed, xhtml
 from services.drafter.compose import compose
 from services.drafter.facts import render
 from services.drafter.general_advice import advice_sentence, source_passage, without_advice_as_course
-from services.drafter.handlers import check_narratives
 from services.drafter.policy import choose_narrative
+from services.drafter.writing import check_narratives
 from shared.contracts.context import ContextEntry, Diagnosis, EncounterContext, Medicine, Patient
 from shared.contracts.draft import CitedKnowledge, CitedPassage, Draft, Narrative, Sentence
 from tests.support.examples import DIGEST, PROMPT, T0

@@ -97,6 +97,22 @@ def test_effects(fields: dict[str, str], effect: str) -> None:
     assert (found.assessment.fact is not None) == (effect != "ignored")
 
 
+@pytest.mark.parametrize(
+    ("fields", "effect"),
+    [
+        ({"MSH_9": "ADT^A16"}, "prepares"),
+        ({"MSH_9": "ADT^A16", "PV1_2": "O"}, "ignored"),
+        ({"MSH_9": "ADT^A25"}, "ends-preparation"),
+        ({"MSH_9": "ADT^A03"}, "opens"),
+    ],
+)
+def test_pending_discharges_of_a_sender_that_prepares(fields: dict[str, str], effect: str) -> None:
+    (found,) = received(framed(**fields, EVN_3="20260627100000"), sender(prepare_on_pending=True))
+    assert (found.assessment.effect, found.code) == (effect, "AA")
+    expected = found.assessment.fact and found.assessment.fact.expected_at
+    assert (expected is not None) == (effect == "prepares")
+
+
 @pytest.mark.parametrize("fields", [{"MSH_9": "ACK^A03^ACK"}, {"MSH_9": "ADR^A19", "MSA_1": "AA"}, {"MSH_9": "MCF"}])
 def test_answers_and_empty_frames_are_never_answered(fields: dict[str, str]) -> None:
     assert one(framed(**fields)).code is None

@@ -38,6 +38,11 @@ def test_queries_go_before_the_night_and_who_says_nothing_is_the_night(model: st
     assert set(batching.priority_queue_policy) == {INTERACTIVE_PRIORITY, BATCH_PRIORITY}
 
 
+def test_drafts_of_discharges_go_before_prepared_ones() -> None:
+    batching = config("models/drafter").dynamic_batching
+    assert (batching.priority_levels, batching.default_priority_level) == (2, INTERACTIVE_PRIORITY)
+
+
 @pytest.mark.parametrize("model", EMBEDDERS)
 def test_what_nobody_waits_for_leaves_the_queue_and_the_queue_holds_what_may_be_sent(model: str) -> None:
     night = config(model).dynamic_batching.priority_queue_policy[BATCH_PRIORITY]

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from services.drafter import course, facts, narrative
 from services.drafter.compose import compose
-from services.drafter.handlers import check_narratives
 from services.drafter.notes.condense import MAX_CHARACTERS, MAX_SENTENCES, condense
 from services.drafter.notes.quotation import QuotedNotes, quote_notes
 from services.drafter.notes.selection import Candidate
 from services.drafter.policy import choose_narrative
+from services.drafter.writing import check_narratives
 from shared.contracts import authorship
 from shared.contracts.context import (
     Allergy,

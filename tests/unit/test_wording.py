@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from services.drafter.handlers import check_narratives
 from services.drafter.policy import choose_narrative
 from services.drafter.wording import Departments, Length, Wording, read_departments
+from services.drafter.writing import check_narratives
 from shared.contracts.context import ContextEntry, EncounterContext, Patient
 from shared.contracts.errors import PermanentError
 from tests.support.examples import T0

@@ -22,7 +22,9 @@ from shared.messaging.steps import Clock
 logger = logging.getLogger(__name__)
 
 JOB = "retention"
-KEY = "retention"  # in the bucket `reconciled`: the sequence from which the next run looks
+# In the bucket `reconciled`: the sequence from which the next run looks for cases by these events. A stay may have been
+# prepared and never discharged.
+KEYS = {"retention": "discharged", "retention-prepared": "preparation-requested"}
 MAX_CASES_PER_RUN = 50
 CONTINUE_DELAY = timedelta(seconds=1)  # until the next run, while the end of the event stream has not come
 
@@ -64,15 +66,19 @@ class RetentionScheduler:
 
     async def go_on(self) -> bool:
         """Check the next cases, in the order in which they were opened; return False after the last one."""
-        entry = await self._marks.get(KEY)
+        return any([await self._scan(key, event) for key, event in KEYS.items()])
+
+    async def _scan(self, key: str, event: str) -> bool:
+        """Check the next cases that have an `event`; return False after the last one."""
+        entry = await self._marks.get(key)
         at = int(entry.value) if entry is not None else 1
-        query = {"seq": at, "next_by_subj": case_filter("discharged"), "batch": MAX_CASES_PER_RUN}
+        query = {"seq": at, "next_by_subj": case_filter(event), "batch": MAX_CASES_PER_RUN}
         page = [raw_message_of(message) for message in await self._bus.direct_get(STREAM, query)]
         for item in page:
             await self._look_at(parse_case_subject(item.subject)[0])
             at = item.sequence + 1
         more = len(page) == MAX_CASES_PER_RUN
-        await self._marks.put(KEY, str(at if more else 1).encode())
+        await self._marks.put(key, str(at if more else 1).encode())
         return more
 
     async def _look_at(self, case: CaseRef) -> None:

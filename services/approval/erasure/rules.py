@@ -18,6 +18,7 @@ from shared.contracts.events import (
     RedraftRequested,
     Rejected,
 )
+from shared.contracts.preparation import Prepared
 from shared.contracts.retention import (
     TEXT_KINDS,
     Erased,
@@ -55,7 +56,7 @@ def texts_of(history: Sequence[RecordedEvent]) -> dict[TextKind, set[str]]:
         match item.body:
             case ContextExtracted(context=context):
                 found["record"].add(context)
-            case Drafted(draft=draft):
+            case Drafted(draft=draft) | Prepared(draft=draft):
                 found["draft"].add(draft.digest)
                 found["record"].add(draft.context)
             case RedraftRequested(words=words):

@@ -10,6 +10,7 @@ from services.approval.review.service import ReviewService
 from shared.contracts.case import Case, fold
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.events import ContextExtracted
+from shared.contracts.preparation import Prepared
 from shared.contracts.retention import ErasureGround, ErasureOrdered, HoldGround, HoldPlaced, HoldReleased
 from shared.contracts.subjects import CaseRef, case_filter
 from shared.messaging.connection import NatsConnection
@@ -38,13 +39,14 @@ class ErasureService:
     async def of_patient(self, patient: str, who: Caller) -> list[ErasureCandidate]:
         """Return every case whose record is, or was, of the patient with this FHIR reference; reads all cases once."""
         found: dict[str, None] = {}
-        async for page in self._journal.pages(case_filter("context-extracted")):
-            for item in page:
-                event = read_event(item)
-                if isinstance(event, UnreadableEvent):
-                    continue  # `audit verify` reports it
-                if isinstance(event.body, ContextExtracted) and event.body.stay.patient == patient:
-                    found[event.case.id] = None
+        for name in ("context-extracted", "prepared"):
+            async for page in self._journal.pages(case_filter(name)):
+                for item in page:
+                    event = read_event(item)
+                    if isinstance(event, UnreadableEvent):
+                        continue  # `audit verify` reports it
+                    if isinstance(event.body, ContextExtracted | Prepared) and event.body.stay.patient == patient:
+                        found[event.case.id] = None
         plans = [await self.of_case(case, who) for case in found]
         return [plan for plan in plans if plan is not None]
 

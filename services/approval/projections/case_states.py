@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 # What a case is after an event, by the event's name alone: the bodies are not read. None: it has come to its end.
 AFTER: dict[str, CaseState | None] = {
+    "preparation-requested": "preparing",
+    "prepared": "prepared",
+    "preparation-ended": None,
     "discharged": "drafting",
     "redraft-requested": "drafting",
     "retried": "drafting",

@@ -177,9 +177,13 @@ class OpenReviewsProjection:
             self._waiting[event.case.id] = after
             bisect.insort(self._order, after.sort_key)
             self._counts[after.ref.department] += 1
+        self.notify(event.case.id)
+
+    def notify(self, case_id: str) -> None:
+        """Report a change of a case to those who watch."""
         for watcher in self._watchers:
             if not watcher.full():  # somebody who does not keep up looks again anyway
-                watcher.put_nowait(event.case.id)
+                watcher.put_nowait(case_id)
 
     @contextmanager
     def watching(self) -> Iterator["asyncio.Queue[str]"]:

@@ -17,6 +17,7 @@ from services.approval.dependencies import (
 from services.approval.projections.open_reviews import OpenReview
 from services.approval.review.case_list import CaseList, list_recent
 from services.approval.review.case_reader import CaseReader
+from services.approval.review.prepared_view import prepared_view
 from services.approval.review.problems import DecisionRoute, gone
 from services.approval.review.signing_rules import Settled
 from services.approval.review.views import CaseView, ReviewView, case_view, review_view
@@ -151,7 +152,7 @@ async def list_reviews(
 async def show_review(case_id: str, response: Response, who: Clinician, api: Api) -> ReviewView:
     history = await api.cases.view(case_id, who)
     try:
-        view = await review_view(api.cases, history)
+        view = await review_view(api.cases, history, await prepared_view(api.cases, api.carrier, history, who.subject))
     except ErasedError:
         raise gone(history) from None
     response.headers["ETag"] = f'"{view.draft.digest}"'

@@ -12,6 +12,7 @@ from shared.messaging.connection import NatsConnection
 
 BUCKET = "working"
 RETENTION_SECONDS = 14 * 86_400
+PREPARED_RETENTION_SECONDS = 60 * 86_400  # of edits to a prepared draft, which wait for the discharge
 
 
 class AutosavedDraft(BaseModel):
@@ -48,9 +49,11 @@ class DraftAutosave:
         found = await self._bucket.get(_key(case_id, draft, subject))
         return AutosavedDraft.model_validate_json(found.value) if found else None
 
-    async def keep(self, case_id: str, draft: str, subject: str, copy: AutosavedDraft) -> None:
-        """Store the copy; the last write wins."""
-        await self._bucket.put(_key(case_id, draft, subject), copy.model_dump_json().encode(), ttl=RETENTION_SECONDS)
+    async def keep(
+        self, case_id: str, draft: str, subject: str, copy: AutosavedDraft, ttl: int = RETENTION_SECONDS
+    ) -> None:
+        """Store the copy for `ttl` seconds; the last write wins."""
+        await self._bucket.put(_key(case_id, draft, subject), copy.model_dump_json().encode(), ttl=ttl)
 
     async def drop(self, case_id: str, draft: str, subject: str) -> None:
         """Delete the copy after the decision."""

@@ -58,7 +58,7 @@ class CaseReader:
         caller = await self.authorize(ref, case, caller, "see")
         await self._log.record(
             "viewed",
-            detail=f"draft {case.review.draft.digest}" if case.review else "no draft yet",
+            detail=f"draft {case.shown_draft.digest}" if case.shown_draft else "no draft yet",
             case_id=case_id,
             subject=caller.subject,
             role=caller.role,
@@ -90,10 +90,10 @@ class CaseReader:
         raise DecisionRefusedError("forbidden", f"{found.reason[0].upper()}{found.reason[1:]}.")
 
     async def draft_of(self, case_id: str, case: Case) -> Draft | None:
-        """Return the draft of the case's last review; None before the first review."""
-        if case.review is None:
+        """Return the draft of the case's last review, or the one that is prepared; None where there is none."""
+        if case.shown_draft is None:
             return None
-        return await self.draft(case_id, case.review.draft.digest)
+        return await self.draft(case_id, case.shown_draft.digest)
 
     async def draft(self, case_id: str, digest: str) -> Draft:
         return read_strictly(Draft, await self.texts(case_id).get(digest))

@@ -82,6 +82,23 @@ def side_by_side(before: str, after: str, headings: frozenset[str] = frozenset()
     return rows
 
 
+def line_changes(before: Sequence[str], after: Sequence[str]) -> list[tuple[int, int, list[str]]]:
+    """Return what makes `after` of `before`: ranges of lines of `before`, and the lines that are there instead.
+
+    Lines that resemble each other are changed one by one, so that each change is as small as it can be.
+    """
+    found: list[tuple[int, int, list[str]]] = []
+    at = 0
+    for old, new in _runs(list(before), list(after), _Budget()):
+        if old == new:
+            at += len(old)
+            continue
+        for left, right in _pairs(old, new):
+            found.append((at, at + (left is not None), [] if right is None else [right]))
+            at += left is not None
+    return found
+
+
 def _lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 

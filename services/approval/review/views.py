@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -11,6 +11,8 @@ from services.approval.review.case_reader import CaseReader
 from shared.contracts.case import CaseState, fold
 from shared.contracts.draft import Draft
 from shared.contracts.envelope import RecordedEvent
+from shared.contracts.events import ReviewRequested
+from shared.contracts.preparation import PreparationRequested
 from shared.contracts.retention import ErasureOrdered, HoldPlaced
 from shared.messaging.event_store import UnreadableEvent
 from shared.runtime.problems import ProblemError
@@ -90,8 +92,45 @@ class DraftView(BaseModel):
     knowledge: dict[str, Any] | None
 
 
+class PreparationView(BaseModel):
+    """A preparation: the stay is not discharged, and nothing can be signed."""
+
+    trigger: str
+    expected_at: datetime | None
+    ends_at: datetime = Field(description="the preparation ends then if no discharge is reported")
+
+
+class LineChange(BaseModel):
+    """A line of the document before and after; empty where there is none. `under` is the heading above it."""
+
+    kind: Literal["changed", "added", "removed"]
+    under: str
+    before: str
+    after: str
+
+
+class UnmergedEdit(BaseModel):
+    """Lines that the caller edited and whose facts have changed since: the new text is in the document."""
+
+    before: str = Field(description="the lines as they were prepared")
+    edited: str = Field(description="the caller's lines")
+    now: str = Field(description="the lines of the new draft")
+
+
+class PreparedView(BaseModel):
+    """What has changed since a draft was prepared, and what became of the caller's edits to it."""
+
+    digest: str = Field(description="of the prepared draft")
+    kept: list[str] = Field(description="narratives whose facts are the same: their text was kept")
+    anew: list[str] = Field(description="narratives that were drafted anew")
+    changes: list[LineChange]
+    more: int = Field(description="changed lines beyond those")
+    edited_text: str | None = Field(description="the draft with the caller's edits; null where there are none")
+    unmerged: list[UnmergedEdit] = Field(description="edits that are not in `edited_text`, as their facts have changed")
+
+
 class ReviewView(BaseModel):
-    """One review."""
+    """One review, or before the discharge a prepared draft."""
 
     case_id: str
     department: str
@@ -101,6 +140,8 @@ class ReviewView(BaseModel):
     level: int
     deadlines: list[datetime]
     draft: DraftView
+    preparation: PreparationView | None = Field(default=None, description="before the discharge: nothing can be signed")
+    prepared: PreparedView | None = Field(default=None, description="where a draft was prepared before this one")
 
 
 def unreadable_lines(items: Iterable[UnreadableEvent]) -> list[UnreadableLine]:
@@ -155,22 +196,34 @@ def erasure_of(history: Sequence[RecordedEvent]) -> EndingView | None:
     return ending_view(next((item for item in reversed(history) if isinstance(item.body, ErasureOrdered)), None))
 
 
-async def review_view(cases: CaseReader, history: list[RecordedEvent]) -> ReviewView:
-    """Return the case's last review. Raises ProblemError when no draft has been in review yet."""
+async def review_view(
+    cases: CaseReader, history: list[RecordedEvent], prepared: "PreparedView | None" = None
+) -> ReviewView:
+    """Return the case's last review, or before the discharge its prepared draft. Raises ProblemError without either.
+
+    `prepared` is the comparison with the draft that was prepared before.
+    """
     case = fold(history)
     draft = await cases.draft_of(history[-1].case.id, case)
-    if draft is None or case.review is None:
+    if draft is None or case.shown is None:
         raise ProblemError(404, "There is no draft to review yet", f"The case is {case.state}.")
+    review = case.shown if isinstance(case.shown, ReviewRequested) else None
     return ReviewView(
         case_id=history[-1].case.id,
         department=history[-1].case.department,
         state=case.state,
-        encounter=case.review.stay.encounter,
+        encounter=case.shown.stay.encounter,
         owner=case.owner,
         level=case.level,
-        deadlines=list(case.review.deadlines),
-        draft=_draft_view(draft, case.review.draft.digest),
+        deadlines=list(review.deadlines) if review else [],
+        draft=_draft_view(draft, case.shown.draft.digest),
+        preparation=case.preparation and _preparation_view(case.preparation),
+        prepared=prepared,
     )
+
+
+def _preparation_view(request: PreparationRequested) -> PreparationView:
+    return PreparationView(trigger=request.trigger, expected_at=request.expected_at, ends_at=request.ends_at)
 
 
 def _draft_view(draft: Draft, digest: str) -> DraftView:

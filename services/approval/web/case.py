@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 from services.approval.dependencies import Api, ApiDependencies, Clinician
 from services.approval.review.authorization import denial
 from services.approval.review.autosave import AutosavedDraft
+from services.approval.review.carried_edits import CarriedEdits
 from services.approval.review.errors import DecisionRefusedError, StepUpRequiredError
 from services.approval.review.problems import problem_of
 from services.approval.review.views import case_view, erasure_of
@@ -62,7 +63,8 @@ async def keep(form: ReviewForm, who: Clinician, api: Api) -> Response:
     """Save what was typed; the answer shows what was changed and what is still to be settled."""
     copies = ReviewFormAutosave(api.autosave)
     await copies.keep(form, who.subject)
-    if not fold(await api.cases.history(form.ref.id)).open:  # it came after the decision: nobody needs the copy
+    history = await api.cases.history(form.ref.id)
+    if fold(history).decision is not None:  # it came after the decision: nobody needs the copy
         await copies.drop(form, who.subject)
     zone = api.zone_of(form.ref.department)
     found = await progress(api.cases, form.ref.id, form.draft, form.copy, form.mode, who)
@@ -91,6 +93,7 @@ async def approve(form: ReviewForm, who: Clinician, api: Api) -> Response:
             await copies.keep(await put_right(api.cases, form, who), who.subject)
         return _back(form.path, refused)
     await copies.drop(form, who.subject)
+    await api.carrier.drop(await api.cases.history(form.ref.id), who.subject)
     return RedirectResponse(f"/reviews/{form.ref.id}", 303)
 
 
@@ -134,7 +137,7 @@ async def _case_page(
         draft = await api.cases.draft_of(ref.id, case)
     except ErasedError:
         return _erased_page(api, who, history)
-    if draft is None or case.review is None:
+    if draft is None or case.shown_draft is None:
         return page(
             "waiting.html",
             who=who,
@@ -151,10 +154,15 @@ async def _case_values(
     api: ApiDependencies, history: list[RecordedEvent], case: Case, draft: Draft, who: Caller, mode: Mode, note: str
 ) -> dict[str, Any]:
     """Return the template values of a case with a draft."""
-    ref, digest = history[-1].case, case.review.draft.digest if case.review else ""
-    copies = ReviewFormAutosave(api.autosave)
-    kept = await copies.find(ref, draft, digest, mode, who.subject) if case.open else AutosavedDraft(text=draft.text)
+    ref, digest = history[-1].case, case.shown_draft.digest if case.shown_draft else ""
+    copies, carried = ReviewFormAutosave(api.autosave), CarriedEdits()
+    kept = AutosavedDraft(text=draft.text)
+    if case.editable:
+        carried = await api.carrier.find(history, draft, digest, who.subject)
+        kept = await copies.find(ref, draft, digest, mode, who.subject, carried.copy)
     return {
+        "preparation": case.preparation,
+        "conflicts": carried.conflicts,
         "case": case_view(history),
         "state": STATE_WORDS[case.state],
         "words": EVENT_WORDS,

@@ -42,7 +42,10 @@ async def inbox(
         lines, cursor = api.open_reviews.page(departments, after, PAGE, _wanted(who, mine, q.strip().lower()))
     except ValueError:
         return RedirectResponse("/", 303)
-    labels = await api.labels.of([(line.case_id, line.draft) for line in lines])
+    prepared = [] if after or q else api.preparations.page(departments, PAGE)
+    drafts = [(line.case_id, line.draft) for line in lines]
+    drafts += [(line.case_id, line.draft) for line in prepared if line.draft is not None]
+    labels = await api.labels.of(drafts)
     now = api.clock()
     counts = {
         name: count for name, count in sorted(api.open_reviews.counts().items()) if who.can_access_department(name)
@@ -51,6 +54,8 @@ async def inbox(
         "rows.html" if rows else "inbox.html",
         who=who,
         rows=[_row(line, labels[line.draft], now) for line in lines],
+        prepared=[(line, labels.get(line.draft or "", DraftLabel()).initials or "?") for line in prepared],
+        zone=api.zone_of(department or ""),
         counts=counts,
         department=department or "",
         mine=mine,

@@ -24,6 +24,9 @@ SECURITY_HEADERS = {
     "Cache-Control": "no-store",
 }
 EVENT_WORDS = {
+    "preparation-requested": "A draft is to be prepared before the discharge",
+    "prepared": "A draft was prepared before the discharge",
+    "preparation-ended": "The preparation ended without a discharge",
     "discharged": "The patient was discharged",
     "context-extracted": "The record was read",
     "drafted": "A draft was written",
@@ -50,6 +53,8 @@ EVENT_WORDS = {
     "erased": "Texts were erased",
 }
 STATE_WORDS = {
+    "preparing": "Being prepared, not discharged yet",
+    "prepared": "Prepared, not discharged yet",
     "drafting": "Being drafted",
     "awaiting-review": "Waits for a signature",
     "approved": "Countersigned",

@@ -9,10 +9,16 @@ from services.approval.dependencies import Api, ApiDependencies, Clinician
 from services.approval.review import manual_narrative
 from services.approval.review.api import LONGEST_TEXT
 from services.approval.review.authorization import denial
-from services.approval.review.autosave import AutosavedDraft, DraftAutosave
+from services.approval.review.autosave import (
+    PREPARED_RETENTION_SECONDS,
+    RETENTION_SECONDS,
+    AutosavedDraft,
+    DraftAutosave,
+)
 from shared.contracts.case import fold
 from shared.contracts.draft import Draft
 from shared.contracts.events import Drafted
+from shared.contracts.preparation import Prepared
 from shared.contracts.subjects import CaseRef
 from shared.runtime.authentication import Caller
 from shared.runtime.problems import ProblemError
@@ -32,6 +38,7 @@ class SubmittedForm:
     digest: str
     mode: Mode
     copy: AutosavedDraft
+    prepared: bool = False  # the draft was prepared before the discharge
 
     @property
     def path(self) -> str:
@@ -53,8 +60,19 @@ class ReviewFormAutosave:
     def __init__(self, working: DraftAutosave) -> None:
         self._working = working
 
-    async def find(self, ref: CaseRef, draft: Draft, digest: str, mode: Mode, subject: str) -> AutosavedDraft:
+    async def find(
+        self,
+        ref: CaseRef,
+        draft: Draft,
+        digest: str,
+        mode: Mode,
+        subject: str,
+        carried: AutosavedDraft | None = None,
+    ) -> AutosavedDraft:
+        """Return the copy of `subject`; without one, `carried` from a prepared draft, or the initial text."""
         found = await self._working.find(ref.id, _key(draft, digest, mode), subject)
+        if found is None and carried is not None and mode == "review":
+            return carried
         if found is None:
             return AutosavedDraft(text=beginning(draft, mode), draft=digest)
         if mode == "write" and found.draft != digest:  # numbers of sentences and points are another draft's
@@ -62,7 +80,8 @@ class ReviewFormAutosave:
         return found
 
     async def keep(self, sent: SubmittedForm, subject: str) -> None:
-        await self._working.keep(sent.ref.id, _key(sent.draft, sent.digest, sent.mode), subject, sent.copy)
+        ttl = PREPARED_RETENTION_SECONDS if sent.prepared else RETENTION_SECONDS
+        await self._working.keep(sent.ref.id, _key(sent.draft, sent.digest, sent.mode), subject, sent.copy, ttl)
 
     async def drop(self, sent: SubmittedForm, subject: str) -> None:
         """Delete the autosaved edits after the decision."""
@@ -88,7 +107,7 @@ async def submitted_form(
     seen: Numbers = [],  # noqa: B006
 ) -> SubmittedForm:
     """Read the form. Raises ProblemError where the caller may not see the case, or for another draft."""
-    ref, draft = await _draft_of_form(api, case_id, who, digest)
+    ref, draft, prepared = await _draft_of_form(api, case_id, who, digest)
     copy = AutosavedDraft(
         text=typed(text, beginning(draft, mode)),
         draft=digest,
@@ -98,7 +117,7 @@ async def submitted_form(
         seconds=seconds,
         seen=frozenset(seen),
     )
-    return SubmittedForm(ref, draft, digest, mode, copy)
+    return SubmittedForm(ref, draft, digest, mode, copy, prepared)
 
 
 ReviewForm = Annotated[SubmittedForm, Depends(submitted_form)]
@@ -110,13 +129,13 @@ def typed(text: str, begun: str) -> str:
     return begun if plain == begun.rstrip() + "\n" else plain
 
 
-async def _draft_of_form(api: ApiDependencies, case_id: str, who: Caller, digest: str) -> tuple[CaseRef, Draft]:
+async def _draft_of_form(api: ApiDependencies, case_id: str, who: Caller, digest: str) -> tuple[CaseRef, Draft, bool]:
     """Raises ProblemError where the caller may not see the case or the draft was never one of its drafts."""
     history = await api.cases.history(case_id)
     case = fold(history)
     if not history or denial(who, case, history[-1].case.department, "see"):
         raise ProblemError(404, "There is no such case")
-    drafts = [event.body.draft.digest for event in history if isinstance(event.body, Drafted)]
+    drafts = {event.body.draft.digest: event.body for event in history if isinstance(event.body, Drafted | Prepared)}
     if digest not in drafts:
         raise ProblemError(412, "This is not a draft of this case")
-    return history[-1].case, await api.cases.draft(case_id, digest)
+    return history[-1].case, await api.cases.draft(case_id, digest), isinstance(drafts[digest], Prepared)

@@ -85,6 +85,8 @@ def _outcome(context: EncounterContext) -> Iterator[Sentence]:
             causes = [_ICD.sub("", without_full_stop(item.text)) for item in outcome]
             yield _sentence(f"Recorded of the death: {'; '.join(causes)}", evidence_of(outcome))
         return
+    if context.ongoing:
+        return
     yield _sentence(f"The stay ended on {end}{_destination(context)}", [(context.encounter, f"discharged {end}")])
     if context.died_later:
         later = [(context.patient.source, f"died {context.died_later}")]

@@ -69,10 +69,13 @@ def _why_here(context: EncounterContext) -> Iterator[Sentence]:
     if named:
         start, end = day(context.start, context.start_on), day(context.end, context.end_on)
         when = f"from {start} to {end}" if start and start != end else f"until {end}" if not start else f"on {end}"
+        were = "were"
+        if context.ongoing:
+            were, when = "have been", f"since {start}" if start else "until today"
         stay = (context.encounter, f"Stay {when}")
         names = join_list([without_full_stop(item.text) for item in named])
         title = "main diagnosis" if len(named) == 1 else "main diagnoses"
-        yield _sentence(f"You were in hospital {when}; {title}: {names}", [stay, *evidence_of(named)])
+        yield _sentence(f"You {were} in hospital {when}; {title}: {names}", [stay, *evidence_of(named)])
 
 
 def _sentence(text: str, evidence: Iterable[tuple[str, str]]) -> Sentence:

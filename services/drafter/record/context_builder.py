@@ -105,6 +105,7 @@ class ContextBuilder:
             start_on=scope.start.text if scope.start else None,
             end=scope.end,
             end_on=f"{scope.end:%Y-%m-%d}",
+            ongoing=True if record.ongoing and encounter.get("status") != "finished" else None,
             disposition=stay.disposition(encounter, record.people, bases),
             destination=destination,
             died_later=None if died else stay.died_later(record.patient, scope),

@@ -17,12 +17,21 @@ from shared.contracts.visits import (
     CANCELLED,
     DISCHARGED,
     MERGED,
+    PENDING,
+    PENDING_CANCELLED,
     IdentifierValue,
     VisitReported,
     patient_digest,
 )
 
-Effect = Literal["opens", "withdraws", "merges", "ignored", "refused"]
+Effect = Literal["opens", "withdraws", "merges", "prepares", "ends-preparation", "ignored", "refused"]
+# Of a fact, with the words of its assessment.
+_EFFECTS: dict[str, tuple[Effect, str]] = {
+    DISCHARGED: ("opens", "an inpatient was discharged"),
+    PENDING: ("prepares", "the discharge of an inpatient is pending"),
+    PENDING_CANCELLED: ("ends-preparation", "the discharge is not pending any more"),
+    **dict.fromkeys(CANCELLED, ("withdraws", "the discharge or admission was cancelled")),
+}
 ANSWERS = ("ACK", "MCF")  # message types of acknowledgments: immediate, and delayed (until 2.4)
 MAX_TEXT = 200  # characters of an identifier, as in `IdentifierValue`
 
@@ -110,11 +119,12 @@ class _Reading:
     def assess(self) -> Assessment:
         if self._event in MERGED:
             return self._merge()
-        if self._event != DISCHARGED and self._event not in CANCELLED:
+        pending = self._event in (PENDING, PENDING_CANCELLED)
+        if self._event not in _EFFECTS or (pending and not self._sender.prepare_on_pending):
             return Assessment(self._event, "ignored", "this event opens and withdraws no case", died=self._died())
         patient_class = self._message.value("PV1", 2).upper()
         accepted = patient_class in self._sender.classes
-        if self._event == DISCHARGED and patient_class and not accepted:
+        if self._event in (DISCHARGED, PENDING) and patient_class and not accepted:
             return Assessment(self._event, "ignored", "the patient class gets no summary", died=self._died())
         visit = self._visit()
         if not isinstance(visit, IdentifierValue):
@@ -133,10 +143,10 @@ class _Reading:
             attending=self._attending(),
             died=self._died() if self._event == DISCHARGED else None,
             inpatient=True if accepted else None,
+            expected_at=self._expected_at() if self._event == PENDING else None,
         )
-        if self._event == DISCHARGED:
-            return Assessment(self._event, "opens", "an inpatient was discharged", fact, died=self._died())
-        return Assessment(self._event, "withdraws", "the discharge or admission was cancelled", fact)
+        effect, reason = _EFFECTS[self._event]
+        return Assessment(self._event, effect, reason, fact, died=self._died() if effect == "opens" else None)
 
     def _merge(self) -> Assessment:
         count = len(self._message.named("MRG"))
@@ -185,6 +195,10 @@ class _Reading:
         if found is not None or is_date(discharged) or is_date(happened):
             return found
         return self._evn2 or self._sent_at
+
+    def _expected_at(self) -> datetime | None:
+        """Return when the discharge is expected: PV2-9, EVN-3; None where only a day or nothing is said."""
+        return self._instant("PV2", 9) or self._instant("EVN", 3)
 
     def _patients(self, segment: str, field: int, which: int) -> tuple[str, ...]:
         """Return the digests of the MRNs of a field: of type MR, and of the authority where one is set."""

@@ -8,7 +8,8 @@ from services.ingest import domain
 from services.ingest.hl7 import visits
 from services.ingest.hl7.encounters import EncounterFinder
 from services.ingest.hl7.visits import StoredVisit
-from services.ingest.publishers import ADT_SOURCE, EncounterPublisher, EncounterReport
+from services.ingest.preparation import rules
+from services.ingest.publishers import ADT_SOURCE, EncounterPublisher, EncounterReport, PendingDischarge
 from shared.clinical import elements
 from shared.clinical.elements import Resource
 from shared.clinical.fhir_client import FhirClient
@@ -17,8 +18,10 @@ from shared.contracts.ehr import parse_encounter_reported
 from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.subjects import case_id, derived_id, encounter_subject, visit_subject
 from shared.contracts.visits import (
+    ADMISSION_ENDED,
     DISCHARGED,
     MERGED,
+    PENDING,
     VisitReported,
     parse_visit_reported,
     visit_token,
@@ -64,17 +67,45 @@ class VisitResolver:
 
     async def _report(self, fact: VisitReported, history: list[StoredVisit]) -> None:
         """Publish what holds. Raises WrongSequenceError where another fact of the visit came in."""
+        if visits.is_pending(fact):
+            await self._report_pending(fact, history)
+            return
         cancelled = fact.event != DISCHARGED
         encounter = await self._encounter(fact, needed=not cancelled or visits.was_discharged(history))
         if encounter is None:
             return
+        if fact.event in ADMISSION_ENDED:
+            await self._end_preparation(fact, str(encounter["id"]), history)
         if cancelled:
             report = await self._cancellation(fact, str(encounter["id"]))
         else:
             report = await self._discharge(fact, encounter)
         if report is None:
             return
-        name = domain.CANCELLED if cancelled else domain.DISCHARGED
+        await self._publish(domain.CANCELLED if cancelled else domain.DISCHARGED, report, fact, history)
+
+    async def _report_pending(self, fact: VisitReported, history: list[StoredVisit]) -> None:
+        pending = fact.event == PENDING
+        encounter = await self._encounter(fact, needed=pending or visits.was_pending(history))
+        if encounter is None:
+            return
+        if not pending:
+            await self._end_preparation(fact, str(encounter["id"]), history)
+        elif (report := await self._discharge(fact, encounter)) is not None:
+            asked = PendingDischarge(**report.model_dump(exclude={"occurred_at"}), expected_at=fact.expected_at)
+            await self._publish(rules.PENDING, asked, fact, history)
+
+    async def _end_preparation(self, fact: VisitReported, encounter_id: str, history: list[StoredVisit]) -> None:
+        """Report that no discharge is pending any more, where one was."""
+        case = await self._cases.find(case_id(self._organization, encounter_id))
+        if fold(case).preparation is None and not visits.was_pending(history):
+            return
+        report = EncounterReport(encounter_id=encounter_id, department=case[-1].case.department if case else None)
+        await self._publish(rules.PENDING_CANCELLED, report, fact, history)
+
+    async def _publish(
+        self, name: str, report: EncounterReport, fact: VisitReported, history: list[StoredVisit]
+    ) -> None:
         id, last = derived_id(fact.key, name), await self._last_report(name, report.encounter_id)
         if last is None or (last.headers or {}).get("ce-id") != id:  # a resend has no effect
             subject = visit_subject("*", _token(fact))

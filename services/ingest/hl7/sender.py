@@ -77,6 +77,9 @@ class Sender(BaseModel):
     classes: tuple[Code, ...] = Field(default=("I", "B"), description="PV1-2 of stays that get a summary")
     departments: dict[Code, Department] = Field(default={}, description="PV1-10 or PV1-3.1 → department")
     died: tuple[Code, ...] = Field(default=("20", "40", "41", "42"), description="PV1-36 of a death")
+    prepare_on_pending: bool = Field(
+        default=False, description="A16 prepares a draft before the discharge, A25 ends the preparation"
+    )
     silent_after: int = Field(default=3600, ge=60, description="seconds without a message until the feed is silent")
 
     def takes_peer(self, address: str) -> bool:

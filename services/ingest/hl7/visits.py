@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from shared.contracts.case import END_STATES, Case
-from shared.contracts.visits import CANCELLED, DISCHARGED, VisitReported
+from shared.contracts.visits import CANCELLED, DISCHARGED, PENDING, PENDING_CANCELLED, VisitReported
 
 INPATIENT_CLASSES = ("IMP", "ACUTE", "NONAC")  # HL7 v3 ActCode: inpatient encounters
 
@@ -22,19 +22,31 @@ class StoredVisit:
 def holds(fact: VisitReported, history: Sequence[StoredVisit]) -> bool:
     """Return whether `fact` is what holds of its visit.
 
+    A pending discharge holds until anything later is said. A discharge holds whatever is said of one that is pending.
     Facts of the same second follow each other as they were first stored; a resend counts as the first.
     """
     first: dict[str, StoredVisit] = {}
+    counted = (DISCHARGED, *CANCELLED, *((PENDING, PENDING_CANCELLED) if is_pending(fact) else ()))
     for item in history:
-        if item.fact.event == DISCHARGED or item.fact.event in CANCELLED:
+        if item.fact.event in counted:
             first.setdefault(item.fact.key, item)
     latest = max(first.values(), key=lambda item: (item.fact.recorded_at, item.sequence), default=None)
     return latest is not None and latest.fact.key == fact.key
 
 
+def is_pending(fact: VisitReported) -> bool:
+    """Return whether a fact is about a discharge that is still to come."""
+    return fact.event in (PENDING, PENDING_CANCELLED)
+
+
 def was_discharged(history: Iterable[StoredVisit]) -> bool:
     """Return whether a discharge of the visit was ever reported."""
     return any(item.fact.event == DISCHARGED for item in history)
+
+
+def was_pending(history: Iterable[StoredVisit]) -> bool:
+    """Return whether a discharge of the visit was ever reported as pending."""
+    return any(item.fact.event == PENDING for item in history)
 
 
 def merged_away(fact: VisitReported, merge: VisitReported) -> bool:

@@ -1,0 +1,1 @@
+"""Stays that are prepared before their discharge."""

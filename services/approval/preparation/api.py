@@ -1,0 +1,29 @@
+"""REST API: stays that are prepared before their discharge."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel
+
+from services.approval.dependencies import Api, Watcher
+from services.approval.projections.preparations import Preparation
+from services.approval.review.api import shown_departments
+from shared.contracts.ehr import Department
+
+router = APIRouter(tags=["reviews"])
+
+
+class PreparationList(BaseModel):
+    """Preparations that have not ended: those that are expected to be discharged first, then the oldest."""
+
+    items: list[Preparation]
+
+
+@router.get("/v1/preparations", summary="Drafts that are prepared before the discharge")
+async def list_preparations(
+    who: Watcher,
+    api: Api,
+    department: Department | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+) -> PreparationList:
+    return PreparationList(items=api.preparations.page(shown_departments(who, department), limit))

@@ -1,0 +1,1 @@
+"""Preparations: a draft before the discharge is reported."""

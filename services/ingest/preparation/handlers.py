@@ -1,0 +1,106 @@
+"""Convert pending discharges of the EHR stream into preparations, and end them where they are cancelled."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from nats.aio.msg import Msg
+
+from services.ingest.handlers import causation_id
+from services.ingest.preparation import rules
+from services.ingest.preparation.rules import Refusal
+from shared.contracts.ehr import EncounterReported, parse_encounter_reported
+from shared.contracts.envelope import CHAIN_START, RecordedEvent
+from shared.contracts.errors import TransientError
+from shared.contracts.events import CaseEvent
+from shared.contracts.preparation import PreparationRequested
+from shared.contracts.subjects import CaseRef, case_id, derived_id, encounter_subject, parse_encounter_subject
+from shared.messaging.connection import NatsConnection
+from shared.messaging.event_store import EventStore, WrongExpectedVersionError
+from shared.messaging.steps import Clock
+
+MAX_ATTEMPTS = 5  # to append while other events of the case come in
+
+
+class Preparations:
+    """Request and end preparations. `organization` is part of every case id.
+
+    A report and its cancellation may be handled at the same time, in any order: the report looks for a later
+    cancellation after it was taken up, the cancellation for a later report before it takes effect.
+    """
+
+    def __init__(
+        self, bus: NatsConnection, organization: str, default_department: str, ends_after: timedelta, clock: Clock
+    ) -> None:
+        self._organization = organization
+        self._default_department = default_department
+        self._ends_after = ends_after
+        self._clock = clock
+        self._bus = bus
+        self._journal = EventStore(bus, "ingest")
+
+    async def on_pending(self, message: Msg) -> None:
+        """Handle a report of either kind."""
+        fact = parse_encounter_reported(message.subject, message.data)
+        cause, sequence = causation_id(message), message.metadata.sequence.stream
+        if parse_encounter_subject(message.subject)[0] == rules.PENDING:
+            await self.request(fact, cause)
+            if await self._reported_since(rules.PENDING_CANCELLED, fact, sequence):
+                await self.end(fact, cause, of=cause)
+        elif not await self._reported_since(rules.PENDING, fact, sequence):
+            await self.end(fact, cause)
+
+    def case_of(self, fact: EncounterReported) -> CaseRef:
+        return CaseRef(fact.department or self._default_department, case_id(self._organization, fact.encounter_id))
+
+    async def refusal(self, fact: EncounterReported) -> Refusal | None:
+        """Return why a new report would prepare nothing now; None where it would."""
+        history = await self._journal.find(self.case_of(fact).id)
+        found = rules.request(history, fact, "", self._clock(), self._ends_after)
+        return None if isinstance(found, PreparationRequested) else found
+
+    async def request(self, fact: EncounterReported, cause: str) -> None:
+        """Request the preparation of a draft, unless the stay has ended or its draft is being prepared.
+
+        Raises TransientError while the texts of the case are being erased.
+        """
+        history = await self._journal.find(self.case_of(fact).id)
+        for _ in range(MAX_ATTEMPTS):
+            decision = rules.request(history, fact, cause, self._clock(), self._ends_after)
+            if decision == "wait":
+                raise TransientError("the texts of the case are being erased")
+            if not isinstance(decision, PreparationRequested):
+                return
+            case = self.case_of(fact)
+            if history:
+                case = rules.case_after(history[-1].case, fact, self._default_department)
+            try:
+                await self._append(case, decision, history, cause)
+            except WrongExpectedVersionError as conflict:
+                history = list(conflict.history)
+            else:
+                return
+        raise TransientError("the case changed too often while its preparation was being requested")
+
+    async def end(self, fact: EncounterReported, cause: str, of: str | None = None) -> None:
+        """End the preparation, if there is one; with `of`, only if that report requested it."""
+        history = await self._journal.find(self.case_of(fact).id)
+        for _ in range(MAX_ATTEMPTS):
+            decision = rules.end(history, of)
+            if decision is None:
+                return
+            try:
+                await self._append(history[-1].case, decision, history, cause)
+            except WrongExpectedVersionError as conflict:
+                history = list(conflict.history)
+            else:
+                return
+        raise TransientError("the case changed too often while its preparation was being ended")
+
+    async def _append(self, case: CaseRef, event: CaseEvent, history: Sequence[RecordedEvent], cause: str) -> None:
+        after = history[-1].head if history else CHAIN_START
+        await self._journal.append(case, event, after=after, id=derived_id(cause, event.event), time=self._clock())
+
+    async def _reported_since(self, name: str, fact: EncounterReported, sequence: int) -> bool:
+        """Return whether a report of that kind about the encounter is stored after `sequence`."""
+        subject = encounter_subject(name, "*", fact.encounter_id)
+        return bool(await self._bus.direct_get("EHR", {"seq": sequence + 1, "next_by_subj": subject, "batch": 1}))
