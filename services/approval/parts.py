@@ -29,6 +29,7 @@ from services.approval.notifications.notification import read_notification
 from services.approval.notifications.transfer import TransferNotifier
 from services.approval.projections.case_states import CaseStateProjection
 from services.approval.projections.open_reviews import OpenReviewsProjection
+from services.approval.projections.unfiled import UnfiledProjection
 from services.approval.reimport.handlers import Reimport
 from services.approval.review.service import ReviewService
 from services.approval.settings import ApprovalSettings
@@ -64,6 +65,7 @@ class Core:
     log: AccessLog
     tasks: ReviewTasks
     write_backs: WriteBacks
+    unfiled: UnfiledProjection
     devices: Devices
     review: ReviewService
 
@@ -74,7 +76,7 @@ class Core:
     @property
     def part(self) -> Part:
         return Part(
-            starts=(partial(self.open_reviews.start, self.bus),),
+            starts=(partial(self.open_reviews.start, self.bus), partial(self.unfiled.start, self.bus)),
             checks={"ehr": self.interactive_ehr.ready},
             closers=(self.review.cases.close, self.interactive_ehr.close, self.ehr.close),
         )
@@ -103,6 +105,7 @@ def core(settings: ApprovalSettings, clock: Clock, new_id: Callable[[], str], eh
         log=log,
         tasks=ReviewTasks(ehr, devices, clock, settings.public_url),
         write_backs=build_write_backs(settings, broker.bus, ehr, filing, devices, clock, tell),
+        unfiled=UnfiledProjection(clock),
         devices=devices,
         review=ReviewService(
             broker.bus, interactive, interactive_directory, reviews, log, clock, new_id, settings.sign_within
@@ -194,5 +197,5 @@ def monitoring(core: Core) -> Part:
     return Part(
         starts=(partial(states.start, core.bus), chain.start, lost.start),
         closers=(lost.close,),
-        gauges=(states.collect_gauges, chain.collect_gauges),
+        gauges=(states.collect_gauges, chain.collect_gauges, core.unfiled.collect_gauges),
     )

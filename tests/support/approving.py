@@ -163,6 +163,7 @@ class Approving:
             directory=absent,
             sign_in=absent,
             labels=absent,
+            chart=absent,
             unreadable=absent,
             ehr=absent,
             streams=absent,
