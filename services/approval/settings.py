@@ -9,11 +9,11 @@ from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from services.approval.erasure.rules import Retention
-from services.approval.filing.mdm.settings import MdmSettings
 from services.approval.filing.profile_choice import Setting as WriteBackSetting
 from services.approval.filing.renditions.make import CONTENT_TYPES, PDF, TEXT, XHTML
 from services.approval.filing.renditions.pdf import Paper
 from shared.contracts.retention import TEXT_KINDS
+from shared.runtime.mdm_settings import MdmSettings
 from shared.runtime.public_origin import PublicOrigin
 from shared.runtime.settings import EhrSettings, NameList, ServiceSettings
 

@@ -5,9 +5,11 @@ import base64
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 import pytest
+from pydantic import SecretStr
 
 from sandbox_ehr.app import Sandbox
 from sandbox_ehr.faults import Fault
@@ -25,7 +27,7 @@ from shared.contracts.case import Case, fold
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled
 from shared.contracts.envelope import ChainHead, RecordedEvent, sha256_hex
 from shared.contracts.errors import TransientError
-from shared.contracts.events import Approved, CaseEvent, Filed, WriteBackProfile
+from shared.contracts.events import Approved, CaseEvent, Filed, Signature, WriteBackProfile
 from shared.contracts.subjects import derived_id
 from tests.support.ehr import client
 from tests.support.examples import CASE, PHYSICIAN, STAY, SUPERVISOR, T0, draft_ref, event
@@ -75,7 +77,7 @@ class Site:
     def new(self) -> WriteBack:
         ehr = client(self.ehr)
         settings = ApprovalSettings(
-            nats_seed="x",  # type: ignore[arg-type]
+            nats_seed=SecretStr("x"),
             write_back=self.profile,
             mdm=self.receiver.settings,
             ehr_contents=("text/plain",),
@@ -163,6 +165,12 @@ def addended(appends: Filed) -> Addended:
     return body.model_copy(update={"appends": appends.document_reference, "number": 1})
 
 
+def signature(kind: type[Signature], follows: Filed | None) -> Signature:
+    if kind is Approved or follows is None:
+        return approved()
+    return amended(follows) if kind is Amended else addended(follows)
+
+
 def retraction(site: Site) -> SignedRetraction:
     body = event("retracted")
     assert isinstance(body, Retracted)
@@ -239,13 +247,13 @@ async def test_a_death_at_any_write_leaves_each_document_once(
     profile: WriteBackProfile, monkeypatch: pytest.MonkeyPatch, *, after: bool
 ) -> None:
     async def scenario(site: Site, attempts: Attempts) -> None:
-        for body, text, standing in (
-            (lambda _: approved(), TEXT, [TEXT]),
-            (amended, CORRECTED, [CORRECTED]),
-            (addended, WORDS, [CORRECTED, WORDS]),
+        for kind, text, standing in (
+            (Approved, TEXT, [TEXT]),
+            (Amended, CORRECTED, [CORRECTED]),
+            (Addended, WORDS, [CORRECTED, WORDS]),
         ):
-            document = site.sign(body(site.case.document), text)  # type: ignore[arg-type]
-            site.record(await attempts(lambda document=document: site.file(document)))
+            document = site.sign(signature(kind, site.case.document), text)
+            site.record(await attempts(partial(site.file, document)))
             assert site.standing() == lines(*standing)
         taken_back = retraction(site)
         await attempts(lambda: site.retract(taken_back))

@@ -7,6 +7,7 @@ import asyncio
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ pytestmark = [pytest.mark.connected, pytest.mark.timeout(240 * THOROUGH)]
 DOCUMENTS, KILLS = 8 * THOROUGH, 3 * THOROUGH
 ROOT = Path(__file__).parents[2]
 TEXT = "DISCHARGE SUMMARY\n\nPatient: Łukasz | O'Neil & Sons\n\n  - 4\\5 re. ^~\n"
-CHART = [
+CHART: list[dict[str, Any]] = [
     {"resourceType": "Patient", "id": "p1", "identifier": [{"system": "urn:mrn", "value": "MRN-1"}]},
     {
         "resourceType": "Encounter",

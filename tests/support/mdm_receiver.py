@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from services.approval.filing.mdm.settings import MdmSettings
 from shared.hl7.message import Message, messages_in
 from shared.hl7.mllp import Deframer, Frame, frame
+from shared.runtime.mdm_settings import MdmSettings
 
 
 @dataclass

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from services.approval.filing.held import HeldError
 from services.approval.filing.mdm.message import Identifier, Patient, Signer, Visit
-from services.approval.filing.mdm.settings import MdmSettings
 from shared.clinical import references
 from shared.clinical.elements import Resource, child, children, codes, string
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.corrections import Retracted
 from shared.contracts.errors import PermanentError
 from shared.contracts.events import Actor, Signature
+from shared.runtime.mdm_settings import MdmSettings
 
 NPI_SYSTEM = "http://hl7.org/fhir/sid/us-npi"
 # Encounter.class (v3-ActCode) → HL7 table 0004

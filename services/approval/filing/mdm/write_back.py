@@ -14,7 +14,6 @@ from services.approval.filing.mdm.message import Content, DocumentHeader, Event,
 from services.approval.filing.mdm.outbox import Compose, Draft, Outbox, Stored
 from services.approval.filing.mdm.parties import read_parties
 from services.approval.filing.mdm.sender import MdmSender
-from services.approval.filing.mdm.settings import MdmSettings
 from services.approval.filing.renditions.make import PDF, TEXT
 from services.approval.filing.renditions.writer import Renditions
 from services.approval.filing.write_back import SignedDocument, SignedRetraction, Written, document_key, standing
@@ -27,6 +26,7 @@ from shared.contracts.envelope import RecordedEvent, sha256_hex
 from shared.contracts.events import Filed, Signature
 from shared.contracts.subjects import derived_id
 from shared.messaging.steps import Clock
+from shared.runtime.mdm_settings import MdmSettings
 
 MAX_MESSAGE_BYTES = 1_000_000  # NATS stores messages of up to 1 MiB
 CONTROL_ID_LENGTH = 20  # MSH-10 in HL7 2.5.1

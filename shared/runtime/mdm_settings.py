@@ -1,4 +1,4 @@
-"""The environment of the MDM profile."""
+"""Settings of the receiver of documents as HL7v2 MDM messages."""
 
 import json
 import re
