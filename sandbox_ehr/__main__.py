@@ -76,6 +76,7 @@ def run(
     client_jwks: Annotated[str | None, typer.Option(help="its key set: a URL or a file")] = None,
     client_secret: Annotated[str | None, typer.Option(help="its secret, instead of keys")] = None,
     client_scope: Annotated[str, typer.Option(help="scopes that it may be granted")] = EVERYTHING,
+    oracle_documents: Annotated[bool, typer.Option(help="take documents as Oracle Health does, and no Tasks")] = False,
     anonymous: Annotated[bool, typer.Option(help="let requests without a token pass too")] = False,
 ) -> None:
     """Serve FHIR R4 under /fhir."""
@@ -108,7 +109,8 @@ def run(
         keys = keys_at(client_jwks) if client_jwks else None
         client = RegisteredClient(client_id, keys, url, client_secret, client_scope)
         authorization = AuthorizationServer([client], life=token_lifetime, anonymous=anonymous)
-    app = create_app(Sandbox(store, chosen, token, notifier, quirks, authorization), faults=faults)
+    sandbox = Sandbox(store, chosen, token, notifier, quirks, authorization, oracle_documents=oracle_documents)
+    app = create_app(sandbox, faults=faults)
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
 
 

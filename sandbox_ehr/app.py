@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 
 from sandbox_ehr.faults import Fault, Faults
 from sandbox_ehr.notifications import SubscriptionNotifier
+from sandbox_ehr.oracle import OracleDocuments
 from sandbox_ehr.quirks import Quirks, QuirkState, QuirkyServer
 from sandbox_ehr.search import INCLUDES, PARAMETERS, REQUIRED, find_parameter, matches, sort_resources, values
 from sandbox_ehr.smart import CONFIGURATION_PATH, TOKEN_PATH, AuthorizationServer
@@ -57,10 +58,13 @@ class Sandbox:
         subscriber: SubscriptionNotifier | None = None,
         quirks: Quirks | None = None,
         authorization: AuthorizationServer | None = None,
+        *,
+        oracle_documents: bool = False,
     ) -> None:
         self.store = store
         self.authorization = authorization
         self.quirks = quirks
+        self.oracle_documents = oracle_documents
         self.state = QuirkState()
         self._deletes = quirks is not None and quirks.supports_delete
         self.style = style
@@ -272,7 +276,9 @@ def create_app(sandbox: Sandbox, *, faults: bool = False) -> ASGIApp:
     outer.append(Mount("/fhir", routes=routes))
     if faults:
         outer.append(Route("/sandbox/faults", _faults_endpoint(sandbox.faults), methods=["GET", "POST", "DELETE"]))
-    app = Starlette(routes=outer)
+    app: ASGIApp = Starlette(routes=outer)
+    if sandbox.oracle_documents:
+        app = OracleDocuments(app)
     return QuirkyServer(app, sandbox.quirks, sandbox.state) if sandbox.quirks is not None else app
 
 

@@ -69,6 +69,7 @@ class Audit:
     reimported: list[str] = field(default_factory=list)
     events: int = 0
     erased: int = 0  # cases
+    unread: int = 0  # documents that no EHR shows
 
     def __post_init__(self) -> None:
         self._journal = EventStore(self.bus, "auditor")
@@ -163,10 +164,14 @@ class Audit:
     def _take(self, found: Verified, seen: CaseIndex) -> None:
         self.faults += found.faults
         self.erased += found.erased
+        self.unread += found.unread
         self.reimported += [found.id] if found.reimported else []
         seen.filed(found.id, found.documents, filing=found.filing)
 
     async def _strays(self, seen: CaseIndex, identifiers: Iterable[tuple[str, str]] | None) -> None:
+        if self.unread:
+            words = f"{self.unread} documents were sent by MDM or transferred by hand, and cannot be read back: "
+            self.unchecked.append(f"{words}their events alone were verified")
         try:
             async for fault in orphan_documents(self.ehr, identifiers, seen, self._look_again):
                 self.faults.append(fault)

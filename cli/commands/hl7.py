@@ -58,7 +58,7 @@ def send(
     """Send the messages of a file by MLLP, one at a time. Exit code 1: an answer was negative, or there was none."""
     from cli.hl7.client import POSITIVE, Target, send
     from cli.hl7.explain import read_frames
-    from services.ingest.hl7.mllp import Frame
+    from shared.hl7.mllp import Frame
 
     contents = [item.content for item in read_frames(file) if isinstance(item, Frame)]
     target = Target(host, port, timeout, ca_file, certificate_file, key_file)

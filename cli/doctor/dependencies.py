@@ -1,5 +1,7 @@
 """Check what the services depend on: EHR, Triton, Qdrant, API, identity provider, telemetry."""
 
+import asyncio
+
 import httpx
 
 from cli.doctor.ehr import check_ehr
@@ -14,12 +16,32 @@ async def check(place: DoctorTarget) -> list[Finding]:
     group = Group("connections")
     async with httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False) as http:
         await check_ehr(group, http, place)
+        await _document_receiver(group, place)
         await _models(group, place)
         await _vectors(group, place)
         await _services(group, http, place)
         await _identity(group, http, place)
         await _telemetry(group, http, place)
     return group.found
+
+
+async def _document_receiver(group: Group, place: DoctorTarget) -> None:
+    """Check that the receiver of MDM messages takes a connection. No message is sent."""
+    if not place.mdm.configured:
+        return
+    where = f"{place.mdm.host}:{place.mdm.port}"
+    try:
+        to = place.mdm.address()
+        async with asyncio.timeout(TIMEOUT):
+            _, writer = await asyncio.open_connection(to.host, to.port, ssl=to.tls)
+            writer.close()
+    except CountersignError as failure:
+        group.fault("MDM receiver", failure.reason, "check COUNTERSIGN_MDM_CA_FILE and the client certificate")
+    except (OSError, TimeoutError) as error:
+        says = f"{where} takes no connection ({type(error).__name__})"
+        group.fault("MDM receiver", says, "check COUNTERSIGN_MDM_HOST and COUNTERSIGN_MDM_PORT, and the firewall")
+    else:
+        group.ok("MDM receiver", f"{where} takes connections{'' if to.tls else ', without TLS'}")
 
 
 async def _models(group: Group, place: DoctorTarget) -> None:

@@ -9,11 +9,13 @@ import httpx
 from cli.doctor.findings import Group
 from cli.doctor.server import assess_clock_skew
 from cli.doctor.target import DoctorTarget
+from services.approval.filing.profile_choice import Setting, choose, unsuitable
 from shared.clinical.fhir_client import Capabilities, FhirClient, parse_capabilities
 from shared.clinical.smart.errors import TokenRefusedError
 from shared.clinical.smart.scopes import lacks_required, missing_scopes
 from shared.clinical.smart.token_source import BackendToken
 from shared.contracts.errors import CountersignError
+from shared.runtime.mdm_settings import MdmSettings
 
 ACCESS_FIX = (
     "set COUNTERSIGN_EHR_CLIENT_ID and COUNTERSIGN_EHR_CLIENT_KEY_FILE (docs/how-to/connect-your-ehr.md) or "
@@ -60,7 +62,28 @@ async def check_ehr(group: Group, http: httpx.AsyncClient, place: DoctorTarget) 
         group.fault("EHR", f"its FHIR version is {release}", "set its R4 (4.0) base URL")
     if ready and isinstance(place.ehr_authorization, BackendToken):
         assess_scopes(group, await place.ehr_authorization.granted_scopes(), parse_capabilities(statement))
+    assess_write_back(group, place.write_back, parse_capabilities(statement), place.mdm)
     _assess_date(group, answer)
+
+
+def assess_write_back(group: Group, setting: Setting, server: Capabilities, mdm: MdmSettings) -> None:
+    """Say how documents reach the chart, and why. Pure."""
+    try:
+        choice = choose(setting, server, mdm=mdm.configured)
+    except CountersignError as failure:
+        group.fault("write-back", failure.reason, "set COUNTERSIGN_WRITE_BACK to fhir, fhir-basic, mdm or none")
+        return
+    says = f"{choice.profile}: {choice.why}"
+    if choice.profile == "mdm" and not mdm.configured:
+        group.fault("write-back", f"{says}, and there is no receiver", "set COUNTERSIGN_MDM_HOST")
+    elif (why := unsuitable(choice.profile, server)) is not None:
+        do = "set COUNTERSIGN_WRITE_BACK=auto, or see docs/how-to/file-into-the-chart.md"
+        group.warning("write-back", f"{says}; {why}", do)
+    elif choice.profile == "none":
+        do = "set COUNTERSIGN_MDM_HOST if the hospital takes documents by HL7v2"
+        group.warning("write-back", f"{says}; a person transfers each document", do)
+    else:
+        group.ok("write-back", says)
 
 
 def assess_scopes(group: Group, granted: frozenset[str], server: Capabilities) -> None:

@@ -14,8 +14,10 @@ from cli.settings import RemoteStackSettings
 from cli.stack.access import default_data_dir, read_access
 from cli.stack.ehr_settings import stack_ehr
 from cli.stack.secrets import load_or_create
+from services.approval.filing.profile_choice import Setting as WriteBackSetting
 from shared.clinical.authorization import Authorization
 from shared.messaging.provision import StreamStorage
+from shared.runtime.mdm_settings import MdmSettings
 from shared.runtime.oidc import OidcSettings
 from shared.runtime.settings import EhrSettings, QdrantSettings, TritonSettings
 
@@ -29,6 +31,7 @@ class DoctorSettings(BaseSettings):
     seeds_file: Path | None = Field(
         default=None, description="JSON object of NATS users and nkey seeds, to check their permissions"
     )
+    write_back: WriteBackSetting = "fhir"
     otlp: str = Field(default="", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
@@ -44,6 +47,8 @@ class DoctorTarget:
     keeping: StreamStorage
     ehr_url: str
     ehr_authorization: Authorization | None
+    write_back: WriteBackSetting
+    mdm: MdmSettings
     triton: TritonSettings
     qdrant: QdrantSettings
     oidc: OidcSettings
@@ -59,6 +64,7 @@ def find_target(data_dir: Path | None) -> DoctorTarget:
     settings, remote = DoctorSettings(), RemoteStackSettings()
     keeping = StreamStorage(remote.nats_replicas, remote.nats_placement)
     common = {"qdrant": QdrantSettings(), "oidc": OidcSettings(), "otlp": settings.otlp, "keeping": keeping}
+    common |= {"write_back": settings.write_back, "mdm": MdmSettings()}
     if remote.nats_url and data_dir is None:
         ehr = EhrSettings()
         return DoctorTarget(

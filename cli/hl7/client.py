@@ -10,8 +10,8 @@ from typing import Any
 from cli.errors import CommandError
 from services.ingest.hl7.acknowledgment import answer_code
 from services.ingest.hl7.adt import ANSWERS
-from services.ingest.hl7.message import Message, messages_in
-from services.ingest.hl7.mllp import Deframer, Frame, frame
+from shared.hl7.message import Message, messages_in
+from shared.hl7.mllp import Deframer, Frame, frame
 
 POSITIVE = ("AA", "CA")
 

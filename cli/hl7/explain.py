@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from cli.errors import CommandError
-from services.ingest.hl7.mllp import Deframer, Frame, Received
 from services.ingest.hl7.receive import Outcome, outcomes
 from services.ingest.hl7.sender import Sender
 from services.ingest.hl7.senders_file import read_senders
 from shared.contracts.subjects import visit_subject
 from shared.contracts.visits import visit_token
+from shared.hl7.mllp import Deframer, Frame, Received
 
 
 def read_frames(file: Path) -> list[Received]:

@@ -8,6 +8,7 @@ from fastapi import Depends, Header, Request
 from services.approval.corrections.service import CorrectionsService
 from services.approval.erasure.service import ErasureService
 from services.approval.escalation.directory import Directory
+from services.approval.filing.service import ChartService
 from services.approval.local_time import ZoneOf
 from services.approval.projections.open_reviews import OpenReviewsProjection
 from services.approval.projections.preparations import PreparationsProjection
@@ -39,6 +40,7 @@ class ApiDependencies:
     review: ReviewService
     open_reviews: OpenReviewsProjection
     corrections: CorrectionsService
+    chart: ChartService
     erasures: ErasureService
     directory: Directory
     sign_in: SignInService

@@ -9,24 +9,26 @@ from services.approval.ehr_tasks.tasks import ReviewTasks
 from services.approval.escalation import rules as escalation_rules
 from services.approval.escalation.directory import Directory
 from services.approval.filing.chart_check import NotAsSignedError
-from services.approval.filing.filing import Filing
-from services.approval.filing.renditions.writer import Renditions
-from services.approval.filing.retraction import RetractionFiling
+from services.approval.filing.held import HeldError, LeftToAPersonError
+from services.approval.filing.status import FilingStatuses
+from services.approval.filing.write_back import SignedDocument, SignedRetraction, WriteBacks, document_in_ehr, filed_ids
 from services.approval.projections.open_reviews import OpenReviewsProjection
 from shared.contracts.case import Case, causing_event, fold
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled
 from shared.contracts.draft import Draft
 from shared.contracts.envelope import RecordedEvent, sha256_hex
-from shared.contracts.errors import PermanentError, as_transient
+from shared.contracts.errors import PermanentError, TransientError, as_transient
 from shared.contracts.events import (
     Approved,
     Closed,
     Drafted,
+    Failed,
     Filed,
     RedraftRequested,
     Rejected,
     ReviewRequested,
     Signature,
+    WriteBackProfile,
 )
 from shared.contracts.model import read_strictly
 from shared.contracts.subjects import CaseRef, derived_id
@@ -45,23 +47,20 @@ class Approval:
         self,
         bus: NatsConnection,
         tasks: ReviewTasks,
-        filing: Filing,
-        retracting: RetractionFiling,
-        renditions: Renditions,
+        write_backs: WriteBacks,
         directory: Directory,
         reviews: OpenReviewsProjection,
         clock: Clock,
     ) -> None:
         self._tasks = tasks
-        self._filing = filing
-        self._retracting = retracting
-        self._renditions = renditions
+        self._write_backs = write_backs
         self._directory = directory
         self._reviews = reviews
         self._clock = clock
         self._bus = bus
         self._journal = EventStore(bus, "approval")
         self._artifacts = Artifacts(bus)
+        self._status = FilingStatuses(bus, clock)
         self._timers = Timers(bus)
 
     async def request_review(self, work: StepContext[Drafted]) -> ReviewRequested:
@@ -83,24 +82,56 @@ class Approval:
     async def file(self, work: StepContext[Approved | Amended | Addended | Retracted]) -> Filed | RetractionFiled:
         """File what was signed: a document, its correction, an addendum, or a retraction.
 
-        Filing is retried without limit. It fails only if the text is not the signed one, or if the chart has another
-        document under its identifier.
+        Filing is retried without limit. It fails only where a person has to go on (HeldError). Where a person takes
+        documents to the chart, it ends without an event, and their confirmation is the event.
         """
         cause = work.cause
-        case = await self._up_to(cause)
-        if isinstance(signature := work.event, Retracted):
-            with as_transient():
-                return await self._retracting.retract(cause, signature)
-        if not isinstance(signature, Approved):
-            return await self._file(cause, signature, signature.number)
-        await self._timers.cancel(cause.case.id)
-        filed = await self._file(cause, signature, correction_rules.number_of(case, cause))
-        document = f"DocumentReference/{filed.document_reference}"
-        await self._complete(cause, signature, document)
+        history, case = await self._up_to(cause)
+        if isinstance(work.event, Approved):
+            await self._timers.cancel(cause.case.id)
+        try:
+            filed = await self._write(cause, work.event, case, _releases(history, cause))
+        except LeftToAPersonError:
+            await self._status.waits_for_transfer(cause)
+            if isinstance(work.event, Approved):
+                await self._complete(cause, work.event)
+            raise
+        except TransientError as error:
+            await self._status.failed(cause, error.reason)
+            raise
+        if work.attempt > 1:
+            await self._status.clear(cause.case.id)
+        if isinstance(work.event, Approved) and isinstance(filed, Filed):
+            await self._complete(cause, work.event, document_in_ehr(filed))
         return filed
 
-    async def _up_to(self, cause: RecordedEvent) -> Case:
-        """Return the case. Raises StepNoLongerAwaitedError unless it awaits the filing of `cause`.
+    async def _write(
+        self, cause: RecordedEvent, event: Signature | Retracted, case: Case, releases: int
+    ) -> Filed | RetractionFiled:
+        follows = case.document if not isinstance(event, Approved) else None
+        profile = await self._chosen(follows)
+        if isinstance(event, Retracted):
+            with as_transient(but=HeldError):
+                return await self._write_backs.of(profile).retract(SignedRetraction(cause, event, case, releases))
+        number = correction_rules.number_of(case, cause)
+        text = await self._signed_text(cause.case, event)
+        document = SignedDocument(cause, event, text, number, releases, follows, filed_ids(case))
+        try:
+            with as_transient(but=HeldError):
+                written = await self._write_backs.of(profile).file(document)
+        except NotAsSignedError as error:
+            await self._tell_of_other(cause.case, error)
+            raise
+        if written.refused:
+            await self._tell_of_refused(cause.case, list(written.refused))
+        return written.filed
+
+    async def _chosen(self, follows: Filed | None) -> WriteBackProfile:
+        with as_transient():
+            return await self._write_backs.chosen(follows)
+
+    async def _up_to(self, cause: RecordedEvent) -> tuple[list[RecordedEvent], Case]:
+        """Return the history and the case. Raises StepNoLongerAwaitedError unless it awaits the filing of `cause`.
 
         A redelivered approval must not bring back what was replaced or retracted since.
         """
@@ -111,20 +142,7 @@ class Approval:
             case.awaits != "file" or latest is None or latest.id != cause.id
         ):
             raise StepNoLongerAwaitedError
-        return case
-
-    async def _file(self, cause: RecordedEvent, signature: Signature, number: int) -> Filed:
-        text = await self._signed_text(cause.case, signature)
-        try:
-            with as_transient(but=NotAsSignedError):
-                renditions = await self._renditions.of(cause, signature, text, number)
-                filed = await self._filing.file(cause, signature, text, renditions, number)
-        except NotAsSignedError as error:
-            await self._tell_of_other(cause.case, error)
-            raise
-        if refused := sorted(renditions.keys() - filed.renditions.keys()):
-            await self._tell_of_refused(cause.case, refused)
-        return filed
+        return history, case
 
     async def _tell_of_other(self, case: CaseRef, error: NotAsSignedError) -> None:
         """Alert that the chart has another document than the signed one. Nothing was filed; a person has to check."""
@@ -178,3 +196,9 @@ class Approval:
         outcome = domain.outcome_of(decision)
         assert outcome is not None  # noqa: S101 - an approval and a rejection have one
         await self._tasks.complete(decision.case, body.draft, body.task, outcome, document)
+
+
+def _releases(history: list[RecordedEvent], cause: RecordedEvent) -> int:
+    """Return how often the filing of `cause` was held and a person released it."""
+    since = [item for item in history if item.head.sequence > cause.head.sequence]
+    return sum(isinstance(item.body, Failed) and item.body.step == "file" for item in since)

@@ -9,6 +9,10 @@ from fastapi import APIRouter, Request
 from services.approval.corrections.service import CorrectionsService
 from services.approval.dependencies import ApiDependencies
 from services.approval.erasure.service import ErasureService
+from services.approval.filing.renditions.make import PDF, TEXT
+from services.approval.filing.renditions.writer import Renditions
+from services.approval.filing.service import ChartService
+from services.approval.filing.status import FilingStatuses
 from services.approval.parts import Core
 from services.approval.projections.unreadable_events import UnreadableEvents
 from services.approval.review.autosave import DraftAutosave
@@ -35,6 +39,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
     provider = OidcProvider(settings.oidc, clock) if settings.oidc.issuer else None
     sessions = SessionStore(core.bus, clock, new_secret, settings.idle, settings.session, provider)
     unreadable = UnreadableEvents()
+    downloads = Renditions(core.bus, core.interactive_ehr, core.devices, (TEXT, PDF), settings.paper)
     tokens = read_api_tokens(settings.tokens_file)
     dependencies = ApiDependencies(
         authenticator=Authenticator(tokens, provider, sessions, partial(_log_refusal, core.log), settings.public),
@@ -44,6 +49,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
         review=core.review,
         open_reviews=core.open_reviews,
         corrections=CorrectionsService(core.bus, core.review),
+        chart=ChartService(core.review, core.write_backs, FilingStatuses(core.bus, clock), core.unfiled, downloads),
         erasures=ErasureService(core.bus, core.review),
         directory=core.interactive_directory,
         sign_in=SignInService(sessions, core.log, clock, new_secret, settings.public, provider, people),

@@ -20,16 +20,18 @@ from services.approval.escalation.directory_file import read as read_directory
 from services.approval.escalation.handlers import EscalationHandler
 from services.approval.filing.filing import Filing
 from services.approval.filing.follow_up import FollowUp
-from services.approval.filing.renditions.writer import Renditions
-from services.approval.filing.retraction import RetractionFiling
+from services.approval.filing.profiles import build_write_backs
+from services.approval.filing.write_back import WriteBacks
 from services.approval.handlers import Approval
 from services.approval.notifications import channels
 from services.approval.notifications.handlers import NotificationDispatcher
 from services.approval.notifications.notification import read_notification
 from services.approval.preparation.expiry import PreparationExpiry
+from services.approval.notifications.transfer import TransferNotifier
 from services.approval.projections.case_states import CaseStateProjection
 from services.approval.projections.open_reviews import OpenReviewsProjection
 from services.approval.projections.preparations import PreparationsProjection
+from services.approval.projections.unfiled import UnfiledProjection
 from services.approval.reimport.handlers import Reimport
 from services.approval.review.service import ReviewService
 from services.approval.settings import ApprovalSettings
@@ -65,7 +67,8 @@ class Core:
     preparations: PreparationsProjection
     log: AccessLog
     tasks: ReviewTasks
-    filing: Filing
+    write_backs: WriteBacks
+    unfiled: UnfiledProjection
     devices: Devices
     review: ReviewService
 
@@ -76,7 +79,11 @@ class Core:
     @property
     def part(self) -> Part:
         return Part(
-            starts=(partial(self.open_reviews.start, self.bus), partial(self.preparations.start, self.bus)),
+            starts=(
+                partial(self.open_reviews.start, self.bus),
+                partial(self.preparations.start, self.bus),
+                partial(self.unfiled.start, self.bus),
+            ),
             checks={"ehr": self.interactive_ehr.ready},
             closers=(self.review.cases.close, self.interactive_ehr.close, self.ehr.close),
         )
@@ -89,6 +96,9 @@ def core(settings: ApprovalSettings, clock: Clock, new_id: Callable[[], str], eh
     file = read_directory(settings.directory) if settings.directory else None
     interactive_directory = Directory(interactive, settings.supervisors, settings.escalate_after, file)
     devices, reviews, log = Devices(ehr), OpenReviewsProjection(), AccessLog(broker.bus, clock, new_id)
+    directory = Directory(ehr, settings.supervisors, settings.escalate_after, file)
+    tell = TransferNotifier(broker.bus, directory).tell
+    filing = Filing(ehr, devices, clock)
     return Core(
         settings=settings,
         broker=broker,
@@ -96,13 +106,14 @@ def core(settings: ApprovalSettings, clock: Clock, new_id: Callable[[], str], eh
         new_id=new_id,
         ehr=ehr,
         interactive_ehr=interactive,
-        directory=Directory(ehr, settings.supervisors, settings.escalate_after, file),
+        directory=directory,
         interactive_directory=interactive_directory,
         open_reviews=reviews,
         preparations=PreparationsProjection(reviews.notify),
         log=log,
         tasks=ReviewTasks(ehr, devices, clock, settings.public_url),
-        filing=Filing(ehr, devices, clock),
+        write_backs=build_write_backs(settings, broker.bus, ehr, filing, devices, clock, tell),
+        unfiled=UnfiledProjection(clock),
         devices=devices,
         review=ReviewService(
             broker.bus, interactive, interactive_directory, reviews, log, clock, new_id, settings.sign_within
@@ -112,11 +123,7 @@ def core(settings: ApprovalSettings, clock: Clock, new_id: Callable[[], str], eh
 
 def case_steps(core: Core) -> Part:
     """Request a review, file what was signed, follow up a rejection."""
-    renditions = Renditions(core.bus, core.ehr, core.devices, core.settings.ehr_contents, core.settings.paper)
-    retraction = RetractionFiling(core.ehr, core.filing, core.clock)
-    approval = Approval(
-        core.bus, core.tasks, core.filing, retraction, renditions, core.directory, core.open_reviews, core.clock
-    )
+    approval = Approval(core.bus, core.tasks, core.write_backs, core.directory, core.open_reviews, core.clock)
     core.broker.on(REQUEST_REVIEW, approval.request_review, undo=approval.take_back_request)
     core.broker.on(FILE, approval.file)
     core.broker.on(SETTLE_REJECTION, approval.settle_rejection)
@@ -159,7 +166,7 @@ def ehr_decisions(core: Core) -> Part:
 def recurring_jobs(core: Core) -> Part:
     """Search the EHR for decisions, follow up ended cases, sign checkpoints, order erasures, end preparations."""
     bus, settings, clock = core.bus, core.settings, core.clock
-    follow_up = FollowUp(bus, core.ehr, core.filing, core.tasks, clock)
+    follow_up = FollowUp(bus, core.ehr, core.write_backs, core.tasks, clock)
     jobs = (
         TaskReconciler(bus, core.ehr, core.open_reviews, settings.reconcile_every, clock, core.new_id, follow_up.run),
         CheckpointPublisher(
@@ -199,5 +206,5 @@ def monitoring(core: Core) -> Part:
     return Part(
         starts=(partial(states.start, core.bus), chain.start, lost.start),
         closers=(lost.close,),
-        gauges=(states.collect_gauges, chain.collect_gauges),
+        gauges=(states.collect_gauges, chain.collect_gauges, core.unfiled.collect_gauges),
     )

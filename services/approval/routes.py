@@ -4,18 +4,20 @@ from services.approval.corrections.api import router as corrections
 from services.approval.erasure.api import router as erasure
 from services.approval.escalation.api import router as escalations
 from services.approval.preparation.api import router as preparations
+from services.approval.filing.api import router as filing
 from services.approval.review.api import router as reviews
 from services.approval.sign_in.api import router as sessions
 from services.approval.web.case import router as case_pages
 from services.approval.web.corrections import router as correction_pages
+from services.approval.web.filing import router as filing_pages
 from services.approval.web.inbox import router as inbox
 from services.approval.web.practitioner_search import router as practitioner_search
 from services.approval.web.render import assets_router
 from services.approval.web.sign_in import provider_router
 from services.approval.web.sign_in import router as sign_in
 
-API_ROUTERS = (reviews, preparations, corrections, erasure, escalations, sessions)
-PAGE_ROUTERS = (assets_router, sign_in, inbox, case_pages, correction_pages, practitioner_search)
+API_ROUTERS = (reviews, preparations, corrections, filing, erasure, escalations, sessions)
+PAGE_ROUTERS = (assets_router, sign_in, inbox, case_pages, correction_pages, filing_pages, practitioner_search)
 ROUTERS = (*API_ROUTERS, *PAGE_ROUTERS)
 
 __all__ = ["API_ROUTERS", "PAGE_ROUTERS", "ROUTERS", "provider_router"]

@@ -3,15 +3,17 @@
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from services.approval.erasure.rules import Retention
-from services.approval.filing.renditions.make import CONTENT_TYPES
+from services.approval.filing.profile_choice import Setting as WriteBackSetting
+from services.approval.filing.renditions.make import CONTENT_TYPES, PDF, TEXT, XHTML
 from services.approval.filing.renditions.pdf import Paper
 from shared.contracts.retention import TEXT_KINDS
+from shared.runtime.mdm_settings import MdmSettings
 from shared.runtime.public_origin import PublicOrigin
 from shared.runtime.settings import EhrSettings, NameList, ServiceSettings
 
@@ -115,6 +117,15 @@ class ApprovalSettings(ServiceSettings):
         default=CONTENT_TYPES, description="content types to file in one DocumentReference, comma-separated"
     )
     paper: Paper = Field(default="us-letter", description="paper size of the PDF")
+    write_back: WriteBackSetting = Field(
+        default="fhir",
+        description="how documents reach the chart: fhir, fhir-basic (without our identifier), mdm (HL7v2), none (a "
+        "person transfers them), or auto (by the EHR's CapabilityStatement)",
+    )
+    basic_content: Literal["text", "xhtml", "pdf"] = Field(
+        default="text", description="what fhir-basic files: the text, XHTML or PDF"
+    )
+    mdm: MdmSettings = Field(default_factory=MdmSettings)
     idle: timedelta = Field(default=timedelta(minutes=30), description="idle timeout of a session")
     session: timedelta = Field(default=timedelta(hours=12), description="maximum age of a session")
     sign_within: timedelta = Field(
@@ -149,6 +160,10 @@ class ApprovalSettings(ServiceSettings):
         default="", description="URL under which people reach the pages; used for links and as the allowed origin"
     )
     origins: NameList = Field(default=(), description="further allowed origins of the pages, comma-separated")
+
+    @property
+    def basic_content_type(self) -> str:
+        return {"text": TEXT, "xhtml": XHTML, "pdf": PDF}[self.basic_content]
 
     @property
     def public(self) -> PublicOrigin:

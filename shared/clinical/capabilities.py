@@ -18,6 +18,7 @@ class Capabilities:
 
     search: Mapping[str, frozenset[str]]
     update_creates: frozenset[str] = frozenset()  # types that a PUT with our id creates
+    creates: frozenset[str] = frozenset()  # types that may be created
 
     def supports_parameter(self, type: str, parameter: str) -> bool:
         """Return whether the server states that it supports the search parameter."""
@@ -32,6 +33,7 @@ def parse_capabilities(statement: dict[str, Any]) -> Capabilities:
     """Return the search parameters of a CapabilityStatement and the types that a PUT creates."""
     search: dict[str, frozenset[str]] = {}
     update_creates: set[str] = set()
+    creates: set[str] = set()
     for rest in statement.get("rest") or []:
         for item in rest.get("resource") or []:
             type = str(item.get("type"))
@@ -39,4 +41,6 @@ def parse_capabilities(statement: dict[str, Any]) -> Capabilities:
             search[type] = frozenset(str(name) for name in names)
             if item.get("updateCreate") is True:
                 update_creates.add(type)
-    return Capabilities(search, frozenset(update_creates))
+            if any(interaction.get("code") == "create" for interaction in item.get("interaction") or []):
+                creates.add(type)
+    return Capabilities(search, frozenset(update_creates), frozenset(creates))

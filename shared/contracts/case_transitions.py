@@ -74,17 +74,25 @@ def is_expected(case: Case, body: CaseEvent) -> bool:  # noqa: C901 - one arm pe
         case Retracted():
             return case.state == "filed" and case.erasure is None and case.retraction is not None
         case Filed():
-            return case.awaits == "file" and not taken_back
+            return _may_be_filed(case, by_hand=body.by is not None) and not taken_back
         case RetractionFiled():
-            return case.awaits == "file" and taken_back
+            return _may_be_filed(case, by_hand=body.by is not None) and taken_back
         case Withdrawn():
             return case.state in WITHDRAWABLE_STATES and not case.erasing and case.preparation is None
         case Failed():
             return case.awaits == body.step
         case Retried():
+            if body.step == "file" and case.awaits == "file":
+                return True  # a person has it tried at once, or another way
             return case.state == "failed" and case.failure is not None and case.failure.step == body.step
         case Reimported():
             return _may_have_been_lost(case, body)
+
+
+def _may_be_filed(case: Case, *, by_hand: bool) -> bool:
+    """Return whether the filing is awaited. What was held because it failed, a person may take to the chart."""
+    held = case.state == "failed" and case.failure is not None and case.failure.step == "file"
+    return case.awaits == "file" or (by_hand and held)
 
 
 def _may_have_been_lost(case: Case, body: Reimported) -> bool:
@@ -148,12 +156,12 @@ def evolve(case: Case, recorded: RecordedEvent) -> Case:  # noqa: C901 - one arm
         case Retracted():
             return replace(case, state="retracted", awaits="file", retraction=recorded)
         case RetractionFiled() as retraction:
-            return replace(case, state="retracted", awaits=None, retracted=retraction)
+            return replace(case, state="retracted", awaits=None, failure=None, retracted=retraction)
         case Rejected() as rejected:
             state = "drafting" if rejected.action == "redraft" else "closed"
             return replace(case, state=state, awaits="settle-rejection", decision=recorded)
         case Filed() as filed:
-            return _after_filing(replace(case, state="filed", awaits=None), filed)
+            return _after_filing(replace(case, state="filed", awaits=None, failure=None), filed)
         case Closed():
             return replace(case, state="closed", awaits=None)
         case Withdrawn():

@@ -13,6 +13,9 @@ CaseState = Literal[
 ]  # fmt: skip
 ResolutionKind = Literal["confirmed", "changed", "removed"]
 Channel = Literal["inbox", "api", "ehr"]  # where a decision was taken: our pages, our API, the EHR's own inbox
+# How documents reach the chart. fhir: with our identifier and conditional create; fhir-basic: without; mdm: HL7v2 over
+# MLLP; none: a person transfers them.
+WriteBackProfile = Literal["fhir", "fhir-basic", "mdm", "none"]
 
 
 class StayReferences(Model):

@@ -7,7 +7,16 @@ person's text, `signer` a FHIR reference (None when only the token's subject is 
 from typing import Literal
 
 from shared.contracts.authorship import NarrativeAuthor
-from shared.contracts.case_values import Actor, Channel, ConfirmedSentence, DraftRef, Edits, Resolution, StayReferences
+from shared.contracts.case_values import (
+    Actor,
+    Channel,
+    ConfirmedSentence,
+    DraftRef,
+    Edits,
+    Resolution,
+    StayReferences,
+    WriteBackProfile,
+)
 from shared.contracts.model import Model
 
 
@@ -80,8 +89,10 @@ class Retracted(Model):
 
 
 class RetractionFiled(Model):
-    """Every document of the case is marked as entered in error in the EHR, with a Provenance."""
+    """Every document of the case is marked as entered in error in the EHR."""
 
     event: Literal["retraction-filed"] = "retraction-filed"
     version: Literal[1] = 1
-    provenance: str
+    provenance: str  # empty where the EHR takes none
+    profile: WriteBackProfile | None = None  # None in older events: fhir
+    by: Actor | None = None  # none: who marked it in the EHR

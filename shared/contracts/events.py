@@ -18,6 +18,7 @@ from shared.contracts.case_values import Edits as Edits
 from shared.contracts.case_values import Resolution as Resolution
 from shared.contracts.case_values import ResolutionKind as ResolutionKind
 from shared.contracts.case_values import StayReferences as StayReferences
+from shared.contracts.case_values import WriteBackProfile as WriteBackProfile
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled, RetractionRequested
 from shared.contracts.model import Model
 from shared.contracts.preparation import PreparationEnded, PreparationRequested, Prepared
@@ -130,15 +131,19 @@ class Approved(Model):
 
 
 class Filed(Model):
-    """The text that was signed last (a document, its correction, an addendum) and its Provenance are in the EHR."""
+    """The text that was signed last (a document, its correction, an addendum) is in the EHR."""
 
     event: Literal["filed"] = "filed"
     version: Literal[1] = 1
-    document_reference: str
-    provenance: str
+    document_reference: str  # id of the DocumentReference; mdm: TXA-12; none: the key that we gave it
+    provenance: str  # empty where the EHR takes none
     renditions: dict[str, str] = Field(
         default_factory=dict
     )  # content type → SHA-256 of the document's content; empty in older events
+    profile: WriteBackProfile | None = None  # None in older events: fhir
+    message: str | None = None  # mdm: SHA-256 of the message that was acknowledged
+    acknowledgment: str | None = None  # mdm: MSH-10 of the receiver's answer
+    by: Actor | None = None  # none: who transferred it
 
 
 class Rejected(Model):

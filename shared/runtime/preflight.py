@@ -37,6 +37,7 @@ class DeploymentFacts:
     ehr_url: str | None = None  # None: it does not use the EHR
     ehr_token_url: str = ""  # empty: discovered, and checked then
     plain_hl7_host: str | None = None  # where HL7v2 is received without TLS; None: nowhere
+    plain_mdm_host: str | None = None  # where HL7v2 is sent to without TLS; None: nowhere
     grants: tuple[ApiToken, ...] = ()
     files: tuple[SecretFile, ...] = ()
 
@@ -48,6 +49,7 @@ def preflight_errors(facts: DeploymentFacts) -> list[str]:
         _check_nats(facts),
         _check_ehr(facts),
         _check_hl7(facts),
+        _check_mdm(facts),
         _check_sign_in(facts),
         _check_public_url(facts),
         _check_token_identity(facts),
@@ -108,6 +110,15 @@ def _check_hl7(facts: DeploymentFacts) -> str | None:
         return None
     return (
         "HL7v2 would arrive from other machines in plain: set COUNTERSIGN_HL7_CERTIFICATE_FILE, or listen on loopback "
+        "(COUNTERSIGN_ALLOW_PLAIN_HL7=true overrides this where a mesh encrypts it)"
+    )
+
+
+def _check_mdm(facts: DeploymentFacts) -> str | None:
+    if facts.plain_mdm_host is None or _is_loopback(facts.plain_mdm_host) or facts.allowed.plain_hl7:
+        return None
+    return (
+        "documents would leave this machine by HL7v2 in plain: set COUNTERSIGN_MDM_CA_FILE, or send to loopback "
         "(COUNTERSIGN_ALLOW_PLAIN_HL7=true overrides this where a mesh encrypts it)"
     )
 

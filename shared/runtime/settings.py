@@ -43,7 +43,7 @@ class ProductionOverrides(BaseSettings):
     plain_nats: bool = Field(default=False, description="start without TLS to NATS on another machine")
     plain_ehr: bool = Field(default=False, description="start without TLS to an EHR on another machine")
     plain_hl7: bool = Field(
-        default=False, description="start although HL7v2 is received from other machines without TLS"
+        default=False, description="start although HL7v2 is exchanged with other machines without TLS"
     )
     static_tokens: bool = Field(
         default=False, description="start without an identity provider although other machines can reach the API"

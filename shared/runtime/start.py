@@ -17,6 +17,7 @@ from shared.contracts.errors import CountersignError, TransientError
 from shared.messaging.server_status import ServerStatus, read_durability
 from shared.messaging.tls import client_context
 from shared.runtime.authentication import read_api_tokens
+from shared.runtime.mdm_settings import MdmSettings
 from shared.runtime.oidc import OidcSettings
 from shared.runtime.preflight import DeploymentFacts, SecretFile, preflight_errors
 from shared.runtime.service import Service, serve
@@ -35,6 +36,7 @@ SETTINGS_GROUPS: tuple[type[BaseSettings], ...] = (
     OidcSettings,
     EhrSettings,
     Hl7Settings,
+    MdmSettings,
     TritonSettings,
     QdrantSettings,
     KnowledgeSettings,
@@ -69,6 +71,7 @@ async def deployment_facts(settings: ServiceSettings) -> DeploymentFacts:
     Raises PermanentError when the tokens file cannot be read.
     """
     ehr, hl7 = getattr(settings, "ehr", None), getattr(settings, "hl7", None)
+    mdm = getattr(settings, "mdm", None)
     plain_hl7 = isinstance(hl7, Hl7Settings) and hl7.port > 0 and hl7.certificate_file is None
     return DeploymentFacts(
         host=settings.host,
@@ -80,6 +83,7 @@ async def deployment_facts(settings: ServiceSettings) -> DeploymentFacts:
         ehr_url=ehr.url if isinstance(ehr, EhrSettings) else None,
         ehr_token_url=ehr.token_url if isinstance(ehr, EhrSettings) else "",
         plain_hl7_host=hl7.host if plain_hl7 and hl7 is not None else None,
+        plain_mdm_host=mdm.host if isinstance(mdm, MdmSettings) and mdm.configured and mdm.ca_file is None else None,
         grants=read_api_tokens(settings.tokens_file).tokens if settings.tokens_file.exists() else (),
         files=tuple(_files(settings)),
     )
@@ -104,6 +108,7 @@ def _files(settings: ServiceSettings) -> list[SecretFile]:
         "COUNTERSIGN_NATS_SEED_FILE": settings.nats_seed_file,
         "COUNTERSIGN_MASTER_KEY_FILE": settings.master_key_file,
         "COUNTERSIGN_OIDC_CLIENT_SECRET_FILE": settings.oidc.client_secret_file,
+        "COUNTERSIGN_MDM_KEY_FILE": getattr(getattr(settings, "mdm", None), "key_file", None),
         "COUNTERSIGN_HL7_KEY_FILE": getattr(getattr(settings, "hl7", None), "key_file", None),
     }
     ehr = getattr(settings, "ehr", None)

@@ -157,6 +157,8 @@ METRICS = (
     Metric(
         "countersign.review.unescalated", "gauge", "{review}", "past an escalation's due time without an escalation"
     ),
+    # held: a person has to release it; waiting: on its way, tried again, or to be transferred by a person
+    Metric("countersign.filing.oldest", "gauge", "s", "age of the oldest signature not filed", (DEPARTMENT, STATE)),
     Metric("countersign.escalations", "counter", "{escalation}", "levels reached", (LEVEL, DEPARTMENT)),
     Metric("countersign.notifications", "counter", "{message}", "messages to people", (CHANNEL, OUTCOME)),
     Metric("countersign.trail.verified", "counter", "{event}", "events with a valid link to their predecessor"),

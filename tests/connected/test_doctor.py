@@ -13,6 +13,7 @@ from shared.messaging.permissions import Permissions, auditor_permissions, permi
 from shared.messaging.provision import StreamStorage, wanted_streams
 from shared.messaging.snapshots import call
 from shared.messaging.topology import EMBED
+from shared.runtime.mdm_settings import MdmSettings
 from shared.runtime.oidc import OidcSettings
 from shared.runtime.settings import QdrantSettings, TritonSettings
 from tests.support.server import NatsServer
@@ -30,6 +31,8 @@ def place(nats: NatsServer) -> DoctorTarget:
         keeping=StreamStorage(),
         ehr_url="http://127.0.0.1:1/fhir",
         ehr_authorization=None,
+        write_back="fhir",
+        mdm=MdmSettings(),
         triton=TritonSettings(),
         qdrant=QdrantSettings(),
         oidc=OidcSettings(),

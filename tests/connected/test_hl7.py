@@ -19,7 +19,6 @@ from cli.stack.ports import free_port
 from sandbox_ehr.app import Sandbox
 from services.ingest.handlers import Ingest
 from services.ingest.hl7.intake import Intake
-from services.ingest.hl7.mllp import Deframer, Frame
 from services.ingest.hl7.resolver import VisitResolver
 from services.ingest.main import build
 from services.ingest.publishers import EncounterPublisher, EncounterReport
@@ -30,6 +29,7 @@ from shared.contracts.events import Discharged
 from shared.contracts.retry import FHIR_LAG
 from shared.contracts.subjects import case_id, visit_subject
 from shared.contracts.visits import visit_token
+from shared.hl7.mllp import Deframer, Frame
 from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import EventStore
 from shared.messaging.pages import pages

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from cli.stack.ports import free_port
-from services.ingest.hl7.mllp import FS
 from shared.contracts.subjects import visit_subject
 from shared.contracts.visits import visit_token
+from shared.hl7.mllp import FS
 from shared.messaging.pages import pages
 from tests.support.hl7 import framed
 from tests.support.processes import ServiceProcess

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from shared.runtime.mdm_settings import MdmSettings
 from shared.runtime.settings import Hl7Settings
 from tests.support.settings import KNOWN
 
@@ -182,6 +183,20 @@ def test_hl7v2_is_received_by_ingest_alone_with_tls_and_on_loopback() -> None:
     assert [item["host_ip"] for item in published] == ["127.0.0.1"]
     for name in set(SERVICES) - {"ingest"}:
         assert "COUNTERSIGN_HL7_PORT" not in found[name].get("environment", {}), name
+
+
+def test_documents_leave_approval_alone_by_mdm_with_tls() -> None:
+    found = render("compose.yaml", "deploy/docker/compose.mdm.yaml")["services"]
+    environment = found["approval"]["environment"]
+    settings = MdmSettings(
+        **{name.removeprefix("COUNTERSIGN_MDM_").lower(): environment[name] for name in environment if "_MDM_" in name}
+    )
+    mounted = {item["source"] for item in found["approval"]["secrets"]}
+    files = (settings.ca_file, settings.certificate_file, settings.key_file)
+    assert {file.name for file in files if file is not None} <= mounted
+    assert None not in files
+    for name in set(SERVICES) - {"approval"}:
+        assert "COUNTERSIGN_MDM_HOST" not in found[name].get("environment", {}), name
 
 
 def test_a_cluster_says_how_it_is_whichever_server_is_gone() -> None:

@@ -17,10 +17,12 @@ from services.approval.dependencies import ApiDependencies
 from services.approval.ehr_tasks.decisions import EhrDecisionHandler
 from services.approval.ehr_tasks.tasks import Devices, ReviewTasks
 from services.approval.escalation.directory import Directory
+from services.approval.filing.fhir_write_back import FhirWriteBack
 from services.approval.filing.filing import Filing
 from services.approval.filing.renditions.make import TEXT
 from services.approval.filing.renditions.writer import Renditions
 from services.approval.filing.retraction import RetractionFiling
+from services.approval.filing.write_back import WriteBacks
 from services.approval.handlers import Approval
 from services.approval.projections.open_reviews import OpenReviewsProjection
 from services.approval.projections.preparations import PreparationsProjection
@@ -39,7 +41,7 @@ from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Draft, OpenPoint, Sentence
 from shared.contracts.ehr import TaskChanged
 from shared.contracts.envelope import CHAIN_START, RecordedEvent
-from shared.contracts.events import CaseEvent, ContextExtracted, Discharged
+from shared.contracts.events import CaseEvent, ContextExtracted, Discharged, WriteBackProfile
 from shared.contracts.model import read_strictly
 from shared.contracts.steps import DRAFT, FILE, REQUEST_REVIEW, SETTLE_REJECTION
 from shared.grounding import EvidenceIndex
@@ -99,8 +101,9 @@ class Approving:
         directory = Directory(fhir, {"*": SUPERVISOR.practitioner or ""}, TIMES)
         tasks, filing = ReviewTasks(fhir, devices, self.now, "https://x"), Filing(fhir, devices, self.now)
         renditions = Renditions(self.bus, fhir, devices, (TEXT,), "a4")
-        retracting = RetractionFiling(fhir, filing, self.now)
-        approval = Approval(self.bus, tasks, filing, retracting, renditions, directory, reviews, self.now)
+        chart = FhirWriteBack(filing, RetractionFiling(fhir, filing, self.now), renditions)
+        write_backs = WriteBacks(self._profile, {"fhir": chart}, {"fhir": chart})
+        approval = Approval(self.bus, tasks, write_backs, directory, reviews, self.now)
         log, working = AccessLog(self.bus, self.now, self.new_id), DraftAutosave(self.bus)
         self.review = ReviewService(
             self.bus, fhir, directory, reviews, log, self.now, self.new_id, timedelta(minutes=15)
@@ -118,6 +121,9 @@ class Approving:
 
     def now(self) -> Any:
         return T0
+
+    async def _profile(self) -> WriteBackProfile:
+        return "fhir"
 
     def new_id(self) -> str:
         self._ids += 1
@@ -159,6 +165,7 @@ class Approving:
             directory=absent,
             sign_in=absent,
             labels=absent,
+            chart=absent,
             unreadable=absent,
             ehr=absent,
             streams=absent,

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from services.ingest.hl7.mllp import Deframer, frame
 from services.ingest.hl7.receive import Outcome, outcomes
 from services.ingest.hl7.sender import Sender
+from shared.hl7.mllp import Deframer, frame
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "data" / "hl7"
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)

@@ -1,15 +1,19 @@
-"""A FHIR server that others wrote, as a process: Medplum's router over its repository in memory."""
+"""Servers that others wrote, as processes: Medplum's FHIR router over its repository in memory, and its MLLP server."""
 
 import fcntl
 import json
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
+
+from shared.contracts.envelope import sha256_hex
 
 FOLDER = Path(__file__).parents[1] / "thirdparty"
 
@@ -20,9 +24,11 @@ def installed() -> None:
         pytest.skip("node and npm are not here: the third-party server comes from npm's registry")
     with (FOLDER / "package-lock.json").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes, and they share the folder
-        if not (FOLDER / "node_modules" / ".package-lock.json").is_file():  # npm writes it last
+        stamp, wanted = FOLDER / "node_modules" / ".installed", sha256_hex(lock.read().encode())
+        if not stamp.is_file() or stamp.read_text() != wanted:
             command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
             subprocess.run(command, cwd=FOLDER, check=True, capture_output=True, timeout=300)
+            stamp.write_text(wanted)
 
 
 @contextmanager
@@ -40,6 +46,45 @@ def serving(resources: list[dict[str, Any]], directory: Path) -> Iterator[str]:
             yield f"http://127.0.0.1:{json.loads(line)['port']}/fhir/R4"
         finally:
             server.kill()
+
+
+@dataclass
+class Receiver:
+    """Medplum's MLLP server as a process. `messages` are those that it has read, as JSON, in order."""
+
+    port: int
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    arrived: threading.Condition = field(default_factory=threading.Condition)
+
+    def wait_for(self, count: int, patience: float = 60.0) -> None:
+        """Wait until `count` messages have been read."""
+        with self.arrived:
+            assert self.arrived.wait_for(lambda: len(self.messages) >= count, patience), "no message arrives"
+
+
+@contextmanager
+def receiving() -> Iterator[Receiver]:
+    """The MLLP server; it ends with the block, and with this process."""
+    installed()
+    command = ["node", str(FOLDER / "receiver.mjs")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line, "the third-party receiver did not start"
+        receiver = Receiver(json.loads(line)["port"])
+        reading = threading.Thread(target=_read, args=(process.stdout, receiver), daemon=True)
+        reading.start()
+        try:
+            yield receiver
+        finally:
+            process.kill()
+
+
+def _read(output: IO[bytes], receiver: Receiver) -> None:
+    for line in output:
+        with receiver.arrived:
+            receiver.messages.append(json.loads(line))
+            receiver.arrived.notify_all()
 
 
 def errors(bundles: list[bytes], directory: Path) -> list[dict[str, Any]]:

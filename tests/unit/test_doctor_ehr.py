@@ -1,18 +1,19 @@
 """What the doctor says about the EHR's token and scopes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import httpx
 import pytest
 from pydantic import SecretStr
 
-from cli.doctor.ehr import assess_scopes, check_ehr
+from cli.doctor.ehr import assess_scopes, assess_write_back, check_ehr
 from cli.doctor.findings import Finding, Group
 from cli.doctor.target import DoctorTarget
 from shared.clinical.authorization import StaticToken
 from shared.clinical.fhir_client import Capabilities
 from shared.clinical.smart.scopes import needed_scopes
+from shared.runtime.mdm_settings import MdmSettings
 from tests.unit.test_smart_token import BASE, Ehr
 
 NO_DATE = "Sat, 28 Nov 2026 00:00:00 GMT"
@@ -24,6 +25,8 @@ class Target:
 
     ehr_url: str
     ehr_authorization: Any
+    write_back: Any = "fhir"
+    mdm: MdmSettings = field(default_factory=MdmSettings)
 
 
 class FhirServer(Ehr):
@@ -101,3 +104,31 @@ def test_granted_scopes_are_compared_with_those_needed(
     group = Group("connections")
     assess_scopes(group, frozenset(granted.split()), server)
     assert (group.found[0].level, says in group.found[0].says) == (level, True)
+
+
+STATED = {"DocumentReference": frozenset({"identifier", "patient"})}
+WITHOUT = {"DocumentReference": frozenset({"patient"})}
+CREATES = frozenset({"DocumentReference"})
+
+
+@pytest.mark.parametrize(
+    ("setting", "server", "host", "level", "words"),
+    [
+        ("auto", Capabilities(STATED, creates=CREATES), "", "ok", "fhir: the EHR creates"),
+        ("auto", Capabilities(WITHOUT, creates=CREATES), "", "ok", "fhir-basic: the EHR creates"),
+        ("auto", Capabilities(WITHOUT), "engine", "ok", "mdm: the EHR creates no DocumentReference"),
+        ("auto", Capabilities(WITHOUT), "", "warning", "none: the EHR creates no DocumentReference"),
+        ("auto", Capabilities({}), "", "fault", "no CapabilityStatement"),
+        ("fhir", Capabilities({}), "", "ok", "fhir: it is set"),
+        ("fhir", Capabilities(WITHOUT, creates=CREATES), "", "warning", "by its identifier"),
+        ("mdm", Capabilities({}), "", "fault", "there is no receiver"),
+    ],
+)
+def test_it_says_how_documents_reach_the_chart_and_why(
+    setting: Any, server: Capabilities, host: str, level: str, words: str
+) -> None:
+    group = Group("connections")
+    assess_write_back(group, setting, server, MdmSettings(host=host))
+    (found,) = group.found
+    assert (found.what, found.level) == ("write-back", level)
+    assert words in found.says

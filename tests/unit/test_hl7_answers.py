@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from services.ingest.hl7.mllp import MAX_FRAME_BYTES, frame
 from services.ingest.hl7.receive import Outcome
 from services.ingest.hl7.sender import Sender, Senders
+from shared.hl7.mllp import MAX_FRAME_BYTES, frame
 from tests.support.hl7 import NOW, adt, framed, received, sender
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.hl7.message import Delimiters, messages_in
 from services.ingest.hl7.timestamps import instant, is_date
+from shared.hl7.message import Delimiters, messages_in
 from tests.support.hl7 import adt, received, sender
 
 CHICAGO = ZoneInfo("America/Chicago")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.hl7.mllp import MAX_FRAME_BYTES, BrokenFrame, Deframer, Frame, OversizedFrame, Received, frame
+from shared.hl7.mllp import MAX_FRAME_BYTES, BrokenFrame, Deframer, Frame, OversizedFrame, Received, frame
 
 ONE, TWO = b"MSH|^~\\&|1\rPID|1\r", b"MSH|^~\\&|2\r"
 NEXT, END = BrokenFrame("next-frame"), BrokenFrame("end-of-connection")

@@ -6,8 +6,8 @@ from datetime import datetime
 
 import pytest
 
-from services.ingest.hl7.message import messages_in
 from services.ingest.hl7.receive import Outcome
+from shared.hl7.message import messages_in
 from tests.support.hl7 import NOW, Sample, received, samples
 
 # The index's effects, as one message can tell them: it does not know whether a case is open, or the patient right.

@@ -48,6 +48,7 @@ def test_a_careful_one_starts() -> None:
         (replace(HOSPITAL, ehr_url="http://ehr.example/fhir"), "COUNTERSIGN_EHR_URL"),
         (replace(HOSPITAL, ehr_token_url="http://ehr.example/token"), "COUNTERSIGN_EHR_TOKEN_URL"),
         (replace(HOSPITAL, plain_hl7_host="10.1.2.3"), "COUNTERSIGN_HL7_CERTIFICATE_FILE"),
+        (replace(HOSPITAL, plain_mdm_host="10.1.2.3"), "COUNTERSIGN_MDM_CA_FILE"),
         (replace(HOSPITAL, plain_hl7_host="0.0.0.0"), "COUNTERSIGN_HL7_CERTIFICATE_FILE"),  # noqa: S104 - refused
         (replace(HOSPITAL, issuer=""), "COUNTERSIGN_OIDC_ISSUER"),
         (replace(HOSPITAL, public_url="http://sign.example"), "COUNTERSIGN_PUBLIC_URL"),
@@ -72,6 +73,8 @@ def test_one_fault_is_one_sentence(facts: DeploymentFacts, word: str) -> None:
         replace(HOSPITAL, ehr_token_url="https://login.ehr.example/token"),
         replace(HOSPITAL, plain_hl7_host="10.1.2.3", allowed=allowed(plain_hl7=True)),
         replace(HOSPITAL, plain_hl7_host="127.0.0.1"),
+        replace(HOSPITAL, plain_mdm_host="10.1.2.3", allowed=allowed(plain_hl7=True)),
+        replace(HOSPITAL, plain_mdm_host="127.0.0.1"),
         replace(HOSPITAL, issuer="", allowed=allowed(static_tokens=True)),
         replace(HOSPITAL, nats_url="nats://localhost:4222", ehr_url="http://[::1]/fhir"),
         replace(HOSPITAL, grants=(grant(practitioner="Practitioner/1"), grant(role="ingest"))),

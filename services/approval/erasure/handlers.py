@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from services.approval.erasure import rules
+from services.approval.filing.mdm.outbox import Outbox
 from services.approval.filing.renditions.kept import KeptRenditions
 from services.approval.review.autosave import BUCKET as WORKING
 from shared.contracts.envelope import RecordedEvent
@@ -29,6 +30,7 @@ class ErasureHandler:
         self._artifacts = Artifacts(bus)
         self._working = Bucket(bus, WORKING)
         self._kept = KeptRenditions(bus)
+        self._outbox = Outbox(bus)
 
     async def erase(self, work: StepContext[ErasureOrdered]) -> Erased:
         """Destroy keys and texts as ordered. It is retried without limit."""
@@ -37,7 +39,8 @@ class ErasureHandler:
             history = await self._journal.history_with(work.cause)
             texts = rules.texts_of(history)
             for decision in rules.decisions_of(history):
-                texts["renditions"] |= set(await self._kept.digests(decision)) - texts["signed"]
+                stored = [*await self._kept.digests(decision), *await self._outbox.digests(decision)]
+                texts["renditions"] |= set(stored) - texts["signed"]
             digests = sorted({digest for kind in ordered.kinds for digest in texts[kind]})
             if self._list is not None:
                 await asyncio.to_thread(self._list.add, _listed(work.cause, ordered, digests))

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from services.approval.review.errors import DecisionRefusedError
 from shared.contracts.case import Case, CaseState, fold
-from shared.contracts.corrections import Addended, Amended, RetractionRequested
+from shared.contracts.corrections import Addended, Amended, Retracted, RetractionRequested
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.events import (
     Actor,
@@ -68,8 +68,8 @@ def texts_of(history: Sequence[RecordedEvent]) -> dict[TextKind, set[str]]:
                 found["words"].add(reason)
             case Rejected(reason=reason) | Reassigned(reason=reason) | RetractionRequested(reason=reason):
                 found["words"].add(reason)
-            case Filed(renditions=renditions):
-                found["renditions"] |= set(renditions.values())
+            case Filed(renditions=renditions, message=message):
+                found["renditions"] |= {*renditions.values(), *([message] if message else [])}
             case _:
                 pass
     found["draft"] -= found["signed"]
@@ -78,8 +78,8 @@ def texts_of(history: Sequence[RecordedEvent]) -> dict[TextKind, set[str]]:
 
 
 def decisions_of(history: Sequence[RecordedEvent]) -> list[str]:
-    """Return the digests of the decisions for which renditions may be stored."""
-    return [item.head.digest for item in history if isinstance(item.body, Approved | Amended | Addended)]
+    """Return the digests of the decisions for which renditions or messages may be stored."""
+    return [item.head.digest for item in history if isinstance(item.body, Approved | Amended | Addended | Retracted)]
 
 
 def obstacle(case: Case) -> DecisionRefusedError | None:

@@ -9,6 +9,7 @@ from services.approval import domain
 from services.approval.ehr_tasks.tasks import ReviewTasks
 from services.approval.escalation import rules as escalation_rules
 from services.approval.escalation.directory import Directory
+from services.approval.filing.write_back import document_in_ehr
 from shared.contracts.case import fold
 from shared.contracts.envelope import RecordedEvent, decode
 from shared.contracts.errors import TransientError
@@ -155,7 +156,7 @@ class EscalationHandler:
         """
         ref, case = history[-1].case, fold(history)
         await self._timers.cancel(ref.id)
-        document = f"DocumentReference/{case.document.document_reference}" if case.document else None
+        document = document_in_ehr(case.document)
         reviewed, last = domain.reviewed(history), 0
         for draft, outcome in reviewed:
             await self._tasks.end(ref, draft, outcome, document if outcome and outcome.code == "approved" else None)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from services.approval.filing.held import HeldError
 from services.approval.filing.provenances import carrying
 from services.approval.filing.renditions import chart
 from services.approval.filing.renditions.in_chart import digest_in_chart
@@ -10,10 +11,9 @@ from services.approval.filing.resources import chain_head_of
 from shared.clinical.elements import Resource
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.envelope import sha256_hex
-from shared.contracts.errors import PermanentError
 
 
-class NotAsSignedError(PermanentError):
+class NotAsSignedError(HeldError):
     """A document in the chart has an identifier of ours and is not what was signed: a person has to check."""
 
 

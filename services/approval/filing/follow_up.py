@@ -13,11 +13,9 @@ from services.approval import domain
 from services.approval.corrections import rules as correction_rules
 from services.approval.ehr_tasks.tasks import ReviewTasks
 from services.approval.escalation import rules as escalation_rules
-from services.approval.filing.correction_resources import identifier_of
-from services.approval.filing.filing import Filing
+from services.approval.filing.write_back import WriteBacks, document_in_ehr
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.case import Case, fold
-from shared.contracts.corrections import Retracted
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.model import Model
@@ -47,9 +45,11 @@ class FollowUpPosition(Model):
 
 
 class FollowUp:
-    def __init__(self, bus: NatsConnection, ehr: FhirClient, filing: Filing, tasks: ReviewTasks, clock: Clock) -> None:
+    def __init__(
+        self, bus: NatsConnection, ehr: FhirClient, write_backs: WriteBacks, tasks: ReviewTasks, clock: Clock
+    ) -> None:
         self._ehr = ehr
-        self._filing = filing
+        self._write_backs = write_backs
         self._tasks = tasks
         self._clock = clock
         self._bus = bus
@@ -126,26 +126,18 @@ class FollowUp:
             return  # it is checked when it ends
         left = await self._end_documents(ref, case)
         if left:
-            await self._alert(ref, f"{left} surplus Provenance: the EHR does not let it be deleted")
-        document = f"DocumentReference/{case.document.document_reference}" if case.document else None
-        await self._end_tasks(ref, history, document)
+            await self._alert(ref, f"{left} surplus documents or Provenances: the EHR does not let them be retired")
+        await self._end_tasks(ref, history, document_in_ehr(case.document))
 
     async def _end_documents(self, ref: CaseRef, case: Case) -> int:
         """Put the documents of the case in order; return how many surplus Provenances could not be deleted."""
         left = 0
         for entry in (*case.earlier, *case.entries):
             if (filed := entry.filed) is not None:
-                signature = correction_rules.signature_of(entry)
-                number = correction_rules.number_of(case, entry.signature)
-                left += await self._filing.follow_up(
-                    ref,
-                    filed,
-                    entry.signature.head.digest,
-                    identifier_of(ref, signature, number),
-                    correction_rules.status_of(case, entry),
-                )
-        if case.retraction is not None and isinstance(body := case.retraction.body, Retracted) and case.retracted:
-            left += await self._filing.clear(case.retraction.head.digest, case.retracted.provenance, body.documents)
+                repair = self._write_backs.repair_of(filed)
+                left += await repair.put_in_order(ref, case, entry) if repair is not None else 0
+        if case.retracted is not None and (repair := self._write_backs.repair_of(case.retracted)) is not None:
+            left += await repair.put_retraction_in_order(case)
         return left
 
     async def _end_tasks(self, ref: CaseRef, history: Sequence[RecordedEvent], document: str | None) -> None:

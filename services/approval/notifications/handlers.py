@@ -13,7 +13,7 @@ from services.approval.escalation.rules import EscalationRecord
 from services.approval.local_time import ZoneOf
 from services.approval.notifications.channels import NotifyType
 from services.approval.notifications.notification import STREAM, Notification, read_notification
-from shared.contracts.case import fold
+from shared.contracts.case import causing_event, fold
 from shared.contracts.envelope import RecordedEvent, decode
 from shared.contracts.errors import PermanentError
 from shared.contracts.events import Escalated
@@ -65,7 +65,8 @@ class NotificationDispatcher:
         facts: dict[str, str | int] = {"case": case.id, "department": case.department, "level": level}
         await publish_alert(self._bus, severity, "review-overdue", id=event.id, **facts)
         for channel in self._directory.channels(case.department, level):
-            await self._enqueue(
+            await enqueue(
+                self._bus,
                 Notification(
                     department=case.department,
                     case=case.id,
@@ -73,19 +74,8 @@ class NotificationDispatcher:
                     level=level,
                     since=since,
                     channel=channel.key,
-                )
+                ),
             )
-
-    async def _enqueue(self, notification: Notification) -> None:
-        """Publish the message once, also if this is repeated later than the deduplication window.
-
-        The id holds for the deduplication window, the expected sequence as long as the stream keeps the message.
-        """
-        data, id = notification.model_dump_json().encode(), notification.subject_key
-        try:
-            await self._bus.publish(notification.subject, data, stream=STREAM, headers=FIRST, id=id)
-        except WrongSequenceError:
-            return
 
     async def deliver(self, message: Msg) -> None:
         """Send one message to its channel, unless that was done or the review is decided.
@@ -98,7 +88,7 @@ class NotificationDispatcher:
         if await self._bus.direct_get(STREAM, {"last_by_subj": notification.receipt}):
             return
         if notification.subject_key not in self._sending:
-            if _waiting(await self._journal.find(notification.case), notification.escalation) is None:
+            if not _is_due(notification, await self._journal.find(notification.case)):
                 return
             # Nothing is awaited between this look and the entry: of two deliveries at once, one sends.
             if notification.subject_key not in self._sending:
@@ -141,6 +131,26 @@ class NotificationDispatcher:
             await self._bus.publish(notification.receipt, sent, stream=STREAM, headers=FIRST, id=notification.receipt)
         except WrongSequenceError:
             return  # an earlier attempt's
+
+
+async def enqueue(bus: NatsConnection, notification: Notification) -> None:
+    """Publish the message once, also if this is repeated later than the deduplication window.
+
+    The id holds for the deduplication window, the expected sequence as long as the stream keeps the message.
+    """
+    data, id = notification.model_dump_json().encode(), notification.subject_key
+    try:
+        await bus.publish(notification.subject, data, stream=STREAM, headers=FIRST, id=id)
+    except WrongSequenceError:
+        return
+
+
+def _is_due(notification: Notification, history: list[RecordedEvent]) -> bool:
+    """Return whether what the message is about still waits."""
+    if notification.about == "transfer":
+        signature = causing_event("file", history)
+        return fold(history).awaits == "file" and signature is not None and signature.id == notification.escalation
+    return _waiting(history, notification.escalation) is not None
 
 
 def _waiting(history: list[RecordedEvent], escalation: str) -> EscalationRecord | None:

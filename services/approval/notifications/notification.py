@@ -1,6 +1,7 @@
 """A notification: one message to one channel about one escalation."""
 
 from datetime import datetime, tzinfo
+from typing import Literal
 
 from pydantic import ValidationError
 
@@ -23,6 +24,8 @@ class Notification(Model):
     level: int
     since: datetime  # when the review was asked for
     channel: str  # key of the channel in the directory
+    # What a person has to do. transfer: take the signed document to the chart; `escalation` is the signature's event.
+    about: Literal["review", "transfer"] = "review"
 
     @property
     def subject_key(self) -> str:
@@ -44,11 +47,16 @@ class Notification(Model):
 
     @property
     def title(self) -> str:
+        if self.about == "transfer":
+            return "A signed document waits for its transfer to the chart"
         return f"A discharge summary waits for its review: escalation {self.level} of {TAKES_OVER}"
 
     def text(self, link: str, zone: tzinfo | None = None) -> str:
         """Return the text. It leaves the hospital: no name, no diagnosis, no reference to the patient."""
         since = local(self.since, zone, "%Y-%m-%d %H:%M %Z")
+        if self.about == "transfer":
+            where = f"Document: {link}" if link else f"Case: {self.case}"
+            return f"Department: {self.department}\nSigned: {since}\n{where}\n"
         where = f"Review: {link}" if link else f"Case: {self.case}"
         return f"Department: {self.department}\nWaiting since: {since}\nEscalation: {self.level}\n{where}\n"
 

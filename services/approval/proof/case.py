@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from services.approval.corrections.rules import number_of, signature_of
 from services.approval.filing.correction_resources import identifier_of
+from services.approval.filing.write_back import document_in_ehr
 from services.approval.proof.chart import FiledSignature, against_chart
 from services.approval.proof.fault import Fault
 from shared.clinical.fhir_client import FhirClient
@@ -29,6 +30,7 @@ class Verified:
     identifiers: tuple[tuple[str, str], ...]  # system and value of its documents
     erased: bool = False
     reimported: bool = False  # something of it was taken over from the chart after a restore
+    unread: int = 0  # documents that were filed where we cannot read them: the events alone prove them
 
 
 async def verify_case(case_id: str, events: Sequence[RawMessage], ehr: FhirClient) -> Verified:
@@ -53,7 +55,9 @@ def standing(case_id: str, events: Sequence[RawMessage], faults: Iterable[Fault]
     history, _ = sort_readable(events)
     case = fold(history)
     filed = (item.body.filed if isinstance(item.body, Reimported) else item.body for item in history)
-    documents = frozenset(body.document_reference for body in filed if isinstance(body, Filed))
+    bodies = [body for body in filed if isinstance(body, Filed)]
+    readable = [body for body in bodies if document_in_ehr(body) is not None]
+    documents = frozenset(body.document_reference for body in readable)
     taken_over = any(isinstance(item.body, Reimported) for item in history)
     return Verified(
         case_id,
@@ -63,6 +67,7 @@ def standing(case_id: str, events: Sequence[RawMessage], faults: Iterable[Fault]
         _identifiers(case),
         erased=case.erasure is not None,
         reimported=taken_over,
+        unread=len(bodies) - len(readable),
     )
 
 
@@ -92,11 +97,13 @@ def _broken(case_id: str, events: Sequence[RawMessage]) -> list[Fault]:
 def _filings(history: Sequence[RecordedEvent]) -> Iterable[FiledSignature]:
     """Return every filing of the case, with its signature."""
     signature: RecordedEvent | None = None
+    last = {item.body.document_reference: item.id for item in history if isinstance(item.body, Filed)}
     for item in history:
         if isinstance(item.body, FILE.consumes):
             signature = item
         if isinstance(item.body, Filed | RetractionFiled):
-            yield FiledSignature(item, item.body, signature)
+            reference = item.body.document_reference if isinstance(item.body, Filed) else ""
+            yield FiledSignature(item, item.body, signature, last.get(reference, item.id) != item.id)
         if isinstance(item.body, Reimported):
             signature = restored_event(item)
             yield FiledSignature(item, item.body.filed, signature)

@@ -6,6 +6,7 @@ from services.approval.filing.renditions import chart
 from services.approval.filing.renditions.in_chart import digest_in_chart
 from services.approval.filing.renditions.make import TEXT
 from services.approval.filing.resources import chain_head_of
+from services.approval.filing.write_back import profile_of
 from shared.clinical import references
 from shared.clinical.elements import Resource, children
 from shared.clinical.fhir_client import FhirClient, NotFoundError
@@ -22,6 +23,12 @@ class FiledSignature:
     filed: RecordedEvent
     body: Filed | RetractionFiled
     signature: RecordedEvent | None
+    changed: bool = False  # a later correction has changed the same document of the EHR
+
+    @property
+    def readable(self) -> bool:
+        """Return whether we can read in the chart what was filed."""
+        return profile_of(self.body) in ("fhir", "fhir-basic")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +41,14 @@ class Reason:
 
 
 async def against_chart(filing: FiledSignature, ehr: FhirClient) -> list[Reason]:
-    """Return what does not hold of one filing."""
+    """Return what does not hold of one filing.
+
+    What was sent by MDM or transferred by a person cannot be read back: then the events alone are compared.
+    """
+    if not filing.readable or filing.changed:
+        return _of_events(filing)
+    if not filing.body.provenance:
+        return await _contents(filing, None, ehr)
     try:
         provenance = await ehr.read("Provenance", filing.body.provenance)
     except CountersignError as failure:
@@ -45,6 +59,21 @@ async def against_chart(filing: FiledSignature, ehr: FhirClient) -> list[Reason]
     if isinstance(filing.body, Filed) and not _is_about(provenance, filing.body.document_reference, ehr):
         reasons.append(Reason("the Provenance in the EHR is about another document"))
     return [*reasons, *await _contents(filing, provenance, ehr)]
+
+
+def _of_events(filing: FiledSignature) -> list[Reason]:
+    body, signed = filing.body, filing.signature.body if filing.signature else None
+    if not isinstance(body, Filed):
+        return []
+    if not isinstance(signed, Signature):
+        return [Reason("nobody has signed what was filed")]
+    if body.renditions.get(TEXT, signed.signed) != signed.signed:
+        return [Reason("the text that was filed is not the one that was signed")]
+    if profile_of(body) == "mdm" and body.message is None:
+        return [Reason("it does not say which message the receiver has accepted")]
+    if profile_of(body) == "none" and body.by is None:
+        return [Reason("it does not say who has transferred the document")]
+    return []
 
 
 def _is_about(provenance: Resource, id: str, ehr: FhirClient) -> bool:

@@ -7,10 +7,10 @@ from services.approval.review.authorization import Action
 from services.approval.review.case_reader import CaseReader, current
 from services.approval.review.errors import DecisionRefusedError
 from shared.contracts.case import Case
-from shared.contracts.corrections import Addended, Amended, Retracted, RetractionRequested
+from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled, RetractionRequested
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.errors import TransientError
-from shared.contracts.events import Approved, CaseEvent, Reassigned, Rejected
+from shared.contracts.events import Approved, CaseEvent, Filed, Reassigned, Rejected, Retried
 from shared.contracts.retention import ErasureOrdered, HoldPlaced, HoldReleased
 from shared.contracts.subjects import CaseRef, derived_id
 from shared.messaging.connection import NatsConnection
@@ -32,6 +32,8 @@ Event = TypeVar(
     ErasureOrdered,
     HoldPlaced,
     HoldReleased,
+    Retried,
+    Filed | RetractionFiled,
 )
 
 

@@ -8,11 +8,13 @@ from typing import Literal
 Field = Literal["resolutions", "acknowledged", "written", "text"]
 AfterFiling = Literal["not-filed", "no-draft", "changed", "unchanged", "asked", "not-asked", "same-person"]
 BeforeFiling = Literal["not-open", "stale", "incomplete", "unresolved", "misleading"]
+Filing = Literal["not-unfiled", "not-by-hand", "no-document"]
 Ending = Literal["held", "not-held", "erased", "not-ended"]
 RefusalCode = (
     Literal["unknown", "decided", "forbidden", "no-such-person", "key-used", "no-reason", "sign-in-too-old"]
     | BeforeFiling
     | AfterFiling
+    | Filing
     | Ending
 )
 

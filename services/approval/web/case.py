@@ -15,6 +15,8 @@ from services.approval.review.views import case_view, erasure_of
 from services.approval.web.corrections import NOTES as AFTER_FILING
 from services.approval.web.corrections import after_filing
 from services.approval.web.draft_comparison import beside_the_one_before
+from services.approval.web.filing import NOTES as FILING
+from services.approval.web.filing import unfiled_case
 from services.approval.web.progress import progress, put_right
 from services.approval.web.render import EVENT_WORDS, STATE_WORDS, PageRoute, page, span
 from services.approval.web.review_form import Mode, ReviewForm, ReviewFormAutosave
@@ -174,9 +176,10 @@ async def _case_values(
         "decided": _decided(case),
         "barred": _barred(who, case, ref),
         "following": _next_escalation(api, case),
-        "note": (NOTES | AFTER_FILING).get(note, ""),
+        "note": (NOTES | AFTER_FILING | FILING).get(note, ""),
         "zone": api.zone_of(ref.department),
         "after": await after_filing(api, who, ref, case),
+        "unfiled": await unfiled_case(api, history, api.clock()),
         "earlier": await beside_the_one_before(api.cases, history, case, draft) if mode == "review" else None,
         **await progress(api.cases, ref.id, draft, kept, mode, who),
     }

@@ -14,6 +14,7 @@ from services.approval.projections.open_reviews import OpenReview, OpenReviewRow
 from services.approval.review.api import readable, shown_departments
 from services.approval.review.authorization import is_assigned_to
 from services.approval.review.draft_labels import DraftLabel
+from services.approval.web.filing import shown_unfiled
 from services.approval.web.render import PageRoute, page, span
 from shared.contracts.case import fold
 from shared.runtime.authentication import Caller
@@ -62,6 +63,7 @@ async def inbox(
         q=q,
         cursor=cursor,
         unread=api.unreadable.of(who),
+        unfiled=[] if after else await shown_unfiled(api, who, now),
     )
 
 

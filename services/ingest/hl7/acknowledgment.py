@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from services.ingest.hl7.adt import Problem
-from services.ingest.hl7.message import Message
+from shared.hl7.message import Message
 
 Code = Literal["AA", "AE", "AR", "CA", "CE", "CR"]
 CONDITIONS = ("AL", "NE", "ER", "SU")  # HL7 table 0155: always, never, errors only, success only

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from services.ingest.hl7.message import Message
 from services.ingest.hl7.sender import Sender, VisitField
 from services.ingest.hl7.timestamps import instant, is_date, offset_in
 from shared.contracts.envelope import sha256_hex
@@ -23,6 +22,7 @@ from shared.contracts.visits import (
     VisitReported,
     patient_digest,
 )
+from shared.hl7.message import Message
 
 Effect = Literal["opens", "withdraws", "merges", "prepares", "ends-preparation", "ignored", "refused"]
 # Of a fact, with the words of its assessment.

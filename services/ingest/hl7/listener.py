@@ -9,10 +9,10 @@ from contextlib import suppress
 from typing import Protocol
 
 from services.ingest.hl7.intake import NotStoredError
-from services.ingest.hl7.mllp import Deframer, Received, frame
 from services.ingest.hl7.receive import Outcome, outcomes
 from services.ingest.hl7.sender import Sender, Senders
 from services.ingest.hl7.silence import Silence
+from shared.hl7.mllp import Deframer, Received, frame
 from shared.messaging.event_store import Clock
 from shared.runtime.settings import Hl7Settings
 from shared.telemetry import instruments

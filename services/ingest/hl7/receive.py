@@ -6,9 +6,9 @@ from datetime import datetime
 
 from services.ingest.hl7.acknowledgment import Code, acknowledgment, answer_code
 from services.ingest.hl7.adt import OVERSIZED, UTF16, Assessment, assess
-from services.ingest.hl7.message import Message, from_utf16, header_in, messages_in
-from services.ingest.hl7.mllp import BrokenFrame, Frame, OversizedFrame, Received
 from services.ingest.hl7.sender import Sender
+from shared.hl7.message import Message, from_utf16, header_in, messages_in
+from shared.hl7.mllp import BrokenFrame, Frame, OversizedFrame, Received
 
 EMPTY = Assessment("other", "ignored", "an empty frame is not answered", is_answer=True)
 UNREADABLE = Assessment("other", "refused", "the frame contains no HL7 message")

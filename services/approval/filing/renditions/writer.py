@@ -51,13 +51,16 @@ class Renditions:
         kept = await self._kept.get(decision.case.id, key) or {}
         if chosen := {name: data for name, data in kept.items() if name in wanted}:
             return chosen
-        source = await self._source(decision, approved, text, number)
+        source = await self._source(decision, approved, text, number, device=FHIR in wanted)
         if source is None:
             return {TEXT: text.encode()}
         made = await asyncio.to_thread(make, source, wanted, self._paper)
         return await self._kept.keep(decision, made)
 
-    async def _source(self, decision: RecordedEvent, approved: Signature, text: str, number: int) -> Source | None:
+    async def _source(
+        self, decision: RecordedEvent, approved: Signature, text: str, number: int, *, device: bool
+    ) -> Source | None:
+        """Return what renditions are made from. `device`: one of them refers to the drafting AI in the EHR."""
         ref = approved.draft
         stored = await self._artifacts.of(decision.case.id).get_many(list({ref.digest, ref.context}))
         try:
@@ -73,7 +76,7 @@ class Renditions:
             text=text,
             draft=draft,
             context=_context(stored.get(ref.context, b"")),
-            device=await self._devices.id_of(ref),
+            device=await self._devices.id_of(ref) if device else "",
             base=self._ehr.base,
         )
 

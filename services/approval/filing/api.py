@@ -1,0 +1,68 @@
+"""REST API of signed documents on their way to the chart."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel
+
+from services.approval.dependencies import Api, Clinician, Watcher
+from services.approval.filing.service import UnfiledLine
+from services.approval.review.api import Decided
+from services.approval.review.problems import DecisionRoute
+
+router = APIRouter(tags=["filing"], route_class=DecisionRoute)
+MEDIA_TYPES = {"text": "text/plain; charset=utf-8", "pdf": "application/pdf"}
+
+
+class UnfiledList(BaseModel):
+    """Signed documents that are not in the chart yet, oldest first."""
+
+    items: list[UnfiledLine]
+
+
+@router.get("/v1/unfiled", summary="Signed documents that are not in the chart yet, and why")
+async def list_unfiled(who: Watcher, api: Api, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> UnfiledList:
+    return UnfiledList(items=await api.chart.unfiled(who, limit))
+
+
+@router.post(
+    "/v1/cases/{case_id}/filing/retry",
+    summary="File the signed document again",
+    description="For one that is held, once what stopped it is corrected; one that waits is tried at once.",
+)
+async def retry_filing(case_id: str, by: Watcher, api: Api) -> Decided:
+    await api.chart.release(case_id, by)
+    return Decided(case_id=case_id, state="approved", by=by.subject)
+
+
+@router.post(
+    "/v1/cases/{case_id}/filing/confirm",
+    summary="Confirm that the signed document was transferred to the chart by hand",
+    description="For installations without a way into the chart (COUNTERSIGN_WRITE_BACK=none), and for a document "
+    "that is held. Nothing is checked: the event names who confirms it.",
+)
+async def confirm_filing(case_id: str, by: Watcher, api: Api) -> Decided:
+    event = await api.chart.confirm_transfer(case_id, by)
+    return Decided(case_id=case_id, state="filed" if event.event == "filed" else "retracted", by=by.subject)
+
+
+@router.get(
+    "/v1/cases/{case_id}/document/{form}",
+    summary="Download the signed document",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}, "application/pdf": {}}}},
+)
+async def download(
+    case_id: str,
+    form: Literal["text", "pdf"],
+    who: Clinician,
+    api: Api,
+    addendum: Annotated[int | None, Query(ge=1, description="number of the addendum; none: the document")] = None,
+) -> Response:
+    found = await api.chart.download(case_id, who, form, addendum)
+    headers = {
+        "Content-Disposition": f'attachment; filename="{found.name}"',
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return Response(found.content, media_type=MEDIA_TYPES[form], headers=headers)

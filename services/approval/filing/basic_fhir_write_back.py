@@ -1,0 +1,205 @@
+"""The write-back profile `fhir-basic`: a DocumentReference without our identifier, as Oracle Health takes it.
+
+"Filed before?" is answered by our own events and by the stay's documents with the same content. A correction changes
+the document that it corrects. Where the EHR takes no Provenance, the event stream alone proves who signed.
+"""
+
+from collections.abc import Collection, Iterator
+from datetime import timedelta
+
+from services.approval.corrections import rules as correction_rules
+from services.approval.ehr_tasks.tasks import Devices
+from services.approval.filing import basic_resources, correction_resources, resources
+from services.approval.filing.chart_check import NotAsSignedError
+from services.approval.filing.correction_resources import IN_ERROR
+from services.approval.filing.filing import Filing
+from services.approval.filing.held import HeldError
+from services.approval.filing.provenances import carrying, provenances_of
+from services.approval.filing.renditions import chart
+from services.approval.filing.renditions.in_chart import digest_in_chart
+from services.approval.filing.renditions.make import TEXT
+from services.approval.filing.renditions.writer import Renditions
+from services.approval.filing.write_back import SignedDocument, SignedRetraction, Written, filed_ids
+from shared.clinical import references
+from shared.clinical.elements import Resource, child, children
+from shared.clinical.fhir_client import (
+    BadRequestError,
+    FhirClient,
+    NotFoundError,
+    PreconditionFailedError,
+    etag_of,
+    oldest,
+)
+from shared.contracts.case import Case, ChartEntry
+from shared.contracts.corrections import Amended, RetractionFiled
+from shared.contracts.envelope import RecordedEvent, sha256_hex
+from shared.contracts.errors import PermanentError, TransientError
+from shared.contracts.events import Filed, Signature
+from shared.contracts.subjects import CaseRef
+from shared.contracts.timestamps import format_timestamp
+from shared.messaging.steps import Clock
+
+DATE_TOLERANCE = timedelta(days=1)  # between the EHR's date of a document and our time of its signature
+
+
+class BasicFhirWriteBack:
+    """`content_type` is what is filed: the text, or one rendition of it."""
+
+    def __init__(
+        self,
+        ehr: FhirClient,
+        filing: Filing,
+        devices: Devices,
+        renditions: Renditions,
+        content_type: str,
+        clock: Clock,
+    ) -> None:
+        self._ehr = ehr
+        self._filing = filing
+        self._devices = devices
+        self._renditions = renditions
+        self._content_type = content_type
+        self._clock = clock
+
+    async def file(self, document: SignedDocument) -> Written:
+        """Create the document, or change the one that it corrects."""
+        decision, signature = document.decision, document.signature
+        signer = signature.signer or ""
+        if not signer.startswith("Practitioner/"):
+            raise HeldError("the EHR takes a document from a Practitioner of its own only, and the signer has none")
+        made = await self._renditions.of(decision, signature, document.text, document.number)
+        content_type = self._content_type if self._content_type in made else TEXT
+        data = made[content_type] if content_type in made else document.text.encode()
+        signed_at = format_timestamp(decision.time)
+        wanted = basic_resources.document(signature, signer, content_type, data, signed_at)
+        if isinstance(signature, Amended) and document.follows is not None:
+            id = await self._amend(wanted, document.follows, sha256_hex(data))
+        else:
+            id = await self._create(wanted, document, sha256_hex(data))
+        held = {content_type: sha256_hex(data)}
+        provenance = await self._provenance(decision, signature, id, held)
+        filed = Filed(document_reference=id, provenance=provenance, renditions=held, profile="fhir-basic")
+        return Written(filed, (self._content_type,) if content_type != self._content_type else ())
+
+    async def retract(self, retraction: SignedRetraction) -> RetractionFiled:
+        """Set the documents to entered-in-error. Raises HeldError where the EHR does not take that."""
+        for id in dict.fromkeys(retraction.retracted.documents):
+            try:
+                await self._filing.mark(await self._ehr.read("DocumentReference", id), IN_ERROR)
+            except NotFoundError:
+                continue  # somebody has deleted it
+            except PermanentError as error:
+                words = f"the EHR does not set a document to {IN_ERROR} ({error.reason}): a person has to, in the EHR"
+                raise HeldError(words) from None
+        return RetractionFiled(provenance="", profile="fhir-basic")
+
+    async def put_in_order(self, _ref: CaseRef, case: Case, entry: ChartEntry) -> int:
+        """Retire copies of the document that were committed late."""
+        filed = entry.filed
+        assert filed is not None  # noqa: S101 - only filed entries are put in order
+        later = [item.filed.document_reference for item in _after(case, entry) if item.filed is not None]
+        if filed.document_reference in later:
+            return 0  # the document has another content since
+        wanted = correction_rules.status_of(case, entry)
+        signature = correction_rules.signature_of(entry)
+        known = filed_ids(case) - {filed.document_reference}
+        found = await self._same(signature, entry.signature, set(filed.renditions.values()), known)
+        copies = [item for item in found if item["id"] != filed.document_reference]
+        if wanted == IN_ERROR:
+            copies.append(await self._ehr.read("DocumentReference", filed.document_reference))
+        left = sum([await self._cannot_retire(item) for item in copies])
+        if filed.provenance:
+            left += await self._filing.clear(entry.signature.head.digest, filed.provenance, [filed.document_reference])
+        return left
+
+    async def put_retraction_in_order(self, _case: Case) -> int:
+        """Nothing is left to do: a retraction creates nothing."""
+        return 0
+
+    async def _create(self, wanted: Resource, document: SignedDocument, digest: str) -> str:
+        found = await self._same(document.signature, document.decision, {digest}, document.known)
+        if not found:
+            found = [(await self._ehr.create(wanted)).resource]
+        return str(oldest(found)["id"])
+
+    async def _amend(self, wanted: Resource, replaced: Filed, digest: str) -> str:
+        """Change the replaced document to the corrected text. Raises HeldError where it is not what was filed."""
+        id = replaced.document_reference
+        try:
+            current = await self._ehr.read("DocumentReference", id)
+        except NotFoundError:
+            raise HeldError(f"DocumentReference {id}, which is to be corrected, is not in the EHR any more") from None
+        shown = await self._digests(current)
+        if digest in shown and current.get("docStatus") == "amended":
+            return id
+        if shown and not shown & set(replaced.renditions.values()):
+            raise NotAsSignedError(f"DocumentReference {id} in the EHR is not what was filed: it is not corrected")
+        changed = current | {name: wanted[name] for name in ("docStatus", "date", "author", "content")}
+        try:
+            await self._ehr.update(changed, if_match=etag_of(current))
+        except PreconditionFailedError:
+            raise TransientError("a document has changed just now") from None
+        return id
+
+    async def _provenance(self, decision: RecordedEvent, signature: Signature, id: str, held: dict[str, str]) -> str:
+        """Return the id of the signature's Provenance; empty where the EHR takes none."""
+        creates = (await self._ehr.capabilities()).creates
+        if not {"Provenance", "Device"} <= creates:
+            return ""
+        head = decision.head.digest
+        found = carrying(head, await provenances_of(self._ehr, f"DocumentReference/{id}"))
+        if not found:
+            device = await self._devices.id_of(signature.draft)
+            entities = chart.entities(held)
+            wanted = correction_resources.provenance(decision, signature, id, device, self._clock(), entities)
+            found = [await self._filing.make(wanted, resources.provenance_id(head))]
+        return str(oldest(found)["id"])
+
+    async def _same(
+        self, signature: Signature, decision: RecordedEvent, digests: Collection[str], known: Collection[str]
+    ) -> list[Resource]:
+        """Return the stay's current documents with one of these contents, except those of the ids `known`."""
+        documents = [item for item in await self._search(signature, decision) if item.get("status") == "current"]
+        about = [item for item in documents if item["id"] not in known and self._is_of(item, signature.stay.encounter)]
+        return [item for item in about if await self._digests(item) & set(digests)]
+
+    async def _search(self, signature: Signature, decision: RecordedEvent) -> list[Resource]:
+        """Return the stay's documents, by as many parameters as the EHR takes together."""
+        for query in _queries(signature, decision):
+            try:
+                return await self._ehr.search("DocumentReference", query, fresh=True)
+            except BadRequestError:
+                continue
+        raise PermanentError("the EHR does not search a patient's documents: what was filed cannot be found again")
+
+    def _is_of(self, document: Resource, encounter: str) -> bool:
+        named = [
+            references.relative(item, self._ehr.bases) for item in children(child(document, "context"), "encounter")
+        ]
+        return not named or encounter in named
+
+    async def _digests(self, document: Resource) -> set[str]:
+        found = [await digest_in_chart(item, self._ehr) for item in chart.attachments(document).values()]
+        return {digest for digest in found if digest is not None}
+
+    async def _cannot_retire(self, document: Resource) -> bool:
+        try:
+            await self._filing.mark(document, IN_ERROR)
+        except PermanentError:
+            return True
+        return False
+
+
+def _queries(signature: Signature, decision: RecordedEvent) -> Iterator[dict[str, str]]:
+    stay = signature.stay
+    patient, encounter = stay.patient.rpartition("/")[2], stay.encounter.rpartition("/")[2]
+    base = {"patient": patient}
+    of_stay = base | {"encounter": encounter}
+    typed = of_stay | {"type": f"http://loinc.org|{signature.draft.type.code}"}
+    since = (decision.time - DATE_TOLERANCE).date().isoformat()
+    yield from (typed | {"date": f"ge{since}"}, typed, of_stay, base)
+
+
+def _after(case: Case, entry: ChartEntry) -> list[ChartEntry]:
+    entries = [*case.earlier, *case.entries]
+    return entries[entries.index(entry) + 1 :]

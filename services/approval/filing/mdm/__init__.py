@@ -1,0 +1,1 @@
+"""Signed documents as HL7v2 MDM messages, over MLLP."""
