@@ -13,7 +13,7 @@ from services.approval.parts import Core
 from services.approval.projections.unreadable_events import UnreadableEvents
 from services.approval.review.autosave import DraftAutosave
 from services.approval.review.draft_labels import DraftLabels
-from services.approval.routes import ROUTERS, provider_router
+from services.approval.routes import PROVIDER_ROUTERS, ROUTERS
 from services.approval.sign_in.service import SignInService
 from services.approval.sign_in.sessions import SessionStore
 from shared.messaging.access_log import AccessLog
@@ -57,7 +57,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
         starts=(partial(unreadable.start, core.bus),),
         closers=(unreadable.close, *((provider.close,) if provider else ())),
     )
-    return HttpInterface((*ROUTERS, *((provider_router,) if provider else ())), dependencies, part)
+    return HttpInterface((*ROUTERS, *(PROVIDER_ROUTERS if provider else ())), dependencies, part)
 
 
 async def _log_refusal(log: AccessLog, reason: str, caller: Caller | None, request: Request) -> None:

@@ -104,6 +104,7 @@ def _files(settings: ServiceSettings) -> list[SecretFile]:
         "COUNTERSIGN_NATS_SEED_FILE": settings.nats_seed_file,
         "COUNTERSIGN_MASTER_KEY_FILE": settings.master_key_file,
         "COUNTERSIGN_OIDC_CLIENT_SECRET_FILE": settings.oidc.client_secret_file,
+        "COUNTERSIGN_OIDC_CLIENT_KEY_FILE": settings.oidc.client_key_file,
         "COUNTERSIGN_HL7_KEY_FILE": getattr(getattr(settings, "hl7", None), "key_file", None),
     }
     ehr = getattr(settings, "ehr", None)

@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 from services.approval.sign_in.sessions import SessionStore
 from shared.messaging.access_log import AccessLog
 from shared.runtime.authentication import SESSION_COOKIE, Caller
-from shared.runtime.oidc import OidcProvider
+from shared.runtime.oidc import OidcProvider, SignInResult
 from shared.runtime.public_origin import PublicOrigin
 
 
@@ -25,13 +25,14 @@ class SignInService:
     provider: OidcProvider | None = None
     people: Sequence[Caller] = ()
 
-    async def open_session(self, previous: str, caller: Caller, after: str, renewal: str | None = None) -> Response:
-        """Open a session for `caller` and redirect to the path `after`; the browser's `previous` session is closed."""
+    async def open_session(self, previous: str, signed: SignInResult, after: str) -> Response:
+        """Open a session and redirect to the path `after`; the browser's `previous` session is closed."""
         if previous:
             await self.sessions.close(previous)
+        caller = signed.caller
         await self.log.record("signed-in", detail="", subject=caller.subject, role=caller.role, method=caller.method)
         answer = RedirectResponse(local_path(after), 303)
-        self.set_cookie(answer, SESSION_COOKIE, await self.sessions.open(caller, renewal))
+        self.set_cookie(answer, SESSION_COOKIE, await self.sessions.open(signed))
         return answer
 
     def set_cookie(self, answer: Response, name: str, value: str, max_age: int | None = None) -> None:
