@@ -106,9 +106,8 @@ class IssuerKeys:
         """
         algorithm, kid = _parse_header(token)
         keys = await self._current()
-        candidates = suitable_keys(keys, algorithm, kid)
-        found = _verify(token, candidates)
-        if found is None and await self._refreshed(kid, known=bool(candidates)):
+        found = _verify(token, suitable_keys(keys, algorithm, kid))
+        if found is None and await self._refreshed(kid, known=any(key.get("kid") == kid for key in keys)):
             found = _verify(token, suitable_keys(self._keys or (), algorithm, kid))
         if found is None:
             raise SignatureError
