@@ -8,6 +8,7 @@ from services.approval.sign_in.api import router as sessions
 from services.approval.web.case import router as case_pages
 from services.approval.web.corrections import router as correction_pages
 from services.approval.web.inbox import router as inbox
+from services.approval.web.launch import router as launch
 from services.approval.web.practitioner_search import router as practitioner_search
 from services.approval.web.render import assets_router
 from services.approval.web.sign_in import provider_router as provider_sign_in
@@ -21,4 +22,6 @@ PAGE_ROUTERS = (assets_router, sign_in, sign_out, inbox, case_pages, correction_
 ROUTERS = (*API_ROUTERS, *PAGE_ROUTERS)
 PROVIDER_ROUTERS = (provider_sign_in, provider_sign_out, back_channel_router)  # where there is an identity provider
 
-__all__ = ["API_ROUTERS", "PAGE_ROUTERS", "PROVIDER_ROUTERS", "ROUTERS"]
+LAUNCH_ROUTERS = (launch,)  # where the EHR opens Countersign
+
+__all__ = ["API_ROUTERS", "LAUNCH_ROUTERS", "PAGE_ROUTERS", "PROVIDER_ROUTERS", "ROUTERS"]

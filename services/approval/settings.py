@@ -12,6 +12,7 @@ from services.approval.erasure.rules import Retention
 from services.approval.filing.renditions.make import CONTENT_TYPES
 from services.approval.filing.renditions.pdf import Paper
 from shared.contracts.retention import TEXT_KINDS
+from shared.runtime.launch_settings import LaunchSettings
 from shared.runtime.public_origin import PublicOrigin
 from shared.runtime.settings import EhrSettings, NameList, ServiceSettings
 
@@ -140,6 +141,7 @@ class ApprovalSettings(ServiceSettings):
         description="folder for the list of erasures, shared by all approval processes; a restore reads it",
     )
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    launch: LaunchSettings = Field(default_factory=LaunchSettings)
     public_url: str = Field(
         default="", description="URL under which people reach the pages; used for links and as the allowed origin"
     )

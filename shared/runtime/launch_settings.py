@@ -1,5 +1,6 @@
 """Settings of SMART App Launch: Countersign as an app that the EHR opens."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Self
@@ -23,6 +24,8 @@ def split_names(value: object) -> object:
     return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
 
+# https, or an EHR on this machine, to try it.
+ORIGIN = re.compile(r"https://[A-Za-z0-9.\-]+(:\d+)?|http://(localhost|127\.0\.0\.1)(:\d+)?")
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_names)]
 
 
@@ -74,7 +77,8 @@ class LaunchSettings(BaseSettings):
         if self.client_key_file is not None and (self.client_secret or self.client_secret_file is not None):
             raise ValueError("set either COUNTERSIGN_LAUNCH_CLIENT_KEY_FILE or a client secret, not both")
         for origin in self.frame_ancestors:
-            if _origin(origin) != origin or not origin.startswith("https://"):
+            # The origins become part of a header: nothing that ends its directive may be in them.
+            if not ORIGIN.fullmatch(origin) or _origin(origin) != origin:
                 raise ValueError("COUNTERSIGN_LAUNCH_FRAME_ANCESTORS must be origins such as https://ehr.example.org")
         if bool(self.role_claim) != bool(self.roles):
             raise ValueError("set both COUNTERSIGN_LAUNCH_ROLE_CLAIM and COUNTERSIGN_LAUNCH_ROLES, or neither")

@@ -17,6 +17,7 @@ from shared.contracts.errors import CountersignError, TransientError
 from shared.messaging.server_status import ServerStatus, read_durability
 from shared.messaging.tls import client_context
 from shared.runtime.authentication import read_api_tokens
+from shared.runtime.launch_settings import LaunchSettings
 from shared.runtime.oidc import OidcSettings
 from shared.runtime.preflight import DeploymentFacts, SecretFile, preflight_errors
 from shared.runtime.service import Service, serve
@@ -33,6 +34,7 @@ from shared.runtime.settings import (
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
 SETTINGS_GROUPS: tuple[type[BaseSettings], ...] = (
     OidcSettings,
+    LaunchSettings,
     EhrSettings,
     Hl7Settings,
     TritonSettings,
@@ -111,6 +113,10 @@ def _files(settings: ServiceSettings) -> list[SecretFile]:
     if isinstance(ehr, EhrSettings) and ehr.client_id:
         named["COUNTERSIGN_EHR_CLIENT_KEY_FILE"] = ehr.client_key_file
         named["COUNTERSIGN_EHR_CLIENT_SECRET_FILE"] = ehr.client_secret_file
+    launch = getattr(settings, "launch", None)
+    if isinstance(launch, LaunchSettings) and launch.issuer:
+        named["COUNTERSIGN_LAUNCH_CLIENT_KEY_FILE"] = launch.client_key_file
+        named["COUNTERSIGN_LAUNCH_CLIENT_SECRET_FILE"] = launch.client_secret_file
     return [
         SecretFile(setting, str(path), path.stat().st_mode)
         for setting, path in named.items()

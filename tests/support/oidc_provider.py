@@ -52,11 +52,8 @@ async def _submit(browser: httpx.AsyncClient, page: httpx.Response, login: str) 
     found = re.search(r'<form[^>]*action="([^"]+)"', page.text)
     assert found, page.text
     hidden = re.findall(r'<input[^>]*type="hidden"[^>]*>', page.text)
-    fields = {
-        name[1]: value[1]
-        for item in hidden
-        if (name := _attribute(item, "name")) and (value := _attribute(item, "value"))
-    }
+    pairs = ((_attribute(item, "name"), _attribute(item, "value")) for item in hidden)
+    fields = {name: value for name, value in pairs if name and value}
     if 'name="login"' in page.text:
         fields |= {"login": login, "password": "secret"}
     if 'name="logout"' in page.text:

@@ -65,6 +65,8 @@ class PendingLogin(BaseModel):
     verifier: str
     after: str  # path to go to then
     since: datetime | None = None  # where a new proof of who they are was asked for: when
+    at_ehr: bool = False  # at the EHR (SMART App Launch), not at the identity provider
+    embedded: bool = False  # in a frame of the EHR
 
 
 class SessionRenewer(Protocol):
@@ -115,7 +117,8 @@ class SessionStore:
         if now - session.used > self._idle or now - session.began > self._longest:
             return None
         asked = self._provider if session.caller.method == "oidc" else None
-        age = now - session.known_since if asked is not None else timedelta(0)
+        ages = asked is not None or session.caller.method == "smart"  # the EHR is asked by the next launch
+        age = now - session.known_since if ages else timedelta(0)
         if asked is not None and age > RENEWED and session.may_be_renewed(now):
             return await self._renewed(id, session, found.revision, asked, touch=touch)
         if age > UNRENEWED:

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import RedirectResponse, Response
 
 from services.approval.dependencies import Api
 from services.approval.review.authorization import READERS
@@ -57,7 +57,8 @@ async def signed_in(
     if caller is None or caller.in_role(*READERS) is None:
         await api.authenticator.report_denial("the token opens no inbox", caller, request)
         return sign_in_form(service, 403, after=after, refused="This opens no inbox.")
-    return await service.open_session(api.authenticator.session_id(request), SignInResult(caller), after)
+    answer = RedirectResponse(local_path(after), 303)
+    return await service.open_session(api.authenticator.session_id(request), SignInResult(caller), answer)
 
 
 @provider_router.get("/sign-in/provider")
@@ -71,7 +72,7 @@ async def start_login(api: Api, after: str = "/", again: bool = False) -> Respon
     try:
         state, url = await _authorization(service, pending)
     except TransientError as error:
-        return _unavailable(error, after=pending.after, again=again)
+        return unavailable(service, error, after=pending.after, again=again)
     answer = RedirectResponse(url, 303)
     # Lax: the provider sends the browser back from another site.
     service.set_cookie(answer, STATE_COOKIE, state, max_age=PENDING)
@@ -101,15 +102,17 @@ async def finish_login(request: Request, api: Api, code: str = "", state: str = 
         signed = await _exchange(service, pending, code, error)
     except AuthenticationError as refusal:
         await api.log.record("refused", detail=f"sign-in: {refusal.reason}")
-        return _refused(403, refusal.reason, after=after, again=again)
+        return refused(service, 403, refusal.reason, after=after, again=again)
     except TransientError as failure:
         if pending is not None and code:
             await service.sessions.keep_login(state, pending)
-            return _unavailable(failure, after=after, again=again, retry=f"/sign-in/callback?{request.url.query}")
-        return _unavailable(failure, after=after, again=again)
-    answer = await service.open_session(api.authenticator.session_id(request), signed, after)
+            return unavailable(
+                service, failure, after=after, again=again, retry=f"/sign-in/callback?{request.url.query}"
+            )
+        return unavailable(service, failure, after=after, again=again)
+    answer = RedirectResponse(local_path(after), 303)
     service.delete_cookie(answer, STATE_COOKIE)
-    return answer
+    return await service.open_session(api.authenticator.session_id(request), signed, answer)
 
 
 async def _exchange(service: SignInService, pending: PendingLogin | None, code: str, error: str) -> SignInResult:
@@ -128,16 +131,15 @@ async def _exchange(service: SignInService, pending: PendingLogin | None, code: 
     return signed
 
 
-def _refused(status: int, reason: str, *, after: str, again: bool, retry: str = "") -> HTMLResponse:
-    """Return the sign-in page with the reason why nobody was signed in."""
+def refused(service: SignInService, status: int, reason: str, *, after: str, again: bool, retry: str = "") -> Response:
+    """Return the sign-in page with the reason why nobody was signed in. `retry` is where to try once more."""
     said = f"{reason[0].upper()}{reason[1:]}."
-    return page(
-        "sign_in.html", status, people=[], provider=True, after=after, again=again, refused=said, retry=retry, note=""
-    )
+    return sign_in_form(service, status, after=after, again=again, refused=said, retry=retry)
 
 
-def _unavailable(error: TransientError, *, after: str, again: bool, retry: str = "") -> Response:
-    answer = _refused(503, error.reason, after=after, again=again, retry=retry)
+def unavailable(service: SignInService, error: TransientError, *, after: str, again: bool, retry: str = "") -> Response:
+    """Return the sign-in page for a provider or EHR that does not answer."""
+    answer = refused(service, 503, error.reason, after=after, again=again, retry=retry)
     answer.headers["Retry-After"] = "5"
     return answer
 
@@ -149,17 +151,19 @@ def sign_in_form(
     after: str = "/",
     again: bool = False,
     refused: str = "",
+    retry: str = "",
     note: str = "",
 ) -> Response:
     return page(
         "sign_in.html",
         status,
-        people=list(enumerate(service.people)),
+        people=[] if refused and service.provider is not None else list(enumerate(service.people)),
         provider=service.provider is not None,
         after=local_path(after),
         again=again,
+        ehr=service.launch is not None,
         refused=refused,
-        retry="",
+        retry=retry,
         note=note,
     )
 
