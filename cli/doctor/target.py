@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -16,6 +16,7 @@ from cli.stack.ehr_settings import stack_ehr
 from cli.stack.secrets import load_or_create
 from shared.clinical.authorization import Authorization
 from shared.messaging.provision import StreamStorage
+from shared.runtime.launch_settings import LaunchSettings
 from shared.runtime.oidc import OidcSettings
 from shared.runtime.settings import EhrSettings, QdrantSettings, TritonSettings
 
@@ -29,6 +30,7 @@ class DoctorSettings(BaseSettings):
     seeds_file: Path | None = Field(
         default=None, description="JSON object of NATS users and nkey seeds, to check their permissions"
     )
+    public_url: str = ""
     otlp: str = Field(default="", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
@@ -52,13 +54,22 @@ class DoctorTarget:
     base_url: str  # its API
     operator_token: str
     provision: str  # how to repair streams and consumers
+    launch: LaunchSettings = field(default_factory=LaunchSettings)
+    public_url: str = ""
 
 
 def find_target(data_dir: Path | None) -> DoctorTarget:
     """Return the stack to check. Raises CommandError when none is named or running."""
     settings, remote = DoctorSettings(), RemoteStackSettings()
     keeping = StreamStorage(remote.nats_replicas, remote.nats_placement)
-    common = {"qdrant": QdrantSettings(), "oidc": OidcSettings(), "otlp": settings.otlp, "keeping": keeping}
+    common = {
+        "qdrant": QdrantSettings(),
+        "oidc": OidcSettings(),
+        "launch": LaunchSettings(),
+        "public_url": settings.public_url,
+        "otlp": settings.otlp,
+        "keeping": keeping,
+    }
     if remote.nats_url and data_dir is None:
         ehr = EhrSettings()
         return DoctorTarget(

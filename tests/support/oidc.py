@@ -42,6 +42,7 @@ class OidcServer:
         self.renewals = 0  # times that somebody was asked about again
         self.knows = True  # whether refresh tokens are still good
         self.gives_refresh_tokens = True
+        self.unusable = False  # whether its keys verify nothing
         self.token_answer: Response | None = None  # instead of tokens
         self.extra: dict[str, Any] = {}  # answers of further paths
         self._codes: dict[str, dict[str, Any]] = {}
@@ -89,7 +90,7 @@ class OidcServer:
 
         @app.get("/keys")
         async def keys() -> dict[str, Any]:
-            return {"keys": [self.key.as_dict(private=False)]}
+            return {"keys": [] if self.unusable else [self.key.as_dict(private=False)]}
 
         @app.get("/authorize")
         async def authorize(

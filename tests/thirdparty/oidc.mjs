@@ -24,6 +24,8 @@ server.listen(0, "127.0.0.1", () => {
     enabledJWA: { clientAuthSigningAlgValues: ["ES384", "RS384"] },
     features: { backchannelLogout: { enabled: true }, rpInitiatedLogout: { enabled: true }, devInteractions: { enabled: true } },
     pkce: { required: () => true },
+    // It refuses to call addresses of loopback, where the services are.
+    fetch: (url, { dispatcher, ...options }) => fetch(url, options),
     issueRefreshToken: () => true,
     findAccount: (_, id) => people[id] && { accountId: id, claims: () => ({ sub: id, ...people[id] }) },
   });
