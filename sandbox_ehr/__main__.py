@@ -8,6 +8,7 @@ import typer
 import uvicorn
 
 from sandbox_ehr.app import Sandbox, Style, create_app
+from sandbox_ehr.app_launch import AppLaunch, RegisteredApp
 from sandbox_ehr.notifications import SubscriptionNotifier
 from sandbox_ehr.quirks import Quirks, ReferenceStyle
 from sandbox_ehr.seed import SEED, seed
@@ -78,6 +79,9 @@ def run(
     client_scope: Annotated[str, typer.Option(help="scopes that it may be granted")] = EVERYTHING,
     oracle_documents: Annotated[bool, typer.Option(help="take documents as Oracle Health does, and no Tasks")] = False,
     anonymous: Annotated[bool, typer.Option(help="let requests without a token pass too")] = False,
+    app_id: Annotated[str | None, typer.Option(help="app that the EHR opens (SMART App Launch)")] = None,
+    app_url: Annotated[str, typer.Option(help="public URL of the app")] = "http://127.0.0.1:8080",
+    app_secret: Annotated[str | None, typer.Option(help="secret of the app; without one it is public")] = None,
 ) -> None:
     """Serve FHIR R4 under /fhir."""
     chosen: Style = "opaque" if style == "opaque" else "plain"
@@ -104,11 +108,19 @@ def run(
         token_lifetime=token_lifetime,
     )
     authorization = None
+    clients = []
     if client_id is not None:
         url = client_jwks if client_jwks and client_jwks.startswith(("http://", "https://")) else None
         keys = keys_at(client_jwks) if client_jwks else None
-        client = RegisteredClient(client_id, keys, url, client_secret, client_scope)
-        authorization = AuthorizationServer([client], life=token_lifetime, anonymous=anonymous)
+        clients.append(RegisteredClient(client_id, keys, url, client_secret, client_scope))
+    if client_id is not None or app_id is not None:
+        apps = None
+        if app_id is not None:
+            base = app_url.rstrip("/")
+            apps = AppLaunch(store, RegisteredApp(app_id, f"{base}/launch", (f"{base}/launch/callback",), app_secret))
+        authorization = AuthorizationServer(
+            clients, life=token_lifetime, anonymous=anonymous or client_id is None, apps=apps
+        )
     sandbox = Sandbox(store, chosen, token, notifier, quirks, authorization, oracle_documents=oracle_documents)
     app = create_app(sandbox, faults=faults)
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)

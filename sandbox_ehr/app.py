@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
+from sandbox_ehr.app_launch import AUTHORIZE_PATH, KEYS_PATH, LOGIN_PATH, PAGE_PATH
 from sandbox_ehr.faults import Fault, Faults
 from sandbox_ehr.notifications import SubscriptionNotifier
 from sandbox_ehr.oracle import OracleDocuments
@@ -273,6 +274,13 @@ def create_app(sandbox: Sandbox, *, faults: bool = False) -> ASGIApp:
     if (authorization := sandbox.authorization) is not None:
         routes.insert(0, Route(f"/{CONFIGURATION_PATH}", authorization.configuration, methods=["GET"]))
         outer.append(Route(TOKEN_PATH, authorization.token, methods=["POST"]))
+        if (apps := authorization.apps) is not None:
+            outer += [
+                Route(AUTHORIZE_PATH, apps.authorize, methods=["GET"]),
+                Route(LOGIN_PATH, apps.login, methods=["POST"]),
+                Route(KEYS_PATH, apps.keys, methods=["GET"]),
+                Route(PAGE_PATH, apps.page, methods=["GET"]),
+            ]
     outer.append(Mount("/fhir", routes=routes))
     if faults:
         outer.append(Route("/sandbox/faults", _faults_endpoint(sandbox.faults), methods=["GET", "POST", "DELETE"]))

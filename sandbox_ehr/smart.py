@@ -25,6 +25,8 @@ from joserfc.jwk import KeySet
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from sandbox_ehr.app_launch import AppLaunch, LaunchError
+
 Clock = Callable[[], float]  # seconds since 1970
 KeySource = Callable[[], Awaitable[Any]]  # the client's JWK Set
 
@@ -76,8 +78,15 @@ class AuthorizationServer:
     """Issue tokens to registered clients, and check them. With `anonymous`, requests without any token pass too."""
 
     def __init__(
-        self, clients: list[RegisteredClient], *, life: float = 300.0, anonymous: bool = False, clock: Clock = time.time
+        self,
+        clients: list[RegisteredClient],
+        *,
+        life: float = 300.0,
+        anonymous: bool = False,
+        clock: Clock = time.time,
+        apps: AppLaunch | None = None,
     ) -> None:
+        self.apps = apps
         self._clients = {client.id: client for client in clients}
         self.life = life
         self.anonymous = anonymous
@@ -94,8 +103,10 @@ class AuthorizationServer:
 
     def configuration(self, request: Request) -> Response:
         """Answer `.well-known/smart-configuration`."""
+        launch = self.apps.configuration(_root(request)) if self.apps is not None else {"capabilities": []}
         return JSONResponse(
-            {
+            launch
+            | {
                 "token_endpoint": _token_url(request),
                 "token_endpoint_auth_methods_supported": [
                     "private_key_jwt",
@@ -103,9 +114,10 @@ class AuthorizationServer:
                     "client_secret_post",
                 ],
                 "token_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
-                "grant_types_supported": ["client_credentials"],
-                "scopes_supported": [EVERYTHING],
+                "grant_types_supported": ["client_credentials", *(["authorization_code"] if self.apps else [])],
+                "scopes_supported": [EVERYTHING, *(self.apps.app.scope.split() if self.apps else [])],
                 "capabilities": [
+                    *launch["capabilities"],
                     "client-confidential-asymmetric",
                     "client-confidential-symmetric",
                     "permission-v1",
@@ -119,13 +131,16 @@ class AuthorizationServer:
         uncached = {"Cache-Control": "no-store", "Pragma": "no-cache"}
         try:
             form = _form(await request.body())
+            if self.apps is not None and form.get("grant_type") == "authorization_code":
+                client_id = _basic(request.headers.get("authorization", ""))
+                return JSONResponse(self.apps.redeem(form, client_id, _root(request)), 200, uncached)
             if form.get("grant_type") != "client_credentials":
                 raise TokenError("unsupported_grant_type", "grant_type")
             client = await self._authenticate(request, form)
             scope, permissions = _grant_scopes(form.get("scope", ""), client.scope)
-        except TokenError as refusal:
+        except (TokenError, LaunchError) as refusal:
             body = {"error": refusal.code, "error_description": refusal.description}
-            return JSONResponse(body, refusal.status, uncached)
+            return JSONResponse(body, refusal.status if isinstance(refusal, TokenError) else 400, uncached)
         now = self._clock()
         self._grants = {key: grant for key, grant in self._grants.items() if grant.ends > now}
         token = secrets.token_urlsafe(32)
@@ -235,7 +250,11 @@ def keys_at(place: str) -> KeySource:
 
 
 def _token_url(request: Request) -> str:
-    return f"{request.url.scheme}://{request.url.netloc}{TOKEN_PATH}"
+    return f"{_root(request)}{TOKEN_PATH}"
+
+
+def _root(request: Request) -> str:
+    return f"{request.url.scheme}://{request.url.netloc}"
 
 
 def _form(body: bytes) -> dict[str, str]:

@@ -6,6 +6,7 @@ import httpx
 
 from cli.doctor.ehr import check_ehr
 from cli.doctor.findings import Finding, Group
+from cli.doctor.sign_on import check_sign_on
 from cli.doctor.target import DoctorTarget
 from shared.contracts.errors import CountersignError
 
@@ -20,7 +21,7 @@ async def check(place: DoctorTarget) -> list[Finding]:
         await _models(group, place)
         await _vectors(group, place)
         await _services(group, http, place)
-        await _identity(group, http, place)
+        await check_sign_on(group, http, place)
         await _telemetry(group, http, place)
     return group.found
 
@@ -100,25 +101,6 @@ async def _services(group: Group, http: httpx.AsyncClient, place: DoctorTarget) 
         )
     else:
         group.ok("API", f"ready at {place.base_url}")
-
-
-async def _identity(group: Group, http: httpx.AsyncClient, place: DoctorTarget) -> None:
-    issuer = place.oidc.issuer
-    if not issuer:
-        return
-    try:
-        answer = await http.get(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
-        found = answer.raise_for_status().json()
-        keys = (await http.get(found["jwks_uri"])).raise_for_status().json()["keys"]
-    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
-        says = f"its metadata or keys cannot be read ({type(error).__name__})"
-        group.fault("identity provider", says, "check COUNTERSIGN_OIDC_ISSUER, and that it can be reached from here")
-        return
-    if found.get("issuer") != issuer:
-        do = "set COUNTERSIGN_OIDC_ISSUER exactly to the issuer in the provider's metadata"
-        group.fault("identity provider", "its metadata names another issuer", do)
-    else:
-        group.ok("identity provider", f"{len(keys)} keys")
 
 
 async def _telemetry(group: Group, http: httpx.AsyncClient, place: DoctorTarget) -> None:

@@ -11,11 +11,11 @@ from cli.doctor.server import assess_clock_skew
 from cli.doctor.target import DoctorTarget
 from services.approval.filing.profile_choice import Setting, choose, unsuitable
 from shared.clinical.fhir_client import Capabilities, FhirClient, parse_capabilities
-from shared.clinical.smart.errors import TokenRefusedError
 from shared.clinical.smart.scopes import lacks_required, missing_scopes
 from shared.clinical.smart.token_source import BackendToken
 from shared.contracts.errors import CountersignError
 from shared.runtime.mdm_settings import MdmSettings
+from shared.oauth.errors import TokenRefusedError
 
 ACCESS_FIX = (
     "set COUNTERSIGN_EHR_CLIENT_ID and COUNTERSIGN_EHR_CLIENT_KEY_FILE (docs/how-to/connect-your-ehr.md) or "

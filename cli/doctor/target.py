@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -18,6 +18,7 @@ from services.approval.filing.profile_choice import Setting as WriteBackSetting
 from shared.clinical.authorization import Authorization
 from shared.messaging.provision import StreamStorage
 from shared.runtime.mdm_settings import MdmSettings
+from shared.runtime.launch_settings import LaunchSettings
 from shared.runtime.oidc import OidcSettings
 from shared.runtime.settings import EhrSettings, QdrantSettings, TritonSettings
 
@@ -32,6 +33,7 @@ class DoctorSettings(BaseSettings):
         default=None, description="JSON object of NATS users and nkey seeds, to check their permissions"
     )
     write_back: WriteBackSetting = "fhir"
+    public_url: str = ""
     otlp: str = Field(default="", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
@@ -57,13 +59,22 @@ class DoctorTarget:
     base_url: str  # its API
     operator_token: str
     provision: str  # how to repair streams and consumers
+    launch: LaunchSettings = field(default_factory=LaunchSettings)
+    public_url: str = ""
 
 
 def find_target(data_dir: Path | None) -> DoctorTarget:
     """Return the stack to check. Raises CommandError when none is named or running."""
     settings, remote = DoctorSettings(), RemoteStackSettings()
     keeping = StreamStorage(remote.nats_replicas, remote.nats_placement)
-    common = {"qdrant": QdrantSettings(), "oidc": OidcSettings(), "otlp": settings.otlp, "keeping": keeping}
+    common = {
+        "qdrant": QdrantSettings(),
+        "oidc": OidcSettings(),
+        "launch": LaunchSettings(),
+        "public_url": settings.public_url,
+        "otlp": settings.otlp,
+        "keeping": keeping,
+    }
     common |= {"write_back": settings.write_back, "mdm": MdmSettings()}
     if remote.nats_url and data_dir is None:
         ehr = EhrSettings()

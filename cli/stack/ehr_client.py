@@ -5,7 +5,8 @@ from pathlib import Path
 
 from cli.errors import CommandError
 from cli.stack.access import write_private
-from shared.clinical.smart.client_keys import (
+from shared.contracts.errors import PermanentError
+from shared.oauth.client_keys import (
     ALGORITHMS,
     Algorithm,
     dump_keys,
@@ -14,7 +15,6 @@ from shared.clinical.smart.client_keys import (
     parse_keys,
     rotate_keys,
 )
-from shared.contracts.errors import PermanentError
 
 KEYS, JWKS = "ehr-client-keys.json", "ehr-client-jwks.json"  # private keys; their public halves, for publication
 

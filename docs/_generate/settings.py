@@ -28,6 +28,7 @@ GROUPS = (
     ("COUNTERSIGN_HL7_", "HL7v2 over MLLP"),
     ("COUNTERSIGN_MDM_", "Documents by HL7v2 (MDM)"),
     ("COUNTERSIGN_OIDC_", "Sign-on (OpenID Connect)"),
+    ("COUNTERSIGN_LAUNCH_", "SMART App Launch"),
     ("COUNTERSIGN_TRITON_", "Model server"),
     ("COUNTERSIGN_QDRANT_", "Vector store"),
     ("COUNTERSIGN_KNOWLEDGE_", "Knowledge base"),

@@ -36,6 +36,7 @@ class ApiDependencies:
     authenticator: Authenticator
     log: AccessLog
     clock: Clock
+    organization: str
     zone_of: ZoneOf
     review: ReviewService
     open_reviews: OpenReviewsProjection

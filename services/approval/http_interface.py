@@ -17,9 +17,11 @@ from services.approval.parts import Core
 from services.approval.projections.unreadable_events import UnreadableEvents
 from services.approval.review.autosave import DraftAutosave
 from services.approval.review.draft_labels import DraftLabels
-from services.approval.routes import ROUTERS, provider_router
+from services.approval.routes import LAUNCH_ROUTERS, PROVIDER_ROUTERS, ROUTERS
+from services.approval.sign_in.launch.client import TIMEOUT_S, EhrLaunch
 from services.approval.sign_in.service import SignInService
 from services.approval.sign_in.sessions import SessionStore
+from shared.http import HttpClient
 from shared.messaging.access_log import AccessLog
 from shared.runtime.authentication import Authenticator, Caller, read_api_tokens
 from shared.runtime.oidc import OidcProvider
@@ -36,7 +38,8 @@ class HttpInterface(NamedTuple):
 def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[Caller]) -> HttpInterface:
     """`people` may be signed in as by whoever reaches the sign-in page."""
     settings, clock = core.settings, core.clock
-    provider = OidcProvider(settings.oidc, clock) if settings.oidc.issuer else None
+    provider = OidcProvider(settings.oidc, clock, new_id=core.new_id) if settings.oidc.issuer else None
+    launch = _launch(core) if settings.launch.issuer else None
     sessions = SessionStore(core.bus, clock, new_secret, settings.idle, settings.session, provider)
     unreadable = UnreadableEvents()
     downloads = Renditions(core.bus, core.interactive_ehr, core.devices, (TEXT, PDF), settings.paper)
@@ -45,6 +48,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
         authenticator=Authenticator(tokens, provider, sessions, partial(_log_refusal, core.log), settings.public),
         log=core.log,
         clock=clock,
+        organization=settings.organization,
         zone_of=settings.zones.of,
         review=core.review,
         open_reviews=core.open_reviews,
@@ -52,7 +56,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
         chart=ChartService(core.review, core.write_backs, FilingStatuses(core.bus, clock), core.unfiled, downloads),
         erasures=ErasureService(core.bus, core.review),
         directory=core.interactive_directory,
-        sign_in=SignInService(sessions, core.log, clock, new_secret, settings.public, provider, people),
+        sign_in=SignInService(sessions, core.log, clock, new_secret, settings.public, provider, people, launch),
         autosave=DraftAutosave(core.bus),
         preparations=core.preparations,
         labels=DraftLabels(core.bus),
@@ -62,9 +66,15 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
     )
     part = Part(
         starts=(partial(unreadable.start, core.bus),),
-        closers=(unreadable.close, *((provider.close,) if provider else ())),
+        closers=(unreadable.close, *(item.close for item in (provider, launch) if item is not None)),
     )
-    return HttpInterface((*ROUTERS, *((provider_router,) if provider else ())), dependencies, part)
+    routers = (*ROUTERS, *(PROVIDER_ROUTERS if provider else ()), *(LAUNCH_ROUTERS if launch else ()))
+    return HttpInterface(routers, dependencies, part)
+
+
+def _launch(core: Core) -> EhrLaunch:
+    http = HttpClient(timeout=TIMEOUT_S)
+    return EhrLaunch(core.settings.launch, core.interactive_ehr, http, core.clock, core.new_id)
 
 
 async def _log_refusal(log: AccessLog, reason: str, caller: Caller | None, request: Request) -> None:

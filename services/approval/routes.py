@@ -11,13 +11,29 @@ from services.approval.web.case import router as case_pages
 from services.approval.web.corrections import router as correction_pages
 from services.approval.web.filing import router as filing_pages
 from services.approval.web.inbox import router as inbox
+from services.approval.web.launch import router as launch
 from services.approval.web.practitioner_search import router as practitioner_search
 from services.approval.web.render import assets_router
-from services.approval.web.sign_in import provider_router
+from services.approval.web.sign_in import provider_router as provider_sign_in
 from services.approval.web.sign_in import router as sign_in
+from services.approval.web.sign_out import back_channel_router
+from services.approval.web.sign_out import provider_router as provider_sign_out
+from services.approval.web.sign_out import router as sign_out
 
 API_ROUTERS = (reviews, preparations, corrections, filing, erasure, escalations, sessions)
-PAGE_ROUTERS = (assets_router, sign_in, inbox, case_pages, correction_pages, filing_pages, practitioner_search)
+PAGE_ROUTERS = (
+    assets_router,
+    sign_in,
+    sign_out,
+    inbox,
+    case_pages,
+    correction_pages,
+    filing_pages,
+    practitioner_search,
+)
 ROUTERS = (*API_ROUTERS, *PAGE_ROUTERS)
+PROVIDER_ROUTERS = (provider_sign_in, provider_sign_out, back_channel_router)  # where there is an identity provider
 
-__all__ = ["API_ROUTERS", "PAGE_ROUTERS", "ROUTERS", "provider_router"]
+LAUNCH_ROUTERS = (launch,)  # where the EHR opens Countersign
+
+__all__ = ["API_ROUTERS", "LAUNCH_ROUTERS", "PAGE_ROUTERS", "PROVIDER_ROUTERS", "ROUTERS"]

@@ -14,6 +14,7 @@ from services.approval.filing.renditions.make import CONTENT_TYPES, PDF, TEXT, X
 from services.approval.filing.renditions.pdf import Paper
 from shared.contracts.retention import TEXT_KINDS
 from shared.runtime.mdm_settings import MdmSettings
+from shared.runtime.launch_settings import LaunchSettings
 from shared.runtime.public_origin import PublicOrigin
 from shared.runtime.settings import EhrSettings, NameList, ServiceSettings
 
@@ -156,6 +157,7 @@ class ApprovalSettings(ServiceSettings):
         description="folder for the list of erasures, shared by all approval processes; a restore reads it",
     )
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    launch: LaunchSettings = Field(default_factory=LaunchSettings)
     public_url: str = Field(
         default="", description="URL under which people reach the pages; used for links and as the allowed origin"
     )

@@ -7,8 +7,8 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from services.ingest.dependencies import JwksFile
-from shared.clinical.smart.client_keys import JWKS_MAX_AGE_S, parse_published_keys
 from shared.contracts.errors import PermanentError
+from shared.oauth.client_keys import JWKS_MAX_AGE_S, parse_published_keys
 from shared.runtime.problems import ProblemError
 
 router = APIRouter(tags=["ingest"])

@@ -10,9 +10,9 @@ from pydantic import SecretStr
 
 from shared.clinical.authorization import Authorization, StaticToken, TokenFile
 from shared.clinical.fhir_client import FhirClient
-from shared.clinical.smart.client_authentication import ClientAuthentication
 from shared.clinical.smart.token_source import BackendToken
 from shared.http import HttpClient
+from shared.oauth.client_authentication import ClientAuthentication
 
 # `pool` is shorter than a step's timeout: with all connections in use, the step reports that instead of hanging.
 BACKGROUND_TIMEOUT = httpx.Timeout(15.0, connect=5.0, pool=10.0)

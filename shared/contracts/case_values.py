@@ -66,7 +66,7 @@ class Actor(Model):
     practitioner: str | None = None
     name: str | None = None
     npi: str | None = None  # https://www.cms.gov/medicare/regulations-guidance/administrative-simplification/npi
-    method: str | None = None  # token, jwt, oidc, demo
+    method: str | None = None  # token, jwt, oidc, demo, smart
     signed_in_at: datetime | None = None
 
 

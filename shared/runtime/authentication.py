@@ -21,7 +21,7 @@ from shared.runtime.rate_limits import CALLER_SCOPE_KEY, TokenBucket, rate_limit
 
 Role = Literal["ingest", "physician", "supervisor", "operator", "auditor"]
 ROLES: tuple[Role, ...] = get_args(Role)
-Method = Literal["token", "jwt", "oidc", "demo"]
+Method = Literal["token", "jwt", "oidc", "demo", "smart"]
 SESSION_COOKIE = "countersign_session"
 BACKGROUND_HEADER = "countersign-background"  # header of requests that a page sends without user activity
 EVENT_STREAM = "text/event-stream"

@@ -15,11 +15,11 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from shared.clinical.authorization import Authorization
 from shared.clinical.connect import INTERACTIVE_TIMEOUT, build_authorization, build_backend_token, connect_ehr
 from shared.clinical.fhir_client import FhirClient
-from shared.clinical.smart.client_authentication import ClientAuthentication, ClientSecret, PrivateKeyJwt, SecretMethod
 from shared.contracts.errors import PermanentError
 from shared.contracts.subjects import DEPARTMENT
 from shared.knowledge.connect import connect_vector_store
 from shared.knowledge.vector_store import VectorStore
+from shared.oauth.client_authentication import ClientAuthentication, ClientSecret, PrivateKeyJwt, SecretMethod
 from shared.runtime.oidc import OidcSettings
 
 

@@ -18,6 +18,7 @@ from shared.messaging.server_status import ServerStatus, read_durability
 from shared.messaging.tls import client_context
 from shared.runtime.authentication import read_api_tokens
 from shared.runtime.mdm_settings import MdmSettings
+from shared.runtime.launch_settings import LaunchSettings
 from shared.runtime.oidc import OidcSettings
 from shared.runtime.preflight import DeploymentFacts, SecretFile, preflight_errors
 from shared.runtime.service import Service, serve
@@ -34,6 +35,7 @@ from shared.runtime.settings import (
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
 SETTINGS_GROUPS: tuple[type[BaseSettings], ...] = (
     OidcSettings,
+    LaunchSettings,
     EhrSettings,
     Hl7Settings,
     MdmSettings,
@@ -109,12 +111,17 @@ def _files(settings: ServiceSettings) -> list[SecretFile]:
         "COUNTERSIGN_MASTER_KEY_FILE": settings.master_key_file,
         "COUNTERSIGN_OIDC_CLIENT_SECRET_FILE": settings.oidc.client_secret_file,
         "COUNTERSIGN_MDM_KEY_FILE": getattr(getattr(settings, "mdm", None), "key_file", None),
+        "COUNTERSIGN_OIDC_CLIENT_KEY_FILE": settings.oidc.client_key_file,
         "COUNTERSIGN_HL7_KEY_FILE": getattr(getattr(settings, "hl7", None), "key_file", None),
     }
     ehr = getattr(settings, "ehr", None)
     if isinstance(ehr, EhrSettings) and ehr.client_id:
         named["COUNTERSIGN_EHR_CLIENT_KEY_FILE"] = ehr.client_key_file
         named["COUNTERSIGN_EHR_CLIENT_SECRET_FILE"] = ehr.client_secret_file
+    launch = getattr(settings, "launch", None)
+    if isinstance(launch, LaunchSettings) and launch.issuer:
+        named["COUNTERSIGN_LAUNCH_CLIENT_KEY_FILE"] = launch.client_key_file
+        named["COUNTERSIGN_LAUNCH_CLIENT_SECRET_FILE"] = launch.client_secret_file
     return [
         SecretFile(setting, str(path), path.stat().st_mode)
         for setting, path in named.items()

@@ -12,6 +12,11 @@ def is_id_token(claims: Mapping[str, Any]) -> bool:
     return claims.get("typ") == "ID" or any(name in claims for name in ("nonce", "at_hash", "c_hash"))
 
 
+def is_logout_token(claims: Mapping[str, Any]) -> bool:
+    """Return whether the claims are those of a logout token or another security event (RFC 8417)."""
+    return "events" in claims
+
+
 def is_machine_token(claims: Mapping[str, Any]) -> bool:
     """Return whether a client got the token for itself, by RFC 9068 §2.2, Keycloak or Entra ID."""
     client = claims.get("client_id") or claims.get("azp")

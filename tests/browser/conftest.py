@@ -12,9 +12,11 @@ from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from cli.stack.demo_users import demo_users
 from cli.stack.ports import free_port
+from shared.runtime.launch_settings import LaunchSettings
 from shared.runtime.service import make_server
 from tests.support.browser import chromium
 from tests.support.ehr import sandbox, stays
+from tests.support.launch import APP, LaunchingEhr, launching
 from tests.support.nginx import nginx
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running, until
@@ -32,6 +34,7 @@ class Ward:
     stack: Stack
     url: str
     browser: Browser
+    ehr: LaunchingEhr | None = None
 
     async def person(self, name: str, **context: Any) -> Page:
         """Somebody at a browser of their own, signed in."""
@@ -66,11 +69,20 @@ async def make_ward(nats: NatsServer, tmp_path: Path) -> AsyncIterator[Callable[
     ehr = sandbox()
     stop = AsyncExitStack()
 
-    async def make(*, proxied: bool = False, **approving: Any) -> Ward:
-        """`proxied`: reached by HTTPS through a real proxy."""
+    async def make(*, proxied: bool = False, launched: bool = False, **approving: Any) -> Ward:
+        """`proxied`: reached by HTTPS through a real proxy. `launched`: the EHR opens it, and may embed it."""
         port, in_front = free_port(), free_port()
         url = f"https://127.0.0.1:{in_front}" if proxied else f"http://127.0.0.1:{port}"
+        opening = None
         async with AsyncExitStack() as opened:
+            if launched:
+                opening = await opened.enter_async_context(launching(ehr, url))
+                approving["launch"] = LaunchSettings(
+                    issuer=opening.issuer,
+                    client_id=APP,
+                    departments=("internal-medicine",),
+                    frame_ancestors=(opening.root,),
+                )
             stack = await opened.enter_async_context(
                 running(nats, ehr, narrative_policy="marked", people=demo_users(ehr.store), public_url=url, **approving)
             )
@@ -88,7 +100,7 @@ async def make_ward(nats: NatsServer, tmp_path: Path) -> AsyncIterator[Callable[
                 await opened.enter_async_context(nginx(tmp_path / "nginx", in_front, port))
             browser = await opened.enter_async_context(chromium())
             stop.push_async_exit(opened.pop_all())
-        return Ward(stack, url, browser)
+        return Ward(stack, url, browser, opening)
 
     async with stop:
         yield make

@@ -15,11 +15,11 @@ from sandbox_ehr.seed import seed
 from sandbox_ehr.smart import TOKEN_PATH
 from sandbox_ehr.store import Store
 from shared.clinical.fhir_client import UnauthorizedError
-from shared.clinical.smart.client_authentication import ASSERTION_TYPE, ClientSecret, SecretMethod, sign_assertion
-from shared.clinical.smart.client_keys import ALGORITHMS, Algorithm, generate_key
-from shared.clinical.smart.errors import TokenRefusedError
 from shared.clinical.smart.scopes import missing_scopes
 from shared.contracts.errors import PermanentError
+from shared.oauth.client_authentication import ASSERTION_TYPE, ClientSecret, SecretMethod, sign_assertion
+from shared.oauth.client_keys import ALGORITHMS, Algorithm, generate_key
+from shared.oauth.errors import TokenRefusedError
 from tests.support.ehr import stays
 from tests.support.smart import CLIENT, SmartEhr
 

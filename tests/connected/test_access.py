@@ -217,6 +217,8 @@ OPEN = {
     "/sign-in",
     "/sign-in/provider",
     "/sign-in/callback",
+    "/sign-in/ended",
+    "/sign-in/back-channel-logout",
     "/sign-out",
 }
 

@@ -12,9 +12,9 @@ from cryptography import x509
 from cli.stack.certificates import names_of
 from cli.stack.ehr_client import JWKS, KEYS
 from cli.stack.nats import server_binary
-from shared.clinical.smart.client_keys import parse_keys, public_jwks
 from shared.messaging.checkpoints import public_key, signing_key
 from shared.messaging.topology import SERVICES, STREAMS
+from shared.oauth.client_keys import parse_keys, public_jwks
 from tests.support.command import run
 from tests.support.server import NatsServer
 

@@ -115,7 +115,7 @@ async def store(nats: NatsServer, clock: Clock) -> tuple[SessionStore, Scripted]
 async def test_of_many_requests_one_asks_the_provider(store: tuple[SessionStore, Scripted], clock: Clock) -> None:
     """A refresh token may be good once: a second use of it would end the person's session at the provider."""
     found, scripted = store
-    id = await found.open(CALLER, "first")
+    id = await found.open(SignInResult(CALLER, "first"))
     clock.ahead = timedelta(minutes=16)
     asking = [asyncio.create_task(found.caller(id)) for _ in range(20)]
     for ended in itertools.islice(asyncio.as_completed(asking), 19):
@@ -136,7 +136,7 @@ async def test_a_provider_that_does_not_answer_ends_a_session_after_an_hour(
     store: tuple[SessionStore, Scripted], clock: Clock
 ) -> None:
     found, scripted = store
-    id = await found.open(CALLER, "first")
+    id = await found.open(SignInResult(CALLER, "first"))
     scripted.failure = TransientError("the identity provider does not answer")
     scripted.answer.set()
     for minutes, alive in ((16, True), (40, True), (59, True), (61, False)):
@@ -154,7 +154,7 @@ async def test_a_session_that_is_ended_while_it_is_renewed_stays_ended(
     store: tuple[SessionStore, Scripted], clock: Clock
 ) -> None:
     found, scripted = store
-    id = await found.open(CALLER, "first")
+    id = await found.open(SignInResult(CALLER, "first"))
     clock.ahead = timedelta(minutes=16)
     asking = asyncio.create_task(found.caller(id))
     await scripted.begun.wait()

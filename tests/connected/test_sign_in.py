@@ -11,8 +11,9 @@ import pytest
 
 from services.approval.web import inbox
 from shared.contracts.errors import TransientError
+from shared.oauth.issuer_keys import JWKS_MAX_AGE_S, JWKS_MIN_REFRESH_S
 from shared.runtime.authentication import SESSION_COOKIE, AuthenticationError
-from shared.runtime.oidc import JWKS_MAX_AGE_S, JWKS_MIN_REFRESH_S, OidcProvider, OidcSettings
+from shared.runtime.oidc import OidcProvider, OidcSettings
 from tests.support.oidc import CLIENT, GEE, OidcServer, oidc_server
 from tests.support.people import COLLEAGUE, Clock, bearer, post, sign_in, trail, under_review
 from tests.support.physician import settled
@@ -236,4 +237,4 @@ async def test_a_key_that_the_provider_withdrew_ends(
 
 def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     now = time.monotonic
-    monkeypatch.setattr("shared.runtime.oidc.time.monotonic", lambda: now() + seconds + 1)
+    monkeypatch.setattr("shared.oauth.issuer_keys.time.monotonic", lambda: now() + seconds + 1)

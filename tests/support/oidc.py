@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 import uvicorn
-from fastapi import FastAPI, Form
+from fastapi import FastAPI, Form, Header
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from joserfc import jwt
 from joserfc.jwk import RSAKey
@@ -42,8 +42,17 @@ class OidcServer:
         self.renewals = 0  # times that somebody was asked about again
         self.knows = True  # whether refresh tokens are still good
         self.gives_refresh_tokens = True
+        self.unusable = False  # whether its keys verify nothing
+        self.token_answer: Response | None = None  # instead of tokens
+        self.extra: dict[str, Any] = {}  # answers of further paths
         self._codes: dict[str, dict[str, Any]] = {}
         self._refresh = ""  # good once
+
+    def logout_token(self, **claims: Any) -> str:
+        """A logout token of the person; `claims` take the place of the ordinary ones."""
+        event = {"http://schemas.openid.net/event/backchannel-logout": {}}
+        ordinary = dict.fromkeys(GEE) | {"sub": GEE["sub"], "auth_time": None, "events": event}
+        return self.token(**ordinary | {"jti": secrets.token_urlsafe(8)} | claims)
 
     def token(self, *, key: RSAKey | None = None, **claims: Any) -> str:
         """An access token; `claims` take the place of the ordinary ones."""
@@ -59,17 +68,29 @@ class OidcServer:
             answer["refresh_token"] = self._refresh
         return JSONResponse(answer)
 
+    def _claims_elsewhere(self, app: FastAPI) -> None:
+        @app.get("/userinfo")
+        async def userinfo() -> Any:
+            return self.extra["userinfo"]
+
+        @app.get("/groups")
+        async def groups(authorization: Annotated[str, Header()]) -> Any:
+            assert authorization == "Bearer opaque"
+            return self.extra["groups"]
+
     def app(self) -> FastAPI:
         app = FastAPI()
+        self._claims_elsewhere(app)
 
         @app.get("/.well-known/openid-configuration")
         async def metadata() -> dict[str, Any]:
             places = {"authorization_endpoint": "authorize", "token_endpoint": "token", "jwks_uri": "keys"}
-            return {"issuer": self.issuer} | {name: f"{self.issuer}/{path}" for name, path in places.items()}
+            more = {"userinfo_endpoint": "userinfo"} if "userinfo" in self.extra else {}
+            return {"issuer": self.issuer} | {name: f"{self.issuer}/{path}" for name, path in (places | more).items()}
 
         @app.get("/keys")
         async def keys() -> dict[str, Any]:
-            return {"keys": [self.key.as_dict(private=False)]}
+            return {"keys": [] if self.unusable else [self.key.as_dict(private=False)]}
 
         @app.get("/authorize")
         async def authorize(
@@ -95,6 +116,8 @@ class OidcServer:
             redirect_uri: Annotated[str, Form()] = "",
             refresh_token: Annotated[str, Form()] = "",
         ) -> Response:
+            if self.token_answer is not None:
+                return self.token_answer
             if grant_type == "refresh_token":
                 if not self.knows or refresh_token != self._refresh:
                     return JSONResponse({"error": "invalid_grant"}, 400)

@@ -12,9 +12,9 @@ from sandbox_ehr.app import Sandbox
 from sandbox_ehr.smart import EVERYTHING, AuthorizationServer, RegisteredClient
 from sandbox_ehr.store import Store
 from shared.clinical.fhir_client import FhirClient
-from shared.clinical.smart.client_authentication import PrivateKeyJwt
-from shared.clinical.smart.client_keys import ClientKey, dump_keys, generate_key, parse_keys, public_jwks
 from shared.clinical.smart.token_source import BackendToken
+from shared.oauth.client_authentication import PrivateKeyJwt
+from shared.oauth.client_keys import ClientKey, dump_keys, generate_key, parse_keys, public_jwks
 from tests.support.ehr import BASE, http
 
 CLIENT = "countersign"

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-SLOW = {"aiohttp", "authlib", "fastapi", "faststream", "nats", "numpy", "pydantic_settings", "qdrant_client", "uvicorn"}
+SLOW = {"aiohttp", "fastapi", "faststream", "nats", "numpy", "pydantic_settings", "qdrant_client", "uvicorn"}
 
 
 def test_the_command_starts_without_the_libraries_of_servers() -> None:

@@ -13,8 +13,12 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 
 from services.drafter.searches import OF_THE_PATIENT, OF_THE_STAY
-from shared.clinical.smart.client_authentication import ClientSecret, PrivateKeyJwt, sign_assertion
-from shared.clinical.smart.client_keys import (
+from shared.clinical.smart.discovery import parse_configuration
+from shared.clinical.smart.scopes import NEEDED, lacks_required, missing_scopes, needed_scopes
+from shared.clinical.smart.token_response import parse_token
+from shared.contracts.errors import PermanentError, RateLimitedError, TransientError
+from shared.oauth.client_authentication import ClientSecret, PrivateKeyJwt, sign_assertion
+from shared.oauth.client_keys import (
     ALGORITHMS,
     KEPT_AFTER_S,
     PUBLISHED_BEFORE_S,
@@ -29,11 +33,7 @@ from shared.clinical.smart.client_keys import (
     rotate_keys,
     select_key,
 )
-from shared.clinical.smart.discovery import parse_configuration
-from shared.clinical.smart.errors import TokenRefusedError
-from shared.clinical.smart.scopes import NEEDED, lacks_required, missing_scopes, needed_scopes
-from shared.clinical.smart.token_response import parse_token
-from shared.contracts.errors import PermanentError, RateLimitedError, TransientError
+from shared.oauth.errors import TokenRefusedError
 
 NOW = 1_800_000_000
 TOKEN_URL = "https://auth.example/oauth/token"

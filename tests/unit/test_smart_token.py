@@ -10,11 +10,11 @@ import httpx
 import pytest
 
 from shared.clinical.fhir_client import FhirClient, UnauthorizedError
-from shared.clinical.smart.client_authentication import ClientCredentials
-from shared.clinical.smart.errors import TokenRefusedError
 from shared.clinical.smart.scopes import needed_scopes
 from shared.clinical.smart.token_source import REJECTIONS, BackendToken
 from shared.contracts.errors import RateLimitedError, TransientError
+from shared.oauth.client_authentication import ClientCredentials
+from shared.oauth.errors import TokenRefusedError
 
 BASE = "https://ehr.test/fhir"
 TOKEN_URL = "https://auth.test/token"

@@ -18,10 +18,11 @@ from cryptography.fernet import Fernet
 from pydantic import BaseModel, ConfigDict
 
 from shared.contracts.errors import TransientError
-from shared.messaging.buckets import Bucket, KvEntry
+from shared.messaging.buckets import Bucket
 from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.runtime.authentication import AuthenticationError, Caller, token_digest
 from shared.runtime.oidc import SignInResult
+from shared.runtime.oidc.logout import LogoutRequest
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,8 @@ class Session(BaseModel):
     checked: datetime | None = None  # when the provider last said who it is; None: no provider, or before this field
     renewing: datetime | None = None  # when somebody began to ask it again
     renewal: str | None = None  # refresh token, sealed by the session's id
+    id_token: str | None = None  # the latest ID token, sealed by the session's id: it ends the provider's session
+    sid: str | None = None  # the provider's session
 
     @property
     def known_since(self) -> datetime:
@@ -62,6 +65,8 @@ class PendingLogin(BaseModel):
     verifier: str
     after: str  # path to go to then
     since: datetime | None = None  # where a new proof of who they are was asked for: when
+    at_ehr: bool = False  # at the EHR (SMART App Launch), not at the identity provider
+    embedded: bool = False  # in a frame of the EHR
 
 
 class SessionRenewer(Protocol):
@@ -89,10 +94,18 @@ class SessionStore:
         self._provider = provider
         self._bucket = Bucket(bus, BUCKET)
 
-    async def open(self, caller: Caller, renewal: str | None = None) -> str:
+    async def open(self, signed: SignInResult) -> str:
         """Create a session; return its id, which is always new: nobody can plant an id beforehand."""
         id, now = self._new_secret(), self._clock()
-        session = Session(caller=caller, began=now, used=now, checked=now, renewal=_sealed(id, renewal))
+        session = Session(
+            caller=signed.caller,
+            began=now,
+            used=now,
+            checked=now,
+            renewal=_sealed(id, signed.refresh_token),
+            id_token=_sealed(id, signed.id_token),
+            sid=signed.sid,
+        )
         await self._put(id, session)
         return id
 
@@ -104,7 +117,8 @@ class SessionStore:
         if now - session.used > self._idle or now - session.began > self._longest:
             return None
         asked = self._provider if session.caller.method == "oidc" else None
-        age = now - session.known_since if asked is not None else timedelta(0)
+        ages = asked is not None or session.caller.method == "smart"  # the EHR is asked by the next launch
+        age = now - session.known_since if ages else timedelta(0)
         if asked is not None and age > RENEWED and session.may_be_renewed(now):
             return await self._renewed(id, session, found.revision, asked, touch=touch)
         if age > UNRENEWED:
@@ -142,6 +156,8 @@ class SessionStore:
             "renewing": None,
             "renewal": _sealed(id, found.refresh_token),
         }
+        if found.id_token is not None:
+            renewed |= {"id_token": _sealed(id, found.id_token), "sid": found.sid or session.sid}
         try:
             await self._put(id, session.model_copy(update=renewed), revision)
         except WrongSequenceError:  # it was ended in this moment, and stays so
@@ -151,12 +167,49 @@ class SessionStore:
     async def close(self, id: str) -> None:
         await self._bucket.delete(_key(id))
 
+    async def id_token(self, id: str) -> str | None:
+        """Return the ID token of a session; None where it has none."""
+        found = await self._bucket.get(_key(id))
+        sealed = Session.model_validate_json(found.value).id_token if found is not None else None
+        return _opened(id, sealed) if sealed else None
+
     async def end(self, subject: str) -> int:
         """Close every session of a person; returns how many there were."""
-        found = [entry.key async for entry in self._bucket.scan("session") if _of(entry) == subject]
-        for key in found:
+        return len(await self._end(lambda session: session.caller.subject == subject))
+
+    async def end_at_provider(self, request: LogoutRequest, leeway: timedelta) -> tuple[str, ...]:
+        """Close the sessions that the provider has ended; returns the subject of each.
+
+        Whoever signed in after the request was made stays signed in. A session whose provider session is not known is
+        closed where the request names its person.
+        """
+
+        def ended(session: Session) -> bool:
+            if session.caller.method != "oidc" or session.began > request.issued + leeway:
+                return False
+            if request.subject is not None and session.caller.subject != request.subject:
+                return False
+            return request.sid is None or session.sid == request.sid or (session.sid is None and bool(request.subject))
+
+        return await self._end(ended)
+
+    async def _end(self, ended: Callable[[Session], bool]) -> tuple[str, ...]:
+        found = [
+            (entry.key, session.caller.subject)
+            async for entry in self._bucket.scan("session")
+            if ended(session := Session.model_validate_json(entry.value))
+        ]
+        for key, _ in found:
             await self._bucket.delete(key)
-        return len(found)
+        return tuple(subject for _, subject in found)
+
+    async def was_used(self, jti: str) -> bool:
+        """Return whether a logout token was acted on before."""
+        return await self._bucket.get(_logout(jti)) is not None
+
+    async def note_used(self, jti: str, ttl: int) -> None:
+        """Remember a logout token for `ttl` seconds."""
+        await self._bucket.put(_logout(jti), b"1", ttl=ttl)
 
     async def _put(self, id: str, session: Session, revision: int | None = None) -> int:
         ttl = int(self._idle.total_seconds()) + 1
@@ -165,8 +218,12 @@ class SessionStore:
     async def start_login(self, pending: PendingLogin) -> str:
         """Store a pending login; returns its `state`."""
         state = self._new_secret()
-        await self._bucket.put(_pending(state), pending.model_dump_json().encode(), ttl=PENDING)
+        await self.keep_login(state, pending)
         return state
+
+    async def keep_login(self, state: str, pending: PendingLogin) -> None:
+        """Store a pending login again: the provider did not answer, and the browser may try once more."""
+        await self._bucket.put(_pending(state), pending.model_dump_json().encode(), ttl=PENDING)
 
     async def consume_state(self, state: str) -> PendingLogin | None:
         """Return the pending login with `state`, once; None where there is none."""
@@ -175,10 +232,6 @@ class SessionStore:
             return None
         await self._bucket.delete(_pending(state))
         return PendingLogin.model_validate_json(found.value)
-
-
-def _of(entry: KvEntry) -> str:
-    return Session.model_validate_json(entry.value).caller.subject
 
 
 def _seal(id: str) -> Fernet:
@@ -200,3 +253,7 @@ def _key(id: str) -> str:
 
 def _pending(state: str) -> str:
     return f"pending.{token_digest(state)}"
+
+
+def _logout(jti: str) -> str:
+    return f"logout.{token_digest(jti)}"

@@ -11,14 +11,17 @@ from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 
+from services.approval.dependencies import ApiDependencies
 from services.approval.local_time import local
+from shared.runtime.dependencies import provided
 from shared.runtime.problems import HANDLED_ERRORS, ProblemError, to_problem
 
 HERE = Path(__file__).parent
 ASSETS = {"inbox.css": "text/css", "inbox.js": "text/javascript"}
+NO_ANCESTORS = "frame-ancestors 'none'"
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
-    "img-src 'self' data:; form-action 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
+    f"img-src 'self' data:; form-action 'self'; object-src 'none'; base-uri 'none'; {NO_ANCESTORS}",
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
@@ -117,17 +120,31 @@ class PageRoute(APIRoute):
 
         async def handle_or_explain(request: Request) -> Response:
             try:
-                return await handle(request)
+                answer: Response = await handle(request)
             except HANDLED_ERRORS as error:
-                problem = to_problem(error)
-                if problem.status == 401 and request.method == "GET":
-                    after = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-                    return RedirectResponse(f"/sign-in?after={quote(after, safe='/')}", 303)
-                answer = page("problem.html", problem.status, title=problem.title, detail=problem.detail)
-                answer.headers.update(problem.headers)
-                return answer
+                answer = _explain(request, to_problem(error))
+            return _allow_embedding(request, answer)
 
         return handle_or_explain
+
+
+def _explain(request: Request, problem: ProblemError) -> Response:
+    if problem.status == 401 and request.method == "GET":
+        after = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"/sign-in?after={quote(after, safe='/')}", 303)
+    answer = page("problem.html", problem.status, title=problem.title, detail=problem.detail)
+    answer.headers.update(problem.headers)
+    return answer
+
+
+def _allow_embedding(request: Request, answer: Response) -> Response:
+    """Let the EHR's origins embed a page that the browser loads into a frame; no page is embedded otherwise."""
+    service = provided(request, ApiDependencies).sign_in
+    policy = answer.headers.get("content-security-policy", "")
+    if service.is_embedded(request) and policy.endswith(NO_ANCESTORS):
+        allowed = f"frame-ancestors {' '.join(service.frame_ancestors)}"
+        answer.headers["content-security-policy"] = policy.removesuffix(NO_ANCESTORS) + allowed
+    return answer
 
 
 assets_router = APIRouter(route_class=PageRoute, include_in_schema=False)

@@ -1,4 +1,4 @@
-"""Pages for sign-in and sign-out of browsers."""
+"""Pages for sign-in of browsers."""
 
 from typing import Annotated
 
@@ -10,8 +10,10 @@ from services.approval.review.authorization import READERS
 from services.approval.sign_in.service import SignInService, local_path
 from services.approval.sign_in.sessions import PENDING, PendingLogin
 from services.approval.web.render import PageRoute, page
-from shared.runtime.authentication import SESSION_COOKIE, AuthenticationError, Caller
-from shared.runtime.oidc import OidcProvider
+from shared.contracts.errors import TransientError
+from shared.oauth.token_endpoint import RETRYABLE_CODES, known_code
+from shared.runtime.authentication import AuthenticationError, Caller
+from shared.runtime.oidc import OidcProvider, SignInResult
 from shared.runtime.problems import ProblemError
 from shared.runtime.rate_limits import RateLimit
 from shared.runtime.request_limits import limit_endpoint
@@ -27,7 +29,7 @@ provider_router = APIRouter(route_class=PageRoute, include_in_schema=False, depe
 
 @router.get("/sign-in")
 async def sign_in(api: Api, after: str = "/", again: bool = False) -> Response:
-    return _form(api.sign_in, after=after, again=again)
+    return sign_in_form(api.sign_in, after=after, again=again)
 
 
 @router.post("/sign-in")
@@ -54,22 +56,9 @@ async def signed_in(
         caller = Caller.model_validate(grant.model_dump(exclude={"sha256"}))
     if caller is None or caller.in_role(*READERS) is None:
         await api.authenticator.report_denial("the token opens no inbox", caller, request)
-        return _form(service, 403, after=after, refused="This opens no inbox.")
-    return await service.open_session(api.authenticator.session_id(request), caller, after)
-
-
-@router.post("/sign-out")
-async def sign_out(request: Request, api: Api) -> Response:
-    await api.authenticator.check_origin(request)
-    caller = await api.authenticator.session_caller(request)
-    if caller is not None:
-        await api.sign_in.sessions.close(api.authenticator.session_id(request))
-        await api.log.record("signed-out", detail="", subject=caller.subject, role=caller.role)
-    answer = RedirectResponse("/sign-in", 303)
-    # Our answers tell browsers to keep nothing of a patient; this clears what one may hold all the same.
-    answer.headers["Clear-Site-Data"] = '"cache", "storage"'
-    api.sign_in.delete_cookie(answer, SESSION_COOKIE)
-    return answer
+        return sign_in_form(service, 403, after=after, refused="This opens no inbox.")
+    answer = RedirectResponse(local_path(after), 303)
+    return await service.open_session(api.authenticator.session_id(request), SignInResult(caller), answer)
 
 
 @provider_router.get("/sign-in/provider")
@@ -80,52 +69,102 @@ async def start_login(api: Api, after: str = "/", again: bool = False) -> Respon
     pending = PendingLogin(
         nonce=service.new_secret(), verifier=service.new_secret(), after=local_path(after), since=since
     )
-    state = await service.sessions.start_login(pending)
-    url = await _provider(service).authorization_url(
-        _callback_url(service), state, pending.nonce, pending.verifier, again=again
-    )
+    try:
+        state, url = await _authorization(service, pending)
+    except TransientError as error:
+        return unavailable(service, error, after=pending.after, again=again)
     answer = RedirectResponse(url, 303)
     # Lax: the provider sends the browser back from another site.
     service.set_cookie(answer, STATE_COOKIE, state, max_age=PENDING)
     return answer
 
 
+async def _authorization(service: SignInService, pending: PendingLogin) -> tuple[str, str]:
+    """Return the state of a pending login, and the provider's URL to send the browser to."""
+    state = await service.sessions.start_login(pending)
+    url = await _provider(service).authorization_url(
+        _callback_url(service), state, pending.nonce, pending.verifier, again=pending.since is not None
+    )
+    return state, url
+
+
 @provider_router.get("/sign-in/callback")
-async def finish_login(request: Request, api: Api, code: str = "", state: str = "") -> Response:
-    """Open a session. Only the browser that was sent to the provider may come back, once."""
+async def finish_login(request: Request, api: Api, code: str = "", state: str = "", error: str = "") -> Response:
+    """Open a session. Only the browser that was sent to the provider may come back, once.
+
+    Where the provider's token endpoint does not answer, the same request may be repeated.
+    """
     service = api.sign_in
     cookie = request.cookies.get(service.public.cookie_name(STATE_COOKIE), "")
     pending = await service.sessions.consume_state(state) if state and state == cookie else None
+    after, again = (pending.after, pending.since is not None) if pending is not None else ("/", False)
     try:
-        if pending is None or not code:
-            raise AuthenticationError("the sign-in was not begun here, or was given up")
-        signed = await _provider(service).sign_in(
-            _callback_url(service), code, pending.nonce, pending.verifier, since=pending.since
-        )
-        caller = signed.caller
-        if caller.in_role(*READERS) is None:
-            raise AuthenticationError(f"the role {caller.role} opens no inbox")
+        signed = await _exchange(service, pending, code, error)
     except AuthenticationError as refusal:
         await api.log.record("refused", detail=f"sign-in: {refusal.reason}")
-        return page("sign_in.html", 403, people=[], provider=True, after="/", again=False, refused=refusal.reason + ".")
-    answer = await service.open_session(
-        api.authenticator.session_id(request), caller, pending.after, signed.refresh_token
-    )
+        return refused(service, 403, refusal.reason, after=after, again=again)
+    except TransientError as failure:
+        if pending is not None and code:
+            await service.sessions.keep_login(state, pending)
+            return unavailable(
+                service, failure, after=after, again=again, retry=f"/sign-in/callback?{request.url.query}"
+            )
+        return unavailable(service, failure, after=after, again=again)
+    answer = RedirectResponse(local_path(after), 303)
     service.delete_cookie(answer, STATE_COOKIE)
+    return await service.open_session(api.authenticator.session_id(request), signed, answer)
+
+
+async def _exchange(service: SignInService, pending: PendingLogin | None, code: str, error: str) -> SignInResult:
+    """Return who signed in. Raises AuthenticationError, TransientError."""
+    if pending is None:
+        raise AuthenticationError("the sign-in was not begun here, or was given up")
+    if error in RETRYABLE_CODES:
+        raise TransientError(f"the identity provider could not sign you in ({error})")
+    if error or not code:
+        raise AuthenticationError(f"the identity provider did not sign you in ({known_code(error)})")
+    signed = await _provider(service).sign_in(
+        _callback_url(service), code, pending.nonce, pending.verifier, since=pending.since
+    )
+    if signed.caller.in_role(*READERS) is None:
+        raise AuthenticationError(f"the role {signed.caller.role} opens no inbox")
+    return signed
+
+
+def refused(service: SignInService, status: int, reason: str, *, after: str, again: bool, retry: str = "") -> Response:
+    """Return the sign-in page with the reason why nobody was signed in. `retry` is where to try once more."""
+    said = f"{reason[0].upper()}{reason[1:]}."
+    return sign_in_form(service, status, after=after, again=again, refused=said, retry=retry)
+
+
+def unavailable(service: SignInService, error: TransientError, *, after: str, again: bool, retry: str = "") -> Response:
+    """Return the sign-in page for a provider or EHR that does not answer."""
+    answer = refused(service, 503, error.reason, after=after, again=again, retry=retry)
+    answer.headers["Retry-After"] = "5"
     return answer
 
 
-def _form(
-    service: SignInService, status: int = 200, *, after: str = "/", again: bool = False, refused: str = ""
+def sign_in_form(
+    service: SignInService,
+    status: int = 200,
+    *,
+    after: str = "/",
+    again: bool = False,
+    refused: str = "",
+    retry: str = "",
+    note: str = "",
 ) -> Response:
     return page(
         "sign_in.html",
         status,
-        people=list(enumerate(service.people)),
+        people=[] if refused and service.provider is not None else list(enumerate(service.people)),
         provider=service.provider is not None,
         after=local_path(after),
         again=again,
+        ehr=service.launch is not None,
         refused=refused,
+        retry=retry,
+        note=note,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from shared.clinical.smart.errors import TokenRefusedError
+from shared.oauth.errors import TokenRefusedError
 
 PATH = ".well-known/smart-configuration"
 FIX = "check COUNTERSIGN_EHR_URL, or set COUNTERSIGN_EHR_TOKEN_URL to the EHR's token endpoint"

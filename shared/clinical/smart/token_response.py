@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 
 from shared.clinical.responses import retry_after
-from shared.clinical.smart.errors import TokenRefusedError
 from shared.contracts.errors import CountersignError, RateLimitedError, TransientError
+from shared.oauth.errors import TokenRefusedError
 
 DEFAULT_LIFE_S = 300.0  # if the server does not say: the maximum that SMART recommends
 MIN_LIFE_S = 1.0

@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 
 import httpx
 
-from shared.clinical.smart.client_authentication import ClientAuthentication
 from shared.clinical.smart.discovery import FIX, PATH, SmartConfiguration, parse_configuration
-from shared.clinical.smart.errors import TokenRefusedError
 from shared.clinical.smart.scopes import needed_scopes
 from shared.clinical.smart.token_response import AccessToken, parse_token, token_error
 from shared.contracts.errors import CountersignError, RateLimitedError, TransientError
+from shared.oauth.client_authentication import ClientAuthentication
+from shared.oauth.errors import TokenRefusedError
 from shared.telemetry import instruments
 from shared.telemetry.metric_definitions import OUTCOME
 

@@ -13,9 +13,9 @@ from urllib.parse import quote_plus
 
 from joserfc import jwt
 
-from shared.clinical.smart.client_keys import ALGORITHMS, ClientKey, parse_keys, select_key
-from shared.clinical.smart.errors import TokenRefusedError
 from shared.contracts.errors import PermanentError
+from shared.oauth.client_keys import ALGORITHMS, ClientKey, parse_keys, select_key
+from shared.oauth.errors import TokenRefusedError
 
 SecretMethod = Literal["client_secret_basic", "client_secret_post"]
 
@@ -60,44 +60,67 @@ def sign_assertion(
 class PrivateKeyJwt:
     """`private_key_jwt`: an assertion signed with a key of `key_file`, which is read for each request.
 
-    A rotated key is therefore used without a restart. `new_id` returns an id that was never used.
+    A rotated key is therefore used without a restart. `new_id` returns an id that was never used. `server` and
+    `setting` name the server and the file's setting in errors.
     """
 
-    def __init__(self, client_id: str, key_file: Path, new_id: Callable[[], str], jwks_url: str | None = None) -> None:
+    def __init__(
+        self,
+        client_id: str,
+        key_file: Path,
+        new_id: Callable[[], str],
+        jwks_url: str | None = None,
+        *,
+        server: str = "EHR",
+        setting: str = "COUNTERSIGN_EHR_CLIENT_KEY_FILE",
+    ) -> None:
         self._client_id = client_id
         self._key_file = key_file
         self._new_id = new_id
         self._jwks_url = jwks_url
+        self._server = server
+        self._setting = setting
 
     async def credentials(self, token_url: str, algorithms: Collection[str], now: float) -> ClientCredentials:
         key = select_key(await self._keys(), algorithms, now)
         if key is None:
             raise TokenRefusedError(
-                "the EHR accepts none of the signing algorithms of our keys",
+                f"the {self._server} accepts none of the signing algorithms of our keys",
                 "algorithm",
-                "add a key of an algorithm that its SMART configuration names (ES384 or RS384)",
+                "add a key of an algorithm that its configuration names (ES384 or RS384)",
             )
         assertion = sign_assertion(key, self._client_id, token_url, now, self._new_id(), self._jwks_url)
         return ClientCredentials(form={"client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion})
 
     async def _keys(self) -> tuple[ClientKey, ...]:
-        fix = "check COUNTERSIGN_EHR_CLIENT_KEY_FILE (countersign secrets init creates it)"
+        fix = f"check {self._setting} (countersign secrets init creates it)"
         try:
             return parse_keys(await asyncio.to_thread(self._key_file.read_text))
         except (OSError, UnicodeDecodeError) as error:
-            reason = f"the file of the EHR client's keys cannot be read ({type(error).__name__})"
+            reason = f"the file of our client's keys cannot be read ({type(error).__name__})"
             raise TokenRefusedError(reason, "key-file", fix) from None
         except PermanentError as error:
             raise TokenRefusedError(error.reason, "key-file", fix) from None
 
 
 class ClientSecret:
-    """`client_secret_basic` or `client_secret_post`. `read` returns the secret for each request."""
+    """`client_secret_basic` or `client_secret_post`. `read` returns the secret for each request.
 
-    def __init__(self, client_id: str, read: Callable[[], str], method: SecretMethod) -> None:
+    `setting` names the file's setting in errors.
+    """
+
+    def __init__(
+        self,
+        client_id: str,
+        read: Callable[[], str],
+        method: SecretMethod,
+        *,
+        setting: str = "COUNTERSIGN_EHR_CLIENT_SECRET_FILE",
+    ) -> None:
         self._client_id = client_id
         self._read = read
         self._method = method
+        self._setting = setting
 
     async def credentials(
         self,
@@ -108,10 +131,25 @@ class ClientSecret:
         try:
             secret = (await asyncio.to_thread(self._read)).strip()
         except (OSError, UnicodeDecodeError) as error:
-            reason = f"the file of the EHR client's secret cannot be read ({type(error).__name__})"
-            raise TokenRefusedError(reason, "secret-file", "check COUNTERSIGN_EHR_CLIENT_SECRET_FILE") from None
+            reason = f"the file of our client's secret cannot be read ({type(error).__name__})"
+            raise TokenRefusedError(reason, "secret-file", f"check {self._setting}") from None
         if self._method == "client_secret_post":
             return ClientCredentials(form={"client_id": self._client_id, "client_secret": secret})
         # Both parts are form-encoded before base64, so that `:`, `+` and `%` arrive as they are.
         pair = f"{quote_plus(self._client_id)}:{quote_plus(secret)}".encode()
         return ClientCredentials(headers={"Authorization": f"Basic {base64.b64encode(pair).decode()}"})
+
+
+class PublicClient:
+    """A client without credentials (`none`): it only states its id, and PKCE binds the code to it."""
+
+    def __init__(self, client_id: str) -> None:
+        self._client_id = client_id
+
+    async def credentials(
+        self,
+        token_url: str,  # noqa: ARG002 - there is nothing to prove
+        algorithms: Collection[str],  # noqa: ARG002
+        now: float,  # noqa: ARG002
+    ) -> ClientCredentials:
+        return ClientCredentials(form={"client_id": self._client_id})

@@ -43,7 +43,7 @@ def parse_keys(text: str) -> tuple[ClientKey, ...]:
     """
     keys = _parse(text)
     if not keys or not all(key.is_private and _has_use(key) for key in keys):
-        raise PermanentError(f"each key of the EHR client must be private and have an `alg` of {', '.join(ALGORITHMS)}")
+        raise PermanentError(f"each key of our client must be private and have an `alg` of {', '.join(ALGORITHMS)}")
     return keys
 
 
@@ -51,7 +51,7 @@ def _parse(text: str) -> tuple[ClientKey, ...]:
     try:
         keys = tuple(KeySet.import_key_set(json.loads(text)).keys)
     except (ValueError, TypeError, KeyError, AttributeError, JoseError):
-        raise PermanentError("the file of the EHR client's keys is not a JWK Set") from None
+        raise PermanentError("the file of our client's keys is not a JWK Set") from None
     found = tuple(key for key in keys if isinstance(key, ECKey | RSAKey))
     return found if len(found) == len(keys) else ()
 
@@ -84,7 +84,7 @@ def parse_published_keys(text: str) -> dict[str, Any]:
     """
     keys = _parse(text)
     if not keys or not all(_has_use(key) for key in keys):
-        raise PermanentError("the file to publish has no keys of the EHR client")
+        raise PermanentError("the file to publish has no keys of our client")
     return public_jwks(keys)
 
 

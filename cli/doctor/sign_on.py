@@ -1,0 +1,154 @@
+"""Check how people sign in: identity provider, keys, our client, redirect URIs; and launches from the EHR."""
+
+import time
+from typing import Any
+from urllib.parse import urlencode
+from uuid import uuid4
+
+import httpx
+
+from cli.doctor.findings import Group
+from cli.doctor.target import DoctorTarget
+from shared.contracts.errors import CountersignError, TransientError
+from shared.oauth.client_authentication import ClientAuthentication
+from shared.oauth.errors import TokenRefusedError
+from shared.oauth.issuer_keys import parse_key_set
+from shared.oauth.token_endpoint import REGISTRATION_CODES, authorization_url, parse_json, request_tokens
+from shared.runtime.oidc.metadata import ProviderMetadata, parse_metadata
+
+PROVIDER, LAUNCH = "identity provider", "EHR launch"
+VERIFIER = "doctor-doctor-doctor-doctor-doctor-doctor-doctor"  # RFC 7636 wants 43 characters; nothing is signed in
+
+
+async def check_sign_on(group: Group, http: httpx.AsyncClient, place: DoctorTarget) -> None:
+    """Add findings about the identity provider and the EHR's launch, as far as they are set."""
+    if place.oidc.issuer:
+        await _provider(group, http, place)
+    if place.launch.issuer:
+        await _launch(group, http, place)
+
+
+async def _provider(group: Group, http: httpx.AsyncClient, place: DoctorTarget) -> None:
+    settings = place.oidc
+    try:
+        body = await _json(http, f"{settings.issuer.rstrip('/')}/.well-known/openid-configuration")
+        if isinstance(body, dict) and body.get("issuer") != settings.issuer:
+            do = "set COUNTERSIGN_OIDC_ISSUER exactly to the issuer in the provider's metadata"
+            group.fault(PROVIDER, "its metadata names another issuer", do)
+            return
+        metadata = parse_metadata(body, settings.issuer)
+        usable = await _usable_keys(http, metadata.jwks_uri)
+    except TransientError as failure:
+        group.fault(PROVIDER, failure.reason, "check COUNTERSIGN_OIDC_ISSUER, and that it can be reached from here")
+        return
+    if not usable:
+        do = "let the provider publish a signing key (RSA, EC or Ed25519) at its jwks_uri"
+        group.fault(PROVIDER, "none of its keys verifies a token", do)
+        return
+    group.ok(PROVIDER, f"{usable} usable keys")
+    authentication = settings.authentication(lambda: str(uuid4()))
+    await _client(group, http, PROVIDER, metadata.token_endpoint, authentication, metadata.algorithms)
+    if place.public_url:
+        await _redirects(group, http, place, metadata)
+
+
+async def _redirects(group: Group, http: httpx.AsyncClient, place: DoctorTarget, metadata: ProviderMetadata) -> None:
+    """Check that the provider sends browsers back to us. With `prompt=none` it shows no page to anybody."""
+    base = place.public_url.rstrip("/")
+    redirect = f"{base}/sign-in/callback"
+    asked = {
+        "client_id": place.oidc.client_id,
+        "redirect_uri": redirect,
+        "scope": place.oidc.scope,
+        "state": "doctor",
+        "nonce": "doctor",
+        "prompt": "none",
+    }
+    try:
+        answer = await http.get(authorization_url(metadata.authorization_endpoint, VERIFIER, asked))
+    except httpx.HTTPError as error:
+        group.warning(f"{PROVIDER}: redirect", f"its sign-in page does not answer ({type(error).__name__})", "try it")
+        return
+    if answer.headers.get("location", "").startswith(redirect):
+        group.ok(f"{PROVIDER}: redirect", f"it sends browsers back to {redirect}")
+    else:
+        do = f"register the redirect URI {redirect} with the provider, exactly so; sign in once to be sure"
+        says = f"it did not send the browser back (HTTP {answer.status_code})"
+        group.warning(f"{PROVIDER}: redirect", says, do)
+    if metadata.end_session_endpoint and place.oidc.end_session:
+        asked = {"client_id": place.oidc.client_id, "post_logout_redirect_uri": f"{base}/sign-in/ended"}
+        await _sign_out(group, http, f"{metadata.end_session_endpoint}?{urlencode(asked)}", base)
+
+
+async def _sign_out(group: Group, http: httpx.AsyncClient, url: str, base: str) -> None:
+    try:
+        refused = (await http.get(url)).status_code >= 400
+    except httpx.HTTPError:
+        refused = True
+    if refused:
+        do = f"register {base}/sign-in/ended as a post-logout redirect URI, or set COUNTERSIGN_OIDC_END_SESSION=false"
+        group.warning(f"{PROVIDER}: sign-out", "it does not accept our post-logout redirect URI", do)
+    else:
+        group.ok(f"{PROVIDER}: sign-out", "it ends its own session too")
+
+
+async def _launch(group: Group, http: httpx.AsyncClient, place: DoctorTarget) -> None:
+    settings = place.launch
+    try:
+        body = await _json(http, f"{settings.base}/.well-known/smart-configuration")
+    except TransientError as failure:
+        group.fault(LAUNCH, failure.reason, "check COUNTERSIGN_LAUNCH_ISSUER, and that it can be reached from here")
+        return
+    found: dict[str, Any] = body if isinstance(body, dict) else {}
+    capabilities = found.get("capabilities") or []
+    missing = [name for name in ("launch-ehr", "sso-openid-connect") if name not in capabilities]
+    if not found.get("authorization_endpoint") or not found.get("token_endpoint"):
+        group.fault(LAUNCH, "its SMART configuration names no endpoints for apps", "let the EHR's team enable launches")
+        return
+    if missing:
+        do = "ask the EHR's team whether apps can be launched"
+        group.warning(LAUNCH, f"it does not state {', '.join(missing)}", do)
+    else:
+        group.ok(LAUNCH, f"{settings.issuer} launches apps")
+    authentication = settings.authentication(lambda: str(uuid4()))
+    await _client(group, http, LAUNCH, found["token_endpoint"], authentication, ())
+    if not settings.role_claim:
+        says = "whomever the EHR lets open Countersign is a physician here"
+        group.warning(f"{LAUNCH}: roles", says, "restrict the app to physicians in the EHR, or set its role claim")
+
+
+async def _client(
+    group: Group,
+    http: httpx.AsyncClient,
+    of: str,
+    url: str,
+    authentication: ClientAuthentication,
+    algorithms: tuple[str, ...],
+) -> None:
+    """Check that our client is accepted: a code that was never issued must be what the server refuses."""
+    grant = {"grant_type": "authorization_code", "code": "doctor", "redirect_uri": "https://doctor.invalid"}
+    try:
+        await request_tokens(http, url, authentication, algorithms, time.time(), grant | {"code_verifier": VERIFIER})
+    except TokenRefusedError as refusal:
+        if refusal.code in (*REGISTRATION_CODES, "key-file", "secret-file", "algorithm"):
+            group.fault(f"{of}: client", refusal.reason, refusal.fix)
+        else:
+            group.ok(f"{of}: client", "our client is accepted")
+    except CountersignError as failure:
+        group.fault(f"{of}: client", failure.reason, "check that its token endpoint can be reached from here")
+
+
+async def _usable_keys(http: httpx.AsyncClient, url: str) -> int:
+    try:
+        return len(parse_key_set(await _json(http, url)))
+    except ValueError:
+        raise TransientError("its keys are no JWK Set") from None
+
+
+async def _json(http: httpx.AsyncClient, url: str) -> Any:
+    try:
+        answer = await http.get(url)
+        answer.raise_for_status()
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise TransientError(f"its metadata or keys cannot be read ({type(error).__name__})") from None
+    return parse_json(answer)

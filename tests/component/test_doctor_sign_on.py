@@ -1,0 +1,83 @@
+"""What the doctor says about sign-in, asked of a provider that others wrote and of the sandbox EHR."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+from pydantic import SecretStr
+
+from cli.doctor.findings import Group
+from cli.doctor.sign_on import check_sign_on
+from cli.doctor.target import DoctorTarget
+from shared.runtime.launch_settings import LaunchSettings
+from shared.runtime.oidc import OidcSettings
+from tests.support.ehr import sandbox
+from tests.support.launch import APP, launching
+from tests.support.oidc import oidc_server
+from tests.support.oidc_provider import oidc_provider
+
+URL = "https://countersign.example"
+CLIENT: dict[str, Any] = {
+    "client_id": "countersign",
+    "client_secret": "s3cret+%",
+    "redirect_uris": [f"{URL}/sign-in/callback"],
+    "post_logout_redirect_uris": [f"{URL}/sign-in/ended"],
+}
+
+
+@dataclass
+class Target:
+    """The part of a DoctorTarget that this check uses."""
+
+    oidc: OidcSettings
+    launch: LaunchSettings
+    public_url: str = URL
+
+
+async def levels(
+    oidc: OidcSettings | None = None, launch: LaunchSettings | None = None, url: str = URL
+) -> dict[str, str]:
+    group = Group("connections")
+    place = Target(oidc or OidcSettings(), launch or LaunchSettings(), url)
+    async with httpx.AsyncClient(timeout=10) as http:
+        await check_sign_on(group, http, cast(DoctorTarget, place))
+    return {item.what: item.level for item in group.found}
+
+
+async def test_a_registration_is_checked_piece_by_piece(tmp_path: Path) -> None:
+    with oidc_provider(tmp_path, [CLIENT], {}) as issuer:
+        right = OidcSettings(issuer=issuer, client_secret=SecretStr("s3cret+%"))
+        assert await levels(right) == {
+            "identity provider": "ok",
+            "identity provider: client": "ok",
+            "identity provider: redirect": "ok",
+            "identity provider: sign-out": "ok",
+        }
+        other = OidcSettings(issuer=issuer, client_secret=SecretStr("s3cret"))
+        wrong = await levels(other, url="https://other.example")
+        assert wrong == {
+            "identity provider": "ok",
+            "identity provider: client": "fault",
+            "identity provider: redirect": "warning",
+            "identity provider: sign-out": "warning",
+        }
+        assert await levels(OidcSettings(issuer=f"{issuer}/x")) == {"identity provider": "fault"}
+    assert await levels(right) == {"identity provider": "fault"}
+
+
+async def test_keys_that_verify_nothing_are_a_fault() -> None:
+    with oidc_server() as provider:
+        assert (await levels(OidcSettings(issuer=provider.issuer)))["identity provider"] == "ok"
+        provider.unusable = True
+        assert await levels(OidcSettings(issuer=provider.issuer)) == {"identity provider": "fault"}
+
+
+async def test_a_launch_is_checked() -> None:
+    async with launching(sandbox(), URL) as ehr:
+        launch = LaunchSettings(issuer=ehr.issuer, client_id=APP)
+        found = await levels(launch=launch)
+        assert found == {"EHR launch": "ok", "EHR launch: client": "ok", "EHR launch: roles": "warning"}
+        other = await levels(launch=LaunchSettings(issuer=ehr.issuer, client_id="another"))
+        assert other["EHR launch: client"] == "fault"
+    assert await levels(launch=launch) == {"EHR launch": "fault"}

@@ -1,0 +1,66 @@
+"""An OpenID provider that others wrote (`oidc-provider`), as a process, and a person who signs in on its pages."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
+
+import httpx
+
+from tests.support.third_party import FOLDER, installed
+
+
+@contextmanager
+def oidc_provider(
+    directory: Path, clients: list[dict[str, Any]], people: dict[str, dict[str, Any]], *, id_token_claims: bool = True
+) -> Iterator[str]:
+    """The issuer; it ends with the block. `people`: login → claims, in ID tokens or only at the userinfo endpoint."""
+    installed()
+    file = directory / "oidc.json"
+    file.write_text(json.dumps({"clients": clients, "people": people, "idTokenClaims": id_token_claims}))
+    command = ["node", str(FOLDER / "oidc.mjs"), str(file)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        line = server.stdout.readline()  # it comes when the provider listens, or is empty when it has ended
+        assert line, "the provider did not start"
+        try:
+            yield json.loads(line)["issuer"]
+        finally:
+            server.kill()
+
+
+async def walk(browser: httpx.AsyncClient, url: str, issuer: str, login: str = "mgee") -> httpx.Response:
+    """Follow the provider's pages from `url`, filling in its forms; the answer of the first page elsewhere."""
+    answer = await browser.get(url)
+    for _ in range(20):
+        if answer.is_redirect:
+            url = urljoin(str(answer.url), answer.headers["location"])
+            answer = await browser.get(url)
+        elif str(answer.url).startswith(issuer) and "<form" in answer.text:
+            answer = await _submit(browser, answer, login)
+        else:
+            return answer
+    raise AssertionError(f"the provider goes on and on: {answer.url}")
+
+
+async def _submit(browser: httpx.AsyncClient, page: httpx.Response, login: str) -> httpx.Response:
+    """Send the page's form: its hidden fields, whoever it is, and the sign-out where it asks for it."""
+    found = re.search(r'<form[^>]*action="([^"]+)"', page.text)
+    assert found, page.text
+    hidden = re.findall(r'<input[^>]*type="hidden"[^>]*>', page.text)
+    pairs = ((_attribute(item, "name"), _attribute(item, "value")) for item in hidden)
+    fields = {name: value for name, value in pairs if name and value}
+    if 'name="login"' in page.text:
+        fields |= {"login": login, "password": "secret"}
+    if 'name="logout"' in page.text:
+        fields["logout"] = "yes"
+    return await browser.post(urljoin(str(page.url), found[1].replace("&amp;", "&")), data=fields)
+
+
+def _attribute(tag: str, name: str) -> str:
+    found = re.search(rf'\b{name}="([^"]*)"', tag)
+    return found[1] if found else ""

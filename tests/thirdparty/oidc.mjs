@@ -1,0 +1,37 @@
+// An OpenID provider that others wrote: oidc-provider, on loopback, with its own pages for login and consent.
+// node oidc.mjs CONFIGURATION.json: prints {"issuer": …} when it listens, ends with its standard input.
+import Provider from "oidc-provider";
+import { generateKeyPairSync } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+
+const { clients, people, idTokenClaims } = JSON.parse(readFileSync(process.argv[2], "utf8"));
+const pair = (type, options, more) => ({ ...generateKeyPairSync(type, options).privateKey.export({ format: "jwk" }), use: "sig", ...more });
+const keys = [pair("rsa", { modulusLength: 2048 }, { kid: "rsa" }), pair("ec", { namedCurve: "P-256" }, { kid: "ec" })];
+const secret = () => generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" }).d;
+
+const server = createServer();
+server.listen(0, "127.0.0.1", () => {
+  const issuer = `http://127.0.0.1:${server.address().port}`;
+  const provider = new Provider(issuer, {
+    clients,
+    jwks: { keys },
+    cookies: { keys: [secret()] },
+    claims: { openid: ["sub", "name", "roles", "departments", "fhirUser", "npi"], profile: [] },
+    // Without it, claims are at the userinfo endpoint only, as OpenID Connect Core 5.4 has it.
+    conformIdTokenClaims: !idTokenClaims,
+    clientAuthMethods: ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"],
+    enabledJWA: { clientAuthSigningAlgValues: ["ES384", "RS384"] },
+    features: { backchannelLogout: { enabled: true }, rpInitiatedLogout: { enabled: true }, devInteractions: { enabled: true } },
+    pkce: { required: () => true },
+    // It refuses to call addresses of loopback, where the services are.
+    fetch: (url, { dispatcher, ...options }) => fetch(url, options),
+    issueRefreshToken: () => true,
+    findAccount: (_, id) => people[id] && { accountId: id, claims: () => ({ sub: id, ...people[id] }) },
+  });
+  provider.on("server_error", (_, error) => console.error(error));
+  provider.on("backchannel.error", (_, error) => console.error(error));
+  server.on("request", provider.callback());
+  console.log(JSON.stringify({ issuer }));
+});
+process.stdin.resume().on("end", () => process.exit(0));
