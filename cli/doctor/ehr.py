@@ -9,6 +9,8 @@ import httpx
 from cli.doctor.findings import Group
 from cli.doctor.server import assess_clock_skew
 from cli.doctor.target import DoctorTarget
+from cli.ehr.subscriptions import describe_notifications
+from services.ingest.encounters.poll_mark import can_search
 from shared.clinical.fhir_client import Capabilities, FhirClient, parse_capabilities
 from shared.clinical.smart.errors import TokenRefusedError
 from shared.clinical.smart.scopes import lacks_required, missing_scopes
@@ -60,6 +62,8 @@ async def check_ehr(group: Group, http: httpx.AsyncClient, place: DoctorTarget) 
         group.fault("EHR", f"its FHIR version is {release}", "set its R4 (4.0) base URL")
     if ready and isinstance(place.ehr_authorization, BackendToken):
         assess_scopes(group, await place.ehr_authorization.granted_scopes(), parse_capabilities(statement))
+    if ready and release.startswith("4.0"):
+        assess_routes(group, parse_capabilities(statement))
     _assess_date(group, answer)
 
 
@@ -74,6 +78,18 @@ def assess_scopes(group: Group, granted: frozenset[str], server: Capabilities) -
         group.fault("EHR scopes", says, f"{SCOPES_FIX}; without Encounter and Patient nothing can be drafted")
     else:
         group.warning("EHR scopes", says, SCOPES_FIX)
+
+
+def assess_routes(group: Group, server: Capabilities) -> None:
+    """Say how discharges can be learned of by FHIR: by Subscriptions, and by which poll."""
+    group.ok("EHR notifications", describe_notifications(server))
+    if can_search(server):
+        group.ok("EHR poll", "by one search for Encounters that have changed")
+        return
+    says = (
+        "the EHR offers no search for changed Encounters: only visits that an ADT feed or a report named are asked for"
+    )
+    group.warning("EHR poll", says, "send ADT messages to ingest (docs/how-to/hl7.md)")
 
 
 def _type_of(scope: str) -> str:

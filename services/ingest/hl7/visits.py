@@ -20,7 +20,13 @@ class StoredVisit:
 
 
 def holds(fact: VisitReported, history: Sequence[StoredVisit]) -> bool:
-    """Return whether `fact` is what holds of its visit.
+    """Return whether `fact` is what holds of its visit."""
+    last = latest(history)
+    return last is not None and last.key == fact.key
+
+
+def latest(history: Sequence[StoredVisit]) -> VisitReported | None:
+    """Return the latest discharge or cancellation of a visit; None without one.
 
     Facts of the same second follow each other as they were first stored; a resend counts as the first.
     """
@@ -28,8 +34,8 @@ def holds(fact: VisitReported, history: Sequence[StoredVisit]) -> bool:
     for item in history:
         if item.fact.event == DISCHARGED or item.fact.event in CANCELLED:
             first.setdefault(item.fact.key, item)
-    latest = max(first.values(), key=lambda item: (item.fact.recorded_at, item.sequence), default=None)
-    return latest is not None and latest.fact.key == fact.key
+    found = max(first.values(), key=lambda item: (item.fact.recorded_at, item.sequence), default=None)
+    return found.fact if found is not None else None
 
 
 def was_discharged(history: Iterable[StoredVisit]) -> bool:
