@@ -61,12 +61,17 @@ def run_with_bus(data_dir: Path | None, work: Callable[[NatsConnection], Awaitab
     return asyncio.run(connected())
 
 
-def open_ehr(data_dir: Path | None) -> FhirClient:
-    """Return a client of the stack's EHR, authorized as its services are. Raises CommandError."""
+def open_ehr(data_dir: Path | None, scope: str = "") -> FhirClient:
+    """Return a client of the stack's EHR, authorized as its services are; `scope` is asked for instead of theirs.
+
+    Raises CommandError.
+    """
     if remote_stack(data_dir) is not None:
-        return EhrSettings().connect()
-    directory = (data_dir or default_data_dir()).absolute()
-    return stack_ehr(read_access(directory), directory).connect()
+        settings = EhrSettings()
+    else:
+        directory = (data_dir or default_data_dir()).absolute()
+        settings = stack_ehr(read_access(directory), directory)
+    return (settings.model_copy(update={"scope": scope}) if scope else settings).connect()
 
 
 def read_seed(settings: RemoteStackSettings) -> str:

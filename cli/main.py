@@ -19,6 +19,7 @@ from cli.commands import (
     cases,
     dead_letters,
     doctor,
+    ehr,
     ehr_decisions,
     erasure,
     escalations,
@@ -163,6 +164,7 @@ app.add_typer(hl7.app, name="hl7")
 app.command("doctor")(doctor.doctor)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(dead_letters.app, name="deadletter", hidden=True, deprecated=True)  # the name until 0.2
+app.add_typer(ehr.app, name="ehr")
 app.add_typer(ehr_decisions.app, name="ehr-decisions")
 app.add_typer(audit.app, name="audit")
 app.command("backup")(backup.backup)

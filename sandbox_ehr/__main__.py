@@ -9,7 +9,7 @@ import uvicorn
 
 from sandbox_ehr.app import Sandbox, Style, create_app
 from sandbox_ehr.app_launch import AppLaunch, RegisteredApp
-from sandbox_ehr.notifications import SubscriptionNotifier
+from sandbox_ehr.notifications import Shape, SubscriptionNotifier
 from sandbox_ehr.quirks import Quirks, ReferenceStyle
 from sandbox_ehr.seed import SEED, seed
 from sandbox_ehr.smart import EVERYTHING, AuthorizationServer, RegisteredClient, keys_at
@@ -25,6 +25,11 @@ def run(
     token: Annotated[str | None, typer.Option(help="bearer token to require")] = None,
     faults: Annotated[bool, typer.Option(help="serve /sandbox/faults")] = False,
     notify: Annotated[str | None, typer.Option(help="endpoint to notify of every ended Task")] = None,
+    notify_encounters: Annotated[bool, typer.Option(help="notify it of changed Encounters too")] = False,
+    notify_shape: Annotated[
+        str, typer.Option(help="put, empty, backport, r4b, r5, transaction, medplum or athena")
+    ] = "backport",
+    notify_secret_file: Annotated[Path | None, typer.Option(help="secret that signs medplum and athena")] = None,
     notify_token: Annotated[str | None, typer.Option(help="bearer token for the endpoint")] = None,
     cache_seconds: Annotated[
         float, typer.Option("--cache-seconds", "--cache", help="seconds for which search results are cached")
@@ -55,6 +60,9 @@ def run(
     refuse_search: Annotated[
         list[str] | None, typer.Option("--refuse-search", "--refuse", help="TYPE=STATUS or TYPE?PARAMETER=STATUS")
     ] = None,
+    keyed_encounter_search: Annotated[
+        bool, typer.Option(help="find Encounters by id, identifier or patient only")
+    ] = False,
     incomplete_type: Annotated[
         list[str] | None,
         typer.Option("--incomplete-type", "--incomplete", help="TYPE whose search results are marked as incomplete"),
@@ -87,7 +95,16 @@ def run(
     chosen: Style = "opaque" if style == "opaque" else "plain"
     store = Store(db)
     seed(store, chosen, folder)
-    notifier = SubscriptionNotifier(httpx.AsyncClient(), notify, notify_token) if notify else None
+    notifier = None
+    if notify:
+        notifier = SubscriptionNotifier(
+            httpx.AsyncClient(),
+            notify,
+            notify_token,
+            shape=_one_of("--notify-shape", notify_shape, get_args(Shape)),
+            encounters=notify_encounters,
+            secret=notify_secret_file.read_bytes().strip() if notify_secret_file else b"",
+        )
     quirks = Quirks(
         cache_seconds=cache_seconds,
         max_page_size=max_page_size,
@@ -100,6 +117,7 @@ def run(
         refused_searches={
             type: int(status) for type, _, status in (item.partition("=") for item in refuse_search or [])
         },
+        keyed_encounter_search=keyed_encounter_search,
         incomplete_types=frozenset(incomplete_type or []),
         first_create_delay=first_create_delay,
         max_contents=max_contents,

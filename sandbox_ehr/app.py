@@ -22,8 +22,17 @@ from sandbox_ehr.app_launch import AUTHORIZE_PATH, KEYS_PATH, LOGIN_PATH, PAGE_P
 from sandbox_ehr.faults import Fault, Faults
 from sandbox_ehr.notifications import SubscriptionNotifier
 from sandbox_ehr.oracle import OracleDocuments
-from sandbox_ehr.quirks import Quirks, QuirkState, QuirkyServer
-from sandbox_ehr.search import INCLUDES, PARAMETERS, REQUIRED, find_parameter, matches, sort_resources, values
+from sandbox_ehr.quirks import ENCOUNTER_KEYS, Quirks, QuirkState, QuirkyServer
+from sandbox_ehr.search import (
+    INCLUDES,
+    PARAMETERS,
+    REQUIRED,
+    Parameter,
+    find_parameter,
+    matches,
+    sort_resources,
+    values,
+)
 from sandbox_ehr.smart import CONFIGURATION_PATH, TOKEN_PATH, AuthorizationServer
 from sandbox_ehr.store import Resource, Store
 from shared.runtime.request_limits import MB, limit_endpoint
@@ -233,6 +242,12 @@ class Sandbox:
                     found[reference] = resource
         return list(found.values())
 
+    def _capability(self, type: str) -> Resource:
+        parameters = PARAMETERS[type]
+        if type == "Encounter" and self.quirks is not None and self.quirks.keyed_encounter_search:
+            parameters = {name: item for name, item in parameters.items() if name in ENCOUNTER_KEYS}
+        return _capability(type, parameters)
+
     def capability_statement(self) -> Resource:
         """Return the CapabilityStatement: only what is implemented."""
         return {
@@ -243,18 +258,18 @@ class Sandbox:
             "fhirVersion": "4.0.1",
             "format": ["json"],
             "software": {"name": "Countersign sandbox EHR"},
-            "rest": [{"mode": "server", "resource": [_capability(type) for type in sorted(PARAMETERS)]}],
+            "rest": [{"mode": "server", "resource": [self._capability(type) for type in sorted(PARAMETERS)]}],
         }
 
 
-def _capability(type: str) -> Resource:
+def _capability(type: str, parameters: dict[str, Parameter]) -> Resource:
     return {
         "type": type,
         "interaction": [{"code": code} for code in ("read", "search-type", "create", "update")],
         "versioning": "versioned-update",
         "conditionalCreate": True,
         "updateCreate": False,
-        "searchParam": [{"name": name, "type": kind} for name, (kind, _) in PARAMETERS[type].items()],
+        "searchParam": [{"name": name, "type": kind} for name, (kind, _) in parameters.items()],
         "searchInclude": [name for name in INCLUDES if name.startswith(f"{type}:")],
     }
 

@@ -1,11 +1,14 @@
-"""Notify a subscriber of ended Tasks, as an id-only Subscription of the R4 backport does.
+"""Notify a subscriber of ended Tasks and, if asked for, of changed Encounters, in the shapes that servers send.
 
-Like real servers it gives up after a few attempts: a client that must not miss a Task also searches for them.
-https://hl7.org/fhir/uv/subscriptions-backport/notifications.html
+Like real servers it gives up after a few attempts: a client that must not miss anything also searches for it.
+https://hl7.org/fhir/R4/subscription.html, https://hl7.org/fhir/uv/subscriptions-backport/notifications.html
 """
 
 import asyncio
-from typing import Any
+import hashlib
+import hmac
+import json
+from typing import Any, Literal
 
 import httpx
 
@@ -15,35 +18,53 @@ ATTEMPTS = 3
 INITIAL_DELAY_S = 0.2  # seconds between tries
 # The subscription's criteria: Task?status=…
 STATUSES = ("completed", "rejected", "cancelled", "failed", "entered-in-error")
+# put, empty: R4 criteria with a payload and without. backport: R4 backport. r4b, r5: a SubscriptionStatus; transaction:
+# the same in a Bundle of that type (HAPI). medplum: the bare resource, signed. athena: r4b, signed otherwise.
+Shape = Literal["put", "empty", "backport", "r4b", "r5", "transaction", "medplum", "athena"]
+BUNDLE_TYPES = {"r4b": "history", "athena": "history", "r5": "subscription-notification", "transaction": "transaction"}
 
 
 class SubscriptionNotifier:
-    """Sends notifications to one endpoint. `delivered` counts those that were accepted."""
+    """Sends notifications to one endpoint. `delivered` counts those that were accepted.
 
-    def __init__(self, http: httpx.AsyncClient, endpoint: str, token: str | None = None) -> None:
+    `encounters`: changed Encounters are told as well. `secret` signs the shapes that have a signature.
+    """
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        endpoint: str,
+        token: str | None = None,
+        *,
+        shape: Shape = "backport",
+        encounters: bool = False,
+        secret: bytes = b"",
+    ) -> None:
         self._http = http
         self._endpoint = endpoint
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._token, self._shape, self._encounters, self._secret = token, shape, encounters, secret
         self._events = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self.delivered = 0
 
     def notify(self, resource: Resource) -> None:
-        """Send a notification in the background if `resource` is an ended Task."""
-        if resource["resourceType"] != "Task" or resource["status"] not in STATUSES:
+        """Send a notification in the background if the subscription is about `resource`."""
+        ended = resource["resourceType"] == "Task" and resource["status"] in STATUSES
+        if not ended and not (self._encounters and resource["resourceType"] == "Encounter"):
             return
         self._events += 1
-        task = asyncio.get_running_loop().create_task(self._send(notification(resource, self._events)))
+        sent = request(self._shape, self._endpoint, resource, self._events, token=self._token, secret=self._secret)
+        task = asyncio.get_running_loop().create_task(self._send(sent))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
         await self._http.aclose()
 
-    async def _send(self, body: dict[str, Any]) -> None:
+    async def _send(self, sent: dict[str, Any]) -> None:
         for attempt in range(ATTEMPTS):
             try:
-                answer = await self._http.post(self._endpoint, json=body, headers=self._headers)
+                answer = await self._http.request(**sent)
             except httpx.HTTPError:
                 pass
             else:
@@ -53,13 +74,50 @@ class SubscriptionNotifier:
             await asyncio.sleep(INITIAL_DELAY_S * 2**attempt)
 
 
+def request(
+    shape: Shape, endpoint: str, resource: Resource, number: int, *, token: str | None = None, secret: bytes = b""
+) -> dict[str, Any]:
+    """Return the request of event `number` in a shape: method, URL, content and headers."""
+    url = f"{endpoint}/{resource['resourceType']}/{resource['id']}" if shape == "put" else endpoint
+    body = b"" if shape == "empty" else json.dumps(_body(shape, resource, number)).encode()
+    headers = {"Content-Type": "application/fhir+json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+    signature = hmac.new(secret, body, hashlib.sha256).hexdigest()
+    if secret and shape == "medplum":
+        headers["X-Signature"] = signature
+    elif secret and shape == "athena":
+        headers["X-Hub-Signature"] = f"sha256={signature}"
+    return {"method": "PUT" if shape == "put" else "POST", "url": url, "content": body, "headers": headers}
+
+
+def _body(shape: Shape, resource: Resource, number: int) -> Resource:
+    if shape in ("put", "medplum"):
+        return resource
+    if shape == "backport":
+        return notification(resource, number)
+    if shape == "athena":
+        number = 1  # event numbers begin anew in every bundle
+    event = {"eventNumber": str(number), "timestamp": resource["meta"]["lastUpdated"], "focus": _focus(resource)}
+    status = {
+        "resourceType": "SubscriptionStatus",
+        "status": "active",
+        "type": "event-notification",
+        "eventsSinceSubscriptionStart": str(number),
+        "notificationEvent": [event],
+        "subscription": {"reference": "Subscription/sandbox"},
+    }
+    return {"resourceType": "Bundle", "type": BUNDLE_TYPES[shape], "entry": [{"resource": status}]}
+
+
+def _focus(resource: Resource) -> Resource:
+    return {"reference": f"{resource['resourceType']}/{resource['id']}"}
+
+
 def notification(resource: Resource, number: int) -> dict[str, Any]:
     """Return the Bundle of event `number`. In R4 the status is a Parameters resource, and its counters are strings."""
-    reference = f"{resource['resourceType']}/{resource['id']}"
     event = [
         {"name": "event-number", "valueString": str(number)},
         {"name": "timestamp", "valueInstant": resource["meta"]["lastUpdated"]},
-        {"name": "focus", "valueReference": {"reference": reference}},
+        {"name": "focus", "valueReference": _focus(resource)},
     ]
     status = [
         {"name": "subscription", "valueReference": {"reference": "Subscription/sandbox"}},

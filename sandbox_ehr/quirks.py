@@ -22,6 +22,7 @@ ReferenceStyle = Literal["relative", "absolute", "versioned", "absolute-versione
 
 MEDIA_TYPE = "application/fhir+json"
 REFERENCES = frozenset({"patient", "subject", "encounter", "context", "target", "focus", "owner", "actor"})
+ENCOUNTER_KEYS = ("_id", "patient", "subject", "identifier")
 PAGE_PATH, PAGE_HOST = "/pages", "pages.ehr.example"
 
 
@@ -42,6 +43,9 @@ class Quirks:
     first_create_races: bool = False
     # TYPE or TYPE?PARAMETER → status of its searches (a missing scope; an unsupported parameter)
     refused_searches: Mapping[str, int] = field(default_factory=dict)
+    # Encounters are found by these parameters only, and by `status` or `_count` only together with a patient (Oracle
+    # Health).
+    keyed_encounter_search: bool = False
     incomplete_types: frozenset[str] = frozenset()  # types whose search results are marked as incomplete (Epic)
     # Seconds until the first create of each type is committed, while its client waits. Its condition is evaluated when
     # the request arrives.
@@ -104,6 +108,8 @@ class QuirkyServer:
         refusals = [quirks.refused_searches[name] for name in names if name in quirks.refused_searches]
         if refusals:
             return _outcome(refusals[0], "forbidden" if refusals[0] == httpx.codes.FORBIDDEN else "not-supported")
+        if quirks.keyed_encounter_search and type == "Encounter" and not _has_key(frozenset(request.url.params)):
+            return _outcome(400, "required")
         fresh = "no-cache" in request.headers.get("cache-control", "")
         known = self._state.cache.get(str(request.url))
         if quirks.cache_seconds and known is not None and not fresh and self._clock() < known[0]:
@@ -212,6 +218,12 @@ class QuirkyServer:
             state.token, state.token_expires = secrets.token_urlsafe(16), self._clock() + self._quirks.token_lifetime
             file.write_text(state.token)
         return state.token
+
+
+def _has_key(names: frozenset[str]) -> bool:
+    """Return whether Oracle Health would answer a search for Encounters by these parameters."""
+    by_patient = bool(names & {"patient", "subject"})
+    return bool(names & set(ENCOUNTER_KEYS)) and (by_patient or not names & {"status", "_count"})
 
 
 async def _read_request(scope: Scope, receive: Receive) -> httpx.Request:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -56,7 +57,17 @@ def load_bundle(store: Store, bundle: Resource, style: Style = "plain") -> None:
     kept = [item for item in resources if item["resourceType"] in PARAMETERS and not _is_summary(item)]
     if style == "opaque":
         kept = [_remap(item) for item in kept]
-    store.put_all([item | {"meta": {"versionId": "1"} | item.get("meta", {})} for item in kept])
+    meta = {"versionId": "1", "lastUpdated": _end_of_record(resources)}
+    store.put_all([item | {"meta": meta | item.get("meta", {})} for item in kept])
+
+
+def _end_of_record(resources: list[Resource]) -> str:
+    """Return the end of the last stay: a record is last changed at a discharge, and not when it is loaded."""
+    periods = [item["period"] for item in resources if item["resourceType"] == "Encounter" and "period" in item]
+    moments = [datetime.fromisoformat(item["end"]) for item in periods if "T" in item.get("end", "")]
+    zoned = [item if item.tzinfo else item.replace(tzinfo=UTC) for item in moments]
+    latest = max(zoned, default=datetime.now(UTC)).astimezone(UTC)
+    return latest.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _is_summary(resource: Resource) -> bool:

@@ -9,13 +9,15 @@ import httpx
 from cli.doctor.findings import Group
 from cli.doctor.server import assess_clock_skew
 from cli.doctor.target import DoctorTarget
+from cli.ehr.subscriptions import describe_notifications
 from services.approval.filing.profile_choice import Setting, choose, unsuitable
+from services.ingest.encounters.poll_mark import can_search
 from shared.clinical.fhir_client import Capabilities, FhirClient, parse_capabilities
 from shared.clinical.smart.scopes import lacks_required, missing_scopes
 from shared.clinical.smart.token_source import BackendToken
 from shared.contracts.errors import CountersignError
-from shared.runtime.mdm_settings import MdmSettings
 from shared.oauth.errors import TokenRefusedError
+from shared.runtime.mdm_settings import MdmSettings
 
 ACCESS_FIX = (
     "set COUNTERSIGN_EHR_CLIENT_ID and COUNTERSIGN_EHR_CLIENT_KEY_FILE (docs/how-to/connect-your-ehr.md) or "
@@ -63,6 +65,8 @@ async def check_ehr(group: Group, http: httpx.AsyncClient, place: DoctorTarget) 
     if ready and isinstance(place.ehr_authorization, BackendToken):
         assess_scopes(group, await place.ehr_authorization.granted_scopes(), parse_capabilities(statement))
     assess_write_back(group, place.write_back, parse_capabilities(statement), place.mdm)
+    if ready and release.startswith("4.0"):
+        assess_routes(group, parse_capabilities(statement))
     _assess_date(group, answer)
 
 
@@ -97,6 +101,18 @@ def assess_scopes(group: Group, granted: frozenset[str], server: Capabilities) -
         group.fault("EHR scopes", says, f"{SCOPES_FIX}; without Encounter and Patient nothing can be drafted")
     else:
         group.warning("EHR scopes", says, SCOPES_FIX)
+
+
+def assess_routes(group: Group, server: Capabilities) -> None:
+    """Say how discharges can be learned of by FHIR: by Subscriptions, and by which poll."""
+    group.ok("EHR notifications", describe_notifications(server))
+    if can_search(server):
+        group.ok("EHR poll", "by one search for Encounters that have changed")
+        return
+    says = (
+        "the EHR offers no search for changed Encounters: only visits that an ADT feed or a report named are asked for"
+    )
+    group.warning("EHR poll", says, "send ADT messages to ingest (docs/how-to/hl7.md)")
 
 
 def _type_of(scope: str) -> str:

@@ -17,8 +17,8 @@ from cli.stack.secrets import load_or_create
 from services.approval.filing.profile_choice import Setting as WriteBackSetting
 from shared.clinical.authorization import Authorization
 from shared.messaging.provision import StreamStorage
-from shared.runtime.mdm_settings import MdmSettings
 from shared.runtime.launch_settings import LaunchSettings
+from shared.runtime.mdm_settings import MdmSettings
 from shared.runtime.oidc import OidcSettings
 from shared.runtime.settings import EhrSettings, QdrantSettings, TritonSettings
 

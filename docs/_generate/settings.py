@@ -25,6 +25,7 @@ GROUPS = (
     ("COUNTERSIGN_ALLOW_", "Overrides of the production checks"),
     ("COUNTERSIGN_NATS_", "NATS"),
     ("COUNTERSIGN_EHR_", "EHR"),
+    ("COUNTERSIGN_FHIR_", "FHIR notifications and the poll"),
     ("COUNTERSIGN_HL7_", "HL7v2 over MLLP"),
     ("COUNTERSIGN_MDM_", "Documents by HL7v2 (MDM)"),
     ("COUNTERSIGN_OIDC_", "Sign-on (OpenID Connect)"),

@@ -26,8 +26,8 @@ from services.approval.handlers import Approval
 from services.approval.notifications import channels
 from services.approval.notifications.handlers import NotificationDispatcher
 from services.approval.notifications.notification import read_notification
-from services.approval.preparation.expiry import PreparationExpiry
 from services.approval.notifications.transfer import TransferNotifier
+from services.approval.preparation.expiry import PreparationExpiry
 from services.approval.projections.case_states import CaseStateProjection
 from services.approval.projections.open_reviews import OpenReviewsProjection
 from services.approval.projections.preparations import PreparationsProjection

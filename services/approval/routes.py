@@ -3,8 +3,8 @@
 from services.approval.corrections.api import router as corrections
 from services.approval.erasure.api import router as erasure
 from services.approval.escalation.api import router as escalations
-from services.approval.preparation.api import router as preparations
 from services.approval.filing.api import router as filing
+from services.approval.preparation.api import router as preparations
 from services.approval.review.api import router as reviews
 from services.approval.sign_in.api import router as sessions
 from services.approval.web.case import router as case_pages

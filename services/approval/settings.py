@@ -13,8 +13,8 @@ from services.approval.filing.profile_choice import Setting as WriteBackSetting
 from services.approval.filing.renditions.make import CONTENT_TYPES, PDF, TEXT, XHTML
 from services.approval.filing.renditions.pdf import Paper
 from shared.contracts.retention import TEXT_KINDS
-from shared.runtime.mdm_settings import MdmSettings
 from shared.runtime.launch_settings import LaunchSettings
+from shared.runtime.mdm_settings import MdmSettings
 from shared.runtime.public_origin import PublicOrigin
 from shared.runtime.settings import EhrSettings, NameList, ServiceSettings
 

@@ -6,9 +6,11 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from services.ingest.encounters.lookup import EncounterLookup
 from services.ingest.handlers import Ingest
+from services.ingest.notification_service import NotificationService
 from services.ingest.preparation.handlers import Preparations
-from services.ingest.publishers import EncounterPublisher, NotificationPublisher
+from services.ingest.publishers import EncounterPublisher
 from services.ingest.refresh.service import RefreshService
 from shared.runtime.authentication import ROLES, Authenticator, Caller, RequireRole, Role
 from shared.runtime.dependencies import provided
@@ -19,10 +21,11 @@ class IngestDependencies:
     authenticator: Authenticator
     ingest: Ingest
     encounters: EncounterPublisher
-    notifications: NotificationPublisher
+    notifications: NotificationService
     refreshes: RefreshService
     preparations: Preparations
     jwks_file: Path | None = None
+    lookup: EncounterLookup | None = None
 
 
 def allow(*roles: Role) -> RequireRole:
@@ -39,7 +42,7 @@ async def _encounters(request: Request) -> EncounterPublisher:
     return provided(request, IngestDependencies).encounters
 
 
-async def _notifications(request: Request) -> NotificationPublisher:
+async def _notifications(request: Request) -> NotificationService:
     return provided(request, IngestDependencies).notifications
 
 
@@ -55,9 +58,16 @@ async def _jwks_file(request: Request) -> Path | None:
     return provided(request, IngestDependencies).jwks_file
 
 
+async def _lookup(request: Request) -> EncounterLookup:
+    found = provided(request, IngestDependencies).lookup
+    assert found is not None  # noqa: S101 - main provides it
+    return found
+
+
 IngestSteps = Annotated[Ingest, Depends(_ingest)]
 Encounters = Annotated[EncounterPublisher, Depends(_encounters)]
-Notifications = Annotated[NotificationPublisher, Depends(_notifications)]
+NotificationsService = Annotated[NotificationService, Depends(_notifications)]
+Lookup = Annotated[EncounterLookup, Depends(_lookup)]
 PendingDischarges = Annotated[Preparations, Depends(_preparations)]
 Refreshes = Annotated[RefreshService, Depends(_refreshes)]
 JwksFile = Annotated[Path | None, Depends(_jwks_file)]

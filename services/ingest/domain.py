@@ -1,6 +1,8 @@
 """Decide what an EHR message means for a case. Pure."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from services.ingest.preparation import rules
@@ -8,11 +10,19 @@ from shared.contracts.case import WITHDRAWABLE_STATES, fold, latest_document
 from shared.contracts.ehr import EncounterReported
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.events import Discharged, Withdrawn
-from shared.contracts.preparation import PreparationRequested
 from shared.contracts.subjects import derived_id
 
 DISCHARGED = "discharged"
 CANCELLED = "discharge-cancelled"
+Route = Literal["adt", "fhir", "other"]  # by which a report came: REST and integration engines are `other`
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A report about an encounter, and by which route it came."""
+
+    fact: EncounterReported
+    route: Route
 
 
 def discharge(fact: EncounterReported, history: Sequence[RecordedEvent] = ()) -> Discharged:
@@ -42,17 +52,37 @@ def opened_by(history: Sequence[RecordedEvent], cause: str) -> bool:
     return any(event.id == derived_id(cause, DISCHARGED) for event in history)
 
 
-def last_opened_by(history: Sequence[RecordedEvent], cause: str) -> bool:
-    """Return whether this report, and no later one, opened a case that was prepared before."""
-    prepared = any(isinstance(event.body, PreparationRequested) for event in history)
-    last = next((event for event in reversed(history) if isinstance(event.body, Discharged)), None)
-    return prepared and last is not None and last.id == derived_id(cause, DISCHARGED)
+def opens_after(discharge: Report, cancellation: Report) -> bool:
+    """Return whether a discharge that was stored after a cancellation is also the later of the two.
+
+    Each route keeps its own reports in order; two routes are compared by the times of the hospital. Where one of them
+    says no time, what was stored last holds.
+    """
+    happened, cancelled = _times(discharge, cancellation)
+    return happened is None or cancelled is None or happened >= cancelled
 
 
-def precedes(one: EncounterReported, other: EncounterReported) -> bool:
-    """Return whether both reports say when it happened, and `one` was first."""
-    first, second = one.occurred_at, other.occurred_at
-    return first is not None and second is not None and first < second
+def outlasts(discharge: Report, cancellation: Report) -> bool:
+    """Return whether a discharge that was stored before a cancellation is the later of the two all the same."""
+    happened, cancelled = _times(discharge, cancellation)
+    if discharge.route == cancellation.route == "other":
+        happened, cancelled = discharge.fact.occurred_at, cancellation.fact.occurred_at
+    return happened is not None and cancelled is not None and happened > cancelled
+
+
+def _times(discharge: Report, cancellation: Report) -> tuple[datetime | None, datetime | None]:
+    """Return the times by which the two are compared; None for routes that are not compared by time."""
+    one, other = discharge.fact, cancellation.fact
+    cancelled = other.occurred_at or other.recorded_at
+    match discharge.route, cancellation.route:
+        case "fhir", "fhir":
+            return one.recorded_at, other.recorded_at
+        case "adt", "fhir":  # a discharge may be repeated with its first time
+            return one.recorded_at or one.occurred_at, cancelled
+        case ("fhir", _) | (_, "fhir") | ("other", "adt"):
+            return one.occurred_at, cancelled
+        case _:
+            return None, None
 
 
 def must_wait(history: Sequence[RecordedEvent]) -> bool:

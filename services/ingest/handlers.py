@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from nats.aio.msg import Msg
 
 from services.ingest import domain
+from services.ingest.domain import Report, Route
 from services.ingest.preparation import rules
-from services.ingest.publishers import ADT_SOURCE
+from services.ingest.stored_reports import StoredReport, StoredReports, of_message
 from shared.contracts.case import fold
-from shared.contracts.ehr import EncounterReported, parse_encounter_reported
+from shared.contracts.ehr import EncounterReported
 from shared.contracts.envelope import CHAIN_START, RecordedEvent
 from shared.contracts.errors import TransientError
 from shared.contracts.events import Withdrawn
-from shared.contracts.subjects import CaseRef, case_id, derived_id, encounter_subject
+from shared.contracts.subjects import CaseRef, case_id, derived_id
 from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letter_queue import publish_alert
 from shared.messaging.event_store import EventStore, WrongExpectedVersionError
@@ -35,74 +36,64 @@ class Ingest:
         self._clock = clock
         self._bus = bus
         self._journal = EventStore(bus, "ingest")
+        self._reports = StoredReports(bus)
 
     async def on_discharged(self, message: Msg) -> None:
-        fact, source = parse_encounter_reported(message.subject, message.data), (message.headers or {}).get("ce-source")
-        sequence = message.metadata.sequence.stream
-        cause = causation_id(message)
-        await self.open(fact, cause, from_adt=source == ADT_SOURCE, sequence=sequence)
-        # A cancellation that was handled while the case was only prepared had nothing to withdraw.
-        if await self._cancelled_since(fact, sequence):
-            history = await self._journal.find(self.case_of(fact).id)
-            if domain.last_opened_by(history, cause):
-                await self.withdraw(fact, cause)
+        stored = of_message(message)
+        await self.open(stored.report.fact, stored.id, route=stored.report.route, sequence=stored.sequence)
 
     async def on_cancelled(self, message: Msg) -> None:
-        fact = parse_encounter_reported(message.subject, message.data)
-        if not await self._discharged_since(fact, message.metadata.sequence.stream):
-            await self.withdraw(fact, causation_id(message))
+        await self._cancel(of_message(message))
 
-    async def _discharged_since(self, fact: EncounterReported, sequence: int) -> bool:
-        """Return whether a later discharge was reported: a repeated cancellation does not cancel it."""
-        subject = encounter_subject(domain.DISCHARGED, "*", fact.encounter_id)
-        return bool(await self._bus.direct_get("EHR", {"seq": sequence + 1, "next_by_subj": subject, "batch": 1}))
+    async def _cancel(self, cancelled: StoredReport) -> None:
+        if not await self._discharged_again(cancelled):
+            await self.withdraw(cancelled.report.fact, cancelled.id)
+
+    async def _discharged_again(self, cancelled: StoredReport) -> bool:
+        """Return whether a later discharge was reported: a cancellation that is repeated or late does not cancel it."""
+        encounter = cancelled.report.fact.encounter_id
+        async for item in self._reports.since(domain.DISCHARGED, encounter, 0):
+            follows = item.sequence > cancelled.sequence and domain.opens_after(item.report, cancelled.report)
+            if follows or domain.outlasts(item.report, cancelled.report):
+                return True
+        return False
 
     def case_of(self, fact: EncounterReported) -> CaseRef:
         if fact.department is None:
             raise ValueError("a message without a department cannot identify a case")
         return CaseRef(fact.department, case_id(self._organization, fact.encounter_id))
 
-    async def _cancelled_by_adt_since(self, fact: EncounterReported) -> bool:
-        """Return whether the ADT feed cancelled the discharge after it happened: it is that feed which reopens it."""
-        subject = encounter_subject(domain.CANCELLED, "*", fact.encounter_id)
-        for message in await self._bus.direct_get("EHR", {"last_by_subj": subject}):
-            headers = message.headers or {}
-            cancelled = parse_encounter_reported(headers["Nats-Subject"], message.data)
-            return headers.get("ce-source") == ADT_SOURCE and domain.precedes(fact, cancelled)
-        return False
-
-    async def _cancelled_since(self, fact: EncounterReported, sequence: int) -> bool:
-        """Return whether a later cancellation was reported: a discharge that is redelivered does not undo it."""
-        subject = encounter_subject(domain.CANCELLED, "*", fact.encounter_id)
-        for message in await self._bus.direct_get("EHR", {"seq": sequence + 1, "next_by_subj": subject, "batch": 1}):
-            cancelled = parse_encounter_reported((message.headers or {})["Nats-Subject"], message.data)
-            return not domain.precedes(cancelled, fact)
-        return False
-
     async def open(
-        self, fact: EncounterReported, cause: str, *, from_adt: bool = False, sequence: int | None = None
+        self, fact: EncounterReported, cause: str, *, route: Route = "other", sequence: int | None = None
     ) -> None:
         """Open the encounter's case unless it is open already: a discharge that is reported thrice is one case.
 
-        What comes from the ADT feed (`from_adt`) is in its order already. `sequence`: of the report in the EHR stream.
+        `sequence`: of the report in the EHR stream; None: it is stored nowhere, and later than what is.
         """
-        history: Sequence[RecordedEvent] = ()
+        discharge, history = Report(fact, route), list[RecordedEvent]()
         for _ in range(MAX_ATTEMPTS):
             try:
                 await self._append_discharged(fact, history, cause)
             except WrongExpectedVersionError as conflict:
-                history = conflict.history
+                history = list(conflict.history)
             else:
-                return
-            if not domain.reopens(history, cause):
-                return
-            if not from_adt and await self._cancelled_by_adt_since(fact):
-                return
-            if sequence is not None and await self._cancelled_since(fact, sequence):
-                return
+                break
+            if not domain.reopens(history, cause) or await self._is_overridden(discharge, sequence):
+                break
             if domain.must_wait(history):
                 raise TransientError("the retraction is not in the chart yet, or its texts are being erased")
-        raise TransientError("the case changed too often while its discharge was being appended")
+        else:
+            raise TransientError("the case changed too often while its discharge was being appended")
+        if history and sequence is not None:
+            cancelled = await self._reports.last(domain.CANCELLED, fact.encounter_id)
+            if cancelled is not None and cancelled.sequence > sequence:
+                # It may have been handled before the case was open (again), and found nothing to withdraw.
+                await self._cancel(cancelled)
+
+    async def _is_overridden(self, discharge: Report, sequence: int | None) -> bool:
+        """Return whether a cancellation was reported that the discharge does not undo."""
+        cancelled = await self._reports.last(domain.CANCELLED, discharge.fact.encounter_id)
+        return cancelled is not None and _overrides(cancelled, discharge, sequence)
 
     async def _append_discharged(self, fact: EncounterReported, history: Sequence[RecordedEvent], cause: str) -> None:
         case, after = self.case_of(fact), CHAIN_START
@@ -144,7 +135,8 @@ class Ingest:
                 raise TransientError("the case changed while it was being withdrawn") from None
 
 
-def causation_id(message: Msg) -> str:
-    """Return the id of an EHR message: its CloudEvents id, or its stream position where the engine sends none."""
-    headers = message.headers or {}
-    return headers.get("ce-id") or f"EHR/{message.metadata.sequence.stream}"
+def _overrides(cancelled: StoredReport, discharge: Report, sequence: int | None) -> bool:
+    """Return whether the discharge does not undo the cancellation, whichever of the two is handled first."""
+    if sequence is not None and cancelled.sequence > sequence:
+        return not domain.outlasts(discharge, cancelled.report)
+    return not domain.opens_after(discharge, cancelled.report)

@@ -7,6 +7,9 @@ from uuid import uuid4
 from services.ingest.api import router
 from services.ingest.dependencies import IngestDependencies
 from services.ingest.documents.reader import DocumentReader
+from services.ingest.encounters.census import Census
+from services.ingest.encounters.lookup import EncounterLookup
+from services.ingest.encounters.parts import FhirRoute
 from services.ingest.handlers import Ingest
 from services.ingest.hl7.intake import Intake
 from services.ingest.hl7.listener import MllpListener, tls_context
@@ -16,15 +19,15 @@ from services.ingest.jwks_api import router as jwks_router
 from services.ingest.notifications_api import router as notifications_router
 from services.ingest.preparation.api import router as preparation_router
 from services.ingest.preparation.handlers import Preparations
-from services.ingest.publishers import EncounterPublisher, NotificationPublisher
+from services.ingest.publishers import EncounterPublisher
 from services.ingest.refresh.api import router as refresh_router
 from services.ingest.refresh.handlers import Refreshing
 from services.ingest.refresh.service import RefreshService
 from services.ingest.settings import IngestSettings
 from shared.clinical.fhir_client import FhirClient
-from shared.contracts.ehr import parse_encounter_reported
+from shared.contracts.ehr import parse_encounter_changed, parse_encounter_reported
 from shared.contracts.errors import PermanentError
-from shared.contracts.subjects import REFRESH_TIMER, RETRY_TIMER, timer_filter
+from shared.contracts.subjects import POLL_TIMER, REFRESH_TIMER, RETRY_TIMER, timer_filter
 from shared.contracts.visits import parse_visit_reported
 from shared.messaging.event_store import Clock
 from shared.messaging.lost_timers import LostTimers
@@ -50,25 +53,30 @@ def build(
     preparations = Preparations(
         bus, settings.organization, settings.default_department, settings.preparation_ends_after, clock
     )
-    encounters = EncounterPublisher(bus, settings.default_department, new_id)
-    notifications = NotificationPublisher(bus, new_id)
+    encounters = EncounterPublisher(bus, settings.default_department, new_id, clock)
     ehr = ehr or settings.ehr.connect()
     visits = VisitResolver(bus, ehr, encounters, settings.organization)
-    listener = _listener(settings, Intake(bus, clock), clock, new_id)
+    census = Census(bus)
+    fhir = FhirRoute(bus, ehr, encounters, census, settings, clock, new_id)
+    listener = _listener(settings, Intake(bus, clock, census), clock, new_id)
 
     knowledge = settings.knowledge
     reader = DocumentReader()
     parsers = dict.fromkeys(("ingest-discharged", "ingest-cancelled", "ingest-pending"), parse_encounter_reported)
-    operator_requests = OperatorRequests(bus, "ingest", {**parsers, "ingest-visits": parse_visit_reported}, clock)
+    read = {"ingest-visits": parse_visit_reported, "ingest-encounters": parse_encounter_changed}
+    operator_requests = OperatorRequests(bus, "ingest", {**parsers, **read}, clock)
     refreshing = Refreshing(bus, knowledge.file, knowledge.tokenizer, reader, clock, new_id)
     refreshes = RefreshService(bus, refreshing, knowledge.uploads, reader, clock)
 
-    lost_timers = LostTimers(bus, REFRESHES, (timer_filter(REFRESH_TIMER), timer_filter(RETRY_TIMER)), clock)
+    timers = tuple(timer_filter(kind) for kind in (REFRESH_TIMER, RETRY_TIMER, POLL_TIMER))
+    lost_timers = LostTimers(bus, REFRESHES, timers, clock)
 
     broker.on_message("ingest-discharged", ingest.on_discharged)
     broker.on_message("ingest-cancelled", ingest.on_cancelled)
     broker.on_message("ingest-pending", preparations.on_pending)
     broker.on_message("ingest-visits", visits.on_visit)
+    broker.on_message("ingest-encounters", fhir.updates.on_updated)
+    broker.on_message("ingest-poll", fhir.on_timer)
     broker.on_message("ingest-queue", refreshing.run_next)
     broker.on_message("ingest-prepare", refreshing.prepare, refreshing.give_up)
     broker.on_message("ingest-schedule", refreshing.on_timer)
@@ -80,12 +88,25 @@ def build(
         broker,
         (router, preparation_router, notifications_router, refresh_router, jwks_router),
         IngestDependencies(
-            authenticator, ingest, encounters, notifications, refreshes, preparations, settings.ehr_client_jwks_file
+            authenticator,
+            ingest,
+            encounters,
+            fhir.notifications,
+            refreshes,
+            preparations,
+            settings.ehr_client_jwks_file,
+            EncounterLookup(bus, ehr if settings.fhir.poll_seconds else None),
         ),
-        starts=(refreshing.start, lost_timers.start, operator_requests.start, *((listener.start,) if listener else ())),
+        starts=(
+            refreshing.start,
+            fhir.start,
+            lost_timers.start,
+            operator_requests.start,
+            *((listener.start,) if listener else ()),
+        ),
         stops=(listener.stop,) if listener else (),
         closers=closers,
-        gauges=(listener.look,) if listener else (),
+        gauges=(fhir.look, *((listener.look,) if listener else ())),
     )
 
 

@@ -1,49 +1,144 @@
-"""REST API for FHIR notifications: a Subscription of the EHR points here, with a token of role `ingest`."""
+"""HTTP endpoint for FHIR notifications: Subscriptions of the EHR point here.
 
-from typing import Annotated, Any
+A sender proves itself by a token of role `ingest`, or by an HMAC of the body (`signatures.py`). Answers are FHIR
+resources, as servers parse them: https://github.com/hapifhir/hapi-fhir-jpaserver-starter/issues/677
+"""
 
-from fastapi import APIRouter, Path
-from pydantic import BaseModel
+from typing import Annotated, Any, Literal
 
-from services.ingest.dependencies import Notifications, Sender
-from services.ingest.notifications import tasks_in
-from services.ingest.publishers import NotificationPublisher
-from shared.contracts.ehr import TaskChanged
+from fastapi import APIRouter, Depends, Path, Request
+from fastapi.responses import JSONResponse
+
+from services.ingest.dependencies import IngestDependencies, NotificationsService
+from services.ingest.notification_service import NotificationService
+from services.ingest.notifications import Change, Notification, change, parse_body, parse_notification
+from services.ingest.signatures import is_signed
 from shared.contracts.subjects import FHIR_ID
+from shared.runtime.authentication import Caller, RequireRole
+from shared.runtime.dependencies import provided
 from shared.runtime.problems import ProblemError
+from shared.runtime.rate_limits import delay_refusal
 from shared.runtime.request_limits import MB, limit_endpoint
 
 MAX_BODY_BYTES, VALUES = 2 * MB, 50_000  # a Bundle with whole Tasks in it
-MOST_TASKS = 1_000  # each is read in the EHR; what a notification does not tell is found by the search
+MAX_CHANGES = 1_000  # each is read in the EHR; what a notification does not tell is found by the search
+MEDIA_TYPE = "application/fhir+json"
+# Such servers read the answer to a Bundle as that to a transaction:
+# https://github.com/hapifhir/hapi-fhir-jpaserver-starter/issues/964
+TRANSACTION_RESPONSE = {"resourceType": "Bundle", "type": "transaction-response"}
 
 router = APIRouter(tags=["ingest"])
 
-
-class NotificationAccepted(BaseModel):
-    """The number of Tasks in the notification."""
-
-    tasks: int
+ResourceType = Literal["Encounter", "Task"]
+Id = Annotated[str, Path(pattern=FHIR_ID)]
 
 
-@router.post("/v1/fhir/notifications", summary="A FHIR Subscription tells that Tasks have changed")
+class BearerOrSignature(RequireRole):
+    """Gives the caller of a token; None for a request that is signed instead, which its body decides about."""
+
+    async def __call__(self, request: Request) -> Caller | None:  # type: ignore[override]
+        service = provided(request, IngestDependencies).notifications
+        if "authorization" not in request.headers and service.accepts_signatures and is_signed(request.headers):
+            return None
+        return await super().__call__(request)
+
+
+_sender = BearerOrSignature(lambda request: provided(request, IngestDependencies).authenticator, ("ingest",))
+MaybeCaller = Annotated[Caller | None, Depends(_sender)]
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Stored. An OperationOutcome; for a Bundle an empty Bundle of type transaction-response",
+        "content": {MEDIA_TYPE: {"schema": {"type": "object"}}},
+    }
+}
+
+
+@router.post(
+    "/v1/fhir/notifications",
+    summary="A FHIR Subscription tells that Encounters or Tasks have changed",
+    response_class=JSONResponse,
+    responses=ANSWERS,
+    openapi_extra={"requestBody": {"content": {MEDIA_TYPE: {"schema": {"type": "object"}}}}},
+)
 @limit_endpoint(MAX_BODY_BYTES, values=VALUES)
-async def notified(body: dict[str, Any], _: Sender, notifications: Notifications) -> NotificationAccepted:
-    return await _publish(notifications, tasks_in(body))
+async def notified(request: Request, caller: MaybeCaller, notifications: NotificationsService) -> JSONResponse:
+    data = await request.body()
+    sender = await _authenticated(request, caller, notifications, data)
+    if not data.strip():
+        await notifications.take_empty(sender)
+        return _answer({})
+    if (body := parse_body(data)) is None:
+        raise ProblemError(422, "The request is not valid", "The body is not a JSON object.")
+    notification = parse_notification(body)
+    _check_size(notification)
+    await notifications.take(sender, notification)
+    return _answer(body)
 
 
-# R4's rest-hook with a payload: servers PUT the resource below the endpoint.
-@router.put("/v1/fhir/notifications/Task/{task_id}", summary="A FHIR Subscription sends a Task that has changed")
+# R4's rest-hook with a payload: servers send the resource below the endpoint, most of them by PUT.
+@router.put(
+    "/v1/fhir/notifications/{type}/{id}",
+    summary="A FHIR Subscription sends an Encounter or a Task that has changed",
+    response_class=JSONResponse,
+    responses=ANSWERS,
+    openapi_extra={"requestBody": {"content": {MEDIA_TYPE: {"schema": {"type": "object"}}}}},
+)
 @limit_endpoint(MAX_BODY_BYTES, values=VALUES)
 async def sent(
-    task_id: Annotated[str, Path(pattern=FHIR_ID)], body: dict[str, Any], _: Sender, notifications: Notifications
-) -> NotificationAccepted:
-    facts = [fact for fact in tasks_in(body) if fact.task_id == task_id]
-    return await _publish(notifications, facts or [TaskChanged(task_id=task_id)])
+    type: ResourceType, id: Id, request: Request, caller: MaybeCaller, notifications: NotificationsService
+) -> JSONResponse:
+    data = await request.body()
+    sender = await _authenticated(request, caller, notifications, data)
+    body = (parse_body(data) if data.strip() else {}) or {}
+    named = [item for item in parse_notification(body).changes if _is(item, type, id)]
+    await notifications.take_named(sender, named or [change(type, id)])
+    return _answer({})
 
 
-async def _publish(notifications: NotificationPublisher, facts: list[TaskChanged]) -> NotificationAccepted:
-    """Raises ProblemError 413 where there are more than MOST_TASKS."""
-    if len(facts) > MOST_TASKS:
-        raise ProblemError(413, "The notification is about too many Tasks", f"At most {MOST_TASKS} are taken at once.")
-    await notifications.publish(facts)
-    return NotificationAccepted(tasks=len(facts))
+@router.delete(
+    "/v1/fhir/notifications/{type}/{id}",
+    summary="A FHIR Subscription tells that an Encounter or a Task was deleted",
+    response_class=JSONResponse,
+    responses=ANSWERS,
+)
+@limit_endpoint(MAX_BODY_BYTES, values=VALUES)
+async def deleted(
+    type: ResourceType, id: Id, request: Request, caller: MaybeCaller, notifications: NotificationsService
+) -> JSONResponse:
+    sender = await _authenticated(request, caller, notifications, await request.body())
+    await notifications.take_named(sender, [change(type, id, deleted=True)])
+    return _answer({})
+
+
+async def _authenticated(
+    request: Request, caller: Caller | None, notifications: NotificationService, body: bytes
+) -> str:
+    """Return the name of the sender. Raises ProblemError 401 where the signature is wrong."""
+    if caller is not None:
+        return caller.subject
+    name = await notifications.signer(body, request.headers)
+    if name is None:
+        dependencies = provided(request, IngestDependencies)
+        await dependencies.authenticator.report_denial("the signature is not valid", None, request)
+        await delay_refusal()
+        raise ProblemError(401, "The signature is not valid")
+    return name
+
+
+def _check_size(notification: Notification) -> None:
+    """Raises ProblemError 413 where there are more than MAX_CHANGES."""
+    if len(notification.changes) > MAX_CHANGES:
+        raise ProblemError(
+            413, "The notification names too many resources", f"At most {MAX_CHANGES} are taken at once."
+        )
+
+
+def _is(item: Change, type: str, id: str) -> bool:
+    return item == change(type, id).model_copy(update={"version": item.version})
+
+
+def _answer(body: dict[str, Any]) -> JSONResponse:
+    if body.get("resourceType") == "Bundle":
+        return JSONResponse(TRANSACTION_RESPONSE, media_type=MEDIA_TYPE)
+    issue = {"severity": "information", "code": "informational", "diagnostics": "stored"}
+    return JSONResponse({"resourceType": "OperationOutcome", "issue": [issue]}, media_type=MEDIA_TYPE)

@@ -1,19 +1,29 @@
-"""Publish what HTTP callers report to the EHR stream, as an integration engine would."""
+"""Publish to the EHR stream what callers report and what follows from ADT and FHIR, as an integration engine would."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
+from services.ingest.domain import CANCELLED, Report
+from services.ingest.stored_reports import StoredReport
 from shared.contracts.cloudevents import event_headers
-from shared.contracts.ehr import Department, EncounterReported, FhirId, PractitionerReference, TaskChanged
+from shared.contracts.ehr import (
+    Department,
+    EncounterChanged,
+    EncounterReported,
+    FhirId,
+    PractitionerReference,
+    TaskChanged,
+)
 from shared.contracts.preparation import PreparationTrigger
 from shared.contracts.subjects import encounter_subject
 from shared.messaging.connection import NatsConnection
-from shared.messaging.ehr_facts import publish_task_changed
-
-ADT_SOURCE = "countersign/ingest/adt"  # of reports that follow from an ADT feed, and are in its order
+from shared.messaging.ehr_facts import publish_encounter_changed, publish_task_changed
+from shared.messaging.event_store import Clock
 
 
 def _slug(value: object) -> object:
@@ -48,41 +58,63 @@ class PendingDischarge(EncounterReport):
     trigger: PreparationTrigger = Field(default="pending-discharge", description="what made the discharge known")
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a report that ingest itself makes comes from: `source` is that of ADT or FHIR (`stored_reports`).
+
+    `id` is the same for the same fact. The report is stored only if `after`, a filter of the EHR stream and a sequence,
+    still names the last message of that filter.
+    """
+
+    source: str
+    id: str
+    after: tuple[str, int]
+    recorded_at: datetime | None = None
+    finished: bool | None = None
+
+
 class EncounterPublisher:
     """Publishes reports about encounters. `new_id` gives the ids of messages."""
 
-    def __init__(self, bus: NatsConnection, default_department: str, new_id: Callable[[], str]) -> None:
+    def __init__(self, bus: NatsConnection, default_department: str, new_id: Callable[[], str], clock: Clock) -> None:
         self._default_department = default_department
         self._new_id = new_id
         self._bus = bus
+        self._clock = clock
 
-    async def publish(self, name: str, report: EncounterReport) -> tuple[EncounterReported, str]:
-        """Store the report on the EHR stream; returns it as a fact, and its id."""
+    async def publish(self, name: str, report: EncounterReport) -> StoredReport:
+        """Store the report of a caller on the EHR stream. A cancellation without a time is of this moment."""
         cause = self._new_id()
-        return await self._store(name, report, event_headers(id=cause, type=_type(name), source="ingest")), cause
+        fact = self._fact(report, self._clock() if name == CANCELLED and report.occurred_at is None else None)
+        sequence = await self._store(name, fact, event_headers(id=cause, type=_type(name), source="ingest"))
+        return StoredReport(Report(fact, "other"), sequence, cause)
 
-    async def publish_resolved(
-        self, name: str, report: EncounterReport, *, id: str, after: tuple[str, int]
-    ) -> EncounterReported:
-        """Store a report that follows from an ADT feed, if `after` is still the last message of its filter.
+    async def publish_resolved(self, name: str, report: EncounterReport, origin: Origin) -> None:
+        """Store a report that follows from an ADT feed or an Encounter.
 
-        `after` is a filter of the EHR stream and a sequence. Raises WrongSequenceError where it is not.
+        Raises WrongSequenceError where `origin.after` is not the last message any more.
         """
-        filter, sequence = after
+        filter, sequence = origin.after
         expected = {
             "Nats-Expected-Last-Subject-Sequence": str(sequence),
             "Nats-Expected-Last-Subject-Sequence-Subject": filter,
         }
-        headers = event_headers(id=id, type=_type(name), source="ingest") | {"ce-source": ADT_SOURCE}
-        return await self._store(name, report, headers | expected)
+        headers = event_headers(id=origin.id, type=_type(name), source="ingest") | {"ce-source": origin.source}
+        fact = self._fact(report, origin.recorded_at, origin.finished)
+        await self._store(name, fact, headers | expected)
 
-    async def _store(self, name: str, report: EncounterReport, headers: dict[str, str]) -> EncounterReported:
+    def _fact(
+        self, report: EncounterReport, recorded_at: datetime | None, finished: bool | None = None
+    ) -> EncounterReported:
         department = report.department or self._default_department
-        fact = EncounterReported(**report.model_dump() | {"department": department})
-        subject = encounter_subject(name, department, fact.encounter_id)
+        more = {"department": department, "recorded_at": recorded_at, "finished": finished}
+        return EncounterReported(**report.model_dump() | more)
+
+    async def _store(self, name: str, fact: EncounterReported, headers: dict[str, str]) -> int:
+        """Return the sequence in the stream."""
+        subject = encounter_subject(name, str(fact.department), fact.encounter_id)
         body = fact.model_dump_json(exclude_none=True).encode()
-        await self._bus.publish(subject, body, stream="EHR", headers=headers, id=headers["ce-id"])
-        return fact
+        return (await self._bus.publish(subject, body, stream="EHR", headers=headers, id=headers["ce-id"])).seq
 
 
 def _type(name: str) -> str:
@@ -96,7 +128,10 @@ class NotificationPublisher:
         self._new_id = new_id
         self._bus = bus
 
-    async def publish(self, facts: list[TaskChanged]) -> None:
+    async def publish(self, facts: Sequence[TaskChanged | EncounterChanged]) -> None:
         """Store the facts; returns once they are stored, so that an EHR that got its answer need not repeat them."""
         for fact in facts:
-            await publish_task_changed(self._bus, fact, source="ingest", id=self._new_id())
+            if isinstance(fact, TaskChanged):
+                await publish_task_changed(self._bus, fact, source="ingest", id=self._new_id())
+            else:
+                await publish_encounter_changed(self._bus, fact, source="ingest", id=self._new_id())

@@ -3,10 +3,28 @@
 from datetime import timedelta
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.contracts.ehr import Department
 from shared.runtime.settings import EhrSettings, Hl7Settings, KnowledgeSettings, ServiceSettings
+
+
+class DischargeSettings(BaseSettings):
+    """Settings of what ingest learns of discharges by FHIR: notifications, and the poll."""
+
+    model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_FHIR_", extra="ignore", frozen=True)
+
+    subscriptions: Path | None = Field(
+        default=None, description="file that declares Subscriptions, their secrets and departments; read at start"
+    )
+    poll_seconds: int = Field(
+        default=300, ge=0, description="seconds between polls of the EHR for discharges that nobody reported; 0: never"
+    )
+    since: AwareDatetime | None = Field(
+        default=None,
+        description="earlier discharges open no case by notifications and polls: the time at which the hospital starts",
+    )
 
 
 class IngestSettings(ServiceSettings):
@@ -22,5 +40,6 @@ class IngestSettings(ServiceSettings):
         description="JWK Set with the public keys of our client at the EHR, published at /.well-known/jwks.json",
     )
     ehr: EhrSettings = Field(default_factory=EhrSettings)
+    fhir: DischargeSettings = Field(default_factory=DischargeSettings)
     hl7: Hl7Settings = Field(default_factory=Hl7Settings)
     knowledge: KnowledgeSettings = Field(default_factory=KnowledgeSettings)

@@ -96,6 +96,15 @@ class FhirClient:
         what = f"read {type}"
         return parse_resource(await self._transport.send("GET", self._url(type, id), what, type), what, type)
 
+    async def operation(self, type: str, id: str, name: str, params: Mapping[str, str]) -> Resource:
+        """Return the Bundle that the operation `$name` of a resource answers, by GET.
+
+        Raises NotFoundError, PermanentError, TransientError.
+        """
+        what = f"${name} of {type}"
+        url = f"{self._url(type, id)}/${name}" + (f"?{urlencode(params)}" if params else "")
+        return parse_resource(await self._transport.send("GET", url, what, type), what, "Bundle")
+
     async def binary(self, id: str, most: int) -> BinaryContent:
         """Return the content of `Binary/id`, at most `most` bytes, in either form that FHIR allows.
 

@@ -11,6 +11,7 @@ from shared.contracts.subjects import (
     FHIR_ID,
     FHIR_ID_PART,
     parse_encounter_subject,
+    parse_encounter_updated_subject,
     parse_reimport_subject,
     parse_task_subject,
 )
@@ -36,6 +37,12 @@ class EncounterReported(BaseModel):
     trigger: PreparationTrigger | None = Field(
         default=None, description="of a pending discharge: what made it known; pending-discharge when absent"
     )
+    recorded_at: AwareDatetime | None = Field(
+        default=None, description="when the hospital recorded it: EVN-2, or meta.lastUpdated of the Encounter"
+    )
+    finished: bool | None = Field(
+        default=None, description="whether the Encounter said so itself when it was reported; absent: not read"
+    )
 
 
 def parse_encounter_reported(subject: str, data: bytes) -> EncounterReported:
@@ -53,6 +60,30 @@ def parse_encounter_reported(subject: str, data: bytes) -> EncounterReported:
     if fact.department not in (None, department):
         raise PermanentError("the payload's department is not the subject's")
     return fact.model_copy(update={"department": department})
+
+
+class EncounterChanged(BaseModel):
+    """An Encounter in the EHR has changed. What that means is decided by its content, which is read from the EHR."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    encounter_id: FhirId
+    version: str | None = Field(default=None, max_length=64, description="meta.versionId, where the EHR tells it")
+    deleted: bool = Field(default=False, description="the EHR said that it was deleted")
+
+
+def parse_encounter_changed(subject: str, data: bytes) -> EncounterChanged:
+    """Parse an `ehr.encounter.updated` message.
+
+    Raises PermanentError naming the invalid fields, never their values.
+    """
+    try:
+        fact = EncounterChanged.model_validate_json(data)
+    except ValidationError as error:
+        raise contract_error(error) from None
+    if fact.encounter_id != parse_encounter_updated_subject(subject):
+        raise PermanentError("the payload's encounter_id is not the subject's")
+    return fact
 
 
 class TaskChanged(BaseModel):

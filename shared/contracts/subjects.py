@@ -1,11 +1,11 @@
 """The subjects of every stream, and the tokens they are made of: departments, ids, event names; never patient data.
 
-EHR             ehr.encounter.<fact>.<dept>.<encounter>, ehr.task.updated.<task>, ehr.reimport.<case>
-                ehr.visit.<event>.<digest>
+EHR             ehr.encounter.<fact>.<dept>.<encounter>, ehr.encounter.updated.<encounter>, ehr.task.updated.<task>
+                ehr.visit.<event>.<digest>, ehr.reimport.<case>
 DISCHARGE       discharge.<dept>.<case>.<event>
 KNOWLEDGE       knowledge.<source>.<refresh>.<event>[.<n>]; `all` is the source where a refresh covers several
 TIMERS          timers.escalation.<case>.<level>, timers.reconcile.<of>; timers.due.<...> when they have fired
-REFRESH_TIMERS  timers.refresh.<source>, timers.again.<refresh>, timers.peak.<window>; the same
+REFRESH_TIMERS  timers.refresh.<source>, timers.again.<refresh>, timers.peak.<window>, timers.poll.<of>; the same
 NOTIFY          notify.<case>.<escalation>.<channel>, and its receipt notified.<case>.<escalation>.<channel>
 ACCESS          access.<event>.<case>; `-` where no case is concerned
 ALERTS          alert.<severity>.<kind>
@@ -40,6 +40,7 @@ ENCOUNTER_DISCHARGED = "ehr.encounter.discharged.>"
 DISCHARGE_CANCELLED = "ehr.encounter.discharge-cancelled.>"
 DISCHARGE_PENDING = "ehr.encounter.discharge-pending.>"
 DISCHARGE_PENDING_CANCELLED = "ehr.encounter.discharge-pending-cancelled.>"
+ENCOUNTER_UPDATED = "ehr.encounter.updated.*"
 VISIT_EVENTS = "ehr.visit.*.*"
 TASK_UPDATED = "ehr.task.updated.*"
 REIMPORT_REQUESTED = "ehr.reimport.*"
@@ -62,6 +63,7 @@ RECONCILE_TIMER = "reconcile.*"
 REFRESH_TIMER = "refresh.*"
 RETRY_TIMER = "again.*"
 PEAK_TIMER = "peak.*"
+POLL_TIMER = "poll.*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,22 @@ def parse_encounter_subject(subject: str) -> tuple[str, str, str]:
     if len(tokens) != 5 or not re.fullmatch(DEPARTMENT, tokens[3]):
         raise PermanentError("the subject is not ehr.encounter.<fact>.<dept>.<encounter>")
     return tokens[2], tokens[3], tokens[4].replace("%2E", ".")
+
+
+def encounter_updated_subject(encounter_id: str) -> str:
+    """Return `ehr.encounter.updated.<encounter>`."""
+    return f"ehr.encounter.updated.{encounter_id.replace('.', '%2E')}"
+
+
+def parse_encounter_updated_subject(subject: str) -> str:
+    """Return the Encounter's id in an EHR subject.
+
+    Raises PermanentError when the subject is not of that form.
+    """
+    tokens = subject.split(".")
+    if len(tokens) != 4 or tokens[:3] != ["ehr", "encounter", "updated"]:
+        raise PermanentError("the subject is not ehr.encounter.updated.<encounter>")
+    return tokens[3].replace("%2E", ".")
 
 
 def visit_subject(event: str, token: str) -> str:
@@ -265,3 +283,8 @@ def retry_timer_subjects(refresh: str) -> tuple[str, str]:
 def peak_timer_subjects(window: str) -> tuple[str, str]:
     """Return the subjects of the timer of the next peak hours, set and fired."""
     return timer_filter(f"peak.{window}"), fired_timer_filter(f"peak.{window}")
+
+
+def poll_timer_subjects(of: str) -> tuple[str, str]:
+    """Return the subjects of the timer of the next poll of the EHR, set and fired; `of`: encounters."""
+    return timer_filter(f"poll.{of}"), fired_timer_filter(f"poll.{of}")

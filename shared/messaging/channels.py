@@ -31,7 +31,7 @@ PARAMETERS = {
     "task": "FHIR logical id; dots written as %2E",
     "event": "trigger event in lower case, such as a03",
     "digest": "of the visit number: first 32 hex digits of its SHA-256",
-    "of": "tasks, checkpoint or retention",
+    "of": "tasks, checkpoint or retention; encounters for the poll of the EHR",
     "source": "name of the source of the knowledge base, or all",
     "refresh": "id of the refresh",
     "number": "of the batch, 1 for the first",
@@ -118,12 +118,19 @@ def _ehr_channels() -> list[Channel]:
     said = "What an EHR says happened to an encounter. An integration engine may publish it directly."
     fact = Message(said, schema="ehr-encounter-fact.v1.json")
     visit = "What an ADT message said happened to a visit. Which Encounter that is, is found out afterwards."
+    updated = "An Encounter in the EHR has changed: a notification or the poll named it, and its content decides."
     changed = "A Task in the EHR has changed. An integration engine may publish it directly."
     reimport = "After a restore somebody wants taken over from the chart what was signed since the backup."
     return [
         *(
             Channel(f"ehr-{name}", subjects.encounter_subject(name, "{department}", "{encounter}"), "EHR", fact)
             for name in EHR_FACTS
+        ),
+        Channel(
+            "ehr-encounter-updated",
+            subjects.encounter_updated_subject("{encounter}"),
+            "EHR",
+            Message(updated, schema="ehr-encounter-changed.v1.json"),
         ),
         Channel(
             "ehr-visit",
@@ -161,6 +168,7 @@ def _timer_channels() -> list[Channel]:
         ("refresh", "REFRESH_TIMERS"): subjects.refresh_timer_subjects("{source}"),
         ("again", "REFRESH_TIMERS"): subjects.retry_timer_subjects("{refresh}"),
         ("peak", "REFRESH_TIMERS"): subjects.peak_timer_subjects("{window}"),
+        ("poll", "REFRESH_TIMERS"): subjects.poll_timer_subjects("{of}"),
         ("timer", "TIMERS"): (
             subjects.timer_subject("{case}", "{level}"),
             subjects.due_subject("{case}", "{level}"),

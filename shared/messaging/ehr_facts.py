@@ -1,8 +1,8 @@
-"""Publish to the EHR stream that a Task has changed, as known from a notification or from a search."""
+"""Publish to the EHR stream that a Task or an Encounter has changed, as known from a notification or from a search."""
 
 from shared.contracts.cloudevents import event_headers
-from shared.contracts.ehr import TaskChanged
-from shared.contracts.subjects import task_subject
+from shared.contracts.ehr import EncounterChanged, TaskChanged
+from shared.contracts.subjects import encounter_updated_subject, task_subject
 from shared.messaging.connection import NatsConnection
 
 STREAM = "EHR"
@@ -14,3 +14,11 @@ async def publish_task_changed(bus: NatsConnection, fact: TaskChanged, *, source
     headers = event_headers(id=id, type="countersign.ehr.task.updated.v1", source=source)
     body = fact.model_dump_json(exclude_none=True).encode()
     await bus.publish(task_subject(fact.task_id), body, stream=STREAM, headers=headers, id=id)
+
+
+async def publish_encounter_changed(bus: NatsConnection, fact: EncounterChanged, *, source: str, id: str) -> None:
+    """Publish `fact`, deduplicated by the Encounter's version; `id` identifies one without a version, or a deletion."""
+    id = f"Encounter/{fact.encounter_id}/{fact.version}" if fact.version and not fact.deleted else id
+    headers = event_headers(id=id, type="countersign.ehr.encounter.updated.v1", source=source)
+    body = fact.model_dump_json(exclude_none=True, exclude_defaults=True).encode()
+    await bus.publish(encounter_updated_subject(fact.encounter_id), body, stream=STREAM, headers=headers, id=id)

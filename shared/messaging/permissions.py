@@ -78,6 +78,7 @@ _REDRIVE = (
     subjects.DEAD_LETTERS_DISCARDED,
     f"{inbox('operator')}.>",
 )
+POLL_KEYS = ("encounters", "visits.*", "seen.*", "subscriptions.*")  # of the bucket `reconciled`
 REDRIVING_SERVICES = ("ingest", "approval")
 _READ_KNOWLEDGE = (
     *(
@@ -110,7 +111,11 @@ _OWN: dict[str, tuple[str, ...]] = {
         "$KV.live.refreshes",
         subjects.timer_filter(subjects.REFRESH_TIMER),
         subjects.timer_filter(subjects.RETRY_TIMER),
+        subjects.timer_filter(subjects.POLL_TIMER),
         "$JS.API.STREAM.PURGE.REFRESH_TIMERS",
+        # How far the poll is, the visits that it asks for, and the state of subscriptions: not approval's keys.
+        *(f"$KV.reconciled.{key}" for key in POLL_KEYS),
+        "$JS.API.DIRECT.GET.KV_reconciled",
         subjects.ENCOUNTER_EVENTS,
         subjects.VISIT_EVENTS,
         subjects.TASK_UPDATED,

@@ -1,7 +1,7 @@
 """A job that runs again and again by a timer of NATS: one process at a time, however many there are."""
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from nats.aio.msg import Msg
@@ -29,40 +29,56 @@ class RecurringJob(Protocol):
 class RecurringTimer:
     """The timer of one job, named as in its subject: tasks, checkpoint or retention. Whoever handles it sets the next.
 
-    All jobs share a consumer that serves one message at a time: see `by_timer`.
+    All jobs share a consumer that serves one message at a time: see `by_timer`. A timer of another service has
+    `subjects` (set and fired) in a `stream` of its own.
     """
 
-    def __init__(self, bus: NatsConnection, job: str, every: timedelta, clock: Clock) -> None:
-        self._subject, self.due = reconcile_subjects(job)
+    def __init__(
+        self,
+        bus: NatsConnection,
+        job: str,
+        every: timedelta,
+        clock: Clock,
+        *,
+        subjects: tuple[str, str] | None = None,
+        stream: str = REVIEWS,
+    ) -> None:
+        self._subject, self.due = subjects or reconcile_subjects(job)
+        self._stream = stream
         self._bus = bus
         self._every = every
         self._clock = clock
-        self._timers = Timers(bus)
+        self._timers = Timers(bus, stream)
 
     async def start(self) -> None:
         """Ensure that there is one timer for this interval. An overdue one has fired, or will."""
         for subject in (self._subject, self.due):
-            pending = await self._bus.direct_get(REVIEWS, {"last_by_subj": subject})
+            pending = await self._bus.direct_get(self._stream, {"last_by_subj": subject})
             if pending and dict(pending[0].headers or {}).get(INTERVAL_HEADER) == str(self._every):
                 return
         await self._set(self._every)
 
-    async def run(self, job: Callable[[], Awaitable[timedelta | None]]) -> None:
+    async def run(self, job: Callable[[], Awaitable[timedelta | None]], *, handled: int | None = None) -> None:
         """Run `job` for a timer that has fired. It returns how soon it is due again; None: after the interval.
 
         The next timer is set first, so that a run that fails or dies does not end the chain. It is set again
-        afterwards, as it may have fired meanwhile and is then purged together with the one that is handled.
+        afterwards, as it may have fired meanwhile and is then purged together with the one that is handled. With
+        `handled`, the sequence of that one, a timer that fired meanwhile stays: somebody asked for another run.
         """
         await self._set(self._every)
         await self._set(await job() or self._every)
-        await self.purge()
+        await self._timers.purge(self.due, up_to=handled)
 
     async def purge(self) -> None:
         """Remove the timers that have fired."""
         await self._timers.purge(self.due)
 
+    async def run_soon(self, time: datetime) -> None:
+        """Let the timer fire at `time` instead; the run that follows sets the next one."""
+        await self._timers.set(self._subject, self.due, time, {INTERVAL_HEADER: str(self._every)})
+
     async def _set(self, wait: timedelta) -> None:
-        await self._timers.set(self._subject, self.due, self._clock() + wait, {INTERVAL_HEADER: str(self._every)})
+        await self.run_soon(self._clock() + wait)
 
 
 class FailureAlert:

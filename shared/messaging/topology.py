@@ -35,7 +35,7 @@ from shared.contracts.refresh import (
     Skipped,
     Started,
 )
-from shared.contracts.retry import BUS_ONLY, EHR_UNTIL_DONE, FHIR_LAG, RetryPolicy
+from shared.contracts.retry import BUS_ONLY, EHR_FOR_A_DAY, EHR_UNTIL_DONE, FHIR_LAG, RetryPolicy
 from shared.contracts.steps import StepDefinition
 from shared.telemetry import metric_definitions
 
@@ -113,7 +113,7 @@ STREAMS = (
     Stream("TIMERS", _timers(subjects.ESCALATION_TIMER, subjects.RECONCILE_TIMER), max_age=None, schedules=True),
     Stream(
         "REFRESH_TIMERS",
-        _timers(subjects.REFRESH_TIMER, subjects.RETRY_TIMER, subjects.PEAK_TIMER),
+        _timers(subjects.REFRESH_TIMER, subjects.RETRY_TIMER, subjects.PEAK_TIMER, subjects.POLL_TIMER),
         max_age=None,
         schedules=True,
     ),
@@ -202,6 +202,16 @@ CONSUMERS = (
         parked=10_000,
     ),
     Consumer("ingest-visits", "EHR", (subjects.VISIT_EVENTS,), FHIR_LAG, workers=16, parked=10_000),
+    # What a notification or the poll named: its Encounter is read, and decides.
+    Consumer("ingest-encounters", "EHR", (subjects.ENCOUNTER_UPDATED,), EHR_FOR_A_DAY, workers=16, parked=10_000),
+    # One process polls at a time.
+    Consumer(
+        "ingest-poll",
+        "REFRESH_TIMERS",
+        (subjects.fired_timer_filter(subjects.POLL_TIMER),),
+        RetryPolicy(timeout=900, max_attempts=None, initial_interval=5, max_interval=300, alert_after=5),
+        workers=1,
+    ),
     _consumer_of(steps.EXTRACT, workers=16, ahead=4),
     _consumer_of(steps.DRAFT, workers=16, ahead=4),
     _consumer_of(steps.REQUEST_REVIEW, workers=32),

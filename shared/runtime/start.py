@@ -17,8 +17,8 @@ from shared.contracts.errors import CountersignError, TransientError
 from shared.messaging.server_status import ServerStatus, read_durability
 from shared.messaging.tls import client_context
 from shared.runtime.authentication import read_api_tokens
-from shared.runtime.mdm_settings import MdmSettings
 from shared.runtime.launch_settings import LaunchSettings
+from shared.runtime.mdm_settings import MdmSettings
 from shared.runtime.oidc import OidcSettings
 from shared.runtime.preflight import DeploymentFacts, SecretFile, preflight_errors
 from shared.runtime.service import Service, serve

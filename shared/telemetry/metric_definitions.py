@@ -57,6 +57,8 @@ DEPENDENCY = "countersign.dependency"
 SCOPE = "countersign.nats.scope"  # server, account: whose storage limit it is
 SENDER = "countersign.hl7.sender"  # its name in the file of senders
 ACKNOWLEDGMENT = "countersign.hl7.acknowledgment"  # MSA-1; none: not asked for; not-stored: the connection was closed
+SUBSCRIPTION = "countersign.ehr.subscription"  # its name in the file of Subscriptions; other: not declared there
+NOTIFICATION = "countersign.ehr.notification"  # kind: handshake, heartbeat, event-notification, query-status, resource
 STREAM = "messaging.destination.name"
 CONSUMER = "messaging.consumer.group.name"
 ERROR = "error.type"
@@ -86,6 +88,18 @@ METRICS = (
     # granted; refused: a person must act; failed: it may succeed later
     Metric("countersign.ehr.token.requests", "counter", "{request}", "access tokens of the EHR asked for", (OUTCOME,)),
     Metric("countersign.ehr.unauthorized", "counter", "{request}", "refused (401), also with a renewed token"),
+    # FHIR notifications and the poll
+    Metric(
+        "countersign.ehr.notifications", "counter", "{notification}", "FHIR notifications", (SUBSCRIPTION, NOTIFICATION)
+    ),
+    Metric(
+        "countersign.ehr.subscription.silence",
+        "gauge",
+        "",
+        "time since the last notification, as a share of two heartbeats",
+        (SUBSCRIPTION,),
+    ),
+    Metric("countersign.ehr.poll.age", "gauge", "s", "since the last complete poll of the EHR for discharges"),
     # HL7v2 over MLLP
     Metric("countersign.hl7.messages", "counter", "{message}", "by event and answer", (SENDER, EVENT, ACKNOWLEDGMENT)),
     Metric("countersign.hl7.frames.broken", "counter", "{frame}", "broken off, or without a message", (SENDER,)),

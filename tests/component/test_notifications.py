@@ -1,17 +1,25 @@
 """The endpoint for FHIR notifications, with NATS in memory, and the sandbox EHR as the server that notifies."""
 
 import asyncio
+import hashlib
+import hmac
 import json
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, get_args
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
-from sandbox_ehr.notifications import SubscriptionNotifier
+from sandbox_ehr.notifications import Shape, SubscriptionNotifier, request
 from services.ingest.dependencies import IngestDependencies
+from services.ingest.encounters.poll_timer import PollTimer
+from services.ingest.notification_service import NotificationService
 from services.ingest.notifications_api import router
 from services.ingest.publishers import NotificationPublisher
+from services.ingest.subscription_state import SubscriptionState, SubscriptionStates
+from services.ingest.subscriptions import Subscription, Subscriptions
 from shared.clinical.fhir_client import etag_of
 from shared.runtime import problems
 from shared.runtime.authentication import ApiToken, ApiTokens, Authenticator, token_digest
@@ -22,21 +30,29 @@ from tests.support.stack import until
 from tests.unit.test_notifications import TASK, bundle, parameters
 
 PATH = "/v1/fhir/notifications"
+NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
+BUNDLE_ANSWER = {"resourceType": "Bundle", "type": "transaction-response"}
+ENCOUNTER = {"resourceType": "Encounter", "id": "e1", "meta": {"versionId": "7", "lastUpdated": "2026-11-28T11:00:00Z"}}
+SECRETS = (b"the-secret-of-today-0123", b"the-secret-of-before-0123")
+SHAPES = [shape for shape in get_args(Shape) if shape != "empty"]
 
 
 class NotificationClient:
     """A client of the endpoint, and what was published."""
 
-    def __init__(self) -> None:
+    def __init__(self, subscriptions: Subscriptions = Subscriptions()) -> None:  # noqa: B008 - frozen
         self.bus: Any = MemoryBus()
         ids = iter(range(1000))
         publisher = NotificationPublisher(self.bus, lambda: f"id-{next(ids)}")
+        timer = PollTimer(self.bus, timedelta(minutes=5), lambda: NOW)
+        states = SubscriptionStates(self.bus, lambda: NOW)
+        service = NotificationService(publisher, subscriptions, states, timer)
         roles = ("ingest", "physician", "operator")
         grants = tuple(ApiToken(sha256=token_digest(role), subject=role, role=role) for role in roles)
         app = FastAPI()
         problems.install_error_handlers(app)
         absent: Any = None  # the other routes' dependencies
-        provide(app, IngestDependencies(Authenticator(ApiTokens(tokens=grants)), absent, absent, publisher, absent))
+        provide(app, IngestDependencies(Authenticator(ApiTokens(tokens=grants)), absent, absent, service, absent))
         mount(app, router)
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://countersign.test")
 
@@ -46,7 +62,12 @@ class NotificationClient:
 
     @property
     def subjects(self) -> list[str]:
-        return [item.subject for item in self.bus.kept]
+        return [item.subject for item in self.bus.kept if item.stream == "EHR"]
+
+    @property
+    def polls(self) -> list[str]:
+        """The times at which the poll was asked for."""
+        return [item.headers["countersign-due"] for item in self.bus.kept if item.stream == "REFRESH_TIMERS"]
 
 
 @pytest.fixture
@@ -57,7 +78,8 @@ def endpoint() -> NotificationClient:
 async def test_a_notification_reaches_the_stream_with_ids_only(endpoint: NotificationClient) -> None:
     named = TASK | {"for": {"display": "Zzyzxfamily"}, "description": "Zzyzxfamily"}
     answer = await endpoint.send(bundle({"resource": parameters("event-notification", "Task/t1")}, {"resource": named}))
-    assert (answer.status_code, answer.json()) == (200, {"tasks": 1})
+    assert (answer.status_code, answer.json()) == (200, BUNDLE_ANSWER)
+    assert answer.headers["content-type"] == "application/fhir+json"
     (kept,) = endpoint.bus.kept
     assert (kept.stream, kept.subject) == ("EHR", "ehr.task.updated.t1")
     assert json.loads(kept.data) == {"task_id": "t1", "version": "3"}
@@ -74,13 +96,14 @@ async def test_the_same_version_counts_once_however_often_it_is_sent(endpoint: N
 async def test_a_handshake_and_a_heartbeat_are_answered_and_tell_nothing(endpoint: NotificationClient) -> None:
     for kind in ("handshake", "heartbeat"):
         answer = await endpoint.send(bundle({"resource": parameters(kind)}))
-        assert (answer.status_code, answer.json()) == (200, {"tasks": 0})
-    assert endpoint.subjects == []
+        assert (answer.status_code, answer.json()) == (200, BUNDLE_ANSWER)
+    assert (endpoint.subjects, endpoint.polls) == ([], [])
 
 
 async def test_a_server_may_put_the_resource_below_the_endpoint(endpoint: NotificationClient) -> None:
-    assert (await endpoint.send(TASK, method="PUT", path=f"{PATH}/Task/t1")).json() == {"tasks": 1}
-    assert (await endpoint.send({}, method="PUT", path=f"{PATH}/Task/t.2")).json() == {"tasks": 1}
+    for body, path in ((TASK, "Task/t1"), ({}, "Task/t.2")):
+        answer = await endpoint.send(body, method="PUT", path=f"{PATH}/{path}")
+        assert (answer.status_code, answer.json()["resourceType"]) == (200, "OperationOutcome")
     assert endpoint.subjects == ["ehr.task.updated.t1", "ehr.task.updated.t%2E2"]
     assert (await endpoint.send({}, method="PUT", path=f"{PATH}/Task/a*b")).status_code == 422
 
@@ -96,6 +119,94 @@ async def test_what_is_no_resource_is_refused(endpoint: NotificationClient, body
     answer = await endpoint.send(body)
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_every_shape_of_every_server_reaches_the_stream_once(endpoint: NotificationClient, shape: Shape) -> None:
+    for number in (1, 2, 2):  # repeated by the server, and as another event
+        sent = request(shape, PATH, ENCOUNTER, number, token="ingest")
+        answer = await endpoint.http.request(**sent)
+        kind = "OperationOutcome" if shape in ("put", "medplum") else "Bundle"
+        assert (answer.status_code, answer.json()["resourceType"]) == (200, kind)
+    bodies = {item.data for item in endpoint.bus.kept}
+    versioned = shape in ("put", "medplum")
+    assert endpoint.subjects == ["ehr.encounter.updated.e1"] * (1 if versioned else 3)
+    assert bodies == {b'{"encounter_id":"e1","version":"7"}' if versioned else b'{"encounter_id":"e1"}'}
+    assert endpoint.polls == []
+
+
+async def test_one_version_counts_once_in_whatever_shape_it_is_sent(endpoint: NotificationClient) -> None:
+    full = {"fullUrl": "https://ehr.example/fhir/Encounter/e1", "resource": ENCOUNTER}
+    for body in (ENCOUNTER, bundle({"resource": parameters("event-notification", "Encounter/e1")}, full)):
+        await endpoint.send(body)
+    await endpoint.send(bundle({"fullUrl": "https://ehr.example/fhir/Encounter/e1/_history/7"}))
+    await endpoint.send(ENCOUNTER, method="PUT", path=f"{PATH}/Encounter/e1")
+    assert endpoint.subjects == ["ehr.encounter.updated.e1"]
+
+
+async def test_a_notification_without_names_asks_for_a_poll(endpoint: NotificationClient) -> None:
+    for _ in range(3):
+        sent = request("empty", PATH, ENCOUNTER, 1, token="ingest")
+        assert (await endpoint.http.request(**sent)).json()["resourceType"] == "OperationOutcome"
+    await endpoint.send(bundle({"resource": parameters("event-notification")}))
+    assert endpoint.subjects == []
+    assert endpoint.polls == ["2026-11-28T12:00:02.000Z"] * 4, "requests of the same moment share one run"
+
+
+async def test_a_deleted_encounter_is_told_as_deleted(endpoint: NotificationClient) -> None:
+    headers = {"Authorization": "Bearer ingest"}
+    assert (await endpoint.http.delete(f"{PATH}/Encounter/e1", headers=headers)).status_code == 200
+    await endpoint.send(bundle({"request": {"method": "DELETE", "url": "Encounter/e2"}}))
+    assert [json.loads(item.data) for item in endpoint.bus.kept] == [
+        {"encounter_id": "e1", "deleted": True},
+        {"encounter_id": "e2", "deleted": True},
+    ]
+    assert (await endpoint.http.delete(f"{PATH}/Patient/p1", headers=headers)).status_code == 422
+
+
+@pytest.fixture
+def signed(tmp_path: Path) -> NotificationClient:
+    files = [tmp_path / "now", tmp_path / "before"]
+    for file, secret in zip(files, SECRETS, strict=True):
+        file.write_bytes(secret + b"\n")
+    return NotificationClient(Subscriptions(subscriptions=(Subscription(name="clinic", secret_files=tuple(files)),)))
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("shape", ["medplum", "athena"])
+async def test_a_signature_over_the_raw_body_is_enough(signed: NotificationClient, shape: Shape, secret: bytes) -> None:
+    sent = request(shape, PATH, ENCOUNTER, 1, secret=secret)
+    assert (await signed.http.request(**sent)).status_code == 200
+    assert signed.subjects == ["ehr.encounter.updated.e1"]
+
+
+async def test_a_wrong_signature_is_refused_and_nothing_is_stored(signed: NotificationClient) -> None:
+    sent = request("athena", PATH, ENCOUNTER, 1, secret=b"a-secret-of-nobody-0123")
+    assert (await signed.http.request(**sent)).status_code == 401
+    right = request("medplum", PATH, ENCOUNTER, 1, secret=SECRETS[0])
+    right["content"] = right["content"].replace(b": ", b":")  # as re-serialised JSON
+    assert (await signed.http.request(**right)).status_code == 401
+    unsigned = {"X-Signature": hmac.new(b"", b"", hashlib.sha256).hexdigest()}
+    assert (await signed.http.post(PATH, content=b"", headers=unsigned)).status_code == 401
+    assert (await signed.http.post(PATH, content=b"", headers={"X-Signature": "junk"})).status_code == 401
+    assert (signed.subjects, signed.polls) == ([], [])
+
+
+async def test_a_signature_counts_for_nobody_where_no_secret_is_declared(endpoint: NotificationClient) -> None:
+    sent = request("medplum", PATH, ENCOUNTER, 1, secret=SECRETS[0])
+    assert (await endpoint.http.request(**sent)).status_code == 401
+
+
+@pytest.mark.parametrize(("numbered", "missing"), [(True, 2), (False, None)])
+async def test_a_gap_in_the_event_numbers_is_noted_and_polled_for(numbered: bool, missing: int | None) -> None:
+    gaps = NotificationClient(Subscriptions(subscriptions=(Subscription(name="ingest", numbered=numbered),)))
+    for number in (1, 4, 5):
+        await gaps.http.request(**request("r4b", PATH, ENCOUNTER, number, token="ingest"))
+    entry = [item for item in gaps.bus.kept if item.stream == "KV_reconciled"][-1]
+    assert entry.subject == "$KV.reconciled.subscriptions.ingest"
+    state = SubscriptionState.read(entry.data)
+    assert (state.missing, state.heard) == (missing, NOW)
+    assert bool(gaps.polls) is numbered
 
 
 async def test_the_sandbox_tells_its_subscriber_of_tasks_that_ended_and_of_nothing_else(

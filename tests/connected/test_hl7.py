@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from cli.stack.ports import free_port
 from sandbox_ehr.app import Sandbox
+from services.ingest.encounters.census import Census
 from services.ingest.handlers import Ingest
 from services.ingest.hl7.intake import Intake
 from services.ingest.hl7.resolver import VisitResolver
@@ -259,11 +260,13 @@ async def test_an_encounter_that_fhir_learns_of_later_is_waited_for(nats: NatsSe
     ehr = sandbox()
     await nats.provision()
     bus = await nats.connect("ingest")
-    resolver = VisitResolver(bus, client(ehr), EncounterPublisher(bus, "general", lambda: "unused"), "test")
+    resolver = VisitResolver(
+        bus, client(ehr), EncounterPublisher(bus, "general", lambda: "unused", lambda: NOW), "test"
+    )
     (outcome,) = received(framed(PV1_19="LATE", PID_3=""), sender())
     fact = outcome.assessment.fact
     assert fact is not None
-    await Intake(bus, lambda: NOW).store(outcome)
+    await Intake(bus, lambda: NOW, Census(bus)).store(outcome)
     message = cast(
         Any, SimpleNamespace(subject=visit_subject("a03", visit_token("LATE")), data=fact.model_dump_json().encode())
     )
@@ -286,14 +289,13 @@ async def test_one_discharge_by_adt_and_by_rest_is_one_case(nats: NatsServer, tm
     times = [datetime.fromisoformat("2026-06-10T13:00:00Z"), datetime.fromisoformat("2026-06-10T15:00:00Z")]
     async with feed(nats, ehr, SENDER, tmp_path) as adt_feed:
         count = itertools.count()
-        rest = EncounterPublisher(adt_feed.bus, "general", lambda: f"rest-{next(count)}")
+        rest = EncounterPublisher(adt_feed.bus, "general", lambda: f"rest-{next(count)}", lambda: times[1])
         ingest = Ingest(adt_feed.bus, "test", lambda: times[1])
 
         async def by_rest(encounter: str) -> None:
-            fact, cause = await rest.publish(
-                "discharged", EncounterReport(encounter_id=encounter, occurred_at=times[0])
-            )
-            await ingest.open(fact, cause)
+            report = EncounterReport(encounter_id=encounter, occurred_at=times[0])
+            stored = await rest.publish("discharged", report)
+            await ingest.open(stored.report.fact, stored.id, sequence=stored.sequence)
 
         first, second = visit(ehr, "R-1"), visit(ehr, "R-2")
         await by_rest(first)

@@ -25,6 +25,7 @@ PAGES = [
 # Read by Compose, by the tests or by the log configuration, and not by a settings class.
 NOT_SETTINGS = {
     "COUNTERSIGN_TOKENS",  # compose.yaml: which tokens file is mounted
+    "COUNTERSIGN_INGEST_CLIENT_ID",  # deploy/docker/compose.fhir.yaml
     "COUNTERSIGN_TRITON_SCALE",
     "COUNTERSIGN_NATS_SCALE",
     "COUNTERSIGN_LOG_FORMAT",

@@ -32,6 +32,8 @@ _EFFECTS: dict[str, tuple[Effect, str]] = {
     PENDING_CANCELLED: ("ends-preparation", "the discharge is not pending any more"),
     **dict.fromkeys(CANCELLED, ("withdraws", "the discharge or admission was cancelled")),
 }
+# Admitted, transferred, becomes an inpatient, updated, pending discharge: the patient is there.
+CENSUS = ("a01", "a02", "a06", "a08", "a16")
 ANSWERS = ("ACK", "MCF")  # message types of acknowledgments: immediate, and delayed (until 2.4)
 MAX_TEXT = 200  # characters of an identifier, as in `IdentifierValue`
 
@@ -88,6 +90,27 @@ def trigger(message: Message) -> str:
     return found if message.value("MSH", 9) == "ADT" and re.fullmatch(r"a[0-9]{2}", found) else "other"
 
 
+def census_visit(message: Message, sender: Sender) -> IdentifierValue | None:
+    """Return the visit of a message that says that an inpatient is there or comes; None for others."""
+    patient_class = message.value("PV1", 2).upper()
+    if trigger(message) not in CENSUS or (patient_class and patient_class not in sender.classes):
+        return None
+    found = visit_of(message, sender)
+    return found if isinstance(found, IdentifierValue) else None
+
+
+def visit_of(message: Message, sender: Sender) -> IdentifierValue | Problem:
+    """Return the visit that a message is about, or why it names none."""
+    for field in sender.visit_fields:
+        segment, _, number = field.partition("-")
+        value = message.text(message.value(segment, int(number)), sender.fallback_charset).strip()
+        if len(value) > MAX_TEXT:
+            return Problem("error", "102", _location(field), "the visit number is too long")
+        if value:
+            return IdentifierValue(system=sender.visit_systems.get(field, sender.visit_system), value=value)
+    return Problem("error", "101", _location(sender.visit_fields[0]), "the visit number is missing")
+
+
 def _problem(message: Message, sender: Sender, *, known: bool) -> Problem | None:
     """Return why a message of any kind is refused; None where it is not."""
     if not re.fullmatch(r"(2(\.[0-9]+){0,3})?", message.value("MSH", 12)):
@@ -126,7 +149,7 @@ class _Reading:
         accepted = patient_class in self._sender.classes
         if self._event in (DISCHARGED, PENDING) and patient_class and not accepted:
             return Assessment(self._event, "ignored", "the patient class gets no summary", died=self._died())
-        visit = self._visit()
+        visit = visit_of(self._message, self._sender)
         if not isinstance(visit, IdentifierValue):
             if patient_class and not accepted:
                 return Assessment(self._event, "ignored", "the patient class gets no summary")
@@ -173,17 +196,6 @@ class _Reading:
         if not any(times):
             times.append(self._stamp("MSH", 7))
         return sha256_hex("|".join((visit.value, self._event, *times)).encode())
-
-    def _visit(self) -> IdentifierValue | Problem:
-        for field in self._sender.visit_fields:
-            segment, _, number = field.partition("-")
-            if value := self._text(self._message.value(segment, int(number))):
-                if len(value) > MAX_TEXT:
-                    return Problem("error", "102", _location(field), "the visit number is too long")
-                return IdentifierValue(
-                    system=self._sender.visit_systems.get(field, self._sender.visit_system), value=value
-                )
-        return Problem("error", "101", _location(self._sender.visit_fields[0]), "the visit number is missing")
 
     def _occurred_at(self) -> datetime | None:
         """Return the instant of the discharge: PV1-45, EVN-6, then EVN-2, MSH-7.

@@ -2,12 +2,14 @@
 
 import asyncio
 
+from services.ingest.encounters.census import Census
+from services.ingest.hl7.adt import census_visit
 from services.ingest.hl7.receive import Outcome
-from services.ingest.publishers import ADT_SOURCE
+from services.ingest.stored_reports import ADT_SOURCE
 from shared.contracts.envelope import sha256_hex
 from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.subjects import visit_subject
-from shared.contracts.visits import VisitReported, visit_token
+from shared.contracts.visits import IdentifierValue, VisitReported, visit_token
 from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letter_queue import publish_alert
 from shared.messaging.event_store import Clock
@@ -22,14 +24,16 @@ class NotStoredError(Exception):
 class Intake:
     """Stores facts on the EHR stream, and alerts about what no fact can be made of."""
 
-    def __init__(self, bus: NatsConnection, clock: Clock) -> None:
-        self._bus, self._clock = bus, clock
+    def __init__(self, bus: NatsConnection, clock: Clock, census: Census) -> None:
+        self._bus, self._clock, self._census = bus, clock, census
 
     async def store(self, outcome: Outcome) -> None:
         """Store what the outcome's message reports. Raises NotStoredError."""
         fact, problem = outcome.assessment.fact, outcome.assessment.problem
         try:
             async with asyncio.timeout(STORE_TIMEOUT_S):
+                if (visit := _census_visit(outcome)) is not None:
+                    await self._census.admit(visit, self._clock().toordinal())
                 if fact is not None:
                     await self._publish(fact)
                 elif problem is not None and problem.kind == "error":  # the sender must not send it again
@@ -67,3 +71,10 @@ class Intake:
         which = sha256_hex("\r".join(message.segments[1:]).encode("latin-1")) if message is not None else minute
         sender = outcome.sender.name
         await publish_alert(self._bus, "warning", kind, id=f"{sender}-{which[:32]}", sender=sender, **facts)
+
+
+def _census_visit(outcome: Outcome) -> IdentifierValue | None:
+    """Return the visit that a message keeps in the census; None for none, and for a message that is refused."""
+    if outcome.message is None or outcome.assessment.problem is not None:
+        return None
+    return census_visit(outcome.message, outcome.sender)

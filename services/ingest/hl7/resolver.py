@@ -9,14 +9,14 @@ from services.ingest.hl7 import visits
 from services.ingest.hl7.encounters import EncounterFinder
 from services.ingest.hl7.visits import StoredVisit
 from services.ingest.preparation import rules
-from services.ingest.publishers import ADT_SOURCE, EncounterPublisher, EncounterReport, PendingDischarge
+from services.ingest.publishers import EncounterPublisher, EncounterReport, Origin, PendingDischarge
+from services.ingest.stored_reports import ADT_SOURCE, StoredReport, StoredReports
 from shared.clinical import elements
 from shared.clinical.elements import Resource
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.case import fold
-from shared.contracts.ehr import parse_encounter_reported
 from shared.contracts.errors import PermanentError, TransientError
-from shared.contracts.subjects import case_id, derived_id, encounter_subject, visit_subject
+from shared.contracts.subjects import case_id, derived_id, visit_subject
 from shared.contracts.visits import (
     ADMISSION_ENDED,
     DISCHARGED,
@@ -48,6 +48,7 @@ class VisitResolver:
         self._encounters = encounters
         self._organization = organization
         self._cases = EventStore(bus, "ingest")
+        self._reports = StoredReports(bus)
 
     async def on_visit(self, message: Msg) -> None:
         fact = parse_visit_reported(message.subject, message.data)
@@ -82,7 +83,11 @@ class VisitResolver:
             report = await self._discharge(fact, encounter)
         if report is None:
             return
-        await self._publish(domain.CANCELLED if cancelled else domain.DISCHARGED, report, fact, history)
+        if cancelled:
+            await self._publish(domain.CANCELLED, report, fact, history)
+        else:
+            finished = encounter.get("status") == "finished"
+            await self._publish(domain.DISCHARGED, report, fact, history, finished=finished)
 
     async def _report_pending(self, fact: VisitReported, history: list[StoredVisit]) -> None:
         pending = fact.event == PENDING
@@ -104,12 +109,19 @@ class VisitResolver:
         await self._publish(rules.PENDING_CANCELLED, report, fact, history)
 
     async def _publish(
-        self, name: str, report: EncounterReport, fact: VisitReported, history: list[StoredVisit]
+        self,
+        name: str,
+        report: EncounterReport,
+        fact: VisitReported,
+        history: list[StoredVisit],
+        *,
+        finished: bool | None = None,
     ) -> None:
-        id, last = derived_id(fact.key, name), await self._last_report(name, report.encounter_id)
-        if last is None or (last.headers or {}).get("ce-id") != id:  # a resend has no effect
-            subject = visit_subject("*", _token(fact))
-            await self._encounters.publish_resolved(name, report, id=id, after=(subject, history[-1].sequence))
+        id, last = derived_id(fact.key, name), await self._reports.last(name, report.encounter_id)
+        if last is None or last.id != id:  # a resend has no effect
+            after = (visit_subject("*", _token(fact)), history[-1].sequence)
+            origin = Origin(ADT_SOURCE, id, after, fact.recorded_at, finished)
+            await self._encounters.publish_resolved(name, report, origin)
 
     async def _encounter(self, fact: VisitReported, *, needed: bool) -> Resource | None:
         """Return the visit's Encounter; None where a person has to look, or there is none and none is needed.
@@ -146,18 +158,13 @@ class VisitResolver:
     async def _cancellation(self, fact: VisitReported, encounter_id: str) -> EncounterReport | None:
         """Return the report of a cancellation; None where there is none, or a later discharge by another way."""
         history = await self._cases.find(case_id(self._organization, encounter_id))
-        reported = await self._last_report(domain.DISCHARGED, encounter_id)
-        if reported is None and not history:
+        reported = [item async for item in self._reports.since(domain.DISCHARGED, encounter_id, 0)]
+        if not reported and not history:
             return None
-        if reported is not None and _is_later(reported, fact):
+        if any(_is_later(item, fact) for item in reported):
             return None
         department = history[-1].case.department if history else fact.department
         return EncounterReport(encounter_id=encounter_id, department=department, occurred_at=fact.recorded_at)
-
-    async def _last_report(self, name: str, encounter_id: str) -> Msg | None:
-        """Return the last report of that kind about an encounter, by whatever way it came."""
-        subject = encounter_subject(name, "*", encounter_id)
-        return next(iter(await self._bus.direct_get("EHR", {"last_by_subj": subject})), None)
 
     async def _tell_merge(self, merge: VisitReported) -> None:
         """Tell a person of each open case whose patient was merged away. The case stays: it is the encounter's."""
@@ -207,11 +214,10 @@ class VisitResolver:
         await publish_alert(self._bus, "warning", kind, id=fact.key, sender=fact.sender, event=fact.event, **facts)
 
 
-def _is_later(discharge: Msg, cancellation: VisitReported) -> bool:
+def _is_later(discharge: StoredReport, cancellation: VisitReported) -> bool:
     """Return whether a discharge that did not come by ADT is later; those by ADT are in order already."""
-    headers = discharge.headers or {}
-    happened = parse_encounter_reported(headers["Nats-Subject"], discharge.data).occurred_at
-    return headers.get("ce-source") != ADT_SOURCE and happened is not None and happened > cancellation.recorded_at
+    happened = discharge.report.fact.occurred_at
+    return discharge.report.route != "adt" and happened is not None and happened > cancellation.recorded_at
 
 
 def _token(fact: VisitReported) -> str:

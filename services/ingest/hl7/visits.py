@@ -23,15 +23,23 @@ def holds(fact: VisitReported, history: Sequence[StoredVisit]) -> bool:
     """Return whether `fact` is what holds of its visit.
 
     A pending discharge holds until anything later is said. A discharge holds whatever is said of one that is pending.
+    """
+    last = latest(history, pending=is_pending(fact))
+    return last is not None and last.key == fact.key
+
+
+def latest(history: Sequence[StoredVisit], *, pending: bool = False) -> VisitReported | None:
+    """Return the latest discharge or cancellation of a visit, with `pending` of one that is to come too; None without.
+
     Facts of the same second follow each other as they were first stored; a resend counts as the first.
     """
     first: dict[str, StoredVisit] = {}
-    counted = (DISCHARGED, *CANCELLED, *((PENDING, PENDING_CANCELLED) if is_pending(fact) else ()))
+    counted = (DISCHARGED, *CANCELLED, *((PENDING, PENDING_CANCELLED) if pending else ()))
     for item in history:
         if item.fact.event in counted:
             first.setdefault(item.fact.key, item)
-    latest = max(first.values(), key=lambda item: (item.fact.recorded_at, item.sequence), default=None)
-    return latest is not None and latest.fact.key == fact.key
+    found = max(first.values(), key=lambda item: (item.fact.recorded_at, item.sequence), default=None)
+    return found.fact if found is not None else None
 
 
 def is_pending(fact: VisitReported) -> bool:

@@ -20,10 +20,10 @@ async def pending(
     asked = EncounterReported(**report.model_dump())
     if await preparations.refusal(asked) == "discharged":
         raise ProblemError(409, "The stay has ended", "Its discharge was reported: the draft is that of the discharge.")
-    fact, cause = await encounters.publish(rules.PENDING, report)
+    stored = await encounters.publish(rules.PENDING, report)
     # The consumer would do it too; doing it here means that case_url answers at once.
-    await preparations.request(fact, cause)
-    case = preparations.case_of(fact).id
+    await preparations.request(stored.report.fact, stored.id)
+    case = preparations.case_of(stored.report.fact).id
     return Accepted(case_id=case, case_url=f"{request.base_url}v1/cases/{case}")
 
 
@@ -33,6 +33,6 @@ async def pending(
 async def pending_cancelled(
     report: EncounterReport, request: Request, _: Sender, encounters: Encounters, preparations: PendingDischarges
 ) -> Accepted:
-    fact, _cause = await encounters.publish(rules.PENDING_CANCELLED, report)
-    case = preparations.case_of(fact).id
+    stored = await encounters.publish(rules.PENDING_CANCELLED, report)
+    case = preparations.case_of(stored.report.fact).id
     return Accepted(case_id=case, case_url=f"{request.base_url}v1/cases/{case}")

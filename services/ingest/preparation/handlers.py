@@ -5,10 +5,10 @@ from datetime import timedelta
 
 from nats.aio.msg import Msg
 
-from services.ingest.handlers import causation_id
 from services.ingest.preparation import rules
 from services.ingest.preparation.rules import Refusal
-from shared.contracts.ehr import EncounterReported, parse_encounter_reported
+from services.ingest.stored_reports import of_message
+from shared.contracts.ehr import EncounterReported
 from shared.contracts.envelope import CHAIN_START, RecordedEvent
 from shared.contracts.errors import TransientError
 from shared.contracts.events import CaseEvent
@@ -40,8 +40,8 @@ class Preparations:
 
     async def on_pending(self, message: Msg) -> None:
         """Handle a report of either kind."""
-        fact = parse_encounter_reported(message.subject, message.data)
-        cause, sequence = causation_id(message), message.metadata.sequence.stream
+        stored = of_message(message)
+        fact, cause, sequence = stored.report.fact, stored.id, stored.sequence
         if parse_encounter_subject(message.subject)[0] == rules.PENDING:
             await self.request(fact, cause)
             if await self._reported_since(rules.PENDING_CANCELLED, fact, sequence):

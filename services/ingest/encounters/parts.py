@@ -1,0 +1,61 @@
+"""Composition of what ingest learns of discharges by FHIR: notifications, the poll, and what decides about them."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from nats.aio.msg import Msg
+
+from services.ingest.encounters.census import Census
+from services.ingest.encounters.poll import EncounterPoll
+from services.ingest.encounters.poll_timer import PollTimer
+from services.ingest.encounters.updates import EncounterUpdates
+from services.ingest.encounters.watch import SubscriptionWatch
+from services.ingest.notification_service import NotificationService
+from services.ingest.publishers import EncounterPublisher, NotificationPublisher
+from services.ingest.settings import IngestSettings
+from services.ingest.subscription_state import SubscriptionStates
+from services.ingest.subscriptions import read_subscriptions
+from shared.clinical.fhir_client import FhirClient
+from shared.messaging.connection import NatsConnection
+from shared.messaging.event_store import Clock
+
+UNPOLLED = timedelta(days=3650)  # without a poll: no timer is set but by a notification that asks for one
+
+
+class FhirRoute:
+    """The parts of the route. Raises PermanentError for a file of Subscriptions that cannot be used."""
+
+    def __init__(
+        self,
+        bus: NatsConnection,
+        ehr: FhirClient,
+        encounters: EncounterPublisher,
+        census: Census,
+        settings: IngestSettings,
+        clock: Clock,
+        new_id: Callable[[], str],
+    ) -> None:
+        fhir, organization = settings.fhir, settings.organization
+        subscriptions = read_subscriptions(fhir.subscriptions)
+        publisher, states = NotificationPublisher(bus, new_id), SubscriptionStates(bus, clock)
+        self._polls = fhir.poll_seconds > 0
+        timer = PollTimer(bus, timedelta(seconds=fhir.poll_seconds) if self._polls else UNPOLLED, clock)
+        self._watch = SubscriptionWatch(bus, ehr, publisher, subscriptions, states, clock)
+        self._poll = EncounterPoll(bus, ehr, publisher, census, self._watch, timer, fhir.since, clock)
+        self.notifications = NotificationService(publisher, subscriptions, states, timer)
+        departments = subscriptions.departments
+        self.updates = EncounterUpdates(bus, ehr, encounters, organization, departments, fhir.since, clock)
+
+    async def start(self) -> None:
+        """Set the timer of the poll, unless it is set or the poll is off."""
+        if self._polls:
+            await self._poll.timer.start()
+
+    async def on_timer(self, message: Msg) -> None:
+        await self._poll.on_timer(message)
+
+    async def look(self) -> None:
+        """Set the gauges."""
+        if self._polls:
+            await self._poll.look()
+        await self._watch.look()

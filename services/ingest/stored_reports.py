@@ -1,0 +1,62 @@
+"""The reports about an encounter on the EHR stream, whatever department and route they came by."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from nats.aio.msg import Msg
+
+from services.ingest.domain import Report, Route
+from shared.contracts.ehr import parse_encounter_reported
+from shared.contracts.subjects import encounter_subject
+from shared.messaging.connection import NatsConnection
+from shared.messaging.pages import pages
+
+# `ce-source` of what ingest publishes.
+ADT_SOURCE = "countersign/ingest/adt"  # follows from an ADT feed, and is in its order
+FHIR_SOURCE = "countersign/ingest/fhir"  # follows from an Encounter that was read, and is in the order of its versions
+ROUTES: dict[str, Route] = {ADT_SOURCE: "adt", FHIR_SOURCE: "fhir"}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReport:
+    """A report and where it is stored. `id` is the cause of the events that follow from it."""
+
+    report: Report
+    sequence: int
+    id: str
+
+
+class StoredReports:
+    """Reads reports; `name` is `domain.DISCHARGED` or `domain.CANCELLED`."""
+
+    def __init__(self, bus: NatsConnection) -> None:
+        self._bus = bus
+
+    async def last(self, name: str, encounter_id: str) -> StoredReport | None:
+        """Return the last report of that kind; None without one in the last 30 days. Raises PermanentError."""
+        subject = encounter_subject(name, "*", encounter_id)
+        found = await self._bus.direct_get("EHR", {"last_by_subj": subject})
+        return max((_of_stored(item) for item in found), key=lambda item: item.sequence, default=None)
+
+    async def since(self, name: str, encounter_id: str, sequence: int) -> AsyncIterator[StoredReport]:
+        """Yield the reports of that kind that are stored after `sequence`, oldest first. Raises PermanentError."""
+        subject = encounter_subject(name, "*", encounter_id)
+        async for page in pages(self._bus, "EHR", subject, start=sequence + 1):
+            for item in page:
+                yield _of_stored(item)
+
+
+def of_message(message: Msg) -> StoredReport:
+    """Return the report that a consumer received. Raises PermanentError."""
+    return _stored(message.subject, message.data, dict(message.headers or {}), message.metadata.sequence.stream)
+
+
+def _of_stored(message: Msg) -> StoredReport:
+    headers = dict(message.headers or {})
+    return _stored(headers["Nats-Subject"], message.data, headers, int(headers["Nats-Sequence"]))
+
+
+def _stored(subject: str, data: bytes, headers: dict[str, str], sequence: int) -> StoredReport:
+    """The id is the CloudEvents id, or the position in the stream where an engine sends none."""
+    report = Report(parse_encounter_reported(subject, data), ROUTES.get(headers.get("ce-source", ""), "other"))
+    return StoredReport(report, sequence, headers.get("ce-id") or f"EHR/{sequence}")

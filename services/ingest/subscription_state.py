@@ -1,0 +1,83 @@
+"""What is known of each Subscription between notifications: the last event, what was missed, when it was heard."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from services.ingest.subscriptions import Subscription
+from shared.contracts.model import Model
+from shared.messaging.buckets import Bucket
+from shared.messaging.connection import NatsConnection, WrongSequenceError
+from shared.messaging.event_store import Clock
+
+TRIES = 4  # to note an event while other processes note theirs
+
+
+class SubscriptionState(Model):
+    """`last`: the highest event number so far. `missing`: from which number on events may have been missed."""
+
+    last: int | None = None
+    missing: int | None = None
+    heard: datetime | None = None
+
+
+def after(
+    state: SubscriptionState, events: Sequence[int], *, named: bool, numbered: bool, at: datetime
+) -> SubscriptionState:
+    """Return the state after a notification with those event numbers. Pure.
+
+    `named`: they are the numbers of its own events, and not of the events so far, as in a heartbeat. Numbers that are
+    far below the last one belong to a Subscription that was created anew.
+    """
+    heard = state.model_copy(update={"heard": at})
+    if not numbered or not events:
+        return heard
+    first, last = min(events), max(events)
+    if state.last is None or (last < state.last and first <= 1):
+        return heard.model_copy(update={"last": last})
+    expected = first - 1 if named else last
+    missed = expected > state.last
+    known = state.missing if state.missing is not None else state.last + 1
+    return heard.model_copy(update={"last": max(last, state.last), "missing": known if missed else state.missing})
+
+
+class SubscriptionStates:
+    """Keeps the states in the bucket `reconciled`, for all processes."""
+
+    def __init__(self, bus: NatsConnection, clock: Clock) -> None:
+        self._marks = Bucket(bus, "reconciled")
+        self._clock = clock
+
+    async def get(self, name: str) -> SubscriptionState:
+        entry = await self._marks.get(_key(name))
+        return SubscriptionState.read(entry.value) if entry else SubscriptionState()
+
+    async def note(self, of: Subscription, events: Sequence[int], *, named: bool) -> bool:
+        """Note a notification; return whether events are missing. Raises CountersignError."""
+        for _ in range(TRIES):
+            entry = await self._marks.get(_key(of.name))
+            state = SubscriptionState.read(entry.value) if entry else SubscriptionState()
+            following = after(state, events, named=named, numbered=of.numbered, at=self._clock())
+            try:
+                await self._put(of.name, following, entry.revision if entry else 0)
+            except WrongSequenceError:
+                continue
+            return following.missing is not None
+        return True  # the poll finds what was not noted
+
+    async def found(self, name: str, missing: int) -> None:
+        """Note that what was missing from that number on is known now. Raises CountersignError."""
+        entry = await self._marks.get(_key(name))
+        state = SubscriptionState.read(entry.value) if entry else SubscriptionState()
+        if entry is not None and state.missing == missing:
+            try:
+                await self._put(name, state.model_copy(update={"missing": None}), entry.revision)
+            except WrongSequenceError:
+                return  # the next run does it
+
+    async def _put(self, name: str, state: SubscriptionState, revision: int) -> None:
+        value = state.model_dump_json(exclude_none=True).encode()
+        await self._marks.put(_key(name), value, revision=revision)
+
+
+def _key(name: str) -> str:
+    return f"subscriptions.{name}"
