@@ -7,10 +7,10 @@ import logging
 import random
 
 import pytest
-from services.ingest.hl7.mllp import BrokenFrame, Deframer, Frame, OversizedFrame, Received, frame
 
 from services.ingest.hl7.adt import census_visit
 from services.ingest.hl7.receive import Outcome, is_empty_batch, outcomes
+from shared.hl7.mllp import BrokenFrame, Deframer, Frame, OversizedFrame, Received, frame
 from tests.support.effort import THOROUGH
 from tests.support.hl7 import NOW, adt, sender
 from tests.support.mutation import mutated
