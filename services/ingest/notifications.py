@@ -80,7 +80,7 @@ def change(type: str, id: str, *, deleted: bool = False) -> Change:
 
 
 def changes_in(named: Iterable[_Named]) -> tuple[Change, ...]:
-    """Return each resource once, with the version that was told last."""
+    """Return each resource once, with the version that was named last."""
     found: dict[tuple[str, str], _Named] = {}
     for item in named:
         key = (item.type, item.id)

@@ -63,7 +63,7 @@ class EncounterPoll:
         await self.timer.run(self.run, handled=message.metadata.sequence.stream)
 
     async def run(self) -> timedelta | None:
-        """Do one run; return how soon the next one is due, None: as set. A run that fails is noted, and told."""
+        """Do one run; return how soon the next one is due, None: as set. Failures are counted and alerted."""
         mark = await self._mark()
         try:
             await self._watch.run()
