@@ -27,7 +27,7 @@ BUNDLE_TYPES = {"r4b": "history", "athena": "history", "r5": "subscription-notif
 class SubscriptionNotifier:
     """Sends notifications to one endpoint. `delivered` counts those that were accepted.
 
-    `encounters`: changed Encounters are told as well. `secret` signs the shapes that have a signature.
+    `encounters`: it also notifies of changed Encounters. `secret` signs the shapes that have a signature.
     """
 
     def __init__(

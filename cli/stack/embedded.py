@@ -187,9 +187,10 @@ def _app(options: StackOptions, secrets: Secrets, access: StackAccess, stack: As
     ]
     app = create_app(services, on_stop=start_telemetry("countersign").close)
     if store is not None:
-        # The sandbox notifies the services of ended Tasks, as an EHR with a Subscription does.
+        # The sandbox notifies the services of Encounters and of ended Tasks, as an EHR with Subscriptions does.
         notifications = f"{access.base_url}/v1/fhir/notifications"
-        subscriber = SubscriptionNotifier(httpx.AsyncClient(trust_env=False), notifications, secrets.tokens["ingest"])
+        http, token = httpx.AsyncClient(trust_env=False), secrets.tokens["ingest"]
+        subscriber = SubscriptionNotifier(http, notifications, token, encounters=True)
         stack.push_async_callback(subscriber.close)
         app.mount("/", create_sandbox(Sandbox(store, subscriber=subscriber, authorization=_authorization(access))))
     return app

@@ -20,6 +20,7 @@ TYPES = ("Encounter", "Task")
 # `Task/1`, `https://ehr.example/fhir/Task/1`, `Task/1/_history/3`
 REFERENCE = re.compile(rf"(?:^|/)(Encounter|Task)/({FHIR_ID_PART})(?:/_history/({FHIR_ID_PART}))?\Z")
 STATUS_TYPES = ("Parameters", "SubscriptionStatus")  # R4 backport; R4B and R5
+SO_FAR = "events-since-subscription-start"  # a parameter
 MAX_DIGITS = 18  # of an event number: integer64
 
 
@@ -78,8 +79,8 @@ def change(type: str, id: str, *, deleted: bool = False) -> Change:
     return TaskChanged(task_id=id) if type == "Task" else EncounterChanged(encounter_id=id, deleted=deleted)
 
 
-def changes_in(named: Iterable["_Named"]) -> tuple[Change, ...]:
-    """Return each resource once, with the version that was told last."""
+def changes_in(named: Iterable[_Named]) -> tuple[Change, ...]:
+    """Return each resource once, with the version that was named last."""
     found: dict[tuple[str, str], _Named] = {}
     for item in named:
         key = (item.type, item.id)
@@ -165,9 +166,6 @@ def _events(status: Resource) -> Iterator[int]:
         values = [event.get("eventNumber") for event in children(status, "notificationEvent")]
         values = values or [status.get("eventsSinceSubscriptionStart")]
     yield from (int(value) for value in map(_digits, values) if value)
-
-
-SO_FAR = "events-since-subscription-start"
 
 
 def _backport_events(status: Resource) -> list[Resource]:

@@ -7,6 +7,7 @@ from nats.aio.msg import Msg
 
 from services.ingest.domain import Report, Route
 from shared.contracts.ehr import parse_encounter_reported
+from shared.contracts.errors import PermanentError
 from shared.contracts.subjects import encounter_subject
 from shared.messaging.connection import NatsConnection
 from shared.messaging.pages import pages
@@ -27,23 +28,32 @@ class StoredReport:
 
 
 class StoredReports:
-    """Reads reports; `name` is `domain.DISCHARGED` or `domain.CANCELLED`."""
+    """Reads reports; `name` is `domain.DISCHARGED` or `domain.CANCELLED`.
+
+    One that breaks its contract is left out: it is a dead letter of its own consumer, and tells nothing.
+    """
 
     def __init__(self, bus: NatsConnection) -> None:
         self._bus = bus
 
     async def last(self, name: str, encounter_id: str) -> StoredReport | None:
-        """Return the last report of that kind; None without one in the last 30 days. Raises PermanentError."""
+        """Return the last report of that kind; None without one in the last 30 days."""
         subject = encounter_subject(name, "*", encounter_id)
         found = await self._bus.direct_get("EHR", {"last_by_subj": subject})
-        return max((_of_stored(item) for item in found), key=lambda item: item.sequence, default=None)
+        if not found:
+            return None
+        newest = max(found, key=_sequence)
+        if (last := _of_stored(newest)) is not None:
+            return last
+        return max([item async for item in self.since(name, encounter_id, 0)], key=lambda i: i.sequence, default=None)
 
     async def since(self, name: str, encounter_id: str, sequence: int) -> AsyncIterator[StoredReport]:
-        """Yield the reports of that kind that are stored after `sequence`, oldest first. Raises PermanentError."""
+        """Yield the reports of that kind that are stored after `sequence`, oldest first."""
         subject = encounter_subject(name, "*", encounter_id)
         async for page in pages(self._bus, "EHR", subject, start=sequence + 1):
             for item in page:
-                yield _of_stored(item)
+                if (found := _of_stored(item)) is not None:
+                    yield found
 
 
 def of_message(message: Msg) -> StoredReport:
@@ -51,9 +61,16 @@ def of_message(message: Msg) -> StoredReport:
     return _stored(message.subject, message.data, dict(message.headers or {}), message.metadata.sequence.stream)
 
 
-def _of_stored(message: Msg) -> StoredReport:
+def _of_stored(message: Msg) -> StoredReport | None:
     headers = dict(message.headers or {})
-    return _stored(headers["Nats-Subject"], message.data, headers, int(headers["Nats-Sequence"]))
+    try:
+        return _stored(headers["Nats-Subject"], message.data, headers, _sequence(message))
+    except PermanentError:
+        return None
+
+
+def _sequence(message: Msg) -> int:
+    return int((message.headers or {})["Nats-Sequence"])
 
 
 def _stored(subject: str, data: bytes, headers: dict[str, str], sequence: int) -> StoredReport:

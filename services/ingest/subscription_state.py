@@ -1,4 +1,4 @@
-"""What is known of each Subscription between notifications: the last event, what was missed, when it was heard."""
+"""What is known of each Subscription between notifications: its last event, what was missed, when it last sent."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,7 +17,7 @@ class SubscriptionState(Model):
 
     last: int | None = None
     missing: int | None = None
-    heard: datetime | None = None
+    received_at: datetime | None = None
 
 
 def after(
@@ -28,16 +28,17 @@ def after(
     `named`: they are the numbers of its own events, and not of the events so far, as in a heartbeat. Numbers that are
     far below the last one belong to a Subscription that was created anew.
     """
-    heard = state.model_copy(update={"heard": at})
+    following = state.model_copy(update={"received_at": at})
     if not numbered or not events:
-        return heard
+        return following
     first, last = min(events), max(events)
     if state.last is None or (last < state.last and first <= 1):
-        return heard.model_copy(update={"last": last})
+        return following.model_copy(update={"last": last})
     expected = first - 1 if named else last
     missed = expected > state.last
     known = state.missing if state.missing is not None else state.last + 1
-    return heard.model_copy(update={"last": max(last, state.last), "missing": known if missed else state.missing})
+    missing = known if missed else state.missing
+    return following.model_copy(update={"last": max(last, state.last), "missing": missing})
 
 
 class SubscriptionStates:

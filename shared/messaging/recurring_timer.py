@@ -63,22 +63,30 @@ class RecurringTimer:
 
         The next timer is set first, so that a run that fails or dies does not end the chain. It is set again
         afterwards, as it may have fired meanwhile and is then purged together with the one that is handled. With
-        `handled`, the sequence of that one, a timer that fired meanwhile stays: somebody asked for another run.
+        `handled`, the sequence of that one, a timer that fired or was set meanwhile stays: somebody asked for another
+        run.
         """
-        await self._set(self._every)
-        await self._set(await job() or self._every)
+        own = await self._set(self._every)
+        wait = await job() or self._every
+        if handled is None or not await self._was_replaced(own):
+            await self._set(wait)
         await self._timers.purge(self.due, up_to=handled)
+
+    async def _was_replaced(self, own: int) -> bool:
+        """Return whether a timer is set that is not the one at sequence `own`."""
+        pending = await self._bus.direct_get(self._stream, {"last_by_subj": self._subject})
+        return any(int((item.headers or {})["Nats-Sequence"]) != own for item in pending)
 
     async def purge(self) -> None:
         """Remove the timers that have fired."""
         await self._timers.purge(self.due)
 
-    async def run_soon(self, time: datetime) -> None:
-        """Let the timer fire at `time` instead; the run that follows sets the next one."""
-        await self._timers.set(self._subject, self.due, time, {INTERVAL_HEADER: str(self._every)})
+    async def run_at(self, time: datetime) -> int:
+        """Let the timer fire at `time` instead; the run that follows sets the next one. Return its sequence."""
+        return await self._timers.set(self._subject, self.due, time, {INTERVAL_HEADER: str(self._every)})
 
-    async def _set(self, wait: timedelta) -> None:
-        await self.run_soon(self._clock() + wait)
+    async def _set(self, wait: timedelta) -> int:
+        return await self.run_at(self._clock() + wait)
 
 
 class FailureAlert:

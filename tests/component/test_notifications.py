@@ -205,7 +205,7 @@ async def test_a_gap_in_the_event_numbers_is_noted_and_polled_for(numbered: bool
     entry = [item for item in gaps.bus.kept if item.stream == "KV_reconciled"][-1]
     assert entry.subject == "$KV.reconciled.subscriptions.ingest"
     state = SubscriptionState.read(entry.data)
-    assert (state.missing, state.heard) == (missing, NOW)
+    assert (state.missing, state.received_at) == (missing, NOW)
     assert bool(gaps.polls) is numbered
 
 

@@ -1,6 +1,7 @@
 """Facts of one stay that are tried again, or told twice: what came last in the EHR's stream is what holds."""
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,6 +12,8 @@ from services.ingest.domain import CANCELLED, DISCHARGED
 from services.ingest.handlers import Ingest
 from services.ingest.preparation.handlers import Preparations
 from services.ingest.preparation.rules import PENDING, PENDING_CANCELLED
+from services.ingest.publishers import EncounterPublisher, EncounterReport
+from services.ingest.stored_reports import ADT_SOURCE, FHIR_SOURCE
 from shared.contracts.case import fold
 from shared.contracts.ehr import EncounterReported
 from shared.contracts.subjects import case_id, encounter_subject
@@ -24,12 +27,13 @@ ENCOUNTER = "enc-1"
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 
 
-async def told(bus: NatsConnection, fact: str, id: str) -> Any:
+async def told(bus: NatsConnection, fact: str, id: str, *, source: str = "engine", **more: str) -> Any:
     """A fact in the EHR's stream, as its consumer brings it."""
-    subject, body = encounter_subject(fact, "cardiology", ENCOUNTER), b'{"encounter_id": "enc-1"}'
-    ack = await bus.publish(subject, body, stream="EHR", headers={"ce-id": id}, id=id)
+    subject, body = encounter_subject(fact, "cardiology", ENCOUNTER), json.dumps({"encounter_id": ENCOUNTER} | more)
+    headers = {"ce-id": id, "ce-source": source}
+    ack = await bus.publish(subject, body.encode(), stream="EHR", headers=headers, id=id)
     metadata = SimpleNamespace(sequence=SimpleNamespace(stream=ack.seq))
-    return cast(Any, SimpleNamespace(subject=subject, data=body, headers={"ce-id": id}, metadata=metadata))
+    return cast(Any, SimpleNamespace(subject=subject, data=body.encode(), headers=headers, metadata=metadata))
 
 
 @pytest.mark.parametrize("again", [False, True])
@@ -132,4 +136,57 @@ async def test_a_cancelled_discharge_of_a_prepared_stay_is_not_drafted(nats: Nat
     state = fold(await EventStore(bus, "ingest").find(case_id("hospital", ENCOUNTER))).state
     # A discharge that is known to be cancelled opens nothing: the stay is prepared as before.
     assert state == ("preparing" if first == "discharge" else "withdrawn")
+    await bus.close()
+
+
+@pytest.mark.parametrize("moment", ["before", "between"])
+async def test_a_cancellation_that_is_handled_while_rest_opens_the_case_again_holds(
+    nats: NatsServer, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """The route opens the case itself: `between` is after it has read the cancellations, before it appends."""
+    await nats.provision()
+    bus = await nats.connect("ingest")
+    ingest = Ingest(bus, "hospital", lambda: NOW)
+    ids = iter(("first", "again"))
+    publisher = EncounterPublisher(bus, "cardiology", lambda: next(ids), lambda: NOW)
+    report = EncounterReport(encounter_id=ENCOUNTER)
+    first = await publisher.publish(DISCHARGED, report)
+    await ingest.open(first.report.fact, first.id, sequence=first.sequence)
+    await ingest.on_cancelled(await told(bus, CANCELLED, "cancelled"))
+    again = await publisher.publish(DISCHARGED, report)
+    append = ingest._append_discharged
+
+    async def late(*args: Any) -> None:
+        if args[1].encounter_id == ENCOUNTER and args[2].sequence > 0 and moment == "between":
+            await ingest.on_cancelled(await told(bus, CANCELLED, "cancelled-again"))
+        await append(*args)
+
+    monkeypatch.setattr(ingest, "_append_discharged", late)
+    if moment == "before":
+        await ingest.on_cancelled(await told(bus, CANCELLED, "cancelled-again"))
+    await ingest.open(again.report.fact, again.id, sequence=again.sequence)
+    assert fold(await EventStore(bus, "ingest").find(case_id("hospital", ENCOUNTER))).state == "withdrawn"
+    await bus.close()
+
+
+async def test_a_discharge_by_another_route_that_is_stored_later_does_not_hold_up_an_earlier_cancellation(
+    nats: NatsServer,
+) -> None:
+    """An Encounter that lags behind ADT still says `finished` after the cancellation."""
+    await nats.provision()
+    bus = await nats.connect("ingest")
+    ingest = Ingest(bus, "hospital", lambda: NOW)
+    await ingest.on_discharged(await told(bus, DISCHARGED, "by-rest"))
+    cancelled = await told(bus, CANCELLED, "by-adt", source=ADT_SOURCE, occurred_at="2026-11-27T12:00:00Z")
+    lagging = await told(
+        bus,
+        DISCHARGED,
+        "by-fhir",
+        source=FHIR_SOURCE,
+        occurred_at="2026-11-27T11:00:00Z",
+        recorded_at="2026-11-27T12:30:00Z",
+    )
+    await ingest.on_cancelled(cancelled)
+    await ingest.on_discharged(lagging)
+    assert fold(await EventStore(bus, "ingest").find(case_id("hospital", ENCOUNTER))).state == "withdrawn"
     await bus.close()

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from shared.runtime.mdm_settings import MdmSettings
+from services.ingest.settings import DischargeSettings
 from shared.runtime.settings import Hl7Settings
 from tests.support.settings import KNOWN
 
@@ -41,7 +42,7 @@ def rendered() -> dict[str, Any]:
     return render("compose.yaml")
 
 
-def render(*files: str) -> dict[str, Any]:
+def render(*files: str, **variables: str) -> dict[str, Any]:
     arguments = [part for file in files for part in ("--file", file)]
     done = subprocess.run(
         [str(COMPOSE), *arguments, "--profile", "*", "config", "--format", "json"],
@@ -49,7 +50,7 @@ def render(*files: str) -> dict[str, Any]:
         capture_output=True,
         text=True,
         check=False,
-        env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")},
+        env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")} | variables,
     )
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
@@ -197,6 +198,25 @@ def test_documents_leave_approval_alone_by_mdm_with_tls() -> None:
     assert None not in files
     for name in set(SERVICES) - {"approval"}:
         assert "COUNTERSIGN_MDM_HOST" not in found[name].get("environment", {}), name
+
+
+def test_ingest_reads_the_ehr_with_a_client_of_its_own() -> None:
+    assert service("ingest")["environment"]["COUNTERSIGN_FHIR_POLL_SECONDS"] == "0"
+    variables = {"COUNTERSIGN_INGEST_CLIENT_ID": "reader", "COUNTERSIGN_FHIR_SINCE": "2026-12-01T00:00:00Z"}
+    ingest = render("compose.yaml", "deploy/docker/compose.fhir.yaml", **variables)["services"]["ingest"]
+    environment, mounted = ingest["environment"], {item["source"] for item in ingest["secrets"]}
+    settings = DischargeSettings(
+        **{
+            name.removeprefix("COUNTERSIGN_FHIR_").lower(): environment[name]
+            for name in environment
+            if "_FHIR_" in name
+        }
+    )
+    assert settings.poll_seconds > 0
+    files = [settings.subscriptions, Path(environment["COUNTERSIGN_EHR_CLIENT_KEY_FILE"])]
+    assert {file.name for file in files if file is not None} <= mounted
+    assert "ehr-client-keys" not in mounted
+    assert environment["COUNTERSIGN_EHR_CLIENT_ID"] == "reader"
 
 
 def test_a_cluster_says_how_it_is_whichever_server_is_gone() -> None:

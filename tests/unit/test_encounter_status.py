@@ -175,4 +175,4 @@ def test_a_gap_in_event_numbers(
 ) -> None:
     state = after(SubscriptionState(last=last), events, named=named, numbered=numbered, at=T)
     assert (state.last, state.missing) == following
-    assert state.heard == T
+    assert state.received_at == T

@@ -57,6 +57,24 @@ async def test_after_a_run_the_next_one_is_set_and_the_fired_timer_is_gone(soon:
     assert [item.subject for item in bus.kept] == [SET, SET]
 
 
+@pytest.mark.parametrize("fires", [True, False])
+async def test_a_run_that_is_asked_for_during_a_run_takes_place(fires: bool) -> None:
+    bus = MemoryBus()
+    await bus.publish(DUE, b"", stream="TIMERS")
+    asked = timer(bus)
+
+    async def job() -> None:
+        if fires:  # what the server does at the time that was asked for
+            bus.kept[:] = [item for item in bus.kept if item.subject != SET]
+            await bus.publish(DUE, b"", stream="TIMERS")
+        else:
+            await asked.run_at(T0 + timedelta(seconds=2))
+
+    await asked.run(job, handled=1)
+    left = [(item.subject, item.headers.get("countersign-due", "")[11:19]) for item in bus.kept]
+    assert left == ([(DUE, ""), (SET, "10:00:00")] if fires else [(SET, "10:00:00"), (SET, "09:00:02")])
+
+
 async def test_a_run_that_fails_leaves_the_next_timer_and_the_message() -> None:
     bus = MemoryBus()
     await bus.publish(DUE, b"", stream="TIMERS")

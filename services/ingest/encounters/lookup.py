@@ -49,5 +49,5 @@ class EncounterLookup:
                 reason=reason,
                 page=f"/reviews/{case.id}",
             )
-        except CountersignError as failure:  # its sender is told as well
+        except CountersignError as failure:  # its sender gets the answer as well
             logger.warning("an alert was not sent: %s", failure.reason)

@@ -5,6 +5,7 @@ starts the poll, and one process does it. What has changed is published as a not
 """
 
 import logging
+import re
 from datetime import datetime, timedelta
 
 from nats.aio.msg import Msg
@@ -22,8 +23,9 @@ from shared.clinical.elements import Resource, child, string
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.ehr import EncounterChanged
 from shared.contracts.errors import CountersignError, PermanentError
+from shared.contracts.subjects import FHIR_ID
 from shared.messaging.buckets import Bucket
-from shared.messaging.connection import NatsConnection, WrongSequenceError
+from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letter_queue import publish_alert
 from shared.messaging.event_store import Clock
 from shared.telemetry import instruments
@@ -61,7 +63,7 @@ class EncounterPoll:
         await self.timer.run(self.run, handled=message.metadata.sequence.stream)
 
     async def run(self) -> timedelta | None:
-        """Do one run; return how soon the next one is due, None: as set. A run that fails is noted, and told."""
+        """Do one run; return how soon the next one is due, None: as set. Failures are counted and alerted."""
         mark = await self._mark()
         try:
             await self._watch.run()
@@ -108,6 +110,9 @@ class EncounterPoll:
 
     async def _consider(self, encounter: Resource) -> None:
         """Publish an Encounter that may be a discharge, or that takes back one that was reported."""
+        if not re.fullmatch(FHIR_ID, encounter["id"]):
+            logger.warning("an Encounter whose id is none of FHIR cannot be taken")
+            return
         state = status.state_of(encounter)
         if state.discharged or (state.status not in status.ENDED and await self._was_discharged(encounter["id"])):
             fact = EncounterChanged(encounter_id=encounter["id"], version=_version(encounter))
@@ -151,12 +156,7 @@ class EncounterPoll:
         return PollMark.read(entry.value) if entry else PollMark()
 
     async def _save(self, mark: PollMark) -> None:
-        entry = await self._marks.get(KEY)
-        value = mark.model_dump_json(exclude_none=True).encode()
-        try:
-            await self._marks.put(KEY, value, revision=entry.revision if entry else 0)
-        except WrongSequenceError:
-            logger.info("another process polls as well")
+        await self._marks.put(KEY, mark.model_dump_json(exclude_none=True).encode())
 
     async def _alert(self, mark: PollMark, failure: CountersignError) -> None:
         logger.warning("the EHR could not be asked for discharges: %s", failure.reason)

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from services.ingest.encounters.status import INPATIENT_CLASSES, STATUSES, last_updated
+from services.ingest.encounters.status import STATUSES, last_updated
+from services.ingest.hl7.visits import INPATIENT_CLASSES
 from shared.clinical.capabilities import Capabilities
 from shared.clinical.elements import Resource, child
 from shared.contracts.model import Model

@@ -22,7 +22,7 @@ class PollTimer(RecurringTimer):
 
     async def request(self) -> None:
         """Have the EHR polled in two seconds at the latest. Raises TransientError, PermanentError."""
-        await self.run_soon(_end_of_span(self._now()))
+        await self.run_at(_end_of_span(self._now()))
 
 
 def _end_of_span(now: datetime) -> datetime:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from services.ingest.domain import Report
+from services.ingest.hl7.visits import INPATIENT_CLASSES
 from shared.clinical import elements, fhir_datetime
 from shared.clinical.elements import Resource
 
@@ -18,7 +19,6 @@ ENDED = ("finished", "discharged", "completed")  # R4; R5
 GOES_ON = ("arrived", "triaged", "in-progress", "onleave", "on-hold")
 VOID = ("cancelled", "entered-in-error", "discontinued")
 STATUSES = (*ENDED, *GOES_ON, *VOID)  # the others say nothing about a discharge: planned, unknown
-INPATIENT_CLASSES = ("IMP", "ACUTE", "NONAC")  # HL7 v3 ActCode: inpatient encounters
 # An Encounter that is still in progress shortly after its discharge was reported may just lag behind that report.
 LAG = timedelta(hours=1)
 

@@ -36,7 +36,7 @@ class SubscriptionWatch:
         self._subscriptions, self._states, self._clock = subscriptions, states, clock
 
     async def run(self) -> None:
-        """Raises TransientError; what a server refuses is told, and the poll finds what it would have."""
+        """Raises TransientError; what a server refuses is reported, and the poll finds the rest."""
         for item in self._subscriptions.subscriptions:
             state = await self._states.get(item.name)
             if state.missing is not None:
@@ -52,10 +52,10 @@ class SubscriptionWatch:
                 instruments.set_gauge("countersign.ehr.subscription.silence", share, {SUBSCRIPTION: item.name})
 
     def _silence(self, of: Subscription, state: SubscriptionState) -> float:
-        """Return the share of the time without a heartbeat that has passed; 0 where nothing was ever heard."""
-        if of.heartbeat is None or state.heard is None:
+        """Return the share of the time without a heartbeat that has passed; 0 where nothing was ever received."""
+        if of.heartbeat is None or state.received_at is None:
             return 0.0
-        return (self._clock() - state.heard) / timedelta(seconds=of.heartbeat * GRACE)
+        return (self._clock() - state.received_at) / timedelta(seconds=of.heartbeat * GRACE)
 
     async def _ask(self, of: Subscription, missing: int) -> None:
         """Publish the events from `missing` on, where the server can tell them; the poll of this run does the rest."""
@@ -81,9 +81,9 @@ class SubscriptionWatch:
                     reason += ", and was asked to notify again"
             except PermanentError as refusal:
                 reason = f"nothing has arrived for longer than two heartbeats, and: {refusal.reason}"
-        heard = state.heard.isoformat() if state.heard is not None else ""
+        received_at = state.received_at.isoformat() if state.received_at is not None else ""
         await publish_alert(
-            self._bus, "warning", "subscription-silent", id=f"{of.name}-{heard}", sender=of.name, reason=reason
+            self._bus, "warning", "subscription-silent", id=f"{of.name}-{received_at}", sender=of.name, reason=reason
         )
 
 
