@@ -26,12 +26,13 @@ from services.approval.filing.mdm.message import (
 from shared.contracts.errors import PermanentError, TransientError
 from shared.hl7.client import exchange
 from shared.hl7.message import Message, messages_in
-from shared.hl7.mllp import CR, FS, VT, Deframer, Frame, frame
+from shared.hl7.mllp import CR, FS, VT, frame
 from shared.hl7.write import escape
 from shared.runtime.mdm_settings import MdmSettings
 from tests.support.mdm_receiver import acknowledgment, receiving
 
 AT = datetime(2026, 11, 29, 8, 30, tzinfo=UTC)
+SIGNER = Signer(Identifier("17", "NPI"), "Okafor")
 
 
 def message(text: str = "A line", pdf: bytes | None = None, **header: str) -> MdmMessage:
@@ -83,8 +84,6 @@ def test_every_text_comes_back_as_it_was(text: str) -> None:
 @given(st.text())
 def test_no_text_ends_a_segment_or_a_frame(text: str) -> None:
     assert not {VT.decode(), FS.decode(), CR.decode(), "\n", "|", "^", "~", "&"} & set(escape(text))
-    (found,) = Deframer().feed(frame(compose(message(text.replace("\ud800", "")) if text.isascii() else message())))
-    assert isinstance(found, Frame)
 
 
 @pytest.mark.parametrize(
