@@ -15,12 +15,15 @@ from sandbox_ehr.app import Sandbox
 from sandbox_ehr.faults import Fault
 from sandbox_ehr.store import Store
 from services.approval.ehr_tasks.tasks import Devices
+from services.approval.erasure.rules import texts_of
 from services.approval.filing import profiles
 from services.approval.filing.filing import Filing
 from services.approval.filing.held import HeldError, LeftToAPersonError
 from services.approval.filing.manual_transfer import retraction_transferred, transferred
 from services.approval.filing.mdm import sender
+from services.approval.filing.mdm.outbox import Outbox
 from services.approval.filing.write_back import SignedDocument, SignedRetraction, WriteBack, filed_ids
+from services.approval.proof.chart import FiledSignature, against_chart
 from services.approval.settings import ApprovalSettings
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.case import Case, fold
@@ -57,6 +60,7 @@ class Site:
         self.ehr.oracle_documents = profile == "fhir-basic"
         self.told: dict[str, RecordedEvent] = {}  # by a person who transfers each document once
         self.signer = "Practitioner/dr-1"
+        self.settings: dict[str, Any] = {}
         self.stay = STAY
         for resource in (
             {"resourceType": "Patient", "id": "p1", "identifier": [{"system": "urn:mrn", "value": "MRN-1"}]},
@@ -79,7 +83,7 @@ class Site:
         settings = ApprovalSettings(
             nats_seed=SecretStr("x"),
             write_back=self.profile,
-            mdm=self.receiver.settings,
+            mdm=self.receiver.settings.model_copy(update=self.settings),
             ehr_contents=("text/plain",),
         )
         devices = Devices(ehr)
@@ -377,3 +381,34 @@ async def test_a_document_that_the_chart_has_otherwise_is_not_corrected() -> Non
 
 def _control_id(content: bytes) -> str:
     return content.split(b"|")[9].decode()
+
+
+async def test_the_pdf_or_the_text_where_none_can_be_made() -> None:
+    async with at("mdm") as site:
+        site.settings = {"content": "pdf"}
+        document = site.sign(approved(), TEXT)  # its draft is not there: no PDF can be made of it
+        written = await site.new().file(document)
+        assert written.refused == ("application/pdf",)
+        assert written.filed.renditions == {"text/plain": sha256_hex(TEXT.encode())}
+        assert site.standing() == lines(TEXT)
+
+
+async def test_messages_are_erased_with_their_case() -> None:
+    async with at("mdm") as site:
+        document = site.sign(approved(), TEXT)
+        filed = await site.file(document)
+        outbox = Outbox(site.bus)
+        assert await outbox.digests(document.decision.head.digest) == [filed.message]
+        assert filed.message in texts_of([site.record(filed)])["renditions"]
+
+
+@pytest.mark.parametrize("profile", ["mdm", "none"])
+async def test_its_events_are_proved_where_the_chart_cannot_be_read(profile: WriteBackProfile) -> None:
+    async with at(profile) as site:
+        document = site.sign(approved(), TEXT)
+        filed = site.record(await site.file(document))
+        assert isinstance(filed.body, Filed)
+        assert await against_chart(FiledSignature(filed, filed.body, document.decision), client(site.ehr)) == []
+        forged = filed.body.model_copy(update={"renditions": {"text/plain": "0" * 64}})
+        (reason,) = await against_chart(FiledSignature(filed, forged, document.decision), client(site.ehr))
+        assert reason.words == "the text that was filed is not the one that was signed"

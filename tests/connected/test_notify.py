@@ -14,6 +14,7 @@ from services.approval.escalation.directory import Directory
 from services.approval.escalation.directory_file import read
 from services.approval.notifications.handlers import NotificationDispatcher
 from services.approval.notifications.notification import Notification
+from services.approval.notifications.transfer import TransferNotifier
 from shared.contracts.envelope import CHAIN_START
 from shared.contracts.errors import TransientError
 from shared.messaging.connection import NatsConnection
@@ -195,3 +196,21 @@ async def test_nothing_is_sent_once_the_clock_has_ended(bench: Bench, name: str)
     await bench.deliver(notice)
     assert bench.channel.sent == []
     assert await bench.under("notified.>") == []
+
+
+async def test_a_document_to_be_transferred_is_told_once_and_not_after_it_is_filed(bench: Bench) -> None:
+    await bench.append("approved")
+    (*_, decision) = await bench.journal.history(CASE)
+    notifier = TransferNotifier(bench.bus, bench.directory)
+    await notifier.tell(decision)
+    await notifier.tell(decision)
+    (found,) = await bench.under("notify.>")
+    notice = Notification.model_validate_json(found.data)
+    await bench.deliver(notice)
+    ((_, title, text, _),) = bench.channel.sent
+    assert title == "A signed document waits for its transfer to the chart"
+    assert LINK in text
+    await bench.append("filed")
+    bench.notify = bench.fresh()
+    await bench.deliver(notice.model_copy(update={"channel": "another"}))
+    assert len(bench.channel.sent) == 1

@@ -56,7 +56,7 @@ class Receiver:
     messages: list[dict[str, Any]] = field(default_factory=list)
     arrived: threading.Condition = field(default_factory=threading.Condition)
 
-    def wait_for(self, count: int, patience: float = 60.0) -> None:
+    def wait_for(self, count: int, patience: float = 120.0) -> None:
         """Wait until `count` messages have been read."""
         with self.arrived:
             assert self.arrived.wait_for(lambda: len(self.messages) >= count, patience), "no message arrives"

@@ -1,4 +1,4 @@
-"""The write-back profile `none`: a person is told, takes the document to the chart, and confirms it."""
+"""The write-back profile `none`: a person is notified, takes the document to the chart, and confirms it."""
 
 from collections.abc import Awaitable, Callable
 

@@ -6,9 +6,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from services.approval.filing.write_back import profile_of
 from services.approval.review import manual_narrative
 from services.approval.review.case_reader import CaseReader
 from shared.contracts.case import CaseState, fold
+from shared.contracts.case_values import WriteBackProfile
 from shared.contracts.draft import Draft
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.events import ReviewRequested
@@ -56,6 +58,9 @@ class CaseView(BaseModel):
     owner: str | None
     document_reference: str | None
     provenance: str | None
+    write_back: WriteBackProfile | None = Field(
+        default=None, description="how the document reached the chart; null: nothing is filed"
+    )
     hold: EndingView | None = Field(default=None, description="keeps every text of the case")
     erasure: EndingView | None = Field(default=None, description="the texts of the case can be read no more")
     events: list[EventLine]
@@ -166,7 +171,8 @@ def case_view(history: list[RecordedEvent], unreadable: Iterable[UnreadableEvent
         state=case.state,
         owner=case.owner,
         document_reference=case.document.document_reference if case.document else None,
-        provenance=case.document.provenance if case.document else None,
+        provenance=(case.document.provenance or None) if case.document else None,
+        write_back=profile_of(case.document) if case.document else None,
         hold=ending_view(case.hold),
         erasure=ending_view(case.erasure),
         events=[
