@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 from services.ingest.api import router
 from services.ingest.dependencies import IngestDependencies
@@ -15,6 +16,7 @@ from services.ingest.hl7.senders_file import read_senders
 from services.ingest.jwks_api import router as jwks_router
 from services.ingest.notifications_api import router as notifications_router
 from services.ingest.preparation.api import router as preparation_router
+from services.ingest.preparation.census import Budget, Census
 from services.ingest.preparation.handlers import Preparations
 from services.ingest.publishers import EncounterPublisher, NotificationPublisher
 from services.ingest.refresh.api import router as refresh_router
@@ -24,7 +26,7 @@ from services.ingest.settings import IngestSettings
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.ehr import parse_encounter_reported
 from shared.contracts.errors import PermanentError
-from shared.contracts.subjects import REFRESH_TIMER, RETRY_TIMER, timer_filter
+from shared.contracts.subjects import CENSUS_TIMER, REFRESH_TIMER, RETRY_TIMER, timer_filter
 from shared.contracts.visits import parse_visit_reported
 from shared.messaging.event_store import Clock
 from shared.messaging.lost_timers import LostTimers
@@ -63,10 +65,23 @@ def build(
     refreshing = Refreshing(bus, knowledge.file, knowledge.tokenizer, reader, clock, new_id)
     refreshes = RefreshService(bus, refreshing, knowledge.uploads, reader, clock)
 
-    lost_timers = LostTimers(bus, REFRESHES, (timer_filter(REFRESH_TIMER), timer_filter(RETRY_TIMER)), clock)
+    own_timers = tuple(timer_filter(kind) for kind in (REFRESH_TIMER, RETRY_TIMER, CENSUS_TIMER))
+    lost_timers = LostTimers(bus, REFRESHES, own_timers, clock)
 
     broker.on_message("ingest-discharged", ingest.on_discharged)
     broker.on_message("ingest-cancelled", ingest.on_cancelled)
+    census = Census(
+        bus,
+        ehr,
+        encounters,
+        settings.census.departments,
+        settings.census.at,
+        {name: settings.zones.of(name) or ZoneInfo("UTC") for name in settings.census.departments},
+        Budget(settings.census.tokens, settings.census.tokens_per_stay),
+        settings.census.planned_within,
+        clock,
+    )
+    broker.on_message("ingest-census", census.on_timer)
     broker.on_message("ingest-pending", preparations.on_pending)
     broker.on_message("ingest-visits", visits.on_visit)
     broker.on_message("ingest-queue", refreshing.run_next)
@@ -75,6 +90,7 @@ def build(
 
     provider = OidcProvider(settings.oidc, clock) if settings.oidc.issuer else None
     authenticator = Authenticator(read_api_tokens(settings.tokens_file), provider)
+    starts = (refreshing.start, census.start, lost_timers.start, operator_requests.start)
     closers = (lost_timers.close, reader.close, ehr.close, *((provider.close,) if provider else ()))
     return Service(
         broker,
@@ -82,7 +98,7 @@ def build(
         IngestDependencies(
             authenticator, ingest, encounters, notifications, refreshes, preparations, settings.ehr_client_jwks_file
         ),
-        starts=(refreshing.start, lost_timers.start, operator_requests.start, *((listener.start,) if listener else ())),
+        starts=(*starts, *((listener.start,) if listener else ())),
         stops=(listener.stop,) if listener else (),
         closers=closers,
         gauges=(listener.look,) if listener else (),

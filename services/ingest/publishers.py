@@ -46,6 +46,7 @@ class PendingDischarge(EncounterReport):
         default=None, description="when the discharge is expected, RFC 3339 with an offset"
     )
     trigger: PreparationTrigger = Field(default="pending-discharge", description="what made the discharge known")
+    tokens: int | None = Field(default=None, ge=0, description="tokens that the model may use; absent: no limit")
 
 
 class EncounterPublisher:
@@ -60,6 +61,10 @@ class EncounterPublisher:
         """Store the report on the EHR stream; returns it as a fact, and its id."""
         cause = self._new_id()
         return await self._store(name, report, event_headers(id=cause, type=_type(name), source="ingest")), cause
+
+    async def publish_once(self, name: str, report: EncounterReport, id: str) -> None:
+        """Store a report with an id of its own; a repetition has no effect."""
+        await self._store(name, report, event_headers(id=id, type=_type(name), source="ingest"))
 
     async def publish_resolved(
         self, name: str, report: EncounterReport, *, id: str, after: tuple[str, int]

@@ -5,7 +5,7 @@ EHR             ehr.encounter.<fact>.<dept>.<encounter>, ehr.task.updated.<task>
 DISCHARGE       discharge.<dept>.<case>.<event>
 KNOWLEDGE       knowledge.<source>.<refresh>.<event>[.<n>]; `all` is the source where a refresh covers several
 TIMERS          timers.escalation.<case>.<level>, timers.reconcile.<of>; timers.due.<...> when they have fired
-REFRESH_TIMERS  timers.refresh.<source>, timers.again.<refresh>, timers.peak.<window>; the same
+REFRESH_TIMERS  timers.refresh.<source>, timers.again.<refresh>, timers.peak.<window>, timers.census.<dept>; the same
 NOTIFY          notify.<case>.<escalation>.<channel>, and its receipt notified.<case>.<escalation>.<channel>
 ACCESS          access.<event>.<case>; `-` where no case is concerned
 ALERTS          alert.<severity>.<kind>
@@ -62,6 +62,7 @@ RECONCILE_TIMER = "reconcile.*"
 REFRESH_TIMER = "refresh.*"
 RETRY_TIMER = "again.*"
 PEAK_TIMER = "peak.*"
+CENSUS_TIMER = "census.*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,3 +266,8 @@ def retry_timer_subjects(refresh: str) -> tuple[str, str]:
 def peak_timer_subjects(window: str) -> tuple[str, str]:
     """Return the subjects of the timer of the next peak hours, set and fired."""
     return timer_filter(f"peak.{window}"), fired_timer_filter(f"peak.{window}")
+
+
+def census_timer_subjects(department: str) -> tuple[str, str]:
+    """Return the subjects of the timer of a department's next census, set and fired."""
+    return timer_filter(f"census.{department}"), fired_timer_filter(f"census.{department}")

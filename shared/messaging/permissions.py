@@ -110,6 +110,7 @@ _OWN: dict[str, tuple[str, ...]] = {
         "$KV.live.refreshes",
         subjects.timer_filter(subjects.REFRESH_TIMER),
         subjects.timer_filter(subjects.RETRY_TIMER),
+        subjects.timer_filter(subjects.CENSUS_TIMER),
         "$JS.API.STREAM.PURGE.REFRESH_TIMERS",
         subjects.ENCOUNTER_EVENTS,
         subjects.VISIT_EVENTS,
