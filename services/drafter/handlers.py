@@ -90,6 +90,8 @@ class Drafter:
             last=work.last,
             before=await self._prepared(texts, cause.prepared),
             preparing=True,
+            # An earlier attempt may have used them.
+            tokens=0 if cause.tokens is not None and work.attempt > 1 else cause.tokens,
         )
         draft = await self._preparer.write(context, task)
         stored = await texts.put(draft.model_dump_json(exclude_none=True).encode())

@@ -32,7 +32,6 @@ class Reuse:
     anew: tuple[Narrative, ...] = ()
     sentences: tuple[Sentence, ...] = ()  # of the prepared draft, by the model
     model: str = ""  # that wrote them
-    model_silent: str | None = None
     stamp: PreparedFrom | None = None
 
     def reusable(self, checked: Sequence[Sentence], policy: Policy) -> tuple[Sentence, ...]:
@@ -71,7 +70,9 @@ def compare(before: PreparedDraft | None, now: dict[Narrative, str], kind: KindD
     if before is None:
         return Reuse()
     draft = before.draft
-    known = (draft.written_from or {}) if draft.kind == kind.name else {}
+    # Without a model's answer there is nothing of it to keep: it is asked now.
+    usable = draft.kind == kind.name and draft.model_silent is None
+    known = (draft.written_from or {}) if usable else {}
     kept = tuple(name for name, digest in now.items() if known.get(name) == digest)
     anew = tuple(name for name in now if name not in kept)
     by_model = (item for item in draft.sentences if item.origin == "model" and item.narrative in now)
@@ -80,6 +81,5 @@ def compare(before: PreparedDraft | None, now: dict[Narrative, str], kind: KindD
         anew=anew,
         sentences=tuple(by_model) if known else (),
         model=draft.model,
-        model_silent=None if anew else draft.model_silent,
         stamp=PreparedFrom(digest=before.digest, kept=kept, anew=anew),
     )

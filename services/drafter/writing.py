@@ -47,6 +47,7 @@ class Assignment:
     request: str | None = None  # the physician's words, of a draft that is written again
     before: PreparedDraft | None = None  # the draft that was prepared before
     preparing: bool = False  # the stay is not discharged yet
+    tokens: int | None = None  # that the model may use for prompt and text; None: no limit
 
 
 class DraftWriter:
@@ -84,11 +85,15 @@ class DraftWriter:
         facts_of = reuse.written_from(rules, prompt, kind, kind.declared.policy or self._policy)
         kept = reuse.compare(task.before, facts_of, kind)
         before = await asyncio.to_thread(recheck, kept.sentences, context, knowledge)
-        generation, silent = None, kept.model_silent
+        generation: Generation | None = None
+        silent: str | None = None
         own: tuple[Sentence, ...] = ()
         if kept.asks_model:
             sampling = _sampling(kind, wording, context)
-            generation, silent = await self._generate(kind, prompt, sampling, last=task.last)
+            if task.tokens is not None and _tokens(prompt) + sampling.max_tokens > task.tokens:
+                silent = "the budget of tokens for the night is used up"
+            else:
+                generation, silent = await self._generate(kind, prompt, sampling, last=task.last)
         if generation is not None:
             found = narrative.parse_answer(generation.text, died=not _needs_instructions(kind, context))
             if isinstance(found, narrative.UnusableAnswer):
@@ -139,6 +144,11 @@ class DraftWriter:
         except PermanentError as error:
             logger.warning("the model failed, the narrative is composed without it: %s", error.reason)
             return None, "the model failed"
+
+
+def _tokens(prompt: str) -> int:
+    """Return more tokens than the prompt has: models have three to five characters a token in clinical English."""
+    return len(prompt) // 2
 
 
 def _choose(

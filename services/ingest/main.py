@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 from services.ingest.api import router
 from services.ingest.dependencies import IngestDependencies
@@ -18,6 +19,7 @@ from services.ingest.hl7.senders_file import read_senders
 from services.ingest.jwks_api import router as jwks_router
 from services.ingest.notifications_api import router as notifications_router
 from services.ingest.preparation.api import router as preparation_router
+from services.ingest.preparation.census import Budget, Census
 from services.ingest.preparation.handlers import Preparations
 from services.ingest.publishers import EncounterPublisher
 from services.ingest.refresh.api import router as refresh_router
@@ -27,7 +29,7 @@ from services.ingest.settings import IngestSettings
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.ehr import parse_encounter_changed, parse_encounter_reported
 from shared.contracts.errors import PermanentError
-from shared.contracts.subjects import POLL_TIMER, REFRESH_TIMER, RETRY_TIMER, timer_filter
+from shared.contracts.subjects import POLL_TIMER, CENSUS_TIMER, REFRESH_TIMER, RETRY_TIMER, timer_filter
 from shared.contracts.visits import parse_visit_reported
 from shared.messaging.event_store import Clock
 from shared.messaging.lost_timers import LostTimers
@@ -69,10 +71,23 @@ def build(
     refreshes = RefreshService(bus, refreshing, knowledge.uploads, reader, clock)
 
     timers = tuple(timer_filter(kind) for kind in (REFRESH_TIMER, RETRY_TIMER, POLL_TIMER))
-    lost_timers = LostTimers(bus, REFRESHES, timers, clock)
+    own_timers = tuple(timer_filter(kind) for kind in (REFRESH_TIMER, RETRY_TIMER, CENSUS_TIMER))
+    lost_timers = LostTimers(bus, REFRESHES, ⟪timers⟦(timer_filter(REFRESH_TIMER), timer_filter(RETRY_TIMER))⟧own_timers⟫, clock)
 
     broker.on_message("ingest-discharged", ingest.on_discharged)
     broker.on_message("ingest-cancelled", ingest.on_cancelled)
+    census = Census(
+        bus,
+        ehr,
+        encounters,
+        settings.census.departments,
+        settings.census.at,
+        {name: settings.zones.of(name) or ZoneInfo("UTC") for name in settings.census.departments},
+        Budget(settings.census.tokens, settings.census.tokens_per_stay),
+        settings.census.planned_within,
+        clock,
+    )
+    broker.on_message("ingest-census", census.on_timer)
     broker.on_message("ingest-pending", preparations.on_pending)
     broker.on_message("ingest-visits", visits.on_visit)
     broker.on_message("ingest-encounters", fhir.updates.on_updated)
@@ -83,6 +98,7 @@ def build(
 
     provider = OidcProvider(settings.oidc, clock) if settings.oidc.issuer else None
     authenticator = Authenticator(read_api_tokens(settings.tokens_file), provider)
+    starts = (refreshing.start, census.start, lost_timers.start, operator_requests.start)
     closers = (lost_timers.close, reader.close, ehr.close, *((provider.close,) if provider else ()))
     return Service(
         broker,
@@ -97,11 +113,11 @@ def build(
             settings.ehr_client_jwks_file,
             EncounterLookup(bus, ehr if settings.fhir.poll_seconds else None),
         ),
-        starts=(
+        starts=(⟪
             refreshing.start,
             fhir.start,
             lost_timers.start,
-            operator_requests.start,
+            operator_requests.start⟦refreshing.start, lost_timers.start, operator_requests.start⟧*starts⟫,
             *((listener.start,) if listener else ()),
         ),
         stops=(listener.stop,) if listener else (),

@@ -56,6 +56,7 @@ class PendingDischarge(EncounterReport):
         default=None, description="when the discharge is expected, RFC 3339 with an offset"
     )
     trigger: PreparationTrigger = Field(default="pending-discharge", description="what made the discharge known")
+    tokens: int | None = Field(default=None, ge=0, description="tokens that the model may use; absent: no limit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,10 @@ class EncounterPublisher:
         fact = self._fact(report, self._clock() if name == CANCELLED and report.occurred_at is None else None)
         sequence = await self._store(name, fact, event_headers(id=cause, type=_type(name), source="ingest"))
         return StoredReport(Report(fact, "other"), sequence, cause)
+
+    async def publish_once(self, name: str, report: EncounterReport, id: str) -> None:
+        """Store a report with an id of its own; a repetition has no effect."""
+        await self._store(name, report, event_headers(id=id, type=_type(name), source="ingest"))
 
     async def publish_resolved(self, name: str, report: EncounterReport, origin: Origin) -> None:
         """Store a report that follows from an ADT feed or an Encounter.

@@ -1,9 +1,10 @@
 """Settings of ingest."""
 
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 
 from pydantic import AwareDatetime, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.contracts.ehr import Department
@@ -27,6 +28,31 @@ class DischargeSettings(BaseSettings):
     )
 
 
+class CensusSettings(BaseSettings):
+    """Settings of the nightly census, which asks for prepared drafts."""
+
+    model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_CENSUS_", extra="ignore", frozen=True)
+
+    departments: dict[Department, str] = Field(
+        default={},
+        description="department → search parameters of its Encounters, such as "
+        "status=in-progress&location=Location/ward-3; empty: no census",
+    )
+    at: time = Field(default=time(1, 0), description="when the census runs, in the department's time zone")
+    tokens: int = Field(
+        default=100_000, ge=0, description="tokens that the model may use for the census of a department in one night"
+    )
+    tokens_per_stay: int = Field(
+        default=3_000,
+        ge=0,
+        description="tokens allotted to one stay; stays beyond the budget are drafted without the model",
+    )
+    planned_within: timedelta | None = Field(
+        default=None,
+        description="only stays whose Encounter plans an end (period.end) within this time; not set: all stays",
+    )
+
+
 class IngestSettings(ServiceSettings):
     default_department: Department = Field(default="general", description="department of discharges that name none")
     preparation_ends_after: timedelta = Field(
@@ -39,6 +65,7 @@ class IngestSettings(ServiceSettings):
         default=None,
         description="JWK Set with the public keys of our client at the EHR, published at /.well-known/jwks.json",
     )
+    census: CensusSettings = Field(default_factory=CensusSettings)
     ehr: EhrSettings = Field(default_factory=EhrSettings)
     fhir: DischargeSettings = Field(default_factory=DischargeSettings)
     hl7: Hl7Settings = Field(default_factory=Hl7Settings)

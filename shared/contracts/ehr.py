@@ -37,6 +37,9 @@ class EncounterReported(BaseModel):
     trigger: PreparationTrigger | None = Field(
         default=None, description="of a pending discharge: what made it known; pending-discharge when absent"
     )
+    tokens: int | None = Field(
+        default=None, ge=0, description="of a pending discharge: tokens that the model may use for it; absent: no limit"
+    )
     recorded_at: AwareDatetime | None = Field(
         default=None, description="when the hospital recorded it: EVN-2, or meta.lastUpdated of the Encounter"
     )

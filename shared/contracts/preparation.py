@@ -29,6 +29,7 @@ class PreparationRequested(Model):
     ends_at: AwareDatetime  # the preparation ends then if no discharge was reported
     number: int  # of the prepared draft: 1 for the first of a case
     prepared: str | None = None  # digest of the draft that was prepared before
+    tokens: int | None = None  # that the model may use for it, of a night's budget; None: no limit
 
 
 class Prepared(Model):

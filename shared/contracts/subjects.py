@@ -5,7 +5,7 @@ EHR             ehr.encounter.<fact>.<dept>.<encounter>, ehr.encounter.updated.<
 DISCHARGE       discharge.<dept>.<case>.<event>
 KNOWLEDGE       knowledge.<source>.<refresh>.<event>[.<n>]; `all` is the source where a refresh covers several
 TIMERS          timers.escalation.<case>.<level>, timers.reconcile.<of>; timers.due.<...> when they have fired
-REFRESH_TIMERS  timers.refresh.<source>, timers.again.<refresh>, timers.peak.<window>, timers.poll.<of>; the same
+REFRESH_TIMERS  timers.refresh.<source>, timers.again.<refresh>, timers.peak.<window>, timers.poll.<of>, timers.census.<dept>; the same
 NOTIFY          notify.<case>.<escalation>.<channel>, and its receipt notified.<case>.<escalation>.<channel>
 ACCESS          access.<event>.<case>; `-` where no case is concerned
 ALERTS          alert.<severity>.<kind>
@@ -64,6 +64,7 @@ REFRESH_TIMER = "refresh.*"
 RETRY_TIMER = "again.*"
 PEAK_TIMER = "peak.*"
 POLL_TIMER = "poll.*"
+CENSUS_TIMER = "census.*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,3 +289,8 @@ def peak_timer_subjects(window: str) -> tuple[str, str]:
 def poll_timer_subjects(of: str) -> tuple[str, str]:
     """Return the subjects of the timer of the next poll of the EHR, set and fired; `of`: encounters."""
     return timer_filter(f"poll.{of}"), fired_timer_filter(f"poll.{of}")
+
+
+def census_timer_subjects(department: str) -> tuple[str, str]:
+    """Return the subjects of the timer of a department's next census, set and fired."""
+    return timer_filter(f"census.{department}"), fired_timer_filter(f"census.{department}")

@@ -112,6 +112,7 @@ _OWN: dict[str, tuple[str, ...]] = {
         subjects.timer_filter(subjects.REFRESH_TIMER),
         subjects.timer_filter(subjects.RETRY_TIMER),
         subjects.timer_filter(subjects.POLL_TIMER),
+        subjects.timer_filter(subjects.CENSUS_TIMER),
         "$JS.API.STREAM.PURGE.REFRESH_TIMERS",
         # How far the poll is, the visits that it asks for, and the state of subscriptions: not approval's keys.
         *(f"$KV.reconciled.{key}" for key in POLL_KEYS),

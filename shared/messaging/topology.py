@@ -113,7 +113,13 @@ STREAMS = (
     Stream("TIMERS", _timers(subjects.ESCALATION_TIMER, subjects.RECONCILE_TIMER), max_age=None, schedules=True),
     Stream(
         "REFRESH_TIMERS",
-        _timers(subjects.REFRESH_TIMER, subjects.RETRY_TIMER, subjects.PEAK_TIMER, subjects.POLL_TIMER),
+        _timers(
+            subjects.REFRESH_TIMER,
+            subjects.RETRY_TIMER,
+            subjects.PEAK_TIMER,
+            subjects.POLL_TIMER,
+            subjects.CENSUS_TIMER,
+        ),
         max_age=None,
         schedules=True,
     ),
@@ -243,6 +249,14 @@ CONSUMERS = (
         (subjects.fired_timer_filter(subjects.REFRESH_TIMER), subjects.fired_timer_filter(subjects.RETRY_TIMER)),
         BUS_ONLY,
         workers=4,
+    ),
+    # A night without a census is no failure of the next one: an EHR that is down is asked again until the morning.
+    Consumer(
+        "ingest-census",
+        "REFRESH_TIMERS",
+        (subjects.fired_timer_filter(subjects.CENSUS_TIMER),),
+        RetryPolicy(timeout=300, max_attempts=20, initial_interval=30, max_interval=900, alert_after=5),
+        workers=1,
     ),
     Consumer(
         EMBED,

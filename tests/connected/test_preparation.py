@@ -2,17 +2,22 @@
 
 import base64
 from copy import deepcopy
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import lxml.html
 import pytest
 
 from services.approval.preparation.expiry import PreparationExpiry
 from services.approval.projections.preparations import PreparationsProjection
+from services.ingest.preparation.census import Budget, Census
+from services.ingest.publishers import EncounterPublisher
+from shared.contracts.subjects import case_id as case_id_of
 from shared.contracts.subjects import timer_subject
+from shared.messaging.timers import DUE_AT
 from tests.connected.test_corrections_page import form, send
-from tests.support.ehr import stays
+from tests.support.ehr import client, stays
 from tests.support.stack import Stack, until
 
 pytestmark = pytest.mark.connected
@@ -215,4 +220,32 @@ async def test_a_preparation_ends_in_time_without_a_discharge(stack: Stack) -> N
     assert (await stack.case(case_id))["events"][-1]["detail"] == {"reason": "expired"}
     assert await stack.events(case_id) == [*PREPARED, "preparation-ended"]
     assert stack.in_chart("DocumentReference") == stack.in_chart("Task") == []
+    await bus.close()
+
+
+async def test_a_census_asks_for_each_stay_once_a_night(stack: Stack) -> None:
+    stay = Stay(stack)
+    bus = await stack.server.connect("ingest")
+    departments, zones = {"internal-medicine": "status=in-progress"}, {"internal-medicine": ZoneInfo("America/Chicago")}
+    encounters = EncounterPublisher(bus, "general", lambda: "unused")
+    census = Census(
+        bus, client(stack.ehr), encounters, departments, time(1), zones, Budget(0, 0), None, lambda: datetime.now(UTC)
+    )
+    await census.start()
+    await census.start()  # of another process
+    (timer,) = await bus.direct_get("REFRESH_TIMERS", {"last_by_subj": "timers.census.*"})
+    due = datetime.fromisoformat((timer.headers or {})[DUE_AT])
+    assert due.astimezone(ZoneInfo("America/Chicago")).time() == time(1)
+    for _ in range(2):
+        await census.run("internal-medicine", "2026-12-01")
+    case_id = case_id_of("test", stay.id)
+    await until(lambda: stack.call("auditor", "GET", f"/v1/cases/{case_id}"), "the case")
+    await stack.reaches(case_id, "prepared")
+    (line,) = (await stack.call("physician", "GET", "/v1/preparations")).json()["items"]
+    assert line["trigger"] == "census"
+    assert stack.generator.prompts == [], "the budget is used up"
+    await census.run("internal-medicine", "2026-12-02")
+    await stack.reaches(case_id, "prepared", events=4)
+    await census.run("internal-medicine", "2026-12-01")  # delivered once more
+    assert await stack.events(case_id) == [*PREPARED, *PREPARED]
     await bus.close()

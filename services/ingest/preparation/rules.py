@@ -44,6 +44,7 @@ def request(
         ends_at=max(now, fact.expected_at or now) + ends_after,
         number=1 + sum(isinstance(event.body, PreparationRequested) for event in history),
         prepared=prepared_draft(case),
+        tokens=fact.tokens,
     )
 
 
