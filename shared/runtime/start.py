@@ -71,6 +71,7 @@ async def deployment_facts(settings: ServiceSettings) -> DeploymentFacts:
     Raises PermanentError when the tokens file cannot be read.
     """
     ehr, hl7 = getattr(settings, "ehr", None), getattr(settings, "hl7", None)
+    launch = getattr(settings, "launch", None)
     plain_hl7 = isinstance(hl7, Hl7Settings) and hl7.port > 0 and hl7.certificate_file is None
     return DeploymentFacts(
         host=settings.host,
@@ -81,6 +82,7 @@ async def deployment_facts(settings: ServiceSettings) -> DeploymentFacts:
         public_url=getattr(settings, "public_url", None),
         ehr_url=ehr.url if isinstance(ehr, EhrSettings) else None,
         ehr_token_url=ehr.token_url if isinstance(ehr, EhrSettings) else "",
+        launch_issuer=launch.issuer if isinstance(launch, LaunchSettings) else "",
         plain_hl7_host=hl7.host if plain_hl7 and hl7 is not None else None,
         grants=read_api_tokens(settings.tokens_file).tokens if settings.tokens_file.exists() else (),
         files=tuple(_files(settings)),
