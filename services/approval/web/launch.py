@@ -9,7 +9,8 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from services.approval.dependencies import Api, ApiDependencies
-from services.approval.review.authorization import READERS, denial
+from services.approval.review.authorization import READERS
+from services.approval.review.errors import DecisionRefusedError
 from services.approval.sign_in.launch.answers import LaunchContext
 from services.approval.sign_in.launch.client import EhrLaunch, Launched
 from services.approval.sign_in.service import SignInService, local_path
@@ -118,8 +119,9 @@ async def _shown(api: ApiDependencies, caller: Caller, context: LaunchContext) -
     if context.encounter is None:
         return RedirectResponse("/", 303)
     ref, case = await api.cases.case(case_id(api.organization, context.encounter))
-    refusal = denial(caller, case, ref.department, "see") if case.exists else None
-    if not case.exists or refusal is not None:
+    try:
+        await api.cases.authorize(ref, case, caller, "see")
+    except DecisionRefusedError:
         detail = "Countersign has no document of the stay that is open in the EHR, or it is not one of your department."
         return page("launched.html", title="There is no document of this stay", detail=detail)
     stay = case.review.stay if case.review is not None else None
