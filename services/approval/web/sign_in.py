@@ -118,7 +118,7 @@ async def finish_login(request: Request, api: Api, code: str = "", state: str = 
 
 async def _exchange(service: SignInService, pending: PendingLogin | None, code: str, error: str) -> SignInResult:
     """Return who signed in. Raises AuthenticationError, TransientError."""
-    if pending is None:
+    if pending is None or pending.at_ehr:
         raise AuthenticationError("the sign-in was not begun here, or was given up")
     if error in RETRYABLE_CODES:
         raise TransientError(f"the identity provider could not sign you in ({error})")
