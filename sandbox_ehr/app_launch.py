@@ -116,7 +116,7 @@ class AppLaunch:
         now = self._clock()
         self._launches = {key: item for key, item in self._launches.items() if item.ends > now}
         self._launches[launch] = _Launch(now + LIFE_S, encounter, practitioner)
-        sent = urlencode({"iss": f"{_root(request)}/fhir", "launch": launch})
+        sent = urlencode({"iss": f"{root_of(request)}/fhir", "launch": launch})
         url = html.escape(f"{self.app.launch_url}?{sent}")
         frame = f'<iframe title="Countersign" src="{url}" width="1200" height="700"></iframe>'
         shown = frame if request.query_params.get("framed", "1") != "0" else f'<a href="{url}">Open Countersign</a>'
@@ -131,7 +131,7 @@ class AppLaunch:
         if asked.get("client_id") != self.app.id or asked.get("redirect_uri") not in self.app.redirect_uris:
             return _refusal("client_id or redirect_uri")
         try:
-            scope = self._check(asked, _root(request))
+            scope = self._check(asked, root_of(request))
             if "launch" in asked:
                 launched = self._launches.pop(asked["launch"], None)
                 if launched is None or launched.ends < self._clock():
@@ -153,7 +153,7 @@ class AppLaunch:
         if asked.get("client_id") != self.app.id or asked.get("redirect_uri") not in self.app.redirect_uris:
             return _refusal("client_id or redirect_uri")
         try:
-            scope = self._check(asked, _root(request))
+            scope = self._check(asked, root_of(request))
         except LaunchError as refused:
             return _refusal(refused.description)
         self._signed_in = self._clock()
@@ -239,7 +239,8 @@ class AppLaunch:
         return answer
 
 
-def _root(request: Request) -> str:
+def root_of(request: Request) -> str:
+    """Return the server's own address, as it was asked by."""
     return f"{request.url.scheme}://{request.url.netloc}"
 
 

@@ -5,8 +5,6 @@ https://hl7.org/fhir/smart-app-launch/client-confidential-asymmetric.html
 """
 
 import asyncio
-import base64
-import binascii
 import json
 import math
 import re
@@ -16,7 +14,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote_plus
 
 import httpx
 from joserfc import jws, jwt
@@ -25,7 +22,8 @@ from joserfc.jwk import KeySet
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from sandbox_ehr.app_launch import AppLaunch, LaunchError
+from sandbox_ehr.app_launch import AppLaunch, LaunchError, root_of
+from sandbox_ehr.token_request import TokenError, parse_basic, parse_form
 
 Clock = Callable[[], float]  # seconds since 1970
 KeySource = Callable[[], Awaitable[Any]]  # the client's JWK Set
@@ -47,14 +45,6 @@ _INTERACTIONS = {
     ("PUT", True): "u",
     ("DELETE", True): "d",
 }
-
-
-class TokenError(Exception):
-    """A refused token request: its OAuth code, and which check failed."""
-
-    def __init__(self, code: str, description: str, status: int = 400) -> None:
-        super().__init__(description)
-        self.code, self.description, self.status = code, description, status
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +93,7 @@ class AuthorizationServer:
 
     def configuration(self, request: Request) -> Response:
         """Answer `.well-known/smart-configuration`."""
-        launch = self.apps.configuration(_root(request)) if self.apps is not None else {"capabilities": []}
+        launch = self.apps.configuration(root_of(request)) if self.apps is not None else {"capabilities": []}
         return JSONResponse(
             launch
             | {
@@ -130,10 +120,10 @@ class AuthorizationServer:
         """Answer a token request."""
         uncached = {"Cache-Control": "no-store", "Pragma": "no-cache"}
         try:
-            form = _form(await request.body())
+            form = parse_form(await request.body())
             if self.apps is not None and form.get("grant_type") == "authorization_code":
-                client_id = _basic(request.headers.get("authorization", ""))
-                return JSONResponse(self.apps.redeem(form, client_id, _root(request)), 200, uncached)
+                client_id = parse_basic(request.headers.get("authorization", ""))
+                return JSONResponse(self.apps.redeem(form, client_id, root_of(request)), 200, uncached)
             if form.get("grant_type") != "client_credentials":
                 raise TokenError("unsupported_grant_type", "grant_type")
             client = await self._authenticate(request, form)
@@ -172,7 +162,7 @@ class AuthorizationServer:
             if form.get("client_assertion_type") != ASSERTION_TYPE:
                 raise TokenError("invalid_request", "client_assertion_type")
             return await self._check_assertion(form["client_assertion"], _token_url(request))
-        id, secret = _basic(request.headers.get("authorization", "")) or (
+        id, secret = parse_basic(request.headers.get("authorization", "")) or (
             form.get("client_id", ""),
             form.get("client_secret", ""),
         )
@@ -250,33 +240,7 @@ def keys_at(place: str) -> KeySource:
 
 
 def _token_url(request: Request) -> str:
-    return f"{_root(request)}{TOKEN_PATH}"
-
-
-def _root(request: Request) -> str:
-    return f"{request.url.scheme}://{request.url.netloc}"
-
-
-def _form(body: bytes) -> dict[str, str]:
-    """Return the fields of a form. Raises TokenError where one repeats (RFC 6749, section 3.2)."""
-    try:
-        found = parse_qs(body.decode("ascii"), keep_blank_values=True)
-    except ValueError:
-        raise TokenError("invalid_request", "form") from None
-    if any(len(values) > 1 for values in found.values()):
-        raise TokenError("invalid_request", "a field repeats")
-    return {name: values[0] for name, values in found.items()}
-
-
-def _basic(header: str) -> tuple[str, str] | None:
-    scheme, _, encoded = header.partition(" ")
-    if scheme.lower() != "basic":
-        return None
-    try:
-        id, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        raise TokenError("invalid_client", "secret", 401) from None
-    return unquote_plus(id), unquote_plus(secret)
+    return f"{root_of(request)}{TOKEN_PATH}"
 
 
 def _parts(assertion: str) -> tuple[dict[str, Any], dict[str, Any]]:

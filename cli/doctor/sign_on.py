@@ -17,7 +17,7 @@ from shared.oauth.token_endpoint import REGISTRATION_CODES, authorization_url, p
 from shared.runtime.oidc.metadata import ProviderMetadata, parse_metadata
 
 PROVIDER, LAUNCH = "identity provider", "EHR launch"
-VERIFIER = "doctor-doctor-doctor-doctor-doctor-doctor-doctor"  # RFC 7636 wants 43 characters; nothing is signed in
+VERIFIER = "doctor-doctor-doctor-doctor-doctor-doctor-doctor"  # RFC 7636 requires 43 characters; nothing is signed in
 
 
 async def check_sign_on(group: Group, http: httpx.AsyncClient, place: DoctorTarget) -> None:

@@ -1,4 +1,4 @@
-"""The error of a token request that fails because of the configuration, ours or the server's."""
+"""Errors of token requests that a plain repetition does not repair."""
 
 from shared.contracts.errors import TransientError
 
@@ -14,3 +14,7 @@ class TokenRefusedError(TransientError):
         super().__init__(reason)
         self.code = code
         self.fix = fix
+
+
+class SpentCodeError(TransientError):
+    """A sign-in failed after its authorization code was exchanged: it must begin anew, as the code is good once."""

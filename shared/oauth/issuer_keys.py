@@ -100,7 +100,7 @@ class IssuerKeys:
         self._tokens, self._refilled = float(UNKNOWN_BURST), 0.0
 
     async def claims(self, token: str) -> dict[str, Any]:
-        """Return the verified header's claims of a token.
+        """Return the claims of a token whose signature was verified.
 
         Raises SignatureError, and TransientError where the issuer's keys cannot be had.
         """
@@ -145,6 +145,7 @@ class IssuerKeys:
         try:
             await self._fetch_once()
         except TransientError as error:
+            self._unknown.pop(kid or "", None)  # it is still worth a request
             logger.warning("the keys of the identity provider were not renewed: %s", error.reason)
             raise
         return True

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.oauth.client_authentication import (
     ClientAuthentication,
@@ -17,16 +17,10 @@ from shared.oauth.client_authentication import (
 )
 from shared.runtime.authentication import Role
 from shared.runtime.public_origin import origin_of
-
-
-def split_names(value: object) -> object:
-    """Split a list of names: `"a, b"` → two names."""
-    return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
-
+from shared.runtime.settings import NameList
 
 # https, or an EHR on this machine, to try it.
 ORIGIN = re.compile(r"https://[A-Za-z0-9.\-]+(:\d+)?|http://(localhost|127\.0\.0\.1)(:\d+)?")
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_names)]
 
 
 class LaunchSettings(BaseSettings):
@@ -64,10 +58,10 @@ class LaunchSettings(BaseSettings):
     )
     roles: dict[str, Role] = Field(default={}, description="role of the EHR → Countersign role")
     department_claim: str = Field(default="", description="claim that holds the departments")
-    departments: Names = Field(
+    departments: NameList = Field(
         default=(), description="departments of everybody who launches, comma-separated, besides those of the claim"
     )
-    frame_ancestors: Names = Field(
+    frame_ancestors: NameList = Field(
         default=(), description="origins of the EHR whose pages may embed Countersign, comma-separated; empty: none"
     )
     leeway: int = Field(default=30, ge=0, le=300, description="seconds by which the EHR's clock may differ")

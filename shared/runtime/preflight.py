@@ -36,6 +36,7 @@ class DeploymentFacts:
     public_url: str | None = None  # None: the service has no pages
     ehr_url: str | None = None  # None: it does not use the EHR
     ehr_token_url: str = ""  # empty: discovered, and checked then
+    launch_issuer: str = ""  # FHIR base of the EHR that opens our pages; empty: none does
     plain_hl7_host: str | None = None  # where HL7v2 is received without TLS; None: nowhere
     plain_mdm_host: str | None = None  # where HL7v2 is sent to without TLS; None: nowhere
     grants: tuple[ApiToken, ...] = ()
@@ -95,6 +96,7 @@ def _check_ehr(facts: DeploymentFacts) -> str | None:
     for variable, address in (
         ("COUNTERSIGN_EHR_URL", facts.ehr_url),
         ("COUNTERSIGN_EHR_TOKEN_URL", facts.ehr_token_url),
+        ("COUNTERSIGN_LAUNCH_ISSUER", facts.launch_issuer),
     ):
         url = urlsplit(address)
         if address and url.scheme != "https" and not _is_loopback(url.hostname):

@@ -74,6 +74,7 @@ async def deployment_facts(settings: ServiceSettings) -> DeploymentFacts:
     """
     ehr, hl7 = getattr(settings, "ehr", None), getattr(settings, "hl7", None)
     mdm = getattr(settings, "mdm", None)
+    launch = getattr(settings, "launch", None)
     plain_hl7 = isinstance(hl7, Hl7Settings) and hl7.port > 0 and hl7.certificate_file is None
     return DeploymentFacts(
         host=settings.host,
@@ -84,6 +85,7 @@ async def deployment_facts(settings: ServiceSettings) -> DeploymentFacts:
         public_url=getattr(settings, "public_url", None),
         ehr_url=ehr.url if isinstance(ehr, EhrSettings) else None,
         ehr_token_url=ehr.token_url if isinstance(ehr, EhrSettings) else "",
+        launch_issuer=launch.issuer if isinstance(launch, LaunchSettings) else "",
         plain_hl7_host=hl7.host if plain_hl7 and hl7 is not None else None,
         plain_mdm_host=mdm.host if isinstance(mdm, MdmSettings) and mdm.configured and mdm.ca_file is None else None,
         grants=read_api_tokens(settings.tokens_file).tokens if settings.tokens_file.exists() else (),

@@ -34,6 +34,17 @@ async def test_a_sign_in_goes_on_when_the_token_endpoint_is_back(secured: Stack,
     assert (await secured.http.get(f"/sign-in/callback{again}")).status_code == 403, "the code is good once"
 
 
+async def test_a_failure_after_the_code_was_exchanged_begins_anew(nats: NatsServer, provider: OidcServer) -> None:
+    """The code is good once: to try it again would only be refused."""
+    oidc = OidcSettings(issuer=provider.issuer, client_id=CLIENT, claims_from="userinfo")
+    await nats.provision()
+    async with running(nats, sandbox(), oidc=oidc, public_url=URL) as stack:  # it has no userinfo endpoint
+        failed = await sign_in(stack, after="/?mine=true")
+    assert (failed.status_code, "userinfo" in failed.text) == (503, True)
+    assert 'href="/sign-in/callback' not in failed.text
+    assert 'href="/sign-in/provider?after=/%3Fmine%3Dtrue' in failed.text
+
+
 @pytest.mark.parametrize(
     ("answer", "status", "said"),
     [

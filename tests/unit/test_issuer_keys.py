@@ -114,6 +114,17 @@ async def test_unknown_keys_are_fetched_for_at_a_limited_rate() -> None:
     )
 
 
+async def test_a_new_key_is_asked_for_again_when_the_issuer_was_away() -> None:
+    issuer = Issuer(public(RSA))
+    assert await issuer.accepts(token(RSA, "rsa"))
+    issuer.keys.append(public(EC))
+    issuer.down = True
+    with pytest.raises(TransientError):
+        await issuer.known.claims(token(EC, "ec"))
+    issuer.down = False
+    assert await issuer.accepts(token(EC, "ec"))
+
+
 async def test_tokens_with_a_known_key_do_not_wait_for_a_request_that_hangs() -> None:
     issuer = Issuer(public(RSA))
     assert await issuer.accepts(token(RSA, "rsa"))

@@ -47,6 +47,7 @@ def test_a_careful_one_starts() -> None:
         (replace(HOSPITAL, nats_url="tls://a.example:4222,nats://b.example:4222"), "tls://"),
         (replace(HOSPITAL, ehr_url="http://ehr.example/fhir"), "COUNTERSIGN_EHR_URL"),
         (replace(HOSPITAL, ehr_token_url="http://ehr.example/token"), "COUNTERSIGN_EHR_TOKEN_URL"),
+        (replace(HOSPITAL, launch_issuer="http://ehr.example/fhir"), "COUNTERSIGN_LAUNCH_ISSUER"),
         (replace(HOSPITAL, plain_hl7_host="10.1.2.3"), "COUNTERSIGN_HL7_CERTIFICATE_FILE"),
         (replace(HOSPITAL, plain_mdm_host="10.1.2.3"), "COUNTERSIGN_MDM_CA_FILE"),
         (replace(HOSPITAL, plain_hl7_host="0.0.0.0"), "COUNTERSIGN_HL7_CERTIFICATE_FILE"),  # noqa: S104 - refused

@@ -37,11 +37,8 @@ class SignInService:
         return self.launch.settings.frame_ancestors if self.launch is not None and self.public.secure else ()
 
     def is_embedded(self, request: Request) -> bool:
-        """Return whether the browser loads a page into a frame, where the EHR's origin may do so.
-
-        https://www.w3.org/TR/fetch-metadata/#sec-fetch-dest-header
-        """
-        return bool(self.frame_ancestors) and request.headers.get("sec-fetch-dest") in ("iframe", "frame")
+        """Return whether the browser loads a page into a frame, where the EHR's origin may do so."""
+        return bool(self.frame_ancestors) and is_frame(request)
 
     async def open_session(
         self, previous: str, signed: SignInResult, answer: Response, *, embedded: bool = False
@@ -84,6 +81,14 @@ class SignInService:
 
     def _delete(self, answer: Response, name: str, *, embedded: bool) -> None:
         self.set_cookie(answer, name, "", max_age=0, embedded=embedded)
+
+
+def is_frame(request: Request) -> bool:
+    """Return whether the browser states that it loads a page into a frame.
+
+    https://www.w3.org/TR/fetch-metadata/#sec-fetch-dest-header
+    """
+    return request.headers.get("sec-fetch-dest") in ("iframe", "frame")
 
 
 def local_path(path: str) -> str:

@@ -9,22 +9,28 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from services.approval.dependencies import Api, ApiDependencies
-from services.approval.review.authorization import READERS, denial
+from services.approval.review.authorization import READERS
+from services.approval.review.errors import DecisionRefusedError
 from services.approval.sign_in.launch.answers import LaunchContext
 from services.approval.sign_in.launch.client import EhrLaunch, Launched
 from services.approval.sign_in.service import SignInService, local_path
 from services.approval.sign_in.sessions import PENDING, PendingLogin
 from services.approval.web.render import PageRoute, page
-from services.approval.web.sign_in import ATTEMPTS, refused, unavailable
+from services.approval.web.sign_in import refused, unavailable
 from shared.contracts.errors import TransientError
 from shared.contracts.subjects import case_id
+from shared.oauth.errors import SpentCodeError
 from shared.oauth.token_endpoint import RETRYABLE_CODES, known_code
 from shared.runtime.authentication import AuthenticationError, Caller, token_digest
 from shared.runtime.oidc import SignInResult
 from shared.runtime.problems import ProblemError
+from shared.runtime.rate_limits import RateLimit
+
+# From one address; behind a proxy that is everybody: a frame is launched with each patient that is opened in the EHR.
+LAUNCHES = RateLimit("launch", 600, 40.0)
 
 # Served only where an EHR is declared.
-router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[Depends(ATTEMPTS)])
+router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[Depends(LAUNCHES)])
 
 
 @router.get("/launch")
@@ -83,7 +89,7 @@ async def finish(request: Request, api: Api, code: str = "", state: str = "", er
         await api.log.record("refused", detail=f"launch: {refusal.reason}")
         return refused(service, 403, refusal.reason, after=after, again=renewed)
     except TransientError as failure:
-        if pending is None or not code:
+        if pending is None or not code or isinstance(failure, SpentCodeError):
             return unavailable(service, failure, after=after, again=renewed)
         await service.sessions.keep_login(state, pending)
         return unavailable(service, failure, after=after, again=renewed, retry=_this(request))
@@ -113,8 +119,9 @@ async def _shown(api: ApiDependencies, caller: Caller, context: LaunchContext) -
     if context.encounter is None:
         return RedirectResponse("/", 303)
     ref, case = await api.cases.case(case_id(api.organization, context.encounter))
-    refusal = denial(caller, case, ref.department, "see") if case.exists else None
-    if not case.exists or refusal is not None:
+    try:
+        await api.cases.authorize(ref, case, caller, "see")
+    except DecisionRefusedError:
         detail = "Countersign has no document of the stay that is open in the EHR, or it is not one of your department."
         return page("launched.html", title="There is no document of this stay", detail=detail)
     stay = case.review.stay if case.review is not None else None

@@ -13,6 +13,7 @@ from jinja2.runtime import Context
 
 from services.approval.dependencies import ApiDependencies
 from services.approval.local_time import local
+from services.approval.sign_in.service import is_frame
 from shared.runtime.dependencies import provided
 from shared.runtime.problems import HANDLED_ERRORS, ProblemError, to_problem
 
@@ -139,9 +140,11 @@ def _explain(request: Request, problem: ProblemError) -> Response:
 
 def _allow_embedding(request: Request, answer: Response) -> Response:
     """Let the EHR's origins embed a page that the browser loads into a frame; no page is embedded otherwise."""
-    service = provided(request, ApiDependencies).sign_in
     policy = answer.headers.get("content-security-policy", "")
-    if service.is_embedded(request) and policy.endswith(NO_ANCESTORS):
+    if not is_frame(request) or not policy.endswith(NO_ANCESTORS):
+        return answer
+    service = provided(request, ApiDependencies).sign_in
+    if service.is_embedded(request):
         allowed = f"frame-ancestors {' '.join(service.frame_ancestors)}"
         answer.headers["content-security-policy"] = policy.removesuffix(NO_ANCESTORS) + allowed
     return answer

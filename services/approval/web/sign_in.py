@@ -11,6 +11,7 @@ from services.approval.sign_in.service import SignInService, local_path
 from services.approval.sign_in.sessions import PENDING, PendingLogin
 from services.approval.web.render import PageRoute, page
 from shared.contracts.errors import TransientError
+from shared.oauth.errors import SpentCodeError
 from shared.oauth.token_endpoint import RETRYABLE_CODES, known_code
 from shared.runtime.authentication import AuthenticationError, Caller
 from shared.runtime.oidc import OidcProvider, SignInResult
@@ -104,7 +105,7 @@ async def finish_login(request: Request, api: Api, code: str = "", state: str = 
         await api.log.record("refused", detail=f"sign-in: {refusal.reason}")
         return refused(service, 403, refusal.reason, after=after, again=again)
     except TransientError as failure:
-        if pending is not None and code:
+        if pending is not None and code and not isinstance(failure, SpentCodeError):
             await service.sessions.keep_login(state, pending)
             return unavailable(
                 service, failure, after=after, again=again, retry=f"/sign-in/callback?{request.url.query}"
@@ -117,7 +118,7 @@ async def finish_login(request: Request, api: Api, code: str = "", state: str = 
 
 async def _exchange(service: SignInService, pending: PendingLogin | None, code: str, error: str) -> SignInResult:
     """Return who signed in. Raises AuthenticationError, TransientError."""
-    if pending is None:
+    if pending is None or pending.at_ehr:
         raise AuthenticationError("the sign-in was not begun here, or was given up")
     if error in RETRYABLE_CODES:
         raise TransientError(f"the identity provider could not sign you in ({error})")

@@ -41,9 +41,10 @@ async def sign_out(request: Request, api: Api) -> Response:
     state = service.new_secret()
     if caller is not None:
         session = api.authenticator.session_id(request)
-        url = await _provider_url(service, caller, session, state)
-        await service.sessions.close(session)
+        id_token = await service.sessions.id_token(session)
+        await service.sessions.close(session)  # first: the provider may not answer
         await api.log.record("signed-out", detail="", subject=caller.subject, role=caller.role)
+        url = await _provider_url(service, caller, id_token, state)
     # A page, not a redirect: browsers hold the redirect of a form to the page's `form-action`, which is our own origin.
     answer = RedirectResponse("/sign-in", 303) if url is None else page("signing_out.html", url=url)
     # Our answers tell browsers to keep nothing of a patient; this clears what one may hold all the same.
@@ -54,12 +55,11 @@ async def sign_out(request: Request, api: Api) -> Response:
     return answer
 
 
-async def _provider_url(service: SignInService, caller: Caller, session: str, state: str) -> str | None:
+async def _provider_url(service: SignInService, caller: Caller, id_token: str | None, state: str) -> str | None:
     """Return where the browser's session at the provider is ended; None where it has none."""
     if service.provider is None or caller.method != "oidc":
         return None
-    hint = await service.sessions.id_token(session)
-    return await service.provider.end_session_url(hint, f"{service.public.url.rstrip('/')}/sign-in/ended", state)
+    return await service.provider.end_session_url(id_token, f"{service.public.url.rstrip('/')}/sign-in/ended", state)
 
 
 @provider_router.get("/sign-in/ended")

@@ -12,7 +12,7 @@ import httpx
 
 from shared.contracts.errors import TransientError
 from shared.http import HttpClient
-from shared.oauth.errors import TokenRefusedError
+from shared.oauth.errors import SpentCodeError, TokenRefusedError
 from shared.oauth.issuer_keys import IssuerKeys
 from shared.oauth.token_endpoint import authorization_url, parse_json, request_tokens, with_query
 from shared.runtime.authentication import AuthenticationError, Caller
@@ -88,14 +88,17 @@ class OidcProvider:
     ) -> SignInResult:
         """Exchange an authorization code. `since` is the time since which the person must have authenticated.
 
-        Raises AuthenticationError, and TransientError where the same code may still be exchanged later.
+        Raises AuthenticationError, TransientError where the same code may still be exchanged later, and SpentCodeError.
         """
         grant = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect, "code_verifier": verifier}
         token = await self._request_tokens("the sign-in", grant)
-        claims = await self._id_claims(token)
-        if claims.get("nonce") != nonce:
-            raise AuthenticationError("the ID token is not for this sign-in")
-        caller = await self._person(claims, token)
+        try:
+            claims = await self._id_claims(token)
+            if claims.get("nonce") != nonce:
+                raise AuthenticationError("the ID token is not for this sign-in")
+            caller = await self._person(claims, token)
+        except TransientError as failure:
+            raise SpentCodeError(failure.reason) from None
         if since is not None and not self._with_sign_in_time(caller, since):
             raise AuthenticationError("the identity provider did not confirm a new sign-in (auth_time)")
         return _result(caller, token, claims)

@@ -27,7 +27,7 @@ from shared.clinical.elements import Resource, person_name
 from shared.clinical.fhir_client import FhirClient
 from shared.clinical.responses import NotFoundError
 from shared.contracts.errors import TransientError
-from shared.oauth.errors import TokenRefusedError
+from shared.oauth.errors import SpentCodeError, TokenRefusedError
 from shared.oauth.issuer_keys import IssuerKeys
 from shared.oauth.token_endpoint import authorization_url, parse_json, request_tokens
 from shared.runtime.authentication import AuthenticationError, Caller
@@ -94,15 +94,18 @@ class EhrLaunch:
     async def finish(self, redirect: str, code: str, nonce: str, verifier: str, since: datetime | None) -> Launched:
         """Exchange an authorization code. `since` is the time since which the person must have authenticated.
 
-        Raises AuthenticationError, and TransientError where the same code may still be exchanged later.
+        Raises AuthenticationError, TransientError where the same code may still be exchanged later, and SpentCodeError.
         """
         server, tokens = await self._discover()
         grant = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect, "code_verifier": verifier}
         token = await self._request_tokens(server, grant)
-        claims = await tokens.verify(str(token.get("id_token", "")), self.settings.client_id)
-        if claims.get("nonce") != nonce:
-            raise AuthenticationError("the ID token is not for this launch")
-        caller = await self._caller(claims)
+        try:
+            claims = await tokens.verify(str(token.get("id_token", "")), self.settings.client_id)
+            if claims.get("nonce") != nonce:
+                raise AuthenticationError("the ID token is not for this launch")
+            caller = await self._caller(claims)
+        except TransientError as failure:
+            raise SpentCodeError(f"{failure.reason}: open Countersign from the EHR again") from None
         leeway = timedelta(seconds=self.settings.leeway)
         if since is not None and (caller.signed_in_at is None or caller.signed_in_at < since - leeway):
             raise AuthenticationError("the EHR did not confirm a new sign-in (auth_time)")
