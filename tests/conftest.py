@@ -39,6 +39,18 @@ PROMPT, SELDOM = gc.get_threshold(), (5_000, 10, 10)
 gc.disable()
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the tests that may take longest, where several processes run them: none is left alone at the end."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=_limit, reverse=True)
+
+
+def _limit(item: pytest.Item) -> float:
+    """The time in seconds that a test may take; 0 for one that is content with the limit of all."""
+    timeout = item.get_closest_marker("timeout")
+    return float(timeout.args[0]) if timeout is not None else 0.0
+
+
 def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
