@@ -37,18 +37,18 @@ local-dashboards: install ## run the stack with dashboards and alerts, without c
 	@tools/fetch.sh prometheus victoria-metrics libjs-dygraphs
 	@$(BIN)/python -m tools.local_dashboards $(DASHBOARDS) $(WATCH)
 
-# Tests that load models, drive a browser or kill processes run serially; the others run in parallel: three processes
+# Tests that load models, start a whole stack or need the processor in time run in two processes; the others in four,
 # on two cores, because each waits for servers and clocks half of its time.
-ALONE := triton or browser or e2e or chaos or cluster
+HEAVY := triton or e2e or chaos or cluster
 
 test: install ## run every test
 	@tests/browser/install.sh
 	@tools/fetch.sh prometheus victoria-metrics libjs-dygraphs docker-compose nginx libfaketime || echo "skipping the tests that need them"
-	@$(BIN)/pytest -n 3 --dist loadgroup -m "not ($(ALONE))"
-	@$(BIN)/pytest -m "$(ALONE)"
+	@$(BIN)/pytest -n 4 --dist loadgroup -m "not ($(HEAVY))"
+	@$(BIN)/pytest -n 2 --dist loadgroup -m "$(HEAVY)"
 
 test-fast: install ## run the tests that start no server, while you work
-	@$(BIN)/pytest -q -n 2 --dist loadgroup -m "not ($(ALONE))" tests/unit tests/contracts tests/component
+	@$(BIN)/pytest -q -n 2 --dist loadgroup -m "not ($(HEAVY))" tests/unit tests/contracts tests/component
 
 proof: install ## run cases while faults are injected, and verify the result with an independent checker
 	@tools/fetch.sh libfaketime

@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/search.html
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Literal
 
 Resource = dict[str, Any]
@@ -128,7 +129,12 @@ def matches(resource: Resource, parameter: Parameter, wanted: str) -> bool:
     """Return whether one parameter matches; commas in `wanted` separate alternatives."""
     kind, paths = parameter
     found = [value for path in paths for value in values(resource, path)]
-    return any(_MATCHERS[kind](value, item) for item in re.split(r"(?<!\\),", wanted) for value in found)
+    return bool(found) and any(_MATCHERS[kind](value, item) for item in _alternatives(wanted) for value in found)
+
+
+@lru_cache(maxsize=1024)  # a search asks the same of each resource
+def _alternatives(wanted: str) -> list[str]:
+    return re.split(r"(?<!\\),", wanted)
 
 
 def sort_resources(found: list[Resource], by: str | None) -> list[Resource]:
@@ -138,9 +144,15 @@ def sort_resources(found: list[Resource], by: str | None) -> list[Resource]:
     return sorted(found, key=lambda item: item.get("meta", {}).get("lastUpdated", ""), reverse=by.startswith("-"))
 
 
-def _token(value: Any, wanted: str) -> bool:
+@lru_cache(maxsize=1024)
+def _wanted_token(wanted: str) -> tuple[str, bool, str]:
+    """Return the system, whether one is asked for, and the code."""
     *systems, code = (re.sub(r"\\(.)", r"\1", part) for part in re.split(r"(?<!\\)\|", wanted))
-    system, bar = "|".join(systems), bool(systems)
+    return "|".join(systems), bool(systems), code
+
+
+def _token(value: Any, wanted: str) -> bool:
+    system, bar, code = _wanted_token(wanted)
     return any(
         code in ("", item_code) and (not bar or system == item_system) for item_system, item_code in _tokens(value)
     )

@@ -1,13 +1,17 @@
-"""The services behind a real socket, with people to sign in as, and a browser to do it with."""
+"""The services behind a real socket, with people to sign in as, and a browser to do it with.
+
+One browser serves all tests of a process, with contexts of their own: its start costs a second of the processor. It
+belongs to an event loop, so the tests run in that of the session.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from cli.stack.demo_users import demo_users
@@ -35,6 +39,7 @@ class Ward:
     url: str
     browser: Browser
     ehr: LaunchingEhr | None = None
+    contexts: list[BrowserContext] = field(default_factory=list)
 
     async def person(self, name: str, **context: Any) -> Page:
         """Somebody at a browser of their own, signed in."""
@@ -49,7 +54,13 @@ class Ward:
         ordinary = {"viewport": {"width": 1440, "height": 900}, "ignore_https_errors": True}
         found = await self.browser.new_context(**(ordinary | options))
         found.set_default_timeout(10_000)
+        self.contexts.append(found)
         return found
+
+    async def close(self) -> None:
+        """Nobody is at a browser any more."""
+        for context in self.contexts:
+            await context.close()
 
     async def case_with_open_points(self) -> str:
         """A case that waits for Dr. Gee, of a stay with contradicting reports and without a follow-up visit."""
@@ -62,8 +73,16 @@ class Ward:
         return case_id
 
 
-@pytest.fixture
-async def make_ward(nats: NatsServer, tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Ward]]]:
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as found:
+        yield found
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def make_ward(
+    nats: NatsServer, tmp_path: Path, browser: Browser
+) -> AsyncIterator[Callable[..., Awaitable[Ward]]]:
     """Builds a ward with what approval is to be told."""
     await nats.provision()
     ehr = sandbox()
@@ -98,14 +117,15 @@ async def make_ward(nats: NatsServer, tmp_path: Path) -> AsyncIterator[Callable[
             await until(lambda: asyncio.sleep(0, server.started), "the server")
             if proxied:
                 await opened.enter_async_context(nginx(tmp_path / "nginx", in_front, port))
-            browser = await opened.enter_async_context(chromium())
+            ward = Ward(stack, url, browser)
+            opened.push_async_callback(ward.close)
             stop.push_async_exit(opened.pop_all())
-        return Ward(stack, url, browser, opening)
+        return ⟪Ward(stack, url, browser, opening)⟦Ward(stack, url, browser)⟧ward⟫
 
     async with stop:
         yield make
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def ward(make_ward: Callable[..., Awaitable[Ward]]) -> Ward:
     return await make_ward()

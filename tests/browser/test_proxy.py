@@ -13,6 +13,7 @@ from tests.support.nginx import NGINX
 pytestmark = [
     pytest.mark.connected,
     pytest.mark.browser,
+    pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.skipif(not NGINX.exists(), reason="nginx is not here (tools/fetch.sh)"),
 ]
 

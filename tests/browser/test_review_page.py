@@ -14,7 +14,7 @@ from shared.runtime.settings import TimeZones
 from tests.browser.conftest import COLLEAGUE, PHYSICIAN, SUPERVISOR, Ward
 from tests.support.generator import ScriptedGenerator
 
-pytestmark = [pytest.mark.connected, pytest.mark.browser]
+pytestmark = [pytest.mark.connected, pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 WCAG = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
 # What the bars that stay in view half cover depends on where a page was scrolled to: axe looks at it without them.

@@ -12,7 +12,7 @@ from tests.browser.conftest import PHYSICIAN, Ward
 from tests.browser.test_review_page import STICKY, TEXT, WCAG, settle
 from tests.support.generator import ScriptedGenerator
 
-pytestmark = [pytest.mark.connected, pytest.mark.browser]
+pytestmark = [pytest.mark.connected, pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 OTHER = TEXT.replace("She was given Ibuprofen 400 mg.", "She was given Ibuprofen 600 mg at night.")
 

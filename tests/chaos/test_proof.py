@@ -11,7 +11,12 @@ import pytest
 from tests.proof.plans import PLANS
 from tests.proof.run import Options, prove
 
-pytestmark = [pytest.mark.chaos, pytest.mark.triton, pytest.mark.timeout(400)]
+pytestmark = [
+    pytest.mark.chaos,
+    pytest.mark.triton,
+    pytest.mark.timeout(400),
+    pytest.mark.xdist_group("processor"),
+]
 
 
 async def test_nothing_is_lost_doubled_or_altered_while_everything_is_killed(tmp_path: Path) -> None:

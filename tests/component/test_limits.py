@@ -178,6 +178,7 @@ async def test_a_role_too_low_is_refused_before_the_body(port: int) -> None:
     assert status(answer) == 403
 
 
+@pytest.mark.usefixtures("prompt_gc")
 async def test_a_body_that_nobody_may_send_is_kept_nowhere(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """300 MB without a token took the process to a gigabyte."""
     monkeypatch.setattr(connection_limits, "LINGER_S", 20.0)

@@ -109,6 +109,7 @@ def zipped(size: int) -> bytes:
     return b"".join([*parts, packer.flush()])
 
 
+@pytest.mark.usefixtures("prompt_gc")
 async def test_what_is_larger_than_a_document_is_refused_while_it_comes(site: int, reader: DocumentReader) -> None:
     def endless(site: http.server.BaseHTTPRequestHandler) -> None:
         answer(b"")(site)

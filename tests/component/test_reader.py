@@ -43,6 +43,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.usefixtures("prompt_gc")
 @pytest.mark.parametrize("bomb", BOMBS)
 async def test_a_bomb_is_refused_and_the_next_document_is_read(reader: DocumentReader, bomb: str) -> None:
     name, data = BOMBS[bomb]()

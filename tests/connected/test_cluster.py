@@ -31,7 +31,12 @@ from tests.support.patients import write_stays
 from tests.support.server import certified
 from tests.support.stack import Stack, running, until
 
-pytestmark = [pytest.mark.connected, pytest.mark.cluster, pytest.mark.timeout(180)]
+pytestmark = [
+    pytest.mark.connected,
+    pytest.mark.cluster,
+    pytest.mark.timeout(180),
+    pytest.mark.xdist_group("processor"),
+]
 
 CASES = 40
 KILLED_AFTER = 12  # cases; the others come while there is no leader, and after

@@ -15,7 +15,7 @@ from tests.support.embedder import HashEmbedder
 from tests.support.stack import until
 from tests.support.triton import triton_server
 
-pytestmark = [pytest.mark.triton, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.triton, pytest.mark.timeout(180), pytest.mark.xdist_group("triton-embedder")]
 
 TEXTS = ["The care of gout is rest.", "Rest is how gout is cared for.", "A volcano is a mountain."]
 

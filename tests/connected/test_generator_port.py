@@ -21,7 +21,7 @@ from tests.support.generator import ScriptedGenerator
 from tests.support.stack import until
 from tests.support.triton import TritonServer, triton_server
 
-pytestmark = [pytest.mark.triton, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.triton, pytest.mark.timeout(180), pytest.mark.xdist_group("triton-drafter")]
 
 MODELS = ("drafter", "drafter-scripted")
 PROMPT = "<|im_start|>user\nName three colours.<|im_end|>\n<|im_start|>assistant\n"

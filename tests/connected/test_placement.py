@@ -20,7 +20,12 @@ from tests.support.physician import settled
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running, until
 
-pytestmark = [pytest.mark.connected, pytest.mark.cluster, pytest.mark.timeout(360)]
+pytestmark = [
+    pytest.mark.connected,
+    pytest.mark.cluster,
+    pytest.mark.timeout(360),
+    pytest.mark.xdist_group("processor"),
+]
 
 EVERY = {str(item.name) for item in wanted_streams(StreamStorage())}
 WORM = {"node-1", "node-2"}

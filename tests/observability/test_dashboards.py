@@ -32,6 +32,7 @@ from tools.local_dashboards.servers import TOOLS
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.timeout(300),
+    pytest.mark.xdist_group("dashboards"),  # one stack for all of them
     pytest.mark.skipif(bool(MISSING), reason=f"not here: {', '.join(MISSING)} (tools/fetch.sh)"),
 ]
 

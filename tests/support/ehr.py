@@ -1,7 +1,10 @@
 """The sandbox EHR for tests: in this process behind httpx, filled with the stays that tests may use."""
 
+import gc
 import json
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -32,8 +35,21 @@ class Losing(httpx.ASGITransport):
 
 def sandbox(style: Style = "plain", token: str | None = None, quirks: Quirks | None = None) -> Sandbox:
     """A sandbox with the seed's stays."""
-    store: Store = pickle.loads(_seeded(style))  # noqa: S301 - our own
+    with _no_collection():
+        store: Store = pickle.loads(_seeded(style))  # noqa: S301 - our own
     return Sandbox(store, style, token, quirks=quirks)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Leave the garbage collector out: it would walk many times through what is being loaded, and find nothing."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @cache

@@ -30,14 +30,19 @@ from tests.support.server import NatsServer
 
 NEVER = (timedelta(hours=24), timedelta(hours=72), timedelta(days=7))
 PATIENCE = 30.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S, GROWTH = 0.01, 0.1, 1.3  # between two checks of a condition
 
 
 async def until(condition: Callable[[], Awaitable[Any]], what: str, patience: float = PATIENCE) -> Any:
-    """Wait for `condition` to be true; returns its value."""
-    deadline = time.monotonic() + patience
+    """Wait for `condition` to be true; returns its value.
+
+    The pauses grow: a check costs processor time, mostly of the same process that the test waits for.
+    """
+    deadline, pause = time.monotonic() + patience, FIRST_PAUSE_S
     while not (value := await condition()):
         assert time.monotonic() < deadline, f"waited {patience:g} s for {what}"
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(pause)
+        pause = min(pause * GROWTH, LONGEST_PAUSE_S)
     return value
 
 

@@ -30,7 +30,12 @@ from tests.support.processes import ProcessStack, ServiceProcess
 from tests.support.stack import until
 from tests.support.versions import export, previous
 
-pytestmark = [pytest.mark.e2e, pytest.mark.triton, pytest.mark.timeout(240)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.triton,
+    pytest.mark.timeout(240),
+    pytest.mark.xdist_group("processor"),
+]
 
 ROOT = Path(__file__).parents[2]
 STAYS = 300  # discharged one after the other, as long as the upgrade takes
