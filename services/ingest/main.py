@@ -19,7 +19,7 @@ from services.ingest.hl7.senders_file import read_senders
 from services.ingest.jwks_api import router as jwks_router
 from services.ingest.notifications_api import router as notifications_router
 from services.ingest.preparation.api import router as preparation_router
-from services.ingest.preparation.census import Budget, Census
+from services.ingest.preparation.census import Budget, NightlyPreparation
 from services.ingest.preparation.handlers import Preparations
 from services.ingest.publishers import EncounterPublisher
 from services.ingest.refresh.api import router as refresh_router
@@ -29,7 +29,7 @@ from services.ingest.settings import IngestSettings
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.ehr import parse_encounter_changed, parse_encounter_reported
 from shared.contracts.errors import PermanentError
-from shared.contracts.subjects import POLL_TIMER, CENSUS_TIMER, REFRESH_TIMER, RETRY_TIMER, timer_filter
+from shared.contracts.subjects import CENSUS_TIMER, POLL_TIMER, REFRESH_TIMER, RETRY_TIMER, timer_filter
 from shared.contracts.visits import parse_visit_reported
 from shared.messaging.event_store import Clock
 from shared.messaging.lost_timers import LostTimers
@@ -70,13 +70,12 @@ def build(
     refreshing = Refreshing(bus, knowledge.file, knowledge.tokenizer, reader, clock, new_id)
     refreshes = RefreshService(bus, refreshing, knowledge.uploads, reader, clock)
 
-    timers = tuple(timer_filter(kind) for kind in (REFRESH_TIMER, RETRY_TIMER, POLL_TIMER))
-    own_timers = tuple(timer_filter(kind) for kind in (REFRESH_TIMER, RETRY_TIMER, CENSUS_TIMER))
-    lost_timers = LostTimers(bus, REFRESHES, ⟪timers⟦(timer_filter(REFRESH_TIMER), timer_filter(RETRY_TIMER))⟧own_timers⟫, clock)
+    timers = tuple(timer_filter(kind) for kind in (REFRESH_TIMER, RETRY_TIMER, POLL_TIMER, CENSUS_TIMER))
+    lost_timers = LostTimers(bus, REFRESHES, timers, clock)
 
     broker.on_message("ingest-discharged", ingest.on_discharged)
     broker.on_message("ingest-cancelled", ingest.on_cancelled)
-    census = Census(
+    nightly = NightlyPreparation(
         bus,
         ehr,
         encounters,
@@ -87,7 +86,7 @@ def build(
         settings.census.planned_within,
         clock,
     )
-    broker.on_message("ingest-census", census.on_timer)
+    broker.on_message("ingest-census", nightly.on_timer)
     broker.on_message("ingest-pending", preparations.on_pending)
     broker.on_message("ingest-visits", visits.on_visit)
     broker.on_message("ingest-encounters", fhir.updates.on_updated)
@@ -98,7 +97,7 @@ def build(
 
     provider = OidcProvider(settings.oidc, clock) if settings.oidc.issuer else None
     authenticator = Authenticator(read_api_tokens(settings.tokens_file), provider)
-    starts = (refreshing.start, census.start, lost_timers.start, operator_requests.start)
+    starts = (refreshing.start, fhir.start, nightly.start, lost_timers.start, operator_requests.start)
     closers = (lost_timers.close, reader.close, ehr.close, *((provider.close,) if provider else ()))
     return Service(
         broker,
@@ -113,13 +112,7 @@ def build(
             settings.ehr_client_jwks_file,
             EncounterLookup(bus, ehr if settings.fhir.poll_seconds else None),
         ),
-        starts=(⟪
-            refreshing.start,
-            fhir.start,
-            lost_timers.start,
-            operator_requests.start⟦refreshing.start, lost_timers.start, operator_requests.start⟧*starts⟫,
-            *((listener.start,) if listener else ()),
-        ),
+        starts=(*starts, *((listener.start,) if listener else ())),
         stops=(listener.stop,) if listener else (),
         closers=closers,
         gauges=(fhir.look, *((listener.look,) if listener else ())),

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from pydantic import AwareDatetime, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.contracts.ehr import Department
 from shared.runtime.settings import EhrSettings, Hl7Settings, KnowledgeSettings, ServiceSettings

@@ -117,10 +117,10 @@ async def make_ward(
             await until(lambda: asyncio.sleep(0, server.started), "the server")
             if proxied:
                 await opened.enter_async_context(nginx(tmp_path / "nginx", in_front, port))
-            ward = Ward(stack, url, browser)
+            ward = Ward(stack, url, browser, opening)
             opened.push_async_callback(ward.close)
             stop.push_async_exit(opened.pop_all())
-        return ⟪Ward(stack, url, browser, opening)⟦Ward(stack, url, browser)⟧ward⟫
+        return ward
 
     async with stop:
         yield make

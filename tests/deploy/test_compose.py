@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from shared.runtime.mdm_settings import MdmSettings
 from services.ingest.settings import DischargeSettings
+from shared.runtime.mdm_settings import MdmSettings
 from shared.runtime.settings import Hl7Settings
 from tests.support.settings import KNOWN
 

@@ -71,7 +71,7 @@ def _planned_end(encounter: Resource, now: datetime) -> datetime | None:
     return found.ends if found is not None and found.ends > now else None
 
 
-class Census:
+class NightlyPreparation:
     """Runs the census of each department at night, by a timer of NATS for each."""
 
     def __init__(
