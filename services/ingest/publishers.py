@@ -92,7 +92,7 @@ class EncounterPublisher:
 
     async def publish_once(self, name: str, report: EncounterReport, id: str) -> None:
         """Store a report with an id of its own; a repetition has no effect."""
-        await self._store(name, report, event_headers(id=id, type=_type(name), source="ingest"))
+        await self._store(name, self._fact(report, None), event_headers(id=id, type=_type(name), source="ingest"))
 
     async def publish_resolved(self, name: str, report: EncounterReport, origin: Origin) -> None:
         """Store a report that follows from an ADT feed or an Encounter.

@@ -162,7 +162,9 @@ async def test_a_withdrawn_key_ends_within_the_hour() -> None:
 
 
 @pytest.mark.parametrize(
-    "sent", ["", "a.b.c", "e30.e30.e30", "\ud800.e30.", jwt.encode({"alg": "HS256"}, {}, OctKey.generate_key(256))]
+    "sent",
+    ["", "a.b.c", "e30.e30.e30", "\ud800.e30.", jwt.encode({"alg": "HS256"}, {}, OctKey.generate_key(256))],
+    ids=["empty", "not base64", "no algorithm", "no text", "shared secret"],
 )
 async def test_what_is_no_token_of_the_issuer_is_refused(sent: str) -> None:
     issuer = Issuer(public(RSA))
