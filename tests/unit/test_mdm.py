@@ -5,6 +5,7 @@ import base64
 import ssl
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -133,9 +134,9 @@ async def test_tls_with_client_certificates(tmp_path: Path) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(tmp_path / CA))
     context.load_cert_chain(tmp_path / CERTIFICATE, tmp_path / KEY)
     context.verify_mode = ssl.CERT_REQUIRED
-    own = {"certificate_file": tmp_path / CERTIFICATE, "key_file": tmp_path / KEY}
+    own: dict[str, Any] = {"certificate_file": tmp_path / CERTIFICATE, "key_file": tmp_path / KEY}
     async with receiving(context) as receiver:
-        common = {"host": "127.0.0.1", "port": receiver.port, "timeout": 5}
+        common: dict[str, Any] = {"host": "127.0.0.1", "port": receiver.port, "timeout": 5}
         with_certificate = MdmSettings(**common, ca_file=tmp_path / CA, **own)
         answer = await exchange(
             with_certificate.address(), compose(message()), lambda content: read_answer(content, "id-1")
@@ -152,7 +153,8 @@ def test_settings_that_cannot_work_are_named(tmp_path: Path) -> None:
         MdmSettings(ca_file=tmp_path / "ca", certificate_file=tmp_path / "crt")
     with pytest.raises(ValueError, match="needs COUNTERSIGN_MDM_CA_FILE"):
         MdmSettings(certificate_file=tmp_path / "crt", key_file=tmp_path / "key")
+    types: Any = '{"18842-5": "DS^x"}'
     with pytest.raises(ValueError, match="document type"):
-        MdmSettings(document_types='{"18842-5": "DS^x"}')  # type: ignore[arg-type]
+        MdmSettings(document_types=types)
     with pytest.raises(PermanentError, match="cannot be used"):
         MdmSettings(host="engine", ca_file=tmp_path / "missing").address()

@@ -85,13 +85,13 @@ class Outbox:
 
     async def digests(self, decision: str) -> list[str]:
         """Return the digests of the messages of the decision with this digest."""
-        found = []
+        found: dict[str, None] = {}
         async for entry in self._bucket.scan(decision):
             try:
-                found.append(_parse(entry).message)
+                found[_parse(entry).message] = None
             except PermanentError:
                 continue
-        return found
+        return list(found)
 
     async def _find(self, decision: RecordedEvent, key: str) -> Stored | None:
         entry = await self._bucket.get(key)
