@@ -26,6 +26,7 @@ GROUPS = (
     ("COUNTERSIGN_NATS_", "NATS"),
     ("COUNTERSIGN_EHR_", "EHR"),
     ("COUNTERSIGN_HL7_", "HL7v2 over MLLP"),
+    ("COUNTERSIGN_CENSUS_", "Nightly census"),
     ("COUNTERSIGN_OIDC_", "Sign-on (OpenID Connect)"),
     ("COUNTERSIGN_TRITON_", "Model server"),
     ("COUNTERSIGN_QDRANT_", "Vector store"),
