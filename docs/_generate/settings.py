@@ -28,6 +28,7 @@ GROUPS = (
     ("COUNTERSIGN_FHIR_", "FHIR notifications and the poll"),
     ("COUNTERSIGN_HL7_", "HL7v2 over MLLP"),
     ("COUNTERSIGN_MDM_", "Documents by HL7v2 (MDM)"),
+    ("COUNTERSIGN_CENSUS_", "Nightly census"),
     ("COUNTERSIGN_OIDC_", "Sign-on (OpenID Connect)"),
     ("COUNTERSIGN_LAUNCH_", "SMART App Launch"),
     ("COUNTERSIGN_TRITON_", "Model server"),

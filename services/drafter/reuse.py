@@ -32,6 +32,7 @@ class Reuse:
     anew: tuple[Narrative, ...] = ()
     sentences: tuple[Sentence, ...] = ()  # of the prepared draft, by the model
     model: str = ""  # that wrote them
+    policy: Policy | None = None  # by which they were chosen
     stamp: PreparedFrom | None = None
 
     def reusable(self, checked: Sequence[Sentence], policy: Policy) -> tuple[Sentence, ...]:
@@ -39,7 +40,10 @@ class Reuse:
 
         Where the facts have changed, a sentence may stand if the record still supports it word for word, which
         `strict` demands of each sentence. A narrative that a model wrote freely is drafted anew as a whole.
+        Sentences that were chosen by another policy are not kept.
         """
+        if policy != self.policy:
+            return ()
         return tuple(item for item in checked if policy == "strict" or item.narrative not in self.anew)
 
     def new(self, own: Sequence[Sentence]) -> tuple[Sentence, ...]:
@@ -81,5 +85,6 @@ def compare(before: PreparedDraft | None, now: dict[Narrative, str], kind: KindD
         anew=anew,
         sentences=tuple(by_model) if known else (),
         model=draft.model,
+        policy=draft.routing.policy if draft.routing else None,
         stamp=PreparedFrom(digest=before.digest, kept=kept, anew=anew),
     )

@@ -50,6 +50,15 @@ class Assignment:
     tokens: int | None = None  # that the model may use for prompt and text; None: no limit
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The model's answer, why it has none that can be used, and its checked sentences."""
+
+    generation: Generation | None = None
+    silent: str | None = None
+    sentences: tuple[Sentence, ...] = ()
+
+
 class DraftWriter:
     """Writes drafts, at one priority of the model server."""
 
@@ -82,26 +91,15 @@ class DraftWriter:
         prompt = _prompt(kind, wording, context, knowledge, task.request, notes)
         composed = compose_course(context, notes.sentences)
         rules = tuple(item for item in composed if kind.part_of(item.narrative) is not None)
-        facts_of = reuse.written_from(rules, prompt, kind, kind.declared.policy or self._policy)
+        facts_of = reuse.written_from(rules, prompt, kind, self._declared_policy(kind))
         kept = reuse.compare(task.before, facts_of, kind)
         before = await asyncio.to_thread(recheck, kept.sentences, context, knowledge)
-        generation: Generation | None = None
-        silent: str | None = None
-        own: tuple[Sentence, ...] = ()
+        answer = _Answer()
         if kept.asks_model:
-            sampling = _sampling(kind, wording, context)
-            if task.tokens is not None and _tokens(prompt) + sampling.max_tokens > task.tokens:
-                silent = "the budget of tokens for the night is used up"
-            else:
-                generation, silent = await self._generate(kind, prompt, sampling, last=task.last)
-        if generation is not None:
-            found = narrative.parse_answer(generation.text, died=not _needs_instructions(kind, context))
-            if isinstance(found, narrative.UnusableAnswer):
-                silent = found.reason
-            else:
-                own = await asyncio.to_thread(check_narratives, found, context, knowledge)
-        own, advised = general_advice.without_advice_as_course(own)
-        policy = self._policy_for(kind, generation)
+            answer = await self._ask(kind, wording, context, knowledge, prompt, task)
+        generation = answer.generation
+        own, advised = general_advice.without_advice_as_course(answer.sentences)
+        policy = self._policy_for(kind, generation) if generation else kept.policy or self._declared_policy(kind)
         chosen = _choose(wording, rules, kept.reusable(before, policy), kept.new(own), policy)
         return compose(
             context,
@@ -116,14 +114,38 @@ class DraftWriter:
             replaced=chosen.replaced + advised,
             asked=(*revision_point(task.request, chosen), *_unknown_kind_point(kind, context)),
             told=notes,
-            model_silent=silent,
+            model_silent=answer.silent,
             kind=kind,
             routing=_routing(kind, wording, context, policy),
         ).model_copy(update={"written_from": facts_of if task.preparing else None, "prepared": kept.stamp})
 
+    async def _ask(
+        self,
+        kind: KindDefinition,
+        wording: Wording | None,
+        context: EncounterContext,
+        knowledge: CitedKnowledge | None,
+        prompt: str,
+        task: Assignment,
+    ) -> "_Answer":
+        """Ask the model, and compare its sentences with the record."""
+        sampling = _sampling(kind, wording, context)
+        if task.tokens is not None and _tokens(prompt) + sampling.max_tokens > task.tokens:
+            return _Answer(silent="the budget of tokens for the night is used up")
+        generation, silent = await self._generate(kind, prompt, sampling, last=task.last)
+        if generation is None:
+            return _Answer(silent=silent)
+        found = narrative.parse_answer(generation.text, died=not _needs_instructions(kind, context))
+        if isinstance(found, narrative.UnusableAnswer):
+            return _Answer(generation, found.reason)
+        return _Answer(generation, None, await asyncio.to_thread(check_narratives, found, context, knowledge))
+
+    def _declared_policy(self, kind: KindDefinition) -> Policy:
+        return kind.declared.policy or self._policy
+
     def _policy_for(self, kind: KindDefinition, generation: Generation | None) -> Policy:
         """Return the policy of the kind or the drafter; `strict` where the model's configuration requires it."""
-        policy = kind.declared.policy or self._policy
+        policy = self._declared_policy(kind)
         if policy == "marked" and generation is not None and generation.strict:
             logger.warning("%s allows the policy strict only; marked is not applied", generation.model)
             return "strict"

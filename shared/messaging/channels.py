@@ -19,7 +19,7 @@ from shared.messaging.topology import DAY, STREAMS, Consumer
 
 Json = dict[str, Any]
 
-EHR_FACTS = ("discharged", "discharge-cancelled")
+EHR_FACTS = ("discharged", "discharge-cancelled", "discharge-pending", "discharge-pending-cancelled")
 CASE_HEADERS = ("ce-specversion", *CHAINED_HEADERS, "traceparent")
 REFRESH_HEADERS = ("ce-specversion", *(name for name in CHAINED_HEADERS if name != "ce-prevdigest"))
 IDS_AND_FIGURES = {"type": "object", "additionalProperties": {"type": ["string", "integer"]}}
@@ -31,7 +31,7 @@ PARAMETERS = {
     "task": "FHIR logical id; dots written as %2E",
     "event": "trigger event in lower case, such as a03",
     "digest": "of the visit number: first 32 hex digits of its SHA-256",
-    "of": "tasks, checkpoint or retention; encounters for the poll of the EHR",
+    "of": "tasks, checkpoint, retention or preparations; encounters for the poll of the EHR",
     "source": "name of the source of the knowledge base, or all",
     "refresh": "id of the refresh",
     "number": "of the batch, 1 for the first",
@@ -169,6 +169,7 @@ def _timer_channels() -> list[Channel]:
         ("again", "REFRESH_TIMERS"): subjects.retry_timer_subjects("{refresh}"),
         ("peak", "REFRESH_TIMERS"): subjects.peak_timer_subjects("{window}"),
         ("poll", "REFRESH_TIMERS"): subjects.poll_timer_subjects("{of}"),
+        ("census", "REFRESH_TIMERS"): subjects.census_timer_subjects("{department}"),
         ("timer", "TIMERS"): (
             subjects.timer_subject("{case}", "{level}"),
             subjects.due_subject("{case}", "{level}"),

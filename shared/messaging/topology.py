@@ -162,6 +162,8 @@ MOVED = (("TIMERS", "ingest-schedule"), ("TIMERS", "embedder-peak"))
 
 # Of a refresh. What gives up here ends the attempt; the whole refresh has another one, five minutes later.
 _PREPARE = RetryPolicy(timeout=1800, max_attempts=5, initial_interval=1)
+# An EHR that is down is asked again until the morning.
+_CENSUS = RetryPolicy(timeout=300, max_attempts=20, initial_interval=30, max_interval=900, alert_after=5)
 _SETTLE = RetryPolicy(timeout=600, max_attempts=3, initial_interval=5)
 
 
@@ -199,14 +201,7 @@ CONSUMERS = (
         workers=8,
         parked=10_000,
     ),
-    Consumer(
-        "ingest-pending",
-        "EHR",
-        (subjects.DISCHARGE_PENDING, subjects.DISCHARGE_PENDING_CANCELLED),
-        BUS_ONLY,
-        workers=8,
-        parked=10_000,
-    ),
+    Consumer("ingest-pending", "EHR", subjects.PENDING_DISCHARGES, BUS_ONLY, workers=8, parked=10_000),
     Consumer("ingest-visits", "EHR", (subjects.VISIT_EVENTS,), FHIR_LAG, workers=16, parked=10_000),
     # What a notification or the poll named: its Encounter is read, and decides.
     Consumer("ingest-encounters", "EHR", (subjects.ENCOUNTER_UPDATED,), EHR_FOR_A_DAY, workers=16, parked=10_000),
@@ -250,13 +245,8 @@ CONSUMERS = (
         BUS_ONLY,
         workers=4,
     ),
-    # A night without a census is no failure of the next one: an EHR that is down is asked again until the morning.
     Consumer(
-        "ingest-census",
-        "REFRESH_TIMERS",
-        (subjects.fired_timer_filter(subjects.CENSUS_TIMER),),
-        RetryPolicy(timeout=300, max_attempts=20, initial_interval=30, max_interval=900, alert_after=5),
-        workers=1,
+        "ingest-census", "REFRESH_TIMERS", (subjects.fired_timer_filter(subjects.CENSUS_TIMER),), _CENSUS, workers=1
     ),
     Consumer(
         EMBED,

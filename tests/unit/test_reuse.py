@@ -53,6 +53,14 @@ async def test_from_the_same_facts_nothing_is_drafted_anew(policy: Policy) -> No
     assert (again.text, again.model) == (before.text, before.model)
 
 
+async def test_a_model_that_is_strict_only_stays_so_when_it_is_not_asked() -> None:
+    before = await write(CONTEXT, ScriptedGenerator(COURSE, strict=True), policy="marked")
+    assert before.routing is not None
+    assert before.routing.policy == "strict"
+    again = await write(LATER, ScriptedGenerator(), before, "marked")
+    assert (again.text, again.routing) == (before.text, before.routing)
+
+
 async def test_marked_keeps_no_sentence_of_a_narrative_whose_facts_have_changed() -> None:
     before = await write(CONTEXT, ScriptedGenerator(COURSE), policy="marked")
     assert COURSE in before.text

@@ -65,8 +65,9 @@ async def keep(form: ReviewForm, who: Clinician, api: Api) -> Response:
     """Save what was typed; the answer shows what was changed and what is still to be settled."""
     copies = ReviewFormAutosave(api.autosave)
     await copies.keep(form, who.subject)
-    history = await api.cases.history(form.ref.id)
-    if fold(history).decision is not None:  # it came after the decision: nobody needs the copy
+    case = fold(await api.cases.history(form.ref.id))
+    # It came after the decision: nobody needs the copy. Edits to a prepared draft wait for that of the discharge.
+    if case.decision is not None or not (case.editable or form.prepared):
         await copies.drop(form, who.subject)
     zone = api.zone_of(form.ref.department)
     found = await progress(api.cases, form.ref.id, form.draft, form.copy, form.mode, who)
