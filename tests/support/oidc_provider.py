@@ -2,6 +2,7 @@
 
 import json
 import re
+import secrets
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 import httpx
+from joserfc.jwk import ECKey, RSAKey
 
 from tests.support.third_party import FOLDER, installed
 
@@ -21,13 +23,17 @@ def oidc_provider(
     """The issuer; it ends with the block. `people`: login → claims, in ID tokens or only at the userinfo endpoint."""
     installed()
     file = directory / "oidc.json"
-    file.write_text(json.dumps({"clients": clients, "people": people, "idTokenClaims": id_token_claims}))
+    rsa = RSAKey.generate_key(2048, {"kid": "rsa", "use": "sig"})
+    ec = ECKey.generate_key("P-256", {"kid": "ec", "use": "sig"})
+    keys = [key.as_dict(private=True) for key in (rsa, ec)]
+    secrets_of = {"keys": keys, "cookieKey": secrets.token_urlsafe(24)}
+    file.write_text(json.dumps({"clients": clients, "people": people, "idTokenClaims": id_token_claims} | secrets_of))
     command = ["node", str(FOLDER / "oidc.mjs"), str(file)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
-        assert server.stdout is not None
-        line = server.stdout.readline()  # it comes when the provider listens, or is empty when it has ended
-        assert line, "the provider did not start"
         try:
+            assert server.stdout is not None
+            line = server.stdout.readline()  # it comes when the provider listens, or is empty when it has ended
+            assert line, "the provider did not start"
             yield json.loads(line)["issuer"]
         finally:
             server.kill()

@@ -1,14 +1,11 @@
 // An OpenID provider that others wrote: oidc-provider, on loopback, with its own pages for login and consent.
 // node oidc.mjs CONFIGURATION.json: prints {"issuer": …} when it listens, ends with its standard input.
 import Provider from "oidc-provider";
-import { generateKeyPairSync } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 
-const { clients, people, idTokenClaims } = JSON.parse(readFileSync(process.argv[2], "utf8"));
-const pair = (type, options, more) => ({ ...generateKeyPairSync(type, options).privateKey.export({ format: "jwk" }), use: "sig", ...more });
-const keys = [pair("rsa", { modulusLength: 2048 }, { kid: "rsa" }), pair("ec", { namedCurve: "P-256" }, { kid: "ec" })];
-const secret = () => generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" }).d;
+// The keys come from outside: Node.js 20 at times deadlocks when a key that it has just made is exported as a JWK.
+const { clients, people, idTokenClaims, keys, cookieKey } = JSON.parse(readFileSync(process.argv[2], "utf8"));
 
 const server = createServer();
 server.listen(0, "127.0.0.1", () => {
@@ -16,7 +13,7 @@ server.listen(0, "127.0.0.1", () => {
   const provider = new Provider(issuer, {
     clients,
     jwks: { keys },
-    cookies: { keys: [secret()] },
+    cookies: { keys: [cookieKey] },
     claims: { openid: ["sub", "name", "roles", "departments", "fhirUser", "npi"], profile: [] },
     // Without it, claims are at the userinfo endpoint only, as OpenID Connect Core 5.4 has it.
     conformIdTokenClaims: !idTokenClaims,

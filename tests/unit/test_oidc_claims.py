@@ -1,5 +1,6 @@
 """Claims as providers issue them: overage, times that are none, logout tokens."""
 
+import asyncio
 import base64
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from shared.contracts.errors import TransientError
+from shared.oauth import token_endpoint
 from shared.oauth.client_authentication import ClientSecret
 from shared.oauth.errors import TokenRefusedError
 from shared.oauth.token_endpoint import authorization_url, request_tokens
@@ -170,6 +172,19 @@ async def test_outages_and_refusals_are_told_apart(
         with pytest.raises(TransientError) as raised:
             await asked
     assert type(raised.value) is expected
+
+
+async def test_an_endpoint_that_answers_too_slowly_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(token_endpoint, "TIMEOUT_S", 0.01)
+    never = asyncio.Event()
+
+    async def hang(_: httpx.Request) -> httpx.Response:
+        await never.wait()
+        raise AssertionError
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(hang)) as http:
+        with pytest.raises(TransientError, match="TimeoutError"):
+            await request_tokens(http, "https://i/t", SECRET, (), 0.0, {"grant_type": "authorization_code"})
 
 
 @pytest.mark.parametrize("secret", ["a+b%2B:c", "100 % ü€", "x:y:z", "%zz+"])
