@@ -24,8 +24,8 @@ class IngestDependencies:
     notifications: NotificationService
     refreshes: RefreshService
     preparations: Preparations
+    lookup: EncounterLookup
     jwks_file: Path | None = None
-    lookup: EncounterLookup | None = None
 
 
 def allow(*roles: Role) -> RequireRole:
@@ -59,9 +59,7 @@ async def _jwks_file(request: Request) -> Path | None:
 
 
 async def _lookup(request: Request) -> EncounterLookup:
-    found = provided(request, IngestDependencies).lookup
-    assert found is not None  # noqa: S101 - main provides it
-    return found
+    return provided(request, IngestDependencies).lookup
 
 
 IngestSteps = Annotated[Ingest, Depends(_ingest)]

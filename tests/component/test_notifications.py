@@ -52,7 +52,8 @@ class NotificationClient:
         app = FastAPI()
         problems.install_error_handlers(app)
         absent: Any = None  # the other routes' dependencies
-        provide(app, IngestDependencies(Authenticator(ApiTokens(tokens=grants)), absent, absent, service, absent))
+        keys = Authenticator(ApiTokens(tokens=grants))
+        provide(app, IngestDependencies(keys, absent, absent, service, absent, absent, absent))
         mount(app, router)
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://countersign.test")
 

@@ -128,7 +128,9 @@ def test_a_refresh_is_shown_with_the_same_keys_and_values(name: str) -> None:
     value = to_view("r", REFRESHES[name], 1) | {"live_version": 2}
     scripted: Any = Scripted(value)
     found = ask(
-        IngestDependencies(GUARD, ABSENT, ABSENT, ABSENT, scripted), refreshes.router, "/v1/knowledge/refreshes/r"
+        IngestDependencies(GUARD, ABSENT, ABSENT, ABSENT, scripted, ABSENT, ABSENT),
+        refreshes.router,
+        "/v1/knowledge/refreshes/r",
     )
     assert json.dumps(found) == json.dumps(json.loads(json.dumps(value)))
 

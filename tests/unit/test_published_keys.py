@@ -18,7 +18,7 @@ def serving(file: Path | None) -> httpx.AsyncClient:
     app = FastAPI()
     problems.install_error_handlers(app)
     others = cast(Any, None)
-    provide(app, IngestDependencies(others, others, others, others, others, file))
+    provide(app, IngestDependencies(others, others, others, others, others, others, others, file))
     mount(app, router)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x")
 
