@@ -155,6 +155,7 @@ class Approving:
             authenticator=guard,
             log=log,
             clock=self.now,
+            organization="test",
             zone_of=lambda _: None,
             review=self.review,
             open_reviews=reviews,
