@@ -34,7 +34,8 @@ if ROOT not in os.environ and in_memory():
 
 
 # What is imported and collected stays until the end: a collection of garbage that walks through it finds nothing, and
-# takes a fifth of the tests' processor time. So does one after every 700 allocations; a service has 50,000.
+# takes a fifth of the tests' processor time. One after every 700 allocations, as Python does, takes another tenth; a
+# service collects after 50,000.
 PROMPT, SELDOM = gc.get_threshold(), (5_000, 10, 10)
 gc.disable()
 
