@@ -22,10 +22,13 @@ from services.approval.filing.filing import Filing
 from services.approval.filing.renditions.make import TEXT
 from services.approval.filing.renditions.writer import Renditions
 from services.approval.filing.retraction import RetractionFiling
+from services.approval.filing.service import ChartService
+from services.approval.filing.status import FilingStatuses
 from services.approval.filing.write_back import WriteBacks
 from services.approval.handlers import Approval
 from services.approval.projections.open_reviews import OpenReviewsProjection
 from services.approval.projections.preparations import PreparationsProjection
+from services.approval.projections.unfiled import UnfiledProjection
 from services.approval.review.added_text import Statement, statements
 from services.approval.review.api import router as reviews_router
 from services.approval.review.autosave import DraftAutosave
@@ -116,7 +119,10 @@ class Approving:
         broker.on(FILE, approval.file)
         broker.on(SETTLE_REJECTION, approval.settle_rejection)
         broker.on_message("approval-ehr-task", decisions.on_task)
-        self.http = self._http(log, reviews, working, corrections)
+        files = ChartService(
+            self.review, write_backs, FilingStatuses(self.bus, self.now), UnfiledProjection(self.now), renditions
+        )
+        self.http = self._http(log, reviews, working, corrections, files)
         self.journal, self.artifacts = EventStore(self.bus, "approval"), Artifacts(self.bus)
 
     def now(self) -> Any:
@@ -135,6 +141,7 @@ class Approving:
         reviews: OpenReviewsProjection,
         working: DraftAutosave,
         corrections: CorrectionsService,
+        files: ChartService,
     ) -> httpx.AsyncClient:
         people = {"physician": PHYSICIAN, "supervisor": SUPERVISOR}
         guard = Authenticator(
@@ -166,7 +173,7 @@ class Approving:
             directory=absent,
             sign_in=absent,
             labels=absent,
-            chart=absent,
+            chart=files,
             unreadable=absent,
             ehr=absent,
             streams=absent,

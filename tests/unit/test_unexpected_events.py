@@ -16,6 +16,8 @@ STEPS: tuple[StepName, ...] = ("extract", "draft", "request-review", "file", "se
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("past", [FILED, REVIEW, (*REVIEW, "approved"), (*REVIEW, "rejected")])
 def test_retrying_what_has_not_failed_changes_nothing(past: tuple[str, ...], step: StepName) -> None:
+    if (past[-1], step) == ("approved", "file"):
+        pytest.skip("a filing that is awaited may be tried at once")
     before, after = history(*past), history(*past, Retried(step=step, by=PHYSICIAN))
     assert fold(after) == replace(fold(before), head=after[-1].head)
     assert unexpected_events(after) == [after[-1]]
