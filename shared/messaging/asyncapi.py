@@ -24,6 +24,9 @@ VERSION = "1.0.0"
 HEADERS = {"headers": CASE_HEADERS, "refresh-headers": REFRESH_HEADERS}
 
 
+ORDERED = ("channels", "operations", "messages", "schemas")
+
+
 def files() -> dict[Path, Json]:
     """Return every document by its file."""
     return {
@@ -49,6 +52,9 @@ def generate(services: tuple[str, ...], schemas: str) -> Json:
         raise TypeError("FastStream has made another version of AsyncAPI than 3")
     _complete(schema)
     document: Json = json.loads(schema.to_json().replace(SCHEMAS, f"{schemas}/"))
+    # The generator takes subscribers from a set: without an order of ours every run would write another file.
+    for part in (document, document["components"]):
+        part |= {name: dict(sorted(value.items())) for name, value in part.items() if name in ORDERED}
     return document
 
 
