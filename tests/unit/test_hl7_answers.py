@@ -74,6 +74,7 @@ def test_refusals(fields: dict[str, str], code: str, err: str) -> None:
         ({"PV1_2": "B"}, "opens"),
         ({"PV1_2": "i"}, "opens"),
         ({"PV1_2": ""}, "opens"),  # the Encounter says the class
+        ({"PV1_2": "INPATIENT"}, "opens"),  # a value of the site's own: the Encounter says the class
         ({"PV1_2": "O"}, "ignored"),
         ({"PV1_2": "O", "PV1_19": ""}, "ignored"),
         ({"MSH_9": "ADT", "EVN_1": "A03"}, "opens"),
@@ -95,6 +96,21 @@ def test_effects(fields: dict[str, str], effect: str) -> None:
     found = one(framed(**fields))
     assert (found.assessment.effect, found.code) == (effect, "AA")
     assert (found.assessment.fact is not None) == (effect != "ignored")
+
+
+@pytest.mark.parametrize(("patient_class", "inpatient"), [("I", True), ("", None), ("INPATIENT", None), ("IP", True)])
+def test_the_encounter_is_asked_for_a_class_that_says_nothing(patient_class: str, inpatient: bool | None) -> None:
+    (found,) = received(framed(PV1_2=patient_class), sender(classes=("I", "ip")))
+    assert found.assessment.fact is not None
+    assert found.assessment.fact.inpatient is inpatient
+
+
+def test_the_patient_is_checked_by_the_types_of_the_site() -> None:
+    message = framed(PID_3="MRN-1^^^HOSP^AMRN~77^^^HOSP^PI")
+    (unchecked,) = received(message, sender())
+    (found,) = received(message, sender(mrn_types=("AMRN",)))
+    assert unchecked.assessment.fact is not None and found.assessment.fact is not None
+    assert (len(unchecked.assessment.fact.patients), len(found.assessment.fact.patients)) == (0, 1)
 
 
 @pytest.mark.parametrize(

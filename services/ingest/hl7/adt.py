@@ -92,8 +92,7 @@ def trigger(message: Message) -> str:
 
 def census_visit(message: Message, sender: Sender) -> IdentifierValue | None:
     """Return the visit of a message that says that an inpatient is there or comes; None for others."""
-    patient_class = message.value("PV1", 2).upper()
-    if trigger(message) not in CENSUS or (patient_class and patient_class not in sender.classes):
+    if trigger(message) not in CENSUS or sender.is_inpatient(message.value("PV1", 2)) is False:
         return None
     found = visit_of(message, sender)
     return found if isinstance(found, IdentifierValue) else None
@@ -145,13 +144,12 @@ class _Reading:
         pending = self._event in (PENDING, PENDING_CANCELLED)
         if self._event not in _EFFECTS or (pending and not self._sender.prepare_on_pending):
             return Assessment(self._event, "ignored", "this event opens and withdraws no case", died=self._died())
-        patient_class = self._message.value("PV1", 2).upper()
-        accepted = patient_class in self._sender.classes
-        if self._event in (DISCHARGED, PENDING) and patient_class and not accepted:
+        inpatient = self._sender.is_inpatient(self._message.value("PV1", 2))
+        if self._event in (DISCHARGED, PENDING) and inpatient is False:
             return Assessment(self._event, "ignored", "the patient class gets no summary", died=self._died())
         visit = visit_of(self._message, self._sender)
         if not isinstance(visit, IdentifierValue):
-            if patient_class and not accepted:
+            if inpatient is False:
                 return Assessment(self._event, "ignored", "the patient class gets no summary")
             return Assessment(self._event, "refused", visit.text, problem=visit)
         fact = VisitReported(
@@ -165,7 +163,7 @@ class _Reading:
             department=self._department(),
             attending=self._attending(),
             died=self._died() if self._event == DISCHARGED else None,
-            inpatient=True if accepted else None,
+            inpatient=inpatient or None,
             expected_at=self._expected_at() if self._event == PENDING else None,
         )
         effect, reason = _EFFECTS[self._event]
@@ -216,7 +214,7 @@ class _Reading:
         """Return the digests of the MRNs of a field: of type MR, and of the authority where one is set."""
         message, sender, found = self._message, self._sender, list[str]()
         for item in message.repetitions(segment, field, which):
-            types = ("MR",) if segment == "PID" else ("MR", "")  # MRG-1 often has no type
+            types = sender.mrn_types if segment == "PID" else (*sender.mrn_types, "")  # MRG-1 often has no type
             authority = message.component(item, 4)
             ours = sender.mrn_authority is None or authority == sender.mrn_authority
             if ours and message.component(item, 5) in types and (mrn := self._text(message.component(item, 1))):

@@ -69,12 +69,17 @@ class Sender(BaseModel):
     visit_system: str | None = Field(default=None, description="system of the visit number in Encounter.identifier")
     visit_systems: dict[VisitField, str] = Field(default={}, description="the same where a field has its own system")
     mrn_system: str | None = Field(default=None, description="system of the MRN in Patient.identifier")
+    mrn_types: tuple[Code, ...] = Field(default=("MR",), min_length=1, description="PID-3.5 of an MRN")
     mrn_authority: str | None = Field(default=None, description="assigning authority of the MRN; none: any")
     practitioner_system: str | None = Field(
         default=None, description="system of PV1-7 in Practitioner.identifier; none: the Encounter's attending"
     )
     practitioner_authority: str | None = Field(default=None, description="assigning authority of PV1-7; none: any")
     classes: tuple[Code, ...] = Field(default=("I", "B"), description="PV1-2 of stays that get a summary")
+    other_classes: tuple[Code, ...] = Field(
+        default=("C", "E", "N", "O", "P", "R", "U"),
+        description="PV1-2 of stays that get none; of any other value the Encounter's class decides",
+    )
     departments: dict[Code, Department] = Field(default={}, description="PV1-10 or PV1-3.1 → department")
     died: tuple[Code, ...] = Field(default=("20", "40", "41", "42"), description="PV1-36 of a death")
     prepare_on_pending: bool = Field(
@@ -88,6 +93,13 @@ class Sender(BaseModel):
         if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
             found = found.ipv4_mapped
         return not self.peers or any(found in ipaddress.ip_network(network) for network in self.peers)
+
+    def is_inpatient(self, patient_class: str) -> bool | None:
+        """Return whether stays with this PV1-2 get a summary; None where the value says nothing: local, or empty."""
+        found = patient_class.upper()
+        if found in map(str.upper, self.classes):
+            return True
+        return False if found in map(str.upper, self.other_classes) else None
 
     def takes_origin(self, application: str, facility: str) -> bool:
         """Return whether a message with this MSH-3 and MSH-4 is its own."""
