@@ -109,7 +109,8 @@ def test_the_patient_is_checked_by_the_types_of_the_site() -> None:
     message = framed(PID_3="MRN-1^^^HOSP^AMRN~77^^^HOSP^PI")
     (unchecked,) = received(message, sender())
     (found,) = received(message, sender(mrn_types=("AMRN",)))
-    assert unchecked.assessment.fact is not None and found.assessment.fact is not None
+    assert unchecked.assessment.fact is not None
+    assert found.assessment.fact is not None
     assert (len(unchecked.assessment.fact.patients), len(found.assessment.fact.patients)) == (0, 1)
 
 
