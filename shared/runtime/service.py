@@ -55,10 +55,11 @@ UVICORN_DEFAULTS: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What one part of a service starts, checks, closes and measures; its handlers are registered with the broker."""
+    """What one part of a service starts, checks, stops and measures; its handlers are registered with the broker."""
 
     starts: tuple[Hook, ...] = ()
     checks: dict[str, Check] = field(default_factory=dict)
+    stops: tuple[Hook, ...] = ()
     closers: tuple[Hook, ...] = ()
     gauges: tuple[GaugeCollector, ...] = ()
 
@@ -94,6 +95,7 @@ class Service:
             dependencies,
             starts=tuple(hook for part in parts for hook in part.starts),
             checks={name: check for part in parts for name, check in part.checks.items()},
+            stops=tuple(hook for part in parts for hook in part.stops),
             closers=tuple(hook for part in parts for hook in part.closers),
             gauges=tuple(look for part in parts for look in part.gauges),
             hsts=hsts,
