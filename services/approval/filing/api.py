@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 
 from services.approval.dependencies import Api, Clinician, Watcher
-from services.approval.filing.service import UnfiledLine
+from services.approval.filing.service import UnfiledEntry
 from services.approval.review.api import Decided
 from services.approval.review.problems import DecisionRoute
 
@@ -17,7 +17,7 @@ MEDIA_TYPES = {"text": "text/plain; charset=utf-8", "pdf": "application/pdf"}
 class UnfiledList(BaseModel):
     """Signed documents that are not in the chart yet, oldest first."""
 
-    items: list[UnfiledLine]
+    items: list[UnfiledEntry]
 
 
 @router.get("/v1/unfiled", summary="Signed documents that are not in the chart yet, and why")

@@ -24,7 +24,7 @@ from shared.runtime.authentication import Caller
 Reason = Literal["on-its-way", "retrying", "held", "transfer"]
 
 
-class UnfiledLine(Model):
+class UnfiledEntry(Model):
     """A signed document that is not in the chart, and why. Ids, times and codes: no patient data."""
 
     case_id: str
@@ -62,13 +62,13 @@ class ChartService:
         self._unfiled = unfiled
         self._renditions = renditions
 
-    async def unfiled(self, who: Caller, most: int) -> list[UnfiledLine]:
+    async def unfiled(self, who: Caller, most: int) -> list[UnfiledEntry]:
         """Return up to `most` signed documents of the caller's departments that are not in the chart, oldest first."""
         waiting = self._unfiled.of(who)[:most]
         statuses = await self._statuses.of([item.ref.id for item in waiting])
         return [_line(item, statuses.get(item.ref.id)) for item in waiting]
 
-    async def unfiled_of(self, history: list[RecordedEvent]) -> UnfiledLine | None:
+    async def unfiled_of(self, history: list[RecordedEvent]) -> UnfiledEntry | None:
         """Return what of the case is signed and not in the chart; None if nothing is."""
         case, signature = fold(history), causing_event("file", history)
         if signature is None or not (by_hand.held(case) or case.awaits == "file"):
@@ -137,11 +137,11 @@ class ChartService:
         return history, history[-1].case, fold(history)
 
 
-def _line(item: UnfiledDocument, known: FilingStatus | None) -> UnfiledLine:
+def _line(item: UnfiledDocument, known: FilingStatus | None) -> UnfiledEntry:
     if known is not None and known.since < item.signed_at:
         known = None  # of an earlier signature
     reason: Reason = "held" if item.held is not None else known.state if known is not None else "on-its-way"
-    return UnfiledLine(
+    return UnfiledEntry(
         case_id=item.ref.id,
         department=item.ref.department,
         signed=item.event,

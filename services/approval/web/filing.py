@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from fastapi.responses import RedirectResponse, Response
 
 from services.approval.dependencies import Api, ApiDependencies, Clinician
-from services.approval.filing.service import UnfiledLine
+from services.approval.filing.service import UnfiledEntry
 from services.approval.review.errors import DecisionRefusedError
 from services.approval.review.problems import problem_of
 from services.approval.web.render import PageRoute, span
@@ -52,30 +52,32 @@ async def confirm(case_id: str, who: Clinician, api: Api) -> Response:
 
 async def shown_unfiled(api: ApiDependencies, who: Caller, now: datetime) -> list[dict[str, Any]]:
     """Return what the inbox shows: not those that were signed a moment ago and are on their way."""
-    lines = await api.chart.unfiled(who, SHOWN)
-    return [_shown(line, now) for line in lines if line.reason != "on-its-way" or now - line.signed_at > ON_ITS_WAY]
+    entries = await api.chart.unfiled(who, SHOWN)
+    return [
+        _shown(entry, now) for entry in entries if entry.reason != "on-its-way" or now - entry.signed_at > ON_ITS_WAY
+    ]
 
 
 async def unfiled_case(api: ApiDependencies, history: list[RecordedEvent], now: datetime) -> dict[str, Any] | None:
     """Return what the page of a case shows; None where everything signed is in the chart."""
-    line = await api.chart.unfiled_of(history)
-    return _shown(line, now) if line is not None else None
+    entry = await api.chart.unfiled_of(history)
+    return _shown(entry, now) if entry is not None else None
 
 
-def _shown(line: UnfiledLine, now: datetime) -> dict[str, Any]:
-    since = span((now - line.since).total_seconds())
+def _shown(entry: UnfiledEntry, now: datetime) -> dict[str, Any]:
+    since = span((now - entry.since).total_seconds())
     words = {
         "on-its-way": "on its way",
-        "retrying": f"tried again since {since}: {line.detail}",
-        "held": f"held: {line.detail}",
+        "retrying": f"tried again since {since}: {entry.detail}",
+        "held": f"held: {entry.detail}",
         "transfer": "to be transferred to the chart by hand",
     }
     return {
-        "line": line,
-        "what": WHAT[line.signed],
-        "age": span((now - line.signed_at).total_seconds()),
-        "words": words[line.reason],
-        "by_hand": line.reason in ("held", "transfer"),
+        "entry": entry,
+        "what": WHAT[entry.signed],
+        "age": span((now - entry.signed_at).total_seconds()),
+        "words": words[entry.reason],
+        "by_hand": entry.reason in ("held", "transfer"),
     }
 
 
