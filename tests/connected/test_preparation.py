@@ -11,7 +11,7 @@ import pytest
 
 from services.approval.preparation.expiry import PreparationExpiry
 from services.approval.projections.preparations import PreparationsProjection
-from services.ingest.preparation.census import Budget, Census
+from services.ingest.preparation.census import Budget, NightlyPreparation
 from services.ingest.publishers import EncounterPublisher
 from shared.contracts.subjects import case_id as case_id_of
 from shared.contracts.subjects import timer_subject
@@ -228,7 +228,7 @@ async def test_a_census_asks_for_each_stay_once_a_night(stack: Stack) -> None:
     bus = await stack.server.connect("ingest")
     departments, zones = {"internal-medicine": "status=in-progress"}, {"internal-medicine": ZoneInfo("America/Chicago")}
     encounters = EncounterPublisher(bus, "general", lambda: "unused")
-    census = Census(
+    census = NightlyPreparation(
         bus, client(stack.ehr), encounters, departments, time(1), zones, Budget(0, 0), None, lambda: datetime.now(UTC)
     )
     await census.start()

@@ -38,7 +38,7 @@ from tests.support.server import NatsServer
 from tests.support.stack import until
 
 pytestmark = [pytest.mark.connected, pytest.mark.timeout(240)]
-CONSUMERS = ("ingest-visits", "ingest-encounters", "ingest-discharged", "ingest-cancelled")
+CONSUMERS = ("ingest-visits", "ingest-encounters", "ingest-discharged", "ingest-cancelled", "ingest-pending")
 PATH = "/v1/fhir/notifications"
 SECRET = b"the-secret-of-the-clinic"
 SIGNED = ("medplum", "athena")
@@ -91,6 +91,12 @@ class Routes(Feed):
         report = {"encounter_id": encounter, "occurred_at": TIMES["first"].isoformat()}
         headers = {"Authorization": f"Bearer {self._token}"}
         answer = await self.http.post("/v1/encounters/discharged", json=report, headers=headers)
+        assert answer.status_code == 202, answer.text
+
+    async def prepare(self, encounter: str) -> None:
+        headers = {"Authorization": f"Bearer {self._token}"}
+        path = "/v1/encounters/discharge-pending"
+        answer = await self.http.post(path, json={"encounter_id": encounter}, headers=headers)
         assert answer.status_code == 202, answer.text
 
     async def engine(self, encounter: str) -> None:
@@ -236,6 +242,24 @@ async def test_of_discharge_and_cancellation_by_adt_and_fhir_the_later_holds_in_
             state = await all_routes.state(f"enc-o-{number}")
             assert state in (("withdrawn", None) if last == "cancelled" else ("drafting",)), order
         assert await all_routes.dead_letters() == []
+
+
+async def test_a_stay_that_goes_on_stays_prepared_until_its_encounter_is_none(nats: NatsServer, tmp_path: Path) -> None:
+    ehr = sandbox()
+    async with routes(nats, ehr, tmp_path) as all_routes:
+        encounter = stay(ehr, "P-1", status="in-progress")
+        await all_routes.prepare(encounter)
+        await all_routes.notify(encounter)
+        await all_routes.settled()
+        assert [event.event for event in await all_routes.history(encounter)] == ["preparation-requested"]
+        cancelled = encounter_subject("discharge-cancelled", "*", encounter)
+        assert not await all_routes.bus.direct_get("EHR", {"last_by_subj": cancelled})
+
+        stay(ehr, "P-1", status="entered-in-error")
+        await all_routes.notify(encounter)
+        await all_routes.settled()
+        events = [event.event for event in await all_routes.history(encounter)]
+        assert events == ["preparation-requested", "preparation-ended"]
 
 
 async def test_the_poll_finds_what_nobody_told_and_publishes_it_once(nats: NatsServer, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from services.ingest import domain
 from services.ingest.encounters import status
 from services.ingest.encounters.status import EncounterState
 from services.ingest.hl7.visits import StoredVisit, is_open, latest
+from services.ingest.preparation import rules
 from services.ingest.publishers import EncounterPublisher, EncounterReport, Origin
 from services.ingest.stored_reports import FHIR_SOURCE, StoredReport, StoredReports
 from shared.clinical import elements
@@ -97,10 +98,12 @@ class EncounterUpdates:
         decision = status.decide(
             state,
             reported=known.reported.report if known.reported else None,
-            is_open=is_open(known.case),
+            is_open=is_open(known.case) and known.case.preparation is None,  # a stay that goes on stays prepared
             since=self._since,
         )
         after = (encounter_updated_subject(encounter_id), last)
+        if state.status in status.VOID and known.case.preparation is not None:
+            await self._end_preparation(encounter_id, encounter, known, after)
         if decision == "cancelled":
             await self._cancelled(encounter_id, encounter, state, known, after)
             return
@@ -144,6 +147,14 @@ class EncounterUpdates:
         )
         origin = Origin(FHIR_SOURCE, id, after, recorded_at)
         await self._encounters.publish_resolved(domain.CANCELLED, report, origin)
+
+    async def _end_preparation(
+        self, encounter_id: str, encounter: Resource | None, known: _Known, after: tuple[str, int]
+    ) -> None:
+        """Report that no discharge is pending: the stay is not one."""
+        id = derived_id(f"Encounter/{encounter_id}/{_version(encounter)}", rules.PENDING_CANCELLED)
+        report = EncounterReport(encounter_id=encounter_id, department=known.department)
+        await self._encounters.publish_resolved(rules.PENDING_CANCELLED, report, Origin(FHIR_SOURCE, id, after))
 
     async def _known(self, encounter_id: str) -> _Known:
         reported = await self._reports.last(domain.DISCHARGED, encounter_id)
