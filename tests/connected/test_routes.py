@@ -122,7 +122,7 @@ async def routes(nats: NatsServer, ehr: Sandbox, directory: Path) -> AsyncIterat
         nats_seed=SecretStr(nats.secrets.seeds["ingest"]),
         tokens_file=directory / "tokens.json",
         organization="test",
-        hl7=Hl7Settings(port=port, senders=senders),
+        hl7=Hl7Settings(port=port, senders=senders, connections=200),  # each message has its own
         fhir=DischargeSettings(subscriptions=subscriptions),
     )
     app = create_app([build(settings, ehr=client(ehr))])
