@@ -84,10 +84,10 @@ class Ingest:
                 raise TransientError("the retraction is not in the chart yet, or its texts are being erased")
         else:
             raise TransientError("the case changed too often while its discharge was being appended")
-        if history and sequence is not None:
+        if sequence is not None:
             cancelled = await self._reports.last(domain.CANCELLED, fact.encounter_id)
             if cancelled is not None and cancelled.sequence > sequence:
-                # It may have been handled before the case was open (again), and found nothing to withdraw.
+                # It may have been handled while the case was only prepared, or withdrawn, and had no effect.
                 await self._cancel(cancelled)
 
     async def _is_overridden(self, discharge: Report, sequence: int | None) -> bool:

@@ -400,7 +400,7 @@ async def test_one_search_a_run_whatever_the_number_of_processes_and_none_while_
         info = await bus.jetstream.consumer_info("TIMERS", "approval-reconcile")
         done = (info.ack_floor.consumer_seq if info.ack_floor else 0) - before
         assert 2 <= len(searches) <= done + 1
-        timers = await bus.jetstream.stream_info("TIMERS", subjects_filter="timers.reconcile.>")
+        timers = await bus.jetstream.stream_info("TIMERS", subjects_filter="timers.reconcile.tasks")
         assert len(timers.state.subjects or {}) <= 1, "one chain"
         await bus.close()
 

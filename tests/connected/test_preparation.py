@@ -227,7 +227,7 @@ async def test_a_census_asks_for_each_stay_once_a_night(stack: Stack) -> None:
     stay = Stay(stack)
     bus = await stack.server.connect("ingest")
     departments, zones = {"internal-medicine": "status=in-progress"}, {"internal-medicine": ZoneInfo("America/Chicago")}
-    encounters = EncounterPublisher(bus, "general", lambda: "unused")
+    encounters = EncounterPublisher(bus, "general", lambda: "unused", lambda: datetime.now(UTC))
     census = NightlyPreparation(
         bus, client(stack.ehr), encounters, departments, time(1), zones, Budget(0, 0), None, lambda: datetime.now(UTC)
     )

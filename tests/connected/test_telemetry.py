@@ -14,6 +14,7 @@ from sandbox_ehr.app import Sandbox
 from sandbox_ehr.seed import load_bundle
 from sandbox_ehr.store import Store
 from services.approval.projections.case_states import CaseStateProjection
+from services.ingest.settings import DischargeSettings
 from shared.contracts.errors import TransientError
 from shared.runtime.logs import JsonFormatter
 from shared.runtime.settings import Hl7Settings
@@ -35,6 +36,7 @@ ELSEWHERE = (
     "countersign.nats.certificate.",
     "countersign.ehr.token.",  # tests/observability/test_dashboards.py
     "countersign.knowledge.",
+    "countersign.filing.oldest",  # tests/unit/test_unfiled.py
     "countersign.escalations",
     "countersign.notifications",
 )
@@ -127,7 +129,11 @@ async def test_every_metric_by_its_name_and_nothing_of_a_patient(
         senders = tmp_path / "senders.yaml"
         senders.write_text("senders: [{name: engine, zone: UTC, peers: [127.0.0.1]}]")
         hl7 = Hl7Settings(port=free_port(), senders=senders)
-        async with running(nats, Sandbox(store), hl7=hl7) as stack:
+        subscriptions = tmp_path / "subscriptions.yaml"
+        subscriptions.write_text("subscriptions: [{name: ingest, heartbeat: 600}]")
+        fhir = DischargeSettings(subscriptions=subscriptions)
+        async with running(nats, Sandbox(store), hl7=hl7, fhir=fhir) as stack:
+            await stack.call("ingest", "POST", "/v1/fhir/notifications")  # names nothing: the EHR is polled
             reader, writer = await asyncio.open_connection("127.0.0.1", hl7.port)
             named = {"PV1_19": MARKS[0], "PID_5": MARKS[0], "PID_7": MARKS[3], "PID_3": f"{MARKS[0]}^^^HOSP^MR"}
             writer.write(framed(**named) + framed(**named | {"PV1_19": ""}) + framed(**named)[:90])

@@ -140,7 +140,7 @@ def build_services(
     people, policy = approving.pop("people", ()), approving.pop("narrative_policy", "strict")
     drafting = {name: approving.pop(name) for name in ("document_kinds", "department_wording") if name in approving}
     base, connect = approving.pop("base", None), approving.pop("connect", client)
-    hl7 = {"hl7": approving.pop("hl7")} if "hl7" in approving else {}
+    of_ingest = {name: approving.pop(name) for name in ("hl7", "fhir") if name in approving}
     approving.setdefault("public_url", "https://countersign.test")
     clock = {"clock": approving.pop("clock")} if "clock" in approving else {}
     approval = ApprovalSettings(
@@ -150,7 +150,7 @@ def build_services(
         **approving,
     )
     return [
-        build_ingest(IngestSettings(**common("ingest"), **hl7), ehr=client(ehr)),
+        build_ingest(IngestSettings(**common("ingest"), **of_ingest), ehr=client(ehr)),
         build_drafter(
             DrafterSettings(**common("drafter"), **drafting, narrative_policy=policy),
             ehr=connect(ehr),
@@ -172,7 +172,7 @@ async def running(
 ) -> AsyncIterator[Stack]:
     """The services on a server that is provisioned already. `approving`: settings, `people` and `clock` of approval;
     `narrative_policy`, `document_kinds`, `department_wording` and `base` of the drafter; `connect` makes a
-    client of `ehr`; `hl7` of ingest.
+    client of `ehr`; `hl7` and `fhir` of ingest.
     """
     generator = generator or ScriptedGenerator()
     app = create_app(build_services(server, ehr, generator, escalate_after, **approving))
