@@ -21,14 +21,15 @@ START_PATIENCE = 90.0
 
 
 def run(*arguments: str, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
+    """Run the command to its end. Its output is a pipe's, without the width that pytest-xdist sets for its workers."""
+    inherited = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
     return subprocess.run(
         [str(COUNTERSIGN), *arguments],
         capture_output=True,
         text=True,
         timeout=timeout,
         check=False,
-        env=os.environ | environment,
+        env=inherited | environment,
     )
 
 
