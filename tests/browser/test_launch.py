@@ -14,6 +14,7 @@ from tests.support.stack import until
 pytestmark = [
     pytest.mark.connected,
     pytest.mark.browser,
+    pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.skipif(not NGINX.exists(), reason="nginx is not here (tools/fetch.sh)"),
 ]
 
