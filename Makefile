@@ -44,7 +44,7 @@ HEAVY := triton or e2e or chaos or cluster
 test: install ## run every test
 	@tests/browser/install.sh
 	@tools/fetch.sh prometheus victoria-metrics libjs-dygraphs docker-compose nginx libfaketime || echo "skipping the tests that need them"
-	@$(BIN)/pytest -n 4 --dist loadgroup -m "not ($(HEAVY))"
+	@$(BIN)/pytest -n 3 --dist loadgroup -m "not ($(HEAVY))"
 	@$(BIN)/pytest -n 2 --dist loadgroup -m "$(HEAVY)"
 
 test-fast: install ## run the tests that start no server, while you work
