@@ -37,7 +37,7 @@ local-dashboards: install ## run the stack with dashboards and alerts, without c
 	@tools/fetch.sh prometheus victoria-metrics libjs-dygraphs
 	@$(BIN)/python -m tools.local_dashboards $(DASHBOARDS) $(WATCH)
 
-# Tests that load models, start a whole stack or need the processor in time run in two processes; the others in four,
+# Tests that load models, start a whole stack or need the processor in time run in two processes; the others in three,
 # on two cores, because each waits for servers and clocks half of its time.
 HEAVY := triton or e2e or chaos or cluster
 
