@@ -23,7 +23,8 @@ class DischargeSettings(BaseSettings):
     )
     since: AwareDatetime | None = Field(
         default=None,
-        description="earlier discharges open no case by notifications and polls: the time at which the hospital starts",
+        description="earlier discharges open no case by notifications and polls: when the hospital starts; default: "
+        "seven days before a change of the Encounter is read",
     )
 
 

@@ -10,7 +10,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
 
@@ -38,6 +38,7 @@ from tests.support.server import NatsServer
 from tests.support.stack import until
 
 pytestmark = [pytest.mark.connected, pytest.mark.timeout(240)]
+STARTED = datetime(2026, 6, 1, tzinfo=UTC)  # when the hospital of these tests starts
 CONSUMERS = ("ingest-visits", "ingest-encounters", "ingest-discharged", "ingest-cancelled", "ingest-pending")
 PATH = "/v1/fhir/notifications"
 SECRET = b"the-secret-of-the-clinic"
@@ -108,7 +109,9 @@ class Routes(Feed):
 
 
 @asynccontextmanager
-async def routes(nats: NatsServer, ehr: Sandbox, directory: Path) -> AsyncIterator[Routes]:
+async def routes(
+    nats: NatsServer, ehr: Sandbox, directory: Path, since: datetime | None = STARTED
+) -> AsyncIterator[Routes]:
     await nats.provision()
     senders, subscriptions, secret, port = directory / "s.yaml", directory / "f.yaml", directory / "secret", free_port()
     senders.write_text(yaml.safe_dump({"senders": [SENDER | {"visit_system": "urn:visits"}]}))
@@ -123,7 +126,7 @@ async def routes(nats: NatsServer, ehr: Sandbox, directory: Path) -> AsyncIterat
         tokens_file=directory / "tokens.json",
         organization="test",
         hl7=Hl7Settings(port=port, senders=senders, connections=200),  # each message has its own
-        fhir=DischargeSettings(subscriptions=subscriptions),
+        fhir=DischargeSettings(subscriptions=subscriptions, since=since),
     )
     app = create_app([build(settings, ehr=client(ehr))])
     async with AsyncExitStack() as stack:
@@ -242,6 +245,17 @@ async def test_of_discharge_and_cancellation_by_adt_and_fhir_the_later_holds_in_
             state = await all_routes.state(f"enc-o-{number}")
             assert state in (("withdrawn", None) if last == "cancelled" else ("drafting",)), order
         assert await all_routes.dead_letters() == []
+
+
+async def test_the_edit_of_an_old_encounter_opens_no_case(nats: NatsServer, tmp_path: Path) -> None:
+    ehr, now = sandbox(), datetime.now(UTC)
+    async with routes(nats, ehr, tmp_path, since=None) as all_routes:
+        old, recent = (stay(ehr, name, end=now - timedelta(days=days)) for name, days in (("L-1", 8), ("L-2", 6)))
+        for encounter in (old, recent):
+            await all_routes.notify(encounter)
+        await all_routes.settled()
+        assert await all_routes.history(old) == []
+        assert [event.event for event in await all_routes.history(recent)] == ["discharged"]
 
 
 async def test_a_stay_that_goes_on_stays_prepared_until_its_encounter_is_none(nats: NatsServer, tmp_path: Path) -> None:

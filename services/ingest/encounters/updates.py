@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from nats.aio.msg import Msg
 
@@ -26,6 +26,7 @@ from shared.messaging.event_store import Clock, EventStore
 from shared.messaging.pages import pages
 
 TRIES = 5  # to publish while the Encounter goes on changing
+RECENT = timedelta(days=7)  # how old a discharge may be that a change of an Encounter reports, where no time is set
 MAX_IDENTIFIERS = 10  # of an Encounter that are looked up among the visits of ADT feeds
 DELETED = EncounterState("entered-in-error", inpatient=False, has_end=False, ended_at=None, updated_at=None)
 
@@ -99,7 +100,7 @@ class EncounterUpdates:
             state,
             reported=known.reported.report if known.reported else None,
             is_open=is_open(known.case) and known.case.preparation is None,  # a stay that goes on stays prepared
-            since=self._since,
+            since=self._since or self._clock() - RECENT,
         )
         after = (encounter_updated_subject(encounter_id), last)
         if state.status in status.VOID and known.case.preparation is not None:
