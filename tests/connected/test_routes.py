@@ -277,12 +277,13 @@ async def test_a_stay_that_goes_on_stays_prepared_until_its_encounter_is_none(na
 
 
 async def test_the_poll_finds_what_nobody_told_and_publishes_it_once(nats: NatsServer, tmp_path: Path) -> None:
-    ehr = sandbox()
-    encounter, outpatient = stay(ehr, "P-1", end=TIMES["first"]), stay(ehr, "P-2", end=TIMES["first"])
+    ehr, now = sandbox(), datetime.now(UTC)
+    first, second = now - timedelta(hours=3), now - timedelta(hours=1)
+    encounter, outpatient = stay(ehr, "P-1", end=first), stay(ehr, "P-2", end=first)
     found = ehr.store.get("Encounter", outpatient)
     assert found is not None
     ehr.store.put(found | {"class": {"code": "AMB"}})
-    async with routes(nats, ehr, tmp_path) as all_routes:
+    async with routes(nats, ehr, tmp_path, since=None) as all_routes:
         for _ in range(2):
             await all_routes.poll()
             assert [event.event for event in await all_routes.history(encounter)] == ["discharged"]
@@ -293,7 +294,7 @@ async def test_the_poll_finds_what_nobody_told_and_publishes_it_once(nats: NatsS
         stay(ehr, "P-1", status="in-progress")
         await all_routes.poll()
         assert await all_routes.state(encounter) == "withdrawn"
-        stay(ehr, "P-1", end=TIMES["second"])
+        stay(ehr, "P-1", end=second)
         await all_routes.poll()
         assert await all_routes.state(encounter) == "drafting"
 
