@@ -33,8 +33,7 @@ async def test_a_document_is_signed_through_a_proxy_that_ends_tls(
     await expect(page.locator(".diff ins").first).to_be_visible()
     await page.reload()
     await expect(text).to_have_value(re.compile("Seen on the ward round."))  # what was typed is kept
-    await page.get_by_role("button", name="Countersign").click()
-    await page.get_by_role("checkbox", name="Confirm").last.check()  # a sentence of their own
+    await page.locator('input[name="written"]').check()  # a sentence of their own
     await page.get_by_role("button", name="Countersign").click()
     await expect(page.locator(".note.fine")).to_contain_text("Countersigned by Dr. Maxine Gee")
     await ward.stack.reaches(case_id, "filed")
