@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from shared.contracts.errors import PermanentError
-from shared.contracts.model import Model
 
-ModelT = TypeVar("ModelT", bound=Model)
+ModelT = TypeVar("ModelT", bound=BaseModel)
 _MESSAGES = {
     "extra_forbidden": "is not known here",
     "missing": "is missing",

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.contracts.ehr import Department, FhirId
 from shared.contracts.errors import PermanentError
 from shared.contracts.visits import SenderName
+from shared.declarations import read_yaml, validate
 
 MIN_SECRET_BYTES = 16
 MAX_SECRET_FILES = 2  # the one in use, and the one before or after it
@@ -83,20 +83,9 @@ def read_subscriptions(path: Path | None) -> Subscriptions:
     """
     if path is None:
         return Subscriptions()
-    try:
-        found = Subscriptions.model_validate(yaml.safe_load(path.read_text()))
-        list(found.secrets())
-        return found
-    except OSError as error:
-        raise PermanentError(f"{path} cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise PermanentError(f"{path} is not valid YAML") from None
-    except ValidationError as error:
-        places = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc']) or 'the file'}: {item['msg'].removeprefix('Value error, ')}"
-            for item in error.errors(include_url=False, include_input=False)
-        )
-        raise PermanentError(f"{path}: {places}") from None
+    found = validate(Subscriptions, read_yaml(path), path)
+    list(found.secrets())  # reports a secret that cannot be used
+    return found
 
 
 def _read_secret(file: Path) -> bytes:

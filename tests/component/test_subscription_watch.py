@@ -125,7 +125,7 @@ async def test_a_silent_subscription_is_reactivated_where_it_has_stopped_and_tol
         ("subscriptions: [{name: a, secret_files: [/nowhere]}]", "/nowhere cannot be read"),
         ("subscriptions: [{name: A B}]", "subscriptions.0.name"),
         ("departments: {x: 'No Department'}", "departments.x"),
-        ("- [", "not valid YAML"),
+        ("- [", "is not YAML, line 1"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_with_the_reason(tmp_path: Any, text: str, reason: str) -> None:
