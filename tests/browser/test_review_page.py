@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from shared.runtime.settings import TimeZones
 from tests.browser.conftest import COLLEAGUE, PHYSICIAN, SUPERVISOR, Ward
@@ -141,6 +141,34 @@ async def test_open_points_hold_the_signature_up_until_each_was_seen(make_ward: 
     await expect(page.get_by_role("heading", name="Open points of the draft")).to_be_visible()
     await expect(ticks).to_have_count(0)
     await expect(page.get_by_label("The signed document")).not_to_contain_text(text)
+
+
+async def test_a_tick_made_while_the_server_answers_stays(ward: Ward) -> None:
+    """The answer to an earlier keystroke arrives after the tick: one press on the button signs all the same."""
+    case_id = await ward.case()
+    page = await ward.person(PHYSICIAN)
+    await page.goto(f"{ward.url}/reviews/{case_id}")
+    await settle(page)
+    answered = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        answer = await route.fetch()
+        await answered.wait()
+        await route.fulfill(response=answer)
+
+    text = page.get_by_role("textbox", name="The document, as it will be signed")
+    await text.fill(await text.input_value() + "\nSeen on the ward round.\n")
+    confirm = page.locator('input[name="written"]')
+    await expect(confirm).not_to_be_checked()
+    await expect(page.get_by_role("status")).to_contain_text("Saved at")
+    await page.route("**/working", late)
+    async with page.expect_request("**/working"):
+        await text.fill(await text.input_value() + "\n")
+    await confirm.check()
+    await page.get_by_role("button", name="Countersign").click()
+    answered.set()
+    await expect(page.locator(".note.fine")).to_contain_text("Countersigned by Dr. Maxine Gee")
+    await ward.stack.reaches(case_id, "filed")
 
 
 async def test_medicines_are_a_table_and_lines_on_a_phone(ward: Ward) -> None:

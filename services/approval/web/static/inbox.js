@@ -45,7 +45,8 @@ to?.addEventListener("input", async () => {
 });
 
 // The document that will be signed is the text area. Everything else changes it, and shows what became of it.
-let pending = 0;
+let pending = 0; // the timer that will keep it
+let sending = 0; // requests that keep it and are not answered
 let keeping = Promise.resolve();
 
 function later() {
@@ -56,7 +57,8 @@ function later() {
 function keep() {
   clearTimeout(pending);
   pending = 0;
-  keeping = keeping.then(send, send);
+  sending += 1;
+  keeping = keeping.then(send).finally(() => (sending -= 1));
   return keeping;
 }
 
@@ -65,13 +67,27 @@ async function send() {
   try {
     const answer = await fetch(sign.dataset.keep, { method: "POST", body: new URLSearchParams(new FormData(sign)) });
     if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
-    document.getElementById("changes").outerHTML = await answer.text();
+    showChanges(await answer.text());
     mark();
     sayWho();
+    return true;
   } catch {
     status.textContent = "Not saved: the server does not answer. It is tried again.";
     status.className = "warn";
     pending = setTimeout(keep, 3000);
+    return false;
+  }
+}
+
+// The answer is to what was sent: what was ticked since stays ticked, and the keyboard stays where it is.
+function showChanges(html) {
+  const boxes = () => [...document.querySelectorAll("#changes [name=written]")];
+  const ticked = new Map(boxes().map((box) => [box.value, box.checked]));
+  const focused = boxes().find((box) => box === document.activeElement)?.value;
+  document.getElementById("changes").outerHTML = html;
+  for (const box of boxes()) {
+    box.checked = ticked.get(box.value) ?? box.checked;
+    if (box.value === focused) box.focus({ preventScroll: true });
   }
 }
 
@@ -144,7 +160,12 @@ if (sign) {
   for (const box of document.querySelectorAll(".sentence")) tools(box, text);
   text.addEventListener("input", later);
   document.addEventListener("change", ({ target }) => ["confirmed", "acknowledged", "written"].includes(target.name) && keep());
-  sign.addEventListener("submit", (event) => {
+  sign.addEventListener("submit", async (event) => {
+    if (pending || sending) {
+      event.preventDefault(); // what is open is known when the last change has been compared with the record
+      if (!(await (pending ? keep() : keeping))) return; // the status says so
+      if (mark().length === 0) return sign.submit();
+    }
     const [first] = mark();
     if (first === undefined) return;
     event.preventDefault();
