@@ -33,7 +33,7 @@ async def discharged(
 ) -> Accepted:
     stored = await encounters.publish(domain.DISCHARGED, report)
     # The consumer would open the case too; doing it here means that case_url answers at once.
-    await ingest.open(stored.report.fact, stored.id, sequence=stored.sequence)
+    await ingest.open(stored.report.fact, stored.id, stored)
     case = ingest.case_of(stored.report.fact)
     return _accepted(request, case, await lookup.check(report.encounter_id, case))
 

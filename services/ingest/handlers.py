@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from nats.aio.msg import Msg
 
 from services.ingest import domain
-from services.ingest.domain import Report, Route
+from services.ingest.domain import Report
 from services.ingest.preparation import rules
 from services.ingest.stored_reports import StoredReport, StoredReports, of_message
 from shared.contracts.case import fold
@@ -40,7 +40,7 @@ class Ingest:
 
     async def on_discharged(self, message: Msg) -> None:
         stored = of_message(message)
-        await self.open(stored.report.fact, stored.id, route=stored.report.route, sequence=stored.sequence)
+        await self.open(stored.report.fact, stored.id, stored)
 
     async def on_cancelled(self, message: Msg) -> None:
         await self._cancel(of_message(message))
@@ -53,7 +53,7 @@ class Ingest:
         """Return whether a later discharge was reported: a cancellation that is repeated or late does not cancel it."""
         encounter = cancelled.report.fact.encounter_id
         async for item in self._reports.since(domain.DISCHARGED, encounter, 0):
-            follows = item.sequence > cancelled.sequence and domain.opens_after(item.report, cancelled.report)
+            follows = item.came_after(cancelled) and domain.opens_after(item.report, cancelled.report)
             if follows or domain.outlasts(item.report, cancelled.report):
                 return True
         return False
@@ -63,14 +63,12 @@ class Ingest:
             raise ValueError("a message without a department cannot identify a case")
         return CaseRef(fact.department, case_id(self._organization, fact.encounter_id))
 
-    async def open(
-        self, fact: EncounterReported, cause: str, *, route: Route = "other", sequence: int | None = None
-    ) -> None:
+    async def open(self, fact: EncounterReported, cause: str, stored: StoredReport | None = None) -> None:
         """Open the encounter's case unless it is open already: a discharge that is reported thrice is one case.
 
-        `sequence`: of the report in the EHR stream; None: it is stored nowhere, and later than what is.
+        `stored`: the report in the EHR stream; None: it is stored nowhere, and later than what is.
         """
-        discharge, history = Report(fact, route), list[RecordedEvent]()
+        history = list[RecordedEvent]()
         for _ in range(MAX_ATTEMPTS):
             try:
                 await self._append_discharged(fact, history, cause)
@@ -78,22 +76,27 @@ class Ingest:
                 history = list(conflict.history)
             else:
                 break
-            if not domain.reopens(history, cause) or await self._is_overridden(discharge, sequence):
+            if not domain.reopens(history, cause) or await self._is_overridden(fact, stored):
                 break
             if domain.must_wait(history):
                 raise TransientError("the retraction is not in the chart yet, or its texts are being erased")
         else:
             raise TransientError("the case changed too often while its discharge was being appended")
-        if sequence is not None:
+        if stored is not None:
             cancelled = await self._reports.last(domain.CANCELLED, fact.encounter_id)
-            if cancelled is not None and cancelled.sequence > sequence:
+            if cancelled is not None and cancelled.came_after(stored):
                 # It may have been handled while the case was only prepared, or withdrawn, and had no effect.
                 await self._cancel(cancelled)
 
-    async def _is_overridden(self, discharge: Report, sequence: int | None) -> bool:
+    async def _is_overridden(self, fact: EncounterReported, stored: StoredReport | None) -> bool:
         """Return whether a cancellation was reported that the discharge does not undo."""
-        cancelled = await self._reports.last(domain.CANCELLED, discharge.fact.encounter_id)
-        return cancelled is not None and _overrides(cancelled, discharge, sequence)
+        cancellations = [item async for item in self._reports.since(domain.CANCELLED, fact.encounter_id, 0)]
+        if not cancellations:
+            return False
+        last = max(cancellations, key=lambda item: item.arrived)
+        if stored is None:
+            return not domain.opens_after(Report(fact, "other"), last.report)
+        return _overrides(last, stored)
 
     async def _append_discharged(self, fact: EncounterReported, history: Sequence[RecordedEvent], cause: str) -> None:
         case, after = self.case_of(fact), CHAIN_START
@@ -135,8 +138,8 @@ class Ingest:
                 raise TransientError("the case changed while it was being withdrawn") from None
 
 
-def _overrides(cancelled: StoredReport, discharge: Report, sequence: int | None) -> bool:
+def _overrides(cancelled: StoredReport, discharge: StoredReport) -> bool:
     """Return whether the discharge does not undo the cancellation, whichever of the two is handled first."""
-    if sequence is not None and cancelled.sequence > sequence:
-        return not domain.outlasts(discharge, cancelled.report)
-    return not domain.opens_after(discharge, cancelled.report)
+    if cancelled.came_after(discharge):
+        return not domain.outlasts(discharge.report, cancelled.report)
+    return not domain.opens_after(discharge.report, cancelled.report)

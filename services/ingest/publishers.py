@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from services.ingest.domain import CANCELLED, Report
-from services.ingest.stored_reports import StoredReport
+from services.ingest.stored_reports import ARRIVED, StoredReport
 from shared.contracts.cloudevents import event_headers
 from shared.contracts.ehr import (
     Department,
@@ -64,7 +64,7 @@ class Origin:
     """Where a report that ingest itself makes comes from: `source` is that of ADT or FHIR (`stored_reports`).
 
     `id` is the same for the same fact. The report is stored only if `after`, a filter of the EHR stream and a sequence,
-    still names the last message of that filter.
+    still names the last message of that filter. `arrived`: the sequence of the ADT message that it follows from.
     """
 
     source: str
@@ -72,6 +72,7 @@ class Origin:
     after: tuple[str, int]
     recorded_at: datetime | None = None
     finished: bool | None = None
+    arrived: int | None = None
 
 
 class EncounterPublisher:
@@ -88,7 +89,7 @@ class EncounterPublisher:
         cause = self._new_id()
         fact = self._fact(report, self._clock() if name == CANCELLED and report.occurred_at is None else None)
         sequence = await self._store(name, fact, event_headers(id=cause, type=_type(name), source="ingest"))
-        return StoredReport(Report(fact, "other"), sequence, cause)
+        return StoredReport(Report(fact, "other"), sequence, cause, sequence)
 
     async def publish_once(self, name: str, report: EncounterReport, id: str) -> None:
         """Store a report with an id of its own; a repetition has no effect."""
@@ -105,6 +106,8 @@ class EncounterPublisher:
             "Nats-Expected-Last-Subject-Sequence-Subject": filter,
         }
         headers = event_headers(id=origin.id, type=_type(name), source="ingest") | {"ce-source": origin.source}
+        if origin.arrived is not None:
+            headers[ARRIVED] = str(origin.arrived)
         fact = self._fact(report, origin.recorded_at, origin.finished)
         await self._store(name, fact, headers | expected)
 

@@ -16,15 +16,27 @@ from shared.messaging.pages import pages
 ADT_SOURCE = "countersign/ingest/adt"  # follows from an ADT feed, and is in its order
 FHIR_SOURCE = "countersign/ingest/fhir"  # follows from an Encounter that was read, and is in the order of its versions
 ROUTES: dict[str, Route] = {ADT_SOURCE: "adt", FHIR_SOURCE: "fhir"}
+ARRIVED = "countersign-arrived"  # header of a report that follows from an ADT message: the sequence of that message
 
 
 @dataclass(frozen=True, slots=True)
 class StoredReport:
-    """A report and where it is stored. `id` is the cause of the events that follow from it."""
+    """A report and where it is stored. `id` is the cause of the events that follow from it.
+
+    `arrived` is the sequence of the message that it follows from: a report by ADT is stored once the EHR knows the
+    visit, which may be long after the ADT message.
+    """
 
     report: Report
     sequence: int
     id: str
+    arrived: int
+
+    def came_after(self, other: "StoredReport") -> bool:
+        """Return whether it came after `other`: of one route as they are stored, of two as they arrived."""
+        if self.report.route == other.report.route:
+            return self.sequence > other.sequence
+        return self.arrived > other.arrived
 
 
 class StoredReports:
@@ -76,4 +88,10 @@ def _sequence(message: Msg) -> int:
 def _stored(subject: str, data: bytes, headers: dict[str, str], sequence: int) -> StoredReport:
     """The id is the CloudEvents id, or the position in the stream where an engine sends none."""
     report = Report(parse_encounter_reported(subject, data), ROUTES.get(headers.get("ce-source", ""), "other"))
-    return StoredReport(report, sequence, headers.get("ce-id") or f"EHR/{sequence}")
+    arrived = headers.get(ARRIVED, "")
+    return StoredReport(
+        report,
+        sequence,
+        headers.get("ce-id") or f"EHR/{sequence}",
+        int(arrived) if arrived.isdecimal() else sequence,
+    )

@@ -24,6 +24,7 @@ from services.ingest.hl7.resolver import VisitResolver
 from services.ingest.main import build
 from services.ingest.publishers import EncounterPublisher, EncounterReport
 from services.ingest.settings import IngestSettings
+from services.ingest.stored_reports import ARRIVED
 from shared.contracts.case import fold
 from shared.contracts.errors import TransientError
 from shared.contracts.events import Discharged
@@ -279,6 +280,8 @@ async def test_an_encounter_that_fhir_learns_of_later_is_waited_for(nats: NatsSe
     assert [(item.headers or {})["Nats-Subject"] for item in found] == [
         "ehr.encounter.discharged.internal-medicine.enc-late"
     ]
+    (arrived,) = [item async for page in pages(bus, "EHR", "ehr.visit.>") for item in page]
+    assert (found[0].headers or {})[ARRIVED] == (arrived.headers or {})["Nats-Sequence"]
     waits = [FHIR_LAG.wait(attempt) for attempt in range(1, FHIR_LAG.max_attempts or 0)]
     assert 24 * 3600 < sum(waits) < 26 * 3600
     await bus.close()
@@ -295,7 +298,7 @@ async def test_one_discharge_by_adt_and_by_rest_is_one_case(nats: NatsServer, tm
         async def by_rest(encounter: str) -> None:
             report = EncounterReport(encounter_id=encounter, occurred_at=times[0])
             stored = await rest.publish("discharged", report)
-            await ingest.open(stored.report.fact, stored.id, sequence=stored.sequence)
+            await ingest.open(stored.report.fact, stored.id, stored)
 
         first, second = visit(ehr, "R-1"), visit(ehr, "R-2")
         await by_rest(first)

@@ -13,7 +13,7 @@ from services.ingest.handlers import Ingest
 from services.ingest.preparation.handlers import Preparations
 from services.ingest.preparation.rules import PENDING, PENDING_CANCELLED
 from services.ingest.publishers import EncounterPublisher, EncounterReport
-from services.ingest.stored_reports import ADT_SOURCE, FHIR_SOURCE
+from services.ingest.stored_reports import ADT_SOURCE, ARRIVED, FHIR_SOURCE
 from shared.contracts.case import fold
 from shared.contracts.ehr import EncounterReported
 from shared.contracts.subjects import case_id, encounter_subject
@@ -27,10 +27,12 @@ ENCOUNTER = "enc-1"
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 
 
-async def told(bus: NatsConnection, fact: str, id: str, *, source: str = "engine", **more: str) -> Any:
-    """A fact in the EHR's stream, as its consumer brings it."""
+async def told(
+    bus: NatsConnection, fact: str, id: str, *, source: str = "engine", arrived: int | None = None, **more: str
+) -> Any:
+    """A fact in the EHR's stream, as its consumer brings it; `arrived`: the ADT message that it follows from."""
     subject, body = encounter_subject(fact, "cardiology", ENCOUNTER), json.dumps({"encounter_id": ENCOUNTER} | more)
-    headers = {"ce-id": id, "ce-source": source}
+    headers = {"ce-id": id, "ce-source": source} | ({ARRIVED: str(arrived)} if arrived is not None else {})
     ack = await bus.publish(subject, body.encode(), stream="EHR", headers=headers, id=id)
     metadata = SimpleNamespace(sequence=SimpleNamespace(stream=ack.seq))
     return cast(Any, SimpleNamespace(subject=subject, data=body.encode(), headers=headers, metadata=metadata))
@@ -151,7 +153,7 @@ async def test_a_cancellation_that_is_handled_while_rest_opens_the_case_again_ho
     publisher = EncounterPublisher(bus, "cardiology", lambda: next(ids), lambda: NOW)
     report = EncounterReport(encounter_id=ENCOUNTER)
     first = await publisher.publish(DISCHARGED, report)
-    await ingest.open(first.report.fact, first.id, sequence=first.sequence)
+    await ingest.open(first.report.fact, first.id, first)
     await ingest.on_cancelled(await told(bus, CANCELLED, "cancelled"))
     again = await publisher.publish(DISCHARGED, report)
     append = ingest._append_discharged
@@ -164,7 +166,7 @@ async def test_a_cancellation_that_is_handled_while_rest_opens_the_case_again_ho
     monkeypatch.setattr(ingest, "_append_discharged", late)
     if moment == "before":
         await ingest.on_cancelled(await told(bus, CANCELLED, "cancelled-again"))
-    await ingest.open(again.report.fact, again.id, sequence=again.sequence)
+    await ingest.open(again.report.fact, again.id, again)
     assert fold(await EventStore(bus, "ingest").find(case_id("hospital", ENCOUNTER))).state == "withdrawn"
     await bus.close()
 
@@ -189,4 +191,47 @@ async def test_a_discharge_by_another_route_that_is_stored_later_does_not_hold_u
     await ingest.on_cancelled(cancelled)
     await ingest.on_discharged(lagging)
     assert fold(await EventStore(bus, "ingest").find(case_id("hospital", ENCOUNTER))).state == "withdrawn"
+    await bus.close()
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_visit_that_is_resolved_late_does_not_reopen_what_was_cancelled_after_its_message(
+    nats: NatsServer, known: bool
+) -> None:
+    """The EHR knew the visit of the discharge only after an engine without times had cancelled it."""
+    await nats.provision()
+    bus = await nats.connect("ingest")
+    ingest = Ingest(bus, "hospital", lambda: NOW)
+
+    async def state() -> str:
+        return fold(await EventStore(bus, "ingest").find(case_id("hospital", ENCOUNTER))).state
+
+    first = await told(bus, DISCHARGED, "by-the-engine")
+    arrived = first.metadata.sequence.stream
+    cancelled = await told(bus, CANCELLED, "cancelled")
+    if known:
+        await ingest.on_discharged(first)
+        await ingest.on_cancelled(cancelled)
+    await ingest.on_discharged(await told(bus, DISCHARGED, "by-adt", source=ADT_SOURCE, arrived=arrived))
+    assert await state() == "withdrawn"
+    await ingest.on_cancelled(cancelled)
+    assert await state() == "withdrawn"
+    later = cancelled.metadata.sequence.stream + 1
+    await ingest.on_discharged(await told(bus, DISCHARGED, "by-adt-again", source=ADT_SOURCE, arrived=later))
+    assert await state() == "drafting"
+    await bus.close()
+
+
+async def test_a_cancellation_that_is_resolved_late_does_not_cancel_what_was_discharged_after_its_message(
+    nats: NatsServer,
+) -> None:
+    await nats.provision()
+    bus = await nats.connect("ingest")
+    ingest = Ingest(bus, "hospital", lambda: NOW)
+    first = await told(bus, DISCHARGED, "first")
+    await ingest.on_discharged(first)
+    await ingest.on_discharged(await told(bus, DISCHARGED, "second"))
+    arrived = first.metadata.sequence.stream
+    await ingest.on_cancelled(await told(bus, CANCELLED, "by-adt", source=ADT_SOURCE, arrived=arrived))
+    assert fold(await EventStore(bus, "ingest").find(case_id("hospital", ENCOUNTER))).state == "drafting"
     await bus.close()

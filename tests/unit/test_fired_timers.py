@@ -6,6 +6,8 @@ from typing import Any, cast
 import pytest
 
 from services.approval.escalation.handlers import EscalationHandler
+from services.approval.escalation.rules import timing
+from shared.contracts.case import fold
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.errors import TransientError
 from shared.messaging.timers import FiredTimer
@@ -44,4 +46,24 @@ async def test_a_timer_waits_for_the_review_that_it_was_set_for() -> None:
 async def test_a_timer_of_an_earlier_review_is_dropped_while_the_next_one_is_prepared() -> None:
     events = history(*DRAFTED, "review-requested", "rejected", "redraft-requested", "drafted")
     assert events[-1].name == "drafted"
-    assert await handler(events)._append_escalation(fired(events, events[3].id)) == events
+    assert await handler(events)._append_escalation(fired(events, events[3].id)) == (events, 2)
+
+
+async def test_a_timer_of_an_attempt_that_was_not_completed_is_set_again_for_the_deadline() -> None:
+    """Each attempt to request a review sets a timer first; the deadline is that of the attempt that was completed."""
+    events = history(*DRAFTED, "review-requested")
+    deadline = cast(Any, events[-1].body).deadlines[0]
+    made = handler(events)
+    made._clock = lambda: deadline - timedelta(seconds=5)
+    clock = cast(str, fold(events).escalation_run)
+    timer = FiredTimer(events[0].case, 1, deadline - timedelta(seconds=12), clock)
+    assert await made._append_escalation(timer) == (events, 1), "the timer of level 1 is set for its deadline"
+
+
+@pytest.mark.parametrize(
+    ("due", "now", "found"),
+    [(-12, -5, "superseded"), (-12, 0, "due"), (0, -5, "due"), (-0.0009, -5, "due"), (0, -31, "early"), (0, 1, "due")],
+)
+def test_when_a_fired_timer_is_due(due: float, now: float, found: str) -> None:
+    """In seconds from the deadline; times in timers are in milliseconds, clocks of two servers differ."""
+    assert timing(T0 + timedelta(seconds=due), T0, T0 + timedelta(seconds=now)) == found

@@ -1,7 +1,6 @@
 """Escalate reviews that nobody decides: timers of open reviews, and the Tasks of those who are notified."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 from nats.aio.msg import Msg
 
@@ -30,7 +29,6 @@ from shared.messaging.steps import Clock
 from shared.messaging.timers import FiredTimer, Timers, read_due
 
 MAX_ATTEMPTS = 5
-MAX_CLOCK_SKEW = timedelta(seconds=30)  # between two servers
 
 
 class EscalationHandler:
@@ -44,15 +42,15 @@ class EscalationHandler:
     async def escalate(self, message: Msg) -> None:
         """Handle a fired timer: append the escalation unless the review is decided, and set the next timer."""
         due = read_due(message.subject, message.headers or {})
-        history = await self._append_escalation(due)
-        await self._set_timer(due.case, due.clock, due.level + 1, history)
+        history, level = await self._append_escalation(due)
+        await self._set_timer(due.case, due.clock, level, history)
         await self._timers.forget(due, message.metadata.sequence.stream)
 
-    async def _append_escalation(self, due: FiredTimer) -> Sequence[RecordedEvent]:
-        """Append the escalation if it is due; return the history on which that was decided.
+    async def _append_escalation(self, due: FiredTimer) -> tuple[Sequence[RecordedEvent], int]:
+        """Append the escalation if it is due; return the history on which that was decided, and the next timer's level.
 
-        The deadline is in the event stream. A timer that fires before it, because somebody else set it or the server's
-        clock is ahead, has to wait: raises TransientError.
+        The deadline is in the event stream. A timer that fires before it, because the server's clock is ahead, has to
+        wait: raises TransientError. One of an earlier attempt to request the review is set again for the deadline.
         """
         history: Sequence[RecordedEvent] = await self._journal.history(due.case)
         for _ in range(MAX_ATTEMPTS):
@@ -61,20 +59,23 @@ class EscalationHandler:
             if case.awaits == "request-review" and all(event.id != due.clock for event in history):
                 raise TransientError("a timer has fired before its review was requested")
             if not escalation_rules.is_current(case, due.clock):
-                return history
-            promised = escalation_rules.next_deadline(case, due.clock, due.level - 1)
-            if promised is not None and promised - self._clock() > MAX_CLOCK_SKEW:
-                raise TransientError("a timer has fired before its time")
+                return history, due.level + 1
+            deadline = escalation_rules.next_deadline(case, due.clock, due.level - 1)
+            match escalation_rules.timing(due.time, deadline, self._clock()):
+                case "early":
+                    raise TransientError("a timer has fired before its time")
+                case "superseded":
+                    return history, due.level
             last = escalation_rules.next_deadline(case, due.clock, due.level) is None
             supervisor = await self._directory.supervisor(due.case.department) if last else None
             deputies = self._directory.deputies(due.case.department)
             event = escalation_rules.escalate(history, due.clock, due.level, due.time, supervisor, deputies)
             if event is None:
-                return history
+                return history, due.level + 1
             id = derived_id(f"{due.clock}/{due.level}", "escalated")
             try:
                 await self._journal.append(history[-1].case, event, after=history[-1].head, id=id, time=self._clock())
-                return history
+                return history, due.level + 1
             except WrongExpectedVersionError as conflict:
                 history = conflict.history
         raise TransientError("the case changed too often while it was being escalated")

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
 from shared.contracts.case import Case, evolve, fold
 from shared.contracts.envelope import RecordedEvent
@@ -12,6 +13,8 @@ from shared.contracts.events import Approved, Escalated, Reassigned, Reimported,
 WITH_DEPUTIES = 2
 TAKES_OVER = 3
 MAX_POSTPONEMENT = 2  # times the delay of the last level; a reassignment postpones it no further
+MAX_CLOCK_SKEW = timedelta(seconds=30)  # between two servers
+TIMER_PRECISION = timedelta(milliseconds=1)  # of the times in timers
 
 
 def deadlines(now: datetime, after: Sequence[timedelta], since: datetime | None = None) -> tuple[datetime, ...]:
@@ -55,6 +58,19 @@ def next_deadline(case: Case, clock: str, level: int) -> datetime | None:
     if case.review is None or not is_current(case, clock) or level >= len(case.review.deadlines):
         return None
     return case.review.deadlines[level]
+
+
+def timing(due: datetime, deadline: datetime | None, now: datetime) -> Literal["due", "early", "superseded"]:
+    """Return whether a timer that was set for `due` and has fired is due by the `deadline` of the event stream.
+
+    `early`: the clock of the server that fires timers is ahead of ours by more than two servers may differ.
+    `superseded`: it was set for an earlier time, by an attempt to request the review that was not completed.
+    """
+    if deadline is None or deadline <= now:
+        return "due"
+    if due <= deadline - TIMER_PRECISION:
+        return "superseded"
+    return "early" if deadline - now > MAX_CLOCK_SKEW else "due"
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,7 @@ class EncounterPoll:
     async def _was_discharged(self, encounter_id: str) -> bool:
         reported = await self._reports.last(DISCHARGED, encounter_id)
         cancelled = await self._reports.last(CANCELLED, encounter_id)
-        return reported is not None and (cancelled is None or cancelled.sequence < reported.sequence)
+        return reported is not None and not (cancelled is not None and cancelled.came_after(reported))
 
     async def _ask_census(self) -> None:
         """Ask for the Encounters of all visits, and publish those that have changed. Raises CountersignError."""

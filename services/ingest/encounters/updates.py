@@ -161,7 +161,7 @@ class EncounterUpdates:
         reported = await self._reports.last(domain.DISCHARGED, encounter_id)
         cancelled = await self._reports.last(domain.CANCELLED, encounter_id)
         history = await self._cases.find(case_id(self._organization, encounter_id))
-        if reported is not None and cancelled is not None and cancelled.sequence > reported.sequence:
+        if reported is not None and cancelled is not None and cancelled.came_after(reported):
             reported = None
         department = history[-1].case.department if history else None
         return _Known(reported, cancelled, fold(history), department)

@@ -120,7 +120,8 @@ class VisitResolver:
         id, last = derived_id(fact.key, name), await self._reports.last(name, report.encounter_id)
         if last is None or last.id != id:  # a resend has no effect
             after = (visit_subject("*", _token(fact)), history[-1].sequence)
-            origin = Origin(ADT_SOURCE, id, after, fact.recorded_at, finished)
+            arrived = min(item.sequence for item in history if item.fact.key == fact.key)
+            origin = Origin(ADT_SOURCE, id, after, fact.recorded_at, finished, arrived)
             await self._encounters.publish_resolved(name, report, origin)
 
     async def _encounter(self, fact: VisitReported, *, needed: bool) -> Resource | None:
