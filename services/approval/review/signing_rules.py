@@ -46,11 +46,11 @@ def misleading(draft: Draft, text: str, written: Sequence[Statement] = ()) -> li
     """Return lines about the author of the narrative that are not true for `text`."""
     by = authorship.narrative_author(draft, text, own=bool(written))
     drafted = by in ("model", "rules")
-    said = {claim for _, claim in authorship.find_lines(text)}
-    if not any(claim != by and (not drafted or by == "model") for claim in said):
+    claimed = {claim for _, claim in authorship.find_lines(text)}
+    if not any(claim != by and (not drafted or by == "model") for claim in claimed):
         return []
-    wanted = authorship.correct_line(draft, text, own=bool(written))
-    return [Obstacle("text", f"The line that says who wrote the narrative is not true. It has to be: {wanted}")]
+    correct = authorship.correct_line(draft, text, own=bool(written))
+    return [Obstacle("text", f"The line that says who wrote the narrative is not true. It has to be: {correct}")]
 
 
 def check_addendum(draft: Draft, words: str, settled: Settled, written: Sequence[Statement] = ()) -> None:
@@ -170,7 +170,7 @@ def resolutions(draft: Draft, text: str, settled: Settled) -> tuple[Resolution, 
 
 
 def _how(sentence: str, text: str, index: int, settled: Settled) -> ResolutionKind:
-    said = settled.resolutions.get(index)
-    if said in ("changed", "removed"):
-        return said
+    chosen = settled.resolutions.get(index)
+    if chosen in ("changed", "removed"):
+        return chosen
     return "changed" if fuzz.partial_ratio(sentence, text) >= SIMILAR else "removed"

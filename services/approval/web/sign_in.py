@@ -134,8 +134,8 @@ async def _exchange(service: SignInService, pending: PendingLogin | None, code: 
 
 def refused(service: SignInService, status: int, reason: str, *, after: str, again: bool, retry: str = "") -> Response:
     """Return the sign-in page with the reason why nobody was signed in. `retry` is where to try once more."""
-    said = f"{reason[0].upper()}{reason[1:]}."
-    return sign_in_form(service, status, after=after, again=again, refused=said, retry=retry)
+    message = f"{reason[0].upper()}{reason[1:]}."
+    return sign_in_form(service, status, after=after, again=again, refused=message, retry=retry)
 
 
 def unavailable(service: SignInService, error: TransientError, *, after: str, again: bool, retry: str = "") -> Response:

@@ -23,10 +23,10 @@ def diagnosis_sentences(context: EncounterContext) -> Iterator[Sentence]:
 
     After a colon a name keeps the record's words and case, in any language.
     """
-    told: set[tuple[str, str, bool]] = set()
+    listed: set[tuple[str, str, bool]] = set()
     for one, many, items in _by_certainty(context):
-        new = [item for item in items if (item.text.lower(), item.certainty, item.acquired) not in told]
-        told |= {(item.text.lower(), item.certainty, item.acquired) for item in new}
+        new = [item for item in items if (item.text.lower(), item.certainty, item.acquired) not in listed]
+        listed |= {(item.text.lower(), item.certainty, item.acquired) for item in new}
         new = list({without_full_stop(item.text).lower(): item for item in reversed(new)}.values())[::-1]
         if new:
             names = [_name_with_certainty(item, len(new)) for item in new]

@@ -102,8 +102,8 @@ def _directions(item: Medicine) -> str:
 def _purpose(item: Medicine) -> str:
     """Return the reason, the prescriber's note, and what the directions say about time."""
     limit = item.dose if _LIMIT.search(item.dose) else ""
-    said = list(dict.fromkeys(text for part in (item.reason, item.note, limit) if (text := without_full_stop(part))))
-    return f" ({'; '.join(said)})" if said else ""
+    remarks = list(dict.fromkeys(text for part in (item.reason, item.note, limit) if (text := without_full_stop(part))))
+    return f" ({'; '.join(remarks)})" if remarks else ""
 
 
 def _appointment(item: ContextEntry) -> str:

@@ -76,16 +76,16 @@ def discharge_places(disposition: StatedConcept, destination: StatedConcept, *, 
 
     `destination` is the name of the place; `own` states that it is the hospital of the stay itself.
     """
-    found: set[str] = set()
-    told: list[str] = []
+    places_named: set[str] = set()
+    reasons: list[str] = []
     for places, why, contradicted in (*_places_of_codings(disposition), *_places_of_texts(disposition.texts)):
         if contradicted:
             return PlaceMatch(why=f"{why}, which contradict each other", unclear=frozenset(places))
-        found |= places
-        told += [why] if places else []
+        places_named |= places
+        reasons += [why] if places else []
     there = {SAME_HOSPITAL} if own else {place for text in destination.texts for place in places_in_text(text)}
-    told += [f"destination {text!r}" for text in destination.texts] if there else []
-    return _single_place(found | there, "; ".join(dict.fromkeys(told)))
+    reasons += [f"destination {text!r}" for text in destination.texts] if there else []
+    return _single_place(places_named | there, "; ".join(dict.fromkeys(reasons)))
 
 
 def admission_places(admission: StatedConcept) -> frozenset[str]:
@@ -105,15 +105,15 @@ def _single_place(found: set[str], why: str) -> PlaceMatch:
     if places & _FACILITIES:
         places.discard(_ANY_FACILITY)
     if len(places) > 1:
-        said = f"{why}: {' or '.join(sorted(places))}, which is not clear"
-        return PlaceMatch(frozenset(left), said, frozenset(places))
+        reason = f"{why}: {' or '.join(sorted(places))}, which is not clear"
+        return PlaceMatch(frozenset(left), reason, frozenset(places))
     # A facility of which nothing says what it is may be any of them.
     return PlaceMatch(frozenset(places | left), why, _FACILITIES if places == {_ANY_FACILITY} else frozenset())
 
 
-def _places_of_codings(said: StatedConcept) -> Iterator[tuple[set[str], str, bool]]:
+def _places_of_codings(concept: StatedConcept) -> Iterator[tuple[set[str], str, bool]]:
     """Yield places, the reason, and whether a coding's display contradicts its code."""
-    for system, code, display in said.codings:
+    for system, code, display in concept.codings:
         coded, named = _by_code(system, code), places_in_text(display)
         if coded is None:
             yield (
@@ -149,8 +149,8 @@ def _by_code(system: str, code: str) -> set[str] | None:
         return {place for codes in known for place in codes.get(padded, codes.get(code, ()))} if known else None
     # A number alone may be of another country's table: the two of the US, which agree but for 05, are the common ones.
     us = [codes for pattern, codes in _vocabulary().tables if pattern.search("nubc") or pattern.search("0112")]
-    said = {codes[padded] for codes in us if padded in codes}
-    return set(next(iter(said))) if len(said) == 1 and len(padded) == 2 else None
+    meanings = {codes[padded] for codes in us if padded in codes}
+    return set(next(iter(meanings))) if len(meanings) == 1 and len(padded) == 2 else None
 
 
 def places_in_text(text: str) -> set[str]:

@@ -68,10 +68,10 @@ def _is_comparable(item: Finding, kinds: frozenset[ClaimKind], record: EvidenceI
 
 def _is_beyond(item: Finding) -> bool:
     """Return whether a value is clearly outside of all that the record keeps of its series."""
-    said, kept = _VALUE.search(item.text), [float(text) for text in _VALUE.findall(item.detail)]
-    if said is None or not kept:
+    stated, kept = _VALUE.search(item.text), [float(text) for text in _VALUE.findall(item.detail)]
+    if stated is None or not kept:
         return False
-    value = float(said[0])
+    value = float(stated[0])
     return value < min(kept) * (1 - _RANGE_TOLERANCE) or value > max(kept) * (1 + _RANGE_TOLERANCE)
 
 
@@ -91,12 +91,12 @@ def contradiction_points(differences: Sequence[Contradiction]) -> Iterator[OpenP
     """Yield a point for each contradiction; those beyond `MAX_CONTRADICTIONS` share one."""
     yield from (item.point for item in differences[:MAX_CONTRADICTIONS])
     if rest := differences[MAX_CONTRADICTIONS:]:
-        said = "; ".join(
+        listed = "; ".join(
             f"{item.note.citation}: “{item.text}” (record: {item.found.detail.removeprefix('record: ')})"
             for item in rest
         )
         yield OpenPoint(
-            text=f"{len(rest)} further statements of notes differ from the record: {said}", source=rest[0].note.source
+            text=f"{len(rest)} further statements of notes differ from the record: {listed}", source=rest[0].note.source
         )
 
 

@@ -66,13 +66,13 @@ def _not_in_facts(found: Iterable[Candidate], context: EncounterContext) -> list
     """Return the sentences that no fact of the document has from the same note: an operation, a complication."""
     entries = (*context.procedures, *context.diagnoses, *context.reasons, *context.outcome)
     everywhere = {normalize(entry.text) for entry in entries}
-    told: dict[str, str] = {}
+    text_by_source: dict[str, str] = {}
     for entry in entries:
-        told[entry.source] = f"{told.get(entry.source, '')} {normalize(entry.text)} "
+        text_by_source[entry.source] = f"{text_by_source.get(entry.source, '')} {normalize(entry.text)} "
     return [
         item
         for item in found
-        if normalize(item.sentence.text) not in told.get(item.note.source, "")
+        if normalize(item.sentence.text) not in text_by_source.get(item.note.source, "")
         and normalize(item.sentence.text.partition(": ")[2] or item.sentence.text) not in everywhere
     ]
 
@@ -98,11 +98,11 @@ def _quotation(item: Candidate, verdict: Verdict) -> Sentence:
     again = f" (said again in {repeated} later {'note' if repeated == 1 else 'notes'})" if repeated else ""
     what = " (recommendation)" if item.recommended else ""
     by_record = verdict.label == "supported"
-    said = Evidence(source=note.source, text=item.text, kind="note", said_by=note.citation)
+    quoted = Evidence(source=note.source, text=item.text, kind="note", said_by=note.citation)
     return Sentence(
         narrative="hospital-course",
         text=f"{note.citation}{what}: “{item.text}”{again}",
-        evidence=(said, *(verdict.evidence if by_record else ())),
+        evidence=(quoted, *(verdict.evidence if by_record else ())),
         label="supported",
         origin="note",
         by_note=not by_record,

@@ -95,10 +95,10 @@ class Candidate:
     @property
     def text(self) -> str:
         """Return the note's words, with the heading of their problem."""
-        said, problem = self.sentence.text, self.sentence.problem
-        if not problem or normalize(said).startswith(normalize(problem)):
-            return said
-        return f"{problem}: {said}"
+        words, problem = self.sentence.text, self.sentence.problem
+        if not problem or normalize(words).startswith(normalize(problem)):
+            return words
+        return f"{problem}: {words}"
 
     @property
     def day(self) -> str:
@@ -192,8 +192,8 @@ def has_identifiers(text: str, name: str) -> bool:
     if _IDENTITY.search(text):
         return True
     parts = [part for part in re.findall(r"[^\W\d_]+", name.casefold()) if len(part) > 1]
-    said = set(re.findall(r"[^\W\d_]+", text.casefold()))
-    return len(parts) > 1 and sum(part in said for part in parts) > 1
+    words = set(re.findall(r"[^\W\d_]+", text.casefold()))
+    return len(parts) > 1 and sum(part in words for part in parts) > 1
 
 
 @lru_cache(maxsize=8192)

@@ -249,20 +249,20 @@ def _without_repeats(found: list[WrittenNote], scope: StayScope) -> Iterator[Not
     """Yield notes with the sentences that no earlier one has, counting the repetitions."""
     split = [[(part, text) for part in note.parts for text in split_note_sentences(part.lines)] for note in found]
     again: dict[str, set[int]] = {}
-    for number, said in enumerate(split):
-        for _, text in said:
+    for number, sentences in enumerate(split):
+        for _, text in sentences:
             again.setdefault(normalize(text), set()).add(number)
-    told: set[str] = set()
-    for note, said in zip(found, split, strict=True):
+    seen: set[str] = set()
+    for note, sentences in zip(found, split, strict=True):
         kept, copied, beyond = [], 0, 0
-        for part, text in said:
+        for part, text in sentences:
             key = normalize(text)
-            if key in told:
+            if key in seen:
                 copied += 1
-            elif len(told) >= MAX_SENTENCES or len(text) > MAX_SENTENCE_CHARACTERS:
+            elif len(seen) >= MAX_SENTENCES or len(text) > MAX_SENTENCE_CHARACTERS:
                 beyond += 1
             else:
-                told.add(key)
+                seen.add(key)
                 kept.append(
                     NoteSentence(
                         text=text,

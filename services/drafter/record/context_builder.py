@@ -239,7 +239,7 @@ class ContextBuilder:
     def _directives(self) -> tuple[tuple[ContextEntry, ...], tuple[ContextEntry, ...]]:
         """Return directives in force, and where they contradict each other."""
         scope = self._scope
-        told, doubts = code_status.current_statements(
+        current, doubts = code_status.current_statements(
             [
                 *directives.observed_code_status(self._of("Observation"), scope),
                 *directives.code_status_orders(self._of("ServiceRequest"), scope),
@@ -248,9 +248,9 @@ class ContextBuilder:
             ],
             scope,
         )
-        return _distinct_entries([*told, *directives.directive_documents(self._of("DocumentReference"), scope)]), tuple(
-            doubts
-        )
+        return _distinct_entries(
+            [*current, *directives.directive_documents(self._of("DocumentReference"), scope)]
+        ), tuple(doubts)
 
     def _services(self) -> Iterator[ContextEntry]:
         known = self._devices | {source(item): item for item in self._of("Condition")}

@@ -87,10 +87,10 @@ def _directions(line: Resource) -> str:
     return elements.join_distinct([f"{text} ({meant})" if meant else text, *lacking], ", ")
 
 
-def _with_others(told: list[str]) -> str:
+def _with_others(statements: list[str]) -> str:
     """Return a dose with its other statements: `300 mg (15 mg/kg)`."""
-    others = ", ".join(text.removeprefix("at ") for text in told[1:])
-    return f"{told[0]} ({others})" if others else "".join(told)
+    others = ", ".join(text.removeprefix("at ") for text in statements[1:])
+    return f"{statements[0]} ({others})" if others else "".join(statements)
 
 
 def _missing_parts(lines: list[Resource]) -> tuple[MissingPart, ...]:
@@ -107,15 +107,19 @@ def _missing(line: Resource) -> list[MissingPart]:
     text = " ".join([elements.string(line, "text") or "", *instructions(line)])
     code = format_frequency({"code": elements.child(line, "timing").get("code")})
     speed, needed = bool(rates(line)), bool(as_needed(line)) or dosage_words.as_needed(text)
-    how_much = bool(amounts(line)) or speed or any(dosage_words.states_amount(said) for said in (text, code) if said)
+    how_much = (
+        bool(amounts(line))
+        or speed
+        or any(dosage_words.states_amount(statement) for statement in (text, code) if statement)
+    )
     how_often = states_frequency(line.get("timing")) or speed or dosage_words.states_frequency(text)
     # What is taken as needed is limited by a maximum, else by what it is needed for.
     limited = bool(elements.children(line, "maxDosePerPeriod")) or dosage_words.states_upper_limit(text)
     limited = limited or as_needed(line).startswith("as needed for") or dosage_words.states_indication(text)
-    found: list[MissingPart] = [] if how_much else ["amount"]
+    missing: list[MissingPart] = [] if how_much else ["amount"]
     if not how_often and not (needed and limited):
-        found.append("limit" if needed else "frequency")
-    return found
+        missing.append("limit" if needed else "frequency")
+    return missing
 
 
 def supply_duration(order: Any) -> str:

@@ -150,8 +150,8 @@ def _marked(item: Medicine, known: list[Medicine], found: list[HomeMedicineSecti
 
 
 def _is_named(item: Medicine, name: tuple[str, str]) -> bool:
-    said, canonical = name
-    return canonical in item.ingredients or re.search(rf"\b{re.escape(said)}", item.name.lower()) is not None
+    spelling, canonical = name
+    return canonical in item.ingredients or re.search(rf"\b{re.escape(spelling)}", item.name.lower()) is not None
 
 
 def home_medicine_questions(at_home: Iterable[Medicine], found: list[HomeMedicineSection]) -> Iterator[ContextEntry]:

@@ -104,7 +104,7 @@ def _is_blood_group(result: Resource) -> bool:
 
 def interpretation(result: Resource) -> Judgement | None:
     """Return the strongest stated interpretation, by code, a local code's display, or text."""
-    found: list[Judgement] = []
+    judgements: list[Judgement] = []
     for item in elements.children(result, "interpretation"):
         named: list[Judgement] = []
         for coding in elements.codings(item):
@@ -113,10 +113,10 @@ def interpretation(result: Resource) -> Judgement | None:
                 named.append(_CODES[code])
         if not named:
             texts = [*elements.displays(item), *(code.replace("_", " ") for code in elements.codes(item))]
-            named = [said for text in texts if (said := _judgement_of_text(text))]
-        found += named[:1] if len(set(named)) == 1 else named
+            named = [judgement for text in texts if (judgement := _judgement_of_text(text))]
+        judgements += named[:1] if len(set(named)) == 1 else named
     order = ("critically low", "critically high", "critical", "low", "high", "abnormal", "normal")
-    return min(found, key=order.index, default=None)
+    return min(judgements, key=order.index, default=None)
 
 
 def is_negative(result: Resource) -> bool:
@@ -128,7 +128,7 @@ def _judgement_of_text(text: str) -> Judgement | None:
     text = text[:MAX_INTERPRETATION_CHARACTERS]
     if _NEGATED.fullmatch(text) or re.search(r"\bnegati", text, re.IGNORECASE):
         return None
-    return next((said for pattern, said in _SPELLINGS if re.search(pattern, text, re.IGNORECASE)), None)
+    return next((judgement for pattern, judgement in _SPELLINGS if re.search(pattern, text, re.IGNORECASE)), None)
 
 
 def _by_value(result: Resource) -> Judgement | None:
@@ -151,8 +151,8 @@ def _by_ranges(result: Resource, person: RangeSubject) -> Judgement | None:
         if (found := _judgement_by_range(value, limits, result)) in ("low", "high"):
             return "critically low" if found == "low" else "critically high"
     name = " ".join(elements.displays(result.get("code")))
-    said = {_judgement_by_range(value, limits, result) for limits in applicable_ranges(result, name, person)}
-    return said.pop() if len(said) == 1 else None
+    judgements = {_judgement_by_range(value, limits, result) for limits in applicable_ranges(result, name, person)}
+    return judgements.pop() if len(judgements) == 1 else None
 
 
 def _judgement_by_range(value: MeasuredValue, limits: Bounds, result: Resource) -> Judgement | None:

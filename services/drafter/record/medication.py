@@ -62,22 +62,22 @@ def read_medication(
     linked = read_links(orders, bases, scope)
     reader = MedicationSorter(entries, lists, linked, bases, scope)
     ordered: SortedMedicines = list(reader.orders(orders, given))
-    found = [*ordered, *reader.statements(of("MedicationStatement")), *reader.administrations(given)]
+    medicines = [*ordered, *reader.statements(of("MedicationStatement")), *reader.administrations(given)]
     ward = frozenset(item.source for kind, item in ordered if kind == "hospital")
     home = frozenset(item.source for kind, item in ordered if kind != "hospital")
     known: dict[str, Medicine | None] = {f"MedicationRequest/{item.get('id', '')}": None for item in orders}
     known |= {item.source: item for _, item in ordered}
     supplies = SupplyReader(known, ward - home, entries, lists, bases, scope)
-    found += [("discharge", item) for item in supplies.for_home(of("MedicationDispense"))]
-    found = ask_where_missing(merge_fulfilled_orders(_ask_where_not_listed(found, lists)), linked)
-    found = name_replacements(found)
+    medicines += [("discharge", item) for item in supplies.for_home(of("MedicationDispense"))]
+    medicines = ask_where_missing(merge_fulfilled_orders(_ask_where_not_listed(medicines, lists)), linked)
+    medicines = name_replacements(medicines)
     questions = _UnresolvedListEntries(lists, medications, bases)
-    found += questions.medicines([item for type in _TYPES for item in of(type)], found)
+    medicines += questions.medicines([item for type in _TYPES for item in of(type)], medicines)
     kinds: tuple[ListName, ...] = ("home", "hospital", "given", "discharge", "other")
-    sorted_by = {kind: _orders_once([item for listed, item in found if listed == kind]) for kind in kinds}
+    sorted_by = {kind: _orders_once([item for listed, item in medicines if listed == kind]) for kind in kinds}
     worded = [(one.kind, ContextEntry(text=one.text, source=list_source(one))) for one in lists.lists if one.text]
-    told = MedicationLists(sorted_by, tuple(questions.open()), tuple(entry for _, entry in worded))
-    return told.with_note_evidence(passages, tuple(entry for kind, entry in worded if kind == "home"))
+    sorted_lists = MedicationLists(sorted_by, tuple(questions.open()), tuple(entry for _, entry in worded))
+    return sorted_lists.with_note_evidence(passages, tuple(entry for kind, entry in worded if kind == "home"))
 
 
 def _orders_once(medicines: list[Medicine]) -> tuple[Medicine, ...]:

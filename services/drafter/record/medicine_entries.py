@@ -74,14 +74,14 @@ class MedicineReader:
     def _conditions_of(self, item: Resource) -> list[str]:
         """Return remarks on an order: no substitution, an unclear status, why it was stopped on the ward."""
         allowed = elements.boolean(elements.child(item, "substitution"), "allowedBoolean")
-        said = {"unknown": "status of the order unknown"}
+        remarks = {"unknown": "status of the order unknown"}
         if "inpatient" in elements.codes(item.get("category")):
             why = self.why(item)
-            said |= {
+            remarks |= {
                 status: f"{words}: {why}" if why else words
                 for status, words in (("stopped", "stopped in the stay"), ("on-hold", "on hold"))
             }
-        return ["no substitution" if allowed is False else "", said.get(str(item.get("status")), "")]
+        return ["no substitution" if allowed is False else "", remarks.get(str(item.get("status")), "")]
 
     def why(self, item: Resource) -> str | None:
         """Return the status reason: one concept of an order, several of a statement."""

@@ -202,8 +202,8 @@ def _has_organism(item: Resource) -> bool:
 def _susceptibility_text(item: Resource) -> str | None:
     """Return `gentamicin resistant`, with its concentration; None for what is no susceptibility."""
     for element in (item.get("interpretation"), item.get("valueCodeableConcept")):
-        said = next((_SUSCEPTIBILITY[code] for code in elements.codes(element) if code in _SUSCEPTIBILITY), None)
-        said = said or next(
+        result = next((_SUSCEPTIBILITY[code] for code in elements.codes(element) if code in _SUSCEPTIBILITY), None)
+        result = result or next(
             (
                 _SUSCEPTIBILITY_WORDS[text.lower()]
                 for text in elements.displays(element)
@@ -212,12 +212,12 @@ def _susceptibility_text(item: Resource) -> str | None:
             None,
         )
         name = elements.concept_or_code(item.get("code"))
-        if said and name:
+        if result and name:
             amount = format_value(item) if "valueQuantity" in item or "valueString" in item else None
             spoken = name.removesuffix(" [Susceptibility]").split(" [Susc")[0]
             return (
-                f"{spoken} {amount} {said}"
-                if amount and amount.lower() != said and amount not in _SUSCEPTIBILITY
-                else f"{spoken} {said}"
+                f"{spoken} {amount} {result}"
+                if amount and amount.lower() != result and amount not in _SUSCEPTIBILITY
+                else f"{spoken} {result}"
             )
     return None

@@ -142,15 +142,17 @@ def deaths(found: list[NotePassage]) -> list[ContextEntry]:
     return [_entry(part, part.with_title) for part in found if part.codes & _DEATH_CODES or _DEATH.search(part.kind)]
 
 
-def complications(found: list[NotePassage]) -> Iterator[ContextEntry]:
+def complications(passages: list[NotePassage]) -> Iterator[ContextEntry]:
     """Yield sentences of notes that state a complication; the first of equal ones.
 
     Operation notes and death certificates are quoted in full elsewhere.
     """
     seen: set[str] = set()
-    for part in found:
-        told = part.codes & (_OPERATION_CODES | _DEATH_CODES | _IMAGING_CODES) or _OPERATION.search(part.kind)
-        if told or complication.is_about_consent(part.title):
+    for part in passages:
+        quoted_elsewhere = part.codes & (_OPERATION_CODES | _DEATH_CODES | _IMAGING_CODES) or _OPERATION.search(
+            part.kind
+        )
+        if quoted_elsewhere or complication.is_about_consent(part.title):
             continue
         for sentence in sentences(part.text):
             text = re.sub(r"^[SOAP]: ", "", sentence)
@@ -159,10 +161,10 @@ def complications(found: list[NotePassage]) -> Iterator[ContextEntry]:
                 yield _entry(part, f"{text.rstrip('.')} ({part.kind})")
 
 
-def document_evidence(found: list[NotePassage], told: Collection[str]) -> Iterator[ContextEntry]:
-    """Yield sentences of other documents, each once, up to `MAX_SENTENCES`. `told` are the notes' sources."""
+def document_evidence(passages: list[NotePassage], quoted_sources: Collection[str]) -> Iterator[ContextEntry]:
+    """Yield sentences of other documents, each once, up to `MAX_SENTENCES`. `quoted_sources` are the notes' sources."""
     seen: set[str] = set()
-    for part in (part for part in found if source(part.resource) not in told):
+    for part in (part for part in passages if source(part.resource) not in quoted_sources):
         for sentence in sentences(part.text):
             if sentence not in seen and len(seen) < MAX_SENTENCES:
                 seen.add(sentence)

@@ -175,8 +175,8 @@ def _is_flagged(item: Resource, person: RangeSubject) -> bool:
 
 def _why_no_value(item: Resource) -> str:
     absent = elements.concept(item.get("dataAbsentReason"))
-    said = elements.join_distinct([absent.lower() if absent else None, *elements.annotations(item)], "; ")
-    return f"without a value ({said})" if said else "without a value"
+    reason = elements.join_distinct([absent.lower() if absent else None, *elements.annotations(item)], "; ")
+    return f"without a value ({reason})" if reason else "without a value"
 
 
 def _series(results: Iterable[ObservationResult]) -> Iterator[ObservationSeries]:
@@ -188,26 +188,26 @@ def _series(results: Iterable[ObservationResult]) -> Iterator[ObservationSeries]
         yield _one_series(list({(item.measurement.time, item.measurement.value): item for item in found}.values()))
 
 
-def _one_series(found: list[ObservationResult]) -> ObservationSeries:
-    first, last = found[0].measurement, found[-1].measurement
-    worst = max(found, key=_deviation)
-    judged = all(item.judgement is not None or interpretation.is_negative(item.resource) for item in found)
+def _one_series(results: list[ObservationResult]) -> ObservationSeries:
+    first, last = results[0].measurement, results[-1].measurement
+    worst = max(results, key=_deviation)
+    judged = all(item.judgement is not None or interpretation.is_negative(item.resource) for item in results)
     ends = (first, last)
-    low, high = _extremes(found)
-    unjudged = not judged and not any(item.judgement for item in found)
-    both = {"low", "high"} <= {str(item.judgement).removeprefix("critically ") for item in found}
-    told = unjudged or both  # where both limits were crossed, the worst is only one of two
+    low, high = _extremes(results)
+    unjudged = not judged and not any(item.judgement for item in results)
+    both = {"low", "high"} <= {str(item.judgement).removeprefix("critically ") for item in results}
+    with_extremes = unjudged or both  # where both limits were crossed, the worst is only one of two
     return ObservationSeries(
-        name=found[-1].name,
-        code=elements.code(found[0].resource.get("code")),
-        range=next((item.normal[0].text for item in reversed(found) if len(item.normal) == 1), None),
-        therapeutic=next((_range_texts(item.therapeutic) for item in reversed(found) if item.therapeutic), None),
+        name=results[-1].name,
+        code=elements.code(results[0].resource.get("code")),
+        range=next((item.normal[0].text for item in reversed(results) if len(item.normal) == 1), None),
+        therapeutic=next((_range_texts(item.therapeutic) for item in reversed(results) if item.therapeutic), None),
         first=first,
         last=last,
         worst=worst.measurement if worst.measurement.flag and worst.measurement not in ends else None,
-        lowest=low if told and low not in ends else None,
-        highest=high if told and high not in ends and high != low else None,
-        count=len(found),
+        lowest=low if with_extremes and low not in ends else None,
+        highest=high if with_extremes and high not in ends and high != low else None,
+        count=len(results),
         judged=judged,
     )
 

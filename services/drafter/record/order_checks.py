@@ -101,17 +101,17 @@ def _duplicates(context: EncounterContext) -> Iterator[OpenPoint]:
             group.append(medicine)
     for group in groups:
         if len(group) > 1:
-            told = "; ".join(item.text for item in group)
-            text = f"{len(group)} orders of one substance at discharge: {told}: confirm that they are taken together"
+            listed = "; ".join(item.text for item in group)
+            text = f"{len(group)} orders of one substance at discharge: {listed}: confirm that they are taken together"
             yield OpenPoint(text=text, source=group[1].source)
 
 
 def _same_effect(context: EncounterContext) -> Iterator[OpenPoint]:
     """Yield discharge orders of different substances with the same effect."""
-    for effect, found in taken_together.combination_questions(context.discharge_medicines):
-        told = "; ".join(item.text for item in found)
-        text = f"{len(found)} {effect} at discharge: {told}: confirm that they are taken together"
-        yield OpenPoint(text=text, source=found[1].source)
+    for effect, orders in taken_together.combination_questions(context.discharge_medicines):
+        listed = "; ".join(item.text for item in orders)
+        text = f"{len(orders)} {effect} at discharge: {listed}: confirm that they are taken together"
+        yield OpenPoint(text=text, source=orders[1].source)
 
 
 def _of_one_substance(one: Medicine, other: Medicine) -> bool:

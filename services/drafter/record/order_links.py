@@ -110,17 +110,17 @@ def _statement_of(item: Medicine) -> tuple[int, int]:
     return sum(1 for part in (item.amount, item.frequency, item.route) if part), int(bool(item.dose))
 
 
-def ask_where_missing(found: SortedMedicines, links: OrderLinks) -> SortedMedicines:
+def ask_where_missing(medicines: SortedMedicines, links: OrderLinks) -> SortedMedicines:
     """Ask about discharge orders that replace one in no list: they may be no new medicine."""
-    told = {reference for _, item in found for reference in (item.source, *item.stands_for)}
+    listed = {reference for _, item in medicines for reference in (item.source, *item.stands_for)}
 
     def asked(item: Medicine) -> Medicine:
-        if item.source not in links.stated or told & set(item.replaces):
+        if item.source not in links.stated or listed & set(item.replaces):
             return item
         name = links.stated[item.source] or "another order"
         return item.model_copy(update={"maybe_before": f"it replaces {name}, which no list of the record has, compare"})
 
-    return [(kind, asked(item) if kind == "discharge" else item) for kind, item in found]
+    return [(kind, asked(item) if kind == "discharge" else item) for kind, item in medicines]
 
 
 def name_replacements(found: SortedMedicines) -> SortedMedicines:

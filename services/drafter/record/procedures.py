@@ -129,10 +129,10 @@ def devices_in_place(
 ) -> Iterator[ContextEntry]:
     """Yield devices of the patient and statements of their use that have not ended."""
     removed = {references.relative(item.get("device"), bases) for item in uses if _use_ended(item, scope)}
-    told = {references.relative(item.get("device"), bases) for item in uses} - removed
+    in_use = {references.relative(item.get("device"), bases) for item in uses} - removed
     for item in devices:
         name, status = device_name(item), "inactive" if source(item) in removed else item.get("status")
-        if source(item) in told and status not in ("entered-in-error", "inactive"):
+        if source(item) in in_use and status not in ("entered-in-error", "inactive"):
             continue  # the statement of its use says more
         if status in ("entered-in-error", "inactive"):
             scope.leave_out(item, name, "entered in error" if status == "entered-in-error" else "no longer in use")

@@ -58,7 +58,7 @@ def _details(item: Resource) -> list[str | None]:
     priority = elements.string(item, "priority") or ""
     sites = [elements.concept(part) for part in elements.children(item, "bodySite")]
     sides = [elements.concept(part) for part in elements.lateralities(item)]
-    said = " ".join([site for site in sites if site]).lower()
+    named_sites = " ".join([site for site in sites if site]).lower()
     order = [elements.concept(part) for part in elements.children(item, "orderDetail")]
     parameters = [_parameter(part) for part in elements.children(item, "parameter")]
     needed = elements.join_distinct(
@@ -67,7 +67,7 @@ def _details(item: Resource) -> list[str | None]:
     return [
         _PRIORITIES.get(priority),
         *sites,
-        *(side for side in sides if side and side.lower() not in said),
+        *(side for side in sides if side and side.lower() not in named_sites),
         _quantity(item, "quantity"),
         *order,
         *parameters,

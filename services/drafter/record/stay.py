@@ -245,7 +245,7 @@ def died(encounter: Resource, patient: Resource, observations: Iterable[Resource
 def _disposition_is_death(stated: object) -> bool:
     """Return whether the disposition itself states the death: in words, else by a code."""
     words = _words_of(stated)
-    if any((said := _DIED.search(text)) and not _denied(text, said) for text in words):
+    if any((match := _DIED.search(text)) and not _denied(text, match) for text in words):
         return True
     inner = (
         item
@@ -259,10 +259,10 @@ def _disposition_is_death(stated: object) -> bool:
     return any(code in _DIED_CODES and standard.search(system) for system, code in elements.coding_pairs(stated))
 
 
-def _denied(text: str, said: re.Match[str]) -> bool:
+def _denied(text: str, death: re.Match[str]) -> bool:
     return any(
-        found.start() <= said.start() < found.end() or found.end() == said.start()
-        for found in (*_NOT_A_DEATH.finditer(text), *_NOT_A_DEATH.finditer(text[: said.start()]))
+        negation.start() <= death.start() < negation.end() or negation.end() == death.start()
+        for negation in (*_NOT_A_DEATH.finditer(text), *_NOT_A_DEATH.finditer(text[: death.start()]))
     )
 
 
