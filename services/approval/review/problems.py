@@ -17,7 +17,7 @@ TITLES: dict[RefusalCode, tuple[int, str]] = {
     "not-open": (409, "This case waits for no decision"),
     "stale": (412, "This is not the draft that is under review"),
     "incomplete": (422, "The text is not the whole document of this stay"),
-    "unresolved": (409, "Sentences or open points of the draft are not settled"),
+    "unresolved": (409, "Sentences or open points of the draft are not resolved"),
     "no-such-person": (422, "Nobody can be given this review by that name"),
     "misleading": (422, "The text does not say truly who wrote its narrative"),
     "forbidden": (403, "This review is not yours to decide"),
