@@ -175,6 +175,9 @@ def test_no_sequence_of_edits_signs_what_nobody_settled(
 def test_how_much_was_read_is_on_the_trail_where_the_page_says_it() -> None:
     assert AutosavedDraft(text=TEXT).reading(DRAFT) is None
     read = AutosavedDraft(text=TEXT, seconds=31, seen=frozenset({0, 7})).reading(DRAFT)
-    assert read == ReadingFigures(seconds=31, seen=1, parts=2)
+    assert read == ReadingFigures(seconds=31, parts_viewed=1, parts=2)
     made = domain.approve(fold(history(*REVIEW)), DIGEST, PHYSICIAN, draft=DRAFT, resolved=ALL, reading=read)
     assert made.reading == read
+    stored = Approved.read(made.model_dump_json().encode())
+    assert stored.reading == read
+    assert made.model_dump(mode="json")["reading"] == {"seconds": 31, "seen": 1, "parts": 2}

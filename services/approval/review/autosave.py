@@ -38,7 +38,8 @@ class AutosavedDraft(BaseModel):
         if not self.seconds and not self.seen:
             return None
         parts = range(len(draft.parts))
-        return ReadingFigures(seconds=self.seconds, seen=len(self.seen.intersection(parts)), parts=len(parts))
+        viewed = len(self.seen.intersection(parts))
+        return ReadingFigures(seconds=self.seconds, parts_viewed=viewed, parts=len(parts))
 
 
 class DraftAutosave:
