@@ -149,7 +149,7 @@ class Demo:
         print_draft(self._console, draft)
         self._console.print(narrative_summary(draft))
         self._open_points = len(draft["open_points"])
-        self._tell_passages(draft["knowledge"])
+        self._print_passages(draft["knowledge"])
         for sentence in (item for item in draft["sentences"] if not item["supported"]):
             claims = ", ".join(f"{claim['kind']} “{claim['text']}”" for claim in sentence["unsupported"])
             self._console.print(f"[yellow]not in the record:[/] {escape(claims)} — {escape(sentence['text'])}")
@@ -160,7 +160,7 @@ class Demo:
             return
         await sign(physician, case["case_id"], draft)
 
-    def _tell_passages(self, knowledge: dict[str, Any] | None) -> None:
+    def _print_passages(self, knowledge: dict[str, Any] | None) -> None:
         for passage in (knowledge or {}).get("passages", []):
             heading = " › ".join([passage["title"], *passage["path"]])
             document = f"{passage['source']}/{passage['document']}, version {knowledge['version']}" if knowledge else ""

@@ -46,7 +46,7 @@ class DoctorTarget:
     admin_seed: str
     seeds: Mapping[str, str]  # users whose permissions can be checked
     monitor_url: str
-    keeping: StreamStorage
+    storage: StreamStorage
     ehr_url: str
     ehr_authorization: Authorization | None
     write_back: WriteBackSetting
@@ -66,14 +66,14 @@ class DoctorTarget:
 def find_target(data_dir: Path | None) -> DoctorTarget:
     """Return the stack to check. Raises CommandError when none is named or running."""
     settings, remote = DoctorSettings(), RemoteStackSettings()
-    keeping = StreamStorage(remote.nats_replicas, remote.nats_placement)
+    storage = StreamStorage(remote.nats_replicas, remote.nats_placement)
     common = {
         "qdrant": QdrantSettings(),
         "oidc": OidcSettings(),
         "launch": LaunchSettings(),
         "public_url": settings.public_url,
         "otlp": settings.otlp,
-        "keeping": keeping,
+        "storage": storage,
     }
     common |= {"write_back": settings.write_back, "mdm": MdmSettings()}
     if remote.nats_url and data_dir is None:

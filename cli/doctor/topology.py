@@ -15,9 +15,9 @@ from shared.messaging.snapshots import UNFINISHED
 from shared.messaging.topology import all_consumers
 
 
-async def check(bus: NatsConnection, place: DoctorTarget) -> list[Finding]:
+async def check(bus: NatsConnection, target: DoctorTarget) -> list[Finding]:
     group = Group("streams")
-    wanted = {str(item.name): item for item in wanted_streams(place.keeping)}
+    wanted = {str(item.name): item for item in wanted_streams(target.storage)}
     try:
         listed = await bus.jetstream.streams_info()
     except (APIError, errors.Error) as error:
@@ -30,21 +30,21 @@ async def check(bus: NatsConnection, place: DoctorTarget) -> list[Finding]:
     found = {str(item.config.name): item.config for item in listed}
     if UNFINISHED in found:
         group.fault("restore", "a restore was not finished", "run it again: countersign restore")
-    compare(group, "stream", wanted, found, place.provision)
+    compare(group, "stream", wanted, found, target.provision)
     assess_replicas(group, [copies(item) for item in listed if item.config.name in wanted])
     for name in sorted(wanted.keys() & found.keys()):
-        await _consumers(bus, group, name, place)
+        await _consumers(bus, group, name, target)
     return group.found
 
 
-async def _consumers(bus: NatsConnection, group: Group, stream: str, place: DoctorTarget) -> None:
+async def _consumers(bus: NatsConnection, group: Group, stream: str, target: DoctorTarget) -> None:
     wanted = {item.name: consumer_config(item) for item in all_consumers() if item.stream == stream}
     try:
         listed = await bus.jetstream.consumers_info(stream)
     except (NotFoundError, errors.Error):
         return  # it was deleted just now; the next run reports it
     found = {str(item.name): item.config for item in listed if item.config is not None and item.config.durable_name}
-    compare(group, "consumer", wanted, found, place.provision, of=stream)
+    compare(group, "consumer", wanted, found, target.provision, of=stream)
 
 
 def compare(

@@ -27,7 +27,7 @@ REIMPORT_TIMEOUT_S = 120.0  # for approval to reimport what it was asked for
 POLL_INTERVAL_S = 0.5
 KINDS = {"approved": "document", "amended": "correction", "addended": "addendum", "retracted": "retraction"}
 
-ProgressCallback = Callable[[int], None]  # cases looked at
+ProgressCallback = Callable[[int], None]  # cases checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +102,13 @@ async def reimport(
     cases: Sequence[str],
     wanted: ReimportRequested | None,
     department: str | None,
-    tell: ProgressCallback,
+    report_progress: ProgressCallback,
 ) -> ReimportResult:
     """Reimport `cases`, or all that the EHR has; without `wanted`, only report them. Raises CommandError."""
     ehr = open_ehr(data_dir)
     try:
         async with open_bus(data_dir, "operator") as bus:
-            return await Reimporter(bus, ehr, department).run(cases, wanted, tell)
+            return await Reimporter(bus, ehr, department).run(cases, wanted, report_progress)
     finally:
         await ehr.close()
 
@@ -123,16 +123,16 @@ class Reimporter:
     patience: float = REIMPORT_TIMEOUT_S
 
     async def run(
-        self, cases: Sequence[str], wanted: ReimportRequested | None, tell: ProgressCallback = lambda _: None
+        self, cases: Sequence[str], wanted: ReimportRequested | None, report_progress: ProgressCallback = lambda _: None
     ) -> ReimportResult:
         if wrong := [case for case in cases if not CASE_ID.fullmatch(case)]:
             raise CommandError(f"{wrong[0]} is not a case id.")
         found, count = ReimportResult(), 0
         async for case in _unique(cases) if cases else self._all(found):
             count += 1
-            tell(count)
-            if (looked := await self._look(case)) is not None:
-                found.cases.append(looked)
+            report_progress(count)
+            if (findings := await self._check(case)) is not None:
+                found.cases.append(findings)
         if not cases:
             await self._refusals(found)
         if wanted is not None:
@@ -163,7 +163,7 @@ class Reimporter:
             async for case in all_cases(journal):
                 yield case
 
-    async def _look(self, case: str) -> CaseFindings | None:
+    async def _check(self, case: str) -> CaseFindings | None:
         history = await EventStore(self.bus, "operator").find(case)
         ref = history[-1].case if history else CaseRef(self.department or "", case)
         made = await plan(ref, history, self.ehr, None)

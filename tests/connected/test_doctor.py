@@ -28,7 +28,7 @@ def place(nats: NatsServer) -> DoctorTarget:
         admin_seed=nats.secrets.seeds["admin"],
         seeds=nats.secrets.seeds,
         monitor_url=f"http://127.0.0.1:{nats.ports.monitor}",
-        keeping=StreamStorage(),
+        storage=StreamStorage(),
         ehr_url="http://127.0.0.1:1/fhir",
         ehr_authorization=None,
         write_back="fhir",

@@ -204,7 +204,7 @@ class CorrectionsService:
             done := before(case) or await self._decisions.find_repeated(ref, by, key, RetractionRequested, same)
         ) is not None:
             if case.state == "filed" and case.retraction is not None:
-                await self._tell(ref, seen)  # the first may have ended before it did
+                await self._alert_confirmation_needed(ref, seen)  # the first may have ended before it did
             return done
         by = await self._cases.authorize(ref, case, by, "retract")
         supervisor = await self._review.acting_supervisor(ref, by)
@@ -219,10 +219,10 @@ class CorrectionsService:
         event = await self._decisions.decide(
             ref, case, by, "retract", decide, cause_of(ref, by, key), lambda history: before(fold(history))
         )
-        await self._tell(ref, seen)
+        await self._alert_confirmation_needed(ref, seen)
         return event
 
-    async def _tell(self, ref: CaseRef, seen: str) -> None:
+    async def _alert_confirmation_needed(self, ref: CaseRef, seen: str) -> None:
         """Alert that a second person has to confirm. The page of the case says so in any case."""
         facts = {"case": ref.id, "department": ref.department, "page": f"/reviews/{ref.id}"}
         try:

@@ -45,12 +45,12 @@ class Reimport:
         if not found.stopped and found.ready and not ref.department:
             found.stopped.append("the event stream does not have the case, and no department was given")
         if found.stopped:
-            await self._tell(ref, found.stopped)
+            await self._alert_stopped(ref, found.stopped)
             return
         try:
             await self._take_over(ref, history, found.ready, wanted)
         except ErasedError:
-            await self._tell(ref, ["its texts were erased, and are not brought back from the chart"])
+            await self._alert_stopped(ref, ["its texts were erased, and are not brought back from the chart"])
 
     async def _take_over(
         self, ref: CaseRef, history: Sequence[RecordedEvent], ready: Sequence[VerifiedEvent], wanted: ReimportRequested
@@ -70,7 +70,7 @@ class Reimport:
                 raise TransientError("the case has moved on meanwhile") from None
             logger.info("case %s: %s was taken over from the chart", ref.id, item.lost.signature.event)
 
-    async def _tell(self, ref: CaseRef, stopped: Sequence[str]) -> None:
+    async def _alert_stopped(self, ref: CaseRef, stopped: Sequence[str]) -> None:
         reason = "; ".join(stopped)
         logger.error("case %s: not taken over from the chart: %s", ref.id, reason)
         await publish_alert(

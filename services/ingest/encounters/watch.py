@@ -44,7 +44,7 @@ class SubscriptionWatch:
             if self._silence(item, state) > 1:
                 await self._revive(item, state)
 
-    async def look(self) -> None:
+    async def update_gauges(self) -> None:
         """Set the gauge of each Subscription with a heartbeat."""
         for item in self._subscriptions.subscriptions:
             if item.heartbeat is not None:
