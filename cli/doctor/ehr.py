@@ -38,22 +38,11 @@ async def check_ehr(group: Group, http: httpx.AsyncClient, target: DoctorTarget)
         await _compare_clocks(group, http, metadata)  # a wrong clock is a common reason
         return
     headers |= {"Authorization": value} if value is not None else {}
-    try:
-        answer = await http.get(metadata, headers=headers)
-    except httpx.HTTPError as error:
-        do = f"check that {target.ehr_url} is correct, and that the EHR runs"
-        group.fault("EHR", f"it does not answer ({type(error).__name__})", do)
+    answer = await _get_metadata(group, http, metadata, headers)
+    if answer is None:
         return
-    if answer.status_code in (401, 403):
-        group.fault("EHR", f"it refuses the token (HTTP {answer.status_code})", ACCESS_FIX)
-        return
-    try:
-        statement: dict[str, Any] = answer.raise_for_status().json()
-        release = str(statement["fhirVersion"])
-    except (httpx.HTTPError, ValueError, KeyError):
-        says = f"it returns no CapabilityStatement (HTTP {answer.status_code})"
-        group.fault("EHR", says, "check that this is the FHIR R4 base URL")
-        return
+    statement: dict[str, Any] = answer.json()
+    release, capabilities = str(statement["fhirVersion"]), parse_capabilities(statement)
     # Most servers return their CapabilityStatement without a token.
     ready = await FhirClient(target.ehr_url, http, target.ehr_authorization).ready()
     if not ready:
@@ -63,11 +52,33 @@ async def check_ehr(group: Group, http: httpx.AsyncClient, target: DoctorTarget)
     else:
         group.fault("EHR", f"its FHIR version is {release}", "set its R4 (4.0) base URL")
     if ready and isinstance(target.ehr_authorization, BackendToken):
-        assess_scopes(group, await target.ehr_authorization.granted_scopes(), parse_capabilities(statement))
-    assess_write_back(group, target.write_back, parse_capabilities(statement), target.mdm)
+        assess_scopes(group, await target.ehr_authorization.granted_scopes(), capabilities)
+    assess_write_back(group, target.write_back, capabilities, target.mdm)
     if ready and release.startswith("4.0"):
-        assess_routes(group, parse_capabilities(statement))
+        assess_routes(group, capabilities)
     _assess_date(group, answer)
+
+
+async def _get_metadata(
+    group: Group, http: httpx.AsyncClient, url: str, headers: dict[str, str]
+) -> httpx.Response | None:
+    """Return the response with the EHR's CapabilityStatement; None, with a finding, where there is none."""
+    try:
+        answer = await http.get(url, headers=headers)
+    except httpx.HTTPError as error:
+        do = f"check that {url.removesuffix('/metadata')} is correct, and that the EHR runs"
+        group.fault("EHR", f"it does not answer ({type(error).__name__})", do)
+        return None
+    if answer.status_code in (401, 403):
+        group.fault("EHR", f"it refuses the token (HTTP {answer.status_code})", ACCESS_FIX)
+        return None
+    try:
+        answer.raise_for_status().json()["fhirVersion"]
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        says = f"it returns no CapabilityStatement (HTTP {answer.status_code})"
+        group.fault("EHR", says, "check that this is the FHIR R4 base URL")
+        return None
+    return answer
 
 
 def assess_write_back(group: Group, setting: Setting, server: Capabilities, mdm: MdmSettings) -> None:
