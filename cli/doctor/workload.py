@@ -22,7 +22,8 @@ from shared.knowledge.live import LiveBucket
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letters import read_all
-from shared.messaging.topology import Consumer, all_consumers
+from shared.messaging.topology import all_consumers
+from shared.messaging.topology_model import Consumer
 
 BACKLOG_WARNING = 1000  # pending messages of a consumer
 

@@ -20,7 +20,8 @@ from shared.messaging.fair_share import FairShareScheduler
 from shared.messaging.pull_subscriber import StandingPullSubscriber, raw_message
 from shared.messaging.specification import ConsumerSpecification, publisher_of
 from shared.messaging.steps import Appended, Compensation, Consumed, Handler, StepRunner
-from shared.messaging.topology import Consumer, advisory_consumer, consumer
+from shared.messaging.topology import advisory_consumer, consumer
+from shared.messaging.topology_model import Consumer
 from shared.telemetry import instruments
 
 Receiver = Callable[[Msg], Awaitable[None]]

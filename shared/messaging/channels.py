@@ -15,7 +15,8 @@ from shared.contracts.model import Model
 from shared.contracts.refresh import BATCH_EVENTS, REFRESH_EVENT_TYPES
 from shared.contracts.subjects import subject_matches
 from shared.messaging.permissions import permissions
-from shared.messaging.topology import DAY, STREAMS, Consumer
+from shared.messaging.topology import DAY, STREAMS
+from shared.messaging.topology_model import Consumer
 
 Json = dict[str, Any]
 

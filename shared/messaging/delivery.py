@@ -27,7 +27,8 @@ from shared.messaging.ack_extender import AckExtender, consumer_span
 from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letter_queue import FailedMessage, dead_letter, publish_alert
 from shared.messaging.event_store import Clock, EventStore, StepNoLongerAwaitedError
-from shared.messaging.topology import Consumer, consumer
+from shared.messaging.topology import consumer
+from shared.messaging.topology_model import Consumer
 from shared.telemetry import instruments
 
 logger = logging.getLogger(__name__)

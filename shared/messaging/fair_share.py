@@ -18,7 +18,7 @@ from shared.contracts.errors import CountersignError
 from shared.contracts.subjects import CASE_EVENTS, CaseRef, parse_case_subject
 from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.event_store import EventStore
-from shared.messaging.topology import Consumer
+from shared.messaging.topology_model import Consumer
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,8 @@ from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letters import Attribution, DeadLetter, ensure_unresolved, read_one, resolve
 from shared.messaging.event_store import EventStore, WrongExpectedVersionError
 from shared.messaging.requests import CaseRequest, DeadLetterRequest, Operation, serve
-from shared.messaging.topology import CONSUMERS, Consumer
+from shared.messaging.topology import CONSUMERS
+from shared.messaging.topology_model import Consumer
 
 MAX_MESSAGE_BYTES = 256 * 1024  # of a message that is redriven; they usually have some hundred bytes
 KEPT_HEADERS = ("content-type", "traceparent")  # besides the CloudEvents attributes

@@ -21,10 +21,9 @@ from shared.messaging.topology import (
     MOVED,
     STREAMS,
     WRITTEN_ONCE,
-    Consumer,
-    Stream,
     all_consumers,
 )
+from shared.messaging.topology_model import Consumer, Stream
 
 # Of the server's error table.
 NO_SUITABLE_PEERS = 10005  # JSClusterNoPeersErrF

@@ -4,7 +4,6 @@ One page, so that the whole topology can be read, provisioned and checked in one
 administrator's `provision` creates what is here and shows what differs.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 from shared.contracts import steps, subjects
@@ -16,7 +15,6 @@ from shared.contracts.events import (
     Reimported,
     Rejected,
     Retried,
-    StepName,
     Withdrawn,
     name_of,
 )
@@ -37,66 +35,11 @@ from shared.contracts.refresh import (
 )
 from shared.contracts.retry import BUS_ONLY, EHR_FOR_A_DAY, EHR_UNTIL_DONE, FHIR_LAG, RetryPolicy
 from shared.contracts.steps import StepDefinition
-from shared.telemetry import metric_definitions
+from shared.messaging.topology_model import Consumer, Stream
 
 DAY = 86_400.0
 DEDUPE_WINDOW = 600.0  # seconds in which a repeated Nats-Msg-Id is dropped by the server
-# Deliveries beyond a row's attempts: only a process that died mid-attempt uses them up.
-CRASH_ALLOWANCE = 20
-PROCESSES = 8  # of a service that may share a consumer's work: deploy/k8s/components/keda grows none further
 EMBED = "embedder-embed"  # the night's work: paused during clinical peak hours
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """A stream; `max_age` in seconds, None keeps for ever."""
-
-    name: str
-    subjects: tuple[str, ...]
-    max_age: float | None
-    append_only: bool = False  # deny delete and purge: the audit trail
-    schedules: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Consumer:
-    """A durable pull consumer with the retry row of its step."""
-
-    name: str  # the service, a dash, the step
-    stream: str
-    subjects: tuple[str, ...]
-    row: RetryPolicy
-    workers: int  # messages being worked on; no more are asked for, so that none waits in a prefetch until it expires
-    # Messages that may wait for their next attempt besides. The server counts them as unanswered: with none allowed, as
-    # many failing ones as there are workers hold up all others.
-    parked: int = 0
-    ahead: int = 0  # places beside the queue, for cases of departments that have little at work (fair_share.py)
-    step: StepName | None = None  # the step of a case that it performs; None: a side effect that appends events itself
-
-    @property
-    def service(self) -> str:
-        return self.name.partition("-")[0]
-
-    @property
-    def attributes(self) -> dict[str, str]:
-        """What metrics and spans call it."""
-        return {metric_definitions.STREAM: self.stream, metric_definitions.CONSUMER: self.name}
-
-    @property
-    def ack_wait(self) -> float:
-        """Seconds until the server gives the message to somebody else; a live handler extends it (see steps.py)."""
-        return 12.0
-
-    @property
-    def unanswered(self) -> int:
-        """Messages that all processes together may have at work, or waiting for their next attempt. One worker is one
-        in the whole hospital.
-        """
-        return self.parked + (self.workers if self.workers == 1 else self.workers * PROCESSES)
-
-    @property
-    def max_deliver(self) -> int:
-        return -1 if self.row.max_attempts is None else self.row.max_attempts + CRASH_ALLOWANCE
 
 
 def _timers(*kinds: str) -> tuple[str, ...]:

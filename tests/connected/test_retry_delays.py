@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from shared.contracts.subjects import fill_wildcards
-from shared.messaging.topology import CONSUMERS, PROCESSES, Consumer
+from shared.messaging.topology import CONSUMERS
+from shared.messaging.topology_model import PROCESSES, Consumer
 from tests.support.backup import as_user
 from tests.support.server import NatsServer
 

@@ -13,7 +13,8 @@ from services.drafter.settings import DrafterSettings
 from services.embedder.handlers import EMBED_DEADLINE_S
 from shared.contracts.knowledge import BATCH_SIZE
 from shared.inference.triton import BATCH_PRIORITY, INTERACTIVE_PRIORITY
-from shared.messaging.topology import EMBED, PROCESSES, consumer
+from shared.messaging.topology import EMBED, consumer
+from shared.messaging.topology_model import PROCESSES
 
 ROOT = Path(__file__).resolve().parents[2]
 REPOSITORIES = ROOT / "deploy" / "triton"
