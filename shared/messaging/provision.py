@@ -152,7 +152,7 @@ def consumer_config(target: Consumer) -> ConsumerConfig:
         ack_policy=AckPolicy.EXPLICIT,
         ack_wait=target.ack_wait,
         max_deliver=target.max_deliver,
-        max_ack_pending=target.unanswered,
+        max_ack_pending=target.max_ack_pending,
         filter_subjects=list(target.subjects),
     )
 

@@ -29,12 +29,12 @@ class Consumer:
     name: str  # the service, a dash, the step
     stream: str
     subjects: tuple[str, ...]
-    row: RetryPolicy
-    workers: int  # messages being worked on; no more are asked for, so that none waits in a prefetch until it expires
-    # Messages that may wait for their next attempt besides. The server counts them as unanswered: with none allowed, as
-    # many failing ones as there are workers hold up all others.
-    parked: int = 0
-    ahead: int = 0  # places beside the queue, for cases of departments that have little at work (fair_share.py)
+    retry: RetryPolicy
+    workers: int  # messages handled at a time; no more are requested, so that none expires in a prefetch queue
+    # Messages that may wait for their next attempt besides. The server counts them as pending acknowledgements: without
+    # room for them, as many failing messages as there are workers would block all others.
+    retry_backlog: int = 0
+    reserved_slots: int = 0  # besides the workers, for departments with little in progress (fair_share.py)
     step: StepName | None = None  # the step of a case that it performs; None: a side effect that appends events itself
 
     @property
@@ -52,12 +52,13 @@ class Consumer:
         return 12.0
 
     @property
-    def unanswered(self) -> int:
-        """Messages that all processes together may have at work, or waiting for their next attempt. One worker is one
-        in the whole hospital.
+    def max_ack_pending(self) -> int:
+        """Messages of all processes together that are being handled or wait for their next attempt.
+
+        A consumer with one worker has one in the whole hospital.
         """
-        return self.parked + (self.workers if self.workers == 1 else self.workers * PROCESSES)
+        return self.retry_backlog + (self.workers if self.workers == 1 else self.workers * PROCESSES)
 
     @property
     def max_deliver(self) -> int:
-        return -1 if self.row.max_attempts is None else self.row.max_attempts + CRASH_ALLOWANCE
+        return -1 if self.retry.max_attempts is None else self.retry.max_attempts + CRASH_ALLOWANCE

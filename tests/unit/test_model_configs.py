@@ -78,7 +78,7 @@ def test_a_queue_of_drafts_holds_what_all_drafters_send() -> None:
     made = config("models/drafter")
     drafts = consumer("drafter-draft")
     policy = made.dynamic_batching.default_queue_policy
-    assert policy.max_queue_size >= (drafts.workers + drafts.ahead) * PROCESSES
+    assert policy.max_queue_size >= (drafts.workers + drafts.reserved_slots) * PROCESSES
     assert policy.default_timeout_microseconds >= DrafterSettings.model_fields["generation_deadline"].default * SECOND
     assert policy.allow_timeout_override
 
