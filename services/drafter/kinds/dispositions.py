@@ -58,7 +58,10 @@ def _vocabulary() -> _Vocabulary:
             for code in listed if place != "system" else ():
                 codes.setdefault(code, set()).add(place)
         tables.append(
-            (re.compile(table["system"], re.IGNORECASE), {code: frozenset(found) for code, found in codes.items()})
+            (
+                re.compile(table["system"], re.IGNORECASE),
+                {code: frozenset(meanings) for code, meanings in codes.items()},
+            )
         )
     words = tuple((item["place"], re.compile(item["expression"], re.IGNORECASE)) for item in data["words"])
     return _Vocabulary(tuple(tables), words)
@@ -67,7 +70,7 @@ def _vocabulary() -> _Vocabulary:
 def place_names() -> frozenset[str]:
     """Return every place that a rule may ask for."""
     vocabulary = _vocabulary()
-    coded = {place for _, codes in vocabulary.tables for found in codes.values() for place in found}
+    coded = {place for _, codes in vocabulary.tables for meanings in codes.values() for place in meanings}
     return frozenset(coded | {place for place, _ in vocabulary.words}) - _NOT_A_PLACE
 
 
@@ -90,18 +93,18 @@ def discharge_places(disposition: StatedConcept, destination: StatedConcept, *, 
 
 def admission_places(admission: StatedConcept) -> frozenset[str]:
     """Return how a stay began, as far as it is recorded."""
-    found = {
+    admission_origins = {
         place
         for places, _, _ in (*_places_of_codings(admission), *_places_of_texts(admission.texts))
         for place in places
     }
-    return frozenset(found & {BORN})
+    return frozenset(admission_origins & {BORN})
 
 
-def _single_place(found: set[str], why: str) -> PlaceMatch:
+def _single_place(places_named: set[str], why: str) -> PlaceMatch:
     """Return at most one place, and the way to leave."""
-    left = found & {AGAINST_ADVICE}
-    places = found - left - _NOT_A_PLACE - {BORN}
+    left = places_named & {AGAINST_ADVICE}
+    places = places_named - left - _NOT_A_PLACE - {BORN}
     if places & _FACILITIES:
         places.discard(_ANY_FACILITY)
     if len(places) > 1:
@@ -155,11 +158,11 @@ def _by_code(system: str, code: str) -> set[str] | None:
 
 def places_in_text(text: str) -> set[str]:
     """Return the places that a text names; each part of it counts once, for the first matching expression."""
-    found: set[str] = set()
+    places: set[str] = set()
     for place, expression in _vocabulary().words:
         for match in expression.finditer(text):
             before = text[: match.start()]
             if not _NOT.search(before) and (place == AGAINST_ADVICE or not _FROM.search(before)):
-                found.add(place)
+                places.add(place)
         text = expression.sub(lambda match: "\0" * len(match[0]), text)
-    return found
+    return places

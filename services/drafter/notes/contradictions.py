@@ -75,10 +75,10 @@ def _is_beyond(item: Finding) -> bool:
     return value < min(kept) * (1 - _RANGE_TOLERANCE) or value > max(kept) * (1 + _RANGE_TOLERANCE)
 
 
-def merge_contradictions(found: Sequence[tuple[Note, str, Finding]]) -> list[Contradiction]:
+def merge_contradictions(differences: Sequence[tuple[Note, str, Finding]]) -> list[Contradiction]:
     """Return one contradiction for each entry of the record and kind of claim, with its first sentence."""
     by_entry: dict[tuple[str, str, str], Contradiction] = {}
-    for note, text, finding in found:
+    for note, text, finding in differences:
         key = (finding.kind, finding.source, finding.text.casefold())
         if key in by_entry:
             by_entry[key].others += 1
@@ -103,7 +103,7 @@ def contradiction_points(differences: Sequence[Contradiction]) -> Iterator[OpenP
 def other_sentences(notes: Iterable[Note], quoted: Iterable[Candidate]) -> list[tuple[Note, NoteSentence]]:
     """Return sentences that are not quoted but must agree with the record; allergies and the like first."""
     known = {id(item.sentence) for item in quoted}
-    found = [
+    others = [
         (note, item) for note in notes for item in note.sentences if id(item) not in known and is_assertion(note, item)
     ]
-    return sorted(found, key=lambda pair: pair[1].section not in COMPARED_SECTIONS)
+    return sorted(others, key=lambda pair: pair[1].section not in COMPARED_SECTIONS)

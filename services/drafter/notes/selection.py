@@ -199,10 +199,10 @@ def has_identifiers(text: str, name: str) -> bool:
 @lru_cache(maxsize=8192)
 def is_not_about_stay(text: str) -> bool:
     """Return whether most of a sentence is denied, about family or past."""
-    found = content_words(text)
-    if not found:
+    words = content_words(text)
+    if not words:
         return True
-    apart = [_is_separate(text, (start, end)) for _, start, end in found]
+    apart = [_is_separate(text, (start, end)) for _, start, end in words]
     return apart[0] or sum(apart) * 2 > len(apart)
 
 

@@ -115,11 +115,11 @@ class CodeStatusStatement:
         text = self.entry.text
         if _NO_LIMITS.search(text):
             return "full"
-        found = _LIMITED.search(text)
-        if _PARTIAL.search(text) or (found and re.search(r"full (code|resus)", text, re.IGNORECASE)):
+        limited = _LIMITED.search(text)
+        if _PARTIAL.search(text) or (limited and re.search(r"full (code|resus)", text, re.IGNORECASE)):
             return "partial"
-        if found:
-            denied = _DENIED.search(text, found.end())  # `Do not resuscitate: no` is for a person to read
+        if limited:
+            denied = _DENIED.search(text, limited.end())  # `Do not resuscitate: no` is for a person to read
             return None if denied else "limit"
         return "full" if _FULL.search(text) else None
 

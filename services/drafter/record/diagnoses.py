@@ -202,10 +202,10 @@ def admission_reasons(
             if text := elements.concept_or_code(reason):
                 yield ContextEntry(text=text, source=source(encounter))
         for reference in elements.children(encounter, "reasonReference"):
-            found = known.get(references.relative(reference, bases) or "")
-            text = _name(found) if found else elements.string(reference, "display")
+            referenced = known.get(references.relative(reference, bases) or "")
+            text = _name(referenced) if referenced else elements.string(reference, "display")
             if text:
-                yield ContextEntry(text=text, source=source(found or encounter))
+                yield ContextEntry(text=text, source=source(referenced or encounter))
 
 
 def family_history(resources: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
@@ -216,8 +216,8 @@ def family_history(resources: list[Resource], scope: StayScope) -> Iterator[Cont
         if status in ("entered-in-error", "health-unknown"):
             scope.leave_out(item, relation, "entered in error" if status == "entered-in-error" else "health unknown")
             continue
-        found = [_inherited(part) for part in elements.children(item, "condition")]
-        text = elements.join_distinct([*found, *elements.annotations(item)])
+        conditions = [_inherited(part) for part in elements.children(item, "condition")]
+        text = elements.join_distinct([*conditions, *elements.annotations(item)])
         if text:
             yield scope.entry(item, f"{relation}: {text}")
 

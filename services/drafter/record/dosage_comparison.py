@@ -86,10 +86,10 @@ def _numbers_beyond(text: str, structure: str) -> set[str]:
     return set(re.findall(NUMBER, text)) - set(re.findall(NUMBER, structure)) - {"1"}  # `1 tablet` is an amount, too
 
 
-def _take_or_match(pattern: str, found: str, text: str) -> tuple[str, str]:
+def _take_or_match(pattern: str, value: str, text: str) -> tuple[str, str]:
     """Return the structure's value, else what `pattern` finds in the text; and the text without it."""
     match = re.search(pattern, text)
-    return found or (match.group() if match else ""), re.sub(pattern, " ", text) if match else text
+    return value or (match.group() if match else ""), re.sub(pattern, " ", text) if match else text
 
 
 def normalized_text(text: str) -> str:

@@ -67,7 +67,7 @@ def text_states(part: str, text: str) -> bool:
     if re.search(rf"(?<![\d.,/–-])(?<![^\W\d_]){_pattern(part)}(?![^\W_]|[.,/–-]\d|/)", text):
         return True
     if (mass := _micrograms(part)) is not None:
-        return mass in {_micrograms(found[0]) for found in _MASS.finditer(canonical_units(text))}
+        return mass in {_micrograms(mass_match[0]) for mass_match in _MASS.finditer(canonical_units(text))}
     if part.startswith("as needed"):
         return len(part) <= len("as needed") and re.search(r"needed|\bprn\b|required|bedarf|zo nodig", text) is not None
     if length := re.fullmatch(rf"for ({NUMBER}) (\w+)", part):
@@ -87,8 +87,8 @@ def text_states(part: str, text: str) -> bool:
 
 def _micrograms(dose: str) -> Fraction | None:
     """Return a dose in micrograms: `62.5 mcg` and `0.0625 mg` are one amount."""
-    found = _MASS.fullmatch(canonical_units(dose).replace(" ", ""))
-    return Fraction(found[1]) * _MICROGRAMS[found[2]] if found else None
+    match = _MASS.fullmatch(canonical_units(dose).replace(" ", ""))
+    return Fraction(match[1]) * _MICROGRAMS[match[2]] if match else None
 
 
 def _pattern(part: str) -> str:

@@ -113,8 +113,8 @@ def _have_different_times(before: Resource, line: Resource) -> bool:
 
 def _times(line: Resource) -> set[str]:
     text = f"{elements.string(line, 'text') or ''} {format_frequency(line.get('timing'))}".lower()
-    found = {name for name, words in _TIMES.items() if re.search(words, text)}
-    return found | set(re.findall(r"\b\d\d:\d\d\b|\b(?:mon|tues|wednes|thurs|fri|satur|sun)day", text))
+    named_times = {name for name, words in _TIMES.items() if re.search(words, text)}
+    return named_times | set(re.findall(r"\b\d\d:\d\d\b|\b(?:mon|tues|wednes|thurs|fri|satur|sun)day", text))
 
 
 def _start(line: Resource) -> str | None:

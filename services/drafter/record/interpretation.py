@@ -134,11 +134,11 @@ def _judgement_of_text(text: str) -> Judgement | None:
 def _by_value(result: Resource) -> Judgement | None:
     """Return `Detected`, `Positive`, `Reactive` as abnormal; their negations state only that nothing was found."""
     text = elements.concept(result.get("valueCodeableConcept")) or elements.string(result, "valueString") or ""
-    found = _POSITIVE_VALUE.search(text)
-    if found is None:
+    positive = _POSITIVE_VALUE.search(text)
+    if positive is None:
         return None
-    denied = _NEGATION_BEFORE.search(text[: found.start()][-MAX_NEGATION_DISTANCE:]) or _DENIED_AFTER.match(
-        text[found.end() :]
+    denied = _NEGATION_BEFORE.search(text[: positive.start()][-MAX_NEGATION_DISTANCE:]) or _DENIED_AFTER.match(
+        text[positive.end() :]
     )
     return None if denied else "abnormal"
 
@@ -148,8 +148,8 @@ def _by_ranges(result: Resource, person: RangeSubject) -> Judgement | None:
     if value is None:
         return None
     for limits in critical_bounds(result, person):
-        if (found := _judgement_by_range(value, limits, result)) in ("low", "high"):
-            return "critically low" if found == "low" else "critically high"
+        if (judgement := _judgement_by_range(value, limits, result)) in ("low", "high"):
+            return "critically low" if judgement == "low" else "critically high"
     name = " ".join(elements.displays(result.get("code")))
     judgements = {_judgement_by_range(value, limits, result) for limits in applicable_ranges(result, name, person)}
     return judgements.pop() if len(judgements) == 1 else None

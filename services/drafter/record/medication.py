@@ -37,11 +37,11 @@ class MedicationLists:
 
     def with_note_evidence(self, passages: list[NotePassage], before: tuple[ContextEntry, ...]) -> "MedicationLists":
         """Return the lists compared with notes on home medicines; `before` are lists without entries."""
-        found = home_notes.home_medicine_sections(passages, before)
+        sections = home_notes.home_medicine_sections(passages, before)
         at_home = (*self.lists["home"], *self.lists["other"])
-        lists = self.lists | {"discharge": home_notes.mark_note_medicines(self.lists["discharge"], at_home, found)}
+        lists = self.lists | {"discharge": home_notes.mark_note_medicines(self.lists["discharge"], at_home, sections)}
         return MedicationLists(
-            lists, (*self.questions, *home_notes.home_medicine_questions(at_home, found)), self.evidence
+            lists, (*self.questions, *home_notes.home_medicine_questions(at_home, sections)), self.evidence
         )
 
 
@@ -82,21 +82,21 @@ def read_medication(
 
 def _orders_once(medicines: list[Medicine]) -> tuple[Medicine, ...]:
     """Return orders that differ in anything, in order: two orders of one medicine stay two."""
-    found: dict[tuple[str, str, str, str], Medicine] = {}
+    orders: dict[tuple[str, str, str, str], Medicine] = {}
     for item in medicines:
-        found.setdefault((item.name.lower(), item.dose, item.status, item.reason), item)
-    return tuple(found.values())
+        orders.setdefault((item.name.lower(), item.dose, item.status, item.reason), item)
+    return tuple(orders.values())
 
 
-def _ask_where_not_listed(found: SortedMedicines, lists: ListMembership) -> SortedMedicines:
+def _ask_where_not_listed(medicines: SortedMedicines, lists: ListMembership) -> SortedMedicines:
     """Ask about discharge medicines that the record's discharge list lacks."""
     if not lists.has_discharge():
-        return found
+        return medicines
     return [
         (kind, item.model_copy(update={"question": NOT_ON_DISCHARGE_LIST}))
         if kind == "discharge" and not item.question and "discharge" not in lists.kinds_of_reference(item.source)
         else (kind, item)
-        for kind, item in found
+        for kind, item in medicines
     ]
 
 
@@ -107,9 +107,9 @@ class _UnresolvedListEntries:
         self._lists, self._medications, self._bases = lists, medications, bases
         self._unnamed: list[MedicineList] = []
 
-    def medicines(self, known: list[Resource], found: SortedMedicines) -> SortedMedicines:
+    def medicines(self, known: list[Resource], known_medicines: SortedMedicines) -> SortedMedicines:
         """Return the named ones, where their list has no entry of that name yet."""
-        have = {(kind, item.name.lower()) for kind, item in found}
+        have = {(kind, item.name.lower()) for kind, item in known_medicines}
         new: SortedMedicines = []
         for one, element in self._lists.unresolved(known):
             item, name = self._resolve(one, element)
@@ -136,9 +136,9 @@ class _UnresolvedListEntries:
         return inner, elements.concept_or_code(inner.get("medicationCodeableConcept")) or display
 
     def _medicine(self, one: MedicineList, item: Resource, name: str) -> Medicine:
-        found = MedicineReader({}, [], self._bases, self._lists.scope).medicine(item, name, None)
-        update = {"source": list_source(one), "question": "" if found.dose else ON_LIST_ONLY}
-        return found.model_copy(update=update)
+        medicine = MedicineReader({}, [], self._bases, self._lists.scope).medicine(item, name, None)
+        update = {"source": list_source(one), "question": "" if medicine.dose else ON_LIST_ONLY}
+        return medicine.model_copy(update=update)
 
     def open(self) -> Iterator[ContextEntry]:
         """Yield what a person has to compare: entries without a name, and lists that are only text."""

@@ -94,11 +94,11 @@ class Microbiology:
             if name not in below:
                 below.add(name)
                 waiting += self._children.get(name, [])
-        found = set(below)
+        related = set(below)
         for name in core:
-            while (name := self._parents.get(name, "")) and name not in found:
-                found.add(name)
-        return found
+            while (name := self._parents.get(name, "")) and name not in related:
+                related.add(name)
+        return related
 
     def _roots(self) -> list[str]:
         """Return observations that are a member of no other; a cycle is broken at the first by name."""
@@ -161,10 +161,10 @@ class Microbiology:
         return elements.join_distinct([head, *organisms, *elements.annotations(item)], "; ")
 
     def _members(self, item: Resource, scope: StayScope) -> list[Resource]:
-        found = [self._known[name] for name in self._children.get(source(item), []) if name in self.taken]
+        members = [self._known[name] for name in self._children.get(source(item), []) if name in self.taken]
         usable = [
             part
-            for part in found
+            for part in members
             if elements.string(part, "status") not in _UNUSABLE_STATUSES
             and not scope.is_after(part, scope.first(part, "effectiveDateTime"))
             and not scope.is_after(part, scope.first(part, "issued"))

@@ -72,8 +72,8 @@ def read_measurements(
         vital = vital_sign(item)
         if vital is None and not is_laboratory(item):
             continue
-        found = list(_read_results(item, scope, person, pending, vital))
-        (vitals if vital else results).extend(found)
+        item_results = list(_read_results(item, scope, person, pending, vital))
+        (vitals if vital else results).extend(item_results)
     return Measurements(
         labs=list(_series(results)),
         vitals=sorted(_series(vitals), key=lambda item: ORDER.get(item.name, len(ORDER))),
@@ -124,10 +124,10 @@ def _read_results(
     if time is None:
         scope.leave_out(item, name, "without a date", important=_is_flagged(item, person))
         return
-    found = list(_values_of(item, name, vital))
-    if not found and not elements.children(item, "hasMember"):
+    values = list(_values_of(item, name, vital))
+    if not values and not elements.children(item, "hasMember"):
         scope.leave_out(item, name, _why_no_value(item))
-    for part, named, key, words in found:
+    for part, named, key, words in values:
         judgement = interpretation.judgement_of(part, person)
         flag = None if judgement == "normal" else judgement
         shown = " ".join([words, *_with_qualifiers(item, status)])
@@ -143,8 +143,8 @@ def _with_qualifiers(item: Resource, status: str | None) -> Iterator[str]:
     if status == "preliminary":
         yield "(preliminary)"
     sentences = [part for note in elements.annotations(item) for part in re.split(r"(?<=[.;!])\s+", note.strip())]
-    if found := [part.rstrip(".; ") for part in sentences if _REMARK.search(part)]:
-        yield f"(remark: {'; '.join(found)})"
+    if remarks := [part.rstrip(".; ") for part in sentences if _REMARK.search(part)]:
+        yield f"(remark: {'; '.join(remarks)})"
 
 
 def _values_of(item: Resource, name: str, vital: str | None) -> Iterator[tuple[Resource, str, str, str]]:
@@ -183,9 +183,9 @@ def _series(results: Iterable[ObservationResult]) -> Iterator[ObservationSeries]
     groups: dict[str, list[ObservationResult]] = {}
     for item in results:
         groups.setdefault(item.key, []).append(item)
-    for found in groups.values():
-        found.sort(key=lambda item: item.measurement.time)
-        yield _one_series(list({(item.measurement.time, item.measurement.value): item for item in found}.values()))
+    for group in groups.values():
+        group.sort(key=lambda item: item.measurement.time)
+        yield _one_series(list({(item.measurement.time, item.measurement.value): item for item in group}.values()))
 
 
 def _one_series(results: list[ObservationResult]) -> ObservationSeries:
@@ -216,9 +216,9 @@ def _range_texts(ranges: list[Bounds]) -> str:
     return elements.join_distinct([item.text for item in ranges], " or ")
 
 
-def _extremes(found: list[ObservationResult]) -> tuple[Measurement | None, Measurement | None]:
+def _extremes(results: list[ObservationResult]) -> tuple[Measurement | None, Measurement | None]:
     numbers = [
-        (number.value, item.measurement) for item in found if (number := quantities.measured_value(item.resource))
+        (number.value, item.measurement) for item in results if (number := quantities.measured_value(item.resource))
     ]
     if len(numbers) < 3:
         return None, None

@@ -25,7 +25,7 @@ def read_procedures(
     resources: list[Resource], devices: dict[str, Resource], scope: StayScope, bases: frozenset[str]
 ) -> Iterator[ContextEntry]:
     """Return procedures of the stay that were done, begun or aborted, in order of time."""
-    found: list[ContextEntry] = []
+    entries: list[ContextEntry] = []
     for item in resources:
         time = scope.first(item, "performedDateTime", "performedPeriod", "performedString")
         name, status = _name(item), str(item.get("status"))
@@ -35,8 +35,8 @@ def read_procedures(
                 scope.leave_out(item, name, elements.join_distinct([_NOT_DONE[status], reason], ": "))
             continue
         if scope.usable(item, name, time) and name is not None:
-            found.append(scope.entry(item, _described(item, name, _until(item, time, scope), devices, bases), time))
-    return iter(sorted(found, key=lambda entry: (entry.time is None, entry.time and entry.time.timestamp())))
+            entries.append(scope.entry(item, _described(item, name, _until(item, time, scope), devices, bases), time))
+    return iter(sorted(entries, key=lambda entry: (entry.time is None, entry.time and entry.time.timestamp())))
 
 
 def aftercare_points(resources: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:

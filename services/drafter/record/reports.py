@@ -183,10 +183,10 @@ def strip_markup(markup: str) -> str | None:
 
 
 def _contradicting_reports(named: dict[tuple[str, str], list[tuple[ContextEntry, str]]]) -> Iterator[ContextEntry]:
-    for found in named.values():
-        texts = dict.fromkeys(text for _, text in found)
+    for group in named.values():
+        texts = dict.fromkeys(text for _, text in group)
         if len(texts) > 1:
-            first, last = found[0][0], found[-1][0]
+            first, last = group[0][0], group[-1][0]
             yield last.model_copy(
                 update={"text": f"Two reports of one study on one day differ: {first.text} / {last.text}"}
             )

@@ -92,13 +92,13 @@ class DiagnosisRoles:
 
 
 def _encounter_diagnoses(encounter: Resource, bases: frozenset[str]) -> list[_EncounterDiagnosis]:
-    found = []
+    diagnoses = []
     for item in elements.children(encounter, "diagnosis"):
         named = references.relative(item.get("condition"), bases)
         if named is not None and named.startswith("Condition/"):  # R4 allows a Procedure, too
             rank = float(elements.number(item, "rank") or _NO_RANK)
-            found.append(_EncounterDiagnosis(named, rank, elements.codes(item.get("use"))))
-    return found
+            diagnoses.append(_EncounterDiagnosis(named, rank, elements.codes(item.get("use"))))
+    return diagnoses
 
 
 def _start_of(encounter: Resource) -> tuple[datetime, datetime]:

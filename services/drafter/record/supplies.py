@@ -84,12 +84,12 @@ class SupplyReader:
 
     def _supply(self, item: Resource, name: str | None, time: FhirDateTime | None, behind: list[str]) -> Medicine:
         """Return a supply; without own directions, the inpatient ones are shown beside it as they may differ."""
-        found = self._entries.medicine(item, name, time)
+        supply = self._entries.medicine(item, name, time)
         if elements.children(item, "dosageInstruction"):
-            return found
+            return supply
         ward = [order.dose for reference in behind if (order := self._orders.get(reference)) and order.dose]
         question = f"{_OWN_DIRECTIONS} (on the ward: {'; '.join(ward)})" if ward else ""
-        return found.model_copy(update={"question": question})
+        return supply.model_copy(update={"question": question})
 
 
 def _category_and_type(item: Resource) -> frozenset[str]:
