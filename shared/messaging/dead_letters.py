@@ -176,4 +176,6 @@ async def resolve(connection: NatsConnection, sequence: int, outcome: Outcome, a
             subjects.resolution_subject(outcome, sequence), json.dumps(record).encode(), stream=STREAM, headers=headers
         )
     except WrongSequenceError:
-        raise PermanentError(f"Somebody else has just dealt with dead letter {sequence}: look at it again.") from None
+        raise PermanentError(
+            f"Dead letter {sequence} has just been resolved by somebody else: show it again."
+        ) from None

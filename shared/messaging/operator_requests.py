@@ -165,7 +165,7 @@ async def retry(
     if any(item.id == id for item in history):
         return f"case {case_ref.id} was retried before; it is {case.state}"
     if case.failure is None:
-        raise PermanentError(f"Case {case_ref.id} is {case.state}: there is nothing to retry.")
+        raise PermanentError(f"Case {case_ref.id} is {case.state}: there is no failed step to retry.")
     step = case.failure.step
     if of is not None and of.step not in (None, step):
         raise PermanentError(
@@ -175,7 +175,9 @@ async def retry(
     try:
         await journal.append(history[-1].case, event, after=case.head, id=id, time=attribution.at)
     except WrongExpectedVersionError:
-        raise PermanentError(f"Case {case_ref.id} changed just now: look at it again.") from None
+        raise PermanentError(
+            f"Case {case_ref.id} was changed by somebody else: show it again before you repeat the command."
+        ) from None
     return f"case {case_ref.id} tries {step} again"
 
 

@@ -71,7 +71,7 @@ def amend(
     before, document = filed(case, seen)
     signed = sha256_hex(text.encode())
     if signed == before.signed:
-        raise DecisionRefusedError("unchanged", "The text is the one that stands in the chart.")
+        raise DecisionRefusedError("unchanged", "The text is identical to the document in the chart.")
     resolved = carried(case, draft, resolved)
     signing_rules.check(draft, text, resolved, written)
     return Amended(
@@ -181,7 +181,7 @@ def retract(
     before, _ = filed(case, seen)
     request = case.retraction.body if case.retraction else None
     if not isinstance(request, RetractionRequested):
-        raise DecisionRefusedError("not-asked", "Nobody has asked for a retraction of the document as it stands.")
+        raise DecisionRefusedError("not-asked", "No retraction of the current document has been requested.")
     second = signer(case, by, supervisor)
     if same_person(request.by, request.signer, by, second):
         raise DecisionRefusedError("same-person", "Whoever asked for the retraction cannot confirm it.")
