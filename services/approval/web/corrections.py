@@ -25,14 +25,14 @@ from shared.runtime.problems import ProblemError
 from shared.runtime.request_limits import TEXT_MAX_BODY_BYTES, limit_endpoint
 
 NOTES = {
-    "changed": "The document has changed since you read it. Nothing was signed: look at it as it stands now.",
-    "unchanged": "Nothing was signed: the text is the one that stands in the chart.",
+    "changed": "The document has changed since you read it. Nothing was signed: read the current document.",
+    "unchanged": "Nothing was signed: the text is identical to the document in the chart.",
     "not-filed": "Nothing was signed: what was signed before is still on its way into the chart.",
     "no-draft": "Nothing was signed: the draft of this document was lost in a restore. Correct it in the EHR.",
     "asked": "Somebody has asked for a retraction already.",
-    "not-asked": "Nobody has asked for a retraction of the document as it stands now.",
+    "not-asked": "No retraction of the current document has been requested.",
     "same-person": "Nothing was retracted: a second person has to confirm.",
-    "no-reason": "Nothing was signed: say in a few words why.",
+    "no-reason": "Nothing was signed: enter a reason.",
 }
 Text = Annotated[str, Form(max_length=LONGEST_TEXT)]
 Reason = Annotated[str, Form(max_length=4000)]
