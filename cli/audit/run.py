@@ -72,11 +72,11 @@ class Audit:
     unread: int = 0  # documents that no EHR shows
 
     def __post_init__(self) -> None:
-        self._journal = EventStore(self.bus, "auditor")
+        self._event_store = EventStore(self.bus, "auditor")
 
     async def one(self, case: str) -> Report:
         """Raises PermanentError when there is no such case."""
-        stored = await self._journal.stored(CaseRef("*", case).filter)
+        stored = await self._event_store.stored(CaseRef("*", case).filter)
         if not stored:
             raise PermanentError("there is no such case")
         with CaseIndex() as seen:
@@ -145,7 +145,7 @@ class Audit:
 
     async def _pages(self, last: int) -> AsyncIterator[list[RawMessage]]:
         """Yield the pages of the event stream up to `last`, without later messages."""
-        async for page in self._journal.pages("discharge.>"):
+        async for page in self._event_store.pages("discharge.>"):
             if within := [item for item in page if item.sequence <= last]:
                 yield within
             if page[-1].sequence >= last:
@@ -159,7 +159,7 @@ class Audit:
                 self._take(found, seen)
 
     async def _case(self, id: str) -> Verified:
-        return await verify_case(id, await self._journal.stored(CaseRef("*", id).filter), self.ehr)
+        return await verify_case(id, await self._event_store.stored(CaseRef("*", id).filter), self.ehr)
 
     def _take(self, found: Verified, seen: CaseIndex) -> None:
         self.faults += found.faults
@@ -183,7 +183,7 @@ class Audit:
 
     async def _read_again(self, case: str, seen: CaseIndex) -> None:
         """Read the case again: it may have been opened or filed since."""
-        stored = await self._journal.stored(CaseRef("*", case).filter) if CASE_ID.fullmatch(case) else []
+        stored = await self._event_store.stored(CaseRef("*", case).filter) if CASE_ID.fullmatch(case) else []
         if stored:
             found = standing(case, stored)
             seen.filed(case, found.documents, filing=found.filing)

@@ -151,16 +151,16 @@ class Reimporter:
             )
 
     async def _all(self, found: ReimportResult) -> AsyncIterator[str]:
-        journal = EventStore(self.bus, "operator")
+        event_store = EventStore(self.bus, "operator")
         try:
-            async for case in candidates(self.ehr, journal):
+            async for case in candidates(self.ehr, event_store):
                 yield case
         except PermanentError as error:
             found.unchecked.append(
                 "cases missing from the event stream: the EHR does not support searching for their documents "
                 f"({error.reason})"
             )
-            async for case in all_cases(journal):
+            async for case in all_cases(event_store):
                 yield case
 
     async def _check(self, case: str) -> CaseFindings | None:

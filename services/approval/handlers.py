@@ -58,7 +58,7 @@ class Approval:
         self._reviews = reviews
         self._clock = clock
         self._bus = bus
-        self._journal = EventStore(bus, "approval")
+        self._event_store = EventStore(bus, "approval")
         self._artifacts = Artifacts(bus)
         self._status = FilingStatuses(bus, clock)
         self._timers = Timers(bus)
@@ -135,7 +135,7 @@ class Approval:
 
         A redelivered approval must not bring back what was replaced or retracted since.
         """
-        history = await self._journal.history(cause.case)
+        history = await self._event_store.history(cause.case)
         case = fold(history)
         latest = causing_event("file", history)
         if any(item.id == cause.id for item in history) and (

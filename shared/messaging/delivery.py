@@ -125,14 +125,14 @@ class Delivery:
             cause = decode(original.subject, original.headers, original.data, original.sequence)
         except PermanentError:
             return  # not an event: there is no case to mark
-        journal = EventStore(self._bus, self._service)
-        history = await journal.history_with(cause)
+        event_store = EventStore(self._bus, self._service)
+        history = await event_store.history_with(cause)
         if fold(history).awaits != name:
             return
         failed = Failed(step=name, reason=reason, attempts=attempts)
         with suppress(StepNoLongerAwaitedError):
             id = derived_id(f"{cause.id}/{attempts}", "failed")
-            await journal.append_awaited(name, cause, failed, history, id=id, clock=self._clock)
+            await event_store.append_awaited(name, cause, failed, history, id=id, clock=self._clock)
 
     async def on_advisory(self, message: Msg) -> None:
         """Dead-letter a message that was delivered too often without an answer: each process crashed or hung."""

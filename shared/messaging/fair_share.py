@@ -81,7 +81,7 @@ class FairShareScheduler:
 
     def __init__(self, bus: NatsConnection, service: str, target: Consumer, run: Run) -> None:
         self._bus = bus
-        self._journal = EventStore(bus, service)
+        self._event_store = EventStore(bus, service)
         self._target = target
         self._run = run
         self._names = {pattern.rpartition(".")[2] for pattern in target.subjects}
@@ -143,7 +143,7 @@ class FairShareScheduler:
         self._read = max(self._read, reached)
         if len(self.queue.waiting) >= MAX_WAITING:
             return
-        async for page in self._journal.pages(CASE_EVENTS, start=self._read + 1):
+        async for page in self._event_store.pages(CASE_EVENTS, start=self._read + 1):
             for item in page:
                 case, name = parse_case_subject(item.subject)
                 if name in self._names:
@@ -157,7 +157,7 @@ class FairShareScheduler:
             try:
                 if not await self._claim(waiting):
                     return
-                history = await self._journal.history(waiting.case)
+                history = await self._event_store.history(waiting.case)
                 event = next((item for item in history if item.head.sequence == waiting.sequence), None)
                 if event is not None:
                     async with asyncio.timeout(self._target.retry.timeout):

@@ -62,7 +62,7 @@ class StepRunner(Generic[Consumed, Appended]):
         self._step = step
         self._handle = handle
         self._undo = undo
-        self._journal = EventStore(bus, step.service)
+        self._event_store = EventStore(bus, step.service)
         self._clock = clock
         self._target = consumer(step.consumer)
         fair = self._target.reserved_slots > 0
@@ -90,7 +90,7 @@ class StepRunner(Generic[Consumed, Appended]):
     async def _run(self, received: RecordedEvent, attempt: int, *, early: bool) -> None:
         name, cause, history = self._step.name, received, None
         if attempt > 1 or received.name == "retried" or early or self._waited(received):
-            history = await self._journal.history_with(received)
+            history = await self._event_store.history_with(received)
             wanted = causing_event(name, history) if fold(history).awaits == name else None
             if wanted is None or (received.name != "retried" and wanted.id != received.id):
                 return  # done before, or the case has moved on
@@ -101,7 +101,7 @@ class StepRunner(Generic[Consumed, Appended]):
         try:
             event = await self._handle(work)
             id = derived_id(cause.id, event.event)
-            await self._journal.append_awaited(name, cause, event, history, id=id, clock=self._clock)
+            await self._event_store.append_awaited(name, cause, event, history, id=id, clock=self._clock)
         except StepNoLongerAwaitedError:
             if self._undo is not None:
                 await self._undo(work)

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 class ReviewStartedHandler:
     def __init__(self, bus: NatsConnection, tasks: ReviewTasks) -> None:
         self._tasks = tasks
-        self._journal = EventStore(bus, "approval")
+        self._event_store = EventStore(bus, "approval")
 
     async def on_draft_viewed(self, message: Msg) -> None:
         """Handle a view of a draft: the Task is in progress where the viewer is the one who decides."""
@@ -32,7 +32,7 @@ class ReviewStartedHandler:
             entry = AccessLogEntry.model_validate_json(message.data)
         except ValidationError:
             raise PermanentError("an entry of the access log breaks the contract") from None
-        case = fold(await self._journal.find(entry.case_id)) if entry.case_id else None
+        case = fold(await self._event_store.find(entry.case_id)) if entry.case_id else None
         if case is None or case.review is None or not domain.starts_review(case, entry.role, entry.detail):
             return
         try:

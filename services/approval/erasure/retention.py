@@ -38,7 +38,7 @@ class RetentionScheduler:
         self._clock = clock
         self._alert = FailureAlert(bus, "warning", "retention-failing", clock)
         self._bus = bus
-        self._journal = EventStore(bus, "approval")
+        self._event_store = EventStore(bus, "approval")
         self._marks = Bucket(bus, "reconciled")
         self.timer = RecurringTimer(bus, JOB, every, clock)
 
@@ -83,7 +83,7 @@ class RetentionScheduler:
 
     async def _check_case(self, case: CaseRef) -> None:
         try:
-            history = await self._journal.history(case)
+            history = await self._event_store.history(case)
             ordered = rules.due(history, self._retention, self._clock())
         except PermanentError as error:  # an event of it cannot be read: `audit verify` reports it, nothing is erased
             logger.warning("case %s: retention skips it: %s", case.id, error.reason)
@@ -93,6 +93,6 @@ class RetentionScheduler:
         last = history[-1]
         id = derived_id(f"{last.id}/retention", ordered.event)
         try:
-            await self._journal.append(last.case, ordered, after=last.head, id=id, time=self._clock())
+            await self._event_store.append(last.case, ordered, after=last.head, id=id, time=self._clock())
         except WrongExpectedVersionError:
             return  # something happened in it: it is checked again in the next scan
