@@ -28,7 +28,7 @@ from shared.messaging.connection import NatsConnection, sort_api_error
 from shared.messaging.erasures import ListedErasure
 from shared.messaging.event_store import STREAM as TRAIL
 from shared.messaging.event_store import EventStore
-from shared.messaging.provision import StreamStorage, placement_error, provision, wanted_streams
+from shared.messaging.provision import StreamStorage, placement_error, provision, stream_configs
 from shared.messaging.replica_status import wait_until_in_sync
 from shared.messaging.snapshots import UNFINISHED, Json, SnapshotRefusedError, StreamSnapshot
 from shared.messaging.topology import MOVED, all_consumers
@@ -80,7 +80,7 @@ async def restore(
     """
     bus, storage = target.bus, with_previous_placement(manifest, target.storage)
     await _claim_stack(bus, manifest.id, storage, replace=replace)
-    names = {str(item.name) for item in wanted_streams(storage)}
+    names = {str(item.name) for item in stream_configs(storage)}
     for name in names - {
         part.name for part in manifest.streams
     }:  # of a later version: its subjects belonged to another stream

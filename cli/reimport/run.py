@@ -100,15 +100,15 @@ class ReimportResult:
 async def reimport(
     data_dir: Path | None,
     cases: Sequence[str],
-    wanted: ReimportRequested | None,
+    request: ReimportRequested | None,
     department: str | None,
     report_progress: ProgressCallback,
 ) -> ReimportResult:
-    """Reimport `cases`, or all that the EHR has; without `wanted`, only report them. Raises CommandError."""
+    """Reimport `cases`, or all that the EHR has; without `request`, only report them. Raises CommandError."""
     ehr = open_ehr(data_dir)
     try:
         async with open_bus(data_dir, "operator") as bus:
-            return await Reimporter(bus, ehr, department).run(cases, wanted, report_progress)
+            return await Reimporter(bus, ehr, department).run(cases, request, report_progress)
     finally:
         await ehr.close()
 
@@ -123,7 +123,10 @@ class Reimporter:
     patience: float = REIMPORT_TIMEOUT_S
 
     async def run(
-        self, cases: Sequence[str], wanted: ReimportRequested | None, report_progress: ProgressCallback = lambda _: None
+        self,
+        cases: Sequence[str],
+        request: ReimportRequested | None,
+        report_progress: ProgressCallback = lambda _: None,
     ) -> ReimportResult:
         if wrong := [case for case in cases if not CASE_ID.fullmatch(case)]:
             raise CommandError(f"{wrong[0]} is not a case id.")
@@ -135,8 +138,8 @@ class Reimporter:
                 found.cases.append(findings)
         if not cases:
             await self._refusals(found)
-        if wanted is not None:
-            await self._ask(found.cases, wanted)
+        if request is not None:
+            await self._request_all(found.cases, request)
         return found
 
     async def _refusals(self, found: ReimportResult) -> None:
@@ -174,9 +177,9 @@ class Reimporter:
             return None
         return CaseFindings(case, ready, made.stopped, "stopped" if made.stopped else "to be taken over")
 
-    async def _ask(self, cases: Iterable[CaseFindings], wanted: ReimportRequested) -> None:
+    async def _request_all(self, cases: Iterable[CaseFindings], request: ReimportRequested) -> None:
         """Ask for all cases, also those that cannot be verified: approval raises an alert for them."""
-        body = wanted.model_copy(update={"department": self.department}).model_dump_json(exclude_none=True).encode()
+        body = request.model_copy(update={"department": self.department}).model_dump_json(exclude_none=True).encode()
         asked = []
         for item in cases:
             await self.bus.publish(reimport_subject(item.case), body, stream="EHR", id=str(uuid4()))

@@ -64,7 +64,7 @@ async def provision(bus: NatsConnection, storage: StreamStorage = StreamStorage(
     jetstream = bus.jetstream
     try:
         changes = [item for stream, name in MOVED for item in await _remove(jetstream, stream, name)]
-        changes += [await _stream(jetstream, item, storage) for item in wanted_streams(storage)]
+        changes += [await _stream(jetstream, item, storage) for item in stream_configs(storage)]
         changes += [await _consumer(jetstream, item) for item in all_consumers()]
     except APIError as error:
         raise sort_api_error(error, "provisioning") from None
@@ -102,7 +102,7 @@ async def has_stream(bus: NatsConnection, name: str) -> bool:
     return True
 
 
-def wanted_streams(storage: StreamStorage) -> list[StreamConfig]:
+def stream_configs(storage: StreamStorage) -> list[StreamConfig]:
     """Return the configuration of every stream and bucket."""
     return [
         *(stream_config(item, storage) for item in STREAMS),

@@ -10,7 +10,7 @@ from cli.backup import run as backup_run
 from shared.contracts.errors import PermanentError
 from shared.messaging import snapshots
 from shared.messaging.placement import read_placement
-from shared.messaging.provision import StreamStorage, wanted_streams
+from shared.messaging.provision import StreamStorage, stream_configs
 from shared.messaging.replica_status import ReplicaStatus, copies
 from shared.messaging.topology import all_consumers
 from tests.support.backup import as_user, back_up, put_back, reach, timers
@@ -27,7 +27,7 @@ pytestmark = [
     pytest.mark.xdist_group("processor"),
 ]
 
-EVERY = {str(item.name) for item in wanted_streams(StreamStorage())}
+EVERY = {str(item.name) for item in stream_configs(StreamStorage())}
 WORM = {"node-1", "node-2"}
 MIXED = (("region:eu",), ("region:eu", "storage:worm"), ("storage:worm",))
 
