@@ -31,8 +31,8 @@ class Consumer:
     subjects: tuple[str, ...]
     retry: RetryPolicy
     workers: int  # messages handled at a time; no more are requested, so that none expires in a prefetch queue
-    # Messages that may wait for their next attempt besides. The server counts them as pending acknowledgements: without
-    # room for them, as many failing messages as there are workers would block all others.
+    # Messages that may wait for their next attempt besides. The server counts them as pending acknowledgements: if none
+    # were allowed, as many failing messages as there are workers would block all others.
     retry_backlog: int = 0
     reserved_slots: int = 0  # besides the workers, for departments with little in progress (fair_share.py)
     step: StepName | None = None  # the step of a case that it performs; None: a side effect that appends events itself
