@@ -184,7 +184,9 @@ async def cited(
     """The problems of a stay, and what a draft of it cites."""
     names = problem_names.problem_names(context)[:MAX_PROBLEMS]
     asked = build_queries(names, instructs=context.needs_instructions)
-    return names, select_passages(at(relevance), asked, await asker.ask(asked, at(relevance), limit=HITS_PER_QUERY))
+    return names, select_passages(
+        at(relevance), asked, await asker.search_batch(asked, at(relevance), limit=HITS_PER_QUERY)
+    )
 
 
 async def before(asker: Retriever, context: EncounterContext) -> tuple[list[str], tuple[CitedPassage, ...]]:
@@ -192,7 +194,9 @@ async def before(asker: Retriever, context: EncounterContext) -> tuple[list[str]
     count, most = BEFORE
     names = problem_names.problem_names(context)[:count]
     asked = build_queries(names, instructs=True)
-    return names, select_passages(at(ALL), asked, await asker.ask(asked, at(ALL), limit=HITS_PER_QUERY)).passages[:most]
+    return names, select_passages(
+        at(ALL), asked, await asker.search_batch(asked, at(ALL), limit=HITS_PER_QUERY)
+    ).passages[:most]
 
 
 async def of_stays(
@@ -217,7 +221,7 @@ async def of_names(
     asker: Retriever, names: Sequence[str], relevance: RelevanceThreshold
 ) -> tuple[list[Example], list[tuple[list[str], tuple[CitedPassage, ...]]]]:
     """Each name asked alone: the examples that a threshold is chosen on, and what is cited with one."""
-    answers = await asker.ask([Query(name) for name in names], at(relevance), limit=HITS_PER_QUERY)
+    answers = await asker.search_batch([Query(name) for name in names], at(relevance), limit=HITS_PER_QUERY)
     examples = [
         Example(hit.similarity, is_titled(name, hit))
         for name, hits in zip(names, answers, strict=True)
@@ -238,7 +242,7 @@ def is_titled(name: str, hit: SearchHit) -> bool:
 async def demo(embedder: TritonEmbedder, stays: Sequence[EncounterContext]) -> dict[str, Any]:
     queries = [query for query in golden.read_golden_queries(DEMO / "golden.jsonl") if query.problem]
     async with retriever(embedder, await demo_chunks()) as asker:
-        answers = await asker.ask([Query(query.problem) for query in queries], at(ALL), limit=HITS_PER_QUERY)
+        answers = await asker.search_batch([Query(query.problem) for query in queries], at(ALL), limit=HITS_PER_QUERY)
         examples = [
             Example(
                 hit.similarity,

@@ -31,8 +31,8 @@ def cpu(parts: dict[str, list[psutil.Process]]) -> dict[str, float]:
 async def traffic(system: Countersign) -> dict[str, int]:
     """What the server has seen so far: messages and bytes, from and to clients."""
     async with system.session.get(f"{system.monitor}/varz") as answer:
-        told = await answer.json()
-    return {name: told[name] for name in ("in_msgs", "out_msgs", "in_bytes", "out_bytes")}
+        varz = await answer.json()
+    return {name: varz[name] for name in ("in_msgs", "out_msgs", "in_bytes", "out_bytes")}
 
 
 async def measure(copies: int, cases: int, *, tls: bool = False) -> dict[str, Any]:

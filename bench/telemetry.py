@@ -53,22 +53,22 @@ def main(
     cases: Annotated[int, typer.Option(help="cases a run")] = 2000,
     rounds: Annotated[int, typer.Option(help="runs of each way, of which the median is told")] = 3,
 ) -> None:
-    found: dict[str, list[float]] = {way: [] for way in WAYS}
+    cpu_ms: dict[str, list[float]] = {way: [] for way in WAYS}
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, receiver() as received:
         for _ in range(rounds):
             for way, signals in WAYS.items():
-                found[way].append(runner.run(measure(signals, received.url, cases)))
-    nothing = statistics.median(found["nothing"])
-    told = {
+                cpu_ms[way].append(runner.run(measure(signals, received.url, cases)))
+    nothing = statistics.median(cpu_ms["nothing"])
+    results = {
         way: {
             "cpu_ms_per_case": round(statistics.median(runs), 2),
             "ratio": round(statistics.median(runs) / nothing, 3),
             "runs": [round(run, 2) for run in runs],
         }
-        for way, runs in found.items()
+        for way, runs in cpu_ms.items()
     }
-    keep("telemetry", told)
-    print(json.dumps(told, indent=1))
+    keep("telemetry", results)
+    print(json.dumps(results, indent=1))
 
 
 if __name__ == "__main__":

@@ -118,7 +118,7 @@ class Demo:
             case_id = await self._discharge(engine, access, stay)
             case = await self._until(physician, case_id, "awaiting-review")
             await self._review(physician, access, case)
-            case = await self._until(physician, case["case_id"], "filed", told=len(case["events"]))
+            case = await self._until(physician, case["case_id"], "filed", printed=len(case["events"]))
             await self._count_cases(engine, stay.encounter)
             return case, await verify(data_dir, case["case_id"])
         finally:
@@ -149,10 +149,10 @@ class Demo:
         print_draft(self._console, draft)
         self._console.print(narrative_summary(draft))
         self._open_points = len(draft["open_points"])
-        self._tell_passages(draft["knowledge"])
+        self._print_passages(draft["knowledge"])
         for sentence in (item for item in draft["sentences"] if not item["supported"]):
-            said = ", ".join(f"{claim['kind']} “{claim['text']}”" for claim in sentence["unsupported"])
-            self._console.print(f"[yellow]not in the record:[/] {escape(said)} — {escape(sentence['text'])}")
+            claims = ", ".join(f"{claim['kind']} “{claim['text']}”" for claim in sentence["unsupported"])
+            self._console.print(f"[yellow]not in the record:[/] {escape(claims)} — {escape(sentence['text'])}")
         if not self._auto_approve:
             link = f"{access.base_url}/reviews/{case['case_id']}"
             signs = next((line for line in draft["text"].splitlines() if "Attending:" in line), "").strip(" -")
@@ -160,7 +160,7 @@ class Demo:
             return
         await sign(physician, case["case_id"], draft)
 
-    def _tell_passages(self, knowledge: dict[str, Any] | None) -> None:
+    def _print_passages(self, knowledge: dict[str, Any] | None) -> None:
         for passage in (knowledge or {}).get("passages", []):
             heading = " › ".join([passage["title"], *passage["path"]])
             document = f"{passage['source']}/{passage['document']}, version {knowledge['version']}" if knowledge else ""
@@ -168,14 +168,14 @@ class Demo:
             about = escape(f"general advice on {', '.join(passage['about'])}")
             self._console.print(f"[cyan]cited, {about}:[/] {heading} ({document})", highlight=False)
 
-    async def _until(self, physician: Api, case_id: str, state: str, told: int = 0) -> Case:
+    async def _until(self, physician: Api, case_id: str, state: str, printed: int = 0) -> Case:
         """Wait for `state`, printing each event as it comes. Waiting for a person has no timeout."""
         deadline = time.monotonic() + STEP_TIMEOUT_S
         while True:
             case: Case = await physician("GET", f"/v1/cases/{case_id}")
-            for event in case["events"][told:]:
+            for event in case["events"][printed:]:
                 self._console.print(f"[green]✔[/] {event['event']:18} {EVENT_DESCRIPTIONS.get(event['event'], '')}")
-            told = len(case["events"])
+            printed = len(case["events"])
             if case["state"] == state:
                 return case
             if case["state"] in ("failed", "closed", "withdrawn"):

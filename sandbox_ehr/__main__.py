@@ -125,23 +125,35 @@ def run(
         token_file=token_file,
         token_lifetime=token_lifetime,
     )
-    authorization = None
-    clients = []
+    client = None
     if client_id is not None:
         url = client_jwks if client_jwks and client_jwks.startswith(("http://", "https://")) else None
         keys = keys_at(client_jwks) if client_jwks else None
-        clients.append(RegisteredClient(client_id, keys, url, client_secret, client_scope))
-    if client_id is not None or app_id is not None:
-        apps = None
-        if app_id is not None:
-            base = app_url.rstrip("/")
-            apps = AppLaunch(store, RegisteredApp(app_id, f"{base}/launch", (f"{base}/launch/callback",), app_secret))
-        authorization = AuthorizationServer(
-            clients, life=token_lifetime, anonymous=anonymous or client_id is None, apps=apps
-        )
+        client = RegisteredClient(client_id, keys, url, client_secret, client_scope)
+    app = None
+    if app_id is not None:
+        base = app_url.rstrip("/")
+        app = RegisteredApp(app_id, f"{base}/launch", (f"{base}/launch/callback",), app_secret)
+    authorization = _authorization_server(store, client, app, token_lifetime, anonymous=anonymous)
     sandbox = Sandbox(store, chosen, token, notifier, quirks, authorization, oracle_documents=oracle_documents)
-    app = create_app(sandbox, faults=faults)
-    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
+    uvicorn.run(create_app(sandbox, faults=faults), host=host, port=port, log_level="warning", access_log=False)
+
+
+def _authorization_server(
+    store: Store, client: RegisteredClient | None, app: RegisteredApp | None, life: float, *, anonymous: bool
+) -> AuthorizationServer | None:
+    """Return the authorization server of the registered client and app; None where neither is registered.
+
+    Without a client, nobody could get a token for requests: they need none.
+    """
+    if client is None and app is None:
+        return None
+    return AuthorizationServer(
+        [client] if client is not None else [],
+        life=life,
+        anonymous=anonymous or client is None,
+        apps=AppLaunch(store, app) if app is not None else None,
+    )
 
 
 def _one_of(option: str, value: str, allowed: tuple[Any, ...]) -> Any:

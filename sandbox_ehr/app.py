@@ -19,20 +19,13 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from sandbox_ehr.app_launch import AUTHORIZE_PATH, KEYS_PATH, LOGIN_PATH, PAGE_PATH
+from sandbox_ehr.capability import capability_statement
 from sandbox_ehr.faults import Fault, Faults
 from sandbox_ehr.notifications import SubscriptionNotifier
 from sandbox_ehr.oracle import OracleDocuments
-from sandbox_ehr.quirks import ENCOUNTER_KEYS, Quirks, QuirkState, QuirkyServer
-from sandbox_ehr.search import (
-    INCLUDES,
-    PARAMETERS,
-    REQUIRED,
-    Parameter,
-    find_parameter,
-    matches,
-    sort_resources,
-    values,
-)
+from sandbox_ehr.quirks import Quirks, QuirkState, QuirkyServer
+from sandbox_ehr.responses import FhirError, error_response, etag, resource_response, search_entry
+from sandbox_ehr.search import INCLUDES, PARAMETERS, REQUIRED, find_parameter, matches, sort_resources, values
 from sandbox_ehr.smart import CONFIGURATION_PATH, TOKEN_PATH, AuthorizationServer
 from sandbox_ehr.store import Resource, Store
 from shared.runtime.request_limits import MB, limit_endpoint
@@ -40,21 +33,11 @@ from shared.runtime.request_limits import MB, limit_endpoint
 Style = Literal["plain", "opaque"]
 Pairs = list[tuple[str, str]]
 
-MEDIA_TYPE = "application/fhir+json"
 CHALLENGE = 'Bearer error="invalid_token"'
 RESULT_PARAMETERS = ("_count", "_sort", "_include", "_total", "_cursor", "_format")
-MAX_BODY_BYTES = (
-    32 * MB
-)  # a document with all its renditions in it; counts where the sandbox shares the services' process
+# A document with all its renditions; the limit counts where the sandbox shares the services' process.
+MAX_BODY_BYTES = 32 * MB
 PAGE_SIZES = {"plain": 200, "opaque": 20}
-
-
-class FhirError(Exception):
-    """An error response with an OperationOutcome."""
-
-    def __init__(self, status: int, code: str, diagnostics: str, headers: dict[str, str] | None = None) -> None:
-        super().__init__(diagnostics)
-        self.status, self.code, self.diagnostics, self.headers = status, code, diagnostics, headers
 
 
 class Sandbox:
@@ -94,7 +77,7 @@ class Sandbox:
             racing = fault is not None and fault.kind == "racing-create"
             response = await self._interact(request, type, request.path_params.get("id"), racing)
         except FhirError as refusal:
-            return _error_response(refusal)
+            return error_response(refusal)
         if fault is not None and fault.kind == "lost-response":
             raise ConnectionAbortedError("fault: the response is lost")
         return response
@@ -112,7 +95,7 @@ class Sandbox:
 
     async def _interact(self, request: Request, type: str, id: str | None, racing: bool) -> Response:
         if type == "metadata":
-            return _resource_response(self.capability_statement())
+            return resource_response(capability_statement(self.quirks))
         if type not in PARAMETERS:
             raise FhirError(404, "not-supported", f"resource type {type} is not known here")
         if id == "_search" and request.method == "POST":
@@ -130,7 +113,7 @@ class Sandbox:
         return await interaction()
 
     async def _read(self, type: str, id: str) -> Response:
-        return _resource_response(self._stored(type, id))
+        return resource_response(self._stored(type, id))
 
     def _stored(self, type: str, id: str) -> Resource:
         found = self.store.get(type, id)
@@ -146,9 +129,9 @@ class Sandbox:
             if len(found) > 1:
                 raise FhirError(412, "multiple-matches", "several resources match If-None-Exist")
             if found:
-                return _resource_response(found[0])
+                return resource_response(found[0])
         stored = self._store(resource | {"id": str(uuid4())}, 1)
-        return _resource_response(stored, 201, {"Location": f"{_base_url(request)}/{type}/{stored['id']}/_history/1"})
+        return resource_response(stored, 201, {"Location": f"{_base_url(request)}/{type}/{stored['id']}/_history/1"})
 
     async def _update(self, request: Request, type: str, id: str) -> Response:
         resource = await self._read_body(request, type)
@@ -159,7 +142,7 @@ class Sandbox:
         if expected is not None and expected.strip() != etag(current):
             raise FhirError(412, "conflict", "the resource has changed")
         version = current["meta"].get("versionId", "0")
-        return _resource_response(self._store(resource, int(version) + 1 if version.isdigit() else 1))
+        return resource_response(self._store(resource, int(version) + 1 if version.isdigit() else 1))
 
     async def _delete(self, type: str, id: str) -> Response:
         self.store.remove(self._stored(type, id))
@@ -224,14 +207,15 @@ class Sandbox:
         if offset + count < len(found):
             cursor = base64.urlsafe_b64encode(str(offset + count).encode()).decode()
             links.append({"relation": "next", "url": f"{base}/{type}?{urlencode([*plain, ('_cursor', cursor)])}"})
-        entries = [_entry(base, item, "match") for item in page]
+        entries = [search_entry(base, item, "match") for item in page]
         entries += [
-            _entry(base, item, "include") for item in self._included(page, [v for n, v in pairs if n == "_include"])
+            search_entry(base, item, "include")
+            for item in self._included(page, [v for n, v in pairs if n == "_include"])
         ]
         bundle: Resource = {"resourceType": "Bundle", "type": "searchset", "link": links, "entry": entries}
         if control.get("_total") == "accurate":
             bundle["total"] = len(found)
-        return _resource_response(bundle)
+        return resource_response(bundle)
 
     def _included(self, page: list[Resource], includes: list[str]) -> list[Resource]:
         found: dict[str, Resource] = {}
@@ -241,37 +225,6 @@ class Sandbox:
                 if (resource := self.store.get(type, id)) is not None:
                     found[reference] = resource
         return list(found.values())
-
-    def _capability(self, type: str) -> Resource:
-        parameters = PARAMETERS[type]
-        if type == "Encounter" and self.quirks is not None and self.quirks.keyed_encounter_search:
-            parameters = {name: item for name, item in parameters.items() if name in ENCOUNTER_KEYS}
-        return _capability(type, parameters)
-
-    def capability_statement(self) -> Resource:
-        """Return the CapabilityStatement: only what is implemented."""
-        return {
-            "resourceType": "CapabilityStatement",
-            "status": "active",
-            "date": "2026-11-23",
-            "kind": "instance",
-            "fhirVersion": "4.0.1",
-            "format": ["json"],
-            "software": {"name": "Countersign sandbox EHR"},
-            "rest": [{"mode": "server", "resource": [self._capability(type) for type in sorted(PARAMETERS)]}],
-        }
-
-
-def _capability(type: str, parameters: dict[str, Parameter]) -> Resource:
-    return {
-        "type": type,
-        "interaction": [{"code": code} for code in ("read", "search-type", "create", "update")],
-        "versioning": "versioned-update",
-        "conditionalCreate": True,
-        "updateCreate": False,
-        "searchParam": [{"name": name, "type": kind} for name, (kind, _) in parameters.items()],
-        "searchInclude": [name for name in INCLUDES if name.startswith(f"{type}:")],
-    }
 
 
 def create_app(sandbox: Sandbox, *, faults: bool = False) -> ASGIApp:
@@ -322,33 +275,11 @@ async def _apply_fault(fault: Fault) -> Response | None:
     if fault.kind != "status":
         return None
     headers = {"Retry-After": fault.retry_after} if fault.retry_after else None
-    return _error_response(FhirError(fault.status, "transient", "armed fault", headers))
-
-
-def etag(resource: Resource) -> str:
-    return f'W/"{resource["meta"].get("versionId", "0")}"'
-
-
-def _resource_response(resource: Resource, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    sent = dict(headers or {})
-    if "versionId" in resource.get("meta", {}):
-        sent["ETag"] = etag(resource)
-    return JSONResponse(resource, status, sent, media_type=MEDIA_TYPE)
-
-
-def _error_response(refusal: FhirError) -> Response:
-    issue = {"severity": "error", "code": refusal.code, "diagnostics": refusal.diagnostics}
-    body = {"resourceType": "OperationOutcome", "issue": [issue]}
-    return JSONResponse(body, refusal.status, refusal.headers, media_type=MEDIA_TYPE)
+    return error_response(FhirError(fault.status, "transient", "armed fault", headers))
 
 
 def _base_url(request: Request) -> str:
     return f"{request.url.scheme}://{request.url.netloc}{request.scope.get('root_path', '')}"
-
-
-def _entry(base: str, resource: Resource, mode: str) -> Resource:
-    url = f"{base}/{resource['resourceType']}/{resource['id']}"
-    return {"fullUrl": url, "resource": resource, "search": {"mode": mode}}
 
 
 def _to_int(text: str | None, default: int) -> int:

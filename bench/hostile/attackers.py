@@ -21,21 +21,21 @@ def share(plans: Sequence[Plan], connections: int) -> dict[Plan, int]:
     return {plan: max(1, connections * plan.share // whole) for plan in plans}
 
 
-async def one(plan: Plan, target: Target, told: Counter[str]) -> None:
+async def one(plan: Plan, target: Target, counts: Counter[str]) -> None:
     """One connection after the other, until it is cancelled."""
     while True:
         await asyncio.sleep(target.chance.uniform(0, plan.pause))
         try:
-            found = await plan.attack(target)
+            outcome = await plan.attack(target)
         except OSError as error:
-            found = type(error).__name__
-        told[f"{plan.attack.__name__}: {found}"] += 1
+            outcome = type(error).__name__
+        counts[f"{plan.attack.__name__}: {outcome}"] += 1
 
 
 async def attack(target: Target, plans: Sequence[Plan], connections: int, seconds: float) -> dict[str, int]:
-    told: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     tasks = [
-        asyncio.create_task(one(plan, target, told))
+        asyncio.create_task(one(plan, target, counts))
         for plan, number in share(plans, connections).items()
         for _ in range(number)
     ]
@@ -45,7 +45,7 @@ async def attack(target: Target, plans: Sequence[Plan], connections: int, second
     await asyncio.gather(*tasks, return_exceptions=True)
     for task in done:
         task.result()  # a fault of the attack itself, which would make it look as if all held
-    return dict(sorted(told.items()))
+    return dict(sorted(counts.items()))
 
 
 def target_of(sent: dict[str, Any]) -> Target:

@@ -130,7 +130,7 @@ class Workload:
         seen, began = self.seen, time.perf_counter()
         try:
             async with self._http.request(method, url, allow_redirects=False, **sent) as answer:
-                said = await (answer.json() if "json" in answer.content_type else answer.text())
+                content = await (answer.json() if "json" in answer.content_type else answer.text())
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             seen.errors[f"{what}: {type(error).__name__}"] += 1
             return None
@@ -138,4 +138,4 @@ class Workload:
         if answer.status >= 300:
             seen.errors[f"{what}: {answer.status}"] += 1
             return None
-        return said
+        return content

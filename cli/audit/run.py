@@ -28,7 +28,7 @@ from shared.messaging.event_store import STREAM, EventStore, RawMessage
 
 CONCURRENCY = 8  # cases that are verified at the same time
 
-ProgressCallback = Callable[[int, int], None]  # messages looked at, and all of them
+ProgressCallback = Callable[[int, int], None]  # messages read, and all of them
 
 
 def no_progress(_done: int, _all: int) -> None: ...
@@ -37,7 +37,7 @@ def no_progress(_done: int, _all: int) -> None: ...
 async def verify(
     data_dir: Path | None,
     case: str | None,
-    tell: ProgressCallback = no_progress,
+    report_progress: ProgressCallback = no_progress,
     checkpoints: Path | None = None,
     key: Path | None = None,
 ) -> Report:
@@ -52,7 +52,7 @@ async def verify(
     try:
         async with open_bus(data_dir, "auditor") as connection:
             audit = Audit(connection, ehr, against)
-            return await (audit.all(tell) if case is None else audit.one(case))
+            return await (audit.all(report_progress) if case is None else audit.one(case))
     finally:
         await ehr.close()
 
@@ -72,11 +72,11 @@ class Audit:
     unread: int = 0  # documents that no EHR shows
 
     def __post_init__(self) -> None:
-        self._journal = EventStore(self.bus, "auditor")
+        self._event_store = EventStore(self.bus, "auditor")
 
     async def one(self, case: str) -> Report:
         """Raises PermanentError when there is no such case."""
-        stored = await self._journal.stored(CaseRef("*", case).filter)
+        stored = await self._event_store.stored(CaseRef("*", case).filter)
         if not stored:
             raise PermanentError("there is no such case")
         with CaseIndex() as seen:
@@ -88,7 +88,7 @@ class Audit:
         whole = tuple(self.faults), tuple(self.unchecked), 0, int(found.erased), tuple(self.reimported)
         return Report(1, len(stored), *whole)
 
-    async def all(self, tell: ProgressCallback = no_progress) -> Report:
+    async def all(self, report_progress: ProgressCallback = no_progress) -> Report:
         checked = CheckpointVerifier(*self.against) if self.against is not None else None
         state = await self._state()  # after the checkpoints: what is made meanwhile covers more than is read
         if state is None:
@@ -104,7 +104,7 @@ class Audit:
                     checked.add(page)
                 await self._cases(page, seen)
                 self.events += len(page)
-                tell(page[-1].sequence - first + 1, last - first + 1)
+                report_progress(page[-1].sequence - first + 1, last - first + 1)
             self.faults += gaps.end(last)
             await self._strays(seen, None)
             await self._checkpoints(checked, last)
@@ -145,7 +145,7 @@ class Audit:
 
     async def _pages(self, last: int) -> AsyncIterator[list[RawMessage]]:
         """Yield the pages of the event stream up to `last`, without later messages."""
-        async for page in self._journal.pages("discharge.>"):
+        async for page in self._event_store.pages("discharge.>"):
             if within := [item for item in page if item.sequence <= last]:
                 yield within
             if page[-1].sequence >= last:
@@ -159,7 +159,7 @@ class Audit:
                 self._take(found, seen)
 
     async def _case(self, id: str) -> Verified:
-        return await verify_case(id, await self._journal.stored(CaseRef("*", id).filter), self.ehr)
+        return await verify_case(id, await self._event_store.stored(CaseRef("*", id).filter), self.ehr)
 
     def _take(self, found: Verified, seen: CaseIndex) -> None:
         self.faults += found.faults
@@ -173,7 +173,7 @@ class Audit:
             words = f"{self.unread} documents were sent by MDM or transferred by hand, and cannot be read back: "
             self.unchecked.append(f"{words}their events alone were verified")
         try:
-            async for fault in orphan_documents(self.ehr, identifiers, seen, self._look_again):
+            async for fault in orphan_documents(self.ehr, identifiers, seen, self._read_again):
                 self.faults.append(fault)
         except TransientError as error:
             self._say(f"the EHR could not be searched for our documents ({error.reason})")
@@ -181,9 +181,9 @@ class Audit:
             words = f"documents in the EHR that no event filed: the EHR does not search for them ({error.reason})"
             self.unchecked.append(words)
 
-    async def _look_again(self, case: str, seen: CaseIndex) -> None:
+    async def _read_again(self, case: str, seen: CaseIndex) -> None:
         """Read the case again: it may have been opened or filed since."""
-        stored = await self._journal.stored(CaseRef("*", case).filter) if CASE_ID.fullmatch(case) else []
+        stored = await self._event_store.stored(CaseRef("*", case).filter) if CASE_ID.fullmatch(case) else []
         if stored:
             found = standing(case, stored)
             seen.filed(case, found.documents, filing=found.filing)

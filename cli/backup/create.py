@@ -48,37 +48,39 @@ class BackupRequest:
     declared: Path | None = None  # folder that declares the knowledge base, of an embedded stack
 
 
-async def create_backup(wanted: BackupRequest, tell: ProgressCallback) -> Manifest:
+async def create_backup(request: BackupRequest, report_progress: ProgressCallback) -> Manifest:
     """Create the backup; it is complete when this returns. If killed, it leaves a folder that no restore accepts.
 
     Raises CommandError, PermanentError, TransientError.
     """
-    seal, sealed = (None, None) if wanted.recipient is None else create_key(wanted.recipient)
-    files.start_backup(wanted.to)
-    folder = BackupFolder(wanted.to, seal)
-    before = await consumer_positions(wanted.bus)
+    key, sealed = (None, None) if request.recipient is None else create_key(request.recipient)
+    files.start_backup(request.to)
+    folder = BackupFolder(request.to, key)
+    before = await consumer_positions(request.bus)
     streams = []
     for number, name in enumerate(BACKED_UP_STREAMS):
-        tell(f"stream {name}", number, len(BACKED_UP_STREAMS))
-        streams.append(await _stream(wanted.bus, folder, name))
-    trail = await _trail(wanted.bus, folder, next(item for item in streams if item.name == TRAIL), tell)
-    vectors = [await _collection(wanted, folder, name, tell) for name in await wanted.vectors.collections()]
-    declared = _archive_declaration(wanted.declared, folder)
+        report_progress(f"stream {name}", number, len(BACKED_UP_STREAMS))
+        streams.append(await _stream(request.bus, folder, name))
+    trail = await _trail(request.bus, folder, next(item for item in streams if item.name == TRAIL), report_progress)
+    vectors = [
+        await _collection(request, folder, name, report_progress) for name in await request.vectors.collections()
+    ]
+    declared = _archive_declaration(request.declared, folder)
     made = Manifest(
-        id=wanted.id,
-        made_at=wanted.now,
+        id=request.id,
+        made_at=request.now,
         countersign=version("countersign"),
-        nats=str(wanted.bus.client.connected_server_version),
+        nats=str(request.bus.client.connected_server_version),
         sealed=sealed,
         streams=tuple(streams),
-        rewinds=consumers_to_rewind(before, await consumer_positions(wanted.bus)),
+        rewinds=consumers_to_rewind(before, await consumer_positions(request.bus)),
         vectors=tuple(vectors),
         declared=declared,
         trail=trail,
         files=tuple(folder.parts),
     )
-    manifest.write(wanted.to, made)
-    files.finish_backup(wanted.to)
+    manifest.write(request.to, made)
+    files.finish_backup(request.to)
     return made
 
 
@@ -105,13 +107,15 @@ async def _stream(bus: NatsConnection, folder: BackupFolder, name: str) -> Strea
     return StreamPart(file=file, config=described.config, state=described.state)
 
 
-async def _trail(bus: NatsConnection, folder: BackupFolder, stream: StreamPart, tell: ProgressCallback) -> Trail:
+async def _trail(
+    bus: NatsConnection, folder: BackupFolder, stream: StreamPart, report_progress: ProgressCallback
+) -> Trail:
     """Write the chain heads up to the last event of the snapshot. Broken chains are backed up too, and reported."""
     last = int(stream.state["last_seq"])
     chains = ChainCheck()
     async for page in EventStore(bus, "backup").pages("discharge.>"):
         chains.add(item for item in page if item.sequence <= last)
-        tell("reading the chains", chains.events, int(stream.state["messages"]))
+        report_progress("reading the chains", chains.events, int(stream.state["messages"]))
         if page[-1].sequence >= last:
             break
     file = "chains.jsonl"
@@ -122,19 +126,21 @@ async def _trail(bus: NatsConnection, folder: BackupFolder, stream: StreamPart, 
     return Trail(file=file, cases=len(chains.heads), events=chains.events, broken=broken)
 
 
-async def _collection(wanted: BackupRequest, folder: BackupFolder, name: str, tell: ProgressCallback) -> VectorPart:
+async def _collection(
+    request: BackupRequest, folder: BackupFolder, name: str, report_progress: ProgressCallback
+) -> VectorPart:
     file = f"vectors/{name}.jsonl.z"
     packing = zlib.compressobj(1)
     points = dimensions = 0
     after: str | None = None
     with folder.file(file) as sink:
         while True:
-            page, after = await wanted.vectors.page(name, after)
+            page, after = await request.vectors.page(name, after)
             for point in page:
                 sink.write(packing.compress(point.model_dump_json(exclude_none=True).encode() + b"\n"))
                 dimensions = len(point.to_stored.point.vector)
             points += len(page)
-            tell(f"vectors {name}", points, None)
+            report_progress(f"vectors {name}", points, None)
             if after is None:
                 break
         sink.write(packing.flush())

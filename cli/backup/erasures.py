@@ -18,15 +18,15 @@ async def repeat_erasures(bus: NatsConnection, listed: list[ListedErasure], now:
 
     `listed` is oldest first. A case that is not in the backup has nothing to erase. Safe to repeat.
     """
-    journal, artifacts = EventStore(bus, "restore"), Artifacts(bus)
+    event_store, artifacts = EventStore(bus, "restore"), Artifacts(bus)
     done = 0
     for item in listed:
-        history = await journal.history(item.ref)
+        history = await event_store.history(item.ref)
         if not history:
             continue
         order = next((event for event in history if event.id == item.id), None)
         if order is None:
-            order = await _append_order(journal, history, item, now)
+            order = await _append_order(event_store, history, item, now)
             await Timers(bus).cancel(item.case)  # of a review that was open when the backup was made
             done += 1
         digests = sorted({*item.texts, *_text_digests(history, item)})
@@ -38,7 +38,7 @@ async def repeat_erasures(bus: NatsConnection, listed: list[ListedErasure], now:
 
 
 async def _append_order(
-    journal: EventStore, history: list[RecordedEvent], item: ListedErasure, now: datetime
+    event_store: EventStore, history: list[RecordedEvent], item: ListedErasure, now: datetime
 ) -> RecordedEvent:
     """Append the order to the case's events, whatever its state; approval appends that it was carried out."""
     state: CaseState = fold(history).state
@@ -51,8 +51,8 @@ async def _append_order(
         again=True,
     )
     last = history[-1]
-    await journal.append(last.case, body, after=last.head, id=item.id, time=now)
-    return next(event for event in reversed(await journal.history(item.ref)) if event.id == item.id)
+    await event_store.append(last.case, body, after=last.head, id=item.id, time=now)
+    return next(event for event in reversed(await event_store.history(item.ref)) if event.id == item.id)
 
 
 def _text_digests(history: list[RecordedEvent], item: ListedErasure) -> set[str]:

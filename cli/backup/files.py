@@ -21,9 +21,9 @@ class Sink(Protocol):
 class BackupFolder:
     """The folder of a backup in progress. `parts` lists the files that are complete."""
 
-    def __init__(self, path: Path, seal: BackupKey | None) -> None:
+    def __init__(self, path: Path, key: BackupKey | None) -> None:
         self.path = path
-        self._seal = seal
+        self._key = key
         self.parts: list[FilePart] = []
 
     @contextmanager
@@ -33,12 +33,12 @@ class BackupFolder:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            if self._seal is None:
+            if self._key is None:
                 yield file
             else:
-                sealing = self._seal.writer(file, name)
-                yield sealing
-                sealing.close()
+                writer = self._key.writer(file, name)
+                yield writer
+                writer.close()
             file.flush()
             os.fsync(file.fileno())
         self.parts.append(_measured(path, name))
@@ -76,10 +76,10 @@ def finish_backup(path: Path) -> None:
     (path / UNFINISHED).unlink(missing_ok=True)
 
 
-def verify_files(path: Path, manifest: Manifest, tell: "ProgressCallback") -> None:
+def verify_files(path: Path, manifest: Manifest, report_progress: "ProgressCallback") -> None:
     """Verify that every file exists and is unchanged. Raises CommandError."""
     for number, part in enumerate(manifest.files):
-        tell("checking the backup", number, len(manifest.files))
+        report_progress("checking the backup", number, len(manifest.files))
         try:
             found = _measured(path / part.name, part.name)
         except OSError:
@@ -94,10 +94,10 @@ class ProgressCallback(Protocol):
     def __call__(self, what: str, done: int, total: int | None, /) -> None: ...
 
 
-def read_blocks(path: Path, name: str, seal: BackupKey | None) -> Iterator[bytes]:
+def read_blocks(path: Path, name: str, key: BackupKey | None) -> Iterator[bytes]:
     """Yield the plain content of the file `name`, in blocks."""
     with (path / name).open("rb") as file:
-        yield from seal.read(file, name) if seal is not None else _blocks(file)
+        yield from key.read(file, name) if key is not None else _blocks(file)
 
 
 def _blocks(file: BinaryIO) -> Iterator[bytes]:

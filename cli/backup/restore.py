@@ -28,7 +28,7 @@ from shared.messaging.connection import NatsConnection, sort_api_error
 from shared.messaging.erasures import ListedErasure
 from shared.messaging.event_store import STREAM as TRAIL
 from shared.messaging.event_store import EventStore
-from shared.messaging.provision import StreamStorage, placement_error, provision, wanted_streams
+from shared.messaging.provision import StreamStorage, placement_error, provision, stream_configs
 from shared.messaging.replica_status import wait_until_in_sync
 from shared.messaging.snapshots import UNFINISHED, Json, SnapshotRefusedError, StreamSnapshot
 from shared.messaging.topology import MOVED, all_consumers
@@ -46,7 +46,7 @@ class RestoreTarget:
     bus: NatsConnection
     base: VectorStore
     declared: Path | None  # folder that declares the knowledge base, of an embedded stack
-    keeping: StreamStorage = field(default_factory=StreamStorage)
+    storage: StreamStorage = field(default_factory=StreamStorage)
     erasures: tuple[ListedErasure, ...] = ()  # oldest first
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -67,9 +67,9 @@ class RestoreResult:
 async def restore(
     source: Path,
     manifest: Manifest,
-    seal: BackupKey | None,
+    key: BackupKey | None,
     target: RestoreTarget,
-    tell: ProgressCallback,
+    report_progress: ProgressCallback,
     *,
     replace: bool,
 ) -> RestoreResult:
@@ -78,41 +78,41 @@ async def restore(
     Raises CommandError when the stack is not empty (unless `replace`) or in use, or when a chain is not valid
     afterwards; PermanentError, TransientError.
     """
-    bus, keeping = target.bus, with_previous_placement(manifest, target.keeping)
-    await _claim_stack(bus, manifest.id, keeping, replace=replace)
-    names = {str(item.name) for item in wanted_streams(keeping)}
+    bus, storage = target.bus, with_previous_placement(manifest, target.storage)
+    await _claim_stack(bus, manifest.id, storage, replace=replace)
+    names = {str(item.name) for item in stream_configs(storage)}
     for name in names - {
         part.name for part in manifest.streams
     }:  # of a later version: its subjects belonged to another stream
         await snapshots.remove(bus, name)
     for number, part in enumerate(manifest.streams):
-        tell(f"stream {part.name}", number, len(manifest.streams))
-        await _stream(bus, part, keeping, files.read_blocks(source, part.file, seal))
-    await provision(bus, keeping)
-    await wait_until_in_sync(bus, names, lambda done: tell("replicas", done, len(names)))
+        report_progress(f"stream {part.name}", number, len(manifest.streams))
+        await _stream(bus, part, storage, files.read_blocks(source, part.file, key))
+    await provision(bus, storage)
+    await wait_until_in_sync(bus, names, lambda done: report_progress("replicas", done, len(names)))
     rewinds = [item for item in manifest.rewinds if (item.stream, item.consumer) not in MOVED]
     for item in rewinds:
         await snapshots.reset_consumer(bus, item.stream, item.consumer, item.floor)
     erased = await repeat_erasures(bus, list(target.erasures), target.now)
     for vectors in manifest.vectors:
-        await _vectors(target.base, vectors, files.read_blocks(source, vectors.file, seal), tell)
+        await _vectors(target.base, vectors, files.read_blocks(source, vectors.file, key), report_progress)
     if manifest.declared is not None and target.declared is not None:
-        _extract_declaration(target.declared, b"".join(files.read_blocks(source, manifest.declared, seal)))
+        _extract_declaration(target.declared, b"".join(files.read_blocks(source, manifest.declared, key)))
     await write_hold(
         bus, DecisionHold(held=True, by="restore", why=f"backup {manifest.id} was restored", at=target.now)
     )
     timer_count = await timers.restore_timers(bus)
-    chains = await _verify(source, manifest, seal, bus, tell)
+    chains = await _verify(source, manifest, key, bus, report_progress)
     await bus.jetstream.delete_stream(UNFINISHED)
     points = sum(item.points for item in manifest.vectors)
     repeated = tuple(item.consumer for item in rewinds)
     return RestoreResult(len(chains.heads), chains.events, points, timer_count, len(chains.broken), erased, repeated)
 
 
-def with_previous_placement(manifest: Manifest, keeping: StreamStorage) -> StreamStorage:
-    """Return `keeping`, with the previous placement for streams that it does not name. Pure."""
+def with_previous_placement(manifest: Manifest, storage: StreamStorage) -> StreamStorage:
+    """Return `storage`, with the previous placement for streams that it does not name. Pure."""
     before = {part.name: tuple((part.config.get("placement") or {}).get("tags") or ()) for part in manifest.streams}
-    return replace(keeping, tags=before | dict(keeping.tags))
+    return replace(storage, tags=before | dict(storage.tags))
 
 
 async def unfinished_restore(bus: NatsConnection) -> str | None:
@@ -124,7 +124,7 @@ async def unfinished_restore(bus: NatsConnection) -> str | None:
     return (info.config.metadata or {}).get("backup", "")
 
 
-async def _claim_stack(bus: NatsConnection, id: str, keeping: StreamStorage, *, replace: bool) -> None:
+async def _claim_stack(bus: NatsConnection, id: str, storage: StreamStorage, *, replace: bool) -> None:
     """Mark the stack as being restored. Raises CommandError when it is in use or not empty."""
     begun = await unfinished_restore(bus)
     if begun is not None and begun != id and not replace:
@@ -141,21 +141,21 @@ async def _claim_stack(bus: NatsConnection, id: str, keeping: StreamStorage, *, 
     if begun != id:
         if begun is not None:
             await bus.jetstream.delete_stream(UNFINISHED)
-        await _write_marker(bus, id, keeping)
+        await _write_marker(bus, id, storage)
 
 
-async def _write_marker(bus: NatsConnection, id: str, keeping: StreamStorage) -> None:
+async def _write_marker(bus: NatsConnection, id: str, storage: StreamStorage) -> None:
     """Create the marker with the placement of the event stream, so that a placement error appears before any change."""
     try:
         await bus.jetstream.add_stream(
             name=UNFINISHED,
             subjects=["countersign.restoring"],
             metadata={"backup": id},
-            num_replicas=keeping.replicas,
-            placement=keeping.placement(TRAIL),
+            num_replicas=storage.replicas,
+            placement=storage.placement(TRAIL),
         )
     except APIError as error:
-        raise placement_error(error.err_code, TRAIL, keeping) or sort_api_error(error, "restoring") from None
+        raise placement_error(error.err_code, TRAIL, storage) or sort_api_error(error, "restoring") from None
 
 
 async def _active_services(bus: NatsConnection) -> list[str]:
@@ -179,9 +179,9 @@ async def _non_empty_streams(bus: NatsConnection) -> list[str]:
     )
 
 
-async def _stream(bus: NatsConnection, part: StreamPart, keeping: StreamStorage, blocks: Iterator[bytes]) -> None:
+async def _stream(bus: NatsConnection, part: StreamPart, storage: StreamStorage, blocks: Iterator[bytes]) -> None:
     """Restore a stream with its final placement, so that it is never on other servers."""
-    where = {"num_replicas": keeping.replicas, "placement": {"tags": list(keeping.tags[part.name])}}
+    where = {"num_replicas": storage.replicas, "placement": {"tags": list(storage.tags[part.name])}}
     await snapshots.remove(bus, part.name)
     deadline = time.monotonic() + PLACEMENT_TIMEOUT_S
     while True:
@@ -189,7 +189,7 @@ async def _stream(bus: NatsConnection, part: StreamPart, keeping: StreamStorage,
             state: Json = await snapshots.restore(bus, StreamSnapshot(part.config | where, part.state), blocks)
             break
         except SnapshotRefusedError as refused:  # nothing of `blocks` was read
-            error = placement_error(refused.code, part.name, keeping)
+            error = placement_error(refused.code, part.name, storage)
             if not isinstance(error, TransientError) or time.monotonic() > deadline:
                 raise error or refused from None
         await asyncio.sleep(PLACEMENT_RETRY_S)
@@ -197,7 +197,9 @@ async def _stream(bus: NatsConnection, part: StreamPart, keeping: StreamStorage,
         raise CommandError(f"Stream {part.name} is incomplete: {state['last_seq']} of {part.state['last_seq']}.")
 
 
-async def _vectors(base: VectorStore, part: VectorPart, blocks: Iterator[bytes], tell: ProgressCallback) -> None:
+async def _vectors(
+    base: VectorStore, part: VectorPart, blocks: Iterator[bytes], report_progress: ProgressCallback
+) -> None:
     await base.drop(part.collection)
     if not part.points:
         return
@@ -210,7 +212,7 @@ async def _vectors(base: VectorStore, part: VectorPart, blocks: Iterator[bytes],
             await base.restore(part.collection, [item.to_stored for item in batch])
             done += len(batch)
             batch.clear()
-            tell(f"vectors {part.collection}", done, part.points)
+            report_progress(f"vectors {part.collection}", done, part.points)
     await base.flush(part.collection)
 
 
@@ -228,13 +230,13 @@ def _extract_declaration(folder: Path, packed: bytes) -> None:
 
 
 async def _verify(
-    source: Path, manifest: Manifest, seal: BackupKey | None, bus: NatsConnection, tell: ProgressCallback
+    source: Path, manifest: Manifest, key: BackupKey | None, bus: NatsConnection, report_progress: ProgressCallback
 ) -> ChainCheck:
     """Verify that every valid chain is still valid, and that no event is missing. Raises CommandError."""
-    chains = ChainCheck(parse_heads(files.split_lines(files.read_blocks(source, manifest.trail.file, seal))))
+    chains = ChainCheck(parse_heads(files.split_lines(files.read_blocks(source, manifest.trail.file, key))))
     async for page in EventStore(bus, "restore").pages("discharge.>"):
         chains.add(page)
-        tell("verifying the chains", chains.events, None)
+        report_progress("verifying the chains", chains.events, None)
     if chains.expected:
         lost = sorted({case for case, _ in chains.expected})
         raise CommandError(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from services.approval.ehr_tasks.hold import DecisionHold
     from shared.messaging.connection import NatsConnection
 
-app = typer.Typer(no_args_is_help=True, help="DecisionHold or allow decisions taken in the EHR's own inbox.")
+app = typer.Typer(no_args_is_help=True, help="Hold or allow decisions that are made in the EHR's own inbox.")
 Reason = Annotated[str, typer.Option("--reason", help="recorded with your name; no patient data")]
 
 

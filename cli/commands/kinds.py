@@ -101,7 +101,8 @@ def _describe(context: "EncounterContext", kinds: "KindRegistry") -> dict[str, A
 
 async def _extract(base: str, encounter: str, kinds: "KindRegistry", department: str | None) -> "EncounterContext":
     from services.drafter.extract import read_stay
-    from shared.runtime.settings import EhrSettings, TimeZones
+    from shared.runtime.settings import EhrSettings
+    from shared.runtime.time_zones import TimeZones
 
     if not base.startswith(("http://", "https://")):
         raise CommandError("--ehr-url must be an http or https address.")

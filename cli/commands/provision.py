@@ -52,14 +52,14 @@ def provision(
     async def run() -> "list[Change]":
         bus = await connect(url, "admin", seed.read_text().strip(), ca_file=ca_file)
         try:
-            return await provision_streams(bus, keeping)
+            return await provision_streams(bus, storage)
         finally:
             await bus.close()
 
     if not seed.is_file():
         raise CommandError(f"{seed} does not exist. Create it with: countersign secrets init")
     try:
-        keeping = StreamStorage(replicas, read_placement(",".join(tags or ())))
+        storage = StreamStorage(replicas, read_placement(",".join(tags or ())))
     except ValueError as error:
         raise CommandError(f"--tag (COUNTERSIGN_NATS_PLACEMENT): {error}.") from None
     changes = asyncio.run(run())

@@ -61,20 +61,12 @@ def init(
     Existing secrets are kept. A certificate that expires within half a year is renewed. Only its owner can open the
     directory; its files are readable for the containers that mount them.
     """
-    from cli.stack.certificates import ensure_certificates
     from cli.stack.ehr_client import client_key_files
-    from cli.stack.secrets import load_or_create, write_tokens
+    from cli.stack.secrets import write_tokens
 
     if account is not None and not re.fullmatch(ACCOUNT_NAME, account):
         raise CommandError("An account name is in capitals, digits and underscores, such as HOSPITAL_B.")
-    try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if directory.stat().st_mode & 0o077:
-            raise CommandError(f"Other users can read {directory}. Run: chmod 700 {directory}")
-        made = load_or_create(directory)
-        ensure_certificates(directory, nats_host_names(namespace) + (hosts or []), datetime.now(UTC))
-    except OSError as error:
-        raise CommandError(f"{directory} cannot be used: {error.strerror}.") from None
+    made = _ensure_secrets(directory, nats_host_names(namespace) + (hosts or []))
     write_tokens(directory / "tokens.json", made.tokens)
     # Production refuses tokens that sign as the owner of any review: there, people sign in.
     write_tokens(directory / "tokens-machines.json", {role: made.tokens[role] for role in MACHINE_ROLES})
@@ -90,6 +82,22 @@ def init(
         _grant_to_containers(file)
     names = sorted(file.name for file in directory.iterdir())
     emit({"directory": str(directory), "files": names}, as_json, "\n".join(names))
+
+
+def _ensure_secrets(directory: Path, hosts: list[str]) -> "Secrets":
+    """Create the directory, the secrets and the certificates for `hosts`, as far as they are missing."""
+    from cli.stack.certificates import ensure_certificates
+    from cli.stack.secrets import load_or_create
+
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if directory.stat().st_mode & 0o077:
+            raise CommandError(f"Other users can read {directory}. Run: chmod 700 {directory}")
+        made = load_or_create(directory)
+        ensure_certificates(directory, hosts, datetime.now(UTC))
+    except OSError as error:
+        raise CommandError(f"{directory} cannot be used: {error.strerror}.") from None
+    return made
 
 
 def nats_host_names(namespace: str) -> list[str]:

@@ -13,26 +13,26 @@ from shared.contracts.errors import CountersignError
 TIMEOUT = 5.0
 
 
-async def check(place: DoctorTarget) -> list[Finding]:
+async def check(target: DoctorTarget) -> list[Finding]:
     group = Group("connections")
     async with httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False) as http:
-        await check_ehr(group, http, place)
-        await _document_receiver(group, place)
-        await _models(group, place)
-        await _vectors(group, place)
-        await _services(group, http, place)
-        await check_sign_on(group, http, place)
-        await _telemetry(group, http, place)
+        await check_ehr(group, http, target)
+        await _document_receiver(group, target)
+        await _models(group, target)
+        await _vectors(group, target)
+        await _services(group, http, target)
+        await check_sign_on(group, http, target)
+        await _telemetry(group, http, target)
     return group.found
 
 
-async def _document_receiver(group: Group, place: DoctorTarget) -> None:
+async def _document_receiver(group: Group, target: DoctorTarget) -> None:
     """Check that the receiver of MDM messages takes a connection. No message is sent."""
-    if not place.mdm.configured:
+    if not target.mdm.configured:
         return
-    where = f"{place.mdm.host}:{place.mdm.port}"
+    where = f"{target.mdm.host}:{target.mdm.port}"
     try:
-        to = place.mdm.address()
+        to = target.mdm.address()
         async with asyncio.timeout(TIMEOUT):
             _, writer = await asyncio.open_connection(to.host, to.port, ssl=to.tls)
             writer.close()
@@ -45,11 +45,11 @@ async def _document_receiver(group: Group, place: DoctorTarget) -> None:
         group.ok("MDM receiver", f"{where} takes connections{'' if to.tls else ', without TLS'}")
 
 
-async def _models(group: Group, place: DoctorTarget) -> None:
+async def _models(group: Group, target: DoctorTarget) -> None:
     from shared.inference.embeddings import TritonEmbedder
     from shared.inference.generation import TritonGenerator
 
-    settings = place.triton
+    settings = target.triton
     drafter = TritonGenerator(settings.url, settings.drafter_model)
     embedder = TritonEmbedder(settings.url, settings.embedder_model)
     for name, client in ((settings.drafter_model, drafter), (settings.embedder_model, embedder)):
@@ -61,11 +61,11 @@ async def _models(group: Group, place: DoctorTarget) -> None:
         await client.close()
 
 
-async def _vectors(group: Group, place: DoctorTarget) -> None:
-    if place.base_url and not place.qdrant.url:
+async def _vectors(group: Group, target: DoctorTarget) -> None:
+    if target.base_url and not target.qdrant.url:
         return  # in the process of the stack: the check `knowledge` covers it
     try:
-        base = place.qdrant.connect()
+        base = target.qdrant.connect()
     except CountersignError as failure:
         group.fault("Qdrant", failure.reason, "set COUNTERSIGN_QDRANT_URL to the server that the services use")
         return
@@ -80,18 +80,18 @@ async def _vectors(group: Group, place: DoctorTarget) -> None:
         names = ", ".join(await base.collections())
         group.ok("Qdrant", f"collections: {names or 'none yet'}")
     else:
-        group.fault("Qdrant", "it does not answer", f"check {place.qdrant.url} and its API key")
+        group.fault("Qdrant", "it does not answer", f"check {target.qdrant.url} and its API key")
     await base.close()
 
 
-async def _services(group: Group, http: httpx.AsyncClient, place: DoctorTarget) -> None:
-    if not place.base_url:
+async def _services(group: Group, http: httpx.AsyncClient, target: DoctorTarget) -> None:
+    if not target.base_url:
         return  # each has its own address; the checks of consumers cover them
     try:
-        answer = await http.get(f"{place.base_url}/readyz")
+        answer = await http.get(f"{target.base_url}/readyz")
         missing = answer.json()["not_answering"]
     except (httpx.HTTPError, ValueError, KeyError):
-        group.fault("API", f"it does not answer at {place.base_url}", "start the stack: countersign up")
+        group.fault("API", f"it does not answer at {target.base_url}", "start the stack: countersign up")
         return
     if missing:
         group.fault(
@@ -100,18 +100,18 @@ async def _services(group: Group, http: httpx.AsyncClient, place: DoctorTarget) 
             "see that part in this list, and the logs in the data directory",
         )
     else:
-        group.ok("API", f"ready at {place.base_url}")
+        group.ok("API", f"ready at {target.base_url}")
 
 
-async def _telemetry(group: Group, http: httpx.AsyncClient, place: DoctorTarget) -> None:
-    if not place.otlp:
+async def _telemetry(group: Group, http: httpx.AsyncClient, target: DoctorTarget) -> None:
+    if not target.otlp:
         return
     try:
-        await http.get(place.otlp)  # any answer is enough: its endpoints accept POST only
+        await http.get(target.otlp)  # any answer is enough: its endpoints accept POST only
     except httpx.RemoteProtocolError:
         pass  # a gRPC server answers there
     except httpx.HTTPError as error:
         do = "check that the collector runs; the services work without it"
-        group.warning("telemetry", f"{place.otlp} does not answer ({type(error).__name__})", do)
+        group.warning("telemetry", f"{target.otlp} does not answer ({type(error).__name__})", do)
         return
-    group.ok("telemetry", f"{place.otlp} answers")
+    group.ok("telemetry", f"{target.otlp} answers")

@@ -27,47 +27,58 @@ TOKEN_FIX = "check that the EHR's token endpoint can be reached from here, or th
 SCOPES_FIX = "let the EHR's team grant them to our client; docs/reference/fhir.md says what each is for"
 
 
-async def check_ehr(group: Group, http: httpx.AsyncClient, place: DoctorTarget) -> None:
+async def check_ehr(group: Group, http: httpx.AsyncClient, target: DoctorTarget) -> None:
     """Add findings about the EHR, and about this machine's clock compared with the EHR's."""
     headers = {"Accept": "application/fhir+json"}
-    metadata = f"{place.ehr_url.rstrip('/')}/metadata"
+    metadata = f"{target.ehr_url.rstrip('/')}/metadata"
     try:
-        value = await place.ehr_authorization.value() if place.ehr_authorization is not None else None
+        value = await target.ehr_authorization.value() if target.ehr_authorization is not None else None
     except CountersignError as failure:
         group.fault("EHR", failure.reason, failure.fix if isinstance(failure, TokenRefusedError) else TOKEN_FIX)
         await _compare_clocks(group, http, metadata)  # a wrong clock is a common reason
         return
     headers |= {"Authorization": value} if value is not None else {}
-    try:
-        answer = await http.get(metadata, headers=headers)
-    except httpx.HTTPError as error:
-        do = f"check that {place.ehr_url} is correct, and that the EHR runs"
-        group.fault("EHR", f"it does not answer ({type(error).__name__})", do)
+    answer = await _get_metadata(group, http, metadata, headers)
+    if answer is None:
         return
-    if answer.status_code in (401, 403):
-        group.fault("EHR", f"it refuses the token (HTTP {answer.status_code})", ACCESS_FIX)
-        return
-    try:
-        statement: dict[str, Any] = answer.raise_for_status().json()
-        release = str(statement["fhirVersion"])
-    except (httpx.HTTPError, ValueError, KeyError):
-        says = f"it returns no CapabilityStatement (HTTP {answer.status_code})"
-        group.fault("EHR", says, "check that this is the FHIR R4 base URL")
-        return
+    statement: dict[str, Any] = answer.json()
+    release, capabilities = str(statement["fhirVersion"]), parse_capabilities(statement)
     # Most servers return their CapabilityStatement without a token.
-    ready = await FhirClient(place.ehr_url, http, place.ehr_authorization).ready()
+    ready = await FhirClient(target.ehr_url, http, target.ehr_authorization).ready()
     if not ready:
         group.fault("EHR", "it returns its CapabilityStatement but refuses searches", ACCESS_FIX)
     elif release.startswith("4.0"):
         group.ok("EHR", f"FHIR {release}")
     else:
         group.fault("EHR", f"its FHIR version is {release}", "set its R4 (4.0) base URL")
-    if ready and isinstance(place.ehr_authorization, BackendToken):
-        assess_scopes(group, await place.ehr_authorization.granted_scopes(), parse_capabilities(statement))
-    assess_write_back(group, place.write_back, parse_capabilities(statement), place.mdm)
+    if ready and isinstance(target.ehr_authorization, BackendToken):
+        assess_scopes(group, await target.ehr_authorization.granted_scopes(), capabilities)
+    assess_write_back(group, target.write_back, capabilities, target.mdm)
     if ready and release.startswith("4.0"):
-        assess_routes(group, parse_capabilities(statement))
+        assess_routes(group, capabilities)
     _assess_date(group, answer)
+
+
+async def _get_metadata(
+    group: Group, http: httpx.AsyncClient, url: str, headers: dict[str, str]
+) -> httpx.Response | None:
+    """Return the response with the EHR's CapabilityStatement; None, with a finding, where there is none."""
+    try:
+        answer = await http.get(url, headers=headers)
+    except httpx.HTTPError as error:
+        do = f"check that {url.removesuffix('/metadata')} is correct, and that the EHR runs"
+        group.fault("EHR", f"it does not answer ({type(error).__name__})", do)
+        return None
+    if answer.status_code in (401, 403):
+        group.fault("EHR", f"it refuses the token (HTTP {answer.status_code})", ACCESS_FIX)
+        return None
+    try:
+        answer.raise_for_status().json()["fhirVersion"]
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        says = f"it returns no CapabilityStatement (HTTP {answer.status_code})"
+        group.fault("EHR", says, "check that this is the FHIR R4 base URL")
+        return None
+    return answer
 
 
 def assess_write_back(group: Group, setting: Setting, server: Capabilities, mdm: MdmSettings) -> None:

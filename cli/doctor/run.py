@@ -7,16 +7,16 @@ from shared.contracts.errors import CountersignError, PermanentError
 from shared.messaging.connection import connect
 
 
-async def run_checks(place: DoctorTarget, tell: ProgressCallback) -> Findings:
-    """Yield the findings as they come; `tell` is called with the name of each group of checks."""
-    tell("the server")
-    for finding in await server.check(place):
+async def run_checks(target: DoctorTarget, report_progress: ProgressCallback) -> Findings:
+    """Yield the findings as they come; `report_progress` is called with the name of each group of checks."""
+    report_progress("the server")
+    for finding in await server.check(target):
         yield finding
     group = Group("server")
     try:
-        bus = await connect(place.nats_url, "admin", place.admin_seed, ca_file=place.nats_ca_file)
+        bus = await connect(target.nats_url, "admin", target.admin_seed, ca_file=target.nats_ca_file)
     except CountersignError as failure:
-        do = f"check that nats-server runs at {place.nats_url}, and that the key is that of the admin user"
+        do = f"check that nats-server runs at {target.nats_url}, and that the key is that of the admin user"
         if isinstance(failure, PermanentError):
             do = "see docs/how-to/tls.md on TLS"
         group.fault("NATS", failure.reason, do)
@@ -25,17 +25,17 @@ async def run_checks(place: DoctorTarget, tell: ProgressCallback) -> Findings:
         try:
             for finding in await server.check_account(bus):
                 yield finding
-            tell("streams and consumers")
-            for finding in await topology.check(bus, place):
+            report_progress("streams and consumers")
+            for finding in await topology.check(bus, target):
                 yield finding
-            tell("users and their permissions")
-            for finding in await users.check(place):
+            report_progress("users and their permissions")
+            for finding in await users.check(target):
                 yield finding
-            tell("consumers, dead letters and the knowledge base")
-            for finding in await workload.check(bus, place):
+            report_progress("consumers, dead letters and the knowledge base")
+            for finding in await workload.check(bus, target):
                 yield finding
         finally:
             await bus.close()
-    tell("connections")
-    for finding in await dependencies.check(place):
+    report_progress("connections")
+    for finding in await dependencies.check(target):
         yield finding

@@ -17,27 +17,27 @@ CERTIFICATE_WARNING = timedelta(days=30)
 GIGABYTE = 1_000_000_000
 
 
-async def check(place: DoctorTarget) -> list[Finding]:
+async def check(target: DoctorTarget) -> list[Finding]:
     group = Group("server")
-    if not place.monitor_url:
+    if not target.monitor_url:
         do = "set COUNTERSIGN_NATS_MONITOR_URL, or restart the stack"
         group.warning(
             "durability", "the monitoring endpoint is not known, so it cannot be checked whether writes are synced", do
         )
     else:
         try:
-            assess_durability(group, await read_durability(place.monitor_url), datetime.now(UTC))
+            assess_durability(group, await read_durability(target.monitor_url), datetime.now(UTC))
         except TransientError as failure:
             group.fault(
                 "monitoring",
                 failure.reason,
-                f"check that nats-server runs with its monitoring endpoint {place.monitor_url}",
+                f"check that nats-server runs with its monitoring endpoint {target.monitor_url}",
             )
-    if place.data_dir is not None:
+    if target.data_dir is not None:
         assess_free_space(
-            group, "data directory", shutil.disk_usage(place.data_dir).free, shutil.disk_usage(place.data_dir).total
+            group, "data directory", shutil.disk_usage(target.data_dir).free, shutil.disk_usage(target.data_dir).total
         )
-        _check_data_dir(group, place.data_dir)
+        _check_data_dir(group, target.data_dir)
     return group.found
 
 

@@ -20,16 +20,16 @@ PROVIDER, LAUNCH = "identity provider", "EHR launch"
 VERIFIER = "doctor-doctor-doctor-doctor-doctor-doctor-doctor"  # RFC 7636 requires 43 characters; nothing is signed in
 
 
-async def check_sign_on(group: Group, http: httpx.AsyncClient, place: DoctorTarget) -> None:
+async def check_sign_on(group: Group, http: httpx.AsyncClient, target: DoctorTarget) -> None:
     """Add findings about the identity provider and the EHR's launch, as far as they are set."""
-    if place.oidc.issuer:
-        await _provider(group, http, place)
-    if place.launch.issuer:
-        await _launch(group, http, place)
+    if target.oidc.issuer:
+        await _provider(group, http, target)
+    if target.launch.issuer:
+        await _launch(group, http, target)
 
 
-async def _provider(group: Group, http: httpx.AsyncClient, place: DoctorTarget) -> None:
-    settings = place.oidc
+async def _provider(group: Group, http: httpx.AsyncClient, target: DoctorTarget) -> None:
+    settings = target.oidc
     try:
         body = await _json(http, f"{settings.issuer.rstrip('/')}/.well-known/openid-configuration")
         if isinstance(body, dict) and body.get("issuer") != settings.issuer:
@@ -48,18 +48,18 @@ async def _provider(group: Group, http: httpx.AsyncClient, place: DoctorTarget) 
     group.ok(PROVIDER, f"{usable} usable keys")
     authentication = settings.authentication(lambda: str(uuid4()))
     await _client(group, http, PROVIDER, metadata.token_endpoint, authentication, metadata.algorithms)
-    if place.public_url:
-        await _redirects(group, http, place, metadata)
+    if target.public_url:
+        await _redirects(group, http, target, metadata)
 
 
-async def _redirects(group: Group, http: httpx.AsyncClient, place: DoctorTarget, metadata: ProviderMetadata) -> None:
+async def _redirects(group: Group, http: httpx.AsyncClient, target: DoctorTarget, metadata: ProviderMetadata) -> None:
     """Check that the provider sends browsers back to us. With `prompt=none` it shows no page to anybody."""
-    base = place.public_url.rstrip("/")
+    base = target.public_url.rstrip("/")
     redirect = f"{base}/sign-in/callback"
     asked = {
-        "client_id": place.oidc.client_id,
+        "client_id": target.oidc.client_id,
         "redirect_uri": redirect,
-        "scope": place.oidc.scope,
+        "scope": target.oidc.scope,
         "state": "doctor",
         "nonce": "doctor",
         "prompt": "none",
@@ -75,8 +75,8 @@ async def _redirects(group: Group, http: httpx.AsyncClient, place: DoctorTarget,
         do = f"register the redirect URI {redirect} with the provider, exactly so; sign in once to be sure"
         says = f"it did not send the browser back (HTTP {answer.status_code})"
         group.warning(f"{PROVIDER}: redirect", says, do)
-    if metadata.end_session_endpoint and place.oidc.end_session:
-        asked = {"client_id": place.oidc.client_id, "post_logout_redirect_uri": f"{base}/sign-in/ended"}
+    if metadata.end_session_endpoint and target.oidc.end_session:
+        asked = {"client_id": target.oidc.client_id, "post_logout_redirect_uri": f"{base}/sign-in/ended"}
         await _sign_out(group, http, f"{metadata.end_session_endpoint}?{urlencode(asked)}", base)
 
 
@@ -92,8 +92,8 @@ async def _sign_out(group: Group, http: httpx.AsyncClient, url: str, base: str) 
         group.ok(f"{PROVIDER}: sign-out", "it ends its own session too")
 
 
-async def _launch(group: Group, http: httpx.AsyncClient, place: DoctorTarget) -> None:
-    settings = place.launch
+async def _launch(group: Group, http: httpx.AsyncClient, target: DoctorTarget) -> None:
+    settings = target.launch
     try:
         body = await _json(http, f"{settings.base}/.well-known/smart-configuration")
     except TransientError as failure:

@@ -37,7 +37,7 @@ class DoctorSettings(BaseSettings):
     otlp: str = Field(default="", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DoctorTarget:
     """Addresses and credentials of a stack. An empty address means that the part is absent or not known."""
 
@@ -46,70 +46,74 @@ class DoctorTarget:
     admin_seed: str
     seeds: Mapping[str, str]  # users whose permissions can be checked
     monitor_url: str
-    keeping: StreamStorage
+    storage: StreamStorage
     ehr_url: str
     ehr_authorization: Authorization | None
-    write_back: WriteBackSetting
-    mdm: MdmSettings
     triton: TritonSettings
-    qdrant: QdrantSettings
-    oidc: OidcSettings
-    otlp: str
     data_dir: Path | None  # of an embedded stack
     base_url: str  # its API
     operator_token: str
     provision: str  # how to repair streams and consumers
-    launch: LaunchSettings = field(default_factory=LaunchSettings)
+    write_back: WriteBackSetting
     public_url: str = ""
+    otlp: str
+    mdm: MdmSettings = field(default_factory=MdmSettings)
+    qdrant: QdrantSettings = field(default_factory=QdrantSettings)
+    oidc: OidcSettings = field(default_factory=OidcSettings)
+    launch: LaunchSettings = field(default_factory=LaunchSettings)
 
 
 def find_target(data_dir: Path | None) -> DoctorTarget:
     """Return the stack to check. Raises CommandError when none is named or running."""
-    settings, remote = DoctorSettings(), RemoteStackSettings()
-    keeping = StreamStorage(remote.nats_replicas, remote.nats_placement)
-    common = {
-        "qdrant": QdrantSettings(),
-        "oidc": OidcSettings(),
-        "launch": LaunchSettings(),
-        "public_url": settings.public_url,
-        "otlp": settings.otlp,
-        "keeping": keeping,
-    }
-    common |= {"write_back": settings.write_back, "mdm": MdmSettings()}
+    remote = RemoteStackSettings()
     if remote.nats_url and data_dir is None:
-        ehr = EhrSettings()
-        return DoctorTarget(
-            **common,  # type: ignore[arg-type]
-            nats_url=remote.nats_url,
-            nats_ca_file=remote.nats_ca_file,
-            admin_seed=read_seed(remote),
-            seeds=_seeds(settings.seeds_file),
-            monitor_url=settings.nats_monitor_url,
-            ehr_url=ehr.url,
-            ehr_authorization=ehr.authorization,
-            triton=TritonSettings(),
-            data_dir=None,
-            base_url="",
-            operator_token="",
-            provision="run countersign provision as admin: it updates what differs and deletes nothing",
-        )
-    directory = (data_dir or default_data_dir()).absolute()
-    access, secrets = read_access(directory), load_or_create(directory)
-    ehr = stack_ehr(access, directory)
+        return _remote_target(remote, DoctorSettings())
+    return _embedded_target((data_dir or default_data_dir()).absolute(), remote, DoctorSettings())
+
+
+def _remote_target(remote: RemoteStackSettings, settings: DoctorSettings) -> DoctorTarget:
+    """Return the stack that the environment names."""
+    ehr = EhrSettings()
     return DoctorTarget(
-        **common,  # type: ignore[arg-type]
+        nats_url=remote.nats_url,
+        nats_ca_file=remote.nats_ca_file,
+        admin_seed=read_seed(remote),
+        seeds=_seeds(settings.seeds_file),
+        monitor_url=settings.nats_monitor_url,
+        storage=StreamStorage(remote.nats_replicas, remote.nats_placement),
+        ehr_url=ehr.url,
+        ehr_authorization=ehr.authorization,
+        triton=TritonSettings(),
+        data_dir=None,
+        base_url="",
+        operator_token="",
+        provision="run countersign provision as admin: it updates what differs and deletes nothing",
+        write_back=settings.write_back,
+        public_url=settings.public_url,
+        otlp=settings.otlp,
+    )
+
+
+def _embedded_target(directory: Path, remote: RemoteStackSettings, settings: DoctorSettings) -> DoctorTarget:
+    """Return the stack that runs on a data directory. Raises CommandError when none runs there."""
+    access, secrets = read_access(directory), load_or_create(directory)
+    return DoctorTarget(
         nats_url=access.nats_url,
         nats_ca_file=None,
         admin_seed=secrets.seeds["admin"],
         seeds={user: seed for user, seed in secrets.seeds.items() if user not in ("admin", "system")},
         monitor_url=access.nats_monitor_url,
+        storage=StreamStorage(remote.nats_replicas, remote.nats_placement),
         ehr_url=access.ehr_url,
-        ehr_authorization=ehr.authorization,
+        ehr_authorization=stack_ehr(access, directory).authorization,
         triton=TritonSettings(url=access.triton_url, drafter_model=access.drafter_model),
         data_dir=directory,
         base_url=access.base_url,
         operator_token=access.tokens["operator"],
         provision="restart the stack: every start provisions it",
+        write_back=settings.write_back,
+        public_url=settings.public_url,
+        otlp=settings.otlp,
     )
 
 

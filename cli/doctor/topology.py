@@ -9,15 +9,15 @@ from nats.js.errors import APIError, NotFoundError
 from cli.doctor.findings import Finding, Group
 from cli.doctor.target import DoctorTarget
 from shared.messaging.connection import NatsConnection
-from shared.messaging.provision import consumer_config, differs, wanted_streams
+from shared.messaging.provision import consumer_config, differs, stream_configs
 from shared.messaging.replica_status import ReplicaStatus, copies
 from shared.messaging.snapshots import UNFINISHED
 from shared.messaging.topology import all_consumers
 
 
-async def check(bus: NatsConnection, place: DoctorTarget) -> list[Finding]:
+async def check(bus: NatsConnection, target: DoctorTarget) -> list[Finding]:
     group = Group("streams")
-    wanted = {str(item.name): item for item in wanted_streams(place.keeping)}
+    expected = {str(item.name): item for item in stream_configs(target.storage)}
     try:
         listed = await bus.jetstream.streams_info()
     except (APIError, errors.Error) as error:
@@ -30,45 +30,45 @@ async def check(bus: NatsConnection, place: DoctorTarget) -> list[Finding]:
     found = {str(item.config.name): item.config for item in listed}
     if UNFINISHED in found:
         group.fault("restore", "a restore was not finished", "run it again: countersign restore")
-    compare(group, "stream", wanted, found, place.provision)
-    assess_replicas(group, [copies(item) for item in listed if item.config.name in wanted])
-    for name in sorted(wanted.keys() & found.keys()):
-        await _consumers(bus, group, name, place)
+    compare(group, "stream", expected, found, target.provision)
+    assess_replicas(group, [copies(item) for item in listed if item.config.name in expected])
+    for name in sorted(expected.keys() & found.keys()):
+        await _consumers(bus, group, name, target)
     return group.found
 
 
-async def _consumers(bus: NatsConnection, group: Group, stream: str, place: DoctorTarget) -> None:
-    wanted = {item.name: consumer_config(item) for item in all_consumers() if item.stream == stream}
+async def _consumers(bus: NatsConnection, group: Group, stream: str, target: DoctorTarget) -> None:
+    expected = {item.name: consumer_config(item) for item in all_consumers() if item.stream == stream}
     try:
         listed = await bus.jetstream.consumers_info(stream)
     except (NotFoundError, errors.Error):
         return  # it was deleted just now; the next run reports it
     found = {str(item.name): item.config for item in listed if item.config is not None and item.config.durable_name}
-    compare(group, "consumer", wanted, found, place.provision, of=stream)
+    compare(group, "consumer", expected, found, target.provision, of=stream)
 
 
 def compare(
-    group: Group, kind: str, wanted: dict[str, Any], found: dict[str, Any], provision: str, *, of: str = ""
+    group: Group, kind: str, expected: dict[str, Any], found: dict[str, Any], provision: str, *, of: str = ""
 ) -> None:
     """Compare the expected with the found configurations, by name. Pure."""
     where = f" on {of}" if of else ""
-    missing = wanted.keys() - found.keys()
+    missing = expected.keys() - found.keys()
     for name in sorted(missing):
         group.fault(f"{kind} {name}", f"it is missing{where}", provision)
     good = 0
-    for name in sorted(wanted.keys() & found.keys()):
-        wrong = differs(found[name], wanted[name])
+    for name in sorted(expected.keys() & found.keys()):
+        wrong = differs(found[name], expected[name])
         good += not wrong
         if wrong:
-            values = ((field, getattr(found[name], field), getattr(wanted[name], field)) for field in wrong)
+            values = ((field, getattr(found[name], field), getattr(expected[name], field)) for field in wrong)
             says = ", ".join(
                 f"{field} is {_formatted(is_)}, expected {_formatted(want)}" for field, is_, want in values
             )
             group.fault(f"{kind} {name}", says, provision)
-    if good and good == len(wanted):
+    if good and good == len(expected):
         group.ok(f"{kind}s{where}", f"{good} as expected")
     if of:  # other streams of the account are not ours
-        for name in sorted(found.keys() - wanted.keys()):
+        for name in sorted(found.keys() - expected.keys()):
             do = f"if nothing uses it, remove it: nats consumer rm {of} {name}"
             group.warning(f"{kind} {name}", f"unknown durable consumer{where}", do)
 

@@ -44,16 +44,16 @@ def user_permissions() -> dict[str, Permissions]:
     }
 
 
-async def check(place: DoctorTarget) -> list[Finding]:
+async def check(target: DoctorTarget) -> list[Finding]:
     group = Group("users")
     for user, owned in user_permissions().items():
-        seed = place.seeds.get(user)
+        seed = target.seeds.get(user)
         if seed is None:
             continue
         may, must_not = publish_subjects(owned)
         listening = forbidden_subscriptions(user)
         try:
-            refused = await _refused_subjects(place, user, seed, may + must_not, listening)
+            refused = await _refused_subjects(target, user, seed, may + must_not, listening)
         except (errors.Error, OSError, TimeoutError) as error:
             says = f"it cannot connect ({type(error).__name__})"
             group.fault(f"user {user}", says, "check that the server's configuration has the public key of its seed")
@@ -99,7 +99,7 @@ def _shortened(subjects: list[str]) -> str:
 
 
 async def _refused_subjects(
-    place: DoctorTarget, user: str, seed: str, subjects: list[str], listening: list[str]
+    target: DoctorTarget, user: str, seed: str, subjects: list[str], listening: list[str]
 ) -> set[str]:
     """Return which `subjects` the user may not publish to and which of `listening` not subscribe to, in lower case."""
     refused: set[str] = set()
@@ -109,10 +109,10 @@ async def _refused_subjects(
             refused.add(found[2])
 
     client = await open_client(
-        place.nats_url,
+        target.nats_url,
         seed,
         note,
-        ca_file=place.nats_ca_file,
+        ca_file=target.nats_ca_file,
         name=f"countersign-doctor-{user}",
         inbox_prefix=inbox(user),
         max_reconnect_attempts=1,

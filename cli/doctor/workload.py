@@ -22,7 +22,8 @@ from shared.knowledge.live import LiveBucket
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letters import read_all
-from shared.messaging.topology import Consumer, all_consumers
+from shared.messaging.topology import all_consumers
+from shared.messaging.topology_model import Consumer
 
 BACKLOG_WARNING = 1000  # pending messages of a consumer
 
@@ -39,7 +40,7 @@ class ConsumerHealth:
     paused: bool = False
 
 
-async def check(bus: NatsConnection, place: DoctorTarget) -> list[Finding]:
+async def check(bus: NatsConnection, target: DoctorTarget) -> list[Finding]:
     group = Group("work")
     assess_consumers(
         group, [load for item in all_consumers() if (load := await _consumer_health(bus, item)) is not None]
@@ -47,7 +48,7 @@ async def check(bus: NatsConnection, place: DoctorTarget) -> list[Finding]:
     await _dead_letters(bus, group)
     await _ehr_decisions(bus, group)
     await checkpoints.check(bus, group, datetime.now(UTC))
-    await _knowledge(bus, place, group)
+    await _knowledge(bus, target, group)
     return group.found
 
 
@@ -143,7 +144,7 @@ def assess_watermark(group: Group, mark: Watermark) -> None:
         group.ok("Tasks in the EHR", until)
 
 
-async def _knowledge(bus: NatsConnection, place: DoctorTarget, group: Group) -> None:
+async def _knowledge(bus: NatsConnection, target: DoctorTarget, group: Group) -> None:
     """Check that the live version has its vectors."""
     try:
         live, _ = await LiveBucket(bus).live()
@@ -151,7 +152,7 @@ async def _knowledge(bus: NatsConnection, place: DoctorTarget, group: Group) -> 
             do = "countersign knowledge refresh"
             group.warning("knowledge", "no version is live: drafts cite nothing", do)
             return
-        passages = await _passages(place, live.collection, live.version)
+        passages = await _passages(target, live.collection, live.version)
     except (CountersignError, CommandError, httpx.HTTPError, OSError) as error:
         says = f"the vectors cannot be counted ({type(error).__name__})"
         group.fault("knowledge", says, "check that Qdrant, or the stack with the vectors, runs")
@@ -168,14 +169,14 @@ async def _knowledge(bus: NatsConnection, place: DoctorTarget, group: Group) -> 
         group.warning("relevance", f"version {live.version} has the default threshold: drafts cite little", do)
 
 
-async def _passages(place: DoctorTarget, collection: str, version: int) -> int:
-    if place.base_url and not place.qdrant.url:  # only the process of an embedded stack can count its vectors
-        call = Api(place.base_url, place.operator_token)
+async def _passages(target: DoctorTarget, collection: str, version: int) -> int:
+    if target.base_url and not target.qdrant.url:  # only the process of an embedded stack can count its vectors
+        call = Api(target.base_url, target.operator_token)
         try:
             return int((await call("GET", "/v1/knowledge"))["passages"])
         finally:
             await call.close()
-    base = place.qdrant.connect()
+    base = target.qdrant.connect()
     try:
         return await base.count(collection, version)
     finally:

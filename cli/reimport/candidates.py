@@ -16,7 +16,7 @@ from shared.contracts.subjects import case_filter, parse_case_subject
 from shared.messaging.event_store import EventStore
 
 
-async def candidates(ehr: FhirClient, journal: EventStore) -> AsyncIterator[str]:
+async def candidates(ehr: FhirClient, event_store: EventStore) -> AsyncIterator[str]:
     """Yield ids of cases, each once.
 
     Raises TransientError, and PermanentError if the EHR cannot search by the identifier's system: see `waiting`.
@@ -30,9 +30,9 @@ async def candidates(ehr: FhirClient, journal: EventStore) -> AsyncIterator[str]
                     by_case.setdefault(case, []).append(document)
             shown = shown or bool(by_case)
             for case, documents in by_case.items():
-                if CASE_ID.fullmatch(case) and _differs(await journal.find(case), documents) and seen.fresh([case]):
+                if CASE_ID.fullmatch(case) and _differs(await event_store.find(case), documents) and seen.fresh([case]):
                     yield case
-    if not shown and await _any_filed(journal):
+    if not shown and await _any_filed(event_store):
         raise PermanentError("it finds none of the filed documents")
 
 
@@ -47,15 +47,15 @@ def _differs(history: list[RecordedEvent], documents: Iterable[Resource]) -> boo
     return any(wanted.get(str(item["id"])) != item.get("status") for item in documents)
 
 
-async def _any_filed(journal: EventStore) -> bool:
-    async for _ in journal.pages(case_filter("filed")):
+async def _any_filed(event_store: EventStore) -> bool:
+    async for _ in event_store.pages(case_filter("filed")):
         return True
     return False
 
 
-async def all_cases(journal: EventStore) -> AsyncIterator[str]:
+async def all_cases(event_store: EventStore) -> AsyncIterator[str]:
     """Yield every case of the event stream once, for an EHR that cannot search by identifier."""
     with CaseIndex() as seen:
-        async for page in journal.pages("discharge.>"):
+        async for page in event_store.pages("discharge.>"):
             for case in seen.fresh(parse_case_subject(item.subject)[0].id for item in page):
                 yield case

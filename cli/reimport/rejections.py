@@ -20,14 +20,14 @@ class RejectedDraft:
     outcome: str  # rejected-redraft, rejected-close, rejected-withdraw
 
 
-async def rejected_drafts(ehr: FhirClient, journal: EventStore) -> AsyncIterator[RejectedDraft]:
+async def rejected_drafts(ehr: FhirClient, event_store: EventStore) -> AsyncIterator[RejectedDraft]:
     """Yield rejected drafts, one page of Tasks at a time. Raises PermanentError when the EHR cannot search for them."""
     async for page in ehr.each_page("Task", {"identifier": f"{REVIEW_SYSTEM}|", "status": "completed"}):
         for task in page.matches:
             asked, outcome = parse_review_task(task), _outcome(task)
             if asked is None or outcome is None or not completed_by_us(task):
                 continue
-            case = fold(await journal.find(asked.case_id))
+            case = fold(await event_store.find(asked.case_id))
             if case.open and case.review is not None and case.review.draft.digest == asked.digest:
                 yield RejectedDraft(asked.case_id, asked.task, outcome)
 

@@ -27,7 +27,7 @@ REIMPORT_TIMEOUT_S = 120.0  # for approval to reimport what it was asked for
 POLL_INTERVAL_S = 0.5
 KINDS = {"approved": "document", "amended": "correction", "addended": "addendum", "retracted": "retraction"}
 
-ProgressCallback = Callable[[int], None]  # cases looked at
+ProgressCallback = Callable[[int], None]  # cases checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +100,15 @@ class ReimportResult:
 async def reimport(
     data_dir: Path | None,
     cases: Sequence[str],
-    wanted: ReimportRequested | None,
+    request: ReimportRequested | None,
     department: str | None,
-    tell: ProgressCallback,
+    report_progress: ProgressCallback,
 ) -> ReimportResult:
-    """Reimport `cases`, or all that the EHR has; without `wanted`, only report them. Raises CommandError."""
+    """Reimport `cases`, or all that the EHR has; without `request`, only report them. Raises CommandError."""
     ehr = open_ehr(data_dir)
     try:
         async with open_bus(data_dir, "operator") as bus:
-            return await Reimporter(bus, ehr, department).run(cases, wanted, tell)
+            return await Reimporter(bus, ehr, department).run(cases, request, report_progress)
     finally:
         await ehr.close()
 
@@ -123,20 +123,23 @@ class Reimporter:
     patience: float = REIMPORT_TIMEOUT_S
 
     async def run(
-        self, cases: Sequence[str], wanted: ReimportRequested | None, tell: ProgressCallback = lambda _: None
+        self,
+        cases: Sequence[str],
+        request: ReimportRequested | None,
+        report_progress: ProgressCallback = lambda _: None,
     ) -> ReimportResult:
         if wrong := [case for case in cases if not CASE_ID.fullmatch(case)]:
             raise CommandError(f"{wrong[0]} is not a case id.")
         found, count = ReimportResult(), 0
         async for case in _unique(cases) if cases else self._all(found):
             count += 1
-            tell(count)
-            if (looked := await self._look(case)) is not None:
-                found.cases.append(looked)
+            report_progress(count)
+            if (findings := await self._check(case)) is not None:
+                found.cases.append(findings)
         if not cases:
             await self._refusals(found)
-        if wanted is not None:
-            await self._ask(found.cases, wanted)
+        if request is not None:
+            await self._request_all(found.cases, request)
         return found
 
     async def _refusals(self, found: ReimportResult) -> None:
@@ -151,19 +154,19 @@ class Reimporter:
             )
 
     async def _all(self, found: ReimportResult) -> AsyncIterator[str]:
-        journal = EventStore(self.bus, "operator")
+        event_store = EventStore(self.bus, "operator")
         try:
-            async for case in candidates(self.ehr, journal):
+            async for case in candidates(self.ehr, event_store):
                 yield case
         except PermanentError as error:
             found.unchecked.append(
                 "cases missing from the event stream: the EHR does not support searching for their documents "
                 f"({error.reason})"
             )
-            async for case in all_cases(journal):
+            async for case in all_cases(event_store):
                 yield case
 
-    async def _look(self, case: str) -> CaseFindings | None:
+    async def _check(self, case: str) -> CaseFindings | None:
         history = await EventStore(self.bus, "operator").find(case)
         ref = history[-1].case if history else CaseRef(self.department or "", case)
         made = await plan(ref, history, self.ehr, None)
@@ -174,9 +177,9 @@ class Reimporter:
             return None
         return CaseFindings(case, ready, made.stopped, "stopped" if made.stopped else "to be taken over")
 
-    async def _ask(self, cases: Iterable[CaseFindings], wanted: ReimportRequested) -> None:
+    async def _request_all(self, cases: Iterable[CaseFindings], request: ReimportRequested) -> None:
         """Ask for all cases, also those that cannot be verified: approval raises an alert for them."""
-        body = wanted.model_copy(update={"department": self.department}).model_dump_json(exclude_none=True).encode()
+        body = request.model_copy(update={"department": self.department}).model_dump_json(exclude_none=True).encode()
         asked = []
         for item in cases:
             await self.bus.publish(reimport_subject(item.case), body, stream="EHR", id=str(uuid4()))

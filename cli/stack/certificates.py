@@ -89,12 +89,12 @@ def names_of(certificate: x509.Certificate) -> set[str]:
     return {str(item) for kind in (x509.DNSName, x509.IPAddress) for item in found.get_values_for_type(kind)}
 
 
-def needs_renewal(certificate: x509.Certificate, wanted: Iterable[str], now: datetime) -> bool:
+def needs_renewal(certificate: x509.Certificate, host_names: Iterable[str], now: datetime) -> bool:
     """Return whether the certificate expires soon or lacks a name."""
-    return certificate.not_valid_after_utc - now < RENEW_BEFORE or not set(wanted) <= names_of(certificate)
+    return certificate.not_valid_after_utc - now < RENEW_BEFORE or not set(host_names) <= names_of(certificate)
 
 
-def ensure_certificates(directory: Path, wanted: Iterable[str], now: datetime) -> None:
+def ensure_certificates(directory: Path, host_names: Iterable[str], now: datetime) -> None:
     """Create or renew our CA and certificate in `directory`. Existing names of the certificate are kept.
 
     Files of another PKI (no `ca.key`, another key, or signed by another CA) are left unchanged. Raises CommandError
@@ -108,10 +108,10 @@ def ensure_certificates(directory: Path, wanted: Iterable[str], now: datetime) -
         if not _is_signed_by(found, authority.certificate):
             _check_foreign(directory, found)
             return
-        wanted = set(wanted) | names_of(found)
-        if not needs_renewal(found, wanted, now) and _key_matches(directory, found):
+        host_names = set(host_names) | names_of(found)
+        if not needs_renewal(found, host_names, now) and _key_matches(directory, found):
             return
-    made = make_server(authority, wanted, now)
+    made = make_server(authority, host_names, now)
     write_private(directory / KEY, key_text(made.key))
     write_private(directory / CERTIFICATE, certificate_text(made.certificate))
 

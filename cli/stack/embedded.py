@@ -14,6 +14,7 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 from pydantic import SecretStr
+from starlette.types import ASGIApp
 
 from cli.errors import CommandError
 from cli.stack import nats, triton
@@ -22,7 +23,7 @@ from cli.stack.demo_users import demo_users
 from cli.stack.ehr_client import JWKS, ensure_client_keys
 from cli.stack.ehr_settings import DEMO_CLIENT, demo_ehr
 from cli.stack.hl7 import hl7_settings
-from cli.stack.knowledge import embedding_models, knowledge_paths
+from cli.stack.knowledge import KnowledgePaths, embedding_models, knowledge_paths
 from cli.stack.lock import try_lock
 from cli.stack.ports import free_port, require_free
 from cli.stack.secrets import Secrets, load_or_create, write_tokens
@@ -43,7 +44,8 @@ from services.evaluator.main import build as build_evaluator
 from services.evaluator.settings import EvaluatorSettings
 from services.ingest.main import build as build_ingest
 from services.ingest.settings import IngestSettings
-from shared.runtime.service import UVICORN_DEFAULTS, create_app, tune_gc, tune_process
+from shared.knowledge.vector_store import VectorStore
+from shared.runtime.service import UVICORN_DEFAULTS, Service, create_app, tune_gc, tune_process
 from shared.runtime.settings import EhrSettings, KnowledgeSettings, QdrantSettings, TritonSettings
 from shared.runtime.telemetry import start_telemetry
 
@@ -146,54 +148,79 @@ def _access(options: StackOptions, secrets: Secrets, base_url: str, nats_url: st
 
 def _app(options: StackOptions, secrets: Secrets, access: StackAccess, stack: AsyncExitStack) -> FastAPI:
     """Return one app with all services, and the sandbox EHR under /fhir unless another EHR is configured."""
+    own = options.ehr_url is None
+    ensure_client_keys(options.data_dir, int(time.time()), demo=own)
+    paths = knowledge_paths(options.data_dir, options.knowledge, demo=own)
+    # All services share it: only one process can open a shard.
+    base = QdrantSettings(url=options.qdrant_url, directory=paths.vectors).connect()
+    stack.push_async_callback(base.close)
+    store = _sandbox(options, stack)
+    services = _services(options, secrets, access, paths, base, store)
+    app = create_app(services, on_stop=start_telemetry("countersign").close)
+    if store is not None:
+        app.mount("/", _sandbox_app(store, secrets, access, stack))
+    return app
+
+
+def _services(
+    options: StackOptions,
+    secrets: Secrets,
+    access: StackAccess,
+    paths: KnowledgePaths,
+    base: VectorStore,
+    store: Store | None,
+) -> list[Service]:
+    """Return the five services, built and not started. `store` is that of the sandbox EHR."""
+    own = options.ehr_url is None
     common: dict[str, Any] = {
         "nats_url": access.nats_url,
         "nats_monitor_url": access.nats_monitor_url,
         "tokens_file": options.data_dir / "tokens.json",
     }
-    own = options.ehr_url is None
-    ensure_client_keys(options.data_dir, int(time.time()), demo=own)
+
+    def settings_of(service: str) -> dict[str, Any]:
+        return common | {"nats_seed": SecretStr(secrets.seeds[service])}
+
     ehr = (
         demo_ehr(access.ehr_url, options.data_dir) if own else EhrSettings(url=access.ehr_url, token=options.ehr_token)
     )
-
-    def seeded(service: str) -> dict[str, Any]:
-        return common | {"nats_seed": SecretStr(secrets.seeds[service])}
-
     triton_settings = TritonSettings(url=access.triton_url, drafter_model=options.drafter_model)
-    found = knowledge_paths(options.data_dir, options.knowledge, demo=options.ehr_url is None)
-    knowledge = KnowledgeSettings(file=found.file, tokenizer=triton.EMBEDDER / "tokenizer.json", uploads=found.uploads)
-    base = QdrantSettings(
-        url=options.qdrant_url, directory=found.vectors
-    ).connect()  # shared: only one process can open a shard
-    stack.push_async_callback(base.close)
-    people: dict[str, Any] = {"directory": options.directory} if options.directory else {}
-    if "COUNTERSIGN_ERASURE_DIR" not in os.environ:
-        people["erasure_dir"] = options.data_dir / ERASURES
-    approval = ApprovalSettings(
-        **seeded("approval"), **people, ehr=ehr, escalate_after=options.escalate_after, public_url=access.base_url
-    )
-    store = _sandbox(options, stack)
+    knowledge = KnowledgeSettings(file=paths.file, tokenizer=triton.EMBEDDER / "tokenizer.json", uploads=paths.uploads)
     hl7 = hl7_settings(options.hl7_port, options.data_dir, demo=own)
-    ingest = seeded("ingest") | _published_keys(options.data_dir)
-    services = [
+    ingest = settings_of("ingest") | _published_keys(options.data_dir)
+    approval = ApprovalSettings(
+        **settings_of("approval"),
+        **_approval_files(options),
+        ehr=ehr,
+        escalate_after=options.escalate_after,
+        public_url=access.base_url,
+    )
+    embedder = EmbedderSettings(**settings_of("embedder"), triton=triton_settings, knowledge=knowledge)
+    evaluator = EvaluatorSettings(**settings_of("evaluator"), triton=triton_settings, knowledge=knowledge)
+    return [
         build_ingest(IngestSettings(**ingest, ehr=ehr, hl7=hl7, knowledge=knowledge)),
-        build_embedder(EmbedderSettings(**seeded("embedder"), triton=triton_settings, knowledge=knowledge), base=base),
-        build_drafter(DrafterSettings(**seeded("drafter"), ehr=ehr, triton=triton_settings), base=base),
+        build_embedder(embedder, base=base),
+        build_drafter(DrafterSettings(**settings_of("drafter"), ehr=ehr, triton=triton_settings), base=base),
         build_approval(approval, people=demo_users(store) if store and not approval.oidc.issuer else ()),
-        build_evaluator(
-            EvaluatorSettings(**seeded("evaluator"), triton=triton_settings, knowledge=knowledge), base=base
-        ),
+        build_evaluator(evaluator, base=base),
     ]
-    app = create_app(services, on_stop=start_telemetry("countersign").close)
-    if store is not None:
-        # The sandbox notifies the services of Encounters and of ended Tasks, as an EHR with Subscriptions does.
-        notifications = f"{access.base_url}/v1/fhir/notifications"
-        http, token = httpx.AsyncClient(trust_env=False), secrets.tokens["ingest"]
-        subscriber = SubscriptionNotifier(http, notifications, token, encounters=True)
-        stack.push_async_callback(subscriber.close)
-        app.mount("/", create_sandbox(Sandbox(store, subscriber=subscriber, authorization=_authorization(access))))
-    return app
+
+
+def _approval_files(options: StackOptions) -> dict[str, Any]:
+    """Return the settings of approval for files that the environment does not name."""
+    files: dict[str, Any] = {"directory": options.directory} if options.directory else {}
+    if "COUNTERSIGN_ERASURE_DIR" not in os.environ:
+        files["erasure_dir"] = options.data_dir / ERASURES
+    return files
+
+
+def _sandbox_app(store: Store, secrets: Secrets, access: StackAccess, stack: AsyncExitStack) -> ASGIApp:
+    """Return the sandbox EHR. It notifies the services of Encounters and ended Tasks, as by Subscriptions."""
+    notifications = f"{access.base_url}/v1/fhir/notifications"
+    http, token = httpx.AsyncClient(trust_env=False), secrets.tokens["ingest"]
+    subscriber = SubscriptionNotifier(http, notifications, token, encounters=True)
+    stack.push_async_callback(subscriber.close)
+    return create_sandbox(Sandbox(store, subscriber=subscriber, authorization=_authorization(access)))
 
 
 def _published_keys(data_dir: Path) -> dict[str, Any]:

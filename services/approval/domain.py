@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from services.approval.review import edits, signing_rules
 from services.approval.review.added_text import Statement
 from services.approval.review.errors import DecisionRefusedError, RefusalCode
-from services.approval.review.signing_rules import Settled
+from services.approval.review.signing_rules import ResolvedItems
 from shared.contracts import authorship
 from shared.contracts.access_log import AccessLogEntry
 from shared.contracts.case import Case
@@ -18,7 +18,6 @@ from shared.contracts.events import (
     Approved,
     Channel,
     Closed,
-    ConfirmedSentence,
     Drafted,
     DraftRef,
     ReadingFigures,
@@ -79,7 +78,7 @@ def approve(
     *,
     draft: Draft | None = None,
     text: str | None = None,
-    settled: Settled = Settled(),  # noqa: B008 - frozen
+    resolved: ResolvedItems = ResolvedItems(),  # noqa: B008 - frozen
     written: Sequence[Statement] = (),
     supervisor: str | None = None,
     channel: Channel | None = None,
@@ -98,7 +97,7 @@ def approve(
     final = None
     if draft is not None:
         final = draft.text if text is None else text
-        signing_rules.check(draft, final, settled, written)
+        signing_rules.check(draft, final, resolved, written)
     signed = sha256_hex(final.encode()) if final is not None else review.draft.text
     return Approved(
         stay=review.stay,
@@ -109,9 +108,11 @@ def approve(
         by=by,
         signer=signer(case, by, supervisor),
         edits=edits.edit_metrics(draft, final) if draft is not None and final is not None else None,
-        resolutions=signing_rules.resolutions(draft, final, settled) if draft is not None and final is not None else (),
+        resolutions=signing_rules.resolutions(draft, final, resolved)
+        if draft is not None and final is not None
+        else (),
         acknowledged=tuple(range(len(draft.open_points))) if draft is not None else (),
-        written=tuple(ConfirmedSentence(digest=i.digest, label=i.label) for i in written if i.label != "supported"),
+        written=signing_rules.confirmed_sentences(written),
         narrative=authorship.narrative_author(draft, final, own=bool(written)) if draft and final is not None else None,
         reading=reading,
         channel=channel,

@@ -58,7 +58,7 @@ class Approval:
         self._reviews = reviews
         self._clock = clock
         self._bus = bus
-        self._journal = EventStore(bus, "approval")
+        self._event_store = EventStore(bus, "approval")
         self._artifacts = Artifacts(bus)
         self._status = FilingStatuses(bus, clock)
         self._timers = Timers(bus)
@@ -120,10 +120,10 @@ class Approval:
             with as_transient(but=HeldError):
                 written = await self._write_backs.of(profile).file(document)
         except NotAsSignedError as error:
-            await self._tell_of_other(cause.case, error)
+            await self._alert_not_as_signed(cause.case, error)
             raise
         if written.refused:
-            await self._tell_of_refused(cause.case, list(written.refused))
+            await self._alert_refused_renditions(cause.case, list(written.refused))
         return written.filed
 
     async def _chosen(self, follows: Filed | None) -> WriteBackProfile:
@@ -135,7 +135,7 @@ class Approval:
 
         A redelivered approval must not bring back what was replaced or retracted since.
         """
-        history = await self._journal.history(cause.case)
+        history = await self._event_store.history(cause.case)
         case = fold(history)
         latest = causing_event("file", history)
         if any(item.id == cause.id for item in history) and (
@@ -144,7 +144,7 @@ class Approval:
             raise StepNoLongerAwaitedError
         return history, case
 
-    async def _tell_of_other(self, case: CaseRef, error: NotAsSignedError) -> None:
+    async def _alert_not_as_signed(self, case: CaseRef, error: NotAsSignedError) -> None:
         """Alert that the chart has another document than the signed one. Nothing was filed; a person has to check."""
         logger.error("case %s: not filed: %s", case.id, error.reason)
         await publish_alert(
@@ -158,7 +158,7 @@ class Approval:
             page=f"/reviews/{case.id}",
         )
 
-    async def _tell_of_refused(self, case: CaseRef, refused: list[str]) -> None:
+    async def _alert_refused_renditions(self, case: CaseRef, refused: list[str]) -> None:
         """Alert that the EHR accepted only the text: the configured content types may have to be changed."""
         names = ", ".join(refused)
         logger.warning("case %s: the EHR did not take %s, the document was filed without", case.id, names)

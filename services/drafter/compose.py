@@ -24,15 +24,15 @@ def compose(
     model_silent: str | None = None,
     kind: KindDefinition | None = None,
     routing: Routing | None = None,
-    told: QuotedNotes | None = None,
+    notes: QuotedNotes | None = None,
 ) -> Draft:
     """Return the draft of a stay whose facts are `rendered`. For `composed`, `replaced` and `model_silent` see Draft.
 
-    `asked` are open points about the draft itself; without a `kind` the default kind is used. `told` is what the notes
+    `asked` are open points about the draft itself; without a `kind` the default kind is used. `notes` is what the notes
     of the stay add beside sentences.
     """
     kind = kind or kinds.load_shipped_kinds().of(context.kind, died=context.died)
-    told = told or QuotedNotes()
+    notes = notes or QuotedNotes()
     parts = tuple(
         part.model_copy(
             update={"narrative": tuple(item for item in sentences if kind.part_of(item.narrative) == part.code)}
@@ -51,8 +51,8 @@ def compose(
         composed=composed,
         replaced=replaced,
         model_silent=model_silent,
-        left_out=(*context.left_out, *told.left_out, *layout.omitted_groups(facts.default_parts(context), kind)),
-        open_points=(*asked, *told.points, *context.open_points),
+        left_out=(*context.left_out, *notes.left_out, *layout.omitted_groups(facts.default_parts(context), kind)),
+        open_points=(*asked, *notes.points, *context.open_points),
         model=model,
         prompt=prompt,
         context_digest=context_digest,

@@ -41,9 +41,9 @@ def label_general_advice(
 
     Such a sentence is never `supported`. One that contradicts the record stays a contradiction.
     """
-    said = _FRAME.sub("", sentence.text)
-    passage = source_passage(said, knowledge.passages if knowledge else ())
-    if passage is None or (sentence.supported and _is_from_record(said, findings, record)):
+    text = _FRAME.sub("", sentence.text)
+    passage = source_passage(text, knowledge.passages if knowledge else ())
+    if passage is None or (sentence.supported and _is_from_record(text, findings, record)):
         return sentence
     where = f"general advice from {passage.source}/{passage.document}, no fact of this patient"
     claim = Claim(kind="advice", text=sentence.text, label="not-in-record", detail=where)
@@ -77,23 +77,23 @@ def advice_sentence(text: str, passage: CitedPassage) -> str:
 
 def source_passage(text: str, passages: Sequence[CitedPassage]) -> CitedPassage | None:
     """Return the passage that has nearly all words of the sentence; None without one."""
-    said = _tokens(text)
-    if len(said) < _MIN_WORDS:
+    tokens = _tokens(text)
+    if len(tokens) < _MIN_WORDS:
         return None
-    return next((passage for passage in passages if _contains_passage(passage, said)), None)
+    return next((passage for passage in passages if _contains_passage(passage, tokens)), None)
 
 
-def _contains_passage(passage: CitedPassage, said: frozenset[str]) -> bool:
+def _contains_passage(passage: CitedPassage, tokens: frozenset[str]) -> bool:
     lines = [sentence for line in passage.text.splitlines() for sentence in split_sentences(line)]
     return (
-        any(_share(said, line) >= _MIN_SENTENCE_SHARE for line in lines)
-        or _share(said, passage.text) >= _MIN_PASSAGE_SHARE
+        any(_share(tokens, line) >= _MIN_SENTENCE_SHARE for line in lines)
+        or _share(tokens, passage.text) >= _MIN_PASSAGE_SHARE
     )
 
 
-def _share(said: frozenset[str], text: str) -> float:
-    same = said & _tokens(text)
-    return len(same) / len(said) if len(same) >= _MIN_SHARED_WORDS or same == said else 0.0
+def _share(tokens: frozenset[str], text: str) -> float:
+    same = tokens & _tokens(text)
+    return len(same) / len(tokens) if len(same) >= _MIN_SHARED_WORDS or same == tokens else 0.0
 
 
 def _tokens(text: str) -> frozenset[str]:
@@ -104,8 +104,8 @@ def _tokens(text: str) -> frozenset[str]:
 
 def _is_from_record(text: str, findings: Sequence[Finding], record: EvidenceIndex) -> bool:
     """Return whether one entry has all of its words, or entries state its claims by more than words."""
-    said = _tokens(text)
-    if any(said <= _tokens(line.text) for line in record.lines):
+    tokens = _tokens(text)
+    if any(tokens <= _tokens(line.text) for line in record.lines):
         return True
     kinds = {item.kind for item in findings}
     return not kinds & _UNBOUND_CLAIM_KINDS and (

@@ -67,8 +67,8 @@ def _reason_and_note(item: Medicine) -> str:
 
 def _is_fully_coded(item: Medicine) -> bool:
     """Return whether an order states nothing but amount, route and frequency: only then it is split into columns."""
-    said = " ".join(part for part in (item.amount, item.route, item.frequency) if part)
-    return bool(item.amount and item.frequency) and item.dose == said
+    coded = " ".join(part for part in (item.amount, item.route, item.frequency) if part)
+    return bool(item.amount and item.frequency) and item.dose == coded
 
 
 def _change(row: ReconciliationRow) -> str:

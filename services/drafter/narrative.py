@@ -50,8 +50,8 @@ def prompt_facts(context: EncounterContext, knowledge: CitedKnowledge | None = N
         ("Procedures", [item.text for item in context.procedures]),
         ("Given in hospital", [item.name for item in context.given_medicines or context.hospital_medicines]),
     ]
-    if said := _from_notes(quoted, context.patient.name):
-        lines.append(("Notes say", said))
+    if note_lines := _from_notes(quoted, context.patient.name):
+        lines.append(("Notes say", note_lines))
     if context.died:
         lines.append(("Outcome", ["died"]))
     else:

@@ -33,16 +33,16 @@ async def retrieve_passages(
     """Return the passages for a draft; None where the knowledge base does not answer: drafts do not wait for it."""
     found = problem_names.problem_names(context)
     about, beyond = found[:MAX_PROBLEMS], found[MAX_PROBLEMS:]
-    asked = build_queries(about, instructs=context.needs_instructions)
+    queries = build_queries(about, instructs=context.needs_instructions)
     try:
         at = await retriever.resolve()
-        answers = await retriever.ask(asked, at, limit=HITS_PER_QUERY, priority=priority)
+        answers = await retriever.search_batch(queries, at, limit=HITS_PER_QUERY, priority=priority)
     except NoSuchVersionError:
         return None
     except CountersignError as failure:
         logger.warning("drafting without passages: %s", failure.reason)
         return None
-    return select_passages(at, asked, answers, not_asked=beyond)
+    return select_passages(at, queries, answers, not_asked=beyond)
 
 
 def build_queries(about: Sequence[str], *, instructs: bool) -> list[Query]:
@@ -55,15 +55,15 @@ def build_queries(about: Sequence[str], *, instructs: bool) -> list[Query]:
 
 
 def select_passages(
-    at: VersionRef, asked: Sequence[Query], answers: Sequence[Sequence[SearchHit]], *, not_asked: Sequence[str] = ()
+    at: VersionRef, queries: Sequence[Query], answers: Sequence[Sequence[SearchHit]], *, not_asked: Sequence[str] = ()
 ) -> CitedKnowledge:
     """Return the best passage of each query, then the second best; each passage once, with all of its problems."""
-    about = [item.about or item.text for item in asked]
+    about = [item.about or item.text for item in queries]
     cited = [
         [hit for hit in (hits if item.about else most_similar(hits)) if hit.similarity >= at.relevance.threshold][
             :CITATIONS_PER_QUERY
         ]
-        for item, hits in zip(asked, answers, strict=True)
+        for item, hits in zip(queries, answers, strict=True)
     ]
     order = [
         (name, hits[rank])

@@ -68,18 +68,18 @@ class Wording(Model):
 
     def lines(self, days: int | None) -> str:
         """Return the lines for the model. No text in them can end its line or turn, or fill a placeholder."""
-        said = (
+        lines = (
             [f"The department asks: {one_line(self.instructions, MAX_INSTRUCTIONS_CHARACTERS)}"]
             if self.instructions
             else []
         )
-        said += [
+        lines += [
             f"An example of its wording, about somebody else: {one_line(text, MAX_EXAMPLE_CHARACTERS)}"
             for text in self.examples
         ]
         if words := self.words(days):
-            said.append(f"Write about {words} words.")
-        return "".join(f"\n{line}" for line in said)
+            lines.append(f"Write about {words} words.")
+        return "".join(f"\n{line}" for line in lines)
 
     def without_copies(self, sentences: Iterable[Sentence]) -> tuple[tuple[Sentence, ...], int]:
         """Return the sentences without unsupported ones that copy an example, and the number of those."""

@@ -113,7 +113,7 @@ class DraftWriter:
             composed=chosen.composed,
             replaced=chosen.replaced + advised,
             asked=(*revision_point(task.request, chosen), *_unknown_kind_point(kind, context)),
-            told=notes,
+            notes=notes,
             model_silent=answer.silent,
             kind=kind,
             routing=_routing(kind, wording, context, policy),
@@ -237,8 +237,8 @@ def revision_point(request: str | None, chosen: ChosenNarrative) -> tuple[OpenPo
     if request is None:
         return ()
     used = len(chosen.sentences) - chosen.composed
-    said = f"{used} of its sentences stand" if used else "none of its sentences could be kept"
-    words = f"Your words went to the model; {said}. What they ask beyond that is for you to write: change the text"
+    outcome = f"{used} of its sentences stand" if used else "none of its sentences could be kept"
+    words = f"Your words went to the model; {outcome}. What they ask beyond that is for you to write: change the text"
     return (OpenPoint(text=words),)
 
 

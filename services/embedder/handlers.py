@@ -142,11 +142,11 @@ class Embedding:
         if refresh.awaits != "settle" or refresh.started is None:
             return
         started = refresh.started
-        wanted = domain.ExpectedPoints(started.target, started.collection)
+        expected = domain.ExpectedPoints(started.target, started.collection)
         for source in await self._manifest.sources():
             async for entry in self._manifest.entries(source):
-                wanted.add(entry)
-        repaired = await self._repair_version(record.ref, started, wanted)
+                expected.add(entry)
+        repaired = await self._repair_version(record.ref, started, expected)
         await self._base.flush(started.collection)
         await self.keep_peak_hours()  # the file may have changed since the last time
         points = await self._base.count(started.collection, started.target)
@@ -159,20 +159,20 @@ class Embedding:
         )
         await self._log.append(record.ref, indexed)
 
-    async def _repair_version(self, ref: RefreshRef, started: Started, wanted: domain.ExpectedPoints) -> int:
+    async def _repair_version(self, ref: RefreshRef, started: Started, expected: domain.ExpectedPoints) -> int:
         """Repair the version; return how many points had to be embedded again."""
         version, collection = started.target, started.collection
         if started.fill:
             await self._base.expire_before(collection, version)
-        mending = wanted.compare(await self._base.changed_in(collection, version))
-        await self._base.delete(collection, mending.orphans)
-        await self._base.set_valid_until(collection, mending.to_expire, version)
+        repair = expected.compare(await self._base.changed_in(collection, version))
+        await self._base.delete(collection, repair.orphans)
+        await self._base.set_valid_until(collection, repair.to_expire, version)
         if not started.fill:
-            await self._base.set_valid_until(collection, mending.to_restore, STILL_VALID)
-        if mending.missing:
-            logger.warning("refresh %s: %d points are missing and will be embedded again", ref.id, len(mending.missing))
-            await self._embed_missing(ref, started, mending.missing)
-        return len(mending.missing)
+            await self._base.set_valid_until(collection, repair.to_restore, STILL_VALID)
+        if repair.missing:
+            logger.warning("refresh %s: %d points are missing and will be embedded again", ref.id, len(repair.missing))
+            await self._embed_missing(ref, started, repair.missing)
+        return len(repair.missing)
 
     async def _embed_missing(self, ref: RefreshRef, started: Started, missing: frozenset[str]) -> None:
         """Embed points again that the store has lost, such as after a power failure, from the refresh's batches."""

@@ -133,6 +133,6 @@ async def points(
 
 
 @router.post("/rollback", summary="Make an earlier version live again")
-async def roll_back(wanted: RollBack, who: Operator, knowledge: Knowledge) -> RolledBack:
-    live = await knowledge.roll_back(wanted.to, who.subject)
+async def roll_back(body: RollBack, who: Operator, knowledge: Knowledge) -> RolledBack:
+    live = await knowledge.roll_back(body.to, who.subject)
     return RolledBack(version=live.version, since=live.since, by=live.by)

@@ -35,7 +35,7 @@ class Ingest:
         self._default_department = default_department
         self._clock = clock
         self._bus = bus
-        self._journal = EventStore(bus, "ingest")
+        self._event_store = EventStore(bus, "ingest")
         self._reports = StoredReports(bus)
 
     async def on_discharged(self, message: Msg) -> None:
@@ -108,11 +108,11 @@ class Ingest:
             if fold(history).preparation is not None:
                 case = rules.case_after(case, fact, self._default_department)
         event = domain.discharge(fact, history)
-        await self._journal.append(case, event, after=after, id=derived_id(cause, event.event), time=self._clock())
+        await self._event_store.append(case, event, after=after, id=derived_id(cause, event.event), time=self._clock())
 
     async def withdraw(self, fact: EncounterReported, cause: str) -> None:
         """Withdraw the encounter's case if nobody has signed; raise an alert if somebody has."""
-        history = await self._journal.find(self.case_of(fact).id)
+        history = await self._event_store.find(self.case_of(fact).id)
         decision = domain.withdraw(history)
         if decision == "unknown":
             raise TransientError("there is no case for this encounter")
@@ -131,7 +131,7 @@ class Ingest:
         if isinstance(decision, Withdrawn):
             last = history[-1]
             try:
-                await self._journal.append(
+                await self._event_store.append(
                     last.case, decision, after=last.head, id=derived_id(cause, decision.event), time=self._clock()
                 )
             except WrongExpectedVersionError:

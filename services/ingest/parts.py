@@ -72,7 +72,7 @@ def fhir_route(core: Core) -> tuple[FhirRoute, Part]:
     fhir = FhirRoute(core.bus, core.ehr, core.encounters, core.census, core.settings, core.clock, core.new_id)
     core.broker.on_message("ingest-encounters", fhir.updates.on_updated)
     core.broker.on_message("ingest-poll", fhir.on_timer)
-    return fhir, Part(starts=(fhir.start,), closers=(core.ehr.close,), gauges=(fhir.look,))
+    return fhir, Part(starts=(fhir.start,), closers=(core.ehr.close,), gauges=(fhir.update_gauges,))
 
 
 def hl7_feed(core: Core) -> Part:

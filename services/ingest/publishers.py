@@ -22,7 +22,7 @@ from shared.contracts.ehr import (
 from shared.contracts.preparation import PreparationTrigger
 from shared.contracts.subjects import encounter_subject
 from shared.messaging.connection import NatsConnection
-from shared.messaging.ehr_facts import publish_encounter_changed, publish_task_changed
+from shared.messaging.ehr_publisher import publish_encounter_changed, publish_task_changed
 from shared.messaging.event_store import Clock
 
 

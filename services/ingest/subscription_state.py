@@ -65,7 +65,7 @@ class SubscriptionStates:
             return following.missing is not None
         return True  # the poll finds what was not noted
 
-    async def found(self, name: str, missing: int) -> None:
+    async def mark_recovered(self, name: str, missing: int) -> None:
         """Note that what was missing from that number on is known now. Raises CountersignError."""
         entry = await self._marks.get(_key(name))
         state = SubscriptionState.read(entry.value) if entry else SubscriptionState()

@@ -147,8 +147,8 @@ class Note(Model):
     def citation(self) -> str:
         """Return the note's citation: `Cardiology consult, Dr. Lee, 2026-03-02 14:10`, as far as it is known."""
         when = f"{self.time:%Y-%m-%d %H:%M}" if self.time else self.on or ""
-        said = (self.title, self.author or "", when, "" if self.signed else "not signed")
-        return ", ".join(part for part in said if part)
+        parts = (self.title, self.author or "", when, "" if self.signed else "not signed")
+        return ", ".join(part for part in parts if part)
 
 
 class EncounterContext(Model):

@@ -6,7 +6,7 @@ store under its SHA-256. An event carries what later steps need, so that the com
 
 from typing import Annotated, Literal, get_args
 
-from pydantic import AwareDatetime, Field, TypeAdapter
+from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter
 
 from shared.contracts.authorship import NarrativeAuthor
 from shared.contracts.case_values import Actor as Actor
@@ -32,8 +32,10 @@ RejectionAction = Literal["redraft", "close", "withdraw"]
 class ReadingFigures(Model):
     """How a draft was read before its signature, measured by our page."""
 
+    model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
+
     seconds: int  # while the page was in front
-    seen: int  # parts of the document that came into view
+    parts_viewed: int = Field(validation_alias="seen", serialization_alias="seen")  # parts that came into view
     parts: int
 
 

@@ -1,4 +1,4 @@
-"""Retry rows: one per step, never one global policy."""
+"""Retry policies: each step has its own."""
 
 from dataclasses import dataclass
 
@@ -27,13 +27,13 @@ class RetryPolicy:
         return self.max_attempts is not None and attempt >= self.max_attempts
 
 
-def next_delay(row: RetryPolicy, attempt: int, failure: Exception) -> float | None:
+def next_delay(policy: RetryPolicy, attempt: int, failure: Exception) -> float | None:
     """Return the seconds until the next attempt, or None when the step must give up."""
-    if isinstance(failure, PermanentError) or not isinstance(failure, TransientError) or row.is_last(attempt):
+    if isinstance(failure, PermanentError) or not isinstance(failure, TransientError) or policy.is_last(attempt):
         return None
     if isinstance(failure, RateLimitedError):
-        return min(max(failure.retry_after, row.initial_interval), LONGEST)
-    return row.wait(attempt)
+        return min(max(failure.retry_after, policy.initial_interval), LONGEST)
+    return policy.wait(attempt)
 
 
 # A case that is not decided yet waits for the EHR for a day: longer than any maintenance window, and not for ever, so

@@ -68,5 +68,5 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
             yield Finding("advice", cue.group(), "supported", line.source, f"record: {line.text[:160]}", (cue.span(),))
             return
     rest = parsed.text[cue.start() :].rstrip(". ")
-    said = rest if len(rest) <= _MAX_GAP_CHARACTERS else rest[:_MAX_GAP_CHARACTERS].rpartition(" ")[0]
-    yield Finding("advice", said, "not-in-record", spans=(cue.span(),))
+    excerpt = rest if len(rest) <= _MAX_GAP_CHARACTERS else rest[:_MAX_GAP_CHARACTERS].rpartition(" ")[0]
+    yield Finding("advice", excerpt, "not-in-record", spans=(cue.span(),))

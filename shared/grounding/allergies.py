@@ -81,24 +81,24 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     """Yield each claim of an allergy, or of none."""
     allergies = [line for line in record.entries_of("allergies") if not _SAYS_NONE.match(line.text)]
     none = next((line for line in record.entries_of("allergies") if _SAYS_NONE.match(line.text)), None)
-    said = _NONE.search(parsed.text)
+    denial = _NONE.search(parsed.text)
     about = _ABOUT.search(parsed.text)
-    if said is not None:
-        yield _no_allergy(said, allergies, none)
+    if denial is not None:
+        yield _no_allergy(denial, allergies, none)
     elif about is not None:
         yield from _allergens(about, parsed, allergies, none)
 
 
-def _no_allergy(said: re.Match[str], allergies: list[IndexedEntry], none: IndexedEntry | None) -> Finding:
-    only_drugs = re.search(r"drug|medic|nkda", said.group(), re.IGNORECASE)
+def _no_allergy(denial: re.Match[str], allergies: list[IndexedEntry], none: IndexedEntry | None) -> Finding:
+    only_drugs = re.search(r"drug|medic|nkda", denial.group(), re.IGNORECASE)
     against = [line for line in allergies if not only_drugs or line.named.drugs or line.named.classes]
     if against:
         return Finding(
-            "allergy", said.group(), "contradicted", against[0].source, f"record: {against[0].text}", (said.span(),)
+            "allergy", denial.group(), "contradicted", against[0].source, f"record: {against[0].text}", (denial.span(),)
         )
     if none is not None:
-        return Finding("allergy", said.group(), "supported", none.source, f"record: {none.text}", (said.span(),))
-    return Finding("allergy", said.group(), "not-in-record", spans=(said.span(),))
+        return Finding("allergy", denial.group(), "supported", none.source, f"record: {none.text}", (denial.span(),))
+    return Finding("allergy", denial.group(), "not-in-record", spans=(denial.span(),))
 
 
 def _allergens(

@@ -66,8 +66,8 @@ def check(sentence: str, record: EvidenceIndex) -> Verdict:
         return alone
     whole = _check(sentence, record)
     if alone.label == "contradicted":
-        said = tuple(item for item in whole.evidence if item.kind == "note" and whole.label == "supported")
-        return Verdict(alone.label, alone.findings, (*alone.evidence, *said)[: MAX_EVIDENCE + 1])
+        from_notes = tuple(item for item in whole.evidence if item.kind == "note" and whole.label == "supported")
+        return Verdict(alone.label, alone.findings, (*alone.evidence, *from_notes)[: MAX_EVIDENCE + 1])
     return Verdict(whole.label, whole.findings, whole.evidence, by_note=whole.label == "supported")
 
 

@@ -52,15 +52,15 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     values = [match.span() for match in abnormal.PATTERN.finditer(parsed.text)]
     for mention in parsed.named.illnesses:
         span = (mention.start, mention.end)
-        said = parsed.properties(span)
+        properties = parsed.properties(span)
         is_value = any(start < span[1] and span[0] < end for start, end in values)
-        if (is_value and not said & {"family", "uncertain"}) or mention.canonical in _SKIPPED:
+        if (is_value and not properties & {"family", "uncertain"}) or mention.canonical in _SKIPPED:
             continue
         clinic = _clinic(mention, parsed, record)
         if clinic is not None:
             yield _finding("follow-up", mention.text, "supported", [clinic], span)
         elif ALLERGY.search(mention.text) is None:
-            yield judge_diagnosis(mention.text, span, said, lines_of(mention, record), parsed)
+            yield judge_diagnosis(mention.text, span, properties, lines_of(mention, record), parsed)
 
 
 def _clinic(mention: Mention, parsed: ParsedSentence, record: EvidenceIndex) -> IndexedEntry | None:
@@ -113,14 +113,14 @@ def _name_span(line: IndexedEntry, keys: list[str]) -> Span | None:
 
 def properties_in(line: IndexedEntry, place: Span | None) -> frozenset[AssertionProperty]:
     """Return the assertion properties of a name in an entry."""
-    said = assertion_properties(line.text, place) if place else frozenset()
+    properties = assertion_properties(line.text, place) if place else frozenset()
     if line.part == "family_history":
-        said |= {"family"}
+        properties |= {"family"}
     if line.certainty == "ruled-out":
-        said |= {"denied"}
+        properties |= {"denied"}
     if line.certainty == "suspected":
-        said |= {"uncertain"}
-    return said
+        properties |= {"uncertain"}
+    return properties
 
 
 EntryProperties = list[
@@ -131,21 +131,21 @@ EntryProperties = list[
 def judge_diagnosis(
     text: str,
     span: Span,
-    said: frozenset[AssertionProperty],
-    found: list[tuple[IndexedEntry, Span | None]],
+    properties: frozenset[AssertionProperty],
+    entries: list[tuple[IndexedEntry, Span | None]],
     parsed: ParsedSentence,
 ) -> Finding:
     """Compare the claim with the entries that name the same thing."""
-    known = [(line, properties_in(line, place)) for line, place in found]
+    known = [(line, properties_in(line, place)) for line, place in entries]
     own = [(line, what) for line, what in known if "family" not in what]
-    if "family" in said:
+    if "family" in properties:
         kin = [
-            line for line, place in found if "family" in properties_in(line, place) and _same_kin(line, place, parsed)
+            line for line, place in entries if "family" in properties_in(line, place) and _same_kin(line, place, parsed)
         ]
         return _finding("family", f"family: {text}", label_for(kin, False), kin or [line for line, _ in own], span)
-    if "denied" in said:
+    if "denied" in properties:
         return _denied(text, span, own, parsed)
-    if "uncertain" in said:
+    if "uncertain" in properties:
         return _uncertain(text, span, own)
     return _affirmed(text, span, own, [line for line, what in known if "family" in what])
 
@@ -201,12 +201,12 @@ _KIN = re.compile(
 
 def _same_kin(line: IndexedEntry, place: Span | None, parsed: ParsedSentence) -> bool:
     """Return whether an entry is about the named relative; of several, the last one before the place counts."""
-    said = {match[1].lower().rstrip("s") for match in _KIN.finditer(parsed.text)}
+    relatives = {match[1].lower().rstrip("s") for match in _KIN.finditer(parsed.text)}
     end = place[0] if place else len(line.text)
     has = [match[1].lower().rstrip("s") for match in _KIN.finditer(line.text, 0, end)][-1:]
-    if {"brother", "sister"} & said and "sibling" in has:
+    if {"brother", "sister"} & relatives and "sibling" in has:
         return True
-    return not said or not has or has[0] in said
+    return not relatives or not has or has[0] in relatives
 
 
 def _finding(kind: ClaimKind, text: str, label: Label, found: list[IndexedEntry], span: Span) -> Finding:

@@ -35,14 +35,14 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
         behind = _AFTER_NAME.match(parsed.text, mention.end)
         if behind is None:
             continue
-        said = next((name for name, pattern in _PATTERNS.items() if pattern.fullmatch(behind["form"])), None)
-        if said is None:
+        form = next((name for name, pattern in _PATTERNS.items() if pattern.fullmatch(behind["form"])), None)
+        if form is None:
             continue
         orders = orders_of(mention, parsed, record)
         stated = {name for order in orders for name, pattern in _PATTERNS.items() if pattern.search(order.text)}
         oral = orders and all(order.routes == {"oral"} for order in orders)
         known = stated or (_ORAL_FORMS if oral else frozenset())
-        if known and said not in known:
+        if known and form not in known:
             order = orders[0]
             span = behind.span("form")
             text = f"{mention.text} {behind['form']}"

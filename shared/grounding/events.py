@@ -58,12 +58,12 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
 
 def _date_claim(day: Date, parsed: ParsedSentence, record: EvidenceIndex) -> Finding:
     """Check a date against the last event before it in its clause, else the first one after it."""
-    event, allowed, source, told = _nearest_event(day, parsed, record)
+    event, allowed, source, detail = _nearest_event(day, parsed, record)
     span = ((day.start, day.end),)
     if any(day.is_on(one) for one in allowed):
-        return Finding("date", day.text, "supported", source, told, span)
+        return Finding("date", day.text, "supported", source, detail, span)
     if event and allowed:
-        return Finding("date", day.text, "contradicted", source, told, span)
+        return Finding("date", day.text, "contradicted", source, detail, span)
     if not event:
         same = next(
             (line for line in record.lines if line.on and day.is_on(line.on) and _shares_word(line, day, parsed)), None
@@ -123,8 +123,8 @@ def _nearest_event(day: Date, parsed: ParsedSentence, record: EvidenceIndex) -> 
         for point in course.points
         if point.on
     ]
-    told = f"record: {lines[0].text[:100]}, {lines[0].on}" if lines else ""
-    return "named" if days else "", days, lines[0].source if lines else "", told
+    detail = f"record: {lines[0].text[:100]}, {lines[0].on}" if lines else ""
+    return "named" if days else "", days, lines[0].source if lines else "", detail
 
 
 def _is_named_in(line: IndexedEntry, item: Mention) -> bool:

@@ -105,15 +105,15 @@ def _times(parsed: ParsedSentence, line: IndexedEntry, record: EvidenceIndex) ->
         yield _dated(line, "date", day, right)
 
 
-def _dated(line: IndexedEntry, kind: ClaimKind, said: Quantity | Date, right: bool) -> Finding:
+def _dated(line: IndexedEntry, kind: ClaimKind, stated: Quantity | Date, right: bool) -> Finding:
     """Return what the record says to a time or a date of the follow-up in this entry."""
     return Finding(
         kind,
-        said.text,
+        stated.text,
         label_for(right, line.on),
         line.source,
         f"record: {line.text}, {line.on or 'no date'}",
-        ((said.start, said.end),),
+        ((stated.start, stated.end),),
     )
 
 

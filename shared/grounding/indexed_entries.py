@@ -114,19 +114,19 @@ def _medicine_text(item: Medicine) -> str:
 def _index_entry(part: str, entry: ContextEntry, text: str, finder: EntityFinder) -> IndexedEntry:
     certainty = entry.certainty if isinstance(entry, Diagnosis) else "confirmed"
     named_days, rest = find_dates(text)
-    found: dict[str, frozenset[AssertionProperty]] = {}
+    stems: dict[str, frozenset[AssertionProperty]] = {}
     for word, start, end in named_words(text):
-        said = assertion_properties(text, (start, end)) | _CERTAINTY.get(certainty, frozenset())
+        properties = assertion_properties(text, (start, end)) | _CERTAINTY.get(certainty, frozenset())
         key = stem(word)
-        found[key] = found[key] & said if key in found else said
+        stems[key] = stems[key] & properties if key in stems else properties
     for key in _IMPLIED.get(part, ()):
-        found.setdefault(key, frozenset())
+        stems.setdefault(key, frozenset())
     return IndexedEntry(
         part=part,
         text=text,
         source=entry.source,
         on=_day(entry.time, entry.on),
-        stems=found,
+        stems=stems,
         named=finder.find(text),
         quantities=tuple(find_quantities(rest)),
         days=tuple(day for item in named_days if (day := item.day_of_calendar) is not None),

@@ -130,26 +130,26 @@ def _owner(start: int, end: int, mentions: Sequence[Mention], parsed: ParsedSent
     return following if following is not None and following.start - end <= MAX_DISTANCE_AFTER else None
 
 
-def _medicine_claims(said: StatedMedicine, parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
-    mention, span = said.mention, ((said.mention.start, said.mention.end),)
-    found = orders_of(mention, parsed, record)
+def _medicine_claims(stated: StatedMedicine, parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+    mention, span = stated.mention, ((stated.mention.start, stated.mention.end),)
+    orders = orders_of(mention, parsed, record)
     denied = "denied" in parsed.properties((mention.start, mention.end)) and not NOT_TAKEN.search(parsed.text)
-    if not found:
+    if not orders:
         yield _unknown(mention, denied, record)
         yield from (
             Finding("dose", f"{mention.text} {dose.text}", "not-in-record", spans=((dose.start, dose.end),))
-            for dose in said.doses
+            for dose in stated.doses
         )
         return
     if denied:
         yield Finding(
-            "polarity", f"no {mention.text}", "contradicted", found[0].source, f"record: {found[0].text}", span
+            "polarity", f"no {mention.text}", "contradicted", orders[0].source, f"record: {orders[0].text}", span
         )
         return
-    found = _orders_of_phase(found, parsed)
-    best = min(found, key=lambda order: (_mismatches(said, order, record), order.part != "discharge_medicines"))
+    orders = _orders_of_phase(orders, parsed)
+    best = min(orders, key=lambda order: (_mismatches(stated, order, record), order.part != "discharge_medicines"))
     yield Finding("drug", mention.text, "supported", best.source, f"record: {best.text}", span)
-    yield from _attribute_claims(said, best, record)
+    yield from _attribute_claims(stated, best, record)
 
 
 def _orders_of_phase(found: list[GroundedOrder], parsed: ParsedSentence) -> list[GroundedOrder]:
@@ -186,23 +186,25 @@ def matching_allergy(mention: Mention, record: EvidenceIndex) -> tuple[str, str]
     return None
 
 
-def _attribute_claims(said: StatedMedicine, order: GroundedOrder, record: EvidenceIndex) -> Iterator[Finding]:
-    name = said.mention.text
-    told = f"record: {order.text}"
-    for dose in said.doses:
-        right = _dose_matches(dose, said, order) or (dose in said.earlier and _is_previous_dose(dose, order, record))
+def _attribute_claims(stated: StatedMedicine, order: GroundedOrder, record: EvidenceIndex) -> Iterator[Finding]:
+    name = stated.mention.text
+    detail = f"record: {order.text}"
+    for dose in stated.doses:
+        right = _dose_matches(dose, stated, order) or (
+            dose in stated.earlier and _is_previous_dose(dose, order, record)
+        )
         label = label_for(right, order.amounts)
-        yield Finding("dose", f"{name} {dose.text}", label, order.source, told, ((dose.start, dose.end),))
-    for part in said.routes:
+        yield Finding("dose", f"{name} {dose.text}", label, order.source, detail, ((dose.start, dose.end),))
+    for part in stated.routes:
         label = label_for(part.route in order.routes, order.routes)
-        yield Finding("route", f"{name} {part.text}", label, order.source, told, ((part.start, part.end),))
-    for part in said.rates:
-        label = label_for(_rate_matches(part, said, order), order.rates)
-        yield Finding("frequency", f"{name} {part.text}", label, order.source, told, ((part.start, part.end),))
-    if said.as_needed:
+        yield Finding("route", f"{name} {part.text}", label, order.source, detail, ((part.start, part.end),))
+    for part in stated.rates:
+        label = label_for(_rate_matches(part, stated, order), order.rates)
+        yield Finding("frequency", f"{name} {part.text}", label, order.source, detail, ((part.start, part.end),))
+    if stated.as_needed:
         label = label_for(order.as_needed)
-        yield Finding("frequency", f"{name} as needed", label, order.source, told, (said.as_needed,))
-    for length in said.lengths:
+        yield Finding("frequency", f"{name} as needed", label, order.source, detail, (stated.as_needed,))
+    for length in stated.lengths:
         days = _durations_in_days(order, record)
         value = length.value * (length.unit.factor if length.unit else SECONDS_PER_DAY) / SECONDS_PER_DAY
         label = (
@@ -212,20 +214,20 @@ def _attribute_claims(said: StatedMedicine, order: GroundedOrder, record: Eviden
             if days
             else "not-in-record"
         )
-        yield Finding("duration", f"{name} {length.text}", label, order.source, told, ((length.start, length.end),))
+        yield Finding("duration", f"{name} {length.text}", label, order.source, detail, ((length.start, length.end),))
 
 
-def _mismatches(said: StatedMedicine, order: GroundedOrder, record: EvidenceIndex) -> int:
-    return sum(finding.label != "supported" for finding in _attribute_claims(said, order, record))
+def _mismatches(stated: StatedMedicine, order: GroundedOrder, record: EvidenceIndex) -> int:
+    return sum(finding.label != "supported" for finding in _attribute_claims(stated, order, record))
 
 
-def _dose_matches(quantity: Quantity, said: StatedMedicine, order: GroundedOrder) -> bool:
+def _dose_matches(quantity: Quantity, stated: StatedMedicine, order: GroundedOrder) -> bool:
     """Match an amount of the order, a number of tablets times their strength, or a stated daily amount."""
     amounts = [item for item in order.amounts if item.unit is not None]
     if quantity.unit is None:
         return any(quantity.value == item.value for item in amounts)
     counts = [item.value for item in amounts if item.dimension == "tablet"]
-    times = [1.0, *counts, *(order.rates if _is_daily_amount(said) else ())]
+    times = [1.0, *counts, *(order.rates if _is_daily_amount(stated) else ())]
     for item in amounts:
         value = convert(item.value, item.unit, quantity.unit) if item.unit else None
         if value is not None and any(
@@ -241,13 +243,13 @@ def _is_previous_dose(quantity: Quantity, order: GroundedOrder, record: Evidence
     return any(item.value == quantity.value and item.unit == quantity.unit for one in orders for item in one.amounts)
 
 
-def _is_daily_amount(said: StatedMedicine) -> bool:
+def _is_daily_amount(stated: StatedMedicine) -> bool:
     """Return whether the dose is a daily amount: `1,000 mg per day`."""
-    return any(part.text.lower() in ("per day", "a day") for part in said.rates)
+    return any(part.text.lower() in ("per day", "a day") for part in stated.rates)
 
 
-def _rate_matches(part: dosage_terms.DosageTerm, said: StatedMedicine, order: GroundedOrder) -> bool:
-    if _is_daily_amount(said) and said.doses:
+def _rate_matches(part: dosage_terms.DosageTerm, stated: StatedMedicine, order: GroundedOrder) -> bool:
+    if _is_daily_amount(stated) and stated.doses:
         return True  # the dose is compared as that of a day
     return any(abs(part.rate - rate) <= 0.04 * rate for rate in order.rates)
 

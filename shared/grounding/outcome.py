@@ -97,7 +97,7 @@ _NUBC = {
 def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     """Yield claims of death or survival, and of the destination."""
     context = record.context
-    told = f"record: {'died' if context.died else 'alive at discharge'}"
+    detail = f"record: {'died' if context.died else 'alive at discharge'}"
     death = _DIED.search(parsed.text)
     kin = _NO_DEATH.search(parsed.text)
     if death is not None and kin is None:
@@ -106,12 +106,12 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
             and re.search(r"\bnot\b", parsed.lower_text[max(0, death.start() - 5) : death.start()])
         )
         right = context.died != bool(denied)
-        yield Finding("outcome", death.group(), label_for(right), context.encounter, told, (death.span(),))
+        yield Finding("outcome", death.group(), label_for(right), context.encounter, detail, (death.span(),))
     alive = _ALIVE.search(parsed.text)
     if alive is not None and context.died and death is None:
-        yield Finding("outcome", alive.group(), "contradicted", context.encounter, told, (alive.span(),))
+        yield Finding("outcome", alive.group(), "contradicted", context.encounter, detail, (alive.span(),))
     elif alive is not None and not context.died:
-        yield Finding("outcome", alive.group(), "supported", context.encounter, told, (alive.span(),))
+        yield Finding("outcome", alive.group(), "supported", context.encounter, detail, (alive.span(),))
     if not context.died:
         yield from _disposition_claims(parsed, record)
 

@@ -76,21 +76,21 @@ def _by_words(mention: Mention, record: EvidenceIndex) -> list[IndexedEntry]:
 
 def _procedure_claim(mention: Mention, parsed: ParsedSentence, record: EvidenceIndex) -> Finding:
     span = (mention.start, mention.end)
-    found = lines_of(mention, record)
+    entries = lines_of(mention, record)
     denied = "denied" in parsed.properties(span)
-    if mention.canonical == "surgery" and not found:
-        found = [line for line in record.entries_of("procedures") if _is_operation(line)]
+    if mention.canonical == "surgery" and not entries:
+        entries = [line for line in record.entries_of("procedures") if _is_operation(line)]
     if mention.canonical in synonyms.IMAGING:
-        found = _about_region(mention, parsed, found)
-    done = [line for line in found if not _denied_in(line, mention)]
+        entries = _about_region(mention, parsed, entries)
+    done = [line for line in entries if not _denied_in(line, mention)]
     if denied:
-        told = _denied_line(mention, found)
-        if told is not None:
-            return _finding("polarity", f"no {mention.text}", "supported", [told], span)
+        denial = _denied_line(mention, entries)
+        if denial is not None:
+            return _finding("polarity", f"no {mention.text}", "supported", [denial], span)
         return _finding("polarity", f"no {mention.text}", "contradicted" if done else "not-in-record", done, span)
     if done:
         return _finding("procedure", mention.text, "supported", done, span)
-    return _finding("procedure", mention.text, "contradicted" if found else "not-in-record", found, span)
+    return _finding("procedure", mention.text, "contradicted" if entries else "not-in-record", entries, span)
 
 
 def _unremarkable(mention: Mention, match: re.Match[str], parsed: ParsedSentence, record: EvidenceIndex) -> Finding:

@@ -34,22 +34,22 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     waits, back = _PENDING.search(parsed.text), _RESULTED.search(parsed.text)
     if waits is None and back is None:
         return
-    said = {key for key, start, _ in parsed.content if not _is_inside(start, waits) and not _is_inside(start, back)}
-    said |= {stem(word) for word, _, _ in parsed.words}
+    stems = {key for key, start, _ in parsed.content if not _is_inside(start, waits) and not _is_inside(start, back)}
+    stems |= {stem(word) for word, _, _ in parsed.words}
     for line in lines:
         named = [key for key in line.stems if len(key) > 2]
         own = [item.canonical for item in (*line.named.tests, *line.named.procedures)]
         same = {item.canonical for item in (*parsed.named.tests, *parsed.named.procedures)} & set(own)
         words = [key for key, _, _ in parsed.content if key in line.stems]
-        if not (same or words) or not said or not named:
+        if not (same or words) or not stems or not named:
             continue
-        told = f"record: {line.text[:120]} (pending)"
+        detail = f"record: {line.text[:120]} (pending)"
         spans = [(start, end) for key, start, end in parsed.content if key in line.stems]
         if waits is not None:
-            yield Finding("statement", waits.group(), "supported", line.source, told, (waits.span(), *spans))
-        elif back is not None and all(key in said for key in _name(line.text)):
+            yield Finding("statement", waits.group(), "supported", line.source, detail, (waits.span(), *spans))
+        elif back is not None and all(key in stems for key in _name(line.text)):
             text = parsed.text[spans[0][0] : back.end()] if spans and spans[0][0] < back.end() else back.group()
-            yield Finding("finding", text, "contradicted", line.source, told, (back.span(),))
+            yield Finding("finding", text, "contradicted", line.source, detail, (back.span(),))
         return
 
 

@@ -55,8 +55,8 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex, findings: Sequence[Fin
         course = next(iter(series_of(test.canonical, record)), None)
         if course is not None and not _is_inside(test.start, covered):
             covered.append((test.start, test.end))
-            source, told = course.points[-1].source, f"record: {course.describe}"
-            yield Finding("statement", test.text, "supported", source, told, ((test.start, test.end),))
+            source, detail = course.points[-1].source, f"record: {course.describe}"
+            yield Finding("statement", test.text, "supported", source, detail, ((test.start, test.end),))
     yield from _number_claims(parsed, record, covered)
     free = [
         (parsed.lower_text[start:end], start, end)
@@ -69,11 +69,11 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex, findings: Sequence[Fin
     every = frozenset(key for key, _, _ in parsed.content)
     missing: list[tuple[str, int, int]] = []
     for word, start, end in free:
-        found = _supporting_entry(stem(word), (start, end), every, parsed, record, cited)
-        if found is None:
+        supporting = _supporting_entry(stem(word), (start, end), every, parsed, record, cited)
+        if supporting is None:
             missing.append((word, start, end))
         else:
-            line, kind = found
+            line, kind = supporting
             label: Label = "contradicted" if kind in ("polarity", "certainty") else "supported"
             yield Finding(kind, word, label, line.source, f"record: {line.text[:160]}", ((start, end),))
     yield from _join_adjacent(missing, parsed)
@@ -108,12 +108,12 @@ def _supporting_entry(
 
     It must be about the patient, with the same polarity and certainty.
     """
-    said = parsed.properties(span)
+    properties = parsed.properties(span)
     rest = every - {key}
     near = [
         line
         for line in record.by_stem.get(key, [])
-        if (line.part not in _NOT_EVIDENCE or "family" in said)
+        if (line.part not in _NOT_EVIDENCE or "family" in properties)
         and (
             line.source in cited
             or line.part in _DEFINITE_PARTS
@@ -123,10 +123,10 @@ def _supporting_entry(
     ]
     if key in _VAGUE:
         near = [line for line in near if len(every) > 1 and all(other in line.stems for other in every)]
-    same = [line for line in near if ("denied" in line.stems[key]) == ("denied" in said)]
+    same = [line for line in near if ("denied" in line.stems[key]) == ("denied" in properties)]
     if not same:
         return (near[0], "polarity") if near else None
-    sure = [line for line in same if ("uncertain" in line.stems[key]) == ("uncertain" in said)]
+    sure = [line for line in same if ("uncertain" in line.stems[key]) == ("uncertain" in properties)]
     return (sure[0], "statement") if sure else (same[0], "certainty")
 
 

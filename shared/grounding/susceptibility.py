@@ -44,18 +44,18 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
 
 def _susceptibility_of(cue: re.Match[str]) -> str:
     """Return `S`, `R` or `I`; `not susceptible` and `insensitive` are resistance."""
-    said = _ANSWERS[cue.group(2).lower()]
-    return {"S": "R", "R": "S"}.get(said, said) if cue.group(1) else said
+    answer = _ANSWERS[cue.group(2).lower()]
+    return {"S": "R", "R": "S"}.get(answer, answer) if cue.group(1) else answer
 
 
 def _susceptibility_claim(cue: re.Match[str], drug: Mention, record: EvidenceIndex) -> Finding:
-    said, span = _susceptibility_of(cue), (min(cue.start(), drug.start), max(cue.end(), drug.end))
+    claimed, span = _susceptibility_of(cue), (min(cue.start(), drug.start), max(cue.end(), drug.end))
     lines = record.entries_of("microbiology")
     known = [
         (answer, line) for line in lines for name, answer in _recorded_susceptibilities(line) if name == drug.canonical
     ]
-    line = next((line for answer, line in known if answer == said), known[0][1] if known else None)
-    label = label_for(any(answer == said for answer, _ in known), known)
+    line = next((line for answer, line in known if answer == claimed), known[0][1] if known else None)
+    label = label_for(any(answer == claimed for answer, _ in known), known)
     text = f"{drug.text} {cue.group()}"
     if line is None:
         return Finding("finding", text, label, spans=(span,))
@@ -64,11 +64,11 @@ def _susceptibility_claim(cue: re.Match[str], drug: Mention, record: EvidenceInd
 
 def _claim_by_words(cue: re.Match[str], clause: str, record: EvidenceIndex) -> Finding | None:
     """Match names that no list has as one (`piperacillin/tazobactam`) by the record's words before the result."""
-    said = set(_WORD.findall(clause))
+    clause_words = set(_WORD.findall(clause))
     for line in record.entries_of("microbiology"):
         for answer in _CUE.finditer(line.text):
             name = set(_WORD.findall(_NAME.split(line.text[: answer.start()].lower())[-1]))
-            if name and name <= said:
+            if name and name <= clause_words:
                 label = label_for(_susceptibility_of(answer) == _susceptibility_of(cue))
                 words = f"{' '.join(sorted(name))} {cue.group()}"
                 return Finding("finding", words, label, line.source, f"record: {line.text[:160]}", (cue.span(),))

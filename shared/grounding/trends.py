@@ -134,28 +134,28 @@ def _judge_value_word(
     word: str,
     denied: bool,
     parsed: ParsedSentence,
-    found: list[MeasurementSeries],
+    matching: list[MeasurementSeries],
     spans: tuple[tuple[int, int], ...],
 ) -> Finding:
-    if not found:
+    if not matching:
         return Finding("finding", text, "not-in-record", spans=spans)
     places = {
         name
         for name in ("first", "last")
         if SERIES_PLACES[name].search(parsed.lower_text[spans[0][0] : spans[0][1] + 40])
     }
-    points = [point for series in found for point in series.points if not places or places & point.places] or list(
-        found[0].points
+    points = [point for series in matching for point in series.points if not places or places & point.places] or list(
+        matching[0].points
     )
     says = any(_matches_word(word, point) for point in points)
     if word == "normal":
         says = all(_matches_word(word, point) for point in points) or ("last" in places and says)
-    told = f"record: {found[0].describe}"
+    detail = f"record: {matching[0].describe}"
     source = next((point.source for point in points if _matches_word(word, point)), points[0].source)
     if says != denied:
-        return Finding("finding", text, "supported", source, told, spans)
-    judged = any(series.judged for series in found) or any(point.flag for point in points)
-    return Finding("finding", text, "contradicted" if judged else "not-in-record", source, told, spans)
+        return Finding("finding", text, "supported", source, detail, spans)
+    judged = any(series.judged for series in matching) or any(point.flag for point in points)
+    return Finding("finding", text, "contradicted" if judged else "not-in-record", source, detail, spans)
 
 
 def _matches_word(word: str, point: SeriesPoint) -> bool:
@@ -202,19 +202,19 @@ def _direction_claims(mention: Mention, parsed: ParsedSentence, found: list[Meas
         yield _normalized_claim(mention, normal, found, "denied" in parsed.properties(normal.span()))
 
 
-def _direction_claim(mention: Mention, match: re.Match[str], found: list[MeasurementSeries], up: bool) -> Finding:
+def _direction_claim(mention: Mention, match: re.Match[str], matching: list[MeasurementSeries], up: bool) -> Finding:
     text, spans = f"{mention.text} {match.group()}", ((match.start(), match.end()), (mention.start, mention.end))
-    moving = [series for series in found if len(series.points) > 1]
-    if not found:
+    moving = [series for series in matching if len(series.points) > 1]
+    if not matching:
         return Finding("order-of-time", text, "not-in-record", spans=spans)
-    told = f"record: {found[0].describe}"
+    detail = f"record: {matching[0].describe}"
     for series in moving:
         values = [point.quantity.value for point in series.points if point.quantity]
         if len(values) > 1 and _moves_in_direction(
             values, up, bool(re.match(r"\s+(?:to|as)\b", match.string[match.end() :]))
         ):
-            return Finding("order-of-time", text, "supported", series.points[-1].source, told, spans)
-    return Finding("order-of-time", text, "contradicted", found[0].points[-1].source, told, spans)
+            return Finding("order-of-time", text, "supported", series.points[-1].source, detail, spans)
+    return Finding("order-of-time", text, "contradicted", matching[0].points[-1].source, detail, spans)
 
 
 def _moves_in_direction(values: list[float], up: bool, between_too: bool) -> bool:

@@ -38,10 +38,10 @@ def verbatim_entries(parsed: ParsedSentence, record: EvidenceIndex) -> IndexedEn
     keys = [key for key, _, _ in parsed.content]
     if len(keys) < _MIN_WORDS or parsed.dates:
         return None
-    said = {key: parsed.properties((start, end)) - {"past"} for key, start, end in parsed.content}
+    properties = {key: parsed.properties((start, end)) - {"past"} for key, start, end in parsed.content}
     numbers = [(quantity.value, quantity.second_value, quantity.dimension) for quantity in parsed.quantities]
     for line in record.entries_with(keys):
-        if line.part not in _PARTS or any(line.stems[key] - {"past"} != what for key, what in said.items()):
+        if line.part not in _PARTS or any(line.stems[key] - {"past"} != what for key, what in properties.items()):
             continue
         if numbers == [
             (quantity.value, quantity.second_value, quantity.dimension) for quantity in line.quantities

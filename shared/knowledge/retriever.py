@@ -67,25 +67,25 @@ class Retriever:
         self, text: str, at: VersionRef, *, limit: int, priority: int = INTERACTIVE_PRIORITY
     ) -> list[SearchHit]:
         """Return the best chunks for `text` in version `at`, best first, each with its similarity."""
-        (found,) = await self.ask([Query(text)], at, limit=limit, priority=priority)
-        return found
+        (hits,) = await self.search_batch([Query(text)], at, limit=limit, priority=priority)
+        return hits
 
-    async def ask(
-        self, asked: Sequence[Query], at: VersionRef, *, limit: int, priority: int = INTERACTIVE_PRIORITY
+    async def search_batch(
+        self, queries: Sequence[Query], at: VersionRef, *, limit: int, priority: int = INTERACTIVE_PRIORITY
     ) -> list[list[SearchHit]]:
         """Return the hits of `search` for each query. The queries are embedded in one batch."""
-        texts = list(dict.fromkeys(text for item in asked for text in (item.text, item.about or item.text)))
+        texts = list(dict.fromkeys(text for item in queries for text in (item.text, item.about or item.text)))
         if not texts:
             return []
-        made = await self._embedder.embed(at.embedder, texts, priority=priority, deadline=QUERY_DEADLINE_S)
-        vectors = dict(zip(texts, (vector.tolist() for vector in made), strict=True))
-        questions = [
+        embedded = await self._embedder.embed(at.embedder, texts, priority=priority, deadline=QUERY_DEADLINE_S)
+        vectors = dict(zip(texts, (vector.tolist() for vector in embedded), strict=True))
+        vector_queries = [
             VectorQuery(item.text, vectors[item.text], None if item.about is None else vectors[item.about])
-            for item in asked
+            for item in queries
         ]
         return list(
             await asyncio.gather(
-                *(self._base.search(at.collection, question, at.version, limit, at.search) for question in questions)
+                *(self._base.search(at.collection, query, at.version, limit, at.search) for query in vector_queries)
             )
         )
 

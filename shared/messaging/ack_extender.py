@@ -8,7 +8,7 @@ from time import perf_counter
 from faststream.nats import NatsMessage
 from opentelemetry.trace import SpanKind
 
-from shared.messaging.topology import Consumer
+from shared.messaging.topology_model import Consumer
 from shared.telemetry import instruments, tracing
 from shared.telemetry.metric_definitions import ERROR
 

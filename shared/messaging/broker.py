@@ -20,7 +20,8 @@ from shared.messaging.fair_share import FairShareScheduler
 from shared.messaging.pull_subscriber import StandingPullSubscriber, raw_message
 from shared.messaging.specification import ConsumerSpecification, publisher_of
 from shared.messaging.steps import Appended, Compensation, Consumed, Handler, StepRunner
-from shared.messaging.topology import Consumer, advisory_consumer, consumer
+from shared.messaging.topology import advisory_consumer, consumer
+from shared.messaging.topology_model import Consumer
 from shared.telemetry import instruments
 
 Receiver = Callable[[Msg], Awaitable[None]]
@@ -59,8 +60,8 @@ class ServiceBroker(NatsBroker):
     ) -> None:
         """Run `handle` for the events that `step` consumes, and append what it returns; `undo`: see `StepRunner`."""
         runner = StepRunner(step, handle, undo, self.bus, self._clock)
-        if runner.ahead is not None:
-            self._schedulers.append(runner.ahead)
+        if runner.fair_share is not None:
+            self._schedulers.append(runner.fair_share)
         self._subscribe(consumer(step.consumer), runner.receive)
 
     def on_message(self, consumer_name: str, handle: Receiver, given_up: OnRetriesExhausted | None = None) -> None:
@@ -107,7 +108,7 @@ class ServiceBroker(NatsBroker):
         exc_tb: TracebackType | None = None,
     ) -> None:
         """Stop consuming, finish messages in progress, and close the connection."""
-        ends = [ahead.stop(pull_subscriber.GRACE) for ahead in self._schedulers]
+        ends = [scheduler.stop(pull_subscriber.GRACE) for scheduler in self._schedulers]
         await asyncio.gather(BrokerUsecase.stop(self, exc_type, exc_val, exc_tb), *ends)
         await self.disconnect()
 

@@ -15,7 +15,8 @@ from shared.contracts.model import Model
 from shared.contracts.refresh import BATCH_EVENTS, REFRESH_EVENT_TYPES
 from shared.contracts.subjects import subject_matches
 from shared.messaging.permissions import permissions
-from shared.messaging.topology import DAY, STREAMS, Consumer
+from shared.messaging.topology import DAY, STREAMS
+from shared.messaging.topology_model import Consumer
 
 Json = dict[str, Any]
 
@@ -115,8 +116,8 @@ def _case_channels() -> list[Channel]:
 
 
 def _ehr_channels() -> list[Channel]:
-    said = "What an EHR says happened to an encounter. An integration engine may publish it directly."
-    fact = Message(said, schema="ehr-encounter-fact.v1.json")
+    encounter = "What an EHR says happened to an encounter. An integration engine may publish it directly."
+    fact = Message(encounter, schema="ehr-encounter-fact.v1.json")
     visit = "What an ADT message said happened to a visit. Which Encounter that is, is found out afterwards."
     updated = "An Encounter in the EHR has changed: a notification or the poll named it, and its content decides."
     changed = "A Task in the EHR has changed. An integration engine may publish it directly."

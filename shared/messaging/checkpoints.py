@@ -125,7 +125,7 @@ class Checkpoints:
         self._folder = folder
         self._key = key
         self._clock = clock
-        self._journal = EventStore(bus, "auditor")
+        self._event_store = EventStore(bus, "auditor")
 
     async def make(self) -> Checkpoint | None:
         """Make the next checkpoint; None if nothing has happened since the last, or another process was faster.
@@ -154,7 +154,7 @@ class Checkpoints:
         """Return the last covered event after `at`, and the heads of the cases that changed, in stream order."""
         heads: dict[str, CaseHead] = {}
         last = at
-        async for page in self._journal.pages("discharge.>", start=at + 1):
+        async for page in self._event_store.pages("discharge.>", start=at + 1):
             for item in page:
                 case = parse_case_subject(item.subject)[0].id
                 heads[case] = CaseHead(case, item.sequence, chain_digest(item.headers, item.data))

@@ -7,7 +7,7 @@ from typing import Literal
 
 from shared.contracts.subjects import alert_subject, dead_letter_subject
 from shared.messaging.connection import NatsConnection
-from shared.messaging.topology import Consumer
+from shared.messaging.topology_model import Consumer
 from shared.telemetry import instruments
 
 Severity = Literal["info", "warning", "critical"]

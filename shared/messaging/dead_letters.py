@@ -119,10 +119,10 @@ def _settles(subject: str) -> tuple[Outcome, int] | None:
 def _settled(outcome: Outcome, data: bytes) -> Resolution:
     try:
         record = json.loads(data or b"{}")
-        said = [record.get(name) for name in ("by", "at", "why")]
+        values = [record.get(name) for name in ("by", "at", "why")]
     except (ValueError, AttributeError, RecursionError):
         return Resolution(outcome)
-    return Resolution(outcome, *(item if isinstance(item, str) else None for item in said))
+    return Resolution(outcome, *(item if isinstance(item, str) else None for item in values))
 
 
 def _read(sequence: int, headers: dict[str, str]) -> DeadLetter:
@@ -176,4 +176,6 @@ async def resolve(connection: NatsConnection, sequence: int, outcome: Outcome, a
             subjects.resolution_subject(outcome, sequence), json.dumps(record).encode(), stream=STREAM, headers=headers
         )
     except WrongSequenceError:
-        raise PermanentError(f"Somebody else has just dealt with dead letter {sequence}: look at it again.") from None
+        raise PermanentError(
+            f"Dead letter {sequence} has just been resolved by somebody else: show it again."
+        ) from None

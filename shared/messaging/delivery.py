@@ -27,7 +27,8 @@ from shared.messaging.ack_extender import AckExtender, consumer_span
 from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letter_queue import FailedMessage, dead_letter, publish_alert
 from shared.messaging.event_store import Clock, EventStore, StepNoLongerAwaitedError
-from shared.messaging.topology import Consumer, consumer
+from shared.messaging.topology import consumer
+from shared.messaging.topology_model import Consumer
 from shared.telemetry import instruments
 
 logger = logging.getLogger(__name__)
@@ -59,12 +60,12 @@ class Delivery:
         subject = message.raw_message.subject
         try:
             with AckExtender(message, target.ack_wait / 3), consumer_span(target, subject, message.headers, attempt):
-                async with asyncio.timeout(target.row.timeout):
+                async with asyncio.timeout(target.retry.timeout):
                     await call_next(message)
         except CountersignError as failure:
             await self._fail(target, message, attempt, failure)
         except TimeoutError:
-            await self._fail(target, message, attempt, TransientError(f"no result within {target.row.timeout:g} s"))
+            await self._fail(target, message, attempt, TransientError(f"no result within {target.retry.timeout:g} s"))
         except Exception as error:  # noqa: BLE001 - a bug must end in front of a person, not in a redelivery loop
             # Frames only: the exception's own text may quote what it choked on.
             frames = "".join(traceback.format_tb(error.__traceback__))
@@ -74,10 +75,10 @@ class Delivery:
             await message.ack()
 
     async def _fail(self, target: Consumer, message: NatsMessage, attempt: int, failure: CountersignError) -> None:
-        delay = next_delay(target.row, attempt, failure)
+        delay = next_delay(target.retry, attempt, failure)
         if delay is not None:
             logger.info("%s: attempt %d failed, again in %.1f s: %s", target.name, attempt, delay, failure.reason)
-            if attempt == target.row.alert_after:
+            if attempt == target.retry.alert_after:
                 await self._alert(target, _original(message, target), attempt, failure.reason)
             await message.nack(delay=delay)
             return
@@ -85,7 +86,7 @@ class Delivery:
             await self._give_up(target, _original(message, target), failure.reason, attempt)
         except CountersignError as error:  # nothing is let go that is not kept as a dead letter
             logger.warning("%s: could not give up yet: %s", target.name, error.reason)
-            await message.nack(delay=target.row.initial_interval)
+            await message.nack(delay=target.retry.initial_interval)
             return
         await message.reject()
 
@@ -124,14 +125,14 @@ class Delivery:
             cause = decode(original.subject, original.headers, original.data, original.sequence)
         except PermanentError:
             return  # not an event: there is no case to mark
-        journal = EventStore(self._bus, self._service)
-        history = await journal.history_with(cause)
+        event_store = EventStore(self._bus, self._service)
+        history = await event_store.history_with(cause)
         if fold(history).awaits != name:
             return
         failed = Failed(step=name, reason=reason, attempts=attempts)
         with suppress(StepNoLongerAwaitedError):
             id = derived_id(f"{cause.id}/{attempts}", "failed")
-            await journal.append_awaited(name, cause, failed, history, id=id, clock=self._clock)
+            await event_store.append_awaited(name, cause, failed, history, id=id, clock=self._clock)
 
     async def on_advisory(self, message: Msg) -> None:
         """Dead-letter a message that was delivered too often without an answer: each process crashed or hung."""

@@ -47,9 +47,9 @@ def _reading_outcome(reading: ReadingFigures | None) -> str:
     """Return how much of the draft its signer had in view, and whether there was time to read it."""
     if reading is None:
         return "unknown"
-    if reading.seconds < MIN_READING_SECONDS or not reading.seen:
+    if reading.seconds < MIN_READING_SECONDS or not reading.parts_viewed:
         return "no-look"
-    return "every-part" if reading.seen >= reading.parts else "some-parts"
+    return "every-part" if reading.parts_viewed >= reading.parts else "some-parts"
 
 
 def _since_discharge(name: str, stay: StayReferences, time: datetime, where: dict[str, str]) -> None:

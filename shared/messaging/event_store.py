@@ -1,4 +1,4 @@
-"""The DISCHARGE stream as the cases' journal: append with compare-and-set, read a case's history."""
+"""The DISCHARGE stream as an event store: append with compare-and-set, read a case's events."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass

@@ -1,9 +1,9 @@
 """Fair queueing between departments: reserved slots for departments with little in progress.
 
 A consumer delivers messages in order, so many cases of one department delay all others. While there is a backlog, a
-process reads it and gives a few additional slots (`Consumer.ahead`) to the departments with least in progress. Nothing
-depends on it: a case that was processed ahead of its turn is found done when it is delivered, and one that failed is
-processed then. Without a backlog it costs nothing.
+process reads it and gives a few additional slots (`Consumer.reserved_slots`) to the departments with least in progress.
+Nothing depends on it: a case that was processed ahead of its turn is found done when it is delivered, and one that
+failed is processed then. Without a backlog it costs nothing.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from shared.contracts.errors import CountersignError
 from shared.contracts.subjects import CASE_EVENTS, CaseRef, parse_case_subject
 from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.event_store import EventStore
-from shared.messaging.topology import Consumer
+from shared.messaging.topology_model import Consumer
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class FairShareScheduler:
 
     def __init__(self, bus: NatsConnection, service: str, target: Consumer, run: Run) -> None:
         self._bus = bus
-        self._journal = EventStore(bus, service)
+        self._event_store = EventStore(bus, service)
         self._target = target
         self._run = run
         self._names = {pattern.rpartition(".")[2] for pattern in target.subjects}
@@ -90,7 +90,7 @@ class FairShareScheduler:
         self._filling: asyncio.Task[None] | None = None
         self._stopping = False
         self._skipped_deliveries = 0  # deliveries until the backlog is read again
-        self.queue = DepartmentQueue(target.workers + target.ahead, lookahead_start=2 * target.workers)
+        self.queue = DepartmentQueue(target.workers + target.reserved_slots, lookahead_start=2 * target.workers)
 
     def on_delivery(self, pending: int) -> None:
         """Handle a delivery with `pending` messages behind it: read the backlog, unless that was useless recently."""
@@ -103,7 +103,7 @@ class FairShareScheduler:
         idle = self._filling is None or self._filling.done()
         if (
             pending > self.queue.lookahead_start
-            and len(self._tasks) < self._target.ahead
+            and len(self._tasks) < self._target.reserved_slots
             and idle
             and not self._stopping
         ):
@@ -125,7 +125,7 @@ class FairShareScheduler:
         except CountersignError as failure:
             logger.info("%s: the backlog could not be read: %s", self._target.name, failure.reason)
             return
-        while len(self._tasks) < self._target.ahead:
+        while len(self._tasks) < self._target.reserved_slots:
             found = self.queue.take()
             if found is None:
                 self._skipped_deliveries = self.queue.lookahead_start
@@ -143,7 +143,7 @@ class FairShareScheduler:
         self._read = max(self._read, reached)
         if len(self.queue.waiting) >= MAX_WAITING:
             return
-        async for page in self._journal.pages(CASE_EVENTS, start=self._read + 1):
+        async for page in self._event_store.pages(CASE_EVENTS, start=self._read + 1):
             for item in page:
                 case, name = parse_case_subject(item.subject)
                 if name in self._names:
@@ -157,10 +157,10 @@ class FairShareScheduler:
             try:
                 if not await self._claim(waiting):
                     return
-                history = await self._journal.history(waiting.case)
+                history = await self._event_store.history(waiting.case)
                 event = next((item for item in history if item.head.sequence == waiting.sequence), None)
                 if event is not None:
-                    async with asyncio.timeout(self._target.row.timeout):
+                    async with asyncio.timeout(self._target.retry.timeout):
                         await self._run(event)
             except Exception as error:  # noqa: BLE001 - whatever it was: the case keeps its turn, and fails there
                 logger.info("%s: not done ahead of its turn: %s", self._target.name, type(error).__name__)

@@ -23,7 +23,8 @@ from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letters import Attribution, DeadLetter, ensure_unresolved, read_one, resolve
 from shared.messaging.event_store import EventStore, WrongExpectedVersionError
 from shared.messaging.requests import CaseRequest, DeadLetterRequest, Operation, serve
-from shared.messaging.topology import CONSUMERS, Consumer
+from shared.messaging.topology import CONSUMERS
+from shared.messaging.topology_model import Consumer
 
 MAX_MESSAGE_BYTES = 256 * 1024  # of a message that is redriven; they usually have some hundred bytes
 KEPT_HEADERS = ("content-type", "traceparent")  # besides the CloudEvents attributes
@@ -57,7 +58,7 @@ class OperatorRequests:
         self._checks = checks
         self._clock = clock
         self._more = dict(more or {})
-        self._journal = EventStore(bus, service)
+        self._event_store = EventStore(bus, service)
 
     async def start(self) -> None:
         """Start serving the operator's requests."""
@@ -110,16 +111,16 @@ class OperatorRequests:
     async def _retry_step(self, dead_letter: DeadLetter, failed_consumer: Consumer, attribution: Attribution) -> str:
         case_ref, _ = parse_case_subject(dead_letter.subject)
         id = derived_id(f"DEADLETTER/{dead_letter.sequence}", "retried")
-        return await retry(self._journal, case_ref, id, attribution, failed_consumer)
+        return await retry(self._event_store, case_ref, id, attribution, failed_consumer)
 
     async def _retry(self, request: CaseRequest) -> str:
         """Retry the failed step of a case, whether or not its dead letter was resolved."""
-        history = await self._journal.find(request.case_id)
+        history = await self._event_store.find(request.case_id)
         if not history:
             raise PermanentError("there is no such case")
         failed = next((item for item in reversed(history) if item.name == "failed"), history[-1])
         attribution = Attribution(request.by, "", self._clock())
-        return await retry(self._journal, history[-1].case, derived_id(failed.id, "retried"), attribution)
+        return await retry(self._event_store, history[-1].case, derived_id(failed.id, "retried"), attribution)
 
     async def _discard(self, request: DeadLetterRequest) -> str:
         """Mark a dead letter as discarded; return a sentence that says what remains.
@@ -139,7 +140,7 @@ class OperatorRequests:
             return ""
         try:
             case_ref, _ = parse_case_subject(dead_letter.subject)
-            case: Case = fold(await self._journal.history(case_ref))
+            case: Case = fold(await self._event_store.history(case_ref))
         except PermanentError:
             return ""  # what cannot be read may be why it is a dead letter
         if case.failure is None:
@@ -151,20 +152,20 @@ class OperatorRequests:
 
 
 async def retry(
-    journal: EventStore, case_ref: CaseRef, id: str, attribution: Attribution, of: Consumer | None = None
+    event_store: EventStore, case_ref: CaseRef, id: str, attribution: Attribution, of: Consumer | None = None
 ) -> str:
     """Append that the failed step is tried again, as the event `id`; when it stands there already, nothing.
 
     `of` is the consumer that gave up, where that is known.
     """
-    history = await journal.history(case_ref)
+    history = await event_store.history(case_ref)
     if not history:
         raise PermanentError(f"There is no case {case_ref.id}.")
     case = fold(history)
     if any(item.id == id for item in history):
         return f"case {case_ref.id} was retried before; it is {case.state}"
     if case.failure is None:
-        raise PermanentError(f"Case {case_ref.id} is {case.state}: there is nothing to retry.")
+        raise PermanentError(f"Case {case_ref.id} is {case.state}: there is no failed step to retry.")
     step = case.failure.step
     if of is not None and of.step not in (None, step):
         raise PermanentError(
@@ -172,9 +173,11 @@ async def retry(
         )
     event = Retried(step=step, by=Actor(subject=attribution.by, role="operator"))
     try:
-        await journal.append(history[-1].case, event, after=case.head, id=id, time=attribution.at)
+        await event_store.append(history[-1].case, event, after=case.head, id=id, time=attribution.at)
     except WrongExpectedVersionError:
-        raise PermanentError(f"Case {case_ref.id} changed just now: look at it again.") from None
+        raise PermanentError(
+            f"Case {case_ref.id} was changed by somebody else: show it again before you repeat the command."
+        ) from None
     return f"case {case_ref.id} tries {step} again"
 
 

@@ -20,7 +20,8 @@ from shared.contracts.refresh import (
     Started,
 )
 from shared.contracts.steps import appended_by
-from shared.messaging.topology import EMBED, Consumer, all_consumers, case_events, refresh_events
+from shared.messaging.topology import EMBED, all_consumers, case_events, refresh_events
+from shared.messaging.topology_model import Consumer
 
 
 @dataclass(frozen=True, slots=True)

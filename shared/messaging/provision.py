@@ -21,10 +21,9 @@ from shared.messaging.topology import (
     MOVED,
     STREAMS,
     WRITTEN_ONCE,
-    Consumer,
-    Stream,
     all_consumers,
 )
+from shared.messaging.topology_model import Consumer, Stream
 
 # Of the server's error table.
 NO_SUITABLE_PEERS = 10005  # JSClusterNoPeersErrF
@@ -57,7 +56,7 @@ class StreamStorage:
         return None if tags is None else Placement(tags=list(tags) or None)
 
 
-async def provision(bus: NatsConnection, keeping: StreamStorage = StreamStorage()) -> list[Change]:
+async def provision(bus: NatsConnection, storage: StreamStorage = StreamStorage()) -> list[Change]:
     """Make streams, buckets and consumers as the topology says. Running it again changes nothing.
 
     Raises PermanentError when the server refuses a change, TransientError when it does not answer.
@@ -65,7 +64,7 @@ async def provision(bus: NatsConnection, keeping: StreamStorage = StreamStorage(
     jetstream = bus.jetstream
     try:
         changes = [item for stream, name in MOVED for item in await _remove(jetstream, stream, name)]
-        changes += [await _stream(jetstream, item, keeping) for item in wanted_streams(keeping)]
+        changes += [await _stream(jetstream, item, storage) for item in stream_configs(storage)]
         changes += [await _consumer(jetstream, item) for item in all_consumers()]
     except APIError as error:
         raise sort_api_error(error, "provisioning") from None
@@ -74,15 +73,15 @@ async def provision(bus: NatsConnection, keeping: StreamStorage = StreamStorage(
     return changes
 
 
-def placement_error(code: int | None, stream: str, keeping: StreamStorage) -> PermanentError | TransientError | None:
+def placement_error(code: int | None, stream: str, storage: StreamStorage) -> PermanentError | TransientError | None:
     """Return why the servers cannot place `stream` so; None when the error `code` has another cause."""
-    tags = ", ".join(keeping.tags.get(stream, ()))
+    tags = ", ".join(storage.tags.get(stream, ()))
     if code == NO_SUITABLE_PEERS and tags:
-        return PermanentError(f"no {keeping.replicas} servers carry the tags {tags}: stream {stream} cannot be placed")
+        return PermanentError(f"no {storage.replicas} servers carry the tags {tags}: stream {stream} cannot be placed")
     if code == NO_SUITABLE_PEERS:
-        return TransientError(f"no {keeping.replicas} servers are there: stream {stream} cannot be placed")
+        return TransientError(f"no {storage.replicas} servers are there: stream {stream} cannot be placed")
     if code == NO_CLUSTER:
-        return PermanentError(f"{keeping.replicas} replicas want a cluster, and this is one server")
+        return PermanentError(f"{storage.replicas} replicas want a cluster, and this is one server")
     if code == MOVE_AND_SCALE:
         return PermanentError(
             f"stream {stream} cannot move and change its replicas at once: change one of them, then the other"
@@ -103,23 +102,23 @@ async def has_stream(bus: NatsConnection, name: str) -> bool:
     return True
 
 
-def wanted_streams(keeping: StreamStorage) -> list[StreamConfig]:
+def stream_configs(storage: StreamStorage) -> list[StreamConfig]:
     """Return the configuration of every stream and bucket."""
     return [
-        *(stream_config(item, keeping) for item in STREAMS),
-        *(bucket_config(name, keeping) for name in BUCKETS),
+        *(stream_config(item, storage) for item in STREAMS),
+        *(bucket_config(name, storage) for name in BUCKETS),
     ]
 
 
-def stream_config(stream: Stream, keeping: StreamStorage) -> StreamConfig:
+def stream_config(stream: Stream, storage: StreamStorage) -> StreamConfig:
     return StreamConfig(
         name=stream.name,
         subjects=list(stream.subjects),
         storage=StorageType.FILE,
         max_age=stream.max_age or 0,
         duplicate_window=DEDUPE_WINDOW,
-        num_replicas=keeping.replicas,
-        placement=keeping.placement(stream.name),
+        num_replicas=storage.replicas,
+        placement=storage.placement(stream.name),
         allow_direct=True,
         deny_delete=stream.append_only,
         deny_purge=stream.append_only,
@@ -128,7 +127,7 @@ def stream_config(stream: Stream, keeping: StreamStorage) -> StreamConfig:
     )
 
 
-def bucket_config(name: str, keeping: StreamStorage) -> StreamConfig:
+def bucket_config(name: str, storage: StreamStorage) -> StreamConfig:
     # The stream behind a key-value bucket, as ADR-8 lays it out.
     return StreamConfig(
         name=f"KV_{name}",
@@ -136,8 +135,8 @@ def bucket_config(name: str, keeping: StreamStorage) -> StreamConfig:
         storage=StorageType.FILE,
         max_msgs_per_subject=1,
         duplicate_window=DEDUPE_WINDOW,
-        num_replicas=keeping.replicas,
-        placement=keeping.placement(f"KV_{name}"),
+        num_replicas=storage.replicas,
+        placement=storage.placement(f"KV_{name}"),
         allow_rollup_hdrs=False,  # whoever may write one key could empty the bucket
         deny_delete=name not in DELETABLE,
         allow_direct=True,
@@ -153,16 +152,16 @@ def consumer_config(target: Consumer) -> ConsumerConfig:
         ack_policy=AckPolicy.EXPLICIT,
         ack_wait=target.ack_wait,
         max_deliver=target.max_deliver,
-        max_ack_pending=target.unanswered,
+        max_ack_pending=target.max_ack_pending,
         filter_subjects=list(target.subjects),
     )
 
 
-async def _stream(jetstream: JetStreamContext, wanted: StreamConfig, keeping: StreamStorage) -> Change:
+async def _stream(jetstream: JetStreamContext, wanted: StreamConfig, storage: StreamStorage) -> Change:
     try:
         return await _brought(jetstream, wanted)
     except APIError as error:
-        raise placement_error(error.err_code, str(wanted.name), keeping) or error from None
+        raise placement_error(error.err_code, str(wanted.name), storage) or error from None
 
 
 async def _brought(jetstream: JetStreamContext, wanted: StreamConfig) -> Change:

@@ -49,14 +49,19 @@ def copies(info: StreamInfo) -> ReplicaStatus:
     )
 
 
-async def wait_until_in_sync(bus: NatsConnection, names: Collection[str], tell: Callable[[int], None]) -> None:
-    """Wait until the streams are whole; `tell` how many are. Raises TransientError when nothing moves any more."""
+async def wait_until_in_sync(
+    bus: NatsConnection, names: Collection[str], report_progress: Callable[[int], None]
+) -> None:
+    """Wait until all replicas of the streams are in sync; `report_progress` receives how many streams are.
+
+    Raises TransientError when the replicas stop catching up.
+    """
     last: list[ReplicaStatus] = []
     moved = time.monotonic()
     while True:
-        found = [item for item in await _look(bus) if item.stream in names]
+        found = [item for item in await _replica_statuses(bus) if item.stream in names]
         whole = {item.stream for item in found if item.whole}
-        tell(len(whole))
+        report_progress(len(whole))
         missing = sorted(set(names) - whole)  # one without a leader is not listed at all
         if not missing:
             return
@@ -67,10 +72,10 @@ async def wait_until_in_sync(bus: NatsConnection, names: Collection[str], tell: 
         await asyncio.sleep(POLL_INTERVAL)
 
 
-async def _look(bus: NatsConnection) -> list[ReplicaStatus]:
+async def _replica_statuses(bus: NatsConnection) -> list[ReplicaStatus]:
     try:
         return [copies(item) for item in await bus.jetstream.streams_info()]
     except APIError as error:
-        raise sort_api_error(error, "looking at the streams") from None
+        raise sort_api_error(error, "reading the streams") from None
     except errors.Error as error:
-        raise TransientError(f"looking at the streams: {type(error).__name__}") from None
+        raise TransientError(f"reading the streams: {type(error).__name__}") from None

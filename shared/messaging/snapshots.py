@@ -150,7 +150,7 @@ async def _wait_for_consumers(bus: NatsConnection, stream: str, count: int) -> N
                     return
                 await asyncio.sleep(POLL_INTERVAL)
     except TimeoutError:
-        raise TransientError(f"the consumers of {stream} did not come back with it: run it again") from None
+        raise TransientError(f"the consumers of {stream} were not restored with it: run the command again") from None
 
 
 async def _has_leader(bus: NatsConnection, stream: str, consumer: str) -> bool:

@@ -62,11 +62,11 @@ class StepRunner(Generic[Consumed, Appended]):
         self._step = step
         self._handle = handle
         self._undo = undo
-        self._journal = EventStore(bus, step.service)
+        self._event_store = EventStore(bus, step.service)
         self._clock = clock
         self._target = consumer(step.consumer)
-        fair = self._target.ahead > 0
-        self.ahead = FairShareScheduler(bus, step.service, self._target, self._before_its_turn) if fair else None
+        fair = self._target.reserved_slots > 0
+        self.fair_share = FairShareScheduler(bus, step.service, self._target, self._before_its_turn) if fair else None
 
     async def receive(self, message: Msg) -> None:
         """Process one delivered message."""
@@ -77,10 +77,10 @@ class StepRunner(Generic[Consumed, Appended]):
 
     def _in_line(self, received: RecordedEvent, pending: int) -> AbstractContextManager[None]:
         """Count work in progress by department, if the step has fair queueing."""
-        if self.ahead is None:
+        if self.fair_share is None:
             return nullcontext()
-        self.ahead.on_delivery(pending)
-        return self.ahead.queue.working(received.case.department)
+        self.fair_share.on_delivery(pending)
+        return self.fair_share.queue.working(received.case.department)
 
     async def _before_its_turn(self, received: RecordedEvent) -> None:
         parent = {"traceparent": received.traceparent} if received.traceparent else {}
@@ -90,22 +90,22 @@ class StepRunner(Generic[Consumed, Appended]):
     async def _run(self, received: RecordedEvent, attempt: int, *, early: bool) -> None:
         name, cause, history = self._step.name, received, None
         if attempt > 1 or received.name == "retried" or early or self._waited(received):
-            history = await self._journal.history_with(received)
+            history = await self._event_store.history_with(received)
             wanted = causing_event(name, history) if fold(history).awaits == name else None
             if wanted is None or (received.name != "retried" and wanted.id != received.id):
                 return  # done before, or the case has moved on
             cause = wanted
         if not isinstance(cause.body, self._step.consumes):
             raise PermanentError(f"{cause.name} is no event that the step {name} consumes")
-        work = StepContext(cause, cause.body, attempt, self._target.row.is_last(attempt))
+        work = StepContext(cause, cause.body, attempt, self._target.retry.is_last(attempt))
         try:
             event = await self._handle(work)
             id = derived_id(cause.id, event.event)
-            await self._journal.append_awaited(name, cause, event, history, id=id, clock=self._clock)
+            await self._event_store.append_awaited(name, cause, event, history, id=id, clock=self._clock)
         except StepNoLongerAwaitedError:
             if self._undo is not None:
                 await self._undo(work)
 
     def _waited(self, received: RecordedEvent) -> bool:
         """Return whether the event has waited in a queue, and may have been processed ahead of its turn."""
-        return self.ahead is not None and (self._clock() - received.time).total_seconds() > QUEUED
+        return self.fair_share is not None and (self._clock() - received.time).total_seconds() > QUEUED

@@ -4,7 +4,6 @@ One page, so that the whole topology can be read, provisioned and checked in one
 administrator's `provision` creates what is here and shows what differs.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 from shared.contracts import steps, subjects
@@ -16,7 +15,6 @@ from shared.contracts.events import (
     Reimported,
     Rejected,
     Retried,
-    StepName,
     Withdrawn,
     name_of,
 )
@@ -37,66 +35,11 @@ from shared.contracts.refresh import (
 )
 from shared.contracts.retry import BUS_ONLY, EHR_FOR_A_DAY, EHR_UNTIL_DONE, FHIR_LAG, RetryPolicy
 from shared.contracts.steps import StepDefinition
-from shared.telemetry import metric_definitions
+from shared.messaging.topology_model import Consumer, Stream
 
 DAY = 86_400.0
 DEDUPE_WINDOW = 600.0  # seconds in which a repeated Nats-Msg-Id is dropped by the server
-# Deliveries beyond a row's attempts: only a process that died mid-attempt uses them up.
-CRASH_ALLOWANCE = 20
-PROCESSES = 8  # of a service that may share a consumer's work: deploy/k8s/components/keda grows none further
 EMBED = "embedder-embed"  # the night's work: paused during clinical peak hours
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """A stream; `max_age` in seconds, None keeps for ever."""
-
-    name: str
-    subjects: tuple[str, ...]
-    max_age: float | None
-    append_only: bool = False  # deny delete and purge: the audit trail
-    schedules: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Consumer:
-    """A durable pull consumer with the retry row of its step."""
-
-    name: str  # the service, a dash, the step
-    stream: str
-    subjects: tuple[str, ...]
-    row: RetryPolicy
-    workers: int  # messages being worked on; no more are asked for, so that none waits in a prefetch until it expires
-    # Messages that may wait for their next attempt besides. The server counts them as unanswered: with none allowed, as
-    # many failing ones as there are workers hold up all others.
-    parked: int = 0
-    ahead: int = 0  # places beside the queue, for cases of departments that have little at work (fair_share.py)
-    step: StepName | None = None  # the step of a case that it performs; None: a side effect that appends events itself
-
-    @property
-    def service(self) -> str:
-        return self.name.partition("-")[0]
-
-    @property
-    def attributes(self) -> dict[str, str]:
-        """What metrics and spans call it."""
-        return {metric_definitions.STREAM: self.stream, metric_definitions.CONSUMER: self.name}
-
-    @property
-    def ack_wait(self) -> float:
-        """Seconds until the server gives the message to somebody else; a live handler extends it (see steps.py)."""
-        return 12.0
-
-    @property
-    def unanswered(self) -> int:
-        """Messages that all processes together may have at work, or waiting for their next attempt. One worker is one
-        in the whole hospital.
-        """
-        return self.parked + (self.workers if self.workers == 1 else self.workers * PROCESSES)
-
-    @property
-    def max_deliver(self) -> int:
-        return -1 if self.row.max_attempts is None else self.row.max_attempts + CRASH_ALLOWANCE
 
 
 def _timers(*kinds: str) -> tuple[str, ...]:
@@ -180,18 +123,25 @@ def case_events(*kinds: type[CaseEvent]) -> tuple[str, ...]:
 
 
 def _consumer_of(
-    step: StepDefinition[CaseEvent, Any], *, workers: int, parked: int = 10_000, ahead: int = 0
+    step: StepDefinition[CaseEvent, Any], *, workers: int, retry_backlog: int = 10_000, reserved_slots: int = 0
 ) -> Consumer:
     """Return the consumer of a case's step, which also receives the event of an operator's retry."""
     filters = case_events(*step.consumes, Retried)
     return Consumer(
-        step.consumer, "DISCHARGE", filters, step.retry, workers=workers, parked=parked, ahead=ahead, step=step.name
+        step.consumer,
+        "DISCHARGE",
+        filters,
+        step.retry,
+        workers=workers,
+        retry_backlog=retry_backlog,
+        reserved_slots=reserved_slots,
+        step=step.name,
     )
 
 
 CONSUMERS = (
     # A discharge after a retraction waits until that is in the chart.
-    Consumer("ingest-discharged", "EHR", (subjects.ENCOUNTER_DISCHARGED,), BUS_ONLY, workers=64, parked=10_000),
+    Consumer("ingest-discharged", "EHR", (subjects.ENCOUNTER_DISCHARGED,), BUS_ONLY, workers=64, retry_backlog=10_000),
     Consumer(
         "ingest-cancelled",
         "EHR",
@@ -199,12 +149,14 @@ CONSUMERS = (
         # An un-discharge may overtake its discharge; after these attempts no case exists for it.
         RetryPolicy(timeout=30, max_attempts=5, initial_interval=1),
         workers=8,
-        parked=10_000,
+        retry_backlog=10_000,
     ),
-    Consumer("ingest-pending", "EHR", subjects.PENDING_DISCHARGES, BUS_ONLY, workers=8, parked=10_000),
-    Consumer("ingest-visits", "EHR", (subjects.VISIT_EVENTS,), FHIR_LAG, workers=16, parked=10_000),
+    Consumer("ingest-pending", "EHR", subjects.PENDING_DISCHARGES, BUS_ONLY, workers=8, retry_backlog=10_000),
+    Consumer("ingest-visits", "EHR", (subjects.VISIT_EVENTS,), FHIR_LAG, workers=16, retry_backlog=10_000),
     # What a notification or the poll named: its Encounter is read, and decides.
-    Consumer("ingest-encounters", "EHR", (subjects.ENCOUNTER_UPDATED,), EHR_FOR_A_DAY, workers=16, parked=10_000),
+    Consumer(
+        "ingest-encounters", "EHR", (subjects.ENCOUNTER_UPDATED,), EHR_FOR_A_DAY, workers=16, retry_backlog=10_000
+    ),
     # One process polls at a time.
     Consumer(
         "ingest-poll",
@@ -213,8 +165,8 @@ CONSUMERS = (
         RetryPolicy(timeout=900, max_attempts=None, initial_interval=5, max_interval=300, alert_after=5),
         workers=1,
     ),
-    _consumer_of(steps.EXTRACT, workers=16, ahead=4),
-    _consumer_of(steps.DRAFT, workers=16, ahead=4),
+    _consumer_of(steps.EXTRACT, workers=16, reserved_slots=4),
+    _consumer_of(steps.DRAFT, workers=16, reserved_slots=4),
     _consumer_of(steps.REQUEST_REVIEW, workers=32),
     _consumer_of(steps.FILE, workers=32),
     _consumer_of(steps.SETTLE_REJECTION, workers=8),
@@ -227,9 +179,9 @@ CONSUMERS = (
         case_events(Escalated, Reassigned, Approved, Rejected, Withdrawn, Reimported),
         EHR_UNTIL_DONE,
         workers=8,
-        parked=10_000,
+        retry_backlog=10_000,
     ),
-    # One at a time: it keeps the row of refreshes.
+    # One at a time: it keeps the queue of refreshes.
     Consumer(
         "ingest-queue",
         "KNOWLEDGE",
@@ -261,7 +213,7 @@ CONSUMERS = (
         "embedder-peak", "REFRESH_TIMERS", (subjects.fired_timer_filter(subjects.PEAK_TIMER),), BUS_ONLY, workers=1
     ),
     Consumer("evaluator-judge", "KNOWLEDGE", refresh_events(Indexed, Resumed), _SETTLE, workers=1),
-    Consumer("approval-notify", "DISCHARGE", case_events(Escalated), BUS_ONLY, workers=8, parked=10_000),
+    Consumer("approval-notify", "DISCHARGE", case_events(Escalated), BUS_ONLY, workers=8, retry_backlog=10_000),
     # A channel that is down for days delays no other: each message is retried alone.
     Consumer(
         "approval-deliver",
@@ -269,13 +221,15 @@ CONSUMERS = (
         (subjects.NOTIFICATIONS,),
         RetryPolicy(timeout=60, max_attempts=None, initial_interval=2, max_interval=600, alert_after=5),
         workers=16,
-        parked=10_000,
+        retry_backlog=10_000,
     ),
     # What a physician decided in the EHR is not given up. One process reconciles at a time.
-    Consumer("approval-ehr-task", "EHR", (subjects.TASK_UPDATED,), EHR_UNTIL_DONE, workers=16, parked=10_000),
+    Consumer("approval-ehr-task", "EHR", (subjects.TASK_UPDATED,), EHR_UNTIL_DONE, workers=16, retry_backlog=10_000),
     # What a person wants taken over from the chart after a restore.
-    Consumer("approval-reimport", "EHR", (subjects.REIMPORT_REQUESTED,), EHR_UNTIL_DONE, workers=8, parked=10_000),
-    Consumer("approval-opened", "ACCESS", (subjects.DRAFT_VIEWED,), EHR_UNTIL_DONE, workers=8, parked=10_000),
+    Consumer(
+        "approval-reimport", "EHR", (subjects.REIMPORT_REQUESTED,), EHR_UNTIL_DONE, workers=8, retry_backlog=10_000
+    ),
+    Consumer("approval-opened", "ACCESS", (subjects.DRAFT_VIEWED,), EHR_UNTIL_DONE, workers=8, retry_backlog=10_000),
     Consumer(
         "approval-reconcile",
         "TIMERS",
@@ -289,7 +243,7 @@ CONSUMERS = (
         (subjects.fired_timer_filter(subjects.ESCALATION_TIMER),),
         BUS_ONLY,
         workers=32,
-        parked=10_000,
+        retry_backlog=10_000,
     ),
 )
 SERVICES = ("ingest", "embedder", "drafter", "approval", "evaluator")

@@ -1,21 +1,13 @@
 """Settings of SMART App Launch: Countersign as an app that the EHR opens."""
 
 import re
-from collections.abc import Callable
-from pathlib import Path
 from typing import Self
 
-from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, model_validator
+from pydantic_settings import SettingsConfigDict
 
-from shared.oauth.client_authentication import (
-    ClientAuthentication,
-    ClientSecret,
-    PrivateKeyJwt,
-    PublicClient,
-    SecretMethod,
-)
 from shared.runtime.authentication import Role
+from shared.runtime.oauth_client_settings import OAuthClientSettings
 from shared.runtime.public_origin import origin_of
 from shared.runtime.settings import NameList
 
@@ -23,23 +15,14 @@ from shared.runtime.settings import NameList
 ORIGIN = re.compile(r"https://[A-Za-z0-9.\-]+(:\d+)?|http://(localhost|127\.0\.0\.1)(:\d+)?")
 
 
-class LaunchSettings(BaseSettings):
+class LaunchSettings(OAuthClientSettings):
     """Settings of SMART App Launch, `COUNTERSIGN_LAUNCH_<NAME>`. Without an issuer, it is off."""
 
     model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_LAUNCH_", extra="ignore", frozen=True)
+    authorization_server = "EHR"
 
     issuer: str = Field(
         default="", description="FHIR base URL that the EHR states as `iss` when it opens Countersign; empty: no launch"
-    )
-    client_id: str = Field(default="countersign", description="client id of the app that is registered with the EHR")
-    client_secret: SecretStr | None = Field(default=None, description="client secret; not set for a public client")
-    client_secret_file: Path | None = Field(default=None, description="file with the client secret")
-    client_secret_method: SecretMethod = Field(
-        default="client_secret_basic", description="how the client secret is sent to the token endpoint"
-    )
-    client_key_file: Path | None = Field(
-        default=None,
-        description="JWK Set with our private keys (private_key_jwt), instead of a secret; may be the EHR client's",
     )
     scope: str = Field(default="launch openid fhirUser", description="scopes requested at a launch")
     practitioner_claim: str = Field(
@@ -68,8 +51,6 @@ class LaunchSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        if self.client_key_file is not None and (self.client_secret or self.client_secret_file is not None):
-            raise ValueError("set either COUNTERSIGN_LAUNCH_CLIENT_KEY_FILE or a client secret, not both")
         for origin in self.frame_ancestors:
             # The origins become part of a header: nothing that ends its directive may be in them.
             if not ORIGIN.fullmatch(origin) or _origin(origin) != origin:
@@ -82,21 +63,6 @@ class LaunchSettings(BaseSettings):
     def base(self) -> str:
         """The issuer without a slash at its end: EHRs are not consistent about it."""
         return self.issuer.rstrip("/")
-
-    def authentication(self, new_id: Callable[[], str]) -> ClientAuthentication:
-        """Return how our app authenticates. `new_id` returns an id that was never used."""
-        if self.client_key_file is not None:
-            setting = "COUNTERSIGN_LAUNCH_CLIENT_KEY_FILE"
-            return PrivateKeyJwt(self.client_id, self.client_key_file, new_id, setting=setting)
-        if self.client_secret_file is not None or self.client_secret:
-            setting = "COUNTERSIGN_LAUNCH_CLIENT_SECRET_FILE"
-            return ClientSecret(self.client_id, self._read_secret, self.client_secret_method, setting=setting)
-        return PublicClient(self.client_id)
-
-    def _read_secret(self) -> str:
-        if self.client_secret_file is not None:
-            return self.client_secret_file.read_text(encoding="utf-8")
-        return self.client_secret.get_secret_value() if self.client_secret else ""
 
 
 def _origin(url: str) -> str:

@@ -1,13 +1,10 @@
 """Settings that several services share. The environment is read when a service starts, never at import."""
 
 import base64
-import json
-import re
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from uuid import uuid4
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -16,11 +13,11 @@ from shared.clinical.authorization import Authorization
 from shared.clinical.connect import INTERACTIVE_TIMEOUT, build_authorization, build_backend_token, connect_ehr
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.errors import PermanentError
-from shared.contracts.subjects import DEPARTMENT
 from shared.knowledge.connect import connect_vector_store
 from shared.knowledge.vector_store import VectorStore
 from shared.oauth.client_authentication import ClientAuthentication, ClientSecret, PrivateKeyJwt, SecretMethod
 from shared.runtime.oidc import OidcSettings
+from shared.runtime.time_zones import TimeZones
 
 
 def parse_names(value: object) -> object:
@@ -48,59 +45,6 @@ class ProductionOverrides(BaseSettings):
     static_tokens: bool = Field(
         default=False, description="start without an identity provider although other machines can reach the API"
     )
-
-
-def parse_zone(value: object) -> object:
-    """Parse `"America/Chicago"` as a time zone; an empty variable counts as not set.
-
-    Raises ValueError for an unknown name.
-    """
-    if not isinstance(value, str):
-        return value
-    if not value:
-        return None
-    try:
-        return ZoneInfo(value)
-    # OSError: the name is that of a folder of time zones, such as "Europe".
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"{value!r} is not a time zone such as America/Chicago or Europe/Berlin") from None
-
-
-def parse_zones(value: object) -> object:
-    """Parse JSON of department → name into department → time zone.
-
-    Raises ValueError naming the invalid ones.
-    """
-    if isinstance(value, str):
-        try:
-            value = json.loads(value or "{}")
-        except ValueError:
-            raise ValueError("is not valid JSON") from None
-    if not isinstance(value, dict):
-        raise ValueError("must be an object: department → time zone")
-    if wrong := [name for name in value if not re.fullmatch(DEPARTMENT, name)]:
-        raise ValueError(f"{wrong[0]!r} is not a department such as internal-medicine")
-    zones = {department: parse_zone(zone) for department, zone in value.items()}
-    if missing := [department for department, zone in zones.items() if not isinstance(zone, ZoneInfo)]:
-        raise ValueError(f"{missing[0]} has no time zone")
-    return zones
-
-
-class TimeZones(BaseSettings):
-    """Time zones of the hospital and its departments."""
-
-    model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_", extra="ignore", frozen=True)
-
-    time_zone: Annotated[ZoneInfo | None, BeforeValidator(parse_zone)] = Field(
-        default=None, description="the hospital's IANA time zone; documents, pages and messages use it"
-    )
-    department_time_zones: Annotated[dict[str, ZoneInfo], NoDecode, BeforeValidator(parse_zones)] = Field(
-        default={}, description="department → time zone, for departments in another time zone"
-    )
-
-    def of(self, department: str) -> ZoneInfo | None:
-        """Return the department's time zone; None where none is set."""
-        return self.department_time_zones.get(department, self.time_zone)
 
 
 class ServiceSettings(BaseSettings):

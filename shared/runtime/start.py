@@ -138,12 +138,12 @@ def describe_settings_error(error: ValidationError | SettingsError) -> str:
         prefix = _variable_prefix(lambda kind: field in kind.model_fields)
         return f"{prefix}{field.upper()} is not valid JSON"
     prefix = _variable_prefix(lambda kind: kind.__name__ == error.title)
-    said = []
+    messages = []
     for item in error.errors(include_input=False, include_url=False):
         words = item["msg"].removeprefix("Value error, ")
         name = "_".join(str(part) for part in item["loc"]).upper()
-        said.append(f"{prefix}{name}: {words}" if name else words)
-    return "; ".join(said)
+        messages.append(f"{prefix}{name}: {words}" if name else words)
+    return "; ".join(messages)
 
 
 def _variable_prefix(wanted: Callable[[type[BaseSettings]], bool]) -> str:

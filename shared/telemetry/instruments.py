@@ -48,13 +48,13 @@ def _make(meter: Meter, metric: Metric) -> Any:
 
 
 def _observe(metric: Metric, _: CallbackOptions) -> Iterable[Observation]:
-    found = list(_values.get(metric.name, {}).items())  # called in the exporter's thread
-    told = [
+    current = list(_values.get(metric.name, {}).items())  # called in the exporter's thread
+    observed = [
         (place, value if metric.kind == "gauge" or (metric.name, place) in _reported_zero else 0)
-        for place, value in found
+        for place, value in current
     ]
-    _reported_zero.update((metric.name, place) for place, _ in found)
-    return [Observation(value, _to_attributes(metric, place)) for place, value in told]
+    _reported_zero.update((metric.name, place) for place, _ in current)
+    return [Observation(value, _to_attributes(metric, place)) for place, value in observed]
 
 
 def _to_attributes(metric: Metric, place: AttributeKey) -> dict[str, str | int | bool]:

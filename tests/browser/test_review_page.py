@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, Route, expect
 
-from shared.runtime.settings import TimeZones
+from shared.runtime.time_zones import TimeZones
 from tests.browser.conftest import COLLEAGUE, PHYSICIAN, SUPERVISOR, Ward
 from tests.support.generator import ScriptedGenerator
 

@@ -13,7 +13,7 @@ from services.approval.filing.renditions.source import Source
 from services.approval.filing.signed_resources import document
 from services.approval.review import signing_rules
 from services.approval.review.errors import DecisionRefusedError
-from services.approval.review.signing_rules import Settled
+from services.approval.review.signing_rules import ResolvedItems
 from services.drafter import facts
 from services.drafter.compose import compose
 from services.drafter.course import compose_course
@@ -60,8 +60,8 @@ def source(context: EncounterContext, draft: Draft) -> Source:
     return Source(decision, approved, ("urn:test", "final"), draft.text, draft, context, "dev-1", BASE)
 
 
-def settled(draft: Draft) -> Settled:
-    return Settled({}, tuple(range(len(draft.open_points))))
+def settled(draft: Draft) -> ResolvedItems:
+    return ResolvedItems({}, tuple(range(len(draft.open_points))))
 
 
 @pytest.mark.parametrize("name", STAYS)

@@ -204,7 +204,7 @@ async def test_one_signs_against_exactly_what_one_saw(stack: Stack) -> None:
     for what in ("amendments", "addenda", "retraction"):
         body = {"reason": "x"} | ({} if what == "retraction" else {"text": text})
         answer = await post(stack, case_id, what, seen=before["digest"], **body)
-        assert (answer.status_code, answer.json()["title"]) == (412, "This is not the document as it stands")
+        assert (answer.status_code, answer.json()["title"]) == (412, "This is not the current document")
     assert len(stack.in_chart("DocumentReference")) == 2
 
 
@@ -216,7 +216,7 @@ async def test_what_may_not_be_signed_is_refused(stack: Stack) -> None:
     for bad in ("", " ", patient, foreign, text.replace(patient, "")):
         assert (await sign(stack, case_id, "amendments", text=bad)).status_code == 422
     same = await sign(stack, case_id, "amendments", text=text)
-    assert (same.status_code, same.json()["title"]) == (422, "The text is the one that stands")
+    assert (same.status_code, same.json()["title"]) == (422, "The text is identical to the current document")
     for bad in ("", " \n", "—", "PATIENT:  Jane Doe\nThe culture grew nothing."):
         assert (await sign(stack, case_id, "addenda", text=bad)).status_code == 422
     assert (await sign(stack, case_id, "addenda", text="x", reason=" ")).status_code == 422

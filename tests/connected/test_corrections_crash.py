@@ -13,7 +13,7 @@ from services.approval.filing.resources import chain_head_of
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.retry import RetryPolicy
 from shared.messaging import pull_subscriber
-from shared.messaging.topology import Consumer
+from shared.messaging.topology_model import Consumer
 from tests.connected.test_corrections import statuses
 from tests.connected.test_ehr_task_crash import Death
 from tests.support.corrections import addend, amend, document, filed, post, sign, verified

@@ -107,7 +107,7 @@ CHANNELS: dict[str, tuple[Channel, dict[str, str]]] = {
     "api": (
         by_api,
         {
-            "unresolved": "409 Sentences or open points of the draft are not settled",
+            "unresolved": "409 Sentences or open points of the draft are not resolved",
             "empty": INCOMPLETE,
             "foreign": INCOMPLETE,
             "missing part": INCOMPLETE,

@@ -10,7 +10,7 @@ from cli.doctor import server, users
 from cli.doctor.findings import Finding
 from cli.doctor.target import DoctorTarget
 from shared.messaging.permissions import Permissions, auditor_permissions, permissions
-from shared.messaging.provision import StreamStorage, wanted_streams
+from shared.messaging.provision import StreamStorage, stream_configs
 from shared.messaging.snapshots import call
 from shared.messaging.topology import EMBED
 from shared.runtime.mdm_settings import MdmSettings
@@ -28,7 +28,7 @@ def place(nats: NatsServer) -> DoctorTarget:
         admin_seed=nats.secrets.seeds["admin"],
         seeds=nats.secrets.seeds,
         monitor_url=f"http://127.0.0.1:{nats.ports.monitor}",
-        keeping=StreamStorage(),
+        storage=StreamStorage(),
         ehr_url="http://127.0.0.1:1/fhir",
         ehr_authorization=None,
         write_back="fhir",
@@ -61,7 +61,7 @@ async def test_every_user_is_tried_and_nothing_is_stored_purged_or_resumed(nats:
     assert {item.config.name: item.state.messages for item in streams if item.state.messages} == {"REFRESH_TIMERS": 1}
     info = await bus.jetstream.consumer_info("KNOWLEDGE", EMBED)
     assert info.paused
-    assert len(streams) == len(wanted_streams(StreamStorage()))
+    assert len(streams) == len(stream_configs(StreamStorage()))
     await bus.close()
 
 

@@ -11,7 +11,7 @@ import pytest
 from sandbox_ehr.faults import Fault
 from shared.contracts.ehr import TaskChanged
 from shared.messaging.connection import NatsConnection
-from shared.messaging.ehr_facts import publish_task_changed
+from shared.messaging.ehr_publisher import publish_task_changed
 from tests.support.clinician import answer, open_task, subscribe
 from tests.support.ehr import nothing_to_settle, sandbox, stays
 from tests.support.server import NatsServer

@@ -8,7 +8,7 @@ import pytest
 
 from shared.messaging import pull_subscriber
 from shared.messaging.connection import NatsConnection
-from shared.messaging.topology import Consumer
+from shared.messaging.topology_model import Consumer
 from tests.connected.test_ehr_task import alerts, all_heard, awaiting, decision, tell
 from tests.support.clinician import answer
 from tests.support.ehr import nothing_to_settle, sandbox

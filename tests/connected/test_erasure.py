@@ -102,7 +102,7 @@ async def test_nobody_erases_what_is_under_review_or_held(stack: Stack) -> None:
     assert (await stack.decide(case_id, "approve")).status_code == 200, "a hold stops nobody's work"
     await stack.reaches(case_id, "filed")
     refused = await erase(stack, case_id)
-    assert (refused.status_code, refused.json()["title"]) == (409, "A legal hold stands")
+    assert (refused.status_code, refused.json()["title"]) == (409, "The case is on legal hold")
     plan = (await stack.call("operator", "GET", f"/v1/erasures?case={case_id}")).json()["items"]
     assert [(item["held"], "legal hold" in item["obstacle"]) for item in plan] == [(True, True)]
     assert (await stack.call("operator", "POST", f"/v1/cases/{case_id}/hold/release", json={})).status_code == 200

@@ -13,7 +13,7 @@ from services.approval.notifications import channels
 from shared.clinical.fhir_client import FhirClient
 from shared.messaging import pull_subscriber
 from shared.messaging.connection import NatsConnection
-from shared.messaging.topology import Consumer
+from shared.messaging.topology_model import Consumer
 from tests.connected.test_escalation import LEVELS, notices, told
 from tests.connected.test_timers import timers_left
 from tests.support.channels import channels as receivers

@@ -13,7 +13,7 @@ from services.approval.filing.follow_up import due
 from shared.contracts.retry import RetryPolicy
 from shared.messaging import pull_subscriber
 from shared.messaging.event_store import RawMessage
-from shared.messaging.topology import Consumer
+from shared.messaging.topology_model import Consumer
 from tests.connected.test_ehr_task import alerts
 from tests.connected.test_ehr_task_crash import Death
 from tests.support import corrections

@@ -101,7 +101,7 @@ async def test_every_decision_that_carries_a_key_gets_its_first_answer_whatever_
     await same(stack, given, f"{review}/reassign", "k1", role="supervisor", **give)
     assert (await stack.review(case_id))["owner"] == owner
     other = await keyed(stack, f"{review}/reassign", "k1", role="supervisor", to=owner, reason="another")
-    assert (other.status_code, other.json()["title"]) == (422, "This Idempotency-Key stands for another decision")
+    assert (other.status_code, other.json()["title"]) == (422, "This Idempotency-Key was used for another decision")
 
     draft = (await stack.review(case_id))["draft"]
     sign = settled(draft)

@@ -101,7 +101,10 @@ async def test_by_the_api(stack: Stack) -> None:
     another = text.replace(authorship.authorship_line("physician"), draft["text"].splitlines()[-1])
     own = own_sentences(refused)
     untrue = await stack.decide(case_id, "approve", text=another, written=own)
-    assert (untrue.status_code, untrue.json()["title"]) == (422, "The text does not say truly who wrote its narrative")
+    assert (untrue.status_code, untrue.json()["title"]) == (
+        422,
+        "The statement about who wrote the narrative is not true",
+    )
     assert (await stack.decide(case_id, "approve", text=text, written=own)).status_code == 200
     await stack.reaches(case_id, "filed")
     assert text_in(by_identifier(stack, case_id)["final"]) == text

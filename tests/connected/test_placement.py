@@ -10,7 +10,7 @@ from cli.backup import run as backup_run
 from shared.contracts.errors import PermanentError
 from shared.messaging import snapshots
 from shared.messaging.placement import read_placement
-from shared.messaging.provision import StreamStorage, wanted_streams
+from shared.messaging.provision import StreamStorage, stream_configs
 from shared.messaging.replica_status import ReplicaStatus, copies
 from shared.messaging.topology import all_consumers
 from tests.support.backup import as_user, back_up, put_back, reach, timers
@@ -27,7 +27,7 @@ pytestmark = [
     pytest.mark.xdist_group("processor"),
 ]
 
-EVERY = {str(item.name) for item in wanted_streams(StreamStorage())}
+EVERY = {str(item.name) for item in stream_configs(StreamStorage())}
 WORM = {"node-1", "node-2"}
 MIXED = (("region:eu",), ("region:eu", "storage:worm"), ("storage:worm",))
 
@@ -183,19 +183,19 @@ async def test_a_restore_keeps_to_the_tagged_servers_however_often_it_is_killed(
         if what.startswith(kill_at):
             raise Killed
 
-    keeping = StreamStorage(2, read_placement("region:eu"))
-    for number, wrong in enumerate((StreamStorage(3, keeping.tags), StreamStorage(1, read_placement("region:mars")))):
+    storage = StreamStorage(2, read_placement("region:eu"))
+    for number, wrong in enumerate((StreamStorage(3, storage.tags), StreamStorage(1, read_placement("region:mars")))):
         with pytest.raises(PermanentError, match=r"no \d servers carry the tags region:"):
-            await put_back(cluster, folder, tell, keeping=wrong)
+            await put_back(cluster, folder, tell, storage=wrong)
         assert await look(cluster) == {}, number
     with monkeypatch.context() as patch:
         patch.setattr(snapshots, "_send_chunk", after(snapshots._send_chunk, 8))
         with pytest.raises(Killed):
-            await put_back(cluster, folder, tell, keeping=keeping)
+            await put_back(cluster, folder, tell, storage=storage)
     with pytest.raises(Killed):
-        await put_back(cluster, folder, tell, keeping=keeping)
+        await put_back(cluster, folder, tell, storage=storage)
     kill_at = "nothing"
-    assert (await put_back(cluster, folder, tell, keeping=keeping)).cases == 1
+    assert (await put_back(cluster, folder, tell, storage=storage)).cases == 1
     found = await look(cluster)
     assert found.keys() == EVERY
     assert {frozenset(item.servers) for item in found.values()} == {frozenset({"node-0", "node-1"})}

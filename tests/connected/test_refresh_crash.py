@@ -10,7 +10,7 @@ from shared.contracts.knowledge import STILL_VALID, point_id
 from shared.knowledge.document_index import DocumentIndex
 from shared.messaging import pull_subscriber
 from shared.messaging.connection import NatsConnection
-from shared.messaging.topology import Consumer
+from shared.messaging.topology_model import Consumer
 from tests.support.embedder import HashEmbedder
 from tests.support.knowledge import TOPICS, KnowledgeStack, Library, running
 from tests.support.server import NatsServer

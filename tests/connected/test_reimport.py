@@ -320,7 +320,7 @@ async def test_a_case_that_the_trail_does_not_know_is_opened_again_where_somebod
         answer = await sign(stack, case_id, "amendments", text="another text")
         assert (answer.status_code, answer.json()["title"]) == (
             409,
-            "The draft of this document is not there any more",
+            "The draft of this document no longer exists",
         )
         assert await stack.events(case_id) == ["reimported"]
         await retract_and_file(stack, case_id)

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from shared.contracts.subjects import fill_wildcards
-from shared.messaging.topology import CONSUMERS, PROCESSES, Consumer
+from shared.messaging.topology import CONSUMERS
+from shared.messaging.topology_model import PROCESSES, Consumer
 from tests.support.backup import as_user
 from tests.support.server import NatsServer
 
@@ -19,7 +20,7 @@ OF_PATIENTS = [item for item in CONSUMERS if item.stream not in ("KNOWLEDGE", "R
 
 @pytest.mark.parametrize("target", OF_PATIENTS, ids=lambda item: item.name)
 def test_thousands_may_wait(target: Consumer) -> None:
-    assert target.unanswered - target.workers * PROCESSES >= 10_000
+    assert target.max_ack_pending - target.workers * PROCESSES >= 10_000
 
 
 async def test_six_hundred_that_wait_stop_no_other(nats: NatsServer) -> None:

@@ -1,4 +1,4 @@
-"""What is hurt, when: a schedule that follows from the seed, and whoever carries it out."""
+"""Faults: a schedule that follows from the seed, and the injector that runs it."""
 
 import asyncio
 import contextlib
@@ -73,12 +73,12 @@ def schedule(seed: int, cases: int, kills: int, restores: int, targets: list[str
 
 
 class FaultInjector:
-    """Carries the schedule out. Two faults at once never hurt the same part."""
+    """Injects the faults of a schedule. Two faults at a time never have the same target."""
 
-    def __init__(self, stand: ProofStack, gate: Gate, journal: Journal, seed: int) -> None:
-        self._stand, self._gate, self._journal = stand, gate, journal
+    def __init__(self, stack: ProofStack, gate: Gate, journal: Journal, seed: int) -> None:
+        self._stack, self._gate, self._journal = stack, gate, journal
         self._chance = Random(f"trouble/{seed}")
-        self._locks = {name: asyncio.Lock() for name in stand.names}
+        self._locks = {name: asyncio.Lock() for name in stack.names}
         self.done: Counter[str] = Counter()
         self.killed: Counter[str] = Counter()
         self.late_ends: list[str] = []
@@ -93,15 +93,15 @@ class FaultInjector:
                 while len(running) > 1 or (running and fault.target == "everything"):
                     _, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 if fault.target == "everything":
-                    await self._suffer(fault)
+                    await self._inject(fault)
                     continue
-                running = {task for task in running if not task.done()} | {group.create_task(self._suffer(fault))}
+                running = {task for task in running if not task.done()} | {group.create_task(self._inject(fault))}
 
-    async def _suffer(self, fault: Fault) -> None:
+    async def _inject(self, fault: Fault) -> None:
         names = list(self._locks) if fault.target == "everything" else [fault.target]
-        async with contextlib.AsyncExitStack() as stack:
+        async with contextlib.AsyncExitStack() as held:
             for name in names:
-                await stack.enter_async_context(self._locks[name])
+                await held.enter_async_context(self._locks[name])
             begin = now()
             more = await getattr(self, "_" + fault.kind.replace("-", "_"))(fault) or {}
             self.done[fault.kind] += 1
@@ -109,38 +109,38 @@ class FaultInjector:
             self._journal.note("fault", what=fault.kind, target=fault.target, **times, **more)
 
     async def _kill(self, fault: Fault) -> None:
-        self._stand.kill(fault.target)
+        self._stack.kill(fault.target)
         self.killed[fault.target] += 1
         await asyncio.sleep(fault.seconds)
-        await self._stand.bring_back(fault.target)
+        await self._stack.bring_back(fault.target)
 
     _down = _kill
 
     async def _end(self, fault: Fault) -> None:
         """As an upgrade does it."""
-        if not await self._stand.end(fault.target):
+        if not await self._stack.end(fault.target):
             self.late_ends.append(fault.target)
         await asyncio.sleep(fault.seconds)
-        await self._stand.bring_back(fault.target)
+        await self._stack.bring_back(fault.target)
 
     async def _stop(self, fault: Fault) -> None:
-        self._stand.send(fault.target, signal.SIGSTOP)
+        self._stack.send(fault.target, signal.SIGSTOP)
         await asyncio.sleep(fault.seconds)
-        self._stand.send(fault.target, signal.SIGCONT)
+        self._stack.send(fault.target, signal.SIGCONT)
 
     _long_stop = _stop
 
     async def _cut(self, fault: Fault) -> None:
-        async with self._hurt_link(fault) as link:
+        async with self._impaired_link(fault) as link:
             link.cut()
 
     async def _slow(self, fault: Fault) -> None:
-        async with self._hurt_link(fault) as link:
+        async with self._impaired_link(fault) as link:
             link.slow(self._chance.uniform(*DELAY))
 
     @contextlib.asynccontextmanager
-    async def _hurt_link(self, fault: Fault) -> AsyncIterator[Any]:
-        link = self._stand.links[fault.target]
+    async def _impaired_link(self, fault: Fault) -> AsyncIterator[Any]:
+        link = self._stack.links[fault.target]
         yield link
         await asyncio.sleep(fault.seconds)
         link.mend()
@@ -149,41 +149,41 @@ class FaultInjector:
         """The next requests of a kind fail, or are done and not answered."""
         with contextlib.suppress(httpx.HTTPError):
             async with httpx.AsyncClient(timeout=5) as http:
-                base = self._stand.ehr_url.removesuffix("/fhir")
+                base = self._stack.ehr_url.removesuffix("/fhir")
                 await http.post(f"{base}/sandbox/faults", json=self._chance.choice(ARMED))
 
     async def _full(self, fault: Fault) -> None:
         """No room for another message."""
-        self._stand.fill_the_disk()
+        self._stack.fill_the_disk()
         await asyncio.sleep(fault.seconds)
-        self._stand.make_room()
+        self._stack.make_room()
 
     async def _expired(self, fault: Fault) -> None:
         """The server's certificate has expired, and every connection has to be made anew; then it is renewed."""
-        self._stand.certify(now() - 2 * LIFETIME)
-        self._stand.links["nats"].cut()
-        self._stand.links["nats"].mend()
+        self._stack.certify(now() - 2 * LIFETIME)
+        self._stack.links["nats"].cut()
+        self._stack.links["nats"].mend()
         await asyncio.sleep(fault.seconds)
-        self._stand.certify(now())
+        self._stack.certify(now())
 
     async def _clock(self, fault: Fault) -> dict[str, int]:
         """One service starts ahead of the others, or behind them, and then as they are."""
         seconds = self._chance.randint(-MOST_CLOCK, MOST_CLOCK)
         for environment in (moved_clock(seconds), {}):
-            if not await self._stand.end(fault.target):
+            if not await self._stack.end(fault.target):
                 self.late_ends.append(fault.target)
-            self._stand.parts[fault.target].more = environment
-            await self._stand.bring_back(fault.target)
+            self._stack.parts[fault.target].more = environment
+            await self._stack.bring_back(fault.target)
             await asyncio.sleep(fault.seconds if environment else 0)
         return {"clock": seconds}
 
     async def _upgrade(self, _: Fault) -> None:
         """Every service by the next version of it, one after the other."""
-        self.late_ends += await self._stand.upgrade()
+        self.late_ends += await self._stack.upgrade()
 
     async def _restore(self, fault: Fault) -> None:
         await self._gate.close()
         try:
-            await self._stand.restore_a_backup(self._stand.directory / "backup")
+            await self._stack.restore_a_backup(self._stack.directory / "backup")
         finally:
             self._gate.opened.set()

@@ -83,63 +83,63 @@ class Run:
         (seed / "supervisors.json").write_text((SEED / "supervisors.json").read_text())
         contents = SMALL if options.cases > MANY else f"{SMALL},application/pdf"
         code = export(options.upgrade_from, self._directory / "before") if options.upgrade_from else ROOT
-        self._stand = ProofStack(self._directory, seed, options.clocks, contents, with_triton=options.triton, code=code)
+        self._stack = ProofStack(self._directory, seed, options.clocks, contents, with_triton=options.triton, code=code)
         numbers = (options.cases, options.kills, options.restores)
-        schedule = faults.schedule(options.seed, *numbers, self._stand.names, upgrades=bool(options.upgrade_from))
+        schedule = faults.schedule(options.seed, *numbers, self._stack.names, upgrades=bool(options.upgrade_from))
         if LIBRARY is None:
             schedule = [fault for fault in schedule if fault.kind != "clock"]
-        trouble = faults.FaultInjector(self._stand, self._gate, self._journal, options.seed)
-        await self._stand.start()
+        injector = faults.FaultInjector(self._stack, self._gate, self._journal, options.seed)
+        await self._stack.start()
         try:
             started = time.monotonic()
             self._deadline = started + options.minutes * 60
-            async with self._ward() as ward:
+            async with self._clients() as clients:
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(trouble.run(schedule, lambda: self._ended, self._wait))
-                    group.create_task(self._all(ward, encounters))
+                    group.create_task(injector.run(schedule, lambda: self._ended, self._wait))
+                    group.create_task(self._all(clients, encounters))
                 seconds = time.monotonic() - started
                 found, evidence = await self._quiet()
-            audit = await self._stand.verify()
+            audit = await self._stack.verify()
         finally:
-            await self._stand.stop()
+            await self._stack.stop()
             self._journal.close()
         if not audit["verified"]:
             found += [Violation("audit", "", str(fault)) for fault in audit["faults"]]
-        found += [Violation("ends", "", f"{name} did not end within ten seconds") for name in trouble.late_ends]
-        return Outcome(options, found, self._figures(evidence, audit, trouble, seconds))
+        found += [Violation("ends", "", f"{name} did not end within ten seconds") for name in injector.late_ends]
+        return Outcome(options, found, self._figures(evidence, audit, injector, seconds))
 
     @contextlib.asynccontextmanager
-    async def _ward(self) -> AsyncIterator[Encounters]:
-        stand, journal, chance = self._stand, self._journal, Random(f"clients/{self._options.seed}")
-        seeds = stand.server.secrets.seeds
-        async with contextlib.AsyncExitStack() as stack:
+    async def _clients(self) -> AsyncIterator[Encounters]:
+        stack, journal, chance = self._stack, self._journal, Random(f"clients/{self._options.seed}")
+        seeds = stack.server.secrets.seeds
+        async with contextlib.AsyncExitStack() as exit_stack:
 
             def client(who: str, url: str) -> Client:
-                made = Client(who, url, stand.tokens[who], journal, self._gate, chance, Odds())
-                stack.push_async_callback(made.close)
+                made = Client(who, url, stack.tokens[who], journal, self._gate, chance, Odds())
+                exit_stack.push_async_callback(made.close)
                 return made
 
-            people = {who: client(who, stand.urls["approval"]) for who in PEOPLE if who != "ingest"}
-            engine = IntegrationEngine(stand.server.url, seeds["ingest"], stand.server.ca_file, journal, self._gate)
+            people = {who: client(who, stack.urls["approval"]) for who in PEOPLE if who != "ingest"}
+            engine = IntegrationEngine(stack.server.url, seeds["ingest"], stack.server.ca_file, journal, self._gate)
             await engine.start()
-            stack.push_async_callback(engine.close)
-            clerk = EhrClerk(stand.ehr_url, journal, self._gate)
-            stack.push_async_callback(clerk.close)
-            watch = CaseStates(stand.server.url, seeds["admin"], stand.server.ca_file)
+            exit_stack.push_async_callback(engine.close)
+            clerk = EhrClerk(stack.ehr_url, journal, self._gate)
+            exit_stack.push_async_callback(clerk.close)
+            watch = CaseStates(stack.server.url, seeds["admin"], stack.server.ca_file)
             for work in (watch.run(), self._operator()):
-                stack.callback(asyncio.create_task(work).cancel)
-            adt = AdtSender(stand.adt_port, lambda: datetime.now(UTC), journal, self._gate, chance, Odds())
-            reporter = client("ingest", stand.urls["ingest"])
-            yield Encounters(reporter, engine, lambda: adt if stand.takes_adt else None, people, clerk, watch, journal)
+                exit_stack.callback(asyncio.create_task(work).cancel)
+            adt = AdtSender(stack.adt_port, lambda: datetime.now(UTC), journal, self._gate, chance, Odds())
+            reporter = client("ingest", stack.urls["ingest"])
+            yield Encounters(reporter, engine, lambda: adt if stack.takes_adt else None, people, clerk, watch, journal)
 
-    async def _all(self, ward: Encounters, encounters: list[str]) -> None:
+    async def _all(self, clients: Encounters, encounters: list[str]) -> None:
         """Every case through its plan, `at_once` of them at a time."""
         chosen = iter(zip(encounters, plans.choose(len(encounters), self._options.seed), strict=True))
 
         async def work() -> None:
             for encounter, plan in chosen:
                 if time.monotonic() < self._deadline:
-                    await self._one(ward, encounter, plan)
+                    await self._one(clients, encounter, plan)
                 self._ended += 1
                 self._wake()
                 self._tell("cases", self._ended, len(encounters))
@@ -148,9 +148,9 @@ class Run:
             for _ in range(self._options.at_once):
                 group.create_task(work())
 
-    async def _one(self, ward: Encounters, encounter: str, plan: plans.Plan) -> None:
+    async def _one(self, clients: Encounters, encounter: str, plan: plans.Plan) -> None:
         chance = Random(f"{self._options.seed}/{encounter}")
-        stay = Encounter(ward, encounter, plan.department, chance, MARK)
+        stay = Encounter(clients, encounter, plan.department, chance, MARK)
         self._journal.note("plan", encounter=encounter, plan=plan.name, ends=plan.ends)
         limit = max(60.0, self._deadline - time.monotonic() + 300)
         try:
@@ -184,7 +184,7 @@ class Run:
                         following = letter.sequence + 1
 
     async def _letters(self, following: int) -> list[Message]:
-        server = self._stand.server
+        server = self._stack.server
         async with streams(server.url, server.secrets.seeds["admin"], server.ca_file) as read:
             return await read.page("DEADLETTER", following)
 
@@ -196,7 +196,7 @@ class Run:
         try:
             async with self._gate.through():
                 words = ("dead-letters", "redrive", str(letter.sequence), "--by", "operator")
-                await self._stand.command(*words, user="operator")
+                await self._stack.command(*words, user="operator")
         except RuntimeError:
             return False
         self._redriven[consumer] += 1
@@ -206,12 +206,12 @@ class Run:
     async def _quiet(self) -> tuple[list[Violation], Evidence]:
         """Nothing is hurt any more: what the checker finds once everything has come to its end, or time is up."""
         places = EvidenceSources(
-            self._stand.server.url,
-            self._stand.server.secrets.seeds["admin"],
-            self._stand.ehr_url,
+            self._stack.server.url,
+            self._stack.server.secrets.seeds["admin"],
+            self._stack.ehr_url,
             self._journal.file,
-            sorted(self._stand.logs.iterdir()),
-            self._stand.server.ca_file,
+            sorted(self._stack.logs.iterdir()),
+            self._stack.server.ca_file,
         )
         until = time.monotonic() + self._options.patience
         while True:
@@ -225,7 +225,7 @@ class Run:
             await asyncio.sleep(3)
 
     def _figures(
-        self, evidence: Evidence, audit: dict[str, Any], trouble: faults.FaultInjector, seconds: float
+        self, evidence: Evidence, audit: dict[str, Any], injector: faults.FaultInjector, seconds: float
     ) -> dict[str, Any]:
         sent = [entry for entry in evidence.journal if entry["kind"] in ("discharge", "cancel", "decision")]
         levels = sum(event.name == "escalated" for events in evidence.cases.values() for event in events)
@@ -240,8 +240,8 @@ class Run:
             "answers_lost": sum(entry["answer"] in ("lost", "busy") for entry in sent),
             "probes": sum(1 for _ in evidence.entries("probe")),
             "redriven": dict(self._redriven),
-            "faults": dict(sorted(trouble.done.items())),
-            "killed": dict(sorted(trouble.killed.items())),
+            "faults": dict(sorted(injector.done.items())),
+            "killed": dict(sorted(injector.killed.items())),
             "checkpoints": audit.get("checkpoints", 0),
         }
 

@@ -31,12 +31,12 @@ async def composed(stay: Stay) -> tuple[EncounterContext, Draft]:
     Raises PermanentError where the stay is refused.
     """
     context = await read(stay)
-    told = quote_notes(context)
+    notes = quote_notes(context)
     return context, compose(
         context,
         facts.render(context),
-        (*operation_note_sentences(context), *told.sentences),
-        told=told,
+        (*operation_note_sentences(context), *notes.sentences),
+        notes=notes,
         model_silent="the model was not asked",
         number=1,
         model="",

@@ -51,7 +51,7 @@ from shared.grounding import EvidenceIndex
 from shared.messaging.access_log import AccessLog
 from shared.messaging.artifacts import Artifacts, CaseTexts
 from shared.messaging.broker import ServiceBroker
-from shared.messaging.ehr_facts import publish_task_changed
+from shared.messaging.ehr_publisher import publish_task_changed
 from shared.messaging.event_store import EventStore
 from shared.messaging.steps import StepContext
 from shared.runtime import problems

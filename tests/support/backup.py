@@ -80,14 +80,14 @@ async def put_back(
     tell: ProgressCallback = silent,
     *,
     replace: bool = False,
-    keeping: StreamStorage | None = None,
+    storage: StreamStorage | None = None,
     erasures: tuple[ListedErasure, ...] = (),
 ) -> RestoreResult:
     found = manifest.read(folder)
     files.verify_files(folder, found, tell)
     base = EmbeddedQdrant(server.directory / "qdrant")
     async with as_user(server, "admin") as bus:
-        target = RestoreTarget(bus, base, None, keeping or StreamStorage(), erasures)
+        target = RestoreTarget(bus, base, None, storage or StreamStorage(), erasures)
         done = await restore(folder, found, None, target, tell, replace=replace)
     assert await base.count(COLLECTION, 1) == 1
     await base.close()

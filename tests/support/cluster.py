@@ -98,14 +98,14 @@ class NatsCluster:
     async def connect(self, user: str) -> NatsConnection:
         return await connect(self.url, user, self.secrets.seeds[user], ca_file=self.ca_file)
 
-    async def provision(self, keeping: StreamStorage = StreamStorage(replicas=SIZE)) -> list[Change]:  # noqa: B008 - frozen
+    async def provision(self, storage: StreamStorage = StreamStorage(replicas=SIZE)) -> list[Change]:  # noqa: B008 - frozen
         """Provision as soon as the cluster takes it: its leader may change between two requests."""
         bus = await self.connect("admin")
         deadline = time.monotonic() + PATIENCE
         try:
             while True:
                 try:
-                    return await provision(bus, keeping)
+                    return await provision(bus, storage)
                 except TransientError:
                     assert time.monotonic() < deadline, (self.directory / "nats-0.log").read_text()[-2000:]
                     await asyncio.sleep(0.2)

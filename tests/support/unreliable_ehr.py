@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from sandbox_ehr.app import Sandbox, create_app
+from sandbox_ehr.capability import capability_statement
 from shared.clinical.fhir_client import FhirClient
 from tests.support.ehr import BASE, Losing
 
@@ -98,7 +99,7 @@ class UnreliableEhr(httpx.AsyncBaseTransport):
         return httpx.Response(response.status_code, content=response.content)
 
     def _statement(self) -> httpx.Response:
-        statement = self.sandbox.capability_statement()
+        statement = capability_statement(self.sandbox.quirks)
         for item in statement["rest"][0]["resource"]:
             item["updateCreate"] = True
         return httpx.Response(200, json=statement)

@@ -7,7 +7,7 @@ import pytest
 from services.approval import domain
 from services.approval.review.added_text import statements
 from services.approval.review.errors import DecisionRefusedError
-from services.approval.review.signing_rules import Settled
+from services.approval.review.signing_rules import ResolvedItems
 from shared.contracts.authorship import AUTHOR_BY_LINE
 from shared.contracts.case import fold
 from shared.contracts.context import Allergy, ContextEntry, EncounterContext, Medicine, Patient
@@ -107,13 +107,13 @@ def test_a_sentence_of_ones_own_that_the_record_does_not_support_is_confirmed_or
     text = f"{DRAFT.text}She was given warfarin 5 mg.\n"
     found = statements(DRAFT, text, RECORD)
 
-    def sign(settled: Settled) -> object:
+    def sign(resolved: ResolvedItems) -> object:
         case = fold(history(*REVIEW))
-        return domain.approve(case, DIGEST, PHYSICIAN, draft=DRAFT, text=text, settled=settled, written=found)
+        return domain.approve(case, DIGEST, PHYSICIAN, draft=DRAFT, text=text, resolved=resolved, written=found)
 
     with pytest.raises(DecisionRefusedError) as refused:
-        sign(Settled())
+        sign(ResolvedItems())
     assert refused.value.code == "unresolved"
     assert [(item.field, item.digest) for item in refused.value.obstacles] == [("written", found[0].digest)]
-    made = sign(Settled(written=frozenset({found[0].digest})))
+    made = sign(ResolvedItems(written=frozenset({found[0].digest})))
     assert [(item.digest, item.label) for item in made.written] == [(found[0].digest, "not-in-record")]  # type: ignore[attr-defined]

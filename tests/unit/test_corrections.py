@@ -13,7 +13,7 @@ from services.approval.filing.renditions import chart
 from services.approval.filing.resources import chain_head_of
 from services.approval.review.added_text import Statement
 from services.approval.review.errors import DecisionRefusedError
-from services.approval.review.signing_rules import Settled
+from services.approval.review.signing_rules import ResolvedItems
 from services.approval.web.render import EVENT_WORDS, STATE_WORDS
 from services.ingest import domain as ingest
 from shared.contracts.case import CaseState, current_digest, fold
@@ -114,9 +114,9 @@ def test_what_was_confirmed_stays_confirmed_and_what_comes_back_does_not() -> No
     )
     case = fold(history(*REVIEW, before, "filed"))
 
-    def signed(text: str, settled: Settled = Settled(), *own: Statement) -> Amended:  # noqa: B008
+    def signed(text: str, resolved: ResolvedItems = ResolvedItems(), *own: Statement) -> Amended:  # noqa: B008
         return correction_rules.amend(
-            case, current_digest(case), PHYSICIAN, DRAFT, text, DIGEST, settled=settled, written=own
+            case, current_digest(case), PHYSICIAN, DRAFT, text, DIGEST, resolved=resolved, written=own
         )
 
     made = signed(LONG.replace(OTHER, "She walked home with help."))
@@ -124,11 +124,11 @@ def test_what_was_confirmed_stays_confirmed_and_what_comes_back_does_not() -> No
     with pytest.raises(DecisionRefusedError) as refused:
         signed(f"{LONG}\n")
     assert [item.index for item in refused.value.obstacles] == [2]
-    assert signed(f"{LONG}\n", Settled({2: "confirmed"})).resolutions[1].how == "confirmed"
+    assert signed(f"{LONG}\n", ResolvedItems({2: "confirmed"})).resolutions[1].how == "confirmed"
     new = Statement("She was given digoxin.", "not-in-record")
     with pytest.raises(DecisionRefusedError):
-        signed(LONG.replace(OTHER, ""), Settled(), new)
-    assert signed(LONG.replace(OTHER, ""), Settled(written=frozenset({new.digest})), new).written
+        signed(LONG.replace(OTHER, ""), ResolvedItems(), new)
+    assert signed(LONG.replace(OTHER, ""), ResolvedItems(written=frozenset({new.digest})), new).written
     assert INVENTED in LONG
 
 
@@ -161,15 +161,15 @@ def test_an_addendum_says_nothing_that_nobody_has_confirmed() -> None:
 def test_a_sentence_that_was_taken_out_does_not_come_back_by_an_addendum() -> None:
     case = fold(history(*FILED))
 
-    def signed(settled: Settled = Settled()) -> Any:  # noqa: B008
+    def signed(resolved: ResolvedItems = ResolvedItems()) -> Any:  # noqa: B008
         return correction_rules.addend(
-            case, current_digest(case), PHYSICIAN, DRAFT, f"Also: {INVENTED}", DIGEST, settled=settled
+            case, current_digest(case), PHYSICIAN, DRAFT, f"Also: {INVENTED}", DIGEST, resolved=resolved
         )
 
     with pytest.raises(DecisionRefusedError) as refused:
         signed()
     assert [(item.field, item.index) for item in refused.value.obstacles] == [("resolutions", 1)]
-    assert signed(Settled({1: "confirmed"})).resolutions == (Resolution(sentence=1, how="confirmed"),)
+    assert signed(ResolvedItems({1: "confirmed"})).resolutions == (Resolution(sentence=1, how="confirmed"),)
 
 
 NUMBERS = st.sets(st.sampled_from((1, 2)))
@@ -183,13 +183,13 @@ def test_no_sequence_of_them_signs_a_sentence_that_nobody_has_confirmed(deeds: l
     past: list[str | CaseEvent] = [*FILED]
     document, added = set[int](), set[int]()
     for turn, (whole, present, confirmed) in enumerate(deeds):
-        case, settled = fold(history(*past)), Settled(dict.fromkeys(confirmed, "confirmed"))
+        case, resolved = fold(history(*past)), ResolvedItems(dict.fromkeys(confirmed, "confirmed"))
         lines = [sentence.text for number, sentence in enumerate(DRAFT.sentences) if number == 0 or number in present]
         text = LONG[: LONG.index(TRUE)] + " ".join(lines) + f" Turn {turn}.\n" if whole else " ".join(lines)
         said = document | added
         do: Any = correction_rules.amend if whole else correction_rules.addend
         try:
-            made = do(case, current_digest(case), PHYSICIAN, DRAFT, text, DIGEST, settled=settled)
+            made = do(case, current_digest(case), PHYSICIAN, DRAFT, text, DIGEST, resolved=resolved)
         except DecisionRefusedError:
             assert not present <= said | confirmed
             continue
@@ -212,7 +212,7 @@ def test_a_retraction_takes_two_people() -> None:
     corrected = (*FILED, asked, "amended", Filed(document_reference="doc-2", provenance="p"))
     with pytest.raises(DecisionRefusedError) as refused:
         confirm(*corrected)
-    assert refused.value.code == "not-asked", "the correction has settled it"
+    assert refused.value.code == "not-asked", "the correction has resolved it"
     assert confirm(*corrected, ask(*corrected)).documents == ("doc-1", "doc-2")
 
 

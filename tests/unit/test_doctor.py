@@ -11,7 +11,7 @@ from cli.doctor.workload import ConsumerHealth, assess_watermark
 from services.approval.ehr_tasks.watermark import Watermark
 from shared.messaging.permissions import Permissions, permissions
 from shared.messaging.placement import read_placement
-from shared.messaging.provision import StreamStorage, consumer_config, wanted_streams
+from shared.messaging.provision import StreamStorage, consumer_config, stream_configs
 from shared.messaging.replica_status import ReplicaStatus
 from shared.messaging.server_status import ServerStatus
 from shared.messaging.topology import consumer
@@ -19,7 +19,7 @@ from tests.support.examples import T0
 
 NOW = datetime(2026, 11, 24, 3, tzinfo=UTC)
 SAFE = ServerStatus(True, True, 1, (), "2.15.1", NOW, 10**9, 10**11)
-WANTED = {str(item.name): item for item in wanted_streams(StreamStorage())}
+WANTED = {str(item.name): item for item in stream_configs(StreamStorage())}
 
 
 def faults(group: Group) -> list[str]:
@@ -51,7 +51,7 @@ def test_what_is_missing_or_differs_is_named_with_both(group: Group) -> None:
 
 def test_a_stream_that_may_be_elsewhere_is_named_with_where_it_should_be(group: Group) -> None:
     wanted = {
-        str(item.name): item for item in wanted_streams(StreamStorage(1, read_placement("region:eu,KNOWLEDGE=*")))
+        str(item.name): item for item in stream_configs(StreamStorage(1, read_placement("region:eu,KNOWLEDGE=*")))
     }
     placed = wanted["KNOWLEDGE"].evolve(placement=wanted["EHR"].placement)
     found = wanted | {"EHR": WANTED["EHR"], "KNOWLEDGE": placed}

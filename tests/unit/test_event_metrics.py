@@ -31,11 +31,11 @@ def signed(**changes: Any) -> Approved:
     ("reading", "outcome"),
     [
         (None, "unknown"),
-        (ReadingFigures(seconds=0, seen=6, parts=6), "no-look"),
-        (ReadingFigures(seconds=9, seen=6, parts=6), "no-look"),
-        (ReadingFigures(seconds=90, seen=0, parts=6), "no-look"),
-        (ReadingFigures(seconds=10, seen=1, parts=6), "some-parts"),
-        (ReadingFigures(seconds=10, seen=6, parts=6), "every-part"),
+        (ReadingFigures(seconds=0, parts_viewed=6, parts=6), "no-look"),
+        (ReadingFigures(seconds=9, parts_viewed=6, parts=6), "no-look"),
+        (ReadingFigures(seconds=90, parts_viewed=0, parts=6), "no-look"),
+        (ReadingFigures(seconds=10, parts_viewed=1, parts=6), "some-parts"),
+        (ReadingFigures(seconds=10, parts_viewed=6, parts=6), "every-part"),
     ],
 )
 def test_a_signature_without_a_look_is_counted(

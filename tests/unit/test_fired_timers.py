@@ -29,7 +29,7 @@ class History:
 
 def handler(events: list[RecordedEvent]) -> EscalationHandler:
     made = EscalationHandler(cast(Any, None), cast(Any, None), cast(Any, None), lambda: T0 + timedelta(days=30))
-    made._journal = cast(Any, History(events))
+    made._event_store = cast(Any, History(events))
     return made
 
 

@@ -8,7 +8,7 @@ from services.approval.review import signing_rules
 from services.approval.review.added_text import Statement
 from services.approval.review.errors import DecisionRefusedError
 from services.approval.review.manual_narrative import to_write
-from services.approval.review.signing_rules import Settled
+from services.approval.review.signing_rules import ResolvedItems
 from services.drafter.compose import compose
 from services.drafter.facts import render
 from shared.contracts import authorship
@@ -37,7 +37,7 @@ DRAFT = drafted(
     sentence(COURSE), sentence(MORE, origin="model"), sentence(PLAIN, of="patient-instructions", origin="model")
 )
 STATEMENT = Statement(OWN, "not-in-record")
-SETTLED = Settled(written=frozenset({STATEMENT.digest}))
+SETTLED = ResolvedItems(written=frozenset({STATEMENT.digest}))
 
 
 def filled(draft: Draft = DRAFT, words: str = OWN) -> str:
@@ -47,7 +47,7 @@ def filled(draft: Draft = DRAFT, words: str = OWN) -> str:
 
 def sign(text: str, written: tuple[Statement, ...] = (STATEMENT,), draft: Draft = DRAFT) -> Approved:
     case = fold(history(*REVIEW))
-    return domain.approve(case, DIGEST, PHYSICIAN, draft=draft, text=text, settled=SETTLED, written=written)
+    return domain.approve(case, DIGEST, PHYSICIAN, draft=draft, text=text, resolved=SETTLED, written=written)
 
 
 def test_the_facts_are_all_there_and_no_sentence_of_the_draft_is() -> None:

@@ -151,11 +151,11 @@ async def test_the_last_attempt_gives_up() -> None:
     bench = Bench()
     await bench.append(event("discharged"), "d1")
     bench.outcome = TransientError("down")
-    row = consumer("drafter-extract").row
-    assert row.max_attempts is not None
-    assert (await bench.deliver(attempt=row.max_attempts - 1)).answer == "nak"
+    policy = consumer("drafter-extract").retry
+    assert policy.max_attempts is not None
+    assert (await bench.deliver(attempt=policy.max_attempts - 1)).answer == "nak"
     assert not bench.works[-1].last
-    assert (await bench.deliver(attempt=row.max_attempts)).answer == "term"
+    assert (await bench.deliver(attempt=policy.max_attempts)).answer == "term"
     assert bench.works[-1].last
     assert fold(await bench.journal.history(CASE)).state == "failed"
 
@@ -163,21 +163,21 @@ async def test_the_last_attempt_gives_up() -> None:
 @pytest.mark.parametrize("name", ["drafter-extract", "approval-request"])
 def test_what_waits_for_the_ehr_outlasts_a_maintenance_window_and_holds_up_nobody(name: str) -> None:
     target = consumer(name)
-    row = target.row
-    assert row.max_attempts is not None
-    assert row.alert_after is not None
-    waits = [row.wait(attempt) for attempt in range(1, row.max_attempts)]
+    policy = target.retry
+    assert policy.max_attempts is not None
+    assert policy.alert_after is not None
+    waits = [policy.wait(attempt) for attempt in range(1, policy.max_attempts)]
     assert timedelta(hours=20) < timedelta(seconds=sum(waits)) < timedelta(hours=30)
     assert max(waits) <= 300, "it goes on soon after the EHR is back"
-    assert 120 <= sum(waits[: row.alert_after - 1]) <= 600, "a nightly restart tells nobody, an outage does"
-    assert target.parked >= 10_000
+    assert 120 <= sum(waits[: policy.alert_after - 1]) <= 600, "a nightly restart tells nobody, an outage does"
+    assert target.retry_backlog >= 10_000
 
 
 async def test_a_step_that_is_still_trying_tells_a_person_once() -> None:
     bench = Bench()
     await bench.append(event("discharged"), "d1")
     bench.outcome = TransientError("the EHR is away")
-    alert_after = consumer("drafter-extract").row.alert_after
+    alert_after = consumer("drafter-extract").retry.alert_after
     assert alert_after is not None
     for attempt in range(1, alert_after + 3):
         assert (await bench.deliver(attempt=attempt)).answer == "nak"
@@ -331,7 +331,7 @@ def test_every_step_is_defined_once_and_its_consumer_gets_what_it_consumes_and_r
     assert sorted(step.name for step in STEPS) == sorted(get_args(StepName))
     for step in STEPS:
         target = consumer(step.consumer)
-        assert (target.step, target.row, target.service) == (step.name, step.retry, step.service)
+        assert (target.step, target.retry, target.service) == (step.name, step.retry, step.service)
         wanted = {f"discharge.*.*.{name}" for name in (*step.consumed_names, "retried")}
         assert set(target.subjects) == wanted
         for kind in step.appends:

@@ -13,7 +13,8 @@ from services.drafter.settings import DrafterSettings
 from services.embedder.handlers import EMBED_DEADLINE_S
 from shared.contracts.knowledge import BATCH_SIZE
 from shared.inference.triton import BATCH_PRIORITY, INTERACTIVE_PRIORITY
-from shared.messaging.topology import EMBED, PROCESSES, consumer
+from shared.messaging.topology import EMBED, consumer
+from shared.messaging.topology_model import PROCESSES
 
 ROOT = Path(__file__).resolve().parents[2]
 REPOSITORIES = ROOT / "deploy" / "triton"
@@ -77,7 +78,7 @@ def test_a_queue_of_drafts_holds_what_all_drafters_send() -> None:
     made = config("models/drafter")
     drafts = consumer("drafter-draft")
     policy = made.dynamic_batching.default_queue_policy
-    assert policy.max_queue_size >= (drafts.workers + drafts.ahead) * PROCESSES
+    assert policy.max_queue_size >= (drafts.workers + drafts.reserved_slots) * PROCESSES
     assert policy.default_timeout_microseconds >= DrafterSettings.model_fields["generation_deadline"].default * SECOND
     assert policy.allow_timeout_override
 

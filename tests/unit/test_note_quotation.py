@@ -54,10 +54,10 @@ def stay(*notes: Note, **more: Any) -> EncounterContext:
 
 
 def drafted(context: EncounterContext) -> Draft:
-    told = quote_notes(context)
+    notes = quote_notes(context)
     return compose(
-        context, facts.render(context), course.compose_course(context, told.sentences), number=1, model="",
-        prompt=PROMPT, context_digest="0" * 64, told=told,
+        context, facts.render(context), course.compose_course(context, notes.sentences), number=1, model="",
+        prompt=PROMPT, context_digest="0" * 64, notes=notes,
     )  # fmt: skip
 
 

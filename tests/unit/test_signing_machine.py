@@ -44,9 +44,9 @@ def test_the_labels_of_the_sentences_are_those_of_the_check() -> None:
 
 
 def without(field: str) -> Callable[..., Any]:
-    """The gate, blind to what is to be settled in one field."""
-    unsettled = signing_rules.unsettled
-    return lambda *given: [item for item in unsettled(*given) if item.field != field]
+    """The gate, blind to what is to be resolved in one field."""
+    unresolved = signing_rules.unresolved
+    return lambda *given: [item for item in unresolved(*given) if item.field != field]
 
 
 def of_any_draft() -> Callable[..., Any]:
@@ -65,18 +65,18 @@ def by_the_letter(draft: Draft, text: str) -> tuple[int, ...]:
     return tuple(index for index, item in enumerate(draft.sentences) if item.text in text)
 
 
-def carried_for_ever(case: Any, draft: Draft, settled: signing_rules.Settled) -> signing_rules.Settled:
+def carried_for_ever(case: Any, draft: Draft, resolved: signing_rules.ResolvedItems) -> signing_rules.ResolvedItems:
     """What was confirmed for any text before stays confirmed, also where it was taken out since."""
     bodies = [correction_rules.signature_of(entry) for entry in case.entries]
     said = {item.sentence: item.how for body in bodies for item in body.resolutions if item.how == "confirmed"}
     own = {item.digest for body in bodies for item in body.written}
     points = tuple(range(len(draft.open_points)))
-    return signing_rules.Settled(said | dict(settled.resolutions), points, settled.written | frozenset(own))
+    return signing_rules.ResolvedItems(said | dict(resolved.resolutions), points, resolved.written | frozenset(own))
 
 
 MUTANTS: dict[str, tuple[Any, str, Callable[[], Any]]] = {
-    "sentences of the draft": (signing_rules, "unsettled", lambda: without("resolutions")),
-    "open points": (signing_rules, "unsettled", lambda: without("acknowledged")),
+    "sentences of the draft": (signing_rules, "unresolved", lambda: without("resolutions")),
+    "open points": (signing_rules, "unresolved", lambda: without("acknowledged")),
     "sentences of one's own": (signing_rules, "unconfirmed", lambda: lambda *given: []),
     "the whole document": (signing_rules, "incomplete", lambda: lambda *given: []),
     "who wrote it": (signing_rules, "misleading", lambda: lambda *given: []),

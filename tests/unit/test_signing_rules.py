@@ -1,4 +1,4 @@
-"""What keeps a text from being signed: what is not settled, whose text it is, what it lacks."""
+"""What keeps a text from being signed: what is not resolved, whose text it is, what it lacks."""
 
 import pytest
 from hypothesis import given
@@ -8,7 +8,7 @@ from services.approval import domain
 from services.approval.review import signing_rules
 from services.approval.review.autosave import AutosavedDraft
 from services.approval.review.errors import DecisionRefusedError
-from services.approval.review.signing_rules import Settled
+from services.approval.review.signing_rules import ResolvedItems
 from shared.contracts.case import fold
 from shared.contracts.draft import TO_BE_WRITTEN, Claim, DocumentPart, Draft, Fact, FactGroup, OpenPoint, Sentence
 from shared.contracts.envelope import sha256_hex
@@ -58,16 +58,16 @@ DRAFT = Draft(
     prompt=PROMPT,
     context_digest="c" * 64,
 )
-ALL = Settled({1: "confirmed", 2: "confirmed"}, (0, 1))
+ALL = ResolvedItems({1: "confirmed", 2: "confirmed"}, (0, 1))
 
 
-def sign(text: str | None = None, settled: Settled = ALL) -> Approved:
-    return domain.approve(fold(history(*REVIEW)), DIGEST, PHYSICIAN, draft=DRAFT, text=text, settled=settled)
+def sign(text: str | None = None, resolved: ResolvedItems = ALL) -> Approved:
+    return domain.approve(fold(history(*REVIEW)), DIGEST, PHYSICIAN, draft=DRAFT, text=text, resolved=resolved)
 
 
 def test_nothing_is_signed_that_nobody_has_settled() -> None:
     with pytest.raises(DecisionRefusedError) as refused:
-        sign(settled=Settled())
+        sign(resolved=ResolvedItems())
     assert refused.value.code == "unresolved"
     assert [(item.field, item.index) for item in refused.value.obstacles] == [
         ("resolutions", 1),
@@ -76,14 +76,14 @@ def test_nothing_is_signed_that_nobody_has_settled() -> None:
         ("acknowledged", 1),
     ]
     assert refused.value.detail == (
-        "To be settled before the signature: 2 sentences that the record does not support and 2 open points."
+        "To be resolved before the signature: 2 sentences that the record does not support and 2 open points."
     )
     assert "Ibuprofen" not in str(refused.value.obstacles), "no text of a draft in an error"
 
 
 def test_to_say_that_a_sentence_was_removed_does_not_remove_it() -> None:
     with pytest.raises(DecisionRefusedError) as refused:
-        sign(settled=Settled({1: "removed", 2: "changed"}, (0, 1)))
+        sign(resolved=ResolvedItems({1: "removed", 2: "changed"}, (0, 1)))
     assert [item.index for item in refused.value.obstacles] == [1, 2]
 
 
@@ -91,14 +91,14 @@ def test_to_say_that_a_sentence_was_removed_does_not_remove_it() -> None:
 def test_a_sentence_stands_however_it_is_spaced_and_wrapped(space: str) -> None:
     text = TEXT.replace("given Ibuprofen", f"given{space}Ibuprofen")
     with pytest.raises(DecisionRefusedError) as refused:
-        sign(text, Settled({2: "confirmed"}, (0, 1)))
+        sign(text, ResolvedItems({2: "confirmed"}, (0, 1)))
     assert [(item.field, item.index) for item in refused.value.obstacles] == [("resolutions", 1)]
     assert [item.how for item in sign(text).resolutions] == ["confirmed", "confirmed"]
 
 
 def test_what_became_of_each_sentence_is_in_the_event() -> None:
     text = TEXT.replace(f" {INVENTED}", "").replace(OTHER, "She walked home with her daughter.")
-    made = sign(text, Settled({}, (0, 1)))
+    made = sign(text, ResolvedItems({}, (0, 1)))
     assert [(item.sentence, item.how) for item in made.resolutions] == [(1, "removed"), (2, "changed")]
     assert (made.acknowledged, made.edited, made.signed) == ((0, 1), True, sha256_hex(text.encode()))
     as_it_is = sign()
@@ -162,7 +162,7 @@ def test_no_sequence_of_edits_signs_what_nobody_settled(
     for kind, words in changes:
         text = text.replace(words, "", 1) if kind == "drop" else f"{text}{words} \n"
     try:
-        made = sign(text, Settled(said, acknowledged))
+        made = sign(text, ResolvedItems(said, acknowledged))
     except DecisionRefusedError:
         return
     assert {0, 1} <= set(acknowledged)
@@ -175,6 +175,9 @@ def test_no_sequence_of_edits_signs_what_nobody_settled(
 def test_how_much_was_read_is_on_the_trail_where_the_page_says_it() -> None:
     assert AutosavedDraft(text=TEXT).reading(DRAFT) is None
     read = AutosavedDraft(text=TEXT, seconds=31, seen=frozenset({0, 7})).reading(DRAFT)
-    assert read == ReadingFigures(seconds=31, seen=1, parts=2)
-    made = domain.approve(fold(history(*REVIEW)), DIGEST, PHYSICIAN, draft=DRAFT, settled=ALL, reading=read)
+    assert read == ReadingFigures(seconds=31, parts_viewed=1, parts=2)
+    made = domain.approve(fold(history(*REVIEW)), DIGEST, PHYSICIAN, draft=DRAFT, resolved=ALL, reading=read)
     assert made.reading == read
+    stored = Approved.read(made.model_dump_json().encode())
+    assert stored.reading == read
+    assert made.model_dump(mode="json")["reading"] == {"seconds": 31, "seen": 1, "parts": 2}

@@ -63,23 +63,25 @@ def scan(places: list[Path], today: date, *, needs_data: bool) -> int:
     return 1 if judged.open or judged.expired else 0
 
 
-def _print_coverage(found: list[Component], data: osv.Advisories, unclear: list[str], *, fetched: bool) -> None:
-    for ecosystem in sorted({part.ecosystem for part in found}):
-        number = sum(part.ecosystem == ecosystem for part in found)
-        told = (
+def _print_coverage(components: list[Component], data: osv.Advisories, unclear: list[str], *, fetched: bool) -> None:
+    for ecosystem in sorted({part.ecosystem for part in components}):
+        number = sum(part.ecosystem == ecosystem for part in components)
+        coverage = (
             f"by {data.counted.get(ecosystem)} advisories, the newest changed on {data.newest.get(ecosystem, '')[:10]}"
         )
         if ecosystem not in data.counted:
-            told = "NOT SCANNED, there is no data"
+            coverage = "NOT SCANNED, there is no data"
         elif not fetched:
-            told = f"NOT SCANNED but for {data.counted[ecosystem]} advisories of our own"
-        print(f"{ecosystem}: {number} versions, {told}")
+            coverage = f"NOT SCANNED but for {data.counted[ecosystem]} advisories of our own"
+        print(f"{ecosystem}: {number} versions, {coverage}")
     if not fetched:
         print(
             f"{ADVISORIES_VARIABLE} names no advisories that were fetched: docs/security/supply.md says which to take."
         )
-    print(f"Never scanned: what is in the images ({sum(part.ecosystem == IMAGES for part in found)} of others), and")
-    here = {part.name for part in found}
+    print(
+        f"Never scanned: what is in the images ({sum(part.ecosystem == IMAGES for part in components)} of others), and"
+    )
+    here = {part.name for part in components}
     for name, what in BUNDLED_SOFTWARE.items():
         if name in here:
             print(f"  {what}, inside {name}")

@@ -30,7 +30,7 @@ class AuditChainVerifier:
         self._monitor = monitor
         self._ehr = ehr
         self._bus = bus
-        self._journal = EventStore(bus, "approval")
+        self._event_store = EventStore(bus, "approval")
         self._positions = Bucket(bus, "reconciled")
 
     async def start(self) -> None:
@@ -70,7 +70,7 @@ class AuditChainVerifier:
             instruments.set_gauge("countersign.nats.storage.used", found.stored / found.may_store, {SCOPE: "server"})
 
     async def _verify(self, case: CaseRef) -> None:
-        stored = await self._journal.stored(case.filter)
+        stored = await self._event_store.stored(case.filter)
         found = await verify_case(case.id, stored, self._ehr)
         faults = [fault for fault in found.faults if not fault.unanswered]
         if not faults:

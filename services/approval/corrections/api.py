@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from services.approval.dependencies import Api, Clinician, IdempotencyKey, parse_if_match
 from services.approval.review.api import LONGEST_TEXT, Decided, WrittenSentences
 from services.approval.review.problems import DecisionRoute, gone
-from services.approval.review.signing_rules import Settled
+from services.approval.review.signing_rules import ResolvedItems
 from shared.contracts.case import fold
 from shared.contracts.errors import ErasedError
 from shared.contracts.events import Resolution
@@ -44,8 +44,8 @@ class _Signed(BaseModel):
     )
 
     @property
-    def settled(self) -> Settled:
-        return Settled({item.sentence: item.how for item in self.resolutions}, (), frozenset(self.written))
+    def resolved(self) -> ResolvedItems:
+        return ResolvedItems({item.sentence: item.how for item in self.resolutions}, (), frozenset(self.written))
 
 
 class Amend(_Signed):
@@ -103,7 +103,7 @@ async def amend(
     case_id: str, body: Amend, by: Clinician, api: Api, if_match: IfMatch = None, key: IdempotencyKey = None
 ) -> Decided:
     seen = parse_if_match(if_match, "document")
-    event = await api.corrections.amend(case_id, seen, by, body.text, body.reason, body.settled, key)
+    event = await api.corrections.amend(case_id, seen, by, body.text, body.reason, body.resolved, key)
     return Decided(case_id=case_id, state="approved", by=by.subject, signed=event.signed)
 
 
@@ -117,7 +117,7 @@ async def addend(
     case_id: str, body: AddendumRequest, by: Clinician, api: Api, if_match: IfMatch = None, key: IdempotencyKey = None
 ) -> Decided:
     seen = parse_if_match(if_match, "document")
-    event = await api.corrections.addend(case_id, seen, by, body.text, body.reason, body.settled, key)
+    event = await api.corrections.addend(case_id, seen, by, body.text, body.reason, body.resolved, key)
     return Decided(case_id=case_id, state="approved", by=by.subject, signed=event.signed)
 
 

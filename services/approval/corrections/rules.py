@@ -10,13 +10,13 @@ from services.approval.domain import signer
 from services.approval.review import edits, signing_rules
 from services.approval.review.added_text import Statement
 from services.approval.review.errors import DecisionRefusedError
-from services.approval.review.signing_rules import Settled
+from services.approval.review.signing_rules import ResolvedItems
 from shared.contracts import authorship
 from shared.contracts.case import Case, ChartEntry, addenda, current_digest, latest_document
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionRequested
 from shared.contracts.draft import Draft
 from shared.contracts.envelope import RecordedEvent, sha256_hex
-from shared.contracts.events import Actor, Approved, Channel, ConfirmedSentence, Filed, Signature
+from shared.contracts.events import Actor, Approved, Channel, Filed, Signature
 
 S = TypeVar("S", Amended, Addended)
 
@@ -56,7 +56,7 @@ def amend(
     text: str,
     reason: str,
     *,
-    settled: Settled = Settled(),  # noqa: B008 - frozen
+    resolved: ResolvedItems = ResolvedItems(),  # noqa: B008 - frozen
     written: Sequence[Statement] = (),
     supervisor: str | None = None,
     channel: Channel | None = None,
@@ -71,9 +71,9 @@ def amend(
     before, document = filed(case, seen)
     signed = sha256_hex(text.encode())
     if signed == before.signed:
-        raise DecisionRefusedError("unchanged", "The text is the one that stands in the chart.")
-    settled = carried(case, draft, settled)
-    signing_rules.check(draft, text, settled, written)
+        raise DecisionRefusedError("unchanged", "The text is identical to the document in the chart.")
+    resolved = carried(case, draft, resolved)
+    signing_rules.check(draft, text, resolved, written)
     return Amended(
         stay=before.stay,
         draft=before.draft,
@@ -85,8 +85,8 @@ def amend(
         by=by,
         signer=signer(case, by, supervisor),
         edits=edits.edit_metrics(draft, text),
-        resolutions=signing_rules.resolutions(draft, text, settled),
-        written=confirmed(written),
+        resolutions=signing_rules.resolutions(draft, text, resolved),
+        written=signing_rules.confirmed_sentences(written),
         narrative=authorship.narrative_author(draft, text, own=bool(written)),
         channel=channel,
     )
@@ -102,7 +102,7 @@ def signed_before(kind: type[S], case: Case, seen: str, by: Actor) -> S | None:
     return next((body for body in same if body.by.subject == by.subject), None)
 
 
-def carried(case: Case, draft: Draft, settled: Settled) -> Settled:
+def carried(case: Case, draft: Draft, resolved: ResolvedItems) -> ResolvedItems:
     """Return `settled` with what was confirmed for the current document and its addenda.
 
     What was removed from them since has to be confirmed again. Open points were seen at the first signature.
@@ -111,15 +111,8 @@ def carried(case: Case, draft: Draft, settled: Settled) -> Settled:
     bodies = [signature_of(entry) for entry in (*((last,) if last else ()), *addenda(case))]
     sentences = {item.sentence: item.how for body in bodies for item in body.resolutions if item.how == "confirmed"}
     own = {item.digest for body in bodies for item in body.written}
-    return Settled(
-        sentences | dict(settled.resolutions), tuple(range(len(draft.open_points))), settled.written | frozenset(own)
-    )
-
-
-def confirmed(written: Sequence[Statement]) -> tuple[ConfirmedSentence, ...]:
-    """Return the sentences, written by a person, that the record does not support, as the events name them."""
-    return tuple(
-        ConfirmedSentence(digest=item.digest, label=item.label) for item in written if item.label != "supported"
+    return ResolvedItems(
+        sentences | dict(resolved.resolutions), tuple(range(len(draft.open_points))), resolved.written | frozenset(own)
     )
 
 
@@ -139,7 +132,7 @@ def addend(
     words: str,
     reason: str,
     *,
-    settled: Settled = Settled(),  # noqa: B008 - frozen
+    resolved: ResolvedItems = ResolvedItems(),  # noqa: B008 - frozen
     written: Sequence[Statement] = (),
     supervisor: str | None = None,
     channel: Channel | None = None,
@@ -149,8 +142,8 @@ def addend(
     Raises DecisionRefusedError.
     """
     before, document = filed(case, seen)
-    settled = carried(case, draft, settled)
-    signing_rules.check_addendum(draft, words, settled, written)
+    resolved = carried(case, draft, resolved)
+    signing_rules.check_addendum(draft, words, resolved, written)
     return Addended(
         stay=before.stay,
         draft=before.draft,
@@ -161,8 +154,10 @@ def addend(
         reason=reason,
         by=by,
         signer=signer(case, by, supervisor),
-        resolutions=tuple(item for item in signing_rules.resolutions(draft, words, settled) if item.how == "confirmed"),
-        written=confirmed(written),
+        resolutions=tuple(
+            item for item in signing_rules.resolutions(draft, words, resolved) if item.how == "confirmed"
+        ),
+        written=signing_rules.confirmed_sentences(written),
         channel=channel,
     )
 
@@ -186,7 +181,7 @@ def retract(
     before, _ = filed(case, seen)
     request = case.retraction.body if case.retraction else None
     if not isinstance(request, RetractionRequested):
-        raise DecisionRefusedError("not-asked", "Nobody has asked for a retraction of the document as it stands.")
+        raise DecisionRefusedError("not-asked", "No retraction of the current document has been requested.")
     second = signer(case, by, supervisor)
     if same_person(request.by, request.signer, by, second):
         raise DecisionRefusedError("same-person", "Whoever asked for the retraction cannot confirm it.")

@@ -9,7 +9,7 @@ from services.approval.corrections import rules as correction_rules
 from services.approval.review.decision_writer import cause_of, key_used
 from services.approval.review.errors import DecisionRefusedError
 from services.approval.review.service import ReviewService, channel_of, require_reason, signs
-from services.approval.review.signing_rules import Settled
+from services.approval.review.signing_rules import ResolvedItems
 from shared.contracts.case import Case, addenda, current_digest, fold, latest_document
 from shared.contracts.case_values import is_known_from_chart_only
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionRequested
@@ -48,7 +48,7 @@ class _Correction(Generic[S]):
     seen: str
     words: str
     reason: str
-    settled: Settled
+    resolved: ResolvedItems
 
     @property
     def reason_digest(self) -> str:
@@ -87,11 +87,11 @@ class CorrectionsService:
         by: Caller,
         text: str,
         reason: str,
-        settled: Settled = Settled(),  # noqa: B008 - frozen
+        resolved: ResolvedItems = ResolvedItems(),  # noqa: B008 - frozen
         key: str | None = None,
     ) -> Amended:
         """Sign `text` in the place of the document that was `seen`. Raises DecisionRefusedError."""
-        correction = _Correction(Amended, correction_rules.amend, lambda _: text, seen, text, reason, settled)
+        correction = _Correction(Amended, correction_rules.amend, lambda _: text, seen, text, reason, resolved)
         return await self._sign(case_id, by, correction, key)
 
     async def addend(
@@ -101,7 +101,7 @@ class CorrectionsService:
         by: Caller,
         words: str,
         reason: str,
-        settled: Settled = Settled(),  # noqa: B008 - frozen
+        resolved: ResolvedItems = ResolvedItems(),  # noqa: B008 - frozen
         key: str | None = None,
     ) -> Addended:
         """Sign `words` as an addendum to the document that was `seen`. Raises DecisionRefusedError."""
@@ -112,7 +112,7 @@ class CorrectionsService:
             seen,
             words,
             reason,
-            settled,
+            resolved,
         )
         return await self._sign(case_id, by, correction, key)
 
@@ -141,7 +141,7 @@ class CorrectionsService:
                 draft,
                 asked.words,
                 asked.reason_digest,
-                settled=asked.settled,
+                resolved=asked.resolved,
                 written=written,
                 supervisor=supervisor,
                 channel=channel_of(by),
@@ -204,7 +204,7 @@ class CorrectionsService:
             done := before(case) or await self._decisions.find_repeated(ref, by, key, RetractionRequested, same)
         ) is not None:
             if case.state == "filed" and case.retraction is not None:
-                await self._tell(ref, seen)  # the first may have ended before it did
+                await self._alert_confirmation_needed(ref, seen)  # the first may have ended before it did
             return done
         by = await self._cases.authorize(ref, case, by, "retract")
         supervisor = await self._review.acting_supervisor(ref, by)
@@ -219,10 +219,10 @@ class CorrectionsService:
         event = await self._decisions.decide(
             ref, case, by, "retract", decide, cause_of(ref, by, key), lambda history: before(fold(history))
         )
-        await self._tell(ref, seen)
+        await self._alert_confirmation_needed(ref, seen)
         return event
 
-    async def _tell(self, ref: CaseRef, seen: str) -> None:
+    async def _alert_confirmation_needed(self, ref: CaseRef, seen: str) -> None:
         """Alert that a second person has to confirm. The page of the case says so in any case."""
         facts = {"case": ref.id, "department": ref.department, "page": f"/reviews/{ref.id}"}
         try:

@@ -62,62 +62,66 @@ class EhrDecisionHandler:
             return  # deleted: nothing was decided, and the review goes on in our own inbox
         except PermanentError as error:  # what a physician decided is not given up for it
             raise TransientError(error.reason) from None
-        asked, word = task_decision.parse_review_task(task), task_decision.parse_decision(task)
-        if asked is None or word is None:
+        review, decision = task_decision.parse_review_task(task), task_decision.parse_decision(task)
+        if review is None or decision is None:
             return
-        history = await self._review.cases.history(asked.case_id)
+        history = await self._review.cases.history(review.case_id)
         if not history:  # another installation on the same EHR
-            logger.warning("Task %s asks for the review of a case that is not known here", asked.task)
+            logger.warning("Task %s asks for the review of a case that is not known here", review.task)
             return
-        match domain.classify_decision(history, asked.digest, asked.focus):
+        match domain.classify_decision(history, review.digest, review.focus):
             case "later":
                 raise TransientError("the review is not in the event stream yet")
             case "settled":
-                await self._tell_declined(asked, task, history)  # or the process died between deciding and telling
+                await self._alert_declined(review, task, history)  # perhaps not done before a crash
             case "stale":
-                await self._not_taken(asked, history, "stale")
+                await self._alert_not_applied(review, history, "stale")
             case "decide":
-                await self._may_count()
-                await self._hear(asked, word, task, history)
+                await self._require_no_hold()
+                await self._apply(review, decision, task, history)
 
-    async def _may_count(self) -> None:
+    async def _require_no_hold(self) -> None:
         """Raises TransientError while decisions in the EHR are held: they are retried until an operator allows them."""
         hold = await read_hold(self._bus)
         if hold is not None and hold.held:
             raise TransientError(f"decisions in the EHR are held ({hold.why}): countersign ehr-decisions allow")
 
-    async def _hear(
-        self, asked: ReviewTaskRef, word: TaskDecision, task: Resource, history: list[RecordedEvent]
+    async def _apply(
+        self, review: ReviewTaskRef, decision: TaskDecision, task: Resource, history: list[RecordedEvent]
     ) -> None:
-        if word.kind in ("gone", "unclear"):
-            await self._not_taken(asked, history, word.kind)
+        if decision.kind in ("gone", "unclear"):
+            await self._alert_not_applied(review, history, decision.kind)
             return
-        who = task_decision.signer_of(task, await self._provenances(asked.task))
+        who = task_decision.signer_of(task, await self._provenances(review.task))
         supervisor = await self._directory.supervisor(history[-1].case.department)
         if who is None:
-            await self._not_taken(asked, history, "nobody-known")
+            await self._alert_not_applied(review, history, "nobody-known")
         elif not domain.may_sign(fold(history), who, (task_decision.owner_of(task), supervisor)):
-            await self._not_taken(asked, history, "forbidden")
-        elif word.kind == "approve" and not await self._opened(history, who, supervisor):
-            await self._send_back(asked, history, "unopened", UNOPENED)
+            await self._alert_not_applied(review, history, "forbidden")
+        elif decision.kind == "approve" and not await self._opened(history, who, supervisor):
+            await self._send_back(review, history, "unopened", UNOPENED)
         else:
             role = "supervisor" if who == supervisor else "physician"
             by = Actor(subject=who, role=role, practitioner=who, method="ehr")
-            await self._decide(asked, word, by, history)
-            await self._tell_declined(asked, task, await self._review.cases.history(asked.case_id))
+            await self._decide(review, decision, by, history)
+            await self._alert_declined(review, task, await self._review.cases.history(review.case_id))
 
-    async def _decide(self, asked: ReviewTaskRef, word: TaskDecision, by: Actor, history: list[RecordedEvent]) -> None:
-        cause = f"Task/{asked.task}/{asked.digest}"
+    async def _decide(
+        self, review: ReviewTaskRef, decision: TaskDecision, by: Actor, history: list[RecordedEvent]
+    ) -> None:
+        cause = f"Task/{review.task}/{review.digest}"
         try:
-            if word.kind == "approve":
-                await self._review.approve_in_ehr(asked.case_id, asked.digest, by, cause)
+            if decision.kind == "approve":
+                await self._review.approve_in_ehr(review.case_id, review.digest, by, cause)
             else:
-                await self._review.reject_in_ehr(asked.case_id, asked.digest, by, cause, word.action, word.text)
+                await self._review.reject_in_ehr(
+                    review.case_id, review.digest, by, cause, decision.action, decision.text
+                )
         except DecisionRefusedError as refused:
             if refused.code in ("unresolved", "incomplete"):
-                await self._send_back(asked, history, refused.code, f"{refused.detail} {OPEN_IT}")
+                await self._send_back(review, history, refused.code, f"{refused.detail} {OPEN_IT}")
             elif refused.code not in ("decided", "not-open"):  # somebody else was faster
-                await self._not_taken(asked, history, refused.code)
+                await self._alert_not_applied(review, history, refused.code)
 
     async def _opened(self, history: list[RecordedEvent], who: str, supervisor: str) -> bool:
         """Return whether the signer has seen the draft."""
@@ -125,36 +129,36 @@ class EhrDecisionHandler:
             return True
         return domain.has_opened(fold(history), who, supervisor, await self._log.of_case(history[-1].case.id))
 
-    async def _send_back(self, asked: ReviewTaskRef, history: list[RecordedEvent], why: str, words: str) -> None:
+    async def _send_back(self, review: ReviewTaskRef, history: list[RecordedEvent], why: str, words: str) -> None:
         """Reopen the Task with the reason. The alert is raised first, so that a crash cannot suppress it."""
-        await self._not_taken(asked, history, why)
-        await self._tasks.send_back(asked.task, words)
+        await self._alert_not_applied(review, history, why)
+        await self._tasks.send_back(review.task, words)
 
-    async def _tell_declined(self, asked: ReviewTaskRef, task: Resource, history: list[RecordedEvent]) -> None:
+    async def _alert_declined(self, review: ReviewTaskRef, task: Resource, history: list[RecordedEvent]) -> None:
         """Alert that a Task was declined: "not me" was perhaps meant, and nobody would write the document."""
         if task.get("status") == "rejected":
             for event in history:
                 body = event.body
-                if isinstance(body, Rejected) and body.channel == "ehr" and body.draft.digest == asked.digest:
-                    await self._tell("review-declined", asked, history, body.action)
+                if isinstance(body, Rejected) and body.channel == "ehr" and body.draft.digest == review.digest:
+                    await self._alert("review-declined", review, history, body.action)
 
     async def _provenances(self, task: str) -> list[Resource]:
         return await provenances_of(self._ehr, f"Task/{task}")  # none where the EHR does not say who changed what
 
-    async def _not_taken(self, asked: ReviewTaskRef, history: list[RecordedEvent], why: str) -> None:
+    async def _alert_not_applied(self, review: ReviewTaskRef, history: list[RecordedEvent], why: str) -> None:
         """Alert that a decision was not applied. The review continues, with its escalations, in our own inbox."""
-        logger.warning("case %s: what Task %s says is not taken as a decision: %s", asked.case_id, asked.task, why)
-        await self._tell("ehr-decision-not-taken", asked, history, why)
+        logger.warning("case %s: what Task %s says is not taken as a decision: %s", review.case_id, review.task, why)
+        await self._alert("ehr-decision-not-taken", review, history, why)
 
-    async def _tell(self, kind: str, asked: ReviewTaskRef, history: list[RecordedEvent], why: str) -> None:
+    async def _alert(self, kind: str, review: ReviewTaskRef, history: list[RecordedEvent], why: str) -> None:
         department = history[-1].case.department
         await publish_alert(
             self._bus,
             "warning",
             kind,
-            id=f"{asked.task}-{why}",
-            case=asked.case_id,
+            id=f"{review.task}-{why}",
+            case=review.case_id,
             department=department,
-            task=asked.task,
+            task=review.task,
             why=why,
         )

@@ -28,7 +28,7 @@ from shared.contracts.errors import CountersignError
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.dead_letter_queue import publish_alert
-from shared.messaging.ehr_facts import publish_task_changed
+from shared.messaging.ehr_publisher import publish_task_changed
 from shared.messaging.recurring_timer import RecurringTimer
 from shared.messaging.steps import Clock
 

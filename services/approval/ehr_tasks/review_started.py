@@ -24,16 +24,16 @@ logger = logging.getLogger(__name__)
 class ReviewStartedHandler:
     def __init__(self, bus: NatsConnection, tasks: ReviewTasks) -> None:
         self._tasks = tasks
-        self._journal = EventStore(bus, "approval")
+        self._event_store = EventStore(bus, "approval")
 
     async def on_draft_viewed(self, message: Msg) -> None:
         """Handle a view of a draft: the Task is in progress where the viewer is the one who decides."""
         try:
-            look = AccessLogEntry.model_validate_json(message.data)
+            entry = AccessLogEntry.model_validate_json(message.data)
         except ValidationError:
             raise PermanentError("an entry of the access log breaks the contract") from None
-        case = fold(await self._journal.find(look.case_id)) if look.case_id else None
-        if case is None or case.review is None or not domain.starts_review(case, look.role, look.detail):
+        case = fold(await self._event_store.find(entry.case_id)) if entry.case_id else None
+        if case is None or case.review is None or not domain.starts_review(case, entry.role, entry.detail):
             return
         try:
             await self._tasks.mark_in_progress(case.review.task)

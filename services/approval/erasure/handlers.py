@@ -26,7 +26,7 @@ class ErasureHandler:
     def __init__(self, bus: NatsConnection, folder: Path | None = None) -> None:
         """`folder`: where the list of erasures is, that a restore reads."""
         self._list = ErasureList(folder) if folder is not None else None
-        self._journal = EventStore(bus, "approval")
+        self._event_store = EventStore(bus, "approval")
         self._artifacts = Artifacts(bus)
         self._working = Bucket(bus, WORKING)
         self._kept = KeptRenditions(bus)
@@ -36,7 +36,7 @@ class ErasureHandler:
         """Destroy keys and texts as ordered. It is retried without limit."""
         ordered, case = work.event, work.cause.case
         with as_transient():
-            history = await self._journal.history_with(work.cause)
+            history = await self._event_store.history_with(work.cause)
             texts = rules.texts_of(history)
             for decision in rules.decisions_of(history):
                 stored = [*await self._kept.digests(decision), *await self._outbox.digests(decision)]

@@ -38,7 +38,7 @@ class RetentionScheduler:
         self._clock = clock
         self._alert = FailureAlert(bus, "warning", "retention-failing", clock)
         self._bus = bus
-        self._journal = EventStore(bus, "approval")
+        self._event_store = EventStore(bus, "approval")
         self._marks = Bucket(bus, "reconciled")
         self.timer = RecurringTimer(bus, JOB, every, clock)
 
@@ -58,7 +58,7 @@ class RetentionScheduler:
         try:
             more = await self.go_on()
         except CountersignError as failure:
-            logger.warning("retention could not look at its cases: %s", failure.reason)
+            logger.warning("retention could not check its cases: %s", failure.reason)
             await self._alert.failed(failure.reason)
             return None
         self._alert.succeeded()
@@ -75,24 +75,24 @@ class RetentionScheduler:
         query = {"seq": at, "next_by_subj": case_filter(event), "batch": MAX_CASES_PER_RUN}
         page = [raw_message_of(message) for message in await self._bus.direct_get(STREAM, query)]
         for item in page:
-            await self._look_at(parse_case_subject(item.subject)[0])
+            await self._check_case(parse_case_subject(item.subject)[0])
             at = item.sequence + 1
         more = len(page) == MAX_CASES_PER_RUN
         await self._marks.put(key, str(at if more else 1).encode())
         return more
 
-    async def _look_at(self, case: CaseRef) -> None:
+    async def _check_case(self, case: CaseRef) -> None:
         try:
-            history = await self._journal.history(case)
+            history = await self._event_store.history(case)
             ordered = rules.due(history, self._retention, self._clock())
         except PermanentError as error:  # an event of it cannot be read: `audit verify` reports it, nothing is erased
-            logger.warning("case %s: retention passes it over: %s", case.id, error.reason)
+            logger.warning("case %s: retention skips it: %s", case.id, error.reason)
             return
         if ordered is None:
             return
         last = history[-1]
         id = derived_id(f"{last.id}/retention", ordered.event)
         try:
-            await self._journal.append(last.case, ordered, after=last.head, id=id, time=self._clock())
+            await self._event_store.append(last.case, ordered, after=last.head, id=id, time=self._clock())
         except WrongExpectedVersionError:
-            return  # something happened in it: it is looked at again with the next walk
+            return  # something happened in it: it is checked again in the next scan

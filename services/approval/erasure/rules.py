@@ -127,7 +127,7 @@ def place_hold(case: Case, ground: HoldGround, by: Actor, reference: str | None)
     if case.erasure is not None:
         raise DecisionRefusedError("erased", "The texts of this case were erased: nothing is left to hold.")
     if case.hold is not None:
-        raise DecisionRefusedError("held", "A hold stands already.")
+        raise DecisionRefusedError("held", "The case is already on hold.")
     return HoldPlaced(state=case.state, ground=ground, reference=reference, by=by)
 
 
@@ -141,7 +141,7 @@ def held_before(case: Case, ground: HoldGround, reference: str | None) -> HoldPl
 def release_hold(case: Case, by: Actor, reference: str | None) -> HoldReleased:
     """Raises DecisionRefusedError."""
     if case.hold is None:
-        raise DecisionRefusedError("not-held", "No hold stands for this case.")
+        raise DecisionRefusedError("not-held", "There is no hold on this case.")
     return HoldReleased(state=case.state, reference=reference, by=by)
 
 

@@ -34,13 +34,13 @@ class ErasureService:
     def __init__(self, bus: NatsConnection, review: ReviewService) -> None:
         self._cases = review.cases
         self._decisions = review.decisions
-        self._journal = EventStore(bus, "approval")
+        self._event_store = EventStore(bus, "approval")
 
     async def of_patient(self, patient: str, who: Caller) -> list[ErasureCandidate]:
         """Return every case whose record is, or was, of the patient with this FHIR reference; reads all cases once."""
         found: dict[str, None] = {}
         for name in ("context-extracted", "prepared"):
-            async for page in self._journal.pages(case_filter(name)):
+            async for page in self._event_store.pages(case_filter(name)):
                 for item in page:
                     event = read_event(item)
                     if isinstance(event, UnreadableEvent):

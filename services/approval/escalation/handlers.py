@@ -36,7 +36,7 @@ class EscalationHandler:
         self._tasks = tasks
         self._directory = directory
         self._clock = clock
-        self._journal = EventStore(bus, "approval")
+        self._event_store = EventStore(bus, "approval")
         self._timers = Timers(bus)
 
     async def escalate(self, message: Msg) -> None:
@@ -52,7 +52,7 @@ class EscalationHandler:
         The deadline is in the event stream. A timer that fires before it, because the server's clock is ahead, has to
         wait: raises TransientError. One of an earlier attempt to request the review is set again for the deadline.
         """
-        history: Sequence[RecordedEvent] = await self._journal.history(due.case)
+        history: Sequence[RecordedEvent] = await self._event_store.history(due.case)
         for _ in range(MAX_ATTEMPTS):
             case = fold(history)
             # The timer is set before the review is requested, and may fire first where the server's clock is ahead.
@@ -74,7 +74,9 @@ class EscalationHandler:
                 return history, due.level + 1
             id = derived_id(f"{due.clock}/{due.level}", "escalated")
             try:
-                await self._journal.append(history[-1].case, event, after=history[-1].head, id=id, time=self._clock())
+                await self._event_store.append(
+                    history[-1].case, event, after=history[-1].head, id=id, time=self._clock()
+                )
                 return history, due.level + 1
             except WrongExpectedVersionError as conflict:
                 history = conflict.history
@@ -89,16 +91,16 @@ class EscalationHandler:
         if due is None:
             return
         sequence = await self._timers.schedule(case, clock, level, due)
-        if not escalation_rules.is_current(fold(await self._journal.history(case)), clock):
+        if not escalation_rules.is_current(fold(await self._event_store.history(case)), clock):
             await self._timers.take_back(case, level, sequence)
 
     async def follow(self, message: Msg) -> None:
         """Update timers and Tasks after an event that starts or ends an escalation run."""
         event = decode(message.subject, message.headers or {}, message.data, message.metadata.sequence.stream)
         decided = isinstance(event.body, Approved | Rejected)
-        if decided and not await self._journal.stored(event.case.subject("escalated")):
+        if decided and not await self._event_store.stored(event.case.subject("escalated")):
             return  # most reviews: nobody was notified, so there is nothing to settle
-        history: Sequence[RecordedEvent] = await self._journal.history(event.case)
+        history: Sequence[RecordedEvent] = await self._event_store.history(event.case)
         match event.body:
             case Escalated() as escalated:
                 history = await self._after_escalation(event, escalated, history)
@@ -127,7 +129,7 @@ class EscalationHandler:
             await self._tasks.reassign(escalation.review.task, case.owner or escalated.owner)
         supervisor = escalated.owner or await self._directory.supervisor(event.case.department)
         await self._tasks.escalate(escalation, supervisor)
-        return await self._journal.history(event.case)
+        return await self._event_store.history(event.case)
 
     async def _after_reassignment(
         self, event: RecordedEvent, reassigned: Reassigned, history: Sequence[RecordedEvent]

@@ -51,12 +51,12 @@ class NotificationDispatcher:
         self._zone_of = zone_of
         self._sending: dict[str, asyncio.Future[None]] = {}  # by place: begun, or sent not long ago
         self._bus = bus
-        self._journal = EventStore(bus, "approval")
+        self._event_store = EventStore(bus, "approval")
 
     async def announce(self, message: Msg) -> None:
         """Handle an escalation: alert the operators, and enqueue one message for each channel."""
         event = decode(message.subject, message.headers or {}, message.data, message.metadata.sequence.stream)
-        history = await self._journal.history(event.case)
+        history = await self._event_store.history(event.case)
         found, since = _waiting(history, event.id), escalation_rules.waiting_since(history)
         if found is None or since is None:
             return
@@ -88,7 +88,7 @@ class NotificationDispatcher:
         if await self._bus.direct_get(STREAM, {"last_by_subj": notification.receipt}):
             return
         if notification.subject_key not in self._sending:
-            if not _is_due(notification, await self._journal.find(notification.case)):
+            if not _is_due(notification, await self._event_store.find(notification.case)):
                 return
             # Nothing is awaited between this look and the entry: of two deliveries at once, one sends.
             if notification.subject_key not in self._sending:

@@ -71,5 +71,5 @@ def read_notification(subject: str, data: bytes) -> Notification:
     except ValidationError:
         raise PermanentError("a notice breaks the contract") from None
     if notice.subject != subject:
-        raise PermanentError("a notice says it is about something else than its subject")
+        raise PermanentError("the subject of a notification does not match its content")
     return notice

@@ -30,13 +30,13 @@ class Reimport:
         self._organization = organization
         self._clock = clock
         self._bus = bus
-        self._journal = EventStore(bus, "approval")
+        self._event_store = EventStore(bus, "approval")
         self._artifacts = Artifacts(bus)
 
     async def on_wanted(self, message: Msg) -> None:
         """Handle a request. Nothing is written into the chart; a case that does not verify raises an alert."""
         case, wanted = parse_reimport_requested(message.subject, message.data)
-        history = await self._journal.find(case)
+        history = await self._event_store.find(case)
         ref = history[-1].case if history else CaseRef(wanted.department or "", case)
         try:
             found = await plan(ref, history, self._ehr, self._organization)
@@ -45,12 +45,12 @@ class Reimport:
         if not found.stopped and found.ready and not ref.department:
             found.stopped.append("the event stream does not have the case, and no department was given")
         if found.stopped:
-            await self._tell(ref, found.stopped)
+            await self._alert_stopped(ref, found.stopped)
             return
         try:
             await self._take_over(ref, history, found.ready, wanted)
         except ErasedError:
-            await self._tell(ref, ["its texts were erased, and are not brought back from the chart"])
+            await self._alert_stopped(ref, ["its texts were erased, and are not brought back from the chart"])
 
     async def _take_over(
         self, ref: CaseRef, history: Sequence[RecordedEvent], ready: Sequence[VerifiedEvent], wanted: ReimportRequested
@@ -65,12 +65,14 @@ class Reimport:
                 await texts.put(item.text)
             event = item.lost.event(by, reason)
             try:
-                head = await self._journal.append(ref, event, after=head, id=event_id(item.lost), time=self._clock())
+                head = await self._event_store.append(
+                    ref, event, after=head, id=event_id(item.lost), time=self._clock()
+                )
             except WrongExpectedVersionError:
                 raise TransientError("the case has moved on meanwhile") from None
             logger.info("case %s: %s was taken over from the chart", ref.id, item.lost.signature.event)
 
-    async def _tell(self, ref: CaseRef, stopped: Sequence[str]) -> None:
+    async def _alert_stopped(self, ref: CaseRef, stopped: Sequence[str]) -> None:
         reason = "; ".join(stopped)
         logger.error("case %s: not taken over from the chart: %s", ref.id, reason)
         await publish_alert(

@@ -108,7 +108,7 @@ def _unknown(item: FiledDocument, heads: set[str], filed: set[str]) -> _LostEntr
     """Return the one document under an identifier if the event stream does not have it. Raises PermanentError."""
     standing = item.valid_documents
     if len(standing) > 1:
-        raise PermanentError(f"{len(standing)} documents stand in the chart under its identifier")
+        raise PermanentError(f"{len(standing)} documents in the chart have its identifier")
     if not standing or str(standing[0]["id"]) in filed:
         return None  # what is entered in error, with no signature of ours about it, counts as nothing
     document = standing[0]

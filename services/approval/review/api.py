@@ -19,7 +19,7 @@ from services.approval.review.case_list import CaseList, list_recent
 from services.approval.review.case_reader import CaseReader
 from services.approval.review.prepared_view import prepared_view
 from services.approval.review.problems import DecisionRoute, gone
-from services.approval.review.signing_rules import Settled
+from services.approval.review.signing_rules import ResolvedItems
 from services.approval.review.views import CaseView, ReviewView, case_view, review_view
 from shared.contracts.access_log import AccessLogEntry
 from shared.contracts.case import CaseState
@@ -81,9 +81,9 @@ class Approve(BaseModel):
     written: WrittenSentences = []
 
     @property
-    def settled(self) -> Settled:
+    def resolved(self) -> ResolvedItems:
         resolutions = {item.sentence: item.how for item in self.resolutions}
-        return Settled(resolutions, self.acknowledged, frozenset(self.written))
+        return ResolvedItems(resolutions, self.acknowledged, frozenset(self.written))
 
 
 class Reject(BaseModel):
@@ -170,7 +170,7 @@ async def approve(
     key: IdempotencyKey = None,
 ) -> Decided:
     body = body or Approve()
-    event = await api.review.approve(case_id, parse_if_match(if_match), by, body.text, body.settled, key=key)
+    event = await api.review.approve(case_id, parse_if_match(if_match), by, body.text, body.resolved, key=key)
     return Decided(case_id=case_id, state="approved", by=by.subject, signed=event.signed)
 
 

@@ -4,7 +4,7 @@ import hashlib
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.approval.review.signing_rules import Settled
+from services.approval.review.signing_rules import ResolvedItems
 from shared.contracts.draft import Draft
 from shared.contracts.events import ReadingFigures
 from shared.messaging.buckets import Bucket
@@ -30,15 +30,16 @@ class AutosavedDraft(BaseModel):
     seen: frozenset[int] = frozenset()  # parts that came into view
 
     @property
-    def settled(self) -> Settled:
-        return Settled(dict.fromkeys(self.confirmed, "confirmed"), self.acknowledged, self.written)
+    def resolved(self) -> ResolvedItems:
+        return ResolvedItems(dict.fromkeys(self.confirmed, "confirmed"), self.acknowledged, self.written)
 
     def reading(self, draft: Draft) -> ReadingFigures | None:
         """Return how much of `draft` was read; None where the browser did not report it."""
         if not self.seconds and not self.seen:
             return None
         parts = range(len(draft.parts))
-        return ReadingFigures(seconds=self.seconds, seen=len(self.seen.intersection(parts)), parts=len(parts))
+        viewed = len(self.seen.intersection(parts))
+        return ReadingFigures(seconds=self.seconds, parts_viewed=viewed, parts=len(parts))
 
 
 class DraftAutosave:

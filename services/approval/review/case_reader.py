@@ -26,7 +26,7 @@ class CaseReader:
     def __init__(self, bus: NatsConnection, log: AccessLog) -> None:
         self._log = log
         self.checker = RecordChecker()
-        self._journal = EventStore(bus, "approval")
+        self._event_store = EventStore(bus, "approval")
         self._artifacts = Artifacts(bus)
 
     async def close(self) -> None:
@@ -34,15 +34,15 @@ class CaseReader:
 
     async def history(self, case_id: str) -> list[RecordedEvent]:
         """Return the events of a case, oldest first; empty where there is no such case."""
-        return await self._journal.find(case_id) if CASE_ID.fullmatch(case_id) else []
+        return await self._event_store.find(case_id) if CASE_ID.fullmatch(case_id) else []
 
     async def readable(self, case_id: str) -> tuple[list[RecordedEvent], list[UnreadableEvent]]:
         """Return the events that can be read and those that cannot, for callers that only display the case."""
-        return await self._journal.readable(case_id) if CASE_ID.fullmatch(case_id) else ([], [])
+        return await self._event_store.readable(case_id) if CASE_ID.fullmatch(case_id) else ([], [])
 
     async def recent(self, events: int) -> tuple[list[RecordedEvent], list[UnreadableEvent]]:
         """Return the last `events` events of all cases."""
-        return await self._journal.recent(events)
+        return await self._event_store.recent(events)
 
     async def case(self, case_id: str) -> tuple[CaseRef, Case]:
         """Return the current state of a case; `exists` is false where there is no such case."""

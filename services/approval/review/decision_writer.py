@@ -44,7 +44,7 @@ class DecisionWriter:
         self._cases = cases
         self._clock = clock
         self._new_id = new_id
-        self._journal = EventStore(bus, "approval")
+        self._event_store = EventStore(bus, "approval")
 
     async def decide(
         self,
@@ -99,7 +99,7 @@ class DecisionWriter:
 
     async def append(self, ref: CaseRef, case: Case, event: CaseEvent, id: str | None = None) -> None:
         """Append `event` after the last event of `case`. Raises Conflict."""
-        await self._journal.append(ref, event, after=case.head, id=id or self._new_id(), time=self._clock())
+        await self._event_store.append(ref, event, after=case.head, id=id or self._new_id(), time=self._clock())
 
 
 def key_used() -> DecisionRefusedError:

@@ -1,4 +1,4 @@
-"""Measure what a physician changed, and find what is still to be settled. Pure."""
+"""Measure what a physician changed, and find what is still to be resolved. Pure."""
 
 from collections.abc import Sequence
 

@@ -15,7 +15,7 @@ from services.approval.review.case_reader import CaseReader
 from services.approval.review.case_reader import current as current_case
 from services.approval.review.decision_writer import DecisionWriter, cause_of
 from services.approval.review.errors import DecisionRefusedError, StepUpRequiredError
-from services.approval.review.signing_rules import Settled
+from services.approval.review.signing_rules import ResolvedItems
 from shared.clinical.fhir_client import FhirClient, NotFoundError
 from shared.contracts.case import Case, fold
 from shared.contracts.draft import Draft
@@ -77,7 +77,7 @@ class ReviewService:
         seen: str,
         by: Caller,
         text: str | None,
-        settled: Settled = Settled(),  # noqa: B008 - frozen
+        resolved: ResolvedItems = ResolvedItems(),  # noqa: B008 - frozen
         reading: ReadingFigures | None = None,
         key: str | None = None,
     ) -> Approved:
@@ -101,7 +101,7 @@ class ReviewService:
             by=by.actor,
             draft=draft,
             text=text,
-            settled=settled,
+            resolved=resolved,
             written=added,
             supervisor=await self.acting_supervisor(ref, by),
             channel=channel_of(by),

@@ -11,7 +11,7 @@ from services.approval.review.added_text import Statement
 from services.approval.review.errors import DecisionRefusedError, Obstacle
 from shared.contracts import authorship
 from shared.contracts.draft import TO_BE_WRITTEN, DocumentPart, Draft
-from shared.contracts.events import Resolution, ResolutionKind
+from shared.contracts.events import ConfirmedSentence, Resolution, ResolutionKind
 
 SIMILAR = 60  # percent: a sentence that has something like it in the text was changed, else removed
 PATIENT = "Patient: "  # how the line begins that says whose document it is
@@ -19,8 +19,8 @@ _SAYS_WHO = re.compile(r"\W*patient\s*:", re.IGNORECASE)  # what a reader takes 
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """What a physician says of a draft: of its sentences and its open points, both counted from 0."""
+class ResolvedItems:
+    """Items of a draft that a physician has resolved: sentences and open points, both counted from 0."""
 
     resolutions: Mapping[int, ResolutionKind] = field(default_factory=dict)
     acknowledged: Sequence[int] = ()
@@ -31,11 +31,11 @@ class Settled:
         return tuple(index for index, how in self.resolutions.items() if how == "confirmed")
 
 
-def check(draft: Draft, text: str, settled: Settled, written: Sequence[Statement] = ()) -> None:
+def check(draft: Draft, text: str, resolved: ResolvedItems, written: Sequence[Statement] = ()) -> None:
     """Raises DecisionRefusedError where `text` may not be signed. `written` is what it has that the draft has not."""
     if lacking := incomplete(draft, text):
         raise DecisionRefusedError("incomplete", " ".join(item.detail for item in lacking), lacking)
-    if waiting := [*unsettled(draft, text, settled), *unconfirmed(written, settled)]:
+    if waiting := [*unresolved(draft, text, resolved), *unconfirmed(written, resolved)]:
         sentences = sum(item.field != "acknowledged" for item in waiting)
         raise DecisionRefusedError("unresolved", to_do(sentences, len(waiting) - sentences), waiting)
     if text != draft.text and (untrue := misleading(draft, text, written)):
@@ -46,14 +46,14 @@ def misleading(draft: Draft, text: str, written: Sequence[Statement] = ()) -> li
     """Return lines about the author of the narrative that are not true for `text`."""
     by = authorship.narrative_author(draft, text, own=bool(written))
     drafted = by in ("model", "rules")
-    said = {claim for _, claim in authorship.find_lines(text)}
-    if not any(claim != by and (not drafted or by == "model") for claim in said):
+    claimed = {claim for _, claim in authorship.find_lines(text)}
+    if not any(claim != by and (not drafted or by == "model") for claim in claimed):
         return []
-    wanted = authorship.correct_line(draft, text, own=bool(written))
-    return [Obstacle("text", f"The line that says who wrote the narrative is not true. It has to be: {wanted}")]
+    correct = authorship.correct_line(draft, text, own=bool(written))
+    return [Obstacle("text", f"The line that says who wrote the narrative is not true. It has to be: {correct}")]
 
 
-def check_addendum(draft: Draft, words: str, settled: Settled, written: Sequence[Statement] = ()) -> None:
+def check_addendum(draft: Draft, words: str, resolved: ResolvedItems, written: Sequence[Statement] = ()) -> None:
     """Check an addendum to the document of `draft`. `written` are the sentences of `words` that the draft lacks.
 
     The line that identifies the patient is added by us: `words` must not have another. Raises DecisionRefusedError.
@@ -62,7 +62,7 @@ def check_addendum(draft: Draft, words: str, settled: Settled, written: Sequence
     if lacking:
         raise DecisionRefusedError("incomplete", " ".join(item.detail for item in lacking), lacking)
     # A sentence that was taken out of the draft may come back here.
-    if waiting := [*unsettled(draft, words, settled), *unconfirmed(written, settled)]:
+    if waiting := [*unresolved(draft, words, resolved), *unconfirmed(written, resolved)]:
         raise DecisionRefusedError("unresolved", to_do(len(waiting), 0), waiting)
 
 
@@ -77,8 +77,8 @@ def _lacking_of_addendum(draft: Draft, words: str) -> Iterator[str]:
 
 
 def to_do(sentences: int, points: int) -> str:
-    """Return what has to be settled, in words."""
-    found = [
+    """Return what has to be resolved, in words."""
+    counts = [
         f"{number} {one if number == 1 else many}"
         for number, one, many in (
             (sentences, "sentence that the record does not support", "sentences that the record does not support"),
@@ -86,23 +86,23 @@ def to_do(sentences: int, points: int) -> str:
         )
         if number
     ]
-    return f"To be settled before the signature: {' and '.join(found)}."
+    return f"To be resolved before the signature: {' and '.join(counts)}."
 
 
-def unsettled(draft: Draft, text: str, settled: Settled) -> list[Obstacle]:
-    """Return unsupported sentences and open points of `draft` that nobody has settled for `text`."""
+def unresolved(draft: Draft, text: str, resolved: ResolvedItems) -> list[Obstacle]:
+    """Return unsupported sentences and open points of `draft` that nobody has resolved for `text`."""
     sentences = (
         Obstacle("resolutions", "The record does not support this sentence: confirm, change or remove it.", index)
-        for index in edits.unresolved(draft, text, settled.confirmed)
+        for index in edits.unresolved(draft, text, resolved.confirmed)
     )
     points = (
         Obstacle("acknowledged", "Look at this open point and acknowledge it.", index)
-        for index in edits.unacknowledged(draft, settled.acknowledged)
+        for index in edits.unacknowledged(draft, resolved.acknowledged)
     )
     return [*sentences, *points]
 
 
-def unconfirmed(written: Sequence[Statement], settled: Settled) -> list[Obstacle]:
+def unconfirmed(written: Sequence[Statement], resolved: ResolvedItems) -> list[Obstacle]:
     """Return the physician's own sentences that the record does not support and nobody has confirmed."""
     words = {
         "contradicted": "The record contradicts a sentence that you wrote: change or confirm it.",
@@ -111,7 +111,7 @@ def unconfirmed(written: Sequence[Statement], settled: Settled) -> list[Obstacle
     return [
         Obstacle("written", words[item.label], index, item.digest)
         for index, item in enumerate(written)
-        if item.label != "supported" and item.digest not in settled.written
+        if item.label != "supported" and item.digest not in resolved.written
     ]
 
 
@@ -159,18 +159,25 @@ def heading(text: str) -> str:
     return text.strip().rstrip(":").casefold()
 
 
-def resolutions(draft: Draft, text: str, settled: Settled) -> tuple[Resolution, ...]:
+def resolutions(draft: Draft, text: str, resolved: ResolvedItems) -> tuple[Resolution, ...]:
     """Return what happened to each sentence that the record does not support, for the event."""
     stand = set(edits.unchanged_sentences(draft, text))
     return tuple(
-        Resolution(sentence=index, how="confirmed" if index in stand else _how(sentence.text, text, index, settled))
+        Resolution(sentence=index, how="confirmed" if index in stand else _how(sentence.text, text, index, resolved))
         for index, sentence in enumerate(draft.sentences)
         if not sentence.supported
     )
 
 
-def _how(sentence: str, text: str, index: int, settled: Settled) -> ResolutionKind:
-    said = settled.resolutions.get(index)
-    if said in ("changed", "removed"):
-        return said
+def confirmed_sentences(written: Sequence[Statement]) -> tuple[ConfirmedSentence, ...]:
+    """Return the physician's own sentences that the record does not support, for the event."""
+    return tuple(
+        ConfirmedSentence(digest=item.digest, label=item.label) for item in written if item.label != "supported"
+    )
+
+
+def _how(sentence: str, text: str, index: int, resolved: ResolvedItems) -> ResolutionKind:
+    chosen = resolved.resolutions.get(index)
+    if chosen in ("changed", "removed"):
+        return chosen
     return "changed" if fuzz.partial_ratio(sentence, text) >= SIMILAR else "removed"

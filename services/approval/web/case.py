@@ -62,7 +62,7 @@ async def write(case_id: str, who: Clinician, api: Api, note: str = "") -> Respo
 @router.post("/reviews/{case_id}/working")
 @limit_endpoint(TEXT_MAX_BODY_BYTES)
 async def keep(form: ReviewForm, who: Clinician, api: Api) -> Response:
-    """Save what was typed; the answer shows what was changed and what is still to be settled."""
+    """Save what was typed; the answer shows what was changed and what is still to be resolved."""
     copies = ReviewFormAutosave(api.autosave)
     await copies.keep(form, who.subject)
     case = fold(await api.cases.history(form.ref.id))
@@ -90,7 +90,7 @@ async def approve(form: ReviewForm, who: Clinician, api: Api) -> Response:
     copy = form.copy
     changed = copy.text if copy.text != form.draft.text else None
     try:
-        await api.review.approve(form.ref.id, form.digest, who, changed, copy.settled, copy.reading(form.draft))
+        await api.review.approve(form.ref.id, form.digest, who, changed, copy.resolved, copy.reading(form.draft))
     except DecisionRefusedError as refused:
         if refused.code == "misleading":
             await copies.keep(await put_right(api.cases, form, who), who.subject)

@@ -25,14 +25,14 @@ from shared.runtime.problems import ProblemError
 from shared.runtime.request_limits import TEXT_MAX_BODY_BYTES, limit_endpoint
 
 NOTES = {
-    "changed": "The document has changed since you read it. Nothing was signed: look at it as it stands now.",
-    "unchanged": "Nothing was signed: the text is the one that stands in the chart.",
+    "changed": "The document has changed since you read it. Nothing was signed: read the current document.",
+    "unchanged": "Nothing was signed: the text is identical to the document in the chart.",
     "not-filed": "Nothing was signed: what was signed before is still on its way into the chart.",
     "no-draft": "Nothing was signed: the draft of this document was lost in a restore. Correct it in the EHR.",
     "asked": "Somebody has asked for a retraction already.",
-    "not-asked": "Nobody has asked for a retraction of the document as it stands now.",
+    "not-asked": "No retraction of the current document has been requested.",
     "same-person": "Nothing was retracted: a second person has to confirm.",
-    "no-reason": "Nothing was signed: say in a few words why.",
+    "no-reason": "Nothing was signed: enter a reason.",
 }
 Text = Annotated[str, Form(max_length=LONGEST_TEXT)]
 Reason = Annotated[str, Form(max_length=4000)]
@@ -90,10 +90,10 @@ async def _typed(
 ) -> dict[str, Any]:
     """Return the autosaved text, and what of it the record does not support. `text` is the initial one."""
     typed = copy or AutosavedDraft(text=text)
-    settled = correction_rules.carried(case, draft, typed.settled)
+    resolved = correction_rules.carried(case, draft, typed.resolved)
     new = typed.text if typed.text != text else ""
     written = await api.cases.added_statements(case_id, draft, new, who) if new else ()
-    before = correction_rules.carried(case, draft, AutosavedDraft(text="").settled)
+    before = correction_rules.carried(case, draft, AutosavedDraft(text="").resolved)
     left = edits.unresolved(draft, new, before.confirmed)
     return {
         "text": typed.text,
@@ -102,8 +102,8 @@ async def _typed(
         "diff": await asyncio.to_thread(text_diff.diff, text, typed.text) if new and text else [],
         "written": [i for i in written if i.label != "supported" and i.digest not in before.written],
         "unresolved": [{"number": number, "text": draft.sentences[number].text} for number in left],
-        "confirmed": settled.confirmed,
-        "confirmed_own": settled.written,
+        "confirmed": resolved.confirmed,
+        "confirmed_own": resolved.written,
     }
 
 
@@ -157,7 +157,7 @@ async def keep_correction(case_id: str, who: Clinician, api: Api, seen: Digest, 
 async def amend(case_id: str, who: Clinician, api: Api, seen: Digest, copy: CorrectionForm) -> Response:
     await api.autosave.keep(case_id, seen, who.subject, copy)  # nothing typed is lost, whatever comes of it
     try:
-        await api.corrections.amend(case_id, seen, who, copy.text, copy.reason, copy.settled)
+        await api.corrections.amend(case_id, seen, who, copy.text, copy.reason, copy.resolved)
     except DecisionRefusedError as refused:
         return _back(case_id, refused, "correction")
     await api.autosave.drop(case_id, seen, who.subject)
@@ -169,7 +169,7 @@ async def amend(case_id: str, who: Clinician, api: Api, seen: Digest, copy: Corr
 async def addend(case_id: str, who: Clinician, api: Api, seen: Digest, copy: CorrectionForm) -> Response:
     await api.autosave.keep(case_id, seen + ADDENDUM, who.subject, copy)
     try:
-        await api.corrections.addend(case_id, seen, who, copy.text, copy.reason, copy.settled)
+        await api.corrections.addend(case_id, seen, who, copy.text, copy.reason, copy.resolved)
     except DecisionRefusedError as refused:
         return _back(case_id, refused, "addendum")
     await api.autosave.drop(case_id, seen + ADDENDUM, who.subject)

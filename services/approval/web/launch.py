@@ -16,10 +16,15 @@ from services.approval.sign_in.launch.client import EhrLaunch, Launched
 from services.approval.sign_in.service import SignInService, local_path
 from services.approval.sign_in.sessions import PENDING, PendingLogin
 from services.approval.web.render import PageRoute, page
-from services.approval.web.sign_in import refused, unavailable
+from services.approval.web.sign_in import (
+    consume_login,
+    exchange_unavailable,
+    path_and_query,
+    refused,
+    unavailable,
+)
 from shared.contracts.errors import TransientError
 from shared.contracts.subjects import case_id
-from shared.oauth.errors import SpentCodeError
 from shared.oauth.token_endpoint import RETRYABLE_CODES, known_code
 from shared.runtime.authentication import AuthenticationError, Caller, token_digest
 from shared.runtime.oidc import SignInResult
@@ -70,7 +75,7 @@ async def _begin(request: Request, api: ApiDependencies, after: str, launch: str
             _callback_url(service), state, pending.nonce, pending.verifier, launch
         )
     except TransientError as error:
-        return unavailable(service, error, after=after, again=launch is None, retry=_this(request))
+        return unavailable(service, error, after=after, again=launch is None, retry=path_and_query(request))
     answer = RedirectResponse(url, 303)
     service.set_cookie(answer, _state_cookie(state), state, max_age=PENDING, embedded=pending.embedded)
     return answer
@@ -80,8 +85,7 @@ async def _begin(request: Request, api: ApiDependencies, after: str, launch: str
 async def finish(request: Request, api: Api, code: str = "", state: str = "", error: str = "") -> Response:
     """Sign the EHR's user in, and show the document of the stay that is open there."""
     service = api.sign_in
-    cookie = request.cookies.get(service.public.cookie_name(_state_cookie(state)), "")
-    pending = await service.sessions.consume_state(state) if state and state == cookie else None
+    pending = await consume_login(service, request, _state_cookie(state), state)
     after, renewed = (pending.after, pending.since is not None) if pending is not None else ("/", False)
     try:
         launched = await _exchange(service, pending, code, error)
@@ -89,10 +93,7 @@ async def finish(request: Request, api: Api, code: str = "", state: str = "", er
         await api.log.record("refused", detail=f"launch: {refusal.reason}")
         return refused(service, 403, refusal.reason, after=after, again=renewed)
     except TransientError as failure:
-        if pending is None or not code or isinstance(failure, SpentCodeError):
-            return unavailable(service, failure, after=after, again=renewed)
-        await service.sessions.keep_login(state, pending)
-        return unavailable(service, failure, after=after, again=renewed, retry=_this(request))
+        return await exchange_unavailable(service, request, failure, pending, state, code)
     answer = RedirectResponse(after, 303) if renewed else await _shown(api, launched.caller, launched.context)
     service.delete_cookie(answer, _state_cookie(state))
     previous = api.authenticator.session_id(request)
@@ -137,10 +138,6 @@ def _ehr(service: SignInService) -> EhrLaunch:
     if service.launch is None:
         raise ProblemError(404, "No EHR opens Countersign")
     return service.launch
-
-
-def _this(request: Request) -> str:
-    return f"{request.url.path}?{request.url.query}"
 
 
 def _callback_url(service: SignInService) -> str:

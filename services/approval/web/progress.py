@@ -1,4 +1,4 @@
-"""Progress of a text that is being edited: what was changed, and what is still to be settled."""
+"""Progress of a text that is being edited: what was changed, and what is still to be resolved."""
 
 import asyncio
 from dataclasses import replace
@@ -16,7 +16,7 @@ from shared.runtime.authentication import Caller
 async def progress(
     cases: CaseReader, case_id: str, draft: Draft, copy: AutosavedDraft, mode: Mode, who: Caller
 ) -> dict[str, Any]:
-    """Return the difference from the initial text, and the sentences and points that are not settled."""
+    """Return the difference from the initial text, and the sentences and points that are not resolved."""
     begun = beginning(draft, mode)
     own = await cases.added_statements(case_id, draft, copy.text, who)
     written = [item for item in own if item.label != "supported"]

@@ -96,8 +96,7 @@ async def finish_login(request: Request, api: Api, code: str = "", state: str = 
     Where the provider's token endpoint does not answer, the same request may be repeated.
     """
     service = api.sign_in
-    cookie = request.cookies.get(service.public.cookie_name(STATE_COOKIE), "")
-    pending = await service.sessions.consume_state(state) if state and state == cookie else None
+    pending = await consume_login(service, request, STATE_COOKIE, state)
     after, again = (pending.after, pending.since is not None) if pending is not None else ("/", False)
     try:
         signed = await _exchange(service, pending, code, error)
@@ -105,12 +104,7 @@ async def finish_login(request: Request, api: Api, code: str = "", state: str = 
         await api.log.record("refused", detail=f"sign-in: {refusal.reason}")
         return refused(service, 403, refusal.reason, after=after, again=again)
     except TransientError as failure:
-        if pending is not None and code and not isinstance(failure, SpentCodeError):
-            await service.sessions.keep_login(state, pending)
-            return unavailable(
-                service, failure, after=after, again=again, retry=f"/sign-in/callback?{request.url.query}"
-            )
-        return unavailable(service, failure, after=after, again=again)
+        return await exchange_unavailable(service, request, failure, pending, state, code)
     answer = RedirectResponse(local_path(after), 303)
     service.delete_cookie(answer, STATE_COOKIE)
     return await service.open_session(api.authenticator.session_id(request), signed, answer)
@@ -132,10 +126,36 @@ async def _exchange(service: SignInService, pending: PendingLogin | None, code: 
     return signed
 
 
+async def consume_login(service: SignInService, request: Request, cookie_name: str, state: str) -> PendingLogin | None:
+    """Return the login that this browser began with `state`, once; None for any other."""
+    cookie = request.cookies.get(service.public.cookie_name(cookie_name), "")
+    return await service.sessions.consume_state(state) if state and state == cookie else None
+
+
+async def exchange_unavailable(
+    service: SignInService,
+    request: Request,
+    failure: TransientError,
+    pending: PendingLogin | None,
+    state: str,
+    code: str,
+) -> Response:
+    """Return the page for a token endpoint that does not answer; the request is repeatable while its code is unused."""
+    after, again = (pending.after, pending.since is not None) if pending is not None else ("/", False)
+    if pending is None or not code or isinstance(failure, SpentCodeError):
+        return unavailable(service, failure, after=after, again=again)
+    await service.sessions.keep_login(state, pending)
+    return unavailable(service, failure, after=after, again=again, retry=path_and_query(request))
+
+
+def path_and_query(request: Request) -> str:
+    return f"{request.url.path}?{request.url.query}"
+
+
 def refused(service: SignInService, status: int, reason: str, *, after: str, again: bool, retry: str = "") -> Response:
     """Return the sign-in page with the reason why nobody was signed in. `retry` is where to try once more."""
-    said = f"{reason[0].upper()}{reason[1:]}."
-    return sign_in_form(service, status, after=after, again=again, refused=said, retry=retry)
+    message = f"{reason[0].upper()}{reason[1:]}."
+    return sign_in_form(service, status, after=after, again=again, refused=message, retry=retry)
 
 
 def unavailable(service: SignInService, error: TransientError, *, after: str, again: bool, retry: str = "") -> Response:

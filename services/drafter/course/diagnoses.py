@@ -23,10 +23,10 @@ def diagnosis_sentences(context: EncounterContext) -> Iterator[Sentence]:
 
     After a colon a name keeps the record's words and case, in any language.
     """
-    told: set[tuple[str, str, bool]] = set()
+    listed: set[tuple[str, str, bool]] = set()
     for one, many, items in _by_certainty(context):
-        new = [item for item in items if (item.text.lower(), item.certainty, item.acquired) not in told]
-        told |= {(item.text.lower(), item.certainty, item.acquired) for item in new}
+        new = [item for item in items if (item.text.lower(), item.certainty, item.acquired) not in listed]
+        listed |= {(item.text.lower(), item.certainty, item.acquired) for item in new}
         new = list({without_full_stop(item.text).lower(): item for item in reversed(new)}.values())[::-1]
         if new:
             names = [_name_with_certainty(item, len(new)) for item in new]
@@ -35,53 +35,51 @@ def diagnosis_sentences(context: EncounterContext) -> Iterator[Sentence]:
 
 
 def _by_certainty(context: EncounterContext) -> tuple[tuple[str, str, list[Diagnosis]], ...]:
-    found = [item for item in context.diagnoses if without_full_stop(item.text)]
-    principal = any(item.role == "principal" for item in found)
-    # A complaint that stands as the reason is no other diagnosis beside the principal one.
-    complaints = {without_full_stop(item.text).lower() for item in admission_reasons(context)} if principal else set()
-    others = [
-        item
-        for item in _with_certainty(found, "confirmed", *_LISTED)
-        if without_full_stop(item.text).lower() not in complaints
-    ]
-    begun = [item for item in others if item.acquired]
-    older = [item for item in others if not item.acquired]
-    suspected, out = "suspected, not confirmed", "ruled-out"
-    first = any(item.role in ("principal", "admission") for item in found)
+    """Return groups of diagnoses with their titles, for one diagnosis and for several."""
+    recorded = [item for item in context.diagnoses if without_full_stop(item.text)]
+    others = _other_diagnoses(context, recorded)
+    acquired = [item for item in others if item.acquired]
+    present_before = [item for item in others if not item.acquired]
+    first = any(item.role in ("principal", "admission") for item in recorded)
     one, many = ("Another recorded", "Other recorded") if first else ("Recorded", "Recorded")
     return (
-        ("Principal diagnosis", "Principal diagnoses", _with_certainty(found, "confirmed", "principal")),
+        ("Principal diagnosis", "Principal diagnoses", _with_certainty(recorded, "confirmed", "principal")),
         (
-            f"Principal diagnosis, {suspected}",
-            f"Principal diagnoses, {suspected}",
-            _with_certainty(found, "suspected", "principal"),
+            "Principal diagnosis, suspected, not confirmed",
+            "Principal diagnoses, suspected, not confirmed",
+            _with_certainty(recorded, "suspected", "principal"),
         ),
-        ("Admission diagnosis", "Admission diagnoses", _with_certainty(found, "confirmed", "admission")),
-        *(
-            (name, name, [item for item in begun if not is_from_note(item)])
-            for name in ("Recorded as begun in hospital",)
-        ),
-        *(
-            (name, name, [item for item in begun if is_from_note(item)])
-            for name in ("Complication, in a note's words",)
-        ),
+        ("Admission diagnosis", "Admission diagnoses", _with_certainty(recorded, "confirmed", "admission")),
+        _group("Recorded as begun in hospital", [item for item in acquired if not is_from_note(item)]),
+        _group("Complication, in a note's words", [item for item in acquired if is_from_note(item)]),
         (
             f"{one} diagnosis or problem",
             f"{many} diagnoses and problems",
-            [item for item in older if not is_social(item)],
+            [item for item in present_before if not is_social(item)],
         ),
-        (
-            "Suspected, not confirmed",
-            "Suspected, not confirmed",
-            _with_certainty(found, "suspected", "admission", *_LISTED),
-        ),
-        ("Ruled out", "Ruled out", _with_certainty(found, out, "principal", "admission", *_LISTED)),
-        *((name, name, [item for item in older if is_social(item)]) for name in ("Social circumstances recorded",)),
+        _group("Suspected, not confirmed", _with_certainty(recorded, "suspected", "admission", *_LISTED)),
+        _group("Ruled out", _with_certainty(recorded, "ruled-out", "principal", "admission", *_LISTED)),
+        _group("Social circumstances recorded", [item for item in present_before if is_social(item)]),
     )
 
 
-def _with_certainty(found: Iterable[Diagnosis], certainty: str, *roles: str) -> list[Diagnosis]:
-    return [item for item in found if item.certainty == certainty and item.role in roles]
+def _group(title: str, diagnoses: list[Diagnosis]) -> tuple[str, str, list[Diagnosis]]:
+    return title, title, diagnoses
+
+
+def _other_diagnoses(context: EncounterContext, recorded: list[Diagnosis]) -> list[Diagnosis]:
+    """Return the confirmed ones besides the principal and admission diagnoses.
+
+    Beside a principal diagnosis, a complaint that is the reason of the stay is not listed again.
+    """
+    principal = any(item.role == "principal" for item in recorded)
+    complaints = {without_full_stop(item.text).lower() for item in admission_reasons(context)} if principal else set()
+    confirmed = _with_certainty(recorded, "confirmed", *_LISTED)
+    return [item for item in confirmed if without_full_stop(item.text).lower() not in complaints]
+
+
+def _with_certainty(diagnoses: Iterable[Diagnosis], certainty: str, *roles: str) -> list[Diagnosis]:
+    return [item for item in diagnoses if item.certainty == certainty and item.role in roles]
 
 
 def _name_with_certainty(item: Diagnosis, count: int) -> str:
@@ -108,10 +106,10 @@ def admission_reasons(context: EncounterContext) -> list[ContextEntry]:
     Reasons that repeat the principal or admission diagnosis are left out where another is left: a physician asks for
     the complaint first.
     """
-    found = list(
+    reasons = list(
         {
             comparable_name(item.text): item for item in reversed(context.reasons) if without_full_stop(item.text)
         }.values()
     )[::-1]
     named = {comparable_name(item.text) for item in context.diagnoses if item.role in ("principal", "admission")}
-    return [item for item in found if comparable_name(item.text) not in named] or found
+    return [item for item in reasons if comparable_name(item.text) not in named] or reasons

@@ -102,8 +102,8 @@ def _destination(context: EncounterContext) -> str:
 
 
 def _list_sentence(title: str, entries: Iterable[ContextEntry]) -> Iterator[Sentence]:
-    if found := unique_texts(entries):
-        yield _sentence(f"{title}: {'; '.join(with_days(found))}", evidence_of(found))
+    if distinct := unique_texts(entries):
+        yield _sentence(f"{title}: {'; '.join(with_days(distinct))}", evidence_of(distinct))
 
 
 def _open_items(context: EncounterContext) -> Iterator[Sentence]:

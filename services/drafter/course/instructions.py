@@ -53,8 +53,10 @@ def _sentences(context: EncounterContext) -> Iterator[Sentence]:
         ("From your care plan", context.care_plans),
     )
     for title, entries in groups:
-        if found := unique_texts(entries):
-            yield _sentence(f"{title}: {'; '.join(with_days(found))}", [(item.source, item.text) for item in found])
+        if distinct := unique_texts(entries):
+            yield _sentence(
+                f"{title}: {'; '.join(with_days(distinct))}", [(item.source, item.text) for item in distinct]
+            )
     if pending := unique_texts(context.pending):
         words = "; ".join(pending_phrases(pending))
         yield _sentence(
@@ -64,8 +66,8 @@ def _sentences(context: EncounterContext) -> Iterator[Sentence]:
 
 def _why_here(context: EncounterContext) -> Iterator[Sentence]:
     """Yield the stay and its principal diagnosis; a suspected one is not stated as a disease."""
-    found = [item for item in context.diagnoses if item.role == "principal" and item.certainty == "confirmed"]
-    named = list({without_full_stop(item.text): item for item in found if not _BARE_CODE.match(item.text)}.values())
+    principal = [item for item in context.diagnoses if item.role == "principal" and item.certainty == "confirmed"]
+    named = list({without_full_stop(item.text): item for item in principal if not _BARE_CODE.match(item.text)}.values())
     if named:
         start, end = day(context.start, context.start_on), day(context.end, context.end_on)
         when = f"from {start} to {end}" if start and start != end else f"until {end}" if not start else f"on {end}"
@@ -102,8 +104,8 @@ def _directions(item: Medicine) -> str:
 def _purpose(item: Medicine) -> str:
     """Return the reason, the prescriber's note, and what the directions say about time."""
     limit = item.dose if _LIMIT.search(item.dose) else ""
-    said = list(dict.fromkeys(text for part in (item.reason, item.note, limit) if (text := without_full_stop(part))))
-    return f" ({'; '.join(said)})" if said else ""
+    remarks = list(dict.fromkeys(text for part in (item.reason, item.note, limit) if (text := without_full_stop(part))))
+    return f" ({'; '.join(remarks)})" if remarks else ""
 
 
 def _appointment(item: ContextEntry) -> str:
@@ -113,7 +115,7 @@ def _appointment(item: ContextEntry) -> str:
 
 
 def _different(medicines: Iterable[Medicine]) -> list[Medicine]:
-    found: dict[tuple[str, str], Medicine] = {}
+    by_name_and_status: dict[tuple[str, str], Medicine] = {}
     for item in medicines:
-        found.setdefault((item.name.lower(), item.status), item)
-    return list(found.values())
+        by_name_and_status.setdefault((item.name.lower(), item.status), item)
+    return list(by_name_and_status.values())

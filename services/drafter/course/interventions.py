@@ -55,8 +55,8 @@ def operation_note_sentences(context: EncounterContext) -> Iterator[Sentence]:
         when = day(items[0].time, items[0].on)
         note = cited.get(source) or f"Operation note{f' of {when}' if when else ''}"
         words = "; ".join(_CODE.sub("", without_full_stop(item.text)) for item in shown)
-        said = composed_sentence("hospital-course", f"{note}: {words}{more}", evidence_of(shown))
-        yield said.model_copy(update={"origin": "note", "label": "supported"})
+        sentence = composed_sentence("hospital-course", f"{note}: {words}{more}", evidence_of(shown))
+        yield sentence.model_copy(update={"origin": "note", "label": "supported"})
 
 
 def _is_named_by_procedure(device: ContextEntry, procedures: list[ContextEntry]) -> bool:

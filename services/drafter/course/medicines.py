@@ -27,10 +27,10 @@ def hospital_medicine_sentences(context: EncounterContext) -> Iterator[Sentence]
     """Yield what was given and, separately, what was only ordered: an order is no administration."""
     given = _by_name(context.given_medicines)
     ordered = {name: item for name, item in _by_name(context.hospital_medicines).items() if name not in given}
-    for found, verb in ((given, "given"), (ordered, "ordered")):
-        if not found:
+    for medicines, verb in ((given, "given"), (ordered, "ordered")):
+        if not medicines:
             continue
-        items = list(found.values())
+        items = list(medicines.values())
         shown, rest = items[:MAX_MEDICINES], len(items) - len(items[:MAX_MEDICINES])
         reasons = {qualified(item.reason, context) if item.reason else "" for item in shown}
         same = reasons.pop() if len(shown) > 1 and len(reasons) == 1 else ""
@@ -47,9 +47,9 @@ def change_sentences(context: EncounterContext) -> Iterator[Sentence]:
     rows = reconcile(context)
     asked = [row for row in rows if row.change == "new" and row.medicine.question]
     for change, title in CHANGE_TITLES.items():
-        found = [row for row in rows if row.change == change and row not in asked]
+        changed = [row for row in rows if row.change == change and row not in asked]
         title = UNCOMPARED_TITLE if change == "new" and not context.home_medicines else title
-        yield from _change_sentence(title, found, context)
+        yield from _change_sentence(title, changed, context)
         if change == "new":
             for question in dict.fromkeys(row.medicine.question for row in asked):
                 same = [row for row in asked if row.medicine.question == question]
@@ -113,10 +113,10 @@ def _quoted_reason(item: Medicine, context: EncounterContext) -> str:
 
 
 def _by_name(medicines: Iterable[Medicine]) -> dict[str, Medicine]:
-    found: dict[str, Medicine] = {}
+    by_name: dict[str, Medicine] = {}
     for item in medicines:
-        found.setdefault(item.name.lower(), item)
-    return found
+        by_name.setdefault(item.name.lower(), item)
+    return by_name
 
 
 def _evidence(medicines: Iterable[Medicine]) -> list[tuple[str, str]]:

@@ -45,12 +45,12 @@ def with_day(item: ContextEntry) -> str:
 
 def with_days(items: Iterable[ContextEntry]) -> list[str]:
     """Return the entries with their days; a text with several days is listed once with all of them."""
-    found: dict[str, list[ContextEntry]] = {}
+    by_text: dict[str, list[ContextEntry]] = {}
     for item in unique_texts(items):
-        found.setdefault(without_full_stop(item.text).lower(), []).append(item)
+        by_text.setdefault(without_full_stop(item.text).lower(), []).append(item)
     return [
         _add_days(without_full_stop(same[0].text), [day(item.time, item.on) for item in same])
-        for same in found.values()
+        for same in by_text.values()
     ]
 
 

@@ -73,9 +73,9 @@ def begins_with_verb(directions: str) -> bool:
 
 def administration_verb(route: str, directions: str, name: str) -> str:
     """Return the verb for a patient: a patch or injection is not taken, an infusion is given by staff."""
-    said = f"{route} {directions}"
-    if _GIVEN_BY_STAFF.search(said) or (not said.strip() and _GIVEN_BY_STAFF.search(name)):
+    text = f"{route} {directions}"
+    if _GIVEN_BY_STAFF.search(text) or (not text.strip() and _GIVEN_BY_STAFF.search(name)):
         return "You are to be given"
-    if _BY_MOUTH.search(route or said):
+    if _BY_MOUTH.search(route or text):
         return "Take"
-    return "Use" if _NOT_TAKEN.search(f"{said} {name}") else "Take"
+    return "Use" if _NOT_TAKEN.search(f"{text} {name}") else "Take"

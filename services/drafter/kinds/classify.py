@@ -44,7 +44,7 @@ def classify(kinds: KindRegistry, signals: StayFeatures) -> KindChoice:
     ]
     if not fitting:
         return KindChoice(general, _general_why(signals), perhaps=_possible_kinds(kinds, signals))
-    fitting.sort(key=lambda found: (-found[0].declared.priority, found[0].name))
+    fitting.sort(key=lambda match: (-match[0].declared.priority, match[0].name))
     best = [(kind, why) for kind, why in fitting if kind.declared.priority == fitting[0][0].declared.priority]
     others = tuple(kind for kind, _ in fitting)
     if len(best) > 1:
@@ -126,9 +126,9 @@ def _durations(rule: Rule, signals: StayFeatures) -> Iterator[str]:
 
 
 def _matching_text(what: str, expression: str, texts: tuple[str, ...]) -> str:
-    found = next((text for text in texts if re.search(expression, text, re.IGNORECASE)), None)
-    return f"{what} {found!r}" if found is not None else ""
+    text = next((text for text in texts if re.search(expression, text, re.IGNORECASE)), None)
+    return f"{what} {text!r}" if text is not None else ""
 
 
-def _shared_values(what: str, found: set[str]) -> str:
-    return f"{what} {', '.join(sorted(found))}" if found else ""
+def _shared_values(what: str, values: set[str]) -> str:
+    return f"{what} {', '.join(sorted(values))}" if values else ""

@@ -160,8 +160,10 @@ class Declaration(Model):
     def _repeated_headings(self) -> list[str]:
         codes = [part.code for part in self.parts]
         named = [group for part in self.parts for group in part.groups]
-        found = (("part", codes), ("group", [*named, *self.omit]), ("heading", list(self._headings())))
-        return [f"{what} {one!r} stands twice" for what, of in found for one in sorted({*of}) if of.count(one) > 1]
+        names_by_type = (("part", codes), ("group", [*named, *self.omit]), ("heading", list(self._headings())))
+        return [
+            f"{what} {one!r} stands twice" for what, of in names_by_type for one in sorted({*of}) if of.count(one) > 1
+        ]
 
     def _headings(self) -> Iterator[str]:
         """Yield every heading as it is compared: a repeated one would split the signed text wrongly."""

@@ -58,7 +58,10 @@ def _vocabulary() -> _Vocabulary:
             for code in listed if place != "system" else ():
                 codes.setdefault(code, set()).add(place)
         tables.append(
-            (re.compile(table["system"], re.IGNORECASE), {code: frozenset(found) for code, found in codes.items()})
+            (
+                re.compile(table["system"], re.IGNORECASE),
+                {code: frozenset(meanings) for code, meanings in codes.items()},
+            )
         )
     words = tuple((item["place"], re.compile(item["expression"], re.IGNORECASE)) for item in data["words"])
     return _Vocabulary(tuple(tables), words)
@@ -67,7 +70,7 @@ def _vocabulary() -> _Vocabulary:
 def place_names() -> frozenset[str]:
     """Return every place that a rule may ask for."""
     vocabulary = _vocabulary()
-    coded = {place for _, codes in vocabulary.tables for found in codes.values() for place in found}
+    coded = {place for _, codes in vocabulary.tables for meanings in codes.values() for place in meanings}
     return frozenset(coded | {place for place, _ in vocabulary.words}) - _NOT_A_PLACE
 
 
@@ -76,44 +79,44 @@ def discharge_places(disposition: StatedConcept, destination: StatedConcept, *, 
 
     `destination` is the name of the place; `own` states that it is the hospital of the stay itself.
     """
-    found: set[str] = set()
-    told: list[str] = []
+    places_named: set[str] = set()
+    reasons: list[str] = []
     for places, why, contradicted in (*_places_of_codings(disposition), *_places_of_texts(disposition.texts)):
         if contradicted:
             return PlaceMatch(why=f"{why}, which contradict each other", unclear=frozenset(places))
-        found |= places
-        told += [why] if places else []
+        places_named |= places
+        reasons += [why] if places else []
     there = {SAME_HOSPITAL} if own else {place for text in destination.texts for place in places_in_text(text)}
-    told += [f"destination {text!r}" for text in destination.texts] if there else []
-    return _single_place(found | there, "; ".join(dict.fromkeys(told)))
+    reasons += [f"destination {text!r}" for text in destination.texts] if there else []
+    return _single_place(places_named | there, "; ".join(dict.fromkeys(reasons)))
 
 
 def admission_places(admission: StatedConcept) -> frozenset[str]:
     """Return how a stay began, as far as it is recorded."""
-    found = {
+    admission_origins = {
         place
         for places, _, _ in (*_places_of_codings(admission), *_places_of_texts(admission.texts))
         for place in places
     }
-    return frozenset(found & {BORN})
+    return frozenset(admission_origins & {BORN})
 
 
-def _single_place(found: set[str], why: str) -> PlaceMatch:
+def _single_place(places_named: set[str], why: str) -> PlaceMatch:
     """Return at most one place, and the way to leave."""
-    left = found & {AGAINST_ADVICE}
-    places = found - left - _NOT_A_PLACE - {BORN}
+    left = places_named & {AGAINST_ADVICE}
+    places = places_named - left - _NOT_A_PLACE - {BORN}
     if places & _FACILITIES:
         places.discard(_ANY_FACILITY)
     if len(places) > 1:
-        said = f"{why}: {' or '.join(sorted(places))}, which is not clear"
-        return PlaceMatch(frozenset(left), said, frozenset(places))
+        reason = f"{why}: {' or '.join(sorted(places))}, which is not clear"
+        return PlaceMatch(frozenset(left), reason, frozenset(places))
     # A facility of which nothing says what it is may be any of them.
     return PlaceMatch(frozenset(places | left), why, _FACILITIES if places == {_ANY_FACILITY} else frozenset())
 
 
-def _places_of_codings(said: StatedConcept) -> Iterator[tuple[set[str], str, bool]]:
+def _places_of_codings(concept: StatedConcept) -> Iterator[tuple[set[str], str, bool]]:
     """Yield places, the reason, and whether a coding's display contradicts its code."""
-    for system, code, display in said.codings:
+    for system, code, display in concept.codings:
         coded, named = _by_code(system, code), places_in_text(display)
         if coded is None:
             yield (
@@ -149,17 +152,17 @@ def _by_code(system: str, code: str) -> set[str] | None:
         return {place for codes in known for place in codes.get(padded, codes.get(code, ()))} if known else None
     # A number alone may be of another country's table: the two of the US, which agree but for 05, are the common ones.
     us = [codes for pattern, codes in _vocabulary().tables if pattern.search("nubc") or pattern.search("0112")]
-    said = {codes[padded] for codes in us if padded in codes}
-    return set(next(iter(said))) if len(said) == 1 and len(padded) == 2 else None
+    meanings = {codes[padded] for codes in us if padded in codes}
+    return set(next(iter(meanings))) if len(meanings) == 1 and len(padded) == 2 else None
 
 
 def places_in_text(text: str) -> set[str]:
     """Return the places that a text names; each part of it counts once, for the first matching expression."""
-    found: set[str] = set()
+    places: set[str] = set()
     for place, expression in _vocabulary().words:
         for match in expression.finditer(text):
             before = text[: match.start()]
             if not _NOT.search(before) and (place == AGAINST_ADVICE or not _FROM.search(before)):
-                found.add(place)
+                places.add(place)
         text = expression.sub(lambda match: "\0" * len(match[0]), text)
-    return found
+    return places

@@ -38,8 +38,8 @@ def load_kinds(folder: Path | None) -> KindRegistry:
     if folder is not None and not folder.is_dir():
         raise PermanentError(f"{folder} is not a folder of kinds of documents")
     theirs = _folders(folder) if folder is not None else {}
-    found = {name: _KindFolders(theirs.get(name), own.get(name)) for name in sorted(own.keys() | theirs.keys())}
-    kinds = {name: _kind(name, found) for name in found}
+    folders = {name: _KindFolders(theirs.get(name), own.get(name)) for name in sorted(own.keys() | theirs.keys())}
+    kinds = {name: _kind(name, folders) for name in folders}
     for name in (DISCHARGE, DEATH):
         if kinds[name].declared.when:
             raise PermanentError(f"{name} is the default kind and cannot have rules (`when`)")
@@ -54,17 +54,17 @@ class _KindFolders:
 
 
 def _folders(folder: Path) -> dict[str, Path]:
-    found = {}
+    by_name = {}
     try:
         inner = sorted(item for item in folder.iterdir() if item.is_dir() and not item.name.startswith((".", "_")))
     except OSError as error:
         raise PermanentError(f"{folder} cannot be read ({error.strerror or type(error).__name__})") from None
     for item in inner:
         try:
-            found[_NAME_ADAPTER.validate_python(item.name)] = item
+            by_name[_NAME_ADAPTER.validate_python(item.name)] = item
         except ValidationError:
             raise PermanentError(f"{item}: the name of a kind must be lower case, such as transfer-summary") from None
-    return found
+    return by_name
 
 
 def _kind(name: str, sources: dict[str, _KindFolders]) -> KindDefinition:
@@ -107,12 +107,12 @@ def _prompt(name: str, folders: Iterable[Path], path: Path) -> prompts.PromptFil
     for folder in (*folders, prompts.FOLDER):
         if (folder / f"{name}.prompt").is_file():
             try:
-                found = prompts.load_prompt(name, folder)
+                prompt = prompts.load_prompt(name, folder)
             except (OSError, KeyError, ValueError) as error:
                 raise PermanentError(
                     f"{folder / name}.prompt is not a valid prompt ({type(error).__name__}: {error})"
                 ) from None
-            if "{facts}" not in found.text:
+            if "{facts}" not in prompt.text:
                 raise PermanentError(f"{folder / name}.prompt has no placeholder {{facts}}")
-            return found
+            return prompt
     raise PermanentError(f"{path}: prompt: there is no {name}.prompt beside it")

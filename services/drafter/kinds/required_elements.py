@@ -18,10 +18,10 @@ MAX_QUOTE_CHARACTERS = 200  # characters of a note
 
 def missing_element_points(kinds: Iterable[KindDefinition], context: EncounterContext) -> tuple[OpenPoint, ...]:
     """Return one point for each required element that the record lacks, of all kinds of the stay."""
-    found = [
+    points = [
         point for kind in kinds for element in kind.declared.requires for point in _missing_point(element, context)
     ]
-    return tuple({point.text: point for point in found}.values())
+    return tuple({point.text: point for point in points}.values())
 
 
 def element_facts(kind: KindDefinition, context: EncounterContext) -> list[Fact]:

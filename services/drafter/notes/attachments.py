@@ -32,8 +32,8 @@ class AttachmentReader:
         Raises RateLimitedError.
         """
         wanted = list(documents)
-        found = await asyncio.gather(*(self._text(item) for item in wanted[:MAX_DOCUMENTS]))
-        texts = {source(item): text for item, text in zip(wanted, found, strict=False)}
+        fetched = await asyncio.gather(*(self._text(item) for item in wanted[:MAX_DOCUMENTS]))
+        texts = {source(item): text for item, text in zip(wanted, fetched, strict=False)}
         more = NoteText(reason=f"not read: the stay has more than {MAX_DOCUMENTS} notes to be fetched")
         return texts | {source(item): more for item in wanted[MAX_DOCUMENTS:]}
 

@@ -17,10 +17,10 @@ Step = Callable[[Sequence[Candidate]], list[Candidate]]
 
 
 def condense(
-    found: Sequence[Candidate], most: int = MAX_SENTENCES, characters: int = MAX_CHARACTERS
+    candidates: Sequence[Candidate], most: int = MAX_SENTENCES, characters: int = MAX_CHARACTERS
 ) -> list[Candidate]:
-    """Return at most `most` sentences and `characters` characters of `found`, in order."""
-    left = list(found)
+    """Return at most `most` sentences and `characters` characters of `candidates`, in order."""
+    left = list(candidates)
     for step in (one_per_day, first_and_last):
         if _fits(left, most, characters):
             return left
@@ -30,23 +30,23 @@ def condense(
     return _fill([], left, most, characters)
 
 
-def one_per_day(found: Sequence[Candidate]) -> list[Candidate]:
+def one_per_day(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Return the highest-ranked sentence for each day and problem; the first of equal ones."""
     best: dict[tuple[str, str], Candidate] = {}
-    for item in found:
+    for item in candidates:
         key = (item.day, _problem(item))
         if key not in best or item.rank < best[key].rank:
             best[key] = item
-    return _in_order(found, best.values())
+    return _in_order(candidates, best.values())
 
 
-def first_and_last(found: Sequence[Candidate]) -> list[Candidate]:
+def first_and_last(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Return the first and last sentence of each problem, and all of the highest rank."""
     by_problem: dict[str, list[Candidate]] = {}
-    for item in found:
+    for item in candidates:
         by_problem.setdefault(_problem(item), []).append(item)
     kept = [item for items in by_problem.values() for item in (items[0], items[-1])]
-    return _in_order(found, [*kept, *(item for item in found if item.rank <= TOP_RANK)])
+    return _in_order(candidates, [*kept, *(item for item in candidates if item.rank <= TOP_RANK)])
 
 
 def _fill(kept: Sequence[Candidate], more: Sequence[Candidate], most: int, characters: int) -> list[Candidate]:
@@ -62,18 +62,18 @@ def _fill(kept: Sequence[Candidate], more: Sequence[Candidate], most: int, chara
     return _in_order(more, chosen)
 
 
-def _spread_evenly(found: Sequence[Candidate], count: int) -> list[Candidate]:
-    """Return `count` of `found`, evenly from first to last, then the others."""
-    if count <= 0 or not found:
+def _spread_evenly(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
+    """Return `count` of `candidates`, evenly from first to last, then the others."""
+    if count <= 0 or not candidates:
         return []
-    places = {round(index * (len(found) - 1) / max(count - 1, 1)) for index in range(min(count, len(found)))}
-    return [found[place] for place in sorted(places)] + [
-        item for place, item in enumerate(found) if place not in places
+    places = {round(index * (len(candidates) - 1) / max(count - 1, 1)) for index in range(min(count, len(candidates)))}
+    return [candidates[place] for place in sorted(places)] + [
+        item for place, item in enumerate(candidates) if place not in places
     ]
 
 
-def _fits(found: Sequence[Candidate], most: int, characters: int) -> bool:
-    return len(found) <= most and sum(len(item.text) for item in found) <= characters
+def _fits(candidates: Sequence[Candidate], most: int, characters: int) -> bool:
+    return len(candidates) <= most and sum(len(item.text) for item in candidates) <= characters
 
 
 def _problem(item: Candidate) -> str:
@@ -84,6 +84,6 @@ def _problem(item: Candidate) -> str:
     )
 
 
-def _in_order(found: Sequence[Candidate], kept: Iterable[Candidate]) -> list[Candidate]:
+def _in_order(candidates: Sequence[Candidate], kept: Iterable[Candidate]) -> list[Candidate]:
     chosen = {id(item) for item in kept}
-    return [item for item in found if id(item) in chosen]
+    return [item for item in candidates if id(item) in chosen]

@@ -68,17 +68,17 @@ def _is_comparable(item: Finding, kinds: frozenset[ClaimKind], record: EvidenceI
 
 def _is_beyond(item: Finding) -> bool:
     """Return whether a value is clearly outside of all that the record keeps of its series."""
-    said, kept = _VALUE.search(item.text), [float(text) for text in _VALUE.findall(item.detail)]
-    if said is None or not kept:
+    stated, kept = _VALUE.search(item.text), [float(text) for text in _VALUE.findall(item.detail)]
+    if stated is None or not kept:
         return False
-    value = float(said[0])
+    value = float(stated[0])
     return value < min(kept) * (1 - _RANGE_TOLERANCE) or value > max(kept) * (1 + _RANGE_TOLERANCE)
 
 
-def merge_contradictions(found: Sequence[tuple[Note, str, Finding]]) -> list[Contradiction]:
+def merge_contradictions(differences: Sequence[tuple[Note, str, Finding]]) -> list[Contradiction]:
     """Return one contradiction for each entry of the record and kind of claim, with its first sentence."""
     by_entry: dict[tuple[str, str, str], Contradiction] = {}
-    for note, text, finding in found:
+    for note, text, finding in differences:
         key = (finding.kind, finding.source, finding.text.casefold())
         if key in by_entry:
             by_entry[key].others += 1
@@ -91,19 +91,19 @@ def contradiction_points(differences: Sequence[Contradiction]) -> Iterator[OpenP
     """Yield a point for each contradiction; those beyond `MAX_CONTRADICTIONS` share one."""
     yield from (item.point for item in differences[:MAX_CONTRADICTIONS])
     if rest := differences[MAX_CONTRADICTIONS:]:
-        said = "; ".join(
+        listed = "; ".join(
             f"{item.note.citation}: “{item.text}” (record: {item.found.detail.removeprefix('record: ')})"
             for item in rest
         )
         yield OpenPoint(
-            text=f"{len(rest)} further statements of notes differ from the record: {said}", source=rest[0].note.source
+            text=f"{len(rest)} further statements of notes differ from the record: {listed}", source=rest[0].note.source
         )
 
 
 def other_sentences(notes: Iterable[Note], quoted: Iterable[Candidate]) -> list[tuple[Note, NoteSentence]]:
     """Return sentences that are not quoted but must agree with the record; allergies and the like first."""
     known = {id(item.sentence) for item in quoted}
-    found = [
+    others = [
         (note, item) for note in notes for item in note.sentences if id(item) not in known and is_assertion(note, item)
     ]
-    return sorted(found, key=lambda pair: pair[1].section not in COMPARED_SECTIONS)
+    return sorted(others, key=lambda pair: pair[1].section not in COMPARED_SECTIONS)

@@ -63,12 +63,12 @@ def detect_format(data: bytes, stated: str | None) -> Format | None:
         return "pdf"
     if head.startswith(b"{\\rtf"):
         return "rtf"
-    found = format_of(stated)
-    if found in ("text", "html") and b"\x00\x00\x00" in data[:4096]:
+    format = format_of(stated)
+    if format in ("text", "html") and b"\x00\x00\x00" in data[:4096]:
         return None  # a picture or an office document that is called text
-    if found == "text" and _MARKUP.match(head.decode("latin-1")):
+    if format == "text" and _MARKUP.match(head.decode("latin-1")):
         return "html"
-    return found
+    return format
 
 
 def text_of(data: bytes, format: Format, stated: str | None) -> str:
@@ -127,10 +127,10 @@ def _decoded(data: bytes, stated: str | None) -> str:
 
 def attachments_of(document: Resource) -> list[Resource]:
     """Return the attachments of a DocumentReference, preferred formats first."""
-    found = [elements.child(part, "attachment") for part in elements.children(document, "content")]
+    attachments = [elements.child(part, "attachment") for part in elements.children(document, "content")]
 
     def rank(attachment: Resource) -> int:
         format = format_of(elements.string(attachment, "contentType"))
         return PREFERRED.index(format) if format else len(PREFERRED)
 
-    return sorted((item for item in found if item), key=rank)
+    return sorted((item for item in attachments if item), key=rank)

@@ -29,33 +29,33 @@ def lines_of(source: str) -> str:
         root = lxml.html.document_fromstring(source.encode("utf-8", errors="replace"), parser=parser)
     except (LxmlError, ValueError, AssertionError):
         raise ValueError("it is not HTML") from None
-    found: list[str] = []
-    _walk(root, found)
-    text = "".join(found)
+    pieces: list[str] = []
+    _walk(root, pieces)
+    text = "".join(pieces)
     return "\n".join(line for line in (" ".join(part.split()) for part in text.split("\n")) if line)
 
 
-def _walk(root: Any, found: list[str]) -> None:
+def _walk(root: Any, pieces: list[str]) -> None:
     """Walk in document order with an explicit stack: markup may be nested deeper than Python's call stack."""
     waiting: list[tuple[Any, bool]] = [(root, False)]
     while waiting:
         node, left = waiting.pop()
         if left:
             if isinstance(node.tag, str) and node.tag in _BLOCKS:
-                found.append("\n")
+                pieces.append("\n")
             elif node.tag in ("td", "th"):
-                found.append(" | " if node.getnext() is not None else " ")
-            found.append(_collapse_spaces(node.tail))
+                pieces.append(" | " if node.getnext() is not None else " ")
+            pieces.append(_collapse_spaces(node.tail))
             continue
         if not isinstance(node.tag, str) or node.tag in _SKIPPED or _HIDDEN.search(node.get("style") or ""):
-            found.append(_collapse_spaces(node.tail))
+            pieces.append(_collapse_spaces(node.tail))
             continue
         if node.tag in _BLOCKS:
-            found.append("\n- " if node.tag == "li" else "\n")
+            pieces.append("\n- " if node.tag == "li" else "\n")
         if node.tag == "pre":
-            found.append(node.text_content() + "\n" + _collapse_spaces(node.tail))
+            pieces.append(node.text_content() + "\n" + _collapse_spaces(node.tail))
             continue
-        found.append(_collapse_spaces(node.text))
+        pieces.append(_collapse_spaces(node.text))
         waiting.append((node, True))
         waiting += [(child, False) for child in reversed(node)]
 

@@ -51,9 +51,9 @@ _TITLES = pattern_files.read_patterns("titles.tsv", get_args(NoteKind))
 
 def note_kind(codes: Collection[str], title: str) -> NoteKind | None:
     """Return the kind of a document with these type codes; None where it is no note on the course of a stay."""
-    found = next((_CODES[code] for code in codes if code in _CODES), None)
-    if found is not None:
-        return found
+    coded = next((_CODES[code] for code in codes if code in _CODES), None)
+    if coded is not None:
+        return coded
     if any(code in _NOT_NOTES for code in codes):
         return None
     for kind, pattern in _TITLES:

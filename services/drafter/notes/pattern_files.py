@@ -21,9 +21,12 @@ def read_patterns(file: str, names: Sequence[Name]) -> tuple[tuple[Name, re.Patt
 
 def read_word_patterns(file: str) -> dict[str, re.Pattern[str]]:
     """Return whole-word patterns by cue name; the lines of one cue are alternatives."""
-    found: dict[str, list[str]] = {}
+    alternatives_by_cue: dict[str, list[str]] = {}
     for line in (_FOLDER / file).read_text(encoding="utf-8").splitlines():
         name, tab, alternatives = line.partition("\t")
         if tab:
-            found.setdefault(name, []).append(alternatives)
-    return {name: re.compile(rf"(?<!\w)(?:{'|'.join(items)})(?!\w)", re.IGNORECASE) for name, items in found.items()}
+            alternatives_by_cue.setdefault(name, []).append(alternatives)
+    return {
+        name: re.compile(rf"(?<!\w)(?:{'|'.join(items)})(?!\w)", re.IGNORECASE)
+        for name, items in alternatives_by_cue.items()
+    }

@@ -35,11 +35,11 @@ def quote_notes(context: EncounterContext) -> QuotedNotes:
     if not any(note.sentences for note in notes):
         return QuotedNotes(left_out=tuple(_unquoted_lines(notes, (), (), frozenset())))
     record = EvidenceIndex(without_notes(context))
-    found = _not_in_facts(select_candidates(notes, context.patient.name), context)
+    candidates = _not_in_facts(select_candidates(notes, context.patient.name), context)
     agreed: list[tuple[Candidate, Verdict]] = []
     differences: list[tuple[Note, str, Finding]] = []
     apart: set[int] = set()
-    for item in condense(found, MAX_CHECKED_SENTENCES, characters=NO_LIMIT):
+    for item in condense(candidates, MAX_CHECKED_SENTENCES, characters=NO_LIMIT):
         verdict = check(item.sentence.with_heading, record)
         finding = contradictions.find_contradiction(verdict.findings, item.note, record)
         if finding is None:
@@ -47,12 +47,12 @@ def quote_notes(context: EncounterContext) -> QuotedNotes:
         else:
             differences.append((item.note, item.text, finding))
             apart.add(id(item))
-    others = contradictions.other_sentences(notes, found)
+    others = contradictions.other_sentences(notes, candidates)
     differences += _more_point(others[:MAX_CHECKED_SENTENCES], record)
     kept = condense([item for item, _ in agreed])
     chosen = {id(item) for item in kept}
     quoted = [_quotation(item, verdict) for item, verdict in agreed if id(item) in chosen]
-    dropped = [item for item in found if id(item) not in chosen | apart]
+    dropped = [item for item in candidates if id(item) not in chosen | apart]
     elsewhere = {item.source for item in context.procedures} | {note.source for note, *_ in differences}
     return QuotedNotes(
         sentences=(*quoted, *_with_counts(kept, dropped)),
@@ -62,17 +62,17 @@ def quote_notes(context: EncounterContext) -> QuotedNotes:
     )
 
 
-def _not_in_facts(found: Iterable[Candidate], context: EncounterContext) -> list[Candidate]:
+def _not_in_facts(candidates: Iterable[Candidate], context: EncounterContext) -> list[Candidate]:
     """Return the sentences that no fact of the document has from the same note: an operation, a complication."""
     entries = (*context.procedures, *context.diagnoses, *context.reasons, *context.outcome)
     everywhere = {normalize(entry.text) for entry in entries}
-    told: dict[str, str] = {}
+    text_by_source: dict[str, str] = {}
     for entry in entries:
-        told[entry.source] = f"{told.get(entry.source, '')} {normalize(entry.text)} "
+        text_by_source[entry.source] = f"{text_by_source.get(entry.source, '')} {normalize(entry.text)} "
     return [
         item
-        for item in found
-        if normalize(item.sentence.text) not in told.get(item.note.source, "")
+        for item in candidates
+        if normalize(item.sentence.text) not in text_by_source.get(item.note.source, "")
         and normalize(item.sentence.text.partition(": ")[2] or item.sentence.text) not in everywhere
     ]
 
@@ -98,11 +98,11 @@ def _quotation(item: Candidate, verdict: Verdict) -> Sentence:
     again = f" (said again in {repeated} later {'note' if repeated == 1 else 'notes'})" if repeated else ""
     what = " (recommendation)" if item.recommended else ""
     by_record = verdict.label == "supported"
-    said = Evidence(source=note.source, text=item.text, kind="note", said_by=note.citation)
+    quoted = Evidence(source=note.source, text=item.text, kind="note", said_by=note.citation)
     return Sentence(
         narrative="hospital-course",
         text=f"{note.citation}{what}: “{item.text}”{again}",
-        evidence=(said, *(verdict.evidence if by_record else ())),
+        evidence=(quoted, *(verdict.evidence if by_record else ())),
         label="supported",
         origin="note",
         by_note=not by_record,

@@ -95,10 +95,10 @@ class Candidate:
     @property
     def text(self) -> str:
         """Return the note's words, with the heading of their problem."""
-        said, problem = self.sentence.text, self.sentence.problem
-        if not problem or normalize(said).startswith(normalize(problem)):
-            return said
-        return f"{problem}: {said}"
+        words, problem = self.sentence.text, self.sentence.problem
+        if not problem or normalize(words).startswith(normalize(problem)):
+            return words
+        return f"{problem}: {words}"
 
     @property
     def day(self) -> str:
@@ -192,17 +192,17 @@ def has_identifiers(text: str, name: str) -> bool:
     if _IDENTITY.search(text):
         return True
     parts = [part for part in re.findall(r"[^\W\d_]+", name.casefold()) if len(part) > 1]
-    said = set(re.findall(r"[^\W\d_]+", text.casefold()))
-    return len(parts) > 1 and sum(part in said for part in parts) > 1
+    words = set(re.findall(r"[^\W\d_]+", text.casefold()))
+    return len(parts) > 1 and sum(part in words for part in parts) > 1
 
 
 @lru_cache(maxsize=8192)
 def is_not_about_stay(text: str) -> bool:
     """Return whether most of a sentence is denied, about family or past."""
-    found = content_words(text)
-    if not found:
+    words = content_words(text)
+    if not words:
         return True
-    apart = [_is_separate(text, (start, end)) for _, start, end in found]
+    apart = [_is_separate(text, (start, end)) for _, start, end in words]
     return apart[0] or sum(apart) * 2 > len(apart)
 
 

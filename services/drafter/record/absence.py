@@ -65,8 +65,8 @@ def contradicts(item: Resource, name: str, allergy: Resource, substance: str) ->
 
     An allergy without a category may be to a medicine; it is not assumed to be to food or the environment.
     """
-    found = allergy.get("category")
-    categories = {part for part in found if isinstance(part, str)} if isinstance(found, list) else set()
+    category = allergy.get("category")
+    categories = {part for part in category if isinstance(part, str)} if isinstance(category, list) else set()
     about = _subjects(item, name)
     if _ALL in about or about & categories:
         return True

@@ -141,5 +141,5 @@ def _recorded_later(recorded: FhirDateTime | None, scope: StayScope) -> str | No
 def _manifestations(reaction: Resource) -> list[str | None]:
     names = [elements.concept_or_code(item) for item in elements.children(reaction, "manifestation")]
     description = elements.string(reaction, "description")
-    said = description is not None and any(name and name.lower() in description.lower() for name in names)
-    return [description] if said else [*names, description]
+    described = description is not None and any(name and name.lower() in description.lower() for name in names)
+    return [description] if described else [*names, description]

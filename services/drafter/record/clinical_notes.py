@@ -52,15 +52,15 @@ def read_notes(
     """
     items = list(resources)
     replaced = _replaced_documents(items, bases)
-    found = [
+    notes = [
         note
         for item in items
         if source(item) not in replaced and (note := _written_note(item, texts, people, scope, bases))
     ]
-    found.sort(key=_time_order)
-    for note in found[MAX_NOTES:]:
+    notes.sort(key=_time_order)
+    for note in notes[MAX_NOTES:]:
         _leave_out(note, f"not read: the stay has more than {MAX_NOTES} notes", scope)
-    return tuple(_without_repeats(found[:MAX_NOTES], scope))
+    return tuple(_without_repeats(notes[:MAX_NOTES], scope))
 
 
 def text_of(document: Resource, texts: Mapping[str, NoteText]) -> NoteText:
@@ -130,8 +130,8 @@ def time_of(item: Resource, scope: StayScope) -> FhirDateTime | None:
     """Return when a note was written; the period of a DocumentReference may be the whole stay's."""
     if item.get("resourceType") == "DocumentReference":
         attached = next((part for part in formats.attachments_of(item) if part.get("creation")), {})
-        found = [scope.first(item, "date"), scope.first(attached, "creation"), _period(item, scope)]
-        known = [moment for moment in found if moment is not None]
+        times = [scope.first(item, "date"), scope.first(attached, "creation"), _period(item, scope)]
+        known = [moment for moment in times if moment is not None]
         # A date after the stay is that of an archive or an interface, where something else is in it.
         return next((moment for moment in known if not scope.is_after(item, moment)), next(iter(known), None))
     return scope.first(item, "date", "effectiveDateTime", "effectivePeriod")
@@ -148,9 +148,9 @@ def is_of_stay(item: Resource, scope: StayScope) -> bool:
 
 def _period(item: Resource, scope: StayScope) -> FhirDateTime | None:
     """Return the time that a document is about; None where it is only the whole stay's."""
-    found = scope.first(elements.child(item, "context"), "period")
-    whole = found is not None and scope.start is not None and found.begins == scope.start.begins
-    return None if whole else found
+    period = scope.first(elements.child(item, "context"), "period")
+    whole = period is not None and scope.start is not None and period.begins == scope.start.begins
+    return None if whole else period
 
 
 def _written_note(
@@ -168,9 +168,9 @@ def _written_note(
         if elements.string(item, "status") != "superseded":
             scope.leave_out(item, _dated(title, time), "entered in error")
         return None
-    found = tuple(_note_parts(item, texts, scope, _dated(title, time), important=kind != "other"))
+    parts = tuple(_note_parts(item, texts, scope, _dated(title, time), important=kind != "other"))
     signed = not {elements.string(item, "status"), elements.string(item, "docStatus")} & _PRELIMINARY
-    return WrittenNote(item, kind, title, time, _author(item, people, bases), signed, found) if found else None
+    return WrittenNote(item, kind, title, time, _author(item, people, bases), signed, parts) if parts else None
 
 
 def _note_parts(
@@ -245,24 +245,24 @@ def _time_order(note: WrittenNote) -> tuple[bool, float, str]:
     return note.time is None, note.time.begins.timestamp() if note.time else 0.0, source(note.resource)
 
 
-def _without_repeats(found: list[WrittenNote], scope: StayScope) -> Iterator[Note]:
+def _without_repeats(notes: list[WrittenNote], scope: StayScope) -> Iterator[Note]:
     """Yield notes with the sentences that no earlier one has, counting the repetitions."""
-    split = [[(part, text) for part in note.parts for text in split_note_sentences(part.lines)] for note in found]
+    split = [[(part, text) for part in note.parts for text in split_note_sentences(part.lines)] for note in notes]
     again: dict[str, set[int]] = {}
-    for number, said in enumerate(split):
-        for _, text in said:
+    for number, sentences in enumerate(split):
+        for _, text in sentences:
             again.setdefault(normalize(text), set()).add(number)
-    told: set[str] = set()
-    for note, said in zip(found, split, strict=True):
+    seen: set[str] = set()
+    for note, sentences in zip(notes, split, strict=True):
         kept, copied, beyond = [], 0, 0
-        for part, text in said:
+        for part, text in sentences:
             key = normalize(text)
-            if key in told:
+            if key in seen:
                 copied += 1
-            elif len(told) >= MAX_SENTENCES or len(text) > MAX_SENTENCE_CHARACTERS:
+            elif len(seen) >= MAX_SENTENCES or len(text) > MAX_SENTENCE_CHARACTERS:
                 beyond += 1
             else:
-                told.add(key)
+                seen.add(key)
                 kept.append(
                     NoteSentence(
                         text=text,

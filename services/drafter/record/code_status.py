@@ -115,11 +115,11 @@ class CodeStatusStatement:
         text = self.entry.text
         if _NO_LIMITS.search(text):
             return "full"
-        found = _LIMITED.search(text)
-        if _PARTIAL.search(text) or (found and re.search(r"full (code|resus)", text, re.IGNORECASE)):
+        limited = _LIMITED.search(text)
+        if _PARTIAL.search(text) or (limited and re.search(r"full (code|resus)", text, re.IGNORECASE)):
             return "partial"
-        if found:
-            denied = _DENIED.search(text, found.end())  # `Do not resuscitate: no` is for a person to read
+        if limited:
+            denied = _DENIED.search(text, limited.end())  # `Do not resuscitate: no` is for a person to read
             return None if denied else "limit"
         return "full" if _FULL.search(text) else None
 
@@ -153,13 +153,13 @@ def current_statements(
 ) -> tuple[list[ContextEntry], list[ContextEntry]]:
     """Return the current statements, and the doubts about them; superseded ones are listed as left out."""
     held = [item for item in statements if not _is_superseded(item, statements, scope)]
-    told, doubts = [], []
+    current, doubts = [], []
     for index, item in enumerate(held):
         against = [other for other in held if other is not item and item.contradicts(other)]
         text = f"{item.entry.text} (the record contradicts itself: confirm)" if against else item.entry.text
-        told.append(item.entry.model_copy(update={"text": text}))
+        current.append(item.entry.model_copy(update={"text": text}))
         doubts += [_contradiction_entry(item, other) for other in against if other in held[index + 1 :]]
-    return told, doubts
+    return current, doubts
 
 
 def _is_superseded(item: CodeStatusStatement, statements: Iterable[CodeStatusStatement], scope: StayScope) -> bool:
@@ -177,9 +177,9 @@ def _is_superseded(item: CodeStatusStatement, statements: Iterable[CodeStatusSta
 
 
 def _contradiction_entry(one: CodeStatusStatement, other: CodeStatusStatement) -> ContextEntry:
-    said = " and ".join(
+    statements = " and ".join(
         f"“{item.entry.text}” ({item.moment.text if item.moment else 'without a date'})" for item in (one, other)
     )
     return ContextEntry(
-        text=f"Code status: {said} contradict each other: confirm which holds", source=other.entry.source
+        text=f"Code status: {statements} contradict each other: confirm which holds", source=other.entry.source
     )

@@ -61,8 +61,8 @@ _JOINED = re.compile(r"[^\W\d_]{5,}(?:-[^\W\d_]{5,})+")
 
 def combination_substances(text: str) -> frozenset[str]:
     """Return the substances that a lower-case name implies by a brand or a partner substance."""
-    found = {part for name in _NAME.findall(text) for part in _SUBSTANCES.get(name, ())}
-    return frozenset(found | {partner for start, partner in _PARTNERS.items() if start in text})
+    substances = {part for name in _NAME.findall(text) for part in _SUBSTANCES.get(name, ())}
+    return frozenset(substances | {partner for start, partner in _PARTNERS.items() if start in text})
 
 
 def joined_substances(text: str) -> list[list[str]]:

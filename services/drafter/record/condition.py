@@ -99,7 +99,7 @@ def _has_name(item: Resource, matches: Callable[[str], bool]) -> bool:
 def _latest(
     observations: list[Resource], scope: StayScope, wanted: Callable[[Resource], bool]
 ) -> Iterator[ContextEntry]:
-    found: dict[str, tuple[FhirDateTime, ContextEntry]] = {}
+    latest: dict[str, tuple[FhirDateTime, ContextEntry]] = {}
     for item in observations:
         time = scope.first(item, "effectiveDateTime", "effectivePeriod", "effectiveInstant", "issued")
         name = elements.concept_or_code(item.get("code"))
@@ -110,9 +110,9 @@ def _latest(
             continue
         entry = scope.entry(item, f"{name}: {words}", time)
         key = elements.code(item.get("code")) or name
-        if key not in found or found[key][0].begins <= time.begins:
-            found[key] = (time, entry)
-    yield from (entry for _, entry in found.values())
+        if key not in latest or latest[key][0].begins <= time.begins:
+            latest[key] = (time, entry)
+    yield from (entry for _, entry in latest.values())
 
 
 def value_and_parts(item: Resource) -> str | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from services.drafter import kinds
-from services.drafter.kinds import KindRegistry, required_elements
+from services.drafter.kinds import KindChoice, KindRegistry, required_elements
 from services.drafter.kinds.classify import clarifying_question
 from services.drafter.record import (
     allergies,
@@ -61,33 +61,37 @@ class ContextBuilder:
         return self._entries.get(type, [])
 
     def build(self, known: KindRegistry, department: str | None) -> EncounterContext:
+        """Return the context with its open points. `known` are the declared kinds of documents."""
+        record = self._record
+        death_recorded = stay.died(record.encounter, record.patient, self._of("Observation"), self._scope)
+        died = death_recorded or record.died
+        destination = stay.destination(record.encounter, record.people, record.bases)
+        features = read_features(record, self._scope, died=died, destination=destination, department=department)
+        choice = kinds.classify(known, features)
+        context = self._context(choice, died=died, destination=destination)
+        return self._with_open_points(context, choice, death_recorded=death_recorded)
+
+    def _context(self, choice: KindChoice, *, died: bool, destination: str | None) -> EncounterContext:
+        """Return the context without open points. What each reader leaves out is listed in the order of the calls."""
         record, scope, encounter = self._record, self._scope, self._record.encounter
         bases = record.bases
-        recorded = stay.died(encounter, record.patient, self._of("Observation"), scope)
-        died = recorded or record.died
-        destination = stay.destination(encounter, record.people, bases)
-        choice = kinds.classify(
-            known, read_features(record, scope, died=died, destination=destination, department=department)
-        )
         passages = note_passages.read_passages(*self._documents(), scope, record.texts)
-        written = clinical_notes.read_notes(
+        notes = clinical_notes.read_notes(
             (item for items in self._documents() for item in items), record.texts, record.people, scope, bases
         )
-        found = self._measurements()
+        measurements = self._measurements()
         others = self._not_measured()
-        studied = self._reports()
-        allergy = allergies.read_allergies(self._of("AllergyIntolerance"), scope)
-        told_medicines = self._medication(passages)
-        lists = told_medicines.lists
+        reports = self._reports()
+        allergy_list = allergies.read_allergies(self._of("AllergyIntolerance"), scope)
+        medication = self._medication(passages)
         attending, attending_name = identity.practitioner(
             record.attending or identity.attending(encounter), record.people, bases
         )
-        provider = elements.child(encounter, "serviceProvider")
-        organization = references.relative(provider, bases)
-        stated, doubts = self._directives()
-        happened, warnings = self._incidents()
-        cultures = list(self._microbiology.cultures(scope, found.pending))
-        context = EncounterContext(
+        organization, organization_name = self._organization()
+        directives_in_force, directive_doubts = self._directives()
+        complications, incident_doubts = self._incidents()
+        cultures = list(self._microbiology.cultures(scope, measurements.pending))
+        return EncounterContext(
             encounter=source(encounter),
             encounter_status=str(encounter.get("status", "")),
             kind=choice.kind.name,
@@ -97,9 +101,8 @@ class ContextBuilder:
             patient=self._patient,
             attending=attending,
             attending_name=attending_name,
-            organization=organization if organization in record.people else None,
-            organization_name=elements.string(record.people.get(organization or ""), "name")
-            or elements.string(provider, "display"),
+            organization=organization,
+            organization_name=organization_name,
             service=elements.concept(encounter.get("serviceType")),
             start=scope.start.begins if scope.start else None,
             start_on=scope.start.text if scope.start else None,
@@ -110,7 +113,7 @@ class ContextBuilder:
             destination=destination,
             died_later=None if died else stay.died_later(record.patient, scope),
             reasons=self._reasons(passages),
-            diagnoses=(*self._diagnoses(passages), *happened),
+            diagnoses=(*self._diagnoses(passages), *complications),
             family_history=tuple(diagnoses.family_history(self._of("FamilyMemberHistory"), scope)),
             procedures=(
                 *procedures.read_procedures(self._of("Procedure"), self._devices, scope, bases),
@@ -122,24 +125,24 @@ class ContextBuilder:
                 )
             ),
             immunizations=tuple(procedures.immunizations(self._of("Immunization"), scope)),
-            allergies=allergy.entries,
-            allergies_unknown=self._why_no_allergies(allergy.unknown),
-            home_medicines=lists["home"],
-            hospital_medicines=lists["hospital"],
-            given_medicines=lists["given"],
-            discharge_medicines=lists["discharge"],
-            other_medicines=lists["other"],
-            questions=told_medicines.questions,
-            labs=tuple(found.labs),
-            vitals=tuple(found.vitals),
-            microbiology=(*cultures, *studied.cultures),
-            reports=tuple(studied.entries),
-            contradictions=tuple([*found.contradictions, *studied.contradictions]),
-            pending=_distinct_entries([*found.pending, *studied.pending, *self._requested()]),
+            allergies=allergy_list.entries,
+            allergies_unknown=self._why_no_allergies(allergy_list.unknown),
+            home_medicines=medication.lists["home"],
+            hospital_medicines=medication.lists["hospital"],
+            given_medicines=medication.lists["given"],
+            discharge_medicines=medication.lists["discharge"],
+            other_medicines=medication.lists["other"],
+            questions=medication.questions,
+            labs=tuple(measurements.labs),
+            vitals=tuple(measurements.vitals),
+            microbiology=(*cultures, *reports.cultures),
+            reports=tuple(reports.entries),
+            contradictions=(*measurements.contradictions, *reports.contradictions),
+            pending=_distinct_entries([*measurements.pending, *reports.pending, *self._requested()]),
             function=tuple(condition.functional_status(others, scope)),
             observed=tuple(condition.other_observations(others, scope)),
-            directives=stated,
-            doubts=(*doubts, *warnings),
+            directives=directives_in_force,
+            doubts=(*directive_doubts, *incident_doubts),
             care_plans=tuple(plans.care_plans(self._of("CarePlan"), scope)),
             diet=(
                 *nutrition.ordered_diets(self._of("NutritionOrder"), scope),
@@ -147,35 +150,51 @@ class ContextBuilder:
             ),
             goals=tuple(plans.goals(self._of("Goal"), scope)),
             team=_distinct_entries(plans.team(self._of("CareTeam"), record.people, scope, bases)),
-            services=(
-                *self._services(),
-                *procedures.aftercare_points(self._of("Procedure"), scope),
-            ),
-            follow_up=tuple(
-                sorted(
-                    plans.appointments(self._of("Appointment"), scope),
-                    key=lambda item: (item.time is None, item.time and item.time.timestamp()),
-                )
-            ),
+            services=(*self._services(), *procedures.aftercare_points(self._of("Procedure"), scope)),
+            follow_up=self._follow_up(),
             outcome=self._outcome(died, passages),
             notes=(
-                *note_passages.document_evidence(passages, {item.source for item in written}),
-                *told_medicines.evidence,
+                *note_passages.document_evidence(passages, {item.source for item in notes}),
+                *medication.evidence,
             ),
-            clinical_notes=written,
+            clinical_notes=notes,
             unread=tuple(open_points.RESOURCE_NAMES.get(item.type, item.type) for item in record.unread),
+        )
+
+    def _with_open_points(
+        self, context: EncounterContext, choice: KindChoice, *, death_recorded: bool
+    ) -> EncounterContext:
+        """Return the context with what was left out of it, and the questions that it leaves open."""
+        record, left_out = self._record, self._scope.left_out
+        questions = open_points.open_points(
+            context, left_out, record, handed_over=choice.is_transfer_of_care, death_recorded=death_recorded
         )
         return context.model_copy(
             update={
-                "left_out": (*open_points.unread_lines(record), *excluded_lines(scope.left_out)),
+                "left_out": (*open_points.unread_lines(record), *excluded_lines(left_out)),
                 "open_points": (
                     *clarifying_question(choice),
-                    *open_points.open_points(
-                        context, scope.left_out, record, handed_over=choice.is_transfer_of_care, death_recorded=recorded
-                    ),
+                    *questions,
                     *required_elements.missing_element_points((choice.kind, *choice.also), context),
                 ),
             }
+        )
+
+    def _organization(self) -> tuple[str | None, str | None]:
+        """Return reference and name of the hospital; the reference only where the Organization was read."""
+        provider = elements.child(self._record.encounter, "serviceProvider")
+        organization = references.relative(provider, self._record.bases)
+        resource = self._record.people.get(organization or "")
+        name = elements.string(resource, "name") or elements.string(provider, "display")
+        return organization if organization in self._record.people else None, name
+
+    def _follow_up(self) -> tuple[ContextEntry, ...]:
+        """Return the appointments by time; those without a time come last."""
+        return tuple(
+            sorted(
+                plans.appointments(self._of("Appointment"), self._scope),
+                key=lambda item: (item.time is None, item.time and item.time.timestamp()),
+            )
         )
 
     def _documents(self) -> tuple[list[Resource], list[Resource], list[Resource]]:
@@ -211,12 +230,12 @@ class ContextBuilder:
 
     def _diagnoses(self, passages: list[note_passages.NotePassage]) -> tuple[Diagnosis, ...]:
         roles = DiagnosisRoles(self._encounters, self._record.bases)
-        found = list(diagnoses.read_diagnoses(self._of("Condition"), roles, self._scope))
+        recorded = list(diagnoses.read_diagnoses(self._of("Condition"), roles, self._scope))
         named = [
             Diagnosis(**item.model_dump(), role="comorbidity", acquired=True)
             for item in note_passages.complications(passages)
         ]
-        return (*found, *named)
+        return (*recorded, *named)
 
     def _incidents(self) -> tuple[list[Diagnosis], list[ContextEntry]]:
         """Return adverse events, and what they, chart warnings and questionnaires ask of the physician."""
@@ -239,7 +258,7 @@ class ContextBuilder:
     def _directives(self) -> tuple[tuple[ContextEntry, ...], tuple[ContextEntry, ...]]:
         """Return directives in force, and where they contradict each other."""
         scope = self._scope
-        told, doubts = code_status.current_statements(
+        current, doubts = code_status.current_statements(
             [
                 *directives.observed_code_status(self._of("Observation"), scope),
                 *directives.code_status_orders(self._of("ServiceRequest"), scope),
@@ -248,9 +267,9 @@ class ContextBuilder:
             ],
             scope,
         )
-        return _distinct_entries([*told, *directives.directive_documents(self._of("DocumentReference"), scope)]), tuple(
-            doubts
-        )
+        return _distinct_entries(
+            [*current, *directives.directive_documents(self._of("DocumentReference"), scope)]
+        ), tuple(doubts)
 
     def _services(self) -> Iterator[ContextEntry]:
         known = self._devices | {source(item): item for item in self._of("Condition")}
@@ -272,7 +291,7 @@ class ContextBuilder:
 
 def _distinct_entries(entries: Iterable[ContextEntry]) -> tuple[ContextEntry, ...]:
     """Return entries with different texts, in order."""
-    found: dict[str, ContextEntry] = {}
+    by_text: dict[str, ContextEntry] = {}
     for entry in entries:
-        found.setdefault(entry.text, entry)
-    return tuple(found.values())
+        by_text.setdefault(entry.text, entry)
+    return tuple(by_text.values())

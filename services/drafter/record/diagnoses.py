@@ -74,11 +74,11 @@ def _is_usable(item: Resource, name: str | None, onset: FhirDateTime | None, nam
 def _state(item: Resource) -> str | None:
     """Return the state of a diagnosis that is not simply active: `resolved` differs from `remission`."""
     status = item.get("clinicalStatus")
-    said = {
+    stated = {
         *(code.lower() for code in elements.codes(status)),
         *(text.lower() for text in elements.displays(status) if "not " not in text.lower()),
     }
-    return next((state for state in _STATES if any(state in text for text in said)), None)
+    return next((state for state in _STATES if any(state in text for text in stated)), None)
 
 
 def _is_over(item: Resource, scope: StayScope) -> bool:
@@ -127,7 +127,7 @@ def certainty(item: Resource) -> Certainty:
     if german := next((_GERMAN[code] for code in _german_certainty(item) if code in _GERMAN), None):
         return german
     stated = elements.codes(item.get("verificationStatus"))  # a local code may stand before the standard one
-    return next((said for code, said in _CERTAINTY.items() if code in stated), "confirmed")
+    return next((value for code, value in _CERTAINTY.items() if code in stated), "confirmed")
 
 
 def _german_certainty(item: Resource) -> list[str]:
@@ -176,13 +176,13 @@ def _began_in_hospital(item: Resource, onset: FhirDateTime | None, scope: StaySc
         value = extension.get("valueBoolean", extension.get("valueCode"))
         codes = elements.codes(extension.get("valueCodeableConcept")) or elements.codes(extension.get("valueCoding"))
         return value is False or value in _NOT_PRESENT_ON_ADMISSION or bool(codes & _NOT_PRESENT_ON_ADMISSION)
-    said = [
+    evidence = [
         text
         for part in elements.children(item, "evidence")
         for code in elements.children(part, "code")
         for text in elements.displays(code)
     ]
-    if any("in-hospital complication" in text.lower() or "hospital-acquired" in text.lower() for text in said):
+    if any("in-hospital complication" in text.lower() or "hospital-acquired" in text.lower() for text in evidence):
         return True
     return (
         onset is not None
@@ -202,10 +202,10 @@ def admission_reasons(
             if text := elements.concept_or_code(reason):
                 yield ContextEntry(text=text, source=source(encounter))
         for reference in elements.children(encounter, "reasonReference"):
-            found = known.get(references.relative(reference, bases) or "")
-            text = _name(found) if found else elements.string(reference, "display")
+            referenced = known.get(references.relative(reference, bases) or "")
+            text = _name(referenced) if referenced else elements.string(reference, "display")
             if text:
-                yield ContextEntry(text=text, source=source(found or encounter))
+                yield ContextEntry(text=text, source=source(referenced or encounter))
 
 
 def family_history(resources: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
@@ -216,8 +216,8 @@ def family_history(resources: list[Resource], scope: StayScope) -> Iterator[Cont
         if status in ("entered-in-error", "health-unknown"):
             scope.leave_out(item, relation, "entered in error" if status == "entered-in-error" else "health unknown")
             continue
-        found = [_inherited(part) for part in elements.children(item, "condition")]
-        text = elements.join_distinct([*found, *elements.annotations(item)])
+        conditions = [_inherited(part) for part in elements.children(item, "condition")]
+        text = elements.join_distinct([*conditions, *elements.annotations(item)])
         if text:
             yield scope.entry(item, f"{relation}: {text}")
 

@@ -108,8 +108,8 @@ def _consent(item: Resource, scope: StayScope) -> Iterator[CodeStatusStatement]:
         return
     if name is None or (time is not None and time.begins > scope.end_of_day):
         return
-    said = {"deny": "not to be done", "permit": "permitted"}.get(str(provision.get("type"))) if acts else None
-    more = elements.join_distinct([said, *_directive_words(item), title if title != name else None])
+    decision = {"deny": "not to be done", "permit": "permitted"}.get(str(provision.get("type"))) if acts else None
+    more = elements.join_distinct([decision, *_directive_words(item), title if title != name else None])
     yield CodeStatusStatement(scope.entry(item, f"{name}: {more}" if more else name, time), item, time)
 
 

@@ -42,19 +42,19 @@ class Dosage:
 
 def read_dosage(order: Resource) -> Dosage:
     """Return all dosages of a MedicationRequest, Statement, Administration or Dispense, in sequence."""
-    found = [*elements.children(order, "dosageInstruction"), *elements.children(order, "dosage")]
-    found = dosage_steps.in_sequence(found)
+    lines = [*elements.children(order, "dosageInstruction"), *elements.children(order, "dosage")]
+    lines = dosage_steps.in_sequence(lines)
     return Dosage(
-        directions=dosage_steps.join_steps([(line, _directions(line)) for line in found]),
-        amount=_join_distinct_parts([amount(line) for line in found]),
-        route=elements.join_distinct(route(line) for line in found),
-        frequency=_join_distinct_parts([frequency(line) for line in found]),
-        normal=" | ".join(normalized_line(line) for line in found),
-        doubt=any(text_differs(line) for line in found),
-        lacks=_missing_parts(found),
-        ambiguous=elements.join_distinct(ambiguous_dose(line) for line in found),
-        steps=dosage_steps.is_unclear(found),
-        by_body=elements.join_distinct(by_body(line) for line in found),
+        directions=dosage_steps.join_steps([(line, _directions(line)) for line in lines]),
+        amount=_join_distinct_parts([amount(line) for line in lines]),
+        route=elements.join_distinct(route(line) for line in lines),
+        frequency=_join_distinct_parts([frequency(line) for line in lines]),
+        normal=" | ".join(normalized_line(line) for line in lines),
+        doubt=any(text_differs(line) for line in lines),
+        lacks=_missing_parts(lines),
+        ambiguous=elements.join_distinct(ambiguous_dose(line) for line in lines),
+        steps=dosage_steps.is_unclear(lines),
+        by_body=elements.join_distinct(by_body(line) for line in lines),
     )
 
 
@@ -65,7 +65,7 @@ def _join_distinct_parts(parts: list[str]) -> str:
 def _directions(line: Resource) -> str:
     """Return the dosage's text with what only its structure states; else the structure in words."""
     text = (elements.string(line, "text") or "").rstrip(".;, ")
-    doses, speeds = amounts(line), [f"at {found}" for found in rates(line)]
+    doses, speeds = amounts(line), [f"at {speed}" for speed in rates(line)]
     around = [
         site(line),
         route(line),
@@ -87,10 +87,10 @@ def _directions(line: Resource) -> str:
     return elements.join_distinct([f"{text} ({meant})" if meant else text, *lacking], ", ")
 
 
-def _with_others(told: list[str]) -> str:
+def _with_others(statements: list[str]) -> str:
     """Return a dose with its other statements: `300 mg (15 mg/kg)`."""
-    others = ", ".join(text.removeprefix("at ") for text in told[1:])
-    return f"{told[0]} ({others})" if others else "".join(told)
+    others = ", ".join(text.removeprefix("at ") for text in statements[1:])
+    return f"{statements[0]} ({others})" if others else "".join(statements)
 
 
 def _missing_parts(lines: list[Resource]) -> tuple[MissingPart, ...]:
@@ -98,24 +98,28 @@ def _missing_parts(lines: list[Resource]) -> tuple[MissingPart, ...]:
     dosed = [
         line for line in lines if amounts(line) or rates(line) or line.get("timing") or elements.string(line, "text")
     ]
-    found = {lack for line in dosed for lack in _missing(line)} if dosed else {"amount", "frequency"}
+    missing = {lack for line in dosed for lack in _missing(line)} if dosed else {"amount", "frequency"}
     kinds: tuple[MissingPart, ...] = ("amount", "frequency", "limit")
-    return tuple(kind for kind in kinds if kind in found)
+    return tuple(kind for kind in kinds if kind in missing)
 
 
 def _missing(line: Resource) -> list[MissingPart]:
     text = " ".join([elements.string(line, "text") or "", *instructions(line)])
     code = format_frequency({"code": elements.child(line, "timing").get("code")})
     speed, needed = bool(rates(line)), bool(as_needed(line)) or dosage_words.as_needed(text)
-    how_much = bool(amounts(line)) or speed or any(dosage_words.states_amount(said) for said in (text, code) if said)
+    how_much = (
+        bool(amounts(line))
+        or speed
+        or any(dosage_words.states_amount(statement) for statement in (text, code) if statement)
+    )
     how_often = states_frequency(line.get("timing")) or speed or dosage_words.states_frequency(text)
     # What is taken as needed is limited by a maximum, else by what it is needed for.
     limited = bool(elements.children(line, "maxDosePerPeriod")) or dosage_words.states_upper_limit(text)
     limited = limited or as_needed(line).startswith("as needed for") or dosage_words.states_indication(text)
-    found: list[MissingPart] = [] if how_much else ["amount"]
+    missing: list[MissingPart] = [] if how_much else ["amount"]
     if not how_often and not (needed and limited):
-        found.append("limit" if needed else "frequency")
-    return found
+        missing.append("limit" if needed else "frequency")
+    return missing
 
 
 def supply_duration(order: Any) -> str:

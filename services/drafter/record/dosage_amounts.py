@@ -59,11 +59,11 @@ def by_body(line: Resource) -> str:
     """Return `15 mg/kg` where text and structure state the dose only so; it is never computed silently."""
     stated = [*amounts(line), *rates(line)]
     text = elements.string(line, "text") or ""
-    said = _PER_BODY_IN_TEXT.search(text)
+    match = _PER_BODY_IN_TEXT.search(text)
     alone = _UPPER_LIMIT.sub(" ", _CONCENTRATION.sub(" ", _PER_BODY_IN_TEXT.sub(" ", text)))
     if any(not _PER_BODY.search(found) for found in stated) or _ABSOLUTE.search(alone):
         return ""
-    return next(iter(stated), "") or (said.group() if said else "")
+    return next(iter(stated), "") or (match.group() if match else "")
 
 
 def _kind(item: Resource) -> int:

@@ -18,19 +18,19 @@ _GROUPED = re.compile(rf"(?<![\d.,/-])([1-9]\d{{0,2}}[.,]\d{{3}})(?![.,]?\d)(?= 
 
 def text_differs(line: Resource) -> bool:
     """Return whether the text gives another amount in the same unit, or another frequency, than the structure."""
-    said = (elements.string(line, "text") or "").lower()
+    free_text = (elements.string(line, "text") or "").lower()
     often = format_frequency(line.get("timing")).partition(", ")[0]
-    stated = {name for name in FREQUENCIES_BY_COUNT if re.search(FREQUENCY_PATTERNS[name], said)}
+    stated = {name for name in FREQUENCIES_BY_COUNT if re.search(FREQUENCY_PATTERNS[name], free_text)}
     stated = stated - {"once daily"} or stated  # "twice daily" has the word of "daily", too
     if often in FREQUENCIES_BY_COUNT and stated and often not in stated:
         return True
-    found = [
+    amount_matches = [
         match for text in amounts(line) if (match := re.fullmatch(rf"({NUMBER}) ?([^\W\d_ ]+(?: [^\W\d_]+)?)", text))
     ]
-    if any(text_states(match[0], said) for match in found):
+    if any(text_states(match[0], free_text) for match in amount_matches):
         return False
-    units = [unit_pattern(match[2]) for match in found]
-    return any(re.search(rf"{NUMBER} ?{unit}(?![^\W\d_]|/)", said) is not None for unit in units)
+    units = [unit_pattern(match[2]) for match in amount_matches]
+    return any(re.search(rf"{NUMBER} ?{unit}(?![^\W\d_]|/)", free_text) is not None for unit in units)
 
 
 def ambiguous_dose(line: Resource) -> str:
@@ -73,8 +73,8 @@ def normalized_line(line: Resource) -> str:
         if (not often or often == name) and re.search(words, text):
             often, text = _take_or_match(words, often or name, text)
             break
-    said = [part for part in instructions(line) if not (needed and _ONLY_NEEDED.fullmatch(part.strip()))]
-    more = [*format_limits(line.get("timing")), site(line), rate(line), *upper_limits(line), *said]
+    additional = [part for part in instructions(line) if not (needed and _ONLY_NEEDED.fullmatch(part.strip()))]
+    more = [*format_limits(line.get("timing")), site(line), rate(line), *upper_limits(line), *additional]
     more += [as_needed(line).removeprefix("as needed")]
     rest = " ".join(part for part in more if part).lower()
     words = " ".join(sorted(_numbers_beyond(text, f"{rest} {often}")) if coded else text.split())
@@ -86,10 +86,10 @@ def _numbers_beyond(text: str, structure: str) -> set[str]:
     return set(re.findall(NUMBER, text)) - set(re.findall(NUMBER, structure)) - {"1"}  # `1 tablet` is an amount, too
 
 
-def _take_or_match(pattern: str, found: str, text: str) -> tuple[str, str]:
+def _take_or_match(pattern: str, value: str, text: str) -> tuple[str, str]:
     """Return the structure's value, else what `pattern` finds in the text; and the text without it."""
     match = re.search(pattern, text)
-    return found or (match.group() if match else ""), re.sub(pattern, " ", text) if match else text
+    return value or (match.group() if match else ""), re.sub(pattern, " ", text) if match else text
 
 
 def normalized_text(text: str) -> str:

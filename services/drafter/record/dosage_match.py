@@ -53,9 +53,9 @@ _EVERY = re.compile(r"every|each|alle|elke|toutes|^in |within|after|least|mind")
 
 
 def has_route(route: str, text: str) -> bool:
-    route, said = route.lower(), text.lower()
+    route, text = route.lower(), text.lower()
     return any(
-        re.search(words, said) is not None
+        re.search(words, text) is not None
         for name, words in ROUTES.items()
         if name in route or re.fullmatch(words, route)
     )
@@ -63,32 +63,32 @@ def has_route(route: str, text: str) -> bool:
 
 def text_states(part: str, text: str) -> bool:
     """Return whether the text states `part` of the structure: whole numbers, whole words."""
-    part, said = part.lower(), re.sub(r"(?<=\d),(?=\d)", ".", text.lower())
-    if re.search(rf"(?<![\d.,/–-])(?<![^\W\d_]){_pattern(part)}(?![^\W_]|[.,/–-]\d|/)", said):
+    part, text = part.lower(), re.sub(r"(?<=\d),(?=\d)", ".", text.lower())
+    if re.search(rf"(?<![\d.,/–-])(?<![^\W\d_]){_pattern(part)}(?![^\W_]|[.,/–-]\d|/)", text):
         return True
     if (mass := _micrograms(part)) is not None:
-        return mass in {_micrograms(found[0]) for found in _MASS.finditer(canonical_units(said))}
+        return mass in {_micrograms(mass_match[0]) for mass_match in _MASS.finditer(canonical_units(text))}
     if part.startswith("as needed"):
-        return len(part) <= len("as needed") and re.search(r"needed|\bprn\b|required|bedarf|zo nodig", said) is not None
+        return len(part) <= len("as needed") and re.search(r"needed|\bprn\b|required|bedarf|zo nodig", text) is not None
     if length := re.fullmatch(rf"for ({NUMBER}) (\w+)", part):
-        return _states_duration(length[1], length[2], said)
+        return _states_duration(length[1], length[2], text)
     if days := re.fullmatch(r"(.*?),? on ((?:\w+day(?:, | and |$))+)", part):
-        return _on_days(days[1], days[2], said)
+        return _on_days(days[1], days[2], text)
     if part in FREQUENCY_PATTERNS:
         others = (FREQUENCY_PATTERNS[name] for name in FREQUENCIES_BY_COUNT if name not in (part, "once daily"))
-        return re.search(FREQUENCY_PATTERNS[part], said) is not None and not any(
-            re.search(words, said) for words in others
+        return re.search(FREQUENCY_PATTERNS[part], text) is not None and not any(
+            re.search(words, text) for words in others
         )
     if (times := re.fullmatch(r"(\d+) times daily", part)) and 24 % int(times[1]) == 0:
         hours = 24 // int(times[1])
-        return re.search(rf"\bq ?{hours} ?h|every {hours} h", said) is not None
+        return re.search(rf"\bq ?{hours} ?h|every {hours} h", text) is not None
     return False
 
 
 def _micrograms(dose: str) -> Fraction | None:
     """Return a dose in micrograms: `62.5 mcg` and `0.0625 mg` are one amount."""
-    found = _MASS.fullmatch(canonical_units(dose).replace(" ", ""))
-    return Fraction(found[1]) * _MICROGRAMS[found[2]] if found else None
+    match = _MASS.fullmatch(canonical_units(dose).replace(" ", ""))
+    return Fraction(match[1]) * _MICROGRAMS[match[2]] if match else None
 
 
 def _pattern(part: str) -> str:
@@ -98,11 +98,11 @@ def _pattern(part: str) -> str:
     return rf"(?:{spaced}|{re.escape(dose[1])}\s*{unit_pattern(dose[2])})" if dose else spaced
 
 
-def _states_duration(value: str, unit: str, said: str) -> bool:
+def _states_duration(value: str, unit: str, text: str) -> bool:
     """Return whether the text has the same length in another unit or language: `for 8 weeks` is 56 days."""
     hours = _hours(value, unit)
     return hours is not None and any(
-        _hours(length[1], length[2]) == hours for length in _LENGTH.finditer(said) if not _EVERY.search(length[0])
+        _hours(length[1], length[2]) == hours for length in _LENGTH.finditer(text) if not _EVERY.search(length[0])
     )
 
 
@@ -112,8 +112,8 @@ def _hours(value: str, unit: str) -> Fraction | None:
     return amount * size if amount is not None and size is not None else None
 
 
-def _on_days(often: str, days: str, said: str) -> bool:
+def _on_days(often: str, days: str, text: str) -> bool:
     """Return whether the text names the same weekdays, every week."""
-    named = [re.search(rf"\b{day[:3]}", said) is not None for day in re.findall(r"\w+day", days)]
-    weekly = re.search(FREQUENCY_PATTERNS["once a week"], said) or re.search(r"every|each|jede|elke|\w+days\b", said)
-    return all(named) and (weekly is not None if often in ("once a week", "every week") else text_states(often, said))
+    named = [re.search(rf"\b{day[:3]}", text) is not None for day in re.findall(r"\w+day", days)]
+    weekly = re.search(FREQUENCY_PATTERNS["once a week"], text) or re.search(r"every|each|jede|elke|\w+days\b", text)
+    return all(named) and (weekly is not None if often in ("once a week", "every week") else text_states(often, text))

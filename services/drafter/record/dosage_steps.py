@@ -41,17 +41,17 @@ def in_sequence(lines: list[Resource]) -> list[Resource]:
     return sorted(lines, key=lambda line: (float(elements.number(line, "sequence") or 0), _start(line) or ""))
 
 
-def join_steps(told: list[tuple[Resource, str]]) -> str:
+def join_steps(steps: list[tuple[Resource, str]]) -> str:
     """Return `40 mg for 5 days; then 20 mg for 5 days`, `10 units in the morning; and 20 units at night`."""
-    said = [(line, text) for line, text in told if text]
-    found = "".join(text for _, text in said[:1])
-    for (before, told_before), (line, text) in pairwise(said):
-        if text == told_before and not _is_next_step(before, line):
-            found += " (stated twice)"  # nobody knows whether it is to be taken twice
+    described = [(line, text) for line, text in steps if text]
+    joined = "".join(text for _, text in described[:1])
+    for (before, text_before), (line, text) in pairwise(described):
+        if text == text_before and not _is_next_step(before, line):
+            joined += " (stated twice)"  # nobody knows whether it is to be taken twice
             continue
         stated = _THEN.match(text) or _AND.match(text)
-        found += f"; {text}" if stated else f"; {'then' if _is_next_step(before, line) else 'and'} {text}"
-    return found
+        joined += f"; {text}" if stated else f"; {'then' if _is_next_step(before, line) else 'and'} {text}"
+    return joined
 
 
 def is_unclear(lines: list[Resource]) -> bool:
@@ -113,8 +113,8 @@ def _have_different_times(before: Resource, line: Resource) -> bool:
 
 def _times(line: Resource) -> set[str]:
     text = f"{elements.string(line, 'text') or ''} {format_frequency(line.get('timing'))}".lower()
-    found = {name for name, words in _TIMES.items() if re.search(words, text)}
-    return found | set(re.findall(r"\b\d\d:\d\d\b|\b(?:mon|tues|wednes|thurs|fri|satur|sun)day", text))
+    named_times = {name for name, words in _TIMES.items() if re.search(words, text)}
+    return named_times | set(re.findall(r"\b\d\d:\d\d\b|\b(?:mon|tues|wednes|thurs|fri|satur|sun)day", text))
 
 
 def _start(line: Resource) -> str | None:

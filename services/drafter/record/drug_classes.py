@@ -93,13 +93,15 @@ def shared_class(
     allergy: Iterable[str], allergy_codes: Iterable[str], medicine: Iterable[str], codes: Iterable[str]
 ) -> str:
     """Return the class by which a medicine belongs to an allergy, by names or ATC codes; empty without one."""
-    told, given = " | ".join(allergy).lower(), " | ".join(medicine).lower()
+    allergy_text, medicine_text = " | ".join(allergy).lower(), " | ".join(medicine).lower()
     atc_of_allergy, atc_of_medicine = _atc(allergy_codes), _atc(codes)
     for item in CLASSES:
-        is_member = re.search(item.members, given) or _any(atc_of_medicine, item)
+        is_member = re.search(item.members, medicine_text) or _any(atc_of_medicine, item)
         # A code of less than seven characters is that of a class or a part of it, no single substance.
-        is_class = re.search(item.called, told) or _any([code for code in atc_of_allergy if len(code) < 7], item)
-        crossed = item.crossed and (re.search(item.members, told) or _any(atc_of_allergy, item))
+        is_class = re.search(item.called, allergy_text) or _any(
+            [code for code in atc_of_allergy if len(code) < 7], item
+        )
+        crossed = item.crossed and (re.search(item.members, allergy_text) or _any(atc_of_allergy, item))
         if is_member and (is_class or crossed):
             return item.name
     return ""

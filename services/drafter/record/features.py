@@ -65,8 +65,8 @@ def _admission(encounter: Resource) -> StatedConcept:
     return StatedConcept((*source.codings, *priority.codings, *reason), (*source.texts, *priority.texts))
 
 
-def _texts_of(found: StatedConcept) -> list[str]:
-    return list(dict.fromkeys([*found.texts, *(display for _, _, display in found.codings if display)]))
+def _texts_of(concept: StatedConcept) -> list[str]:
+    return list(dict.fromkeys([*concept.texts, *(display for _, _, display in concept.codings if display)]))
 
 
 def _encounter_names(encounter: Resource) -> list[str]:

@@ -57,19 +57,19 @@ class HomeMedicineSection:
 
 def home_medicine_sections(passages: Iterable[NotePassage], lists: Iterable[ContextEntry]) -> list[HomeMedicineSection]:
     """Return sections of notes on home medicines; `lists` are the record's lists without entries."""
-    found: dict[str, HomeMedicineSection] = {}
+    sections: dict[str, HomeMedicineSection] = {}
     for entry in lists:
-        found.setdefault(
+        sections.setdefault(
             entry.text, HomeMedicineSection(entry.text, entry.source, True, tuple(_medicine_names(entry.text)))
         )
     for part in passages:
         is_admission = bool(part.codes & _ADMISSION_NOTES or _ADMISSION_NOTE.search(part.kind))
         for text in _section_texts(part, is_admission):
-            if not any(text in known for known in found):
-                found[text] = HomeMedicineSection(
+            if not any(text in known for known in sections):
+                sections[text] = HomeMedicineSection(
                     text, source(part.resource), is_admission, tuple(_medicine_names(text))
                 )
-    return [section for section in found.values() if section.names]
+    return [section for section in sections.values() if section.names]
 
 
 def _section_texts(part: NotePassage, is_admission: bool) -> Iterator[str]:
@@ -88,21 +88,21 @@ def _below_headings(text: str, is_admission: bool) -> Iterator[str]:
     for index, match in enumerate(headings):
         if _is_heading(match[0], is_admission):
             end = headings[index + 1].start() if index + 1 < len(headings) else len(text)
-            if found := re.split(r"\n\s*\n", text[match.end() : end].strip())[0].strip():
-                yield found
+            if section := re.split(r"\n\s*\n", text[match.end() : end].strip())[0].strip():
+                yield section
 
 
 def _below_bare_headings(text: str, is_admission: bool) -> Iterator[str]:
     """Yield the text below a heading without a colon on its own line, up to the next or an empty line."""
-    found: list[str] | None = None
+    section_lines: list[str] | None = None
     for line in [*(line.strip() for line in text.splitlines()), "", ""]:
-        if found and (not line or _BARE_HEADING.fullmatch(line)):
-            yield "\n".join(found)
-            found = None
+        if section_lines and (not line or _BARE_HEADING.fullmatch(line)):
+            yield "\n".join(section_lines)
+            section_lines = None
         if not line.endswith(":") and len(line) < 80 and _is_heading(line, is_admission):
-            found = []
-        elif found is not None and line:
-            found.append(line)
+            section_lines = []
+        elif section_lines is not None and line:
+            section_lines.append(line)
 
 
 def _is_heading(title: str, is_admission: bool) -> bool:
@@ -132,17 +132,17 @@ def _medicine_names(text: str) -> Iterator[tuple[str, str]]:
 
 
 def mark_note_medicines(
-    medicines: Iterable[Medicine], at_home: Iterable[Medicine], found: list[HomeMedicineSection]
+    medicines: Iterable[Medicine], at_home: Iterable[Medicine], sections: list[HomeMedicineSection]
 ) -> tuple[Medicine, ...]:
     """Return discharge medicines, with a remark on those that only a note names as home medicines."""
     known = list(at_home)
-    return tuple(_marked(item, known, found) for item in medicines)
+    return tuple(_marked(item, known, sections) for item in medicines)
 
 
-def _marked(item: Medicine, known: list[Medicine], found: list[HomeMedicineSection]) -> Medicine:
+def _marked(item: Medicine, known: list[Medicine], sections: list[HomeMedicineSection]) -> Medicine:
     if any(set(item.ingredients) & set(home.ingredients) or item.name.lower() == home.name.lower() for home in known):
         return item
-    naming = [section for section in found if any(_is_named(item, name) for name in section.names)]
+    naming = [section for section in sections if any(_is_named(item, name) for name in section.names)]
     if not naming:
         return item
     note = "the admission note" if any(section.is_admission for section in naming) else "a note"
@@ -150,14 +150,14 @@ def _marked(item: Medicine, known: list[Medicine], found: list[HomeMedicineSecti
 
 
 def _is_named(item: Medicine, name: tuple[str, str]) -> bool:
-    said, canonical = name
-    return canonical in item.ingredients or re.search(rf"\b{re.escape(said)}", item.name.lower()) is not None
+    spelling, canonical = name
+    return canonical in item.ingredients or re.search(rf"\b{re.escape(spelling)}", item.name.lower()) is not None
 
 
-def home_medicine_questions(at_home: Iterable[Medicine], found: list[HomeMedicineSection]) -> Iterator[ContextEntry]:
+def home_medicine_questions(at_home: Iterable[Medicine], sections: list[HomeMedicineSection]) -> Iterator[ContextEntry]:
     """Yield a question for each section with a medicine that the record does not list at home."""
     known = list(at_home)
-    for section in found:
+    for section in sections:
         if all(any(_is_named(item, name) for item in known) for name in section.names):
             continue
         note = "The admission note" if section.is_admission else "A note of the stay"

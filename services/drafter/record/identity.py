@@ -112,13 +112,13 @@ def attending(encounter: Resource) -> Resource:
     """Return the Reference of the attending: the last current one; empty where nobody is named."""
     participants = elements.children(encounter, "participant")
     for code in ATTENDING:
-        found = [
+        matching = [
             item
             for item in participants
             if code in elements.codes(item.get("type")) or (code == "ATND" and _called(item))
         ]
-        if found:
-            return elements.child(max(found, key=_participation_order), "individual")
+        if matching:
+            return elements.child(max(matching, key=_participation_order), "individual")
     return {}
 
 
@@ -139,13 +139,13 @@ def practitioner(
     """Return reference and name of a person; of a PractitionerRole its Practitioner's."""
     element = {"reference": reference} if isinstance(reference, str) else reference or {}
     named = references.relative(element, bases)
-    found = people.get(named or "")
+    person = people.get(named or "")
     display = elements.string(element, "display")
-    if found is not None and found.get("resourceType") == "PractitionerRole":
-        role = elements.child(found, "practitioner")
+    if person is not None and person.get("resourceType") == "PractitionerRole":
+        role = elements.child(person, "practitioner")
         inner, name = practitioner(role, people, bases) if role else (None, None)
         return inner or named, name or display
-    name = elements.person_name(found, prefixes=True) if found else None
+    name = elements.person_name(person, prefixes=True) if person else None
     return named, name or _given_name_first(display)
 
 
@@ -209,10 +209,10 @@ def _contained_identifiers(subject: Resource, item: Resource) -> list[Resource]:
     reference = elements.string(subject, "reference") or ""
     if not reference.startswith("#"):
         return [subject]
-    found = [part for part in elements.children(item, "contained") if part.get("id") == reference[1:]]
+    contained = [part for part in elements.children(item, "contained") if part.get("id") == reference[1:]]
     numbers = [
         {"identifier": number, "type": part.get("resourceType")}
-        for part in found
+        for part in contained
         for number in elements.children(part, "identifier")
         if number.get("value")
     ]

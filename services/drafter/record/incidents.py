@@ -101,18 +101,18 @@ def detected_issues(
 
 def questionnaires(resources: list[Resource], scope: StayScope) -> None:
     """Name the answered questionnaires of the stay; their content is not read."""
-    found: list[tuple[str, Resource]] = []
+    answered: list[tuple[str, Resource]] = []
     for item in resources:
         time, title = scope.first(item, "authored"), _questionnaire_title(item)
         if elements.string(item, "status") == IN_ERROR:
             scope.leave_out(item, title, "entered in error")
         elif scope.is_of_stay(item, time):
-            found.append((f"{title} of {time.text if time else 'no recorded date'}", item))
+            answered.append((f"{title} of {time.text if time else 'no recorded date'}", item))
         elif time is None and scope.belongs(item) is None:
-            found.append((f"{title} without a date", item))
-    if found:
-        names = elements.join_distinct(sorted(name for name, _ in found), "; ")
-        scope.leave_out(found[0][1], names, "whose answers are not read")
+            answered.append((f"{title} without a date", item))
+    if answered:
+        names = elements.join_distinct(sorted(name for name, _ in answered), "; ")
+        scope.leave_out(answered[0][1], names, "whose answers are not read")
 
 
 def _questionnaire_title(item: Resource) -> str:
@@ -135,7 +135,7 @@ def _reference_name(part: Resource, known: Mapping[str, Resource], bases: frozen
     """Return the name of a reference: its display, else that of the referenced resource."""
     if display := elements.string(part, "display"):
         return display
-    found = known.get(references.relative(part, bases) or "", {})
-    medication = known.get(references.relative(found.get("medicationReference"), bases) or "", {})
-    fields = (found.get("code"), found.get("medicationCodeableConcept"), medication.get("code"))
+    referenced = known.get(references.relative(part, bases) or "", {})
+    medication = known.get(references.relative(referenced.get("medicationReference"), bases) or "", {})
+    fields = (referenced.get("code"), referenced.get("medicationCodeableConcept"), medication.get("code"))
     return next((name for field in fields if (name := elements.concept_or_code(field))), None)

@@ -104,7 +104,7 @@ def _is_blood_group(result: Resource) -> bool:
 
 def interpretation(result: Resource) -> Judgement | None:
     """Return the strongest stated interpretation, by code, a local code's display, or text."""
-    found: list[Judgement] = []
+    judgements: list[Judgement] = []
     for item in elements.children(result, "interpretation"):
         named: list[Judgement] = []
         for coding in elements.codings(item):
@@ -113,10 +113,10 @@ def interpretation(result: Resource) -> Judgement | None:
                 named.append(_CODES[code])
         if not named:
             texts = [*elements.displays(item), *(code.replace("_", " ") for code in elements.codes(item))]
-            named = [said for text in texts if (said := _judgement_of_text(text))]
-        found += named[:1] if len(set(named)) == 1 else named
+            named = [judgement for text in texts if (judgement := _judgement_of_text(text))]
+        judgements += named[:1] if len(set(named)) == 1 else named
     order = ("critically low", "critically high", "critical", "low", "high", "abnormal", "normal")
-    return min(found, key=order.index, default=None)
+    return min(judgements, key=order.index, default=None)
 
 
 def is_negative(result: Resource) -> bool:
@@ -128,17 +128,17 @@ def _judgement_of_text(text: str) -> Judgement | None:
     text = text[:MAX_INTERPRETATION_CHARACTERS]
     if _NEGATED.fullmatch(text) or re.search(r"\bnegati", text, re.IGNORECASE):
         return None
-    return next((said for pattern, said in _SPELLINGS if re.search(pattern, text, re.IGNORECASE)), None)
+    return next((judgement for pattern, judgement in _SPELLINGS if re.search(pattern, text, re.IGNORECASE)), None)
 
 
 def _by_value(result: Resource) -> Judgement | None:
     """Return `Detected`, `Positive`, `Reactive` as abnormal; their negations state only that nothing was found."""
     text = elements.concept(result.get("valueCodeableConcept")) or elements.string(result, "valueString") or ""
-    found = _POSITIVE_VALUE.search(text)
-    if found is None:
+    positive = _POSITIVE_VALUE.search(text)
+    if positive is None:
         return None
-    denied = _NEGATION_BEFORE.search(text[: found.start()][-MAX_NEGATION_DISTANCE:]) or _DENIED_AFTER.match(
-        text[found.end() :]
+    denied = _NEGATION_BEFORE.search(text[: positive.start()][-MAX_NEGATION_DISTANCE:]) or _DENIED_AFTER.match(
+        text[positive.end() :]
     )
     return None if denied else "abnormal"
 
@@ -148,11 +148,11 @@ def _by_ranges(result: Resource, person: RangeSubject) -> Judgement | None:
     if value is None:
         return None
     for limits in critical_bounds(result, person):
-        if (found := _judgement_by_range(value, limits, result)) in ("low", "high"):
-            return "critically low" if found == "low" else "critically high"
+        if (judgement := _judgement_by_range(value, limits, result)) in ("low", "high"):
+            return "critically low" if judgement == "low" else "critically high"
     name = " ".join(elements.displays(result.get("code")))
-    said = {_judgement_by_range(value, limits, result) for limits in applicable_ranges(result, name, person)}
-    return said.pop() if len(said) == 1 else None
+    judgements = {_judgement_by_range(value, limits, result) for limits in applicable_ranges(result, name, person)}
+    return judgements.pop() if len(judgements) == 1 else None
 
 
 def _judgement_by_range(value: MeasuredValue, limits: Bounds, result: Resource) -> Judgement | None:

@@ -37,11 +37,11 @@ class MedicationLists:
 
     def with_note_evidence(self, passages: list[NotePassage], before: tuple[ContextEntry, ...]) -> "MedicationLists":
         """Return the lists compared with notes on home medicines; `before` are lists without entries."""
-        found = home_notes.home_medicine_sections(passages, before)
+        sections = home_notes.home_medicine_sections(passages, before)
         at_home = (*self.lists["home"], *self.lists["other"])
-        lists = self.lists | {"discharge": home_notes.mark_note_medicines(self.lists["discharge"], at_home, found)}
+        lists = self.lists | {"discharge": home_notes.mark_note_medicines(self.lists["discharge"], at_home, sections)}
         return MedicationLists(
-            lists, (*self.questions, *home_notes.home_medicine_questions(at_home, found)), self.evidence
+            lists, (*self.questions, *home_notes.home_medicine_questions(at_home, sections)), self.evidence
         )
 
 
@@ -62,41 +62,41 @@ def read_medication(
     linked = read_links(orders, bases, scope)
     reader = MedicationSorter(entries, lists, linked, bases, scope)
     ordered: SortedMedicines = list(reader.orders(orders, given))
-    found = [*ordered, *reader.statements(of("MedicationStatement")), *reader.administrations(given)]
+    medicines = [*ordered, *reader.statements(of("MedicationStatement")), *reader.administrations(given)]
     ward = frozenset(item.source for kind, item in ordered if kind == "hospital")
     home = frozenset(item.source for kind, item in ordered if kind != "hospital")
     known: dict[str, Medicine | None] = {f"MedicationRequest/{item.get('id', '')}": None for item in orders}
     known |= {item.source: item for _, item in ordered}
     supplies = SupplyReader(known, ward - home, entries, lists, bases, scope)
-    found += [("discharge", item) for item in supplies.for_home(of("MedicationDispense"))]
-    found = ask_where_missing(merge_fulfilled_orders(_ask_where_not_listed(found, lists)), linked)
-    found = name_replacements(found)
+    medicines += [("discharge", item) for item in supplies.for_home(of("MedicationDispense"))]
+    medicines = ask_where_missing(merge_fulfilled_orders(_ask_where_not_listed(medicines, lists)), linked)
+    medicines = name_replacements(medicines)
     questions = _UnresolvedListEntries(lists, medications, bases)
-    found += questions.medicines([item for type in _TYPES for item in of(type)], found)
+    medicines += questions.medicines([item for type in _TYPES for item in of(type)], medicines)
     kinds: tuple[ListName, ...] = ("home", "hospital", "given", "discharge", "other")
-    sorted_by = {kind: _orders_once([item for listed, item in found if listed == kind]) for kind in kinds}
+    sorted_by = {kind: _orders_once([item for listed, item in medicines if listed == kind]) for kind in kinds}
     worded = [(one.kind, ContextEntry(text=one.text, source=list_source(one))) for one in lists.lists if one.text]
-    told = MedicationLists(sorted_by, tuple(questions.open()), tuple(entry for _, entry in worded))
-    return told.with_note_evidence(passages, tuple(entry for kind, entry in worded if kind == "home"))
+    sorted_lists = MedicationLists(sorted_by, tuple(questions.open()), tuple(entry for _, entry in worded))
+    return sorted_lists.with_note_evidence(passages, tuple(entry for kind, entry in worded if kind == "home"))
 
 
 def _orders_once(medicines: list[Medicine]) -> tuple[Medicine, ...]:
     """Return orders that differ in anything, in order: two orders of one medicine stay two."""
-    found: dict[tuple[str, str, str, str], Medicine] = {}
+    orders: dict[tuple[str, str, str, str], Medicine] = {}
     for item in medicines:
-        found.setdefault((item.name.lower(), item.dose, item.status, item.reason), item)
-    return tuple(found.values())
+        orders.setdefault((item.name.lower(), item.dose, item.status, item.reason), item)
+    return tuple(orders.values())
 
 
-def _ask_where_not_listed(found: SortedMedicines, lists: ListMembership) -> SortedMedicines:
+def _ask_where_not_listed(medicines: SortedMedicines, lists: ListMembership) -> SortedMedicines:
     """Ask about discharge medicines that the record's discharge list lacks."""
     if not lists.has_discharge():
-        return found
+        return medicines
     return [
         (kind, item.model_copy(update={"question": NOT_ON_DISCHARGE_LIST}))
         if kind == "discharge" and not item.question and "discharge" not in lists.kinds_of_reference(item.source)
         else (kind, item)
-        for kind, item in found
+        for kind, item in medicines
     ]
 
 
@@ -107,9 +107,9 @@ class _UnresolvedListEntries:
         self._lists, self._medications, self._bases = lists, medications, bases
         self._unnamed: list[MedicineList] = []
 
-    def medicines(self, known: list[Resource], found: SortedMedicines) -> SortedMedicines:
+    def medicines(self, known: list[Resource], known_medicines: SortedMedicines) -> SortedMedicines:
         """Return the named ones, where their list has no entry of that name yet."""
-        have = {(kind, item.name.lower()) for kind, item in found}
+        have = {(kind, item.name.lower()) for kind, item in known_medicines}
         new: SortedMedicines = []
         for one, element in self._lists.unresolved(known):
             item, name = self._resolve(one, element)
@@ -136,9 +136,9 @@ class _UnresolvedListEntries:
         return inner, elements.concept_or_code(inner.get("medicationCodeableConcept")) or display
 
     def _medicine(self, one: MedicineList, item: Resource, name: str) -> Medicine:
-        found = MedicineReader({}, [], self._bases, self._lists.scope).medicine(item, name, None)
-        update = {"source": list_source(one), "question": "" if found.dose else ON_LIST_ONLY}
-        return found.model_copy(update=update)
+        medicine = MedicineReader({}, [], self._bases, self._lists.scope).medicine(item, name, None)
+        update = {"source": list_source(one), "question": "" if medicine.dose else ON_LIST_ONLY}
+        return medicine.model_copy(update=update)
 
     def open(self) -> Iterator[ContextEntry]:
         """Yield what a person has to compare: entries without a name, and lists that are only text."""

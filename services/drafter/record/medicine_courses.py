@@ -20,16 +20,16 @@ def end_of_course(item: Resource, scope: StayScope) -> FhirDateTime | None:
     if stated := [moment for period in own if (moment := scope.moment(period.get("end")))]:
         return max(stated, key=lambda moment: moment.ends)
     ends = [scope.moment(elements.child(repeat, "boundsPeriod").get("end")) for repeat in _timing_repeats(item)]
-    found = [moment for moment in ends if moment is not None]
-    return max(found, key=lambda moment: moment.ends) if found and len(found) == len(ends) else None
+    known_ends = [moment for moment in ends if moment is not None]
+    return max(known_ends, key=lambda moment: moment.ends) if known_ends and len(known_ends) == len(ends) else None
 
 
 def start_of_course(item: Resource, scope: StayScope) -> FhirDateTime | None:
     """Return the first of an order's own dates."""
     periods = [elements.child(repeat, "boundsPeriod") for repeat in _timing_repeats(item)]
     periods += [*_agreement_period(item), elements.child(elements.child(item, "dispenseRequest"), "validityPeriod")]
-    found = [moment for period in periods if (moment := scope.moment(period.get("start")))]
-    return min(found, key=lambda moment: moment.begins, default=None)
+    starts = [moment for period in periods if (moment := scope.moment(period.get("start")))]
+    return min(starts, key=lambda moment: moment.begins, default=None)
 
 
 def end_of_last_step(item: Resource, written: FhirDateTime | None, scope: StayScope) -> FhirDateTime | None:

@@ -27,13 +27,13 @@ class MedicineReader:
         return self._names.name(item)
 
     def medicine(self, item: Resource, name: str | None, time: FhirDateTime | None, **more: Any) -> Medicine:
-        found = read_dosage(item)
+        dosage = read_dosage(item)
         named = name or "Medicine not named in the record"
         supply = supply_duration(item)
         directions = elements.join_distinct(
             [
-                found.directions,
-                f"supply for {supply}" if supply and supply not in found.directions else None,
+                dosage.directions,
+                f"supply for {supply}" if supply and supply not in dosage.directions else None,
                 *self._conditions_of(item),
             ]
         )
@@ -43,9 +43,9 @@ class MedicineReader:
             **self._scope.entry(item, f"{named}, {directions}" if directions else named, time).model_dump(),
             name=named,
             dose=directions,
-            amount=found.amount,
-            route=found.route,
-            frequency=found.frequency,
+            amount=dosage.amount,
+            route=dosage.route,
+            frequency=dosage.frequency,
             reason=self._reason(item),
             note="; ".join(elements.annotations(item)),
             status=status_of(item),
@@ -53,12 +53,12 @@ class MedicineReader:
             substances=tuple(dict.fromkeys((*substances, *elements.displays(concept.get("code"))))),
             codes=tuple(sorted(f"{system}|{code}" for system, code in elements.coding_pairs(concept.get("code")))),
             products=product_codes(concept.get("code"), named),
-            normal=found.normal,
-            doubt=found.doubt,
-            lacks=found.lacks,
-            by_body=found.by_body,
-            steps=found.steps,
-            ambiguous=found.ambiguous,
+            normal=dosage.normal,
+            doubt=dosage.doubt,
+            lacks=dosage.lacks,
+            by_body=dosage.by_body,
+            steps=dosage.steps,
+            ambiguous=dosage.ambiguous,
             **more,
         )
 
@@ -74,14 +74,14 @@ class MedicineReader:
     def _conditions_of(self, item: Resource) -> list[str]:
         """Return remarks on an order: no substitution, an unclear status, why it was stopped on the ward."""
         allowed = elements.boolean(elements.child(item, "substitution"), "allowedBoolean")
-        said = {"unknown": "status of the order unknown"}
+        remarks = {"unknown": "status of the order unknown"}
         if "inpatient" in elements.codes(item.get("category")):
             why = self.why(item)
-            said |= {
+            remarks |= {
                 status: f"{words}: {why}" if why else words
                 for status, words in (("stopped", "stopped in the stay"), ("on-hold", "on hold"))
             }
-        return ["no substitution" if allowed is False else "", said.get(str(item.get("status")), "")]
+        return ["no substitution" if allowed is False else "", remarks.get(str(item.get("status")), "")]
 
     def why(self, item: Resource) -> str | None:
         """Return the status reason: one concept of an order, several of a statement."""

@@ -41,10 +41,10 @@ def read_medicine_lists(
     lists: list[Resource], compositions: list[Resource], scope: StayScope
 ) -> tuple[MedicineList, ...]:
     """Return the stay's lists of home and discharge medicines."""
-    found: list[MedicineList] = []
+    medicine_lists: list[MedicineList] = []
     for item in lists:
         if elements.string(item, "status") in ("current", None) and _is_of_stay(item, scope):
-            found += _read_list(item)
+            medicine_lists += _read_list(item)
     for item in compositions:
         if (
             elements.string(item, "status") != "entered-in-error"
@@ -52,8 +52,8 @@ def read_medicine_lists(
             and not _is_filed_by_countersign(item)
         ):
             for section in elements.children(item, "section"):
-                found += _read_sections(item, section)
-    return tuple(found)
+                medicine_lists += _read_sections(item, section)
+    return tuple(medicine_lists)
 
 
 def _is_of_stay(item: Resource, scope: StayScope) -> bool:
@@ -128,8 +128,8 @@ class ListMembership:
         for one in lists:
             for kind, items in ((one.kind, one.items), ("ceased", one.ceased)):
                 for item in items:
-                    if (found := references.parse(item, bases)) is not None:
-                        self._named.setdefault(found.id, []).append((found, kind))
+                    if (reference := references.parse(item, bases)) is not None:
+                        self._named.setdefault(reference.id, []).append((reference, kind))
 
     def kinds(self, item: Resource) -> frozenset[str]:
         """Return `home`, `discharge`, `ceased`: the lists that name a resource."""

@@ -96,14 +96,14 @@ def _with_strength(concept: object) -> str | None:
 
 def ingredients(name: str, substances: list[str]) -> tuple[str, ...]:
     """Return the generic names of a name: `Norvasc 5 mg` and `amlodipine` are one medicine."""
-    said = " ".join([name, *substances]).lower()
-    brands = combinations.combination_substances(said)
-    found = _names_in_text(split_salts(said))
-    for parts in combinations.joined_substances(said):
+    text = " ".join([name, *substances]).lower()
+    brands = combinations.combination_substances(text)
+    names = _names_in_text(split_salts(text))
+    for parts in combinations.joined_substances(text):
         each = [_names_in_text(part) | combinations.combination_substances(part) for part in parts]
         if all(each):  # a part that nothing knows may be a salt, or a substance that makes it another medicine
-            found = found.union(*each)
-    return tuple(sorted((found - _SHORT_NAMES if brands else found) | brands))
+            names = names.union(*each)
+    return tuple(sorted((names - _SHORT_NAMES if brands else names) | brands))
 
 
 def _names_in_text(text: str) -> set[str]:

@@ -72,7 +72,7 @@ def _questions(context: EncounterContext) -> Iterator[OpenPoint]:
     """Yield one point for each question: an EHR without categories leaves the same open for all orders."""
     asked: dict[str, list[Medicine]] = {}
     lists = (context.discharge_medicines, context.home_medicines, context.hospital_medicines, context.other_medicines)
-    for medicine in (item for found in lists for item in found):
+    for medicine in (item for medicines_of_list in lists for item in medicines_of_list):
         if medicine.question:
             asked.setdefault(medicine.question, []).append(medicine)
     for question, medicines in asked.items():
@@ -86,12 +86,12 @@ def missing_parts_text(medicine: Medicine) -> str:
     if not medicine.dose or lacks >= {"amount", "frequency"}:
         words = f" (only “{medicine.dose}”): confirm amount and frequency" if medicine.dose else ""
         return f"the order says neither dose nor how often{words}"
-    found = [
+    missing = [
         "the amount (how much)" if "amount" in lacks else "",
         "the frequency (how often)" if "frequency" in lacks else "",
         "the frequency of doses as needed (how often at most)" if "limit" in lacks else "",
     ]
-    named = " and ".join(part for part in found if part)
+    named = " and ".join(part for part in missing if part)
     return f"the order does not say {named}: confirm ({medicine.dose})" if named else ""
 
 

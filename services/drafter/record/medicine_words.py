@@ -38,9 +38,9 @@ _INPATIENT = re.compile(r"\bin-?patient|in hospital|\bward\b|station(ä|ae)r|(?<
 def categories(order: Resource) -> frozenset[Category]:
     """Return the categories of an order, by code or in words; empty where it has none of these."""
     stated = order.get("category")
-    found = {kind for code in elements.codes(stated) if (kind := _CODES.get(code.lower()))}
+    coded = {kind for code in elements.codes(stated) if (kind := _CODES.get(code.lower()))}
     texts = [*elements.displays(stated), *(re.sub(r"[_.-]", " ", code) for code in elements.codes(stated))]
-    return frozenset(found | {kind for text in texts if (kind := _category(text))})
+    return frozenset(coded | {kind for text in texts if (kind := _category(text))})
 
 
 def _category(text: str) -> Category | None:

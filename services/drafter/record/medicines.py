@@ -78,10 +78,12 @@ class MedicationSorter:
         self, item: Resource, name: str | None, time: FhirDateTime | None, place: ListPlacement
     ) -> Iterator[tuple[ListName, Medicine]]:
         """Yield an entry in its list, or in those that the record's own lists name it in."""
-        listed, status, said = self._lists.kinds(item), status_of(item), categories(item)
+        listed, status, category_codes = self._lists.kinds(item), status_of(item), categories(item)
         barred = status != "active" and (place.kind != "hospital" or status == "avoid")
         kinds = place_in_lists(
-            ListPlacement("other") if barred else place, listed, is_categorized=bool(said & {"discharge", "inpatient"})
+            ListPlacement("other") if barred else place,
+            listed,
+            is_categorized=bool(category_codes & {"discharge", "inpatient"}),
         )
         if status == "stopped" and place.kind == "home" and source(item) in self._links.replaced:
             kinds = ("home", "other")  # what was taken until the stay replaced it

@@ -94,11 +94,11 @@ class Microbiology:
             if name not in below:
                 below.add(name)
                 waiting += self._children.get(name, [])
-        found = set(below)
+        related = set(below)
         for name in core:
-            while (name := self._parents.get(name, "")) and name not in found:
-                found.add(name)
-        return found
+            while (name := self._parents.get(name, "")) and name not in related:
+                related.add(name)
+        return related
 
     def _roots(self) -> list[str]:
         """Return observations that are a member of no other; a cycle is broken at the first by name."""
@@ -161,10 +161,10 @@ class Microbiology:
         return elements.join_distinct([head, *organisms, *elements.annotations(item)], "; ")
 
     def _members(self, item: Resource, scope: StayScope) -> list[Resource]:
-        found = [self._known[name] for name in self._children.get(source(item), []) if name in self.taken]
+        members = [self._known[name] for name in self._children.get(source(item), []) if name in self.taken]
         usable = [
             part
-            for part in found
+            for part in members
             if elements.string(part, "status") not in _UNUSABLE_STATUSES
             and not scope.is_after(part, scope.first(part, "effectiveDateTime"))
             and not scope.is_after(part, scope.first(part, "issued"))
@@ -202,8 +202,8 @@ def _has_organism(item: Resource) -> bool:
 def _susceptibility_text(item: Resource) -> str | None:
     """Return `gentamicin resistant`, with its concentration; None for what is no susceptibility."""
     for element in (item.get("interpretation"), item.get("valueCodeableConcept")):
-        said = next((_SUSCEPTIBILITY[code] for code in elements.codes(element) if code in _SUSCEPTIBILITY), None)
-        said = said or next(
+        result = next((_SUSCEPTIBILITY[code] for code in elements.codes(element) if code in _SUSCEPTIBILITY), None)
+        result = result or next(
             (
                 _SUSCEPTIBILITY_WORDS[text.lower()]
                 for text in elements.displays(element)
@@ -212,12 +212,12 @@ def _susceptibility_text(item: Resource) -> str | None:
             None,
         )
         name = elements.concept_or_code(item.get("code"))
-        if said and name:
+        if result and name:
             amount = format_value(item) if "valueQuantity" in item or "valueString" in item else None
             spoken = name.removesuffix(" [Susceptibility]").split(" [Susc")[0]
             return (
-                f"{spoken} {amount} {said}"
-                if amount and amount.lower() != said and amount not in _SUSCEPTIBILITY
-                else f"{spoken} {said}"
+                f"{spoken} {amount} {result}"
+                if amount and amount.lower() != result and amount not in _SUSCEPTIBILITY
+                else f"{spoken} {result}"
             )
     return None

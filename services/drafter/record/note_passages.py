@@ -75,20 +75,20 @@ def read_passages(
     texts: Mapping[str, NoteText],
 ) -> list[NotePassage]:
     """Return sections of the stay's notes and documents, oldest first; discharge summaries are no source."""
-    found: list[NotePassage] = []
+    passages: list[NotePassage] = []
     for item in (item for item in (*compositions, *documents, *impressions) if _is_note(item, scope)):
         time = time_of(item, scope)
         match item.get("resourceType"):
             case "Composition":
                 parts = elements.children(item, "section")
-                found += [part for section in parts for part in _sections(item, section, time)]
+                passages += [part for section in parts for part in _sections(item, section, time)]
             case "DocumentReference":
                 if text := text_of(item, texts).text:
-                    found.append(NotePassage(item, title_of(item), elements.codes(item.get("type")), "", text, time))
+                    passages.append(NotePassage(item, title_of(item), elements.codes(item.get("type")), "", text, time))
             case _:
                 if summary := elements.string(item, "summary"):
-                    found.append(NotePassage(item, title_of(item), frozenset(), "", summary, time))
-    return sorted(found, key=lambda part: (part.time is None, part.time.begins.timestamp() if part.time else 0.0))
+                    passages.append(NotePassage(item, title_of(item), frozenset(), "", summary, time))
+    return sorted(passages, key=lambda part: (part.time is None, part.time.begins.timestamp() if part.time else 0.0))
 
 
 def _is_note(item: Resource, scope: StayScope) -> bool:
@@ -105,16 +105,16 @@ def _sections(item: Resource, section: Resource, time: FhirDateTime | None, dept
         yield from _sections(item, inner, time, depth + 1)
 
 
-def complaints(found: list[NotePassage]) -> Iterator[ContextEntry]:
+def complaints(passages: list[NotePassage]) -> Iterator[ContextEntry]:
     """Yield why the patient came, in the words of the admission note."""
-    for part in found:
+    for part in passages:
         if _COMPLAINT.search(part.title) or part.codes & _COMPLAINT_CODES:
             yield ContextEntry(text=part.text.rstrip("."), source=source(part.resource))
 
 
-def operations(found: list[NotePassage]) -> Iterator[ContextEntry]:
+def operations(passages: list[NotePassage]) -> Iterator[ContextEntry]:
     """Yield sections of operation notes: procedure, anaesthesia, findings, blood loss, implants."""
-    for part in found:
+    for part in passages:
         if part.codes & _OPERATION_CODES or _OPERATION.search(part.kind):
             if part.resource.get("resourceType") == "DocumentReference":
                 yield from _by_headings(part)
@@ -124,12 +124,12 @@ def operations(found: list[NotePassage]) -> Iterator[ContextEntry]:
 
 def _by_headings(part: NotePassage) -> Iterator[ContextEntry]:
     """Yield the text under relevant headings; all of it without any. Its header names people."""
-    found = [item for item in note_sections.split_parts(part.text) if item.section in _OPERATION_HEADINGS]
-    for item in found:
+    parts = [item for item in note_sections.split_parts(part.text) if item.section in _OPERATION_HEADINGS]
+    for item in parts:
         words = " ".join(note_sentences.split_note_sentences(item.lines))
         if words:
             yield _entry(part, f"{item.heading}: {words}")
-    if not found:
+    if not parts:
         text = " ".join(part.text.split())
         yield _entry(
             part,
@@ -137,20 +137,22 @@ def _by_headings(part: NotePassage) -> Iterator[ContextEntry]:
         )
 
 
-def deaths(found: list[NotePassage]) -> list[ContextEntry]:
+def deaths(passages: list[NotePassage]) -> list[ContextEntry]:
     """Return sections of a death certificate."""
-    return [_entry(part, part.with_title) for part in found if part.codes & _DEATH_CODES or _DEATH.search(part.kind)]
+    return [_entry(part, part.with_title) for part in passages if part.codes & _DEATH_CODES or _DEATH.search(part.kind)]
 
 
-def complications(found: list[NotePassage]) -> Iterator[ContextEntry]:
+def complications(passages: list[NotePassage]) -> Iterator[ContextEntry]:
     """Yield sentences of notes that state a complication; the first of equal ones.
 
     Operation notes and death certificates are quoted in full elsewhere.
     """
     seen: set[str] = set()
-    for part in found:
-        told = part.codes & (_OPERATION_CODES | _DEATH_CODES | _IMAGING_CODES) or _OPERATION.search(part.kind)
-        if told or complication.is_about_consent(part.title):
+    for part in passages:
+        quoted_elsewhere = part.codes & (_OPERATION_CODES | _DEATH_CODES | _IMAGING_CODES) or _OPERATION.search(
+            part.kind
+        )
+        if quoted_elsewhere or complication.is_about_consent(part.title):
             continue
         for sentence in sentences(part.text):
             text = re.sub(r"^[SOAP]: ", "", sentence)
@@ -159,10 +161,10 @@ def complications(found: list[NotePassage]) -> Iterator[ContextEntry]:
                 yield _entry(part, f"{text.rstrip('.')} ({part.kind})")
 
 
-def document_evidence(found: list[NotePassage], told: Collection[str]) -> Iterator[ContextEntry]:
-    """Yield sentences of other documents, each once, up to `MAX_SENTENCES`. `told` are the notes' sources."""
+def document_evidence(passages: list[NotePassage], quoted_sources: Collection[str]) -> Iterator[ContextEntry]:
+    """Yield sentences of other documents, each once, up to `MAX_SENTENCES`. `quoted_sources` are the notes' sources."""
     seen: set[str] = set()
-    for part in (part for part in found if source(part.resource) not in told):
+    for part in (part for part in passages if source(part.resource) not in quoted_sources):
         for sentence in sentences(part.text):
             if sentence not in seen and len(seen) < MAX_SENTENCES:
                 seen.add(sentence)

@@ -18,14 +18,14 @@ def ordered_diets(orders: list[Resource], scope: StayScope) -> Iterator[ContextE
     """Yield the diets that are ordered."""
     for item in orders:
         time = scope.first(item, "dateTime")
-        said = [
+        components = [
             *_oral_diet(elements.child(item, "oralDiet")),
             *(_supplement(part) for part in elements.children(item, "supplement")),
             *_enteral(elements.child(item, "enteralFormula")),
             *(f"prefers {name}" for name in _names(item, "foodPreferenceModifier")),
             *(f"without {name}" for name in _names(item, "excludeFoodModifier")),
         ]
-        name = elements.join_distinct([*said, *elements.annotations(item)])
+        name = elements.join_distinct([*components, *elements.annotations(item)])
         status = str(item.get("status"))
         if status in CLOSED or status == "completed":
             if scope.is_of_stay(item, time):

@@ -31,12 +31,12 @@ def format_value(result: Resource) -> str | None:
 
 def format_pressure(result: Resource) -> str | None:
     """Return systolic over diastolic, where any component code is LOINC's."""
-    found: dict[str, Resource] = {}
+    quantities_by_code: dict[str, Resource] = {}
     for item in elements.children(result, "component"):
         for code in elements.loinc_codes(item.get("code")) & set(PRESSURE):
-            found.setdefault(code, elements.child(item, "valueQuantity"))
-    numbers = [elements.number(found.get(code)) for code in PRESSURE]
+            quantities_by_code.setdefault(code, elements.child(item, "valueQuantity"))
+    numbers = [elements.number(quantities_by_code.get(code)) for code in PRESSURE]
     if any(number is None for number in numbers):
         return None
-    unit = quantities.unit_of(found[PRESSURE[0]]) or "mmHg"
+    unit = quantities.unit_of(quantities_by_code[PRESSURE[0]]) or "mmHg"
     return f"{'/'.join(format_number(number) for number in numbers if number is not None)} {unit}"

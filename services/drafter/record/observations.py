@@ -72,8 +72,8 @@ def read_measurements(
         vital = vital_sign(item)
         if vital is None and not is_laboratory(item):
             continue
-        found = list(_read_results(item, scope, person, pending, vital))
-        (vitals if vital else results).extend(found)
+        item_results = list(_read_results(item, scope, person, pending, vital))
+        (vitals if vital else results).extend(item_results)
     return Measurements(
         labs=list(_series(results)),
         vitals=sorted(_series(vitals), key=lambda item: ORDER.get(item.name, len(ORDER))),
@@ -124,10 +124,10 @@ def _read_results(
     if time is None:
         scope.leave_out(item, name, "without a date", important=_is_flagged(item, person))
         return
-    found = list(_values_of(item, name, vital))
-    if not found and not elements.children(item, "hasMember"):
+    values = list(_values_of(item, name, vital))
+    if not values and not elements.children(item, "hasMember"):
         scope.leave_out(item, name, _why_no_value(item))
-    for part, named, key, words in found:
+    for part, named, key, words in values:
         judgement = interpretation.judgement_of(part, person)
         flag = None if judgement == "normal" else judgement
         shown = " ".join([words, *_with_qualifiers(item, status)])
@@ -143,8 +143,8 @@ def _with_qualifiers(item: Resource, status: str | None) -> Iterator[str]:
     if status == "preliminary":
         yield "(preliminary)"
     sentences = [part for note in elements.annotations(item) for part in re.split(r"(?<=[.;!])\s+", note.strip())]
-    if found := [part.rstrip(".; ") for part in sentences if _REMARK.search(part)]:
-        yield f"(remark: {'; '.join(found)})"
+    if remarks := [part.rstrip(".; ") for part in sentences if _REMARK.search(part)]:
+        yield f"(remark: {'; '.join(remarks)})"
 
 
 def _values_of(item: Resource, name: str, vital: str | None) -> Iterator[tuple[Resource, str, str, str]]:
@@ -175,39 +175,39 @@ def _is_flagged(item: Resource, person: RangeSubject) -> bool:
 
 def _why_no_value(item: Resource) -> str:
     absent = elements.concept(item.get("dataAbsentReason"))
-    said = elements.join_distinct([absent.lower() if absent else None, *elements.annotations(item)], "; ")
-    return f"without a value ({said})" if said else "without a value"
+    reason = elements.join_distinct([absent.lower() if absent else None, *elements.annotations(item)], "; ")
+    return f"without a value ({reason})" if reason else "without a value"
 
 
 def _series(results: Iterable[ObservationResult]) -> Iterator[ObservationSeries]:
     groups: dict[str, list[ObservationResult]] = {}
     for item in results:
         groups.setdefault(item.key, []).append(item)
-    for found in groups.values():
-        found.sort(key=lambda item: item.measurement.time)
-        yield _one_series(list({(item.measurement.time, item.measurement.value): item for item in found}.values()))
+    for group in groups.values():
+        group.sort(key=lambda item: item.measurement.time)
+        yield _one_series(list({(item.measurement.time, item.measurement.value): item for item in group}.values()))
 
 
-def _one_series(found: list[ObservationResult]) -> ObservationSeries:
-    first, last = found[0].measurement, found[-1].measurement
-    worst = max(found, key=_deviation)
-    judged = all(item.judgement is not None or interpretation.is_negative(item.resource) for item in found)
+def _one_series(results: list[ObservationResult]) -> ObservationSeries:
+    first, last = results[0].measurement, results[-1].measurement
+    worst = max(results, key=_deviation)
+    judged = all(item.judgement is not None or interpretation.is_negative(item.resource) for item in results)
     ends = (first, last)
-    low, high = _extremes(found)
-    unjudged = not judged and not any(item.judgement for item in found)
-    both = {"low", "high"} <= {str(item.judgement).removeprefix("critically ") for item in found}
-    told = unjudged or both  # where both limits were crossed, the worst is only one of two
+    low, high = _extremes(results)
+    unjudged = not judged and not any(item.judgement for item in results)
+    both = {"low", "high"} <= {str(item.judgement).removeprefix("critically ") for item in results}
+    with_extremes = unjudged or both  # where both limits were crossed, the worst is only one of two
     return ObservationSeries(
-        name=found[-1].name,
-        code=elements.code(found[0].resource.get("code")),
-        range=next((item.normal[0].text for item in reversed(found) if len(item.normal) == 1), None),
-        therapeutic=next((_range_texts(item.therapeutic) for item in reversed(found) if item.therapeutic), None),
+        name=results[-1].name,
+        code=elements.code(results[0].resource.get("code")),
+        range=next((item.normal[0].text for item in reversed(results) if len(item.normal) == 1), None),
+        therapeutic=next((_range_texts(item.therapeutic) for item in reversed(results) if item.therapeutic), None),
         first=first,
         last=last,
         worst=worst.measurement if worst.measurement.flag and worst.measurement not in ends else None,
-        lowest=low if told and low not in ends else None,
-        highest=high if told and high not in ends and high != low else None,
-        count=len(found),
+        lowest=low if with_extremes and low not in ends else None,
+        highest=high if with_extremes and high not in ends and high != low else None,
+        count=len(results),
         judged=judged,
     )
 
@@ -216,9 +216,9 @@ def _range_texts(ranges: list[Bounds]) -> str:
     return elements.join_distinct([item.text for item in ranges], " or ")
 
 
-def _extremes(found: list[ObservationResult]) -> tuple[Measurement | None, Measurement | None]:
+def _extremes(results: list[ObservationResult]) -> tuple[Measurement | None, Measurement | None]:
     numbers = [
-        (number.value, item.measurement) for item in found if (number := quantities.measured_value(item.resource))
+        (number.value, item.measurement) for item in results if (number := quantities.measured_value(item.resource))
     ]
     if len(numbers) < 3:
         return None, None

@@ -54,7 +54,7 @@ def open_points(
     `handed_over`: others continue the treatment at once, and no visit has to be arranged. `death_recorded`: the record
     states a death, not only the report of the discharge.
     """
-    found = [
+    points = [
         *(OpenPoint(text=f"{text}: compare with the chart") for text in unread_lines(record)),
         *([] if death_recorded or not context.died else [OpenPoint(text=DEATH_REPORTED)]),
         *_omissions([item for item in left_out if item.important]),
@@ -64,7 +64,7 @@ def open_points(
         *_of_results(context, handed_over),
         *(OpenPoint(text=item.text, source=item.source) for item in context.doubts),
     ]
-    return tuple({point.text: point for point in found}.values())
+    return tuple({point.text: point for point in points}.values())
 
 
 def _omissions(left_out: Sequence[ExcludedEntry]) -> Iterator[OpenPoint]:
@@ -72,9 +72,9 @@ def _omissions(left_out: Sequence[ExcludedEntry]) -> Iterator[OpenPoint]:
     groups: dict[tuple[str, str], list[ExcludedEntry]] = {}
     for item in left_out:
         groups.setdefault((item.kind, item.reason), []).append(item)
-    for (kind, reason), found in groups.items():
-        names = ", ".join(dict.fromkeys(item.name for item in found))
-        yield OpenPoint(text=f"Not in the document: {kind.lower()}: {names}, {reason}", source=found[0].source)
+    for (kind, reason), entries in groups.items():
+        names = ", ".join(dict.fromkeys(item.name for item in entries))
+        yield OpenPoint(text=f"Not in the document: {kind.lower()}: {names}, {reason}", source=entries[0].source)
 
 
 def unread_lines(record: SourceRecord) -> tuple[str, ...]:

@@ -49,11 +49,11 @@ def _against_allergies(context: EncounterContext) -> Iterator[OpenPoint]:
     taken = [row.medicine for row in reconcile(context) if row.change in ("new", "changed", "continued", "unclear")]
     asked: set[str] = set()
     for medicine in taken:
-        found = [(item, why) for item in context.allergies if (why := _shared_reason(item, medicine))]
-        if not found or medicine.name.lower() in asked:
+        matching = [(item, why) for item in context.allergies if (why := _shared_reason(item, medicine))]
+        if not matching or medicine.name.lower() in asked:
             continue
         asked.add(medicine.name.lower())
-        named = "; ".join(f"{item.text}, {why}" for item, why in found)
+        named = "; ".join(f"{item.text}, {why}" for item, why in matching)
         text = f"{medicine.name} is to be taken, and an allergy or intolerance is recorded: {named}: confirm or change"
         yield OpenPoint(text=text, source=medicine.source)
 
@@ -75,14 +75,14 @@ def _shared_reason(allergy: Allergy, medicine: Medicine) -> str:
 
 def _substances(names: tuple[str, ...]) -> set[str]:
     """Return the substances of names such as `acetaminophen and codeine`; a class such as insulin is none."""
-    found = {re.sub(r" \(.*\)", "", part) for name in names for part in re.split(r",? and |, ", name)}
-    return {part for part in found if part and not _COMMON_WORDS & set(part.split())}
+    parts = {re.sub(r" \(.*\)", "", part) for name in names for part in re.split(r",? and |, ", name)}
+    return {part for part in parts if part and not _COMMON_WORDS & set(part.split())}
 
 
 def _substance_words(names: tuple[str, ...] | list[str]) -> set[str]:
     """Return words of names that may be substances, without Latin, German and Dutch endings."""
-    found = {word for name in names for word in _WORD.findall(name.lower())} - _COMMON_WORDS
-    return {re.sub(r"(um|e|s|en)$", "", word) for word in found}
+    words = {word for name in names for word in _WORD.findall(name.lower())} - _COMMON_WORDS
+    return {re.sub(r"(um|e|s|en)$", "", word) for word in words}
 
 
 def _same_code(allergy: Allergy, medicine: Medicine) -> bool:
@@ -101,17 +101,17 @@ def _duplicates(context: EncounterContext) -> Iterator[OpenPoint]:
             group.append(medicine)
     for group in groups:
         if len(group) > 1:
-            told = "; ".join(item.text for item in group)
-            text = f"{len(group)} orders of one substance at discharge: {told}: confirm that they are taken together"
+            listed = "; ".join(item.text for item in group)
+            text = f"{len(group)} orders of one substance at discharge: {listed}: confirm that they are taken together"
             yield OpenPoint(text=text, source=group[1].source)
 
 
 def _same_effect(context: EncounterContext) -> Iterator[OpenPoint]:
     """Yield discharge orders of different substances with the same effect."""
-    for effect, found in taken_together.combination_questions(context.discharge_medicines):
-        told = "; ".join(item.text for item in found)
-        text = f"{len(found)} {effect} at discharge: {told}: confirm that they are taken together"
-        yield OpenPoint(text=text, source=found[1].source)
+    for effect, orders in taken_together.combination_questions(context.discharge_medicines):
+        listed = "; ".join(item.text for item in orders)
+        text = f"{len(orders)} {effect} at discharge: {listed}: confirm that they are taken together"
+        yield OpenPoint(text=text, source=orders[1].source)
 
 
 def _of_one_substance(one: Medicine, other: Medicine) -> bool:
@@ -125,8 +125,8 @@ def _of_one_substance(one: Medicine, other: Medicine) -> bool:
 
 def _topical_site(medicine: Medicine) -> str:
     """Return where a medicine is applied that is not swallowed or injected."""
-    found = _TOPICAL.search(f"{medicine.route} {medicine.name} {medicine.dose}")
-    return found.group().lower() if found else ""
+    match = _TOPICAL.search(f"{medicine.route} {medicine.name} {medicine.dose}")
+    return match.group().lower() if match else ""
 
 
 def _critical_at_the_end(context: EncounterContext) -> Iterator[OpenPoint]:

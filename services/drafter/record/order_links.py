@@ -30,12 +30,12 @@ class OrderLinks:
 
     def replaces(self, item: Resource) -> tuple[str, ...]:
         """Return what an order replaces, transitively."""
-        found: list[str] = []
+        replaced: list[str] = []
         last = self.prior.get(source(item))
-        while last is not None and last not in found and len(found) < MAX_CHAIN_LENGTH:
-            found.append(last)
+        while last is not None and last not in replaced and len(replaced) < MAX_CHAIN_LENGTH:
+            replaced.append(last)
             last = self.prior.get(last)
-        return tuple(found)
+        return tuple(replaced)
 
     def stands_for(self, item: Resource) -> tuple[str, ...]:
         """Return the orders that an order only fulfils, or that a statement is about."""
@@ -43,8 +43,8 @@ class OrderLinks:
         if not is_statement and elements.string(item, "intent") not in _CARRIES_OUT:
             return ()
         named = [part for name in ("basedOn", "derivedFrom") for part in elements.children(item, name)]
-        found = (_order_reference(part, self.bases) for part in named)
-        return tuple(reference for reference in found if reference is not None)
+        orders = (_order_reference(part, self.bases) for part in named)
+        return tuple(reference for reference in orders if reference is not None)
 
 
 def read_links(orders: list[Resource], bases: frozenset[str], scope: StayScope) -> OrderLinks:
@@ -66,18 +66,18 @@ def read_links(orders: list[Resource], bases: frozenset[str], scope: StayScope) 
 
 
 def _order_reference(element: Resource, bases: frozenset[str]) -> str | None:
-    found = references.parse(element, bases)
-    return f"MedicationRequest/{found.id}" if found and found.type in ("", "MedicationRequest") else None
+    reference = references.parse(element, bases)
+    return f"MedicationRequest/{reference.id}" if reference and reference.type in ("", "MedicationRequest") else None
 
 
-def merge_fulfilled_orders(found: SortedMedicines) -> SortedMedicines:
+def merge_fulfilled_orders(medicines: SortedMedicines) -> SortedMedicines:
     """Merge an order and its fulfilment into the fuller of the two, in the order's place.
 
     A statement is merged with its order only where both are in the same list.
     """
-    place = {item.source: index for index, (_, item) in reversed(list(enumerate(found)))}
-    kept: list[tuple[ListName, Medicine] | None] = list(found)
-    for index, (kind, item) in enumerate(found):
+    place = {item.source: index for index, (_, item) in reversed(list(enumerate(medicines)))}
+    kept: list[tuple[ListName, Medicine] | None] = list(medicines)
+    for index, (kind, item) in enumerate(medicines):
         for parent in item.stands_for:
             at = place.get(parent, index)
             whole = kept[at]
@@ -110,22 +110,22 @@ def _statement_of(item: Medicine) -> tuple[int, int]:
     return sum(1 for part in (item.amount, item.frequency, item.route) if part), int(bool(item.dose))
 
 
-def ask_where_missing(found: SortedMedicines, links: OrderLinks) -> SortedMedicines:
+def ask_where_missing(medicines: SortedMedicines, links: OrderLinks) -> SortedMedicines:
     """Ask about discharge orders that replace one in no list: they may be no new medicine."""
-    told = {reference for _, item in found for reference in (item.source, *item.stands_for)}
+    listed = {reference for _, item in medicines for reference in (item.source, *item.stands_for)}
 
     def asked(item: Medicine) -> Medicine:
-        if item.source not in links.stated or told & set(item.replaces):
+        if item.source not in links.stated or listed & set(item.replaces):
             return item
         name = links.stated[item.source] or "another order"
         return item.model_copy(update={"maybe_before": f"it replaces {name}, which no list of the record has, compare"})
 
-    return [(kind, asked(item) if kind == "discharge" else item) for kind, item in found]
+    return [(kind, asked(item) if kind == "discharge" else item) for kind, item in medicines]
 
 
-def name_replacements(found: SortedMedicines) -> SortedMedicines:
+def name_replacements(medicines: SortedMedicines) -> SortedMedicines:
     """Name the replacing order of each medicine that was stopped for it."""
-    by = {reference: item.name for kind, item in found if kind == "discharge" for reference in item.replaces}
+    by = {reference: item.name for kind, item in medicines if kind == "discharge" for reference in item.replaces}
     return [
         (
             kind,
@@ -135,5 +135,5 @@ def name_replacements(found: SortedMedicines) -> SortedMedicines:
         )
         if kind == "other" and item.source in by
         else (kind, item)
-        for kind, item in found
+        for kind, item in medicines
     ]

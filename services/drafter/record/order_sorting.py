@@ -87,24 +87,24 @@ class OrderSorter:
 
     def placement(self, item: Resource, status: str, time: FhirDateTime | None) -> ListPlacement:
         """Return the list of an order. `status` is that of the order, `time` when it was written."""
-        scope, said, own = self._scope, categories(item), self._scope.belongs(item)
+        scope, category_codes, own = self._scope, categories(item), self._scope.belongs(item)
         if self._is_late(own, time):
             return ListPlacement(None)
         if is_avoided(item) and own is not False:
             return ListPlacement("discharge")
         before = own is False or (own is None and not scope.within(time))
-        if "discharge" in said:
+        if "discharge" in category_codes:
             return ListPlacement("discharge") if not before else self._of_before(item, status, time)
-        if "inpatient" in said:
+        if "inpatient" in category_codes:
             return ListPlacement("hospital" if not before else None)
         if is_reported(item):
             return ListPlacement("home" if own or self._was_in_force(item, status, ("unknown",)) else None)
         if before:
-            more = ("unknown",) if said else ()
+            more = ("unknown",) if category_codes else ()
             written_since = time is not None and scope.start is not None and time.begins > scope.start.ends
             in_force = self._was_in_force(item, status, more)
             return ListPlacement("home", BEFORE_OR_AFTER if written_since else "") if in_force else ListPlacement(None)
-        return self._prescribed(item, status, time) if said else self._without_category(item, status, time)
+        return self._prescribed(item, status, time) if category_codes else self._without_category(item, status, time)
 
     def _is_late(self, own: bool | None, time: FhirDateTime | None) -> bool:
         """Return whether an order was written after the discharge; one of the stay counts until the end of that day."""

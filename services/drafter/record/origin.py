@@ -15,13 +15,13 @@ def entries_of_stay(
     `known` are the Specimens that were read, by `Specimen/id`; contained ones are read from the entry.
     """
     requests = frozenset(_requests(entries.get("ServiceRequest", []), scope))
-    found = set()
+    of_stay = set()
     for type in ("DiagnosticReport", "Observation", "Procedure"):
         for item in entries.get(type, []):
             based = {references.relative(part, bases) for part in elements.children(item, "basedOn")}
             if based & requests or any(_taken_in_stay(part, scope) for part in _specimens(item, known, bases)):
-                found.add(source(item))
-    return frozenset(found)
+                of_stay.add(source(item))
+    return frozenset(of_stay)
 
 
 def _requests(resources: Iterable[Resource], scope: StayScope) -> Iterator[str]:

@@ -167,9 +167,9 @@ def team(
             continue
         for part in elements.children(item, "participant"):
             member = elements.child(part, "member")
-            found = people.get(references.relative(member, bases) or "")
+            person = people.get(references.relative(member, bases) or "")
             name = (
-                elements.person_name(found, prefixes=True) or elements.string(found, "name") if found else None
+                elements.person_name(person, prefixes=True) or elements.string(person, "name") if person else None
             ) or elements.string(member, "display")
             role = elements.join_distinct(elements.concept(role) for role in elements.children(part, "role"))
             ended = scope.moment(elements.child(part, "period").get("end"))

@@ -25,7 +25,7 @@ def read_procedures(
     resources: list[Resource], devices: dict[str, Resource], scope: StayScope, bases: frozenset[str]
 ) -> Iterator[ContextEntry]:
     """Return procedures of the stay that were done, begun or aborted, in order of time."""
-    found: list[ContextEntry] = []
+    entries: list[ContextEntry] = []
     for item in resources:
         time = scope.first(item, "performedDateTime", "performedPeriod", "performedString")
         name, status = _name(item), str(item.get("status"))
@@ -35,8 +35,8 @@ def read_procedures(
                 scope.leave_out(item, name, elements.join_distinct([_NOT_DONE[status], reason], ": "))
             continue
         if scope.usable(item, name, time) and name is not None:
-            found.append(scope.entry(item, _described(item, name, _until(item, time, scope), devices, bases), time))
-    return iter(sorted(found, key=lambda entry: (entry.time is None, entry.time and entry.time.timestamp())))
+            entries.append(scope.entry(item, _described(item, name, _until(item, time, scope), devices, bases), time))
+    return iter(sorted(entries, key=lambda entry: (entry.time is None, entry.time and entry.time.timestamp())))
 
 
 def aftercare_points(resources: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
@@ -129,10 +129,10 @@ def devices_in_place(
 ) -> Iterator[ContextEntry]:
     """Yield devices of the patient and statements of their use that have not ended."""
     removed = {references.relative(item.get("device"), bases) for item in uses if _use_ended(item, scope)}
-    told = {references.relative(item.get("device"), bases) for item in uses} - removed
+    in_use = {references.relative(item.get("device"), bases) for item in uses} - removed
     for item in devices:
         name, status = device_name(item), "inactive" if source(item) in removed else item.get("status")
-        if source(item) in told and status not in ("entered-in-error", "inactive"):
+        if source(item) in in_use and status not in ("entered-in-error", "inactive"):
             continue  # the statement of its use says more
         if status in ("entered-in-error", "inactive"):
             scope.leave_out(item, name, "entered in error" if status == "entered-in-error" else "no longer in use")

@@ -78,8 +78,8 @@ def applicable_ranges(result: Resource, name: str, person: RangeSubject) -> list
 
 
 def _is_therapeutic(stated: Resource) -> bool:
-    found = _type(stated)
-    return bool(found & _THERAPEUTIC_CODES) or any(_THERAPEUTIC_WORDS.search(text) for text in found)
+    types = _type(stated)
+    return bool(types & _THERAPEUTIC_CODES) or any(_THERAPEUTIC_WORDS.search(text) for text in types)
 
 
 def _fitting(stated: list[Resource], person: RangeSubject) -> list[Bounds]:
@@ -87,7 +87,7 @@ def _fitting(stated: list[Resource], person: RangeSubject) -> list[Bounds]:
     fitting = [item for item in stated if _fits(item, person)]
     specific = [item for item in fitting if item.get("appliesTo") or item.get("age")]
     chosen = specific or [item for item in fitting if not item.get("appliesTo") and not item.get("age")]
-    return [found for item in chosen if (found := parse_bounds(item))]
+    return [bounds for item in chosen if (bounds := parse_bounds(item))]
 
 
 def parse_bounds(stated: Resource) -> Bounds | None:
@@ -131,7 +131,7 @@ def critical_bounds(result: Resource, person: RangeSubject) -> list[Bounds]:
         for item in elements.children(result, "referenceRange")
         if _type(item) & _CRITICAL_RANGES and _fits(item, person)
     ]
-    return [found for item in stated if (found := parse_bounds(item))]
+    return [bounds for item in stated if (bounds := parse_bounds(item))]
 
 
 def _type(stated: Resource) -> set[str]:

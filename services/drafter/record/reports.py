@@ -39,10 +39,17 @@ class ReportList:
 
 
 def read_reports(
-    resources: list[Resource], studies: list[Resource], told: frozenset[str], scope: StayScope, bases: frozenset[str]
+    resources: list[Resource],
+    studies: list[Resource],
+    shown_observations: frozenset[str],
+    scope: StayScope,
+    bases: frozenset[str],
 ) -> ReportList:
-    """Return reports with a conclusion, pending ones, and contradicting pairs. `told` observations are elsewhere."""
-    found = ReportList()
+    """Return reports with a conclusion, pending ones, and contradicting pairs.
+
+    `shown_observations` are references of the observations that the document has as results.
+    """
+    reports = ReportList()
     named: dict[tuple[str, str], list[tuple[ContextEntry, str]]] = {}
     images = {source(item): item for item in studies}
     for item in resources:
@@ -52,38 +59,38 @@ def read_reports(
             scope.leave_out(item, name, "cancelled")
             continue
         if _comes_late(item, time, scope):
-            found.pending.append(scope.entry(item, f"{name or 'Report'} ({_late_remark(item, time, scope)})", None))
+            reports.pending.append(scope.entry(item, f"{name or 'Report'} ({_late_remark(item, time, scope)})", None))
             continue
         if not scope.usable(item, name, time, important=True) or name is None:
             continue
         if scope.is_issued_after(item):
             scope.leave_out(item, name, AFTER_DISCHARGE, important=True)
             continue
-        entry = _read_report(item, name, time, told, scope, bases, found)
+        entry = _read_report(item, name, time, shown_observations, scope, bases, reports)
         if entry is not None:
             named.setdefault((name.lower(), entry.on or ""), []).append((entry, _conclusion(item) or ""))
-    found.contradictions += _contradicting_reports(named)
-    return found
+    reports.contradictions += _contradicting_reports(named)
+    return reports
 
 
 def _read_report(
     item: Resource,
     name: str,
     time: FhirDateTime | None,
-    told: frozenset[str],
+    shown_observations: frozenset[str],
     scope: StayScope,
     bases: frozenset[str],
-    found: ReportList,
+    reports: ReportList,
 ) -> ContextEntry | None:
     status = str(item.get("status"))
     if status in _PENDING:
-        found.pending.append(scope.entry(item, f"{name} ({status})", time))
+        reports.pending.append(scope.entry(item, f"{name} ({status})", time))
     text = _conclusion(item)
     if text is None:
         results = {references.relative(part, bases) for part in elements.children(item, "result")}
         if (
             status not in _PENDING
-            and not results & told
+            and not results & shown_observations
             and not (results and elements.codes(item.get("category")) & _LABORATORY)
         ):
             pictures = not elements.codes(item.get("category")) & _LABORATORY
@@ -97,7 +104,7 @@ def _read_report(
     entry = scope.entry(item, shown, time)
     panel = elements.codes(item.get("category")) & _LABORATORY and elements.children(item, "result")
     if not panel or elements.string(item, "conclusion"):
-        (found.cultures if elements.codes(item.get("category")) & MICROBIOLOGY else found.entries).append(entry)
+        (reports.cultures if elements.codes(item.get("category")) & MICROBIOLOGY else reports.entries).append(entry)
     return entry
 
 
@@ -176,10 +183,10 @@ def strip_markup(markup: str) -> str | None:
 
 
 def _contradicting_reports(named: dict[tuple[str, str], list[tuple[ContextEntry, str]]]) -> Iterator[ContextEntry]:
-    for found in named.values():
-        texts = dict.fromkeys(text for _, text in found)
+    for group in named.values():
+        texts = dict.fromkeys(text for _, text in group)
         if len(texts) > 1:
-            first, last = found[0][0], found[-1][0]
+            first, last = group[0][0], group[-1][0]
             yield last.model_copy(
                 update={"text": f"Two reports of one study on one day differ: {first.text} / {last.text}"}
             )

@@ -58,7 +58,7 @@ def _details(item: Resource) -> list[str | None]:
     priority = elements.string(item, "priority") or ""
     sites = [elements.concept(part) for part in elements.children(item, "bodySite")]
     sides = [elements.concept(part) for part in elements.lateralities(item)]
-    said = " ".join([site for site in sites if site]).lower()
+    named_sites = " ".join([site for site in sites if site]).lower()
     order = [elements.concept(part) for part in elements.children(item, "orderDetail")]
     parameters = [_parameter(part) for part in elements.children(item, "parameter")]
     needed = elements.join_distinct(
@@ -67,7 +67,7 @@ def _details(item: Resource) -> list[str | None]:
     return [
         _PRIORITIES.get(priority),
         *sites,
-        *(side for side in sides if side and side.lower() not in said),
+        *(side for side in sides if side and side.lower() not in named_sites),
         _quantity(item, "quantity"),
         *order,
         *parameters,
@@ -120,12 +120,12 @@ def _reference_name(reference: Resource, known: dict[str, Resource], bases: froz
     """Return the name of a reference: its display, else that of the referenced resource."""
     if display := elements.string(reference, "display"):
         return display
-    found = known.get(references.relative(reference, bases) or "")
-    if not found:
+    referenced = known.get(references.relative(reference, bases) or "")
+    if not referenced:
         return None
-    if person := elements.child(found, "practitioner"):
-        return _reference_name(person, {name: item for name, item in known.items() if item is not found}, bases)
-    names = [elements.string(part, "name") for part in elements.children(found, "deviceName")]
-    coded = elements.concept(found.get("code")) or elements.concept(found.get("type"))
-    called = elements.person_name(found, prefixes=True) or elements.string(found, "name")
+    if person := elements.child(referenced, "practitioner"):
+        return _reference_name(person, {name: item for name, item in known.items() if item is not referenced}, bases)
+    names = [elements.string(part, "name") for part in elements.children(referenced, "deviceName")]
+    coded = elements.concept(referenced.get("code")) or elements.concept(referenced.get("type"))
+    called = elements.person_name(referenced, prefixes=True) or elements.string(referenced, "name")
     return called or elements.join_distinct(names) or coded

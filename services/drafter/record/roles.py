@@ -47,7 +47,7 @@ class DiagnosisRoles:
         before = sorted((item for item in parts if is_emergency(item)), key=_start_of, reverse=True)
         self._stay = [_encounter_diagnoses(item, bases) for item in (*own, *wards)]
         self._before = [_encounter_diagnoses(item, bases) for item in before]
-        self._every = [item for said in (*self._stay, *self._before) for item in said]
+        self._every = [item for diagnoses in (*self._stay, *self._before) for item in diagnoses]
         self._names = frozenset(item.reference for item in self._every)
         self.principal = self._principal()
 
@@ -61,16 +61,16 @@ class DiagnosisRoles:
 
     def rank(self, reference: str) -> tuple[int, float]:
         """Return the sort key: the first encounter that names the Condition, then its rank there."""
-        for index, said in enumerate((*self._stay, *self._before)):
-            if ranks := [item.rank for item in said if item.reference == reference]:
+        for index, diagnoses in enumerate((*self._stay, *self._before)):
+            if ranks := [item.rank for item in diagnoses if item.reference == reference]:
                 return index, min(ranks)
         return len(self._stay) + len(self._before), _NO_RANK
 
     def only_on_admission(self, reference: str) -> bool:
         """Return whether it is only an admission diagnosis. Emergency care counts where no other encounter does."""
-        of_stay = [item for said in self._stay for item in said if item.reference == reference]
-        found = of_stay or [item for said in self._before for item in said if item.reference == reference]
-        return bool(found) and all(item.uses & _ON_ADMISSION and not item.is_of_discharge for item in found)
+        of_stay = [item for diagnoses in self._stay for item in diagnoses if item.reference == reference]
+        counted = of_stay or [item for diagnoses in self._before for item in diagnoses if item.reference == reference]
+        return bool(counted) and all(item.uses & _ON_ADMISSION and not item.is_of_discharge for item in counted)
 
     def _principal(self) -> str | None:
         """Return the principal diagnosis of the first encounter that has one.
@@ -78,12 +78,12 @@ class DiagnosisRoles:
         It is the one with that role, else the discharge diagnosis of the lowest rank, else the one of rank 1. Emergency
         care counts only where the stay names no diagnosis.
         """
-        for index, said in enumerate(self._stay if any(self._stay) else self._before):
-            alone = len(said) == 1 if index == 0 and self._stay[0] else len(self._every) == 1
-            only = alone and not said[0].uses if said else False  # what the encounter was about
+        for index, diagnoses in enumerate(self._stay if any(self._stay) else self._before):
+            alone = len(diagnoses) == 1 if index == 0 and self._stay[0] else len(self._every) == 1
+            only = alone and not diagnoses[0].uses if diagnoses else False  # what the encounter was about
             named = [
                 item
-                for item in said
+                for item in diagnoses
                 if only or item.is_of_discharge or (item.rank == 1 and not item.uses & _ON_ADMISSION)
             ]
             if named:
@@ -92,13 +92,13 @@ class DiagnosisRoles:
 
 
 def _encounter_diagnoses(encounter: Resource, bases: frozenset[str]) -> list[_EncounterDiagnosis]:
-    found = []
+    diagnoses = []
     for item in elements.children(encounter, "diagnosis"):
         named = references.relative(item.get("condition"), bases)
         if named is not None and named.startswith("Condition/"):  # R4 allows a Procedure, too
             rank = float(elements.number(item, "rank") or _NO_RANK)
-            found.append(_EncounterDiagnosis(named, rank, elements.codes(item.get("use"))))
-    return found
+            diagnoses.append(_EncounterDiagnosis(named, rank, elements.codes(item.get("use"))))
+    return diagnoses
 
 
 def _start_of(encounter: Resource) -> tuple[datetime, datetime]:

@@ -88,8 +88,8 @@ class StayScope:
                     or value.get("end")
                     or (events[0] if isinstance(events, list) and events else None)
                 )
-            if (found := self.moment(value)) is not None:
-                return found
+            if (moment := self.moment(value)) is not None:
+                return moment
         return None
 
     def belongs(self, resource: Resource) -> bool | None:

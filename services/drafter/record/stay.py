@@ -104,9 +104,9 @@ def offset_of(encounter: Resource) -> tzinfo:
     """Return the offset of the encounter's own times, which applies to dates without a time."""
     period = elements.child(encounter, "period")
     for value in (period.get("end"), period.get("start")):
-        found = fhir_datetime.parse(value)
-        if found is not None and isinstance(value, str) and len(value) > len("2026-06-01"):
-            return found.begins.tzinfo or UTC
+        moment = fhir_datetime.parse(value)
+        if moment is not None and isinstance(value, str) and len(value) > len("2026-06-01"):
+            return moment.begins.tzinfo or UTC
     return UTC
 
 
@@ -116,13 +116,13 @@ def ended_at(encounter: Resource, occurred_at: datetime | None, zone: tzinfo | N
     Raises PermanentError while it has none.
     """
     fallback = offset_of(encounter)
-    found = fhir_datetime.parse(elements.child(encounter, "period").get("end"), zone, fallback)
-    if found is not None and (elements.string(encounter, "status") == "finished" or occurred_at is not None):
+    end = fhir_datetime.parse(elements.child(encounter, "period").get("end"), zone, fallback)
+    if end is not None and (elements.string(encounter, "status") == "finished" or occurred_at is not None):
         reported = occurred_at.astimezone(zone or fallback) if occurred_at is not None else None
-        if reported is not None and elements.string(encounter, "status") != "finished" and found.begins > reported:
+        if reported is not None and elements.string(encounter, "status") != "finished" and end.begins > reported:
             return reported  # a planned end
-        within = reported is not None and found.begins <= reported <= found.ends
-        return reported if within and reported is not None and found.begins != found.ends else found.ends
+        within = reported is not None and end.begins <= reported <= end.ends
+        return reported if within and reported is not None and end.begins != end.ends else end.ends
     if occurred_at is None:
         finished = elements.string(encounter, "status") == "finished"
         raise PermanentError("the encounter has no end" if finished else "the encounter is not finished")
@@ -134,15 +134,15 @@ def stay_encounters(encounter: Resource, others: Iterable[Resource], bases: froz
 
     A part with its own discharge at another provider is a stay of its own.
     """
-    found, latest = [encounter], [encounter]
+    encounters, latest = [encounter], [encounter]
     rest = [item for item in others if item.get("id") != encounter.get("id")]
     for _ in range(MAX_PART_OF_DEPTH):
         targets = references.reference_targets(latest, bases)
         latest = [item for item in rest if item.get("partOf") in targets and not _is_separate_stay(item, encounter)]
         taken = {id(item) for item in latest}
         rest = [item for item in rest if id(item) not in taken]
-        found += latest
-    return [*found, *(item for item in rest if _led_to(item, encounter, bases))]
+        encounters += latest
+    return [*encounters, *(item for item in rest if _led_to(item, encounter, bases))]
 
 
 def _is_separate_stay(part: Resource, whole: Resource) -> bool:
@@ -199,8 +199,8 @@ def disposition(encounter: Resource, people: dict[str, Resource], bases: frozens
 def destination(encounter: Resource, people: dict[str, Resource], bases: frozenset[str]) -> str | None:
     """Return the name of the receiving place."""
     place = elements.child(elements.child(encounter, "hospitalization"), "destination")
-    found = people.get(references.relative(place, bases) or "", {})
-    return elements.string(found, "name") or elements.string(place, "display")
+    organization = people.get(references.relative(place, bases) or "", {})
+    return elements.string(organization, "name") or elements.string(place, "display")
 
 
 def _disposition(stated: object) -> str | None:
@@ -245,7 +245,7 @@ def died(encounter: Resource, patient: Resource, observations: Iterable[Resource
 def _disposition_is_death(stated: object) -> bool:
     """Return whether the disposition itself states the death: in words, else by a code."""
     words = _words_of(stated)
-    if any((said := _DIED.search(text)) and not _denied(text, said) for text in words):
+    if any((match := _DIED.search(text)) and not _denied(text, match) for text in words):
         return True
     inner = (
         item
@@ -259,10 +259,10 @@ def _disposition_is_death(stated: object) -> bool:
     return any(code in _DIED_CODES and standard.search(system) for system, code in elements.coding_pairs(stated))
 
 
-def _denied(text: str, said: re.Match[str]) -> bool:
+def _denied(text: str, death: re.Match[str]) -> bool:
     return any(
-        found.start() <= said.start() < found.end() or found.end() == said.start()
-        for found in (*_NOT_A_DEATH.finditer(text), *_NOT_A_DEATH.finditer(text[: said.start()]))
+        negation.start() <= death.start() < negation.end() or negation.end() == death.start()
+        for negation in (*_NOT_A_DEATH.finditer(text), *_NOT_A_DEATH.finditer(text[: death.start()]))
     )
 
 

@@ -65,12 +65,14 @@ class SupplyReader:
 
     def _is_of_discharge(self, item: Resource, time: FhirDateTime | None) -> bool:
         """Return whether a supply is of the stay's last day, or for its discharge, and not ward stock."""
-        scope, said = self._scope, _category_and_type(item)
+        scope, category_codes = self._scope, _category_and_type(item)
         if time is None or scope.belongs(item) is False or time.begins > scope.end_of_day:
             return False
-        if "inpatient" in said or elements.codes(item.get("type")) & _FOR_THE_WARD:
+        if "inpatient" in category_codes or elements.codes(item.get("type")) & _FOR_THE_WARD:
             return False
-        return scope.end - time.ends <= DISCHARGE_PERIOD or ("discharge" in said and scope.is_of_stay(item, time))
+        return scope.end - time.ends <= DISCHARGE_PERIOD or (
+            "discharge" in category_codes and scope.is_of_stay(item, time)
+        )
 
     def _is_for_home(self, item: Resource) -> bool:
         return bool(_category_and_type(item)) or bool(elements.child(item, "daysSupply"))
@@ -82,12 +84,12 @@ class SupplyReader:
 
     def _supply(self, item: Resource, name: str | None, time: FhirDateTime | None, behind: list[str]) -> Medicine:
         """Return a supply; without own directions, the inpatient ones are shown beside it as they may differ."""
-        found = self._entries.medicine(item, name, time)
+        supply = self._entries.medicine(item, name, time)
         if elements.children(item, "dosageInstruction"):
-            return found
+            return supply
         ward = [order.dose for reference in behind if (order := self._orders.get(reference)) and order.dose]
         question = f"{_OWN_DIRECTIONS} (on the ward: {'; '.join(ward)})" if ward else ""
-        return found.model_copy(update={"question": question})
+        return supply.model_copy(update={"question": question})
 
 
 def _category_and_type(item: Resource) -> frozenset[str]:

@@ -25,12 +25,12 @@ _NOT_SYSTEMIC = re.compile(r"flush|\block\b|\bgel\b|cream|ointment|topical|eye|o
 def combination_questions(taken: Sequence[Medicine]) -> Iterator[tuple[str, list[Medicine]]]:
     """Yield each effect with its medicines, where they are of more than one substance."""
     for effect, names in _EFFECT_PATTERNS.items():
-        found = {
+        taken_by_text = {
             item.text: item
             for item in taken
             if names.search(_searchable_text(item)) and not _NOT_SYSTEMIC.search(_searchable_text(item))
         }
-        orders = list(found.values())
+        orders = list(taken_by_text.values())
         if len(orders) > 1 and not _of_one_substance(orders):
             yield effect, orders
 

@@ -90,8 +90,8 @@ def _on_days(often: str, days: list[str]) -> str:
 
 
 def _schedule_texts(repeat: Resource, name: str) -> list[str]:
-    found = repeat.get(name)
-    return [text for text in found if isinstance(text, str) and text] if isinstance(found, list) else []
+    values = repeat.get(name)
+    return [text for text in values if isinstance(text, str) and text] if isinstance(values, list) else []
 
 
 def _event(code: str, offset: Number | None) -> str:
@@ -137,21 +137,21 @@ def _limits(repeat: Resource) -> list[str]:
     count, most = elements.number(repeat, "count"), elements.number(repeat, "countMax")
     low, high = elements.child(limits, "low"), elements.child(limits, "high")
     over = elements.number(repeat, "duration")
-    found = [f"for {format_duration(duration)}" if format_duration(duration) else ""]
+    limit_texts = [f"for {format_duration(duration)}" if format_duration(duration) else ""]
     if format_duration(high):
-        found.append(
+        limit_texts.append(
             f"for {format_number(low['value'], trailing_zeros=False)}-{format_duration(high)}"
             if format_duration(low)
             else f"for up to {format_duration(high)}"
         )
-    found += [f"from {start}" if start else "", f"until {end}" if end else ""]
+    limit_texts += [f"from {start}" if start else "", f"until {end}" if end else ""]
     if count is not None:
         upper = f"-{format_number(most, trailing_zeros=False)}" if most else ""
-        found.append(f"{format_number(count, trailing_zeros=False)}{upper} doses in all")
+        limit_texts.append(f"{format_number(count, trailing_zeros=False)}{upper} doses in all")
     if over is not None:
         unit = UNITS.get(elements.string(repeat, "durationUnit") or "", "")
-        found.append(f"over {_with_unit(over, unit)}")
-    return found
+        limit_texts.append(f"over {_with_unit(over, unit)}")
+    return limit_texts
 
 
 def format_duration(duration: Any) -> str:

@@ -117,10 +117,10 @@ def code_in_words(code: Any) -> str | None:
     if name is None:
         return None
     for text in (name, elements.code(code) or ""):
-        if (found := _expand(text)) is not None:
-            return found
-    if (found := explain_codes(name)) is not None:
-        return f"{name} ({found})"
+        if (expanded := _expand(text)) is not None:
+            return expanded
+    if (expanded := explain_codes(name)) is not None:
+        return f"{name} ({expanded})"
     raw = _CODE_ONLY.fullmatch(name) is not None and not name.isalpha()
     return f"timing code {name}" if raw or (name.isupper() and len(name) <= 6) else name
 
@@ -134,9 +134,9 @@ def says_frequency(words: str) -> bool:
 
 def explain_codes(text: str) -> str | None:
     """Return the meaning of a scheme or abbreviation in a text: `1-0-1` → `1 in the morning, 1 in the evening`."""
-    found: list[str | None] = [_scheme_in_words(written) for written in dosage_words.dosing_schemes(text)]
-    found += [_expand(match.group()) for match in _ERROR_PRONE.finditer(text)]
-    return elements.join_distinct(found, "; ") or None
+    meanings: list[str | None] = [_scheme_in_words(written) for written in dosage_words.dosing_schemes(text)]
+    meanings += [_expand(match.group()) for match in _ERROR_PRONE.finditer(text)]
+    return elements.join_distinct(meanings, "; ") or None
 
 
 def _scheme_in_words(written: str) -> str:

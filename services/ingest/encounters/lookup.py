@@ -30,13 +30,13 @@ class EncounterLookup:
             async with asyncio.timeout(PATIENCE_S):
                 await self._ehr.read("Encounter", encounter_id)
         except NotFoundError:
-            await self._tell(case)
+            await self._alert_unknown(case)
             return "unknown"
         except (CountersignError, TimeoutError):
             return "unchecked"
         return "known"
 
-    async def _tell(self, case: CaseRef) -> None:
+    async def _alert_unknown(self, case: CaseRef) -> None:
         reason = "the EHR does not know the Encounter that was reported as discharged: check its id"
         try:
             await publish_alert(

@@ -54,8 +54,8 @@ class FhirRoute:
     async def on_timer(self, message: Msg) -> None:
         await self._poll.on_timer(message)
 
-    async def look(self) -> None:
+    async def update_gauges(self) -> None:
         """Set the gauges."""
         if self._polls:
-            await self._poll.look()
-        await self._watch.look()
+            await self._poll.update_gauges()
+        await self._watch.update_gauges()

@@ -77,7 +77,7 @@ class EncounterPoll:
         await self._save(mark.model_copy(update={"run": self._clock(), "failed": 0}))
         return CENSUS_INTERVAL if mark.census else None
 
-    async def look(self) -> None:
+    async def update_gauges(self) -> None:
         """Set the gauge: all processes report the same value."""
         mark = await self._mark()
         if mark.run is not None:

@@ -40,11 +40,11 @@ class SubscriptionWatch:
         for item in self._subscriptions.subscriptions:
             state = await self._states.get(item.name)
             if state.missing is not None:
-                await self._ask(item, state.missing)
+                await self._fetch_missed(item, state.missing)
             if self._silence(item, state) > 1:
-                await self._revive(item, state)
+                await self._reactivate(item, state)
 
-    async def look(self) -> None:
+    async def update_gauges(self) -> None:
         """Set the gauge of each Subscription with a heartbeat."""
         for item in self._subscriptions.subscriptions:
             if item.heartbeat is not None:
@@ -57,7 +57,7 @@ class SubscriptionWatch:
             return 0.0
         return (self._clock() - state.received_at) / timedelta(seconds=of.heartbeat * GRACE)
 
-    async def _ask(self, of: Subscription, missing: int) -> None:
+    async def _fetch_missed(self, of: Subscription, missing: int) -> None:
         """Publish the events from `missing` on, where the server can tell them; the poll of this run does the rest."""
         if of.subscription is not None:
             try:
@@ -67,9 +67,9 @@ class SubscriptionWatch:
                 await self._publisher.publish(parse_notification(bundle).changes)
             except PermanentError as refusal:
                 logger.info("%s: missed events are left to the poll: %s", of.name, refusal.reason)
-        await self._states.found(of.name, missing)
+        await self._states.mark_recovered(of.name, missing)
 
-    async def _revive(self, of: Subscription, state: SubscriptionState) -> None:
+    async def _reactivate(self, of: Subscription, state: SubscriptionState) -> None:
         """Ask the server to notify again where it has stopped, and tell a person."""
         reason = "nothing has arrived for longer than two heartbeats; set its id to have it reactivated"
         if of.subscription is not None:

@@ -23,7 +23,7 @@ class RefreshRequest(BaseModel):
 
     source: str | None = Field(default=None, pattern=SOURCE_PATTERN)
     full: bool = Field(default=False, description="embed everything again")
-    judge: bool = Field(default=False, description="only ask the golden queries again")
+    judge: bool = Field(default=False, description="only evaluate the golden queries again")
 
 
 class RefreshStarted(BaseModel):
@@ -72,10 +72,10 @@ class RefreshStatus(BaseModel):
     live_version: int | None = Field(description="the version that is live now")
 
 
-@router.post("/refreshes", status_code=202, summary="Look at the sources now")
-async def refresh(who: Operator, refreshes: Refreshes, wanted: RefreshRequest | None = None) -> RefreshStarted:
-    wanted = wanted or RefreshRequest()
-    ref = await refreshes.request(wanted.source, who.subject, full=wanted.full, judge=wanted.judge)
+@router.post("/refreshes", status_code=202, summary="Start a refresh")
+async def refresh(who: Operator, refreshes: Refreshes, body: RefreshRequest | None = None) -> RefreshStarted:
+    body = body or RefreshRequest()
+    ref = await refreshes.request(body.source, who.subject, full=body.full, judge=body.judge)
     return RefreshStarted(refresh=ref.id, refresh_url=f"/v1/knowledge/refreshes/{ref.id}")
 
 

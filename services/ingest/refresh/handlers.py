@@ -87,9 +87,11 @@ class Refreshing:
         ref = RefreshRef(requested.sources[0] if len(requested.sources) == 1 else ALL_SOURCES, id or self._new_id())
         queue, _ = await self._live.queue()
         if id is None and not requested.full and not requested.judge:
-            wanted = {turn.refresh: await self._sources_to_refresh(turn) for turn in queue.waiting}
+            sources_by_refresh = {turn.refresh: await self._sources_to_refresh(turn) for turn in queue.waiting}
             if (
-                waits := refresh_queue.find_waiting(queue, requested.sources, lambda turn: wanted[turn.refresh])
+                waits := refresh_queue.find_waiting(
+                    queue, requested.sources, lambda turn: sources_by_refresh[turn.refresh]
+                )
             ) is not None:
                 return RefreshRef(waits.source, waits.refresh)
         await self._log.append(ref, requested)
@@ -230,11 +232,11 @@ class Refreshing:
         except PermanentError:
             return  # reported at the first refresh; the services run
         for source in file.sources:
-            wanted = str(source.schedule)
+            schedule = str(source.schedule)
             pending = await self._bus.direct_get(REFRESHES, {"last_by_subj": refresh_timer_subjects(source.name)[0]})
-            if pending and dict(pending[0].headers or {}).get(SCHEDULE_HEADER) == wanted:
+            if pending and dict(pending[0].headers or {}).get(SCHEDULE_HEADER) == schedule:
                 continue
-            await self._set_schedule(source.name, wanted, next_run(source.schedule, self._clock()))
+            await self._set_schedule(source.name, schedule, next_run(source.schedule, self._clock()))
 
     async def _set_schedule(self, source: str, words: str, time: datetime) -> None:
         await self._timers.set(*refresh_timer_subjects(source), time, {SCHEDULE_HEADER: words})

@@ -96,7 +96,7 @@ class Preparation:
         self._log = log
         self._index = index
         self._reader = reader
-        self._tally = PreparationCounts()
+        self._counts = PreparationCounts()
         self._chunks: list[Chunk] = []
         self._entries: list[tuple[int, DocumentEntry]] = []  # number of chunks to publish before it, and the entry
         self._queued = 0  # chunks added to `_chunks` so far
@@ -121,7 +121,7 @@ class Preparation:
         if not covered:
             for name in set(await self._index.sources()) - {source.name for source in self._file.sources}:
                 await self._remove_missing(name, await self._known(name), set(), finished=finished)
-        if not finished and not self._tally.anything:
+        if not finished and not self._counts.anything:
             await self._log.append(self._ref, self._skipped())
             return
         if not finished:
@@ -166,9 +166,9 @@ class Preparation:
         if known is None:
             return
         if known.unreadable is not None:
-            self._tally.unreadable.append(_unreadable_document(source, scanned.document, known.unreadable))
+            self._counts.unreadable.append(_unreadable_document(source, scanned.document, known.unreadable))
         else:
-            self._tally.add(known.change)
+            self._counts.add(known.change)
         if scanned.fingerprint != known.fingerprint:
             before = await self._index.get(source, scanned.document)
             if before is not None:
@@ -176,7 +176,7 @@ class Preparation:
 
     async def _record_unreadable(self, source: str, scanned: ScannedDocument, known: KnownDocument | None) -> None:
         reason = scanned.problem or ""
-        self._tally.unreadable.append(_unreadable_document(source, scanned.document, reason))
+        self._counts.unreadable.append(_unreadable_document(source, scanned.document, reason))
         before = await self._index.get(source, scanned.document) if known is not None else None
         if before is not None and not before.removed and self._target.started.fill:
             # Its chunks are not in the new collection and cannot be made, so it is not in this version.
@@ -191,17 +191,17 @@ class Preparation:
         gone: list[DocumentEntry] = []
         for document, item in known.items():
             if item.done or (finished and item.there):
-                self._tally.add(item.change)
+                self._counts.add(item.change)
             elif not finished and document not in seen and item.there:
                 before = await self._index.get(source, document)
                 if before is not None:
                     gone.append(removed_entry(before, self._target))
         for entry in gone:
-            self._tally.add(change_of(entry, self._target.version))
+            self._counts.add(change_of(entry, self._target.version))
         await self._index.put(gone)
 
     async def _enqueue_chunks(self, entry: DocumentEntry, fresh: list[Chunk]) -> None:
-        self._tally.add(change_of(entry, self._target.version))
+        self._counts.add(change_of(entry, self._target.version))
         self._chunks += fresh
         self._queued += len(fresh)
         self._entries.append((self._queued, entry))
@@ -241,18 +241,18 @@ class Preparation:
     def _planned(self) -> Planned:
         return Planned(
             target=self._target.version,
-            documents=self._tally.counts,
-            unreadable=tuple(self._tally.unreadable[:MAX_LISTED]),
-            chunks_new=self._tally.chunks_new,
-            chunks_kept=self._tally.chunks_kept,
-            chunks_removed=self._tally.chunks_removed,
+            documents=self._counts.counts,
+            unreadable=tuple(self._counts.unreadable[:MAX_LISTED]),
+            chunks_new=self._counts.chunks_new,
+            chunks_kept=self._counts.chunks_kept,
+            chunks_removed=self._counts.chunks_removed,
             batches=self._number,
         )
 
     def _skipped(self) -> Skipped:
         return Skipped(
-            documents=self._tally.counts,
-            unreadable=tuple(self._tally.unreadable[:MAX_LISTED]),
+            documents=self._counts.counts,
+            unreadable=tuple(self._counts.unreadable[:MAX_LISTED]),
             reason="nothing has changed",
         )
 

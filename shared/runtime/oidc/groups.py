@@ -35,7 +35,9 @@ async def read_groups(http: httpx.AsyncClient, url: str, access_token: str) -> l
         if not place:
             return found
         if not isinstance(place, str) or urlsplit(place)[:2] != urlsplit(url)[:2]:
-            raise TransientError("the list of groups goes on at another host, which gets no token")
+            raise TransientError(
+                "the next page of the list of groups is on another host, to which the token is not sent"
+            )
     raise AuthenticationError(f"the list of your groups has more than {MAX_PAGES} pages (COUNTERSIGN_OIDC_GROUPS_URL)")
 
 

@@ -1,41 +1,24 @@
 """Settings of the identity provider."""
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, model_validator
+from pydantic_settings import SettingsConfigDict
 
-from shared.oauth.client_authentication import (
-    ClientAuthentication,
-    ClientSecret,
-    PrivateKeyJwt,
-    PublicClient,
-    SecretMethod,
-)
 from shared.oauth.token_endpoint import is_safe_endpoint
 from shared.runtime.authentication import Role
+from shared.runtime.oauth_client_settings import OAuthClientSettings
 
 ClaimSource = Literal["id_token", "userinfo", "access_token"]
 
 
-class OidcSettings(BaseSettings):
+class OidcSettings(OAuthClientSettings):
     """Settings of the identity provider, `COUNTERSIGN_OIDC_<NAME>`. Without an issuer, OIDC is off."""
 
     model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_OIDC_", extra="ignore", frozen=True)
+    authorization_server = "identity provider"
 
     issuer: str = Field(default="", description="issuer URL, exactly as in the provider's metadata; empty: no provider")
-    client_id: str = Field(default="countersign", description="client registered with the provider")
-    client_secret: SecretStr | None = Field(default=None, description="client secret; not set for a public client")
-    client_secret_file: Path | None = Field(default=None, description="file with the client secret")
-    client_secret_method: SecretMethod = Field(
-        default="client_secret_basic", description="how the client secret is sent to the token endpoint"
-    )
-    client_key_file: Path | None = Field(
-        default=None,
-        description="JWK Set with our private keys (private_key_jwt), instead of a secret; may be the EHR client's",
-    )
     audience: str = Field(default="", description="expected audience of access tokens; empty: the client id")
     scope: str = Field(default="openid profile", description="scopes requested at sign-in")
     claims_from: ClaimSource = Field(
@@ -60,32 +43,6 @@ class OidcSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        if self.client_key_file is not None and (self.client_secret or self.client_secret_file is not None):
-            raise ValueError("set either COUNTERSIGN_OIDC_CLIENT_KEY_FILE or a client secret, not both")
         if self.groups_url and not is_safe_endpoint(self.groups_url, self.issuer):
             raise ValueError("COUNTERSIGN_OIDC_GROUPS_URL must be an https URL: access tokens are sent there")
         return self
-
-    def authentication(self, new_id: Callable[[], str]) -> ClientAuthentication:
-        """Return how our client authenticates. `new_id` returns an id that was never used."""
-        if self.client_key_file is not None:
-            return PrivateKeyJwt(
-                self.client_id,
-                self.client_key_file,
-                new_id,
-                server="identity provider",
-                setting="COUNTERSIGN_OIDC_CLIENT_KEY_FILE",
-            )
-        if self.client_secret_file is not None or self.client_secret:
-            return ClientSecret(
-                self.client_id,
-                self._read_secret,
-                self.client_secret_method,
-                setting="COUNTERSIGN_OIDC_CLIENT_SECRET_FILE",
-            )
-        return PublicClient(self.client_id)
-
-    def _read_secret(self) -> str:
-        if self.client_secret_file is not None:
-            return self.client_secret_file.read_text(encoding="utf-8")
-        return self.client_secret.get_secret_value() if self.client_secret else ""
