@@ -81,10 +81,14 @@ class MdmWriteBack:
         stored = await self._outbox.prepare(decision, name, compose_it)
         if stored.message.accepted:
             return stored
-        answer = await self._sender.send(stored.content, stored.message.control_id)
-        if not answer.accepted:
-            raise HeldError(f"the HL7v2 receiver refused the document ({answer.words})")
-        return await self._outbox.accept(stored, answer.id)
+        async with self._sender.turn() as turn:
+            stored = await self._outbox.prepare(decision, name, compose_it)
+            if stored.message.accepted:  # by another process, which was first
+                return stored
+            answer = await turn.send(stored.content, stored.message.control_id)
+            if not answer.accepted:
+                raise HeldError(f"the HL7v2 receiver refused the document ({answer.words})")
+            return await self._outbox.accept(stored, answer.id)
 
     async def _draft(self, document: SignedDocument) -> Draft:
         decision, signature = document.decision, document.signature
