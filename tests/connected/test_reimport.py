@@ -18,6 +18,7 @@ from services.approval.filing import resources
 from services.approval.reimport.handlers import Reimport
 from shared.contracts.case import fold
 from shared.contracts.ehr import ReimportRequested
+from shared.contracts.events import WriteBackProfile
 from shared.contracts.subjects import CaseRef, reimport_subject
 from shared.messaging.artifacts import CaseTexts
 from shared.messaging.event_store import EventStore
@@ -391,6 +392,10 @@ async def test_what_was_signed_again_and_stopped_gives_way_to_what_stands(hospit
         await hospital.audit([case_id])
 
 
+async def by_fhir() -> WriteBackProfile:
+    return "fhir"
+
+
 class Killed(BaseException):
     """The process dies here."""
 
@@ -421,7 +426,7 @@ async def test_killed_between_any_two_steps_each_signature_is_on_the_trail_once(
     async with as_user(hospital.empty, "approval") as bus:
         for lives in range(6):
             die_at(monkeypatch, lives)
-            part = Reimport(bus, client(hospital.ehr), "test", lambda: T0)
+            part = Reimport(bus, client(hospital.ehr), "test", lambda: T0, by_fhir)
             with suppress(Killed):
                 await part.on_wanted(message)
             seen.append([event.name for event in await EventStore(bus, "approval").find(case_id)][4:])
