@@ -6,6 +6,7 @@ to be done before the lease ends, and must begin nothing that could last longer.
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -35,13 +36,14 @@ class Lease:
     ) -> None:
         """`busy` says in an error that others hold it. `share` returns how much of a poll interval is waited, 0 to 1.
 
-        Every holder waits so before it takes the lease again: no process overtakes another for long.
+        Who has just released it waits so before it takes it again: no process overtakes another for long.
         """
         self._bucket = Bucket(bus, bucket)
         self._key = key
         self._seconds = seconds
         self._busy = busy
         self._share = share
+        self._released_at = -math.inf
 
     @asynccontextmanager
     async def held(self, patience: float) -> AsyncIterator[float]:
@@ -58,9 +60,11 @@ class Lease:
     async def _take(self, patience: float) -> tuple[int, float]:
         loop = asyncio.get_running_loop()
         give_up, poll = loop.time() + patience, FIRST_POLL_S
+        wait = loop.time() - self._released_at < FIRST_POLL_S
         while True:
-            await asyncio.sleep(poll * self._share())
-            begun = loop.time()  # before the server counts, so that it counts longer than we do
+            if wait:
+                await asyncio.sleep(poll * self._share())
+            wait, begun = True, loop.time()  # `begun` is before the server counts: the lease ends later there
             entry = await self._bucket.get(self._key)
             if entry is None or entry.value == FREE:
                 poll = FIRST_POLL_S
@@ -75,6 +79,7 @@ class Lease:
             poll = min(LONGEST_POLL_S, poll * 2)
 
     async def _release(self, revision: int) -> None:
+        self._released_at = asyncio.get_running_loop().time()
         try:
             await self._bucket.put(self._key, FREE, revision=revision)
         except WrongSequenceError:

@@ -41,7 +41,7 @@ TEXT = "DISCHARGE SUMMARY\n\nPatient: Łukasz | O'Neil & Sons ^~\\\n\n  - 4\\5 r
 CORRECTED = TEXT + "Seen by the dietician.\n"
 WORDS = "ADDENDUM\n\nThe culture grew nothing.\n"
 RETRACTION = "RETRACTED"
-MOST_EFFECTS = 12
+MOST_EFFECTS = 20
 PROFILES: tuple[WriteBackProfile, ...] = ("fhir", "fhir-basic", "mdm", "none")
 
 

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from nats.aio.msg import Msg
 
 from cli.audit.run import Audit
-from cli.reimport.run import Reimporter, ReimportResult
+from cli.reimport.run import CheckpointFiles, Reimporter, ReimportResult
 from sandbox_ehr.app import Sandbox
 from sandbox_ehr.quirks import Quirks
 from services.approval.filing import resources
@@ -68,9 +68,16 @@ class Hospital:
         async with running(self.empty, self.ehr, **approving) as stack:
             yield stack
 
-    async def reimport(self, *cases: str, do: bool = True, department: str | None = None) -> ReimportResult:
+    async def reimport(
+        self,
+        *cases: str,
+        do: bool = True,
+        department: str | None = None,
+        profile: WriteBackProfile = "fhir",
+        checkpoints: CheckpointFiles | None = None,
+    ) -> ReimportResult:
         async with as_user(self.empty, "operator") as bus:
-            run = Reimporter(bus, client(self.ehr), department, patience=30)
+            run = Reimporter(bus, client(self.ehr), department, profile, checkpoints, patience=30)
             return await run.run(cases, WANTED if do else None)
 
     async def audit(self, expected: list[str]) -> None:

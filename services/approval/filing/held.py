@@ -11,7 +11,7 @@ class HeldError(PermanentError):
 def check_first(doubt: str) -> None:
     """Hold a document that the chart may have already, where we cannot read the chart. Raises HeldError."""
     if doubt:
-        raise HeldError(f"{doubt}. Is it there, confirm it; otherwise have it filed")
+        raise HeldError(f"{doubt}. If it is there, confirm it; otherwise have it filed again")
 
 
 class LeftToAPersonError(StepNoLongerAwaitedError):

@@ -36,13 +36,16 @@ async def write_restored(bus: NatsConnection, restored: Restored) -> None:
     await Bucket(bus, BUCKET).put(KEY, restored.model_dump_json().encode())
 
 
-def doubt(restored: Restored | None, history: Sequence[RecordedEvent], stay: StayReferences) -> str:
+def doubt(restored: Restored | None, history: Sequence[RecordedEvent], stay: StayReferences | None) -> str:
     """Return why the chart may have a document of `stay` that no event names. Empty: it cannot. Pure.
 
     It may where the stay had ended before the restore, or its case is one of the backup, until a person has checked:
     they released a document that was held, confirmed one, or took one over from the chart.
     """
-    if restored is None or (history and history[0].head.sequence > restored.last and stay.end > restored.at):
+    if restored is None:
+        return ""
+    later = bool(history) and history[0].head.sequence > restored.last
+    if later and stay is not None and stay.end > restored.at:
         return ""
     if _checked([event for event in history if event.head.sequence > restored.last]):
         return ""
