@@ -2,7 +2,7 @@
 
 What it keeps is the stay, the author, the date and the words. So a document is taken over if it is the only one of the
 stay that may be ours and that no event names, and its text says that it is ours. Where the EHR takes Provenances, they
-have to agree. What cannot be told from the chart stops the case: two documents, an addendum, a retraction.
+have to agree. What the chart does not prove stops the case: two documents, an addendum, a retraction.
 """
 
 from collections.abc import Sequence
@@ -62,7 +62,7 @@ async def plan_basic(ref: CaseRef, history: Sequence[RecordedEvent], ehr: FhirCl
         return Plan()
     if len(found) > 1:
         names = " and ".join(item.name for item in found)
-        return Plan(stopped=[f"{names}: no event has them, and which was signed when cannot be told from the chart"])
+        return Plan(stopped=[f"{names}: no event has them, and which was signed when cannot be seen in the chart"])
     try:
         return Plan(ready=[await _verified(ref, known_case, found[0], ehr)])
     except PermanentError as error:
@@ -124,7 +124,7 @@ async def _readable(document: Resource, chart: StayDocuments, replaces: Filed | 
     if text is None:
         raise _StoppedError(f"{name} may be ours, and the chart does not show the text that was signed")
     if text.startswith(ADDENDUM):
-        raise _StoppedError(f"{name} may be an addendum of ours, which cannot be told from one that the EHR wrote")
+        raise _StoppedError(f"{name} may be an addendum of ours, which differs in nothing from one that was written in the EHR")
     if not is_marked(text):
         raise _StoppedError(f"{name} has another text than what was filed, and it does not say that it is ours")
     return _Found(document, text, replaces)

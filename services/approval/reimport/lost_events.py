@@ -212,7 +212,7 @@ def _draft(known_case: KnownCase, filed_document: FiledDocument, document: Resou
 
 
 def draft_of_text(known_case: KnownCase, signed: str, document: Resource) -> DraftRef:
-    """Return the draft whose text was signed as it was; for another text nobody tells of which draft it was made."""
+    """Return the draft whose text was signed as it was; for another text it is not known of which draft it was made."""
     found = next((draft for draft in _drafts(known_case) if draft.text == signed), None)
     return found or _lost_draft("", "", document)
 
@@ -224,7 +224,7 @@ def _drafts(known_case: KnownCase) -> list[DraftRef]:
 
 
 def _lost_draft(digest: str, prompt_digest: str, document: Resource) -> DraftRef:
-    """Return a draft that the event stream does not have, as far as the chart tells of it."""
+    """Return a draft that the event stream does not have, as far as the chart has it."""
     prompt = Prompt(name=UNKNOWN, version=0, digest=prompt_digest)
     return DraftRef(
         digest=digest,
