@@ -17,7 +17,7 @@ from shared.messaging.connection import NatsConnection, WrongSequenceError
 
 logger = logging.getLogger(__name__)
 
-# The value is replaced and never deleted: a deletion leaves a marker with a revision, an entry that has ended leaves none.
+# The value is replaced and not deleted: a deletion leaves a marker, an entry that has ended leaves none.
 TAKEN, FREE = b"taken", b"free"
 FIRST_POLL_S, LONGEST_POLL_S = 0.05, 0.5
 

@@ -124,7 +124,7 @@ async def _readable(document: Resource, chart: StayDocuments, replaces: Filed | 
     if text is None:
         raise _StoppedError(f"{name} may be ours, and the chart does not show the text that was signed")
     if text.startswith(ADDENDUM):
-        raise _StoppedError(f"{name} may be an addendum of ours, which differs in nothing from one that was written in the EHR")
+        raise _StoppedError(f"{name} may be an addendum of ours, or one that was written in the EHR")
     if not is_marked(text):
         raise _StoppedError(f"{name} has another text than what was filed, and it does not say that it is ours")
     return _Found(document, text, replaces)
