@@ -398,6 +398,20 @@ async def test_the_pdf_or_the_text_where_none_can_be_made() -> None:
         assert site.standing() == lines(TEXT)
 
 
+async def test_a_character_that_the_charset_does_not_have_holds_the_document_or_is_escaped() -> None:
+    async with at("mdm") as site:
+        document = site.sign(approved(), TEXT)
+        site.settings = {"charset": "8859/1"}
+        with pytest.raises(HeldError, match=r"8859/1 .* U\+0141$"):
+            await site.file(document)
+        assert site.receiver.contents == []
+        site.settings = {"charset": "8859/1", "unencodable": "escape"}
+        await site.file(document)
+        assert b"|8859/1\r" in site.receiver.contents[0]
+        assert b"\\XC581\\ukasz" in site.receiver.contents[0]
+        assert site.standing() == lines(TEXT)
+
+
 async def test_messages_are_erased_with_their_case() -> None:
     async with at("mdm") as site:
         document = site.sign(approved(), TEXT)

@@ -30,6 +30,7 @@ from shared.contracts.corrections import Addended, Amended, Retracted, Retractio
 from shared.contracts.envelope import RecordedEvent, sha256_hex
 from shared.contracts.events import Filed, Signature
 from shared.contracts.subjects import derived_id
+from shared.hl7.write import UnencodableError
 from shared.messaging.steps import Clock
 from shared.runtime.mdm_settings import MdmSettings
 
@@ -112,10 +113,10 @@ class MdmWriteBack:
         message = await self._message(
             _event(signature), control_id, decision, signature, (number, _parent(signature)), content
         )
-        data = compose(message)
+        data = self._composed(message)
         if pdf is not None and len(data) > MAX_MESSAGE_BYTES:  # the text alone is better than nothing
             pdf = None
-            data = compose(replace(message, content=replace(content, pdf=None)))
+            data = self._composed(replace(message, content=replace(content, pdf=None)))
         carried = {PDF: sha256_hex(pdf)} if pdf is not None else {TEXT: sha256_hex(document.text.encode())}
         return _limited(Draft(control_id, data, carried))
 
@@ -128,7 +129,17 @@ class MdmWriteBack:
         )
         numbers = f"{decision.case.id}/retraction/{number + 1}", parent
         message = await self._message("T10", control_id, decision, retraction.retracted, numbers, content)
-        return _limited(Draft(control_id, compose(message), {TEXT: sha256_hex(text.encode())}))
+        return _limited(Draft(control_id, self._composed(message), {TEXT: sha256_hex(text.encode())}))
+
+    def _composed(self, message: MdmMessage) -> bytes:
+        """Raises HeldError for a character that the receiver's charset does not have: none is replaced."""
+        try:
+            return compose(message, escape_others=self._settings.unencodable == "escape")
+        except UnencodableError as error:
+            raise HeldError(
+                f"the receiver's charset {message.header.charset} (COUNTERSIGN_MDM_CHARSET) does not have "
+                f"characters of the message: {error.names}"
+            ) from None
 
     async def _message(
         self,
@@ -148,6 +159,7 @@ class MdmWriteBack:
             control_id=control_id,
             processing_id=settings.processing_id,
             at=self._clock().astimezone(zone),
+            charset=settings.charset,
         )
         code, title = content.code
         document = DocumentHeader(
