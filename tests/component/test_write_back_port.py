@@ -16,7 +16,7 @@ from sandbox_ehr.faults import Fault
 from sandbox_ehr.store import Store
 from services.approval.ehr_tasks.tasks import Devices
 from services.approval.erasure.rules import texts_of
-from services.approval.filing import profiles
+from services.approval.filing import basic_resources, profiles
 from services.approval.filing.filing import Filing
 from services.approval.filing.held import HeldError, LeftToAPersonError
 from services.approval.filing.manual_transfer import retraction_transferred, transferred
@@ -26,6 +26,7 @@ from services.approval.filing.write_back import SignedDocument, SignedRetraction
 from services.approval.proof.chart import FiledSignature, against_chart
 from services.approval.settings import ApprovalSettings
 from shared.clinical.fhir_client import FhirClient
+from shared.contracts.authorship import authorship_line
 from shared.contracts.case import Case, fold
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled
 from shared.contracts.envelope import ChainHead, RecordedEvent, sha256_hex
@@ -410,6 +411,75 @@ async def test_a_character_that_the_charset_does_not_have_holds_the_document_or_
         assert b"|8859/1\r" in site.receiver.contents[0]
         assert b"\\XC581\\ukasz" in site.receiver.contents[0]
         assert site.standing() == lines(TEXT)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+async def test_what_was_not_filed_before_a_restore_is_held_where_the_chart_cannot_be_read(
+    profile: WriteBackProfile,
+) -> None:
+    async with at(profile) as site:
+        document = replace(site.sign(approved(), TEXT), doubt="a backup was restored")
+        if profile in ("fhir", "fhir-basic"):
+            await site.file(document)
+            assert site.standing() == lines(TEXT)
+            return
+        with pytest.raises(HeldError, match="a backup was restored"):
+            await site.new().file(document)
+        site.record(await site.file(replace(document, doubt="")))
+        sent, told = list(site.receiver.contents), dict(site.told)
+        taken_back = replace(retraction(site), doubt="a backup was restored")
+        with pytest.raises(HeldError, match="a backup was restored"):
+            await site.new().retract(taken_back)
+        assert (site.receiver.contents, site.told) == (sent, told)
+
+
+async def test_after_a_restore_a_message_counts_that_the_receiver_had_accepted() -> None:
+    async with at("mdm") as site:
+        document = site.sign(approved(), TEXT)
+        first = await site.file(document)
+        assert await site.file(replace(document, doubt="a backup was restored")) == first
+        site.record(first)
+        addendum = site.sign(addended(first), WORDS)
+        site.receiver.answers.append("silent")
+        with pytest.raises(TransientError):
+            await site.file(addendum)
+        sent = list(site.receiver.contents)
+        with pytest.raises(HeldError, match="a backup was restored"):
+            await site.file(replace(addendum, doubt="a backup was restored"))
+        assert site.receiver.contents == sent
+        await site.file(replace(addendum, releases=1, released="f" * 64))
+        assert _control_id(site.receiver.contents[-1]) != _control_id(sent[-1])
+
+
+OWN_LINE = authorship_line("rules")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "data", "held"),
+    [
+        ("text/plain;charset=utf-8", f"DISCHARGE SUMMARY\n\n{OWN_LINE}\n".encode(), True),
+        ("application/xhtml+xml", f"<html><body><p>{OWN_LINE}</p></body></html>".encode(), True),
+        ("application/pdf", b"%PDF-1.7", True),  # what it says cannot be seen
+        ("text/plain", b"A note of the EHR.\n", False),
+    ],
+)
+async def test_after_a_restore_a_document_that_may_be_ours_holds_another_one(
+    content_type: str, data: bytes, *, held: bool
+) -> None:
+    async with at("fhir-basic") as site:
+        attachment = {"contentType": content_type, "data": base64.b64encode(data).decode()}
+        other = basic_resources.document(approved(), "Practitioner/dr-1", "text/plain", b"", "2026-11-29T08:00:00Z")
+        site.ehr.store.put(other | {"id": "other", "meta": {"versionId": "1"}, "content": [{"attachment": attachment}]})
+        document = site.sign(approved(), TEXT)
+        doubtful = replace(document, doubt="a backup was restored")
+        if held:
+            with pytest.raises(HeldError, match="DocumentReference other may be it"):
+                await site.file(doubtful)
+            assert len(list(site.ehr.store.candidates("DocumentReference", None, None))) == 1
+        else:
+            await site.file(doubtful)
+        await site.file(document)  # a person has looked
+        assert len(list(site.ehr.store.candidates("DocumentReference", None, None))) == 2
 
 
 async def test_messages_are_erased_with_their_case() -> None:

@@ -52,7 +52,7 @@ def sends(service: ServiceProcess, port: int) -> bool:
 
 async def test_one_message_is_in_flight_and_a_sender_that_dies_is_waited_for(nats: NatsServer, tmp_path: Path) -> None:
     await nats.provision()
-    bus = await nats.connect("auditor")
+    bus, admin = await nats.connect("auditor"), await nats.connect("admin")
     journal = EventStore(bus, "auditor")
     with third_party.serving(CHART, tmp_path) as ehr:
         async with receiving(kind=SlowReceiver) as receiver:
@@ -63,8 +63,12 @@ async def test_one_message_is_in_flight_and_a_sender_that_dies_is_waited_for(nat
             try:
                 for service in services:
                     service.start()
-                for service in services:
-                    await asyncio.to_thread(service.wait)
+
+                async def both_ask() -> bool:
+                    info = await admin.jetstream.consumer_info("DISCHARGE", "approval-file")
+                    return (info.num_waiting or 0) >= len(services)
+
+                await until(both_ask, "both processes to ask for documents", patience=120)
                 cases = await sign(nats, *await _references(ehr))  # both take some of them
 
                 async def arrived() -> bool:
@@ -86,6 +90,7 @@ async def test_one_message_is_in_flight_and_a_sender_that_dies_is_waited_for(nat
                 for service in services:
                     service.kill()
                 await bus.close()
+                await admin.close()
 
     (begun, lost), (resumed, _), *_ = receiver.arrivals
     assert resumed - begun >= ANSWER_TIMEOUT_S, "until its answer would have come, a message is in flight"

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cli.reimport.unreadable import UNKNOWN, LostHead, lost_heads, unreadable
 from services.approval.filing.basic_search import is_marked
-from services.approval.filing.restored import Restored, doubt
+from services.approval.filing.restored import MAY_BE_FILED, Restored, doubt
 from services.approval.reimport.lost_events import LostEvent
 from services.approval.reimport.plan import event_id
 from shared.contracts.authorship import authorship_line
@@ -18,11 +18,13 @@ from shared.contracts.checkpoint import CaseHead, next_checkpoint, sign
 from shared.contracts.errors import PermanentError
 from shared.contracts.events import Approved, Failed, Filed, Reimported, Retried
 from shared.messaging.checkpoints import Folder
-from tests.support.examples import STAY, T0, event
+from tests.support.examples import PHYSICIAN, STAY, T0, event
 from tests.unit.test_approval import REVIEW, history
 
-HELD = Failed(step="file", reason="a backup was restored", attempts=1)
+HELD = Failed(step="file", reason=f"a backup of 2026-11-29 02:00 UTC {MAY_BE_FILED}. Look", attempts=1)
+REFUSED = Failed(step="file", reason="the HL7v2 receiver refused the document (AE)", attempts=1)
 RELEASED = event("retried")
+FILED_BY_HAND = Filed(document_reference="d", provenance="", profile="none", by=PHYSICIAN)
 BEFORE = STAY.model_copy(update={"end": T0 - timedelta(days=1)})
 AFTER = STAY.model_copy(update={"end": T0 + timedelta(days=1)})
 SIGNED = (*REVIEW, "approved")
@@ -59,7 +61,10 @@ def test_a_case_that_was_opened_again_since_is_in_doubt_if_its_stay_had_ended_be
         ((retried("file"),), False),  # before anybody was told why
         ((HELD, retried("file")), True),
         ((Failed(step="draft", reason="x", attempts=1), retried("draft")), False),
-        (("filed",), True),
+        ((REFUSED, retried("file")), False),
+        ((REFUSED, retried("file"), HELD, retried("file")), True),
+        (("filed",), False),  # the receiver had accepted it before the backup: nobody has looked
+        ((FILED_BY_HAND,), True),
         (("reimported",), True),
     ],
 )

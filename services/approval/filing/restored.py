@@ -15,6 +15,8 @@ from shared.messaging.buckets import Bucket
 from shared.messaging.connection import NatsConnection
 
 BUCKET, KEY = "reconciled", "restored"
+# Of a reason why a document is held. Events contain it: it must not change.
+MAY_BE_FILED = "was restored: what was signed after it may be in the chart already"
 
 
 class Restored(Model):
@@ -49,20 +51,20 @@ def doubt(restored: Restored | None, history: Sequence[RecordedEvent], stay: Sta
         return ""
     if _checked([event for event in history if event.head.sequence > restored.last]):
         return ""
-    return (
-        f"a backup of {restored.backed_up:%Y-%m-%d %H:%M} UTC was restored: what was signed after it may be in the "
-        "chart already. Look there for a document of this stay"
-    )
+    return f"a backup of {restored.backed_up:%Y-%m-%d %H:%M} UTC {MAY_BE_FILED}. Look there for a document of this stay"
 
 
 def _checked(since: Sequence[RecordedEvent]) -> bool:
+    """Return whether a person has acted who knew of the restore: what is held for another reason does not count."""
     held = False
     for event in since:
         match event.body:
-            case Failed(step="file"):
-                held = True
+            case Failed(step="file", reason=reason):
+                held = held or MAY_BE_FILED in reason
             case Retried(step="file") if held:
                 return True
-            case Filed() | RetractionFiled() | Reimported():
+            case Filed(by=by) | RetractionFiled(by=by) if by is not None:
+                return True
+            case Reimported():
                 return True
     return False

@@ -15,7 +15,7 @@ from shared.messaging.lease import Lease
 
 BUCKET = "reconciled"
 MARGIN_S = 2  # of the lease beside the exchange: for what is read before it
-PATIENCE_S = 60.0  # for other processes, less than an attempt at filing may take
+PATIENCE_S = 45.0  # for other processes; with the longest exchange, less than an attempt at filing may take
 
 
 def lease_of(bus: NatsConnection, to: MllpAddress) -> Lease:
