@@ -148,7 +148,7 @@ def contents(ehr: Sandbox) -> list[tuple[str, bytes]]:
     return [(item["id"], base64.b64decode(item["content"][0]["attachment"].get("data", ""))) for item in found]
 
 
-@pytest.mark.parametrize("hospital", [oracle], indirect=True)
+@pytest.mark.parametrize("hospital", [oracle, sandbox], indirect=True)  # without and with our Provenances
 async def test_an_ehr_without_our_identifier_shows_what_was_signed_since(
     hospital: Hospital,
     nats: NatsServer,
