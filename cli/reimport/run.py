@@ -20,7 +20,7 @@ from services.approval.filing.profile_choice import Setting as WriteBackSetting
 from services.approval.filing.profile_choice import choose
 from services.approval.filing.restored import Restored, read_restored
 from services.approval.reimport.plan import VerifiedEvent, event_id
-from services.approval.reimport.plans import UNREADABLE, plan_by_profile, profile_of_case
+from services.approval.reimport.plans import can_be_read, plan_by_profile
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.corrections import Retracted
 from shared.contracts.ehr import ReimportRequested
@@ -172,7 +172,7 @@ class Reimporter:
             count += 1
             tell(count)
             history = await EventStore(self.bus, "operator").find(case)
-            if profile_of_case(self.profile, history) in UNREADABLE:
+            if not can_be_read(self.profile, history):
                 left = unreadable(case, history, restored, heads.get(case))
                 found.unreadable += [left] if left is not None else []
             elif (looked := await self._look(case, history)) is not None:

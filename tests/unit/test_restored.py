@@ -12,11 +12,12 @@ from services.approval.filing.basic_search import is_marked
 from services.approval.filing.restored import MAY_BE_FILED, Restored, doubt
 from services.approval.reimport.lost_events import LostEvent
 from services.approval.reimport.plan import event_id
+from services.approval.reimport.plans import can_be_read
 from shared.contracts.authorship import authorship_line
 from shared.contracts.case import restored_event
 from shared.contracts.checkpoint import CaseHead, next_checkpoint, sign
 from shared.contracts.errors import PermanentError
-from shared.contracts.events import Approved, Failed, Filed, Reimported, Retried
+from shared.contracts.events import Approved, Failed, Filed, Reimported, Retried, WriteBackProfile
 from shared.messaging.checkpoints import Folder
 from tests.support.examples import PHYSICIAN, STAY, T0, event
 from tests.unit.test_approval import REVIEW, history
@@ -104,6 +105,26 @@ def test_an_open_case_is_named_and_an_ended_one_if_a_checkpoint_proves_more() ->
     unknown = unreadable("c", [], restored(last=6), more)
     assert unknown is not None
     assert (unknown.state, "reported again" in unknown.words) == (UNKNOWN, True)
+
+
+@pytest.mark.parametrize(
+    ("profile", "known", "readable"),
+    [
+        ("fhir", True, True),
+        ("fhir", False, True),
+        ("fhir-basic", True, True),
+        ("fhir-basic", False, False),  # it finds documents by the stay, which nothing names
+        ("mdm", True, False),
+        ("none", False, False),
+    ],
+)
+def test_whether_the_chart_can_be_asked(profile: WriteBackProfile, *, known: bool, readable: bool) -> None:
+    assert can_be_read(profile, history(*SIGNED) if known else []) is readable
+
+
+def test_a_case_goes_the_way_of_its_document() -> None:
+    filed = Filed(document_reference="d", provenance="", profile="mdm", message="m")
+    assert not can_be_read("fhir", history(*SIGNED, filed))
 
 
 def test_heads_of_checkpoints_from_after_the_backup(tmp_path: Path) -> None:

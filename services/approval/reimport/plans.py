@@ -33,6 +33,15 @@ async def plan_by_profile(
     return await plan(ref, history, ehr, organization)
 
 
+def can_be_read(profile: WriteBackProfile, history: Sequence[RecordedEvent]) -> bool:
+    """Return whether the chart can be asked for documents of the case. `profile` is that of new documents. Pure.
+
+    An EHR of `fhir-basic` finds documents by their stay alone, which the events name.
+    """
+    profile = profile_of_case(profile, history)
+    return profile not in UNREADABLE and (bool(history) or profile != "fhir-basic")
+
+
 def profile_of_case(profile: WriteBackProfile, history: Sequence[RecordedEvent]) -> WriteBackProfile:
     """Return the profile by which the documents of a case were filed; `profile` where none was. Pure."""
     filed = fold(history).document
