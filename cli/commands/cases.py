@@ -94,6 +94,11 @@ def reimport(
     department: Annotated[
         str | None, typer.Option("--department", help="department of cases that have no events any more")
     ] = None,
+    checkpoints: Annotated[
+        Path | None,
+        typer.Option("--checkpoints", help="folder with signed checkpoints of before the restore: names changed cases"),
+    ] = None,
+    key: Annotated[Path | None, typer.Option("--key", help="Ed25519 public key of the checkpoints, PEM file")] = None,
     by: By = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -101,4 +106,4 @@ def reimport(
     """Import what was signed and filed after the backup from the EHR, after a restore. Nobody signs again."""
     from cli.commands.reimport import run
 
-    run(data_dir, case_ids or [], actor_name(by), reason, department, yes=yes, as_json=as_json)
+    run(data_dir, case_ids or [], actor_name(by), reason, department, checkpoints, key, yes=yes, as_json=as_json)

@@ -11,7 +11,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from cli.errors import CommandError
 from cli.output import emit, make_table, print_table, stderr
-from cli.reimport.run import CaseFindings, ReimportResult, reimport
+from cli.reimport.run import CaseFindings, CheckpointFiles, ReimportResult, reimport
 from shared.contracts.ehr import ReimportRequested
 
 
@@ -21,6 +21,8 @@ def run(
     by: str,
     reason: str | None,
     department: str | None,
+    checkpoints: Path | None,
+    key: Path | None,
     *,
     yes: bool,
     as_json: bool,
@@ -28,6 +30,9 @@ def run(
     """Exit with code 1 when something is left to do."""
     if yes and not (reason or "").strip():
         raise CommandError("Give the reason with --reason: it is recorded in the event.")
+    if (checkpoints is None) != (key is None):
+        raise CommandError("Checkpoints are verified with a key: give --checkpoints and --key, or neither.")
+    files = CheckpointFiles(checkpoints, key) if checkpoints is not None and key is not None else None
     try:
         request = ReimportRequested(by=by, reason=reason or "dry run", department=department)
     except ValidationError as error:
@@ -40,11 +45,12 @@ def run(
         def update(done: int) -> None:
             progress.update(task, completed=done)
 
-        found = asyncio.run(reimport(data_dir, cases, request if yes else None, department, update))
+        found = asyncio.run(reimport(data_dir, cases, request if yes else None, department, files, update))
     result = {
         "cases": [item.as_dict() for item in found.cases],
         "refused": [asdict(item) for item in found.refused],
         "unchecked": found.unchecked,
+        "unreadable": [{"case_id": item.case, "state": item.state, "words": item.words} for item in found.unreadable],
     }
     emit(result, as_json, lambda: _print_result(found))
     if not found.done:
@@ -60,7 +66,11 @@ def _print_result(found: ReimportResult) -> None:
         )
     for reason in found.unchecked:
         print(f"not checked: {reason}")
-    if not found.cases:
+    for item in found.unreadable:
+        print(f"case {item.case} ({item.state}): {item.words}")
+    if found.unreadable:
+        print("The chart of these cases cannot be read back: see docs/how-to/backup-and-restore.md")
+    elif not found.cases:
         print("The EHR has no document of ours that is missing from the event stream.")
     elif any(item.state == "to be taken over" for item in found.cases):
         print('Nothing was imported. To import it, add: --yes --reason "…"')

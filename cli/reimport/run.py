@@ -1,27 +1,36 @@
 """Compare cases with the EHR one after the other, and ask approval to reimport them; approval verifies them again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
 from cli.connections import open_bus, open_ehr
 from cli.errors import CommandError
 from cli.reimport.candidates import all_cases, candidates
 from cli.reimport.rejections import RejectedDraft, rejected_drafts
+from cli.reimport.unreadable import LostHead, UnreadableCase, lost_heads, unreadable
 from services.approval.ehr_tasks.task_decision import CASE_ID
-from services.approval.reimport.plan import VerifiedEvent, plan
+from services.approval.filing.profile_choice import Setting as WriteBackSetting
+from services.approval.filing.profile_choice import choose
+from services.approval.filing.restored import Restored, read_restored
+from services.approval.reimport.plan import VerifiedEvent, event_id
+from services.approval.reimport.plans import can_be_read, plan_by_profile
 from shared.clinical.fhir_client import FhirClient
-from shared.contracts.case import restored_event
 from shared.contracts.corrections import Retracted
 from shared.contracts.ehr import ReimportRequested
+from shared.contracts.envelope import RecordedEvent
 from shared.contracts.errors import PermanentError
+from shared.contracts.events import WriteBackProfile
 from shared.contracts.subjects import CaseRef, reimport_subject
 from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import EventStore
+from shared.runtime.mdm_settings import MdmSettings
 
 REIMPORT_TIMEOUT_S = 120.0  # for approval to reimport what it was asked for
 POLL_INTERVAL_S = 0.5
@@ -40,7 +49,7 @@ class MissingEntry:
     document: str | None  # id of the DocumentReference
     version: str | None
     provenance: str
-    chain_head: str
+    event_id: str  # of the event by which it is taken over
 
     @classmethod
     def of(cls, found: VerifiedEvent) -> "MissingEntry":
@@ -57,7 +66,7 @@ class MissingEntry:
             document,
             lost.document_version,
             filed.provenance,
-            lost.chain_head,
+            event_id(lost),
         )
 
 
@@ -90,11 +99,29 @@ class ReimportResult:
     cases: list[CaseFindings] = field(default_factory=list)
     refused: list[RejectedDraft] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
+    unreadable: list[UnreadableCase] = field(default_factory=list)
 
     @property
     def done(self) -> bool:
         """Whether nothing is left to do by hand."""
-        return not self.unchecked and not self.refused and all(item.state == "taken over" for item in self.cases)
+        left = self.unchecked or self.refused or self.unreadable
+        return not left and all(item.state == "taken over" for item in self.cases)
+
+
+class WriteBackSettings(BaseSettings):
+    """The setting of approval that says how documents reach the chart."""
+
+    model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_", extra="ignore", frozen=True)
+
+    write_back: WriteBackSetting = "fhir"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFiles:
+    """The folder of signed checkpoints, and the public key to verify them with."""
+
+    folder: Path
+    key: Path
 
 
 async def reimport(
@@ -102,24 +129,36 @@ async def reimport(
     cases: Sequence[str],
     request: ReimportRequested | None,
     department: str | None,
+    checkpoints: CheckpointFiles | None,
     report_progress: ProgressCallback,
 ) -> ReimportResult:
     """Reimport `cases`, or all that the EHR has; without `request`, only report them. Raises CommandError."""
-    ehr = open_ehr(data_dir)
+    ehr, setting = open_ehr(data_dir), WriteBackSettings().write_back
     try:
         async with open_bus(data_dir, "operator") as bus:
-            return await Reimporter(bus, ehr, department).run(cases, request, report_progress)
+            profile = setting if setting != "auto" else await _chosen(ehr)
+            run = Reimporter(bus, ehr, department, profile, checkpoints)
+            return await run.run(cases, request, report_progress)
     finally:
         await ehr.close()
 
 
+async def _chosen(ehr: FhirClient) -> WriteBackProfile:
+    return choose("auto", await ehr.capabilities(), mdm=MdmSettings().configured).profile
+
+
 @dataclass(frozen=True, slots=True)
 class Reimporter:
-    """One run. `bus` is a connection of the operator; `department` is that of cases without events."""
+    """One run. `bus` is a connection of the operator; `department` is that of cases without events.
+
+    `profile` is that of new documents.
+    """
 
     bus: NatsConnection
     ehr: FhirClient
     department: str | None = None
+    profile: WriteBackProfile = "fhir"
+    checkpoints: CheckpointFiles | None = None
     patience: float = REIMPORT_TIMEOUT_S
 
     async def run(
@@ -131,10 +170,15 @@ class Reimporter:
         if wrong := [case for case in cases if not CASE_ID.fullmatch(case)]:
             raise CommandError(f"{wrong[0]} is not a case id.")
         found, count = ReimportResult(), 0
-        async for case in _unique(cases) if cases else self._all(found):
+        restored, heads = await self._lost()
+        async for case in _unique(cases) if cases else self._all(found, heads):
             count += 1
             report_progress(count)
-            if (findings := await self._check(case)) is not None:
+            history = await EventStore(self.bus, "operator").find(case)
+            if not can_be_read(self.profile, history):
+                left = unreadable(case, history, restored, heads.get(case))
+                found.unreadable += [left] if left is not None else []
+            elif (findings := await self._check(case, history)) is not None:
                 found.cases.append(findings)
         if not cases:
             await self._refusals(found)
@@ -153,8 +197,25 @@ class Reimporter:
                 f"rejected drafts: the EHR does not support searching for our Tasks ({error.reason})"
             )
 
-    async def _all(self, found: ReimportResult) -> AsyncIterator[str]:
+    async def _lost(self) -> tuple[Restored | None, dict[str, LostHead]]:
+        """Return the last restore, and the ends of chains that checkpoints from after its backup prove."""
+        restored = await read_restored(self.bus)
+        if restored is None or self.checkpoints is None:
+            return restored, {}
+        return restored, lost_heads(self.checkpoints.folder, self.checkpoints.key, restored.backed_up)
+
+    async def _all(self, found: ReimportResult, heads: Mapping[str, LostHead]) -> AsyncIterator[str]:
         event_store = EventStore(self.bus, "operator")
+        if self.profile != "fhir":
+            found.unchecked.append(
+                f"cases missing from the event stream: the chart has no identifier of ours (profile {self.profile})"
+            )
+            async for case in all_cases(event_store):
+                yield case
+            for case in heads:
+                if not await event_store.find(case):
+                    yield case
+            return
         try:
             async for case in candidates(self.ehr, event_store):
                 yield case
@@ -166,10 +227,9 @@ class Reimporter:
             async for case in all_cases(event_store):
                 yield case
 
-    async def _check(self, case: str) -> CaseFindings | None:
-        history = await EventStore(self.bus, "operator").find(case)
+    async def _check(self, case: str, history: Sequence[RecordedEvent]) -> CaseFindings | None:
         ref = history[-1].case if history else CaseRef(self.department or "", case)
-        made = await plan(ref, history, self.ehr, None)
+        made = await plan_by_profile(self.profile, ref, history, self.ehr, None)
         if made.ready and not ref.department:
             made.stopped.append("the event stream has no such case: give its department with --department")
         ready = [MissingEntry.of(item) for item in made.ready]
@@ -193,8 +253,8 @@ class Reimporter:
                 await asyncio.sleep(POLL_INTERVAL_S)
 
     async def _is_done(self, item: CaseFindings) -> bool:
-        heads = {restored_event(event).head.digest for event in await EventStore(self.bus, "operator").find(item.case)}
-        if all(line.chain_head in heads for line in item.ready):
+        ids = {event.id for event in await EventStore(self.bus, "operator").find(item.case)}
+        if all(line.event_id in ids for line in item.ready):
             item.state = "taken over"
         return item.state == "taken over"
 

@@ -8,6 +8,7 @@ from services.approval.corrections import rules as correction_rules
 from services.approval.ehr_tasks.tasks import ReviewTasks
 from services.approval.escalation import rules as escalation_rules
 from services.approval.escalation.directory import Directory
+from services.approval.filing import restored
 from services.approval.filing.chart_check import NotAsSignedError
 from services.approval.filing.held import HeldError, LeftToAPersonError
 from services.approval.filing.status import FilingStatuses
@@ -26,6 +27,7 @@ from shared.contracts.events import (
     Filed,
     RedraftRequested,
     Rejected,
+    Retried,
     ReviewRequested,
     Signature,
     WriteBackProfile,
@@ -90,7 +92,7 @@ class Approval:
         if isinstance(work.event, Approved):
             await self._timers.cancel(cause.case.id)
         try:
-            filed = await self._write(cause, work.event, case, _releases(history, cause))
+            filed = await self._write(cause, work.event, case, history)
         except LeftToAPersonError:
             await self._status.waits_for_transfer(cause)
             if isinstance(work.event, Approved):
@@ -106,16 +108,20 @@ class Approval:
         return filed
 
     async def _write(
-        self, cause: RecordedEvent, event: Signature | Retracted, case: Case, releases: int
+        self, cause: RecordedEvent, event: Signature | Retracted, case: Case, history: list[RecordedEvent]
     ) -> Filed | RetractionFiled:
         follows = case.document if not isinstance(event, Approved) else None
         profile = await self._chosen(follows)
+        doubt = restored.doubt(await restored.read_restored(self._bus), history, event.stay)
+        releases, released = _releases(history, cause)
         if isinstance(event, Retracted):
             with as_transient(but=HeldError):
-                return await self._write_backs.of(profile).retract(SignedRetraction(cause, event, case, releases))
+                retraction = SignedRetraction(cause, event, case, releases, released, doubt)
+                return await self._write_backs.of(profile).retract(retraction)
         number = correction_rules.number_of(case, cause)
         text = await self._signed_text(cause.case, event)
-        document = SignedDocument(cause, event, text, number, releases, follows, filed_ids(case))
+        known = filed_ids(case)
+        document = SignedDocument(cause, event, text, number, releases, follows, known, released, doubt)
         try:
             with as_transient(but=HeldError):
                 written = await self._write_backs.of(profile).file(document)
@@ -198,7 +204,9 @@ class Approval:
         await self._tasks.complete(decision.case, body.draft, body.task, outcome, document)
 
 
-def _releases(history: list[RecordedEvent], cause: RecordedEvent) -> int:
-    """Return how often the filing of `cause` was held and a person released it."""
+def _releases(history: list[RecordedEvent], cause: RecordedEvent) -> tuple[int, str]:
+    """Return how often the filing of `cause` was held and a person released it, and the digest of the last release."""
     since = [item for item in history if item.head.sequence > cause.head.sequence]
-    return sum(isinstance(item.body, Failed) and item.body.step == "file" for item in since)
+    releases = sum(isinstance(item.body, Failed) and item.body.step == "file" for item in since)
+    retried = [item for item in since if isinstance(item.body, Retried) and item.body.step == "file"]
+    return releases, retried[-1].head.digest if retried and releases else ""

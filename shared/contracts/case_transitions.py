@@ -220,12 +220,12 @@ def _after_filing(case: Case, filed: Filed) -> Case:
 def restored_event(recorded: RecordedEvent) -> RecordedEvent:
     """Return the lost event that a `reimported` stands for: its body, its time, and its digest from the chart.
 
-    The id and the sequence are those of the `reimported`.
+    The id and the sequence are those of the `reimported`; so is the digest, where the chart had none.
     """
     body = recorded.body
     if not isinstance(body, Reimported):
         return recorded
-    head = ChainHead(recorded.head.sequence, body.chain_head)
+    head = ChainHead(recorded.head.sequence, body.chain_head or recorded.head.digest)
     return replace(recorded, time=body.signed_at, body=body.signature, head=head)
 
 

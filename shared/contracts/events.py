@@ -221,7 +221,7 @@ class Reimported(Model):
     version: Literal[1] = 1
     signature: Annotated[Approved | Amended | Addended | Retracted, Field(discriminator="event")]
     signed_at: AwareDatetime
-    chain_head: str  # digest of the lost event, as the Provenance carries it
+    chain_head: str  # digest of the lost event, as the Provenance carries it; empty where the EHR takes none
     filed: Annotated[Filed | RetractionFiled, Field(discriminator="event")]  # from where it was taken
     document_version: str | None = None  # meta.versionId of the DocumentReference
     provenance_version: str | None = None

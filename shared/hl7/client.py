@@ -14,7 +14,7 @@ from typing import TypeVar
 from shared.contracts.errors import TransientError
 from shared.hl7.mllp import Deframer, Frame, frame
 
-CONNECT_TIMEOUT_S = 10.0
+CONNECT_TIMEOUT_S = 5.0
 MAX_ANSWER_BYTES = 256 * 1024
 CHUNK_BYTES = 65_536
 
@@ -30,9 +30,19 @@ class MllpAddress:
     timeout: float = 30.0
     tls: ssl.SSLContext | None = None
 
+    @property
+    def longest(self) -> float:
+        """Return the seconds that one exchange takes at most."""
+        return CONNECT_TIMEOUT_S + self.timeout
 
-async def exchange(to: MllpAddress, content: bytes, read: Callable[[bytes], Answer | None]) -> Answer:
+
+async def exchange(
+    to: MllpAddress, content: bytes, read: Callable[[bytes], Answer | None], begin_by: float | None = None
+) -> Answer:
     """Send a message and return what `read` makes of its answer. `read` returns None for the answer to another message.
+
+    Nothing is sent after `begin_by`, a time of the loop: a process that was suspended sends no message that another one
+    may be sending now.
 
     The connection is closed before this returns or raises. Raises TransientError where there is no answer in time: the
     receiver may have the message or not.
@@ -44,6 +54,8 @@ async def exchange(to: MllpAddress, content: bytes, read: Callable[[bytes], Answ
         raise TransientError(f"the HL7v2 receiver cannot be reached ({type(error).__name__})") from None
     answered = False
     try:
+        if begin_by is not None and asyncio.get_running_loop().time() > begin_by:
+            raise TransientError("the message was not sent: its turn has ended")
         async with asyncio.timeout(to.timeout):
             writer.write(frame(content))
             await writer.drain()

@@ -78,9 +78,9 @@ STREAMS = (
 
 # artifacts: texts by SHA-256 (context, draft, signed text, a physician's words). sources: the document index of the
 # knowledge base. live: the live version, the evaluation of each version, the refresh queue. sessions: signed-in
-# people. working: autosaved edits that are not signed. reconciled: positions of the reconciliation with the EHR.
-# ahead: reserved slots of fair queueing. reviews: checkpoints of projections. renditions: the artifacts that are filed
-# for each decision.
+# people. working: autosaved edits that are not signed. reconciled: positions of the reconciliation with the EHR, the
+# status of documents on their way into the chart, and the lease of the sender of MDM messages. ahead: reserved slots of
+# fair queueing. reviews: checkpoints of projections. renditions: the artifacts that are filed for each decision.
 # keys: the keys that encrypt each case's artifacts; last, so that a backup has the key of every text that it has.
 # WRITTEN_ONCE: values cannot be replaced, whatever rights a user has.
 # DELETABLE: messages can be deleted by users with that right: the server overwrites them on disk.

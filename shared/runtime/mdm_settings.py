@@ -6,11 +6,13 @@ import ssl
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.contracts.errors import PermanentError
 from shared.hl7.client import MllpAddress
+from shared.hl7.message import CHARSETS
+from shared.hl7.write import DEFAULT_CHARSET
 
 
 def parse_document_types(value: object) -> object:
@@ -24,6 +26,13 @@ def parse_document_types(value: object) -> object:
         re.fullmatch(r"[A-Za-z0-9._-]{1,30}", str(item)) for item in value.values()
     ):
         raise ValueError("must be an object: LOINC code → document type")
+    return value
+
+
+def check_charset(value: str) -> str:
+    """Return the charset. Raises ValueError for one that is not known."""
+    if value not in CHARSETS:
+        raise ValueError(f"must be one of {', '.join(CHARSETS)}")
     return value
 
 
@@ -45,6 +54,14 @@ class MdmSettings(BaseSettings):
     receiving_application: str = Field(default="", description="MSH-5")
     receiving_facility: str = Field(default="", description="MSH-6")
     processing_id: Literal["P", "T", "D"] = Field(default="P", description="MSH-11: production, training, debugging")
+    charset: Annotated[str, AfterValidator(check_charset)] = Field(
+        default=DEFAULT_CHARSET, description="MSH-18 and the encoding of messages (HL7 table 0211), such as 8859/1"
+    )
+    unencodable: Literal["hold", "escape"] = Field(
+        default="hold",
+        description="a character that the charset does not have. hold: the document is held; escape: it is written as "
+        "`\\X…\\` with the hexadecimal bytes of its UTF-8",
+    )
     content: Literal["text", "pdf"] = Field(
         default="text", description="text: one OBX segment a line; pdf: the PDF in one OBX segment, as Base64"
     )

@@ -16,7 +16,7 @@ from sandbox_ehr.faults import Fault
 from sandbox_ehr.store import Store
 from services.approval.ehr_tasks.tasks import Devices
 from services.approval.erasure.rules import texts_of
-from services.approval.filing import profiles
+from services.approval.filing import basic_resources, profiles
 from services.approval.filing.filing import Filing
 from services.approval.filing.held import HeldError, LeftToAPersonError
 from services.approval.filing.manual_transfer import retraction_transferred, transferred
@@ -26,6 +26,7 @@ from services.approval.filing.write_back import SignedDocument, SignedRetraction
 from services.approval.proof.chart import FiledSignature, against_chart
 from services.approval.settings import ApprovalSettings
 from shared.clinical.fhir_client import FhirClient
+from shared.contracts.authorship import authorship_line
 from shared.contracts.case import Case, fold
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled
 from shared.contracts.envelope import ChainHead, RecordedEvent, sha256_hex
@@ -41,7 +42,7 @@ TEXT = "DISCHARGE SUMMARY\n\nPatient: Łukasz | O'Neil & Sons ^~\\\n\n  - 4\\5 r
 CORRECTED = TEXT + "Seen by the dietician.\n"
 WORDS = "ADDENDUM\n\nThe culture grew nothing.\n"
 RETRACTION = "RETRACTED"
-MOST_EFFECTS = 12
+MOST_EFFECTS = 20
 PROFILES: tuple[WriteBackProfile, ...] = ("fhir", "fhir-basic", "mdm", "none")
 
 
@@ -193,17 +194,19 @@ class Deaths:
     """The process dies before or after its `nth` write to the bus, the EHR or the receiver."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, nth: int, *, after: bool) -> None:
-        self.left, self.after, self.died = nth, after, False
+        self.left, self.after, self.died, self.dead = nth, after, False, False
         writes = (MemoryBus, "publish"), (FhirClient, "create"), (FhirClient, "update"), (sender, "exchange")
         for place, name in writes:
             monkeypatch.setattr(place, name, self._dying(getattr(place, name)))
 
     def _dying(self, real: Callable[..., Any]) -> Callable[..., Any]:
         async def write(*args: Any, **sent: Any) -> Any:
+            if self.dead:  # it writes nothing any more, also not while its stack unwinds
+                raise Died
             self.left -= 1
             if self.left != 0:
                 return await real(*args, **sent)
-            self.died = True
+            self.died = self.dead = True
             if self.after:
                 await real(*args, **sent)
             raise Died
@@ -223,7 +226,7 @@ async def dies_everywhere(
         async with at(profile) as site:
             with monkeypatch.context() as patched:
                 deaths = Deaths(patched, nth, after=after)
-                await scenario(site, _attempts)
+                await scenario(site, partial(_attempts, site, deaths))
             if not deaths.died:
                 return
     pytest.fail("the scenario has more writes than expected")
@@ -236,13 +239,14 @@ class Attempts(Protocol):
 Scenario = Callable[[Site, Attempts], Any]
 
 
-async def _attempts(attempt: Callable[[], Any]) -> Any:
-    """As the bus does: what died is tried again."""
+async def _attempts(site: Site, deaths: Deaths, attempt: Callable[[], Any]) -> Any:
+    """As the bus does: what died is tried again, once the lease of its process has ended."""
     while True:
         try:
             return await attempt()
         except Died:
-            continue
+            deaths.dead = False
+            site.bus.expire()
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -335,17 +339,19 @@ async def test_a_message_without_an_answer_is_sent_again_as_it_was(lost: str) ->
         assert site.standing() == lines(TEXT)
 
 
-async def test_one_message_is_on_its_way_at_a_time() -> None:
+async def test_one_message_is_on_its_way_at_a_time_from_every_process() -> None:
     async with at("mdm") as site:
-        chart = site.new()
+        charts = [site.new() for _ in range(3)]
         first = site.sign(approved(), TEXT)
-        site.record(await site.file(first, chart))
+        site.record(await site.file(first, charts[0]))
         filed = site.case.document
         assert filed is not None
         documents = [site.sign(addended(filed).model_copy(update={"number": n}), f"{WORDS}{n}\n") for n in range(1, 6)]
-        await asyncio.gather(*(site.file(document, chart) for document in documents))
+        await asyncio.gather(
+            *(site.file(document, charts[n % 3]) for n, document in enumerate([*documents, *documents]))
+        )
         assert site.receiver.most_open == 1
-        assert len(site.receiver.documents) == 6
+        assert len(site.receiver.documents) == len(site.receiver.contents) == 6, "what another process sent is not sent"
 
 
 async def test_the_patient_is_that_of_the_stay_as_it_is_now() -> None:
@@ -391,6 +397,89 @@ async def test_the_pdf_or_the_text_where_none_can_be_made() -> None:
         assert written.refused == ("application/pdf",)
         assert written.filed.renditions == {"text/plain": sha256_hex(TEXT.encode())}
         assert site.standing() == lines(TEXT)
+
+
+async def test_a_character_that_the_charset_does_not_have_holds_the_document_or_is_escaped() -> None:
+    async with at("mdm") as site:
+        document = site.sign(approved(), TEXT)
+        site.settings = {"charset": "8859/1"}
+        with pytest.raises(HeldError, match=r"8859/1 .* U\+0141$"):
+            await site.file(document)
+        assert site.receiver.contents == []
+        site.settings = {"charset": "8859/1", "unencodable": "escape"}
+        await site.file(document)
+        assert b"|8859/1\r" in site.receiver.contents[0]
+        assert b"\\XC581\\ukasz" in site.receiver.contents[0]
+        assert site.standing() == lines(TEXT)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+async def test_what_was_not_filed_before_a_restore_is_held_where_the_chart_cannot_be_read(
+    profile: WriteBackProfile,
+) -> None:
+    async with at(profile) as site:
+        document = replace(site.sign(approved(), TEXT), doubt="a backup was restored")
+        if profile in ("fhir", "fhir-basic"):
+            await site.file(document)
+            assert site.standing() == lines(TEXT)
+            return
+        with pytest.raises(HeldError, match="a backup was restored"):
+            await site.new().file(document)
+        site.record(await site.file(replace(document, doubt="")))
+        sent, told = list(site.receiver.contents), dict(site.told)
+        taken_back = replace(retraction(site), doubt="a backup was restored")
+        with pytest.raises(HeldError, match="a backup was restored"):
+            await site.new().retract(taken_back)
+        assert (site.receiver.contents, site.told) == (sent, told)
+
+
+async def test_after_a_restore_a_message_counts_that_the_receiver_had_accepted() -> None:
+    async with at("mdm") as site:
+        document = site.sign(approved(), TEXT)
+        first = await site.file(document)
+        assert await site.file(replace(document, doubt="a backup was restored")) == first
+        site.record(first)
+        addendum = site.sign(addended(first), WORDS)
+        site.receiver.answers.append("silent")
+        with pytest.raises(TransientError):
+            await site.file(addendum)
+        sent = list(site.receiver.contents)
+        with pytest.raises(HeldError, match="a backup was restored"):
+            await site.file(replace(addendum, doubt="a backup was restored"))
+        assert site.receiver.contents == sent
+        await site.file(replace(addendum, releases=1, released="f" * 64))
+        assert _control_id(site.receiver.contents[-1]) != _control_id(sent[-1])
+
+
+OWN_LINE = authorship_line("rules")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "data", "held"),
+    [
+        ("text/plain;charset=utf-8", f"DISCHARGE SUMMARY\n\n{OWN_LINE}\n".encode(), True),
+        ("application/xhtml+xml", f"<html><body><p>{OWN_LINE}</p></body></html>".encode(), True),
+        ("application/pdf", b"%PDF-1.7", True),  # what it says cannot be seen
+        ("text/plain", b"A note of the EHR.\n", False),
+    ],
+)
+async def test_after_a_restore_a_document_that_may_be_ours_holds_another_one(
+    content_type: str, data: bytes, *, held: bool
+) -> None:
+    async with at("fhir-basic") as site:
+        attachment = {"contentType": content_type, "data": base64.b64encode(data).decode()}
+        other = basic_resources.document(approved(), "Practitioner/dr-1", "text/plain", b"", "2026-11-29T08:00:00Z")
+        site.ehr.store.put(other | {"id": "other", "meta": {"versionId": "1"}, "content": [{"attachment": attachment}]})
+        document = site.sign(approved(), TEXT)
+        doubtful = replace(document, doubt="a backup was restored")
+        if held:
+            with pytest.raises(HeldError, match="DocumentReference other may be it"):
+                await site.file(doubtful)
+            assert len(list(site.ehr.store.candidates("DocumentReference", None, None))) == 1
+        else:
+            await site.file(doubtful)
+        await site.file(document)  # a person has looked
+        assert len(list(site.ehr.store.candidates("DocumentReference", None, None))) == 2
 
 
 async def test_messages_are_erased_with_their_case() -> None:

@@ -11,13 +11,14 @@ from fastapi.responses import JSONResponse
 from nats.aio.msg import Msg
 
 from cli.audit.run import Audit
-from cli.reimport.run import Reimporter, ReimportResult
+from cli.reimport.run import CheckpointFiles, Reimporter, ReimportResult
 from sandbox_ehr.app import Sandbox
 from sandbox_ehr.quirks import Quirks
 from services.approval.filing import resources
 from services.approval.reimport.handlers import Reimport
 from shared.contracts.case import fold
 from shared.contracts.ehr import ReimportRequested
+from shared.contracts.events import WriteBackProfile
 from shared.contracts.subjects import CaseRef, reimport_subject
 from shared.messaging.artifacts import CaseTexts
 from shared.messaging.event_store import EventStore
@@ -67,9 +68,16 @@ class Hospital:
         async with running(self.empty, self.ehr, **approving) as stack:
             yield stack
 
-    async def reimport(self, *cases: str, do: bool = True, department: str | None = None) -> ReimportResult:
+    async def reimport(
+        self,
+        *cases: str,
+        do: bool = True,
+        department: str | None = None,
+        profile: WriteBackProfile = "fhir",
+        checkpoints: CheckpointFiles | None = None,
+    ) -> ReimportResult:
         async with as_user(self.empty, "operator") as bus:
-            run = Reimporter(bus, client(self.ehr), department, patience=30)
+            run = Reimporter(bus, client(self.ehr), department, profile, checkpoints, patience=30)
             return await run.run(cases, WANTED if do else None)
 
     async def audit(self, expected: list[str]) -> None:
@@ -391,6 +399,10 @@ async def test_what_was_signed_again_and_stopped_gives_way_to_what_stands(hospit
         await hospital.audit([case_id])
 
 
+async def by_fhir() -> WriteBackProfile:
+    return "fhir"
+
+
 class Killed(BaseException):
     """The process dies here."""
 
@@ -421,7 +433,7 @@ async def test_killed_between_any_two_steps_each_signature_is_on_the_trail_once(
     async with as_user(hospital.empty, "approval") as bus:
         for lives in range(6):
             die_at(monkeypatch, lives)
-            part = Reimport(bus, client(hospital.ehr), "test", lambda: T0)
+            part = Reimport(bus, client(hospital.ehr), "test", lambda: T0, by_fhir)
             with suppress(Killed):
                 await part.on_wanted(message)
             seen.append([event.name for event in await EventStore(bus, "approval").find(case_id)][4:])

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from shared.hl7.message import Message, messages_in
 from shared.hl7.mllp import Deframer, Frame, frame
@@ -33,6 +34,7 @@ class MdmReceiver:
             while data := await reader.read(65_536):
                 for item in deframer.feed(data):
                     assert isinstance(item, Frame)
+                    await self.before_answer(item.content)
                     answers = self._answers(item.content)
                     writer.write(b"".join(frame(answer) for answer in answers))
                     await writer.drain()
@@ -43,6 +45,9 @@ class MdmReceiver:
         finally:
             self.open -= 1
             writer.close()
+
+    async def before_answer(self, content: bytes) -> None:
+        """What a slow receiver waits for."""
 
     def _answers(self, content: bytes) -> list[bytes]:
         code = self.answers.popleft() if self.answers else "AA"
@@ -79,8 +84,8 @@ def acknowledgment(code: str, of: str) -> bytes:
 
 
 @asynccontextmanager
-async def receiving(tls: ssl.SSLContext | None = None) -> AsyncIterator[MdmReceiver]:
-    receiver = MdmReceiver()
+async def receiving(tls: ssl.SSLContext | None = None, kind: type[MdmReceiver] = MdmReceiver) -> AsyncIterator[Any]:
+    receiver = kind()
     server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0, ssl=tls)
     receiver.port = server.sockets[0].getsockname()[1]
     try:

@@ -84,6 +84,12 @@ class MemoryBus:
             _answer(item, pending=len(found) - index) for index, item in enumerate(found[: query.get("batch", 1)], 1)
         ]
 
+    def expire(self) -> None:
+        """As if the time to live of every entry had ended."""
+        lasts = {(item.stream, item.subject): item for item in self.kept}
+        ended = {key for key, item in lasts.items() if "Nats-TTL" in item.headers}
+        self.kept = [item for item in self.kept if (item.stream, item.subject) not in ended]
+
     async def purge_stream(self, stream: str, *, seq: int | None = None, subject: str) -> None:
         """Everything of `subject` that stands before `seq`."""
         self.kept = [

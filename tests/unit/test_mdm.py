@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from cli.stack.certificates import CA, CERTIFICATE, KEY, ensure_certificates
 from services.approval.filing.mdm.answers import Answer, read_answer
@@ -28,7 +29,7 @@ from shared.contracts.errors import PermanentError, TransientError
 from shared.hl7.client import exchange
 from shared.hl7.message import Message, messages_in
 from shared.hl7.mllp import CR, FS, VT, frame
-from shared.hl7.write import escape
+from shared.hl7.write import UnencodableError, escape
 from shared.runtime.mdm_settings import MdmSettings
 from tests.support.mdm_receiver import acknowledgment, receiving
 
@@ -39,8 +40,17 @@ SIGNER = Signer(Identifier("17", "NPI"), "Okafor")
 def message(text: str = "A line", pdf: bytes | None = None, **header: str) -> MdmMessage:
     return MdmMessage(
         "T02",
-        Header(("COUNTERSIGN", "MAIN"), ("CHART", "MAIN"), header.get("id", "id-1"), "P", AT),
-        Patient(Identifier("MRN-1", "HOSP"), "Wójcik", "Łucja", "19500102", "F"),
+        Header(
+            ("COUNTERSIGN", "MAIN"),
+            ("CHART", "MAIN"),
+            header.get("id", "id-1"),
+            "P",
+            AT,
+            header.get("charset", "UNICODE UTF-8"),
+        ),
+        Patient(
+            Identifier("MRN-1", "HOSP"), header.get("family", "Wójcik"), header.get("given", "Łucja"), "19500102", "F"
+        ),
         Visit("I", Identifier("V-1")),
         DocumentHeader(
             "case/final/1", ("DS", "Discharge summary"), "LA", AT, AT, Signer(Identifier("17", "NPI"), "Okafor")
@@ -80,6 +90,42 @@ def test_a_pdf_is_one_segment() -> None:
 def test_every_text_comes_back_as_it_was(text: str) -> None:
     found = read(compose(message(text)))
     assert found.text(found.raw("OBX", 5), "utf-8") == text
+
+
+@pytest.mark.parametrize("charset", ["ASCII", "8859/1", "8859/2", "KS X 1001"])
+@given(text=st.text(st.characters(exclude_categories=("Cs", "Cc"))))
+def test_every_text_comes_back_from_a_charset_that_does_not_have_it(charset: str, text: str) -> None:
+    content = compose(message(text, charset=charset), escape_others=True)
+    found = read(content)
+    assert found.value("MSH", 18) == charset
+    assert found.text(found.raw("OBX", 5), "ascii") == text
+    assert found.text(found.raw("PID", 5), "ascii") == "Wójcik^Łucja"
+
+
+def test_a_charset_has_its_own_bytes_and_names_what_it_does_not_have() -> None:
+    german = message("Größe 1,80 m", charset="8859/1", family="Müller", given="Jörg")
+    assert "Größe 1,80 m".encode("latin-1") in compose(german)
+    with pytest.raises(UnencodableError, match=r"^U\+0141, U\+2013$"):
+        compose(message("5 – 7", charset="8859/1"))
+
+
+def test_an_unknown_charset_is_refused_at_the_start() -> None:
+    with pytest.raises(ValidationError, match="must be one of"):
+        MdmSettings(charset="UTF-16")
+
+
+@pytest.mark.parametrize("codec", ["utf-8", "latin-1", "utf-8-sig", "utf-16"])
+def test_an_answer_may_have_any_charset(codec: str) -> None:
+    answer = "MSH|^~\\&|CHÄRT||||||ACK|R-1|P|2.5.1\rMSA|AA|id-1|Übernommen\r"
+    assert read_answer(answer.encode(codec), "id-1") == Answer("AA", "R-1")
+
+
+async def test_nothing_is_sent_after_the_turn_has_ended() -> None:
+    async with receiving() as receiver:
+        ended = asyncio.get_running_loop().time() - 1
+        with pytest.raises(TransientError, match="its turn has ended"):
+            await exchange(receiver.settings.address(), compose(message()), lambda _: None, ended)
+        assert receiver.contents == []
 
 
 @given(st.text())

@@ -4,26 +4,23 @@
 the document that it corrects. Where the EHR takes no Provenance, the event stream alone proves who signed.
 """
 
-from collections.abc import Collection, Iterator
-from datetime import timedelta
+from collections.abc import Collection, Iterable
 
 from services.approval.corrections import rules as correction_rules
 from services.approval.ehr_tasks.tasks import Devices
 from services.approval.filing import basic_resources, correction_resources, resources
+from services.approval.filing.basic_search import StayDocuments
 from services.approval.filing.chart_check import NotAsSignedError
 from services.approval.filing.correction_resources import IN_ERROR
 from services.approval.filing.filing import Filing
-from services.approval.filing.held import HeldError
+from services.approval.filing.held import HeldError, check_first
 from services.approval.filing.provenances import carrying, provenances_of
 from services.approval.filing.renditions import chart
-from services.approval.filing.renditions.in_chart import digest_in_chart
 from services.approval.filing.renditions.make import TEXT
 from services.approval.filing.renditions.writer import Renditions
-from services.approval.filing.write_back import SignedDocument, SignedRetraction, Written, filed_ids
-from shared.clinical import references
-from shared.clinical.elements import Resource, child, children
+from services.approval.filing.write_back import SignedDocument, SignedRetraction, Written, document_type_of, filed_ids
+from shared.clinical.elements import Resource
 from shared.clinical.fhir_client import (
-    BadRequestError,
     FhirClient,
     NotFoundError,
     PreconditionFailedError,
@@ -34,12 +31,10 @@ from shared.contracts.case import Case, ChartEntry
 from shared.contracts.corrections import Amended, RetractionFiled
 from shared.contracts.envelope import RecordedEvent, sha256_hex
 from shared.contracts.errors import PermanentError, TransientError
-from shared.contracts.events import Filed, Signature
+from shared.contracts.events import Filed, Signature, StayReferences
 from shared.contracts.subjects import CaseRef
 from shared.contracts.timestamps import format_timestamp
 from shared.messaging.steps import Clock
-
-DATE_TOLERANCE = timedelta(days=1)  # between the EHR's date of a document and our time of its signature
 
 
 class BasicFhirWriteBack:
@@ -55,6 +50,7 @@ class BasicFhirWriteBack:
         clock: Clock,
     ) -> None:
         self._ehr = ehr
+        self._chart = StayDocuments(ehr)
         self._filing = filing
         self._devices = devices
         self._renditions = renditions
@@ -83,6 +79,8 @@ class BasicFhirWriteBack:
 
     async def retract(self, retraction: SignedRetraction) -> RetractionFiled:
         """Set the documents to entered-in-error. Raises HeldError where the EHR does not take that."""
+        type, known = document_type_of(retraction.case).code, filed_ids(retraction.case)
+        await self._hold_if_in_chart(retraction.retracted.stay, type, retraction.doubt, known)
         for id in dict.fromkeys(retraction.retracted.documents):
             try:
                 await self._filing.mark(await self._ehr.read("DocumentReference", id), IN_ERROR)
@@ -103,7 +101,7 @@ class BasicFhirWriteBack:
         wanted = correction_rules.status_of(case, entry)
         signature = correction_rules.signature_of(entry)
         known = filed_ids(case) - {filed.document_reference}
-        found = await self._same(signature, entry.signature, set(filed.renditions.values()), known)
+        found = await self._same(signature, entry.signature, filed.renditions.values(), known)
         copies = [item for item in found if item["id"] != filed.document_reference]
         if wanted == IN_ERROR:
             copies.append(await self._ehr.read("DocumentReference", filed.document_reference))
@@ -117,8 +115,11 @@ class BasicFhirWriteBack:
         return 0
 
     async def _create(self, wanted: Resource, document: SignedDocument, digest: str) -> str:
-        found = await self._same(document.signature, document.decision, {digest}, document.known)
+        signature = document.signature
+        found = await self._same(signature, document.decision, {digest}, document.known)
         if not found:
+            stay, type = signature.stay, signature.draft.type.code
+            await self._hold_if_in_chart(stay, type, document.doubt, document.known)
             found = [(await self._ehr.create(wanted)).resource]
         return str(oldest(found)["id"])
 
@@ -129,7 +130,7 @@ class BasicFhirWriteBack:
             current = await self._ehr.read("DocumentReference", id)
         except NotFoundError:
             raise HeldError(f"DocumentReference {id}, which is to be corrected, is not in the EHR any more") from None
-        shown = await self._digests(current)
+        shown = await self._chart.digests(current)
         if digest in shown and current.get("docStatus") == "amended":
             return id
         if shown and not shown & set(replaced.renditions.values()):
@@ -156,31 +157,23 @@ class BasicFhirWriteBack:
         return str(oldest(found)["id"])
 
     async def _same(
-        self, signature: Signature, decision: RecordedEvent, digests: Collection[str], known: Collection[str]
+        self, signature: Signature, decision: RecordedEvent, digests: Iterable[str], known: Collection[str]
     ) -> list[Resource]:
         """Return the stay's current documents with one of these contents, except those of the ids `known`."""
-        documents = [item for item in await self._search(signature, decision) if item.get("status") == "current"]
-        about = [item for item in documents if item["id"] not in known and self._is_of(item, signature.stay.encounter)]
-        return [item for item in about if await self._digests(item) & set(digests)]
+        type = signature.draft.type.code
+        return await self._chart.with_content(signature.stay, type, decision.time, set(digests), known)
 
-    async def _search(self, signature: Signature, decision: RecordedEvent) -> list[Resource]:
-        """Return the stay's documents, by as many parameters as the EHR takes together."""
-        for query in _queries(signature, decision):
-            try:
-                return await self._ehr.search("DocumentReference", query, fresh=True)
-            except BadRequestError:
-                continue
-        raise PermanentError("the EHR does not search a patient's documents: what was filed cannot be found again")
+    async def _hold_if_in_chart(self, stay: StayReferences, type: str, doubt: str, known: Collection[str]) -> None:
+        """Raise HeldError where the stay has a document that may be ours and that is not known.
 
-    def _is_of(self, document: Resource, encounter: str) -> bool:
-        named = [
-            references.relative(item, self._ehr.bases) for item in children(child(document, "context"), "encounter")
-        ]
-        return not named or encounter in named
-
-    async def _digests(self, document: Resource) -> set[str]:
-        found = [await digest_in_chart(item, self._ehr) for item in chart.attachments(document).values()]
-        return {digest for digest in found if digest is not None}
+        Only after a restore (`doubt`): otherwise every document of ours is in the events.
+        """
+        if not doubt:
+            return
+        others = [item for item in await self._chart.current(stay, type) if item["id"] not in known]
+        for item in others:
+            if await self._chart.may_be_ours(item):
+                check_first(f"{doubt}: DocumentReference {item['id']} may be it. countersign cases reimport shows it")
 
     async def _cannot_retire(self, document: Resource) -> bool:
         try:
@@ -188,16 +181,6 @@ class BasicFhirWriteBack:
         except PermanentError:
             return True
         return False
-
-
-def _queries(signature: Signature, decision: RecordedEvent) -> Iterator[dict[str, str]]:
-    stay = signature.stay
-    patient, encounter = stay.patient.rpartition("/")[2], stay.encounter.rpartition("/")[2]
-    base = {"patient": patient}
-    of_stay = base | {"encounter": encounter}
-    typed = of_stay | {"type": f"http://loinc.org|{signature.draft.type.code}"}
-    since = (decision.time - DATE_TOLERANCE).date().isoformat()
-    yield from (typed | {"date": f"ge{since}"}, typed, of_stay, base)
 
 
 def _after(case: Case, entry: ChartEntry) -> list[ChartEntry]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from services.approval.filing.held import LeftToAPersonError
+from services.approval.filing.held import LeftToAPersonError, check_first
 from services.approval.filing.renditions.make import TEXT
 from services.approval.filing.write_back import SignedDocument, SignedRetraction, Written, document_key
 from shared.contracts.corrections import RetractionFiled
@@ -20,12 +20,14 @@ class ManualTransfer:
         self._tell = tell
 
     async def file(self, document: SignedDocument) -> Written:
-        """Tell a person. Raises LeftToAPersonError."""
+        """Tell a person. Raises LeftToAPersonError; HeldError where they have to check the chart first."""
+        check_first(document.doubt)
         await self._tell(document.decision)
         raise LeftToAPersonError
 
     async def retract(self, retraction: SignedRetraction) -> RetractionFiled:
-        """Tell a person. Raises LeftToAPersonError."""
+        """Tell a person. Raises LeftToAPersonError; HeldError where they have to check the chart first."""
+        check_first(retraction.doubt)
         await self._tell(retraction.decision)
         raise LeftToAPersonError
 

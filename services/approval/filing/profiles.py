@@ -6,7 +6,7 @@ from services.approval.filing.fhir_write_back import FhirWriteBack
 from services.approval.filing.filing import Filing
 from services.approval.filing.manual_transfer import ManualTransfer, Tell
 from services.approval.filing.mdm.outbox import Outbox
-from services.approval.filing.mdm.sender import MdmSender
+from services.approval.filing.mdm.sender import MdmSender, lease_of
 from services.approval.filing.mdm.write_back import MdmWriteBack
 from services.approval.filing.profile_choice import choose
 from services.approval.filing.renditions.make import PDF, TEXT
@@ -45,7 +45,8 @@ def build_write_backs(
         "none": ManualTransfer(tell),
     }
     if settings.mdm.configured:
-        sender, outbox = MdmSender(settings.mdm.address()), Outbox(bus)
+        to, outbox = settings.mdm.address(), Outbox(bus)
+        sender = MdmSender(to, lease_of(bus, to))
         wanted = (TEXT, PDF) if settings.mdm.content == "pdf" else (TEXT,)
         made = renditions(*wanted)
         profiles["mdm"] = MdmWriteBack(settings.mdm, sender, outbox, ehr, made, clock, settings.zones.of)

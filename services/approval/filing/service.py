@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from services.approval.corrections import rules as correction_rules
-from services.approval.filing import by_hand
+from services.approval.filing import by_hand, restored
 from services.approval.filing.renditions.make import PDF
 from services.approval.filing.renditions.writer import Renditions
 from services.approval.filing.status import FilingStatus, FilingStatuses
@@ -16,6 +16,7 @@ from services.approval.review.service import ReviewService
 from shared.contracts.case import Case, addenda, causing_event, fold, latest_document
 from shared.contracts.corrections import RetractionFiled
 from shared.contracts.envelope import RecordedEvent
+from shared.contracts.errors import CountersignError
 from shared.contracts.events import Filed, Retried
 from shared.contracts.model import Model
 from shared.contracts.subjects import CaseRef
@@ -76,6 +77,18 @@ class ChartService:
         failed = case.failure.reason if by_hand.held(case) and case.failure is not None else None
         item = UnfiledDocument(signature.case, signature.name, signature.time, failed, ())
         return _line(item, (await self._statuses.of([item.ref.id])).get(item.ref.id))
+
+    async def doubt_of(self, history: list[RecordedEvent]) -> str:
+        """Return why the chart may have a document of this open review already, after a restore. Empty: it does not."""
+        case = fold(history)
+        if case.review is None or not case.open:
+            return ""
+        try:
+            if await self._write_backs.chosen() == "fhir":
+                return ""
+            return restored.doubt(await self._statuses.last_restore(), history, case.review.stay)
+        except CountersignError:  # a hint alone: the filing is held in any case
+            return ""
 
     async def release(self, case_id: str, by: Caller) -> Retried:
         """Have the filing tried again, now. Raises DecisionRefusedError."""

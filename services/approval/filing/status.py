@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from services.approval.filing.restored import Restored, read_restored
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.errors import CountersignError
 from shared.contracts.model import Model
@@ -49,6 +50,10 @@ class FilingStatuses:
         known = (await self.of([decision.case.id])).get(decision.case.id)
         if known is None or known.decision != decision.id or known.state != "transfer":
             await self._put(decision.case.id, FilingStatus(decision=decision.id, state="transfer", since=self._clock()))
+
+    async def last_restore(self) -> Restored | None:
+        """Return the last restore; None where there was none. Raises TransientError."""
+        return await read_restored(self._bus)
 
     async def clear(self, case_id: str) -> None:
         """Forget the status of a case whose document is in the chart."""

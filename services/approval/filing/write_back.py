@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 from services.approval.filing.held import HeldError
 from shared.contracts.case import Case, ChartEntry
 from shared.contracts.corrections import Addended, Retracted, RetractionFiled
+from shared.contracts.draft import DocumentType
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.events import Filed, Signature, WriteBackProfile
 from shared.contracts.subjects import CaseRef
@@ -21,8 +22,9 @@ class SignedDocument:
     """A document, its correction or an addendum that is to be filed.
 
     `number` counts the documents of the case, or its addenda. `releases` counts how often a person has released it
-    after it was held. `follows` is the filed document that it corrects or appends to, `known` the ids of all documents
-    of the case that were filed before.
+    after it was held, and `released` is the digest of the last release. `follows` is the filed document that it
+    corrects or appends to, `known` the ids of all documents of the case that were filed before. `doubt` says why the
+    chart may have it already although no event says so; empty: it does not (see restored.py).
     """
 
     decision: RecordedEvent
@@ -32,16 +34,20 @@ class SignedDocument:
     releases: int = 0
     follows: Filed | None = None
     known: frozenset[str] = frozenset()
+    released: str = ""
+    doubt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class SignedRetraction:
-    """A retraction that is to be filed, and its case. `releases` as for a document."""
+    """A retraction that is to be filed, and its case. `releases`, `released` and `doubt` as for a document."""
 
     decision: RecordedEvent
     retracted: Retracted
     case: Case
     releases: int = 0
+    released: str = ""
+    doubt: str = ""
 
 
 class Written(NamedTuple):
@@ -135,3 +141,8 @@ def filed_ids(case: Case) -> frozenset[str]:
     """Return the ids of every document of the stay that was filed."""
     entries = (*case.earlier, *case.entries)
     return frozenset(entry.filed.document_reference for entry in entries if entry.filed is not None)
+
+
+def document_type_of(case: Case) -> DocumentType:
+    """Return the type of the documents of a case."""
+    return case.review.draft.type if case.review is not None else DocumentType(title="Discharge summary")

@@ -97,16 +97,22 @@ def _broken(case_id: str, events: Sequence[RawMessage]) -> list[Fault]:
 def _filings(history: Sequence[RecordedEvent]) -> Iterable[FiledSignature]:
     """Return every filing of the case, with its signature."""
     signature: RecordedEvent | None = None
-    last = {item.body.document_reference: item.id for item in history if isinstance(item.body, Filed)}
+    filed = [(item, body) for item in history if (body := _filed_by(item)) is not None]
+    last = {body.document_reference: item.id for item, body in filed if isinstance(body, Filed)}
     for item in history:
         if isinstance(item.body, FILE.consumes):
             signature = item
-        if isinstance(item.body, Filed | RetractionFiled):
-            reference = item.body.document_reference if isinstance(item.body, Filed) else ""
-            yield FiledSignature(item, item.body, signature, last.get(reference, item.id) != item.id)
+        if (body := _filed_by(item)) is None:
+            continue
         if isinstance(item.body, Reimported):
             signature = restored_event(item)
-            yield FiledSignature(item, item.body.filed, signature)
+        reference = body.document_reference if isinstance(body, Filed) else ""
+        yield FiledSignature(item, body, signature, last.get(reference, item.id) != item.id)
+
+
+def _filed_by(event: RecordedEvent) -> Filed | RetractionFiled | None:
+    body = event.body.filed if isinstance(event.body, Reimported) else event.body
+    return body if isinstance(body, Filed | RetractionFiled) else None
 
 
 def _identifiers(case: Case) -> tuple[tuple[str, str], ...]:

@@ -1,17 +1,18 @@
 """Handle requests to reimport a case: append what the chart shows, then end timers and Tasks."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from nats.aio.msg import Msg
 
-from services.approval.reimport.plan import VerifiedEvent, event_id, plan
+from services.approval.reimport.plan import VerifiedEvent, event_id
+from services.approval.reimport.plans import plan_by_profile
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.case import fold
 from shared.contracts.ehr import ReimportRequested, parse_reimport_requested
 from shared.contracts.envelope import CHAIN_START, RecordedEvent
 from shared.contracts.errors import ErasedError, PermanentError, TransientError
-from shared.contracts.events import Actor
+from shared.contracts.events import Actor, WriteBackProfile
 from shared.contracts.subjects import CaseRef
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.connection import NatsConnection
@@ -25,7 +26,16 @@ logger = logging.getLogger(__name__)
 class Reimport:
     """Reimports cases. Repeated requests and crashes append each signature once."""
 
-    def __init__(self, bus: NatsConnection, ehr: FhirClient, organization: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        bus: NatsConnection,
+        ehr: FhirClient,
+        organization: str,
+        clock: Clock,
+        profile: Callable[[], Awaitable[WriteBackProfile]],
+    ) -> None:
+        """`profile` is that of new documents."""
+        self._profile = profile
         self._ehr = ehr
         self._organization = organization
         self._clock = clock
@@ -39,7 +49,8 @@ class Reimport:
         history = await self._event_store.find(case)
         ref = history[-1].case if history else CaseRef(wanted.department or "", case)
         try:
-            found = await plan(ref, history, self._ehr, self._organization)
+            profile = await self._profile()
+            found = await plan_by_profile(profile, ref, history, self._ehr, self._organization)
         except PermanentError as error:  # of the EHR, which may be set right
             raise TransientError(error.reason) from None
         if not found.stopped and found.ready and not ref.department:

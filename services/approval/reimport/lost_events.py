@@ -93,8 +93,8 @@ def signature(
             provenance=str(provenance["id"]),
             renditions=chart.digests_in(provenance),
         ),
-        _version(document),
-        _version(provenance),
+        document_version(document),
+        document_version(provenance),
     )
 
 
@@ -132,7 +132,7 @@ def retraction(known_case: KnownCase, provenance: Resource) -> LostEvent:
         signer=second,
     )
     filed = RetractionFiled(provenance=str(provenance["id"]))
-    return LostEvent(body, moment(provenance), head, filed, None, _version(provenance))
+    return LostEvent(body, moment(provenance), head, filed, None, document_version(provenance))
 
 
 def moment(provenance: Resource) -> datetime:
@@ -152,7 +152,12 @@ def _signer(known_case: KnownCase, provenance: Resource, type: str) -> tuple[str
     subject = reference or own
     if not isinstance(subject, str) or not subject:
         raise PermanentError("its Provenance does not say who signed")
-    return reference, Actor(subject=subject, role=UNKNOWN, practitioner=reference)
+    return reference, actor_of(subject, reference)
+
+
+def actor_of(subject: str, reference: str | None) -> Actor:
+    """Return a person of whom the chart has no more than an id and a FHIR reference."""
+    return Actor(subject=subject, role=UNKNOWN, practitioner=reference)
 
 
 def _agent(provenance: Resource, type: str) -> Resource:
@@ -202,14 +207,25 @@ def _draft(known_case: KnownCase, filed_document: FiledDocument, document: Resou
             raise PermanentError("it is an addendum to a document that the case's events do not have")
         return body.draft
     digest = entity_of(provenance, DRAFT_SYSTEM) or ""
-    known = [event.body.draft for event in known_case.history if isinstance(event.body, Drafted)]
-    known += [
-        body.draft for event in known_case.history if isinstance(body := restored_event(event).body, Approved | Amended)
-    ]
-    found = next((draft for draft in known if draft.digest == digest), None)
-    if found is not None:
-        return found
-    prompt = Prompt(name=UNKNOWN, version=0, digest=entity_of(provenance, PROMPT_SYSTEM) or "")
+    found = next((draft for draft in _drafts(known_case) if draft.digest == digest), None)
+    return found or _lost_draft(digest, entity_of(provenance, PROMPT_SYSTEM) or "", document)
+
+
+def draft_of_text(known_case: KnownCase, signed: str, document: Resource) -> DraftRef:
+    """Return the draft whose text was signed as it was; for another text it is not known of which draft it was made."""
+    found = next((draft for draft in _drafts(known_case) if draft.text == signed), None)
+    return found or _lost_draft("", "", document)
+
+
+def _drafts(known_case: KnownCase) -> list[DraftRef]:
+    """Return every draft that the events name."""
+    bodies = [restored_event(event).body for event in known_case.history]
+    return [body.draft for body in bodies if isinstance(body, Drafted | Approved | Amended)]
+
+
+def _lost_draft(digest: str, prompt_digest: str, document: Resource) -> DraftRef:
+    """Return a draft that the event stream does not have, as far as the chart has it."""
+    prompt = Prompt(name=UNKNOWN, version=0, digest=prompt_digest)
     return DraftRef(
         digest=digest,
         text="",
@@ -241,6 +257,7 @@ def _related(known_case: KnownCase, document: Resource, code: str) -> str:
     raise PermanentError("the document does not say which other it belongs to")
 
 
-def _version(resource: Resource) -> str | None:
+def document_version(resource: Resource) -> str | None:
+    """Return meta.versionId, where the EHR has versions."""
     version = child(resource, "meta").get("versionId")
     return str(version)[:64] if version else None

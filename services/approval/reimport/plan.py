@@ -20,7 +20,7 @@ from shared.contracts.case import Case, evolve, fold, is_expected, restored_even
 from shared.contracts.corrections import Retracted
 from shared.contracts.envelope import ChainHead, RecordedEvent, sha256_hex
 from shared.contracts.errors import PermanentError, TransientError
-from shared.contracts.events import Actor, Reimported
+from shared.contracts.events import Actor, Filed, Reimported, Signature
 from shared.contracts.subjects import CaseRef, case_id, derived_id
 
 NOBODY = Actor(subject="nobody", role="operator")
@@ -78,7 +78,7 @@ async def plan(ref: CaseRef, history: Sequence[RecordedEvent], ehr: FhirClient, 
         except PermanentError as error:
             return Plan(stopped=[f"{lost_entry.name}: {error.reason}"])
         found.ready.append(VerifiedEvent(lost, text))
-        events.append(_recorded(ref, lost, fold(events).head.sequence + 1))
+        events.append(recorded_event(ref, lost, fold(events).head.sequence + 1))
     return found
 
 
@@ -141,7 +141,7 @@ async def _verified(
         raise PermanentError(
             f"the case is {known_case.case.state if known_case.case.exists else 'not known'} by its events"
         )
-    recorded = _recorded(ref, lost, known_case.case.head.sequence + 1)
+    recorded = recorded_event(ref, lost, known_case.case.head.sequence + 1)
     if (
         lost_entry.held is not None
         and number_of(evolve(known_case.case, recorded), restored_event(recorded)) != lost_entry.held.number
@@ -179,7 +179,7 @@ async def _text(lost: LostEvent, document: Resource | None, ehr: FhirClient) -> 
     return data
 
 
-def _recorded(ref: CaseRef, lost: LostEvent, at: int) -> RecordedEvent:
+def recorded_event(ref: CaseRef, lost: LostEvent, at: int) -> RecordedEvent:
     """Return the event as it will be recorded, to fold and to compare with the chart."""
     event: Reimported = lost.event(NOBODY, "")
     return RecordedEvent(ref, event_id(lost), "countersign/approval", lost.signed_at, "", event, ChainHead(at, ""))
@@ -187,4 +187,10 @@ def _recorded(ref: CaseRef, lost: LostEvent, at: int) -> RecordedEvent:
 
 def event_id(lost: LostEvent) -> str:
     """Return the id of the event, the same for each reimport."""
-    return derived_id(lost.chain_head, "reimported")
+    return derived_id(lost.chain_head or _signed_document(lost), "reimported")
+
+
+def _signed_document(lost: LostEvent) -> str:
+    """Name a signature of which the chart has no digest: by the document, and by what was signed."""
+    assert isinstance(lost.filed, Filed) and isinstance(lost.signature, Signature)  # noqa: S101, PT018 - basic.py
+    return f"{lost.filed.document_reference}/{lost.signature.signed}"

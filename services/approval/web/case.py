@@ -180,6 +180,7 @@ async def _case_values(
         "note": (NOTES | AFTER_FILING | FILING).get(note, ""),
         "zone": api.zone_of(ref.department),
         "after": await after_filing(api, who, ref, case),
+        "doubt": await api.chart.doubt_of(history),
         "unfiled": await unfiled_case(api, history, api.clock()),
         "earlier": await beside_the_one_before(api.cases, history, case, draft) if mode == "review" else None,
         **await progress(api.cases, ref.id, draft, kept, mode, who),

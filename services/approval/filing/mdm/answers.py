@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from shared.hl7.message import Message, messages_in
+from shared.hl7.message import Message, from_utf16, messages_in
 
 ACCEPTED = ("AA", "CA")
 _CODE = re.compile(r"[A-Za-z0-9._-]{1,20}")
@@ -32,7 +32,8 @@ def read_answer(content: bytes, control_id: str) -> Answer | None:
 
     None where it answers another message: MSA-2 must be exactly the control id.
     """
-    for message in messages_in(content):
+    # Codes and control ids are ASCII, which every charset has but UTF-16.
+    for message in messages_in(from_utf16(content) or content):
         if message.named("MSA") and message.raw("MSA", 2) == control_id:
             return Answer(_coded(message.value("MSA", 1)) or "none", message.value("MSH", 10)[:199], _error(message))
     return None

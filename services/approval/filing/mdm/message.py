@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from shared.hl7.write import CHARSET, components, escape, segment, text_lines, timestamp
+from shared.hl7.write import DEFAULT_CHARSET, components, encode, escape, segment, text_lines, timestamp
 
 Event = Literal["T02", "T06", "T10"]
 NAMESPACE = "COUNTERSIGN"  # assigning authority of TXA-12
@@ -32,6 +32,7 @@ class Header:
     control_id: str
     processing_id: str
     at: datetime
+    charset: str = DEFAULT_CHARSET  # MSH-18
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +97,11 @@ class MdmMessage:
     content: Content
 
 
-def compose(message: MdmMessage) -> bytes:
-    """Return the message as the content of a frame, UTF-8."""
+def compose(message: MdmMessage, *, escape_others: bool = False) -> bytes:
+    """Return the message as the content of a frame, in the charset of its header.
+
+    `escape_others`: see `encode`. Raises UnencodableError.
+    """
     lines = [
         _msh(message.event, message.header),
         segment("EVN", {1: message.event, 2: timestamp(message.header.at)}),
@@ -106,7 +110,8 @@ def compose(message: MdmMessage) -> bytes:
         _txa(message.document, "AP" if message.content.pdf is not None else "TX"),
         *_obx(message.content),
     ]
-    return "".join(f"{line}\r" for line in lines).encode()
+    text = "".join(f"{line}\r" for line in lines)
+    return encode(text, message.header.charset, escape_others=escape_others)
 
 
 def _msh(event: Event, header: Header) -> str:
@@ -122,7 +127,7 @@ def _msh(event: Event, header: Header) -> str:
             10: header.control_id,
             11: header.processing_id,
             12: "2.5.1",
-            18: CHARSET,
+            18: header.charset,
         },
     )
 

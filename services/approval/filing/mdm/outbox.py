@@ -73,6 +73,11 @@ class Outbox:
             return stored
         return Stored(KvEntry(key, value, revision), message, draft.content)
 
+    async def accepted(self, decision: RecordedEvent, name: str) -> bool:
+        """Return whether the receiver has accepted this message."""
+        entry = await self._bucket.get(f"{decision.head.digest}.{name}")
+        return entry is not None and _parse(entry).accepted
+
     async def accept(self, stored: Stored, answer: str) -> Stored:
         """Store that the receiver has the message. Two that were answered at once keep the first answer."""
         message = stored.message.model_copy(update={"accepted": True, "answer": answer})

@@ -9,22 +9,28 @@ from datetime import UTC
 from functools import partial
 from uuid import UUID
 
-from services.approval.filing.held import HeldError
+from services.approval.filing.held import HeldError, check_first
 from services.approval.filing.mdm.message import Content, DocumentHeader, Event, Header, MdmMessage, compose
 from services.approval.filing.mdm.outbox import Compose, Draft, Outbox, Stored
 from services.approval.filing.mdm.parties import read_parties
 from services.approval.filing.mdm.sender import MdmSender
 from services.approval.filing.renditions.make import PDF, TEXT
 from services.approval.filing.renditions.writer import Renditions
-from services.approval.filing.write_back import SignedDocument, SignedRetraction, Written, document_key, standing
+from services.approval.filing.write_back import (
+    SignedDocument,
+    SignedRetraction,
+    Written,
+    document_key,
+    document_type_of,
+    standing,
+)
 from services.approval.local_time import ZoneOf
 from shared.clinical.fhir_client import FhirClient
-from shared.contracts.case import Case
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled
-from shared.contracts.draft import DocumentType
 from shared.contracts.envelope import RecordedEvent, sha256_hex
 from shared.contracts.events import Filed, Signature
 from shared.contracts.subjects import derived_id
+from shared.hl7.write import UnencodableError
 from shared.messaging.steps import Clock
 from shared.runtime.mdm_settings import MdmSettings
 
@@ -55,7 +61,8 @@ class MdmWriteBack:
 
     async def file(self, document: SignedDocument) -> Written:
         """Send the document, and return once the receiver has accepted it."""
-        stored = await self._send(document.decision, f"{document.releases}-0", partial(self._draft, document))
+        name = f"{document.releases}-0"
+        stored = await self._send(document.decision, name, partial(self._draft, document), document.doubt)
         filed = Filed(
             document_reference=document_key(document.decision.case, document.signature, document.number),
             provenance="",
@@ -74,17 +81,24 @@ class MdmWriteBack:
         """
         for number, filed in enumerate(standing(retraction.case)):
             notice = partial(self._notice, retraction, filed.document_reference, number)
-            await self._send(retraction.decision, f"{retraction.releases}-{number}", notice)
+            await self._send(retraction.decision, f"{retraction.releases}-{number}", notice, retraction.doubt)
         return RetractionFiled(provenance="", profile="mdm")
 
-    async def _send(self, decision: RecordedEvent, name: str, compose_it: Compose) -> Stored:
+    async def _send(self, decision: RecordedEvent, name: str, compose_it: Compose, doubt: str) -> Stored:
+        """Send a message that was not accepted yet. Raises HeldError for a refusal, and for one that is in `doubt`."""
+        if doubt and not await self._outbox.accepted(decision, name):
+            check_first(doubt)
         stored = await self._outbox.prepare(decision, name, compose_it)
         if stored.message.accepted:
             return stored
-        answer = await self._sender.send(stored.content, stored.message.control_id)
-        if not answer.accepted:
-            raise HeldError(f"the HL7v2 receiver refused the document ({answer.words})")
-        return await self._outbox.accept(stored, answer.id)
+        async with self._sender.turn() as turn:
+            stored = await self._outbox.prepare(decision, name, compose_it)
+            if stored.message.accepted:  # by another process, which was first
+                return stored
+            answer = await turn.send(stored.content, stored.message.control_id)
+            if not answer.accepted:
+                raise HeldError(f"the HL7v2 receiver refused the document ({answer.words})")
+            return await self._outbox.accept(stored, answer.id)
 
     async def _draft(self, document: SignedDocument) -> Draft:
         decision, signature = document.decision, document.signature
@@ -95,14 +109,14 @@ class MdmWriteBack:
         type = signature.draft.type
         content = Content((type.code, type.display), document.text, pdf)
         number = document_key(decision.case, signature, document.number)
-        control_id = _control_id(decision, document.releases, 0)
+        control_id = _control_id(decision, document, 0)
         message = await self._message(
             _event(signature), control_id, decision, signature, (number, _parent(signature)), content
         )
-        data = compose(message)
+        data = self._composed(message)
         if pdf is not None and len(data) > MAX_MESSAGE_BYTES:  # the text alone is better than nothing
             pdf = None
-            data = compose(replace(message, content=replace(content, pdf=None)))
+            data = self._composed(replace(message, content=replace(content, pdf=None)))
         carried = {PDF: sha256_hex(pdf)} if pdf is not None else {TEXT: sha256_hex(document.text.encode())}
         return _limited(Draft(control_id, data, carried))
 
@@ -110,12 +124,22 @@ class MdmWriteBack:
         decision, type = retraction.decision, document_type_of(retraction.case)
         text = retraction_notice(retraction.retracted, parent)
         control_id, content = (
-            _control_id(decision, retraction.releases, number),
+            _control_id(decision, retraction, number),
             Content((type.code, type.display), text),
         )
         numbers = f"{decision.case.id}/retraction/{number + 1}", parent
         message = await self._message("T10", control_id, decision, retraction.retracted, numbers, content)
-        return _limited(Draft(control_id, compose(message), {TEXT: sha256_hex(text.encode())}))
+        return _limited(Draft(control_id, self._composed(message), {TEXT: sha256_hex(text.encode())}))
+
+    def _composed(self, message: MdmMessage) -> bytes:
+        """Raises HeldError for a character that the receiver's charset does not have: none is replaced."""
+        try:
+            return compose(message, escape_others=self._settings.unencodable == "escape")
+        except UnencodableError as error:
+            raise HeldError(
+                f"the receiver's charset {message.header.charset} (COUNTERSIGN_MDM_CHARSET) does not have "
+                f"characters of the message: {error.names}"
+            ) from None
 
     async def _message(
         self,
@@ -135,6 +159,7 @@ class MdmWriteBack:
             control_id=control_id,
             processing_id=settings.processing_id,
             at=self._clock().astimezone(zone),
+            charset=settings.charset,
         )
         code, title = content.code
         document = DocumentHeader(
@@ -159,11 +184,6 @@ def retraction_notice(retracted: Retracted, document: str) -> str:
     )
 
 
-def document_type_of(case: Case) -> DocumentType:
-    """Return the type of the documents of a case."""
-    return case.review.draft.type if case.review is not None else DocumentType(title="Discharge summary")
-
-
 def _event(signature: Signature) -> Event:
     if isinstance(signature, Amended):
         return "T10"
@@ -176,8 +196,10 @@ def _parent(signature: Signature) -> str:
     return signature.appends if isinstance(signature, Addended) else ""
 
 
-def _control_id(decision: RecordedEvent, releases: int, number: int) -> str:
-    return UUID(derived_id(f"{decision.id}/{releases}/{number}", "mdm")).hex[:CONTROL_ID_LENGTH]
+def _control_id(decision: RecordedEvent, signed: SignedDocument | SignedRetraction, number: int) -> str:
+    """Return MSH-10 of a message: by digests, as after a restore ids of events may be those of lost ones."""
+    of = f"{decision.head.digest}/{signed.releases}/{signed.released}/{number}"
+    return UUID(derived_id(of, "mdm")).hex[:CONTROL_ID_LENGTH]
 
 
 def _limited(draft: Draft) -> Draft:
