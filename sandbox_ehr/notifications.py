@@ -21,7 +21,7 @@ STATUSES = ("completed", "rejected", "cancelled", "failed", "entered-in-error")
 # put, empty: R4 criteria with a payload and without. backport: R4 backport. r4b, r5: a SubscriptionStatus; transaction:
 # the same in a Bundle of that type (HAPI). medplum: the bare resource, signed. athena: r4b, signed otherwise.
 Shape = Literal["put", "empty", "backport", "r4b", "r5", "transaction", "medplum", "athena"]
-# What a Bundle tells of its events: that something happened, which resource it was, or the resource itself.
+# What a Bundle states of its events: that something happened, which resource changed, or the resource itself.
 # https://hl7.org/fhir/uv/subscriptions-backport/payloads.html
 Content = Literal["empty", "id-only", "full-resource"]
 BUNDLES = ("backport", "r4b", "r5", "transaction", "athena")  # shapes with a content

@@ -18,7 +18,7 @@ server.listen(0, "127.0.0.1", () => {
     // Without it, claims are at the userinfo endpoint only, as OpenID Connect Core 5.4 has it.
     conformIdTokenClaims: !idTokenClaims,
     clientAuthMethods: ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"],
-    enabledJWA: { clientAuthSigningAlgValues: ["ES384", "RS384"] },
+    enabledJWA: { clientAuthSigningAlgValues: ["ES384", "RS384", "PS256"] },
     features: { backchannelLogout: { enabled: true }, rpInitiatedLogout: { enabled: true }, devInteractions: { enabled: true } },
     pkce: { required: () => true },
     // It refuses to call addresses of loopback, where the services are.

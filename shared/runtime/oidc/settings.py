@@ -36,6 +36,11 @@ class OidcSettings(BaseSettings):
         default=None,
         description="JWK Set with our private keys (private_key_jwt), instead of a secret; may be the EHR client's",
     )
+    client_certificate_file: Path | None = Field(
+        default=None,
+        description="PEM certificate of our private key, which may be a PEM file then, for providers that find keys by "
+        "the certificate's thumbprint (Entra ID, AD FS)",
+    )
     audience: str = Field(default="", description="expected audience of access tokens; empty: the client id")
     scope: str = Field(default="openid profile", description="scopes requested at sign-in")
     claims_from: ClaimSource = Field(
@@ -62,6 +67,8 @@ class OidcSettings(BaseSettings):
     def _is_consistent(self) -> Self:
         if self.client_key_file is not None and (self.client_secret or self.client_secret_file is not None):
             raise ValueError("set either COUNTERSIGN_OIDC_CLIENT_KEY_FILE or a client secret, not both")
+        if self.client_certificate_file is not None and self.client_key_file is None:
+            raise ValueError("COUNTERSIGN_OIDC_CLIENT_CERTIFICATE_FILE needs COUNTERSIGN_OIDC_CLIENT_KEY_FILE")
         if self.groups_url and not is_safe_endpoint(self.groups_url, self.issuer):
             raise ValueError("COUNTERSIGN_OIDC_GROUPS_URL must be an https URL: access tokens are sent there")
         return self
@@ -73,6 +80,7 @@ class OidcSettings(BaseSettings):
                 self.client_id,
                 self.client_key_file,
                 new_id,
+                certificate_file=self.client_certificate_file,
                 server="identity provider",
                 setting="COUNTERSIGN_OIDC_CLIENT_KEY_FILE",
             )
