@@ -1,16 +1,28 @@
 // An OpenID provider that others wrote: oidc-provider, on loopback, with its own pages for login and consent.
 // node oidc.mjs CONFIGURATION.json: prints {"issuer": …} when it listens, ends with its standard input.
-import Provider from "oidc-provider";
+// With "launches" (launch → {patient, encounter}) it is also the authorization server of an EHR that launches apps by SMART
+// App Launch: the FHIR base is /fhir, and the context of a launch comes with the tokens of its code.
+import Provider, { errors } from "oidc-provider";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 
 // The keys come from outside: Node.js 20 at times deadlocks when a key that it has just made is exported as a JWK.
-const { clients, people, idTokenClaims, keys, cookieKey } = JSON.parse(readFileSync(process.argv[2], "utf8"));
+const { clients, people, idTokenClaims, keys, cookieKey, launches } = JSON.parse(readFileSync(process.argv[2], "utf8"));
 
+const refuse = (reason) => { throw new errors.InvalidRequest(reason); };
 const server = createServer();
 server.listen(0, "127.0.0.1", () => {
   const issuer = `http://127.0.0.1:${server.address().port}`;
+  const fhir = `${issuer}/fhir`;
+  const launching = launches && {
+    scopes: ["openid", "offline_access", "launch", "fhirUser"],
+    extraParams: {
+      launch: (_, value) => value === undefined || value in launches || refuse("unknown launch"),
+      aud: (_, value) => value === fhir || refuse("aud is not the FHIR server"),
+    },
+  };
   const provider = new Provider(issuer, {
+    ...launching,
     clients,
     jwks: { keys },
     cookies: { keys: [cookieKey] },
@@ -28,7 +40,21 @@ server.listen(0, "127.0.0.1", () => {
   });
   provider.on("server_error", (_, error) => console.error(error));
   provider.on("backchannel.error", (_, error) => console.error(error));
-  server.on("request", provider.callback());
+  const contexts = new Map(); // code → what is open in the EHR
+  provider.on("authorization.success", (ctx, { code }) => contexts.set(code, launches?.[ctx.oidc.params.launch]));
+  provider.use(async (ctx, next) => {
+    await next();
+    if (ctx.oidc?.route === "token" && ctx.body?.access_token) ctx.body = { ...ctx.body, ...contexts.get(ctx.oidc.params.code) };
+  });
+  const answer = provider.callback();
+  const configuration = {
+    issuer, jwks_uri: `${issuer}/jwks`, authorization_endpoint: `${issuer}/auth`, token_endpoint: `${issuer}/token`,
+    capabilities: ["launch-ehr", "sso-openid-connect", "context-ehr-patient", "context-ehr-encounter"],
+  };
+  server.on("request", (request, response) => {
+    if (!launches || request.url !== "/fhir/.well-known/smart-configuration") return answer(request, response);
+    response.writeHead(200, { "Content-Type": "application/json" }).end(JSON.stringify(configuration));
+  });
   console.log(JSON.stringify({ issuer }));
 });
 process.stdin.resume().on("end", () => process.exit(0));
