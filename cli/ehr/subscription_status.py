@@ -7,7 +7,7 @@ https://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition-backport-subs
 from services.ingest.notifications import SubscriptionReport, parse_status
 from shared.clinical.elements import Resource, child, string
 from shared.clinical.fhir_client import FhirClient
-from shared.contracts.errors import PermanentError
+from shared.contracts.errors import CountersignError
 
 NOTIFICATIONS_PATH = "/v1/fhir/notifications"
 ANY_STATUS = "requested,active,error,off"
@@ -20,11 +20,11 @@ async def own_subscriptions(ehr: FhirClient) -> list[Resource]:
 
 
 async def report_of(ehr: FhirClient, subscription: Resource) -> SubscriptionReport:
-    """Return the state of a Subscription. Raises TransientError."""
+    """Return the state of a Subscription."""
     id, known = str(subscription["id"]), SubscriptionReport(string(subscription, "status"))
     try:
         found = parse_status(await ehr.operation("Subscription", id, "status", {}), id)
-    except PermanentError:  # the server does not have the operation
+    except CountersignError:  # the server does not have the operation; some answer 500
         return known
     if found is None:
         return known

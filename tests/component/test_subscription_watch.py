@@ -28,7 +28,7 @@ class Server:
     def __init__(self) -> None:
         self.subscription = {"resourceType": "Subscription", "id": "s1", "status": "active", "meta": {"versionId": "3"}}
         self.refused: int | None = None
-        self.counted: str | None = None  # events by `$status`; None: it is not supported
+        self.counted: str | None = None  # events by `$status`; None: it is not supported, "": and answered by 500
         self.asked: list[str] = []
 
     def client(self) -> FhirClient:
@@ -42,6 +42,8 @@ class Server:
         if "$events" in request.url.path:
             status = STATUS | {"notificationEvent": EVENTS}
             return httpx.Response(200, json={"resourceType": "Bundle", "entry": [{"resource": status}]})
+        if "$status" in request.url.path and self.counted == "":
+            return httpx.Response(500)
         if "$status" in request.url.path and self.counted is not None:
             status = STATUS | {"eventsSinceSubscriptionStart": self.counted, "error": [UNREACHABLE]}
             return httpx.Response(200, json={"resourceType": "Bundle", "entry": [{"resource": status}]})
@@ -137,6 +139,16 @@ async def test_events_that_the_server_counted_and_that_did_not_arrive_are_asked_
     assert found.stored("EHR") == (["ehr.encounter.updated.e8", "ehr.encounter.updated.e9"] if missed else [])
     (alert,) = [json.loads(item.data) for item in found.bus.kept if item.stream == "ALERTS"]
     assert "(unreachable)" in alert["reason"]
+
+
+async def test_a_server_that_fails_at_status_is_revived_and_told_of_all_the_same() -> None:
+    found = Watch()
+    await found.states.note(found.of, [7], named=True)
+    found.now += timedelta(seconds=121)
+    found.server.counted, found.server.subscription["status"] = "", "off"
+    await found.watch.run()
+    assert found.server.subscription["status"] == "requested"
+    assert found.stored("ALERTS") == ["alert.warning.subscription-silent"]
 
 
 @pytest.mark.parametrize(

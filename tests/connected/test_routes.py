@@ -37,7 +37,7 @@ from tests.support.hl7 import framed
 from tests.support.server import NatsServer
 from tests.support.stack import until
 
-pytestmark = [pytest.mark.connected, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.connected, pytest.mark.timeout(240 * THOROUGH)]
 STARTED = datetime(2026, 6, 1, tzinfo=UTC)  # when the hospital of these tests starts
 CONSUMERS = ("ingest-visits", "ingest-encounters", "ingest-discharged", "ingest-cancelled", "ingest-pending")
 PATH = "/v1/fhir/notifications"

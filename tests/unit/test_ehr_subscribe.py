@@ -32,6 +32,7 @@ class Server:
         self.statement = {"resourceType": "CapabilityStatement", "rest": [{"resource": resources}]}
         self.stored: list[dict[str, Any]] = []
         self.refuses, self.writes = refuses, 0
+        self.unknown = 404
         self.statuses: dict[str, dict[str, Any]] = {}  # what `$status` says; without any it is not supported
 
     def client(self) -> FhirClient:
@@ -43,7 +44,7 @@ class Server:
         if request.url.path.endswith("/$status"):
             known = self.statuses.get(request.url.path.split("/")[-2])
             if known is None:
-                return httpx.Response(404, json={"resourceType": "OperationOutcome", "issue": []})
+                return httpx.Response(self.unknown, json={"resourceType": "OperationOutcome", "issue": []})
             entries = [{"resource": {"resourceType": "SubscriptionStatus"} | known}]
             return httpx.Response(200, json={"resourceType": "Bundle", "type": "searchset", "entry": entries})
         if request.method == "GET":
@@ -113,6 +114,7 @@ async def test_state_and_events_are_those_of_status_where_the_server_has_it() ->
 async def test_the_doctor_says_how_subscriptions_are_doing() -> None:
     server, group = Server(), Group("connections")
     await outcomes(server)
+    server.unknown = 500  # as some answer for operations that they do not have
     server.stored.append(
         {"resourceType": "Subscription", "id": "s2", "channel": {"endpoint": "https://elsewhere/fhir"}}
     )

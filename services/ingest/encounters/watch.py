@@ -8,7 +8,7 @@ from services.ingest.publishers import NotificationPublisher
 from services.ingest.subscription_state import SubscriptionState, SubscriptionStates
 from services.ingest.subscriptions import Subscription, Subscriptions
 from shared.clinical.fhir_client import FhirClient, etag_of
-from shared.contracts.errors import PermanentError
+from shared.contracts.errors import CountersignError, PermanentError
 from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letter_queue import publish_alert
 from shared.messaging.event_store import Clock
@@ -92,7 +92,9 @@ class SubscriptionWatch:
         """Compare the server's count of events with ours, where it has `$status`; return what it says of errors."""
         try:
             report = parse_status(await self._ehr.operation("Subscription", id, "status", {}), id)
-        except PermanentError:
+        except (
+            CountersignError
+        ):  # servers answer 500 for operations that they do not have; the poll must not wait for it
             return ""
         if report is not None and report.events is not None:
             await self._states.count(of, report.events)
