@@ -25,8 +25,10 @@ NUMBERS = ("valueString", "valueInteger64", "valueInteger", "valueUnsignedInt")
 SO_FAR = "events-since-subscription-start"  # a parameter
 STATES = ("requested", "active", "error", "off", "entered-in-error")
 # http://terminology.hl7.org/CodeSystem/subscription-error, and the same of the backport
-ERRORS = ("no-response", "error-response", "dns-resolution-error", "unreachable", "certificate-error", "timeout")
-ERRORS = (*ERRORS, "processing", "unauthorized", "unathorized")  # the backport's spelling
+ERRORS = (
+    *("no-response", "error-response", "dns-resolution-error", "unreachable", "certificate-error", "timeout"),
+    *("processing", "unauthorized", "unathorized"),  # the last is the backport's spelling
+)
 MAX_DIGITS = 18  # of an event number: integer64
 
 
