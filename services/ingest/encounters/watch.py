@@ -92,9 +92,7 @@ class SubscriptionWatch:
         """Compare the server's count of events with ours, where it has `$status`; return what it says of errors."""
         try:
             report = parse_status(await self._ehr.operation("Subscription", id, "status", {}), id)
-        except (
-            CountersignError
-        ):  # servers answer 500 for operations that they do not have; the poll must not wait for it
+        except CountersignError:  # some servers answer 500 for an operation that they lack; the poll must go on
             return ""
         if report is not None and report.events is not None:
             await self._states.count(of, report.events)
