@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+import itertools
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -42,7 +43,7 @@ class NotificationClient:
 
     def __init__(self, subscriptions: Subscriptions = Subscriptions()) -> None:  # noqa: B008 - frozen
         self.bus: Any = MemoryBus()
-        ids = iter(range(1000))
+        ids = itertools.count()
         publisher = NotificationPublisher(self.bus, lambda: f"id-{next(ids)}")
         timer = PollTimer(self.bus, timedelta(minutes=5), lambda: NOW)
         states = SubscriptionStates(self.bus, lambda: NOW)
