@@ -9,7 +9,7 @@ import uvicorn
 
 from sandbox_ehr.app import Sandbox, Style, create_app
 from sandbox_ehr.app_launch import AppLaunch, RegisteredApp
-from sandbox_ehr.notifications import Shape, SubscriptionNotifier
+from sandbox_ehr.notifications import Content, Shape, SubscriptionNotifier
 from sandbox_ehr.quirks import Quirks, ReferenceStyle
 from sandbox_ehr.seed import SEED, seed
 from sandbox_ehr.smart import EVERYTHING, AuthorizationServer, RegisteredClient, keys_at
@@ -29,6 +29,9 @@ def run(
     notify_shape: Annotated[
         str, typer.Option(help="put, empty, backport, r4b, r5, transaction, medplum or athena")
     ] = "backport",
+    notify_content: Annotated[
+        str, typer.Option(help="empty, id-only or full-resource, of shapes that are Bundles")
+    ] = "id-only",
     notify_secret_file: Annotated[Path | None, typer.Option(help="secret that signs medplum and athena")] = None,
     notify_token: Annotated[str | None, typer.Option(help="bearer token for the endpoint")] = None,
     cache_seconds: Annotated[
@@ -102,6 +105,7 @@ def run(
             notify,
             notify_token,
             shape=_one_of("--notify-shape", notify_shape, get_args(Shape)),
+            content=_one_of("--notify-content", notify_content, get_args(Content)),
             encounters=notify_encounters,
             secret=notify_secret_file.read_bytes().strip() if notify_secret_file else b"",
         )

@@ -21,6 +21,10 @@ STATUSES = ("completed", "rejected", "cancelled", "failed", "entered-in-error")
 # put, empty: R4 criteria with a payload and without. backport: R4 backport. r4b, r5: a SubscriptionStatus; transaction:
 # the same in a Bundle of that type (HAPI). medplum: the bare resource, signed. athena: r4b, signed otherwise.
 Shape = Literal["put", "empty", "backport", "r4b", "r5", "transaction", "medplum", "athena"]
+# What a Bundle states of its events: that something happened, which resource changed, or the resource itself.
+# https://hl7.org/fhir/uv/subscriptions-backport/payloads.html
+Content = Literal["empty", "id-only", "full-resource"]
+BUNDLES = ("backport", "r4b", "r5", "transaction", "athena")  # shapes with a content
 BUNDLE_TYPES = {"r4b": "history", "athena": "history", "r5": "subscription-notification", "transaction": "transaction"}
 
 
@@ -37,12 +41,14 @@ class SubscriptionNotifier:
         token: str | None = None,
         *,
         shape: Shape = "backport",
+        content: Content = "id-only",
         encounters: bool = False,
         secret: bytes = b"",
     ) -> None:
         self._http = http
         self._endpoint = endpoint
-        self._token, self._shape, self._encounters, self._secret = token, shape, encounters, secret
+        self._token, self._shape, self._content = token, shape, content
+        self._encounters, self._secret = encounters, secret
         self._events = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self.delivered = 0
@@ -53,7 +59,8 @@ class SubscriptionNotifier:
         if not ended and not (self._encounters and resource["resourceType"] == "Encounter"):
             return
         self._events += 1
-        sent = request(self._shape, self._endpoint, resource, self._events, token=self._token, secret=self._secret)
+        proof: dict[str, Any] = {"token": self._token, "secret": self._secret}
+        sent = request(self._shape, self._endpoint, resource, self._events, content=self._content, **proof)
         task = asyncio.get_running_loop().create_task(self._send(sent))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -75,11 +82,18 @@ class SubscriptionNotifier:
 
 
 def request(
-    shape: Shape, endpoint: str, resource: Resource, number: int, *, token: str | None = None, secret: bytes = b""
+    shape: Shape,
+    endpoint: str,
+    resource: Resource,
+    number: int,
+    *,
+    content: Content = "id-only",
+    token: str | None = None,
+    secret: bytes = b"",
 ) -> dict[str, Any]:
     """Return the request of event `number` in a shape: method, URL, content and headers."""
     url = f"{endpoint}/{resource['resourceType']}/{resource['id']}" if shape == "put" else endpoint
-    body = b"" if shape == "empty" else json.dumps(_body(shape, resource, number)).encode()
+    body = b"" if shape == "empty" else json.dumps(_body(shape, resource, number, content)).encode()
     headers = {"Content-Type": "application/fhir+json"} | ({"Authorization": f"Bearer {token}"} if token else {})
     signature = hmac.new(secret, body, hashlib.sha256).hexdigest()
     if secret and shape == "medplum":
@@ -89,36 +103,46 @@ def request(
     return {"method": "PUT" if shape == "put" else "POST", "url": url, "content": body, "headers": headers}
 
 
-def _body(shape: Shape, resource: Resource, number: int) -> Resource:
+def _body(shape: Shape, resource: Resource, number: int, content: Content) -> Resource:
     if shape in ("put", "medplum"):
         return resource
     if shape == "backport":
-        return notification(resource, number)
+        return notification(resource, number, content)
     if shape == "athena":
         number = 1  # event numbers begin anew in every bundle
-    event = {"eventNumber": str(number), "timestamp": resource["meta"]["lastUpdated"], "focus": _focus(resource)}
+    event: Resource = {"eventNumber": str(number), "timestamp": resource["meta"]["lastUpdated"]}
     status = {
         "resourceType": "SubscriptionStatus",
         "status": "active",
         "type": "event-notification",
         "eventsSinceSubscriptionStart": str(number),
-        "notificationEvent": [event],
+        "notificationEvent": [event | ({"focus": _focus(resource)} if content != "empty" else {})],
         "subscription": {"reference": "Subscription/sandbox"},
     }
-    return {"resourceType": "Bundle", "type": BUNDLE_TYPES[shape], "entry": [{"resource": status}]}
+    return _bundle(BUNDLE_TYPES[shape], status, resource, content)
+
+
+def _bundle(type: str, status: Resource, resource: Resource, content: Content) -> Resource:
+    entries: list[Resource] = [{"resource": status}]
+    if content == "full-resource":
+        path = f"{resource['resourceType']}/{resource['id']}"
+        request = {"method": "PUT", "url": path}
+        entries.append({"fullUrl": f"http://sandbox.test/fhir/{path}", "resource": resource, "request": request})
+    return {"resourceType": "Bundle", "type": type, "entry": entries}
 
 
 def _focus(resource: Resource) -> Resource:
     return {"reference": f"{resource['resourceType']}/{resource['id']}"}
 
 
-def notification(resource: Resource, number: int) -> dict[str, Any]:
+def notification(resource: Resource, number: int, content: Content = "id-only") -> dict[str, Any]:
     """Return the Bundle of event `number`. In R4 the status is a Parameters resource, and its counters are strings."""
-    event = [
+    event: list[Resource] = [
         {"name": "event-number", "valueString": str(number)},
         {"name": "timestamp", "valueInstant": resource["meta"]["lastUpdated"]},
-        {"name": "focus", "valueReference": _focus(resource)},
     ]
+    if content != "empty":
+        event.append({"name": "focus", "valueReference": _focus(resource)})
     status = [
         {"name": "subscription", "valueReference": {"reference": "Subscription/sandbox"}},
         {"name": "status", "valueCode": "active"},
@@ -126,5 +150,4 @@ def notification(resource: Resource, number: int) -> dict[str, Any]:
         {"name": "events-since-subscription-start", "valueString": str(number)},
         {"name": "notification-event", "part": event},
     ]
-    entry = {"resource": {"resourceType": "Parameters", "parameter": status}}
-    return {"resourceType": "Bundle", "type": "history", "entry": [entry]}
+    return _bundle("history", {"resourceType": "Parameters", "parameter": status}, resource, content)

@@ -9,7 +9,8 @@ import httpx
 from cli.doctor.findings import Group
 from cli.doctor.server import assess_clock_skew
 from cli.doctor.target import DoctorTarget
-from cli.ehr.subscriptions import describe_notifications
+from cli.ehr.subscription_status import describe, own_subscriptions, report_of
+from cli.ehr.subscriptions import STOPPED, describe_notifications
 from services.approval.filing.profile_choice import Setting, choose, unsuitable
 from services.ingest.encounters.poll_mark import can_search
 from shared.clinical.fhir_client import Capabilities, FhirClient, parse_capabilities
@@ -44,7 +45,8 @@ async def check_ehr(group: Group, http: httpx.AsyncClient, target: DoctorTarget)
     statement: dict[str, Any] = answer.json()
     release, capabilities = str(statement["fhirVersion"]), parse_capabilities(statement)
     # Most servers return their CapabilityStatement without a token.
-    ready = await FhirClient(target.ehr_url, http, target.ehr_authorization).ready()
+    client = FhirClient(target.ehr_url, http, target.ehr_authorization)
+    ready = await client.ready()
     if not ready:
         group.fault("EHR", "it returns its CapabilityStatement but refuses searches", ACCESS_FIX)
     elif release.startswith("4.0"):
@@ -56,6 +58,8 @@ async def check_ehr(group: Group, http: httpx.AsyncClient, target: DoctorTarget)
     assess_write_back(group, target.write_back, capabilities, target.mdm)
     if ready and release.startswith("4.0"):
         assess_routes(group, capabilities)
+        if "Subscription" in capabilities.creates:
+            await check_subscriptions(group, client))
     _assess_date(group, answer)
 
 
@@ -124,6 +128,21 @@ def assess_routes(group: Group, server: Capabilities) -> None:
         "the EHR offers no search for changed Encounters: only visits that an ADT feed or a report named are asked for"
     )
     group.warning("EHR poll", says, "send ADT messages to ingest (docs/how-to/hl7.md)")
+
+
+async def check_subscriptions(group: Group, ehr: FhirClient) -> None:
+    """Add a finding for each Subscription that notifies us: its state, and the events so far."""
+    try:
+        reports = [(item["id"], await report_of(ehr, item)) for item in await own_subscriptions(ehr)]
+    except CountersignError as failure:
+        group.ok("EHR Subscriptions", f"their state is not known: {failure.reason}")
+        return
+    for id, report in reports:
+        says = f"{id}: {describe(report)}"
+        if report.status in STOPPED or report.error is not None:
+            group.warning("EHR Subscriptions", says, "check that the EHR reaches us, then: countersign ehr subscribe")
+        else:
+            group.ok("EHR Subscriptions", says)
 
 
 def _type_of(scope: str) -> str:

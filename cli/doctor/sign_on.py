@@ -1,6 +1,8 @@
 """Check how people sign in: identity provider, keys, our client, redirect URIs; and launches from the EHR."""
 
+import asyncio
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -9,13 +11,16 @@ import httpx
 
 from cli.doctor.findings import Group
 from cli.doctor.target import DoctorTarget
-from shared.contracts.errors import CountersignError, TransientError
+from shared.contracts.errors import CountersignError, PermanentError, TransientError
 from shared.oauth.client_authentication import ClientAuthentication
+from shared.oauth.client_certificate import read_certificate
 from shared.oauth.errors import TokenRefusedError
 from shared.oauth.issuer_keys import parse_key_set
 from shared.oauth.token_endpoint import REGISTRATION_CODES, authorization_url, parse_json, request_tokens
+from shared.runtime.oidc import OidcSettings
 from shared.runtime.oidc.metadata import ProviderMetadata, parse_metadata
 
+RENEW_BEFORE = timedelta(days=30)
 PROVIDER, LAUNCH = "identity provider", "EHR launch"
 VERIFIER = "doctor-doctor-doctor-doctor-doctor-doctor-doctor"  # RFC 7636 requires 43 characters; nothing is signed in
 
@@ -48,8 +53,25 @@ async def _provider(group: Group, http: httpx.AsyncClient, target: DoctorTarget)
     group.ok(PROVIDER, f"{usable} usable keys")
     authentication = settings.authentication(lambda: str(uuid4()))
     await _client(group, http, PROVIDER, metadata.token_endpoint, authentication, metadata.algorithms)
+    await _certificate(group, settings, datetime.now(UTC))
     if target.public_url:
         await _redirects(group, http, target, metadata)
+
+
+async def _certificate(group: Group, settings: OidcSettings, now: datetime) -> None:
+    """Warn of a client certificate that ends soon. One that cannot be read is a finding about our client."""
+    if settings.client_certificate_file is None or settings.client_key_file is None:
+        return
+    try:
+        found = await asyncio.to_thread(read_certificate, settings.client_certificate_file, settings.client_key_file)
+    except (OSError, UnicodeDecodeError, PermanentError):
+        return
+    says = f"valid until {found.expires:%Y-%m-%d}"
+    if found.expires - now < RENEW_BEFORE:
+        do = "make a new one, upload it to the provider, and replace both files"
+        group.warning(f"{PROVIDER}: certificate", says, do)
+    else:
+        group.ok(f"{PROVIDER}: certificate", says)
 
 
 async def _redirects(group: Group, http: httpx.AsyncClient, target: DoctorTarget, metadata: ProviderMetadata) -> None:

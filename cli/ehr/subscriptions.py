@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from cli.ehr.subscription_status import ANY_STATUS, describe, report_of
 from shared.clinical.capabilities import Capabilities
 from shared.clinical.elements import Resource, child, string
 from shared.clinical.fhir_client import FhirClient, etag_of
@@ -26,13 +27,17 @@ STOPPED = ("off", "error")
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionResult:
-    """What was done about the Subscription for one resource type. `id` and `status` are the EHR's."""
+    """What was done about the Subscription for one resource type.
+
+    `id`, `status` and `events`, the number of events so far, are the EHR's.
+    """
 
     type: str
     outcome: Outcome
     says: str
     id: str | None = None
     status: str | None = None
+    events: int | None = None
 
 
 def wanted(type: str, endpoint: str, token: str | None, server: Capabilities, topics: Mapping[str, str]) -> Resource:
@@ -83,7 +88,7 @@ async def _ensure(ehr: FhirClient, type: str, subscription: Resource) -> Subscri
     endpoint, criteria = subscription["channel"]["endpoint"], subscription["criteria"]
     query = {"url": endpoint}
     if not (await ehr.capabilities()).supports_parameter("Subscription", "url"):
-        query = {"status": "requested,active,error,off"}
+        query = {"status": ANY_STATUS}
     found = [
         item
         for item in await ehr.search("Subscription", query, fresh=True)
@@ -95,16 +100,18 @@ async def _ensure(ehr: FhirClient, type: str, subscription: Resource) -> Subscri
         says = f"created by {'a topic' if 'meta' in subscription else 'criteria'}: {criteria}"
         return SubscriptionResult(type, "created", says, string(made, "id"), status)
     known = found[0]
-    id, status = str(known["id"]), string(known, "status") or "unknown"
+    id, report = str(known["id"]), await report_of(ehr, known)
+    status = report.status or "unknown"
     if status in STOPPED:
         error = "; the EHR gives a reason in `error`" if known.get("error") else ""
+        error = f"; the EHR's reason: {report.error}" if report.error else error
         renewed = known | {"status": "requested", "channel": known["channel"] | _header(subscription)}
         await ehr.update(renewed, if_match=etag_of(known))
         return SubscriptionResult(
-            type, "reactivated", f"it was {status}, and was asked for again{error}", id, "requested"
+            type, "reactivated", f"it was {status}, and was asked for again{error}", id, "requested", report.events
         )
     says = "the EHR has not activated it yet: can it reach the endpoint?" if status == "requested" else "it notifies"
-    return SubscriptionResult(type, "unchanged", says, id, status)
+    return SubscriptionResult(type, "unchanged", f"{says} ({describe(report)})", id, status, report.events)
 
 
 def _header(subscription: Resource) -> dict[str, Any]:

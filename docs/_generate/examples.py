@@ -107,6 +107,7 @@ EXAMPLES: dict[str, str] = {
     "COUNTERSIGN_NATS_URL": "tls://nats-1:4222,tls://nats-2:4222,tls://nats-3:4222",
     "COUNTERSIGN_OIDC_AUDIENCE": "countersign-api",
     "COUNTERSIGN_OIDC_CLAIMS_FROM": "userinfo",
+    "COUNTERSIGN_OIDC_CLIENT_CERTIFICATE_FILE": "/run/secrets/oidc-client.crt",
     "COUNTERSIGN_OIDC_CLIENT_ID": "countersign",
     "COUNTERSIGN_OIDC_CLIENT_KEY_FILE": "/run/secrets/ehr-client-keys.json",
     "COUNTERSIGN_OIDC_CLIENT_SECRET": "9f3c…",

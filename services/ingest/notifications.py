@@ -20,7 +20,15 @@ TYPES = ("Encounter", "Task")
 # `Task/1`, `https://ehr.example/fhir/Task/1`, `Task/1/_history/3`
 REFERENCE = re.compile(rf"(?:^|/)(Encounter|Task)/({FHIR_ID_PART})(?:/_history/({FHIR_ID_PART}))?\Z")
 STATUS_TYPES = ("Parameters", "SubscriptionStatus")  # R4 backport; R4B and R5
+# valueUnsignedInt is of the backport's first versions.
+NUMBERS = ("valueString", "valueInteger64", "valueInteger", "valueUnsignedInt")
 SO_FAR = "events-since-subscription-start"  # a parameter
+STATES = ("requested", "active", "error", "off", "entered-in-error")
+# http://terminology.hl7.org/CodeSystem/subscription-error, and the same of the backport
+ERRORS = (
+    *("no-response", "error-response", "dns-resolution-error", "unreachable", "certificate-error", "timeout"),
+    *("processing", "unauthorized", "unathorized"),  # the last is the backport's spelling
+)
 MAX_DIGITS = 18  # of an event number: integer64
 
 
@@ -51,6 +59,19 @@ class _Named:
     deleted: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class SubscriptionReport:
+    """What a server says of a Subscription by `$status`.
+
+    `events` is the number of events so far, `error` a code of why it could not notify. None where it does not say.
+    https://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition-backport-subscription-status.html
+    """
+
+    status: str | None
+    events: int | None = None
+    error: str | None = None
+
+
 def parse_body(data: bytes) -> Resource | None:
     """Return the JSON object of a body; None where it is none."""
     try:
@@ -66,6 +87,22 @@ def parse_notification(body: Resource) -> Notification:
     status = statuses[0] if statuses else {}
     return Notification(
         changes_in(_named(body)), _value(status, "type"), tuple(sorted(set(_events(status)))) if status else ()
+    )
+
+
+def parse_status(body: Resource, id: str) -> SubscriptionReport | None:
+    """Return what the answer to `$status` says of the Subscription `id`; None where it says nothing of it.
+
+    A server may answer with all Subscriptions of ours.
+    """
+    found = [item for item in _resources(body) if item.get("resourceType") in STATUS_TYPES]
+    own = [item for item in found if _subscription(item).rpartition("/")[2] == id]
+    if not own and len(found) != 1:
+        return None
+    status = (own or found)[0]
+    state, error = _value(status, "status"), _error(status)
+    return SubscriptionReport(
+        state if state in STATES else None, max(_so_far(status), default=None), error if error in ERRORS else None
     )
 
 
@@ -159,13 +196,38 @@ def _events(status: Resource) -> Iterator[int]:
     """
     if status.get("resourceType") == "Parameters":
         events = [part for event in _backport_events(status) for part in _parts(event, "event-number")]
-        values = [_any(part, "valueString", "valueInteger64", "valueInteger") for part in events]
-        so_far = [item for item in children(status, "parameter") if item.get("name") == SO_FAR]
-        values = values or [_any(item, "valueString", "valueInteger64", "valueInteger") for item in so_far]
+        values = [_any(part, *NUMBERS) for part in events]
     else:
         values = [event.get("eventNumber") for event in children(status, "notificationEvent")]
-        values = values or [status.get("eventsSinceSubscriptionStart")]
+    yield from (int(value) for value in map(_digits, values) if value) if values else _so_far(status)
+
+
+def _so_far(status: Resource) -> Iterator[int]:
+    """Yield the number of events since the Subscription began, where a status states it."""
+    if status.get("resourceType") == "Parameters":
+        values = [_any(item, *NUMBERS) for item in children(status, "parameter") if item.get("name") == SO_FAR]
+    else:
+        values = [status.get("eventsSinceSubscriptionStart")]
     yield from (int(value) for value in map(_digits, values) if value)
+
+
+def _subscription(status: Resource) -> str:
+    """Return the reference to the Subscription that a status is about; empty without one."""
+    if status.get("resourceType") != "Parameters":
+        return string(child(status, "subscription"), "reference") or ""
+    found = [item for item in children(status, "parameter") if item.get("name") == "subscription"]
+    return string(child(found[0], "valueReference"), "reference") or "" if found else ""
+
+
+def _error(status: Resource) -> str | None:
+    """Return the code of the first error of a status."""
+    if status.get("resourceType") == "Parameters":
+        named = [item for item in children(status, "parameter") if item.get("name") == "error"]
+        errors = [child(item, "valueCodeableConcept") for item in named]
+    else:
+        errors = children(status, "error")
+    codings = [coding for error in errors for coding in children(error, "coding")]
+    return string(codings[0], "code") if codings else None
 
 
 def _backport_events(status: Resource) -> list[Resource]:

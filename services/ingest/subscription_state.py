@@ -41,6 +41,17 @@ def after(
     return following.model_copy(update={"last": max(last, state.last), "missing": missing})
 
 
+def counted(state: SubscriptionState, so_far: int, *, numbered: bool) -> SubscriptionState:
+    """Return the state when the server has counted `so_far` events: those after the last known one are missing. Pure.
+
+    A lower count is that of a Subscription that was created anew.
+    """
+    if not numbered or state.last is None or so_far <= state.last:
+        return state
+    missing = state.missing if state.missing is not None else state.last + 1
+    return state.model_copy(update={"last": so_far, "missing": missing})
+
+
 class SubscriptionStates:
     """Keeps the states in the bucket `reconciled`, for all processes."""
 
@@ -64,6 +75,18 @@ class SubscriptionStates:
                 continue
             return following.missing is not None
         return True  # the poll finds what was not noted
+
+    async def count(self, of: Subscription, so_far: int) -> None:
+        """Note how many events the server has counted. Raises CountersignError."""
+        entry = await self._marks.get(_key(of.name))
+        if entry is None:
+            return
+        state = SubscriptionState.read(entry.value)
+        if (following := counted(state, so_far, numbered=of.numbered)) != state:
+            try:
+                await self._put(of.name, following, entry.revision)
+            except WrongSequenceError:
+                return  # a notification has just arrived; the next run asks again
 
     async def mark_recovered(self, name: str, missing: int) -> None:
         """Note that what was missing from that number on is known now. Raises CountersignError."""

@@ -14,7 +14,8 @@ from urllib.parse import quote_plus
 from joserfc import jwt
 
 from shared.contracts.errors import PermanentError
-from shared.oauth.client_keys import ALGORITHMS, ClientKey, parse_keys, select_key
+from shared.oauth.client_certificate import ClientCertificate, read_certificate
+from shared.oauth.client_keys import ClientKey, parse_keys, select_key
 from shared.oauth.errors import TokenRefusedError
 
 SecretMethod = Literal["client_secret_basic", "client_secret_post"]
@@ -52,15 +53,28 @@ def sign_assertion(
     header = {"alg": str(key.get("alg")), "kid": str(key.kid), "typ": "JWT"}
     if jwks_url:
         header["jku"] = jwks_url
+    return _sign(header, key, client_id, token_url, now, id)
+
+
+def sign_by_certificate(
+    certificate: ClientCertificate, algorithm: str, client_id: str, token_url: str, now: float, id: str
+) -> str:
+    """Return the same JWT for a server that finds our key by a certificate's thumbprint, and knows no `kid`."""
+    header = {"alg": algorithm, "typ": "JWT"} | certificate.thumbprints
+    return _sign(header, certificate.key, client_id, token_url, now, id)
+
+
+def _sign(header: dict[str, str], key: ClientKey, client_id: str, token_url: str, now: float, id: str) -> str:
     issued = int(now)
     claims = {"iss": client_id, "sub": client_id, "aud": token_url, "jti": id, "iat": issued}
-    return jwt.encode(header, claims | {"exp": issued + ASSERTION_LIFE_S}, key, algorithms=list(ALGORITHMS))
+    return jwt.encode(header, claims | {"exp": issued + ASSERTION_LIFE_S}, key, algorithms=[header["alg"]])
 
 
 class PrivateKeyJwt:
     """`private_key_jwt`: an assertion signed with a key of `key_file`, which is read for each request.
 
-    A rotated key is therefore used without a restart. `new_id` returns an id that was never used. `server` and
+    A rotated key is therefore used without a restart. `new_id` returns an id that was never used. With
+    `certificate_file`, the key is that of the certificate, whose thumbprint the assertion states. `server` and
     `setting` name the server and the file's setting in errors.
     """
 
@@ -71,26 +85,50 @@ class PrivateKeyJwt:
         new_id: Callable[[], str],
         jwks_url: str | None = None,
         *,
+        certificate_file: Path | None = None,
         server: str = "EHR",
         setting: str = "COUNTERSIGN_EHR_CLIENT_KEY_FILE",
     ) -> None:
         self._client_id = client_id
         self._key_file = key_file
+        self._certificate_file = certificate_file
         self._new_id = new_id
         self._jwks_url = jwks_url
         self._server = server
         self._setting = setting
 
     async def credentials(self, token_url: str, algorithms: Collection[str], now: float) -> ClientCredentials:
+        sign = self._by_certificate if self._certificate_file is not None else self._by_key_set
+        assertion = await sign(token_url, algorithms, now)
+        return ClientCredentials(form={"client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion})
+
+    async def _by_key_set(self, token_url: str, algorithms: Collection[str], now: float) -> str:
         key = select_key(await self._keys(), algorithms, now)
         if key is None:
-            raise TokenRefusedError(
-                f"the {self._server} accepts none of the signing algorithms of our keys",
-                "algorithm",
-                "add a key of an algorithm that its configuration names (ES384 or RS384)",
-            )
-        assertion = sign_assertion(key, self._client_id, token_url, now, self._new_id(), self._jwks_url)
-        return ClientCredentials(form={"client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion})
+            raise self._no_algorithm("add a key of an algorithm that its configuration names (ES384 or RS384)")
+        return sign_assertion(key, self._client_id, token_url, now, self._new_id(), self._jwks_url)
+
+    async def _by_certificate(self, token_url: str, algorithms: Collection[str], now: float) -> str:
+        certificate = await self._certificate()
+        if (algorithm := certificate.algorithm(algorithms)) is None:
+            raise self._no_algorithm("use a certificate with an RSA key (PS256, RS256)")
+        return sign_by_certificate(certificate, algorithm, self._client_id, token_url, now, self._new_id())
+
+    def _no_algorithm(self, fix: str) -> TokenRefusedError:
+        return TokenRefusedError(
+            f"the {self._server} accepts none of the signing algorithms of our keys", "algorithm", fix
+        )
+
+    async def _certificate(self) -> ClientCertificate:
+        assert self._certificate_file is not None  # noqa: S101
+        fix = f"check {self._setting} and the certificate's setting"
+        try:
+            return await asyncio.to_thread(read_certificate, self._certificate_file, self._key_file)
+        except (OSError, UnicodeDecodeError) as error:
+            reason = f"the file of our client's certificate or keys cannot be read ({type(error).__name__})"
+            raise TokenRefusedError(reason, "certificate", fix) from None
+        except PermanentError as error:
+            raise TokenRefusedError(error.reason, "certificate", fix) from None
 
     async def _keys(self) -> tuple[ClientKey, ...]:
         fix = f"check {self._setting} (countersign secrets init creates it)"

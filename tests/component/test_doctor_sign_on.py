@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import httpx
+from joserfc.jwk import RSAKey
 from pydantic import SecretStr
 
 from cli.doctor.findings import Group
@@ -12,6 +13,7 @@ from cli.doctor.sign_on import check_sign_on
 from cli.doctor.target import DoctorTarget
 from shared.runtime.launch_settings import LaunchSettings
 from shared.runtime.oidc import OidcSettings
+from tests.support.client_certificates import pem_of, rsa_key, write_pair
 from tests.support.ehr import sandbox
 from tests.support.launch import APP, launching
 from tests.support.oidc import oidc_server
@@ -81,3 +83,15 @@ async def test_a_launch_is_checked() -> None:
         other = await levels(launch=LaunchSettings(issuer=ehr.issuer, client_id="another"))
         assert other["EHR launch: client"] == "fault"
     assert await levels(launch=launch) == {"EHR launch": "fault"}
+
+
+async def test_a_client_certificate_is_tried_and_its_end_is_shown(tmp_path: Path) -> None:
+    key = rsa_key()
+    public = RSAKey.import_key(pem_of(key)).as_dict(private=False)
+    registration = CLIENT | {"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [public]}}
+    registration |= {"token_endpoint_auth_signing_alg": "PS256"}
+    del registration["client_secret"]
+    with oidc_provider(tmp_path, [registration], {}) as issuer:
+        for days, level in ((365, "ok"), (20, "warning")):
+            found = await levels(OidcSettings(issuer=issuer, **write_pair(tmp_path, key, days=days)))  # type: ignore[arg-type]
+            assert (found["identity provider: client"], found["identity provider: certificate"]) == ("ok", level)

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import pytest
 
-from sandbox_ehr.notifications import Shape, request
+from sandbox_ehr.notifications import Content, Shape, request
 from tests.component.test_notifications import PATH, NotificationClient
 from tests.support.effort import THOROUGH
 from tests.support.mutation import mutated
@@ -17,6 +17,7 @@ from tests.support.mutation import mutated
 BODIES = 400 * THOROUGH
 NAME = "Zzyzx_family"  # a name that is no id of FHIR
 SHAPES: tuple[Shape, ...] = get_args(Shape)
+CONTENTS: tuple[Content, ...] = get_args(Content)
 ENCOUNTER: dict[str, Any] = {
     "resourceType": "Encounter",
     "id": "e1",
@@ -62,7 +63,8 @@ async def test_no_mutated_body_is_a_500_or_shows_a_name(caplog: pytest.LogCaptur
     endpoint = NotificationClient()
     for number in range(BODIES):
         shape = shuffle.choice(SHAPES)
-        sent = request(shape, PATH, ENCOUNTER, shuffle.randrange(9), token="ingest")
+        content = shuffle.choice(CONTENTS)
+        sent = request(shape, PATH, ENCOUNTER, shuffle.randrange(9), content=content, token="ingest")
         sent["content"] = mutated(sent["content"], PIECES, shuffle)
         try:
             answer = await endpoint.http.request(**sent)

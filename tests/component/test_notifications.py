@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+import itertools
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from sandbox_ehr.notifications import Shape, SubscriptionNotifier, request
+from sandbox_ehr.notifications import BUNDLES, Shape, SubscriptionNotifier, request
 from services.ingest.dependencies import IngestDependencies
 from services.ingest.encounters.poll_timer import PollTimer
 from services.ingest.notification_service import NotificationService
@@ -42,7 +43,7 @@ class NotificationClient:
 
     def __init__(self, subscriptions: Subscriptions = Subscriptions()) -> None:  # noqa: B008 - frozen
         self.bus: Any = MemoryBus()
-        ids = iter(range(1000))
+        ids = itertools.count()
         publisher = NotificationPublisher(self.bus, lambda: f"id-{next(ids)}")
         timer = PollTimer(self.bus, timedelta(minutes=5), lambda: NOW)
         states = SubscriptionStates(self.bus, lambda: NOW)
@@ -134,6 +135,21 @@ async def test_every_shape_of_every_server_reaches_the_stream_once(endpoint: Not
     assert endpoint.subjects == ["ehr.encounter.updated.e1"] * (1 if versioned else 3)
     assert bodies == {b'{"encounter_id":"e1","version":"7"}' if versioned else b'{"encounter_id":"e1"}'}
     assert endpoint.polls == []
+
+
+@pytest.mark.parametrize("shape", BUNDLES)
+async def test_every_content_of_a_bundle_is_taken(endpoint: NotificationClient, shape: Shape) -> None:
+    """A whole resource is named once, with its version; a Bundle that names nothing asks for a poll."""
+    for number in (1, 2):
+        sent = request(shape, PATH, ENCOUNTER, number, content="full-resource", token="ingest")
+        assert (await endpoint.http.request(**sent)).status_code == 200
+    assert endpoint.subjects == ["ehr.encounter.updated.e1"]
+    assert {item.data for item in endpoint.bus.kept} == {b'{"encounter_id":"e1","version":"7"}'}
+    assert endpoint.polls == []
+    sent = request(shape, PATH, ENCOUNTER, 3, content="empty", token="ingest")
+    assert (await endpoint.http.request(**sent)).status_code == 200
+    assert endpoint.subjects == ["ehr.encounter.updated.e1"]
+    assert len(endpoint.polls) == 1
 
 
 async def test_one_version_counts_once_in_whatever_shape_it_is_sent(endpoint: NotificationClient) -> None:

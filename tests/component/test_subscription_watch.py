@@ -19,6 +19,7 @@ from tests.support.memory import MemoryBus
 T = datetime(2026, 11, 28, 12, tzinfo=UTC)
 STATUS = {"resourceType": "SubscriptionStatus", "type": "query-event"}
 EVENTS = [{"eventNumber": str(number), "focus": {"reference": f"Encounter/e{number}"}} for number in (8, 9)]
+UNREACHABLE = {"coding": [{"code": "unreachable"}]}
 
 
 class Server:
@@ -27,6 +28,7 @@ class Server:
     def __init__(self) -> None:
         self.subscription = {"resourceType": "Subscription", "id": "s1", "status": "active", "meta": {"versionId": "3"}}
         self.refused: int | None = None
+        self.counted: str | None = None  # events by `$status`; None: it is not supported, "": and answered by 500
         self.asked: list[str] = []
 
     def client(self) -> FhirClient:
@@ -39,6 +41,11 @@ class Server:
             return httpx.Response(self.refused)
         if "$events" in request.url.path:
             status = STATUS | {"notificationEvent": EVENTS}
+            return httpx.Response(200, json={"resourceType": "Bundle", "entry": [{"resource": status}]})
+        if "$status" in request.url.path and self.counted == "":
+            return httpx.Response(500)
+        if "$status" in request.url.path and self.counted is not None:
+            status = STATUS | {"eventsSinceSubscriptionStart": self.counted, "error": [UNREACHABLE]}
             return httpx.Response(200, json={"resourceType": "Bundle", "entry": [{"resource": status}]})
         if request.method == "PUT":
             self.subscription = json.loads(request.content)
@@ -116,6 +123,32 @@ async def test_a_silent_subscription_is_reactivated_where_it_has_stopped_and_tol
     found.server.asked.clear()
     await found.watch.run()
     assert found.server.asked == []
+
+
+@pytest.mark.parametrize(("counted", "missed"), [("9", True), ("7", False), ("3", False)])
+async def test_events_that_the_server_counted_and_that_did_not_arrive_are_asked_for(counted: str, missed: bool) -> None:
+    """A Subscription that has fallen silent leaves no gap in the numbers that arrived: the server's count shows it."""
+    found = Watch()
+    await found.states.note(found.of, [7], named=True)
+    found.now += timedelta(seconds=121)
+    found.server.counted = counted
+    for _ in range(2):
+        await found.watch.run()
+    asked = [item for item in found.server.asked if "$events" in item]
+    assert asked == (["GET Subscription/s1/$events?eventsSinceNumber=8"] if missed else [])
+    assert found.stored("EHR") == (["ehr.encounter.updated.e8", "ehr.encounter.updated.e9"] if missed else [])
+    (alert,) = [json.loads(item.data) for item in found.bus.kept if item.stream == "ALERTS"]
+    assert "(unreachable)" in alert["reason"]
+
+
+async def test_a_server_that_fails_at_status_is_revived_and_told_of_all_the_same() -> None:
+    found = Watch()
+    await found.states.note(found.of, [7], named=True)
+    found.now += timedelta(seconds=121)
+    found.server.counted, found.server.subscription["status"] = "", "off"
+    await found.watch.run()
+    assert found.server.subscription["status"] == "requested"
+    assert found.stored("ALERTS") == ["alert.warning.subscription-silent"]
 
 
 @pytest.mark.parametrize(

@@ -4,32 +4,37 @@ COUNTERSIGN_THOROUGH=20 sends 20 times as many discharges, with as many more kil
 """
 
 import asyncio
-import os
 import sys
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from cli.stack.ports import free_port
 from shared.contracts.subjects import visit_subject
 from shared.contracts.visits import visit_token
 from shared.hl7.mllp import FS
 from shared.messaging.pages import pages
+from tests.support.effort import THOROUGH
 from tests.support.hl7 import framed
 from tests.support.processes import ServiceProcess
 from tests.support.server import NatsServer
 from tests.support.stack import until
 
-THOROUGH = int(os.environ.get("COUNTERSIGN_THOROUGH", "1"))
 pytestmark = [pytest.mark.connected, pytest.mark.timeout(240 * THOROUGH)]
 CONNECTIONS, MESSAGES, KILLS = 4, 40 * THOROUGH, 3 * THOROUGH
 ROOT = Path(__file__).parents[2]
+SENDER = {"name": "engine", "zone": "UTC", "peers": ["127.0.0.1"]}
 
 
-def ingest(nats: NatsServer, directory: Path, mllp: int) -> ServiceProcess:
-    (directory / "senders.yaml").write_text("senders: [{name: engine, zone: UTC, peers: [127.0.0.1]}]")
+def ingest(
+    nats: NatsServer, directory: Path, mllp: int, *, ehr: str | None = None, sender: dict[str, Any] | None = None
+) -> ServiceProcess:
+    """Ingest with an MLLP listener and without the poll. Without `ehr`, its EHR is down."""
+    (directory / "senders.yaml").write_text(yaml.safe_dump({"senders": [sender or SENDER]}))
     (directory / "tokens.json").write_text('{"tokens": []}')
     port = free_port()
     environment = {
@@ -37,7 +42,8 @@ def ingest(nats: NatsServer, directory: Path, mllp: int) -> ServiceProcess:
         "COUNTERSIGN_NATS_URL": nats.url,
         "COUNTERSIGN_NATS_SEED": nats.secrets.seeds["ingest"],
         "COUNTERSIGN_TOKENS_FILE": str(directory / "tokens.json"),
-        "COUNTERSIGN_EHR_URL": f"http://127.0.0.1:{free_port()}/fhir",  # down: it delays no answer
+        "COUNTERSIGN_EHR_URL": ehr or f"http://127.0.0.1:{free_port()}/fhir",  # one that is down delays no answer
+        "COUNTERSIGN_FHIR_POLL_SECONDS": "0",
         "COUNTERSIGN_PORT": str(port),
         "COUNTERSIGN_HL7_PORT": str(mllp),
         "COUNTERSIGN_HL7_SENDERS": str(directory / "senders.yaml"),

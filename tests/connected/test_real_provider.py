@@ -9,12 +9,14 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from joserfc.jwk import RSAKey
 from pydantic import SecretStr
 
 from cli.stack.ports import free_port
 from shared.oauth.client_keys import dump_keys, generate_key, public_jwks
 from shared.runtime.oidc import OidcSettings
 from shared.runtime.service import make_server
+from tests.support.client_certificates import pem_of, rsa_key, write_pair
 from tests.support.ehr import sandbox
 from tests.support.oidc import GEE
 from tests.support.oidc_provider import oidc_provider, walk
@@ -102,10 +104,10 @@ def _refresh(text: str) -> str:
     return text.split('content="0; url=')[1].split('"')[0].replace("&amp;", "&")
 
 
-@pytest.mark.parametrize("way", ["client_secret_post", "private_key_jwt", "none"])
+@pytest.mark.parametrize("way", ["client_secret_post", "private_key_jwt", "certificate", "none"])
 async def test_clients_authenticate_as_they_are_registered(nats: NatsServer, tmp_path: Path, way: str) -> None:
     """Roles come from the userinfo endpoint here: the provider keeps them out of ID tokens."""
-    registration: dict[str, Any] = {"token_endpoint_auth_method": way}
+    registration: dict[str, Any] = {"token_endpoint_auth_method": "private_key_jwt" if way == "certificate" else way}
     given: dict[str, Any] = {"claims_from": "userinfo"}
     if way == "client_secret_post":
         given |= {"client_secret": SecretStr(SECRET), "client_secret_method": way}
@@ -115,6 +117,12 @@ async def test_clients_authenticate_as_they_are_registered(nats: NatsServer, tmp
         file.write_text(dump_keys([key]))
         registration |= {"client_secret": None, "jwks": public_jwks([key])}
         given |= {"client_key_file": file}
+    elif way == "certificate":  # it finds the key by its algorithm, where Entra ID finds it by the thumbprint
+        private = rsa_key()
+        public = RSAKey.import_key(pem_of(private)).as_dict(private=False)
+        registration |= {"client_secret": None, "jwks": {"keys": [public]}}
+        registration["token_endpoint_auth_signing_alg"] = "PS256"
+        given |= write_pair(tmp_path, private)
     else:
         registration |= {"client_secret": None}
     async with (

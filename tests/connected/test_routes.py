@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import httpx
 import pytest
@@ -22,7 +22,7 @@ from pydantic import SecretStr
 from cli.stack.ports import free_port
 from cli.stack.secrets import write_tokens
 from sandbox_ehr.app import Sandbox
-from sandbox_ehr.notifications import Shape, request
+from sandbox_ehr.notifications import BUNDLES, Content, Shape, request
 from sandbox_ehr.quirks import Quirks
 from services.ingest.main import build
 from services.ingest.settings import DischargeSettings, IngestSettings
@@ -37,12 +37,17 @@ from tests.support.hl7 import framed
 from tests.support.server import NatsServer
 from tests.support.stack import until
 
-pytestmark = [pytest.mark.connected, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.connected, pytest.mark.timeout(240 * THOROUGH)]
 STARTED = datetime(2026, 6, 1, tzinfo=UTC)  # when the hospital of these tests starts
 CONSUMERS = ("ingest-visits", "ingest-encounters", "ingest-discharged", "ingest-cancelled", "ingest-pending")
 PATH = "/v1/fhir/notifications"
 SECRET = b"the-secret-of-the-clinic"
 SIGNED = ("medplum", "athena")
+NOTIFICATIONS: list[tuple[Shape, Content]] = [
+    *((shape, "id-only") for shape in get_args(Shape)),
+    *((shape, content) for shape in get_args(Shape) if shape in BUNDLES for content in ("empty", "full-resource")),
+]
+Way = Literal["mllp", "rest", "engine"] | tuple[Shape, Content]
 TIMES = {
     name: datetime(2026, 6, 10, hour, tzinfo=UTC) for name, hour in (("first", 13), ("cancelled", 14), ("second", 15))
 }
@@ -62,12 +67,26 @@ class Routes(Feed):
 
         await until(idle, "ingest to settle", patience=100)
 
-    async def notify(self, encounter: str, shape: Shape = "backport", number: int = 1) -> None:
+    async def notify(
+        self, encounter: str, shape: Shape = "backport", number: int = 1, content: Content = "id-only"
+    ) -> None:
         resource = self.ehr.store.get("Encounter", encounter)
         assert resource is not None
         proof: dict[str, Any] = {"secret": SECRET} if shape in SIGNED else {"token": self._token}
-        answer = await self.http.request(**request(shape, PATH, resource, number, **proof))
+        answer = await self.http.request(**request(shape, PATH, resource, number, content=content, **proof))
         assert answer.status_code == 200, answer.text
+
+    async def discharge(self, way: Way, number: str, encounter: str, event: int) -> None:
+        """Report the first discharge of a visit; `event` is the number of a notification."""
+        match way:
+            case "mllp":
+                assert await send_only(self, ordered(number)["first"]) == "AA"
+            case "rest":
+                await self.rest(encounter)
+            case "engine":
+                await self.engine(encounter)
+            case (shape, content):
+                await self.notify(encounter, shape, event, content)
 
     async def poll(self) -> None:
         """Have the EHR polled, as a notification without a body does, and wait for the run."""
@@ -156,19 +175,15 @@ async def test_one_discharge_by_every_route_in_any_order_is_one_case(nats: NatsS
     ehr, shuffle = sandbox(), random.Random(16)
     async with routes(nats, ehr, tmp_path) as all_routes:
 
-        async def tell(number: str, encounter: str, ways: Iterable[str]) -> None:
+        async def tell(number: str, encounter: str, ways: Iterable[Way]) -> None:
             for way in ways:
-                match way:
-                    case "mllp":
-                        assert await send_only(all_routes, ordered(number)["first"]) == "AA"
-                    case "rest":
-                        await all_routes.rest(encounter)
-                    case "engine":
-                        await all_routes.engine(encounter)
-                    case _:
-                        await all_routes.notify(encounter, way, shuffle.randrange(1, 9))  # type: ignore[arg-type]
+                await all_routes.discharge(way, number, encounter, shuffle.randrange(1, 9))
 
-        ways = ["mllp", "rest", "engine", *get_args(Shape), "mllp", "rest"]  # two of them are repeated
+        async def poll(until_done: asyncio.Future[Any]) -> None:
+            while not until_done.done():
+                await all_routes.poll()
+
+        ways: list[Way] = ["mllp", "rest", "engine", *NOTIFICATIONS, "mllp", "rest"]  # two of them are repeated
         told, encounters = list[Any](), list[str]()
         for number in range(6 * THOROUGH):
             encounters.append(stay(ehr, f"R-{number}", end=TIMES["first"]))
@@ -176,7 +191,8 @@ async def test_one_discharge_by_every_route_in_any_order_is_one_case(nats: NatsS
             # Each route alone opens it, too: the last ones are told by a single route, or by nobody but the poll.
             order = order if number % 6 < 4 else [shuffle.choice(ways)] if number % 6 == 4 else []
             told.append(tell(f"R-{number}", encounters[-1], order))
-        await asyncio.gather(*told)
+        telling = asyncio.gather(*told)
+        await asyncio.gather(telling, poll(telling))  # it is polled for in between, and afterwards
         await all_routes.poll()
         for encounter in encounters:
             assert Counter(event.event for event in await all_routes.history(encounter)) == {"discharged": 1}, encounter

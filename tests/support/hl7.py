@@ -1,5 +1,6 @@
 """HL7v2 messages for tests, and the wire samples beside the checkout."""
 
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,15 +34,32 @@ class Sample:
     data: bytes
     expected: dict[str, Any]
 
+    @property
+    def pieces(self) -> list[bytes]:
+        """What is written at a time, as the index says."""
+        cuts = [0, *self.expected.get("chunks", []), len(self.data)]
+        return [self.data[start:end] for start, end in itertools.pairwise(cuts)]
+
+    @property
+    def bytewise(self) -> list[bytes]:
+        """The same, a byte at a time."""
+        return [self.data[start : start + 1] for start in range(len(self.data))]
+
 
 def samples() -> tuple[Sender, list[Sample]]:
     """Return the sender that the samples' index describes, and the samples; the test is skipped without them."""
+    settings, found = sample_files()
+    return Sender(**settings), found
+
+
+def sample_files() -> tuple[dict[str, Any], list[Sample]]:
+    """Return the settings of that sender, and the samples; the test is skipped without them."""
     if not (SAMPLES / "index.json").exists():
         pytest.skip("the HL7 samples are not here: ../shared/data/hl7")
     index = json.loads((SAMPLES / "index.json").read_text())
     settings = {name: value for name, value in index["settings"].items() if name != "bundles"}
     found = [Sample(item["file"], (SAMPLES / item["file"]).read_bytes(), item) for item in index["messages"]]
-    return Sender(name="engine", **settings), found
+    return {"name": "engine"} | settings, found
 
 
 def sender(**settings: Any) -> Sender:

@@ -18,16 +18,25 @@ from tests.support.third_party import FOLDER, installed
 
 @contextmanager
 def oidc_provider(
-    directory: Path, clients: list[dict[str, Any]], people: dict[str, dict[str, Any]], *, id_token_claims: bool = True
+    directory: Path,
+    clients: list[dict[str, Any]],
+    people: dict[str, dict[str, Any]],
+    *,
+    id_token_claims: bool = True,
+    launches: dict[str, dict[str, str]] | None = None,
 ) -> Iterator[str]:
-    """The issuer; it ends with the block. `people`: login → claims, in ID tokens or only at the userinfo endpoint."""
+    """The issuer; it ends with the block. `people`: login → claims, in ID tokens or only at the userinfo endpoint.
+
+    `launches`: launch → context. With them it is the authorization server of an EHR whose FHIR base is `/fhir`.
+    """
     installed()
     file = directory / "oidc.json"
     rsa = RSAKey.generate_key(2048, {"kid": "rsa", "use": "sig"})
     ec = ECKey.generate_key("P-256", {"kid": "ec", "use": "sig"})
     keys = [key.as_dict(private=True) for key in (rsa, ec)]
     secrets_of = {"keys": keys, "cookieKey": secrets.token_urlsafe(24)}
-    file.write_text(json.dumps({"clients": clients, "people": people, "idTokenClaims": id_token_claims} | secrets_of))
+    given = {"clients": clients, "people": people, "idTokenClaims": id_token_claims, "launches": launches}
+    file.write_text(json.dumps(given | secrets_of))
     command = ["node", str(FOLDER / "oidc.mjs"), str(file)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
         try:

@@ -1,4 +1,4 @@
-"""Servers that others wrote, as processes: Medplum's FHIR router over its repository in memory, and its MLLP server."""
+"""Programs that others wrote, as processes: Medplum's FHIR server in memory, and its MLLP client and server."""
 
 import fcntl
 import json
@@ -49,17 +49,33 @@ def serving(resources: list[dict[str, Any]], directory: Path) -> Iterator[str]:
 
 
 @dataclass
-class Receiver:
-    """Medplum's MLLP server as a process. `messages` are those that it has read, as JSON, in order."""
+class Printed:
+    """What a process prints: a JSON object a line, in order."""
 
-    port: int
     messages: list[dict[str, Any]] = field(default_factory=list)
     arrived: threading.Condition = field(default_factory=threading.Condition)
 
     def wait_for(self, count: int, patience: float = 120.0) -> None:
-        """Wait until `count` messages have been read."""
+        """Wait until there are `count` messages."""
         with self.arrived:
             assert self.arrived.wait_for(lambda: len(self.messages) >= count, patience), "no message arrives"
+
+    def read(self, output: IO[bytes]) -> None:
+        """Read in the background until the process ends."""
+        threading.Thread(target=self._read, args=(output,), daemon=True).start()
+
+    def _read(self, output: IO[bytes]) -> None:
+        for line in output:
+            with self.arrived:
+                self.messages.append(json.loads(line))
+                self.arrived.notify_all()
+
+
+@dataclass
+class Receiver(Printed):
+    """Medplum's MLLP server as a process. `messages` are those that it has read, as JSON."""
+
+    port: int = 0
 
 
 @contextmanager
@@ -71,20 +87,34 @@ def receiving() -> Iterator[Receiver]:
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line, "the third-party receiver did not start"
-        receiver = Receiver(json.loads(line)["port"])
-        reading = threading.Thread(target=_read, args=(process.stdout, receiver), daemon=True)
-        reading.start()
+        receiver = Receiver(port=json.loads(line)["port"])
+        receiver.read(process.stdout)
         try:
             yield receiver
         finally:
             process.kill()
 
 
-def _read(output: IO[bytes], receiver: Receiver) -> None:
-    for line in output:
-        with receiver.arrived:
-            receiver.messages.append(json.loads(line))
-            receiver.arrived.notify_all()
+@contextmanager
+def sending(messages: list[bytes], port: int, connections: int, directory: Path) -> Iterator[Printed]:
+    """Medplum's MLLP client, which repeats each message until it is answered AA; it ends with the block.
+
+    `messages` of what it yields are the answers that it has got: `id` of the message, how many `attempts` it took,
+    `answered` (MSA-2) and `code`.
+    """
+    installed()
+    file = directory / "sender.json"
+    texts = [message.decode() for message in messages]
+    file.write_text(json.dumps({"port": port, "connections": connections, "messages": texts}))
+    command = ["node", str(FOLDER / "sender.mjs"), str(file)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        answers = Printed()
+        answers.read(process.stdout)
+        try:
+            yield answers
+        finally:
+            process.kill()
 
 
 def errors(bundles: list[bytes], directory: Path) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli import connections
-from cli.doctor.ehr import assess_routes
+from cli.doctor.ehr import assess_routes, check_subscriptions
 from cli.doctor.findings import Group
 from cli.ehr.subscriptions import BACKPORT, CRITERIA, subscribe
 from cli.main import app
@@ -32,6 +32,8 @@ class Server:
         self.statement = {"resourceType": "CapabilityStatement", "rest": [{"resource": resources}]}
         self.stored: list[dict[str, Any]] = []
         self.refuses, self.writes = refuses, 0
+        self.unknown = 404
+        self.statuses: dict[str, dict[str, Any]] = {}  # what `$status` says; without any it is not supported
 
     def client(self) -> FhirClient:
         return FhirClient("http://ehr.test/fhir", httpx.AsyncClient(transport=httpx.MockTransport(self.answer)))
@@ -39,6 +41,12 @@ class Server:
     def answer(self, request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith("/metadata"):
             return httpx.Response(200, json=self.statement)
+        if request.url.path.endswith("/$status"):
+            known = self.statuses.get(request.url.path.split("/")[-2])
+            if known is None:
+                return httpx.Response(self.unknown, json={"resourceType": "OperationOutcome", "issue": []})
+            entries = [{"resource": {"resourceType": "SubscriptionStatus"} | known}]
+            return httpx.Response(200, json={"resourceType": "Bundle", "type": "searchset", "entry": entries})
         if request.method == "GET":
             found = [{"resource": item} for item in self.stored]
             return httpx.Response(200, json={"resourceType": "Bundle", "type": "searchset", "entry": found})
@@ -87,6 +95,43 @@ async def test_a_subscription_that_has_stopped_is_asked_for_again_with_the_prese
     assert await outcomes(server, token="new") == {"Encounter": "reactivated", "Task": "unchanged"}
     assert server.stored[0]["status"] == "requested"
     assert server.stored[0]["channel"]["header"] == ["Authorization: Bearer new"]
+
+
+async def test_state_and_events_are_those_of_status_where_the_server_has_it() -> None:
+    server = Server()
+    await outcomes(server)
+    server.stored[0]["status"] = server.stored[1]["status"] = "active"
+    server.statuses = {"s0": {"status": "active", "eventsSinceSubscriptionStart": "42"}}
+    server.statuses["s1"] = {"status": "error", "error": [{"coding": [{"code": "unreachable"}]}]}
+    encounter, task = await subscribe(server.client(), ("Encounter", "Task"), ENDPOINT, None, {})
+    assert (encounter.outcome, encounter.status, encounter.events) == ("unchanged", "active", 42)
+    assert encounter.says == "it notifies (active, 42 events so far)"
+    assert (task.outcome, task.status) == ("reactivated", "requested")
+    assert "it was error" in task.says
+    assert "unreachable" in task.says
+
+
+async def test_the_doctor_says_how_subscriptions_are_doing() -> None:
+    server, group = Server(), Group("connections")
+    await outcomes(server)
+    server.unknown = 500  # as some answer for operations that they do not have
+    server.stored.append(
+        {"resourceType": "Subscription", "id": "s2", "channel": {"endpoint": "https://elsewhere/fhir"}}
+    )
+    server.stored[1]["status"] = "off"
+    server.statuses = {"s0": {"status": "active", "eventsSinceSubscriptionStart": "1"}}
+    await check_subscriptions(group, server.client())
+    found = [(item.level, item.says) for item in group.found]
+    assert found == [("ok", "s0: active, 1 event so far"), ("warning", "s1: off")]
+
+
+async def test_the_doctor_says_where_subscriptions_may_not_be_read() -> None:
+    group = Group("connections")
+    refusing = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(403, json={})))
+    await check_subscriptions(group, FhirClient("http://ehr.test/fhir", refusing))
+    ((level, says),) = [(item.level, item.says) for item in group.found]
+    assert level == "ok"
+    assert "not known" in says
 
 
 async def test_what_a_server_does_not_support_is_said() -> None:

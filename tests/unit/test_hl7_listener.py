@@ -5,7 +5,6 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +72,7 @@ async def test_every_sample_is_answered_over_a_socket() -> None:
     known, found = samples()
     async with listening(Senders(senders=(known,))) as (listener, _):
         for sample in found:
-            cuts = [0, *sample.expected.get("chunks", []), len(sample.data)]
-            pieces = [sample.data[start:end] for start, end in pairwise(cuts)]
-            for sent in (pieces, [bytes([byte]) for byte in sample.data]):
+            for sent in (sample.pieces, sample.bytewise):
                 said = codes(await answers(listener.port, *sent))
                 assert said in [sample.expected["acks"], *sample.expected.get("acks_or", [])], sample.name
 

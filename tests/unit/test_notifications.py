@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from services.ingest.notifications import tasks_in
+from services.ingest.notifications import SubscriptionReport, parse_notification, parse_status, tasks_in
 from shared.contracts.ehr import TaskChanged, parse_task_changed
 from shared.contracts.errors import PermanentError
 from shared.contracts.subjects import task_subject
@@ -80,3 +80,57 @@ def test_a_fact_that_breaks_the_contract_is_refused_without_its_value(subject: s
     with pytest.raises(PermanentError, match=word) as refused:
         parse_task_changed(subject, body)
     assert "Jane" not in refused.value.reason
+
+
+def backport_status(id: str, *more: dict[str, Any]) -> dict[str, Any]:
+    """A status of the R4 backport, as `$status` answers it."""
+    reference = {"name": "subscription", "valueReference": {"reference": f"https://ehr.example/fhir/Subscription/{id}"}}
+    return {"resource": {"resourceType": "Parameters", "parameter": [reference, *more]}}
+
+
+def status_of_r5(id: str, **more: Any) -> dict[str, Any]:
+    return {
+        "resource": {"resourceType": "SubscriptionStatus", "subscription": {"reference": f"Subscription/{id}"}} | more
+    }
+
+
+ACTIVE = {"name": "status", "valueCode": "active"}
+FAILED = {"coding": [{"code": "unreachable"}], "text": "Zzyzxfamily"}
+
+
+@pytest.mark.parametrize(
+    ("entries", "wanted"),
+    [
+        ([backport_status("s1", ACTIVE)], SubscriptionReport("active")),
+        (
+            [backport_status("s1", ACTIVE, {"name": "events-since-subscription-start", "valueString": "42"})],
+            SubscriptionReport("active", 42),
+        ),
+        (
+            [backport_status("s1", {"name": "events-since-subscription-start", "valueUnsignedInt": 310})],
+            SubscriptionReport(None, 310),
+        ),
+        (
+            [backport_status("s1", {"name": "error", "valueCodeableConcept": FAILED})],
+            SubscriptionReport(None, None, "unreachable"),
+        ),
+        (
+            [status_of_r5("s1", status="error", eventsSinceSubscriptionStart="7", error=[FAILED])],
+            SubscriptionReport("error", 7, "unreachable"),
+        ),
+        # All Subscriptions of the client, though one was asked for.
+        ([status_of_r5("s2", status="off"), status_of_r5("s1", status="active")], SubscriptionReport("active")),
+        ([status_of_r5("s2", status="off"), status_of_r5("s3", status="off")], None),
+        ([backport_status("s1", {"name": "status", "valueCode": "Zzyzxfamily"})], SubscriptionReport(None)),
+        ([status_of_r5("s1", error=[{"coding": [{"code": "Zzyzxfamily"}]}])], SubscriptionReport(None)),
+        ([{"resource": TASK}], None),
+        ([], None),
+    ],
+)
+def test_what_a_server_says_of_a_subscription(entries: list[dict[str, Any]], wanted: SubscriptionReport | None) -> None:
+    assert parse_status(bundle(*entries), "s1") == wanted
+
+
+def test_event_numbers_of_the_first_versions_of_the_backport_are_read() -> None:
+    so_far = {"name": "events-since-subscription-start", "valueUnsignedInt": 310}
+    assert parse_notification(bundle(backport_status("s1", so_far))).events == (310,)

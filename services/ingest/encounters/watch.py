@@ -3,12 +3,12 @@
 import logging
 from datetime import timedelta
 
-from services.ingest.notifications import parse_notification
+from services.ingest.notifications import parse_notification, parse_status
 from services.ingest.publishers import NotificationPublisher
 from services.ingest.subscription_state import SubscriptionState, SubscriptionStates
 from services.ingest.subscriptions import Subscription, Subscriptions
 from shared.clinical.fhir_client import FhirClient, etag_of
-from shared.contracts.errors import PermanentError
+from shared.contracts.errors import CountersignError, PermanentError
 from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letter_queue import publish_alert
 from shared.messaging.event_store import Clock
@@ -39,10 +39,11 @@ class SubscriptionWatch:
         """Raises TransientError; what a server refuses is reported, and the poll finds the rest."""
         for item in self._subscriptions.subscriptions:
             state = await self._states.get(item.name)
-            if state.missing is not None:
-                await self._fetch_missed(item, state.missing)
             if self._silence(item, state) > 1:
                 await self._reactivate(item, state)
+                state = await self._states.get(item.name)
+            if state.missing is not None:
+                await self._fetch_missed(item, state.missing)
 
     async def update_gauges(self) -> None:
         """Set the gauge of each Subscription with a heartbeat."""
@@ -76,6 +77,7 @@ class SubscriptionWatch:
             try:
                 found = await self._ehr.read("Subscription", of.subscription)
                 reason = f"nothing has arrived for longer than two heartbeats; the EHR calls it {_status(found)}"
+                reason += await self._count(of, of.subscription)
                 if found.get("status") in ("off", "error"):
                     await self._ehr.update(found | {"status": "requested"}, if_match=etag_of(found))
                     reason += ", and was asked to notify again"
@@ -85,6 +87,16 @@ class SubscriptionWatch:
         await publish_alert(
             self._bus, "warning", "subscription-silent", id=f"{of.name}-{received_at}", sender=of.name, reason=reason
         )
+
+    async def _count(self, of: Subscription, id: str) -> str:
+        """Compare the server's count of events with ours, where it has `$status`; return what it says of errors."""
+        try:
+            report = parse_status(await self._ehr.operation("Subscription", id, "status", {}), id)
+        except CountersignError:  # some servers answer 500 for an operation that they lack; the poll must go on
+            return ""
+        if report is not None and report.events is not None:
+            await self._states.count(of, report.events)
+        return f" ({report.error})" if report is not None and report.error else ""
 
 
 def _status(subscription: dict[str, object]) -> str:
