@@ -59,7 +59,7 @@ async def check_ehr(group: Group, http: httpx.AsyncClient, target: DoctorTarget)
     if ready and release.startswith("4.0"):
         assess_routes(group, capabilities)
         if "Subscription" in capabilities.creates:
-            await check_subscriptions(group, client))
+            await check_subscriptions(group, client)
     _assess_date(group, answer)
 
 
