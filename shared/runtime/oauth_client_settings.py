@@ -32,10 +32,19 @@ class OAuthClientSettings(BaseSettings):
         description="JWK Set with our private keys (private_key_jwt), instead of a secret; may be the EHR client's",
     )
 
+    client_certificate_file: Path | None = Field(
+        default=None,
+        description="PEM certificate of our private key, which may be a PEM file then, for servers that find keys by "
+        "the certificate's thumbprint (Entra ID, AD FS)",
+    )
+
     @model_validator(mode="after")
     def _has_one_credential(self) -> Self:
         if self.client_key_file is not None and (self.client_secret or self.client_secret_file is not None):
             raise ValueError(f"set either {self._variable('client_key_file')} or a client secret, not both")
+        if self.client_certificate_file is not None and self.client_key_file is None:
+            certificate, key = self._variable("client_certificate_file"), self._variable("client_key_file")
+            raise ValueError(f"{certificate} needs {key}")
         return self
 
     def authentication(self, new_id: Callable[[], str]) -> ClientAuthentication:
@@ -45,6 +54,7 @@ class OAuthClientSettings(BaseSettings):
                 self.client_id,
                 self.client_key_file,
                 new_id,
+                certificate_file=self.client_certificate_file,
                 server=self.authorization_server,
                 setting=self._variable("client_key_file"),
             )

@@ -19,11 +19,6 @@ class OidcSettings(OAuthClientSettings):
     authorization_server = "identity provider"
 
     issuer: str = Field(default="", description="issuer URL, exactly as in the provider's metadata; empty: no provider")
-    client_certificate_file: Path | None = Field(
-        default=None,
-        description="PEM certificate of our private key, which may be a PEM file then, for providers that find keys by "
-        "the certificate's thumbprint (Entra ID, AD FS)",
-    )
     audience: str = Field(default="", description="expected audience of access tokens; empty: the client id")
     scope: str = Field(default="openid profile", description="scopes requested at sign-in")
     claims_from: ClaimSource = Field(
@@ -48,33 +43,6 @@ class OidcSettings(OAuthClientSettings):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        if self.client_certificate_file is not None and self.client_key_file is None:
-            raise ValueError("COUNTERSIGN_OIDC_CLIENT_CERTIFICATE_FILE needs COUNTERSIGN_OIDC_CLIENT_KEY_FILE")
         if self.groups_url and not is_safe_endpoint(self.groups_url, self.issuer):
             raise ValueError("COUNTERSIGN_OIDC_GROUPS_URL must be an https URL: access tokens are sent there")
         return self
-
-    def authentication(self, new_id: Callable[[], str]) -> ClientAuthentication:
-        """Return how our client authenticates. `new_id` returns an id that was never used."""
-        if self.client_key_file is not None:
-            return PrivateKeyJwt(
-                self.client_id,
-                self.client_key_file,
-                new_id,
-                certificate_file=self.client_certificate_file,
-                server="identity provider",
-                setting="COUNTERSIGN_OIDC_CLIENT_KEY_FILE",
-            )
-        if self.client_secret_file is not None or self.client_secret:
-            return ClientSecret(
-                self.client_id,
-                self._read_secret,
-                self.client_secret_method,
-                setting="COUNTERSIGN_OIDC_CLIENT_SECRET_FILE",
-            )
-        return PublicClient(self.client_id)
-
-    def _read_secret(self) -> str:
-        if self.client_secret_file is not None:
-            return self.client_secret_file.read_text(encoding="utf-8")
-        return self.client_secret.get_secret_value() if self.client_secret else ""
