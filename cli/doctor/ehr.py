@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from cli.doctor.census import check_search
 from cli.doctor.findings import Group
 from cli.doctor.server import assess_clock_skew
 from cli.doctor.target import DoctorTarget
@@ -55,7 +56,8 @@ async def check_ehr(group: Group, http: httpx.AsyncClient, place: DoctorTarget) 
         group.fault("EHR", says, "check that this is the FHIR R4 base URL")
         return
     # Most servers return their CapabilityStatement without a token.
-    ready = await FhirClient(place.ehr_url, http, place.ehr_authorization).ready()
+    ehr = FhirClient(place.ehr_url, http, place.ehr_authorization)
+    ready = await ehr.ready()
     if not ready:
         group.fault("EHR", "it returns its CapabilityStatement but refuses searches", ACCESS_FIX)
     elif release.startswith("4.0"):
@@ -67,6 +69,7 @@ async def check_ehr(group: Group, http: httpx.AsyncClient, place: DoctorTarget) 
     assess_write_back(group, place.write_back, parse_capabilities(statement), place.mdm)
     if ready and release.startswith("4.0"):
         assess_routes(group, parse_capabilities(statement))
+        await check_search(group, ehr, parse_capabilities(statement), place.census, datetime.now(UTC))
     _assess_date(group, answer)
 
 

@@ -15,6 +15,7 @@ from cli.stack.access import default_data_dir, read_access
 from cli.stack.ehr_settings import stack_ehr
 from cli.stack.secrets import load_or_create
 from services.approval.filing.profile_choice import Setting as WriteBackSetting
+from services.ingest.settings import CensusSettings
 from shared.clinical.authorization import Authorization
 from shared.messaging.provision import StreamStorage
 from shared.runtime.launch_settings import LaunchSettings
@@ -61,6 +62,7 @@ class DoctorTarget:
     provision: str  # how to repair streams and consumers
     launch: LaunchSettings = field(default_factory=LaunchSettings)
     public_url: str = ""
+    census: CensusSettings = field(default_factory=CensusSettings)
 
 
 def find_target(data_dir: Path | None) -> DoctorTarget:
@@ -71,6 +73,7 @@ def find_target(data_dir: Path | None) -> DoctorTarget:
         "qdrant": QdrantSettings(),
         "oidc": OidcSettings(),
         "launch": LaunchSettings(),
+        "census": CensusSettings(),
         "public_url": settings.public_url,
         "otlp": settings.otlp,
         "keeping": keeping,
