@@ -21,20 +21,24 @@ SOON = timedelta(milliseconds=300)
 
 
 class Death:
-    """Every write hangs from the first to `subject` on, before or after it reached the server."""
+    """Every write hangs from the `nth` to `subject` on, before or after it reached the server."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, subject: str, *, after: bool) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, subject: str, *, after: bool, nth: int = 1) -> None:
+        self.subject = subject
         self.came = asyncio.Event()
         self._dead = False
+        self._left = nth
         self.armed = False
         real = NatsConnection.publish
 
         async def publish(bus: NatsConnection, to: str, *args: Any, **sent: Any) -> Any:
             if self.armed and not self._dead and subject in to:
-                self._dead = True
-                if after:
+                self._left -= 1
+                self._dead = self._left == 0
+                if self._dead and after:
                     await real(bus, to, *args, **sent)
-                self.came.set()
+                if self._dead:
+                    self.came.set()
             if self.armed and self._dead:
                 return await asyncio.Event().wait()
             return await real(bus, to, *args, **sent)
