@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from cli.doctor.appointments import check_appointments
 from cli.doctor.census import check_search
 from cli.doctor.findings import Group
 from cli.doctor.server import assess_clock_skew
@@ -69,6 +70,7 @@ async def check_ehr(group: Group, http: httpx.AsyncClient, place: DoctorTarget) 
     assess_write_back(group, place.write_back, parse_capabilities(statement), place.mdm)
     if ready and release.startswith("4.0"):
         assess_routes(group, parse_capabilities(statement))
+        await check_appointments(group, ehr, parse_capabilities(statement), place.appointments, datetime.now(UTC))
         await check_search(group, ehr, parse_capabilities(statement), place.census, datetime.now(UTC))
     _assess_date(group, answer)
 

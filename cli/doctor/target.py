@@ -15,7 +15,7 @@ from cli.stack.access import default_data_dir, read_access
 from cli.stack.ehr_settings import stack_ehr
 from cli.stack.secrets import load_or_create
 from services.approval.filing.profile_choice import Setting as WriteBackSetting
-from services.ingest.settings import CensusSettings
+from services.ingest.settings import AppointmentSettings, CensusSettings
 from shared.clinical.authorization import Authorization
 from shared.messaging.provision import StreamStorage
 from shared.runtime.launch_settings import LaunchSettings
@@ -63,6 +63,7 @@ class DoctorTarget:
     launch: LaunchSettings = field(default_factory=LaunchSettings)
     public_url: str = ""
     census: CensusSettings = field(default_factory=CensusSettings)
+    appointments: AppointmentSettings = field(default_factory=AppointmentSettings)
 
 
 def find_target(data_dir: Path | None) -> DoctorTarget:
@@ -74,6 +75,7 @@ def find_target(data_dir: Path | None) -> DoctorTarget:
         "oidc": OidcSettings(),
         "launch": LaunchSettings(),
         "census": CensusSettings(),
+        "appointments": AppointmentSettings(),
         "public_url": settings.public_url,
         "otlp": settings.otlp,
         "keeping": keeping,

@@ -205,6 +205,8 @@ CONSUMERS = (
     Consumer("ingest-visits", "EHR", (subjects.VISIT_EVENTS,), FHIR_LAG, workers=16, parked=10_000),
     # What a notification or the poll named: its Encounter is read, and decides.
     Consumer("ingest-encounters", "EHR", (subjects.ENCOUNTER_UPDATED,), EHR_FOR_A_DAY, workers=16, parked=10_000),
+    # Appointments that may plan a discharge. Their Encounter may name them only later.
+    Consumer("ingest-appointments", "EHR", (subjects.APPOINTMENT_UPDATED,), FHIR_LAG, workers=4, parked=10_000),
     # One process polls at a time.
     Consumer(
         "ingest-poll",

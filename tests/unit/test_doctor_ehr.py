@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from cli.doctor.ehr import assess_scopes, assess_write_back, check_ehr
 from cli.doctor.findings import Finding, Group
 from cli.doctor.target import DoctorTarget
-from services.ingest.settings import CensusSettings
+from services.ingest.settings import AppointmentSettings, CensusSettings
 from shared.clinical.authorization import StaticToken
 from shared.clinical.fhir_client import Capabilities
 from shared.clinical.smart.scopes import needed_scopes
@@ -29,6 +29,7 @@ class Target:
     write_back: Any = "fhir"
     mdm: MdmSettings = field(default_factory=MdmSettings)
     census: CensusSettings = field(default_factory=CensusSettings)
+    appointments: AppointmentSettings = field(default_factory=AppointmentSettings)
 
 
 class FhirServer(Ehr):
