@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from shared.contracts.errors import CountersignError
 from shared.messaging import pull_subscriber
-from shared.messaging.connection import NatsConnection
+from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.topology import Consumer
 from tests.connected.test_ehr_task import alerts, all_heard, awaiting, decision, tell
 from tests.support.clinician import answer
@@ -36,7 +37,7 @@ class Death:
                 self._left -= 1
                 self._dead = self._left == 0
                 if self._dead and after:
-                    await real(bus, to, *args, **sent)
+                    await self._last_write(real(bus, to, *args, **sent))
                 if self._dead:
                     self.came.set()
             if self.armed and self._dead:
@@ -44,6 +45,14 @@ class Death:
             return await real(bus, to, *args, **sent)
 
         monkeypatch.setattr(NatsConnection, "publish", publish)
+
+    async def _last_write(self, write: Any) -> None:
+        """Make the write; one that the server refuses is not the last."""
+        try:
+            await write
+        except (CountersignError, WrongSequenceError):
+            self._dead, self._left = False, 1
+            raise
 
 
 @pytest.fixture(autouse=True)
