@@ -26,6 +26,7 @@ def run(
     faults: Annotated[bool, typer.Option(help="serve /sandbox/faults")] = False,
     notify: Annotated[str | None, typer.Option(help="endpoint to notify of every ended Task")] = None,
     notify_encounters: Annotated[bool, typer.Option(help="notify it of changed Encounters too")] = False,
+    notify_appointments: Annotated[bool, typer.Option(help="notify it of changed Appointments too")] = False,
     notify_shape: Annotated[
         str, typer.Option(help="put, empty, backport, r4b, r5, transaction, medplum or athena")
     ] = "backport",
@@ -107,6 +108,7 @@ def run(
             shape=_one_of("--notify-shape", notify_shape, get_args(Shape)),
             content=_one_of("--notify-content", notify_content, get_args(Content)),
             encounters=notify_encounters,
+            appointments=notify_appointments,
             secret=notify_secret_file.read_bytes().strip() if notify_secret_file else b"",
         )
     quirks = Quirks(

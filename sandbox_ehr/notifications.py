@@ -1,4 +1,4 @@
-"""Notify a subscriber of ended Tasks and, if asked for, of changed Encounters, in the shapes that servers send.
+"""Notify a subscriber of ended Tasks and, if asked for, of other changes, in the shapes that servers send.
 
 Like real servers it gives up after a few attempts: a client that must not miss anything also searches for it.
 https://hl7.org/fhir/R4/subscription.html, https://hl7.org/fhir/uv/subscriptions-backport/notifications.html
@@ -31,7 +31,8 @@ BUNDLE_TYPES = {"r4b": "history", "athena": "history", "r5": "subscription-notif
 class SubscriptionNotifier:
     """Sends notifications to one endpoint. `delivered` counts those that were accepted.
 
-    `encounters`: it also notifies of changed Encounters. `secret` signs the shapes that have a signature.
+    `encounters`, `appointments`: it also notifies of those that have changed. `secret` signs the shapes that have a
+    signature.
     """
 
     def __init__(
@@ -43,12 +44,14 @@ class SubscriptionNotifier:
         shape: Shape = "backport",
         content: Content = "id-only",
         encounters: bool = False,
+        appointments: bool = False,
         secret: bytes = b"",
     ) -> None:
         self._http = http
         self._endpoint = endpoint
         self._token, self._shape, self._content = token, shape, content
-        self._encounters, self._secret = encounters, secret
+        self._secret = secret
+        self._changed = {"Encounter": encounters, "Appointment": appointments}
         self._events = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self.delivered = 0
@@ -56,7 +59,7 @@ class SubscriptionNotifier:
     def notify(self, resource: Resource) -> None:
         """Send a notification in the background if the subscription is about `resource`."""
         ended = resource["resourceType"] == "Task" and resource["status"] in STATUSES
-        if not ended and not (self._encounters and resource["resourceType"] == "Encounter"):
+        if not ended and not self._changed.get(resource["resourceType"]):
             return
         self._events += 1
         proof: dict[str, Any] = {"token": self._token, "secret": self._secret}

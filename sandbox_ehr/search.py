@@ -32,7 +32,8 @@ PARAMETERS: dict[str, dict[str, Parameter]] = {
     "Encounter": _COMMON
     | _PATIENT
     | _STATUS
-    | {"class": ("token", ("class",)), "date": ("date", ("period",)), "type": ("token", ("type",))},
+    | {"class": ("token", ("class",)), "date": ("date", ("period",)), "type": ("token", ("type",))}
+    | {"appointment": ("reference", ("appointment",))},
     "Condition": _CLINICAL
     | {
         "clinical-status": ("token", ("clinicalStatus",)),
@@ -59,7 +60,15 @@ PARAMETERS: dict[str, dict[str, Parameter]] = {
     "CarePlan": _CLINICAL | _STATUS | {"date": ("date", ("period",))},
     "CareTeam": _COMMON | _PATIENT | _ENCOUNTER | _STATUS,
     "ServiceRequest": _CLINICAL | _STATUS | {"authored": ("date", ("authoredOn",))},
-    "Appointment": _COMMON | _STATUS | {"patient": ("reference", ("participant.actor",)), "date": ("date", ("start",))},
+    "Appointment": _COMMON
+    | _STATUS
+    | {
+        "patient": ("reference", ("participant.actor",)),
+        "date": ("date", ("start",)),
+        "service-type": ("token", ("serviceType",)),
+        "appointment-type": ("token", ("appointmentType",)),
+        "supporting-info": ("reference", ("supportingInformation",)),
+    },
     "DocumentReference": _COMMON
     | _PATIENT
     | _ENCOUNTER

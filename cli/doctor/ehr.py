@@ -6,6 +6,8 @@ from typing import Any
 
 import httpx
 
+from cli.doctor.appointments import check_appointments
+from cli.doctor.census import check_search
 from cli.doctor.findings import Group
 from cli.doctor.server import assess_clock_skew
 from cli.doctor.target import DoctorTarget
@@ -45,8 +47,8 @@ async def check_ehr(group: Group, http: httpx.AsyncClient, target: DoctorTarget)
     statement: dict[str, Any] = answer.json()
     release, capabilities = str(statement["fhirVersion"]), parse_capabilities(statement)
     # Most servers return their CapabilityStatement without a token.
-    client = FhirClient(target.ehr_url, http, target.ehr_authorization)
-    ready = await client.ready()
+    ehr = FhirClient(target.ehr_url, http, target.ehr_authorization)
+    ready = await ehr.ready()
     if not ready:
         group.fault("EHR", "it returns its CapabilityStatement but refuses searches", ACCESS_FIX)
     elif release.startswith("4.0"):
@@ -59,7 +61,9 @@ async def check_ehr(group: Group, http: httpx.AsyncClient, target: DoctorTarget)
     if ready and release.startswith("4.0"):
         assess_routes(group, capabilities)
         if "Subscription" in capabilities.creates:
-            await check_subscriptions(group, client)
+            await check_subscriptions(group, ehr)
+        await check_appointments(group, ehr, capabilities, target.appointments, datetime.now(UTC))
+        await check_search(group, ehr, capabilities, target.census, datetime.now(UTC))
     _assess_date(group, answer)
 
 

@@ -15,6 +15,7 @@ from cli.stack.access import default_data_dir, read_access
 from cli.stack.ehr_settings import stack_ehr
 from cli.stack.secrets import load_or_create
 from services.approval.filing.profile_choice import Setting as WriteBackSetting
+from services.ingest.settings import AppointmentSettings, CensusSettings
 from shared.clinical.authorization import Authorization
 from shared.messaging.provision import StreamStorage
 from shared.runtime.launch_settings import LaunchSettings
@@ -61,6 +62,8 @@ class DoctorTarget:
     qdrant: QdrantSettings = field(default_factory=QdrantSettings)
     oidc: OidcSettings = field(default_factory=OidcSettings)
     launch: LaunchSettings = field(default_factory=LaunchSettings)
+    census: CensusSettings = field(default_factory=CensusSettings)
+    appointments: AppointmentSettings = field(default_factory=AppointmentSettings)
 
 
 def find_target(data_dir: Path | None) -> DoctorTarget:

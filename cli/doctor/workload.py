@@ -10,7 +10,7 @@ from nats import errors
 from nats.js.errors import APIError, NotFoundError
 
 from cli.client import Api
-from cli.doctor import checkpoints
+from cli.doctor import census, checkpoints
 from cli.doctor.findings import Finding, Group
 from cli.doctor.target import DoctorTarget
 from cli.errors import CommandError
@@ -48,6 +48,7 @@ async def check(bus: NatsConnection, target: DoctorTarget) -> list[Finding]:
     await _dead_letters(bus, group)
     await _ehr_decisions(bus, group)
     await checkpoints.check(bus, group, datetime.now(UTC))
+    await census.check_timers(bus, group, target.census, datetime.now(UTC))
     await _knowledge(bus, target, group)
     return group.found
 

@@ -29,6 +29,7 @@ GROUPS = (
     ("COUNTERSIGN_HL7_", "HL7v2 over MLLP"),
     ("COUNTERSIGN_MDM_", "Documents by HL7v2 (MDM)"),
     ("COUNTERSIGN_CENSUS_", "Nightly census"),
+    ("COUNTERSIGN_APPOINTMENT_", "Planned discharges by Appointment"),
     ("COUNTERSIGN_OIDC_", "Sign-on (OpenID Connect)"),
     ("COUNTERSIGN_LAUNCH_", "SMART App Launch"),
     ("COUNTERSIGN_TRITON_", "Model server"),

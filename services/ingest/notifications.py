@@ -1,4 +1,4 @@
-"""Parse FHIR notifications into changed Tasks and Encounters. Pure.
+"""Parse FHIR notifications into changed Tasks, Encounters and Appointments. Pure.
 
 Servers send a Bundle of the R4 subscriptions backport with ids or whole resources, a SubscriptionStatus of R4B and R5,
 or the bare resource. Only id and version are used; everything else is read from the EHR.
@@ -11,14 +11,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from shared.clinical.elements import Resource, child, children, string
-from shared.contracts.ehr import EncounterChanged, TaskChanged
+from shared.contracts.ehr import AppointmentChanged, EncounterChanged, TaskChanged
 from shared.contracts.subjects import FHIR_ID, FHIR_ID_PART
 
-Change = TaskChanged | EncounterChanged
+Change = TaskChanged | EncounterChanged | AppointmentChanged
 
-TYPES = ("Encounter", "Task")
+TYPES = ("Appointment", "Encounter", "Task")
 # `Task/1`, `https://ehr.example/fhir/Task/1`, `Task/1/_history/3`
-REFERENCE = re.compile(rf"(?:^|/)(Encounter|Task)/({FHIR_ID_PART})(?:/_history/({FHIR_ID_PART}))?\Z")
+REFERENCE = re.compile(rf"(?:^|/)({'|'.join(TYPES)})/({FHIR_ID_PART})(?:/_history/({FHIR_ID_PART}))?\Z")
 STATUS_TYPES = ("Parameters", "SubscriptionStatus")  # R4 backport; R4B and R5
 # valueUnsignedInt is of the backport's first versions.
 NUMBERS = ("valueString", "valueInteger64", "valueInteger", "valueUnsignedInt")
@@ -113,7 +113,7 @@ def tasks_in(body: Resource) -> list[TaskChanged]:
 
 def change(type: str, id: str, *, deleted: bool = False) -> Change:
     """Return the change of the resource that a URL names."""
-    return TaskChanged(task_id=id) if type == "Task" else EncounterChanged(encounter_id=id, deleted=deleted)
+    return _change(_Named(type, id, deleted=deleted))
 
 
 def changes_in(named: Iterable[_Named]) -> tuple[Change, ...]:
@@ -123,12 +123,17 @@ def changes_in(named: Iterable[_Named]) -> tuple[Change, ...]:
         key = (item.type, item.id)
         if key not in found or item.version is not None or item.deleted:
             found[key] = item
-    return tuple(
-        TaskChanged(task_id=item.id, version=item.version)
-        if item.type == "Task"
-        else EncounterChanged(encounter_id=item.id, version=item.version, deleted=item.deleted)
-        for item in found.values()
-    )
+    return tuple(map(_change, found.values()))
+
+
+def _change(named: _Named) -> Change:
+    match named.type:
+        case "Task":
+            return TaskChanged(task_id=named.id, version=named.version)
+        case "Appointment":
+            return AppointmentChanged(appointment_id=named.id, version=named.version, deleted=named.deleted)
+        case _:
+            return EncounterChanged(encounter_id=named.id, version=named.version, deleted=named.deleted)
 
 
 def _resources(body: Resource) -> Iterator[Resource]:
@@ -162,7 +167,7 @@ def _of_entry(entry: Resource) -> Iterator[_Named]:
 
 def _of_resource(resource: Resource) -> Iterator[_Named]:
     match resource.get("resourceType"):
-        case "Task" | "Encounter" as type:
+        case "Task" | "Encounter" | "Appointment" as type:
             id, version = resource.get("id"), child(resource, "meta").get("versionId")
             if isinstance(id, str) and re.fullmatch(FHIR_ID, id):
                 usable = isinstance(version, str) and re.fullmatch(FHIR_ID, version)

@@ -29,7 +29,7 @@ TRANSACTION_RESPONSE = {"resourceType": "Bundle", "type": "transaction-response"
 
 router = APIRouter(tags=["ingest"])
 
-ResourceType = Literal["Encounter", "Task"]
+ResourceType = Literal["Encounter", "Task", "Appointment"]
 Id = Annotated[str, Path(pattern=FHIR_ID)]
 
 
@@ -55,7 +55,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 
 @router.post(
     "/v1/fhir/notifications",
-    summary="A FHIR Subscription tells that Encounters or Tasks have changed",
+    summary="A FHIR Subscription tells that Encounters, Tasks or Appointments have changed",
     response_class=JSONResponse,
     responses=ANSWERS,
     openapi_extra={"requestBody": {"content": {MEDIA_TYPE: {"schema": {"type": "object"}}}}},
@@ -78,7 +78,7 @@ async def notified(request: Request, caller: MaybeCaller, notifications: Notific
 # R4's rest-hook with a payload: servers send the resource below the endpoint, most of them by PUT.
 @router.put(
     "/v1/fhir/notifications/{type}/{id}",
-    summary="A FHIR Subscription sends an Encounter or a Task that has changed",
+    summary="A FHIR Subscription sends an Encounter, a Task or an Appointment that has changed",
     response_class=JSONResponse,
     responses=ANSWERS,
     openapi_extra={"requestBody": {"content": {MEDIA_TYPE: {"schema": {"type": "object"}}}}},
@@ -97,7 +97,7 @@ async def sent(
 
 @router.delete(
     "/v1/fhir/notifications/{type}/{id}",
-    summary="A FHIR Subscription tells that an Encounter or a Task was deleted",
+    summary="A FHIR Subscription tells that an Encounter, a Task or an Appointment was deleted",
     response_class=JSONResponse,
     responses=ANSWERS,
 )

@@ -20,7 +20,7 @@ from services.ingest.refresh.handlers import Refreshing
 from services.ingest.refresh.service import RefreshService
 from services.ingest.settings import IngestSettings
 from shared.clinical.fhir_client import FhirClient
-from shared.contracts.ehr import parse_encounter_changed, parse_encounter_reported
+from shared.contracts.ehr import parse_appointment_changed, parse_encounter_changed, parse_encounter_reported
 from shared.contracts.errors import PermanentError
 from shared.contracts.subjects import CENSUS_TIMER, POLL_TIMER, REFRESH_TIMER, RETRY_TIMER, timer_filter
 from shared.contracts.visits import parse_visit_reported
@@ -71,6 +71,7 @@ def fhir_route(core: Core) -> tuple[FhirRoute, Part]:
     """Learn of discharges by FHIR notifications and by polling."""
     fhir = FhirRoute(core.bus, core.ehr, core.encounters, core.census, core.settings, core.clock, core.new_id)
     core.broker.on_message("ingest-encounters", fhir.updates.on_updated)
+    core.broker.on_message("ingest-appointments", fhir.appointments.on_updated)
     core.broker.on_message("ingest-poll", fhir.on_timer)
     return fhir, Part(starts=(fhir.start,), closers=(core.ehr.close,), gauges=(fhir.update_gauges,))
 
@@ -132,7 +133,11 @@ def recovery(core: Core) -> Part:
     timers = tuple(timer_filter(kind) for kind in (REFRESH_TIMER, RETRY_TIMER, POLL_TIMER, CENSUS_TIMER))
     lost_timers = LostTimers(core.bus, REFRESHES, timers, core.clock)
     reports = dict.fromkeys(("ingest-discharged", "ingest-cancelled", "ingest-pending"), parse_encounter_reported)
-    others = {"ingest-visits": parse_visit_reported, "ingest-encounters": parse_encounter_changed}
+    others = {
+        "ingest-visits": parse_visit_reported,
+        "ingest-encounters": parse_encounter_changed,
+        "ingest-appointments": parse_appointment_changed,
+    }
     requests = OperatorRequests(core.bus, "ingest", {**reports, **others}, core.clock)
     return Part(starts=(lost_timers.start, requests.start), closers=(lost_timers.close,))
 

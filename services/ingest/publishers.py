@@ -12,6 +12,7 @@ from services.ingest.domain import CANCELLED, Report
 from services.ingest.stored_reports import ARRIVED, StoredReport
 from shared.contracts.cloudevents import event_headers
 from shared.contracts.ehr import (
+    AppointmentChanged,
     Department,
     EncounterChanged,
     EncounterReported,
@@ -22,7 +23,11 @@ from shared.contracts.ehr import (
 from shared.contracts.preparation import PreparationTrigger
 from shared.contracts.subjects import encounter_subject
 from shared.messaging.connection import NatsConnection
-from shared.messaging.ehr_publisher import publish_encounter_changed, publish_task_changed
+from shared.messaging.ehr_publisher import (
+    publish_appointment_changed,
+    publish_encounter_changed,
+    publish_task_changed,
+)
 from shared.messaging.event_store import Clock
 
 
@@ -57,6 +62,18 @@ class PendingDischarge(EncounterReport):
     )
     trigger: PreparationTrigger = Field(default="pending-discharge", description="what made the discharge known")
     tokens: int | None = Field(default=None, ge=0, description="tokens that the model may use; absent: no limit")
+
+
+class PlannedDischarge(PendingDischarge):
+    """A discharge that an Appointment plans."""
+
+    appointment: FhirId
+
+
+class PlanCancelled(EncounterReport):
+    """An Appointment plans the discharge no more."""
+
+    appointment: FhirId
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +153,12 @@ class NotificationPublisher:
         self._new_id = new_id
         self._bus = bus
 
-    async def publish(self, facts: Sequence[TaskChanged | EncounterChanged]) -> None:
+    async def publish(self, facts: Sequence[TaskChanged | EncounterChanged | AppointmentChanged]) -> None:
         """Store the facts; returns once they are stored, so that an EHR that got its answer need not repeat them."""
         for fact in facts:
             if isinstance(fact, TaskChanged):
                 await publish_task_changed(self._bus, fact, source="ingest", id=self._new_id())
+            elif isinstance(fact, AppointmentChanged):
+                await publish_appointment_changed(self._bus, fact, source="ingest", id=self._new_id())
             else:
                 await publish_encounter_changed(self._bus, fact, source="ingest", id=self._new_id())

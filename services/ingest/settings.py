@@ -2,12 +2,16 @@
 
 from datetime import time, timedelta
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.contracts.ehr import Department
 from shared.runtime.settings import EhrSettings, Hl7Settings, KnowledgeSettings, ServiceSettings
+
+# A token of FHIR: `code` or `system|code`. A comma or a dollar sign would change the search.
+AppointmentType = Annotated[str, StringConstraints(pattern=r"^([^|,$\\\s]+\|)?[^|,$\\\s]+$")]
 
 
 class DischargeSettings(BaseSettings):
@@ -53,6 +57,24 @@ class CensusSettings(BaseSettings):
     )
 
 
+class AppointmentSettings(BaseSettings):
+    """Settings of Appointments that plan a discharge."""
+
+    model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_APPOINTMENT_", extra="ignore", frozen=True)
+
+    types: frozenset[AppointmentType] = Field(
+        default=frozenset(),
+        description="codes of serviceType or appointmentType that mean a planned discharge, each `code` or "
+        "`system|code`; empty: Appointments are ignored",
+    )
+    within: timedelta = Field(
+        default=timedelta(days=2),
+        gt=timedelta(0),
+        description="how long before its planned discharge a stay is prepared, where the EHR can be searched for "
+        "Appointments; else when its Appointment is notified",
+    )
+
+
 class IngestSettings(ServiceSettings):
     default_department: Department = Field(default="general", description="department of discharges that name none")
     preparation_ends_after: timedelta = Field(
@@ -65,6 +87,7 @@ class IngestSettings(ServiceSettings):
         default=None,
         description="JWK Set with the public keys of our client at the EHR, published at /.well-known/jwks.json",
     )
+    appointments: AppointmentSettings = Field(default_factory=AppointmentSettings)
     census: CensusSettings = Field(default_factory=CensusSettings)
     ehr: EhrSettings = Field(default_factory=EhrSettings)
     fhir: DischargeSettings = Field(default_factory=DischargeSettings)

@@ -10,6 +10,7 @@ from shared.contracts.subjects import (
     DEPARTMENT,
     FHIR_ID,
     FHIR_ID_PART,
+    parse_appointment_updated_subject,
     parse_encounter_subject,
     parse_encounter_updated_subject,
     parse_reimport_subject,
@@ -39,6 +40,11 @@ class EncounterReported(BaseModel):
     )
     tokens: int | None = Field(
         default=None, ge=0, description="of a pending discharge: tokens that the model may use for it; absent: no limit"
+    )
+    appointment: FhirId | None = Field(
+        default=None,
+        description="of a pending discharge: the Appointment that plans it; its cancellation ends no preparation that "
+        "another report requested",
     )
     recorded_at: AwareDatetime | None = Field(
         default=None, description="when the hospital recorded it: EVN-2, or meta.lastUpdated of the Encounter"
@@ -86,6 +92,30 @@ def parse_encounter_changed(subject: str, data: bytes) -> EncounterChanged:
         raise contract_error(error) from None
     if fact.encounter_id != parse_encounter_updated_subject(subject):
         raise PermanentError("the payload's encounter_id is not the subject's")
+    return fact
+
+
+class AppointmentChanged(BaseModel):
+    """An Appointment in the EHR has changed. Whether it plans a discharge is decided by its content, which is read."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    appointment_id: FhirId
+    version: str | None = Field(default=None, max_length=64, description="meta.versionId, where the EHR tells it")
+    deleted: bool = Field(default=False, description="the EHR said that it was deleted")
+
+
+def parse_appointment_changed(subject: str, data: bytes) -> AppointmentChanged:
+    """Parse an `ehr.appointment.updated` message.
+
+    Raises PermanentError naming the invalid fields, never their values.
+    """
+    try:
+        fact = AppointmentChanged.model_validate_json(data)
+    except ValidationError as error:
+        raise contract_error(error) from None
+    if fact.appointment_id != parse_appointment_updated_subject(subject):
+        raise PermanentError("the payload's appointment_id is not the subject's")
     return fact
 
 

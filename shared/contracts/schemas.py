@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from shared.contracts.draft import Draft
-from shared.contracts.ehr import EncounterChanged, EncounterReported, ReimportRequested, TaskChanged
+from shared.contracts.ehr import AppointmentChanged, EncounterChanged, EncounterReported, ReimportRequested, TaskChanged
 from shared.contracts.events import EVENT_TYPES
 from shared.contracts.refresh import REFRESH_EVENT_TYPES
 from shared.contracts.visits import VisitReported
@@ -26,6 +26,7 @@ def generate() -> dict[str, dict[str, Any]]:
         "draft.v1": Draft,
         "ehr-encounter-fact.v1": EncounterReported,
         "ehr-encounter-changed.v1": EncounterChanged,
+        "ehr-appointment-changed.v1": AppointmentChanged,
         "ehr-task-fact.v1": TaskChanged,
         "ehr-reimport.v1": ReimportRequested,
         "ehr-visit-fact.v1": VisitReported,

@@ -1,6 +1,7 @@
 """The subjects of every stream, and the tokens they are made of: departments, ids, event names; never patient data.
 
 EHR             ehr.encounter.<fact>.<dept>.<encounter>, ehr.encounter.updated.<encounter>, ehr.task.updated.<task>
+                ehr.appointment.updated.<appointment>
                 ehr.visit.<event>.<digest>, ehr.reimport.<case>
 DISCHARGE       discharge.<dept>.<case>.<event>
 KNOWLEDGE       knowledge.<source>.<refresh>.<event>[.<n>]; `all` is the source where a refresh covers several
@@ -41,6 +42,7 @@ ENCOUNTER_DISCHARGED = "ehr.encounter.discharged.>"
 DISCHARGE_CANCELLED = "ehr.encounter.discharge-cancelled.>"
 PENDING_DISCHARGES = ("ehr.encounter.discharge-pending.>", "ehr.encounter.discharge-pending-cancelled.>")
 ENCOUNTER_UPDATED = "ehr.encounter.updated.*"
+APPOINTMENT_UPDATED = "ehr.appointment.updated.*"
 VISIT_EVENTS = "ehr.visit.*.*"
 TASK_UPDATED = "ehr.task.updated.*"
 REIMPORT_REQUESTED = "ehr.reimport.*"
@@ -146,6 +148,22 @@ def parse_encounter_updated_subject(subject: str) -> str:
     tokens = subject.split(".")
     if len(tokens) != 4 or tokens[:3] != ["ehr", "encounter", "updated"]:
         raise PermanentError("the subject is not ehr.encounter.updated.<encounter>")
+    return tokens[3].replace("%2E", ".")
+
+
+def appointment_updated_subject(appointment_id: str) -> str:
+    """Return `ehr.appointment.updated.<appointment>`."""
+    return f"ehr.appointment.updated.{appointment_id.replace('.', '%2E')}"
+
+
+def parse_appointment_updated_subject(subject: str) -> str:
+    """Return the Appointment's id in an EHR subject.
+
+    Raises PermanentError when the subject is not of that form.
+    """
+    tokens = subject.split(".")
+    if len(tokens) != 4 or tokens[:3] != ["ehr", "appointment", "updated"]:
+        raise PermanentError("the subject is not ehr.appointment.updated.<appointment>")
     return tokens[3].replace("%2E", ".")
 
 

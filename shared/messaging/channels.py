@@ -30,6 +30,7 @@ PARAMETERS = {
     "case": "case id (UUIDv5 of organization and encounter)",
     "encounter": "FHIR logical id; dots written as %2E",
     "task": "FHIR logical id; dots written as %2E",
+    "appointment": "FHIR logical id; dots written as %2E",
     "event": "trigger event in lower case, such as a03",
     "digest": "of the visit number: first 32 hex digits of its SHA-256",
     "of": "tasks, checkpoint, retention or preparations; encounters for the poll of the EHR",
@@ -120,6 +121,7 @@ def _ehr_channels() -> list[Channel]:
     fact = Message(encounter, schema="ehr-encounter-fact.v1.json")
     visit = "What an ADT message said happened to a visit. Which Encounter that is, is found out afterwards."
     updated = "An Encounter in the EHR has changed: a notification or the poll named it, and its content decides."
+    appointment = "An Appointment in the EHR has changed: it may plan a discharge, which its content decides."
     changed = "A Task in the EHR has changed. An integration engine may publish it directly."
     reimport = "After a restore somebody wants taken over from the chart what was signed since the backup."
     return [
@@ -132,6 +134,12 @@ def _ehr_channels() -> list[Channel]:
             subjects.encounter_updated_subject("{encounter}"),
             "EHR",
             Message(updated, schema="ehr-encounter-changed.v1.json"),
+        ),
+        Channel(
+            "ehr-appointment-updated",
+            subjects.appointment_updated_subject("{appointment}"),
+            "EHR",
+            Message(appointment, schema="ehr-appointment-changed.v1.json"),
         ),
         Channel(
             "ehr-visit",

@@ -1,8 +1,8 @@
-"""Publish to the EHR stream that a Task or an Encounter has changed, as known from a notification or from a search."""
+"""Publish to the EHR stream what has changed in the EHR, as known from a notification or from a search."""
 
 from shared.contracts.cloudevents import event_headers
-from shared.contracts.ehr import EncounterChanged, TaskChanged
-from shared.contracts.subjects import encounter_updated_subject, task_subject
+from shared.contracts.ehr import AppointmentChanged, EncounterChanged, TaskChanged
+from shared.contracts.subjects import appointment_updated_subject, encounter_updated_subject, task_subject
 from shared.messaging.connection import NatsConnection
 
 STREAM = "EHR"
@@ -22,3 +22,11 @@ async def publish_encounter_changed(bus: NatsConnection, fact: EncounterChanged,
     headers = event_headers(id=id, type="countersign.ehr.encounter.updated.v1", source=source)
     body = fact.model_dump_json(exclude_none=True, exclude_defaults=True).encode()
     await bus.publish(encounter_updated_subject(fact.encounter_id), body, stream=STREAM, headers=headers, id=id)
+
+
+async def publish_appointment_changed(bus: NatsConnection, fact: AppointmentChanged, *, source: str, id: str) -> None:
+    """Publish `fact`, deduplicated by the Appointment's version; `id` identifies one without, or a deletion."""
+    id = f"Appointment/{fact.appointment_id}/{fact.version}" if fact.version and not fact.deleted else id
+    headers = event_headers(id=id, type="countersign.ehr.appointment.updated.v1", source=source)
+    body = fact.model_dump_json(exclude_none=True, exclude_defaults=True).encode()
+    await bus.publish(appointment_updated_subject(fact.appointment_id), body, stream=STREAM, headers=headers, id=id)

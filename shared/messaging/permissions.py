@@ -79,7 +79,7 @@ _REDRIVE = (
     subjects.DEAD_LETTERS_DISCARDED,
     f"{inbox('operator')}.>",
 )
-POLL_KEYS = ("encounters", "visits.*", "seen.*", "subscriptions.*")  # of the bucket `reconciled`
+POLL_KEYS = ("encounters", "appointments", "visits.*", "seen.*", "subscriptions.*")  # of the bucket `reconciled`
 REDRIVING_SERVICES = ("ingest", "approval")
 _READ_KNOWLEDGE = (
     *(
@@ -119,6 +119,7 @@ _OWN: dict[str, tuple[str, ...]] = {
         *(f"$KV.reconciled.{key}" for key in POLL_KEYS),
         "$JS.API.DIRECT.GET.KV_reconciled",
         subjects.ENCOUNTER_EVENTS,
+        subjects.APPOINTMENT_UPDATED,
         subjects.VISIT_EVENTS,
         subjects.TASK_UPDATED,
     ),

@@ -157,6 +157,8 @@ CONSUMERS = (
     Consumer(
         "ingest-encounters", "EHR", (subjects.ENCOUNTER_UPDATED,), EHR_FOR_A_DAY, workers=16, retry_backlog=10_000
     ),
+    # Appointments that may plan a discharge. Their Encounter may name them only later.
+    Consumer("ingest-appointments", "EHR", (subjects.APPOINTMENT_UPDATED,), FHIR_LAG, workers=4, retry_backlog=10_000),
     # One process polls at a time.
     Consumer(
         "ingest-poll",

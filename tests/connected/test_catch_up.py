@@ -48,14 +48,14 @@ class Trail:
     """Cases by number, each with the events that a test gives it."""
 
     def __init__(self, bus: NatsConnection) -> None:
-        self._journal = EventStore(bus, "approval")
+        self._event_store = EventStore(bus, "approval")
         self._heads: dict[int, ChainHead] = {}
 
     async def add(self, case: int, *names: str) -> None:
         ref = CaseRef("cardiology", str(UUID(int=case)))
         for name in names:
             after = self._heads.get(case, CHAIN_START)
-            self._heads[case] = await self._journal.append(
+            self._heads[case] = await self._event_store.append(
                 ref, event(name), after=after, id=str(UUID(int=after.sequence * 1000 + case)), time=T0
             )
 

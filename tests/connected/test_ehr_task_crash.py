@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from shared.contracts.errors import CountersignError
 from shared.messaging import pull_subscriber
-from shared.messaging.connection import NatsConnection
+from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.topology_model import Consumer
 from tests.connected.test_ehr_task import alerts, all_heard, awaiting, decision, tell
 from tests.support.clinician import answer
@@ -21,25 +22,37 @@ SOON = timedelta(milliseconds=300)
 
 
 class Death:
-    """Every write hangs from the first to `subject` on, before or after it reached the server."""
+    """Every write hangs from the `nth` to `subject` on, before or after it reached the server."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, subject: str, *, after: bool) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, subject: str, *, after: bool, nth: int = 1) -> None:
+        self.subject = subject
         self.came = asyncio.Event()
         self._dead = False
+        self._left = nth
         self.armed = False
         real = NatsConnection.publish
 
         async def publish(bus: NatsConnection, to: str, *args: Any, **sent: Any) -> Any:
             if self.armed and not self._dead and subject in to:
-                self._dead = True
-                if after:
-                    await real(bus, to, *args, **sent)
-                self.came.set()
+                self._left -= 1
+                self._dead = self._left == 0
+                if self._dead and after:
+                    await self._last_write(real(bus, to, *args, **sent))
+                if self._dead:
+                    self.came.set()
             if self.armed and self._dead:
                 return await asyncio.Event().wait()
             return await real(bus, to, *args, **sent)
 
         monkeypatch.setattr(NatsConnection, "publish", publish)
+
+    async def _last_write(self, write: Any) -> None:
+        """Make the write; one that the server refuses is not the last."""
+        try:
+            await write
+        except (CountersignError, WrongSequenceError):
+            self._dead, self._left = False, 1
+            raise
 
 
 @pytest.fixture(autouse=True)

@@ -9,10 +9,13 @@ from zoneinfo import ZoneInfo
 import lxml.html
 import pytest
 
+from cli.doctor.census import check_timers
+from cli.doctor.findings import Group
 from services.approval.preparation.expiry import PreparationExpiry
 from services.approval.projections.preparations import PreparationsProjection
 from services.ingest.preparation.census import Budget, NightlyPreparation
 from services.ingest.publishers import EncounterPublisher
+from services.ingest.settings import CensusSettings
 from shared.contracts.subjects import case_id as case_id_of
 from shared.contracts.subjects import timer_subject
 from shared.messaging.timers import DUE_AT
@@ -236,6 +239,14 @@ async def test_a_census_asks_for_each_stay_once_a_night(stack: Stack) -> None:
     (timer,) = await bus.direct_get("REFRESH_TIMERS", {"last_by_subj": "timers.census.*"})
     due = datetime.fromisoformat((timer.headers or {})[DUE_AT])
     assert due.astimezone(ZoneInfo("America/Chicago")).time() == time(1)
+    admin, group = await stack.server.connect("admin"), Group("work")
+    both = CensusSettings(departments=departments | {"surgery": "status=in-progress"})
+    await check_timers(admin, group, both, datetime.now(UTC))
+    assert [(item.what, item.level) for item in group.found] == [
+        ("census of surgery", "warning"),
+        ("census of internal-medicine", "ok"),
+    ]
+    await admin.close()
     for _ in range(2):
         await census.run("internal-medicine", "2026-12-01")
     case_id = case_id_of("test", stay.id)

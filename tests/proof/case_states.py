@@ -40,7 +40,7 @@ class CaseStates:
         _, _, case, name = message.subject.split(".")
         self._next = message.sequence + 1
         self.events[case].append(name)
-        if name == "discharged":
+        if name in ("discharged", "preparation-requested"):
             self.case_of[str(message.body["encounter_id"])] = case
         if name == "review-requested":
             self.task_of[case] = str(message.body.get("task") or "")

@@ -28,6 +28,7 @@ BUSY = (408, 425, 429, 500, 502, 503, 504)
 TIMEOUT = 20.0
 TAKEN = (200, 202)
 FS = b"\x1c"  # ends a message of MLLP
+PENDING = ("A16", "A25")  # ADT events about a discharge that is pending
 
 
 def sha256(text: str) -> str:
@@ -105,7 +106,7 @@ class Client:
     async def probe(self, method: str, path: str, case: str, endpoint: str, **sent: Any) -> None:
         """Send a request that has to be refused; once, whatever the answer is."""
         answer = await self._once(method, path, **sent)
-        self._journal.note("probe", who=self.who, case=case, endpoint=endpoint, answer=_word(answer))
+        self._journal.note("probe", who=self.who, case=case, endpoint=endpoint, answer=word_of(answer))
 
     async def send(
         self, kind: str, method: str, path: str, facts: dict[str, Any], taken: Taken = by_status, **sent: Any
@@ -133,7 +134,7 @@ class Client:
             told = {name: value for name, value in answer.json().items() if name in ("case_id", "signed")}
         accepted = answer is not None and taken(answer)
         more = {"case": told["case_id"]} if "case_id" in told else {}
-        self._journal.note(kind, **facts | more, answer=_word(answer), taken=accepted)
+        self._journal.note(kind, **facts | more, answer=word_of(answer), taken=accepted)
         return answer
 
     async def _once(self, method: str, path: str, patience: float = TIMEOUT, **sent: Any) -> httpx.Response | None:
@@ -146,7 +147,7 @@ class Client:
                 return None
 
 
-def _word(answer: httpx.Response | None) -> int | str:
+def word_of(answer: httpx.Response | None) -> int | str:
     if answer is None:
         return "lost"
     return "busy" if answer.status_code in BUSY else answer.status_code
@@ -211,7 +212,7 @@ class AdtSender:
     async def tell(self, kind: str, event: str, department: str, encounter: str, **more: Any) -> None:
         """Send until there is an answer; the same again now and then."""
         control = str(next(self._numbers))
-        sent = framed(event, **self._fields(control, department, encounter))
+        sent = framed(event, **self._fields(control, department, encounter, pending=event in PENDING))
         facts = {"encounter": encounter, "department": department, "channel": "adt"} | more
         lose = self._chance.random() < self._odds.lost
         while True:
@@ -223,10 +224,11 @@ class AdtSender:
             lose = False
             await asyncio.sleep(RETRY_DELAY_S)
 
-    def _fields(self, control: str, department: str, encounter: str) -> dict[str, str]:
+    def _fields(self, control: str, department: str, encounter: str, *, pending: bool) -> dict[str, str]:
         family, given, _, born = MARKS
         now = f"{self._clock():%Y%m%d%H%M%S.%f}+0000"
-        return {
+        ended = {} if pending else {"PV1_45": now}
+        return ended | {
             "MSH_7": now,
             "MSH_10": control,
             "EVN_2": now,
@@ -235,7 +237,6 @@ class AdtSender:
             "PID_7": born.replace("-", ""),
             "PV1_10": department,
             "PV1_19": visit_number(encounter),
-            "PV1_45": now,
         }
 
     async def _answer(self, sent: bytes, control: str, *, lose: bool) -> str:
@@ -252,50 +253,3 @@ class AdtSender:
             return "lost"
         (fields,) = [line.split("|") for line in answer.split("\r") if line.startswith("MSA|")]
         return fields[1] if fields[2] == control else f"{fields[1]} to another message"
-
-
-class EhrClerk:
-    """A clinician at work in the EHR's own inbox, whose changes the EHR itself acknowledges."""
-
-    def __init__(self, url: str, journal: Journal, gate: Gate) -> None:
-        self._journal, self._gate = journal, gate
-        self._http = HttpClient(base_url=url, timeout=TIMEOUT)
-        self._numbers = count(1)
-
-    async def close(self) -> None:
-        await self._http.aclose()
-
-    async def read(self, task: str) -> dict[str, Any]:
-        while True:
-            async with self._gate.through():
-                try:
-                    answer = await self._http.get(f"/Task/{task}")
-                except httpx.HTTPError:
-                    answer = None
-            if answer is not None and answer.status_code == 200:
-                found: dict[str, Any] = answer.json()
-                return found
-            await asyncio.sleep(RETRY_DELAY_S)
-
-    async def answer(self, task: str, status: str, code: str, facts: dict[str, Any], words: str = "") -> None:
-        """Give the Task another status, as the EHR's screens would, under If-Match; until it has one."""
-        facts = facts | {"op": f"clerk-{next(self._numbers)}", "channel": "task", "who": "clerk"}
-        while True:
-            found = await self.read(task)
-            if found["status"] not in ("requested", "in-progress"):
-                return
-            coding = {"system": "https://countersign.example/fhir/review-status", "code": code}
-            wanted = found | {"status": status, "businessStatus": {"coding": [coding]}}
-            if words:
-                wanted["statusReason"] = {"text": words}
-            headers = {"If-Match": f'W/"{found["meta"]["versionId"]}"'}
-            async with self._gate.through():
-                try:
-                    answer = await self._http.put(f"/Task/{task}", json=wanted, headers=headers)
-                except httpx.HTTPError:
-                    answer = None
-            taken = answer is not None and answer.status_code == 200
-            self._journal.note("decision", **facts, answer=_word(answer), taken=taken)
-            if taken:
-                return
-            await asyncio.sleep(RETRY_DELAY_S)

@@ -8,16 +8,23 @@ from typing import Any, Literal
 
 import httpx
 
+from tests.proof import edits
 from tests.proof.case_states import CaseStates
-from tests.proof.clients import AdtSender, Client, EhrClerk, IntegrationEngine, by_page, sha256
+from tests.proof.clients import AdtSender, Client, IntegrationEngine, by_page, sha256
+from tests.proof.ehr_clerk import EhrClerk
 from tests.proof.journal import Journal
 from tests.support.physician import own_sentences, settled
 
 Draft = dict[str, Any]
 Change = Callable[[Draft], str]
-Report = Literal["discharge", "cancel"]
-FACTS: dict[Report, str] = {"discharge": "discharged", "cancel": "discharge-cancelled"}
-EVENTS: dict[Report, str] = {"discharge": "A03", "cancel": "A13"}  # of ADT
+Report = Literal["discharge", "cancel", "pending", "pending-cancel"]
+FACTS: dict[Report, str] = {
+    "discharge": "discharged",
+    "cancel": "discharge-cancelled",
+    "pending": "discharge-pending",
+    "pending-cancel": "discharge-pending-cancelled",
+}
+EVENTS: dict[Report, str] = {"discharge": "A03", "cancel": "A13", "pending": "A16", "pending-cancel": "A25"}  # of ADT
 ALREADY_DECIDED = (404, 409)  # somebody else has decided, or the discharge was taken back
 
 
@@ -32,6 +39,7 @@ class Encounters:
     reporter: Client  # of discharges, at ingest
     engine: IntegrationEngine
     adt: Callable[[], AdtSender | None]  # none before an upgrade to a version that listens for ADT messages
+    prepares: Callable[[], bool]  # not before an upgrade to a version that prepares drafts
     people: dict[str, Client]  # physician, colleague, supervisor, stranger, operator, at approval
     clerk: EhrClerk
     watch: CaseStates
@@ -48,14 +56,36 @@ class Encounter:
     chance: Random
     mark: str  # a word that stands in whatever a physician writes here
     case: str = ""
+    finished: dict[str, Any] | None = None  # the Encounter of a stay that goes on, as it is once that has ended
+
+    async def prepare(self, *, once: bool = False) -> bool:
+        """The stay goes on in the EHR, and its discharge is near: reported as a discharge is, with `once` by one
+        channel. False where nothing is prepared yet.
+        """
+        if not self.ward.prepares():
+            return False
+        if self.finished is None:
+            self.finished = await self.ward.clerk.admit(self.encounter)
+        await self._report("pending", once=once)
+        return True
+
+    async def stay_goes_on(self) -> None:
+        """Its discharge is not near any more."""
+        channels = [self._by_rest, self._by_bus, self._by_adt]
+        await self.chance.choice(channels)("pending-cancel", case=self.case)
 
     async def discharge(self) -> None:
         """Reported by HTTP, on the bus or by an ADT message, now and then by two of them."""
+        if self.finished is not None:
+            await self.ward.clerk.change(self.finished)
+        await self._report("discharge")
+
+    async def _report(self, kind: Report, *, once: bool = False) -> None:
         channels = [self._by_rest, self._by_bus, self._by_adt]
         self.chance.shuffle(channels)
-        await channels[0]("discharge")
-        if self.chance.random() < 0.15:
-            await channels[1]("discharge")
+        await channels[0](kind)
+        if self.chance.random() < 0.15 and not once:
+            await channels[1](kind)
         self.case = await self.ward.watch.opened(self.encounter)
 
     async def cancel(self) -> None:
@@ -82,11 +112,35 @@ class Encounter:
         await self.ward.watch.reach(self.case, name, times)
 
     async def draft(self, who: str) -> Draft:
-        """As it is shown; the look is on the trail."""
+        """As it is shown; the look is on the trail. `carried` is its text with what `who` typed into a prepared one."""
         answer = await self.ward.people[who].get(f"/v1/reviews/{self.case}")
         self._expect(answer, 200)
         found: Draft = answer.json()["draft"]
-        return found
+        before = answer.json().get("prepared") or {}
+        if before:
+            beside = [sha256(line) for item in before["unmerged"] for line in edits.lines_of(item["edited"])]
+            self.ward.journal.note("beside", case=self.case, who=who, draft=found["digest"], lines=beside)
+        return found | {"carried": before.get("edited_text") or found["text"]}
+
+    async def edit(self, who: str) -> None:
+        """Work on a prepared draft: change two of its lines, and add one."""
+        draft = await self.draft(who)
+        text = edits.edited(draft, self.mark, self.chance)
+        own = [sha256(line) for line in edits.added_lines(str(draft["text"]), text)]
+        facts = {"case": self.case, "draft": draft["digest"], "lines": own}
+        form = {"digest": draft["digest"], "text": text.replace("\n", "\r\n")}
+        answer = await self.ward.people[who].send(
+            "edit", "POST", f"/reviews/{self.case}/look", facts, by_page, data=form
+        )
+        self._expect(answer, 303)
+
+    async def sign_too_early(self, who: str) -> None:
+        """Try to sign what is prepared."""
+        draft = await self.draft(who)
+        headers = {"If-Match": f'"{draft["digest"]}"'}
+        facts = {"case": self.case, "draft": draft["digest"]}
+        path = f"/v1/reviews/{self.case}/approve"
+        await self.ward.people[who].send("too-early", "POST", path, facts, json=settled(draft), headers=headers)
 
     async def sign(self, who: str, channel: str = "api", change: Change | None = None) -> bool:
         """Countersign what is shown, or what `change` makes of it. False where somebody else was faster."""
@@ -155,7 +209,7 @@ class Encounter:
 
     async def task_comes_back(self) -> None:
         """What could not be signed there waits again."""
-        while (await self.ward.clerk.read(self.task))["status"] == "completed":  # noqa: ASYNC110 - another process
+        while (await self.ward.clerk.read(f"Task/{self.task}"))["status"] == "completed":  # noqa: ASYNC110 - another process
             await asyncio.sleep(1)
 
     async def refuse_in_ehr(self, who: str, action: str) -> None:

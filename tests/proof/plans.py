@@ -36,6 +36,11 @@ def by_hand(stay: Encounter) -> Callable[[Draft], str]:
     return write
 
 
+def carried(draft: Draft) -> str:
+    """The draft with what was typed into the one that was prepared."""
+    return str(draft["carried"])
+
+
 async def _asked(stay: Encounter) -> None:
     await stay.discharge()
     await stay.reach("review-requested")
@@ -169,12 +174,47 @@ async def _retracted(stay: Encounter) -> None:
     await stay.retract("physician", "supervisor")
 
 
+async def _prepared(stay: Encounter) -> None:
+    """Discharged while its draft is being prepared, or after that."""
+    if await stay.prepare() and stay.chance.random() < 0.5:
+        await stay.reach("prepared")
+    await _asked(stay)
+    await stay.sign("physician", stay.chance.choice(("api", "page")), carried)
+
+
+async def _prepared_and_edited(stay: Encounter) -> None:
+    if await stay.prepare():
+        await stay.reach("prepared")
+        if stay.chance.random() < 0.3:
+            await stay.sign_too_early("physician")
+        await stay.edit("physician")
+        if stay.chance.random() < 0.3:
+            await stay.prepare()  # again, from the record as it is then
+    await _asked(stay)
+    await stay.sign("physician", change=carried)
+
+
+async def _prepared_and_goes_on(stay: Encounter) -> None:
+    if not await stay.prepare(once=True):
+        await _taken_back(stay)
+        return
+    if stay.chance.random() < 0.7:
+        await stay.reach("prepared")
+        await stay.edit("physician")
+        await stay.sign_too_early("physician")
+    await stay.stay_goes_on()
+    await stay.reach("preparation-ended")
+
+
 FILED = ("filed",)
 PLANS = (
-    Plan("by-api", 20, FILED, _by_api),
-    Plan("on-page", 14, FILED, _on_page),
-    Plan("in-ehr", 12, FILED, _in_ehr),
+    Plan("by-api", 16, FILED, _by_api),
+    Plan("on-page", 12, FILED, _on_page),
+    Plan("in-ehr", 10, FILED, _in_ehr),
     Plan("edited", 8, FILED, _edited),
+    Plan("prepared", 3, FILED, _prepared),
+    Plan("prepared-and-edited", 3, FILED, _prepared_and_edited),
+    Plan("prepared-and-goes-on", 2, ("withdrawn",), _prepared_and_goes_on),
     Plan("by-hand", 5, FILED, _by_hand),
     Plan("redrafted", 5, FILED, _redrafted),
     Plan("refused", 4, ("closed",), _refused),

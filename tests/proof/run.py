@@ -18,7 +18,8 @@ from tests.proof.case_states import CaseStates
 from tests.proof.checker.collect import EvidenceSources, collect, streams
 from tests.proof.checker.evidence import Evidence, Message, Violation
 from tests.proof.checker.rules import check
-from tests.proof.clients import AdtSender, Client, EhrClerk, Gate, IntegrationEngine, Odds
+from tests.proof.clients import AdtSender, Client, Gate, IntegrationEngine, Odds
+from tests.proof.ehr_clerk import EhrClerk
 from tests.proof.encounters import Encounter, Encounters, UnexpectedAnswer
 from tests.proof.journal import Journal
 from tests.proof.stack import PEOPLE, ROOT, ProofStack
@@ -30,6 +31,7 @@ MOST = 4  # resources of a type in each stay
 MANY = 1000  # cases; the sandbox holds all documents in memory, and a PDF is three quarters of each
 SMALL = "text/plain,application/xhtml+xml,application/fhir+json"
 MARK = "Qzwordmark"  # stands in whatever physicians write
+SENT = ("discharge", "cancel", "pending", "pending-cancel", "edit", "decision")  # what the journal has of requests
 REDRIVE_EVERY = 3.0
 TRIES = 10  # of the operator at one dead letter: a case may have been put back already, or have moved on
 
@@ -130,7 +132,16 @@ class Run:
                 exit_stack.callback(asyncio.create_task(work).cancel)
             adt = AdtSender(stack.adt_port, lambda: datetime.now(UTC), journal, self._gate, chance, Odds())
             reporter = client("ingest", stack.urls["ingest"])
-            yield Encounters(reporter, engine, lambda: adt if stack.takes_adt else None, people, clerk, watch, journal)
+            yield Encounters(
+                reporter,
+                engine,
+                lambda: adt if stack.takes_adt else None,
+                lambda: stack.prepares,
+                people,
+                clerk,
+                watch,
+                journal,
+            )
 
     async def _all(self, clients: Encounters, encounters: list[str]) -> None:
         """Every case through its plan, `at_once` of them at a time."""
@@ -227,15 +238,16 @@ class Run:
     def _figures(
         self, evidence: Evidence, audit: dict[str, Any], injector: faults.FaultInjector, seconds: float
     ) -> dict[str, Any]:
-        sent = [entry for entry in evidence.journal if entry["kind"] in ("discharge", "cancel", "decision")]
-        levels = sum(event.name == "escalated" for events in evidence.cases.values() for event in events)
+        sent = [entry for entry in evidence.journal if entry["kind"] in SENT]
+        names = Counter(event.name for events in evidence.cases.values() for event in events)
         return {
             "cases": len(evidence.cases),
             "seconds": round(seconds, 1),
             "cases_per_second": round(self._ended / seconds, 2),
             "events": sum(map(len, evidence.cases.values())),
             "documents": sum(map(len, evidence.documents.values())),
-            "escalations": levels,
+            "escalations": names["escalated"],
+            "prepared": names["prepared"],
             "requests": len(sent),
             "answers_lost": sum(entry["answer"] in ("lost", "busy") for entry in sent),
             "probes": sum(1 for _ in evidence.entries("probe")),

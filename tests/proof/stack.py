@@ -90,6 +90,7 @@ class ProofStack:
         self.checkpoints = directory / "checkpoints"
         self.checkpoints.mkdir()
         self._write_files(clocks)
+        self._write_senders(prepare=_prepares(code))
         ports = {name: free_port() for name in (*SERVICES, "ehr", "provider")}
         self.links = {
             name: TcpProxy(name, free_port(), target)
@@ -116,15 +117,18 @@ class ProofStack:
         everybody = {"supervisor": SUPERVISOR, "deputies": [COLLEAGUE]}
         departments = {"*": everybody, QUICK: {"escalate_after": clocks}}
         (self.directory / "directory.yaml").write_text(json.dumps({"departments": departments}))
-        sender = {"name": "engine", "zone": "UTC", "visit_system": VISITS, "peers": ["127.0.0.1"]}
-        departments_of = {name: name for name in (WARD, QUICK)}
-        (self.directory / "senders.yaml").write_text(
-            json.dumps({"senders": [sender | {"departments": departments_of}]})
-        )
         key = Ed25519PrivateKey.generate()
         self.private, self.public = self.directory / "checkpoint.key", self.directory / "checkpoint.pub"
         self.private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         self.public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+
+    def _write_senders(self, *, prepare: bool) -> None:
+        """`prepare`: ingest knows the setting for pending discharges."""
+        sender: dict[str, Any] = {"name": "engine", "zone": "UTC", "visit_system": VISITS, "peers": ["127.0.0.1"]}
+        sender["departments"] = {name: name for name in (WARD, QUICK)}
+        if prepare:
+            sender["prepare_on_pending"] = True
+        (self.directory / "senders.yaml").write_text(json.dumps({"senders": [sender]}))
 
     def _part(self, name: str, ports: Mapping[str, int], seed: Path) -> ServiceProcess:
         log, port = self.logs / f"{name}.log", str(ports[name])
@@ -188,6 +192,11 @@ class ProofStack:
         return ((self.parts["ingest"].cwd or ROOT) / "services" / "ingest" / "hl7").is_dir()
 
     @property
+    def prepares(self) -> bool:
+        """Whether all services know preparations. Ingest is upgraded last."""
+        return _prepares(self.parts["ingest"].cwd or ROOT)
+
+    @property
     def names(self) -> list[str]:
         """Everything that can be killed."""
         return [*self.parts, "nats"]
@@ -249,6 +258,8 @@ class ProofStack:
         for name in UPGRADE_ORDER:
             if not await self.end(name):
                 late.append(name)
+            if name == "ingest":
+                self._write_senders(prepare=True)
             self.parts[name].cwd = ROOT
             await self.bring_back(name)
         return late
@@ -317,6 +328,10 @@ class ProofStack:
         if process.returncode and not may_fail:
             raise RuntimeError(f"countersign {' '.join(words)}: {error.decode()[-1000:]}")
         return out.decode()
+
+
+def _prepares(code: Path) -> bool:
+    return (code / "services" / "ingest" / "preparation").is_dir()
 
 
 class PortProcess(ServiceProcess):

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from cli.doctor.ehr import assess_scopes, assess_write_back, check_ehr
 from cli.doctor.findings import Finding, Group
 from cli.doctor.target import DoctorTarget
+from services.ingest.settings import AppointmentSettings, CensusSettings
 from shared.clinical.authorization import StaticToken
 from shared.clinical.fhir_client import Capabilities
 from shared.clinical.smart.scopes import needed_scopes
@@ -27,6 +28,8 @@ class Target:
     ehr_authorization: Any
     write_back: Any = "fhir"
     mdm: MdmSettings = field(default_factory=MdmSettings)
+    census: CensusSettings = field(default_factory=CensusSettings)
+    appointments: AppointmentSettings = field(default_factory=AppointmentSettings)
 
 
 class FhirServer(Ehr):

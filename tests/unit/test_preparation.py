@@ -109,8 +109,8 @@ def test_a_report_prepares_once_and_ends_in_its_time() -> None:
     second = rules.request(known, FACT, "another", T0, WEEK)
     assert isinstance(second, PreparationRequested)
     assert (second.number, second.prepared) == (2, "9" * 64)
-    assert rules.end(known, "cause") == rules.end(known) == PreparationEnded(reason="cancelled")
-    assert rules.end(known, "another") is None
+    assert rules.end(known, ("other", "cause")) == rules.end(known) == PreparationEnded(reason="cancelled")
+    assert rules.end(known, ("another",)) is None
     assert rules.end(history("discharged")) is None
 
 

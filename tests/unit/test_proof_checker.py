@@ -51,9 +51,9 @@ def chained(trail: Trail) -> list[Message]:
     return found
 
 
-def document(id: str, name: str, text: str, **more: Any) -> dict[str, Any]:
+def document(id: str, name: str, text: str, case: str = CASE, **more: Any) -> dict[str, Any]:
     attachment = {"contentType": "text/plain; charset=utf-8", "data": base64.b64encode(text.encode()).decode()}
-    identifier = {"system": f"{NAMING}/document", "value": f"{CASE}/{name}"}
+    identifier = {"system": f"{NAMING}/document", "value": f"{case}/{name}"}
     return {"id": id, "identifier": [identifier], "status": "current", "content": [{"attachment": attachment}]} | more
 
 

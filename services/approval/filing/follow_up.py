@@ -53,7 +53,7 @@ class FollowUp:
         self._tasks = tasks
         self._clock = clock
         self._bus = bus
-        self._journal = EventStore(bus, "approval")
+        self._event_store = EventStore(bus, "approval")
         self._positions = Bucket(bus, "reconciled")
 
     async def start(self) -> None:
@@ -120,7 +120,7 @@ class FollowUp:
 
     async def _check_case(self, ref: CaseRef) -> None:
         """Leave each document in its status, one Provenance for each signature and no open Task."""
-        history = await self._journal.history(ref)
+        history = await self._event_store.history(ref)
         case = fold(history)
         if not correction_rules.has_ended(case):
             return  # it is checked when it ends

@@ -29,7 +29,7 @@ class PreparationExpiry:
         self._preparations = preparations
         self._clock = clock
         self._alert = FailureAlert(bus, "warning", "preparation-expiry-failing", clock)
-        self._journal = EventStore(bus, "approval")
+        self._event_store = EventStore(bus, "approval")
         self.timer = RecurringTimer(bus, JOB, every, clock)
 
     async def start(self) -> None:
@@ -52,13 +52,13 @@ class PreparationExpiry:
 
     async def end(self, case_id: str) -> None:
         """End the preparation of a case if its time has come. The projection may not know of a later request."""
-        history = await self._journal.find(case_id)
+        history = await self._event_store.find(case_id)
         request, now = fold(history).preparation, self._clock()
         if request is None or request.ends_at > now:
             return
         last, event = history[-1], PreparationEnded(reason="expired")
         id = derived_id(f"{last.case.id}/{request.number}/expired", event.event)
         try:
-            await self._journal.append(last.case, event, after=last.head, id=id, time=now)
+            await self._event_store.append(last.case, event, after=last.head, id=id, time=now)
         except WrongExpectedVersionError:
             return  # something happened in it: the next run looks again

@@ -5,6 +5,8 @@ from datetime import timedelta
 
 from nats.aio.msg import Msg
 
+from services.ingest.appointments.poll import AppointmentPoll
+from services.ingest.appointments.updates import AppointmentUpdates
 from services.ingest.encounters.census import Census
 from services.ingest.encounters.poll import EncounterPoll
 from services.ingest.encounters.poll_timer import PollTimer
@@ -41,10 +43,13 @@ class FhirRoute:
         self._polls = fhir.poll_seconds > 0
         timer = PollTimer(bus, timedelta(seconds=fhir.poll_seconds) if self._polls else UNPOLLED, clock)
         self._watch = SubscriptionWatch(bus, ehr, publisher, subscriptions, states, clock)
-        self._poll = EncounterPoll(bus, ehr, publisher, census, self._watch, timer, fhir.since, clock)
+        planned, types = settings.appointments, settings.appointments.types
+        appointments = AppointmentPoll(bus, ehr, publisher, types, planned.within, clock)
+        self._poll = EncounterPoll(bus, ehr, publisher, census, self._watch, appointments, timer, fhir.since, clock)
         self.notifications = NotificationService(publisher, subscriptions, states, timer)
         departments = subscriptions.departments
         self.updates = EncounterUpdates(bus, ehr, encounters, organization, departments, fhir.since, clock)
+        self.appointments = AppointmentUpdates(bus, ehr, encounters, types, planned.within, departments, clock)
 
     async def start(self) -> None:
         """Set the timer of the poll, unless it is set or the poll is off."""

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from nats.aio.msg import Msg
 
+from services.ingest.appointments.poll import AppointmentPoll
 from services.ingest.domain import CANCELLED, DISCHARGED
 from services.ingest.encounters import poll_mark, status
 from services.ingest.encounters.census import Census, CensusEntry, SeenVisit
@@ -49,12 +50,14 @@ class EncounterPoll:
         publisher: NotificationPublisher,
         census: Census,
         watch: SubscriptionWatch,
+        appointments: AppointmentPoll,
         timer: PollTimer,
         since: datetime | None,
         clock: Clock,
     ) -> None:
         self._bus, self._ehr, self._publisher, self._census = bus, ehr, publisher, census
-        self._watch, self.timer, self._since, self._clock = watch, timer, since, clock
+        self._watch, self._appointments, self.timer = watch, appointments, timer
+        self._since, self._clock = since, clock
         self._finder = EncounterFinder(ehr)
         self._reports = StoredReports(bus)
         self._marks = Bucket(bus, "reconciled")
@@ -68,6 +71,7 @@ class EncounterPoll:
         try:
             await self._watch.run()
             mark = await self._poll(mark)
+            await self._appointments.run()
         except CountersignError as failure:
             latest = await self._mark()
             mark = latest.model_copy(update={"failed": latest.failed + 1})

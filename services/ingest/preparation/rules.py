@@ -1,6 +1,6 @@
 """Decide what a pending discharge means for a case, and whether its cancellation ends anything. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -55,15 +55,20 @@ def prepared_draft(case: Case) -> str | None:
     return case.prepared.draft.digest
 
 
-def end(history: Sequence[RecordedEvent], of: str | None = None) -> PreparationEnded | None:
+def cancels(cancellation: EncounterReported, report: EncounterReported) -> bool:
+    """Return whether a cancellation is about a report: that of an Appointment is only about what that had planned."""
+    return cancellation.appointment is None or cancellation.appointment == report.appointment
+
+
+def end(history: Sequence[RecordedEvent], of: Collection[str] | None = None) -> PreparationEnded | None:
     """Return the event of a cancelled pending discharge; None where nothing is being prepared.
 
-    With `of`, the id of a report, only if the last preparation was requested by that.
+    With `of`, ids of reports, only if the last preparation was requested by one of them.
     """
     if fold(history).preparation is None:
         return None
     asked = next(event for event in reversed(history) if isinstance(event.body, PreparationRequested))
-    if of is not None and asked.id != derived_id(of, REQUESTED):
+    if of is not None and asked.id not in {derived_id(cause, REQUESTED) for cause in of}:
         return None
     return PreparationEnded(reason="cancelled")
 

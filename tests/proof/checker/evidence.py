@@ -1,5 +1,6 @@
 """What the checker looks at, and what it finds. Pure."""
 
+import base64
 import hashlib
 import json
 from collections import defaultdict
@@ -133,6 +134,20 @@ class Evidence:
 
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def encounter_of(events: Iterable[Event]) -> str:
+    """The encounter that a case is about; empty where no event says so."""
+    return next((str(found) for event in events if (found := event.body.get("encounter_id"))), "")
+
+
+def text_of(document: Resource) -> str:
+    """The plain text that a document holds; empty where it holds none."""
+    for content in document.get("content") or ():
+        attachment: Mapping[str, Any] = content.get("attachment") or {}
+        if str(attachment.get("contentType", "")).startswith("text/plain"):
+            return base64.b64decode(str(attachment.get("data", ""))).decode(errors="replace")
+    return ""
 
 
 CHAINED = ("ce-id", "ce-type", "ce-source", "ce-time", "ce-subject", "ce-prevdigest")

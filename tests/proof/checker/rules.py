@@ -1,9 +1,7 @@
 """What must hold, each rule by itself: evidence in, violations out. Pure."""
 
-import base64
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 from tests.proof.checker.decisions import answers, decided, probes, repeated
 from tests.proof.checker.escalations import escalations
@@ -17,10 +15,14 @@ from tests.proof.checker.evidence import (
     Resource,
     Violation,
     digest_of,
+    encounter_of,
     sha256,
+    text_of,
 )
 from tests.proof.checker.leaks import words
+from tests.proof.checker.preparations import edits, goes_on, preparations
 
+OPENING = ("discharged", "preparation-requested")
 SIGNING = ("approved", "amended", "addended")
 # What is read from the EHR, what is asked, and what somebody decided.
 WAIT_FOR_EHR = ("drafter-extract", "approval-request", "approval-file", "approval-settle", "approval-ehr-task")
@@ -36,20 +38,25 @@ ENDS = {
     "escalated": "awaiting-review",
     "reassigned": "awaiting-review",
     "retraction-requested": "filed",
+    "prepared": "prepared",
+    "preparation-ended": "withdrawn",
 }
 
 Rule = Callable[[Evidence], Iterator[Violation]]
 
 
 def one_case(evidence: Evidence) -> Iterator[Violation]:
-    """Every acknowledged discharge has exactly one case, the one that the client was told, and nobody else has one."""
+    """Every discharge that was acknowledged, or acknowledged as pending, has exactly one case, the one that the client
+    was told, and nobody else has one.
+    """
     found: defaultdict[str, set[str]] = defaultdict(set)
     for case, events in evidence.cases.items():
         for event in events:
-            if event.name == "discharged":
+            if event.name in OPENING:
                 found[str(event.body.get("encounter_id"))].add(case)
-    sent = {str(entry["encounter"]) for entry in evidence.entries("discharge")}
-    for entry in evidence.entries("discharge"):
+    reports = [*evidence.entries("discharge"), *evidence.entries("pending")]
+    sent = {str(entry["encounter"]) for entry in reports}
+    for entry in reports:
         if not _taken(entry):
             continue
         cases = found[str(entry["encounter"])]
@@ -86,8 +93,7 @@ def ended(evidence: Evidence) -> Iterator[Violation]:
     plans: dict[str, Entry] = {str(entry["encounter"]): entry for entry in evidence.entries("plan")}
     for case, events in evidence.cases.items():
         state = ENDS.get(events[-1].name, "at work")
-        encounter = str(next((e.body.get("encounter_id") for e in events if e.name == "discharged"), ""))
-        wanted = plans.get(encounter, {}).get("ends")
+        wanted = plans.get(encounter_of(events), {}).get("ends")
         if state == "at work":
             yield Violation("ended", case, f"nothing happens after {events[-1].name}")
         elif state == "failed" and case not in evidence.told:
@@ -239,6 +245,9 @@ RULES: Mapping[str, Rule] = {
     "cancelled": cancelled,
     "escalations": escalations,
     "words": words,
+    "preparations": preparations,
+    "goes-on": goes_on,
+    "edits": edits,
     "probes": probes,
     "answers": answers,
     "given-up": given_up,
@@ -249,15 +258,6 @@ RULES: Mapping[str, Rule] = {
 def check(evidence: Evidence) -> list[Violation]:
     """Everything that must not be."""
     return [violation for rule in RULES.values() for violation in rule(evidence)]
-
-
-def text_of(document: Resource) -> str:
-    """The plain text that a document holds; empty where it holds none."""
-    for content in document.get("content") or ():
-        attachment: Mapping[str, Any] = content.get("attachment") or {}
-        if str(attachment.get("contentType", "")).startswith("text/plain"):
-            return base64.b64decode(str(attachment.get("data", ""))).decode(errors="replace")
-    return ""
 
 
 def _addendum_of(text: str) -> str:

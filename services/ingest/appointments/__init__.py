@@ -1,0 +1,1 @@
+"""Discharges that Appointments of the EHR plan."""
