@@ -31,6 +31,7 @@ from shared.contracts.retry import FHIR_LAG
 from shared.contracts.subjects import case_id, visit_subject
 from shared.contracts.visits import visit_token
 from shared.hl7.mllp import Deframer, Frame
+from shared.messaging import topology
 from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import EventStore
 from shared.messaging.pages import pages
@@ -74,14 +75,22 @@ class Feed:
         """MSA-1 of the answers to `data`, sent on a connection of its own."""
         return [content.split(b"\rMSA")[1][1:3].decode() for content in await self.exchange([data], answers)]
 
-    async def settled(self) -> None:
+    async def settled(self, consumers: Sequence[str] = CONSUMERS) -> None:
         """Wait until everything that was stored has been worked on."""
 
         async def idle() -> bool:
-            infos = [await self.bus.consumer_info("EHR", name) for name in CONSUMERS]
-            return all(info["num_pending"] == info["num_ack_pending"] == 0 for info in infos)
+            return all([await self._is_idle(name) for name in consumers])
 
         await until(idle, "ingest to settle", patience=100)
+
+    async def _is_idle(self, name: str) -> bool:
+        """Whether a consumer has nothing to do. A server counts a message as pending only after it has stored it."""
+        info = await self.bus.consumer_info("EHR", name)
+        subjects = next(item.subjects for item in topology.CONSUMERS if item.name == name)
+        last = [item for filter in subjects for item in await self.bus.direct_get("EHR", {"last_by_subj": filter})]
+        stored = max((int((item.headers or {})["Nats-Sequence"]) for item in last), default=0)
+        waiting = info["num_pending"] or info["num_ack_pending"]
+        return not waiting and int(info["delivered"]["stream_seq"]) >= stored
 
     async def history(self, encounter: str) -> list[Any]:
         return [event.body for event in await self._cases.find(case_id("test", encounter))]

@@ -8,7 +8,7 @@ import itertools
 import json
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -60,12 +60,8 @@ class Routes(Feed):
         super().__init__(bus, port)
         self.http, self.ehr, self._token = http, ehr, token
 
-    async def settled(self) -> None:
-        async def idle() -> bool:
-            infos = [await self.bus.consumer_info("EHR", name) for name in CONSUMERS]
-            return all(info["num_pending"] == info["num_ack_pending"] == 0 for info in infos)
-
-        await until(idle, "ingest to settle", patience=100)
+    async def settled(self, consumers: Sequence[str] = CONSUMERS) -> None:
+        await super().settled(consumers)
 
     async def notify(
         self, encounter: str, shape: Shape = "backport", number: int = 1, content: Content = "id-only"
