@@ -9,8 +9,14 @@ from typing import Any
 
 import httpx
 import pytest
+from nats.js.api import RawStreamMsg
+from nats.js.errors import NotFoundError
 
-from shared.contracts.subjects import due_subject
+from shared.contracts.envelope import RecordedEvent
+from shared.contracts.events import ReviewRequested
+from shared.contracts.subjects import due_subject, timer_subject
+from shared.contracts.timestamps import format_utc
+from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import EventStore
 from tests.support.ehr import sandbox
 from tests.support.people import Clock, under_review
@@ -178,27 +184,41 @@ async def test_handing_on_has_an_end(stack: Stack, clock: Clock) -> None:
         assert taken_over - max(end, datetime.fromisoformat(event["time"])) < timedelta(seconds=1)
 
 
-async def test_a_timer_that_fires_before_its_time_escalates_nothing(
-    stack: Stack, nats: NatsServer, clock: Clock
-) -> None:
-    """A server's clock is days ahead, or somebody has set it: no other service can (test_least_rights.py)."""
-    case_id = await under_review(stack)
-    admin = await nats.connect("admin")
-    requested = (await EventStore(admin, "admin").find(case_id))[-1]
+async def stored(admin: NatsConnection, subject: str) -> RawStreamMsg | None:
+    """The last timer of that subject."""
+    try:
+        return await admin.jetstream.get_last_msg("TIMERS", subject)
+    except NotFoundError:
+        return None
+
+
+async def fire(admin: NatsConnection, requested: RecordedEvent, due: str) -> None:
+    """A timer of the review's first level, set for `due`, fires now."""
     headers = {
         "Nats-Schedule": "@at 2020-01-01T00:00:00.000Z",
-        "Nats-Schedule-Target": due_subject(case_id, 1),
-        "countersign-due": "2020-01-01T00:00:00.000Z",
+        "Nats-Schedule-Target": due_subject(requested.case.id, 1),
+        "countersign-due": due,
         "countersign-department": requested.case.department,
         "countersign-clock": requested.id,
     }
     await admin.publish("timers.escalation.forged.1", b"", stream="TIMERS", headers=headers)
 
+
+async def test_a_timer_that_fires_before_its_time_escalates_nothing(
+    stack: Stack, nats: NatsServer, clock: Clock
+) -> None:
+    """The server's clock is days ahead."""
+    case_id = await under_review(stack)
+    admin = await nats.connect("admin")
+    requested = (await EventStore(admin, "admin").find(case_id))[-1]
+    assert isinstance(requested.body, ReviewRequested)
+    await fire(admin, requested, format_utc(requested.body.deadlines[0]))
+
     async def refused() -> bool:
         info = await admin.consumer_info("TIMERS", "approval-escalate")
         return bool(info["num_redelivered"] or info["num_ack_pending"])
 
-    await until(refused, "the forged timer to be taken and put off")
+    await until(refused, "the timer to be taken and put off")
     assert "escalated" not in names(await stack.reaches(case_id, "awaiting-review"))
     clock.ahead = timedelta(hours=25)  # now it is its time
 
@@ -206,4 +226,31 @@ async def test_a_timer_that_fires_before_its_time_escalates_nothing(
         return "escalated" in names(await stack.reaches(case_id, "awaiting-review"))
 
     await until(escalated, "the escalation")
+    await admin.close()
+
+
+async def test_a_timer_that_was_set_for_an_earlier_time_is_set_again_for_the_deadline(
+    stack: Stack, nats: NatsServer
+) -> None:
+    """Somebody has set it (no other service can: test_least_rights.py), or an attempt that was not completed."""
+    case_id = await under_review(stack)
+    admin = await nats.connect("admin")
+    requested = (await EventStore(admin, "admin").find(case_id))[-1]
+    assert isinstance(requested.body, ReviewRequested)
+    before = await stored(admin, timer_subject(case_id, 1))
+    assert before is not None
+    await fire(admin, requested, "2020-01-01T00:00:00.000Z")
+
+    async def again() -> RawStreamMsg | None:
+        timer = await stored(admin, timer_subject(case_id, 1))
+        return timer if timer is not None and timer.seq != before.seq else None
+
+    timer = await until(again, "the timer to be set again")
+    assert timer.headers["countersign-due"] == format_utc(requested.body.deadlines[0])
+
+    async def forgotten() -> bool:
+        return await stored(admin, due_subject(case_id, 1)) is None
+
+    await until(forgotten, "the fired timer to be dropped")
+    assert "escalated" not in names(await stack.reaches(case_id, "awaiting-review"))
     await admin.close()
