@@ -93,7 +93,7 @@ def check_what_was_signed_since(stack: Up, late: str) -> None:
     (done,) = told(stack, *command, "--yes", "--reason", "last night's backup", "--by", "kim")["cases"]
     assert (done["case_id"], done["state"]) == (late, "taken over")
     assert [event["actor"] for event in told(stack, "cases", "history", late)][-1] == "kim"
-    assert told(stack, *command) == {"cases": [], "refused": [], "unchecked": []}
+    assert told(stack, *command) == {"cases": [], "refused": [], "unchecked": [], "unreadable": []}
 
 
 def check_dead_letters(stack: Up, failed: str) -> None:
