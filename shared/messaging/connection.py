@@ -16,6 +16,7 @@ from nats.js import JetStreamContext
 from nats.js.errors import APIError
 
 from shared.contracts.errors import PermanentError, TransientError
+from shared.messaging.client import NatsClient
 from shared.messaging.permissions import inbox
 from shared.messaging.replies import Replies
 from shared.messaging.tls import client_context, describe_tls_error, suppress_tls_shutdown_warning, wants_tls
@@ -60,7 +61,7 @@ async def open_client(
     tls = client_context(url, ca_file)
     if tls is not None:
         suppress_tls_shutdown_warning()
-    client = Client()
+    client = NatsClient()
     made = False
 
     async def on_client_error(error: Exception) -> None:
