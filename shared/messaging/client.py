@@ -7,7 +7,7 @@ from nats.aio.transport import TcpTransport, Transport
 
 
 class ResetTransport(TcpTransport):
-    """Raises ConnectionResetError where the connection has been closed meanwhile.
+    """Raises ConnectionResetError where the connection has been closed.
 
     uvloop raises RuntimeError. nats-py takes that for the end of the event loop: its task that sends ends without a
     reconnection, and what is published until the server is missed raises RuntimeError too.
