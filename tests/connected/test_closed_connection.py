@@ -1,6 +1,7 @@
 """A connection to NATS that is closed while something is sent, under uvloop as services run: a transient error."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -30,8 +31,10 @@ async def publish_while_it_is_closed(nats: NatsServer) -> list[type[BaseExceptio
     for _ in range(3):
         client: Any = bus.client
         client._reading_task.cancel()  # what reads has not noticed it yet
-        client._transport._io_writer.transport.abort()
-        await asyncio.sleep(0.01)
+        writer = client._transport._io_writer
+        writer.transport.abort()
+        with suppress(OSError):
+            await writer.wait_closed()
         for _ in range(3):
             await asyncio.gather(*(ask() for _ in range(3)))
 
