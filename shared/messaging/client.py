@@ -2,12 +2,17 @@
 
 from collections.abc import Iterable
 
+from nats import errors
 from nats.aio.client import Client
 from nats.aio.transport import TcpTransport, Transport
 
 
+class ConnectionLostError(errors.Error, ConnectionResetError):
+    """The connection to NATS is closed: an error of the network for nats-py, and one of nats-py for its callers."""
+
+
 class ResetTransport(TcpTransport):
-    """Raises ConnectionResetError where the connection has been closed.
+    """Raises ConnectionLostError where the connection has been closed.
 
     uvloop raises RuntimeError. nats-py takes that for the end of the event loop: its task that sends ends without a
     reconnection, and what is published until the server is missed raises RuntimeError too.
@@ -17,13 +22,13 @@ class ResetTransport(TcpTransport):
         try:
             super().write(payload)  # type: ignore[no-untyped-call]
         except RuntimeError:
-            raise ConnectionResetError("the connection to NATS is closed") from None
+            raise ConnectionLostError("the connection to NATS is closed") from None
 
     def writelines(self, payload: Iterable[bytes]) -> None:
         try:
             super().writelines(payload)  # type: ignore[no-untyped-call]
         except RuntimeError:
-            raise ConnectionResetError("the connection to NATS is closed") from None
+            raise ConnectionLostError("the connection to NATS is closed") from None
 
 
 class NatsClient(Client):

@@ -157,7 +157,7 @@ class DeliveryMiddleware(BaseMiddleware):
     async def consume_scope(self, call_next: Next, msg: NatsMessage) -> None:  # type: ignore[override]
         try:
             await self._delivery.consume(call_next, msg)
-        except (errors.Error, OSError) as error:  # the connection is gone: the server will deliver the message again
+        except errors.Error as error:  # the connection is gone: the server will deliver the message again
             logger.warning("%s: not acknowledged: %s", msg.raw_message.metadata.consumer, type(error).__name__)
             raise
 

@@ -149,7 +149,7 @@ class StandingPullSubscriber(StreamSubscriber):
         request = {"batch": room} | OPTIONS
         try:
             await self.connection.publish(self._next_subject, json.dumps(request).encode(), reply=self._inbox)
-        except (errors.Error, OSError) as error:
+        except errors.Error as error:
             self._requested = 0
             logger.warning("%s: no messages requested: %s", self.durable, type(error).__name__)
 
