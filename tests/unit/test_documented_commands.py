@@ -92,7 +92,9 @@ def test_an_unknown_command_and_an_unknown_option_are_found() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_make_target_exists(page: Path) -> None:
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = [word for line in code(page.read_text()) for word in re.findall(r"(?:^|&& )make ([a-z0-9-]+)", line.strip())]
+    named = [
+        word for line in code(page.read_text()) for word in re.findall(r"(?:^|&& )make ([a-z0-9-]+)", line.strip())
+    ]
     assert [name for name in named if name not in targets] == []
 
 
