@@ -191,19 +191,38 @@ async def wide_approval(target: Target) -> str:
 
 
 async def edited_texts(target: Target) -> str:
-    text = malicious_input.random_text(target.chance, 199_000)
-    return await _kept(target, lambda digest: urlencode({"digest": digest, "text": text}).encode())
+    """A text that was rewritten, as the page sends it."""
+    return await _rewritten(target, malicious_input.random_text(target.chance, 199_000))
+
+
+async def short_sentences(target: Target) -> str:
+    """As many sentences as a text has room for."""
+    return await _rewritten(target, malicious_input.short_sentences(199_000))
+
+
+async def _rewritten(target: Target, text: str) -> str:
+    def parts(digest: str) -> bytes:
+        fields = {"digest": digest, "text": text}.items()
+        begin = 'Content-Disposition: form-data; name="'
+        return "".join(f'--b\r\n{begin}{name}"\r\n\r\n{value}\r\n' for name, value in fields).encode() + b"--b--\r\n"
+
+    return await _kept(target, parts, dict([UPLOAD]))
+
+
+async def encoded_texts(target: Target) -> str:
+    """A text of which every character is escaped."""
+    form = urlencode({"text": "\xe9\n" * 99_000}).encode()
+    return await _kept(target, lambda digest: b"digest=" + digest.encode() + b"&" + form, FORM)
 
 
 async def many_fields(target: Target) -> str:
-    return await _kept(
-        target, lambda digest: urlencode({"digest": digest}).encode() + b"&" + malicious_input.form_fields(2 * MB)
-    )
+    fields = malicious_input.form_fields(60 * KB)
+    return await _kept(target, lambda digest: urlencode({"digest": digest}).encode() + b"&" + fields, FORM)
 
 
-async def _kept(target: Target, form: Callable[[str], bytes]) -> str:
+async def _kept(target: Target, form: Callable[[str], bytes], media_type: dict[str, str]) -> str:
     case, digest = target.chance.choice(target.cases)
-    headers = FORM | {"Cookie": target.cookie, "Origin": f"http://127.0.0.1:{target.approval.port}"}
+    headers = media_type | {"Cookie": target.cookie, "Origin": f"http://127.0.0.1:{target.approval.port}"}
     path = f"/reviews/{case}/working"
     return await send(target, target.approval, request("POST", path, target.approval.port, form(digest), **headers))
 
@@ -244,6 +263,8 @@ PLANS = (
     Plan(hooks, 1, 5),
     Plan(wide_approval, 1, 10),
     Plan(edited_texts, 1, 5),
+    Plan(short_sentences, 1, 5),
+    Plan(encoded_texts, 1, 5),
     Plan(many_fields, 1, 5),
     Plan(uploads, 1, 5),
 )

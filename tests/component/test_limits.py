@@ -76,6 +76,11 @@ def add_bodies(router: APIRouter, guard: Authenticator) -> None:
     async def form(token: Annotated[str, Form()] = "") -> int:
         return len(token)
 
+    @router.post("/text")
+    @limit_endpoint(8 * MB)
+    async def text(text: Annotated[str, Form()], _: caller) -> int:
+        return len(text)
+
     @router.post("/operators")
     async def operators(body: dict[str, Any], _: operator) -> int:
         return len(body)
@@ -215,6 +220,16 @@ async def test_a_body_is_as_large_as_its_route_says(port: int) -> None:
         ).status_code == 413
         assert (await http.post("/fhir/Binary", content=bytes(7 * MB))).text == str(7 * MB)
         assert (await http.post("/fhir/Binary", content=bytes(9 * MB))).status_code == 413
+
+
+async def test_a_long_text_is_sent_as_multipart_form_data(port: int) -> None:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=KNOWN, timeout=30) as http:
+        long = "\u00e9" * 200_000
+        assert (await http.post("/text", files={"text": (None, long)})).json() == 200_000
+        assert (await http.post("/text", data={"text": "\u00e9" * 5_000})).json() == 5_000
+        refused = await http.post("/text", data={"text": long})  # 1.2 MB, which took 170 ms to decode
+        assert refused.status_code == 413
+        assert refused.json()["detail"] == "A form of more than 64 KB is sent as multipart/form-data."
 
 
 async def test_a_body_without_a_declared_size_is_counted(port: int) -> None:

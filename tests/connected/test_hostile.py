@@ -7,6 +7,7 @@ import asyncio
 import json
 import random
 from collections import Counter
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -27,7 +28,9 @@ from tests.support.stack import running, until
 pytestmark = pytest.mark.connected
 
 SECONDS = 4.0
+ROUNDS = 10  # at most
 CONNECTIONS = 100
+LOADS = 6  # of the inbox
 STAFF = [f"physician-{number}" for number in range(3)]
 # What may become of each attack; what is still open when it ends says nothing.
 ANSWERS = {
@@ -48,10 +51,13 @@ ANSWERS = {
     "hooks": {"413"},
     "wide_approval": {"413"},
     "edited_texts": {"200", "429"},
+    "short_sentences": {"200", "429"},
+    "encoded_texts": {"413", "429"},
     "many_fields": {"400", "429"},
 }
 
-LATE = {"slow_body", "slow_stolen_body", "unread", "edited_texts", "streams"}  # may still be open when it is over
+# What may still be open when it is over.
+LATE = {"slow_body", "slow_stolen_body", "unread", "edited_texts", "short_sentences", "streams"}
 
 
 async def test_a_ward_works_on_while_it_is_attacked(nats: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,13 +95,18 @@ async def _attacked(stack: whole.Stack, port: int, tokens: dict[str, str]) -> No
         target = Target(Address(port), Address(port), tokens, await ward.sign_in(tokens["physician"]), known, chance)
         work = [asyncio.create_task(ward.physician(token, every=0.5, decide_after=3)) for token in STAFF]
         plans = [plan for plan in PLANS if plan.attack is not uploads]
-        told = await attack(target, [type(plan)(plan.attack, plan.share, 0.5) for plan in plans], CONNECTIONS, SECONDS)
+        plans = [replace(plan, pause=0.5) for plan in plans]
+        told = Counter[str]()
+        for _ in range(ROUNDS):  # on a busy machine the first may end before anybody has signed
+            told.update(await attack(target, plans, CONNECTIONS, SECONDS))
+            if ward.signed and len(ward.seen.took["inbox"]) >= LOADS:
+                break
         for task in work:
             task.cancel()
         ended = await asyncio.gather(*work, return_exceptions=True)
     assert all(isinstance(item, asyncio.CancelledError) for item in ended), ended
     assert not ward.seen.errors
-    assert len(ward.seen.took["inbox"]) >= 6
+    assert len(ward.seen.took["inbox"]) >= LOADS
     assert ward.signed
     unexpected = [item for item in told if item.partition(": ")[2] not in ANSWERS[item.partition(": ")[0]]]
     assert not unexpected, told

@@ -114,6 +114,11 @@ def form_fields(size: int) -> bytes:
     return b"confirmed=1&" * (size // 12)
 
 
+def short_sentences(characters: int) -> str:
+    """As many sentences, each different, as `characters` allow."""
+    return "".join(f"{number:x}.\n" for number in range(characters // 6))
+
+
 def random_text(chance: random.Random, characters: int) -> str:
     """Words that no draft has, one a line here and there: what a comparison finds hardest."""
     words, length = [], 0

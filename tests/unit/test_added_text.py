@@ -14,6 +14,7 @@ from shared.contracts.context import Allergy, ContextEntry, EncounterContext, Me
 from shared.contracts.draft import TO_BE_WRITTEN, Draft
 from shared.grounding import EvidenceIndex
 from tests.support.examples import DIGEST, PHYSICIAN, T0, draft
+from tests.support.malicious_input import short_sentences
 from tests.unit.test_approval import REVIEW, history
 
 CONTEXT = EncounterContext(
@@ -79,8 +80,15 @@ def test_a_colon_makes_no_heading_of_a_claim() -> None:
 def test_beyond_what_is_checked_nothing_counts_as_supported() -> None:
     many = [f"She takes amlodipine 5 mg once daily, line {number}." for number in range(310)]
     labels = [label for _, label in written(*many)]
-    assert len(labels) == 310
-    assert set(labels[300:]) == {"not-in-record"}
+    assert len(labels) == 301
+    assert labels[-1] == "not-in-record"
+
+
+def test_a_text_of_very_many_sentences_is_few_statements_and_nothing_of_it_is_passed_over() -> None:
+    text = short_sentences(200_000)
+    found = written(*text.splitlines())
+    assert len(found) == 301
+    assert "\n".join(sentence for sentence, _ in found).split() == text.split()
 
 
 def test_what_does_not_end_is_cut_and_takes_no_time() -> None:

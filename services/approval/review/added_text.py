@@ -11,7 +11,7 @@ from shared.grounding import EvidenceIndex, Finding, check, split_sentences
 
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d{1,2}[.)])\s+")
 # What is checked while somebody types: its cost grows faster than the length of a sentence. 500 characters take 30 ms.
-_MOST = 300  # sentences; a longer text was not written over a draft
+_MOST = 300  # sentences; what comes after them is one: a text that long was not written over a draft
 _ROOM = 30_000  # characters, of all of them
 _SENTENCE = 500  # characters of one
 _HEADING = 4  # words
@@ -39,14 +39,15 @@ def statements(
 ) -> tuple[Statement, ...]:
     """Return the sentences of `text` that are not in `draft`, in order and each once, checked against `record`.
 
-    A sentence that is too long to be checked, or beyond the limit, counts as not in the record. `checked` caches
-    results: while a person types, only one sentence changes.
+    A sentence that is too long to be checked counts as not in the record; so does everything after the first 300
+    sentences, which is one statement. `checked` caches results: while a person types, only one sentence changes.
     """
     found: list[Statement] = []
     room = _ROOM
     known = {} if checked is None else checked
-    for number, sentence in enumerate(dict.fromkeys(_new(draft, text))):
-        if number >= _MOST or len(sentence) > min(_SENTENCE, room):
+    new = list(dict.fromkeys(_new(draft, text)))
+    for sentence in new[:_MOST] + ["\n".join(new[_MOST:])] * (len(new) > _MOST):
+        if len(sentence) > min(_SENTENCE, room):
             found.append(Statement(sentence, "not-in-record"))
             continue
         room -= len(sentence)

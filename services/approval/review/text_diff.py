@@ -16,6 +16,7 @@ from rapidfuzz.distance import Indel
 MAX_WORD_COMPARISONS = 4_000_000
 ALIKE = 50  # percent: a line that has something like it on the other side was changed, else added or removed
 PAIRED = 60  # lines a side of one run of changes in which such pairs are looked for
+MAX_SHOWN_CHARACTERS = 20_000  # of a difference on a page; nobody reads more, and a page has to stay small
 MAX_SIMILARITY_CHARACTERS = 1_000  # characters of a line that decide whether it is similar to another
 
 _WORDS = re.compile(r"\S+\s*|\s+")
@@ -42,6 +43,13 @@ class DiffRow:
     lines: int = 1
 
 
+class Diff(NamedTuple):
+    """The differing lines of two texts, as far as a page shows them. `left_out` counts the characters that follow."""
+
+    segments: tuple[DiffSegment, ...] = ()
+    left_out: int = 0
+
+
 class _Budget:
     """The word comparisons that are left."""
 
@@ -56,15 +64,18 @@ class _Budget:
         return True
 
 
-def diff(before: str, after: str) -> list[DiffSegment]:
-    """Return the differing lines, compared word by word, each with its line break."""
+def diff(before: str, after: str, most: int = MAX_SHOWN_CHARACTERS) -> Diff:
+    """Return the differing lines, compared word by word, each with its line break: the first `most` characters."""
     budget = _Budget()
-    return [
-        piece
-        for old, new in _runs(before.splitlines(keepends=True), after.splitlines(keepends=True), budget)
-        if old != new
-        for piece in _words("".join(old), "".join(new), budget)
-    ]
+    shown: list[DiffSegment] = []
+    left_out = 0
+    for old, new in _runs(before.splitlines(keepends=True), after.splitlines(keepends=True), budget):
+        for kind, text in _words("".join(old), "".join(new), budget) if old != new else ():
+            if most:
+                shown.append(DiffSegment(kind, text[:most]))
+            left_out += max(len(text) - most, 0)
+            most = max(most - len(text), 0)
+    return Diff(tuple(shown), left_out)
 
 
 def side_by_side(before: str, after: str, headings: frozenset[str] = frozenset()) -> list[DiffRow]:

@@ -99,7 +99,7 @@ async def _typed(
         "text": typed.text,
         "reason": typed.reason,
         "touched": copy is not None,
-        "diff": await asyncio.to_thread(text_diff.diff, text, typed.text) if new and text else [],
+        "diff": await asyncio.to_thread(text_diff.diff, text, typed.text) if new and text else text_diff.Diff(),
         "written": [i for i in written if i.label != "supported" and i.digest not in before.written],
         "unresolved": [{"number": number, "text": draft.sentences[number].text} for number in left],
         "confirmed": resolved.confirmed,

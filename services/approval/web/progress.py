@@ -1,10 +1,12 @@
 """Progress of a text that is being edited: what was changed, and what is still to be resolved."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from services.approval.review import edits, text_diff
+from services.approval.review.added_text import Statement
 from services.approval.review.autosave import AutosavedDraft
 from services.approval.review.case_reader import CaseReader
 from services.approval.web.review_form import Mode, SubmittedForm, beginning
@@ -17,15 +19,18 @@ async def progress(
     cases: CaseReader, case_id: str, draft: Draft, copy: AutosavedDraft, mode: Mode, who: Caller
 ) -> dict[str, Any]:
     """Return the difference from the initial text, and the sentences and points that are not resolved."""
-    begun = beginning(draft, mode)
     own = await cases.added_statements(case_id, draft, copy.text, who)
+    return await asyncio.to_thread(_compared, draft, copy, beginning(draft, mode), own)  # some ms for a long text
+
+
+def _compared(draft: Draft, copy: AutosavedDraft, begun: str, own: Sequence[Statement]) -> dict[str, Any]:
     written = [item for item in own if item.label != "supported"]
     standing = edits.unchanged_sentences(draft, copy.text)
     return {
         "written": written,
         "unconfirmed": [item.digest for item in written if item.digest not in copy.written],
         "copy": copy,
-        "diff": await asyncio.to_thread(text_diff.diff, begun, copy.text) if copy.text != begun else [],
+        "diff": text_diff.diff(begun, copy.text) if copy.text != begun else text_diff.Diff(),
         "unresolved": edits.unresolved(draft, copy.text, copy.confirmed),
         "unacknowledged": edits.unacknowledged(draft, copy.acknowledged),
         "gone": [index for index in range(len(draft.sentences)) if index not in standing],

@@ -65,7 +65,7 @@ function keep() {
 async function send() {
   const status = document.querySelector("#changes [role=status]");
   try {
-    const answer = await fetch(sign.dataset.keep, { method: "POST", body: new URLSearchParams(new FormData(sign)) });
+    const answer = await fetch(sign.dataset.keep, { method: "POST", body: new FormData(sign) });
     if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
     showChanges(await answer.text());
     mark();
