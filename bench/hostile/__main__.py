@@ -96,7 +96,7 @@ class Memory:
 async def attacked(sent: dict[str, Any]) -> dict[str, int]:
     """What the attackers' process says when its time is over."""
     process = await asyncio.create_subprocess_exec(
-        *("nice", "-n", "10", sys.executable, "-m", "bench.hostile.attackers"),  # they have machines of their own
+        *(sys.executable, "-m", "bench.hostile.attackers"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         cwd=ROOT,

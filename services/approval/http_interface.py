@@ -1,5 +1,6 @@
 """The HTTP interface of approval: who may call it, its routes, and what they work with."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from services.approval.routes import LAUNCH_ROUTERS, PROVIDER_ROUTERS, ROUTERS
 from services.approval.sign_in.launch.client import TIMEOUT_S, EhrLaunch
 from services.approval.sign_in.service import SignInService
 from services.approval.sign_in.sessions import SessionStore
+from services.approval.web.render import compile_templates
 from shared.http import HttpClient
 from shared.messaging.access_log import AccessLog
 from shared.runtime.authentication import Authenticator, Caller, read_api_tokens
@@ -65,7 +67,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
         streams=EventStreamLimit(),
     )
     part = Part(
-        starts=(partial(unreadable.start, core.bus),),
+        starts=(partial(unreadable.start, core.bus), partial(asyncio.to_thread, compile_templates)),
         closers=(unreadable.close, *(item.close for item in (provider, launch) if item is not None)),
     )
     routers = (*ROUTERS, *(PROVIDER_ROUTERS if provider else ()), *(LAUNCH_ROUTERS if launch else ()))
