@@ -1,6 +1,6 @@
 """Messages of the EHR stream. An integration engine may publish them directly."""
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -10,16 +10,17 @@ from shared.contracts.subjects import (
     DEPARTMENT,
     FHIR_ID,
     FHIR_ID_PART,
-    parse_appointment_updated_subject,
+    ChangedResource,
     parse_encounter_subject,
-    parse_encounter_updated_subject,
     parse_reimport_subject,
-    parse_task_subject,
+    parse_updated_subject,
 )
 
 FhirId = Annotated[str, StringConstraints(pattern=FHIR_ID)]
 Department = Annotated[str, StringConstraints(pattern=DEPARTMENT)]
 PractitionerReference = Annotated[str, StringConstraints(pattern=rf"^(Practitioner|PractitionerRole)/{FHIR_ID_PART}$")]
+
+ChangedT = TypeVar("ChangedT", bound=BaseModel)
 
 
 class EncounterReported(BaseModel):
@@ -86,13 +87,7 @@ def parse_encounter_changed(subject: str, data: bytes) -> EncounterChanged:
 
     Raises PermanentError naming the invalid fields, never their values.
     """
-    try:
-        fact = EncounterChanged.model_validate_json(data)
-    except ValidationError as error:
-        raise contract_error(error) from None
-    if fact.encounter_id != parse_encounter_updated_subject(subject):
-        raise PermanentError("the payload's encounter_id is not the subject's")
-    return fact
+    return _parse_changed(EncounterChanged, "encounter", subject, data)
 
 
 class AppointmentChanged(BaseModel):
@@ -110,13 +105,7 @@ def parse_appointment_changed(subject: str, data: bytes) -> AppointmentChanged:
 
     Raises PermanentError naming the invalid fields, never their values.
     """
-    try:
-        fact = AppointmentChanged.model_validate_json(data)
-    except ValidationError as error:
-        raise contract_error(error) from None
-    if fact.appointment_id != parse_appointment_updated_subject(subject):
-        raise PermanentError("the payload's appointment_id is not the subject's")
-    return fact
+    return _parse_changed(AppointmentChanged, "appointment", subject, data)
 
 
 class TaskChanged(BaseModel):
@@ -133,13 +122,7 @@ def parse_task_changed(subject: str, data: bytes) -> TaskChanged:
 
     Raises PermanentError naming the invalid fields, never their values.
     """
-    try:
-        fact = TaskChanged.model_validate_json(data)
-    except ValidationError as error:
-        raise contract_error(error) from None
-    if fact.task_id != parse_task_subject(subject):
-        raise PermanentError("the payload's task_id is not the subject's")
-    return fact
+    return _parse_changed(TaskChanged, "task", subject, data)
 
 
 class ReimportRequested(BaseModel):
@@ -165,6 +148,16 @@ def parse_reimport_requested(subject: str, data: bytes) -> tuple[str, ReimportRe
         return case, ReimportRequested.model_validate_json(data)
     except ValidationError as error:
         raise contract_error(error) from None
+
+
+def _parse_changed(model: type[ChangedT], resource: ChangedResource, subject: str, data: bytes) -> ChangedT:
+    try:
+        fact = model.model_validate_json(data)
+    except ValidationError as error:
+        raise contract_error(error) from None
+    if getattr(fact, f"{resource}_id") != parse_updated_subject(resource, subject):
+        raise PermanentError(f"the payload's {resource}_id is not the subject's")
+    return fact
 
 
 def contract_error(error: ValidationError) -> PermanentError:

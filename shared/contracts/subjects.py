@@ -19,6 +19,7 @@ Names in capitals are filters, in which `*` stands for one token and `>` for all
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 from uuid import UUID, uuid5
 
 from shared.contracts.errors import PermanentError
@@ -33,6 +34,8 @@ DEPARTMENT = r"^[a-z0-9][a-z0-9-]{0,39}$"
 # Root of every derived id. Changing it changes all case ids.
 NAMESPACE = UUID("5a0f6a1c-1a57-5f0e-9d3b-6f2b8c0de5a1")
 
+
+ChangedResource = Literal["encounter", "appointment", "task"]  # resources whose changes the EHR reports
 
 WILDCARDS = ("*", ">")  # one token, and all that follow
 
@@ -135,35 +138,19 @@ def parse_encounter_subject(subject: str) -> tuple[str, str, str]:
     return tokens[2], tokens[3], tokens[4].replace("%2E", ".")
 
 
-def encounter_updated_subject(encounter_id: str) -> str:
-    """Return `ehr.encounter.updated.<encounter>`."""
-    return f"ehr.encounter.updated.{encounter_id.replace('.', '%2E')}"
+def updated_subject(resource: ChangedResource, id: str) -> str:
+    """Return `ehr.<resource>.updated.<id>`."""
+    return f"ehr.{resource}.updated.{id.replace('.', '%2E')}"
 
 
-def parse_encounter_updated_subject(subject: str) -> str:
-    """Return the Encounter's id in an EHR subject.
-
-    Raises PermanentError when the subject is not of that form.
-    """
-    tokens = subject.split(".")
-    if len(tokens) != 4 or tokens[:3] != ["ehr", "encounter", "updated"]:
-        raise PermanentError("the subject is not ehr.encounter.updated.<encounter>")
-    return tokens[3].replace("%2E", ".")
-
-
-def appointment_updated_subject(appointment_id: str) -> str:
-    """Return `ehr.appointment.updated.<appointment>`."""
-    return f"ehr.appointment.updated.{appointment_id.replace('.', '%2E')}"
-
-
-def parse_appointment_updated_subject(subject: str) -> str:
-    """Return the Appointment's id in an EHR subject.
+def parse_updated_subject(resource: ChangedResource, subject: str) -> str:
+    """Return the id of the resource in an EHR subject.
 
     Raises PermanentError when the subject is not of that form.
     """
     tokens = subject.split(".")
-    if len(tokens) != 4 or tokens[:3] != ["ehr", "appointment", "updated"]:
-        raise PermanentError("the subject is not ehr.appointment.updated.<appointment>")
+    if len(tokens) != 4 or tokens[:3] != ["ehr", resource, "updated"]:
+        raise PermanentError(f"the subject is not ehr.{resource}.updated.<{resource}>")
     return tokens[3].replace("%2E", ".")
 
 
@@ -181,22 +168,6 @@ def parse_visit_subject(subject: str) -> tuple[str, str]:
     if len(tokens) != 4 or tokens[:2] != ["ehr", "visit"] or not re.fullmatch(r"[0-9a-f]{32}", tokens[3]):
         raise PermanentError("the subject is not ehr.visit.<event>.<digest>")
     return tokens[2], tokens[3]
-
-
-def task_subject(task_id: str) -> str:
-    """Return `ehr.task.updated.<task>`."""
-    return f"ehr.task.updated.{task_id.replace('.', '%2E')}"
-
-
-def parse_task_subject(subject: str) -> str:
-    """Return the Task's id in an EHR subject.
-
-    Raises PermanentError when the subject is not of that form.
-    """
-    tokens = subject.split(".")
-    if len(tokens) != 4 or tokens[:3] != ["ehr", "task", "updated"]:
-        raise PermanentError("the subject is not ehr.task.updated.<task>")
-    return tokens[3].replace("%2E", ".")
 
 
 def reimport_subject(case: str) -> str:

@@ -131,13 +131,13 @@ def _ehr_channels() -> list[Channel]:
         ),
         Channel(
             "ehr-encounter-updated",
-            subjects.encounter_updated_subject("{encounter}"),
+            subjects.updated_subject("encounter", "{encounter}"),
             "EHR",
             Message(updated, schema="ehr-encounter-changed.v1.json"),
         ),
         Channel(
             "ehr-appointment-updated",
-            subjects.appointment_updated_subject("{appointment}"),
+            subjects.updated_subject("appointment", "{appointment}"),
             "EHR",
             Message(appointment, schema="ehr-appointment-changed.v1.json"),
         ),
@@ -148,7 +148,10 @@ def _ehr_channels() -> list[Channel]:
             Message(visit, schema="ehr-visit-fact.v1.json"),
         ),
         Channel(
-            "ehr-task-updated", subjects.task_subject("{task}"), "EHR", Message(changed, schema="ehr-task-fact.v1.json")
+            "ehr-task-updated",
+            subjects.updated_subject("task", "{task}"),
+            "EHR",
+            Message(changed, schema="ehr-task-fact.v1.json"),
         ),
         Channel(
             "ehr-reimport",

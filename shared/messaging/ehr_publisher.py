@@ -2,7 +2,7 @@
 
 from shared.contracts.cloudevents import event_headers
 from shared.contracts.ehr import AppointmentChanged, EncounterChanged, TaskChanged
-from shared.contracts.subjects import appointment_updated_subject, encounter_updated_subject, task_subject
+from shared.contracts.subjects import updated_subject
 from shared.messaging.connection import NatsConnection
 
 STREAM = "EHR"
@@ -13,7 +13,7 @@ async def publish_task_changed(bus: NatsConnection, fact: TaskChanged, *, source
     id = f"Task/{fact.task_id}/{fact.version}" if fact.version else id
     headers = event_headers(id=id, type="countersign.ehr.task.updated.v1", source=source)
     body = fact.model_dump_json(exclude_none=True).encode()
-    await bus.publish(task_subject(fact.task_id), body, stream=STREAM, headers=headers, id=id)
+    await bus.publish(updated_subject("task", fact.task_id), body, stream=STREAM, headers=headers, id=id)
 
 
 async def publish_encounter_changed(bus: NatsConnection, fact: EncounterChanged, *, source: str, id: str) -> None:
@@ -21,7 +21,7 @@ async def publish_encounter_changed(bus: NatsConnection, fact: EncounterChanged,
     id = f"Encounter/{fact.encounter_id}/{fact.version}" if fact.version and not fact.deleted else id
     headers = event_headers(id=id, type="countersign.ehr.encounter.updated.v1", source=source)
     body = fact.model_dump_json(exclude_none=True, exclude_defaults=True).encode()
-    await bus.publish(encounter_updated_subject(fact.encounter_id), body, stream=STREAM, headers=headers, id=id)
+    await bus.publish(updated_subject("encounter", fact.encounter_id), body, stream=STREAM, headers=headers, id=id)
 
 
 async def publish_appointment_changed(bus: NatsConnection, fact: AppointmentChanged, *, source: str, id: str) -> None:
@@ -29,4 +29,4 @@ async def publish_appointment_changed(bus: NatsConnection, fact: AppointmentChan
     id = f"Appointment/{fact.appointment_id}/{fact.version}" if fact.version and not fact.deleted else id
     headers = event_headers(id=id, type="countersign.ehr.appointment.updated.v1", source=source)
     body = fact.model_dump_json(exclude_none=True, exclude_defaults=True).encode()
-    await bus.publish(appointment_updated_subject(fact.appointment_id), body, stream=STREAM, headers=headers, id=id)
+    await bus.publish(updated_subject("appointment", fact.appointment_id), body, stream=STREAM, headers=headers, id=id)

@@ -7,7 +7,7 @@ import pytest
 from services.ingest.notifications import SubscriptionReport, parse_notification, parse_status, tasks_in
 from shared.contracts.ehr import TaskChanged, parse_task_changed
 from shared.contracts.errors import PermanentError
-from shared.contracts.subjects import task_subject
+from shared.contracts.subjects import updated_subject
 
 TASK = {"resourceType": "Task", "id": "t1", "meta": {"versionId": "3"}, "status": "completed"}
 STATUS = {"resourceType": "SubscriptionStatus", "notificationEvent": [{"focus": {"reference": "Task/t1"}}]}
@@ -62,7 +62,7 @@ def test_what_a_notification_is_about(body: dict[str, Any], wanted: list[tuple[s
 
 def test_a_fact_comes_back_as_it_was_told() -> None:
     fact = TaskChanged(task_id="t.1", version="v2")
-    subject = task_subject(fact.task_id)
+    subject = updated_subject("task", fact.task_id)
     assert subject == "ehr.task.updated.t%2E1"
     assert parse_task_changed(subject, fact.model_dump_json().encode()) == fact
 

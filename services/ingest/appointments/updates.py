@@ -17,7 +17,7 @@ from shared.clinical.elements import Resource
 from shared.clinical.fhir_client import FhirClient, NotFoundError
 from shared.contracts.ehr import AppointmentChanged, parse_appointment_changed
 from shared.contracts.errors import PermanentError, TransientError
-from shared.contracts.subjects import appointment_updated_subject, derived_id
+from shared.contracts.subjects import derived_id, updated_subject
 from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.event_store import Clock
 
@@ -63,7 +63,7 @@ class AppointmentUpdates:
 
     async def _last_change(self, appointment_id: str, own: int) -> tuple[str, int]:
         """Return the filter and the sequence of the last stored change. A copy that lags may not have our own."""
-        subject = appointment_updated_subject(appointment_id)
+        subject = updated_subject("appointment", appointment_id)
         found = await self._bus.direct_get("EHR", {"last_by_subj": subject})
         return subject, max([own, *(int((item.headers or {})["Nats-Sequence"]) for item in found)])
 

@@ -19,7 +19,7 @@ from shared.clinical.fhir_client import FhirClient, NotFoundError
 from shared.contracts.case import Case, fold
 from shared.contracts.ehr import EncounterChanged, parse_encounter_changed
 from shared.contracts.errors import TransientError
-from shared.contracts.subjects import case_id, derived_id, encounter_updated_subject, visit_subject
+from shared.contracts.subjects import case_id, derived_id, updated_subject, visit_subject
 from shared.contracts.visits import CANCELLED, parse_visit_reported, visit_token
 from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.event_store import Clock, EventStore
@@ -77,7 +77,7 @@ class EncounterUpdates:
 
     async def _last_change(self, encounter_id: str, own: int) -> int:
         """Return the sequence of the last change that is stored. A copy that lags behind has not even our own."""
-        found = await self._bus.direct_get("EHR", {"last_by_subj": encounter_updated_subject(encounter_id)})
+        found = await self._bus.direct_get("EHR", {"last_by_subj": updated_subject("encounter", encounter_id)})
         return max([own, *(int((item.headers or {})["Nats-Sequence"]) for item in found)])
 
     async def _read(self, fact: EncounterChanged) -> Resource | None:
@@ -102,7 +102,7 @@ class EncounterUpdates:
             is_open=is_open(known.case) and known.case.preparation is None,  # a stay that goes on stays prepared
             since=self._since or self._clock() - RECENT,
         )
-        after = (encounter_updated_subject(encounter_id), last)
+        after = (updated_subject("encounter", encounter_id), last)
         if state.status in status.VOID and known.case.preparation is not None:
             await self._end_preparation(encounter_id, encounter, known, after)
         if decision == "cancelled":
