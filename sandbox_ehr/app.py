@@ -25,7 +25,16 @@ from sandbox_ehr.notifications import SubscriptionNotifier
 from sandbox_ehr.oracle import OracleDocuments
 from sandbox_ehr.quirks import Quirks, QuirkState, QuirkyServer
 from sandbox_ehr.responses import FhirError, error_response, etag, resource_response, search_entry
-from sandbox_ehr.search import INCLUDES, PARAMETERS, REQUIRED, find_parameter, matches, sort_resources, values
+from sandbox_ehr.search import (
+    INCLUDES,
+    PARAMETERS,
+    REQUIRED,
+    find_parameter,
+    known_identifiers,
+    matches,
+    sort_resources,
+    values,
+)
 from sandbox_ehr.smart import CONFIGURATION_PATH, TOKEN_PATH, AuthorizationServer
 from sandbox_ehr.store import Resource, Store
 from shared.runtime.request_limits import MB, limit_endpoint
@@ -185,9 +194,10 @@ class Sandbox:
         identifier = named.get("identifier")
         identifier = identifier if identifier and "|" in identifier[:-1] and "," not in identifier else None
         conditions = [(known, wanted) for name, wanted in pairs if (known := find_parameter(type, name)) is not None]
+        people = known_identifiers(named.get("patient:identifier", named.get("subject:identifier", "")))
         return [
             resource
-            for resource in self.store.candidates(type, patient, identifier)
+            for resource in self.store.candidates(type, patient, identifier, people)
             if all(matches(resource, parameter, wanted) for parameter, wanted in conditions)
         ]
 

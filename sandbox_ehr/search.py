@@ -160,6 +160,12 @@ def _wanted_token(wanted: str) -> tuple[str, bool, str]:
     return "|".join(systems), bool(systems), code
 
 
+def known_identifiers(wanted: str) -> tuple[str, ...]:
+    """Return the identifiers of a search, each `system|value`; empty where one of them has no system or no value."""
+    found = [_wanted_token(item) for item in _alternatives(wanted)]
+    return tuple(f"{system}|{code}" for system, _, code in found) if all(item[0] and item[2] for item in found) else ()
+
+
 def _token(value: Any, wanted: str) -> bool:
     system, bar, code = _wanted_token(wanted)
     return any(

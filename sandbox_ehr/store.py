@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ class Store:
     def __init__(self, file: Path | None = None) -> None:
         self._types: dict[str, dict[str, Resource]] = {}
         self._by_patient: dict[tuple[str, str], dict[str, Resource]] = {}
+        self._by_person: dict[tuple[str, str], dict[str, Resource]] = {}
         self._by_identifier: dict[tuple[str, str], dict[str, Resource]] = {}
         self._db = _open(file) if file is not None else None
         for body in self._execute("SELECT body FROM resource"):
@@ -48,8 +49,16 @@ class Store:
             self.put(resource)
         self._execute("COMMIT")
 
-    def candidates(self, type: str, patient: str | None, identifier: str | None) -> Iterator[Resource]:
-        """Return the resources that a search has to test: by index where one applies, otherwise all of the type."""
+    def candidates(
+        self, type: str, patient: str | None, identifier: str | None, people: Sequence[str] = ()
+    ) -> Iterator[Resource]:
+        """Return the resources that a search has to test: by index where one applies, otherwise all of the type.
+
+        `identifier` is one of the resources, `people` those that they name their patient by, each `system|value`.
+        """
+        if people:
+            by_id = {id: item for person in people for id, item in self._by_person.get((type, person), {}).items()}
+            return iter(list(by_id.values()))
         if identifier is not None:
             return iter(list(self._by_identifier.get((type, identifier), {}).values()))
         if patient is not None:
@@ -80,8 +89,11 @@ class Store:
 
     def _keys(self, resource: Resource) -> Iterator[tuple[dict[tuple[str, str], dict[str, Resource]], str]]:
         for field in ("subject", "patient", "for"):
-            if isinstance(resource.get(field), dict) and (reference := resource[field].get("reference")):
+            named = resource.get(field)
+            if isinstance(named, dict) and (reference := named.get("reference")):
                 yield self._by_patient, reference.removeprefix("Patient/")
+            if isinstance(named, dict) and isinstance(known := named.get("identifier"), dict):
+                yield self._by_person, f"{known.get('system', '')}|{known.get('value', '')}"
         identifiers = resource.get("identifier") or []
         for item in identifiers if isinstance(identifiers, list) else [identifiers]:
             yield self._by_identifier, f"{item.get('system', '')}|{item.get('value', '')}"

@@ -4,6 +4,7 @@ Lopressor is metoprolol tartrate, but its name does not say so: what one side le
 """
 
 import re
+from functools import lru_cache
 from typing import Literal
 
 from shared.contracts.context import Medicine
@@ -126,11 +127,13 @@ def application_site(medicine: Medicine) -> ApplicationSite | None:
     """Return where a medicine acts, by its route, else its name, else its directions; None where unknown."""
     if medicine.route in _ROUTES:
         return _ROUTES[medicine.route]
-    for text in (medicine.route, medicine.name, medicine.dose):
-        for found, words in _PLACES:
-            if text and re.search(words, text, re.IGNORECASE):
-                return found
-    return None
+    texts = (medicine.route, medicine.name, medicine.dose)
+    return next((found for text in texts if text and (found := _site_named_in(text)) is not None), None)
+
+
+@lru_cache(maxsize=4096)  # each order is compared with each other one
+def _site_named_in(text: str) -> ApplicationSite | None:
+    return next((site for site, words in _PLACES if re.search(words, text, re.IGNORECASE)), None)
 
 
 def have_different_sites(one: Medicine, other: Medicine) -> bool:

@@ -1,6 +1,7 @@
-"""nats-py's client, with the errors that it expects of a connection under uvloop too."""
+"""nats-py's client, with the errors that it expects of a connection under uvloop too, and faster with headers."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from nats import errors
 from nats.aio.client import Client
@@ -31,10 +32,24 @@ class ResetTransport(TcpTransport):
             raise ConnectionLostError("the connection to NATS is closed") from None
 
 
+@lru_cache(maxsize=1024)  # the same ten names stand in every message
+def _header_name(raw: bytes) -> str | None:
+    """Return a header's name; None for one that nats-py leaves out: not ASCII, or with white space in it."""
+    name = raw.strip()
+    return name.decode() if name.isascii() and not any(part.isspace() for part in name.decode()) else None
+
+
 class NatsClient(Client):
     """A client whose TCP connections are `ResetTransport`s; nats-py makes them itself and takes no others."""
 
     _tcp: Transport | None = None
+
+    @staticmethod
+    def _parse_header_lines(raw: bytes) -> dict[str, str]:
+        """Return the headers as nats-py does, which looks at each character of each name: a tenth of a case's CPU."""
+        lines = (line.partition(b":") for line in raw.split(b"\r\n"))
+        named = ((_header_name(name), value) for name, colon, value in lines if colon)
+        return {name: value.strip().decode("utf-8", "replace") for name, value in named if name is not None}
 
     @property
     def _transport(self) -> Transport | None:

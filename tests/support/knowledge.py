@@ -26,6 +26,7 @@ from shared.runtime.service import Service, create_app
 from shared.runtime.settings import KnowledgeSettings
 from tests.support.embedder import HashEmbedder
 from tests.support.server import NatsServer
+from tests.support.settings import make_settings
 from tests.support.stack import until
 
 TOPICS = (
@@ -134,12 +135,12 @@ def build_services(
         }
 
     return [
-        build_ingest(IngestSettings(**common("ingest"))),
+        build_ingest(make_settings(IngestSettings, **common("ingest"))),
         *(
-            build_embedder(EmbedderSettings(**common("embedder")), embedder=embedder, base=base)
+            build_embedder(make_settings(EmbedderSettings, **common("embedder")), embedder=embedder, base=base)
             for _ in range(embedders)
         ),
-        build_evaluator(EvaluatorSettings(**common("evaluator")), embedder=embedder, base=base),
+        build_evaluator(make_settings(EvaluatorSettings, **common("evaluator")), embedder=embedder, base=base),
     ]
 
 

@@ -27,6 +27,7 @@ from tests.support.embedder import HashEmbedder
 from tests.support.generator import ScriptedGenerator
 from tests.support.physician import own_sentences, settled
 from tests.support.server import NatsServer
+from tests.support.settings import make_settings
 
 NEVER = (timedelta(hours=24), timedelta(hours=72), timedelta(days=7))
 PATIENCE = 30.0
@@ -143,16 +144,17 @@ def build_services(
     of_ingest = {name: approving.pop(name) for name in ("hl7", "fhir") if name in approving}
     approving.setdefault("public_url", "https://countersign.test")
     clock = {"clock": approving.pop("clock")} if "clock" in approving else {}
-    approval = ApprovalSettings(
+    approval = make_settings(
+        ApprovalSettings,
         **common("approval"),
         escalate_after=escalate_after,
         supervisors=supervisors or {"*": "Practitioner/boss"},
         **approving,
     )
     return [
-        build_ingest(IngestSettings(**common("ingest"), **of_ingest), ehr=client(ehr)),
+        build_ingest(make_settings(IngestSettings, **common("ingest"), **of_ingest), ehr=client(ehr)),
         build_drafter(
-            DrafterSettings(**common("drafter"), **drafting, narrative_policy=policy),
+            make_settings(DrafterSettings, **common("drafter"), **drafting, narrative_policy=policy),
             ehr=connect(ehr),
             generator=generator,
             embedder=HashEmbedder(),

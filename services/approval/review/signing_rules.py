@@ -10,7 +10,7 @@ from services.approval.review import edits
 from services.approval.review.added_text import Statement
 from services.approval.review.errors import DecisionRefusedError, Obstacle
 from shared.contracts import authorship
-from shared.contracts.draft import TO_BE_WRITTEN, DocumentPart, Draft
+from shared.contracts.draft import TO_BE_WRITTEN, Draft
 from shared.contracts.events import ConfirmedSentence, Resolution, ResolutionKind
 
 SIMILAR = 60  # percent: a sentence that has something like it in the text was changed, else removed
@@ -130,9 +130,10 @@ def _lacking(draft: Draft, text: str) -> Iterator[str]:
         yield "The line that says who the patient is was removed or changed."
     if patients - {own}:
         yield "The text names another patient."
+    headings = [heading(line) for line in lines]
     titles = {heading(part.title) for part in draft.parts}
     for part in draft.parts:
-        if part.required and not _has_content(part, lines, titles):
+        if part.required and not _has_content(heading(part.title), lines, headings, titles):
             yield f"The part “{part.title}” is missing or empty."
 
 
@@ -142,14 +143,16 @@ def identity(draft: Draft) -> str | None:
     return next((line for line in lines if line.startswith(PATIENT)), None)
 
 
-def _has_content(part: DocumentPart, lines: Sequence[str], titles: set[str]) -> bool:
-    """Return whether the text has the part's heading, and words below it that are not a heading."""
-    headings = [number for number, line in enumerate(lines) if heading(line) == heading(part.title)]
-    for start in headings:
-        for line in lines[start + 1 :]:
-            if heading(line) in titles:
+def _has_content(title: str, lines: Sequence[str], headings: Sequence[str], titles: set[str]) -> bool:
+    """Return whether `lines` have the heading `title`, and words below it that are not a heading.
+
+    `headings` are the lines as headings are compared; `titles` are those of all parts.
+    """
+    for start in (number for number, found in enumerate(headings) if found == title):
+        for number in range(start + 1, len(lines)):
+            if headings[number] in titles:
                 break
-            if re.search(r"\w", line) and not line.endswith(":"):
+            if re.search(r"\w", lines[number]) and not lines[number].endswith(":"):
                 return True
     return False
 
