@@ -25,9 +25,7 @@ async def redrive(bus: NatsConnection, letters: DeadLetters, sequence: int, who:
     """Process a dead letter again, once. Return a sentence that says what was done. Raises Failure."""
     letter, _, _ = find(letters, sequence)
     ensure_unresolved(letter)
-    # ingest publishes what the EHR reports of encounters; approval owns everything else, and every case.
-    service = "ingest" if letter.subject.startswith("ehr.encounter.") else "approval"
-    return await ask(bus, service, "redrive", _request(sequence, who))
+    return await ask(bus, letter.owner, "redrive", _request(sequence, who))
 
 
 async def discard(bus: NatsConnection, letters: DeadLetters, sequence: int, who: Attribution) -> str:
