@@ -11,7 +11,7 @@ and in no subject, log, event or alert.
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
@@ -100,7 +100,7 @@ async def read_all(connection: NatsConnection) -> DeadLetters:
 
 async def read_after(
     connection: NatsConnection, after: int = 0
-) -> AsyncIterator[tuple[DeadLetter, bytes, dict[str, str]]]:
+) -> AsyncGenerator[tuple[DeadLetter, bytes, dict[str, str]]]:
     """Yield the dead letters behind sequence `after`, a page of them in memory at a time."""
     resolutions = await _resolutions(connection)
     async for page in pages(connection, STREAM, subjects.DEAD_LETTERS, start=after + 1, size=SCAN_PAGE):

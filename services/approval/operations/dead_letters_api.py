@@ -137,7 +137,7 @@ class ActionResults(BaseModel):
 @router.get(
     "/v1/dead-letters",
     summary="Messages that no retry could handle, oldest first",
-    description="The filters are combined. An operator of single departments sees the dead letters of their cases only.",
+    description="Filters are combined. An operator of single departments sees the dead letters of their cases only.",
 )
 async def list_dead_letters(
     who: Operator,
@@ -193,7 +193,7 @@ async def discard(sequence: Sequence, body: ActOnOne, by: Operator, api: Api) ->
 @router.post(
     "/v1/dead-letters/redrive",
     summary="Process many dead letters again, or preview it",
-    description="Works on one page of the selected dead letters. Sent again, it acts on those that are still unresolved.",
+    description="Works on one page of the selected dead letters. Repeated, it acts on those that are still unresolved.",
 )
 async def redrive_all(body: ActOnAll, by: Operator, api: Api) -> ActionResults:
     return await _act_on_all(api, by, "redrive", body)
@@ -202,7 +202,7 @@ async def redrive_all(body: ActOnAll, by: Operator, api: Api) -> ActionResults:
 @router.post(
     "/v1/dead-letters/discard",
     summary="Discard many dead letters, or preview it",
-    description="Works on one page of the selected dead letters. Sent again, it acts on those that are still unresolved.",
+    description="Works on one page of the selected dead letters. Repeated, it acts on those that are still unresolved.",
 )
 async def discard_all(body: ActOnAll, by: Operator, api: Api) -> ActionResults:
     return await _act_on_all(api, by, "discard", body)

@@ -66,7 +66,7 @@ class Operations:
         return found, None
 
     async def one(self, who: Caller, sequence: int) -> Message:
-        """Return a dead letter with its message. Raises UnknownDeadLetterError, also where the caller may not see it."""
+        """Return a dead letter with its message. Raises UnknownDeadLetterError, also where `who` may not see it."""
         found = Message(*await read_one(self._bus, sequence))
         if not can_see(who, found.letter):
             raise UnknownDeadLetterError(sequence)
