@@ -80,9 +80,7 @@ async def show_decision_hold(_: Operator, api: Api) -> DecisionHoldView:
 )
 async def set_decision_hold(body: SetDecisionHold, by: Operator, api: Api) -> DecisionHoldView:
     if by.departments is not None:
-        raise ProblemError(
-            403, "This token is not allowed to do that", "It is for single departments only."
-        )
+        raise ProblemError(403, "This token is not allowed to do that", "It is for single departments only.")
     return _view(await api.operations.set_decision_hold(by, held=body.held, reason=body.reason))
 
 
