@@ -18,6 +18,7 @@ from cli.stack.access import write_private
 
 CONTEXT, URL, TOKEN_FILE = "COUNTERSIGN_CONTEXT", "COUNTERSIGN_URL", "COUNTERSIGN_TOKEN_FILE"
 INGEST_URL, EVALUATOR_URL, CA_FILE = "COUNTERSIGN_INGEST_URL", "COUNTERSIGN_EVALUATOR_URL", "COUNTERSIGN_API_CA_FILE"
+VARIABLES = (CONTEXT, URL, TOKEN_FILE, INGEST_URL, EVALUATOR_URL, CA_FILE)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 OF_INGEST = ("/v1/encounters", "/v1/knowledge/refreshes", "/v1/knowledge/documents")
 OF_EVALUATOR = ("/v1/knowledge",)
@@ -164,6 +165,8 @@ def read_contexts() -> Contexts:
         items = {name: _context(name, fields) for name, fields in content.get("contexts", {}).items()}
         current = content.get("current")
         return Contexts(None if current is None else str(current), items)
+    except CommandError as error:
+        raise CommandError(f"{path} is not valid: {error}") from None
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CommandError(f"{path} is not valid ({type(error).__name__}).") from None
 
