@@ -142,7 +142,7 @@ def _act(order: _Order, sequence: int | None, which: "Selection", *, everything:
     filtered = any((which.consumer, which.stream, which.reason, which.since, which.before))
     if everything == (sequence is not None) or everything != filtered:
         raise CommandError("Name one dead letter, or all of a filter: --all --consumer NAME.")
-    # The command on NATS has always redriven without a reason. The API wants one for everything that is changed.
+    # The command on NATS has always redriven without a reason. The API requires one for each change.
     if not order.reason.strip() and (order.action == "discard" or active_context(order.data_dir) is not None):
         raise CommandError("Give the reason with --reason.")
     if sequence is not None:

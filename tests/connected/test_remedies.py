@@ -139,9 +139,9 @@ async def test_reviews_documents_and_decisions_of_the_ehr(reached: Stack) -> Non
     other = await reached.discharge(stays()[1])
     await reached.reaches(other, "awaiting-review")
     assert len((await said("escalations", "preview", other))["items"]) == 3
-    moved = await said("cases", "reassign", other, "--to", "Practitioner/boss", *BECAUSE)
+    moved = await said("cases", "reassign", other, "--to", "Practitioner/DR-IM-002", *BECAUSE)
     assert moved["case_id"] == other
-    assert (await said("escalations", "preview", other))["owner"] == "Practitioner/boss"
+    assert (await said("escalations", "preview", other))["owner"] == "Practitioner/DR-IM-002"
     assert (await said("ehr-decisions", "hold", *BECAUSE))["held"] is True
     assert (await said("ehr-decisions", "show"))["by"] == "demo-operator"
     assert (await said("ehr-decisions", "allow", *BECAUSE))["held"] is False
