@@ -53,6 +53,8 @@ def add(
     else:
         made.read_token()
     contexts.write_contexts(stored.with_context(made))
+    if token_file is not None:
+        _forget_token(name)  # of a context that this one replaces
     for address in sorted({made.url, made.ingest_url, made.evaluator_url} - {""}):
         if address.startswith("http://") and urlsplit(address).hostname not in LOOPBACK:
             stderr.print(f"warning: {address} is not encrypted: the token can be read on the network", highlight=False)
@@ -112,11 +114,14 @@ def list_contexts(as_json: AsJson = False) -> None:
 def remove(name: Name) -> None:
     """Remove a context, and its token if it was stored here. Afterwards no context is current, if it was this one."""
     stored = contexts.read_contexts()
-    found = stored.get(name)
-    contexts.write_contexts(stored.without(name))
-    if found.token_file == contexts.stored_token_file(name):
-        try:
-            found.token_file.unlink(missing_ok=True)
-        except OSError as error:
-            raise CommandError(f"{found.token_file} cannot be removed ({error.strerror}).") from None
+    contexts.write_contexts(stored.without(stored.get(name).name))
+    _forget_token(name)
     print(f"context {name} removed")
+
+
+def _forget_token(name: str) -> None:
+    file = contexts.stored_token_file(name)
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        raise CommandError(f"{file} cannot be removed ({error.strerror}).") from None

@@ -25,7 +25,7 @@ MAX_REQUEST_BYTES = 64 * 1024
 MAX_CONCURRENT = 16  # requests in a process; others wait
 REPLY_TIMEOUT = 30.0  # seconds
 PersonName = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255, pattern=r"^[^\x00-\x1f]*$")
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300, pattern=r"^[^\x00-\x1f]*$")
 ]
 ReasonText = Annotated[str, StringConstraints(max_length=4000)]
 

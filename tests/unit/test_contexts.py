@@ -42,12 +42,17 @@ def test_a_token_is_stored_where_only_its_owner_can_read_it(home: Path) -> None:
 def test_a_token_file_of_ones_own_stays_where_it_is(home: Path, tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("mine\n")
+    assert add("prod").code == 0
+    assert (home / "tokens" / "prod").exists()
     assert add("prod", "--token-file", str(file)).code == 0
+    assert not (home / "tokens" / "prod").exists(), "nobody uses it any more"
     assert read_contexts().get("prod").read_token() == "mine"
     assert run_command("context", "remove", "prod").code == 0
     assert file.exists()
     assert read_contexts().items == {}
-    assert not (home / "tokens").exists()
+    add("prod")
+    run_command("context", "remove", "prod")
+    assert list((home / "tokens").iterdir()) == []
 
 
 def test_what_is_stored_is_read_again(tmp_path: Path) -> None:
