@@ -110,6 +110,16 @@ async def test_what_cannot_be_asked_is_a_problem(stack: Stack) -> None:
         assert found == (status, "application/problem+json"), (path, answer.text)
 
 
+async def test_the_api_documents_the_problems_that_it_sends(stack: Stack) -> None:
+    paths = (await stack.http.get("/openapi.json")).json()["paths"]
+    for path in ("/v1/dead-letters", "/v1/dead-letters/{sequence}/redrive", "/v1/dead-letters/redrive"):
+        for operation in paths[path].values():
+            problems = {status: set(item["content"]) for status, item in operation["responses"].items() if status > "4"}
+            assert problems.keys() >= {"401", "403", "422", "503"}
+            assert all(kinds == {"application/problem+json"} for kinds in problems.values()), path
+    assert "409" in paths["/v1/cases/{case_id}/retry"]["post"]["responses"]
+
+
 async def test_only_operators_repair(stack: Stack) -> None:
     paths = (
         "/v1/dead-letters/redrive",

@@ -10,9 +10,12 @@ from services.approval.dependencies import Api, Operator
 from services.approval.ehr_tasks.hold import DecisionHold
 from services.approval.review.api import readable
 from shared.contracts.errors import PermanentError
-from shared.runtime.problems import ProblemError
+from shared.runtime.problems import ProblemError, problem_responses
 
-router = APIRouter()
+COMMON = {401: "no token, or one that is not valid", 403: "the token is not allowed to do that"}
+CONFLICT = {404: "there is no such case", 409: "no step of the case has failed", 503: "NATS does not answer"}
+
+router = APIRouter(responses=problem_responses(COMMON | {422: "the request is not valid"}))
 
 Reason = Annotated[
     str,
@@ -55,7 +58,8 @@ class SetDecisionHold(BaseModel):
     tags=["cases"],
     summary="Try the failed step of a case again",
     description="Also where its dead letter was discarded. The event of the case names the caller. Sent twice, it is "
-    "done once. 409 where no step of the case has failed.",
+    "done once.",
+    responses=problem_responses(CONFLICT),
 )
 async def retry_case(case_id: str, by: Operator, api: Api) -> CaseRetried:
     await readable(api.cases, case_id, by)

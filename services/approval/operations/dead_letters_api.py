@@ -14,9 +14,18 @@ from services.approval.operations.service import DONE, Action, ActionResult
 from shared.contracts.errors import PermanentError
 from shared.messaging.dead_letters import DeadLetter, UnknownDeadLetterError
 from shared.runtime.authentication import Caller
-from shared.runtime.problems import ProblemError
+from shared.runtime.problems import ProblemError, problem_responses
 
-router = APIRouter(tags=["dead letters"])
+COMMON = {
+    401: "no token, or one that is not valid",
+    403: "the token has not the role operator",
+    422: "the request is not valid",
+    503: "NATS or ingest does not answer: repeat the request",
+}
+UNKNOWN = problem_responses({404: "there is no such dead letter, or it is of another department"})
+CONFLICT = problem_responses({409: "it would fail again, or it was resolved in the other way"})
+
+router = APIRouter(tags=["dead letters"], responses=problem_responses(COMMON))
 
 MAX_SEQUENCE = 2**63 - 1
 # Attributes of the message that failed: ids, names and times. Other headers are not shown.
@@ -106,10 +115,10 @@ class ActOnAll(BaseModel):
     reason_contains: ReasonPart = None
     since: Since = None
     before: Before = None
-    up_to: int | None = Field(default=None, ge=1, le=MAX_SEQUENCE)
+    up_to: int | None = Field(default=None, ge=1, le=MAX_SEQUENCE, description="highest sequence to act on")
     reason: Reason
     dry_run: bool = Field(description="true: only report what would be done")
-    after: str | None = None
+    after: str | None = Field(default=None, description="cursor from `next`")
     limit: int = Field(default=200, ge=1, le=200)
 
     @property
@@ -156,7 +165,7 @@ async def list_dead_letters(
     return DeadLetterList(items=[_entry(item) for item in items], next=_cursor(following))
 
 
-@router.get("/v1/dead-letters/{sequence}", summary="A dead letter, without the body of its message")
+@router.get("/v1/dead-letters/{sequence}", summary="A dead letter, without the body of its message", responses=UNKNOWN)
 async def show_dead_letter(sequence: Sequence, who: Operator, api: Api) -> DeadLetterDetails:
     try:
         found = await api.operations.one(who, sequence)
@@ -174,7 +183,8 @@ async def show_dead_letter(sequence: Sequence, who: Operator, api: Api) -> DeadL
     "/v1/dead-letters/{sequence}/redrive",
     summary="Process a dead letter again",
     description="A case tries its failed step again; any other message is published again. Sent twice, it is done "
-    "once: the second answer says who did it. 409 where it would fail again or was discarded.",
+    "once: the second answer says who did it.",
+    responses=UNKNOWN | CONFLICT,
 )
 async def redrive(sequence: Sequence, body: ActOnOne, by: Operator, api: Api) -> ActionResult:
     return await _act(api, by, "redrive", sequence, body)
@@ -184,7 +194,8 @@ async def redrive(sequence: Sequence, body: ActOnOne, by: Operator, api: Api) ->
     "/v1/dead-letters/{sequence}/discard",
     summary="Mark a dead letter as never to be redriven",
     description="It stays on record, and its case stays as it is. Sent twice, it is done once: the second answer says "
-    "who did it. 409 where it was redriven.",
+    "who did it.",
+    responses=UNKNOWN | CONFLICT,
 )
 async def discard(sequence: Sequence, body: ActOnOne, by: Operator, api: Api) -> ActionResult:
     return await _act(api, by, "discard", sequence, body)
