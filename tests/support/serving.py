@@ -14,19 +14,22 @@ from fastapi import FastAPI
 
 from cli.main import app as command
 from cli.runtime import error_boundary
+from cli.stack.nats_config import Tls
 from cli.stack.ports import free_port
 
 
 @asynccontextmanager
-async def served(app: FastAPI) -> AsyncIterator[str]:
+async def served(app: FastAPI, tls: Tls | None = None) -> AsyncIterator[str]:
     """Serve an application that has been started already; yields its address."""
     port = free_port()
-    server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", port, log_level="warning", lifespan="off"))
+    files = {"ssl_certfile": tls.certificate, "ssl_keyfile": tls.key} if tls else {}
+    config = uvicorn.Config(app, "127.0.0.1", port, log_level="warning", lifespan="off", **files)
+    server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
     while not server.started:
         assert not task.done(), "the server does not start"
         await asyncio.sleep(0.01)
-    yield f"http://127.0.0.1:{port}"
+    yield f"{'https' if tls else 'http'}://127.0.0.1:{port}"
     server.should_exit = True
     await task
 

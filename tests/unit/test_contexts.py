@@ -1,14 +1,18 @@
 """Contexts: which installation a command works on, what is stored where, and clear errors for everything else."""
 
+import json
 import stat
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+from fastapi import FastAPI, Header
 
 from cli import contexts
 from cli.contexts import active_context, choose_context, read_contexts
 from cli.errors import CommandError
-from tests.support.serving import Done, run_command
+from tests.support.server import certified
+from tests.support.serving import Done, run_beside, run_command, served
 
 URL = "https://countersign.hospital.example"
 TOKEN = "secret-token\n"
@@ -163,7 +167,33 @@ def test_a_token_that_cannot_be_sent_is_refused_and_not_shown(tmp_path: Path, co
     assert "two words" not in done.err
 
 
-def test_an_installation_that_does_not_answer_is_named(tmp_path: Path) -> None:
+async def test_a_server_is_trusted_by_its_own_authority_alone(tmp_path: Path) -> None:
+    app = FastAPI()
+
+    @app.get("/v1/cases")
+    async def cases(authorization: Annotated[str, Header()]) -> dict[str, list[str]]:
+        assert authorization == f"Bearer {TOKEN.strip()}"
+        return {"items": [], "unreadable": []}
+
+    tls = certified(tmp_path)
+    nothing = tmp_path / "nothing.pem"
+    nothing.write_text("no certificate")
+    async with served(app, tls) as url:
+        for name, more in (("own", ("--ca-file", str(tls.ca))), ("system", ()), ("none", ("--ca-file", str(nothing)))):
+            assert add(name, *more, url=url).code == 0
+        done = await run_beside("--context", "own", "cases", "list", "--json")
+        assert (done.code, json.loads(done.out)["items"]) == (0, []), done
+        assert "does not answer" in (await run_beside("--context", "system", "cases", "list")).err
+        assert "no certificates that can be used" in (await run_beside("--context", "none", "cases", "list")).err
+
+
+def test_an_address_of_the_environment_needs_a_token_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COUNTERSIGN_URL", URL)
+    done = run_command("cases", "list")
+    assert (done.code, "Set COUNTERSIGN_TOKEN_FILE" in done.err) == (2, True)
+
+
+def test_an_installation_that_does_not_answer_is_named() -> None:
     add("prod", url="http://127.0.0.1:9")
     for words in (("cases", "list"), ("dead-letters", "list"), ("ehr-decisions", "show"), ("knowledge", "status")):
         done = run_command("--context", "prod", *words)
