@@ -1,6 +1,7 @@
-"""HTTP client of a running stack's API, with the bearer token of a role."""
+"""HTTP client of an installation's API, with a bearer token: of the active context, or of an embedded stack."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,29 +9,48 @@ from typing import Any, TypeVar
 
 import httpx
 
-from cli.errors import CommandError
+from cli.contexts import ApiContext, active_context
+from cli.errors import CommandError, RefusedError
 from cli.stack.access import default_data_dir, read_access
 
 T = TypeVar("T")
+START_IT = "The stack does not answer. Start it with: countersign up"
+TIMEOUT_S = 30
+REFUSALS = (409, 410, 412)  # the state of a resource does not allow the request
 
 
 class Api:
-    """The HTTP API of a stack, as one role. Sends and returns JSON.
+    """The HTTP API of an installation, as one caller. Sends and returns JSON.
 
-    Raises CommandError when the stack does not answer or answers with an error.
+    Raises CommandError when it does not answer or answers with an error; RefusedError where the state of a case or of
+    a dead letter does not allow the request.
     """
 
-    def __init__(self, base_url: str, token: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        """`transport` replaces the network, for tests."""
+    def __init__(
+        self,
+        base_url: str,
+        token: str,
+        transport: httpx.AsyncBaseTransport | None = None,
+        *,
+        unreachable: str = START_IT,
+        base_of: Callable[[str], str] | None = None,
+        verify: ssl.SSLContext | bool = True,
+    ) -> None:
+        """`transport` replaces the network, for tests. `base_of` returns the address of the service of a path."""
         headers = {"Authorization": f"Bearer {token}"}
-        self._http = httpx.AsyncClient(base_url=base_url, headers=headers, timeout=30, transport=transport)
+        self._http = httpx.AsyncClient(
+            base_url=base_url, headers=headers, timeout=TIMEOUT_S, transport=transport, verify=verify
+        )
+        self._unreachable = unreachable
+        self._base_of = base_of
 
     async def __call__(self, method: str, path: str, **options: Any) -> Any:
         """Send a request and return the decoded answer. `options` are those of `httpx.AsyncClient.request`."""
+        url = self._base_of(path) + path if self._base_of is not None else path
         try:
-            response = await self._http.request(method, path, **options)
-        except httpx.HTTPError:
-            raise CommandError("The stack does not answer. Start it with: countersign up") from None
+            response = await self._http.request(method, url, **options)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise CommandError(self._unreachable.replace("{error}", type(error).__name__)) from None
         try:
             answer = response.json()
         except ValueError:  # a proxy's own page, for example
@@ -40,7 +60,7 @@ class Api:
             return answer
         problem = answer if isinstance(answer, dict) else {}
         message = f"{problem.get('title', f'HTTP {response.status_code}')}. {problem.get('detail', '')}"
-        raise CommandError(message.strip())
+        raise (RefusedError if response.status_code in REFUSALS else CommandError)(message.strip())
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -54,7 +74,7 @@ def origin_of(response: httpx.Response) -> str:
 
 @asynccontextmanager
 async def open_api(data_dir: Path, role: str) -> AsyncIterator[Api]:
-    """Open a client of the stack on `data_dir`."""
+    """Open a client of the embedded stack on `data_dir`."""
     access = read_access(data_dir)
     client = Api(access.base_url, access.tokens[role])
     try:
@@ -63,16 +83,46 @@ async def open_api(data_dir: Path, role: str) -> AsyncIterator[Api]:
         await client.close()
 
 
-def run_with_api(data_dir: Path | None, work: Callable[[Api], Awaitable[T]]) -> T:
-    """Run `work` with a client of the operator, and return its result."""
+@asynccontextmanager
+async def open_context(context: ApiContext) -> AsyncIterator[Api]:
+    """Open a client of a context's installation. Raises CommandError."""
+    client = Api(
+        context.url,
+        context.read_token(),
+        unreachable=f"{context.name} ({context.url}) does not answer ({{error}}).",
+        base_of=context.base_of,
+        verify=_authorities(context),
+    )
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+def _authorities(context: ApiContext) -> ssl.SSLContext | bool:
+    if context.ca_file is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=str(context.ca_file))
+    except (OSError, ssl.SSLError):
+        raise CommandError(f"{context.ca_file} has no certificates that can be used.") from None
+
+
+def run_with_api(data_dir: Path | None, work: Callable[[Api], Awaitable[T]], role: str = "operator") -> T:
+    """Run `work` with a client and return its result: of the active context, else of the stack on `data_dir`.
+
+    `role` is whose token of an embedded stack is used; a context has one token.
+    """
+    context = active_context(data_dir)
 
     async def connected() -> T:
-        async with open_api(data_dir or default_data_dir(), "operator") as call:
+        opened = open_context(context) if context is not None else open_api(data_dir or default_data_dir(), role)
+        async with opened as call:
             return await work(call)
 
     return asyncio.run(connected())
 
 
-def call_api(data_dir: Path | None, method: str, path: str, **options: Any) -> Any:
-    """Send one request as the operator, and return the decoded answer."""
-    return run_with_api(data_dir, lambda call: call(method, path, **options))
+def call_api(data_dir: Path | None, method: str, path: str, *, role: str = "operator", **options: Any) -> Any:
+    """Send one request, and return the decoded answer."""
+    return run_with_api(data_dir, lambda call: call(method, path, **options), role)

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from cli.contexts import ensure_no_context
 from cli.errors import CommandError
 from cli.settings import RemoteStackSettings, remote_stack
 from cli.stack.access import default_data_dir, read_access
@@ -26,6 +27,7 @@ async def open_bus(data_dir: Path | None, user: str) -> AsyncIterator[NatsConnec
     Raises CommandError when no stack is named or running, TransientError, PermanentError.
     """
     if (settings := remote_stack(data_dir)) is None:
+        ensure_no_context(data_dir)
         async with open_embedded_bus(data_dir or default_data_dir(), user) as connection:
             yield connection
         return
@@ -69,6 +71,7 @@ def open_ehr(data_dir: Path | None, scope: str = "") -> FhirClient:
     if remote_stack(data_dir) is not None:
         settings = EhrSettings()
     else:
+        ensure_no_context(data_dir)
         directory = (data_dir or default_data_dir()).absolute()
         settings = stack_ehr(read_access(directory), directory)
     return (settings.model_copy(update={"scope": scope}) if scope else settings).connect()

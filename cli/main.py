@@ -17,6 +17,7 @@ from cli.commands import (
     audit,
     backup,
     cases,
+    context,
     dead_letters,
     doctor,
     ehr,
@@ -29,6 +30,7 @@ from cli.commands import (
     provision,
     secrets,
 )
+from cli.contexts import choose_context
 from cli.errors import CommandError
 from cli.options import AsJson, DataDir, EhrUrl
 from cli.output import stderr
@@ -40,6 +42,10 @@ if TYPE_CHECKING:
     from services.approval.settings import Escalations
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Clinical AI that a physician countersigns.")
+ContextName = Annotated[
+    str | None,
+    typer.Option("--context", help="installation to work on, added with `context add`; also COUNTERSIGN_CONTEXT"),
+]
 Port = Annotated[int, typer.Option(help="loopback port of the API, the pages and the sandbox EHR")]
 EscalateAfter = Annotated[
     str, typer.Option("--escalate-after", help="times of the three escalation levels after the review was requested")
@@ -56,6 +62,12 @@ Hl7Port = Annotated[
     int, typer.Option("--hl7-port", min=0, max=65535, help="loopback port for ADT messages (HL7v2 by MLLP); 0: none")
 ]
 Model = Annotated[str, typer.Option("--drafter-model", help="Triton model that writes the drafts")]
+
+
+@app.callback()
+def root(context_name: ContextName = None) -> None:
+    """Choose the installation to work on."""
+    choose_context(context_name)
 
 
 def _durations(text: str) -> "Escalations":
@@ -156,6 +168,7 @@ def demo(
         print(json.dumps(result))
 
 
+app.add_typer(context.app, name="context")
 app.add_typer(cases.app, name="cases")
 app.add_typer(knowledge.app, name="knowledge")
 app.add_typer(kinds.app, name="kinds")

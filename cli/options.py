@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from cli.errors import CommandError
+
 DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", help="data directory of the stack; default: COUNTERSIGN_DATA_DIR, else .countersign"),
@@ -19,6 +21,12 @@ EhrUrl = Annotated[
     str | None,
     typer.Option("--ehr-url", help="FHIR R4 base URL of the EHR; default: the one of the stack, a sandbox unless set"),
 ]
+
+
+def ensure_by_is_unset(by: str | None) -> None:
+    """Raise CommandError where `--by` is given to a command that works by HTTP."""
+    if by is not None:
+        raise CommandError("With a context, the person is recorded that the token belongs to: leave out --by.")
 
 
 def actor_name(by: str | None) -> str:

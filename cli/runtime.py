@@ -22,12 +22,13 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
 
 @contextmanager
 def error_boundary(program: str) -> Iterator[None]:
-    """Print an expected error as one line after the name of the `program`, and exit with code 2."""
+    """Print an expected error as one line after the name of the `program`, and exit with its code."""
+    code = CommandError.exit_code
     try:
         yield
         return
     except CommandError as error:
-        message = str(error)
+        message, code = str(error), error.exit_code
     except CountersignError as failure:
         message = f"{failure.reason}."
     except ValueError as error:
@@ -40,4 +41,4 @@ def error_boundary(program: str) -> Iterator[None]:
             raise
         message = f"{describe_settings_error(error)}."
     print(f"{program}: {message}", file=sys.stderr)
-    sys.exit(2)
+    sys.exit(code)

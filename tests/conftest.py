@@ -1,7 +1,10 @@
 """Fixtures of every kind of test."""
 
+import atexit
 import gc
 import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import psutil
 import pytest
 from _pytest.nodeid import coerce_node_id
 
+from cli.contexts import VARIABLES
 from tests.support.ehr import sandbox
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running
@@ -32,6 +36,12 @@ def in_memory() -> bool:
 
 if ROOT not in os.environ and in_memory():
     os.environ[ROOT] = str(MEMORY)
+
+# Commands must not work on the installation that whoever runs the tests has chosen as the current context.
+os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="countersign-tests-")
+atexit.register(shutil.rmtree, os.environ["XDG_CONFIG_HOME"], ignore_errors=True)
+for name in VARIABLES:
+    os.environ.pop(name, None)
 
 
 # What is imported and collected stays until the end: a collection of garbage that walks through it finds nothing, and

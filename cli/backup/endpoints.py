@@ -10,6 +10,7 @@ from cli.backup.restore import RestoreTarget
 from cli.backup.vector_export import ApiVectors, StoreVectors, VectorSource
 from cli.client import open_api
 from cli.connections import open_embedded_bus, read_seed
+from cli.contexts import ensure_no_context
 from cli.errors import CommandError
 from cli.settings import RemoteStackSettings, remote_stack
 from cli.stack import nats
@@ -84,6 +85,7 @@ async def open_target(data_dir: Path | None) -> AsyncIterator[RestoreTarget]:
 
 
 def _existing_data_dir(data_dir: Path | None) -> Path:
+    ensure_no_context(data_dir)
     directory = (data_dir or default_data_dir()).absolute()
     if not (directory / "secrets.json").exists():
         raise CommandError(f"No stack has been started on {directory}. Start one with: countersign up")

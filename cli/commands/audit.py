@@ -6,12 +6,14 @@ Modules that connect to NATS are imported when a command runs, so that `--help` 
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote
 
 import typer
 
+from cli.client import call_api
 from cli.errors import CommandError
-from cli.options import AsJson, DataDir
-from cli.output import emit, progress_bar
+from cli.options import AsJson, CaseId, DataDir
+from cli.output import emit, make_table, print_table, progress_bar
 from cli.runtime import run_async
 
 if TYPE_CHECKING:
@@ -45,6 +47,20 @@ def verify_command(
     emit(report.as_dict(), as_json, lambda: _print_report(report))
     if not report.verified:
         raise typer.Exit(1)
+
+
+@app.command("access")
+def access_command(case_id: CaseId, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List who viewed the draft of a case, and who was refused; oldest first. Needs a token of the role auditor."""
+    result = call_api(data_dir, "GET", f"/v1/cases/{quote(case_id, safe='')}/access", role="auditor")
+
+    def show() -> None:
+        table = make_table("time", "what", "who", "role", "detail")
+        for item in result["items"]:
+            table.add_row(item["time"][:19], item["event"], item["subject"] or "-", item["role"] or "-", item["detail"])
+        print_table(table if result["items"] else "Nobody has viewed it.")
+
+    emit(result, as_json, show)
 
 
 @app.command("checkpoint")

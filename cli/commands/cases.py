@@ -2,12 +2,16 @@
 
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
 from cli.client import call_api
-from cli.options import AsJson, By, CaseId, DataDir, actor_name
+from cli.contexts import active_context
+from cli.options import AsJson, By, CaseId, DataDir, actor_name, ensure_by_is_unset
 from cli.output import emit, make_table, print_table
+
+UNFILED_LIMIT = 200  # of the API
 
 app = typer.Typer(no_args_is_help=True, help="Show cases, retry failed ones, reimport documents after a restore.")
 
@@ -40,7 +44,7 @@ def _print_unreadable(result: dict[str, Any]) -> None:
 @app.command()
 def show(case_id: CaseId, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show the state, owner and document of a case."""
-    result = _get(data_dir, f"/v1/cases/{case_id}")
+    result = _get(data_dir, f"/v1/cases/{quote(case_id, safe='')}")
     emit(result, as_json, lambda: _print_case(result))
 
 
@@ -58,7 +62,7 @@ def _print_case(case: dict[str, Any]) -> None:
 @app.command()
 def history(case_id: CaseId, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List every event of a case."""
-    result = _get(data_dir, f"/v1/cases/{case_id}")
+    result = _get(data_dir, f"/v1/cases/{quote(case_id, safe='')}")
 
     def show() -> None:
         table = make_table("time", "event", "actor", "digest")
@@ -73,11 +77,47 @@ def history(case_id: CaseId, data_dir: DataDir = None, as_json: AsJson = False) 
 @app.command()
 def retry(case_id: CaseId, by: By = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Retry a failed case from its failed step, even if its dead letter was discarded."""
-    from cli.connections import run_with_bus
-    from cli.dead_letters import Attribution, retry_case
+    if active_context(data_dir) is not None:
+        ensure_by_is_unset(by)
+        done = call_api(data_dir, "POST", f"/v1/cases/{quote(case_id, safe='')}/retry")["detail"]
+    else:
+        from cli.connections import run_with_bus
+        from cli.dead_letters import Attribution, retry_case
 
-    done = run_with_bus(data_dir, lambda bus: retry_case(bus, case_id, Attribution(actor_name(by))))
+        done = run_with_bus(data_dir, lambda bus: retry_case(bus, case_id, Attribution(actor_name(by))))
     emit({"case_id": case_id, "done": done}, as_json, done)
+
+
+@app.command()
+def reassign(
+    case_id: CaseId,
+    to: Annotated[str, typer.Option("--to", help="new owner of the review, such as Practitioner/DR-7")],
+    reason: Annotated[str, typer.Option("--reason", help="recorded with your name; no patient data")],
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give an open review to another person. This restarts its escalation delays and sets its timers again."""
+    result = call_api(
+        data_dir, "POST", f"/v1/reviews/{quote(case_id, safe='')}/reassign", json={"to": to, "reason": reason}
+    )
+    emit(result, as_json, f"The review of case {case_id} belongs to {to} now.")
+
+
+@app.command()
+def unfiled(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List signed documents that are not in the chart, oldest first, and why."""
+    result = call_api(data_dir, "GET", "/v1/unfiled", params={"limit": UNFILED_LIMIT})
+
+    def show() -> None:
+        table = make_table("case", "department", "signed", "reason", "since", "detail")
+        for item in result["items"]:
+            row = (item["case_id"], item["department"], item["signed"], item["reason"], item["since"][:19])
+            table.add_row(*row, item["detail"])
+        print_table(table if result["items"] else "Every signed document is in the chart.")
+        if len(result["items"]) == UNFILED_LIMIT:
+            print(f"There may be more: these are the {UNFILED_LIMIT} oldest.")
+
+    emit(result, as_json, show)
 
 
 @app.command()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.contexts import ensure_no_context
 from cli.errors import CommandError
 from cli.options import AsJson, DataDir, EhrUrl
 from cli.output import emit, make_table, print_table
@@ -67,6 +68,8 @@ def kind_of(
 ) -> None:
     """Show the kind that an encounter gets, why, and its open points. Reads the EHR; writes nothing."""
     kinds = _load(folder)
+    if ehr_url is None:
+        ensure_no_context(data_dir)
     base = ehr_url or read_access(data_dir or default_data_dir()).ehr_url
     context = asyncio.run(_extract(base, encounter, kinds, department))
     found = _describe(context, kinds)

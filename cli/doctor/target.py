@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cli.connections import read_seed
+from cli.contexts import ensure_no_context
 from cli.errors import CommandError
 from cli.settings import RemoteStackSettings
 from cli.stack.access import default_data_dir, read_access
@@ -71,6 +72,7 @@ def find_target(data_dir: Path | None) -> DoctorTarget:
     remote = RemoteStackSettings()
     if remote.nats_url and data_dir is None:
         return _remote_target(remote, DoctorSettings())
+    ensure_no_context(data_dir)
     return _embedded_target((data_dir or default_data_dir()).absolute(), remote, DoctorSettings())
 
 

@@ -15,8 +15,9 @@ def render() -> str:
     """Return the page."""
     parts = [
         "`countersign COMMAND --help` prints the same on a machine. Exit codes: 0 success, 1 something was found that "
-        "needs attention, 2 the command could not do what was asked (the reason is on stderr). `--json` prints "
-        "machine-readable output.\n"
+        "needs attention or the installation refuses, 2 the command could not do what was asked (the reason is on "
+        "stderr). `--json` prints machine-readable output. `countersign --context NAME COMMAND` works on another "
+        "installation by HTTP: [Run commands from anywhere](../../how-to/work-from-anywhere.md).\n"
     ]
     parts += list(_sections(typer.main.get_command(app), NAME, 2))
     return page("Command line", "operators and developers", "the command itself", *parts)

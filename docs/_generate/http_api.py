@@ -15,7 +15,7 @@ from docs._generate.markdown import cell, code, page, table
 
 SERVICES = {
     "ingest": "Discharges, FHIR notifications, refreshes of the knowledge base.",
-    "approval": "Cases, reviews, decisions, documents, corrections, erasure, sessions.",
+    "approval": "Cases, reviews, decisions, documents, corrections, dead letters, erasure, sessions.",
     "evaluator": "The state of the knowledge base, search and rollback.",
 }
 HIDDEN = ("/healthz", "/readyz")

@@ -10,6 +10,7 @@ from services.approval.erasure.service import ErasureService
 from services.approval.escalation.directory import Directory
 from services.approval.filing.service import ChartService
 from services.approval.local_time import ZoneOf
+from services.approval.operations.service import Operations
 from services.approval.projections.open_reviews import OpenReviewsProjection
 from services.approval.projections.preparations import PreparationsProjection
 from services.approval.projections.unreadable_events import UnreadableEvents
@@ -43,6 +44,7 @@ class ApiDependencies:
     corrections: CorrectionsService
     chart: ChartService
     erasures: ErasureService
+    operations: Operations
     directory: Directory
     sign_in: SignInService
     autosave: DraftAutosave

@@ -14,6 +14,7 @@ from services.approval.filing.renditions.make import PDF, TEXT
 from services.approval.filing.renditions.writer import Renditions
 from services.approval.filing.service import ChartService
 from services.approval.filing.status import FilingStatuses
+from services.approval.operations.service import Operations
 from services.approval.parts import Core
 from services.approval.projections.unreadable_events import UnreadableEvents
 from services.approval.review.autosave import DraftAutosave
@@ -57,6 +58,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
         corrections=CorrectionsService(core.bus, core.review),
         chart=ChartService(core.review, core.write_backs, FilingStatuses(core.bus, clock), core.unfiled, downloads),
         erasures=ErasureService(core.bus, core.review),
+        operations=Operations(core.bus, core.requests, clock),
         directory=core.interactive_directory,
         sign_in=SignInService(sessions, core.log, clock, new_secret, settings.public, provider, people, launch),
         autosave=DraftAutosave(core.bus),

@@ -71,6 +71,7 @@ class Core:
     unfiled: UnfiledProjection
     devices: Devices
     review: ReviewService
+    requests: OperatorRequests
 
     @property
     def bus(self) -> NatsConnection:
@@ -99,6 +100,8 @@ def core(settings: ApprovalSettings, clock: Clock, new_id: Callable[[], str], eh
     directory = Directory(ehr, settings.supervisors, settings.escalate_after, file)
     tell = TransferNotifier(broker.bus, directory).tell
     filing = Filing(ehr, devices, clock)
+    parsers = {"approval-ehr-task": parse_task_changed, "approval-deliver": read_notification}
+    verbs = {"ehr-decisions": on_request(broker.bus, clock)}
     return Core(
         settings=settings,
         broker=broker,
@@ -118,6 +121,7 @@ def core(settings: ApprovalSettings, clock: Clock, new_id: Callable[[], str], eh
         review=ReviewService(
             broker.bus, interactive, interactive_directory, reviews, log, clock, new_id, settings.sign_within
         ),
+        requests=OperatorRequests(broker.bus, "approval", parsers, clock, verbs),
     )
 
 
@@ -192,9 +196,7 @@ def reimport(core: Core) -> Part:
 
 def operator_requests(core: Core) -> Part:
     """What an operator asks for on the bus: redrive, discard, retry, hold decisions of the EHR."""
-    parsers = {"approval-ehr-task": parse_task_changed, "approval-deliver": read_notification}
-    verbs = {"ehr-decisions": on_request(core.bus, core.clock)}
-    return Part(starts=(OperatorRequests(core.bus, "approval", parsers, core.clock, verbs).start,))
+    return Part(starts=(core.requests.start,))
 
 
 def monitoring(core: Core) -> Part:

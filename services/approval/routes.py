@@ -4,6 +4,8 @@ from services.approval.corrections.api import router as corrections
 from services.approval.erasure.api import router as erasure
 from services.approval.escalation.api import router as escalations
 from services.approval.filing.api import router as filing
+from services.approval.operations.api import router as operations
+from services.approval.operations.dead_letters_api import router as dead_letters
 from services.approval.preparation.api import router as preparations
 from services.approval.review.api import router as reviews
 from services.approval.sign_in.api import router as sessions
@@ -20,7 +22,7 @@ from services.approval.web.sign_out import back_channel_router
 from services.approval.web.sign_out import provider_router as provider_sign_out
 from services.approval.web.sign_out import router as sign_out
 
-API_ROUTERS = (reviews, preparations, corrections, filing, erasure, escalations, sessions)
+API_ROUTERS = (reviews, preparations, corrections, filing, erasure, escalations, dead_letters, operations, sessions)
 PAGE_ROUTERS = (
     assets_router,
     sign_in,

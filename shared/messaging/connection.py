@@ -17,7 +17,7 @@ from nats.js.errors import APIError
 
 from shared.contracts.errors import PermanentError, TransientError
 from shared.messaging.client import NatsClient
-from shared.messaging.permissions import inbox
+from shared.messaging.permissions import inbox, request_inbox
 from shared.messaging.replies import Replies
 from shared.messaging.tls import client_context, describe_tls_error, suppress_tls_shutdown_warning, wants_tls
 from shared.telemetry import instruments, tracing
@@ -109,7 +109,7 @@ class NatsConnection:
         self.master_keys = master_keys
         self.opened = False
         self._on_reconnect: list[Callable[[], Awaitable[None]]] = []
-        self._replies: Replies | None = None
+        self._replies: dict[str, Replies] = {}  # by the prefix of their inbox
         self.last_error: Exception | None = None  # the last error of the client
 
     async def open(self, *, patient: bool = False) -> None:
@@ -120,7 +120,7 @@ class NatsConnection:
         Raises PermanentError when the CA file is not usable. When `patient` is false: PermanentError when TLS fails,
         TransientError when no server answers.
         """
-        self._replies, self.last_error = None, None
+        self._replies, self.last_error = {}, None
         while True:
             try:
                 self.client = await open_client(
@@ -226,8 +226,12 @@ class NatsConnection:
         return await self._ask(subject, body, None, what=f"read of {stream}", batch="batch" in query)
 
     async def request(self, subject: str, data: bytes, *, patience: float) -> bytes:
-        """Send a request on `subject`; wait `patience` seconds for the reply. Raises TransientError, PermanentError."""
-        (message,) = await self._ask(subject, data, None, what=subject, batch=False, patience=patience)
+        """Send a request to a service; wait `patience` seconds for the reply. Raises TransientError, PermanentError.
+
+        Services reply on inboxes of their own: who may reply to requests cannot forge what JetStream answers.
+        """
+        below = request_inbox(self._user)
+        (message,) = await self._ask(subject, data, None, what=subject, batch=False, patience=patience, below=below)
         return message.data
 
     async def _ask(
@@ -239,12 +243,11 @@ class NatsConnection:
         what: str,
         batch: bool,
         patience: float | None = None,
+        below: str | None = None,
     ) -> list[Msg]:
-        """Send a request and wait for its answer. All answers arrive on one inbox; its last token tells them apart."""
-        if self._replies is None:
-            self._replies = Replies(self.client.new_inbox())
-            await self.client.subscribe(f"{self._replies.inbox}.*", cb=self._replies.on_message)
-        reply, answer = self._replies.expect(batch=batch)
+        """Send a request and wait for its answer, on the inbox with the prefix `below`, else on the usual one."""
+        replies = await self._replies_below(below or inbox(self._user))
+        reply, answer = replies.expect(batch=batch)
         try:
             async with asyncio.timeout(patience or REQUEST_TIMEOUT):
                 await self.client.publish(subject, data, reply=reply, headers=headers)
@@ -255,7 +258,15 @@ class NatsConnection:
         except (errors.Error, OSError, TimeoutError) as error:
             raise TransientError(f"{what}: {type(error).__name__}") from None
         finally:
-            self._replies.forget(reply)
+            replies.forget(reply)
+
+    async def _replies_below(self, prefix: str) -> Replies:
+        """Return the replies on our inbox below `prefix`; their last token tells them apart."""
+        if (replies := self._replies.get(prefix)) is None:
+            name = self.client.new_inbox().rpartition(".")[2]
+            replies = self._replies[prefix] = Replies(f"{prefix}.{name}")
+            await self.client.subscribe(f"{replies.inbox}.*", cb=replies.on_message)
+        return replies
 
     async def close(self) -> None:
         """Close the connection, if it is open."""

@@ -11,17 +11,20 @@ and in no subject, log, event or alert.
 import asyncio
 import json
 import re
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
 from shared.contracts import subjects
+from shared.contracts.case_values import Actor
 from shared.contracts.errors import PermanentError
 from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.pages import pages
 
 STREAM = "DEADLETTER"
 PAGE = 1000
+SCAN_PAGE = 200  # messages in memory, with their bodies
 UNREADABLE = "this is no dead letter of ours and cannot be read: nothing of ours puts one like it here"
 Outcome = Literal["redriven", "discarded"]
 OUTCOMES: tuple[Outcome, ...] = ("redriven", "discarded")
@@ -41,19 +44,37 @@ class DeadLetter:
     by: str | None = None  # who redrove or discarded it, when and why
     at: str | None = None
     why: str | None = None
+    failed_at: str | None = None  # when it was stored here, RFC 3339
 
     @property
     def waits(self) -> bool:
         return self.state == "waiting"
 
+    @property
+    def owner(self) -> Literal["ingest", "approval"]:
+        """The service that redrives it: ingest what its own consumers refused, approval the rest and every case."""
+        of_ingest = self.stream != "DISCHARGE" and self.consumer.startswith("ingest-")
+        return "ingest" if of_ingest else "approval"
+
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """Who does something about a dead letter, when and why."""
+    """Who does something about a dead letter, when and why.
+
+    `actor` is who was authenticated, for the event of a case; None where a NATS request states a name only.
+    """
 
     by: str
     why: str
     at: datetime
+    actor: Actor | None = None
+
+
+class UnknownDeadLetterError(PermanentError):
+    """There is no dead letter with this sequence."""
+
+    def __init__(self, sequence: int) -> None:
+        super().__init__(f"There is no dead letter {sequence}.")
 
 
 DeadLetters = dict[int, tuple[DeadLetter, bytes, dict[str, str]]]
@@ -77,10 +98,37 @@ async def read_all(connection: NatsConnection) -> DeadLetters:
     return found
 
 
+async def read_after(
+    connection: NatsConnection, after: int = 0
+) -> AsyncGenerator[tuple[DeadLetter, bytes, dict[str, str]]]:
+    """Yield the dead letters behind sequence `after`, a page of them in memory at a time."""
+    resolutions = await _resolutions(connection)
+    async for page in pages(connection, STREAM, subjects.DEAD_LETTERS, start=after + 1, size=SCAN_PAGE):
+        for message in page:
+            headers = dict(message.headers or {})
+            if _settles(headers["Nats-Subject"]) is not None:
+                continue
+            dead_letter = _read(int(headers["Nats-Sequence"]), headers)
+            if (resolution := resolutions.get(dead_letter.sequence)) is not None:
+                dead_letter = resolution.of(dead_letter)
+            yield dead_letter, message.data, headers
+
+
+async def _resolutions(connection: NatsConnection) -> "dict[int, Resolution]":
+    """Return how dead letters were resolved, by their sequence."""
+    found: dict[int, Resolution] = {}
+    for subject in (subjects.DEAD_LETTERS_REDRIVEN, subjects.DEAD_LETTERS_DISCARDED):
+        async for page in pages(connection, STREAM, subject, size=PAGE):
+            for message in page:
+                if (record := _settles((message.headers or {})["Nats-Subject"])) is not None:
+                    found[record[1]] = _settled(record[0], message.data)
+    return found
+
+
 async def read_one(connection: NatsConnection, sequence: int) -> tuple[DeadLetter, bytes, dict[str, str]]:
     """Return one dead letter with its body and headers, without reading the others.
 
-    Raises PermanentError when there is none.
+    Raises UnknownDeadLetterError when there is none.
     """
     filters = [subjects.resolution_subject(outcome, sequence) for outcome in OUTCOMES]
     (messages, *records) = await asyncio.gather(
@@ -88,7 +136,7 @@ async def read_one(connection: NatsConnection, sequence: int) -> tuple[DeadLette
         *(connection.direct_get(STREAM, {"last_by_subj": subject}) for subject in filters),
     )
     if not messages or _settles((headers := dict(messages[0].headers or {}))["Nats-Subject"]) is not None:
-        raise PermanentError(f"There is no dead letter {sequence}.")
+        raise UnknownDeadLetterError(sequence)
     dead_letter = _read(sequence, headers)
     for outcome, record in zip(OUTCOMES, records, strict=True):
         if record:
@@ -135,13 +183,14 @@ def _read(sequence: int, headers: dict[str, str]) -> DeadLetter:
         reason=headers.get("countersign-reason", "") if whole else UNREADABLE,
         attempts=int(attempts) if whole else 0,
         stream=headers.get("countersign-stream", "") if whole else "",
+        failed_at=headers.get("Nats-Time-Stamp"),
     )
 
 
 def find(dead_letters: DeadLetters, sequence: int) -> tuple[DeadLetter, bytes, dict[str, str]]:
-    """Return the dead letter with its body and headers. Raises PermanentError when there is none."""
+    """Return the dead letter with its body and headers. Raises UnknownDeadLetterError when there is none."""
     if sequence not in dead_letters:
-        raise PermanentError(f"There is no dead letter {sequence}.")
+        raise UnknownDeadLetterError(sequence)
     return dead_letters[sequence]
 
 

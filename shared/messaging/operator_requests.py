@@ -4,13 +4,14 @@ A redrive republishes what the dead letter contains, read from its stream by the
 valid message of the consumer that dead-lettered it. A case is retried only if its events say that a step of it failed.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from shared.contracts.case import Case, fold
+from shared.contracts.envelope import RecordedEvent
 from shared.contracts.errors import PermanentError
-from shared.contracts.events import Actor, Retried
+from shared.contracts.events import Actor, Retried, StepName
 from shared.contracts.subjects import (
     CaseRef,
     dead_letter_subject,
@@ -63,18 +64,20 @@ class OperatorRequests:
     async def start(self) -> None:
         """Start serving the operator's requests."""
         verbs = {
-            "redrive": Operation(DeadLetterRequest, self._redrive),
-            "discard": Operation(DeadLetterRequest, self._discard),
-            "retry": Operation(CaseRequest, self._retry),
+            "redrive": Operation(DeadLetterRequest, self.redrive),
+            "discard": Operation(DeadLetterRequest, self.discard),
+            "retry": Operation(CaseRequest, self.retry),
+            "check": Operation(DeadLetterRequest, self.check),
         }
         await serve(self._bus, self._service, verbs | self._more)
 
-    async def _redrive(self, request: DeadLetterRequest) -> str:
+    async def redrive(self, request: DeadLetterRequest, actor: Actor | None = None) -> str:
         """Redrive one dead letter, once; return a sentence that says what was done.
 
         It is recorded afterwards: after a crash in between, it is still unresolved, and repeating it changes nothing.
+        `actor` is who asks, if the caller was authenticated.
         """
-        attribution = Attribution(request.by, request.why, self._clock())
+        attribution = Attribution(request.by, request.why, self._clock(), actor)
         dead_letter, data, headers = await read_one(self._bus, request.sequence)
         ensure_unresolved(dead_letter)
         failed_consumer = _consumer(dead_letter, headers)
@@ -85,9 +88,31 @@ class OperatorRequests:
         await resolve(self._bus, dead_letter.sequence, "redriven", attribution)
         return done
 
+    async def check(self, request: DeadLetterRequest) -> str:
+        """Return a sentence that says what a redrive would do; changes nothing. Raises what a redrive would raise."""
+        dead_letter, data, headers = await read_one(self._bus, request.sequence)
+        ensure_unresolved(dead_letter)
+        failed_consumer = _consumer(dead_letter, headers)
+        if dead_letter.stream != "DISCHARGE":
+            self._ensure_valid(dead_letter, failed_consumer, data)
+            return f"would be published again on {dead_letter.subject}"
+        case_ref, _ = parse_case_subject(dead_letter.subject)
+        history = await self._event_store.history(case_ref)
+        if any(item.id == _retry_id(dead_letter) for item in history):
+            return f"case {case_ref.id} was retried before; it is {fold(history).state}"
+        return f"case {case_ref.id} would try {_failed_step(case_ref, history, failed_consumer)} again"
+
     async def _publish(
         self, dead_letter: DeadLetter, failed_consumer: Consumer, data: bytes, headers: dict[str, str]
     ) -> str:
+        self._ensure_valid(dead_letter, failed_consumer, data)
+        kept = {name: value for name, value in headers.items() if name.startswith("ce-") or name in KEPT_HEADERS}
+        id = derived_id(f"DEADLETTER/{dead_letter.sequence}", "redriven")
+        await self._bus.publish(dead_letter.subject, data, stream=dead_letter.stream, headers=kept, id=id)
+        return f"published again on {dead_letter.subject}"
+
+    def _ensure_valid(self, dead_letter: DeadLetter, failed_consumer: Consumer, data: bytes) -> None:
+        """Raise PermanentError for a message that this service does not publish, or that would fail again."""
         check = self._checks.get(failed_consumer.name)
         if check is None:
             raise PermanentError(
@@ -103,26 +128,21 @@ class OperatorRequests:
             raise PermanentError(
                 f"{_named(dead_letter)} would fail again: {error.reason}. Have it reported again, and discard it."
             ) from None
-        kept = {name: value for name, value in headers.items() if name.startswith("ce-") or name in KEPT_HEADERS}
-        id = derived_id(f"DEADLETTER/{dead_letter.sequence}", "redriven")
-        await self._bus.publish(dead_letter.subject, data, stream=dead_letter.stream, headers=kept, id=id)
-        return f"published again on {dead_letter.subject}"
 
     async def _retry_step(self, dead_letter: DeadLetter, failed_consumer: Consumer, attribution: Attribution) -> str:
         case_ref, _ = parse_case_subject(dead_letter.subject)
-        id = derived_id(f"DEADLETTER/{dead_letter.sequence}", "retried")
-        return await retry(self._event_store, case_ref, id, attribution, failed_consumer)
+        return await retry(self._event_store, case_ref, _retry_id(dead_letter), attribution, failed_consumer)
 
-    async def _retry(self, request: CaseRequest) -> str:
+    async def retry(self, request: CaseRequest, actor: Actor | None = None) -> str:
         """Retry the failed step of a case, whether or not its dead letter was resolved."""
         history = await self._event_store.find(request.case_id)
         if not history:
             raise PermanentError("there is no such case")
         failed = next((item for item in reversed(history) if item.name == "failed"), history[-1])
-        attribution = Attribution(request.by, "", self._clock())
+        attribution = Attribution(request.by, "", self._clock(), actor)
         return await retry(self._event_store, history[-1].case, derived_id(failed.id, "retried"), attribution)
 
-    async def _discard(self, request: DeadLetterRequest) -> str:
+    async def discard(self, request: DeadLetterRequest) -> str:
         """Mark a dead letter as discarded; return a sentence that says what remains.
 
         Neither the dead letter nor its case is changed: discarding never closes a case.
@@ -159,19 +179,11 @@ async def retry(
     `of` is the consumer that gave up, where that is known.
     """
     history = await event_store.history(case_ref)
-    if not history:
-        raise PermanentError(f"There is no case {case_ref.id}.")
     case = fold(history)
     if any(item.id == id for item in history):
         return f"case {case_ref.id} was retried before; it is {case.state}"
-    if case.failure is None:
-        raise PermanentError(f"Case {case_ref.id} is {case.state}: there is no failed step to retry.")
-    step = case.failure.step
-    if of is not None and of.step not in (None, step):
-        raise PermanentError(
-            f"Case {case_ref.id} has failed in {step} since, and this dead letter is of {of.step}: discard it."
-        )
-    event = Retried(step=step, by=Actor(subject=attribution.by, role="operator"))
+    step = _failed_step(case_ref, history, of)
+    event = Retried(step=step, by=attribution.actor or Actor(subject=attribution.by, role="operator"))
     try:
         await event_store.append(history[-1].case, event, after=case.head, id=id, time=attribution.at)
     except WrongExpectedVersionError:
@@ -179,6 +191,26 @@ async def retry(
             f"Case {case_ref.id} was changed by somebody else: show it again before you repeat the command."
         ) from None
     return f"case {case_ref.id} tries {step} again"
+
+
+def _failed_step(case_ref: CaseRef, history: Sequence[RecordedEvent], of: Consumer | None) -> StepName:
+    """Return the step that can be retried; `of`: the consumer that gave up. Raises PermanentError."""
+    if not history:
+        raise PermanentError(f"There is no case {case_ref.id}.")
+    case = fold(history)
+    if case.failure is None:
+        raise PermanentError(f"Case {case_ref.id} is {case.state}: there is no failed step to retry.")
+    step = case.failure.step
+    if of is not None and of.step not in (None, step):
+        raise PermanentError(
+            f"Case {case_ref.id} has failed in {step} since, and this dead letter is of {of.step}: discard it."
+        )
+    return step
+
+
+def _retry_id(dead_letter: DeadLetter) -> str:
+    """Return the id of the event with which a redrive resumes a case: of several redrives, one event remains."""
+    return derived_id(f"DEADLETTER/{dead_letter.sequence}", "retried")
 
 
 def _consumer(dead_letter: DeadLetter, headers: Mapping[str, str]) -> Consumer:

@@ -37,6 +37,11 @@ def inbox(user: str) -> str:
     return f"_INBOX_{user}"
 
 
+def request_inbox(user: str) -> str:
+    """Return the prefix of the inboxes on which a user receives the replies of services, and nothing else."""
+    return f"{inbox(user)}.mend"
+
+
 def _consume(consumers: tuple[Consumer, ...]) -> tuple[str, ...]:
     return tuple(
         right
@@ -107,6 +112,7 @@ REFRESH_EVENTS: dict[str, tuple[type[RefreshEvent], ...]] = {
 _OWN: dict[str, tuple[str, ...]] = {
     "ingest": (
         *_REDRIVE,
+        f"{request_inbox('approval')}.*.*",  # replies to approval's requests; nothing else of its inbox
         *_READ_KNOWLEDGE,
         "$KV.sources.>",
         "$KV.live.refreshes",
@@ -144,6 +150,9 @@ _OWN: dict[str, tuple[str, ...]] = {
     ),
     "approval": (
         *_REDRIVE,
+        # An operator's requests over HTTP about dead letters of ingest: approval passes them on.
+        "mend.ingest.redrive",
+        "mend.ingest.check",
         *_ARTIFACTS,
         *_ERASE,
         subjects.ACCESS_EVENTS,

@@ -1,6 +1,7 @@
 """Requests of the operator to services, by request and reply on `mend.<service>.<operation>`.
 
 The operator's NATS user cannot write: a service validates the request, performs it, and replies what it did or why not.
+Approval passes requests on that arrive by HTTP and that ingest has to perform.
 Requests are not stored; after a crash the operator repeats the request, which is idempotent.
 """
 
@@ -24,7 +25,7 @@ MAX_REQUEST_BYTES = 64 * 1024
 MAX_CONCURRENT = 16  # requests in a process; others wait
 REPLY_TIMEOUT = 30.0  # seconds
 PersonName = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]*$")
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300, pattern=r"^[^\x00-\x1f]*$")
 ]
 ReasonText = Annotated[str, StringConstraints(max_length=4000)]
 
@@ -110,13 +111,15 @@ async def handle_request(verbs: Mapping[str, Operation], name: str, data: bytes)
         return OperatorReply(refused=f"It ended unexpectedly ({type(error).__name__}): see the service's log.")
 
 
-async def ask(bus: NatsConnection, service: str, verb: str, request: Model) -> str:
-    """Send a request to `service`; return a sentence that says what it did.
+async def ask(bus: NatsConnection, service: str, verb: str, request: Model, *, patience: float | None = None) -> str:
+    """Send a request to `service`; return a sentence that says what it did. `patience`: seconds to wait for it.
 
     Raises PermanentError with its reason when it refuses; TransientError when it cannot now, or does not reply.
     """
     try:
-        data = await bus.request(f"mend.{service}.{verb}", request.model_dump_json().encode(), patience=REPLY_TIMEOUT)
+        data = await bus.request(
+            f"mend.{service}.{verb}", request.model_dump_json().encode(), patience=patience or REPLY_TIMEOUT
+        )
     except TransientError:
         raise TransientError(f"The {service} service does not answer: is it running? Then run it again.") from None
     answer = OperatorReply.read(data)

@@ -33,6 +33,34 @@ class ProblemError(Exception):  # raised by handlers as a response
         return JSONResponse(body, self.status, self.headers, media_type=MEDIA_TYPE)
 
 
+PROBLEM_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "title": "Problem",
+    "description": "problem details (RFC 9457)",
+    "required": ["type", "title", "status"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "description": "invalid fields",
+            "items": {
+                "type": "object",
+                "properties": {"field": {"type": "string"}, "detail": {"type": "string"}},
+            },
+        },
+    },
+}
+
+
+def problem_responses(descriptions: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a route that answers errors with problem details, by status, for OpenAPI."""
+    content = {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA}}
+    return {status: {"description": text, "content": content} for status, text in descriptions.items()}
+
+
 # Errors that `to_problem` converts.
 HANDLED_ERRORS = (ProblemError, HTTPException, RequestValidationError, TransientError, PermanentError)
 

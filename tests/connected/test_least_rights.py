@@ -33,7 +33,7 @@ HEADERS = (
 
 def written_by(service: str) -> list[str]:
     """What a service may publish into streams, with one word for each wildcard."""
-    return [right for right in permissions(service).publish if not right.startswith(("$JS.", "_INBOX_"))]
+    return [right for right in permissions(service).publish if not right.startswith(("$JS.", "_INBOX_", "mend."))]
 
 
 def stream_of(subject: str) -> str:

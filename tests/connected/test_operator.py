@@ -12,7 +12,7 @@ from shared.contracts.errors import CountersignError, PermanentError, TransientE
 from shared.contracts.subjects import fill_wildcards
 from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letters import read_all
-from shared.messaging.permissions import permissions
+from shared.messaging.permissions import inbox, permissions
 from shared.messaging.requests import CaseRequest, DeadLetterRequest, OperatorReply, ask
 from shared.messaging.topology import BUCKETS, SERVICES, STREAMS
 from tests.support.backup import as_user
@@ -176,11 +176,53 @@ async def test_nobody_but_the_operator_may_ask(
     monkeypatch.setattr("shared.messaging.requests.REPLY_TIMEOUT", 0.5)
     await put_letter(nats, "ingest-discharged", DISCHARGED, "EHR", FACT)
     letters = await read_all(operator)
-    for user in ("ingest", "drafter", "embedder", "evaluator", "approval", "auditor", "backup"):
+    for user in ("ingest", "drafter", "embedder", "evaluator", "auditor", "backup"):
         async with as_user(nats, user) as bus:
             with pytest.raises(CountersignError):
                 await redrive(bus, letters, 1, KIM)
     assert (await read_all(operator))[1][0].waits
+
+
+async def test_approval_asks_ingest_about_dead_letters_and_for_nothing_else(
+    nats: NatsServer, operator: NatsConnection
+) -> None:
+    await put_letter(nats, "ingest-discharged", DISCHARGED, "EHR", FACT)
+    letter, case = DeadLetterRequest(sequence=1, by="kim", why="w"), CaseRequest(case_id="c1", by="kim")
+    refused = [("ingest", "discard", letter), ("ingest", "retry", case), ("approval", "redrive", letter)]
+    async with as_user(nats, "approval") as bus:
+        for service, verb, request in refused:
+            with pytest.raises(TransientError):
+                await ask(bus, service, verb, request, patience=0.3)
+        assert (await read_all(operator))[1][0].waits
+        assert await ask(bus, "ingest", "check", letter) == f"would be published again on {DISCHARGED}"
+        assert (await read_all(operator))[1][0].waits
+        assert await ask(bus, "ingest", "redrive", letter) == f"published again on {DISCHARGED}"
+    assert (await read_all(operator))[1][0].by == "kim"
+
+
+async def test_ingest_cannot_forge_what_jetstream_answers_approval(nats: NatsServer) -> None:
+    await nats.provision()
+    arrived: list[str] = []
+
+    async def note(message: Any) -> None:
+        arrived.append(message.subject)
+
+    async with as_user(nats, "approval") as approval, as_user(nats, "ingest") as ingest:
+        await approval.client.subscribe(f"{inbox('approval')}.>", cb=note)
+        await approval.client.flush()
+        for subject in ("_INBOX_approval.x.1", "_INBOX_approval.mend.x", "_INBOX_approval.mend.x.1"):
+            await ingest.client.publish(subject, b"{}")
+        await ingest.client.flush()
+        await approval.client.flush()
+    assert arrived == ["_INBOX_approval.mend.x.1"]
+
+
+async def test_what_ingest_could_not_handle_is_redriven_by_ingest(nats: NatsServer, operator: NatsConnection) -> None:
+    """Not only reports of encounters: visits of HL7 messages too."""
+    visit = {"event": "a03", "sender": "adt", "key": "a" * 64, "recorded_at": "2026-11-28T03:00:00Z"}
+    subject = f"ehr.visit.a03.{'b' * 32}"
+    await put_letter(nats, "ingest-visits", subject, "EHR", json.dumps(visit).encode())
+    assert await redrive(operator, await read_all(operator), 1, KIM) == f"published again on {subject}"
 
 
 async def test_where_nobody_serves_the_command_says_so_at_once(nats: NatsServer) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import typer.main
 
+from cli.contexts import VARIABLES
 from cli.main import app
 from docs._generate.examples import EXAMPLES
 from docs._generate.settings import collect
@@ -30,6 +31,7 @@ NOT_SETTINGS = {
     "COUNTERSIGN_NATS_SCALE",
     "COUNTERSIGN_LOG_FORMAT",
     "COUNTERSIGN_CHECKPOINT_PUBLIC_KEY_FILE",  # option of `countersign audit`
+    *VARIABLES,  # of contexts: read by the command
     "COUNTERSIGN_ADVISORIES",
     "COUNTERSIGN_CHAOS_SEED",
     "COUNTERSIGN_THOROUGH",

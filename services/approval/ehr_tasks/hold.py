@@ -34,13 +34,26 @@ async def write_hold(bus: NatsConnection, hold: DecisionHold) -> None:
     await Bucket(bus, BUCKET).put(KEY, hold.model_dump_json().encode())
 
 
+async def set_hold(bus: NatsConnection, asked: DecisionHoldRequest, clock: Clock) -> DecisionHold:
+    """Hold or allow decisions, and return the setting. Asked twice by one person for one reason, the first stands.
+
+    Raises PermanentError without a reason.
+    """
+    if not asked.why.strip():
+        raise PermanentError("Say why.")
+    before = await read_hold(bus)
+    if before is not None and (before.held, before.by, before.why) == (asked.held, asked.by, asked.why):
+        return before
+    made = DecisionHold(held=asked.held, by=asked.by, why=asked.why, at=clock())
+    await write_hold(bus, made)
+    return made
+
+
 def on_request(bus: NatsConnection, clock: Clock) -> Operation:
     """Return the request with which an operator holds or allows decisions."""
 
     async def do(asked: DecisionHoldRequest) -> str:
-        if not asked.why.strip():
-            raise PermanentError("Say why.")
-        await write_hold(bus, DecisionHold(held=asked.held, by=asked.by, why=asked.why, at=clock()))
+        await set_hold(bus, asked, clock)
         return "decisions in the EHR are held" if asked.held else "decisions in the EHR count"
 
     return Operation(DecisionHoldRequest, do)

@@ -1,0 +1,160 @@
+"""Dead letters for the HTTP API. The requests on NATS (`operator_requests.py`) and these do the same work."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Literal
+
+from services.approval.ehr_tasks.hold import DecisionHold, read_hold, set_hold
+from services.approval.operations.selection import Selection, can_see
+from shared.contracts.errors import CountersignError, PermanentError, TransientError
+from shared.contracts.model import Model
+from shared.messaging.connection import NatsConnection
+from shared.messaging.dead_letters import DeadLetter, UnknownDeadLetterError, ensure_unresolved, read_after, read_one
+from shared.messaging.operator_requests import OperatorRequests
+from shared.messaging.requests import MAX_CONCURRENT, CaseRequest, DeadLetterRequest, DecisionHoldRequest, ask
+from shared.messaging.steps import Clock
+from shared.runtime.authentication import Caller
+
+Action = Literal["redrive", "discard"]
+DONE: dict[Action, Literal["redriven", "discarded"]] = {"redrive": "redriven", "discard": "discarded"}
+INGEST_TIMEOUT = 5.0  # seconds: a person waits
+
+
+class ActionResult(Model):
+    """What became of one dead letter; `detail` is a sentence, `by` who resolved it.
+
+    `planned`: a preview would do it. `refused`: it cannot be done. `unavailable`: its service does not answer.
+    """
+
+    sequence: int
+    outcome: Literal["redriven", "discarded", "planned", "refused", "unavailable"]
+    detail: str
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A dead letter with the message that failed."""
+
+    letter: DeadLetter
+    data: bytes
+    headers: dict[str, str]
+
+
+class Operations:
+    """What operators do over HTTP. `requests` does the work, for the operator's NATS user too."""
+
+    def __init__(self, bus: NatsConnection, requests: OperatorRequests, clock: Clock) -> None:
+        self._bus = bus
+        self._requests = requests
+        self._clock = clock
+
+    async def page(
+        self, who: Caller, selection: Selection, after: int, limit: int
+    ) -> tuple[list[DeadLetter], int | None]:
+        """Return `limit` selected dead letters behind sequence `after`, and the sequence to continue behind."""
+        found: list[DeadLetter] = []
+        async with aclosing(read_after(self._bus, after)) as letters:
+            async for letter, _, _ in letters:
+                if not can_see(who, letter) or not selection.matches(letter):
+                    continue
+                if len(found) == limit:
+                    return found, found[-1].sequence
+                found.append(letter)
+        return found, None
+
+    async def one(self, who: Caller, sequence: int) -> Message:
+        """Return a dead letter with its message. Raises UnknownDeadLetterError, also where `who` may not see it."""
+        found = Message(*await read_one(self._bus, sequence))
+        if not can_see(who, found.letter):
+            raise UnknownDeadLetterError(sequence)
+        return found
+
+    async def act(self, who: Caller, action: Action, sequence: int, reason: str, *, dry_run: bool) -> ActionResult:
+        """Redrive or discard one dead letter, once; asked again, return who did it.
+
+        Raises UnknownDeadLetterError; PermanentError where it is refused; TransientError where ingest does not answer.
+        """
+        letter = (await self.one(who, sequence)).letter
+        if letter.state == DONE[action]:
+            return _repeated(letter, action)
+        try:
+            return await self._act(who, action, letter, reason, dry_run=dry_run)
+        except PermanentError:
+            now, _, _ = await read_one(self._bus, sequence)  # somebody else may have done it at the same time
+            if now.state != DONE[action]:
+                raise
+            return _repeated(now, action)
+
+    async def act_on_all(
+        self, who: Caller, action: Action, selection: Selection, reason: str, *, dry_run: bool, after: int, limit: int
+    ) -> tuple[list[ActionResult], int | None]:
+        """Redrive or discard `limit` selected dead letters; return the results, and the sequence to continue behind.
+
+        It ends early where a service does not answer: the sequence is then the one before the first that was not done.
+        """
+        letters, following = await self.page(who, selection, after, limit)
+        results: list[ActionResult] = []
+        for start in range(0, len(letters), MAX_CONCURRENT):
+            some = letters[start : start + MAX_CONCURRENT]
+            results += await asyncio.gather(*(self._try(who, action, item, reason, dry_run=dry_run) for item in some))
+            if (undone := _first_undone(results)) is not None:
+                return results, results[undone - 1].sequence if undone else after
+        return results, following
+
+    async def retry_case(self, who: Caller, case_id: str) -> str:
+        """Retry the failed step of a case, once; return a sentence that says what was done. Raises PermanentError."""
+        return await self._requests.retry(CaseRequest(case_id=case_id, by=who.subject), who.actor)
+
+    async def decision_hold(self) -> DecisionHold | None:
+        """Return the last setting of decisions in the EHR; None where there was none: they count."""
+        return await read_hold(self._bus)
+
+    async def set_decision_hold(self, who: Caller, *, held: bool, reason: str) -> DecisionHold:
+        """Hold decisions that are made in the EHR, or let them count again."""
+        return await set_hold(self._bus, DecisionHoldRequest(held=held, by=who.subject, why=reason), self._clock)
+
+    async def _try(
+        self, who: Caller, action: Action, letter: DeadLetter, reason: str, *, dry_run: bool
+    ) -> ActionResult:
+        try:
+            return await self._act(who, action, letter, reason, dry_run=dry_run)
+        except CountersignError as failure:
+            outcome: Literal["refused", "unavailable"] = (
+                "unavailable" if isinstance(failure, TransientError) else "refused"
+            )
+            return ActionResult(sequence=letter.sequence, outcome=outcome, detail=failure.reason)
+
+    async def _act(
+        self, who: Caller, action: Action, letter: DeadLetter, reason: str, *, dry_run: bool
+    ) -> ActionResult:
+        request = DeadLetterRequest(sequence=letter.sequence, by=who.subject, why=reason)
+        if dry_run:
+            detail = await self._preview(action, letter, request)
+            return ActionResult(sequence=letter.sequence, outcome="planned", detail=detail)
+        if action == "discard":
+            detail = await self._requests.discard(request)
+        elif letter.owner == "ingest":
+            detail = await ask(self._bus, "ingest", "redrive", request, patience=INGEST_TIMEOUT)
+        else:
+            detail = await self._requests.redrive(request, who.actor)
+        return ActionResult(sequence=letter.sequence, outcome=DONE[action], detail=detail, by=who.subject)
+
+    async def _preview(self, action: Action, letter: DeadLetter, request: DeadLetterRequest) -> str:
+        ensure_unresolved(letter)
+        if action == "discard":
+            return f"dead letter {letter.sequence} would be discarded"
+        if letter.owner == "ingest":
+            return await ask(self._bus, "ingest", "check", request, patience=INGEST_TIMEOUT)
+        return await self._requests.check(request)
+
+
+def _repeated(letter: DeadLetter, action: Action) -> ActionResult:
+    detail = f"was {letter.state} before" + (f", at {letter.at}" if letter.at else "")
+    return ActionResult(sequence=letter.sequence, outcome=DONE[action], detail=detail, by=letter.by)
+
+
+def _first_undone(results: Sequence[ActionResult]) -> int | None:
+    return next((index for index, item in enumerate(results) if item.outcome == "unavailable"), None)
