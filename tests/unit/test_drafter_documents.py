@@ -7,6 +7,7 @@ from pydantic import SecretStr
 
 from services.drafter.kinds import load_kinds
 from services.drafter.main import build
+from services.drafter.models import DraftingModel
 from services.drafter.settings import DrafterSettings
 from services.drafter.wording import Length, Wording
 from services.drafter.writing import Documents, DraftWriter, _sampling
@@ -33,10 +34,12 @@ def settings(**more: object) -> DrafterSettings:
 async def test_a_kind_is_written_by_the_model_that_it_names(tmp_path: Path) -> None:
     kinds = load_kinds(write_kind(tmp_path))
     general, own = ScriptedGenerator("general"), ScriptedGenerator("own")
-    writer = DraftWriter(general, 5.0, None, documents=Documents(kinds, generators={"drafter-large": own}))
+    models = {"drafter-large": DraftingModel(own)}
+    writer = DraftWriter(DraftingModel(general), 5.0, None, documents=Documents(kinds, models=models))
     for name, wrote in (("rehabilitation-handover", own), ("discharge-summary", general)):
         kind = kinds.all[name]
-        found, _ = await writer._generate(kind, f"for {name}", _sampling(kind, None, CONTEXT), last=True)
+        model, sampling = writer._model_of(kind), _sampling(kind, None, CONTEXT)
+        found, _ = await model.ask("c1", f"for {name}", sampling, deadline=5.0, last=True)
         assert found is not None
         assert found.text == wrote.text
         assert wrote.prompts == [f"for {name}"]
