@@ -1,6 +1,6 @@
 """Serve the model that ships by llama.cpp's OpenAI-compatible server. Run by the interpreter of `.venv-triton`.
 
-    python llama_server.py PORT KEY
+python llama_server.py PORT KEY
 """
 
 import os

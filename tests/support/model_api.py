@@ -3,7 +3,6 @@
 https://platform.openai.com/docs/api-reference/chat-streaming, https://docs.anthropic.com/en/api/messages-streaming
 """
 
-import asyncio
 import json
 import threading
 import time
@@ -148,8 +147,8 @@ class ModelServer:
         for chunk in reply.chunks:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
         if reply.hangs:
-            while (await receive())["type"] != "http.disconnect":
-                await asyncio.sleep(0)
+            message = await receive()
+            assert message["type"] == "http.disconnect"
             self.left.set()
             return
         await send({"type": "http.response.body", "body": b""})
