@@ -1,4 +1,4 @@
-"""Drafts by a declared endpoint, through the real services and a real NATS: model as served, budget, kill, redelivery."""
+"""Drafts by a declared endpoint, by the real services and a real NATS: model as served, budget, death, redelivery."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

