@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import psutil
 import pytest
 import tritonclient.grpc.aio
 from google.protobuf import text_format
@@ -19,6 +20,7 @@ from cli.stack.ports import free_port
 from shared.contracts.errors import CountersignError, PermanentError, TransientError
 from shared.inference.generation import Generator, Sampling, TritonGenerator
 from shared.inference.triton import BATCH_PRIORITY, to_error
+from tests.support import http
 from tests.support.generator import ScriptedGenerator
 from tests.support.llama import LLAMA_MODEL, LlamaServer, llama_server
 from tests.support.model_api import MODELS as MODEL_NAMES
@@ -220,6 +222,19 @@ async def test_llamas_server_refuses_a_wrong_key_and_a_prompt_that_is_too_long(l
             await generator.generate(prompt, SAMPLING, deadline=120)
         assert "Jane" not in failed.value.reason
         await generator.close()
+
+
+def test_the_models_own_http_server_answers_nobody(server: TritonServer) -> None:
+    """xllamacpp opens one on loopback: it must not complete prompts, or show them, to any process of the machine."""
+    stubs = psutil.Process(server.process.pid).children(recursive=True)
+    ports = {item.laddr.port for stub in stubs for item in stub.net_connections() if item.status == "LISTEN"}
+    assert ports, "it is there: if a later version opens none, this test can go"
+    for port in ports:
+        for path in ("/slots", "/props", "/metrics"):
+            assert http.get(f"http://127.0.0.1:{port}{path}", timeout=10).status_code in (401, 404, 501)
+        for path in ("/completion", "/v1/completions", "/v1/chat/completions"):
+            answer = http.post(f"http://127.0.0.1:{port}{path}", json={"prompt": "x", "max_tokens": 1}, timeout=10)
+            assert answer.status_code == 401
 
 
 async def test_no_more_tokens_than_asked_for(server: TritonServer) -> None:
