@@ -222,7 +222,7 @@ async def test_a_wait_that_is_too_long_is_not_waited_for(
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(
-    ("subject", "nth", "after"),
+    "write",
     # The first text of a case is the record, the second one the draft.
     [("$KV.artifacts.{case}.", 2, False), ("{case}.drafted", 1, False), ("{case}.drafted", 1, True)],
 )
@@ -232,12 +232,10 @@ async def test_a_death_after_the_answer_drafts_once_and_counts_each_request(
     server: ModelServer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    subject: str,
-    nth: int,
-    *,
-    after: bool,
+    write: tuple[str, int, bool],
 ) -> None:
     ehr, settings = sandbox(), endpoint(tmp_path, server, requests_per_case=9)
+    subject, nth, after = write
     death = Death(monkeypatch, subject.format(case=CASE), after=after, nth=nth)
     await dies(nats, ehr, settings, death.came, death)
     async with running(nats, ehr, **settings) as stack:
@@ -269,9 +267,7 @@ async def test_a_death_amid_the_answer_stays_charged_and_does_not_stop_the_draft
             await asyncio.sleep(0.01)
         asked.set()
 
-    watching = asyncio.create_task(watch())
-    await dies(nats, ehr, settings, asked)
-    await watching
+    await asyncio.gather(watch(), dies(nats, ehr, settings, asked))
     (spent,) = (await counts(bus)).values()
     assert spent.requests == 1
     assert spent.tokens > USED, "the most that it may have cost"
