@@ -5,10 +5,12 @@ import asyncio
 import httpx
 
 from cli.doctor.ehr import check_ehr
+from cli.doctor.endpoints import check_endpoints
 from cli.doctor.findings import Finding, Group
 from cli.doctor.sign_on import check_sign_on
 from cli.doctor.target import DoctorTarget
 from shared.contracts.errors import CountersignError
+from shared.runtime.generation_endpoints import Endpoints
 
 TIMEOUT = 5.0
 
@@ -18,7 +20,8 @@ async def check(target: DoctorTarget) -> list[Finding]:
     async with httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False) as http:
         await check_ehr(group, http, target)
         await _document_receiver(group, target)
-        await _models(group, target)
+        endpoints = await check_endpoints(group, target)
+        await _models(group, target, endpoints)
         await _vectors(group, target)
         await _services(group, http, target)
         await check_sign_on(group, http, target)
@@ -45,7 +48,8 @@ async def _document_receiver(group: Group, target: DoctorTarget) -> None:
         group.ok("MDM receiver", f"{where} takes connections{'' if to.tls else ', without TLS'}")
 
 
-async def _models(group: Group, target: DoctorTarget) -> None:
+async def _models(group: Group, target: DoctorTarget, endpoints: Endpoints) -> None:
+    """Check the models of Triton that the services use by name."""
     from shared.inference.embeddings import TritonEmbedder
     from shared.inference.generation import TritonGenerator
 
@@ -53,6 +57,8 @@ async def _models(group: Group, target: DoctorTarget) -> None:
     drafter = TritonGenerator(settings.url, settings.drafter_model)
     embedder = TritonEmbedder(settings.url, settings.embedder_model)
     for name, client in ((settings.drafter_model, drafter), (settings.embedder_model, embedder)):
+        if name in endpoints:
+            continue
         if await client.ready():
             group.ok(f"model {name}", f"ready at {settings.url}")
         else:

@@ -19,6 +19,7 @@ from services.approval.filing.profile_choice import Setting as WriteBackSetting
 from services.ingest.settings import AppointmentSettings, CensusSettings
 from shared.clinical.authorization import Authorization
 from shared.messaging.provision import StreamStorage
+from shared.runtime.generation_endpoints import EndpointSettings
 from shared.runtime.launch_settings import LaunchSettings
 from shared.runtime.mdm_settings import MdmSettings
 from shared.runtime.oidc import OidcSettings
@@ -60,6 +61,7 @@ class DoctorTarget:
     public_url: str = ""
     otlp: str
     mdm: MdmSettings = field(default_factory=MdmSettings)
+    generation: EndpointSettings = field(default_factory=EndpointSettings)
     qdrant: QdrantSettings = field(default_factory=QdrantSettings)
     oidc: OidcSettings = field(default_factory=OidcSettings)
     launch: LaunchSettings = field(default_factory=LaunchSettings)

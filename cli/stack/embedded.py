@@ -45,6 +45,7 @@ from services.evaluator.settings import EvaluatorSettings
 from services.ingest.main import build as build_ingest
 from services.ingest.settings import IngestSettings
 from shared.knowledge.vector_store import VectorStore
+from shared.runtime.generation_endpoints import EndpointSettings
 from shared.runtime.service import UVICORN_DEFAULTS, Service, create_app, tune_gc, tune_process
 from shared.runtime.settings import EhrSettings, KnowledgeSettings, QdrantSettings, TritonSettings
 from shared.runtime.telemetry import start_telemetry
@@ -95,7 +96,8 @@ async def running_stack(options: StackOptions, progress: Progress) -> AsyncItera
         await nats.provision_as_admin(nats_url, secrets, options.data_dir / "provisioned")
         progress("loading the models")
         file = knowledge_paths(options.data_dir, options.knowledge, demo=options.ehr_url is None).file
-        models = (options.drafter_model, *await embedding_models(nats_url, secrets.seeds["admin"], file))
+        drafting = () if options.drafter_model in EndpointSettings().read() else (options.drafter_model,)
+        models = (*drafting, *await embedding_models(nats_url, secrets.seeds["admin"], file))
         model_server = triton.make_process(options.data_dir, triton_ports, models, logs)
         await model_server.start()
         stack.push_async_callback(model_server.stop)

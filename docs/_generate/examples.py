@@ -42,6 +42,7 @@ EXAMPLES: dict[str, str] = {
     "COUNTERSIGN_ERASURE_DIR": "/erasures",
     "COUNTERSIGN_ESCALATE_AFTER": "12h,48h,5d",
     "COUNTERSIGN_GENERATION_DEADLINE": "150",
+    "COUNTERSIGN_GENERATION_ENDPOINTS": "/etc/countersign/endpoints.yaml",
     "COUNTERSIGN_FHIR_POLL_SECONDS": "300",
     "COUNTERSIGN_FHIR_SINCE": "2026-12-01T00:00:00Z",
     "COUNTERSIGN_FHIR_SUBSCRIPTIONS": "/etc/countersign/subscriptions.yaml",

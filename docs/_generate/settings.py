@@ -33,6 +33,7 @@ GROUPS = (
     ("COUNTERSIGN_OIDC_", "Sign-on (OpenID Connect)"),
     ("COUNTERSIGN_LAUNCH_", "SMART App Launch"),
     ("COUNTERSIGN_TRITON_", "Model server"),
+    ("COUNTERSIGN_GENERATION_", "Drafting"),
     ("COUNTERSIGN_QDRANT_", "Vector store"),
     ("COUNTERSIGN_KNOWLEDGE_", "Knowledge base"),
     ("COUNTERSIGN_RETAIN_", "Retention"),

@@ -66,6 +66,7 @@ class Drafter:
         words = domain.requested_changes(cause)
         prepared = cause.prepared if isinstance(cause, ContextExtracted) else None
         task = Assignment(
+            case=work.cause.case.id,
             department=work.cause.case.department,
             context_digest=cause.context,
             number=domain.number_of(cause),
@@ -84,6 +85,7 @@ class Drafter:
         context = context.model_copy(update={"expected_end": cause.expected_at})
         digest = await texts.put(context.model_dump_json(exclude_none=True).encode())
         task = Assignment(
+            case=work.cause.case.id,
             department=work.cause.case.department,
             context_digest=digest,
             number=cause.number,

@@ -3,14 +3,15 @@
 from datetime import UTC, datetime
 
 from services.drafter.handlers import Drafter
-from services.drafter.kinds import load_kinds
+from services.drafter.kinds import KindRegistry, load_kinds
+from services.drafter.models import Models
 from services.drafter.settings import DrafterSettings
 from services.drafter.wording import read_departments
 from services.drafter.writing import Documents, DraftWriter
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.steps import DRAFT, EXTRACT, PREPARE
 from shared.inference.embeddings import Embedder, TritonEmbedder
-from shared.inference.generation import Generator, TritonGenerator
+from shared.inference.generation import Generator
 from shared.inference.triton import BATCH_PRIORITY, INTERACTIVE_PRIORITY
 from shared.knowledge.retriever import Retriever
 from shared.knowledge.vector_store import VectorStore
@@ -33,13 +34,13 @@ def build(
     """
     broker = service_broker("drafter", settings, clock, settings.master_keys)
     ehr = ehr or settings.ehr.connect()
-    documents = _documents(settings, generator, INTERACTIVE_PRIORITY)
-    batch = _documents(settings, generator, BATCH_PRIORITY)
-    model = settings.triton.drafter_model
-    background = generator or TritonGenerator(settings.triton.url, model, BATCH_PRIORITY)
-    generator = generator or TritonGenerator(settings.triton.url, model)
-    of_kinds = (item for found in (documents, batch) for item in found.generators.values())
-    closers = [generator.close, background.close, *(item.close for item in of_kinds), ehr.close]
+    kinds = load_kinds(settings.document_kinds)
+    models = Models(settings, broker.bus, clock, generator)
+    documents = _documents(settings, kinds, models, INTERACTIVE_PRIORITY)
+    batch = _documents(settings, kinds, models, BATCH_PRIORITY)
+    drafting = models.of(settings.triton.drafter_model, INTERACTIVE_PRIORITY)
+    background = models.of(settings.triton.drafter_model, BATCH_PRIORITY)
+    closers = [models.close, ehr.close]
     if base is None and settings.qdrant.url is not None:
         base = settings.qdrant.connect()
         closers.append(base.close)
@@ -53,7 +54,7 @@ def build(
         broker.bus,
         ehr,
         documents.kinds,
-        DraftWriter(generator, deadline, retriever, policy, documents),
+        DraftWriter(drafting, deadline, retriever, policy, documents),
         DraftWriter(background, deadline, retriever, policy, batch, priority=BATCH_PRIORITY),
         settings.zones.of,
         clock,
@@ -62,19 +63,18 @@ def build(
     broker.on(EXTRACT, drafter.extract)
     broker.on(DRAFT, drafter.draft)
     broker.on(PREPARE, drafter.prepare)
-    return Service(broker, checks={"triton": generator.ready, "ehr": ehr.ready}, closers=tuple(closers))
+    model_check = models.check_name(settings.triton.drafter_model)
+    return Service(broker, checks={model_check: drafting.generator.ready, "ehr": ehr.ready}, closers=tuple(closers))
 
 
-def _documents(settings: DrafterSettings, generator: Generator | None, priority: int) -> Documents:
-    """Kinds and wording as they are declared. A `generator` that is handed over writes for every model.
+def _documents(settings: DrafterSettings, kinds: KindRegistry, models: Models, priority: int) -> Documents:
+    """Return kinds, wording and models as they are declared.
 
     Raises PermanentError for what is declared wrongly: a service must not start with it.
     """
-    kinds = load_kinds(settings.document_kinds)
     departments = read_departments(settings.department_wording, kinds.all)
-    models = kinds.models - {settings.triton.drafter_model} if generator is None else frozenset()
-    url = settings.triton.url
-    return Documents(kinds, departments, {name: TritonGenerator(url, name, priority) for name in sorted(models)})
+    named = kinds.models - {settings.triton.drafter_model}
+    return Documents(kinds, departments, {name: models.of(name, priority) for name in sorted(named)})
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from shared.runtime.generation_endpoints import EndpointSettings
 from shared.runtime.settings import EhrSettings, QdrantSettings, ServiceSettings, TritonSettings
 
 
@@ -12,6 +13,7 @@ class DrafterSettings(ServiceSettings):
     ehr: EhrSettings = Field(default_factory=EhrSettings)
     triton: TritonSettings = Field(default_factory=TritonSettings)
     qdrant: QdrantSettings = Field(default_factory=QdrantSettings)
+    generation: EndpointSettings = Field(default_factory=EndpointSettings)
     narrative_policy: Literal["strict", "marked"] = Field(
         default="strict",
         description="strict: keep only model sentences that the record supports, compose the rest by rules; "

@@ -9,6 +9,7 @@ from services.drafter import document_header, facts, general_advice, narrative, 
 from services.drafter.compose import compose
 from services.drafter.course import compose_course
 from services.drafter.kinds import KindDefinition, KindRegistry, load_shipped_kinds
+from services.drafter.models import DraftingModel, most_tokens
 from services.drafter.notes.quotation import QuotedNotes, quote_notes
 from services.drafter.passages import retrieve_passages
 from services.drafter.policy import ChosenNarrative, Policy, choose_narrative
@@ -16,9 +17,8 @@ from services.drafter.reuse import PreparedDraft
 from services.drafter.wording import TOKENS_PER_WORD, Departments, Wording
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import CitedKnowledge, Claim, Draft, Narrative, OpenPoint, Routing, Sentence
-from shared.contracts.errors import PermanentError, TransientError
 from shared.grounding import EvidenceIndex, check, split_sentences
-from shared.inference.generation import Generation, Generator, Sampling
+from shared.inference.generation import Generation, Sampling
 from shared.inference.triton import INTERACTIVE_PRIORITY
 from shared.knowledge.retriever import Retriever
 
@@ -27,19 +27,18 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """The kinds of documents, the departments' wording, and the generators by model."""
+    """The kinds of documents, the departments' wording, and the models that kinds name for themselves."""
 
     kinds: KindRegistry = field(default_factory=load_shipped_kinds)
     departments: Departments = field(default_factory=Departments)
-    generators: Mapping[str, Generator] = field(
-        default_factory=dict
-    )  # generators of models that kinds name for themselves
+    models: Mapping[str, DraftingModel] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
     """What a draft is written for."""
 
+    case: str
     department: str
     context_digest: str
     last: bool  # no further attempt follows: the draft is written without the model if that is not available
@@ -64,7 +63,7 @@ class DraftWriter:
 
     def __init__(
         self,
-        generator: Generator,
+        model: DraftingModel,
         deadline: float,
         retriever: Retriever | None,
         policy: Policy = "strict",
@@ -72,8 +71,10 @@ class DraftWriter:
         *,
         priority: int = INTERACTIVE_PRIORITY,
     ) -> None:
-        """`deadline` is the longest time of one generation, in seconds; `priority` is that of queries."""
-        self._generator = generator
+        """`model` writes the kinds that name none. `deadline` is the longest time of one generation, in seconds;
+        `priority` is that of queries.
+        """
+        self._model = model
         self._deadline = deadline
         self._retriever = retriever
         self._policy: Policy = policy
@@ -130,15 +131,19 @@ class DraftWriter:
     ) -> "_Answer":
         """Ask the model, and compare its sentences with the record."""
         sampling = _sampling(kind, wording, context)
-        if task.tokens is not None and _tokens(prompt) + sampling.max_tokens > task.tokens:
+        if task.tokens is not None and most_tokens(prompt, sampling) > task.tokens:
             return _Answer(silent="the budget of tokens for the night is used up")
-        generation, silent = await self._generate(kind, prompt, sampling, last=task.last)
+        model = self._model_of(kind)
+        generation, silent = await model.ask(task.case, prompt, sampling, deadline=self._deadline, last=task.last)
         if generation is None:
             return _Answer(silent=silent)
         found = narrative.parse_answer(generation.text, died=not _needs_instructions(kind, context))
         if isinstance(found, narrative.UnusableAnswer):
             return _Answer(generation, found.reason)
         return _Answer(generation, None, await asyncio.to_thread(check_narratives, found, context, knowledge))
+
+    def _model_of(self, kind: KindDefinition) -> DraftingModel:
+        return self._documents.models.get(kind.declared.model or "", self._model)
 
     def _declared_policy(self, kind: KindDefinition) -> Policy:
         return kind.declared.policy or self._policy
@@ -150,27 +155,6 @@ class DraftWriter:
             logger.warning("%s allows the policy strict only; marked is not applied", generation.model)
             return "strict"
         return policy
-
-    async def _generate(
-        self, kind: KindDefinition, prompt: str, sampling: Sampling, *, last: bool
-    ) -> tuple[Generation | None, str | None]:
-        """Return the model's answer, or why it has none: a failing model must not end the case."""
-        generator = self._documents.generators.get(kind.declared.model or "", self._generator)
-        try:
-            return await generator.generate(prompt, sampling, deadline=self._deadline), None
-        except TransientError as error:
-            if not last:
-                raise
-            logger.warning("the model is not available, the narrative is composed without it: %s", error.reason)
-            return None, "the model could not be reached"
-        except PermanentError as error:
-            logger.warning("the model failed, the narrative is composed without it: %s", error.reason)
-            return None, "the model failed"
-
-
-def _tokens(prompt: str) -> int:
-    """Return more tokens than the prompt has: models have three to five characters a token in clinical English."""
-    return len(prompt) // 2
 
 
 def _choose(

@@ -26,7 +26,6 @@ from shared.clinical.responses import (
     etag_of,
     oldest,
     parse_resource,
-    retry_after,
     returned_resource,
 )
 from shared.clinical.transport import FhirTransport
@@ -46,7 +45,6 @@ __all__ = (
     "etag_of",
     "oldest",
     "parse_capabilities",
-    "retry_after",
 )
 
 # Resources per page. Servers return twenty or fewer by default, and reduce larger values.

@@ -4,10 +4,8 @@ Error messages carry interactions, types, statuses and issue codes, never patien
 https://hl7.org/fhir/R4/http.html
 """
 
-import math
 from collections.abc import Collection
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -15,8 +13,8 @@ import httpx
 from shared.clinical import fhir_json
 from shared.clinical.elements import Resource
 from shared.contracts.errors import CountersignError, PermanentError, RateLimitedError, TransientError
+from shared.http import retry_after
 
-DEFAULT_RETRY_AFTER_S = 5.0
 # Besides 5xx: timeout, conflict, locked, too early; and redirects of a gateway to a page of its own.
 RETRYABLE_STATUSES = (302, 303, 307, 408, 409, 423, 425)
 
@@ -112,22 +110,6 @@ def _outcome_codes(body: Any) -> str:
     except (AttributeError, TypeError):
         return ""
     return f" ({', '.join(codes)})" if codes else ""
-
-
-def retry_after(value: str | None, now: datetime) -> float:
-    """Return the delay in seconds that a Retry-After header asks for: a number, or an HTTP date."""
-    if value is None:
-        return DEFAULT_RETRY_AFTER_S
-    try:
-        seconds = float(value)
-    except ValueError:
-        pass
-    else:
-        return max(0.0, seconds) if math.isfinite(seconds) else DEFAULT_RETRY_AFTER_S
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
-    except (TypeError, ValueError):
-        return DEFAULT_RETRY_AFTER_S
 
 
 def etag_of(resource: Resource) -> str | None:

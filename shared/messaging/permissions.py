@@ -147,6 +147,7 @@ _OWN: dict[str, tuple[str, ...]] = {
         *_ARTIFACTS,
         *_READ_KNOWLEDGE,
         "$KV.ahead.>",
+        *_bucket("usage"),
     ),
     "approval": (
         *_REDRIVE,

@@ -81,6 +81,7 @@ STREAMS = (
 # people. working: autosaved edits that are not signed. reconciled: positions of the reconciliation with the EHR, the
 # status of documents on their way into the chart, and the lease of the sender of MDM messages. ahead: reserved slots of
 # fair queueing. reviews: checkpoints of projections. renditions: the artifacts that are filed for each decision.
+# usage: requests and tokens of a case and of a day at an endpoint that drafts.
 # keys: the keys that encrypt each case's artifacts; last, so that a backup has the key of every text that it has.
 # WRITTEN_ONCE: values cannot be replaced, whatever rights a user has.
 # DELETABLE: messages can be deleted by users with that right: the server overwrites them on disk.
@@ -94,6 +95,7 @@ BUCKETS = (
     "ahead",
     "reviews",
     "renditions",
+    "usage",
     "keys",
 )
 

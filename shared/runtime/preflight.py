@@ -25,6 +25,18 @@ class SecretFile:
 
 
 @dataclass(frozen=True, slots=True)
+class EndpointFacts:
+    """An endpoint that drafts, as it is declared. `remote`: it may be outside of the hospital."""
+
+    name: str
+    host: str
+    remote: bool
+    encrypted: bool
+    region: str | None = None
+    agreement: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DeploymentFacts:
     """The configuration that the checks need."""
 
@@ -41,6 +53,7 @@ class DeploymentFacts:
     plain_mdm_host: str | None = None  # where HL7v2 is sent to without TLS; None: nowhere
     grants: tuple[ApiToken, ...] = ()
     files: tuple[SecretFile, ...] = ()
+    endpoints: tuple[EndpointFacts, ...] = ()
 
 
 def preflight_errors(facts: DeploymentFacts) -> list[str]:
@@ -55,7 +68,8 @@ def preflight_errors(facts: DeploymentFacts) -> list[str]:
         _check_public_url(facts),
         _check_token_identity(facts),
     ]
-    return [sentence for sentence in (*found, *map(_is_readable_by_others, facts.files)) if sentence is not None]
+    found += [*map(_check_endpoint, facts.endpoints), *map(_is_readable_by_others, facts.files)]
+    return [sentence for sentence in found if sentence is not None]
 
 
 def _check_durability(facts: DeploymentFacts) -> str | None:
@@ -151,6 +165,19 @@ def _check_token_identity(facts: DeploymentFacts) -> str | None:
         f"the token of {open_to.subject} in the tokens file signs as whoever owns the review: give it a `practitioner` "
         "or take it out"
     )
+
+
+def _check_endpoint(endpoint: EndpointFacts) -> str | None:
+    """Check that patient data leaves the hospital only as agreed. There is no override: the declaration is the word."""
+    if not endpoint.remote:
+        return None
+    missing = [name for name, value in (("region", endpoint.region), ("agreement", endpoint.agreement)) if not value]
+    where = f"the endpoint {endpoint.name} would send patient data to {endpoint.host}"
+    if missing:
+        return f"{where}: state its {' and '.join(missing)} in COUNTERSIGN_GENERATION_ENDPOINTS"
+    if not endpoint.encrypted:
+        return f"{where} in plain: only an https:// url in COUNTERSIGN_GENERATION_ENDPOINTS is encrypted"
+    return None
 
 
 def _is_readable_by_others(file: SecretFile) -> str | None:

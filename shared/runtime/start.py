@@ -6,7 +6,7 @@ Errors are printed as one sentence each on stderr with exit code 2, never as a s
 import asyncio
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,10 +17,11 @@ from shared.contracts.errors import CountersignError, TransientError
 from shared.messaging.server_status import ServerStatus, read_durability
 from shared.messaging.tls import client_context
 from shared.runtime.authentication import read_api_tokens
+from shared.runtime.generation_endpoints import Endpoints, EndpointSettings
 from shared.runtime.launch_settings import LaunchSettings
 from shared.runtime.mdm_settings import MdmSettings
 from shared.runtime.oidc import OidcSettings
-from shared.runtime.preflight import DeploymentFacts, SecretFile, preflight_errors
+from shared.runtime.preflight import DeploymentFacts, EndpointFacts, SecretFile, preflight_errors
 from shared.runtime.service import Service, serve
 from shared.runtime.settings import (
     EhrSettings,
@@ -40,6 +41,7 @@ SETTINGS_GROUPS: tuple[type[BaseSettings], ...] = (
     Hl7Settings,
     MdmSettings,
     TritonSettings,
+    EndpointSettings,
     QdrantSettings,
     KnowledgeSettings,
     ProductionOverrides,
@@ -75,6 +77,8 @@ async def deployment_facts(settings: ServiceSettings) -> DeploymentFacts:
     ehr, hl7 = getattr(settings, "ehr", None), getattr(settings, "hl7", None)
     mdm = getattr(settings, "mdm", None)
     launch = getattr(settings, "launch", None)
+    generation = getattr(settings, "generation", None)
+    endpoints = generation.read() if isinstance(generation, EndpointSettings) else {}
     plain_hl7 = isinstance(hl7, Hl7Settings) and hl7.port > 0 and hl7.certificate_file is None
     return DeploymentFacts(
         host=settings.host,
@@ -89,7 +93,11 @@ async def deployment_facts(settings: ServiceSettings) -> DeploymentFacts:
         plain_hl7_host=hl7.host if plain_hl7 and hl7 is not None else None,
         plain_mdm_host=mdm.host if isinstance(mdm, MdmSettings) and mdm.configured and mdm.ca_file is None else None,
         grants=read_api_tokens(settings.tokens_file).tokens if settings.tokens_file.exists() else (),
-        files=tuple(_files(settings)),
+        files=(*_files(settings), *_key_files(endpoints)),
+        endpoints=tuple(
+            EndpointFacts(item.name, item.host, item.remote, item.encrypted, item.region, item.agreement)
+            for item in endpoints.values()
+        ),
     )
 
 
@@ -124,6 +132,14 @@ def _files(settings: ServiceSettings) -> list[SecretFile]:
     if isinstance(launch, LaunchSettings) and launch.issuer:
         named["COUNTERSIGN_LAUNCH_CLIENT_KEY_FILE"] = launch.client_key_file
         named["COUNTERSIGN_LAUNCH_CLIENT_SECRET_FILE"] = launch.client_secret_file
+    return _secret_files(named)
+
+
+def _key_files(endpoints: Endpoints) -> list[SecretFile]:
+    return _secret_files({f"key_file of the endpoint {name}": item.key_file for name, item in endpoints.items()})
+
+
+def _secret_files(named: Mapping[str, Path | None]) -> list[SecretFile]:
     return [
         SecretFile(setting, str(path), path.stat().st_mode)
         for setting, path in named.items()

@@ -9,7 +9,7 @@ from opentelemetry.trace import SpanKind
 from shared.telemetry import instruments, tracing
 from shared.telemetry.metric_definitions import ERROR, MODEL, OPERATION
 
-PROVIDER = "triton"
+TRITON = "triton"
 
 
 @contextmanager
@@ -24,17 +24,18 @@ def http_client_span(method: str, template: str) -> Iterator[dict[str, str | int
 
 
 @contextmanager
-def model_span(operation: str, model: str) -> Iterator[None]:
+def model_span(operation: str, model: str, provider: str = TRITON) -> Iterator[None]:
     """Record a request to a model.
 
-    `operation` is one of https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/
+    `operation` and `provider` are of https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/
     """
-    with _call(f"{operation} {model}", "gen_ai.client.operation.duration", {OPERATION: operation, MODEL: model}):
+    attributes: dict[str, str | int] = {OPERATION: operation, MODEL: model}
+    with _call(f"{operation} {model}", "gen_ai.client.operation.duration", attributes, provider):
         yield
 
 
 @contextmanager
-def _call(name: str, metric: str, attributes: dict[str, str | int]) -> Iterator[None]:
+def _call(name: str, metric: str, attributes: dict[str, str | int], provider: str | None = None) -> Iterator[None]:
     started = perf_counter()
     with tracing.span(name, SpanKind.CLIENT) as span:
         try:
@@ -44,6 +45,6 @@ def _call(name: str, metric: str, attributes: dict[str, str | int]) -> Iterator[
             raise
         finally:
             span.set_attributes(attributes)
-            if metric.startswith("gen_ai"):
-                span.set_attribute("gen_ai.provider.name", PROVIDER)
+            if provider is not None:
+                span.set_attribute("gen_ai.provider.name", provider)
             instruments.observe(metric, perf_counter() - started, attributes)

@@ -11,9 +11,10 @@ import pytest
 from pydantic import SecretStr
 
 from shared.clinical.authorization import Authorization, StaticToken, TokenFile
-from shared.clinical.fhir_client import FhirClient, NotFoundError, UnauthorizedError, retry_after
+from shared.clinical.fhir_client import FhirClient, NotFoundError, UnauthorizedError
 from shared.clinical.paging import MAX_PAGES_WITHOUT_NEW
 from shared.contracts.errors import PermanentError, TransientError
+from shared.http import retry_after
 from tests.support.ehr import BASE
 from tests.support.examples import T0
 

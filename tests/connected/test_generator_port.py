@@ -1,4 +1,6 @@
-"""What drafts rely on of a generator, asked of a real Triton server and of the scripted one of the unit tests."""
+"""What drafts rely on of a generator, asked of Triton, of llama.cpp's OpenAI-compatible server, of one with the shapes
+of the Anthropic API, and of the scripted one of the unit tests.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -6,6 +8,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import psutil
 import pytest
 import tritonclient.grpc.aio
 from google.protobuf import text_format
@@ -17,7 +20,11 @@ from cli.stack.ports import free_port
 from shared.contracts.errors import CountersignError, PermanentError, TransientError
 from shared.inference.generation import Generator, Sampling, TritonGenerator
 from shared.inference.triton import BATCH_PRIORITY, to_error
+from tests.support import http
 from tests.support.generator import ScriptedGenerator
+from tests.support.llama import LLAMA_MODEL, LlamaServer, llama_server
+from tests.support.model_api import MODELS as MODEL_NAMES
+from tests.support.model_api import ModelServer, model_server
 from tests.support.stack import until
 from tests.support.triton import TritonServer, triton_server
 
@@ -34,12 +41,28 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
         yield found
 
 
-@pytest.fixture(params=["scripted", *MODELS])
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaServer]:
+    with llama_server(tmp_path_factory.mktemp("llama")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def anthropic() -> Iterator[ModelServer]:
+    with model_server("anthropic") as found:
+        yield found
+
+
+@pytest.fixture(params=["scripted", *MODELS, "llama", "anthropic"])
 async def generator(request: pytest.FixtureRequest) -> AsyncIterator[Generator]:
     if request.param == "scripted":
         yield ScriptedGenerator()
         return
-    found = TritonGenerator(request.getfixturevalue("server").grpc, request.param)
+    found: Generator
+    if request.param in MODELS:
+        found = TritonGenerator(request.getfixturevalue("server").grpc, request.param)
+    else:
+        found = request.getfixturevalue(request.param).generator()
     yield found
     await found.close()
 
@@ -50,7 +73,8 @@ async def test_text_and_the_models_name_come_back(generator: Generator) -> None:
     assert found.text.strip()
     assert PROMPT not in found.text
     assert "<|im_end|>" not in found.text
-    assert len(found.model.split()) == 2, "name and version"
+    words = 1 if found.model == MODEL_NAMES["anthropic"] else 2  # Anthropic's name of a snapshot has its version in it
+    assert len(found.model.split()) == words, "name and version"
 
 
 async def test_a_model_says_that_it_is_too_small_for_sentences_of_its_own(server: TritonServer) -> None:
@@ -169,6 +193,48 @@ async def test_a_model_that_is_not_there_and_a_server_that_is_away(server: Trito
             await generator.generate(PROMPT, SAMPLING, deadline=5)
         assert model in failed.value.reason
         await generator.close()
+
+
+async def test_llamas_server_counts_tokens_and_names_its_model(llama: LlamaServer) -> None:
+    generator = llama.generator(revision="135m")
+    found = await generator.generate(PROMPT, Sampling(max_tokens=4), deadline=120)
+    assert found.model == f"{LLAMA_MODEL} 135m"
+    assert found.usage is not None
+    assert found.usage.input_tokens > 0
+    assert found.usage.output_tokens == 4
+    assert await generator.served_models() == (LLAMA_MODEL,)
+    await generator.close()
+
+
+async def test_a_deadline_ends_the_generation_at_llamas_server(llama: LlamaServer) -> None:
+    """It has one slot: the next request is answered only if the one that was given up has ended there."""
+    generator = llama.generator()
+    with pytest.raises(TransientError):
+        await generator.generate(PROMPT, Sampling(max_tokens=1500), deadline=2)
+    assert (await generator.generate(PROMPT, Sampling(max_tokens=4), deadline=120)).text
+    await generator.close()
+
+
+async def test_llamas_server_refuses_a_wrong_key_and_a_prompt_that_is_too_long(llama: LlamaServer) -> None:
+    for wrong, prompt in (("wrong", "Jane Doe"), (None, "Jane Doe " * 4000)):
+        generator = llama.generator(key=wrong)
+        with pytest.raises(PermanentError) as failed:
+            await generator.generate(prompt, SAMPLING, deadline=120)
+        assert "Jane" not in failed.value.reason
+        await generator.close()
+
+
+def test_the_models_own_http_server_answers_nobody(server: TritonServer) -> None:
+    """xllamacpp opens one on loopback: it must not complete prompts, or show them, to any process of the machine."""
+    stubs = psutil.Process(server.process.pid).children(recursive=True)
+    ports = {item.laddr.port for stub in stubs for item in stub.net_connections() if item.status == "LISTEN"}
+    assert ports, "it is there: if a later version opens none, this test can go"
+    for port in ports:
+        for path in ("/slots", "/props", "/metrics"):
+            assert http.get(f"http://127.0.0.1:{port}{path}", timeout=10).status_code in (401, 404, 501)
+        for path in ("/completion", "/v1/completions", "/v1/chat/completions"):
+            answer = http.post(f"http://127.0.0.1:{port}{path}", json={"prompt": "x", "max_tokens": 1}, timeout=10)
+            assert answer.status_code == 401
 
 
 async def test_no_more_tokens_than_asked_for(server: TritonServer) -> None:

@@ -46,6 +46,7 @@ REFUSED = [
     ("ingest", "$KV.reconciled.tasks", "KV_reconciled"),
     ("drafter", "$KV.reviews.inbox", "KV_reviews"),
     ("drafter", "$KV.renditions.x", "KV_renditions"),
+    ("approval", "$KV.usage.day.cloud.2026-11-29", "KV_usage"),
 ]
 ALLOWED = [
     ("ingest", "ehr.task.updated.t1", "EHR"),
@@ -54,6 +55,7 @@ ALLOWED = [
     ("approval", "$KV.reconciled.tasks", "KV_reconciled"),
     ("approval", "$KV.reviews.inbox", "KV_reviews"),
     ("approval", "$KV.renditions.x", "KV_renditions"),
+    ("drafter", "$KV.usage.day.cloud.2026-11-29", "KV_usage"),
     ("ingest", "ehr.encounter.other.x.e1", "EHR"),
     ("drafter", "$KV.artifacts.x", "KV_artifacts"),
     ("drafter", "$KV.keys.c1.0", "KV_keys"),

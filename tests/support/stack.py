@@ -139,7 +139,8 @@ def build_services(
         }
 
     people, policy = approving.pop("people", ()), approving.pop("narrative_policy", "strict")
-    drafting = {name: approving.pop(name) for name in ("document_kinds", "department_wording") if name in approving}
+    of_drafter = ("document_kinds", "department_wording", "generation", "triton")
+    drafting = {name: approving.pop(name) for name in of_drafter if name in approving}
     base, connect = approving.pop("base", None), approving.pop("connect", client)
     of_ingest = {name: approving.pop(name) for name in ("hl7", "fhir") if name in approving}
     approving.setdefault("public_url", "https://countersign.test")
@@ -173,8 +174,8 @@ async def running(
     **approving: Any,
 ) -> AsyncIterator[Stack]:
     """The services on a server that is provisioned already. `approving`: settings, `people` and `clock` of approval;
-    `narrative_policy`, `document_kinds`, `department_wording` and `base` of the drafter; `connect` makes a
-    client of `ehr`; `hl7` and `fhir` of ingest.
+    `narrative_policy`, `document_kinds`, `department_wording`, `generation`, `triton` and `base` of the drafter;
+    `connect` makes a client of `ehr`; `hl7` and `fhir` of ingest.
     """
     generator = generator or ScriptedGenerator()
     app = create_app(build_services(server, ehr, generator, escalate_after, **approving))

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from services.drafter.models import DraftingModel
 from services.drafter.policy import Policy
 from services.drafter.reuse import PreparedDraft
 from services.drafter.writing import Assignment, DraftWriter
@@ -32,13 +33,14 @@ async def write(
     context: EncounterContext, generator: ScriptedGenerator, before: Draft | None = None, policy: Policy = "strict"
 ) -> Draft:
     task = Assignment(
+        case="c1",
         department="medicine",
         context_digest="c" * 64,
         last=True,
         before=PreparedDraft("b" * 64, before) if before else None,
         preparing=bool(context.ongoing),
     )
-    return await DraftWriter(generator, 5.0, None, policy).write(context, task)
+    return await DraftWriter(DraftingModel(generator), 5.0, None, policy).write(context, task)
 
 
 @pytest.mark.parametrize("policy", ["strict", "marked"])

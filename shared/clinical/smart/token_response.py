@@ -12,8 +12,8 @@ from typing import Any
 
 import httpx
 
-from shared.clinical.responses import retry_after
 from shared.contracts.errors import CountersignError, RateLimitedError, TransientError
+from shared.http import retry_after
 from shared.oauth.errors import TokenRefusedError
 
 DEFAULT_LIFE_S = 300.0  # if the server does not say: the maximum that SMART recommends

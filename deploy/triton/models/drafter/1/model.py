@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 from contextlib import suppress
 from importlib.metadata import files
 from pathlib import Path
@@ -60,6 +61,9 @@ class TritonPythonModel:
         params.warmup = False
         params.verbosity = 0
         params.cache_prompt = True  # the instructions and the example are the same in every prompt
+        # xllamacpp opens an HTTP server on a port of loopback, and has no option against it: nobody has its key.
+        params.api_keys = [secrets.token_hex(32)]
+        params.endpoint_slots = False
         return params
 
     def execute(self, requests):

@@ -1,0 +1,114 @@
+"""A model that drafts: the client of its server, what may be spent there, and how long a draft waits for it."""
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.drafter.budget import Budget, BudgetExceededError
+from services.drafter.settings import DrafterSettings
+from shared.contracts.errors import PermanentError, RateLimitedError, TransientError
+from shared.inference.generation import Generation, Generator, NotGeneratedError, Sampling, TritonGenerator
+from shared.messaging.connection import NatsConnection
+from shared.runtime.generation_endpoints import check_keys
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class DraftingModel:
+    """`longest_wait` is how long a draft waits where the server says when to come back, in seconds."""
+
+    generator: Generator
+    budget: Budget | None = None
+    longest_wait: float = math.inf
+
+    async def ask(
+        self, case: str, prompt: str, sampling: Sampling, *, deadline: float, last: bool
+    ) -> tuple[Generation | None, str | None]:
+        """Return the model's answer, or why it has none: a failing model must not end the case.
+
+        Raises TransientError where another attempt follows, unless `last`.
+        """
+        try:
+            return await self._generate(case, prompt, sampling, deadline), None
+        except BudgetExceededError as error:
+            logger.warning("the narrative is composed without the model: %s", error.reason)
+            return None, error.reason
+        except RateLimitedError as error:
+            if not last and error.retry_after <= self.longest_wait:
+                raise
+            logger.warning("the model is busy, the narrative is composed without it: %s", error.reason)
+            return None, "the model is busy"
+        except TransientError as error:
+            if not last:
+                raise
+            logger.warning("the model is not available, the narrative is composed without it: %s", error.reason)
+            return None, "the model could not be reached"
+        except PermanentError as error:
+            logger.warning("the model failed, the narrative is composed without it: %s", error.reason)
+            return None, "the model failed"
+
+    async def _generate(self, case: str, prompt: str, sampling: Sampling, deadline: float) -> Generation:
+        """Generate within the budget. What a request may have cost stays counted, whatever ends it."""
+        if self.budget is None:
+            return await self.generator.generate(prompt, sampling, deadline=deadline)
+        reservation = await self.budget.reserve(case, most_tokens(prompt, sampling))
+        try:
+            generation = await self.generator.generate(prompt, sampling, deadline=deadline)
+        except NotGeneratedError:
+            await self.budget.release(reservation)
+            raise
+        await self.budget.settle(reservation, generation.usage)
+        return generation
+
+
+class Models:
+    """Clients of models by name: a declared endpoint, else a model of the drafter's Triton server."""
+
+    def __init__(
+        self,
+        settings: DrafterSettings,
+        bus: NatsConnection,
+        clock: Callable[[], datetime],
+        generator: Generator | None = None,
+    ) -> None:
+        """A `generator` that is handed over writes for every model that is no endpoint.
+
+        Raises PermanentError where the file of endpoints is wrong, or a key cannot be read.
+        """
+        self._triton = settings.triton.url
+        self._endpoints = settings.generation.read()
+        check_keys(self._endpoints)
+        self._bus = bus
+        self._clock = clock
+        self._generator = generator
+        self._made: dict[tuple[str, int], DraftingModel] = {}
+
+    def of(self, name: str, priority: int) -> DraftingModel:
+        """Return the model of that name; each has one client for a priority."""
+        if (name, priority) not in self._made:
+            self._made[name, priority] = self._make(name, priority)
+        return self._made[name, priority]
+
+    def _make(self, name: str, priority: int) -> DraftingModel:
+        endpoint = self._endpoints.get(name)
+        if endpoint is None:
+            return DraftingModel(self._generator or TritonGenerator(self._triton, name, priority))
+        limits = endpoint.limits
+        budget = Budget(self._bus, name, limits, self._clock) if limits.any else None
+        return DraftingModel(endpoint.connect(priority), budget, endpoint.longest_wait)
+
+    def check_name(self, name: str) -> str:
+        """Return the name of the check that the model's server answers."""
+        return f"endpoint {name}" if name in self._endpoints else "triton"
+
+    async def close(self) -> None:
+        for item in self._made.values():
+            await item.generator.close()
+
+
+def most_tokens(prompt: str, sampling: Sampling) -> int:
+    """Return more tokens than a request takes: models have three to five characters a token in clinical English."""
+    return len(prompt) // 2 + sampling.max_tokens
