@@ -3,15 +3,15 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
-from cli.stack.nats_files import nodes
+from cli.stack.nats_files import ACCOUNTS, generated_name, nodes
 from tests.deploy.test_k8s import OVERLAYS, ROOT, Thing, containers, name, of_kind, pods
 
+GUIDE = "docs/how-to/install-kubernetes.md"
 CLUSTER = "cluster.local"
 KEDA = "keda"  # the namespace that it asks from
 URL = re.compile(r"[a-z][a-z0-9+]*://[^\s,\"'}\]]+")
@@ -164,9 +164,18 @@ def test_every_probe_asks_a_port_that_its_container_opens(overlay: str) -> None:
 
 
 def test_the_guide_names_what_the_cluster_must_have() -> None:
-    guide = Path(ROOT / "docs/how-to/install-kubernetes.md").read_text()
+    guide = (ROOT / GUIDE).read_text()
     for address in EXPECTED:
         assert address in guide, address
+
+
+def test_the_guide_gives_nats_every_file_that_its_configuration_includes() -> None:
+    (command,) = re.findall(r"secret generic countersign-nats  .*\n.*", (ROOT / GUIDE).read_text())
+    for file in ("nats.conf=secrets/nats-kubernetes.conf", "secrets/nats-kubernetes.generated.conf"):
+        assert f"--from-file={file}" in command
+    assert f"--from-file=secrets/{ACCOUNTS}" in command
+    assert generated_name("nats-kubernetes.conf") in command
+    assert f"secrets/{generated_name('nats.conf')}" in (ROOT / GUIDE).read_text(), "of the overlay `small`"
 
 
 def test_addresses_are_found_in_every_form() -> None:
