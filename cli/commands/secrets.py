@@ -25,6 +25,7 @@ app = typer.Typer(no_args_is_help=True, help="Create the keys and passwords of a
 ACCOUNT_NAME = r"[A-Z][A-Z0-9_]{0,39}"
 MACHINE_ROLES = ("ingest", "operator", "auditor")
 CONTAINER_GROUP = 10001  # the group that ours run as
+ACCOUNT_FILE = "account.json"
 CHECKPOINT_KEY = "checkpoint.key"
 OWNER_ONLY_FILES = ("secrets.json", "ca.key")
 
@@ -72,6 +73,7 @@ def init(
 
     if account is not None and not re.fullmatch(ACCOUNT_NAME, account):
         raise CommandError("An account name is in capitals, digits and underscores, such as HOSPITAL_B.")
+    servers = servers or _saved_servers(directory)
     if servers is not None:
         _use_authority(directory, servers)
     made = _ensure_secrets(directory, nats_host_names(namespace) + (hosts or []))
@@ -82,6 +84,7 @@ def init(
     notes = _write_nats_files(directory, made, {name: hospital})
     if servers is not None:
         notes += _share_servers(servers, name, hospital)
+        _save_account(directory, servers=str(servers.resolve()))
     texts = (
         _secret_files(made, name, hospital)
         | _passwords(directory)
@@ -168,11 +171,27 @@ def _hospital(
     """
     from cli.stack.nats_config import ACCOUNT, Tenant, TenantLimits
 
-    kept = directory / "account.json"
-    known: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {"name": ACCOUNT, "storage_gb": None}
-    name, storage = name or known["name"], storage or known["storage_gb"]
-    write_private(kept, json.dumps({"name": name, "storage_gb": storage}))
+    known = _saved_account(directory)
+    name, storage = name or known.get("name", ACCOUNT), storage or known.get("storage_gb")
+    _save_account(directory, name=name, storage_gb=storage)
     return name, Tenant(made, TenantLimits(storage * 2**30) if storage else None)
+
+
+def _saved_account(directory: Path) -> dict[str, Any]:
+    """Return what earlier runs were told about the account; empty before the first."""
+    kept = directory / ACCOUNT_FILE
+    found: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
+    return found
+
+
+def _save_account(directory: Path, **settings: Any) -> None:
+    write_private(directory / ACCOUNT_FILE, json.dumps(_saved_account(directory) | settings))
+
+
+def _saved_servers(directory: Path) -> Path | None:
+    """Return the directory that an earlier run was given by --servers: the account there changes with ours."""
+    saved = _saved_account(directory).get("servers")
+    return Path(saved) if saved else None
 
 
 def _grant_to_containers(directory: Path) -> None:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from cli.errors import CommandError
 from cli.main import app
 from cli.stack.nats_config import ACCOUNT, Tenant, configuration
-from cli.stack.nats_files import nodes
+from cli.stack.nats_files import OTHER_ACCOUNT, nodes
 from cli.stack.secrets import load_or_create
 from tests.support import http
 from tests.support.installation import Installation, accepted, on_this_machine, running_by
@@ -143,8 +143,9 @@ async def test_a_second_hospital_is_added_to_the_servers_by_one_command(first: P
     accounts = (first / "accounts.generated.conf").read_bytes()
     init(first)
     assert (first / "accounts.generated.conf").read_bytes() == accounts, "it stays when the first is written again"
-    init(second, *share)
-    assert (first / "accounts.generated.conf").read_bytes() == accounts
+    (first / f"HOSPITAL_B{OTHER_ACCOUNT}").write_text("HOSPITAL_B: {}")  # of an earlier version, with fewer permissions
+    init(second)
+    assert (first / "accounts.generated.conf").read_bytes() == accounts, "it knows whose servers it uses"
     async with serving(first, first, second) as installation:
         accounts_there = http.get(f"{installation.monitor}/accountz", timeout=5).json()["accounts"]
         assert {ACCOUNT, "HOSPITAL_B", "SYS"} <= {*accounts_there}
