@@ -178,7 +178,7 @@ def _hospital(
 
 
 def _saved_account(directory: Path) -> dict[str, Any]:
-    """Return what earlier runs were told about the account; empty before the first."""
+    """Return the options of earlier runs for the account; empty before the first."""
     kept = directory / ACCOUNT_FILE
     found: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
     return found
