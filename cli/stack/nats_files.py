@@ -90,23 +90,34 @@ def _own_files(
         if not file.exists():
             own[name] = OWN_FILE.format(server=includes[0], accounts=includes[1])
             continue
-        text = file.read_text()
+        text = _read(file)
         if (directory / includes[0]).exists() or _included(text) >= set(includes):
             notes += [f"{file} does not include {item}." for item in includes if item not in _included(text, includes)]
             continue
         try:
             separated = separate(text, made, accounts, includes)
         except UnreadableConfiguration:
-            raise CommandError(
-                f"{file} contains settings of yours and cannot be read. Move it away, run the command again, and add "
-                "your settings to the new file."
-            ) from None
+            raise _unreadable(file) from None
         own[name] = separated.text or OWN_FILE.format(server=includes[0], accounts=includes[1])
         notes += [f"{file}: {note}" for note in separated.notes]
-        if separated.text:
+        if separated.text or separated.notes:
             copies[name + BACKUP] = text
             notes.append(f"{file}: now includes the generated settings; the earlier file is {name}{BACKUP}.")
     return own, copies, notes
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")  # as NATS requires it
+    except (OSError, UnicodeDecodeError):
+        raise _unreadable(file) from None
+
+
+def _unreadable(file: Path) -> CommandError:
+    return CommandError(
+        f"{file} contains settings of yours and cannot be read. Move it away, run the command again, and add your "
+        "settings to the new file."
+    )
 
 
 def _included(text: str, otherwise: Iterable[str] = ()) -> set[str]:

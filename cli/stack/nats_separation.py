@@ -17,8 +17,8 @@ USER_KEYS = {"nkey", "permissions"}
 
 @dataclass(frozen=True, slots=True)
 class Separated:
-    """The administrator's part with its includes; empty if there was nothing of theirs. `notes` are sentences on
-    settings that differ from the generated ones.
+    """The administrator's part with its includes; empty if nothing is left. `notes` are sentences on what differed from
+    the generated settings.
     """
 
     text: str
@@ -49,9 +49,7 @@ def separate(
                 if note:
                     notes.append(note)
     kept = without(text, removed)
-    if not notes and _is_empty(kept):
-        return Separated("", ())
-    return Separated(_with_includes(kept, *includes), tuple(notes))
+    return Separated("" if _is_empty(kept) else _with_includes(kept, *includes), tuple(notes))
 
 
 def _generated_accounts(

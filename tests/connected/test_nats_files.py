@@ -115,9 +115,15 @@ def test_a_file_of_the_administrator_is_never_written(first: Path) -> None:
 def test_a_run_that_was_killed_half_way_is_finished_by_the_next(first: Path) -> None:
     """The administrator's files are written before the generated ones: it may have died between any two."""
     made_before(first)
+    # A file of an earlier version, whose users had fewer permissions, and one that was edited.
+    earlier = (first / "nats-1.conf").read_text().replace('"alert.*.*"', '"alert.x"')
+    assert '"alert.x"' in earlier
+    (first / "nats-1.conf").write_text(earlier)
     edited = (first / "nats-2.conf").read_text().replace("{", "{\n max_connections: 500", 1)
     (first / "nats-2.conf").write_text(edited)
     init(first)
+    assert (first / "nats-1.conf").read_text() == (first / "nats.conf").read_text().replace("nats.", "nats-1.")
+    assert (first / "nats-1.conf.bak").read_text().strip() == earlier
     finished = {file.name: file.read_bytes() for file in first.glob("*.conf")}
     for name in ("nats-2.generated.conf", "nats-kubernetes.generated.conf", "accounts.generated.conf"):
         (first / name).unlink()
@@ -125,9 +131,10 @@ def test_a_run_that_was_killed_half_way_is_finished_by_the_next(first: Path) -> 
     assert {file.name: file.read_bytes() for file in first.glob("*.conf")} == finished
 
 
-def test_a_file_that_cannot_be_read_is_left_alone_and_named(first: Path) -> None:
+@pytest.mark.parametrize("text", [b"authorization (\n x\n)\n", b"name: \xff"])
+def test_a_file_that_cannot_be_read_is_left_alone_and_named(first: Path, text: bytes) -> None:
     made_before(first)
-    (first / "nats-3.conf").write_text("authorization (\n x\n)\n")
+    (first / "nats-3.conf").write_bytes(text)
     before = {file.name: file.read_bytes() for file in first.glob("*.conf")}
     with pytest.raises(CommandError, match=r"nats-3\.conf contains settings of yours"):
         init(first)

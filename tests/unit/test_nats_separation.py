@@ -58,9 +58,13 @@ def test_a_changed_setting_stays_and_is_named() -> None:
 
 
 def test_permissions_of_an_earlier_version_are_replaced() -> None:
-    made = separate(BEFORE.replace('"a.>",', ""), SERVER, ACCOUNTS, INCLUDES)
-    assert accounts(made.text) == [INCLUDES[1]]
+    earlier = BEFORE.replace('"a.>",', "")
+    made = separate(earlier, SERVER, ACCOUNTS, INCLUDES)
+    assert made.text == ""
     assert "permissions in account COUNTERSIGN" in made.notes[0]
+    edited = separate(earlier.replace('"SYS": {', '"MONITOR": {}, "SYS": {'), SERVER, ACCOUNTS, INCLUDES)
+    assert accounts(edited.text) == [INCLUDES[1], "MONITOR"]
+    assert edited.notes == made.notes
 
 
 @pytest.mark.parametrize(
