@@ -200,7 +200,7 @@ def _grant_to_containers(directory: Path) -> None:
     Without the right to change the group, a file is readable for all who can open the directory: its owner.
     """
     for file in directory.iterdir():
-        if file.name in OWNER_ONLY_FILES or file.suffix == ".bak":
+        if file.name in OWNER_ONLY_FILES or file.suffix == ".bak":  # copies of NATS files, which no container mounts
             continue
         try:
             os.chown(file, -1, CONTAINER_GROUP)

@@ -22,7 +22,7 @@ ALL_INTERFACES = "0.0.0.0"  # noqa: S104 - inside a container; who reaches it is
 ACCOUNTS = "accounts.generated.conf"
 OTHER_ACCOUNT = ".account.conf"  # ends the names of files with accounts of further hospitals
 BACKUP = ".bak"
-HEADER = "# `countersign secrets init` writes this file again with each run. Your own settings belong into {}.\n"
+HEADER = "# `countersign secrets init` writes this file again with each run. Put your own settings into {}.\n"
 OWN_FILE = """\
 # Configuration of a NATS server. This file is yours: `countersign secrets init` creates it once and does not change it.
 # It writes the included files again with each run. A setting below an include replaces the one of the same name in it.
@@ -81,7 +81,7 @@ def write_nats_files(directory: Path, accounts: Mapping[str, object], storage_ke
 def _own_files(
     directory: Path, servers: Mapping[str, Mapping[str, object]], accounts: Mapping[str, object]
 ) -> tuple[dict[str, str], dict[str, str], list[str]]:
-    """Return the administrator's files to write, copies of those that are separated, and what to tell."""
+    """Return the administrator's files to write, copies of those that are separated, and notes."""
     own: dict[str, str] = {}
     copies: dict[str, str] = {}
     notes: list[str] = []
@@ -91,6 +91,7 @@ def _own_files(
             own[name] = OWN_FILE.format(server=includes[0], accounts=includes[1])
             continue
         text = _read(file)
+        # Once there are generated files, this one is never written again, whatever it includes.
         if (directory / includes[0]).exists() or _included(text) >= set(includes):
             notes += [f"{file} does not include {item}." for item in includes if item not in _included(text, includes)]
             continue
