@@ -21,6 +21,7 @@ from shared.messaging.topology import SERVICES
 
 KEY_VARIABLE = "COUNTERSIGN_STORAGE_KEY"
 ACCOUNT = "COUNTERSIGN"
+SYSTEM_ACCOUNT = "SYS"
 
 SYNC_ALWAYS = "always"
 # nats-server 2.15 syncs each message of a restore with `always`, and breaks the restore off when its disk takes more
@@ -89,6 +90,11 @@ def configuration(node: Node, hospitals: Mapping[str, Tenant], system_seed: str,
 
     With `storage_key`, the key is in the file, which must be kept secret then.
     """
+    return render(server_settings(node, storage_key) | {"accounts": accounts(hospitals, system_seed)})
+
+
+def server_settings(node: Node, storage_key: str | None = None) -> dict[str, object]:
+    """Return the settings of a server except its accounts."""
     host, _, port = node.client.rpartition(":")
     made: dict[str, object] = {
         "server_name": node.name,
@@ -102,9 +108,7 @@ def configuration(node: Node, hospitals: Mapping[str, Tenant], system_seed: str,
             "cipher": "aes",
             "key": storage_key or f"${KEY_VARIABLE}",
         },
-        "accounts": {name: _account(hospital) for name, hospital in hospitals.items()}
-        | {"SYS": {"users": [{"nkey": public_key(system_seed)}]}},
-        "system_account": "SYS",
+        "system_account": SYSTEM_ACCOUNT,
     }
     if node.tags:
         made["server_tags"] = list(node.tags)
@@ -113,9 +117,18 @@ def configuration(node: Node, hospitals: Mapping[str, Tenant], system_seed: str,
         made["tls"] = _tls_block(node.tls) | {"handshake_first": True}
     if node.cluster is not None:
         made["cluster"] = _cluster(node.cluster, node.tls)
-    return re.sub(
-        r'"(\$[A-Z_]+)"', r"\1", json.dumps(made, indent=1)
-    )  # environment variables are written without quotes
+    return made
+
+
+def accounts(hospitals: Mapping[str, Tenant], system_seed: str) -> dict[str, object]:
+    """Return the accounts of the hospitals and the system account, by name."""
+    system = {"users": [{"nkey": public_key(system_seed)}]}
+    return {name: _account(hospital) for name, hospital in hospitals.items()} | {SYSTEM_ACCOUNT: system}
+
+
+def render(made: Mapping[str, object]) -> str:
+    """Return settings as the text of a configuration file. Values that are environment variables have no quotes."""
+    return re.sub(r'"(\$[A-Z_]+)"', r"\1", json.dumps(made, indent=1))
 
 
 def _tls_block(tls: Tls) -> dict[str, object]:

@@ -1,7 +1,6 @@
 """What an installation does once: make its secrets, and bring the bus to the topology."""
 
 import json
-import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,11 +10,12 @@ from cryptography import x509
 
 from cli.stack.certificates import names_of
 from cli.stack.ehr_client import JWKS, KEYS
-from cli.stack.nats import server_binary
+from cli.stack.nats_files import ACCOUNTS, generated_name, nodes
 from shared.messaging.checkpoints import public_key, signing_key
 from shared.messaging.topology import SERVICES, STREAMS
 from shared.oauth.client_keys import parse_keys, public_jwks
 from tests.support.command import run
+from tests.support.installation import accepted, on_this_machine
 from tests.support.server import NatsServer
 
 pytestmark = pytest.mark.connected
@@ -23,13 +23,6 @@ pytestmark = pytest.mark.connected
 
 def contents(directory: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in directory.iterdir()}
-
-
-def here(config: Path, directory: Path) -> Path:
-    """The configuration with its files where they are on this machine."""
-    found = directory / config.name
-    found.write_text(config.read_text().replace("/run/secrets/", f"{config.parent}/"))
-    return found
 
 
 def test_secrets_are_made_once_and_the_servers_configuration_is_understood(tmp_path: Path) -> None:
@@ -47,18 +40,13 @@ def test_secrets_are_made_once_and_the_servers_configuration_is_understood(tmp_p
     for name in ("secrets.json", "ca.key"):
         assert (directory / name).stat().st_mode & 0o777 == 0o600
     named = names_of(x509.load_pem_x509_certificate(made["nats.crt"]))
-    for file in sorted(directory.glob("nats*.conf")):
-        done = subprocess.run(
-            [str(server_binary()), "-c", str(here(file, tmp_path)), "-t"],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={"POD_NAME": "nats-0"},
-        )
-        assert done.returncode == 0, done.stderr
-        assert '"sync_interval": "always"' in file.read_text()
-        assert '"cipher": "aes"' in file.read_text()
-        made_of = json.loads(file.read_text().replace("$POD_NAME", '"nats-0"'))
+    copied = on_this_machine(directory, tmp_path / "here")
+    for name in nodes():
+        assert accepted(copied / name) == ""
+        text = made[generated_name(name)].decode()
+        assert '"sync_interval": "always"' in text
+        assert '"cipher": "aes"' in text
+        made_of = json.loads(text.split("\n", 1)[1].replace("$POD_NAME", '"nats-0"'))
         for block in [made_of["tls"], *([made_of["cluster"]["tls"]] if "cluster" in made_of else [])]:
             assert block["min_version"] == "1.3"
         if "cluster" in made_of:
@@ -94,7 +82,7 @@ def test_an_account_that_was_named_once_is_kept(tmp_path: Path) -> None:
     directory = tmp_path / "secrets"
     assert run("secrets", "init", str(directory), "--account", "WARD_B", "--storage-gb", "3").returncode == 0
     made = contents(directory)
-    assert b"WARD_B" in made["nats.conf"]
+    assert b"WARD_B" in made[ACCOUNTS]
     assert str(3 * 2**30).encode() in made["account.conf"]
     assert run("secrets", "init", str(directory)).returncode == 0
     assert contents(directory) == made

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from cli.stack.nats_files import ACCOUNTS, generated_name
 from services.ingest.settings import DischargeSettings
 from shared.runtime.mdm_settings import MdmSettings
 from shared.runtime.settings import Hl7Settings
@@ -123,7 +124,8 @@ def test_nats_is_spoken_to_by_tls(name: str) -> None:
         assert told["COUNTERSIGN_NATS_URL"].startswith("tls://")
         assert told["COUNTERSIGN_NATS_CA_FILE"] in mounted
     if re.fullmatch(r"nats(-\d)?", name):
-        assert {f"/run/secrets/{file}" for file in ("nats.crt", "nats.key", "ca.crt", f"{name}.conf")} == mounted
+        configuration = (f"{name}.conf", generated_name(f"{name}.conf"), ACCOUNTS)
+        assert {f"/run/secrets/{file}" for file in ("nats.crt", "nats.key", "ca.crt", *configuration)} == mounted
     else:
         assert not any("nats.key" in file for file in mounted)
 

@@ -159,7 +159,7 @@ def test_every_consumer_scales_its_service_and_none_is_asked_for_that_is_not_the
                 continue
             assert trigger["type"] == "nats-jetstream"
             assert told["account"] == "COUNTERSIGN"
-            assert told["natsServerMonitoringEndpoint"] == "nats.countersign.svc:8222"
+            assert told["natsServerMonitoringEndpoint"] == "nats-headless.countersign.svc:8222"
             assert int(told["lagThreshold"]) > int(told["activationLagThreshold"]) >= 0
             found.add((item["spec"]["scaleTargetRef"]["name"], told["stream"], told["consumer"]))
     assert found == wanted
@@ -366,7 +366,7 @@ def test_a_tenant_is_a_namespace_with_a_quota_of_its_own() -> None:
         for trigger in item["spec"]["triggers"]
         if trigger["type"] == "nats-jetstream"
     }
-    assert endpoints == {"nats.hospital-example.svc:8222"}
+    assert endpoints == {"nats-headless.hospital-example.svc:8222"}
 
 
 def test_production_is_told_all_that_it_does_not_start_without() -> None:
