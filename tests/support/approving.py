@@ -177,6 +177,7 @@ class Approving:
             unreadable=absent,
             ehr=absent,
             streams=absent,
+            operations=absent,
         )
         app = FastAPI()
         problems.install_error_handlers(app)

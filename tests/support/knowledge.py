@@ -26,7 +26,7 @@ from shared.runtime.service import Service, create_app
 from shared.runtime.settings import KnowledgeSettings
 from tests.support.embedder import HashEmbedder
 from tests.support.server import NatsServer
-from tests.support.settings import make_settings
+from tests.support.service_settings import make_settings
 from tests.support.stack import until
 
 TOPICS = (

@@ -1,24 +1,24 @@
-"""Settings of services, of which a test states only what matters to it."""
-
-from functools import cache
-from typing import Any, TypeVar
+"""Every environment variable that our services read, taken from their settings."""
 
 from pydantic_settings import BaseSettings
 
-SettingsT = TypeVar("SettingsT", bound=BaseSettings)
+from services.approval.settings import ApprovalSettings
+from services.drafter.settings import DrafterSettings
+from services.embedder.settings import EmbedderSettings
+from services.evaluator.settings import EvaluatorSettings
+from services.ingest.settings import IngestSettings
 
 
-def make_settings(settings: type[SettingsT], **values: Any) -> SettingsT:
-    """Return settings with `values`. Groups of settings that are not given are read once: 0.1 s for each service."""
-    return settings(**_groups(settings) | values)
+def variables(settings: type[BaseSettings]) -> set[str]:
+    """Names of the class's own variables and those of the groups in it."""
+    found = set()
+    for name, field in settings.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseSettings):
+            found |= variables(field.annotation)
+        else:
+            found.add(f"{settings.model_config.get('env_prefix', '')}{name}".upper())
+    return found
 
 
-@cache
-def _groups(settings: type[BaseSettings]) -> dict[str, BaseSettings]:
-    """Return the groups of settings that are read from the environment by default."""
-    defaults = {name: field.default_factory for name, field in settings.model_fields.items()}
-    return {
-        name: factory()
-        for name, factory in defaults.items()
-        if isinstance(factory, type) and issubclass(factory, BaseSettings)
-    }
+ALL = (ApprovalSettings, DrafterSettings, EmbedderSettings, EvaluatorSettings, IngestSettings)
+KNOWN = {name for settings in ALL for name in variables(settings)} | {"COUNTERSIGN_LOG_FORMAT"}

@@ -27,7 +27,7 @@ from tests.support.embedder import HashEmbedder
 from tests.support.generator import ScriptedGenerator
 from tests.support.physician import own_sentences, settled
 from tests.support.server import NatsServer
-from tests.support.settings import make_settings
+from tests.support.service_settings import make_settings
 
 NEVER = (timedelta(hours=24), timedelta(hours=72), timedelta(days=7))
 PATIENCE = 30.0
