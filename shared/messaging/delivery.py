@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
+from weakref import WeakValueDictionary
 
 from faststream import BaseMiddleware, StreamMessage
 from faststream.nats import NatsMessage
@@ -47,20 +48,26 @@ class Delivery:
         self._bus = bus
         self._clock = clock
         self.on_exhausted: dict[str, OnRetriesExhausted] = {}  # by the consumer's name
+        self._turns: WeakValueDictionary[tuple[str, int], asyncio.Lock] = WeakValueDictionary()
 
     def __call__(self, msg: Msg | None, /, *, context: Any) -> "DeliveryMiddleware":
         return DeliveryMiddleware(self, msg, context=context)
 
     async def consume(self, call_next: Next, message: NatsMessage) -> None:
-        """Process one attempt: apply its time limit, extend its deadline, and handle its failure."""
+        """Process one attempt: apply its time limit, extend its deadline, and handle its failure.
+
+        A server that was restarted delivers a message again whose handler still runs. The second attempt then waits for
+        the first: in the EHR, both would look for what the other one is about to create.
+        """
         metadata = message.raw_message.metadata
         target, attempt = consumer(metadata.consumer), metadata.num_delivered
         if attempt > 1:
             instruments.increment("countersign.redeliveries", 1, target.attributes)
         subject = message.raw_message.subject
+        turn = self._turns.setdefault((target.name, metadata.sequence.stream), asyncio.Lock())
         try:
             with AckExtender(message, target.ack_wait / 3), consumer_span(target, subject, message.headers, attempt):
-                async with asyncio.timeout(target.retry.timeout):
+                async with turn, asyncio.timeout(target.retry.timeout):
                     await call_next(message)
         except CountersignError as failure:
             await self._fail(target, message, attempt, failure)
