@@ -208,11 +208,12 @@ async def test_llamas_server_counts_tokens_and_names_its_model(llama: LlamaServe
 
 async def test_a_deadline_ends_the_generation_at_llamas_server(llama: LlamaServer) -> None:
     """It has one slot: the next request is answered only if the one that was given up has ended there."""
-    generator = llama.generator()
+    endless, generator = llama.generator(endless=True), llama.generator()
     with pytest.raises(TransientError):
-        await generator.generate(PROMPT, Sampling(max_tokens=1500), deadline=2)
+        await endless.generate(PROMPT, Sampling(max_tokens=1500), deadline=1)
     assert (await generator.generate(PROMPT, Sampling(max_tokens=4), deadline=120)).text
-    await generator.close()
+    for client in (endless, generator):
+        await client.close()
 
 
 async def test_llamas_server_refuses_a_wrong_key_and_a_prompt_that_is_too_long(llama: LlamaServer) -> None:

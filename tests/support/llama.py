@@ -26,9 +26,9 @@ PATIENCE = 90.0
 class LlamaServer:
     url: str
 
-    def generator(self, *, key: str | None = None, revision: str = "") -> HttpGenerator:
-        """`key` takes the place of the right one."""
-        parameters = {"repeat_penalty": 1.1}  # llama.cpp's own
+    def generator(self, *, key: str | None = None, revision: str = "", endless: bool = False) -> HttpGenerator:
+        """`key` takes the place of the right one. `endless`: the model writes until `max_tokens`."""
+        parameters = {"repeat_penalty": 1.1, "ignore_eos": endless}  # llama.cpp's own
         return HttpGenerator(
             OpenAiApi(), self.url, LLAMA_MODEL, key=lambda: key or LLAMA_KEY, revision=revision, parameters=parameters
         )
