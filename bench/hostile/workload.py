@@ -102,7 +102,7 @@ class Workload:
         cookie = {"Cookie": await self.sign_in(token)}
         await asyncio.sleep(self._chance.uniform(0, every))
         loop = asyncio.get_running_loop()
-        at, looks = loop.time(), 0
+        at, looks = loop.time(), self._chance.randrange(decide_after)  # not everybody decides at the same time
         while True:
             await self._ask("inbox", "GET", f"{self._approval}/", headers=cookie)
             looks += 1
