@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from cli.audit import Report, verify
 from cli.client import Api
+from cli.commands.drafters import drafters_table
 from cli.commands.knowledge import wait_for_refresh
 from cli.draft_view import print_draft
 from cli.errors import CommandError
@@ -72,6 +73,7 @@ class Demo:
                     status.stop()
                     knowledge = await self._build_knowledge(access)
                     case, report = await self._walk(access, options.data_dir)
+                    drafters = await self._drafters(access)
         result = {
             "case_id": case["case_id"],
             "events": [event["event"] for event in case["events"]],
@@ -82,12 +84,24 @@ class Demo:
             "cited": self._cited,
             "open_points": self._open_points,
             "audit": {"verified": report.verified, "events": report.events},
+            "drafters": [{name: item[name] for name in ("document", "digest", "state")} for item in drafters],
             "seconds": round(time.monotonic() - started, 1),
         }
         self._console.print(
             f"[green]✔[/] {report.events} events, every digest verified against the Provenance in the EHR"
         )
+        self._console.print("\n[bold]countersign drafters list[/]")
+        self._console.print(drafters_table(drafters))
         return result
+
+    async def _drafters(self, access: StackAccess) -> list[dict[str, Any]]:
+        """Return the configurations that draft, of each kind of document."""
+        operator = Api(access.base_url, access.tokens["operator"])
+        try:
+            found: list[dict[str, Any]] = (await operator("GET", "/v1/drafters"))["items"]
+        finally:
+            await operator.close()
+        return found
 
     async def _build_knowledge(self, access: StackAccess) -> dict[str, Any]:
         """Refresh the knowledge base that the draft will cite, as every night does."""

@@ -20,6 +20,7 @@ from cli.commands import (
     context,
     dead_letters,
     doctor,
+    drafters,
     ehr,
     ehr_decisions,
     erasure,
@@ -172,6 +173,7 @@ app.add_typer(context.app, name="context")
 app.add_typer(cases.app, name="cases")
 app.add_typer(knowledge.app, name="knowledge")
 app.add_typer(kinds.app, name="kinds")
+app.add_typer(drafters.app, name="drafters")
 app.add_typer(escalations.app, name="escalations")
 app.add_typer(hl7.app, name="hl7")
 app.command("doctor")(doctor.doctor)

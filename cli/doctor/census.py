@@ -107,7 +107,7 @@ def assess_budget(group: Group, settings: CensusSettings) -> None:
 def least_tokens() -> int:
     """Return the tokens of the smallest prompt and its longest answer, counted as the drafter does (`writing.py`)."""
     kinds = load_shipped_kinds()
-    return min(len(kind.prompt.text) // 2 + kind.prompt.max_tokens for kind in kinds.all.values())
+    return min(len(kind.prompt.text) // 2 + kind.prompt.content.max_tokens for kind in kinds.all.values())
 
 
 async def check_timers(bus: NatsConnection, group: Group, settings: CensusSettings, now: datetime) -> None:

@@ -49,6 +49,7 @@ def _reference(draft: Draft, digest: str) -> DraftRef:
         to_settle=_unsupported(draft) + len(draft.open_points),
         document=draft.document,
         prepared=draft.prepared.digest if draft.prepared else None,
+        drafter=draft.drafter,
     )
 
 

@@ -1,9 +1,11 @@
 """Composition root of the drafter."""
 
 from datetime import UTC, datetime
+from functools import partial
 
+from services.drafter.configurations import DeclaredDrafters, RegisteredDrafters, declare_drafters
 from services.drafter.handlers import Drafter
-from services.drafter.kinds import KindRegistry, load_kinds
+from services.drafter.kinds import load_kinds
 from services.drafter.models import Models
 from services.drafter.settings import DrafterSettings
 from services.drafter.wording import read_departments
@@ -15,6 +17,7 @@ from shared.inference.generation import Generator
 from shared.inference.triton import BATCH_PRIORITY, INTERACTIVE_PRIORITY
 from shared.knowledge.retriever import Retriever
 from shared.knowledge.vector_store import VectorStore
+from shared.messaging.drafter_registry import DrafterRegistry
 from shared.messaging.event_store import Clock
 from shared.runtime.service import Service, service_broker
 from shared.runtime.start import start
@@ -35,11 +38,12 @@ def build(
     broker = service_broker("drafter", settings, clock, settings.master_keys)
     ehr = ehr or settings.ehr.connect()
     kinds = load_kinds(settings.document_kinds)
+    documents = Documents(kinds, read_departments(settings.department_wording, kinds.all))
     models = Models(settings, broker.bus, clock, generator)
-    documents = _documents(settings, kinds, models, INTERACTIVE_PRIORITY)
-    batch = _documents(settings, kinds, models, BATCH_PRIORITY)
-    drafting = models.of(settings.triton.drafter_model, INTERACTIVE_PRIORITY)
-    background = models.of(settings.triton.drafter_model, BATCH_PRIORITY)
+    interactive, batch = (partial(models.of, priority=item) for item in (INTERACTIVE_PRIORITY, BATCH_PRIORITY))
+    model = settings.triton.drafter_model
+    declared = DeclaredDrafters(interactive, model, settings.narrative_policy, models.served)
+    registry = DrafterRegistry(broker.bus, "drafter", clock)
     closers = [models.close, ehr.close]
     if base is None and settings.qdrant.url is not None:
         base = settings.qdrant.connect()
@@ -49,13 +53,13 @@ def build(
         embedder = embedder or TritonEmbedder(settings.triton.url, settings.triton.embedder_model)
         closers.append(embedder.close)
         retriever = Retriever(broker.bus, embedder, base)
-    deadline, policy = settings.generation_deadline, settings.narrative_policy
+    deadline = settings.generation_deadline
     drafter = Drafter(
         broker.bus,
         ehr,
-        documents.kinds,
-        DraftWriter(drafting, deadline, retriever, policy, documents),
-        DraftWriter(background, deadline, retriever, policy, batch, priority=BATCH_PRIORITY),
+        kinds,
+        DraftWriter(RegisteredDrafters(registry, interactive), deadline, retriever, documents),
+        DraftWriter(RegisteredDrafters(registry, batch), deadline, retriever, documents, priority=BATCH_PRIORITY),
         settings.zones.of,
         clock,
     )
@@ -63,18 +67,12 @@ def build(
     broker.on(EXTRACT, drafter.extract)
     broker.on(DRAFT, drafter.draft)
     broker.on(PREPARE, drafter.prepare)
-    model_check = models.check_name(settings.triton.drafter_model)
-    return Service(broker, checks={model_check: drafting.generator.ready, "ehr": ehr.ready}, closers=tuple(closers))
-
-
-def _documents(settings: DrafterSettings, kinds: KindRegistry, models: Models, priority: int) -> Documents:
-    """Return kinds, wording and models as they are declared.
-
-    Raises PermanentError for what is declared wrongly: a service must not start with it.
-    """
-    departments = read_departments(settings.department_wording, kinds.all)
-    named = kinds.models - {settings.triton.drafter_model}
-    return Documents(kinds, departments, {name: models.of(name, priority) for name in sorted(named)})
+    return Service(
+        broker,
+        starts=(partial(declare_drafters, registry, declared, kinds),),
+        checks={models.check_name(model): interactive(model).generator.ready, "ehr": ehr.ready},
+        closers=tuple(closers),
+    )
 
 
 def main() -> None:

@@ -100,6 +100,11 @@ class Models:
         budget = Budget(self._bus, name, limits, self._clock) if limits.any else None
         return DraftingModel(endpoint.connect(priority), budget, endpoint.longest_wait)
 
+    def served(self, name: str) -> str:
+        """Return what the endpoint of that name is declared to serve; empty for a model of Triton."""
+        item = self._endpoints.get(name)
+        return f"{item.kind} {item.model} {item.revision}".strip() if item is not None else ""
+
     def check_name(self, name: str) -> str:
         """Return the name of the check that the model's server answers."""
         return f"endpoint {name}" if name in self._endpoints else "triton"

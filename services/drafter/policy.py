@@ -2,11 +2,10 @@
 
 import re
 from dataclasses import dataclass
-from typing import Literal
 
 from shared.contracts.draft import Sentence
+from shared.contracts.drafters import Policy
 
-Policy = Literal["strict", "marked"]
 _TOKENS = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]{4,}")
 
 

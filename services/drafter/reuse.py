@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import get_args
 
 from services.drafter.kinds import KindDefinition
-from services.drafter.policy import Policy
-from shared.contracts.draft import Draft, Narrative, PreparedFrom, Sentence
+from shared.contracts.draft import Draft, DrafterStamp, Narrative, PreparedFrom, Sentence
+from shared.contracts.drafters import DrafterConfiguration, Policy
 from shared.contracts.envelope import sha256_hex
 
 NARRATIVES: tuple[Narrative, ...] = get_args(Narrative)
@@ -53,13 +53,15 @@ class Reuse:
         return tuple(item for item in own if item.narrative in self.anew)
 
 
-def written_from(rules: Sequence[Sentence], prompt: str, kind: KindDefinition, policy: Policy) -> dict[Narrative, str]:
+def written_from(
+    rules: Sequence[Sentence], prompt: str, kind: KindDefinition, configuration: DrafterConfiguration
+) -> dict[Narrative, str]:
     """Return a digest of what each narrative is written from: `rules` are the sentences composed from the record.
 
     By `strict` nothing else can be in it; a narrative that is `marked` depends on everything in the prompt.
     """
     basis: dict[Narrative, list[object]] = {
-        name: [kind.digest, kind.prompt.stamp.digest, policy, prompt if policy == "marked" else ""]
+        name: [kind.digest, configuration.digest, prompt if configuration.policy == "marked" else ""]
         for name in NARRATIVES
         if kind.part_of(name) is not None
     }
@@ -69,13 +71,19 @@ def written_from(rules: Sequence[Sentence], prompt: str, kind: KindDefinition, p
     return {name: sha256_hex(json.dumps(parts).encode()) for name, parts in basis.items()}
 
 
-def compare(before: PreparedDraft | None, now: dict[Narrative, str], kind: KindDefinition) -> Reuse:
-    """Compare a prepared draft with what each narrative is written from now."""
+def compare(
+    before: PreparedDraft | None, now: dict[Narrative, str], kind: KindDefinition, drafter: DrafterStamp
+) -> Reuse:
+    """Compare a prepared draft with what each narrative is written from now.
+
+    Nothing that another configuration has written is kept: a draft is of one configuration.
+    """
     if before is None:
         return Reuse()
     draft = before.draft
     # Without a model's answer there is nothing of it to keep: it is asked now.
-    usable = draft.kind == kind.name and draft.model_silent is None
+    same = draft.drafter is not None and draft.drafter.configuration == drafter.configuration
+    usable = same and draft.kind == kind.name and draft.model_silent is None
     known = (draft.written_from or {}) if usable else {}
     kept = tuple(name for name, digest in now.items() if known.get(name) == digest)
     anew = tuple(name for name in now if name not in kept)

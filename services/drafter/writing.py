@@ -2,21 +2,22 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from services.drafter import document_header, facts, general_advice, narrative, reuse
 from services.drafter.compose import compose
+from services.drafter.configurations import ChosenDrafter, Drafters
 from services.drafter.course import compose_course
 from services.drafter.kinds import KindDefinition, KindRegistry, load_shipped_kinds
-from services.drafter.models import DraftingModel, most_tokens
+from services.drafter.models import most_tokens
 from services.drafter.notes.quotation import QuotedNotes, quote_notes
 from services.drafter.passages import retrieve_passages
-from services.drafter.policy import ChosenNarrative, Policy, choose_narrative
+from services.drafter.policy import ChosenNarrative, choose_narrative
 from services.drafter.reuse import PreparedDraft
 from services.drafter.wording import TOKENS_PER_WORD, Departments, Wording
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import CitedKnowledge, Claim, Draft, Narrative, OpenPoint, Routing, Sentence
+from shared.contracts.drafters import DrafterConfiguration, Policy
 from shared.grounding import EvidenceIndex, check, split_sentences
 from shared.inference.generation import Generation, Sampling
 from shared.inference.triton import INTERACTIVE_PRIORITY
@@ -27,11 +28,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """The kinds of documents, the departments' wording, and the models that kinds name for themselves."""
+    """The kinds of documents, and the departments' wording."""
 
     kinds: KindRegistry = field(default_factory=load_shipped_kinds)
     departments: Departments = field(default_factory=Departments)
-    models: Mapping[str, DraftingModel] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,27 +63,25 @@ class DraftWriter:
 
     def __init__(
         self,
-        model: DraftingModel,
+        drafters: Drafters,
         deadline: float,
         retriever: Retriever | None,
-        policy: Policy = "strict",
         documents: Documents | None = None,
         *,
         priority: int = INTERACTIVE_PRIORITY,
     ) -> None:
-        """`model` writes the kinds that name none. `deadline` is the longest time of one generation, in seconds;
-        `priority` is that of queries.
-        """
-        self._model = model
+        """`deadline` is the longest time of one generation, in seconds; `priority` is that of queries."""
+        self._drafters = drafters
         self._deadline = deadline
         self._retriever = retriever
-        self._policy: Policy = policy
         self._documents = documents or Documents()
         self._priority = priority
 
     async def write(self, context: EncounterContext, task: Assignment) -> Draft:
         """Return a draft. Narratives that were prepared from the same facts are kept, the model is asked for others."""
         kind = self._documents.kinds.of(context.kind, died=context.died)
+        drafter = await self._drafters.choose(kind, task.case)
+        kind = drafter.apply(kind)
         wording = self._documents.departments.of(task.department, kind.name)
         knowledge = None
         if self._retriever is not None:
@@ -92,15 +90,15 @@ class DraftWriter:
         prompt = _prompt(kind, wording, context, knowledge, task.request, notes)
         composed = compose_course(context, notes.sentences)
         rules = tuple(item for item in composed if kind.part_of(item.narrative) is not None)
-        facts_of = reuse.written_from(rules, prompt, kind, self._declared_policy(kind))
-        kept = reuse.compare(task.before, facts_of, kind)
+        facts_of = reuse.written_from(rules, prompt, kind, drafter.configuration)
+        kept = reuse.compare(task.before, facts_of, kind, drafter.stamp)
         before = await asyncio.to_thread(recheck, kept.sentences, context, knowledge)
         answer = _Answer()
         if kept.asks_model:
-            answer = await self._ask(kind, wording, context, knowledge, prompt, task)
+            answer = await self._ask(drafter, kind, wording, context, knowledge, prompt, task)
         generation = answer.generation
         own, advised = general_advice.without_advice_as_course(answer.sentences)
-        policy = self._policy_for(kind, generation) if generation else kept.policy or self._declared_policy(kind)
+        policy = _policy_for(drafter, generation) if generation else kept.policy or drafter.policy
         chosen = _choose(wording, rules, kept.reusable(before, policy), kept.new(own), policy)
         return compose(
             context,
@@ -118,10 +116,17 @@ class DraftWriter:
             model_silent=answer.silent,
             kind=kind,
             routing=_routing(kind, wording, context, policy),
-        ).model_copy(update={"written_from": facts_of if task.preparing else None, "prepared": kept.stamp})
+        ).model_copy(
+            update={
+                "written_from": facts_of if task.preparing else None,
+                "prepared": kept.stamp,
+                "drafter": drafter.stamp,
+            }
+        )
 
     async def _ask(
         self,
+        drafter: ChosenDrafter,
         kind: KindDefinition,
         wording: Wording | None,
         context: EncounterContext,
@@ -130,11 +135,12 @@ class DraftWriter:
         task: Assignment,
     ) -> "_Answer":
         """Ask the model, and compare its sentences with the record."""
-        sampling = _sampling(kind, wording, context)
+        sampling = _sampling(drafter.configuration, wording, context)
         if task.tokens is not None and most_tokens(prompt, sampling) > task.tokens:
             return _Answer(silent="the budget of tokens for the night is used up")
-        model = self._model_of(kind)
-        generation, silent = await model.ask(task.case, prompt, sampling, deadline=self._deadline, last=task.last)
+        generation, silent = await drafter.model.ask(
+            task.case, prompt, sampling, deadline=self._deadline, last=task.last
+        )
         if generation is None:
             return _Answer(silent=silent)
         found = narrative.parse_answer(generation.text, died=not _needs_instructions(kind, context))
@@ -142,19 +148,13 @@ class DraftWriter:
             return _Answer(generation, found.reason)
         return _Answer(generation, None, await asyncio.to_thread(check_narratives, found, context, knowledge))
 
-    def _model_of(self, kind: KindDefinition) -> DraftingModel:
-        return self._documents.models.get(kind.declared.model or "", self._model)
 
-    def _declared_policy(self, kind: KindDefinition) -> Policy:
-        return kind.declared.policy or self._policy
-
-    def _policy_for(self, kind: KindDefinition, generation: Generation | None) -> Policy:
-        """Return the policy of the kind or the drafter; `strict` where the model's configuration requires it."""
-        policy = self._declared_policy(kind)
-        if policy == "marked" and generation is not None and generation.strict:
-            logger.warning("%s allows the policy strict only; marked is not applied", generation.model)
-            return "strict"
-        return policy
+def _policy_for(drafter: ChosenDrafter, generation: Generation) -> Policy:
+    """Return the policy of the configuration; `strict` where the model's own configuration requires it."""
+    if drafter.policy == "marked" and generation.strict:
+        logger.warning("%s allows the policy strict only; marked is not applied", generation.model)
+        return "strict"
+    return drafter.policy
 
 
 def _choose(
@@ -202,10 +202,12 @@ def _prompt(
     return kind.prompt.render(narrative.prompt_facts(context, advice, notes.quoted), request, department)
 
 
-def _sampling(kind: KindDefinition, wording: Wording | None, context: EncounterContext) -> Sampling:
+def _sampling(configuration: DrafterConfiguration, wording: Wording | None, context: EncounterContext) -> Sampling:
     """Return sampling parameters with enough tokens for the number of words that a department asks for."""
     words = wording.words(document_header.length_of_stay(context)) if wording else None
-    return Sampling(max_tokens=max(kind.prompt.max_tokens, (words or 0) * TOKENS_PER_WORD), stop=kind.prompt.stop)
+    prompt = configuration.prompt
+    most = max(prompt.max_tokens, (words or 0) * TOKENS_PER_WORD)
+    return Sampling(max_tokens=most, stop=prompt.stop, **configuration.sampling.model_dump())
 
 
 def _unknown_kind_point(kind: KindDefinition, context: EncounterContext) -> tuple[OpenPoint, ...]:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from services.evaluator.drafters import DrafterService
 from services.evaluator.service import KnowledgeService
 from shared.runtime.authentication import ROLES, Authenticator, Caller, RequireRole, Role
 from shared.runtime.dependencies import provided
@@ -14,6 +15,7 @@ from shared.runtime.dependencies import provided
 class EvaluatorDependencies:
     authenticator: Authenticator
     knowledge: KnowledgeService
+    drafters: DrafterService
 
 
 def allow(*roles: Role) -> RequireRole:
@@ -25,6 +27,11 @@ async def _knowledge(request: Request) -> KnowledgeService:  # async: FastAPI wo
     return provided(request, EvaluatorDependencies).knowledge
 
 
+async def _drafters(request: Request) -> DrafterService:
+    return provided(request, EvaluatorDependencies).drafters
+
+
+Drafters = Annotated[DrafterService, Depends(_drafters)]
 Knowledge = Annotated[KnowledgeService, Depends(_knowledge)]
 AnyRole = Annotated[Caller, Depends(allow(*ROLES))]
 Operator = Annotated[Caller, Depends(allow("operator"))]

@@ -4,12 +4,15 @@ from datetime import UTC, datetime
 
 from services.evaluator.api import router
 from services.evaluator.dependencies import EvaluatorDependencies
+from services.evaluator.drafters import DrafterService
+from services.evaluator.drafters_api import router as drafters_router
 from services.evaluator.handlers import Evaluation
 from services.evaluator.service import KnowledgeService
 from services.evaluator.settings import EvaluatorSettings
 from shared.inference.embeddings import Embedder, TritonEmbedder
 from shared.knowledge.retriever import Retriever
 from shared.knowledge.vector_store import VectorStore
+from shared.messaging.drafter_registry import DrafterRegistry
 from shared.messaging.event_store import Clock
 from shared.runtime.authentication import Authenticator, read_api_tokens
 from shared.runtime.oidc import OidcProvider
@@ -35,14 +38,15 @@ def build(
     evaluation = Evaluation(broker.bus, settings.knowledge.file, retriever, base, clock)
     knowledge_service = KnowledgeService(broker.bus, settings.knowledge.file, retriever, base, clock)
     broker.on_message("evaluator-judge", evaluation.judge, evaluation.give_up)
+    drafters = DrafterService(DrafterRegistry(broker.bus, "evaluator", clock))
     provider = OidcProvider(settings.oidc, clock) if settings.oidc.issuer else None
     if provider is not None:
         closers.append(provider.close)
     authenticator = Authenticator(read_api_tokens(settings.tokens_file), provider)
     return Service(
         broker,
-        (router,),
-        EvaluatorDependencies(authenticator, knowledge_service),
+        (router, drafters_router),
+        EvaluatorDependencies(authenticator, knowledge_service, drafters),
         starts=(evaluation.start,),
         checks={"triton-embedder": embedder.ready, "qdrant": base.ready},
         closers=tuple(closers),

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Literal
 
 from shared.contracts.draft import DocumentKind as DocumentKind
-from shared.contracts.draft import DocumentType, Label, Prompt, document_type
+from shared.contracts.draft import DocumentType, DrafterStamp, Label, Prompt, document_type
 from shared.contracts.model import Model
 
 CaseState = Literal[
@@ -47,6 +47,7 @@ class DraftRef(Model):
     to_settle: int | None = None
     document: DocumentType | None = None  # None in older events
     prepared: str | None = None  # digest of the draft that was prepared before the discharge and that this one follows
+    drafter: DrafterStamp | None = None  # None in older events
 
     @property
     def type(self) -> DocumentType:

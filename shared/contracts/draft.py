@@ -187,6 +187,16 @@ class Prompt(Model):
     digest: str
 
 
+DrafterRole = Literal["live", "canary"]
+
+
+class DrafterStamp(Model):
+    """The drafter configuration that a draft was made by, and whether that was live or a canary then."""
+
+    configuration: str  # digest; the bucket `drafters` has its content
+    role: DrafterRole
+
+
 class PreparedFrom(Model):
     """The draft that was prepared before this one, and what became of its narratives."""
 
@@ -220,6 +230,7 @@ class Draft(Model):
     # Of a prepared draft: SHA-256 of the facts that each narrative was written from.
     written_from: dict[Narrative, str] | None = None
     prepared: PreparedFrom | None = None  # of a draft that follows a prepared one
+    drafter: DrafterStamp | None = None  # None in drafts written before configurations were recorded
 
     @property
     def type(self) -> DocumentType:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from shared.contracts.draft import Draft
+from shared.contracts.drafters import DRAFTER_EVENT_TYPES, DrafterConfiguration
 from shared.contracts.ehr import AppointmentChanged, EncounterChanged, EncounterReported, ReimportRequested, TaskChanged
 from shared.contracts.events import EVENT_TYPES
 from shared.contracts.refresh import REFRESH_EVENT_TYPES
@@ -22,8 +23,10 @@ def generate() -> dict[str, dict[str, Any]]:
     """Return the schemas by file name."""
     models: dict[str, type[BaseModel]] = {f"{type.model_fields['event'].default}.v1": type for type in EVENT_TYPES}
     models |= {f"knowledge-{type.model_fields['event'].default}.v1": type for type in REFRESH_EVENT_TYPES}
+    models |= {f"drafters-{type.model_fields['event'].default}.v1": type for type in DRAFTER_EVENT_TYPES}
     others: dict[str, type[BaseModel]] = {
         "draft.v1": Draft,
+        "drafter-configuration.v1": DrafterConfiguration,
         "ehr-encounter-fact.v1": EncounterReported,
         "ehr-encounter-changed.v1": EncounterChanged,
         "ehr-appointment-changed.v1": AppointmentChanged,

@@ -11,6 +11,7 @@ REFRESH_TIMERS  timers.refresh.<source>, timers.again.<refresh>, timers.peak.<wi
 NOTIFY          notify.<case>.<escalation>.<channel>, and its receipt notified.<case>.<escalation>.<channel>
 ACCESS          access.<event>.<case>; `-` where no case is concerned
 ALERTS          alert.<severity>.<kind>
+DRAFTERS        drafters.<document>.<event>; `<document>` is the name of a kind of document
 DEADLETTER      deadletter.<service>.<consumer>, deadletter.redriven.<n>, deadletter.discarded.<n>
 ADVISORIES      $JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.<stream>.<consumer>
 
@@ -51,6 +52,7 @@ TASK_UPDATED = "ehr.task.updated.*"
 REIMPORT_REQUESTED = "ehr.reimport.*"
 CASE_EVENTS = "discharge.*.*.*"
 KNOWLEDGE_EVENTS = "knowledge.>"
+DRAFTER_EVENTS = "drafters.*.*"
 NOTIFICATIONS = "notify.*.*.*"
 NOTIFICATION_RECEIPTS = "notified.*.*.*"
 ACCESS_EVENTS = "access.*.*"
@@ -202,6 +204,19 @@ def case_filter(event: str) -> str:
 def knowledge_subject(source: str, refresh: str, event: str, number: int | str | None = None) -> str:
     """Return `knowledge.<source>.<refresh>.<event>[.<n>]`; `number` is that of a batch."""
     return f"knowledge.{source}.{refresh}.{event}" + ("" if number is None else f".{number}")
+
+
+def drafter_subject(document: str, event: str) -> str:
+    """Return `drafters.<document>.<event>`; both may be `*`."""
+    return f"drafters.{document}.{event}"
+
+
+def parse_drafter_subject(subject: str) -> tuple[str, str]:
+    """Return the kind of document and the event. Raises PermanentError when the subject is not of that form."""
+    tokens = subject.split(".")
+    if len(tokens) != 3 or tokens[0] != "drafters":
+        raise PermanentError("the subject is not drafters.<document>.<event>")
+    return tokens[1], tokens[2]
 
 
 def timer_filter(kind: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from shared.contracts import subjects
 from shared.contracts.access_log import AccessLogEvent
+from shared.contracts.drafters import DRAFTER_EVENT_TYPES
 from shared.contracts.envelope import CHAINED_HEADERS, TYPE_PREFIX
 from shared.contracts.events import EVENT_TYPES, name_of
 from shared.contracts.model import Model
@@ -34,6 +35,7 @@ PARAMETERS = {
     "event": "trigger event in lower case, such as a03",
     "digest": "of the visit number: first 32 hex digits of its SHA-256",
     "of": "tasks, checkpoint, retention or preparations; encounters for the poll of the EHR",
+    "document": "name of a kind of document, e.g. discharge-summary",
     "source": "name of the source of the knowledge base, or all",
     "refresh": "id of the refresh",
     "number": "of the batch, 1 for the first",
@@ -174,6 +176,17 @@ def _refresh_channels() -> list[Channel]:
     return found
 
 
+def _drafter_channels() -> list[Channel]:
+    found = []
+    for kind in DRAFTER_EVENT_TYPES:
+        name = name_of(kind)
+        stamp, schema = f"countersign.drafters.{name}.v1", f"drafters-{name}.v1.json"
+        message = Message(_summary(kind), stamp, schema, headers=CASE_HEADERS)
+        address = subjects.drafter_subject("{document}", name)
+        found.append(Channel(f"drafters-{name}", address, "DRAFTERS", message))
+    return found
+
+
 def _timer_channels() -> list[Channel]:
     message = Message("A timer (ADR-51 of NATS): empty, its facts are headers.")
     pairs = {
@@ -233,6 +246,7 @@ CHANNELS: tuple[Channel, ...] = (
     *_case_channels(),
     *_ehr_channels(),
     *_refresh_channels(),
+    *_drafter_channels(),
     *_timer_channels(),
     *_other_channels(),
 )

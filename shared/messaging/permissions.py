@@ -3,6 +3,16 @@
 from dataclasses import dataclass
 
 from shared.contracts import subjects
+from shared.contracts.drafters import (
+    Added,
+    CanaryStarted,
+    Declared,
+    DrafterEvent,
+    DrafterPromoted,
+    Retired,
+    RolledBack,
+)
+from shared.contracts.events import name_of
 from shared.contracts.refresh import (
     AttemptFailed,
     BatchIndexed,
@@ -109,6 +119,18 @@ REFRESH_EVENTS: dict[str, tuple[type[RefreshEvent], ...]] = {
     "embedder": (BatchIndexed, Embedded, Indexed, AttemptFailed),
     "evaluator": (Evaluated, Promoted, HeldBack, AttemptFailed),
 }
+# What a drafter's settings declare, and what people decide.
+DRAFTER_EVENTS: dict[str, tuple[type[DrafterEvent], ...]] = {
+    "drafter": (Declared,),
+    "evaluator": (Added, CanaryStarted, DrafterPromoted, RolledBack, Retired),
+}
+_READ_DRAFTERS = ("$JS.API.DIRECT.GET.DRAFTERS", "$JS.API.DIRECT.GET.DRAFTERS.>", "$JS.API.STREAM.INFO.DRAFTERS")
+
+
+def _drafter_events(service: str) -> tuple[str, ...]:
+    return tuple(subjects.drafter_subject("*", name_of(kind)) for kind in DRAFTER_EVENTS[service])
+
+
 _OWN: dict[str, tuple[str, ...]] = {
     "ingest": (
         *_REDRIVE,
@@ -141,6 +163,9 @@ _OWN: dict[str, tuple[str, ...]] = {
         subjects.timer_filter(subjects.RETRY_TIMER),
         "$KV.live.knowledge",
         "$KV.live.version.*",
+        *_drafter_events("evaluator"),
+        *_READ_DRAFTERS,
+        *_bucket("drafters"),
         f"$JS.API.CONSUMER.INFO.KNOWLEDGE.{EMBED}",
     ),
     "drafter": (
@@ -148,6 +173,9 @@ _OWN: dict[str, tuple[str, ...]] = {
         *_READ_KNOWLEDGE,
         "$KV.ahead.>",
         *_bucket("usage"),
+        *_drafter_events("drafter"),
+        *_READ_DRAFTERS,
+        *_bucket("drafters"),
     ),
     "approval": (
         *_REDRIVE,
@@ -197,8 +225,9 @@ def permissions(service: str) -> Permissions:
 
 
 def auditor_permissions() -> Permissions:
-    """Return permissions to read every event and the access log, but no texts."""
-    return Permissions(publish=(*_READ_CASES, *_READ_ACCESS), subscribe=(f"{inbox('auditor')}.>",))
+    """Return permissions to read every event, drafter configurations and the access log, but no texts."""
+    reads = (*_READ_CASES, *_READ_ACCESS, *_READ_DRAFTERS, "$JS.API.DIRECT.GET.KV_drafters")
+    return Permissions(publish=reads, subscribe=(f"{inbox('auditor')}.>",))
 
 
 def operator_permissions() -> Permissions:

@@ -51,6 +51,8 @@ STREAMS = (
     Stream("EHR", (subjects.EHR_EVENTS,), max_age=30 * DAY),
     Stream("DISCHARGE", (subjects.CASE_EVENTS,), max_age=None, append_only=True),
     Stream("KNOWLEDGE", (subjects.KNOWLEDGE_EVENTS,), max_age=90 * DAY),
+    # Which configuration drafts each kind of document, and who decided that.
+    Stream("DRAFTERS", (subjects.DRAFTER_EVENTS,), max_age=None, append_only=True),
     # A stream that takes schedules takes roll-ups, too, and a schedule reaches its own stream alone. The clocks of
     # reviews are apart, so that whoever may set the knowledge base's timers can neither set nor wipe out those.
     Stream("TIMERS", _timers(subjects.ESCALATION_TIMER, subjects.RECONCILE_TIMER), max_age=None, schedules=True),
@@ -81,7 +83,8 @@ STREAMS = (
 # people. working: autosaved edits that are not signed. reconciled: positions of the reconciliation with the EHR, the
 # status of documents on their way into the chart, and the lease of the sender of MDM messages. ahead: reserved slots of
 # fair queueing. reviews: checkpoints of projections. renditions: the artifacts that are filed for each decision.
-# usage: requests and tokens of a case and of a day at an endpoint that drafts.
+# usage: requests and tokens of a case and of a day at an endpoint that drafts. drafters: drafter configurations by
+# SHA-256, for as long as a draft may have to be explained.
 # keys: the keys that encrypt each case's artifacts; last, so that a backup has the key of every text that it has.
 # WRITTEN_ONCE: values cannot be replaced, whatever rights a user has.
 # DELETABLE: messages can be deleted by users with that right: the server overwrites them on disk.
@@ -96,10 +99,11 @@ BUCKETS = (
     "reviews",
     "renditions",
     "usage",
+    "drafters",
     "keys",
 )
 
-WRITTEN_ONCE = frozenset({"artifacts", "keys"})
+WRITTEN_ONCE = frozenset({"artifacts", "drafters", "keys"})
 DELETABLE = frozenset({"keys"})
 
 # Stream → consumer that was there in an earlier version, and is elsewhere now.

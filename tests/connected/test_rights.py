@@ -47,6 +47,11 @@ REFUSED = [
     ("drafter", "$KV.reviews.inbox", "KV_reviews"),
     ("drafter", "$KV.renditions.x", "KV_renditions"),
     ("approval", "$KV.usage.day.cloud.2026-11-29", "KV_usage"),
+    ("drafter", "drafters.discharge-summary.promoted", "DRAFTERS"),
+    ("evaluator", "drafters.discharge-summary.declared", "DRAFTERS"),
+    ("approval", "drafters.discharge-summary.promoted", "DRAFTERS"),
+    ("operator", "drafters.discharge-summary.promoted", "DRAFTERS"),
+    ("auditor", "$KV.drafters.x", "KV_drafters"),
 ]
 ALLOWED = [
     ("ingest", "ehr.task.updated.t1", "EHR"),
@@ -56,6 +61,9 @@ ALLOWED = [
     ("approval", "$KV.reviews.inbox", "KV_reviews"),
     ("approval", "$KV.renditions.x", "KV_renditions"),
     ("drafter", "$KV.usage.day.cloud.2026-11-29", "KV_usage"),
+    ("drafter", "drafters.discharge-summary.declared", "DRAFTERS"),
+    ("evaluator", "drafters.discharge-summary.promoted", "DRAFTERS"),
+    ("evaluator", "$KV.drafters.x", "KV_drafters"),
     ("ingest", "ehr.encounter.other.x.e1", "EHR"),
     ("drafter", "$KV.artifacts.x", "KV_artifacts"),
     ("drafter", "$KV.keys.c1.0", "KV_keys"),

@@ -3,10 +3,10 @@
 from datetime import timedelta
 from typing import Any
 
-from services.drafter.models import DraftingModel
 from services.drafter.writing import Assignment, DraftWriter
 from services.ingest.preparation.census import Budget, stays_to_prepare
 from shared.inference.generation import Sampling
+from tests.support.drafters import declared_drafters
 from tests.support.examples import T0
 from tests.support.generator import ScriptedGenerator
 from tests.unit.test_reuse import CONTEXT
@@ -61,7 +61,7 @@ async def test_a_stay_beyond_the_budget_is_drafted_without_the_model_and_says_so
     for tokens, asked in ((None, True), (0, False), (50, False), (20_000, True)):
         generator = Counting()
         task = Assignment(case="c1", department="x", context_digest="c" * 64, last=False, preparing=True, tokens=tokens)
-        draft = await DraftWriter(DraftingModel(generator), 5.0, None).write(CONTEXT, task)
+        draft = await DraftWriter(declared_drafters(generator), 5.0, None).write(CONTEXT, task)
         assert bool(generator.prompts) is asked
         assert tokens is None or generator.used <= tokens
         assert asked or "budget of tokens" in (draft.model_silent or "")

@@ -1,22 +1,25 @@
 """Which model and which policy write a kind of document, and what the drafter does not start with."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
+from services.drafter.configurations import DeclaredDrafters
 from services.drafter.kinds import load_kinds
-from services.drafter.main import _documents, build
+from services.drafter.main import build
 from services.drafter.models import DraftingModel, Models
 from services.drafter.settings import DrafterSettings
 from services.drafter.wording import Length, Wording
-from services.drafter.writing import Documents, DraftWriter, _sampling
+from services.drafter.writing import _sampling
 from shared.contracts.context import EncounterContext, Patient
 from shared.contracts.errors import PermanentError
 from shared.inference.generation import TritonGenerator
 from shared.inference.http_generation import HttpGenerator
 from shared.runtime.generation_endpoints import EndpointSettings
 from shared.runtime.service import service_broker
+from tests.support.drafters import declared_drafters
 from tests.support.examples import T0
 from tests.support.generator import ScriptedGenerator
 from tests.support.kinds import REHABILITATION, write_kind
@@ -38,37 +41,37 @@ def settings(**more: object) -> DrafterSettings:
 async def test_a_kind_is_written_by_the_model_that_it_names(tmp_path: Path) -> None:
     kinds = load_kinds(write_kind(tmp_path))
     general, own = ScriptedGenerator("general"), ScriptedGenerator("own")
-    models = {"drafter-large": DraftingModel(own)}
-    writer = DraftWriter(DraftingModel(general), 5.0, None, documents=Documents(kinds, models=models))
+    models = {"drafter": DraftingModel(general), "drafter-large": DraftingModel(own)}
+    drafters = DeclaredDrafters(models.__getitem__, "drafter")
     for name, wrote in (("rehabilitation-handover", own), ("discharge-summary", general)):
-        kind = kinds.all[name]
-        model, sampling = writer._model_of(kind), _sampling(kind, None, CONTEXT)
-        found, _ = await model.ask("c1", f"for {name}", sampling, deadline=5.0, last=True)
+        drafter = await drafters.choose(kinds.all[name], "c1")
+        sampling = _sampling(drafter.configuration, None, CONTEXT)
+        found, _ = await drafter.model.ask("c1", f"for {name}", sampling, deadline=5.0, last=True)
         assert found is not None
         assert found.text == wrote.text
         assert wrote.prompts == [f"for {name}"]
 
 
 async def test_a_kind_may_name_an_endpoint_and_other_models_are_of_triton(tmp_path: Path) -> None:
-    kinds = load_kinds(write_kind(tmp_path / "kinds"))
-    assert kinds.models == {"drafter-large"}
+    kind = load_kinds(write_kind(tmp_path / "kinds")).all["rehabilitation-handover"]
     file = tmp_path / "endpoints.yaml"
     file.write_text("endpoints:\n  - {name: drafter-large, kind: openai, url: 'http://vllm:8000/v1', model: m}\n")
-    for endpoints, kind in ((file, HttpGenerator), (None, TritonGenerator)):
+    for endpoints, client, served in ((file, HttpGenerator, "openai m"), (None, TritonGenerator, "")):
         given = settings(generation=EndpointSettings(endpoints=endpoints))
         models = Models(given, service_broker("drafter", given, lambda: T0).bus, lambda: T0)
-        assert isinstance(_documents(given, kinds, models, 1).models["drafter-large"].generator, kind)
-        assert isinstance(models.of("drafter", 1).generator, TritonGenerator)
-        assert models.of("drafter", 1) is models.of("drafter", 1) is not models.of("drafter", 2)
-        await models.close()
+        drafters = DeclaredDrafters(partial(models.of, priority=1), "drafter", served=models.served)
+        drafter = await drafters.choose(kind, "c1")
+        assert isinstance(drafter.model.generator, client)
+        assert (drafter.configuration.model, drafter.configuration.served) == ("drafter-large", served)
 
 
 def test_there_is_room_for_the_words_that_a_department_asks_for(tmp_path: Path) -> None:
     kind = load_kinds(None).all["discharge-summary"]
+    drafter = declared_drafters(ScriptedGenerator()).configuration(kind)
     asked = Wording(length=(Length(days=3, words=300), Length(words=600)))
-    assert _sampling(kind, None, CONTEXT).max_tokens == kind.prompt.max_tokens
-    assert _sampling(kind, asked, CONTEXT).max_tokens == 600
-    assert _sampling(kind, Wording(length=(Length(words=20),)), CONTEXT).max_tokens == kind.prompt.max_tokens
+    assert _sampling(drafter, None, CONTEXT).max_tokens == drafter.prompt.max_tokens
+    assert _sampling(drafter, asked, CONTEXT).max_tokens == 600
+    assert _sampling(drafter, Wording(length=(Length(words=20),)), CONTEXT).max_tokens == drafter.prompt.max_tokens
 
 
 async def test_the_drafter_does_not_start_with_what_is_declared_wrongly(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def markers_in(text: str) -> list[str]:
 )
 @given(hostile, hostile, hostile)
 def test_a_prompt_has_no_marker_but_its_own(
-    prompt: prompts.PromptFile, facts: str, words: str, department: str
+    prompt: prompts.PromptTemplate, facts: str, words: str, department: str
 ) -> None:
     wording = Wording.model_construct(instructions=department, examples=(department, department), length=())
     rendered = prompt.render(facts, words, wording.lines(3))

@@ -4,12 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from services.drafter.models import DraftingModel
-from services.drafter.policy import Policy
 from services.drafter.reuse import PreparedDraft
 from services.drafter.writing import Assignment, DraftWriter
 from shared.contracts.context import ContextEntry, Diagnosis, EncounterContext, Patient
 from shared.contracts.draft import Draft
+from shared.contracts.drafters import Policy
+from tests.support.drafters import declared_drafters
 from tests.support.examples import T0
 from tests.support.generator import ScriptedGenerator
 
@@ -40,7 +40,7 @@ async def write(
         before=PreparedDraft("b" * 64, before) if before else None,
         preparing=bool(context.ongoing),
     )
-    return await DraftWriter(DraftingModel(generator), 5.0, None, policy).write(context, task)
+    return await DraftWriter(declared_drafters(generator, policy), 5.0, None).write(context, task)
 
 
 @pytest.mark.parametrize("policy", ["strict", "marked"])

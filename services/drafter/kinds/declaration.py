@@ -2,16 +2,16 @@
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from services.drafter.kinds import dispositions, fact_groups
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import NAME_PATTERN, DocumentType, LoincCode, Narrative, PartCode
+from shared.contracts.drafters import Policy
 from shared.contracts.model import Model
 
-Policy = Literal["strict", "marked"]
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=64)]
 PlainText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
 # Headings are found again in the signed text: one line, without a colon or the mark of a list.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from services.drafter.kinds.declaration import Declaration
-from services.drafter.prompts import PromptFile
+from services.drafter.prompts import PromptTemplate
 from shared.contracts.draft import DocumentType, Narrative, PartCode
 
 DISCHARGE, DEATH = "discharge-summary", "death-summary"
@@ -15,7 +15,7 @@ class KindDefinition:
 
     name: str
     declared: Declaration
-    prompt: PromptFile
+    prompt: PromptTemplate
     digest: str
 
     @property
@@ -41,8 +41,3 @@ class KindRegistry:
 
     def general(self, died: bool) -> KindDefinition:
         return self.all[DEATH if died else DISCHARGE]
-
-    @property
-    def models(self) -> frozenset[str]:
-        """Return the models that kinds name for themselves."""
-        return frozenset(kind.declared.model for kind in self.all.values() if kind.declared.model)

@@ -102,17 +102,14 @@ def _extended(
     return kept | data, [folder, *folders]
 
 
-def _prompt(name: str, folders: Iterable[Path], path: Path) -> prompts.PromptFile:
+def _prompt(name: str, folders: Iterable[Path], path: Path) -> prompts.PromptTemplate:
     """Return the prompt of that name: beside the kind, beside what it extends, or the drafter's own."""
     for folder in (*folders, prompts.FOLDER):
         if (folder / f"{name}.prompt").is_file():
             try:
-                prompt = prompts.load_prompt(name, folder)
+                return prompts.load_prompt(name, folder)
             except (OSError, KeyError, ValueError) as error:
                 raise PermanentError(
                     f"{folder / name}.prompt is not a valid prompt ({type(error).__name__}: {error})"
                 ) from None
-            if "{facts}" not in prompt.text:
-                raise PermanentError(f"{folder / name}.prompt has no placeholder {{facts}}")
-            return prompt
     raise PermanentError(f"{path}: prompt: there is no {name}.prompt beside it")

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.contracts.draft import Prompt
-from shared.contracts.envelope import sha256_hex
+from shared.contracts.drafters import PromptText
 
 FOLDER = Path(__file__).parent
-DIVIDER = "\n=====\n"
 MAX_REQUEST_CHARACTERS = 1000  # of a physician's requested changes
 _BRACKETS = str.maketrans("[]{}|｜", "()()//")
 _ANGLES = re.compile(r"[<>](?!=?\s*[\d.]|=?\s)")  # not those of a comparator
@@ -16,13 +15,18 @@ _REPLACEMENTS = {"<": "(", ">": ")"}
 
 
 @dataclass(frozen=True, slots=True)
-class PromptFile:
-    """One prompt. `text` has the placeholders `{facts}` and `{words}`."""
+class PromptTemplate:
+    """One prompt, to be filled."""
 
-    stamp: Prompt
-    text: str
-    stop: tuple[str, ...]
-    max_tokens: int
+    content: PromptText
+
+    @property
+    def stamp(self) -> Prompt:
+        return self.content.stamp
+
+    @property
+    def text(self) -> str:
+        return self.content.text
 
     def render(self, facts: str, words: str | None, department: str = "") -> str:
         """Return the raw prompt.
@@ -52,17 +56,6 @@ def one_line(text: str, longest: int) -> str:
     return words if len(words) <= longest else words[:longest].rpartition(" ")[0] or words[:longest]
 
 
-def load_prompt(name: str, folder: Path = FOLDER) -> PromptFile:
-    """Load the prompt `name`: a header (`key: value` lines, history), a divider, the text.
-
-    Raises OSError, KeyError or ValueError for an invalid file, which is a broken build.
-    """
-    header, text = (folder / f"{name}.prompt").read_text().split(DIVIDER, 1)
-    fields = dict(line.split(": ", 1) for line in header.splitlines() if re.match(r"[a-z_]+: ", line))
-    text = text.rstrip("\n") + "\n"
-    return PromptFile(
-        stamp=Prompt(name=name, version=int(fields["version"]), digest=sha256_hex(text.encode())),
-        text=text,
-        stop=tuple(fields["stop"].split()),
-        max_tokens=int(fields["max_tokens"]),
-    )
+def load_prompt(name: str, folder: Path = FOLDER) -> PromptTemplate:
+    """Load the prompt `name`. Raises OSError, KeyError or ValueError for an invalid file, which is a broken build."""
+    return PromptTemplate(PromptText.parse(name, (folder / f"{name}.prompt").read_text()))

@@ -1,0 +1,156 @@
+"""`countersign drafters`: which configuration drafts each kind of document; add one, try it on a share, promote it."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from cli.client import call_api
+from cli.errors import CommandError
+from cli.options import AsJson, DataDir
+from cli.output import emit, make_table, print_table
+
+PATH = "/v1/drafters"
+SHOWN = 12  # characters of a digest
+
+app = typer.Typer(
+    no_args_is_help=True, help="Show what drafts each kind of document; add, try, promote and roll back configurations."
+)
+Configuration = Annotated[
+    str, typer.Argument(metavar="CONFIGURATION", help="digest of the configuration, or its first characters")
+]
+Document = Annotated[str, typer.Option("--document", help="name of the kind of document")]
+Reason = Annotated[str, typer.Option("--reason", help="recorded with your name; no patient data")]
+
+
+@app.command("list")
+def list_drafters(
+    document: Annotated[str | None, typer.Option("--document", help="only this kind of document")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="also retired configurations")] = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """List the configurations of each kind of document, and who brought them into their state."""
+    query = {"document": document} if document is not None else {}
+    items = call_api(data_dir, "GET", PATH, params=query)["items"]
+    items = [item for item in items if everything or item["state"] != "retired"]
+    table = drafters_table(items) if items else "no drafter has declared a configuration"
+    emit(items, as_json, lambda: print_table(table))
+
+
+def drafters_table(items: list[dict[str, Any]]) -> Table:
+    """Return a table of configurations, one a row."""
+    table = make_table("document", "configuration", "state", "model", "prompt", "policy", "since", "by")
+    for item in items:
+        prompt = f"{item['prompt']['name']} {item['prompt']['version']}"
+        table.add_row(
+            *(item["document"], item["digest"][:SHOWN], _state(item), item["model"], prompt, item["policy"]),
+            *(item["since"][:16].replace("T", " "), item["by"]),
+        )
+    return table
+
+
+def _state(item: dict[str, Any]) -> str:
+    return f"{item['state']} {item['share']:.0%}" if item["share"] is not None else str(item["state"])
+
+
+@app.command("show")
+def show_drafter(
+    configuration: Configuration,
+    prompt: Annotated[bool, typer.Option("--prompt", help="only the text of the prompt")] = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Show one configuration and its history. The digest is that of a draft, or of `drafters list`."""
+    found = call_api(data_dir, "GET", f"{PATH}/{configuration}")
+
+    def show() -> None:
+        stamp, sampling = found["prompt"], found["sampling"]
+        print(f"configuration  {found['digest']}")
+        print(f"document       {found['document']}")
+        print(f"state          {_state(found)}, since {found['since'][:19]}, by {found['by']}: {found['reason']}")
+        print(f"model          {found['model']}" + (f" ({found['served']})" if found["served"] else ""))
+        print(f"prompt         {stamp['name']} {stamp['version']}, sha256 {stamp['digest']}")
+        values = ", ".join(f"{name} {value}" for name, value in sampling.items())
+        print(f"sampling       {values}, at most {found['max_tokens']} tokens")
+        print(f"policy         {found['policy']}")
+        for item in found["history"]:
+            share = f" {item['share']:.0%}" if item["share"] is not None else ""
+            print(f"{item['time'][:19]}  {item['event']}{share}, by {item['by']}: {item['reason']}")
+
+    emit(found, as_json, found["text"].rstrip("\n") if prompt else show)
+
+
+@app.command()
+def add(
+    document: Document,
+    reason: Reason,
+    base: Annotated[
+        str | None, typer.Option("--base", help="configuration to start from; default: the live one")
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="name of an endpoint, or of a model of Triton")] = None,
+    prompt: Annotated[Path | None, typer.Option("--prompt", help="prompt file: header, =====, text")] = None,
+    temperature: Annotated[float | None, typer.Option("--temperature", min=0, max=2, help="0: greedy")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="of the sampling")] = None,
+    policy: Annotated[str | None, typer.Option("--policy", help="strict or marked")] = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Add a candidate: the live configuration, or another one, with changes. It drafts nothing yet."""
+    sampling = {name: value for name, value in (("temperature", temperature), ("seed", seed)) if value is not None}
+    body: dict[str, Any] = {"document": document, "base": base, "model": model, "policy": policy, "reason": reason}
+    body |= {"sampling": sampling or None, "prompt": _read_prompt(prompt) if prompt is not None else None}
+    if all(body[name] is None for name in ("model", "policy", "sampling", "prompt")):
+        raise CommandError("Give what differs: --model, --prompt, --temperature, --seed or --policy.")
+    _print_move(call_api(data_dir, "POST", PATH, json=body), as_json)
+
+
+def _read_prompt(file: Path) -> dict[str, Any]:
+    from shared.contracts.drafters import PromptText
+
+    try:
+        return PromptText.parse(file.stem, file.read_text()).model_dump()
+    except KeyError as missing:
+        raise CommandError(f"{file}: the header has no line `{missing.args[0]}: …`.") from None
+    except (OSError, ValueError) as error:
+        raise CommandError(f"{file} is not a prompt: {str(error).splitlines()[0]}.") from None
+
+
+@app.command()
+def canary(
+    configuration: Configuration,
+    share: Annotated[float, typer.Option("--share", help="of the cases, between 0 and 1, such as 0.1")],
+    reason: Reason,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Let a candidate draft a share of the cases. A case keeps its configuration through all of its drafts."""
+    body = {"share": share, "reason": reason}
+    _print_move(call_api(data_dir, "POST", f"{PATH}/{configuration}/canary", json=body), as_json)
+
+
+@app.command()
+def promote(configuration: Configuration, reason: Reason, as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """Let a configuration draft every case from the next one on. The live one is retired."""
+    _move(data_dir, configuration, "promote", reason, as_json)
+
+
+@app.command()
+def rollback(configuration: Configuration, reason: Reason, as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """Take the canary back, or the live configuration for the one that was live before."""
+    _move(data_dir, configuration, "rollback", reason, as_json)
+
+
+@app.command()
+def retire(configuration: Configuration, reason: Reason, as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """Put a candidate aside. It can be added again."""
+    _move(data_dir, configuration, "retire", reason, as_json)
+
+
+def _move(data_dir: Path | None, configuration: str, move: str, reason: str, as_json: bool) -> None:
+    _print_move(call_api(data_dir, "POST", f"{PATH}/{configuration}/{move}", json={"reason": reason}), as_json)
+
+
+def _print_move(found: dict[str, Any], as_json: bool) -> None:
+    emit(found, as_json, f"{found['document']}  {found['digest'][:SHOWN]} is {_state(found)}")

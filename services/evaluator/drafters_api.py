@@ -1,0 +1,152 @@
+"""REST API of drafter configurations: list, show, add; canary, promote, roll back, retire."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from services.evaluator.dependencies import AnyRole, Drafters, Operator
+from services.evaluator.drafters import FoundDrafter
+from shared.contracts.draft import Prompt
+from shared.contracts.drafter_states import DrafterState
+from shared.contracts.drafters import DrafterSampling, Policy, PromptText, Reason, RecordedDrafterEvent
+
+router = APIRouter(prefix="/v1/drafters", tags=["drafters"])
+
+
+class DrafterSummary(BaseModel):
+    """A configuration, what it consists of, and who brought it into its state."""
+
+    digest: str = Field(description="SHA-256 of the configuration; it identifies it")
+    document: str = Field(description="name of the kind of document that it drafts")
+    state: DrafterState
+    share: float | None = Field(description="of the cases, of a canary")
+    since: datetime
+    by: str
+    reason: str
+    model: str = Field(description="name of an endpoint, or of a model of the Triton server")
+    served: str = Field(description="kind, model and revision of the endpoint, as they are declared")
+    prompt: Prompt
+    sampling: DrafterSampling
+    policy: Policy
+
+    @classmethod
+    def of(cls, found: FoundDrafter) -> "DrafterSummary":
+        entry, configuration = found.entry, found.configuration
+        return cls(
+            digest=entry.configuration,
+            document=found.document,
+            state=entry.state,
+            share=entry.share,
+            since=entry.since,
+            by=entry.by,
+            reason=entry.reason,
+            model=configuration.model,
+            served=configuration.served,
+            prompt=configuration.prompt.stamp,
+            sampling=configuration.sampling,
+            policy=configuration.policy,
+        )
+
+
+class DrafterList(BaseModel):
+    items: list[DrafterSummary]
+
+
+class DrafterMove(BaseModel):
+    """An event of the kind of document."""
+
+    event: str
+    configuration: str
+    time: datetime
+    by: str
+    reason: str
+    share: float | None = None
+    live: str | None = Field(default=None, description="the configuration that a rollback has made live")
+
+    @classmethod
+    def of(cls, record: RecordedDrafterEvent) -> "DrafterMove":
+        body = record.body
+        return cls(
+            event=body.event,
+            configuration=body.configuration,
+            time=record.time,
+            by=record.actor,
+            reason=record.reason,
+            share=getattr(body, "share", None),
+            live=getattr(body, "live", None),
+        )
+
+
+class DrafterDetails(DrafterSummary):
+    text: str = Field(description="of the prompt, with its placeholders")
+    stop: list[str] = Field(description="strings that end an answer")
+    max_tokens: int = Field(description="of an answer")
+    history: list[DrafterMove] = Field(description="every event of its kind of document that names it, oldest first")
+
+
+class Move(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Reason
+
+
+class CanaryMove(Move):
+    share: float = Field(gt=0, lt=1, description="of the cases that it drafts")
+
+
+class NewDrafter(Move):
+    """A configuration, as the differences from another one."""
+
+    document: str = Field(max_length=64)
+    base: str | None = Field(default=None, description="digest; left out: the live configuration of the document")
+    model: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    prompt: PromptText | None = None
+    sampling: DrafterSampling | None = None
+    policy: Policy | None = None
+
+    @model_validator(mode="after")
+    def _check_differs(self) -> "NewDrafter":
+        if all(getattr(self, name) is None for name in ("model", "prompt", "sampling", "policy")):
+            raise ValueError("give what differs: model, prompt, sampling or policy")
+        return self
+
+
+@router.get("", summary="Drafter configurations by kind of document: candidates, canaries, live and retired ones")
+async def drafters(_: AnyRole, service: Drafters, document: Annotated[str | None, Query()] = None) -> DrafterList:
+    return DrafterList(items=[DrafterSummary.of(item) for item in await service.all(document)])
+
+
+@router.get("/{digest}", summary="One configuration: its prompt's text, and how it came into its state")
+async def drafter(_: AnyRole, service: Drafters, digest: str) -> DrafterDetails:
+    found = await service.one(digest)
+    prompt = found.configuration.prompt
+    moves = [DrafterMove.of(item) for item in await service.history(found.document)]
+    named = [item for item in moves if found.entry.configuration in (item.configuration, item.live)]
+    return DrafterDetails(
+        **DrafterSummary.of(found).model_dump(),
+        text=prompt.text,
+        stop=list(prompt.stop),
+        max_tokens=prompt.max_tokens,
+        history=named,
+    )
+
+
+@router.post("", status_code=201, summary="Add a candidate: the live configuration, or another one, with changes")
+async def add(body: NewDrafter, who: Operator, service: Drafters) -> DrafterSummary:
+    changes = body.model_dump(include={"model", "prompt", "sampling", "policy"}, exclude_none=True)
+    return DrafterSummary.of(await service.add(body.document, body.base, changes, who.actor, body.reason))
+
+
+@router.post("/{digest}/canary", summary="Let a candidate draft a share of the cases")
+async def start_canary(digest: str, body: CanaryMove, who: Operator, service: Drafters) -> DrafterSummary:
+    return DrafterSummary.of(await service.start_canary(digest, body.share, who.actor, body.reason))
+
+
+@router.post("/{digest}/{move}", summary="Promote, roll back or retire; the answer to a rollback is what is live then")
+async def move(
+    digest: str, move: Literal["promote", "rollback", "retire"], body: Move, who: Operator, service: Drafters
+) -> DrafterSummary:
+    moves = {"promote": service.promote, "rollback": service.roll_back, "retire": service.retire}
+    return DrafterSummary.of(await moves[move](digest, who.actor, body.reason))
