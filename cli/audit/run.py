@@ -13,6 +13,7 @@ from nats.js.errors import APIError, NotFoundError
 from cli.audit.access_log import verify_access_log
 from cli.audit.case_index import CaseIndex
 from cli.audit.checkpoints import CheckpointVerifier, verify_case_heads
+from cli.audit.drafters import verify_drafters
 from cli.audit.orphans import orphan_documents
 from cli.audit.report import Report
 from cli.connections import open_bus, open_ehr
@@ -24,11 +25,16 @@ from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.subjects import CaseRef, parse_case_subject
 from shared.messaging.checkpoints import Folder, public_key
 from shared.messaging.connection import NatsConnection
+from shared.messaging.drafter_registry import DrafterRegistry
 from shared.messaging.event_store import STREAM, EventStore, RawMessage
 
 CONCURRENCY = 8  # cases that are verified at the same time
 
 ProgressCallback = Callable[[int, int], None]  # messages read, and all of them
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def no_progress(_done: int, _all: int) -> None: ...
@@ -107,6 +113,7 @@ class Audit:
                 report_progress(page[-1].sequence - first + 1, last - first + 1)
             self.faults += gaps.end(last)
             await self._strays(seen, None)
+            self.faults += await verify_drafters(self.bus, DrafterRegistry(self.bus, "auditor", _now))
             await self._checkpoints(checked, last)
             count = checked.count if checked is not None else 0
             found = tuple(self.faults), tuple(self.unchecked), count, self.erased, tuple(self.reimported)
@@ -128,7 +135,7 @@ class Audit:
             words = f"{last - covered} events after the last checkpoint, of {checked.last.time:%Y-%m-%d %H:%M} UTC"
             self.unchecked.append(f"{words}: they are not signed yet")
         try:
-            self.faults += await verify_access_log(self.bus, self.against[0], datetime.now(UTC))
+            self.faults += await verify_access_log(self.bus, self.against[0], _now())
         except PermanentError as error:
             self.faults.append(Fault("", "", 0, error.reason))
 

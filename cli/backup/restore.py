@@ -21,11 +21,15 @@ from cli.backup.manifest import Manifest, StreamPart, VectorPart
 from cli.errors import CommandError
 from services.approval.ehr_tasks.hold import DecisionHold, write_hold
 from services.approval.filing.restored import Restored, write_restored
+from shared.contracts.drafters import Declared
 from shared.contracts.errors import TransientError
+from shared.contracts.events import name_of
 from shared.knowledge.backup_point import BackupPoint
 from shared.knowledge.vector_store import VectorStore
 from shared.messaging import snapshots
 from shared.messaging.connection import NatsConnection, sort_api_error
+from shared.messaging.drafter_registry import BUCKET as DRAFTERS_BUCKET
+from shared.messaging.drafter_registry import STREAM as DRAFTERS
 from shared.messaging.erasures import ListedErasure
 from shared.messaging.event_store import STREAM as TRAIL
 from shared.messaging.event_store import EventStore
@@ -35,7 +39,10 @@ from shared.messaging.snapshots import UNFINISHED, Json, SnapshotRefusedError, S
 from shared.messaging.topology import MOVED, all_consumers
 
 # Streams that hold messages as soon as a stack has started.
-STARTUP_STREAMS = ("TIMERS", "REFRESH_TIMERS", "KV_reconciled", "KV_sessions", "ADVISORIES", "ALERTS", UNFINISHED)
+STARTUP_STREAMS = (
+    *("TIMERS", "REFRESH_TIMERS", "KV_reconciled", "KV_sessions", "ADVISORIES", "ALERTS", UNFINISHED),
+    f"KV_{DRAFTERS_BUCKET}",
+)
 PLACEMENT_TIMEOUT_S, PLACEMENT_RETRY_S = 30.0, 0.5  # servers that have just started may not know each other yet
 BATCH_SIZE = 200
 
@@ -176,10 +183,18 @@ async def _active_services(bus: NatsConnection) -> list[str]:
 
 async def _non_empty_streams(bus: NatsConnection) -> list[str]:
     """Return the streams that ever held a message, except those that every start writes to."""
-    streams = await bus.jetstream.streams_info()
-    return sorted(
-        str(item.config.name) for item in streams if item.state.last_seq and item.config.name not in STARTUP_STREAMS
-    )
+    streams = [str(item.config.name) for item in await bus.jetstream.streams_info() if item.state.last_seq]
+    left_out = {*STARTUP_STREAMS, *(() if await _somebody_moved_drafters(bus) else (DRAFTERS,))}
+    return sorted(name for name in streams if name not in left_out)
+
+
+async def _somebody_moved_drafters(bus: NatsConnection) -> bool:
+    """Return whether the stream has more than what drafters declare when they start."""
+    try:
+        info = await bus.jetstream.stream_info(DRAFTERS, subjects_filter=">")
+    except NotFoundError:
+        return False
+    return not all(subject.endswith(f".{name_of(Declared)}") for subject in info.state.subjects or {})
 
 
 async def _stream(bus: NatsConnection, part: StreamPart, storage: StreamStorage, blocks: Iterator[bytes]) -> None:

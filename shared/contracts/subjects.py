@@ -5,13 +5,14 @@ EHR             ehr.encounter.<fact>.<dept>.<encounter>, ehr.encounter.updated.<
                 ehr.visit.<event>.<digest>, ehr.reimport.<case>
 DISCHARGE       discharge.<dept>.<case>.<event>
 KNOWLEDGE       knowledge.<source>.<refresh>.<event>[.<n>]; `all` is the source where a refresh covers several
+DRAFTERS        drafters.<document>.<event>
+
 TIMERS          timers.escalation.<case>.<level>, timers.reconcile.<of>; timers.due.<...> when they have fired
 REFRESH_TIMERS  timers.refresh.<source>, timers.again.<refresh>, timers.peak.<window>, timers.poll.<of>,
                 timers.census.<department>; the same
 NOTIFY          notify.<case>.<escalation>.<channel>, and its receipt notified.<case>.<escalation>.<channel>
 ACCESS          access.<event>.<case>; `-` where no case is concerned
 ALERTS          alert.<severity>.<kind>
-DRAFTERS        drafters.<document>.<event>; `<document>` is the name of a kind of document
 DEADLETTER      deadletter.<service>.<consumer>, deadletter.redriven.<n>, deadletter.discarded.<n>
 ADVISORIES      $JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.<stream>.<consumer>
 

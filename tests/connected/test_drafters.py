@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from cli.audit.drafters import verify_drafters
 from cli.contexts import VARIABLES
 from cli.stack.secrets import write_tokens
 from services.drafter.configurations import declare_drafters
@@ -18,7 +19,8 @@ from services.evaluator.main import build as build_evaluator
 from services.evaluator.settings import EvaluatorSettings
 from shared.contracts import drafter_states as states
 from shared.contracts.case_values import Actor
-from shared.contracts.drafters import DrafterConfiguration, PromptText
+from shared.contracts.cloudevents import event_headers
+from shared.contracts.drafters import Added, DrafterConfiguration, PromptText
 from shared.contracts.envelope import chain_digest
 from shared.contracts.errors import CountersignError, PermanentError
 from shared.contracts.events import Drafted
@@ -255,3 +257,20 @@ async def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     assert (await run_beside("context", "use", "physician")).code == 0
     assert await said("list")
     assert "role" in await refused("promote", LIVE.digest, *because, code=2)
+
+
+async def test_an_audit_finds_what_was_written_past_the_registry(evaluator: DrafterRegistry, nats: NatsServer) -> None:
+    digest = await add(evaluator, CANDIDATE)
+    auditor = await nats.connect("auditor")
+    registry = DrafterRegistry(auditor, "auditor", lambda: T0)
+    assert await verify_drafters(auditor, registry) == []
+    unchained = Added(configuration="f" * 64, by=WHO, reason="by another way").model_dump_json().encode()
+    headers = event_headers(id="x", type="countersign.drafters.added.v1", source="x", time=T0, subject=DOCUMENT)
+    await evaluator._bus.publish(f"drafters.{DOCUMENT}.added", unchained, stream=STREAM, headers=headers)
+    await evaluator._bus.publish(f"drafters.{DOCUMENT}.promoted", b"{}", stream=STREAM)
+    said = [item.reason for item in await verify_drafters(auditor, registry)]
+    assert ["does not follow" in item for item in said] == [True, False, False], said
+    assert "breaks the contract" in said[1]
+    assert "is not stored" in said[2] or "breaks the contract" in said[2]
+    assert digest[:12] not in " ".join(said)
+    await auditor.close()
