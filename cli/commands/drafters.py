@@ -131,6 +131,24 @@ def canary(
 
 
 @app.command()
+def compare(configuration: Configuration, as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """Show what physicians did with a canary's drafts, beside those of the live configuration of the same time."""
+    found = call_api(data_dir, "GET", f"{PATH}/{configuration}/comparison")
+
+    def show() -> None:
+        table = make_table("", "decisions", "rejected", "edited", "sentences replaced", "characters changed")
+        for side in ("canary", "live"):
+            item = found[side]
+            means = f"{item['replaced']:.1%}", f"{item['distance']:.0f}"
+            table.add_row(side, *(str(item[name]) for name in ("decisions", "rejected", "edited")), *means)
+        print_table(table)
+        print(f"pairs     canary worse {found['worse']}, better {found['better']}, same {found['same']}")
+        print(f"evidence  {found['evidence']:.3g} against the canary")
+
+    emit(found, as_json, show)
+
+
+@app.command()
 def promote(configuration: Configuration, reason: Reason, as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """Let a configuration draft every case from the next one on. The live one is retired."""
     _move(data_dir, configuration, "promote", reason, as_json)

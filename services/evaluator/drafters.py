@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from services.evaluator.canary import Comparison
+from services.evaluator.canary_watch import CanaryWatch
 from shared.contracts import drafter_states as states
 from shared.contracts.case_values import Actor
 from shared.contracts.drafter_states import DocumentDrafters, DrafterEntry, MoveRefusedError
@@ -26,8 +28,9 @@ class FoundDrafter:
 class DrafterService:
     """Answers the API of drafters."""
 
-    def __init__(self, registry: DrafterRegistry) -> None:
+    def __init__(self, registry: DrafterRegistry, watch: CanaryWatch) -> None:
         self._registry = registry
+        self._watch = watch
 
     async def all(self, document: str | None) -> list[FoundDrafter]:
         """Return the configurations of each kind of document, or of one; in the order in which they came."""
@@ -61,6 +64,13 @@ class DrafterService:
         if len(matching) > 1:
             raise ProblemError(409, "Several drafter configurations begin with that", "Give more of the digest.")
         return await self._found(*matching[0])
+
+    async def comparison(self, digest: str) -> Comparison:
+        """Return what became of the drafts of a canary. Raises ProblemError."""
+        found = await self._watch.comparison((await self.one(digest)).entry)
+        if found is None:
+            raise ProblemError(404, "Nothing to compare", "No decision about a draft of this canary was taken yet.")
+        return found
 
     async def history(self, document: str) -> list[RecordedDrafterEvent]:
         return await self._registry.history(document)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from services.evaluator.canary import Comparison, Figures
 from services.evaluator.dependencies import AnyRole, Drafters, Operator
 from services.evaluator.drafters import FoundDrafter
 from shared.contracts.draft import Prompt
@@ -86,6 +87,46 @@ class DrafterDetails(DrafterSummary):
     history: list[DrafterMove] = Field(description="every event of its kind of document that names it, oldest first")
 
 
+class DecisionFigures(BaseModel):
+    """What physicians decided about the drafts of one side."""
+
+    decisions: int
+    rejected: int
+    edited: int = Field(description="signed with another text")
+    replaced: float = Field(description="mean share of the sentences that the signed text does not have")
+    distance: float = Field(description="mean number of changed characters")
+
+    @classmethod
+    def of(cls, figures: Figures) -> "DecisionFigures":
+        number = max(figures.decisions - figures.rejected, 1)
+        means = {"replaced": figures.replaced / number, "distance": figures.distance / number}
+        return cls(decisions=figures.decisions, rejected=figures.rejected, edited=figures.edited, **means)
+
+
+class CanaryComparison(BaseModel):
+    """Decisions about the canary's drafts beside those about the live configuration's of the same time, in pairs."""
+
+    configuration: str
+    worse: int = Field(description="pairs in which the canary's draft was changed more, or was rejected")
+    better: int
+    same: int
+    evidence: float = Field(description="e-value against the canary; at the threshold it is rolled back")
+    canary: DecisionFigures
+    live: DecisionFigures
+
+    @classmethod
+    def of(cls, found: Comparison) -> "CanaryComparison":
+        return cls(
+            configuration=found.canary,
+            worse=found.worse,
+            better=found.better,
+            same=found.same,
+            evidence=found.evidence,
+            canary=DecisionFigures.of(found.of_canary),
+            live=DecisionFigures.of(found.of_live),
+        )
+
+
 class Move(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -131,6 +172,11 @@ async def drafter(_: AnyRole, service: Drafters, digest: str) -> DrafterDetails:
         max_tokens=prompt.max_tokens,
         history=named,
     )
+
+
+@router.get("/{digest}/comparison", summary="What became of a canary's drafts, beside those of the live configuration")
+async def comparison(_: AnyRole, service: Drafters, digest: str) -> CanaryComparison:
+    return CanaryComparison.of(await service.comparison(digest))
 
 
 @router.post("", status_code=201, summary="Add a candidate: the live configuration, or another one, with changes")

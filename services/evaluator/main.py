@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from services.evaluator.api import router
+from services.evaluator.canary_watch import CONSUMER, CanaryWatch
 from services.evaluator.dependencies import EvaluatorDependencies
 from services.evaluator.drafters import DrafterService
 from services.evaluator.drafters_api import router as drafters_router
@@ -38,7 +39,10 @@ def build(
     evaluation = Evaluation(broker.bus, settings.knowledge.file, retriever, base, clock)
     knowledge_service = KnowledgeService(broker.bus, settings.knowledge.file, retriever, base, clock)
     broker.on_message("evaluator-judge", evaluation.judge, evaluation.give_up)
-    drafters = DrafterService(DrafterRegistry(broker.bus, "evaluator", clock))
+    registry = DrafterRegistry(broker.bus, "evaluator", clock)
+    watch = CanaryWatch(broker.bus, registry, settings.canary_evidence)
+    broker.on_message(CONSUMER, watch.receive)
+    drafters = DrafterService(registry, watch)
     provider = OidcProvider(settings.oidc, clock) if settings.oidc.issuer else None
     if provider is not None:
         closers.append(provider.close)

@@ -9,3 +9,9 @@ class EvaluatorSettings(ServiceSettings):
     triton: TritonSettings = Field(default_factory=TritonSettings)
     qdrant: QdrantSettings = Field(default_factory=QdrantSettings)
     knowledge: KnowledgeSettings = Field(default_factory=KnowledgeSettings)
+    canary_evidence: float = Field(
+        default=20.0,
+        gt=1,
+        description="evidence (an e-value) at which a canary of a drafter is rolled back: of canaries that are no "
+        "worse than the live configuration, at most 1 in so many is rolled back",
+    )

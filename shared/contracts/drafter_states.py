@@ -43,6 +43,7 @@ class DrafterEntry:
     by: str
     reason: str
     share: float | None = None  # of the cases, of a canary
+    began: int = 0  # sequence of the event that made it a canary; it stays while only the share changes
     rolled_back: bool = False
 
 
@@ -100,6 +101,10 @@ def apply(before: DocumentDrafters, record: RecordedDrafterEvent) -> DocumentDra
         case Added(configuration=digest):
             return _with(found, digest, "candidate", record)
         case CanaryStarted(configuration=digest, share=share):
+            entry = found.entries.get(digest)
+            if entry is not None and entry.state == "canary":
+                wider = replace(entry, share=share, by=record.actor, reason=record.reason)
+                return replace(found, entries={**found.entries, digest: wider})
             return _with(found, digest, "canary", record, share)
         case DrafterPromoted(configuration=digest):
             return _make_live(found, digest, record)
@@ -120,7 +125,8 @@ def _with(
     share: float | None = None,
 ) -> DocumentDrafters:
     rolled_back = isinstance(record.body, RolledBack) and record.body.configuration == digest
-    entry = DrafterEntry(digest, state, record.time, record.actor, record.reason, share, rolled_back)
+    began = record.head.sequence if state == "canary" else 0
+    entry = DrafterEntry(digest, state, record.time, record.actor, record.reason, share, began, rolled_back)
     return replace(found, entries={**found.entries, digest: entry})
 
 
@@ -191,6 +197,13 @@ def roll_back(now: DocumentDrafters, digest: str, by: Actor, reason: str) -> Dra
     if not now.replaced:
         raise MoveRefusedError("no other configuration was live before")
     return RolledBack(configuration=digest, live=now.replaced[-1], by=by, reason=reason)
+
+
+def roll_back_canary(now: DocumentDrafters, digest: str, by: Actor, reason: str) -> DrafterEvent | None:
+    """Return the event that takes back a canary, and never what is live. Raises MoveRefusedError."""
+    if _entry(now, digest).state in ("live", "retired"):
+        raise MoveRefusedError("it is no canary any more")
+    return roll_back(now, digest, by, reason)
 
 
 def retire(now: DocumentDrafters, digest: str, by: Actor, reason: str) -> DrafterEvent | None:

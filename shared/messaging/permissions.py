@@ -164,6 +164,7 @@ _OWN: dict[str, tuple[str, ...]] = {
         "$KV.live.knowledge",
         "$KV.live.version.*",
         *_drafter_events("evaluator"),
+        *_bucket("comparisons"),
         *_READ_DRAFTERS,
         *_bucket("drafters"),
         f"$JS.API.CONSUMER.INFO.KNOWLEDGE.{EMBED}",

@@ -84,7 +84,7 @@ STREAMS = (
 # status of documents on their way into the chart, and the lease of the sender of MDM messages. ahead: reserved slots of
 # fair queueing. reviews: checkpoints of projections. renditions: the artifacts that are filed for each decision.
 # usage: requests and tokens of a case and of a day at an endpoint that drafts. drafters: drafter configurations by
-# SHA-256, for as long as a draft may have to be explained.
+# SHA-256, for as long as a draft may have to be explained. comparisons: what became of each canary's drafts.
 # keys: the keys that encrypt each case's artifacts; last, so that a backup has the key of every text that it has.
 # WRITTEN_ONCE: values cannot be replaced, whatever rights a user has.
 # DELETABLE: messages can be deleted by users with that right: the server overwrites them on disk.
@@ -100,6 +100,7 @@ BUCKETS = (
     "renditions",
     "usage",
     "drafters",
+    "comparisons",
     "keys",
 )
 
@@ -221,6 +222,8 @@ CONSUMERS = (
         "embedder-peak", "REFRESH_TIMERS", (subjects.fired_timer_filter(subjects.PEAK_TIMER),), BUS_ONLY, workers=1
     ),
     Consumer("evaluator-judge", "KNOWLEDGE", refresh_events(Indexed, Resumed), _SETTLE, workers=1),
+    # One at a time, so that decisions are compared in the order of the stream.
+    Consumer("evaluator-compare", "DISCHARGE", case_events(Approved, Rejected), BUS_ONLY, workers=1),
     Consumer("approval-notify", "DISCHARGE", case_events(Escalated), BUS_ONLY, workers=8, retry_backlog=10_000),
     # A channel that is down for days delays no other: each message is retried alone.
     Consumer(

@@ -14,13 +14,11 @@ from cli.audit.drafters import verify_drafters
 from cli.contexts import VARIABLES
 from cli.stack.secrets import write_tokens
 from services.drafter.configurations import declare_drafters
-from services.drafter.kinds import load_shipped_kinds
 from services.evaluator.main import build as build_evaluator
 from services.evaluator.settings import EvaluatorSettings
 from shared.contracts import drafter_states as states
-from shared.contracts.case_values import Actor
 from shared.contracts.cloudevents import event_headers
-from shared.contracts.drafters import Added, DrafterConfiguration, PromptText
+from shared.contracts.drafters import Added
 from shared.contracts.envelope import chain_digest
 from shared.contracts.errors import CountersignError, PermanentError
 from shared.contracts.events import Drafted
@@ -30,7 +28,7 @@ from shared.messaging.drafter_registry import STREAM, DrafterRegistry
 from shared.messaging.event_store import EventStore, raw_message_of
 from shared.messaging.pages import pages
 from shared.runtime.service import create_app
-from tests.support.drafters import declared_drafters
+from tests.support.drafters import CANDIDATE, DECLARED, DOCUMENT, KINDS, LIVE, PROMPT, WHO, add, start_canary
 from tests.support.ehr import sandbox, stays
 from tests.support.embedder import HashEmbedder
 from tests.support.examples import T0
@@ -42,37 +40,7 @@ from tests.support.stack import running
 
 pytestmark = [pytest.mark.connected, pytest.mark.timeout(120)]
 
-DOCUMENT = "discharge-summary"
-WHO = Actor(subject="ml", role="operator")
-KINDS = load_shipped_kinds()
-DECLARED = declared_drafters(ScriptedGenerator())
-LIVE = DECLARED.configuration(KINDS.all[DOCUMENT])
-PROMPT = PromptText(name="other-narrative", version=1, text="Write about this:\n{facts}{words}\n", max_tokens=90)
-CANDIDATE = LIVE.model_copy(update={"prompt": PROMPT})
 NEARLY_ALL = 0.999999
-
-
-@pytest.fixture
-async def drafter(nats: NatsServer) -> AsyncIterator[NatsConnection]:
-    await nats.provision()
-    bus = await nats.connect("drafter")
-    yield bus
-    await bus.close()
-
-
-@pytest.fixture
-async def evaluator(nats: NatsServer, drafter: NatsConnection) -> AsyncIterator[DrafterRegistry]:
-    """What may move; every kind of document was declared."""
-    await declare_drafters(DrafterRegistry(drafter, "drafter", lambda: T0), DECLARED, KINDS)
-    bus = await nats.connect("evaluator")
-    yield DrafterRegistry(bus, "evaluator", lambda: T0)
-    await bus.close()
-
-
-async def add(registry: DrafterRegistry, configuration: DrafterConfiguration) -> str:
-    digest = await registry.store(configuration)
-    await registry.move(DOCUMENT, partial(states.add, digest=digest, by=WHO, reason="try it"))
-    return digest
 
 
 async def test_processes_that_start_together_declare_once(nats: NatsServer, drafter: NatsConnection) -> None:
@@ -146,9 +114,7 @@ async def test_drafts_are_made_by_what_the_registry_says(nats: NatsServer) -> No
         assert live is not None
         assert (await drafted(bus, first))["drafter"] == {"configuration": live.configuration, "role": "live"}
         digest = await add(evaluator, CANDIDATE)
-        await evaluator.move(
-            DOCUMENT, partial(states.start_canary, digest=digest, share=NEARLY_ALL, by=WHO, reason="try it")
-        )
+        await start_canary(evaluator, digest, NEARLY_ALL)
         second = await stack.discharge(stays("plain")[1])
         await stack.reaches(second, "awaiting-review")
         draft = await drafted(bus, second)
