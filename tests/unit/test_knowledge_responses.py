@@ -119,6 +119,7 @@ def ask(dependencies: object, router: Any, path: str) -> Any:
     return answer.json()
 
 
+NOT_ASKED: Any = object()
 GUARD = Authenticator(ApiTokens(tokens=(ApiToken(subject="x", role="operator", sha256=token_digest("t")),)))
 ABSENT: Any = None
 
@@ -138,7 +139,7 @@ def test_a_refresh_is_shown_with_the_same_keys_and_values(name: str) -> None:
 @pytest.mark.parametrize("name", STATUSES)
 def test_the_status_is_shown_with_the_same_keys_and_values(name: str) -> None:
     scripted: Any = Scripted(STATUSES[name])
-    found = ask(EvaluatorDependencies(GUARD, scripted), evaluator.router, "/v1/knowledge")
+    found = ask(EvaluatorDependencies(GUARD, scripted, NOT_ASKED), evaluator.router, "/v1/knowledge")
     assert found == STATUSES[name]
 
 
