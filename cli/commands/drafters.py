@@ -1,18 +1,20 @@
 """`countersign drafters`: which configuration drafts each kind of document; add one, try it on a share, promote it."""
 
+import asyncio
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from cli.client import call_api
+from cli.client import Api, call_api, run_with_api
 from cli.errors import CommandError
 from cli.options import AsJson, DataDir
-from cli.output import emit, make_table, print_table
+from cli.output import emit, make_table, print_table, progress_bar
 
 PATH = "/v1/drafters"
 SHOWN = 12  # characters of a digest
+POLL_INTERVAL_S = 0.5
 
 app = typer.Typer(
     no_args_is_help=True, help="Show what drafts each kind of document; add, try, promote and roll back configurations."
@@ -21,6 +23,9 @@ Configuration = Annotated[
     str, typer.Argument(metavar="CONFIGURATION", help="digest of the configuration, or its first characters")
 ]
 Document = Annotated[str, typer.Option("--document", help="name of the kind of document")]
+Unevaluated = Annotated[
+    bool, typer.Option("--unevaluated", help="without an evaluation against the live configuration, or against one")
+]
 Reason = Annotated[str, typer.Option("--reason", help="recorded with your name; no patient data")]
 
 
@@ -118,15 +123,78 @@ def _read_prompt(file: Path) -> dict[str, Any]:
 
 
 @app.command()
+def evaluate(
+    configuration: Configuration,
+    reason: Reason,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="stays, those that were signed last")] = 50,
+    without: Annotated[list[str] | None, typer.Option("--without", help="case to leave out; repeatable")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="wait until every stay was drafted")] = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Draft signed stays again by a candidate and by the live configuration, and compare both with what was signed."""
+    body = {"limit": limit, "without": without or [], "reason": reason}
+
+    async def work(call: Api) -> dict[str, Any]:
+        found: dict[str, Any] = await call("POST", f"{PATH}/{configuration}/evaluations", json=body)
+        return await _wait_for(call, found) if wait else found
+
+    found = run_with_api(data_dir, work)
+    emit(found, as_json, lambda: _print_evaluation(found))
+    if wait and not found["passed"]:
+        raise typer.Exit(1)
+
+
+async def _wait_for(call: Api, found: dict[str, Any]) -> dict[str, Any]:
+    """Wait until every stay was drafted, with a progress bar on a terminal."""
+    with progress_bar("drafting") as (progress, task):
+        while found["judged"] + found["left_out"] < found["stays"]:
+            progress.update(task, total=found["stays"], completed=found["judged"] + found["left_out"])
+            await asyncio.sleep(POLL_INTERVAL_S)
+            found = await call("GET", f"{PATH}/{found['candidate']}/evaluations/{found['id']}")
+    return found
+
+
+@app.command()
+def evaluations(configuration: Configuration, as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """Show the evaluations of a configuration, oldest first."""
+    items = call_api(data_dir, "GET", f"{PATH}/{configuration}/evaluations")["items"]
+
+    def show() -> None:
+        for item in items:
+            _print_evaluation(item)
+            print()
+
+    emit(items, as_json, show if items else "it was not evaluated")
+
+
+def _print_evaluation(found: dict[str, Any]) -> None:
+    done = found["judged"] + found["left_out"]
+    print(f"evaluation  {found['id']}: {done} of {found['stays']} stays, {found['left_out']} left out")
+    print(f"candidate   {found['candidate'][:SHOWN]} against {found['live'][:SHOWN]} ({found['document']})")
+    if found["metrics"]:
+        table = make_table("metric", "candidate", "live", "difference", "95 %", "gate")
+        for item in found["metrics"]:
+            gate = {True: "passed", False: "held back", None: ""}[item["passed"]]
+            values = (f"{item[name]:.3f}" for name in ("candidate", "live", "difference"))
+            table.add_row(item["name"], *values, f"{item['low']:.3f} to {item['high']:.3f}", gate)
+        print_table(table)
+    if found["worst"]:
+        print(f"worst       {', '.join(found['worst'])}")
+    print("passed" if found["passed"] else f"not passed: {'; '.join(found['reasons'])}")
+
+
+@app.command()
 def canary(
     configuration: Configuration,
     share: Annotated[float, typer.Option("--share", help="of the cases, between 0 and 1, such as 0.1")],
     reason: Reason,
+    unevaluated: Unevaluated = False,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Let a candidate draft a share of the cases. A case keeps its configuration through all of its drafts."""
-    body = {"share": share, "reason": reason}
+    body = {"share": share, "reason": reason, "unevaluated": unevaluated}
     _print_move(call_api(data_dir, "POST", f"{PATH}/{configuration}/canary", json=body), as_json)
 
 
@@ -149,9 +217,16 @@ def compare(configuration: Configuration, as_json: AsJson = False, data_dir: Dat
 
 
 @app.command()
-def promote(configuration: Configuration, reason: Reason, as_json: AsJson = False, data_dir: DataDir = None) -> None:
+def promote(
+    configuration: Configuration,
+    reason: Reason,
+    unevaluated: Unevaluated = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
     """Let a configuration draft every case from the next one on. The live one is retired."""
-    _move(data_dir, configuration, "promote", reason, as_json)
+    body = {"reason": reason, "unevaluated": unevaluated}
+    _print_move(call_api(data_dir, "POST", f"{PATH}/{configuration}/promote", json=body), as_json)
 
 
 @app.command()

@@ -8,6 +8,7 @@ EXAMPLES: dict[str, str] = {
     "COUNTERSIGN_ALLOW_UNSAFE_DURABILITY": "true",
     "COUNTERSIGN_APPOINTMENT_TYPES": '["urn:example:site|discharge"]',
     "COUNTERSIGN_APPOINTMENT_WITHIN": "P2D",
+    "COUNTERSIGN_CANARY_EVIDENCE": "20",
     "COUNTERSIGN_CENSUS_AT": "01:00",
     "COUNTERSIGN_CENSUS_DEPARTMENTS": '{"cardiology": "status=in-progress&location=Location/ward-3"}',
     "COUNTERSIGN_CENSUS_PLANNED_WITHIN": "P2D",

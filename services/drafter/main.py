@@ -2,8 +2,10 @@
 
 from datetime import UTC, datetime
 from functools import partial
+from time import perf_counter
 
 from services.drafter.configurations import DeclaredDrafters, RegisteredDrafters, declare_drafters
+from services.drafter.evaluation import DraftEvaluation
 from services.drafter.handlers import Drafter
 from services.drafter.kinds import load_kinds
 from services.drafter.models import Models
@@ -18,6 +20,7 @@ from shared.inference.triton import BATCH_PRIORITY, INTERACTIVE_PRIORITY
 from shared.knowledge.retriever import Retriever
 from shared.knowledge.vector_store import VectorStore
 from shared.messaging.drafter_registry import DrafterRegistry
+from shared.messaging.evaluations import EvaluationLog
 from shared.messaging.event_store import Clock
 from shared.runtime.service import Service, service_broker
 from shared.runtime.start import start
@@ -67,6 +70,15 @@ def build(
     broker.on(EXTRACT, drafter.extract)
     broker.on(DRAFT, drafter.draft)
     broker.on(PREPARE, drafter.prepare)
+    evaluation = DraftEvaluation(
+        broker.bus,
+        registry,
+        batch,
+        lambda drafters: DraftWriter(drafters, deadline, retriever, documents, priority=BATCH_PRIORITY),
+        EvaluationLog(broker.bus, "drafter", clock),
+        perf_counter,
+    )
+    broker.on_message("drafter-evaluate", evaluation.receive)
     return Service(
         broker,
         starts=(partial(declare_drafters, registry, declared, kinds),),

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from dataclasses import dataclass, field
 
 from services.drafter import document_header, facts, general_advice, narrative, reuse
@@ -16,7 +17,7 @@ from services.drafter.policy import ChosenNarrative, choose_narrative
 from services.drafter.reuse import PreparedDraft
 from services.drafter.wording import TOKENS_PER_WORD, Departments, Wording
 from shared.contracts.context import EncounterContext
-from shared.contracts.draft import CitedKnowledge, Claim, Draft, Narrative, OpenPoint, Routing, Sentence
+from shared.contracts.draft import AnswerFigures, CitedKnowledge, Claim, Draft, Narrative, OpenPoint, Routing, Sentence
 from shared.contracts.drafters import DrafterConfiguration, Policy
 from shared.grounding import EvidenceIndex, check, split_sentences
 from shared.inference.generation import Generation, Sampling
@@ -56,6 +57,17 @@ class _Answer:
     generation: Generation | None = None
     silent: str | None = None
     sentences: tuple[Sentence, ...] = ()
+
+    @property
+    def figures(self) -> AnswerFigures | None:
+        if self.generation is None:
+            return None
+        labels = Counter(item.label for item in self.sentences)
+        return AnswerFigures(
+            supported=labels["supported"],
+            contradicted=labels["contradicted"],
+            not_in_record=labels["not-in-record"],
+        )
 
 
 class DraftWriter:
@@ -121,6 +133,7 @@ class DraftWriter:
                 "written_from": facts_of if task.preparing else None,
                 "prepared": kept.stamp,
                 "drafter": drafter.stamp,
+                "answer": answer.figures,
             }
         )
 

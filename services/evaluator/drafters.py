@@ -1,11 +1,13 @@
 """Queries and moves of people about drafter configurations."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from services.evaluator.canary import Comparison
 from services.evaluator.canary_watch import CanaryWatch
+from services.evaluator.evaluations import Evaluation, Evaluations
 from shared.contracts import drafter_states as states
 from shared.contracts.case_values import Actor
 from shared.contracts.drafter_states import DocumentDrafters, DrafterEntry, MoveRefusedError
@@ -28,9 +30,10 @@ class FoundDrafter:
 class DrafterService:
     """Answers the API of drafters."""
 
-    def __init__(self, registry: DrafterRegistry, watch: CanaryWatch) -> None:
+    def __init__(self, registry: DrafterRegistry, watch: CanaryWatch, evaluations: Evaluations) -> None:
         self._registry = registry
         self._watch = watch
+        self._evaluations = evaluations
 
     async def all(self, document: str | None) -> list[FoundDrafter]:
         """Return the configurations of each kind of document, or of one; in the order in which they came."""
@@ -94,17 +97,65 @@ class DrafterService:
         digest = await self._registry.store(DrafterConfiguration.model_validate(values))
         return await self._move(document, digest, partial(states.add, digest=digest, by=by, reason=reason))
 
-    async def start_canary(self, digest: str, share: float, by: Actor, reason: str) -> FoundDrafter:
-        found = await self.one(digest)
-        digest = found.entry.configuration
-        return await self._move(
-            found.document, digest, partial(states.start_canary, digest=digest, share=share, by=by, reason=reason)
-        )
+    async def start_canary(
+        self, digest: str, share: float, by: Actor, reason: str, *, unevaluated: bool = False
+    ) -> FoundDrafter:
+        """Let a candidate draft a share of the cases, if it has passed an evaluation, or `unevaluated`.
 
-    async def promote(self, digest: str, by: Actor, reason: str) -> FoundDrafter:
+        Raises ProblemError.
+        """
         found = await self.one(digest)
         digest = found.entry.configuration
-        return await self._move(found.document, digest, partial(states.promote, digest=digest, by=by, reason=reason))
+        evaluation = None if unevaluated or found.entry.state == "canary" else await self._passed(found)
+        move = partial(states.start_canary, digest=digest, share=share, by=by, reason=reason, evaluation=evaluation)
+        return await self._move(found.document, digest, move)
+
+    async def promote(self, digest: str, by: Actor, reason: str, *, unevaluated: bool = False) -> FoundDrafter:
+        """Let a configuration draft every case; as `start_canary`. Raises ProblemError."""
+        found = await self.one(digest)
+        digest = found.entry.configuration
+        judged = unevaluated or found.entry.state in ("canary", "live")
+        evaluation = None if judged else await self._passed(found)
+        move = partial(states.promote, digest=digest, by=by, reason=reason, evaluation=evaluation)
+        return await self._move(found.document, digest, move)
+
+    async def _passed(self, found: FoundDrafter) -> str | None:
+        """Return the evaluation that a candidate has passed against what is live. Raises ProblemError."""
+        if found.entry.state != "candidate":
+            return None  # the move is refused for that
+        live = (await self._registry.state(found.document)).live
+        against = [
+            item
+            for item in await self._evaluations.of(found.entry.configuration)
+            if live is not None and item.requested.live == live.configuration
+        ]
+        if not against:
+            raise ProblemError(409, "Not evaluated", "Evaluate it against the live configuration first.")
+        if not against[-1].result.passed:
+            raise ProblemError(409, "Held back", f"By its evaluation: {'; '.join(against[-1].result.reasons)}.")
+        return against[-1].id
+
+    async def evaluate(self, digest: str, limit: int, without: Sequence[str], by: Actor, reason: str) -> Evaluation:
+        """Begin to evaluate a configuration against the live one, on the stays that were signed last."""
+        found = await self.one(digest)
+        live = (await self._registry.state(found.document)).live
+        if live is None or live.configuration == found.entry.configuration:
+            raise ProblemError(409, "Nothing to compare it with", "It is the live configuration.")
+        items = await self._evaluations.signed_stays(found.document, limit, without)
+        if not items:
+            raise ProblemError(409, "No stay to evaluate it on", f"No {found.document} was signed yet.")
+        pair = found.entry.configuration, live.configuration
+        return await self.evaluation(await self._evaluations.begin(found.document, *pair, items, by, reason))
+
+    async def evaluation(self, id: str) -> Evaluation:
+        """Raises ProblemError."""
+        found = await self._evaluations.find(id)
+        if found is None:
+            raise ProblemError(404, "There is no such evaluation")
+        return found
+
+    async def evaluations(self, digest: str) -> list[Evaluation]:
+        return await self._evaluations.of((await self.one(digest)).entry.configuration)
 
     async def retire(self, digest: str, by: Actor, reason: str) -> FoundDrafter:
         found = await self.one(digest)

@@ -3,10 +3,13 @@
 from datetime import UTC, datetime
 
 from services.evaluator.api import router
-from services.evaluator.canary_watch import CONSUMER, CanaryWatch
+from services.evaluator.canary_watch import CONSUMER as COMPARE
+from services.evaluator.canary_watch import CanaryWatch
 from services.evaluator.dependencies import EvaluatorDependencies
 from services.evaluator.drafters import DrafterService
 from services.evaluator.drafters_api import router as drafters_router
+from services.evaluator.evaluations import CONSUMER as EVALUATE
+from services.evaluator.evaluations import Evaluations
 from services.evaluator.handlers import Evaluation
 from services.evaluator.service import KnowledgeService
 from services.evaluator.settings import EvaluatorSettings
@@ -14,6 +17,7 @@ from shared.inference.embeddings import Embedder, TritonEmbedder
 from shared.knowledge.retriever import Retriever
 from shared.knowledge.vector_store import VectorStore
 from shared.messaging.drafter_registry import DrafterRegistry
+from shared.messaging.evaluations import EvaluationLog
 from shared.messaging.event_store import Clock
 from shared.runtime.authentication import Authenticator, read_api_tokens
 from shared.runtime.oidc import OidcProvider
@@ -41,8 +45,10 @@ def build(
     broker.on_message("evaluator-judge", evaluation.judge, evaluation.give_up)
     registry = DrafterRegistry(broker.bus, "evaluator", clock)
     watch = CanaryWatch(broker.bus, registry, settings.canary_evidence)
-    broker.on_message(CONSUMER, watch.receive)
-    drafters = DrafterService(registry, watch)
+    broker.on_message(COMPARE, watch.receive)
+    evaluations = Evaluations(broker.bus, EvaluationLog(broker.bus, "evaluator", clock))
+    broker.on_message(EVALUATE, evaluations.receive)
+    drafters = DrafterService(registry, watch, evaluations)
     provider = OidcProvider(settings.oidc, clock) if settings.oidc.issuer else None
     if provider is not None:
         closers.append(provider.close)

@@ -187,6 +187,14 @@ class Prompt(Model):
     digest: str
 
 
+class AnswerFigures(Model):
+    """Sentences of the model's answer by what the record says about them, whether the draft has them or not."""
+
+    supported: int = 0
+    contradicted: int = 0
+    not_in_record: int = 0
+
+
 DrafterRole = Literal["live", "canary"]
 
 
@@ -231,6 +239,7 @@ class Draft(Model):
     written_from: dict[Narrative, str] | None = None
     prepared: PreparedFrom | None = None  # of a draft that follows a prepared one
     drafter: DrafterStamp | None = None  # None in drafts written before configurations were recorded
+    answer: AnswerFigures | None = None  # None where the model was not asked, and in older drafts
 
     @property
     def type(self) -> DocumentType:

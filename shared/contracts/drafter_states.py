@@ -151,7 +151,9 @@ def add(now: DocumentDrafters, digest: str, by: Actor, reason: str) -> DrafterEv
     return None if entry is not None and entry.state != "retired" else Added(configuration=digest, by=by, reason=reason)
 
 
-def start_canary(now: DocumentDrafters, digest: str, share: float, by: Actor, reason: str) -> DrafterEvent | None:
+def start_canary(
+    now: DocumentDrafters, digest: str, share: float, by: Actor, reason: str, evaluation: str | None = None
+) -> DrafterEvent | None:
     """Return the event; None where it has that share already. Raises MoveRefusedError."""
     entry = _entry(now, digest)
     if entry.state not in ("candidate", "canary"):
@@ -162,10 +164,12 @@ def start_canary(now: DocumentDrafters, digest: str, share: float, by: Actor, re
         raise MoveRefusedError("no configuration is live: the drafter has not started yet")
     if entry.share == share:
         return None
-    return CanaryStarted(configuration=digest, share=share, by=by, reason=reason)
+    return CanaryStarted(configuration=digest, share=share, by=by, reason=reason, evaluation=evaluation)
 
 
-def promote(now: DocumentDrafters, digest: str, by: Actor, reason: str) -> DrafterEvent | None:
+def promote(
+    now: DocumentDrafters, digest: str, by: Actor, reason: str, evaluation: str | None = None
+) -> DrafterEvent | None:
     """Return the event; None where it is live already. Raises MoveRefusedError."""
     entry = _entry(now, digest)
     if entry.state == "live":
@@ -175,7 +179,7 @@ def promote(now: DocumentDrafters, digest: str, by: Actor, reason: str) -> Draft
     if (other := now.canary) is not None and other.configuration != digest:
         raise MoveRefusedError(f"{other.configuration[:12]} is the canary: roll it back first")
     previous = now.live.configuration if now.live is not None else None
-    return DrafterPromoted(configuration=digest, previous=previous, by=by, reason=reason)
+    return DrafterPromoted(configuration=digest, previous=previous, by=by, reason=reason, evaluation=evaluation)
 
 
 def roll_back(now: DocumentDrafters, digest: str, by: Actor, reason: str) -> DrafterEvent | None:

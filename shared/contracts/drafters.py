@@ -113,6 +113,7 @@ class CanaryStarted(Model):
     share: float = Field(gt=0, lt=1)
     by: Actor
     reason: Reason
+    evaluation: str | None = None  # id of the one that it has passed; None: somebody went without
 
 
 class DrafterPromoted(Model):
@@ -124,6 +125,7 @@ class DrafterPromoted(Model):
     previous: Digest | None = None
     by: Actor
     reason: Reason
+    evaluation: str | None = None  # as above; a canary needs no other
 
 
 class RolledBack(Model):

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from shared.contracts.draft import Draft
 from shared.contracts.drafters import DRAFTER_EVENT_TYPES, DrafterConfiguration
 from shared.contracts.ehr import AppointmentChanged, EncounterChanged, EncounterReported, ReimportRequested, TaskChanged
+from shared.contracts.evaluations import EVALUATION_EVENT_TYPES
 from shared.contracts.events import EVENT_TYPES
 from shared.contracts.refresh import REFRESH_EVENT_TYPES
 from shared.contracts.visits import VisitReported
@@ -24,6 +25,7 @@ def generate() -> dict[str, dict[str, Any]]:
     models: dict[str, type[BaseModel]] = {f"{type.model_fields['event'].default}.v1": type for type in EVENT_TYPES}
     models |= {f"knowledge-{type.model_fields['event'].default}.v1": type for type in REFRESH_EVENT_TYPES}
     models |= {f"drafters-{type.model_fields['event'].default}.v1": type for type in DRAFTER_EVENT_TYPES}
+    models |= {f"evaluations-{type.model_fields['event'].default}.v1": type for type in EVALUATION_EVENT_TYPES}
     others: dict[str, type[BaseModel]] = {
         "draft.v1": Draft,
         "drafter-configuration.v1": DrafterConfiguration,

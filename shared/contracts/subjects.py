@@ -6,6 +6,7 @@ EHR             ehr.encounter.<fact>.<dept>.<encounter>, ehr.encounter.updated.<
 DISCHARGE       discharge.<dept>.<case>.<event>
 KNOWLEDGE       knowledge.<source>.<refresh>.<event>[.<n>]; `all` is the source where a refresh covers several
 DRAFTERS        drafters.<document>.<event>
+EVALUATIONS     evaluations.<evaluation>.<event>[.<n>]
 
 TIMERS          timers.escalation.<case>.<level>, timers.reconcile.<of>; timers.due.<...> when they have fired
 REFRESH_TIMERS  timers.refresh.<source>, timers.again.<refresh>, timers.peak.<window>, timers.poll.<of>,
@@ -54,6 +55,7 @@ REIMPORT_REQUESTED = "ehr.reimport.*"
 CASE_EVENTS = "discharge.*.*.*"
 KNOWLEDGE_EVENTS = "knowledge.>"
 DRAFTER_EVENTS = "drafters.*.*"
+EVALUATION_EVENTS = "evaluations.>"
 NOTIFICATIONS = "notify.*.*.*"
 NOTIFICATION_RECEIPTS = "notified.*.*.*"
 ACCESS_EVENTS = "access.*.*"
@@ -218,6 +220,11 @@ def parse_drafter_subject(subject: str) -> tuple[str, str]:
     if len(tokens) != 3 or tokens[0] != "drafters":
         raise PermanentError("the subject is not drafters.<document>.<event>")
     return tokens[1], tokens[2]
+
+
+def evaluation_subject(evaluation: str, event: str, number: int | str | None = None) -> str:
+    """Return `evaluations.<evaluation>.<event>[.<n>]`; `number` is that of a stay."""
+    return f"evaluations.{evaluation}.{event}" + ("" if number is None else f".{number}")
 
 
 def timer_filter(kind: str) -> str:

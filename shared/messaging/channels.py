@@ -11,6 +11,7 @@ from shared.contracts import subjects
 from shared.contracts.access_log import AccessLogEvent
 from shared.contracts.drafters import DRAFTER_EVENT_TYPES
 from shared.contracts.envelope import CHAINED_HEADERS, TYPE_PREFIX
+from shared.contracts.evaluations import EVALUATION_EVENT_TYPES, EVALUATION_ITEM_EVENTS
 from shared.contracts.events import EVENT_TYPES, name_of
 from shared.contracts.model import Model
 from shared.contracts.refresh import BATCH_EVENTS, REFRESH_EVENT_TYPES
@@ -38,7 +39,8 @@ PARAMETERS = {
     "document": "name of a kind of document, e.g. discharge-summary",
     "source": "name of the source of the knowledge base, or all",
     "refresh": "id of the refresh",
-    "number": "of the batch, 1 for the first",
+    "number": "of the batch, or of the stay of an evaluation; 1 for the first",
+    "evaluation": "id of the evaluation",
     "window": "all",
     "level": "1, 2 or 3",
     "escalation": "id of the escalated event",
@@ -187,6 +189,18 @@ def _drafter_channels() -> list[Channel]:
     return found
 
 
+def _evaluation_channels() -> list[Channel]:
+    found = []
+    for kind in EVALUATION_EVENT_TYPES:
+        name = name_of(kind)
+        stamp, schema = f"countersign.evaluations.{name}.v1", f"evaluations-{name}.v1.json"
+        message = Message(_summary(kind), stamp, schema, headers=REFRESH_HEADERS)
+        number = "{number}" if kind in EVALUATION_ITEM_EVENTS else None
+        address = subjects.evaluation_subject("{evaluation}", name, number)
+        found.append(Channel(f"evaluations-{name}", address, "EVALUATIONS", message))
+    return found
+
+
 def _timer_channels() -> list[Channel]:
     message = Message("A timer (ADR-51 of NATS): empty, its facts are headers.")
     pairs = {
@@ -247,6 +261,7 @@ CHANNELS: tuple[Channel, ...] = (
     *_ehr_channels(),
     *_refresh_channels(),
     *_drafter_channels(),
+    *_evaluation_channels(),
     *_timer_channels(),
     *_other_channels(),
 )

@@ -12,6 +12,7 @@ from shared.contracts.drafters import (
     Retired,
     RolledBack,
 )
+from shared.contracts.evaluations import EvaluationRequested, ItemJudged, ItemReady
 from shared.contracts.events import name_of
 from shared.contracts.refresh import (
     AttemptFailed,
@@ -124,6 +125,14 @@ DRAFTER_EVENTS: dict[str, tuple[type[DrafterEvent], ...]] = {
     "drafter": (Declared,),
     "evaluator": (Added, CanaryStarted, DrafterPromoted, RolledBack, Retired),
 }
+_READ_EVALUATIONS = ("$JS.API.DIRECT.GET.EVALUATIONS", "$JS.API.DIRECT.GET.EVALUATIONS.>")
+EVALUATION_EVENTS: dict[str, tuple[str, ...]] = {
+    "drafter": (subjects.evaluation_subject("*", name_of(ItemJudged), "*"),),
+    "evaluator": (
+        subjects.evaluation_subject("*", name_of(EvaluationRequested)),
+        subjects.evaluation_subject("*", name_of(ItemReady), "*"),
+    ),
+}
 _READ_DRAFTERS = ("$JS.API.DIRECT.GET.DRAFTERS", "$JS.API.DIRECT.GET.DRAFTERS.>", "$JS.API.STREAM.INFO.DRAFTERS")
 
 
@@ -164,6 +173,8 @@ _OWN: dict[str, tuple[str, ...]] = {
         "$KV.live.knowledge",
         "$KV.live.version.*",
         *_drafter_events("evaluator"),
+        *EVALUATION_EVENTS["evaluator"],
+        *_READ_EVALUATIONS,
         *_bucket("comparisons"),
         *_READ_DRAFTERS,
         *_bucket("drafters"),
@@ -175,6 +186,8 @@ _OWN: dict[str, tuple[str, ...]] = {
         "$KV.ahead.>",
         *_bucket("usage"),
         *_drafter_events("drafter"),
+        *EVALUATION_EVENTS["drafter"],
+        *_READ_EVALUATIONS,
         *_READ_DRAFTERS,
         *_bucket("drafters"),
     ),

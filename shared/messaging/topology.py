@@ -7,6 +7,7 @@ administrator's `provision` creates what is here and shows what differs.
 from typing import Any
 
 from shared.contracts import steps, subjects
+from shared.contracts.evaluations import EvaluationRequested, ItemReady
 from shared.contracts.events import (
     Approved,
     CaseEvent,
@@ -53,6 +54,7 @@ STREAMS = (
     Stream("KNOWLEDGE", (subjects.KNOWLEDGE_EVENTS,), max_age=90 * DAY),
     # Which configuration drafts each kind of document, and who decided that.
     Stream("DRAFTERS", (subjects.DRAFTER_EVENTS,), max_age=None, append_only=True),
+    Stream("EVALUATIONS", (subjects.EVALUATION_EVENTS,), max_age=None, append_only=True),
     # A stream that takes schedules takes roll-ups, too, and a schedule reaches its own stream alone. The clocks of
     # reviews are apart, so that whoever may set the knowledge base's timers can neither set nor wipe out those.
     Stream("TIMERS", _timers(subjects.ESCALATION_TIMER, subjects.RECONCILE_TIMER), max_age=None, schedules=True),
@@ -222,6 +224,21 @@ CONSUMERS = (
         "embedder-peak", "REFRESH_TIMERS", (subjects.fired_timer_filter(subjects.PEAK_TIMER),), BUS_ONLY, workers=1
     ),
     Consumer("evaluator-judge", "KNOWLEDGE", refresh_events(Indexed, Resumed), _SETTLE, workers=1),
+    Consumer(
+        "evaluator-evaluate",
+        "EVALUATIONS",
+        (subjects.evaluation_subject("*", name_of(EvaluationRequested)),),
+        BUS_ONLY,
+        workers=1,
+    ),
+    # Stays that are drafted again for an evaluation: few at a time, and all the same to whoever waits for a draft.
+    Consumer(
+        "drafter-evaluate",
+        "EVALUATIONS",
+        (subjects.evaluation_subject("*", name_of(ItemReady), "*"),),
+        RetryPolicy(timeout=900, max_attempts=8, initial_interval=5, max_interval=300, alert_after=5),
+        workers=2,
+    ),
     # One at a time, so that decisions are compared in the order of the stream.
     Consumer("evaluator-compare", "DISCHARGE", case_events(Approved, Rejected), BUS_ONLY, workers=1),
     Consumer("approval-notify", "DISCHARGE", case_events(Escalated), BUS_ONLY, workers=8, retry_backlog=10_000),

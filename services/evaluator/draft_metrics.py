@@ -1,0 +1,122 @@
+"""Metrics of an evaluation of drafters, with confidence intervals, and the gate. Pure."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from shared.contracts.evaluations import DraftFigures, ItemJudged
+
+RESAMPLES = 2000  # of the bootstrap
+CONFIDENCE = 95  # percent
+MIN_JUDGED = 10  # stays without which no evaluation passes
+WORST = 5  # stays that a report names
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A figure of one draft. `margin` is by how much a candidate's mean may be worse; None: it is shown only."""
+
+    name: str
+    of: Callable[[DraftFigures], float]
+    larger_is_better: bool
+    margin: float | None = None
+
+
+METRICS = (
+    Metric("contradicted", lambda item: _share(item.contradicted, item), larger_is_better=False, margin=0.01),
+    Metric("not-in-record", lambda item: _share(item.not_in_record, item), larger_is_better=False, margin=0.05),
+    Metric("silent", lambda item: float(item.silent), larger_is_better=False, margin=0.05),
+    Metric("rouge-l", lambda item: item.rouge_l, larger_is_better=True, margin=0.05),
+    Metric("similarity", lambda item: item.similarity, larger_is_better=True, margin=0.05),
+    Metric("kept", lambda item: item.kept / item.sentences if item.sentences else 0.0, larger_is_better=True),
+    Metric("open-points", lambda item: float(item.open_points), larger_is_better=False),
+    Metric("words", lambda item: float(item.words), larger_is_better=False),
+    Metric("seconds", lambda item: item.seconds, larger_is_better=False),
+)
+
+
+def _share(count: int, item: DraftFigures) -> float:
+    """Return the share of the model's sentences; 0 where it wrote none."""
+    whole = item.supported + item.contradicted + item.not_in_record
+    return count / whole if whole else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class MetricResult:
+    """Means over the stays, and the mean difference (candidate minus live) with its confidence interval."""
+
+    name: str
+    candidate: float
+    live: float
+    difference: float
+    low: float
+    high: float
+    passed: bool | None  # None: the gate does not look at it
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationResult:
+    """`worst` are the numbers of the stays in which the candidate is worst against the live configuration."""
+
+    judged: int
+    left_out: int
+    metrics: tuple[MetricResult, ...]
+    passed: bool
+    reasons: tuple[str, ...]
+    worst: tuple[int, ...]
+
+
+def evaluate(items: Sequence[ItemJudged], wanted: int, seed: int = 1) -> EvaluationResult:
+    """Return the result of the stays that were drafted so far; `wanted` is how many there are.
+
+    It passes when every stay was tried, enough could be judged, and no mean is worse by more than its margin.
+    """
+    ordered = sorted(items, key=lambda item: item.number)
+    pairs = [(item.candidate, item.live) for item in ordered if item.candidate is not None and item.live is not None]
+    numbers = [item.number for item in ordered if item.candidate is not None]
+    results = tuple(_result(metric, pairs, seed) for metric in METRICS) if pairs else ()
+    reasons = [f"{item.name} is {item.candidate:.3f}, live {item.live:.3f}" for item in results if item.passed is False]
+    if len(pairs) < MIN_JUDGED:
+        reasons.append(f"{len(pairs)} stays were judged, {MIN_JUDGED} are needed")
+    if len(ordered) < wanted:
+        reasons.append(f"{wanted - len(ordered)} of {wanted} stays are still to be drafted")
+    worst = sorted(range(len(pairs)), key=lambda at: _harm(*pairs[at]), reverse=True)[:WORST]
+    return EvaluationResult(
+        judged=len(pairs),
+        left_out=len(ordered) - len(pairs),
+        metrics=results,
+        passed=not reasons,
+        reasons=tuple(reasons),
+        worst=tuple(numbers[at] for at in worst if _harm(*pairs[at]) > (0.0, 0.0, 0.0)),
+    )
+
+
+def _result(metric: Metric, pairs: Sequence[tuple[DraftFigures, DraftFigures]], seed: int) -> MetricResult:
+    candidate = np.array([metric.of(item) for item, _ in pairs])
+    live = np.array([metric.of(item) for _, item in pairs])
+    difference = candidate - live
+    chance = np.random.default_rng(seed)
+    means = difference[chance.integers(0, len(pairs), (RESAMPLES, len(pairs)))].mean(axis=1)
+    tail = (100 - CONFIDENCE) / 2
+    low, high = np.percentile(means, [tail, 100 - tail])
+    worse = -difference.mean() if metric.larger_is_better else difference.mean()
+    passed = None if metric.margin is None else bool(worse <= metric.margin)
+    return MetricResult(
+        name=metric.name,
+        candidate=float(candidate.mean()),
+        live=float(live.mean()),
+        difference=float(difference.mean()),
+        low=float(low),
+        high=float(high),
+        passed=passed,
+    )
+
+
+def _harm(candidate: DraftFigures, live: DraftFigures) -> tuple[float, float, float]:
+    """Return how much worse a stay's draft is: contradictions first, then what is not in the record, then the text."""
+    return (
+        _share(candidate.contradicted, candidate) - _share(live.contradicted, live),
+        _share(candidate.not_in_record, candidate) - _share(live.not_in_record, live),
+        live.rouge_l - candidate.rouge_l,
+    )

@@ -1,0 +1,196 @@
+"""A candidate is judged on stays that physicians signed: a prompt that invents is held back, an honest one passes."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from cli.contexts import VARIABLES
+from cli.stack.secrets import write_tokens
+from services.evaluator.evaluations import Evaluations
+from services.evaluator.main import build as build_evaluator
+from services.evaluator.settings import EvaluatorSettings
+from shared.contracts.evaluations import ItemReady
+from shared.contracts.events import Approved
+from shared.contracts.subjects import evaluation_subject
+from shared.inference.generation import Generation, Sampling
+from shared.knowledge.embedded_qdrant import EmbeddedQdrant
+from shared.messaging.drafter_registry import DrafterRegistry
+from shared.messaging.evaluations import STREAM, EvaluationLog
+from shared.messaging.event_store import EventStore
+from shared.runtime.service import create_app
+from tests.support.drafters import DOCUMENT, LIVE, PROMPT, WHO, add
+from tests.support.ehr import sandbox, stays
+from tests.support.embedder import HashEmbedder
+from tests.support.examples import T0
+from tests.support.generator import ScriptedGenerator
+from tests.support.server import NatsServer
+from tests.support.service_settings import make_settings
+from tests.support.serving import run_beside, served
+from tests.support.stack import Stack, running, until
+
+pytestmark = [pytest.mark.connected, pytest.mark.timeout(240)]
+
+INVENTED = "The patient had a heart transplant and was discharged on warfarin 10 mg every evening for life."
+INVENTS = LIVE.model_copy(update={"prompt": PROMPT.model_copy(update={"text": "Invent something.\n{facts}{words}\n"})})
+HONEST = LIVE.model_copy(update={"prompt": PROMPT})
+BECAUSE = ("--reason", "a better prompt")
+
+
+class Obedient(ScriptedGenerator):
+    """Invents where its prompt asks for that; else says why the patient came, as the facts state it."""
+
+    async def generate(self, prompt: str, sampling: Sampling, **more: Any) -> Generation:
+        reason = re.findall(r"^Reason: (.+)$", prompt, re.MULTILINE)[-1]
+        self.text = INVENTED if prompt.startswith("Invent") else f"The patient was admitted to hospital for {reason}."
+        return await super().generate(prompt, sampling, **more)
+
+
+@pytest.fixture
+async def signed(nats: NatsServer) -> AsyncIterator[Stack]:
+    """A stack on which every stay of the sandbox was signed."""
+    await nats.provision()
+    async with running(nats, sandbox(), generator=Obedient()) as stack:
+        for encounter in stays():
+            case_id = await stack.discharge(encounter)
+            await stack.reaches(case_id, "awaiting-review")
+            assert (await stack.decide(case_id, "approve")).status_code == 200
+            await stack.reaches(case_id, "filed")
+        yield stack
+
+
+@pytest.fixture
+async def registry(signed: Stack) -> AsyncIterator[DrafterRegistry]:
+    bus = await signed.server.connect("evaluator")
+    yield DrafterRegistry(bus, "evaluator", lambda: T0)
+    await bus.close()
+
+
+@pytest.fixture
+async def commands(
+    signed: Stack, registry: DrafterRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[int]:
+    """An evaluator that commands reach; yields how many stays there are to evaluate a candidate on."""
+    for name in (*VARIABLES, "COUNTERSIGN_NATS_URL", "COUNTERSIGN_DATA_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    log = EvaluationLog(registry._bus, "evaluator", lambda: T0)
+    there = len(await Evaluations(registry._bus, log).signed_stays(DOCUMENT, 100))
+    monkeypatch.setattr("services.evaluator.draft_metrics.MIN_JUDGED", there)
+    tokens = tmp_path / "tokens.json"
+    write_tokens(tokens, signed.server.secrets.tokens)
+    base = EmbeddedQdrant(tmp_path / "qdrant")
+    seed = SecretStr(signed.server.secrets.seeds["evaluator"])
+    settings = make_settings(EvaluatorSettings, nats_url=signed.server.url, nats_seed=seed, tokens_file=tokens)
+    app = create_app([build_evaluator(settings, embedder=HashEmbedder(), base=base)])
+    async with app.router.lifespan_context(app), served(app) as url:
+        file = tmp_path / "operator.token"
+        file.write_text(signed.server.secrets.tokens["operator"])
+        assert (await run_beside("context", "add", "here", "--url", url, "--token-file", str(file))).code == 0
+        assert (await run_beside("context", "use", "here")).code == 0
+        yield there
+    await base.close()
+
+
+async def said(*words: str, code: int = 0) -> Any:
+    done = await run_beside("drafters", *words, "--json")
+    assert done.code == code, done
+    return json.loads(done.out)
+
+
+async def test_an_inventing_prompt_is_held_back_and_an_honest_one_drafts(
+    registry: DrafterRegistry, commands: int
+) -> None:
+    invents, honest = await add(registry, INVENTS), await add(registry, HONEST)
+    done = await run_beside("drafters", "canary", invents, "--share", "0.1", *BECAUSE)
+    assert (done.code, "Evaluate it" in done.err) == (1, True), done
+
+    found = await said("evaluate", invents, "--wait", *BECAUSE, code=1)
+    assert (found["judged"], found["left_out"], found["passed"]) == (commands, 0, False)
+    metrics = {item["name"]: item for item in found["metrics"]}
+    unsupported = metrics["contradicted"]["candidate"] + metrics["not-in-record"]["candidate"]
+    assert unsupported == pytest.approx(1.0)
+    assert metrics["similarity"]["live"] == 1.0  # signed as it was drafted, and drafted the same again
+    for move in (("canary", invents, "--share", "0.1"), ("promote", invents)):
+        done = await run_beside("drafters", *move, *BECAUSE)
+        assert (done.code, "Held back" in done.err) == (1, True), done
+    assert len(found["worst"]) == 5
+
+    found = await said("evaluate", honest, "--wait", "--without", found["worst"][0], *BECAUSE, code=1)
+    assert "are needed" in found["reasons"][0]  # one was left out
+    passed = await said("evaluate", honest, "--wait", *BECAUSE)
+    assert passed["passed"] is True
+    assert [item["id"] for item in await said("evaluations", honest)] == [found["id"], passed["id"]]
+    assert (await said("canary", honest, "--share", "0.1", *BECAUSE))["state"] == "canary"
+    assert (await said("promote", honest, *BECAUSE))["state"] == "live"
+    moves = [item.body for item in await registry.history(DOCUMENT)]
+    assert [getattr(item, "evaluation", None) for item in moves[-2:]] == [passed["id"], None]
+    assert "passed" in (await run_beside("drafters", "evaluations", honest)).out
+
+
+async def test_stays_are_drafted_once_whoever_asks_again_and_dies(signed: Stack, registry: DrafterRegistry) -> None:
+    bus = registry._bus
+    log = EvaluationLog(bus, "evaluator", lambda: T0)
+    evaluations = Evaluations(bus, log)
+    items = await evaluations.signed_stays(DOCUMENT, 3)
+    events = [event for event in (await EventStore(bus, "x").recent(1000))[0] if isinstance(event.body, Approved)]
+    of_document = [event.case.id for event in events if event.body.draft.kind == DOCUMENT]  # type: ignore[union-attr]
+    assert [item.case for item in items] == of_document[::-1][:3]  # the last ones first
+    candidate = await add(registry, HONEST)
+    ids = {await evaluations.begin(DOCUMENT, candidate, LIVE.digest, items, WHO, "twice") for _ in range(2)}
+    assert len(ids) == 1
+    id = ids.pop()
+    for number in (1, 2, 3, 1):  # the process died after the first, and begins again
+        ready = ItemReady(number=number, candidate=candidate, live=LIVE.digest, item=items[number - 1])
+        await log.append(id, ready)
+
+    async def all_judged() -> bool:
+        return len(await log.judged(id)) == 3
+
+    await until(all_judged, "the stays to be drafted")
+    prompts = len(signed.generator.prompts)
+    # Delivered again: nothing is drafted, and nothing is appended.
+    admin = await signed.server.connect("admin")
+    await admin.publish(
+        evaluation_subject(id, "item-ready", 1), ready.model_dump_json().encode(), stream=STREAM, id="again"
+    )
+
+    async def nothing_waits() -> bool:
+        info = await admin.consumer_info(STREAM, "drafter-evaluate")
+        return not info["num_pending"] and not info["num_ack_pending"]
+
+    await until(nothing_waits, "the message to be handled")
+    await admin.close()
+    assert len(signed.generator.prompts) == prompts
+    assert len(await log.judged(id)) == 3
+    assert (await evaluations.find(id)) is not None
+
+
+async def test_a_stay_whose_texts_are_gone_is_left_out(signed: Stack, registry: DrafterRegistry) -> None:
+    bus = registry._bus
+    log = EvaluationLog(bus, "evaluator", lambda: T0)
+    evaluations = Evaluations(bus, log)
+    (item,) = await evaluations.signed_stays(DOCUMENT, 1)
+    answer = await signed.call(
+        "operator", "POST", f"/v1/cases/{item.case}/erasure", json={"ground": "patient-request", "reference": "DSR-7"}
+    )
+    assert answer.status_code < 300, answer.text
+
+    async def erased() -> bool:
+        return "erased" in await signed.events(item.case)
+
+    await until(erased, "the texts to be erased")
+    candidate = await add(registry, HONEST)
+    id = await evaluations.begin(DOCUMENT, candidate, LIVE.digest, [item], WHO, "x")
+    await log.append(id, ItemReady(number=1, candidate=candidate, live=LIVE.digest, item=item))
+
+    async def left_out() -> Any:
+        return await log.judged(id) or None
+
+    (found,) = await until(left_out, "the stay to be left out")
+    assert found.left_out == "the texts of the case were erased"
+    assert (await evaluations.find(id)) is not None

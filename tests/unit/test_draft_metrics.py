@@ -1,0 +1,94 @@
+"""What an evaluation finds, when it passes, and how a draft is measured against the signed text."""
+
+import pytest
+
+from services.drafter.evaluation import measure, rouge_l, signed_narrative
+from services.drafter.writing import Assignment, DraftWriter
+from services.evaluator.draft_metrics import MIN_JUDGED, WORST, evaluate
+from shared.contracts.evaluations import DraftFigures, ItemJudged
+from tests.support.drafters import declared_drafters
+from tests.support.generator import ScriptedGenerator
+from tests.unit.test_reuse import COURSE, DISCHARGED
+
+GOOD = DraftFigures(supported=4, sentences=6, kept=6, rouge_l=0.9, similarity=0.95, words=80, seconds=1.0)
+INVENTED = GOOD.model_copy(update={"supported": 2, "contradicted": 2})
+VAGUE = GOOD.model_copy(update={"supported": 2, "not_in_record": 2})
+OTHER = GOOD.model_copy(update={"rouge_l": 0.7, "similarity": 0.7})
+SILENT = GOOD.model_copy(update={"supported": 0, "silent": True})
+
+
+def judged(*candidates: DraftFigures, live: DraftFigures = GOOD) -> list[ItemJudged]:
+    return [ItemJudged(number=number, candidate=item, live=live) for number, item in enumerate(candidates, 1)]
+
+
+@pytest.mark.parametrize(
+    ("worse", "named"),
+    [
+        (INVENTED, "contradicted"),
+        (VAGUE, "not-in-record"),
+        (OTHER, "rouge-l"),
+        (OTHER, "similarity"),
+        (SILENT, "silent"),
+    ],
+)
+def test_a_worse_candidate_is_held_back_with_the_reason(worse: DraftFigures, named: str) -> None:
+    found = evaluate(judged(*[GOOD] * 8, *[worse] * 12), 20)
+    assert not found.passed
+    assert any(reason.startswith(f"{named} is") for reason in found.reasons)
+    assert evaluate(judged(*[GOOD] * 20), 20).passed
+    better = [ItemJudged(number=number, candidate=GOOD, live=worse) for number in range(1, 21)]
+    assert evaluate(better, 20).passed
+
+
+def test_few_stays_or_some_to_come_pass_nothing() -> None:
+    assert "are needed" in evaluate(judged(*[GOOD] * (MIN_JUDGED - 1)), MIN_JUDGED - 1).reasons[0]
+    assert "still to be drafted" in evaluate(judged(*[GOOD] * MIN_JUDGED), MIN_JUDGED + 1).reasons[0]
+    nothing = evaluate([], 5)
+    assert (nothing.judged, nothing.metrics, nothing.passed) == (0, (), False)
+
+
+def test_stays_without_texts_are_counted_and_the_worst_are_named() -> None:
+    items = judged(*[GOOD] * 10, VAGUE, INVENTED, *[OTHER] * 4)
+    items.append(ItemJudged(number=17, left_out="the texts of the case were erased"))
+    found = evaluate(list(reversed(items)), 17)
+    assert (found.judged, found.left_out) == (16, 1)
+    assert found.worst[:2] == (12, 11)  # contradictions first
+    assert len(found.worst) == WORST
+    assert evaluate(judged(*[GOOD] * 10), 10).worst == ()
+
+
+def test_the_interval_has_the_difference_and_is_the_same_each_time() -> None:
+    items = judged(*[GOOD] * 15, *[VAGUE] * 5)
+    found = {item.name: item for item in evaluate(items, 20).metrics}
+    share = found["not-in-record"]
+    assert (share.candidate, share.live, share.difference) == (0.125, 0.0, 0.125)
+    assert 0 < share.low < share.difference < share.high < 0.25
+    assert found == {item.name: item for item in evaluate(items, 20).metrics}
+
+
+def test_rouge_l_is_that_of_the_paper() -> None:
+    # https://aclanthology.org/W04-1013/, section 3.1: against "police killed the gunman"
+    reference = ["police", "killed", "the", "gunman"]
+    assert rouge_l(["police", "kill", "the", "gunman"], reference) == pytest.approx(3 / 4)
+    assert rouge_l(["the", "gunman", "kill", "police"], reference) == pytest.approx(2 / 4)
+    assert rouge_l([], []) == 1.0
+    assert rouge_l([], reference) == 0.0
+
+
+async def test_a_draft_is_measured_by_what_the_model_wrote_and_what_was_signed() -> None:
+    invented = "The patient underwent a heart transplant and was discharged on warfarin 10 mg every evening for life."
+    figures = {}
+    for name, text in (("plain", COURSE), ("invented", invented)):
+        writer = DraftWriter(declared_drafters(ScriptedGenerator(text)), 5.0, None)
+        task = Assignment(case="c1", department="medicine", context_digest="c" * 64, last=True)
+        draft = await writer.write(DISCHARGED, task)
+        figures[name] = measure(draft, draft.text, 1.5)
+        assert signed_narrative(draft.text).split() == " ".join(item.text for item in draft.sentences).split()
+    assert figures["plain"].supported > 0
+    assert figures["plain"].not_in_record + figures["plain"].contradicted == 0
+    # By the policy `strict` the invented sentence is not in the draft: it is counted all the same.
+    assert figures["invented"].supported == 0
+    assert figures["invented"].not_in_record + figures["invented"].contradicted == 1
+    for found in figures.values():
+        assert (found.rouge_l, found.similarity, found.kept) == (1.0, 1.0, found.sentences)
+        assert found.seconds == 1.5
