@@ -185,6 +185,12 @@ def _print_evaluation(found: dict[str, Any]) -> None:
 
 
 @app.command()
+def shadow(configuration: Configuration, reason: Reason, as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """Have every stay that is signed from now on drafted again by a candidate. Nobody sees its drafts."""
+    _move(data_dir, configuration, "shadow", reason, as_json)
+
+
+@app.command()
 def canary(
     configuration: Configuration,
     share: Annotated[float, typer.Option("--share", help="of the cases, between 0 and 1, such as 0.1")],
@@ -231,7 +237,7 @@ def promote(
 
 @app.command()
 def rollback(configuration: Configuration, reason: Reason, as_json: AsJson = False, data_dir: DataDir = None) -> None:
-    """Take the canary back, or the live configuration for the one that was live before."""
+    """Take a shadow, the canary, or the live configuration back; in place of the latter, the one before is live."""
     _move(data_dir, configuration, "rollback", reason, as_json)
 
 

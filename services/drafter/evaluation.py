@@ -71,7 +71,7 @@ class DraftEvaluation:
         try:
             context, signed = await self._texts(ready.item)
         except ErasedError:
-            return ItemJudged(number=ready.number, left_out="the texts of the case were erased")
+            return ItemJudged(number=ready.number, case=ready.item.case, left_out="the texts of the case were erased")
         figures = []
         for digest in (ready.candidate, ready.live):
             writer = self._writer_of(OneConfiguration(self._registry, self._model_of, digest))
@@ -81,7 +81,7 @@ class DraftEvaluation:
             seconds = self._timer() - began
             figures.append(await asyncio.to_thread(measure, draft, signed, seconds))
         candidate, live = figures
-        return ItemJudged(number=ready.number, candidate=candidate, live=live)
+        return ItemJudged(number=ready.number, case=ready.item.case, candidate=candidate, live=live)
 
     async def _texts(self, item: EvaluationItem) -> tuple[EncounterContext, str]:
         texts = self._artifacts.of(item.case)

@@ -1,4 +1,4 @@
-"""Take in every decision about a draft while there is a canary, and roll the canary back where it is worse."""
+"""Take in every decision about a draft: roll a canary back that is worse, and have signed stays drafted by a shadow."""
 
 import logging
 from functools import partial
@@ -6,6 +6,7 @@ from functools import partial
 from nats.aio.msg import Msg
 
 from services.evaluator.canary import Comparison, outcome_of
+from services.evaluator.evaluations import Evaluations
 from shared.contracts import drafter_states as states
 from shared.contracts.case_values import Actor
 from shared.contracts.draft import DrafterRole
@@ -30,9 +31,12 @@ Decision = Approved | Rejected
 class CanaryWatch:
     """`threshold` is the evidence at which a canary is rolled back."""
 
-    def __init__(self, bus: NatsConnection, registry: DrafterRegistry, threshold: float) -> None:
+    def __init__(
+        self, bus: NatsConnection, registry: DrafterRegistry, evaluations: Evaluations, threshold: float
+    ) -> None:
         self._bus = bus
         self._registry = registry
+        self._evaluations = evaluations
         self._threshold = threshold
         self._cases = EventStore(bus, "evaluator")
         self._bucket = Bucket(bus, BUCKET)
@@ -51,6 +55,7 @@ class CanaryWatch:
 
     async def _take_in(self, decided: RecordedEvent, body: Decision) -> None:
         state = await self._registry.state(body.draft.kind)
+        await self._evaluations.shadow(state, decided)
         canary, stamp = state.canary, body.draft.drafter
         if canary is None or stamp is None or not _is_compared(state, stamp.configuration):
             return

@@ -57,24 +57,25 @@ class MetricResult:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationResult:
-    """`worst` are the numbers of the stays in which the candidate is worst against the live configuration."""
+    """`worst` are the cases in which the candidate is worst against the live configuration."""
 
     judged: int
     left_out: int
     metrics: tuple[MetricResult, ...]
     passed: bool
     reasons: tuple[str, ...]
-    worst: tuple[int, ...]
+    worst: tuple[str, ...]
 
 
-def evaluate(items: Sequence[ItemJudged], wanted: int, seed: int = 1) -> EvaluationResult:
-    """Return the result of the stays that were drafted so far; `wanted` is how many there are.
+def evaluate(items: Sequence[ItemJudged], wanted: int = 0, seed: int = 1) -> EvaluationResult:
+    """Return the result of the stays that were drafted so far; `wanted` is how many there are
+    to be, 0 where they come in as they are signed.
 
     It passes when every stay was tried, enough could be judged, and no mean is worse by more than its margin.
     """
     ordered = sorted(items, key=lambda item: item.number)
     pairs = [(item.candidate, item.live) for item in ordered if item.candidate is not None and item.live is not None]
-    numbers = [item.number for item in ordered if item.candidate is not None]
+    cases = [item.case for item in ordered if item.candidate is not None and item.live is not None]
     results = tuple(_result(metric, pairs, seed) for metric in METRICS) if pairs else ()
     reasons = [f"{item.name} is {item.candidate:.3f}, live {item.live:.3f}" for item in results if item.passed is False]
     if len(pairs) < MIN_JUDGED:
@@ -88,7 +89,7 @@ def evaluate(items: Sequence[ItemJudged], wanted: int, seed: int = 1) -> Evaluat
         metrics=results,
         passed=not reasons,
         reasons=tuple(reasons),
-        worst=tuple(numbers[at] for at in worst if _harm(*pairs[at]) > (0.0, 0.0, 0.0)),
+        worst=tuple(cases[at] for at in worst if _harm(*pairs[at]) > (0.0, 0.0, 0.0)),
     )
 
 

@@ -97,6 +97,13 @@ class DrafterService:
         digest = await self._registry.store(DrafterConfiguration.model_validate(values))
         return await self._move(document, digest, partial(states.add, digest=digest, by=by, reason=reason))
 
+    async def start_shadow(self, digest: str, by: Actor, reason: str) -> FoundDrafter:
+        found = await self.one(digest)
+        digest = found.entry.configuration
+        return await self._move(
+            found.document, digest, partial(states.start_shadow, digest=digest, by=by, reason=reason)
+        )
+
     async def start_canary(
         self, digest: str, share: float, by: Actor, reason: str, *, unevaluated: bool = False
     ) -> FoundDrafter:
@@ -121,7 +128,7 @@ class DrafterService:
 
     async def _passed(self, found: FoundDrafter) -> str | None:
         """Return the evaluation that a candidate has passed against what is live. Raises ProblemError."""
-        if found.entry.state != "candidate":
+        if found.entry.state not in ("candidate", "shadow"):
             return None  # the move is refused for that
         live = (await self._registry.state(found.document)).live
         against = [

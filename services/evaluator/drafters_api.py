@@ -189,13 +189,13 @@ class EvaluationSummary(BaseModel):
             live=requested.live,
             by=requested.by.subject,
             reason=requested.reason,
-            stays=len(requested.items),
+            stays=len(requested.items) or result.judged + result.left_out,
             judged=result.judged,
             left_out=result.left_out,
             passed=result.passed,
             reasons=list(result.reasons),
             metrics=[MetricSummary(**asdict(item)) for item in result.metrics],
-            worst=[requested.items[number - 1].case for number in result.worst],
+            worst=list(result.worst),
         )
 
 
@@ -281,9 +281,9 @@ async def promote(digest: str, body: GatedMove, who: Operator, service: Drafters
     return DrafterSummary.of(found)
 
 
-@router.post("/{digest}/{move}", summary="Roll back or retire; the answer to a rollback is what is live then")
+@router.post("/{digest}/{move}", summary="Shadow, roll back or retire; a rollback answers with what is live then")
 async def move(
-    digest: str, move: Literal["rollback", "retire"], body: Move, who: Operator, service: Drafters
+    digest: str, move: Literal["shadow", "rollback", "retire"], body: Move, who: Operator, service: Drafters
 ) -> DrafterSummary:
-    moves = {"rollback": service.roll_back, "retire": service.retire}
+    moves = {"shadow": service.start_shadow, "rollback": service.roll_back, "retire": service.retire}
     return DrafterSummary.of(await moves[move](digest, who.actor, body.reason))

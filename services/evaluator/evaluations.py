@@ -7,6 +7,7 @@ from nats.aio.msg import Msg
 
 from services.evaluator.draft_metrics import EvaluationResult, evaluate
 from shared.contracts.case_values import Actor
+from shared.contracts.drafter_states import DocumentDrafters, DrafterEntry
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.evaluations import EvaluationItem, EvaluationRequested, ItemReady, parse_evaluation_subject
 from shared.contracts.events import Approved, name_of
@@ -46,6 +47,19 @@ class Evaluations:
         )
         await self._log.append(evaluation, requested)
         return evaluation
+
+    async def shadow(self, state: DocumentDrafters, approved: RecordedEvent) -> None:
+        """Have a stay that was signed drafted again by the shadow of its kind of document."""
+        shadow = state.shadow
+        item = _item(approved, state.document)
+        if shadow is None or shadow.against is None or item is None or approved.time < shadow.since:
+            return
+        evaluation = shadow_evaluation(shadow)
+        by = Actor(subject=shadow.by, role="operator")
+        pair = {"candidate": shadow.configuration, "live": shadow.against}
+        request = EvaluationRequested(document=state.document, items=(), by=by, reason=shadow.reason, **pair)
+        await self._log.append(evaluation, request)
+        await self._log.append(evaluation, ItemReady(number=approved.head.sequence, item=item, **pair))
 
     async def receive(self, message: Msg) -> None:
         """Put the stays of an evaluation into the drafter's queue, each once. Raises TransientError, PermanentError."""
@@ -91,6 +105,11 @@ class Evaluations:
                 break
         readable, _ = sort_readable(messages)
         return readable
+
+
+def shadow_evaluation(shadow: DrafterEntry) -> str:
+    """Return the id of the evaluation of a shadow: another one each time that it is begun."""
+    return derived_id(f"{shadow.configuration}/{shadow.began}", "shadow")
 
 
 def _item(event: RecordedEvent, document: str) -> EvaluationItem | None:

@@ -44,10 +44,10 @@ def build(
     knowledge_service = KnowledgeService(broker.bus, settings.knowledge.file, retriever, base, clock)
     broker.on_message("evaluator-judge", evaluation.judge, evaluation.give_up)
     registry = DrafterRegistry(broker.bus, "evaluator", clock)
-    watch = CanaryWatch(broker.bus, registry, settings.canary_evidence)
-    broker.on_message(COMPARE, watch.receive)
     evaluations = Evaluations(broker.bus, EvaluationLog(broker.bus, "evaluator", clock))
     broker.on_message(EVALUATE, evaluations.receive)
+    watch = CanaryWatch(broker.bus, registry, evaluations, settings.canary_evidence)
+    broker.on_message(COMPARE, watch.receive)
     drafters = DrafterService(registry, watch, evaluations)
     provider = OidcProvider(settings.oidc, clock) if settings.oidc.issuer else None
     if provider is not None:

@@ -1,8 +1,8 @@
 """The state of the drafters of one kind of document: the fold of their events, and the moves that it allows. Pure.
 
-candidate → canary → live → retired. One configuration is live, at most one is a canary. Where the live one is what the
-drafter's settings declare, another declaration takes its place. Where a person has promoted another one, what the
-settings declare is a candidate.
+candidate → shadow → canary → live → retired. One configuration is live, at most one is a canary, and one a shadow.
+Where the live one is what the drafter's settings declare, another declaration takes its place. Where a person has
+promoted another one, what the settings declare is a candidate.
 """
 
 import hashlib
@@ -22,11 +22,15 @@ from shared.contracts.drafters import (
     RecordedDrafterEvent,
     Retired,
     RolledBack,
+    Shadowed,
 )
 from shared.contracts.envelope import CHAIN_START, ChainHead
 from shared.contracts.errors import PermanentError
 
-DrafterState = Literal["candidate", "canary", "live", "retired"]
+DrafterState = Literal["candidate", "shadow", "canary", "live", "retired"]
+
+
+_STATES: dict[type[DrafterEvent], DrafterState] = {Added: "candidate", Shadowed: "shadow", Retired: "retired"}
 
 
 class MoveRefusedError(PermanentError):
@@ -43,7 +47,8 @@ class DrafterEntry:
     by: str
     reason: str
     share: float | None = None  # of the cases, of a canary
-    began: int = 0  # sequence of the event that made it a canary; it stays while only the share changes
+    began: int = 0  # sequence of the event that made it a shadow or a canary; it stays while only the share changes
+    against: str | None = None  # configuration that a shadow is compared with
     rolled_back: bool = False
 
 
@@ -64,6 +69,10 @@ class DocumentDrafters:
     @property
     def canary(self) -> DrafterEntry | None:
         return self._in("canary")
+
+    @property
+    def shadow(self) -> DrafterEntry | None:
+        return self._in("shadow")
 
     def _in(self, state: DrafterState) -> DrafterEntry | None:
         return next((item for item in self.entries.values() if item.state == state), None)
@@ -98,8 +107,8 @@ def apply(before: DocumentDrafters, record: RecordedDrafterEvent) -> DocumentDra
             if before.live is None or before.live.configuration == before.declared:
                 return _make_live(found, digest, record)
             return found if digest in found.entries else _with(found, digest, "candidate", record)
-        case Added(configuration=digest):
-            return _with(found, digest, "candidate", record)
+        case Added() | Shadowed() | Retired() as event:
+            return _with(found, event.configuration, _STATES[type(event)], record)
         case CanaryStarted(configuration=digest, share=share):
             entry = found.entries.get(digest)
             if entry is not None and entry.state == "canary":
@@ -113,8 +122,6 @@ def apply(before: DocumentDrafters, record: RecordedDrafterEvent) -> DocumentDra
                 return _with(found, digest, "candidate", record)
             found = _with(_with(found, digest, "candidate", record), live, "live", record)
             return replace(found, replaced=found.replaced[:-1])
-        case Retired(configuration=digest):
-            return _with(found, digest, "retired", record)
 
 
 def _with(
@@ -125,8 +132,9 @@ def _with(
     share: float | None = None,
 ) -> DocumentDrafters:
     rolled_back = isinstance(record.body, RolledBack) and record.body.configuration == digest
-    began = record.head.sequence if state == "canary" else 0
-    entry = DrafterEntry(digest, state, record.time, record.actor, record.reason, share, began, rolled_back)
+    began = record.head.sequence if state in ("shadow", "canary") else 0
+    against = record.body.live if isinstance(record.body, Shadowed) else None
+    entry = DrafterEntry(digest, state, record.time, record.actor, record.reason, share, began, against, rolled_back)
     return replace(found, entries={**found.entries, digest: entry})
 
 
@@ -151,13 +159,27 @@ def add(now: DocumentDrafters, digest: str, by: Actor, reason: str) -> DrafterEv
     return None if entry is not None and entry.state != "retired" else Added(configuration=digest, by=by, reason=reason)
 
 
+def start_shadow(now: DocumentDrafters, digest: str, by: Actor, reason: str) -> DrafterEvent | None:
+    """Return the event; None where it is a shadow of what is live already. Raises MoveRefusedError."""
+    entry = _entry(now, digest)
+    if now.live is None:
+        raise MoveRefusedError("no configuration is live: the drafter has not started yet")
+    if entry.state == "shadow" and entry.against == now.live.configuration:
+        return None
+    if entry.state not in ("candidate", "shadow"):
+        raise MoveRefusedError(f"it is {entry.state}: only a candidate can become the shadow")
+    if (other := now.shadow) is not None and other.configuration != digest:
+        raise MoveRefusedError(f"{other.configuration[:12]} is the shadow: roll it back first")
+    return Shadowed(configuration=digest, live=now.live.configuration, by=by, reason=reason)
+
+
 def start_canary(
     now: DocumentDrafters, digest: str, share: float, by: Actor, reason: str, evaluation: str | None = None
 ) -> DrafterEvent | None:
     """Return the event; None where it has that share already. Raises MoveRefusedError."""
     entry = _entry(now, digest)
-    if entry.state not in ("candidate", "canary"):
-        raise MoveRefusedError(f"it is {entry.state}: only a candidate can become the canary")
+    if entry.state not in ("candidate", "shadow", "canary"):
+        raise MoveRefusedError(f"it is {entry.state}: only a candidate or the shadow can become the canary")
     if (other := now.canary) is not None and other.configuration != digest:
         raise MoveRefusedError(f"{other.configuration[:12]} is the canary: promote it or roll it back first")
     if now.live is None:
@@ -183,14 +205,14 @@ def promote(
 
 
 def roll_back(now: DocumentDrafters, digest: str, by: Actor, reason: str) -> DrafterEvent | None:
-    """Return the event that takes back the canary, or the live configuration for the one before.
+    """Return the event that takes back a shadow, the canary, or the live configuration for the one before.
 
     None where it was taken back already. Raises MoveRefusedError.
     """
     entry = _entry(now, digest)
     if now.live is None:
         raise MoveRefusedError("no configuration is live")
-    if entry.state == "canary":
+    if entry.state in ("shadow", "canary"):
         return RolledBack(configuration=digest, live=now.live.configuration, by=by, reason=reason)
     if entry.state != "live":
         if entry.rolled_back:
@@ -205,7 +227,7 @@ def roll_back(now: DocumentDrafters, digest: str, by: Actor, reason: str) -> Dra
 
 def roll_back_canary(now: DocumentDrafters, digest: str, by: Actor, reason: str) -> DrafterEvent | None:
     """Return the event that takes back a canary, and never what is live. Raises MoveRefusedError."""
-    if _entry(now, digest).state in ("live", "retired"):
+    if _entry(now, digest).state not in ("candidate", "canary"):
         raise MoveRefusedError("it is no canary any more")
     return roll_back(now, digest, by, reason)
 

@@ -104,6 +104,17 @@ class Added(Model):
     reason: Reason
 
 
+class Shadowed(Model):
+    """Stays that are signed from now on are drafted again by the configuration; nobody sees its drafts."""
+
+    event: Literal["shadowed"] = "shadowed"
+    version: Literal[1] = 1
+    configuration: Digest
+    live: Digest  # that it is compared with
+    by: Actor
+    reason: Reason
+
+
 class CanaryStarted(Model):
     """The configuration drafts a share of the cases, or another share than before."""
 
@@ -149,7 +160,7 @@ class Retired(Model):
     reason: Reason
 
 
-DrafterEvent = Declared | Added | CanaryStarted | DrafterPromoted | RolledBack | Retired
+DrafterEvent = Declared | Added | Shadowed | CanaryStarted | DrafterPromoted | RolledBack | Retired
 DRAFTER_EVENT_TYPES: tuple[type[DrafterEvent], ...] = get_args(DrafterEvent)
 DRAFTER_EVENT_ADAPTER: TypeAdapter[DrafterEvent] = TypeAdapter(Annotated[DrafterEvent, Field(discriminator="event")])
 

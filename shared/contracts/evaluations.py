@@ -28,14 +28,14 @@ class EvaluationItem(Model):
 
 
 class EvaluationRequested(Model):
-    """A person requested an evaluation."""
+    """A person requested an evaluation. For a shadow `items` is empty: stays come in as they are signed."""
 
     event: Literal["requested"] = "requested"
     version: Literal[1] = 1
     document: str
     candidate: Digest
     live: Digest
-    items: tuple[EvaluationItem, ...] = Field(min_length=1, max_length=MAX_ITEMS)
+    items: tuple[EvaluationItem, ...] = Field(max_length=MAX_ITEMS)
     by: Actor
     reason: Reason
 
@@ -45,7 +45,7 @@ class ItemReady(Model):
 
     event: Literal["item-ready"] = "item-ready"
     version: Literal[1] = 1
-    number: int = Field(ge=1)
+    number: int = Field(ge=1)  # 1 for the first; of a shadow, the sequence of the approval
     candidate: Digest
     live: Digest
     item: EvaluationItem
@@ -73,6 +73,7 @@ class ItemJudged(Model):
     event: Literal["item-judged"] = "item-judged"
     version: Literal[1] = 1
     number: int = Field(ge=1)
+    case: str = ""
     candidate: DraftFigures | None = None
     live: DraftFigures | None = None
     left_out: str = ""  # why there are no figures

@@ -11,6 +11,7 @@ from shared.contracts.drafters import (
     DrafterPromoted,
     Retired,
     RolledBack,
+    Shadowed,
 )
 from shared.contracts.evaluations import EvaluationRequested, ItemJudged, ItemReady
 from shared.contracts.events import name_of
@@ -123,7 +124,7 @@ REFRESH_EVENTS: dict[str, tuple[type[RefreshEvent], ...]] = {
 # What a drafter's settings declare, and what people decide.
 DRAFTER_EVENTS: dict[str, tuple[type[DrafterEvent], ...]] = {
     "drafter": (Declared,),
-    "evaluator": (Added, CanaryStarted, DrafterPromoted, RolledBack, Retired),
+    "evaluator": (Added, Shadowed, CanaryStarted, DrafterPromoted, RolledBack, Retired),
 }
 _READ_EVALUATIONS = ("$JS.API.DIRECT.GET.EVALUATIONS", "$JS.API.DIRECT.GET.EVALUATIONS.>")
 EVALUATION_EVENTS: dict[str, tuple[str, ...]] = {

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from cli.stack.secrets import write_tokens
 from services.evaluator.canary import Comparison
 from services.evaluator.canary_watch import BUCKET, CONSUMER, CanaryWatch
+from services.evaluator.evaluations import Evaluations
 from services.evaluator.main import build as build_evaluator
 from services.evaluator.settings import EvaluatorSettings
 from shared.contracts import drafter_states as states
@@ -26,6 +27,7 @@ from shared.knowledge.embedded_qdrant import EmbeddedQdrant
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import NatsConnection
 from shared.messaging.drafter_registry import DrafterRegistry
+from shared.messaging.evaluations import EvaluationLog
 from shared.messaging.event_store import EventStore
 from shared.runtime.service import create_app
 from tests.support.drafters import CANDIDATE, DOCUMENT, LIVE, add, start_canary
@@ -149,7 +151,8 @@ async def test_a_process_that_dies_after_storing_rolls_back_when_it_is_delivered
     evaluator: DrafterRegistry,
     decisions: Decisions,
 ) -> None:
-    watch = CanaryWatch(evaluator._bus, evaluator, 20.0)
+    log = EvaluationLog(evaluator._bus, "evaluator", lambda: LATER)
+    watch = CanaryWatch(evaluator._bus, evaluator, Evaluations(evaluator._bus, log), 20.0)
     for _ in range(7):
         await decisions.take("live", "signed")
         await decisions.take("canary", "redraft")

@@ -52,10 +52,10 @@ class Obedient(ScriptedGenerator):
 
 @pytest.fixture
 async def signed(nats: NatsServer) -> AsyncIterator[Stack]:
-    """A stack on which every stay of the sandbox was signed."""
+    """A stack on which every stay of the sandbox but the first was signed."""
     await nats.provision()
     async with running(nats, sandbox(), generator=Obedient()) as stack:
-        for encounter in stays():
+        for encounter in stays()[1:]:
             case_id = await stack.discharge(encounter)
             await stack.reaches(case_id, "awaiting-review")
             assert (await stack.decide(case_id, "approve")).status_code == 200
@@ -194,3 +194,32 @@ async def test_a_stay_whose_texts_are_gone_is_left_out(signed: Stack, registry: 
     (found,) = await until(left_out, "the stay to be left out")
     assert found.left_out == "the texts of the case were erased"
     assert (await evaluations.find(id)) is not None
+
+
+async def test_a_shadow_drafts_what_is_signed_and_nobody_sees_it(
+    signed: Stack, registry: DrafterRegistry, commands: int
+) -> None:
+    honest = await add(registry, HONEST)
+    assert (await said("shadow", honest, *BECAUSE))["state"] == "shadow"
+    assert await said("evaluations", honest) == []
+    before = {event.id for event in (await EventStore(registry._bus, "x").recent(1000))[0]}
+    case_id = await signed.discharge(stays()[0])
+    await signed.reaches(case_id, "awaiting-review")
+    live = (await signed.review(case_id))["draft"]
+    assert live["drafter"] == {"configuration": LIVE.digest, "role": "live"}
+    assert (await signed.decide(case_id, "approve")).status_code == 200
+    await signed.reaches(case_id, "filed")
+
+    async def drafted() -> Any:
+        items = await said("evaluations", honest)
+        return items[0] if items and items[0]["judged"] == 1 else None
+
+    found = await until(drafted, "the shadow to draft the stay")
+    assert (found["stays"], found["candidate"], found["live"]) == (1, honest, LIVE.digest)
+    assert commands > 1
+    assert "are needed" in found["reasons"][0]
+    events, _ = await EventStore(registry._bus, "x").recent(1000)
+    assert {event.case.id for event in events if event.id not in before} == {case_id}  # no other case has an event
+    done = await run_beside("drafters", "canary", honest, "--share", "0.1", *BECAUSE)
+    assert (done.code, "Held back" in done.err) == (1, True), done
+    assert (await said("rollback", honest, *BECAUSE))["digest"] == LIVE.digest

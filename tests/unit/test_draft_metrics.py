@@ -18,7 +18,8 @@ SILENT = GOOD.model_copy(update={"supported": 0, "silent": True})
 
 
 def judged(*candidates: DraftFigures, live: DraftFigures = GOOD) -> list[ItemJudged]:
-    return [ItemJudged(number=number, candidate=item, live=live) for number, item in enumerate(candidates, 1)]
+    numbered = enumerate(candidates, 1)
+    return [ItemJudged(number=number, case=f"c{number}", candidate=item, live=live) for number, item in numbered]
 
 
 @pytest.mark.parametrize(
@@ -36,13 +37,14 @@ def test_a_worse_candidate_is_held_back_with_the_reason(worse: DraftFigures, nam
     assert not found.passed
     assert any(reason.startswith(f"{named} is") for reason in found.reasons)
     assert evaluate(judged(*[GOOD] * 20), 20).passed
-    better = [ItemJudged(number=number, candidate=GOOD, live=worse) for number in range(1, 21)]
+    better = [ItemJudged(number=number, case=f"c{number}", candidate=GOOD, live=worse) for number in range(1, 21)]
     assert evaluate(better, 20).passed
 
 
 def test_few_stays_or_some_to_come_pass_nothing() -> None:
     assert "are needed" in evaluate(judged(*[GOOD] * (MIN_JUDGED - 1)), MIN_JUDGED - 1).reasons[0]
     assert "still to be drafted" in evaluate(judged(*[GOOD] * MIN_JUDGED), MIN_JUDGED + 1).reasons[0]
+    assert evaluate(judged(*[GOOD] * MIN_JUDGED)).passed  # of a shadow: as many as have been signed
     nothing = evaluate([], 5)
     assert (nothing.judged, nothing.metrics, nothing.passed) == (0, (), False)
 
@@ -52,7 +54,7 @@ def test_stays_without_texts_are_counted_and_the_worst_are_named() -> None:
     items.append(ItemJudged(number=17, left_out="the texts of the case were erased"))
     found = evaluate(list(reversed(items)), 17)
     assert (found.judged, found.left_out) == (16, 1)
-    assert found.worst[:2] == (12, 11)  # contradictions first
+    assert found.worst[:2] == ("c12", "c11")  # contradictions first
     assert len(found.worst) == WORST
     assert evaluate(judged(*[GOOD] * 10), 10).worst == ()
 

@@ -32,6 +32,7 @@ CASES = [f"case-{number}" for number in range(2000)]
 MOVES: dict[str, Callable[[DocumentDrafters, str], DrafterEvent | None]] = {
     "declare": states.declare,
     "add": partial(states.add, by=WHO, reason="x"),
+    "shadow": partial(states.start_shadow, by=WHO, reason="x"),
     "canary": partial(states.start_canary, share=0.5, by=WHO, reason="x"),
     "promote": partial(states.promote, by=WHO, reason="x"),
     "rollback": partial(states.roll_back, by=WHO, reason="x"),
@@ -110,7 +111,7 @@ def test_a_rollback_that_is_repeated_changes_nothing() -> None:
         states.roll_back(now, A, WHO, "worse")
 
 
-@pytest.mark.parametrize("repeated", ["add", "canary", "promote", "retire", "declare"])
+@pytest.mark.parametrize("repeated", ["add", "shadow", "canary", "promote", "retire", "declare"])
 def test_a_move_that_is_repeated_changes_nothing(repeated: str) -> None:
     now = added(declared(A), B)
     now = after(now, MOVES[repeated](now, B))
@@ -128,6 +129,7 @@ def test_what_the_state_does_not_allow_says_why() -> None:
         (lambda: states.retire(now, A, WHO, "x"), "it is live"),
         (lambda: states.roll_back(now, A, WHO, "x"), "roll it back first"),
         (lambda: states.roll_back(now, C, WHO, "x"), "drafts nothing"),
+        (lambda: states.start_shadow(now, B, WHO, "x"), "only a candidate"),
         (lambda: states.promote(now, "e" * 64, WHO, "x"), "there is no configuration"),
     ):
         with pytest.raises(MoveRefusedError, match=words):
@@ -146,6 +148,7 @@ def test_one_is_live_and_at_most_one_is_a_canary(moves: list[tuple[str, str]]) -
         found = [entry.state for entry in now.entries.values()]
         assert found.count("live") == 1
         assert found.count("canary") <= 1
+        assert found.count("shadow") <= 1
         assert now.assign("case-1") is not None
 
 

@@ -93,6 +93,7 @@ class DraftView(BaseModel):
     open_points: list[dict[str, Any]]
     model: str
     prompt: dict[str, Any]
+    drafter: dict[str, Any] | None  # digest of its configuration, and whether that was live or a canary
     context_digest: str
     knowledge: dict[str, Any] | None
 
