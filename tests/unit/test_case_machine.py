@@ -67,7 +67,7 @@ class CaseMachine(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.bus: Any = MemoryBus()
-        services = ("ingest", "drafter", "approval")
+        services = ("ingest", "drafter", "approval", "evaluator")
         self.brokers = {name: ServiceBroker(name, self.bus, lambda: T0) for name in services}
         self.ingest = Ingest(self.bus, "test", lambda: T0)
         self.preparations = Preparations(self.bus, "test", "general", timedelta(days=7), lambda: T0)
