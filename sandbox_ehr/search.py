@@ -85,7 +85,12 @@ PARAMETERS: dict[str, dict[str, Parameter]] = {
         "code": ("token", ("code",)),
         "business-status": ("token", ("businessStatus",)),
     },
-    "Provenance": _COMMON | {"target": ("reference", ("target",)), "recorded": ("date", ("recorded",))},
+    "Provenance": _COMMON
+    | {
+        "target": ("reference", ("target",)),
+        "recorded": ("date", ("recorded",)),
+        "when": ("date", ("occurredDateTime",)),
+    },
     "AuditEvent": _COMMON | {"date": ("date", ("recorded",)), "entity": ("reference", ("entity.what",))},
     "Device": _COMMON | {"type": ("token", ("type",))},
     "Practitioner": _COMMON | {"family": ("string", ("name.family",))},

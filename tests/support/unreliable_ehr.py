@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import httpx
 
@@ -72,12 +73,28 @@ class UnreliableEhr(httpx.AsyncBaseTransport):
                 return httpx.Response(204)
             case "PUT" if self.puts_create and self.sandbox.store.get(type, rest[0]) is None:
                 return self._made(request)
+        if type == "Provenance" and not self._understands_condition(request):
+            return httpx.Response(400)
         response = await self._inner.handle_async_request(request)
         if request.method == "POST" and self.bare is not None:
             await response.aread()
-            headers = {"Location": response.headers["Location"]} if self.bare == "location" else {}
+            named = response.headers.get("Location") if self.bare == "location" else None  # none of what was there
+            headers = {"Location": named} if named is not None else {}
             return httpx.Response(response.status_code, headers=headers)
         return response
+
+    def _understands_condition(self, request: httpx.Request) -> bool:
+        """Return whether the parameters of a conditional create are known; removes those that are passed over.
+
+        Only of Provenance: that other types are found by their identifiers is what every profile relies on.
+        """
+        asked = dict(parse_qsl(request.headers.get("If-None-Exist", "")))
+        if self.unknown & asked.keys():
+            return False
+        if self.lenient & asked.keys():
+            kept = {name: value for name, value in asked.items() if name not in self.lenient}
+            request.headers["If-None-Exist"] = urlencode(kept)
+        return True
 
     async def _search(self, request: httpx.Request) -> httpx.Response:
         if self.unknown & set(request.url.params):

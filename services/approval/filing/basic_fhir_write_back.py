@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 
 from services.approval.corrections import rules as correction_rules
 from services.approval.ehr_tasks.tasks import Devices
-from services.approval.filing import basic_resources, correction_resources, resources
+from services.approval.filing import basic_resources, correction_resources
 from services.approval.filing.basic_search import StayDocuments
 from services.approval.filing.chart_check import NotAsSignedError
 from services.approval.filing.correction_resources import IN_ERROR
@@ -153,7 +153,7 @@ class BasicFhirWriteBack:
             device = await self._devices.id_of(signature.draft)
             entities = chart.entities(held)
             wanted = correction_resources.provenance(decision, signature, id, device, self._clock(), entities)
-            found = [await self._filing.make(wanted, resources.provenance_id(head))]
+            found = [await self._filing.make_provenance(wanted, head)]
         return str(oldest(found)["id"])
 
     async def _same(

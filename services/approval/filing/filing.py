@@ -146,7 +146,7 @@ class Filing:
         if not existing:
             made_of = chart.entities(held)
             wanted = correction_resources.provenance(decision, signature, document, device, self._clock(), made_of)
-            existing = [await self.make(wanted, resources.provenance_id(head))]
+            existing = [await self.make_provenance(wanted, head)]
         return str(oldest(existing)["id"])
 
     async def follow_up(
@@ -191,9 +191,22 @@ class Filing:
             return True
         return False
 
-    async def make(self, wanted: Resource, id: str, if_none_exist: Mapping[str, str] | None = None) -> Resource:
-        """Create `wanted`: under `id` if the EHR accepts client-assigned ids, otherwise by `if_none_exist`."""
-        return (await self._make(wanted, id, if_none_exist)).resource
+    async def make_provenance(self, wanted: Resource, head: str) -> Resource:
+        """Create the Provenance with this head of the chain, unless another process has created it just now.
+
+        Ours are known by their target and the time of the decision. An EHR that ignores `when` may show another one of
+        the same target, and one that refuses it is asked without a condition.
+        """
+        id = resources.provenance_id(head)
+        target = str(wanted["target"][-1]["reference"])
+        query = {"target": target, "when": str(wanted["occurredDateTime"])}
+        try:
+            answer = await self._make(wanted, id, query)
+        except (BadRequestError, UnprocessableError):
+            return (await self._make(wanted, id, None)).resource
+        if answer.created or resources.chain_head_of(answer.resource) == head:
+            return answer.resource
+        return (await self._make(wanted, id, None)).resource
 
     async def _make(self, wanted: Resource, id: str, if_none_exist: Mapping[str, str] | None) -> CreateResult:
         type = str(wanted["resourceType"])

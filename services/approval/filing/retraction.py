@@ -1,6 +1,6 @@
 """Retract every document of a case in the chart: entered-in-error, with a Provenance of the two people."""
 
-from services.approval.filing import correction_resources, resources
+from services.approval.filing import correction_resources
 from services.approval.filing.correction_resources import IN_ERROR
 from services.approval.filing.filing import Filing
 from services.approval.filing.provenances import carrying, provenances_of
@@ -31,5 +31,5 @@ class RetractionFiling:
         found = carrying(head, await provenances_of(self._ehr, f"DocumentReference/{retracted.documents[-1]}"))
         if not found:
             wanted = correction_resources.retraction(decision, retracted, self._clock())
-            found = [await self._filing.make(wanted, resources.provenance_id(head))]
+            found = [await self._filing.make_provenance(wanted, head)]
         return str(oldest(found)["id"])
