@@ -96,12 +96,7 @@ class CanaryWatch:
             f"(evidence {comparison.evidence:.3g}, threshold {self._threshold:.3g})"
         )
         digest = comparison.canary
-        move = partial(states.roll_back_canary, digest=digest, by=WATCH, reason=reason)
-        try:
-            await self._registry.move(state.document, move)
-        except MoveRefusedError:
-            return  # somebody else has ended it
-        logger.warning("%s: the canary %s is rolled back: %s", state.document, digest[:12], reason)
+        # First the alert: once the canary is taken back, a redelivery ends before it comes here.
         await publish_alert(
             self._bus,
             "warning",
@@ -111,6 +106,12 @@ class CanaryWatch:
             configuration=digest,
             reason=reason,
         )
+        try:
+            move = partial(states.roll_back_canary, digest=digest, by=WATCH, reason=reason)
+            await self._registry.move(state.document, move)
+        except MoveRefusedError:
+            return  # somebody else has ended it in the meantime
+        logger.warning("%s: the canary %s is rolled back: %s", state.document, digest[:12], reason)
 
 
 def _is_compared(state: DocumentDrafters, configuration: str) -> bool:

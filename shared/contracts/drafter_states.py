@@ -6,7 +6,7 @@ promoted another one, what the settings declare is a candidate.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
@@ -88,14 +88,6 @@ def _position(configuration: str, case: str) -> float:
     """Return a number from 0 to 1. It depends on the configuration, so each canary gets other cases."""
     digest = hashlib.sha256(f"{configuration}/{case}".encode()).digest()
     return int.from_bytes(digest[:8]) / 2**64
-
-
-def fold_drafters(document: str, history: Iterable[RecordedDrafterEvent]) -> DocumentDrafters:
-    """Return the state after `history`, which is in stream order."""
-    found = DocumentDrafters(document)
-    for record in history:
-        found = apply(found, record)
-    return found
 
 
 def apply(before: DocumentDrafters, record: RecordedDrafterEvent) -> DocumentDrafters:
