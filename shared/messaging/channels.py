@@ -3,6 +3,7 @@
 Who sends and who receives follows from rights and consumers. FastStream makes the AsyncAPI document of it: asyncapi.py.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, get_args
@@ -166,39 +167,30 @@ def _ehr_channels() -> list[Channel]:
     ]
 
 
-def _refresh_channels() -> list[Channel]:
+def _event_channels(
+    of: str, stream: str, kinds: Iterable[type[Model]], headers: tuple[str, ...], address: Callable[[type[Model]], str]
+) -> list[Channel]:
+    """Return the channels of the events of a log; `of` begins their types and the names of their schemas."""
     found = []
-    for kind in REFRESH_EVENT_TYPES:
+    for kind in kinds:
         name = name_of(kind)
-        number = "{number}" if kind in BATCH_EVENTS else None
-        address = subjects.knowledge_subject("{source}", "{refresh}", name, number)
-        stamp = f"countersign.knowledge.{name}.v1"
-        message = Message(_summary(kind), stamp, f"knowledge-{name}.v1.json", headers=REFRESH_HEADERS)
-        found.append(Channel(f"knowledge-{name}", address, "KNOWLEDGE", message))
+        message = Message(_summary(kind), f"countersign.{of}.{name}.v1", f"{of}-{name}.v1.json", headers=headers)
+        found.append(Channel(f"{of}-{name}", address(kind), stream, message))
     return found
 
 
-def _drafter_channels() -> list[Channel]:
-    found = []
-    for kind in DRAFTER_EVENT_TYPES:
-        name = name_of(kind)
-        stamp, schema = f"countersign.drafters.{name}.v1", f"drafters-{name}.v1.json"
-        message = Message(_summary(kind), stamp, schema, headers=CASE_HEADERS)
-        address = subjects.drafter_subject("{document}", name)
-        found.append(Channel(f"drafters-{name}", address, "DRAFTERS", message))
-    return found
+def _refresh_address(kind: type[Model]) -> str:
+    number = "{number}" if kind in BATCH_EVENTS else None
+    return subjects.knowledge_subject("{source}", "{refresh}", name_of(kind), number)
 
 
-def _evaluation_channels() -> list[Channel]:
-    found = []
-    for kind in EVALUATION_EVENT_TYPES:
-        name = name_of(kind)
-        stamp, schema = f"countersign.evaluations.{name}.v1", f"evaluations-{name}.v1.json"
-        message = Message(_summary(kind), stamp, schema, headers=REFRESH_HEADERS)
-        number = "{number}" if kind in EVALUATION_ITEM_EVENTS else None
-        address = subjects.evaluation_subject("{evaluation}", name, number)
-        found.append(Channel(f"evaluations-{name}", address, "EVALUATIONS", message))
-    return found
+def _drafter_address(kind: type[Model]) -> str:
+    return subjects.drafter_subject("{document}", name_of(kind))
+
+
+def _evaluation_address(kind: type[Model]) -> str:
+    number = "{number}" if kind in EVALUATION_ITEM_EVENTS else None
+    return subjects.evaluation_subject("{evaluation}", name_of(kind), number)
 
 
 def _timer_channels() -> list[Channel]:
@@ -259,9 +251,9 @@ def _other_channels() -> list[Channel]:
 CHANNELS: tuple[Channel, ...] = (
     *_case_channels(),
     *_ehr_channels(),
-    *_refresh_channels(),
-    *_drafter_channels(),
-    *_evaluation_channels(),
+    *_event_channels("knowledge", "KNOWLEDGE", REFRESH_EVENT_TYPES, REFRESH_HEADERS, _refresh_address),
+    *_event_channels("drafters", "DRAFTERS", DRAFTER_EVENT_TYPES, CASE_HEADERS, _drafter_address),
+    *_event_channels("evaluations", "EVALUATIONS", EVALUATION_EVENT_TYPES, REFRESH_HEADERS, _evaluation_address),
     *_timer_channels(),
     *_other_channels(),
 )
