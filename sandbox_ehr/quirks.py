@@ -39,7 +39,8 @@ class Quirks:
     # Body of the response to a create (Oracle Health: only the Location header).
     create_response: Literal["whole", "location", "nothing"] = "whole"
     first_create_conflicts: bool = False  # the first conditional create of each type is a 409
-    # The first conditional create of each type is committed twice, as if two ran at once: both find no match.
+    # The first conditional create of each type by an identifier is committed twice, as if two ran at once: both find no
+    # match.
     first_create_races: bool = False
     # TYPE or TYPE?PARAMETER → status of its searches (a missing scope; an unsupported parameter)
     refused_searches: Mapping[str, int] = field(default_factory=dict)
@@ -148,8 +149,8 @@ class QuirkyServer:
     async def _create(self, request: httpx.Request, type: str) -> httpx.Response:
         if type == "DocumentReference" and self._has_too_many_contents(request):
             return _outcome(422, "business-rule")
-        conditional = "if-none-exist" in request.headers
-        if self._quirks.first_create_conflicts and conditional and self._is_first_create("contended", type):
+        condition = request.headers.get("if-none-exist", "")
+        if self._quirks.first_create_conflicts and condition and self._is_first_create("contended", type):
             return _outcome(409, "conflict")
         if (
             self._quirks.first_create_delay
@@ -158,7 +159,7 @@ class QuirkyServer:
         ):
             # The client may be gone by then: the write goes on, as it does in a database.
             answer = await asyncio.shield(asyncio.create_task(self._commit_after_delay(_unconditional(request))))
-        elif self._quirks.first_create_races and conditional and self._is_first_create("raced", type):
+        elif self._quirks.first_create_races and "identifier=" in condition and self._is_first_create("raced", type):
             await self._forward(_unconditional(request))
             answer = await self._forward(_unconditional(request))
         else:

@@ -116,7 +116,7 @@ def core(settings: ApprovalSettings, clock: Clock, new_id: Callable[[], str], eh
         log=log,
         tasks=ReviewTasks(ehr, devices, clock, settings.public_url),
         write_backs=build_write_backs(settings, broker.bus, ehr, filing, devices, clock, tell),
-        unfiled=UnfiledProjection(clock),
+        unfiled=UnfiledProjection(clock, reviews.notify),  # the page of a case shows that its document is filed
         devices=devices,
         review=ReviewService(
             broker.bus, interactive, interactive_directory, reviews, log, clock, new_id, settings.sign_within

@@ -14,8 +14,9 @@ pytestmark = pytest.mark.connected
 
 # More than all processes' workers together, of any of them.
 WAITING = 600
-# What patients wait for. A refresh of the knowledge base is one at a time, and waits for itself.
-OF_PATIENTS = [item for item in CONSUMERS if item.stream not in ("KNOWLEDGE", "REFRESH_TIMERS") and item.workers > 1]
+# What patients wait for. A refresh of the knowledge base is one at a time, and nobody waits for an evaluation.
+BATCHES = ("KNOWLEDGE", "REFRESH_TIMERS", "EVALUATIONS")
+OF_PATIENTS = [item for item in CONSUMERS if item.stream not in BATCHES and item.workers > 1]
 
 
 @pytest.mark.parametrize("target", OF_PATIENTS, ids=lambda item: item.name)

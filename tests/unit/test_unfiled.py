@@ -30,3 +30,12 @@ async def test_the_gauge_is_the_age_of_the_oldest_signature_until_it_is_filed(mo
     projection.take(event("filed", 2))
     await projection.collect_gauges()
     assert gauge[1:] == [("countersign.filing.oldest", [])]
+
+
+def test_whoever_looks_at_a_case_is_told_that_its_document_is_filed() -> None:
+    """The page of a signed case may have been opened after the signature was applied and before the filing."""
+    changed: list[str] = []
+    projection = UnfiledProjection(lambda: T0, changed.append)
+    for sequence, name in enumerate(("approved", "filed"), 1):
+        projection.take(event(name, sequence))
+    assert changed == [CASE.id, CASE.id]

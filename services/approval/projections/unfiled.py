@@ -1,6 +1,6 @@
 """The projection of documents that are signed and not in the chart yet, in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -34,8 +34,10 @@ class UnfiledDocument:
 class UnfiledProjection:
     """Signed documents that are not in the chart, oldest first."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, changed: Callable[[str], None] = lambda _: None) -> None:
+        """`changed` is called with the case of each event, after it was applied."""
         self._clock = clock
+        self._changed = changed
         self._waiting: dict[str, UnfiledDocument] = {}
 
     async def start(self, bus: NatsConnection) -> None:
@@ -64,6 +66,7 @@ class UnfiledProjection:
             if isinstance(body, Failed) and body.step == "file":
                 sequences = (known.sequences[0], message.sequence)
                 self._waiting[case.id] = replace(known, held=body.reason, sequences=sequences)
+        self._changed(case.id)
 
     async def collect_gauges(self) -> None:
         """Set the age of the oldest one of each department, by whether it is held."""
