@@ -28,6 +28,7 @@ from cli.commands import (
     hl7,
     kinds,
     knowledge,
+    models,
     provision,
     secrets,
 )
@@ -174,6 +175,7 @@ app.add_typer(cases.app, name="cases")
 app.add_typer(knowledge.app, name="knowledge")
 app.add_typer(kinds.app, name="kinds")
 app.add_typer(drafters.app, name="drafters")
+app.add_typer(models.app, name="models")
 app.add_typer(escalations.app, name="escalations")
 app.add_typer(hl7.app, name="hl7")
 app.command("doctor")(doctor.doctor)

@@ -11,6 +11,7 @@ from services.evaluator.drafters_api import router as drafters_router
 from services.evaluator.evaluations import CONSUMER as EVALUATE
 from services.evaluator.evaluations import Evaluations
 from services.evaluator.handlers import Evaluation
+from services.evaluator.models_api import router as models_router
 from services.evaluator.service import KnowledgeService
 from services.evaluator.settings import EvaluatorSettings
 from shared.inference.embeddings import Embedder, TritonEmbedder
@@ -55,7 +56,7 @@ def build(
     authenticator = Authenticator(read_api_tokens(settings.tokens_file), provider)
     return Service(
         broker,
-        (router, drafters_router),
+        (router, drafters_router, models_router),
         EvaluatorDependencies(authenticator, knowledge_service, drafters),
         starts=(evaluation.start,),
         checks={"triton-embedder": embedder.ready, "qdrant": base.ready},

@@ -96,6 +96,11 @@ class KnowledgeService:
         seconds = remaining.total_seconds() if hasattr(remaining, "total_seconds") else float(remaining)
         return datetime.fromtimestamp(self._clock().timestamp() + seconds, UTC).isoformat(timespec="seconds")
 
+    async def live(self) -> tuple[LivePointer | None, VersionRecord | None]:
+        """Return what is live, and how it was evaluated."""
+        live, _ = await self._live.live()
+        return live, await self._live.version(live.version) if live is not None else None
+
     async def history(self) -> list[VersionRecord]:
         """Return every version that was evaluated, newest first."""
         return list(reversed(await self._live.versions()))

@@ -205,6 +205,10 @@ async def test_commands_from_a_candidate_to_a_rollback(tmp_path: Path) -> None:
     assert digest not in {item["digest"] for item in await said("list")}
     assert digest in {item["digest"] for item in await said("list", "--all")}
     assert "live" in (await run_beside("drafters", "list")).out
+    done = await run_beside("models", "list", "--json")
+    models = {(item["document"], item["state"], item["version"]) for item in json.loads(done.out)}
+    assert (DOCUMENT, "live", LIVE.digest) in models
+    assert len(models) == len(KINDS.all)  # no version of the knowledge base is live here
 
 
 @pytest.mark.usefixtures("commands")

@@ -40,6 +40,17 @@ async def test_a_first_refresh_embeds_everything_and_goes_live(knowledge: Knowle
     assert (await knowledge.search("care of gout"))[0]["document"] == "gout.md"
 
 
+async def test_the_list_of_models_has_what_embeds_the_live_version(knowledge: KnowledgeStack) -> None:
+    headers = {"Authorization": f"Bearer {knowledge.server.secrets.tokens['auditor']}"}
+    assert (await knowledge.http.get("/v1/models", headers=headers)).json()["items"] == []
+    await knowledge.refresh()
+    (model,) = (await knowledge.http.get("/v1/models", headers=headers)).json()["items"]
+    live = (await knowledge.status())["live"]
+    assert (model["task"], model["version"], model["by"]) == ("embed", "1", "evaluation")
+    assert (model["model"], model["since"]) == (live["embedder"], live["since"])
+    assert model["reason"]
+
+
 async def test_a_second_refresh_embeds_nothing(knowledge: KnowledgeStack) -> None:
     await knowledge.refresh()
     embedded = len(knowledge.embedder.texts)
