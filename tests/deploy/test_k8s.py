@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 K8S = ROOT / "deploy/k8s"
 KUBECTL = ROOT / ".venv/bin/kubectl"
 KEDA = Path(__file__).parent / "keda"
-OVERLAYS = ("overlays/small", "overlays/production", "tenants/example")
+OVERLAYS = ("overlays/small", "overlays/production", "overlays/vllm", "tenants/example")
 VERSIONS = ("1.31", "1.34")
 MODEL_MINUTES = 10  # a large model takes as long to load
 TELEMETRY = ("OTEL_",)
@@ -113,19 +113,38 @@ def test_every_container_says_what_it_takes_and_which_image_it_is(overlay: str) 
         assert any(character.isdigit() for character in tag), container["image"]
 
 
-def test_a_gpu_is_asked_for_whole_and_where_gpus_are() -> None:
-    found = 0
-    for owner, _, spec in pods("overlays/production"):
+@pytest.mark.parametrize(
+    ("overlay", "servers"), [("overlays/production", {"triton"}), ("overlays/vllm", {"triton", "vllm"})]
+)
+def test_a_gpu_is_asked_for_whole_and_where_gpus_are(overlay: str, servers: set[str]) -> None:
+    found = set()
+    for owner, _, spec in pods(overlay):
         for container in spec["containers"]:
             asked = container["resources"]["requests"].get("nvidia.com/gpu")
             assert asked == container["resources"]["limits"].get("nvidia.com/gpu"), owner
             if asked is not None:
-                found += 1
+                found.add(owner)
                 assert spec["nodeSelector"] == {"countersign.dev/nodes": "gpu"}
                 assert "nvidia.com/gpu" in {item["key"] for item in spec["tolerations"]}
                 probe = container["startupProbe"]
                 assert probe["periodSeconds"] * probe["failureThreshold"] >= MODEL_MINUTES * 60
-    assert found == 1
+    assert found == servers
+
+
+def test_vllm_grows_with_what_waits_and_is_asked_by_the_drafter_alone() -> None:
+    (scaled,) = [item["spec"] for item in of_kind("overlays/vllm", "ScaledObject") if name(item) == "vllm"]
+    assert (scaled["minReplicaCount"], scaled["maxReplicaCount"]) == (2, 8)
+    query = scaled["triggers"][0]["metadata"]["query"]
+    promql_parser.parse(query)
+    assert query == "sum(vllm:num_requests_waiting{namespace='countersign'})"
+    (labels,) = [label for owner, label, _ in pods("overlays/vllm") if owner == "vllm"]
+    policies = {name(item): item["spec"] for item in of_kind("overlays/vllm", "NetworkPolicy")}
+    about = {policy: spec for policy, spec in policies.items() if selects(spec, labels)}
+    assert about.keys() == {"default-deny", "to-vllm"}
+    (rule,) = about["to-vllm"]["ingress"]
+    assert rule["from"][0] == {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "drafter"}}}
+    (quota,) = of_kind("overlays/vllm", "ResourceQuota")
+    assert int(quota["spec"]["hard"]["requests.nvidia.com/gpu"]) >= 8 + 4  # all replicas of both servers
 
 
 def test_batch_gives_way_and_cannot_land_where_people_wait() -> None:
