@@ -45,13 +45,13 @@ def list_drafters(
 
 
 def drafters_table(items: list[dict[str, Any]]) -> Table:
-    """Return a table of configurations, one a row."""
-    table = make_table("document", "configuration", "state", "model", "prompt", "policy", "since", "by")
+    """Return a table of configurations, one a row. It fits 80 columns; `show` and `--json` have the rest."""
+    table = make_table("document", "configuration", "state", "model", "since", "by")
+    for column in table.columns[:3]:
+        column.no_wrap = True  # what is copied into the next command
     for item in items:
-        prompt = f"{item['prompt']['name']} {item['prompt']['version']}"
         table.add_row(
-            *(item["document"], item["digest"][:SHOWN], _state(item), item["model"], prompt, item["policy"]),
-            *(item["since"][:16].replace("T", " "), item["by"]),
+            *(item["document"], item["digest"][:SHOWN], _state(item), item["model"], item["since"][:10], item["by"])
         )
     return table
 
