@@ -12,7 +12,7 @@ from services.drafter.kinds import KindDefinition
 from services.drafter.writing import Assignment, DraftWriter
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import HEADINGS, Draft, DrafterStamp
-from shared.contracts.errors import ErasedError
+from shared.contracts.errors import ErasedError, PermanentError
 from shared.contracts.evaluations import DraftFigures, EvaluationItem, ItemJudged, ItemReady, parse_evaluation_subject
 from shared.contracts.model import read_strictly
 from shared.messaging.artifacts import Artifacts
@@ -72,6 +72,8 @@ class DraftEvaluation:
             context, signed = await self._texts(ready.item)
         except ErasedError:
             return ItemJudged(number=ready.number, case=ready.item.case, left_out="the texts of the case were erased")
+        except PermanentError as error:  # no further attempt would read them, and the others can be judged
+            return ItemJudged(number=ready.number, case=ready.item.case, left_out=error.reason)
         figures = []
         for digest in (ready.candidate, ready.live):
             writer = self._writer_of(OneConfiguration(self._registry, self._model_of, digest))

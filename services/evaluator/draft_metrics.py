@@ -80,6 +80,9 @@ def evaluate(items: Sequence[ItemJudged], wanted: int = 0, seed: int = 1) -> Eva
     reasons = [f"{item.name} is {item.candidate:.3f}, live {item.live:.3f}" for item in results if item.passed is False]
     if len(pairs) < MIN_JUDGED:
         reasons.append(f"{len(pairs)} stays were judged, {MIN_JUDGED} are needed")
+    answered = sum(not candidate.silent for candidate, _ in pairs)
+    if answered < MIN_JUDGED <= len(pairs):  # where both models say nothing there is no difference to be found
+        reasons.append(f"the candidate's model answered for {answered} stays, {MIN_JUDGED} are needed")
     if len(ordered) < wanted:
         reasons.append(f"{wanted - len(ordered)} of {wanted} stays are still to be drafted")
     worst = sorted(range(len(pairs)), key=lambda at: _harm(*pairs[at]), reverse=True)[:WORST]

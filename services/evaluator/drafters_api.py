@@ -4,7 +4,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.evaluator.canary import Comparison, Figures
@@ -18,6 +18,8 @@ from shared.contracts.evaluations import MAX_ITEMS
 from shared.runtime.problems import ProblemError
 
 router = APIRouter(prefix="/v1/drafters", tags=["drafters"])
+
+EvaluationId = Annotated[str, Path(pattern=r"^[0-9a-f-]{36}$")]  # it becomes a token of a subject
 
 
 class DrafterSummary(BaseModel):
@@ -173,7 +175,7 @@ class EvaluationSummary(BaseModel):
     reason: str
     stays: int
     judged: int
-    left_out: int = Field(description="stays whose texts were erased")
+    left_out: int = Field(description="stays whose texts were erased or cannot be read")
     passed: bool
     reasons: list[str] = Field(description="why it is held back")
     metrics: list[MetricSummary]
@@ -262,7 +264,7 @@ async def evaluate(digest: str, body: NewEvaluation, who: Operator, service: Dra
 
 
 @router.get("/{digest}/evaluations/{evaluation}", summary="One evaluation: progress, metrics, whether it passes")
-async def evaluation(_: AnyRole, service: Drafters, digest: str, evaluation: str) -> EvaluationSummary:
+async def evaluation(_: AnyRole, service: Drafters, digest: str, evaluation: EvaluationId) -> EvaluationSummary:
     found = await service.evaluation(evaluation)
     if not found.requested.candidate.startswith(digest):
         raise ProblemError(404, "There is no such evaluation")

@@ -1,5 +1,6 @@
 """Evaluations of drafter configurations: begin one on filed cases, and say what it has found."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -73,7 +74,9 @@ class Evaluations:
         requested = await self._log.request(evaluation)
         if requested is None:
             return None
-        return Evaluation(evaluation, requested, evaluate(await self._log.judged(evaluation), len(requested.items)))
+        judged = await self._log.judged(evaluation)
+        # In a thread: resampling hundreds of stays takes longer than a request may hold up the others.
+        return Evaluation(evaluation, requested, await asyncio.to_thread(evaluate, judged, len(requested.items)))
 
     async def of(self, candidate: str) -> list[Evaluation]:
         """Return the evaluations of a configuration, oldest first."""

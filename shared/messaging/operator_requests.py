@@ -31,6 +31,7 @@ MAX_MESSAGE_BYTES = 256 * 1024  # of a message that is redriven; they usually ha
 KEPT_HEADERS = ("content-type", "traceparent")  # besides the CloudEvents attributes
 ALTERNATIVES = {
     "KNOWLEDGE": "A refresh has its own further attempts. Begin another: countersign knowledge refresh",
+    "EVALUATIONS": "Evaluate again without its case: countersign drafters evaluate --without CASE",
     "TIMERS": "A timer is not redriven: reassign the review to its owner, which sets a new one.",
     "REFRESH_TIMERS": "A timer is not redriven: it is set again when ingest starts.",
     "ACCESS": "The view of the draft is in the access log already: discard the dead letter.",

@@ -131,10 +131,11 @@ async def test_a_planted_fall_rolls_the_canary_back_by_itself(
 
 @pytest.mark.usefixtures("watching")
 async def test_a_canary_that_is_no_worse_stays(evaluator: DrafterRegistry, decisions: Decisions) -> None:
+    roles: tuple[DrafterRole, ...] = ("live", "canary")
     for decided in ("signed", "edited", "redraft"):
-        for role in ("live", "canary"):
+        for role in roles:
             for _ in range(3):
-                await decisions.take(role, decided)  # type: ignore[arg-type]
+                await decisions.take(role, decided)
     await decisions.take("canary", "withdraw")  # no document was needed: says nothing about the draft
     await decisions.take("canary", "redraft", drafted_at=T0 - timedelta(hours=1))  # a draft of before the canary
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
+from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from cli.contexts import VARIABLES
 from cli.stack.secrets import write_tokens
+from services.evaluator.drafters_api import EvaluationId
 from services.evaluator.evaluations import Evaluations
 from services.evaluator.main import build as build_evaluator
 from services.evaluator.settings import EvaluatorSettings
@@ -130,6 +131,29 @@ async def test_an_inventing_prompt_is_held_back_and_an_honest_one_drafts(
     moves = [item.body for item in await registry.history(DOCUMENT)]
     assert [getattr(item, "evaluation", None) for item in moves[-2:]] == [passed["id"], None]
     assert "passed" in (await run_beside("drafters", "evaluations", honest)).out
+
+
+@pytest.mark.parametrize("id", ["*", ">", "a b", "x" * 36])
+def test_no_word_of_a_request_becomes_a_filter(id: str) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(EvaluationId).validate_python(id)
+
+
+async def test_a_stay_whose_record_cannot_be_read_is_left_out(signed: Stack, registry: DrafterRegistry) -> None:
+    bus = registry._bus
+    log = EvaluationLog(bus, "evaluator", lambda: T0)
+    evaluations = Evaluations(bus, log)
+    (item,) = await evaluations.signed_stays(DOCUMENT, 1)
+    wrong = item.model_copy(update={"context": item.signed})  # a text that is no record
+    candidate = await add(registry, HONEST)
+    id = await evaluations.begin(DOCUMENT, candidate, LIVE.digest, [wrong], WHO, "x")
+    await log.append(id, ItemReady(number=1, candidate=candidate, live=LIVE.digest, item=wrong))
+
+    async def left_out() -> Any:
+        return await log.judged(id) or None
+
+    (found,) = await until(left_out, "the stay to be left out")
+    assert found.left_out == "EncounterContext: the stored content is invalid"
 
 
 async def test_stays_are_drafted_once_whoever_asks_again_and_dies(signed: Stack, registry: DrafterRegistry) -> None:

@@ -1,22 +1,24 @@
 """When a canary is called worse: soon if it is, and seldom if it is not, however often one looks."""
 
 import random
+from math import comb
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.evaluator.canary import MAX_WAITING, Comparison, Outcome, evidence
+from shared.contracts.draft import DrafterRole
 
 DIGEST = "a" * 64
 THRESHOLD = 20.0
 GOOD, EDITED, BAD = Outcome(), Outcome(replaced=0.25, distance=80), Outcome(rejected=True)
 
 
-def compared(*outcomes: tuple[str, Outcome]) -> Comparison:
+def compared(*outcomes: tuple[DrafterRole, Outcome]) -> Comparison:
     found = Comparison(canary=DIGEST, began=1)
     for number, (role, outcome) in enumerate(outcomes, 1):
-        found = found.add(role, outcome, number)  # type: ignore[arg-type]
+        found = found.add(role, outcome, number)
     return found
 
 
@@ -49,8 +51,6 @@ def test_one_that_is_not_worse_is_seldom_rolled_back_however_often_one_looks() -
 @given(st.integers(0, 12))
 def test_the_evidence_of_a_fair_coin_is_one_on_average(pairs: int) -> None:
     """That is what makes it an e-value."""
-    from math import comb
-
     mean = sum(comb(pairs, worse) / 2**pairs * evidence(worse, pairs) for worse in range(pairs + 1))
     assert mean == pytest.approx(1.0)
 

@@ -49,6 +49,12 @@ def test_few_stays_or_some_to_come_pass_nothing() -> None:
     assert (nothing.judged, nothing.metrics, nothing.passed) == (0, (), False)
 
 
+def test_two_models_that_say_nothing_are_no_pass() -> None:
+    """An endpoint that is not there, or a model server that is down: no sentence was judged."""
+    found = evaluate(judged(*[SILENT] * 20, live=SILENT), 20)
+    assert found.reasons == (f"the candidate's model answered for 0 stays, {MIN_JUDGED} are needed",)
+
+
 def test_stays_without_texts_are_counted_and_the_worst_are_named() -> None:
     items = judged(*[GOOD] * 10, VAGUE, INVENTED, *[OTHER] * 4)
     items.append(ItemJudged(number=17, left_out="the texts of the case were erased"))
