@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -46,6 +47,18 @@ def test_nothing_of_this_process_runs_in_a_child() -> None:
         [sys.executable, "-c", FORK_ENDS_THE_CHILD], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
     assert done.stdout.split() == ["words", "Pneumonia"], done.stderr
+
+
+async def test_requests_to_the_service_go_before_a_worker(worker: WorkerProcess) -> None:
+    """From its first instruction, and in the session of the service, outside which a nice value does not count."""
+    process = worker._start(socket.socketpair()[0])
+    try:
+        assert os.getpriority(os.PRIO_PROCESS, process.pid) > os.getpriority(os.PRIO_PROCESS, 0)
+        assert os.getsid(process.pid) == os.getsid(0)
+        assert os.getpgid(process.pid) == process.pid
+    finally:
+        process.kill()
+        process.wait()
 
 
 async def test_a_process_that_ended_between_two_requests_is_started_again() -> None:

@@ -3,7 +3,6 @@
 It keeps the last records indexed, with what was said of their sentences, so a text that changes a little costs little.
 """
 
-import os
 import sys
 import time
 from typing import Any, BinaryIO
@@ -17,7 +16,6 @@ from shared.contracts.model import read_strictly
 from shared.grounding import EvidenceIndex
 from shared.runtime.worker_process import frame, requests
 
-NICE = 10  # pages and signatures go first
 RECORDS = 16  # that stay indexed
 SENTENCES = 2_000  # of one record, with what was said of them
 STATEMENTS = TypeAdapter(tuple[Statement, ...])
@@ -57,5 +55,4 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
 
 
 if __name__ == "__main__":
-    os.nice(NICE)
     serve(sys.stdin.buffer, sys.stdout.buffer)

@@ -19,8 +19,6 @@ from services.ingest.documents.reader_protocol import ReaderLimits, encode, exit
 from services.ingest.documents.rows import read_rows
 from shared.runtime.worker_process import frame, requests
 
-NICE_INCREMENT = 10  # requests have priority
-
 
 def serve(source: BinaryIO, sink: int) -> int:
     """Handle requests from `source` until it ends. Return the exit code."""
@@ -61,7 +59,6 @@ def _answer(asked: dict[str, Any], data: bytes) -> dict[str, Any]:
 
 
 def _apply_limits(limits: ReaderLimits) -> None:
-    os.nice(NICE_INCREMENT)
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory, limits.memory))
     resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu, limits.cpu + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
