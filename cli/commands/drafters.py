@@ -1,32 +1,24 @@
 """`countersign drafters`: which configuration drafts each kind of document; add one, try it on a share, promote it."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from cli.client import Api, call_api, run_with_api
+from cli.client import call_api
+from cli.commands import evaluations
+from cli.commands.drafter_options import PATH, SHOWN, Configuration, Document, Reason
 from cli.errors import CommandError
 from cli.options import AsJson, DataDir
-from cli.output import emit, make_table, print_table, progress_bar
-
-PATH = "/v1/drafters"
-SHOWN = 12  # characters of a digest
-POLL_INTERVAL_S = 0.5
+from cli.output import emit, make_table, print_table
 
 app = typer.Typer(
     no_args_is_help=True, help="Show what drafts each kind of document; add, try, promote and roll back configurations."
 )
-Configuration = Annotated[
-    str, typer.Argument(metavar="CONFIGURATION", help="digest of the configuration, or its first characters")
-]
-Document = Annotated[str, typer.Option("--document", help="name of the kind of document")]
 Unevaluated = Annotated[
     bool, typer.Option("--unevaluated", help="without an evaluation against the live configuration, or against one")
 ]
-Reason = Annotated[str, typer.Option("--reason", help="recorded with your name; no patient data")]
 
 
 @app.command("list")
@@ -123,68 +115,6 @@ def _read_prompt(file: Path) -> dict[str, Any]:
 
 
 @app.command()
-def evaluate(
-    configuration: Configuration,
-    reason: Reason,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="stays, those that were signed last")] = 50,
-    without: Annotated[list[str] | None, typer.Option("--without", help="case to leave out; repeatable")] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="wait until every stay was drafted")] = False,
-    as_json: AsJson = False,
-    data_dir: DataDir = None,
-) -> None:
-    """Draft signed stays again by a candidate and by the live configuration, and compare both with what was signed."""
-    body = {"limit": limit, "without": without or [], "reason": reason}
-
-    async def work(call: Api) -> dict[str, Any]:
-        found: dict[str, Any] = await call("POST", f"{PATH}/{configuration}/evaluations", json=body)
-        return await _wait_for(call, found) if wait else found
-
-    found = run_with_api(data_dir, work)
-    emit(found, as_json, lambda: _print_evaluation(found))
-    if wait and not found["passed"]:
-        raise typer.Exit(1)
-
-
-async def _wait_for(call: Api, found: dict[str, Any]) -> dict[str, Any]:
-    """Wait until every stay was drafted, with a progress bar on a terminal."""
-    with progress_bar("drafting") as (progress, task):
-        while found["judged"] + found["left_out"] < found["stays"]:
-            progress.update(task, total=found["stays"], completed=found["judged"] + found["left_out"])
-            await asyncio.sleep(POLL_INTERVAL_S)
-            found = await call("GET", f"{PATH}/{found['candidate']}/evaluations/{found['id']}")
-    return found
-
-
-@app.command()
-def evaluations(configuration: Configuration, as_json: AsJson = False, data_dir: DataDir = None) -> None:
-    """Show the evaluations of a configuration, oldest first."""
-    items = call_api(data_dir, "GET", f"{PATH}/{configuration}/evaluations")["items"]
-
-    def show() -> None:
-        for item in items:
-            _print_evaluation(item)
-            print()
-
-    emit(items, as_json, show if items else "it was not evaluated")
-
-
-def _print_evaluation(found: dict[str, Any]) -> None:
-    done = found["judged"] + found["left_out"]
-    print(f"evaluation  {found['id']}: {done} of {found['stays']} stays, {found['left_out']} left out")
-    print(f"candidate   {found['candidate'][:SHOWN]} against {found['live'][:SHOWN]} ({found['document']})")
-    if found["metrics"]:
-        table = make_table("metric", "candidate", "live", "difference", "95 %", "gate")
-        for item in found["metrics"]:
-            gate = {True: "passed", False: "held back", None: ""}[item["passed"]]
-            values = (f"{item[name]:.3f}" for name in ("candidate", "live", "difference"))
-            table.add_row(item["name"], *values, f"{item['low']:.3f} to {item['high']:.3f}", gate)
-        print_table(table)
-    if found["worst"]:
-        print(f"worst       {', '.join(found['worst'])}")
-    print("passed" if found["passed"] else f"not passed: {'; '.join(found['reasons'])}")
-
-
-@app.command()
 def shadow(configuration: Configuration, reason: Reason, as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """Have every stay that is signed from now on drafted again by a candidate. Nobody sees its drafts."""
     _move(data_dir, configuration, "shadow", reason, as_json)
@@ -253,3 +183,8 @@ def _move(data_dir: Path | None, configuration: str, move: str, reason: str, as_
 
 def _print_move(found: dict[str, Any], as_json: bool) -> None:
     emit(found, as_json, f"{found['document']}  {found['digest'][:SHOWN]} is {_state(found)}")
+
+
+app.command()(evaluations.evaluate)
+app.command("evaluations")(evaluations.list_evaluations)
+app.add_typer(evaluations.sets, name="sets")

@@ -5,9 +5,10 @@ from functools import partial
 from time import perf_counter
 
 from services.drafter.configurations import DeclaredDrafters, RegisteredDrafters, declare_drafters
-from services.drafter.evaluation import DraftEvaluation
+from services.drafter.evaluation import DraftEvaluation, Similarity
 from services.drafter.handlers import Drafter
 from services.drafter.kinds import load_kinds
+from services.drafter.measures import sentence_similarities
 from services.drafter.models import Models
 from services.drafter.settings import DrafterSettings
 from services.drafter.wording import read_departments
@@ -52,10 +53,13 @@ def build(
         base = settings.qdrant.connect()
         closers.append(base.close)
     retriever: Retriever | None = None
+    similarity: Similarity | None = None
     if base is not None:
         embedder = embedder or TritonEmbedder(settings.triton.url, settings.triton.embedder_model)
         closers.append(embedder.close)
         retriever = Retriever(broker.bus, embedder, base)
+        embedding_model = settings.triton.embedder_model
+        similarity = partial(sentence_similarities, embedder, embedding_model, priority=BATCH_PRIORITY)
     deadline = settings.generation_deadline
     drafter = Drafter(
         broker.bus,
@@ -77,6 +81,7 @@ def build(
         lambda drafters: DraftWriter(drafters, deadline, retriever, documents, priority=BATCH_PRIORITY),
         EvaluationLog(broker.bus, "drafter", clock),
         perf_counter,
+        similarity,
     )
     broker.on_message("drafter-evaluate", evaluation.receive)
     return Service(

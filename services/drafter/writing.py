@@ -63,10 +63,13 @@ class _Answer:
         if self.generation is None:
             return None
         labels = Counter(item.label for item in self.sentences)
+        usage = self.generation.usage
         return AnswerFigures(
             supported=labels["supported"],
             contradicted=labels["contradicted"],
             not_in_record=labels["not-in-record"],
+            input_tokens=usage.input_tokens if usage else None,
+            output_tokens=usage.output_tokens if usage else None,
         )
 
 

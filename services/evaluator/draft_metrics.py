@@ -18,7 +18,7 @@ class Metric:
     """A figure of one draft. `margin` is by how much a candidate's mean may be worse; None: it is shown only."""
 
     name: str
-    of: Callable[[DraftFigures], float]
+    of: Callable[[DraftFigures], float | None]  # None where it was not measured
     larger_is_better: bool
     margin: float | None = None
 
@@ -29,9 +29,13 @@ METRICS = (
     Metric("silent", lambda item: float(item.silent), larger_is_better=False, margin=0.05),
     Metric("rouge-l", lambda item: item.rouge_l, larger_is_better=True, margin=0.05),
     Metric("similarity", lambda item: item.similarity, larger_is_better=True, margin=0.05),
+    Metric("sentence-similarity", lambda item: item.sentence_similarity, larger_is_better=True),
     Metric("kept", lambda item: item.kept / item.sentences if item.sentences else 0.0, larger_is_better=True),
     Metric("open-points", lambda item: float(item.open_points), larger_is_better=False),
     Metric("words", lambda item: float(item.words), larger_is_better=False),
+    Metric("reading-grade", lambda item: item.reading_grade, larger_is_better=False),
+    Metric("input-tokens", lambda item: item.input_tokens, larger_is_better=False),
+    Metric("output-tokens", lambda item: item.output_tokens, larger_is_better=False),
     Metric("seconds", lambda item: item.seconds, larger_is_better=False),
 )
 
@@ -47,6 +51,7 @@ class MetricResult:
     """Means over the stays, and the mean difference (candidate minus live) with its confidence interval."""
 
     name: str
+    stays: int  # for which it was measured on both sides
     candidate: float
     live: float
     difference: float
@@ -56,12 +61,22 @@ class MetricResult:
 
 
 @dataclass(frozen=True, slots=True)
+class DepartmentResult:
+    """The metrics of one department's stays. They are shown: its stays alone are too few for a gate."""
+
+    department: str
+    judged: int
+    metrics: tuple[MetricResult, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class EvaluationResult:
     """`worst` are the cases in which the candidate is worst against the live configuration."""
 
     judged: int
     left_out: int
     metrics: tuple[MetricResult, ...]
+    departments: tuple[DepartmentResult, ...]
     passed: bool
     reasons: tuple[str, ...]
     worst: tuple[str, ...]
@@ -74,9 +89,9 @@ def evaluate(items: Sequence[ItemJudged], wanted: int = 0, seed: int = 1) -> Eva
     It passes when every stay was tried, enough could be judged, and no mean is worse by more than its margin.
     """
     ordered = sorted(items, key=lambda item: item.number)
-    pairs = [(item.candidate, item.live) for item in ordered if item.candidate is not None and item.live is not None]
-    cases = [item.case for item in ordered if item.candidate is not None and item.live is not None]
-    results = tuple(_result(metric, pairs, seed) for metric in METRICS) if pairs else ()
+    measured = [item for item in ordered if item.candidate is not None and item.live is not None]
+    pairs = _pairs(measured)
+    results = _results(pairs, seed)
     reasons = [f"{item.name} is {item.candidate:.3f}, live {item.live:.3f}" for item in results if item.passed is False]
     if len(pairs) < MIN_JUDGED:
         reasons.append(f"{len(pairs)} stays were judged, {MIN_JUDGED} are needed")
@@ -90,15 +105,40 @@ def evaluate(items: Sequence[ItemJudged], wanted: int = 0, seed: int = 1) -> Eva
         judged=len(pairs),
         left_out=len(ordered) - len(pairs),
         metrics=results,
+        departments=_by_department(measured, seed),
         passed=not reasons,
         reasons=tuple(reasons),
-        worst=tuple(cases[at] for at in worst if _harm(*pairs[at]) > (0.0, 0.0, 0.0)),
+        worst=tuple(measured[at].case for at in worst if _harm(*pairs[at]) > (0.0, 0.0, 0.0)),
     )
 
 
-def _result(metric: Metric, pairs: Sequence[tuple[DraftFigures, DraftFigures]], seed: int) -> MetricResult:
-    candidate = np.array([metric.of(item) for item, _ in pairs])
-    live = np.array([metric.of(item) for _, item in pairs])
+Pair = tuple[DraftFigures, DraftFigures]
+
+
+def _pairs(items: Sequence[ItemJudged]) -> list[Pair]:
+    """Return candidate and live of each stay for which both were drafted."""
+    return [(item.candidate, item.live) for item in items if item.candidate is not None and item.live is not None]
+
+
+def _by_department(items: Sequence[ItemJudged], seed: int) -> tuple[DepartmentResult, ...]:
+    departments = sorted({item.department for item in items if item.department})
+    found = {name: _pairs([item for item in items if item.department == name]) for name in departments}
+    return tuple(DepartmentResult(name, len(pairs), _results(pairs, seed)) for name, pairs in found.items())
+
+
+def _results(pairs: Sequence[Pair], seed: int) -> tuple[MetricResult, ...]:
+    """Return each metric that was measured, over the stays for which it was measured on both sides."""
+    found = []
+    for metric in METRICS:
+        values = [(metric.of(candidate), metric.of(live)) for candidate, live in pairs]
+        both = [(one, other) for one, other in values if one is not None and other is not None]
+        if both:
+            found.append(_result(metric, both, seed))
+    return tuple(found)
+
+
+def _result(metric: Metric, pairs: Sequence[tuple[float, float]], seed: int) -> MetricResult:
+    candidate, live = np.array(pairs, dtype=float).T
     difference = candidate - live
     chance = np.random.default_rng(seed)
     means = difference[chance.integers(0, len(pairs), (RESAMPLES, len(pairs)))].mean(axis=1)
@@ -108,6 +148,7 @@ def _result(metric: Metric, pairs: Sequence[tuple[DraftFigures, DraftFigures]], 
     passed = None if metric.margin is None else bool(worse <= metric.margin)
     return MetricResult(
         name=metric.name,
+        stays=len(pairs),
         candidate=float(candidate.mean()),
         live=float(live.mean()),
         difference=float(difference.mean()),

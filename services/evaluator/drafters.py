@@ -1,17 +1,18 @@
 """Queries and moves of people about drafter configurations."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from services.evaluator.canary import Comparison
 from services.evaluator.canary_watch import CanaryWatch
+from services.evaluator.evaluation_sets import EvaluationSets, StayChoice
 from services.evaluator.evaluations import Evaluation, Evaluations
 from shared.contracts import drafter_states as states
 from shared.contracts.case_values import Actor
 from shared.contracts.drafter_states import DocumentDrafters, DrafterEntry, MoveRefusedError
 from shared.contracts.drafters import DrafterConfiguration, RecordedDrafterEvent
+from shared.contracts.evaluations import EvaluationRequested, ItemJudged
 from shared.messaging.drafter_registry import Decide, DrafterRegistry
 from shared.runtime.problems import ProblemError
 
@@ -30,10 +31,13 @@ class FoundDrafter:
 class DrafterService:
     """Answers the API of drafters."""
 
-    def __init__(self, registry: DrafterRegistry, watch: CanaryWatch, evaluations: Evaluations) -> None:
+    def __init__(
+        self, registry: DrafterRegistry, watch: CanaryWatch, evaluations: Evaluations, sets: EvaluationSets
+    ) -> None:
         self._registry = registry
         self._watch = watch
         self._evaluations = evaluations
+        self.sets = sets
 
     async def all(self, document: str | None) -> list[FoundDrafter]:
         """Return the configurations of each kind of document, or of one; in the order in which they came."""
@@ -142,17 +146,33 @@ class DrafterService:
             raise ProblemError(409, "Held back", f"By its evaluation: {'; '.join(against[-1].result.reasons)}.")
         return against[-1].id
 
-    async def evaluate(self, digest: str, limit: int, without: Sequence[str], by: Actor, reason: str) -> Evaluation:
-        """Begin to evaluate a configuration against the live one, on the stays that were signed last."""
+    async def evaluate(self, digest: str, stays: StayChoice | str, by: Actor, reason: str) -> Evaluation:
+        """Begin to evaluate a configuration against the live one, on a choice of signed stays or on a set.
+
+        Raises ProblemError.
+        """
         found = await self.one(digest)
         live = (await self._registry.state(found.document)).live
         if live is None or live.configuration == found.entry.configuration:
             raise ProblemError(409, "Nothing to compare it with", "It is the live configuration.")
-        items = await self._evaluations.signed_stays(found.document, limit, without)
-        if not items:
-            raise ProblemError(409, "No stay to evaluate it on", f"No {found.document} was signed yet.")
-        pair = found.entry.configuration, live.configuration
-        return await self.evaluation(await self._evaluations.begin(found.document, *pair, items, by, reason))
+        stamp = None
+        if isinstance(stays, str):
+            made = await self.sets.find(stays)
+            if made.document != found.document:
+                raise ProblemError(409, "That set is of another kind of document", f"It has stays of {made.document}.")
+            items, stamp = made.items, made.stamp
+        else:
+            items = tuple(await self.sets.choose(found.document, stays))
+        pair = {"candidate": found.entry.configuration, "live": live.configuration}
+        requested = EvaluationRequested(document=found.document, items=items, set=stamp, by=by, reason=reason, **pair)
+        return await self.evaluation(await self._evaluations.begin(requested))
+
+    async def stays(self, digest: str, evaluation: str) -> list[ItemJudged]:
+        """Return the figures of each stay of an evaluation of that configuration. Raises ProblemError."""
+        requested = (await self.evaluation(evaluation)).requested
+        if not requested.candidate.startswith(digest):
+            raise ProblemError(404, "There is no such evaluation")
+        return await self._evaluations.stays(evaluation)
 
     async def evaluation(self, id: str) -> Evaluation:
         """Raises ProblemError."""

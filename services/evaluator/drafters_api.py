@@ -1,25 +1,19 @@
 """REST API of drafter configurations: list, show, add; canary, promote, roll back, retire."""
 
-from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.evaluator.canary import Comparison, Figures
 from services.evaluator.dependencies import AnyRole, Drafters, Operator
 from services.evaluator.drafters import FoundDrafter
-from services.evaluator.evaluations import Evaluation
 from shared.contracts.draft import Prompt
 from shared.contracts.drafter_states import DrafterState
 from shared.contracts.drafters import DrafterSampling, Policy, PromptText, Reason, RecordedDrafterEvent
-from shared.contracts.evaluations import MAX_ITEMS
-from shared.runtime.problems import ProblemError
 
 router = APIRouter(prefix="/v1/drafters", tags=["drafters"])
-
-EvaluationId = Annotated[str, Path(pattern=r"^[0-9a-f-]{36}$")]  # it becomes a token of a subject
 
 
 class DrafterSummary(BaseModel):
@@ -147,64 +141,6 @@ class CanaryMove(GatedMove):
     share: float = Field(gt=0, lt=1, description="of the cases that it drafts")
 
 
-class NewEvaluation(Move):
-    limit: int = Field(default=50, ge=1, le=MAX_ITEMS, description="stays, those that were signed last")
-    without: list[str] = Field(default=[], max_length=1000, description="ids of cases that are left out")
-
-
-class MetricSummary(BaseModel):
-    """Means over the stays, and their mean difference with a 95 % interval by bootstrap."""
-
-    name: str
-    candidate: float
-    live: float
-    difference: float = Field(description="candidate minus live")
-    low: float
-    high: float
-    passed: bool | None = Field(description="by the gate; null where it does not look at it")
-
-
-class EvaluationSummary(BaseModel):
-    """A candidate against the configuration that was live when it began."""
-
-    id: str
-    document: str
-    candidate: str
-    live: str
-    by: str
-    reason: str
-    stays: int
-    judged: int
-    left_out: int = Field(description="stays whose texts were erased or cannot be read")
-    passed: bool
-    reasons: list[str] = Field(description="why it is held back")
-    metrics: list[MetricSummary]
-    worst: list[str] = Field(description="cases in which the candidate's draft is worst against the live one's")
-
-    @classmethod
-    def of(cls, found: Evaluation) -> "EvaluationSummary":
-        requested, result = found.requested, found.result
-        return cls(
-            id=found.id,
-            document=requested.document,
-            candidate=requested.candidate,
-            live=requested.live,
-            by=requested.by.subject,
-            reason=requested.reason,
-            stays=len(requested.items) or result.judged + result.left_out,
-            judged=result.judged,
-            left_out=result.left_out,
-            passed=result.passed,
-            reasons=list(result.reasons),
-            metrics=[MetricSummary(**asdict(item)) for item in result.metrics],
-            worst=list(result.worst),
-        )
-
-
-class EvaluationList(BaseModel):
-    items: list[EvaluationSummary]
-
-
 class NewDrafter(Move):
     """A configuration, as the differences from another one."""
 
@@ -251,24 +187,6 @@ async def comparison(_: AnyRole, service: Drafters, digest: str) -> CanaryCompar
 async def add(body: NewDrafter, who: Operator, service: Drafters) -> DrafterSummary:
     changes = body.model_dump(include={"model", "prompt", "sampling", "policy"}, exclude_none=True)
     return DrafterSummary.of(await service.add(body.document, body.base, changes, who.actor, body.reason))
-
-
-@router.get("/{digest}/evaluations", summary="Evaluations of a configuration, oldest first")
-async def evaluations(_: AnyRole, service: Drafters, digest: str) -> EvaluationList:
-    return EvaluationList(items=[EvaluationSummary.of(item) for item in await service.evaluations(digest)])
-
-
-@router.post("/{digest}/evaluations", status_code=202, summary="Evaluate a candidate on signed stays")
-async def evaluate(digest: str, body: NewEvaluation, who: Operator, service: Drafters) -> EvaluationSummary:
-    return EvaluationSummary.of(await service.evaluate(digest, body.limit, body.without, who.actor, body.reason))
-
-
-@router.get("/{digest}/evaluations/{evaluation}", summary="One evaluation: progress, metrics, whether it passes")
-async def evaluation(_: AnyRole, service: Drafters, digest: str, evaluation: EvaluationId) -> EvaluationSummary:
-    found = await service.evaluation(evaluation)
-    if not found.requested.candidate.startswith(digest):
-        raise ProblemError(404, "There is no such evaluation")
-    return EvaluationSummary.of(found)
 
 
 @router.post("/{digest}/canary", summary="Let a candidate draft a share of the cases")

@@ -8,12 +8,16 @@ from services.evaluator.canary_watch import CanaryWatch
 from services.evaluator.dependencies import EvaluatorDependencies
 from services.evaluator.drafters import DrafterService
 from services.evaluator.drafters_api import router as drafters_router
+from services.evaluator.evaluation_sets import EvaluationSets
+from services.evaluator.evaluation_sets_api import router as sets_router
 from services.evaluator.evaluations import CONSUMER as EVALUATE
 from services.evaluator.evaluations import Evaluations
+from services.evaluator.evaluations_api import router as evaluations_router
 from services.evaluator.handlers import Evaluation
 from services.evaluator.models_api import router as models_router
 from services.evaluator.service import KnowledgeService
 from services.evaluator.settings import EvaluatorSettings
+from services.evaluator.signed_stays import SignedStays
 from shared.inference.embeddings import Embedder, TritonEmbedder
 from shared.knowledge.retriever import Retriever
 from shared.knowledge.vector_store import VectorStore
@@ -45,18 +49,20 @@ def build(
     knowledge_service = KnowledgeService(broker.bus, settings.knowledge.file, retriever, base, clock)
     broker.on_message("evaluator-judge", evaluation.judge, evaluation.give_up)
     registry = DrafterRegistry(broker.bus, "evaluator", clock)
-    evaluations = Evaluations(broker.bus, EvaluationLog(broker.bus, "evaluator", clock))
+    log = EvaluationLog(broker.bus, "evaluator", clock)
+    evaluations = Evaluations(log)
     broker.on_message(EVALUATE, evaluations.receive)
     watch = CanaryWatch(broker.bus, registry, evaluations, settings.canary_evidence)
     broker.on_message(COMPARE, watch.receive)
-    drafters = DrafterService(registry, watch, evaluations)
+    drafters = DrafterService(registry, watch, evaluations, EvaluationSets(log, SignedStays(broker.bus)))
     provider = OidcProvider(settings.oidc, clock) if settings.oidc.issuer else None
     if provider is not None:
         closers.append(provider.close)
     authenticator = Authenticator(read_api_tokens(settings.tokens_file), provider)
     return Service(
         broker,
-        (router, drafters_router, models_router),
+        # Evaluations first: the path of a move is /{digest}/{move}.
+        (router, evaluations_router, drafters_router, sets_router, models_router),
         EvaluatorDependencies(authenticator, knowledge_service, drafters),
         starts=(evaluation.start,),
         checks={"triton-embedder": embedder.ready, "qdrant": base.ready},

@@ -193,6 +193,8 @@ class AnswerFigures(Model):
     supported: int = 0
     contradicted: int = 0
     not_in_record: int = 0
+    input_tokens: int | None = None  # of the prompt, as the model's server counted them; None: it did not say
+    output_tokens: int | None = None  # of the answer
 
 
 DrafterRole = Literal["live", "canary"]

@@ -1,11 +1,12 @@
 """Evaluations of drafter configurations: stays are drafted again by a candidate and by the live configuration.
 
 EVALUATIONS stream: evaluations.<evaluation>.<event>[.<n>]. Stays are named by case and digests; their texts stay in the
-artifact store. What is recorded of a draft are figures.
+artifact store. What is recorded of a draft are figures. An evaluation set has an id as an evaluation has, and the event
+`set-made` for each version of it.
 """
 
 import re
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -16,6 +17,7 @@ from shared.contracts.model import Model
 from shared.contracts.subjects import evaluation_subject
 
 MAX_ITEMS = 500
+SetName = Annotated[str, Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$")]
 
 
 class EvaluationItem(Model):
@@ -27,6 +29,24 @@ class EvaluationItem(Model):
     signed: Digest  # of the signed text
 
 
+class EvaluationSetMade(Model):
+    """A person has made a version of an evaluation set. It never changes; a change is the next version."""
+
+    event: Literal["set-made"] = "set-made"
+    version: Literal[1] = 1  # of the event
+    name: SetName
+    number: int = Field(ge=1)  # version of the set
+    document: str
+    items: tuple[EvaluationItem, ...] = Field(min_length=1, max_length=MAX_ITEMS)
+    by: Actor
+    reason: Reason
+
+    @property
+    def stamp(self) -> str:
+        """Name and version, as an evaluation names the set that it was made on."""
+        return f"{self.name}@{self.number}"
+
+
 class EvaluationRequested(Model):
     """A person requested an evaluation. For a shadow `items` is empty: stays come in as they are signed."""
 
@@ -36,6 +56,7 @@ class EvaluationRequested(Model):
     candidate: Digest
     live: Digest
     items: tuple[EvaluationItem, ...] = Field(max_length=MAX_ITEMS)
+    set: str | None = None  # name and version of the evaluation set that the stays are from
     by: Actor
     reason: Reason
 
@@ -65,6 +86,10 @@ class DraftFigures(Model):
     open_points: int = 0
     words: int = 0  # of the narrative
     seconds: float = 0.0
+    sentence_similarity: float | None = None  # F1 of the sentences' embeddings, narrative of the draft and the signed
+    reading_grade: float | None = None  # of the instructions to the patient, as a US school grade; None: too short
+    input_tokens: int | None = None  # of the prompt, as the model's server counted them; None: it did not say
+    output_tokens: int | None = None  # of the answer
 
 
 class ItemJudged(Model):
@@ -74,14 +99,21 @@ class ItemJudged(Model):
     version: Literal[1] = 1
     number: int = Field(ge=1)
     case: str = ""
+    department: str = ""  # empty in results that were recorded before departments were
     candidate: DraftFigures | None = None
     live: DraftFigures | None = None
     left_out: str = ""  # why there are no figures
 
 
-EvaluationEvent = EvaluationRequested | ItemReady | ItemJudged
-EVALUATION_EVENT_TYPES: tuple[type[EvaluationEvent], ...] = (EvaluationRequested, ItemReady, ItemJudged)
-EVALUATION_ITEM_EVENTS = (ItemReady, ItemJudged)  # one of each for every stay, identified by its number
+EvaluationEvent = EvaluationSetMade | EvaluationRequested | ItemReady | ItemJudged
+EVALUATION_EVENT_TYPES: tuple[type[EvaluationEvent], ...] = (
+    EvaluationSetMade,
+    EvaluationRequested,
+    ItemReady,
+    ItemJudged,
+)
+# Identified by a number: that of the stay of an evaluation, or of the version of a set.
+NUMBERED_EVALUATION_EVENTS = (EvaluationSetMade, ItemReady, ItemJudged)
 
 
 def subject_of(evaluation: str, event: EvaluationEvent) -> str:

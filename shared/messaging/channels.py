@@ -12,7 +12,7 @@ from shared.contracts import subjects
 from shared.contracts.access_log import AccessLogEvent
 from shared.contracts.drafters import DRAFTER_EVENT_TYPES
 from shared.contracts.envelope import CHAINED_HEADERS, TYPE_PREFIX
-from shared.contracts.evaluations import EVALUATION_EVENT_TYPES, EVALUATION_ITEM_EVENTS
+from shared.contracts.evaluations import EVALUATION_EVENT_TYPES, NUMBERED_EVALUATION_EVENTS
 from shared.contracts.events import EVENT_TYPES, name_of
 from shared.contracts.model import Model
 from shared.contracts.refresh import BATCH_EVENTS, REFRESH_EVENT_TYPES
@@ -40,8 +40,8 @@ PARAMETERS = {
     "document": "name of a kind of document, e.g. discharge-summary",
     "source": "name of the source of the knowledge base, or all",
     "refresh": "id of the refresh",
-    "number": "of the batch, or of the stay of an evaluation; 1 for the first",
-    "evaluation": "id of the evaluation",
+    "number": "of the batch, of the stay of an evaluation, or version of an evaluation set; 1 for the first",
+    "evaluation": "id of the evaluation, or of the evaluation set",
     "window": "all",
     "level": "1, 2 or 3",
     "escalation": "id of the escalated event",
@@ -189,7 +189,7 @@ def _drafter_address(kind: type[Model]) -> str:
 
 
 def _evaluation_address(kind: type[Model]) -> str:
-    number = "{number}" if kind in EVALUATION_ITEM_EVENTS else None
+    number = "{number}" if kind in NUMBERED_EVALUATION_EVENTS else None
     return subjects.evaluation_subject("{evaluation}", name_of(kind), number)
 
 

@@ -10,6 +10,7 @@ from shared.contracts.errors import PermanentError
 from shared.contracts.evaluations import (
     EvaluationEvent,
     EvaluationRequested,
+    EvaluationSetMade,
     ItemJudged,
     ItemReady,
     parse_evaluation_subject,
@@ -21,7 +22,7 @@ from shared.messaging.event_store import Clock, RawMessage, raw_message_of
 from shared.messaging.pages import pages
 
 STREAM = "EVALUATIONS"
-Event = TypeVar("Event", EvaluationRequested, ItemReady, ItemJudged)
+Event = TypeVar("Event", EvaluationSetMade, EvaluationRequested, ItemReady, ItemJudged)
 
 
 class EvaluationLog:
@@ -63,6 +64,12 @@ class EvaluationLog:
             return read_evaluation_event(EvaluationRequested, item.data)
         return None
 
+    async def set_versions(self, name: str | None = None) -> list[EvaluationSetMade]:
+        """Return the versions of one evaluation set, or of all; of each set the oldest one first."""
+        id = "*" if name is None else evaluation_set_id(name)
+        filter = evaluation_subject(id, "set-made", "*")
+        return [read_evaluation_event(EvaluationSetMade, item.data) async for item in self._scan(filter)]
+
     async def judged(self, evaluation: str) -> list[ItemJudged]:
         """Return the stays that were drafted, in the order in which they ended."""
         filter = evaluation_subject(evaluation, "item-judged", "*")
@@ -76,6 +83,11 @@ class EvaluationLog:
         async for page in pages(self._bus, STREAM, filter):
             for message in page:
                 yield raw_message_of(message)
+
+
+def evaluation_set_id(name: str) -> str:
+    """Return the id that stands for an evaluation set in subjects."""
+    return derived_id(name, "evaluation-set")
 
 
 def read_evaluation_event(kind: type[Event], data: bytes) -> Event:

@@ -13,7 +13,7 @@ from shared.contracts.drafters import (
     RolledBack,
     Shadowed,
 )
-from shared.contracts.evaluations import EvaluationRequested, ItemJudged, ItemReady
+from shared.contracts.evaluations import EvaluationRequested, EvaluationSetMade, ItemJudged, ItemReady
 from shared.contracts.events import name_of
 from shared.contracts.refresh import (
     AttemptFailed,
@@ -131,6 +131,7 @@ EVALUATION_EVENTS: dict[str, tuple[str, ...]] = {
     "drafter": (subjects.evaluation_subject("*", name_of(ItemJudged), "*"),),
     "evaluator": (
         subjects.evaluation_subject("*", name_of(EvaluationRequested)),
+        subjects.evaluation_subject("*", name_of(EvaluationSetMade), "*"),
         subjects.evaluation_subject("*", name_of(ItemReady), "*"),
     ),
 }

@@ -153,7 +153,7 @@ async def test_a_process_that_dies_after_storing_rolls_back_when_it_is_delivered
     decisions: Decisions,
 ) -> None:
     log = EvaluationLog(evaluator._bus, "evaluator", lambda: LATER)
-    watch = CanaryWatch(evaluator._bus, evaluator, Evaluations(evaluator._bus, log), 20.0)
+    watch = CanaryWatch(evaluator._bus, evaluator, Evaluations(log), 20.0)
     for _ in range(7):
         await decisions.take("live", "signed")
         await decisions.take("canary", "redraft")

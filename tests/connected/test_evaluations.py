@@ -11,11 +11,13 @@ from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from cli.contexts import VARIABLES
 from cli.stack.secrets import write_tokens
-from services.evaluator.drafters_api import EvaluationId
+from services.evaluator.evaluation_sets import EvaluationSets, StayChoice
 from services.evaluator.evaluations import Evaluations
+from services.evaluator.evaluations_api import EvaluationId
 from services.evaluator.main import build as build_evaluator
 from services.evaluator.settings import EvaluatorSettings
-from shared.contracts.evaluations import ItemReady
+from services.evaluator.signed_stays import SignedStays
+from shared.contracts.evaluations import EvaluationItem, EvaluationRequested, EvaluationSetMade, ItemReady
 from shared.contracts.events import Approved
 from shared.contracts.subjects import evaluation_subject
 from shared.inference.generation import Generation, Sampling
@@ -79,8 +81,7 @@ async def commands(
     for name in (*VARIABLES, "COUNTERSIGN_NATS_URL", "COUNTERSIGN_DATA_DIR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    log = EvaluationLog(registry._bus, "evaluator", lambda: T0)
-    there = len(await Evaluations(registry._bus, log).signed_stays(DOCUMENT, 100))
+    there = len(await SignedStays(registry._bus).last(DOCUMENT, 100))
     monkeypatch.setattr("services.evaluator.draft_metrics.MIN_JUDGED", there)
     tokens = tmp_path / "tokens.json"
     write_tokens(tokens, signed.server.secrets.tokens)
@@ -95,6 +96,12 @@ async def commands(
         assert (await run_beside("context", "use", "here")).code == 0
         yield there
     await base.close()
+
+
+def request(candidate: str, *items: EvaluationItem) -> EvaluationRequested:
+    return EvaluationRequested(
+        document=DOCUMENT, candidate=candidate, live=LIVE.digest, items=items, by=WHO, reason="try it"
+    )
 
 
 async def said(*words: str, code: int = 0) -> Any:
@@ -139,14 +146,76 @@ def test_no_word_of_a_request_becomes_a_filter(id: str) -> None:
         TypeAdapter(EvaluationId).validate_python(id)
 
 
+async def test_sets_have_versions_that_never_change(registry: DrafterRegistry, commands: int) -> None:
+    made = await said("sets", "make", "ward", "--document", DOCUMENT, "--limit", "3", *BECAUSE)
+    assert (made["version"], made["stays"], len(made["cases"])) == (1, 3, 3)
+    again = await said("sets", "make", "ward", "--document", DOCUMENT, "--limit", "3", *BECAUSE)
+    assert again == made  # the same stays are the same version
+    one, two, three = made["cases"]
+    second = await said("sets", "make", "ward", "--document", DOCUMENT, "--case", three, "--case", one, *BECAUSE)
+    assert (second["version"], second["cases"]) == (2, [three, one])
+    department = next(iter(made["departments"]))
+    alone = ("--limit", "500", "--department", department)
+    others = await said("sets", "make", "others", "--document", DOCUMENT, *alone, "--without", two, *BECAUSE)
+    assert (list(others["departments"]), two in others["cases"]) == ([department], False)
+    assert await said("sets", "show", "ward@1") == made
+    assert await said("sets", "show", "ward") == second
+    stamps = [(item["name"], item["version"]) for item in await said("sets", "list")]
+    assert stamps == [("others", 1), ("ward", 1), ("ward", 2)]
+    for name in ("ward@3", "nobody", "@"):
+        done = await run_beside("drafters", "sets", "show", name)
+        assert (done.code, done.out) == (2, ""), done
+    done = await run_beside("drafters", "sets", "make", "none", "--document", DOCUMENT, "--case", "c", *BECAUSE)
+    assert (done.code, "was signed for c" in done.err) == (1, True), done
+
+    honest = await add(registry, HONEST)
+    found = await said("evaluate", honest, "--set", "ward@1", "--wait", *BECAUSE, code=1)
+    assert (found["set"], found["stays"], found["judged"]) == ("ward@1", 3, 3)
+    assert "are needed" in found["reasons"][0]
+    names = {item["name"] for item in found["metrics"]}
+    assert {"sentence-similarity", "reading-grade"} < names
+    assert sum(item["judged"] for item in found["departments"]) == 3
+    (listed,) = await said("evaluations", honest, "--stays")
+    assert [item["case"] for item in listed["by_stay"]] == made["cases"]
+    assert listed["by_stay"][0]["live"]["sentence_similarity"] == 1.0  # signed as it was drafted
+    assert made["cases"][0] in (await run_beside("drafters", "evaluations", honest, "--stays")).out
+    done = await run_beside("drafters", "evaluate", honest, "--set", "ward", "--limit", "3", *BECAUSE)
+    assert (done.code, "--set alone" in done.err) == (1, True), done
+
+
+async def test_two_people_who_make_a_set_at_once_make_two_versions(
+    registry: DrafterRegistry, commands: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = EvaluationLog(registry._bus, "evaluator", lambda: T0)
+    sets = EvaluationSets(log, SignedStays(registry._bus))
+    read = log.set_versions
+    raced: list[EvaluationSetMade] = []
+
+    async def read_and_lose(name: str | None = None) -> list[EvaluationSetMade]:
+        """Return what is there, and let somebody else make the next version right after that."""
+        there = await read(name)
+        if not raced:
+            raced.append(
+                await EvaluationSets(EvaluationLog(registry._bus, "evaluator", lambda: T0), sets._stays).make(
+                    "ward", DOCUMENT, StayChoice(2), WHO, "other"
+                )
+            )
+        return there
+
+    monkeypatch.setattr(log, "set_versions", read_and_lose)
+    made = await sets.make("ward", DOCUMENT, StayChoice(3), WHO, "mine")
+    assert [(item.number, len(item.items)) for item in await read("ward")] == [(1, 2), (2, 3)]
+    assert (raced[0].number, made.number, commands > 3) == (1, 2, True)
+
+
 async def test_a_stay_whose_record_cannot_be_read_is_left_out(signed: Stack, registry: DrafterRegistry) -> None:
     bus = registry._bus
     log = EvaluationLog(bus, "evaluator", lambda: T0)
-    evaluations = Evaluations(bus, log)
-    (item,) = await evaluations.signed_stays(DOCUMENT, 1)
+    evaluations = Evaluations(log)
+    (item,) = await SignedStays(bus).last(DOCUMENT, 1)
     wrong = item.model_copy(update={"context": item.signed})  # a text that is no record
     candidate = await add(registry, HONEST)
-    id = await evaluations.begin(DOCUMENT, candidate, LIVE.digest, [wrong], WHO, "x")
+    id = await evaluations.begin(request(candidate, wrong))
     await log.append(id, ItemReady(number=1, candidate=candidate, live=LIVE.digest, item=wrong))
 
     async def left_out() -> Any:
@@ -159,13 +228,13 @@ async def test_a_stay_whose_record_cannot_be_read_is_left_out(signed: Stack, reg
 async def test_stays_are_drafted_once_whoever_asks_again_and_dies(signed: Stack, registry: DrafterRegistry) -> None:
     bus = registry._bus
     log = EvaluationLog(bus, "evaluator", lambda: T0)
-    evaluations = Evaluations(bus, log)
-    items = await evaluations.signed_stays(DOCUMENT, 3)
+    evaluations = Evaluations(log)
+    items = await SignedStays(bus).last(DOCUMENT, 3)
     events = [event for event in (await EventStore(bus, "x").recent(1000))[0] if isinstance(event.body, Approved)]
     of_document = [event.case.id for event in events if event.body.draft.kind == DOCUMENT]  # type: ignore[union-attr]
     assert [item.case for item in items] == of_document[::-1][:3]  # the last ones first
     candidate = await add(registry, HONEST)
-    ids = {await evaluations.begin(DOCUMENT, candidate, LIVE.digest, items, WHO, "twice") for _ in range(2)}
+    ids = {await evaluations.begin(request(candidate, *items)) for _ in range(2)}
     assert len(ids) == 1
     id = ids.pop()
     for number in (1, 2, 3, 1):  # the process died after the first, and begins again
@@ -197,8 +266,8 @@ async def test_stays_are_drafted_once_whoever_asks_again_and_dies(signed: Stack,
 async def test_a_stay_whose_texts_are_gone_is_left_out(signed: Stack, registry: DrafterRegistry) -> None:
     bus = registry._bus
     log = EvaluationLog(bus, "evaluator", lambda: T0)
-    evaluations = Evaluations(bus, log)
-    (item,) = await evaluations.signed_stays(DOCUMENT, 1)
+    evaluations = Evaluations(log)
+    (item,) = await SignedStays(bus).last(DOCUMENT, 1)
     answer = await signed.call(
         "operator", "POST", f"/v1/cases/{item.case}/erasure", json={"ground": "patient-request", "reference": "DSR-7"}
     )
@@ -209,7 +278,7 @@ async def test_a_stay_whose_texts_are_gone_is_left_out(signed: Stack, registry: 
 
     await until(erased, "the texts to be erased")
     candidate = await add(registry, HONEST)
-    id = await evaluations.begin(DOCUMENT, candidate, LIVE.digest, [item], WHO, "x")
+    id = await evaluations.begin(request(candidate, item))
     await log.append(id, ItemReady(number=1, candidate=candidate, live=LIVE.digest, item=item))
 
     async def left_out() -> Any:

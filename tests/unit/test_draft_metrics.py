@@ -1,8 +1,9 @@
 """What an evaluation finds, when it passes, and how a draft is measured against the signed text."""
 
+import numpy as np
 import pytest
 
-from services.drafter.evaluation import measure, rouge_l, signed_narrative
+from services.drafter.measures import measure, reading_grade, rouge_l, sentence_f1, signed_narrative
 from services.drafter.writing import Assignment, DraftWriter
 from services.evaluator.draft_metrics import MIN_JUDGED, WORST, evaluate
 from shared.contracts.evaluations import DraftFigures, ItemJudged
@@ -100,3 +101,37 @@ async def test_a_draft_is_measured_by_what_the_model_wrote_and_what_was_signed()
     for found in figures.values():
         assert (found.rouge_l, found.similarity, found.kept) == (1.0, 1.0, found.sentences)
         assert found.seconds == 1.5
+
+
+def test_reading_grade_is_the_automated_readability_index() -> None:
+    # 46 letters in 8 words and one sentence
+    grade = reading_grade(["Return to the hospital if breathing becomes difficult."])
+    assert grade == pytest.approx(4.71 * 46 / 8 + 0.5 * 8 - 21.43, abs=0.01)
+    easy = reading_grade(["Take one pill in the morning.", "Call us when it hurts."])
+    assert easy is not None
+    assert grade > easy + 5
+    assert reading_grade([]) is None
+
+
+def test_sentences_are_matched_with_the_most_similar_ones() -> None:
+    one, other = np.eye(3, dtype=np.float32)[:1], np.eye(3, dtype=np.float32)[:2]
+    assert sentence_f1(other, other) == 1.0
+    assert sentence_f1(one, other) == pytest.approx(2 / 3, abs=1e-3)  # all of it is there, half of the other is not
+    assert sentence_f1(np.eye(3, dtype=np.float32)[2:], other) == 0.0
+    nothing = np.zeros((0, 3), dtype=np.float32)
+    assert (sentence_f1(nothing, nothing), sentence_f1(nothing, other)) == (1.0, 0.0)
+
+
+def test_departments_are_shown_apart_and_figures_that_were_not_measured_are_left_out() -> None:
+    items = judged(*[GOOD] * 8, *[INVENTED] * 4)
+    items = [item.model_copy(update={"department": "icu" if item.number > 8 else "ward"}) for item in items]
+    counted = GOOD.model_copy(update={"output_tokens": 100})
+    items[0] = items[0].model_copy(update={"candidate": counted, "live": counted})
+    found = evaluate(items, 12)
+    assert [(item.department, item.judged) for item in found.departments] == [("icu", 4), ("ward", 8)]
+    contradicted = {item.department: item.metrics[0].difference for item in found.departments}
+    assert contradicted == {"icu": 0.5, "ward": 0.0}
+    names = {item.name: item.stays for item in found.metrics}
+    assert (names["output-tokens"], names["seconds"]) == (1, 12)
+    assert "reading-grade" not in names
+    assert evaluate(judged(GOOD)).departments == ()  # recorded before departments were

@@ -1,0 +1,75 @@
+"""REST API of evaluation sets: signed stays under a name, in versions."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from pydantic import BaseModel, Field
+
+from services.evaluator.dependencies import AnyRole, Drafters, Operator
+from services.evaluator.drafters_api import Move
+from services.evaluator.evaluation_sets import STAMP
+from services.evaluator.evaluations_api import SelectedStays
+from shared.contracts.evaluations import EvaluationSetMade, SetName
+
+router = APIRouter(prefix="/v1/evaluation-sets", tags=["drafters"])
+
+Stamp = Annotated[str, Path(pattern=STAMP.pattern, description="name, or name and version such as `icu@2`")]
+
+
+class NewEvaluationSet(Move, SelectedStays):
+    """A set, or the next version of one."""
+
+    name: SetName
+    document: str = Field(max_length=64)
+
+
+class SetSummary(BaseModel):
+    """A version of an evaluation set."""
+
+    name: str
+    version: int
+    document: str
+    stays: int
+    departments: dict[str, int] = Field(description="number of stays by department")
+    by: str
+    reason: str
+
+    @classmethod
+    def of(cls, made: EvaluationSetMade) -> "SetSummary":
+        names = sorted({item.department for item in made.items})
+        return cls(
+            name=made.name,
+            version=made.number,
+            document=made.document,
+            stays=len(made.items),
+            departments={name: sum(item.department == name for item in made.items) for name in names},
+            by=made.by.subject,
+            reason=made.reason,
+        )
+
+
+class SetDetails(SetSummary):
+    cases: list[str]
+
+
+class SetList(BaseModel):
+    items: list[SetSummary]
+
+
+def _details(made: EvaluationSetMade) -> SetDetails:
+    return SetDetails(**SetSummary.of(made).model_dump(), cases=[item.case for item in made.items])
+
+
+@router.get("", summary="Evaluation sets, each version")
+async def evaluation_sets(_: AnyRole, service: Drafters) -> SetList:
+    return SetList(items=[SetSummary.of(item) for item in await service.sets.all()])
+
+
+@router.post("", status_code=201, summary="Make an evaluation set of signed stays, or its next version")
+async def make(body: NewEvaluationSet, who: Operator, service: Drafters) -> SetDetails:
+    return _details(await service.sets.make(body.name, body.document, body.choice, who.actor, body.reason))
+
+
+@router.get("/{stamp}", summary="One version of an evaluation set, with its cases")
+async def evaluation_set(_: AnyRole, service: Drafters, stamp: Stamp) -> SetDetails:
+    return _details(await service.sets.find(stamp))

@@ -1,0 +1,151 @@
+"""REST API of the evaluations of drafter configurations."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from pydantic import BaseModel, Field, model_validator
+
+from services.evaluator.dependencies import AnyRole, Drafters, Operator
+from services.evaluator.drafters_api import Move
+from services.evaluator.evaluation_sets import STAMP, StayChoice
+from services.evaluator.evaluations import Evaluation
+from shared.contracts.evaluations import MAX_ITEMS, DraftFigures
+from shared.runtime.problems import ProblemError
+
+router = APIRouter(prefix="/v1/drafters/{digest}/evaluations", tags=["drafters"])
+
+EvaluationId = Annotated[str, Path(pattern=r"^[0-9a-f-]{36}$")]  # it becomes a token of a subject
+CaseIds = Annotated[list[str], Field(max_length=MAX_ITEMS)]
+
+
+class SelectedStays(BaseModel):
+    """The signed stays of some cases, else those that were signed last."""
+
+    limit: int = Field(default=50, ge=1, le=MAX_ITEMS, description="stays, those that were signed last")
+    department: str | None = Field(default=None, max_length=64, description="only its stays")
+    cases: CaseIds = Field(default=[], description="ids of the cases; without them the last stays")
+    without: CaseIds = Field(default=[], description="ids of cases that are left out")
+
+    @property
+    def choice(self) -> StayChoice:
+        return StayChoice(self.limit, tuple(self.cases), tuple(self.without), self.department)
+
+
+class NewEvaluation(Move, SelectedStays):
+    set: str | None = Field(
+        default=None, pattern=STAMP.pattern, description="evaluation set instead, such as `icu` or `icu@2`"
+    )
+
+    @model_validator(mode="after")
+    def _check_set_alone(self) -> "NewEvaluation":
+        if self.set is not None and self.model_fields_set & SelectedStays.model_fields.keys():
+            raise ValueError("give a set, or limit, department, cases and without")
+        return self
+
+
+class MetricSummary(BaseModel):
+    """Means over the stays, and their mean difference with a 95 % interval by bootstrap."""
+
+    name: str
+    stays: int = Field(description="for which it was measured for both configurations")
+    candidate: float
+    live: float
+    difference: float = Field(description="candidate minus live")
+    low: float
+    high: float
+    passed: bool | None = Field(description="by the gate; null where it does not look at it")
+
+
+class DepartmentSummary(BaseModel):
+    """Metrics of the stays of one department. The gate looks at all stays together."""
+
+    department: str
+    judged: int
+    metrics: list[MetricSummary]
+
+
+class EvaluationSummary(BaseModel):
+    """A candidate against the configuration that was live when it began."""
+
+    id: str
+    document: str
+    candidate: str
+    live: str
+    set: str | None = Field(description="name and version of the evaluation set that the stays are from")
+    by: str
+    reason: str
+    stays: int
+    judged: int
+    left_out: int = Field(description="stays whose texts were erased or cannot be read")
+    passed: bool
+    reasons: list[str] = Field(description="why it is held back")
+    metrics: list[MetricSummary]
+    departments: list[DepartmentSummary]
+    worst: list[str] = Field(description="cases in which the candidate's draft is worst against the live one's")
+
+    @classmethod
+    def of(cls, found: Evaluation) -> "EvaluationSummary":
+        requested, result = found.requested, found.result
+        return cls(
+            id=found.id,
+            document=requested.document,
+            candidate=requested.candidate,
+            live=requested.live,
+            set=requested.set,
+            by=requested.by.subject,
+            reason=requested.reason,
+            stays=len(requested.items) or result.judged + result.left_out,
+            judged=result.judged,
+            left_out=result.left_out,
+            passed=result.passed,
+            reasons=list(result.reasons),
+            metrics=[MetricSummary(**asdict(item)) for item in result.metrics],
+            departments=[DepartmentSummary.model_validate(asdict(item)) for item in result.departments],
+            worst=list(result.worst),
+        )
+
+
+class EvaluationList(BaseModel):
+    items: list[EvaluationSummary]
+
+
+class StayFigures(BaseModel):
+    """The drafts of one stay, side by side. `candidate` and `live` are null where the stay was left out."""
+
+    number: int
+    case: str
+    department: str
+    candidate: DraftFigures | None
+    live: DraftFigures | None
+    left_out: str = Field(description="why there are no figures")
+
+
+class StayList(BaseModel):
+    items: list[StayFigures]
+
+
+@router.get("", summary="Evaluations of a configuration, oldest first")
+async def evaluations(_: AnyRole, service: Drafters, digest: str) -> EvaluationList:
+    return EvaluationList(items=[EvaluationSummary.of(item) for item in await service.evaluations(digest)])
+
+
+@router.post("", status_code=202, summary="Evaluate a candidate on signed stays")
+async def evaluate(digest: str, body: NewEvaluation, who: Operator, service: Drafters) -> EvaluationSummary:
+    stays = body.set if body.set is not None else body.choice
+    return EvaluationSummary.of(await service.evaluate(digest, stays, who.actor, body.reason))
+
+
+@router.get("/{evaluation}", summary="One evaluation: progress, metrics, whether it passes")
+async def evaluation(_: AnyRole, service: Drafters, digest: str, evaluation: EvaluationId) -> EvaluationSummary:
+    found = await service.evaluation(evaluation)
+    if not found.requested.candidate.startswith(digest):
+        raise ProblemError(404, "There is no such evaluation")
+    return EvaluationSummary.of(found)
+
+
+@router.get("/{evaluation}/stays", summary="Each stay of an evaluation: candidate and live side by side")
+async def stays(_: AnyRole, service: Drafters, digest: str, evaluation: EvaluationId) -> StayList:
+    found = await service.stays(digest, evaluation)
+    fields = ("number", "case", "department", "candidate", "live", "left_out")
+    return StayList(items=[StayFigures(**{name: getattr(item, name) for name in fields}) for item in found])
