@@ -50,9 +50,9 @@ class DraftEvaluation:
         writer_of: WriterOf,
         log: EvaluationLog,
         timer: Callable[[], float],
-        similarity: Similarity | None = None,
+        similarity: Similarity,
     ) -> None:
-        """`timer` returns seconds, to time a draft. Without `similarity` there is no such figure."""
+        """`timer` returns seconds, to time a draft."""
         self._artifacts = Artifacts(bus)
         self._registry = registry
         self._model_of = model_of
@@ -93,8 +93,6 @@ class DraftEvaluation:
     async def _with_similarity(
         self, figures: list[DraftFigures], drafts: list[Draft], signed: str
     ) -> list[DraftFigures]:
-        if self._similarity is None:
-            return figures
         try:
             found = await self._similarity([narrative_of(item) for item in drafts], signed_narrative(signed))
         except CountersignError:  # the other figures are worth having; another attempt would draft, and pay, again

@@ -5,7 +5,7 @@ from functools import partial
 from time import perf_counter
 
 from services.drafter.configurations import DeclaredDrafters, RegisteredDrafters, declare_drafters
-from services.drafter.evaluation import DraftEvaluation, Similarity
+from services.drafter.evaluation import DraftEvaluation
 from services.drafter.handlers import Drafter
 from services.drafter.kinds import load_kinds
 from services.drafter.measures import sentence_similarities
@@ -52,14 +52,9 @@ def build(
     if base is None and settings.qdrant.url is not None:
         base = settings.qdrant.connect()
         closers.append(base.close)
-    retriever: Retriever | None = None
-    similarity: Similarity | None = None
-    if base is not None:
-        embedder = embedder or TritonEmbedder(settings.triton.url, settings.triton.embedder_model)
-        closers.append(embedder.close)
-        retriever = Retriever(broker.bus, embedder, base)
-        embedding_model = settings.triton.embedder_model
-        similarity = partial(sentence_similarities, embedder, embedding_model, priority=BATCH_PRIORITY)
+    embedder = embedder or TritonEmbedder(settings.triton.url, settings.triton.embedder_model)
+    closers.append(embedder.close)
+    retriever = Retriever(broker.bus, embedder, base) if base is not None else None
     deadline = settings.generation_deadline
     drafter = Drafter(
         broker.bus,
@@ -81,7 +76,7 @@ def build(
         lambda drafters: DraftWriter(drafters, deadline, retriever, documents, priority=BATCH_PRIORITY),
         EvaluationLog(broker.bus, "drafter", clock),
         perf_counter,
-        similarity,
+        partial(sentence_similarities, embedder, settings.triton.embedder_model, priority=BATCH_PRIORITY),
     )
     broker.on_message("drafter-evaluate", evaluation.receive)
     return Service(
