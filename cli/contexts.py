@@ -21,7 +21,7 @@ INGEST_URL, EVALUATOR_URL, CA_FILE = "COUNTERSIGN_INGEST_URL", "COUNTERSIGN_EVAL
 VARIABLES = (CONTEXT, URL, TOKEN_FILE, INGEST_URL, EVALUATOR_URL, CA_FILE)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 OF_INGEST = ("/v1/encounters", "/v1/knowledge/refreshes", "/v1/knowledge/documents")
-OF_EVALUATOR = ("/v1/knowledge", "/v1/drafters", "/v1/models")
+OF_EVALUATOR = ("/v1/knowledge", "/v1/drafters", "/v1/evaluation-sets", "/v1/models")
 
 _option: ContextVar[str | None] = ContextVar("context", default=None)  # of --context
 

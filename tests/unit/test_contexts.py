@@ -70,6 +70,7 @@ def test_what_is_stored_is_read_again(tmp_path: Path) -> None:
     assert found.base_of("/v1/cases") == URL
     assert found.base_of("/v1/knowledge/refreshes/r1") == "http://127.0.0.1:8081"
     assert found.base_of("/v1/knowledge/search") == f"{URL}:8443"
+    assert found.base_of("/v1/evaluation-sets/icu@2") == f"{URL}:8443"
     assert read_contexts().get("other").base_of("/v1/knowledge") == URL
 
 
