@@ -71,12 +71,16 @@ class DepartmentResult:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationResult:
-    """`worst` are the cases in which the candidate is worst against the live configuration."""
+    """`worst` are the cases in which the candidate is worst against the live configuration.
+
+    `conclusive`: there is a verdict, as every stay was tried and enough could be judged.
+    """
 
     judged: int
     left_out: int
     metrics: tuple[MetricResult, ...]
     departments: tuple[DepartmentResult, ...]
+    conclusive: bool
     passed: bool
     reasons: tuple[str, ...]
     worst: tuple[str, ...]
@@ -106,6 +110,7 @@ def evaluate(items: Sequence[ItemJudged], wanted: int = 0, seed: int = 1) -> Eva
         left_out=len(ordered) - len(pairs),
         metrics=results,
         departments=_by_department(measured, seed),
+        conclusive=len(pairs) >= MIN_JUDGED and len(ordered) >= wanted,
         passed=not reasons,
         reasons=tuple(reasons),
         worst=tuple(measured[at].case for at in worst if _harm(*pairs[at]) > (0.0, 0.0, 0.0)),

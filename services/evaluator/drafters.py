@@ -131,7 +131,10 @@ class DrafterService:
         return await self._move(found.document, digest, move)
 
     async def _passed(self, found: FoundDrafter) -> str | None:
-        """Return the evaluation that a candidate has passed against what is live. Raises ProblemError."""
+        """Return the evaluation that a candidate has passed against what is live. Raises ProblemError.
+
+        The last one with a verdict decides: a shadow that has just begun, or an evaluation that is under way, has none.
+        """
         if found.entry.state not in ("candidate", "shadow"):
             return None  # the move is refused for that
         live = (await self._registry.state(found.document)).live
@@ -142,9 +145,10 @@ class DrafterService:
         ]
         if not against:
             raise ProblemError(409, "Not evaluated", "Evaluate it against the live configuration first.")
-        if not against[-1].result.passed:
-            raise ProblemError(409, "Held back", f"By its evaluation: {'; '.join(against[-1].result.reasons)}.")
-        return against[-1].id
+        last = ([item for item in against if item.result.conclusive] or against)[-1]
+        if not last.result.passed:
+            raise ProblemError(409, "Held back", f"By its evaluation: {'; '.join(last.result.reasons)}.")
+        return last.id
 
     async def evaluate(self, digest: str, stays: StayChoice | str, by: Actor, reason: str) -> Evaluation:
         """Begin to evaluate a configuration against the live one, on a choice of signed stays or on a set.

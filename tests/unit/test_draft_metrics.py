@@ -46,6 +46,9 @@ def test_few_stays_or_some_to_come_pass_nothing() -> None:
     assert "are needed" in evaluate(judged(*[GOOD] * (MIN_JUDGED - 1)), MIN_JUDGED - 1).reasons[0]
     assert "still to be drafted" in evaluate(judged(*[GOOD] * MIN_JUDGED), MIN_JUDGED + 1).reasons[0]
     assert evaluate(judged(*[GOOD] * MIN_JUDGED)).passed  # of a shadow: as many as have been signed
+    verdicts = (evaluate(judged(*[GOOD] * number), MIN_JUDGED).conclusive for number in (MIN_JUDGED - 1, MIN_JUDGED))
+    assert list(verdicts) == [False, True]
+    assert not evaluate(judged(*[GOOD] * MIN_JUDGED), MIN_JUDGED + 1).conclusive
     nothing = evaluate([], 5)
     assert (nothing.judged, nothing.metrics, nothing.passed) == (0, (), False)
 
