@@ -125,7 +125,8 @@ def _print_metrics(metrics: list[dict[str, Any]], *, gate: bool = True) -> None:
 
 def _print_stays(items: list[dict[str, Any]]) -> None:
     """Print a row for each stay; a cell has the figure of the candidate and that of the live configuration."""
-    table = make_table("case", "department", *(name.replace("_", " ") for name in STAY_FIGURES))
+    names = (name.replace("_", " ") for name in STAY_FIGURES)
+    table = make_table("case", "department", *names, "without an answer of the model")
     table.columns[0].no_wrap = True
     for item in items:
         sides = item["candidate"], item["live"]
@@ -133,7 +134,12 @@ def _print_stays(items: list[dict[str, Any]]) -> None:
             table.add_row(item["case"], item["department"], item["left_out"])
             continue
         cells = (" / ".join(f"{side[name]:.3g}" for side in sides) for name in STAY_FIGURES)
-        table.add_row(item["case"], item["department"], *cells)
+        silent = "; ".join(
+            f"{name}: {item[name]['model_silent'] or 'not recorded'}"
+            for name in ("candidate", "live")
+            if item[name]["silent"]
+        )
+        table.add_row(item["case"], item["department"], *cells, silent)
     print_table(table)
 
 

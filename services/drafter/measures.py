@@ -24,6 +24,7 @@ def measure(draft: Draft, signed: str, seconds: float) -> DraftFigures:
         contradicted=answer.contradicted if answer else 0,
         not_in_record=answer.not_in_record if answer else 0,
         silent=draft.model_silent is not None,
+        model_silent=draft.model_silent,
         sentences=len(draft.sentences),
         kept=len(draft.sentences_in(signed)),
         rouge_l=rouge_l(mine, _words(signed_narrative(signed))),

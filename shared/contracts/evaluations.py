@@ -79,6 +79,7 @@ class DraftFigures(Model):
     contradicted: int = 0
     not_in_record: int = 0
     silent: bool = False  # the model wrote nothing that could be used
+    model_silent: str | None = None  # why, as the draft states it
     sentences: int = 0  # of the draft's narrative, whoever wrote them
     kept: int = 0  # of those, sentences that the signed text has word for word
     rouge_l: float = 0.0  # F1 of the longest common subsequence of words, narrative of the draft and the signed one
