@@ -26,4 +26,9 @@ class DrafterSettings(ServiceSettings):
     department_wording: Path | None = Field(
         default=None, description="folder with instructions, examples and lengths for each department; read at start"
     )
+    drafter_work: Literal["drafts", "evaluations", "all"] = Field(
+        default="all",
+        description="what this process does: drafts: the steps of cases; evaluations: only stays that are drafted "
+        "again to evaluate a candidate, without the EHR; all: both",
+    )
     generation_deadline: float = Field(default=150.0, gt=0, description="maximum time for one generation, in seconds")
