@@ -121,7 +121,7 @@ class Drafters:
 
         await until(done, "the stays to be evaluated", PATIENCE_S)
         assert await self.results(id) == [1, 2, 3]
-        assert all(item.left_out is None for item in await self.log.judged(id))
+        assert [item.left_out for item in await self.log.judged(id)] == [None] * SIGNED
 
     async def waiting(self) -> tuple[int, int]:
         """Messages of evaluations that nobody has taken, and that somebody has."""
