@@ -5,7 +5,6 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
-from functools import partial
 from pathlib import Path
 
 import httpx
@@ -16,7 +15,8 @@ from cli.stack.ports import free_port
 from sandbox_ehr.app import Sandbox
 from sandbox_ehr.app import create_app as ehr_app
 from services.evaluator.evaluations import Evaluations
-from shared.contracts.evaluations import EvaluationItem, ItemReady
+from services.evaluator.signed_stays import SignedStays
+from shared.contracts.evaluations import EvaluationItem, EvaluationRequested, ItemReady
 from shared.contracts.subjects import evaluation_subject
 from shared.messaging.connection import NatsConnection
 from shared.messaging.drafter_registry import DrafterRegistry
@@ -98,15 +98,13 @@ class Drafters:
         assert live is not None
         configuration = await registry.configuration(live.configuration)
         candidate = await add(registry, configuration.model_copy(update={"prompt": PROMPT}))
-        evaluations = Evaluations(self.bus, self.log)
-        items: list[EvaluationItem] = await until(
-            partial(evaluations.signed_stays, DOCUMENT, SIGNED), "signed stays", PATIENCE_S
-        )
+        items: list[EvaluationItem] = await SignedStays(self.bus).last(DOCUMENT, SIGNED)
         assert len(items) == SIGNED
-        id = await evaluations.begin(DOCUMENT, candidate, live.configuration, items, WHO, "x")
+        pair = {"candidate": candidate, "live": live.configuration}
+        requested = EvaluationRequested(document=DOCUMENT, items=tuple(items), by=WHO, reason="x", **pair)
+        id = await Evaluations(self.log).begin(requested)
         for number, item in enumerate(items, 1):
-            ready = ItemReady(number=number, candidate=candidate, live=live.configuration, item=item)
-            await self.log.append(id, ready)
+            await self.log.append(id, ItemReady(number=number, item=item, **pair))
         return id
 
     async def results(self, id: str) -> list[int]:
@@ -121,7 +119,7 @@ class Drafters:
 
         await until(done, "the stays to be evaluated", PATIENCE_S)
         assert await self.results(id) == [1, 2, 3]
-        assert [item.left_out for item in await self.log.judged(id)] == [None] * SIGNED
+        assert [item.left_out for item in await self.log.judged(id)] == [""] * SIGNED
 
     async def waiting(self) -> tuple[int, int]:
         """Messages of evaluations that nobody has taken, and that somebody has."""

@@ -157,6 +157,18 @@ def test_it_has_the_endpoints_and_keys_that_drafts_have(overlay: str) -> None:
         assert str(Path(theirs[variable]).parent) in {item["mountPath"] for item in container["volumeMounts"]}
 
 
+def test_its_settings_are_accepted_without_the_keys_of_our_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ConfigMap names that client; a variable of the container goes before it."""
+    overlay = "tenants/example"
+    config = named(overlay, "ConfigMap", "countersign")["data"]
+    assert config["COUNTERSIGN_EHR_CLIENT_ID"]
+    for variable, value in (config | told(overlay, EVALUATION)).items():
+        monkeypatch.setenv(variable, value)
+    settings = DrafterSettings()
+    assert settings.drafter_work == "evaluations"
+    assert settings.ehr.authorization is None
+
+
 def test_who_leaves_the_component_out_has_no_part_of_it() -> None:
     assert EVALUATION not in str(rendered("overlays/small"))
     assert "countersign-evaluation" not in str(rendered("overlays/small"))
