@@ -24,7 +24,18 @@ from services.approval.web.sign_out import back_channel_router
 from services.approval.web.sign_out import provider_router as provider_sign_out
 from services.approval.web.sign_out import router as sign_out
 
-API_ROUTERS = (reviews, ratings, preparations, corrections, filing, erasure, escalations, dead_letters, operations, sessions)
+API_ROUTERS = (
+    reviews,
+    ratings,
+    preparations,
+    corrections,
+    filing,
+    erasure,
+    escalations,
+    dead_letters,
+    operations,
+    sessions,
+)
 PAGE_ROUTERS = (
     assets_router,
     sign_in,

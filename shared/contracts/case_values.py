@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from shared.contracts.draft import DocumentKind as DocumentKind
 from shared.contracts.draft import NAME_PATTERN, DocumentType, DrafterStamp, Label, PartCode, Prompt, document_type
+from shared.contracts.draft import DocumentKind as DocumentKind
 from shared.contracts.model import Model
 
 CaseState = Literal[

@@ -1,7 +1,7 @@
 """Count the differences between a draft and the text that was signed, by part and kind, without their text. Pure.
 
-A line of a draft is a sentence of its narrative or a fact of the record. Kinds are named after both: `sentence-removed`,
-`fact-reworded`. They are names of events and of the API: none of them changes its meaning.
+A line of a draft is a sentence of its narrative or a fact of the record. Kinds are named after both, such as
+`sentence-removed`. They are in events and in the API: none of them changes its meaning.
 """
 
 import re
@@ -104,5 +104,5 @@ def _units(draft: Draft, text: str) -> Iterator[_Unit]:
 
 
 def _is_heading(line: str) -> bool:
-    """Return whether a line is a heading of the physician's own, or an open place of a draft that is written by hand."""
+    """Return whether a line is a heading of the physician's own, or an open place of a draft."""
     return (line.endswith(":") and len(line.split()) <= MAX_HEADING_WORDS) or line.startswith(TO_BE_WRITTEN)
