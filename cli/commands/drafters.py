@@ -9,6 +9,7 @@ from rich.table import Table
 from cli.client import call_api
 from cli.commands import evaluations
 from cli.commands.drafter_options import PATH, SHOWN, Configuration, Document, Reason
+from cli.edits_view import print_edits, ratings_in_words
 from cli.errors import CommandError
 from cli.options import AsJson, DataDir
 from cli.output import emit, make_table, print_table
@@ -145,16 +146,12 @@ def compare(configuration: Configuration, as_json: AsJson = False, data_dir: Dat
             item = found[side]
             means = f"{item['replaced']:.1%}", f"{item['distance']:.0f}"
             counts = (str(item[name]) for name in ("decisions", "rejected", "edited"))
-            table.add_row(side, *counts, *means, _ratings(item["ratings"]))
+            table.add_row(side, *counts, *means, ratings_in_words(item["ratings"]))
         print_table(table)
         print(f"pairs     canary worse {found['worse']}, better {found['better']}, same {found['same']}")
         print(f"evidence  {found['evidence']:.3g} against the canary")
 
     emit(found, as_json, show)
-
-
-def _ratings(counts: dict[str, int]) -> str:
-    return ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in counts.items())
 
 
 @app.command()
@@ -167,23 +164,7 @@ def edits(
     """Show what physicians change again and again in the drafts of a configuration, and how they rate them."""
     found = call_api(data_dir, "GET", f"{PATH}/{configuration}/edits")
 
-    def show() -> None:
-        signed = f"{found['signed']} signed drafts, {found['unchanged']} unchanged"
-        print(f"{signed}; {found['rewritten']} written anew and {found['uncounted']} of an earlier version left out")
-        print(f"rated: {_ratings(found['ratings'])}")
-        if found["items"]:
-            print_table(_edits_table(found["items"]))
-        for item in found["items"] if cases else ():
-            print(f"{item['part']}, {item['kind']}: {' '.join(item['examples'])}")
-
-    emit(found, as_json, show)
-
-
-def _edits_table(items: list[dict[str, Any]]) -> Table:
-    table = make_table("part", "kind", "count", "drafts", "share")
-    for item in items:
-        table.add_row(item["part"], item["kind"], str(item["count"]), str(item["drafts"]), f"{item['share']:.0%}")
-    return table
+    emit(found, as_json, lambda: print_edits(found, cases=cases))
 
 
 @app.command()
