@@ -98,18 +98,26 @@ async def test_a_rating_that_is_sent_again_is_one_rating(stack: Stack) -> None:
 
 async def test_the_words_are_a_text_of_the_case_and_nowhere_else(stack: Stack) -> None:
     case_id = await filed(stack)
+    path = f"/v1/reviews/{case_id}/rating"
+    assert (await stack.call("supervisor", "GET", path)).status_code == 404
     assert (await rate(stack, case_id, rating="useless", words=f"  {WORDS} ")).status_code == 200
     (rated,) = await ratings(stack, case_id)
     assert rated.words is not None
     answer = await stack.call("auditor", "GET", f"/v1/cases/{case_id}")
     assert answer.json()["events"][-1]["detail"]["words"] == rated.words
     assert "Roe" not in answer.text
+    shown = (await stack.call("supervisor", "GET", path)).json()
+    assert (shown["rating"], shown["words"], shown["draft"]) == ("useless", WORDS, rated.draft.digest)
+    for role in ("operator", "auditor"):
+        assert (await stack.call(role, "GET", path)).status_code == 403
     ordered = await stack.call(
         "operator", "POST", f"/v1/cases/{case_id}/erasure", json={"ground": "patient-request", "reference": "R-1"}
     )
     assert ordered.status_code in (200, 202), ordered.text
     refused = await rate(stack, case_id, rating="useful")
     assert (refused.status_code, len(await ratings(stack, case_id))) == (410, 1)
+    await stack.reaches(case_id, "filed", events=9)
+    assert (await stack.call("supervisor", "GET", path)).status_code == 410
 
 
 async def test_a_rating_stands_in_the_way_of_no_filing_and_no_correction(stack: Stack) -> None:

@@ -1,13 +1,18 @@
 """REST API of ratings."""
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Header
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.approval.dependencies import Api, Clinician, IdempotencyKey, parse_if_match
-from services.approval.review.problems import DecisionRoute
+from services.approval.ratings import rules
+from services.approval.review.problems import DecisionRoute, gone
+from shared.contracts.case import fold
+from shared.contracts.errors import ErasedError
 from shared.contracts.ratings import Rating
+from shared.runtime.problems import ProblemError
 
 router = APIRouter(tags=["reviews"], route_class=DecisionRoute)
 
@@ -30,6 +35,32 @@ class DraftRating(BaseModel):
     draft: str
     rating: Rating
     by: str
+
+
+class RatingDetails(DraftRating):
+    time: datetime
+    words: str = Field(description="empty where there are none")
+
+
+@router.get("/v1/reviews/{case_id}/rating", summary="The rating of the signed draft, with its words")
+async def show_rating(case_id: str, who: Clinician, api: Api) -> RatingDetails:
+    history = await api.cases.view(case_id, who)
+    case = fold(history)
+    rated = rules.current_rating(case)
+    if rated is None or case.rating is None:
+        raise ProblemError(404, "The draft is not rated", f"The case is {case.state}.")
+    try:
+        words = await api.ratings.words(case_id, rated)
+    except ErasedError:
+        raise gone(history) from None
+    return RatingDetails(
+        case_id=case_id,
+        draft=rated.draft.digest,
+        rating=rated.rating,
+        by=rated.by.subject,
+        time=case.rating.time,
+        words=words,
+    )
 
 
 @router.post(
