@@ -9,6 +9,7 @@ from rich.table import Table
 from cli.client import call_api
 from cli.commands import evaluations
 from cli.commands.drafter_options import PATH, SHOWN, Configuration, Document, Reason
+from cli.edits_view import print_edits, ratings_in_words
 from cli.errors import CommandError
 from cli.options import AsJson, DataDir
 from cli.output import emit, make_table, print_table
@@ -140,16 +141,30 @@ def compare(configuration: Configuration, as_json: AsJson = False, data_dir: Dat
     found = call_api(data_dir, "GET", f"{PATH}/{configuration}/comparison")
 
     def show() -> None:
-        table = make_table("", "decisions", "rejected", "edited", "sentences replaced", "characters changed")
+        table = make_table("", "decisions", "rejected", "edited", "sentences replaced", "characters changed", "rated")
         for side in ("canary", "live"):
             item = found[side]
             means = f"{item['replaced']:.1%}", f"{item['distance']:.0f}"
-            table.add_row(side, *(str(item[name]) for name in ("decisions", "rejected", "edited")), *means)
+            counts = (str(item[name]) for name in ("decisions", "rejected", "edited"))
+            table.add_row(side, *counts, *means, ratings_in_words(item["ratings"]))
         print_table(table)
         print(f"pairs     canary worse {found['worse']}, better {found['better']}, same {found['same']}")
         print(f"evidence  {found['evidence']:.3g} against the canary")
 
     emit(found, as_json, show)
+
+
+@app.command()
+def edits(
+    configuration: Configuration,
+    cases: Annotated[bool, typer.Option("--cases", help="also the last cases with each kind of edit")] = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Show what physicians change again and again in the drafts of a configuration, and how they rate them."""
+    found = call_api(data_dir, "GET", f"{PATH}/{configuration}/edits")
+
+    emit(found, as_json, lambda: print_edits(found, cases=cases))
 
 
 @app.command()

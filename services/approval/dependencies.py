@@ -14,6 +14,7 @@ from services.approval.operations.service import Operations
 from services.approval.projections.open_reviews import OpenReviewsProjection
 from services.approval.projections.preparations import PreparationsProjection
 from services.approval.projections.unreadable_events import UnreadableEvents
+from services.approval.ratings.service import RatingService
 from services.approval.review.authorization import READERS
 from services.approval.review.autosave import DraftAutosave
 from services.approval.review.carried_edits import EditCarrier
@@ -42,6 +43,7 @@ class ApiDependencies:
     review: ReviewService
     open_reviews: OpenReviewsProjection
     corrections: CorrectionsService
+    ratings: RatingService
     chart: ChartService
     erasures: ErasureService
     operations: Operations

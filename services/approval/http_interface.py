@@ -17,6 +17,7 @@ from services.approval.filing.status import FilingStatuses
 from services.approval.operations.service import Operations
 from services.approval.parts import Core
 from services.approval.projections.unreadable_events import UnreadableEvents
+from services.approval.ratings.service import RatingService
 from services.approval.review.autosave import DraftAutosave
 from services.approval.review.draft_labels import DraftLabels
 from services.approval.routes import LAUNCH_ROUTERS, PROVIDER_ROUTERS, ROUTERS
@@ -56,6 +57,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
         review=core.review,
         open_reviews=core.open_reviews,
         corrections=CorrectionsService(core.bus, core.review),
+        ratings=RatingService(core.review),
         chart=ChartService(core.review, core.write_backs, FilingStatuses(core.bus, clock), core.unfiled, downloads),
         erasures=ErasureService(core.bus, core.review),
         operations=Operations(core.bus, core.requests, clock),

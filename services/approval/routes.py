@@ -7,6 +7,7 @@ from services.approval.filing.api import router as filing
 from services.approval.operations.api import router as operations
 from services.approval.operations.dead_letters_api import router as dead_letters
 from services.approval.preparation.api import router as preparations
+from services.approval.ratings.api import router as ratings
 from services.approval.review.api import router as reviews
 from services.approval.sign_in.api import router as sessions
 from services.approval.web.case import router as case_pages
@@ -15,6 +16,7 @@ from services.approval.web.filing import router as filing_pages
 from services.approval.web.inbox import router as inbox
 from services.approval.web.launch import router as launch
 from services.approval.web.practitioner_search import router as practitioner_search
+from services.approval.web.ratings import router as rating_pages
 from services.approval.web.render import assets_router
 from services.approval.web.sign_in import provider_router as provider_sign_in
 from services.approval.web.sign_in import router as sign_in
@@ -22,7 +24,18 @@ from services.approval.web.sign_out import back_channel_router
 from services.approval.web.sign_out import provider_router as provider_sign_out
 from services.approval.web.sign_out import router as sign_out
 
-API_ROUTERS = (reviews, preparations, corrections, filing, erasure, escalations, dead_letters, operations, sessions)
+API_ROUTERS = (
+    reviews,
+    ratings,
+    preparations,
+    corrections,
+    filing,
+    erasure,
+    escalations,
+    dead_letters,
+    operations,
+    sessions,
+)
 PAGE_ROUTERS = (
     assets_router,
     sign_in,
@@ -30,6 +43,7 @@ PAGE_ROUTERS = (
     inbox,
     case_pages,
     correction_pages,
+    rating_pages,
     filing_pages,
     practitioner_search,
 )

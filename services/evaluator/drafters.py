@@ -8,6 +8,8 @@ from services.evaluator.canary import Comparison
 from services.evaluator.canary_watch import CanaryWatch
 from services.evaluator.evaluation_sets import EvaluationSets, StayChoice
 from services.evaluator.evaluations import Evaluation, Evaluations
+from services.evaluator.feedback import DrafterFeedback, RatingComparison
+from services.evaluator.feedback_projection import FeedbackProjection
 from shared.contracts import drafter_states as states
 from shared.contracts.case_values import Actor
 from shared.contracts.drafter_states import DocumentDrafters, DrafterEntry, MoveRefusedError
@@ -32,12 +34,18 @@ class DrafterService:
     """Answers the API of drafters."""
 
     def __init__(
-        self, registry: DrafterRegistry, watch: CanaryWatch, evaluations: Evaluations, sets: EvaluationSets
+        self,
+        registry: DrafterRegistry,
+        watch: CanaryWatch,
+        evaluations: Evaluations,
+        sets: EvaluationSets,
+        feedback: FeedbackProjection,
     ) -> None:
         self._registry = registry
         self._watch = watch
         self._evaluations = evaluations
         self.sets = sets
+        self._feedback = feedback
 
     async def all(self, document: str | None) -> list[FoundDrafter]:
         """Return the configurations of each kind of document, or of one; in the order in which they came."""
@@ -78,6 +86,14 @@ class DrafterService:
         if found is None:
             raise ProblemError(404, "Nothing to compare", "No decision about a draft of this canary was taken yet.")
         return found
+
+    async def ratings(self, compared: Comparison) -> RatingComparison:
+        """Return the ratings of the same time."""
+        return await self._feedback.ratings(compared.canary, compared.began)
+
+    async def feedback(self, digest: str) -> DrafterFeedback:
+        """Return what physicians said of the signed drafts of a configuration, and changed. Raises ProblemError."""
+        return await self._feedback.feedback((await self.one(digest)).entry.configuration)
 
     async def history(self, document: str) -> list[RecordedDrafterEvent]:
         return await self._registry.history(document)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from services.evaluator.canary import Comparison, Figures
 from services.evaluator.dependencies import AnyRole, Drafters, Operator
 from services.evaluator.drafters import FoundDrafter
+from services.evaluator.feedback import RatingComparison, RatingCounts
 from shared.contracts.draft import Prompt
 from shared.contracts.drafter_states import DrafterState
 from shared.contracts.drafters import DrafterSampling, Policy, PromptText, Reason, RecordedDrafterEvent
@@ -95,12 +96,13 @@ class DecisionFigures(BaseModel):
     edited: int = Field(description="signed with another text")
     replaced: float = Field(description="mean share of the sentences that the signed text does not have")
     distance: float = Field(description="mean number of changed characters")
+    ratings: RatingCounts = Field(description="signed drafts by the rating of who signed them")
 
     @classmethod
-    def of(cls, figures: Figures) -> "DecisionFigures":
+    def of(cls, figures: Figures, ratings: RatingCounts) -> "DecisionFigures":
         number = max(figures.decisions - figures.rejected, 1)
-        means = {"replaced": figures.replaced / number, "distance": figures.distance / number}
-        return cls(decisions=figures.decisions, rejected=figures.rejected, edited=figures.edited, **means)
+        counts = figures.model_dump(include={"decisions", "rejected", "edited"})
+        return cls(**counts, replaced=figures.replaced / number, distance=figures.distance / number, ratings=ratings)
 
 
 class CanaryComparison(BaseModel):
@@ -115,15 +117,15 @@ class CanaryComparison(BaseModel):
     live: DecisionFigures
 
     @classmethod
-    def of(cls, found: Comparison) -> "CanaryComparison":
+    def of(cls, found: Comparison, ratings: RatingComparison) -> "CanaryComparison":
         return cls(
             configuration=found.canary,
             worse=found.worse,
             better=found.better,
             same=found.same,
             evidence=found.evidence,
-            canary=DecisionFigures.of(found.of_canary),
-            live=DecisionFigures.of(found.of_live),
+            canary=DecisionFigures.of(found.of_canary, ratings.of_canary),
+            live=DecisionFigures.of(found.of_live, ratings.of_live),
         )
 
 
@@ -180,7 +182,8 @@ async def drafter(_: AnyRole, service: Drafters, digest: str) -> DrafterDetails:
 
 @router.get("/{digest}/comparison", summary="What became of a canary's drafts, beside those of the live configuration")
 async def comparison(_: AnyRole, service: Drafters, digest: str) -> CanaryComparison:
-    return CanaryComparison.of(await service.comparison(digest))
+    found = await service.comparison(digest)
+    return CanaryComparison.of(found, await service.ratings(found))
 
 
 @router.post("", status_code=201, summary="Add a candidate: the live configuration, or another one, with changes")

@@ -13,6 +13,9 @@ from services.evaluator.evaluation_sets_api import router as sets_router
 from services.evaluator.evaluations import CONSUMER as EVALUATE
 from services.evaluator.evaluations import Evaluations
 from services.evaluator.evaluations_api import router as evaluations_router
+from services.evaluator.feedback_api import router as feedback_router
+from services.evaluator.feedback_projection import CONSUMER as FEEDBACK
+from services.evaluator.feedback_projection import FeedbackProjection
 from services.evaluator.handlers import Evaluation
 from services.evaluator.models_api import router as models_router
 from services.evaluator.service import KnowledgeService
@@ -54,7 +57,10 @@ def build(
     broker.on_message(EVALUATE, evaluations.receive)
     watch = CanaryWatch(broker.bus, registry, evaluations, settings.canary_evidence)
     broker.on_message(COMPARE, watch.receive)
-    drafters = DrafterService(registry, watch, evaluations, EvaluationSets(log, SignedStays(broker.bus)))
+    feedback = FeedbackProjection(broker.bus, registry)
+    broker.on_message(FEEDBACK, feedback.receive)
+    sets = EvaluationSets(log, SignedStays(broker.bus))
+    drafters = DrafterService(registry, watch, evaluations, sets, feedback)
     provider = OidcProvider(settings.oidc, clock) if settings.oidc.issuer else None
     if provider is not None:
         closers.append(provider.close)
@@ -62,7 +68,7 @@ def build(
     return Service(
         broker,
         # Evaluations first: the path of a move is /{digest}/{move}.
-        (router, evaluations_router, drafters_router, sets_router, models_router),
+        (router, evaluations_router, drafters_router, feedback_router, sets_router, models_router),
         EvaluatorDependencies(authenticator, knowledge_service, drafters),
         starts=(evaluation.start,),
         checks={"triton-embedder": embedder.ready, "qdrant": base.ready},

@@ -4,14 +4,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from shared.contracts.case_values import CaseState
+from shared.contracts.case_values import CaseState, is_known_from_chart_only
 from shared.contracts.corrections import Addended, RetractionFiled
 from shared.contracts.envelope import CHAIN_START, ChainHead, RecordedEvent
-from shared.contracts.events import DraftRef, Failed, Filed, ReviewRequested, StepName
+from shared.contracts.events import Approved, DraftRef, Failed, Filed, ReviewRequested, StepName
 from shared.contracts.preparation import PreparationRequested, Prepared
 from shared.contracts.retention import TextKind
 
 END_STATES: tuple[CaseState, ...] = ("filed", "closed", "withdrawn", "retracted")
+RATEABLE_STATES: tuple[CaseState, ...] = ("approved", "filed", "failed")  # failed: it could not be filed yet
 WITHDRAWABLE_STATES: tuple[CaseState, ...] = ("drafting", "awaiting-review", "failed")
 
 
@@ -40,6 +41,7 @@ class Case:
     level: int = 0  # highest escalation level so far of the open review
     escalation_run: str | None = None  # id of the event that started it: the review request or a reassignment
     decision: RecordedEvent | None = None  # the approval or rejection
+    rating: RecordedEvent | None = None  # the last one of the signed draft, by who signed it
     document: Filed | None = None  # the current whole document; addenda are among the entries
     entries: tuple[ChartEntry, ...] = ()  # every text that was signed for this discharge, oldest first
     earlier: tuple[ChartEntry, ...] = ()  # entries of earlier, retracted discharges of the stay
@@ -70,6 +72,14 @@ class Case:
     def erasing(self) -> bool:
         """Return whether an erasure was ordered and is not carried out; it may have failed."""
         return self.awaits == "erase" or (self.failure is not None and self.failure.step == "erase")
+
+    @property
+    def rateable(self) -> str | None:
+        """Return the digest of the signed draft that may be rated; None without one, or once texts were erased."""
+        decided = self.decision.body if self.decision is not None else None
+        if not isinstance(decided, Approved) or self.state not in RATEABLE_STATES or self.erased_kinds:
+            return None
+        return None if is_known_from_chart_only(decided.draft) else decided.draft.digest
 
     @property
     def open(self) -> bool:

@@ -26,6 +26,7 @@ from shared.contracts.events import (
     Withdrawn,
 )
 from shared.contracts.preparation import PreparationEnded, PreparationRequested, Prepared
+from shared.contracts.ratings import Rated
 from shared.contracts.retention import Erased, ErasureOrdered, HoldPlaced, HoldReleased
 
 
@@ -87,6 +88,8 @@ def is_expected(case: Case, body: CaseEvent) -> bool:  # noqa: C901 - one arm pe
             return case.state == "failed" and case.failure is not None and case.failure.step == body.step
         case Reimported():
             return _may_have_been_lost(case, body)
+        case Rated():
+            return case.rateable == body.draft.digest
 
 
 def _may_be_filed(case: Case, *, by_hand: bool) -> bool:
@@ -128,6 +131,8 @@ def evolve(case: Case, recorded: RecordedEvent) -> Case:  # noqa: C901 - one arm
             return replace(case, state="prepared", awaits=None, prepared=prepared, owner=prepared.stay.attending)
         case PreparationEnded():
             return replace(case, state="withdrawn", awaits=None, failure=None, preparation=None)
+        case Rated():
+            return replace(case, rating=recorded)
         case HoldPlaced():
             return replace(case, hold=recorded)
         case HoldReleased():

@@ -3,8 +3,10 @@
 from datetime import datetime
 from typing import Literal
 
+from pydantic import Field
+
+from shared.contracts.draft import NAME_PATTERN, DocumentType, DrafterStamp, Label, PartCode, Prompt, document_type
 from shared.contracts.draft import DocumentKind as DocumentKind
-from shared.contracts.draft import DocumentType, DrafterStamp, Label, Prompt, document_type
 from shared.contracts.model import Model
 
 CaseState = Literal[
@@ -71,12 +73,21 @@ class Actor(Model):
     signed_in_at: datetime | None = None
 
 
+class EditCount(Model):
+    """How many differences of one kind a part of the signed text has."""
+
+    part: PartCode
+    kind: str = Field(pattern=NAME_PATTERN, max_length=64)  # a name: one of a newer version must not stop a reader
+    count: int = Field(ge=1)
+
+
 class Edits(Model):
     """The physician's changes as figures, without text, so that drafts can be measured by them."""
 
     distance: int  # Levenshtein distance in characters between the draft and the signed text
     changed: tuple[int, ...] = ()  # indexes of draft sentences that the signed text does not have unchanged
     confirmed: tuple[int, ...] = ()  # unsupported sentences that the physician kept
+    counts: tuple[EditCount, ...] | None = None  # None in older events
 
 
 class Resolution(Model):

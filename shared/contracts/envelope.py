@@ -20,6 +20,7 @@ from shared.contracts.events import (
     Rejected,
     Retried,
 )
+from shared.contracts.ratings import Rated
 from shared.contracts.retention import ErasureOrdered, HoldPlaced, HoldReleased
 from shared.contracts.subjects import CaseRef, parse_case_subject
 
@@ -32,6 +33,7 @@ EVENTS_BY_PEOPLE = (
     ErasureOrdered,
     HoldPlaced,
     HoldReleased,
+    Rated,
     Reassigned,
     Reimported,
     Rejected,

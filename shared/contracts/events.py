@@ -14,6 +14,7 @@ from shared.contracts.case_values import Channel as Channel
 from shared.contracts.case_values import ConfirmedSentence as ConfirmedSentence
 from shared.contracts.case_values import DocumentKind as DocumentKind
 from shared.contracts.case_values import DraftRef as DraftRef
+from shared.contracts.case_values import EditCount as EditCount
 from shared.contracts.case_values import Edits as Edits
 from shared.contracts.case_values import Resolution as Resolution
 from shared.contracts.case_values import ResolutionKind as ResolutionKind
@@ -22,6 +23,7 @@ from shared.contracts.case_values import WriteBackProfile as WriteBackProfile
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled, RetractionRequested
 from shared.contracts.model import Model
 from shared.contracts.preparation import PreparationEnded, PreparationRequested, Prepared
+from shared.contracts.ratings import Rated
 from shared.contracts.retention import Erased, ErasureOrdered, HoldPlaced, HoldReleased
 
 StepName = Literal["extract", "draft", "request-review", "settle-rejection", "file", "erase", "prepare"]
@@ -257,6 +259,7 @@ CaseEvent = (
     | PreparationRequested
     | Prepared
     | PreparationEnded
+    | Rated
 )
 Signature = Approved | Amended | Addended  # events by which a person signs a text for the chart
 EVENT_TYPES: tuple[type[CaseEvent], ...] = get_args(CaseEvent)

@@ -29,6 +29,7 @@ from shared.contracts.events import (
     name_of,
 )
 from shared.contracts.preparation import PreparationEnded, PreparationRequested, Prepared
+from shared.contracts.ratings import Rated
 from shared.contracts.retention import Erased, ErasureOrdered, HoldPlaced, HoldReleased
 from shared.contracts.retry import BUS_ONLY, EHR_FOR_A_DAY, EHR_UNTIL_DONE, RetryPolicy
 
@@ -113,6 +114,7 @@ APPENDED_OUTSIDE: dict[str, tuple[type[CaseEvent], ...]] = {
         ErasureOrdered,
         Reimported,
         PreparationEnded,
+        Rated,
     ),
 }
 

@@ -3,11 +3,22 @@
 from datetime import datetime
 
 from shared.contracts.events import Approved, CaseEvent, Drafted, Escalated, ReadingFigures, Rejected, StayReferences
+from shared.contracts.ratings import Rated
 from shared.contracts.refresh import AttemptFailed, HeldBack, Planned, Promoted, RefreshEvent, RefreshRef, Skipped
 from shared.contracts.subjects import CaseRef
 from shared.telemetry.instruments import increment, metrics_enabled, observe
-from shared.telemetry.metric_definitions import CHANNEL, DEPARTMENT, EVENT, LEVEL, OUTCOME, SOURCE
+from shared.telemetry.metric_definitions import (
+    CHANNEL,
+    CONFIGURATION,
+    DEPARTMENT,
+    DOCUMENT,
+    EVENT,
+    LEVEL,
+    OUTCOME,
+    SOURCE,
+)
 
+SHOWN = 12  # characters of a configuration's digest, as the commands show it
 MIN_READING_SECONDS = 10  # seconds; a draft has some 550 words, of which 40 are read in that time
 
 
@@ -31,6 +42,11 @@ def measure(case: CaseRef, event: CaseEvent, time: datetime) -> None:
             increment("countersign.draft.reading", 1, where | {OUTCOME: _reading_outcome(event.reading)})
         case Rejected():
             increment("countersign.drafts", 1, where | {OUTCOME: event.action, CHANNEL: event.channel or "unknown"})
+        case Rated():
+            stamp = event.draft.drafter
+            drafter = stamp.configuration[:SHOWN] if stamp is not None else "unknown"
+            what = {DOCUMENT: event.draft.kind, CONFIGURATION: drafter, OUTCOME: event.rating}
+            increment("countersign.draft.ratings", 1, what)
         case Escalated():
             increment("countersign.escalations", 1, where | {LEVEL: event.level})
         case _:

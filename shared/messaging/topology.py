@@ -19,6 +19,7 @@ from shared.contracts.events import (
     Withdrawn,
     name_of,
 )
+from shared.contracts.ratings import Rated
 from shared.contracts.refresh import (
     BATCH_EVENTS,
     AttemptFailed,
@@ -86,7 +87,8 @@ STREAMS = (
 # status of documents on their way into the chart, and the lease of the sender of MDM messages. ahead: reserved slots of
 # fair queueing. reviews: checkpoints of projections. renditions: the artifacts that are filed for each decision.
 # usage: requests and tokens of a case and of a day at an endpoint that drafts. drafters: drafter configurations by
-# SHA-256, for as long as a draft may have to be explained. comparisons: what became of each canary's drafts.
+# SHA-256, for as long as a draft may have to be explained. comparisons: what became of each canary's drafts,
+# and what physicians changed in the drafts of each configuration.
 # keys: the keys that encrypt each case's artifacts; last, so that a backup has the key of every text that it has.
 # WRITTEN_ONCE: values cannot be replaced, whatever rights a user has.
 # DELETABLE: messages can be deleted by users with that right: the server overwrites them on disk.
@@ -241,6 +243,7 @@ CONSUMERS = (
     ),
     # One at a time, so that decisions are compared in the order of the stream.
     Consumer("evaluator-compare", "DISCHARGE", case_events(Approved, Rejected), BUS_ONLY, workers=1),
+    Consumer("evaluator-feedback", "DISCHARGE", case_events(Approved, Rated), BUS_ONLY, workers=1),
     Consumer("approval-notify", "DISCHARGE", case_events(Escalated), BUS_ONLY, workers=8, retry_backlog=10_000),
     # A channel that is down for days delays no other: each message is retried alone.
     Consumer(

@@ -50,6 +50,8 @@ STATE = "countersign.case.state"
 LEVEL = "countersign.escalation.level"
 CHANNEL = "countersign.channel"
 OUTCOME = "countersign.outcome"
+DOCUMENT = "countersign.document"  # name of a kind of document
+CONFIGURATION = "countersign.drafter.configuration"  # first characters of its digest
 ROLE = "countersign.knowledge.role"  # live, newest
 SOURCE = "countersign.knowledge.source"
 VERSION = "countersign.knowledge.version"
@@ -166,6 +168,14 @@ METRICS = (
     ),
     # every-part, some-parts, no-look (under ten seconds, or no part in view), unknown (API, EHR, no script)
     Metric("countersign.draft.reading", "counter", "{draft}", "signed after how much was seen", (OUTCOME, DEPARTMENT)),
+    # useful, edited-much, useless; a rating that takes the place of another is counted, too
+    Metric(
+        "countersign.draft.ratings",
+        "counter",
+        "{rating}",
+        "ratings of signed drafts by physicians",
+        (DOCUMENT, CONFIGURATION, OUTCOME),
+    ),
     # Reviews and escalations
     Metric("countersign.review.oldest", "gauge", "s", "age of the oldest open review", (DEPARTMENT, LEVEL)),
     Metric(

@@ -69,6 +69,8 @@ async def test_sign_in_open_evidence_edit_approve(make_ward: Callable[..., Await
     await text.fill((await text.input_value()).replace(said, "She came with a stroke."))
     await expect(page.locator(".diff ins").first).to_be_visible()
     await page.get_by_role("button", name="Countersign").click()
+    await page.locator("#rating").get_by_text("Add why").click()
+    await page.locator("#rating-words").fill("Too long.")  # it stays, also when the document is filed in the meantime
     await expect(page.locator(".note.fine")).to_contain_text("Countersigned by Dr. Maxine Gee")
     await expect(page.get_by_label("The signed document")).to_contain_text("She came with a stroke.")
     case = await ward.stack.reaches(case_id, "filed")
@@ -78,6 +80,9 @@ async def test_sign_in_open_evidence_edit_approve(make_ward: Callable[..., Await
     assert approved["by"]["method"] == "demo"
     assert approved["reading"]["parts"] == 6
     assert approved["reading"]["seen"] >= 1, "the first part is in view at once"
+    await page.locator("#rating").get_by_role("button", name="Edited much").click()
+    await expect(page.locator("#rating").get_by_role("status")).to_contain_text("You rated it Edited much")
+    await expect(page.locator("#rating-words")).to_have_value("Too long.")
 
 
 async def test_what_the_record_does_not_support_holds_the_signature_up(
@@ -325,9 +330,14 @@ async def test_every_page_holds_wcag_and_fits(
     await ward.stack.reaches(case_id, "filed")
     page = await page.context.new_page()
     await page.goto(f"{ward.url}/reviews/{case_id}")
+    await page.locator("#rating").get_by_text("Add why").click()
+    await page.locator("#rating").get_by_label("Why, in your words").fill("The course was short and right.")
+    await page.locator("#rating").get_by_role("button", name="Useful").click()
+    await expect(page.locator("#rating").get_by_role("status")).to_contain_text("You rated it Useful")
     await page.evaluate(STICKY, "static")
     found = await axe.run(page, options=WCAG)
     assert found.violations_count == 0, found.generate_report()
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the rating is too wide"
 
 
 async def test_it_works_without_its_script(ward: Ward) -> None:
@@ -341,3 +351,8 @@ async def test_it_works_without_its_script(ward: Ward) -> None:
     case = await ward.stack.reaches(case_id, "filed")
     approved = next(event["detail"] for event in case["events"] if event["event"] == "approved")
     assert "reading" not in approved, "what nobody measured is not on the trail"
+    await page.goto(f"{ward.url}/reviews/{case_id}")
+    await page.get_by_role("button", name="Edited much").click()
+    await expect(page.get_by_role("status").filter(has_text="You rated it")).to_contain_text("Edited much")
+    rated = (await ward.stack.case(case_id))["events"][-1]
+    assert (rated["event"], rated["detail"]["rating"]) == ("rated", "edited-much")

@@ -40,6 +40,7 @@ class Encounters:
     engine: IntegrationEngine
     adt: Callable[[], AdtSender | None]  # none before an upgrade to a version that listens for ADT messages
     prepares: Callable[[], bool]  # not before an upgrade to a version that prepares drafts
+    rates: Callable[[], bool]  # the same of ratings
     people: dict[str, Client]  # physician, colleague, supervisor, stranger, operator, at approval
     clerk: EhrClerk
     watch: CaseStates
@@ -228,6 +229,16 @@ class Encounter:
         path, body = f"/v1/reviews/{self.case}/reassign", {"to": to, "reason": words}
         answer = await self.ward.people[who].send("decision", "POST", path, facts, json=body)
         self._expect(answer, 200, 409)
+
+    async def rate(self, who: str, rating: str) -> None:
+        """Rate the signed draft. The words name the rating: no two of a case are the same decision."""
+        if not self.ward.rates():
+            return
+        words = f"It was {rating}. {self.mark}"
+        facts = self._facts("rate", "api") | {"words": sha256(words)}
+        path, body = f"/v1/reviews/{self.case}/rating", {"rating": rating, "words": words}
+        answer = await self.ward.people[who].send("decision", "POST", path, facts, json=body)
+        self._expect(answer, 200)
 
     async def correct(self, who: str, what: str) -> None:
         """Sign a corrected text (`amend`) or an addendum (`addend`) to the document as it stands."""

@@ -168,6 +168,16 @@ async def _added_to(stay: Encounter) -> None:
         await stay.correct("physician", "amend")
 
 
+async def _rated(stay: Encounter) -> None:
+    """While the document is on its way or in the chart; another rating takes the place of the first."""
+    await _by_api(stay)
+    if stay.chance.random() < 0.5:
+        await stay.reach("filed")
+    await stay.rate("physician", "useful")
+    if stay.chance.random() < 0.5:
+        await stay.rate("physician", "useless")
+
+
 async def _retracted(stay: Encounter) -> None:
     await _by_api(stay)
     await stay.reach("filed")
@@ -208,7 +218,8 @@ async def _prepared_and_goes_on(stay: Encounter) -> None:
 
 FILED = ("filed",)
 PLANS = (
-    Plan("by-api", 16, FILED, _by_api),
+    Plan("by-api", 14, FILED, _by_api),
+    Plan("rated", 2, FILED, _rated),
     Plan("on-page", 12, FILED, _on_page),
     Plan("in-ehr", 10, FILED, _in_ehr),
     Plan("edited", 8, FILED, _edited),

@@ -137,6 +137,7 @@ class Run:
                 engine,
                 lambda: adt if stack.takes_adt else None,
                 lambda: stack.prepares,
+                lambda: stack.rates,
                 people,
                 clerk,
                 watch,

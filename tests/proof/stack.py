@@ -197,6 +197,11 @@ class ProofStack:
         return _prepares(self.parts["ingest"].cwd or ROOT)
 
     @property
+    def rates(self) -> bool:
+        """Whether all services know ratings."""
+        return ((self.parts["ingest"].cwd or ROOT) / "services" / "approval" / "ratings").is_dir()
+
+    @property
     def names(self) -> list[str]:
         """Everything that can be killed."""
         return [*self.parts, "nats"]

@@ -29,6 +29,7 @@ from services.approval.handlers import Approval
 from services.approval.projections.open_reviews import OpenReviewsProjection
 from services.approval.projections.preparations import PreparationsProjection
 from services.approval.projections.unfiled import UnfiledProjection
+from services.approval.ratings.service import RatingService
 from services.approval.review.added_text import Statement, statements
 from services.approval.review.api import router as reviews_router
 from services.approval.review.autosave import DraftAutosave
@@ -167,6 +168,7 @@ class Approving:
             review=self.review,
             open_reviews=reviews,
             corrections=corrections,
+            ratings=RatingService(self.review),
             autosave=working,
             preparations=PreparationsProjection(reviews.notify),
             erasures=absent,

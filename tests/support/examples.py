@@ -26,6 +26,7 @@ from shared.contracts.events import (
     Withdrawn,
 )
 from shared.contracts.preparation import PreparationEnded, PreparationRequested, Prepared
+from shared.contracts.ratings import Rated
 from shared.contracts.retention import TEXT_KINDS, Erased, ErasureOrdered, HoldPlaced, HoldReleased
 from shared.contracts.subjects import CaseRef
 
@@ -203,6 +204,7 @@ EVENTS: tuple[CaseEvent, ...] = (
         left_out=2,
     ),
     PreparationEnded(reason="expired"),
+    Rated(draft=draft_ref(), rating="edited-much", words="b" * 64, by=PHYSICIAN, channel="inbox"),
 )
 
 

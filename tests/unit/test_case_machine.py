@@ -17,6 +17,7 @@ from services.approval.corrections import rules as correction_rules
 from services.approval.erasure import rules as erasure
 from services.approval.escalation import rules as escalation_rules
 from services.approval.preparation.expiry import PreparationExpiry
+from services.approval.ratings import rules as rating_rules
 from services.approval.review.errors import DecisionRefusedError
 from services.drafter import domain as drafter
 from services.ingest.handlers import Ingest
@@ -33,7 +34,8 @@ from shared.contracts.corrections import Addended, Amended, Retracted, Retractio
 from shared.contracts.ehr import EncounterReported
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.errors import TransientError
-from shared.contracts.events import Approved, CaseEvent, Discharged, Filed, Rejected, ReviewRequested, StepName
+from shared.contracts.events import Actor, Approved, CaseEvent, Discharged, Filed, Rejected, ReviewRequested, StepName
+from shared.contracts.ratings import RATINGS, Rating
 from shared.contracts.steps import FILE, STEPS
 from shared.contracts.subjects import derived_id
 from shared.messaging.broker import ServiceBroker
@@ -49,7 +51,7 @@ from tests.support.memory import Kept, MemoryBus, consumers_of, deliver, refuse
 FACT = EncounterReported(encounter_id="e1", department="cardiology", attending="Practitioner/dr-1")
 DEADLINES = escalation_rules.deadlines(T0, (timedelta(hours=24), timedelta(hours=72), timedelta(days=7)))
 RETENTION = erasure.Retention({"record": timedelta(days=90), "draft": timedelta(days=90)}, timedelta(days=30))
-ABOUT = ("hold-placed", "hold-released", "erasure-ordered", "erased")  # a case, and not what is done in it
+ABOUT = ("hold-placed", "hold-released", "erasure-ordered", "erased", "rated")  # a case, and not what is done in it
 PRODUCED_BY: dict[str, StepName] = {
     "context-extracted": "extract",
     "drafted": "draft",
@@ -288,6 +290,18 @@ class CaseMachine(RuleBasedStateMachine):
             return
         if made is not None:
             self._append(history, made)
+
+    @rule(rating=st.sampled_from(RATINGS), by=st.sampled_from([PHYSICIAN, SUPERVISOR]), stale=st.booleans())
+    def somebody_rates(self, rating: Rating, by: Actor, stale: bool) -> None:
+        history = self.stale if stale else self.history()
+        case = fold(history)
+        try:
+            made = rating_rules.rate(case, None, by, rating, None)
+        except DecisionRefusedError:
+            return
+        assert by == PHYSICIAN, "who has signed"
+        assert latest_document(case) is not None
+        self._append(history, made)
 
     async def erase(self, work: StepContext[CaseEvent]) -> CaseEvent:
         ordered: Any = work.cause.body

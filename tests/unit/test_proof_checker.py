@@ -150,6 +150,13 @@ def test_what_is_sound_passes() -> None:
     assert check(sound()) == []
 
 
+def test_a_case_that_was_rated_after_its_end_is_sound() -> None:
+    rated = (CASE, "rated", {"rating": "useful", "words": "w", "by": {"subject": "physician"}}, 60)
+    evidence = trail(lambda found: [*found, rated])
+    sent = [*JOURNAL[:-1], decision("9", "rate", words="w"), JOURNAL[-1]]
+    assert check(dataclasses.replace(evidence, journal=sent)) == []
+
+
 PLANTED: dict[str, tuple[Callable[[], Evidence], str]] = {
     "a document altered in the chart": (
         lambda: chart("DocumentReference", lambda found: [document("d1", "final", TEXT + "Warfarin."), found[1]]),
@@ -190,6 +197,14 @@ PLANTED: dict[str, tuple[Callable[[], Evidence], str]] = {
     "a decision that was acknowledged, and is not on the trail": (
         lambda: journal(lambda found: [*found, decision("9", "reassign", words="w")]),
         "signed: {case}: 1 times reassigned was acknowledged, 0 are on the trail",
+    ),
+    "a rating that was acknowledged, and is not on the trail": (
+        lambda: journal(lambda found: [*found, decision("9", "rate", words="w")]),
+        "signed: {case}: 1 times rated was acknowledged, 0 are on the trail",
+    ),
+    "a rating that nobody sent": (
+        lambda: trail(lambda found: [*found, (CASE, "rated", {"rating": "useless", "words": "w"}, 60)]),
+        "decided: {case}: rated at 12: nobody sent that",
     ),
     "a discharge without a case": (
         lambda: journal(lambda found: [*found, entry("discharge", encounter="enc-3", answer=202, taken=True)]),

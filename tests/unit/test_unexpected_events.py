@@ -38,7 +38,7 @@ def test_a_filed_document_is_only_corrected_retracted_held_or_erased(body: objec
     case = fold(past)
     assert (case.state, case.document) == ("filed", fold(past[:-1]).document)
     assert len(unexpected_events(past)) == int(
-        past[-1].name not in ("retraction-requested", "hold-placed", "erasure-ordered")
+        past[-1].name not in ("retraction-requested", "hold-placed", "erasure-ordered", "rated")
     )
 
 

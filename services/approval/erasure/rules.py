@@ -19,6 +19,7 @@ from shared.contracts.events import (
     Rejected,
 )
 from shared.contracts.preparation import Prepared
+from shared.contracts.ratings import Rated
 from shared.contracts.retention import (
     TEXT_KINDS,
     Erased,
@@ -68,6 +69,8 @@ def texts_of(history: Sequence[RecordedEvent]) -> dict[TextKind, set[str]]:
                 found["words"].add(reason)
             case Rejected(reason=reason) | Reassigned(reason=reason) | RetractionRequested(reason=reason):
                 found["words"].add(reason)
+            case Rated(words=str(words)):
+                found["words"].add(words)
             case Filed(renditions=renditions, message=message):
                 found["renditions"] |= {*renditions.values(), *([message] if message else [])}
             case _:
@@ -170,6 +173,6 @@ def _after(case: Case) -> CaseState:
 
 
 def _at_rest_since(history: Sequence[RecordedEvent]) -> datetime:
-    """Return when something last happened in the case, without holds and erasures."""
-    about = HoldPlaced | HoldReleased | ErasureOrdered | Erased
+    """Return when something last happened in the case, without holds, erasures and ratings."""
+    about = HoldPlaced | HoldReleased | ErasureOrdered | Erased | Rated
     return max(item.time for item in history if not isinstance(item.body, about))

@@ -11,6 +11,7 @@ from shared.contracts.corrections import Addended, Amended, Retracted, Retractio
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.errors import TransientError
 from shared.contracts.events import Approved, CaseEvent, Filed, Reassigned, Rejected, Retried
+from shared.contracts.ratings import Rated
 from shared.contracts.retention import ErasureOrdered, HoldPlaced, HoldReleased
 from shared.contracts.subjects import CaseRef, derived_id
 from shared.messaging.connection import NatsConnection
@@ -33,6 +34,7 @@ Event = TypeVar(
     HoldPlaced,
     HoldReleased,
     Retried,
+    Rated,
     Filed | RetractionFiled,
 )
 

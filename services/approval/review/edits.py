@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from rapidfuzz.distance import Levenshtein
 
+from services.approval.review.edit_counts import edit_counts
 from shared.contracts.draft import Draft
 from shared.contracts.events import Edits
 
@@ -35,4 +36,5 @@ def edit_metrics(draft: Draft, text: str) -> Edits:
         distance=Levenshtein.distance(draft.text, text),
         changed=tuple(index for index in numbers if index not in stand),
         confirmed=tuple(index for index in numbers if index in stand and not draft.sentences[index].supported),
+        counts=edit_counts(draft, text),
     )

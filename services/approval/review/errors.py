@@ -9,12 +9,14 @@ Field = Literal["resolutions", "acknowledged", "written", "text"]
 AfterFiling = Literal["not-filed", "no-draft", "changed", "unchanged", "asked", "not-asked", "same-person"]
 BeforeFiling = Literal["not-open", "stale", "incomplete", "unresolved", "misleading"]
 Filing = Literal["not-unfiled", "not-by-hand", "no-document"]
+RatingCode = Literal["not-signed"]
 Ending = Literal["held", "not-held", "erased", "not-ended"]
 RefusalCode = (
     Literal["unknown", "decided", "forbidden", "no-such-person", "key-used", "no-reason", "sign-in-too-old"]
     | BeforeFiling
     | AfterFiling
     | Filing
+    | RatingCode
     | Ending
 )
 

@@ -30,6 +30,7 @@ TITLES: dict[RefusalCode, tuple[int, str]] = {
     "not-unfiled": (409, "No signed document of this case waits for the chart"),
     "not-by-hand": (409, "Nobody has to transfer this document"),
     "no-document": (404, "There is no such document"),
+    "not-signed": (409, "No signed draft of this case can be rated"),
     "key-used": (422, "This Idempotency-Key was used for another decision"),
     "same-person": (403, "A second person has to confirm"),
     "no-reason": (422, "A reason is needed"),

@@ -18,6 +18,8 @@ from services.approval.web.draft_comparison import beside_the_one_before
 from services.approval.web.filing import NOTES as FILING
 from services.approval.web.filing import unfiled_case
 from services.approval.web.progress import progress, put_right
+from services.approval.web.ratings import NOTES as RATING
+from services.approval.web.ratings import rating_form
 from services.approval.web.render import EVENT_WORDS, STATE_WORDS, PageRoute, page, span
 from services.approval.web.review_form import Mode, ReviewForm, ReviewFormAutosave
 from shared.contracts.case import Case, fold
@@ -177,9 +179,10 @@ async def _case_values(
         "decided": _decided(case),
         "barred": _barred(who, case, ref),
         "following": _next_escalation(api, case),
-        "note": (NOTES | AFTER_FILING | FILING).get(note, ""),
+        "note": (NOTES | AFTER_FILING | FILING | RATING).get(note, ""),
         "zone": api.zone_of(ref.department),
         "after": await after_filing(api, who, ref, case),
+        "rating": await rating_form(api, who, ref.id, case),
         "doubt": await api.chart.doubt_of(history),
         "unfiled": await unfiled_case(api, history, api.clock()),
         "earlier": await beside_the_one_before(api.cases, history, case, draft) if mode == "review" else None,

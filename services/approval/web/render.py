@@ -51,6 +51,7 @@ EVENT_WORDS = {
     "failed": "A step gave up",
     "reimported": "What was signed before a restore was taken over from the chart",
     "retried": "An operator put the step back to work",
+    "rated": "The draft was rated",
     "hold-placed": "A legal hold keeps its texts",
     "hold-released": "The legal hold was released",
     "erasure-ordered": "Its texts are to be erased",

@@ -13,6 +13,7 @@ MADE = {
     "reassigned": "reassign",
     "retraction-requested": "ask-retraction",
     "retracted": "retract",
+    "rated": "rate",
 }
 FINAL = ("approved", "rejected")
 
@@ -31,7 +32,8 @@ def decided(evidence: Evidence) -> Iterator[Violation]:
                 open_review = False
             if (action := MADE.get(event.name)) is None:
                 continue
-            if not any(_same(entry, action, event.body.get("signed"), event.body.get("reason")) for entry in sent):
+            words = event.body.get("reason") or event.body.get("words")
+            if not any(_same(entry, action, event.body.get("signed"), words) for entry in sent):
                 yield Violation("decided", case, f"{event.name} at {event.message.sequence}: nobody sent that")
 
 
@@ -40,7 +42,7 @@ def _same(entry: Entry, action: str, text: object, reason: object) -> bool:
         return False
     if action in ("sign", "amend"):
         return bool(entry["text"] == text)
-    if action in ("refuse", "reassign"):
+    if action in ("refuse", "reassign", "rate"):
         return bool(entry["words"] == reason)
     return True  # of an addendum the text in the chart is compared, see `filed`
 
@@ -50,7 +52,7 @@ def repeated(evidence: Evidence) -> Iterator[Violation]:
     for case, entries in evidence.decisions.items():
         attempts: defaultdict[str, list[Entry]] = defaultdict(list)
         for entry in entries:
-            if entry["channel"] != "task" and entry["action"] in ("sign", "refuse", "amend", "addend"):
+            if entry["channel"] != "task" and entry["action"] in ("sign", "refuse", "amend", "addend", "rate"):
                 attempts[str(entry["op"])].append(entry)
         for op, tries in attempts.items():
             answers = [entry for entry in tries if entry["answer"] not in ("lost", "busy")]

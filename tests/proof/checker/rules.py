@@ -1,7 +1,7 @@
 """What must hold, each rule by itself: evidence in, violations out. Pure."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from tests.proof.checker.decisions import answers, decided, probes, repeated
 from tests.proof.checker.escalations import escalations
@@ -43,6 +43,12 @@ ENDS = {
 }
 
 Rule = Callable[[Evidence], Iterator[Violation]]
+
+
+def _state(events: Sequence[Event]) -> str:
+    """What the case is by its last event that changes it, which a rating does not."""
+    last = next((event for event in reversed(events) if event.name != "rated"), events[-1])
+    return ENDS.get(last.name, "at work")
 
 
 def one_case(evidence: Evidence) -> Iterator[Violation]:
@@ -92,7 +98,7 @@ def ended(evidence: Evidence) -> Iterator[Violation]:
     """No case is left at work by nobody; one that has failed has been told of. Where it ended, its plan wanted it."""
     plans: dict[str, Entry] = {str(entry["encounter"]): entry for entry in evidence.entries("plan")}
     for case, events in evidence.cases.items():
-        state = ENDS.get(events[-1].name, "at work")
+        state = _state(events)
         wanted = plans.get(encounter_of(events), {}).get("ends")
         if state == "at work":
             yield Violation("ended", case, f"nothing happens after {events[-1].name}")
@@ -174,6 +180,7 @@ def _not_on_trail(evidence: Evidence, case: str, entries: list[Entry]) -> Iterat
         "reassign": "reassigned",
         "ask-retraction": "retraction-requested",
         "retract": "retracted",
+        "rate": "rated",
     }
     on_trail = Counter(event.name for event in evidence.cases.get(case, ()))
     acknowledged = Counter(
@@ -201,7 +208,7 @@ def tasks(evidence: Evidence) -> Iterator[Violation]:
             yield Violation("tasks", name.rpartition("|")[2].partition("/")[0], f"{count} Tasks carry {name}")
     for case, found in waiting.items():
         events = evidence.cases.get(case)
-        state = ENDS.get(events[-1].name, "at work") if events else "unknown"
+        state = _state(events) if events else "unknown"
         if state not in ("awaiting-review", "failed"):
             yield Violation("tasks", case, f"{len(found)} Tasks wait, and the case is {state}")
 

@@ -112,6 +112,17 @@ def make() -> dashboard.Dashboard:
                 "Characters between the draft and what was signed; narratives that were written by hand are left out.",
                 *quantiles("countersign_draft_edit_distance", where=DEPARTMENT),
             ),
+            timeseries_panel(
+                "Ratings of drafts, by day",
+                "By who signed them, in all departments, for each kind of document and configuration: countersign "
+                "drafters edits shows what was changed.",
+                Query(
+                    "sum by (countersign_document, countersign_drafter_configuration, countersign_outcome) "
+                    "(increase(countersign_draft_ratings_total[1d]))",
+                    "{{countersign_document}} {{countersign_drafter_configuration}} {{countersign_outcome}}",
+                ),
+                bars=True,
+            ),
         ],
         departments=True,
     )

@@ -27,7 +27,8 @@ async function refresh() {
 
 async function seeAgain() {
   if (sign) await keep(); // the server has what was typed before the page goes
-  const words = [...document.querySelectorAll("#reason, #why")].some((field) => field.value);
+  const fields = [...document.querySelectorAll("#reason, #why, #rating-words")];
+  const words = fields.some((field) => field.value !== field.defaultValue);
   if (!words) return location.replace(location.pathname); // of a decided case the server shows the document
   const note = document.createElement("p"); // words that nobody keeps are not thrown away
   note.className = "note";

@@ -1,0 +1,1 @@
+"""Ratings of signed drafts by who signed them."""

@@ -1,0 +1,77 @@
+"""REST API of ratings."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Header
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.approval.dependencies import Api, Clinician, IdempotencyKey, parse_if_match
+from services.approval.ratings import rules
+from services.approval.review.problems import DecisionRoute, gone
+from shared.contracts.case import fold
+from shared.contracts.errors import ErasedError
+from shared.contracts.ratings import Rating
+from shared.runtime.problems import ProblemError
+
+router = APIRouter(tags=["reviews"], route_class=DecisionRoute)
+
+IfMatch = Annotated[str | None, Header(alias="If-Match", description="the digest of the draft that was signed")]
+
+
+class RateDraft(BaseModel):
+    """Say how useful a draft was."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rating: Rating
+    words: str = Field(default="", max_length=4000, description="optional, in your words; they stay with us")
+
+
+class DraftRating(BaseModel):
+    """The rating of the draft with digest `draft`."""
+
+    case_id: str
+    draft: str
+    rating: Rating
+    by: str
+
+
+class RatingDetails(DraftRating):
+    time: datetime
+    words: str = Field(description="empty where there are none")
+
+
+@router.get("/v1/reviews/{case_id}/rating", summary="The rating of the signed draft, with its words")
+async def show_rating(case_id: str, who: Clinician, api: Api) -> RatingDetails:
+    history = await api.cases.view(case_id, who)
+    case = fold(history)
+    rated = rules.current_rating(case)
+    if rated is None or case.rating is None:
+        raise ProblemError(404, "The draft is not rated", f"The case is {case.state}.")
+    try:
+        words = await api.ratings.words(case_id, rated)
+    except ErasedError:
+        raise gone(history) from None
+    return RatingDetails(
+        case_id=case_id,
+        draft=rated.draft.digest,
+        rating=rated.rating,
+        by=rated.by.subject,
+        time=case.rating.time,
+        words=words,
+    )
+
+
+@router.post(
+    "/v1/reviews/{case_id}/rating",
+    summary="Rate the draft that you signed",
+    description="Whoever signed the draft may rate it. Another rating takes the place of the one before; the same one "
+    "again changes nothing.",
+)
+async def rate(
+    case_id: str, body: RateDraft, by: Clinician, api: Api, if_match: IfMatch = None, key: IdempotencyKey = None
+) -> DraftRating:
+    seen = parse_if_match(if_match) if if_match else None
+    rated = await api.ratings.rate(case_id, seen, by, body.rating, body.words, key)
+    return DraftRating(case_id=case_id, draft=rated.draft.digest, rating=rated.rating, by=rated.by.subject)
