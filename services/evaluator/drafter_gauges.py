@@ -78,9 +78,9 @@ class DrafterGauges:
         now = self._clock()
         places = [(document, role) for document in found for role in ("candidate", "shadow")]
         replace_gauge(
-            "countersign.drafter.evaluation.age",
+            "countersign.drafter.evaluation.stalled",
             [
-                ({DOCUMENT: document, DRAFTER_ROLE: role}, progress.oldest(document, role, now))
+                ({DOCUMENT: document, DRAFTER_ROLE: role}, progress.stalled(document, role, now))
                 for document, role in places
             ],
         )

@@ -11,7 +11,8 @@ def count(decision: Decision, document: str, role: DrafterRole) -> None:
     where = {DOCUMENT: document, DRAFTER_ROLE: role}
     outcome, sentences = decision.outcome, decision.drafted.sentences
     decided = "rejected" if outcome.rejected else "signed-edited" if outcome.distance else "signed-as-it-is"
-    increment("countersign.drafter.decisions", 1, where | {OUTCOME: decided})
+    for name in ("signed-as-it-is", "signed-edited", "rejected"):  # 0 as well, so that shares have a numerator
+        increment("countersign.drafter.decisions", int(name == decided), where | {OUTCOME: name})
     if not outcome.rejected:
         replaced = round(outcome.replaced * sentences)
         increment("countersign.drafter.sentences", replaced, where | {OUTCOME: "replaced"})

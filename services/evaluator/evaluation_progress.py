@@ -25,6 +25,7 @@ class Progress:
     wanted: int
     ready: dict[int, datetime] = field(default_factory=dict)  # stays that wait, by number, and since when
     judged: int = 0
+    drafted: datetime | None = None  # when the last stay was drafted
 
     @property
     def role(self) -> str:
@@ -35,10 +36,12 @@ class Progress:
         """Return the number of stays that are still to be drafted."""
         return self.wanted - self.judged if self.wanted else len(self.ready)
 
-    def age(self, now: datetime) -> float:
-        """Return the seconds for which the evaluation, or a shadow's oldest stay, has waited; 0 where nothing waits."""
+    def stalled(self, now: datetime) -> float:
+        """Return the seconds since a stay was drafted, while others wait; 0 where none waits."""
         since = self.requested if self.wanted else min(self.ready.values(), default=now)
-        return (now - since).total_seconds() if self.waiting and now - since < LONGEST else 0.0
+        if not self.waiting or now - since >= LONGEST:
+            return 0.0
+        return max((now - max(since, self.drafted or since)).total_seconds(), 0.0)
 
 
 @dataclass(slots=True)
@@ -61,18 +64,19 @@ class EvaluationProgress:
             elif event == name_of(ItemReady):
                 found.ready[read_evaluation_event(ItemReady, item.data).number] = time
             elif event == name_of(ItemJudged):
-                self._judged(evaluation, found, read_evaluation_event(ItemJudged, item.data).number)
+                self._judged(evaluation, found, read_evaluation_event(ItemJudged, item.data).number, time)
 
-    def _judged(self, evaluation: str, found: Progress, number: int) -> None:
+    def _judged(self, evaluation: str, found: Progress, number: int, time: datetime) -> None:
         found.ready.pop(number, None)
+        found.drafted = time
         found.judged += 1
         if found.wanted and found.judged >= found.wanted:
             self.complete[found.document] = evaluation
             del self.evaluations[evaluation]
 
-    def oldest(self, document: str, role: str, now: datetime) -> float:
-        """Return the longest wait (s) among the evaluations of a kind of document; 0 where none waits."""
-        return max((item.age(now) for item in self._of(document, role)), default=0.0)
+    def stalled(self, document: str, role: str, now: datetime) -> float:
+        """Return the longest stall (s) among the evaluations of a kind of document; 0 where none waits."""
+        return max((item.stalled(now) for item in self._of(document, role)), default=0.0)
 
     def waiting(self, document: str, role: str) -> int:
         return sum(item.waiting for item in self._of(document, role))

@@ -232,10 +232,10 @@ METRICS = (
         (DOCUMENT, SIGNAL, PERIOD),
     ),
     Metric(
-        "countersign.drafter.evaluation.age",
+        "countersign.drafter.evaluation.stalled",
         "gauge",
         "s",
-        "since the oldest incomplete evaluation was requested, or a shadow's oldest stay waits",
+        "since a stay of an evaluation was drafted, while others wait; 0: none waits",
         (DOCUMENT, DRAFTER_ROLE),
     ),
     Metric(
