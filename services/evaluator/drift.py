@@ -19,7 +19,7 @@ from services.evaluator.decision_signals import TESTED
 from shared.contracts.model import Model
 
 BASELINE = 200  # decisions
-CONFIDENCE_Z = 2.326  # 99 %, one-sided
+CONFIDENCE_Z = 1.645  # 95 %, one-sided
 # Shares of the most that may be bet. A small one finds a small rise, slowly.
 BETS = (0.02, 0.05, 0.1, 0.2, 0.4)
 RECENT = 100  # decisions that the recent mean is of, about
@@ -65,7 +65,7 @@ class SignalState(Model):
 
 
 def upper_bound(mean: float, count: int) -> float:
-    """Return Wilson's upper limit (99 %) of the mean of `count` values from 0 to 1; 1 without any.
+    """Return Wilson's upper limit (95 %) of the mean of `count` values from 0 to 1; 1 without any.
 
     No such variable varies more than one that is 0 or 1. https://doi.org/10.1080/01621459.1927.10502953
     """
