@@ -1,10 +1,10 @@
 """Watch what becomes of the live configuration's drafts against its own first decisions. Pure.
 
-The first decisions are the baseline of a signal. Of each later one, bets are made that the signal's mean is above the
-level that the baseline cannot rule out. A bet that starts anew with every decision, and the sum of all that are running
-is a Shiryaev-Roberts e-detector: while the mean is no higher than that level, the average number of decisions until the
-sum reaches a threshold is at least the threshold, whatever the distribution of the signal, and whichever way decisions
-depend on each other. Shin, Ramdas and Rinaldo, E-detectors, https://arxiv.org/abs/2203.03532
+The first decisions are the baseline of a signal. With each later one a bet begins that the signal's mean is above the
+level that the baseline cannot rule out, and is kept. The sum of all bets is a Shiryaev-Roberts e-detector: while the
+mean, given all that came before, is no higher than that level, the average number of decisions until the sum reaches a
+threshold is at least the threshold, whatever the distribution of the signal.
+Shin, Ramdas and Rinaldo, E-detectors, https://arxiv.org/abs/2203.03532
 """
 
 from collections.abc import Mapping
