@@ -6,8 +6,8 @@ from datetime import timedelta
 from services.evaluator.canary_watch import WATCH, CanaryWatch
 from services.evaluator.drift import Drift
 from services.evaluator.drift_watch import DriftWatch
-from services.evaluator.evaluation_progress import ProgressReader
-from services.evaluator.evaluations import Evaluations
+from services.evaluator.evaluation_progress import EvaluationProgress, ProgressReader
+from services.evaluator.evaluations import Evaluations, shadow_evaluation
 from shared.contracts.drafter_states import DocumentDrafters
 from shared.messaging.drafter_registry import DrafterRegistry
 from shared.messaging.event_store import Clock
@@ -34,7 +34,7 @@ class DrafterGauges:
         self._evaluations = evaluations
         self._progress = progress
         self._clock = clock
-        self._passed: dict[str, bool] = {}  # of complete evaluations, by id
+        self._passed: dict[str, tuple[int, bool]] = {}  # by evaluation: stays that were judged, and the verdict then
 
     async def collect(self) -> None:
         """Set the gauges of every kind of document. Raises TransientError, PermanentError."""
@@ -88,16 +88,28 @@ class DrafterGauges:
             "countersign.drafter.evaluation.waiting",
             [({DOCUMENT: document, DRAFTER_ROLE: role}, progress.waiting(document, role)) for document, role in places],
         )
-        replace_gauge(
-            "countersign.drafter.evaluation.passed",
-            [({DOCUMENT: document}, await self._has_passed(id)) for document, id in progress.complete.items()],
-        )
+        replace_gauge("countersign.drafter.evaluation.passed", await self._verdicts(found, progress))
 
-    async def _has_passed(self, evaluation: str) -> bool:
-        if evaluation not in self._passed:
-            found = await self._evaluations.find(evaluation)
-            self._passed[evaluation] = found is not None and found.result.passed
-        return self._passed[evaluation]
+    async def _verdicts(self, found: Mapping[str, DocumentDrafters], progress: EvaluationProgress) -> Values:
+        """Return 1 where the evaluation that was completed last, or the shadow so far, passes the gate; else 0."""
+        verdicts: Values = [
+            ({DOCUMENT: document, DRAFTER_ROLE: "candidate"}, await self._has_passed(id, 0))
+            for document, id in progress.complete.items()
+        ]
+        for document, state in found.items():
+            shadow = shadow_evaluation(state.shadow) if state.shadow is not None else ""
+            if (judged := progress.judged(shadow)) > 0:
+                place = {DOCUMENT: document, DRAFTER_ROLE: "shadow"}
+                verdicts.append((place, await self._has_passed(shadow, judged)))
+        return verdicts
+
+    async def _has_passed(self, evaluation: str, judged: int) -> bool:
+        """Return the verdict of an evaluation. It is made anew where a tenth more stays were judged."""
+        before = self._passed.get(evaluation)
+        if before is None or judged > before[0] * 1.1:
+            result = await self._evaluations.find(evaluation)
+            before = self._passed[evaluation] = judged, result is not None and result.result.passed
+        return before[1]
 
 
 def _shares(document: str, drift: Drift, threshold: float) -> Values:

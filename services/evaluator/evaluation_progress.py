@@ -81,6 +81,11 @@ class EvaluationProgress:
     def waiting(self, document: str, role: str) -> int:
         return sum(item.waiting for item in self._of(document, role))
 
+    def judged(self, evaluation: str) -> int:
+        """Return how many stays of an incomplete evaluation, or of a shadow, were judged."""
+        found = self.evaluations.get(evaluation)
+        return found.judged if found is not None else 0
+
     def _of(self, document: str, role: str) -> list[Progress]:
         return [item for item in self.evaluations.values() if (item.document, item.role) == (document, role)]
 

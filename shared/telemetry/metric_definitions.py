@@ -249,8 +249,8 @@ METRICS = (
         "countersign.drafter.evaluation.passed",
         "gauge",
         "",
-        "1: the evaluation that was completed last has passed the gate; 0: it holds the candidate back",
-        (DOCUMENT,),
+        "1: the evaluation that was completed last, or the shadow so far, passes the gate; 0: it is held back",
+        (DOCUMENT, DRAFTER_ROLE),
     ),
 )
 

@@ -107,11 +107,9 @@ def make() -> dashboard.Dashboard:
                 unit="s",
             ),
             timeseries_panel(
-                "Gate of the last evaluation",
-                "1: the candidate has passed. 0: it is held back.",
-                Query(
-                    "min by (countersign_document) (countersign_drafter_evaluation_passed)", "{{countersign_document}}"
-                ),
+                "Gate",
+                "Of the last evaluation, and of the shadow so far. 1: passed. 0: held back.",
+                Query(f"min by ({PLACE}) (countersign_drafter_evaluation_passed)", LEGEND),
             ),
         ],
     )
