@@ -9,6 +9,7 @@ from rich.table import Table
 from cli.client import call_api
 from cli.commands import evaluations
 from cli.commands.drafter_options import PATH, SHOWN, Configuration, Document, Reason
+from cli.drift_view import print_drift
 from cli.edits_view import print_edits, ratings_in_words
 from cli.errors import CommandError
 from cli.options import AsJson, DataDir
@@ -73,6 +74,8 @@ def show_drafter(
         values = ", ".join(f"{name} {value}" for name, value in sampling.items())
         print(f"sampling       {values}, at most {found['max_tokens']} tokens")
         print(f"policy         {found['policy']}")
+        if found["state"] == "live":
+            print(f"drift          {found['drifted'] or 'none'}")
         for item in found["history"]:
             share = f" {item['share']:.0%}" if item["share"] is not None else ""
             print(f"{item['time'][:19]}  {item['event']}{share}, by {item['by']}: {item['reason']}")
@@ -165,6 +168,21 @@ def edits(
     found = call_api(data_dir, "GET", f"{PATH}/{configuration}/edits")
 
     emit(found, as_json, lambda: print_edits(found, cases=cases))
+
+
+@app.command()
+def drift(configuration: Configuration, as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """Show what becomes of the live configuration's drafts, beside its first decisions, and whether it has drifted."""
+    found = call_api(data_dir, "GET", f"{PATH}/{configuration}/drift")
+    emit(found, as_json, lambda: print_drift(found))
+
+
+@app.command("reset-baseline")
+def reset_baseline(
+    configuration: Configuration, reason: Reason, as_json: AsJson = False, data_dir: DataDir = None
+) -> None:
+    """After a drift that is not the drafter's: watch the live configuration anew, from its next decisions on."""
+    _move(data_dir, configuration, "baseline", reason, as_json)
 
 
 @app.command()

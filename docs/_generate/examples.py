@@ -23,6 +23,7 @@ EXAMPLES: dict[str, str] = {
     "COUNTERSIGN_DIRECTORY": "/etc/countersign/directory.yaml",
     "COUNTERSIGN_DOCUMENT_KINDS": "/etc/countersign/kinds",
     "COUNTERSIGN_DRAFTER_WORK": "drafts",
+    "COUNTERSIGN_DRIFT_DECISIONS": "10000",
     "COUNTERSIGN_EHR_CLIENT_ID": "countersign",
     "COUNTERSIGN_EHR_CLIENT_JWKS_FILE": "/run/secrets/ehr-client-jwks.json",
     "COUNTERSIGN_EHR_CLIENT_JWKS_URL": "https://summaries.hospital.example/.well-known/jwks.json",

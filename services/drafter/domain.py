@@ -15,6 +15,7 @@ def drafted(cause: ContextExtracted | RedraftRequested, draft: Draft, digest: st
         sentences=len(draft.sentences),
         unsupported=_unsupported(draft),
         encounter_status=cause.encounter_status,
+        answer=draft.answer,
     )
 
 

@@ -1,15 +1,21 @@
-"""Take in every decision about a draft: roll a canary back that is worse, and have signed stays drafted by a shadow."""
+"""Take in every decision about a draft.
+
+A canary that is worse is rolled back, the live configuration is watched, a shadow drafts what was signed.
+"""
 
 import logging
 from functools import partial
 
 from nats.aio.msg import Msg
 
-from services.evaluator.canary import Comparison, outcome_of
+from services.evaluator import drafter_metrics
+from services.evaluator.canary import Comparison
+from services.evaluator.decision_signals import Decision, decision_of
+from services.evaluator.drift_watch import DriftWatch
 from services.evaluator.evaluations import Evaluations
 from shared.contracts import drafter_states as states
 from shared.contracts.case_values import Actor
-from shared.contracts.draft import DrafterRole
+from shared.contracts.draft import DrafterRole, DrafterStamp
 from shared.contracts.drafter_states import DocumentDrafters, DrafterEntry, MoveRefusedError
 from shared.contracts.envelope import RecordedEvent, decode
 from shared.contracts.errors import TransientError
@@ -25,19 +31,24 @@ logger = logging.getLogger(__name__)
 BUCKET = "comparisons"
 CONSUMER = "evaluator-compare"
 WATCH = Actor(subject="evaluator", role="service")
-Decision = Approved | Rejected
 
 
 class CanaryWatch:
     """`threshold` is the evidence at which a canary is rolled back."""
 
     def __init__(
-        self, bus: NatsConnection, registry: DrafterRegistry, evaluations: Evaluations, threshold: float
+        self,
+        bus: NatsConnection,
+        registry: DrafterRegistry,
+        evaluations: Evaluations,
+        threshold: float,
+        drift: DriftWatch,
     ) -> None:
         self._bus = bus
         self._registry = registry
         self._evaluations = evaluations
         self._threshold = threshold
+        self._drift = drift
         self._cases = EventStore(bus, "evaluator")
         self._bucket = Bucket(bus, BUCKET)
 
@@ -53,26 +64,41 @@ class CanaryWatch:
         if isinstance(decided.body, Approved | Rejected):
             await self._take_in(decided, decided.body)
 
-    async def _take_in(self, decided: RecordedEvent, body: Decision) -> None:
+    async def _take_in(self, decided: RecordedEvent, body: Approved | Rejected) -> None:
         state = await self._registry.state(body.draft.kind)
         await self._evaluations.shadow(state, decided)
-        canary, stamp = state.canary, body.draft.drafter
-        if canary is None or stamp is None or not _is_compared(state, stamp.configuration):
+        entry = _compared(state, body.draft.drafter)
+        if entry is None:
             return
         drafted = await self._drafted(decided, body)
+        decision = decision_of(drafted, decided) if drafted is not None else None
+        if drafted is None or decision is None:
+            return
+        canary = state.canary
+        new = False
+        if entry.state == "live" and drafted.time >= entry.since:
+            new = await self._drift.take_in(state.document, entry, decision, decided)
         # What is compared has to be of the same time: a draft of before the canary is left out.
-        if drafted is None or drafted.time < canary.since or not isinstance(drafted.body, Drafted):
-            return
-        role: DrafterRole = "canary" if stamp.configuration == canary.configuration else "live"
-        outcome = outcome_of(drafted.body, body)
-        if outcome is None:
-            return
+        if canary is not None and drafted.time >= canary.since:
+            new |= await self._compare(state, canary, "canary" if entry is canary else "live", decision, decided)
+        if new:
+            drafter_metrics.count(decision, state.document, "canary" if entry is canary else "live")
+
+    async def _compare(
+        self,
+        state: DocumentDrafters,
+        canary: DrafterEntry,
+        role: DrafterRole,
+        decision: Decision,
+        decided: RecordedEvent,
+    ) -> bool:
+        """Take a decision into the comparison; return whether it was not taken in before."""
         stored = await self._bucket.get(canary.configuration)
-        comparison = Comparison.read(stored.value) if stored is not None else None
-        if comparison is None or comparison.began != canary.began:
-            comparison = Comparison(canary=canary.configuration, began=canary.began)
-        after = comparison.add(role, outcome, decided.head.sequence)
-        if after is not comparison:
+        before = Comparison.read(stored.value) if stored is not None else None
+        if before is None or before.began != canary.began:
+            before = Comparison(canary=canary.configuration, began=canary.began)
+        after = before.add(role, decision.outcome, decided.head.sequence)
+        if after is not before:
             data = after.model_dump_json().encode()
             try:
                 await self._bucket.put(canary.configuration, data, revision=stored.revision if stored else 0)
@@ -80,8 +106,9 @@ class CanaryWatch:
                 raise TransientError("another process took in a decision about the same canary") from None
         if after.is_worse(self._threshold):
             await self._roll_back(state, after)
+        return after is not before
 
-    async def _drafted(self, decided: RecordedEvent, body: Decision) -> RecordedEvent | None:
+    async def _drafted(self, decided: RecordedEvent, body: Approved | Rejected) -> RecordedEvent | None:
         """Return the event of the draft that was decided about."""
         history = await self._cases.history_with(decided)
         for item in history:
@@ -114,5 +141,7 @@ class CanaryWatch:
         logger.warning("%s: the canary %s is rolled back: %s", state.document, digest[:12], reason)
 
 
-def _is_compared(state: DocumentDrafters, configuration: str) -> bool:
-    return any(entry is not None and entry.configuration == configuration for entry in (state.canary, state.live))
+def _compared(state: DocumentDrafters, stamp: DrafterStamp | None) -> DrafterEntry | None:
+    """Return the live configuration or the canary, if a draft is of one of them."""
+    found = (entry for entry in (state.canary, state.live) if entry is not None and stamp is not None)
+    return next((entry for entry in found if stamp is not None and entry.configuration == stamp.configuration), None)

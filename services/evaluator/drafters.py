@@ -6,6 +6,8 @@ from typing import Any
 
 from services.evaluator.canary import Comparison
 from services.evaluator.canary_watch import CanaryWatch
+from services.evaluator.drift import Drift
+from services.evaluator.drift_watch import DriftWatch
 from services.evaluator.evaluation_sets import EvaluationSets, StayChoice
 from services.evaluator.evaluations import Evaluation, Evaluations
 from services.evaluator.feedback import DrafterFeedback, RatingComparison
@@ -37,12 +39,14 @@ class DrafterService:
         self,
         registry: DrafterRegistry,
         watch: CanaryWatch,
+        drift: DriftWatch,
         evaluations: Evaluations,
         sets: EvaluationSets,
         feedback: FeedbackProjection,
     ) -> None:
         self._registry = registry
         self._watch = watch
+        self._drift = drift
         self._evaluations = evaluations
         self.sets = sets
         self._feedback = feedback
@@ -94,6 +98,30 @@ class DrafterService:
     async def feedback(self, digest: str) -> DrafterFeedback:
         """Return what physicians said of the signed drafts of a configuration, and changed. Raises ProblemError."""
         return await self._feedback.feedback((await self.one(digest)).entry.configuration)
+
+    @property
+    def drift_threshold(self) -> float:
+        return self._drift.threshold
+
+    async def drift(self, digest: str) -> Drift:
+        """Return the watch of a live configuration. Raises ProblemError."""
+        found = await self.drift_of(await self.one(digest))
+        if found is None:
+            raise ProblemError(404, "Nothing was decided yet", "Only drafts of the live configuration are watched.")
+        return found
+
+    async def drift_of(self, found: FoundDrafter) -> Drift | None:
+        return await self._drift.of(found.entry)
+
+    async def reset_baseline(self, digest: str, by: Actor, reason: str) -> FoundDrafter:
+        """Have the live configuration watched anew after a drift. Raises ProblemError."""
+        found = await self.one(digest)
+        digest = found.entry.configuration
+        drift = await self.drift_of(found)
+        if drift is None or drift.drifted is None:  # so that a request that is repeated resets nothing more
+            raise ProblemError(409, "It has not drifted", "There is nothing to reset: its first decisions stand.")
+        move = partial(states.reset_baseline, digest=digest, by=by, reason=reason)
+        return await self._move(found.document, digest, move)
 
     async def history(self, document: str) -> list[RecordedDrafterEvent]:
         return await self._registry.history(document)

@@ -85,6 +85,7 @@ class DrafterDetails(DrafterSummary):
     text: str = Field(description="of the prompt, with its placeholders")
     stop: list[str] = Field(description="strings that end an answer")
     max_tokens: int = Field(description="of an answer")
+    drifted: str | None = Field(description="signal of the live configuration that has drifted; null: none")
     history: list[DrafterMove] = Field(description="every event of its kind of document that names it, oldest first")
 
 
@@ -170,12 +171,14 @@ async def drafter(_: AnyRole, service: Drafters, digest: str) -> DrafterDetails:
     found = await service.one(digest)
     prompt = found.configuration.prompt
     moves = [DrafterMove.of(item) for item in await service.history(found.document)]
+    drift = await service.drift_of(found)
     named = [item for item in moves if found.entry.configuration in (item.configuration, item.live)]
     return DrafterDetails(
         **DrafterSummary.of(found).model_dump(),
         text=prompt.text,
         stop=list(prompt.stop),
         max_tokens=prompt.max_tokens,
+        drifted=drift.drifted.signal if drift is not None and drift.drifted is not None else None,
         history=named,
     )
 

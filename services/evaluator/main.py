@@ -6,8 +6,12 @@ from services.evaluator.api import router
 from services.evaluator.canary_watch import CONSUMER as COMPARE
 from services.evaluator.canary_watch import CanaryWatch
 from services.evaluator.dependencies import EvaluatorDependencies
+from services.evaluator.drafter_gauges import DrafterGauges
 from services.evaluator.drafters import DrafterService
 from services.evaluator.drafters_api import router as drafters_router
+from services.evaluator.drift_api import router as drift_router
+from services.evaluator.drift_watch import DriftWatch
+from services.evaluator.evaluation_progress import ProgressReader
 from services.evaluator.evaluation_sets import EvaluationSets
 from services.evaluator.evaluation_sets_api import router as sets_router
 from services.evaluator.evaluations import CONSUMER as EVALUATE
@@ -55,25 +59,27 @@ def build(
     log = EvaluationLog(broker.bus, "evaluator", clock)
     evaluations = Evaluations(log)
     broker.on_message(EVALUATE, evaluations.receive)
-    watch = CanaryWatch(broker.bus, registry, evaluations, settings.canary_evidence)
+    drift = DriftWatch(broker.bus, settings.drift_decisions)
+    watch = CanaryWatch(broker.bus, registry, evaluations, settings.canary_evidence, drift)
     broker.on_message(COMPARE, watch.receive)
     feedback = FeedbackProjection(broker.bus, registry)
     broker.on_message(FEEDBACK, feedback.receive)
     sets = EvaluationSets(log, SignedStays(broker.bus))
-    drafters = DrafterService(registry, watch, evaluations, sets, feedback)
+    drafters = DrafterService(registry, watch, drift, evaluations, sets, feedback)
+    gauges = DrafterGauges(registry, watch, drift, evaluations, ProgressReader(broker.bus), clock)
     provider = OidcProvider(settings.oidc, clock) if settings.oidc.issuer else None
     if provider is not None:
         closers.append(provider.close)
     authenticator = Authenticator(read_api_tokens(settings.tokens_file), provider)
     return Service(
         broker,
-        # Evaluations first: the path of a move is /{digest}/{move}.
-        (router, evaluations_router, drafters_router, feedback_router, sets_router, models_router),
+        # Evaluations and drift first: the path of a move is /{digest}/{move}.
+        (router, evaluations_router, drift_router, drafters_router, feedback_router, sets_router, models_router),
         EvaluatorDependencies(authenticator, knowledge_service, drafters),
         starts=(evaluation.start,),
         checks={"triton-embedder": embedder.ready, "qdrant": base.ready},
         closers=tuple(closers),
-        gauges=(knowledge_service.collect_gauges,),
+        gauges=(knowledge_service.collect_gauges, gauges.collect),
     )
 
 

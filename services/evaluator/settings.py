@@ -15,3 +15,9 @@ class EvaluatorSettings(ServiceSettings):
         description="evidence (an e-value) at which a canary of a drafter is rolled back: of canaries that are no "
         "worse than the live configuration, at most 1 in so many is rolled back",
     )
+    drift_decisions: float = Field(
+        default=10_000.0,
+        ge=100,
+        description="decisions about drafts of a live configuration between two alerts `drafter-drift` while nothing "
+        "has changed, at least and on average",
+    )

@@ -15,6 +15,7 @@ from shared.contracts.case_values import Actor
 from shared.contracts.draft import DrafterRole
 from shared.contracts.drafters import (
     Added,
+    BaselineReset,
     CanaryStarted,
     Declared,
     DrafterEvent,
@@ -47,7 +48,8 @@ class DrafterEntry:
     by: str
     reason: str
     share: float | None = None  # of the cases, of a canary
-    began: int = 0  # sequence of the event that made it a shadow or a canary; it stays while only the share changes
+    # Sequence of the event that made it a shadow, a canary or live, or reset its baseline; not that of another share.
+    began: int = 0
     against: str | None = None  # configuration that a shadow is compared with
     rolled_back: bool = False
 
@@ -109,6 +111,8 @@ def apply(before: DocumentDrafters, record: RecordedDrafterEvent) -> DocumentDra
             return _with(found, digest, "canary", record, share)
         case DrafterPromoted(configuration=digest):
             return _make_live(found, digest, record)
+        case BaselineReset(configuration=digest):
+            return _with_baseline(found, digest, record)
         case RolledBack(configuration=digest, live=live):
             if found.live is None or found.live.configuration == live:
                 return _with(found, digest, "candidate", record)
@@ -124,10 +128,17 @@ def _with(
     share: float | None = None,
 ) -> DocumentDrafters:
     rolled_back = isinstance(record.body, RolledBack) and record.body.configuration == digest
-    began = record.head.sequence if state in ("shadow", "canary") else 0
+    began = record.head.sequence if state in ("shadow", "canary", "live") else 0
     against = record.body.live if isinstance(record.body, Shadowed) else None
     entry = DrafterEntry(digest, state, record.time, record.actor, record.reason, share, began, against, rolled_back)
     return replace(found, entries={**found.entries, digest: entry})
+
+
+def _with_baseline(found: DocumentDrafters, digest: str, record: RecordedDrafterEvent) -> DocumentDrafters:
+    entry = found.live
+    if entry is None or entry.configuration != digest:
+        return found
+    return replace(found, entries={**found.entries, digest: replace(entry, began=record.head.sequence)})
 
 
 def _make_live(found: DocumentDrafters, digest: str, record: RecordedDrafterEvent) -> DocumentDrafters:
@@ -222,6 +233,13 @@ def roll_back_canary(now: DocumentDrafters, digest: str, by: Actor, reason: str)
     if _entry(now, digest).state not in ("candidate", "canary"):
         raise MoveRefusedError("it is no canary any more")
     return roll_back(now, digest, by, reason)
+
+
+def reset_baseline(now: DocumentDrafters, digest: str, by: Actor, reason: str) -> DrafterEvent | None:
+    """Return the event after which the live configuration is watched anew. Raises MoveRefusedError."""
+    if _entry(now, digest).state != "live":
+        raise MoveRefusedError("it is not live: only the live configuration is watched against a baseline")
+    return BaselineReset(configuration=digest, by=by, reason=reason)
 
 
 def retire(now: DocumentDrafters, digest: str, by: Actor, reason: str) -> DrafterEvent | None:

@@ -160,7 +160,17 @@ class Retired(Model):
     reason: Reason
 
 
-DrafterEvent = Declared | Added | Shadowed | CanaryStarted | DrafterPromoted | RolledBack | Retired
+class BaselineReset(Model):
+    """What becomes of the live configuration's drafts from now on is the level that it is watched against."""
+
+    event: Literal["baseline-reset"] = "baseline-reset"
+    version: Literal[1] = 1
+    configuration: Digest
+    by: Actor
+    reason: Reason
+
+
+DrafterEvent = Declared | Added | Shadowed | CanaryStarted | DrafterPromoted | RolledBack | Retired | BaselineReset
 DRAFTER_EVENT_TYPES: tuple[type[DrafterEvent], ...] = get_args(DrafterEvent)
 DRAFTER_EVENT_ADAPTER: TypeAdapter[DrafterEvent] = TypeAdapter(Annotated[DrafterEvent, Field(discriminator="event")])
 

@@ -21,6 +21,7 @@ from shared.contracts.case_values import ResolutionKind as ResolutionKind
 from shared.contracts.case_values import StayReferences as StayReferences
 from shared.contracts.case_values import WriteBackProfile as WriteBackProfile
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled, RetractionRequested
+from shared.contracts.draft import AnswerFigures
 from shared.contracts.model import Model
 from shared.contracts.preparation import PreparationEnded, PreparationRequested, Prepared
 from shared.contracts.ratings import Rated
@@ -76,6 +77,8 @@ class Drafted(Model):
     sentences: int
     unsupported: int
     encounter_status: str
+    # Sentences of the model's answer by what the record says; None where the model was not asked, and in older events.
+    answer: AnswerFigures | None = None
 
 
 class ReviewRequested(Model):

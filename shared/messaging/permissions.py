@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from shared.contracts import subjects
 from shared.contracts.drafters import (
     Added,
+    BaselineReset,
     CanaryStarted,
     Declared,
     DrafterEvent,
@@ -124,7 +125,7 @@ REFRESH_EVENTS: dict[str, tuple[type[RefreshEvent], ...]] = {
 # What a drafter's settings declare, and what people decide.
 DRAFTER_EVENTS: dict[str, tuple[type[DrafterEvent], ...]] = {
     "drafter": (Declared,),
-    "evaluator": (Added, Shadowed, CanaryStarted, DrafterPromoted, RolledBack, Retired),
+    "evaluator": (Added, Shadowed, CanaryStarted, DrafterPromoted, RolledBack, Retired, BaselineReset),
 }
 _READ_EVALUATIONS = ("$JS.API.DIRECT.GET.EVALUATIONS", "$JS.API.DIRECT.GET.EVALUATIONS.>")
 EVALUATION_EVENTS: dict[str, tuple[str, ...]] = {
@@ -178,6 +179,7 @@ _OWN: dict[str, tuple[str, ...]] = {
         *EVALUATION_EVENTS["evaluator"],
         *_READ_EVALUATIONS,
         *_bucket("comparisons"),
+        "$JS.API.DIRECT.GET.ALERTS",  # whether an alert was sent before the process died
         *_READ_DRAFTERS,
         *_bucket("drafters"),
         f"$JS.API.CONSUMER.INFO.KNOWLEDGE.{EMBED}",

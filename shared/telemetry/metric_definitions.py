@@ -61,6 +61,10 @@ SENDER = "countersign.hl7.sender"  # its name in the file of senders
 ACKNOWLEDGMENT = "countersign.hl7.acknowledgment"  # MSA-1; none: not asked for; not-stored: the connection was closed
 SUBSCRIPTION = "countersign.ehr.subscription"  # its name in the file of Subscriptions; other: not declared there
 NOTIFICATION = "countersign.ehr.notification"  # kind: handshake, heartbeat, event-notification, query-status, resource
+DOCUMENT = "countersign.document"  # name of a kind of document
+DRAFTER_ROLE = "countersign.drafter.role"  # live, canary; of evaluations: candidate, shadow
+SIGNAL = "countersign.drafter.signal"  # a figure of decisions: rejected, replaced, changed, contradicted, …
+PERIOD = "countersign.drafter.period"  # baseline, recent
 STREAM = "messaging.destination.name"
 CONSUMER = "messaging.consumer.group.name"
 ERROR = "error.type"
@@ -199,6 +203,65 @@ METRICS = (
     Metric("countersign.knowledge.live.version", "gauge", "", "the version that drafts cite"),
     Metric("countersign.knowledge.chunks", "counter", "{chunk}", "embedded or skipped", (OUTCOME, SOURCE)),
     Metric("countersign.knowledge.refreshes", "counter", "{refresh}", "refreshes by outcome", (OUTCOME,)),
+    # Drafter configurations
+    Metric(
+        "countersign.drafter.decisions",
+        "counter",
+        "{decision}",
+        "decisions about drafts, by what they were drafted by",
+        (DOCUMENT, DRAFTER_ROLE, OUTCOME),
+    ),
+    Metric(
+        "countersign.drafter.sentences",
+        "counter",
+        "{sentence}",
+        "sentences of signed drafts that the signed text has (kept), or has not (replaced)",
+        (DOCUMENT, DRAFTER_ROLE, OUTCOME),
+    ),
+    Metric(
+        "countersign.drafter.answer.sentences",
+        "counter",
+        "{sentence}",
+        "sentences of the model's answer by what the record says, of drafts that were decided",
+        (DOCUMENT, DRAFTER_ROLE, OUTCOME),
+    ),
+    Metric("countersign.drafter.canary.evidence", "gauge", "", "e-value that the canary is worse", (DOCUMENT,)),
+    Metric("countersign.drafter.rollback.age", "gauge", "s", "since a canary was rolled back by itself", (DOCUMENT,)),
+    Metric(
+        "countersign.drafter.drift",
+        "gauge",
+        "",
+        "test of the live configuration against its baseline: 1 and more is a drift",
+        (DOCUMENT, SIGNAL),
+    ),
+    Metric(
+        "countersign.drafter.signal",
+        "gauge",
+        "",
+        "means of what was decided about drafts of the live configuration, from 0 to 1",
+        (DOCUMENT, SIGNAL, PERIOD),
+    ),
+    Metric(
+        "countersign.drafter.evaluation.stalled",
+        "gauge",
+        "s",
+        "since a stay of an evaluation was drafted, while others wait; 0: none waits",
+        (DOCUMENT, DRAFTER_ROLE),
+    ),
+    Metric(
+        "countersign.drafter.evaluation.waiting",
+        "gauge",
+        "{stay}",
+        "stays that evaluations wait for",
+        (DOCUMENT, DRAFTER_ROLE),
+    ),
+    Metric(
+        "countersign.drafter.evaluation.passed",
+        "gauge",
+        "",
+        "1: the evaluation that was completed last, or the shadow so far, passes the gate; 0: it is held back",
+        (DOCUMENT, DRAFTER_ROLE),
+    ),
 )
 
 # Further attributes of spans and log lines.

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from cli.stack.secrets import write_tokens
 from services.evaluator.canary import Comparison
 from services.evaluator.canary_watch import BUCKET, CONSUMER, CanaryWatch
+from services.evaluator.drift_watch import DriftWatch
 from services.evaluator.evaluations import Evaluations
 from services.evaluator.main import build as build_evaluator
 from services.evaluator.settings import EvaluatorSettings
@@ -153,7 +154,8 @@ async def test_a_process_that_dies_after_storing_rolls_back_when_it_is_delivered
     decisions: Decisions,
 ) -> None:
     log = EvaluationLog(evaluator._bus, "evaluator", lambda: LATER)
-    watch = CanaryWatch(evaluator._bus, evaluator, Evaluations(log), 20.0)
+    drift = DriftWatch(evaluator._bus, 10_000)
+    watch = CanaryWatch(evaluator._bus, evaluator, Evaluations(log), 20.0, drift)
     for _ in range(7):
         await decisions.take("live", "signed")
         await decisions.take("canary", "redraft")

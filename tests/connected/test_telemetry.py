@@ -36,6 +36,7 @@ ELSEWHERE = (
     "countersign.nats.certificate.",
     "countersign.ehr.token.",  # tests/observability/test_dashboards.py
     "countersign.knowledge.",
+    "countersign.drafter.",  # tests/connected/test_drift.py
     "countersign.filing.oldest",  # tests/unit/test_unfiled.py
     "countersign.escalations",
     "countersign.notifications",

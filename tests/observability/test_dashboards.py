@@ -38,11 +38,13 @@ pytestmark = [
 
 ALERTS_PAGE = Path(__file__).parents[2] / "docs/alerts.md"
 PATIENCE = 60.0
+DECISIONS = "countersign_drafter_decisions_total"
 NOT_ON_LOOPBACK = {
     "countersign_nats_certificate_left_seconds",  # an embedded stack speaks plain: tests/connected/test_tls.py
     "countersign_ehr_subscription_silence",  # and declares no Subscription: tests/component/test_subscription_watch.py
     "countersign_ehr_poll_age_seconds",  # the first poll is five minutes after the start
     "countersign_hl7_silence",  # and has no MLLP listener: tests/unit/test_hl7_listener.py
+    "countersign_drafter_rollback_age_seconds",  # and no canary is worse: tests/connected/test_drafter_gauges.py
 }
 WHILE_FILING = {"countersign_filing_oldest_seconds"}  # there while a document is not in the chart yet
 
@@ -108,6 +110,8 @@ def work(stack: Up, seen: Prometheus) -> None:
         run("knowledge", "refresh", "--wait", *(["--full"] if number else []), "--data-dir", str(stack.data_dir))
         one_day(stack, name, encounters[2 + number], f"unknown-{number}")
         until(partial(seen.query, f"sum(countersign_escalations_total) >= {3 * (number + 1)}"), "the day to be seen")
+        if not number:
+            try_another_drafter(stack, seen)
 
 
 def one_day(stack: Up, edited: str, refused: str, unknown: str) -> None:
@@ -123,6 +127,18 @@ def one_day(stack: Up, edited: str, refused: str, unknown: str) -> None:
     until(lambda: len(stack.call("auditor", "GET", f"/v1/cases/{closed}").json()["events"]) >= 7, "three escalations")
     stack.call("physician", "GET", "/")
     case_in(stack, signed, "filed")
+
+
+def try_another_drafter(stack: Up, seen: Prometheus) -> None:
+    """Evaluate a candidate on the stay that was signed, and let it draft half of the cases."""
+    until(partial(seen.query, DECISIONS), "the decision to be seen")
+    document = seen.query(DECISIONS)[0]["metric"]["countersign_document"]
+    options = ("--reason", "another seed", "--data-dir", str(stack.data_dir), "--json")
+    added = json.loads(run("drafters", "add", "--document", document, "--seed", "7", *options).stdout)["digest"]
+    evaluated = run("drafters", "evaluate", added, "--limit", "1", "--wait", *options)
+    assert json.loads(evaluated.stdout)["judged"] == 1, evaluated
+    started = run("drafters", "canary", added, "--share", "0.5", "--unevaluated", *options)
+    assert started.returncode == 0, started
 
 
 def has_data(seen: Prometheus, expr: str) -> bool:

@@ -190,3 +190,17 @@ def test_the_digest_of_a_configuration_never_changes() -> None:
 def test_a_prompt_file_that_is_wrong_says_so(content: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         PromptText.parse("p", content)
+
+
+def test_a_baseline_is_reset_of_what_is_live_and_of_nothing_else() -> None:
+    now = declared(A)
+    assert (now.live, now.live and now.live.began) == (now.entries[A], 1)
+    now = after(now, states.add(now, B, WHO, "x"))
+    with pytest.raises(MoveRefusedError, match="not live"):
+        states.reset_baseline(now, B, WHO, "x")
+    reset = after(now, states.reset_baseline(now, A, WHO, "new ward"))
+    assert reset.live is not None
+    assert (reset.live.began, reset.live.since, reset.live.by) == (3, now.entries[A].since, now.entries[A].by)
+    late = after(after(now, states.promote(now, B, WHO, "x")), states.reset_baseline(now, A, WHO, "late"))
+    assert late.live is not None
+    assert (late.live.configuration, late.live.began) == (B, 3)  # it was replaced in the meantime

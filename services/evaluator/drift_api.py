@@ -1,0 +1,100 @@
+"""REST API of the watch of live configurations: what becomes of their drafts now and at first."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from services.evaluator.decision_signals import SIGNALS
+from services.evaluator.dependencies import AnyRole, Drafters, Operator
+from services.evaluator.drafters_api import DecisionFigures, DrafterSummary, Move
+from services.evaluator.drift import BASELINE, Drift, KnowledgeFigures
+
+router = APIRouter(prefix="/v1/drafters", tags=["drafters"])
+Share = Annotated[float, Field(description="mean, from 0 to 1; the larger, the worse")]
+
+
+class SignalReport(BaseModel):
+    """A signal of the decisions: its mean at first and of late."""
+
+    name: str
+    meaning: str
+    tested: bool = Field(description="false: it is shown only")
+    decisions: int
+    baseline: Share
+    tolerated: float | None = Field(
+        description="highest mean that the baseline cannot rule out; null until it is complete"
+    )
+    recent: Share
+    share: float | None = Field(description="of the threshold of the test; from 1 on it has drifted")
+
+
+class DriftFound(BaseModel):
+    """The signal that has risen first."""
+
+    signal: str
+    time: datetime = Field(description="of the decision at which that was found")
+    decisions: int
+    baseline: Share
+    recent: Share
+
+
+class KnowledgeReport(DecisionFigures):
+    """Decisions about drafts that one version of the knowledge base was queried for."""
+
+    version: int | None = Field(description="null: none was")
+
+    @classmethod
+    def of_version(cls, item: KnowledgeFigures) -> "KnowledgeReport":
+        return cls(version=item.version, **DecisionFigures.of(item.figures).model_dump())
+
+
+class DriftReport(BaseModel):
+    configuration: str
+    decisions: int = Field(description="about drafts of the live configuration, since it is watched")
+    baseline: int = Field(description="decisions that a baseline takes")
+    drifted: DriftFound | None
+    signals: list[SignalReport]
+    knowledge: list[KnowledgeReport] = Field(description="by version of the knowledge base, the last one last")
+
+    @classmethod
+    def of(cls, found: Drift, threshold: float) -> "DriftReport":
+        return cls(
+            configuration=found.configuration,
+            decisions=found.decisions,
+            baseline=BASELINE,
+            drifted=DriftFound(**found.drifted.model_dump(exclude={"sequence"})) if found.drifted else None,
+            signals=_signals(found, threshold),
+            knowledge=[KnowledgeReport.of_version(item) for item in found.knowledge],
+        )
+
+
+def _signals(found: Drift, threshold: float) -> list[SignalReport]:
+    return [
+        SignalReport(
+            name=item.name,
+            meaning=item.meaning,
+            tested=item.tested,
+            decisions=state.count,
+            baseline=state.baseline,
+            tolerated=state.tolerated if state.complete else None,
+            recent=state.recent,
+            share=found.share(item.name, threshold) if item.tested else None,
+        )
+        for item in SIGNALS
+        if (state := found.signals.get(item.name)) is not None
+    ]
+
+
+@router.get("/{digest}/drift", summary="What becomes of the live configuration's drafts, beside its first decisions")
+async def drift(_: AnyRole, service: Drafters, digest: str) -> DriftReport:
+    found = await service.drift(digest)
+    return DriftReport.of(found, service.drift_threshold)
+
+
+@router.post(
+    "/{digest}/baseline", summary="After a drift: watch the live configuration anew, from its next decisions on"
+)
+async def reset_baseline(digest: str, body: Move, who: Operator, service: Drafters) -> DrafterSummary:
+    return DrafterSummary.of(await service.reset_baseline(digest, who.actor, body.reason))
