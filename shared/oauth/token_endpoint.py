@@ -95,7 +95,7 @@ async def request_tokens(
 ) -> dict[str, Any]:
     """Return the answer to a token request. `now` is in seconds since 1970; `endpoint` is the name in errors.
 
-    Raises TransientError where the endpoint does not answer (SlowDownError where it wants fewer requests),
+    Raises TransientError where the endpoint does not answer (SlowDownError where it asks for fewer requests),
     TokenRefusedError where it refuses: with code `invalid_grant` the code or refresh token, otherwise our client.
     """
     answer = await post_form(http, url, authentication, algorithms, now, grant, endpoint)
