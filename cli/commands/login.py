@@ -106,11 +106,12 @@ async def _sign_in(context: ApiContext, issuer: str, client_id: str, *, browser:
         )
         try:
             me = await _who(installation, context, found)
+            found = replace(found, subject=str(me["subject"]), name=str(me["name"] or ""))
+            previous = _store(context, found)
         except CommandError:
             await _revoke_quietly(provider, found)
             raise
-        found = replace(found, subject=str(me["subject"]), name=str(me["name"] or ""))
-        if (previous := _store(context, found)) is not None:
+        if previous is not None:
             await _revoke_quietly(provider, previous)
         return found, [str(role) for role in me["roles"]]
 
@@ -137,12 +138,13 @@ async def _who(http: Any, context: ApiContext, found: SignIn) -> dict[str, Any]:
         body = answer.json()
     except (httpx.HTTPError, ValueError) as error:
         raise CommandError(f"{context.name} ({context.url}) does not answer ({type(error).__name__}).") from None
+    said = body if isinstance(body, dict) else {}
     if answer.status_code in (401, 403):
-        reason = body.get("detail") or body.get("title")
+        reason = said.get("detail") or said.get("title")
         raise RefusedError(f"{found.issuer} signed you in, but {context.name} refuses you: {reason}.")
-    if not answer.is_success:
-        raise CommandError(f"{context.name} ({context.url}) answered HTTP {answer.status_code}.")
-    return dict(body)
+    if not answer.is_success or not {"subject", "name", "roles"} <= set(said):
+        raise CommandError(f"{context.name} ({context.url}) does not say who you are (HTTP {answer.status_code}).")
+    return said
 
 
 async def _revoke_quietly(http: Any, found: SignIn) -> None:

@@ -55,7 +55,7 @@ class PublicOrigin:
 
         A Host header that names none of them is not repeated: the public URL is returned, empty where it is not set.
         """
-        asked = request.headers.get("host", "")
+        asked = request.headers.get("host", "").lower()
         for url in (self.url, *self.origins):
             if origin_of(url).partition("://")[2] == asked:
                 return origin_of(url)

@@ -140,6 +140,31 @@ async def test_a_command_waits_for_the_one_that_renews() -> None:
     assert provider.requests == []
 
 
+def test_what_was_issued_is_stored_although_the_command_is_interrupted() -> None:
+    """The provider has replaced the refresh token: the old one is worth nothing any more."""
+    write_sign_in(PROD, FOUND)
+    asked, answers = threading.Event(), threading.Event()
+
+    def slowly(_: httpx.Request) -> httpx.Response:
+        asked.set()
+        assert answers.wait(10)
+        tokens = {"access_token": "t2", "refresh_token": "r2", "token_type": "Bearer"}
+        return httpx.Response(200, json=tokens)
+
+    async def interrupted() -> None:
+        command = asyncio.create_task(Provider(slowly).stored(NOW + 300).access_token())
+        await asyncio.to_thread(asked.wait, 10)
+        command.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await command
+        answers.set()
+
+    asyncio.run(interrupted())
+    found = read_sign_in(PROD)
+    assert found is not None
+    assert (found.access_token, found.refresh_token) == ("t2", "r2")
+
+
 @pytest.mark.parametrize("code", ["invalid_grant", "access_denied", "login_required"])
 async def test_a_sign_in_that_has_ended_says_what_to_do(code: str) -> None:
     write_sign_in(PROD, FOUND)
