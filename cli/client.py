@@ -29,17 +29,24 @@ class Api:
     def __init__(
         self,
         base_url: str,
-        token: str,
+        token: str | httpx.Auth,
         transport: httpx.AsyncBaseTransport | None = None,
         *,
         unreachable: str = START_IT,
         base_of: Callable[[str], str] | None = None,
         verify: ssl.SSLContext | bool = True,
     ) -> None:
-        """`transport` replaces the network, for tests. `base_of` returns the address of the service of a path."""
-        headers = {"Authorization": f"Bearer {token}"}
+        """`token` is a bearer token, or what adds one to requests. `transport` replaces the network, for tests.
+
+        `base_of` returns the address of the service of a path.
+        """
         self._http = httpx.AsyncClient(
-            base_url=base_url, headers=headers, timeout=TIMEOUT_S, transport=transport, verify=verify
+            base_url=base_url,
+            headers={"Authorization": f"Bearer {token}"} if isinstance(token, str) else None,
+            auth=None if isinstance(token, str) else token,
+            timeout=TIMEOUT_S,
+            transport=transport,
+            verify=verify,
         )
         self._unreachable = unreachable
         self._base_of = base_of
@@ -88,10 +95,10 @@ async def open_context(context: ApiContext) -> AsyncIterator[Api]:
     """Open a client of a context's installation. Raises CommandError."""
     client = Api(
         context.url,
-        context.read_token(),
+        _authentication(context),
         unreachable=f"{context.name} ({context.url}) does not answer ({{error}}).",
         base_of=context.base_of,
-        verify=_authorities(context),
+        verify=authorities(context),
     )
     try:
         yield client
@@ -99,7 +106,16 @@ async def open_context(context: ApiContext) -> AsyncIterator[Api]:
         await client.close()
 
 
-def _authorities(context: ApiContext) -> ssl.SSLContext | bool:
+def _authentication(context: ApiContext) -> str | httpx.Auth:
+    if context.token_file is not None:
+        return context.read_token()
+    from cli.sign_in.renewal import SignInAuth, StoredSignIn
+
+    return SignInAuth(StoredSignIn(context))
+
+
+def authorities(context: ApiContext) -> ssl.SSLContext | bool:
+    """Return whose certificates a context's installation may have. Raises CommandError."""
     if context.ca_file is None:
         return True
     try:

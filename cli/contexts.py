@@ -19,6 +19,7 @@ from cli.stack.access import write_private
 CONTEXT, URL, TOKEN_FILE = "COUNTERSIGN_CONTEXT", "COUNTERSIGN_URL", "COUNTERSIGN_TOKEN_FILE"
 INGEST_URL, EVALUATOR_URL, CA_FILE = "COUNTERSIGN_INGEST_URL", "COUNTERSIGN_EVALUATOR_URL", "COUNTERSIGN_API_CA_FILE"
 VARIABLES = (CONTEXT, URL, TOKEN_FILE, INGEST_URL, EVALUATOR_URL, CA_FILE)
+SIGN_IN = "sign-in"  # value of `authentication` in the file
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 OF_INGEST = ("/v1/encounters", "/v1/knowledge/refreshes", "/v1/knowledge/documents")
 OF_EVALUATOR = ("/v1/knowledge", "/v1/drafters", "/v1/evaluation-sets", "/v1/models")
@@ -31,12 +32,13 @@ class ApiContext:
     """An installation: its addresses, and the file with the bearer token of whoever runs the commands.
 
     `url` is that of approval. The other services default to it, for installations with one address for all.
+    `token_file` is None where they sign in (`countersign login`); the tokens are in `cli/sign_in/stored.py`.
     `ca_file`: certificates of the authority that signed the server's, PEM; None: those of this machine.
     """
 
     name: str
     url: str
-    token_file: Path
+    token_file: Path | None
     ingest_url: str = ""
     evaluator_url: str = ""
     ca_file: Path | None = None
@@ -50,7 +52,9 @@ class ApiContext:
         return self.url
 
     def read_token(self) -> str:
-        """Return the token. Raises CommandError where the file has none that can be sent."""
+        """Return the token of the token file. Raises CommandError where there is none that can be sent."""
+        if self.token_file is None:
+            raise CommandError(f"{self.name} has no token file. Run: countersign login --context {self.name}")
         try:
             token = self.token_file.read_text().strip()
         except (OSError, UnicodeDecodeError) as error:
@@ -110,6 +114,18 @@ def active_context(data_dir: Path | None = None) -> ApiContext | None:
     return replace(found, token_file=Path(token_file)) if token_file else found
 
 
+def stored_context(name: str | None) -> ApiContext:
+    """Return a context of `contexts.toml`: `name`, else --context, COUNTERSIGN_CONTEXT or the current one.
+
+    Raises CommandError.
+    """
+    contexts = read_contexts()
+    chosen = name or _option.get() or os.environ.get(CONTEXT) or contexts.current
+    if chosen is None:
+        raise CommandError("Name a context with --context, or an installation with --url.")
+    return contexts.get(chosen)
+
+
 def ensure_no_context(data_dir: Path | None) -> None:
     """Raise CommandError where a context is active, for commands that HTTP cannot do: they must not do it elsewhere."""
     if (found := active_context(data_dir)) is not None:
@@ -151,6 +167,15 @@ def stored_token_file(name: str) -> Path:
     return config_dir() / "tokens" / name
 
 
+def forget_token(name: str) -> None:
+    """Delete the token of a context if it was stored here. Raises CommandError."""
+    file = stored_token_file(name)
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        raise CommandError(f"{file} cannot be removed ({error.strerror}).") from None
+
+
 def read_contexts() -> Contexts:
     """Return the stored contexts; none where there is no file. Raises CommandError for a file that cannot be used."""
     path = contexts_file()
@@ -176,7 +201,7 @@ def _context(name: str, fields: Mapping[str, str]) -> ApiContext:
     return ApiContext(
         name=name,
         url=check_url(fields["url"], "url"),
-        token_file=Path(fields["token_file"]),
+        token_file=None if fields.get("authentication") == SIGN_IN else Path(fields["token_file"]),
         ingest_url=check_url(fields.get("ingest_url", ""), "ingest_url", optional=True),
         evaluator_url=check_url(fields.get("evaluator_url", ""), "evaluator_url", optional=True),
         ca_file=Path(ca_file) if ca_file else None,
@@ -191,7 +216,8 @@ def write_contexts(contexts: Contexts) -> None:
             "url": item.url,
             "ingest_url": item.ingest_url,
             "evaluator_url": item.evaluator_url,
-            "token_file": str(item.token_file),
+            "token_file": str(item.token_file or ""),
+            "authentication": "" if item.token_file is not None else SIGN_IN,
             "ca_file": str(item.ca_file or ""),
         }
         lines.append(f"[contexts.{_quoted(name)}]")
@@ -212,6 +238,13 @@ def write_file(path: Path, text: str) -> None:
         write_private(path, text)
     except OSError as error:
         raise CommandError(f"{path} cannot be written ({error.strerror}).") from None
+
+
+def check_name(name: str) -> str:
+    """Return the name of a context. Raises CommandError unless it can be the name of a file."""
+    if NAME.fullmatch(name) is None:
+        raise CommandError("A name has letters, digits, dots, dashes and underscores; 64 at most.")
+    return name
 
 
 def check_url(value: str, name: str, *, optional: bool = False) -> str:

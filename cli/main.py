@@ -28,6 +28,7 @@ from cli.commands import (
     hl7,
     kinds,
     knowledge,
+    login,
     models,
     provision,
     secrets,
@@ -171,6 +172,8 @@ def demo(
 
 
 app.add_typer(context.app, name="context")
+app.command("login")(login.login)
+app.command("logout")(login.logout)
 app.add_typer(cases.app, name="cases")
 app.add_typer(knowledge.app, name="knowledge")
 app.add_typer(kinds.app, name="kinds")

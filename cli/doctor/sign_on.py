@@ -12,11 +12,11 @@ import httpx
 from cli.doctor.findings import Group
 from cli.doctor.target import DoctorTarget
 from shared.contracts.errors import CountersignError, PermanentError, TransientError
-from shared.oauth.client_authentication import ClientAuthentication
+from shared.oauth.client_authentication import ClientAuthentication, PublicClient
 from shared.oauth.client_certificate import read_certificate
 from shared.oauth.errors import TokenRefusedError
 from shared.oauth.issuer_keys import parse_key_set
-from shared.oauth.token_endpoint import REGISTRATION_CODES, authorization_url, parse_json, request_tokens
+from shared.oauth.token_endpoint import REGISTRATION_CODES, authorization_url, is_secure_url, parse_json, request_tokens
 from shared.runtime.oidc import OidcSettings
 from shared.runtime.oidc.metadata import ProviderMetadata, parse_metadata
 
@@ -54,8 +54,30 @@ async def _provider(group: Group, http: httpx.AsyncClient, target: DoctorTarget)
     authentication = settings.authentication(lambda: str(uuid4()))
     await _client(group, http, PROVIDER, metadata.token_endpoint, authentication, metadata.algorithms)
     await _certificate(group, settings, datetime.now(UTC))
+    if settings.cli_client_id:
+        await _command_line(group, http, settings, body.get("device_authorization_endpoint"))
     if target.public_url:
         await _redirects(group, http, target, metadata)
+
+
+async def _command_line(group: Group, http: httpx.AsyncClient, settings: OidcSettings, endpoint: Any) -> None:
+    """Check the client of `countersign login`: it asks for a code, which nobody enters."""
+    what = f"{PROVIDER}: countersign login"
+    if not is_secure_url(endpoint):
+        do = "enable the device authorization grant (RFC 8628), or unset COUNTERSIGN_OIDC_CLI_CLIENT_ID"
+        group.warning(what, "the provider does not offer the device authorization grant", do)
+        return
+    asked = {"scope": settings.cli_scope} | ({"resource": settings.cli_resource} if settings.cli_resource else {})
+    client = PublicClient(settings.cli_client_id)
+    try:
+        await request_tokens(http, endpoint, client, (), time.time(), asked, "device authorization endpoint")
+    except TokenRefusedError as refusal:
+        do = "register COUNTERSIGN_OIDC_CLI_CLIENT_ID as a public client for the device authorization grant"
+        group.warning(what, f"the provider refuses its client ({refusal.code})", do)
+    except TransientError as failure:
+        group.warning(what, failure.reason, "try again")
+    else:
+        group.ok(what, "the provider knows its client")
 
 
 async def _certificate(group: Group, settings: OidcSettings, now: datetime) -> None:

@@ -49,7 +49,14 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
     downloads = Renditions(core.bus, core.interactive_ehr, core.devices, (TEXT, PDF), settings.paper)
     tokens = read_api_tokens(settings.tokens_file)
     dependencies = ApiDependencies(
-        authenticator=Authenticator(tokens, provider, sessions, partial(_log_refusal, core.log), settings.public),
+        authenticator=Authenticator(
+            tokens,
+            provider,
+            sessions,
+            partial(_log_refusal, core.log),
+            settings.public,
+            says_where=provider is not None,
+        ),
         log=core.log,
         clock=clock,
         organization=settings.organization,

@@ -16,5 +16,9 @@ class TokenRefusedError(TransientError):
         self.fix = fix
 
 
+class SlowDownError(TransientError):
+    """The server asks for fewer requests (`slow_down`, RFC 8628, section 3.5)."""
+
+
 class SpentCodeError(TransientError):
     """A sign-in failed after its authorization code was exchanged: it must begin anew, as the code is good once."""

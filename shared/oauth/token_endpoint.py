@@ -1,4 +1,4 @@
-"""Send requests to a token endpoint for people who sign in, and sort its answers.
+"""Send requests to token endpoints and those like them for people who sign in, and sort their answers.
 
 https://www.rfc-editor.org/rfc/rfc6749#section-5. Errors carry OAuth codes and statuses, never the server's own words.
 """
@@ -15,19 +15,22 @@ import httpx
 
 from shared.contracts.errors import TransientError
 from shared.oauth.client_authentication import ClientAuthentication
-from shared.oauth.errors import TokenRefusedError
+from shared.oauth.errors import SlowDownError, TokenRefusedError
 
 RETRYABLE_STATUSES = (408, 425, 429)  # besides 5xx
-RETRYABLE_CODES = ("temporarily_unavailable", "server_error", "slow_down")
-# Error codes of RFC 6749 and OpenID Connect; others are not repeated, as they are text of the server.
+RETRYABLE_CODES = ("temporarily_unavailable", "server_error")  # besides slow_down
+# Error codes of RFC 6749, 8628, 8707 and OpenID Connect; others are not repeated, as they are text of the server.
 CODES = (
     "access_denied",
+    "authorization_pending",
     "consent_required",
+    "expired_token",
     "interaction_required",
     "invalid_client",
     "invalid_grant",
     "invalid_request",
     "invalid_scope",
+    "invalid_target",
     "login_required",
     "unauthorized_client",
     "unsupported_grant_type",
@@ -35,6 +38,7 @@ CODES = (
 )
 REGISTRATION_CODES = ("invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope")
 MAX_ANSWER_BYTES = 1_000_000
+LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 TIMEOUT_S = 15.0  # for a whole answer: a person waits for it
 
 
@@ -67,6 +71,19 @@ def is_safe_endpoint(url: Any, issuer: str) -> bool:
     return parts.scheme in {"https", urlsplit(issuer).scheme} and bool(parts.hostname)
 
 
+def is_secure_url(url: Any) -> bool:
+    """Return whether nobody on the network reads what is sent to `url`: by https, or within this machine."""
+    if not isinstance(url, str):
+        return False
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return bool(parts.hostname) and (
+        parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS)
+    )
+
+
 async def request_tokens(
     http: httpx.AsyncClient,
     url: str,
@@ -74,31 +91,52 @@ async def request_tokens(
     algorithms: Collection[str],
     now: float,
     grant: Mapping[str, str],
+    endpoint: str = "token endpoint",
 ) -> dict[str, Any]:
-    """Return the answer to a token request. `now` is in seconds since 1970.
+    """Return the answer to a token request. `now` is in seconds since 1970; `endpoint` is the name in errors.
 
-    Raises TransientError where the endpoint does not answer, TokenRefusedError where it refuses: with code
-    `invalid_grant` the code or refresh token, otherwise our client.
+    Raises TransientError where the endpoint does not answer (SlowDownError where it asks for fewer requests),
+    TokenRefusedError where it refuses: with code `invalid_grant` the code or refresh token, otherwise our client.
     """
+    answer = await post_form(http, url, authentication, algorithms, now, grant, endpoint)
+    body = parse_json(answer)
+    if answer.is_success and isinstance(body, dict) and body.get("error") is None:
+        return body
+    raise refusal_of(answer, body, endpoint)
+
+
+async def post_form(
+    http: httpx.AsyncClient,
+    url: str,
+    authentication: ClientAuthentication,
+    algorithms: Collection[str],
+    now: float,
+    form: Mapping[str, str],
+    endpoint: str,
+) -> httpx.Response:
+    """Return the answer to an authenticated form. Raises TransientError where the endpoint does not answer."""
     proof = await authentication.credentials(url, algorithms, now)
     headers = {"Accept": "application/json", **proof.headers}
     try:
         # Redirects are not followed: they could take credentials to another host.
         async with asyncio.timeout(TIMEOUT_S):
-            answer = await http.post(url, data={**grant, **proof.form}, headers=headers, follow_redirects=False)
+            return await http.post(url, data={**form, **proof.form}, headers=headers, follow_redirects=False)
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-        raise TransientError(f"the token endpoint does not answer ({type(error).__name__})") from None
-    body = parse_json(answer)
+        raise TransientError(f"the {endpoint} does not answer ({type(error).__name__})") from None
+
+
+def refusal_of(answer: httpx.Response, body: Any, endpoint: str) -> TransientError:
+    """Return the error of an answer that is none; `body` is its JSON."""
     stated = body.get("error") if isinstance(body, dict) else None
     status = answer.status_code
+    if stated == "slow_down":
+        return SlowDownError(f"the {endpoint} asks for fewer requests (HTTP {status})")
     if status >= 500 or status in RETRYABLE_STATUSES or stated in RETRYABLE_CODES:
-        raise TransientError(f"the token endpoint does not answer properly (HTTP {status})")
-    if answer.is_success and isinstance(body, dict) and stated is None:
-        return body
+        return TransientError(f"the {endpoint} does not answer properly (HTTP {status})")
     if answer.is_success and stated is None:
-        raise TransientError("the token endpoint's answer is not JSON")
+        return TransientError(f"the {endpoint}'s answer is not JSON")
     code = known_code(stated)
-    raise TokenRefusedError(f"the token endpoint refuses the request: {code} (HTTP {status})", code, _fix(code))
+    return TokenRefusedError(f"the {endpoint} refuses the request: {code} (HTTP {status})", code, _fix(code))
 
 
 def _fix(code: str) -> str:

@@ -157,12 +157,16 @@ class Authenticator:
         sessions: SessionLookup | None = None,
         watch: DenialListener | None = None,
         public: PublicOrigin = PublicOrigin(),  # noqa: B008 - frozen
+        *,
+        says_where: bool = False,
     ) -> None:
+        """`says_where`: refusals name the metadata of the API (RFC 9728), which this service publishes."""
         self._grants = {grant.sha256: grant for grant in grants.tokens}
         self._tokens = tokens
         self._sessions = sessions
         self._watch = watch
         self._public = public
+        self._says_where = says_where
         self._requests = TokenBucket("requests", SESSION_BURST, SESSION_REQUESTS_PER_S)
         self._refusals = TokenBucket("refusals", DENIAL_BURST, DENIALS_PER_S)
 
@@ -219,7 +223,7 @@ class Authenticator:
         caller = await self.session_caller(request)
         if caller is None:
             await self._refusals.count_refusal(rate_limit_key(request.scope))
-            raise ProblemError(401, "A bearer token is needed", headers={"WWW-Authenticate": "Bearer"})
+            raise ProblemError(401, "A bearer token is needed", headers=self._challenge(request))
         await self._requests.admit(f"session {token_digest(session)}")
         return caller
 
@@ -235,9 +239,13 @@ class Authenticator:
                 reason = refusal.reason
         await self.report_denial(reason, None, request)
         await self._refusals.count_refusal(rate_limit_key(request.scope))
-        raise ProblemError(
-            401, "A bearer token is needed", reason, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}
-        )
+        headers = self._challenge(request, 'error="invalid_token"')
+        raise ProblemError(401, "A bearer token is needed", reason, headers=headers)
+
+    def _challenge(self, request: Request, *parameters: str) -> dict[str, str]:
+        named = self._public.challenge(request) if self._says_where else ""
+        stated = ", ".join(item for item in (*parameters, named) if item)
+        return {"WWW-Authenticate": f"Bearer {stated}".strip()}
 
 
 class RequireRole:

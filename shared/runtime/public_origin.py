@@ -11,6 +11,8 @@ from fastapi import Request
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+RESOURCE_METADATA_PATH = "/.well-known/oauth-protected-resource"  # RFC 9728
+LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 HSTS_VALUE = "max-age=31536000"
 # For responses that are no pages: rendered as one, they could load, submit and frame nothing.
@@ -47,6 +49,28 @@ class PublicOrigin:
         The `__Host-` prefix keeps other hosts of the domain, and plain HTTP, from setting it.
         """
         return f"__Host-{name}" if self.secure else name
+
+    def requested(self, request: Request) -> str:
+        """Return the origin that the caller addresses: the public ones count, and loopback (a forwarded port).
+
+        A Host header that names none of them is not repeated: the public URL is returned, empty where it is not set.
+        """
+        asked = request.headers.get("host", "").lower()
+        for url in (self.url, *self.origins):
+            if origin_of(url).partition("://")[2] == asked:
+                return origin_of(url)
+        try:
+            here = origin_of(f"http://{asked}")
+            if urlsplit(here).hostname in LOOPBACK_HOSTS:
+                return here
+        except ValueError:
+            pass
+        return origin_of(self.url)
+
+    def challenge(self, request: Request) -> str:
+        """Return the parameter of `WWW-Authenticate` that names our metadata (RFC 9728, section 5.1); or nothing."""
+        origin = self.requested(request)
+        return f'resource_metadata="{origin}{RESOURCE_METADATA_PATH}"' if origin else ""
 
     def is_same_origin(self, request: Request) -> bool:
         """Return whether the browser states that one of our own pages sent the request.

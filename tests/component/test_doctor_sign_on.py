@@ -95,3 +95,20 @@ async def test_a_client_certificate_is_tried_and_its_end_is_shown(tmp_path: Path
         for days, level in ((365, "ok"), (20, "warning")):
             found = await levels(OidcSettings(issuer=issuer, **write_pair(tmp_path, key, days=days)))  # type: ignore[arg-type]
             assert (found["identity provider: client"], found["identity provider: certificate"]) == ("ok", level)
+
+
+async def test_the_client_of_the_command_is_checked(tmp_path: Path) -> None:
+    device = "urn:ietf:params:oauth:grant-type:device_code"
+    public = {"token_endpoint_auth_method": "none", "redirect_uris": [], "response_types": []}
+    cli = public | {"client_id": "cli", "grant_types": [device, "refresh_token"]}
+    what = "identity provider: countersign login"
+    with oidc_provider(tmp_path, [CLIENT, cli], {}, api={"audience": URL, "seconds": 60}) as issuer:
+        for client_id, resource, level in (("cli", URL, "ok"), ("cli", "urn:other", "warning"), ("x", "", "warning")):
+            asked = OidcSettings(
+                issuer=issuer, client_secret=SecretStr("s3cret+%"), cli_client_id=client_id, cli_resource=resource
+            )
+            assert (await levels(asked))[what] == level, (client_id, resource)
+        assert what not in await levels(OidcSettings(issuer=issuer, client_secret=SecretStr("s3cret+%")))
+    with oidc_provider(tmp_path, [CLIENT], {}) as issuer:
+        asked = OidcSettings(issuer=issuer, client_secret=SecretStr("s3cret+%"), cli_client_id="cli")
+        assert (await levels(asked))[what] == "warning"

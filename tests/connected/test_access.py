@@ -213,6 +213,7 @@ OPEN = {
     "/healthz",
     "/readyz",
     "/.well-known/jwks.json",
+    "/.well-known/oauth-protected-resource",
     "/assets/{name}",
     "/sign-in",
     "/sign-in/provider",

@@ -24,9 +24,11 @@ def oidc_provider(
     *,
     id_token_claims: bool = True,
     launches: dict[str, dict[str, str]] | None = None,
+    api: dict[str, Any] | None = None,
 ) -> Iterator[str]:
     """The issuer; it ends with the block. `people`: login → claims, in ID tokens or only at the userinfo endpoint.
 
+    `api`: `audience` (a URI) of access tokens that are JWTs, for so many `seconds`; also by the device grant.
     `launches`: launch → context. With them it is the authorization server of an EHR whose FHIR base is `/fhir`.
     """
     installed()
@@ -35,7 +37,7 @@ def oidc_provider(
     ec = ECKey.generate_key("P-256", {"kid": "ec", "use": "sig"})
     keys = [key.as_dict(private=True) for key in (rsa, ec)]
     secrets_of = {"keys": keys, "cookieKey": secrets.token_urlsafe(24)}
-    given = {"clients": clients, "people": people, "idTokenClaims": id_token_claims, "launches": launches}
+    given = {"clients": clients, "people": people, "idTokenClaims": id_token_claims, "launches": launches, "api": api}
     file.write_text(json.dumps(given | secrets_of))
     command = ["node", str(FOLDER / "oidc.mjs"), str(file)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
@@ -48,22 +50,32 @@ def oidc_provider(
             server.kill()
 
 
-async def walk(browser: httpx.AsyncClient, url: str, issuer: str, login: str = "mgee") -> httpx.Response:
-    """Follow the provider's pages from `url`, filling in its forms; the answer of the first page elsewhere."""
+async def walk(
+    browser: httpx.AsyncClient, url: str, issuer: str, login: str = "mgee", user_code: str = "", *, deny: bool = False
+) -> httpx.Response:
+    """Follow the provider's pages from `url`, filling in its forms; the answer of the first page elsewhere.
+
+    `user_code` is entered where it is asked for; with `deny` the person aborts there.
+    """
     answer = await browser.get(url)
     for _ in range(20):
         if answer.is_redirect:
             url = urljoin(str(answer.url), answer.headers["location"])
             answer = await browser.get(url)
         elif str(answer.url).startswith(issuer) and "<form" in answer.text:
-            answer = await _submit(browser, answer, login)
+            denies = deny and 'name="abort"' in answer.text
+            answer = await _submit(browser, answer, login, user_code, deny=denies)
+            if denies:
+                return answer
         else:
             return answer
     raise AssertionError(f"the provider goes on and on: {answer.url}")
 
 
-async def _submit(browser: httpx.AsyncClient, page: httpx.Response, login: str) -> httpx.Response:
-    """Send the page's form: its hidden fields, whoever it is, and the sign-out where it asks for it."""
+async def _submit(
+    browser: httpx.AsyncClient, page: httpx.Response, login: str, user_code: str, *, deny: bool
+) -> httpx.Response:
+    """Send the page's form: its hidden fields, whoever it is, the user code, and the sign-out where it asks for it."""
     found = re.search(r'<form[^>]*action="([^"]+)"', page.text)
     assert found, page.text
     hidden = re.findall(r'<input[^>]*type="hidden"[^>]*>', page.text)
@@ -71,6 +83,10 @@ async def _submit(browser: httpx.AsyncClient, page: httpx.Response, login: str) 
     fields = {name: value for name, value in pairs if name and value}
     if 'name="login"' in page.text:
         fields |= {"login": login, "password": "secret"}
+    if 'name="user_code"' in page.text and "user_code" not in fields:
+        fields["user_code"] = user_code
+    if deny:
+        fields = {name: value for name, value in fields.items() if name != "confirm"} | {"abort": "yes"}
     if 'name="logout"' in page.text:
         fields["logout"] = "yes"
     return await browser.post(urljoin(str(page.url), found[1].replace("&amp;", "&")), data=fields)

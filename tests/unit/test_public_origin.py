@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import StreamingResponse
 
 from cli.stack.ports import free_port
@@ -55,6 +55,32 @@ def http(public: PublicOrigin, sessions: OneSession | None = None) -> httpx.Asyn
 )
 def test_the_origin_of_an_address(url: str, origin: str) -> None:
     assert origin_of(url) == origin
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        ("review.hospital.example", "https://review.hospital.example"),
+        ("Review.Hospital.example", "https://review.hospital.example"),
+        ("inbox.intranet.example:8443", "https://inbox.intranet.example:8443"),
+        ("127.0.0.1:8080", "http://127.0.0.1:8080"),  # a forwarded port
+        ("localhost", "http://localhost"),
+        ("[::1]:9000", "http://[::1]:9000"),
+        ("inbox.intranet.example", "https://review.hospital.example"),
+        ("evil.example", "https://review.hospital.example"),
+        ("localhost.evil.example", "https://review.hospital.example"),
+        ('127.0.0.1", x="', "https://review.hospital.example"),
+        ("127.0.0.1:99999", "https://review.hospital.example"),
+        ("evil@127.0.0.1", "http://127.0.0.1"),
+        ("", "https://review.hospital.example"),
+    ],
+)
+def test_the_origin_that_a_caller_addresses_is_one_of_ours(host: str, origin: str) -> None:
+    request = Request({"type": "http", "headers": [(b"host", host.encode())]})
+    assert PROXIED.requested(request) == origin
+    assert PROXIED.challenge(request) == f'resource_metadata="{origin}/.well-known/oauth-protected-resource"'
+    if "hospital" in origin:
+        assert PublicOrigin().challenge(request) == ""
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,17 @@
-"""REST API of sessions: an operator ends those of a person (a lost phone, a revoked role, somebody who has left)."""
+"""REST API of sign-in: where to sign in, who one is, and sessions that an operator ends.
 
-from fastapi import APIRouter
+Sessions end for a lost phone, a revoked role, or somebody who has left.
+"""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.approval.dependencies import Api, Operator
+from services.approval.dependencies import AnyRole, Api, Operator
+from shared.runtime.authentication import Role
+from shared.runtime.problems import ProblemError
+from shared.runtime.public_origin import RESOURCE_METADATA_PATH
 
 router = APIRouter(tags=["sessions"])
 
@@ -21,6 +29,32 @@ class Ended(BaseModel):
 
     subject: str
     ended: int
+
+
+class Me(BaseModel):
+    """The caller, as the API knows it. `departments` is null for all of them."""
+
+    subject: str
+    name: str | None
+    roles: tuple[Role, ...]
+    departments: tuple[str, ...] | None
+
+
+@router.get(RESOURCE_METADATA_PATH, summary="Where to sign in: OAuth 2.0 Protected Resource Metadata (RFC 9728)")
+async def resource_metadata(request: Request, api: Api) -> dict[str, Any]:
+    """Return the identity provider and how the command signs in there. Needs no authentication."""
+    provider, public = api.sign_in.provider, api.sign_in.public
+    if provider is None:
+        raise ProblemError(404, "There is no identity provider", "Tokens are those of the tokens file.")
+    resource = public.requested(request)
+    if not resource:
+        raise ProblemError(404, "This address is not known", "Set COUNTERSIGN_PUBLIC_URL.")
+    return provider.protected_resource(resource)
+
+
+@router.get("/v1/me", summary="Show who the caller is")
+async def me(caller: AnyRole) -> Me:
+    return Me(subject=caller.subject, name=caller.name, roles=caller.roles, departments=caller.departments)
 
 
 @router.post("/v1/sessions/end", summary="Sign a person out of every browser")

@@ -20,6 +20,7 @@ from shared.runtime.oidc.claims import merge_claims, omitted_claims, to_caller
 from shared.runtime.oidc.groups import read_groups
 from shared.runtime.oidc.logout import LogoutRequest, parse_logout
 from shared.runtime.oidc.metadata import METADATA_MAX_AGE_S, ProviderMetadata, parse_metadata
+from shared.runtime.oidc.resource_metadata import protected_resource
 from shared.runtime.oidc.settings import OidcSettings
 from shared.runtime.oidc.tokens import IssuerTokens
 from shared.runtime.token_claims import as_text, is_id_token, is_logout_token
@@ -66,6 +67,10 @@ class OidcProvider:
     def leeway(self) -> int:
         """Seconds by which the provider's clock may differ."""
         return self._settings.leeway
+
+    def protected_resource(self, resource: str) -> dict[str, Any]:
+        """Return the metadata (RFC 9728) that says where to sign in for the API at the origin `resource`."""
+        return protected_resource(self._settings, resource)
 
     async def close(self) -> None:
         await self._http.aclose()
