@@ -97,13 +97,20 @@ class DecisionFigures(BaseModel):
     edited: int = Field(description="signed with another text")
     replaced: float = Field(description="mean share of the sentences that the signed text does not have")
     distance: float = Field(description="mean number of changed characters")
+
+    @classmethod
+    def of(cls, figures: Figures) -> "DecisionFigures":
+        number = max(figures.decisions - figures.rejected, 1)
+        counts = figures.model_dump(include={"decisions", "rejected", "edited"})
+        return cls(**counts, replaced=figures.replaced / number, distance=figures.distance / number)
+
+
+class RatedFigures(DecisionFigures):
     ratings: RatingCounts = Field(description="signed drafts by the rating of who signed them")
 
     @classmethod
-    def of(cls, figures: Figures, ratings: RatingCounts) -> "DecisionFigures":
-        number = max(figures.decisions - figures.rejected, 1)
-        counts = figures.model_dump(include={"decisions", "rejected", "edited"})
-        return cls(**counts, replaced=figures.replaced / number, distance=figures.distance / number, ratings=ratings)
+    def rated(cls, figures: Figures, ratings: RatingCounts) -> "RatedFigures":
+        return cls(**DecisionFigures.of(figures).model_dump(), ratings=ratings)
 
 
 class CanaryComparison(BaseModel):
@@ -114,8 +121,8 @@ class CanaryComparison(BaseModel):
     better: int
     same: int
     evidence: float = Field(description="e-value against the canary; at the threshold it is rolled back")
-    canary: DecisionFigures
-    live: DecisionFigures
+    canary: RatedFigures
+    live: RatedFigures
 
     @classmethod
     def of(cls, found: Comparison, ratings: RatingComparison) -> "CanaryComparison":
@@ -125,8 +132,8 @@ class CanaryComparison(BaseModel):
             better=found.better,
             same=found.same,
             evidence=found.evidence,
-            canary=DecisionFigures.of(found.of_canary, ratings.of_canary),
-            live=DecisionFigures.of(found.of_live, ratings.of_live),
+            canary=RatedFigures.rated(found.of_canary, ratings.of_canary),
+            live=RatedFigures.rated(found.of_live, ratings.of_live),
         )
 
 
