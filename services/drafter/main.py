@@ -64,6 +64,7 @@ def build(
         DraftWriter(RegisteredDrafters(registry, batch), deadline, retriever, documents, priority=BATCH_PRIORITY),
         settings.zones.of,
         clock,
+        identifiers=models.pseudonymise,
     )
 
     broker.on(EXTRACT, drafter.extract)

@@ -83,6 +83,7 @@ class Endpoint(Model):
     agreement: Statement | None = None
     narrative_policy: Literal["strict"] | None = None
     parameters: dict[str, JsonValue] = Field(default={})
+    pseudonymise: bool = False  # what identifies people is replaced before a prompt leaves, and restored in the answer
     longest_wait: float = Field(default=120, ge=0, le=3600)  # seconds that a draft waits when the server asks for it
     limits: Limits = Limits()
 

@@ -1,0 +1,112 @@
+"""Find the names of a record's people in text, in any spelling. Pure."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from services.drafter.pseudonyms.word_lists import CREDENTIALS, PARTICLES, TITLES, fold, words_of
+
+MAX_SHORT = 2  # letters: `Li`, `Ng`, `He` are names only beside another name or a title
+# A name that a line's end divides: `Gonza-\nlez`.
+_DIVISION = r"(?:\u00ad|-[ \t]*\n[ \t]*|- (?=[a-zß-ÿ]))?"
+WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+TITLE_BEFORE = re.compile(
+    r"(?:\b(?i:dr|drs|doctor|prof|professor|mr|mrs|ms|miss|mx|herr|herrn|frau|fr|mevrouw|mevr|dhr|nurse|sister|signed)\b"
+    r"\.?,?[ \t]+)$"
+)
+_LETTERS = {
+    "ä": "(?:ä|ae?)", "ö": "(?:ö|oe?)", "ü": "(?:ü|ue?)", "ae": "(?:ae|ä)", "oe": "(?:oe|ö)", "ue": "(?:ue|ü)",
+    "ss": "(?:ss|ß)", "'": "['’]?", "’": "['’]?", "a": "[aàáâãåāą]", "c": "[cçćč]", "e": "[eèéêëęě]", "i": "[iìíîïı]",
+    "n": "[nñńň]", "o": "[oòóôõøő]", "u": "[uùúûůű]", "y": "[yýÿ]", "s": "[sšśş]", "z": "[zžźż]", "l": "[lł]",
+    "r": "[rř]", "t": "[tťţ]", "d": "[dďđ]", "g": "[gğ]",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class NameWord:
+    """A word of a person's name. `given`: it is not the last one."""
+
+    text: str
+    given: bool
+
+    @property
+    def key(self) -> str:
+        return name_key(self.text)
+
+
+def name_words(name: str) -> Iterator[NameWord]:
+    """Yield the words of a person's name without titles, degrees, particles and initials: `Lovelace, Ada, MD`."""
+    family, comma, given = name.partition(",")
+    if comma and (words := _proper_words(given)):
+        yield from (NameWord(word, given=False) for word in _proper_words(family))
+        yield from (NameWord(word, given=True) for word in words)
+        return
+    found = _proper_words(family)
+    for index, word in enumerate(found):
+        yield NameWord(word, given=index < len(found) - 1)
+
+
+def _proper_words(text: str) -> list[str]:
+    return [
+        word
+        for word in WORD.findall(re.sub(r"\b(?:[A-Z]\.){2,}|\bPA-C\b", " ", text))
+        if len(word) > 1
+        and fold(word) not in TITLES | CREDENTIALS | PARTICLES
+        and (fold(word) not in words_of("not_names") or fold(word) in words_of("family") | words_of("common"))
+        and (not word.islower() or len(word) > MAX_SHORT)
+    ]
+
+
+def word_pattern(words: Iterable[str]) -> re.Pattern[str] | None:
+    """Return a pattern of any of the words, in any case, with and without diacritics, also divided at a line's end."""
+    longest_first = sorted(set(words), key=lambda word: (-len(word), word))
+    if not longest_first:
+        return None
+    spelled = "|".join(_spelled(word) for word in longest_first)
+    return re.compile(rf"(?<![^\W_])(?:{spelled})(?=(?:s|['’]s)?(?![^\W_]))", re.IGNORECASE)
+
+
+@lru_cache(maxsize=2048)
+def _spelled(word: str) -> str:
+    letters = re.findall(r"ae|oe|ue|ss|.", word.casefold().replace("ß", "ss"))
+    return _DIVISION.join(_LETTERS.get(item) or _LETTERS.get(fold(item)) or re.escape(item) for item in letters)
+
+
+@lru_cache(maxsize=8192)
+def name_key(word: str) -> str:
+    """Return what the spellings of a name that `word_pattern` finds have in common."""
+    letters = re.sub(r"[^\w]|[_\d]", "", fold(word))
+    return re.sub(r"(?<=[aou])e", "", letters)
+
+
+def is_name_here(text: str, start: int, end: int, *, beside: bool) -> bool:
+    """Return whether a word that is a name of the record is one in this place. `beside`: another name is next to it.
+
+    A word that is no other word is a name wherever it stands. Of the others, `white` and `ng` are none, `White` is one,
+    and `Foley` in `Foley catheter` is none.
+    """
+    word = text[start:end]
+    key = fold(word)
+    if beside or TITLE_BEFORE.search(text[max(0, start - 14) : start]):
+        return True
+    if len(key) <= MAX_SHORT:
+        return False
+    if key in words_of("eponyms") and is_term(text, end):
+        return False
+    if key in words_of("common") or len(key) == MAX_SHORT + 1:
+        if re.match(r"-[a-z]", text[end : end + 2]):
+            return False  # `Long-term`
+        return word[0].isupper() and not word.isupper()
+    return True
+
+
+_TERM = re.compile(r"(?:['’]s?|s)?[\s-]+(?:[a-z]+[\s-]+)?([^\W\d_]+)")
+
+
+def is_term(text: str, end: int) -> bool:
+    """Return whether what follows an eponym makes it a term: `Foley catheter`, `Parkinson's disease`."""
+    found = _TERM.match(text, end)
+    next_word = re.match(r"(?:['’]s?|s)?[\s-]+([^\W\d_]+)", text[end : end + 40])
+    terms = words_of("eponym_terms")
+    return any(item is not None and fold(item[1]) in terms for item in (found, next_word))
