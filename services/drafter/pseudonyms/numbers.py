@@ -38,6 +38,7 @@ _STREET = re.compile(
     r"|\b[A-ZÄÖÜ][\wäöüß.-]*(?:straße|strasse|str\.|gasse|allee|platz|laan|straat|plein|kade)[ ]+\d{1,4}[a-z]?\b"
     r"|\b[Pp]\.?[ ]?[Oo]\.?[ ]Box[ ]+\d+"
 )
+_CITY = re.compile(rf"\b[A-Z][a-z]+(?: [A-Z][a-z]+)?(?=,? (?:{_STATES}) +\d{{5}}\b)")
 _UNIT_AFTER = re.compile(
     r"[ ]?(?:mg|mcg|µg|g|kg|ml|mL|[lL]|mmol|mEq|units?|I?U|cells?|copies|[kK]|%|/|cm|mm|min"
     r"|h(?:ours?)?|days?|weeks?|years?)\b"
@@ -51,8 +52,9 @@ def find_contacts(text: str) -> Iterator[tuple[int, int]]:
 
 
 def find_addresses(text: str) -> Iterator[tuple[int, int]]:
-    """Yield the places of streets with a number."""
-    yield from (found.span() for found in _STREET.finditer(text))
+    """Yield the places of streets with a number, and of cities before a state and postal code."""
+    for form in (_STREET, _CITY):
+        yield from (found.span() for found in form.finditer(text))
 
 
 def find_numbers(text: str) -> Iterator[tuple[int, int]]:
