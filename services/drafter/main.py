@@ -85,6 +85,7 @@ def build(
         starts=(partial(declare_drafters, registry, declared, kinds),),
         checks={models.check_name(model): interactive(model).generator.ready, "ehr": ehr.ready},
         closers=tuple(closers),
+        gauges=(models.collect_gauges,),
     )
 
 

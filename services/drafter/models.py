@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from services.drafter.budget import Budget, BudgetExceededError
+from services.drafter.budget import Budget, BudgetExceededError, against_limits, spent_today
 from services.drafter.pseudonyms.errors import NotRestorableError, PseudonymError
 from services.drafter.settings import DrafterSettings
 from shared.contracts.context import EncounterContext
@@ -15,6 +15,8 @@ from shared.contracts.errors import PermanentError, RateLimitedError, TransientE
 from shared.inference.generation import Generation, Generator, NotGeneratedError, Sampling, TritonGenerator
 from shared.messaging.connection import NatsConnection
 from shared.runtime.generation_endpoints import check_keys
+from shared.telemetry import instruments
+from shared.telemetry.metric_definitions import LIMIT, MODEL
 
 logger = logging.getLogger(__name__)
 
@@ -154,6 +156,17 @@ class Models:
     def check_name(self, name: str) -> str:
         """Return the name of the check that the model's server answers."""
         return f"endpoint {name}" if name in self._endpoints else "triton"
+
+    async def collect_gauges(self) -> None:
+        """Set the gauges of what was spent today at each endpoint with limits for a day. Raises TransientError."""
+        found = []
+        for name, endpoint in self._endpoints.items():
+            if endpoint.limits.of_day:
+                spent = await spent_today(self._bus, name, self._clock())
+                found += [(name, *item) for item in against_limits(spent, endpoint.limits)]
+        for metric, index in (("countersign.endpoint.spent", 2), ("countersign.endpoint.limit", 3)):
+            values = [({MODEL: item[0], LIMIT: item[1]}, float(item[index])) for item in found]
+            instruments.replace_gauge(metric, values)
 
     async def close(self) -> None:
         for item in self._made.values():

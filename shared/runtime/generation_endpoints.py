@@ -68,6 +68,10 @@ class Limits(Model):
     def any(self) -> bool:
         return self != Limits()
 
+    @property
+    def of_day(self) -> bool:
+        return self.requests_per_day is not None or self.tokens_per_day is not None
+
 
 class Endpoint(Model):
     """A server that may draft, and the model to use there."""

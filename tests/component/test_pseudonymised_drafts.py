@@ -27,9 +27,27 @@ from tests.stays.server import serve
 from tests.support.model_api import KEY, MODELS, Kind, ModelServer, model_server
 
 PLANTED = (
-    "Robertson", "Desmond", "Okonkwo", "Chidi", "Annalise", "Kessler", "Brightwater", "00881234", "881234", "991000212",
-    "555-0143", "5550143", "d.robertson", "Larkspur", "Tillson", "2026-03-02", "3/2/2026", "03/02", "1948-03-14", "61109",
-)  # fmt: skip
+    "Robertson",
+    "Desmond",
+    "Okonkwo",
+    "Chidi",
+    "Annalise",
+    "Kessler",
+    "Brightwater",
+    "00881234",
+    "881234",
+    "991000212",
+    "555-0143",
+    "5550143",
+    "d.robertson",
+    "Larkspur",
+    "Tillson",
+    "2026-03-02",
+    "3/2/2026",
+    "03/02",
+    "1948-03-14",
+    "61109",
+)
 NOTE = """Assessment:
 Mr. Desmond Robertson (MRN 00881234) developed rapid atrial fibrillation on 3/2/2026 and converted with diltiazem.
 Transferred to the unit on 3/4/2026 after Dr. Okonkwo was called; daughter Annalise Kessler (312-555-0143) agreed.
@@ -78,9 +96,13 @@ async def drafted(
     key, file = tmp_path / "key", tmp_path / "endpoints.yaml"
     key.write_text(KEY)
     endpoint = {
-        "name": "cloud", "kind": server.kind, "url": server.url, "model": MODELS[server.kind], "key_file": str(key),
+        "name": "cloud",
+        "kind": server.kind,
+        "url": server.url,
+        "model": MODELS[server.kind],
+        "key_file": str(key),
         "pseudonymise": pseudonymise,
-    }  # fmt: skip
+    }
     file.write_text(json.dumps({"endpoints": [endpoint]}))
     given: dict[str, Any] = {"nats_seed": "x", "mode": "demo", "generation": EndpointSettings(endpoints=file)}
     given["triton"] = TritonSettings(drafter_model="cloud")
@@ -112,7 +134,7 @@ async def test_no_identifier_leaves_and_the_draft_has_the_names(server: ModelSer
     text = received.decode()
     left = [item for item in PLANTED if item.casefold() in text.casefold()]
     assert not left
-    for word in ("Atrial fibrillation, seen by", "started apixaban", "with a cane to", "78-year-old"):
+    for word in ("Atrial fibrillation, seen by", "started apixaban", "with a cane to", "77-year-old"):
         assert word in text, "what is clinical is sent"
     server.text = f"He was admitted with {facts(server, 'Reason')} and has improved since then."
     draft = await drafted(server, tmp_path, context)
