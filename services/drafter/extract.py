@@ -140,7 +140,7 @@ class _StayReader:
 
     async def _related_people(self, patients: list[Resource]) -> list[Resource]:
         """Return the patient's relatives, for their names; none where the server refuses them."""
-        if not self._relatives:
+        if not self._relatives or not searches.can_ask(await self._ehr.capabilities(), "RelatedPerson"):
             return []
         found = [await self._search_optional("RelatedPerson", {"patient": str(item["id"])}) for item in patients]
         return [item for items in found for item in items or [] if item.get("resourceType") == "RelatedPerson"]

@@ -1,6 +1,7 @@
 """Drafts by an endpoint that gets pseudonyms: the real record, prompt, adapter and a server that keeps what it gets."""
 
 import json
+import logging
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -127,8 +128,12 @@ def facts(server: ModelServer, name: str) -> str:
     return found[1]
 
 
-async def test_no_identifier_leaves_and_the_draft_has_the_names(server: ModelServer, tmp_path: Path) -> None:
+async def test_no_identifier_leaves_and_the_draft_has_the_names(
+    server: ModelServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     context = await context_of(identifiers=True)
+    caplog.clear()  # of the EHR's client
+    caplog.set_level(logging.DEBUG)
     await drafted(server, tmp_path, context)
     (received,) = server.received
     text = received.decode()
@@ -141,6 +146,11 @@ async def test_no_identifier_leaves_and_the_draft_has_the_names(server: ModelSer
     assert draft.model_silent is None
     (sentence,) = (item.text for item in draft.sentences if item.origin == "model")
     assert sentence.startswith("He was admitted with Atrial fibrillation, seen by Chidi Okonkwo on 2026-03-02")
+    surrogates = set(re.findall(r"[A-Z][a-z]+", facts(server, "Reason"))) - {"Atrial"}
+    assert surrogates
+    assert not [word for word in (*PLANTED, *surrogates) if word in caplog.text], (
+        "neither side of the mapping is logged"
+    )
     assert server.received[0] == server.received[1], "each request of a case has the same pseudonyms"
 
 

@@ -236,9 +236,7 @@ async def test_an_endpoint_that_pseudonymises_gets_no_identifier_of_the_record(
     name = patient["name"][0]
     words = [*name["given"], name["family"]]
     said = f"Fall at home, told by {' '.join(words)} and Dr. Sorabji on 2026-03-01, call 312-555-0143"
-    condition = {"resourceType": "Condition", "id": "planted", "code": {"text": said}}
-    condition |= {"subject": encounter["subject"], "encounter": {"reference": f"Encounter/{encounter['id']}"}}
-    ehr.store.put(condition | {"recordedDate": encounter["period"]["start"]})
+    ehr.store.put(encounter | {"reasonCode": [{"text": said}]})
     async with running(nats, ehr, **endpoint(tmp_path, server, pseudonymise=True)) as stack:
         draft = await drafted(stack)
         assert draft["model_silent"] is None
