@@ -118,6 +118,29 @@ def test_a_name_of_the_record_is_found_in_any_spelling(spelling: str) -> None:
     assert found.endswith(" at noon, stable.")
 
 
+@pytest.mark.parametrize(
+    ("kind", "text", "kept", "gone"),
+    [
+        ("person", "Ramona Colon", "colon cancer, stage 2", "seen with Ms. Colon"),
+        ("person", "Ramona Colon", "the colon was normal", "COLON, RAMONA called"),
+        ("person", "Peter White", "white blood cells 9.1", "told by White"),
+        ("person", "Lou Foley", "Foley catheter removed", "Dr. Foley agreed"),
+        ("person", "Ann He", "He was well, he ate", "Ms. He agreed"),
+        ("organization", "Ward Maple", "maple syrup urine disease", "moved to Maple"),
+        ("address", "Normal", "Normal sinus rhythm, normal gait", "lives in Normal"),
+        ("address", "Mobile", "Mobile with a walker", "from Mobile, AL"),
+    ],
+)
+def test_a_name_that_is_a_word_is_one_only_where_it_stands_as_a_name(
+    kind: str, text: str, kept: str, gone: str
+) -> None:
+    found = pseudonyms(identifiers=(Identifier.model_validate({"kind": kind, "text": text}),))
+    sent_text = found.replace(f"{kept}. Then {gone}.")
+    assert sent_text.startswith(f"{kept}. Then ")
+    assert text.split()[-1].casefold() not in re.findall(r"\w+", sent_text.removeprefix(kept).casefold())
+    assert found.restore(sent_text) == f"{kept}. Then {gone}."
+
+
 def test_parts_of_a_name_stay_parts_of_one_name() -> None:
     text = (
         "John Smith was admitted. Mr. Smith improved. J. Smith signed, SMITH agreed; John went home with Dr. Mueller."

@@ -23,7 +23,7 @@ _SHORT = {
 _STYLES = tuple(names for table in (_LONG, _SHORT) for names in table.values())
 _NUMBER_OF = {name: index + 1 for names in _STYLES for index, name in enumerate(names)} | {"sept": 9}
 _NAMES = "|".join(sorted({*_NUMBER_OF}, key=len, reverse=True))
-# With a capital letter, so that `may` and `mar` of other words are none.
+# With a capital, so that `may` and `mar` of other words are none.
 _MONTH = rf"(?P<name>(?=[A-ZÄ])(?i:{_NAMES}))(?P<point>\.?)"
 _YEAR = r"(?P<y>(?:18|19|20)\d\d)"
 _DAY = r"(?P<d>[12]\d|3[01]|0?[1-9])(?P<th>(?i:st|nd|rd|th)?)"

@@ -5,7 +5,7 @@ from shared.inference.generation import NotGeneratedError, Usage
 
 
 class PseudonymError(PermanentError):
-    """No answer can be used. `shown` is what the physician is told."""
+    """No answer can be used. `shown` is what the physician reads."""
 
     shown = "the text could not be pseudonymised with certainty"
 

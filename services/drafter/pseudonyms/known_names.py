@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from services.drafter.pseudonyms.word_lists import CREDENTIALS, PARTICLES, TITLES, fold, words_of
 
-MAX_SHORT = 2  # letters: `Li`, `Ng`, `He` are names only beside another name or a title
+MAX_SHORT = 2  # characters: `Li`, `Ng`, `He` are names only beside another name or a title
 # A name that a line's end divides: `Gonza-\nlez`.
 _DIVISION = r"(?:\u00ad|-[ \t]*\n[ \t]*|- (?=[a-zß-ÿ]))?"
 WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
@@ -15,7 +15,8 @@ TITLE_BEFORE = re.compile(
     r"(?:\b(?i:dr|drs|doctor|prof|professor|mr|mrs|ms|miss|mx|herr|herrn|frau|fr|mevrouw|mevr|dhr|nurse|sister|signed)\b"
     r"\.?,?[ \t]+)$"
 )
-_LETTERS = {
+_PLACE_BEFORE = re.compile(r"\b(?i:in|from|of|to|at|near)[ \t]+$")
+_SPELLINGS = {
     "ä": "(?:ä|ae?)", "ö": "(?:ö|oe?)", "ü": "(?:ü|ue?)", "ae": "(?:ae|ä)", "oe": "(?:oe|ö)", "ue": "(?:ue|ü)",
     "ss": "(?:ss|ß)", "'": "['’]?", "’": "['’]?", "a": "[aàáâãåāą]", "c": "[cçćč]", "e": "[eèéêëęě]", "i": "[iìíîïı]",
     "n": "[nñńň]", "o": "[oòóôõøő]", "u": "[uùúûůű]", "y": "[yýÿ]", "s": "[sšśş]", "z": "[zžźż]", "l": "[lł]",
@@ -25,10 +26,11 @@ _LETTERS = {
 
 @dataclass(frozen=True, slots=True)
 class NameWord:
-    """A word of a person's name. `given`: it is not the last one."""
+    """A word of a name. `given`: of a person, and not the last one; `place`: of a place."""
 
     text: str
-    given: bool
+    given: bool = False
+    place: bool = False
 
     @property
     def key(self) -> str:
@@ -39,7 +41,7 @@ def name_words(name: str) -> Iterator[NameWord]:
     """Yield the words of a person's name without titles, degrees, particles and initials: `Lovelace, Ada, MD`."""
     family, comma, given = name.partition(",")
     if comma and (words := _proper_words(given)):
-        yield from (NameWord(word, given=False) for word in _proper_words(family))
+        yield from (NameWord(word) for word in _proper_words(family))
         yield from (NameWord(word, given=True) for word in words)
         return
     found = _proper_words(family)
@@ -69,26 +71,35 @@ def word_pattern(words: Iterable[str]) -> re.Pattern[str] | None:
 
 @lru_cache(maxsize=2048)
 def _spelled(word: str) -> str:
-    letters = re.findall(r"ae|oe|ue|ss|.", word.casefold().replace("ß", "ss"))
-    return _DIVISION.join(_LETTERS.get(item) or _LETTERS.get(fold(item)) or re.escape(item) for item in letters)
+    parts = re.findall(r"ae|oe|ue|ss|.", word.casefold().replace("ß", "ss"))
+    return _DIVISION.join(_SPELLINGS.get(item) or _SPELLINGS.get(fold(item)) or re.escape(item) for item in parts)
 
 
 @lru_cache(maxsize=8192)
 def name_key(word: str) -> str:
     """Return what the spellings of a name that `word_pattern` finds have in common."""
-    letters = re.sub(r"[^\w]|[_\d]", "", fold(word))
-    return re.sub(r"(?<=[aou])e", "", letters)
+    plain = re.sub(r"[^\w]|[_\d]", "", fold(word))
+    return re.sub(r"(?<=[aou])e", "", plain)
 
 
-def is_name_here(text: str, start: int, end: int, *, beside: bool) -> bool:
-    """Return whether a word that is a name of the record is one in this place. `beside`: another name is next to it.
+def is_place_here(text: str, start: int, end: int) -> bool:
+    """Return whether a word that is the name of a place of the record is one in this place of the text: `Normal`."""
+    if not text[start].isupper():
+        return False
+    if fold(text[start:end]) not in words_of("common"):
+        return True
+    return bool(_PLACE_BEFORE.search(text[max(0, start - 8) : start]) or re.match(r", [A-Z]{2}\b", text[end : end + 4]))
+
+
+def is_name_here(text: str, start: int, end: int) -> bool:
+    """Return whether a word that is a person's name is one in this place, whatever stands beside it but a title.
 
     A word that is no other word is a name wherever it stands. Of the others, `white` and `ng` are none, `White` is one,
     and `Foley` in `Foley catheter` is none.
     """
     word = text[start:end]
     key = fold(word)
-    if beside or TITLE_BEFORE.search(text[max(0, start - 14) : start]):
+    if TITLE_BEFORE.search(text[max(0, start - 14) : start]):
         return True
     if len(key) <= MAX_SHORT:
         return False

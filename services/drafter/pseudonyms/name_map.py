@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from services.drafter.pseudonyms.errors import NotReplaceableError
-from services.drafter.pseudonyms.known_names import NameWord, is_name_here, name_key, word_pattern
+from services.drafter.pseudonyms.known_names import NameWord, is_name_here, is_place_here, name_key, word_pattern
 from services.drafter.pseudonyms.spans import Spans
 from services.drafter.pseudonyms.surrogates import SurrogateSource
 from services.drafter.pseudonyms.word_lists import fold, words_of
@@ -23,14 +23,16 @@ class NameMap:
         self._text = text.casefold()
         self._given: dict[str, bool] = {}  # by key
         self._words: dict[str, str] = {}  # by key: how the record spells it
-        for word in known:
+        words = tuple(known)
+        for word in words:
             self._add(word.text, given=word.given)
+        self._places = {word.key for word in words if word.place} - {word.key for word in words if not word.place}
         self._known = frozenset(self._words)
         self._sent: dict[str, str] = {}  # surrogates by key, or by a spelling of its own
         self._originals: dict[str, str] = {}  # spellings by what is sent
         self._initials: dict[
             tuple[str, str], str
-        ] = {}  # originals by the surrogate of the name beside, and the letter sent
+        ] = {}  # originals by the surrogate of the name beside, and the initial that is sent
 
     def _add(self, word: str, *, given: bool) -> None:
         key = name_key(word)
@@ -45,15 +47,21 @@ class NameMap:
             self._add(text[start:end], given=following)
         pattern = word_pattern(word for key, word in self._words.items() if key in self._known or _is_rare(word))
         found = [item.span() for item in pattern.finditer(text)] if pattern else []
-        sure = {place for place in (*places, *found) if place in places or is_name_here(text, *place, beside=False)}
+        sure = {place for place in (*places, *found) if place in places or self._is_sure(text, *place)}
         for start, end in sorted({*places, *found}):
             if (start, end) in sure or self._is_beside(text, start, end, found, sure):
                 spans.add(start, end, self._send(text[start:end]))
                 self._add_initials(text, start, end, spans)
 
+    def _is_sure(self, text: str, start: int, end: int) -> bool:
+        place = name_key(text[start:end]) in self._places
+        return is_place_here(text, start, end) if place else is_name_here(text, start, end)
+
     def _is_beside(
         self, text: str, start: int, end: int, found: list[tuple[int, int]], sure: set[tuple[int, int]]
     ) -> bool:
+        if name_key(text[start:end]) in self._places:
+            return False
         for one, other in found:
             near = (end <= one and _GAP.fullmatch(text[end:one])) or (
                 other <= start and _GAP.fullmatch(text[other:start])
@@ -77,16 +85,16 @@ class NameMap:
     def _originals_key(self, word: str) -> str:
         return self._sent.get(f"={word}") or self._sent[name_key(word)]
 
-    def _initial(self, family: str, letter: str) -> str:
+    def _initial(self, family: str, initial: str) -> str:
         """Return what is sent for an initial: that of the surrogate of a given name that begins so."""
         taken = {sent: original for (name, sent), original in self._initials.items() if name == family}
         for sent, original in taken.items():
-            if original == letter:
+            if original == initial:
                 return sent
-        given = [self._surrogate(key, key)[0] for key in self._words if self._given[key] and key[:1].upper() == letter]
-        for sent in (*given, *self._source.letters(family, letter)):
+        given = [self._surrogate(key, key)[0] for key in self._words if self._given[key] and key[:1].upper() == initial]
+        for sent in (*given, *self._source.initials(family, initial)):
             if sent not in taken:
-                self._initials[family, sent] = letter
+                self._initials[family, sent] = initial
                 return sent
         raise NotReplaceableError("a name has too many initials")
 
@@ -133,15 +141,15 @@ class NameMap:
         if after := _INITIALS_AFTER.match(text, found.end()):
             places += [after.start() + item.start() for item in re.finditer("[A-Z]", after[0])]
         for place in places:
-            letter = self._initials.get((family, text[place])) or self._initial_of_given(text[place])
-            if letter is not None and spans.free(place, place + 1):
-                spans.add(place, place + 1, letter)
+            initial = self._initials.get((family, text[place])) or self._initial_of_given(text[place])
+            if initial is not None and spans.free(place, place + 1):
+                spans.add(place, place + 1, initial)
 
-    def _initial_of_given(self, letter: str) -> str | None:
-        """Return the initial of the one given name whose surrogate begins with `letter`."""
-        keys = {name for name, sent in self._sent.items() if sent[0] == letter and self._given.get(name)}
-        letters = {self._spelling(name)[0].upper() for name in keys}
-        return letters.pop() if len(letters) == 1 else None
+    def _initial_of_given(self, initial: str) -> str | None:
+        """Return the initial of the one given name whose surrogate begins with `initial`."""
+        keys = {name for name, sent in self._sent.items() if sent[0] == initial and self._given.get(name)}
+        initials = {self._spelling(name)[0].upper() for name in keys}
+        return initials.pop() if len(initials) == 1 else None
 
     @property
     def sent(self) -> Iterator[str]:
@@ -155,11 +163,11 @@ def _is_rare(word: str) -> bool:
 
 
 def _in_case_of(word: str, other: str) -> str:
-    """Return `other` in capitals or small letters where `word` is."""
-    letters = [char for char in word if char.isalpha()]
-    if len(letters) > 1 and all(char.isupper() for char in letters):
+    """Return `other` in upper or lower case where `word` is."""
+    chars = [char for char in word if char.isalpha()]
+    if len(chars) > 1 and all(char.isupper() for char in chars):
         return other.upper()
-    return other.lower() if all(char.islower() for char in letters) else other
+    return other.lower() if all(char.islower() for char in chars) else other
 
 
 def is_distinctive(word: str) -> bool:

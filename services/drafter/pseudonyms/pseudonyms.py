@@ -27,7 +27,7 @@ from shared.contracts.context import Identifier
 
 SIMILAR = 80  # percent: a word of an answer that is so like a surrogate may be one that the model has changed
 _WORD = re.compile(r"[^\W\d_]{4,}")
-_MIN_PHRASE = 4  # letters of a city or the line of an address
+_MIN_PHRASE = 4  # characters of a city or the line of an address
 
 
 class KnownIdentifiers:
@@ -49,12 +49,13 @@ class KnownIdentifiers:
                 self.names += name_words(text)
                 self.numbers += [word for word in text.split() if sum(map(str.isdigit, word)) >= MIN_KNOWN]
             case "organization":
-                self.names += [
-                    NameWord(word, given=False) for word in re.findall(r"[^\W\d_]+", text) if is_distinctive(word)
-                ]
+                words = re.findall(r"[^\W\d_]+", text)
+                self.names += [NameWord(word, place=True) for word in words if is_distinctive(word)]
             case "contact" if "@" in text or "://" in text or text.startswith("www."):
                 self.contacts.append(text)
-            case "address" if not text.isdecimal() and len(text) >= _MIN_PHRASE:
+            case "address" if len(text) >= _MIN_PHRASE and text.isalpha():
+                self.names.append(NameWord(text, place=True))
+            case "address" if len(text) >= _MIN_PHRASE and not text.isdecimal():
                 self.phrases.append(text)
             case _ if digits >= 3 and len(plain(text)) >= MIN_KNOWN:
                 self.numbers.append(text)

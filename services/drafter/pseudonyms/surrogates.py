@@ -16,10 +16,10 @@ _FIRST = _tuple(
 )
 _LAST = _tuple("bourne combe dale ford hurst leigh mere more stead thorpe wick worth by low")
 FAMILY_NAMES = tuple(f"{one}{two}" for one in _FIRST for two in _LAST)
-# For both sexes, as the sex of a person may be unknown; most letters of the alphabet.
+# For both sexes, as the sex of a person may be unknown; most capitals of the alphabet.
 GIVEN_NAMES = _tuple(
-    "Arlen Averil Blythe Brenlyn Corrin Cassel Darian Delwyn Emlyn Eldan Farrel Finlo Garnet Gwilen Haskel Hollis"
-    " Idris Ilar Jorin Jessamy Kerrin Kelso Lorcan Linden Merrin Marlo Nevin Norrel Oriel Osric Perrin Pascoe Quillan"
+    "Arlen Averil Blythe Brenlyn Corrin Cassel Darian Delwyn Emlyn Eldan Farrel Finlo Garron Gwilen Haskel Hollis"
+    " Idris Ilar Jorin Jessamy Kerrin Kelso Lorcan Lorne Merrin Marlo Nevin Norrel Oriel Osric Perrin Pascoe Quillan"
     " Rhoslyn Rendel Sorrel Selwyn Tamsin Tierney Ulric Uriel Verrell Wynford Warrin Yorath Zephan"
 )
 MIN_SHIFT_WEEKS, SHIFT_WEEKS = 5, 200
@@ -49,13 +49,13 @@ class SurrogateSource:
             start = self.number(kind, original)
             yield from (pool[(start + step) % len(pool)] for step in range(len(pool)))
 
-    def letters(self, *what: str) -> Iterator[str]:
-        """Yield capital letters to use for an initial."""
-        start = self.number("letter", *what)
+    def initials(self, *what: str) -> Iterator[str]:
+        """Yield capitals to use for an initial."""
+        start = self.number("initial", *what)
         yield from (chr(ord("A") + (start + step) % 26) for step in range(26))
 
     def digits(self, original: str, step: int) -> str:
-        """Return `original` with other digits and letters, the rest as it is; with another `step`, another one."""
+        """Return `original` with other digits and characters, the rest as it is; with another `step`, another one."""
         return _scrambled(original, self.number("digits", original, str(step)))
 
 
@@ -66,8 +66,8 @@ def _scrambled(text: str, number: int) -> str:
         if char.isascii() and char.isdigit():
             found.append(str(1 + byte % 9))  # no 0, so that no leading one is lost
         elif char.isascii() and char.isalpha():
-            letter = chr(ord("a") + byte % 26)
-            found.append(letter.upper() if char.isupper() else letter)
+            other = chr(ord("a") + byte % 26)
+            found.append(other.upper() if char.isupper() else other)
         else:
             found.append(char)
     return "".join(found)
