@@ -394,6 +394,31 @@ def test_a_stream_is_restored_however_it_is_cut(text: str, cuts: list[int]) -> N
     assert "".join(parts) == text
 
 
+def test_a_stream_that_comes_character_by_character_is_restored_early_and_in_full() -> None:
+    text = " ".join(
+        f"On March {day}, 2026 and 2026-02-{day:02} John Smith, MRN 00881234, saw Dr. Mueller since June 2025."
+        for day in range(10, 28)
+    )
+    found, parts = pseudonyms(), list[str]()
+    restorer = StreamRestorer(found, parts.append)
+    for character in (replaced := found.replace(text)):
+        restorer.feed(character)
+    assert len(parts) > 3, "before the end"
+    assert len("".join(parts)) > len(text) - 400
+    restorer.end()
+    assert "".join(parts) == text
+    assert replaced != text
+
+
+def test_a_stream_with_a_date_that_is_not_of_the_prompt_ends_with_an_error() -> None:
+    found = pseudonyms()
+    found.replace("John Smith.")
+    restorer = StreamRestorer(found, lambda _: None)
+    restorer.feed("He came on January 1, 2020. " * 20)
+    with pytest.raises(NotRestorableError):
+        restorer.end()
+
+
 async def test_the_generator_sends_pseudonyms_and_returns_the_names() -> None:
     scripted, parts = ScriptedGenerator(), list[str]()
     generator = PseudonymousGenerator(scripted, pseudonyms())

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from services.drafter.pseudonyms.errors import NotRestorableError
@@ -21,10 +22,11 @@ class StreamRestorer:
         self._done = 0  # characters of `_text` that have been passed on
 
     def feed(self, part: str) -> None:
-        """Take a part, and pass on what no later part can change. Raises NotRestorableError."""
+        """Take a part, and pass on what no later part can change."""
         self._text += part
         if len(self._text) - self._done > 2 * HELD_BACK:
-            self._pass_on(len(self._text) - HELD_BACK)
+            with suppress(NotRestorableError):  # what cannot be restored may be the beginning of what can: `2026-0`
+                self._pass_on(len(self._text) - HELD_BACK)
 
     def end(self) -> None:
         """Pass on the rest. Raises NotRestorableError."""
