@@ -39,16 +39,6 @@ def make() -> dashboard.Dashboard:
                 *quantiles("gen_ai_client_operation_duration_seconds", by="gen_ai_request_model"),
                 unit="s",
             ),
-            timeseries_panel(
-                "Spent of a day's limits",
-                "Of drafting endpoints with limits, since 00:00 UTC. At 1 narratives are composed without the model.",
-                Query(
-                    "max by (gen_ai_request_model, countersign_limit) (countersign_endpoint_spent)"
-                    " / max by (gen_ai_request_model, countersign_limit) (countersign_endpoint_limit)",
-                    "{{gen_ai_request_model}} {{countersign_limit}}",
-                ),
-                unit="percentunit",
-            ),
             timeseries_panel("Requests a second", "By model.", Query(done, "{{model}}"), unit="reqps"),
             timeseries_panel(
                 "Time in the queue",
