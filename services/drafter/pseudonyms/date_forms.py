@@ -15,12 +15,12 @@ _LONG = {
     "de": _split("januar februar märz april mai juni juli august september oktober november dezember"),
     "nl": _split("januari februari maart april mei juni juli augustus september oktober november december"),
 }
-_SHORT = {
+_ABBREVIATED = {
     "en": _split("jan feb mar apr may jun jul aug sep oct nov dec"),
     "de": _split("jan feb mär apr mai jun jul aug sep okt nov dez"),
     "nl": _split("jan feb mrt apr mei jun jul aug sep okt nov dec"),
 }
-_STYLES = tuple(names for table in (_LONG, _SHORT) for names in table.values())
+_STYLES = tuple(names for table in (_LONG, _ABBREVIATED) for names in table.values())
 _NUMBER_OF = {name: index + 1 for names in _STYLES for index, name in enumerate(names)} | {"sept": 9}
 _NAMES = "|".join(sorted({*_NUMBER_OF}, key=len, reverse=True))
 # With a capital, so that `may` and `mar` of other words are none.
@@ -28,6 +28,8 @@ _MONTH = rf"(?P<name>(?=[A-ZÄ])(?i:{_NAMES}))(?P<point>\.?)"
 _YEAR = r"(?P<y>(?:18|19|20)\d\d)"
 _DAY = r"(?P<d>[12]\d|3[01]|0?[1-9])(?P<th>(?i:st|nd|rd|th)?)"
 _BEGIN, _END = r"(?<![\w./-])", r"(?![\w/]|[.-]\d)"
+# Where a range of two dates may follow or precede: `3/2/2026-3/5/2026`, `2026-03-02/2026-03-05`.
+_BEGIN_OF_RANGE, _END_OF_RANGE = r"(?<![\w./])", r"(?![\w/]|\.\d)"
 _UNIT = r"(?! ?(?:mg|mcg|µg|ug|g|kg|ml|l|mmol|meq|units?|%|/|tab|x)\b)(?! ?%)"
 _CUE = (
     r"(?:(?<=\bon )|(?<=\bOn )|(?<=\bsince )|(?<=\bSince )|(?<=\bfrom )|(?<=\buntil )|(?<=\btill )|(?<=\bby )"
@@ -35,24 +37,36 @@ _CUE = (
     r"|(?<=\bdated )|(?<=\bdate )|(?<=\bDate: )|(?<=\bbefore )|(?<=\bafter )|(?<=\bthrough )|(?<=\badmitted )"
     r"|(?<=\(on ))"
 )
+_SHORT = rf"(?P<a>\d\d?)/(?P<b>\d\d?)(?P<short>){_END_OF_RANGE}{_UNIT}"
 _FORMS = tuple(
-    re.compile(f"{_BEGIN}{form}")
+    re.compile(form)
     for form in (
-        rf"{_YEAR}(?P<s>[-/.])(?P<m>\d\d?)(?P=s)(?P<d>\d\d?)(?!\d|[-/.]\d)",
-        rf"(?P<a>\d\d?)(?P<s>[/.-])(?P<b>\d\d?)(?P=s){_YEAR}{_END}",
-        rf"(?P<a>\d\d?)/(?P<b>\d\d?)/(?P<y>\d\d){_END}",
-        rf"(?P<a>\d\d)(?P<s>[.-])(?P<b>\d\d)(?P=s)(?P<y>\d\d){_END}",
-        rf"(?P<y>(?:19|20)\d\d)(?P<m>0[1-9]|1[0-2])(?P<d>0[1-9]|[12]\d|3[01]){_END}",
-        rf"{_MONTH}[ -]{_DAY}(?:,? | of |-){_YEAR}{_END}",
-        rf"{_DAY}\.?[ -](?:of )?(?P<name>(?i:{_NAMES}))(?P<point>\.?),?[ -]{_YEAR}{_END}",
-        rf"{_DAY}[ -]?{_MONTH}[ -]?(?P<y>\d\d){_END}",
-        rf"{_MONTH} {_DAY}{_END}{_UNIT}",
-        rf"{_DAY}\.? (?:of )?{_MONTH}(?!\w){_UNIT}",
-        rf"{_MONTH},?[ -](?:of )?{_YEAR}{_END}",
-        rf"{_YEAR}-(?P<m>0[1-9]|1[0-2]){_END}",
-        rf"(?P<m>0?[1-9]|1[0-2])/{_YEAR}{_END}",
-        rf"{_CUE}(?P<a>\d\d?)/(?P<b>\d\d?)(?P<short>){_END}{_UNIT}",
+        rf"(?<![\w.-]){_YEAR}-(?P<m>\d\d?)-(?P<d>\d\d?)(?!\d|[-.]\d)",
+        rf"{_BEGIN}{_YEAR}(?P<s>[/.])(?P<m>\d\d?)(?P=s)(?P<d>\d\d?)(?!\d|[-/.]\d)",
+        rf"{_BEGIN_OF_RANGE}(?P<a>\d\d?)/(?P<b>\d\d?)/{_YEAR}{_END_OF_RANGE}",
+        rf"{_BEGIN}(?P<a>\d\d?)(?P<s>[.-])(?P<b>\d\d?)(?P=s){_YEAR}{_END}",
+        rf"{_BEGIN_OF_RANGE}(?P<a>\d\d?)/(?P<b>\d\d?)/(?P<y>\d\d){_END_OF_RANGE}",
+        rf"{_BEGIN}(?P<a>\d\d)(?P<s>[.-])(?P<b>\d\d)(?P=s)(?P<y>\d\d){_END}",
+        rf"{_BEGIN}(?P<y>(?:19|20)\d\d)(?P<m>0[1-9]|1[0-2])(?P<d>0[1-9]|[12]\d|3[01]){_END}",
+        rf"{_BEGIN_OF_RANGE}{_MONTH}[ -]{_DAY}(?:,? | of |-){_YEAR}{_END}",
+        rf"{_BEGIN_OF_RANGE}{_DAY}\.?[ -](?:of )?(?P<name>(?i:{_NAMES}))(?P<point>\.?),?[ -]{_YEAR}{_END}",
+        rf"{_BEGIN}{_DAY}[ -]?{_MONTH}[ -]?(?P<y>\d\d){_END}",
+        rf"{_BEGIN_OF_RANGE}{_MONTH} {_DAY}{_END}{_UNIT}",
+        rf"{_BEGIN}{_DAY}\.? (?:of )?{_MONTH}(?!\w){_UNIT}",
+        rf"{_BEGIN_OF_RANGE}{_MONTH},?[ -](?:of )?{_YEAR}{_END}",
+        rf"{_BEGIN}{_YEAR}-(?P<m>0[1-9]|1[0-2]){_END}",
+        rf"{_BEGIN}(?P<m>0?[1-9]|1[0-2])/{_YEAR}{_END}",
+        rf"{_BEGIN}{_CUE}{_SHORT}",
+        r"(?m:^)(?P<a>\d\d?)/(?P<b>\d\d?)(?P<short>)(?=:| [-–] )",
     )
+)
+_NUMERIC_WITH_YEAR = _FORMS[2:5]
+_NEXT_SHORT = re.compile(rf"[ \t]*(?:,|and|&|to|-|–|through|until|or)[ \t]*(?={_SHORT})")
+_SHORT_DATE = re.compile(_SHORT)
+_TO = r"[ ]?(?:-|–|to|through|and|&|/|bis|t/m)[ ]?"
+_RANGES = (
+    re.compile(rf"\b{_MONTH} {_DAY}{_TO}(?P<e>[12]\d|3[01]|0?[1-9])(?i:st|nd|rd|th)?(?:,? {_YEAR})?{_END}{_UNIT}"),
+    re.compile(rf"(?<![\w./-]){_DAY}\.?{_TO}(?P<e>[12]\d|3[01]|0?[1-9])\.? (?:of )?{_MONTH}(?:,? {_YEAR})?{_END}"),
 )
 # Fractions that are no dates: `motor strength 4/5`, `pain 8/10`.
 _SCORE = re.compile(r"\b(strength|pain|power|motor|score|scale|muscle|reflex|apgar|murmur|grade)", re.IGNORECASE)
@@ -97,16 +111,28 @@ def find_dates(text: str, *, day_first: bool) -> Iterator[FoundDate]:
     both be the month.
     """
     for form in _FORMS:
+        for first in form.finditer(text):
+            found: re.Match[str] | None = first
+            while found is not None:
+                date_ = _read(found, day_first=day_first)
+                if date_ is not None:
+                    yield date_
+                following = _NEXT_SHORT.match(text, found.end()) if "short" in found.groupdict() else None
+                found = _SHORT_DATE.match(text, following.end()) if following else None
+
+
+def find_ranges(text: str) -> Iterator[tuple[int, int, int | None, int, int, int]]:
+    """Yield start and end of ranges within a month, their year, month and two days: `March 2-5, 2026`."""
+    for form in _RANGES:
         for found in form.finditer(text):
-            date_ = _read(found, day_first=day_first)
-            if date_ is not None:
-                yield date_
+            year = int(found["y"]) if found["y"] else None
+            yield *found.span(), year, _NUMBER_OF[found["name"].lower()], int(found["d"]), int(found["e"])
 
 
 def is_day_first(text: str) -> bool:
     """Return whether a date of the text can only have its day before its month: `25/3/2026`."""
-    first = [found for form in _FORMS[1:4] for found in form.finditer(text)]
-    return any(int(item["a"]) > 12 >= int(item["b"]) for item in first if item.re is not _FORMS[3])
+    numeric = (found for form in _NUMERIC_WITH_YEAR for found in form.finditer(text))
+    return any(int(item["a"]) > 12 >= int(item["b"]) for item in numeric)
 
 
 def _read(found: re.Match[str], *, day_first: bool) -> FoundDate | None:

@@ -5,7 +5,14 @@ from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from functools import partial
 
-from services.drafter.pseudonyms.date_forms import BARE_MONTH, BARE_YEAR, FoundDate, find_dates, is_day_first
+from services.drafter.pseudonyms.date_forms import (
+    BARE_MONTH,
+    BARE_YEAR,
+    FoundDate,
+    find_dates,
+    find_ranges,
+    is_day_first,
+)
 from services.drafter.pseudonyms.errors import NotReplaceableError, NotRestorableError
 from services.drafter.pseudonyms.spans import Spans
 
@@ -33,6 +40,7 @@ class DateMap:
         self._surrogates: dict[str, str] = {}
         self._days: dict[date, date] = {}  # original days by the ones that are sent
         self._old: dict[date | int, int] = {}  # dates and years of birth that tell an age over 89
+        self._ranges: set[str] = set()
         self._years: set[str] = set()  # as they are sent, without a day or month
         self._bare_months: set[str] = set()
         self._numbers: set[str] = set()
@@ -41,6 +49,9 @@ class DateMap:
     def add_replacements(self, text: str, spans: Spans) -> None:
         """Add a span for each date and age. Raises NotReplaceableError."""
         self._day_first = is_day_first(text)
+        for start, end, year, month, *days in find_ranges(text):
+            if spans.free(start, end):
+                self._add_range(text, (start, end), (year, month, days), spans)
         for found in find_dates(text, day_first=self._day_first):
             if spans.free(found.start, found.end):
                 spans.add(found.start, found.end, self._replace(found))
@@ -54,6 +65,22 @@ class DateMap:
             if spans.free(start, end):
                 self._add_year(start, end, text[start:end], spans)
         self._bare_months = {found["name"].lower() for found in BARE_MONTH.finditer(text)}
+
+    def _add_range(
+        self, text: str, place: tuple[int, int], when: tuple[int | None, int, list[int]], spans: Spans
+    ) -> None:
+        """Add a range within a month as two days, which may be of two months when they are moved."""
+        year, month, days = when
+        try:
+            originals = [date(year, month, day) if year else self._nearest(month, day) for day in days]
+        except ValueError:
+            return
+        moved = [self._moved(day) for day in originals]
+        self._days |= dict(zip(moved, originals, strict=True))
+        start, end = place
+        sent = self._surrogate(text[start:end], lambda _: f"{moved[0]} to {moved[1]}", 0)
+        self._ranges.add(sent)
+        spans.add(start, end, sent)
 
     def _add_year(self, start: int, end: int, text: str, spans: Spans) -> None:
         """A year is no identifier, unless it tells an age over 89."""
@@ -74,7 +101,7 @@ class DateMap:
             year, month = index // MONTHS_OF_YEAR, index % MONTHS_OF_YEAR + 1
             self._month_of[year, month] = before
             return self._surrogate(found.text, lambda _: found.write(year, month, None), 0)
-        original = found.date or self._nearest(found)
+        original = found.date or self._nearest(found.month, found.day)
         moved = self._moved(original)
         self._days[moved] = original
         sent = found.write(moved.year, moved.month, moved.day)
@@ -95,12 +122,12 @@ class DateMap:
         except OverflowError:
             raise NotReplaceableError("a date cannot be moved") from None
 
-    def _nearest(self, found: FoundDate) -> date:
+    def _nearest(self, month: int, day_of_month: int) -> date:
         """Return the date of the year in which it is nearest to the end of the stay."""
         days = []
         for year in (self._end.year - 1, self._end.year, self._end.year + 1):
             try:
-                days.append(date(year, found.month, found.day or 1))
+                days.append(date(year, month, day_of_month))
             except ValueError:  # the 29th of February
                 continue
         if not days:
@@ -125,6 +152,9 @@ class DateMap:
 
     def add_restorations(self, text: str, spans: Spans) -> None:
         """Add a span for each date and age of an answer. Raises NotRestorableError where one is not ours."""
+        for sent in self._ranges:
+            for place in re.finditer(re.escape(sent), text):
+                spans.add(*place.span(), self._originals[sent])
         for found in find_dates(text, day_first=self._day_first):
             if spans.free(found.start, found.end):
                 spans.add(found.start, found.end, self._restored(found))

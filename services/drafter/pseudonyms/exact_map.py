@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from services.drafter.pseudonyms.errors import NotReplaceableError
+from services.drafter.pseudonyms.known_names import IN_WORD
 from services.drafter.pseudonyms.numbers import number_pattern, phrase_pattern, plain
 from services.drafter.pseudonyms.spans import Spans
 from services.drafter.pseudonyms.surrogates import FAMILY_NAMES, SurrogateSource
@@ -59,7 +60,7 @@ class ExactMap:
     def add_restorations(self, text: str, spans: Spans) -> None:
         """Add a span for each surrogate, in whatever case or with whatever separators it is written."""
         for sent in sorted(self._originals, key=len, reverse=True):
-            for found in re.finditer(rf"(?<![^\W_]){re.escape(sent)}(?![^\W_])", text):
+            for found in re.finditer(rf"(?<!{IN_WORD}){re.escape(sent)}(?!{IN_WORD})", text):
                 spans.add(*found.span(), self._originals[sent])
         by_plain = {plain(sent): sent for sent in self._originals}
         patterns = (number_pattern([*self._numbers]), phrase_pattern([*self._originals.keys() - self._numbers]))

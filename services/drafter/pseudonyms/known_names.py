@@ -10,6 +10,8 @@ from services.drafter.pseudonyms.word_lists import CREDENTIALS, PARTICLES, TITLE
 MAX_SHORT = 2  # characters: `Li`, `Ng`, `He` are names only beside another name or a title
 # A name that a line's end divides: `Gonza-\nlez`.
 _DIVISION = r"(?:\u00ad|-[ \t]*\n[ \t]*|- (?=[a-zß-ÿ]))?"
+# What continues a word. Chinese, Japanese and Korean have no blanks between words.
+IN_WORD = r"[^\W_\u2e80-\u9fff\uac00-\ud7af]"
 WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 TITLE_BEFORE = re.compile(
     r"(?:\b(?i:dr|drs|doctor|prof|professor|mr|mrs|ms|miss|mx|herr|herrn|frau|fr|mevrouw|mevr|dhr|nurse|sister|signed)\b"
@@ -66,7 +68,7 @@ def word_pattern(words: Iterable[str]) -> re.Pattern[str] | None:
     if not longest_first:
         return None
     spelled = "|".join(_spelled(word) for word in longest_first)
-    return re.compile(rf"(?<![^\W_])(?:{spelled})(?=(?:s|['’]s)?(?![^\W_]))", re.IGNORECASE)
+    return re.compile(rf"(?<!{IN_WORD})(?:{spelled})(?=(?:s|['’]s)?(?!{IN_WORD}))", re.IGNORECASE)
 
 
 @lru_cache(maxsize=2048)
@@ -101,15 +103,19 @@ def is_name_here(text: str, start: int, end: int) -> bool:
     key = fold(word)
     if TITLE_BEFORE.search(text[max(0, start - 14) : start]):
         return True
+    if word.upper() == word.lower():
+        return True  # a script without capitals
     if len(key) <= MAX_SHORT:
         return False
     if key in words_of("eponyms") and is_term(text, end):
         return False
-    if key in words_of("common") or len(key) == MAX_SHORT + 1:
-        if re.match(r"-[a-z]", text[end : end + 2]):
-            return False  # `Long-term`
+    if len(key) == MAX_SHORT + 1:
         return word[0].isupper() and not word.isupper()
-    return True
+    if key not in words_of("common"):
+        return True
+    if word.isupper():  # `SMITH`, not `WHITE BLOOD CELLS`
+        return not re.match(r"[ -][A-Z]{2}", text[end : end + 3])
+    return word[0].isupper() and not re.match(r"-[a-z]", text[end : end + 2])  # not `Long-term`
 
 
 _TERM = re.compile(r"(?:['’]s?|s)?[\s-]+(?:[a-z]+[\s-]+)?([^\W\d_]+)")

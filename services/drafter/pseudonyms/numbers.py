@@ -24,7 +24,7 @@ _PHONE_CUE = re.compile(
 _CUE = re.compile(
     r"(?i:\b(?:mrn|m\.r\.n\.|csn|fin|har|ssn|npi|dea|bsn|nhs|kvnr|ihi|med(?:ical)? rec(?:ord)?|hospital|patient"
     r"|account|acct|policy|member|subscriber|insurance|medicare|medicaid|licen[cs]e|passport|accession|encounter|claim"
-    r"|chart|specimen|serial|device|certificate|vin|plate|case|versichertennummer|patientennummer|fallnummer|patientnummer|id)\b)"
+    r"|chart|specimen|serial|device|certificate|vin|plate|case|versichertennummer|patientennummer|fallnummer|patientnummer|id)(?![a-z]))"
     r"(?:[ \t]*(?i:id|no\.?|nr\.?|number|num|#|ending(?: in)?|s/n))*[ \t]*[:#]?[ \t]*"
     r"(?P<value>[A-Za-z]{0,4}[-/]?\d[\dA-Za-z/-]{2,24})\b"
 )
@@ -82,7 +82,7 @@ def number_pattern(numbers: list[str]) -> re.Pattern[str] | None:
     """Return a pattern of any of the numbers, however their parts are separated, with or without leading zeros."""
     wanted = sorted({plain(item) for item in numbers}, key=len, reverse=True)
     forms = ["[-. /]?".join(item.lstrip("0") if len(item.lstrip("0")) >= MIN_KNOWN else item) for item in wanted]
-    return re.compile(rf"(?<![^\W_])0*(?:{'|'.join(forms)})(?![^\W_])", re.IGNORECASE) if forms else None
+    return re.compile(rf"(?<!\d)0*(?:{'|'.join(forms)})(?!\d)", re.IGNORECASE) if forms else None
 
 
 def phrase_pattern(phrases: list[str]) -> re.Pattern[str] | None:

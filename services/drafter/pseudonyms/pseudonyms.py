@@ -1,6 +1,7 @@
 """Replace what identifies people in one prompt, and restore it in the answer."""
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from datetime import date
 
@@ -10,7 +11,7 @@ from services.drafter.pseudonyms.dates import DateMap
 from services.drafter.pseudonyms.errors import NotReplaceableError, NotRestorableError
 from services.drafter.pseudonyms.exact_map import ExactMap
 from services.drafter.pseudonyms.free_names import find_free_names
-from services.drafter.pseudonyms.known_names import NameWord, name_words
+from services.drafter.pseudonyms.known_names import IN_WORD, NameWord, name_words
 from services.drafter.pseudonyms.name_map import NameMap, is_distinctive
 from services.drafter.pseudonyms.numbers import (
     MIN_KNOWN,
@@ -75,11 +76,12 @@ class Pseudonyms:
         self._sent = ""
 
     def replace(self, text: str) -> str:
-        """Return `text` without the identifiers that are found. It is asked for one text only.
+        """Return `text` without the identifiers that are found, in Unicode's form NFC. It is asked for one text only.
 
         Raises NotReplaceableError where the text could not be restored word for word, or an identifier of the record
         is left.
         """
+        text = unicodedata.normalize("NFC", text)
         if self._original == text:
             return self._sent
         if self._original is not None:
@@ -123,6 +125,7 @@ class Pseudonyms:
 
     def restore(self, text: str) -> str:
         """Return an answer with what was replaced. Raises NotRestorableError where that is not certain."""
+        text = unicodedata.normalize("NFC", text)
         found = self.restorations(text)
         rest = outside(text, found)
         if self._is_left(rest):
@@ -141,7 +144,7 @@ class Pseudonyms:
         """Return whether the rest of an answer has a surrogate, or a word or number that may be a changed one."""
         folded = rest.casefold()
         whole = (*self._exact.sent, *self._dates.sent)
-        if any(re.search(rf"(?<![^\W_]){re.escape(item.casefold())}(?![^\W_])", folded) for item in whole):
+        if any(re.search(rf"(?<!{IN_WORD}){re.escape(item.casefold())}(?!{IN_WORD})", folded) for item in whole):
             return True
         surrogates = [item.casefold() for item in self._names.sent]
         words = {item.casefold() for item in _WORD.findall(rest)} - set(_WORD.findall(self._sent.casefold())) | (
