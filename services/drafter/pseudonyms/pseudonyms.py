@@ -96,8 +96,9 @@ class Pseudonyms:
         self._names.add_replacements(text, spans, find_free_names(text))
         found = spans.all()
         self._dates.note_numbers(outside(text, found))
-        self._original, self._sent = text, replaced(text, found)
+        self._sent = replaced(text, found)
         self._check(text, found)
+        self._original = text
         return self._sent
 
     def _add_known(self, text: str, spans: Spans) -> None:
@@ -146,11 +147,10 @@ class Pseudonyms:
         whole = (*self._exact.sent, *self._dates.sent)
         if any(re.search(rf"(?<!{IN_WORD}){re.escape(item.casefold())}(?!{IN_WORD})", folded) for item in whole):
             return True
-        surrogates = [item.casefold() for item in self._names.sent]
-        words = {item.casefold() for item in _WORD.findall(rest)} - set(_WORD.findall(self._sent.casefold())) | (
-            {item.casefold() for item in _WORD.findall(rest)} & set(surrogates)
-        )
-        if any(process.extractOne(word, surrogates, scorer=fuzz.ratio, score_cutoff=SIMILAR) for word in words):
+        surrogates = {item.casefold() for item in self._names.sent}
+        words = set(_WORD.findall(folded))
+        unknown = words - set(_WORD.findall(self._sent.casefold())) | words & surrogates
+        if any(process.extractOne(word, surrogates, scorer=fuzz.ratio, score_cutoff=SIMILAR) for word in unknown):
             return True
         sent = {self._sent[start:end] for start, end in (*find_contacts(self._sent), *find_numbers(self._sent))}
         new = {rest[start:end] for start, end in (*find_contacts(rest), *find_numbers(rest))}
