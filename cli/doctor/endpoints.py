@@ -32,7 +32,8 @@ async def check_endpoints(group: Group, target: DoctorTarget) -> Endpoints:
 def _where(item: Endpoint) -> str:
     remote = "outside of the hospital" if item.remote else "in the hospital's network"
     stated = (f"region {item.region}" if item.region else "", f"agreement: {item.agreement}" if item.agreement else "")
-    return ", ".join(filter(None, (f"{item.kind} at {item.host}", remote, *stated)))
+    pseudonyms = "gets pseudonyms" if item.pseudonymise else ""
+    return ", ".join(filter(None, (f"{item.kind} at {item.host}", remote, *stated, pseudonyms)))
 
 
 async def _check_triton(group: Group, item: Endpoint) -> None:

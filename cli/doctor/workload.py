@@ -12,6 +12,7 @@ from nats.js.errors import APIError, NotFoundError
 from cli.client import Api
 from cli.doctor import census, checkpoints
 from cli.doctor.findings import Finding, Group
+from cli.doctor.spend import check_spend
 from cli.doctor.target import DoctorTarget
 from cli.errors import CommandError
 from services.approval.ehr_tasks.hold import read_hold
@@ -49,6 +50,7 @@ async def check(bus: NatsConnection, target: DoctorTarget) -> list[Finding]:
     await _ehr_decisions(bus, group)
     await checkpoints.check(bus, group, datetime.now(UTC))
     await census.check_timers(bus, group, target.census, datetime.now(UTC))
+    await check_spend(bus, group, target, datetime.now(UTC))
     await _knowledge(bus, target, group)
     return group.found
 

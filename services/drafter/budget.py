@@ -6,9 +6,9 @@ If the process dies in between, the reservation stays: a count is never less tha
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from shared.contracts.errors import CountersignError, TransientError
 from shared.contracts.model import Model
@@ -66,6 +66,30 @@ class Reservation:
     tokens: int
 
 
+def day_key(endpoint: str, now: datetime) -> str:
+    """Return the key of an endpoint's count of a day, of UTC."""
+    return f"day.{endpoint}.{now.date().isoformat()}"
+
+
+async def spent_today(bus: NatsConnection, endpoint: str, now: datetime) -> Spent:
+    """Return what all drafters together have spent at an endpoint since the day began, in UTC.
+
+    An endpoint without limits for a day is not counted. Raises TransientError where the bucket does not answer.
+    """
+    entry = await Bucket(bus, BUCKET).get(day_key(endpoint, now.astimezone(UTC)))
+    return Spent.read(entry.value) if entry is not None else Spent()
+
+
+def against_limits(spent: Spent, limits: Limits) -> Iterator[tuple[str, int, int]]:
+    """Yield what a day's limits are of, with its count and its limit."""
+    for what, number, limit in (
+        ("requests", spent.requests, limits.requests_per_day),
+        ("tokens", spent.tokens, limits.tokens_per_day),
+    ):
+        if limit is not None:
+            yield what, number, limit
+
+
 class Budget:
     """The limits of one endpoint."""
 
@@ -76,7 +100,7 @@ class Budget:
         self._clock = clock
 
     def _accounts(self, case: str) -> tuple[Account, ...]:
-        limits, day = self._limits, self._clock().date().isoformat()
+        limits = self._limits
         accounts = (
             Account(
                 f"case.{self._endpoint}.{case}",
@@ -86,7 +110,7 @@ class Budget:
                 CASE_TTL_S,
             ),
             Account(
-                f"day.{self._endpoint}.{day}",
+                day_key(self._endpoint, self._clock()),
                 limits.requests_per_day,
                 limits.tokens_per_day,
                 "today (UTC)",

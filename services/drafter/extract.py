@@ -12,6 +12,7 @@ from services.drafter import referenced_resources, searches
 from services.drafter.kinds import KindRegistry
 from services.drafter.notes.attachments import AttachmentReader
 from services.drafter.record import build_context, notes_to_fetch
+from services.drafter.record.identifiers import read_identifiers
 from services.drafter.record.identity import merged_from, merged_into
 from services.drafter.record.stay import check_is_stay, is_part_only
 from services.drafter.source_record import SourceRecord, UnreadPart
@@ -36,29 +37,35 @@ async def read_stay(
     kinds: KindRegistry | None = None,
     department: str | None = None,
     ongoing: bool = False,
+    identifiers: bool = False,
 ) -> EncounterContext:
     """Return the stay up to its discharge, in the hospital's time `zone`, with its kind among `kinds`.
 
     `died`: the report of the discharge says that the patient died. `ongoing`: the stay may not have ended, and is read
-    up to `occurred_at`.
+    up to `occurred_at`. `identifiers`: what identifies people is collected, so that text can be pseudonymised.
 
     Raises PermanentError when the encounter does not exist, is no stay, has no patient or has not ended, or when
     nothing of its record can be read; TransientError.
     """
-    record = await _StayReader(ehr, ongoing=ongoing).record(encounter_id, occurred_at, attending, zone)
+    reader = _StayReader(ehr, ongoing=ongoing, relatives=identifiers)
+    record = await reader.record(encounter_id, occurred_at, attending, zone)
     record.died = died
     record.ongoing = ongoing
-    return await asyncio.to_thread(
+    context = await asyncio.to_thread(
         build_context, record, kinds, department
     )  # thousands of entries take long; let other tasks run
+    if not identifiers:
+        return context
+    return context.model_copy(update={"identifiers": await asyncio.to_thread(read_identifiers, record)})
 
 
 class _StayReader:
     """Read one stay."""
 
-    def __init__(self, ehr: FhirClient, *, ongoing: bool = False) -> None:
+    def __init__(self, ehr: FhirClient, *, ongoing: bool = False, relatives: bool = False) -> None:
         self._ehr = ehr
         self._ongoing = ongoing
+        self._relatives = relatives
         self._limit = asyncio.Semaphore(MAX_CONCURRENT_SEARCHES)
         self._unread: dict[tuple[str, str], UnreadPart] = {}
         self._included: dict[str, Resource] = {}
@@ -72,6 +79,7 @@ class _StayReader:
         record = SourceRecord(encounter, patient, {}, {}, occurred_at, attending, zone=zone)
         record.entries = await self._entries(record, [patient, *others])
         record.entries["Patient"] = others
+        record.entries["RelatedPerson"] = await self._related_people([patient, *others])
         record.bases = self._ehr.bases
         record.people = await self._referenced_resources(record)
         record.unread = tuple(self._unread.values())
@@ -129,6 +137,13 @@ class _StayReader:
             waiting += [item for item in (*newer, *older) if item not in found and item not in waiting]
         surviving = surviving if surviving in found else named
         return found[surviving], [item for reference, item in found.items() if reference != surviving]
+
+    async def _related_people(self, patients: list[Resource]) -> list[Resource]:
+        """Return the patient's relatives, for their names; none where the server refuses them."""
+        if not self._relatives or not searches.can_ask(await self._ehr.capabilities(), "RelatedPerson"):
+            return []
+        found = [await self._search_optional("RelatedPerson", {"patient": str(item["id"])}) for item in patients]
+        return [item for items in found for item in items or [] if item.get("resourceType") == "RelatedPerson"]
 
     async def _by_identifier(self, subject: object) -> str | None:
         """Return the patient of a logical reference, where exactly one has the identifier."""
@@ -275,5 +290,7 @@ class _StayReader:
 
         Raises PermanentError, so that an operator sees it and may retry.
         """
-        if not any(items for type, items in record.entries.items() if type not in ("Encounter", "Patient")):
+        if not any(
+            items for type, items in record.entries.items() if type not in ("Encounter", "Patient", "RelatedPerson")
+        ):
             raise PermanentError("the EHR returned no entries for this stay: an empty record is not drafted")

@@ -32,14 +32,17 @@ class Drafter:
         preparer: DraftWriter,
         zone_of: Callable[[str], tzinfo | None],
         clock: Clock,
+        *,
+        identifiers: bool = False,
     ) -> None:
-        """`zone_of` returns a department's time zone, None where none is set."""
+        """`zone_of` returns a department's time zone, None where none is set. `identifiers`: see `read_stay`."""
         self._ehr = ehr
         self._kinds = kinds
         self._writer = writer
         self._preparer = preparer
         self._zone_of = zone_of
         self._clock = clock
+        self._identifiers = identifiers
         self._artifacts = Artifacts(bus)
 
     def _texts(self, work: StepContext[CaseEvent]) -> CaseTexts:
@@ -120,6 +123,7 @@ class Drafter:
             kinds=self._kinds,
             department=department,
             ongoing=ongoing,
+            identifiers=self._identifiers,
         )
 
     async def _prepared(self, texts: CaseTexts, digest: str | None) -> PreparedDraft | None:

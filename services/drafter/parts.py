@@ -87,7 +87,7 @@ def core(
         DrafterRegistry(broker.bus, "drafter", clock),
         embedder,
         Retriever(broker.bus, embedder, base) if base is not None else None,
-        Part(checks={models.check_name(model): ready}, closers=tuple(closers)),
+        Part(checks={models.check_name(model): ready}, closers=tuple(closers), gauges=(models.collect_gauges,)),
     )
 
 
@@ -108,6 +108,7 @@ def drafts(core: Core, ehr: FhirClient | None) -> Part:
         core.writer(RegisteredDrafters(core.registry, batch), BATCH_PRIORITY),
         settings.zones.of,
         core.clock,
+        identifiers=core.models.pseudonymise,
     )
     broker.on(EXTRACT, drafter.extract)
     broker.on(DRAFT, drafter.draft)

@@ -155,7 +155,7 @@ class DraftWriter:
         if task.tokens is not None and most_tokens(prompt, sampling) > task.tokens:
             return _Answer(silent="the budget of tokens for the night is used up")
         generation, silent = await drafter.model.ask(
-            task.case, prompt, sampling, deadline=self._deadline, last=task.last
+            task.case, prompt, sampling, deadline=self._deadline, last=task.last, context=context
         )
         if generation is None:
             return _Answer(silent=silent)

@@ -151,6 +151,13 @@ class Note(Model):
         return ", ".join(part for part in parts if part)
 
 
+class Identifier(Model):
+    """What identifies a person of the record, as the record writes it."""
+
+    kind: Literal["person", "organization", "number", "contact", "address"]
+    text: str
+
+
 class EncounterContext(Model):
     """One stay. Lists are in the record's order of importance or time."""
 
@@ -214,6 +221,7 @@ class EncounterContext(Model):
     clinical_notes: tuple[Note, ...] = ()  # oldest first
     doubts: tuple[ContextEntry, ...] = ()  # what the record leaves open, as a question to the physician
     unread: tuple[str, ...] = ()  # what could not be read in full from the EHR
+    identifiers: tuple[Identifier, ...] | None = None  # None: not collected, as no endpoint needed them
     left_out: tuple[str, ...] = ()
     open_points: tuple[OpenPoint, ...] = ()
 

@@ -68,6 +68,10 @@ class Limits(Model):
     def any(self) -> bool:
         return self != Limits()
 
+    @property
+    def of_day(self) -> bool:
+        return self.requests_per_day is not None or self.tokens_per_day is not None
+
 
 class Endpoint(Model):
     """A server that may draft, and the model to use there."""
@@ -83,6 +87,7 @@ class Endpoint(Model):
     agreement: Statement | None = None
     narrative_policy: Literal["strict"] | None = None
     parameters: dict[str, JsonValue] = Field(default={})
+    pseudonymise: bool = False  # what identifies people is replaced before a prompt leaves, and restored in the answer
     longest_wait: float = Field(default=120, ge=0, le=3600)  # seconds that a draft waits when the server asks for it
     limits: Limits = Limits()
 

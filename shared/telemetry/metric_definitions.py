@@ -70,6 +70,7 @@ CONSUMER = "messaging.consumer.group.name"
 ERROR = "error.type"
 MODEL = "gen_ai.request.model"
 OPERATION = "gen_ai.operation.name"
+LIMIT = "countersign.limit"  # requests, tokens
 
 METRICS = (
     # Messaging, measured by the services
@@ -147,6 +148,9 @@ METRICS = (
         (OPERATION, MODEL, ERROR),
         REQUEST_BUCKETS_S,
     ),
+    # Of all drafters together, for the day in UTC; each of them exports the same
+    Metric("countersign.endpoint.spent", "gauge", "", "requests and tokens of an endpoint today", (MODEL, LIMIT)),
+    Metric("countersign.endpoint.limit", "gauge", "", "what the endpoint may spend a day", (MODEL, LIMIT)),
     # Cases
     Metric("countersign.case.events", "counter", "{event}", "events appended to the event stream", (EVENT, DEPARTMENT)),
     Metric("countersign.cases", "gauge", "{case}", "cases by state", (STATE, DEPARTMENT)),

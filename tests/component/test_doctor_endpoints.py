@@ -28,7 +28,7 @@ async def test_each_endpoint_is_shown_with_host_region_and_what_it_serves(tmp_pa
         common = f"kind: openai, url: '{server.url}', key_file: {key}"
         one, other, wrong, away, unread, remote = await findings(
             tmp_path,
-            f"  - {{name: one, {common}, model: {MODELS['openai']}, region: on site}}\n"
+            f"  - {{name: one, {common}, model: {MODELS['openai']}, region: on site, pseudonymise: true}}\n"
             f"  - {{name: other, {common}, model: else}}\n"
             f"  - {{name: wrong, kind: openai, url: '{server.url}', model: else}}\n"
             f"  - {{name: away, kind: triton, url: '127.0.0.1:{free_port()}', model: m}}\n"
@@ -37,7 +37,7 @@ async def test_each_endpoint_is_shown_with_host_region_and_what_it_serves(tmp_pa
     assert one.level == "ok"
     assert one.what == "endpoint one"
     where = "openai at 127.0.0.1, in the hospital's network"
-    assert one.says == f"{where}, region on site; serves {MODELS['openai']}"
+    assert one.says == f"{where}, region on site, gets pseudonyms; serves {MODELS['openai']}"
     assert other.level == "warning"
     assert other.says == f"{where}; it answers and does not list else, but {MODELS['openai']}"
     assert (wrong.level, wrong.says) == ("fault", f"{where}; wrong: HTTP 401")

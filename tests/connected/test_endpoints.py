@@ -4,12 +4,19 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
+from cli.doctor.findings import Group
+from cli.doctor.spend import check_spend
 from sandbox_ehr.app import Sandbox
 from services.drafter.budget import BUCKET, Budget, BudgetExceededError, Spent
+from services.drafter.models import Models
+from services.drafter.settings import DrafterSettings
 from shared.contracts.errors import TransientError
 from shared.contracts.retry import RetryPolicy
 from shared.contracts.subjects import case_id as case_id_of
@@ -20,6 +27,7 @@ from shared.messaging.connection import NatsConnection
 from shared.messaging.topology import Consumer
 from shared.runtime.generation_endpoints import EndpointSettings, Limits
 from shared.runtime.settings import TritonSettings
+from shared.telemetry import instruments
 from tests.connected.test_ehr_task_crash import Death
 from tests.connected.test_preparation import page
 from tests.support.ehr import sandbox, stays
@@ -130,14 +138,14 @@ async def test_a_correction_whose_answer_is_lost_leaves_the_count_too_high_and_n
     assert (await counts(bus))["day.cloud.2026-11-29"] == Spent(requests=2, tokens=450)
 
 
-def endpoint(tmp_path: Path, server: ModelServer, **limits: int) -> dict[str, Any]:
+def endpoint(tmp_path: Path, server: ModelServer, *, pseudonymise: bool = False, **limits: int) -> dict[str, Any]:
     """Settings of a drafter whose model is an endpoint of the server."""
     key = tmp_path / "key"
     key.write_text(KEY)
     file = tmp_path / "endpoints.yaml"
     file.write_text(
         f"endpoints:\n  - {{name: cloud, kind: {server.kind}, url: '{server.url}', model: {MODELS[server.kind]}, "
-        f"key_file: {key}, longest_wait: 60, limits: {limits}}}\n"
+        f"key_file: {key}, longest_wait: 60, pseudonymise: {str(pseudonymise).lower()}, limits: {limits}}}\n"
     )
     return {"generation": EndpointSettings(endpoints=file), "triton": TritonSettings(drafter_model="cloud")}
 
@@ -174,6 +182,69 @@ async def test_a_draft_carries_the_model_that_was_served_and_is_counted(
     assert len(server.bodies) == 1
     assert stack.generator.prompts == []
     assert await counts(bus) == {f"case.cloud.{CASE}": Spent(requests=1, tokens=USED)}
+
+
+async def test_what_was_spent_today_is_a_metric_and_a_finding(
+    bus: NatsConnection, nats: NatsServer, tmp_path: Path, server: ModelServer
+) -> None:
+    settings = endpoint(tmp_path, server, requests_per_day=10, tokens_per_day=100_000)
+    for number in range(8):
+        await budget(bus, requests_per_day=10, tokens_per_day=100_000).reserve(f"c{number}", 1000)
+    given = {"nats_seed": "x", "mode": "demo", **settings}
+    models = Models(DrafterSettings(**given), bus, lambda: NOW)
+    reader = InMemoryMetricReader()
+    instruments.install(MeterProvider([reader]).get_meter("test"))
+    try:
+        await models.collect_gauges()
+        found = {
+            (metric.name, point.attributes["countersign.limit"]): point.value
+            for metric in reader.get_metrics_data().resource_metrics[0].scope_metrics[0].metrics
+            for point in metric.data.data_points
+            if point.attributes["gen_ai.request.model"] == "cloud"
+        }
+        spent, limit = "countersign.endpoint.spent", "countersign.endpoint.limit"
+        assert found == {
+            (spent, "requests"): 8,
+            (spent, "tokens"): 8000,
+            (limit, "requests"): 10,
+            (limit, "tokens"): 100_000,
+        }
+    finally:
+        instruments.install(None)
+        await models.close()
+    admin = await nats.connect("admin")
+    for now, level, words in (
+        (NOW, "warning", "today (UTC): 8 of 10 requests, 8,000 of 100,000 tokens"),
+        (NOW + timedelta(minutes=2), "ok", "today (UTC): 0 of 10 requests, 0 of 100,000 tokens"),
+    ):
+        group = Group("work")
+        await check_spend(admin, group, SimpleNamespace(generation=settings["generation"]), now)  # type: ignore[arg-type]
+        (finding,) = group.found
+        assert (finding.what, finding.level, finding.says) == ("budget of cloud", level, words)
+    await admin.close()
+
+
+async def test_an_endpoint_that_pseudonymises_gets_no_identifier_of_the_record(
+    bus: NatsConnection, nats: NatsServer, server: ModelServer, tmp_path: Path
+) -> None:
+    """By the real services: the record is read with its identifiers, the prompt leaves without, the draft has them."""
+    ehr = sandbox()
+    encounter = ehr.store.get("Encounter", stays("plain")[0])
+    assert encounter is not None
+    patient = ehr.store.get("Patient", encounter["subject"]["reference"].split("/")[1])
+    assert patient is not None
+    name = patient["name"][0]
+    words = [*name["given"], name["family"]]
+    said = f"Fall at home, told by {' '.join(words)} and Dr. Sorabji on 2026-03-01, call 312-555-0143"
+    ehr.store.put(encounter | {"reasonCode": [{"text": said}]})
+    async with running(nats, ehr, **endpoint(tmp_path, server, pseudonymise=True)) as stack:
+        draft = await drafted(stack)
+        assert draft["model_silent"] is None
+        (received,) = server.received
+        for item in (*words, "Sorabji", "2026-03-01", "555-0143"):
+            assert item.casefold() not in received.decode().casefold()
+        assert "Fall at home, told by " in received.decode()
+        assert (await stack.text(CASE)).count(words[-1]) >= 1
 
 
 async def test_what_exceeds_the_budget_is_composed_without_the_model_and_says_so(

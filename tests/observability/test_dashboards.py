@@ -43,6 +43,8 @@ NOT_ON_LOOPBACK = {
     "countersign_nats_certificate_left_seconds",  # an embedded stack speaks plain: tests/connected/test_tls.py
     "countersign_ehr_subscription_silence",  # and declares no Subscription: tests/component/test_subscription_watch.py
     "countersign_ehr_poll_age_seconds",  # the first poll is five minutes after the start
+    "countersign_endpoint_spent",  # and declares no endpoint: tests/connected/test_endpoints.py
+    "countersign_endpoint_limit",
     "countersign_hl7_silence",  # and has no MLLP listener: tests/unit/test_hl7_listener.py
     "countersign_drafter_rollback_age_seconds",  # and no canary is worse: tests/connected/test_drafter_gauges.py
 }

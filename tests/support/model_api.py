@@ -112,6 +112,7 @@ class ModelServer:
         self.text = TEXT
         self.replies: list[Reply] = []
         self.bodies: list[dict[str, Any]] = []
+        self.received: list[bytes] = []  # the bodies as they came
         self.paths: list[str] = []
         self.left = threading.Event()  # a client closed the connection of a reply that hangs
         self.url = f"http://127.0.0.1:{port}" + ("/v1" if kind == "openai" else "")
@@ -137,6 +138,7 @@ class ModelServer:
             listed = {"data": [{"id": MODELS[self.kind], "object": "model"}]}
             await self._answer(Reply(chunks=(json.dumps(listed).encode(),), type="application/json"), receive, send)
         else:
+            self.received.append(body)
             self.bodies.append(json.loads(body))
             await self._answer(self.replies.pop(0) if self.replies else self.success(), receive, send)
 

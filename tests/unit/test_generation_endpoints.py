@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from pydantic import SecretStr
@@ -10,19 +12,22 @@ from pydantic import SecretStr
 from services.drafter.budget import Account, BudgetExceededError, Spent
 from services.drafter.kinds import load_shipped_kinds
 from services.drafter.main import build
-from services.drafter.models import DraftingModel, most_tokens
+from services.drafter.models import DraftingModel, Models, most_tokens
+from services.drafter.pseudonyms.errors import NotRestorableError
 from services.drafter.settings import DrafterSettings
 from shared.contracts.errors import CountersignError, PermanentError, RateLimitedError, TransientError
 from shared.inference.chat_messages import Message, chat_messages
 from shared.inference.event_stream import event_data
-from shared.inference.generation import Sampling, TritonGenerator
+from shared.inference.generation import Sampling, TritonGenerator, Usage
 from shared.inference.generation_api import served_name
 from shared.inference.http_generation import HttpGenerator
+from shared.messaging.connection import NatsConnection
 from shared.runtime.generation_endpoints import EndpointSettings, is_remote, read_endpoints
 from shared.runtime.preflight import preflight_errors
 from shared.runtime.start import deployment_facts
 from tests.support.generator import ScriptedGenerator
 
+NOW = datetime(2026, 11, 29, tzinfo=UTC)
 CLOUD = """\
   - name: cloud
     kind: anthropic
@@ -234,3 +239,36 @@ async def test_how_long_a_draft_waits_for_its_model(failure: CountersignError, l
     else:
         assert await model.ask("c1", "x", sampling, deadline=5, last=last) == (None, reason)
     assert most_tokens("x" * 100, sampling) == 60
+
+
+def test_pseudonyms_are_asked_for_by_an_endpoint_and_make_another_configuration(tmp_path: Path) -> None:
+    pseudonymous = OWN.replace("model: m", "model: m, pseudonymise: true")
+    for text, asked, served in ((OWN, False, "openai m"), (pseudonymous, True, "openai m pseudonymised")):
+        models = Models(settings(declared(tmp_path, text)), NatsConnection("", "drafter", ""), lambda: NOW)
+        assert models.pseudonymise is asked
+        assert models.served("own") == served
+        assert (models.of("own", 1).pseudonym_key is not None) is asked
+        assert "key=" not in repr(models.of("own", 1))
+
+
+async def test_an_answer_that_cannot_be_restored_is_charged_and_is_no_reason_to_ask_again() -> None:
+    class Counted:
+        settled: ClassVar[list[Usage | None]] = []
+
+        async def reserve(self, case: str, tokens: int) -> tuple[str, int]:
+            return case, tokens
+
+        async def settle(self, _: object, usage: Usage | None) -> None:
+            self.settled.append(usage)
+
+        async def release(self, _: object) -> None:
+            raise AssertionError("it was paid for")
+
+    generator = ScriptedGenerator()
+    generator.failures = [NotRestorableError("a date of the answer is not of the record", Usage(9, 1))]
+    model = DraftingModel(generator, Counted())  # type: ignore[arg-type]
+    assert await model.ask("c1", "x", Sampling(max_tokens=10), deadline=5, last=False) == (
+        None,
+        NotRestorableError.shown,
+    )
+    assert Counted.settled == [Usage(9, 1)]
