@@ -141,7 +141,9 @@ async def test_every_metric_by_its_name_and_nothing_of_a_patient(
             assert b"MSA|AA" in await asyncio.wait_for(reader.readuntil(b"\x1c"), 30)
             assert b"MSA|AE" in await asyncio.wait_for(reader.readuntil(b"\x1c"), 30)
             writer.close()
-            await file_one(stack, encounters[0], added=f"{MARKS[0]} was born {MARKS[3]}.")
+            filed = await file_one(stack, encounters[0], added=f"{MARKS[0]} was born {MARKS[3]}.")
+            words = {"rating": "useless", "words": f"{MARKS[0]} was left out."}
+            await stack.call("physician", "POST", f"/v1/reviews/{filed}/rating", json=words)
             await stack.reaches(await stack.discharge(encounters[1]), "awaiting-review")
             await stack.call("ingest", "GET", f"/{MARKS[0]}", params={"name": MARKS[0]})
 

@@ -124,6 +124,8 @@ def one_day(stack: Up, edited: str, refused: str, unknown: str) -> None:
     case_in(stack, signed, "awaiting-review")
     signed_answer = approve(stack, signed, added="She left in good health.")
     assert signed_answer.status_code == 200, signed_answer.text
+    rated = stack.call("physician", "POST", f"/v1/reviews/{signed}/rating", json={"rating": "useful"})
+    assert rated.status_code == 200, rated.text
     case_in(stack, lost, "failed")
     case_in(stack, closed, "awaiting-review")
     until(lambda: len(stack.call("auditor", "GET", f"/v1/cases/{closed}").json()["events"]) >= 7, "three escalations")

@@ -1,4 +1,4 @@
-"""Give the dashboards data: refresh the knowledge base, discharge synthetic patients, sign some documents."""
+"""Give the dashboards data: refresh the knowledge base, discharge synthetic patients, sign and rate some documents."""
 
 import asyncio
 from collections.abc import Callable
@@ -53,7 +53,8 @@ class DemoLoad:
                     await self._seen(f"{DRAFTED} >= {number}")
                     if number <= len(stays) - UNSIGNED_DOCUMENTS:
                         await sign(self._physician, case_id, draft)
-                        self._say(f"signed: case {case_id}")
+                        await self._physician("POST", f"/v1/reviews/{case_id}/rating", json={"rating": "useful"})
+                        self._say(f"signed and rated: case {case_id}")
                         await self._seen(f"{SIGNED} >= {number}")
                 await self._refresh(full=True)
             except TimeoutError:
