@@ -1,7 +1,6 @@
-"""Tokens of a sign-in: where to get them, how they are kept, renewed by one command at a time, and given up."""
+"""Tokens of a sign-in: how they are kept, renewed by one command at a time, and given up."""
 
 import asyncio
-import json
 import stat
 import threading
 from collections.abc import Callable
@@ -16,12 +15,8 @@ from cli import contexts
 from cli.client import Api
 from cli.contexts import ApiContext, choose_context
 from cli.errors import CommandError
-from cli.sign_in.discovery import find_place, metadata_url, parse_issuer_metadata, parse_resource_metadata
 from cli.sign_in.renewal import SignInAuth, StoredSignIn
 from cli.sign_in.stored import SignIn, locked, read_sign_in, sign_in_file, write_sign_in
-from shared.runtime.oidc import OidcSettings
-from shared.runtime.oidc.resource_metadata import protected_resource
-from tests.support.serving import run_command
 
 URL, ISSUER = "https://countersign.example", "https://id.example/realms/x"
 PROD = ApiContext("prod", URL, None)
@@ -251,159 +246,3 @@ async def test_a_token_is_not_sent_without_encryption() -> None:
     with pytest.raises(CommandError, match="without encryption"):
         await ask(installation, Provider(), "http://countersign.example")
     assert installation.seen == []
-
-
-# Where to sign in.
-SETTINGS = OidcSettings(issuer=ISSUER, cli_client_id="cli", cli_resource="urn:api", cli_scope="openid x")
-RESOURCE: dict[str, Any] = protected_resource(SETTINGS, URL)
-PROVIDER: dict[str, Any] = {
-    "issuer": ISSUER,
-    "device_authorization_endpoint": f"{ISSUER}/device",
-    "token_endpoint": f"{ISSUER}/token",
-    "revocation_endpoint": f"{ISSUER}/revoke",
-}
-
-
-def test_the_metadata_of_an_installation_is_of_its_own_address() -> None:
-    found = parse_resource_metadata(RESOURCE, f"{URL}:443/")
-    assert (found.issuers, found.client_id, found.resource, found.scope) == ((ISSUER,), "cli", "urn:api", "openid x")
-    for other in ("https://evil.example", "http://countersign.example", f"{URL}:8443", f"{URL}/path"):
-        with pytest.raises(CommandError, match=f"calls itself {URL}"):
-            parse_resource_metadata(RESOURCE, other)
-    bare = {"resource": URL, "authorization_servers": [ISSUER]}
-    assert parse_resource_metadata(bare, URL).scope == "openid profile offline_access"
-    for body in (None, {}, bare | {"authorization_servers": []}, bare | {"authorization_servers": [7]}):
-        with pytest.raises(CommandError, match="RFC 9728"):
-            parse_resource_metadata(body, URL)
-
-
-def test_the_well_known_path_comes_before_the_path_of_an_installation() -> None:
-    assert metadata_url(URL) == f"{URL}/.well-known/oauth-protected-resource"
-    assert metadata_url(f"{URL}/a/b/") == f"{URL}/.well-known/oauth-protected-resource/a/b"
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"issuer": f"{ISSUER}/"}, "another issuer"),
-        ({"issuer": None}, "another issuer"),
-        ({"device_authorization_endpoint": "http://id.example/device"}, "not an https address"),
-        ({"token_endpoint": "http://id.example/token"}, "not an https address"),
-        ({"token_endpoint": None}, "not an https address"),
-    ],
-)
-def test_endpoints_are_those_of_the_issuer_and_encrypted(change: dict[str, Any], said: str) -> None:
-    with pytest.raises(CommandError, match=said):
-        parse_issuer_metadata(PROVIDER | change, ISSUER)
-    assert parse_issuer_metadata(PROVIDER, ISSUER).revocation == f"{ISSUER}/revoke"
-    assert parse_issuer_metadata(PROVIDER | {"revocation_endpoint": "http://x"}, ISSUER).revocation == ""
-    with pytest.raises(CommandError, match="does not offer the device"):
-        parse_issuer_metadata({"issuer": ISSUER, "token_endpoint": f"{ISSUER}/token"}, ISSUER)
-
-
-async def place(installation: httpx.Response, url: str = URL, **more: str) -> Any:
-    def provider(request: httpx.Request) -> httpx.Response:
-        assert str(request.url) == f"{ISSUER}/.well-known/openid-configuration"
-        return httpx.Response(200, json=PROVIDER)
-
-    async with (
-        httpx.AsyncClient(transport=httpx.MockTransport(lambda _: installation)) as first,
-        httpx.AsyncClient(transport=httpx.MockTransport(provider)) as second,
-    ):
-        return await find_place(first, second, url, **more)
-
-
-NOTHING = httpx.Response(404, json={"title": "There is no identity provider", "detail": "Tokens are in a file."})
-
-
-async def test_where_and_as_which_client() -> None:
-    found = await place(httpx.Response(200, json=RESOURCE))
-    assert (found.endpoints.issuer, found.client_id, found.resource) == (ISSUER, "cli", "urn:api")
-    assert (await place(httpx.Response(200, json=RESOURCE), client_id="mine")).client_id == "mine"
-    assert (await place(NOTHING, issuer=ISSUER, client_id="mine")).client_id == "mine"
-
-
-REFUSED: list[tuple[httpx.Response, dict[str, str], str]] = [
-    (NOTHING, {}, "There is no identity provider. Tokens are in a file."),
-    (NOTHING, {"issuer": ISSUER}, "Give --client-id"),
-    (httpx.Response(502, html="x"), {"issuer": ISSUER, "client_id": "c"}, "HTTP 502"),
-    (httpx.Response(302, headers={"location": "https://evil.example"}), {}, "HTTP 302"),
-    (httpx.Response(200, json=RESOURCE), {"issuer": "https://evil.example"}, "does not accept sign-ins of"),
-    (httpx.Response(200, json=RESOURCE | {"countersign_cli_client_id": ""}), {}, "Give --client-id"),
-    (httpx.Response(200, json=RESOURCE | {"authorization_servers": [ISSUER, "https://b.example"]}), {}, "--issuer"),
-    (httpx.Response(200, json=RESOURCE | {"authorization_servers": ["http://id.example"]}), {}, "not an https"),
-    (httpx.Response(200, json=RESOURCE), {"url": "http://countersign.example"}, "not an https address"),
-]
-
-
-@pytest.mark.parametrize(("answer", "more", "said"), REFUSED)
-async def test_where_nobody_signs_in(answer: httpx.Response, more: dict[str, str], said: str) -> None:
-    with pytest.raises(CommandError, match=said):
-        await place(answer, **more)
-
-
-def test_a_resource_indicator_is_an_absolute_uri() -> None:
-    for wrong in ("api", "https://x.example/#a"):
-        with pytest.raises(ValueError, match="RFC 8707"):
-            OidcSettings(issuer=ISSUER, cli_resource=wrong)
-
-
-# The commands.
-def test_contexts_say_how_they_are_authenticated() -> None:
-    contexts.write_contexts(contexts.Contexts("prod", {"prod": PROD, "old": ApiContext("old", URL, Path("/t"))}))
-    assert contexts.read_contexts().get("prod") == PROD
-    out = run_command("context", "list").out
-    assert "signed out" in out
-    assert "/t" in out
-    write_sign_in(PROD, replace(FOUND, name="Kim Ops"))
-    done = run_command("context", "list", "--json")
-    assert "t1" not in done.out.split('"')
-    old, prod = json.loads(done.out)
-    assert (old["authentication"], old["token_file"]) == ("token file", "/t")
-    assert (prod["authentication"], prod["token_file"], prod["person"]) == ("signed in", None, "Kim Ops")
-    assert prod["expires_at"] == "1970-01-12T13:51:40+00:00"
-    removed = run_command("context", "remove", "prod")
-    assert (removed.code, "not revoked" in removed.err) == (0, True)
-    assert not sign_in_file("prod").exists()
-
-
-def test_another_token_for_a_context_ends_its_sign_in(tmp_path: Path) -> None:
-    contexts.write_contexts(contexts.Contexts(None, {"prod": PROD}))
-    write_sign_in(PROD, FOUND)
-    assert run_command("context", "add", "prod", "--url", URL, stdin="secret").code == 0
-    assert not sign_in_file("prod").exists()
-    assert contexts.read_contexts().get("prod").read_token() == "secret"
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (("login",), "--url"),
-        (("login", "--context", "nobody"), "no context 'nobody'"),
-        (("login", "--url", URL, "--context", "prod"), "not both"),
-        (("login", "--name", "x"), "belong to --url"),
-        (("login", "--url", "x"), "--url"),
-        (("login", "--url", URL, "--name", "../x"), "letters"),
-        (("login", "--url", "http://countersign.example"), "not an https address"),
-        (("logout",), "--url"),
-        (("logout", "--context", "old"), "uses the token file"),
-        (("logout", "--context", "prod"), "not signed in"),
-        (("--context", "prod", "logout"), "not signed in"),
-        (("--context", "prod", "cases", "list"), "You are not signed in to prod"),
-    ],
-)
-def test_what_cannot_be_done_is_one_sentence(words: tuple[str, ...], said: str) -> None:
-    contexts.write_contexts(contexts.Contexts(None, {"prod": PROD, "old": ApiContext("old", URL, Path("/t"))}))
-    done = run_command(*words)
-    assert (done.code, done.out, said in done.err) == (2, "", True), done
-
-
-def test_tokens_that_cannot_be_revoked_are_deleted_all_the_same() -> None:
-    contexts.write_contexts(contexts.Contexts("prod", {"prod": PROD}))
-    write_sign_in(PROD, replace(FOUND, revocation_endpoint="http://127.0.0.1:9/revoke"))
-    done = run_command("logout")
-    assert (done.code, done.out, "has not revoked them" in done.err) == (1, "", True), done
-    assert not sign_in_file("prod").exists()
-    write_sign_in(PROD, FOUND)
-    done = run_command("logout", "--json")
-    assert json.loads(done.out) == {"context": "prod", "revoked": False}
