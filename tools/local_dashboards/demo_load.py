@@ -54,7 +54,7 @@ class DemoLoad:
                     if number <= len(stays) - UNSIGNED_DOCUMENTS:
                         await sign(self._physician, case_id, draft)
                         await self._physician("POST", f"/v1/reviews/{case_id}/rating", json={"rating": "useful"})
-                        self._say(f"signed and rated: case {case_id}")
+                        self._say(f"signed: case {case_id}")
                         await self._seen(f"{SIGNED} >= {number}")
                 await self._refresh(full=True)
             except TimeoutError:
