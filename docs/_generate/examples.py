@@ -56,6 +56,8 @@ EXAMPLES: dict[str, str] = {
     "COUNTERSIGN_HL7_KEY_FILE": "/run/secrets/hl7.key",
     "COUNTERSIGN_HL7_PORT": "2575",
     "COUNTERSIGN_HL7_SENDERS": "/etc/countersign/senders.yaml",
+    "COUNTERSIGN_WEBHOOK_INTERNAL_HOSTS": "engine.hospital.example",
+    "COUNTERSIGN_WEBHOOK_RETRY_FOR": "P3D",
     "COUNTERSIGN_WRITE_BACK": "auto",
     "COUNTERSIGN_BASIC_CONTENT": "xhtml",
     "COUNTERSIGN_MDM_HOST": "engine.hospital.example",

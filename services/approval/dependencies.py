@@ -1,5 +1,7 @@
 """What the routes of approval work with, from the application's state."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -8,6 +10,7 @@ from fastapi import Depends, Header, Request
 from services.approval.corrections.service import CorrectionsService
 from services.approval.erasure.service import ErasureService
 from services.approval.escalation.directory import Directory
+from services.approval.event_feed.feed import EventFeed
 from services.approval.filing.service import ChartService
 from services.approval.local_time import ZoneOf
 from services.approval.operations.service import Operations
@@ -22,6 +25,7 @@ from services.approval.review.case_reader import CaseReader
 from services.approval.review.draft_labels import DraftLabels
 from services.approval.review.service import ReviewService
 from services.approval.sign_in.service import SignInService
+from services.approval.webhooks.service import WebhookService
 from shared.clinical.fhir_client import FhirClient
 from shared.messaging.access_log import AccessLog
 from shared.messaging.steps import Clock
@@ -55,6 +59,8 @@ class ApiDependencies:
     unreadable: UnreadableEvents
     ehr: FhirClient
     streams: EventStreamLimit
+    webhooks: WebhookService
+    feed: EventFeed
 
     @property
     def cases(self) -> CaseReader:
@@ -76,10 +82,21 @@ async def api_dependencies(request: Request) -> ApiDependencies:  # async: FastA
 
 Api = Annotated[ApiDependencies, Depends(api_dependencies)]
 
+
+async def _event_stream_slot(request: Request, api: Api) -> AsyncIterator[None]:
+    """Hold one of the caller's event streams until the answer has ended. Raises Problem 429 when none is left."""
+    async with asynccontextmanager(api.streams)(request):
+        yield
+
+
+# Its parameter stands behind the caller's: streams are counted by person.
+EventStreamSlot = Annotated[None, Depends(_event_stream_slot)]
+
 AnyRole = Annotated[Caller, Depends(allow(*ROLES))]
 Auditor = Annotated[Caller, Depends(allow("auditor"))]
 Clinician = Annotated[Caller, Depends(allow(*READERS))]  # reads drafts
 Operator = Annotated[Caller, Depends(allow("operator"))]
+StreamReader = Annotated[Caller, Depends(allow("operator", "auditor", *READERS))]  # follows case events
 Watcher = Annotated[Caller, Depends(allow("physician", "supervisor", "operator"))]  # sees which reviews are open
 
 IdempotencyKey = Annotated[

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request
 from services.approval.corrections.service import CorrectionsService
 from services.approval.dependencies import ApiDependencies
 from services.approval.erasure.service import ErasureService
+from services.approval.event_feed.feed import EventFeed
 from services.approval.filing.renditions.make import PDF, TEXT
 from services.approval.filing.renditions.writer import Renditions
 from services.approval.filing.service import ChartService
@@ -45,7 +46,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
     provider = OidcProvider(settings.oidc, clock, new_id=core.new_id) if settings.oidc.issuer else None
     launch = _launch(core) if settings.launch.issuer else None
     sessions = SessionStore(core.bus, clock, new_secret, settings.idle, settings.session, provider)
-    unreadable = UnreadableEvents()
+    unreadable, feed = UnreadableEvents(), EventFeed(core.bus)
     downloads = Renditions(core.bus, core.interactive_ehr, core.devices, (TEXT, PDF), settings.paper)
     tokens = read_api_tokens(settings.tokens_file)
     dependencies = ApiDependencies(
@@ -76,9 +77,11 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
         unreadable=unreadable,
         ehr=core.interactive_ehr,
         streams=EventStreamLimit(),
+        webhooks=core.webhooks,
+        feed=feed,
     )
     part = Part(
-        starts=(partial(unreadable.start, core.bus), partial(asyncio.to_thread, compile_templates)),
+        starts=(partial(unreadable.start, core.bus), feed.start, partial(asyncio.to_thread, compile_templates)),
         closers=(unreadable.close, *(item.close for item in (provider, launch) if item is not None)),
     )
     routers = (*ROUTERS, *(PROVIDER_ROUTERS if provider else ()), *(LAUNCH_ROUTERS if launch else ()))

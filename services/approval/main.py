@@ -35,6 +35,7 @@ def build(
         parts.case_steps(core),
         parts.escalation(core),
         parts.notifications(core),
+        parts.webhooks(core),
         parts.ehr_decisions(core),
         parts.recurring_jobs(core),
         parts.erasure(core),

@@ -1,6 +1,7 @@
 """The parts of approval: each makes what it needs of the core, registers its handlers, and says what it starts."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -35,6 +36,13 @@ from services.approval.projections.unfiled import UnfiledProjection
 from services.approval.reimport.handlers import Reimport
 from services.approval.review.service import ReviewService
 from services.approval.settings import ApprovalSettings
+from services.approval.webhooks.deliver import WebhookDispatcher
+from services.approval.webhooks.queue import WebhookQueue
+from services.approval.webhooks.registry import WebhookRegistry
+from services.approval.webhooks.rules import WebhookAddresses
+from services.approval.webhooks.sender import WebhookSender
+from services.approval.webhooks.service import WebhookService
+from services.approval.webhooks.webhook import read_delivery
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.ehr import parse_task_changed
 from shared.contracts.steps import ERASE, FILE, REQUEST_REVIEW, SETTLE_REJECTION
@@ -72,6 +80,13 @@ class Core:
     devices: Devices
     review: ReviewService
     requests: OperatorRequests
+    webhook_registry: WebhookRegistry
+    webhook_sender: WebhookSender
+
+    @property
+    def webhooks(self) -> WebhookService:
+        sender = self.webhook_sender
+        return WebhookService(self.bus, self.webhook_registry, sender, self.clock, self.new_id, os.urandom)
 
     @property
     def bus(self) -> NatsConnection:
@@ -101,6 +116,8 @@ def core(settings: ApprovalSettings, clock: Clock, new_id: Callable[[], str], eh
     tell = TransferNotifier(broker.bus, directory).tell
     filing = Filing(ehr, devices, clock)
     parsers = {"approval-ehr-task": parse_task_changed, "approval-deliver": read_notification}
+    parsers |= {"approval-webhook-send": read_delivery}
+    hosts = map(str.lower, settings.webhooks.internal_hosts)
     verbs = {"ehr-decisions": on_request(broker.bus, clock)}
     return Core(
         settings=settings,
@@ -122,6 +139,8 @@ def core(settings: ApprovalSettings, clock: Clock, new_id: Callable[[], str], eh
             broker.bus, interactive, interactive_directory, reviews, log, clock, new_id, settings.sign_within
         ),
         requests=OperatorRequests(broker.bus, "approval", parsers, clock, verbs),
+        webhook_registry=WebhookRegistry(broker.bus, os.urandom),
+        webhook_sender=WebhookSender(WebhookAddresses(frozenset(hosts)), clock),
     )
 
 
@@ -149,6 +168,15 @@ def notifications(core: Core) -> Part:
     core.broker.on_message("approval-notify", dispatcher.announce)
     core.broker.on_message("approval-deliver", dispatcher.deliver)
     return Part(closers=(partial(asyncio.to_thread, threads.shutdown, wait=False),))
+
+
+def webhooks(core: Core) -> Part:
+    """Case events for endpoints of integrators."""
+    registry, sender = core.webhook_registry, core.webhook_sender
+    dispatcher = WebhookDispatcher(core.bus, registry, sender, core.clock, core.settings.webhooks.retry_for)
+    core.broker.on_message("approval-webhook-queue", WebhookQueue(core.bus, registry).enqueue)
+    core.broker.on_message("approval-webhook-send", dispatcher.deliver)
+    return Part(closers=(sender.close,))
 
 
 def ehr_decisions(core: Core) -> Part:

@@ -3,6 +3,7 @@
 from services.approval.corrections.api import router as corrections
 from services.approval.erasure.api import router as erasure
 from services.approval.escalation.api import router as escalations
+from services.approval.event_feed.api import router as event_feed
 from services.approval.filing.api import router as filing
 from services.approval.operations.api import router as operations
 from services.approval.operations.dead_letters_api import router as dead_letters
@@ -23,6 +24,7 @@ from services.approval.web.sign_in import router as sign_in
 from services.approval.web.sign_out import back_channel_router
 from services.approval.web.sign_out import provider_router as provider_sign_out
 from services.approval.web.sign_out import router as sign_out
+from services.approval.webhooks.api import router as webhooks
 
 API_ROUTERS = (
     reviews,
@@ -34,6 +36,8 @@ API_ROUTERS = (
     escalations,
     dead_letters,
     operations,
+    event_feed,
+    webhooks,
     sessions,
 )
 PAGE_ROUTERS = (

@@ -98,6 +98,23 @@ class RetentionSettings(BaseSettings):
         return Retention(kinds, self.retain_unfiled)
 
 
+class WebhookSettings(BaseSettings):
+    """Settings of webhooks."""
+
+    model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_WEBHOOK_", extra="ignore", frozen=True)
+
+    internal_hosts: NameList = Field(
+        default=(),
+        description="hosts in private networks that webhooks may post to, also without TLS, comma-separated; without "
+        "them only public addresses",
+    )
+    retry_for: timedelta = Field(
+        default=timedelta(days=3),
+        ge=timedelta(minutes=1),
+        description="how long a delivery is tried again; an endpoint that failed for as long is disabled",
+    )
+
+
 class ApprovalSettings(ServiceSettings):
     escalate_after: Escalations = Field(
         default=(timedelta(hours=24), timedelta(hours=72), timedelta(days=7)),
@@ -158,6 +175,7 @@ class ApprovalSettings(ServiceSettings):
     )
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     launch: LaunchSettings = Field(default_factory=LaunchSettings)
+    webhooks: WebhookSettings = Field(default_factory=WebhookSettings)
     public_url: str = Field(
         default="", description="URL under which people reach the pages; used for links and as the allowed origin"
     )

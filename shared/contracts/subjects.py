@@ -12,6 +12,7 @@ TIMERS          timers.escalation.<case>.<level>, timers.reconcile.<of>; timers.
 REFRESH_TIMERS  timers.refresh.<source>, timers.again.<refresh>, timers.peak.<window>, timers.poll.<of>,
                 timers.census.<department>; the same
 NOTIFY          notify.<case>.<escalation>.<channel>, and its receipt notified.<case>.<escalation>.<channel>
+                webhook.deliver.<webhook>.<delivery>, and each attempt webhook.attempted.<webhook>.<delivery>
 ACCESS          access.<event>.<case>; `-` where no case is concerned
 ALERTS          alert.<severity>.<kind>
 DEADLETTER      deadletter.<service>.<consumer>, deadletter.redriven.<n>, deadletter.discarded.<n>
@@ -58,6 +59,8 @@ DRAFTER_EVENTS = "drafters.*.*"
 EVALUATION_EVENTS = "evaluations.>"
 NOTIFICATIONS = "notify.*.*.*"
 NOTIFICATION_RECEIPTS = "notified.*.*.*"
+WEBHOOK_DELIVERIES = "webhook.deliver.*.*"
+WEBHOOK_ATTEMPTS = "webhook.attempted.*.*"
 ACCESS_EVENTS = "access.*.*"
 DRAFT_VIEWED = "access.viewed.*"
 ACCESS_REFUSED = "access.refused.*"
@@ -244,6 +247,15 @@ def notification_subject(case: str, escalation: str, channel: str) -> str:
 def receipt_subject(case: str, escalation: str, channel: str) -> str:
     """Return the subject of the receipt of a sent notification."""
     return f"notified.{case}.{escalation}.{channel}"
+
+
+def webhook_delivery_subject(webhook: str, delivery: str) -> str:
+    return f"webhook.deliver.{webhook}.{delivery}"
+
+
+def webhook_attempt_subject(webhook: str, delivery: str) -> str:
+    """Return the subject of the attempts of a delivery; `delivery` may be `*`."""
+    return f"webhook.attempted.{webhook}.{delivery}"
 
 
 def access_subject(event: str, case: str | None) -> str:

@@ -15,8 +15,9 @@ from nats.js.errors import APIError
 
 from shared.contracts.envelope import sha256_hex
 from shared.contracts.errors import ErasedError, PermanentError, TransientError
-from shared.messaging.case_keys import NONCE, CaseKeys, RandomBytes
+from shared.messaging.case_keys import CaseKeys
 from shared.messaging.connection import NatsConnection, WrongSequenceError, sort_api_error
+from shared.messaging.master_keys import NONCE, RandomBytes
 
 BUCKET = "artifacts"
 STREAM = f"KV_{BUCKET}"

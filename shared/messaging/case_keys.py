@@ -9,27 +9,22 @@ import json
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from nats import errors
 from nats.js.errors import APIError
 
-from shared.contracts.errors import ErasedError, PermanentError, TransientError
+from shared.contracts.errors import ErasedError, TransientError
 from shared.messaging.connection import NatsConnection, WrongSequenceError, sort_api_error
+from shared.messaging.master_keys import RandomBytes, unwrap, wrap
 
 BUCKET = "keys"
 STREAM = f"KV_{BUCKET}"
 BYTES = 32
-NONCE = 12
-PLAIN, WRAPPED, MARKER = b"\x01", b"\x02", b"{"
+MARKER = b"{"
 CACHE_SIZE = 256  # cases
 FOR = 600.0  # seconds
 MAX_ATTEMPTS = 5
-
-RandomBytes = Callable[[int], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,22 +155,11 @@ class CaseKeys:
 
     def _wrap(self, case: str, number: int, key: bytes) -> bytes:
         """Return the key as it is stored: encrypted with the first master key, if one is set."""
-        if not self._bus.master_keys:
-            return PLAIN + key
-        nonce = self._random(NONCE)
-        return WRAPPED + nonce + AESGCM(self._bus.master_keys[0]).encrypt(nonce, key, _subject(case, number).encode())
+        return wrap(self._bus.master_keys, self._random, key, _subject(case, number))
 
     def _unwrap(self, case: str, number: int, stored: bytes) -> bytes:
         """Raises PermanentError when no master key opens it."""
-        kind, rest = stored[:1], stored[1:]
-        if kind == PLAIN:
-            return rest
-        if kind != WRAPPED or not self._bus.master_keys:
-            raise PermanentError("the key of this case is wrapped, and COUNTERSIGN_MASTER_KEY_FILE names no key")
-        for master in self._bus.master_keys:
-            with suppress(InvalidTag):
-                return AESGCM(master).decrypt(rest[:NONCE], rest[NONCE:], _subject(case, number).encode())
-        raise PermanentError("the key of this case opens with none of the master keys")
+        return unwrap(self._bus.master_keys, stored, _subject(case, number), "the key of this case")
 
 
 def _subject(case: str, number: int) -> str:

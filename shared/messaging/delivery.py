@@ -106,11 +106,13 @@ class Delivery:
     async def _publish_alert(
         self, severity: Any, kind: str, target: Consumer, original: FailedMessage, attempts: int, reason: str
     ) -> None:
+        # The server drops a second one with the same id within the deduplication window.
+        id = target.name if target.alerts_together else f"{target.name}-{original.sequence}"
         await publish_alert(
             self._bus,
             severity,
             kind,
-            id=f"{target.name}-{original.sequence}",
+            id=id,
             consumer=target.name,
             subject=original.subject,
             attempts=attempts,

@@ -217,6 +217,9 @@ _OWN: dict[str, tuple[str, ...]] = {
         subjects.NOTIFICATIONS,
         subjects.NOTIFICATION_RECEIPTS,
         "$JS.API.DIRECT.GET.NOTIFY",
+        subjects.WEBHOOK_DELIVERIES,
+        subjects.WEBHOOK_ATTEMPTS,
+        *_bucket("webhooks"),
         # Projections follow the event stream by an unnamed consumer; this right creates no durable one.
         "$JS.API.CONSUMER.CREATE.DISCHARGE",
         "$JS.API.CONSUMER.INFO.DISCHARGE.*",

@@ -74,8 +74,18 @@ STREAMS = (
     Stream("ALERTS", (subjects.ALERTS,), max_age=90 * DAY),
     # Views of drafts, sign-ins, refusals. Kept six years: https://www.ecfr.gov/current/title-45/section-164.316
     Stream("ACCESS", (subjects.ACCESS_EVENTS,), max_age=2192 * DAY, append_only=True),
-    # One message for each channel of each escalation, and the receipts of those that were sent.
-    Stream("NOTIFY", (subjects.NOTIFICATIONS, subjects.NOTIFICATION_RECEIPTS), max_age=90 * DAY),
+    # One message for each channel of each escalation, and the receipts of those that were sent; one for each webhook
+    # and event that it wants, and each attempt to send it.
+    Stream(
+        "NOTIFY",
+        (
+            subjects.NOTIFICATIONS,
+            subjects.NOTIFICATION_RECEIPTS,
+            subjects.WEBHOOK_DELIVERIES,
+            subjects.WEBHOOK_ATTEMPTS,
+        ),
+        max_age=90 * DAY,
+    ),
     Stream("DEADLETTER", (subjects.DEAD_LETTERS,), max_age=None),
     # Core advisories are lost when nobody listens; a stream keeps them until their service takes them up.
     Stream("ADVISORIES", (subjects.MAX_DELIVERIES_ADVISORIES,), max_age=30 * DAY),
@@ -89,6 +99,7 @@ STREAMS = (
 # usage: requests and tokens of a case and of a day at an endpoint that drafts. drafters: drafter configurations by
 # SHA-256, for as long as a draft may have to be explained. comparisons: what became of each canary's drafts,
 # and what physicians changed in the drafts of each configuration.
+# webhooks: the endpoints of integrators, with their signing secrets encrypted, and how long each has failed.
 # keys: the keys that encrypt each case's artifacts; last, so that a backup has the key of every text that it has.
 # WRITTEN_ONCE: values cannot be replaced, whatever rights a user has.
 # DELETABLE: messages can be deleted by users with that right: the server overwrites them on disk.
@@ -105,6 +116,7 @@ BUCKETS = (
     "usage",
     "drafters",
     "comparisons",
+    "webhooks",
     "keys",
 )
 
@@ -253,6 +265,17 @@ CONSUMERS = (
         RetryPolicy(timeout=60, max_attempts=None, initial_interval=2, max_interval=600, alert_after=5),
         workers=16,
         retry_backlog=10_000,
+    ),
+    Consumer("approval-webhook-queue", "DISCHARGE", (subjects.CASE_EVENTS,), BUS_ONLY, workers=8, retry_backlog=10_000),
+    # Given up by age, not by attempts (services/approval/webhooks): attempts are put off while an endpoint is down.
+    Consumer(
+        "approval-webhook-send",
+        "NOTIFY",
+        (subjects.WEBHOOK_DELIVERIES,),
+        RetryPolicy(timeout=30, max_attempts=None, initial_interval=5, max_interval=900),
+        workers=16,
+        retry_backlog=100_000,
+        alerts_together=True,
     ),
     # What a physician decided in the EHR is not given up. One process reconciles at a time.
     Consumer("approval-ehr-task", "EHR", (subjects.TASK_UPDATED,), EHR_UNTIL_DONE, workers=16, retry_backlog=10_000),

@@ -35,6 +35,7 @@ class Consumer:
     # were allowed, as many failing messages as there are workers would block all others.
     retry_backlog: int = 0
     reserved_slots: int = 0  # besides the workers, for departments with little in progress (fair_share.py)
+    alerts_together: bool = False  # one alert for the dead letters of ten minutes, as they tend to have one cause
     step: StepName | None = None  # the step of a case that it performs; None: a side effect that appends events itself
 
     @property

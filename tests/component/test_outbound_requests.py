@@ -16,11 +16,12 @@ import psutil
 import pytest
 
 from cli.stack.certificates import CA, CERTIFICATE, KEY, ensure_certificates
-from services.ingest.connectors.outbound import AllowedAddresses, CheckedTransport, NotAllowedError, allowed_addresses
+from services.ingest.connectors.outbound import AllowedAddresses, allowed_addresses
 from services.ingest.connectors.scanned_document import ScannedDocument
 from services.ingest.connectors.web import WebConnector
 from services.ingest.documents.reader import DocumentReader
 from shared.knowledge.knowledge_file import GuidelineSource
+from shared.outbound import CheckedTransport, NotAllowedError
 
 MB = 2**20
 Answer = Callable[[http.server.BaseHTTPRequestHandler], None]

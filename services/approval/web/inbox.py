@@ -2,14 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
-from services.approval.dependencies import Api, ApiDependencies, Clinician
+from services.approval.dependencies import Api, ApiDependencies, Clinician, EventStreamSlot
 from services.approval.projections.open_reviews import OpenReview, OpenReviewRow
 from services.approval.review.api import readable, shown_departments
 from services.approval.review.authorization import is_assigned_to
@@ -67,17 +65,8 @@ async def inbox(
     )
 
 
-async def _event_stream_slot(request: Request, api: Api) -> AsyncIterator[None]:
-    """Hold one of the caller's event streams until the answer has ended. Raises Problem 429 when none is left."""
-    async with asynccontextmanager(api.streams)(request):
-        yield
-
-
-# The caller comes first: streams are counted by person.
 @router.get("/events")
-async def events(
-    request: Request, who: Clinician, api: Api, _: Annotated[None, Depends(_event_stream_slot)], case: str = ""
-) -> Response:
+async def events(request: Request, who: Clinician, api: Api, _: EventStreamSlot, case: str = "") -> Response:
     """Stream events of all reviews, or of one case, as long as the caller has access."""
     if case:
         await readable(api.cases, case, who)

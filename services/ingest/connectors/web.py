@@ -10,8 +10,6 @@ import httpx
 from services.ingest.connectors.outbound import (
     MAX_REDIRECTS,
     AllowedAddresses,
-    CheckedTransport,
-    NotAllowedError,
     allowed_addresses,
 )
 from services.ingest.connectors.scanned_document import Fingerprint, ScannedDocument
@@ -21,6 +19,7 @@ from services.ingest.documents.reader import DocumentReader
 from shared.contracts.envelope import sha256_hex
 from shared.http import HttpClient
 from shared.knowledge.knowledge_file import GuidelineSource
+from shared.outbound import CheckedTransport, NotAllowedError
 
 MAX_CONCURRENT_REQUESTS = 2  # as many documents of maximum size are in memory
 TIMEOUT_S = 30.0

@@ -1,0 +1,1 @@
+"""Case events for integrators: what a message says, and a stream of server-sent events."""

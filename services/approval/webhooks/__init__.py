@@ -1,0 +1,1 @@
+"""Webhooks: case events that are posted to endpoints of integrators."""

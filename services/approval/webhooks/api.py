@@ -1,0 +1,256 @@
+"""REST API of webhooks, for operators."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from services.approval.dependencies import Api, Operator
+from services.approval.webhooks.problems import WebhookRoute
+from services.approval.webhooks.rules import MAX_URL
+from services.approval.webhooks.service import OVERLAP, RegisteredWebhook, WebhookFields
+from services.approval.webhooks.webhook import Attempt, DisabledBecause, Outcome
+from shared.contracts.ehr import Department
+from shared.contracts.envelope import EVENT_NAMES
+from shared.contracts.subjects import CASE_ID
+from shared.runtime.problems import problem_responses
+from shared.runtime.rate_limits import RateLimit
+from shared.runtime.request_limits import limit_endpoint
+
+COMMON = {
+    401: "no token, or one that is not valid",
+    403: "the token has not the role operator",
+    422: "the request is not valid, or webhooks may not reach the URL",
+    503: "NATS does not answer: repeat the request",
+}
+UNKNOWN = {404: "there is no such webhook, or it is of another department"}
+TESTS = RateLimit("webhook-test", 10, 0.2)
+
+router = APIRouter(
+    prefix="/v1/webhooks", tags=["webhooks"], route_class=WebhookRoute, responses=problem_responses(COMMON)
+)
+
+
+def _is_event(name: str) -> str:
+    if name not in EVENT_NAMES:
+        raise ValueError("there is no such event")
+    return name
+
+
+EventName = Annotated[str, AfterValidator(_is_event)]
+WebhookId = Annotated[str, Path(pattern=f"^{CASE_ID}$")]
+DeliveryId = Annotated[str, Path(pattern=f"^{CASE_ID}$", description="header `webhook-id` of the delivery")]
+Url = Annotated[str, Field(min_length=1, max_length=MAX_URL, description="https, except inside of the hospital")]
+Types = Annotated[list[EventName], Field(max_length=64, description="events such as `approved`; empty: all")]
+Departments = Annotated[list[Department], Field(max_length=200, description="empty: all")]
+Description = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=200), Field(description="no patient data")
+]
+
+
+class RegisterWebhook(BaseModel):
+    """Register an endpoint for case events from now on."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"url": "https://integrator.example/countersign", "types": ["approved", "filed"]}]
+        },
+    )
+
+    url: Url
+    types: Types = []
+    departments: Departments = []
+    description: Description = ""
+
+
+class ChangeWebhook(BaseModel):
+    """Change what is given. Enabled again, it gets the events from then on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: Url | None = None
+    types: Types | None = None
+    departments: Departments | None = None
+    description: Description | None = None
+    enabled: bool | None = None
+
+
+class SecretView(BaseModel):
+    """A signing secret, which is not shown again. `valid_until` null: until it is rotated."""
+
+    created_at: datetime
+    valid_until: datetime | None
+
+
+class WebhookView(BaseModel):
+    """A webhook. `failing_since` null: the last attempt succeeded, or there was none."""
+
+    id: str
+    url: str
+    types: list[str]
+    departments: list[str]
+    description: str
+    enabled: bool
+    disabled_because: DisabledBecause | None
+    disabled_at: datetime | None
+    failing_since: datetime | None
+    created_at: datetime
+    created_by: str
+    secrets: list[SecretView]
+
+
+class WebhookWithSecret(WebhookView):
+    """A webhook with its new signing secret, which is shown this once."""
+
+    secret: str = Field(description="`whsec_` and 32 bytes in base64")
+
+
+class WebhookList(BaseModel):
+    items: list[WebhookView]
+
+
+class TestResult(BaseModel):
+    """What became of a test event. `status` null: no answer; `reason` says why."""
+
+    webhook_id: str = Field(description="header `webhook-id` of the test")
+    delivered: bool
+    status: int | None
+    reason: str
+    seconds: float
+
+
+class AttemptView(BaseModel):
+    """An attempt to send an event. `id` is the header `webhook-id`, the same for every attempt of a delivery."""
+
+    id: str
+    case_id: str
+    department: str
+    event: str
+    sequence: int
+    at: datetime
+    outcome: Outcome
+    status: int | None
+    reason: str
+    seconds: float
+
+
+class AttemptList(BaseModel):
+    """The last attempts, the latest first. Deliveries that were not tried yet are not among them."""
+
+    items: list[AttemptView]
+
+
+class Redelivery(BaseModel):
+    id: str
+    state: Literal["queued"] = "queued"
+
+
+@router.get("", summary="Webhooks, the oldest first")
+async def list_webhooks(who: Operator, api: Api) -> WebhookList:
+    return WebhookList(items=[_view(item) for item in await api.webhooks.visible(who)])
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Register a webhook",
+    description="The answer has the signing secret, which is not shown again. There are at most 100 webhooks.",
+    responses=problem_responses({409: "there are too many, or the token is for other departments"}),
+)
+async def register_webhook(body: RegisterWebhook, by: Operator, api: Api) -> WebhookWithSecret:
+    fields = WebhookFields(body.url, tuple(body.types), tuple(body.departments), body.description)
+    found, secret = await api.webhooks.add(by, fields)
+    return WebhookWithSecret(**_view(found).model_dump(), secret=secret)
+
+
+@router.get("/{id}", summary="A webhook", responses=problem_responses(UNKNOWN))
+async def show_webhook(id: WebhookId, who: Operator, api: Api) -> WebhookView:
+    return _view(await api.webhooks.find(who, id))
+
+
+@router.patch("/{id}", summary="Change, disable or enable a webhook", responses=problem_responses(UNKNOWN))
+async def change_webhook(id: WebhookId, body: ChangeWebhook, by: Operator, api: Api) -> WebhookView:
+    changes = body.model_dump(exclude_none=True)
+    changes |= {name: tuple(changes[name]) for name in ("types", "departments") if name in changes}
+    return _view(await api.webhooks.change(by, id, changes))
+
+
+@router.delete(
+    "/{id}",
+    status_code=204,
+    summary="Remove a webhook",
+    description="Deliveries that wait are dropped.",
+    responses=problem_responses(UNKNOWN),
+)
+async def remove_webhook(id: WebhookId, by: Operator, api: Api) -> Response:
+    await api.webhooks.remove(by, id)
+    return Response(status_code=204)
+
+
+@router.post(
+    "/{id}/test",
+    summary="Send a test event now",
+    description="Of the type `countersign.webhook.test.v1`, also to a disabled webhook. It is not sent again.",
+    responses=problem_responses(UNKNOWN),
+)
+@limit_endpoint(rate=TESTS)
+async def test_webhook(id: WebhookId, by: Operator, api: Api) -> TestResult:
+    message, answer = await api.webhooks.test(by, id)
+    verdict = answer.verdict
+    return TestResult(
+        webhook_id=message,
+        delivered=verdict.kind == "delivered",
+        status=answer.status,
+        reason=verdict.reason,
+        seconds=answer.seconds,
+    )
+
+
+@router.post(
+    "/{id}/secret",
+    summary="Rotate the signing secret",
+    description=f"The answer has the new one. For {OVERLAP.total_seconds() / 3600:g} hours messages are signed by both.",
+    responses=problem_responses(UNKNOWN),
+)
+async def rotate_secret(id: WebhookId, by: Operator, api: Api) -> WebhookWithSecret:
+    found, secret = await api.webhooks.rotate(by, id)
+    return WebhookWithSecret(**_view(found).model_dump(), secret=secret)
+
+
+@router.get("/{id}/deliveries", summary="The last attempts, the latest first", responses=problem_responses(UNKNOWN))
+async def list_deliveries(
+    id: WebhookId, who: Operator, api: Api, limit: Annotated[int, Query(ge=1, le=200)] = 50
+) -> AttemptList:
+    return AttemptList(items=[_attempt(item) for item in await api.webhooks.deliveries(who, id, limit)])
+
+
+@router.post(
+    "/{id}/deliveries/{delivery}/redeliver",
+    status_code=202,
+    summary="Send a delivery again",
+    description="With the same `webhook-id`. Asked twice before it is tried, it is sent again once.",
+    responses=problem_responses(UNKNOWN | {409: "the webhook is disabled, or the delivery is still being tried"}),
+)
+async def redeliver(id: WebhookId, delivery: DeliveryId, by: Operator, api: Api) -> Redelivery:
+    await api.webhooks.redeliver(by, id, delivery)
+    return Redelivery(id=delivery)
+
+
+def _view(found: RegisteredWebhook) -> WebhookView:
+    webhook = found.webhook
+    return WebhookView(
+        **webhook.model_dump(exclude={"after", "secrets"}),
+        failing_since=found.health.failing_since if found.health is not None else None,
+        secrets=[SecretView(created_at=item.created_at, valid_until=item.until) for item in webhook.secrets],
+    )
+
+
+def _attempt(attempt: Attempt) -> AttemptView:
+    event = attempt.delivery.event
+    return AttemptView(
+        id=attempt.delivery.id,
+        **event.model_dump(include={"case_id", "department", "event", "sequence"}),
+        **attempt.model_dump(include={"at", "outcome", "status", "reason", "seconds"}),
+    )
