@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import httpx
 
 from cli.contexts import ApiContext, active_context
-from cli.errors import CommandError, RefusedError
+from cli.errors import CommandError, RefusedError, UnreachableError
 from cli.stack.access import default_data_dir, read_access
 
 T = TypeVar("T")
@@ -57,20 +57,44 @@ class Api:
         try:
             response = await self._http.request(method, url, **options)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise CommandError(self._unreachable.replace("{error}", type(error).__name__)) from None
+            raise UnreachableError(self._unreachable.replace("{error}", type(error).__name__)) from None
+        if response.status_code == 204:
+            return None
+        if not response.is_success:
+            raise _refusal(response)
+        return _json(response)
+
+    async def lines(self, path: str, **options: Any) -> AsyncGenerator[str]:
+        """Yield the lines of a streamed answer until it ends or the connection is lost. Raises as a request does."""
+        url = self._base_of(path) + path if self._base_of is not None else path
         try:
-            answer = response.json()
-        except ValueError:  # a proxy's own page, for example
-            message = f"{origin_of(response)} answered HTTP {response.status_code} without JSON."
-            raise CommandError(message) from None
-        if response.is_success:
-            return answer
-        problem = answer if isinstance(answer, dict) else {}
-        message = f"{problem.get('title', f'HTTP {response.status_code}')}. {problem.get('detail', '')}"
-        raise (RefusedError if response.status_code in REFUSALS else CommandError)(message.strip())
+            async with self._http.stream("GET", url, **options) as response:
+                if not response.is_success:
+                    await response.aread()
+                    raise _refusal(response)
+                async for line in response.aiter_lines():
+                    yield line
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise UnreachableError(self._unreachable.replace("{error}", type(error).__name__)) from None
 
     async def close(self) -> None:
         await self._http.aclose()
+
+
+def _json(response: httpx.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError:  # a proxy's own page, for example
+        message = f"{origin_of(response)} answered HTTP {response.status_code} without JSON."
+        raise CommandError(message) from None
+
+
+def _refusal(response: httpx.Response) -> CommandError:
+    """Return the error for an answer that is one."""
+    answer = _json(response)
+    problem = answer if isinstance(answer, dict) else {}
+    message = f"{problem.get('title', f'HTTP {response.status_code}')}. {problem.get('detail', '')}"
+    return (RefusedError if response.status_code in REFUSALS else CommandError)(message.strip())
 
 
 def origin_of(response: httpx.Response) -> str:

@@ -11,3 +11,7 @@ class RefusedError(CommandError):
     """The installation was reached, and refuses: the state of things does not allow it. Exit code 1."""
 
     exit_code = 1
+
+
+class UnreachableError(CommandError):
+    """The installation does not answer."""

@@ -25,6 +25,7 @@ from cli.commands import (
     ehr_decisions,
     erasure,
     escalations,
+    events,
     hl7,
     kinds,
     knowledge,
@@ -32,6 +33,7 @@ from cli.commands import (
     models,
     provision,
     secrets,
+    webhooks,
 )
 from cli.contexts import choose_context
 from cli.errors import CommandError
@@ -181,6 +183,8 @@ app.add_typer(drafters.app, name="drafters")
 app.add_typer(models.app, name="models")
 app.add_typer(escalations.app, name="escalations")
 app.add_typer(hl7.app, name="hl7")
+app.add_typer(webhooks.app, name="webhooks")
+app.command("events")(events.events)
 app.command("doctor")(doctor.doctor)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(dead_letters.app, name="deadletter", hidden=True, deprecated=True)  # the name until 0.2

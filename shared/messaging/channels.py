@@ -26,6 +26,7 @@ Json = dict[str, Any]
 EHR_FACTS = ("discharged", "discharge-cancelled", "discharge-pending", "discharge-pending-cancelled")
 CASE_HEADERS = ("ce-specversion", *CHAINED_HEADERS, "traceparent")
 REFRESH_HEADERS = ("ce-specversion", *(name for name in CHAINED_HEADERS if name != "ce-prevdigest"))
+OBJECT = {"type": "object"}
 IDS_AND_FIGURES = {"type": "object", "additionalProperties": {"type": ["string", "integer"]}}
 
 PARAMETERS = {
@@ -46,6 +47,8 @@ PARAMETERS = {
     "level": "1, 2 or 3",
     "escalation": "id of the escalated event",
     "channel": "key of a channel in the directory",
+    "webhook": "id of the webhook",
+    "delivery": "id of the delivery: header webhook-id of what is posted",
     "severity": "info, warning or critical",
     "kind": "what the alert is about",
     "service": "service that gave up",
@@ -234,6 +237,18 @@ def _other_channels() -> list[Channel]:
             subjects.receipt_subject(*place),
             "NOTIFY",
             Message("The message was sent to its channel.", payload=IDS_AND_FIGURES),
+        ),
+        Channel(
+            "webhook-delivery",
+            subjects.webhook_delivery_subject("{webhook}", "{delivery}"),
+            "NOTIFY",
+            Message("A case event on its way to a webhook. Ids, names and a time; no address.", payload=OBJECT),
+        ),
+        Channel(
+            "webhook-attempt",
+            subjects.webhook_attempt_subject("{webhook}", "{delivery}"),
+            "NOTIFY",
+            Message("An attempt to post a delivery: its outcome, status and duration.", payload=OBJECT),
         ),
         *(
             Channel(f"access-{entry}", subjects.access_subject(entry, "{case}"), "ACCESS", access)

@@ -81,8 +81,9 @@ async def test_every_service_ends_in_time_whatever_it_is_doing(fleet: ProcessSta
         )
         assert reported.status_code == 202
         pages = http.stream("GET", f"http://127.0.0.1:{fleet.ports['approval']}/events", headers=physician)
-        async with pages as page:
-            assert page.status_code == 200
+        events = http.stream("GET", f"http://127.0.0.1:{fleet.ports['approval']}/v1/events", headers=operator)
+        async with pages as page, events as feed:
+            assert (page.status_code, feed.status_code) == (200, 200)
             for name in SERVICES:
                 await half_a_request(fleet.ports[name])
             upload = asyncio.create_task(

@@ -33,6 +33,7 @@ from tests.support.generator import ScriptedGenerator
 from tests.support.people import Clock
 from tests.support.processes import ServiceProcess
 from tests.support.server import NatsServer
+from tests.support.serving import run_beside, served
 from tests.support.stack import Stack, build_services, until
 from tests.support.webhooks import HOST, Receiver, receiver, running_receiver_of_the_guide
 
@@ -449,3 +450,44 @@ async def test_secrets_are_stored_encrypted_with_a_master_key(
         wrapped = base64.b64decode(json.loads(stored[0].data)["secrets"][0]["wrapped"])
         assert base64.b64decode(webhook["secret"].removeprefix("whsec_")) not in wrapped
         await stack.http.aclose()
+
+
+async def test_the_command(stack: Stack, hook: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = tmp_path / "token"
+    token.write_text(stack.server.secrets.tokens["operator"])
+    async with served(stack.app) as base:
+        monkeypatch.setenv("COUNTERSIGN_URL", base)
+        monkeypatch.setenv("COUNTERSIGN_TOKEN_FILE", str(token))
+
+        async def said(*words: str, code: int = 0) -> Any:
+            done = await run_beside(*words)
+            assert done.code == code, done
+            return json.loads(done.out) if "--json" in words else done.out
+
+        added = await said("webhooks", "add", hook.url, "--type", "discharged", "--description", "archive", "--json")
+        id = added["id"]
+        assert id in await said("webhooks", "list")
+        assert "whsec_" not in await said("webhooks", "show", id)
+        assert (await said("webhooks", "test", id)).startswith("delivered: HTTP 204")
+        hook.answer = lambda _: 500
+        assert (await said("webhooks", "test", id, code=1)).startswith("failed: HTTP 500")
+        hook.answer = lambda _: 204
+        await append(stack.server, "discharged", "context-extracted")
+        (done,) = await attempted(stack, added, "delivered")
+        (listed,) = await said("webhooks", "deliveries", id, "--json")
+        assert listed == done
+        await said("webhooks", "redeliver", id, done["id"])
+        await attempted(stack, added, "delivered", 2)
+        rotated = await said("webhooks", "rotate", id)
+        assert "whsec_" in rotated
+        assert added["secret"] not in rotated
+        assert "disabled (person)" in await said("webhooks", "disable", id)
+        assert "enabled" in await said("webhooks", "enable", id)
+        changed = await said("webhooks", "change", id, "--department", "surgery", "--json")
+        assert (changed["departments"], changed["types"]) == (["surgery"], ["discharged"])
+        printed = await said("events", "--after", "0", "--limit", "2")
+        assert [line.split()[-1] for line in printed.splitlines()] == ["discharged", "context-extracted"]
+        cloudevent = await said("events", "--after", "1", "--limit", "1", "--json")
+        assert cloudevent["data"]["sequence"] == 2
+        await said("webhooks", "remove", id)
+        assert await said("webhooks", "list", "--json") == []

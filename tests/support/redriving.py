@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from services.approval.notifications.notification import read_notification
+from services.approval.webhooks.webhook import read_delivery
 from shared.contracts.ehr import parse_encounter_reported, parse_task_changed
 from shared.contracts.visits import parse_visit_reported
 from shared.messaging.operator_requests import OperatorRequests
@@ -16,7 +17,11 @@ CHECKS = {
         "ingest-cancelled": parse_encounter_reported,
         "ingest-visits": parse_visit_reported,
     },
-    "approval": {"approval-ehr-task": parse_task_changed, "approval-deliver": read_notification},
+    "approval": {
+        "approval-ehr-task": parse_task_changed,
+        "approval-deliver": read_notification,
+        "approval-webhook-send": read_delivery,
+    },
 }
 
 

@@ -211,7 +211,7 @@ async def test_webhook(id: WebhookId, by: Operator, api: Api) -> TestResult:
 @router.post(
     "/{id}/secret",
     summary="Rotate the signing secret",
-    description=f"The answer has the new one. For {OVERLAP.total_seconds() / 3600:g} hours messages are signed by both.",
+    description=f"The answer has it. For {OVERLAP.total_seconds() / 3600:g} hours the one before signs beside it.",
     responses=problem_responses(UNKNOWN),
 )
 async def rotate_secret(id: WebhookId, by: Operator, api: Api) -> WebhookWithSecret:
