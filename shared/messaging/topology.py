@@ -74,8 +74,8 @@ STREAMS = (
     Stream("ALERTS", (subjects.ALERTS,), max_age=90 * DAY),
     # Views of drafts, sign-ins, refusals. Kept six years: https://www.ecfr.gov/current/title-45/section-164.316
     Stream("ACCESS", (subjects.ACCESS_EVENTS,), max_age=2192 * DAY, append_only=True),
-    # One message for each channel of each escalation, and the receipts of those that were sent; one for each webhook
-    # and event that it wants, and each attempt to send it.
+    # One message for each channel of each escalation, and the receipts of those that were sent; one for each event
+    # of a webhook, and each attempt to send it.
     Stream(
         "NOTIFY",
         (

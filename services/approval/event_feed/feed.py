@@ -44,9 +44,9 @@ class EventFilter:
 
 
 class EventFeed:
-    """Tells connections that there are new events; each reads them from the stream by itself.
+    """Notifies connections of new events; each reads them from the stream by itself.
 
-    A slow reader costs no memory here, and one that was told late or not at all reads the same.
+    A slow reader costs no memory here, and one that was notified late or not at all reads the same.
     """
 
     def __init__(self, bus: NatsConnection) -> None:
@@ -91,9 +91,9 @@ class EventFeed:
         """
         now = asyncio.get_running_loop().time
         due = now() + heartbeat
-        with self._told() as told:
+        with self._notified() as changed:
             while True:
-                told.clear()  # before the read: what comes meanwhile is read next
+                changed.clear()  # before the read: what comes meanwhile is read next
                 async for page in self._store.pages(wanted.subject, start=after + 1):
                     for event in _messages(page):
                         if wanted.takes(event):
@@ -103,13 +103,13 @@ class EventFeed:
                 if now() >= due:
                     yield None
                     due = now() + heartbeat
-                with suppress(TimeoutError):  # it reads then, too: whether it was told does not matter in the long run
+                with suppress(TimeoutError):  # it reads then, too: a lost notification costs time only
                     async with asyncio.timeout_at(due):
-                        await told.wait()
+                        await changed.wait()
                         await asyncio.sleep(PAGE_WINDOW)
 
     @contextmanager
-    def _told(self) -> Iterator[asyncio.Event]:
+    def _notified(self) -> Iterator[asyncio.Event]:
         event = asyncio.Event()
         self._waiting.add(event)
         try:

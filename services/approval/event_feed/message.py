@@ -1,4 +1,4 @@
-"""What integrators are told of a case event: ids, names, a time and a sequence. Pure.
+"""The message about a case event for integrators: ids, names, a time and a sequence. Pure.
 
 It is made of the subject and the headers of the stored event. The body, with ids of the EHR and people, is not read.
 """

@@ -1,4 +1,4 @@
-"""Put up one delivery for each webhook that wants an event."""
+"""Put up one delivery of an event for each webhook that is registered for it."""
 
 import asyncio
 

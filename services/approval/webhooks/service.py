@@ -20,7 +20,7 @@ from shared.messaging.master_keys import RandomBytes
 from shared.messaging.steps import Clock
 from shared.runtime.authentication import Caller
 
-MAX_WEBHOOKS = 100  # each event costs a request to NATS for every one that wants it
+MAX_WEBHOOKS = 100  # each event costs a request to NATS for every one that gets it
 OVERLAP = timedelta(hours=24)  # in which the previous secret signs beside the new one
 
 
