@@ -5,6 +5,7 @@ import base64
 import hmac
 import json
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -20,6 +21,7 @@ from cli.stack.ports import free_port
 from cli.stack.secrets import write_tokens
 from services.approval.dependencies import ApiDependencies
 from services.approval.settings import WebhookSettings
+from services.approval.webhooks.rules import MAX_CONCURRENT
 from shared.contracts.envelope import CHAIN_START
 from shared.contracts.subjects import CaseRef, case_id
 from shared.messaging.dead_letters import read_all
@@ -190,6 +192,23 @@ async def test_an_endpoint_that_is_down_gets_everything_later_and_delays_no_othe
         await attempted(stack, failing, "delivered", 12)
         assert sorted(down.ids) == sorted(set(down.ids))
         assert (await show(stack, failing))["failing_since"] is None
+
+
+async def test_an_endpoint_that_is_slow_delays_no_other(stack: Stack, hook: Receiver) -> None:
+    """With more deliveries for it than there are workers."""
+    answered = threading.Event()
+    with receiver() as slow:
+        slow.answer = lambda _: 204 if answered.wait(60) else 500
+        await add(stack, slow.url)
+        await add(stack, hook.url)
+        try:
+            for number in range(24):
+                await append(stack.server, "discharged", case=a_case(number))
+            await posted(hook, 24)
+            assert len(slow.posts) <= MAX_CONCURRENT
+        finally:
+            answered.set()
+        await posted(slow, 24)
 
 
 async def test_a_process_that_dies_before_the_answer_sends_the_same_id_again(

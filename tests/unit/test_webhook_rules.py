@@ -137,6 +137,17 @@ def test_a_slow_endpoint_has_few_requests_at_a_time() -> None:
     assert gate.enter(1.0) is None
 
 
+def test_what_was_not_sent_says_nothing_about_the_endpoint() -> None:
+    gate = EndpointGate()
+    for _ in range(FAILURES_IN_A_ROW):
+        gate.enter(0.0)
+        gate.leave(0.0, ok=False)
+    assert gate.enter(FIRST_PAUSE) is None
+    gate.leave(FIRST_PAUSE, ok=None)
+    assert not gate.idle
+    assert [gate.enter(FIRST_PAUSE), gate.enter(FIRST_PAUSE) is None] == [None, False]
+
+
 def test_an_endpoint_that_is_down_is_asked_by_one_request_with_growing_pauses() -> None:
     gate, now = EndpointGate(), 0.0
     for _ in range(FAILURES_IN_A_ROW):

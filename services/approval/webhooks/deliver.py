@@ -19,7 +19,7 @@ from services.approval.webhooks.webhook import (
     WebhookDelivery,
     read_delivery,
 )
-from shared.contracts.errors import PermanentError, RateLimitedError, TransientError
+from shared.contracts.errors import PermanentError, RateLimitedError, TransientError, as_transient
 from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letter_queue import publish_alert
 from shared.messaging.steps import Clock
@@ -67,7 +67,8 @@ class WebhookDispatcher:
                 await self._give_up(delivery, sequence, f"webhook {webhook.id} is disabled")
             if gate is None:
                 await self._give_up(delivery, sequence, await self._why_old(webhook, delivery, health))
-            secrets = self._registry.secrets(webhook, self._clock())
+            with as_transient():  # a master key that is missing may come back
+                secrets = self._registry.secrets(webhook, self._clock())
             answer = await self._sender.post(webhook.url, delivery.id, delivery.event.cloudevent(), secrets)
         finally:
             self._leave(delivery.webhook, gate, answer)
@@ -85,9 +86,10 @@ class WebhookDispatcher:
     def _leave(self, webhook: str, gate: EndpointGate | None, answer: Answer | None) -> None:
         if gate is None:
             return
-        # Nothing was sent: that says nothing about the endpoint.
-        ok = answer is None or answer.verdict.kind == "delivered"
-        gate.leave(self._timer(), ok=ok, wait=answer.verdict.wait if answer is not None else None)
+        if answer is None:
+            gate.leave(self._timer(), ok=None)
+        else:
+            gate.leave(self._timer(), ok=answer.verdict.kind == "delivered", wait=answer.verdict.wait)
         if gate.idle:
             self._gates.pop(webhook, None)
 

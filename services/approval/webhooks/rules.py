@@ -104,9 +104,11 @@ class EndpointGate:
         self._running += 1
         return None
 
-    def leave(self, now: float, *, ok: bool, wait: float | None = None) -> None:
-        """End a request; `wait`: seconds that the endpoint asks us to stay away."""
+    def leave(self, now: float, *, ok: bool | None, wait: float | None = None) -> None:
+        """End a request. `ok` None: nothing was sent; `wait`: seconds that the endpoint asks us to stay away."""
         self._running -= 1
+        if ok is None:
+            return
         if ok:
             self._failures, self._closed_until = 0, 0.0
             return
