@@ -180,6 +180,8 @@ class Approving:
             ehr=absent,
             streams=absent,
             operations=absent,
+            webhooks=absent,
+            feed=absent,
         )
         app = FastAPI()
         problems.install_error_handlers(app)
