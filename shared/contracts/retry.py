@@ -45,3 +45,10 @@ EHR_UNTIL_DONE = RetryPolicy(timeout=120, max_attempts=None, initial_interval=5,
 FHIR_LAG = RetryPolicy(
     timeout=60, max_attempts=30, initial_interval=15, backoff_coefficient=3, max_interval=3600, alert_after=7
 )
+# Of a refresh. What gives up here ends the attempt; the whole refresh has another one, five minutes later.
+PREPARE = RetryPolicy(timeout=1800, max_attempts=5, initial_interval=1)
+SETTLE = RetryPolicy(timeout=600, max_attempts=3, initial_interval=5)
+# An EHR that is down is asked again until the morning.
+CENSUS = RetryPolicy(timeout=300, max_attempts=20, initial_interval=30, max_interval=900, alert_after=5)
+# Given up by age, not by attempts (services/approval/webhooks): attempts are put off while an endpoint is down.
+WEBHOOK = RetryPolicy(timeout=30, max_attempts=None, initial_interval=5, max_interval=900)

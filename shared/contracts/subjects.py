@@ -61,6 +61,7 @@ NOTIFICATIONS = "notify.*.*.*"
 NOTIFICATION_RECEIPTS = "notified.*.*.*"
 WEBHOOK_DELIVERIES = "webhook.deliver.*.*"
 WEBHOOK_ATTEMPTS = "webhook.attempted.*.*"
+NOTIFY_SUBJECTS = (NOTIFICATIONS, NOTIFICATION_RECEIPTS, WEBHOOK_DELIVERIES, WEBHOOK_ATTEMPTS)
 ACCESS_EVENTS = "access.*.*"
 DRAFT_VIEWED = "access.viewed.*"
 ACCESS_REFUSED = "access.refused.*"
@@ -78,6 +79,7 @@ RETRY_TIMER = "again.*"
 PEAK_TIMER = "peak.*"
 POLL_TIMER = "poll.*"
 CENSUS_TIMER = "census.*"
+REFRESH_TIMER_KINDS = (REFRESH_TIMER, RETRY_TIMER, PEAK_TIMER, POLL_TIMER, CENSUS_TIMER)  # of REFRESH_TIMERS
 
 
 @dataclass(frozen=True, slots=True)

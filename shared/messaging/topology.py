@@ -6,7 +6,7 @@ administrator's `provision` creates what is here and shows what differs.
 
 from typing import Any
 
-from shared.contracts import steps, subjects
+from shared.contracts import retry, steps, subjects
 from shared.contracts.evaluations import EvaluationRequested, ItemReady
 from shared.contracts.events import (
     Approved,
@@ -59,33 +59,13 @@ STREAMS = (
     # A stream that takes schedules takes roll-ups, too, and a schedule reaches its own stream alone. The clocks of
     # reviews are apart, so that whoever may set the knowledge base's timers can neither set nor wipe out those.
     Stream("TIMERS", _timers(subjects.ESCALATION_TIMER, subjects.RECONCILE_TIMER), max_age=None, schedules=True),
-    Stream(
-        "REFRESH_TIMERS",
-        _timers(
-            subjects.REFRESH_TIMER,
-            subjects.RETRY_TIMER,
-            subjects.PEAK_TIMER,
-            subjects.POLL_TIMER,
-            subjects.CENSUS_TIMER,
-        ),
-        max_age=None,
-        schedules=True,
-    ),
+    Stream("REFRESH_TIMERS", _timers(*subjects.REFRESH_TIMER_KINDS), max_age=None, schedules=True),
     Stream("ALERTS", (subjects.ALERTS,), max_age=90 * DAY),
     # Views of drafts, sign-ins, refusals. Kept six years: https://www.ecfr.gov/current/title-45/section-164.316
     Stream("ACCESS", (subjects.ACCESS_EVENTS,), max_age=2192 * DAY, append_only=True),
     # One message for each channel of each escalation, and the receipts of those that were sent; one for each event
     # of a webhook, and each attempt to send it.
-    Stream(
-        "NOTIFY",
-        (
-            subjects.NOTIFICATIONS,
-            subjects.NOTIFICATION_RECEIPTS,
-            subjects.WEBHOOK_DELIVERIES,
-            subjects.WEBHOOK_ATTEMPTS,
-        ),
-        max_age=90 * DAY,
-    ),
+    Stream("NOTIFY", subjects.NOTIFY_SUBJECTS, max_age=90 * DAY),
     Stream("DEADLETTER", (subjects.DEAD_LETTERS,), max_age=None),
     # Core advisories are lost when nobody listens; a stream keeps them until their service takes them up.
     Stream("ADVISORIES", (subjects.MAX_DELIVERIES_ADVISORIES,), max_age=30 * DAY),
@@ -125,12 +105,6 @@ DELETABLE = frozenset({"keys"})
 
 # Stream → consumer that was there in an earlier version, and is elsewhere now.
 MOVED = (("TIMERS", "ingest-schedule"), ("TIMERS", "embedder-peak"))
-
-# Of a refresh. What gives up here ends the attempt; the whole refresh has another one, five minutes later.
-_PREPARE = RetryPolicy(timeout=1800, max_attempts=5, initial_interval=1)
-# An EHR that is down is asked again until the morning.
-_CENSUS = RetryPolicy(timeout=300, max_attempts=20, initial_interval=30, max_interval=900, alert_after=5)
-_SETTLE = RetryPolicy(timeout=600, max_attempts=3, initial_interval=5)
 
 
 def refresh_events(*kinds: type[RefreshEvent]) -> tuple[str, ...]:
@@ -214,7 +188,7 @@ CONSUMERS = (
         BUS_ONLY,
         workers=1,
     ),
-    Consumer("ingest-prepare", "KNOWLEDGE", refresh_events(Started, Resumed), _PREPARE, workers=1),
+    Consumer("ingest-prepare", "KNOWLEDGE", refresh_events(Started, Resumed), retry.PREPARE, workers=1),
     Consumer(
         "ingest-schedule",
         "REFRESH_TIMERS",
@@ -223,7 +197,11 @@ CONSUMERS = (
         workers=4,
     ),
     Consumer(
-        "ingest-census", "REFRESH_TIMERS", (subjects.fired_timer_filter(subjects.CENSUS_TIMER),), _CENSUS, workers=1
+        "ingest-census",
+        "REFRESH_TIMERS",
+        (subjects.fired_timer_filter(subjects.CENSUS_TIMER),),
+        retry.CENSUS,
+        workers=1,
     ),
     Consumer(
         EMBED,
@@ -232,12 +210,12 @@ CONSUMERS = (
         RetryPolicy(timeout=60, max_attempts=5, initial_interval=5),
         workers=6,
     ),
-    Consumer("embedder-settle", "KNOWLEDGE", refresh_events(Planned, Embedded, Resumed), _SETTLE, workers=1),
-    Consumer("embedder-retain", "KNOWLEDGE", refresh_events(Promoted), _SETTLE, workers=1),
+    Consumer("embedder-settle", "KNOWLEDGE", refresh_events(Planned, Embedded, Resumed), retry.SETTLE, workers=1),
+    Consumer("embedder-retain", "KNOWLEDGE", refresh_events(Promoted), retry.SETTLE, workers=1),
     Consumer(
         "embedder-peak", "REFRESH_TIMERS", (subjects.fired_timer_filter(subjects.PEAK_TIMER),), BUS_ONLY, workers=1
     ),
-    Consumer("evaluator-judge", "KNOWLEDGE", refresh_events(Indexed, Resumed), _SETTLE, workers=1),
+    Consumer("evaluator-judge", "KNOWLEDGE", refresh_events(Indexed, Resumed), retry.SETTLE, workers=1),
     Consumer(
         "evaluator-evaluate",
         "EVALUATIONS",
@@ -267,12 +245,11 @@ CONSUMERS = (
         retry_backlog=10_000,
     ),
     Consumer("approval-webhook-queue", "DISCHARGE", (subjects.CASE_EVENTS,), BUS_ONLY, workers=8, retry_backlog=10_000),
-    # Given up by age, not by attempts (services/approval/webhooks): attempts are put off while an endpoint is down.
     Consumer(
         "approval-webhook-send",
         "NOTIFY",
         (subjects.WEBHOOK_DELIVERIES,),
-        RetryPolicy(timeout=30, max_attempts=None, initial_interval=5, max_interval=900),
+        retry.WEBHOOK,
         workers=16,
         retry_backlog=100_000,
         alerts_together=True,
