@@ -1,0 +1,130 @@
+"""The generated templates of the chart, by file name."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tools.helm import options
+from tools.helm.combine import combine, objects_by_key
+from tools.helm.kustomize import ROOT, Tree, render
+from tools.helm.nodes import Block, Expression, When, text_of
+from tools.helm.places import put, references
+
+CHART = ROOT / "deploy/helm/countersign"
+TEMPLATES = CHART / "templates"
+HEADER = "{{- /* Generated from deploy/k8s by `python -m tools.helm`: change it there. */}}\n"
+LABELS = Block('include "countersign.labels" .')
+KEEP = {"helm.sh/resource-policy": "keep"}  # backups, checkpoints and erasures outlive the release
+MODEL_SERVER = ("triton", "models")
+COLLECTOR = "otel-collector"
+CONFIG = ("ConfigMap", "countersign")
+
+Key = tuple[str, str]
+
+
+def templates() -> dict[str, str]:
+    """Return the text of each generated template. Raises KeyError or ValueError where a manifest is not understood."""
+    base = objects_by_key(_without_hashes(render("base")))
+    with_options = {
+        condition: objects_by_key(_without_hashes(render("base", [name])))
+        for name, condition in options.COMPONENTS.items()
+    }
+    combined = {key: combine(tree, [(c, found[key]) for c, found in with_options.items()]) for key, tree in base.items()}
+    parts = [(key, "", tree) for key, tree in combined.items() if key != CONFIG]
+    for condition, found in with_options.items():
+        parts += [(key, condition, tree) for key, tree in found.items() if key not in base]
+    parts += _of_overlays()
+    files: dict[str, str] = {}
+    for key, condition, tree in parts:
+        file = f"{_file(key)}.yaml"
+        files[file] = files.get(file, HEADER) + _document(key, condition, tree)
+    return files | {"_config.tpl": _defaults(combined[CONFIG])}
+
+
+def _of_overlays() -> list[tuple[Key, str, Tree]]:
+    """What an overlay adds to the base: the model server on the CPU or on GPUs, and the quota."""
+    small, production = (objects_by_key(render(f"overlays/{overlay}")) for overlay in ("small", "production"))
+    quota = [(key, ".Values.quota.enabled", tree) for key, tree in small.items() if key[1] == "hospital"]
+    found: list[tuple[Key, str, Tree]] = []
+    for gpu, overlay, other in ((False, small, production), (True, production, small)):
+        for key, tree in overlay.items():
+            if key[1] not in MODEL_SERVER or key[0] == "ScaledObject":
+                continue
+            if tree != other.get(key):
+                found.append((key, options.GPU if gpu else f"not {options.GPU}", _model_server(key, tree, gpu)))
+            elif not gpu:
+                found.append((key, "", tree))
+    return found + quota
+
+
+def _model_server(key: Key, tree: Tree, gpu: bool) -> Tree:
+    for kind, name, path, what in options.model_server(gpu):
+        if (kind, name) == key:
+            put(tree, path, what)
+    return tree
+
+
+def _without_hashes(rendered: list[Tree]) -> list[Tree]:
+    """The collector's ConfigMap under its own name: a checksum on the pods does what the hash in the name does."""
+    for item in rendered:
+        metadata = item["metadata"]
+        if item["kind"] == "ConfigMap" and metadata["name"].startswith(COLLECTOR):
+            metadata["name"] = COLLECTOR
+        if (item["kind"], metadata["name"]) == ("Deployment", COLLECTOR):
+            item["spec"]["template"]["spec"]["volumes"][0]["configMap"]["name"] = COLLECTOR
+    return rendered
+
+
+def _file(key: Key) -> str:
+    kind, name = key
+    if kind == "ConfigMap":
+        return f"{name}-config"
+    return options.FILES_BY_KIND.get(kind) or options.FILES.get(name, name)
+
+
+def _document(key: Key, condition: str, tree: Tree) -> str:
+    tree = _decorated(key, references(_copied(tree)))
+    for kind, name, path, what in options.places():
+        if (kind, name) == key:
+            put(tree, path, what)
+    if key in {("Deployment", name) for name in options.SERVICES}:
+        tree["spec"]["replicas"] = When(f"not {options.KEDA}", tree["spec"]["replicas"])  # KEDA decides
+    conditions = [item for item in (condition, options.CONDITIONS.get(key)) if item]
+    text = text_of(tree)
+    for item in conditions:
+        text = f"{{{{- if {item} }}}}\n{text}{{{{- end }}}}\n"
+    return f"---\n{text}"
+
+
+def _decorated(key: Key, tree: Tree) -> Tree:
+    kind, name = key
+    tree["metadata"]["labels"] = dict(tree["metadata"].get("labels", {})) | {"": LABELS}
+    for spec in _pods(tree["spec"] if "spec" in tree else {}):
+        spec["imagePullSecrets"] = When(".Values.imagePullSecrets", Block("toYaml .Values.imagePullSecrets"))
+    if kind == "PersistentVolumeClaim":
+        tree["metadata"]["annotations"] = dict(KEEP)
+    if kind == "Deployment" and name in (*options.SERVICES, COLLECTOR):
+        file = f"{COLLECTOR if name == COLLECTOR else CONFIG[1]}-config.yaml"
+        checksum = Expression(f'include (print $.Template.BasePath "/{file}") . | sha256sum')
+        template = tree["spec"]["template"]["metadata"]
+        template["annotations"] = dict(template.get("annotations", {})) | {"checksum/config": checksum}
+    return tree
+
+
+def _pods(spec: Tree) -> list[Tree]:
+    """The pod's specification in a workload's."""
+    template = spec.get("jobTemplate", {}).get("spec", spec).get("template")
+    return [template["spec"]] if template else []
+
+
+def _defaults(config: Mapping[str, Any]) -> str:
+    """The settings of the manifests, which templates/config.yaml adjusts to the values."""
+    lines = text_of(dict(config["data"]))
+    return f'{HEADER}{{{{- define "countersign.settings" -}}}}\n{lines}{{{{- end }}}}\n'
+
+
+def _copied(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _copied(item) for key, item in node.items()}
+    if isinstance(node, list):
+        return [_copied(item) for item in node]
+    return node
