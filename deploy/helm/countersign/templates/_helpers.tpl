@@ -63,9 +63,18 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- if and .Values.vllm.enabled (not .Values.generationEndpoints.enabled) }}
 {{- fail "vllm.enabled needs generationEndpoints.enabled: the drafter asks vLLM as an endpoint" }}
 {{- end }}
+{{- range $name, $_ := .Values.config }}{{ include "countersign.noSecret" (list "config" $name) }}{{ end }}
 {{- range $name, $service := .Values.services }}
+{{- range $service.extraEnv }}{{ include "countersign.noSecret" (list (printf "services.%s.extraEnv" $name) .name) }}{{ end }}
 {{- if gt (int $service.minReplicas) (int $service.maxReplicas) }}
 {{- fail (printf "services.%s.minReplicas is greater than its maxReplicas" $name) }}
 {{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* Helm stores values, and processes show their environment: (list "config" "COUNTERSIGN_X"). */}}
+{{- define "countersign.noSecret" -}}
+{{- if regexMatch "(SECRET|PASSWORD|TOKEN|SEED|KEY)$" (index . 1) }}
+{{- fail (printf "%s: %s would be a secret among the values: create a Secret, and name its file by %s_FILE" (index . 0) (index . 1) (index . 1)) }}
 {{- end }}
 {{- end }}
