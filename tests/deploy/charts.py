@@ -1,6 +1,6 @@
 """Renderings of the Helm chart, each with the kustomize rendering that it must be equal to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -8,6 +8,8 @@ from typing import Any
 
 import helm_python
 import yaml
+
+from tools.helm.combine import identity
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "deploy/helm/countersign"
@@ -21,7 +23,9 @@ ADDRESSES = {
     "COUNTERSIGN_OIDC_ISSUER": "https://id.example.org",
     "COUNTERSIGN_OIDC_CLIENT_ID": "countersign",
 }
-EVERY_OPTION = {option: {"enabled": True} for option in ("hl7", "fhirEvents", "signOn", "mdm", "ingress", "certificate")}
+EVERY_OPTION = {
+    option: {"enabled": True} for option in ("hl7", "fhirEvents", "signOn", "mdm", "ingress", "certificate")
+}
 
 
 @dataclass(frozen=True)
@@ -86,3 +90,15 @@ def rendered(name: str) -> list[Thing]:
     metadata = {"name": rendering.namespace, "labels": NAMESPACE_LABELS}
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
     return [namespace, *render(values_of(rendering.files, rendering.values), rendering.namespace)]
+
+
+def flat(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of an object by its path, so that a difference is one line."""
+    if isinstance(node, dict) and node:
+        for key, value in node.items():
+            yield from flat(value, f"{path}/{key}")
+    elif isinstance(node, list) and node:
+        for index, value in enumerate(node):
+            yield from flat(value, f"{path}/{identity(value) if isinstance(value, dict) else index}")
+    else:
+        yield path, node

@@ -1,6 +1,6 @@
 """The generated templates of the chart, by file name."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tools.helm import options
@@ -13,38 +13,49 @@ CHART = ROOT / "deploy/helm/countersign"
 TEMPLATES = CHART / "templates"
 HEADER = "{{- /* Generated from deploy/k8s by `python -m tools.helm`: change it there. */}}\n"
 LABELS = Block('include "countersign.labels" .')
-KEEP = {"helm.sh/resource-policy": "keep"}  # backups, checkpoints and erasures outlive the release
+# Backups, checkpoints and erasures outlive the release; and other hospitals' pods name the PriorityClasses.
+KEPT = ("PersistentVolumeClaim", "PriorityClass")
+KEEP = {"helm.sh/resource-policy": "keep"}
 MODEL_SERVER = ("triton", "models")
 COLLECTOR = "otel-collector"
 CONFIG = ("ConfigMap", "countersign")
 
 Key = tuple[str, str]
+Part = tuple[Key, str, Tree]
 
 
-def templates() -> dict[str, str]:
-    """Return the text of each generated template. Raises KeyError or ValueError where a manifest is not understood."""
+def templates(found: Sequence[Part]) -> dict[str, str]:
+    """Return the text of each generated template. Raises KeyError or ValueError where an object is not understood."""
+    files: dict[str, str] = {}
+    for key, condition, tree in found:
+        if key == CONFIG:
+            files["_config.tpl"] = _settings(tree)
+        else:
+            file = f"{_file(key)}.yaml"
+            files[file] = files.get(file, HEADER) + _document(key, condition, tree)
+    return files
+
+
+def parts() -> list[Part]:
+    """Return every object: what it is called, on which condition it is there, and its tree with the options in it."""
     base = objects_by_key(_without_hashes(render("base")))
     with_options = {
         condition: objects_by_key(_without_hashes(render("base", [name])))
         for name, condition in options.COMPONENTS.items()
     }
-    combined = {key: combine(tree, [(c, found[key]) for c, found in with_options.items()]) for key, tree in base.items()}
-    parts = [(key, "", tree) for key, tree in combined.items() if key != CONFIG]
-    for condition, found in with_options.items():
-        parts += [(key, condition, tree) for key, tree in found.items() if key not in base]
-    parts += _of_overlays()
-    files: dict[str, str] = {}
-    for key, condition, tree in parts:
-        file = f"{_file(key)}.yaml"
-        files[file] = files.get(file, HEADER) + _document(key, condition, tree)
-    return files | {"_config.tpl": _defaults(combined[CONFIG])}
+    found: list[Part] = []
+    for key, tree in base.items():
+        found.append((key, "", combine(tree, [(condition, other[key]) for condition, other in with_options.items()])))
+    for condition, other in with_options.items():
+        found += [(key, condition, tree) for key, tree in other.items() if key not in base]
+    return found + _of_overlays()
 
 
-def _of_overlays() -> list[tuple[Key, str, Tree]]:
+def _of_overlays() -> list[Part]:
     """What an overlay adds to the base: the model server on the CPU or on GPUs, and the quota."""
     small, production = (objects_by_key(render(f"overlays/{overlay}")) for overlay in ("small", "production"))
     quota = [(key, ".Values.quota.enabled", tree) for key, tree in small.items() if key[1] == "hospital"]
-    found: list[tuple[Key, str, Tree]] = []
+    found: list[Part] = []
     for gpu, overlay, other in ((False, small, production), (True, production, small)):
         for key, tree in overlay.items():
             if key[1] not in MODEL_SERVER or key[0] == "ScaledObject":
@@ -98,9 +109,9 @@ def _document(key: Key, condition: str, tree: Tree) -> str:
 def _decorated(key: Key, tree: Tree) -> Tree:
     kind, name = key
     tree["metadata"]["labels"] = dict(tree["metadata"].get("labels", {})) | {"": LABELS}
-    for spec in _pods(tree["spec"] if "spec" in tree else {}):
+    for spec in _pods(tree.get("spec", {})):
         spec["imagePullSecrets"] = When(".Values.imagePullSecrets", Block("toYaml .Values.imagePullSecrets"))
-    if kind == "PersistentVolumeClaim":
+    if kind in KEPT:
         tree["metadata"]["annotations"] = dict(KEEP)
     if kind == "Deployment" and name in (*options.SERVICES, COLLECTOR):
         file = f"{COLLECTOR if name == COLLECTOR else CONFIG[1]}-config.yaml"
@@ -116,8 +127,8 @@ def _pods(spec: Tree) -> list[Tree]:
     return [template["spec"]] if template else []
 
 
-def _defaults(config: Mapping[str, Any]) -> str:
-    """The settings of the manifests, which templates/config.yaml adjusts to the values."""
+def _settings(config: Mapping[str, Any]) -> str:
+    """The settings of the manifests, which `countersign.allSettings` adjusts to the values."""
     lines = text_of(dict(config["data"]))
     return f'{HEADER}{{{{- define "countersign.settings" -}}}}\n{lines}{{{{- end }}}}\n'
 

@@ -101,8 +101,8 @@ def _service(name: str) -> list[Place]:
         ("Deployment", name, f"{CONTAINER}/env/+", block(f"services.{name}.extraEnv")),
         ("Deployment", name, f"{CONTAINER}/volumeMounts/+", block(f"services.{name}.extraVolumeMounts")),
         ("Deployment", name, f"{POD}/volumes/+", block(f"services.{name}.extraVolumes")),
-        ("Deployment", name, f"{POD}/nodeSelector", block(f"scheduling.{tier}.nodeSelector")),
-        ("Deployment", name, f"{POD}/tolerations", block(f"scheduling.{tier}.tolerations")),
+        ("Deployment", name, f"{POD}/nodeSelector?", block(f"scheduling.{tier}.nodeSelector")),
+        ("Deployment", name, f"{POD}/tolerations?", block(f"scheduling.{tier}.tolerations")),
         ("ScaledObject", name, "spec/minReplicaCount", value(f"services.{name}.minReplicas")),
         ("ScaledObject", name, "spec/maxReplicaCount", value(f"services.{name}.maxReplicas")),
     ]
@@ -111,14 +111,12 @@ def _service(name: str) -> list[Place]:
 def _storage(kind: str, name: str, path: str, values: str) -> list[Place]:
     return [
         (kind, name, f"{path}/resources/requests/storage", value(f"{values}.size")),
-        (kind, name, f"{path}/storageClassName", value(f"{values}.storageClass", quoted=True)),
+        (kind, name, f"{path}/storageClassName?", value(f"{values}.storageClass", quoted=True)),
     ]
 
 
 def places() -> list[Place]:
-    """Return every place where a value of the user stands. A place `…/+` is added to a list; one that is not there yet
-    is written only if the value is set.
-    """
+    """Return every place where a value of the user stands (`tools.helm.places.put` explains the paths)."""
     return [
         *(place for name in SERVICES for place in _service(name)),
         *_servers(),
@@ -186,8 +184,8 @@ def _network() -> list[Place]:
         *_policy("from-interface-engines", "from", "hl7.from"),
         *_policy("to-document-receiver", "to", "mdm.to"),
         *_policy("to-generation-endpoints", "to", "generationEndpoints.to"),
-        ("Ingress", "countersign", "metadata/annotations", block("ingress.annotations")),
-        ("Ingress", "countersign", "spec/ingressClassName", value("ingress.className", quoted=True)),
+        ("Ingress", "countersign", "metadata/annotations?", block("ingress.annotations")),
+        ("Ingress", "countersign", "spec/ingressClassName?", value("ingress.className", quoted=True)),
         ("Ingress", "countersign", "spec/rules/0/host", value("ingress.host", quoted=True)),
         ("Ingress", "countersign", "spec/tls/0/hosts/0", value("ingress.host", quoted=True)),
         ("Certificate", "nats", "spec/issuerRef", block("certificate.issuerRef")),
@@ -201,5 +199,5 @@ def _interfaces() -> list[Place]:
         _env("ingest", "COUNTERSIGN_EHR_SCOPE", "fhirEvents.scope"),
         _env("approval", "COUNTERSIGN_MDM_HOST", "mdm.host"),
         _env("approval", "COUNTERSIGN_MDM_PORT", "mdm.port"),
-        ("Service", "ingest-hl7", "metadata/annotations", block("hl7.serviceAnnotations")),
+        ("Service", "ingest-hl7", "metadata/annotations?", block("hl7.serviceAnnotations")),
     ]

@@ -7,29 +7,34 @@ from tools.helm.combine import identity
 from tools.helm.kustomize import Tree
 from tools.helm.nodes import Block, Expression, When
 
-MORE = "+"  # of a path: added to the list
+MORE = "+"
+NEW = "?"
 PREFIX = "countersign-"
 
 
 def put(tree: Tree, path: str, what: Expression | Block) -> None:
     """Put a value at a path: keys, and names or indexes of items, between slashes.
 
-    A key that is not there is added, on the condition that the value is set. Where an option changes what the manifests
-    have, the value counts with the option only. Raises KeyError, with the path, where nothing is there to be replaced.
+    A last step `+` adds to a list, and a key with `?` is added, on the condition that the value is set. All else
+    replaces what the manifests have; where only an option has it, the value counts with the option only. Raises
+    KeyError, with the path, where nothing is there to be replaced.
     """
     *way, last = path.split("/")
     node: Any = tree
     for step in way:
         node = _step(node, step, path)
+    if_set = When(f".Values{what.text.partition('.Values')[2].partition(' ')[0]}", what)
     if last == MORE:
-        node.append(When(f".Values{what.text.partition('.Values')[2]}", what))
+        node.append(if_set)
+    elif last.endswith(NEW):
+        node[last.removesuffix(NEW)] = if_set
     elif isinstance(node, list):
         index = _index(node, last, path)
         node[index] = _kept(node[index], what)
     elif last in node:
         node[last] = _kept(node[last], what)
     else:
-        node[last] = When(what.text.removeprefix("toYaml ").removesuffix(" | quote"), what)
+        raise KeyError(f"{last} of {path}")
 
 
 def _kept(old: Any, new: Expression | Block) -> Any:
