@@ -11,6 +11,7 @@ from typing import Any
 
 import helm_python
 import jsonschema
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -28,7 +29,9 @@ from tests.deploy.charts import (
     texts,
     values_of,
 )
+from tests.deploy.test_k8s import VERSIONS
 
+PROVISION = "countersign/templates/provision.yaml"
 GUIDE = ROOT / "docs/how-to/install-kubernetes.md"
 
 
@@ -52,12 +55,21 @@ def test_helm_lint_finds_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", RENDERINGS)
-def test_an_upgrade_renders_what_an_installation_does(name: str) -> None:
+def test_an_upgrade_provisions_first_and_is_otherwise_as_an_installation(name: str) -> None:
     rendering = RENDERINGS[name]
     values = values_of(rendering.files, rendering.values)
+    place = {"name": "countersign", "namespace": rendering.namespace}
     with helm_python.Chart.load(CHART) as chart:
-        place = {"name": "countersign", "namespace": rendering.namespace}
-        assert chart.render(values, **place, is_upgrade=True, revision=7) == chart.render(values, **place)
+        installed, upgraded = chart.render(values, **place), chart.render(values, **place, is_upgrade=True, revision=7)
+    assert {file for file, text in upgraded.items() if installed[file] != text} == {PROVISION}
+    (job,) = [item for item in yaml.safe_load_all(installed[PROVISION]) if item]
+    again, hook = [item for item in yaml.safe_load_all(upgraded[PROVISION]) if item]
+    assert again == job
+    assert "annotations" not in job["metadata"], "with --wait a hook after the installation would never run"
+    assert hook["metadata"]["annotations"]["helm.sh/hook"] == "pre-upgrade"
+    assert (hook["kind"], hook["spec"]) == ("Job", job["spec"])
+    assert hook["metadata"]["name"] != job["metadata"]["name"]
+    kubernetes_validate.validate(hook, VERSIONS[0], strict=True)
 
 
 WRONG: tuple[tuple[Mapping[str, Any], str], ...] = (

@@ -19,6 +19,13 @@ KEEP = {"helm.sh/resource-policy": "keep"}
 MODEL_SERVER = ("triton", "models")
 COLLECTOR = "otel-collector"
 CONFIG = ("ConfigMap", "countersign")
+PROVISION = ("Job", "provision")
+# An upgrade provisions before it replaces the services. What renders without a cluster (Argo CD) always installs.
+UPGRADE = ".Release.IsUpgrade"
+HOOK = {
+    "name": "provision-before-upgrade",
+    "annotations": {"helm.sh/hook": "pre-upgrade", "helm.sh/hook-delete-policy": "before-hook-creation,hook-succeeded"},
+}
 
 Key = tuple[str, str]
 Part = tuple[Key, str, Tree]
@@ -48,7 +55,7 @@ def parts() -> list[Part]:
         found.append((key, "", combine(tree, [(condition, other[key]) for condition, other in with_options.items()])))
     for condition, other in with_options.items():
         found += [(key, condition, tree) for key, tree in other.items() if key not in base]
-    return found + _of_overlays()
+    return [*found, (PROVISION, UPGRADE, base[PROVISION]), *_of_overlays()]
 
 
 def _of_overlays() -> list[Part]:
@@ -99,6 +106,8 @@ def _document(key: Key, condition: str, tree: Tree) -> str:
             put(tree, path, what)
     if key in {("Deployment", name) for name in options.SERVICES}:
         tree["spec"]["replicas"] = When(f"not {options.KEDA}", tree["spec"]["replicas"])  # KEDA decides
+    if condition == UPGRADE:
+        tree["metadata"] |= HOOK
     conditions = [item for item in (condition, options.CONDITIONS.get(key)) if item]
     text = text_of(tree)
     for item in conditions:
