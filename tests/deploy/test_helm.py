@@ -91,6 +91,7 @@ WRONG: tuple[tuple[Mapping[str, Any], str], ...] = (
         {"mode": "production", "config": ADDRESSES | {"COUNTERSIGN_OIDC_ISSUER": ""}},
         "mode is production: set config.COUNTERSIGN_OIDC_ISSUER",
     ),
+    ({"batchEvaluation": {"enabled": True}}, "batchEvaluation.enabled needs keda.enabled"),
     ({"vllm": {"enabled": True}}, "vllm.enabled needs triton.gpu.enabled"),
     (
         {"vllm": {"enabled": True}, "triton": {"gpu": {"enabled": True}}},
@@ -147,7 +148,7 @@ def test_claims_with_backups_and_trails_outlive_the_release() -> None:
     claims = objects("chart/production", "PersistentVolumeClaim")
     classes = objects("chart/production", "PriorityClass")
     assert claims.keys() == {"backup", "checkpoints", "erasures", "models"}
-    assert len(classes) == 2, "pods of other releases name them"
+    assert len(classes) == 3, "pods of other releases name them"
     for item in (*claims.values(), *classes.values()):
         assert item["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
 

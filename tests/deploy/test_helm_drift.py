@@ -17,7 +17,7 @@ from tools.helm.places import camel
 ADDED_LABELS = ("helm.sh/chart", *(f"app.kubernetes.io/{name}" for name in ("managed-by", "instance", "version")))
 ADDED_ANNOTATIONS = ("checksum/config", "helm.sh/resource-policy")
 HASH = re.compile(r"^(provision|otel-collector)-[0-9a-z]{10}$")  # Helm's hash of the Job, kustomize's of the ConfigMap
-ALONE = sorted(set(COMPONENTS) - {"vllm"})  # an option that needs others: in `chart/vllm`
+ALONE = sorted(set(COMPONENTS) - {"vllm", "batch-evaluation"})  # these need others: `chart/vllm`, `chart/production`
 
 
 def comparable(node: Any) -> Any:

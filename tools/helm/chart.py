@@ -1,6 +1,7 @@
 """The generated templates of the chart, by file name."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tools.helm import options
@@ -45,17 +46,35 @@ def templates(found: Sequence[Part]) -> dict[str, str]:
 
 def parts() -> list[Part]:
     """Return every object: what it is called, on which condition it is there, and its tree with the options in it."""
-    base = objects_by_key(_without_hashes(render("base")))
-    with_options = {
-        condition: objects_by_key(_without_hashes(render("base", [name])))
-        for name, condition in options.COMPONENTS.items()
-    }
-    found: list[Part] = []
-    for key, tree in base.items():
-        found.append((key, "", combine(tree, [(condition, other[key]) for condition, other in with_options.items()])))
-    for condition, other in with_options.items():
-        found += [(key, condition, tree) for key, tree in other.items() if key not in base]
+    rendered = _renderings()
+    base = rendered[()]
+    alone = {name: rendered[_with(name)] for name in options.COMPONENTS}
+    found = [(key, "", _combined(key, tree, alone)) for key, tree in base.items()]
+    known = set(base)
+    for name, condition in options.COMPONENTS.items():
+        others = {other: rendered[(*_with(name), other)] for other in options.CHANGES.get(name, ())}
+        found += [(key, condition, _combined(key, alone[name][key], others)) for key in alone[name] if key not in known]
+        known |= alone[name].keys()
     return [*found, (PROVISION, UPGRADE, base[PROVISION]), *_of_overlays()]
+
+
+def _renderings() -> dict[tuple[str, ...], dict[Key, Tree]]:
+    """Return the base with nothing, with each component, and with those that change each other, by components."""
+    wanted = [(), *(_with(name) for name in options.COMPONENTS)]
+    wanted += [(*_with(name), other) for name, others in options.CHANGES.items() for other in others]
+    with ThreadPoolExecutor() as pool:
+        rendered = pool.map(lambda names: objects_by_key(_without_hashes(render("base", names))), wanted)
+        return dict(zip(wanted, rendered, strict=True))
+
+
+def _with(name: str) -> tuple[str, ...]:
+    return (options.REQUIRES[name], name) if name in options.REQUIRES else (name,)
+
+
+def _combined(key: Key, tree: Tree, others: Mapping[str, Mapping[Key, Tree]]) -> Tree:
+    changed = [(options.COMPONENTS[name], found[key]) for name, found in others.items()]
+    combined: Tree = combine(tree, changed)
+    return combined
 
 
 def _of_overlays() -> list[Part]:
@@ -122,7 +141,7 @@ def _decorated(key: Key, tree: Tree) -> Tree:
         spec["imagePullSecrets"] = When(".Values.imagePullSecrets", Block("toYaml .Values.imagePullSecrets"))
     if kind in KEPT:
         tree["metadata"]["annotations"] = dict(KEEP)
-    if kind == "Deployment" and name in (*options.SERVICES, COLLECTOR):
+    if kind == "Deployment" and name in (*options.SERVICES, "drafter-evaluation", COLLECTOR):
         file = f"{COLLECTOR if name == COLLECTOR else CONFIG[1]}-config.yaml"
         checksum = Expression(f'include (print $.Template.BasePath "/{file}") . | sha256sum')
         template = tree["spec"]["template"]["metadata"]

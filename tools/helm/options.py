@@ -10,6 +10,7 @@ GPU = ".Values.triton.gpu.enabled"
 # Folders of deploy/k8s/components, and the value that includes each.
 COMPONENTS = {
     "keda": KEDA,
+    "batch-evaluation": ".Values.batchEvaluation.enabled",
     "erasure-list": ".Values.erasureList.enabled",
     "master-key": ".Values.masterKey.enabled",
     "ehr-client": ".Values.ehrClient.enabled",
@@ -22,6 +23,10 @@ COMPONENTS = {
     "ingress": ".Values.ingress.enabled",
     "certificate": ".Values.certificate.enabled",
 }
+# A component that changes objects of another one is rendered with it, and after it.
+REQUIRES = {"batch-evaluation": "keda"}
+# What a component changes in objects that another one has added; those are listed in the order of the overlays.
+CHANGES = {"keda": ("batch-evaluation",), "batch-evaluation": ("master-key", "generation-endpoints")}
 # Objects that are there on a further condition.
 CONDITIONS = {
     ("ScaledObject", "vllm"): KEDA,
@@ -31,6 +36,7 @@ CONDITIONS = {
     ("PersistentVolumeClaim", "checkpoints"): ".Values.checkpoint.enabled",
     ("PriorityClass", "countersign-interactive"): ".Values.priorityClasses.create",
     ("PriorityClass", "countersign-batch"): ".Values.priorityClasses.create",
+    ("PriorityClass", "countersign-evaluation"): ".Values.priorityClasses.create",
 }
 # The entry of `images` for a repository.
 IMAGES = {
@@ -59,6 +65,7 @@ FILES = {
     "checkpoints": "checkpoint",
     "models": "triton",
     "hospital": "quota",
+    "evaluation": "quota",
 }
 FILES_BY_KIND = {
     "NetworkPolicy": "network",
@@ -98,13 +105,19 @@ def _service(name: str) -> list[Place]:
     return [
         ("Deployment", name, "spec/replicas", value(f"services.{name}.replicas")),
         ("Deployment", name, f"{CONTAINER}/resources", block(f"services.{name}.resources")),
-        ("Deployment", name, f"{CONTAINER}/env/+", block(f"services.{name}.extraEnv")),
-        ("Deployment", name, f"{CONTAINER}/volumeMounts/+", block(f"services.{name}.extraVolumeMounts")),
-        ("Deployment", name, f"{POD}/volumes/+", block(f"services.{name}.extraVolumes")),
+        *_extras(name, name),
         ("Deployment", name, f"{POD}/nodeSelector?", block(f"scheduling.{tier}.nodeSelector")),
         ("Deployment", name, f"{POD}/tolerations?", block(f"scheduling.{tier}.tolerations")),
         ("ScaledObject", name, "spec/minReplicaCount", value(f"services.{name}.minReplicas")),
         ("ScaledObject", name, "spec/maxReplicaCount", value(f"services.{name}.maxReplicas")),
+    ]
+
+
+def _extras(service: str, deployment: str) -> list[Place]:
+    return [
+        ("Deployment", deployment, f"{CONTAINER}/env/+", block(f"services.{service}.extraEnv")),
+        ("Deployment", deployment, f"{CONTAINER}/volumeMounts/+", block(f"services.{service}.extraVolumeMounts")),
+        ("Deployment", deployment, f"{POD}/volumes/+", block(f"services.{service}.extraVolumes")),
     ]
 
 
@@ -120,6 +133,7 @@ def places() -> list[Place]:
     return [
         *(place for name in SERVICES for place in _service(name)),
         *_servers(),
+        *_evaluation(),
         *_claims_and_jobs(),
         *_network(),
         *_interfaces(),
@@ -140,6 +154,19 @@ def _servers() -> list[Place]:
         ("Deployment", "vllm", f"{POD}/containers/vllm/resources", block("vllm.resources")),
         ("ScaledObject", "vllm", "spec/minReplicaCount", value("vllm.minReplicas")),
         ("ScaledObject", "vllm", "spec/maxReplicaCount", value("vllm.maxReplicas")),
+    ]
+
+
+def _evaluation() -> list[Place]:
+    name = "drafter-evaluation"
+    return [
+        # What drafts are written with, so that a stay is drafted alike.
+        *_extras("drafter", name),
+        ("Deployment", name, f"{CONTAINER}/resources", block("batchEvaluation.resources")),
+        ("Deployment", name, f"{POD}/affinity", block("batchEvaluation.affinity")),
+        ("Deployment", name, f"{POD}/tolerations", block("batchEvaluation.tolerations")),
+        ("ScaledObject", name, "spec/maxReplicaCount", value("batchEvaluation.maxReplicas")),
+        ("ResourceQuota", "evaluation", "spec/hard", block("batchEvaluation.quota")),
     ]
 
 

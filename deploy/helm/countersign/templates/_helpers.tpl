@@ -63,6 +63,9 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- if and .Values.vllm.enabled (not .Values.generationEndpoints.enabled) }}
 {{- fail "vllm.enabled needs generationEndpoints.enabled: the drafter asks vLLM as an endpoint" }}
 {{- end }}
+{{- if and .Values.batchEvaluation.enabled (not .Values.keda.enabled) }}
+{{- fail "batchEvaluation.enabled needs keda.enabled: it starts and ends the pods" }}
+{{- end }}
 {{- range $name, $_ := .Values.config }}{{ include "countersign.noSecret" (list "config" $name) }}{{ end }}
 {{- range $name, $service := .Values.services }}
 {{- range $service.extraEnv }}{{ include "countersign.noSecret" (list (printf "services.%s.extraEnv" $name) .name) }}{{ end }}
