@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up local-dashboards watch test test-fast proof screenshots pictures dashboards compose-secrets lint docs docs-serve sbom scan bench bench-knowledge bench-airflow bench-startup bench-idle bench-contention bench-waiting bench-beginning bench-sharing bench-hostile bench-hl7 bench-proof bench-scale bench-telemetry quality format contracts clean
+.PHONY: help install demo up local-dashboards watch test test-fast proof screenshots pictures dashboards chart compose-secrets lint docs docs-serve sbom scan bench bench-knowledge bench-airflow bench-startup bench-idle bench-contention bench-waiting bench-beginning bench-sharing bench-hostile bench-hl7 bench-proof bench-scale bench-telemetry quality format contracts clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
@@ -59,6 +59,9 @@ compose-secrets: install ## create the keys and passwords for compose.yaml in se
 
 dashboards: install ## generate the Grafana dashboards
 	@$(BIN)/python -m tools.grafana
+
+chart: install ## generate the templates of the Helm chart from the kustomize manifests
+	@$(BIN)/python -m tools.helm
 
 screenshots: install ## take a screenshot of every page, in pictures/
 	@tests/browser/install.sh

@@ -16,13 +16,17 @@ import yaml
 
 from cli.commands.secrets import nats_host_names
 from shared.messaging.topology import all_consumers
+from tests.deploy import charts
 from tests.support.settings import KNOWN
 
 ROOT = Path(__file__).parents[2]
 K8S = ROOT / "deploy/k8s"
 KUBECTL = ROOT / ".venv/bin/kubectl"
 KEDA = Path(__file__).parent / "keda"
-OVERLAYS = ("overlays/small", "overlays/production", "overlays/vllm", "tenants/example")
+OVERLAYS = ("overlays/small", "overlays/production", "overlays/vllm", "tenants/example", *charts.RENDERINGS)
+PRODUCTION = ("overlays/production", "chart/production")
+HOSPITALS = ("overlays/production", "tenants/example", "chart/production", "chart/hospital")
+EXTENSIONS = ("keda.sh/", "cert-manager.io/")  # what Kubernetes itself does not know
 VERSIONS = ("1.31", "1.34")
 MODEL_MINUTES = 10  # a large model takes as long to load
 TELEMETRY = ("OTEL_",)
@@ -33,11 +37,13 @@ Thing = dict[str, Any]
 
 def drafters(overlay: str) -> set[str]:
     """The Deployments that run the drafter."""
-    return {"drafter"} if overlay == "overlays/small" else {"drafter", "drafter-evaluation"}
+    return {"drafter"} if overlay in ("overlays/small", "chart/default") else {"drafter", "drafter-evaluation"}
 
 
 @cache
 def rendered(overlay: str) -> list[Thing]:
+    if overlay in charts.RENDERINGS:
+        return charts.rendered(overlay)
     done = subprocess.run([str(KUBECTL), "kustomize", str(K8S / overlay)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return [item for item in yaml.safe_load_all(done.stdout) if item]
@@ -77,7 +83,7 @@ def containers(overlay: str) -> Iterator[tuple[str, Thing]]:
 def test_every_object_is_what_the_api_takes(overlay: str, version: str) -> None:
     checked = 0
     for item in rendered(overlay):
-        if item["apiVersion"].startswith("keda.sh/"):
+        if item["apiVersion"].startswith(EXTENSIONS):
             continue
         kubernetes_validate.validate(item, version, strict=True)
         checked += 1
@@ -126,7 +132,9 @@ def test_every_container_says_what_it_takes_and_which_image_it_is(overlay: str) 
 
 
 @pytest.mark.parametrize(
-    ("overlay", "servers"), [("overlays/production", {"triton"}), ("overlays/vllm", {"triton", "vllm"})]
+    ("overlay", "servers"),
+    [(overlay, {"triton"}) for overlay in PRODUCTION]
+    + [(overlay, {"triton", "vllm"}) for overlay in ("overlays/vllm", "chart/vllm")],
 )
 def test_a_gpu_is_asked_for_whole_and_where_gpus_are(overlay: str, servers: set[str]) -> None:
     found = set()
@@ -143,28 +151,30 @@ def test_a_gpu_is_asked_for_whole_and_where_gpus_are(overlay: str, servers: set[
     assert found == servers
 
 
-def test_vllm_grows_with_what_waits_and_is_asked_by_the_drafter_alone() -> None:
-    (scaled,) = [item["spec"] for item in of_kind("overlays/vllm", "ScaledObject") if name(item) == "vllm"]
+@pytest.mark.parametrize("overlay", ["overlays/vllm", "chart/vllm"])
+def test_vllm_grows_with_what_waits_and_is_asked_by_the_drafter_alone(overlay: str) -> None:
+    (scaled,) = [item["spec"] for item in of_kind(overlay, "ScaledObject") if name(item) == "vllm"]
     assert (scaled["minReplicaCount"], scaled["maxReplicaCount"]) == (2, 8)
     query = scaled["triggers"][0]["metadata"]["query"]
     promql_parser.parse(query)
     assert query == "sum(vllm:num_requests_waiting{namespace='countersign'})"
-    (labels,) = [label for owner, label, _ in pods("overlays/vllm") if owner == "vllm"]
-    policies = {name(item): item["spec"] for item in of_kind("overlays/vllm", "NetworkPolicy")}
+    (labels,) = [label for owner, label, _ in pods(overlay) if owner == "vllm"]
+    policies = {name(item): item["spec"] for item in of_kind(overlay, "NetworkPolicy")}
     about = {policy: spec for policy, spec in policies.items() if selects(spec, labels)}
     assert about.keys() == {"default-deny", "to-vllm"}
     (rule,) = about["to-vllm"]["ingress"]
     (named,) = rule["from"][0]["podSelector"]["matchExpressions"]
-    assert (named["operator"], set(named["values"])) == ("In", drafters("overlays/vllm"))
-    quota = quota_of("overlays/vllm")
+    assert (named["operator"], set(named["values"])) == ("In", drafters(overlay))
+    quota = quota_of(overlay)
     assert int(quota["spec"]["hard"]["requests.nvidia.com/gpu"]) >= 8 + 4  # all replicas of both servers
 
 
-def test_batch_gives_way_and_cannot_land_where_people_wait() -> None:
-    values = {name(item): item["value"] for item in of_kind("overlays/production", "PriorityClass")}
+@pytest.mark.parametrize("overlay", PRODUCTION)
+def test_batch_gives_way_and_cannot_land_where_people_wait(overlay: str) -> None:
+    values = {name(item): item["value"] for item in of_kind(overlay, "PriorityClass")}
     assert values["countersign-interactive"] > values["countersign-batch"]
     tiers = {"interactive": 0, "batch": 0}
-    for owner, labels, spec in pods("overlays/production"):
+    for owner, labels, spec in pods(overlay):
         tier = labels.get("countersign.dev/tier")
         if tier is None:
             continue
@@ -179,11 +189,12 @@ def test_batch_gives_way_and_cannot_land_where_people_wait() -> None:
     assert tiers == {"interactive": 3, "batch": 2}
 
 
-def test_every_consumer_scales_its_service_and_none_is_asked_for_that_is_not_there() -> None:
+@pytest.mark.parametrize("overlay", PRODUCTION)
+def test_every_consumer_scales_its_service_and_none_is_asked_for_that_is_not_there(overlay: str) -> None:
     wanted = {(item.service, item.stream, item.name) for item in all_consumers()}
-    wanted ^= {(who, "EVALUATIONS", "drafter-evaluate") for who in drafters("overlays/production")}
+    wanted ^= {(who, "EVALUATIONS", "drafter-evaluate") for who in drafters(overlay)}
     found = set()
-    for item in of_kind("overlays/production", "ScaledObject"):
+    for item in of_kind(overlay, "ScaledObject"):
         for trigger in item["spec"]["triggers"]:
             told = trigger["metadata"]
             if trigger["type"] == "prometheus":
@@ -198,11 +209,11 @@ def test_every_consumer_scales_its_service_and_none_is_asked_for_that_is_not_the
     assert found == wanted
     bounds = {
         name(item): (item["spec"]["minReplicaCount"], item["spec"]["maxReplicaCount"])
-        for item in of_kind("overlays/production", "ScaledObject")
+        for item in of_kind(overlay, "ScaledObject")
     }
     assert all(bounds[service] == (2, 8) for service in ("ingest", "drafter", "approval"))
     assert bounds["embedder"][0] == 0
-    for item in of_kind("overlays/production", "Deployment"):
+    for item in of_kind(overlay, "Deployment"):
         assert "replicas" not in item["spec"] or name(item) not in bounds or name(item) == "triton", "KEDA decides"
 
 
@@ -337,7 +348,7 @@ def _in_folder(spec: Thing, folder: str) -> set[str]:
     return {item["path"] for source in sources for item in source["items"]}
 
 
-@pytest.mark.parametrize("overlay", ["overlays/production", "tenants/example"])
+@pytest.mark.parametrize("overlay", HOSPITALS)
 def test_a_hospital_lists_erasures_and_keeps_keys_under_a_key_of_its_own(overlay: str) -> None:
     claims = {name(item): item["spec"]["accessModes"] for item in of_kind(overlay, "PersistentVolumeClaim")}
     told: dict[str, set[str]] = {"COUNTERSIGN_ERASURE_DIR": set(), "COUNTERSIGN_MASTER_KEY_FILE": set()}
@@ -358,7 +369,7 @@ def test_a_hospital_lists_erasures_and_keeps_keys_under_a_key_of_its_own(overlay
     }
 
 
-@pytest.mark.parametrize("overlay", ["overlays/production", "tenants/example"])
+@pytest.mark.parametrize("overlay", HOSPITALS)
 def test_the_keys_of_our_client_at_the_ehr_are_given_to_the_two_services_that_use_it(overlay: str) -> None:
     found = {}
     for owner, _, spec in pods(overlay):
@@ -405,23 +416,25 @@ def test_a_tenant_is_a_namespace_with_a_quota_of_its_own() -> None:
     assert endpoints == {"nats-headless.hospital-example.svc:8222"}
 
 
-def test_production_is_told_all_that_it_does_not_start_without() -> None:
-    (config,) = [item for item in of_kind("tenants/example", "ConfigMap") if name(item) == "countersign"]
+@pytest.mark.parametrize("overlay", ["tenants/example", "chart/hospital"])
+def test_production_is_told_all_that_it_does_not_start_without(overlay: str) -> None:
+    (config,) = [item for item in of_kind(overlay, "ConfigMap") if name(item) == "countersign"]
     told = config["data"]
     assert told["COUNTERSIGN_MODE"] == "production"
     for variable in ("COUNTERSIGN_EHR_URL", "COUNTERSIGN_OIDC_ISSUER", "COUNTERSIGN_PUBLIC_URL"):
         assert told[variable].startswith("https://"), variable
     assert told["COUNTERSIGN_NATS_MONITOR_URL"]
-    (scaler,) = [item for item in of_kind("tenants/example", "ScaledObject") if name(item) == "triton"]
+    (scaler,) = [item for item in of_kind(overlay, "ScaledObject") if name(item) == "triton"]
     assert "namespace='hospital-example'" in scaler["spec"]["triggers"][0]["metadata"]["query"]
-    quota = quota_of("tenants/example")
+    quota = quota_of(overlay)
     assert scaler["spec"]["maxReplicaCount"] <= int(quota["spec"]["hard"]["requests.nvidia.com/gpu"])
 
 
-def test_the_bus_keeps_every_message_thrice() -> None:
-    (nats,) = [item for item in of_kind("overlays/production", "StatefulSet") if name(item) == "nats"]
+@pytest.mark.parametrize("overlay", PRODUCTION)
+def test_the_bus_keeps_every_message_thrice(overlay: str) -> None:
+    (nats,) = [item for item in of_kind(overlay, "StatefulSet") if name(item) == "nats"]
     assert nats["spec"]["replicas"] == 3
-    (job,) = of_kind("overlays/production", "Job")
+    (job,) = of_kind(overlay, "Job")
     told = {item["name"]: item.get("value") for item in job["spec"]["template"]["spec"]["containers"][0]["env"]}
     assert told["COUNTERSIGN_NATS_REPLICAS"] == "3"
     assert "COUNTERSIGN_NATS_PLACEMENT" in told

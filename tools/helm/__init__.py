@@ -1,0 +1,1 @@
+"""The templates of the Helm chart, generated from the kustomize manifests."""
