@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up local-dashboards watch test test-fast proof screenshots pictures dashboards chart compose-secrets lint docs docs-serve sbom scan bench bench-knowledge bench-airflow bench-startup bench-idle bench-contention bench-waiting bench-beginning bench-sharing bench-hostile bench-hl7 bench-proof bench-scale bench-telemetry quality format contracts clean
+.PHONY: help install demo up local-dashboards watch test test-fast test-long proof screenshots pictures dashboards chart compose-secrets lint docs docs-serve sbom scan bench bench-knowledge bench-airflow bench-startup bench-idle bench-contention bench-waiting bench-beginning bench-sharing bench-hostile bench-hl7 bench-proof bench-scale bench-telemetry quality format contracts clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
@@ -44,11 +44,14 @@ HEAVY := triton or e2e or chaos or cluster
 test: install ## run every test
 	@tests/browser/install.sh
 	@tools/fetch.sh prometheus victoria-metrics libjs-dygraphs docker-compose nginx libfaketime || echo "skipping the tests that need them"
-	@$(BIN)/pytest -n 3 --dist loadgroup -m "not ($(HEAVY))"
-	@$(BIN)/pytest -n 2 --dist loadgroup -m "$(HEAVY)"
+	@$(BIN)/pytest -n 3 --dist loadgroup -m "not ($(HEAVY) or long)"
+	@$(BIN)/pytest -n 2 --dist loadgroup -m "($(HEAVY)) and not long"
 
 test-fast: install ## run the tests that start no server, while you work
 	@$(BIN)/pytest -q -n 2 --dist loadgroup -m "not ($(HEAVY))" tests/unit tests/contracts tests/component
+
+test-long: install ## run the tests that take minutes, with the models that ship
+	@$(BIN)/pytest -m long
 
 proof: install ## run cases while faults are injected, and verify the result with an independent checker
 	@tools/fetch.sh libfaketime

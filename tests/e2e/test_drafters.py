@@ -20,7 +20,7 @@ from tests.support.command import Up, run, up
 from tests.support.ehr import SHARED_ENCOUNTERS, shared_stays
 from tests.support.llama import LLAMA_KEY, LLAMA_MODEL, llama_server
 
-pytestmark = [pytest.mark.e2e, pytest.mark.triton, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 
 DOCUMENT = "discharge-summary"
 OUR_ID = re.compile(r"\b([a-z][a-z0-9]*-)([0-9a-f]{12})\b")  # of a resource in the shared data
@@ -228,6 +228,7 @@ def check_promotion_and_rollback(stack: Up, other: str, stays: Iterator[str]) ->
     assert draft["model"].startswith(LLAMA_MODEL)
     assert drafters(stack, "rollback", other, *BECAUSE)["digest"] == live
     sign(stack, case_id)
+    assert drafters(stack, "retire", other, *BECAUSE)["state"] == "retired"
     explained = drafters(stack, "show", draft["drafter"]["configuration"])
     assert (explained["model"], explained["state"]) == ("llama", "retired")
     assert "{facts}" in explained["text"]
