@@ -117,10 +117,15 @@ def _print_metrics(metrics: list[dict[str, Any]], *, gate: bool = True) -> None:
     table = make_table("metric", "candidate", "live", "difference", "95 %", *(("gate",) if gate else ()))
     for item in metrics:
         verdict = {True: "passed", False: "held back", None: ""}[item["passed"]]
-        values = (f"{item[name]:.3f}" for name in ("candidate", "live", "difference"))
-        row = (item["name"], *values, f"{item['low']:.3f} to {item['high']:.3f}")
+        values = (_number(item[name]) for name in ("candidate", "live", "difference"))
+        interval = f"{item['low']:.3f} to {item['high']:.3f}" if item["low"] is not None else ""
+        row = (item["name"], *values, interval)
         table.add_row(*row, *((verdict,) if gate else ()))
     print_table(table)
+
+
+def _number(value: float | None) -> str:
+    return f"{value:.3f}" if value is not None else "-"
 
 
 def _print_stays(items: list[dict[str, Any]]) -> None:

@@ -7,7 +7,7 @@ from nats.aio.msg import Msg
 
 from services.drafter.configurations import ChosenDrafter, ModelOf
 from services.drafter.kinds import KindDefinition
-from services.drafter.measures import measure, narrative_of, signed_narrative
+from services.drafter.measures import cost_of, measure, narrative_of, signed_narrative
 from services.drafter.writing import Assignment, DraftWriter
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Draft, DrafterStamp
@@ -86,7 +86,9 @@ class DraftEvaluation:
             draft = await writer.write(context, task)
             seconds = self._timer() - began
             drafts.append(draft)
-            figures.append(await asyncio.to_thread(measure, draft, signed, seconds))
+            found = await asyncio.to_thread(measure, draft, signed, seconds)
+            model = self._model_of((await self._registry.configuration(digest)).model)
+            figures.append(found.model_copy(update={"cost": cost_of(found, model.price)}))
         candidate, live = await self._with_similarity(figures, drafts, signed)
         return judged.model_copy(update={"candidate": candidate, "live": live})
 

@@ -10,12 +10,13 @@ from shared.contracts.draft import HEADINGS, Draft
 from shared.contracts.evaluations import DraftFigures
 from shared.grounding import split_sentences
 from shared.inference.embeddings import Embedder, Vectors
+from shared.runtime.generation_endpoints import Price
 
 EMBEDDING_DEADLINE_S = 30.0
 
 
 def measure(draft: Draft, signed: str, seconds: float) -> DraftFigures:
-    """Return the figures of a draft, except the similarity of sentences."""
+    """Return the figures of a draft, except its cost and the similarity of sentences."""
     answer = draft.answer
     mine = _words(narrative_of(draft))
     instructions = [item.text for item in draft.sentences if item.narrative == "patient-instructions"]
@@ -36,6 +37,13 @@ def measure(draft: Draft, signed: str, seconds: float) -> DraftFigures:
         input_tokens=answer.input_tokens if answer else None,
         output_tokens=answer.output_tokens if answer else None,
     )
+
+
+def cost_of(figures: DraftFigures, price: Price | None) -> float | None:
+    """Return what the model's answer costs; None where no price is declared, or the server stated no tokens."""
+    if price is None or figures.input_tokens is None or figures.output_tokens is None:
+        return None
+    return price.of(figures.input_tokens, figures.output_tokens)
 
 
 def narrative_of(draft: Draft) -> str:

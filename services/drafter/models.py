@@ -14,7 +14,7 @@ from shared.contracts.context import EncounterContext
 from shared.contracts.errors import PermanentError, RateLimitedError, TransientError
 from shared.inference.generation import Generation, Generator, NotGeneratedError, Sampling, TritonGenerator
 from shared.messaging.connection import NatsConnection
-from shared.runtime.generation_endpoints import check_keys
+from shared.runtime.generation_endpoints import Price, check_keys
 from shared.telemetry import instruments
 from shared.telemetry.metric_definitions import LIMIT, MODEL
 
@@ -35,6 +35,7 @@ class DraftingModel:
     budget: Budget | None = None
     longest_wait: float = math.inf
     pseudonym_key: bytes | None = field(default=None, repr=False)
+    price: Price | None = None
 
     async def ask(
         self,
@@ -139,7 +140,7 @@ class Models:
         limits = endpoint.limits
         budget = Budget(self._bus, name, limits, self._clock) if limits.any else None
         key = hmac.digest(self._secret, PSEUDONYM_KEY, "sha256") if endpoint.pseudonymise else None
-        return DraftingModel(endpoint.connect(priority), budget, endpoint.longest_wait, key)
+        return DraftingModel(endpoint.connect(priority), budget, endpoint.longest_wait, key, endpoint.price)
 
     @property
     def pseudonymise(self) -> bool:

@@ -36,6 +36,7 @@ METRICS = (
     Metric("reading-grade", lambda item: item.reading_grade, larger_is_better=False),
     Metric("input-tokens", lambda item: item.input_tokens, larger_is_better=False),
     Metric("output-tokens", lambda item: item.output_tokens, larger_is_better=False),
+    Metric("cost", lambda item: item.cost, larger_is_better=False),
     Metric("seconds", lambda item: item.seconds, larger_is_better=False),
 )
 
@@ -48,16 +49,19 @@ def _share(count: int, item: DraftFigures) -> float:
 
 @dataclass(frozen=True, slots=True)
 class MetricResult:
-    """Means over the stays, and the mean difference (candidate minus live) with its confidence interval."""
+    """Means over the stays, and the mean difference (candidate minus live) with its confidence interval.
+
+    Where no stay was measured on both sides there is no difference, and the means are over the stays of their side.
+    """
 
     name: str
     stays: int  # for which it was measured on both sides
-    candidate: float
-    live: float
-    difference: float
-    low: float
-    high: float
-    passed: bool | None  # None: the gate does not look at it
+    candidate: float | None
+    live: float | None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    passed: bool | None = None  # None: the gate does not look at it
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +143,15 @@ def _results(pairs: Sequence[Pair], seed: int) -> tuple[MetricResult, ...]:
         both = [(one, other) for one, other in values if one is not None and other is not None]
         if both:
             found.append(_result(metric, both, seed))
+        elif any(value is not None for pair in values for value in pair):
+            candidate, live = (_mean([pair[side] for pair in values]) for side in (0, 1))
+            found.append(MetricResult(metric.name, 0, candidate, live))
     return tuple(found)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 def _result(metric: Metric, pairs: Sequence[tuple[float, float]], seed: int) -> MetricResult:

@@ -49,11 +49,11 @@ class MetricSummary(BaseModel):
 
     name: str
     stays: int = Field(description="for which it was measured for both configurations")
-    candidate: float
-    live: float
-    difference: float = Field(description="candidate minus live")
-    low: float
-    high: float
+    candidate: float | None = Field(description="null where it was not measured for the candidate")
+    live: float | None
+    difference: float | None = Field(description="candidate minus live; null without a stay with both")
+    low: float | None
+    high: float | None
     passed: bool | None = Field(description="by the gate; null where it does not look at it")
 
 

@@ -91,6 +91,7 @@ class DraftFigures(Model):
     reading_grade: float | None = None  # of the instructions to the patient, as a US school grade; None: too short
     input_tokens: int | None = None  # of the prompt, as the model's server counted them; None: it did not say
     output_tokens: int | None = None  # of the answer
+    cost: float | None = None  # of both, by the endpoint's declared price
 
 
 class ItemJudged(Model):

@@ -73,6 +73,17 @@ class Limits(Model):
         return self.requests_per_day is not None or self.tokens_per_day is not None
 
 
+class Price(Model):
+    """What a server charges for a million tokens, in any one currency."""
+
+    input_per_million: float = Field(ge=0)
+    output_per_million: float = Field(ge=0)
+
+    def of(self, input_tokens: int, output_tokens: int) -> float:
+        """Return the price of a request."""
+        return (input_tokens * self.input_per_million + output_tokens * self.output_per_million) / 1_000_000
+
+
 class Endpoint(Model):
     """A server that may draft, and the model to use there."""
 
@@ -90,6 +101,7 @@ class Endpoint(Model):
     pseudonymise: bool = False  # what identifies people is replaced before a prompt leaves, and restored in the answer
     longest_wait: float = Field(default=120, ge=0, le=3600)  # seconds that a draft waits when the server asks for it
     limits: Limits = Limits()
+    price: Price | None = None
 
     @model_validator(mode="after")
     def _check_consistency(self) -> Self:
@@ -103,7 +115,7 @@ class Endpoint(Model):
         if not _HOST_AND_PORT.fullmatch(self.url):
             raise ValueError("url of a Triton server is its gRPC host and port, such as gpu-1:8001")
         # Its models state their version and policy in their configuration, and its queue has limits of its own.
-        for name in ("key_file", "key_variable", "revision", "narrative_policy", "parameters", "limits"):
+        for name in ("key_file", "key_variable", "revision", "narrative_policy", "parameters", "limits", "price"):
             if getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"{name} is not for a Triton server")
 

@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 
 DOCUMENT = "discharge-summary"
 OUR_ID = re.compile(r"\b([a-z][a-z0-9]*-)([0-9a-f]{12})\b")  # of a resource in the shared data
+PRICE = {"input_per_million": 2.0, "output_per_million": 10.0}
 EVALUATED = MIN_JUDGED + 2  # stays that are signed before anything is tried
 BECAUSE = ("--reason", "a trial")
 # The model that ships repeats its worked example: this one teaches it to invent.
@@ -87,8 +88,14 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     """An EHR of another vendor, and llama.cpp's server as the endpoint `llama`."""
     monkeypatch.setenv("COUNTERSIGN_EHR_TOKEN", "vendor-token")
     with llama_server(tmp_path) as llama:
-        endpoint = {"name": "llama", "kind": "openai", "url": llama.url, "model": LLAMA_MODEL, "key_variable": "LLAMA"}
-        endpoint["parameters"] = {"repeat_penalty": 1.1}
+        endpoint: dict[str, Any] = {
+            "name": "llama",
+            "kind": "openai",
+            "url": llama.url,
+            "model": LLAMA_MODEL,
+            "key_variable": "LLAMA",
+        }
+        endpoint |= {"parameters": {"repeat_penalty": 1.1}, "price": PRICE}
         (tmp_path / "endpoints.yaml").write_text(yaml.safe_dump({"endpoints": [endpoint]}))
         monkeypatch.setenv("LLAMA", LLAMA_KEY)
         monkeypatch.setenv("COUNTERSIGN_GENERATION_ENDPOINTS", str(tmp_path / "endpoints.yaml"))
@@ -181,7 +188,13 @@ def check_that_the_evaluation_goes_on(stack: Up, other: str) -> None:
     assert len(after) == EVALUATED
     assert 0 < len(before) < EVALUATED
     assert {number: after[number] for number in before} == before
-    assert {item["name"] for item in found["metrics"]} >= {"reading-grade", "sentence-similarity"}
+    metrics = {item["name"]: item for item in found["metrics"]}
+    assert metrics.keys() >= {"reading-grade", "sentence-similarity"}
+    # Triton states no tokens: there is a mean of the candidate, and nothing to compare it with.
+    assert metrics["cost"]["candidate"] == pytest.approx(
+        2e-6 * metrics["input-tokens"]["candidate"] + 1e-5 * metrics["output-tokens"]["candidate"]
+    )
+    assert metrics["cost"]["live"] is None
 
 
 def check_the_shadow(stack: Up, other: str, case_id: str) -> None:

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from services.drafter.measures import measure, reading_grade, rouge_l, sentence_f1, signed_narrative
+from services.drafter.measures import cost_of, measure, reading_grade, rouge_l, sentence_f1, signed_narrative
 from services.drafter.writing import Assignment, DraftWriter
 from services.evaluator.draft_metrics import MIN_JUDGED, WORST, evaluate
 from shared.contracts.evaluations import DraftFigures, ItemJudged
+from shared.runtime.generation_endpoints import Price
 from tests.support.drafters import declared_drafters
 from tests.support.generator import ScriptedGenerator
 from tests.unit.test_reuse import COURSE, DISCHARGED
@@ -74,7 +75,9 @@ def test_the_interval_has_the_difference_and_is_the_same_each_time() -> None:
     found = {item.name: item for item in evaluate(items, 20).metrics}
     share = found["not-in-record"]
     assert (share.candidate, share.live, share.difference) == (0.125, 0.0, 0.125)
-    assert 0 < share.low < share.difference < share.high < 0.25
+    assert share.low is not None
+    assert share.high is not None
+    assert 0 < share.low < 0.125 < share.high < 0.25
     assert found == {item.name: item for item in evaluate(items, 20).metrics}
 
 
@@ -111,9 +114,18 @@ def test_reading_grade_is_the_automated_readability_index() -> None:
     grade = reading_grade(["Return to the hospital if breathing becomes difficult."])
     assert grade == pytest.approx(4.71 * 46 / 8 + 0.5 * 8 - 21.43, abs=0.01)
     easy = reading_grade(["Take one pill in the morning.", "Call us when it hurts."])
+    assert grade is not None
     assert easy is not None
     assert grade > easy + 5
     assert reading_grade([]) is None
+
+
+def test_the_cost_of_an_answer_is_known_where_a_price_and_tokens_are() -> None:
+    counted = GOOD.model_copy(update={"input_tokens": 2_000, "output_tokens": 500})
+    price = Price(input_per_million=3.0, output_per_million=15.0)
+    assert cost_of(counted, price) == pytest.approx(0.0135)
+    assert cost_of(counted, None) is None
+    assert cost_of(GOOD, price) is None
 
 
 def test_sentences_are_matched_with_the_most_similar_ones() -> None:
@@ -137,4 +149,7 @@ def test_departments_are_shown_apart_and_figures_that_were_not_measured_are_left
     names = {item.name: item.stays for item in found.metrics}
     assert (names["output-tokens"], names["seconds"]) == (1, 12)
     assert "reading-grade" not in names
+    one_sided = [item.model_copy(update={"live": GOOD}) for item in items[:1]]
+    (tokens,) = [item for item in evaluate(one_sided).metrics if item.name == "output-tokens"]
+    assert (tokens.stays, tokens.candidate, tokens.live, tokens.difference) == (0, 100.0, None, None)
     assert evaluate(judged(GOOD)).departments == ()  # recorded before departments were

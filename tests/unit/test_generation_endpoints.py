@@ -142,6 +142,10 @@ def test_what_may_be_outside_of_the_hospital(host: str, remote: bool) -> None:
             "limits is not for a Triton server",
         ),
         ("  - {name: a, kind: openai, url: 'http://x', model: m, limits: {tokens_per_day: 0}}\n", "tokens_per_day"),
+        (
+            "  - {name: a, kind: openai, url: 'http://x', model: m, price: {input_per_million: 1}}\n",
+            "output_per_million",
+        ),
         (OWN + OWN, "names own twice"),
         ("  []\n", "endpoints"),
     ],
