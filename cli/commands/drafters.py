@@ -144,13 +144,15 @@ def compare(configuration: Configuration, as_json: AsJson = False, data_dir: Dat
     found = call_api(data_dir, "GET", f"{PATH}/{configuration}/comparison")
 
     def show() -> None:
-        table = make_table("", "decisions", "rejected", "edited", "sentences replaced", "characters changed", "rated")
+        table = make_table("", "decisions", "rejected", "edited", "sentences replaced", "characters changed")
         for side in ("canary", "live"):
             item = found[side]
             means = f"{item['replaced']:.1%}", f"{item['distance']:.0f}"
             counts = (str(item[name]) for name in ("decisions", "rejected", "edited"))
-            table.add_row(side, *counts, *means, ratings_in_words(item["ratings"]))
+            table.add_row(side, *counts, *means)
         print_table(table)
+        for side in ("canary", "live"):
+            print(f"{side:<8}  rated {ratings_in_words(found[side]['ratings'])}")
         print(f"pairs     canary worse {found['worse']}, better {found['better']}, same {found['same']}")
         print(f"evidence  {found['evidence']:.3g} against the canary")
 

@@ -25,6 +25,7 @@ def list_webhooks(as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """List the webhooks, the oldest first."""
     items = call_api(data_dir, "GET", PATH)["items"]
     table = make_table("webhook", "state", "url", "events", "departments", "description")
+    table.columns[0].no_wrap = True  # what is copied into the next command
     for item in items:
         names = (", ".join(item[name]) or "all" for name in ("types", "departments"))
         table.add_row(item["id"], _state(item), item["url"], *names, item["description"])
@@ -123,6 +124,7 @@ def deliveries(
     """List the last attempts, the latest first."""
     items = call_api(data_dir, "GET", f"{_path(webhook)}/deliveries", params={"limit": limit})["items"]
     table = make_table("time", "delivery", "event", "sequence", "outcome", "reason")
+    table.columns[1].no_wrap = True
     for item in items:
         row = (item["at"][:19], item["id"], item["event"], str(item["sequence"]), item["outcome"])
         table.add_row(*row, item["reason"] or f"HTTP {item['status']}")

@@ -23,6 +23,7 @@ PLACES = {
     "services/drafter/notes/pdf.py",
     "shared/runtime/worker_process.py",  # of documents, of texts that are edited
     "services/ingest/documents/worker.py",  # forks itself
+    "tools/helm/kustomize.py",  # kubectl
 }
 STARTS = {
     "create_subprocess_exec",

@@ -37,6 +37,7 @@ ELSEWHERE = (
     "countersign.ehr.token.",  # tests/observability/test_dashboards.py
     "countersign.knowledge.",
     "countersign.drafter.",  # tests/connected/test_drift.py
+    "countersign.endpoint.",  # tests/connected/test_endpoints.py
     "countersign.filing.oldest",  # tests/unit/test_unfiled.py
     "countersign.escalations",
     "countersign.notifications",
