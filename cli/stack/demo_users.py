@@ -5,11 +5,18 @@ from collections import defaultdict
 from sandbox_ehr.seed import demo_encounters
 from sandbox_ehr.store import Store
 from shared.clinical.elements import person_name
-from shared.runtime.authentication import Caller
+from shared.runtime.authentication import Caller, Role
+
+STAFF: tuple[tuple[Role, str], ...] = (
+    ("operator", "Operator of the platform"),
+    ("auditor", "Auditor"),
+    ("editor", "Editor of the knowledge base"),
+    ("engineer", "Engineer of drafters"),
+)
 
 
 def demo_users(store: Store) -> list[Caller]:
-    """Return the attending physicians of the demo encounters, and the supervisors of their departments."""
+    """Return the demo encounters' attending physicians, their departments' supervisors, and who runs the stack."""
     names = {
         str(item["id"]): person_name(item, prefixes=True) or "" for item in store.candidates("Practitioner", None, None)
     }
@@ -38,4 +45,6 @@ def demo_users(store: Store) -> list[Caller]:
         )
         for department in sorted(set().union(*departments.values()))
     ]
-    return physicians + supervisors
+    return (
+        physicians + supervisors + [Caller(subject=role, role=role, name=name, method="demo") for role, name in STAFF]
+    )

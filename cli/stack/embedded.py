@@ -198,7 +198,13 @@ def _services(
         public_url=access.base_url,
     )
     embedder = EmbedderSettings(**settings_of("embedder"), triton=triton_settings, knowledge=knowledge)
-    evaluator = EvaluatorSettings(**settings_of("evaluator"), triton=triton_settings, knowledge=knowledge)
+    evaluator = EvaluatorSettings(
+        **settings_of("evaluator"),
+        triton=triton_settings,
+        knowledge=knowledge,
+        public_url=access.base_url,
+        approval_url=access.base_url,
+    )
     return [
         build_ingest(IngestSettings(**ingest, ehr=ehr, hl7=hl7, knowledge=knowledge)),
         build_embedder(embedder, base=base),

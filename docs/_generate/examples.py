@@ -140,6 +140,7 @@ EXAMPLES: dict[str, str] = {
     "COUNTERSIGN_PAPER": "a4",
     "COUNTERSIGN_PORT": "8080",
     "COUNTERSIGN_PREPARATION_ENDS_AFTER": "P7D",
+    "COUNTERSIGN_APPROVAL_URL": "http://approval:8080",
     "COUNTERSIGN_PUBLIC_URL": "https://summaries.hospital.example",
     "COUNTERSIGN_QDRANT_API_KEY": "s3cr…",
     "COUNTERSIGN_QDRANT_API_KEY_FILE": "/run/secrets/qdrant.key",

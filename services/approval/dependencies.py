@@ -12,7 +12,6 @@ from services.approval.erasure.service import ErasureService
 from services.approval.escalation.directory import Directory
 from services.approval.event_feed.feed import EventFeed
 from services.approval.filing.service import ChartService
-from services.approval.local_time import ZoneOf
 from services.approval.operations.service import Operations
 from services.approval.projections.open_reviews import OpenReviewsProjection
 from services.approval.projections.preparations import PreparationsProjection
@@ -33,6 +32,8 @@ from shared.runtime.authentication import ROLES, Authenticator, Caller, RequireR
 from shared.runtime.dependencies import provided
 from shared.runtime.problems import ProblemError
 from shared.runtime.request_limits import EventStreamLimit
+from shared.web.local_time import ZoneOf
+from shared.web.navigation import PERSONS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +94,7 @@ async def _event_stream_slot(request: Request, api: Api) -> AsyncIterator[None]:
 EventStreamSlot = Annotated[None, Depends(_event_stream_slot)]
 
 AnyRole = Annotated[Caller, Depends(allow(*ROLES))]
+Person = Annotated[Caller, Depends(allow(*PERSONS))]
 Auditor = Annotated[Caller, Depends(allow("auditor"))]
 Clinician = Annotated[Caller, Depends(allow(*READERS))]  # reads drafts
 Operator = Annotated[Caller, Depends(allow("operator"))]

@@ -25,7 +25,7 @@ from services.approval.routes import LAUNCH_ROUTERS, PROVIDER_ROUTERS, ROUTERS
 from services.approval.sign_in.launch.client import TIMEOUT_S, EhrLaunch
 from services.approval.sign_in.service import SignInService
 from services.approval.sign_in.sessions import SessionStore
-from services.approval.web.render import compile_templates
+from services.approval.web.render import templates
 from shared.http import HttpClient
 from shared.messaging.access_log import AccessLog
 from shared.runtime.authentication import Authenticator, Caller, read_api_tokens
@@ -81,7 +81,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
         feed=feed,
     )
     part = Part(
-        starts=(partial(unreadable.start, core.bus), feed.start, partial(asyncio.to_thread, compile_templates)),
+        starts=(partial(unreadable.start, core.bus), feed.start, partial(asyncio.to_thread, templates.compile)),
         closers=(unreadable.close, *(item.close for item in (provider, launch) if item is not None)),
     )
     routers = (*ROUTERS, *(PROVIDER_ROUTERS if provider else ()), *(LAUNCH_ROUTERS if launch else ()))

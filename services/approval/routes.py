@@ -18,13 +18,14 @@ from services.approval.web.inbox import router as inbox
 from services.approval.web.launch import router as launch
 from services.approval.web.practitioner_search import router as practitioner_search
 from services.approval.web.ratings import router as rating_pages
-from services.approval.web.render import assets_router
+from services.approval.web.render import assets_router as script
 from services.approval.web.sign_in import provider_router as provider_sign_in
 from services.approval.web.sign_in import router as sign_in
 from services.approval.web.sign_out import back_channel_router
 from services.approval.web.sign_out import provider_router as provider_sign_out
 from services.approval.web.sign_out import router as sign_out
 from services.approval.webhooks.api import router as webhooks
+from shared.web.render import assets_router
 
 API_ROUTERS = (
     reviews,
@@ -41,6 +42,7 @@ API_ROUTERS = (
     sessions,
 )
 PAGE_ROUTERS = (
+    script,
     assets_router,
     sign_in,
     sign_out,

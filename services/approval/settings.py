@@ -15,8 +15,7 @@ from services.approval.filing.renditions.pdf import Paper
 from shared.contracts.retention import TEXT_KINDS
 from shared.runtime.launch_settings import LaunchSettings
 from shared.runtime.mdm_settings import MdmSettings
-from shared.runtime.public_origin import PublicOrigin
-from shared.runtime.settings import EhrSettings, NameList, ServiceSettings
+from shared.runtime.settings import EhrSettings, NameList, PageSettings
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 LEVELS = 3
@@ -115,7 +114,7 @@ class WebhookSettings(BaseSettings):
     )
 
 
-class ApprovalSettings(ServiceSettings):
+class ApprovalSettings(PageSettings):
     escalate_after: Escalations = Field(
         default=(timedelta(hours=24), timedelta(hours=72), timedelta(days=7)),
         description="when the supervisor is notified, notified again, and takes over; units s, m, h, d",
@@ -176,15 +175,7 @@ class ApprovalSettings(ServiceSettings):
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     launch: LaunchSettings = Field(default_factory=LaunchSettings)
     webhooks: WebhookSettings = Field(default_factory=WebhookSettings)
-    public_url: str = Field(
-        default="", description="URL under which people reach the pages; used for links and as the allowed origin"
-    )
-    origins: NameList = Field(default=(), description="further allowed origins of the pages, comma-separated")
 
     @property
     def basic_content_type(self) -> str:
         return {"text": TEXT, "xhtml": XHTML, "pdf": PDF}[self.basic_content]
-
-    @property
-    def public(self) -> PublicOrigin:
-        return PublicOrigin(self.public_url, self.origins)

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.evaluator.dependencies import AnyRole, Knowledge, Operator
+from services.evaluator.dependencies import AnyRole, Editor, Knowledge, Operator
 from shared.contracts.knowledge import RelevanceThreshold, SearchMode
 from shared.knowledge.backup_point import BackupPoint
 from shared.knowledge.live import LivePointer, VersionRecord
@@ -133,6 +133,6 @@ async def points(
 
 
 @router.post("/rollback", summary="Make an earlier version live again")
-async def roll_back(body: RollBack, who: Operator, knowledge: Knowledge) -> RolledBack:
+async def roll_back(body: RollBack, who: Editor, knowledge: Knowledge) -> RolledBack:
     live = await knowledge.roll_back(body.to, who.subject)
     return RolledBack(version=live.version, since=live.since, by=live.by)

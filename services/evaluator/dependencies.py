@@ -34,4 +34,6 @@ async def _drafters(request: Request) -> DrafterService:
 Drafters = Annotated[DrafterService, Depends(_drafters)]
 Knowledge = Annotated[KnowledgeService, Depends(_knowledge)]
 AnyRole = Annotated[Caller, Depends(allow(*ROLES))]
+Editor = Annotated[Caller, Depends(allow("operator", "editor"))]  # changes the knowledge base
+Engineer = Annotated[Caller, Depends(allow("operator", "engineer"))]  # changes what drafts
 Operator = Annotated[Caller, Depends(allow("operator"))]

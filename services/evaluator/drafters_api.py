@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.evaluator.canary import Comparison, Figures
-from services.evaluator.dependencies import AnyRole, Drafters, Operator
+from services.evaluator.dependencies import AnyRole, Drafters, Engineer
 from services.evaluator.drafters import FoundDrafter
 from services.evaluator.feedback import RatingComparison, RatingCounts
 from shared.contracts.draft import Prompt
@@ -197,26 +197,26 @@ async def comparison(_: AnyRole, service: Drafters, digest: str) -> CanaryCompar
 
 
 @router.post("", status_code=201, summary="Add a candidate: the live configuration, or another one, with changes")
-async def add(body: NewDrafter, who: Operator, service: Drafters) -> DrafterSummary:
+async def add(body: NewDrafter, who: Engineer, service: Drafters) -> DrafterSummary:
     changes = body.model_dump(include={"model", "prompt", "sampling", "policy"}, exclude_none=True)
     return DrafterSummary.of(await service.add(body.document, body.base, changes, who.actor, body.reason))
 
 
 @router.post("/{digest}/canary", summary="Let a candidate draft a share of the cases")
-async def start_canary(digest: str, body: CanaryMove, who: Operator, service: Drafters) -> DrafterSummary:
+async def start_canary(digest: str, body: CanaryMove, who: Engineer, service: Drafters) -> DrafterSummary:
     found = await service.start_canary(digest, body.share, who.actor, body.reason, unevaluated=body.unevaluated)
     return DrafterSummary.of(found)
 
 
 @router.post("/{digest}/promote", summary="Let a configuration draft every case")
-async def promote(digest: str, body: GatedMove, who: Operator, service: Drafters) -> DrafterSummary:
+async def promote(digest: str, body: GatedMove, who: Engineer, service: Drafters) -> DrafterSummary:
     found = await service.promote(digest, who.actor, body.reason, unevaluated=body.unevaluated)
     return DrafterSummary.of(found)
 
 
 @router.post("/{digest}/{move}", summary="Shadow, roll back or retire; a rollback answers with what is live then")
 async def move(
-    digest: str, move: Literal["shadow", "rollback", "retire"], body: Move, who: Operator, service: Drafters
+    digest: str, move: Literal["shadow", "rollback", "retire"], body: Move, who: Engineer, service: Drafters
 ) -> DrafterSummary:
     moves = {"shadow": service.start_shadow, "rollback": service.roll_back, "retire": service.retire}
     return DrafterSummary.of(await moves[move](digest, who.actor, body.reason))

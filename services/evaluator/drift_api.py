@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from services.evaluator.decision_signals import SIGNALS
-from services.evaluator.dependencies import AnyRole, Drafters, Operator
+from services.evaluator.dependencies import AnyRole, Drafters, Engineer
 from services.evaluator.drafters_api import DecisionFigures, DrafterSummary, Move
 from services.evaluator.drift import BASELINE, Drift, KnowledgeFigures
 
@@ -96,5 +96,5 @@ async def drift(_: AnyRole, service: Drafters, digest: str) -> DriftReport:
 @router.post(
     "/{digest}/baseline", summary="After a drift: watch the live configuration anew, from its next decisions on"
 )
-async def reset_baseline(digest: str, body: Move, who: Operator, service: Drafters) -> DrafterSummary:
+async def reset_baseline(digest: str, body: Move, who: Engineer, service: Drafters) -> DrafterSummary:
     return DrafterSummary.of(await service.reset_baseline(digest, who.actor, body.reason))

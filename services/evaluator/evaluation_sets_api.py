@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
-from services.evaluator.dependencies import AnyRole, Drafters, Operator
+from services.evaluator.dependencies import AnyRole, Drafters, Engineer
 from services.evaluator.drafters_api import Move
 from services.evaluator.evaluation_sets import STAMP
 from services.evaluator.evaluations_api import SelectedStays
@@ -66,7 +66,7 @@ async def evaluation_sets(_: AnyRole, service: Drafters) -> SetList:
 
 
 @router.post("", status_code=201, summary="Make an evaluation set of signed stays, or its next version")
-async def make(body: NewEvaluationSet, who: Operator, service: Drafters) -> SetDetails:
+async def make(body: NewEvaluationSet, who: Engineer, service: Drafters) -> SetDetails:
     return _details(await service.sets.make(body.name, body.document, body.choice, who.actor, body.reason))
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field, model_validator
 
-from services.evaluator.dependencies import AnyRole, Drafters, Operator
+from services.evaluator.dependencies import AnyRole, Drafters, Engineer
 from services.evaluator.drafters_api import Move
 from services.evaluator.evaluation_sets import STAMP, StayChoice
 from services.evaluator.evaluations import Evaluation
@@ -131,7 +131,7 @@ async def evaluations(_: AnyRole, service: Drafters, digest: str) -> EvaluationL
 
 
 @router.post("", status_code=202, summary="Evaluate a candidate on signed stays")
-async def evaluate(digest: str, body: NewEvaluation, who: Operator, service: Drafters) -> EvaluationSummary:
+async def evaluate(digest: str, body: NewEvaluation, who: Engineer, service: Drafters) -> EvaluationSummary:
     stays = body.set if body.set is not None else body.choice
     return EvaluationSummary.of(await service.evaluate(digest, stays, who.actor, body.reason))
 

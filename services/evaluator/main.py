@@ -33,6 +33,7 @@ from shared.messaging.evaluations import EvaluationLog
 from shared.messaging.event_store import Clock
 from shared.runtime.authentication import Authenticator, read_api_tokens
 from shared.runtime.oidc import OidcProvider
+from shared.runtime.remote_sessions import RemoteSessions
 from shared.runtime.service import Service, service_broker
 from shared.runtime.start import start
 
@@ -70,7 +71,10 @@ def build(
     provider = OidcProvider(settings.oidc, clock) if settings.oidc.issuer else None
     if provider is not None:
         closers.append(provider.close)
-    authenticator = Authenticator(read_api_tokens(settings.tokens_file), provider)
+    sessions = RemoteSessions(settings.approval_url, settings.public) if settings.approval_url else None
+    if sessions is not None:
+        closers.append(sessions.close)
+    authenticator = Authenticator(read_api_tokens(settings.tokens_file), provider, sessions, public=settings.public)
     return Service(
         broker,
         # Evaluations and drift first: the path of a move is /{digest}/{move}.

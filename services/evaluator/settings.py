@@ -2,13 +2,18 @@
 
 from pydantic import Field
 
-from shared.runtime.settings import KnowledgeSettings, QdrantSettings, ServiceSettings, TritonSettings
+from shared.runtime.settings import KnowledgeSettings, PageSettings, QdrantSettings, TritonSettings
 
 
-class EvaluatorSettings(ServiceSettings):
+class EvaluatorSettings(PageSettings):
     triton: TritonSettings = Field(default_factory=TritonSettings)
     qdrant: QdrantSettings = Field(default_factory=QdrantSettings)
     knowledge: KnowledgeSettings = Field(default_factory=KnowledgeSettings)
+    approval_url: str = Field(
+        default="",
+        description="URL of approval inside the installation, asked who a browser's session belongs to; empty: the "
+        "pages of the knowledge base and of drafters open to nobody",
+    )
     canary_evidence: float = Field(
         default=20.0,
         gt=1,

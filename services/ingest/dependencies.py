@@ -71,5 +71,5 @@ Refreshes = Annotated[RefreshService, Depends(_refreshes)]
 JwksFile = Annotated[Path | None, Depends(_jwks_file)]
 
 AnyRole = Annotated[Caller, Depends(allow(*ROLES))]
-Operator = Annotated[Caller, Depends(allow("operator"))]
+Editor = Annotated[Caller, Depends(allow("operator", "editor"))]  # changes the knowledge base
 Sender = Annotated[Caller, Depends(allow("ingest"))]

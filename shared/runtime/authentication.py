@@ -19,7 +19,7 @@ from shared.runtime.problems import ProblemError
 from shared.runtime.public_origin import PublicOrigin
 from shared.runtime.rate_limits import CALLER_SCOPE_KEY, TokenBucket, rate_limit_key
 
-Role = Literal["ingest", "physician", "supervisor", "operator", "auditor"]
+Role = Literal["ingest", "physician", "supervisor", "operator", "auditor", "editor", "engineer"]
 ROLES: tuple[Role, ...] = get_args(Role)
 Method = Literal["token", "jwt", "oidc", "demo", "smart"]
 SESSION_COOKIE = "countersign_session"

@@ -214,6 +214,7 @@ OPEN = {
     "/readyz",
     "/.well-known/jwks.json",
     "/.well-known/oauth-protected-resource",
+    "/assets/inbox.js",
     "/assets/{name}",
     "/sign-in",
     "/sign-in/provider",

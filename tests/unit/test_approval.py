@@ -19,10 +19,10 @@ from services.approval.projections.open_reviews import follow
 from services.approval.review import repeated
 from services.approval.review.errors import DecisionRefusedError
 from services.approval.settings import ApprovalSettings, parse_durations
-from services.approval.web.render import span
 from shared.contracts.case import Case, fold
 from shared.contracts.envelope import ChainHead, RecordedEvent, sha256_hex
 from shared.contracts.events import Actor, Approved, CaseEvent, Drafted, Rejected, ReviewRequested
+from shared.web.render import span
 from tests.support.examples import CASE, DIGEST, PHYSICIAN, T0, draft, draft_ref, event
 
 EXAMPLES = Path(__file__).parents[3] / "shared" / "data" / "fhir-examples"

@@ -5,11 +5,12 @@ import lxml.html
 import pytest
 from fastapi import APIRouter, FastAPI, Form
 
-from services.approval.web.render import SECURITY_HEADERS, PageRoute, templates
+from services.approval.web.render import PageRoute, templates
 from shared.contracts.draft import CitedKnowledge, CitedPassage, Evidence, Fact, FactGroup, Sentence
 from shared.contracts.errors import PermanentError, RateLimitedError, TransientError
 from shared.runtime import problems
 from shared.runtime.problems import ProblemError
+from shared.web.render import SECURITY_HEADERS
 
 FAILURES = {
     "away": (TransientError("read Patient: HTTP 500"), 503),
@@ -45,7 +46,7 @@ async def test_what_goes_wrong_is_a_page(kind: str) -> None:
     assert answer.status_code == FAILURES[kind][1]
     assert answer.headers["content-type"].startswith("text/html")
     assert all(answer.headers[name] == value for name, value in SECURITY_HEADERS.items())
-    assert "Back to the inbox" in answer.text
+    assert "Back to the start" in answer.text
 
 
 async def test_a_page_that_may_come_back_says_when() -> None:
@@ -72,7 +73,7 @@ def table(*facts: Fact) -> lxml.html.HtmlElement:
     """The part of a page that shows the facts as a table of two columns."""
     group = FactGroup(title="Medicines & more", columns=("Medicine", "Dose"), facts=facts)
     return lxml.html.fragment_fromstring(
-        str(templates.get_template("table.html").module.table(group, "medicines")), create_parent=True
+        str(templates.environment.get_template("table.html").module.table(group, "medicines")), create_parent=True
     )
 
 
@@ -117,7 +118,7 @@ def test_a_sentence_says_in_words_what_supports_it(evidence: tuple[Evidence, ...
         origin="note",
         by_note=by_note,
     )
-    page = str(templates.get_template("sentence.html").module.said(sentence, sentence.support))
+    page = str(templates.environment.get_template("sentence.html").module.said(sentence, sentence.support))
     shown = lxml.html.fragment_fromstring(page, create_parent=True)
     assert shown.findtext(".//span[@class='flag']/span") == "✓"
     assert shown.find(".//span[@class='flag']").text_content() == f"✓ {words}"
@@ -138,7 +139,7 @@ def advice(**changes: object) -> str:
         similarity=0.7,
     )
     known = CitedKnowledge(version=3, passages=(passage,), threshold=0.48, calibrated=True).model_copy(update=changes)
-    page = templates.get_template("general_advice.html").render(draft={"knowledge": known})
+    page = templates.environment.get_template("general_advice.html").render(draft={"knowledge": known})
     return " ".join(lxml.html.fromstring(f"<div>{page}</div>").text_content().split())
 
 
@@ -160,7 +161,7 @@ def test_a_default_threshold_and_a_stay_without_a_problem_are_said() -> None:
 
 def test_a_link_that_is_no_web_address_is_only_text() -> None:
     passage = CitedPassage(id="c", source="s", document="d", title="t", text="x", url="javascript:alert(1)")
-    page = templates.get_template("general_advice.html").render(
+    page = templates.environment.get_template("general_advice.html").render(
         draft={"knowledge": CitedKnowledge(version=1, passages=(passage,))}
     )
     assert "href" not in page

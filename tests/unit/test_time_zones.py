@@ -6,13 +6,13 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import ValidationError
 
-from services.approval.local_time import local
 from services.drafter import document_header
 from services.drafter.record import build_context
 from services.drafter.source_record import SourceRecord
 from shared.runtime.settings import ServiceSettings
 from shared.runtime.start import describe_settings_error
 from shared.runtime.time_zones import TimeZones
+from shared.web.local_time import local
 from tests.unit.test_record import encounter
 
 

@@ -10,7 +10,6 @@ from nats.aio.msg import Msg
 from services.approval.escalation import rules as escalation_rules
 from services.approval.escalation.directory import Directory
 from services.approval.escalation.rules import EscalationRecord
-from services.approval.local_time import ZoneOf
 from services.approval.notifications.channels import NotifyType
 from services.approval.notifications.notification import STREAM, Notification, read_notification
 from shared.contracts.case import causing_event, fold
@@ -22,6 +21,7 @@ from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.dead_letter_queue import Severity, publish_alert
 from shared.messaging.event_store import EventStore
 from shared.messaging.steps import Clock
+from shared.web.local_time import ZoneOf
 
 Send = Callable[[str, str, str, NotifyType], None]  # address, title, text, weight; blocks
 Link = Callable[[CaseRef], str]

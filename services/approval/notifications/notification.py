@@ -6,11 +6,11 @@ from typing import Literal
 from pydantic import ValidationError
 
 from services.approval.escalation.rules import TAKES_OVER
-from services.approval.local_time import local
 from services.approval.notifications.channels import NotifyType
 from shared.contracts.errors import PermanentError
 from shared.contracts.model import Model
 from shared.contracts.subjects import notification_subject, receipt_subject
+from shared.web.local_time import local
 
 STREAM = "NOTIFY"
 

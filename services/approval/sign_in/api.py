@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.approval.dependencies import AnyRole, Api, Operator
-from shared.runtime.authentication import Role
+from shared.runtime.authentication import Method, Role
 from shared.runtime.problems import ProblemError
 from shared.runtime.public_origin import RESOURCE_METADATA_PATH
 
@@ -38,6 +38,7 @@ class Me(BaseModel):
     name: str | None
     roles: tuple[Role, ...]
     departments: tuple[str, ...] | None
+    method: Method = Field(description="how the caller has signed in")
 
 
 @router.get(RESOURCE_METADATA_PATH, summary="Where to sign in: OAuth 2.0 Protected Resource Metadata (RFC 9728)")
@@ -54,7 +55,13 @@ async def resource_metadata(request: Request, api: Api) -> dict[str, Any]:
 
 @router.get("/v1/me", summary="Show who the caller is")
 async def me(caller: AnyRole) -> Me:
-    return Me(subject=caller.subject, name=caller.name, roles=caller.roles, departments=caller.departments)
+    return Me(
+        subject=caller.subject,
+        name=caller.name,
+        roles=caller.roles,
+        departments=caller.departments,
+        method=caller.method,
+    )
 
 
 @router.post("/v1/sessions/end", summary="Sign a person out of every browser")

@@ -20,7 +20,7 @@ from services.approval.web.filing import unfiled_case
 from services.approval.web.progress import progress, put_right
 from services.approval.web.ratings import NOTES as RATING
 from services.approval.web.ratings import rating_form
-from services.approval.web.render import EVENT_WORDS, STATE_WORDS, PageRoute, page, span
+from services.approval.web.render import EVENT_WORDS, STATE_WORDS, PageRoute, page
 from services.approval.web.review_form import Mode, ReviewForm, ReviewFormAutosave
 from shared.contracts.case import Case, fold
 from shared.contracts.draft import Draft
@@ -30,6 +30,7 @@ from shared.contracts.events import Approved, Rejected
 from shared.contracts.subjects import CaseRef
 from shared.runtime.authentication import Caller
 from shared.runtime.request_limits import TEXT_MAX_BODY_BYTES, limit_endpoint
+from shared.web.render import span
 
 NOTES = {
     "stale": "There is a newer draft than the one you were looking at. Nothing was signed.",

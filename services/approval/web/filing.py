@@ -10,9 +10,10 @@ from services.approval.dependencies import Api, ApiDependencies, Clinician
 from services.approval.filing.service import UnfiledEntry
 from services.approval.review.errors import DecisionRefusedError
 from services.approval.review.problems import problem_of
-from services.approval.web.render import PageRoute, span
+from services.approval.web.render import PageRoute
 from shared.contracts.envelope import RecordedEvent
 from shared.runtime.authentication import Caller
+from shared.web.render import span
 
 SHOWN = 50
 ON_ITS_WAY = timedelta(minutes=2)  # in which a document is not listed: filing takes seconds

@@ -7,15 +7,18 @@ from datetime import datetime
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
-from services.approval.dependencies import Api, ApiDependencies, Clinician, EventStreamSlot
+from services.approval.dependencies import Api, ApiDependencies, Clinician, EventStreamSlot, Person
 from services.approval.projections.open_reviews import OpenReview, OpenReviewRow
 from services.approval.review.api import readable, shown_departments
-from services.approval.review.authorization import is_assigned_to
+from services.approval.review.authorization import READERS, is_assigned_to
 from services.approval.review.draft_labels import DraftLabel
 from services.approval.web.filing import shown_unfiled
-from services.approval.web.render import PageRoute, page, span
+from services.approval.web.render import PageRoute, page
 from shared.contracts.case import fold
 from shared.runtime.authentication import Caller
+from shared.runtime.problems import ProblemError
+from shared.web.navigation import start_page
+from shared.web.render import span
 
 PAGE = 50
 BATCH_WINDOW = 0.3  # seconds in which changes are sent together
@@ -27,7 +30,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 @router.get("/")
 async def inbox(
-    who: Clinician,
+    person: Person,
     api: Api,
     department: str | None = None,
     mine: bool = False,
@@ -35,7 +38,10 @@ async def inbox(
     after: str | None = None,
     rows: bool = False,
 ) -> Response:
-    """Show the page, or with `rows` only the part that changes."""
+    """Show the page, or with `rows` only the part that changes. Who reads no drafts starts at another page."""
+    who = person.in_role(*READERS)
+    if who is None:
+        return RedirectResponse(_start(person), 303)
     departments = shown_departments(who, department or None)
     try:
         lines, cursor = api.open_reviews.page(departments, after, PAGE, _wanted(who, mine, q.strip().lower()))
@@ -51,6 +57,7 @@ async def inbox(
     }
     return page(
         "rows.html" if rows else "inbox.html",
+        here="/",
         who=who,
         rows=[_row(line, labels[line.draft], now) for line in lines],
         prepared=[(line, labels.get(line.draft or "", DraftLabel()).initials or "?") for line in prepared],
@@ -63,6 +70,13 @@ async def inbox(
         unread=api.unreadable.of(who),
         unfiled=[] if after else await shown_unfiled(api, who, now),
     )
+
+
+def _start(person: Caller) -> str:
+    found = start_page(person)
+    if found is None:
+        raise ProblemError(403, "There is no page for your roles", f"They are: {', '.join(person.roles)}.")
+    return found
 
 
 @router.get("/events")

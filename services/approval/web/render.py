@@ -1,32 +1,17 @@
-"""Templates, their words, and the headers that every page goes out with."""
+"""Templates of approval's pages, their words, and which of them the EHR may embed."""
 
-from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
-from fastapi.routing import APIRoute
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
-from jinja2.runtime import Context
 
 from services.approval.dependencies import ApiDependencies
-from services.approval.local_time import local
 from services.approval.sign_in.service import is_frame
 from shared.runtime.dependencies import provided
-from shared.runtime.problems import HANDLED_ERRORS, ProblemError, to_problem
+from shared.web.render import NO_ANCESTORS, Templates, asset_response
+from shared.web.render import PageRoute as BasicPageRoute
 
 HERE = Path(__file__).parent
-ASSETS = {"inbox.css": "text/css", "inbox.js": "text/javascript"}
-NO_ANCESTORS = "frame-ancestors 'none'"
-SECURITY_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
-    f"img-src 'self' data:; form-action 'self'; object-src 'none'; base-uri 'none'; {NO_ANCESTORS}",
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
-}
 EVENT_WORDS = {
     "preparation-requested": "A draft is to be prepared before the discharge",
     "prepared": "A draft was prepared before the discharge",
@@ -80,69 +65,23 @@ LABELS = {
 }
 ORIGINS = {"rules": "composed from the record", "note": "quoted from a note", "model": "written by the model"}
 
-templates = Environment(
-    loader=FileSystemLoader(HERE / "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    auto_reload=False,  # else every include of every page asks the disk whether it has changed
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+templates = Templates(HERE / "templates")
+templates.environment.globals |= {"LABELS": LABELS, "ORIGINS": ORIGINS}
+templates.environment.filters["object_id"] = id
+templates.environment.filters["plain"] = lambda reference: (reference or "nobody").rpartition("/")[2].replace("-", " ")
+page = templates.page
 
 
-def compile_templates() -> None:
-    """Compile every template at start, 0.3 s in all: otherwise the first page of each kind holds up every request."""
-    for name in templates.list_templates():
-        templates.get_template(name)
-
-
-def page(name: str, status: int = 200, **values: Any) -> HTMLResponse:
-    return HTMLResponse(templates.get_template(name).render(**values), status, headers=SECURITY_HEADERS)
-
-
-def span(seconds: float) -> str:
-    """Format a duration, such as `3 d`, `5 h`, `12 min`."""
-    minutes = max(int(seconds // 60), 0)
-    if minutes >= 2 * 24 * 60:
-        return f"{minutes // (24 * 60)} d"
-    return f"{minutes // 60} h" if minutes >= 60 else f"{minutes} min"
-
-
-@pass_context
-def moment(values: Context, time: datetime, form: str = "%d %b %Y, %H:%M %Z") -> str:
-    """Format a time in the time zone of the page's department."""
-    return local(time, values["zone"], form)
-
-
-templates.globals |= {"LABELS": LABELS, "ORIGINS": ORIGINS}
-templates.filters["moment"] = moment
-templates.filters["object_id"] = id
-templates.filters["plain"] = lambda reference: (reference or "nobody").rpartition("/")[2].replace("-", " ")
-
-
-class PageRoute(APIRoute):
-    """Answers a browser with pages: the sign-in where nobody is signed in, a page instead of a problem document."""
+class PageRoute(BasicPageRoute):
+    """A page that the EHR may embed, where it opens Countersign."""
 
     def get_route_handler(self) -> Any:
         handle = super().get_route_handler()
 
-        async def handle_or_explain(request: Request) -> Response:
-            try:
-                answer: Response = await handle(request)
-            except HANDLED_ERRORS as error:
-                answer = _explain(request, to_problem(error))
-            return _allow_embedding(request, answer)
+        async def handle_embedded(request: Request) -> Response:
+            return _allow_embedding(request, await handle(request))
 
-        return handle_or_explain
-
-
-def _explain(request: Request, problem: ProblemError) -> Response:
-    if problem.status == 401 and request.method == "GET":
-        after = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        return RedirectResponse(f"/sign-in?after={quote(after, safe='/')}", 303)
-    answer = page("problem.html", problem.status, title=problem.title, detail=problem.detail)
-    answer.headers.update(problem.headers)
-    return answer
+        return handle_embedded
 
 
 def _allow_embedding(request: Request, answer: Response) -> Response:
@@ -160,9 +99,6 @@ def _allow_embedding(request: Request, answer: Response) -> Response:
 assets_router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 
-@assets_router.get("/assets/{name}")
-async def asset(name: str) -> Response:
-    if name not in ASSETS:
-        raise ProblemError(404, "There is no such file")
-    headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
-    return FileResponse(HERE / "static" / name, media_type=ASSETS[name], headers=headers)
+@assets_router.get("/assets/inbox.js")
+async def script() -> Response:
+    return asset_response(HERE / "static", "inbox.js")

@@ -6,7 +6,6 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from services.approval.dependencies import Api
-from services.approval.review.authorization import READERS
 from services.approval.sign_in.service import SignInService, local_path
 from services.approval.sign_in.sessions import PENDING, PendingLogin
 from services.approval.web.render import PageRoute, page
@@ -18,6 +17,7 @@ from shared.runtime.oidc import OidcProvider, SignInResult
 from shared.runtime.problems import ProblemError
 from shared.runtime.rate_limits import RateLimit
 from shared.runtime.request_limits import limit_endpoint
+from shared.web.navigation import start_page
 
 STATE_COOKIE = "countersign_sign_in"
 # From one address; behind a proxy that is everybody: a whole house that signs in at the change of a shift stays below.
@@ -55,9 +55,9 @@ async def signed_in(
         and (grant := api.authenticator.find_token(token.strip())) is not None
     ):
         caller = Caller.model_validate(grant.model_dump(exclude={"sha256"}))
-    if caller is None or caller.in_role(*READERS) is None:
-        await api.authenticator.report_denial("the token opens no inbox", caller, request)
-        return sign_in_form(service, 403, after=after, refused="This opens no inbox.")
+    if caller is None or start_page(caller) is None:
+        await api.authenticator.report_denial("the token opens no page", caller, request)
+        return sign_in_form(service, 403, after=after, refused="This token opens no page.")
     answer = RedirectResponse(local_path(after), 303)
     return await service.open_session(api.authenticator.session_id(request), SignInResult(caller), answer)
 
@@ -121,8 +121,8 @@ async def _exchange(service: SignInService, pending: PendingLogin | None, code: 
     signed = await _provider(service).sign_in(
         _callback_url(service), code, pending.nonce, pending.verifier, since=pending.since
     )
-    if signed.caller.in_role(*READERS) is None:
-        raise AuthenticationError(f"the role {signed.caller.role} opens no inbox")
+    if start_page(signed.caller) is None:
+        raise AuthenticationError(f"there is no page for the role {signed.caller.role}")
     return signed
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.ingest.dependencies import AnyRole, Operator, Refreshes
+from services.ingest.dependencies import AnyRole, Editor, Refreshes
 from services.ingest.documents.formats import MAX_DOCUMENT_BYTES
 from shared.contracts.knowledge import SOURCE_PATTERN, DocumentCounts, QueryResult, RetrievalMetrics, UnreadableDocument
 from shared.runtime.rate_limits import RateLimit
@@ -73,7 +73,7 @@ class RefreshStatus(BaseModel):
 
 
 @router.post("/refreshes", status_code=202, summary="Start a refresh")
-async def refresh(who: Operator, refreshes: Refreshes, body: RefreshRequest | None = None) -> RefreshStarted:
+async def refresh(who: Editor, refreshes: Refreshes, body: RefreshRequest | None = None) -> RefreshStarted:
     body = body or RefreshRequest()
     ref = await refreshes.request(body.source, who.subject, full=body.full, judge=body.judge)
     return RefreshStarted(refresh=ref.id, refresh_url=f"/v1/knowledge/refreshes/{ref.id}")
@@ -86,7 +86,7 @@ async def show(id: str, _: AnyRole, refreshes: Refreshes) -> RefreshStatus:
 
 @router.post("/documents", status_code=202, summary="Hand in one document")
 @limit_endpoint(MAX_DOCUMENT_BYTES + 64 * KB, RateLimit("uploads", 60, 1.0))  # the parts of a form have headers
-async def upload(file: UploadFile, who: Operator, refreshes: Refreshes) -> Uploaded:
+async def upload(file: UploadFile, who: Editor, refreshes: Refreshes) -> Uploaded:
     data = await file.read(MAX_DOCUMENT_BYTES + 1)
     ref, name = await refreshes.upload(file.filename or "", data, who.subject)
     return Uploaded(refresh=ref.id, refresh_url=f"/v1/knowledge/refreshes/{ref.id}", document=name)

@@ -1,5 +1,6 @@
 {{- /* Generated from deploy/k8s by `python -m tools.helm`: change it there. */}}
 {{- define "countersign.settings" -}}
+COUNTERSIGN_APPROVAL_URL: http://approval:8080
 COUNTERSIGN_HOST: 0.0.0.0
 COUNTERSIGN_LOG_FORMAT: json
 COUNTERSIGN_MODE: production

@@ -24,7 +24,6 @@ from services.approval.filing.write_back import (
     document_type_of,
     standing,
 )
-from services.approval.local_time import ZoneOf
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled
 from shared.contracts.envelope import RecordedEvent, sha256_hex
@@ -33,6 +32,7 @@ from shared.contracts.subjects import derived_id
 from shared.hl7.write import UnencodableError
 from shared.messaging.steps import Clock
 from shared.runtime.mdm_settings import MdmSettings
+from shared.web.local_time import ZoneOf
 
 MAX_MESSAGE_BYTES = 1_000_000  # NATS stores messages of up to 1 MiB
 CONTROL_ID_LENGTH = 20  # MSH-10 in HL7 2.5.1

@@ -1,0 +1,1 @@
+"""Pages that services render: their layout, headers, navigation and style sheet."""
