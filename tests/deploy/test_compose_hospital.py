@@ -21,13 +21,7 @@ EXAMPLE = "deploy/docker/hospital.env"
 GUIDE = "docs/how-to/add-a-hospital.md"
 SHARED_NETWORKS = {"bus", "inference", "telemetry"}
 # What is the hospital's own in a service's environment; everything else is as in compose.yaml.
-OWN = {
-    "COUNTERSIGN_ORGANIZATION",
-    "COUNTERSIGN_PUBLIC_URL",
-    "COUNTERSIGN_EHR_URL",
-    "COUNTERSIGN_QDRANT_URL",
-    "COUNTERSIGN_APPROVAL_URL",
-}
+OWN = {"COUNTERSIGN_ORGANIZATION", "COUNTERSIGN_PUBLIC_URL", "COUNTERSIGN_EHR_URL", "COUNTERSIGN_QDRANT_URL"}
 HOST = re.compile(r"(?:\w+://|^|,)([a-z][\w.-]*):\d+")
 
 Thing = dict[str, Any]
