@@ -1,6 +1,8 @@
 """Composition root of the evaluator."""
 
+import asyncio
 from datetime import UTC, datetime
+from functools import partial
 
 from services.evaluator.api import router
 from services.evaluator.canary_watch import CONSUMER as COMPARE
@@ -25,6 +27,7 @@ from services.evaluator.models_api import router as models_router
 from services.evaluator.service import KnowledgeService
 from services.evaluator.settings import EvaluatorSettings
 from services.evaluator.signed_stays import SignedStays
+from services.evaluator.web.render import templates
 from shared.inference.embeddings import Embedder, TritonEmbedder
 from shared.knowledge.retriever import Retriever
 from shared.knowledge.vector_store import VectorStore
@@ -36,6 +39,7 @@ from shared.runtime.oidc import OidcProvider
 from shared.runtime.remote_sessions import RemoteSessions
 from shared.runtime.service import Service, service_broker
 from shared.runtime.start import start
+from shared.web.render import assets_router
 
 
 def build(
@@ -78,9 +82,18 @@ def build(
     return Service(
         broker,
         # Evaluations and drift first: the path of a move is /{digest}/{move}.
-        (router, evaluations_router, drift_router, drafters_router, feedback_router, sets_router, models_router),
+        (
+            router,
+            evaluations_router,
+            drift_router,
+            drafters_router,
+            feedback_router,
+            sets_router,
+            models_router,
+            assets_router,
+        ),
         EvaluatorDependencies(authenticator, knowledge_service, drafters),
-        starts=(evaluation.start,),
+        starts=(evaluation.start, partial(asyncio.to_thread, templates.compile)),
         checks={"triton-embedder": embedder.ready, "qdrant": base.ready},
         closers=tuple(closers),
         gauges=(knowledge_service.collect_gauges, gauges.collect),

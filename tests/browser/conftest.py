@@ -46,7 +46,7 @@ class Ward:
         page = await (await self.context(**context)).new_page()
         await page.goto(f"{self.url}/sign-in")
         await page.get_by_role("button", name=name).click()
-        await page.wait_for_url(f"{self.url}/")
+        await page.wait_for_url(lambda found: "/sign-in" not in found)
         return page
 
     async def context(self, **options: Any) -> BrowserContext:
