@@ -425,6 +425,23 @@ async def test_a_removed_webhook_gets_nothing_more(stack: Stack, hook: Receiver)
     assert hook.ids.count(hook.ids[-1]) == 1
 
 
+async def test_a_registration_that_is_repeated_with_its_key_is_one_webhook(stack: Stack, hook: Receiver) -> None:
+    async def register(key: str, role: str = "operator", **more: Any) -> httpx.Response:
+        sent = {"url": hook.url} | more
+        return await stack.call(role, "POST", "/v1/webhooks", json=sent, headers={"Idempotency-Key": key})
+
+    first = await register("mine")
+    assert (await register("mine")).json() == first.json()
+    at_once = await asyncio.gather(*(register("other") for _ in range(4)))
+    assert len({(answer.json()["id"], answer.json()["secret"]) for answer in at_once}) == 1
+    assert (await register("mine", description="another")).status_code == 409
+    listed = (await stack.call("operator", "GET", "/v1/webhooks")).json()["items"]
+    assert len(listed) == 2
+    await stack.call("operator", "DELETE", f"/v1/webhooks/{first.json()['id']}")
+    removed = await register("mine")
+    assert (removed.status_code, "removed" in removed.json()["detail"]) == (409, True)
+
+
 async def test_only_operators_of_the_departments_see_and_make_them(stack: Stack, hook: Receiver) -> None:
     for role in ("physician", "supervisor", "auditor", "ingest"):
         assert (await stack.call(role, "GET", "/v1/webhooks")).status_code == 403

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from services.approval.dependencies import Api, Operator
@@ -147,6 +147,9 @@ class Redelivery(BaseModel):
     state: Literal["queued"] = "queued"
 
 
+IDEMPOTENCY_KEY = "of your own choice: the same request, sent again with it, returns the webhook of the first"
+
+
 @router.get("", summary="Webhooks, the oldest first")
 async def list_webhooks(who: Operator, api: Api) -> WebhookList:
     return WebhookList(items=[_view(item) for item in await api.webhooks.visible(who)])
@@ -157,11 +160,18 @@ async def list_webhooks(who: Operator, api: Api) -> WebhookList:
     status_code=201,
     summary="Register a webhook",
     description="The answer has the signing secret, which is not shown again. There are at most 100 webhooks.",
-    responses=problem_responses({409: "there are too many, or the token is for other departments"}),
+    responses=problem_responses(
+        {409: "there are too many, the token is for other departments, or the Idempotency-Key was used before"}
+    ),
 )
-async def register_webhook(body: RegisterWebhook, by: Operator, api: Api) -> WebhookWithSecret:
+async def register_webhook(
+    body: RegisterWebhook,
+    by: Operator,
+    api: Api,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255, description=IDEMPOTENCY_KEY)] = None,
+) -> WebhookWithSecret:
     fields = WebhookFields(body.url, tuple(body.types), tuple(body.departments), body.description)
-    found, secret = await api.webhooks.add(by, fields)
+    found, secret = await api.webhooks.add(by, fields, idempotency_key)
     return WebhookWithSecret(**_view(found).model_dump(), secret=secret)
 
 

@@ -33,12 +33,13 @@ class WebhookRegistry:
         entry = await self._bucket.get(f"endpoint.{id}")
         return Webhook.read(entry.value) if entry is not None else None
 
-    async def add(self, webhook: Webhook) -> None:
-        """Store a new webhook. Raises TransientError, also where the id is taken."""
+    async def add(self, webhook: Webhook) -> bool:
+        """Store a new webhook; return False where the id is taken, also by one that was removed."""
         try:
             await self._bucket.put(f"endpoint.{webhook.id}", webhook.model_dump_json().encode(), revision=0)
         except WrongSequenceError:
-            raise TransientError("the id of the webhook is taken") from None
+            return False
+        return True
 
     async def change(self, id: str, change: Change) -> Webhook | None:
         """Apply `change` to the latest version, and return what is stored then; None: there is no such webhook."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 from services.approval.event_feed.message import CaseEventMessage
 from services.approval.webhooks.attempts import WebhookAttempts
@@ -85,15 +86,19 @@ class WebhookService:
             raise UnknownWebhookError
         return RegisteredWebhook(webhook, health)
 
-    async def add(self, who: Caller, fields: WebhookFields) -> tuple[RegisteredWebhook, str]:
+    async def add(self, who: Caller, fields: WebhookFields, key: str | None = None) -> tuple[RegisteredWebhook, str]:
         """Register a webhook for the events from now on; return it with its secret, which is not shown again.
 
+        `key` is of the caller's choice: the same request again, with the same key, returns the first webhook.
         Raises NotAllowedError for a URL that webhooks may not reach, WebhookRefusedError.
         """
         self.addresses.check_url(fields.url)
+        id = self._new_id() if key is None else str(uuid5(NAMESPACE_URL, f"webhook:{who.subject}:{key}"))
+        if key is not None and (earlier := await self._registry.find(id)) is not None:
+            return self._repeated(earlier, fields)
         if len(await self._registry.all()) >= MAX_WEBHOOKS:
             raise WebhookRefusedError(f"There are {MAX_WEBHOOKS} webhooks already.")
-        id, secret, now = self._new_id(), self._random(SECRET_BYTES), self._clock()
+        secret, now = self._random(SECRET_BYTES), self._clock()
         webhook = Webhook(
             id=id,
             url=fields.url,
@@ -106,9 +111,18 @@ class WebhookService:
             secrets=(self._registry.wrapped(id, secret, now),),
         )
         self._ensure_visible(who, webhook)
-        await self._registry.add(webhook)
+        if not await self._registry.add(webhook):
+            if (other := await self._registry.find(id)) is None:
+                raise WebhookRefusedError("The webhook of this Idempotency-Key was removed. Use another key.")
+            return self._repeated(other, fields)
         await publish_alert(self._bus, "info", "webhook-registered", id=id, webhook=id, by=who.subject)
         return RegisteredWebhook(webhook), secret_text(secret)
+
+    def _repeated(self, webhook: Webhook, fields: WebhookFields) -> tuple[RegisteredWebhook, str]:
+        """Return a webhook that the same request has registered before, with the newest secret."""
+        if WebhookFields(webhook.url, webhook.types, webhook.departments, webhook.description) != fields:
+            raise WebhookRefusedError("The Idempotency-Key was used for a webhook with other fields.")
+        return RegisteredWebhook(webhook), secret_text(self._registry.secrets(webhook, self._clock())[0])
 
     async def change(self, who: Caller, id: str, changes: dict[str, Any]) -> RegisteredWebhook:
         """Change a webhook. One that is enabled again gets the events from then on.
