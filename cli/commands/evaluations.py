@@ -1,6 +1,7 @@
 """`countersign drafters evaluate`, `evaluations` and `sets`: judge a candidate on stays that were signed."""
 
 import asyncio
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -19,7 +20,29 @@ sets = typer.Typer(no_args_is_help=True, help="Signed stays under a name, to eva
 Limit = Annotated[int | None, typer.Option("--limit", min=1, max=500, help="stays that were signed last; default: 50")]
 Department = Annotated[str | None, typer.Option("--department", help="only its stays")]
 Cases = Annotated[list[str] | None, typer.Option("--case", help="case to take, in place of the last; repeatable")]
+CasesFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--cases-file", help="file with the cases to take, one id a line; lines that start with # are skipped"
+    ),
+]
 Without = Annotated[list[str] | None, typer.Option("--without", help="case to leave out; repeatable")]
+
+
+def _cases(named: list[str] | None, file: Path | None) -> list[str]:
+    """Return the cases of the options and of the file, each once. Raises CommandError."""
+    found = list(named or ())
+    if file is not None:
+        try:
+            lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
+            raise CommandError(f"{file} cannot be read: {reason}.") from None
+        listed = [line for line in lines if line and not line.startswith("#")]
+        if not listed:
+            raise CommandError(f"{file} names no case.")
+        found += listed
+    return list(dict.fromkeys(found))
 
 
 def _choice(
@@ -39,15 +62,18 @@ def evaluate(
     limit: Limit = None,
     department: Department = None,
     cases: Cases = None,
+    cases_file: CasesFile = None,
     without: Without = None,
     wait: Annotated[bool, typer.Option("--wait", help="wait until every stay was drafted")] = False,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Draft signed stays again by a candidate and by the live configuration, and compare both with what was signed."""
-    choice = _choice(limit, department, cases, without)
+    choice = _choice(limit, department, _cases(cases, cases_file), without)
     if stays is not None and choice:
-        raise CommandError("Give --set alone, or choose stays by --limit, --department, --case and --without.")
+        raise CommandError(
+            "Give --set alone, or choose stays by --limit, --department, --case, --cases-file and --without."
+        )
     body = choice | {"reason": reason} | ({"set": stays} if stays is not None else {})
 
     async def work(call: Api) -> dict[str, Any]:
@@ -180,12 +206,17 @@ def make_set(
     limit: Limit = None,
     department: Department = None,
     cases: Cases = None,
+    cases_file: CasesFile = None,
     without: Without = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Make a set of signed stays, or its next version. A version never changes."""
-    body = _choice(limit, department, cases, without) | {"name": name, "document": document, "reason": reason}
+    body = _choice(limit, department, _cases(cases, cases_file), without) | {
+        "name": name,
+        "document": document,
+        "reason": reason,
+    }
     found = call_api(data_dir, "POST", SETS, json=body)
     emit(found, as_json, lambda: _print_set(found))
 

@@ -146,13 +146,14 @@ def test_no_word_of_a_request_becomes_a_filter(id: str) -> None:
         TypeAdapter(EvaluationId).validate_python(id)
 
 
-async def test_sets_have_versions_that_never_change(registry: DrafterRegistry, commands: int) -> None:
+async def test_sets_have_versions_that_never_change(registry: DrafterRegistry, commands: int, tmp_path: Path) -> None:
     made = await said("sets", "make", "ward", "--document", DOCUMENT, "--limit", "3", *BECAUSE)
     assert (made["version"], made["stays"], len(made["cases"])) == (1, 3, 3)
     again = await said("sets", "make", "ward", "--document", DOCUMENT, "--limit", "3", *BECAUSE)
     assert again == made  # the same stays are the same version
     one, two, three = made["cases"]
-    second = await said("sets", "make", "ward", "--document", DOCUMENT, "--case", three, "--case", one, *BECAUSE)
+    (listed := tmp_path / "cases.txt").write_text(f"# of the quality round\n{three}\n\n{one}\n{three}\n")
+    second = await said("sets", "make", "ward", "--document", DOCUMENT, "--cases-file", str(listed), *BECAUSE)
     assert (second["version"], second["cases"]) == (2, [three, one])
     department = next(iter(made["departments"]))
     alone = ("--limit", "500", "--department", department)
@@ -167,6 +168,12 @@ async def test_sets_have_versions_that_never_change(registry: DrafterRegistry, c
         assert (done.code, done.out) == (2, ""), done
     done = await run_beside("drafters", "sets", "make", "none", "--document", DOCUMENT, "--case", "c", *BECAUSE)
     assert (done.code, "was signed for c" in done.err) == (1, True), done
+    (empty := tmp_path / "empty.txt").write_text("# nothing yet\n")
+    for file in (empty, tmp_path / "missing.txt"):
+        done = await run_beside(
+            "drafters", "sets", "make", "none", "--document", DOCUMENT, "--cases-file", str(file), *BECAUSE
+        )
+        assert (done.code, file.name in done.err) == (2, True), done
 
     honest = await add(registry, HONEST)
     found = await said("evaluate", honest, "--set", "ward@1", "--wait", *BECAUSE, code=1)
