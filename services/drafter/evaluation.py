@@ -8,6 +8,7 @@ from nats.aio.msg import Msg
 from services.drafter.configurations import ChosenDrafter, ModelOf
 from services.drafter.kinds import KindDefinition
 from services.drafter.measures import cost_of, measure, narrative_of, signed_narrative
+from services.drafter.omissions import facts_of_text
 from services.drafter.writing import Assignment, DraftWriter
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Draft, DrafterStamp
@@ -78,6 +79,7 @@ class DraftEvaluation:
             return judged.model_copy(update={"left_out": "the texts of the case were erased"})
         except PermanentError as error:  # no further attempt would read them, and the others can be judged
             return judged.model_copy(update={"left_out": error.reason})
+        facts = await asyncio.to_thread(facts_of_text, signed_narrative(signed), context)
         drafts, figures = [], []
         for digest in (ready.candidate, ready.live):
             writer = self._writer_of(OneConfiguration(self._registry, self._model_of, digest))
@@ -86,7 +88,7 @@ class DraftEvaluation:
             draft = await writer.write(context, task)
             seconds = self._timer() - began
             drafts.append(draft)
-            found = await asyncio.to_thread(measure, draft, signed, seconds)
+            found = await asyncio.to_thread(measure, draft, signed, facts, seconds)
             model = self._model_of((await self._registry.configuration(digest)).model)
             figures.append(found.model_copy(update={"cost": cost_of(found, model.price)}))
         candidate, live = await self._with_similarity(figures, drafts, signed)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from rapidfuzz.distance import LCSseq, Levenshtein
 
+from services.drafter.omissions import facts_of_draft
 from shared.contracts.draft import HEADINGS, Draft
 from shared.contracts.evaluations import DraftFigures
 from shared.grounding import split_sentences
@@ -15,8 +16,11 @@ from shared.runtime.generation_endpoints import Price
 EMBEDDING_DEADLINE_S = 30.0
 
 
-def measure(draft: Draft, signed: str, seconds: float) -> DraftFigures:
-    """Return the figures of a draft, except its cost and the similarity of sentences."""
+def measure(draft: Draft, signed: str, signed_facts: frozenset[str], seconds: float) -> DraftFigures:
+    """Return the figures of a draft, except its cost and the similarity of sentences.
+
+    `signed_facts` are those that the signed narrative states.
+    """
     answer = draft.answer
     mine = _words(narrative_of(draft))
     instructions = [item.text for item in draft.sentences if item.narrative == "patient-instructions"]
@@ -36,6 +40,8 @@ def measure(draft: Draft, signed: str, seconds: float) -> DraftFigures:
         reading_grade=reading_grade(instructions),
         input_tokens=answer.input_tokens if answer else None,
         output_tokens=answer.output_tokens if answer else None,
+        facts_signed=len(signed_facts),
+        facts_omitted=len(signed_facts - facts_of_draft(draft)),
     )
 
 

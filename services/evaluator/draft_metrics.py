@@ -31,6 +31,7 @@ METRICS = (
     Metric("similarity", lambda item: item.similarity, larger_is_better=True, margin=0.05),
     Metric("sentence-similarity", lambda item: item.sentence_similarity, larger_is_better=True),
     Metric("kept", lambda item: item.kept / item.sentences if item.sentences else 0.0, larger_is_better=True),
+    Metric("facts-omitted", lambda item: _omitted(item), larger_is_better=False, margin=0.1),
     Metric("open-points", lambda item: float(item.open_points), larger_is_better=False),
     Metric("words", lambda item: float(item.words), larger_is_better=False),
     Metric("reading-grade", lambda item: item.reading_grade, larger_is_better=False),
@@ -45,6 +46,11 @@ def _share(count: int, item: DraftFigures) -> float:
     """Return the share of the model's sentences; 0 where it wrote none."""
     whole = item.supported + item.contradicted + item.not_in_record
     return count / whole if whole else 0.0
+
+
+def _omitted(item: DraftFigures) -> float | None:
+    """Return the share of the facts of the signed narrative; None where it states none."""
+    return item.facts_omitted / item.facts_signed if item.facts_signed else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,8 @@ class DraftFigures(Model):
     words: int = 0  # of the narrative
     seconds: float = 0.0
     sentence_similarity: float | None = None  # F1 of the sentences' embeddings, narrative of the draft and the signed
+    facts_signed: int = 0  # entries of the record that the signed narrative states
+    facts_omitted: int = 0  # of those, entries that the draft's narrative does not state
     reading_grade: float | None = None  # of the instructions to the patient, as a US school grade; None: too short
     input_tokens: int | None = None  # of the prompt, as the model's server counted them; None: it did not say
     output_tokens: int | None = None  # of the answer

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from services.drafter.measures import cost_of, measure, reading_grade, rouge_l, sentence_f1, signed_narrative
+from services.drafter.omissions import facts_of_draft, facts_of_text
 from services.drafter.writing import Assignment, DraftWriter
 from services.evaluator.draft_metrics import MIN_JUDGED, WORST, evaluate
 from shared.contracts.evaluations import DraftFigures, ItemJudged
@@ -12,9 +13,12 @@ from tests.support.drafters import declared_drafters
 from tests.support.generator import ScriptedGenerator
 from tests.unit.test_reuse import COURSE, DISCHARGED
 
-GOOD = DraftFigures(supported=4, sentences=6, kept=6, rouge_l=0.9, similarity=0.95, words=80, seconds=1.0)
+GOOD = DraftFigures(
+    supported=4, sentences=6, kept=6, rouge_l=0.9, similarity=0.95, words=80, seconds=1.0, facts_signed=10
+)
 INVENTED = GOOD.model_copy(update={"supported": 2, "contradicted": 2})
 VAGUE = GOOD.model_copy(update={"supported": 2, "not_in_record": 2})
+TERSE = GOOD.model_copy(update={"facts_signed": 10, "facts_omitted": 4})
 OTHER = GOOD.model_copy(update={"rouge_l": 0.7, "similarity": 0.7})
 SILENT = GOOD.model_copy(update={"supported": 0, "silent": True})
 
@@ -32,6 +36,7 @@ def judged(*candidates: DraftFigures, live: DraftFigures = GOOD) -> list[ItemJud
         (OTHER, "rouge-l"),
         (OTHER, "similarity"),
         (SILENT, "silent"),
+        (TERSE, "facts-omitted"),
     ],
 )
 def test_a_worse_candidate_is_held_back_with_the_reason(worse: DraftFigures, named: str) -> None:
@@ -97,7 +102,8 @@ async def test_a_draft_is_measured_by_what_the_model_wrote_and_what_was_signed()
         writer = DraftWriter(declared_drafters(ScriptedGenerator(text)), 5.0, None)
         task = Assignment(case="c1", department="medicine", context_digest="c" * 64, last=True)
         draft = await writer.write(DISCHARGED, task)
-        figures[name] = measure(draft, draft.text, 1.5)
+        facts = facts_of_text(signed_narrative(draft.text), DISCHARGED)
+        figures[name] = measure(draft, draft.text, facts, 1.5)
         assert signed_narrative(draft.text).split() == " ".join(item.text for item in draft.sentences).split()
     assert figures["plain"].supported > 0
     assert figures["plain"].not_in_record + figures["plain"].contradicted == 0
@@ -107,6 +113,22 @@ async def test_a_draft_is_measured_by_what_the_model_wrote_and_what_was_signed()
     for found in figures.values():
         assert (found.rouge_l, found.similarity, found.kept) == (1.0, 1.0, found.sentences)
         assert found.seconds == 1.5
+        assert found.facts_signed > 0
+        assert found.facts_omitted == 0  # what was signed is the draft itself
+
+
+async def test_a_fact_that_only_the_signed_narrative_states_was_omitted() -> None:
+    writer = DraftWriter(declared_drafters(ScriptedGenerator(COURSE)), 5.0, None)
+    task = Assignment(case="c1", department="medicine", context_digest="c" * 64, last=True)
+    draft = await writer.write(DISCHARGED, task)
+    stated = facts_of_draft(draft)
+    parts = [part.model_copy(update={"narrative": part.narrative[1:]}) for part in draft.parts]
+    shorter = draft.model_copy(update={"parts": tuple(parts)})  # without the first sentence of each narrative
+    missing = stated - facts_of_draft(shorter)
+    found = measure(shorter, draft.text, stated, 1.5)
+    assert (found.facts_signed, found.facts_omitted) == (len(stated), len(missing))
+    assert 0 < len(missing) < len(stated)
+    assert measure(draft, draft.text, frozenset(), 1.5).facts_omitted == 0
 
 
 def test_reading_grade_is_the_automated_readability_index() -> None:
