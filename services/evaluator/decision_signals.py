@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from services.evaluator.canary import Outcome, outcome_of
 from shared.contracts.envelope import RecordedEvent
-from shared.contracts.events import Approved, Drafted, Rejected, ResolutionKind
+from shared.contracts.events import Approved, Drafted, ReadingFigures, Rejected, ResolutionKind
 
 HALF_CHANGED = 100  # changed characters that count as 1/2: about a sentence
 HALF_WAITED_S = 24 * 3600
+HALF_READ_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,12 @@ def _answered(field: str) -> Callable[[Decision], float | None]:
     return share
 
 
+def _reading(item: Decision, figure: Callable[[ReadingFigures], float]) -> float | None:
+    """Return a figure of how the draft was read; None where it was not signed on our page."""
+    reading = item.decided.reading if isinstance(item.decided, Approved) else None
+    return figure(reading) if reading is not None else None
+
+
 SIGNALS = (
     Signal("rejected", "the draft was rejected", lambda item: float(item.outcome.rejected)),
     Signal("replaced", "share of its sentences that the signed text has not", _signed(lambda i: i.outcome.replaced)),
@@ -94,6 +101,18 @@ SIGNALS = (
         "waited",
         "time from the draft to the decision: 0 for none, 1/2 for a day, then towards 1",
         lambda item: item.seconds / (item.seconds + HALF_WAITED_S),
+        tested=False,
+    ),
+    Signal(
+        "read",
+        "time that the page was in front before the signature: 0 for none, 1/2 for a minute, then towards 1",
+        lambda item: _reading(item, lambda found: found.seconds / (found.seconds + HALF_READ_S)),
+        tested=False,
+    ),
+    Signal(
+        "unread",
+        "signed on our page before the draft can have been read",
+        lambda item: _reading(item, lambda found: float(not found.looked_at)),
         tested=False,
     ),
 )

@@ -32,6 +32,9 @@ StepName = Literal["extract", "draft", "request-review", "settle-rejection", "fi
 RejectionAction = Literal["redraft", "close", "withdraw"]
 
 
+MIN_READING_SECONDS = 10  # seconds; a draft has some 550 words, of which 40 are read in that time
+
+
 class ReadingFigures(Model):
     """How a draft was read before its signature, measured by our page."""
 
@@ -40,6 +43,11 @@ class ReadingFigures(Model):
     seconds: int  # while the page was in front
     parts_viewed: int = Field(validation_alias="seen", serialization_alias="seen")  # parts that came into view
     parts: int
+
+    @property
+    def looked_at(self) -> bool:
+        """Return whether the draft can have been read, in part at least."""
+        return self.seconds >= MIN_READING_SECONDS and self.parts_viewed > 0
 
 
 class Discharged(Model):

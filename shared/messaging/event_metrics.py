@@ -19,7 +19,6 @@ from shared.telemetry.metric_definitions import (
 )
 
 SHOWN = 12  # characters of a configuration's digest, as the commands show it
-MIN_READING_SECONDS = 10  # seconds; a draft has some 550 words, of which 40 are read in that time
 
 
 def measure(case: CaseRef, event: CaseEvent, time: datetime) -> None:
@@ -63,7 +62,7 @@ def _reading_outcome(reading: ReadingFigures | None) -> str:
     """Return how much of the draft its signer had in view, and whether there was time to read it."""
     if reading is None:
         return "unknown"
-    if reading.seconds < MIN_READING_SECONDS or not reading.parts_viewed:
+    if not reading.looked_at:
         return "no-look"
     return "every-part" if reading.parts_viewed >= reading.parts else "some-parts"
 

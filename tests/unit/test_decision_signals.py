@@ -8,7 +8,7 @@ from services.evaluator.decision_signals import SIGNALS, TESTED, decision_of, me
 from shared.contracts.case_values import Edits, Resolution
 from shared.contracts.draft import AnswerFigures
 from shared.contracts.envelope import CHAIN_START, RecordedEvent
-from shared.contracts.events import Approved, CaseEvent, Drafted, Rejected, RejectionAction
+from shared.contracts.events import Approved, CaseEvent, Drafted, ReadingFigures, Rejected, RejectionAction
 from shared.contracts.subjects import CaseRef
 from tests.support.examples import DIGEST, PHYSICIAN, STAY, T0, draft_ref
 
@@ -62,6 +62,20 @@ def test_a_draft_that_was_signed_as_it_is() -> None:
         "corrected": 0,
         "waited": 0,
     }
+
+
+@pytest.mark.parametrize(
+    ("reading", "read", "unread"),
+    [
+        (ReadingFigures(seconds=180, parts_viewed=4, parts=4), 0.75, 0.0),
+        (ReadingFigures(seconds=20, parts_viewed=1, parts=4), 0.25, 0.0),
+        (ReadingFigures(seconds=9, parts_viewed=4, parts=4), 9 / 69, 1.0),
+        (ReadingFigures(seconds=60, parts_viewed=0, parts=4), 0.5, 1.0),
+    ],
+)
+def test_how_long_the_page_was_in_front(reading: ReadingFigures, read: float, unread: float) -> None:
+    found = signals(drafted(), approved().model_copy(update={"reading": reading}))
+    assert (found["read"], found["unread"]) == (pytest.approx(read), unread)
 
 
 def test_a_draft_that_was_edited() -> None:
