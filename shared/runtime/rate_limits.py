@@ -19,8 +19,8 @@ logger = logging.getLogger(__name__)
 
 CALLER_SCOPE_KEY = "countersign.caller"  # key in a request's scope: its authenticated Caller
 MAX_TRACKED_KEYS = 10_000  # callers tracked by one rate limit
-# Least delay of a refusal in seconds; the longest is twice that. A client that retries at once sends one request a second
-# on each connection, at most. By chance, or all that were refused together would come back together.
+# Least delay of a refusal in seconds; the longest is twice that. A client that retries at once sends at most one
+# request a second on each connection. By chance, or all that were refused together would come back together.
 REFUSAL_DELAY_S = 1.0
 # Refusals delayed at the same time; more are sent immediately, or they would use up all connections.
 MAX_DELAYED_REFUSALS = 1_000
