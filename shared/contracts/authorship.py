@@ -37,11 +37,14 @@ AUTHOR_BY_LINE: dict[str, NarrativeAuthor] = {
     for changed in (False, True)
     for quoted in (False, True)
 }
+_SHORTEST_LINE = min(map(len, AUTHOR_BY_LINE))
 
 
 def find_lines(text: str) -> Iterator[tuple[str, NarrativeAuthor]]:
     """Yield every such line in `text`, with the author that it states."""
     for found in text.splitlines():
+        if len(found) < _SHORTEST_LINE:  # most lines: a text may have tens of thousands
+            continue
         if (by := AUTHOR_BY_LINE.get(" ".join(found.split()))) is not None:
             yield found, by
 

@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import logging
+import random
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ logger = logging.getLogger(__name__)
 
 CALLER_SCOPE_KEY = "countersign.caller"  # key in a request's scope: its authenticated Caller
 MAX_TRACKED_KEYS = 10_000  # callers tracked by one rate limit
-# Delay of a refusal in seconds: a client that retries at once sends one request a second on each connection.
+# Least delay of a refusal in seconds; the longest is twice that. A client that retries at once sends at most one
+# request a second on each connection. By chance, or all that were refused together would come back together.
 REFUSAL_DELAY_S = 1.0
 # Refusals delayed at the same time; more are sent immediately, or they would use up all connections.
 MAX_DELAYED_REFUSALS = 1_000
@@ -72,6 +74,10 @@ class TokenBucket:
             self._left.popitem(last=False)
         return left
 
+    def knows(self, key: str) -> bool:
+        """Return whether requests of `key` were counted before."""
+        return key in self._left
+
     async def admit(self, key: str, *, counted: bool = True) -> None:
         """Count (or only check) a request and delay its refusal."""
         try:
@@ -79,6 +85,16 @@ class TokenBucket:
         except ProblemError:
             await delay_refusal()
             raise
+
+    async def wait_for_turn(self, key: str) -> None:
+        """Count a request that is let in, and delay it until it is within the rate.
+
+        Another bucket has to limit how many may wait.
+        """
+        self.spend(key, 1)
+        left, _ = self._left[key]
+        if left < 0:
+            await asyncio.sleep(-left / self._per_second)
 
     async def count_refusal(self, key: str) -> None:
         """Count a request that is refused anyway, and delay the refusal above the limit."""
@@ -117,7 +133,7 @@ async def delay_refusal() -> None:
         return
     _delayed += 1
     try:
-        await asyncio.sleep(REFUSAL_DELAY_S)
+        await asyncio.sleep(REFUSAL_DELAY_S * random.uniform(1, 2))  # noqa: S311 - not a secret
     finally:
         _delayed -= 1
 

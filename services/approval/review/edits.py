@@ -16,11 +16,12 @@ def unchanged_sentences(draft: Draft, text: str) -> tuple[int, ...]:
 
 def unresolved(draft: Draft, text: str, confirmed: Sequence[int]) -> tuple[int, ...]:
     """Return the indices of unsupported sentences that were neither confirmed, changed nor removed."""
-    return tuple(
-        index
-        for index in unchanged_sentences(draft, text)
-        if not draft.sentences[index].supported and index not in confirmed
-    )
+    return unresolved_of(draft, unchanged_sentences(draft, text), confirmed)
+
+
+def unresolved_of(draft: Draft, unchanged: Sequence[int], confirmed: Sequence[int]) -> tuple[int, ...]:
+    """Return those of the `unchanged` sentences that are unsupported and not confirmed."""
+    return tuple(index for index in unchanged if not draft.sentences[index].supported and index not in confirmed)
 
 
 def unacknowledged(draft: Draft, acknowledged: Sequence[int]) -> tuple[int, ...]:

@@ -31,7 +31,7 @@ def _compared(draft: Draft, copy: AutosavedDraft, begun: str, own: Sequence[Stat
         "unconfirmed": [item.digest for item in written if item.digest not in copy.written],
         "copy": copy,
         "diff": text_diff.diff(begun, copy.text) if copy.text != begun else text_diff.Diff(),
-        "unresolved": edits.unresolved(draft, copy.text, copy.confirmed),
+        "unresolved": edits.unresolved_of(draft, standing, copy.confirmed),
         "unacknowledged": edits.unacknowledged(draft, copy.acknowledged),
         "gone": [index for index in range(len(draft.sentences)) if index not in standing],
         "open_places": copy.text.count(TO_BE_WRITTEN),
@@ -41,12 +41,14 @@ def _compared(draft: Draft, copy: AutosavedDraft, begun: str, own: Sequence[Stat
 
 def _line(draft: Draft, text: str, *, own: bool) -> tuple[str, str] | None:
     """Return the line about the author of the narrative, and the correct one, if they differ."""
-    wanted = authorship.correct_line(draft, text, own=own)
-    found = [stands.strip() for stands, _ in authorship.find_lines(text)]
-    stale = next((stands for stands in found if stands != wanted), None)
-    if stale is None or text == draft.text or TO_BE_WRITTEN in text:
+    if text == draft.text or TO_BE_WRITTEN in text:
         return None
-    return stale, wanted
+    found = [stands.strip() for stands, _ in authorship.find_lines(text)]
+    if not found:  # the correct line of a long text takes milliseconds
+        return None
+    wanted = authorship.correct_line(draft, text, own=own)
+    stale = next((stands for stands in found if stands != wanted), None)
+    return None if stale is None else (stale, wanted)
 
 
 async def put_right(cases: CaseReader, sent: SubmittedForm, who: Caller) -> SubmittedForm:
