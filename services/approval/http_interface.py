@@ -81,7 +81,12 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
         feed=feed,
     )
     part = Part(
-        starts=(partial(unreadable.start, core.bus), feed.start, partial(asyncio.to_thread, templates.compile)),
+        starts=(
+            partial(unreadable.start, core.bus),
+            feed.start,
+            sessions.start,
+            partial(asyncio.to_thread, templates.compile),
+        ),
         closers=(unreadable.close, *(item.close for item in (provider, launch) if item is not None)),
     )
     routers = (*ROUTERS, *(PROVIDER_ROUTERS if provider else ()), *(LAUNCH_ROUTERS if launch else ()))

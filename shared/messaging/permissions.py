@@ -227,6 +227,9 @@ _OWN: dict[str, tuple[str, ...]] = {
     ),
 }
 
+# Changes of sessions, so that no request has to look its session up.
+_SUBSCRIBED = {"approval": ("$KV.sessions.>",)}
+
 
 def permissions(service: str) -> Permissions:
     """Return the least permissions of a service: its consumers, the events it appends, the buckets it uses."""
@@ -241,7 +244,11 @@ def permissions(service: str) -> Permissions:
             *refresh_events(*REFRESH_EVENTS.get(service, ())),
             *_OWN[service],
         ),
-        subscribe=(f"{inbox(service)}.>", *((f"mend.{service}.*",) if service in REDRIVING_SERVICES else ())),
+        subscribe=(
+            f"{inbox(service)}.>",
+            *((f"mend.{service}.*",) if service in REDRIVING_SERVICES else ()),
+            *_SUBSCRIBED.get(service, ()),
+        ),
     )
 
 

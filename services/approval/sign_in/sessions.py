@@ -17,6 +17,7 @@ from typing import Protocol
 from cryptography.fernet import Fernet
 from pydantic import BaseModel, ConfigDict
 
+from services.approval.sign_in.session_cache import SessionCache
 from shared.contracts.errors import TransientError
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import NatsConnection, WrongSequenceError
@@ -93,6 +94,11 @@ class SessionStore:
         self._longest = longest
         self._provider = provider
         self._bucket = Bucket(bus, BUCKET)
+        self._cache = SessionCache(bus, BUCKET, clock, new_secret)
+
+    async def start(self) -> None:
+        """Receive changes of sessions; without it every request asks NATS."""
+        await self._cache.start()
 
     async def open(self, signed: SignInResult) -> str:
         """Create a session; return its id, which is always new: nobody can plant an id beforehand."""
@@ -110,7 +116,7 @@ class SessionStore:
         return id
 
     async def caller(self, id: str, *, touch: bool = True) -> Caller | None:
-        found = await self._bucket.get(_key(id))
+        found = await self._cache.get(_key(id))
         if found is None:
             return None
         session, now = Session.model_validate_json(found.value), self._clock()
@@ -165,7 +171,11 @@ class SessionStore:
         return found.caller
 
     async def close(self, id: str) -> None:
-        await self._bucket.delete(_key(id))
+        await self._delete(_key(id))
+
+    async def _delete(self, key: str) -> None:
+        await self._bucket.delete(key)
+        self._cache.forget(key)  # the message about it may come after the answer to this request
 
     async def id_token(self, id: str) -> str | None:
         """Return the ID token of a session; None where it has none."""
@@ -200,7 +210,7 @@ class SessionStore:
             if ended(session := Session.model_validate_json(entry.value))
         ]
         for key, _ in found:
-            await self._bucket.delete(key)
+            await self._delete(key)
         return tuple(subject for _, subject in found)
 
     async def was_used(self, jti: str) -> bool:
@@ -213,7 +223,10 @@ class SessionStore:
 
     async def _put(self, id: str, session: Session, revision: int | None = None) -> int:
         ttl = int(self._idle.total_seconds()) + 1
-        return await self._bucket.put(_key(id), session.model_dump_json().encode(), revision=revision, ttl=ttl)
+        try:
+            return await self._bucket.put(_key(id), session.model_dump_json().encode(), revision=revision, ttl=ttl)
+        finally:
+            self._cache.forget(_key(id))
 
     async def start_login(self, pending: PendingLogin) -> str:
         """Store a pending login; returns its `state`."""
