@@ -1,5 +1,6 @@
 """Recurring jobs by their timers in NATS: when each runs next, and why. Pure."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -111,6 +112,15 @@ class Schedule:
     following: bool
     setting: str
     runbook: str
+
+    @property
+    def interval(self) -> str:
+        """Return an interval in words, `5 min`; empty where `every` is a schedule."""
+        found = re.fullmatch(r"(?:(\d+) days?, )?(\d+):(\d\d):(\d\d)(?:\.\d+)?", self.every)
+        if found is None:
+            return ""
+        values = zip(map(int, found.groups(default="0")), ("d", "h", "min", "s"), strict=True)
+        return " ".join(f"{value} {unit}" for value, unit in values if value)
 
     def state(self, now: datetime) -> State:
         if self.next_at is None:

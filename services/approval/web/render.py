@@ -70,6 +70,7 @@ templates = Templates(HERE / "templates")
 templates.environment.globals |= {"LABELS": LABELS, "ORIGINS": ORIGINS, "span": span}
 templates.environment.filters["object_id"] = id
 templates.environment.filters["plain"] = lambda reference: (reference or "nobody").rpartition("/")[2].replace("-", " ")
+templates.environment.filters["sentence"] = lambda text: f"{text[:1].upper()}{text[1:]}".rstrip(".") + "."
 templates.environment.filters["parse_time"] = datetime.fromisoformat
 page = templates.page
 
