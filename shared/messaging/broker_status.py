@@ -85,9 +85,10 @@ def broker_status(server: dict[str, Any], store: dict[str, Any], created: dateti
     if len(ours) != 1:
         raise TransientError("the server of NATS's monitoring endpoint does not have the streams of this installation")
     name = str(server.get("server_name", ""))
+    same = server.get("server_id") == store.get("server_id")  # a load balancer may have asked two servers
     expected = {item.name: item for item in all_consumers()}
     found = {
-        item["name"]: _consumer(item, name)
+        item["name"]: _consumer(item, name if same else "")
         for stream in ours[0]
         for item in stream.get("consumer_detail") or ()
         if item["name"] in expected and expected[item["name"]].stream == stream["name"]

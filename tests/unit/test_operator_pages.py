@@ -138,7 +138,8 @@ SERVER = {"server_name": "n1", "now": "2026-11-29T03:00:00Z", "version": "2.14.0
 
 def test_only_our_account_of_a_shared_server_is_read() -> None:
     ours, theirs = "2026-11-01T00:00:00.123456789Z", "2026-11-02T00:00:00Z"
-    known = {"name": "approval-file", "stream_name": "DISCHARGE", "num_pending": 4, "cluster": {"leader": "n2"}}
+    known: dict[str, Any] = {"name": "approval-file", "stream_name": "DISCHARGE", "num_pending": 4}
+    known["cluster"] = {"leader": "n2"}
     unknown = {"name": "temporary", "stream_name": "DISCHARGE"}
     store = jsz([stream("DISCHARGE", theirs, [])], [stream("DISCHARGE", ours, [known, unknown])])
     found = broker_status(SERVER, store, parse_time(ours))
@@ -146,6 +147,9 @@ def test_only_our_account_of_a_shared_server_is_read() -> None:
     assert (consumer.name, consumer.pending, consumer.follower) == ("approval-file", 4, True)
     assert [item.name for item in found.streams] == ["DISCHARGE"]
     assert "approval-deliver" in found.missing
+    known["cluster"]["leader"] = "n1"
+    assert broker_status(SERVER, store, parse_time(ours)).consumers[0].follower is False
+    assert broker_status(SERVER | {"server_id": "other"}, store, parse_time(ours)).consumers[0].follower is True
     with pytest.raises(TransientError, match="does not have"):
         broker_status(SERVER, store, NOW)
 

@@ -54,7 +54,7 @@ def summary_of(letters: Sequence[DeadLetter]) -> Summary:
 
 
 def outcome_of(letter: DeadLetter, action: Action, now: ActionResult | None) -> Outcome:
-    """Return what became of a letter that `action` was asked for; `now` previews it where it still waits."""
+    """Return what became of a dead letter that `action` was asked for; `now` previews it where it still waits."""
     by = f" by {letter.by}" if letter.by else ""
     if letter.state == DONE[action]:
         return Outcome(letter, "done", f"{letter.state.capitalize()}{by}")

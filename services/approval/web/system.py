@@ -41,6 +41,7 @@ STATES = {
     "unknown": "Other server",
 }
 SCHEDULE_STATES = {"scheduled": "Scheduled", "running": "Running", "due": "Due", "late": "Late", "off": "Off"}
+SERVICE_STATES = {"attention": "Needs attention", "unknown": "Partly known", "served": "Served"}
 NOTES = {
     "held": "Decisions made in the EHR are held from now on.",
     "allowed": "Decisions made in the EHR count again. Those made meanwhile take effect within ten minutes.",
@@ -96,6 +97,7 @@ async def show(request: Request, who: SystemReader, api: Api, note: str = "") ->
         stream_words=STREAM_WORDS,
         states=STATES,
         attention=ATTENTION,
+        service_states=SERVICE_STATES,
         schedule_states=SCHEDULE_STATES,
         docs=DOCS,
         note=NOTES.get(note, ""),
@@ -126,7 +128,10 @@ def _services(broker: BrokerStatus) -> list[dict[str, Any]]:
         rows = [(item, state_of(item)) for item in broker.consumers if consumer(item.name).service == service]
         rows.sort(key=lambda row: row[1] not in ATTENTION)
         missing = [name for name in broker.missing if consumer(name).service == service]
-        found.append({"name": service, "rows": rows, "missing": missing, "bad": any(r[1] in ATTENTION for r in rows)})
+        states = {state for _, state in rows}
+        bad = bool(missing or states & set(ATTENTION))
+        state = "attention" if bad else "unknown" if "unknown" in states else "served"
+        found.append({"name": service, "rows": rows, "missing": missing, "state": state})
     return found
 
 
