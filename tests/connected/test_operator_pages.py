@@ -1,12 +1,15 @@
 """The operator's pages and the API of the system: who may see them, and effects that happen once."""
 
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
+from services.approval.dependencies import ApiDependencies
 from shared.messaging.dead_letters import DeadLetters, read_all
-from tests.connected.test_operations import bury_reports, report
+from shared.runtime.authentication import ApiToken, ApiTokens, Authenticator, token_digest
+from tests.connected.test_operations import bury_reports, fail, report
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.connected
@@ -176,3 +179,28 @@ async def test_decisions_of_the_ehr_are_held_once_from_the_page(stack: Stack) ->
     assert settings[0] == settings[1]  # also the time
     assert settings[0]["held"] is True
     assert "after the restore" in (await page(stack, "/system")).text
+
+
+async def test_an_operator_of_a_department_works_on_its_own_cases_alone(stack: Stack) -> None:
+    await bury_reports(stack.server, report(1))  # of no case: it belongs to the whole installation
+    case_id = await fail(stack)
+    act_as = {"ward": ("internal-medicine",), "other": ("surgery",)}
+    tokens = [
+        ApiToken(subject=name, role="operator", sha256=token_digest(name), departments=departments)
+        for name, departments in act_as.items()
+    ]
+    provided = stack.app.state.provided
+    authenticator = Authenticator(ApiTokens(tokens=tuple(tokens)))
+    provided[ApiDependencies] = replace(provided[ApiDependencies], authenticator=authenticator)
+    shown = {}
+    for name in act_as:
+        bearer = {"Authorization": f"Bearer {name}"}
+        listed = (await stack.http.get("/dead-letters", headers=bearer)).text
+        previewed = await stack.http.get("/dead-letters/preview?do=discard&n=1-2", headers=bearer)
+        shown[name] = (case_id in listed, "no JSON" in listed, previewed.status_code)
+        form = {"do": "discard", "n": "1,2" if name == "other" else "1", "reason": "r"}
+        assert (await stack.http.post("/dead-letters/apply", data=form, headers=bearer)).status_code == 303
+        held = await stack.http.post("/system/ehr-decisions", data={"hold": "true", "reason": "r"}, headers=bearer)
+        assert held.status_code == 403
+    assert shown == {"ward": (True, False, 200), "other": (False, False, 303)}
+    assert {item.state for item, _, _ in (await letters(stack)).values()} == {"waiting"}
