@@ -1,14 +1,19 @@
-"""Streams and consumers as nats-server reports them on its monitoring endpoint: `/jsz`.
+"""Streams and consumers as the servers of NATS report them on their monitoring endpoints: `/jsz`.
 
-A server may have accounts of several hospitals. Ours is the one whose stream DISCHARGE was created when ours was.
+In a cluster only the leader of a consumer knows its workers, so every address of the endpoint's host is asked. A server
+may have accounts of several hospitals. Ours is the one whose stream DISCHARGE was created when ours was.
 
 https://docs.nats.io/running-a-nats-service/nats_admin/monitoring
 """
 
+import asyncio
 import re
+import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -39,7 +44,7 @@ class ConsumerStatus:
     """A consumer of ours. `pending`: not delivered yet. `in_flight`: delivered, not acknowledged.
 
     `redelivered`: of those in flight, delivered more than once. `waiting`: open pull requests of workers. `follower`:
-    the server that reports is not its leader, so `pending` may be late, and `waiting` is not known.
+    its leader does not report, so `pending` may be late, and `waiting` is not known.
     """
 
     name: str
@@ -54,36 +59,95 @@ class ConsumerStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class BrokerStatus:
-    """What one server reports. `missing`: consumers of the topology that it does not have."""
+class ServerReport:
+    """What one server reports of itself."""
 
     name: str
-    server: ServerStatus
+    status: ServerStatus
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerStatus:
+    """What the servers report. `missing`: consumers of the topology that none of them has."""
+
+    servers: tuple[ServerReport, ...]
     streams: tuple[StreamStatus, ...]
     consumers: tuple[ConsumerStatus, ...]
     missing: tuple[str, ...]
 
 
-async def read_broker_status(url: str, created: datetime) -> BrokerStatus:
-    """Read the status of our account; `created` is when our stream DISCHARGE was created.
+async def addresses(url: str) -> list[str]:
+    """Return the base URLs of all servers behind `url`: one for each address of its host. With TLS, `url` alone.
 
-    Raises TransientError where the endpoint does not answer, or where the server does not have our account's streams.
+    Raises TransientError where the host has no address.
     """
+    parts = urlsplit(url)
+    if parts.scheme != "http" or not parts.hostname:
+        return [url]
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(parts.hostname, parts.port or 80, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise TransientError(
+            f"the host of NATS's monitoring endpoint has no address ({type(error).__name__})"
+        ) from None
+    hosts = sorted({str(item[4][0]) for item in found})
+    return [f"http://{f'[{host}]' if ':' in host else host}:{parts.port or 80}" for host in hosts]
+
+
+async def read_broker_status(urls: Sequence[str], created: datetime) -> BrokerStatus:
+    """Read the status of our account from each server; `created` is when our stream DISCHARGE was created.
+
+    Raises TransientError where none answers, or where none has our account's streams.
+    """
+    found = await asyncio.gather(*map(_ask, urls))
+    answers = [answer for answer in found if answer is not None]
+    if not answers:
+        raise TransientError("NATS's monitoring endpoint does not answer")
+    return merged([broker_status(server, store, created) for server, store in answers])
+
+
+async def _ask(url: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
     async with HttpClient(base_url=url.rstrip("/"), timeout=TIMEOUT) as http:
         try:
             server = (await http.get("/varz")).raise_for_status().json()
             store = (await http.get("/jsz", params=OPTIONS)).raise_for_status().json()
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            raise TransientError(f"NATS's monitoring endpoint does not answer ({type(error).__name__})") from None
-    return broker_status(server, store, created)
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+            return None  # another server leads what it led
+    return server, store
 
 
-def broker_status(server: dict[str, Any], store: dict[str, Any], created: datetime) -> BrokerStatus:
-    """Return the status from the responses of `/varz` and `/jsz`. Raises TransientError. Pure."""
+def merged(found: Sequence[BrokerStatus | None]) -> BrokerStatus:
+    """Return what all servers report together: of each stream and consumer, what its leader says. Pure.
+
+    Raises TransientError where none has our account's streams.
+    """
+    reports = {item.servers[0].name: item for item in found if item is not None}
+    if not reports:
+        raise TransientError("the server of NATS's monitoring endpoint does not have the streams of this installation")
+    streams: dict[str, StreamStatus] = {}
+    consumers: dict[str, ConsumerStatus] = {}
+    for name, report in reports.items():
+        for stream in report.streams:
+            if stream.name not in streams or stream.leader == name:
+                streams[stream.name] = stream
+        for item in report.consumers:
+            if item.name not in consumers or not item.follower:
+                consumers[item.name] = item
+    order = [item.name for item in all_consumers()]
+    return BrokerStatus(
+        servers=tuple(server for report in reports.values() for server in report.servers),
+        streams=tuple(sorted(streams.values(), key=lambda item: (item.name.startswith(BUCKET), item.name))),
+        consumers=tuple(consumers[name] for name in order if name in consumers),
+        missing=tuple(name for name in order if name not in consumers),
+    )
+
+
+def broker_status(server: dict[str, Any], store: dict[str, Any], created: datetime) -> BrokerStatus | None:
+    """Return the status from one server's responses of `/varz` and `/jsz`; None where it lacks our streams. Pure."""
     accounts = [account.get("stream_detail") or [] for account in store.get("account_details") or ()]
     ours = [streams for streams in accounts if any(_is_marker(item, created) for item in streams)]
     if len(ours) != 1:
-        raise TransientError("the server of NATS's monitoring endpoint does not have the streams of this installation")
+        return None
     name = str(server.get("server_name", ""))
     same = server.get("server_id") == store.get("server_id")  # a load balancer may have asked two servers
     expected = {item.name: item for item in all_consumers()}
@@ -93,12 +157,12 @@ def broker_status(server: dict[str, Any], store: dict[str, Any], created: dateti
         for item in stream.get("consumer_detail") or ()
         if item["name"] in expected and expected[item["name"]].stream == stream["name"]
     }
+    own = store | {"account_details": [{"stream_detail": ours[0]}]}
     return BrokerStatus(
-        name=name,
-        server=durability(server, store | {"account_details": [{"stream_detail": ours[0]}]}),
-        streams=tuple(sorted(map(_stream, ours[0]), key=lambda item: (item.name.startswith(BUCKET), item.name))),
-        consumers=tuple(found[item] for item in expected if item in found),
-        missing=tuple(item for item in expected if item not in found),
+        servers=(ServerReport(name, durability(server, own)),),
+        streams=tuple(map(_stream, ours[0])),
+        consumers=tuple(found.values()),
+        missing=tuple(name for name in expected if name not in found),
     )
 
 

@@ -153,7 +153,7 @@ async def test_the_topology_is_that_of_the_server(stack: Stack) -> None:
     assert by_name["evaluator-judge"]["state"] == "unserved"  # no evaluator runs here
     (events,) = [item for item in shown["streams"] if item["name"] == "DISCHARGE"]
     assert 0 < events["messages"] <= listed["DISCHARGE"].state.messages
-    assert shown["sync_always"] is True
+    assert [(item["name"], item["sync_always"]) for item in shown["servers"]] == [("countersign", True)]
 
 
 async def test_schedules_are_those_that_are_set(stack: Stack) -> None:

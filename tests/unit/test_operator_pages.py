@@ -1,5 +1,6 @@
 """The rules behind the operator's pages: groups of dead letters, outcomes, consumers, schedules, NATS's figures."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from services.approval.system import rules
 from services.approval.system.schedules import JOBS, Schedule, read_timer, schedules
 from services.approval.web.dead_letter_filters import Filters
 from shared.contracts.errors import TransientError
-from shared.messaging.broker_status import ConsumerStatus, broker_status, parse_time
+from shared.messaging.broker_status import ConsumerStatus, addresses, broker_status, merged, parse_time
 from shared.messaging.dead_letters import DeadLetter
 from shared.messaging.topology import STREAMS, all_consumers
 from shared.messaging.words import CONSUMER_WORDS, STREAM_WORDS
@@ -143,15 +144,50 @@ def test_only_our_account_of_a_shared_server_is_read() -> None:
     unknown = {"name": "temporary", "stream_name": "DISCHARGE"}
     store = jsz([stream("DISCHARGE", theirs, [])], [stream("DISCHARGE", ours, [known, unknown])])
     found = broker_status(SERVER, store, parse_time(ours))
+    assert found is not None
     (consumer,) = found.consumers
     assert (consumer.name, consumer.pending, consumer.follower) == ("approval-file", 4, True)
     assert [item.name for item in found.streams] == ["DISCHARGE"]
     assert "approval-deliver" in found.missing
     known["cluster"]["leader"] = "n1"
-    assert broker_status(SERVER, store, parse_time(ours)).consumers[0].follower is False
-    assert broker_status(SERVER | {"server_id": "other"}, store, parse_time(ours)).consumers[0].follower is True
+    for more, follower in (({}, False), ({"server_id": "other"}, True)):
+        again = broker_status(SERVER | more, store, parse_time(ours))
+        assert again is not None
+        assert again.consumers[0].follower is follower
+    assert broker_status(SERVER, store, NOW) is None
     with pytest.raises(TransientError, match="does not have"):
-        broker_status(SERVER, store, NOW)
+        merged([None])
+
+
+def test_of_each_consumer_the_leader_is_believed() -> None:
+    created = "2026-11-01T00:00:00Z"
+    reports = []
+    for name, pending in (("n1", 1), ("n2", 2), ("n3", 3)):
+        item = {"name": "approval-file", "stream_name": "DISCHARGE", "num_pending": pending}
+        store = jsz([stream("DISCHARGE", created, [item | {"cluster": {"leader": "n2"}}])])
+        reports.append(broker_status(SERVER | {"server_name": name}, store, parse_time(created)))
+    whole = merged([*reports, None])
+    assert [(item.pending, item.follower) for item in whole.consumers] == [(2, False)]
+    assert [item.name for item in whole.servers] == ["n1", "n2", "n3"]
+    assert "approval-file" not in whole.missing
+    part = merged([reports[0], reports[2]])  # the leader does not report
+    assert [(item.pending, item.follower) for item in part.consumers] == [(1, True)]
+
+
+async def test_every_address_of_the_endpoint_is_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert await addresses("http://127.0.0.1:8222") == ["http://127.0.0.1:8222"]
+    assert await addresses("https://nats:8222") == ["https://nats:8222"]  # its certificate is for the name
+    found = [(2, 1, 6, "", (host, 8222)) for host in ("10.0.0.2", "10.0.0.1", "10.0.0.2", "fd00::1")]
+
+    async def resolve(*_: Any, **__: Any) -> Any:
+        return found
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve, raising=False)
+    assert await addresses("http://nats:8222") == [
+        "http://10.0.0.1:8222",
+        "http://10.0.0.2:8222",
+        "http://[fd00::1]:8222",
+    ]
 
 
 def timer(subject: str, due: datetime, **more: str) -> dict[str, str]:

@@ -43,7 +43,7 @@ class ConsumerEntry(BaseModel):
     state: State = Field(
         description="`served`: workers wait. `busy`: messages are being handled. `retrying`: as many messages as "
         "it has workers, or more, are delivered again. `backlog`: more than 1000 are pending. `unserved`: no process "
-        "takes messages. `missing`: NATS does not have it. `unknown`: another server leads it"
+        "takes messages. `missing`: NATS does not have it. `unknown`: the server that leads it does not report"
     )
     pending: int = Field(description="messages that are not delivered yet")
     in_flight: int = Field(
@@ -54,13 +54,19 @@ class ConsumerEntry(BaseModel):
     last_delivered_at: datetime | None = Field(description="when a message was delivered last")
 
 
-class Topology(BaseModel):
-    """Streams and consumers as one NATS server reports them."""
+class ServerEntry(BaseModel):
+    """A NATS server."""
 
-    server: str = Field(description="name of the NATS server that reports")
+    name: str
     version: str = Field(description="of nats-server")
-    servers: int = Field(description="of the cluster; 1 without one")
     sync_always: bool = Field(description="every write is on disk before it is acknowledged")
+
+
+class Topology(BaseModel):
+    """Streams and consumers as the NATS servers report them: of each, what its leader says."""
+
+    cluster_size: int = Field(description="servers of the cluster; 1 without one")
+    servers: list[ServerEntry] = Field(description="the servers that report")
     streams: list[StreamEntry]
     consumers: list[ConsumerEntry]
 
@@ -91,7 +97,7 @@ class ScheduleList(BaseModel):
 @router.get(
     "/v1/topology",
     summary="Streams, consumers and workers",
-    description="From the monitoring endpoint of one NATS server. Only the streams of this installation are shown.",
+    description="From the monitoring endpoint of each NATS server. Only the streams of this installation are shown.",
 )
 async def show_topology(_: SystemReader, api: Api) -> Topology:
     status = await api.system.broker()
@@ -121,10 +127,11 @@ async def show_topology(_: SystemReader, api: Api) -> Topology:
     ]
     consumers += [_consumer(name, "missing") for name in status.missing]
     return Topology(
-        server=status.name,
-        version=status.server.version,
-        servers=status.server.servers,
-        sync_always=status.server.sync_always,
+        cluster_size=max(item.status.servers for item in status.servers),
+        servers=[
+            ServerEntry(name=item.name, version=item.status.version, sync_always=item.status.sync_always)
+            for item in status.servers
+        ],
         streams=streams,
         consumers=consumers,
     )

@@ -7,8 +7,7 @@ from typing import Literal
 
 from services.approval.operations.outcomes import DOCS
 from services.approval.system.schedules import Schedule
-from shared.messaging.broker_status import BrokerStatus, ConsumerStatus
-from shared.messaging.server_status import ServerStatus
+from shared.messaging.broker_status import BrokerStatus, ConsumerStatus, ServerReport
 from shared.messaging.topology import consumer
 
 BACKLOG = 1000  # pending messages of a consumer, as in `countersign doctor`
@@ -76,20 +75,19 @@ def _consumer_finding(item: ConsumerStatus) -> list[Finding]:
     return [Finding(level, words[state], f"{ALERTS}#laggrows")] if state in words else []
 
 
-def server_findings(server: ServerStatus) -> list[Finding]:
-    """Return what is wrong with the NATS server."""
-    found = []
+def server_findings(report: ServerReport) -> list[Finding]:
+    """Return what is wrong with a NATS server."""
+    found, name, server = [], f"NATS server {report.name}", report.status
     if not server.sync_always:
-        words = "NATS acknowledges writes that are not on disk yet: a power failure may lose them."
+        words = f"{name} acknowledges writes that are not on disk yet: a power failure may lose them."
         found.append(Finding("fault", words, f"{ALERTS}#natsnotsyncing"))
     if server.may_store and server.stored / server.may_store > STORAGE_SHARE:
-        words = f"NATS has used {server.stored / server.may_store:.0%} of its storage."
+        words = f"{name} has used {server.stored / server.may_store:.0%} of its storage."
         found.append(Finding("warning", words, f"{ALERTS}#natsstoragefills"))
     if server.certificate_ends is not None and server.certificate_ends - server.now < CERTIFICATE_LEFT:
         days = max((server.certificate_ends - server.now).days, 0)
-        found.append(
-            Finding("warning", f"The certificate of NATS ends in {days} days.", f"{ALERTS}#natscertificateends")
-        )
+        words = f"The certificate of {name} ends in {days} days."
+        found.append(Finding("warning", words, f"{ALERTS}#natscertificateends"))
     if server.single:
         words = f"Streams with one replica in a cluster of {server.servers} servers: {', '.join(server.single)}."
         found.append(Finding("fault", words, f"{DOCS}/how-to/check-an-installation.md"))
@@ -131,4 +129,5 @@ def schedule_findings(schedules: Iterable[Schedule], now: datetime) -> list[Find
 
 
 def broker_findings(status: BrokerStatus) -> list[Finding]:
-    return [*server_findings(status.server), *consumer_findings(status.consumers, status.missing)]
+    found = [finding for report in status.servers for finding in server_findings(report)]
+    return [*found, *consumer_findings(status.consumers, status.missing)]

@@ -1,5 +1,6 @@
 """Read the state of the installation: by approval's present rights, and NATS's monitoring endpoint."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +10,7 @@ from nats.js.errors import APIError
 
 from services.approval.system.schedules import OF_APPROVAL, OF_OTHERS, Schedule, filters, read_timer, schedules
 from shared.contracts.errors import CountersignError, TransientError
-from shared.messaging.broker_status import MARKER, BrokerStatus, read_broker_status
+from shared.messaging.broker_status import MARKER, BrokerStatus, addresses, read_broker_status
 from shared.messaging.checkpoints import Folder
 from shared.messaging.connection import NatsConnection, sort_api_error
 from shared.messaging.timers import REFRESHES, REVIEWS
@@ -27,9 +28,19 @@ class LastCheckpoint:
 
 
 class SystemService:
-    """`monitor`: base URL of NATS's monitoring endpoint, empty where none is set. `folder`: that of checkpoints."""
+    """`monitor`: base URL of NATS's monitoring endpoint, empty where none is set. `folder`: that of checkpoints.
 
-    def __init__(self, bus: NatsConnection, monitor: str, folder: Path | None) -> None:
+    `servers` returns the base URLs of all servers behind `monitor`.
+    """
+
+    def __init__(
+        self,
+        bus: NatsConnection,
+        monitor: str,
+        folder: Path | None,
+        servers: Callable[[str], Awaitable[list[str]]] = addresses,
+    ) -> None:
+        self._servers = servers
         self._bus = bus
         self._monitor = monitor
         self._folder = folder
@@ -44,7 +55,8 @@ class SystemService:
             raise sort_api_error(error, "reading the stream of cases") from None
         except errors.Error as error:
             raise TransientError(f"reading the stream of cases: {type(error).__name__}") from None
-        return await read_broker_status(self._monitor, info.created or datetime.min.replace(tzinfo=UTC))
+        urls = await self._servers(self._monitor)
+        return await read_broker_status(urls, info.created or datetime.min.replace(tzinfo=UTC))
 
     async def schedules(self) -> list[Schedule]:
         """Return the recurring jobs. Raises TransientError, PermanentError."""

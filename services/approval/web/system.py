@@ -38,7 +38,7 @@ STATES = {
     "retrying": "Retrying",
     "unserved": "No worker",
     "missing": "Missing",
-    "unknown": "Other server",
+    "unknown": "Not known",
 }
 SCHEDULE_STATES = {"scheduled": "Scheduled", "running": "Running", "due": "Due", "late": "Late", "off": "Off"}
 SERVICE_STATES = {"attention": "Needs attention", "unknown": "Partly known", "served": "Served"}
