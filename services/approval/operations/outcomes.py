@@ -61,7 +61,7 @@ def outcome_of(letter: DeadLetter, action: Action, now: ActionResult | None) -> 
     if not letter.waits:
         return Outcome(letter, "other", f"Not {DONE[action]}: it was {letter.state} before{by}")
     if now is None or now.outcome == "planned":
-        return Outcome(letter, "left", f"Not {DONE[action]} yet: a service did not answer. Try it again.")
+        return Outcome(letter, "left", f"Not {DONE[action]} yet. Preview it again: it can be {DONE[action]} now.")
     return Outcome(letter, "left", f"Not {DONE[action]}: {now.detail}")
 
 
