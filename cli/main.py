@@ -33,6 +33,7 @@ from cli.commands import (
     models,
     provision,
     secrets,
+    system,
     webhooks,
 )
 from cli.contexts import choose_context
@@ -186,6 +187,8 @@ app.add_typer(hl7.app, name="hl7")
 app.add_typer(webhooks.app, name="webhooks")
 app.command("events")(events.events)
 app.command("doctor")(doctor.doctor)
+app.command("topology")(system.topology)
+app.command("schedules")(system.schedules)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(dead_letters.app, name="deadletter", hidden=True, deprecated=True)  # the name until 0.2
 app.add_typer(ehr.app, name="ehr")

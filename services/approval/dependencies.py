@@ -24,6 +24,7 @@ from services.approval.review.case_reader import CaseReader
 from services.approval.review.draft_labels import DraftLabels
 from services.approval.review.service import ReviewService
 from services.approval.sign_in.service import SignInService
+from services.approval.system.service import SystemService
 from services.approval.webhooks.service import WebhookService
 from shared.clinical.fhir_client import FhirClient
 from shared.messaging.access_log import AccessLog
@@ -62,6 +63,7 @@ class ApiDependencies:
     streams: EventStreamLimit
     webhooks: WebhookService
     feed: EventFeed
+    system: SystemService
 
     @property
     def cases(self) -> CaseReader:
@@ -98,6 +100,7 @@ Person = Annotated[Caller, Depends(allow(*PERSONS))]
 Auditor = Annotated[Caller, Depends(allow("auditor"))]
 Clinician = Annotated[Caller, Depends(allow(*READERS))]  # reads drafts
 Operator = Annotated[Caller, Depends(allow("operator"))]
+SystemReader = Annotated[Caller, Depends(allow("operator", "auditor"))]
 StreamReader = Annotated[Caller, Depends(allow("operator", "auditor", *READERS))]  # follows case events
 Watcher = Annotated[Caller, Depends(allow("physician", "supervisor", "operator"))]  # sees which reviews are open
 

@@ -25,6 +25,7 @@ from services.approval.routes import LAUNCH_ROUTERS, PROVIDER_ROUTERS, ROUTERS
 from services.approval.sign_in.launch.client import TIMEOUT_S, EhrLaunch
 from services.approval.sign_in.service import SignInService
 from services.approval.sign_in.sessions import SessionStore
+from services.approval.system.service import SystemService
 from services.approval.web.render import templates
 from shared.http import HttpClient
 from shared.messaging.access_log import AccessLog
@@ -79,6 +80,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
         streams=EventStreamLimit(),
         webhooks=core.webhooks,
         feed=feed,
+        system=SystemService(core.bus, settings.nats_monitor_url, settings.checkpoint_dir),
     )
     part = Part(
         starts=(

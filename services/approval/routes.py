@@ -11,8 +11,10 @@ from services.approval.preparation.api import router as preparations
 from services.approval.ratings.api import router as ratings
 from services.approval.review.api import router as reviews
 from services.approval.sign_in.api import router as sessions
+from services.approval.system.api import router as system
 from services.approval.web.case import router as case_pages
 from services.approval.web.corrections import router as correction_pages
+from services.approval.web.dead_letters import router as dead_letter_pages
 from services.approval.web.filing import router as filing_pages
 from services.approval.web.inbox import router as inbox
 from services.approval.web.launch import router as launch
@@ -24,6 +26,7 @@ from services.approval.web.sign_in import router as sign_in
 from services.approval.web.sign_out import back_channel_router
 from services.approval.web.sign_out import provider_router as provider_sign_out
 from services.approval.web.sign_out import router as sign_out
+from services.approval.web.system import router as system_page
 from services.approval.webhooks.api import router as webhooks
 from shared.web.render import assets_router
 
@@ -40,6 +43,7 @@ API_ROUTERS = (
     event_feed,
     webhooks,
     sessions,
+    system,
 )
 PAGE_ROUTERS = (
     script,
@@ -52,6 +56,8 @@ PAGE_ROUTERS = (
     rating_pages,
     filing_pages,
     practitioner_search,
+    dead_letter_pages,
+    system_page,
 )
 ROUTERS = (*API_ROUTERS, *PAGE_ROUTERS)
 PROVIDER_ROUTERS = (provider_sign_in, provider_sign_out, back_channel_router)  # where there is an identity provider

@@ -63,7 +63,10 @@ class ServiceSettings(BaseSettings):
     nats_ca_file: Path | None = Field(
         default=None, description="CA certificates to trust for NATS; default: the system's"
     )
-    nats_monitor_url: str = Field(default="", description="HTTP monitoring endpoint of NATS")
+    nats_monitor_url: str = Field(
+        default="",
+        description="HTTP monitoring endpoint of NATS; in a cluster with a host that resolves to all servers",
+    )
     nats_seed: SecretStr = Field(default=SecretStr(""), description="nkey seed of the NATS user to connect as")
     nats_seed_file: Path | None = Field(default=None, description="file with the nkey seed")
     master_key_file: Path | None = Field(

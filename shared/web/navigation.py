@@ -17,7 +17,11 @@ class Area(NamedTuple):
 
 
 # In the order of the navigation. A person starts at the first area of their first role.
-AREAS = (Area("Reviews", "/", ("physician", "supervisor")),)
+AREAS = (
+    Area("Reviews", "/", ("physician", "supervisor")),
+    Area("Dead letters", "/dead-letters", ("operator",)),
+    Area("System", "/system", ("operator", "auditor")),
+)
 # Roles of people; `ingest` is a machine's.
 PERSONS: tuple[Role, ...] = ("physician", "supervisor", "operator", "auditor", "editor", "engineer")
 

@@ -7,8 +7,10 @@ import ssl
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -18,6 +20,8 @@ from cli.stack.certificates import CERTIFICATE, KEY
 from sandbox_ehr.app import Sandbox
 from sandbox_ehr.seed import load_bundle
 from sandbox_ehr.store import Store
+from services.approval.dependencies import ApiDependencies
+from services.approval.system.service import SystemService
 from shared.contracts.envelope import CHAIN_START
 from shared.contracts.errors import PermanentError
 from shared.messaging.connection import connect
@@ -176,3 +180,40 @@ async def test_streams_stay_where_the_law_wants_them(make_cluster: Callable[...,
     await bus.close()
     with pytest.raises(PermanentError, match="no 3 servers carry the tags region:eu"):
         await cluster.provision(StreamStorage(3, read_placement("region:eu")))
+
+
+async def test_the_topology_of_a_cluster_is_what_the_leaders_report(make_cluster: Callable[..., NatsCluster]) -> None:
+    cluster = make_cluster()
+    await cluster.provision()
+    async with running(cluster, Sandbox(Store())) as stack:
+        provided = stack.app.state.provided
+        bus = await cluster.connect("approval")
+
+        async def servers(_: str) -> list[str]:  # on one machine they differ by their ports
+            return cluster.monitors
+
+        system = SystemService(bus, cluster.monitors[0], None, servers)
+        provided[ApiDependencies] = replace(provided[ApiDependencies], system=system)
+
+        async def topology() -> dict[str, Any]:
+            answer = await stack.call("auditor", "GET", "/v1/topology")
+            return dict(answer.json()) if answer.status_code == 200 else {}
+
+        async def led() -> bool:
+            return "unknown" not in {
+                item["state"] for item in (await topology()).get("consumers", [{"state": "unknown"}])
+            }
+
+        await until(led, "every consumer to have a leader that reports")
+        shown = await topology()
+        assert {item["name"] for item in shown["servers"]} == {"node-0", "node-1", "node-2"}
+        assert {item["name"] for item in shown["consumers"] if item["service"] == "approval"} == {
+            item["name"] for item in shown["consumers"] if item["service"] == "approval" and item["workers_waiting"]
+        }
+        cluster.kill("node-2")
+
+        async def two_report() -> bool:
+            return len((await topology()).get("servers", [])) == 2
+
+        await until(two_report, "the others to report")
+        await bus.close()

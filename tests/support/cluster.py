@@ -49,6 +49,11 @@ class NatsCluster:
             hospitals = {ACCOUNT: Tenant(self.secrets)}
             (directory / f"nats-{index}.conf").write_text(configuration(node, hospitals, self.secrets.seeds["system"]))
 
+    @property
+    def monitors(self) -> list[str]:
+        """The base URLs of the monitoring endpoints."""
+        return [f"http://127.0.0.1:{port}" for port in self._monitors]
+
     def start(self) -> None:
         """All of them, or those that do not run; returns when they have agreed."""
         for index in range(SIZE):

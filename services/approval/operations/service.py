@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from services.approval.ehr_tasks.hold import DecisionHold, read_hold, set_hold
+from services.approval.operations.groups import Group, grouped
 from services.approval.operations.selection import Selection, can_see
 from shared.contracts.errors import CountersignError, PermanentError, TransientError
 from shared.contracts.model import Model
@@ -20,6 +21,7 @@ from shared.runtime.authentication import Caller
 Action = Literal["redrive", "discard"]
 DONE: dict[Action, Literal["redriven", "discarded"]] = {"redrive": "redriven", "discard": "discarded"}
 INGEST_TIMEOUT = 5.0  # seconds: a person waits
+MAX_COUNTED = 5000  # selected dead letters that an overview counts
 
 
 class ActionResult(Model):
@@ -41,6 +43,20 @@ class Message:
     letter: DeadLetter
     data: bytes
     headers: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The selected dead letters: how many, in groups, and a page of them; `next` continues behind that.
+
+    `complete` is False where there are more than MAX_COUNTED: `total` and `groups` are of the first ones then.
+    """
+
+    total: int
+    complete: bool
+    groups: list[Group]
+    items: list[DeadLetter]
+    next: int | None
 
 
 class Operations:
@@ -65,6 +81,17 @@ class Operations:
                 found.append(letter)
         return found, None
 
+    async def overview(self, who: Caller, selection: Selection, after: int, limit: int) -> Overview:
+        """Count and group all selected dead letters, and return `limit` of them behind sequence `after`."""
+        every, more = await self.page(who, selection, 0, MAX_COUNTED)
+        if after and every and after >= every[-1].sequence:
+            items, following = await self.page(who, selection, after, limit)
+        else:
+            rest = [letter for letter in every if letter.sequence > after]
+            items = rest[:limit]
+            following = items[-1].sequence if len(rest) > limit or (items and more is not None) else None
+        return Overview(len(every), more is None, grouped(every), items, following)
+
     async def one(self, who: Caller, sequence: int) -> Message:
         """Return a dead letter with its message. Raises UnknownDeadLetterError, also where `who` may not see it."""
         found = Message(*await read_one(self._bus, sequence))
@@ -87,6 +114,25 @@ class Operations:
             if now.state != DONE[action]:
                 raise
             return _repeated(now, action)
+
+    async def act_on(
+        self, who: Caller, action: Action, sequences: Sequence[int], reason: str, *, dry_run: bool
+    ) -> list[ActionResult]:
+        """Redrive or discard these dead letters, each once; return what became of each, in their order.
+
+        Those that do not exist, or that `who` may not see, are refused.
+        """
+
+        async def attempt(sequence: int) -> ActionResult:
+            try:
+                return await self.act(who, action, sequence, reason, dry_run=dry_run)
+            except CountersignError as failure:
+                return _failed(sequence, failure)
+
+        results: list[ActionResult] = []
+        for start in range(0, len(sequences), MAX_CONCURRENT):
+            results += await asyncio.gather(*map(attempt, sequences[start : start + MAX_CONCURRENT]))
+        return results
 
     async def act_on_all(
         self, who: Caller, action: Action, selection: Selection, reason: str, *, dry_run: bool, after: int, limit: int
@@ -122,10 +168,7 @@ class Operations:
         try:
             return await self._act(who, action, letter, reason, dry_run=dry_run)
         except CountersignError as failure:
-            outcome: Literal["refused", "unavailable"] = (
-                "unavailable" if isinstance(failure, TransientError) else "refused"
-            )
-            return ActionResult(sequence=letter.sequence, outcome=outcome, detail=failure.reason)
+            return _failed(letter.sequence, failure)
 
     async def _act(
         self, who: Caller, action: Action, letter: DeadLetter, reason: str, *, dry_run: bool
@@ -149,6 +192,11 @@ class Operations:
         if letter.owner == "ingest":
             return await ask(self._bus, "ingest", "check", request, patience=INGEST_TIMEOUT)
         return await self._requests.check(request)
+
+
+def _failed(sequence: int, failure: CountersignError) -> ActionResult:
+    outcome: Literal["refused", "unavailable"] = "unavailable" if isinstance(failure, TransientError) else "refused"
+    return ActionResult(sequence=sequence, outcome=outcome, detail=failure.reason)
 
 
 def _repeated(letter: DeadLetter, action: Action) -> ActionResult:

@@ -1,5 +1,6 @@
 """Templates of approval's pages, their words, and which of them the EHR may embed."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from services.approval.dependencies import ApiDependencies
 from services.approval.sign_in.service import is_frame
 from shared.runtime.dependencies import provided
-from shared.web.render import NO_ANCESTORS, Templates, asset_response
+from shared.web.render import NO_ANCESTORS, Templates, asset_response, span
 from shared.web.render import PageRoute as BasicPageRoute
 
 HERE = Path(__file__).parent
@@ -66,9 +67,11 @@ LABELS = {
 ORIGINS = {"rules": "composed from the record", "note": "quoted from a note", "model": "written by the model"}
 
 templates = Templates(HERE / "templates")
-templates.environment.globals |= {"LABELS": LABELS, "ORIGINS": ORIGINS}
+templates.environment.globals |= {"LABELS": LABELS, "ORIGINS": ORIGINS, "span": span}
 templates.environment.filters["object_id"] = id
 templates.environment.filters["plain"] = lambda reference: (reference or "nobody").rpartition("/")[2].replace("-", " ")
+templates.environment.filters["sentence"] = lambda text: f"{text[:1].upper()}{text[1:]}".rstrip(".") + "."
+templates.environment.filters["parse_time"] = datetime.fromisoformat
 page = templates.page
 
 

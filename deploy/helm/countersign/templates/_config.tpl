@@ -5,7 +5,7 @@ COUNTERSIGN_HOST: 0.0.0.0
 COUNTERSIGN_LOG_FORMAT: json
 COUNTERSIGN_MODE: production
 COUNTERSIGN_NATS_CA_FILE: /run/secrets/countersign/ca.crt
-COUNTERSIGN_NATS_MONITOR_URL: http://nats:8222
+COUNTERSIGN_NATS_MONITOR_URL: http://nats-headless:8222
 COUNTERSIGN_NATS_SEED_FILE: /run/secrets/countersign/seed
 COUNTERSIGN_NATS_URL: tls://nats-0.nats-headless:4222,tls://nats-1.nats-headless:4222,tls://nats-2.nats-headless:4222
 COUNTERSIGN_QDRANT_API_KEY_FILE: /run/secrets/countersign/qdrant.key

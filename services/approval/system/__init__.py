@@ -1,0 +1,1 @@
+"""The state of the installation, as far as approval can know it: streams, consumers, schedules, dependencies."""

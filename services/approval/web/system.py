@@ -1,0 +1,153 @@
+"""The page of the installation: what needs a person, dependencies, consumers, schedules, held decisions."""
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import RedirectResponse, Response
+
+from services.approval.dependencies import Api, Operator, SystemReader
+from services.approval.operations.outcomes import DOCS
+from services.approval.operations.selection import Selection
+from services.approval.system.rules import (
+    ATTENTION,
+    Finding,
+    broker_findings,
+    dependency_findings,
+    schedule_findings,
+    state_of,
+    work_findings,
+)
+from services.approval.system.schedules import Schedule
+from services.approval.web.filing import ON_ITS_WAY
+from services.approval.web.render import PageRoute, page
+from shared.contracts.errors import CountersignError
+from shared.messaging.broker_status import BUCKET, BrokerStatus
+from shared.messaging.topology import SERVICES, consumer
+from shared.messaging.words import CONSUMER_WORDS, STREAM_WORDS
+from shared.runtime.authentication import Caller
+from shared.runtime.dependencies import provided
+from shared.runtime.health import Health
+from shared.runtime.problems import ProblemError
+
+STATES = {
+    "served": "Served",
+    "busy": "Busy",
+    "paused": "Paused",
+    "backlog": "Backlog",
+    "retrying": "Retrying",
+    "unserved": "No worker",
+    "missing": "Missing",
+    "unknown": "Not known",
+}
+SCHEDULE_STATES = {"scheduled": "Scheduled", "running": "Running", "due": "Due", "late": "Late", "off": "Off"}
+SERVICE_STATES = {"attention": "Needs attention", "unknown": "Partly known", "served": "Served"}
+NOTES = {
+    "held": "Decisions made in the EHR are held from now on.",
+    "allowed": "Decisions made in the EHR count again. Those made meanwhile take effect within ten minutes.",
+}
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+
+@router.get("/system")
+async def show(request: Request, who: SystemReader, api: Api, note: str = "") -> Response:
+    now = api.clock()
+    checks, broker, schedules, hold, letters, checkpoint = await asyncio.gather(
+        _checks(request),
+        _or_reason(api.system.broker()),
+        _or_reason(api.system.schedules()),
+        _or_reason(api.operations.decision_hold()),
+        _or_reason(api.operations.overview(who, Selection(), 0, 1)),
+        asyncio.to_thread(api.system.checkpoint),
+    )
+    known_schedules: list[Schedule] = [] if isinstance(schedules, str) else schedules
+    unfiled = api.chart.late(who, now - ON_ITS_WAY)
+    held = not isinstance(hold, str) and hold is not None and hold.held
+    dead = 0 if isinstance(letters, str) else letters.total
+    findings = [
+        *dependency_findings(checks),
+        *(_unread(words) for words in (broker, schedules, hold, letters) if isinstance(words, str)),
+        *([] if isinstance(broker, str) else broker_findings(broker)),
+        *schedule_findings(known_schedules, now),
+        *work_findings(dead_letters=dead, unfiled=unfiled, held=held),
+    ]
+    return page(
+        "system.html",
+        who=who,
+        here="/system",
+        zone=api.zone_of(""),
+        now=now,
+        findings=sorted(findings, key=lambda item: item.level),
+        checks=checks,
+        broker=None if isinstance(broker, str) else broker,
+        reason=broker if isinstance(broker, str) else "",
+        services=[] if isinstance(broker, str) else _services(broker),
+        streams=[] if isinstance(broker, str) else [s for s in broker.streams if not s.name.startswith(BUCKET)],
+        buckets=0 if isinstance(broker, str) else sum(s.name.startswith(BUCKET) for s in broker.streams),
+        schedules=[(item, item.state(now)) for item in known_schedules],
+        hold=None if isinstance(hold, str) else hold,
+        held=held,
+        may_hold=_may_hold(who),
+        operator="operator" in who.roles,
+        dead=dead,
+        unfiled=unfiled,
+        checkpoint=checkpoint,
+        words=CONSUMER_WORDS,
+        stream_words=STREAM_WORDS,
+        states=STATES,
+        attention=ATTENTION,
+        service_states=SERVICE_STATES,
+        schedule_states=SCHEDULE_STATES,
+        docs=DOCS,
+        note=NOTES.get(note, ""),
+    )
+
+
+@router.post("/system/ehr-decisions")
+async def set_hold(
+    who: Operator, api: Api, hold: Annotated[bool, Form()], reason: Annotated[str, Form(max_length=4000)]
+) -> Response:
+    """Hold decisions that are made in the EHR, or let them count again."""
+    if not _may_hold(who):
+        raise ProblemError(403, "You may not do that", "You work for single departments only.")
+    if not reason.strip():
+        raise ProblemError(422, "The request is not valid", "Say why.")
+    await api.operations.set_decision_hold(who, held=hold, reason=reason.strip())
+    return RedirectResponse(f"/system?note={'held' if hold else 'allowed'}", 303)
+
+
+def _may_hold(who: Caller) -> bool:
+    return "operator" in who.roles and who.departments is None
+
+
+def _services(broker: BrokerStatus) -> list[dict[str, Any]]:
+    """Return the services with their consumers, in the order of their work; those that need a person first."""
+    found = []
+    for service in SERVICES:
+        rows = [(item, state_of(item)) for item in broker.consumers if consumer(item.name).service == service]
+        rows.sort(key=lambda row: row[1] not in ATTENTION)
+        missing = [name for name in broker.missing if consumer(name).service == service]
+        states = {state for _, state in rows}
+        bad = bool(missing or states & set(ATTENTION))
+        state = "attention" if bad else "unknown" if "unknown" in states else "served"
+        found.append({"name": service, "rows": rows, "missing": missing, "state": state})
+    return found
+
+
+async def _checks(request: Request) -> dict[str, bool]:
+    health = provided(request, Health)
+    checks = await health.readiness.results()
+    return checks | {"nats": bool(health.buses) and all(bus.connected for bus in health.buses.values())}
+
+
+async def _or_reason(reading: Any) -> Any:
+    """Return what was read, or the sentence that says why it was not."""
+    try:
+        return await reading
+    except CountersignError as failure:
+        return failure.reason
+
+
+def _unread(reason: str) -> Finding:
+    return Finding("warning", f"Not everything could be read: {reason}.", f"{DOCS}/how-to/check-an-installation.md")
