@@ -16,6 +16,7 @@ from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from cli.stack.demo_users import demo_users
 from cli.stack.ports import free_port
+from shared.knowledge.embedded_qdrant import EmbeddedQdrant
 from shared.runtime.launch_settings import LaunchSettings
 from shared.runtime.service import make_server
 from tests.support.browser import chromium
@@ -23,7 +24,7 @@ from tests.support.ehr import sandbox, stays
 from tests.support.launch import APP, LaunchingEhr, launching
 from tests.support.nginx import nginx
 from tests.support.server import NatsServer
-from tests.support.stack import Stack, running, until
+from tests.support.stack import EvaluatorParts, Stack, running, until
 
 expect.set_options(timeout=20_000)  # ms; a document is filed by services that share the machine with a browser
 PHYSICIAN = "Dr. Maxine Gee"
@@ -88,8 +89,18 @@ async def make_ward(
     ehr = sandbox()
     stop = AsyncExitStack()
 
-    async def make(*, proxied: bool = False, launched: bool = False, **approving: Any) -> Ward:
-        """`proxied`: reached by HTTPS through a real proxy. `launched`: the EHR opens it, and may embed it."""
+    async def make(
+        *,
+        proxied: bool = False,
+        launched: bool = False,
+        evaluator: bool = False,
+        knowledge_file: Path | None = None,
+        **approving: Any,
+    ) -> Ward:
+        """`proxied`: reached by HTTPS through a real proxy. `launched`: the EHR opens it, and may embed it.
+
+        `evaluator`: its pages stand beside those of approval; `knowledge_file` declares its knowledge base.
+        """
         port, in_front = free_port(), free_port()
         url = f"https://127.0.0.1:{in_front}" if proxied else f"http://127.0.0.1:{port}"
         opening = None
@@ -102,6 +113,10 @@ async def make_ward(
                     departments=("internal-medicine",),
                     frame_ancestors=(opening.root,),
                 )
+            if evaluator:
+                base = EmbeddedQdrant(tmp_path / "qdrant")
+                opened.push_async_callback(base.close)
+                approving["evaluator"] = EvaluatorParts(base, f"http://127.0.0.1:{port}", knowledge_file)
             stack = await opened.enter_async_context(
                 running(nats, ehr, narrative_policy="marked", people=demo_users(ehr.store), public_url=url, **approving)
             )

@@ -4,7 +4,9 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,16 +14,23 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from cli.stack.secrets import write_tokens
+from cli.stack.triton import EMBEDDER
 from sandbox_ehr.app import Sandbox
 from services.approval.main import build as build_approval
 from services.approval.settings import ApprovalSettings
 from services.drafter.main import build as build_drafter
 from services.drafter.settings import DrafterSettings
+from services.embedder.main import build as build_embedder
+from services.embedder.settings import EmbedderSettings
+from services.evaluator.main import build as build_evaluator
+from services.evaluator.settings import EvaluatorSettings
 from services.ingest.main import build as build_ingest
 from services.ingest.settings import IngestSettings
+from shared.knowledge.vector_store import VectorStore
 from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import EventStore
 from shared.runtime.service import Service, create_app
+from shared.runtime.settings import KnowledgeSettings
 from tests.support.ehr import client, stays
 from tests.support.embedder import HashEmbedder
 from tests.support.generator import ScriptedGenerator
@@ -32,6 +41,18 @@ from tests.support.service_settings import make_settings
 NEVER = (timedelta(hours=24), timedelta(hours=72), timedelta(days=7))
 PATIENCE = 30.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S, GROWTH = 0.01, 0.1, 1.3  # between two checks of a condition
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluatorParts:
+    """What the evaluator and the embedder of a stack work with.
+
+    `approval_url` is asked who a session belongs to; `file` declares the knowledge base.
+    """
+
+    base: VectorStore
+    approval_url: str = ""
+    file: Path | None = None
 
 
 async def until(condition: Callable[[], Awaitable[Any]], what: str, patience: float = PATIENCE) -> Any:
@@ -146,6 +167,9 @@ def build_services(
     drafting = {name: approving.pop(name) for name in of_drafter if name in approving}
     base, connect = approving.pop("base", None), approving.pop("connect", client)
     of_ingest = {name: approving.pop(name) for name in ("hl7", "fhir") if name in approving}
+    evaluator: EvaluatorParts | None = approving.pop("evaluator", None)
+    if evaluator is not None:
+        of_ingest["knowledge"] = _knowledge_settings(evaluator)
     approving.setdefault("public_url", "https://countersign.test")
     clock = {"clock": approving.pop("clock")} if "clock" in approving else {}
     approval = make_settings(
@@ -165,6 +189,30 @@ def build_services(
             base=base,
         ),
         build_approval(approval, ehr=connect(ehr), people=people, **clock),
+        *(_evaluator_and_embedder(evaluator, common, approval.public_url) if evaluator is not None else ()),
+    ]
+
+
+def _knowledge_settings(parts: EvaluatorParts) -> KnowledgeSettings:
+    uploads = parts.file.parent / "uploads" if parts.file is not None else None
+    return KnowledgeSettings(file=parts.file, tokenizer=EMBEDDER / "tokenizer.json", uploads=uploads)
+
+
+def _evaluator_and_embedder(
+    parts: EvaluatorParts, common: Callable[[str], dict[str, Any]], public_url: str
+) -> list[Service]:
+    embedder, knowledge = HashEmbedder(), _knowledge_settings(parts)
+    evaluating = make_settings(
+        EvaluatorSettings,
+        **common("evaluator"),
+        knowledge=knowledge,
+        public_url=public_url,
+        approval_url=parts.approval_url,
+    )
+    embedding = make_settings(EmbedderSettings, **common("embedder"), knowledge=knowledge)
+    return [
+        build_embedder(embedding, embedder=embedder, base=parts.base),
+        build_evaluator(evaluating, embedder=embedder, base=parts.base),
     ]
 
 
@@ -178,7 +226,7 @@ async def running(
 ) -> AsyncIterator[Stack]:
     """The services on a server that is provisioned already. `approving`: settings, `people` and `clock` of approval;
     `narrative_policy`, `document_kinds`, `department_wording`, `generation`, `triton` and `base` of the drafter;
-    `connect` makes a client of `ehr`; `hl7` and `fhir` of ingest.
+    `connect` makes a client of `ehr`; `hl7` and `fhir` of ingest; `evaluator` adds it, and the embedder.
     """
     generator = generator or ScriptedGenerator()
     app = create_app(build_services(server, ehr, generator, escalate_after, **approving))
