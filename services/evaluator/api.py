@@ -1,15 +1,16 @@
-"""REST API of the knowledge base: status, versions, search, rollback."""
+"""REST API of the knowledge base: status, versions, search; rollback, promotion and pin of people."""
 
 from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from services.evaluator.dependencies import AnyRole, Editor, Knowledge, Operator
 from shared.contracts.knowledge import RelevanceThreshold, SearchMode
 from shared.knowledge.backup_point import BackupPoint
-from shared.knowledge.live import LivePointer, VersionRecord
+from shared.knowledge.live import LiveMove, LivePointer, VersionRecord
+from shared.runtime.problems import ProblemError
 
 router = APIRouter(prefix="/v1/knowledge", tags=["knowledge"])
 
@@ -65,18 +66,55 @@ class Points(BaseModel):
     next: str | None
 
 
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+
+
 class RollBack(BaseModel):
     """Which version is to be live."""
 
     model_config = ConfigDict(extra="forbid")
 
     to: int = Field(ge=1)
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)] = ""
+    pin: bool = Field(default=False, description="pin it, so that no refresh goes live in its place; needs a reason")
+
+
+class Promote(BaseModel):
+    """Which version that was held back is to be live, and why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: int = Field(ge=1)
+    reason: Reason
+
+
+class SetPin(BaseModel):
+    """Which version is to stay live, and why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: int = Field(ge=1, description="the version that is live now: another one is refused")
+    reason: Reason
+
+
+class RemovePin(BaseModel):
+    """Why refreshes may go live again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Reason
 
 
 class RolledBack(BaseModel):
     version: int
     since: datetime
     by: str
+
+
+class Moves(BaseModel):
+    """What people did to the live version, newest first."""
+
+    items: list[LiveMove]
 
 
 @router.get(
@@ -132,7 +170,29 @@ async def points(
     return Points(items=items, next=following)
 
 
+@router.get("/moves", summary="Who rolled back, promoted, pinned and unpinned, newest first")
+async def moves(_: AnyRole, knowledge: Knowledge) -> Moves:
+    return Moves(items=await knowledge.live_version.moves())
+
+
 @router.post("/rollback", summary="Make an earlier version live again")
 async def roll_back(body: RollBack, who: Editor, knowledge: Knowledge) -> RolledBack:
-    live = await knowledge.roll_back(body.to, who.subject)
+    if body.pin and not body.reason:
+        raise ProblemError(422, "A pin needs a reason")
+    live = await knowledge.live_version.roll_back(body.to, who.subject, body.reason, pin=body.pin)
     return RolledBack(version=live.version, since=live.since, by=live.by)
+
+
+@router.post("/promote", summary="Make a version live that the evaluation has held back")
+async def promote(body: Promote, who: Editor, knowledge: Knowledge) -> LivePointer:
+    return await knowledge.live_version.promote(body.version, who.subject, body.reason)
+
+
+@router.post("/pin", summary="Keep the live version live: refreshes are evaluated and held back")
+async def pin(body: SetPin, who: Editor, knowledge: Knowledge) -> LivePointer:
+    return await knowledge.live_version.pin(body.version, who.subject, body.reason)
+
+
+@router.post("/unpin", summary="Let refreshes go live again")
+async def unpin(body: RemovePin, who: Editor, knowledge: Knowledge) -> LivePointer:
+    return await knowledge.live_version.unpin(who.subject, body.reason)

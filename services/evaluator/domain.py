@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from shared.contracts.knowledge import QueryResult, RetrievalMetrics
 from shared.knowledge.knowledge_file import Promotion
+from shared.knowledge.live import LivePointer
 
 MAX_WORST_LISTED = 10
 
@@ -32,6 +33,18 @@ def decide_promotion(
         )
     compared = f", what was live {live.mrr_at_10:.3f}" if live is not None else ", nothing was live"
     return PromotionDecision(True, f"MRR@10 is {found:.3f}{compared}")
+
+
+def apply_pin(decision: PromotionDecision, live: LivePointer | None, target: int) -> PromotionDecision:
+    """Hold back a version that would be promoted in place of a pinned one."""
+    if not decision.promote or live is None or live.pin is None or live.version == target:
+        return decision
+    pin = live.pin
+    return PromotionDecision(
+        False,
+        f"pinned: version {live.version} stays live until it is unpinned ({pin.by}, {pin.since:%Y-%m-%d %H:%M} UTC: "
+        f"{pin.reason}); it would have been promoted: {decision.reason}",
+    )
 
 
 def worst(results: Sequence[QueryResult]) -> tuple[str, ...]:

@@ -5,11 +5,13 @@ on these, also with an empty `relevant`: problems that the knowledge base says n
 """
 
 import json
+from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from shared.contracts.errors import PermanentError
+from shared.knowledge.knowledge_file import KnowledgeFile
 
 
 class RelevantDocument(BaseModel):
@@ -77,6 +79,20 @@ def read_golden_queries(path: Path) -> list[GoldenQuery]:
             ) from None
         found.append(query if query.id else query.model_copy(update={"id": f"line-{number}"}))
     return found
+
+
+def golden_files(file: KnowledgeFile, scanned: Collection[str]) -> list[Path]:
+    """Return the files of golden queries: that of the knowledge base, and of every source that was scanned."""
+    paths = [file.golden, *(source.golden for source in file.sources if source.name in scanned)]
+    return list(dict.fromkeys(path for path in paths if path is not None))
+
+
+def unknown_documents(
+    queries: Iterable[GoldenQuery], documents: Iterable[tuple[str, str]]
+) -> list[tuple[GoldenQuery, str]]:
+    """Return each query that names a document which is not there, with the name. `documents`: source and name."""
+    known = {name for source, document in documents for name in document_names(document, source)}
+    return [(query, name) for query in queries for name in query.grades if name not in known]
 
 
 def document_names(document: str, source: str) -> tuple[str, ...]:

@@ -98,11 +98,8 @@ class Evaluation:
 
     async def _queries(self, file: KnowledgeFile) -> list[GoldenQuery]:
         """Return the golden queries of the knowledge base and of every source that was scanned."""
-        there = set(await self._manifest.sources())
-        paths = [file.golden, *(source.golden for source in file.sources if source.name in there)]
-        return [
-            query for path in dict.fromkeys(paths) if path is not None for query in golden.read_golden_queries(path)
-        ]
+        paths = golden.golden_files(file, await self._manifest.sources())
+        return [query for path in paths for query in golden.read_golden_queries(path)]
 
     async def _ask(self, queries: list[GoldenQuery], at: VersionRef) -> tuple[list[QueryResult], list[Example]]:
         """Return the results of the queries, and the examples for choosing the threshold."""
@@ -122,6 +119,7 @@ class Evaluation:
 
     async def _decide(self, ref: RefreshRef, refresh: Refresh, indexed: Indexed, evaluated: Evaluated) -> None:
         live, revision = await self._live.live()
+        verdict = domain.apply_pin(domain.PromotionDecision(evaluated.promote, evaluated.reason), live, indexed.target)
         await self._live.put_version(
             VersionRecord(
                 version=indexed.target,
@@ -130,27 +128,27 @@ class Evaluation:
                 search=evaluated.search,
                 refresh=ref.id,
                 time=self._clock(),
-                decision="promoted" if evaluated.promote else "held-back",
-                reason=evaluated.reason,
+                decision="promoted" if verdict.promote else "held-back",
+                reason=verdict.reason,
                 metrics=evaluated.metrics,
                 relevance=evaluated.relevance or RelevanceThreshold(),
                 documents=refresh.planned.documents if refresh.planned else DocumentCounts(),
                 worst=domain.worst(evaluated.queries),
             )
         )
-        if not evaluated.promote:
-            await self._hold_back(ref, evaluated)
+        if not verdict.promote:
+            await self._hold_back(ref, indexed.target, verdict.reason)
             return
         if live is None or live.version != indexed.target:
             if (live.version if live else None) != evaluated.live_version:
                 raise TransientError("the live version changed during the evaluation")
-            await self._promote(indexed, evaluated, revision)
+            await self._promote(indexed, evaluated, live, revision)
         elif evaluated.relevance is not None and live.relevance != evaluated.relevance:
             # The live version was evaluated again: it stays, with the threshold of its golden queries.
             await self._point(live.model_copy(update={"relevance": evaluated.relevance}), revision)
         await self._log.append(ref, Promoted(target=indexed.target, previous=evaluated.live_version))
 
-    async def _promote(self, indexed: Indexed, evaluated: Evaluated, revision: int) -> None:
+    async def _promote(self, indexed: Indexed, evaluated: Evaluated, live: LivePointer | None, revision: int) -> None:
         pointer = LivePointer(
             version=indexed.target,
             collection=indexed.collection,
@@ -159,6 +157,7 @@ class Evaluation:
             relevance=evaluated.relevance or RelevanceThreshold(),
             since=self._clock(),
             by="evaluation",
+            move=live.move if live else None,
         )
         await self._point(pointer, revision)
         await self._base.point_alias(indexed.collection)
@@ -169,17 +168,17 @@ class Evaluation:
         except WrongSequenceError:
             raise TransientError("the live version changed during the promotion") from None
 
-    async def _hold_back(self, ref: RefreshRef, evaluated: Evaluated) -> None:
+    async def _hold_back(self, ref: RefreshRef, target: int, reason: str) -> None:
         await publish_alert(
             self._bus,
             "warning",
             "knowledge-held-back",
             id=ref.id,
             refresh=ref.id,
-            version=evaluated.target,
-            reason=evaluated.reason,
+            version=target,
+            reason=reason,
         )
-        await self._log.append(ref, HeldBack(target=evaluated.target, reason=evaluated.reason))
+        await self._log.append(ref, HeldBack(target=target, reason=reason))
 
     async def give_up(self, original: FailedMessage, reason: str) -> None:
         await self._attempts.give_up(original, reason, "judge")

@@ -1,4 +1,4 @@
-"""Queries and commands of people about the knowledge base: status, history, search, rollback."""
+"""Queries of people about the knowledge base: status, history, search."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,6 +8,10 @@ from typing import Any
 
 from nats.js.errors import APIError
 
+from services.evaluator.content import KnowledgeContent
+from services.evaluator.golden_view import GoldenView
+from services.evaluator.live_version import LiveVersion
+from services.evaluator.overview import Refreshes
 from shared.contracts.errors import PermanentError
 from shared.contracts.knowledge import RetrievalMetrics, SearchMode
 from shared.knowledge import knowledge_file
@@ -16,7 +20,8 @@ from shared.knowledge.knowledge_file import KnowledgeFile
 from shared.knowledge.live import LiveBucket, LivePointer, VersionRecord, oldest_retained
 from shared.knowledge.retriever import NoSuchVersionError, Retriever, VersionRef
 from shared.knowledge.vector_store import SearchHit, VectorStore
-from shared.messaging.connection import NatsConnection, WrongSequenceError
+from shared.messaging.connection import NatsConnection
+from shared.messaging.refreshes import RefreshLog
 from shared.messaging.topology import EMBED
 from shared.runtime.problems import ProblemError
 from shared.telemetry import instruments
@@ -40,6 +45,11 @@ class KnowledgeService:
         self._clock = clock
         self._bus = bus
         self._live = LiveBucket(bus)
+        log = RefreshLog(bus, "evaluator", clock)
+        self.live_version = LiveVersion(self._live, base, clock, self._check_retained)
+        self.content = KnowledgeContent(bus, base)
+        self.golden = GoldenView(bus, file, self.content, log)
+        self.refreshes = Refreshes(log)
 
     async def status(self) -> dict[str, Any]:
         """Return the live and newest versions, refreshes in progress, and whether batches are paused."""
@@ -76,12 +86,16 @@ class KnowledgeService:
 
     def _problem(self) -> str | None:
         try:
-            self._read_knowledge_file()
+            self.read_knowledge_file()
         except PermanentError as error:
             return error.reason
         return None
 
-    def _read_knowledge_file(self) -> KnowledgeFile:
+    def read_knowledge_file(self) -> KnowledgeFile:
+        """Return the current declaration of the knowledge base.
+
+        Raises PermanentError saying what is wrong with the file.
+        """
         return knowledge_file.read_knowledge_file(self._file) if self._file is not None else KnowledgeFile()
 
     async def _paused_until(self) -> str | None:
@@ -121,12 +135,18 @@ class KnowledgeService:
         at = at if mode is None else replace(at, search=mode)
         return at, await self._retriever.search(text, at, limit=limit)
 
-    async def _check_retained(self, version: int) -> None:
+    async def oldest_kept(self) -> int:
+        """Return the oldest version that can be searched and gone back to."""
         live, _ = await self._live.live()
         queue, _ = await self._live.queue()
-        oldest = oldest_retained(
-            queue.head, live.version if live else None, self._read_knowledge_file().promotion.keep_versions
-        )
+        try:
+            keep = self.read_knowledge_file().promotion.keep_versions
+        except PermanentError:  # a broken file must not prevent a rollback
+            keep = KnowledgeFile().promotion.keep_versions
+        return oldest_retained(queue.head, live.version if live else None, keep)
+
+    async def _check_retained(self, version: int) -> None:
+        oldest = await self.oldest_kept()
         if version < oldest:
             raise ProblemError(410, "That version is no longer available", f"The oldest that is kept is {oldest}.")
 
@@ -142,35 +162,3 @@ class KnowledgeService:
             raise ProblemError(404, "There is no such collection")
         found, following = await self._base.page(collection, after, limit)
         return [BackupPoint.of(kept) for kept in found], following
-
-    async def roll_back(self, version: int, by: str) -> LivePointer:
-        """Make an earlier version live again, by one compare-and-set.
-
-        Raises ProblemError.
-        """
-        record = await self._live.version(version)
-        if record is None:
-            raise ProblemError(404, "There is no such version", f"Version {version} is not known.")
-        if record.decision != "promoted":
-            raise ProblemError(409, "That version was never live", f"It was held back: {record.reason}.")
-        await self._check_retained(version)
-        live, revision = await self._live.live()
-        if live is not None and live.version == version:
-            return live
-        pointer = LivePointer(
-            version=version,
-            collection=record.collection,
-            embedder=record.embedder,
-            search=record.search,
-            relevance=record.relevance,
-            since=self._clock(),
-            by=by,
-        )
-        try:
-            await self._live.compare_and_set(pointer, revision)
-        except WrongSequenceError:
-            raise ProblemError(
-                409, "The live version has just changed", "Look at the status and decide again."
-            ) from None
-        await self._base.point_alias(record.collection)
-        return pointer

@@ -9,18 +9,21 @@ from typing import Any, TypeVar
 import qdrant_edge as edge
 
 from shared.contracts.errors import PermanentError, TransientError
-from shared.contracts.knowledge import STILL_VALID, SearchMode
+from shared.contracts.knowledge import STILL_VALID, Chunk, SearchMode
 from shared.knowledge.sparse import BM25
 from shared.knowledge.vector_store import (
     CANDIDATES_PER_METHOD,
     DENSE,
+    FIELDS_WITHOUT_TEXT,
     RRF_K,
     SPARSE,
+    ChunkFilter,
     EmbeddedChunk,
     PointValidity,
     SearchHit,
     StoredPoint,
     VectorQuery,
+    chunk_of,
     hit_of,
     is_measured_by_score,
     payload_of,
@@ -79,6 +82,17 @@ class EmbeddedQdrant:
         found, following = await self._call(collection, lambda shard: shard.scroll(request))
         points = [point_of(dict(item.payload or {}), _dense(item.vector)) for item in found]
         return points, None if following is None else str(following)
+
+    async def chunks(
+        self, collection: str, wanted: ChunkFilter, after: str | None, limit: int, *, text: bool
+    ) -> tuple[list[Chunk], str | None]:
+        among = [_is(name, value) for name, value in wanted.equal.items()]
+        fields = True if text else edge.PayloadSelector.Include(FIELDS_WITHOUT_TEXT)
+        request = edge.ScrollRequest(
+            offset=after, limit=limit, filter=_visible(wanted.version, *among), with_payload=fields
+        )
+        found, following = await self._call(collection, lambda shard: shard.scroll(request))
+        return [chunk_of(dict(item.payload or {})) for item in found], None if following is None else str(following)
 
     async def search(
         self, collection: str, question: VectorQuery, version: int, limit: int, mode: SearchMode
@@ -197,7 +211,7 @@ def _create(folder: Path, dimensions: int) -> edge.EdgeShard:
     return shard
 
 
-def _is(field: str, value: int) -> Any:
+def _is(field: str, value: int | str) -> Any:
     return edge.FieldCondition(field, match=edge.MatchValue(value))
 
 
@@ -205,8 +219,8 @@ def _range(field: str, **bounds: float) -> Any:
     return edge.FieldCondition(field, range=edge.RangeFloat(**bounds))
 
 
-def _visible(version: int) -> edge.Filter:
-    return edge.Filter(must=[_range("since", lte=version), _range("until", gt=version)])
+def _visible(version: int, *further: Any) -> edge.Filter:
+    return edge.Filter(must=[_range("since", lte=version), _range("until", gt=version), *further])
 
 
 def _request(question: VectorQuery, version: int, limit: int, mode: SearchMode) -> edge.QueryRequest:

@@ -1,5 +1,6 @@
 """The `live` bucket: the live pointer, the record of each version, and the refresh queue."""
 
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Literal
 
@@ -11,6 +12,27 @@ from shared.messaging.connection import NatsConnection
 BUCKET = "live"
 
 
+class Pin(Model):
+    """Keeps the live version live until it is removed: refreshes are evaluated, and end held back."""
+
+    by: str  # subject of the caller
+    since: datetime
+    reason: str
+
+
+class LiveMove(Model):
+    """What a person did to the live version. Numbered from 1 without a gap."""
+
+    number: int
+    action: Literal["rolled-back", "promoted", "pinned", "unpinned"]
+    version: int  # that is live after it
+    previous: int | None = None  # that was live before it
+    pinned: bool = False  # after it
+    by: str  # subject of the caller
+    reason: str = ""
+    time: datetime
+
+
 class LivePointer(Model):
     """The version that searches use."""
 
@@ -20,7 +42,9 @@ class LivePointer(Model):
     search: SearchMode = "dense"  # the search mode of its evaluation and of queries
     relevance: RelevanceThreshold = RelevanceThreshold()  # how similar a passage must be to be cited
     since: datetime
-    by: str  # "evaluation", or who rolled back to it
+    by: str  # "evaluation", or who rolled back to it or promoted it
+    pin: Pin | None = None
+    move: LiveMove | None = None  # the last one of a person; stored with the pointer, so that none is lost
 
 
 class VersionRecord(Model):
@@ -38,6 +62,7 @@ class VersionRecord(Model):
     relevance: RelevanceThreshold = RelevanceThreshold()
     documents: DocumentCounts = DocumentCounts()
     worst: tuple[str, ...] = ()  # ids of the golden queries with the worst results
+    promoted_by: str | None = None  # who promoted it although the evaluation had held it back
 
 
 class QueuedRefresh(Model):
@@ -89,6 +114,21 @@ class LiveBucket:
 
     async def put_version(self, record: VersionRecord) -> None:
         await self._bucket.put(f"version.{record.version}", record.model_dump_json(exclude_none=True).encode())
+
+    async def moves(self) -> list[LiveMove]:
+        """Return what people did to the live version, oldest first."""
+        found = {item.number: item async for item in self._moves()}
+        live, _ = await self.live()
+        if live is not None and live.move is not None:
+            found[live.move.number] = live.move
+        return [found[number] for number in sorted(found)]
+
+    async def _moves(self) -> AsyncIterator[LiveMove]:
+        async for entry in self._bucket.scan("move"):
+            yield LiveMove.read(entry.value)
+
+    async def put_move(self, move: LiveMove) -> None:
+        await self._bucket.put(f"move.{move.number}", move.model_dump_json(exclude_none=True).encode())
 
     async def queue(self) -> tuple[RefreshQueue, int]:
         entry = await self._bucket.get("refreshes")

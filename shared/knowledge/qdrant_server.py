@@ -8,18 +8,21 @@ from qdrant_client import AsyncQdrantClient, models
 from qdrant_client.http.exceptions import ApiException, ResponseHandlingException, UnexpectedResponse
 
 from shared.contracts.errors import PermanentError, TransientError
-from shared.contracts.knowledge import STILL_VALID, SearchMode
+from shared.contracts.knowledge import STILL_VALID, Chunk, SearchMode
 from shared.knowledge.sparse import BM25
 from shared.knowledge.vector_store import (
     CANDIDATES_PER_METHOD,
     DENSE,
+    FIELDS_WITHOUT_TEXT,
     RRF_K,
     SPARSE,
+    ChunkFilter,
     EmbeddedChunk,
     PointValidity,
     SearchHit,
     StoredPoint,
     VectorQuery,
+    chunk_of,
     hit_of,
     is_measured_by_score,
     payload_of,
@@ -69,6 +72,21 @@ class QdrantServer:
             for point in (kept.point,)
         ]
         await _translate_errors(self._client.upsert(collection, made, wait=True))
+
+    async def chunks(
+        self, collection: str, wanted: ChunkFilter, after: str | None, limit: int, *, text: bool
+    ) -> tuple[list[Chunk], str | None]:
+        among = [_is(name, value) for name, value in wanted.equal.items()]
+        found, following = await _translate_errors(
+            self._client.scroll(
+                collection,
+                scroll_filter=_visible(wanted.version, *among),
+                offset=after,
+                limit=limit,
+                with_payload=True if text else FIELDS_WITHOUT_TEXT,
+            )
+        )
+        return [chunk_of(dict(item.payload or {})) for item in found], None if following is None else str(following)
 
     async def search(
         self, collection: str, question: VectorQuery, version: int, limit: int, mode: SearchMode
@@ -192,7 +210,7 @@ def _sparse(vector: Any) -> models.SparseVector:
     return models.SparseVector(indices=list(vector.indices), values=list(vector.values))
 
 
-def _is(field: str, value: int) -> models.FieldCondition:
+def _is(field: str, value: int | str) -> models.FieldCondition:
     return models.FieldCondition(key=field, match=models.MatchValue(value=value))
 
 
@@ -200,5 +218,5 @@ def _range(field: str, **bounds: float) -> models.FieldCondition:
     return models.FieldCondition(key=field, range=models.Range(**bounds))
 
 
-def _visible(version: int) -> models.Filter:
-    return models.Filter(must=[_range("since", lte=version), _range("until", gt=version)])
+def _visible(version: int, *further: models.FieldCondition) -> models.Filter:
+    return models.Filter(must=[_range("since", lte=version), _range("until", gt=version), *further])

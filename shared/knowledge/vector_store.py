@@ -72,6 +72,21 @@ class PointValidity:
     until: int
 
 
+@dataclass(frozen=True, slots=True)
+class ChunkFilter:
+    """The chunks that are valid in `version`, of one document where `source` and `document` are given."""
+
+    version: int
+    source: str | None = None
+    document: str | None = None
+
+    @property
+    def equal(self) -> dict[str, str]:
+        """Return the payload fields that must have a value."""
+        named = {"source": self.source, "document": self.document}
+        return {name: value for name, value in named.items() if value is not None}
+
+
 class VectorStore(Protocol):
     """Store versioned points in collections, one collection for each embedding model.
 
@@ -120,6 +135,12 @@ class VectorStore(Protocol):
         """Write points as a backup stored them."""
         ...
 
+    async def chunks(
+        self, collection: str, wanted: ChunkFilter, after: str | None, limit: int, /, *, text: bool
+    ) -> tuple[list[Chunk], str | None]:
+        """Return a page of chunks without vectors, and the cursor of the next. Without `text`, theirs is empty."""
+        ...
+
     async def drop(self, collection: str, /) -> None:
         """Delete the collection; succeed also when it does not exist."""
         ...
@@ -162,6 +183,14 @@ def point_of(payload: dict[str, object], vector: Sequence[float]) -> StoredPoint
     """Return the point that `payload_of` and its vector were made from."""
     hit = hit_of(payload, 0.0, 0.0)
     return StoredPoint(EmbeddedChunk(hit.chunk, vector, hit.since), int(str(payload["until"])))
+
+
+FIELDS_WITHOUT_TEXT = ["id", "source", "document", "title", "path", "url", "since"]
+
+
+def chunk_of(payload: dict[str, object]) -> Chunk:
+    """Return the chunk of a payload; its text is empty where that was not read."""
+    return hit_of({"text": ""} | payload, 0.0, 0.0).chunk
 
 
 def hit_of(payload: dict[str, object], score: float, similarity: float) -> SearchHit:

@@ -120,7 +120,7 @@ REFRESH_EVENTS: dict[str, tuple[type[RefreshEvent], ...]] = {
         AttemptFailed,
     ),
     "embedder": (BatchIndexed, Embedded, Indexed, AttemptFailed),
-    "evaluator": (Evaluated, Promoted, HeldBack, AttemptFailed),
+    "evaluator": (Requested, Evaluated, Promoted, HeldBack, AttemptFailed),
 }
 # What a drafter's settings declare, and what people decide.
 DRAFTER_EVENTS: dict[str, tuple[type[DrafterEvent], ...]] = {
@@ -175,6 +175,7 @@ _OWN: dict[str, tuple[str, ...]] = {
         subjects.timer_filter(subjects.RETRY_TIMER),
         "$KV.live.knowledge",
         "$KV.live.version.*",
+        "$KV.live.move.*",
         *_drafter_events("evaluator"),
         *EVALUATION_EVENTS["evaluator"],
         *_READ_EVALUATIONS,
