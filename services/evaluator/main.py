@@ -27,6 +27,8 @@ from services.evaluator.models_api import router as models_router
 from services.evaluator.service import KnowledgeService
 from services.evaluator.settings import EvaluatorSettings
 from services.evaluator.signed_stays import SignedStays
+from services.evaluator.web.knowledge import router as knowledge_pages
+from services.evaluator.web.knowledge_actions import router as knowledge_actions
 from services.evaluator.web.render import templates
 from shared.inference.embeddings import Embedder, TritonEmbedder
 from shared.knowledge.retriever import Retriever
@@ -90,6 +92,8 @@ def build(
             feedback_router,
             sets_router,
             models_router,
+            knowledge_pages,
+            knowledge_actions,
             assets_router,
         ),
         EvaluatorDependencies(authenticator, knowledge_service, drafters),

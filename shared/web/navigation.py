@@ -21,6 +21,7 @@ AREAS = (
     Area("Reviews", "/", ("physician", "supervisor")),
     Area("Dead letters", "/dead-letters", ("operator",)),
     Area("System", "/system", ("operator", "auditor")),
+    Area("Knowledge base", "/knowledge", ("editor", "operator", "auditor", "engineer", "supervisor")),
 )
 # Roles of people; `ingest` is a machine's.
 PERSONS: tuple[Role, ...] = ("physician", "supervisor", "operator", "auditor", "editor", "engineer")

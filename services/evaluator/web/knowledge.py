@@ -1,0 +1,273 @@
+"""Pages of the knowledge base that show something: overview, versions, golden queries, search, documents."""
+
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import Response
+
+from services.evaluator.dependencies import Knowledge, allow
+from services.evaluator.golden_view import golden_line
+from services.evaluator.overview import source_states
+from services.evaluator.service import KnowledgeService
+from services.evaluator.web.render import PageRoute, page
+from shared.contracts.errors import PermanentError
+from shared.contracts.subjects import derived_id
+from shared.knowledge.knowledge_file import KnowledgeFile
+from shared.knowledge.live import LivePointer, VersionRecord
+from shared.runtime.authentication import Caller
+from shared.runtime.problems import ProblemError
+from shared.web.render import asset_response
+
+HERE = "/knowledge"
+READERS = ("editor", "operator", "auditor", "engineer", "supervisor")
+Reader = Annotated[Caller, Depends(allow(*READERS))]
+Version = Annotated[int | None, Query(ge=1)]
+SHOWN = 300  # documents on a page, and versions
+router = APIRouter(prefix=HERE, route_class=PageRoute, include_in_schema=False)
+
+DONE = {
+    "refresh": "The refresh was requested. It starts when those before it have ended.",
+    "rollback": "The version is live. It takes effect for every later draft.",
+    "promote": "The version is live. It takes effect for every later draft.",
+    "pin": "The version is pinned: refreshes are evaluated, and held back.",
+    "unpin": "The pin is removed: the next refresh that passes goes live.",
+}
+
+
+def knowledge_page(name: str, who: Caller, tab: str, **values: Any) -> Response:
+    """Return a page. `may_act`: whether the caller may change something."""
+    acting = bool({"editor", "operator"} & set(who.roles))
+    return page(f"knowledge/{name}", who=who, here=HERE, tab=tab, may_act=acting, now=datetime.now(UTC), **values)
+
+
+async def live_and_newest(knowledge: KnowledgeService) -> tuple[LivePointer | None, VersionRecord | None]:
+    live, _ = await knowledge.live()
+    records = await knowledge.history()
+    return live, records[0] if records else None
+
+
+def form_key() -> str:
+    """Return a key for a form, so that its request is carried out once however often it is sent."""
+    return derived_id(str(datetime.now(UTC).timestamp()), "form")
+
+
+@router.get("")
+async def overview(who: Reader, knowledge: Knowledge, done: str = "") -> Response:
+    """Show what is live, what is newest, what runs, and the sources."""
+    status = await knowledge.status()
+    live, _ = await knowledge.live()
+    records = await knowledge.history()
+    try:
+        file = knowledge.read_knowledge_file()
+    except PermanentError:
+        file = KnowledgeFile()
+    entries = await knowledge.content.entries()
+    running = status["refreshing"]
+    return knowledge_page(
+        "overview.html",
+        who,
+        "overview",
+        done=DONE.get(done),
+        state=status,
+        live=live,
+        newest=records[0] if records else None,
+        progress=await knowledge.refreshes.progress(running) if running else None,
+        sources=source_states(file, entries),
+        unreadable=[entry for entry in entries if entry.unreadable is not None],
+        moves=(await knowledge.live_version.moves())[:10],
+        key=form_key(),
+    )
+
+
+@router.get("/knowledge.js")
+async def script() -> Response:
+    return asset_response(Path(__file__).parent / "static", "knowledge.js")
+
+
+@router.get("/versions")
+async def versions(who: Reader, knowledge: Knowledge) -> Response:
+    live, _ = await knowledge.live()
+    records = await knowledge.history()
+    return knowledge_page(
+        "versions.html", who, "versions", live=live, records=records[:SHOWN], more=len(records[SHOWN:])
+    )
+
+
+@router.get("/versions/{number}")
+async def version(
+    number: int,
+    who: Reader,
+    knowledge: Knowledge,
+    done: str = "",
+    before: Annotated[int | None, Query(alias="from", ge=1)] = None,
+) -> Response:
+    """Show one version: how it was evaluated, what it changes, and what can be done with it."""
+    records = await knowledge.history()
+    record = next((item for item in records if item.version == number), None)
+    if record is None:
+        raise ProblemError(404, "There is no such version", f"Version {number} is not known.")
+    live, _ = await knowledge.live()
+    others = [item.version for item in records if item.version != number]
+    compared = before or _compared_with(number, live, others)
+    changes, gone = [], None
+    if compared is not None:
+        try:
+            changes = await knowledge.content.changes(compared, number)
+        except ProblemError as problem:
+            gone = problem.detail or problem.title
+    return knowledge_page(
+        "version.html",
+        who,
+        "versions",
+        done=DONE.get(done),
+        record=record,
+        live=live,
+        kept=number >= await knowledge.oldest_kept(),
+        others=others,
+        compared=compared,
+        gone=gone,
+        changes=changes[:SHOWN],
+        more=len(changes[SHOWN:]),
+        kinds=Counter(item.kind for item in changes),
+        moves=[item for item in await knowledge.live_version.moves() if item.version == number],
+    )
+
+
+def _compared_with(number: int, live: LivePointer | None, others: list[int]) -> int | None:
+    """Return the live version for a newer one, else the version before it."""
+    if live is not None and live.version < number:
+        return live.version
+    return max((item for item in others if item < number), default=None)
+
+
+@router.get("/versions/{number}/document")
+async def compared_document(
+    number: int,
+    who: Reader,
+    knowledge: Knowledge,
+    before: Annotated[int, Query(alias="from", ge=1)],
+    source: str,
+    document: str,
+) -> Response:
+    rows = await knowledge.content.compare(before, number, source, document)
+    if not rows:
+        raise ProblemError(404, "There is no such document", "Neither of the two versions contains it.")
+    return knowledge_page(
+        "compare.html", who, "versions", number=number, before=before, source=source, document=document, rows=rows
+    )
+
+
+@router.get("/golden")
+async def golden_queries(who: Reader, knowledge: Knowledge, only: str = "", at: Version = None) -> Response:
+    """Show expected documents against found ones in the live and the newest version, or in version `at`."""
+    live, newest = await live_and_newest(knowledge)
+    shown = [at] if at is not None else [live.version if live else None, newest.version if newest else None]
+    numbers = list(dict.fromkeys(item for item in shown if item is not None))
+    found = await knowledge.golden.rows(numbers)
+    rows = [item for item in found.rows if item.missed or item.unknown] if only == "misses" else found.rows
+    return knowledge_page(
+        "golden.html",
+        who,
+        "golden",
+        found=found,
+        rows=rows[:SHOWN],
+        more=len(rows[SHOWN:]),
+        only=only,
+        at=at,
+        numbers=numbers,
+        live=live,
+        versions=[item.version for item in (await knowledge.history())[:SHOWN]],
+        misses=[sum(_missed(row.outcomes[index]) for row in found.rows) for index in range(len(numbers))],
+        unknown=sum(bool(item.unknown) for item in found.rows),
+    )
+
+
+def _missed(outcome: Any) -> bool:
+    return outcome is not None and outcome.rank is None
+
+
+@router.get("/search")
+async def search(
+    who: Reader,
+    knowledge: Knowledge,
+    q: Annotated[str, Query(max_length=2000)] = "",
+    at: Annotated[str, Query(max_length=12)] = "",
+    k: Annotated[int, Query(ge=1, le=50)] = 10,
+    relevant: Annotated[list[str], Query(max_length=50)] = [],  # noqa: B006 - FastAPI copies it
+) -> Response:
+    """Search a version; with `relevant`, documents of the results, print the line of a golden query."""
+    live, _ = await knowledge.live()
+    where, hits, problem = None, [], None
+    number = int(at) if at.isdecimal() else None
+    if q.strip():
+        try:
+            where, hits = await knowledge.search(q.strip(), number, k, None)
+        except ProblemError as error:
+            problem = error.detail or error.title
+    return knowledge_page(
+        "search.html",
+        who,
+        "search",
+        q=q,
+        at=number,
+        k=k,
+        live=live,
+        where=where,
+        hits=hits,
+        problem=problem,
+        relevant=relevant,
+        line=golden_line(f"q-{derived_id(q.strip(), 'golden')[:8]}", q.strip(), relevant) if relevant and q else None,
+        files=await _golden_files(knowledge) if relevant else [],
+        versions=[item.version for item in (await knowledge.history())[:SHOWN]],
+    )
+
+
+async def _golden_files(knowledge: KnowledgeService) -> list[Path]:
+    try:
+        return await knowledge.golden.files()
+    except PermanentError:
+        return []
+
+
+@router.get("/documents")
+async def documents(
+    who: Reader, knowledge: Knowledge, at: Version = None, q: Annotated[str, Query(max_length=200)] = "", only: str = ""
+) -> Response:
+    live, newest = await live_and_newest(knowledge)
+    number = at or (live.version if live else (newest.version if newest else None))
+    found = await knowledge.content.documents(number) if number is not None else []
+    unreadable = sum(item.unreadable is not None for item in found)
+    words = q.strip().lower()
+    rows = [
+        item
+        for item in found
+        if words in f"{item.source}/{item.document} {item.title}".lower() and (only != "unreadable" or item.unreadable)
+    ]
+    return knowledge_page(
+        "documents.html",
+        who,
+        "documents",
+        number=number,
+        live=live,
+        q=q,
+        only=only,
+        total=len(found),
+        passages=sum(item.passages for item in found),
+        unreadable=unreadable,
+        rows=rows[:SHOWN],
+        more=len(rows[SHOWN:]),
+        versions=[item.version for item in (await knowledge.history())[:SHOWN]],
+    )
+
+
+@router.get("/document")
+async def document(
+    who: Reader, knowledge: Knowledge, source: str, document: str, at: Annotated[int, Query(ge=1)]
+) -> Response:
+    """Show what was read of one document, passage by passage."""
+    live, _ = await knowledge.live()
+    found = await knowledge.content.document(at, source, document)
+    return knowledge_page("document.html", who, "documents", number=at, live=live, found=found)
