@@ -1,4 +1,4 @@
-"""`countersign knowledge`: refresh the knowledge base, show its versions, search it, roll back."""
+"""`countersign knowledge`: refresh the knowledge base, show its versions, search it; check the knowledge file."""
 
 import asyncio
 from pathlib import Path
@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from cli.client import Api, call_api, run_with_api
+from cli.commands import knowledge_live
 from cli.errors import CommandError
 from cli.options import AsJson, DataDir
 from cli.output import emit, make_table, print_table, progress_bar
@@ -15,6 +16,7 @@ from cli.output import emit, make_table, print_table, progress_bar
 app = typer.Typer(no_args_is_help=True, help="Refresh the knowledge base, show its versions, search it, roll back.")
 sources_app = typer.Typer(no_args_is_help=True, help="Check the file that declares the sources.")
 app.add_typer(sources_app, name="sources")
+app.add_typer(knowledge_live.app)
 
 POLL_INTERVAL_S = 0.25
 STATE_LABELS = {
@@ -28,29 +30,37 @@ STATE_LABELS = {
 
 @sources_app.command("validate")
 def validate(file: Annotated[Path, typer.Argument(help="file to check")], as_json: AsJson = False) -> None:
-    """Check the syntax of a file, and that the files and folders it names exist."""
+    """Check a file, that what it names exists, and that golden queries expect documents of the sources."""
     from services.evaluator import golden
+    from services.ingest.connectors.names import document_names
     from shared.contracts.errors import PermanentError
     from shared.knowledge import knowledge_file
 
     problems: list[str] = []
+    warnings: list[str] = []
     sources: list[str] = []
     try:
         found = knowledge_file.read_knowledge_file(file)
         sources = [source.name for source in found.sources]
         problems = knowledge_file.missing_paths(found)
-        for path in (found.golden, *(source.golden for source in found.sources)):
-            if path is not None and path.is_file():
-                golden.read_golden_queries(path)
+        paths = [path for path in golden.golden_files(found, sources) if path.is_file()]
+        queries = {path: golden.read_golden_queries(path) for path in paths}
+        documents = document_names(found) if not problems else None
+        if documents is not None:
+            warnings = [
+                f"{path}, query {query.id}: no source has a document '{name}'"
+                for path, items in queries.items()
+                for query, name in golden.unknown_documents(items, documents)
+            ]
     except PermanentError as error:
         problems.append(error.reason)
 
     def show() -> None:
-        for problem in problems:
+        for problem in (*problems, *(f"warning: {item}" for item in warnings)):
             print(problem)
         print("valid: " + (", ".join(sources) or "no sources") if not problems else "NOT VALID")
 
-    emit({"valid": not problems, "sources": sources, "problems": problems}, as_json, show)
+    emit({"valid": not problems, "sources": sources, "problems": problems, "warnings": warnings}, as_json, show)
     if problems:
         raise typer.Exit(1)
 
@@ -67,7 +77,10 @@ def refresh(
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Scan the sources, embed what has changed, and promote the new version if it evaluates well enough."""
+    """Scan the sources, embed what has changed, and promote the new version if it evaluates well enough.
+
+    With `--wait`, the exit code is 1 if the refresh has failed or its version was held back.
+    """
     body = {"source": source, "full": full, "judge": evaluate_only or judge}
 
     async def work(call: Api) -> dict[str, Any]:
@@ -76,7 +89,7 @@ def refresh(
 
     result = run_with_api(data_dir, work)
     emit(result, as_json, lambda: _print_refresh(result))
-    if result.get("state") == "failed":
+    if result.get("state") in ("failed", "held-back"):
         raise typer.Exit(1)
 
 
@@ -146,6 +159,8 @@ def _print_status(found: dict[str, Any]) -> None:
     if live:
         since = f"since {live['since'][:19]} by {live['by']}"
         print(f"live        version {live['version']} {since}, {found['passages']} passages")
+        if pin := live.get("pin"):
+            print(f"pinned      by {pin['by']} {pin['since'][:19]}: {pin['reason']}")
         relevance = live["relevance"]
         print(f"relevance   {relevance['threshold']:.2f}, {relevance['origin']}: {relevance['reason']}")
     else:
@@ -214,14 +229,3 @@ def _print_passages(found: dict[str, Any]) -> None:
         near = "" if item["cited"] else ": below the threshold, not cited"
         console.print(f"[dim]similarity {item['similarity']:.2f}{near}[/]", highlight=False)
         console.print(item["text"], markup=False, highlight=False)
-
-
-@app.command()
-def rollback(
-    to: Annotated[int, typer.Option("--to", help="version to make live")],
-    as_json: AsJson = False,
-    data_dir: DataDir = None,
-) -> None:
-    """Make an earlier version live again."""
-    found = call_api(data_dir, "POST", "/v1/knowledge/rollback", json={"to": to})
-    emit(found, as_json, f"version {found['version']} is live again")

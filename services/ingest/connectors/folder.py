@@ -71,6 +71,14 @@ class FolderConnector:
             return ScannedDocument(name, seen, problem=str(error))
 
 
+def files_of(folder: Path) -> list[str]:
+    """Return the names of the documents of a folder that can be opened.
+
+    Raises PermanentError when the folder cannot be read.
+    """
+    return sorted(item.name for item in _files(folder) if item.problem is None)
+
+
 def read_bounded(path: Path, largest: int, within: Path | None = None) -> bytes:
     """Return the content of a regular file, up to one byte more than `largest`: it may have grown.
 

@@ -30,8 +30,7 @@ class FormularyConnector:
                 problem = f"row {number} has no '{self._source.name_column}'"
                 yield ScannedDocument(f"row-{number}", Fingerprint(), problem=problem)
                 continue
-            id = _text(row.get(self._source.id_column)) if self._source.id_column else ""
-            document = id or name.lower().replace(" ", "-")
+            document = document_name(row, self._source)
             if document in seen:
                 yield ScannedDocument(
                     f"{document}#{number}", Fingerprint(), problem=f"row {number} repeats '{document}'"
@@ -58,6 +57,12 @@ class FormularyConnector:
         if rows and not any(self._source.name_column in row for row in rows):
             raise PermanentError(f"the formulary {file} has no column '{self._source.name_column}'")
         return rows
+
+
+def document_name(row: Row, source: FormularySource) -> str:
+    """Return the code of a medicine, or its name in lower case; empty for a row without either."""
+    id = _text(row.get(source.id_column)) if source.id_column else ""
+    return id or _text(row.get(source.name_column)).lower().replace(" ", "-")
 
 
 def _text(value: object) -> str:
