@@ -16,7 +16,7 @@ from docs._generate.markdown import cell, code, page, table
 SERVICES = {
     "ingest": "Discharges, FHIR notifications, refreshes of the knowledge base.",
     "approval": "Cases, reviews, decisions, documents, corrections, dead letters, erasure, sessions.",
-    "evaluator": "The state of the knowledge base, search and rollback.",
+    "evaluator": "The state of the knowledge base, search, rollback, promotion and pin.",
 }
 HIDDEN = ("/healthz", "/readyz")
 

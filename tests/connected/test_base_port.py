@@ -16,7 +16,7 @@ from shared.contracts.errors import CountersignError, PermanentError, TransientE
 from shared.contracts.knowledge import STILL_VALID, Chunk, SearchMode
 from shared.knowledge.embedded_qdrant import EmbeddedQdrant
 from shared.knowledge.qdrant_server import QdrantServer
-from shared.knowledge.vector_store import EmbeddedChunk, StoredPoint, VectorQuery, VectorStore
+from shared.knowledge.vector_store import ChunkFilter, EmbeddedChunk, StoredPoint, VectorQuery, VectorStore
 from tests.support.stack import until
 
 pytestmark = [
@@ -114,6 +114,26 @@ async def test_a_question_about_nothing_that_is_there_has_no_similar_hit(base: V
         found = await base.search("c", question("zzz qqq xxx"), 1, 10, mode)
         assert found
         assert max(hit.similarity for hit in found) < 0.1
+
+
+@pytest.mark.parametrize("text", [True, False])
+async def test_chunks_of_a_version_and_of_one_document_page_by_page(base: VectorStore, text: bool) -> None:
+    await base.upsert("c", [point(word, 1) for word in WORDS])
+    await base.upsert("c", [point("gout", 2, "new words")])
+    await base.set_valid_until("c", [point("gout", 1).id], 2)
+    found, after = [], None
+    while True:
+        page, after = await base.chunks("c", ChunkFilter(2), after, 2, text=text)
+        assert len(page) <= 2
+        found += page
+        if after is None:
+            break
+    assert sorted(chunk.document for chunk in found) == sorted(f"{word}.md" for word in WORDS)
+    for version, wanted in ((1, "all of gout"), (2, "new words")):
+        (chunk,), after = await base.chunks("c", ChunkFilter(version, "s", "gout.md"), None, 10, text=text)
+        assert (chunk.id, after) == (f"c-gout-{'None' if version == 1 else wanted}", None)
+        assert chunk.text == (wanted if text else "")
+    assert await base.chunks("c", ChunkFilter(2, "other", "gout.md"), None, 10, text=text) == ([], None)
 
 
 async def test_a_version_shows_what_came_by_then_and_has_not_left(base: VectorStore) -> None:

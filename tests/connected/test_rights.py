@@ -34,6 +34,11 @@ REFUSED = [
     ("evaluator", "knowledge.all.r1.batch-ready.1", "KNOWLEDGE"),
     ("evaluator", "$KV.artifacts.x", "KV_artifacts"),
     ("ingest", "$KV.live.knowledge", "KV_live"),
+    ("ingest", "$KV.live.move.1", "KV_live"),
+    ("embedder", "$KV.live.move.1", "KV_live"),
+    ("drafter", "knowledge.all.r1.requested", "KNOWLEDGE"),
+    ("approval", "knowledge.all.r1.requested", "KNOWLEDGE"),
+    ("evaluator", "$KV.live.refreshes", "KV_live"),
     ("approval", "knowledge.all.r1.promoted", "KNOWLEDGE"),
     ("drafter", "notify.c1.e1.k1", "NOTIFY"),
     ("ingest", "notified.c1.e1.k1", "NOTIFY"),
@@ -73,6 +78,8 @@ ALLOWED = [
     ("approval", "notified.c1.e1.k1", "NOTIFY"),
     ("embedder", "knowledge.all.r1.batch-indexed.1", "KNOWLEDGE"),
     ("evaluator", "$KV.live.knowledge", "KV_live"),
+    ("evaluator", "$KV.live.move.1", "KV_live"),
+    ("evaluator", "knowledge.all.r1.requested", "KNOWLEDGE"),
 ]
 
 
