@@ -7,9 +7,9 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from services.evaluator.dependencies import AnyRole, Editor, Knowledge, Operator
-from shared.contracts.knowledge import RelevanceThreshold, SearchMode
+from shared.contracts.knowledge import LiveMove, RelevanceThreshold, SearchMode
 from shared.knowledge.backup_point import BackupPoint
-from shared.knowledge.live import LiveMove, LivePointer, VersionRecord
+from shared.knowledge.live import LivePointer, VersionRecord
 from shared.runtime.problems import ProblemError
 
 router = APIRouter(prefix="/v1/knowledge", tags=["knowledge"])

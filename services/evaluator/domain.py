@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.contracts.knowledge import QueryResult, RetrievalMetrics
+from shared.contracts.knowledge import Pin, QueryResult, RetrievalMetrics
 from shared.knowledge.knowledge_file import Promotion
-from shared.knowledge.live import LivePointer
 
 MAX_WORST_LISTED = 10
 
@@ -35,14 +34,13 @@ def decide_promotion(
     return PromotionDecision(True, f"MRR@10 is {found:.3f}{compared}")
 
 
-def apply_pin(decision: PromotionDecision, live: LivePointer | None, target: int) -> PromotionDecision:
-    """Hold back a version that would be promoted in place of a pinned one."""
-    if not decision.promote or live is None or live.pin is None or live.version == target:
+def apply_pin(decision: PromotionDecision, pin: Pin | None, live: int | None, target: int) -> PromotionDecision:
+    """Hold back version `target` if it would be promoted in place of version `live`, which is pinned."""
+    if not decision.promote or pin is None or live == target:
         return decision
-    pin = live.pin
     return PromotionDecision(
         False,
-        f"pinned: version {live.version} stays live until it is unpinned ({pin.by}, {pin.since:%Y-%m-%d %H:%M} UTC: "
+        f"pinned: version {live} stays live until it is unpinned ({pin.by}, {pin.since:%Y-%m-%d %H:%M} UTC: "
         f"{pin.reason}); it would have been promoted: {decision.reason}",
     )
 

@@ -119,7 +119,12 @@ class Evaluation:
 
     async def _decide(self, ref: RefreshRef, refresh: Refresh, indexed: Indexed, evaluated: Evaluated) -> None:
         live, revision = await self._live.live()
-        verdict = domain.apply_pin(domain.PromotionDecision(evaluated.promote, evaluated.reason), live, indexed.target)
+        verdict = domain.apply_pin(
+            domain.PromotionDecision(evaluated.promote, evaluated.reason),
+            live.pin if live else None,
+            live.version if live else None,
+            indexed.target,
+        )
         await self._live.put_version(
             VersionRecord(
                 version=indexed.target,

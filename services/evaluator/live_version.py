@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Literal
 
-from shared.knowledge.live import LiveBucket, LiveMove, LivePointer, Pin, VersionRecord
+from shared.contracts.knowledge import LiveMove, Pin
+from shared.knowledge.live import LiveBucket, LivePointer, VersionRecord
 from shared.knowledge.vector_store import VectorStore
 from shared.messaging.connection import WrongSequenceError
 from shared.runtime.problems import ProblemError

@@ -5,9 +5,18 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import get_args
 
 from shared.contracts.knowledge import ALL_SOURCES, SOURCE_PATTERN, DocumentEntry
-from shared.contracts.refresh import BatchIndexed, Refresh, RefreshRef, Requested, fold_refresh
+from shared.contracts.refresh import (
+    AttemptFailed,
+    BatchIndexed,
+    Refresh,
+    RefreshOutcome,
+    RefreshRef,
+    Requested,
+    fold_refresh,
+)
 from shared.contracts.subjects import derived_id
 from shared.knowledge.knowledge_file import KnowledgeFile, Source
 from shared.messaging.refreshes import RefreshLog
@@ -50,6 +59,16 @@ class RefreshProgress:
     again_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class EndedRefresh:
+    """The refresh that ended last. `source` is `all` where it covered several."""
+
+    source: str
+    outcome: str
+    reason: str
+    time: datetime
+
+
 def source_states(file: KnowledgeFile, entries: Sequence[DocumentEntry]) -> list[SourceState]:
     """Return every declared source, then those that still have documents and are no longer declared."""
     documents = Counter(entry.source for entry in entries if entry.chunks)
@@ -85,6 +104,19 @@ class Refreshes:
         if refresh.ref is None:
             return None
         return _progress(id, refresh, await self._done(refresh))
+
+    async def last_ended(self) -> EndedRefresh | None:
+        """Return how the latest refresh ended; None where none has, or after 90 days."""
+        found = [await self._log.latest(event) for event in get_args(RefreshOutcome)]
+        ended = [
+            item
+            for item in found
+            if item is not None and not (isinstance(item.body, AttemptFailed) and item.body.again_at is not None)
+        ]
+        if not ended:
+            return None
+        last = max(ended, key=lambda item: item.sequence)
+        return EndedRefresh(last.ref.source, last.body.event, getattr(last.body, "reason", ""), last.time)
 
     async def _done(self, refresh: Refresh) -> int:
         if refresh.ref is None or refresh.planned is None or not refresh.planned.batches:

@@ -6,6 +6,7 @@ version N+1 and changes nothing that N shows.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Literal
 
 from shared.contracts.envelope import sha256_hex
@@ -135,3 +136,24 @@ class RelevanceThreshold(Model):
     precision: float | None = None  # of the passages above it among them
     recall: float | None = None
     reason: str = "this version was judged before thresholds were chosen"
+
+
+class Pin(Model):
+    """Keeps the live version live until it is removed: refreshes are evaluated, and end held back."""
+
+    by: str  # subject of the caller
+    since: datetime
+    reason: str
+
+
+class LiveMove(Model):
+    """What a person did to the live version. Numbered from 1 without a gap."""
+
+    number: int
+    action: Literal["rolled-back", "promoted", "pinned", "unpinned"]
+    version: int  # that is live after it
+    previous: int | None = None  # that was live before it
+    pinned: bool = False  # after it
+    by: str  # subject of the caller
+    reason: str = ""
+    time: datetime

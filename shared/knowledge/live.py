@@ -4,33 +4,19 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Literal
 
-from shared.contracts.knowledge import DocumentCounts, RelevanceThreshold, RetrievalMetrics, SearchMode
+from shared.contracts.knowledge import (
+    DocumentCounts,
+    LiveMove,
+    Pin,
+    RelevanceThreshold,
+    RetrievalMetrics,
+    SearchMode,
+)
 from shared.contracts.model import Model
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import NatsConnection
 
 BUCKET = "live"
-
-
-class Pin(Model):
-    """Keeps the live version live until it is removed: refreshes are evaluated, and end held back."""
-
-    by: str  # subject of the caller
-    since: datetime
-    reason: str
-
-
-class LiveMove(Model):
-    """What a person did to the live version. Numbered from 1 without a gap."""
-
-    number: int
-    action: Literal["rolled-back", "promoted", "pinned", "unpinned"]
-    version: int  # that is live after it
-    previous: int | None = None  # that was live before it
-    pinned: bool = False  # after it
-    by: str  # subject of the caller
-    reason: str = ""
-    time: datetime
 
 
 class LivePointer(Model):

@@ -104,6 +104,11 @@ class RefreshLog:
         query = {"last_by_subj": f"{ref.subject(event)}.*"}
         return next((_record(item) for item in await self._bus.direct_get(STREAM, query)), None)
 
+    async def latest(self, event: str) -> RecordedRefreshEvent | None:
+        """Return the latest event of a type, of whichever refresh."""
+        query = {"last_by_subj": RefreshRef("*", "*").subject(event)}
+        return next((_record(item) for item in await self._bus.direct_get(STREAM, query)), None)
+
     async def of_batch(self, ref: RefreshRef, event: str, number: int) -> RecordedRefreshEvent | None:
         """Return one batch's `batch-ready` or `batch-indexed`."""
         query = {"last_by_subj": ref.subject(event, number)}

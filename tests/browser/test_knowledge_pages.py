@@ -86,6 +86,7 @@ async def test_the_editors_day(make_ward: Callable[..., Awaitable[Ward]], librar
     library.declare(promotion={"mrr": 0.5, "margin": 1.0})
     await refreshed(ward, page, 2)
     await expect(page.locator("section", has=page.locator("#newest"))).to_contain_text("the audit is today")
+    await expect(page.locator("#progress")).to_contain_text("The last refresh was held back")
     await look(page, "pinned")
 
     await page.get_by_role("link", name="See what it changes").click()
@@ -119,6 +120,17 @@ async def test_the_editors_day(make_ward: Callable[..., Awaitable[Ward]], librar
     await tab(page, "Versions")
     await expect(page.get_by_role("row")).to_have_count(3)
     await look(page, "versions")
+    library.documents.rename(library.folder / "elsewhere")
+    await page.goto(f"{ward.url}/knowledge")
+    await page.get_by_role("button", name="Refresh now").click()
+    failed = page.locator("#progress").get_by_text("is not there")  # without a reload
+    await expect(failed).to_be_visible(timeout=60_000)
+    library.file.write_text("sources: 7")
+    await page.goto(f"{ward.url}/knowledge")
+    await expect(page.get_by_role("alert")).to_contain_text("The knowledge file is invalid")
+    await expect(page.get_by_role("button", name="Refresh now")).to_have_count(0)
+    await page.goto(f"{ward.url}/knowledge/versions/2")  # a broken file does not prevent a rollback
+    await expect(page.get_by_role("link", name="Unpin it")).to_be_visible()
 
 
 async def test_search_golden_queries_and_documents(make_ward: Callable[..., Awaitable[Ward]], library: Library) -> None:

@@ -8,14 +8,12 @@ from services.evaluator.domain import PromotionDecision, apply_pin
 from services.evaluator.golden import GoldenQuery, unknown_documents
 from services.evaluator.overview import source_states
 from services.evaluator.passage_diff import by_document, changed_documents, compare, in_order
-from shared.contracts.knowledge import Chunk, DocumentEntry, Fingerprint
+from shared.contracts.knowledge import Chunk, DocumentEntry, Fingerprint, Pin
 from shared.knowledge.knowledge_file import KnowledgeFile
-from shared.knowledge.live import LivePointer, Pin
 
 T0 = datetime(2026, 11, 3, 2, 0, tzinfo=UTC)
 GOOD, BAD = PromotionDecision(True, "good"), PromotionDecision(False, "bad")
-LIVE = LivePointer(version=1, collection="c", embedder="e", since=T0, by="evaluation")
-PINNED = LIVE.model_copy(update={"pin": Pin(by="eve", since=T0, reason="audit")})
+PIN = Pin(by="eve", since=T0, reason="audit")
 
 
 def chunk(id: str, document: str = "a.md", path: tuple[str, ...] = (), text: str = "") -> Chunk:
@@ -30,24 +28,24 @@ def entry(document: str, *ids: str, unreadable: str | None = None, source: str =
 
 
 @pytest.mark.parametrize(
-    ("decision", "live", "target", "promote"),
+    ("pin", "live", "target", "promote"),
     [
-        (GOOD, PINNED, 2, False),
-        (GOOD, PINNED, 1, True),  # the pinned version itself was evaluated again
-        (GOOD, LIVE, 2, True),
-        (GOOD, None, 1, True),
+        (PIN, 1, 2, False),
+        (PIN, 1, 1, True),  # the pinned version itself was evaluated again
+        (None, 1, 2, True),
+        (None, None, 1, True),
     ],
 )
 def test_a_pin_holds_back_what_would_take_its_place(
-    decision: PromotionDecision, live: LivePointer | None, target: int, promote: bool
+    pin: Pin | None, live: int | None, target: int, promote: bool
 ) -> None:
-    assert apply_pin(decision, live, target).promote is promote
+    assert apply_pin(GOOD, pin, live, target).promote is promote
 
 
 def test_the_reason_names_who_pinned_and_why_and_a_bad_version_keeps_its_own() -> None:
-    reason = apply_pin(GOOD, PINNED, 2).reason
+    reason = apply_pin(GOOD, PIN, 1, 2).reason
     assert reason.startswith("pinned: version 1 stays live until it is unpinned (eve, 2026-11-03 02:00 UTC: audit)")
-    assert apply_pin(BAD, PINNED, 2) == BAD
+    assert apply_pin(BAD, PIN, 1, 2) == BAD
 
 
 def test_documents_that_differ() -> None:

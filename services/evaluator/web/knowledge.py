@@ -17,6 +17,8 @@ from shared.contracts.errors import PermanentError
 from shared.contracts.subjects import derived_id
 from shared.knowledge.knowledge_file import KnowledgeFile
 from shared.knowledge.live import LivePointer, VersionRecord
+from shared.knowledge.retriever import VersionRef
+from shared.knowledge.vector_store import SearchHit
 from shared.runtime.authentication import Caller
 from shared.runtime.problems import ProblemError
 from shared.web.render import asset_response
@@ -75,6 +77,7 @@ async def overview(who: Reader, knowledge: Knowledge, done: str = "") -> Respons
         live=live,
         newest=records[0] if records else None,
         progress=await knowledge.refreshes.progress(running) if running else None,
+        ended=await knowledge.refreshes.last_ended(),
         sources=source_states(file, entries),
         unreadable=[entry for entry in entries if entry.unreadable is not None],
         moves=(await knowledge.live_version.moves())[:10],
@@ -200,7 +203,9 @@ async def search(
 ) -> Response:
     """Search a version; with `relevant`, documents of the results, print the line of a golden query."""
     live, _ = await knowledge.live()
-    where, hits, problem = None, [], None
+    where: VersionRef | None = None
+    hits: list[SearchHit] = []
+    problem: str | None = None
     number = int(at) if at.isdecimal() else None
     if q.strip():
         try:
