@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from services.evaluator.handlers import Evaluation
 from shared.knowledge.live import LiveBucket
 from tests.support.knowledge import KnowledgeStack, Library, running
 from tests.support.server import NatsServer
@@ -54,6 +55,25 @@ async def test_a_pin_survives_a_restart_and_holds_refreshes_back(nats: NatsServe
             ("unpinned", 1, "demo-editor", "read"),
             ("pinned", 1, "demo-editor", WHY),
         ]
+
+
+async def test_a_pin_that_is_set_during_the_promotion_holds_it_back(
+    nats: NatsServer, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(nats, library.file) as knowledge:
+        await knowledge.refresh()
+        promote, tries = Evaluation._promote, []
+
+        async def pinned_meanwhile(self: Evaluation, *decided: Any) -> None:
+            tries.append(decided)
+            await did(knowledge, "/pin", version=1, reason=WHY)
+            await promote(self, *decided)
+
+        monkeypatch.setattr(Evaluation, "_promote", pinned_meanwhile)
+        library.write("gout", "cherries")
+        held = await knowledge.refresh()
+        assert (held["state"], held["reason"][:6], len(tries)) == ("held-back", "pinned", 1)
+        assert await knowledge.live() == 1
 
 
 async def test_a_person_promotes_what_was_held_back_and_goes_back_again(nats: NatsServer, library: Library) -> None:
