@@ -67,22 +67,36 @@ async def overview(who: Reader, knowledge: Knowledge, done: str = "") -> Respons
     except PermanentError:
         file = KnowledgeFile()
     entries = await knowledge.content.entries()
-    running = status["refreshing"]
     return knowledge_page(
         "overview.html",
         who,
         "overview",
         done=DONE.get(done),
-        state=status,
+        **await _refresh_state(knowledge, status),
+        requested=done == "refresh",
         live=live,
         newest=records[0] if records else None,
-        progress=await knowledge.refreshes.progress(running) if running else None,
-        ended=await knowledge.refreshes.last_ended(),
         sources=source_states(file, entries),
         unreadable=[entry for entry in entries if entry.unreadable is not None],
         moves=(await knowledge.live_version.moves())[:10],
         key=form_key(),
     )
+
+
+@router.get("/progress")
+async def progress(who: Reader, knowledge: Knowledge) -> Response:
+    """Show only the part of the overview that changes while a refresh runs."""
+    found = await _refresh_state(knowledge, await knowledge.status())
+    return knowledge_page("progress.html", who, "overview", requested=False, **found)
+
+
+async def _refresh_state(knowledge: KnowledgeService, status: dict[str, Any]) -> dict[str, Any]:
+    running = status["refreshing"]
+    return {
+        "state": status,
+        "progress": await knowledge.refreshes.progress(running) if running else None,
+        "ended": await knowledge.refreshes.last_ended(),
+    }
 
 
 @router.get("/knowledge.js")

@@ -1,13 +1,21 @@
-// While a refresh runs, its progress is read again every five seconds; the page works without.
+// While a refresh runs, its progress is read again; the page is loaded again at its end. The page works without.
 "use strict";
-const progress = document.getElementById("progress");
+const INTERVAL_MS = 3000;
+const MAX_IDLE = 3; // answers without a refresh after one was requested
+let idle = 0;
 async function follow() {
-  const answer = await fetch(location.pathname, { headers: { "countersign-background": "true" } }).catch(() => null);
+  const answer = await fetch("/knowledge/progress", { headers: { "countersign-background": "true" } }).catch(() => null);
   if (answer && answer.ok && !answer.redirected) {
+    const shown = document.getElementById("progress");
     const found = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("progress");
-    if (found && !("running" in found.dataset)) return location.replace(location.pathname);
-    if (found && found.innerHTML !== progress.innerHTML) progress.innerHTML = found.innerHTML;
+    const running = "running" in found.dataset;
+    if (!running && ("running" in shown.dataset || ++idle >= MAX_IDLE)) return location.replace("/knowledge");
+    if (running) { // the element stays: it is announced when its content changes
+      shown.dataset.running = "";
+      shown.replaceChildren(...found.childNodes);
+    }
   }
-  setTimeout(follow, 5000);
+  setTimeout(follow, INTERVAL_MS);
 }
-if (progress && "running" in progress.dataset) setTimeout(follow, 5000);
+const progress = document.getElementById("progress");
+if (progress && ("running" in progress.dataset || "requested" in progress.dataset)) setTimeout(follow, INTERVAL_MS);
