@@ -34,7 +34,9 @@ async def look(page: Page, name: str) -> None:
     await page.evaluate(STICKY, "static")
     found = await Axe().run(page, options=WCAG)
     assert not found.response["violations"], found.generate_report()
+    await page.set_viewport_size({"width": 360, "height": 740})
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} scrolls sideways"
+    await page.set_viewport_size({"width": 1440, "height": 900})
     await page.evaluate(STICKY, "")
     if PICTURES:
         for scheme, width in (("light", 1440), ("dark", 1440), ("light", 360)):
