@@ -166,7 +166,8 @@ async def _knowledge(bus: NatsConnection, target: DoctorTarget, group: Group) ->
             "knowledge", says, "run countersign restore, or embed it again: countersign knowledge refresh --full"
         )
         return
-    group.ok("knowledge", f"version {live.version} is live, {passages} passages")
+    pinned = f", pinned by {live.pin.by} since {live.pin.since:%Y-%m-%d}: {live.pin.reason}" if live.pin else ""
+    group.ok("knowledge", f"version {live.version} is live, {passages} passages{pinned}")
     if live.relevance.origin == "default":
         do = "add problems to the golden file, then: countersign knowledge refresh --evaluate-only"
         group.warning("relevance", f"version {live.version} has the default threshold: drafts cite little", do)
