@@ -92,7 +92,7 @@ async def test_the_editors_day(make_ward: Callable[..., Awaitable[Ward]], librar
     await look(page, "pinned")
 
     await page.get_by_role("link", name="See what it changes").click()
-    await expect(page.get_by_text("1 document added, 1 changed, 1 removed since version 1")).to_be_visible()
+    await expect(page.get_by_text("1 document added, 1 changed, 1 removed compared with version 1")).to_be_visible()
     await expect(page.get_by_role("link", name="Unpin it")).to_be_visible()
     await look(page, "version")
     await page.get_by_role("link", name="library/gout.md").click()
@@ -111,6 +111,7 @@ async def test_the_editors_day(make_ward: Callable[..., Awaitable[Ward]], librar
     await page.get_by_role("button", name="Promote version 2").click()
     await expect(page.get_by_role("status")).to_contain_text("live")
     await page.goto(f"{ward.url}/knowledge/versions/1")
+    await expect(page.get_by_text("1 removed compared with version 2, which is live")).to_be_visible()
     await page.get_by_label("Why roll back?").fill("a wrong dose")
     await page.get_by_label("Pin it too").check()
     await look(page, "roll-back")

@@ -154,8 +154,8 @@ async def version(
 
 
 def _compared_with(number: int, live: LivePointer | None, others: list[int]) -> int | None:
-    """Return the live version for a newer one, else the version before it."""
-    if live is not None and live.version < number:
+    """Return the live version, which this one would replace; for the live one, the version before it."""
+    if live is not None and live.version != number:
         return live.version
     return max((item for item in others if item < number), default=None)
 
