@@ -1,0 +1,119 @@
+"""The nginx configuration of the guide leads every route and page to its service: asked of the real nginx."""
+
+import re
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
+
+from cli.stack.ports import free_port
+from docs._generate.http_api import openapi
+from services.approval.routes import LAUNCH_ROUTERS, PAGE_ROUTERS, PROVIDER_ROUTERS
+from services.evaluator.web.routes import PAGE_ROUTERS as EVALUATOR_PAGES
+from tests.support.nginx import NGINX
+from tests.support.server import ROOT
+
+pytestmark = pytest.mark.skipif(not NGINX.exists(), reason="nginx is not here (tools/fetch.sh)")
+
+GUIDE = ROOT / "docs/how-to/reverse-proxy.md"
+PORTS = {"8080": "approval", "8081": "ingest", "8082": "evaluator"}
+HEALTH = ("/healthz", "/readyz")
+SHARED = ("/assets/",)  # both have them: the same files
+CONFIGURATION = """
+daemon off;
+pid {directory}/nginx.pid;
+error_log stderr;
+events {{}}
+http {{
+  access_log off;
+  client_body_temp_path {directory}/body;
+  proxy_temp_path {directory}/proxy;
+  fastcgi_temp_path {directory}/fastcgi;
+  uwsgi_temp_path {directory}/uwsgi;
+  scgi_temp_path {directory}/scgi;
+  server {{
+    listen 127.0.0.1:{port};
+{locations}
+  }}
+}}
+"""
+
+
+def named(service: str) -> ThreadingHTTPServer:
+    """A server that answers every request with its name."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(service)))
+            self.end_headers()
+            self.wfile.write(service.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+@pytest.fixture(scope="module")
+def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    directory, port = tmp_path_factory.mktemp("nginx"), free_port()
+    block = re.search(r"^## nginx\n+```\n(.*?)^```", GUIDE.read_text(), re.DOTALL | re.MULTILINE)
+    assert block is not None
+    locations = block[1][block[1].index("location") :]
+    servers = {number: named(service) for number, service in PORTS.items()}
+    for number, server in servers.items():
+        locations = locations.replace(f"127.0.0.1:{number}", f"127.0.0.1:{server.server_port}")
+    file = directory / "nginx.conf"
+    file.write_text(CONFIGURATION.format(directory=directory, port=port, locations=locations))
+    process = subprocess.Popen([NGINX, "-p", directory, "-c", file])
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+            _wait(client, process)
+            yield client
+    finally:
+        process.terminate()
+        process.wait()
+        for server in servers.values():
+            server.shutdown()
+            server.server_close()
+
+
+def _wait(client: httpx.Client, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 20
+    while True:
+        assert process.poll() is None, "nginx has ended: its configuration is not valid"
+        try:
+            client.get("/")
+        except httpx.ConnectError:
+            assert time.monotonic() < deadline, "nginx does not listen"
+            time.sleep(0.05)
+        else:
+            return
+
+
+def pages(*routers: APIRouter) -> list[str]:
+    routes = [route.path for router in routers for route in router.routes if isinstance(route, APIRoute)]
+    return [path for path in routes if not path.startswith(SHARED)]
+
+
+ROUTES = {service: [path for path in openapi(service)["paths"] if path not in HEALTH] for service in PORTS.values()}
+ROUTES["approval"] += pages(*PAGE_ROUTERS, *PROVIDER_ROUTERS, *LAUNCH_ROUTERS)
+ROUTES["evaluator"] += pages(*EVALUATOR_PAGES)
+
+
+@pytest.mark.parametrize("service", sorted(ROUTES))
+def test_every_route_and_page_is_led_to_its_service(proxy: httpx.Client, service: str) -> None:
+    assert len(ROUTES[service]) > 5
+    paths = {path: re.sub(r"\{[^}]*\}", "x1", path) for path in ROUTES[service]}
+    found = {path: proxy.get(asked).text for path, asked in paths.items()}
+    assert {path: by for path, by in found.items() if by != service} == {}
