@@ -22,6 +22,7 @@ AREAS = (
     Area("Dead letters", "/dead-letters", ("operator",)),
     Area("System", "/system", ("operator", "auditor")),
     Area("Knowledge base", "/knowledge", ("editor", "operator", "auditor", "engineer", "supervisor")),
+    Area("Department", "/department", ("supervisor",)),
 )
 # Roles of people; `ingest` is a machine's.
 PERSONS: tuple[Role, ...] = ("physician", "supervisor", "operator", "auditor", "editor", "engineer")
