@@ -13,10 +13,10 @@ from services.approval.ratings.api import router as ratings
 from services.approval.review.api import router as reviews
 from services.approval.sign_in.api import router as sessions
 from services.approval.system.api import router as system
+from services.approval.web.absences import router as absence_pages
 from services.approval.web.case import router as case_pages
 from services.approval.web.corrections import router as correction_pages
 from services.approval.web.dead_letters import router as dead_letter_pages
-from services.approval.web.absences import router as absence_pages
 from services.approval.web.department import router as department_pages
 from services.approval.web.department_actions import router as department_actions
 from services.approval.web.filing import router as filing_pages

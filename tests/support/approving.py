@@ -186,6 +186,7 @@ class Approving:
             webhooks=absent,
             feed=absent,
             department=absent,
+            system=absent,
         )
         app = FastAPI()
         problems.install_error_handlers(app)
