@@ -19,10 +19,10 @@ class Area(NamedTuple):
 # In the order of the navigation. A person starts at the first area of their first role.
 AREAS = (
     Area("Reviews", "/", ("physician", "supervisor")),
+    Area("Department", "/department", ("supervisor",)),
     Area("Dead letters", "/dead-letters", ("operator",)),
     Area("System", "/system", ("operator", "auditor")),
     Area("Knowledge base", "/knowledge", ("editor", "operator", "auditor", "engineer", "supervisor")),
-    Area("Department", "/department", ("supervisor",)),
 )
 # Roles of people; `ingest` is a machine's.
 PERSONS: tuple[Role, ...] = ("physician", "supervisor", "operator", "auditor", "editor", "engineer")
