@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.commands import (
+    absences,
     audit,
     backup,
     cases,
@@ -183,6 +184,7 @@ app.add_typer(kinds.app, name="kinds")
 app.add_typer(drafters.app, name="drafters")
 app.add_typer(models.app, name="models")
 app.add_typer(escalations.app, name="escalations")
+app.add_typer(absences.app, name="absences")
 app.add_typer(hl7.app, name="hl7")
 app.add_typer(webhooks.app, name="webhooks")
 app.command("events")(events.events)

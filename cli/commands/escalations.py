@@ -22,6 +22,8 @@ def preview(case_id: CaseId, data_dir: DataDir = None, as_json: AsJson = False) 
     def show() -> None:
         owner = result["owner"] or "-"
         print(f"case {result['case_id']}, department {result['department']}: {result['state']}, owner {owner}")
+        for item in result["away"]:
+            print(f"{item['absent']} is away until {item['until'][:19]}: new reviews go to {item['cover']}")
         table = make_table("level", "due", "", "notified", "channels", "then")
         for item in result["items"]:
             then = "supervisor takes over, alert to operators" if item["takes_over"] else "warning to operators"

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Request
 
 from services.approval.corrections.service import CorrectionsService
+from services.approval.department.console import DepartmentConsole
 from services.approval.erasure.service import ErasureService
 from services.approval.escalation.directory import Directory
 from services.approval.event_feed.feed import EventFeed
@@ -64,6 +65,7 @@ class ApiDependencies:
     webhooks: WebhookService
     feed: EventFeed
     system: SystemService
+    department: DepartmentConsole
 
     @property
     def cases(self) -> CaseReader:
@@ -99,6 +101,8 @@ AnyRole = Annotated[Caller, Depends(allow(*ROLES))]
 Person = Annotated[Caller, Depends(allow(*PERSONS))]
 Auditor = Annotated[Caller, Depends(allow("auditor"))]
 Clinician = Annotated[Caller, Depends(allow(*READERS))]  # reads drafts
+Supervisor = Annotated[Caller, Depends(allow("supervisor"))]
+AbsenceManager = Annotated[Caller, Depends(allow("supervisor", "operator"))]
 Operator = Annotated[Caller, Depends(allow("operator"))]
 SystemReader = Annotated[Caller, Depends(allow("operator", "auditor"))]
 StreamReader = Annotated[Caller, Depends(allow("operator", "auditor", *READERS))]  # follows case events

@@ -39,12 +39,13 @@ def supervisor_of(department: str, supervisors: Mapping[str, str]) -> str | None
     return supervisors.get(department) or supervisors.get("*")
 
 
-def request(drafted: Drafted, task: str | None, due: tuple[datetime, ...]) -> ReviewRequested:
+def request(drafted: Drafted, task: str | None, due: tuple[datetime, ...], owner: str | None) -> ReviewRequested:
+    """Ask `owner` for the review: the attending, or who covers for them."""
     return ReviewRequested(
         stay=drafted.stay,
         draft=drafted.draft,
         task=task,
-        owner=drafted.stay.attending,
+        owner=owner,
         deadlines=due,
         encounter_status=drafted.encounter_status,
     )

@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 from services.approval import domain
+from services.approval.absences.registry import AbsenceRegistry
 from services.approval.corrections import rules as correction_rules
 from services.approval.ehr_tasks.tasks import ReviewTasks
 from services.approval.escalation import rules as escalation_rules
@@ -52,8 +53,10 @@ class Approval:
         write_backs: WriteBacks,
         directory: Directory,
         reviews: OpenReviewsProjection,
+        absences: AbsenceRegistry,
         clock: Clock,
     ) -> None:
+        self._absences = absences
         self._tasks = tasks
         self._write_backs = write_backs
         self._directory = directory
@@ -71,10 +74,11 @@ class Approval:
         now = self._clock()
         due = escalation_rules.deadlines(now, self._directory.escalation_delays(case.department))
         clock = derived_id(work.cause.id, "review-requested")
+        owner = await self._absences.owner_of(case.department, drafted.stay.attending)
         task, _ = await asyncio.gather(
-            self._tasks.request(case, drafted, due[0]), self._timers.schedule(case, clock, 1, due[0])
+            self._tasks.request(case, drafted, due[0], owner), self._timers.schedule(case, clock, 1, due[0])
         )
-        return domain.request(drafted, task, due)
+        return domain.request(drafted, task, due, owner)
 
     async def take_back_request(self, work: StepContext[Drafted]) -> None:
         """Cancel timers and Tasks of a review whose case was withdrawn while it was requested."""

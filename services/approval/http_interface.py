@@ -7,7 +7,11 @@ from typing import NamedTuple
 
 from fastapi import APIRouter, Request
 
+from services.approval.absences.service import AbsenceService
 from services.approval.corrections.service import CorrectionsService
+from services.approval.department.console import DepartmentConsole
+from services.approval.department.names import PractitionerNames
+from services.approval.department.reminders import ReminderService
 from services.approval.dependencies import ApiDependencies
 from services.approval.erasure.service import ErasureService
 from services.approval.event_feed.feed import EventFeed
@@ -17,6 +21,7 @@ from services.approval.filing.service import ChartService
 from services.approval.filing.status import FilingStatuses
 from services.approval.operations.service import Operations
 from services.approval.parts import Core
+from services.approval.projections.turnaround import TurnaroundProjection
 from services.approval.projections.unreadable_events import UnreadableEvents
 from services.approval.ratings.service import RatingService
 from services.approval.review.autosave import DraftAutosave
@@ -48,6 +53,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
     launch = _launch(core) if settings.launch.issuer else None
     sessions = SessionStore(core.bus, clock, new_secret, settings.idle, settings.session, provider)
     unreadable, feed = UnreadableEvents(), EventFeed(core.bus)
+    turnaround = TurnaroundProjection(clock)
     downloads = Renditions(core.bus, core.interactive_ehr, core.devices, (TEXT, PDF), settings.paper)
     tokens = read_api_tokens(settings.tokens_file)
     dependencies = ApiDependencies(
@@ -81,12 +87,20 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
         webhooks=core.webhooks,
         feed=feed,
         system=SystemService(core.bus, settings.nats_monitor_url, settings.checkpoint_dir),
+        department=DepartmentConsole(
+            names=PractitionerNames(core.interactive_ehr),
+            reminders=ReminderService(core.bus, core.review.cases, core.interactive_directory, clock),
+            absences=AbsenceService(core.absences, clock, core.review.check_person),
+            turnaround=turnaround,
+            new_id=core.new_id,
+        ),
     )
     part = Part(
         starts=(
             partial(unreadable.start, core.bus),
             feed.start,
             sessions.start,
+            partial(turnaround.start, core.bus),
             partial(asyncio.to_thread, templates.compile),
         ),
         closers=(unreadable.close, *(item.close for item in (provider, launch) if item is not None)),

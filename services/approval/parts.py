@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
+from services.approval.absences.registry import AbsenceRegistry
 from services.approval.audit.chain_verifier import AuditChainVerifier
 from services.approval.audit.checkpoints import CheckpointPublisher
 from services.approval.ehr_tasks.decisions import EhrDecisionHandler
@@ -80,6 +81,7 @@ class Core:
     devices: Devices
     review: ReviewService
     requests: OperatorRequests
+    absences: AbsenceRegistry
     webhook_registry: WebhookRegistry
     webhook_sender: WebhookSender
 
@@ -139,6 +141,7 @@ def core(settings: ApprovalSettings, clock: Clock, new_id: Callable[[], str], eh
             broker.bus, interactive, interactive_directory, reviews, log, clock, new_id, settings.sign_within
         ),
         requests=OperatorRequests(broker.bus, "approval", parsers, clock, verbs),
+        absences=AbsenceRegistry(broker.bus, clock),
         webhook_registry=WebhookRegistry(broker.bus, os.urandom),
         webhook_sender=WebhookSender(WebhookAddresses(frozenset(hosts)), clock),
     )
@@ -146,7 +149,9 @@ def core(settings: ApprovalSettings, clock: Clock, new_id: Callable[[], str], eh
 
 def case_steps(core: Core) -> Part:
     """Request a review, file what was signed, follow up a rejection."""
-    approval = Approval(core.bus, core.tasks, core.write_backs, core.directory, core.open_reviews, core.clock)
+    approval = Approval(
+        core.bus, core.tasks, core.write_backs, core.directory, core.open_reviews, core.absences, core.clock
+    )
     core.broker.on(REQUEST_REVIEW, approval.request_review, undo=approval.take_back_request)
     core.broker.on(FILE, approval.file)
     core.broker.on(SETTLE_REJECTION, approval.settle_rejection)

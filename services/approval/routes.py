@@ -1,5 +1,6 @@
 """Every route of approval: the REST API first, then the pages."""
 
+from services.approval.absences.api import router as absences
 from services.approval.corrections.api import router as corrections
 from services.approval.erasure.api import router as erasure
 from services.approval.escalation.api import router as escalations
@@ -12,9 +13,12 @@ from services.approval.ratings.api import router as ratings
 from services.approval.review.api import router as reviews
 from services.approval.sign_in.api import router as sessions
 from services.approval.system.api import router as system
+from services.approval.web.absences import router as absence_pages
 from services.approval.web.case import router as case_pages
 from services.approval.web.corrections import router as correction_pages
 from services.approval.web.dead_letters import router as dead_letter_pages
+from services.approval.web.department import router as department_pages
+from services.approval.web.department_actions import router as department_actions
 from services.approval.web.filing import router as filing_pages
 from services.approval.web.inbox import router as inbox
 from services.approval.web.launch import router as launch
@@ -38,6 +42,7 @@ API_ROUTERS = (
     filing,
     erasure,
     escalations,
+    absences,
     dead_letters,
     operations,
     event_feed,
@@ -58,6 +63,9 @@ PAGE_ROUTERS = (
     practitioner_search,
     dead_letter_pages,
     system_page,
+    department_pages,
+    department_actions,
+    absence_pages,
 )
 ROUTERS = (*API_ROUTERS, *PAGE_ROUTERS)
 PROVIDER_ROUTERS = (provider_sign_in, provider_sign_out, back_channel_router)  # where there is an identity provider

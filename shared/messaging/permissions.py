@@ -221,6 +221,7 @@ _OWN: dict[str, tuple[str, ...]] = {
         subjects.WEBHOOK_DELIVERIES,
         subjects.WEBHOOK_ATTEMPTS,
         *_bucket("webhooks"),
+        *_bucket("department"),
         # Projections follow the event stream by an unnamed consumer; this right creates no durable one.
         "$JS.API.CONSUMER.CREATE.DISCHARGE",
         "$JS.API.CONSUMER.INFO.DISCHARGE.*",

@@ -80,6 +80,7 @@ STREAMS = (
 # SHA-256, for as long as a draft may have to be explained. comparisons: what became of each canary's drafts,
 # and what physicians changed in the drafts of each configuration.
 # webhooks: the endpoints of integrators, with their signing secrets encrypted, and how long each has failed.
+# department: absences of attending physicians with their covers, and the last reminder of each review.
 # keys: the keys that encrypt each case's artifacts; last, so that a backup has the key of every text that it has.
 # WRITTEN_ONCE: values cannot be replaced, whatever rights a user has.
 # DELETABLE: messages can be deleted by users with that right: the server overwrites them on disk.
@@ -97,6 +98,7 @@ BUCKETS = (
     "drafters",
     "comparisons",
     "webhooks",
+    "department",
     "keys",
 )
 

@@ -214,3 +214,19 @@ async def test_a_document_to_be_transferred_is_told_once_and_not_after_it_is_fil
     bench.notify = bench.fresh()
     await bench.deliver(notice.model_copy(update={"channel": "another"}))
     assert len(bench.channel.sent) == 1
+
+
+@pytest.mark.parametrize("after", ["approved", "reassigned"])
+async def test_a_reminder_is_sent_to_the_owner_and_dropped_once_it_is_not_their_review(
+    bench: Bench, after: str
+) -> None:
+    escalation = await bench.announce()
+    changes = {"about": "reminder", "owner": "Practitioner/dr-1", "escalation": "r-1"}
+    reminder = escalation.model_copy(update=changes)
+    await bench.deliver(reminder)
+    ((_, title, text, _),) = bench.channel.sent
+    assert title == "Reminder: a discharge summary waits for its review"
+    assert "Owner: Practitioner/dr-1\n" in text
+    await bench.append(after)
+    await bench.deliver(reminder.model_copy(update={"escalation": "r-2"}))
+    assert len(bench.channel.sent) == 1

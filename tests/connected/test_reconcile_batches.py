@@ -47,7 +47,7 @@ class Server(httpx.ASGITransport):
         super().__init__(create_app(self.ehr))
 
     def end_task(self, id: str, time: datetime) -> None:
-        made = resources.task(CASE, STAY, draft_ref(), "dev-1", T0, T0, "")
+        made = resources.task(CASE, STAY, draft_ref(), "dev-1", T0, T0, "", STAY.attending)
         meta = {"versionId": "1", "lastUpdated": format_timestamp(time)}
         self.ehr.store.put(made | {"id": id, "status": "completed", "meta": meta})
 

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from sandbox_ehr.app import Sandbox
 from sandbox_ehr.store import Store
+from services.approval.absences.registry import AbsenceRegistry
 from services.approval.corrections.api import router as corrections_router
 from services.approval.corrections.service import CorrectionsService
 from services.approval.dependencies import ApiDependencies
@@ -107,7 +108,9 @@ class Approving:
         renditions = Renditions(self.bus, fhir, devices, (TEXT,), "a4")
         chart = FhirWriteBack(filing, RetractionFiling(fhir, filing, self.now), renditions)
         write_backs = WriteBacks(self._profile, {"fhir": chart}, {"fhir": chart})
-        approval = Approval(self.bus, tasks, write_backs, directory, reviews, self.now)
+        approval = Approval(
+            self.bus, tasks, write_backs, directory, reviews, AbsenceRegistry(self.bus, self.now), self.now
+        )
         log, working = AccessLog(self.bus, self.now, self.new_id), DraftAutosave(self.bus)
         self.review = ReviewService(
             self.bus, fhir, directory, reviews, log, self.now, self.new_id, timedelta(minutes=15)
@@ -182,6 +185,8 @@ class Approving:
             operations=absent,
             webhooks=absent,
             feed=absent,
+            department=absent,
+            system=absent,
         )
         app = FastAPI()
         problems.install_error_handlers(app)

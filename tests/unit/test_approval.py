@@ -290,7 +290,12 @@ def test_a_signature_of_unknown_identity_is_a_logical_reference_never_a_made_up_
 @pytest.mark.parametrize(
     ("example", "made"),
     [
-        ("task-review", resources.task(CASE, drafted().stay, drafted().draft, "dev-1", T0, T0, "http://x")),
+        (
+            "task-review",
+            resources.task(
+                CASE, drafted().stay, drafted().draft, "dev-1", T0, T0, "http://x", drafted().stay.attending
+            ),
+        ),
         ("documentreference-final", signed_resources.document(CASE, approved(), contents("text"), "dev-1", T0)),
         ("provenance", signed_resources.provenance(approved(), "doc-1", "dev-1", "h" * 64, T0, T0)),
         ("device-ai", resources.device(approved().draft)),

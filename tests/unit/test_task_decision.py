@@ -37,7 +37,10 @@ OTHER = {"coding": [{"system": "urn:vendor", "code": "done"}]}
 
 
 def task(status: str = "requested", code: str | None = None, **more: Any) -> dict[str, Any]:
-    made = resources.task(CASE, STAY, draft_ref(), "dev-1", T0, T0, "http://x") | {"id": "t1", "status": status}
+    made = resources.task(CASE, STAY, draft_ref(), "dev-1", T0, T0, "http://x", STAY.attending) | {
+        "id": "t1",
+        "status": status,
+    }
     if code is not None:
         made["businessStatus"] = resources.business_status(code)
     return made | {"meta": {"versionId": "2", "lastUpdated": format_timestamp(T0)}} | more

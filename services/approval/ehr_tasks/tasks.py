@@ -53,12 +53,12 @@ class ReviewTasks:
         self._clock = clock
         self._public_url = public_url.rstrip("/")
 
-    async def request(self, case: CaseRef, drafted: Drafted, due: datetime) -> str | None:
-        """Create the review Task and return its id; idempotent. None where the EHR takes no Tasks."""
+    async def request(self, case: CaseRef, drafted: Drafted, due: datetime, owner: str | None) -> str | None:
+        """Create the review Task for `owner` and return its id; idempotent. None where the EHR takes no Tasks."""
         link = self.link(case)
         try:
             device = await self._devices.id_of(drafted.draft)
-            wanted = resources.task(case, drafted.stay, drafted.draft, device, self._clock(), due, link)
+            wanted = resources.task(case, drafted.stay, drafted.draft, device, self._clock(), due, link, owner)
             for again in range(MAX_IDENTIFIERS):
                 identifier = resources.review_identifier(case, drafted.draft, again)
                 found = await self._ehr.create(

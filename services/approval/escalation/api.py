@@ -4,9 +4,9 @@ from datetime import datetime
 from typing import Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from services.approval.dependencies import Api, Watcher
+from services.approval.dependencies import Api, ApiDependencies, Watcher
 from services.approval.escalation import rules as escalation_rules
 from services.approval.escalation.directory import Directory
 from services.approval.escalation.directory_file import Channel
@@ -34,6 +34,14 @@ class EscalationLine(BaseModel):
     channels: list[str]
 
 
+class AwayLine(BaseModel):
+    """The attending physician or the owner is away, and somebody else gets new reviews in the meantime."""
+
+    absent: str
+    cover: str
+    until: datetime
+
+
 class EscalationsView(BaseModel):
     """The running clock of a review; of one that is decided, the last."""
 
@@ -42,6 +50,7 @@ class EscalationsView(BaseModel):
     state: CaseState
     owner: str | None
     waiting_since: datetime | None
+    away: list[AwayLine] = Field(description="current absences of the attending physician and the owner")
     items: list[EscalationLine]
 
 
@@ -57,8 +66,15 @@ async def show_escalations(case_id: str, who: Watcher, api: Api) -> EscalationsV
         state=case.state,
         owner=case.owner,
         waiting_since=escalation_rules.waiting_since(history),
+        away=await _away(api, department, (case.review.stay.attending, case.owner)),
         items=await _lines(case, case.review.deadlines, department, api.directory),
     )
+
+
+async def _away(api: ApiDependencies, department: str, people: tuple[str | None, ...]) -> list[AwayLine]:
+    absences = await api.department.absences.now(department)
+    found = [absences[person] for person in dict.fromkeys(people) if person in absences]
+    return [AwayLine(absent=item.absent, cover=item.cover, until=item.ends_at) for item in found]
 
 
 async def _lines(

@@ -100,9 +100,16 @@ def device_name(draft: DraftRef) -> str:
 
 
 def task(
-    case: CaseRef, stay: StayReferences, draft: DraftRef, device_id: str, now: datetime, due: datetime, link: str
+    case: CaseRef,
+    stay: StayReferences,
+    draft: DraftRef,
+    device_id: str,
+    now: datetime,
+    due: datetime,
+    link: str,
+    owner: str | None,
 ) -> Resource:
-    """Return the Task of a review, which waits in the EHR for the attending.
+    """Return the Task of a review, which waits in the EHR for its owner: the attending, or who covers for them.
 
     Its focus is the Encounter: the draft stays out of the chart until it is signed.
     """
@@ -129,8 +136,8 @@ def task(
         "restriction": {"repetitions": 1, "period": {"start": format_timestamp(now), "end": format_timestamp(due)}},
         "input": [{"type": {"text": DRAFT_INPUT}, "valueString": draft.digest}],
     }
-    if stay.attending is not None:
-        resource["owner"] = {"reference": stay.attending}
+    if owner is not None:
+        resource["owner"] = {"reference": owner}
     if link:
         resource["input"].append({"type": {"text": "review page"}, "valueUrl": link})
     return resource

@@ -150,6 +150,9 @@ def _is_due(notification: Notification, history: list[RecordedEvent]) -> bool:
     if notification.about == "transfer":
         signature = causing_event("file", history)
         return fold(history).awaits == "file" and signature is not None and signature.id == notification.escalation
+    if notification.about == "reminder":
+        case = fold(history)
+        return case.open and case.owner == notification.owner
     return _waiting(history, notification.escalation) is not None
 
 

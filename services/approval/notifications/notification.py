@@ -25,7 +25,9 @@ class Notification(Model):
     since: datetime  # when the review was asked for
     channel: str  # key of the channel in the directory
     # What a person has to do. transfer: take the signed document to the chart; `escalation` is the signature's event.
-    about: Literal["review", "transfer"] = "review"
+    # reminder: decide about the review that is `owner`'s; `escalation` is the reminder's id.
+    about: Literal["review", "transfer", "reminder"] = "review"
+    owner: str | None = None  # FHIR reference
 
     @property
     def subject_key(self) -> str:
@@ -49,6 +51,8 @@ class Notification(Model):
     def title(self) -> str:
         if self.about == "transfer":
             return "A signed document waits for its transfer to the chart"
+        if self.about == "reminder":
+            return "Reminder: a discharge summary waits for its review"
         return f"A discharge summary waits for its review: escalation {self.level} of {TAKES_OVER}"
 
     def text(self, link: str, zone: tzinfo | None = None) -> str:
@@ -58,6 +62,9 @@ class Notification(Model):
             where = f"Document: {link}" if link else f"Case: {self.case}"
             return f"Department: {self.department}\nSigned: {since}\n{where}\n"
         where = f"Review: {link}" if link else f"Case: {self.case}"
+        if self.about == "reminder":
+            owner = self.owner or "nobody"
+            return f"Department: {self.department}\nWaiting since: {since}\nOwner: {owner}\n{where}\n"
         return f"Department: {self.department}\nWaiting since: {since}\nEscalation: {self.level}\n{where}\n"
 
 

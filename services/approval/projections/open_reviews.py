@@ -41,6 +41,7 @@ class OpenReview(Model):
     department: str
     encounter: str
     owner: str | None = None
+    attending: str | None = None
     attends: bool = False  # the owner is the attending physician
     requested_at: datetime
     deadlines: tuple[datetime, ...]
@@ -123,6 +124,7 @@ def _line(waiting: OpenReviewRow) -> OpenReview:
         department=waiting.ref.department,
         encounter=waiting.encounter,
         owner=waiting.owner,
+        attending=waiting.attending,
         attends=waiting.owner is not None and waiting.owner == waiting.attending,
         requested_at=waiting.requested_at,
         deadlines=review.deadlines,
@@ -220,6 +222,11 @@ class OpenReviewsProjection:
                     return found, f"{last.level}_{last.requested_at.isoformat()}_{last.case_id}"
                 found.append(waiting.line)
         return found, None
+
+    def of_department(self, departments: Collection[str] | None) -> list[OpenReviewRow]:
+        """Return every open review of the departments, overdue first, then the oldest. None: all departments."""
+        rows = (self._waiting[key[2]] for key in self._order)
+        return [row for row in rows if departments is None or row.ref.department in departments]
 
     def oldest_with_task(self) -> datetime | None:
         """Return when the oldest review with a Task in the EHR was requested; None if there is none."""

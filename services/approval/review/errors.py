@@ -8,6 +8,7 @@ from typing import Literal
 Field = Literal["resolutions", "acknowledged", "written", "text"]
 AfterFiling = Literal["not-filed", "no-draft", "changed", "unchanged", "asked", "not-asked", "same-person"]
 BeforeFiling = Literal["not-open", "stale", "incomplete", "unresolved", "misleading"]
+Reminding = Literal["reminded", "no-channel"]
 Filing = Literal["not-unfiled", "not-by-hand", "no-document"]
 RatingCode = Literal["not-signed"]
 Ending = Literal["held", "not-held", "erased", "not-ended"]
@@ -16,6 +17,7 @@ RefusalCode = (
     | BeforeFiling
     | AfterFiling
     | Filing
+    | Reminding
     | RatingCode
     | Ending
 )

@@ -31,6 +31,8 @@ TITLES: dict[RefusalCode, tuple[int, str]] = {
     "not-by-hand": (409, "Nobody has to transfer this document"),
     "no-document": (404, "There is no such document"),
     "not-signed": (409, "No signed draft of this case can be rated"),
+    "reminded": (409, "The owner was reminded a short while ago"),
+    "no-channel": (409, "This department has no notification channel"),
     "key-used": (422, "This Idempotency-Key was used for another decision"),
     "same-person": (403, "A second person has to confirm"),
     "no-reason": (422, "A reason is needed"),

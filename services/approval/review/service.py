@@ -228,7 +228,7 @@ class ReviewService:
         by = await self.cases.authorize(ref, case, by, "reassign")
         if case.open and case.owner == to and by.role != "operator":
             return
-        await self._check_person(to)
+        await self.check_person(to)
         await self.cases.texts(ref.id, case.head.sequence).put(reason.encode())
         now, times = self._clock(), self._directory.escalation_delays(ref.department)
 
@@ -239,7 +239,7 @@ class ReviewService:
 
         await self.decisions.decide(ref, case, by, "reassign", decide, cause_of(ref, by, key), earlier)
 
-    async def _check_person(self, to: str) -> None:
+    async def check_person(self, to: str) -> None:
         """Raises DecisionRefusedError where the EHR knows no such practitioner. An EHR that is down refuses nobody."""
         kind, _, id = to.partition("/")
         known = kind == "Practitioner" and re.fullmatch(FHIR_ID, id) is not None

@@ -13,7 +13,7 @@ from services.approval.review.api import readable, shown_departments
 from services.approval.review.authorization import READERS, is_assigned_to
 from services.approval.review.draft_labels import DraftLabel
 from services.approval.web.filing import shown_unfiled
-from services.approval.web.render import PageRoute, page
+from services.approval.web.render import PageRoute, page, plain
 from shared.contracts.case import fold
 from shared.runtime.authentication import Caller
 from shared.runtime.problems import ProblemError
@@ -110,6 +110,8 @@ def _row(line: OpenReview, shown: DraftLabel, now: datetime) -> dict[str, object
         "line": line,
         "initials": shown.initials or "?",
         "owner": shown.attending if line.attends else None,
+        # Who still may sign stays in the list when somebody else got the review, or the supervisor took it over.
+        "attending": shown.attending or plain(line.attending) if line.attending and not line.attends else None,
         "waiting": span((now - line.requested_at).total_seconds()),
         "following": span((following - now).total_seconds()) if following and not line.level else None,
     }

@@ -66,12 +66,19 @@ LABELS = {
 }
 ORIGINS = {"rules": "composed from the record", "note": "quoted from a note", "model": "written by the model"}
 
+
+def plain(reference: str | None) -> str:
+    """Return what a page shows of a FHIR reference whose name is not known."""
+    return (reference or "nobody").rpartition("/")[2].replace("-", " ")
+
+
 templates = Templates(HERE / "templates")
 templates.environment.globals |= {"LABELS": LABELS, "ORIGINS": ORIGINS, "span": span}
 templates.environment.filters["object_id"] = id
-templates.environment.filters["plain"] = lambda reference: (reference or "nobody").rpartition("/")[2].replace("-", " ")
 templates.environment.filters["sentence"] = lambda text: f"{text[:1].upper()}{text[1:]}".rstrip(".") + "."
 templates.environment.filters["parse_time"] = datetime.fromisoformat
+templates.environment.filters["span"] = span
+templates.environment.filters["plain"] = plain
 page = templates.page
 
 

@@ -37,13 +37,14 @@ async function seeAgain() {
   document.getElementById("main").prepend(note);
 }
 
-const to = document.getElementById("to");
-to?.addEventListener("input", async () => {
-  const words = to.value.trim();
-  if (words.length < 2) return;
-  const answer = await fetch(`/people?q=${encodeURIComponent(words)}`);
-  if (answer.ok && words === to.value.trim()) document.getElementById("people").innerHTML = await answer.text();
-});
+for (const to of document.querySelectorAll("[list=people]")) {
+  to.addEventListener("input", async () => {
+    const words = to.value.trim();
+    if (words.length < 2) return;
+    const answer = await fetch(`/people?q=${encodeURIComponent(words)}`);
+    if (answer.ok && words === to.value.trim()) document.getElementById("people").innerHTML = await answer.text();
+  });
+}
 
 // The document that will be signed is the text area. Everything else changes it, and shows what became of it.
 let pending = 0; // the timer that will keep it
@@ -218,4 +219,13 @@ function tools(box, text) {
   });
   text.addEventListener("input", check);
   check();
+}
+
+// The list of a department: one box selects every review that is listed.
+const all = document.getElementById("select-all");
+if (all) {
+  all.hidden = false;
+  all.addEventListener("change", (event) => {
+    for (const box of document.querySelectorAll(".selectable [name=case]")) box.checked = event.target.checked;
+  });
 }
