@@ -13,6 +13,7 @@ from services.approval.escalation.directory import Directory
 from services.approval.event_feed.feed import EventFeed
 from services.approval.filing.service import ChartService
 from services.approval.operations.service import Operations
+from services.approval.projections.case_index import CaseIndex
 from services.approval.projections.open_reviews import OpenReviewsProjection
 from services.approval.projections.preparations import PreparationsProjection
 from services.approval.projections.unreadable_events import UnreadableEvents
@@ -48,6 +49,7 @@ class ApiDependencies:
     zone_of: ZoneOf
     review: ReviewService
     open_reviews: OpenReviewsProjection
+    index: CaseIndex
     corrections: CorrectionsService
     ratings: RatingService
     chart: ChartService

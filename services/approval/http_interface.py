@@ -17,6 +17,7 @@ from services.approval.filing.service import ChartService
 from services.approval.filing.status import FilingStatuses
 from services.approval.operations.service import Operations
 from services.approval.parts import Core
+from services.approval.projections.case_index import CaseIndex
 from services.approval.projections.unreadable_events import UnreadableEvents
 from services.approval.ratings.service import RatingService
 from services.approval.review.autosave import DraftAutosave
@@ -47,7 +48,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
     provider = OidcProvider(settings.oidc, clock, new_id=core.new_id) if settings.oidc.issuer else None
     launch = _launch(core) if settings.launch.issuer else None
     sessions = SessionStore(core.bus, clock, new_secret, settings.idle, settings.session, provider)
-    unreadable, feed = UnreadableEvents(), EventFeed(core.bus)
+    unreadable, feed, index = UnreadableEvents(), EventFeed(core.bus), CaseIndex()
     downloads = Renditions(core.bus, core.interactive_ehr, core.devices, (TEXT, PDF), settings.paper)
     tokens = read_api_tokens(settings.tokens_file)
     dependencies = ApiDependencies(
@@ -65,6 +66,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
         zone_of=settings.zones.of,
         review=core.review,
         open_reviews=core.open_reviews,
+        index=index,
         corrections=CorrectionsService(core.bus, core.review),
         ratings=RatingService(core.review),
         chart=ChartService(core.review, core.write_backs, FilingStatuses(core.bus, clock), core.unfiled, downloads),
@@ -87,6 +89,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
             partial(unreadable.start, core.bus),
             feed.start,
             sessions.start,
+            partial(index.start, core.bus),
             partial(asyncio.to_thread, templates.compile),
         ),
         closers=(unreadable.close, *(item.close for item in (provider, launch) if item is not None)),
