@@ -26,6 +26,7 @@ from services.approval.review.draft_labels import DraftLabels
 from services.approval.review.service import ReviewService
 from services.approval.sign_in.service import SignInService
 from services.approval.system.service import SystemService
+from services.approval.web.saved_views import SavedViews
 from services.approval.webhooks.service import WebhookService
 from shared.clinical.fhir_client import FhirClient
 from shared.messaging.access_log import AccessLog
@@ -66,6 +67,7 @@ class ApiDependencies:
     webhooks: WebhookService
     feed: EventFeed
     system: SystemService
+    views: SavedViews
 
     @property
     def cases(self) -> CaseReader:
@@ -103,6 +105,7 @@ Auditor = Annotated[Caller, Depends(allow("auditor"))]
 Clinician = Annotated[Caller, Depends(allow(*READERS))]  # reads drafts
 Operator = Annotated[Caller, Depends(allow("operator"))]
 SystemReader = Annotated[Caller, Depends(allow("operator", "auditor"))]
+CaseWatcher = Annotated[Caller, Depends(allow("operator", "auditor"))]  # follows cases without their texts
 StreamReader = Annotated[Caller, Depends(allow("operator", "auditor", *READERS))]  # follows case events
 Watcher = Annotated[Caller, Depends(allow("physician", "supervisor", "operator"))]  # sees which reviews are open
 

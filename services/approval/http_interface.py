@@ -28,6 +28,7 @@ from services.approval.sign_in.service import SignInService
 from services.approval.sign_in.sessions import SessionStore
 from services.approval.system.service import SystemService
 from services.approval.web.render import templates
+from services.approval.web.saved_views import SavedViews
 from shared.http import HttpClient
 from shared.messaging.access_log import AccessLog
 from shared.runtime.authentication import Authenticator, Caller, read_api_tokens
@@ -83,6 +84,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
         webhooks=core.webhooks,
         feed=feed,
         system=SystemService(core.bus, settings.nats_monitor_url, settings.checkpoint_dir),
+        views=SavedViews(core.bus),
     )
     part = Part(
         starts=(

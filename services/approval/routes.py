@@ -13,6 +13,8 @@ from services.approval.review.api import router as reviews
 from services.approval.sign_in.api import router as sessions
 from services.approval.system.api import router as system
 from services.approval.web.case import router as case_pages
+from services.approval.web.case_actions import router as case_actions
+from services.approval.web.cases import router as operator_cases
 from services.approval.web.corrections import router as correction_pages
 from services.approval.web.dead_letters import router as dead_letter_pages
 from services.approval.web.filing import router as filing_pages
@@ -58,6 +60,8 @@ PAGE_ROUTERS = (
     practitioner_search,
     dead_letter_pages,
     system_page,
+    operator_cases,
+    case_actions,
 )
 ROUTERS = (*API_ROUTERS, *PAGE_ROUTERS)
 PROVIDER_ROUTERS = (provider_sign_in, provider_sign_out, back_channel_router)  # where there is an identity provider

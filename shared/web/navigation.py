@@ -19,6 +19,7 @@ class Area(NamedTuple):
 # In the order of the navigation. A person starts at the first area of their first role.
 AREAS = (
     Area("Reviews", "/", ("physician", "supervisor")),
+    Area("Cases", "/cases", ("operator", "auditor")),
     Area("Dead letters", "/dead-letters", ("operator",)),
     Area("System", "/system", ("operator", "auditor")),
     Area("Knowledge base", "/knowledge", ("editor", "operator", "auditor", "engineer", "supervisor")),

@@ -24,7 +24,9 @@ EVERYBODY = Caller(subject="boss", role="operator")
 DRAFTED = ("discharged", "context-extracted", "drafted", "review-requested")
 
 
-def message(case: int, name: str, sequence: int, department: str = "cardiology", data: bytes | None = None) -> RawMessage:
+def message(
+    case: int, name: str, sequence: int, department: str = "cardiology", data: bytes | None = None
+) -> RawMessage:
     """An event of a case, `sequence` minutes after T0."""
     ref = CaseRef(department, str(UUID(int=case)))
     at = T0 + timedelta(minutes=sequence)

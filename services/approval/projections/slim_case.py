@@ -7,7 +7,7 @@ all cases in the same condition share one object.
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import get_args
+from typing import Any, get_args
 
 from shared.contracts.case import Case, ChartEntry, evolve, is_expected
 from shared.contracts.case_values import CaseState
@@ -22,19 +22,24 @@ CONDITIONS = 4096  # more than there are in practice
 _HEAD = ChainHead(1, "")
 
 
+def _empty(kind: type[Any], **values: Any) -> Any:
+    """Return a body of which only its type counts, and `values`."""
+    return kind.model_construct(**values)
+
+
 def _stub(body: CaseEvent) -> RecordedEvent:
     return RecordedEvent(CaseRef("", ""), "", "", datetime.fromtimestamp(0, UTC), "", body, _HEAD)
 
 
-_REQUESTED = _stub(RetractionRequested.model_construct())
-_RETRACTED = _stub(Retracted.model_construct())
-_HOLD = _stub(HoldPlaced.model_construct())
-_ORDERED = _stub(ErasureOrdered.model_construct())
-_PREPARATION = PreparationRequested.model_construct()
+_REQUESTED = _stub(_empty(RetractionRequested))
+_RETRACTED = _stub(_empty(Retracted))
+_HOLD = _stub(_empty(HoldPlaced))
+_ORDERED = _stub(_empty(ErasureOrdered))
+_PREPARATION = _empty(PreparationRequested)
 _SIGNED = ChartEntry(_stub(Closed()))
 _FILED = _SIGNED._replace(filed=Filed(document_reference="", provenance=""))
 _FAILED = {step: Failed(step=step, reason="", attempts=0) for step in get_args(StepName)}
-_REJECTED = {action: _stub(Rejected.model_construct(action=action)) for action in get_args(RejectionAction)}
+_REJECTED = {action: _stub(_empty(Rejected, action=action)) for action in get_args(RejectionAction)}
 
 
 def slim_after(case: Case, owner: str | None, event: RecordedEvent) -> tuple[Case, str | None]:

@@ -116,9 +116,7 @@ async def list_cases(
         items=[CaseLine.of(row) for row in rows],
         next=following,
         complete=index.complete,
-        unreadable=unreadable_lines(
-            item for item in unreadable if query.department in (None, item.case.department)
-        ),
+        unreadable=unreadable_lines(item for item in unreadable if query.department in (None, item.case.department)),
     )
 
 
@@ -133,7 +131,11 @@ def page(
 
     if wanted.case is not None:
         row = index.find(wanted.case)
-        return ([row], None) if row is not None and (before is None or row.sequence < before) and shown(row) else ([], None)
+        return (
+            ([row], None)
+            if row is not None and (before is None or row.sequence < before) and shown(row)
+            else ([], None)
+        )
     found: list[CaseRow] = []
     for row in index.select(shown, before):
         if len(found) == limit:

@@ -10,6 +10,7 @@ from services.approval.dependencies import ApiDependencies
 from services.approval.sign_in.service import is_frame
 from shared.runtime.dependencies import provided
 from shared.web.render import NO_ANCESTORS, Templates, asset_response, span
+from shared.web.local_time import local
 from shared.web.render import PageRoute as BasicPageRoute
 
 HERE = Path(__file__).parent
@@ -69,6 +70,7 @@ ORIGINS = {"rules": "composed from the record", "note": "quoted from a note", "m
 templates = Templates(HERE / "templates")
 templates.environment.globals |= {"LABELS": LABELS, "ORIGINS": ORIGINS, "span": span}
 templates.environment.filters["object_id"] = id
+templates.environment.filters["local"] = local
 templates.environment.filters["plain"] = lambda reference: (reference or "nobody").rpartition("/")[2].replace("-", " ")
 templates.environment.filters["sentence"] = lambda text: f"{text[:1].upper()}{text[1:]}".rstrip(".") + "."
 templates.environment.filters["parse_time"] = datetime.fromisoformat
