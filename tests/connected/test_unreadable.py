@@ -66,9 +66,13 @@ async def test_what_is_no_event_blinds_no_list_and_is_told_once(stack: Stack, mo
             await bus.publish(subject, data, stream=STREAM, headers=headers)
     sequences = set(range(first, first + len(wrong)))
 
-    answer = await stack.call("auditor", "GET", "/v1/cases")
-    assert answer.status_code == 200, answer.text
-    found = answer.json()
+    async def found_them() -> dict[str, Any] | None:
+        answer = await stack.call("auditor", "GET", "/v1/cases")
+        assert answer.status_code == 200, answer.text
+        listed: dict[str, Any] = answer.json()
+        return listed if len(listed["unreadable"]) >= len(wrong) else None
+
+    found = await until(found_them, "each message that is no event")
     assert {item["case_id"]: item["state"] for item in found["items"]} == {done: "filed", waits: "awaiting-review"}
     assert {item["sequence"] for item in found["unreadable"]} == sequences
     assert all(item["reason"] for item in found["unreadable"])

@@ -37,7 +37,7 @@ class CaseSearch(BaseModel):
     q: str = Field(default="", max_length=200)
     state: tuple[CaseState, ...] = ()
     department: str = Field(default="", pattern=r"^([a-z0-9][a-z0-9-]{0,39})?$")
-    owner: str = Field(default="", max_length=200)
+    owner: str = Field(default="", max_length=100)
     within: Literal["", "1", "24", "168", "720"] = ""
     longer: str = Field(default="", pattern=r"^[0-9]{0,4}$")
     unfiled: bool = False
