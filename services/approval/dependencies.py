@@ -12,6 +12,7 @@ from services.approval.erasure.service import ErasureService
 from services.approval.escalation.directory import Directory
 from services.approval.event_feed.feed import EventFeed
 from services.approval.filing.service import ChartService
+from services.approval.operations.saved_views import SavedViews
 from services.approval.operations.service import Operations
 from services.approval.projections.case_index import CaseIndex
 from services.approval.projections.open_reviews import OpenReviewsProjection
@@ -26,7 +27,6 @@ from services.approval.review.draft_labels import DraftLabels
 from services.approval.review.service import ReviewService
 from services.approval.sign_in.service import SignInService
 from services.approval.system.service import SystemService
-from services.approval.web.saved_views import SavedViews
 from services.approval.webhooks.service import WebhookService
 from shared.clinical.fhir_client import FhirClient
 from shared.messaging.access_log import AccessLog

@@ -15,6 +15,7 @@ from services.approval.filing.renditions.make import PDF, TEXT
 from services.approval.filing.renditions.writer import Renditions
 from services.approval.filing.service import ChartService
 from services.approval.filing.status import FilingStatuses
+from services.approval.operations.saved_views import SavedViews
 from services.approval.operations.service import Operations
 from services.approval.parts import Core
 from services.approval.projections.case_index import CaseIndex
@@ -28,7 +29,6 @@ from services.approval.sign_in.service import SignInService
 from services.approval.sign_in.sessions import SessionStore
 from services.approval.system.service import SystemService
 from services.approval.web.render import templates
-from services.approval.web.saved_views import SavedViews
 from shared.http import HttpClient
 from shared.messaging.access_log import AccessLog
 from shared.runtime.authentication import Authenticator, Caller, read_api_tokens

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from services.approval.dependencies import Api, ApiDependencies, CaseWatcher, Person
 from services.approval.operations.retry import last_failure
+from services.approval.operations.saved_views import MOST, SavedView, TooManyViewsError
 from services.approval.review.api import readable
 from services.approval.review.case_list import CaseFilter, page, parse_cursor
 from services.approval.review.views import case_view
@@ -17,7 +18,6 @@ from services.approval.web import render
 from services.approval.web.case_history import lapse, lines, waiting_for
 from services.approval.web.case_search import BUILT_IN, PERIODS, SHORT_STATES, CasePage, CaseSearch
 from services.approval.web.render import EVENT_WORDS, STATE_WORDS, PageRoute
-from services.approval.web.saved_views import MOST, SavedView, TooManyViewsError
 from shared.contracts.case import CaseState, fold
 from shared.contracts.envelope import RecordedEvent
 from shared.runtime.authentication import Caller

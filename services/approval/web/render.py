@@ -9,8 +9,8 @@ from fastapi import APIRouter, Request, Response
 from services.approval.dependencies import ApiDependencies
 from services.approval.sign_in.service import is_frame
 from shared.runtime.dependencies import provided
-from shared.web.render import NO_ANCESTORS, Templates, asset_response, span
 from shared.web.local_time import local
+from shared.web.render import NO_ANCESTORS, Templates, asset_response, span
 from shared.web.render import PageRoute as BasicPageRoute
 
 HERE = Path(__file__).parent
