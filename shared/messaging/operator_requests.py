@@ -99,7 +99,7 @@ class OperatorRequests:
             return f"would be published again on {dead_letter.subject}"
         case_ref, _ = parse_case_subject(dead_letter.subject)
         history = await self._event_store.history(case_ref)
-        if any(item.id == _retry_id(dead_letter) for item in history):
+        if any(item.id == retry_id(dead_letter) for item in history):
             return f"case {case_ref.id} was retried before; it is {fold(history).state}"
         return f"case {case_ref.id} would try {_failed_step(case_ref, history, failed_consumer)} again"
 
@@ -132,7 +132,7 @@ class OperatorRequests:
 
     async def _retry_step(self, dead_letter: DeadLetter, failed_consumer: Consumer, attribution: Attribution) -> str:
         case_ref, _ = parse_case_subject(dead_letter.subject)
-        return await retry(self._event_store, case_ref, _retry_id(dead_letter), attribution, failed_consumer)
+        return await retry(self._event_store, case_ref, retry_id(dead_letter), attribution, failed_consumer)
 
     async def retry(self, request: CaseRequest, actor: Actor | None = None, reason: str | None = None) -> str:
         """Retry the failed step of a case, whether or not its dead letter was resolved.
@@ -218,7 +218,7 @@ def _failed_step(case_ref: CaseRef, history: Sequence[RecordedEvent], of: Consum
     return step
 
 
-def _retry_id(dead_letter: DeadLetter) -> str:
+def retry_id(dead_letter: DeadLetter) -> str:
     """Return the id of the event with which a redrive resumes a case: of several redrives, one event remains."""
     return derived_id(f"DEADLETTER/{dead_letter.sequence}", "retried")
 

@@ -8,6 +8,9 @@ from shared.contracts.case import fold
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.errors import PermanentError
 from shared.contracts.events import Failed, Retried
+from shared.contracts.steps import step_named
+from shared.messaging.dead_letters import DeadLetter
+from shared.messaging.operator_requests import retry_id
 from shared.runtime.authentication import Caller
 
 
@@ -19,6 +22,18 @@ def last_failure(history: Sequence[RecordedEvent]) -> RecordedEvent | None:
 def retried_after(history: Sequence[RecordedEvent], seen: int) -> bool:
     """Return whether the step was retried after the failure with sequence `seen`."""
     return any(isinstance(item.body, Retried) and item.head.sequence > seen for item in history)
+
+
+def redrivable(letters: Sequence[DeadLetter], history: Sequence[RecordedEvent]) -> DeadLetter | None:
+    """Return the dead letter whose redrive retries the step that has failed; None where there is none."""
+    failure, known = fold(history).failure, {item.id for item in history}
+    if failure is None:
+        return None
+    consumer = step_named(failure.step).consumer
+    fitting = (
+        item for item in reversed(letters) if item.waits and item.consumer == consumer and retry_id(item) not in known
+    )
+    return next(fitting, None)
 
 
 async def retry_seen(
@@ -35,9 +50,9 @@ async def retry_seen(
         return
     if failure is None or failure.head.sequence != seen or fold(history).failure is None:
         raise PermanentError("The case has changed since the page was shown. Look at it again.")
-    waiting = [letter for letter in await operations.letters_of(who, ref.id) if letter.waits]
-    if waiting:
-        await operations.act(who, "redrive", waiting[-1].sequence, reason, dry_run=False)
+    letter = redrivable(await operations.letters_of(who, ref.id), history)
+    if letter is not None:
+        await operations.act(who, "redrive", letter.sequence, reason, dry_run=False)
         return
     await operations.retry_case(who, ref.id, await store_reason(cases, history, reason))
 

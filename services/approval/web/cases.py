@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import ValidationError
 
 from services.approval.dependencies import Api, ApiDependencies, CaseWatcher, Person
-from services.approval.operations.retry import last_failure
+from services.approval.operations.retry import last_failure, redrivable
 from services.approval.operations.saved_views import MOST, SavedView, TooManyViewsError
 from services.approval.review.api import readable
 from services.approval.review.case_list import CaseFilter, page, parse_cursor
@@ -112,6 +112,7 @@ async def case_page(case_id: str, who: CaseWatcher, person: Person, api: Api, do
     history, unreadable = await readable(api.cases, case_id, who)
     case, acts = fold(history), who.role == "operator"
     failure = last_failure(history)
+    letters = await api.operations.letters_of(who, case_id) if acts and failure is not None else []
     return render.page(
         "case_history.html",
         who=person,
@@ -123,7 +124,8 @@ async def case_page(case_id: str, who: CaseWatcher, person: Person, api: Api, do
         waiting=waiting_for(case, history),
         filing=await api.chart.unfiled_of(history),
         failure=failure if case.failure is not None else None,
-        letters=await api.operations.letters_of(who, case_id) if acts and failure is not None else [],
+        letters=letters,
+        letter=redrivable(letters, history),
         acts=acts,
         now=api.clock(),
         zone=api.zone_of(history[-1].case.department),
