@@ -60,7 +60,7 @@ def list_cases(
         if result.get("next"):  # an older server does not send it
             print(f"There are more. The next ones: --after {result['next']}")
         if not result.get("complete", True):
-            print("The service has started a moment ago and is still reading the events: cases may be missing.")
+            print("The service is still reading the events, as it does after a start: cases may be missing.")
 
     emit(result, as_json, show)
 

@@ -1,8 +1,6 @@
 """The operator at night: which cases have stopped, why, and back to work; with named searches and without a script."""
 
-import os
 import re
-from pathlib import Path
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
@@ -15,7 +13,6 @@ from tests.support.ehr import stays
 pytestmark = [pytest.mark.connected, pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 OPERATOR = "Operator of the platform"
-PICTURES = os.environ.get("COUNTERSIGN_PICTURES")  # a folder for screenshots, to look at
 
 
 async def stopped_case(ward: Ward) -> str:
@@ -38,15 +35,13 @@ async def check(page: Page, name: str) -> None:
         found = await Axe().run(page, options=WCAG)
         assert found.violations_count == 0, found.generate_report()
         await page.evaluate(STICKY, "")
-        if PICTURES:
-            await page.screenshot(path=Path(PICTURES) / f"{name}-{width}-{scheme}.png", full_page=True)
     await page.set_viewport_size({"width": 1440, "height": 900})
     await page.emulate_media(color_scheme="light")
 
 
 async def test_an_operator_finds_a_stopped_case_reads_why_and_retries_it(ward: Ward) -> None:
     waits, failed = await ward.case(), await stopped_case(ward)
-    page = await ward.person(OPERATOR, java_script_enabled=True)
+    page = await ward.person(OPERATOR)
     await expect(page).to_have_url(f"{ward.url}/cases")
     await expect(page.get_by_role("link", name="All 2")).to_have_attribute("aria-current", "page")
     await check(page, "cases")
@@ -83,7 +78,6 @@ async def test_a_search_is_narrowed_named_and_found_again(ward: Ward) -> None:
     await page.get_by_label("Case or encounter").fill("no-such-encounter")
     await page.get_by_role("button", name="Show").click()
     await expect(page.get_by_text("No case is like that.")).to_be_visible()
-    await check_empty(page)
     await page.get_by_label("Case or encounter").fill(stays()[0])
     await page.get_by_label("Department").select_option("internal-medicine")
     await page.get_by_role("button", name="Show").click()
@@ -100,11 +94,6 @@ async def test_a_search_is_narrowed_named_and_found_again(ward: Ward) -> None:
     await page.get_by_role("button", name="Remove the view The one stay").click()
     await expect(page.get_by_role("status")).to_contain_text("removed")
     await expect(views.get_by_role("link")).to_have_count(4)
-
-
-async def check_empty(page: Page) -> None:
-    if PICTURES:
-        await page.screenshot(path=Path(PICTURES) / "cases-empty.png", full_page=True)
 
 
 async def test_an_auditor_reads_and_changes_nothing(ward: Ward) -> None:

@@ -89,6 +89,11 @@ async def test_what_is_no_event_blinds_no_list_and_is_told_once(stack: Stack, mo
         return {item["sequence"] for item in await alerts(stack)} == sequences
 
     await until(told, "an alert about each")
+    page = await stack.call("operator", "GET", "/cases")
+    assert f"{len(wrong)} messages in the event stream cannot be read" in page.text
+    assert "These are the latest 5." in page.text
+    page = await stack.call("operator", "GET", f"/cases/{waits}")
+    assert "Messages of this case cannot be read as events" in page.text
     page = await stack.call("physician", "GET", "/")
     assert page.status_code == 200
     assert f"/reviews/{waits}" in page.text

@@ -1,5 +1,6 @@
 """The list of all cases: filters, order and cursors, and a case's state after events that do and do not fit."""
 
+import asyncio
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
@@ -10,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from services.approval.projections import case_index
 from services.approval.projections.case_index import CaseIndex, CaseRow, next_row
-from services.approval.review.case_list import CaseFilter, page, parse_cursor
+from services.approval.review.case_list import CaseFilter, CaseQuery, list_cases, page, parse_cursor
 from shared.contracts.case import fold
 from shared.contracts.envelope import CHAIN_START, decode, encode
+from shared.contracts.errors import TransientError
 from shared.contracts.subjects import CaseRef
 from shared.messaging.event_store import RawMessage
 from shared.runtime.authentication import Caller
@@ -137,6 +140,11 @@ def test_what_cannot_be_read_changes_no_case(three: CaseIndex) -> None:
     assert three._position == 9, "whoever waits for it does not wait for ever"
 
 
+async def test_a_list_that_is_still_being_read_says_so_and_waits_for_nothing(three: CaseIndex) -> None:
+    found = await list_cases(three, [], EVERYBODY, CaseQuery(limit=2))
+    assert (found.complete, len(found.items), found.next) == (False, 2, "7")
+
+
 def test_since_is_when_the_state_began_and_not_the_last_event(three: CaseIndex) -> None:
     three._take(message(1, "escalated", 9))
     row = three.find(str(UUID(int=1)))
@@ -156,3 +164,43 @@ def test_any_sequence_of_events_leads_to_the_state_of_its_history(names: list[st
     if row is not None:
         assert (row.state, row.case.awaits, row.owner) == (case.state, case.awaits, case.owner)
         assert row.failed_step == (case.failure.step if case.failure else None)
+
+
+class Server:
+    """Says which event is the last of the stream, in place of NATS."""
+
+    def __init__(self, last: int) -> None:
+        self.jetstream = self
+        self.state = self
+        self.last_seq = last
+
+    async def stream_info(self, _: str) -> "Server":
+        if self.last_seq < 0:
+            raise TimeoutError
+        return self
+
+
+class CaughtUp:
+    is_caught_up = True
+
+
+async def test_a_list_waits_for_the_events_that_are_stored_when_it_is_asked_for(
+    three: CaseIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    three._following, three._bus = CaughtUp(), Server(8)  # type: ignore[assignment]
+    assert await three.refresh()
+    three._bus = Server(10)  # type: ignore[assignment]
+    asked = asyncio.create_task(three.refresh())
+    await asyncio.sleep(0)
+    three._take(message(2, "retried", 9))
+    await asyncio.sleep(0)
+    assert not asked.done()
+    three._take(message(2, "closed", 10))
+    assert await asked
+    monkeypatch.setattr(case_index, "PATIENCE", 0.01)
+    three._bus = Server(11)  # type: ignore[assignment]
+    assert not await three.refresh()
+    assert not three._waiters
+    three._bus = Server(-1)  # type: ignore[assignment]
+    with pytest.raises(TransientError):
+        await three.refresh()

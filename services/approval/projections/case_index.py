@@ -7,11 +7,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from nats import errors
+from nats.js.errors import APIError
+
 from services.approval.projections.catch_up import CatchUpSubscription
 from services.approval.projections.slim_case import slim_after
 from shared.contracts.case import Case
 from shared.contracts.case_values import CaseState
 from shared.contracts.envelope import RecordedEvent, decode
+from shared.contracts.errors import TransientError
 from shared.contracts.events import Failed, Reimported, StepName
 from shared.contracts.subjects import CaseRef
 from shared.messaging.connection import NatsConnection
@@ -97,24 +101,29 @@ class CaseIndex:
         """Return whether every event that was stored at the start has been read."""
         return self._following is not None and self._following.is_caught_up
 
-    async def refresh(self) -> None:
-        """Wait until the events that are stored now are in the index; not while it reads those of before the start.
+    async def refresh(self) -> bool:
+        """Wait until the events that are stored now are in the index; return whether they are.
 
-        Whoever has changed a case so finds it changed in a list.
+        Whoever has changed a case so finds it changed in a list. While the events of before the start are read, and
+        where the index is behind by more than PATIENCE, the answer is False. Raises TransientError.
         """
         if not self.complete:
-            return
-        last = (await self._bus.jetstream.stream_info(STREAM)).state.last_seq
+            return False
+        try:
+            last = (await self._bus.jetstream.stream_info(STREAM)).state.last_seq
+        except (errors.Error, APIError, TimeoutError) as error:
+            raise TransientError(f"the event stream could not be read ({type(error).__name__})") from None
         if self._position >= last:
-            return
+            return True
         waiter = last, asyncio.get_running_loop().create_future()
         self._waiters.add(waiter)
         try:
             await asyncio.wait_for(waiter[1], PATIENCE)
         except TimeoutError:
-            return  # a list that is a moment old
+            return False
         finally:
             self._waiters.discard(waiter)
+        return True
 
     def find(self, case_id: str) -> CaseRow | None:
         return self._rows.get(case_id)

@@ -122,7 +122,7 @@ class Decided(BaseModel):
     summary="All cases, that with the latest event first",
     description="Filters are combined. A caller of single departments sees their cases only. A case that gets an event "
     "while you read page after page moves to the top, and may be missing from a later page.",
-    responses=problem_responses({422: "the request is not valid"}),
+    responses=problem_responses({422: "the request is not valid", 503: "NATS does not answer"}),
 )
 async def list_cases(who: AnyRole, api: Api, query: CaseParameters) -> CaseList:
     return await page_of_cases(api.index, api.unreadable.of(who), who, query)

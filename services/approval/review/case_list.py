@@ -97,8 +97,8 @@ class CaseList(BaseModel):
     items: list[CaseLine]
     next: str | None = Field(description="null on the last page")
     complete: bool = Field(
-        description="false for a while after a start: the events are still being read, so that cases may be missing or "
-        "shown in an earlier state"
+        description="false while events are still being read, after a start or where the service is behind: cases may "
+        "be missing, or shown in an earlier state"
     )
     unreadable: list[UnreadableLine] = Field(
         description="messages in the event stream that cannot be read as events; no service writes such messages"
@@ -110,12 +110,12 @@ async def list_cases(
 ) -> CaseList:
     """Return a page of the cases that the caller may know of. Raises ProblemError 422 for a cursor of another list."""
     before = parse_cursor(query.after)
-    await index.refresh()
+    complete = await index.refresh()
     rows, following = page(index, who, query, before, query.limit)
     return CaseList(
         items=[CaseLine.of(row) for row in rows],
         next=following,
-        complete=index.complete,
+        complete=complete,
         unreadable=unreadable_lines(item for item in unreadable if query.department in (None, item.case.department)),
     )
 

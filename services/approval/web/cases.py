@@ -38,7 +38,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 async def list_page(who: CaseWatcher, person: Person, api: Api, asked: Annotated[CasePage, Query()]) -> Response:
     search, now = asked.search, api.clock()
     before = parse_cursor(asked.after)
-    await api.index.refresh()
+    complete = await api.index.refresh()
     wanted = search.filter(now, is_case=api.index.find(search.q.strip()) is not None)
     rows, following = page(api.index, who, wanted, before, LINES)
     return render.page(
@@ -55,7 +55,7 @@ async def list_page(who: CaseWatcher, person: Person, api: Api, asked: Annotated
         departments=api.index.departments(who),
         built_in=BUILT_IN,
         saved=await api.views.of(who.subject),
-        complete=api.index.complete,
+        complete=complete,
         unreadable=api.unreadable.of(who),
         done=asked.done,
         words=EVENT_WORDS,
