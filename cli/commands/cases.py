@@ -1,5 +1,6 @@
 """`countersign cases`: list cases, show them, retry failed ones, reimport signed documents after a restore."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -10,27 +11,56 @@ from cli.client import call_api
 from cli.contexts import active_context
 from cli.options import AsJson, By, CaseId, DataDir, actor_name, ensure_by_is_unset
 from cli.output import emit, make_table, print_table
+from cli.times import parse_time
 
-UNFILED_LIMIT = 200  # of the API
+CASES_LIMIT = UNFILED_LIMIT = 200  # of the API
 
 app = typer.Typer(no_args_is_help=True, help="Show cases, retry failed ones, reimport documents after a restore.")
 
 
-def _get(data_dir: Path | None, path: str) -> Any:
-    return call_api(data_dir, "GET", path)
+def _get(data_dir: Path | None, path: str, params: dict[str, Any] | None = None) -> Any:
+    return call_api(data_dir, "GET", path, params=params)
 
 
 @app.command("list")
-def list_cases(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """List the cases with the most recent events, latest first."""
-    result = _get(data_dir, "/v1/cases")
+def list_cases(
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+    state: Annotated[
+        list[str] | None, typer.Option("--state", help="such as failed or awaiting-review; may be repeated")
+    ] = None,
+    department: Annotated[str | None, typer.Option("--department", help="token of the department")] = None,
+    owner: Annotated[str | None, typer.Option("--owner", help="FHIR reference, such as Practitioner/DR-7")] = None,
+    encounter: Annotated[str | None, typer.Option("--encounter", help="FHIR id of the encounter")] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", help="last event since: RFC 3339, or 90m, 2h, 7d before now")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=CASES_LIMIT, help="cases at most")] = 50,
+    after: Annotated[str | None, typer.Option("--after", help="cursor that the list before ended with")] = None,
+) -> None:
+    """List cases, that with the latest event first."""
+    at = parse_time(since, "--since", datetime.now(UTC))
+    wanted = {
+        "state": state,
+        "department": department,
+        "owner": owner,
+        "encounter": encounter,
+        "since": at.isoformat() if at is not None else None,
+        "after": after,
+        "limit": limit,
+    }
+    result = _get(data_dir, "/v1/cases", {name: value for name, value in wanted.items() if value is not None})
 
     def show() -> None:
         table = make_table("case", "department", "state", "last event", "time")
         for item in result["items"]:
             table.add_row(item["case_id"], item["department"], item["state"], item["last_event"], item["time"][:19])
-        print_table(table)
+        print_table(table if result["items"] else "There are no such cases.")
         _print_unreadable(result)
+        if result.get("next"):  # an older server does not send it
+            print(f"There are more. The next ones: --after {result['next']}")
+        if not result.get("complete", True):
+            print("The service is still reading the events, as it does after a start: cases may be missing.")
 
     emit(result, as_json, show)
 

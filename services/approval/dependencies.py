@@ -13,7 +13,9 @@ from services.approval.erasure.service import ErasureService
 from services.approval.escalation.directory import Directory
 from services.approval.event_feed.feed import EventFeed
 from services.approval.filing.service import ChartService
+from services.approval.operations.saved_views import SavedViews
 from services.approval.operations.service import Operations
+from services.approval.projections.case_index import CaseIndex
 from services.approval.projections.open_reviews import OpenReviewsProjection
 from services.approval.projections.preparations import PreparationsProjection
 from services.approval.projections.unreadable_events import UnreadableEvents
@@ -49,6 +51,7 @@ class ApiDependencies:
     zone_of: ZoneOf
     review: ReviewService
     open_reviews: OpenReviewsProjection
+    index: CaseIndex
     corrections: CorrectionsService
     ratings: RatingService
     chart: ChartService
@@ -66,6 +69,7 @@ class ApiDependencies:
     feed: EventFeed
     system: SystemService
     department: DepartmentConsole
+    views: SavedViews
 
     @property
     def cases(self) -> CaseReader:
@@ -105,6 +109,7 @@ Supervisor = Annotated[Caller, Depends(allow("supervisor"))]
 AbsenceManager = Annotated[Caller, Depends(allow("supervisor", "operator"))]
 Operator = Annotated[Caller, Depends(allow("operator"))]
 SystemReader = Annotated[Caller, Depends(allow("operator", "auditor"))]
+CaseWatcher = Annotated[Caller, Depends(allow("operator", "auditor"))]  # follows cases without their texts
 StreamReader = Annotated[Caller, Depends(allow("operator", "auditor", *READERS))]  # follows case events
 Watcher = Annotated[Caller, Depends(allow("physician", "supervisor", "operator"))]  # sees which reviews are open
 

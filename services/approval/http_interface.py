@@ -19,8 +19,10 @@ from services.approval.filing.renditions.make import PDF, TEXT
 from services.approval.filing.renditions.writer import Renditions
 from services.approval.filing.service import ChartService
 from services.approval.filing.status import FilingStatuses
+from services.approval.operations.saved_views import SavedViews
 from services.approval.operations.service import Operations
 from services.approval.parts import Core
+from services.approval.projections.case_index import CaseIndex
 from services.approval.projections.turnaround import TurnaroundProjection
 from services.approval.projections.unreadable_events import UnreadableEvents
 from services.approval.ratings.service import RatingService
@@ -52,7 +54,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
     provider = OidcProvider(settings.oidc, clock, new_id=core.new_id) if settings.oidc.issuer else None
     launch = _launch(core) if settings.launch.issuer else None
     sessions = SessionStore(core.bus, clock, new_secret, settings.idle, settings.session, provider)
-    unreadable, feed = UnreadableEvents(), EventFeed(core.bus)
+    unreadable, feed, index = UnreadableEvents(), EventFeed(core.bus), CaseIndex()
     turnaround = TurnaroundProjection(clock)
     downloads = Renditions(core.bus, core.interactive_ehr, core.devices, (TEXT, PDF), settings.paper)
     tokens = read_api_tokens(settings.tokens_file)
@@ -71,6 +73,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
         zone_of=settings.zones.of,
         review=core.review,
         open_reviews=core.open_reviews,
+        index=index,
         corrections=CorrectionsService(core.bus, core.review),
         ratings=RatingService(core.review),
         chart=ChartService(core.review, core.write_backs, FilingStatuses(core.bus, clock), core.unfiled, downloads),
@@ -94,6 +97,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
             turnaround=turnaround,
             new_id=core.new_id,
         ),
+        views=SavedViews(core.bus),
     )
     part = Part(
         starts=(
@@ -101,6 +105,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
             feed.start,
             sessions.start,
             partial(turnaround.start, core.bus),
+            partial(index.start, core.bus),
             partial(asyncio.to_thread, templates.compile),
         ),
         closers=(unreadable.close, *(item.close for item in (provider, launch) if item is not None)),

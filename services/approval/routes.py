@@ -15,6 +15,8 @@ from services.approval.sign_in.api import router as sessions
 from services.approval.system.api import router as system
 from services.approval.web.absences import router as absence_pages
 from services.approval.web.case import router as case_pages
+from services.approval.web.case_actions import router as case_actions
+from services.approval.web.cases import router as operator_cases
 from services.approval.web.corrections import router as correction_pages
 from services.approval.web.dead_letters import router as dead_letter_pages
 from services.approval.web.department import router as department_pages
@@ -66,6 +68,8 @@ PAGE_ROUTERS = (
     department_pages,
     department_actions,
     absence_pages,
+    operator_cases,
+    case_actions,
 )
 ROUTERS = (*API_ROUTERS, *PAGE_ROUTERS)
 PROVIDER_ROUTERS = (provider_sign_in, provider_sign_out, back_channel_router)  # where there is an identity provider

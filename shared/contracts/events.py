@@ -221,6 +221,7 @@ class Retried(Model):
     version: Literal[1] = 1
     step: StepName
     by: Actor
+    reason: str | None = None  # digest of the words; None: not given, or recorded beside the dead letter
 
 
 class Reimported(Model):

@@ -99,7 +99,7 @@ class OperatorRequests:
             return f"would be published again on {dead_letter.subject}"
         case_ref, _ = parse_case_subject(dead_letter.subject)
         history = await self._event_store.history(case_ref)
-        if any(item.id == _retry_id(dead_letter) for item in history):
+        if any(item.id == retry_id(dead_letter) for item in history):
             return f"case {case_ref.id} was retried before; it is {fold(history).state}"
         return f"case {case_ref.id} would try {_failed_step(case_ref, history, failed_consumer)} again"
 
@@ -132,16 +132,20 @@ class OperatorRequests:
 
     async def _retry_step(self, dead_letter: DeadLetter, failed_consumer: Consumer, attribution: Attribution) -> str:
         case_ref, _ = parse_case_subject(dead_letter.subject)
-        return await retry(self._event_store, case_ref, _retry_id(dead_letter), attribution, failed_consumer)
+        return await retry(self._event_store, case_ref, retry_id(dead_letter), attribution, failed_consumer)
 
-    async def retry(self, request: CaseRequest, actor: Actor | None = None) -> str:
-        """Retry the failed step of a case, whether or not its dead letter was resolved."""
+    async def retry(self, request: CaseRequest, actor: Actor | None = None, reason: str | None = None) -> str:
+        """Retry the failed step of a case, whether or not its dead letter was resolved.
+
+        `reason` is the digest of the words of who asks, which are stored with the case's texts.
+        """
         history = await self._event_store.find(request.case_id)
         if not history:
             raise PermanentError("there is no such case")
         failed = next((item for item in reversed(history) if item.name == "failed"), history[-1])
         attribution = Attribution(request.by, "", self._clock(), actor)
-        return await retry(self._event_store, history[-1].case, derived_id(failed.id, "retried"), attribution)
+        id = derived_id(failed.id, "retried")
+        return await retry(self._event_store, history[-1].case, id, attribution, reason=reason)
 
     async def discard(self, request: DeadLetterRequest) -> str:
         """Mark a dead letter as discarded; return a sentence that says what remains.
@@ -173,18 +177,23 @@ class OperatorRequests:
 
 
 async def retry(
-    event_store: EventStore, case_ref: CaseRef, id: str, attribution: Attribution, of: Consumer | None = None
+    event_store: EventStore,
+    case_ref: CaseRef,
+    id: str,
+    attribution: Attribution,
+    of: Consumer | None = None,
+    reason: str | None = None,
 ) -> str:
     """Append that the failed step is tried again, as the event `id`; when it stands there already, nothing.
 
-    `of` is the consumer that gave up, where that is known.
+    `of` is the consumer that gave up, where that is known; `reason` the digest of words that are stored with the case.
     """
     history = await event_store.history(case_ref)
     case = fold(history)
     if any(item.id == id for item in history):
         return f"case {case_ref.id} was retried before; it is {case.state}"
     step = _failed_step(case_ref, history, of)
-    event = Retried(step=step, by=attribution.actor or Actor(subject=attribution.by, role="operator"))
+    event = Retried(step=step, by=attribution.actor or Actor(subject=attribution.by, role="operator"), reason=reason)
     try:
         await event_store.append(history[-1].case, event, after=case.head, id=id, time=attribution.at)
     except WrongExpectedVersionError:
@@ -209,7 +218,7 @@ def _failed_step(case_ref: CaseRef, history: Sequence[RecordedEvent], of: Consum
     return step
 
 
-def _retry_id(dead_letter: DeadLetter) -> str:
+def retry_id(dead_letter: DeadLetter) -> str:
     """Return the id of the event with which a redrive resumes a case: of several redrives, one event remains."""
     return derived_id(f"DEADLETTER/{dead_letter.sequence}", "retried")
 

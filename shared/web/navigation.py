@@ -20,6 +20,7 @@ class Area(NamedTuple):
 AREAS = (
     Area("Reviews", "/", ("physician", "supervisor")),
     Area("Department", "/department", ("supervisor",)),
+    Area("Cases", "/cases", ("operator", "auditor")),
     Area("Dead letters", "/dead-letters", ("operator",)),
     Area("System", "/system", ("operator", "auditor")),
     Area("Knowledge base", "/knowledge", ("editor", "operator", "auditor", "engineer", "supervisor")),

@@ -66,9 +66,13 @@ async def test_what_is_no_event_blinds_no_list_and_is_told_once(stack: Stack, mo
             await bus.publish(subject, data, stream=STREAM, headers=headers)
     sequences = set(range(first, first + len(wrong)))
 
-    answer = await stack.call("auditor", "GET", "/v1/cases")
-    assert answer.status_code == 200, answer.text
-    found = answer.json()
+    async def found_them() -> dict[str, Any] | None:
+        answer = await stack.call("auditor", "GET", "/v1/cases")
+        assert answer.status_code == 200, answer.text
+        listed: dict[str, Any] = answer.json()
+        return listed if len(listed["unreadable"]) >= len(wrong) else None
+
+    found = await until(found_them, "each message that is no event")
     assert {item["case_id"]: item["state"] for item in found["items"]} == {done: "filed", waits: "awaiting-review"}
     assert {item["sequence"] for item in found["unreadable"]} == sequences
     assert all(item["reason"] for item in found["unreadable"])
@@ -85,6 +89,11 @@ async def test_what_is_no_event_blinds_no_list_and_is_told_once(stack: Stack, mo
         return {item["sequence"] for item in await alerts(stack)} == sequences
 
     await until(told, "an alert about each")
+    page = await stack.call("operator", "GET", "/cases")
+    assert f"{len(wrong)} messages in the event stream cannot be read" in page.text
+    assert "These are the latest 5." in page.text
+    page = await stack.call("operator", "GET", f"/cases/{waits}")
+    assert "Messages of this case cannot be read as events" in page.text
     page = await stack.call("physician", "GET", "/")
     assert page.status_code == 200
     assert f"/reviews/{waits}" in page.text

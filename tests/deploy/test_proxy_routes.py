@@ -6,17 +6,16 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import httpx
 import pytest
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
+from services.evaluator.web.routes import PAGE_ROUTERS as EVALUATOR_PAGES
 
 from cli.stack.ports import free_port
 from docs._generate.http_api import openapi
 from services.approval.routes import LAUNCH_ROUTERS, PAGE_ROUTERS, PROVIDER_ROUTERS
-from services.evaluator.web.routes import PAGE_ROUTERS as EVALUATOR_PAGES
 from tests.support.nginx import NGINX
 from tests.support.server import ROOT
 

@@ -17,6 +17,7 @@ from services.approval.corrections import rules as correction_rules
 from services.approval.erasure import rules as erasure
 from services.approval.escalation import rules as escalation_rules
 from services.approval.preparation.expiry import PreparationExpiry
+from services.approval.projections.case_index import CaseRow, next_row
 from services.approval.ratings import rules as rating_rules
 from services.approval.review.errors import DecisionRefusedError
 from services.drafter import domain as drafter
@@ -323,6 +324,19 @@ class CaseMachine(RuleBasedStateMachine):
     @invariant()
     def nothing_of_ours_appends_what_does_not_fit(self) -> None:
         assert unexpected_events(self.history()) == []
+
+    @invariant()
+    def the_index_of_cases_tells_what_the_history_gives(self) -> None:
+        row: CaseRow | None = None
+        for item in self.history():
+            row = next_row(row, item)
+        if row is not None:
+            case = fold(self.history())
+            failure = case.failure.reason if case.failure is not None else None
+            step = case.failure.step if case.failure is not None else None
+            assert (row.state, row.case.awaits, row.owner) == (case.state, case.awaits, case.owner)
+            assert (row.failed_step, row.failure) == (step, failure)
+            assert row.sequence == case.head.sequence
 
     @invariant()
     def each_signature_is_filed_at_most_once_and_before_the_next(self) -> None:

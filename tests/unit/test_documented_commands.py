@@ -94,7 +94,7 @@ def test_every_command_exists_with_its_options(page: Path) -> None:
 
 def test_an_unknown_command_and_an_unknown_option_are_found() -> None:
     assert problem("case list") == "no command 'case'"
-    assert problem("cases list --department x") == "no option ['--department']"
+    assert problem("cases list --nobody x") == "no option ['--nobody']"
     assert problem("cases list --json") is None
     assert list(commands("```\n.venv/bin/countersign cases list   # all\n```\n`countersign doctor`")) == [
         "cases list",

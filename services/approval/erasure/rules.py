@@ -17,6 +17,7 @@ from shared.contracts.events import (
     Reassigned,
     RedraftRequested,
     Rejected,
+    Retried,
 )
 from shared.contracts.preparation import Prepared
 from shared.contracts.ratings import Rated
@@ -69,7 +70,7 @@ def texts_of(history: Sequence[RecordedEvent]) -> dict[TextKind, set[str]]:
                 found["words"].add(reason)
             case Rejected(reason=reason) | Reassigned(reason=reason) | RetractionRequested(reason=reason):
                 found["words"].add(reason)
-            case Rated(words=str(words)):
+            case Rated(words=str(words)) | Retried(reason=str(words)):
                 found["words"].add(words)
             case Filed(renditions=renditions, message=message):
                 found["renditions"] |= {*renditions.values(), *([message] if message else [])}

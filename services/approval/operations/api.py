@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from services.approval.dependencies import Api, Operator
 from services.approval.ehr_tasks.hold import DecisionHold
+from services.approval.operations.retry import store_reason
 from services.approval.review.api import readable
+from shared.contracts.case import fold
 from shared.contracts.errors import PermanentError
 from shared.runtime.problems import ProblemError, problem_responses
 
@@ -22,6 +24,14 @@ Reason = Annotated[
     StringConstraints(strip_whitespace=True, min_length=1, max_length=4000),
     Field(description="recorded with the caller; no patient data"),
 ]
+
+
+class RetryCase(BaseModel):
+    """Why the step is tried again."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"reason": "the model server is back"}]})
+
+    reason: Reason
 
 
 class CaseRetried(BaseModel):
@@ -57,14 +67,16 @@ class SetDecisionHold(BaseModel):
     "/v1/cases/{case_id}/retry",
     tags=["cases"],
     summary="Try the failed step of a case again",
-    description="Also where its dead letter was discarded. The event of the case names the caller. Sent twice, it is "
-    "done once.",
+    description="Also where its dead letter was discarded. The event of the case names the caller and the digest of "
+    "the reason, which is optional. Sent twice, it is done once.",
     responses=problem_responses(CONFLICT),
 )
-async def retry_case(case_id: str, by: Operator, api: Api) -> CaseRetried:
-    await readable(api.cases, case_id, by)
+async def retry_case(case_id: str, by: Operator, api: Api, body: RetryCase | None = None) -> CaseRetried:
+    history, _ = await readable(api.cases, case_id, by)
+    failed = fold(history).failure is not None
+    reason = await store_reason(api.cases, history, body.reason) if body is not None and failed else None
     try:
-        detail = await api.operations.retry_case(by, case_id)
+        detail = await api.operations.retry_case(by, case_id, reason)
     except PermanentError as refused:
         raise ProblemError(409, "This case cannot be retried", refused.reason) from None
     return CaseRetried(case_id=case_id, detail=detail, by=by.subject)

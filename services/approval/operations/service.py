@@ -8,7 +8,7 @@ from typing import Literal
 
 from services.approval.ehr_tasks.hold import DecisionHold, read_hold, set_hold
 from services.approval.operations.groups import Group, grouped
-from services.approval.operations.selection import Selection, can_see
+from services.approval.operations.selection import Selection, can_see, case_of
 from shared.contracts.errors import CountersignError, PermanentError, TransientError
 from shared.contracts.model import Model
 from shared.messaging.connection import NatsConnection
@@ -150,9 +150,22 @@ class Operations:
                 return results, results[undone - 1].sequence if undone else after
         return results, following
 
-    async def retry_case(self, who: Caller, case_id: str) -> str:
-        """Retry the failed step of a case, once; return a sentence that says what was done. Raises PermanentError."""
-        return await self._requests.retry(CaseRequest(case_id=case_id, by=who.subject), who.actor)
+    async def retry_case(self, who: Caller, case_id: str, reason: str | None = None) -> str:
+        """Retry the failed step of a case, once; return a sentence that says what was done. Raises PermanentError.
+
+        `reason` is the digest of the caller's words, which are stored with the case's texts.
+        """
+        return await self._requests.retry(CaseRequest(case_id=case_id, by=who.subject), who.actor, reason)
+
+    async def letters_of(self, who: Caller, case_id: str) -> list[DeadLetter]:
+        """Return the dead letters of a case, oldest first. Reads all that are stored."""
+        found: list[DeadLetter] = []
+        async with aclosing(read_after(self._bus)) as letters:
+            async for letter, _, _ in letters:
+                ref = case_of(letter)
+                if ref is not None and ref.id == case_id and can_see(who, letter):
+                    found.append(letter)
+        return found
 
     async def decision_hold(self) -> DecisionHold | None:
         """Return the last setting of decisions in the EHR; None where there was none: they count."""

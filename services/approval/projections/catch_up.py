@@ -47,7 +47,7 @@ class CatchUpSubscription:
     """Gives every event called one of `names` to `take`, in stream order, each once.
 
     `counting` returns the sequences of the events that the projection still depends on; the checkpoint `key` stores
-    them.
+    them. A projection that depends on all events has no checkpoint (`stored` false): each start reads the whole stream.
     """
 
     def __init__(
@@ -55,13 +55,15 @@ class CatchUpSubscription:
         key: str,
         names: Sequence[str],
         take: Callable[[RawMessage], None],
-        counting: Callable[[], Iterable[int]],
+        counting: Callable[[], Iterable[int]] = tuple,
         *,
         headers_only: bool = False,
+        stored: bool = True,
     ) -> None:
         self._key = key
         self._take = take
         self._counting = counting
+        self._stores_checkpoint = stored
         self._config = ConsumerConfig(
             filter_subjects=[case_filter(name) for name in names], headers_only=headers_only or None
         )
@@ -79,7 +81,7 @@ class CatchUpSubscription:
         self._bus = bus
         self._checkpoints = Bucket(bus, BUCKET)
         try:
-            if (checkpoint := await self._read_checkpoint()) is not None:
+            if self._stores_checkpoint and (checkpoint := await self._read_checkpoint()) is not None:
                 await self._resume(checkpoint)
             subscription = await bus.jetstream.subscribe(
                 "",
@@ -94,6 +96,11 @@ class CatchUpSubscription:
             raise TransientError(f"the event stream could not be read ({type(error).__name__})") from None
         self._wanted = (info.delivered.consumer_seq if info.delivered else 0) + (info.num_pending or 0)
         self._update_caught_up()
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Return whether the events that were stored at the start have been read."""
+        return self._caught_up.is_set()
 
     async def caught_up(self) -> None:
         """Wait until the events that were stored at the start have been read.
@@ -154,7 +161,7 @@ class CatchUpSubscription:
             self._apply(event)
             self._at = event.sequence
             self._received += 1
-            if self._received % EVENTS_PER_CHECKPOINT == 0:
+            if self._stores_checkpoint and self._received % EVENTS_PER_CHECKPOINT == 0:
                 await self._save(event)
             self._update_caught_up()
         elif event.sequence == self._again:

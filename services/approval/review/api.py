@@ -15,7 +15,8 @@ from services.approval.dependencies import (
     parse_if_match,
 )
 from services.approval.projections.open_reviews import OpenReview
-from services.approval.review.case_list import CaseList, list_recent
+from services.approval.review.case_list import CaseList, CaseParameters
+from services.approval.review.case_list import list_cases as page_of_cases
 from services.approval.review.case_reader import CaseReader
 from services.approval.review.prepared_view import prepared_view
 from services.approval.review.problems import DecisionRoute, gone
@@ -29,7 +30,7 @@ from shared.contracts.errors import ErasedError
 from shared.contracts.events import RejectionAction, Resolution
 from shared.messaging.event_store import UnreadableEvent
 from shared.runtime.authentication import Caller
-from shared.runtime.problems import ProblemError
+from shared.runtime.problems import ProblemError, problem_responses
 from shared.runtime.request_limits import TEXT_MAX_BODY_BYTES, limit_endpoint
 
 LONGEST_TEXT = 200_000
@@ -115,9 +116,16 @@ class Decided(BaseModel):
     signed: str | None = None
 
 
-@router.get("/v1/cases", tags=["cases"], summary="Cases with recent events, latest first")
-async def list_cases(who: AnyRole, api: Api, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> CaseList:
-    return await list_recent(api.cases, who, limit)
+@router.get(
+    "/v1/cases",
+    tags=["cases"],
+    summary="All cases, that with the latest event first",
+    description="Filters are combined. A caller of single departments sees their cases only. A case that gets an event "
+    "while you read page after page moves to the top, and may be missing from a later page.",
+    responses=problem_responses({422: "the request is not valid", 503: "NATS does not answer"}),
+)
+async def list_cases(who: AnyRole, api: Api, query: CaseParameters) -> CaseList:
+    return await page_of_cases(api.index, api.unreadable.of(who), who, query)
 
 
 @router.get("/v1/cases/{case_id}", tags=["cases"], summary="A case and its events")

@@ -1,62 +1,153 @@
-"""Cases with recent events, each in the state that its whole history gives it."""
+"""The list of all cases: filters, and pages of it."""
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Annotated, Self
 
-from pydantic import BaseModel, Field
+from fastapi import Query
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from services.approval.review.case_reader import CaseReader
+from services.approval.projections.case_index import CaseIndex, CaseRow
 from services.approval.review.views import UnreadableLine, unreadable_lines
-from shared.contracts.case import CaseState, fold
-from shared.contracts.envelope import RecordedEvent
+from shared.contracts.case import CaseState
+from shared.contracts.ehr import Department
+from shared.contracts.events import StepName
+from shared.messaging.event_store import UnreadableEvent
 from shared.runtime.authentication import Caller
+from shared.runtime.problems import ProblemError
 
-RECENT_EVENTS = 2000
-MAX_CONCURRENT_READS = 16  # histories
+MOST = 200  # lines of a page
+Id = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+
+
+class CaseFilter(BaseModel):
+    """Which cases a list shows. Criteria are combined; without one, every case."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    state: tuple[CaseState, ...] = Field(default=(), description="any of these states; may be repeated")
+    department: Department | None = None
+    owner: Id | None = Field(default=None, description="FHIR reference, such as `Practitioner/dr-1`")
+    case: Id | None = Field(default=None, description="id of the case")
+    encounter: Id | None = Field(default=None, description="FHIR id of the encounter, with or without `Encounter/`")
+    since: AwareDatetime | None = Field(default=None, description="last event at this time or later, RFC 3339")
+    until: AwareDatetime | None = Field(default=None, description="last event before this time, RFC 3339")
+    unchanged_since: AwareDatetime | None = Field(
+        default=None, description="in its present state since this time or longer, RFC 3339"
+    )
+    unfiled: bool = Field(default=False, description="only cases with a signature that the chart does not have yet")
+
+    def matches(self, row: CaseRow) -> bool:
+        return (
+            (not self.state or row.state in self.state)
+            and self.department in (None, row.ref.department)
+            and self.owner in (None, row.owner)
+            and self.case in (None, row.ref.id)
+            and (self.encounter is None or self.encounter.removeprefix("Encounter/") == row.encounter)
+            and (self.since is None or row.time >= self.since)
+            and (self.until is None or row.time < self.until)
+            and (self.unchanged_since is None or row.since <= self.unchanged_since)
+            and (not self.unfiled or row.unfiled)
+        )
+
+
+class CaseQuery(CaseFilter):
+    """A page of the list."""
+
+    after: str | None = Field(default=None, description="cursor from `next`")
+    limit: int = Field(default=50, ge=1, le=MOST)
+
+
+CaseParameters = Annotated[CaseQuery, Query()]
 
 
 class CaseLine(BaseModel):
-    """A case in a list."""
+    """A case in a list: ids, codes and times."""
 
     case_id: str
     department: str
+    encounter: str = Field(description="FHIR id; empty where no readable event names it")
     state: CaseState
+    since: datetime = Field(description="when the case came into its state")
+    owner: str | None
     last_event: str
-    time: datetime
+    time: datetime = Field(description="of the last event")
+    failed_step: StepName | None = Field(default=None, description="the step that gave up, of a failed case")
+    failure: str | None = Field(default=None, description="why it gave up")
+
+    @classmethod
+    def of(cls, row: CaseRow) -> Self:
+        return cls(
+            case_id=row.ref.id,
+            department=row.ref.department,
+            encounter=row.encounter,
+            state=row.state,
+            since=row.since,
+            owner=row.owner,
+            last_event=row.last_event,
+            time=row.time,
+            failed_step=row.failed_step,
+            failure=row.failure,
+        )
 
 
 class CaseList(BaseModel):
+    """A page of cases, that with the latest event first; `next` is the cursor of the page after it."""
+
     items: list[CaseLine]
+    next: str | None = Field(description="null on the last page")
+    complete: bool = Field(
+        description="false while events are still being read, after a start or where the service is behind: cases may "
+        "be missing, or shown in an earlier state"
+    )
     unreadable: list[UnreadableLine] = Field(
-        description="recent messages in the event stream that cannot be read as events; no service writes such messages"
+        description="messages in the event stream that cannot be read as events; no service writes such messages"
     )
 
 
-async def list_recent(cases: CaseReader, who: Caller, limit: int) -> CaseList:
-    """Return the `limit` cases with the latest events that the caller may know of."""
-    recent, unreadable = await cases.recent(RECENT_EVENTS)
-    latest = {event.case.id: event for event in recent if who.can_access_department(event.case.department)}
-    shown = sorted(latest.values(), key=lambda event: -event.head.sequence)[:limit]
-    places = asyncio.Semaphore(MAX_CONCURRENT_READS)
-
-    async def line(event: RecordedEvent) -> CaseLine:
-        async with places:  # one request each: what a case is, its last event alone does not tell
-            history, _ = await cases.readable(event.case.id)
-        return _line(history or [event])
-
+async def list_cases(
+    index: CaseIndex, unreadable: Sequence[UnreadableEvent], who: Caller, query: CaseQuery
+) -> CaseList:
+    """Return a page of the cases that the caller may know of. Raises ProblemError 422 for a cursor of another list."""
+    before = parse_cursor(query.after)
+    complete = await index.refresh()
+    rows, following = page(index, who, query, before, query.limit)
     return CaseList(
-        items=list(await asyncio.gather(*map(line, shown))),
-        unreadable=unreadable_lines(item for item in unreadable if who.can_access_department(item.case.department)),
+        items=[CaseLine.of(row) for row in rows],
+        next=following,
+        complete=complete,
+        unreadable=unreadable_lines(item for item in unreadable if query.department in (None, item.case.department)),
     )
 
 
-def _line(history: Sequence[RecordedEvent]) -> CaseLine:
-    last = history[-1]
-    return CaseLine(
-        case_id=last.case.id,
-        department=last.case.department,
-        state=fold(history).state,
-        last_event=last.name,
-        time=last.time,
-    )
+def page(
+    index: CaseIndex, who: Caller, wanted: CaseFilter, before: int | None, limit: int
+) -> tuple[list[CaseRow], str | None]:
+    """Return up to `limit` cases, and the cursor of the next page; None on the last."""
+    departments: Collection[str] | None = who.departments
+
+    def shown(row: CaseRow) -> bool:
+        return (departments is None or row.ref.department in departments) and wanted.matches(row)
+
+    if wanted.case is not None:
+        row = index.find(wanted.case)
+        return (
+            ([row], None)
+            if row is not None and (before is None or row.sequence < before) and shown(row)
+            else ([], None)
+        )
+    found: list[CaseRow] = []
+    for row in index.select(shown, before):
+        if len(found) == limit:
+            return found, str(found[-1].sequence)
+        found.append(row)
+    return found, None
+
+
+def parse_cursor(cursor: str | None) -> int | None:
+    """Return the sequence that the page ends before. Raises ProblemError 422."""
+    if cursor is None:
+        return None
+    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 20):
+        raise ProblemError(422, "The request is not valid", "after is not a cursor of this list.")
+    return int(cursor)

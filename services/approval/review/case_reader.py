@@ -40,10 +40,6 @@ class CaseReader:
         """Return the events that can be read and those that cannot, for callers that only display the case."""
         return await self._event_store.readable(case_id) if CASE_ID.fullmatch(case_id) else ([], [])
 
-    async def recent(self, events: int) -> tuple[list[RecordedEvent], list[UnreadableEvent]]:
-        """Return the last `events` events of all cases."""
-        return await self._event_store.recent(events)
-
     async def case(self, case_id: str) -> tuple[CaseRef, Case]:
         """Return the current state of a case; `exists` is false where there is no such case."""
         return current(case_id, await self.history(case_id))

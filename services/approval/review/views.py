@@ -1,5 +1,6 @@
 """A case and a review as the API and the pages show them."""
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Literal
@@ -19,6 +20,8 @@ from shared.contracts.retention import ErasureOrdered, HoldPlaced
 from shared.messaging.event_store import UnreadableEvent
 from shared.runtime.problems import ProblemError
 
+TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+
 
 class EventLine(BaseModel):
     """One event of a case."""
@@ -28,6 +31,7 @@ class EventLine(BaseModel):
     actor: str
     digest: str
     detail: dict[str, Any]
+    trace_id: str | None = Field(default=None, description="of the trace of the work that wrote it, 32 hex digits")
 
 
 class EndingView(BaseModel):
@@ -183,11 +187,18 @@ def case_view(history: list[RecordedEvent], unreadable: Iterable[UnreadableEvent
                 actor=event.actor,
                 digest=event.head.digest,
                 detail=event.body.model_dump(mode="json", exclude_none=True, exclude={"event", "version"}),
+                trace_id=trace_id(event),
             )
             for event in history
         ],
         unreadable=unreadable_lines(unreadable),
     )
+
+
+def trace_id(event: RecordedEvent) -> str | None:
+    """Return the trace id of an event (W3C Trace Context); None where it has none."""
+    found = TRACEPARENT.fullmatch(event.traceparent or "")
+    return found[1] if found else None
 
 
 def ending_view(event: RecordedEvent | None) -> EndingView | None:

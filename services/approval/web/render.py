@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 from services.approval.dependencies import ApiDependencies
 from services.approval.sign_in.service import is_frame
 from shared.runtime.dependencies import provided
+from shared.web.local_time import local
 from shared.web.render import NO_ANCESTORS, Templates, asset_response, span
 from shared.web.render import PageRoute as BasicPageRoute
 
@@ -75,6 +76,7 @@ def plain(reference: str | None) -> str:
 templates = Templates(HERE / "templates")
 templates.environment.globals |= {"LABELS": LABELS, "ORIGINS": ORIGINS, "span": span}
 templates.environment.filters["object_id"] = id
+templates.environment.filters["local"] = local
 templates.environment.filters["sentence"] = lambda text: f"{text[:1].upper()}{text[1:]}".rstrip(".") + "."
 templates.environment.filters["parse_time"] = datetime.fromisoformat
 templates.environment.filters["span"] = span
