@@ -47,7 +47,7 @@ class CanaryWatch:
         self._bus = bus
         self._registry = registry
         self._evaluations = evaluations
-        self._threshold = threshold
+        self.threshold = threshold
         self._drift = drift
         self._cases = EventStore(bus, "evaluator")
         self._bucket = Bucket(bus, BUCKET)
@@ -104,7 +104,7 @@ class CanaryWatch:
                 await self._bucket.put(canary.configuration, data, revision=stored.revision if stored else 0)
             except WrongSequenceError:
                 raise TransientError("another process took in a decision about the same canary") from None
-        if after.is_worse(self._threshold):
+        if after.is_worse(self.threshold):
             await self._roll_back(state, after)
         return after is not before
 
@@ -120,7 +120,7 @@ class CanaryWatch:
         pairs = comparison.worse + comparison.better
         reason = (
             f"worse than the live configuration in {comparison.worse} of {pairs} pairs of decisions that differ "
-            f"(evidence {comparison.evidence:.3g}, threshold {self._threshold:.3g})"
+            f"(evidence {comparison.evidence:.3g}, threshold {self.threshold:.3g})"
         )
         digest = comparison.canary
         # First the alert: once the canary is taken back, a redelivery ends before it comes here.

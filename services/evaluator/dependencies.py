@@ -7,6 +7,7 @@ from fastapi import Depends, Request
 
 from services.evaluator.drafters import DrafterService
 from services.evaluator.service import KnowledgeService
+from shared.messaging.event_store import Clock
 from shared.runtime.authentication import ROLES, Authenticator, Caller, RequireRole, Role
 from shared.runtime.dependencies import provided
 
@@ -16,6 +17,7 @@ class EvaluatorDependencies:
     authenticator: Authenticator
     knowledge: KnowledgeService
     drafters: DrafterService
+    clock: Clock
 
 
 def allow(*roles: Role) -> RequireRole:
@@ -31,9 +33,15 @@ async def _drafters(request: Request) -> DrafterService:
     return provided(request, EvaluatorDependencies).drafters
 
 
+async def _clock(request: Request) -> Clock:
+    return provided(request, EvaluatorDependencies).clock
+
+
 Drafters = Annotated[DrafterService, Depends(_drafters)]
 Knowledge = Annotated[KnowledgeService, Depends(_knowledge)]
+ClockOf = Annotated[Clock, Depends(_clock)]
 AnyRole = Annotated[Caller, Depends(allow(*ROLES))]
 Editor = Annotated[Caller, Depends(allow("operator", "editor"))]  # changes the knowledge base
 Engineer = Annotated[Caller, Depends(allow("operator", "engineer"))]  # changes what drafts
 Operator = Annotated[Caller, Depends(allow("operator"))]
+DrafterReader = Annotated[Caller, Depends(allow("engineer", "operator", "auditor"))]  # of the pages about drafters

@@ -1,9 +1,11 @@
 """Queries and moves of people about drafter configurations."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from services.evaluator import gate
 from services.evaluator.canary import Comparison
 from services.evaluator.canary_watch import CanaryWatch
 from services.evaluator.drift import Drift
@@ -12,6 +14,7 @@ from services.evaluator.evaluation_sets import EvaluationSets, StayChoice
 from services.evaluator.evaluations import Evaluation, Evaluations
 from services.evaluator.feedback import DrafterFeedback, RatingComparison
 from services.evaluator.feedback_projection import FeedbackProjection
+from services.evaluator.gate import Verdict
 from shared.contracts import drafter_states as states
 from shared.contracts.case_values import Actor
 from shared.contracts.drafter_states import DocumentDrafters, DrafterEntry, MoveRefusedError
@@ -100,6 +103,11 @@ class DrafterService:
         return await self._feedback.feedback((await self.one(digest)).entry.configuration)
 
     @property
+    def canary_threshold(self) -> float:
+        """Return the evidence at which a canary is rolled back."""
+        return self._watch.threshold
+
+    @property
     def drift_threshold(self) -> float:
         return self._drift.threshold
 
@@ -175,24 +183,29 @@ class DrafterService:
         return await self._move(found.document, digest, move)
 
     async def _passed(self, found: FoundDrafter) -> str | None:
-        """Return the evaluation that a candidate has passed against what is live. Raises ProblemError.
-
-        The last one with a verdict decides: a shadow that has just begun, or an evaluation that is under way, has none.
-        """
-        if found.entry.state not in ("candidate", "shadow"):
+        """Return the evaluation that a candidate has passed against what is live. Raises ProblemError."""
+        state, digest = await self._registry.state(found.document), found.entry.configuration
+        if not gate.is_gated(state, digest):
             return None  # the move is refused for that
-        live = (await self._registry.state(found.document)).live
-        against = [
-            item
-            for item in await self._evaluations.of(found.entry.configuration)
-            if live is not None and item.requested.live == live.configuration
-        ]
-        if not against:
-            raise ProblemError(409, "Not evaluated", "Evaluate it against the live configuration first.")
-        last = ([item for item in against if item.result.conclusive] or against)[-1]
-        if not last.result.passed:
-            raise ProblemError(409, "Held back", f"By its evaluation: {'; '.join(last.result.reasons)}.")
-        return last.id
+        verdict = gate.verdict(state, await self._evaluations.of(digest))
+        if verdict.evaluation is None or not verdict.passed:
+            raise ProblemError(409, verdict.title, verdict.detail)
+        return verdict.evaluation.id
+
+    async def state(self, document: str) -> DocumentDrafters:
+        return await self._registry.state(document)
+
+    async def states(self) -> Mapping[str, DocumentDrafters]:
+        return await self._registry.states()
+
+    async def configuration(self, digest: str) -> DrafterConfiguration:
+        return await self._registry.configuration(digest)
+
+    async def verdicts(self, state: DocumentDrafters) -> dict[str, Verdict]:
+        """Return what the gate says of each candidate and of the shadow of a kind of document."""
+        gated = {digest for digest in state.entries if gate.is_gated(state, digest)}
+        found = await self._evaluations.by_candidate(gated)
+        return {digest: gate.verdict(state, found[digest]) for digest in gated}
 
     async def evaluate(self, digest: str, stays: StayChoice | str, by: Actor, reason: str) -> Evaluation:
         """Begin to evaluate a configuration against the live one, on a choice of signed stays or on a set.

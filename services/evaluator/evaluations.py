@@ -1,7 +1,9 @@
 """Evaluations of drafter configurations: begin one on filed cases, and say what it has found."""
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 
 from nats.aio.msg import Msg
 
@@ -15,6 +17,7 @@ from shared.contracts.subjects import derived_id
 from shared.messaging.evaluations import EvaluationLog, read_evaluation_event
 
 CONSUMER = "evaluator-evaluate"
+MAX_REMEMBERED = 200  # results
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,7 @@ class Evaluation:
     id: str
     requested: EvaluationRequested
     result: EvaluationResult
+    time: datetime  # of the request
 
 
 class Evaluations:
@@ -31,6 +35,7 @@ class Evaluations:
 
     def __init__(self, log: EvaluationLog) -> None:
         self._log = log
+        self._results: dict[str, tuple[int, EvaluationResult]] = {}  # by evaluation: stays that were judged, result
 
     async def begin(self, requested: EvaluationRequested) -> str:
         """Begin an evaluation, and return its id. The same configurations and stays are one evaluation."""
@@ -61,12 +66,19 @@ class Evaluations:
             await self._log.append(evaluation, ready)
 
     async def find(self, evaluation: str) -> Evaluation | None:
-        requested = await self._log.request(evaluation)
-        if requested is None:
-            return None
+        found = await self._log.request(evaluation)
+        return await self._with_result(evaluation, *found) if found is not None else None
+
+    async def _with_result(self, evaluation: str, requested: EvaluationRequested, time: datetime) -> Evaluation:
         judged = await self._log.judged(evaluation)
-        # In a thread: resampling hundreds of stays takes longer than a request may hold up the others.
-        return Evaluation(evaluation, requested, await asyncio.to_thread(evaluate, judged, len(requested.items)))
+        before = self._results.get(evaluation)
+        if before is None or before[0] != len(judged):  # each stay is judged once
+            # In a thread: resampling hundreds of stays takes longer than a request may hold up the others.
+            result = await asyncio.to_thread(evaluate, judged, len(requested.items))
+            if len(self._results) >= MAX_REMEMBERED:
+                self._results.clear()
+            before = self._results[evaluation] = len(judged), result
+        return Evaluation(evaluation, requested, before[1], time)
 
     async def stays(self, evaluation: str) -> list[ItemJudged]:
         """Return the stays that were drafted so far, in the order of their numbers."""
@@ -74,8 +86,16 @@ class Evaluations:
 
     async def of(self, candidate: str) -> list[Evaluation]:
         """Return the evaluations of a configuration, oldest first."""
-        ids = [id async for id, requested, _ in self._log.requests() if requested.candidate == candidate]
-        return [found for id in ids if (found := await self.find(id)) is not None]
+        return (await self.by_candidate({candidate}))[candidate]
+
+    async def by_candidate(self, candidates: Collection[str]) -> dict[str, list[Evaluation]]:
+        """Return the evaluations of each of some configurations, oldest first."""
+        found: dict[str, list[Evaluation]] = {candidate: [] for candidate in candidates}
+        requests = [item async for item in self._log.requests()] if candidates else []
+        for id, requested, time in requests:
+            if requested.candidate in found:
+                found[requested.candidate].append(await self._with_result(id, requested, time))
+        return found
 
 
 def shadow_evaluation(shadow: DrafterEntry) -> str:

@@ -30,6 +30,7 @@ from services.evaluator.signed_stays import SignedStays
 from services.evaluator.web.knowledge import router as knowledge_pages
 from services.evaluator.web.knowledge_actions import router as knowledge_actions
 from services.evaluator.web.render import templates
+from services.evaluator.web.routes import pages
 from shared.inference.embeddings import Embedder, TritonEmbedder
 from shared.knowledge.retriever import Retriever
 from shared.knowledge.vector_store import VectorStore
@@ -94,9 +95,10 @@ def build(
             models_router,
             knowledge_pages,
             knowledge_actions,
+            *pages,
             assets_router,
         ),
-        EvaluatorDependencies(authenticator, knowledge_service, drafters),
+        EvaluatorDependencies(authenticator, knowledge_service, drafters, clock),
         starts=(evaluation.start, partial(asyncio.to_thread, templates.compile)),
         checks={"triton-embedder": embedder.ready, "qdrant": base.ready},
         closers=tuple(closers),

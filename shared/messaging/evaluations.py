@@ -1,6 +1,7 @@
 """The EVALUATIONS stream as the log of evaluations: each event of an evaluation stands there once."""
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -52,16 +53,16 @@ class EvaluationLog:
             return False
         return True
 
-    async def requests(self) -> AsyncIterator[tuple[str, EvaluationRequested, str]]:
+    async def requests(self) -> AsyncIterator[tuple[str, EvaluationRequested, datetime]]:
         """Yield every evaluation with its request and the time of that, oldest first."""
         async for item in self._scan(evaluation_subject("*", "requested")):
             evaluation, _ = parse_evaluation_subject(item.subject)
-            yield evaluation, read_evaluation_event(EvaluationRequested, item.data), item.headers.get("ce-time", "")
+            yield evaluation, *_request(item)
 
-    async def request(self, evaluation: str) -> EvaluationRequested | None:
-        """Return the request of an evaluation; None when there is none."""
+    async def request(self, evaluation: str) -> tuple[EvaluationRequested, datetime] | None:
+        """Return the request of an evaluation and the time of that; None when there is none."""
         async for item in self._scan(evaluation_subject(evaluation, "requested")):
-            return read_evaluation_event(EvaluationRequested, item.data)
+            return _request(item)
         return None
 
     async def set_versions(self, name: str | None = None) -> list[EvaluationSetMade]:
@@ -83,6 +84,11 @@ class EvaluationLog:
         async for page in pages(self._bus, STREAM, filter):
             for message in page:
                 yield raw_message_of(message)
+
+
+def _request(item: RawMessage) -> tuple[EvaluationRequested, datetime]:
+    requested = read_evaluation_event(EvaluationRequested, item.data)
+    return requested, datetime.fromisoformat(item.headers["ce-time"])
 
 
 def evaluation_set_id(name: str) -> str:

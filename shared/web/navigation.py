@@ -24,6 +24,7 @@ AREAS = (
     Area("Dead letters", "/dead-letters", ("operator",)),
     Area("System", "/system", ("operator", "auditor")),
     Area("Knowledge base", "/knowledge", ("editor", "operator", "auditor", "engineer", "supervisor")),
+    Area("Drafters", "/drafters", ("engineer", "operator", "auditor")),
 )
 # Roles of people; `ingest` is a machine's.
 PERSONS: tuple[Role, ...] = ("physician", "supervisor", "operator", "auditor", "editor", "engineer")

@@ -1,0 +1,129 @@
+"""The ML engineer's console in a real browser: from the live drafter to a candidate that the gate holds back."""
+
+import re
+from collections.abc import Awaitable, Callable
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page, expect
+
+from tests.browser.conftest import Ward
+from tests.browser.test_review_page import STICKY, WCAG
+from tests.support.ehr import stays
+
+pytestmark = [pytest.mark.connected, pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+ENGINEER = "Engineer of drafters"
+KIND = "Discharge summary"
+
+
+async def ward_with_signed_stays(make_ward: Callable[..., Awaitable[Ward]], number: int) -> Ward:
+    ward = await make_ward(evaluator=True)
+    for encounter in stays()[1 : 1 + number]:
+        case_id = await ward.case(encounter=encounter)
+        assert (await ward.stack.decide(case_id, "approve")).status_code == 200
+        await ward.stack.reaches(case_id, "filed")
+    return ward
+
+
+async def open_live(page: Page) -> None:
+    """Open the live configuration of discharge summaries from the list."""
+    card = page.get_by_role("region", name=KIND)
+    await card.get_by_role("row", name=re.compile("Live")).get_by_role("link").click()
+    await expect(page.locator(".chip.good")).to_have_text("Live")
+
+
+async def save_candidate(page: Page) -> None:
+    """From the page of a configuration: edit its prompt in the workbench, look at the difference, save it."""
+    await page.get_by_role("link", name="Edit a copy in the workbench").click()
+    text = page.get_by_role("textbox", name="Prompt")
+    await text.fill(f"Be brief.\n{await text.input_value()}")
+    await page.get_by_role("button", name="Show what differs").click()
+    await expect(page.get_by_role("heading", name="What differs: prompt")).to_be_visible()
+    await expect(page.locator(".prompt-diff ins")).to_have_text(re.compile("Be brief."))
+    await page.get_by_label("Why").fill("shorter hospital courses")
+    await page.get_by_role("button", name="Save as a candidate").click()
+    await expect(page.get_by_role("status")).to_contain_text("It is a candidate now")
+
+
+async def test_an_engineer_edits_the_live_prompt_saves_a_candidate_and_finds_the_gate_closed(
+    make_ward: Callable[..., Awaitable[Ward]],
+) -> None:
+    ward = await ward_with_signed_stays(make_ward, 2)
+    page = await ward.person(ENGINEER)
+    assert page.url == f"{ward.url}/drafters"  # where an engineer starts
+    await open_live(page)
+    await save_candidate(page)
+    await expect(
+        page.locator("#moves ~ *").get_by_text("Evaluate it against the live configuration first.").first
+    ).to_be_visible()
+    await page.get_by_text("Canary", exact=True).click()
+    canary = page.locator("#move-canary")
+    await expect(canary).to_contain_text("Not evaluated")
+    await canary.get_by_label("Why").fill("a tenth of the cases")
+    await canary.get_by_role("button", name="Start the canary").click()  # the browser asks for the confirmation first
+    await expect(page.locator(".title .chip").first).to_have_text("Candidate")
+
+    evaluate = page.locator("#move-evaluate")
+    await evaluate.get_by_label("Why").fill("does it hold?")
+    await evaluate.get_by_role("button", name="Evaluate").click()
+    await expect(page.get_by_text("2 of 2 stays drafted")).to_be_visible()  # without a reload
+    await expect(page.get_by_text("2 stays were judged, 10 are needed")).to_be_visible()
+    await expect(page.get_by_role("region", name="Candidate beside live").locator("tbody tr").first).to_be_visible()
+    await page.get_by_role("link", name=re.compile("v\\d+")).first.click()
+    await expect(page.locator("section", has=page.locator("#moves"))).to_contain_text(
+        "2 stays were judged, 10 are needed"
+    )
+
+    await page.get_by_text("Retire", exact=True).click()
+    await page.locator("#move-retire").get_by_label("Why").fill("only tried")
+    await page.get_by_role("button", name="Retire it").click()
+    await expect(page.get_by_role("status")).to_contain_text("It is retired now.")
+    await expect(page.get_by_role("region", name="History")).to_contain_text("Retired: only tried")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1440])
+async def test_every_page_holds_wcag_and_fits(
+    make_ward: Callable[..., Awaitable[Ward]], scheme: str, width: int
+) -> None:
+    """No violations of WCAG 2.2 AA that axe can find, and nothing to scroll sideways."""
+    ward = await ward_with_signed_stays(make_ward, 1)
+    page = await ward.person(ENGINEER, viewport={"width": width, "height": 800}, color_scheme=scheme)
+    await open_live(page)
+    live = page.url
+    await save_candidate(page)
+    candidate = page.url.partition("?")[0]
+    await page.locator("#move-evaluate").get_by_label("Why").fill("does it hold?")
+    await page.get_by_role("button", name="Evaluate").click()
+    await expect(page.get_by_text("1 of 1 stay drafted")).to_be_visible()
+    evaluation = page.url
+    await page.goto(f"{ward.url}/drafters/sets")
+    await page.get_by_label("Name").fill("icu")
+    await page.get_by_label("Why").fill("long stays")
+    await page.get_by_role("button", name="Make the set").click()
+    await expect(page.get_by_role("status")).to_contain_text("The set is made")
+    looked = [
+        f"{ward.url}/drafters",
+        live,
+        candidate,
+        evaluation,
+        f"{live}/edit",
+        page.url,
+        f"{ward.url}/drafters/sets",
+    ]
+    for address in looked:
+        await page.goto(address)
+        for summary in await page.locator("main details:not([open]) > summary").all():
+            await summary.click()
+        await page.evaluate(STICKY, "static")
+        found = await Axe().run(page, options=WCAG)
+        assert found.violations_count == 0, f"{address}: {found.generate_report()}"
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{address} is too wide"
+
+
+async def test_it_works_without_scripts(make_ward: Callable[..., Awaitable[Ward]]) -> None:
+    ward = await make_ward(evaluator=True)
+    page = await ward.person(ENGINEER, java_script_enabled=False)
+    await open_live(page)
+    await save_candidate(page)
