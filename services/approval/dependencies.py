@@ -28,6 +28,7 @@ from services.approval.review.draft_labels import DraftLabels
 from services.approval.review.service import ReviewService
 from services.approval.sign_in.service import SignInService
 from services.approval.system.service import SystemService
+from services.approval.trials.service import TrialReader
 from services.approval.webhooks.service import WebhookService
 from shared.clinical.fhir_client import FhirClient
 from shared.messaging.access_log import AccessLog
@@ -70,6 +71,7 @@ class ApiDependencies:
     system: SystemService
     department: DepartmentConsole
     views: SavedViews
+    trials: TrialReader
 
     @property
     def cases(self) -> CaseReader:
@@ -111,6 +113,7 @@ Operator = Annotated[Caller, Depends(allow("operator"))]
 SystemReader = Annotated[Caller, Depends(allow("operator", "auditor"))]
 CaseWatcher = Annotated[Caller, Depends(allow("operator", "auditor"))]  # follows cases without their texts
 StreamReader = Annotated[Caller, Depends(allow("operator", "auditor", *READERS))]  # follows case events
+Engineer = Annotated[Caller, Depends(allow("engineer"))]  # reads the drafts of trials
 Watcher = Annotated[Caller, Depends(allow("physician", "supervisor", "operator"))]  # sees which reviews are open
 
 IdempotencyKey = Annotated[

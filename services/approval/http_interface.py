@@ -33,6 +33,7 @@ from services.approval.sign_in.launch.client import TIMEOUT_S, EhrLaunch
 from services.approval.sign_in.service import SignInService
 from services.approval.sign_in.sessions import SessionStore
 from services.approval.system.service import SystemService
+from services.approval.trials.service import TrialReader
 from services.approval.web.render import templates
 from shared.http import HttpClient
 from shared.messaging.access_log import AccessLog
@@ -98,6 +99,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
             new_id=core.new_id,
         ),
         views=SavedViews(core.bus),
+        trials=TrialReader(core.evaluations, core.review.cases, core.log),
     )
     part = Part(
         starts=(

@@ -51,6 +51,7 @@ from shared.contracts.subjects import ESCALATION_TIMER, RECONCILE_TIMER, timer_f
 from shared.messaging.access_log import AccessLog
 from shared.messaging.broker import ServiceBroker
 from shared.messaging.connection import NatsConnection
+from shared.messaging.evaluations import EvaluationLog
 from shared.messaging.event_store import Clock
 from shared.messaging.lost_timers import LostTimers
 from shared.messaging.operator_requests import OperatorRequests
@@ -89,6 +90,10 @@ class Core:
     def webhooks(self) -> WebhookService:
         sender = self.webhook_sender
         return WebhookService(self.bus, self.webhook_registry, sender, self.clock, self.new_id, os.urandom)
+
+    @property
+    def evaluations(self) -> EvaluationLog:
+        return EvaluationLog(self.bus, "approval", self.clock)
 
     @property
     def bus(self) -> NatsConnection:
@@ -217,7 +222,7 @@ def recurring_jobs(core: Core) -> Part:
 
 
 def erasure(core: Core) -> Part:
-    core.broker.on(ERASE, ErasureHandler(core.bus, core.settings.erasure_dir).erase)
+    core.broker.on(ERASE, ErasureHandler(core.bus, core.evaluations, core.settings.erasure_dir).erase)
     return Part()
 
 

@@ -33,6 +33,7 @@ from services.approval.web.sign_out import back_channel_router
 from services.approval.web.sign_out import provider_router as provider_sign_out
 from services.approval.web.sign_out import router as sign_out
 from services.approval.web.system import router as system_page
+from services.approval.web.trial import router as trial_pages
 from services.approval.webhooks.api import router as webhooks
 from shared.web.render import assets_router
 
@@ -62,6 +63,7 @@ PAGE_ROUTERS = (
     correction_pages,
     rating_pages,
     filing_pages,
+    trial_pages,
     practitioner_search,
     dead_letter_pages,
     system_page,

@@ -12,14 +12,23 @@ from services.drafter.omissions import facts_of_text
 from services.drafter.writing import Assignment, DraftWriter
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Draft, DrafterStamp
+from shared.contracts.envelope import sha256_hex
 from shared.contracts.errors import CountersignError, ErasedError, PermanentError
-from shared.contracts.evaluations import DraftFigures, EvaluationItem, ItemJudged, ItemReady, parse_evaluation_subject
+from shared.contracts.evaluations import (
+    DraftFigures,
+    DraftsKept,
+    EvaluationItem,
+    ItemJudged,
+    ItemReady,
+    parse_evaluation_subject,
+)
 from shared.contracts.model import read_strictly
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.connection import NatsConnection
 from shared.messaging.drafter_registry import DrafterRegistry
-from shared.messaging.evaluations import EvaluationLog, read_evaluation_event
+from shared.messaging.evaluations import EvaluationLog, kept_drafts_id, read_evaluation_event
 
+ERASED = "the texts of the case were erased"
 ATTEMPTS = 3  # deliveries until a draft is written without a model that does not answer
 WriterOf = Callable[["OneConfiguration"], DraftWriter]
 # Returns how similar each of some narratives is to the signed one.
@@ -41,7 +50,7 @@ class OneConfiguration:
 
 
 class DraftEvaluation:
-    """Handles the stays of evaluations, at a low priority. Nothing of a draft is kept but figures."""
+    """Handles the stays of evaluations, at a low priority. Of a draft figures are kept; the text only of a trial."""
 
     def __init__(
         self,
@@ -69,14 +78,15 @@ class DraftEvaluation:
         if await self._log.is_judged(evaluation, ready.number):
             return
         last = message.metadata.num_delivered >= ATTEMPTS
-        await self._log.append(evaluation, await self._judged(f"{evaluation}-{ready.number}", ready, last))
+        await self._log.append(evaluation, await self._judged(message, evaluation, ready, last))
 
-    async def _judged(self, name: str, ready: ItemReady, last: bool) -> ItemJudged:
+    async def _judged(self, message: Msg, evaluation: str, ready: ItemReady, last: bool) -> ItemJudged:
+        name = f"{evaluation}-{ready.number}"
         judged = ItemJudged(number=ready.number, case=ready.item.case, department=ready.item.department)
         try:
             context, signed = await self._texts(ready.item)
         except ErasedError:
-            return judged.model_copy(update={"left_out": "the texts of the case were erased"})
+            return judged.model_copy(update={"left_out": ERASED})
         except PermanentError as error:  # no further attempt would read them, and the others can be judged
             return judged.model_copy(update={"left_out": error.reason})
         facts = await asyncio.to_thread(facts_of_text, signed_narrative(signed), context)
@@ -91,8 +101,35 @@ class DraftEvaluation:
             found = await asyncio.to_thread(measure, draft, signed, facts, seconds)
             model = self._model_of((await self._registry.configuration(digest)).model)
             figures.append(found.model_copy(update={"cost": cost_of(found, model.price)}))
+        if ready.keep_drafts:
+            try:
+                await self._keep(message.metadata.sequence.stream, evaluation, ready, drafts)
+            except ErasedError:
+                return judged.model_copy(update={"left_out": ERASED})
         candidate, live = await self._with_similarity(figures, drafts, signed)
         return judged.model_copy(update={"candidate": candidate, "live": live})
+
+    async def _keep(self, number: int, evaluation: str, ready: ItemReady, drafts: Sequence[Draft]) -> None:
+        """Store both drafts of a trial among the texts of the case. Raises ErasedError, TransientError.
+
+        The event that names them comes first: an erasure leaves a marker in the place of each, and none is stored then.
+        """
+        texts = [draft.model_dump_json(exclude_none=True).encode() for draft in drafts]
+        candidate, live = map(sha256_hex, texts)
+        kept = DraftsKept(
+            number=number,
+            evaluation=evaluation,
+            case=ready.item.case,
+            department=ready.item.department,
+            candidate=ready.candidate,
+            live=ready.live,
+            candidate_draft=candidate,
+            live_draft=live,
+            signed=ready.item.signed,
+        )
+        await self._log.append(kept_drafts_id(ready.item.case), kept)
+        for text in texts:
+            await self._artifacts.of(ready.item.case).put(text)
 
     async def _with_similarity(
         self, figures: list[DraftFigures], drafts: list[Draft], signed: str

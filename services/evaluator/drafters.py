@@ -1,6 +1,6 @@
 """Queries and moves of people about drafter configurations."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,8 +19,9 @@ from shared.contracts import drafter_states as states
 from shared.contracts.case_values import Actor
 from shared.contracts.drafter_states import DocumentDrafters, DrafterEntry, MoveRefusedError
 from shared.contracts.drafters import DrafterConfiguration, RecordedDrafterEvent
-from shared.contracts.evaluations import EvaluationRequested, ItemJudged
+from shared.contracts.evaluations import EvaluationItem, EvaluationRequested, ItemJudged
 from shared.messaging.drafter_registry import Decide, DrafterRegistry
+from shared.runtime.authentication import Caller
 from shared.runtime.problems import ProblemError
 
 SHORTEST_PREFIX = 6  # characters of a digest
@@ -213,19 +214,36 @@ class DrafterService:
         Raises ProblemError.
         """
         found = await self.one(digest)
-        live = (await self._registry.state(found.document)).live
-        if live is None or live.configuration == found.entry.configuration:
-            raise ProblemError(409, "Nothing to compare it with", "It is the live configuration.")
-        stamp = None
         if isinstance(stays, str):
             made = await self.sets.find(stays)
             if made.document != found.document:
                 raise ProblemError(409, "That set is of another kind of document", f"It has stays of {made.document}.")
-            items, stamp = made.items, made.stamp
-        else:
-            items = tuple(await self.sets.choose(found.document, stays))
+            return await self._begin(found, made.items, by, reason, set=made.stamp)
+        return await self._begin(found, await self.sets.choose(found.document, stays), by, reason)
+
+    async def try_on(self, digest: str, case: str, who: Caller, reason: str) -> Evaluation:
+        """Begin a trial: an evaluation on one signed stay whose drafts are kept. Raises ProblemError.
+
+        A stay of a department that `who` has no access to is answered as one that is not there.
+        """
+        found = await self.one(digest)
+        items = await self.sets.choose(found.document, StayChoice(1, (case,)))
+        if not who.can_access_department(items[0].department):
+            raise ProblemError(409, "Not every case can be evaluated on", f"No {found.document} was signed for {case}.")
+        if await self.sets.is_erased(case):  # its drafts would outlive those that were erased
+            raise ProblemError(409, "No trial on this stay", "Texts of its case were erased.")
+        return await self._begin(found, items, who.actor, reason, keep_drafts=True)
+
+    async def _begin(
+        self, found: FoundDrafter, items: Sequence[EvaluationItem], by: Actor, reason: str, **more: Any
+    ) -> Evaluation:
+        live = (await self._registry.state(found.document)).live
+        if live is None or live.configuration == found.entry.configuration:
+            raise ProblemError(409, "Nothing to compare it with", "It is the live configuration.")
         pair = {"candidate": found.entry.configuration, "live": live.configuration}
-        requested = EvaluationRequested(document=found.document, items=items, set=stamp, by=by, reason=reason, **pair)
+        requested = EvaluationRequested(
+            document=found.document, items=tuple(items), by=by, reason=reason, **pair, **more
+        )
         return await self.evaluation(await self._evaluations.begin(requested))
 
     async def stays(self, digest: str, evaluation: str) -> list[ItemJudged]:

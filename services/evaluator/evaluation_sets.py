@@ -71,6 +71,10 @@ class EvaluationSets:
             raise ProblemError(409, "No stay to evaluate on", f"No {document} was signed yet{where}.")
         return items
 
+    async def is_erased(self, case: str) -> bool:
+        """Return whether texts of a case were erased, or are to be."""
+        return await self._stays.is_erased(case)
+
     async def _named(self, document: str, cases: Sequence[str]) -> list[EvaluationItem]:
         items = await self._stays.of_cases(document, cases)
         missing = sorted(set(cases) - {item.case for item in items})

@@ -38,9 +38,13 @@ class Evaluations:
         self._results: dict[str, tuple[int, EvaluationResult]] = {}  # by evaluation: stays that were judged, result
 
     async def begin(self, requested: EvaluationRequested) -> str:
-        """Begin an evaluation, and return its id. The same configurations and stays are one evaluation."""
+        """Begin an evaluation, and return its id. The same configurations and stays are one evaluation.
+
+        So are they as a trial, which is another one.
+        """
         stays = "/".join(f"{item.case}.{item.context}.{item.signed}" for item in requested.items)
-        evaluation = derived_id(f"{requested.candidate}/{requested.live}/{stays}", "evaluation")
+        kind = "trial" if requested.keep_drafts else "evaluation"
+        evaluation = derived_id(f"{requested.candidate}/{requested.live}/{stays}", kind)
         await self._log.append(evaluation, requested)
         return evaluation
 
@@ -62,7 +66,8 @@ class Evaluations:
         evaluation, _ = parse_evaluation_subject(message.subject)
         requested = read_evaluation_event(EvaluationRequested, message.data)
         for number, item in enumerate(requested.items, 1):
-            ready = ItemReady(number=number, candidate=requested.candidate, live=requested.live, item=item)
+            pair = {"candidate": requested.candidate, "live": requested.live}
+            ready = ItemReady(number=number, item=item, keep_drafts=requested.keep_drafts, **pair)
             await self._log.append(evaluation, ready)
 
     async def find(self, evaluation: str) -> Evaluation | None:

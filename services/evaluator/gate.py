@@ -48,10 +48,14 @@ def verdict(now: DocumentDrafters, evaluations: Sequence[Evaluation]) -> Verdict
     """Return the verdict of the evaluations of a configuration, oldest first.
 
     The last one with a verdict against what is live decides: a shadow that has just begun, or an evaluation that is
-    under way, has none.
+    under way, has none. A trial does not count: a person has chosen its stay.
     """
     live = now.live
-    against = [item for item in evaluations if live is not None and item.requested.live == live.configuration]
+    against = [
+        item
+        for item in evaluations
+        if live is not None and item.requested.live == live.configuration and not item.requested.keep_drafts
+    ]
     if not against:
         return Verdict(None, "Not evaluated", "Evaluate it against the live configuration first.")
     last = ([item for item in against if item.result.conclusive] or against)[-1]

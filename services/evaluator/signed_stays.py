@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.evaluations import EvaluationItem
 from shared.contracts.events import Approved, name_of
+from shared.contracts.retention import ErasureOrdered
 from shared.contracts.subjects import case_filter
 from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import STREAM, EventStore, sort_readable
@@ -39,6 +40,10 @@ class SignedStays:
             if len(found) == len(set(cases)):
                 break
         return [found[case] for case in dict.fromkeys(cases) if case in found]
+
+    async def is_erased(self, case: str) -> bool:
+        """Return whether texts of a case were erased, or are to be."""
+        return any(isinstance(item.body, ErasureOrdered) for item in await self._cases.find(case))
 
     async def _newest_first(self, document: str) -> AsyncIterator[EvaluationItem]:
         """Yield each case once, with what was signed last; as far back as `WINDOWS` reach."""

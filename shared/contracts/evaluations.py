@@ -2,7 +2,7 @@
 
 EVALUATIONS stream: evaluations.<evaluation>.<event>[.<n>]. Stays are named by case and digests; their texts stay in the
 artifact store. What is recorded of a draft are figures. An evaluation set has an id as an evaluation has, and the event
-`set-made` for each version of it.
+`set-made` for each version of it. A case has one too, and the event `drafts-kept` for each trial whose drafts are kept.
 """
 
 import re
@@ -57,6 +57,7 @@ class EvaluationRequested(Model):
     live: Digest
     items: tuple[EvaluationItem, ...] = Field(max_length=MAX_ITEMS)
     set: str | None = None  # name and version of the evaluation set that the stays are from
+    keep_drafts: bool = False  # a trial: both drafts of each stay are kept, for a person to read
     by: Actor
     reason: Reason
 
@@ -70,6 +71,7 @@ class ItemReady(Model):
     candidate: Digest
     live: Digest
     item: EvaluationItem
+    keep_drafts: bool = False
 
 
 class DraftFigures(Model):
@@ -109,15 +111,34 @@ class ItemJudged(Model):
     left_out: str = ""  # why there are no figures
 
 
-EvaluationEvent = EvaluationSetMade | EvaluationRequested | ItemReady | ItemJudged
+class DraftsKept(Model):
+    """Both drafts of a stay are kept among the texts of its case. Appended before they are stored, so that an erasure
+    finds them.
+    """
+
+    event: Literal["drafts-kept"] = "drafts-kept"
+    version: Literal[1] = 1
+    number: int = Field(ge=1)  # sequence of the `item-ready`
+    evaluation: str
+    case: str
+    department: str
+    candidate: Digest  # configuration
+    live: Digest
+    candidate_draft: Digest  # text in the artifact store
+    live_draft: Digest
+    signed: Digest
+
+
+EvaluationEvent = EvaluationSetMade | EvaluationRequested | ItemReady | ItemJudged | DraftsKept
 EVALUATION_EVENT_TYPES: tuple[type[EvaluationEvent], ...] = (
     EvaluationSetMade,
     EvaluationRequested,
     ItemReady,
     ItemJudged,
+    DraftsKept,
 )
-# Identified by a number: that of the stay of an evaluation, or of the version of a set.
-NUMBERED_EVALUATION_EVENTS = (EvaluationSetMade, ItemReady, ItemJudged)
+# Identified by a number: that of the stay of an evaluation, of the version of a set, or of a trial of a case.
+NUMBERED_EVALUATION_EVENTS = (EvaluationSetMade, ItemReady, ItemJudged, DraftsKept)
 
 
 def subject_of(evaluation: str, event: EvaluationEvent) -> str:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from shared.contracts.cloudevents import event_headers
 from shared.contracts.errors import PermanentError
 from shared.contracts.evaluations import (
+    DraftsKept,
     EvaluationEvent,
     EvaluationRequested,
     EvaluationSetMade,
@@ -23,7 +24,7 @@ from shared.messaging.event_store import Clock, RawMessage, raw_message_of
 from shared.messaging.pages import pages
 
 STREAM = "EVALUATIONS"
-Event = TypeVar("Event", EvaluationSetMade, EvaluationRequested, ItemReady, ItemJudged)
+Event = TypeVar("Event", EvaluationSetMade, EvaluationRequested, ItemReady, ItemJudged, DraftsKept)
 
 
 class EvaluationLog:
@@ -76,6 +77,11 @@ class EvaluationLog:
         filter = evaluation_subject(evaluation, "item-judged", "*")
         return [read_evaluation_event(ItemJudged, item.data) async for item in self._scan(filter)]
 
+    async def drafts_kept(self, case: str) -> list[DraftsKept]:
+        """Return which drafts of trials are kept among the texts of a case, oldest first."""
+        filter = evaluation_subject(kept_drafts_id(case), "drafts-kept", "*")
+        return [read_evaluation_event(DraftsKept, item.data) async for item in self._scan(filter)]
+
     async def is_judged(self, evaluation: str, number: int) -> bool:
         query = {"last_by_subj": evaluation_subject(evaluation, "item-judged", number)}
         return bool(await self._bus.direct_get(STREAM, query))
@@ -94,6 +100,11 @@ def _request(item: RawMessage) -> tuple[EvaluationRequested, datetime]:
 def evaluation_set_id(name: str) -> str:
     """Return the id that stands for an evaluation set in subjects."""
     return derived_id(name, "evaluation-set")
+
+
+def kept_drafts_id(case: str) -> str:
+    """Return the id that stands for the kept drafts of a case in subjects."""
+    return derived_id(case, "kept-drafts")
 
 
 def read_evaluation_event(kind: type[Event], data: bytes) -> Event:

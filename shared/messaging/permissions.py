@@ -14,7 +14,7 @@ from shared.contracts.drafters import (
     RolledBack,
     Shadowed,
 )
-from shared.contracts.evaluations import EvaluationRequested, EvaluationSetMade, ItemJudged, ItemReady
+from shared.contracts.evaluations import DraftsKept, EvaluationRequested, EvaluationSetMade, ItemJudged, ItemReady
 from shared.contracts.events import name_of
 from shared.contracts.refresh import (
     AttemptFailed,
@@ -129,7 +129,10 @@ DRAFTER_EVENTS: dict[str, tuple[type[DrafterEvent], ...]] = {
 }
 _READ_EVALUATIONS = ("$JS.API.DIRECT.GET.EVALUATIONS", "$JS.API.DIRECT.GET.EVALUATIONS.>")
 EVALUATION_EVENTS: dict[str, tuple[str, ...]] = {
-    "drafter": (subjects.evaluation_subject("*", name_of(ItemJudged), "*"),),
+    "drafter": (
+        subjects.evaluation_subject("*", name_of(ItemJudged), "*"),
+        subjects.evaluation_subject("*", name_of(DraftsKept), "*"),
+    ),
     "evaluator": (
         subjects.evaluation_subject("*", name_of(EvaluationRequested)),
         subjects.evaluation_subject("*", name_of(EvaluationSetMade), "*"),
@@ -203,6 +206,7 @@ _OWN: dict[str, tuple[str, ...]] = {
         "mend.ingest.check",
         *_ARTIFACTS,
         *_ERASE,
+        *_READ_EVALUATIONS,  # which drafts of trials are kept: shown to engineers, and erased with the others
         subjects.ACCESS_EVENTS,
         *_READ_ACCESS,
         *_bucket("sessions"),

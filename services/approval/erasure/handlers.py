@@ -18,12 +18,13 @@ from shared.messaging.artifacts import Artifacts
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import NatsConnection
 from shared.messaging.erasures import ErasureList, ListedErasure
+from shared.messaging.evaluations import EvaluationLog
 from shared.messaging.event_store import EventStore
 from shared.messaging.steps import StepContext
 
 
 class ErasureHandler:
-    def __init__(self, bus: NatsConnection, folder: Path | None = None) -> None:
+    def __init__(self, bus: NatsConnection, evaluations: EvaluationLog, folder: Path | None = None) -> None:
         """`folder`: where the list of erasures is, that a restore reads."""
         self._list = ErasureList(folder) if folder is not None else None
         self._event_store = EventStore(bus, "approval")
@@ -31,6 +32,7 @@ class ErasureHandler:
         self._working = Bucket(bus, WORKING)
         self._kept = KeptRenditions(bus)
         self._outbox = Outbox(bus)
+        self._evaluations = evaluations
 
     async def erase(self, work: StepContext[ErasureOrdered]) -> Erased:
         """Destroy keys and texts as ordered. It is retried without limit."""
@@ -41,7 +43,10 @@ class ErasureHandler:
             for decision in rules.decisions_of(history):
                 stored = [*await self._kept.digests(decision), *await self._outbox.digests(decision)]
                 texts["renditions"] |= set(stored) - texts["signed"]
-            digests = sorted({digest for kind in ordered.kinds for digest in texts[kind]})
+            # Of a case whose draft was signed, no kind of text would take those of a trial: they go with the first.
+            trials = await self._evaluations.drafts_kept(case.id)
+            of_trials = {digest for kept in trials for digest in (kept.candidate_draft, kept.live_draft)}
+            digests = sorted({digest for kind in ordered.kinds for digest in texts[kind]} | of_trials)
             if self._list is not None:
                 await asyncio.to_thread(self._list.add, _listed(work.cause, ordered, digests))
             if ordered.whole:

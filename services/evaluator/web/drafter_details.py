@@ -42,6 +42,10 @@ def may_act(who: Caller) -> bool:
     return who.in_role("engineer", "operator") is not None
 
 
+def may_read_texts(who: Caller) -> bool:
+    return "engineer" in who.roles
+
+
 @router.get("/drafters/{digest}")
 async def show(digest: str, who: DrafterReader, drafters: Drafters, clock: ClockOf, done: str = "") -> Response:
     found = await drafters.one(digest)
@@ -121,6 +125,7 @@ async def details(drafters: DrafterService, found: FoundDrafter, who: Caller, cl
         "verdict": gate.verdict(state, evaluations) if gated else None,
         "offers": gate.offers(state, digest),
         "may_act": may_act(who),
+        "may_try": may_read_texts(who),
         "sets": [item for item in await drafters.sets.all() if item.document == found.document],
         "history": [item for item in moves if digest in (item.configuration, item.live)][::-1],
         "shown_edits": SHOWN_EDITS,

@@ -33,6 +33,14 @@ class DocumentCard:
     retired: list[Row]
     drift: Drift | None
 
+    @property
+    def drifted(self) -> bool:
+        return self.drift is not None and self.drift.drifted is not None
+
+    def quiet(self) -> tuple[bool, int]:
+        """Return what the kinds of documents are sorted by: those that need somebody first."""
+        return not self.drifted, -len(self.rows)
+
 
 @router.get(HERE)
 async def show(
@@ -42,6 +50,7 @@ async def show(
     if document is not None and document not in documents:
         raise ProblemError(404, "There is no such kind of document", "No drafter has declared it.")
     cards = [await _card(drafters, name) for name in documents if document in (None, name)]
+    cards.sort(key=DocumentCard.quiet)
     pointer, record = await knowledge.live()
     return page(
         "drafters.html",
@@ -52,7 +61,7 @@ async def show(
         documents=documents,
         document=document,
         counts={state: sum(row.found.entry.state == state for card in cards for row in card.rows) for state in STATES},
-        drifted=sum(card.drift is not None and card.drift.drifted is not None for card in cards),
+        drifted=sum(card.drifted for card in cards),
         baseline=BASELINE,
         embedder=pointer,
         embedder_reason=record.reason if record is not None else "",

@@ -10,10 +10,11 @@ from services.evaluator.dependencies import ClockOf, DrafterReader, Drafters, En
 from services.evaluator.draft_metrics import CONFIDENCE, METRICS, MIN_JUDGED
 from services.evaluator.evaluation_sets import STAMP, StayChoice
 from services.evaluator.evaluations_api import EvaluationId
-from services.evaluator.web.drafter_details import ReasonField, may_act, refused_page
+from services.evaluator.web.drafter_details import ReasonField, may_act, may_read_texts, refused_page
 from services.evaluator.web.drafter_list import HERE
 from services.evaluator.web.render import PageRoute, page
-from shared.contracts.evaluations import MAX_ITEMS
+from shared.contracts.evaluations import MAX_ITEMS, ItemJudged
+from shared.runtime.authentication import Caller
 from shared.runtime.problems import ProblemError
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -81,4 +82,12 @@ async def show(
         after=after,
         following=following[PAGE - 1].number if len(following) > PAGE else None,
         may_act=may_act(who),
+        readable=_readable(who, stays) if found.requested.keep_drafts else (),
     )
+
+
+def _readable(who: Caller, stays: list[ItemJudged]) -> set[str]:
+    """Return the cases of a trial whose drafts `who` may read; approval, which shows them, decides again."""
+    if not may_read_texts(who):
+        return set()
+    return {item.case for item in stays if item.candidate is not None and who.can_access_department(item.department)}

@@ -49,16 +49,10 @@ async def make(
     except ProblemError as problem:
         if problem.status != 409:
             raise
-        typed: dict[str, str | int] = {
-            "name": name,
-            "document": document,
-            "reason": reason,
-            "limit": limit,
-            "department": department,
-        }
+        typed = {"name": name, "document": document, "reason": reason, "limit": str(limit), "department": department}
         typed |= {"cases": cases, "without": without}
-        values = await _values(drafters, who) | {"problem": problem}
-        return page("evaluation_sets.html", problem.status, **values, typed=defaultdict(str, typed))
+        values = await _values(drafters, who) | {"problem": problem, "typed": defaultdict(str, typed)}
+        return page("evaluation_sets.html", problem.status, **values)
     return RedirectResponse(f"{HERE}/sets/{made.stamp}?done=made", 303)
 
 

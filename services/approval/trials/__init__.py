@@ -1,0 +1,1 @@
+"""Drafts of trials, which an ML engineer reads beside what was signed."""

@@ -1,0 +1,112 @@
+"""A trial on one signed stay: who may read its drafts, that each look is recorded, and that an erasure takes them."""
+
+import pytest
+
+from shared.contracts.errors import ErasedError, PermanentError, TransientError
+from shared.contracts.evaluations import DraftsKept
+from shared.messaging.artifacts import Artifacts
+from shared.messaging.evaluations import EvaluationLog
+from tests.connected.test_drafter_pages import CANDIDATE, Console, console
+from tests.connected.test_retention import later, reaches
+from tests.support.drafters import add
+from tests.support.ehr import stays
+from tests.support.examples import T0
+from tests.support.stack import until
+
+__all__ = ["console"]
+pytestmark = [pytest.mark.connected, pytest.mark.timeout(240)]
+
+
+async def signed_stay(console: Console) -> str:
+    case_id = await console.stack.discharge(stays()[1])
+    await console.stack.reaches(case_id, "awaiting-review")
+    assert (await console.stack.decide(case_id, "approve")).status_code == 200
+    await console.stack.reaches(case_id, "filed")
+    return case_id
+
+
+async def kept(console: Console, case_id: str) -> DraftsKept:
+    log = EvaluationLog(console.registry._bus, "evaluator", lambda: T0)
+    found: list[DraftsKept] = await until(lambda: log.drafts_kept(case_id), "the drafts of the trial")
+    assert len(found) == 1
+    return found[0]
+
+
+async def begin(console: Console, case_id: str) -> str:
+    """Begin a trial twice, which is one; return the path of its drafts once they can be read."""
+    digest = await add(console.registry, CANDIDATE)
+    pressed = [
+        await console.press(f"/drafters/{digest}/trial", case=case_id, reason="does it name the reason?")
+        for _ in range(2)
+    ]
+    assert [item.status_code for item in pressed] == [303, 303]
+    where = pressed[0].headers["location"]
+    assert pressed[1].headers["location"] == where
+    path = f"/trials/{case_id}/{where.rpartition('/')[2]}"
+
+    async def there() -> bool:
+        return f'href="{path}"' in (await console.stack.call("engineer", "GET", where)).text
+
+    await until(there, "the drafts of the trial")
+    return path
+
+
+async def test_an_engineer_reads_the_drafts_and_each_look_is_recorded(console: Console) -> None:
+    case_id = await signed_stay(console)
+    path = await begin(console, case_id)
+    found = await kept(console, case_id)
+    shown = await console.page(path)
+    assert "Candidate" in shown
+    assert "Signed by the physician" in shown
+    assert "Hospital course" in shown
+    seen = [item for item in await entries(console, case_id) if "trial" in item["detail"]]
+    assert [(item["event"], item["role"]) for item in seen] == [("viewed", "engineer")]
+    assert found.candidate_draft in seen[0]["detail"]
+    for role in ("operator", "auditor", "physician", "supervisor", "editor", "ingest"):
+        assert (await console.stack.call(role, "GET", path)).status_code == 403, role
+    digest = found.candidate
+    for role in ("operator", "auditor", "physician"):
+        assert (await console.press(f"/drafters/{digest}/trial", role, case=case_id, reason="x")).status_code == 403
+    nothing = path[:-1] + ("0" if path[-1] != "0" else "1")
+    assert (await console.stack.call("engineer", "GET", nothing)).status_code == 404
+    assert "Not evaluated" in await console.page(f"/drafters/{digest}")  # a trial opens no gate
+
+
+async def entries(console: Console, case_id: str) -> list[dict[str, str]]:
+    answer = await console.stack.call("auditor", "GET", f"/v1/cases/{case_id}/access")
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, str]] = answer.json()["items"] if isinstance(answer.json(), dict) else answer.json()
+    return found
+
+
+async def test_the_evaluator_reads_no_text(console: Console) -> None:
+    case_id = await signed_stay(console)
+    await begin(console, case_id)
+    found = await kept(console, case_id)
+    with pytest.raises((PermanentError, TransientError)):
+        await Artifacts(console.registry._bus).of(case_id).get(found.candidate_draft)
+
+
+async def erase_record(console: Console, case_id: str) -> None:
+    """Have the time of records end, and that of no other text."""
+    bus = await console.stack.server.connect("approval")
+    await (await later(bus, 91)).go_on()
+    await reaches(console.stack, case_id, "erased")
+    await bus.close()
+
+
+async def test_the_first_erasure_of_any_text_takes_those_of_the_trial(console: Console) -> None:
+    case_id = await signed_stay(console)
+    path = await begin(console, case_id)
+    found = await kept(console, case_id)
+    await erase_record(console, case_id)
+    bus = await console.stack.server.connect("drafter")
+    for digest in (found.candidate_draft, found.live_draft):
+        with pytest.raises(ErasedError):
+            await Artifacts(bus).of(case_id).get(digest)
+    await bus.close()
+    answer = await console.stack.call("engineer", "GET", path)
+    assert (answer.status_code, "Its texts were erased" in answer.text) == (410, True)
+    other = await add(console.registry, CANDIDATE.model_copy(update={"policy": "marked"}))
+    answer = await console.press(f"/drafters/{other}/trial", case=case_id, reason="again")
+    assert (answer.status_code, "Texts of its case were erased" in answer.text) == (409, True)
