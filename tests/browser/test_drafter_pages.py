@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.connected, pytest.mark.browser, pytest.mark.asyncio(lo
 
 ENGINEER = "Engineer of drafters"
 KIND = "Discharge summary"
+OPEN = "document.querySelectorAll('main details').forEach(item => { item.open = true })"
 
 
 async def ward_with_signed_stays(make_ward: Callable[..., Awaitable[Ward]], number: int) -> Ward:
@@ -54,9 +55,8 @@ async def test_an_engineer_edits_the_live_prompt_saves_a_candidate_and_finds_the
     assert page.url == f"{ward.url}/drafters"  # where an engineer starts
     await open_live(page)
     await save_candidate(page)
-    await expect(
-        page.locator("#moves ~ *").get_by_text("Evaluate it against the live configuration first.").first
-    ).to_be_visible()
+    moves = page.locator("section", has=page.locator("#moves"))
+    await expect(moves).to_contain_text("Evaluate it against the live configuration first.")
     await page.get_by_text("Canary", exact=True).click()
     canary = page.locator("#move-canary")
     await expect(canary).to_contain_text("Not evaluated")
@@ -71,9 +71,17 @@ async def test_an_engineer_edits_the_live_prompt_saves_a_candidate_and_finds_the
     await expect(page.get_by_text("2 stays were judged, 10 are needed")).to_be_visible()
     await expect(page.get_by_role("region", name="Candidate beside live").locator("tbody tr").first).to_be_visible()
     await page.get_by_role("link", name=re.compile("v\\d+")).first.click()
-    await expect(page.locator("section", has=page.locator("#moves"))).to_contain_text(
-        "2 stays were judged, 10 are needed"
-    )
+    await expect(moves).to_contain_text("2 stays were judged, 10 are needed")
+
+    await page.get_by_role("link", name="Try it on one stay").click()
+    await page.get_by_label("Why").fill("does it name the reason?")
+    await page.get_by_role("button", name="Draft it").click()
+    await page.get_by_role("link", name="Read them beside what was signed").click()  # it comes without a reload
+    for name in ("Candidate", "Live"):
+        await expect(page.get_by_role("region", name=name).locator(".sentence").first).to_be_visible()
+    await expect(page.get_by_role("region", name="Signed by the physician")).to_contain_text("DISCHARGE SUMMARY")
+    await page.get_by_role("navigation", name="Where this page stands").get_by_role("link").nth(1).click()
+    await expect(moves).to_contain_text("2 stays were judged, 10 are needed")
 
     await page.get_by_text("Retire", exact=True).click()
     await page.locator("#move-retire").get_by_label("Why").fill("only tried")
@@ -100,22 +108,30 @@ async def test_every_page_holds_wcag_and_fits(
     evaluation = page.url
     await page.goto(f"{ward.url}/drafters/sets")
     await page.get_by_label("Name").fill("icu")
+    await page.get_by_label("Kind of document").select_option("discharge-summary")
     await page.get_by_label("Why").fill("long stays")
     await page.get_by_role("button", name="Make the set").click()
     await expect(page.get_by_role("status")).to_contain_text("The set is made")
+    made = page.url
+    await page.goto(f"{candidate}/trial")
+    await page.get_by_label("Why").fill("does it name the reason?")
+    await page.get_by_role("button", name="Draft it").click()
+    await page.get_by_role("link", name="Read them beside what was signed").click()
+    trial = page.url
     looked = [
+        f"{candidate}/trial",
+        trial,
         f"{ward.url}/drafters",
         live,
         candidate,
         evaluation,
         f"{live}/edit",
-        page.url,
+        made,
         f"{ward.url}/drafters/sets",
     ]
     for address in looked:
         await page.goto(address)
-        for summary in await page.locator("main details:not([open]) > summary").all():
-            await summary.click()
+        await page.evaluate(OPEN)
         await page.evaluate(STICKY, "static")
         found = await Axe().run(page, options=WCAG)
         assert found.violations_count == 0, f"{address}: {found.generate_report()}"

@@ -59,6 +59,10 @@ REFUSED = [
     ("approval", "drafters.discharge-summary.promoted", "DRAFTERS"),
     ("operator", "drafters.discharge-summary.promoted", "DRAFTERS"),
     ("auditor", "$KV.drafters.x", "KV_drafters"),
+    ("evaluator", "evaluations.e1.drafts-kept.1", "EVALUATIONS"),
+    ("approval", "evaluations.e1.drafts-kept.1", "EVALUATIONS"),
+    ("drafter", "evaluations.e1.requested", "EVALUATIONS"),
+    ("evaluator", "access.viewed.c1", "ACCESS"),
 ]
 ALLOWED = [
     ("ingest", "ehr.task.updated.t1", "EHR"),
@@ -71,6 +75,7 @@ ALLOWED = [
     ("drafter", "$KV.usage.day.cloud.2026-11-29", "KV_usage"),
     ("drafter", "drafters.discharge-summary.declared", "DRAFTERS"),
     ("evaluator", "drafters.discharge-summary.promoted", "DRAFTERS"),
+    ("drafter", "evaluations.e1.drafts-kept.1", "EVALUATIONS"),
     ("evaluator", "$KV.drafters.x", "KV_drafters"),
     ("ingest", "ehr.encounter.other.x.e1", "EHR"),
     ("drafter", "$KV.artifacts.x", "KV_artifacts"),

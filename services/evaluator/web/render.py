@@ -27,7 +27,7 @@ METRIC_WORDS = {
     "seconds": "time of a draft",
 }
 MOVE_WORDS = {
-    "declared": "Declared by the settings of a drafter",
+    "declared": "Declared",
     "added": "Added as a candidate",
     "shadowed": "Made the shadow",
     "canary-started": "Made the canary",
