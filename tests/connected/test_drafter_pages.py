@@ -149,7 +149,7 @@ async def test_the_gate_that_is_shown_is_the_gate_that_is_applied(
 async def test_a_form_that_is_sent_twice_acts_once(console: Console) -> None:
     digest = await add(console.registry, CANDIDATE)
     path, start = f"/drafters/{digest}", await console.events()
-    moves = (
+    moves: tuple[tuple[str, dict[str, str], str], ...] = (
         ("canary", {"percent": "25", "unevaluated": "true"}, "canary-started"),
         ("rollback", {}, "rolled-back"),
         ("shadow", {}, "shadowed"),

@@ -1,5 +1,6 @@
 """Which moves are offered, and what the evaluations of a candidate say."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -10,6 +11,7 @@ from services.evaluator.draft_metrics import EvaluationResult
 from services.evaluator.evaluations import Evaluation
 from shared.contracts import drafter_states as states
 from shared.contracts.drafter_states import DocumentDrafters, DrafterEntry
+from shared.contracts.drafters import DrafterEvent
 from shared.contracts.evaluations import EvaluationRequested
 from tests.support.drafters import CANDIDATE, DOCUMENT, LIVE, WHO
 from tests.support.examples import T0
@@ -71,7 +73,7 @@ def test_a_move_is_offered_where_the_state_allows_it(state: states.DrafterState,
     found = gate.offers(now, DIGEST)
     assert {name for name, item in found.items() if not item.refused} == offered
     assert gate.is_gated(now, DIGEST) == (state in ("candidate", "shadow"))
-    moves = {
+    moves: dict[str, Callable[..., DrafterEvent | None]] = {
         "shadow": states.start_shadow,
         "canary": partial(states.start_canary, share=0.3),
         "promote": states.promote,

@@ -51,7 +51,7 @@ async def make(
             raise
         typed = {"name": name, "document": document, "reason": reason, "limit": str(limit), "department": department}
         typed |= {"cases": cases, "without": without}
-        values = await _values(drafters, who) | {"problem": problem, "typed": defaultdict(str, typed)}
+        values: dict[str, Any] = await _values(drafters, who) | {"problem": problem, "typed": defaultdict(str, typed)}
         return page("evaluation_sets.html", problem.status, **values)
     return RedirectResponse(f"{HERE}/sets/{made.stamp}?done=made", 303)
 
@@ -64,7 +64,7 @@ async def show(stamp: Stamp, who: DrafterReader, drafters: Drafters, done: str =
         for item in (await drafters.all(made.document) if made.document in await drafters.states() else [])
         if item.entry.state in ("candidate", "shadow", "canary")
     ]
-    values = {"made": made, "summary": SetSummary.of(made), "candidates": candidates}
+    values: dict[str, Any] = {"made": made, "summary": SetSummary.of(made), "candidates": candidates}
     return page("evaluation_set.html", who=who, here=HERE, may_act=may_act(who), done=done == "made", **values)
 
 
