@@ -19,6 +19,13 @@ def test_a_person_with_several_roles_sees_the_areas_of_all_and_starts_at_that_of
     assert set(areas_of(both)) == {area for area in AREAS if {"operator", "physician"} & set(area.roles)}
 
 
+def test_whoever_acts_in_one_role_still_sees_the_areas_of_all() -> None:
+    both = Caller(subject="b", role="physician", also=("engineer",))
+    acting = both.in_role("engineer")
+    assert acting is not None
+    assert (acting.role, areas_of(acting)) == ("engineer", areas_of(both))
+
+
 def test_every_role_but_that_of_machines_is_a_persons() -> None:
     assert set(PERSONS) == set(ROLES) - {"ingest"}
     assert len({area.path for area in AREAS}) == len(AREAS)

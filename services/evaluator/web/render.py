@@ -18,6 +18,7 @@ METRIC_WORDS = {
     "similarity": "whole text against the signed one: 1 − edit distance / length",
     "sentence-similarity": "the same by the embeddings of sentences",
     "kept": "sentences that the signed text has word for word, share",
+    "facts-omitted": "facts of the signed narrative that the draft does not state, share",
     "open-points": "points that a physician has to check",
     "words": "length of the narrative",
     "reading-grade": "of the instructions to the patient, US school grade",
