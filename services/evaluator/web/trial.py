@@ -22,7 +22,7 @@ TextReader = Annotated[Caller, Depends(allow("engineer"))]  # an operator repair
 
 @router.get("/drafters/{digest}/trial")
 async def show(digest: str, who: TextReader, drafters: Drafters) -> Response:
-    return page("begin_trial.html", **await _values(drafters, digest, who), problem=None, case="", reason="")
+    return page("begin_trial.html", **await _values(drafters, digest, who), problem=None, case="", other="", reason="")
 
 
 @router.post("/drafters/{digest}/trial")
@@ -30,17 +30,20 @@ async def begin(
     digest: str,
     who: TextReader,
     drafters: Drafters,
-    case: Annotated[str, Form(pattern=r"^\s*[A-Za-z0-9-]{1,64}\s*$")],
+    case: Annotated[str, Form(pattern=r"^[A-Za-z0-9-]{1,64}$")],
     reason: ReasonField,
+    other: Annotated[str, Form(pattern=r"^\s*[A-Za-z0-9-]{0,64}\s*$")] = "",
 ) -> Response:
-    case = case.strip()
+    """Try it on the case `other`, else on `case`."""
     try:
-        found = await drafters.try_on(digest, case, who, reason.strip())
+        found = await drafters.try_on(digest, other.strip() or case, who, reason.strip())
     except ProblemError as problem:
         if problem.status != 409:
             raise
         values = await _values(drafters, digest, who)
-        return page("begin_trial.html", problem.status, **values, problem=problem, case=case, reason=reason)
+        return page(
+            "begin_trial.html", problem.status, **values, problem=problem, case=case, other=other, reason=reason
+        )
     return RedirectResponse(f"{HERE}/{found.requested.candidate}/evaluations/{found.id}", 303)
 
 
