@@ -78,9 +78,9 @@ class DraftEvaluation:
         if await self._log.is_judged(evaluation, ready.number):
             return
         last = message.metadata.num_delivered >= ATTEMPTS
-        await self._log.append(evaluation, await self._judged(message, evaluation, ready, last))
+        await self._log.append(evaluation, await self._judged(evaluation, ready, last))
 
-    async def _judged(self, message: Msg, evaluation: str, ready: ItemReady, last: bool) -> ItemJudged:
+    async def _judged(self, evaluation: str, ready: ItemReady, last: bool) -> ItemJudged:
         name = f"{evaluation}-{ready.number}"
         judged = ItemJudged(number=ready.number, case=ready.item.case, department=ready.item.department)
         try:
@@ -103,21 +103,22 @@ class DraftEvaluation:
             figures.append(found.model_copy(update={"cost": cost_of(found, model.price)}))
         if ready.keep_drafts:
             try:
-                await self._keep(message.metadata.sequence.stream, evaluation, ready, drafts)
+                await self._keep(evaluation, ready, drafts)
             except ErasedError:
                 return judged.model_copy(update={"left_out": ERASED})
         candidate, live = await self._with_similarity(figures, drafts, signed)
         return judged.model_copy(update={"candidate": candidate, "live": live})
 
-    async def _keep(self, number: int, evaluation: str, ready: ItemReady, drafts: Sequence[Draft]) -> None:
+    async def _keep(self, evaluation: str, ready: ItemReady, drafts: Sequence[Draft]) -> None:
         """Store both drafts of a trial among the texts of the case. Raises ErasedError, TransientError.
 
         The event that names them comes first: an erasure leaves a marker in the place of each, and none is stored then.
+        A process that died in between may have named others, which a model that is asked again does not write.
         """
         texts = [draft.model_dump_json(exclude_none=True).encode() for draft in drafts]
         candidate, live = map(sha256_hex, texts)
         kept = DraftsKept(
-            number=number,
+            number=1,
             evaluation=evaluation,
             case=ready.item.case,
             department=ready.item.department,
@@ -127,9 +128,19 @@ class DraftEvaluation:
             live_draft=live,
             signed=ready.item.signed,
         )
-        await self._log.append(kept_drafts_id(ready.item.case), kept)
+        await self._name(kept)
         for text in texts:
             await self._artifacts.of(ready.item.case).put(text)
+
+    async def _name(self, kept: DraftsKept) -> None:
+        """Append the event with the next number of the case, unless it is there under another one."""
+        while True:
+            before = await self._log.drafts_kept(kept.case)
+            if any(item.model_copy(update={"number": kept.number}) == kept for item in before):
+                return
+            following = kept.model_copy(update={"number": len(before) + 1})
+            if await self._log.append(kept_drafts_id(kept.case), following):
+                return
 
     async def _with_similarity(
         self, figures: list[DraftFigures], drafts: list[Draft], signed: str

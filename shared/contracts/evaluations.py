@@ -118,7 +118,7 @@ class DraftsKept(Model):
 
     event: Literal["drafts-kept"] = "drafts-kept"
     version: Literal[1] = 1
-    number: int = Field(ge=1)  # sequence of the `item-ready`
+    number: int = Field(ge=1)  # 1 for the first of the case
     evaluation: str
     case: str
     department: str

@@ -2,10 +2,15 @@
 
 import pytest
 
+from services.approval.dependencies import ApiDependencies
+from services.evaluator.dependencies import EvaluatorDependencies
+from shared.contracts.envelope import sha256_hex
 from shared.contracts.errors import ErasedError, PermanentError, TransientError
 from shared.contracts.evaluations import DraftsKept
-from shared.messaging.artifacts import Artifacts
+from shared.messaging.artifacts import Artifacts, CaseTexts
 from shared.messaging.evaluations import EvaluationLog
+from shared.runtime.authentication import Caller
+from shared.runtime.problems import ProblemError
 from tests.connected.test_drafter_pages import CANDIDATE, Console, console
 from tests.connected.test_retention import later, reaches
 from tests.support.drafters import add
@@ -77,6 +82,54 @@ async def entries(console: Console, case_id: str) -> list[dict[str, str]]:
     assert answer.status_code == 200, answer.text
     found: list[dict[str, str]] = answer.json()["items"] if isinstance(answer.json(), dict) else answer.json()
     return found
+
+
+async def test_an_engineer_of_another_department_finds_nothing(console: Console) -> None:
+    case_id = await signed_stay(console)
+    path = await begin(console, case_id)
+    found = await kept(console, case_id)
+    stranger = Caller(subject="stranger", role="engineer", departments=("surgery",), method="oidc")
+    there = console.stack.app.state.provided
+    trials, drafters = there[ApiDependencies].trials, there[EvaluatorDependencies].drafters
+    with pytest.raises(ProblemError) as refused:
+        await trials.view(case_id, found.evaluation, stranger)
+    assert refused.value.status == 404
+    seen = [item for item in await entries(console, case_id) if item["subject"] == "stranger"]
+    assert [item["event"] for item in seen] == ["refused"]
+    with pytest.raises(ProblemError, match="Not every case") as refused:
+        await drafters.try_on(found.candidate, case_id, stranger, "x")
+    missing = case_id[:-1] + ("0" if case_id[-1] != "0" else "1")
+    with pytest.raises(ProblemError, match="Not every case") as unknown:
+        await drafters.try_on(found.candidate, missing, stranger, "x")
+    assert refused.value.detail == unknown.value.detail.replace(missing, case_id)  # as if it were not there
+    at_home = stranger.model_copy(update={"departments": (found.department,)})
+    assert (await trials.view(case_id, found.evaluation, at_home)).kept == found
+    assert path.endswith(found.evaluation)
+
+
+async def test_a_process_that_dies_before_a_draft_is_stored_leaves_a_trial_that_can_be_read(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case_id = await signed_stay(console)
+    put = CaseTexts.put
+    failed: list[bytes] = []
+
+    async def dies_once(texts: CaseTexts, data: bytes) -> str:
+        if not failed:
+            failed.append(data)
+            console.stack.generator.text = "The patient was admitted."  # asked again, it says so
+            raise TransientError("the connection was lost")
+        return await put(texts, data)
+
+    monkeypatch.setattr(CaseTexts, "put", dies_once)
+    path = await begin(console, case_id)
+    assert len(failed) == 1
+    assert "Signed by the physician" in await console.page(path)
+    log = EvaluationLog(console.registry._bus, "evaluator", lambda: T0)
+    named = await log.drafts_kept(case_id)
+    assert [item.number for item in named] == [1, 2]
+    assert named[1].candidate_draft != named[0].candidate_draft
+    assert named[0].candidate_draft == sha256_hex(failed[0])  # an erasure finds it, whether it was stored or not
 
 
 async def test_the_evaluator_reads_no_text(console: Console) -> None:

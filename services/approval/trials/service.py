@@ -36,7 +36,7 @@ class TrialReader:
         Raises ProblemError 404, also for a stay of a department that `who` has no access to; ErasedError.
         """
         found = await self._evaluations.drafts_kept(case) if CASE_ID.fullmatch(case) else []
-        kept = next((item for item in found if item.evaluation == evaluation), None)
+        kept = next((item for item in reversed(found) if item.evaluation == evaluation), None)
         if kept is None:
             raise ProblemError(404, "There is no such trial")
         if not who.can_access_department(kept.department):
