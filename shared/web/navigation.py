@@ -23,8 +23,8 @@ AREAS = (
     Area("Cases", "/cases", ("operator", "auditor")),
     Area("Dead letters", "/dead-letters", ("operator",)),
     Area("System", "/system", ("operator", "auditor")),
-    Area("Knowledge base", "/knowledge", ("editor", "operator", "auditor", "engineer", "supervisor")),
     Area("Drafters", "/drafters", ("engineer", "operator", "auditor")),
+    Area("Knowledge base", "/knowledge", ("editor", "operator", "auditor", "engineer", "supervisor")),
 )
 # Roles of people; `ingest` is a machine's.
 PERSONS: tuple[Role, ...] = ("physician", "supervisor", "operator", "auditor", "editor", "engineer")

@@ -2,10 +2,6 @@
 
 from pathlib import Path
 
-from shared.web.render import PageRoute, Templates, span
-
-templates = Templates(Path(__file__).parent / "templates")
-templates.environment.globals["span"] = span
 from services.evaluator.draft_metrics import METRICS
 from services.evaluator.web.interval_chart import interval_chart
 from shared.web.render import PageRoute, Templates, span
@@ -62,6 +58,7 @@ templates.environment.globals |= {
     "MOVE_WORDS": MOVE_WORDS,
     "MARGINS": {item.name: item.margin for item in METRICS},
     "interval_chart": interval_chart,
+    "span": span,
 }
 templates.environment.filters |= {
     "figure": figure,
