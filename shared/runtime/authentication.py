@@ -83,11 +83,9 @@ class Caller(BaseModel):
         role = next((item for item in self.roles if item in roles), None)
         if role is None:
             return None
-        return (
-            self
-            if role == self.role
-            else self.model_copy(update={"role": role, "also": tuple(item for item in self.roles if item != role)})
-        )
+        if role == self.role:
+            return self
+        return self.model_copy(update={"role": role, "also": tuple(item for item in self.roles if item != role)})
 
 
 class ApiToken(Caller):

@@ -9,10 +9,16 @@ from typing import Any
 import httpx
 import pytest
 
+from services.evaluator.canary import Comparison, Figures
+from services.evaluator.drift import Drift, Drifted, SignalState
+from services.evaluator.feedback import DrafterFeedback, EditCluster, RatingCounts
 from services.evaluator.signed_stays import SignedStays
+from shared.contracts.evaluations import DraftFigures, EvaluationRequested, ItemJudged
 from shared.knowledge.embedded_qdrant import EmbeddedQdrant
+from shared.messaging.buckets import Bucket
 from shared.messaging.drafter_registry import DrafterRegistry
-from tests.support.drafters import DOCUMENT, LIVE, PROMPT, add
+from shared.messaging.evaluations import EvaluationLog
+from tests.support.drafters import DOCUMENT, LIVE, PROMPT, WHO, add, start_canary
 from tests.support.ehr import sandbox, stays
 from tests.support.examples import T0
 from tests.support.server import NatsServer
@@ -217,3 +223,80 @@ async def test_a_set_is_made_once_and_says_where_it_cannot_be(console: Console) 
     assert "icu@1" in shown
     assert "icu@2" not in shown
     assert "1 stay" in await console.page("/drafters/sets/icu")
+
+
+async def test_the_page_shows_the_canary_the_drift_and_what_physicians_change(console: Console) -> None:
+    """Figures as the projections store them."""
+    digest = await add(console.registry, CANDIDATE)
+    await start_canary(console.registry, digest, 0.25)
+    state = await console.registry.state(DOCUMENT)
+    assert state.live is not None
+    assert state.canary is not None
+    live, figures = state.live.configuration, Bucket(console.registry._bus, "comparisons")
+    sides = {"of_canary": Figures(decisions=9, rejected=2, edited=4, replaced=3.5, distance=210)}
+    compared = Comparison(canary=digest, began=state.canary.began, worse=6, better=1, same=2, **sides)
+    signal = SignalState(count=230, total=10.0, recent=0.4)
+    found = Drifted(signal="replaced", sequence=9, time=T0, decisions=230, baseline=0.05, recent=0.4)
+    drift = Drift(
+        configuration=live, began=state.live.began, decisions=230, signals={"replaced": signal}, drifted=found
+    )
+    edits = tuple(EditCluster(part=f"part-{at}", kind="sentence-removed", count=3, drafts=2) for at in range(20))
+    feedback = DrafterFeedback(configuration=live, signed=8, unchanged=3, edits=edits, ratings=RatingCounts(useful=5))
+    for key, value in ((digest, compared), (f"drift.{live}", drift), (f"feedback.{live}", feedback)):
+        await figures.put(key, value.model_dump_json().encode(), revision=0)
+
+    shown = await console.page(f"/drafters/{digest}")
+    assert "Canary 25 %" in shown
+    assert f"Evidence that it is worse: {compared.evidence:.3f} of 20" in shown
+    assert "Of 9 pairs of decisions it was worse in 6" in shown
+    assert "1 drifted" in await console.page("/drafters")
+    for role in ("engineer", "auditor"):
+        shown = await console.page(f"/drafters/{live}", role)
+        assert "0.400 of late, 0.050 at first" in shown
+        assert "5 more kinds of edits are not shown" in shown
+        assert "5 useful" in shown
+        assert ("Reset the baseline" in shown) == (role == "engineer")
+    before = await console.events()
+    answers = [await console.press(f"/drafters/{live}/baseline", reason="the new unit") for _ in range(2)]
+    assert [item.status_code for item in answers] == [303, 409]
+    assert await console.events() == [*before, "baseline-reset"]
+
+
+async def test_an_evaluation_that_fails_says_why_and_shows_every_stay(console: Console, nats: NatsServer) -> None:
+    digest = await add(console.registry, CANDIDATE)
+    live = (await console.registry.state(DOCUMENT)).live
+    assert live is not None
+    id = "00000000-0000-4000-8000-000000000001"
+    pair = {"candidate": digest, "live": live.configuration}
+    request = EvaluationRequested(document=DOCUMENT, items=(), by=WHO, reason="does it hold?", **pair)
+    await EvaluationLog(console.registry._bus, "evaluator", lambda: T0).append(id, request)
+    bus = await nats.connect("drafter")
+    log = EvaluationLog(bus, "drafter", lambda: T0)
+    good = DraftFigures(supported=4, sentences=4, kept=4, rouge_l=0.9, similarity=0.9, facts_signed=5, cost=0.01)
+    bad = DraftFigures(contradicted=2, not_in_record=2, sentences=4, silent=True, model_silent="no answer in time")
+    for number in range(1, 61):
+        where = {"number": number, "case": f"case-{number}", "department": "icu" if number % 2 else "cardiology"}
+        figures = {"left_out": "its texts were erased"} if number == 7 else {"candidate": bad, "live": good}
+        await log.append(id, ItemJudged(**where, **figures))
+    await bus.close()
+    path = f"/drafters/{digest}/evaluations/{id}"
+    shown = await console.page(path, "auditor")
+    for words in (
+        "Held back",
+        "59 stays",
+        "contradicted is 0.500, live 0.000",
+        "1: its texts were erased",
+        "By department",
+        "Cardiology",
+        "model silent: no answer in time",
+        "case-50",
+    ):
+        assert words in shown, words
+    assert "case-51" not in shown
+    rest = await console.page(f"{path}?after=50")
+    assert "case-51" in rest
+    assert "case-50" not in rest
+    assert "Held back" in await console.page(f"/drafters/{digest}")
+    other = await add(console.registry, CANDIDATE.model_copy(update={"policy": "marked"}))
+    answer = await console.stack.call("engineer", "GET", f"/drafters/{other}/evaluations/{id}")
+    assert answer.status_code == 404
