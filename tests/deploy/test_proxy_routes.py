@@ -11,13 +11,13 @@ import httpx
 import pytest
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
-from services.evaluator.web.routes import PAGE_ROUTERS as EVALUATOR_PAGES
 
 from cli.stack.ports import free_port
 from docs._generate.http_api import openapi
 from services.approval.routes import LAUNCH_ROUTERS, PAGE_ROUTERS, PROVIDER_ROUTERS
+from services.evaluator.routes import PAGE_ROUTERS as EVALUATOR_PAGES
+from tests.deploy.charts import ROOT
 from tests.support.nginx import NGINX
-from tests.support.server import ROOT
 
 pytestmark = pytest.mark.skipif(not NGINX.exists(), reason="nginx is not here (tools/fetch.sh)")
 
@@ -68,7 +68,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     directory, port = tmp_path_factory.mktemp("nginx"), free_port()
     block = re.search(r"^## nginx\n+```\n(.*?)^```", GUIDE.read_text(), re.DOTALL | re.MULTILINE)
     assert block is not None
-    locations = block[1][block[1].index("location") :]
+    locations = block[1][block[1].index("\nlocation") :]
     servers = {number: named(service) for number, service in PORTS.items()}
     for number, server in servers.items():
         locations = locations.replace(f"127.0.0.1:{number}", f"127.0.0.1:{server.server_port}")
