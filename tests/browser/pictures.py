@@ -57,6 +57,48 @@ async def look(url: str) -> None:
         await page.screenshot(path=FOLDER / "signed-print.png", full_page=True)
 
 
+# Pages of each role: who signs in, the paths, and links that lead from a page to one of its items.
+ROLES: dict[str, tuple[str, ...]] = {
+    "Operator of the platform": (
+        "/cases",
+        "/cases?state=failed",
+        "/cases > a[href^='/cases/']",
+        "/dead-letters",
+        "/system",
+    ),
+    "Auditor": ("/access", "/verification"),
+    "Editor of the knowledge base": (
+        "/knowledge",
+        "/knowledge/versions",
+        "/knowledge/golden",
+        "/knowledge/search?q=anticoagulation+after+stroke",
+        "/knowledge/documents",
+    ),
+    "Engineer of drafters": ("/drafters", "/drafters > main a[href^='/drafters/']", "/drafters/sets"),
+    "Supervisor, internal medicine": ("/department", "/department/absences"),
+}
+
+
+async def look_at_roles(url: str) -> None:
+    """Every page of the other roles, as wide and narrow screens show it."""
+    async with chromium() as browser:
+        for kind in KINDS:
+            for person, paths in ROLES.items():
+                page = await (await browser.new_context(**KINDS[kind])).new_page()  # type: ignore[arg-type]
+                await page.goto(f"{url}/sign-in")
+                await page.get_by_role("button", name=person).click()
+                await page.wait_for_url(lambda found: "/sign-in" not in found)
+                for number, path in enumerate(paths):
+                    start, _, link = path.partition(" > ")
+                    await page.goto(f"{url}{start}")
+                    if link:
+                        await page.locator(link).first.click()
+                    await page.locator("h1").first.wait_for()
+                    name = f"{person.split()[0].strip(',').lower()}-{number}-{kind}.png"
+                    await page.screenshot(path=FOLDER / name, full_page=True)
+                await page.context.close()
+
+
 async def readme(browser: Browser, url: str) -> None:
     """The one picture that is committed."""
     page = await (await browser.new_context(viewport={"width": 1280, "height": 800})).new_page()
@@ -90,6 +132,8 @@ def main() -> None:
         run("knowledge", "refresh", "--wait", "--data-dir", directory)
         discharge_all(stack)
         asyncio.run(all_wait(stack))
+        stack.call("ingest", "POST", "/v1/encounters/discharged", json={"encounter_id": "none", "department": "icu"})
+        asyncio.run(look_at_roles(stack.url))
         asyncio.run(look(stack.url))
     print(f"see {FOLDER}/")
 
