@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
+from services.approval.access.service import AccessLogReader
 from services.approval.corrections.service import CorrectionsService
 from services.approval.department.console import DepartmentConsole
 from services.approval.erasure.service import ErasureService
@@ -47,6 +48,7 @@ class ApiDependencies:
 
     authenticator: Authenticator
     log: AccessLog
+    access_log: AccessLogReader
     clock: Clock
     organization: str
     zone_of: ZoneOf

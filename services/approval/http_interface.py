@@ -8,6 +8,7 @@ from typing import NamedTuple
 from fastapi import APIRouter, Request
 
 from services.approval.absences.service import AbsenceService
+from services.approval.access.service import AccessLogReader
 from services.approval.corrections.service import CorrectionsService
 from services.approval.department.console import DepartmentConsole
 from services.approval.department.names import PractitionerNames
@@ -69,6 +70,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
             says_where=provider is not None,
         ),
         log=core.log,
+        access_log=AccessLogReader(core.bus, core.log, settings.organization),
         clock=clock,
         organization=settings.organization,
         zone_of=settings.zones.of,

@@ -1,6 +1,7 @@
 """Every route of approval: the REST API first, then the pages."""
 
 from services.approval.absences.api import router as absences
+from services.approval.access.api import router as access
 from services.approval.corrections.api import router as corrections
 from services.approval.erasure.api import router as erasure
 from services.approval.escalation.api import router as escalations
@@ -14,6 +15,7 @@ from services.approval.review.api import router as reviews
 from services.approval.sign_in.api import router as sessions
 from services.approval.system.api import router as system
 from services.approval.web.absences import router as absence_pages
+from services.approval.web.access import router as access_pages
 from services.approval.web.case import router as case_pages
 from services.approval.web.case_actions import router as case_actions
 from services.approval.web.cases import router as operator_cases
@@ -52,6 +54,7 @@ API_ROUTERS = (
     webhooks,
     sessions,
     system,
+    access,
 )
 PAGE_ROUTERS = (
     script,
@@ -72,6 +75,7 @@ PAGE_ROUTERS = (
     absence_pages,
     operator_cases,
     case_actions,
+    access_pages,
 )
 ROUTERS = (*API_ROUTERS, *PAGE_ROUTERS)
 PROVIDER_ROUTERS = (provider_sign_in, provider_sign_out, back_channel_router)  # where there is an identity provider

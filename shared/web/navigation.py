@@ -25,6 +25,8 @@ AREAS = (
     Area("System", "/system", ("operator", "auditor")),
     Area("Drafters", "/drafters", ("engineer", "operator", "auditor")),
     Area("Knowledge base", "/knowledge", ("editor", "operator", "auditor", "engineer", "supervisor")),
+    Area("Access log", "/access", ("auditor",)),
+    Area("Verification", "/verification", ("auditor",)),
 )
 # Roles of people; `ingest` is a machine's.
 PERSONS: tuple[Role, ...] = ("physician", "supervisor", "operator", "auditor", "editor", "engineer")
