@@ -35,9 +35,6 @@ EXPORTS: dict[int | str, dict[str, Any]] = {
 router = APIRouter(tags=["access"], responses=problem_responses(COMMON))
 
 Reference = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^((Patient|Encounter)/)?[A-Za-z0-9.\-]{1,64}$")]
-Subject = Annotated[str, Query(min_length=1, max_length=200, description="the person, as the sign-in names them; exact")]
-
-
 class AccessEntries(BaseModel):
     """A page of the access log, latest first."""
 
@@ -49,8 +46,31 @@ class AccessEntries(BaseModel):
     )
 
 
-class SearchAccess(BaseModel):
-    """A search whose patient or stay must not stand in a URL. All criteria have to match, exactly."""
+class AccessCriteria(BaseModel):
+    """All of them have to match, exactly. One that is not known is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    subject: str | None = Field(
+        default=None, min_length=1, max_length=200, description="the person, as the sign-in names them"
+    )
+    case: str | None = Field(default=None, pattern=f"^{CASE_ID}$", description="case id")
+    action: AccessLogEvent | None = None
+    since: AwareDatetime | None = Field(default=None, description="inclusive")
+    until: AwareDatetime | None = Field(default=None, description="exclusive")
+    after: str | None = Field(default=None, max_length=19, description="cursor from `next`")
+    limit: int = Field(default=50, ge=1, le=500)
+    format: Format | None = Field(default=None, description=FORMATS)
+
+    def wanted(self, cases: frozenset[str] | None = None) -> AccessFilter:
+        """Return the filter; `cases`: what the case has to be among, besides."""
+        if self.case is not None:
+            cases = frozenset({self.case}) & (cases if cases is not None else {self.case})
+        return AccessFilter(self.subject, cases, self.action, self.since, self.until)
+
+
+class SearchAccess(AccessCriteria):
+    """A search whose patient or stay must not stand in a URL."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"patient": "Patient/123", "since": "2026-11-01T00:00:00Z"}]}
@@ -58,14 +78,6 @@ class SearchAccess(BaseModel):
 
     patient: Reference | None = Field(default=None, description="id or reference of the Patient in the EHR")
     encounter: Reference | None = Field(default=None, description="id or reference of the Encounter in the EHR")
-    subject: str | None = Field(default=None, min_length=1, max_length=200, description="the person")
-    case_id: str | None = Field(default=None, pattern=f"^{CASE_ID}$")
-    action: AccessLogEvent | None = None
-    since: AwareDatetime | None = Field(default=None, description="inclusive")
-    until: AwareDatetime | None = Field(default=None, description="exclusive")
-    after: str | None = Field(default=None, max_length=19, description="cursor from `next`")
-    limit: int = Field(default=50, ge=1, le=500)
-    format: Format | None = Field(default=None, description=FORMATS)
 
 
 @router.get(
@@ -79,19 +91,10 @@ class SearchAccess(BaseModel):
 async def search_access(
     who: Auditor,
     api: Api,
-    subject: Subject | None = None,
-    case_id: Annotated[str | None, Query(alias="case", pattern=f"^{CASE_ID}$")] = None,
-    action: AccessLogEvent | None = None,
-    since: Annotated[AwareDatetime | None, Query(description="inclusive")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="exclusive")] = None,
-    after: Annotated[str | None, Query(max_length=19, description="cursor from `next`")] = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
-    format: Annotated[Format | None, Query(description=FORMATS)] = None,
+    query: Annotated[AccessCriteria, Query()],
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> Response | AccessEntries:
-    cases = frozenset({case_id}) if case_id else None
-    wanted = AccessFilter(subject, cases, action, since, until)
-    return await answer(api, who, wanted, choose_format(format, accept), after, limit)
+    return await answer(api, who, query.wanted(), choose_format(query.format, accept), query.after, query.limit)
 
 
 @router.post(
@@ -108,13 +111,11 @@ async def search_access_by_patient(
     api: Api,
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> Response | AccessEntries:
-    cases = frozenset({body.case_id}) if body.case_id else None
+    cases: frozenset[str] | None = None
     if body.patient or body.encounter:
         found = await api.access_log.cases_of(who, body.patient, body.encounter)
-        theirs = frozenset(item.case_id for item in found)
-        cases = theirs if cases is None else cases & theirs
-    wanted = AccessFilter(body.subject, cases, body.action, body.since, body.until)
-    return await answer(api, who, wanted, choose_format(body.format, accept), body.after, body.limit)
+        cases = frozenset(item.case_id for item in found)
+    return await answer(api, who, body.wanted(cases), choose_format(body.format, accept), body.after, body.limit)
 
 
 async def answer(

@@ -1,0 +1,72 @@
+"""The auditor's pages in a real browser."""
+
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import expect
+
+from tests.browser.conftest import PHYSICIAN, Ward
+from tests.browser.test_review_page import STICKY, WCAG
+
+pytestmark = [pytest.mark.connected, pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+AUDITOR = "Auditor"
+PICTURES = os.environ.get("PICTURES")  # a folder for pictures of the pages
+
+
+async def test_who_looked_at_a_case(ward: Ward) -> None:
+    case_id = await ward.case()
+    physician = await ward.person(PHYSICIAN)
+    await physician.goto(f"{ward.url}/reviews/{case_id}")
+    page = await ward.person(AUDITOR)
+    await expect(page).to_have_url(f"{ward.url}/access")
+    await page.get_by_label("Case id").first.fill(case_id)
+    await page.get_by_role("button", name="Search").click()
+    await expect(page.locator(".log tbody tr")).to_have_count(1)
+    await expect(page.locator(".log tbody tr")).to_contain_text("Looked at a draft")
+    await page.locator(".log tbody a").first.click()  # everything of this person
+    await expect(page.locator(".log tbody tr")).to_have_count(2)
+    async with page.expect_download() as download:
+        await page.get_by_role("link", name="CSV").click()
+    sheet = Path(await (await download.value).path()).read_text()
+    assert len(sheet.splitlines()) == 3
+    assert case_id in sheet
+    await page.goto(f"{ward.url}/access?action=exported")
+    await expect(page.locator(".log tbody tr")).to_contain_text("access log as csv")
+
+
+async def test_cases_of_a_patient_are_found_without_an_id_in_the_address(ward: Ward) -> None:
+    case_id = await ward.case()
+    encounter = ward.stack.in_chart("Encounter")
+    of_case = (await ward.stack.case(case_id))["events"]
+    patient = next(item for item in encounter if item["id"] in str(of_case))["subject"]["reference"]
+    page = await ward.person(AUDITOR)
+    await page.get_by_label("Patient id").fill(patient)
+    await page.get_by_role("button", name="Find cases").click()
+    await expect(page).to_have_url(f"{ward.url}/access?case={case_id}")
+    await page.get_by_label("Patient id").fill("Patient/nobody")
+    await page.get_by_role("button", name="Find cases").click()
+    await expect(page.get_by_text("No case was found")).to_be_visible()
+    assert "nobody" not in page.url
+
+
+@pytest.mark.parametrize(("name", "width", "scheme"), [("phone", 360, "light"), ("wide", 1440, "light"), ("dark", 1440, "dark")])
+async def test_the_pages_hold_wcag_and_fit(
+    make_ward: Callable[..., Awaitable[Ward]], name: str, width: int, scheme: str
+) -> None:
+    ward = await make_ward()
+    case_id = await ward.case()
+    await ward.stack.call("physician", "GET", f"/v1/reviews/{case_id}")
+    await ward.stack.call("auditor", "GET", f"/v1/reviews/{case_id}")  # refused
+    page = await ward.person(AUDITOR, viewport={"width": width, "height": 900}, color_scheme=scheme)
+    looked = {"access": "/access", "access-none": "/access?person=nobody", "access-note": "/access?case=x"}
+    for title, address in looked.items():
+        await page.goto(f"{ward.url}{address}")
+        if PICTURES:
+            await page.screenshot(path=f"{PICTURES}/{title}-{name}.png", full_page=True)
+        await page.evaluate(STICKY, "static")
+        found = await Axe().run(page, options=WCAG)
+        assert found.violations_count == 0, f"{address}: {found.generate_report()}"
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{address} is too wide"
