@@ -17,7 +17,7 @@ from cli.output import emit, make_table, print_table, progress_bar
 from cli.runtime import run_async
 
 if TYPE_CHECKING:
-    from cli.audit.report import Report
+    from services.approval.verification.report import Report
     from shared.contracts.checkpoint import Checkpoint
 
 app = typer.Typer(no_args_is_help=True, help="Verify the audit trail.")
@@ -96,7 +96,7 @@ def proof_command(
     as_json: AsJson = False,
 ) -> None:
     """Prove from the checkpoints alone with which event the chain of a case ended."""
-    from cli.audit.proof import prove
+    from services.approval.verification.inclusion import prove
     from shared.messaging.checkpoints import Folder
 
     found = prove(Folder(checkpoints), case)
@@ -113,7 +113,7 @@ def check_proof_command(
     as_json: AsJson = False,
 ) -> None:
     """Check a proof. Needs no stack."""
-    from cli.audit.proof import check
+    from services.approval.verification.inclusion import check
     from shared.messaging.checkpoints import public_key
 
     found, checkpoint = check(file.read_bytes(), public_key(key))

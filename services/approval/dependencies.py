@@ -30,6 +30,7 @@ from services.approval.review.service import ReviewService
 from services.approval.sign_in.service import SignInService
 from services.approval.system.service import SystemService
 from services.approval.trials.service import TrialReader
+from services.approval.verification.service import VerificationService
 from services.approval.webhooks.service import WebhookService
 from shared.clinical.fhir_client import FhirClient
 from shared.messaging.access_log import AccessLog
@@ -74,6 +75,7 @@ class ApiDependencies:
     department: DepartmentConsole
     views: SavedViews
     trials: TrialReader
+    verifications: VerificationService
 
     @property
     def cases(self) -> CaseReader:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from fastapi import APIRouter, Request
 
 from services.approval.absences.service import AbsenceService
@@ -35,9 +36,11 @@ from services.approval.sign_in.service import SignInService
 from services.approval.sign_in.sessions import SessionStore
 from services.approval.system.service import SystemService
 from services.approval.trials.service import TrialReader
+from services.approval.verification.service import VerificationService
 from services.approval.web.render import templates
 from shared.http import HttpClient
 from shared.messaging.access_log import AccessLog
+from shared.messaging.checkpoints import Folder, signing_key
 from shared.runtime.authentication import Authenticator, Caller, read_api_tokens
 from shared.runtime.oidc import OidcProvider
 from shared.runtime.request_limits import EventStreamLimit
@@ -59,6 +62,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
     unreadable, feed, index = UnreadableEvents(), EventFeed(core.bus), CaseIndex()
     turnaround = TurnaroundProjection(clock)
     downloads = Renditions(core.bus, core.interactive_ehr, core.devices, (TEXT, PDF), settings.paper)
+    verifications = VerificationService(core.bus, core.ehr, _checkpoints(core), clock, core.new_id)
     tokens = read_api_tokens(settings.tokens_file)
     dependencies = ApiDependencies(
         authenticator=Authenticator(
@@ -112,10 +116,21 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
             partial(index.start, core.bus),
             partial(asyncio.to_thread, templates.compile),
         ),
+        verifications=verifications,
+    )
+    part = Part(
+        starts=(partial(unreadable.start, core.bus), feed.start, partial(asyncio.to_thread, templates.compile)),
+        stops=(verifications.stop,),
         closers=(unreadable.close, *(item.close for item in (provider, launch) if item is not None)),
     )
     routers = (*ROUTERS, *(PROVIDER_ROUTERS if provider else ()), *(LAUNCH_ROUTERS if launch else ()))
     return HttpInterface(routers, dependencies, part)
+
+
+def _checkpoints(core: Core) -> tuple[Folder, Ed25519PublicKey] | None:
+    """Return the checkpoints that this installation makes, and the public half of their key; None: it makes none."""
+    folder, key = core.settings.checkpoint_dir, core.settings.checkpoint_key_file
+    return (Folder(folder), signing_key(key).public_key()) if folder is not None and key is not None else None
 
 
 def _launch(core: Core) -> EhrLaunch:

@@ -15,6 +15,7 @@ from services.approval.review.api import router as reviews
 from services.approval.sign_in.api import router as sessions
 from services.approval.system.api import router as system
 from services.approval.web.absences import router as absence_pages
+from services.approval.verification.api import router as verifications
 from services.approval.web.access import router as access_pages
 from services.approval.web.case import router as case_pages
 from services.approval.web.case_actions import router as case_actions
@@ -36,6 +37,7 @@ from services.approval.web.sign_out import provider_router as provider_sign_out
 from services.approval.web.sign_out import router as sign_out
 from services.approval.web.system import router as system_page
 from services.approval.web.trial import router as trial_pages
+from services.approval.web.verification import router as verification_pages
 from services.approval.webhooks.api import router as webhooks
 from shared.web.render import assets_router
 
@@ -55,6 +57,7 @@ API_ROUTERS = (
     sessions,
     system,
     access,
+    verifications,
 )
 PAGE_ROUTERS = (
     script,
@@ -76,6 +79,7 @@ PAGE_ROUTERS = (
     operator_cases,
     case_actions,
     access_pages,
+    verification_pages,
 )
 ROUTERS = (*API_ROUTERS, *PAGE_ROUTERS)
 PROVIDER_ROUTERS = (provider_sign_in, provider_sign_out, back_channel_router)  # where there is an identity provider

@@ -1,8 +1,8 @@
 """The auditor's pages in a real browser."""
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
@@ -30,7 +30,7 @@ async def test_who_looked_at_a_case(ward: Ward) -> None:
     await expect(page.locator(".log tbody tr")).to_have_count(2)
     async with page.expect_download() as download:
         await page.get_by_role("link", name="CSV").click()
-    sheet = Path(await (await download.value).path()).read_text()
+    sheet = await asyncio.to_thread((await (await download.value).path()).read_text)
     assert len(sheet.splitlines()) == 3
     assert case_id in sheet
     await page.goto(f"{ward.url}/access?action=exported")
@@ -52,7 +52,9 @@ async def test_cases_of_a_patient_are_found_without_an_id_in_the_address(ward: W
     assert "nobody" not in page.url
 
 
-@pytest.mark.parametrize(("name", "width", "scheme"), [("phone", 360, "light"), ("wide", 1440, "light"), ("dark", 1440, "dark")])
+@pytest.mark.parametrize(
+    ("name", "width", "scheme"), [("phone", 360, "light"), ("wide", 1440, "light"), ("dark", 1440, "dark")]
+)
 async def test_the_pages_hold_wcag_and_fit(
     make_ward: Callable[..., Awaitable[Ward]], name: str, width: int, scheme: str
 ) -> None:
@@ -62,6 +64,7 @@ async def test_the_pages_hold_wcag_and_fit(
     await ward.stack.call("auditor", "GET", f"/v1/reviews/{case_id}")  # refused
     page = await ward.person(AUDITOR, viewport={"width": width, "height": 900}, color_scheme=scheme)
     looked = {"access": "/access", "access-none": "/access?person=nobody", "access-note": "/access?case=x"}
+    looked |= {"verification-none": "/verification"}
     for title, address in looked.items():
         await page.goto(f"{ward.url}{address}")
         if PICTURES:
@@ -70,3 +73,20 @@ async def test_the_pages_hold_wcag_and_fit(
         found = await Axe().run(page, options=WCAG)
         assert found.violations_count == 0, f"{address}: {found.generate_report()}"
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{address} is too wide"
+
+
+async def test_a_verification_is_started_and_its_finding_is_shown(ward: Ward) -> None:
+    case_id = await ward.case()
+    assert (await ward.stack.decide(case_id, "approve")).status_code == 200
+    await ward.stack.reaches(case_id, "filed")
+    page = await ward.person(AUDITOR)
+    await page.get_by_role("link", name="Verification").click()
+    await expect(page.get_by_text("Nothing was verified here yet")).to_be_visible()
+    await page.get_by_role("button", name="Verify now").click()
+    await expect(page.locator("#result + .state")).to_contain_text("Holds")
+    await expect(page.get_by_text("not checked", exact=False).first).to_be_visible()
+    ward.stack.in_chart("DocumentReference")[0]["content"][0]["attachment"]["data"] = "b3RoZXI="
+    await page.get_by_role("button", name="Verify now").click()
+    await expect(page.locator("#result + .state")).to_contain_text("finding")
+    await expect(page.locator("section[aria-labelledby=findings] tbody tr").first).to_contain_text(case_id)
+    await expect(page.locator("section[aria-labelledby=earlier] tbody tr")).to_have_count(2)

@@ -12,8 +12,8 @@ from services.approval.access import search
 from shared.messaging.access_log import AccessLog
 from tests.support import third_party
 from tests.support.ehr import stays
-from tests.support.people import bearer, sign_in, under_review
 from tests.support.oidc import OidcServer
+from tests.support.people import bearer, sign_in, under_review
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.connected
@@ -55,9 +55,7 @@ async def test_filters_match_exactly_and_together(secured: Stack, provider: Oidc
     assert len(await entries(secured, since=(now - timedelta(minutes=5)).isoformat())) == 3
 
 
-async def test_pages_reach_every_entry_once(
-    secured: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_pages_reach_every_entry_once(secured: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where windows are smaller than pages, and where a page ends because the search has read enough."""
     monkeypatch.setattr(search, "WINDOW", 4)
     monkeypatch.setattr(search, "MAX_WINDOWS", 2)

@@ -34,7 +34,11 @@ EXPORTS: dict[int | str, dict[str, Any]] = {
 
 router = APIRouter(tags=["access"], responses=problem_responses(COMMON))
 
-Reference = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^((Patient|Encounter)/)?[A-Za-z0-9.\-]{1,64}$")]
+Reference = Annotated[
+    str, Field(min_length=1, max_length=128, pattern=r"^((Patient|Encounter)/)?[A-Za-z0-9.\-]{1,64}$")
+]
+
+
 class AccessEntries(BaseModel):
     """A page of the access log, latest first."""
 

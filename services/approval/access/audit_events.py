@@ -77,7 +77,7 @@ def _entity(entry: StoredEntry) -> dict[str, Any]:
     what: dict[str, Any] = {"display": "Countersign"}
     if entry.case_id:
         what = {"identifier": {"system": CASE_SYSTEM, "value": entry.case_id}, "display": f"case {entry.case_id}"}
-    entity = {"what": what, "type": _coding((ENTITY_TYPE, "2", "System Object"))}
+    entity: dict[str, Any] = {"what": what, "type": _coding((ENTITY_TYPE, "2", "System Object"))}
     details = {"detail": entry.detail, "method": entry.method or ""}
     if shown := [{"type": name, "valueString": value} for name, value in details.items() if value.strip()]:
         entity["detail"] = shown

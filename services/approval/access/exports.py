@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -47,7 +47,7 @@ async def fhir_bundle(windows: AsyncIterator[list[StoredEntry]], organization: s
     yield "]}" if before == ",\n" else "}"
 
 
-def _rows(rows: list[tuple[str, ...]] | list[list[str]]) -> str:
+def _rows(rows: Sequence[Sequence[str]]) -> str:
     text = io.StringIO()
     csv.writer(text).writerows(rows)
     return text.getvalue()

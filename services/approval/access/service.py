@@ -105,4 +105,3 @@ async def department_of(bus: NatsConnection, case: str) -> str | None:
     query = {"seq": 1, "next_by_subj": CaseRef("*", case).filter, "batch": 1}
     found = await bus.direct_get(STREAM, query) if re.fullmatch(CASE_ID, case) else []
     return next((parse_case_subject(raw_message_of(message).subject)[0].department for message in found), None)
-
