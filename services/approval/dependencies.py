@@ -13,6 +13,7 @@ from services.approval.department.console import DepartmentConsole
 from services.approval.erasure.service import ErasureService
 from services.approval.escalation.directory import Directory
 from services.approval.event_feed.feed import EventFeed
+from services.approval.evidence.service import EvidenceService
 from services.approval.filing.service import ChartService
 from services.approval.operations.saved_views import SavedViews
 from services.approval.operations.service import Operations
@@ -76,6 +77,7 @@ class ApiDependencies:
     views: SavedViews
     trials: TrialReader
     verifications: VerificationService
+    evidence: EvidenceService
 
     @property
     def cases(self) -> CaseReader:

@@ -17,6 +17,7 @@ from services.approval.department.reminders import ReminderService
 from services.approval.dependencies import ApiDependencies
 from services.approval.erasure.service import ErasureService
 from services.approval.event_feed.feed import EventFeed
+from services.approval.evidence.service import EvidenceService
 from services.approval.filing.renditions.make import PDF, TEXT
 from services.approval.filing.renditions.writer import Renditions
 from services.approval.filing.service import ChartService
@@ -62,7 +63,8 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
     unreadable, feed, index = UnreadableEvents(), EventFeed(core.bus), CaseIndex()
     turnaround = TurnaroundProjection(clock)
     downloads = Renditions(core.bus, core.interactive_ehr, core.devices, (TEXT, PDF), settings.paper)
-    verifications = VerificationService(core.bus, core.ehr, _checkpoints(core), clock, core.new_id)
+    against = _checkpoints(core)
+    verifications = VerificationService(core.bus, core.ehr, against, clock, core.new_id)
     tokens = read_api_tokens(settings.tokens_file)
     dependencies = ApiDependencies(
         authenticator=Authenticator(
@@ -117,6 +119,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
             partial(asyncio.to_thread, templates.compile),
         ),
         verifications=verifications,
+        evidence=EvidenceService(core.bus, core.interactive_ehr, core.review.cases, core.log, against, clock),
     )
     part = Part(
         starts=(partial(unreadable.start, core.bus), feed.start, partial(asyncio.to_thread, templates.compile)),

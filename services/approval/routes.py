@@ -6,6 +6,7 @@ from services.approval.corrections.api import router as corrections
 from services.approval.erasure.api import router as erasure
 from services.approval.escalation.api import router as escalations
 from services.approval.event_feed.api import router as event_feed
+from services.approval.evidence.api import router as evidence
 from services.approval.filing.api import router as filing
 from services.approval.operations.api import router as operations
 from services.approval.operations.dead_letters_api import router as dead_letters
@@ -58,6 +59,7 @@ API_ROUTERS = (
     system,
     access,
     verifications,
+    evidence,
 )
 PAGE_ROUTERS = (
     script,

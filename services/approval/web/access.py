@@ -12,6 +12,7 @@ from services.approval.access.api import Reference
 from services.approval.access.filter import AccessFilter, parse_cursor
 from services.approval.access.search import AccessPage
 from services.approval.dependencies import Api, ApiDependencies, Auditor
+from services.approval.review.api import readable
 from services.approval.review.case_reader import CASE_ID
 from services.approval.web.render import PageRoute, page
 from shared.contracts.access_log import AccessLogEvent
@@ -93,10 +94,11 @@ async def find(
 
 
 @router.post("/access/evidence")
-async def evidence(_: Auditor, case: Annotated[str, Form(max_length=64)] = "") -> Response:
+async def evidence(who: Auditor, api: Api, case: Annotated[str, Form(max_length=64)] = "") -> Response:
     """Send the browser to the evidence pack of a case."""
     if not CASE_ID.fullmatch(case.strip()):
         return RedirectResponse(f"{HERE}?note=case", 303)
+    await readable(api.cases, case.strip(), who)
     return RedirectResponse(f"/v1/cases/{case.strip()}/evidence", 303)
 
 
