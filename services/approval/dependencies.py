@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Request
 
 from services.approval.access.service import AccessLogReader
+from services.approval.access.signatures import SignatureReview
 from services.approval.corrections.service import CorrectionsService
 from services.approval.department.console import DepartmentConsole
 from services.approval.erasure.service import ErasureService
@@ -51,6 +52,7 @@ class ApiDependencies:
     authenticator: Authenticator
     log: AccessLog
     access_log: AccessLogReader
+    signatures: SignatureReview
     clock: Clock
     organization: str
     zone_of: ZoneOf

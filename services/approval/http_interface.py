@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request
 
 from services.approval.absences.service import AbsenceService
 from services.approval.access.service import AccessLogReader
+from services.approval.access.signatures import SignatureReview
 from services.approval.corrections.service import CorrectionsService
 from services.approval.department.console import DepartmentConsole
 from services.approval.department.names import PractitionerNames
@@ -77,6 +78,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
         ),
         log=core.log,
         access_log=AccessLogReader(core.bus, core.log, settings.organization),
+        signatures=SignatureReview(core.bus, core.log),
         clock=clock,
         organization=settings.organization,
         zone_of=settings.zones.of,

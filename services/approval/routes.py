@@ -2,6 +2,7 @@
 
 from services.approval.absences.api import router as absences
 from services.approval.access.api import router as access
+from services.approval.access.signatures_api import router as signatures
 from services.approval.corrections.api import router as corrections
 from services.approval.erasure.api import router as erasure
 from services.approval.escalation.api import router as escalations
@@ -38,6 +39,7 @@ from services.approval.web.sign_out import provider_router as provider_sign_out
 from services.approval.web.sign_out import router as sign_out
 from services.approval.web.system import router as system_page
 from services.approval.web.trial import router as trial_pages
+from services.approval.web.signatures import router as signature_pages
 from services.approval.web.verification import router as verification_pages
 from services.approval.webhooks.api import router as webhooks
 from shared.web.render import assets_router
@@ -58,6 +60,7 @@ API_ROUTERS = (
     sessions,
     system,
     access,
+    signatures,
     verifications,
     evidence,
 )
@@ -81,6 +84,7 @@ PAGE_ROUTERS = (
     operator_cases,
     case_actions,
     access_pages,
+    signature_pages,
     verification_pages,
 )
 ROUTERS = (*API_ROUTERS, *PAGE_ROUTERS)

@@ -64,7 +64,7 @@ async def test_the_pages_hold_wcag_and_fit(
     await ward.stack.call("auditor", "GET", f"/v1/reviews/{case_id}")  # refused
     page = await ward.person(AUDITOR, viewport={"width": width, "height": 900}, color_scheme=scheme)
     looked = {"access": "/access", "access-none": "/access?person=nobody", "access-note": "/access?case=x"}
-    looked |= {"verification-none": "/verification"}
+    looked |= {"verification-none": "/verification", "signatures": "/access/signatures"}
     for title, address in looked.items():
         await page.goto(f"{ward.url}{address}")
         if PICTURES:

@@ -1,6 +1,7 @@
 """The access log as an auditor searches and exports it."""
 
 import csv
+import hashlib
 import io
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from services.approval.access import search
+from services.approval.access import search, signatures
 from shared.messaging.access_log import AccessLog
 from tests.support import third_party
+from tests.support.corrections import filed
 from tests.support.ehr import stays
 from tests.support.oidc import OidcServer
-from tests.support.people import bearer, sign_in, under_review
+from tests.support.people import SUPERVISOR, bearer, sign_in, under_review
+from tests.support.physician import settled
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.connected
@@ -146,3 +149,35 @@ async def test_what_is_not_understood_is_refused(secured: Stack) -> None:
     for params in ({"after": "x"}, {"case": "*"}, {"action": "stolen"}, {"since": "yesterday"}, {"who": "ann"}):
         answer = await secured.call("auditor", "GET", "/v1/access", params=params)
         assert answer.status_code == 422, params
+
+
+async def test_signatures_without_a_view_are_listed(
+    secured: Stack, provider: OidcServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One physician looked; another signed by a digest that somebody else gave them."""
+    monkeypatch.setattr(signatures, "MAX_EXAMINED", 1)
+    path = "/v1/audit/unseen-signatures"
+    looked, blind = await filed(secured), await secured.discharge(stays(secured.ehr.style)[1])
+    await secured.reaches(blind, "awaiting-review")
+    draft = (await secured.review(blind))["draft"]  # by another person
+    body = settled(draft) | {"written": [hashlib.sha256(b"x").hexdigest()]}
+    signer = bearer(provider.token(**SUPERVISOR)) | {"If-Match": draft["digest"]}
+    answer = await secured.http.post(f"/v1/reviews/{blind}/approve", headers=signer, json=body)
+    assert answer.status_code == 200, answer.text
+    items, cursor, examined = [], {}, 0
+    for _ in range(3):
+        page = (await secured.call("auditor", "GET", path, params=cursor)).json()
+        items += page["items"]
+        examined += page["examined"]
+        if page["next"] is None:
+            break
+        cursor = {"after": page["next"]}
+    assert examined == 2
+    assert [(item["case_id"], item["subject"], item["reason"]) for item in items] == [(blind, "boss", "not-viewed")]
+    assert looked != blind
+    later = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
+    none = (await secured.call("auditor", "GET", path, params={"since": later})).json()
+    assert (none["items"], none["examined"]) == ([], 0)
+    other = bearer(provider.token(sub="eve", roles=["auditor"], departments=["cardiology"]))
+    assert (await secured.http.get(path, headers=other)).json()["examined"] == 0
+    assert (await secured.http.get(path, headers=bearer(provider.token()))).status_code == 403

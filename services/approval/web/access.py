@@ -104,7 +104,7 @@ async def evidence(who: Auditor, api: Api, case: Annotated[str, Form(max_length=
 
 def read_form(form: dict[str, str], zone: tzinfo | None) -> tuple[AccessFilter, str | None]:
     """Return the filter of a form, and the name of the note about what in it was not understood."""
-    since, until = _day(form["since"], zone), _day(form["until"], zone)
+    since, until = day(form["since"], zone), day(form["until"], zone)
     if (form["since"] and since is None) or (form["until"] and until is None):
         return AccessFilter(), "dates"
     if form["case"] and not CASE_ID.fullmatch(form["case"]):
@@ -117,7 +117,8 @@ def read_form(form: dict[str, str], zone: tzinfo | None) -> tuple[AccessFilter, 
     return AccessFilter(form["person"] or None, cases, action, since, end), None
 
 
-def _day(text: str, zone: tzinfo | None) -> datetime | None:
+def day(text: str, zone: tzinfo | None) -> datetime | None:
+    """Return the beginning of a day as a form sends it; None for what is no day."""
     try:
         return datetime.combine(date.fromisoformat(text), time(), zone or UTC)
     except ValueError:
