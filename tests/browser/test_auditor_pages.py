@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import zipfile
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -90,3 +91,38 @@ async def test_a_verification_is_started_and_its_finding_is_shown(ward: Ward) ->
     await expect(page.locator("#result + .state")).to_contain_text("finding")
     await expect(page.locator("section[aria-labelledby=findings] tbody tr").first).to_contain_text(case_id)
     await expect(page.locator("section[aria-labelledby=earlier] tbody tr")).to_have_count(2)
+    for name, width in (("wide", 1440), ("phone", 360)):
+        await page.set_viewport_size({"width": width, "height": 900})
+        if PICTURES:
+            await page.screenshot(path=f"{PICTURES}/verification-{name}.png", full_page=True)
+        await page.evaluate(STICKY, "static")
+        found = await Axe().run(page, options=WCAG)
+        assert found.violations_count == 0, found.generate_report()
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the result is too wide"
+
+
+async def test_an_evidence_pack_is_downloaded_and_a_signature_without_a_view_is_shown(ward: Ward) -> None:
+    case_id = await ward.case()
+    physician = await ward.person(PHYSICIAN)
+    await physician.goto(f"{ward.url}/reviews/{case_id}")
+    assert (
+        await ward.stack.decide(case_id, "approve")
+    ).status_code == 200  # the demo's token: its own view is recorded
+    await ward.stack.reaches(case_id, "filed")
+    page = await ward.person(AUDITOR)
+    await page.get_by_role("link", name="Signed without a view").click()
+    await expect(page.get_by_text("0 of 1 approvals")).to_be_visible()
+    await page.get_by_role("link", name="All entries").click()
+    pack = page.locator("section[aria-labelledby=pack]")
+    await pack.get_by_label("Case id").fill("nothing")
+    await pack.get_by_role("button").click()
+    await expect(page.get_by_role("heading", name="There is no such case")).to_be_visible()
+    await page.goto(f"{ward.url}/access")
+    await pack.get_by_label("Case id").fill(case_id)
+    async with page.expect_download() as download:
+        await pack.get_by_role("button").click()
+    file = await (await download.value).path()
+    with zipfile.ZipFile(file) as archive:
+        assert f"evidence-{case_id}/verify.py" in archive.namelist()
+    await page.goto(f"{ward.url}/access?case={case_id}&action=exported")
+    await expect(page.locator(".log tbody tr")).to_contain_text("evidence pack without documents")

@@ -109,7 +109,7 @@ class EvidenceService:
     async def _renditions(
         self, case_id: str, filed: list[FiledSignature], missing: list[str], *, texts: bool
     ) -> list[Rendition]:
-        """Return the documents that were filed; `missing` is told which contents are not there."""
+        """Return the documents that were filed; adds to `missing` which contents are not there."""
         found: list[Rendition] = []
         for item in filed:
             if not isinstance(item.body, Filed):
@@ -144,7 +144,7 @@ class EvidenceService:
         return report.as_dict() | {"unchecked": unchecked, "time": now.isoformat()}
 
     def _proof(self, case_id: str, missing: list[str]) -> tuple[dict[str, Any], bytes] | None:
-        """Return the inclusion proof and the public key. `missing` is told why there is none."""
+        """Return the inclusion proof and the public key. Adds to `missing` why there is none."""
         if self._against is None:
             missing.append("a proof in a signed checkpoint: this service makes no checkpoints")
             return None

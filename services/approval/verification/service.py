@@ -29,11 +29,11 @@ CONCURRENCY = 2  # cases: a run takes place beside people's requests
 SAVE_EVERY_S = 2.0
 MAX_ATTEMPTS = 5
 NO_DRAFTERS = (
-    "the registry of drafters (stream DRAFTERS): this service has no right to read it; `countersign audit verify` does"
+    "the registry of drafters (stream DRAFTERS): this service has no right to read it; countersign audit verify does"
 )
 NO_CHECKPOINTS = (
     "the signed checkpoints and the access log against them: this service has no checkpoints "
-    "(COUNTERSIGN_CHECKPOINT_DIR); `countersign audit verify --checkpoints … --key …` takes those of another machine"
+    "(COUNTERSIGN_CHECKPOINT_DIR); countersign audit verify --checkpoints … --key … takes those of another machine"
 )
 OWN_CHECKPOINTS = (
     "whether the checkpoints were made again with this service's own key: compare with copies kept elsewhere"
