@@ -14,7 +14,7 @@ from shared.messaging.connection import NatsConnection
 from shared.messaging.pages import pages
 
 WINDOW = 2048  # sequences that are read at a time
-MAX_WINDOWS = 32  # for one page: about 65,000 entries
+MAX_WINDOWS = 16  # for one page: about 33,000 entries
 CLOCK_SKEW = timedelta(minutes=10)  # between the clocks of services, and of NATS
 
 
