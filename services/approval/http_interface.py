@@ -110,6 +110,8 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
         ),
         views=SavedViews(core.bus),
         trials=TrialReader(core.evaluations, core.review.cases, core.log),
+        verifications=verifications,
+        evidence=EvidenceService(core.bus, core.interactive_ehr, core.review.cases, core.log, against, clock),
     )
     part = Part(
         starts=(
@@ -120,11 +122,6 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
             partial(index.start, core.bus),
             partial(asyncio.to_thread, templates.compile),
         ),
-        verifications=verifications,
-        evidence=EvidenceService(core.bus, core.interactive_ehr, core.review.cases, core.log, against, clock),
-    )
-    part = Part(
-        starts=(partial(unreadable.start, core.bus), feed.start, partial(asyncio.to_thread, templates.compile)),
         stops=(verifications.stop,),
         closers=(unreadable.close, *(item.close for item in (provider, launch) if item is not None)),
     )

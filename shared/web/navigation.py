@@ -21,12 +21,12 @@ AREAS = (
     Area("Reviews", "/", ("physician", "supervisor")),
     Area("Department", "/department", ("supervisor",)),
     Area("Cases", "/cases", ("operator", "auditor")),
+    Area("Access log", "/access", ("auditor",)),
+    Area("Verification", "/verification", ("auditor",)),
     Area("Dead letters", "/dead-letters", ("operator",)),
     Area("System", "/system", ("operator", "auditor")),
     Area("Drafters", "/drafters", ("engineer", "operator", "auditor")),
     Area("Knowledge base", "/knowledge", ("editor", "operator", "auditor", "engineer", "supervisor")),
-    Area("Access log", "/access", ("auditor",)),
-    Area("Verification", "/verification", ("auditor",)),
 )
 # Roles of people; `ingest` is a machine's.
 PERSONS: tuple[Role, ...] = ("physician", "supervisor", "operator", "auditor", "editor", "engineer")
