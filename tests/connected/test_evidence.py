@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from services.approval.verification.inclusion import prove
 from shared.contracts.errors import PermanentError
 from shared.messaging.checkpoints import Folder
-from tests.support.corrections import amend, filed
-from tests.support.ehr import sandbox
+from tests.support.corrections import amend, filed, retract
+from tests.support.ehr import sandbox, stays
 from tests.support.oidc import OidcServer
 from tests.support.people import bearer, trail, under_review
 from tests.support.server import NatsServer
@@ -170,6 +170,19 @@ async def test_an_auditor_gets_digests_without_texts_and_it_is_logged(
     assert [(item["subject"], item["detail"]) for item in entries] == [
         ("demo-auditor", "evidence pack without documents")
     ]
+
+
+async def test_a_pack_of_a_case_that_is_not_signed_and_of_one_that_was_retracted_holds(
+    secured: Stack, tmp_path: Path
+) -> None:
+    waiting, retracted = await under_review(secured), await filed(secured, stays(secured.ehr.style)[1])
+    await retract(secured, retracted)
+    for case_id, name in ((waiting, "waiting"), (retracted, "retracted")):
+        pack = await unpacked(secured, case_id, "physician", tmp_path / name)
+        code, said = check(pack)
+        assert code == 0, said
+    names = [item["event"] for item in json.loads((pack / "signature.json").read_bytes())]
+    assert names == ["approved", "retracted"]
 
 
 async def test_who_may_have_it(secured: Stack, provider: OidcServer) -> None:
