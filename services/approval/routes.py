@@ -16,8 +16,8 @@ from services.approval.ratings.api import router as ratings
 from services.approval.review.api import router as reviews
 from services.approval.sign_in.api import router as sessions
 from services.approval.system.api import router as system
-from services.approval.web.absences import router as absence_pages
 from services.approval.verification.api import router as verifications
+from services.approval.web.absences import router as absence_pages
 from services.approval.web.access import router as access_pages
 from services.approval.web.case import router as case_pages
 from services.approval.web.case_actions import router as case_actions

@@ -20,9 +20,9 @@ class Area(NamedTuple):
 AREAS = (
     Area("Reviews", "/", ("physician", "supervisor")),
     Area("Department", "/department", ("supervisor",)),
-    Area("Cases", "/cases", ("operator", "auditor")),
     Area("Access log", "/access", ("auditor",)),
     Area("Verification", "/verification", ("auditor",)),
+    Area("Cases", "/cases", ("operator", "auditor")),
     Area("Dead letters", "/dead-letters", ("operator",)),
     Area("System", "/system", ("operator", "auditor")),
     Area("Drafters", "/drafters", ("engineer", "operator", "auditor")),

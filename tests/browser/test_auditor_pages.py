@@ -124,5 +124,11 @@ async def test_an_evidence_pack_is_downloaded_and_a_signature_without_a_view_is_
     file = await (await download.value).path()
     with zipfile.ZipFile(file) as archive:
         assert f"evidence-{case_id}/verify.py" in archive.namelist()
-    await page.goto(f"{ward.url}/access?case={case_id}&action=exported")
-    await expect(page.locator(".log tbody tr")).to_contain_text("evidence pack without documents")
+    await page.goto(f"{ward.url}/cases/{case_id}")
+    async with page.expect_download() as download:
+        await page.get_by_role("link", name="Download the evidence pack").click()
+    assert (await download.value).suggested_filename == f"evidence-{case_id}.zip"
+    await page.get_by_role("link", name="Who looked at it").click()
+    await expect(page.locator(".log tbody tr").first).to_contain_text("evidence pack without documents")
+    await page.get_by_role("link", name="Open the case").click()
+    await expect(page).to_have_url(f"{ward.url}/cases/{case_id}")

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from services.approval.access.api import Reference
 from services.approval.access.filter import AccessFilter, parse_cursor
 from services.approval.access.search import AccessPage
-from services.approval.dependencies import Api, ApiDependencies, Auditor
+from services.approval.dependencies import Api, ApiDependencies, Auditor, Person
 from services.approval.review.api import readable
 from services.approval.review.case_reader import CASE_ID
 from services.approval.web.render import PageRoute, page
@@ -42,6 +42,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 @router.get(HERE)
 async def show(
     who: Auditor,
+    visitor: Person,
     api: Api,
     person: str = "",
     case: str = "",
@@ -66,7 +67,7 @@ async def show(
     now = api.clock()
     return page(
         "access.html",
-        who=who,
+        who=visitor,
         here=HERE,
         zone=zone,
         zone_name=now.astimezone(zone or UTC).tzname(),
@@ -85,12 +86,13 @@ async def show(
 @router.post("/access/find")
 async def find(
     who: Auditor,
+    visitor: Person,
     api: Api,
     patient: Annotated[str, Form(max_length=128)] = "",
     encounter: Annotated[str, Form(max_length=128)] = "",
 ) -> Response:
     """Show the cases of a patient or a stay. By POST: their ids stay out of addresses and their logs."""
-    return await _found(api, who, patient.strip(), encounter.strip())
+    return await _found(api, who, visitor, patient.strip(), encounter.strip())
 
 
 @router.post("/access/evidence")
@@ -138,7 +140,7 @@ def _exports(wanted: AccessFilter) -> dict[str, str]:
     return {name: f"/v1/access?{urlencode(kept | {'format': name})}" for name in ("csv", "fhir")}
 
 
-async def _found(api: ApiDependencies, who: Caller, patient: str, encounter: str) -> Response:
+async def _found(api: ApiDependencies, who: Caller, visitor: Caller, patient: str, encounter: str) -> Response:
     try:
         wanted = {name: _reference.validate_python(value) for name, value in _given(patient, encounter).items()}
     except ValueError:
@@ -146,7 +148,7 @@ async def _found(api: ApiDependencies, who: Caller, patient: str, encounter: str
     cases = await api.access_log.cases_of(who, wanted.get("patient"), wanted.get("encounter")) if wanted else []
     if len(cases) == 1:
         return RedirectResponse(f"{HERE}?case={cases[0].case_id}", 303)
-    return page("access_cases.html", who=who, here=HERE, cases=cases, understood=bool(wanted))
+    return page("access_cases.html", who=visitor, here=HERE, cases=cases, understood=bool(wanted))
 
 
 def _given(patient: str, encounter: str) -> dict[str, str]:

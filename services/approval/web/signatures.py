@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from services.approval.access.filter import parse_cursor
 from services.approval.access.signatures_api import PERIOD
 from services.approval.access.unseen import Reason
-from services.approval.dependencies import Api, Auditor
+from services.approval.dependencies import Api, Auditor, Person
 from services.approval.web.access import HERE, NOTES, day
 from services.approval.web.render import PageRoute, page
 
@@ -22,7 +22,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 
 @router.get(f"{HERE}/signatures")
-async def show(who: Auditor, api: Api, since: str = "", until: str = "", after: str = "") -> Response:
+async def show(who: Auditor, person: Person, api: Api, since: str = "", until: str = "", after: str = "") -> Response:
     """Show what was signed without a view in the period; both days are inclusive."""
     zone, now = api.zone_of(""), api.clock()
     start = day(since, zone) if since else now - PERIOD
@@ -37,7 +37,7 @@ async def show(who: Auditor, api: Api, since: str = "", until: str = "", after: 
         found = await api.signatures.page(who, start, last + timedelta(days=1) if last else None, cursor)
     return page(
         "signatures.html",
-        who=who,
+        who=person,
         here=HERE,
         zone=zone,
         zone_name=now.astimezone(zone or UTC).tzname(),

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Depends
 from fastapi.responses import RedirectResponse, Response
 
-from services.approval.dependencies import Api, Auditor
+from services.approval.dependencies import Api, Auditor, Person
 from services.approval.verification.api import all_departments
 from services.approval.verification.run import MAX_FINDINGS, Verification
 from services.approval.web.render import PageRoute, page
@@ -16,7 +16,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=
 
 
 @router.get(HERE)
-async def show(who: Auditor, api: Api, run: str = "") -> Response:
+async def show(_: Auditor, person: Person, api: Api, run: str = "") -> Response:
     """Show a run: the one that is named, else the last. The page of one that is running loads itself again."""
     runs = await api.verifications.latest(SHOWN)
     shown = next((item for item in runs if item.id == run), None) if run else (runs[0] if runs else None)
@@ -25,7 +25,7 @@ async def show(who: Auditor, api: Api, run: str = "") -> Response:
     now = api.clock()
     return page(
         "verification.html",
-        who=who,
+        who=person,
         here=HERE,
         zone=api.zone_of(""),
         run=shown,
