@@ -37,10 +37,9 @@ from services.approval.web.sign_in import router as sign_in
 from services.approval.web.sign_out import back_channel_router
 from services.approval.web.sign_out import provider_router as provider_sign_out
 from services.approval.web.sign_out import router as sign_out
-from services.approval.web.system import router as system_page
-from services.approval.web.trial import router as trial_pages
 from services.approval.web.signatures import router as signature_pages
 from services.approval.web.system import router as system_page
+from services.approval.web.trial import router as trial_pages
 from services.approval.web.verification import router as verification_pages
 from services.approval.webhooks.api import router as webhooks
 from shared.web.render import assets_router
