@@ -5,19 +5,20 @@ Modules that connect to NATS are imported when a command runs, so that `--help` 
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
 import typer
 
 from cli.client import call_api
+from cli.contexts import active_context
 from cli.errors import CommandError
-from cli.options import AsJson, CaseId, DataDir
+from cli.options import AsJson, DataDir
 from cli.output import emit, make_table, print_table, progress_bar
 from cli.runtime import run_async
 
 if TYPE_CHECKING:
-    from cli.audit.report import Report
+    from services.approval.verification.report import Report
     from shared.contracts.checkpoint import Checkpoint
 
 app = typer.Typer(no_args_is_help=True, help="Verify the audit trail.")
@@ -40,9 +41,22 @@ def verify_command(
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Recompute every digest, and compare the event stream with the EHR and with its signed checkpoints."""
+    """Recompute every digest, and compare the event stream with the EHR and with its signed checkpoints.
+
+    In a context the installation verifies itself, and says what it did not check.
+    """
     if (checkpoints is None) != (key is None):
         raise CommandError("Checkpoints are verified with a key: give --checkpoints and --key, or neither.")
+    from cli.settings import remote_stack
+
+    if checkpoints is None and remote_stack(data_dir) is None and active_context(data_dir) is not None:
+        from cli.audit.remote import print_run, verify_by_http
+
+        run = verify_by_http(data_dir, case)
+        emit(run, as_json, lambda: print_run(run))
+        if not run["verified"]:
+            raise typer.Exit(1)
+        return
     report = run_async(verify(data_dir, case, checkpoints, key))
     emit(report.as_dict(), as_json, lambda: _print_report(report))
     if not report.verified:
@@ -50,17 +64,40 @@ def verify_command(
 
 
 @app.command("access")
-def access_command(case_id: CaseId, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """List who viewed the draft of a case, and who was refused; oldest first. Needs a token of the role auditor."""
-    result = call_api(data_dir, "GET", f"/v1/cases/{quote(case_id, safe='')}/access", role="auditor")
+def access_command(
+    case_id: Annotated[str | None, typer.Argument(metavar="[CASE]", help="case id; none: the whole log")] = None,
+    person: Annotated[str | None, typer.Option("--person", help="who, as the sign-in names them")] = None,
+    action: Annotated[
+        str | None, typer.Option("--action", help="viewed, refused, signed-in, signed-out or exported")
+    ] = None,
+    since: Annotated[datetime | None, typer.Option("--since", help="inclusive, in this machine's time zone")] = None,
+    until: Annotated[datetime | None, typer.Option("--until", help="exclusive, in this machine's time zone")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="entries to list; not for a case alone")] = 100,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """List who viewed drafts, signed in, exported, and who was refused; latest first, of a case alone oldest first.
 
-    def show() -> None:
-        table = make_table("time", "what", "who", "role", "detail")
-        for item in result["items"]:
-            table.add_row(item["time"][:19], item["event"], item["subject"] or "-", item["role"] or "-", item["detail"])
-        print_table(table if result["items"] else "Nobody has viewed it.")
+    Needs a token of the role auditor.
+    """
+    from cli.audit.remote import search_access
 
-    emit(result, as_json, show)
+    criteria = {"subject": person, "action": action, "since": since, "until": until}
+    if case_id is not None and not any(criteria.values()):
+        result = call_api(data_dir, "GET", f"/v1/cases/{quote(case_id, safe='')}/access", role="auditor")
+    else:
+        result = search_access(data_dir, criteria | {"case": case_id}, limit)
+    emit(result, as_json, lambda: _print_access(result))
+
+
+def _print_access(result: dict[str, Any]) -> None:
+    table = make_table("time", "what", "who", "role", "case", "detail")
+    for item in result["items"]:
+        fields = (item["time"][:19], item["event"], item["subject"], item["role"], item["case_id"], item["detail"])
+        table.add_row(*(field or "-" for field in fields))
+    print_table(table if result["items"] else "Nothing of it is in the access log.")
+    if result.get("next"):
+        print("There are older entries: raise --limit, or narrow the period.")
 
 
 @app.command("checkpoint")
@@ -96,7 +133,7 @@ def proof_command(
     as_json: AsJson = False,
 ) -> None:
     """Prove from the checkpoints alone with which event the chain of a case ended."""
-    from cli.audit.proof import prove
+    from services.approval.verification.inclusion import prove
     from shared.messaging.checkpoints import Folder
 
     found = prove(Folder(checkpoints), case)
@@ -113,7 +150,7 @@ def check_proof_command(
     as_json: AsJson = False,
 ) -> None:
     """Check a proof. Needs no stack."""
-    from cli.audit.proof import check
+    from services.approval.verification.inclusion import check
     from shared.messaging.checkpoints import public_key
 
     found, checkpoint = check(file.read_bytes(), public_key(key))

@@ -2,11 +2,11 @@
 
 from collections.abc import AsyncIterator, Iterable
 
-from cli.audit.case_index import CaseIndex
-from cli.audit.orphans import cases_of, pages_of
 from services.approval.corrections.rules import status_of
 from services.approval.ehr_tasks.task_decision import CASE_ID
 from services.approval.filing.resources import DOCUMENT_SYSTEM
+from services.approval.verification.case_index import CaseIndex
+from services.approval.verification.orphans import cases_of, pages_of
 from shared.clinical.elements import Resource
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.case import fold

@@ -7,11 +7,14 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
+from services.approval.access.service import AccessLogReader
+from services.approval.access.signatures import SignatureReview
 from services.approval.corrections.service import CorrectionsService
 from services.approval.department.console import DepartmentConsole
 from services.approval.erasure.service import ErasureService
 from services.approval.escalation.directory import Directory
 from services.approval.event_feed.feed import EventFeed
+from services.approval.evidence.service import EvidenceService
 from services.approval.filing.service import ChartService
 from services.approval.operations.saved_views import SavedViews
 from services.approval.operations.service import Operations
@@ -29,6 +32,7 @@ from services.approval.review.service import ReviewService
 from services.approval.sign_in.service import SignInService
 from services.approval.system.service import SystemService
 from services.approval.trials.service import TrialReader
+from services.approval.verification.service import VerificationService
 from services.approval.webhooks.service import WebhookService
 from shared.clinical.fhir_client import FhirClient
 from shared.messaging.access_log import AccessLog
@@ -47,6 +51,8 @@ class ApiDependencies:
 
     authenticator: Authenticator
     log: AccessLog
+    access_log: AccessLogReader
+    signatures: SignatureReview
     clock: Clock
     organization: str
     zone_of: ZoneOf
@@ -72,6 +78,8 @@ class ApiDependencies:
     department: DepartmentConsole
     views: SavedViews
     trials: TrialReader
+    verifications: VerificationService
+    evidence: EvidenceService
 
     @property
     def cases(self) -> CaseReader:

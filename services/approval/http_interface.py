@@ -5,9 +5,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from fastapi import APIRouter, Request
 
 from services.approval.absences.service import AbsenceService
+from services.approval.access.service import AccessLogReader
+from services.approval.access.signatures import SignatureReview
 from services.approval.corrections.service import CorrectionsService
 from services.approval.department.console import DepartmentConsole
 from services.approval.department.names import PractitionerNames
@@ -15,6 +18,7 @@ from services.approval.department.reminders import ReminderService
 from services.approval.dependencies import ApiDependencies
 from services.approval.erasure.service import ErasureService
 from services.approval.event_feed.feed import EventFeed
+from services.approval.evidence.service import EvidenceService
 from services.approval.filing.renditions.make import PDF, TEXT
 from services.approval.filing.renditions.writer import Renditions
 from services.approval.filing.service import ChartService
@@ -34,9 +38,11 @@ from services.approval.sign_in.service import SignInService
 from services.approval.sign_in.sessions import SessionStore
 from services.approval.system.service import SystemService
 from services.approval.trials.service import TrialReader
+from services.approval.verification.service import VerificationService
 from services.approval.web.render import templates
 from shared.http import HttpClient
 from shared.messaging.access_log import AccessLog
+from shared.messaging.checkpoints import Folder, signing_key
 from shared.runtime.authentication import Authenticator, Caller, read_api_tokens
 from shared.runtime.oidc import OidcProvider
 from shared.runtime.request_limits import EventStreamLimit
@@ -58,6 +64,8 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
     unreadable, feed, index = UnreadableEvents(), EventFeed(core.bus), CaseIndex()
     turnaround = TurnaroundProjection(clock)
     downloads = Renditions(core.bus, core.interactive_ehr, core.devices, (TEXT, PDF), settings.paper)
+    against = _checkpoints(core)
+    verifications = VerificationService(core.bus, core.ehr, against, clock, core.new_id)
     tokens = read_api_tokens(settings.tokens_file)
     dependencies = ApiDependencies(
         authenticator=Authenticator(
@@ -69,6 +77,8 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
             says_where=provider is not None,
         ),
         log=core.log,
+        access_log=AccessLogReader(core.bus, core.log, settings.organization),
+        signatures=SignatureReview(core.bus, core.log),
         clock=clock,
         organization=settings.organization,
         zone_of=settings.zones.of,
@@ -100,6 +110,8 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
         ),
         views=SavedViews(core.bus),
         trials=TrialReader(core.evaluations, core.review.cases, core.log),
+        verifications=verifications,
+        evidence=EvidenceService(core.bus, core.interactive_ehr, core.review.cases, core.log, against, clock),
     )
     part = Part(
         starts=(
@@ -110,10 +122,17 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
             partial(index.start, core.bus),
             partial(asyncio.to_thread, templates.compile),
         ),
+        stops=(verifications.stop,),
         closers=(unreadable.close, *(item.close for item in (provider, launch) if item is not None)),
     )
     routers = (*ROUTERS, *(PROVIDER_ROUTERS if provider else ()), *(LAUNCH_ROUTERS if launch else ()))
     return HttpInterface(routers, dependencies, part)
+
+
+def _checkpoints(core: Core) -> tuple[Folder, Ed25519PublicKey] | None:
+    """Return the checkpoints that this installation makes, and the public half of their key; None: it makes none."""
+    folder, key = core.settings.checkpoint_dir, core.settings.checkpoint_key_file
+    return (Folder(folder), signing_key(key).public_key()) if folder is not None and key is not None else None
 
 
 def _launch(core: Core) -> EhrLaunch:

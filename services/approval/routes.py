@@ -1,10 +1,13 @@
 """Every route of approval: the REST API first, then the pages."""
 
 from services.approval.absences.api import router as absences
+from services.approval.access.api import router as access
+from services.approval.access.signatures_api import router as signatures
 from services.approval.corrections.api import router as corrections
 from services.approval.erasure.api import router as erasure
 from services.approval.escalation.api import router as escalations
 from services.approval.event_feed.api import router as event_feed
+from services.approval.evidence.api import router as evidence
 from services.approval.filing.api import router as filing
 from services.approval.operations.api import router as operations
 from services.approval.operations.dead_letters_api import router as dead_letters
@@ -13,7 +16,9 @@ from services.approval.ratings.api import router as ratings
 from services.approval.review.api import router as reviews
 from services.approval.sign_in.api import router as sessions
 from services.approval.system.api import router as system
+from services.approval.verification.api import router as verifications
 from services.approval.web.absences import router as absence_pages
+from services.approval.web.access import router as access_pages
 from services.approval.web.case import router as case_pages
 from services.approval.web.case_actions import router as case_actions
 from services.approval.web.cases import router as operator_cases
@@ -32,8 +37,10 @@ from services.approval.web.sign_in import router as sign_in
 from services.approval.web.sign_out import back_channel_router
 from services.approval.web.sign_out import provider_router as provider_sign_out
 from services.approval.web.sign_out import router as sign_out
+from services.approval.web.signatures import router as signature_pages
 from services.approval.web.system import router as system_page
 from services.approval.web.trial import router as trial_pages
+from services.approval.web.verification import router as verification_pages
 from services.approval.webhooks.api import router as webhooks
 from shared.web.render import assets_router
 
@@ -52,6 +59,10 @@ API_ROUTERS = (
     webhooks,
     sessions,
     system,
+    access,
+    signatures,
+    verifications,
+    evidence,
 )
 PAGE_ROUTERS = (
     script,
@@ -72,6 +83,9 @@ PAGE_ROUTERS = (
     absence_pages,
     operator_cases,
     case_actions,
+    access_pages,
+    signature_pages,
+    verification_pages,
 )
 ROUTERS = (*API_ROUTERS, *PAGE_ROUTERS)
 PROVIDER_ROUTERS = (provider_sign_in, provider_sign_out, back_channel_router)  # where there is an identity provider

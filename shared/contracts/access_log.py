@@ -1,15 +1,15 @@
-"""Entries of the ACCESS stream: who viewed a case, signed in or was denied. Ids only."""
+"""Entries of the ACCESS stream: who viewed or exported a case, signed in or was denied. Ids only."""
 
 from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-AccessLogEvent = Literal["viewed", "refused", "signed-in", "signed-out"]
+AccessLogEvent = Literal["viewed", "refused", "signed-in", "signed-out", "exported"]
 
 
 class AccessLogEntry(BaseModel):
-    """One entry. `detail` names the draft that was viewed, or the reason of a denial."""
+    """One entry. `detail` names the draft that was viewed, what was exported, or the reason of a denial."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -74,9 +74,9 @@ STREAMS = (
 # artifacts: texts by SHA-256 (context, draft, signed text, a physician's words). sources: the document index of the
 # knowledge base. live: the live version, the evaluation of each version, the refresh queue. sessions: signed-in
 # people. working: autosaved edits that are not signed. reconciled: positions of the reconciliation with the EHR, the
-# status of documents on their way into the chart, and the lease of the sender of MDM messages. ahead: reserved slots of
-# fair queueing. reviews: checkpoints of projections, and views of lists that people have named. renditions: the
-# artifacts that are filed for each decision.
+# status of documents on their way into the chart, the lease of the sender of MDM messages, and the last verifications
+# that auditors started. ahead: reserved slots of fair queueing. reviews: checkpoints of projections, and views of lists
+# that people have named. renditions: the artifacts that are filed for each decision.
 # usage: requests and tokens of a case and of a day at an endpoint that drafts. drafters: drafter configurations by
 # SHA-256, for as long as a draft may have to be explained. comparisons: what became of each canary's drafts,
 # and what physicians changed in the drafts of each configuration.

@@ -20,6 +20,8 @@ class Area(NamedTuple):
 AREAS = (
     Area("Reviews", "/", ("physician", "supervisor")),
     Area("Department", "/department", ("supervisor",)),
+    Area("Access log", "/access", ("auditor",)),
+    Area("Verification", "/verification", ("auditor",)),
     Area("Cases", "/cases", ("operator", "auditor")),
     Area("Dead letters", "/dead-letters", ("operator",)),
     Area("System", "/system", ("operator", "auditor")),

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from cli.audit.report import Report
-from cli.audit.run import Audit
 from sandbox_ehr.app import Sandbox
 from sandbox_ehr.faults import Fault
+from services.approval.verification.audit import Audit
+from services.approval.verification.report import Report
 from shared.contracts.events import Actor, Approved, CaseEvent, Closed, Filed, Retried
 from shared.messaging.event_store import STREAM
 from tests.support.backup import as_user

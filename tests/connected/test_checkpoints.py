@@ -12,11 +12,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from typer.testing import CliRunner
 
-from cli.audit import proof
-from cli.audit.report import Report
 from cli.commands import audit as audit_command
 from cli.main import app
 from sandbox_ehr.app import Sandbox
+from services.approval.verification import inclusion as proof
+from services.approval.verification.report import Report
 from shared.contracts.checkpoint import (
     CaseHead,
     Checkpoint,

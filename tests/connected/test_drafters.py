@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from cli.audit.drafters import verify_drafters
 from cli.contexts import VARIABLES
 from cli.stack.secrets import write_tokens
+from services.approval.verification.drafters import verify_drafters
 from services.drafter.configurations import declare_drafters
 from services.evaluator.main import build as build_evaluator
 from services.evaluator.settings import EvaluatorSettings

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cli.audit.run import Audit
+from services.approval.verification.audit import Audit
 from shared.contracts.errors import ErasedError
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.case_keys import CaseKeys

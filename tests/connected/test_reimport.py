@@ -10,12 +10,12 @@ import pytest
 from fastapi.responses import JSONResponse
 from nats.aio.msg import Msg
 
-from cli.audit.run import Audit
 from cli.reimport.run import CheckpointFiles, Reimporter, ReimportResult
 from sandbox_ehr.app import Sandbox
 from sandbox_ehr.quirks import Quirks
 from services.approval.filing import resources
 from services.approval.reimport.handlers import Reimport
+from services.approval.verification.audit import Audit
 from shared.contracts.case import fold
 from shared.contracts.ehr import ReimportRequested
 from shared.contracts.events import WriteBackProfile

@@ -148,6 +148,16 @@ async def test_reviews_documents_and_decisions_of_the_ehr(reached: Stack) -> Non
     assert "not allowed" in await refused("audit", "access", case_id, code=2)
     seen = await said("--context", "auditor", "audit", "access", case_id)
     assert {item["event"] for item in seen["items"]} == {"viewed"}
+    theirs = await said("--context", "auditor", "audit", "access", case_id, "--person", seen["items"][0]["subject"])
+    assert [item["sequence"] for item in theirs["items"]] == sorted(
+        (item["sequence"] for item in theirs["items"]), reverse=True
+    )
+    assert {item["case_id"] for item in theirs["items"]} == {case_id}
+    none = await said("--context", "auditor", "audit", "access", "--since", "2126-01-01")
+    assert none == {"items": [], "next": None}
+    run = await said("--context", "auditor", "audit", "verify", "--case", other)
+    assert (run["state"], run["verified"], run["case_id"]) == ("finished", True, other)
+    assert "not allowed" in await refused("audit", "verify", code=2)
     assert "not allowed" in await refused("--context", "physician", "dead-letters", "list", code=2)
 
 

@@ -38,7 +38,9 @@ async def test_a_session_has_the_roles_that_the_provider_has_today(
     assert await opened(secured) == 200
     assert provider.renewals == 0
     pass_time(clock, 2)
-    assert await opened(secured) == 403, "an auditor opens no inbox"
+    start = await secured.http.get("/")
+    assert (start.status_code, start.headers["location"]) == (303, "/access"), "an auditor opens no inbox"
+    assert (await secured.http.get("/access")).status_code == 200
     provider.person["roles"] = ["physician"]
     pass_time(clock, 16)
     assert await opened(secured) == 200

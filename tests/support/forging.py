@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from cli.audit.report import Report
-from cli.audit.run import Audit
 from sandbox_ehr.app import Sandbox
+from services.approval.verification.audit import Audit
+from services.approval.verification.report import Report
 from shared.contracts.envelope import CHAIN_START, ChainHead, chain_digest, decode, encode
 from shared.contracts.events import CaseEvent
 from shared.contracts.subjects import parse_case_subject

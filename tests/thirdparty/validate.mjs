@@ -19,6 +19,6 @@ function validate(resource) {
 
 for (const file of process.argv.slice(2)) {
   const bundle = JSON.parse(readFileSync(file, "utf8"));
-  for (const resource of [bundle, ...bundle.entry.map((entry) => entry.resource)]) validate(resource);
+  for (const resource of [bundle, ...(bundle.entry ?? []).map((entry) => entry.resource)]) validate(resource);
 }
 console.log(JSON.stringify(issues));

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cli.audit.checkpoints import checkpoint_faults
+from services.approval.verification.checkpoints import checkpoint_faults
 from shared.contracts.checkpoint import SignedCheckpoint, next_checkpoint, sign
 
 KEY = Ed25519PrivateKey.generate()

@@ -8,6 +8,10 @@ def test_a_physician_starts_at_the_inbox() -> None:
     assert start_page(Caller(subject="p", role="physician")) == "/"
 
 
+def test_an_auditor_starts_at_the_access_log() -> None:
+    assert start_page(Caller(subject="a", role="auditor")) == "/access"
+
+
 def test_a_machine_has_no_page() -> None:
     assert start_page(Caller(subject="m", role="ingest")) is None
     assert areas_of(Caller(subject="m", role="ingest")) == []

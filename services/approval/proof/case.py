@@ -43,7 +43,7 @@ async def verify_case(case_id: str, events: Sequence[RawMessage], ehr: FhirClien
             "it does not fit the state that the case was in: nothing of ours appends it there, and it has no effect"
         )
         faults.append(Fault(case_id, item.name, item.head.sequence, reason))
-    for filing in _filings(history):
+    for filing in filings(history):
         for found in await against_chart(filing, ehr):
             at = filing.signature if found.about_signature and filing.signature else filing.filed
             faults.append(Fault(case_id, at.name, at.head.sequence, found.words, found.unanswered))
@@ -94,7 +94,7 @@ def _broken(case_id: str, events: Sequence[RawMessage]) -> list[Fault]:
     return faults
 
 
-def _filings(history: Sequence[RecordedEvent]) -> Iterable[FiledSignature]:
+def filings(history: Sequence[RecordedEvent]) -> Iterable[FiledSignature]:
     """Return every filing of the case, with its signature."""
     signature: RecordedEvent | None = None
     filed = [(item, body) for item in history if (body := _filed_by(item)) is not None]

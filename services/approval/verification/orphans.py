@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
-from cli.audit.case_index import CaseIndex
 from services.approval.filing.resources import DOCUMENT_SYSTEM
 from services.approval.proof.fault import Fault
+from services.approval.verification.case_index import CaseIndex
 from shared.clinical.elements import Resource, children
 from shared.clinical.fhir_client import FhirClient, SearchResult
 from shared.contracts.errors import PermanentError

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from cli.audit.report import Report
 from services.approval.proof.case import verify_case
+from services.approval.verification.report import Report
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.subjects import parse_case_subject
 from shared.messaging.event_store import RawMessage

@@ -1,0 +1,81 @@
+"""Find signatures without a recorded view, by the events and the access log: a page of the stream in memory."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from services.approval.access.unseen import UnseenSignature, unseen
+from shared.contracts.envelope import RecordedEvent
+from shared.contracts.events import Approved
+from shared.contracts.subjects import case_filter
+from shared.messaging.access_log import AccessLog
+from shared.messaging.connection import NatsConnection
+from shared.messaging.event_store import STREAM, RawMessage, raw_message_of, read_event
+from shared.messaging.pages import pages
+from shared.runtime.authentication import Caller
+
+APPROVED = case_filter("approved")
+MAX_EXAMINED = 500  # approvals, for one page
+CONCURRENCY = 8  # cases whose entries are read at the same time
+CLOCK_SKEW = timedelta(minutes=10)  # between the clocks of services, and of NATS
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What a page of approvals held. `after`: the sequence behind which the next page begins; None: this is the end.
+
+    `unreadable`: events that cannot be read, so that nothing is known about them.
+    """
+
+    items: list[UnseenSignature]
+    count: int
+    unreadable: int
+    after: int | None
+
+
+class SignatureReview:
+    def __init__(self, bus: NatsConnection, log: AccessLog) -> None:
+        self._bus = bus
+        self._log = log
+
+    async def page(self, who: Caller, since: datetime, until: datetime | None, after: int | None) -> Examined:
+        """Examine up to MAX_EXAMINED approvals of the caller's departments, oldest first. Raises TransientError."""
+        start = after + 1 if after is not None else await self._first(since)
+        if start is None:
+            return Examined([], 0, 0, None)
+        events: list[RecordedEvent] = []
+        unreadable, last = 0, None
+        async for page in pages(self._bus, STREAM, APPROVED, start=start, size=MAX_EXAMINED):
+            for item in map(raw_message_of, page):
+                event = read_event(item)
+                if not isinstance(event, RecordedEvent):
+                    unreadable += _concerns(item, who)
+                elif since <= event.time and (until is None or event.time < until):
+                    events += [event] if who.can_access_department(event.case.department) else []
+                elif until is not None and event.time >= until + CLOCK_SKEW:
+                    return await self._examined(events, unreadable, None)
+            more = int((page[-1].headers or {})["Nats-Num-Pending"]) > 0
+            last = raw_message_of(page[-1]).sequence if more else None
+            break
+        return await self._examined(events, unreadable, last)
+
+    async def _examined(self, events: Sequence[RecordedEvent], unreadable: int, after: int | None) -> Examined:
+        found: list[UnseenSignature] = []
+        for batch in (events[at : at + CONCURRENCY] for at in range(0, len(events), CONCURRENCY)):
+            found += [item for item in await asyncio.gather(*map(self._unseen, batch)) if item is not None]
+        return Examined(found, len(events), unreadable, after)
+
+    async def _unseen(self, event: RecordedEvent) -> UnseenSignature | None:
+        assert isinstance(event.body, Approved)  # noqa: S101 - the filter of the subjects
+        return unseen(event, event.body, await self._log.of_case(event.case.id))
+
+    async def _first(self, since: datetime) -> int | None:
+        """Return the sequence of the first approval that was stored at `since` or later; None if there is none."""
+        query = {"start_time": (since - CLOCK_SKEW).isoformat(), "next_by_subj": APPROVED, "batch": 1}
+        found = await self._bus.direct_get(STREAM, query)
+        return min((raw_message_of(message).sequence for message in found), default=None)
+
+
+def _concerns(item: RawMessage, who: Caller) -> bool:
+    return who.can_access_department(item.subject.split(".")[1])
