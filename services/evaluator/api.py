@@ -10,9 +10,10 @@ from services.evaluator.dependencies import AnyRole, Editor, Knowledge, Operator
 from shared.contracts.knowledge import LiveMove, RelevanceThreshold, SearchMode
 from shared.knowledge.backup_point import BackupPoint
 from shared.knowledge.live import LivePointer, VersionRecord
+from shared.runtime.api_route import ApiRoute
 from shared.runtime.problems import ProblemError
 
-router = APIRouter(prefix="/v1/knowledge", tags=["knowledge"])
+router = APIRouter(prefix="/v1/knowledge", tags=["knowledge"], route_class=ApiRoute)
 
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]  # RFC 3339, to the second
 

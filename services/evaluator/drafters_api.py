@@ -13,8 +13,9 @@ from services.evaluator.feedback import RatingComparison, RatingCounts
 from shared.contracts.draft import Prompt
 from shared.contracts.drafter_states import DrafterState
 from shared.contracts.drafters import DrafterSampling, Policy, PromptText, Reason, RecordedDrafterEvent
+from shared.runtime.api_route import ApiRoute
 
-router = APIRouter(prefix="/v1/drafters", tags=["drafters"])
+router = APIRouter(prefix="/v1/drafters", tags=["drafters"], route_class=ApiRoute)
 
 
 class DrafterSummary(BaseModel):

@@ -10,8 +10,9 @@ from services.evaluator.decision_signals import SIGNALS
 from services.evaluator.dependencies import AnyRole, Drafters, Engineer
 from services.evaluator.drafters_api import DecisionFigures, DrafterSummary, Move
 from services.evaluator.drift import BASELINE, Drift, KnowledgeFigures
+from shared.runtime.api_route import ApiRoute
 
-router = APIRouter(prefix="/v1/drafters", tags=["drafters"])
+router = APIRouter(prefix="/v1/drafters", tags=["drafters"], route_class=ApiRoute)
 Share = Annotated[float, Field(description="mean, from 0 to 1; the larger, the worse")]
 
 

@@ -10,8 +10,9 @@ from services.evaluator.drafters_api import Move
 from services.evaluator.evaluation_sets import STAMP
 from services.evaluator.evaluations_api import SelectedStays
 from shared.contracts.evaluations import EvaluationSetMade, SetName
+from shared.runtime.api_route import ApiRoute
 
-router = APIRouter(prefix="/v1/evaluation-sets", tags=["drafters"])
+router = APIRouter(prefix="/v1/evaluation-sets", tags=["drafters"], route_class=ApiRoute)
 
 Stamp = Annotated[str, Path(pattern=STAMP.pattern, description="name, or name and version such as `icu@2`")]
 

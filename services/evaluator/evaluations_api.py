@@ -11,9 +11,10 @@ from services.evaluator.drafters_api import Move
 from services.evaluator.evaluation_sets import STAMP, StayChoice
 from services.evaluator.evaluations import Evaluation
 from shared.contracts.evaluations import MAX_ITEMS, DraftFigures
+from shared.runtime.api_route import ApiRoute
 from shared.runtime.problems import ProblemError
 
-router = APIRouter(prefix="/v1/drafters/{digest}/evaluations", tags=["drafters"])
+router = APIRouter(prefix="/v1/drafters/{digest}/evaluations", tags=["drafters"], route_class=ApiRoute)
 
 EvaluationId = Annotated[str, Path(pattern=r"^[0-9a-f-]{36}$")]  # it becomes a token of a subject
 CaseIds = Annotated[list[str], Field(max_length=MAX_ITEMS)]

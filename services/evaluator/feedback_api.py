@@ -5,8 +5,9 @@ from pydantic import BaseModel, Field
 
 from services.evaluator.dependencies import AnyRole, Drafters
 from services.evaluator.feedback import DrafterFeedback, EditCluster, RatingCounts
+from shared.runtime.api_route import ApiRoute
 
-router = APIRouter(prefix="/v1/drafters", tags=["drafters"])
+router = APIRouter(prefix="/v1/drafters", tags=["drafters"], route_class=ApiRoute)
 
 
 class EditSummary(BaseModel):

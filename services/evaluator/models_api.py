@@ -9,8 +9,9 @@ from pydantic import BaseModel, Field
 from services.evaluator.dependencies import AnyRole, Drafters, Knowledge
 from services.evaluator.drafters import FoundDrafter
 from shared.knowledge.live import LivePointer, VersionRecord
+from shared.runtime.api_route import ApiRoute
 
-router = APIRouter(prefix="/v1/models", tags=["models"])
+router = APIRouter(prefix="/v1/models", tags=["models"], route_class=ApiRoute)
 IN_USE = ("live", "canary", "shadow")
 
 

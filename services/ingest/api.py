@@ -8,8 +8,9 @@ from services.ingest.dependencies import Encounters, IngestSteps, Lookup, Sender
 from services.ingest.encounters.lookup import Known
 from services.ingest.publishers import EncounterReport
 from shared.contracts.subjects import CaseRef
+from shared.runtime.api_route import ApiRoute
 
-router = APIRouter(tags=["ingest"])
+router = APIRouter(tags=["ingest"], route_class=ApiRoute)
 
 
 class Accepted(BaseModel):

@@ -9,9 +9,10 @@ from fastapi import APIRouter, Response
 from services.ingest.dependencies import JwksFile
 from shared.contracts.errors import PermanentError
 from shared.oauth.client_keys import JWKS_MAX_AGE_S, parse_published_keys
+from shared.runtime.api_route import ApiRoute
 from shared.runtime.problems import ProblemError
 
-router = APIRouter(tags=["ingest"])
+router = APIRouter(tags=["ingest"], route_class=ApiRoute)
 
 
 @router.get("/.well-known/jwks.json", summary="Public keys of our client at the EHR (SMART Backend Services)")

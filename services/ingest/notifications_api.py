@@ -6,7 +6,7 @@ resources, as servers parse them: https://github.com/hapifhir/hapi-fhir-jpaserve
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import JSONResponse
 
 from services.ingest.dependencies import IngestDependencies, NotificationsService
@@ -14,11 +14,13 @@ from services.ingest.notification_service import NotificationService
 from services.ingest.notifications import Change, Notification, change, parse_body, parse_notification
 from services.ingest.signatures import is_signed
 from shared.contracts.subjects import FHIR_ID
+from shared.runtime.api_route import ApiRoute
 from shared.runtime.authentication import Caller, RequireRole
 from shared.runtime.dependencies import provided
 from shared.runtime.problems import ProblemError
 from shared.runtime.rate_limits import delay_refusal
 from shared.runtime.request_limits import MB, limit_endpoint
+from shared.runtime.security_schemes import SecuritySchemes
 
 MAX_BODY_BYTES, VALUES = 2 * MB, 50_000  # a Bundle with whole Tasks in it
 MAX_CHANGES = 1_000  # each is read in the EHR; what a notification does not tell is found by the search
@@ -27,14 +29,26 @@ MEDIA_TYPE = "application/fhir+json"
 # https://github.com/hapifhir/hapi-fhir-jpaserver-starter/issues/964
 TRANSACTION_RESPONSE = {"resourceType": "Bundle", "type": "transaction-response"}
 
-router = APIRouter(tags=["ingest"])
 
 ResourceType = Literal["Encounter", "Task", "Appointment"]
 Id = Annotated[str, Path(pattern=FHIR_ID)]
 
 
+SIGNATURE: SecuritySchemes = {
+    "signature": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Hub-Signature-256",
+        "description": "HMAC-SHA256 of the body, hexadecimal; also as `X-Hub-Signature` or `X-Signature`",
+    }
+}
+
+
 class BearerOrSignature(RequireRole):
     """Gives the caller of a token; None for a request that is signed instead, which its body decides about."""
+
+    def schemes(self, request: Request) -> SecuritySchemes:
+        return super().schemes(request) | SIGNATURE
 
     async def __call__(self, request: Request) -> Caller | None:  # type: ignore[override]
         service = provided(request, IngestDependencies).notifications
@@ -45,6 +59,21 @@ class BearerOrSignature(RequireRole):
 
 _sender = BearerOrSignature(lambda request: provided(request, IngestDependencies).authenticator, ("ingest",))
 MaybeCaller = Annotated[Caller | None, Depends(_sender)]
+
+
+class FhirResponse(JSONResponse):
+    media_type = MEDIA_TYPE
+
+
+async def ignore_general_parameters(
+    _format: Annotated[str | None, Query(alias="_format", description="of FHIR; ignored, answers are JSON")] = None,
+    _pretty: Annotated[str | None, Query(alias="_pretty", description="of FHIR; ignored")] = None,
+) -> None:
+    """Take the parameters that FHIR clients may add to any request: https://hl7.org/fhir/R4/http.html#parameters"""
+
+
+router = APIRouter(tags=["ingest"], route_class=ApiRoute, dependencies=[Depends(ignore_general_parameters)])
+
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Stored. An OperationOutcome; for a Bundle an empty Bundle of type transaction-response",
@@ -56,12 +85,12 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 @router.post(
     "/v1/fhir/notifications",
     summary="A FHIR Subscription tells that Encounters, Tasks or Appointments have changed",
-    response_class=JSONResponse,
+    response_class=FhirResponse,
     responses=ANSWERS,
     openapi_extra={"requestBody": {"content": {MEDIA_TYPE: {"schema": {"type": "object"}}}}},
 )
 @limit_endpoint(MAX_BODY_BYTES, values=VALUES)
-async def notified(request: Request, caller: MaybeCaller, notifications: NotificationsService) -> JSONResponse:
+async def notified(request: Request, caller: MaybeCaller, notifications: NotificationsService) -> FhirResponse:
     data = await request.body()
     sender = await _authenticated(request, caller, notifications, data)
     if not data.strip():
@@ -79,14 +108,14 @@ async def notified(request: Request, caller: MaybeCaller, notifications: Notific
 @router.put(
     "/v1/fhir/notifications/{type}/{id}",
     summary="A FHIR Subscription sends an Encounter, a Task or an Appointment that has changed",
-    response_class=JSONResponse,
+    response_class=FhirResponse,
     responses=ANSWERS,
     openapi_extra={"requestBody": {"content": {MEDIA_TYPE: {"schema": {"type": "object"}}}}},
 )
 @limit_endpoint(MAX_BODY_BYTES, values=VALUES)
 async def sent(
     type: ResourceType, id: Id, request: Request, caller: MaybeCaller, notifications: NotificationsService
-) -> JSONResponse:
+) -> FhirResponse:
     data = await request.body()
     sender = await _authenticated(request, caller, notifications, data)
     body = (parse_body(data) if data.strip() else {}) or {}
@@ -98,13 +127,13 @@ async def sent(
 @router.delete(
     "/v1/fhir/notifications/{type}/{id}",
     summary="A FHIR Subscription tells that an Encounter, a Task or an Appointment was deleted",
-    response_class=JSONResponse,
+    response_class=FhirResponse,
     responses=ANSWERS,
 )
 @limit_endpoint(MAX_BODY_BYTES, values=VALUES)
 async def deleted(
     type: ResourceType, id: Id, request: Request, caller: MaybeCaller, notifications: NotificationsService
-) -> JSONResponse:
+) -> FhirResponse:
     sender = await _authenticated(request, caller, notifications, await request.body())
     await notifications.take_named(sender, [change(type, id, deleted=True)])
     return _answer({})
@@ -137,8 +166,8 @@ def _is(item: Change, type: str, id: str) -> bool:
     return item == change(type, id).model_copy(update={"version": item.version})
 
 
-def _answer(body: dict[str, Any]) -> JSONResponse:
+def _answer(body: dict[str, Any]) -> FhirResponse:
     if body.get("resourceType") == "Bundle":
-        return JSONResponse(TRANSACTION_RESPONSE, media_type=MEDIA_TYPE)
+        return FhirResponse(TRANSACTION_RESPONSE)
     issue = {"severity": "information", "code": "informational", "diagnostics": "stored"}
-    return JSONResponse({"resourceType": "OperationOutcome", "issue": [issue]}, media_type=MEDIA_TYPE)
+    return FhirResponse({"resourceType": "OperationOutcome", "issue": [issue]})

@@ -18,6 +18,7 @@ from shared.contracts.events import Actor
 from shared.runtime.problems import ProblemError
 from shared.runtime.public_origin import PublicOrigin
 from shared.runtime.rate_limits import CALLER_SCOPE_KEY, TokenBucket, rate_limit_key
+from shared.runtime.security_schemes import BEARER, SecuritySchemes, session_scheme
 
 Role = Literal["ingest", "physician", "supervisor", "operator", "auditor", "editor", "engineer"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -176,6 +177,11 @@ class Authenticator:
         self._pace = TokenBucket("pace", PACE_BURST, PACE_PER_S)
         self._refusals = TokenBucket("refusals", DENIAL_BURST, DENIALS_PER_S)
 
+    @property
+    def schemes(self) -> SecuritySchemes:
+        """How a caller may authenticate, for OpenAPI."""
+        return BEARER if self._sessions is None else BEARER | session_scheme(self._public.cookie_name(SESSION_COOKIE))
+
     def find_token(self, token: str) -> ApiToken | None:
         """Return the static token, if it is one."""
         return self._grants.get(token_digest(token))
@@ -275,12 +281,16 @@ class RequireRole:
 
     def __init__(self, authenticator_of: Callable[[Request], Authenticator], roles: tuple[Role, ...]) -> None:
         self._authenticator_of = authenticator_of
-        self._roles = roles
+        self.roles = roles
+
+    def schemes(self, request: Request) -> SecuritySchemes:
+        """Return how a caller may authenticate at the application of `request`, for OpenAPI."""
+        return self._authenticator_of(request).schemes
 
     async def __call__(self, request: Request) -> Caller:  # async: FastAPI would run it in a thread otherwise
         authenticator = self._authenticator_of(request)
         caller = await authenticator.authenticate(request)
-        acting = caller.in_role(*self._roles)
+        acting = caller.in_role(*self.roles)
         if acting is None:
             await authenticator.report_denial(f"the role {caller.role} may not do that", caller, request)
             raise ProblemError(403, "This token is not allowed to do that", f"Its role is {caller.role}.")

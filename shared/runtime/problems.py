@@ -11,6 +11,12 @@ from starlette.exceptions import HTTPException
 from shared.contracts.errors import ErasedError, PermanentError, RateLimitedError, TransientError
 
 MEDIA_TYPE = "application/problem+json"
+# What such an answer always carries (RFC 9110, RFC 6585), where nothing better is known.
+DEFAULT_HEADERS: Mapping[int, dict[str, str]] = {
+    401: {"WWW-Authenticate": "Bearer"},
+    429: {"Retry-After": "10"},
+    503: {"Retry-After": "5"},
+}
 
 
 class ProblemError(Exception):  # raised by handlers as a response
@@ -27,10 +33,11 @@ class ProblemError(Exception):  # raised by handlers as a response
         self.extra = extra
 
     def response(self) -> JSONResponse:
+        headers = DEFAULT_HEADERS.get(self.status, {}) | self.headers
         body = {"type": "about:blank", "title": self.title, "status": self.status} | self.extra
         if self.detail:
             body["detail"] = self.detail
-        return JSONResponse(body, self.status, self.headers, media_type=MEDIA_TYPE)
+        return JSONResponse(body, self.status, headers, media_type=MEDIA_TYPE)
 
 
 PROBLEM_SCHEMA: dict[str, Any] = {

@@ -172,7 +172,7 @@ class _RequestBody:
     async def receive(self) -> Message:
         if self._whole:  # the body is complete; only a disconnect can follow
             return await self._receive()
-        endpoint = getattr(self._scope.get("endpoint"), _LIMITS_ATTRIBUTE, EndpointLimits())
+        endpoint = endpoint_limits(self._scope.get("endpoint")) or EndpointLimits()
         if self._begun is None:
             await self._admit(endpoint)
             self._begun = monotonic()
@@ -243,6 +243,12 @@ class _RequestBody:
         if message["type"] == "http.response.start":
             self._answered = True
         await self._send(message)
+
+
+def endpoint_limits(endpoint: Callable[..., Any] | None) -> EndpointLimits | None:
+    """Return the limits that an endpoint states; None where it takes the defaults."""
+    found: EndpointLimits | None = getattr(endpoint, _LIMITS_ATTRIBUTE, None)
+    return found
 
 
 def _role_requirements(scope: Scope) -> list[RequireRole]:

@@ -26,6 +26,7 @@ from shared.runtime.dependencies import mount, provide
 from shared.runtime.health import Check, Health, Readiness, health_router, run_check
 from shared.runtime.http_middleware import TelemetryMiddleware
 from shared.runtime.logs import configure_logging
+from shared.runtime.openapi import describe
 from shared.runtime.public_origin import SecurityHeadersMiddleware
 from shared.runtime.request_limits import RequestLimitMiddleware
 from shared.runtime.settings import ServiceSettings
@@ -224,7 +225,19 @@ def create_app(
         mount(app, *service.routers)
     provide(app, Health(Readiness(checks), buses))
     mount(app, health_router)
+    _document(app)
     return app
+
+
+def _document(app: FastAPI) -> None:
+    """Let the application serve an OpenAPI document that says what it does."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = describe(app)
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]
 
 
 class DeadlineServer(uvicorn.Server):

@@ -4,7 +4,6 @@ from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
-from fastapi.routing import APIRoute
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from services.approval.absences.errors import AbsenceRefusedError, UnknownAbsenceError
@@ -14,6 +13,7 @@ from services.approval.review.errors import DecisionRefusedError
 from services.approval.review.problems import problem_of
 from shared.contracts.ehr import Department, PractitionerReference
 from shared.contracts.subjects import CASE_ID
+from shared.runtime.api_route import ApiRoute
 from shared.runtime.problems import ProblemError, problem_responses
 
 COMMON = {
@@ -25,7 +25,7 @@ COMMON = {
 UNKNOWN = {404: "there is no such absence or department, or it is not the caller's"}
 
 
-class AbsenceRoute(APIRoute):
+class AbsenceRoute(ApiRoute):
     """Answers a refusal with its problem."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

@@ -15,9 +15,10 @@ from services.approval.review.api import readable
 from shared.contracts.case import Case, CaseState, fold
 from shared.contracts.errors import PermanentError
 from shared.messaging.dead_letter_queue import Severity
+from shared.runtime.api_route import ApiRoute
 from shared.runtime.problems import ProblemError
 
-router = APIRouter()
+router = APIRouter(route_class=ApiRoute)
 
 Standing = Literal["told", "ahead", "not-needed"]
 

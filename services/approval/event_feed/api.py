@@ -17,6 +17,7 @@ from shared.contracts.ehr import Department
 from shared.contracts.envelope import EVENT_NAMES
 from shared.contracts.errors import CountersignError
 from shared.contracts.subjects import CASE_ID
+from shared.runtime.api_route import ApiRoute
 from shared.runtime.problems import ProblemError, problem_responses
 
 HEARTBEAT_S = 15.0  # between comments, which keep proxies from closing the stream
@@ -31,7 +32,7 @@ COMMON = {
     429: "too many open event streams",
 }
 
-router = APIRouter(responses=problem_responses(COMMON))
+router = APIRouter(responses=problem_responses(COMMON), route_class=ApiRoute)
 
 Types = Annotated[list[str], Query(alias="type", max_length=64, description="events such as `approved`; default: all")]
 LastEventId = Annotated[

@@ -12,12 +12,13 @@ from services.approval.operations.retry import store_reason
 from services.approval.review.api import readable
 from shared.contracts.case import fold
 from shared.contracts.errors import PermanentError
+from shared.runtime.api_route import ApiRoute
 from shared.runtime.problems import ProblemError, problem_responses
 
 COMMON = {401: "no token, or one that is not valid", 403: "the token is not allowed to do that"}
 CONFLICT = {404: "there is no such case", 409: "no step of the case has failed", 503: "NATS does not answer"}
 
-router = APIRouter(responses=problem_responses(COMMON | {422: "the request is not valid"}))
+router = APIRouter(responses=problem_responses(COMMON | {422: "the request is not valid"}), route_class=ApiRoute)
 
 Reason = Annotated[
     str,

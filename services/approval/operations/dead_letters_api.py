@@ -13,6 +13,7 @@ from services.approval.operations.selection import Selection, State, case_of
 from services.approval.operations.service import DONE, Action, ActionResult
 from shared.contracts.errors import PermanentError
 from shared.messaging.dead_letters import DeadLetter, UnknownDeadLetterError
+from shared.runtime.api_route import ApiRoute
 from shared.runtime.authentication import Caller
 from shared.runtime.problems import ProblemError, problem_responses
 
@@ -25,7 +26,7 @@ COMMON = {
 UNKNOWN = problem_responses({404: "there is no such dead letter, or it is of another department"})
 CONFLICT = problem_responses({409: "it would fail again, or it was resolved in the other way"})
 
-router = APIRouter(tags=["dead letters"], responses=problem_responses(COMMON))
+router = APIRouter(tags=["dead letters"], responses=problem_responses(COMMON), route_class=ApiRoute)
 
 MAX_SEQUENCE = 2**63 - 1
 # Attributes of the message that failed: ids, names and times. Other headers are not shown.

@@ -9,8 +9,9 @@ from services.approval.dependencies import Api, Watcher
 from services.approval.projections.preparations import Preparation
 from services.approval.review.api import shown_departments
 from shared.contracts.ehr import Department
+from shared.runtime.api_route import ApiRoute
 
-router = APIRouter(tags=["reviews"])
+router = APIRouter(tags=["reviews"], route_class=ApiRoute)
 
 
 class PreparationList(BaseModel):

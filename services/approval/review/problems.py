@@ -4,11 +4,11 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from fastapi import Request, Response
-from fastapi.routing import APIRoute
 
 from services.approval.review.errors import DecisionRefusedError, RefusalCode, StepUpRequiredError
 from services.approval.review.views import erasure_of
 from shared.contracts.envelope import RecordedEvent
+from shared.runtime.api_route import ApiRoute
 from shared.runtime.problems import ProblemError
 
 TITLES: dict[RefusalCode, tuple[int, str]] = {
@@ -70,7 +70,7 @@ def gone(history: Sequence[RecordedEvent]) -> ProblemError:
     return ProblemError(410, "The texts of this case were erased", words, **extra)
 
 
-class DecisionRoute(APIRoute):
+class DecisionRoute(ApiRoute):
     """Answers a refused decision with its problem."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

@@ -9,11 +9,12 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.approval.dependencies import AnyRole, Api, Operator
+from shared.runtime.api_route import ApiRoute
 from shared.runtime.authentication import Method, Role
 from shared.runtime.problems import ProblemError
 from shared.runtime.public_origin import RESOURCE_METADATA_PATH
 
-router = APIRouter(tags=["sessions"])
+router = APIRouter(tags=["sessions"], route_class=ApiRoute)
 
 
 class EndSessions(BaseModel):

@@ -10,6 +10,7 @@ from services.approval.dependencies import Api, SystemReader
 from services.approval.system.rules import State, state_of
 from shared.messaging.topology import consumer
 from shared.messaging.words import CONSUMER_WORDS, STREAM_WORDS
+from shared.runtime.api_route import ApiRoute
 from shared.runtime.problems import problem_responses
 
 COMMON = {
@@ -18,7 +19,7 @@ COMMON = {
     503: "NATS, or its monitoring endpoint, does not answer, or `COUNTERSIGN_NATS_MONITOR_URL` is not set",
 }
 
-router = APIRouter(tags=["system"], responses=problem_responses(COMMON))
+router = APIRouter(tags=["system"], responses=problem_responses(COMMON), route_class=ApiRoute)
 
 
 class StreamEntry(BaseModel):

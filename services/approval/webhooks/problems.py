@@ -4,14 +4,14 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
-from fastapi.routing import APIRoute
 
 from services.approval.webhooks.service import UnknownWebhookError, WebhookRefusedError
 from shared.outbound import NotAllowedError
+from shared.runtime.api_route import ApiRoute
 from shared.runtime.problems import ProblemError
 
 
-class WebhookRoute(APIRoute):
+class WebhookRoute(ApiRoute):
     """Answers a refusal with its problem."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

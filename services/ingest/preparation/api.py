@@ -7,9 +7,10 @@ from services.ingest.dependencies import Encounters, PendingDischarges, Sender
 from services.ingest.preparation import rules
 from services.ingest.publishers import EncounterReport, PendingDischarge
 from shared.contracts.ehr import EncounterReported
+from shared.runtime.api_route import ApiRoute
 from shared.runtime.problems import ProblemError
 
-router = APIRouter(tags=["ingest"])
+router = APIRouter(tags=["ingest"], route_class=ApiRoute)
 
 
 @router.post("/v1/encounters/discharge-pending", status_code=202, summary="A discharge is near: prepare its draft")

@@ -8,10 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.ingest.dependencies import AnyRole, Editor, Refreshes
 from services.ingest.documents.formats import MAX_DOCUMENT_BYTES
 from shared.contracts.knowledge import SOURCE_PATTERN, DocumentCounts, QueryResult, RetrievalMetrics, UnreadableDocument
+from shared.runtime.api_route import ApiRoute
 from shared.runtime.rate_limits import RateLimit
 from shared.runtime.request_limits import KB, limit_endpoint
 
-router = APIRouter(prefix="/v1/knowledge", tags=["ingest", "knowledge"])
+router = APIRouter(prefix="/v1/knowledge", tags=["ingest", "knowledge"], route_class=ApiRoute)
 
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]  # RFC 3339, as it was recorded
 
