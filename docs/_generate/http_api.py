@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from fastapi import FastAPI
 from pydantic_settings import BaseSettings
 
 from docs._generate.markdown import cell, code, page, table
@@ -43,7 +44,12 @@ def render(service: str, out: Path) -> str:
 
 
 def openapi(service: str) -> dict[str, Any]:
-    """Build the service without starting it, and return its OpenAPI document."""
+    """Return the OpenAPI document of a service, which is not started."""
+    return application(service).openapi()
+
+
+def application(service: str) -> FastAPI:
+    """Build the application of a service without starting it."""
     from shared.runtime.service import create_app
 
     with tempfile.TemporaryDirectory() as folder:
@@ -54,13 +60,14 @@ def openapi(service: str) -> dict[str, Any]:
             "COUNTERSIGN_NATS_SEED": "unused",
             "COUNTERSIGN_TOKENS_FILE": str(tokens),
             "COUNTERSIGN_QDRANT_URL": "http://127.0.0.1:6333",
+            "COUNTERSIGN_APPROVAL_URL": "http://127.0.0.1:8003",  # of the evaluator: pages are signed in to there
         }
         before = {name: os.environ.get(name) for name in values}
         os.environ.update(values)
         try:
             module = importlib.import_module(f"services.{service}.main")
             built = module.build(_settings(service)())
-            return create_app([built]).openapi()
+            return create_app([built])
         finally:
             for name, value in before.items():
                 os.environ.pop(name) if value is None else os.environ.update({name: value})

@@ -11,9 +11,12 @@ from shared.contracts.knowledge import LiveMove, RelevanceThreshold, SearchMode
 from shared.knowledge.backup_point import BackupPoint
 from shared.knowledge.live import LivePointer, VersionRecord
 from shared.runtime.api_route import ApiRoute
-from shared.runtime.problems import ProblemError
+from shared.runtime.problems import ProblemError, problem_responses
 
 router = APIRouter(prefix="/v1/knowledge", tags=["knowledge"], route_class=ApiRoute)
+
+UNKNOWN_VERSION = {404: "there is no such version", 410: "the version is no longer kept"}
+CONFLICT = {409: "no version is live, another one is pinned, or the version is in another state"}
 
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]  # RFC 3339, to the second
 
@@ -131,7 +134,11 @@ async def versions(_: AnyRole, knowledge: Knowledge) -> Versions:
     return Versions(live=found["live"]["version"] if found["live"] else None, items=await knowledge.history())
 
 
-@router.get("/search", summary="The best passages of the live version, or of another")
+@router.get(
+    "/search",
+    summary="The best passages of the live version, or of another",
+    responses=problem_responses(UNKNOWN_VERSION),
+)
 async def search(
     _: AnyRole,
     knowledge: Knowledge,
@@ -159,7 +166,11 @@ async def collections(_: Operator, knowledge: Knowledge) -> list[str]:
     return await knowledge.collections()
 
 
-@router.get("/collections/{collection}/points", summary="A collection page by page, for a backup")
+@router.get(
+    "/collections/{collection}/points",
+    summary="A collection page by page, for a backup",
+    responses=problem_responses({404: "there is no such collection"}),
+)
 async def points(
     _: Operator,
     knowledge: Knowledge,
@@ -176,7 +187,9 @@ async def moves(_: AnyRole, knowledge: Knowledge) -> Moves:
     return Moves(items=await knowledge.live_version.moves())
 
 
-@router.post("/rollback", summary="Make an earlier version live again")
+@router.post(
+    "/rollback", summary="Make an earlier version live again", responses=problem_responses(UNKNOWN_VERSION | CONFLICT)
+)
 async def roll_back(body: RollBack, who: Editor, knowledge: Knowledge) -> RolledBack:
     if body.pin and not body.reason:
         raise ProblemError(422, "A pin needs a reason")
@@ -184,16 +197,24 @@ async def roll_back(body: RollBack, who: Editor, knowledge: Knowledge) -> Rolled
     return RolledBack(version=live.version, since=live.since, by=live.by)
 
 
-@router.post("/promote", summary="Make a version live that the evaluation has held back")
+@router.post(
+    "/promote",
+    summary="Make a version live that the evaluation has held back",
+    responses=problem_responses(UNKNOWN_VERSION | CONFLICT),
+)
 async def promote(body: Promote, who: Editor, knowledge: Knowledge) -> LivePointer:
     return await knowledge.live_version.promote(body.version, who.subject, body.reason)
 
 
-@router.post("/pin", summary="Keep the live version live: refreshes are evaluated and held back")
+@router.post(
+    "/pin",
+    summary="Keep the live version live: refreshes are evaluated and held back",
+    responses=problem_responses(CONFLICT),
+)
 async def pin(body: SetPin, who: Editor, knowledge: Knowledge) -> LivePointer:
     return await knowledge.live_version.pin(body.version, who.subject, body.reason)
 
 
-@router.post("/unpin", summary="Let refreshes go live again")
+@router.post("/unpin", summary="Let refreshes go live again", responses=problem_responses(CONFLICT))
 async def unpin(body: RemovePin, who: Editor, knowledge: Knowledge) -> LivePointer:
     return await knowledge.live_version.unpin(who.subject, body.reason)

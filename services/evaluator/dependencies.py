@@ -37,6 +37,12 @@ async def _clock(request: Request) -> Clock:
     return provided(request, EvaluatorDependencies).clock
 
 
+# Problems of routes about drafter configurations, for OpenAPI.
+UNKNOWN_DRAFTER = {
+    404: "there is no such configuration, or nothing of the kind yet",
+    409: "the digest is of several configurations, or the state does not allow that",
+}
+
 Drafters = Annotated[DrafterService, Depends(_drafters)]
 Knowledge = Annotated[KnowledgeService, Depends(_knowledge)]
 ClockOf = Annotated[Clock, Depends(_clock)]

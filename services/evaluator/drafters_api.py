@@ -7,15 +7,18 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.evaluator.canary import Comparison, Figures
-from services.evaluator.dependencies import AnyRole, Drafters, Engineer
+from services.evaluator.dependencies import UNKNOWN_DRAFTER, AnyRole, Drafters, Engineer
 from services.evaluator.drafters import FoundDrafter
 from services.evaluator.feedback import RatingComparison, RatingCounts
 from shared.contracts.draft import Prompt
 from shared.contracts.drafter_states import DrafterState
 from shared.contracts.drafters import DrafterSampling, Policy, PromptText, Reason, RecordedDrafterEvent
 from shared.runtime.api_route import ApiRoute
+from shared.runtime.problems import problem_responses
 
-router = APIRouter(prefix="/v1/drafters", tags=["drafters"], route_class=ApiRoute)
+router = APIRouter(
+    prefix="/v1/drafters", tags=["drafters"], route_class=ApiRoute, responses=problem_responses(UNKNOWN_DRAFTER)
+)
 
 
 class DrafterSummary(BaseModel):

@@ -7,12 +7,15 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from services.evaluator.decision_signals import SIGNALS
-from services.evaluator.dependencies import AnyRole, Drafters, Engineer
+from services.evaluator.dependencies import UNKNOWN_DRAFTER, AnyRole, Drafters, Engineer
 from services.evaluator.drafters_api import DecisionFigures, DrafterSummary, Move
 from services.evaluator.drift import BASELINE, Drift, KnowledgeFigures
 from shared.runtime.api_route import ApiRoute
+from shared.runtime.problems import problem_responses
 
-router = APIRouter(prefix="/v1/drafters", tags=["drafters"], route_class=ApiRoute)
+router = APIRouter(
+    prefix="/v1/drafters", tags=["drafters"], route_class=ApiRoute, responses=problem_responses(UNKNOWN_DRAFTER)
+)
 Share = Annotated[float, Field(description="mean, from 0 to 1; the larger, the worse")]
 
 

@@ -11,6 +11,7 @@ from services.evaluator.evaluation_sets import STAMP
 from services.evaluator.evaluations_api import SelectedStays
 from shared.contracts.evaluations import EvaluationSetMade, SetName
 from shared.runtime.api_route import ApiRoute
+from shared.runtime.problems import problem_responses
 
 router = APIRouter(prefix="/v1/evaluation-sets", tags=["drafters"], route_class=ApiRoute)
 
@@ -66,11 +67,22 @@ async def evaluation_sets(_: AnyRole, service: Drafters) -> SetList:
     return SetList(items=[SetSummary.of(item) for item in await service.sets.all()])
 
 
-@router.post("", status_code=201, summary="Make an evaluation set of signed stays, or its next version")
+@router.post(
+    "",
+    status_code=201,
+    summary="Make an evaluation set of signed stays, or its next version",
+    responses=problem_responses(
+        {409: "no stay or not every case can be used, or the set is of another kind of document"}
+    ),
+)
 async def make(body: NewEvaluationSet, who: Engineer, service: Drafters) -> SetDetails:
     return _details(await service.sets.make(body.name, body.document, body.choice, who.actor, body.reason))
 
 
-@router.get("/{stamp}", summary="One version of an evaluation set, with its cases")
+@router.get(
+    "/{stamp}",
+    summary="One version of an evaluation set, with its cases",
+    responses=problem_responses({404: "there is no such evaluation set"}),
+)
 async def evaluation_set(_: AnyRole, service: Drafters, stamp: Stamp) -> SetDetails:
     return _details(await service.sets.find(stamp))

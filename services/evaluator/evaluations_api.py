@@ -6,15 +6,20 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field, model_validator
 
-from services.evaluator.dependencies import AnyRole, Drafters, Engineer
+from services.evaluator.dependencies import UNKNOWN_DRAFTER, AnyRole, Drafters, Engineer
 from services.evaluator.drafters_api import Move
 from services.evaluator.evaluation_sets import STAMP, StayChoice
 from services.evaluator.evaluations import Evaluation
 from shared.contracts.evaluations import MAX_ITEMS, DraftFigures
 from shared.runtime.api_route import ApiRoute
-from shared.runtime.problems import ProblemError
+from shared.runtime.problems import ProblemError, problem_responses
 
-router = APIRouter(prefix="/v1/drafters/{digest}/evaluations", tags=["drafters"], route_class=ApiRoute)
+router = APIRouter(
+    prefix="/v1/drafters/{digest}/evaluations",
+    tags=["drafters"],
+    route_class=ApiRoute,
+    responses=problem_responses(UNKNOWN_DRAFTER),
+)
 
 EvaluationId = Annotated[str, Path(pattern=r"^[0-9a-f-]{36}$")]  # it becomes a token of a subject
 CaseIds = Annotated[list[str], Field(max_length=MAX_ITEMS)]

@@ -3,11 +3,14 @@
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from services.evaluator.dependencies import AnyRole, Drafters
+from services.evaluator.dependencies import UNKNOWN_DRAFTER, AnyRole, Drafters
 from services.evaluator.feedback import DrafterFeedback, EditCluster, RatingCounts
 from shared.runtime.api_route import ApiRoute
+from shared.runtime.problems import problem_responses
 
-router = APIRouter(prefix="/v1/drafters", tags=["drafters"], route_class=ApiRoute)
+router = APIRouter(
+    prefix="/v1/drafters", tags=["drafters"], route_class=ApiRoute, responses=problem_responses(UNKNOWN_DRAFTER)
+)
 
 
 class EditSummary(BaseModel):

@@ -10,12 +10,18 @@ from services.ingest.dependencies import JwksFile
 from shared.contracts.errors import PermanentError
 from shared.oauth.client_keys import JWKS_MAX_AGE_S, parse_published_keys
 from shared.runtime.api_route import ApiRoute
-from shared.runtime.problems import ProblemError
+from shared.runtime.problems import ProblemError, problem_responses
+from shared.runtime.response_headers import with_headers
 
 router = APIRouter(tags=["ingest"], route_class=ApiRoute)
 
 
-@router.get("/.well-known/jwks.json", summary="Public keys of our client at the EHR (SMART Backend Services)")
+@router.get(
+    "/.well-known/jwks.json",
+    summary="Public keys of our client at the EHR (SMART Backend Services)",
+    responses=with_headers({"Cache-Control": "how long the keys may be kept"})
+    | problem_responses({404: "no keys are published"}),
+)
 async def jwks(response: Response, file: JwksFile) -> dict[str, Any]:
     if file is None:
         raise ProblemError(404, "No keys are published", "Set COUNTERSIGN_EHR_CLIENT_JWKS_FILE.")

@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import monotonic
+from typing import Literal
 
 from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
 
 from shared.messaging.connection import NatsConnection
@@ -18,12 +20,31 @@ READINESS_CACHE_S = 1.0
 health_router = APIRouter(tags=["health"])
 
 
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class ReadinessReport(BaseModel):
+    """What the services depend on, and whether it answers."""
+
+    status: Literal["ready", "not ready"]
+    checks: dict[str, bool] = Field(description="by dependency: whether it answers")
+    not_answering: list[str]
+
+
 @health_router.get("/healthz", summary="The process is alive")
-async def healthz() -> dict[str, str]:
-    return {"status": "ok"}
+async def healthz() -> Alive:
+    return Alive()
 
 
-@health_router.get("/readyz", summary="Everything the services depend on answers")
+@health_router.get(
+    "/readyz",
+    summary="Everything the services depend on answers",
+    response_model=ReadinessReport,
+    responses={503: {"model": ReadinessReport, "description": "something does not answer"}},
+)
 async def readyz(request: Request) -> JSONResponse:
     health = provided(request, Health)
     results = await health.readiness.results()

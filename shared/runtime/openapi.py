@@ -51,9 +51,8 @@ BODY = {
     413: "the body is too large",
 }
 GUARDED = {
-    401: "no token and no session, or one that is not valid",
-    403: "the caller has not the role, or the request comes from another site",
-    429: "too many requests of one session",
+    401: "no token or session, or one that is not valid",
+    403: "the role of the caller may not do that",
 }
 EVERY = {
     422: "the request is not valid, or has an unknown query parameter",
@@ -101,7 +100,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
         operation["security"] = [{name: []} for name in accepted]
         schemes |= accepted
         operation["description"] = _description(operation.get("description", ""), guard)
-        operation["responses"] = _responses(route, guard, operation["responses"])
+        operation["responses"] = _responses(route, guard, accepted, operation["responses"])
     document["tags"] = _tags(document)
     _collect_components(document, schemes)
     return document
@@ -129,11 +128,13 @@ def _description(said: str, guard: RequireRole | None) -> str:
     return f"{said.strip()}\n\n{who}".strip()
 
 
-def _responses(route: APIRoute, guard: RequireRole | None, declared: dict[str, Any]) -> dict[str, Any]:
+def _responses(
+    route: APIRoute, guard: RequireRole | None, schemes: SecuritySchemes, declared: dict[str, Any]
+) -> dict[str, Any]:
     """Return the answers of a route: its own, and the problems of the platform that it does not describe itself."""
     answers = dict(declared)
     if isinstance(route, ApiRoute):
-        for status, text in _platform_problems(route, guard).items():
+        for status, text in _platform_problems(route, guard, schemes).items():
             if MEDIA_TYPE not in answers.get(str(status), {}).get("content", {}):  # FastAPI's own 422 is not sent
                 answers[str(status)] = {"description": text, "content": {MEDIA_TYPE: {}}}
     for status, answer in answers.items():
@@ -146,13 +147,15 @@ def _responses(route: APIRoute, guard: RequireRole | None, declared: dict[str, A
     return {status: answers[status] for status in sorted(answers)}
 
 
-def _platform_problems(route: APIRoute, guard: RequireRole | None) -> dict[int, str]:
+def _platform_problems(route: APIRoute, guard: RequireRole | None, schemes: SecuritySchemes) -> dict[int, str]:
     limits = endpoint_limits(route.endpoint)
     problems = dict(EVERY)
     if route.body_field is not None or limits is not None:
         problems |= BODY
     if guard is not None:
         problems |= GUARDED
+    if "session" in schemes:
+        problems |= {429: "too many requests of one session"}
     rated = any(isinstance(item.call, RateLimit) for item in dependants(route.dependant))
     if rated or (limits is not None and limits.rate is not None):
         problems |= {429: "too many requests"}

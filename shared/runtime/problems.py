@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from shared.contracts.errors import ErasedError, PermanentError, RateLimitedError, TransientError
 
@@ -100,11 +101,23 @@ def to_problem(error: Exception) -> ProblemError:
 def install_error_handlers(app: FastAPI) -> None:
     """Answer every error of `app` with problem details."""
 
-    async def answer(_: Request, error: Exception) -> JSONResponse:
-        return to_problem(error).response()
+    async def answer(request: Request, error: Exception) -> JSONResponse:
+        problem = to_problem(error)
+        if problem.status == 405:  # Starlette names the methods of the first route of that path only
+            problem.headers["Allow"] = ", ".join(_methods_of(request))
+        return problem.response()
 
     for kind in HANDLED_ERRORS:
         app.add_exception_handler(kind, answer)
+
+
+def _methods_of(request: Request) -> list[str]:
+    """Return the methods that the path of a request has, of all of its routes."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            found |= route.methods or set()
+    return sorted(found)
 
 
 def _field_name(location: tuple[int | str, ...]) -> str:

@@ -7,13 +7,14 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from services.approval.dependencies import Api, Clinician, IdempotencyKey, parse_if_match
 from services.approval.review.api import LONGEST_TEXT, Decided, WrittenSentences
-from services.approval.review.problems import DecisionRoute, gone
+from services.approval.review.problems import ERASED, SIGNATURE, UNKNOWN_CASE, DecisionRoute, gone
 from services.approval.review.signing_rules import ResolvedItems
 from shared.contracts.case import fold
 from shared.contracts.errors import ErasedError
 from shared.contracts.events import Resolution
-from shared.runtime.problems import ProblemError
+from shared.runtime.problems import ProblemError, problem_responses
 from shared.runtime.request_limits import TEXT_MAX_BODY_BYTES, limit_endpoint
+from shared.runtime.response_headers import with_etag
 
 router = APIRouter(tags=["after filing"], route_class=DecisionRoute)
 
@@ -72,7 +73,11 @@ class Retract(BaseModel):
     reason: Words
 
 
-@router.get("/v1/cases/{case_id}/document", summary="The signed document as it stands, with its addenda")
+@router.get(
+    "/v1/cases/{case_id}/document",
+    summary="The signed document as it stands, with its addenda",
+    responses=with_etag("of the document, for `If-Match`") | problem_responses(UNKNOWN_CASE | ERASED),
+)
 async def show_document(case_id: str, response: Response, who: Clinician, api: Api) -> StandingDocument:
     history = await api.cases.view(case_id, who)
     case = fold(history)
@@ -97,6 +102,7 @@ async def show_document(case_id: str, response: Response, who: Clinician, api: A
     "/v1/cases/{case_id}/amendments",
     summary="Sign a corrected text",
     description="It replaces the document in the chart, which becomes superseded. Signed as an approval is.",
+    responses=problem_responses(SIGNATURE),
 )
 @limit_endpoint(TEXT_MAX_BODY_BYTES)
 async def amend(
@@ -111,6 +117,7 @@ async def amend(
     "/v1/cases/{case_id}/addenda",
     summary="Sign an addendum",
     description="It is filed as a document of its own that appends to the one in the chart, which stays current.",
+    responses=problem_responses(SIGNATURE),
 )
 @limit_endpoint(TEXT_MAX_BODY_BYTES)
 async def addend(
@@ -126,6 +133,7 @@ async def addend(
     summary="Ask for a retraction: the first of two people",
     description="For a document that should not exist: another patient's, or of a stay that goes on. Any physician "
     "of the department may ask. Nothing changes in the chart until a second person confirms.",
+    responses=problem_responses(SIGNATURE),
 )
 async def request_retraction(
     case_id: str, body: Retract, by: Clinician, api: Api, if_match: IfMatch = None, key: IdempotencyKey = None
@@ -139,6 +147,7 @@ async def request_retraction(
     summary="Confirm a retraction: the second of two people",
     description="Whoever may sign for the case and did not ask for it. Every document of the case becomes "
     "entered-in-error in the chart.",
+    responses=problem_responses(SIGNATURE),
 )
 async def confirm_retraction(
     case_id: str, by: Clinician, api: Api, if_match: IfMatch = None, key: IdempotencyKey = None

@@ -8,11 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.approval.dependencies import Api, Operator
 from services.approval.erasure.service import ErasureCandidate
-from services.approval.review.problems import DecisionRoute
+from services.approval.review.problems import CONFLICT, ERASED, UNKNOWN_CASE, DecisionRoute
 from shared.contracts.case import CaseState
 from shared.contracts.retention import ErasureGround, ErasureOrdered, HoldGround, HoldPlaced, HoldReleased, Reference
 from shared.contracts.subjects import FHIR_ID
-from shared.runtime.problems import ProblemError
+from shared.runtime.problems import ProblemError, problem_responses
+
+ORDER = UNKNOWN_CASE | CONFLICT | ERASED
 
 router = APIRouter(tags=["erasure"], route_class=DecisionRoute)
 
@@ -66,7 +68,11 @@ class ErasureAccepted(BaseModel):
     by: str
 
 
-@router.get("/v1/erasures", summary="What an erasure would be about: changes nothing")
+@router.get(
+    "/v1/erasures",
+    summary="What an erasure would be about: changes nothing",
+    responses=problem_responses(UNKNOWN_CASE),
+)
 async def plan(
     who: Operator,
     api: Api,
@@ -83,17 +89,30 @@ async def plan(
     return ErasurePlan(items=[_line(found)])
 
 
-@router.post("/v1/cases/{case_id}/erasure", status_code=202, summary="Erase every text of a case, for good")
+@router.post(
+    "/v1/cases/{case_id}/erasure",
+    status_code=202,
+    summary="Erase every text of a case, for good",
+    responses=problem_responses(ORDER),
+)
 async def erase(case_id: str, body: Erase, by: Operator, api: Api) -> ErasureAccepted:
     return _ordered(case_id, await api.erasures.order(case_id, body.ground, body.reference, by))
 
 
-@router.post("/v1/cases/{case_id}/hold", summary="Keep the texts of a case: a legal hold")
+@router.post(
+    "/v1/cases/{case_id}/hold",
+    summary="Keep the texts of a case: a legal hold",
+    responses=problem_responses(ORDER),
+)
 async def hold(case_id: str, body: PlaceHold, by: Operator, api: Api) -> ErasureAccepted:
     return _ordered(case_id, await api.erasures.hold(case_id, body.ground, body.reference, by))
 
 
-@router.post("/v1/cases/{case_id}/hold/release", summary="End a legal hold")
+@router.post(
+    "/v1/cases/{case_id}/hold/release",
+    summary="End a legal hold",
+    responses=problem_responses(ORDER),
+)
 async def release(case_id: str, body: ReleaseHold, by: Operator, api: Api) -> ErasureAccepted:
     return _ordered(case_id, await api.erasures.release(case_id, body.reference, by))
 

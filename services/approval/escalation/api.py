@@ -16,7 +16,7 @@ from shared.contracts.case import Case, CaseState, fold
 from shared.contracts.errors import PermanentError
 from shared.messaging.dead_letter_queue import Severity
 from shared.runtime.api_route import ApiRoute
-from shared.runtime.problems import ProblemError
+from shared.runtime.problems import ProblemError, problem_responses
 
 router = APIRouter(route_class=ApiRoute)
 
@@ -55,7 +55,12 @@ class EscalationsView(BaseModel):
     items: list[EscalationLine]
 
 
-@router.get("/v1/reviews/{case_id}/escalations", tags=["reviews"], summary="What happens if nobody decides")
+@router.get(
+    "/v1/reviews/{case_id}/escalations",
+    tags=["reviews"],
+    summary="What happens if nobody decides",
+    responses=problem_responses({404: "there is no such case, or no review yet"}),
+)
 async def show_escalations(case_id: str, who: Watcher, api: Api) -> EscalationsView:
     history, _ = await readable(api.cases, case_id, who)
     case, department = fold(history), history[-1].case.department

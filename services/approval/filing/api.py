@@ -1,6 +1,6 @@
 """REST API of signed documents on their way to the chart."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
@@ -8,9 +8,18 @@ from pydantic import BaseModel
 from services.approval.dependencies import Api, Clinician, Watcher
 from services.approval.filing.service import UnfiledEntry
 from services.approval.review.api import Decided
-from services.approval.review.problems import DecisionRoute
+from services.approval.review.problems import CONFLICT, ERASED, UNKNOWN_CASE, DecisionRoute
+from shared.runtime.problems import problem_responses
+from shared.runtime.response_headers import with_headers
 
 router = APIRouter(tags=["filing"], route_class=DecisionRoute)
+DOWNLOAD: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "the document as a file",
+        "content": {"text/plain": {"schema": {"type": "string"}}, "application/pdf": {}},
+        **with_headers({"Content-Disposition": "name of the file"})[200],
+    }
+}
 MEDIA_TYPES = {"text": "text/plain; charset=utf-8", "pdf": "application/pdf"}
 
 
@@ -29,6 +38,7 @@ async def list_unfiled(who: Watcher, api: Api, limit: Annotated[int, Query(ge=1,
     "/v1/cases/{case_id}/filing/retry",
     summary="File the signed document again",
     description="For one that is held, once what stopped it is corrected; one that waits is tried at once.",
+    responses=problem_responses(UNKNOWN_CASE | CONFLICT),
 )
 async def retry_filing(case_id: str, by: Watcher, api: Api) -> Decided:
     await api.chart.release(case_id, by)
@@ -40,6 +50,7 @@ async def retry_filing(case_id: str, by: Watcher, api: Api) -> Decided:
     summary="Confirm that the signed document was transferred to the chart by hand",
     description="For installations without a way into the chart (COUNTERSIGN_WRITE_BACK=none), and for a document "
     "that is held. Nothing is checked: the event names who confirms it.",
+    responses=problem_responses(UNKNOWN_CASE | CONFLICT),
 )
 async def confirm_filing(case_id: str, by: Watcher, api: Api) -> Decided:
     event = await api.chart.confirm_transfer(case_id, by)
@@ -50,7 +61,7 @@ async def confirm_filing(case_id: str, by: Watcher, api: Api) -> Decided:
     "/v1/cases/{case_id}/document/{form}",
     summary="Download the signed document",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {}, "application/pdf": {}}}},
+    responses=DOWNLOAD | problem_responses(UNKNOWN_CASE | ERASED),
 )
 async def download(
     case_id: str,

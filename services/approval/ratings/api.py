@@ -8,11 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.approval.dependencies import Api, Clinician, IdempotencyKey, parse_if_match
 from services.approval.ratings import rules
-from services.approval.review.problems import DecisionRoute, gone
+from services.approval.review.problems import DECISION, ERASED, UNKNOWN_CASE, DecisionRoute, gone
 from shared.contracts.case import fold
 from shared.contracts.errors import ErasedError
 from shared.contracts.ratings import Rating
-from shared.runtime.problems import ProblemError
+from shared.runtime.problems import ProblemError, problem_responses
 
 router = APIRouter(tags=["reviews"], route_class=DecisionRoute)
 
@@ -42,7 +42,11 @@ class RatingDetails(DraftRating):
     words: str = Field(description="empty where there are none")
 
 
-@router.get("/v1/reviews/{case_id}/rating", summary="The rating of the signed draft, with its words")
+@router.get(
+    "/v1/reviews/{case_id}/rating",
+    summary="The rating of the signed draft, with its words",
+    responses=problem_responses(UNKNOWN_CASE | ERASED),
+)
 async def show_rating(case_id: str, who: Clinician, api: Api) -> RatingDetails:
     history = await api.cases.view(case_id, who)
     case = fold(history)
@@ -68,6 +72,7 @@ async def show_rating(case_id: str, who: Clinician, api: Api) -> RatingDetails:
     summary="Rate the draft that you signed",
     description="Whoever signed the draft may rate it. Another rating takes the place of the one before; the same one "
     "again changes nothing.",
+    responses=problem_responses(DECISION),
 )
 async def rate(
     case_id: str, body: RateDraft, by: Clinician, api: Api, if_match: IfMatch = None, key: IdempotencyKey = None

@@ -19,7 +19,7 @@ from services.approval.review.case_list import CaseList, CaseParameters
 from services.approval.review.case_list import list_cases as page_of_cases
 from services.approval.review.case_reader import CaseReader
 from services.approval.review.prepared_view import prepared_view
-from services.approval.review.problems import DecisionRoute, gone
+from services.approval.review.problems import DECISION, ERASED, SIGNATURE, UNKNOWN_CASE, DecisionRoute, gone
 from services.approval.review.signing_rules import ResolvedItems
 from services.approval.review.views import CaseView, ReviewView, case_view, review_view
 from shared.contracts.access_log import AccessLogEntry
@@ -32,6 +32,7 @@ from shared.messaging.event_store import UnreadableEvent
 from shared.runtime.authentication import Caller
 from shared.runtime.problems import ProblemError, problem_responses
 from shared.runtime.request_limits import TEXT_MAX_BODY_BYTES, limit_endpoint
+from shared.runtime.response_headers import with_etag
 
 LONGEST_TEXT = 200_000
 
@@ -122,19 +123,28 @@ class Decided(BaseModel):
     summary="All cases, that with the latest event first",
     description="Filters are combined. A caller of single departments sees their cases only. A case that gets an event "
     "while you read page after page moves to the top, and may be missing from a later page.",
-    responses=problem_responses({422: "the request is not valid", 503: "NATS does not answer"}),
 )
 async def list_cases(who: AnyRole, api: Api, query: CaseParameters) -> CaseList:
     return await page_of_cases(api.index, api.unreadable.of(who), who, query)
 
 
-@router.get("/v1/cases/{case_id}", tags=["cases"], summary="A case and its events")
+@router.get(
+    "/v1/cases/{case_id}",
+    tags=["cases"],
+    summary="A case and its events",
+    responses=problem_responses(UNKNOWN_CASE),
+)
 async def show_case(case_id: str, who: AnyRole, api: Api) -> CaseView:
     history, unreadable = await readable(api.cases, case_id, who)
     return case_view(history, unreadable)
 
 
-@router.get("/v1/cases/{case_id}/access", tags=["cases"], summary="Who looked at it, who was refused")
+@router.get(
+    "/v1/cases/{case_id}/access",
+    tags=["cases"],
+    summary="Who looked at it, who was refused",
+    responses=problem_responses(UNKNOWN_CASE),
+)
 async def show_access(case_id: str, who: Auditor, api: Api) -> AccessList:
     await readable(api.cases, case_id, who)
     return AccessList(items=await api.log.of_case(case_id))
@@ -156,7 +166,12 @@ async def list_reviews(
     return ReviewList(items=items, next=cursor)
 
 
-@router.get("/v1/reviews/{case_id}", tags=["reviews"], summary="A review with its draft and evidence")
+@router.get(
+    "/v1/reviews/{case_id}",
+    tags=["reviews"],
+    summary="A review with its draft and evidence",
+    responses=with_etag("of the draft, for `If-Match`") | problem_responses(UNKNOWN_CASE | ERASED),
+)
 async def show_review(case_id: str, response: Response, who: Clinician, api: Api) -> ReviewView:
     history = await api.cases.view(case_id, who)
     try:
@@ -167,7 +182,12 @@ async def show_review(case_id: str, response: Response, who: Clinician, api: Api
     return view
 
 
-@router.post("/v1/reviews/{case_id}/approve", tags=["reviews"], summary="Countersign the draft")
+@router.post(
+    "/v1/reviews/{case_id}/approve",
+    tags=["reviews"],
+    summary="Countersign the draft",
+    responses=problem_responses(SIGNATURE),
+)
 @limit_endpoint(TEXT_MAX_BODY_BYTES)
 async def approve(
     case_id: str,
@@ -182,7 +202,12 @@ async def approve(
     return Decided(case_id=case_id, state="approved", by=by.subject, signed=event.signed)
 
 
-@router.post("/v1/reviews/{case_id}/reject", tags=["reviews"], summary="Refuse the draft")
+@router.post(
+    "/v1/reviews/{case_id}/reject",
+    tags=["reviews"],
+    summary="Refuse the draft",
+    responses=problem_responses(DECISION),
+)
 async def reject(
     case_id: str, body: Reject, by: Clinician, api: Api, if_match: IfMatch = None, key: IdempotencyKey = None
 ) -> Decided:
@@ -191,7 +216,12 @@ async def reject(
     return Decided(case_id=case_id, state="drafting" if body.action == "redraft" else "closed", by=by.subject)
 
 
-@router.post("/v1/reviews/{case_id}/reassign", tags=["reviews"], summary="Give the review to somebody else")
+@router.post(
+    "/v1/reviews/{case_id}/reassign",
+    tags=["reviews"],
+    summary="Give the review to somebody else",
+    responses=problem_responses(DECISION),
+)
 async def reassign(case_id: str, body: Reassign, by: Watcher, api: Api, key: IdempotencyKey = None) -> Decided:
     await api.review.reassign(case_id, body.to, by, body.reason, key)
     return Decided(case_id=case_id, state="awaiting-review", by=by.subject)

@@ -70,6 +70,19 @@ def gone(history: Sequence[RecordedEvent]) -> ProblemError:
     return ProblemError(410, "The texts of this case were erased", words, **extra)
 
 
+# Problems of routes about one case, for OpenAPI.
+UNKNOWN_CASE = {404: "there is no such case, or it is not the caller's to know of"}
+ERASED = {410: "the texts of this case were erased"}
+CONFLICT = {409: "the state of the case does not allow that, or somebody has decided already"}
+CHANGED = {412: "the draft or document is another one than that of `If-Match`"}
+DECISION = UNKNOWN_CASE | CONFLICT | ERASED | CHANGED
+SIGNATURE = DECISION | {
+    401: "no token or session, one that is not valid, or the sign-in is too old to sign (RFC 9470)",
+    428: "`If-Match` is missing",
+    429: "too many requests, or too many texts to check",
+}
+
+
 class DecisionRoute(ApiRoute):
     """Answers a refused decision with its problem."""
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.approval.dependencies import AnyRole, Api, Operator
 from shared.runtime.api_route import ApiRoute
 from shared.runtime.authentication import Method, Role
-from shared.runtime.problems import ProblemError
+from shared.runtime.problems import ProblemError, problem_responses
 from shared.runtime.public_origin import RESOURCE_METADATA_PATH
 
 router = APIRouter(tags=["sessions"], route_class=ApiRoute)
@@ -42,7 +42,11 @@ class Me(BaseModel):
     method: Method = Field(description="how the caller has signed in")
 
 
-@router.get(RESOURCE_METADATA_PATH, summary="Where to sign in: OAuth 2.0 Protected Resource Metadata (RFC 9728)")
+@router.get(
+    RESOURCE_METADATA_PATH,
+    summary="Where to sign in: OAuth 2.0 Protected Resource Metadata (RFC 9728)",
+    responses=problem_responses({404: "there is no identity provider, or the address is not known"}),
+)
 async def resource_metadata(request: Request, api: Api) -> dict[str, Any]:
     """Return the identity provider and how the command signs in there. Needs no authentication."""
     provider, public = api.sign_in.provider, api.sign_in.public

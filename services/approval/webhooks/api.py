@@ -25,6 +25,7 @@ COMMON = {
     503: "NATS does not answer: repeat the request",
 }
 UNKNOWN = {404: "there is no such webhook, or it is of another department"}
+CONFLICT = {409: "the state of the webhook does not allow that, or the token is for other departments"}
 TESTS = RateLimit("webhook-test", 10, 0.2)
 
 router = APIRouter(
@@ -180,7 +181,7 @@ async def show_webhook(id: WebhookId, who: Operator, api: Api) -> WebhookView:
     return _view(await api.webhooks.find(who, id))
 
 
-@router.patch("/{id}", summary="Change, disable or enable a webhook", responses=problem_responses(UNKNOWN))
+@router.patch("/{id}", summary="Change, disable or enable a webhook", responses=problem_responses(UNKNOWN | CONFLICT))
 async def change_webhook(id: WebhookId, body: ChangeWebhook, by: Operator, api: Api) -> WebhookView:
     changes = body.model_dump(exclude_none=True)
     changes |= {name: tuple(changes[name]) for name in ("types", "departments") if name in changes}

@@ -8,12 +8,17 @@ from services.ingest.preparation import rules
 from services.ingest.publishers import EncounterReport, PendingDischarge
 from shared.contracts.ehr import EncounterReported
 from shared.runtime.api_route import ApiRoute
-from shared.runtime.problems import ProblemError
+from shared.runtime.problems import ProblemError, problem_responses
 
 router = APIRouter(tags=["ingest"], route_class=ApiRoute)
 
 
-@router.post("/v1/encounters/discharge-pending", status_code=202, summary="A discharge is near: prepare its draft")
+@router.post(
+    "/v1/encounters/discharge-pending",
+    status_code=202,
+    summary="A discharge is near: prepare its draft",
+    responses=problem_responses({409: "the discharge was reported already"}),
+)
 async def pending(
     report: PendingDischarge, request: Request, _: Sender, encounters: Encounters, preparations: PendingDischarges
 ) -> Accepted:

@@ -9,6 +9,7 @@ from services.ingest.dependencies import AnyRole, Editor, Refreshes
 from services.ingest.documents.formats import MAX_DOCUMENT_BYTES
 from shared.contracts.knowledge import SOURCE_PATTERN, DocumentCounts, QueryResult, RetrievalMetrics, UnreadableDocument
 from shared.runtime.api_route import ApiRoute
+from shared.runtime.problems import problem_responses
 from shared.runtime.rate_limits import RateLimit
 from shared.runtime.request_limits import KB, limit_endpoint
 
@@ -73,19 +74,34 @@ class RefreshStatus(BaseModel):
     live_version: int | None = Field(description="the version that is live now")
 
 
-@router.post("/refreshes", status_code=202, summary="Start a refresh")
+@router.post(
+    "/refreshes",
+    status_code=202,
+    summary="Start a refresh",
+    responses=problem_responses({404: "there is no such source", 409: "there is nothing to evaluate"}),
+)
 async def refresh(who: Editor, refreshes: Refreshes, body: RefreshRequest | None = None) -> RefreshStarted:
     body = body or RefreshRequest()
     ref = await refreshes.request(body.source, who.subject, full=body.full, judge=body.judge)
     return RefreshStarted(refresh=ref.id, refresh_url=f"/v1/knowledge/refreshes/{ref.id}")
 
 
-@router.get("/refreshes/{id}", summary="How a refresh goes, or how it ended", response_model_exclude_unset=True)
+@router.get(
+    "/refreshes/{id}",
+    summary="How a refresh goes, or how it ended",
+    response_model_exclude_unset=True,
+    responses=problem_responses({404: "there is no such refresh, or it is too long ago"}),
+)
 async def show(id: str, _: AnyRole, refreshes: Refreshes) -> RefreshStatus:
     return RefreshStatus.model_validate(await refreshes.show(id))
 
 
-@router.post("/documents", status_code=202, summary="Hand in one document")
+@router.post(
+    "/documents",
+    status_code=202,
+    summary="Hand in one document",
+    responses=problem_responses({409: "uploads are not enabled"}),
+)
 @limit_endpoint(MAX_DOCUMENT_BYTES + 64 * KB, RateLimit("uploads", 60, 1.0))  # the parts of a form have headers
 async def upload(file: UploadFile, who: Editor, refreshes: Refreshes) -> Uploaded:
     data = await file.read(MAX_DOCUMENT_BYTES + 1)
