@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from services.evaluator.dependencies import AnyRole, Editor, Knowledge, Operator
@@ -142,10 +142,10 @@ async def versions(_: AnyRole, knowledge: Knowledge) -> Versions:
 async def search(
     _: AnyRole,
     knowledge: Knowledge,
-    q: Annotated[str, Query(min_length=1, max_length=2000)],
-    at: Annotated[int | None, Query(ge=1)] = None,
-    k: Annotated[int, Query(ge=1, le=50)] = 5,
-    mode: SearchMode | None = None,
+    q: Annotated[str, Query(min_length=1, max_length=2000, description="the question")],
+    at: Annotated[int | None, Query(ge=1, description="version; default: the live one")] = None,
+    k: Annotated[int, Query(ge=1, le=50, description="passages, at most")] = 5,
+    mode: Annotated[SearchMode | None, Query(description="default: that of the version")] = None,
 ) -> SearchResults:
     where, hits = await knowledge.search(q, at, k, mode)
     items = [
@@ -174,7 +174,7 @@ async def collections(_: Operator, knowledge: Knowledge) -> list[str]:
 async def points(
     _: Operator,
     knowledge: Knowledge,
-    collection: str,
+    collection: Annotated[str, Path(description="name of the collection")],
     after: str | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 500,
 ) -> Points:

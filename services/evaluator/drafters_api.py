@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.evaluator.canary import Comparison, Figures
@@ -173,7 +173,11 @@ class NewDrafter(Move):
 
 
 @router.get("", summary="Drafter configurations by kind of document: candidates, canaries, live and retired ones")
-async def drafters(_: AnyRole, service: Drafters, document: Annotated[str | None, Query()] = None) -> DrafterList:
+async def drafters(
+    _: AnyRole,
+    service: Drafters,
+    document: Annotated[str | None, Query(description="name of the kind of document; default: all")] = None,
+) -> DrafterList:
     return DrafterList(items=[DrafterSummary.of(item) for item in await service.all(document)])
 
 
@@ -220,7 +224,11 @@ async def promote(digest: str, body: GatedMove, who: Engineer, service: Drafters
 
 @router.post("/{digest}/{move}", summary="Shadow, roll back or retire; a rollback answers with what is live then")
 async def move(
-    digest: str, move: Literal["shadow", "rollback", "retire"], body: Move, who: Engineer, service: Drafters
+    digest: str,
+    move: Annotated[Literal["shadow", "rollback", "retire"], Path(description="what is done")],
+    body: Move,
+    who: Engineer,
+    service: Drafters,
 ) -> DrafterSummary:
     moves = {"shadow": service.start_shadow, "rollback": service.roll_back, "retire": service.retire}
     return DrafterSummary.of(await moves[move](digest, who.actor, body.reason))

@@ -21,7 +21,9 @@ router = APIRouter(
     responses=problem_responses(UNKNOWN_DRAFTER),
 )
 
-EvaluationId = Annotated[str, Path(pattern=r"^[0-9a-f-]{36}$")]  # it becomes a token of a subject
+EvaluationId = Annotated[
+    str, Path(pattern=r"^[0-9a-f-]{36}$", description="id of the evaluation")
+]  # it becomes a token of a subject
 CaseIds = Annotated[list[str], Field(max_length=MAX_ITEMS)]
 
 

@@ -30,8 +30,8 @@ MEDIA_TYPE = "application/fhir+json"
 TRANSACTION_RESPONSE = {"resourceType": "Bundle", "type": "transaction-response"}
 
 
-ResourceType = Literal["Encounter", "Task", "Appointment"]
-Id = Annotated[str, Path(pattern=FHIR_ID)]
+ResourceType = Annotated[Literal["Encounter", "Task", "Appointment"], Path(description="type of the resource")]
+Id = Annotated[str, Path(pattern=FHIR_ID, description="id of the resource")]
 
 
 SIGNATURE: SecuritySchemes = {

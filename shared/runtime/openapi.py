@@ -13,38 +13,12 @@ from fastapi.routing import APIRoute
 
 from shared.runtime.api_route import ApiRoute, dependants
 from shared.runtime.authentication import ROLES, RequireRole
+from shared.runtime.openapi_words import DESCRIPTION, PARAMETERS, TAGS
 from shared.runtime.problems import MEDIA_TYPE, PROBLEM_SCHEMA
 from shared.runtime.rate_limits import RateLimit
 from shared.runtime.request_limits import endpoint_limits
 from shared.runtime.security_schemes import SecuritySchemes
 
-DESCRIPTION = """\
-The HTTP API of a Countersign service. Every error is a problem document (RFC 9457, `application/problem+json`), also
-for unknown paths (404) and methods (405, with `Allow`). Unknown query parameters are refused with 422. Lists that are
-read in pages take `limit` and `after`, and answer with `next`: the cursor of the next page, null at the end. A request
-that changes something may be repeated: it has one effect. Where `Idempotency-Key` is taken, the repeated request gets
-the first answer.
-"""
-TAGS = {
-    "absences": "Who is away, and who gets their reviews.",
-    "access": "Who looked at cases, and who was refused.",
-    "after filing": "Correct, append to and retract documents that are filed.",
-    "audit": "What happened, for auditors.",
-    "cases": "Cases and their events.",
-    "dead letters": "Messages that no retry could handle.",
-    "drafters": "Configurations of the drafter: evaluated, compared, promoted.",
-    "erasure": "Erase texts, and keep them by a legal hold.",
-    "events": "Case events as they happen.",
-    "filing": "Signed documents on their way to the chart.",
-    "health": "For probes.",
-    "ingest": "What the EHR and its interface engine report.",
-    "knowledge": "The knowledge base: refreshes, versions, search.",
-    "models": "The models in use.",
-    "reviews": "Drafts that wait for a physician, and decisions about them.",
-    "sessions": "Sign-in and sessions.",
-    "system": "The state of the installation.",
-    "webhooks": "Endpoints that get case events.",
-}
 BODY = {
     400: "the body cannot be decoded",
     408: "the body arrives too slowly",
@@ -100,6 +74,9 @@ def describe(app: FastAPI) -> dict[str, Any]:
         operation["security"] = [{name: []} for name in accepted]
         schemes |= accepted
         operation["description"] = _description(operation.get("description", ""), guard)
+        for parameter in operation.get("parameters", ()):
+            if parameter["name"] in PARAMETERS:
+                parameter.setdefault("description", PARAMETERS[parameter["name"]])
         operation["responses"] = _responses(route, guard, accepted, operation["responses"])
     document["tags"] = _tags(document)
     _collect_components(document, schemes)

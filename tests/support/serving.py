@@ -19,9 +19,9 @@ from cli.stack.ports import free_port
 
 
 @asynccontextmanager
-async def served(app: FastAPI, tls: Tls | None = None) -> AsyncIterator[str]:
+async def served(app: FastAPI, tls: Tls | None = None, port: int | None = None) -> AsyncIterator[str]:
     """Serve an application that has been started already; yields its address."""
-    port = free_port()
+    port = port or free_port()
     files = {"ssl_certfile": tls.certificate, "ssl_keyfile": tls.key} if tls else {}
     config = uvicorn.Config(app, "127.0.0.1", port, log_level="warning", lifespan="off", **files)
     server = uvicorn.Server(config)

@@ -15,7 +15,12 @@ from packaging.utils import canonicalize_name
 PYPI, NPM, IMAGES = "PyPI", "npm", "images"
 SHIPPED = ("locks/runtime.txt", "locks/triton.txt", "locks/models.txt")
 DEVELOPMENT = ("locks/dev.txt", "locks/bench.txt", "locks/airflow.txt")
-NODE = ("bench/package-lock.json", "tests/deploy/keda/package-lock.json", "tests/thirdparty/package-lock.json")
+NODE = (
+    "bench/package-lock.json",
+    "tests/deploy/keda/package-lock.json",
+    "tests/openapi/package-lock.json",
+    "tests/thirdparty/package-lock.json",
+)
 MANIFESTS = "deploy/k8s/**/kustomization.yaml"
 OURS = ("countersign", "ghcr.io/countersign/")  # images that are built from here
 

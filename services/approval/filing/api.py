@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel
 
 from services.approval.dependencies import Api, Clinician, Watcher
@@ -65,7 +65,7 @@ async def confirm_filing(case_id: str, by: Watcher, api: Api) -> Decided:
 )
 async def download(
     case_id: str,
-    form: Literal["text", "pdf"],
+    form: Annotated[Literal["text", "pdf"], Path(description="form of the file")],
     who: Clinician,
     api: Api,
     addendum: Annotated[int | None, Query(ge=1, description="number of the addendum; none: the document")] = None,

@@ -152,7 +152,7 @@ class ActionResults(BaseModel):
 async def list_dead_letters(
     who: Operator,
     api: Api,
-    state: State = "waiting",
+    state: Annotated[State, Query(description="whether they were resolved, and how")] = "waiting",
     stream: StreamName = None,
     consumer: ConsumerName = None,
     reason: ReasonPart = None,

@@ -155,7 +155,7 @@ async def list_reviews(
     who: Watcher,
     api: Api,
     department: Department | None = None,
-    state: Literal["open"] = "open",  # noqa: ARG001 - the only state that is listed; part of the request for clarity
+    state: Annotated[Literal["open"], Query(description="the only state that is listed")] = "open",  # noqa: ARG001
     after: Annotated[str | None, Query(description="cursor from `next`")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> ReviewList:

@@ -40,7 +40,7 @@ def _is_event(name: str) -> str:
 
 
 EventName = Annotated[str, AfterValidator(_is_event)]
-WebhookId = Annotated[str, Path(pattern=f"^{CASE_ID}$")]
+WebhookId = Annotated[str, Path(pattern=f"^{CASE_ID}$", description="id of the webhook")]
 DeliveryId = Annotated[str, Path(pattern=f"^{CASE_ID}$", description="header `webhook-id` of the delivery")]
 Url = Annotated[str, Field(min_length=1, max_length=MAX_URL, description="https, except inside of the hospital")]
 Types = Annotated[list[EventName], Field(max_length=64, description="events such as `approved`; empty: all")]

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, UploadFile
+from fastapi import APIRouter, Path, UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.ingest.dependencies import AnyRole, Editor, Refreshes
@@ -16,6 +16,9 @@ from shared.runtime.request_limits import KB, limit_endpoint
 router = APIRouter(prefix="/v1/knowledge", tags=["ingest", "knowledge"], route_class=ApiRoute)
 
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]  # RFC 3339, as it was recorded
+
+
+RefreshId = Annotated[str, Path(description="id of the refresh")]
 
 
 class RefreshRequest(BaseModel):
@@ -92,7 +95,7 @@ async def refresh(who: Editor, refreshes: Refreshes, body: RefreshRequest | None
     response_model_exclude_unset=True,
     responses=problem_responses({404: "there is no such refresh, or it is too long ago"}),
 )
-async def show(id: str, _: AnyRole, refreshes: Refreshes) -> RefreshStatus:
+async def show(id: RefreshId, _: AnyRole, refreshes: Refreshes) -> RefreshStatus:
     return RefreshStatus.model_validate(await refreshes.show(id))
 
 
