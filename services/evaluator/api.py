@@ -76,7 +76,10 @@ Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, m
 class RollBack(BaseModel):
     """Which version is to be live."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"to": 41, "reason": "version 42 lost the renal guideline", "pin": True}]},
+    )
 
     to: int = Field(ge=1)
     reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)] = ""
@@ -86,7 +89,10 @@ class RollBack(BaseModel):
 class Promote(BaseModel):
     """Which version that was held back is to be live, and why."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"version": 42, "reason": "the golden queries are of last year"}]},
+    )
 
     version: int = Field(ge=1)
     reason: Reason
@@ -95,7 +101,9 @@ class Promote(BaseModel):
 class SetPin(BaseModel):
     """Which version is to stay live, and why."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"version": 41, "reason": "audit this week"}]}
+    )
 
     version: int = Field(ge=1, description="the version that is live now: another one is refused")
     reason: Reason
@@ -104,7 +112,7 @@ class SetPin(BaseModel):
 class RemovePin(BaseModel):
     """Why refreshes may go live again."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"reason": "the audit is over"}]})
 
     reason: Reason
 

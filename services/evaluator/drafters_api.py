@@ -142,21 +142,35 @@ class CanaryComparison(BaseModel):
 
 
 class Move(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"reason": "reviewed with the physicians on Monday"}]}
+    )
 
     reason: Reason
 
 
 class GatedMove(Move):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"reason": "better in the evaluation", "unevaluated": False}]}
+    )
+
     unevaluated: bool = Field(default=False, description="go without an evaluation, or against one")
 
 
 class CanaryMove(GatedMove):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"share": 0.1, "reason": "passed its evaluation"}]})
+
     share: float = Field(gt=0, lt=1, description="of the cases that it drafts")
 
 
 class NewDrafter(Move):
     """A configuration, as the differences from another one."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"document": "discharge-summary", "model": "clinic-llm", "reason": "the larger model"}]
+        }
+    )
 
     document: str = Field(max_length=64)
     base: str | None = Field(default=None, description="digest; left out: the live configuration of the document")

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.evaluator.dependencies import AnyRole, Drafters, Engineer
 from services.evaluator.drafters_api import Move
@@ -20,6 +20,20 @@ Stamp = Annotated[str, Path(pattern=STAMP.pattern, description="name, or name an
 
 class NewEvaluationSet(Move, SelectedStays):
     """A set, or the next version of one."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "icu",
+                    "document": "discharge-summary",
+                    "department": "intensive-care",
+                    "limit": 40,
+                    "reason": "stays of November",
+                }
+            ]
+        }
+    )
 
     name: SetName
     document: str = Field(max_length=64)

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.evaluator.dependencies import UNKNOWN_DRAFTER, AnyRole, Drafters, Engineer
 from services.evaluator.drafters_api import Move
@@ -41,6 +41,8 @@ class SelectedStays(BaseModel):
 
 
 class NewEvaluation(Move, SelectedStays):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"set": "icu@2", "reason": "before the canary"}]})
+
     set: str | None = Field(
         default=None, pattern=STAMP.pattern, description="evaluation set instead, such as `icu` or `icu@2`"
     )

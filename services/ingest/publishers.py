@@ -43,7 +43,14 @@ def _practitioner(value: object) -> object:
 class EncounterReport(BaseModel):
     """What happened to an encounter, as the caller knows it."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"encounter_id": "enc-1042", "department": "cardiology", "occurred_at": "2026-11-30T10:15:00+01:00"}
+            ]
+        },
+    )
 
     encounter_id: FhirId = Field(description="logical id of the FHIR Encounter")
     department: Annotated[Department, BeforeValidator(_slug)] | None = None
@@ -56,6 +63,14 @@ class EncounterReport(BaseModel):
 
 class PendingDischarge(EncounterReport):
     """A stay whose discharge is near, as the caller knows it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"encounter_id": "enc-1042", "department": "cardiology", "expected_at": "2026-12-01T11:00:00+01:00"}
+            ]
+        }
+    )
 
     expected_at: AwareDatetime | None = Field(
         default=None, description="when the discharge is expected, RFC 3339 with an offset"

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from docs._generate.http_api import SERVICES, openapi
@@ -91,6 +92,27 @@ def test_operations_say_who_may_call_them(service: str) -> None:
         assert asked <= schemes.keys(), name
         assert bool(asked) == ({"401", "403"} <= operation["responses"].keys()), name
         assert ("Roles: " in operation["description"]) == bool(asked), name
+
+
+def models_of_bodies(service: str) -> Iterator[str]:
+    """Names of the schemas that are sent as JSON."""
+    for _, operation in operations(service):
+        schema = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+        for item in (schema, *schema.get("anyOf", ())):  # a body that may be missing is one of two schemas
+            if "$ref" in item:
+                yield item["$ref"].rpartition("/")[2]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_body_has_an_example_that_is_valid(service: str) -> None:
+    names = set(models_of_bodies(service))
+    assert names
+    for name in names:
+        found = document(service)["components"]["schemas"][name]
+        assert found.get("examples"), f"{name} has no example"
+        schema = {"$ref": f"#/components/schemas/{name}", "components": document(service)["components"]}
+        for example in found["examples"]:
+            jsonschema.validate(example, schema, jsonschema.Draft202012Validator)
 
 
 def test_what_needs_no_authentication_is_public_by_its_nature() -> None:

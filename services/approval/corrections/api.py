@@ -52,11 +52,21 @@ class _Signed(BaseModel):
 class Amend(_Signed):
     """Sign a corrected text."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"text": "Discharge summary\n…", "reason": "the dose of bisoprolol was wrong"}]}
+    )
+
     text: str = Field(min_length=1, max_length=LONGEST_TEXT, description="the whole document as it is to stand")
 
 
 class AddendumRequest(_Signed):
     """Sign an addendum."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"text": "The culture of 3 June stayed negative.", "reason": "result after the discharge"}]
+        }
+    )
 
     text: str = Field(
         min_length=1,
@@ -68,7 +78,7 @@ class AddendumRequest(_Signed):
 class Retract(BaseModel):
     """Ask for a retraction."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"reason": "filed for another patient"}]})
 
     reason: Words
 

@@ -22,7 +22,9 @@ router = APIRouter(tags=["erasure"], route_class=DecisionRoute)
 class Erase(BaseModel):
     """Erase every text of a case. Its events stay, and record the erasure."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"ground": "patient-request", "reference": "DSR-2026-041"}]}
+    )
 
     ground: ErasureGround
     reference: Reference | None = Field(default=None, description="a number in your files; no patient data")
@@ -31,14 +33,16 @@ class Erase(BaseModel):
 class PlaceHold(BaseModel):
     """Keep the texts of a case, whatever retention says, and whoever asks for their erasure."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"ground": "litigation", "reference": "LEGAL-17"}]}
+    )
 
     ground: HoldGround
     reference: Reference | None = Field(default=None, description="a number in your files; no patient data")
 
 
 class ReleaseHold(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"reference": "LEGAL-17"}]})
 
     reference: Reference | None = None
 

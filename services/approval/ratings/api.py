@@ -22,7 +22,9 @@ IfMatch = Annotated[str | None, Header(alias="If-Match", description="the digest
 class RateDraft(BaseModel):
     """Say how useful a draft was."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"rating": "useful", "words": "complete, and short enough"}]}
+    )
 
     rating: Rating
     words: str = Field(default="", max_length=4000, description="optional, in your words; they stay with us")

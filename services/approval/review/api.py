@@ -67,7 +67,10 @@ WrittenSentences = Annotated[
 class Approve(BaseModel):
     """Countersign. `text` takes the place of the draft's text: changed, or `to_write` of the review filled in."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"resolutions": [{"sentence": 4, "how": "confirmed"}], "acknowledged": [0]}]},
+    )
 
     text: str | None = Field(default=None, min_length=1, max_length=LONGEST_TEXT)
     resolutions: list[Resolution] = Field(
@@ -93,7 +96,12 @@ class Reject(BaseModel):
     or as there is to be none.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"action": "redraft", "reason": "the anticoagulation after the operation is missing"}]
+        },
+    )
 
     action: RejectionAction
     reason: str = Field(min_length=1, max_length=4000, description="the physician's words")
@@ -102,7 +110,10 @@ class Reject(BaseModel):
 class Reassign(BaseModel):
     """Give the review to somebody else."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"to": "Practitioner/dr-8", "reason": "on leave from tomorrow"}]},
+    )
 
     to: PractitionerReference
     reason: str = Field(min_length=1, max_length=4000)

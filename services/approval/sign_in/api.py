@@ -20,7 +20,7 @@ router = APIRouter(tags=["sessions"], route_class=ApiRoute)
 class EndSessions(BaseModel):
     """Whose sessions end."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"subject": "maxine.gee"}]})
 
     subject: str = Field(min_length=1, max_length=255, description="as the identity provider calls the person (`sub`)")
 

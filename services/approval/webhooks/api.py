@@ -69,7 +69,9 @@ class RegisterWebhook(BaseModel):
 class ChangeWebhook(BaseModel):
     """Change what is given. Enabled again, it gets the events from then on."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"types": ["approved", "filed", "rejected"], "enabled": True}]}
+    )
 
     url: Url | None = None
     types: Types | None = None

@@ -24,7 +24,7 @@ RefreshId = Annotated[str, Path(description="id of the refresh")]
 class RefreshRequest(BaseModel):
     """What to refresh: one source, or all."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"source": "guidelines", "full": False}]})
 
     source: str | None = Field(default=None, pattern=SOURCE_PATTERN)
     full: bool = Field(default=False, description="embed everything again")
