@@ -92,7 +92,7 @@ def guard_of(route: APIRoute) -> RequireRole | None:
 def _operations(app: FastAPI, document: dict[str, Any]) -> Iterator[tuple[APIRoute, dict[str, Any]]]:
     for route in app.routes:
         if isinstance(route, APIRoute) and route.include_in_schema:
-            for method in sorted(route.methods):
+            for method in sorted(route.methods or ()):
                 yield route, document["paths"][route.path_format][method.lower()]
 
 
@@ -111,9 +111,9 @@ def _responses(
     """Return the answers of a route: its own, and the problems of the platform that it does not describe itself."""
     answers = dict(declared)
     if isinstance(route, ApiRoute):
-        for status, text in _platform_problems(route, guard, schemes).items():
-            if MEDIA_TYPE not in answers.get(str(status), {}).get("content", {}):  # FastAPI's own 422 is not sent
-                answers[str(status)] = {"description": text, "content": {MEDIA_TYPE: {}}}
+        for number, text in _platform_problems(route, guard, schemes).items():
+            if MEDIA_TYPE not in answers.get(str(number), {}).get("content", {}):  # FastAPI's own 422 is not sent
+                answers[str(number)] = {"description": text, "content": {MEDIA_TYPE: {}}}
     for status, answer in answers.items():
         if MEDIA_TYPE in answer.get("content", {}):
             title = answer["description"]

@@ -18,6 +18,7 @@ from services.approval.access.filter import AccessFilter, StoredEntry, parse_cur
 from services.approval.dependencies import Api, ApiDependencies, Auditor
 from shared.contracts.access_log import AccessLogEvent
 from shared.contracts.subjects import CASE_ID
+from shared.runtime.api_route import ApiRoute
 from shared.runtime.authentication import Caller
 from shared.runtime.problems import ProblemError, problem_responses
 
@@ -32,7 +33,7 @@ EXPORTS: dict[int | str, dict[str, Any]] = {
     200: {"description": "a page, or an export", "content": {"text/csv": {}, "application/fhir+json": {}}}
 }
 
-router = APIRouter(tags=["access"], responses=problem_responses(COMMON))
+router = APIRouter(tags=["access"], route_class=ApiRoute, responses=problem_responses(COMMON))
 
 Reference = Annotated[
     str, Field(min_length=1, max_length=128, pattern=r"^((Patient|Encounter)/)?[A-Za-z0-9.\-]{1,64}$")
@@ -59,7 +60,7 @@ class AccessCriteria(BaseModel):
         default=None, min_length=1, max_length=200, description="the person, as the sign-in names them"
     )
     case: str | None = Field(default=None, pattern=f"^{CASE_ID}$", description="case id")
-    action: AccessLogEvent | None = None
+    action: AccessLogEvent | None = Field(default=None, description="what was done")
     since: AwareDatetime | None = Field(default=None, description="inclusive")
     until: AwareDatetime | None = Field(default=None, description="exclusive")
     after: str | None = Field(default=None, max_length=19, description="cursor from `next`")

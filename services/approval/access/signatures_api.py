@@ -10,6 +10,7 @@ from services.approval.access.filter import parse_cursor
 from services.approval.access.signatures import MAX_EXAMINED
 from services.approval.access.unseen import UnseenSignature
 from services.approval.dependencies import Api, Auditor
+from shared.runtime.api_route import ApiRoute
 from shared.runtime.problems import ProblemError, problem_responses
 
 PERIOD = timedelta(days=30)
@@ -20,7 +21,7 @@ COMMON = {
     503: "NATS does not answer: repeat the request",
 }
 
-router = APIRouter(tags=["audit"], responses=problem_responses(COMMON))
+router = APIRouter(tags=["audit"], route_class=ApiRoute, responses=problem_responses(COMMON))
 
 
 class SignaturePeriod(BaseModel):

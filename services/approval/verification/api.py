@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.approval.dependencies import Api, Auditor, IdempotencyKey
 from services.approval.verification.run import Verification
 from shared.contracts.subjects import CASE_ID
+from shared.runtime.api_route import ApiRoute
 from shared.runtime.problems import ProblemError, problem_responses
+from shared.runtime.response_headers import with_headers
 
 COMMON = {
     401: "no token, or one that is not valid",
@@ -28,6 +30,7 @@ async def all_departments(who: Auditor) -> None:
 router = APIRouter(
     prefix="/v1/audit/verifications",
     tags=["audit"],
+    route_class=ApiRoute,
     responses=problem_responses(COMMON),
     dependencies=[Depends(all_departments)],
 )
@@ -36,7 +39,9 @@ router = APIRouter(
 class StartVerification(BaseModel):
     """Verify every case, or one."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"case_id": "3c6e0b8a-9c15-5b2e-8f2d-7a1d0e4c9b11"}]}
+    )
 
     case_id: str | None = Field(default=None, pattern=f"^{CASE_ID}$", description="null: every case")
 
@@ -53,7 +58,7 @@ class VerificationList(BaseModel):
     summary="Start a verification",
     description="Of every digest, the documents in the EHR, and the signed checkpoints. One runs at a time: while one "
     "does, that one is returned. It runs in the process that took the request, and is interrupted when that stops.",
-    responses=problem_responses(UNKNOWN),
+    responses=with_headers({"Location": "path of the verification"}, 202) | problem_responses(UNKNOWN),
 )
 async def start(
     response: Response, who: Auditor, api: Api, body: StartVerification | None = None, key: IdempotencyKey = None
@@ -72,7 +77,9 @@ async def list_verifications(_: Auditor, api: Api, limit: Annotated[int, Query(g
 
 
 @router.get("/{id}", summary="A verification: its progress, its findings", responses=problem_responses(UNKNOWN))
-async def show(id: Annotated[str, Path(pattern=f"^{CASE_ID}$")], _: Auditor, api: Api) -> Verification:
+async def show(
+    id: Annotated[str, Path(pattern=f"^{CASE_ID}$", description="id of the verification")], _: Auditor, api: Api
+) -> Verification:
     found = await api.verifications.get(id)
     if found is None:
         raise ProblemError(404, "There is no such verification")
