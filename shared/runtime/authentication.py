@@ -137,10 +137,7 @@ DenialListener = Callable[[str, Caller | None, Request], Awaitable[None]]
 
 
 def read_api_tokens(path: Path) -> ApiTokens:
-    """Read the tokens file.
-
-    Raises PermanentError when it is missing or invalid.
-    """
+    """Read the tokens file. Raises PermanentError when it is missing or invalid."""
     try:
         return ApiTokens.model_validate_json(path.read_bytes())
     except OSError as error:
@@ -217,10 +214,7 @@ class Authenticator:
         return await self._sessions.caller(session, touch=not _is_background(request))
 
     async def check_origin(self, request: Request) -> None:
-        """Reject a request that another site sent: session cookies count only for our own pages.
-
-        Raises ProblemError 403.
-        """
+        """Raise ProblemError 403 for a request that another site sent: session cookies count only for our own pages."""
         if not self._public.is_same_origin(request):
             await self.report_denial("the request comes from another site", None, request)
             raise ProblemError(403, "The request comes from another site")
@@ -274,9 +268,8 @@ class Authenticator:
 class RequireRole:
     """A FastAPI dependency that authorizes the caller of a route.
 
-    It is a class, so that it can be found among the route's dependencies before the body is read.
-
-    Routes stand at module level, so the guard is looked up in the application of the request: `guard_of`.
+    It is a class, so that it can be found among the route's dependencies before the body is read, and for OpenAPI.
+    Routes stand at module level, so the guard is looked up in the application of the request.
     """
 
     def __init__(self, authenticator_of: Callable[[Request], Authenticator], roles: tuple[Role, ...]) -> None:

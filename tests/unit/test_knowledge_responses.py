@@ -139,7 +139,7 @@ def test_a_refresh_is_shown_with_the_same_keys_and_values(name: str) -> None:
 @pytest.mark.parametrize("name", STATUSES)
 def test_the_status_is_shown_with_the_same_keys_and_values(name: str) -> None:
     scripted: Any = Scripted(STATUSES[name])
-    found = ask(EvaluatorDependencies(GUARD, scripted, NOT_ASKED), evaluator.router, "/v1/knowledge")
+    found = ask(EvaluatorDependencies(GUARD, scripted, NOT_ASKED, ABSENT), evaluator.router, "/v1/knowledge")
     assert found == STATUSES[name]
 
 
