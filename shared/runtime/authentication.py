@@ -188,10 +188,7 @@ class Authenticator:
         return RequireRole(lambda _: self, roles)
 
     async def authenticate(self, request: Request) -> Caller:
-        """Return the caller of a request, authenticated once.
-
-        The body limit asks first (`request_limits.py`), the route afterwards.
-        """
+        """Return the caller of a request, authenticated once: the body limit asks first, the route afterwards."""
         caller = authenticated_caller(request.scope)
         if caller is None:
             caller = request.scope[CALLER_SCOPE_KEY] = await self._authenticate(request)
