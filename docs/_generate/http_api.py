@@ -90,11 +90,17 @@ def _operation(path: str, method: str, operation: Mapping[str, Any], document: M
     if text := operation.get("description"):
         lines.append(f"{cell(text)}\n")
     rows = [
-        (code(item["name"]), item["in"], "yes" if item.get("required") else "no", _type(item.get("schema", {})))
+        (
+            code(item["name"]),
+            item["in"],
+            "yes" if item.get("required") else "no",
+            _type(item.get("schema", {})),
+            cell(item.get("description", "")),
+        )
         for item in operation.get("parameters", ())
     ]
     if rows:
-        lines.append(table(("Parameter", "In", "Required", "Type"), rows))
+        lines.append(table(("Parameter", "In", "Required", "Type", "Meaning"), rows))
     body = operation.get("requestBody", {}).get("content", {})
     for media, content in body.items():
         lines.append(f"Body, {code(media)}:\n")
@@ -114,7 +120,8 @@ def _names(answer: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _fields(schema: Mapping[str, Any], document: Mapping[str, Any]) -> str:
-    schema = _resolved(schema, document)
+    options = [item for item in schema.get("anyOf", ()) if item.get("type") != "null"]
+    schema = _resolved(options[0] if len(options) == 1 else schema, document)  # a body that may be missing
     rows = [
         (
             code(name),
