@@ -274,8 +274,8 @@ async def test_the_last_copy_is_not_touched_where_the_filed_document_is_gone() -
 async def test_a_task_whose_answer_was_lost_and_that_came_late_is_completed_too() -> None:
     ehr = UnreliableEhr(sandbox(), late={"Task"})
     with pytest.raises(TransientError):
-        await tasks(ehr).request(CASE, DRAFTED, T0)
-    task = await tasks(ehr).request(CASE, DRAFTED, T0)
+        await tasks(ehr).request(CASE, DRAFTED, T0, DRAFTED.stay.attending)
+    task = await tasks(ehr).request(CASE, DRAFTED, T0, DRAFTED.stay.attending)
     await ehr.commit()
     assert [item["status"] for item in ehr.chart("Task")] == ["requested"] * 2
     await tasks(ehr).complete(CASE, DRAFTED.draft, task, APPROVAL, "DocumentReference/1")
@@ -285,7 +285,7 @@ async def test_a_task_whose_answer_was_lost_and_that_came_late_is_completed_too(
 @pytest.mark.parametrize("quirks", [{"refused": {}}, {"lenient": {"identifier"}}])
 async def test_only_tasks_of_the_case_are_completed(quirks: dict[str, Any]) -> None:
     ehr = UnreliableEhr(sandbox(), **quirks)
-    task = await tasks(ehr).request(CASE, DRAFTED, T0)
+    task = await tasks(ehr).request(CASE, DRAFTED, T0, DRAFTED.stay.attending)
     other = ehr.chart("Task")[0] | {"id": "other", "identifier": [{"system": "urn:other", "value": "1"}]}
     ehr.sandbox.store.put(other)
     await tasks(ehr).complete(CASE, DRAFTED.draft, task, APPROVAL)
@@ -299,7 +299,7 @@ async def test_a_task_that_was_deleted_is_in_nobodys_inbox() -> None:
 
 async def test_where_tasks_are_not_found_by_identifier_the_one_on_the_trail_is_completed() -> None:
     ehr = UnreliableEhr(sandbox())
-    task = await tasks(ehr).request(CASE, DRAFTED, T0)
+    task = await tasks(ehr).request(CASE, DRAFTED, T0, DRAFTED.stay.attending)
     ehr.unknown.add("identifier")
     await tasks(ehr).complete(CASE, DRAFTED.draft, task, APPROVAL)
     assert [item["status"] for item in ehr.chart("Task")] == ["completed"]
@@ -308,7 +308,7 @@ async def test_where_tasks_are_not_found_by_identifier_the_one_on_the_trail_is_c
 @pytest.mark.parametrize("status", [400, 401, 403, 405, 409, 422, 423, 500, 501])
 async def test_a_decision_is_not_given_up_for_what_the_server_answers_about_the_task(status: int) -> None:
     ehr = UnreliableEhr(sandbox())
-    task = await tasks(ehr).request(CASE, DRAFTED, T0)
+    task = await tasks(ehr).request(CASE, DRAFTED, T0, DRAFTED.stay.attending)
     ehr.refused["PUT", "Task"] = status
     for act in (
         lambda: tasks(ehr).complete(CASE, DRAFTED.draft, task, APPROVAL),

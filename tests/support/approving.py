@@ -187,6 +187,13 @@ class Approving:
             feed=absent,
             department=absent,
             system=absent,
+            access_log=absent,
+            signatures=absent,
+            index=absent,
+            views=absent,
+            trials=absent,
+            verifications=absent,
+            evidence=absent,
         )
         app = FastAPI()
         problems.install_error_handlers(app)
