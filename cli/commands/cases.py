@@ -144,8 +144,8 @@ def unfiled(data_dir: DataDir = None, as_json: AsJson = False) -> None:
             row = (item["case_id"], item["department"], item["signed"], item["reason"], item["since"][:19])
             table.add_row(*row, item["detail"])
         print_table(table if result["items"] else "Every signed document is in the chart.")
-        if len(result["items"]) == UNFILED_LIMIT:
-            print(f"There may be more: these are the {UNFILED_LIMIT} oldest.")
+        if result["total"] > len(result["items"]):
+            print(f"These are the {len(result['items'])} oldest of {result['total']}.")
 
     emit(result, as_json, show)
 

@@ -89,8 +89,9 @@ async def test_a_prepared_draft_is_worked_on_and_signed_after_the_discharge(stac
     inbox = await stack.call("physician", "GET", "/")
     assert "Prepared before the discharge" in inbox.text
     assert f"/reviews/{case_id}" in inbox.text
-    (line,) = (await stack.call("physician", "GET", "/v1/preparations")).json()["items"]
-    assert (line["case_id"], line["draft"]) == (case_id, draft["digest"])
+    listed = (await stack.call("physician", "GET", "/v1/preparations")).json()
+    (line,) = listed["items"]
+    assert (line["case_id"], line["draft"], listed["total"]) == (case_id, draft["digest"], 1)
 
     shown = await page(stack, case_id)
     assert not shown.xpath('//button[text()="Countersign"]')

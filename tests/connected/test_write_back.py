@@ -35,6 +35,7 @@ async def unfiled(stack: Stack, role: str = "physician") -> list[dict[str, Any]]
     answer = await stack.call(role, "GET", "/v1/unfiled")
     assert answer.status_code == 200, answer.text
     items: list[dict[str, Any]] = answer.json()["items"]
+    assert answer.json()["total"] == len(items)
     return items
 
 

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from services.approval.dependencies import Api, Clinician, Watcher
 from services.approval.filing.service import UnfiledEntry
@@ -27,11 +27,12 @@ class UnfiledList(BaseModel):
     """Signed documents that are not in the chart yet, oldest first."""
 
     items: list[UnfiledEntry]
+    total: int = Field(description="how many there are; more than `items` where `limit` is smaller")
 
 
 @router.get("/v1/unfiled", summary="Signed documents that are not in the chart yet, and why")
 async def list_unfiled(who: Watcher, api: Api, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> UnfiledList:
-    return UnfiledList(items=await api.chart.unfiled(who, limit))
+    return UnfiledList(items=await api.chart.unfiled(who, limit), total=api.chart.count_unfiled(who))
 
 
 @router.post(

@@ -69,6 +69,10 @@ class ChartService:
         statuses = await self._statuses.of([item.ref.id for item in waiting])
         return [_line(item, statuses.get(item.ref.id)) for item in waiting]
 
+    def count_unfiled(self, who: Caller) -> int:
+        """Return how many signed documents of the caller's departments are not in the chart."""
+        return len(self._unfiled.of(who))
+
     def late(self, who: Caller, since: datetime) -> int:
         """Return how many signed documents of the caller's departments are held, or were signed before `since`."""
         return sum(item.held is not None or item.signed_at < since for item in self._unfiled.of(who))

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from services.approval.dependencies import Api, Watcher
 from services.approval.projections.preparations import Preparation
@@ -18,6 +18,7 @@ class PreparationList(BaseModel):
     """Preparations that have not ended: those that are expected to be discharged first, then the oldest."""
 
     items: list[Preparation]
+    total: int = Field(description="how many there are; more than `items` where `limit` is smaller")
 
 
 @router.get("/v1/preparations", summary="Drafts that are prepared before the discharge")
@@ -27,4 +28,5 @@ async def list_preparations(
     department: Department | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
 ) -> PreparationList:
-    return PreparationList(items=api.preparations.page(shown_departments(who, department), limit))
+    departments = shown_departments(who, department)
+    return PreparationList(items=api.preparations.page(departments, limit), total=api.preparations.count(departments))

@@ -82,6 +82,10 @@ class PreparationsProjection:
         rows = (row for row, _ in self._rows.values() if departments is None or row.department in departments)
         return sorted(rows, key=lambda row: (row.expected_at or row.ends_at, row.requested_at, row.case_id))[:limit]
 
+    def count(self, departments: Collection[str] | None) -> int:
+        """Return how many preparations there are. `departments` None: in all."""
+        return sum(departments is None or row.department in departments for row, _ in self._rows.values())
+
     def due(self, now: datetime) -> list[str]:
         """Return the cases whose preparation should have ended by `now`."""
         return [case for case, (row, _) in self._rows.items() if row.ends_at <= now]
