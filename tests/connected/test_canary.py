@@ -196,6 +196,7 @@ async def test_what_was_rolled_back_is_compared_anew_when_it_is_tried_again(
         await decisions.take("live", "signed")
         await decisions.take("canary", "redraft")
     await until(partial(rolled_back, evaluator), "the canary to be rolled back")
+    await until(partial(nothing_waits, evaluator._bus), "decisions about drafts of before to be taken in")
     await start_canary(evaluator, CANDIDATE.digest, 0.5)
     await decisions.take("canary", "signed")
 
