@@ -251,7 +251,11 @@ async def test_a_census_asks_for_each_stay_once_a_night(stack: Stack) -> None:
     for _ in range(2):
         await census.run("internal-medicine", "2026-12-01")
     case_id = case_id_of("test", stay.id)
-    await until(lambda: stack.call("auditor", "GET", f"/v1/cases/{case_id}"), "the case")
+
+    async def opened() -> bool:
+        return (await stack.call("auditor", "GET", f"/v1/cases/{case_id}")).status_code == 200
+
+    await until(opened, "the case")
     await stack.reaches(case_id, "prepared")
     (line,) = (await stack.call("physician", "GET", "/v1/preparations")).json()["items"]
     assert line["trigger"] == "census"
