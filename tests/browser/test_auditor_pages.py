@@ -53,9 +53,7 @@ async def test_cases_of_a_patient_are_found_without_an_id_in_the_address(ward: W
     assert "nobody" not in page.url
 
 
-@pytest.mark.parametrize(
-    ("name", "width", "scheme"), [("phone", 360, "light"), ("wide", 1440, "light"), ("dark", 1440, "dark")]
-)
+@pytest.mark.parametrize(("name", "width", "scheme"), [("phone", 360, "light"), ("dark", 1440, "dark")])
 async def test_the_pages_hold_wcag_and_fit(
     make_ward: Callable[..., Awaitable[Ward]], name: str, width: int, scheme: str
 ) -> None:

@@ -90,8 +90,7 @@ async def test_an_engineer_edits_the_live_prompt_saves_a_candidate_and_finds_the
     await expect(page.get_by_role("region", name="History")).to_contain_text("Retired: only tried")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1440])
+@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1440, "light")])
 async def test_every_page_holds_wcag_and_fits(
     make_ward: Callable[..., Awaitable[Ward]], scheme: str, width: int
 ) -> None:
