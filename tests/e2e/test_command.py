@@ -20,6 +20,7 @@ import pytest
 
 from cli.stack.ports import free_port
 from sandbox_ehr.seed import opaque_id
+from shared.runtime.authentication import ROLES
 from tests.support import http
 from tests.support.command import COUNTERSIGN, Up, run, up
 from tests.support.ehr import SHARED_ENCOUNTERS, shared_stays
@@ -94,7 +95,7 @@ def test_the_contracts_answer_as_written_and_a_killed_stack_goes_on(tmp_path: Pa
     port = free_port()
     with up(tmp_path / "data", port) as stack:
         assert stat.S_IMODE((stack.data_dir / "access.json").stat().st_mode) == 0o600
-        assert set(stack.access["tokens"]) == {"ingest", "physician", "supervisor", "operator", "auditor"}
+        assert set(stack.access["tokens"]) == set(ROLES)
         assert http.get(f"{stack.url}/healthz").json() == {"status": "ok"}
         checks = http.get(f"{stack.url}/readyz").json()["checks"]
         assert checks == dict.fromkeys(("nats", "triton", "triton-embedder", "ehr", "qdrant"), True)

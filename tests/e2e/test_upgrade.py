@@ -42,7 +42,8 @@ def test_what_version_0_1_began_is_brought_to_its_end(tmp_path: Path) -> None:
         assert [letter["consumer"] for letter in letters] == ["drafter-extract"]
         assert FAILED in letters[0]["subject"]
         knowledge = told(stack, "knowledge", "status")
-        assert (knowledge["live"]["version"], knowledge["passages"]) == (1, 61)
+        assert knowledge["passages"] == 61
+        assert knowledge["live"]["version"] in (1, 2)  # the nightly refresh may have fallen due since the recording
         assert told(stack, "knowledge", "refresh", "--wait")["state"] in ("promoted", "skipped")
         for case_id in (WAITING, OVERDUE, KILLED[0]):
             assert approve(stack, case_id).status_code == 200
