@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up local-dashboards watch test test-fast test-long proof screenshots pictures dashboards chart compose-secrets lint docs docs-serve sbom scan bench bench-knowledge bench-airflow bench-startup bench-idle bench-contention bench-waiting bench-beginning bench-sharing bench-hostile bench-hl7 bench-pages bench-proof bench-scale bench-telemetry quality format contracts clean
+.PHONY: help install demo up local-dashboards watch test test-fast test-long proof screenshots pictures dashboards chart compose-secrets lint docs docs-serve sbom scan bench bench-knowledge bench-airflow bench-startup bench-idle bench-contention bench-waiting bench-beginning bench-sharing bench-hostile bench-hl7 bench-proof bench-scale bench-telemetry quality format contracts clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
@@ -120,9 +120,6 @@ bench-hostile: install ## measure the inbox while a thousand connections attack
 
 bench-hl7: install ## measure the time from an ADT message to its AA at 200 messages a second
 	@$(BIN)/python -m bench.hl7 $(BENCH)
-
-bench-pages: install ## measure each role's pages with 100,000 cases on the trail
-	@$(BIN)/python -m bench.pages $(BENCH)
 
 bench-proof: install ## measure checkpoints and audit verify on a long trail
 	@$(BIN)/python -m bench.proof main $(BENCH)
