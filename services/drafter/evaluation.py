@@ -7,8 +7,7 @@ from nats.aio.msg import Msg
 
 from services.drafter.configurations import ChosenDrafter, ModelOf
 from services.drafter.kinds import KindDefinition
-from services.drafter.measures import cost_of, measure, narrative_of, signed_narrative
-from services.drafter.omissions import facts_of_text
+from services.drafter.measures import cost_of, measure, narrative_of, signed_narrative, with_omissions
 from services.drafter.writing import Assignment, DraftWriter
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Draft, DrafterStamp
@@ -89,7 +88,19 @@ class DraftEvaluation:
             return judged.model_copy(update={"left_out": ERASED})
         except PermanentError as error:  # no further attempt would read them, and the others can be judged
             return judged.model_copy(update={"left_out": error.reason})
-        facts = await asyncio.to_thread(facts_of_text, signed_narrative(signed), context)
+        drafts, figures = await self._drafted(name, ready, context, signed, last=last)
+        if ready.keep_drafts:
+            try:
+                await self._keep(evaluation, ready, drafts)
+            except ErasedError:
+                return judged.model_copy(update={"left_out": ERASED})
+        candidate, live = await self._with_similarity(figures, drafts, signed)
+        return judged.model_copy(update={"candidate": candidate, "live": live})
+
+    async def _drafted(
+        self, name: str, ready: ItemReady, context: EncounterContext, signed: str, *, last: bool
+    ) -> tuple[list[Draft], list[DraftFigures]]:
+        """Draft by the candidate and by the live configuration; return both drafts with their figures."""
         drafts, figures = [], []
         for digest in (ready.candidate, ready.live):
             writer = self._writer_of(OneConfiguration(self._registry, self._model_of, digest))
@@ -98,16 +109,10 @@ class DraftEvaluation:
             draft = await writer.write(context, task)
             seconds = self._timer() - began
             drafts.append(draft)
-            found = await asyncio.to_thread(measure, draft, signed, facts, seconds)
+            found = await asyncio.to_thread(measure, draft, signed, seconds)
             model = self._model_of((await self._registry.configuration(digest)).model)
             figures.append(found.model_copy(update={"cost": cost_of(found, model.price)}))
-        if ready.keep_drafts:
-            try:
-                await self._keep(evaluation, ready, drafts)
-            except ErasedError:
-                return judged.model_copy(update={"left_out": ERASED})
-        candidate, live = await self._with_similarity(figures, drafts, signed)
-        return judged.model_copy(update={"candidate": candidate, "live": live})
+        return drafts, await asyncio.to_thread(with_omissions, figures, drafts, signed, context)
 
     async def _keep(self, evaluation: str, ready: ItemReady, drafts: Sequence[Draft]) -> None:
         """Store both drafts of a trial among the texts of the case. Raises ErasedError, TransientError.

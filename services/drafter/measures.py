@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from rapidfuzz.distance import LCSseq, Levenshtein
 
-from services.drafter.omissions import facts_of_draft
+from services.drafter.omissions import StatedFacts
+from shared.contracts.context import EncounterContext
 from shared.contracts.draft import HEADINGS, Draft
 from shared.contracts.evaluations import DraftFigures
 from shared.grounding import split_sentences
@@ -16,11 +17,8 @@ from shared.runtime.generation_endpoints import Price
 EMBEDDING_DEADLINE_S = 30.0
 
 
-def measure(draft: Draft, signed: str, signed_facts: frozenset[str], seconds: float) -> DraftFigures:
-    """Return the figures of a draft, except its cost and the similarity of sentences.
-
-    `signed_facts` are those that the signed narrative states.
-    """
+def measure(draft: Draft, signed: str, seconds: float) -> DraftFigures:
+    """Return the figures of a draft, except its cost, the facts that it omits, and the similarity of sentences."""
     answer = draft.answer
     mine = _words(narrative_of(draft))
     instructions = [item.text for item in draft.sentences if item.narrative == "patient-instructions"]
@@ -40,9 +38,20 @@ def measure(draft: Draft, signed: str, signed_facts: frozenset[str], seconds: fl
         reading_grade=reading_grade(instructions),
         input_tokens=answer.input_tokens if answer else None,
         output_tokens=answer.output_tokens if answer else None,
-        facts_signed=len(signed_facts),
-        facts_omitted=len(signed_facts - facts_of_draft(draft)),
     )
+
+
+def with_omissions(
+    figures: Sequence[DraftFigures], drafts: Sequence[Draft], signed: str, context: EncounterContext
+) -> list[DraftFigures]:
+    """Return the figures of some drafts of a stay with the facts that the signed narrative states, and they do not."""
+    facts = StatedFacts(context, drafts)
+    wanted = facts.of(signed_narrative(signed))
+    omitted = [wanted - facts.of(narrative_of(draft)) for draft in drafts]
+    return [
+        item.model_copy(update={"facts_signed": len(wanted), "facts_omitted": len(missing)})
+        for item, missing in zip(figures, omitted, strict=True)
+    ]
 
 
 def cost_of(figures: DraftFigures, price: Price | None) -> float | None:

@@ -3,8 +3,15 @@
 import numpy as np
 import pytest
 
-from services.drafter.measures import cost_of, measure, reading_grade, rouge_l, sentence_f1, signed_narrative
-from services.drafter.omissions import facts_of_draft, facts_of_text
+from services.drafter.measures import (
+    cost_of,
+    measure,
+    reading_grade,
+    rouge_l,
+    sentence_f1,
+    signed_narrative,
+    with_omissions,
+)
 from services.drafter.writing import Assignment, DraftWriter
 from services.evaluator.draft_metrics import MIN_JUDGED, WORST, evaluate
 from shared.contracts.evaluations import DraftFigures, ItemJudged
@@ -102,8 +109,7 @@ async def test_a_draft_is_measured_by_what_the_model_wrote_and_what_was_signed()
         writer = DraftWriter(declared_drafters(ScriptedGenerator(text)), 5.0, None)
         task = Assignment(case="c1", department="medicine", context_digest="c" * 64, last=True)
         draft = await writer.write(DISCHARGED, task)
-        facts = facts_of_text(signed_narrative(draft.text), DISCHARGED)
-        figures[name] = measure(draft, draft.text, facts, 1.5)
+        (figures[name],) = with_omissions([measure(draft, draft.text, 1.5)], [draft], draft.text, DISCHARGED)
         assert signed_narrative(draft.text).split() == " ".join(item.text for item in draft.sentences).split()
     assert figures["plain"].supported > 0
     assert figures["plain"].not_in_record + figures["plain"].contradicted == 0
@@ -121,14 +127,17 @@ async def test_a_fact_that_only_the_signed_narrative_states_was_omitted() -> Non
     writer = DraftWriter(declared_drafters(ScriptedGenerator(COURSE)), 5.0, None)
     task = Assignment(case="c1", department="medicine", context_digest="c" * 64, last=True)
     draft = await writer.write(DISCHARGED, task)
-    stated = facts_of_draft(draft)
     parts = [part.model_copy(update={"narrative": part.narrative[1:]}) for part in draft.parts]
     shorter = draft.model_copy(update={"parts": tuple(parts)})  # without the first sentence of each narrative
-    missing = stated - facts_of_draft(shorter)
-    found = measure(shorter, draft.text, stated, 1.5)
-    assert (found.facts_signed, found.facts_omitted) == (len(stated), len(missing))
-    assert 0 < len(missing) < len(stated)
-    assert measure(draft, draft.text, frozenset(), 1.5).facts_omitted == 0
+    both, signed = [draft, shorter], draft.text
+    same, terse = with_omissions([measure(item, signed, 1.5) for item in both], both, signed, DISCHARGED)
+    assert (same.facts_omitted, same.facts_signed) == (0, terse.facts_signed)
+    assert 0 < terse.facts_omitted < terse.facts_signed
+    silent = draft.model_copy(update={"parts": ()})
+    (nothing,) = with_omissions([measure(silent, signed, 1.5)], [silent], signed, DISCHARGED)
+    assert 0 < nothing.facts_omitted == nothing.facts_signed
+    (unsigned,) = with_omissions([measure(draft, "Nothing.", 1.5)], [draft], "Nothing.", DISCHARGED)
+    assert (unsigned.facts_signed, unsigned.facts_omitted) == (0, 0)
 
 
 def test_reading_grade_is_the_automated_readability_index() -> None:
