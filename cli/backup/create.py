@@ -23,10 +23,11 @@ from cli.backup.manifest import Manifest, Rewind, StreamPart, Trail, VectorPart
 from cli.backup.vector_export import VectorSource
 from shared.messaging import snapshots
 from shared.messaging.connection import NatsConnection
+from shared.messaging.declared_buckets import BUCKETS
 from shared.messaging.event_store import STREAM as TRAIL
 from shared.messaging.event_store import EventStore
 from shared.messaging.snapshots import Position
-from shared.messaging.topology import BUCKETS, STREAMS, all_consumers
+from shared.messaging.topology import STREAMS, all_consumers
 
 EXCLUDED_BUCKETS = ("sessions",)  # after a restore, everyone signs in again
 BACKED_UP_STREAMS = (

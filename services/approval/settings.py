@@ -15,7 +15,8 @@ from services.approval.filing.renditions.pdf import Paper
 from shared.contracts.retention import TEXT_KINDS
 from shared.runtime.launch_settings import LaunchSettings
 from shared.runtime.mdm_settings import MdmSettings
-from shared.runtime.settings import EhrSettings, NameList, PageSettings
+from shared.runtime.page_settings import PageSettings
+from shared.runtime.settings import EhrSettings, NameList
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 LEVELS = 3

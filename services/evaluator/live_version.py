@@ -64,7 +64,7 @@ class LiveVersion:
         if live.pin is not None:
             if (live.pin.by, live.pin.reason) == (by, reason):
                 return live
-            raise _is_pinned(live)
+            raise _is_pinned(live.version, live.pin)
         pinned = live.model_copy(update={"pin": Pin(by=by, since=self._clock(), reason=reason)})
         return await self._store("pinned", live, revision, pinned, by, reason)
 
@@ -95,7 +95,7 @@ class LiveVersion:
         if live is not None and live.version == record.version:
             return live
         if live is not None and live.pin is not None:
-            raise _is_pinned(live)
+            raise _is_pinned(live.version, live.pin)
         now = self._clock()
         pointer = LivePointer(
             version=record.version,
@@ -150,11 +150,9 @@ class LiveVersion:
                 await self._live.put_version(record.model_copy(update=promoted))
 
 
-def _is_pinned(live: LivePointer) -> ProblemError:
-    pin = live.pin
-    assert pin is not None  # noqa: S101 - the caller has looked
+def _is_pinned(version: int, pin: Pin) -> ProblemError:
     return ProblemError(
         409,
-        f"Version {live.version} is pinned",
+        f"Version {version} is pinned",
         f"{pin.by} pinned it at {pin.since:%Y-%m-%d %H:%M} UTC: {pin.reason}. Unpin it first.",
     )

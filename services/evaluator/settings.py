@@ -2,7 +2,8 @@
 
 from pydantic import Field
 
-from shared.runtime.settings import KnowledgeSettings, PageSettings, QdrantSettings, TritonSettings
+from shared.runtime.page_settings import PageSettings
+from shared.runtime.settings import KnowledgeSettings, QdrantSettings, TritonSettings
 
 
 class EvaluatorSettings(PageSettings):

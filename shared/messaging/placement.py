@@ -8,7 +8,8 @@ tags never allow more servers; only the star does.
 import re
 from collections.abc import Mapping
 
-from shared.messaging.topology import BUCKETS, STREAMS
+from shared.messaging.declared_buckets import BUCKETS
+from shared.messaging.topology import STREAMS
 
 ANYWHERE = "*"
 NAMES = (*(item.name for item in STREAMS), *(f"KV_{name}" for name in BUCKETS))

@@ -13,14 +13,12 @@ from nats.js.errors import APIError, NotFoundError
 
 from shared.contracts.errors import PermanentError, TransientError
 from shared.messaging.connection import NatsConnection, sort_api_error
+from shared.messaging.declared_buckets import BUCKETS, DELETABLE, WRITTEN_ONCE
 from shared.messaging.placement import Tags
 from shared.messaging.topology import (
-    BUCKETS,
     DEDUPE_WINDOW,
-    DELETABLE,
     MOVED,
     STREAMS,
-    WRITTEN_ONCE,
     all_consumers,
 )
 from shared.messaging.topology_model import Consumer, Stream

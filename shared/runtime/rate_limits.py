@@ -3,7 +3,6 @@
 import asyncio
 import ipaddress
 import logging
-import random
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,8 +19,8 @@ logger = logging.getLogger(__name__)
 CALLER_SCOPE_KEY = "countersign.caller"  # key in a request's scope: its authenticated Caller
 MAX_TRACKED_KEYS = 10_000  # callers tracked by one rate limit
 # Least delay of a refusal in seconds; the longest is twice that. A client that retries at once sends at most one
-# request a second on each connection. By chance, or all that were refused together would come back together.
-REFUSAL_DELAY_S = 1.0
+# request a second on each connection. In steps, or all that were refused together would come back together.
+REFUSAL_DELAY_S, DELAY_STEPS = 1.0, 50
 # Refusals delayed at the same time; more are sent immediately, or they would use up all connections.
 MAX_DELAYED_REFUSALS = 1_000
 
@@ -133,7 +132,7 @@ async def delay_refusal() -> None:
         return
     _delayed += 1
     try:
-        await asyncio.sleep(REFUSAL_DELAY_S * random.uniform(1, 2))  # noqa: S311 - not a secret
+        await asyncio.sleep(REFUSAL_DELAY_S * (1 + _delayed % DELAY_STEPS / DELAY_STEPS))
     finally:
         _delayed -= 1
 

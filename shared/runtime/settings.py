@@ -17,7 +17,6 @@ from shared.knowledge.connect import connect_vector_store
 from shared.knowledge.vector_store import VectorStore
 from shared.oauth.client_authentication import ClientAuthentication, ClientSecret, PrivateKeyJwt, SecretMethod
 from shared.runtime.oidc import OidcSettings
-from shared.runtime.public_origin import PublicOrigin
 from shared.runtime.time_zones import TimeZones
 
 
@@ -114,19 +113,6 @@ class ServiceSettings(BaseSettings):
         if self.nats_seed_file is not None:
             return self.nats_seed_file.read_text().strip()
         return self.nats_seed.get_secret_value()
-
-
-class PageSettings(ServiceSettings):
-    """Settings of a service that has pages. All of them stand under one origin: paths lead from one to another."""
-
-    public_url: str = Field(
-        default="", description="URL under which people reach the pages; used for links and as the allowed origin"
-    )
-    origins: NameList = Field(default=(), description="further allowed origins of the pages, comma-separated")
-
-    @property
-    def public(self) -> PublicOrigin:
-        return PublicOrigin(self.public_url, self.origins)
 
 
 class EhrSettings(BaseSettings):

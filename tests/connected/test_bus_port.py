@@ -13,10 +13,11 @@ from shared.contracts.errors import ErasedError, PermanentError, TransientError
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import WrongSequenceError
+from shared.messaging.declared_buckets import BUCKETS
 from shared.messaging.event_store import EventStore, WrongExpectedVersionError
 from shared.messaging.provision import provision
 from shared.messaging.timers import Timers
-from shared.messaging.topology import BUCKETS, STREAMS, all_consumers
+from shared.messaging.topology import STREAMS, all_consumers
 from tests.support.examples import CASE, T0, event
 from tests.support.memory import MemoryBus
 from tests.support.server import NatsServer

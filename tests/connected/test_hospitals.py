@@ -10,7 +10,8 @@ import pytest
 from cli.stack.nats_config import Tenant, TenantLimits
 from cli.stack.secrets import load_or_create
 from shared.contracts.errors import CountersignError
-from shared.messaging.topology import BUCKETS, STREAMS
+from shared.messaging.declared_buckets import BUCKETS
+from shared.messaging.topology import STREAMS
 from tests.support.command import run
 from tests.support.ehr import sandbox, stays
 from tests.support.server import NatsServer, Neighbour

@@ -8,11 +8,12 @@ from shared.contracts.envelope import sha256_hex
 from shared.contracts.errors import CountersignError
 from shared.contracts.subjects import CaseRef, fill_wildcards, subject_matches
 from shared.messaging.artifacts import Artifacts
+from shared.messaging.declared_buckets import BUCKETS
 from shared.messaging.pages import pages
 from shared.messaging.permissions import permissions
 from shared.messaging.provision import provision
 from shared.messaging.timers import REFRESHES, Timers
-from shared.messaging.topology import BUCKETS, SERVICES, STREAMS
+from shared.messaging.topology import SERVICES, STREAMS
 from tests.support.earlier_versions import installed_before
 from tests.support.server import NatsServer
 

@@ -12,9 +12,10 @@ from shared.contracts.errors import CountersignError, PermanentError, TransientE
 from shared.contracts.subjects import fill_wildcards
 from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letters import read_all
+from shared.messaging.declared_buckets import BUCKETS
 from shared.messaging.permissions import inbox, permissions
 from shared.messaging.requests import CaseRequest, DeadLetterRequest, OperatorReply, ask
-from shared.messaging.topology import BUCKETS, SERVICES, STREAMS
+from shared.messaging.topology import SERVICES, STREAMS
 from tests.support.backup import as_user
 from tests.support.redriving import mending
 from tests.support.server import NatsServer

@@ -17,7 +17,7 @@ from docs._generate.http_api import openapi
 from services.approval.routes import LAUNCH_ROUTERS, PAGE_ROUTERS, PROVIDER_ROUTERS
 from services.evaluator.routes import PAGE_ROUTERS as EVALUATOR_PAGES
 from tests.deploy.charts import ROOT
-from tests.support.nginx import NGINX
+from tests.support.nginx import NGINX, write_configuration
 
 pytestmark = pytest.mark.skipif(not NGINX.exists(), reason="nginx is not here (tools/fetch.sh)")
 
@@ -25,24 +25,6 @@ GUIDE = ROOT / "docs/how-to/reverse-proxy.md"
 PORTS = {"8080": "approval", "8081": "ingest", "8082": "evaluator"}
 HEALTH = ("/healthz", "/readyz")
 SHARED = ("/assets/",)  # both have them: the same files
-CONFIGURATION = """
-daemon off;
-pid {directory}/nginx.pid;
-error_log stderr;
-events {{}}
-http {{
-  access_log off;
-  client_body_temp_path {directory}/body;
-  proxy_temp_path {directory}/proxy;
-  fastcgi_temp_path {directory}/fastcgi;
-  uwsgi_temp_path {directory}/uwsgi;
-  scgi_temp_path {directory}/scgi;
-  server {{
-    listen 127.0.0.1:{port};
-{locations}
-  }}
-}}
-"""
 
 
 def named(service: str) -> ThreadingHTTPServer:
@@ -72,8 +54,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     servers = {number: named(service) for number, service in PORTS.items()}
     for number, server in servers.items():
         locations = locations.replace(f"127.0.0.1:{number}", f"127.0.0.1:{server.server_port}")
-    file = directory / "nginx.conf"
-    file.write_text(CONFIGURATION.format(directory=directory, port=port, locations=locations))
+    file = write_configuration(directory, f"listen 127.0.0.1:{port};\n{locations}")
     process = subprocess.Popen([NGINX, "-p", directory, "-c", file])
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:

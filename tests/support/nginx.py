@@ -9,7 +9,7 @@ from tests.support.server import certified
 from tests.support.stack import until
 
 NGINX = Path(__file__).parents[2] / ".tools/usr/sbin/nginx"
-CONFIGURATION = """
+HTTP = """
 daemon off;
 pid {directory}/nginx.pid;
 error_log stderr;
@@ -22,6 +22,11 @@ http {{
   uwsgi_temp_path {directory}/uwsgi;
   scgi_temp_path {directory}/scgi;
   server {{
+{server}
+  }}
+}}
+"""
+TLS = """
     listen 127.0.0.1:{port} ssl;
     ssl_certificate {certificate};
     ssl_certificate_key {key};
@@ -32,20 +37,22 @@ http {{
       proxy_set_header X-Forwarded-Proto $scheme;
       proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
     }}
-  }}
-}}
 """
+
+
+def write_configuration(directory: Path, server: str) -> Path:
+    """Write the configuration of a server that keeps its files in `directory`; return the file."""
+    file = directory / "nginx.conf"
+    file.write_text(HTTP.format(directory=directory, server=server))
+    return file
 
 
 def configure(directory: Path, port: int, upstream: int) -> Path:
     """Writes what nginx needs; returns its configuration file."""
     (directory / "tls").mkdir(parents=True)
     tls = certified(directory / "tls")
-    text = CONFIGURATION.format(
-        directory=directory, port=port, upstream=upstream, certificate=tls.certificate, key=tls.key
-    )
-    (directory / "nginx.conf").write_text(text)
-    return directory / "nginx.conf"
+    server = TLS.format(port=port, upstream=upstream, certificate=tls.certificate, key=tls.key)
+    return write_configuration(directory, server)
 
 
 @asynccontextmanager

@@ -34,6 +34,9 @@ class Examined:
     after: int | None
 
 
+Approval = tuple[RecordedEvent, Approved]  # an event, and its body
+
+
 class SignatureReview:
     def __init__(self, bus: NatsConnection, log: AccessLog) -> None:
         self._bus = bus
@@ -44,15 +47,15 @@ class SignatureReview:
         start = after + 1 if after is not None else await self._first(since)
         if start is None:
             return Examined([], 0, 0, None)
-        events: list[RecordedEvent] = []
+        events: list[Approval] = []
         unreadable, last = 0, None
         async for page in pages(self._bus, STREAM, APPROVED, start=start, size=MAX_EXAMINED):
             for item in map(raw_message_of, page):
                 event = read_event(item)
-                if not isinstance(event, RecordedEvent):
+                if not isinstance(event, RecordedEvent) or not isinstance(event.body, Approved):
                     unreadable += _concerns(item, who)
                 elif since <= event.time and (until is None or event.time < until):
-                    events += [event] if who.can_access_department(event.case.department) else []
+                    events += [(event, event.body)] if who.can_access_department(event.case.department) else []
                 elif until is not None and event.time >= until + CLOCK_SKEW:
                     return await self._examined(events, unreadable, None)
             more = int((page[-1].headers or {})["Nats-Num-Pending"]) > 0
@@ -60,15 +63,16 @@ class SignatureReview:
             break
         return await self._examined(events, unreadable, last)
 
-    async def _examined(self, events: Sequence[RecordedEvent], unreadable: int, after: int | None) -> Examined:
+    async def _examined(self, events: Sequence[Approval], unreadable: int, after: int | None) -> Examined:
         found: list[UnseenSignature] = []
         for batch in (events[at : at + CONCURRENCY] for at in range(0, len(events), CONCURRENCY)):
-            found += [item for item in await asyncio.gather(*map(self._unseen, batch)) if item is not None]
+            found += [
+                item for item in await asyncio.gather(*(self._unseen(*item) for item in batch)) if item is not None
+            ]
         return Examined(found, len(events), unreadable, after)
 
-    async def _unseen(self, event: RecordedEvent) -> UnseenSignature | None:
-        assert isinstance(event.body, Approved)  # noqa: S101 - the filter of the subjects
-        return unseen(event, event.body, await self._log.of_case(event.case.id))
+    async def _unseen(self, event: RecordedEvent, approved: Approved) -> UnseenSignature | None:
+        return unseen(event, approved, await self._log.of_case(event.case.id))
 
     async def _first(self, since: datetime) -> int | None:
         """Return the sequence of the first approval that was stored at `since` or later; None if there is none."""
