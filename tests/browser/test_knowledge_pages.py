@@ -195,3 +195,7 @@ async def test_who_may_read_and_who_may_act(make_ward: Callable[..., Awaitable[W
     assert foreign.status == 403
     found = (await ward.stack.call("auditor", "GET", "/v1/knowledge")).json()
     assert len({found["refreshing"], *found["waiting"]} - {None}) <= 1
+    ended = await ward.stack.call("operator", "POST", "/v1/sessions/end", json={"subject": "editor"})
+    assert ended.json()["ended"] == 1
+    await page.goto(f"{ward.url}/knowledge")
+    await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()

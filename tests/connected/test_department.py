@@ -1,4 +1,4 @@
-"""The supervisor's actions on a department: rights, one effect for each press, absences across restarts and time."""
+"""The supervisor's actions on a department: rights, one effect for each request, absences across restarts and time."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ URL = "http://countersign.test"
 DEPARTMENT = "internal-medicine"
 GEE, MOSLEY, TUCKER = "Practitioner/DR-IM-006", "Practitioner/DR-IM-002", "Practitioner/DR-IM-001"
 STAYS = [stay for stay in demo_encounters() if stay.department == DEPARTMENT]
-PRESS = {"press": "press-1"}
+REQUEST_ID = {"request_id": "request-1"}
 
 
 def person(role: Any, department: str) -> Caller:
@@ -54,7 +54,7 @@ class Browser:
         return await self._http.get(path, params=query)
 
     async def post(self, path: str, **fields: Any) -> httpx.Response:
-        """Press a button, and follow to the page that says what became of it."""
+        """RequestId a button, and follow to the page that says what became of it."""
         return await self._http.post(path, data=fields, follow_redirects=True)
 
     async def json(self, method: str, path: str, **sent: Any) -> httpx.Response:
@@ -117,9 +117,9 @@ async def test_the_supervisor_of_another_department_learns_and_changes_nothing(s
     shown = [
         await other.get("/department"),
         await other.get("/department/absences"),
-        await other.get("/department/reassign", case=case_id, **PRESS),
-        await other.post("/department/reassign", case=case_id, to="DR-IM-001", reason="x", **PRESS),
-        await other.post("/department/remind", case=case_id, **PRESS),
+        await other.get("/department/reassign", case=case_id, **REQUEST_ID),
+        await other.post("/department/reassign", case=case_id, to="DR-IM-001", reason="x", **REQUEST_ID),
+        await other.post("/department/remind", case=case_id, **REQUEST_ID),
     ]
     assert [answer.status_code for answer in shown] == [200] * 5
     assert all(encounter not in answer.text and "Gee" not in answer.text for answer in shown)
@@ -132,7 +132,7 @@ async def test_no_other_role_opens_the_area(stack: Stack, clock: Clock) -> None:
     physician = await Browser(stack).sign_in(PHYSICIAN)
     for path in ("/department", "/department/absences", "/v1/absences"):
         assert (await physician.get(path)).status_code == 403, path
-    assert (await physician.post("/department/remind", case="x", **PRESS)).status_code == 403
+    assert (await physician.post("/department/remind", case="x", **REQUEST_ID)).status_code == 403
     assert (await stack.call("auditor", "GET", "/v1/absences")).status_code == 403
     assert (await stack.call("auditor", "POST", "/v1/absences", json=absence(clock()))).status_code == 403
     assert (await stack.call("operator", "GET", "/v1/absences")).status_code == 200
@@ -142,7 +142,7 @@ async def test_a_bulk_reassignment_sent_twice_at_once_gives_each_review_away_onc
     cases = [await review(stack, number) for number in range(2)]
     ours = await Browser(stack).sign_in(OURS)
     await stack.decide(cases[1], "approve")
-    sent = {"case": cases, "to": "DR-IM-001", "reason": "Leave"} | PRESS
+    sent = {"case": cases, "to": "DR-IM-001", "reason": "Leave"} | REQUEST_ID
     first, second = await asyncio.gather(
         ours.post("/department/reassign", **sent), ours.post("/department/reassign", **sent)
     )
@@ -157,31 +157,33 @@ async def test_a_bulk_reassignment_sent_twice_at_once_gives_each_review_away_onc
 async def test_a_reassignment_to_nobody_the_ehr_knows_changes_nothing(stack: Stack) -> None:
     case_id = await review(stack)
     ours = await Browser(stack).sign_in(OURS)
-    answer = await ours.post("/department/reassign", case=case_id, to="nobody", reason="x", **PRESS)
+    answer = await ours.post("/department/reassign", case=case_id, to="nobody", reason="x", **REQUEST_ID)
     assert answer.status_code == 422
     assert "The EHR knows no such practitioner" in answer.text
     assert "reassigned" not in await stack.events(case_id)
 
 
-async def test_a_press_reminds_once_and_another_within_an_hour_is_refused(stack: Stack, clock: Clock) -> None:
+async def test_a_request_reminds_once_and_another_within_an_hour_is_refused(stack: Stack, clock: Clock) -> None:
     case_id = await review(stack)
     ours = await Browser(stack).sign_in(OURS)
-    presses = [f"press-{number}" for number in (1, 1, 2, 3)]
-    answers = await asyncio.gather(*(ours.post("/department/remind", case=case_id, press=item) for item in presses))
-    sent = {item for item, answer in zip(presses, answers, strict=True) if "1 of 1 reminder sent" in answer.text}
+    requests = [f"request-{number}" for number in (1, 1, 2, 3)]
+    answers = await asyncio.gather(
+        *(ours.post("/department/remind", case=case_id, request_id=item) for item in requests)
+    )
+    sent = {item for item, answer in zip(requests, answers, strict=True) if "1 of 1 reminder sent" in answer.text}
     assert len(sent) == 1
     assert len(await messages(stack)) == 2, "one for each channel"
-    late = await ours.post("/department/remind", case=case_id, press="press-4")
+    late = await ours.post("/department/remind", case=case_id, request_id="request-4")
     assert "sent a reminder a short while ago" in late.text
     clock.ahead = timedelta(minutes=61)
     await ours.sign_in(OURS)
-    again = await ours.post("/department/remind", case=case_id, press="press-5")
+    again = await ours.post("/department/remind", case=case_id, request_id="request-5")
     assert "1 of 1 reminder sent" in again.text
     assert len(await messages(stack)) == 4
     await stack.decide(case_id, "approve")
     clock.ahead = timedelta(hours=3)
     await ours.sign_in(OURS)
-    decided = await ours.post("/department/remind", case=case_id, press="press-6")
+    decided = await ours.post("/department/remind", case=case_id, request_id="request-6")
     assert "Nothing was done: countersigned" in decided.text
     assert len(await messages(stack)) == 4
 

@@ -11,7 +11,7 @@ from services.approval.projections.turnaround import TurnaroundProjection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepartmentConsole:
-    """`new_id` gives the ids of presses: the same press that is sent twice has one effect."""
+    """`new_id` gives the ids of requests: the same request that is sent twice has one effect."""
 
     names: PractitionerNames
     reminders: ReminderService

@@ -1,7 +1,7 @@
 """Reminders to the owners of open reviews, by the channels of their department.
 
-The last reminder of a review is an entry of the bucket `department`, written before any message: of presses at the same
-time one wins, and the same press sent again finishes what it began.
+The last reminder of a review is an entry of the bucket `department`, written before any message: of requests at the
+same time one wins, and the same request sent again finishes what it began.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ KEPT_S = 90 * 86_400  # seconds; as long as the messages
 class Reminder(Model):
     """The last reminder of a review."""
 
-    press: str  # id of the press of the button
+    request_id: str  # of the form that was sent
     case: str
     at: datetime
     by: str  # subject of the caller
@@ -69,8 +69,8 @@ class ReminderService:
         reminders = [Reminder.read(message.data) for message in found if message.data]
         return {item.case: item for item in reminders}
 
-    async def remind(self, case_id: str, by: Caller, press: str) -> Reminder:
-        """Remind the owner of an open review; `press` sent again has no further effect.
+    async def remind(self, case_id: str, by: Caller, request_id: str) -> Reminder:
+        """Remind the owner of an open review; the request `request_id` sent again has no further effect.
 
         Raises DecisionRefusedError: where the review is decided, was reminded of within PAUSE, or has no channel.
         """
@@ -78,7 +78,7 @@ class ReminderService:
         ref, case = current(case_id, history)
         by = await self._cases.authorize(ref, case, by, "reassign")
         entry = await self._bucket.get(_key(case_id))
-        if (last := _read(entry)) is not None and last.press == press:
+        if (last := _read(entry)) is not None and last.request_id == request_id:
             await self._send(ref, last)
             return last
         domain.open_review(case, case.review.draft.digest if case.review else "")
@@ -91,7 +91,7 @@ class ReminderService:
         if last is not None and now < last.again_at:
             raise _too_soon(last)
         reminder = Reminder(
-            press=press,
+            request_id=request_id,
             case=case_id,
             at=now,
             by=by.subject,
@@ -122,7 +122,7 @@ class ReminderService:
                 Notification(
                     department=ref.department,
                     case=ref.id,
-                    escalation=derived_id(f"{ref.id}/{reminder.press}", "reminder"),
+                    escalation=derived_id(f"{ref.id}/{reminder.request_id}", "reminder"),
                     level=LEVEL,
                     since=reminder.since,
                     channel=channel,

@@ -21,7 +21,7 @@ AGES: dict[Age, str] = {
 ORDERS: dict[Order, str] = {"oldest": "Oldest first", "deadline": "Next deadline first", "attending": "By attending"}
 DAY, DAYS = timedelta(hours=24), timedelta(hours=72)
 NOBODY = "-"  # selects reviews without an attending
-MAX_SELECTED = 100  # reviews of one press: their ids have to fit into a URL
+MAX_SELECTED = 100  # reviews of one request: their ids have to fit into a URL
 
 
 def age_of(row: OpenReviewRow, now: datetime) -> Age:

@@ -94,7 +94,7 @@ async def _page(api: ApiDependencies, who: Caller, **values: Any) -> Response:
         lines=lines,
         states=STATES,
         departments=departments,
-        press=api.department.new_id(),
+        request_id=api.department.new_id(),
         max_selected=MAX_SELECTED,
         **defaults | values,
     )

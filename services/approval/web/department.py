@@ -74,7 +74,7 @@ async def show(
         skip=skip,
         following=skip + PAGE if skip + PAGE < len(wanted) else None,
         selected={"attending": attending, "age": age, "order": order},
-        press=api.department.new_id(),
+        request_id=api.department.new_id(),
         remindable={name for name in counts if api.department.reminders.possible(name)},
         next_due=next_due(rows, now),
         note=NOTES.get(note, ""),

@@ -1,7 +1,7 @@
 """What a supervisor does with several reviews at once: remind their owners, give them to somebody else.
 
-Each press has an id. The page that follows it shows what became of each review, as the stored events and reminders
-have it: reloading it does nothing, and the same press sent again has no further effect.
+Each form has an id. The page that follows it shows what became of each review, as the stored events and reminders
+have it: reloading it does nothing, and the same request sent again has no further effect.
 """
 
 import asyncio
@@ -29,29 +29,29 @@ from shared.web.local_time import local
 
 # What may differ for each review of a selection. Everything else is wrong for all of them.
 OF_ONE = ("unknown", "decided", "not-open", "forbidden", "reminded", "no-channel")
-CONCURRENT = 8  # reviews of a press that are changed at a time
+CONCURRENT = 8  # reviews of a request that are changed at a time
 PERSON = r"^\s*(Practitioner/)?[A-Za-z0-9.\-]{1,64}\s*$"
-PRESS = r"^[A-Za-z0-9-]{1,64}$"
+REQUEST_ID = r"^[A-Za-z0-9-]{1,64}$"
 
-Press = Annotated[str, Form(pattern=PRESS)]
+RequestId = Annotated[str, Form(pattern=REQUEST_ID)]
 Case = Annotated[str, Query(pattern=rf"^{CASE_ID}$")]
 Cases = Annotated[list[Case], Form(max_length=MAX_SELECTED)]
 CasesInQuery = Annotated[list[Case], Query(max_length=MAX_SELECTED)]
-PressInQuery = Annotated[str, Query(pattern=PRESS)]
+RequestIdInQuery = Annotated[str, Query(pattern=REQUEST_ID)]
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 
 @router.post(f"{HERE}/remind")
-async def remind(who: Supervisor, api: Api, press: Press, case: Cases = []) -> Response:  # noqa: B006 - FastAPI copies it
-    await _each(case, lambda case_id: api.department.reminders.remind(case_id, who, press))
-    return _result(f"{HERE}/reminded", press, case)
+async def remind(who: Supervisor, api: Api, request_id: RequestId, case: Cases = []) -> Response:  # noqa: B006 - FastAPI copies it
+    await _each(case, lambda case_id: api.department.reminders.remind(case_id, who, request_id))
+    return _result(f"{HERE}/reminded", request_id, case)
 
 
 @router.get(f"{HERE}/reminded")
-async def reminded(who: Supervisor, api: Api, press: PressInQuery, case: CasesInQuery) -> Response:
-    """Show what became of the reminders of one press."""
-    results = [await _reminder_of(api, who, case_id, press) for case_id in case]
+async def reminded(who: Supervisor, api: Api, request_id: RequestIdInQuery, case: CasesInQuery) -> Response:
+    """Show what became of the reminders of one request."""
+    results = [await _reminder_of(api, who, case_id, request_id) for case_id in case]
     return page("department_result.html", who=who, here=HERE, zone=None, what="reminded", results=results)
 
 
@@ -59,7 +59,7 @@ async def reminded(who: Supervisor, api: Api, press: PressInQuery, case: CasesIn
 async def preview(
     who: Supervisor,
     api: Api,
-    press: PressInQuery,
+    request_id: RequestIdInQuery,
     case: CasesInQuery = [],  # noqa: B006 - FastAPI copies it
     to: Annotated[str, Query(max_length=80)] = "",
 ) -> Response:
@@ -79,7 +79,7 @@ async def preview(
         missing=len(case) - len(rows),
         to=to.removeprefix("Practitioner/"),
         to_name=(await api.department.names.of([to])).get(to, ""),
-        press=press,
+        request_id=request_id,
     )
 
 
@@ -87,27 +87,27 @@ async def preview(
 async def reassign(
     who: Supervisor,
     api: Api,
-    press: Press,
+    request_id: RequestId,
     to: Annotated[str, Form(pattern=PERSON)],
     reason: Annotated[str, Form(max_length=4000)],
     case: Cases = [],  # noqa: B006 - FastAPI copies it
 ) -> Response:
     owner = f"Practitioner/{to.strip().removeprefix('Practitioner/')}"
-    await _each(case, lambda case_id: api.review.reassign(case_id, owner, who, reason.strip(), press))
-    return _result(f"{HERE}/reassigned", press, case, to=owner)
+    await _each(case, lambda case_id: api.review.reassign(case_id, owner, who, reason.strip(), request_id))
+    return _result(f"{HERE}/reassigned", request_id, case, to=owner)
 
 
 @router.get(f"{HERE}/reassigned")
 async def reassigned(
     who: Supervisor,
     api: Api,
-    press: PressInQuery,
+    request_id: RequestIdInQuery,
     case: CasesInQuery,
     to: Annotated[str, Query(pattern=PERSON)],
 ) -> Response:
     """Show what became of each review of a bulk reassignment."""
     names = await api.department.names.of([to])
-    results = [await _reassignment_of(api, who, case_id, to, press) for case_id in case]
+    results = [await _reassignment_of(api, who, case_id, to, request_id) for case_id in case]
     name = names.get(to) or plain(to)
     return page("department_result.html", who=who, here=HERE, zone=None, what="reassigned", results=results, to=name)
 
@@ -115,7 +115,7 @@ async def reassigned(
 async def _each(cases: Sequence[str], act: Callable[[str], Awaitable[object]]) -> None:
     """Act on each case, CONCURRENT at a time, also where one fails. The result page tells what concerns one review.
 
-    Raises ProblemError for a refusal that concerns all of them, TransientError. The same press then finishes the rest.
+    Raises ProblemError for a refusal that concerns all of them, TransientError. Sent again, it finishes the rest.
     """
     places = asyncio.Semaphore(CONCURRENT)
 
@@ -133,10 +133,10 @@ async def _each(cases: Sequence[str], act: Callable[[str], Awaitable[object]]) -
             raise failure
 
 
-def _result(path: str, press: str, cases: Sequence[str], **more: str) -> Response:
+def _result(path: str, request_id: str, cases: Sequence[str], **more: str) -> Response:
     if not cases:
         return RedirectResponse(f"{HERE}?note=none", 303)
-    query = urlencode({"press": press, **more, "case": list(dict.fromkeys(cases))}, doseq=True)
+    query = urlencode({"request_id": request_id, **more, "case": list(dict.fromkeys(cases))}, doseq=True)
     return RedirectResponse(f"{path}?{query}", 303)
 
 
@@ -146,14 +146,14 @@ async def _history(api: ApiDependencies, who: Caller, case_id: str) -> list[Reco
     return history if history and who.can_access_department(history[-1].case.department) else []
 
 
-async def _reminder_of(api: ApiDependencies, who: Caller, case_id: str, press: str) -> dict[str, Any]:
+async def _reminder_of(api: ApiDependencies, who: Caller, case_id: str, request_id: str) -> dict[str, Any]:
     history = await _history(api, who, case_id)
     if not history:
         return _line(case_id, None, done=False, words=TITLES["unknown"][1])
     ref, case = current(case_id, history)
     last = await api.department.reminders.last(case_id)
     zone = api.zone_of(ref.department)
-    if last is not None and last.press == press:
+    if last is not None and last.request_id == request_id:
         names = await api.department.names.of([last.owner])
         owner = names.get(last.owner or "") or plain(last.owner)
         return _line(case_id, history, done=True, words=f"Reminder for {owner}", time=last.at, zone=zone)
@@ -166,12 +166,12 @@ async def _reminder_of(api: ApiDependencies, who: Caller, case_id: str, press: s
     return _line(case_id, history, done=False, words=words)
 
 
-async def _reassignment_of(api: ApiDependencies, who: Caller, case_id: str, to: str, press: str) -> dict[str, Any]:
+async def _reassignment_of(api: ApiDependencies, who: Caller, case_id: str, to: str, request_id: str) -> dict[str, Any]:
     history = await _history(api, who, case_id)
     if not history:
         return _line(case_id, None, done=False, words=TITLES["unknown"][1])
     ref, case = current(case_id, history)
-    id = derived_id(cause_of(ref, who, press) or "", "reassigned")
+    id = derived_id(cause_of(ref, who, request_id) or "", "reassigned")
     zone = api.zone_of(ref.department)
     event = next((item for item in history if item.id == id and isinstance(item.body, Reassigned)), None)
     if event is not None:
