@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Iterable
 from services.approval.corrections.rules import status_of
 from services.approval.ehr_tasks.task_decision import CASE_ID
 from services.approval.filing.resources import DOCUMENT_SYSTEM
-from services.approval.verification.case_index import CaseIndex
 from services.approval.verification.orphans import cases_of, pages_of
+from services.approval.verification.seen_index import SeenIndex
 from shared.clinical.elements import Resource
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.case import fold
@@ -22,7 +22,7 @@ async def candidates(ehr: FhirClient, event_store: EventStore) -> AsyncIterator[
     Raises TransientError, and PermanentError if the EHR cannot search by the identifier's system: see `waiting`.
     """
     shown = False
-    with CaseIndex() as seen:
+    with SeenIndex() as seen:
         async for page in pages_of(ehr, f"{DOCUMENT_SYSTEM}|"):
             by_case: dict[str, list[Resource]] = {}
             for document in page.matches:
@@ -55,7 +55,7 @@ async def _any_filed(event_store: EventStore) -> bool:
 
 async def all_cases(event_store: EventStore) -> AsyncIterator[str]:
     """Yield every case of the event stream once, for an EHR that cannot search by identifier."""
-    with CaseIndex() as seen:
+    with SeenIndex() as seen:
         async for page in event_store.pages("discharge.>"):
             for case in seen.fresh(parse_case_subject(item.subject)[0].id for item in page):
                 yield case

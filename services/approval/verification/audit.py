@@ -13,11 +13,11 @@ from services.approval.ehr_tasks.task_decision import CASE_ID
 from services.approval.proof.case import Verified, standing, verify_case
 from services.approval.proof.fault import Fault
 from services.approval.verification.access_log import verify_access_log
-from services.approval.verification.case_index import CaseIndex
 from services.approval.verification.checkpoints import CheckpointVerifier, verify_case_heads
 from services.approval.verification.drafters import verify_drafters
 from services.approval.verification.orphans import orphan_documents
 from services.approval.verification.report import Report
+from services.approval.verification.seen_index import SeenIndex
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.subjects import CaseRef, parse_case_subject
@@ -62,7 +62,7 @@ class Audit:
         stored = await self._event_store.stored(CaseRef("*", case).filter)
         if not stored:
             raise PermanentError("there is no such case")
-        with CaseIndex() as seen:
+        with SeenIndex() as seen:
             found = await verify_case(case, stored, self.ehr)
             self._take(found, seen)
             await self._strays(seen, found.identifiers)
@@ -79,7 +79,7 @@ class Audit:
         first, last = state
         if not last:
             self._say("it is empty: nothing was ever written, or it was deleted and created again")
-        with CaseIndex() as seen:
+        with SeenIndex() as seen:
             gaps = SequenceGaps()
             async for page in self._pages(last):
                 self.faults += gaps.add(page)
@@ -136,7 +136,7 @@ class Audit:
             if page[-1].sequence >= last:
                 return
 
-    async def _cases(self, page: Sequence[RawMessage], seen: CaseIndex) -> None:
+    async def _cases(self, page: Sequence[RawMessage], seen: SeenIndex) -> None:
         """Verify every case whose first message is on this page, to its end."""
         fresh = seen.fresh(parse_case_subject(item.subject)[0].id for item in page)
         for batch in (fresh[at : at + self.concurrency] for at in range(0, len(fresh), self.concurrency)):
@@ -146,14 +146,14 @@ class Audit:
     async def _case(self, id: str) -> Verified:
         return await verify_case(id, await self._event_store.stored(CaseRef("*", id).filter), self.ehr)
 
-    def _take(self, found: Verified, seen: CaseIndex) -> None:
+    def _take(self, found: Verified, seen: SeenIndex) -> None:
         self.faults += found.faults
         self.erased += found.erased
         self.unread += found.unread
         self.reimported += [found.id] if found.reimported else []
         seen.filed(found.id, found.documents, filing=found.filing)
 
-    async def _strays(self, seen: CaseIndex, identifiers: Iterable[tuple[str, str]] | None) -> None:
+    async def _strays(self, seen: SeenIndex, identifiers: Iterable[tuple[str, str]] | None) -> None:
         if self.unread:
             words = f"{self.unread} documents were sent by MDM or transferred by hand, and cannot be read back: "
             self.unchecked.append(f"{words}their events alone were verified")
@@ -166,7 +166,7 @@ class Audit:
             words = f"documents in the EHR that no event filed: the EHR does not search for them ({error.reason})"
             self.unchecked.append(words)
 
-    async def _read_again(self, case: str, seen: CaseIndex) -> None:
+    async def _read_again(self, case: str, seen: SeenIndex) -> None:
         """Read the case again: it may have been opened or filed since."""
         stored = await self._event_store.stored(CaseRef("*", case).filter) if CASE_ID.fullmatch(case) else []
         if stored:

@@ -4,18 +4,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 from services.approval.filing.resources import DOCUMENT_SYSTEM
 from services.approval.proof.fault import Fault
-from services.approval.verification.case_index import CaseIndex
+from services.approval.verification.seen_index import SeenIndex
 from shared.clinical.elements import Resource, children
 from shared.clinical.fhir_client import FhirClient, SearchResult
 from shared.contracts.errors import PermanentError
 
-RefreshCase = Callable[[str, CaseIndex], Awaitable[None]]
+RefreshCase = Callable[[str, SeenIndex], Awaitable[None]]
 NO_CASE = "document {id} in the EHR has its identifier, but the event stream has no such case"
 NOT_FILED = "document {id} in the EHR has its identifier, but no event filed it"
 
 
 async def orphan_documents(
-    ehr: FhirClient, identifiers: Iterable[tuple[str, str]] | None, seen: CaseIndex, look_again: RefreshCase
+    ehr: FhirClient, identifiers: Iterable[tuple[str, str]] | None, seen: SeenIndex, look_again: RefreshCase
 ) -> AsyncIterator[Fault]:
     """Yield faults of documents with these identifiers; None: with any of ours. `look_again` updates a case in `seen`.
 
@@ -47,7 +47,7 @@ async def pages_of(ehr: FhirClient, identifier: str) -> AsyncIterator[SearchResu
             yield page
 
 
-def _orphan_cases(document: Resource, seen: CaseIndex) -> list[str]:
+def _orphan_cases(document: Resource, seen: SeenIndex) -> list[str]:
     """Return the cases that a document names and that did not file it."""
     if document.get("status") == "entered-in-error" or seen.has_document(str(document["id"])):
         return []

@@ -11,7 +11,7 @@ create table documents (id text primary key) without rowid;
 """
 
 
-class CaseIndex:
+class SeenIndex:
     def __enter__(self) -> Self:
         self._db = sqlite3.connect("")  # sqlite's own temporary file, gone when it is closed
         self._db.executescript(_TABLES)
