@@ -14,6 +14,8 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
+from shared.http import default_tls
+
 NO_KEEPALIVE = httpx.Limits(max_keepalive_connections=0)
 DEFAULT_PORTS = {"http": 80, "https": 443}
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -41,10 +43,10 @@ class CheckedTransport(httpx.AsyncBaseTransport):
     ):
         self._allowed = allowed
         # Connections are pooled by address: another host name on the same one would not be verified.
-        self._inner = inner or httpx.AsyncHTTPTransport(limits=NO_KEEPALIVE)
+        self._inner = inner or httpx.AsyncHTTPTransport(verify=default_tls(), limits=NO_KEEPALIVE)
         self._resolve = resolve or _resolve_host
         self._proxies = {
-            scheme: httpx.AsyncHTTPTransport(proxy=proxy)
+            scheme: httpx.AsyncHTTPTransport(verify=default_tls(), proxy=proxy)
             for scheme, proxy in getproxies().items()
             if scheme in DEFAULT_PORTS and proxy.startswith("http")
         }

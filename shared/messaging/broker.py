@@ -38,6 +38,7 @@ class ServiceBroker(NatsBroker):
             decoder=raw_message,
             middlewares=(self._delivery,),
             apply_types=False,  # injection would cost more than the rest of the way to a handler
+            serializer=None,  # handlers take the message as it is: no model of their arguments is built at start
             logger=None,  # FastStream would log what exceptions say, which may be a patient's data
             graceful_timeout=None,  # the subscribers keep to their own
             specification_url="nats://localhost:4222",

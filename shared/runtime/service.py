@@ -118,6 +118,7 @@ class Service:
         return FastStream(
             self.broker,
             logger=None,
+            serializer=None,
             on_startup=[partial(_connect, self)],
             after_startup=[gauges.start],
             on_shutdown=[*self.stops, gauges.stop],
