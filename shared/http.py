@@ -48,7 +48,7 @@ def default_tls() -> ssl.SSLContext:
 
 
 @cache
-def _tls_for(cert_file: str | None, cert_dir: str | None) -> ssl.SSLContext:
+def _tls_for(_cert_file: str | None, _cert_dir: str | None) -> ssl.SSLContext:
     """Return a context for the variables that httpx reads, by their present values."""
     return httpx.create_ssl_context()
 

@@ -7,6 +7,7 @@ https://cheatsheetseries.owasp.org/cheatsheets/Server_Side_Request_Forgery_Preve
 
 import asyncio
 import ipaddress
+import re
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
@@ -17,6 +18,8 @@ import httpx
 from shared.http import default_tls
 
 NO_KEEPALIVE = httpx.Limits(max_keepalive_connections=0)
+# Domains that no public name is in: RFC 6761, RFC 6762, RFC 8375, and ICANN's reservation of `internal`.
+LOCAL_DOMAINS = ("localhost", "local", "internal", "home.arpa")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -106,3 +109,19 @@ def unmapped(address: Address) -> Address:
             return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         return address.ipv4_mapped or address.sixtofour or address
     return address
+
+
+def is_remote(host: str) -> bool:
+    """Return whether `host` may be outside of the hospital: no loopback or private address, and no local name.
+
+    Names are not resolved: the answer must not depend on a DNS server.
+    """
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        name = host.lower().rstrip(".")
+    else:
+        return not (getattr(address, "ipv4_mapped", None) or address).is_private
+    if re.fullmatch(r"\d+|0x[0-9a-f]+", name):
+        return True  # an IPv4 address as one number, which resolvers accept
+    return "." in name and not name.endswith((".svc", *(f".{domain}" for domain in LOCAL_DOMAINS)))

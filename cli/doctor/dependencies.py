@@ -51,7 +51,7 @@ async def _document_receiver(group: Group, target: DoctorTarget) -> None:
 async def _models(group: Group, target: DoctorTarget, endpoints: Endpoints) -> None:
     """Check the models of Triton that the services use by name."""
     from shared.inference.embeddings import TritonEmbedder
-    from shared.inference.generation import TritonGenerator
+    from shared.inference.triton_generation import TritonGenerator
 
     settings = target.triton
     drafter = TritonGenerator(settings.url, settings.drafter_model)

@@ -12,7 +12,8 @@ from services.drafter.pseudonyms.errors import NotRestorableError, PseudonymErro
 from services.drafter.settings import DrafterSettings
 from shared.contracts.context import EncounterContext
 from shared.contracts.errors import PermanentError, RateLimitedError, TransientError
-from shared.inference.generation import Generation, Generator, NotGeneratedError, Sampling, TritonGenerator
+from shared.inference.generation import Generation, Generator, NotGeneratedError, Sampling
+from shared.inference.triton_generation import TritonGenerator
 from shared.messaging.connection import NatsConnection
 from shared.runtime.generation_endpoints import Price, check_keys
 from shared.telemetry import instruments

@@ -13,7 +13,6 @@
 A kind of document, or COUNTERSIGN_TRITON_DRAFTER_MODEL, uses an endpoint by its name; other names are models of Triton.
 """
 
-import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -27,16 +26,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from shared import declarations
 from shared.contracts.model import Model
 from shared.inference.anthropic_api import AnthropicApi
-from shared.inference.generation import Generator, RefusedError, TritonGenerator
+from shared.inference.generation import Generator, RefusedError
 from shared.inference.generation_api import GenerationApi
 from shared.inference.http_generation import HttpGenerator
 from shared.inference.openai_api import OpenAiApi
+from shared.outbound import is_remote
 
 _APIS: dict[str, type[GenerationApi]] = {"openai": OpenAiApi, "anthropic": AnthropicApi}
 # Fields of requests that the adapters set themselves.
 RESERVED = frozenset({"model", "messages", "system", "prompt", "stream", "stream_options"})
-# Domains that no public name is in: RFC 6761, RFC 6762, RFC 8375, and ICANN's reservation of `internal`.
-LOCAL_DOMAINS = ("localhost", "local", "internal", "home.arpa")
 _HOST_AND_PORT = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):\d{1,5}")
 Statement = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300, pattern=r"^[^\n]+$")]
 Count = Annotated[int, Field(ge=1)]
@@ -159,6 +157,8 @@ class Endpoint(Model):
     def connect(self, priority: int) -> Generator:
         """Return a client. `priority` is that of requests to Triton; other servers have none."""
         if self.kind == "triton":
+            from shared.inference.triton_generation import TritonGenerator  # its libraries are large
+
             return TritonGenerator(self.url, self.model, priority)
         return self.connect_http()
 
@@ -195,22 +195,6 @@ def read_endpoints(file: Path | None) -> Endpoints:
         return {}
     data: Any = declarations.read_yaml(file)
     return {item.name: item for item in declarations.validate(_EndpointsFile, data, file).endpoints}
-
-
-def is_remote(host: str) -> bool:
-    """Return whether `host` may be outside of the hospital: no loopback or private address, and no local name.
-
-    Names are not resolved: the answer must not depend on a DNS server.
-    """
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        name = host.lower().rstrip(".")
-    else:
-        return not (getattr(address, "ipv4_mapped", None) or address).is_private
-    if re.fullmatch(r"\d+|0x[0-9a-f]+", name):
-        return True  # an IPv4 address as one number, which resolvers accept
-    return "." in name and not name.endswith((".svc", *(f".{domain}" for domain in LOCAL_DOMAINS)))
 
 
 def _read(file: Path) -> str:

@@ -3,7 +3,7 @@
 import base64
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 from uuid import uuid4
 
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
@@ -13,11 +13,12 @@ from shared.clinical.authorization import Authorization
 from shared.clinical.connect import INTERACTIVE_TIMEOUT, build_authorization, build_backend_token, connect_ehr
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.errors import PermanentError
-from shared.knowledge.connect import connect_vector_store
-from shared.knowledge.vector_store import VectorStore
 from shared.oauth.client_authentication import ClientAuthentication, ClientSecret, PrivateKeyJwt, SecretMethod
 from shared.runtime.oidc import OidcSettings
 from shared.runtime.time_zones import TimeZones
+
+if TYPE_CHECKING:
+    from shared.knowledge.vector_store import VectorStore
 
 
 def parse_names(value: object) -> object:
@@ -262,11 +263,13 @@ class QdrantSettings(BaseSettings):
         default=None, description="directory of the embedded engine; only when all services share one process"
     )
 
-    def connect(self) -> VectorStore:
+    def connect(self) -> "VectorStore":
         """Return the vector store.
 
         Raises PermanentError when neither is set.
         """
+        from shared.knowledge.connect import connect_vector_store  # numpy: not every service has a vector store
+
         key = self.api_key_file.read_text().strip() if self.api_key_file else None
         return connect_vector_store(self.url, self.api_key.get_secret_value() if self.api_key else key, self.directory)
 

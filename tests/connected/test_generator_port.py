@@ -18,8 +18,9 @@ from tritonclient.utils import InferenceServerException
 from cli.stack import triton
 from cli.stack.ports import free_port
 from shared.contracts.errors import CountersignError, PermanentError, TransientError
-from shared.inference.generation import Generator, Sampling, TritonGenerator
+from shared.inference.generation import Generator, Sampling
 from shared.inference.triton import BATCH_PRIORITY, to_error
+from shared.inference.triton_generation import TritonGenerator
 from tests.support import http
 from tests.support.generator import ScriptedGenerator
 from tests.support.llama import LLAMA_MODEL, LlamaServer, llama_server

@@ -24,7 +24,8 @@ from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Sentence
 from shared.contracts.errors import CountersignError, PermanentError
 from shared.grounding import EvidenceIndex, check
-from shared.inference.generation import Generator, Sampling, TritonGenerator
+from shared.inference.generation import Generator, Sampling
+from shared.inference.triton_generation import TritonGenerator
 from tests.stays import bundles, corpus
 from tests.stays.beside import Beside
 from tests.stays.model import Stay

@@ -15,8 +15,8 @@ from services.drafter.wording import Length, Wording
 from services.drafter.writing import _sampling
 from shared.contracts.context import EncounterContext, Patient
 from shared.contracts.errors import PermanentError
-from shared.inference.generation import TritonGenerator
 from shared.inference.http_generation import HttpGenerator
+from shared.inference.triton_generation import TritonGenerator
 from shared.runtime.generation_endpoints import EndpointSettings
 from shared.runtime.service import service_broker
 from tests.support.drafters import declared_drafters

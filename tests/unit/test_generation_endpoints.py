@@ -18,11 +18,13 @@ from services.drafter.settings import DrafterSettings
 from shared.contracts.errors import CountersignError, PermanentError, RateLimitedError, TransientError
 from shared.inference.chat_messages import Message, chat_messages
 from shared.inference.event_stream import event_data
-from shared.inference.generation import Sampling, TritonGenerator, Usage
+from shared.inference.generation import Sampling, Usage
 from shared.inference.generation_api import served_name
 from shared.inference.http_generation import HttpGenerator
+from shared.inference.triton_generation import TritonGenerator
 from shared.messaging.connection import NatsConnection
-from shared.runtime.generation_endpoints import EndpointSettings, is_remote, read_endpoints
+from shared.outbound import is_remote
+from shared.runtime.generation_endpoints import EndpointSettings, read_endpoints
 from shared.runtime.preflight import preflight_errors
 from shared.runtime.start import deployment_facts
 from tests.support.generator import ScriptedGenerator

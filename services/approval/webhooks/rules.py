@@ -9,8 +9,7 @@ from typing import Literal
 import httpx
 
 from shared.http import retry_after
-from shared.outbound import NotAllowedError, is_address, unmapped
-from shared.runtime.generation_endpoints import is_remote
+from shared.outbound import NotAllowedError, is_address, is_remote, unmapped
 
 MAX_URL = 2000  # characters
 MAX_CONCURRENT = 4  # requests of one process to one endpoint, of the 16 that it sends at a time
