@@ -3,11 +3,10 @@
 import re
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from tests.browser.conftest import Ward
-from tests.browser.test_review_page import STICKY, WCAG
+from tests.support.accessibility import View, assert_accessible
 from tests.support.ehr import stays
 
 pytestmark = [pytest.mark.connected, pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -25,18 +24,7 @@ async def stopped_case(ward: Ward) -> str:
     return case_id
 
 
-async def check(page: Page, name: str) -> None:
-    """No violation of WCAG 2.2 AA, and nothing wider than the window, on a desk and on a phone."""
-    for width, scheme in ((1440, "light"), (1440, "dark"), (360, "light")):
-        await page.set_viewport_size({"width": width, "height": 900})
-        await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (name, width)
-        await page.evaluate(STICKY, "static")
-        found = await Axe().run(page, options=WCAG)
-        assert found.violations_count == 0, found.generate_report()
-        await page.evaluate(STICKY, "")
-    await page.set_viewport_size({"width": 1440, "height": 900})
-    await page.emulate_media(color_scheme="light")
+VIEWS: tuple[View, ...] = ((1440, "light"), (1440, "dark"), (360, "light"))
 
 
 async def test_an_operator_finds_a_stopped_case_reads_why_and_retries_it(ward: Ward) -> None:
@@ -44,7 +32,7 @@ async def test_an_operator_finds_a_stopped_case_reads_why_and_retries_it(ward: W
     page = await ward.person(OPERATOR)
     await expect(page).to_have_url(f"{ward.url}/cases")
     await expect(page.get_by_role("link", name="All 2")).to_have_attribute("aria-current", "page")
-    await check(page, "cases")
+    await assert_accessible(page, "cases", VIEWS)
     await page.get_by_role("navigation", name="Views").get_by_role("link", name="Stopped").click()
     await expect(page.get_by_role("row")).to_have_count(2)  # the header, and
     await expect(page.get_by_role("row", name=failed)).to_contain_text("the EHR has no such encounter")
@@ -53,7 +41,7 @@ async def test_an_operator_finds_a_stopped_case_reads_why_and_retries_it(ward: W
     await expect(page.get_by_role("heading", name=re.compile("extract.*gave up"))).to_be_visible()
     await expect(page.locator("#failure")).to_contain_text("the EHR has no such encounter")
     await expect(page.get_by_role("link", name="Dead letter 1")).to_have_attribute("href", "/dead-letters/1")
-    await check(page, "case-stopped")
+    await assert_accessible(page, "case-stopped", VIEWS)
     why = page.get_by_label("Why it will work now")
     await page.get_by_role("button", name="Retry the step").click()
     await expect(why).to_be_focused()  # the browser asks for the reason
@@ -64,7 +52,7 @@ async def test_an_operator_finds_a_stopped_case_reads_why_and_retries_it(ward: W
     await page.reload()
     await expect(page.locator(".state .chip")).to_have_text("Waits for a signature")
     await expect(page.locator(".events li").filter(has_text="put the step back to work")).to_contain_text("operator")
-    await check(page, "case-waits")
+    await assert_accessible(page, "case-waits", VIEWS)
     async with page.expect_download() as download:
         await page.get_by_role("link", name="Download as JSON").click()
     assert (await download.value).suggested_filename == f"case-{failed}.json"

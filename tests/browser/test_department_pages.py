@@ -5,31 +5,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from sandbox_ehr.seed import demo_encounters
 from tests.browser.conftest import SUPERVISOR, Ward
-from tests.browser.test_review_page import STICKY, WCAG
+from tests.support.accessibility import assert_accessible
 from tests.support.channels import channels, write_directory
 from tests.support.stack import until
 
 pytestmark = [pytest.mark.connected, pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 DEPARTMENT = "internal-medicine"
-
-
-async def accessible(page: Page) -> None:
-    """No finding of axe, and nothing wider than a phone."""
-    await page.evaluate(STICKY, "static")
-    found = await Axe().run(page, options=WCAG)
-    assert found.violations_count == 0, found.generate_report()
-    wide = page.viewport_size
-
-    await page.set_viewport_size({"width": 360, "height": 740})
-    assert await page.evaluate("document.documentElement.scrollWidth") <= 360
-    await page.set_viewport_size(wide or {"width": 1440, "height": 900})
-    await page.evaluate(STICKY, "")
 
 
 async def cases(ward: Ward, count: int) -> list[str]:
@@ -48,7 +34,7 @@ async def test_reviews_by_attending_given_to_somebody_else_and_what_was_decided_
     await page.get_by_role("navigation", name="Areas").get_by_role("link", name="Department").click()
     attending = page.get_by_role("table", name="By attending physician")
     await expect(attending.get_by_role("row", name="Dr. Maxine Gee")).to_contain_text("2")
-    await accessible(page)
+    await assert_accessible(page)
     await page.locator("select[name=attending]").select_option(label="Dr. Maxine Gee")
     await page.get_by_role("button", name="Show").click()
     await expect(page.locator("[name=case]")).to_have_count(2)
@@ -57,14 +43,14 @@ async def test_reviews_by_attending_given_to_somebody_else_and_what_was_decided_
     await page.get_by_role("checkbox", name="Select all that are listed").check()
     await page.get_by_role("button", name="Reassign…").click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("Give 3 reviews to somebody else")
-    await accessible(page)
+    await assert_accessible(page)
     await ward.stack.decide(first, "approve")
     await page.get_by_label("Practitioner").fill("DR-IM-001")
     await page.get_by_label("Why").fill("Leave")
     await page.get_by_role("button", name="Reassign 3 reviews").click()
     await expect(page.get_by_role("heading", level=1)).to_contain_text("2 of 3 reviews given to Dr.")
     await expect(page.get_by_role("row").filter(has_text="unchanged")).to_contain_text("countersigned")
-    await accessible(page)
+    await assert_accessible(page)
     await page.reload()
     for case_id in (second, third):
         assert (await ward.stack.events(case_id)).count("reassigned") == 1
@@ -86,7 +72,7 @@ async def test_a_reminder_is_sent_once_and_again_only_after_an_hour(
         await page.get_by_role("button", name="Remind the owners").click()
         await expect(page.get_by_role("heading", level=1)).to_have_text("1 of 1 reminder sent")
         await expect(page.get_by_text("Reminder for Dr. Maxine Gee")).to_be_visible()
-        await accessible(page)
+        await assert_accessible(page)
         await page.get_by_role("link", name="Back to the department").click()
         await expect(page.get_by_role("cell", name="reminded 0 min ago")).to_be_visible()
         await page.locator("[name=case]").check()
@@ -119,7 +105,7 @@ async def test_an_absence_is_set_honoured_and_ended(ward: Ward) -> None:
     await page.get_by_label("Last day away").fill(f"{now + timedelta(days=2):%Y-%m-%d}")
     await page.get_by_role("button", name="Set the absence").click()
     await expect(page.get_by_role("status")).to_contain_text("new reviews of Dr. Maxine Gee go to Dr. Jose Tucker")
-    await accessible(page)
+    await assert_accessible(page)
     after = await ward.case(encounter=stays[1].encounter, attending=stays[1].attending, department=DEPARTMENT)
     assert (await ward.stack.case(after))["owner"] == "Practitioner/DR-IM-001"
     assert (await ward.stack.case(before))["owner"] == "Practitioner/DR-IM-006"
@@ -130,7 +116,7 @@ async def test_an_absence_is_set_honoured_and_ended(ward: Ward) -> None:
     await page.get_by_role("link", name="Back to the department").click()
     row = page.get_by_role("table", name="By attending physician").get_by_role("row", name="Dr. Maxine Gee")
     await expect(row).to_contain_text("covered by Dr. Jose Tucker")
-    await accessible(page)
+    await assert_accessible(page)
     await page.get_by_role("link", name="Absences").click()
     await page.get_by_text("End it now").click()
     await page.get_by_role("button", name="End the absence of Dr. Maxine Gee").click()

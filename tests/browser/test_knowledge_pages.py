@@ -6,11 +6,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
 from tests.browser.conftest import SUPERVISOR, Ward
-from tests.browser.test_review_page import STICKY, WCAG
+from tests.support.accessibility import assert_accessible
 from tests.support.knowledge import Library
 from tests.support.stack import until
 
@@ -31,13 +30,7 @@ def library(tmp_path: Path) -> Library:
 
 async def look(page: Page, name: str) -> None:
     """Check a page for accessibility; keep a picture where that is asked for."""
-    await page.evaluate(STICKY, "static")
-    found = await Axe().run(page, options=WCAG)
-    assert not found.response["violations"], found.generate_report()
-    await page.set_viewport_size({"width": 360, "height": 740})
-    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} scrolls sideways"
-    await page.set_viewport_size({"width": 1440, "height": 900})
-    await page.evaluate(STICKY, "")
+    await assert_accessible(page, name)
     if PICTURES:
         for scheme, width in (("light", 1440), ("dark", 1440), ("light", 360)):
             await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]

@@ -1,27 +1,17 @@
 """The operator's console in a real browser: dead letters in bulk, and the state of the installation."""
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from tests.browser.conftest import Ward
 from tests.connected.test_operations import bury_reports, report
+from tests.support.accessibility import assert_accessible
 from tests.support.stack import until
 
 pytestmark = [pytest.mark.connected, pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 OF_INGEST = "/dead-letters?consumer=ingest-discharged"
 OPERATOR = "Operator of the platform"
-WCAG = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
-STICKY = "how => document.querySelectorAll('.bar, header').forEach(bar => { bar.style.position = how })"
-
-
-async def is_accessible(page: Page) -> None:
-    await page.evaluate(STICKY, "static")
-    found = await Axe().run(page, options=WCAG)
-    assert not found.response["violations"], found.generate_report()
-    await page.evaluate(STICKY, "")
-    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
 
 
 async def test_an_operator_filters_previews_redrives_and_sees_them_gone(ward: Ward) -> None:
@@ -29,7 +19,7 @@ async def test_an_operator_filters_previews_redrives_and_sees_them_gone(ward: Wa
     page = await ward.person(OPERATOR)
     await page.goto(f"{ward.url}/dead-letters")
     await expect(page.get_by_role("heading", name="3 by consumer and reason")).to_be_visible()
-    await is_accessible(page)
+    await assert_accessible(page)
     await page.get_by_role("button", name="Preview redrive").click()
     await expect(page.get_by_text("Nothing is selected.")).to_be_visible()
     await page.get_by_role("combobox", name="Consumer").select_option("approval-file")
@@ -42,17 +32,17 @@ async def test_an_operator_filters_previews_redrives_and_sees_them_gone(ward: Wa
     await page.get_by_role("button", name="Preview redrive").click()
     await expect(page.get_by_role("heading", name="Redrive 2 dead letters?")).to_be_visible()
     await expect(page.get_by_role("heading", name="Cannot be redriven")).to_be_visible()
-    await is_accessible(page)
+    await assert_accessible(page)
     await page.get_by_label("Reason").fill("the EHR is back")
     await page.get_by_role("button", name="Redrive 2").click()
     await expect(page.get_by_role("heading", name="2 of 2 redriven")).to_be_visible()
-    await is_accessible(page)
+    await assert_accessible(page)
     await page.goto(f"{ward.url}{OF_INGEST}")  # the cases that they opened have failed since, of stays that are unknown
     await expect(page.get_by_role("heading", name="1 by consumer and reason")).to_be_visible()
     await page.get_by_role("link", name="2", exact=True).click()
     await expect(page.get_by_text("not possible.")).to_be_visible()
     await expect(page.get_by_role("button", name="Redrive")).to_have_count(0)
-    await is_accessible(page)
+    await assert_accessible(page)
     await page.get_by_label("Reason").fill("it is no report")
     await page.get_by_role("button", name="Discard").click()
     await expect(page.locator(".note.fine")).to_contain_text("Discarded by operator")
@@ -71,14 +61,14 @@ async def test_an_operator_sees_consumers_and_holds_decisions_of_the_ehr(ward: W
     await page.locator("summary", has_text="approval").click()
     row = page.get_by_role("row").filter(has_text="Files signed documents in the chart.")
     await expect(row.locator(".chip")).to_have_text("Served")
-    await is_accessible(page)
+    await assert_accessible(page)
     await page.locator("summary", has_text="Hold them").click()
     await page.get_by_label("Reason").fill("after the restore")
     await page.get_by_role("button", name="Hold decisions").click()
     await expect(page.locator("#ehr-decisions .chip")).to_have_text("Held")
     await expect(page.locator("#ehr-decisions")).to_contain_text("by operator: after the restore")
     await page.set_viewport_size({"width": 360, "height": 800})
-    await is_accessible(page)
+    await assert_accessible(page)
     await page.get_by_label("Reason").fill("compared")
     await page.get_by_role("button", name="Allow decisions").click()
     await expect(page.locator("#ehr-decisions .chip")).to_have_text("Allowed")

@@ -4,29 +4,17 @@ import re
 from collections.abc import Awaitable, Callable
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from shared.contracts import authorship
 from tests.browser.conftest import PHYSICIAN, Ward
-from tests.browser.test_review_page import STICKY, TEXT, WCAG, settle
+from tests.browser.test_review_page import TEXT, settle
+from tests.support.accessibility import assert_accessible
 from tests.support.generator import ScriptedGenerator
 
 pytestmark = [pytest.mark.connected, pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 OTHER = TEXT.replace("She was given Ibuprofen 400 mg.", "She was given Ibuprofen 600 mg at night.")
-
-
-async def accessible(page: Page) -> None:
-    """Nothing that axe finds, and nothing to scroll sideways.
-
-    What the bars that stay in view half cover depends on where the page was scrolled to: they are let go meanwhile.
-    """
-    await page.evaluate(STICKY, "static")
-    found = await Axe().run(page, options=WCAG)
-    await page.evaluate(STICKY, "")
-    assert found.violations_count == 0, found.generate_report()
-    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 @pytest.mark.parametrize("width", [360, 1440])
@@ -39,7 +27,7 @@ async def test_a_physician_writes_the_narrative(make_ward: Callable[..., Awaitab
     await expect(page.get_by_role("heading", level=1)).to_contain_text("written by hand")
     await expect(page.locator(".sentence")).to_have_count(0)
     await expect(page.get_by_role("button", name="Keep it, and check")).to_have_count(0)
-    await accessible(page)
+    await assert_accessible(page)
     for tick in await page.get_by_role("checkbox", name="I have seen this").all():
         await tick.check()
     text = page.get_by_role("textbox", name="The document, as it will be signed")
@@ -58,7 +46,7 @@ async def test_a_physician_writes_the_narrative(make_ward: Callable[..., Awaitab
     await counter.click()
     await page.keyboard.type("The patient was discharged home.")
     await expect(counter).to_be_hidden()
-    await accessible(page)
+    await assert_accessible(page)
     await page.get_by_role("button", name="Countersign").click()
     await expect(page.locator(".note.fine")).to_contain_text("Countersigned by Dr. Maxine Gee")
     signed = page.get_by_label("The signed document")
@@ -113,13 +101,13 @@ async def test_a_new_draft_stands_beside_the_one_before(make_ward: Callable[...,
     await expect(after.locator("ins")).to_have_text(["600 mg at night."])
     one, other = await before.bounding_box() or {}, await after.bounding_box() or {}
     assert one["y"] == other["y"], "side by side"
-    await accessible(page)
+    await assert_accessible(page)
     struck = "cell => getComputedStyle(cell.querySelector('del, ins')).textDecorationLine"
     assert (await before.evaluate(struck), await after.evaluate(struck)) == ("line-through", "underline")
     for narrow in ("phone", "print"):
         if narrow == "phone":
             await page.set_viewport_size({"width": 360, "height": 740})
-            await accessible(page)
+            await assert_accessible(page)
         else:
             await page.set_viewport_size({"width": 1000, "height": 740})
             await page.emulate_media(media="print")
