@@ -10,11 +10,13 @@ from playwright.async_api import Browser, async_playwright
 # Headless as root in a container; nothing of its own goes over the network.
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync"]
 
+PROGRAMS = ("chromium-headless-shell", "chromium", "google-chrome")
+
 
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
-    """The system's Chromium, else the one that Playwright has installed."""
-    path = shutil.which("chromium") or shutil.which("google-chrome")
+    """Start the system's Chromium, its headless shell first, else the one that Playwright has installed."""
+    path = next(filter(None, map(shutil.which, PROGRAMS)), None)
     options: dict[str, Any] = {"executable_path": path} if path else {}
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(args=ARGUMENTS, **options)
