@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up local-dashboards watch test test-fast test-long proof screenshots pictures dashboards chart compose-secrets lint docs docs-serve sbom scan bench bench-knowledge bench-airflow bench-startup bench-idle bench-contention bench-waiting bench-beginning bench-sharing bench-hostile bench-hl7 bench-proof bench-scale bench-telemetry quality format contracts clean
+.PHONY: help install demo up local-dashboards watch test test-fast test-system test-all test-long proof screenshots pictures dashboards chart compose-secrets lint docs docs-serve sbom scan bench bench-knowledge bench-airflow bench-startup bench-idle bench-contention bench-waiting bench-beginning bench-sharing bench-hostile bench-hl7 bench-proof bench-scale bench-telemetry quality format contracts clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
@@ -37,18 +37,25 @@ local-dashboards: install ## run the stack with dashboards and alerts, without c
 	@tools/fetch.sh prometheus victoria-metrics libjs-dygraphs
 	@$(BIN)/python -m tools.local_dashboards $(DASHBOARDS) $(WATCH)
 
-# Tests that load models, start a whole stack or need the processor in time run in two processes; the others in three,
-# on two cores, because each waits for servers and clocks half of its time.
+# Tests that load models, start a whole stack or need the processor in time run in two processes; the others in more than
+# there are cores, because each waits for servers and clocks half of its time.
 HEAVY := triton or e2e or chaos or cluster
+PYTEST := $(BIN)/pytest --dist loadgroup
 
-test: install ## run every test
+test-fast: install ## run the tests that start no server and take no seconds, while you work: a minute
+	@$(PYTEST) -q -n 2 -m "not (system or slow)" tests/unit tests/contracts tests/component
+
+test: install ## run what every change must pass: eight minutes
+	@tools/fetch.sh prometheus victoria-metrics libjs-dygraphs docker-compose nginx libfaketime || echo "skipping the tests that need them"
+	@$(PYTEST) -n 4 -m "not (system or long)"
+
+test-system: install ## run the tests that kill processes, drive a browser or start whole stacks
 	@tests/browser/install.sh
 	@tools/fetch.sh prometheus victoria-metrics libjs-dygraphs docker-compose nginx libfaketime || echo "skipping the tests that need them"
-	@$(BIN)/pytest -n 3 --dist loadgroup -m "not ($(HEAVY) or long)"
-	@$(BIN)/pytest -n 2 --dist loadgroup -m "($(HEAVY)) and not long"
+	@$(PYTEST) -n 3 -m "system and not ($(HEAVY) or long)"
+	@$(PYTEST) -n 2 -m "($(HEAVY)) and not long"
 
-test-fast: install ## run the tests that start no server, while you work
-	@$(BIN)/pytest -q -n 2 --dist loadgroup -m "not ($(HEAVY))" tests/unit tests/contracts tests/component
+test-all: test test-system ## run every test but `test-long`, as CI does
 
 test-long: install ## run the tests that take minutes, with the models that ship
 	@$(BIN)/pytest -m long

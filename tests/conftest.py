@@ -51,8 +51,15 @@ PROMPT, SELDOM = gc.get_threshold(), (5_000, 10, 10)
 gc.disable()
 
 
+SYSTEM = frozenset({"browser", "triton", "e2e", "chaos", "cluster"})  # markers whose tests are `system` too
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with the tests that may take longest, where several processes run them: none is left alone at the end."""
+    for item in items:
+        if any(mark.name in SYSTEM for mark in item.iter_markers()):
+            item.add_marker(pytest.mark.system)
     if hasattr(config, "workerinput"):
         items.sort(key=_limit, reverse=True)
         for item in items:

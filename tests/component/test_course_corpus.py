@@ -10,7 +10,7 @@ from shared.contracts.errors import PermanentError
 from tests.stays import bundles, corpus
 from tests.stays.drafts import extracted
 
-pytestmark = pytest.mark.xdist_group("stays")  # one worker reads them all, and each once
+pytestmark = [pytest.mark.xdist_group("stays"), pytest.mark.slow]  # one worker reads them all, and each once
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 # Numbers that are counted or follow from dates: not in the record as such.
 COUNTED = re.compile(r"\b\d+ further|\b\d+ days, |\b\d+-(?:year|month|day)-old", re.IGNORECASE)

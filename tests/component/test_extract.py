@@ -34,7 +34,7 @@ PARTS = [
 
 
 # The shared stays are read once in each style, however many tests look at them: one worker has them all.
-pytestmark = pytest.mark.xdist_group("extract")
+pytestmark = [pytest.mark.xdist_group("extract"), pytest.mark.slow]
 _read: dict[Style, list[tuple[Path, EncounterContext]]] = {}
 _texts: dict[tuple[str, Style], str] = {}
 

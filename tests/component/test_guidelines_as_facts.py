@@ -19,6 +19,8 @@ from shared.grounding import EvidenceIndex, check, split_sentences
 from shared.knowledge import knowledge_file
 from tests.support.ehr import client, sandbox, stays
 
+pytestmark = pytest.mark.slow
+
 
 async def passages() -> list[CitedPassage]:
     """The demo's sources in pieces of some 160 words."""

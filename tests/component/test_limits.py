@@ -34,6 +34,8 @@ from shared.runtime.request_limits import (
 from shared.runtime.service import create_app, make_server
 from tests.support.stack import until
 
+pytestmark = pytest.mark.slow
+
 KNOWN = {"Authorization": "Bearer known"}
 GRANTS = ApiTokens(tokens=(ApiToken(subject="machine", role="ingest", sha256=token_digest("known")),))
 

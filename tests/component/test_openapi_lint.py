@@ -15,6 +15,8 @@ import pytest
 from docs._generate.http_api import SERVICES, openapi
 from shared.runtime.problems import MEDIA_TYPE
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parents[1] / "openapi"
 PROBES = ("/healthz", "/readyz")
 

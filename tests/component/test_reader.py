@@ -20,6 +20,8 @@ from tests.support.malicious_input import MB, PARAGRAPH, many_files, nested_pdf,
 from tests.support.stack import until
 from tests.unit.test_formats import pdf
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def reader() -> AsyncIterator[DocumentReader]:

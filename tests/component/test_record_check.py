@@ -19,6 +19,8 @@ from shared.runtime import worker_process
 from shared.runtime.problems import ProblemError
 from tests.unit.test_added_text import CONTEXT, DRAFT, RECORD
 
+pytestmark = pytest.mark.slow
+
 ADDED = (
     "She takes amlodipine 10 mg once daily.",
     "She was given warfarin 5 mg. She is allergic to penicillin.",

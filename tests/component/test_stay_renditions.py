@@ -21,7 +21,7 @@ from tests.support.examples import CASE, PHYSICIAN, T0, draft_ref
 from tests.support.renditions import BASE, words
 from tests.support.third_party import errors
 
-pytestmark = pytest.mark.xdist_group("stays")  # one worker reads them all, and each once
+pytestmark = [pytest.mark.xdist_group("stays"), pytest.mark.slow]  # one worker reads them all, and each once
 EVERY = 4  # one of so many stays
 
 

@@ -15,6 +15,8 @@ from services.ingest.documents.reader import DocumentReader
 from shared.runtime.worker_process import WorkerEndedError, WorkerProcess
 from tests.support.stack import until
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 # What libraries have registered to run in a forked child is not ours to know: gRPC's at times ends it with SIGSEGV.
 FORK_ENDS_THE_CHILD = """

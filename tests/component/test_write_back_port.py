@@ -38,6 +38,8 @@ from tests.support.examples import CASE, PHYSICIAN, STAY, SUPERVISOR, T0, draft_
 from tests.support.mdm_receiver import MdmReceiver, receiving
 from tests.support.memory import MemoryBus
 
+pytestmark = pytest.mark.slow
+
 TEXT = "DISCHARGE SUMMARY\n\nPatient: Łukasz | O'Neil & Sons ^~\\\n\n  - 4\\5 re.\n"
 CORRECTED = TEXT + "Seen by the dietician.\n"
 WORDS = "ADDENDUM\n\nThe culture grew nothing.\n"

@@ -34,7 +34,7 @@ from tests.support.server import NatsServer
 from tests.support.serving import served
 from tests.support.stack import EvaluatorParts, Stack, running
 
-pytestmark = [pytest.mark.connected, pytest.mark.timeout(300 * THOROUGH)]
+pytestmark = [pytest.mark.connected, pytest.mark.system, pytest.mark.timeout(300 * THOROUGH)]
 
 EXAMPLES = 12 * THOROUGH  # requests of each kind to an operation
 CHECKS: list[CheckFunction] = [

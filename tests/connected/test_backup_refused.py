@@ -20,7 +20,7 @@ from tests.support.keys import pair
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running
 
-pytestmark = pytest.mark.connected
+pytestmark = [pytest.mark.connected, pytest.mark.system]
 
 
 async def test_a_stack_that_is_not_empty_or_in_use_is_left_alone(

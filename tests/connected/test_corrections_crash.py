@@ -21,7 +21,7 @@ from tests.support.ehr import sandbox
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running, until
 
-pytestmark = [pytest.mark.connected, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.connected, pytest.mark.system, pytest.mark.timeout(120)]
 
 Act = Callable[[Stack, str], Awaitable[Any]]
 

@@ -23,7 +23,7 @@ from tests.support.patients import write_stays
 from tests.support.server import NatsServer
 from tests.support.stack import build_services, until
 
-pytestmark = [pytest.mark.connected, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.connected, pytest.mark.system, pytest.mark.timeout(120)]
 
 DRAFTERS = 2
 FLOOD = 140

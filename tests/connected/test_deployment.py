@@ -18,7 +18,7 @@ from tests.support.command import run
 from tests.support.installation import accepted, on_this_machine
 from tests.support.server import NatsServer
 
-pytestmark = pytest.mark.connected
+pytestmark = [pytest.mark.connected, pytest.mark.system]
 
 
 def contents(directory: Path) -> dict[str, bytes]:

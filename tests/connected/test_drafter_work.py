@@ -34,7 +34,7 @@ from tests.support.server import NatsServer
 from tests.support.serving import served
 from tests.support.stack import Stack, build_services, until
 
-pytestmark = [pytest.mark.connected, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.connected, pytest.mark.system, pytest.mark.timeout(400)]
 
 SIGNED = 3  # stays
 PATIENCE_S = 120.0  # a message of the dead comes back after 12 s

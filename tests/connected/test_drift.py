@@ -41,7 +41,7 @@ from tests.support.service_settings import make_settings
 from tests.support.serving import run_beside, served
 from tests.support.stack import until
 
-pytestmark = [pytest.mark.connected, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.connected, pytest.mark.system, pytest.mark.timeout(240)]
 
 THRESHOLD = 100.0
 FEW = 20  # decisions of a baseline, where a test sets that

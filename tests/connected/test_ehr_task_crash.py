@@ -16,7 +16,7 @@ from tests.support.ehr import nothing_to_settle, sandbox
 from tests.support.server import NatsServer
 from tests.support.stack import running
 
-pytestmark = [pytest.mark.connected, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.connected, pytest.mark.system, pytest.mark.timeout(120)]
 
 SOON = timedelta(milliseconds=300)
 

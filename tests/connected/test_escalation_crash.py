@@ -22,7 +22,7 @@ from tests.support.ehr import sandbox
 from tests.support.server import NatsServer
 from tests.support.stack import running, until
 
-pytestmark = [pytest.mark.connected, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.connected, pytest.mark.system, pytest.mark.timeout(180)]
 
 SOON = (timedelta(seconds=0.4), timedelta(seconds=0.8), timedelta(seconds=1.2))
 WRITES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 16, 19, 22, 24, 27)  # three escalations of this case write 29 times

@@ -16,7 +16,7 @@ from tests.support.patients import write_stays
 from tests.support.processes import ProcessStack, ServiceProcess
 from tests.support.stack import until
 
-pytestmark = [pytest.mark.connected, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.connected, pytest.mark.system, pytest.mark.timeout(180)]
 
 ENDS_WITHIN = 10.0
 SERVICES = ("ingest", "drafter", "approval", "embedder", "evaluator")

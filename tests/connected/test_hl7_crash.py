@@ -24,7 +24,7 @@ from tests.support.processes import ServiceProcess
 from tests.support.server import NatsServer
 from tests.support.stack import until
 
-pytestmark = [pytest.mark.connected, pytest.mark.timeout(240 * THOROUGH)]
+pytestmark = [pytest.mark.connected, pytest.mark.system, pytest.mark.timeout(240 * THOROUGH)]
 CONNECTIONS, MESSAGES, KILLS = 4, 40 * THOROUGH, 3 * THOROUGH
 ROOT = Path(__file__).parents[2]
 SENDER = {"name": "engine", "zone": "UTC", "peers": ["127.0.0.1"]}

@@ -25,7 +25,7 @@ from tests.support.server import NatsServer
 from tests.support.serving import Done
 from tests.support.stack import running, until
 
-pytestmark = pytest.mark.connected
+pytestmark = [pytest.mark.connected, pytest.mark.system]
 AUDIENCE = "https://countersign.hospital.example/api"
 PEOPLE = {
     "mgee": {name: value for name, value in GEE.items() if name != "sub"},

@@ -24,7 +24,7 @@ from tests.support.server import NatsServer
 from tests.support.stack import until
 
 THOROUGH = int(os.environ.get("COUNTERSIGN_THOROUGH", "1"))
-pytestmark = [pytest.mark.connected, pytest.mark.timeout(240 * THOROUGH)]
+pytestmark = [pytest.mark.connected, pytest.mark.system, pytest.mark.timeout(240 * THOROUGH)]
 DOCUMENTS, KILLS = 8 * THOROUGH, 2 * THOROUGH
 ROOT = Path(__file__).parents[2]
 TEXT = "DISCHARGE SUMMARY\n\nPatient: Łukasz | O'Neil & Sons\n\n  - 4\\5 re. ^~\n"

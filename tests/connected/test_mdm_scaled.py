@@ -19,7 +19,7 @@ from tests.support.processes import ServiceProcess
 from tests.support.server import NatsServer
 from tests.support.stack import until
 
-pytestmark = [pytest.mark.connected, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.connected, pytest.mark.system, pytest.mark.timeout(240)]
 SLOW = 4  # messages that are answered late
 OVERLAP_S = 0.5  # in which another message would come, if another process sent one
 ANSWER_TIMEOUT_S = 3

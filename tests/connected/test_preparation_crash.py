@@ -21,7 +21,7 @@ from tests.support.ehr import sandbox, stays
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running, until
 
-pytestmark = [pytest.mark.connected, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.connected, pytest.mark.system, pytest.mark.timeout(400)]
 
 # Writes in their order: a part of the subject, and which of the texts of the case it is.
 BEFORE_DISCHARGE = (

@@ -16,7 +16,7 @@ from tests.support.knowledge import TOPICS, KnowledgeStack, Library, running
 from tests.support.server import NatsServer
 from tests.support.stack import until
 
-pytestmark = [pytest.mark.connected, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.connected, pytest.mark.system, pytest.mark.timeout(180)]
 
 WRITES = (1, 2, 3, 5, 6, 8, 9, 10, 13, 20, 28, 29, 30, 31, 32, 33, 34)  # a refresh of this library writes 34 times
 

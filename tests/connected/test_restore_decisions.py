@@ -16,7 +16,7 @@ from tests.support.ehr import sandbox
 from tests.support.server import NatsServer
 from tests.support.stack import running, until
 
-pytestmark = pytest.mark.connected
+pytestmark = [pytest.mark.connected, pytest.mark.system]
 
 SOON = timedelta(milliseconds=300)
 

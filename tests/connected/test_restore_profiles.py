@@ -22,7 +22,7 @@ from tests.support.mdm_receiver import receiving
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running
 
-pytestmark = [pytest.mark.connected, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.connected, pytest.mark.system, pytest.mark.timeout(180)]
 IN_DOUBT = "was restored: what was signed after it may be in the chart already"
 
 

@@ -19,7 +19,7 @@ from tests.support.server import NatsServer
 from tests.support.stack import running, until
 from tests.support.third_party import serving
 
-pytestmark = pytest.mark.connected
+pytestmark = [pytest.mark.connected, pytest.mark.system]
 
 LIVES, DIED = "enc-05824a156ede", "enc-715666377ddf"
 

@@ -26,7 +26,7 @@ from tests.support.server import NatsServer
 from tests.support.stack import until
 from tests.support.third_party import Printed, sending
 
-pytestmark = [pytest.mark.connected, pytest.mark.timeout(240 * THOROUGH)]
+pytestmark = [pytest.mark.connected, pytest.mark.system, pytest.mark.timeout(240 * THOROUGH)]
 DISCHARGES, KILLS, CONNECTIONS = 60 * THOROUGH, 4 * THOROUGH, 4
 PATIENCE_S = 120.0
 PATIENT = {"resourceType": "Patient", "id": "p1", "identifier": [{"system": "urn:mrns", "value": "MRN-1"}]}

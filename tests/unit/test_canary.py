@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from services.evaluator.canary import MAX_WAITING, Comparison, Outcome, evidence
 from shared.contracts.draft import DrafterRole
 
+pytestmark = pytest.mark.slow
+
 DIGEST = "a" * 64
 THRESHOLD = 20.0
 GOOD, EDITED, BAD = Outcome(), Outcome(replaced=0.25, distance=80), Outcome(rejected=True)

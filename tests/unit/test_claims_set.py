@@ -16,7 +16,7 @@ from tests.claims.lists import ALLERGIES, DIAGNOSES, DRUGS, text_of
 from tests.claims.model import Result, Sentence
 from tests.claims.score import judged, rows, table
 
-pytestmark = pytest.mark.xdist_group("stays")  # one worker reads them all, and each once
+pytestmark = [pytest.mark.xdist_group("stays"), pytest.mark.slow]  # one worker reads them all, and each once
 Records = dict[str, EncounterContext]
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
 from services.drafter.facts import header, render
@@ -15,6 +16,8 @@ from services.drafter.source_record import SourceRecord
 from shared.contracts.errors import PermanentError
 from tests.support.fhir_strategies import MEDICINES, PATIENT, TESTS, Drawn, records
 from tests.support.numbers import Sources, leaves, plain, shown
+
+pytestmark = pytest.mark.slow
 
 HOME, WITHIN = "medications to take at home", "within range"
 NOT_TAKEN = {

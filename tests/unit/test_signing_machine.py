@@ -22,7 +22,8 @@ from shared.grounding import EvidenceIndex, check
 from tests.support.effort import THOROUGH
 from tests.support.signing import CONTEXT, LABELS, POOL, AfterFiling, Signing
 
-pytestmark = pytest.mark.timeout(300)  # a machine under load; alone, the whole file takes two minutes
+# The limit is for a machine under load; alone, the whole file takes two minutes.
+pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 ONCE = settings(
     max_examples=10 * THOROUGH,
     stateful_step_count=20,
