@@ -16,7 +16,7 @@ SETS = "/v1/evaluation-sets"
 POLL_INTERVAL_S = 0.5
 STAY_FIGURES = ("contradicted", "not_in_record", "rouge_l", "similarity")
 
-sets = typer.Typer(no_args_is_help=True, help="Signed stays under a name, to evaluate several candidates on the same.")
+sets = typer.Typer(no_args_is_help=True, help="Stays under a name, to evaluate several candidates on the same.")
 Limit = Annotated[int | None, typer.Option("--limit", min=1, max=500, help="stays that were signed last; default: 50")]
 Department = Annotated[str | None, typer.Option("--department", help="only its stays")]
 Cases = Annotated[list[str] | None, typer.Option("--case", help="case to take, in place of the last; repeatable")]
@@ -25,6 +25,10 @@ CasesFile = Annotated[
     typer.Option(
         "--cases-file", help="file with the cases to take, one id a line; lines that start with # are skipped"
     ),
+]
+Synthetic = Annotated[
+    bool,
+    typer.Option("--synthetic", help="synthetic stays that ship with Countersign; --case and --without name them"),
 ]
 Without = Annotated[list[str] | None, typer.Option("--without", help="case to leave out; repeatable")]
 
@@ -46,10 +50,12 @@ def _cases(named: list[str] | None, file: Path | None) -> list[str]:
 
 
 def _choice(
-    limit: int | None, department: str | None, cases: list[str] | None, without: list[str] | None
+    limit: int | None, department: str | None, cases: list[str] | None, without: list[str] | None, *, synthetic: bool
 ) -> dict[str, Any]:
-    """Return what was given of a choice of stays."""
-    given = {"limit": limit, "department": department, "cases": cases, "without": without}
+    """Return what was given of a choice of stays. Raises CommandError."""
+    if synthetic and department is not None:
+        raise CommandError("Synthetic stays are of no department: give --synthetic or --department.")
+    given = {"limit": limit, "department": department, "cases": cases, "without": without, "synthetic": synthetic}
     return {name: value for name, value in given.items() if value}
 
 
@@ -64,15 +70,16 @@ def evaluate(
     cases: Cases = None,
     cases_file: CasesFile = None,
     without: Without = None,
+    synthetic: Synthetic = False,
     wait: Annotated[bool, typer.Option("--wait", help="wait until every stay was drafted")] = False,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Draft signed stays again by a candidate and by the live configuration, and compare both with what was signed."""
-    choice = _choice(limit, department, _cases(cases, cases_file), without)
+    """Draft stays again by a candidate and by the live configuration, and compare both with what was signed."""
+    choice = _choice(limit, department, _cases(cases, cases_file), without, synthetic=synthetic)
     if stays is not None and choice:
         raise CommandError(
-            "Give --set alone, or choose stays by --limit, --department, --case, --cases-file and --without."
+            "Give --set alone, or choose stays by --limit, --department, --case, --cases-file, --without, --synthetic."
         )
     body = choice | {"reason": reason} | ({"set": stays} if stays is not None else {})
 
@@ -131,6 +138,8 @@ def _print_evaluation(found: dict[str, Any]) -> None:
         print(f"set         {found['set']}")
     if found["metrics"]:
         _print_metrics(found["metrics"])
+    if found["absent"]:
+        print(f"absent      {', '.join(found['absent'])}: nothing was signed for these stays")
     for item in found["departments"] if len(found["departments"]) > 1 else ():
         print(f"{item['department']}, {item['judged']} stays")
         _print_metrics([metric for metric in item["metrics"] if metric["passed"] is not None], gate=False)
@@ -164,7 +173,7 @@ def _print_stays(items: list[dict[str, Any]]) -> None:
         if None in sides:
             table.add_row(item["case"], item["department"], item["left_out"])
             continue
-        cells = (" / ".join(f"{side[name]:.3g}" for side in sides) for name in STAY_FIGURES)
+        cells = (" / ".join(_figure(side[name]) for side in sides) for name in STAY_FIGURES)
         silent = "; ".join(
             f"{name}: {item[name]['model_silent'] or 'not recorded'}"
             for name in ("candidate", "live")
@@ -172,6 +181,10 @@ def _print_stays(items: list[dict[str, Any]]) -> None:
         )
         table.add_row(item["case"], item["department"], *cells, silent)
     print_table(table)
+
+
+def _figure(value: float | None) -> str:
+    return f"{value:.3g}" if value is not None else "-"
 
 
 @sets.command("list")
@@ -208,11 +221,12 @@ def make_set(
     cases: Cases = None,
     cases_file: CasesFile = None,
     without: Without = None,
+    synthetic: Synthetic = False,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Make a set of signed stays, or its next version. A version never changes."""
-    body = _choice(limit, department, _cases(cases, cases_file), without) | {
+    """Make a set of signed stays, or of synthetic ones, or its next version. A version never changes."""
+    body = _choice(limit, department, _cases(cases, cases_file), without, synthetic=synthetic) | {
         "name": name,
         "document": document,
         "reason": reason,
@@ -222,7 +236,8 @@ def make_set(
 
 
 def _print_set(found: dict[str, Any]) -> None:
-    print(f"{found['name']}@{found['version']}: {found['stays']} stays of {found['document']}, by {found['by']}")
+    kind = f"{found['stays']}{' synthetic' if found['synthetic'] == found['stays'] else ''} stays"
+    print(f"{found['name']}@{found['version']}: {kind} of {found['document']}, by {found['by']}")
     print(f"departments  {', '.join(f'{name} {number}' for name, number in found['departments'].items())}")
     for case in found["cases"]:
         print(case)

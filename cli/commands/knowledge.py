@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from cli.client import Api, call_api, run_with_api
-from cli.commands import knowledge_live
+from cli.commands import knowledge_golden, knowledge_live
 from cli.errors import CommandError
 from cli.options import AsJson, DataDir
 from cli.output import emit, make_table, print_table, progress_bar
@@ -16,6 +16,7 @@ from cli.output import emit, make_table, print_table, progress_bar
 app = typer.Typer(no_args_is_help=True, help="Refresh the knowledge base, show its versions, search it, roll back.")
 sources_app = typer.Typer(no_args_is_help=True, help="Check the file that declares the sources.")
 app.add_typer(sources_app, name="sources")
+app.add_typer(knowledge_golden.app, name="golden")
 app.add_typer(knowledge_live.app)
 
 POLL_INTERVAL_S = 0.25

@@ -1,4 +1,4 @@
-"""Draft a stay again by two configurations, and measure both drafts against what was signed."""
+"""Draft a stay again by two configurations, and measure both drafts: of a signed stay, against what was signed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,8 +9,10 @@ from services.drafter.configurations import ChosenDrafter, ModelOf
 from services.drafter.kinds import KindDefinition
 from services.drafter.measures import cost_of, measure, narrative_of, signed_narrative, with_omissions
 from services.drafter.writing import Assignment, DraftWriter
+from shared.clinical import synthetic_stays
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Draft, DrafterStamp
+from shared.contracts.drafters import Digest
 from shared.contracts.envelope import sha256_hex
 from shared.contracts.errors import CountersignError, ErasedError, PermanentError
 from shared.contracts.evaluations import (
@@ -89,16 +91,16 @@ class DraftEvaluation:
         except PermanentError as error:  # no further attempt would read them, and the others can be judged
             return judged.model_copy(update={"left_out": error.reason})
         drafts, figures = await self._drafted(name, ready, context, signed, last=last)
-        if ready.keep_drafts:
+        if ready.keep_drafts and ready.item.signed is not None:
             try:
-                await self._keep(evaluation, ready, drafts)
+                await self._keep(evaluation, ready, ready.item.signed, drafts)
             except ErasedError:
                 return judged.model_copy(update={"left_out": ERASED})
-        candidate, live = await self._with_similarity(figures, drafts, signed)
+        candidate, live = await self._with_similarity(figures, drafts, signed) if signed is not None else figures
         return judged.model_copy(update={"candidate": candidate, "live": live})
 
     async def _drafted(
-        self, name: str, ready: ItemReady, context: EncounterContext, signed: str, *, last: bool
+        self, name: str, ready: ItemReady, context: EncounterContext, signed: str | None, *, last: bool
     ) -> tuple[list[Draft], list[DraftFigures]]:
         """Draft by the candidate and by the live configuration; return both drafts with their figures."""
         drafts, figures = [], []
@@ -112,9 +114,11 @@ class DraftEvaluation:
             found = await asyncio.to_thread(measure, draft, signed, seconds)
             model = self._model_of((await self._registry.configuration(digest)).model)
             figures.append(found.model_copy(update={"cost": cost_of(found, model.price)}))
+        if signed is None:
+            return drafts, figures
         return drafts, await asyncio.to_thread(with_omissions, figures, drafts, signed, context)
 
-    async def _keep(self, evaluation: str, ready: ItemReady, drafts: Sequence[Draft]) -> None:
+    async def _keep(self, evaluation: str, ready: ItemReady, signed: Digest, drafts: Sequence[Draft]) -> None:
         """Store both drafts of a trial among the texts of the case. Raises ErasedError, TransientError.
 
         The event that names them comes first: an erasure leaves a marker in the place of each, and none is stored then.
@@ -131,7 +135,7 @@ class DraftEvaluation:
             live=ready.live,
             candidate_draft=candidate,
             live_draft=live,
-            signed=ready.item.signed,
+            signed=signed,
         )
         await self._name(kept)
         for text in texts:
@@ -157,7 +161,10 @@ class DraftEvaluation:
         pairs = zip(figures, found, strict=True)
         return [item.model_copy(update={"sentence_similarity": value}) for item, value in pairs]
 
-    async def _texts(self, item: EvaluationItem) -> tuple[EncounterContext, str]:
+    async def _texts(self, item: EvaluationItem) -> tuple[EncounterContext, str | None]:
+        """Return the record of a stay and what was signed. Raises ErasedError, PermanentError, TransientError."""
+        if item.signed is None:
+            return await asyncio.to_thread(synthetic_stays.record, item.case, item.context), None
         texts = self._artifacts.of(item.case)
         context = read_strictly(EncounterContext, await texts.get(item.context))
         return context, (await texts.get(item.signed)).decode()

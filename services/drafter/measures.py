@@ -17,8 +17,11 @@ from shared.runtime.generation_endpoints import Price
 EMBEDDING_DEADLINE_S = 30.0
 
 
-def measure(draft: Draft, signed: str, seconds: float) -> DraftFigures:
-    """Return the figures of a draft, except its cost, the facts that it omits, and the similarity of sentences."""
+def measure(draft: Draft, signed: str | None, seconds: float) -> DraftFigures:
+    """Return the figures of a draft, except its cost, the facts that it omits, and the similarity of sentences.
+
+    Without a signed text, those that compare with it are None.
+    """
     answer = draft.answer
     mine = _words(narrative_of(draft))
     instructions = [item.text for item in draft.sentences if item.narrative == "patient-instructions"]
@@ -29,9 +32,9 @@ def measure(draft: Draft, signed: str, seconds: float) -> DraftFigures:
         silent=draft.model_silent is not None,
         model_silent=draft.model_silent,
         sentences=len(draft.sentences),
-        kept=len(draft.sentences_in(signed)),
-        rouge_l=rouge_l(mine, _words(signed_narrative(signed))),
-        similarity=Levenshtein.normalized_similarity(draft.text, signed),
+        kept=len(draft.sentences_in(signed)) if signed is not None else None,
+        rouge_l=rouge_l(mine, _words(signed_narrative(signed))) if signed is not None else None,
+        similarity=Levenshtein.normalized_similarity(draft.text, signed) if signed is not None else None,
         open_points=len(draft.open_points),
         words=len(mine),
         seconds=round(seconds, 3),

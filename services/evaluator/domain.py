@@ -22,7 +22,9 @@ def decide_promotion(
 ) -> PromotionDecision:
     """Promote a version that is good enough and not worse than the live one by more than the margin."""
     if candidate is None:
-        return PromotionDecision(False, "there are no golden queries to judge it by: name a file as 'golden'")
+        return PromotionDecision(
+            False, "there are no golden queries to judge it by: add some, or name a file as 'golden'"
+        )
     found = candidate.mrr_at_10
     if found < rule.mrr:
         return PromotionDecision(False, f"MRR@10 is {found:.3f}; at least {rule.mrr:.3f} is asked for")

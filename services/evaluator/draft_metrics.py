@@ -15,23 +15,27 @@ WORST = 5  # stays that a report names
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A figure of one draft. `margin` is by how much a candidate's mean may be worse; None: it is shown only."""
+    """A figure of one draft. `margin` is by how much a candidate's mean may be worse; None: it is shown only.
+
+    `compares`: with what was signed for the stay.
+    """
 
     name: str
     of: Callable[[DraftFigures], float | None]  # None where it was not measured
     larger_is_better: bool
     margin: float | None = None
+    compares: bool = False
 
 
 METRICS = (
     Metric("contradicted", lambda item: _share(item.contradicted, item), larger_is_better=False, margin=0.01),
     Metric("not-in-record", lambda item: _share(item.not_in_record, item), larger_is_better=False, margin=0.05),
     Metric("silent", lambda item: float(item.silent), larger_is_better=False, margin=0.05),
-    Metric("rouge-l", lambda item: item.rouge_l, larger_is_better=True, margin=0.05),
-    Metric("similarity", lambda item: item.similarity, larger_is_better=True, margin=0.05),
-    Metric("sentence-similarity", lambda item: item.sentence_similarity, larger_is_better=True),
-    Metric("kept", lambda item: item.kept / item.sentences if item.sentences else 0.0, larger_is_better=True),
-    Metric("facts-omitted", lambda item: _omitted(item), larger_is_better=False, margin=0.1),
+    Metric("rouge-l", lambda item: item.rouge_l, larger_is_better=True, margin=0.05, compares=True),
+    Metric("similarity", lambda item: item.similarity, larger_is_better=True, margin=0.05, compares=True),
+    Metric("sentence-similarity", lambda item: item.sentence_similarity, larger_is_better=True, compares=True),
+    Metric("kept", lambda item: _kept(item), larger_is_better=True, compares=True),
+    Metric("facts-omitted", lambda item: _omitted(item), larger_is_better=False, margin=0.1, compares=True),
     Metric("open-points", lambda item: float(item.open_points), larger_is_better=False),
     Metric("words", lambda item: float(item.words), larger_is_better=False),
     Metric("reading-grade", lambda item: item.reading_grade, larger_is_better=False),
@@ -46,6 +50,13 @@ def _share(count: int, item: DraftFigures) -> float:
     """Return the share of the model's sentences; 0 where it wrote none."""
     whole = item.supported + item.contradicted + item.not_in_record
     return count / whole if whole else 0.0
+
+
+def _kept(item: DraftFigures) -> float | None:
+    """Return the share of the draft's sentences that were signed as they are; None where nothing was signed."""
+    if item.kept is None:
+        return None
+    return item.kept / item.sentences if item.sentences else 0.0
 
 
 def _omitted(item: DraftFigures) -> float | None:
@@ -83,7 +94,8 @@ class DepartmentResult:
 class EvaluationResult:
     """`worst` are the cases in which the candidate is worst against the live configuration.
 
-    `conclusive`: there is a verdict, as every stay was tried and enough could be judged.
+    `conclusive`: there is a verdict, as every stay was tried and enough could be judged. `absent` are the metrics that
+    compare with what was signed, where nothing was signed for any stay.
     """
 
     judged: int
@@ -94,6 +106,7 @@ class EvaluationResult:
     passed: bool
     reasons: tuple[str, ...]
     worst: tuple[str, ...]
+    absent: tuple[str, ...] = ()
 
 
 def evaluate(items: Sequence[ItemJudged], wanted: int = 0, seed: int = 1) -> EvaluationResult:
@@ -124,6 +137,7 @@ def evaluate(items: Sequence[ItemJudged], wanted: int = 0, seed: int = 1) -> Eva
         passed=not reasons,
         reasons=tuple(reasons),
         worst=tuple(measured[at].case for at in worst if _harm(*pairs[at]) > (0.0, 0.0, 0.0)),
+        absent=_absent(pairs),
     )
 
 
@@ -133,6 +147,11 @@ Pair = tuple[DraftFigures, DraftFigures]
 def _pairs(items: Sequence[ItemJudged]) -> list[Pair]:
     """Return candidate and live of each stay for which both were drafted."""
     return [(item.candidate, item.live) for item in items if item.candidate is not None and item.live is not None]
+
+
+def _absent(pairs: Sequence[Pair]) -> tuple[str, ...]:
+    signed = any(item.rouge_l is not None for pair in pairs for item in pair)
+    return tuple(item.name for item in METRICS if item.compares) if pairs and not signed else ()
 
 
 def _by_department(items: Sequence[ItemJudged], seed: int) -> tuple[DepartmentResult, ...]:
@@ -186,5 +205,5 @@ def _harm(candidate: DraftFigures, live: DraftFigures) -> tuple[float, float, fl
     return (
         _share(candidate.contradicted, candidate) - _share(live.contradicted, live),
         _share(candidate.not_in_record, candidate) - _share(live.not_in_record, live),
-        live.rouge_l - candidate.rouge_l,
+        (live.rouge_l or 0.0) - (candidate.rouge_l or 0.0),
     )

@@ -1,10 +1,12 @@
-"""Evaluation sets: signed stays under a name, in versions that never change."""
+"""Evaluation sets: signed or synthetic stays under a name, in versions that never change."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.evaluator.signed_stays import SignedStays
+from shared.clinical import synthetic_stays
+from shared.clinical.synthetic_stays import SyntheticStay
 from shared.contracts.case_values import Actor
 from shared.contracts.evaluations import EvaluationItem, EvaluationSetMade
 from shared.messaging.evaluations import EvaluationLog, evaluation_set_id
@@ -15,12 +17,13 @@ STAMP = re.compile(r"^([a-z0-9-]{1,64})(?:@([1-9][0-9]{0,8}))?$")
 
 @dataclass(frozen=True, slots=True)
 class StayChoice:
-    """Which signed stays: the cases that are named, else those that were signed last."""
+    """Which stays: the cases that are named, else those that were signed last; `synthetic`: of those that ship."""
 
     limit: int
     cases: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     department: str | None = None
+    synthetic: bool = False
 
 
 class EvaluationSets:
@@ -63,6 +66,8 @@ class EvaluationSets:
 
     async def choose(self, document: str, choice: StayChoice) -> list[EvaluationItem]:
         """Return the stays of a choice. Raises ProblemError where there is none, or a named case has none."""
+        if choice.synthetic:
+            return choose_synthetic(synthetic_stays.index(), document, choice)
         if choice.cases:
             return await self._named(document, choice.cases)
         items = await self._stays.last(document, choice.limit, choice.without, choice.department)
@@ -82,3 +87,20 @@ class EvaluationSets:
             words = f"No {document} was signed for {', '.join(missing[:5])}."
             raise ProblemError(409, "Not every case can be evaluated on", words)
         return items
+
+
+def choose_synthetic(known: Sequence[SyntheticStay], document: str, choice: StayChoice) -> list[EvaluationItem]:
+    """Return synthetic stays that get a kind of document: those that are named, else the first ones.
+
+    Raises ProblemError where there is none, or a named stay is not one of them.
+    """
+    fitting = {item.name: item for item in known if item.document == document}
+    missing = sorted(set(choice.cases) - fitting.keys())
+    if missing:
+        words = f"There is no synthetic stay with a {document} called {', '.join(missing[:5])}."
+        raise ProblemError(409, "Not every case can be evaluated on", words)
+    names = choice.cases or [name for name in fitting if name not in choice.without][: choice.limit]
+    if not names:
+        raise ProblemError(409, "No stay to evaluate on", f"No synthetic stay gets a {document}.")
+    found = [fitting[name] for name in dict.fromkeys(names)]
+    return [EvaluationItem(case=item.name, department=item.department, context=item.context) for item in found]

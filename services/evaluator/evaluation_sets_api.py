@@ -1,4 +1,4 @@
-"""REST API of evaluation sets: signed stays under a name, in versions."""
+"""REST API of evaluation sets: signed or synthetic stays under a name, in versions."""
 
 from typing import Annotated
 
@@ -46,6 +46,7 @@ class SetSummary(BaseModel):
     version: int
     document: str
     stays: int
+    synthetic: int = Field(description="number of stays that are synthetic: nothing was signed for them")
     departments: dict[str, int] = Field(description="number of stays by department")
     by: str
     reason: str
@@ -58,6 +59,7 @@ class SetSummary(BaseModel):
             version=made.number,
             document=made.document,
             stays=len(made.items),
+            synthetic=sum(item.synthetic for item in made.items),
             departments={name: sum(item.department == name for item in made.items) for name in names},
             by=made.by.subject,
             reason=made.reason,
@@ -84,7 +86,7 @@ async def evaluation_sets(_: AnyRole, service: Drafters) -> SetList:
 @router.post(
     "",
     status_code=201,
-    summary="Make an evaluation set of signed stays, or its next version",
+    summary="Make an evaluation set of signed or synthetic stays, or its next version",
     responses=problem_responses(
         {409: "no stay or not every case can be used, or the set is of another kind of document"}
     ),

@@ -28,16 +28,25 @@ CaseIds = Annotated[list[str], Field(max_length=MAX_ITEMS)]
 
 
 class SelectedStays(BaseModel):
-    """The signed stays of some cases, else those that were signed last."""
+    """The signed stays of some cases, else those that were signed last; or synthetic stays."""
 
     limit: int = Field(default=50, ge=1, le=MAX_ITEMS, description="stays, those that were signed last")
     department: str | None = Field(default=None, max_length=64, description="only its stays")
     cases: CaseIds = Field(default=[], description="ids of the cases; without them the last stays")
     without: CaseIds = Field(default=[], description="ids of cases that are left out")
+    synthetic: bool = Field(
+        default=False, description="stays that ship with Countersign; `cases` and `without` are their names"
+    )
 
     @property
     def choice(self) -> StayChoice:
-        return StayChoice(self.limit, tuple(self.cases), tuple(self.without), self.department)
+        return StayChoice(self.limit, tuple(self.cases), tuple(self.without), self.department, self.synthetic)
+
+    @model_validator(mode="after")
+    def _check_department(self) -> "SelectedStays":
+        if self.synthetic and self.department is not None:
+            raise ValueError("synthetic stays are of no department")
+        return self
 
 
 class NewEvaluation(Move, SelectedStays):
@@ -50,7 +59,7 @@ class NewEvaluation(Move, SelectedStays):
     @model_validator(mode="after")
     def _check_set_alone(self) -> "NewEvaluation":
         if self.set is not None and self.model_fields_set & SelectedStays.model_fields.keys():
-            raise ValueError("give a set, or limit, department, cases and without")
+            raise ValueError("give a set, or limit, department, cases, without and synthetic")
         return self
 
 
@@ -83,6 +92,7 @@ class EvaluationSummary(BaseModel):
     candidate: str
     live: str
     set: str | None = Field(description="name and version of the evaluation set that the stays are from")
+    synthetic: bool = Field(description="whether the stays are synthetic: nothing was signed for them")
     by: str
     reason: str
     stays: int
@@ -91,6 +101,7 @@ class EvaluationSummary(BaseModel):
     passed: bool
     reasons: list[str] = Field(description="why it is held back")
     metrics: list[MetricSummary]
+    absent: list[str] = Field(description="metrics that compare with what was signed, where nothing was")
     departments: list[DepartmentSummary]
     worst: list[str] = Field(description="cases in which the candidate's draft is worst against the live one's")
 
@@ -103,6 +114,7 @@ class EvaluationSummary(BaseModel):
             candidate=requested.candidate,
             live=requested.live,
             set=requested.set,
+            synthetic=requested.synthetic,
             by=requested.by.subject,
             reason=requested.reason,
             stays=len(requested.items) or result.judged + result.left_out,
@@ -111,6 +123,7 @@ class EvaluationSummary(BaseModel):
             passed=result.passed,
             reasons=list(result.reasons),
             metrics=[MetricSummary(**asdict(item)) for item in result.metrics],
+            absent=list(result.absent),
             departments=[DepartmentSummary.model_validate(asdict(item)) for item in result.departments],
             worst=list(result.worst),
         )

@@ -48,7 +48,8 @@ def verdict(now: DocumentDrafters, evaluations: Sequence[Evaluation]) -> Verdict
     """Return the verdict of the evaluations of a configuration, oldest first.
 
     The last one with a verdict against what is live decides: a shadow that has just begun, or an evaluation that is
-    under way, has none. A trial does not count: a person has chosen its stay.
+    under way, has none. One on synthetic stays decides only while none on signed stays has a verdict. A trial does not
+    count: a person has chosen its stay.
     """
     live = now.live
     against = [
@@ -58,7 +59,8 @@ def verdict(now: DocumentDrafters, evaluations: Sequence[Evaluation]) -> Verdict
     ]
     if not against:
         return Verdict(None, "Not evaluated", "Evaluate it against the live configuration first.")
-    last = ([item for item in against if item.result.conclusive] or against)[-1]
+    conclusive = [item for item in against if item.result.conclusive]
+    last = ([item for item in conclusive if not item.requested.synthetic] or conclusive or against)[-1]
     if not last.result.passed:
         return Verdict(last, "Held back", f"By its evaluation: {'; '.join(last.result.reasons)}.")
     return Verdict(last)

@@ -1,18 +1,15 @@
 """Golden queries beside what versions have found: expected documents, ranks, and documents that do not exist."""
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from services.evaluator import golden
 from services.evaluator.content import KnowledgeContent
 from services.evaluator.golden import GoldenQuery
-from shared.contracts.errors import PermanentError
+from services.evaluator.golden_edits import GoldenEdits
+from services.evaluator.golden_set import Decision, GoldenItem, GoldenSet, added, changed, check_documents, removed
 from shared.contracts.knowledge import QueryResult
 from shared.contracts.refresh import Evaluated, fold_refresh
-from shared.knowledge import knowledge_file
-from shared.knowledge.document_index import DocumentIndex
 from shared.knowledge.live import LiveBucket, VersionRecord
 from shared.messaging.connection import NatsConnection
 from shared.messaging.refreshes import RefreshLog
@@ -31,8 +28,7 @@ class Outcome:
 class GoldenRow:
     """A query with its outcome in each version, None where it was not asked there; `unknown`: missing documents."""
 
-    query: GoldenQuery
-    file: str
+    item: GoldenItem
     unknown: tuple[str, ...]
     outcomes: tuple[Outcome | None, ...]
 
@@ -43,47 +39,54 @@ class GoldenRow:
 
 @dataclass(frozen=True, slots=True)
 class GoldenQueries:
-    """The rows, the files they are in, and what is wrong with these."""
+    """The set and its rows."""
 
-    files: tuple[Path, ...]
+    set: GoldenSet
     rows: tuple[GoldenRow, ...]
-    problems: tuple[str, ...]
     evaluated: tuple[bool, ...]  # of each version: whether its results are still stored
 
 
 class GoldenView:
-    """Read the golden files and the results of evaluations, which the log of refreshes keeps for 90 days."""
+    """Show golden queries with the results of evaluations, which the log of refreshes keeps for 90 days; edit them."""
 
-    def __init__(self, bus: NatsConnection, file: Path | None, content: KnowledgeContent, log: RefreshLog) -> None:
-        self._file = file
+    def __init__(self, bus: NatsConnection, edits: GoldenEdits, content: KnowledgeContent, log: RefreshLog) -> None:
+        self.edits = edits
         self._content = content
         self._log = log
-        self._index = DocumentIndex(bus)
         self._live = LiveBucket(bus)
-
-    async def files(self) -> list[Path]:
-        """Return the golden files. Raises PermanentError for an invalid knowledge file."""
-        if self._file is None:
-            return []
-        return golden.golden_files(knowledge_file.read_knowledge_file(self._file), await self._index.sources())
 
     async def rows(self, versions: Sequence[int]) -> GoldenQueries:
         """Return every query with its outcome in each of `versions`."""
         evaluated = [await self._evaluated(version) for version in versions]
-        try:
-            files, problems = await self.files(), []
-        except PermanentError as error:
-            files, problems = [], [error.reason]
+        current = await self.edits.current()
         documents = [(item.source, item.document) for item in await self._content.entries()]
-        rows: list[GoldenRow] = []
-        for path in files:
-            try:
-                queries = golden.read_golden_queries(path)
-            except PermanentError as error:
-                problems.append(error.reason)
-                continue
-            rows += _rows(path, queries, documents, evaluated)
-        return GoldenQueries(tuple(files), tuple(rows), tuple(problems), tuple(item is not None for item in evaluated))
+        rows = _rows(current.items, documents, evaluated)
+        return GoldenQueries(current, tuple(rows), tuple(item is not None for item in evaluated))
+
+    async def add(self, query: GoldenQuery, by: str, reason: str) -> GoldenSet:
+        """Return the set with a query more. Raises ProblemError."""
+        return await self._edit(added(query), query, by, reason)
+
+    async def change(self, query: GoldenQuery, seen: str, by: str, reason: str) -> GoldenSet:
+        """Return the set with `query` in the place of that of its id, whose digest was `seen`. Raises ProblemError."""
+        return await self._edit(changed(query, seen), query, by, reason)
+
+    async def remove(self, id: str, seen: str, by: str, reason: str) -> GoldenSet:
+        """Return the set without a query. Raises ProblemError."""
+        return await self.edits.edit(removed(id, seen), by, reason)
+
+    async def _edit(self, decide: Decision, query: GoldenQuery, by: str, reason: str) -> GoldenSet:
+        await self._check_documents(query)
+        return await self.edits.edit(decide, by, reason)
+
+    async def _check_documents(self, query: GoldenQuery) -> None:
+        """Raise ProblemError unless the newest or the live version has every expected document."""
+        documents = [(item.source, item.document) for item in await self._content.entries() if item.chunks]
+        live, _ = await self._live.live()
+        queue, _ = await self._live.queue()
+        if live is not None and live.version != queue.head and golden.unknown_documents([query], documents):
+            documents += [(item.source, item.document) for item in await self._content.documents(live.version)]
+        check_documents(query, documents)
 
     async def _evaluated(self, version: int) -> Evaluated | None:
         record: VersionRecord | None = await self._live.version(version)
@@ -93,23 +96,19 @@ class GoldenView:
 
 
 def _rows(
-    path: Path,
-    queries: Sequence[GoldenQuery],
-    documents: Collection[tuple[str, str]],
-    evaluated: Sequence[Evaluated | None],
+    items: Sequence[GoldenItem], documents: Collection[tuple[str, str]], evaluated: Sequence[Evaluated | None]
 ) -> list[GoldenRow]:
     unknown: dict[str, list[str]] = {}
-    for query, name in golden.unknown_documents(queries, documents):
+    for query, name in golden.unknown_documents([item.query for item in items], documents):
         unknown.setdefault(query.id, []).append(name)
     results = [{item.id: item for item in found.queries} if found is not None else {} for found in evaluated]
     return [
         GoldenRow(
-            query,
-            path.name,
-            tuple(unknown.get(query.id, ())),
-            tuple(_outcome(found.get(query.id)) for found in results),
+            item,
+            tuple(unknown.get(item.query.id, ())),
+            tuple(_outcome(found.get(item.query.id)) for found in results),
         )
-        for query in queries
+        for item in items
     ]
 
 
@@ -118,9 +117,3 @@ def _outcome(result: QueryResult | None) -> Outcome | None:
         return None
     rank = round(1 / result.reciprocal_rank) if result.reciprocal_rank > 0 else None
     return Outcome(rank, result.found, result.recall_at_10)
-
-
-def golden_line(id: str, query: str, documents: Sequence[str]) -> str:
-    """Return the line of a golden file for a query and the documents that answer it."""
-    relevant = [{"doc_id": name, "grade": 1} for name in documents]
-    return json.dumps({"id": id, "query": query, "relevant": relevant}, ensure_ascii=False)

@@ -8,12 +8,12 @@ from nats.aio.msg import Msg
 from services.evaluator import calibration, domain, golden, metrics
 from services.evaluator.calibration import Example
 from services.evaluator.golden import GoldenQuery
+from services.evaluator.golden_edits import GoldenEdits
 from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.knowledge import DocumentCounts, QueryResult, RelevanceThreshold
 from shared.contracts.refresh import Evaluated, HeldBack, Indexed, Promoted, Refresh, RefreshRef, fold_refresh
 from shared.inference.triton import BATCH_PRIORITY
 from shared.knowledge import knowledge_file
-from shared.knowledge.document_index import DocumentIndex
 from shared.knowledge.knowledge_file import KnowledgeFile
 from shared.knowledge.live import LiveBucket, LivePointer, VersionRecord
 from shared.knowledge.refresh_attempts import RefreshAttempts
@@ -39,7 +39,7 @@ class Evaluation:
         self._bus = bus
         self._log = RefreshLog(bus, "evaluator", self._clock)
         self._live = LiveBucket(bus)
-        self._manifest = DocumentIndex(bus)
+        self._golden = GoldenEdits(bus, file, clock)
         self._attempts = RefreshAttempts(bus, self._log, self._clock, lambda: self._declared().attempts_apart)
 
     async def start(self) -> None:
@@ -63,10 +63,12 @@ class Evaluation:
         live, _ = await self._live.live()
         problem: str | None = None
         queries: list[GoldenQuery] = []
+        number: int | None = None
         file = KnowledgeFile()
         try:
             file = self._declared()
-            queries = await self._queries(file)
+            current = await self._golden.numbered()
+            queries, number = current.queries, current.version
         except PermanentError as error:
             problem = error.reason  # an invalid golden file needs no retry: the live version stays
         results, examples = await self._ask(
@@ -92,14 +94,10 @@ class Evaluation:
             search=file.search,
             relevance=calibration.choose(examples, sum(map(_calibrates(queries), queries)), file.relevance),
             queries=tuple(results[:MAX_QUERIES_LISTED]),
+            golden=number,
             promote=verdict.promote,
             reason=verdict.reason,
         )
-
-    async def _queries(self, file: KnowledgeFile) -> list[GoldenQuery]:
-        """Return the golden queries of the knowledge base and of every source that was scanned."""
-        paths = golden.golden_files(file, await self._manifest.sources())
-        return [query for path in paths for query in golden.read_golden_queries(path)]
 
     async def _ask(self, queries: list[GoldenQuery], at: VersionRef) -> tuple[list[QueryResult], list[Example]]:
         """Return the results of the queries, and the examples for choosing the threshold."""
@@ -139,6 +137,7 @@ class Evaluation:
                 relevance=evaluated.relevance or RelevanceThreshold(),
                 documents=refresh.planned.documents if refresh.planned else DocumentCounts(),
                 worst=domain.worst(evaluated.queries),
+                golden=evaluated.golden,
             )
         )
         if not verdict.promote:

@@ -9,6 +9,7 @@ from typing import Any
 from nats.js.errors import APIError
 
 from services.evaluator.content import KnowledgeContent
+from services.evaluator.golden_edits import GoldenEdits
 from services.evaluator.golden_view import GoldenView
 from services.evaluator.live_version import LiveVersion
 from services.evaluator.overview import Refreshes
@@ -48,7 +49,7 @@ class KnowledgeService:
         log = RefreshLog(bus, "evaluator", clock)
         self.live_version = LiveVersion(self._live, base, clock, self._check_retained)
         self.content = KnowledgeContent(bus, base)
-        self.golden = GoldenView(bus, file, self.content, log)
+        self.golden = GoldenView(bus, GoldenEdits(bus, file, clock), self.content, log)
         self.refreshes = Refreshes(log)
 
     async def status(self) -> dict[str, Any]:

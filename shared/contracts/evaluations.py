@@ -21,12 +21,16 @@ SetName = Annotated[str, Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$"
 
 
 class EvaluationItem(Model):
-    """A stay whose document was signed."""
+    """A stay whose document was signed, or a synthetic one that ships with Countersign."""
 
-    case: str
+    case: str  # of a synthetic stay, its name
     department: str
     context: Digest  # of the record that its draft was made from
-    signed: Digest  # of the signed text
+    signed: Digest | None = None  # of the signed text; None for a synthetic stay
+
+    @property
+    def synthetic(self) -> bool:
+        return self.signed is None
 
 
 class EvaluationSetMade(Model):
@@ -61,6 +65,11 @@ class EvaluationRequested(Model):
     by: Actor
     reason: Reason
 
+    @property
+    def synthetic(self) -> bool:
+        """Whether its stays are synthetic: nothing was signed for them."""
+        return bool(self.items) and all(item.synthetic for item in self.items)
+
 
 class ItemReady(Model):
     """A stay is to be drafted by both configurations."""
@@ -83,9 +92,10 @@ class DraftFigures(Model):
     silent: bool = False  # the model wrote nothing that could be used
     model_silent: str | None = None  # why, as the draft states it
     sentences: int = 0  # of the draft's narrative, whoever wrote them
-    kept: int = 0  # of those, sentences that the signed text has word for word
-    rouge_l: float = 0.0  # F1 of the longest common subsequence of words, narrative of the draft and the signed one
-    similarity: float = 0.0  # of the whole texts: 1 - Levenshtein distance / length of the longer one
+    # The next three are None where nothing was signed for the stay.
+    kept: int | None = None  # of those, sentences that the signed text has word for word
+    rouge_l: float | None = None  # F1 of the longest common subsequence of words, narrative of the draft and the signed
+    similarity: float | None = None  # of the whole texts: 1 - Levenshtein distance / length of the longer one
     open_points: int = 0
     words: int = 0  # of the narrative
     seconds: float = 0.0

@@ -137,6 +137,7 @@ class Evaluated(Model):
     margin: float
     relevance: RelevanceThreshold | None = None  # None in events written before thresholds existed
     queries: tuple[QueryResult, ...] = ()
+    golden: int | None = None  # version of the set of golden queries; None in events before sets had versions
     promote: bool
     reason: str
 

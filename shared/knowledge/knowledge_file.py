@@ -136,6 +136,12 @@ class KnowledgeFile(Model):
     )
     sources: tuple[Source, ...] = ()
     golden: Path | None = None
+    golden_managed_in: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="where golden queries are changed, such as a repository; set: they cannot be edited on the pages",
+    )
     promotion: Promotion = Promotion()
     relevance: RelevanceRule = RelevanceRule()
     peak_hours: tuple[PeakHours, ...] = ()

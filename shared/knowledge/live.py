@@ -48,6 +48,7 @@ class VersionRecord(Model):
     relevance: RelevanceThreshold = RelevanceThreshold()
     documents: DocumentCounts = DocumentCounts()
     worst: tuple[str, ...] = ()  # ids of the golden queries with the worst results
+    golden: int | None = None  # version of the set of golden queries that it was evaluated with
     promoted_by: str | None = None  # who promoted it although the evaluation had held it back
 
 

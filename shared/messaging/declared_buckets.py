@@ -11,6 +11,7 @@
 # and what physicians changed in the drafts of each configuration.
 # webhooks: the endpoints of integrators, with their signing secrets encrypted, and how long each has failed.
 # department: absences of attending physicians with their covers, and the last reminder of each review.
+# golden: edits of the golden queries, numbered, and the queries of their files whenever these had changed.
 # keys: the keys that encrypt each case's artifacts; last, so that a backup has the key of every text that it has.
 # WRITTEN_ONCE: values cannot be replaced, whatever rights a user has.
 # DELETABLE: messages can be deleted by users with that right: the server overwrites them on disk.
@@ -29,8 +30,9 @@ BUCKETS = (
     "comparisons",
     "webhooks",
     "department",
+    "golden",
     "keys",
 )
 
-WRITTEN_ONCE = frozenset({"artifacts", "drafters", "keys"})
+WRITTEN_ONCE = frozenset({"artifacts", "drafters", "golden", "keys"})
 DELETABLE = frozenset({"keys"})

@@ -183,6 +183,7 @@ _OWN: dict[str, tuple[str, ...]] = {
         *EVALUATION_EVENTS["evaluator"],
         *_READ_EVALUATIONS,
         *_bucket("comparisons"),
+        *_bucket("golden"),
         "$JS.API.DIRECT.GET.ALERTS",  # whether an alert was sent before the process died
         *_READ_DRAFTERS,
         *_bucket("drafters"),

@@ -188,6 +188,29 @@ async def test_sets_have_versions_that_never_change(registry: DrafterRegistry, c
     assert made["cases"][0] in (await run_beside("drafters", "evaluations", honest, "--stays")).out
     done = await run_beside("drafters", "evaluate", honest, "--set", "ward", "--limit", "3", *BECAUSE)
     assert (done.code, "--set alone" in done.err) == (2, True), done
+    await _synthetic_stays(registry, honest, commands)
+
+
+async def _synthetic_stays(registry: DrafterRegistry, candidate: str, enough: int) -> None:
+    """A set of them is evaluated on like any other; what compares with a signed text is absent."""
+    limit = ("--limit", str(enough))
+    made = await said("sets", "make", "day-one", "--document", DOCUMENT, "--synthetic", *limit, *BECAUSE)
+    assert (made["stays"], made["synthetic"], made["departments"]) == (enough, enough, {"synthetic": enough})
+    found = await said("evaluate", candidate, "--set", "day-one", "--wait", *BECAUSE)
+    assert (found["judged"], found["left_out"], found["passed"], found["synthetic"]) == (enough, 0, True, True)
+    assert "rouge-l" in found["absent"]
+    assert {"contradicted", "not-in-record", "silent", "words"} <= {item["name"] for item in found["metrics"]}
+    shown = (await run_beside("drafters", "evaluations", candidate, "--stays")).out
+    assert "nothing was signed for these stays" in shown
+    log = EvaluationLog(registry._bus, "evaluator", lambda: T0)
+    stays = [item.model_copy(update={"context": "0" * 64}) for item in (await log.set_versions("day-one"))[0].items]
+    id = await Evaluations(log).begin(request(candidate, stays[0]))  # by an earlier version of Countersign
+
+    async def left_out() -> Any:
+        return await log.judged(id) or None
+
+    (other,) = await until(left_out, "the stay to be left out")
+    assert other.left_out == "this version of Countersign has another record of the synthetic stay, or none"
 
 
 async def test_two_people_who_make_a_set_at_once_make_two_versions(

@@ -53,6 +53,7 @@ REFUSED = [
     ("drafter", "$KV.renditions.x", "KV_renditions"),
     ("ingest", "$KV.department.absences.x", "KV_department"),
     ("operator", "$KV.department.absences.x", "KV_department"),
+    ("ingest", "$KV.golden.revision.1", "KV_golden"),
     ("approval", "$KV.usage.day.cloud.2026-11-29", "KV_usage"),
     ("drafter", "drafters.discharge-summary.promoted", "DRAFTERS"),
     ("evaluator", "drafters.discharge-summary.declared", "DRAFTERS"),
@@ -87,6 +88,7 @@ ALLOWED = [
     ("embedder", "knowledge.all.r1.batch-indexed.1", "KNOWLEDGE"),
     ("evaluator", "$KV.live.knowledge", "KV_live"),
     ("evaluator", "$KV.live.move.1", "KV_live"),
+    ("evaluator", "$KV.golden.revision.1", "KV_golden"),
     ("evaluator", "knowledge.all.r1.requested", "KNOWLEDGE"),
 ]
 

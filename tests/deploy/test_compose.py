@@ -27,7 +27,7 @@ HADOLINT = ROOT / ".venv/bin/hadolint"
 STAND_INS = {"keycloak"}  # rewrites itself when it starts: only for a look at sign-on
 WITHOUT_SHELL = {"otel-collector", "tempo", "hapi"}  # nothing in the image to ask with
 ENDS = {"provision", "demo"}
-BY_VERSION = {"qdrant", "hapi", "triton-gpu"}  # nobody could be found who says their digest: docs/adr/0039
+BY_VERSION = {"qdrant", "hapi", "triton-gpu", "proxy"}  # nobody could be found who says their digest: docs/adr/0039
 KINDS = ("KEY", "JWKS")  # of the files of our client at the EHR: its private keys, and their public halves
 READERS = "10001"  # the group that `countersign secrets init` gives the files to
 # Docker gives a new volume the owner of the image's directory at that place, and root's where it has none. These images
@@ -229,6 +229,18 @@ def test_a_cluster_says_how_it_is_whichever_server_is_gone() -> None:
     common = [set(service(f"nats-{index}")["networks"]["bus"]["aliases"]) for index in (1, 2, 3)]
     assert told == set.intersection(*common)
     assert not told & set(SERVICES)  # beside a server of that name they would be taken for each other
+
+
+def test_all_pages_are_behind_one_port() -> None:
+    """What nginx does with the files that are mounted: test_proxy_routes.py."""
+    opened = {name: [port["published"] for port in service(name).get("ports", [])] for name in SERVICES}
+    assert (opened["proxy"], opened["approval"], opened["evaluator"]) == (["8080"], [], [])
+    assert service("approval")["environment"]["COUNTERSIGN_PUBLIC_URL"] == "http://127.0.0.1:8080"
+    mounted = {item["target"]: ROOT / Path(item["source"]).relative_to(ROOT) for item in service("proxy")["volumes"]}
+    assert all(file.is_file() for file in mounted.values())
+    assert all(item["read_only"] for item in service("proxy")["volumes"])
+    reached = set(service("proxy")["networks"])
+    assert all(reached & set(service(name)["networks"]) for name in ("approval", "ingest", "evaluator"))
 
 
 def test_a_gpu_is_reserved_where_one_is_asked_for() -> None:

@@ -70,7 +70,7 @@ def test_it_is_started_by_one_command_and_waits_for_nothing_that_runs_elsewhere(
     for name, service in hospital()["services"].items():
         needed = service.get("depends_on") or {}
         assert needed.keys() <= hospital()["services"].keys(), name
-        if name not in ("provision", "qdrant", "sandbox-ehr"):
+        if name not in ("provision", "proxy", "qdrant", "sandbox-ehr"):
             assert needed["provision"]["condition"] == "service_completed_successfully", name
     assert {name for name, service in hospital()["services"].items() if service.get("profiles")} == {"sandbox-ehr"}
     command = "docker compose --env-file hospital-b.env -f compose.hospital.yaml up -d --wait"

@@ -1,4 +1,4 @@
-"""The nginx configuration of the guide leads every route and page to its service: asked of the real nginx."""
+"""The proxy of compose.yaml, whose locations the guide shows, leads each route to its service: with the real nginx."""
 
 import re
 import subprocess
@@ -21,8 +21,8 @@ from tests.support.nginx import NGINX, write_configuration
 
 pytestmark = pytest.mark.skipif(not NGINX.exists(), reason="nginx is not here (tools/fetch.sh)")
 
-GUIDE = ROOT / "docs/how-to/reverse-proxy.md"
-PORTS = {"8080": "approval", "8081": "ingest", "8082": "evaluator"}
+COMPOSE, LOCATIONS = ROOT / "deploy/nginx/compose.conf.template", "/etc/nginx/countersign/*.conf"
+SERVICES = ("approval", "ingest", "evaluator")
 HEALTH = ("/healthz", "/readyz")
 SHARED = ("/assets/",)  # both have them: the same files
 
@@ -34,6 +34,7 @@ def named(service: str) -> ThreadingHTTPServer:
         def do_GET(self) -> None:
             self.send_response(200)
             self.send_header("Content-Length", str(len(service)))
+            self.send_header("Asked-Host", self.headers["Host"])
             self.end_headers()
             self.wfile.write(service.encode())
 
@@ -47,18 +48,21 @@ def named(service: str) -> ThreadingHTTPServer:
 
 @pytest.fixture(scope="module")
 def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    directory, port = tmp_path_factory.mktemp("nginx"), free_port()
-    block = re.search(r"^## nginx\n+```\n(.*?)^```", GUIDE.read_text(), re.DOTALL | re.MULTILINE)
-    assert block is not None
-    locations = block[1][block[1].index("\nlocation") :]
-    servers = {number: named(service) for number, service in PORTS.items()}
-    for number, server in servers.items():
-        locations = locations.replace(f"127.0.0.1:{number}", f"127.0.0.1:{server.server_port}")
-    file = write_configuration(directory, f"listen 127.0.0.1:{port};\n{locations}")
+    directory, port, asked = tmp_path_factory.mktemp("nginx"), free_port(), free_port()
+    servers = {service: named(service) for service in SERVICES}
+    here = {"listen 8080": f"listen 127.0.0.1:{port}", "127.0.0.1:8079": f"127.0.0.1:{asked}"}
+    here |= {f"http://{name}:8080": f"http://127.0.0.1:{server.server_port}" for name, server in servers.items()}
+    here |= {"${NGINX_LOCAL_RESOLVERS}": "127.0.0.1", LOCATIONS: str(COMPOSE.parent / "locations.conf")}
+    configuration = COMPOSE.read_text()
+    for written, replaced in here.items():
+        assert written in configuration
+        configuration = configuration.replace(written, replaced)
+    file = write_configuration(directory, configuration)
     process = subprocess.Popen([NGINX, "-p", directory, "-c", file])
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
             _wait(client, process)
+            assert httpx.get(f"http://127.0.0.1:{asked}", trust_env=False).status_code == 204
             yield client
     finally:
         process.terminate()
@@ -86,7 +90,7 @@ def pages(*routers: APIRouter) -> list[str]:
     return [path for path in routes if not path.startswith(SHARED)]
 
 
-ROUTES = {service: [path for path in openapi(service)["paths"] if path not in HEALTH] for service in PORTS.values()}
+ROUTES = {service: [path for path in openapi(service)["paths"] if path not in HEALTH] for service in SERVICES}
 ROUTES["approval"] += pages(*PAGE_ROUTERS, *PROVIDER_ROUTERS, *LAUNCH_ROUTERS)
 ROUTES["evaluator"] += pages(*EVALUATOR_PAGES)
 
@@ -97,3 +101,9 @@ def test_every_route_and_page_is_led_to_its_service(proxy: httpx.Client, service
     paths = {path: re.sub(r"\{[^}]*\}", "x1", path) for path in ROUTES[service]}
     found = {path: proxy.get(asked).text for path, asked in paths.items()}
     assert {path: by for path, by in found.items() if by != service} == {}
+
+
+def test_services_get_the_host_and_the_path_as_they_were_sent(proxy: httpx.Client) -> None:
+    """Forms are accepted from the address that people type, port included."""
+    answer = proxy.get("/knowledge", headers={"Host": "countersign.example:8443"})
+    assert (answer.text, answer.headers["Asked-Host"]) == ("evaluator", "countersign.example:8443")

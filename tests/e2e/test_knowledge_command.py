@@ -40,6 +40,11 @@ def test_the_demos_knowledge_base_from_refresh_to_a_cited_draft(tmp_path: Path) 
         for unknown in ("zzz qqq xxx", "Malaria", "Femoral hernia"):
             assert not any(item["cited"] for item in knowledge(stack, "search", unknown)["items"]), unknown
         assert knowledge(stack, "history")["items"][0]["decision"] == "promoted"
+        why = ("--document", "F002=2", "--reason", "asked by the ward")
+        added = knowledge(stack, "golden", "add", "aspirin is not tolerated", *why)
+        knowledge(stack, "golden", "export", str(file := tmp_path / "golden.jsonl"))
+        line = json.loads(file.read_text().splitlines()[-1])
+        assert (line["id"], line["relevant"]) == (added["id"], [{"doc_id": "F002", "grade": 2}])
         case_id = discharge(stack, "enc-dedb41e97421", department="cardiology")
         case_in(stack, case_id, "awaiting-review")
         review = stack.call("physician", "GET", f"/v1/reviews/{case_id}").json()

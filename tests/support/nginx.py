@@ -21,12 +21,11 @@ http {{
   fastcgi_temp_path {directory}/fastcgi;
   uwsgi_temp_path {directory}/uwsgi;
   scgi_temp_path {directory}/scgi;
-  server {{
-{server}
-  }}
+{servers}
 }}
 """
 TLS = """
+  server {{
     listen 127.0.0.1:{port} ssl;
     ssl_certificate {certificate};
     ssl_certificate_key {key};
@@ -37,13 +36,14 @@ TLS = """
       proxy_set_header X-Forwarded-Proto $scheme;
       proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
     }}
+  }}
 """
 
 
-def write_configuration(directory: Path, server: str) -> Path:
-    """Write the configuration of a server that keeps its files in `directory`; return the file."""
+def write_configuration(directory: Path, servers: str) -> Path:
+    """Write the configuration of servers that keep their files in `directory`; return the file."""
     file = directory / "nginx.conf"
-    file.write_text(HTTP.format(directory=directory, server=server))
+    file.write_text(HTTP.format(directory=directory, servers=servers))
     return file
 
 

@@ -28,9 +28,8 @@ NOT_SETTINGS = {
     "COUNTERSIGN_TOKENS",  # compose.yaml: which tokens file is mounted
     "COUNTERSIGN_SECRETS",  # and from which directory
     "COUNTERSIGN_KNOWLEDGE_DIR",
-    "COUNTERSIGN_APPROVAL_PORT",  # compose.yaml: ports on loopback
+    "COUNTERSIGN_PROXY_PORT",  # compose.yaml: ports on loopback
     "COUNTERSIGN_INGEST_PORT",
-    "COUNTERSIGN_EVALUATOR_PORT",
     "COUNTERSIGN_SANDBOX_PORT",
     "COUNTERSIGN_FIRST_PROJECT",  # compose.hospital.yaml
     "COUNTERSIGN_INGEST_CLIENT_ID",  # deploy/docker/compose.fhir.yaml

@@ -12,7 +12,7 @@ from services.evaluator.evaluations import Evaluation
 from shared.contracts import drafter_states as states
 from shared.contracts.drafter_states import DocumentDrafters, DrafterEntry
 from shared.contracts.drafters import DrafterEvent
-from shared.contracts.evaluations import EvaluationRequested
+from shared.contracts.evaluations import EvaluationItem, EvaluationRequested
 from tests.support.drafters import CANDIDATE, DOCUMENT, LIVE, WHO
 from tests.support.examples import T0
 
@@ -26,10 +26,13 @@ def result(*reasons: str, conclusive: bool = True) -> EvaluationResult:
     return EvaluationResult(12, 0, (), (), conclusive, not reasons, reasons, ())
 
 
-def evaluation(id: str, found: EvaluationResult, live: str = LIVE.digest, *, trial: bool = False) -> Evaluation:
+def evaluation(
+    id: str, found: EvaluationResult, live: str = LIVE.digest, *, trial: bool = False, synthetic: bool = False
+) -> Evaluation:
     pair = {"candidate": DIGEST, "live": live}
+    items = (EvaluationItem(case="us-hip", department="synthetic", context="c" * 64),) if synthetic else ()
     requested = EvaluationRequested(
-        document=DOCUMENT, items=(), by=WHO, reason="does it hold?", keep_drafts=trial, **pair
+        document=DOCUMENT, items=items, by=WHO, reason="does it hold?", keep_drafts=trial, **pair
     )
     return Evaluation(id, requested, found, T0)
 
@@ -45,6 +48,14 @@ def test_the_last_evaluation_with_a_verdict_against_what_is_live_decides() -> No
         "By its evaluation: silent is 1.",
     )
     assert gate.verdict(NOW, [running]).evaluation is running
+
+
+def test_an_evaluation_on_synthetic_stays_decides_while_none_on_signed_stays_does() -> None:
+    synthetic, failed = evaluation("a", result(), synthetic=True), evaluation("b", result("silent is 1"))
+    running = evaluation("c", result("9 stays are still to be drafted", conclusive=False))
+    assert gate.verdict(NOW, [synthetic, running]) == gate.Verdict(synthetic)
+    for found in ([synthetic, failed], [failed, synthetic]):
+        assert gate.verdict(NOW, found).evaluation is failed
 
 
 @pytest.mark.parametrize(

@@ -39,9 +39,11 @@ async def make(
     department: Annotated[str, Form(max_length=64)] = "",
     cases: CaseWords = "",
     without: CaseWords = "",
+    synthetic: Annotated[bool, Form()] = False,
 ) -> Response:
     """Make a set, or its next version; where no stay fits, show the form again with what was typed."""
-    choice = StayChoice(limit, tuple(cases.split()), tuple(without.split()), department.strip() or None)
+    only = department.strip() or None
+    choice = StayChoice(limit, tuple(cases.split()), tuple(without.split()), only, synthetic)
     if len(choice.cases) > MAX_ITEMS or len(choice.without) > MAX_ITEMS:
         raise ProblemError(422, "Too many cases", f"A set has at most {MAX_ITEMS}.")
     try:
@@ -50,7 +52,7 @@ async def make(
         if problem.status != 409:
             raise
         typed = {"name": name, "document": document, "reason": reason, "limit": str(limit), "department": department}
-        typed |= {"cases": cases, "without": without}
+        typed |= {"cases": cases, "without": without, "synthetic": "true" if synthetic else ""}
         values: dict[str, Any] = await _values(drafters, who) | {"problem": problem, "typed": defaultdict(str, typed)}
         return page("evaluation_sets.html", problem.status, **values)
     return RedirectResponse(f"{HERE}/sets/{made.stamp}?done=made", 303)

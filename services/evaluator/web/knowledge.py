@@ -1,4 +1,4 @@
-"""Pages of the knowledge base that show something: overview, versions, golden queries, search, documents."""
+"""Pages of the knowledge base that show something: overview, versions, search, documents."""
 
 from collections import Counter
 from datetime import UTC, datetime
@@ -9,7 +9,6 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
 from services.evaluator.dependencies import Knowledge, allow
-from services.evaluator.golden_view import golden_line
 from services.evaluator.overview import source_states
 from services.evaluator.service import KnowledgeService
 from services.evaluator.web.render import PageRoute, page
@@ -39,10 +38,12 @@ DONE = {
 }
 
 
-def knowledge_page(name: str, who: Caller, tab: str, **values: Any) -> Response:
+def knowledge_page(name: str, who: Caller, tab: str, status: int = 200, **values: Any) -> Response:
     """Return a page. `may_act`: whether the caller may change something."""
     acting = bool({"editor", "operator"} & set(who.roles))
-    return page(f"knowledge/{name}", who=who, here=HERE, tab=tab, may_act=acting, now=datetime.now(UTC), **values)
+    return page(
+        f"knowledge/{name}", status, who=who, here=HERE, tab=tab, may_act=acting, now=datetime.now(UTC), **values
+    )
 
 
 async def live_and_newest(knowledge: KnowledgeService) -> tuple[LivePointer | None, VersionRecord | None]:
@@ -177,35 +178,6 @@ async def compared_document(
     )
 
 
-@router.get("/golden")
-async def golden_queries(who: Reader, knowledge: Knowledge, only: str = "", at: Version = None) -> Response:
-    """Show expected documents against found ones in the live and the newest version, or in version `at`."""
-    live, newest = await live_and_newest(knowledge)
-    shown = [at] if at is not None else [live.version if live else None, newest.version if newest else None]
-    numbers = list(dict.fromkeys(item for item in shown if item is not None))
-    found = await knowledge.golden.rows(numbers)
-    rows = [item for item in found.rows if item.missed or item.unknown] if only == "misses" else found.rows
-    return knowledge_page(
-        "golden.html",
-        who,
-        "golden",
-        found=found,
-        rows=rows[:SHOWN],
-        more=len(rows[SHOWN:]),
-        only=only,
-        at=at,
-        numbers=numbers,
-        live=live,
-        versions=[item.version for item in (await knowledge.history())[:SHOWN]],
-        misses=[sum(_missed(row.outcomes[index]) for row in found.rows) for index in range(len(numbers))],
-        unknown=sum(bool(item.unknown) for item in found.rows),
-    )
-
-
-def _missed(outcome: Any) -> bool:
-    return outcome is not None and outcome.rank is None
-
-
 @router.get("/search")
 async def search(
     who: Reader,
@@ -213,9 +185,8 @@ async def search(
     q: Annotated[str, Query(max_length=2000)] = "",
     at: Annotated[str, Query(max_length=12)] = "",
     k: Annotated[int, Query(ge=1, le=50)] = 10,
-    relevant: Annotated[list[str], Query(max_length=50)] = [],  # noqa: B006 - FastAPI copies it
 ) -> Response:
-    """Search a version; with `relevant`, documents of the results, print the line of a golden query."""
+    """Search a version. Documents of the results become a golden query, where these are edited here."""
     live, _ = await knowledge.live()
     where: VersionRef | None = None
     hits: list[SearchHit] = []
@@ -237,18 +208,16 @@ async def search(
         where=where,
         hits=hits,
         problem=problem,
-        relevant=relevant,
-        line=golden_line(f"q-{derived_id(q.strip(), 'golden')[:8]}", q.strip(), relevant) if relevant and q else None,
-        files=await _golden_files(knowledge) if relevant else [],
+        managed_in=_managed_in(knowledge),
         versions=[item.version for item in (await knowledge.history())[:SHOWN]],
     )
 
 
-async def _golden_files(knowledge: KnowledgeService) -> list[Path]:
+def _managed_in(knowledge: KnowledgeService) -> str | None:
     try:
-        return await knowledge.golden.files()
+        return knowledge.read_knowledge_file().golden_managed_in
     except PermanentError:
-        return []
+        return None
 
 
 @router.get("/documents")
