@@ -15,6 +15,7 @@ import typer
 
 from cli.commands import (
     absences,
+    alerts,
     audit,
     backup,
     cases,
@@ -189,6 +190,7 @@ app.add_typer(hl7.app, name="hl7")
 app.add_typer(webhooks.app, name="webhooks")
 app.command("events")(events.events)
 app.command("doctor")(doctor.doctor)
+app.add_typer(alerts.app, name="alerts")
 app.command("topology")(system.topology)
 app.command("schedules")(system.schedules)
 app.add_typer(dead_letters.app, name="dead-letters")

@@ -150,6 +150,20 @@ def unfiled(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     emit(result, as_json, show)
 
 
+@app.command("file")
+def file_now(case_id: CaseId, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """File the signed document of a case now: one that is held, or that waits for its next attempt."""
+    result = call_api(data_dir, "POST", f"/v1/cases/{quote(case_id, safe='')}/filing/retry")
+    emit(result, as_json, f"The document of case {case_id} is filed again.")
+
+
+@app.command("confirm-transfer")
+def confirm_transfer(case_id: CaseId, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Confirm that you transferred the signed document of a case to the chart by hand. Your name is recorded."""
+    result = call_api(data_dir, "POST", f"/v1/cases/{quote(case_id, safe='')}/filing/confirm")
+    emit(result, as_json, f"Case {case_id} is {result['state']}: you confirmed the transfer.")
+
+
 @app.command()
 def reimport(
     case_ids: Annotated[

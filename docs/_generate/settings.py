@@ -38,6 +38,7 @@ GROUPS = (
     ("COUNTERSIGN_KNOWLEDGE_", "Knowledge base"),
     ("COUNTERSIGN_RETAIN_", "Retention"),
     ("COUNTERSIGN_CHECKPOINT_", "Checkpoints of the audit trail"),
+    ("COUNTERSIGN_PROMETHEUS_", "Alerts"),
     ("", "General"),
 )
 

@@ -9,6 +9,7 @@ from fastapi import Depends, Header, Request
 
 from services.approval.access.service import AccessLogReader
 from services.approval.access.signatures import SignatureReview
+from services.approval.alerts.prometheus import PrometheusAlerts
 from services.approval.corrections.service import CorrectionsService
 from services.approval.department.console import DepartmentConsole
 from services.approval.erasure.service import ErasureService
@@ -47,7 +48,10 @@ from shared.web.navigation import PERSONS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiDependencies:
-    """The services behind the routes. `streams` counts open event streams, for this application alone."""
+    """The services behind the routes. `streams` counts open event streams, for this application alone.
+
+    `trace_url`: that of a trace, with `{trace_id}` in the place of its id; empty where no pages show traces.
+    """
 
     authenticator: Authenticator
     log: AccessLog
@@ -56,6 +60,7 @@ class ApiDependencies:
     clock: Clock
     organization: str
     zone_of: ZoneOf
+    trace_url: str
     review: ReviewService
     open_reviews: OpenReviewsProjection
     index: CaseIndex
@@ -75,6 +80,7 @@ class ApiDependencies:
     webhooks: WebhookService
     feed: EventFeed
     system: SystemService
+    alerts: PrometheusAlerts
     department: DepartmentConsole
     views: SavedViews
     trials: TrialReader

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 from services.approval.absences.service import AbsenceService
 from services.approval.access.service import AccessLogReader
 from services.approval.access.signatures import SignatureReview
+from services.approval.alerts.prometheus import PrometheusAlerts
 from services.approval.corrections.service import CorrectionsService
 from services.approval.department.console import DepartmentConsole
 from services.approval.department.names import PractitionerNames
@@ -65,6 +66,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
     turnaround = TurnaroundProjection(clock)
     downloads = Renditions(core.bus, core.interactive_ehr, core.devices, (TEXT, PDF), settings.paper)
     against = _checkpoints(core)
+    alerts = PrometheusAlerts(settings.prometheus.url, settings.prometheus.token_file, HttpClient())
     verifications = VerificationService(core.bus, core.ehr, against, clock, core.new_id)
     tokens = read_api_tokens(settings.tokens_file)
     dependencies = ApiDependencies(
@@ -82,6 +84,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
         clock=clock,
         organization=settings.organization,
         zone_of=settings.zones.of,
+        trace_url=settings.trace_url,
         review=core.review,
         open_reviews=core.open_reviews,
         index=index,
@@ -101,6 +104,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
         webhooks=core.webhooks,
         feed=feed,
         system=SystemService(core.bus, settings.nats_monitor_url, settings.checkpoint_dir),
+        alerts=alerts,
         department=DepartmentConsole(
             names=PractitionerNames(core.interactive_ehr),
             reminders=ReminderService(core.bus, core.review.cases, core.interactive_directory, clock),
@@ -123,7 +127,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
             partial(asyncio.to_thread, templates.compile),
         ),
         stops=(verifications.stop,),
-        closers=(unreadable.close, *(item.close for item in (provider, launch) if item is not None)),
+        closers=(unreadable.close, alerts.close, *(item.close for item in (provider, launch) if item is not None)),
     )
     routers = (*ROUTERS, *(PROVIDER_ROUTERS if provider else ()), *(LAUNCH_ROUTERS if launch else ()))
     return HttpInterface(routers, dependencies, part)

@@ -3,6 +3,7 @@
 from services.approval.absences.api import router as absences
 from services.approval.access.api import router as access
 from services.approval.access.signatures_api import router as signatures
+from services.approval.alerts.api import router as alerts
 from services.approval.corrections.api import router as corrections
 from services.approval.erasure.api import router as erasure
 from services.approval.escalation.api import router as escalations
@@ -19,6 +20,7 @@ from services.approval.system.api import router as system
 from services.approval.verification.api import router as verifications
 from services.approval.web.absences import router as absence_pages
 from services.approval.web.access import router as access_pages
+from services.approval.web.alerts import router as alert_page
 from services.approval.web.case import router as case_pages
 from services.approval.web.case_actions import router as case_actions
 from services.approval.web.cases import router as operator_cases
@@ -59,6 +61,7 @@ API_ROUTERS = (
     webhooks,
     sessions,
     system,
+    alerts,
     access,
     signatures,
     verifications,
@@ -78,6 +81,7 @@ PAGE_ROUTERS = (
     practitioner_search,
     dead_letter_pages,
     system_page,
+    alert_page,
     department_pages,
     department_actions,
     absence_pages,

@@ -4,8 +4,9 @@ import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from services.approval.erasure.rules import Retention
@@ -16,6 +17,7 @@ from shared.contracts.retention import TEXT_KINDS
 from shared.runtime.launch_settings import LaunchSettings
 from shared.runtime.mdm_settings import MdmSettings
 from shared.runtime.page_settings import PageSettings
+from shared.runtime.prometheus_settings import PrometheusSettings, check_url
 from shared.runtime.settings import EhrSettings, NameList
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -115,6 +117,16 @@ class WebhookSettings(BaseSettings):
     )
 
 
+TRACE_ID = "{trace_id}"
+
+
+def check_trace_url(value: str) -> str:
+    """Return `value` where it is empty, or an http or https URL with a place for the trace id. Raises ValueError."""
+    if value and TRACE_ID not in urlsplit(value)._replace(scheme="", netloc="").geturl():
+        raise ValueError(f"give a URL that contains {TRACE_ID} in its path, query or fragment")
+    return check_url(value)
+
+
 class ApprovalSettings(PageSettings):
     escalate_after: Escalations = Field(
         default=(timedelta(hours=24), timedelta(hours=72), timedelta(days=7)),
@@ -176,6 +188,11 @@ class ApprovalSettings(PageSettings):
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     launch: LaunchSettings = Field(default_factory=LaunchSettings)
     webhooks: WebhookSettings = Field(default_factory=WebhookSettings)
+    prometheus: PrometheusSettings = Field(default_factory=PrometheusSettings)
+    trace_url: Annotated[str, AfterValidator(check_trace_url)] = Field(
+        default="",
+        description="URL of a trace in the tracing system's pages, with {trace_id} in it; cases link to their traces",
+    )
 
     @property
     def basic_content_type(self) -> str:

@@ -22,6 +22,7 @@ from shared.runtime.launch_settings import LaunchSettings
 from shared.runtime.mdm_settings import MdmSettings
 from shared.runtime.oidc import OidcSettings
 from shared.runtime.preflight import DeploymentFacts, EndpointFacts, SecretFile, preflight_errors
+from shared.runtime.prometheus_settings import PrometheusSettings
 from shared.runtime.service import Service, serve
 from shared.runtime.settings import (
     EhrSettings,
@@ -45,6 +46,7 @@ SETTINGS_GROUPS: tuple[type[BaseSettings], ...] = (
     QdrantSettings,
     KnowledgeSettings,
     ProductionOverrides,
+    PrometheusSettings,
 )
 NATS_STARTUP_TIMEOUT_S = 60.0  # NATS may start at the same time
 

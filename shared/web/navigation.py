@@ -24,6 +24,7 @@ AREAS = (
     Area("Verification", "/verification", ("auditor",)),
     Area("Cases", "/cases", ("operator", "auditor")),
     Area("Dead letters", "/dead-letters", ("operator",)),
+    Area("Alerts", "/alerts", ("operator", "auditor")),
     Area("System", "/system", ("operator", "auditor")),
     Area("Drafters", "/drafters", ("engineer", "operator", "auditor")),
     Area("Knowledge base", "/knowledge", ("editor", "operator", "auditor", "engineer", "supervisor")),

@@ -64,6 +64,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "/cases?state=failed",
         "/cases > a[href^='/cases/']",
         "/dead-letters",
+        "/alerts",
         "/system",
     ),
     "Auditor": ("/access", "/verification"),

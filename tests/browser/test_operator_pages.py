@@ -1,11 +1,18 @@
 """The operator's console in a real browser: dead letters in bulk, and the state of the installation."""
 
-import pytest
-from playwright.async_api import expect
+from dataclasses import replace
 
+import httpx
+import pytest
+from playwright.async_api import Page, expect
+
+from services.approval.alerts.prometheus import PrometheusAlerts
+from services.approval.dependencies import ApiDependencies
+from shared.http import HttpClient
 from tests.browser.conftest import Ward
 from tests.connected.test_operations import bury_reports, report
 from tests.support.accessibility import assert_accessible
+from tests.support.alerts import EVERY, alert, answer, rule
 from tests.support.stack import until
 
 pytestmark = [pytest.mark.connected, pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -50,8 +57,44 @@ async def test_an_operator_filters_previews_redrives_and_sees_them_gone(ward: Wa
     await expect(page.get_by_text("No dead letter matches")).to_be_visible()
 
 
-async def test_an_operator_sees_consumers_and_holds_decisions_of_the_ehr(ward: Ward) -> None:
+def connect(ward: Ward, reply: httpx.Response) -> None:
+    """Let approval ask a Prometheus that answers so."""
+    alerts = PrometheusAlerts(
+        "http://prometheus.test", None, HttpClient(transport=httpx.MockTransport(lambda _: reply))
+    )
+    provided = ward.stack.app.state.provided
+    provided[ApiDependencies] = replace(provided[ApiDependencies], alerts=alerts)
+
+
+async def look_at_alerts(ward: Ward, page: Page) -> None:
+    """What is not known, what fires, and where its link leads."""
+    await page.goto(f"{ward.url}/alerts")
+    await expect(page.get_by_text("Alerts are not connected.")).to_be_visible()
+    await assert_accessible(page)
+    connect(ward, httpx.Response(502))
+    await page.reload()
+    await expect(page.get_by_role("alert")).to_contain_text(
+        "Which alerts fire is not known. Prometheus answered HTTP 502."
+    )
+    await expect(page.get_by_text("No alert fires.")).to_have_count(0)
+    firing = rule("CasesStopped", alert(countersign_department="internal-medicine"))
+    pending = rule("LagGrows", alert("pending", severity="critical"), health="err")
+    connect(ward, httpx.Response(200, content=answer(firing, pending, *EVERY[4:])))
+    await page.reload()
+    await expect(page.get_by_role("heading", name="Firing: 1")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Pending: 1")).to_be_visible()
+    await expect(page.get_by_text("Prometheus cannot evaluate these rules: LagGrows.")).to_be_visible()
+    await assert_accessible(page)
+    await page.set_viewport_size({"width": 360, "height": 800})
+    await assert_accessible(page)
+    await page.set_viewport_size({"width": 1440, "height": 900})
+    await page.get_by_role("link", name="Stopped cases").click()
+    await page.wait_for_url("**/cases?state=failed&department=internal-medicine")
+
+
+async def test_an_operator_sees_alerts_and_consumers_and_holds_decisions_of_the_ehr(ward: Ward) -> None:
     page = await ward.person(OPERATOR)
+    await look_at_alerts(ward, page)
 
     async def measured() -> bool:
         await page.goto(f"{ward.url}/system")

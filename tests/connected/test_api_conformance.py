@@ -28,6 +28,8 @@ from schemathesis.specs.openapi.checks import (
 from cli.stack.ports import free_port
 from shared.knowledge.embedded_qdrant import EmbeddedQdrant
 from shared.runtime import rate_limits
+from shared.runtime.prometheus_settings import PrometheusSettings
+from tests.support.alerts import EVERY, alert, answer, prometheus_app, rule
 from tests.support.effort import THOROUGH
 from tests.support.ehr import sandbox, stays
 from tests.support.server import NatsServer
@@ -56,8 +58,16 @@ async def serving(nats: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     await nats.provision()
     base, port = EmbeddedQdrant(tmp_path / "qdrant"), free_port()
     evaluator = EvaluatorParts(base, f"http://127.0.0.1:{port}")
+    body = answer(*EVERY[1:], rule("CasesStopped", alert()))
     async with (
-        running(nats, sandbox(), narrative_policy="marked", evaluator=evaluator) as found,
+        served(prometheus_app(body)) as watching,
+        running(
+            nats,
+            sandbox(),
+            narrative_policy="marked",
+            evaluator=evaluator,
+            prometheus=PrometheusSettings(url=watching),
+        ) as found,
         served(found.app, port=port) as url,
     ):
         yield found, url

@@ -50,7 +50,7 @@ async def test_only_operators_see_dead_letters_and_only_they_and_auditors_the_sy
             assert (await page(stack, path, role)).status_code == 403, (role, path)
         for path, form in POSTS.items():
             assert (await stack.call(role, "POST", path, data=form)).status_code == 403, (role, path)
-    for path in ("/system", "/v1/topology", "/v1/schedules"):
+    for path in ("/system", "/alerts", "/v1/topology", "/v1/schedules"):
         for role, status in {
             "physician": 403,
             "supervisor": 403,
@@ -59,6 +59,8 @@ async def test_only_operators_see_dead_letters_and_only_they_and_auditors_the_sy
             "operator": 200,
         }.items():
             assert (await page(stack, path, role)).status_code == status, (role, path)
+    unknown = await page(stack, "/v1/alerts", "auditor")
+    assert (unknown.status_code, "COUNTERSIGN_PROMETHEUS_URL" in unknown.json()["detail"]) == (503, True)
     assert "Hold decisions" not in (await page(stack, "/system", "auditor")).text
     assert {item.state for item, _, _ in (await letters(stack)).values()} == {"waiting"}
     assert (await stack.call("operator", "GET", "/v1/ehr-decisions")).json()["held"] is False

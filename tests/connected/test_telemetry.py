@@ -74,7 +74,8 @@ async def test_a_case_is_one_trace_from_the_discharge_to_the_document(
 ) -> None:
     received, _ = telemetry
     await nats.provision()
-    async with running(nats, sandbox()) as stack:
+    id = "{trace_id}"
+    async with running(nats, sandbox(), trace_url=f"https://traces.test/trace/{id}") as stack:
         stack.generator.failures = [TransientError("not ready")]
         case_id = await file_one(stack)
 
@@ -82,8 +83,13 @@ async def test_a_case_is_one_trace_from_the_discharge_to_the_document(
             return {"filed", "case", "approval-file approved"} <= {span.name for span in in_trace(received, case_id)}
 
         await until(complete, "the last span of the case")
+        id = f"{tracing.root_context(case_id).trace_id:032x}"
+        page = (await stack.call("operator", "GET", f"/cases/{case_id}")).text
+        assert page.count(f'<a href="https://traces.test/trace/{id}"><code>{id}</code></a>') == 1
         async with running(nats, stack.ehr) as restarted:  # another day: what knew of the trace is gone
             await restarted.reaches(case_id, "filed")
+            page = (await restarted.call("operator", "GET", f"/cases/{case_id}")).text
+            assert f"Trace <code>{id}</code>" in page
     spans = in_trace(received, case_id)
     names = [span.name for span in spans]
     assert {"discharged", "context-extracted", "drafted", "review-requested", "approved", "GET Encounter"} <= set(names)

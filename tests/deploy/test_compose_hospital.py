@@ -21,7 +21,13 @@ EXAMPLE = "deploy/docker/hospital.env"
 GUIDE = "docs/how-to/add-a-hospital.md"
 SHARED_NETWORKS = {"bus", "inference", "telemetry"}
 # What is the hospital's own in a service's environment; everything else is as in compose.yaml.
-OWN = {"COUNTERSIGN_ORGANIZATION", "COUNTERSIGN_PUBLIC_URL", "COUNTERSIGN_EHR_URL", "COUNTERSIGN_QDRANT_URL"}
+OWN = {
+    "COUNTERSIGN_ORGANIZATION",
+    "COUNTERSIGN_PUBLIC_URL",
+    "COUNTERSIGN_EHR_URL",
+    "COUNTERSIGN_QDRANT_URL",
+    "COUNTERSIGN_PROMETHEUS_URL",
+}
 HOST = re.compile(r"(?:\w+://|^|,)([a-z][\w.-]*):\d+")
 
 Thing = dict[str, Any]
@@ -64,6 +70,7 @@ def test_its_services_are_those_of_the_first_and_as_confined() -> None:
         told, before = service.get("environment") or {}, model.get("environment") or {}
         assert {key for key in told.keys() | before.keys() if told.get(key) != before.get(key)} <= OWN, name
         assert service["networks"].keys() <= model["networks"].keys()
+    assert hospital()["services"]["approval"]["environment"]["COUNTERSIGN_PROMETHEUS_URL"] == ""
 
 
 def test_it_is_started_by_one_command_and_waits_for_nothing_that_runs_elsewhere() -> None:

@@ -7,7 +7,7 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -97,12 +97,13 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     with prometheus(directory) as found, pytest.MonkeyPatch.context() as patch, channels() as (mailbox, webhook):
         patch.setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", found.otlp)
         patch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "500")
+        patch.setenv("COUNTERSIGN_PROMETHEUS_URL", found.url)
         people = write_directory(directory / "people.yaml", mailbox.address, webhook.address)
         arguments = ("--directory", str(people), "--escalate-after", "1s,2s,3s")
         with up(directory / "data", free_port(), *arguments) as stack:
             found.scrape(stack.access["triton_metrics"])
             work(stack, found)
-            yield found
+            yield replace(found, stack=stack)
 
 
 def work(stack: Up, seen: Prometheus) -> None:
@@ -171,6 +172,21 @@ def test_every_alert_is_understood_and_what_is_wrong_fires(observed: Prometheus)
         observed.query(rule["expr"])
     until(lambda: "DeadLetters" in observed.firing(), "the dead letters to be told", PATIENCE)
     assert observed.firing() <= {"DeadLetters", "CasesStopped"}
+    operators_see_them(observed)
+
+
+def operators_see_them(observed: Prometheus) -> None:
+    """By the command and on the page, from the Prometheus itself."""
+    assert observed.stack is not None
+    shown = json.loads(run("alerts", "list", "--json", "--data-dir", str(observed.stack.data_dir)).stdout)
+    assert (shown["missing_rules"], shown["failing_rules"]) == ([], [])
+    letters = [item for item in shown["items"] if item["name"] == "DeadLetters"]
+    assert {item["state"] for item in letters} == {"firing"}
+    assert all(item["since"] and "gave up on a message" in item["summary"] for item in letters)
+    assert "/dead-letters?consumer=drafter-extract" in {link["path"] for item in letters for link in item["links"]}
+    page = observed.stack.call("operator", "GET", "/alerts").text
+    assert "Firing: " in page
+    assert "a message failed for good within the last hour".capitalize() in page
 
 
 async def shows(page: Page, url: str, board: dict[str, Any]) -> None:

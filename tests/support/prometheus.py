@@ -13,6 +13,7 @@ import yaml
 
 from cli.stack.ports import free_port
 from tests.support import http
+from tests.support.command import Up
 from tools.local_dashboards import pages, servers
 from tools.local_dashboards.servers import RULES
 
@@ -27,6 +28,7 @@ class Prometheus:
     otlp: str
     url: str
     targets: Path  # a file of further targets, which is watched
+    stack: Up | None = None  # the stack that it watches, where a test needs it
 
     def query(self, expr: str) -> list[dict[str, Any]]:
         """The instant vector of `expr`. Raises AssertionError with Prometheus' words where it is not understood."""

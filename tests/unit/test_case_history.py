@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from services.approval.review.case_list import CaseFilter
-from services.approval.web.case_history import STEP_WORDS, Waiting, lapse, lines, waiting_for
+from services.approval.web.case_history import STEP_WORDS, Trace, Waiting, lapse, lines, traces, waiting_for
 from services.approval.web.case_search import BUILT_IN, SHORT_STATES, CasePage, CaseSearch
 from services.approval.web.cases import _search_of
 from shared.contracts.case import fold
@@ -93,6 +93,15 @@ def test_a_line_tells_who_how_long_after_and_why_it_failed() -> None:
     assert lines(history("approved"))[0].person
     assert not first.person
     assert lines(history("discharged", trace="nonsense"))[0].trace is None
+
+
+def test_each_trace_of_a_case_is_linked_once() -> None:
+    found = history("discharged", "failed", trace=f"00-{TRACE}-b7ad6b7169203331-01")
+    assert traces(found, "https://x.test/{trace_id}?of={trace_id}") == [
+        Trace(TRACE, f"https://x.test/{TRACE}?of={TRACE}")
+    ]
+    assert traces(found, "") == [Trace(TRACE, "")]
+    assert traces(history("discharged"), "https://x.test/{trace_id}") == []
 
 
 def test_every_event_has_a_line() -> None:

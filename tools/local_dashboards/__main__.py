@@ -87,6 +87,7 @@ async def run_dashboards(options: StackOptions, dashboards_port: int, patients: 
     with console.status("starting …") as status:
         async with running_servers(options.data_dir, dashboards_port) as place:
             os.environ["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"] = place.otlp
+            os.environ["COUNTERSIGN_PROMETHEUS_URL"] = place.url
             os.environ["OTEL_METRIC_EXPORT_INTERVAL"] = str(INTERVAL_S * 1000)
             async with running_stack(options, lambda text: status.update(f"{text} …")) as access:
                 place.targets.write_text(json.dumps([{"targets": [access.triton_metrics]}]))

@@ -16,6 +16,7 @@ RUNBOOKS = {  # by the start of the consumer's name, the first that fits
     "ingest-prepare": ("RefreshFailed", f"{DOCS}/alerts.md#refreshfailed"),
     "embedder-": ("RefreshFailed", f"{DOCS}/alerts.md#refreshfailed"),
     "evaluator-judge": ("RefreshFailed", f"{DOCS}/alerts.md#refreshfailed"),
+    "drafter-evaluate": ("EvaluationUnfinished", f"{DOCS}/alerts.md#evaluationunfinished"),
     "": ("DeadLetters", f"{DOCS}/alerts.md#deadletters"),
 }
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from services.approval.review.views import trace_id
+from services.approval.settings import TRACE_ID
 from shared.contracts.case import Case
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.events import Escalated, Failed, Reassigned, Rejected, Retried, StepName
@@ -57,6 +58,19 @@ def lines(history: Sequence[RecordedEvent]) -> list[HistoryLine]:
         found.append(HistoryLine(event, after, _detail(event), trace_id(event)))
         before = event
     return found
+
+
+class Trace(NamedTuple):
+    """A trace of the work on a case. `url` is empty where no pages show traces."""
+
+    id: str
+    url: str
+
+
+def traces(history: Sequence[RecordedEvent], template: str) -> list[Trace]:
+    """Return the traces of the case's events, each once; `template` is the URL of a trace, or empty."""
+    ids = dict.fromkeys(id for event in history if (id := trace_id(event)) is not None)
+    return [Trace(id, template.replace(TRACE_ID, id)) for id in ids]
 
 
 def _detail(event: RecordedEvent) -> str:

@@ -15,7 +15,7 @@ from services.approval.review.api import readable
 from services.approval.review.case_list import CaseFilter, page, parse_cursor
 from services.approval.review.views import case_view
 from services.approval.web import render
-from services.approval.web.case_history import lapse, lines, waiting_for
+from services.approval.web.case_history import lapse, lines, traces, waiting_for
 from services.approval.web.case_search import BUILT_IN, PERIODS, SHORT_STATES, CasePage, CaseSearch
 from services.approval.web.render import EVENT_WORDS, STATE_WORDS, PageRoute
 from shared.contracts.case import CaseState, fold
@@ -121,6 +121,7 @@ async def case_page(case_id: str, who: CaseWatcher, person: Person, api: Api, do
         case=case,
         encounter=_encounter(api, history),
         lines=lines(history),
+        traces=traces(history, api.trace_url),
         waiting=waiting_for(case, history),
         filing=await api.chart.unfiled_of(history),
         failure=failure if case.failure is not None else None,

@@ -1,0 +1,1 @@
+"""Which alerts fire, as Prometheus knows it, and where a person does something about each."""
