@@ -77,7 +77,7 @@ class RecordedEvent:
     @property
     def actor(self) -> str:
         """Return who acted: the person's subject where there is one, else the service."""
-        by = self.body.by if isinstance(self.body, EVENTS_BY_PEOPLE) else None  # a case may be withdrawn by nobody
+        by = self.body.by if isinstance(self.body, EVENTS_BY_PEOPLE) else None  # the EHR may have withdrawn a case
         return by.subject if by is not None else self.source.rpartition("/")[2]
 
 

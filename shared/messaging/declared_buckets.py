@@ -11,6 +11,7 @@
 # and what physicians changed in the drafts of each configuration.
 # webhooks: the endpoints of integrators, with their signing secrets encrypted, and how long each has failed.
 # department: absences of attending physicians with their covers, and the last reminder of each review.
+# idempotency: answers to requests with an `Idempotency-Key`, for a day.
 # keys: the keys that encrypt each case's artifacts; last, so that a backup has the key of every text that it has.
 # WRITTEN_ONCE: values cannot be replaced, whatever rights a user has.
 # DELETABLE: messages can be deleted by users with that right: the server overwrites them on disk.
@@ -29,6 +30,7 @@ BUCKETS = (
     "comparisons",
     "webhooks",
     "department",
+    "idempotency",
     "keys",
 )
 
