@@ -2,10 +2,11 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import httpx
 
@@ -16,6 +17,10 @@ from cli.stack.access import default_data_dir, read_access
 T = TypeVar("T")
 START_IT = "The stack does not answer. Start it with: countersign up"
 TIMEOUT_S = 30
+# A POST carries an Idempotency-Key, so that it may be sent again where the connection was lost before its answer.
+MAX_SENT, PAUSE_S = 3, 0.3  # times, and seconds in between
+LOST = (httpx.NetworkError, httpx.RemoteProtocolError)  # a server that takes too long has got the request
+RUNNING_TRIES = 20  # while the server still executes what was sent first
 REFUSALS = (409, 410, 412)  # the state of a resource does not allow the request
 
 
@@ -50,12 +55,15 @@ class Api:
         )
         self._unreachable = unreachable
         self._base_of = base_of
+        self._run, self._posted = uuid4().hex, 0
 
     async def __call__(self, method: str, path: str, **options: Any) -> Any:
         """Send a request and return the decoded answer. `options` are those of `httpx.AsyncClient.request`."""
         url = self._base_of(path) + path if self._base_of is not None else path
         try:
-            response = await self._http.request(method, url, **options)
+            response = await (
+                self._post(url, **options) if method == "POST" else self._http.request(method, url, **options)
+            )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise UnreachableError(self._unreachable.replace("{error}", type(error).__name__)) from None
         if response.status_code == 204:
@@ -63,6 +71,26 @@ class Api:
         if not response.is_success:
             raise _refusal(response)
         return _json(response)
+
+    async def _post(self, url: str, headers: Mapping[str, str] | None = None, **options: Any) -> httpx.Response:
+        """Send a POST with a key of its own, and again while the connection is lost before an answer."""
+        self._posted += 1
+        keyed = {"Idempotency-Key": f"{self._run}-{self._posted}"} | dict(headers or {})
+        for sent in range(1, MAX_SENT + 1):
+            try:
+                response = await self._http.request("POST", url, headers=keyed, **options)
+            except LOST:
+                if sent == MAX_SENT:
+                    raise
+                await asyncio.sleep(PAUSE_S)
+            else:
+                break
+        for _ in range(RUNNING_TRIES):
+            if sent == 1 or response.status_code != 409 or "Retry-After" not in response.headers:
+                break
+            await asyncio.sleep(PAUSE_S)
+            response = await self._http.request("POST", url, headers=keyed, **options)
+        return response
 
     async def lines(self, path: str, **options: Any) -> AsyncGenerator[str]:
         """Yield the lines of a streamed answer until it ends or the connection is lost. Raises as a request does."""

@@ -26,7 +26,7 @@ EhrUrl = Annotated[
 def ensure_by_is_unset(by: str | None) -> None:
     """Raise CommandError where `--by` is given to a command that works by HTTP."""
     if by is not None:
-        raise CommandError("With a context, the person is recorded that the token belongs to: leave out --by.")
+        raise CommandError("By HTTP, the person is recorded that the token belongs to: leave out --by.")
 
 
 def actor_name(by: str | None) -> str:

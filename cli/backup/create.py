@@ -29,7 +29,8 @@ from shared.messaging.event_store import EventStore
 from shared.messaging.snapshots import Position
 from shared.messaging.topology import STREAMS, all_consumers
 
-EXCLUDED_BUCKETS = ("sessions",)  # after a restore, everyone signs in again
+# After a restore everyone signs in again, and what requests have done since is not there.
+EXCLUDED_BUCKETS = ("sessions", "idempotency")
 BACKED_UP_STREAMS = (
     *(item.name for item in STREAMS),
     *(f"KV_{name}" for name in BUCKETS if name not in EXCLUDED_BUCKETS),

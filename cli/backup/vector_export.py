@@ -38,8 +38,8 @@ class ApiVectors:
         self._call = call
 
     async def collections(self) -> list[str]:
-        found: list[str] = await self._call("GET", "/v1/knowledge/collections")
-        return found
+        found: dict[str, list[str]] = await self._call("GET", "/v1/knowledge/collections")
+        return found["items"]
 
     async def page(self, collection: str, after: str | None) -> tuple[list[BackupPoint], str | None]:
         params = {"limit": PAGE_SIZE} | ({"after": after} if after else {})

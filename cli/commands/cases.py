@@ -1,4 +1,4 @@
-"""`countersign cases`: list cases, show them, retry failed ones, reimport signed documents after a restore."""
+"""`countersign cases`: list cases, show them, retry or withdraw them, reimport signed documents after a restore."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,13 +9,14 @@ import typer
 
 from cli.client import call_api
 from cli.contexts import active_context
+from cli.errors import CommandError
 from cli.options import AsJson, By, CaseId, DataDir, actor_name, ensure_by_is_unset
 from cli.output import emit, make_table, print_table
 from cli.times import parse_time
 
 CASES_LIMIT = UNFILED_LIMIT = 200  # of the API
 
-app = typer.Typer(no_args_is_help=True, help="Show cases, retry failed ones, reimport documents after a restore.")
+app = typer.Typer(no_args_is_help=True, help="Show cases, retry or withdraw them, reimport documents after a restore.")
 
 
 def _get(data_dir: Path | None, path: str, params: dict[str, Any] | None = None) -> Any:
@@ -95,9 +96,10 @@ def history(case_id: CaseId, data_dir: DataDir = None, as_json: AsJson = False) 
     result = _get(data_dir, f"/v1/cases/{quote(case_id, safe='')}")
 
     def show() -> None:
-        table = make_table("time", "event", "actor", "digest")
+        table = make_table("time", "event", "actor", "digest", "reason")
         for event in result["events"]:
-            table.add_row(event["time"][:23], event["event"], event["actor"], event["digest"][:16])
+            reason = event.get("reason") or ""  # an older server does not send it
+            table.add_row(event["time"][:23], event["event"], event["actor"], event["digest"][:16], reason)
         print_table(table)
         _print_unreadable(result)
 
@@ -105,11 +107,20 @@ def history(case_id: CaseId, data_dir: DataDir = None, as_json: AsJson = False) 
 
 
 @app.command()
-def retry(case_id: CaseId, by: By = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+def retry(
+    case_id: CaseId,
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="why it will work now; recorded with your name; no patient data")
+    ] = None,
+    by: By = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
     """Retry a failed case from its failed step, even if its dead letter was discarded."""
-    if active_context(data_dir) is not None:
+    if active_context(data_dir) is not None or reason is not None:
         ensure_by_is_unset(by)
-        done = call_api(data_dir, "POST", f"/v1/cases/{quote(case_id, safe='')}/retry")["detail"]
+        body = {"reason": reason} if reason is not None else None
+        done = call_api(data_dir, "POST", f"/v1/cases/{quote(case_id, safe='')}/retry", json=body)["detail"]
     else:
         from cli.connections import run_with_bus
         from cli.dead_letters import Attribution, retry_case
@@ -131,6 +142,24 @@ def reassign(
         data_dir, "POST", f"/v1/reviews/{quote(case_id, safe='')}/reassign", json={"to": to, "reason": reason}
     )
     emit(result, as_json, f"The review of case {case_id} belongs to {to} now.")
+
+
+@app.command()
+def withdraw(
+    case_id: CaseId,
+    reason: Annotated[str, typer.Option("--reason", help="why no document is needed; no patient data")],
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask for confirmation")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """End a case that nobody has signed: a discharge entered in error, a test patient, a failure nobody will repair."""
+    path = f"/v1/cases/{quote(case_id, safe='')}"
+    if not yes:
+        found = call_api(data_dir, "GET", path)
+        if not typer.confirm(f"Withdraw case {case_id} ({found['department']}, {found['state']})?", err=True):
+            raise CommandError("Nothing was done.")
+    result = call_api(data_dir, "POST", f"{path}/withdraw", json={"reason": reason})
+    emit(result, as_json, f"Case {case_id} is withdrawn.")
 
 
 @app.command()

@@ -118,17 +118,26 @@ def rotate(webhook: Id, as_json: AsJson = False, data_dir: DataDir = None) -> No
 def deliveries(
     webhook: Id,
     limit: Annotated[int, typer.Option("--limit", min=1, max=200, help="number of attempts")] = 50,
+    after: Annotated[str | None, typer.Option("--after", help="cursor that the list before ended with")] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """List the last attempts, the latest first."""
-    items = call_api(data_dir, "GET", f"{_path(webhook)}/deliveries", params={"limit": limit})["items"]
+    params = {"limit": limit} | ({"after": after} if after else {})
+    found = call_api(data_dir, "GET", f"{_path(webhook)}/deliveries", params=params)
+    items = found["items"]
     table = make_table("time", "delivery", "event", "sequence", "outcome", "reason")
     table.columns[1].no_wrap = True
     for item in items:
         row = (item["at"][:19], item["id"], item["event"], str(item["sequence"]), item["outcome"])
         table.add_row(*row, item["reason"] or f"HTTP {item['status']}")
-    emit(items, as_json, (lambda: print_table(table)) if items else "nothing was sent yet")
+
+    def show() -> None:
+        print_table(table)
+        if found.get("next"):  # an older server does not send it
+            print(f"There are more. The next ones: --after {found['next']}")
+
+    emit(items, as_json, show if items else "nothing was sent yet")
 
 
 @app.command()

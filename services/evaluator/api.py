@@ -37,15 +37,15 @@ class KnowledgeStatus(BaseModel):
 class Passage(BaseModel):
     """A chunk that was found."""
 
-    id: str
+    id: str = Field(description="id of the passage")
     source: str
-    document: str
-    title: str
-    path: list[str]
-    text: str
+    document: str = Field(description="name of its document")
+    title: str = Field(description="title of its document")
+    path: list[str] = Field(description="headings above it")
+    text: str = Field(description="the passage")
     url: str | None
-    score: float
-    since: int
+    score: float = Field(description="similarity to the question")
+    since: int = Field(description="version in which it appeared")
     similarity: float = Field(description="cosine of the question and the passage")
     cited: bool = Field(description="whether it is similar enough for a draft to cite it for a problem of that name")
 
@@ -53,14 +53,20 @@ class Passage(BaseModel):
 class SearchResults(BaseModel):
     """The best passages of one version, best first, and the similarity that is required for citing."""
 
-    version: int
+    version: int = Field(description="number of the version that was searched")
     relevance: RelevanceThreshold
     items: list[Passage]
 
 
 class Versions(BaseModel):
-    live: int | None
+    live: int | None = Field(description="what is live now; null: nothing is")
     items: list[VersionRecord]
+
+
+class Collections(BaseModel):
+    """Names of all collections."""
+
+    items: list[str]
 
 
 class Points(BaseModel):
@@ -81,7 +87,7 @@ class RollBack(BaseModel):
         json_schema_extra={"examples": [{"to": 41, "reason": "version 42 lost the renal guideline", "pin": True}]},
     )
 
-    to: int = Field(ge=1)
+    to: int = Field(ge=1, description="number of the version")
     reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)] = ""
     pin: bool = Field(default=False, description="pin it, so that no refresh goes live in its place; needs a reason")
 
@@ -94,7 +100,7 @@ class Promote(BaseModel):
         json_schema_extra={"examples": [{"version": 42, "reason": "the golden queries are of last year"}]},
     )
 
-    version: int = Field(ge=1)
+    version: int = Field(ge=1, description="number of the version")
     reason: Reason
 
 
@@ -118,8 +124,8 @@ class RemovePin(BaseModel):
 
 
 class RolledBack(BaseModel):
-    version: int
-    since: datetime
+    version: int = Field(description="number of the version that is live now")
+    since: datetime = Field(description="since when it is live")
     by: str
 
 
@@ -170,8 +176,8 @@ async def search(
 
 
 @router.get("/collections", summary="Names of the collections of vectors")
-async def collections(_: Operator, knowledge: Knowledge) -> list[str]:
-    return await knowledge.collections()
+async def collections(_: Operator, knowledge: Knowledge) -> Collections:
+    return Collections(items=await knowledge.collections())
 
 
 @router.get(

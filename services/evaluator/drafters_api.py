@@ -26,16 +26,16 @@ class DrafterSummary(BaseModel):
 
     digest: str = Field(description="SHA-256 of the configuration; it identifies it")
     document: str = Field(description="name of the kind of document that it drafts")
-    state: DrafterState
+    state: DrafterState = Field(description="where it is on its way to draft every case")
     share: float | None = Field(description="of the cases, of a canary")
-    since: datetime
+    since: datetime = Field(description="since when it is in this state")
     by: str
     reason: str
     model: str = Field(description="name of an endpoint, or of a model of the Triton server")
     served: str = Field(description="kind, model and revision of the endpoint, as they are declared")
-    prompt: Prompt
-    sampling: DrafterSampling
-    policy: Policy
+    prompt: Prompt = Field(description="the prompt")
+    sampling: DrafterSampling = Field(description="how the model chooses words")
+    policy: Policy = Field(description="what becomes of sentences that the record does not support")
 
     @classmethod
     def of(cls, found: FoundDrafter) -> "DrafterSummary":
@@ -63,12 +63,14 @@ class DrafterList(BaseModel):
 class DrafterMove(BaseModel):
     """An event of the kind of document."""
 
-    event: str
+    event: str = Field(description="what was done")
     configuration: str
     time: datetime
     by: str
     reason: str
-    share: float | None = None
+    share: float | None = Field(
+        default=None, description="part of the cases that a canary drafts, 0 to 1; null: it is none"
+    )
     live: str | None = Field(default=None, description="the configuration that a rollback has made live")
 
     @classmethod
@@ -96,8 +98,8 @@ class DrafterDetails(DrafterSummary):
 class DecisionFigures(BaseModel):
     """What physicians decided about the drafts of one side."""
 
-    decisions: int
-    rejected: int
+    decisions: int = Field(description="decisions about such drafts")
+    rejected: int = Field(description="of those, rejections")
     edited: int = Field(description="signed with another text")
     replaced: float = Field(description="mean share of the sentences that the signed text does not have")
     distance: float = Field(description="mean number of changed characters")
@@ -122,11 +124,11 @@ class CanaryComparison(BaseModel):
 
     configuration: str
     worse: int = Field(description="pairs in which the canary's draft was changed more, or was rejected")
-    better: int
-    same: int
+    better: int = Field(description="pairs in which the canary did better")
+    same: int = Field(description="pairs in which both did the same")
     evidence: float = Field(description="e-value against the canary; at the threshold it is rolled back")
-    canary: RatedFigures
-    live: RatedFigures
+    canary: RatedFigures = Field(description="what became of the canary's drafts")
+    live: RatedFigures = Field(description="what became of those of the live configuration")
 
     @classmethod
     def of(cls, found: Comparison, ratings: RatingComparison) -> "CanaryComparison":
@@ -172,12 +174,14 @@ class NewDrafter(Move):
         }
     )
 
-    document: str = Field(max_length=64)
+    document: str = Field(max_length=64, description="kind of document")
     base: str | None = Field(default=None, description="digest; left out: the live configuration of the document")
-    model: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
-    prompt: PromptText | None = None
-    sampling: DrafterSampling | None = None
-    policy: Policy | None = None
+    model: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$", description="another model; null: the same"
+    )
+    prompt: PromptText | None = Field(default=None, description="another prompt; null: the same")
+    sampling: DrafterSampling | None = Field(default=None, description="another sampling; null: the same")
+    policy: Policy | None = Field(default=None, description="another policy; null: the same")
 
     @model_validator(mode="after")
     def _check_differs(self) -> "NewDrafter":

@@ -22,10 +22,10 @@ Share = Annotated[float, Field(description="mean, from 0 to 1; the larger, the w
 class SignalReport(BaseModel):
     """A signal of the decisions: its mean at first and of late."""
 
-    name: str
-    meaning: str
+    name: str = Field(description="name of the figure")
+    meaning: str = Field(description="what it counts")
     tested: bool = Field(description="false: it is shown only")
-    decisions: int
+    decisions: int = Field(description="decisions that it is computed from")
     baseline: Share
     tolerated: float | None = Field(
         description="highest mean that the baseline cannot rule out; null until it is complete"
@@ -37,9 +37,9 @@ class SignalReport(BaseModel):
 class DriftFound(BaseModel):
     """The signal that has risen first."""
 
-    signal: str
+    signal: str = Field(description="name of the figure that has drifted")
     time: datetime = Field(description="of the decision at which that was found")
-    decisions: int
+    decisions: int = Field(description="decisions after which it was found")
     baseline: Share
     recent: Share
 
@@ -58,8 +58,8 @@ class DriftReport(BaseModel):
     configuration: str
     decisions: int = Field(description="about drafts of the live configuration, since it is watched")
     baseline: int = Field(description="decisions that a baseline takes")
-    drifted: DriftFound | None
-    signals: list[SignalReport]
+    drifted: DriftFound | None = Field(description="what was found; null: no drift")
+    signals: list[SignalReport] = Field(description="figures of the last decisions beside the first")
     knowledge: list[KnowledgeReport] = Field(description="by version of the knowledge base, the last one last")
 
     @classmethod

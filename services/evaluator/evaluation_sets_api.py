@@ -35,17 +35,17 @@ class NewEvaluationSet(Move, SelectedStays):
         }
     )
 
-    name: SetName
-    document: str = Field(max_length=64)
+    name: SetName = Field(description="name of the set")
+    document: str = Field(max_length=64, description="kind of document")
 
 
 class SetSummary(BaseModel):
     """A version of an evaluation set."""
 
-    name: str
-    version: int
-    document: str
-    stays: int
+    name: str = Field(description="name of the set")
+    version: int = Field(description="number of its version, from 1")
+    document: str = Field(description="kind of document")
+    stays: int = Field(description="number of stays in it")
     synthetic: int = Field(description="number of stays that are synthetic: nothing was signed for them")
     departments: dict[str, int] = Field(description="number of stays by department")
     by: str
@@ -67,7 +67,7 @@ class SetSummary(BaseModel):
 
 
 class SetDetails(SetSummary):
-    cases: list[str]
+    cases: list[str] = Field(description="ids of the cases of its stays")
 
 
 class SetList(BaseModel):

@@ -66,13 +66,13 @@ class NewEvaluation(Move, SelectedStays):
 class MetricSummary(BaseModel):
     """Means over the stays, and their mean difference with a 95 % interval by bootstrap."""
 
-    name: str
+    name: str = Field(description="name of the figure")
     stays: int = Field(description="for which it was measured for both configurations")
     candidate: float | None = Field(description="null where it was not measured for the candidate")
-    live: float | None
+    live: float | None = Field(description="of the live configuration")
     difference: float | None = Field(description="candidate minus live; null without a stay with both")
-    low: float | None
-    high: float | None
+    low: float | None = Field(description="lower end of the 95 % interval of the difference")
+    high: float | None = Field(description="upper end of the 95 % interval of the difference")
     passed: bool | None = Field(description="by the gate; null where it does not look at it")
 
 
@@ -80,28 +80,28 @@ class DepartmentSummary(BaseModel):
     """Metrics of the stays of one department. The gate looks at all stays together."""
 
     department: str
-    judged: int
-    metrics: list[MetricSummary]
+    judged: int = Field(description="stays with figures")
+    metrics: list[MetricSummary] = Field(description="candidate and live configuration side by side")
 
 
 class EvaluationSummary(BaseModel):
     """A candidate against the configuration that was live when it began."""
 
-    id: str
-    document: str
-    candidate: str
-    live: str
+    id: str = Field(description="id of the evaluation")
+    document: str = Field(description="kind of document")
+    candidate: str = Field(description="SHA-256 of the configuration that is evaluated")
+    live: str = Field(description="SHA-256 of the configuration that it is compared with")
     set: str | None = Field(description="name and version of the evaluation set that the stays are from")
     synthetic: bool = Field(description="whether the stays are synthetic: nothing was signed for them")
     by: str
     reason: str
-    stays: int
-    judged: int
+    stays: int = Field(description="signed stays to draft")
+    judged: int = Field(description="stays with figures so far")
     left_out: int = Field(description="stays whose texts were erased or cannot be read")
     passed: bool
     reasons: list[str] = Field(description="why it is held back")
-    metrics: list[MetricSummary]
     absent: list[str] = Field(description="metrics that compare with what was signed, where nothing was")
+    metrics: list[MetricSummary] = Field(description="candidate and live configuration side by side")
     departments: list[DepartmentSummary]
     worst: list[str] = Field(description="cases in which the candidate's draft is worst against the live one's")
 
@@ -136,11 +136,11 @@ class EvaluationList(BaseModel):
 class StayFigures(BaseModel):
     """The drafts of one stay, side by side. `candidate` and `live` are null where the stay was left out."""
 
-    number: int
+    number: int = Field(description="number of the stay in the evaluation, from 1")
     case: str
     department: str
-    candidate: DraftFigures | None
-    live: DraftFigures | None
+    candidate: DraftFigures | None = Field(description="figures of the candidate's draft; null: there is none")
+    live: DraftFigures | None = Field(description="figures of the live configuration's draft; null: there is none")
     left_out: str = Field(description="why there are no figures")
 
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Self
 
+from pydantic import Field
+
 from shared.contracts.draft import DrafterStamp
 from shared.contracts.drafter_states import DrafterEntry
 from shared.contracts.events import Approved, EditCount
@@ -20,9 +22,9 @@ MAX_EXAMPLES = 5  # cases that a cluster of edits names
 class RatingCounts(Model):
     """Signed drafts by their last rating."""
 
-    useful: int = 0
-    edited_much: int = 0
-    useless: int = 0
+    useful: int = Field(default=0, description="times said")
+    edited_much: int = Field(default=0, description="times said")
+    useless: int = Field(default=0, description="times said")
 
     def replaced(self, rating: Rating, before: Rating | None) -> "RatingCounts":
         """Return the counts after a rating that takes the place of `before`; None: it is the draft's first."""

@@ -20,7 +20,7 @@ class EditSummary(BaseModel):
     kind: str = Field(
         description="sentence or fact, then added, removed, moved, reworded or number-changed: sentence-removed"
     )
-    count: int
+    count: int = Field(description="edits")
     drafts: int = Field(description="signed drafts with such an edit")
     share: float = Field(description="of the compared drafts")
     examples: list[str] = Field(description="ids of up to five cases, the last one first")
@@ -41,12 +41,12 @@ class DrafterEdits(BaseModel):
     """Edits of the signed drafts of a configuration, those of most drafts first, and their ratings."""
 
     configuration: str
-    signed: int
+    signed: int = Field(description="drafts that were signed")
     compared: int = Field(description="signed drafts of which edits were counted, also those without any")
-    unchanged: int
+    unchanged: int = Field(description="of those, drafts that were signed as they were")
     rewritten: int = Field(description="signed with a narrative that a physician wrote instead: not compared")
     uncounted: int = Field(description="changed, and signed before edits were counted: not compared")
-    ratings: RatingCounts
+    ratings: RatingCounts = Field(description="what physicians said of them")
     items: list[EditSummary]
 
     @classmethod

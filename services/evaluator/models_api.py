@@ -18,14 +18,14 @@ IN_USE = ("live", "canary", "shadow")
 class ModelInUse(BaseModel):
     """A model, what it is used for, since when, by whose decision and why."""
 
-    task: Literal["draft", "embed"]
+    task: Literal["draft", "embed"] = Field(description="what the model does")
     document: str | None = Field(description="name of the kind of document that it drafts")
     model: str = Field(description="name of an endpoint, or of a model of the Triton server")
     served: str = Field(description="kind, model and revision of the endpoint, as they are declared")
-    state: Literal["live", "canary", "shadow"]
+    state: Literal["live", "canary", "shadow"] = Field(description="whether it is live")
     share: float | None = Field(description="of the cases, of a canary")
     version: str = Field(description="digest of the drafter configuration, or number of the knowledge base's version")
-    since: datetime
+    since: datetime = Field(description="since when")
     by: str
     reason: str
 

@@ -36,15 +36,29 @@ def discharge(fact: EncounterReported, history: Sequence[RecordedEvent] = ()) ->
     )
 
 
-def reopens(history: Sequence[RecordedEvent], cause: str) -> bool:
+def reopens(history: Sequence[RecordedEvent], cause: str, happened: datetime | None = None) -> bool:
     """Return whether a discharge continues an existing case: a prepared, withdrawn or retracted one.
 
-    The same discharge does so once.
+    The same discharge does so once. `happened` is when the patient left; None: it is not known.
     """
-    if opened_by(history, cause):
+    if opened_by(history, cause) or _is_withdrawn_again(history, happened):
         return False
     case = fold(history)
     return case.preparation is not None or (case.ended if case.erasing else case.state) in ("withdrawn", "retracted")
+
+
+def _is_withdrawn_again(history: Sequence[RecordedEvent], happened: datetime | None) -> bool:
+    """Return whether it is the discharge that an operator has withdrawn, reported by another route.
+
+    It happened before it was reported first; the next discharge of the stay happens afterwards.
+    """
+    ends = [item.body for item in history if isinstance(item.body, Withdrawn)]
+    if happened is None or not ends or ends[-1].by is None or fold(history).state != "withdrawn":
+        return False
+    times = [
+        max(item.time, item.body.occurred_at or item.time) for item in history if isinstance(item.body, Discharged)
+    ]
+    return bool(times) and happened <= max(times)
 
 
 def opened_by(history: Sequence[RecordedEvent], cause: str) -> bool:

@@ -76,7 +76,7 @@ class Ingest:
                 history = list(conflict.history)
             else:
                 break
-            if not domain.reopens(history, cause) or await self._is_overridden(fact, stored):
+            if not domain.reopens(history, cause, fact.occurred_at) or await self._is_overridden(fact, stored):
                 break
             if domain.must_wait(history):
                 raise TransientError("the retraction is not in the chart yet, or its texts are being erased")

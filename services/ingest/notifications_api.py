@@ -17,6 +17,7 @@ from shared.contracts.subjects import FHIR_ID
 from shared.runtime.api_route import ApiRoute
 from shared.runtime.authentication import Caller, RequireRole
 from shared.runtime.dependencies import provided
+from shared.runtime.idempotency import without_idempotency_key
 from shared.runtime.problems import ProblemError
 from shared.runtime.rate_limits import delay_refusal
 from shared.runtime.request_limits import MB, limit_endpoint
@@ -90,6 +91,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
     openapi_extra={"requestBody": {"content": {MEDIA_TYPE: {"schema": {"type": "object"}}}}},
 )
 @limit_endpoint(MAX_BODY_BYTES, values=VALUES)
+@without_idempotency_key
 async def notified(request: Request, caller: MaybeCaller, notifications: NotificationsService) -> FhirResponse:
     data = await request.body()
     sender = await _authenticated(request, caller, notifications, data)

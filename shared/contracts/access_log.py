@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 AccessLogEvent = Literal["viewed", "refused", "signed-in", "signed-out", "exported"]
 
@@ -13,11 +13,11 @@ class AccessLogEntry(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    event: AccessLogEvent
+    event: AccessLogEvent = Field(description="what was done")
     case_id: str | None
     time: datetime
-    subject: str | None
+    subject: str | None = Field(description="the person, as their sign-in names them")
     role: str | None
     method: str | None
-    detail: str
+    detail: str = Field(description="what it was about, such as the digest of the draft")
     practitioner: str | None = None  # FHIR reference of the person; None where the token has none

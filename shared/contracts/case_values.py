@@ -93,8 +93,8 @@ class Edits(Model):
 class Resolution(Model):
     """A physician's decision about a sentence that the record does not support."""
 
-    sentence: int  # of the draft, from 0
-    how: ResolutionKind
+    sentence: int = Field(description="number of the sentence in the draft, from 0")
+    how: ResolutionKind = Field(description="what was done about it")
 
 
 class ConfirmedSentence(Model):

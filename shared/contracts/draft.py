@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 
 from shared.contracts.model import Model
 
@@ -182,8 +182,8 @@ class CitedKnowledge(Model):
 class Prompt(Model):
     """The prompt that was used: file name, its version, SHA-256 of its text."""
 
-    name: str
-    version: int
+    name: str = Field(description="name of the prompt")
+    version: int = Field(description="its version")
     digest: str
 
 

@@ -27,10 +27,10 @@ MAX_PROMPT_CHARACTERS = 50_000
 class PromptText(Model):
     """A prompt: its text with the placeholders `{facts}` and `{words}`, and where an answer ends."""
 
-    name: str = Field(pattern=NAME_PATTERN, max_length=64)
-    version: int = Field(ge=1)
-    text: str = Field(max_length=MAX_PROMPT_CHARACTERS)
-    stop: tuple[str, ...] = ()
+    name: str = Field(pattern=NAME_PATTERN, max_length=64, description="name of the prompt")
+    version: int = Field(ge=1, description="its version")
+    text: str = Field(max_length=MAX_PROMPT_CHARACTERS, description="the prompt")
+    stop: tuple[str, ...] = Field(default=(), description="where the answer ends")
     max_tokens: int = Field(ge=1, le=8192)
 
     @property
@@ -61,9 +61,9 @@ class PromptText(Model):
 class DrafterSampling(Model):
     """Sampling parameters. `temperature` 0 is greedy; the same seed gives the same text."""
 
-    temperature: float = Field(default=0.0, ge=0, le=2)
-    seed: int = Field(default=0, ge=0, le=2**31 - 1)
-    repetition_penalty: float = Field(default=1.1, gt=0, le=2)
+    temperature: float = Field(default=0.0, ge=0, le=2, description="0: always the likeliest word")
+    seed: int = Field(default=0, ge=0, le=2**31 - 1, description="seed of the model server")
+    repetition_penalty: float = Field(default=1.1, gt=0, le=2, description="above 1: repeats less; null: the server's")
 
 
 class DrafterConfiguration(Model):
@@ -143,7 +143,7 @@ class RolledBack(Model):
     """The configuration is taken back. `live` drafts every case again."""
 
     event: Literal["rolled-back"] = "rolled-back"
-    version: Literal[1] = 1
+    version: Literal[1] = Field(default=1, description="number of the version that is live now")
     configuration: Digest
     live: Digest
     by: Actor

@@ -19,6 +19,7 @@ from shared.contracts.events import (
     Reimported,
     Rejected,
     Retried,
+    Withdrawn,
 )
 from shared.contracts.ratings import Rated
 from shared.contracts.retention import ErasureOrdered, HoldPlaced, HoldReleased
@@ -40,6 +41,7 @@ EVENTS_BY_PEOPLE = (
     Retracted,
     RetractionRequested,
     Retried,
+    Withdrawn,
 )
 CHAINED_HEADERS = ("ce-id", "ce-type", "ce-source", "ce-time", "ce-subject", "ce-prevdigest")
 
@@ -75,7 +77,8 @@ class RecordedEvent:
     @property
     def actor(self) -> str:
         """Return who acted: the person's subject where there is one, else the service."""
-        return self.body.by.subject if isinstance(self.body, EVENTS_BY_PEOPLE) else self.source.rpartition("/")[2]
+        by = self.body.by if isinstance(self.body, EVENTS_BY_PEOPLE) else None  # the EHR may have withdrawn a case
+        return by.subject if by is not None else self.source.rpartition("/")[2]
 
 
 def sha256_hex(data: bytes) -> str:

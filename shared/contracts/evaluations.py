@@ -86,26 +86,39 @@ class ItemReady(Model):
 class DraftFigures(Model):
     """What is measured of a draft."""
 
-    supported: int = 0  # sentences of the model's answer, by what the record says about them
+    supported: int = Field(default=0, description="sentences of the model's answer that the record supports")
     contradicted: int = 0
-    not_in_record: int = 0
-    silent: bool = False  # the model wrote nothing that could be used
-    model_silent: str | None = None  # why, as the draft states it
-    sentences: int = 0  # of the draft's narrative, whoever wrote them
+    not_in_record: int = Field(default=0, description="sentences of the model's answer that are not in the record")
+    silent: bool = Field(default=False, description="whether the model wrote nothing that could be used")
+    model_silent: str | None = Field(default=None, description="why, as the draft states it")
+    sentences: int = Field(default=0, description="of the draft's narrative, whoever wrote them")
     # The next three are None where nothing was signed for the stay.
-    kept: int | None = None  # of those, sentences that the signed text has word for word
-    rouge_l: float | None = None  # F1 of the longest common subsequence of words, narrative of the draft and the signed
-    similarity: float | None = None  # of the whole texts: 1 - Levenshtein distance / length of the longer one
-    open_points: int = 0
-    words: int = 0  # of the narrative
+    kept: int | None = Field(
+        default=None, description="of those, sentences that the signed text has word for word; null: nothing was signed"
+    )
+    rouge_l: float | None = Field(
+        default=None,
+        description="F1 of the longest common subsequence of words, narrative of the draft and the signed one; "
+        "null: nothing was signed",
+    )
+    similarity: float | None = Field(
+        default=None,
+        description="of the whole texts: 1 - Levenshtein distance / length of the longer one; null: nothing was signed",
+    )
+    open_points: int = Field(default=0, description="open points of the draft")
+    words: int = Field(default=0, description="words of the narrative")
     seconds: float = 0.0
-    sentence_similarity: float | None = None  # F1 of the sentences' embeddings, narrative of the draft and the signed
-    facts_signed: int = 0  # entries of the record that the signed narrative states
-    facts_omitted: int = 0  # of those, entries that the draft's narrative does not state
-    reading_grade: float | None = None  # of the instructions to the patient, as a US school grade; None: too short
+    sentence_similarity: float | None = Field(
+        default=None, description="F1 of the sentences' embeddings, narrative of the draft and the signed one"
+    )
+    facts_signed: int = Field(default=0, description="entries of the record that the signed narrative states")
+    facts_omitted: int = Field(default=0, description="of those, entries that the draft's narrative does not state")
+    reading_grade: float | None = Field(
+        default=None, description="of the instructions to the patient, as a US school grade; null: too short"
+    )
     input_tokens: int | None = None  # of the prompt, as the model's server counted them; None: it did not say
     output_tokens: int | None = None  # of the answer
-    cost: float | None = None  # of both, by the endpoint's declared price
+    cost: float | None = Field(default=None, description="of prompt and answer, by the endpoint's declared price")
 
 
 class ItemJudged(Model):

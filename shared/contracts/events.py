@@ -197,11 +197,13 @@ class Closed(Model):
 
 
 class Withdrawn(Model):
-    """The discharge was cancelled before the signature."""
+    """The case ended before a signature: its discharge was cancelled, or an operator withdrew it."""
 
     event: Literal["withdrawn"] = "withdrawn"
     version: Literal[1] = 1
-    reason: Literal["discharge-cancelled", "encounter-not-finished"]
+    reason: Literal["discharge-cancelled", "encounter-not-finished", "operator"]
+    by: Actor | None = None  # the operator
+    words: str | None = None  # digest of the operator's words
 
 
 class Failed(Model):

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
+from pydantic import Field
+
 from shared.contracts.envelope import sha256_hex
 from shared.contracts.model import Model
 from shared.contracts.subjects import derived_id
@@ -27,12 +29,12 @@ DEFAULT_THRESHOLD = 0.6
 class Chunk(Model):
     """A passage of a document. `id` is derived from the embedded text, so the same passage keeps its id."""
 
-    id: str
+    id: str = Field(description="id of the passage")
     source: str
-    document: str  # path, address or code within its source
-    title: str
-    path: tuple[str, ...] = ()  # headings above it
-    text: str
+    document: str = Field(description="its document: path, address or code within its source")
+    title: str = Field(description="title of its document")
+    path: tuple[str, ...] = Field(default=(), description="headings above it")
+    text: str = Field(description="the passage")
     url: str | None = None
 
     @property
@@ -91,10 +93,10 @@ def entry_key(source: str, document: str) -> str:
 class DocumentCounts(Model):
     """Documents of a refresh by what happened to them."""
 
-    new: int = 0
-    changed: int = 0
-    removed: int = 0
-    unchanged: int = 0
+    new: int = Field(default=0, description="new documents")
+    changed: int = Field(default=0, description="changed documents")
+    removed: int = Field(default=0, description="documents that are gone")
+    unchanged: int = Field(default=0, description="documents that stay as they are")
     unreadable: int = 0
 
 
@@ -102,7 +104,7 @@ class UnreadableDocument(Model):
     """A document that was left out, and why."""
 
     source: str
-    document: str
+    document: str = Field(description="name of the document in its source")
     reason: str
 
 
@@ -110,31 +112,37 @@ class RetrievalMetrics(Model):
     """Retrieval quality over the golden queries; each metric is between 0 and 1."""
 
     queries: int
-    mrr_at_10: float
-    recall_at_5: float
-    recall_at_10: float
-    ndcg_at_10: float
+    mrr_at_10: float = Field(description="mean reciprocal rank of the first right passage")
+    recall_at_5: float = Field(description="mean share of the right passages among the first 5")
+    recall_at_10: float = Field(description="mean share of the right passages among the first 10")
+    ndcg_at_10: float = Field(description="mean normalized discounted cumulative gain of the first 10")
 
 
 class QueryResult(Model):
     """The metrics of one golden query. `found` are the first documents of the ranking."""
 
-    id: str
-    reciprocal_rank: float
-    recall_at_5: float
-    recall_at_10: float
-    ndcg_at_10: float
-    found: tuple[str, ...] = ()
+    id: str = Field(description="id of the golden query")
+    reciprocal_rank: float = Field(description="1 divided by the rank of the first right passage; 0: not found")
+    recall_at_5: float = Field(description="share of the right passages among the first 5")
+    recall_at_10: float = Field(description="share of the right passages among the first 10")
+    ndcg_at_10: float = Field(description="normalized discounted cumulative gain of the first 10")
+    found: tuple[str, ...] = Field(default=(), description="the first documents of the ranking")
 
 
 class RelevanceThreshold(Model):
     """The similarity that a passage needs to be cited, for one version of the knowledge base."""
 
-    threshold: float = DEFAULT_THRESHOLD  # cosine of the vectors of the problem's name and of the passage
-    origin: Literal["golden", "declared", "default"] = "default"  # chosen on golden queries, by the file, or neither
+    threshold: float = Field(
+        default=DEFAULT_THRESHOLD, description="least cosine of the vectors of the problem's name and of the passage"
+    )
+    origin: Literal["golden", "declared", "default"] = Field(
+        default="default", description="chosen on golden queries, declared by the file, or neither"
+    )
     queries: int = 0  # golden queries that it was chosen on
-    precision: float | None = None  # of the passages above it among them
-    recall: float | None = None
+    precision: float | None = Field(
+        default=None, description="precision of the passages above it, of the golden queries"
+    )
+    recall: float | None = Field(default=None, description="recall of the passages above it, of the golden queries")
     reason: str = "this version was judged before thresholds were chosen"
 
 
@@ -142,18 +150,18 @@ class Pin(Model):
     """Keeps the live version live until it is removed: refreshes are evaluated, and end held back."""
 
     by: str  # subject of the caller
-    since: datetime
+    since: datetime = Field(description="since when it is pinned")
     reason: str
 
 
 class LiveMove(Model):
     """What a person did to the live version. Numbered from 1 without a gap."""
 
-    number: int
-    action: Literal["rolled-back", "promoted", "pinned", "unpinned"]
-    version: int  # that is live after it
-    previous: int | None = None  # that was live before it
-    pinned: bool = False  # after it
+    number: int = Field(description="number of the move, from 1")
+    action: Literal["rolled-back", "promoted", "pinned", "unpinned"] = Field(description="what was done")
+    version: int = Field(description="version that is live after it")
+    previous: int | None = Field(default=None, description="version that was live before")
+    pinned: bool = Field(default=False, description="whether refreshes are held back after it")
     by: str  # subject of the caller
     reason: str = ""
     time: datetime

@@ -4,6 +4,8 @@ import base64
 import struct
 from typing import Self
 
+from pydantic import Field
+
 from shared.contracts.knowledge import Chunk
 from shared.contracts.model import Model
 from shared.knowledge.vector_store import EmbeddedChunk, StoredPoint
@@ -12,10 +14,10 @@ from shared.knowledge.vector_store import EmbeddedChunk, StoredPoint
 class BackupPoint(Model):
     """A point whose `vector` is base64 of little-endian float32: exact, and a third of the size of JSON numbers."""
 
-    chunk: Chunk
-    since: int
-    until: int
-    vector: str
+    chunk: Chunk = Field(description="the passage")
+    since: int = Field(description="version in which it appeared")
+    until: int = Field(description="version in which it was removed")
+    vector: str = Field(description="its embedding, base64 of little-endian float32")
 
     @classmethod
     def of(cls, kept: StoredPoint) -> Self:

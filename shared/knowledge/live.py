@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Literal
 
+from pydantic import Field
+
 from shared.contracts.knowledge import (
     DocumentCounts,
     LiveMove,
@@ -22,34 +24,38 @@ BUCKET = "live"
 class LivePointer(Model):
     """The version that searches use."""
 
-    version: int
+    version: int = Field(description="number of the live version")
     collection: str
     embedder: str  # Triton model that its vectors come from
-    search: SearchMode = "dense"  # the search mode of its evaluation and of queries
+    search: SearchMode = Field(default="dense", description="how passages are searched")
     relevance: RelevanceThreshold = RelevanceThreshold()  # how similar a passage must be to be cited
-    since: datetime
+    since: datetime = Field(description="since when it is live")
     by: str  # "evaluation", or who rolled back to it or promoted it
-    pin: Pin | None = None
-    move: LiveMove | None = None  # the last one of a person; stored with the pointer, so that none is lost
+    pin: Pin | None = Field(default=None, description="who keeps it live; null: nobody")
+    move: LiveMove | None = Field(default=None, description="number of the last move")
 
 
 class VersionRecord(Model):
     """A version and how it was evaluated."""
 
-    version: int
+    version: int = Field(description="number of the version")
     collection: str
     embedder: str
-    search: SearchMode = "dense"
+    search: SearchMode = Field(default="dense", description="how passages are searched")
     refresh: str
     time: datetime
-    decision: Literal["promoted", "held-back"]
+    decision: Literal["promoted", "held-back"] = Field(description="whether it went live, or was held back")
     reason: str
-    metrics: RetrievalMetrics | None = None
+    metrics: RetrievalMetrics | None = Field(default=None, description="figures of the golden queries")
     relevance: RelevanceThreshold = RelevanceThreshold()
-    documents: DocumentCounts = DocumentCounts()
-    worst: tuple[str, ...] = ()  # ids of the golden queries with the worst results
-    golden: int | None = None  # version of the set of golden queries that it was evaluated with
-    promoted_by: str | None = None  # who promoted it although the evaluation had held it back
+    documents: DocumentCounts = Field(default=DocumentCounts(), description="documents by what became of them")
+    worst: tuple[str, ...] = Field(default=(), description="ids of the golden queries with the worst results")
+    golden: int | None = Field(
+        default=None, description="version of the set of golden queries that it was evaluated with"
+    )
+    promoted_by: str | None = Field(
+        default=None, description="who promoted it although the evaluation had held it back"
+    )
 
 
 class QueuedRefresh(Model):

@@ -46,7 +46,7 @@ class ServiceBroker(NatsBroker):
         )
         self.service = service
         self.bus = bus
-        self._clock = clock
+        self.clock = clock
         self._schedulers: list[FairShareScheduler] = []
         self.consumers: dict[str, StandingPullSubscriber] = {}
         self._subscribe(advisory_consumer(service), self._delivery.on_advisory)
@@ -60,7 +60,7 @@ class ServiceBroker(NatsBroker):
         undo: Compensation[Consumed] | None = None,
     ) -> None:
         """Run `handle` for the events that `step` consumes, and append what it returns; `undo`: see `StepRunner`."""
-        runner = StepRunner(step, handle, undo, self.bus, self._clock)
+        runner = StepRunner(step, handle, undo, self.bus, self.clock)
         if runner.fair_share is not None:
             self._schedulers.append(runner.fair_share)
         self._subscribe(consumer(step.consumer), runner.receive)

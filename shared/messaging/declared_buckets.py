@@ -12,6 +12,7 @@
 # webhooks: the endpoints of integrators, with their signing secrets encrypted, and how long each has failed.
 # department: absences of attending physicians with their covers, and the last reminder of each review.
 # golden: edits of the golden queries, numbered, and the queries of their files whenever these had changed.
+# idempotency: answers to requests with an `Idempotency-Key`, for a day.
 # keys: the keys that encrypt each case's artifacts; last, so that a backup has the key of every text that it has.
 # WRITTEN_ONCE: values cannot be replaced, whatever rights a user has.
 # DELETABLE: messages can be deleted by users with that right: the server overwrites them on disk.
@@ -31,6 +32,7 @@ BUCKETS = (
     "webhooks",
     "department",
     "golden",
+    "idempotency",
     "keys",
 )
 

@@ -172,7 +172,7 @@ class OperatorRequests:
             return f"; case {case_ref.id} is {case.state}"
         return (
             f"; case {case_ref.id} stays failed and open until somebody tries it again (countersign cases retry "
-            f"{case_ref.id}) or the EHR takes the discharge back"
+            f"{case_ref.id}), an operator withdraws it, or the EHR takes the discharge back"
         )
 
 

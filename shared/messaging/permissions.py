@@ -70,11 +70,11 @@ def _consume(consumers: tuple[Consumer, ...]) -> tuple[str, ...]:
 _READ_CASES = ("$JS.API.DIRECT.GET.DISCHARGE", "$JS.API.DIRECT.GET.DISCHARGE.>", "$JS.API.STREAM.INFO.DISCHARGE")
 
 
-def _bucket(name: str) -> tuple[str, ...]:
-    """Return the permissions to read and write a bucket."""
+def _bucket(name: str, keys: str = ">") -> tuple[str, ...]:
+    """Return the permissions to read a bucket, and to write `keys` of it."""
     stream = f"KV_{name}"
     gets = (f"$JS.API.DIRECT.GET.{stream}", f"$JS.API.DIRECT.GET.{stream}.>", f"$JS.API.STREAM.INFO.{stream}")
-    return (f"$KV.{name}.>", *gets)
+    return (f"$KV.{name}.{keys}", *gets)
 
 
 _ARTIFACTS = (*_bucket("artifacts"), *_bucket("keys"))
@@ -148,6 +148,7 @@ def _drafter_events(service: str) -> tuple[str, ...]:
 
 _OWN: dict[str, tuple[str, ...]] = {
     "ingest": (
+        *_bucket("idempotency", "ingest.*"),
         *_REDRIVE,
         f"{request_inbox('approval')}.*.*",  # replies to approval's requests; nothing else of its inbox
         *_READ_KNOWLEDGE,
@@ -174,6 +175,7 @@ _OWN: dict[str, tuple[str, ...]] = {
         f"$JS.API.CONSUMER.PAUSE.KNOWLEDGE.{EMBED}",
     ),
     "evaluator": (
+        *_bucket("idempotency", "evaluator.*"),
         *_READ_KNOWLEDGE,
         subjects.timer_filter(subjects.RETRY_TIMER),
         "$KV.live.knowledge",
@@ -201,6 +203,7 @@ _OWN: dict[str, tuple[str, ...]] = {
         *_bucket("drafters"),
     ),
     "approval": (
+        *_bucket("idempotency", "approval.*"),
         *_REDRIVE,
         # An operator's requests over HTTP about dead letters of ingest: approval passes them on.
         "mend.ingest.redrive",

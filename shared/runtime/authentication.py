@@ -228,17 +228,17 @@ class Authenticator:
         # not counted: it would take the places of real ones.
         known = self._requests.knows(key)
         if known:
-            await self._admit(key)
+            await self._admit(key, request)
         caller = await self.session_caller(request)
         if caller is None:
             await self._refusals.count_refusal(rate_limit_key(request.scope))
             raise ProblemError(401, "A bearer token is needed", headers=self._challenge(request))
         if not known:
-            await self._admit(key)
+            await self._admit(key, request)
         return caller
 
-    async def _admit(self, session: str) -> None:
-        await self._requests.admit(session)
+    async def _admit(self, session: str, request: Request) -> None:
+        await self._requests.admit(session, scope=request.scope)
         await self._pace.wait_for_turn(session)
 
     async def _authenticate_bearer(self, token: str, request: Request) -> Caller:

@@ -23,15 +23,15 @@ health_router = APIRouter(tags=["health"])
 class Alive(BaseModel):
     """The process answers."""
 
-    status: Literal["ok"] = "ok"
+    status: Literal["ok"] = Field(default="ok", description="the process answers")
 
 
 class ReadinessReport(BaseModel):
     """What the services depend on, and whether it answers."""
 
-    status: Literal["ready", "not ready"]
+    status: Literal["ready", "not ready"] = Field(description="ready: everything that is needed answers")
     checks: dict[str, bool] = Field(description="by dependency: whether it answers")
-    not_answering: list[str]
+    not_answering: list[str] = Field(description="what does not answer")
 
 
 @health_router.get("/healthz", summary="The process is alive")

@@ -11,8 +11,10 @@ from fastapi import FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from shared.runtime.api_route import ApiRoute, dependants
+from shared.runtime.api_route import ApiRoute, dependants, guard_of, stores_answers
 from shared.runtime.authentication import ROLES, RequireRole
+from shared.runtime.idempotency import PROBLEMS as KEYED
+from shared.runtime.openapi_fields import FIELDS
 from shared.runtime.openapi_words import DESCRIPTION, PARAMETERS, TAGS
 from shared.runtime.problems import MEDIA_TYPE, PROBLEM_SCHEMA
 from shared.runtime.rate_limits import RateLimit
@@ -52,6 +54,18 @@ HEADERS: dict[str, dict[str, Any]] = {
         for status in ("429", "503")
     },
 }
+# Where a limit counts the request: of a route, or of a browser's session, which other callers do not have.
+RATE_HEADERS: dict[str, dict[str, Any]] = {
+    "RateLimit": {
+        "description": "for each limit that counted the request: requests left (`r`), seconds until all are (`t`)",
+        "schema": {"type": "string", "examples": ['"webhook-test";r=9;t=5']},
+    },
+    "RateLimit-Policy": {
+        "description": "for each limit that counted the request: requests (`q`) in a window of seconds (`w`)",
+        "schema": {"type": "string", "examples": ['"webhook-test";q=10;w=50']},
+    },
+}
+RATE_REFERENCES = {name: {"$ref": f"#/components/headers/{name}"} for name in RATE_HEADERS}
 PROBLEM_REFERENCE = {"$ref": "#/components/schemas/Problem"}
 
 
@@ -69,7 +83,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     )
     asking, schemes = Request({"type": "http", "app": app}), SecuritySchemes()
     for route, operation in _operations(app, document):
-        guard = guard_of(route)
+        guard = guard_of(route.dependant)
         accepted = guard.schemes(asking) if guard is not None else {}
         operation["security"] = [{name: []} for name in accepted]
         schemes |= accepted
@@ -81,12 +95,6 @@ def describe(app: FastAPI) -> dict[str, Any]:
     document["tags"] = _tags(document)
     _collect_components(document, schemes)
     return document
-
-
-def guard_of(route: APIRoute) -> RequireRole | None:
-    """Return what decides about the caller of a route; None where nobody needs to authenticate."""
-    calls = (item.call for item in dependants(route.dependant))
-    return next((call for call in calls if isinstance(call, RequireRole)), None)
 
 
 def _operations(app: FastAPI, document: dict[str, Any]) -> Iterator[tuple[APIRoute, dict[str, Any]]]:
@@ -114,7 +122,10 @@ def _responses(
         for number, text in _platform_problems(route, guard, schemes).items():
             if MEDIA_TYPE not in answers.get(str(number), {}).get("content", {}):  # FastAPI's own 422 is not sent
                 answers[str(number)] = {"description": text, "content": {MEDIA_TYPE: {}}}
+    limited = isinstance(route, ApiRoute) and "429" in answers
     for status, answer in answers.items():
+        if limited and (status < "4" or status == "429"):
+            answer["headers"] = answer.get("headers", {}) | RATE_REFERENCES
         if MEDIA_TYPE in answer.get("content", {}):
             title = answer["description"]
             example = {"type": "about:blank", "title": title[:1].upper() + title[1:], "status": int(status)}
@@ -127,6 +138,8 @@ def _responses(
 def _platform_problems(route: APIRoute, guard: RequireRole | None, schemes: SecuritySchemes) -> dict[int, str]:
     limits = endpoint_limits(route.endpoint)
     problems = dict(EVERY)
+    if stores_answers(route.dependant):
+        problems |= KEYED
     if route.body_field is not None or limits is not None:
         problems |= BODY
     if guard is not None:
@@ -151,4 +164,9 @@ def _collect_components(document: dict[str, Any], schemes: SecuritySchemes) -> N
     schemas = components.get("schemas", {}) | {"Problem": PROBLEM_SCHEMA}
     for name in ("HTTPValidationError", "ValidationError"):  # of answers that are not sent
         schemas.pop(name, None)
+    for schema in schemas.values():
+        for name, field in schema.get("properties", {}).items():
+            if name in FIELDS:
+                field.setdefault("description", FIELDS[name])
+    components["headers"] = RATE_HEADERS
     components |= {"schemas": dict(sorted(schemas.items())), "securitySchemes": schemes}

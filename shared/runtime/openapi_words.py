@@ -2,9 +2,10 @@
 
 DESCRIPTION = """\
 The HTTP API of a Countersign service. Every error is a problem document (RFC 9457, `application/problem+json`), also
-for unknown paths (404) and methods (405, with `Allow`). Unknown query parameters are refused with 422. Lists that are
-read in pages take `limit` and `after`, and answer with `next`: the cursor of the next page, null at the end. Where
-`Idempotency-Key` is taken, a request that is sent again with it gets the first answer. 429 and 503 carry `Retry-After`.
+for unknown paths (404) and methods (405, with `Allow`). Unknown query parameters are refused with 422. Lists answer
+with `items`; those that are read in pages take `limit` and `after`, and answer with `next`: the cursor of the next
+page, null at the end. A POST that is sent again with its `Idempotency-Key` gets the first answer. 429 and 503 carry
+`Retry-After`. Where a limit counts the request, `RateLimit` says what is left.
 """
 TAGS = {
     "absences": "Who is away, and who gets their reviews.",

@@ -47,10 +47,10 @@ PROBLEM_SCHEMA: dict[str, Any] = {
     "description": "problem details (RFC 9457)",
     "required": ["type", "title", "status"],
     "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
+        "type": {"type": "string", "description": "`about:blank`: the status says what kind of problem it is"},
+        "title": {"type": "string", "description": "what is wrong, in the same words for every such problem"},
+        "status": {"type": "integer", "description": "the HTTP status"},
+        "detail": {"type": "string", "description": "what is wrong with this request, or what to do"},
         "errors": {
             "type": "array",
             "description": "invalid fields",

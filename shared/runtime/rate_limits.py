@@ -6,7 +6,9 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 from time import monotonic
+from typing import NamedTuple
 
 from fastapi import Request
 from starlette.applications import Starlette
@@ -16,6 +18,7 @@ from shared.runtime.problems import ProblemError
 
 logger = logging.getLogger(__name__)
 
+RATES_SCOPE_KEY = "countersign.rates"  # key in a request's scope: what the limits that counted it leave
 CALLER_SCOPE_KEY = "countersign.caller"  # key in a request's scope: its authenticated Caller
 MAX_TRACKED_KEYS = 10_000  # callers tracked by one rate limit
 # Least delay of a refusal in seconds; the longest is twice that. A client that retries at once sends at most one
@@ -77,13 +80,23 @@ class TokenBucket:
         """Return whether requests of `key` were counted before."""
         return key in self._left
 
-    async def admit(self, key: str, *, counted: bool = True) -> None:
-        """Count (or only check) a request and delay its refusal."""
+    async def admit(self, key: str, *, counted: bool = True, scope: Scope | None = None) -> None:
+        """Count (or only check) a request and delay its refusal. The answer to `scope` says what is left."""
         try:
             self.take(key) if counted else self.check(key)
         except ProblemError:
             await delay_refusal()
             raise
+        finally:
+            if scope is not None:
+                scope.setdefault(RATES_SCOPE_KEY, []).append(self.remaining(key))
+
+    def remaining(self, key: str) -> "Remaining":
+        """Return what is left to `key`."""
+        left = self._now(key)
+        restored = ceil((self._burst - left) / self._per_second)
+        window = max(1, round(self._burst / self._per_second))
+        return Remaining(self._name, self._burst, window, max(0, int(left)), restored)
 
     async def wait_for_turn(self, key: str) -> None:
         """Count a request that is let in, and delay it until it is within the rate.
@@ -121,8 +134,35 @@ class RateLimit:
             rates = app.state.rates = {}
         return rates.setdefault(self, TokenBucket(self.name, self.burst, self.per_second))
 
+    async def admit(self, scope: Scope) -> None:
+        """Count a request of this application, and delay its refusal. Raises ProblemError 429."""
+        await self.of(scope["app"]).admit(rate_limit_key(scope), scope=scope)
+
     async def __call__(self, request: Request) -> None:
-        await self.of(request.app).admit(rate_limit_key(request.scope))
+        await self.admit(request.scope)
+
+
+class Remaining(NamedTuple):
+    """What a rate limit leaves to a caller. `window` and `restored` are in seconds."""
+
+    policy: str
+    quota: int
+    window: int
+    left: int
+    restored: int  # until the whole quota is there again
+
+
+def rate_limit_headers(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """Return the header fields that say which limits counted a request, and what they leave.
+
+    https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/ (-10): structured fields (RFC 9651)
+    """
+    found: list[Remaining] = scope.get(RATES_SCOPE_KEY, [])
+    if not found:
+        return []
+    policies = ", ".join(f'"{item.policy}";q={item.quota};w={item.window}' for item in found)
+    limits = ", ".join(f'"{item.policy}";r={item.left};t={item.restored}' for item in found)
+    return [(b"ratelimit-policy", policies.encode()), (b"ratelimit", limits.encode())]
 
 
 async def delay_refusal() -> None:

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.runtime.authentication import RequireRole, authenticated_caller
 from shared.runtime.json_values import JsonValueCounter
 from shared.runtime.problems import ProblemError
-from shared.runtime.rate_limits import RateLimit, delay_refusal, rate_limit_key
+from shared.runtime.rate_limits import RateLimit, delay_refusal, rate_limit_headers, rate_limit_key
 
 KB, MB = 2**10, 2**20
 DEFAULT_MAX_BODY_BYTES = 64 * KB
@@ -209,7 +209,7 @@ class _RequestBody:
             for door in _role_requirements(self._scope):
                 await door(Request(self._scope))
             if endpoint.rate is not None:
-                await endpoint.rate.of(self._scope["app"]).admit(rate_limit_key(self._scope))
+                await endpoint.rate.admit(self._scope)
         except ProblemError as problem:
             raise RequestRefusedError(problem) from None
         self._check(self._declared, endpoint.max_bytes)
@@ -242,6 +242,7 @@ class _RequestBody:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._answered = True
+            message["headers"] = [*message.get("headers", ()), *rate_limit_headers(self._scope)]
         await self._send(message)
 
 

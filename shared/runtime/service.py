@@ -21,6 +21,7 @@ from shared.contracts.errors import CountersignError, TransientError
 from shared.messaging.broker import ServiceBroker
 from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import Clock
+from shared.messaging.stored_answers import StoredAnswers
 from shared.runtime import connection_limits, problems
 from shared.runtime.dependencies import mount, provide
 from shared.runtime.health import Check, Health, Readiness, health_router, run_check
@@ -224,6 +225,8 @@ def create_app(
         if service.dependencies is not None:
             provide(app, service.dependencies)
         mount(app, *service.routers)
+    if (api := next((service for service in services if service.routers), None)) is not None:
+        provide(app, StoredAnswers(api.broker.bus, api.name, api.broker.clock))
     provide(app, Health(Readiness(checks), buses))
     mount(app, health_router)
     _document(app)

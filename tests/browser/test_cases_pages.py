@@ -53,6 +53,17 @@ async def test_an_operator_finds_a_stopped_case_reads_why_and_retries_it(ward: W
     await expect(page.locator(".state .chip")).to_have_text("Waits for a signature")
     await expect(page.locator(".events li").filter(has_text="put the step back to work")).to_contain_text("operator")
     await assert_accessible(page, "case-waits", VIEWS)
+    await page.get_by_text("Withdraw the case").click()
+    await page.get_by_label("Why no document is needed").fill("The stay was entered for a test")
+    confirmed = page.get_by_label("The patient needs no discharge document")
+    await page.get_by_role("button", name="Withdraw").click()
+    await expect(confirmed).to_be_focused()  # the browser asks for it
+    await confirmed.check()
+    await assert_accessible(page, "case-withdrawal", VIEWS)
+    await page.get_by_role("button", name="Withdraw").click()
+    await expect(page.locator(".note.fine")).to_contain_text("withdrawn")
+    await expect(page.locator(".events li").first).to_contain_text("The stay was entered for a test")
+    await expect(page.get_by_text("Withdraw the case")).to_have_count(0)
     async with page.expect_download() as download:
         await page.get_by_role("link", name="Download as JSON").click()
     assert (await download.value).suggested_filename == f"case-{failed}.json"

@@ -380,6 +380,30 @@ def test_a_rate_lets_a_burst_through_and_then_its_pace() -> None:
         rate.take("a")
 
 
+async def test_an_answer_says_what_the_limit_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_limits, "REFUSAL_DELAY_S", 0)
+    app, twice = create_app([]), RateLimit("twice", 2, 0.01)
+
+    @app.post("/rated", dependencies=[Depends(twice)])
+    async def rated() -> None: ...
+
+    @app.post("/limited")
+    @limit_endpoint(rate=twice)
+    async def limited(file: UploadFile) -> None: ...
+
+    @app.post("/free")
+    async def free() -> None: ...
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as http:
+        answers = [await http.post("/rated"), await http.post("/limited", files={"file": b"x"})]
+        answers.append(await http.post("/rated"))
+        other = await http.post("/free")
+    assert [item.status_code for item in answers] == [200, 200, 429]
+    assert {item.headers["RateLimit-Policy"] for item in answers} == {'"twice";q=2;w=200'}
+    assert [item.headers["RateLimit"].partition(";t=")[0] for item in answers] == [f'"twice";r={n}' for n in (1, 0, 0)]
+    assert "RateLimit" not in other.headers
+
+
 def test_a_rate_remembers_only_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate_limits, "MAX_TRACKED_KEYS", 10)
     rate = TokenBucket("x", 3, 0.5, lambda: 0.0)

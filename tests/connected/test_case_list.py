@@ -241,6 +241,8 @@ async def test_without_a_dead_letter_the_reason_is_kept_with_the_case(stack: Sta
     bus = await stack.server.connect("approval")
     assert await Artifacts(bus).of(case_id, 0).get(retried.reason) == WHY.encode()
     await bus.close()
+    assert [item["reason"] for item in (await stack.case(case_id))["events"] if item["event"] == "retried"] == [WHY]
+    assert f"“{WHY}”" in (await stack.call("auditor", "GET", f"/cases/{case_id}")).text
 
 
 async def test_a_review_is_given_away_once_from_a_page(stack: Stack) -> None:

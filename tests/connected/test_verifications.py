@@ -68,6 +68,9 @@ async def test_an_untouched_stream_holds_and_a_changed_document_is_found(nats: N
         assert {item["case_id"] for item in found["findings"]} == {case_id}
         listed = (await stack.call("auditor", "GET", PATH)).json()["items"]
         assert [item["id"] for item in listed] == [found["id"], run["id"]]
+        first = (await stack.call("auditor", "GET", f"{PATH}?limit=1")).json()
+        second = (await stack.call("auditor", "GET", f"{PATH}?limit=1&after={first['next']}")).json()
+        assert ([*first["items"], *second["items"]], second["next"]) == (listed, None)
 
 
 async def test_one_runs_at_a_time_and_a_repeat_is_the_same_run(secured: Stack, monkeypatch: pytest.MonkeyPatch) -> None:

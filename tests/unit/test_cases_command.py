@@ -55,3 +55,41 @@ def test_a_list_that_goes_on_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "cases may be missing" in output
     output, _ = run(monkeypatch, {"items": [LINE], "unreadable": []})
     assert "--after" not in output
+
+
+def withdraw(monkeypatch: pytest.MonkeyPatch, *words: str, answer: str = "") -> tuple[int, str, list[tuple[Any, ...]]]:
+    """Return the exit code, what is printed, and the requests."""
+    sent = list[tuple[Any, ...]]()
+
+    def call(_: object, method: str, path: str, **options: Any) -> dict[str, Any]:
+        sent.append((method, path, options.get("json")))
+        return {"case_id": "c1", "department": "surgery", "state": "failed"}
+
+    monkeypatch.setattr(cases, "call_api", call)
+    done = CliRunner().invoke(cases.app, ["withdraw", "c1", "--reason", "a test", *words], input=answer)
+    return done.exit_code, done.output, sent
+
+
+def test_a_withdrawal_is_confirmed(monkeypatch: pytest.MonkeyPatch) -> None:
+    post = ("POST", "/v1/cases/c1/withdraw", {"reason": "a test"})
+    assert withdraw(monkeypatch, "--yes") == (0, "Case c1 is withdrawn.\n", [post])
+    code, said, sent = withdraw(monkeypatch, answer="y\n")
+    assert (code, sent[1:]) == (0, [post])
+    assert "Withdraw case c1 (surgery, failed)?" in said
+    code, _, sent = withdraw(monkeypatch, answer="n\n")
+    assert (code != 0, [item[0] for item in sent]) == (True, ["GET"])
+
+
+def test_a_retry_with_a_reason_names_the_caller_by_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = list[tuple[Any, ...]]()
+
+    def call(_: object, method: str, path: str, **options: Any) -> dict[str, Any]:
+        sent.append((method, path, options["json"]))
+        return {"detail": "case c1 tries draft again"}
+
+    monkeypatch.setattr(cases, "call_api", call)
+    done = CliRunner().invoke(cases.app, ["retry", "c1", "--reason", "the server is back"])
+    assert (done.exit_code, done.output) == (0, "case c1 tries draft again\n")
+    assert sent == [("POST", "/v1/cases/c1/retry", {"reason": "the server is back"})]
+    refused = CliRunner().invoke(cases.app, ["retry", "c1", "--reason", "x", "--by", "eve"])
+    assert (refused.exit_code != 0, len(sent)) == (True, 1)

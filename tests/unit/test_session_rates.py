@@ -76,3 +76,27 @@ async def test_requests_of_a_burst_are_let_in_one_after_the_other(monkeypatch: p
     now[0] = 1.0
     await pace.wait_for_turn("a")
     assert len(waited) == 2
+
+
+async def test_an_answer_says_which_limits_counted_the_request_and_what_they_leave() -> None:
+    now = [0.0]
+    bucket = TokenBucket("requests", 4, 0.5, lambda: now[0])
+    scope: dict[str, object] = {}
+    assert rate_limits.rate_limit_headers(scope) == []
+    await bucket.admit("a", scope=scope)
+    assert rate_limits.rate_limit_headers(scope) == [
+        (b"ratelimit-policy", b'"requests";q=4;w=8'),
+        (b"ratelimit", b'"requests";r=3;t=2'),
+    ]
+    for _ in range(3):
+        await bucket.admit("a")
+    refused: dict[str, object] = {}
+    with pytest.raises(ProblemError):
+        await bucket.admit("a", scope=refused)
+    await TokenBucket("uploads", 60, 1.0).admit("a", scope=refused)
+    assert dict(rate_limits.rate_limit_headers(refused)) == {
+        b"ratelimit-policy": b'"requests";q=4;w=8, "uploads";q=60;w=60',
+        b"ratelimit": b'"requests";r=0;t=8, "uploads";r=59;t=1',
+    }
+    now[0] += 2
+    assert (await bucket.admit("a"), bucket.remaining("a").left) == (None, 0)

@@ -83,17 +83,17 @@ class SetAbsence(BaseModel):
 class AbsenceView(BaseModel):
     """An absence. `removed_at` null: nobody ended it before its time."""
 
-    id: str
+    id: str = Field(description="id of the absence")
     department: str
     absent: str
     cover: str
-    starts_at: AwareDatetime
-    ends_at: AwareDatetime
+    starts_at: AwareDatetime = Field(description="first moment of the absence")
+    ends_at: AwareDatetime = Field(description="from then on reviews go to the attending")
     state: State = Field(description="only a `current` one counts")
     created_at: AwareDatetime
     created_by: str
-    removed_at: AwareDatetime | None
-    removed_by: str | None
+    removed_at: AwareDatetime | None = Field(description="when it was ended before its time; null: it was not")
+    removed_by: str | None = Field(description="who ended it before its time")
 
 
 class AbsenceList(BaseModel):

@@ -20,6 +20,7 @@ from shared.contracts.access_log import AccessLogEvent
 from shared.contracts.subjects import CASE_ID
 from shared.runtime.api_route import ApiRoute
 from shared.runtime.authentication import Caller
+from shared.runtime.idempotency import without_idempotency_key
 from shared.runtime.problems import ProblemError, problem_responses
 
 COMMON = {
@@ -110,6 +111,7 @@ async def search_access(
     response_model=AccessEntries,
     responses=EXPORTS,
 )
+@without_idempotency_key
 async def search_access_by_patient(
     body: SearchAccess,
     who: Auditor,

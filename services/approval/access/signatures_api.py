@@ -43,7 +43,7 @@ class UnseenSignatures(BaseModel):
         f"{MAX_EXAMINED} in the stream"
     )
     unreadable: int = Field(description="approvals that cannot be read: nothing is known about them")
-    since: datetime
+    since: datetime = Field(description="signatures from then on were checked")
     next: str | None = Field(description="cursor of the page after it; null: the whole period was examined")
 
 

@@ -27,10 +27,10 @@ class StandingDocument(BaseModel):
 
     case_id: str
     digest: str
-    text: str
+    text: str = Field(description="the document as it is in the chart")
     addenda: list[str] = Field(description="texts of its addenda, oldest first")
     document_reference: str | None
-    retraction_requested_by: str | None
+    retraction_requested_by: str | None = Field(description="who asked for a retraction; null: nobody")
 
 
 class _Signed(BaseModel):

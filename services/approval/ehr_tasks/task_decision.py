@@ -17,6 +17,7 @@ from services.approval.filing.resources import (
     FINAL_DOCUMENT,
     REVIEW_STATUS_SYSTEM,
     REVIEW_SYSTEM,
+    WITHDRAWN,
 )
 from shared.clinical.elements import Resource, child, children
 from shared.contracts import subjects
@@ -94,8 +95,8 @@ def _is_ours(output: Resource) -> bool:
 
 
 def cancelled_by_us(task: Resource) -> bool:
-    """Return whether we cancelled the Task, because the discharge was cancelled."""
-    return task.get("status") == "cancelled" and DISCHARGE_CANCELLED in _codes(task)
+    """Return whether we cancelled the Task, because the case was withdrawn."""
+    return task.get("status") == "cancelled" and not {DISCHARGE_CANCELLED, WITHDRAWN}.isdisjoint(_codes(task))
 
 
 def owner_of(task: Resource) -> str | None:

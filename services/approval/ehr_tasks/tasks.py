@@ -147,15 +147,22 @@ class ReviewTasks:
             await self._change(task, lambda found: self._completed(found, outcome, document))
         await self.end(case, draft, outcome, document)
 
-    async def end(self, case: CaseRef, draft: DraftRef, outcome: Outcome | None, document: str | None = None) -> bool:
+    async def end(
+        self,
+        case: CaseRef,
+        draft: DraftRef,
+        outcome: Outcome | None,
+        document: str | None = None,
+        why: str = resources.DISCHARGE_CANCELLED,
+    ) -> bool:
         """End the Tasks of `draft`, and return whether there are any: completed with `outcome`; None: cancelled.
 
-        Includes Tasks whose ids never reached the event stream.
+        `why` is the code of a cancelled one. Includes Tasks whose ids never reached the event stream.
         """
 
         def change(found: Resource) -> Resource:
             if outcome is None:
-                return resources.cancelled(found, self._clock())
+                return resources.cancelled(found, self._clock(), why)
             return self._completed(found, outcome, document)
 
         with as_transient():

@@ -52,11 +52,11 @@ class ErasureLine(BaseModel):
 
     case_id: str
     department: str
-    state: CaseState
-    texts: int
-    held: bool
-    erased_at: datetime | None
-    obstacle: str | None
+    state: CaseState = Field(description="state of the case")
+    texts: int = Field(description="texts that are stored")
+    held: bool = Field(description="whether a legal hold keeps its texts")
+    erased_at: datetime | None = Field(description="when they were erased; null: they were not")
+    obstacle: str | None = Field(description="why they cannot be erased; null: they can")
 
 
 class ErasurePlan(BaseModel):
@@ -67,8 +67,8 @@ class ErasureAccepted(BaseModel):
     """The event that was appended, and the state of the case after it."""
 
     case_id: str
-    state: CaseState
-    event: str
+    state: CaseState = Field(description="state of the case after it")
+    event: str = Field(description="name of the event that was appended")
     by: str
 
 

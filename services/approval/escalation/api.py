@@ -27,11 +27,11 @@ class EscalationLine(BaseModel):
     """One level. `channels` are kinds such as `mailto` or `slack`, one for each message; `alert` is the operators'."""
 
     level: int
-    due: datetime
-    standing: Standing
-    tells: list[str]
-    takes_over: bool
-    alert: Severity
+    due: datetime = Field(description="when it is reached")
+    standing: Standing = Field(description="whether it was reached, is to come, or is not any more")
+    tells: list[str] = Field(description="who is notified")
+    takes_over: bool = Field(description="whether the supervisor becomes the owner")
+    alert: Severity = Field(description="severity of the alert to operators")
     channels: list[str]
 
 
@@ -40,7 +40,7 @@ class AwayLine(BaseModel):
 
     absent: str
     cover: str
-    until: datetime
+    until: datetime = Field(description="end of the absence")
 
 
 class EscalationsView(BaseModel):
@@ -48,9 +48,9 @@ class EscalationsView(BaseModel):
 
     case_id: str
     department: str
-    state: CaseState
+    state: CaseState = Field(description="state of the case")
     owner: str | None
-    waiting_since: datetime | None
+    waiting_since: datetime | None = Field(description="when the review was requested; null: none is open")
     away: list[AwayLine] = Field(description="current absences of the attending physician and the owner")
     items: list[EscalationLine]
 

@@ -8,6 +8,7 @@ from services.approval import domain
 from services.approval.ehr_tasks.tasks import ReviewTasks
 from services.approval.escalation import rules as escalation_rules
 from services.approval.escalation.directory import Directory
+from services.approval.filing.resources import DISCHARGE_CANCELLED, WITHDRAWN
 from services.approval.filing.write_back import document_in_ehr
 from shared.contracts.case import fold
 from shared.contracts.envelope import RecordedEvent, decode
@@ -106,8 +107,8 @@ class EscalationHandler:
                 history = await self._after_escalation(event, escalated, history)
             case Reassigned() as reassigned:
                 await self._after_reassignment(event, reassigned, history)
-            case Withdrawn():
-                await self._after_withdrawal(history)
+            case Withdrawn() as withdrawn:
+                await self._after_withdrawal(withdrawn, history)
             case Reimported(signature=Approved() as signed):
                 await self._after_reimport(signed, history)
         for escalation in escalation_rules.escalations(history):
@@ -144,13 +145,14 @@ class EscalationHandler:
             due = case.review.deadlines[0] if reassigned.deadlines else None
             await self._tasks.reassign(case.review.task, case.owner or reassigned.owner, due)
 
-    async def _after_withdrawal(self, history: Sequence[RecordedEvent]) -> None:
+    async def _after_withdrawal(self, withdrawn: Withdrawn, history: Sequence[RecordedEvent]) -> None:
         if fold(history).state != "withdrawn":
             return  # discharged again in the meantime
         await self._timers.cancel(history[-1].case.id)
         for event in history:
             if isinstance(event.body, ReviewRequested | Drafted):
-                await self._tasks.end(event.case, event.body.draft, None)
+                why = WITHDRAWN if withdrawn.by is not None else DISCHARGE_CANCELLED
+                await self._tasks.end(event.case, event.body.draft, None, why=why)
 
     async def _after_reimport(self, signed: Approved, history: Sequence[RecordedEvent]) -> None:
         """End every Task and timer for a document that was signed before the restore.

@@ -128,8 +128,8 @@ def ended_by(escalation: EscalationRecord, history: Iterable[RecordedEvent]) -> 
                 return EscalationEnd("approved", done=True)
             case Rejected() as rejected:
                 return EscalationEnd(f"rejected-{rejected.action}", done=True)
-            case Withdrawn():
-                return EscalationEnd("discharge-cancelled", done=False)
+            case Withdrawn() as withdrawn:
+                return EscalationEnd("withdrawn" if withdrawn.by else "discharge-cancelled", done=False)
             case Reassigned() as reassigned if reassigned.deadlines is not None:
                 return EscalationEnd("reassigned", done=False)
     return None

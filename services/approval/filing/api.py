@@ -9,6 +9,7 @@ from services.approval.dependencies import Api, Clinician, Watcher
 from services.approval.filing.service import UnfiledEntry
 from services.approval.review.api import Decided
 from services.approval.review.problems import CONFLICT, ERASED, UNKNOWN_CASE, DecisionRoute
+from shared.runtime.list_pages import After, Next
 from shared.runtime.problems import problem_responses
 from shared.runtime.response_headers import with_headers
 
@@ -24,15 +25,19 @@ MEDIA_TYPES = {"text": "text/plain; charset=utf-8", "pdf": "application/pdf"}
 
 
 class UnfiledList(BaseModel):
-    """Signed documents that are not in the chart yet, oldest first."""
+    """A page of signed documents that are not in the chart yet, oldest first."""
 
     items: list[UnfiledEntry]
-    total: int = Field(description="how many there are; more than `items` where `limit` is smaller")
+    total: int = Field(description="how many there are on all pages")
+    next: Next
 
 
 @router.get("/v1/unfiled", summary="Signed documents that are not in the chart yet, and why")
-async def list_unfiled(who: Watcher, api: Api, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> UnfiledList:
-    return UnfiledList(items=await api.chart.unfiled(who, limit), total=api.chart.count_unfiled(who))
+async def list_unfiled(
+    who: Watcher, api: Api, after: After = None, limit: Annotated[int, Query(ge=1, le=200)] = 50
+) -> UnfiledList:
+    items, following = await api.chart.unfiled(who, limit, after)
+    return UnfiledList(items=items, total=api.chart.count_unfiled(who), next=following)
 
 
 @router.post(

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from pydantic import Field
+
 from services.approval.corrections import rules as correction_rules
 from services.approval.filing import by_hand, restored
 from services.approval.filing.renditions.make import PDF
@@ -21,6 +23,7 @@ from shared.contracts.events import Filed, Retried
 from shared.contracts.model import Model
 from shared.contracts.subjects import CaseRef
 from shared.runtime.authentication import Caller
+from shared.runtime.list_pages import page_of
 
 Reason = Literal["on-its-way", "retrying", "held", "transfer"]
 
@@ -30,11 +33,11 @@ class UnfiledEntry(Model):
 
     case_id: str
     department: str
-    signed: str  # approved, amended, addended, retracted
+    signed: str = Field(description="event of the signature")
     signed_at: datetime
-    reason: Reason
-    since: datetime
-    detail: str = ""
+    reason: Reason = Field(description="on its way; tried again; held until a person acts; to be transferred by hand")
+    since: datetime = Field(description="since when that is the reason")
+    detail: str = Field(default="", description="what the EHR answered, without patient data")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +66,14 @@ class ChartService:
         self._unfiled = unfiled
         self._renditions = renditions
 
-    async def unfiled(self, who: Caller, most: int) -> list[UnfiledEntry]:
-        """Return up to `most` signed documents of the caller's departments that are not in the chart, oldest first."""
-        waiting = self._unfiled.of(who)[:most]
+    async def unfiled(self, who: Caller, most: int, after: str | None = None) -> tuple[list[UnfiledEntry], str | None]:
+        """Return up to `most` signed documents of the caller's departments that are not in the chart, oldest first.
+
+        They are those behind the cursor `after`; the second is the cursor behind them. Raises ProblemError.
+        """
+        waiting, following = page_of(self._unfiled.of(who), _oldest_first, after, most)
         statuses = await self._statuses.of([item.ref.id for item in waiting])
-        return [_line(item, statuses.get(item.ref.id)) for item in waiting]
+        return [_line(item, statuses.get(item.ref.id)) for item in waiting], following
 
     def count_unfiled(self, who: Caller) -> int:
         """Return how many signed documents of the caller's departments are not in the chart."""
@@ -171,3 +177,7 @@ def _line(item: UnfiledDocument, known: FilingStatus | None) -> UnfiledEntry:
         since=known.since if known is not None else item.signed_at,
         detail=item.held or (known.reason if known is not None else ""),
     )
+
+
+def _oldest_first(item: UnfiledDocument) -> tuple[float, str]:
+    return item.signed_at.timestamp(), item.ref.id

@@ -6,10 +6,13 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from services.approval.dependencies import Api, Operator
+from services.approval.dependencies import Api, IdempotencyKey, Operator
 from services.approval.ehr_tasks.hold import DecisionHold
 from services.approval.operations.retry import store_reason
-from services.approval.review.api import readable
+from services.approval.review.api import Decided, readable
+from services.approval.review.errors import DecisionRefusedError
+from services.approval.review.problems import UNKNOWN_CASE, problem_of
+from services.approval.withdrawal.service import withdraw
 from shared.contracts.case import fold
 from shared.contracts.errors import PermanentError
 from shared.runtime.api_route import ApiRoute
@@ -39,8 +42,18 @@ class CaseRetried(BaseModel):
     """What was done; `detail` is a sentence."""
 
     case_id: str
-    detail: str
+    detail: str = Field(description="what was done, as a sentence")
     by: str
+
+
+class WithdrawCase(BaseModel):
+    """Why no document is needed."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"reason": "the discharge was entered for a test patient"}]}
+    )
+
+    reason: Reason
 
 
 class DecisionHoldView(BaseModel):
@@ -48,7 +61,7 @@ class DecisionHoldView(BaseModel):
 
     held: bool
     by: str | None = None
-    at: datetime | None = None
+    at: datetime | None = Field(default=None, description="when it was set; null: never")
     why: str | None = None
 
 
@@ -81,6 +94,26 @@ async def retry_case(case_id: str, by: Operator, api: Api, body: RetryCase | Non
     except PermanentError as refused:
         raise ProblemError(409, "This case cannot be retried", refused.reason) from None
     return CaseRetried(case_id=case_id, detail=detail, by=by.subject)
+
+
+@router.post(
+    "/v1/cases/{case_id}/withdraw",
+    tags=["cases"],
+    summary="Withdraw a case that nobody has signed",
+    description="For a discharge that was entered in error, a test patient, or a failed case that nobody will repair. "
+    "Tasks in the EHR, reminders and unresolved dead letters of the case end. The event names the caller and the "
+    "digest of the reason. Once a physician has signed, the document is corrected or retracted instead. A later "
+    "discharge of the stay opens the case again.",
+    responses=problem_responses(UNKNOWN_CASE | {409: "the case is signed, has ended, or its texts are being erased"}),
+)
+async def withdraw_case(
+    case_id: str, body: WithdrawCase, by: Operator, api: Api, key: IdempotencyKey = None
+) -> Decided:
+    try:
+        await withdraw(api.operations, api.cases, api.review.decisions, by, case_id, body.reason, key)
+    except DecisionRefusedError as refused:
+        raise problem_of(refused) from None
+    return Decided(case_id=case_id, state="withdrawn", by=by.subject)
 
 
 @router.get("/v1/ehr-decisions", tags=["reviews"], summary="Whether decisions that are made in the EHR are held")

@@ -50,17 +50,17 @@ class DeadLetterEntry(BaseModel):
     """A message whose retries are exhausted. `by`, `at` and `why` say who resolved it, when and for what reason."""
 
     sequence: int
-    state: Literal["waiting", "redriven", "discarded"]
+    state: Literal["waiting", "redriven", "discarded"] = Field(description="whether it was resolved, and how")
     consumer: str
     stream: str
-    subject: str
+    subject: str = Field(description="NATS subject of the message")
     reason: str = Field(description="why it failed")
     attempts: int
     failed_at: str | None
     case_id: str | None = Field(description="the case whose step failed, if it is one")
     department: str | None
     by: str | None
-    at: str | None
+    at: str | None = Field(description="when it was resolved; null: it was not")
     why: str | None
 
 
@@ -74,7 +74,7 @@ class DeadLetterList(BaseModel):
 class DeadLetterDetails(DeadLetterEntry):
     """A dead letter with what identifies its message: selected headers, size and digest, never the body."""
 
-    headers: dict[str, str]
+    headers: dict[str, str] = Field(description="ids, names and times among the headers of the message")
     size: int = Field(description="bytes of the body")
     sha256: str = Field(description="digest of the body, hexadecimal")
 
@@ -87,7 +87,7 @@ class ActOnOne(BaseModel):
     )
 
     reason: Reason
-    dry_run: bool = False
+    dry_run: bool = Field(default=False, description="only say what would be done")
 
 
 class ActOnAll(BaseModel):

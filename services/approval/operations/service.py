@@ -6,6 +6,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal
 
+from pydantic import Field
+
 from services.approval.ehr_tasks.hold import DecisionHold, read_hold, set_hold
 from services.approval.operations.groups import Group, grouped
 from services.approval.operations.selection import Selection, can_see, case_of
@@ -31,8 +33,10 @@ class ActionResult(Model):
     """
 
     sequence: int
-    outcome: Literal["redriven", "discarded", "planned", "refused", "unavailable"]
-    detail: str
+    outcome: Literal["redriven", "discarded", "planned", "refused", "unavailable"] = Field(
+        description="what became of it"
+    )
+    detail: str = Field(description="the same as a sentence")
     by: str | None = None
 
 

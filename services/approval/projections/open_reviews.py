@@ -13,6 +13,8 @@ from functools import lru_cache
 from itertools import chain
 from typing import Self
 
+from pydantic import Field
+
 from services.approval.projections.catch_up import CatchUpSubscription
 from shared.contracts.case import Case, evolve
 from shared.contracts.envelope import ChainHead, RecordedEvent, decode
@@ -42,14 +44,14 @@ class OpenReview(Model):
     encounter: str
     owner: str | None = None
     attending: str | None = None
-    attends: bool = False  # the owner is the attending physician
+    attends: bool = Field(default=False, description="whether the owner is the attending")
     requested_at: datetime
     deadlines: tuple[datetime, ...]
     level: int
     draft: str  # digest
-    number: int
-    kind: str
-    title: str = ""  # of the kind of document
+    number: int = Field(description="drafts of the stay so far, this one included")
+    kind: str = Field(description="kind of document")
+    title: str = Field(default="", description="title of the document")
 
 
 @dataclass(frozen=True, slots=True)

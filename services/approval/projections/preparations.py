@@ -4,6 +4,8 @@ from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from itertools import chain
 
+from pydantic import Field
+
 from services.approval.projections.catch_up import CatchUpSubscription
 from shared.contracts.envelope import decode
 from shared.contracts.model import Model
@@ -23,10 +25,10 @@ class Preparation(Model):
     trigger: PreparationTrigger
     requested_at: datetime
     expected_at: datetime | None = None
-    ends_at: datetime
+    ends_at: datetime = Field(description="the preparation ends then if no discharge is reported")
     owner: str | None = None  # the attending physician
     draft: str | None = None  # digest; None until it is prepared
-    title: str = ""  # of the kind of document
+    title: str = Field(default="", description="title of the document; empty: not drafted yet")
 
 
 class PreparationsProjection:
@@ -74,13 +76,13 @@ class PreparationsProjection:
                 pass
         self._changed(event.case.id)
 
-    def page(self, departments: Collection[str] | None, limit: int) -> list[Preparation]:
-        """Return the first `limit` preparations: those that are expected to be discharged first, then the oldest.
+    def of(self, departments: Collection[str] | None) -> list[Preparation]:
+        """Return the preparations of the departments, in no order. None: all."""
+        return [row for row, _ in self._rows.values() if departments is None or row.department in departments]
 
-        `departments` None: all.
-        """
-        rows = (row for row, _ in self._rows.values() if departments is None or row.department in departments)
-        return sorted(rows, key=lambda row: (row.expected_at or row.ends_at, row.requested_at, row.case_id))[:limit]
+    def page(self, departments: Collection[str] | None, limit: int) -> list[Preparation]:
+        """Return the first `limit` preparations: those that are expected to be discharged first, then the oldest."""
+        return sorted(self.of(departments), key=expected_first)[:limit]
 
     def count(self, departments: Collection[str] | None) -> int:
         """Return how many preparations there are. `departments` None: in all."""
@@ -89,3 +91,8 @@ class PreparationsProjection:
     def due(self, now: datetime) -> list[str]:
         """Return the cases whose preparation should have ended by `now`."""
         return [case for case, (row, _) in self._rows.items() if row.ends_at <= now]
+
+
+def expected_first(row: Preparation) -> tuple[float, float, str]:
+    """Return the position of a preparation in its list: by the expected discharge, then by age."""
+    return (row.expected_at or row.ends_at).timestamp(), row.requested_at.timestamp(), row.case_id

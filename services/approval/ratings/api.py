@@ -26,7 +26,7 @@ class RateDraft(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"rating": "useful", "words": "complete, and short enough"}]}
     )
 
-    rating: Rating
+    rating: Rating = Field(description="how useful the draft was")
     words: str = Field(default="", max_length=4000, description="optional, in your words; they stay with us")
 
 
@@ -35,7 +35,7 @@ class DraftRating(BaseModel):
 
     case_id: str
     draft: str
-    rating: Rating
+    rating: Rating = Field(description="how useful the draft was")
     by: str
 
 

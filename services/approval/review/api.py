@@ -18,6 +18,7 @@ from services.approval.projections.open_reviews import OpenReview
 from services.approval.review.case_list import CaseList, CaseParameters
 from services.approval.review.case_list import list_cases as page_of_cases
 from services.approval.review.case_reader import CaseReader
+from services.approval.review.operator_reasons import read_reasons
 from services.approval.review.prepared_view import prepared_view
 from services.approval.review.problems import DECISION, ERASED, SIGNATURE, UNKNOWN_CASE, DecisionRoute, gone
 from services.approval.review.signing_rules import ResolvedItems
@@ -72,7 +73,12 @@ class Approve(BaseModel):
         json_schema_extra={"examples": [{"resolutions": [{"sentence": 4, "how": "confirmed"}], "acknowledged": [0]}]},
     )
 
-    text: str | None = Field(default=None, min_length=1, max_length=LONGEST_TEXT)
+    text: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=LONGEST_TEXT,
+        description="the document to sign in place of the draft; null: the draft as it is",
+    )
     resolutions: list[Resolution] = Field(
         default=[],
         max_length=1000,
@@ -103,7 +109,7 @@ class Reject(BaseModel):
         },
     )
 
-    action: RejectionAction
+    action: RejectionAction = Field(description="what is to happen instead")
     reason: str = Field(min_length=1, max_length=4000, description="the physician's words")
 
 
@@ -115,7 +121,7 @@ class Reassign(BaseModel):
         json_schema_extra={"examples": [{"to": "Practitioner/dr-8", "reason": "on leave from tomorrow"}]},
     )
 
-    to: PractitionerReference
+    to: PractitionerReference = Field(description="FHIR reference of the new owner")
     reason: str = Field(min_length=1, max_length=4000)
 
 
@@ -123,9 +129,9 @@ class Decided(BaseModel):
     """What a decision led to."""
 
     case_id: str
-    state: CaseState
+    state: CaseState = Field(description="state of the case after it")
     by: str
-    signed: str | None = None
+    signed: str | None = Field(default=None, description="SHA-256 of the signed text; null: nothing was signed")
 
 
 @router.get(
@@ -147,7 +153,7 @@ async def list_cases(who: AnyRole, api: Api, query: CaseParameters) -> CaseList:
 )
 async def show_case(case_id: str, who: AnyRole, api: Api) -> CaseView:
     history, unreadable = await readable(api.cases, case_id, who)
-    return case_view(history, unreadable)
+    return case_view(history, unreadable, await read_reasons(api.cases, history))
 
 
 @router.get(

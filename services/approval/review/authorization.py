@@ -10,8 +10,8 @@ from shared.contracts.case import Case
 from shared.runtime.authentication import Caller, Role
 
 # decide: sign, refuse, correct, append, confirm a retraction. retract: ask for one, which alone changes nothing.
-# release: have a signed document filed again, or confirm that it is in the chart.
-Action = Literal["see", "decide", "reassign", "retract", "release"]
+# release: have a signed document filed again, or confirm that it is in the chart. withdraw: end an unsigned case.
+Action = Literal["see", "decide", "reassign", "retract", "release", "withdraw"]
 # Who reads the draft itself. An auditor verifies events without it, an operator repairs without it.
 READERS: tuple[Role, ...] = ("physician", "supervisor")
 
@@ -42,9 +42,9 @@ def denial(caller: Caller, case: Case, department: str, action: Action) -> Denie
 def _denied(caller: Caller, case: Case, department: str, action: Action) -> Denied | None:
     if not caller.can_access_department(department):
         return Denied("the case is of another department", conceal_existence=True)
-    if action in ("reassign", "release") and caller.role == "operator":
+    if action in ("reassign", "release", "withdraw") and caller.role == "operator":
         return None
-    if caller.role not in READERS:
+    if caller.role not in READERS or action == "withdraw":
         return Denied(f"the role {caller.role} may not do that", conceal_existence=False)
     if action in ("decide", "retract") and caller.practitioner is None and not caller.signs_as_owner:
         return Denied("the sign-in does not say who you are in the EHR", conceal_existence=False)

@@ -67,10 +67,10 @@ class CaseLine(BaseModel):
     case_id: str
     department: str
     encounter: str = Field(description="FHIR id; empty where no readable event names it")
-    state: CaseState
+    state: CaseState = Field(description="state of the case")
     since: datetime = Field(description="when the case came into its state")
     owner: str | None
-    last_event: str
+    last_event: str = Field(description="name of its latest event")
     time: datetime = Field(description="of the last event")
     failed_step: StepName | None = Field(default=None, description="the step that gave up, of a failed case")
     failure: str | None = Field(default=None, description="why it gave up")

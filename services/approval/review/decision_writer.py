@@ -10,7 +10,7 @@ from shared.contracts.case import Case
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled, RetractionRequested
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.errors import TransientError
-from shared.contracts.events import Approved, CaseEvent, Filed, Reassigned, Rejected, Retried
+from shared.contracts.events import Approved, CaseEvent, Filed, Reassigned, Rejected, Retried, Withdrawn
 from shared.contracts.ratings import Rated
 from shared.contracts.retention import ErasureOrdered, HoldPlaced, HoldReleased
 from shared.contracts.subjects import CaseRef, derived_id
@@ -35,6 +35,7 @@ Event = TypeVar(
     HoldReleased,
     Retried,
     Rated,
+    Withdrawn,
     Filed | RetractionFiled,
 )
 

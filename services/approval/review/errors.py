@@ -10,6 +10,7 @@ AfterFiling = Literal["not-filed", "no-draft", "changed", "unchanged", "asked", 
 BeforeFiling = Literal["not-open", "stale", "incomplete", "unresolved", "misleading"]
 Reminding = Literal["reminded", "no-channel"]
 Filing = Literal["not-unfiled", "not-by-hand", "no-document"]
+Withdrawing = Literal["not-withdrawable"]
 RatingCode = Literal["not-signed"]
 Ending = Literal["held", "not-held", "erased", "not-ended"]
 RefusalCode = (
@@ -20,6 +21,7 @@ RefusalCode = (
     | Reminding
     | RatingCode
     | Ending
+    | Withdrawing
 )
 
 

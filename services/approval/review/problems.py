@@ -37,6 +37,7 @@ TITLES: dict[RefusalCode, tuple[int, str]] = {
     "same-person": (403, "A second person has to confirm"),
     "no-reason": (422, "A reason is needed"),
     "sign-in-too-old": (401, "Sign in again to sign"),
+    "not-withdrawable": (409, "This case cannot be withdrawn"),
     "held": (409, "The case is on legal hold"),
     "not-held": (409, "The case is not on legal hold"),
     "erased": (410, "The texts of this case were erased"),

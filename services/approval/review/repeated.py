@@ -9,7 +9,16 @@ from typing import TypeGuard
 
 from shared.contracts.case import Case
 from shared.contracts.envelope import RecordedEvent, sha256_hex
-from shared.contracts.events import Actor, Approved, Reassigned, Rejected, RejectionAction, ReviewRequested
+from shared.contracts.events import (
+    Actor,
+    Approved,
+    Discharged,
+    Reassigned,
+    Rejected,
+    RejectionAction,
+    ReviewRequested,
+    Withdrawn,
+)
 
 
 def approved_before(case: Case, seen: str, by: Actor, text: str | None) -> Approved | None:
@@ -41,6 +50,20 @@ def reassigned_earlier(history: Sequence[RecordedEvent], to: str, by: Actor, rea
             case ReviewRequested():
                 found = None
             case Reassigned() as body if (body.owner, body.reason, body.by.subject) == (to, reason, by.subject):
+                found = body
+            case _:
+                pass
+    return found
+
+
+def withdrawn_earlier(history: Sequence[RecordedEvent], by: Actor, words: str) -> Withdrawn | None:
+    """Return the withdrawal that `by` appended before, unless the case was opened again; `words` is their digest."""
+    found = None
+    for item in history:
+        match item.body:
+            case Discharged():
+                found = None
+            case Withdrawn(by=Actor() as who) as body if (who.subject, body.words) == (by.subject, words):
                 found = body
             case _:
                 pass

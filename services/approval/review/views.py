@@ -1,8 +1,9 @@
 """A case and a review as the API and the pages show them."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
@@ -10,6 +11,7 @@ from pydantic import BaseModel, Field
 from services.approval.filing.write_back import profile_of
 from services.approval.review import manual_narrative
 from services.approval.review.case_reader import CaseReader
+from services.approval.review.operator_reasons import reason_digest
 from shared.contracts.case import CaseState, fold
 from shared.contracts.case_values import WriteBackProfile
 from shared.contracts.draft import Draft
@@ -22,15 +24,18 @@ from shared.runtime.problems import ProblemError
 
 TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
+NO_REASONS: Mapping[str, str] = MappingProxyType({})
+
 
 class EventLine(BaseModel):
     """One event of a case."""
 
-    event: str
+    event: str = Field(description="name of the event")
     time: datetime
-    actor: str
+    actor: str = Field(description="who did it: a person, or a service")
     digest: str
-    detail: dict[str, Any]
+    detail: dict[str, Any] = Field(description="ids, codes and digests of the event")
+    reason: str | None = Field(default=None, description="an operator's words: why it was retried or withdrawn")
     trace_id: str | None = Field(default=None, description="of the trace of the work that wrote it, 32 hex digits")
 
 
@@ -48,7 +53,7 @@ class UnreadableLine(BaseModel):
 
     case_id: str
     department: str
-    event: str
+    event: str = Field(description="name of the event, as its subject says")
     sequence: int
     reason: str
 
@@ -58,7 +63,7 @@ class CaseView(BaseModel):
 
     case_id: str
     department: str
-    state: CaseState
+    state: CaseState = Field(description="state of the case")
     owner: str | None
     document_reference: str | None
     provenance: str | None
@@ -67,7 +72,7 @@ class CaseView(BaseModel):
     )
     hold: EndingView | None = Field(default=None, description="keeps every text of the case")
     erasure: EndingView | None = Field(default=None, description="the texts of the case can be read no more")
-    events: list[EventLine]
+    events: list[EventLine] = Field(description="its events, oldest first")
     unreadable: list[UnreadableLine] = Field(
         description="messages of the case that cannot be read as events: the state is that of the other events, and no "
         "step continues the case"
@@ -78,28 +83,30 @@ class DraftView(BaseModel):
     """The draft under review with its evidence. `digest` is what `If-Match` must carry."""
 
     digest: str
-    text: str
+    text: str = Field(description="the document as it is drafted")
     to_write: str = Field(
         description="the document with the facts of the record and an open place for each narrative: fill them in, and "
         "send it as `text` of the approval"
     )
-    sentences: list[dict[str, Any]]
-    parts: list[dict[str, Any]]
-    kind: str
-    document: dict[str, Any] | None  # title and LOINC code
-    routing: dict[str, Any] | None  # why it is of this kind, and by which configuration it was written
-    number: int
-    by_hand: str | None
-    composed: int
-    replaced: int
-    model_silent: str | None
-    left_out: list[str]
-    open_points: list[dict[str, Any]]
-    model: str
-    prompt: dict[str, Any]
-    drafter: dict[str, Any] | None  # digest of its configuration, and whether that was live or a canary
-    context_digest: str
-    knowledge: dict[str, Any] | None
+    sentences: list[dict[str, Any]] = Field(description="sentences of the narrative with their evidence")
+    parts: list[dict[str, Any]] = Field(description="the document by part, with facts and narrative")
+    kind: str = Field(description="kind of document")
+    document: dict[str, Any] | None = Field(description="title and LOINC code of the document")
+    routing: dict[str, Any] | None = Field(description="why it is of this kind, and which configuration wrote it")
+    number: int = Field(description="drafts of the stay so far, this one included")
+    by_hand: str | None = Field(description="why a person has to write the narrative; null: none has to")
+    composed: int = Field(description="sentences that rules composed from the record")
+    replaced: int = Field(description="sentences of the model that others took the place of")
+    model_silent: str | None = Field(description="why nothing of the model is in it; null: something is")
+    left_out: list[str] = Field(description="entries of the record that are not in the document")
+    open_points: list[dict[str, Any]] = Field(description="what a physician has to look at before the signature")
+    model: str = Field(description="the model that wrote; empty: none")
+    prompt: dict[str, Any] = Field(description="name, version and digest of the prompt")
+    drafter: dict[str, Any] | None = Field(
+        description="configuration that drafted, and whether it was live or a canary"
+    )
+    context_digest: str = Field(description="SHA-256 of the record that it was made from")
+    knowledge: dict[str, Any] | None = Field(description="version of the knowledge base, and passages that were cited")
 
 
 class PreparationView(BaseModel):
@@ -113,10 +120,10 @@ class PreparationView(BaseModel):
 class LineChange(BaseModel):
     """A line of the document before and after; empty where there is none. `under` is the heading above it."""
 
-    kind: Literal["changed", "added", "removed"]
-    under: str
-    before: str
-    after: str
+    kind: Literal["changed", "added", "removed"] = Field(description="what became of the line")
+    under: str = Field(description="heading above it")
+    before: str = Field(description="the line before; empty: there was none")
+    after: str = Field(description="the line after; empty: there is none")
 
 
 class UnmergedEdit(BaseModel):
@@ -133,7 +140,7 @@ class PreparedView(BaseModel):
     digest: str = Field(description="of the prepared draft")
     kept: list[str] = Field(description="narratives whose facts are the same: their text was kept")
     anew: list[str] = Field(description="narratives that were drafted anew")
-    changes: list[LineChange]
+    changes: list[LineChange] = Field(description="lines of the document that differ from the prepared draft")
     more: int = Field(description="changed lines beyond those")
     edited_text: str | None = Field(description="the draft with the caller's edits; null where there are none")
     unmerged: list[UnmergedEdit] = Field(description="edits that are not in `edited_text`, as their facts have changed")
@@ -144,7 +151,7 @@ class ReviewView(BaseModel):
 
     case_id: str
     department: str
-    state: CaseState
+    state: CaseState = Field(description="state of the case")
     encounter: str
     owner: str | None
     level: int
@@ -167,8 +174,10 @@ def unreadable_lines(items: Iterable[UnreadableEvent]) -> list[UnreadableLine]:
     ]
 
 
-def case_view(history: list[RecordedEvent], unreadable: Iterable[UnreadableEvent] = ()) -> CaseView:
-    """Return the case with each of its events."""
+def case_view(
+    history: list[RecordedEvent], unreadable: Iterable[UnreadableEvent] = (), reasons: Mapping[str, str] = NO_REASONS
+) -> CaseView:
+    """Return the case with each of its events. `reasons`: the words of operators by their digest."""
     case = fold(history)
     return CaseView(
         case_id=history[-1].case.id,
@@ -187,6 +196,7 @@ def case_view(history: list[RecordedEvent], unreadable: Iterable[UnreadableEvent
                 actor=event.actor,
                 digest=event.head.digest,
                 detail=event.body.model_dump(mode="json", exclude_none=True, exclude={"event", "version"}),
+                reason=reasons.get(reason_digest(event) or ""),
                 trace_id=trace_id(event),
             )
             for event in history

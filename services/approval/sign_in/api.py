@@ -28,15 +28,15 @@ class EndSessions(BaseModel):
 class Ended(BaseModel):
     """How many browsers were signed out."""
 
-    subject: str
-    ended: int
+    subject: str = Field(description="the person")
+    ended: int = Field(description="sessions that were ended")
 
 
 class Me(BaseModel):
     """The caller, as the API knows it. `departments` is null for all of them."""
 
-    subject: str
-    name: str | None
+    subject: str = Field(description="the person, as the sign-in names them")
+    name: str | None = Field(description="display name; null: not known")
     roles: tuple[Role, ...]
     departments: tuple[str, ...] | None
     method: Method = Field(description="how the caller has signed in")

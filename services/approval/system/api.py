@@ -25,10 +25,10 @@ router = APIRouter(tags=["system"], responses=problem_responses(COMMON), route_c
 class StreamEntry(BaseModel):
     """A stream, or a bucket: those start with `KV_`."""
 
-    name: str
+    name: str = Field(description="name of the stream")
     description: str = Field(description="what it holds; empty for buckets")
-    messages: int
-    bytes: int
+    messages: int = Field(description="messages that are stored")
+    bytes: int = Field(description="bytes that are stored")
     last_at: datetime | None = Field(description="when the last message was stored")
     replicas: int = Field(description="servers that hold it, as configured")
     leader: str | None = Field(description="the server that leads it; empty without a cluster, null where none does")
@@ -37,10 +37,10 @@ class StreamEntry(BaseModel):
 class ConsumerEntry(BaseModel):
     """A consumer of a service."""
 
-    name: str
+    name: str = Field(description="durable name of the consumer")
     service: str
     stream: str
-    description: str
+    description: str = Field(description="what it does")
     state: State = Field(
         description="`served`: workers wait. `busy`: messages are being handled. `retrying`: as many messages as "
         "it has workers, or more, are delivered again. `backlog`: more than 1000 are pending. `unserved`: no process "
@@ -58,7 +58,7 @@ class ConsumerEntry(BaseModel):
 class ServerEntry(BaseModel):
     """A NATS server."""
 
-    name: str
+    name: str = Field(description="name of the NATS server")
     version: str = Field(description="of nats-server")
     sync_always: bool = Field(description="every write is on disk before it is acknowledged")
 
@@ -68,8 +68,8 @@ class Topology(BaseModel):
 
     cluster_size: int = Field(description="servers of the cluster; 1 without one")
     servers: list[ServerEntry] = Field(description="the servers that report")
-    streams: list[StreamEntry]
-    consumers: list[ConsumerEntry]
+    streams: list[StreamEntry] = Field(description="NATS streams and buckets")
+    consumers: list[ConsumerEntry] = Field(description="durable consumers")
 
 
 class ScheduleEntry(BaseModel):
@@ -78,15 +78,15 @@ class ScheduleEntry(BaseModel):
     job: str = Field(description="such as `checkpoint`, `refresh`, `census`")
     name: str = Field(description="source or department, where a job has several schedules")
     service: str
-    title: str
-    description: str
+    title: str = Field(description="its name")
+    description: str = Field(description="what it does")
     every: str = Field(description="interval or schedule, as the timer was set")
     state: Literal["scheduled", "running", "due", "late", "off"] = Field(
         description="`due`: its time has come and it waits for a process. `late`: it has not run in time. `off`: no "
         "timer is set"
     )
     set_at: datetime | None = Field(description="when the timer was set: at the last run, or the start of the service")
-    next_at: datetime | None
+    next_at: datetime | None = Field(description="when it runs next; null: not planned")
 
 
 class ScheduleList(BaseModel):

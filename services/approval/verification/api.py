@@ -6,9 +6,11 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.approval.dependencies import Api, Auditor, IdempotencyKey
-from services.approval.verification.run import Verification
+from services.approval.verification.run import Verification, latest_first
+from services.approval.verification.service import KEPT
 from shared.contracts.subjects import CASE_ID
 from shared.runtime.api_route import ApiRoute
+from shared.runtime.list_pages import After, Next, page_of
 from shared.runtime.problems import ProblemError, problem_responses
 from shared.runtime.response_headers import with_headers
 
@@ -47,9 +49,10 @@ class StartVerification(BaseModel):
 
 
 class VerificationList(BaseModel):
-    """The last verifications, latest first."""
+    """A page of the last 50 verifications, latest first."""
 
     items: list[Verification]
+    next: Next
 
 
 @router.post(
@@ -72,8 +75,11 @@ async def start(
 
 
 @router.get("", summary="The last verifications")
-async def list_verifications(_: Auditor, api: Api, limit: Annotated[int, Query(ge=1, le=50)] = 20) -> VerificationList:
-    return VerificationList(items=await api.verifications.latest(limit))
+async def list_verifications(
+    _: Auditor, api: Api, after: After = None, limit: Annotated[int, Query(ge=1, le=50)] = 20
+) -> VerificationList:
+    items, following = page_of(await api.verifications.latest(KEPT), latest_first, after, limit)
+    return VerificationList(items=items, next=following)
 
 
 @router.get("/{id}", summary="A verification: its progress, its findings", responses=problem_responses(UNKNOWN))

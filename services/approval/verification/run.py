@@ -24,10 +24,10 @@ class Finding(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     case_id: str | None = Field(description="null: it is about an event stream, not about one case")
-    event: str | None
+    event: str | None = Field(description="name of the event; null: of none alone")
     sequence: int | None = Field(description="in the event stream")
     reason: str
-    unanswered: bool
+    unanswered: bool = Field(description="whether it may hold: something did not answer, or is of a newer version")
 
 
 class Verification(BaseModel):
@@ -35,24 +35,24 @@ class Verification(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    id: str
+    id: str = Field(description="id of the verification")
     state: State = Field(description=STATES)
     case_id: str | None = Field(description="the case that is verified alone; null: all of them")
-    started_by: str
-    started_at: datetime
-    updated_at: datetime
-    ended_at: datetime | None = None
+    started_by: str = Field(description="who started it")
+    started_at: datetime = Field(description="when it was started")
+    updated_at: datetime = Field(description="its last sign of life")
+    ended_at: datetime | None = Field(default=None, description="when it ended; null: it runs")
     read: int = Field(default=0, description="messages of the event stream that were read so far")
     total: int | None = Field(default=None, description="messages to read; null: not known yet")
     verified: bool | None = Field(default=None, description="null: not known before it has finished")
-    cases: int = 0
-    events: int = 0
+    cases: int = Field(default=0, description="cases that were verified")
+    events: int = Field(default=0, description="events that were verified")
     checkpoints: int = Field(default=0, description="signed checkpoints that were compared")
     erased: int = Field(default=0, description="cases whose texts were erased; their events were verified")
-    finding_count: int = 0
+    finding_count: int = Field(default=0, description="what does not hold")
     findings: list[Finding] = Field(default=[], description=f"the first {MAX_FINDINGS}; `finding_count` counts all")
     unchecked: list[str] = Field(default=[], description="what was not checked, and why")
-    error: str | None = None
+    error: str | None = Field(default=None, description="why it could not be read to its end")
 
     def seen_at(self, now: datetime) -> "Verification":
         """Return the run as it is at `now`: one without a sign of life was interrupted."""
@@ -94,3 +94,8 @@ def finding(fault: Fault) -> Finding:
         reason=fault.reason,
         unanswered=fault.unanswered,
     )
+
+
+def latest_first(run: Verification) -> tuple[float, str]:
+    """Return the position of a run in its list."""
+    return -run.started_at.timestamp(), run.id

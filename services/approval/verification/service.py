@@ -12,7 +12,7 @@ from contextlib import suppress
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from services.approval.verification.audit import Audit
-from services.approval.verification.run import Verification, ended, finished
+from services.approval.verification.run import Verification, ended, finished, latest_first
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.errors import CountersignError, TransientError
 from shared.contracts.subjects import derived_id
@@ -89,7 +89,7 @@ class VerificationService:
     async def latest(self, limit: int) -> list[Verification]:
         """Return the last runs, latest first. Raises TransientError."""
         found = [Verification.model_validate_json(entry.value) async for entry in self._bucket.scan(RUNS)]
-        found.sort(key=lambda run: (run.started_at, run.id), reverse=True)
+        found.sort(key=latest_first)
         return [run.seen_at(self._clock()) for run in found[:limit]]
 
     async def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""What an operator does about a case on its page: retry the failed step, give the review to somebody else."""
+"""What an operator does about a case on its page: retry the failed step, reassign the review, withdraw the case."""
 
 from typing import Annotated
 
@@ -12,6 +12,7 @@ from services.approval.review.api import readable
 from services.approval.review.errors import DecisionRefusedError
 from services.approval.review.problems import problem_of
 from services.approval.web.render import PageRoute
+from services.approval.withdrawal.service import withdraw
 from shared.contracts.errors import PermanentError
 from shared.runtime.problems import ProblemError
 
@@ -50,3 +51,15 @@ async def reassign(
             raise problem_of(refused) from None
         return RedirectResponse(f"/cases/{case_id}?done=no-such-person", 303)
     return RedirectResponse(f"/cases/{case_id}?done=reassigned", 303)
+
+
+@router.post("/cases/{case_id}/withdraw")
+async def withdraw_case(
+    case_id: str, by: Operator, api: Api, reason: Reason, seen: Annotated[int, Form(ge=1)]
+) -> Response:
+    """Withdraw the case, once from each page: `seen` is the last event that it showed."""
+    try:
+        await withdraw(api.operations, api.cases, api.review.decisions, by, case_id, reason, f"cases-page-{seen}")
+    except DecisionRefusedError as refused:
+        raise problem_of(refused) from None
+    return RedirectResponse(f"/cases/{case_id}?done=withdrawn", 303)

@@ -1,14 +1,15 @@
 """A case as operators read it: its events with the time between them, and what it waits for now. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from services.approval.review.views import trace_id
+from services.approval.review.operator_reasons import reason_digest
+from services.approval.review.views import NO_REASONS, trace_id
 from services.approval.settings import TRACE_ID
 from shared.contracts.case import Case
 from shared.contracts.envelope import RecordedEvent
-from shared.contracts.events import Escalated, Failed, Reassigned, Rejected, Retried, StepName
+from shared.contracts.events import Escalated, Failed, Reassigned, Rejected, Retried, StepName, Withdrawn
 from shared.contracts.steps import step_named
 
 STEP_WORDS: dict[StepName, str] = {
@@ -29,6 +30,7 @@ class HistoryLine(NamedTuple):
     after: float | None  # seconds since the event before; None for the first
     detail: str
     trace: str | None  # trace id
+    reason: str | None = None  # an operator's words
 
     @property
     def failed(self) -> bool:
@@ -49,13 +51,14 @@ class Waiting(NamedTuple):
     deadline_words: str = ""
 
 
-def lines(history: Sequence[RecordedEvent]) -> list[HistoryLine]:
-    """Return the events of a case, oldest first."""
+def lines(history: Sequence[RecordedEvent], reasons: Mapping[str, str] = NO_REASONS) -> list[HistoryLine]:
+    """Return the events of a case, oldest first. `reasons`: the words of operators by their digest."""
     found: list[HistoryLine] = []
     before: RecordedEvent | None = None
     for event in history:
         after = (event.time - before.time).total_seconds() if before else None
-        found.append(HistoryLine(event, after, _detail(event), trace_id(event)))
+        reason = reasons.get(reason_digest(event) or "")
+        found.append(HistoryLine(event, after, _detail(event), trace_id(event), reason))
         before = event
     return found
 
@@ -84,6 +87,12 @@ def _detail(event: RecordedEvent) -> str:
             return f"Level {escalated.level}" + (f", to {escalated.owner}" if escalated.owner else "")
         case Reassigned() as reassigned:
             return f"To {reassigned.owner}"
+        case Withdrawn() as withdrawn:
+            return {
+                "discharge-cancelled": "The discharge was cancelled",
+                "encounter-not-finished": "The stay continues in the EHR",
+                "operator": "An operator withdrew it",
+            }[withdrawn.reason]
         case Rejected() as rejected:
             return {
                 "redraft": "Another draft is wanted",

@@ -13,11 +13,13 @@ from services.approval.operations.retry import last_failure, redrivable
 from services.approval.operations.saved_views import MOST, SavedView, TooManyViewsError
 from services.approval.review.api import readable
 from services.approval.review.case_list import CaseFilter, page, parse_cursor
+from services.approval.review.operator_reasons import read_reasons
 from services.approval.review.views import case_view
 from services.approval.web import render
 from services.approval.web.case_history import lapse, lines, traces, waiting_for
 from services.approval.web.case_search import BUILT_IN, PERIODS, SHORT_STATES, CasePage, CaseSearch
 from services.approval.web.render import EVENT_WORDS, STATE_WORDS, PageRoute
+from services.approval.withdrawal.rules import withdrawable
 from shared.contracts.case import CaseState, fold
 from shared.contracts.envelope import RecordedEvent
 from shared.runtime.authentication import Caller
@@ -28,6 +30,7 @@ LINES = 50
 DONE = {
     "retried": "The step is tried again. Your name is on the record.",
     "reassigned": "The review belongs to somebody else now. Its deadlines start again.",
+    "withdrawn": "The case is withdrawn. Your name and your reason are on the record.",
     "no-such-person": "Not given away: the EHR knows no such practitioner.",
 }
 
@@ -120,8 +123,9 @@ async def case_page(case_id: str, who: CaseWatcher, person: Person, api: Api, do
         view=case_view(history, unreadable),
         case=case,
         encounter=_encounter(api, history),
-        lines=lines(history),
+        lines=lines(history, await read_reasons(api.cases, history)),
         traces=traces(history, api.trace_url),
+        withdrawable=acts and withdrawable(case),
         waiting=waiting_for(case, history),
         filing=await api.chart.unfiled_of(history),
         failure=failure if case.failure is not None else None,

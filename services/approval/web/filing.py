@@ -53,7 +53,7 @@ async def confirm(case_id: str, who: Clinician, api: Api) -> Response:
 
 async def shown_unfiled(api: ApiDependencies, who: Caller, now: datetime) -> list[dict[str, Any]]:
     """Return what the inbox shows: not those that were signed a moment ago and are on their way."""
-    entries = await api.chart.unfiled(who, SHOWN)
+    entries, _ = await api.chart.unfiled(who, SHOWN)
     return [
         _shown(entry, now) for entry in entries if entry.reason != "on-its-way" or now - entry.signed_at > ON_ITS_WAY
     ]

@@ -34,7 +34,7 @@ EVENT_WORDS = {
     "rejected": "The draft was refused",
     "redraft-requested": "A new draft was asked for",
     "closed": "The case was closed",
-    "withdrawn": "The discharge was taken back",
+    "withdrawn": "The case was withdrawn",
     "failed": "A step gave up",
     "reimported": "What was signed before a restore was taken over from the chart",
     "retried": "An operator put the step back to work",

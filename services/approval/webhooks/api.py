@@ -1,9 +1,10 @@
 """REST API of webhooks, for operators."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from services.approval.dependencies import Api, Operator
@@ -14,9 +15,10 @@ from services.approval.webhooks.webhook import Attempt, DisabledBecause, Outcome
 from shared.contracts.ehr import Department
 from shared.contracts.envelope import EVENT_NAMES
 from shared.contracts.subjects import CASE_ID
+from shared.runtime.idempotency import TAKES_KEY
+from shared.runtime.list_pages import After, Next, not_a_cursor
 from shared.runtime.problems import problem_responses
 from shared.runtime.rate_limits import RateLimit
-from shared.runtime.request_limits import limit_endpoint
 
 COMMON = {
     401: "no token, or one that is not valid",
@@ -26,6 +28,7 @@ COMMON = {
 }
 UNKNOWN = {404: "there is no such webhook, or it is of another department"}
 CONFLICT = {409: "the state of the webhook does not allow that, or the token is for other departments"}
+SEQUENCE = re.compile(r"[1-9][0-9]{0,17}")  # a position in the stream of attempts
 TESTS = RateLimit("webhook-test", 10, 0.2)
 
 router = APIRouter(
@@ -74,34 +77,36 @@ class ChangeWebhook(BaseModel):
     )
 
     url: Url | None = None
-    types: Types | None = None
-    departments: Departments | None = None
-    description: Description | None = None
-    enabled: bool | None = None
+    types: Types | None = Field(default=None, description="names of events; empty: all")
+    departments: Departments | None = Field(default=None, description="tokens of departments; empty: all")
+    description: Description | None = Field(default=None, description="no patient data")
+    enabled: bool | None = Field(default=None, description="whether it gets events")
 
 
 class SecretView(BaseModel):
     """A signing secret, which is not shown again. `valid_until` null: until it is rotated."""
 
     created_at: datetime
-    valid_until: datetime | None
+    valid_until: datetime | None = Field(description="until when it signs; null: until it is rotated")
 
 
 class WebhookView(BaseModel):
     """A webhook. `failing_since` null: the last attempt succeeded, or there was none."""
 
-    id: str
+    id: str = Field(description="id of the webhook")
     url: str
-    types: list[str]
+    types: list[str] = Field(description="names of events that it gets; empty: all")
     departments: list[str]
-    description: str
-    enabled: bool
-    disabled_because: DisabledBecause | None
-    disabled_at: datetime | None
-    failing_since: datetime | None
+    description: str = Field(description="words of who registered it")
+    enabled: bool = Field(description="whether it gets events")
+    disabled_because: DisabledBecause | None = Field(description="why it gets none; null: it is enabled")
+    disabled_at: datetime | None = Field(description="since when it gets none; null: it is enabled")
+    failing_since: datetime | None = Field(
+        description="since when every attempt fails; null: the last one succeeded, or there was none"
+    )
     created_at: datetime
     created_by: str
-    secrets: list[SecretView]
+    secrets: list[SecretView] = Field(description="when its signing secrets were made, the newest first")
 
 
 class WebhookWithSecret(WebhookView):
@@ -118,8 +123,8 @@ class TestResult(BaseModel):
     """What became of a test event. `status` null: no answer; `reason` says why."""
 
     webhook_id: str = Field(description="header `webhook-id` of the test")
-    delivered: bool
-    status: int | None
+    delivered: bool = Field(description="whether the endpoint has taken it")
+    status: int | None = Field(description="HTTP status of the answer; null: there was none")
     reason: str
     seconds: float
 
@@ -127,30 +132,28 @@ class TestResult(BaseModel):
 class AttemptView(BaseModel):
     """An attempt to send an event. `id` is the header `webhook-id`, the same for every attempt of a delivery."""
 
-    id: str
+    id: str = Field(description="header `webhook-id` of the delivery")
     case_id: str
     department: str
-    event: str
+    event: str = Field(description="name of the case event")
     sequence: int
-    at: datetime
-    outcome: Outcome
-    status: int | None
+    at: datetime = Field(description="when it was tried")
+    outcome: Outcome = Field(description="what became of the attempt")
+    status: int | None = Field(description="HTTP status of the answer; null: there was none")
     reason: str
     seconds: float
 
 
 class AttemptList(BaseModel):
-    """The last attempts, the latest first. Deliveries that were not tried yet are not among them."""
+    """A page of attempts, the latest first. Deliveries that were not tried yet are not among them."""
 
     items: list[AttemptView]
+    next: Next
 
 
 class Redelivery(BaseModel):
-    id: str
-    state: Literal["queued"] = "queued"
-
-
-IDEMPOTENCY_KEY = "of your own choice: the same request, sent again with it, returns the webhook of the first"
+    id: str = Field(description="header `webhook-id` of the delivery")
+    state: Literal["queued"] = Field(default="queued", description="it is sent as soon as possible")
 
 
 @router.get("", summary="Webhooks, the oldest first")
@@ -164,17 +167,17 @@ async def list_webhooks(who: Operator, api: Api) -> WebhookList:
     summary="Register a webhook",
     description="The answer has the signing secret, which is not shown again. There are at most 100 webhooks.",
     responses=problem_responses(
-        {409: "there are too many, the token is for other departments, or the Idempotency-Key was used before"}
+        {409: "there are too many, the token is for other departments, or an `Idempotency-Key` of earlier was used"}
     ),
 )
 async def register_webhook(
     body: RegisterWebhook,
     by: Operator,
     api: Api,
-    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255, description=IDEMPOTENCY_KEY)] = None,
+    operation: Annotated[str | None, Depends(TAKES_KEY)],
 ) -> WebhookWithSecret:
     fields = WebhookFields(body.url, tuple(body.types), tuple(body.departments), body.description)
-    found, secret = await api.webhooks.add(by, fields, idempotency_key)
+    found, secret = await api.webhooks.add(by, fields, operation)
     return WebhookWithSecret(**_view(found).model_dump(), secret=secret)
 
 
@@ -207,8 +210,8 @@ async def remove_webhook(id: WebhookId, by: Operator, api: Api) -> Response:
     summary="Send a test event now",
     description="Of the type `countersign.webhook.test.v1`, also to a disabled webhook. It is not sent again.",
     responses=problem_responses(UNKNOWN),
+    dependencies=[Depends(TESTS)],
 )
-@limit_endpoint(rate=TESTS)
 async def test_webhook(id: WebhookId, by: Operator, api: Api) -> TestResult:
     message, answer = await api.webhooks.test(by, id)
     verdict = answer.verdict
@@ -234,9 +237,16 @@ async def rotate_secret(id: WebhookId, by: Operator, api: Api) -> WebhookWithSec
 
 @router.get("/{id}/deliveries", summary="The last attempts, the latest first", responses=problem_responses(UNKNOWN))
 async def list_deliveries(
-    id: WebhookId, who: Operator, api: Api, limit: Annotated[int, Query(ge=1, le=200)] = 50
+    id: WebhookId,
+    who: Operator,
+    api: Api,
+    after: After = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> AttemptList:
-    return AttemptList(items=[_attempt(item) for item in await api.webhooks.deliveries(who, id, limit)])
+    if after is not None and not SEQUENCE.fullmatch(after):
+        raise not_a_cursor()
+    items, following = await api.webhooks.deliveries(who, id, limit, int(after) if after else None)
+    return AttemptList(items=[_attempt(item) for item in items], next=str(following) if following else None)
 
 
 @router.post(

@@ -36,25 +36,37 @@ class WebhookAttempts:
         last = await self.last(delivery)
         return last is not None and last.outcome == "delivered" and last.message >= message
 
-    async def latest(self, webhook: str, limit: int) -> list[Attempt]:
-        """Return the last `limit` attempts of a webhook, the latest first.
+    async def latest(self, webhook: str, limit: int, before: int | None = None) -> tuple[list[Attempt], int | None]:
+        """Return the last `limit` attempts of a webhook, the latest first, and what to pass as `before` for the next.
+
+        `before` is a sequence of the stream. A page has fewer attempts where some cannot be read.
 
         The server reads streams forwards only: a window at the end of the stream is widened until it has enough.
         """
         filter = webhook_attempt_subject(webhook, "*")
         last = await self._bus.direct_get(STREAM, {"last_by_subj": filter})
         if not last:
-            return []
-        end, width = int((last[0].headers or {})["Nats-Sequence"]), WINDOW
+            return [], None
+        end, width = _sequence(last[0]), WINDOW
+        if before is not None:
+            end = min(end, before - 1)
         while True:
             start = max(1, end - width + 1)
             found: list[Msg] = []
             async for page in pages(self._bus, STREAM, filter, start=start):
-                found = [*found, *page][-limit:]
-            if len(found) == limit or start == 1:
-                read = (_read(message.data) for message in reversed(found))
-                return [item for item in read if item is not None]
+                found = [*found, *(message for message in page if _sequence(message) <= end)][-limit - 1 :]
+                if _sequence(page[-1]) > end:
+                    break
+            if len(found) > limit or start == 1:
+                shown = found[-limit:]
+                read = (_read(message.data) for message in reversed(shown))
+                following = _sequence(shown[0]) if len(found) > limit else None
+                return [item for item in read if item is not None], following
             width *= 4
+
+
+def _sequence(message: Msg) -> int:
+    return int((message.headers or {})["Nats-Sequence"])
 
 
 def _read(data: bytes) -> Attempt | None:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from uuid import NAMESPACE_URL, uuid5
 
 from services.approval.event_feed.message import CaseEventMessage
 from services.approval.webhooks.attempts import WebhookAttempts
@@ -86,15 +85,17 @@ class WebhookService:
             raise UnknownWebhookError
         return RegisteredWebhook(webhook, health)
 
-    async def add(self, who: Caller, fields: WebhookFields, key: str | None = None) -> tuple[RegisteredWebhook, str]:
+    async def add(
+        self, who: Caller, fields: WebhookFields, operation: str | None = None
+    ) -> tuple[RegisteredWebhook, str]:
         """Register a webhook for the events from now on; return it with its secret, which is not shown again.
 
-        `key` is of the caller's choice: the same request again, with the same key, returns the first webhook.
-        Raises NotAllowedError for a URL that webhooks may not reach, WebhookRefusedError.
+        `operation` is its id, from the caller's `Idempotency-Key`: also if the process ends before its answer is
+        stored, there is one webhook. Raises NotAllowedError for a URL that webhooks may not reach, WebhookRefusedError.
         """
         self.addresses.check_url(fields.url)
-        id = self._new_id() if key is None else str(uuid5(NAMESPACE_URL, f"webhook:{who.subject}:{key}"))
-        if key is not None and (earlier := await self._registry.find(id)) is not None:
+        id = operation or self._new_id()
+        if operation is not None and (earlier := await self._registry.find(id)) is not None:
             return self._repeated(earlier, fields)
         if len(await self._registry.all()) >= MAX_WEBHOOKS:
             raise WebhookRefusedError(f"There are {MAX_WEBHOOKS} webhooks already.")
@@ -189,10 +190,15 @@ class WebhookService:
         }
         return message, await self._sender.post(webhook.url, message, event, self._registry.secrets(webhook, now))
 
-    async def deliveries(self, who: Caller, id: str, limit: int) -> list[Attempt]:
-        """Return the last attempts, the latest first. Raises UnknownWebhookError."""
+    async def deliveries(
+        self, who: Caller, id: str, limit: int, before: int | None = None
+    ) -> tuple[list[Attempt], int | None]:
+        """Return the last attempts before a position, the latest first, and the position of the next page.
+
+        Raises UnknownWebhookError.
+        """
         await self.find(who, id)
-        return await self._attempts.latest(id, limit)
+        return await self._attempts.latest(id, limit, before)
 
     async def redeliver(self, who: Caller, id: str, delivery: str) -> CaseEventMessage:
         """Send a delivery again, with the same id. Raises UnknownWebhookError, WebhookRefusedError."""

@@ -1,0 +1,1 @@
+"""Cases that an operator withdraws, before a physician has signed."""
