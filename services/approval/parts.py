@@ -120,7 +120,7 @@ def core(settings: ApprovalSettings, clock: Clock, new_id: Callable[[], str], eh
     interactive_directory = Directory(interactive, settings.supervisors, settings.escalate_after, file)
     devices, reviews, log = Devices(ehr), OpenReviewsProjection(), AccessLog(broker.bus, clock, new_id)
     directory = Directory(ehr, settings.supervisors, settings.escalate_after, file)
-    tell = TransferNotifier(broker.bus, directory).tell
+    notify = TransferNotifier(broker.bus, directory).notify
     filing = Filing(ehr, devices, clock)
     parsers = {"approval-ehr-task": parse_task_changed, "approval-deliver": read_notification}
     parsers |= {"approval-webhook-send": read_delivery}
@@ -139,7 +139,7 @@ def core(settings: ApprovalSettings, clock: Clock, new_id: Callable[[], str], eh
         preparations=PreparationsProjection(reviews.notify),
         log=log,
         tasks=ReviewTasks(ehr, devices, clock, settings.public_url),
-        write_backs=build_write_backs(settings, broker.bus, ehr, filing, devices, clock, tell),
+        write_backs=build_write_backs(settings, broker.bus, ehr, filing, devices, clock, notify),
         unfiled=UnfiledProjection(clock, reviews.notify),  # the page of a case shows that its document is filed
         devices=devices,
         review=ReviewService(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from services.approval.filing.held import HeldError
+from services.approval.filing.errors import DocumentHeldError
 from services.approval.filing.provenances import carrying
 from services.approval.filing.renditions import chart
 from services.approval.filing.renditions.in_chart import digest_in_chart
@@ -13,7 +13,7 @@ from shared.clinical.fhir_client import FhirClient
 from shared.contracts.envelope import sha256_hex
 
 
-class NotAsSignedError(HeldError):
+class NotAsSignedError(DocumentHeldError):
     """A document in the chart has an identifier of ours and is not what was signed: a person has to check."""
 
 

@@ -5,7 +5,7 @@ The patient is that of the Encounter as it is, not as it was when the draft was 
 
 from dataclasses import dataclass
 
-from services.approval.filing.held import HeldError
+from services.approval.filing.errors import DocumentHeldError
 from services.approval.filing.mdm.message import Identifier, Patient, Signer, Visit
 from shared.clinical import references
 from shared.clinical.elements import Resource, child, children, codes, string
@@ -31,7 +31,7 @@ class Parties:
 
 
 async def read_parties(ehr: FhirClient, settings: MdmSettings, signed: Signature | Retracted) -> Parties:
-    """Raises HeldError for a patient or a visit without an identifier, TransientError, PermanentError."""
+    """Raises DocumentHeldError for a patient or a visit without an identifier, TransientError, PermanentError."""
     encounter = await ehr.read("Encounter", _id(signed.stay.encounter))
     subject = references.relative(encounter.get("subject"), ehr.bases) or signed.stay.patient
     patient = await ehr.read("Patient", _id(subject))
@@ -43,7 +43,7 @@ async def read_parties(ehr: FhirClient, settings: MdmSettings, signed: Signature
 def _patient(patient: Resource, settings: MdmSettings) -> Patient:
     mrn = _identifier(patient, settings.mrn_system, "MR")
     if mrn is None:
-        raise HeldError("the patient has no MRN in the EHR by COUNTERSIGN_MDM_MRN_SYSTEM")
+        raise DocumentHeldError("the patient has no MRN in the EHR by COUNTERSIGN_MDM_MRN_SYSTEM")
     family, given = _name(patient)
     birth_date = (string(patient, "birthDate") or "").replace("-", "")
     sex = SEXES.get(string(patient, "gender") or "", "")
@@ -53,7 +53,7 @@ def _patient(patient: Resource, settings: MdmSettings) -> Patient:
 def _visit(encounter: Resource, settings: MdmSettings) -> Visit:
     number = _identifier(encounter, settings.visit_system, "VN")
     if number is None:
-        raise HeldError("the stay has no visit number in the EHR by COUNTERSIGN_MDM_VISIT_SYSTEM")
+        raise DocumentHeldError("the stay has no visit number in the EHR by COUNTERSIGN_MDM_VISIT_SYSTEM")
     code = string(child(encounter, "class"), "code") or ""
     return Visit(CLASSES.get(code, "U"), Identifier(number, settings.visit_authority))
 

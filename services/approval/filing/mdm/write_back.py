@@ -9,7 +9,7 @@ from datetime import UTC
 from functools import partial
 from uuid import UUID
 
-from services.approval.filing.held import HeldError, check_first
+from services.approval.filing.errors import DocumentHeldError, require_chart_check
 from services.approval.filing.mdm.message import Content, DocumentHeader, Event, Header, MdmMessage, compose
 from services.approval.filing.mdm.outbox import Compose, Draft, Outbox, Stored
 from services.approval.filing.mdm.parties import read_parties
@@ -85,9 +85,9 @@ class MdmWriteBack:
         return RetractionFiled(provenance="", profile="mdm")
 
     async def _send(self, decision: RecordedEvent, name: str, compose_it: Compose, doubt: str) -> Stored:
-        """Send a message that was not accepted yet. Raises HeldError for a refusal, and for one that is in `doubt`."""
+        """Send a message that was not accepted yet. Raises DocumentHeldError if it is refused or in `doubt`."""
         if doubt and not await self._outbox.accepted(decision, name):
-            check_first(doubt)
+            require_chart_check(doubt)
         stored = await self._outbox.prepare(decision, name, compose_it)
         if stored.message.accepted:
             return stored
@@ -97,7 +97,7 @@ class MdmWriteBack:
                 return stored
             answer = await turn.send(stored.content, stored.message.control_id)
             if not answer.accepted:
-                raise HeldError(f"the HL7v2 receiver refused the document ({answer.words})")
+                raise DocumentHeldError(f"the HL7v2 receiver refused the document ({answer.words})")
             return await self._outbox.accept(stored, answer.id)
 
     async def _draft(self, document: SignedDocument) -> Draft:
@@ -132,11 +132,11 @@ class MdmWriteBack:
         return _limited(Draft(control_id, self._composed(message), {TEXT: sha256_hex(text.encode())}))
 
     def _composed(self, message: MdmMessage) -> bytes:
-        """Raises HeldError for a character that the receiver's charset does not have: none is replaced."""
+        """Return the message. Raises DocumentHeldError for a character that the receiver's charset lacks."""
         try:
             return compose(message, escape_others=self._settings.unencodable == "escape")
         except UnencodableError as error:
-            raise HeldError(
+            raise DocumentHeldError(
                 f"the receiver's charset {message.header.charset} (COUNTERSIGN_MDM_CHARSET) does not have "
                 f"characters of the message: {error.names}"
             ) from None
@@ -204,5 +204,5 @@ def _control_id(decision: RecordedEvent, signed: SignedDocument | SignedRetracti
 
 def _limited(draft: Draft) -> Draft:
     if len(draft.content) > MAX_MESSAGE_BYTES:
-        raise HeldError(f"the message has {len(draft.content)} bytes, and at most {MAX_MESSAGE_BYTES} are sent")
+        raise DocumentHeldError(f"the message has {len(draft.content)} bytes, and at most {MAX_MESSAGE_BYTES} are sent")
     return draft
