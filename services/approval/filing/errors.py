@@ -9,7 +9,7 @@ class DocumentHeldError(PermanentError):
 
 
 def require_chart_check(doubt: str) -> None:
-    """Raise DocumentHeldError if there is a `doubt`: the chart may contain the document, and we cannot read the chart."""
+    """Raise DocumentHeldError if there is a `doubt`: the chart may have the document already."""
     if doubt:
         raise DocumentHeldError(f"{doubt}. If it is there, confirm it; otherwise have it filed again")
 

@@ -20,13 +20,13 @@ class ManualTransfer:
         self._notify = notify
 
     async def file(self, document: SignedDocument) -> Written:
-        """Notify people, then raise ManualTransferRequiredError; or DocumentHeldError if the chart has to be checked."""
+        """Notify people. Raises ManualTransferRequiredError, or DocumentHeldError if the chart has to be checked."""
         require_chart_check(document.doubt)
         await self._notify(document.decision)
         raise ManualTransferRequiredError
 
     async def retract(self, retraction: SignedRetraction) -> RetractionFiled:
-        """Notify people, then raise ManualTransferRequiredError; or DocumentHeldError if the chart has to be checked."""
+        """Notify people. Raises ManualTransferRequiredError, or DocumentHeldError if the chart has to be checked."""
         require_chart_check(retraction.doubt)
         await self._notify(retraction.decision)
         raise ManualTransferRequiredError
