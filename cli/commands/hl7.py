@@ -101,7 +101,7 @@ async def _listen(settings: Any, known: Any, as_json: bool) -> None:
             found = describe(outcome)
             print(json.dumps(found) if as_json else _line(found), flush=True)
 
-        tell_broken = store
+        report_broken_frame = store
 
     listener = MllpListener(settings, known, Shown(), lambda: datetime.now(UTC), lambda: "LOOK")
     try:

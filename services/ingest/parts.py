@@ -92,7 +92,7 @@ def hl7_feed(core: Core) -> Part:
     if core.settings.mode == "production" and anybody and hl7.client_ca_file is None:
         raise PermanentError(f"{hl7.senders}: {anybody[0]} needs `peers`, or set COUNTERSIGN_HL7_CLIENT_CA_FILE")
     listener = MllpListener(hl7, senders, Intake(core.bus, core.clock, core.census), core.clock, core.new_id)
-    return Part(starts=(listener.start,), stops=(listener.stop,), gauges=(listener.look,))
+    return Part(starts=(listener.start,), stops=(listener.stop,), gauges=(listener.update_gauges,))
 
 
 def preparations(core: Core) -> tuple[Preparations, Part]:

@@ -243,7 +243,7 @@ class Approving:
     def _waits(self, item: Kept) -> bool:
         return item.stream in ("DISCHARGE", "EHR") and (item.stream, item.sequence) not in self._done
 
-    async def tell_of_task(self, task: str) -> None:
+    async def notify_task_change(self, task: str) -> None:
         """The EHR says that a Task has changed."""
         self._told += 1
         await publish_task_changed(self.bus, TaskChanged(task_id=task), source="test", id=f"told-{self._told}")

@@ -290,7 +290,7 @@ class Signing(RuleBasedStateMachine):
         tasks = self.at.ehr.store.candidates("Task", None, None)
         for task in [item for item in tasks if item["status"] in ("requested", "in-progress")]:
             self.run(answer(self.at.ehr, task["id"], "completed"))
-            self.watch("task", NOTHING, self.at.tell_of_task(task["id"]))
+            self.watch("task", NOTHING, self.at.notify_task_change(task["id"]))
 
     @precondition(lambda self: self.open)
     @rule(sentences=DRAFTS, points=st.integers(0, 1))

@@ -88,7 +88,7 @@ async def test_send_waits_for_the_answers_that_are_asked_for() -> None:
         async def store(self, outcome: Outcome) -> None:
             self.stored += 1
 
-        tell_broken = store
+        report_broken_frame = store
 
     store = Store()
     listener = MllpListener(Hl7Settings(), Senders(senders=(sender(),)), store, lambda: NOW, lambda: "1")

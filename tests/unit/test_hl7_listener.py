@@ -35,7 +35,7 @@ class Stored:
             raise NotStoredError
         self.outcomes.append(outcome)
 
-    async def tell_broken(self, outcome: Outcome) -> None:
+    async def report_broken_frame(self, outcome: Outcome) -> None:
         self.broken += 1
 
 
@@ -175,5 +175,5 @@ async def test_silence_is_a_share_of_what_the_feed_may_be_silent() -> None:
     listener = MllpListener(Hl7Settings(), Senders(senders=(feed,)), Stored(), lambda: now, lambda: "1")
     now += timedelta(seconds=90)
     assert listener.silence.share(feed) == 1.5
-    listener.silence.heard(feed)
+    listener.silence.message_received(feed)
     assert listener.silence.share(feed) == 0

@@ -43,8 +43,8 @@ class Intake:
         except (TransientError, PermanentError, TimeoutError):
             raise NotStoredError from None
 
-    async def tell_broken(self, outcome: Outcome) -> None:
-        """Tell a person of a frame that was no message. Raises NotStoredError."""
+    async def report_broken_frame(self, outcome: Outcome) -> None:
+        """Alert people to a frame that broke off. Raises NotStoredError."""
         try:
             async with asyncio.timeout(STORE_TIMEOUT_S):
                 await self._alert("adt-frame-broken", outcome, reason=outcome.assessment.reason)

@@ -11,7 +11,7 @@ from typing import Protocol
 from services.ingest.hl7.intake import NotStoredError
 from services.ingest.hl7.receive import Outcome, outcomes
 from services.ingest.hl7.sender import Sender, Senders
-from services.ingest.hl7.silence import Silence
+from services.ingest.hl7.silence import SenderSilence
 from shared.hl7.mllp import Deframer, Received, frame
 from shared.messaging.event_store import Clock
 from shared.runtime.settings import Hl7Settings
@@ -35,8 +35,8 @@ class Store(Protocol):
     async def store(self, outcome: Outcome) -> None:
         """Raises NotStoredError: the message is not answered, and the connection is closed."""
 
-    async def tell_broken(self, outcome: Outcome) -> None:
-        """Tell a person of a frame that was no message. Raises NotStoredError."""
+    async def report_broken_frame(self, outcome: Outcome) -> None:
+        """Alert people to a frame that broke off. Raises NotStoredError."""
 
 
 class MllpListener:
@@ -47,7 +47,7 @@ class MllpListener:
     ) -> None:
         self._settings, self._senders, self._intake = settings, senders, intake
         self._clock, self._new_id = clock, new_id
-        self.silence = Silence(senders, clock)
+        self.silence = SenderSilence(senders, clock)
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -78,10 +78,10 @@ class MllpListener:
         if self._connections:
             await asyncio.wait(self._connections, timeout=STOP_TIMEOUT_S)
 
-    async def look(self) -> None:
+    async def update_gauges(self) -> None:
         """Set the gauges."""
         instruments.set_gauge("countersign.hl7.connections", len(self._connections))
-        self.silence.look()
+        self.silence.update_gauges()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -113,7 +113,7 @@ class _Connection:
         intake: Store,
         clock: Clock,
         new_id: Callable[[], str],
-        silence: Silence,
+        silence: SenderSilence,
         senders: tuple[Sender, ...],
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
@@ -148,7 +148,7 @@ class _Connection:
             if outcome.is_broken:
                 instruments.increment("countersign.hl7.frames.broken", 1, {SENDER: outcome.sender.name})
                 with suppress(NotStoredError):  # it is counted, and nobody waits for an answer
-                    await self._intake.tell_broken(outcome)
+                    await self._intake.report_broken_frame(outcome)
                 continue
             await self._store(outcome)
             self._measure(outcome)
@@ -166,7 +166,7 @@ class _Connection:
 
     def _measure(self, outcome: Outcome) -> None:
         _count(outcome, outcome.code or NONE)
-        self._silence.heard(outcome.sender)
+        self._silence.message_received(outcome.sender)
         if (fact := outcome.assessment.fact) is not None:
             lag = (self._clock() - fact.recorded_at).total_seconds()
             instruments.observe("countersign.hl7.lag", max(lag, 0.0), {SENDER: outcome.sender.name})

@@ -53,7 +53,7 @@ class VisitResolver:
     async def on_visit(self, message: Msg) -> None:
         fact = parse_visit_reported(message.subject, message.data)
         if fact.event in MERGED:
-            await self._tell_merge(fact)
+            await self._alert_merge(fact)
             return
         for _ in range(TRIES):
             history = await self._history(fact)
@@ -167,7 +167,7 @@ class VisitResolver:
         department = history[-1].case.department if history else fact.department
         return EncounterReport(encounter_id=encounter_id, department=department, occurred_at=fact.recorded_at)
 
-    async def _tell_merge(self, merge: VisitReported) -> None:
+    async def _alert_merge(self, merge: VisitReported) -> None:
         """Tell a person of each open case whose patient was merged away. The case stays: it is the encounter's."""
         async for discharged in self._discharges():
             if discharged.visit is None or not visits.merged_away(discharged, merge):
