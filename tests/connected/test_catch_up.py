@@ -65,10 +65,12 @@ class Reader:
 
     def __init__(self, *counting: int) -> None:
         self.seen: list[int] = []
-        self._counting = counting
-        self.following = CatchUpSubscription(KEY, ("review-requested", "approved"), self._take, lambda: self._counting)
+        self._live_sequences = counting
+        self.following = CatchUpSubscription(
+            KEY, ("review-requested", "approved"), self._apply_message, lambda: self._live_sequences
+        )
 
-    def _take(self, message: RawMessage) -> None:
+    def _apply_message(self, message: RawMessage) -> None:
         self.seen.append(message.sequence)
 
     async def read(self, bus: NatsConnection) -> list[int]:

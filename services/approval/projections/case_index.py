@@ -93,7 +93,7 @@ class CaseIndex:
         self._counts.clear()
         self._position = 0
         self._bus = bus
-        self._following = CatchUpSubscription("cases", ("*",), self._take, stored=False)
+        self._following = CatchUpSubscription("cases", ("*",), self._apply_message, stored=False)
         await self._following.start(bus)
 
     @property
@@ -149,7 +149,7 @@ class CaseIndex:
             if (before is None or row.sequence < before) and wanted(row):
                 yield row
 
-    def _take(self, message: RawMessage) -> None:
+    def _apply_message(self, message: RawMessage) -> None:
         try:
             self._apply(decode(message.subject, message.headers, message.data, message.sequence))
         finally:  # also past what cannot be read

@@ -161,14 +161,14 @@ class OpenReviewsProjection:
         """
         for known in (self._waiting, self._order, self._counts):
             known.clear()  # of a start that failed
-        following = CatchUpSubscription("inbox", EVENTS, self._take, self._counting)
+        following = CatchUpSubscription("inbox", EVENTS, self._apply_message, self._live_sequences)
         await following.start(bus)
         await following.caught_up()
 
-    def _counting(self) -> Iterator[int]:
+    def _live_sequences(self) -> Iterator[int]:
         return chain.from_iterable(waiting.events for waiting in self._waiting.values())
 
-    def _take(self, message: RawMessage) -> None:
+    def _apply_message(self, message: RawMessage) -> None:
         event = decode(message.subject, message.headers, message.data, message.sequence)
         before = self._waiting.pop(event.case.id, None)
         if before is not None:

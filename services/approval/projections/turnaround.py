@@ -103,18 +103,18 @@ class TurnaroundProjection:
         if sequence > self._at:
             self._at = sequence
             self._received += 1
-            self._take(message.subject, (message.headers or {}).get("ce-time", ""))
+            self._apply_message(message.subject, (message.headers or {}).get("ce-time", ""))
         await asyncio.sleep(0)  # let other tasks run while many events are read
 
-    def _take(self, subject: str, time: str) -> None:
+    def _apply_message(self, subject: str, time: str) -> None:
         try:
             case, name = parse_case_subject(subject)
             at = datetime.fromisoformat(time)
         except (CountersignError, ValueError):
             return  # unreadable_events.py reports it
-        self.take(case.department, case.id, name, at)
+        self.apply(case.department, case.id, name, at)
 
-    def take(self, department: str, case: str, name: str, at: datetime) -> None:
+    def apply(self, department: str, case: str, name: str, at: datetime) -> None:
         """Apply one event."""
         self.since = self.since or at
         waiting = self._waiting.get(case)
