@@ -44,10 +44,11 @@ class Checkpoint(Model):
 
 
 class CatchUpSubscription:
-    """Gives every event called one of `names` to `apply_event`, in stream order, each once.
+    """Pass every event called one of `names` to `apply_event`, in stream order, each once.
 
-    `live_sequences` returns the sequences of the events that the projection still depends on; the checkpoint `key` stores
-    them. A projection that depends on all events has no checkpoint (`stored` false): each start reads the whole stream.
+    `live_sequences` returns the sequences of the events that the projection still depends on; the checkpoint `key`
+    stores them. A projection that depends on all events has no checkpoint (`stored` false): each start reads the whole
+    stream.
     """
 
     def __init__(
