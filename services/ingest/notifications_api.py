@@ -94,13 +94,13 @@ async def notified(request: Request, caller: MaybeCaller, notifications: Notific
     data = await request.body()
     sender = await _authenticated(request, caller, notifications, data)
     if not data.strip():
-        await notifications.take_empty(sender)
+        await notifications.receive_unspecific(sender)
         return _answer({})
     if (body := parse_body(data)) is None:
         raise ProblemError(422, "The request is not valid", "The body is not a JSON object.")
     notification = parse_notification(body)
     _check_size(notification)
-    await notifications.take(sender, notification)
+    await notifications.receive(sender, notification)
     return _answer(body)
 
 
@@ -120,7 +120,7 @@ async def sent(
     sender = await _authenticated(request, caller, notifications, data)
     body = (parse_body(data) if data.strip() else {}) or {}
     named = [item for item in parse_notification(body).changes if _is(item, type, id)]
-    await notifications.take_named(sender, named or [change(type, id)])
+    await notifications.receive_changes(sender, named or [change(type, id)])
     return _answer({})
 
 
@@ -135,7 +135,7 @@ async def deleted(
     type: ResourceType, id: Id, request: Request, caller: MaybeCaller, notifications: NotificationsService
 ) -> FhirResponse:
     sender = await _authenticated(request, caller, notifications, await request.body())
-    await notifications.take_named(sender, [change(type, id, deleted=True)])
+    await notifications.receive_changes(sender, [change(type, id, deleted=True)])
     return _answer({})
 
 
