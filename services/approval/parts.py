@@ -228,7 +228,7 @@ def erasure(core: Core) -> Part:
 
 def reimport(core: Core) -> Part:
     handler = Reimport(core.bus, core.ehr, core.settings.organization, core.clock, core.write_backs.chosen)
-    core.broker.on_message("approval-reimport", handler.on_wanted)
+    core.broker.on_message("approval-reimport", handler.on_requested)
     return Part()
 
 

@@ -435,7 +435,7 @@ async def test_killed_between_any_two_steps_each_signature_is_on_the_trail_once(
             die_at(monkeypatch, lives)
             part = Reimport(bus, client(hospital.ehr), "test", lambda: T0, by_fhir)
             with suppress(Killed):
-                await part.on_wanted(message)
+                await part.on_requested(message)
             seen.append([event.name for event in await EventStore(bus, "approval").find(case_id)][4:])
             monkeypatch.undo()
     assert seen == [[], [], [], ["reimported"], ["reimported"] * 2, ["reimported"] * 2]
