@@ -156,11 +156,11 @@ class OperatorRequests:
             raise PermanentError("Say why it is discarded.")
         dead_letter, _, _ = await read_one(self._bus, request.sequence)
         ensure_unresolved(dead_letter)
-        left = await self._left(dead_letter)
+        remaining = await self._remaining_work(dead_letter)
         await resolve(self._bus, dead_letter.sequence, "discarded", Attribution(request.by, request.why, self._clock()))
-        return f"discarded dead letter {dead_letter.sequence}{left}"
+        return f"discarded dead letter {dead_letter.sequence}{remaining}"
 
-    async def _left(self, dead_letter: DeadLetter) -> str:
+    async def _remaining_work(self, dead_letter: DeadLetter) -> str:
         if dead_letter.stream != "DISCHARGE":
             return ""
         try:

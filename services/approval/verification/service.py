@@ -119,7 +119,7 @@ class VerificationService:
         def report(read: int, total: int) -> None:
             progress.update(read=read, total=total)
 
-        saving = asyncio.create_task(self._keep_saving(run, progress))
+        saving = asyncio.create_task(self._save_periodically(run, progress))
         try:
             result = await self._verify(run, report)
         except CountersignError as failure:
@@ -147,7 +147,7 @@ class VerificationService:
             unchecked.append(NO_DRAFTERS)
         return finished(run, found, unchecked, self._clock())
 
-    async def _keep_saving(self, run: Verification, progress: dict[str, int]) -> None:
+    async def _save_periodically(self, run: Verification, progress: dict[str, int]) -> None:
         while True:
             await asyncio.sleep(SAVE_EVERY_S)
             at = {"read": progress["read"], "total": progress["total"] or None, "updated_at": self._clock()}
