@@ -8,8 +8,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from services.approval.evidence.pack import Evidence, Rendition, write_zip
-from services.approval.filing.renditions.kept import KeptRenditions
 from services.approval.filing.renditions.make import TEXT
+from services.approval.filing.renditions.store import RenditionStore
 from services.approval.proof.case import filings
 from services.approval.proof.chart import FiledSignature
 from services.approval.review.authorization import denial
@@ -51,7 +51,7 @@ class EvidenceService:
         self._against = against
         self._clock = clock
         self._event_store = EventStore(bus, "approval")
-        self._kept = KeptRenditions(bus)
+        self._store = RenditionStore(bus)
 
     async def pack(self, case_id: str, who: Caller) -> bytes:
         """Return the zip of a case that the caller may know of. The access is in the log when this returns.
@@ -128,7 +128,7 @@ class EvidenceService:
         if signature is None or not isinstance(signature.body, Signature):
             return {}
         try:
-            kept = await self._kept.get(case_id, signature.head.digest) or {}
+            kept = await self._store.get(case_id, signature.head.digest) or {}
             return (
                 kept
                 if TEXT in kept
