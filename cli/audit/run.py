@@ -21,11 +21,11 @@ async def verify(
 
     Raises CommandError when no stack runs, PermanentError when there is no such case.
     """
-    against = (Folder(checkpoints), public_key(key)) if checkpoints is not None and key is not None else None
+    stored = (Folder(checkpoints), public_key(key)) if checkpoints is not None and key is not None else None
     ehr = open_ehr(data_dir)
     try:
         async with open_bus(data_dir, "auditor") as connection:
-            audit = Audit(connection, ehr, against)
+            audit = Audit(connection, ehr, stored)
             return await (audit.all(report_progress) if case is None else audit.one(case))
     finally:
         await ehr.close()

@@ -64,8 +64,8 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
     unreadable, feed, index = UnreadableEvents(), EventFeed(core.bus), CaseIndex()
     turnaround = TurnaroundProjection(clock)
     downloads = Renditions(core.bus, core.interactive_ehr, core.devices, (TEXT, PDF), settings.paper)
-    against = _checkpoints(core)
-    verifications = VerificationService(core.bus, core.ehr, against, clock, core.new_id)
+    checkpoints = _checkpoints(core)
+    verifications = VerificationService(core.bus, core.ehr, checkpoints, clock, core.new_id)
     tokens = read_api_tokens(settings.tokens_file)
     dependencies = ApiDependencies(
         authenticator=Authenticator(
@@ -111,7 +111,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
         views=SavedViews(core.bus),
         trials=TrialReader(core.evaluations, core.review.cases, core.log),
         verifications=verifications,
-        evidence=EvidenceService(core.bus, core.interactive_ehr, core.review.cases, core.log, against, clock),
+        evidence=EvidenceService(core.bus, core.interactive_ehr, core.review.cases, core.log, checkpoints, clock),
     )
     part = Part(
         starts=(

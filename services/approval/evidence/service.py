@@ -33,7 +33,7 @@ NO_TEXTS = "the signed documents: the role {} does not read them; their digests 
 
 
 class EvidenceService:
-    """`against`: the checkpoints of this installation and the key of their signatures; None: it makes none."""
+    """Write evidence packs. `checkpoints`: the folder of this installation and its public key; None without any."""
 
     def __init__(
         self,
@@ -41,14 +41,14 @@ class EvidenceService:
         ehr: FhirClient,
         cases: CaseReader,
         log: AccessLog,
-        against: tuple[Folder, Ed25519PublicKey] | None,
+        checkpoints: tuple[Folder, Ed25519PublicKey] | None,
         clock: Clock,
     ) -> None:
         self._bus = bus
         self._ehr = ehr
         self._cases = cases
         self._log = log
-        self._against = against
+        self._checkpoints = checkpoints
         self._clock = clock
         self._event_store = EventStore(bus, "approval")
         self._store = RenditionStore(bus)
@@ -138,17 +138,17 @@ class EvidenceService:
             return {}
 
     async def _verification(self, case_id: str, now: datetime) -> dict[str, Any]:
-        audit = Audit(self._bus, self._ehr, self._against, drafters=False, concurrency=1)
+        audit = Audit(self._bus, self._ehr, self._checkpoints, drafters=False, concurrency=1)
         report = await audit.one(case_id)
-        unchecked = [*report.unchecked, *([NO_CHECKPOINTS] if self._against is None else [])]
+        unchecked = [*report.unchecked, *([NO_CHECKPOINTS] if self._checkpoints is None else [])]
         return report.as_dict() | {"unchecked": unchecked, "time": now.isoformat()}
 
     def _proof(self, case_id: str, missing: list[str]) -> tuple[dict[str, Any], bytes] | None:
         """Return the inclusion proof and the public key. Adds to `missing` why there is none."""
-        if self._against is None:
+        if self._checkpoints is None:
             missing.append("a proof in a signed checkpoint: this service makes no checkpoints")
             return None
-        folder, key = self._against
+        folder, key = self._checkpoints
         try:
             proof = prove(folder, case_id)
         except PermanentError as failure:

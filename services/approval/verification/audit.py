@@ -44,7 +44,7 @@ class Audit:
 
     bus: NatsConnection
     ehr: FhirClient
-    against: tuple[Folder, Ed25519PublicKey] | None = None
+    checkpoints: tuple[Folder, Ed25519PublicKey] | None = None
     drafters: bool = True
     concurrency: int = CONCURRENCY
     faults: list[Fault] = field(default_factory=list)
@@ -66,13 +66,13 @@ class Audit:
             found = await verify_case(case, stored, self.ehr)
             self._take(found, seen)
             await self._strays(seen, found.identifiers)
-        if self.against is not None:
-            self.faults += verify_case_heads(*self.against, case, stored)
+        if self.checkpoints is not None:
+            self.faults += verify_case_heads(*self.checkpoints, case, stored)
         whole = tuple(self.faults), tuple(self.unchecked), 0, int(found.erased), tuple(self.reimported)
         return Report(1, len(stored), *whole)
 
     async def all(self, report_progress: ProgressCallback = no_progress) -> Report:
-        checked = CheckpointVerifier(*self.against) if self.against is not None else None
+        checked = CheckpointVerifier(*self.checkpoints) if self.checkpoints is not None else None
         state = await self._state()  # after the checkpoints: what is made meanwhile covers more than is read
         if state is None:
             return Report(0, 0, tuple(self.faults))
@@ -99,7 +99,7 @@ class Audit:
 
     async def _checkpoints(self, checked: CheckpointVerifier | None, last: int) -> None:
         """Add the faults of the checkpoints, after the whole event stream was read."""
-        if self.against is None or checked is None:
+        if self.checkpoints is None or checked is None:
             return
         checked.end()
         self.faults += checked.faults
@@ -113,7 +113,7 @@ class Audit:
             words = f"{last - covered} events after the last checkpoint, of {checked.last.time:%Y-%m-%d %H:%M} UTC"
             self.unchecked.append(f"{words}: they are not signed yet")
         try:
-            self.faults += await verify_access_log(self.bus, self.against[0], _now())
+            self.faults += await verify_access_log(self.bus, self.checkpoints[0], _now())
         except PermanentError as error:
             self.faults.append(Fault("", "", 0, error.reason))
 

@@ -41,19 +41,19 @@ OWN_CHECKPOINTS = (
 
 
 class VerificationService:
-    """`against` are the checkpoints and the key of their signatures; None: there are none."""
+    """Start verifications and return their results. `checkpoints`: their folder and public key; None without any."""
 
     def __init__(
         self,
         bus: NatsConnection,
         ehr: FhirClient,
-        against: tuple[Folder, Ed25519PublicKey] | None,
+        checkpoints: tuple[Folder, Ed25519PublicKey] | None,
         clock: Clock,
         new_id: Callable[[], str],
     ) -> None:
         self._bus = bus
         self._ehr = ehr
-        self._against = against
+        self._checkpoints = checkpoints
         self._clock = clock
         self._new_id = new_id
         self._bucket = Bucket(bus, BUCKET)
@@ -140,9 +140,9 @@ class VerificationService:
             logger.warning("the result of a verification was not stored: %s", failure.reason)
 
     async def _verify(self, run: Verification, report: Callable[[int, int], None]) -> Verification:
-        audit = Audit(self._bus, self._ehr, self._against, drafters=False, concurrency=CONCURRENCY)
+        audit = Audit(self._bus, self._ehr, self._checkpoints, drafters=False, concurrency=CONCURRENCY)
         found = await (audit.all(report) if run.case_id is None else audit.one(run.case_id))
-        unchecked = [OWN_CHECKPOINTS if self._against is not None else NO_CHECKPOINTS]
+        unchecked = [OWN_CHECKPOINTS if self._checkpoints is not None else NO_CHECKPOINTS]
         if run.case_id is None:
             unchecked.append(NO_DRAFTERS)
         return finished(run, found, unchecked, self._clock())
