@@ -165,7 +165,7 @@ class Filing:
         """
         documents = await self._documents(identifier or resources.document_identifier(case))
         own = await self._ensure("DocumentReference", filed.document_reference, documents)
-        await self._retire(_standing(documents), filed.document_reference)
+        await self._retire(_not_retracted(documents), filed.document_reference)
         if status == IN_ERROR or (status == "superseded" and own.get("status") == "current"):
             await self.mark(own, status)
         ids = {filed.document_reference, *(str(item["id"]) for item in documents)}
@@ -222,7 +222,7 @@ class Filing:
         return await self._ehr.create(wanted, if_none_exist=if_none_exist)
 
 
-def _standing(documents: list[Resource]) -> list[Resource]:
+def _not_retracted(documents: list[Resource]) -> list[Resource]:
     return [item for item in documents if item.get("status") in ("current", "superseded")]
 
 

@@ -125,7 +125,7 @@ def document_in_ehr(filed: Filed | None) -> str | None:
     return f"DocumentReference/{filed.document_reference}"
 
 
-def standing(case: Case) -> list[Filed]:
+def current_filings(case: Case) -> list[Filed]:
     """Return the filed documents of the stay that nothing has replaced: the last one, and the addenda."""
     filed = [(entry.whole, entry.filed) for entry in case.entries if entry.filed is not None]
     last = next((found for whole, found in reversed(filed) if whole), None)

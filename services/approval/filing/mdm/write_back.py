@@ -20,9 +20,9 @@ from services.approval.filing.write_back import (
     SignedDocument,
     SignedRetraction,
     Written,
+    current_filings,
     document_key,
     document_type_of,
-    standing,
 )
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled
@@ -79,7 +79,7 @@ class MdmWriteBack:
 
         T11 (cancel) is only for documents that nobody has used yet.
         """
-        for number, filed in enumerate(standing(retraction.case)):
+        for number, filed in enumerate(current_filings(retraction.case)):
             notice = partial(self._notice, retraction, filed.document_reference, number)
             await self._send(retraction.decision, f"{retraction.releases}-{number}", notice, retraction.doubt)
         return RetractionFiled(provenance="", profile="mdm")
