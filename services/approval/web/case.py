@@ -64,10 +64,10 @@ async def write(case_id: str, who: Clinician, api: Api, note: str = "") -> Respo
 
 @router.post("/reviews/{case_id}/working")
 @limit_endpoint(TEXT_MAX_BODY_BYTES)
-async def keep(form: ReviewForm, who: Clinician, api: Api) -> Response:
+async def autosave(form: ReviewForm, who: Clinician, api: Api) -> Response:
     """Save what was typed; the answer shows what was changed and what is still to be resolved."""
     copies = ReviewFormAutosave(api.autosave)
-    await copies.keep(form, who.subject)
+    await copies.save(form, who.subject)
     case = fold(await api.cases.history(form.ref.id))
     # It came after the decision: nobody needs the copy. Edits to a prepared draft wait for that of the discharge.
     if case.decision is not None or not (case.editable or form.prepared):
@@ -79,9 +79,9 @@ async def keep(form: ReviewForm, who: Clinician, api: Api) -> Response:
 
 @router.post("/reviews/{case_id}/look")
 @limit_endpoint(TEXT_MAX_BODY_BYTES)
-async def keep_without_script(form: ReviewForm, who: Clinician, api: Api) -> Response:
+async def save_draft(form: ReviewForm, who: Clinician, api: Api) -> Response:
     """Save what was typed, for a browser without scripts."""
-    await ReviewFormAutosave(api.autosave).keep(form, who.subject)
+    await ReviewFormAutosave(api.autosave).save(form, who.subject)
     return RedirectResponse(f"{form.path}#signing", 303)
 
 
@@ -89,14 +89,14 @@ async def keep_without_script(form: ReviewForm, who: Clinician, api: Api) -> Res
 @limit_endpoint(TEXT_MAX_BODY_BYTES)
 async def approve(form: ReviewForm, who: Clinician, api: Api) -> Response:
     copies = ReviewFormAutosave(api.autosave)
-    await copies.keep(form, who.subject)  # nothing typed is lost, whatever comes of it
+    await copies.save(form, who.subject)  # nothing typed is lost, whatever comes of it
     copy = form.copy
     changed = copy.text if copy.text != form.draft.text else None
     try:
         await api.review.approve(form.ref.id, form.digest, who, changed, copy.resolved, copy.reading(form.draft))
     except DecisionRefusedError as refused:
         if refused.code == "misleading":
-            await copies.keep(await put_right(api.cases, form, who), who.subject)
+            await copies.save(await put_right(api.cases, form, who), who.subject)
         return _back(form.path, refused)
     await copies.drop(form, who.subject)
     await api.carrier.drop(await api.cases.history(form.ref.id), who.subject)

@@ -146,16 +146,16 @@ CorrectionForm = Annotated[AutosavedDraft, Depends(corrected_text)]
 
 @router.post("/reviews/{case_id}/amendments/look")
 @limit_endpoint(TEXT_MAX_BODY_BYTES)
-async def keep_correction(case_id: str, who: Clinician, api: Api, seen: Digest, copy: CorrectionForm) -> Response:
+async def autosave_correction(case_id: str, who: Clinician, api: Api, seen: Digest, copy: CorrectionForm) -> Response:
     """Save what was typed, for a browser that runs no script."""
-    await api.autosave.keep(case_id, seen, who.subject, copy)
+    await api.autosave.save(case_id, seen, who.subject, copy)
     return RedirectResponse(f"/reviews/{case_id}#correction", 303)
 
 
 @router.post("/reviews/{case_id}/amendments")
 @limit_endpoint(TEXT_MAX_BODY_BYTES)
 async def amend(case_id: str, who: Clinician, api: Api, seen: Digest, copy: CorrectionForm) -> Response:
-    await api.autosave.keep(case_id, seen, who.subject, copy)  # nothing typed is lost, whatever comes of it
+    await api.autosave.save(case_id, seen, who.subject, copy)  # nothing typed is lost, whatever comes of it
     try:
         await api.corrections.amend(case_id, seen, who, copy.text, copy.reason, copy.resolved)
     except DecisionRefusedError as refused:
@@ -167,7 +167,7 @@ async def amend(case_id: str, who: Clinician, api: Api, seen: Digest, copy: Corr
 @router.post("/reviews/{case_id}/addenda")
 @limit_endpoint(TEXT_MAX_BODY_BYTES)
 async def addend(case_id: str, who: Clinician, api: Api, seen: Digest, copy: CorrectionForm) -> Response:
-    await api.autosave.keep(case_id, seen + ADDENDUM, who.subject, copy)
+    await api.autosave.save(case_id, seen + ADDENDUM, who.subject, copy)
     try:
         await api.corrections.addend(case_id, seen, who, copy.text, copy.reason, copy.resolved)
     except DecisionRefusedError as refused:

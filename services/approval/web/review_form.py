@@ -79,9 +79,9 @@ class ReviewFormAutosave:
             return AutosavedDraft(text=found.text, written=found.written, draft=digest)
         return found
 
-    async def keep(self, sent: SubmittedForm, subject: str) -> None:
+    async def save(self, sent: SubmittedForm, subject: str) -> None:
         ttl = PREPARED_RETENTION_SECONDS if sent.prepared else RETENTION_SECONDS
-        await self._working.keep(sent.ref.id, _key(sent.draft, sent.digest, sent.mode), subject, sent.copy, ttl)
+        await self._working.save(sent.ref.id, _key(sent.draft, sent.digest, sent.mode), subject, sent.copy, ttl)
 
     async def drop(self, sent: SubmittedForm, subject: str) -> None:
         """Delete the autosaved edits after the decision."""
