@@ -61,7 +61,7 @@ async def after_filing(api: ApiDependencies, who: Caller, ref: CaseRef, case: Ca
     if shown["may"] is None:
         return shown
     if case.retraction is not None and isinstance(request := case.retraction.body, RetractionRequested):
-        words = await api.corrections.words(ref.id, request.reason)
+        words = await api.corrections.reason_text(ref.id, request.reason)
         shown["request"] = {"by": _name(request.by), "time": case.retraction.time, "words": words}
     if shown["may"]["sign"] and found.draft is not None:
         corrected = await api.autosave.find(ref.id, found.seen, who.subject)
