@@ -57,7 +57,7 @@ def knowledge(core: Core, embedder: Embedder | None, base: VectorStore | None) -
     retriever = Retriever(bus, embedder, base)
     evaluation = Evaluation(bus, settings.knowledge.file, retriever, base, core.clock)
     service = KnowledgeService(bus, settings.knowledge.file, retriever, base, core.clock)
-    core.broker.on_message("evaluator-judge", evaluation.judge, evaluation.give_up)
+    core.broker.on_message("evaluator-judge", evaluation.evaluate, evaluation.on_retries_exhausted)
     part = Part(
         starts=(evaluation.start,),
         checks={"triton-embedder": embedder.ready, "qdrant": base.ready},

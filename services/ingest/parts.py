@@ -122,7 +122,7 @@ def knowledge(core: Core) -> tuple[RefreshService, Part]:
     paths, reader = core.settings.knowledge, DocumentReader()
     refreshing = Refreshing(core.bus, paths.file, paths.tokenizer, reader, core.clock, core.new_id)
     core.broker.on_message("ingest-queue", refreshing.run_next)
-    core.broker.on_message("ingest-prepare", refreshing.prepare, refreshing.give_up)
+    core.broker.on_message("ingest-prepare", refreshing.prepare, refreshing.on_retries_exhausted)
     core.broker.on_message("ingest-schedule", refreshing.on_timer)
     refreshes = RefreshService(core.bus, refreshing, paths.uploads, reader, core.clock)
     return refreshes, Part(starts=(refreshing.start,), closers=(reader.close,))

@@ -64,13 +64,13 @@ class ServiceBroker(NatsBroker):
             self._schedulers.append(runner.fair_share)
         self._subscribe(consumer(step.consumer), runner.receive)
 
-    def on_message(self, consumer_name: str, handle: Receiver, given_up: OnRetriesExhausted | None = None) -> None:
+    def on_message(self, consumer_name: str, handle: Receiver, on_exhausted: OnRetriesExhausted | None = None) -> None:
         """Run `handle` for every message of a consumer. It appends events itself and must be idempotent.
 
-        So must `given_up`, which runs when the retry policy of the consumer is exhausted.
+        So must `on_exhausted`, which runs when the retry policy of the consumer is exhausted.
         """
-        if given_up is not None:
-            self._delivery.on_exhausted[consumer_name] = given_up
+        if on_exhausted is not None:
+            self._delivery.on_exhausted[consumer_name] = on_exhausted
         self._subscribe(consumer(consumer_name), handle)
 
     def _subscribe(self, target: Consumer, handle: Receiver) -> None:

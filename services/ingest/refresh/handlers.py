@@ -189,8 +189,8 @@ class Refreshing:
                 if await self._log.of_batch(ref, "batch-indexed", number) is None:
                     await self._log.append(ref, record.body, number=number, after=record.sequence)
 
-    async def give_up(self, original: FailedMessage, reason: str) -> None:
-        await self._attempts.give_up(original, reason, "prepare")
+    async def on_retries_exhausted(self, original: FailedMessage, reason: str) -> None:
+        await self._attempts.on_retries_exhausted(original, reason, "prepare")
 
     async def on_timer(self, message: Msg) -> None:
         """Handle a nightly timer, or the timer of another attempt."""
