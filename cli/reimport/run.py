@@ -159,7 +159,7 @@ class Reimporter:
     department: str | None = None
     profile: WriteBackProfile = "fhir"
     checkpoints: CheckpointFiles | None = None
-    patience: float = REIMPORT_TIMEOUT_S
+    timeout_s: float = REIMPORT_TIMEOUT_S
 
     async def run(
         self,
@@ -247,7 +247,7 @@ class Reimporter:
                 item.state = "asked for"
                 asked.append(item)
         begun = datetime.now(UTC)
-        while asked and (datetime.now(UTC) - begun).total_seconds() < self.patience:
+        while asked and (datetime.now(UTC) - begun).total_seconds() < self.timeout_s:
             asked = [item for item in asked if not await self._is_done(item)]
             if asked:
                 await asyncio.sleep(POLL_INTERVAL_S)

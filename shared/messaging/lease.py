@@ -46,20 +46,20 @@ class Lease:
         self._released_at = -math.inf
 
     @asynccontextmanager
-    async def held(self, patience: float) -> AsyncIterator[float]:
+    async def held(self, timeout_s: float) -> AsyncIterator[float]:
         """Hold the lease while the block runs; the value is the loop's time at which it ends.
 
-        Raises TransientError where others have held it for `patience` seconds, or the bucket does not answer.
+        Raises TransientError where others have held it for `timeout_s` seconds, or the bucket does not answer.
         """
-        revision, until = await self._take(patience)
+        revision, until = await self._take(timeout_s)
         try:
             yield until
         finally:
             await self._release(revision)
 
-    async def _take(self, patience: float) -> tuple[int, float]:
+    async def _take(self, timeout_s: float) -> tuple[int, float]:
         loop = asyncio.get_running_loop()
-        give_up, poll = loop.time() + patience, FIRST_POLL_S
+        give_up, poll = loop.time() + timeout_s, FIRST_POLL_S
         wait = loop.time() - self._released_at < FIRST_POLL_S
         while True:
             if wait:

@@ -77,7 +77,7 @@ class Hospital:
         checkpoints: CheckpointFiles | None = None,
     ) -> ReimportResult:
         async with as_user(self.empty, "operator") as bus:
-            run = Reimporter(bus, client(self.ehr), department, profile, checkpoints, patience=30)
+            run = Reimporter(bus, client(self.ehr), department, profile, checkpoints, timeout_s=30)
             return await run.run(cases, WANTED if do else None)
 
     async def audit(self, expected: list[str]) -> None:

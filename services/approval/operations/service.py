@@ -193,7 +193,7 @@ class Operations:
         if action == "discard":
             detail = await self._requests.discard(request)
         elif letter.owner == "ingest":
-            detail = await ask(self._bus, "ingest", "redrive", request, patience=INGEST_TIMEOUT)
+            detail = await ask(self._bus, "ingest", "redrive", request, timeout_s=INGEST_TIMEOUT)
         else:
             detail = await self._requests.redrive(request, who.actor)
         return ActionResult(sequence=letter.sequence, outcome=DONE[action], detail=detail, by=who.subject)
@@ -203,7 +203,7 @@ class Operations:
         if action == "discard":
             return f"dead letter {letter.sequence} would be discarded"
         if letter.owner == "ingest":
-            return await ask(self._bus, "ingest", "check", request, patience=INGEST_TIMEOUT)
+            return await ask(self._bus, "ingest", "check", request, timeout_s=INGEST_TIMEOUT)
         return await self._requests.check(request)
 
 

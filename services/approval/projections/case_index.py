@@ -22,7 +22,7 @@ from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import STREAM, RawMessage
 from shared.runtime.authentication import Caller
 
-PATIENCE = 1.0  # seconds for the events that are stored when somebody asks
+CATCH_UP_TIMEOUT_S = 1.0  # seconds for the events that are stored when somebody asks
 
 
 @dataclass(slots=True)
@@ -105,7 +105,7 @@ class CaseIndex:
         """Wait until the events that are stored now are in the index; return whether they are.
 
         Whoever has changed a case so finds it changed in a list. While the events of before the start are read, and
-        where the index is behind by more than PATIENCE, the answer is False. Raises TransientError.
+        where the index is behind by more than CATCH_UP_TIMEOUT_S, the answer is False. Raises TransientError.
         """
         if not self.complete:
             return False
@@ -118,7 +118,7 @@ class CaseIndex:
         waiter = last, asyncio.get_running_loop().create_future()
         self._waiters.add(waiter)
         try:
-            await asyncio.wait_for(waiter[1], PATIENCE)
+            await asyncio.wait_for(waiter[1], CATCH_UP_TIMEOUT_S)
         except TimeoutError:
             return False
         finally:
