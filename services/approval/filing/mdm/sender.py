@@ -59,7 +59,7 @@ class MdmSender:
             if self._failures != failures:
                 raise TransientError(self._reason)
             try:
-                async with self._lease.held(LEASE_TIMEOUT_S) as until:
+                async with self._lease.hold(LEASE_TIMEOUT_S) as until:
                     yield Turn(self._to, until - self._to.timeout)
             except TransientError as error:
                 self._failures, self._reason = self._failures + 1, error.reason
