@@ -34,9 +34,10 @@ class Lease:
         busy: str,
         share: Callable[[], float] = random.random,
     ) -> None:
-        """`busy` is the error text when another process holds it. `share` returns how much of a poll interval is waited, 0 to 1.
+        """`busy` is the error text when another process holds it.
 
-        A process that has just released it waits before it acquires it again, so that others get their turn.
+        A process that has just released it waits before it acquires it again, so that others get their turn: `share`
+        returns which share of a poll interval, 0 to 1.
         """
         self._bucket = Bucket(bus, bucket)
         self._key = key

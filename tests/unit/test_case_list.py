@@ -197,7 +197,7 @@ async def test_a_list_waits_for_the_events_that_are_stored_when_it_is_asked_for(
     assert not asked.done()
     three._take(message(2, "closed", 10))
     assert await asked
-    monkeypatch.setattr(case_index, "PATIENCE", 0.01)
+    monkeypatch.setattr(case_index, "CATCH_UP_TIMEOUT_S", 0.01)
     three._bus = Server(11)  # type: ignore[assignment]
     assert not await three.refresh()
     assert not three._waiters
