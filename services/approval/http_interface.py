@@ -146,7 +146,5 @@ async def _log_refusal(log: AccessLog, reason: str, caller: Caller | None, reque
     await log.record(
         "refused",
         detail=f"{request.method} {getattr(route, 'path', '')}: {reason}",
-        subject=caller.subject if caller else None,
-        role=caller.role if caller else None,
-        method=caller.method if caller else None,
+        by=caller.actor if caller else None,
     )

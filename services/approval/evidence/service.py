@@ -91,10 +91,8 @@ class EvidenceService:
             "exported",
             detail="evidence pack with documents" if texts else "evidence pack without documents",
             case_id=case_id,
-            subject=who.subject,
+            by=who.actor,
             role=role,
-            method=who.method,
-            practitioner=who.practitioner,
         )
 
     async def _provenance(self, item: FiledSignature) -> dict[str, Any] | str:

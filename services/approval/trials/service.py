@@ -55,8 +55,5 @@ class TrialReader:
             "viewed" if event == "viewed" else "refused",
             detail=f"trial {kept.evaluation}: {detail}",
             case_id=kept.case,
-            subject=who.subject,
-            role=who.role,
-            method=who.method,
-            practitioner=who.practitioner,
+            by=who.actor,
         )

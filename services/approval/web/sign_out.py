@@ -43,7 +43,7 @@ async def sign_out(request: Request, api: Api) -> Response:
         session = api.authenticator.session_id(request)
         id_token = await service.sessions.id_token(session)
         await service.sessions.close(session)  # first: the provider may not answer
-        await api.log.record("signed-out", detail="", subject=caller.subject, role=caller.role)
+        await api.log.record("signed-out", detail="", by=caller.actor)
         url = await _provider_url(service, caller, id_token, state)
     # A page, not a redirect: browsers hold the redirect of a form to the page's `form-action`, which is our own origin.
     answer = RedirectResponse("/sign-in", 303) if url is None else page("signing_out.html", url=url)
