@@ -175,13 +175,13 @@ def reassign(case: Case, to: str, by: Actor, reason: str, due: tuple[datetime, .
 
 def classify_decision(
     history: Sequence[RecordedEvent], digest: str, focus: str
-) -> Literal["decide", "later", "settled", "stale"]:
+) -> Literal["decide", "later", "already-decided", "stale"]:
     """Classify a decision that was taken in the EHR about the draft `digest`.
 
     `later`: the review is not in the event stream yet. `settled`: it was decided or withdrawn. `stale`: no such draft
     is or was under review, or it is about another encounter.
     """
-    found: Literal["decide", "later", "settled", "stale"] = "stale"
+    found: Literal["decide", "later", "already-decided", "stale"] = "stale"
     for event in history:
         match event.body:
             case Drafted() as drafted if drafted.draft.digest == digest and drafted.stay.encounter == focus:
@@ -189,9 +189,9 @@ def classify_decision(
             case ReviewRequested() as review:
                 found = "decide" if review.draft.digest == digest and review.stay.encounter == focus else found
             case Reimported(signature=Approved() as lost) if lost.draft.digest == digest:
-                found = "settled" if lost.stay.encounter == focus else found
+                found = "already-decided" if lost.stay.encounter == focus else found
             case Approved() | Rejected() | Withdrawn() | Reimported():
-                found = "stale" if found == "stale" else "settled"
+                found = "stale" if found == "stale" else "already-decided"
             case _:
                 pass
     return found

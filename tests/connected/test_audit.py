@@ -15,7 +15,7 @@ from shared.messaging.event_store import STREAM
 from tests.support.backup import as_user
 from tests.support.corrections import amend, filed, retract
 from tests.support.ehr import sandbox, stays
-from tests.support.forging import append, audit, read, rechained, write
+from tests.support.forging import append, audit, read, with_valid_chain, write
 from tests.support.server import NatsServer
 from tests.support.stack import running
 
@@ -68,7 +68,7 @@ async def test_a_signer_changed_and_rechained_is_found_also_behind_a_trailing_ev
     def other(body: CaseEvent) -> CaseEvent:
         return body.model_copy(update={"signer": "Practitioner/evil"}) if isinstance(body, Approved) else body
 
-    await write(stopped.nats, rechained(await read(stopped.nats), other))
+    await write(stopped.nats, with_valid_chain(await read(stopped.nats), other))
     for body in (Closed(), Retried(step="file", by=OPERATOR)):
         await append(stopped.nats, "admin", stopped.case, body)
         report = await stopped.audit()
@@ -154,7 +154,7 @@ async def test_a_filing_that_points_to_another_document_is_found(stopped: Filing
     def elsewhere(body: CaseEvent) -> CaseEvent:
         return body.model_copy(update={"document_reference": other}) if isinstance(body, Filed) else body
 
-    await write(stopped.nats, rechained(await read(stopped.nats), elsewhere))
+    await write(stopped.nats, with_valid_chain(await read(stopped.nats), elsewhere))
     assert "the Provenance in the EHR is about another document" in reasons(await stopped.audit())
 
 

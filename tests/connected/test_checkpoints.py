@@ -32,11 +32,11 @@ from shared.messaging import checkpoints
 from shared.messaging.access_log import STREAM as ACCESS
 from shared.messaging.checkpoints import Checkpoints, Folder
 from shared.messaging.pages import pages
-from tests.support.backup import as_user, reach
+from tests.support.backup import as_user, set_environment
 from tests.support.corrections import filed
 from tests.support.ehr import sandbox, stays
 from tests.support.examples import T0
-from tests.support.forging import append, audit, read, rechained, write
+from tests.support.forging import append, audit, read, with_valid_chain, write
 from tests.support.server import NatsServer
 from tests.support.stack import running, until
 
@@ -113,7 +113,7 @@ async def test_a_waiting_case_that_was_rechained_is_named_though_no_provenance_k
 
     messages = await read(covered.nats)
     of_case = [item for item in messages if covered.waiting in item.subject]
-    forged = {item.sequence: item for item in rechained(of_case, other)}
+    forged = {item.sequence: item for item in with_valid_chain(of_case, other)}
     await write(covered.nats, [forged.get(item.sequence, item) for item in messages])
     without = await audit(covered.nats, covered.ehr)
     assert without.verified, "the chain fits, and nothing of the case is in the chart yet"
@@ -301,7 +301,7 @@ async def test_the_commands_of_an_auditor_elsewhere(covered: Covered, monkeypatc
     public.write_bytes(KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     await append(covered.nats, "admin", covered.waiting, Reassigned(owner="Practitioner/x", by=BY, reason="b" * 64))
     with monkeypatch.context() as environment:
-        reach(environment, covered.nats, "auditor")
+        set_environment(environment, covered.nats, "auditor")
         (made,) = await audit_command.checkpoint(None, covered.path, secret)
         assert (made.number, made.last) == (3, 11)
         assert await audit_command.checkpoint(None, covered.path, secret) == []

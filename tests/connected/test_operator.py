@@ -17,7 +17,7 @@ from shared.messaging.permissions import inbox, permissions
 from shared.messaging.requests import CaseRequest, DeadLetterRequest, OperatorReply, ask
 from shared.messaging.topology import SERVICES, STREAMS
 from tests.support.backup import as_user
-from tests.support.redriving import mending
+from tests.support.redriving import operator_requests
 from tests.support.server import NatsServer
 
 pytestmark = pytest.mark.connected
@@ -48,7 +48,7 @@ CALLS = (
 async def operator(nats: NatsServer) -> AsyncIterator[NatsConnection]:
     await nats.provision()
     bus = await nats.connect("operator")
-    async with mending(nats, AT):
+    async with operator_requests(nats, AT):
         yield bus
     await bus.close()
 

@@ -6,7 +6,7 @@ import httpx
 
 from cli.audit import Report, verify_stored
 from tests.support.ehr import client
-from tests.support.physician import own_sentences
+from tests.support.physician import unconfirmed_sentences
 from tests.support.stack import Stack
 
 
@@ -41,7 +41,7 @@ async def sign(stack: Stack, case_id: str, what: str, role: str = "physician", *
     """The same, of somebody who confirms each sentence of their own that the record does not support."""
     body = {"reason": "a test"} | body
     answer = await post(stack, case_id, what, role, **body)
-    if own := own_sentences(answer):
+    if own := unconfirmed_sentences(answer):
         answer = await post(stack, case_id, what, role, **body, written=own)
     return answer
 

@@ -1,4 +1,4 @@
-"""What somebody who rules over the NATS server can do to a trail; the services are stopped while they do."""
+"""Change the event stream as an administrator of the NATS server could; the services are stopped meanwhile."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -44,7 +44,7 @@ async def write(server: NatsServer, messages: Iterable[RawMessage], *, without: 
             await bus.jetstream.delete_msg(STREAM, sequence)
 
 
-def rechained(messages: Sequence[RawMessage], change: Change) -> list[RawMessage]:
+def with_valid_chain(messages: Sequence[RawMessage], change: Change) -> list[RawMessage]:
     """The same events, each changed by `change`, and every digest made to fit again."""
     heads: dict[str, ChainHead] = {}
     found = []

@@ -72,7 +72,7 @@ class EhrDecisionHandler:
         match domain.classify_decision(history, review.digest, review.focus):
             case "later":
                 raise TransientError("the review is not in the event stream yet")
-            case "settled":
+            case "already-decided":
                 await self._alert_declined(review, task, history)  # perhaps not done before a crash
             case "stale":
                 await self._alert_not_applied(review, history, "stale")
