@@ -48,7 +48,7 @@ def assess_found(
     settings: AppointmentSettings,
     now: datetime,
 ) -> None:
-    """Say how many of the Appointments plan a discharge, and whether their Encounters can be found. Pure."""
+    """Report how many of the Appointments plan a discharge, and whether their Encounters can be found. Pure."""
     plans = [(item, rules.plan_of(item, settings.types, now, settings.within)) for item in found]
     planned = [item for item, plan in plans if plan is not None and plan.status == "planned"]
     unnamed = sum(not rules.encounters_of(item, bases) for item in planned)

@@ -66,7 +66,7 @@ def assess_parameters(group: Group, department: str, params: Mapping[str, str], 
 def assess_stays(
     group: Group, department: str, found: Sequence[Resource], settings: CensusSettings, now: datetime
 ) -> None:
-    """Say what the census would prepare of the Encounters that were found. Pure."""
+    """Report what the census would prepare of the Encounters that were found. Pure."""
     budget, name = Budget(settings.tokens, settings.tokens_per_stay), _name(department)
     ongoing = stays_to_prepare(found, department, now, budget, None)
     asked = stays_to_prepare(found, department, now, budget, settings.planned_within)

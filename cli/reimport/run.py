@@ -103,7 +103,7 @@ class ReimportResult:
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left to do by hand."""
+        """Return whether nothing is left to do by hand."""
         left = self.unchecked or self.refused or self.unreadable
         return not left and all(item.state == "taken over" for item in self.cases)
 

@@ -56,7 +56,7 @@ class HttpInterface(NamedTuple):
 
 
 def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[Caller]) -> HttpInterface:
-    """`people` may be signed in as by whoever reaches the sign-in page."""
+    """Return the HTTP interface. As any of `people`, whoever reaches the sign-in page may sign in."""
     settings, clock = core.settings, core.clock
     provider = OidcProvider(settings.oidc, clock, new_id=core.new_id) if settings.oidc.issuer else None
     launch = _launch(core) if settings.launch.issuer else None

@@ -1,4 +1,4 @@
-"""The parts of approval: each makes what it needs of the core, registers its handlers, and says what it starts."""
+"""The parts of approval. Each builds its objects from the core, registers its handlers, and lists what to start."""
 
 import asyncio
 import os
@@ -113,7 +113,7 @@ class Core:
 
 
 def core(settings: ApprovalSettings, clock: Clock, new_id: Callable[[], str], ehr: FhirClient | None) -> Core:
-    """`ehr` takes the place of the real ones."""
+    """Build what the parts share. `ehr` replaces both clients of the EHR, for tests."""
     broker = service_broker("approval", settings, clock, settings.master_keys)
     interactive, ehr = ehr or settings.ehr.connect_interactive(), ehr or settings.ehr.connect()
     file = read_directory(settings.directory) if settings.directory else None
@@ -181,7 +181,7 @@ def notifications(core: Core) -> Part:
 
 
 def webhooks(core: Core) -> Part:
-    """Case events for endpoints of integrators."""
+    """Build the delivery of case events to endpoints of integrators."""
     registry, sender = core.webhook_registry, core.webhook_sender
     dispatcher = WebhookDispatcher(core.bus, registry, sender, core.clock, core.settings.webhooks.retry_for)
     core.broker.on_message("approval-webhook-queue", WebhookQueue(core.bus, registry).enqueue)
@@ -190,7 +190,7 @@ def webhooks(core: Core) -> Part:
 
 
 def ehr_decisions(core: Core) -> Part:
-    """Decisions that physicians take in the EHR, and the start of a review on our page."""
+    """Build the handling of decisions that physicians take in the EHR, and of the start of a review on our page."""
     decisions = EhrDecisionHandler(
         core.bus,
         core.ehr,
@@ -233,12 +233,12 @@ def reimport(core: Core) -> Part:
 
 
 def operator_requests(core: Core) -> Part:
-    """What an operator asks for on the bus: redrive, discard, retry, hold decisions of the EHR."""
+    """Build the handling of an operator's requests over NATS: redrive, discard, retry, hold decisions of the EHR."""
     return Part(starts=(core.requests.start,))
 
 
 def monitoring(core: Core) -> Part:
-    """Gauges of cases and of the audit chain, and timers that NATS has lost."""
+    """Build the gauges of cases and of the audit chain, and the restoring of timers that NATS has lost."""
     states = CaseStateProjection(core.open_reviews, core.clock)
     chain = AuditChainVerifier(core.bus, core.settings.nats_monitor_url, core.ehr)
     filters = (timer_filter(ESCALATION_TIMER), timer_filter(RECONCILE_TIMER))

@@ -99,7 +99,7 @@ class ProgressReader:
         self._read: int | None = None  # sequence of the last message that was read
 
     async def read(self) -> EvaluationProgress:
-        """Raises TransientError, PermanentError."""
+        """Read the progress of all evaluations. Raises TransientError, PermanentError."""
         if self._read is None:
             last = await self._bus.direct_get(STREAM, {"last_by_subj": EVALUATION_EVENTS})
             sequences = [int((message.headers or {})["Nats-Sequence"]) for message in last]

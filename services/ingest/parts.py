@@ -1,4 +1,4 @@
-"""The parts of ingest: each registers its handlers with the broker and says what it starts, closes and measures."""
+"""The parts of ingest. Each registers its handlers with the broker and lists what to start, close and measure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ def discharges(core: Core) -> Ingest:
 
 
 def fhir_route(core: Core) -> tuple[FhirRoute, Part]:
-    """Learn of discharges by FHIR notifications and by polling."""
+    """Build the reception of discharges by FHIR notifications and by polling."""
     fhir = FhirRoute(core.bus, core.ehr, core.encounters, core.census, core.settings, core.clock, core.new_id)
     core.broker.on_message("ingest-encounters", fhir.updates.on_updated)
     core.broker.on_message("ingest-appointments", fhir.appointments.on_updated)
@@ -143,7 +143,7 @@ def recovery(core: Core) -> Part:
 
 
 def authentication(core: Core) -> tuple[Authenticator, Part]:
-    """Tell callers by their tokens: those of the file, and of the identity provider."""
+    """Authenticate callers by tokens of the file and of the identity provider."""
     oidc = core.settings.oidc
     provider = OidcProvider(oidc, core.clock) if oidc.issuer else None
     authenticator = Authenticator(read_api_tokens(core.settings.tokens_file), provider)

@@ -86,7 +86,7 @@ def _sequence(message: Msg) -> int:
 
 
 def _stored(subject: str, data: bytes, headers: dict[str, str], sequence: int) -> StoredReport:
-    """The id is the CloudEvents id, or the position in the stream where an engine sends none."""
+    """Return a stored report. Its id is the CloudEvents id, or the stream position where an engine sends none."""
     report = Report(parse_encounter_reported(subject, data), ROUTES.get(headers.get("ce-source", ""), "other"))
     arrived = headers.get(ARRIVED, "")
     return StoredReport(

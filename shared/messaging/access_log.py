@@ -1,4 +1,4 @@
-"""The ACCESS stream: who looked at what, who signed in, who was refused. Append-only, ids only.
+"""The ACCESS stream: who viewed which case, signed in, or was refused. Append-only, ids only.
 
 Subjects `access.<event>.<case>`; `-` where no case is concerned.
 """
@@ -63,7 +63,7 @@ class AccessLog:
             self._refused.add(id)
 
     def _is_stored(self, minute: str, id: str) -> bool:
-        """Known without asking the server, which would drop the copy: thousands a second would keep it busy."""
+        """Return whether this process stored the refusal already, so that repetitions do not load the server."""
         if minute != self._minute:
             self._minute = minute
             self._refused.clear()

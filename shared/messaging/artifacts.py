@@ -39,7 +39,7 @@ class Artifacts:
         return CaseTexts(self, case, at)
 
     async def store(self, case: str, at: int, data: bytes) -> str:
-        """Raises ErasedError, TransientError, PermanentError."""
+        """Read and decrypt the text with this digest. Raises ErasedError, TransientError, PermanentError."""
         key = sha256_hex(data)
         number, secret = await self.keys.to_seal(case, at)
         nonce = self._random(NONCE)

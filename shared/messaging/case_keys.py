@@ -158,7 +158,7 @@ class CaseKeys:
         return wrap(self._bus.master_keys, self._random, key, _subject(case, number))
 
     def _unwrap(self, case: str, number: int, stored: bytes) -> bytes:
-        """Raises PermanentError when no master key opens it."""
+        """Decrypt a wrapped key. Raises PermanentError when no master key opens it."""
         return unwrap(self._bus.master_keys, stored, _subject(case, number), "the key of this case")
 
 

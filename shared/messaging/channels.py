@@ -83,7 +83,7 @@ class Channel:
 
     @property
     def pattern(self) -> str:
-        """The address as a filter: `discharge.*.*.filed`."""
+        """Return the address as a filter: `discharge.*.*.filed`."""
         return ".".join("*" if token.startswith("{") else token for token in self.address.split("."))
 
     @property

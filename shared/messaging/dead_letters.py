@@ -52,14 +52,14 @@ class DeadLetter:
 
     @property
     def owner(self) -> Literal["ingest", "approval"]:
-        """The service that redrives it: ingest what its own consumers refused, approval the rest and every case."""
+        """Return the service that redrives it: ingest for its own consumers, approval for all others and every case."""
         of_ingest = self.stream != "DISCHARGE" and self.consumer.startswith("ingest-")
         return "ingest" if of_ingest else "approval"
 
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """Who does something about a dead letter, when and why.
+    """Who acts on a dead letter, when and why.
 
     `actor` is who was authenticated, for the event of a case; None where a NATS request states a name only.
     """

@@ -42,9 +42,10 @@ Check = Callable[[str, bytes], Any]  # subject and body; raises PermanentError w
 
 
 class OperatorRequests:
-    """Of one service. `checks`: consumers whose messages it publishes again, and the contract of those.
+    """Handle the operator's requests to one service.
 
-    `more`: requests that only this service knows.
+    `checks`: consumers whose messages it publishes again, and the contract of each. `more`: requests that only this
+    service has.
     """
 
     def __init__(

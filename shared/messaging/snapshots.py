@@ -53,7 +53,7 @@ class Position:
 
     delivered: int  # deliveries so far
     floor: int  # stream sequence up to which everything is acknowledged
-    unanswered: int
+    ack_pending: int  # messages that are delivered and not acknowledged
 
 
 async def snapshot(bus: NatsConnection, stream: str, write: Callable[[bytes], object]) -> StreamSnapshot:

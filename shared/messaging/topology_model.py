@@ -44,12 +44,12 @@ class Consumer:
 
     @property
     def attributes(self) -> dict[str, str]:
-        """What metrics and spans call it."""
+        """Return the attributes of its metrics and spans."""
         return {metric_definitions.STREAM: self.stream, metric_definitions.CONSUMER: self.name}
 
     @property
     def ack_wait(self) -> float:
-        """Seconds until the server gives the message to somebody else; a live handler extends it (see steps.py)."""
+        """Return the seconds until the server redelivers an unacknowledged message; a running handler extends it."""
         return 12.0
 
     @property

@@ -128,7 +128,7 @@ class Service:
 def service_broker(
     name: str, settings: ServiceSettings, clock: Clock, master_keys: tuple[bytes, ...] = ()
 ) -> ServiceBroker:
-    """The broker of a service, not connected. `master_keys`: see `NatsConnection`."""
+    """Return the broker of a service, not connected. `master_keys`: see `NatsConnection`."""
     bus = NatsConnection(settings.nats_url, name, settings.seed, settings.nats_ca_file, master_keys)
     return ServiceBroker(name, bus, clock)
 

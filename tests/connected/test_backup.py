@@ -118,7 +118,7 @@ async def test_what_moves_while_the_backup_is_made_is_not_lost(
     assert done.repeated == ("ingest-discharged",)
     again = await position(empty)
     assert again is not None
-    assert (again.floor, again.unanswered) == (0, 0)
+    assert (again.floor, again.ack_pending) == (0, 0)
 
 
 async def position(server: NatsServer) -> snapshots.Position | None:

@@ -52,7 +52,7 @@ class AccessEntries(BaseModel):
 
 
 class AccessCriteria(BaseModel):
-    """All of them have to match, exactly. One that is not known is refused."""
+    """Criteria that all have to match exactly. An unknown one is refused."""
 
     model_config = ConfigDict(extra="forbid")
 

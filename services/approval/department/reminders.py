@@ -105,7 +105,7 @@ class ReminderService:
         return reminder
 
     async def _store(self, reminder: Reminder, before: KvEntry | None) -> None:
-        """Raises DecisionRefusedError where somebody else reminds at the same time."""
+        """Store the reminder. Raises DecisionRefusedError where somebody else reminds at the same time."""
         data = reminder.model_dump_json().encode()
         revision = before.revision if before is not None else 0
         try:

@@ -44,7 +44,7 @@ class EhrDecisionHandler:
         *,
         draft_shown: bool,
     ) -> None:
-        """`draft_shown`: the EHR itself shows the draft beside the Task, so that nobody has to open our page."""
+        """With `draft_shown`, the EHR shows the draft beside the Task, so that nobody has to open our page."""
         self._ehr = ehr
         self._review = review
         self._directory = directory
@@ -81,7 +81,7 @@ class EhrDecisionHandler:
                 await self._apply(review, decision, task, history)
 
     async def _require_no_hold(self) -> None:
-        """Raises TransientError while decisions in the EHR are held: they are retried until an operator allows them."""
+        """Raise TransientError while decisions in the EHR are held: they are retried until an operator allows them."""
         hold = await read_hold(self._bus)
         if hold is not None and hold.held:
             raise TransientError(f"decisions in the EHR are held ({hold.why}): countersign ehr-decisions allow")

@@ -53,7 +53,7 @@ class TaskReconciler:
         follow_up: Callable[[], Awaitable[None]],
         most: int = MAX_TASKS_PER_INTERVAL,
     ) -> None:
-        """`most` is how many Tasks one part of the time may hold."""
+        """`most` is the largest number of Tasks that one time slice may contain."""
         self._ehr = ehr
         self._reviews = reviews
         self._clock = clock

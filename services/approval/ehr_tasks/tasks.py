@@ -203,7 +203,7 @@ class ReviewTasks:
             return []
 
     async def _change(self, task: str | None, change: Change, *, ended: bool = False) -> None:
-        """`ended`: also a Task that is over."""
+        """Update the Task of a review; with `ended`, also a completed or cancelled one."""
         if task is None:
             return
         for attempt in range(1, UPDATE_TRIES + 1):

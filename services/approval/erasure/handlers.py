@@ -25,7 +25,7 @@ from shared.messaging.steps import StepContext
 
 class ErasureHandler:
     def __init__(self, bus: NatsConnection, evaluations: EvaluationLog, folder: Path | None = None) -> None:
-        """`folder`: where the list of erasures is, that a restore reads."""
+        """`folder` contains the list of erasures, which a restore reads."""
         self._list = ErasureList(folder) if folder is not None else None
         self._event_store = EventStore(bus, "approval")
         self._artifacts = Artifacts(bus)

@@ -125,7 +125,7 @@ def carried_out(ordered: ErasureOrdered, texts: int) -> Erased:
 
 
 def place_hold(case: Case, ground: HoldGround, by: Actor, reference: str | None) -> HoldPlaced:
-    """Raises DecisionRefusedError."""
+    """Place a legal hold. Raises DecisionRefusedError."""
     if not case.exists:
         raise DecisionRefusedError("unknown", "There is no such case.")
     if case.erasure is not None:

@@ -18,7 +18,10 @@ CACHE_SECONDS = 60.0
 
 
 class Directory:
-    """Without `file` there are no deputies and no channels, and `escalate_after` applies to all departments."""
+    """Supervisors, deputies and channels of departments.
+
+    Without `file` there are no deputies and no channels, and `escalate_after` applies to all departments.
+    """
 
     def __init__(
         self,

@@ -101,7 +101,7 @@ class Channel(Model):
 
     @property
     def key(self) -> str:
-        """The id of the channel on NATS: a digest of its name, or of the variable or file with its address.
+        """Return the id of the channel on NATS: a digest of its name, or of the variable or file with its address.
 
         It is a digest of the address itself if there is nothing else: then a new address is a new channel.
         """

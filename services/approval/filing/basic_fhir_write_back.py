@@ -113,7 +113,7 @@ class BasicFhirWriteBack:
         return left
 
     async def put_retraction_in_order(self, _case: Case) -> int:
-        """Nothing is left to do: a retraction creates nothing."""
+        """Do nothing: a retraction creates no resource."""
         return 0
 
     async def _create(self, wanted: Resource, document: SignedDocument, digest: str) -> str:

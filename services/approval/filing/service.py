@@ -99,7 +99,7 @@ class ChartService:
             return ""
 
     async def release(self, case_id: str, by: Caller) -> Retried:
-        """Have the filing tried again, now. Raises DecisionRefusedError."""
+        """Retry the filing now. Raises DecisionRefusedError."""
         _, ref, case = await self._read(case_id)
         by = await self._cases.authorize(ref, case, by, "release")
         cause = f"release/{case_id}/{case.head.sequence}"

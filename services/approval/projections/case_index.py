@@ -78,7 +78,7 @@ def _encounter(event: RecordedEvent) -> str:
 
 
 class CaseIndex:
-    """All cases. It reads the whole event stream after a start, in the background, and knows when it has."""
+    """Projection of all cases, which reads the whole event stream in the background after each start."""
 
     def __init__(self) -> None:
         self._rows: dict[str, CaseRow] = {}  # the case with the latest event stands last

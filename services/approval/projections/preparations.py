@@ -30,7 +30,7 @@ class Preparation(Model):
 
 
 class PreparationsProjection:
-    """All preparations that have not ended; `changed` is called with the id of each case that changes."""
+    """Projection of all preparations that have not ended; `changed` is called with the id of each case that changes."""
 
     def __init__(self, changed: Callable[[str], None]) -> None:
         self._changed = changed

@@ -54,7 +54,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Of one period. `median` and `p90` are seconds; None without a signature."""
+    """Turnaround of one period. `median` and `p90` are seconds; None without a signature."""
 
     signed: int
     median: float | None

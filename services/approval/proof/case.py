@@ -72,7 +72,7 @@ def filed_documents(case_id: str, events: Sequence[RawMessage], faults: Iterable
 
 
 def _broken(case_id: str, events: Sequence[RawMessage]) -> list[Fault]:
-    """Return events that do not follow from the one before, or cannot be read."""
+    """Return the faults of events that do not follow from the one before, or cannot be read."""
     faults: list[Fault] = []
     previous, seen = "", set[str]()
     for item in events:

@@ -70,7 +70,7 @@ async def plan_basic(ref: CaseRef, history: Sequence[RecordedEvent], ehr: FhirCl
 
 
 class _StoppedError(PermanentError):
-    """Nothing of the case can be taken over."""
+    """The case cannot be reimported."""
 
 
 async def _changed(known_case: KnownCase, chart: StayDocuments, ehr: FhirClient) -> list[_Found]:

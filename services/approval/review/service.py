@@ -67,7 +67,7 @@ class ReviewService:
         self.decisions = DecisionWriter(bus, self.cases, clock, new_id)
 
     def require_recent_sign_in(self, by: Caller) -> None:
-        """Raises StepUpRequiredError where `by` has to prove again who they are, before they sign."""
+        """Raise StepUpRequiredError where `by` has to authenticate again before a signature."""
         if needs_step_up(by, self._clock(), self._sign_within):
             raise StepUpRequiredError(self._sign_within)
 
@@ -240,7 +240,7 @@ class ReviewService:
         await self.decisions.decide(ref, case, by, "reassign", decide, cause_of(ref, by, key), earlier)
 
     async def check_person(self, to: str) -> None:
-        """Raises DecisionRefusedError where the EHR knows no such practitioner. An EHR that is down refuses nobody."""
+        """Raise DecisionRefusedError where the EHR has no such practitioner. An EHR that is down refuses nobody."""
         kind, _, id = to.partition("/")
         known = kind == "Practitioner" and re.fullmatch(FHIR_ID, id) is not None
         try:
@@ -272,7 +272,7 @@ class ReviewService:
 
 
 def require_reason(reason: str, detail: str) -> None:
-    """Raises DecisionRefusedError where `reason` is blank."""
+    """Raise DecisionRefusedError where `reason` is blank."""
     if not reason.strip():
         raise DecisionRefusedError("no-reason", detail)
 

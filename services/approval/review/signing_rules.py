@@ -32,7 +32,7 @@ class ResolvedItems:
 
 
 def check(draft: Draft, text: str, resolved: ResolvedItems, written: Sequence[Statement] = ()) -> None:
-    """Raises DecisionRefusedError where `text` may not be signed. `written` is what it has that the draft has not."""
+    """Raise DecisionRefusedError where `text` may not be signed. `written` are its sentences that the draft lacks."""
     if lacking := incomplete(draft, text):
         raise DecisionRefusedError("incomplete", " ".join(item.detail for item in lacking), lacking)
     if waiting := [*unresolved(draft, text, resolved), *unconfirmed(written, resolved)]:

@@ -16,7 +16,7 @@ from shared.runtime.problems import ProblemError
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Both drafts, and the text that a physician signed."""
+    """Both drafts of a trial, and the text that a physician signed."""
 
     kept: DraftsKept
     candidate: Draft

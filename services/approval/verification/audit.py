@@ -58,7 +58,7 @@ class Audit:
         self._event_store = EventStore(self.bus, "auditor")
 
     async def one(self, case: str) -> Report:
-        """Raises PermanentError when there is no such case."""
+        """Verify one case. Raises PermanentError when there is no such case."""
         stored = await self._event_store.stored(CaseRef("*", case).filter)
         if not stored:
             raise PermanentError("there is no such case")

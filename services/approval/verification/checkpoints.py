@@ -35,7 +35,7 @@ class CheckpointVerifier:
 
     @property
     def last(self) -> Checkpoint | None:
-        """The last checkpoint that was verified."""
+        """Return the last checkpoint that was verified."""
         return self._before.checkpoint if self._before is not None else None
 
     def add(self, page: Iterable[RawMessage]) -> None:

@@ -184,7 +184,7 @@ async def _reassignment_of(api: ApiDependencies, who: Caller, case_id: str, to: 
 
 
 def _ended(history: Sequence[RecordedEvent]) -> str:
-    """Say what was decided in the meantime."""
+    """Return a sentence on what was decided in the meantime."""
     case = fold(history)
     words = f"Nothing was done: {STATE_WORDS[case.state].lower()}"
     return f"{words}, by {case.decision.actor}" if case.decision is not None else words

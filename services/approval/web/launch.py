@@ -134,7 +134,7 @@ async def _shown(api: ApiDependencies, caller: Caller, context: LaunchContext) -
 
 
 def _ehr(service: SignInService) -> EhrLaunch:
-    """Raises ProblemError 404 where no EHR is declared."""
+    """Return the launch client. Raises ProblemError 404 where no EHR is declared."""
     if service.launch is None:
         raise ProblemError(404, "No EHR opens Countersign")
     return service.launch

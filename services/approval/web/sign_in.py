@@ -190,7 +190,7 @@ def sign_in_form(
 
 
 def _provider(service: SignInService) -> OidcProvider:
-    """Raises ProblemError 404 where no identity provider is configured."""
+    """Return the identity provider. Raises ProblemError 404 where none is configured."""
     if service.provider is None:
         raise ProblemError(404, "There is no identity provider")
     return service.provider

@@ -168,7 +168,7 @@ class VisitResolver:
         return EncounterReport(encounter_id=encounter_id, department=department, occurred_at=fact.recorded_at)
 
     async def _alert_merge(self, merge: VisitReported) -> None:
-        """Tell a person of each open case whose patient was merged away. The case stays: it is the encounter's."""
+        """Alert people to each open case whose patient was merged into another. The case itself stays open."""
         async for discharged in self._discharges():
             if discharged.visit is None or not visits.merged_away(discharged, merge):
                 continue

@@ -56,7 +56,7 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """Who signed, as the receiver knows them."""
+    """The signer, by the identifier that the receiver knows."""
 
     id: Identifier
     family: str = ""

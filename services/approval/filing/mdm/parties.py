@@ -1,4 +1,4 @@
-"""Who an MDM message is about and who signed it, as the EHR has them now.
+"""Read the patient, the visit and the signer of an MDM message from the EHR.
 
 The patient is that of the Encounter as it is, not as it was when the draft was written: patients are merged.
 """
@@ -31,7 +31,10 @@ class Parties:
 
 
 async def read_parties(ehr: FhirClient, settings: MdmSettings, signed: Signature | Retracted) -> Parties:
-    """Raises DocumentHeldError for a patient or a visit without an identifier, TransientError, PermanentError."""
+    """Read patient, visit and signer from the EHR.
+
+    Raises DocumentHeldError for a patient or a visit without an identifier, TransientError, PermanentError.
+    """
     encounter = await ehr.read("Encounter", _id(signed.stay.encounter))
     subject = references.relative(encounter.get("subject"), ehr.bases) or signed.stay.patient
     patient = await ehr.read("Patient", _id(subject))
