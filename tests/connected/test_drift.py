@@ -149,7 +149,7 @@ async def recorded(bus: NatsConnection) -> list[RecordedEvent]:
 async def take_in(watch: CanaryWatch, items: Sequence[RecordedEvent]) -> None:
     for item in items:
         assert isinstance(item.body, Approved | Rejected)
-        await watch._take_in(item, item.body)
+        await watch._add_decision(item, item.body)
 
 
 @pytest.mark.usefixtures("few")

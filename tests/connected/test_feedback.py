@@ -123,13 +123,13 @@ async def test_what_comes_twice_out_of_order_or_to_a_process_that_dies_counts_on
     for item in events:
         for _ in range(4):  # as often as there is something left to store, and then in vain
             try:
-                await projection.take_in(item)
+                await projection.apply(item)
             except asyncio.CancelledError:
                 deaths += 1
     assert deaths == 2 + 3 * 2, "a signature is stored once, a rating for its configuration and for the canary"
     found = await projection.feedback(CANDIDATE.digest)
     for item in reversed(events):
-        await projection.take_in(item)
+        await projection.apply(item)
     assert await projection.feedback(CANDIDATE.digest) == found
     assert (found.signed, found.unchanged, found.ratings) == (1, 0, RatingCounts(edited_much=1))
     assert [(item.count, item.drafts, item.examples) for item in found.edits] == [(2, 1, (first,))]
@@ -144,8 +144,8 @@ async def test_two_processes_that_take_in_the_same_event_count_it_once(
     await cases.rate(await cases.sign("canary", EDITED), "useful")
     other = FeedbackProjection(evaluator._bus, evaluator)
     for item in await cases.recorded():
-        await asyncio.gather(projection.take_in(item), other.take_in(item), return_exceptions=True)
-        await other.take_in(item)
+        await asyncio.gather(projection.apply(item), other.apply(item), return_exceptions=True)
+        await other.apply(item)
     found = await projection.feedback(CANDIDATE.digest)
     assert (found.signed, found.ratings) == (1, RatingCounts(useful=1))
 
@@ -155,7 +155,7 @@ async def test_a_canary_that_begins_again_is_rated_anew(
 ) -> None:
     await cases.rate(await cases.sign("canary"), "useless")
     for item in await cases.recorded():
-        await projection.take_in(item)
+        await projection.apply(item)
     again = await projection.ratings(CANDIDATE.digest, 10_000)
     assert (again.of_canary, again.began) == (RatingCounts(), 10_000)
     assert (await projection.feedback(CANDIDATE.digest)).ratings == RatingCounts(useless=1)
