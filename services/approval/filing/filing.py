@@ -69,9 +69,9 @@ class Filing:
             document = await self._document(decision, signature, alone, device, number, renditions)
         if isinstance(signature, Amended):
             await self._supersede(signature.replaces)
-        id, held = str(document["id"]), chart.held(document, renditions)
-        provenance = await self._provenance(decision, signature, id, device, held)
-        return Filed(document_reference=id, provenance=provenance, renditions=held)
+        id, digests = str(document["id"]), chart.digests_in_document(document, renditions)
+        provenance = await self._provenance(decision, signature, id, device, digests)
+        return Filed(document_reference=id, provenance=provenance, renditions=digests)
 
     async def _nothing_else(self, identifier: tuple[str, str], renditions: Renditions) -> None:
         """Check, before anything is written, that current documents with this identifier are as signed."""

@@ -57,7 +57,7 @@ class VisitResolver:
             return
         for _ in range(TRIES):
             history = await self._history(fact)
-            if not visits.holds(fact, history):
+            if not visits.is_current(fact, history):
                 return
             try:
                 await self._report(fact, history)
