@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from services.approval.corrections import rules as correction_rules
-from services.approval.filing import by_hand, restored
+from services.approval.filing import manual_actions, restored
 from services.approval.filing.renditions.make import PDF
 from services.approval.filing.renditions.writer import Renditions
 from services.approval.filing.status import FilingStatus, FilingStatuses
@@ -80,9 +80,9 @@ class ChartService:
     async def unfiled_of(self, history: list[RecordedEvent]) -> UnfiledEntry | None:
         """Return what of the case is signed and not in the chart; None if nothing is."""
         case, signature = fold(history), causing_event("file", history)
-        if signature is None or not (by_hand.held(case) or case.awaits == "file"):
+        if signature is None or not (manual_actions.is_held(case) or case.awaits == "file"):
             return None
-        failed = case.failure.reason if by_hand.held(case) and case.failure is not None else None
+        failed = case.failure.reason if manual_actions.is_held(case) and case.failure is not None else None
         item = UnfiledDocument(signature.case, signature.name, signature.time, failed, ())
         return _line(item, (await self._statuses.of([item.ref.id])).get(item.ref.id))
 
@@ -104,7 +104,7 @@ class ChartService:
         by = await self._cases.authorize(ref, case, by, "release")
         cause = f"release/{case_id}/{case.head.sequence}"
         return await self._decisions.decide(
-            ref, case, by, "release", lambda current: by_hand.release(current, by.actor), cause
+            ref, case, by, "release", lambda current: manual_actions.release(current, by.actor), cause
         )
 
     async def confirm_transfer(self, case_id: str, by: Caller) -> Filed | RetractionFiled:
@@ -113,7 +113,7 @@ class ChartService:
         Raises DecisionRefusedError.
         """
         history, ref, case = await self._read(case_id)
-        if (done := by_hand.confirmed_before(history, by.actor)) is not None:
+        if (done := manual_actions.confirmed_before(history, by.actor)) is not None:
             return done
         by = await self._cases.authorize(ref, case, by, "release")
         signature = causing_event("file", history)
@@ -124,9 +124,9 @@ class ChartService:
             case,
             by,
             "release",
-            lambda current: by_hand.confirm_transfer(current, signature, profile, by.actor),
+            lambda current: manual_actions.confirm_transfer(current, signature, profile, by.actor),
             signature.id if signature is not None else None,
-            lambda later: by_hand.confirmed_before(list(later), by.actor),
+            lambda later: manual_actions.confirmed_before(list(later), by.actor),
         )
         await self._statuses.clear(case_id)
         return event

@@ -9,14 +9,14 @@ from shared.contracts.envelope import RecordedEvent
 from shared.contracts.events import Actor, Filed, Retried, Signature, WriteBackProfile
 
 
-def held(case: Case) -> bool:
+def is_held(case: Case) -> bool:
     """Return whether the filing has failed and waits for a person."""
     return case.state == "failed" and case.failure is not None and case.failure.step == "file"
 
 
 def release(case: Case, by: Actor) -> Retried:
     """Return the event that retries a filing which is held or waits. Raises DecisionRefusedError."""
-    if not held(case) and case.awaits != "file":
+    if not is_held(case) and case.awaits != "file":
         raise DecisionRefusedError("not-unfiled", "No signed document of this case waits for the chart.")
     return Retried(step="file", by=by)
 
@@ -28,9 +28,9 @@ def confirm_transfer(
 
     Raises DecisionRefusedError.
     """
-    if signature is None or not (held(case) or case.awaits == "file"):
+    if signature is None or not (is_held(case) or case.awaits == "file"):
         raise DecisionRefusedError("not-unfiled", "No signed document of this case waits for the chart.")
-    if not held(case) and profile != "none":
+    if not is_held(case) and profile != "none":
         raise DecisionRefusedError("not-by-hand", "The document is filed without a person: it is on its way.")
     if isinstance(signature.body, Retracted):
         return retraction_transferred(by)
@@ -42,5 +42,5 @@ def confirmed_before(history: list[RecordedEvent], by: Actor) -> Filed | Retract
     """Return the confirmation of `by` if it was the last action on the document; else None."""
     case = fold(history)
     last = next((item.body for item in reversed(history) if isinstance(item.body, Filed | RetractionFiled)), None)
-    waits = held(case) or case.awaits == "file"
+    waits = is_held(case) or case.awaits == "file"
     return last if last is not None and not waits and last.by is not None and last.by.subject == by.subject else None
