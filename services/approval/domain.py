@@ -268,7 +268,7 @@ def reviewed(history: Iterable[RecordedEvent]) -> list[tuple[DraftRef, Outcome |
     return list(found.values())
 
 
-def discharge_taken_back(case: Case, review: ReviewRequested, status: str | None) -> bool:
+def is_discharge_cancelled(case: Case, review: ReviewRequested, status: str | None) -> bool:
     """Return whether the stay continues after its discharge was reported, by the encounter's `status` in the EHR.
 
     Some EHRs finish the encounter only later, so the status of an encounter that was never finished proves nothing. If

@@ -80,7 +80,7 @@ class Approval:
         )
         return domain.request(drafted, task, due, owner)
 
-    async def take_back_request(self, work: StepContext[Drafted]) -> None:
+    async def cancel_request(self, work: StepContext[Drafted]) -> None:
         """Cancel timers and Tasks of a review whose case was withdrawn while it was requested."""
         await self._timers.cancel(work.cause.case.id)
         await self._tasks.end(work.cause.case, work.event.draft, None)

@@ -157,7 +157,7 @@ def case_steps(core: Core) -> Part:
     approval = Approval(
         core.bus, core.tasks, core.write_backs, core.directory, core.open_reviews, core.absences, core.clock
     )
-    core.broker.on(REQUEST_REVIEW, approval.request_review, undo=approval.take_back_request)
+    core.broker.on(REQUEST_REVIEW, approval.request_review, compensate=approval.cancel_request)
     core.broker.on(FILE, approval.file)
     core.broker.on(SETTLE_REJECTION, approval.settle_rejection)
     return Part()

@@ -56,10 +56,10 @@ class ServiceBroker(NatsBroker):
         self,
         step: StepDefinition[Consumed, Appended],
         handle: Handler[Consumed, Appended],
-        undo: Compensation[Consumed] | None = None,
+        compensate: Compensation[Consumed] | None = None,
     ) -> None:
-        """Run `handle` for the events that `step` consumes, and append what it returns; `undo`: see `StepRunner`."""
-        runner = StepRunner(step, handle, undo, self.bus, self._clock)
+        """Run `handle` for the events that `step` consumes, and append what it returns; `compensate`: see `StepRunner`."""
+        runner = StepRunner(step, handle, compensate, self.bus, self._clock)
         if runner.fair_share is not None:
             self._schedulers.append(runner.fair_share)
         self._subscribe(consumer(step.consumer), runner.receive)

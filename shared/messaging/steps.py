@@ -48,20 +48,20 @@ Compensation = Callable[[StepContext[Consumed]], Awaitable[None]]
 class StepRunner(Generic[Consumed, Appended]):
     """Runs `handle` for the events that `step` consumes, and appends what it returns.
 
-    `undo` takes back the effect when the case has moved on in the meantime (withdrawn while we worked).
+    `compensate` takes back the effect when the case has moved on in the meantime (withdrawn while we worked).
     """
 
     def __init__(
         self,
         step: StepDefinition[Consumed, Appended],
         handle: Handler[Consumed, Appended],
-        undo: Compensation[Consumed] | None,
+        compensate: Compensation[Consumed] | None,
         bus: NatsConnection,
         clock: Clock,
     ) -> None:
         self._step = step
         self._handle = handle
-        self._undo = undo
+        self._compensate = compensate
         self._event_store = EventStore(bus, step.service)
         self._clock = clock
         self._target = consumer(step.consumer)
@@ -103,8 +103,8 @@ class StepRunner(Generic[Consumed, Appended]):
             id = derived_id(cause.id, event.event)
             await self._event_store.append_awaited(name, cause, event, history, id=id, clock=self._clock)
         except StepNoLongerAwaitedError:
-            if self._undo is not None:
-                await self._undo(work)
+            if self._compensate is not None:
+                await self._compensate(work)
 
     def _waited(self, received: RecordedEvent) -> bool:
         """Return whether the event has waited in a queue, and may have been processed ahead of its turn."""

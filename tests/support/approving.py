@@ -119,7 +119,7 @@ class Approving:
         corrections = CorrectionsService(self.bus, self.review)
         decisions = EhrDecisionHandler(self.bus, fhir, self.review, directory, tasks, log, draft_shown=False)
         broker = self.brokers["approval"]
-        broker.on(REQUEST_REVIEW, approval.request_review, undo=approval.take_back_request)
+        broker.on(REQUEST_REVIEW, approval.request_review, compensate=approval.cancel_request)
         broker.on(FILE, approval.file)
         broker.on(SETTLE_REJECTION, approval.settle_rejection)
         broker.on_message("approval-ehr-task", decisions.on_task)

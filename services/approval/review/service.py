@@ -108,7 +108,7 @@ class ReviewService:
             reading=reading,
         )
         event = decide(case)
-        await self._withdraw_if_taken_back(ref, case, review)
+        await self._withdraw_if_cancelled(ref, case, review)
         if text is not None and event.edited:
             await self.cases.texts(ref.id, case.head.sequence).put(text.encode())
         return await self.decisions.decide(
@@ -186,7 +186,7 @@ class ReviewService:
             return domain.approve(current, seen, by, draft=draft, channel="ehr")
 
         decide(case)  # refused before the EHR is asked
-        await self._withdraw_if_taken_back(ref, case, review)
+        await self._withdraw_if_cancelled(ref, case, review)
         return await self.decisions.decide(ref, case, None, "decide", decide, cause)
 
     async def reject_in_ehr(
@@ -255,7 +255,7 @@ class ReviewService:
                 "no-such-person", "The EHR knows no such practitioner: give a reference, Practitioner/…"
             )
 
-    async def _withdraw_if_taken_back(self, ref: CaseRef, case: Case, review: ReviewRequested) -> None:
+    async def _withdraw_if_cancelled(self, ref: CaseRef, case: Case, review: ReviewRequested) -> None:
         """Withdraw the case and refuse where the stay continues in the EHR. An EHR that is down stops no signature."""
         try:
             encounter = await self._ehr.read("Encounter", review.stay.encounter.removeprefix("Encounter/"))
@@ -263,7 +263,7 @@ class ReviewService:
             return
         if encounter.get("status") in domain.ONGOING:
             ref, case = await self.cases.case(ref.id)  # the inbox does not know how often the stay was discharged
-        if domain.discharge_taken_back(case, review, encounter.get("status")):
+        if domain.is_discharge_cancelled(case, review, encounter.get("status")):
             try:
                 await self.decisions.append(ref, case, Withdrawn(reason="encounter-not-finished"))
             except WrongExpectedVersionError:
