@@ -214,7 +214,7 @@ def recurring_jobs(core: Core) -> Part:
         CheckpointPublisher(
             bus, settings.checkpoint_dir, settings.checkpoint_key_file, settings.checkpoint_every, clock
         ),
-        RetentionScheduler(bus, settings.retention.kept, settings.retention.retain_every, clock),
+        RetentionScheduler(bus, settings.retention.rules, settings.retention.retain_every, clock),
         PreparationExpiry(bus, core.preparations, settings.end_preparations_every, clock),
     )
     core.broker.on_message("approval-reconcile", by_timer(*jobs))

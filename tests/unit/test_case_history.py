@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from services.approval.review.case_list import CaseFilter
-from services.approval.web.case_history import STEP_WORDS, Waiting, lapse, lines, waiting_for
+from services.approval.web.case_history import STEP_WORDS, Waiting, format_duration, lines, waiting_for
 from services.approval.web.case_search import BUILT_IN, SHORT_STATES, CasePage, CaseSearch
 from services.approval.web.cases import _search_of
 from shared.contracts.case import fold
@@ -113,7 +113,7 @@ def test_every_event_has_a_line() -> None:
     ],
 )
 def test_a_lapse_is_as_exact_as_one_needs(seconds: float, words: str) -> None:
-    assert lapse(seconds) == words
+    assert format_duration(seconds) == words
 
 
 @pytest.mark.parametrize(

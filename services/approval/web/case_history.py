@@ -108,7 +108,7 @@ def _review(case: Case, last: datetime) -> Waiting:
     return Waiting(whom, since, deadlines[case.level], f"it is escalated to level {case.level + 1}")
 
 
-def lapse(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Format the time between two events: `240 ms`, `3.2 s`, `4 min 10 s`, `5 h 12 min`, `3 d 4 h`."""
     if seconds < 1:
         return f"{max(round(seconds * 1000), 0)} ms"

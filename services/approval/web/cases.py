@@ -15,7 +15,7 @@ from services.approval.review.api import readable
 from services.approval.review.case_list import CaseFilter, page, parse_cursor
 from services.approval.review.views import case_view
 from services.approval.web import render
-from services.approval.web.case_history import lapse, lines, waiting_for
+from services.approval.web.case_history import format_duration, lines, waiting_for
 from services.approval.web.case_search import BUILT_IN, PERIODS, SHORT_STATES, CasePage, CaseSearch
 from services.approval.web.render import EVENT_WORDS, STATE_WORDS, PageRoute
 from shared.contracts.case import CaseState, fold
@@ -133,7 +133,7 @@ async def case_page(case_id: str, who: CaseWatcher, person: Person, api: Api, do
         refused=done == "no-such-person",
         words=EVENT_WORDS,
         span=span,
-        lapse=lapse,
+        lapse=format_duration,
         state_words=STATE_WORDS,
     )
 
