@@ -22,7 +22,7 @@ class StoredVisit:
 def is_current(fact: VisitReported, history: Sequence[StoredVisit]) -> bool:
     """Return whether `fact` is the current state of its visit.
 
-    A pending discharge is current until a later fact arrives. A discharge stays current, whatever is reported as pending.
+    A pending discharge is current until a later fact arrives. A discharge stays current when a pending one is reported.
     """
     last = latest(history, pending=is_pending(fact))
     return last is not None and last.key == fact.key
