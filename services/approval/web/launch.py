@@ -54,8 +54,8 @@ async def launch(
 
 
 @router.get("/launch/again")
-async def again(request: Request, api: Api, after: str = "/") -> Response:
-    """Ask the EHR for the user's credentials anew, for a signature."""
+async def reauthenticate(request: Request, api: Api, after: str = "/") -> Response:
+    """Have the EHR authenticate the user again, for a signature."""
     return await _begin(request, api, local_path(after), None)
 
 
@@ -94,7 +94,7 @@ async def finish(request: Request, api: Api, code: str = "", state: str = "", er
         return refused(service, 403, refusal.reason, after=after, again=renewed)
     except TransientError as failure:
         return await exchange_unavailable(service, request, failure, pending, state, code)
-    answer = RedirectResponse(after, 303) if renewed else await _shown(api, launched.caller, launched.context)
+    answer = RedirectResponse(after, 303) if renewed else await _open_stay(api, launched.caller, launched.context)
     service.delete_cookie(answer, _state_cookie(state))
     previous = api.authenticator.session_id(request)
     embedded = pending is not None and pending.embedded
@@ -115,7 +115,7 @@ async def _exchange(service: SignInService, pending: PendingLogin | None, code: 
     return found
 
 
-async def _shown(api: ApiDependencies, caller: Caller, context: LaunchContext) -> Response:
+async def _open_stay(api: ApiDependencies, caller: Caller, context: LaunchContext) -> Response:
     """Return what the caller sees first: the open stay's document, or why there is none."""
     if context.encounter is None:
         return RedirectResponse("/", 303)
