@@ -9,7 +9,7 @@ from services.approval.corrections import rules as correction_rules
 from services.approval.ehr_tasks.tasks import ReviewTasks
 from services.approval.escalation import rules as escalation_rules
 from services.approval.escalation.directory import Directory
-from services.approval.filing import restored
+from services.approval.filing import last_restore
 from services.approval.filing.chart_check import NotAsSignedError
 from services.approval.filing.errors import DocumentHeldError, ManualTransferRequiredError
 from services.approval.filing.status import FilingStatuses
@@ -116,7 +116,7 @@ class Approval:
     ) -> Filed | RetractionFiled:
         follows = case.document if not isinstance(event, Approved) else None
         profile = await self._chosen(follows)
-        doubt = restored.doubt(await restored.read_restored(self._bus), history, event.stay)
+        doubt = last_restore.doubt_after_restore(await last_restore.read_last_restore(self._bus), history, event.stay)
         releases, released = _releases(history, cause)
         if isinstance(event, Retracted):
             with as_transient(but=DocumentHeldError):

@@ -58,7 +58,7 @@ class ServiceBroker(NatsBroker):
         handle: Handler[Consumed, Appended],
         compensate: Compensation[Consumed] | None = None,
     ) -> None:
-        """Run `handle` for the events that `step` consumes, and append what it returns. `compensate`: see StepRunner."""
+        """Run `handle` for the events of `step`, and append what it returns. `compensate`: see StepRunner."""
         runner = StepRunner(step, handle, compensate, self.bus, self._clock)
         if runner.fair_share is not None:
             self._schedulers.append(runner.fair_share)

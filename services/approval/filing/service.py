@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from services.approval.corrections import rules as correction_rules
-from services.approval.filing import manual_actions, restored
+from services.approval.filing import last_restore, manual_actions
 from services.approval.filing.renditions.make import PDF
 from services.approval.filing.renditions.writer import Renditions
 from services.approval.filing.status import FilingStatus, FilingStatuses
@@ -94,7 +94,7 @@ class ChartService:
         try:
             if await self._write_backs.chosen() == "fhir":
                 return ""
-            return restored.doubt(await self._statuses.last_restore(), history, case.review.stay)
+            return last_restore.doubt_after_restore(await self._statuses.last_restore(), history, case.review.stay)
         except CountersignError:  # a hint alone: the filing is held in any case
             return ""
 
