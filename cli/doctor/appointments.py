@@ -37,10 +37,10 @@ async def check_appointments(
         do = "let the EHR's team grant system/Appointment.rs to the client of ingest"
         group.fault(NAME, f"the EHR cannot be searched for Appointments: {failure.reason}", do)
         return
-    assess_found(group, list(found.values()), server, ehr.bases, settings, now)
+    assess_appointments(group, list(found.values()), server, ehr.bases, settings, now)
 
 
-def assess_found(
+def assess_appointments(
     group: Group,
     found: Sequence[Resource],
     server: Capabilities,

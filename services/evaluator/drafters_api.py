@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.evaluator.canary import Comparison, Figures
 from services.evaluator.dependencies import UNKNOWN_DRAFTER, AnyRole, Drafters, Engineer
-from services.evaluator.drafters import FoundDrafter
+from services.evaluator.drafters import DrafterRecord
 from services.evaluator.feedback import RatingComparison, RatingCounts
 from shared.contracts.draft import Prompt
 from shared.contracts.drafter_states import DrafterState
@@ -38,7 +38,7 @@ class DrafterSummary(BaseModel):
     policy: Policy
 
     @classmethod
-    def of(cls, found: FoundDrafter) -> "DrafterSummary":
+    def of(cls, found: DrafterRecord) -> "DrafterSummary":
         entry, configuration = found.entry, found.configuration
         return cls(
             digest=entry.configuration,

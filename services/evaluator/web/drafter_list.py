@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from services.evaluator.dependencies import ClockOf, DrafterReader, Drafters, Knowledge
-from services.evaluator.drafters import DrafterService, FoundDrafter
+from services.evaluator.drafters import DrafterRecord, DrafterService
 from services.evaluator.drift import BASELINE, Drift
 from services.evaluator.gate import Verdict
 from services.evaluator.web.render import STATES, PageRoute, page
@@ -20,7 +20,7 @@ HERE = "/drafters"
 class Row:
     """A configuration. `verdict` is that of the gate, of a candidate and of the shadow."""
 
-    found: FoundDrafter
+    found: DrafterRecord
     verdict: Verdict | None
 
 

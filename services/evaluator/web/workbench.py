@@ -8,7 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import ValidationError
 
 from services.evaluator.dependencies import Drafters, Engineer
-from services.evaluator.drafters import DrafterService, FoundDrafter
+from services.evaluator.drafters import DrafterRecord, DrafterService
 from services.evaluator.web.drafter_list import HERE
 from services.evaluator.web.prompt_diff import prompt_diff
 from services.evaluator.web.render import PageRoute, page
@@ -137,7 +137,7 @@ def _words(error: Exception) -> str:
 
 async def _values(
     drafters: DrafterService,
-    found: FoundDrafter,
+    found: DrafterRecord,
     copy: EditedCopy,
     *,
     reason: str = "",
