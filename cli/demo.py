@@ -13,7 +13,7 @@ import httpx
 from rich.console import Console
 from rich.markup import escape
 
-from cli.audit import Report, verify
+from cli.audit import VerificationReport, verify
 from cli.client import Api
 from cli.commands.drafters import drafters_table
 from cli.commands.knowledge import wait_for_refresh
@@ -121,7 +121,7 @@ class Demo:
             )
         return {name: found[name] for name in ("state", "live_version", "passages", "metrics")}
 
-    async def _follow_case(self, access: StackAccess, data_dir: Path) -> tuple[Case, Report]:
+    async def _follow_case(self, access: StackAccess, data_dir: Path) -> tuple[Case, VerificationReport]:
         physician = Api(access.base_url, access.tokens["physician"])
         engine = Api(access.base_url, access.tokens["ingest"])
         try:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cli.connections import open_bus, open_ehr
 from services.approval.verification.audit import Audit, ProgressCallback, no_progress
-from services.approval.verification.report import Report
+from services.approval.verification.report import VerificationReport
 from shared.messaging.checkpoints import Folder, public_key
 
 
@@ -14,7 +14,7 @@ async def verify(
     report_progress: ProgressCallback = no_progress,
     checkpoints: Path | None = None,
     key: Path | None = None,
-) -> Report:
+) -> VerificationReport:
     """Verify one case or every case, also against the checkpoints in the folder `checkpoints`.
 
     `key` is the file with the public key of their signatures.

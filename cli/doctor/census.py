@@ -9,7 +9,7 @@ from nats.js.errors import APIError
 
 from cli.doctor.findings import Group
 from services.drafter.kinds import load_shipped_kinds
-from services.ingest.preparation.census import Budget, stays_to_prepare
+from services.ingest.preparation.census import SearchBudget, stays_to_prepare
 from services.ingest.publishers import PendingDischarge
 from services.ingest.settings import CensusSettings
 from shared.clinical.elements import Resource
@@ -67,7 +67,7 @@ def assess_stays(
     group: Group, department: str, found: Sequence[Resource], settings: CensusSettings, now: datetime
 ) -> None:
     """Report what the census would prepare of the Encounters that were found. Pure."""
-    budget, name = Budget(settings.tokens, settings.tokens_per_stay), _name(department)
+    budget, name = SearchBudget(settings.tokens, settings.tokens_per_stay), _name(department)
     ongoing = stays_to_prepare(found, department, now, budget, None)
     asked = stays_to_prepare(found, department, now, budget, settings.planned_within)
     if not ongoing:

@@ -229,32 +229,32 @@ def starts_review(case: Case, role: str | None, viewed: str) -> bool:
     return role == "physician" or (role == "supervisor" and case.owner != case.review.stay.attending)
 
 
-class Outcome(NamedTuple):
+class DraftOutcome(NamedTuple):
     """The outcome of a review, as its Task has it, and the id of the event of the decision."""
 
     code: str
     event: str
 
 
-def outcome_of(decision: RecordedEvent) -> Outcome | None:
+def outcome_of(decision: RecordedEvent) -> DraftOutcome | None:
     """Return what a decision means for its Task; None for an event that decides no review."""
     match decision.body:
         case Approved():
-            return Outcome("approved", decision.id)
+            return DraftOutcome("approved", decision.id)
         case Rejected() as rejected:
-            return Outcome(f"rejected-{rejected.action}", decision.id)
+            return DraftOutcome(f"rejected-{rejected.action}", decision.id)
         case Reimported(signature=Approved()):
-            return Outcome("approved", decision.id)
+            return DraftOutcome("approved", decision.id)
         case _:
             return None
 
 
-def reviewed(history: Iterable[RecordedEvent]) -> list[tuple[DraftRef, Outcome | None]]:
+def reviewed(history: Iterable[RecordedEvent]) -> list[tuple[DraftRef, DraftOutcome | None]]:
     """Return every draft of an ended case with the outcome of its review; None if it was withdrawn before a decision.
 
     Drafts are identified by their number, as their Tasks are: a stay that is discharged again starts at 1 again.
     """
-    found: dict[int, tuple[DraftRef, Outcome | None]] = {}
+    found: dict[int, tuple[DraftRef, DraftOutcome | None]] = {}
     for event in history:
         match event.body:
             case Drafted() as drafted:

@@ -14,7 +14,7 @@ from services.evaluator.evaluation_sets import EvaluationSets, StayChoice
 from services.evaluator.evaluations import Evaluation, Evaluations
 from services.evaluator.feedback import DrafterFeedback, RatingComparison
 from services.evaluator.feedback_projection import FeedbackProjection
-from services.evaluator.gate import Verdict
+from services.evaluator.gate import GateVerdict
 from shared.contracts import drafter_states as states
 from shared.contracts.case_values import Actor
 from shared.contracts.drafter_states import DocumentDrafters, DrafterEntry, MoveRefusedError
@@ -202,7 +202,7 @@ class DrafterService:
     async def configuration(self, digest: str) -> DrafterConfiguration:
         return await self._registry.configuration(digest)
 
-    async def verdicts(self, state: DocumentDrafters) -> dict[str, Verdict]:
+    async def verdicts(self, state: DocumentDrafters) -> dict[str, GateVerdict]:
         """Return what the gate says of each candidate and of the shadow of a kind of document."""
         gated = {digest for digest in state.entries if gate.is_gated(state, digest)}
         found = await self._evaluations.by_candidate(gated)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from services.evaluator.canary import Comparison, Figures
+from services.evaluator.canary import Comparison, OutcomeCounts
 from services.evaluator.dependencies import UNKNOWN_DRAFTER, AnyRole, Drafters, Engineer
 from services.evaluator.drafters import DrafterRecord
 from services.evaluator.feedback import RatingComparison, RatingCounts
@@ -103,7 +103,7 @@ class DecisionFigures(BaseModel):
     distance: float = Field(description="mean number of changed characters")
 
     @classmethod
-    def of(cls, figures: Figures) -> "DecisionFigures":
+    def of(cls, figures: OutcomeCounts) -> "DecisionFigures":
         number = max(figures.decisions - figures.rejected, 1)
         counts = figures.model_dump(include={"decisions", "rejected", "edited"})
         return cls(**counts, replaced=figures.replaced / number, distance=figures.distance / number)
@@ -113,7 +113,7 @@ class RatedFigures(DecisionFigures):
     ratings: RatingCounts = Field(description="signed drafts by the rating of who signed them")
 
     @classmethod
-    def rated(cls, figures: Figures, ratings: RatingCounts) -> "RatedFigures":
+    def rated(cls, figures: OutcomeCounts, ratings: RatingCounts) -> "RatedFigures":
         return cls(**DecisionFigures.of(figures).model_dump(), ratings=ratings)
 
 

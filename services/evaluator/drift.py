@@ -14,7 +14,7 @@ from typing import Self
 
 from pydantic import Field
 
-from services.evaluator.canary import Figures, Outcome
+from services.evaluator.canary import CanaryOutcome, OutcomeCounts
 from services.evaluator.decision_signals import TESTED
 from shared.contracts.model import Model
 
@@ -100,7 +100,7 @@ class KnowledgeFigures(Model):
     """Sums over the decisions about drafts that one version of the knowledge base was queried for; None: none was."""
 
     version: int | None = None
-    figures: Figures = Figures()
+    figures: OutcomeCounts = OutcomeCounts()
 
 
 class Drift(Model):
@@ -118,7 +118,7 @@ class Drift(Model):
     def add(
         self,
         measured: Mapping[str, float],
-        outcome: Outcome,
+        outcome: CanaryOutcome,
         knowledge: int | None,
         *,
         sequence: int,
@@ -177,7 +177,7 @@ class Drift(Model):
 
 
 def _counted(
-    before: tuple[KnowledgeFigures, ...], version: int | None, outcome: Outcome
+    before: tuple[KnowledgeFigures, ...], version: int | None, outcome: CanaryOutcome
 ) -> tuple[KnowledgeFigures, ...]:
     found = next((item for item in before if item.version == version), KnowledgeFigures(version=version))
     others = [item for item in before if item.version != version]

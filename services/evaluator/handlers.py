@@ -28,7 +28,7 @@ from shared.messaging.steps import Clock
 MAX_QUERIES_LISTED = 2000  # listed in an event
 
 
-class Evaluation:
+class KnowledgeEvaluation:
     def __init__(
         self, bus: NatsConnection, file: Path | None, retriever: Retriever, base: VectorStore, clock: Clock
     ) -> None:

@@ -16,7 +16,7 @@ from services.evaluator.evaluations import CONSUMER as EVALUATE
 from services.evaluator.evaluations import Evaluations
 from services.evaluator.feedback_projection import CONSUMER as FEEDBACK
 from services.evaluator.feedback_projection import FeedbackProjection
-from services.evaluator.handlers import Evaluation
+from services.evaluator.handlers import KnowledgeEvaluation
 from services.evaluator.service import KnowledgeService
 from services.evaluator.settings import EvaluatorSettings
 from services.evaluator.signed_stays import SignedStays
@@ -55,7 +55,7 @@ def knowledge(core: Core, embedder: Embedder | None, base: VectorStore | None) -
         base = settings.qdrant.connect()
         closers = (*closers, base.close)
     retriever = Retriever(bus, embedder, base)
-    evaluation = Evaluation(bus, settings.knowledge.file, retriever, base, core.clock)
+    evaluation = KnowledgeEvaluation(bus, settings.knowledge.file, retriever, base, core.clock)
     service = KnowledgeService(bus, settings.knowledge.file, retriever, base, core.clock)
     core.broker.on_message("evaluator-judge", evaluation.evaluate, evaluation.on_retries_exhausted)
     part = Part(

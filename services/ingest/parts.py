@@ -13,7 +13,7 @@ from services.ingest.hl7.intake import Intake
 from services.ingest.hl7.listener import MllpListener, tls_context
 from services.ingest.hl7.resolver import VisitResolver
 from services.ingest.hl7.senders_file import read_senders
-from services.ingest.preparation.census import Budget, NightlyPreparation
+from services.ingest.preparation.census import NightlyPreparation, SearchBudget
 from services.ingest.preparation.handlers import Preparations
 from services.ingest.publishers import EncounterPublisher
 from services.ingest.refresh.handlers import Refreshing
@@ -108,7 +108,7 @@ def preparations(core: Core) -> tuple[Preparations, Part]:
         census.departments,
         census.at,
         {name: settings.zones.of(name) or ZoneInfo("UTC") for name in census.departments},
-        Budget(census.tokens, census.tokens_per_stay),
+        SearchBudget(census.tokens, census.tokens_per_stay),
         census.planned_within,
         core.clock,
     )

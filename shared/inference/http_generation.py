@@ -14,7 +14,14 @@ from shared.contracts.retry import LONGEST
 from shared.http import HttpClient, retry_after
 from shared.inference.chat_messages import chat_messages
 from shared.inference.event_stream import EventTooLargeError, event_data
-from shared.inference.generation import BusyError, Generation, NotGeneratedError, RefusedError, Sampling, UnreadyError
+from shared.inference.generation import (
+    BusyError,
+    Generation,
+    GenerationRefusedError,
+    NotGeneratedError,
+    Sampling,
+    UnreadyError,
+)
 from shared.inference.generation_api import (
     Answer,
     GenerationApi,
@@ -130,7 +137,7 @@ class HttpGenerator:
             raise UnreadyError(words)
         if status in TRANSIENT_STATUSES | self._api.retried_statuses:
             raise TransientError(words)
-        raise RefusedError(words)
+        raise GenerationRefusedError(words)
 
     @asynccontextmanager
     async def _as_ours(self, seconds: float) -> AsyncIterator[None]:
@@ -185,4 +192,4 @@ def _named(name: str, error: CountersignError) -> CountersignError:
         return (BusyError if isinstance(error, NotGeneratedError) else RateLimitedError)(reason, error.retry_after)
     if isinstance(error, TransientError):
         return (UnreadyError if isinstance(error, NotGeneratedError) else TransientError)(reason)
-    return (RefusedError if isinstance(error, NotGeneratedError) else PermanentError)(reason)
+    return (GenerationRefusedError if isinstance(error, NotGeneratedError) else PermanentError)(reason)

@@ -28,7 +28,7 @@ MAX_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Generation:
+class KeyGeneration:
     """One entry. `key` is as it is stored; None: it was destroyed, by the order at sequence `ended`."""
 
     number: int
@@ -90,7 +90,7 @@ class CaseKeys:
         found = await self.generations(case)
         return bool(found) and found[-1].key is None
 
-    async def generations(self, case: str) -> list[Generation]:
+    async def generations(self, case: str) -> list[KeyGeneration]:
         """Return the stored generations of the case's key, in order."""
         query = {"multi_last": [f"$KV.{BUCKET}.{case}.*"], "batch": 64}
         found = []
@@ -99,9 +99,9 @@ class CaseKeys:
             number = int(headers["Nats-Subject"].rpartition(".")[2])
             sequence = int(headers["Nats-Sequence"])
             if message.data.startswith(MARKER):
-                found.append(Generation(number, sequence, None, int(json.loads(message.data)["ended"])))
+                found.append(KeyGeneration(number, sequence, None, int(json.loads(message.data)["ended"])))
             else:
-                found.append(Generation(number, sequence, message.data))
+                found.append(KeyGeneration(number, sequence, message.data))
         return sorted(found, key=lambda item: item.number)
 
     async def destroy(self, case: str, order: int) -> None:

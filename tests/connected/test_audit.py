@@ -9,7 +9,7 @@ import pytest
 from sandbox_ehr.app import Sandbox
 from sandbox_ehr.faults import Fault
 from services.approval.verification.audit import Audit
-from services.approval.verification.report import Report
+from services.approval.verification.report import VerificationReport
 from shared.contracts.events import Actor, Approved, CaseEvent, Closed, Filed, Retried
 from shared.messaging.event_store import STREAM
 from tests.support.backup import as_user
@@ -37,7 +37,7 @@ class Filings:
         found: dict[str, object] = list(self.ehr.store.candidates("DocumentReference", None, None))[which]
         return found
 
-    async def audit(self, case: str | None = None) -> Report:
+    async def audit(self, case: str | None = None) -> VerificationReport:
         return await audit(self.nats, self.ehr, case)
 
 
@@ -52,7 +52,7 @@ async def stopped(nats: NatsServer) -> Filings:
     return Filings(nats, ehr, corrected, case)
 
 
-def reasons(report: Report) -> str:
+def reasons(report: VerificationReport) -> str:
     return "\n".join(map(str, report.faults))
 
 

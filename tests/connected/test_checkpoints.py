@@ -16,7 +16,7 @@ from cli.commands import audit as audit_command
 from cli.main import app
 from sandbox_ehr.app import Sandbox
 from services.approval.verification import inclusion as proof
-from services.approval.verification.report import Report
+from services.approval.verification.report import VerificationReport
 from shared.contracts.checkpoint import (
     CaseHead,
     Checkpoint,
@@ -63,7 +63,7 @@ class Covered:
     async def make(self, key: Ed25519PrivateKey = KEY) -> Checkpoint | None:
         return await make(self.nats, self.path, key)
 
-    async def audit(self, case: str | None = None, key: Ed25519PrivateKey = KEY) -> Report:
+    async def audit(self, case: str | None = None, key: Ed25519PrivateKey = KEY) -> VerificationReport:
         return await audit(self.nats, self.ehr, case, (self.folder, key.public_key()))
 
 
@@ -88,7 +88,7 @@ async def covered(nats: NatsServer, tmp_path: Path) -> Covered:
     return Covered(nats, ehr, path, done, waiting)
 
 
-def reasons(report: Report) -> str:
+def reasons(report: VerificationReport) -> str:
     return "\n".join(map(str, report.faults))
 
 

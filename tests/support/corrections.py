@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 
-from cli.audit import Report, verify_stored
+from cli.audit import VerificationReport, verify_stored
 from tests.support.ehr import client
 from tests.support.physician import unconfirmed_sentences
 from tests.support.stack import Stack
@@ -72,7 +72,7 @@ async def retract(stack: Stack, case_id: str) -> dict[str, Any]:
     return await stack.reaches(case_id, "retracted", events=events)
 
 
-async def verified(stack: Stack, case_id: str, ehr: Any = None) -> Report:
+async def verified(stack: Stack, case_id: str, ehr: Any = None) -> VerificationReport:
     """What `audit verify` finds about the case."""
     bus, journal = await stack.journal()
     try:

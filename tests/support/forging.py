@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sandbox_ehr.app import Sandbox
 from services.approval.verification.audit import Audit
-from services.approval.verification.report import Report
+from services.approval.verification.report import VerificationReport
 from shared.contracts.envelope import CHAIN_START, ChainHead, chain_digest, decode, encode
 from shared.contracts.events import CaseEvent
 from shared.contracts.subjects import parse_case_subject
@@ -78,7 +78,7 @@ async def audit(
     ehr: Sandbox,
     case: str | None = None,
     against: tuple[Folder, Ed25519PublicKey] | None = None,
-) -> Report:
+) -> VerificationReport:
     async with as_user(server, "auditor") as bus:
         found = Audit(bus, client(ehr), against)
         return await (found.all() if case is None else found.one(case))

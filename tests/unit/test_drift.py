@@ -8,7 +8,7 @@ from statistics import mean, median
 
 import pytest
 
-from services.evaluator.canary import Outcome
+from services.evaluator.canary import CanaryOutcome
 from services.evaluator.decision_signals import TESTED
 from services.evaluator.drift import BASELINE, BETS, MAX_KNOWLEDGE, Drift, SignalState, bet_on, upper_bound
 from tests.support.examples import T0
@@ -89,7 +89,7 @@ def watched(values: list[dict[str, float]], knowledge: int | None = 1, threshold
         bad = bool(value.get("rejected"))
         found = found.add(
             value,
-            Outcome(rejected=bad),
+            CanaryOutcome(rejected=bad),
             knowledge,
             sequence=number,
             time=T0 + timedelta(minutes=number),
@@ -137,14 +137,14 @@ def test_a_signal_has_a_baseline_of_its_own_decisions() -> None:
 def test_a_decision_counts_once() -> None:
     found = watched([GOOD, BAD, GOOD])
     for sequence in (1, 2, 3):
-        assert found.add(BAD, Outcome(rejected=True), 1, sequence=sequence, time=T0, threshold=100.0) is found
+        assert found.add(BAD, CanaryOutcome(rejected=True), 1, sequence=sequence, time=T0, threshold=100.0) is found
 
 
 def test_versions_of_the_knowledge_base_are_counted_and_the_oldest_are_dropped() -> None:
     found = watched([GOOD, BAD], knowledge=4)
     assert [(item.version, item.figures.decisions, item.figures.rejected) for item in found.knowledge] == [(4, 2, 1)]
     for number, version in enumerate([5, None, 4, 6, 7, 8, 9], 3):
-        found = found.add(GOOD, Outcome(), version, sequence=number, time=T0, threshold=100.0)
+        found = found.add(GOOD, CanaryOutcome(), version, sequence=number, time=T0, threshold=100.0)
     assert [item.version for item in found.knowledge] == [None, 4, 6, 7, 8, 9]
     assert len(found.knowledge) == MAX_KNOWLEDGE
     assert found.knowledge[1].figures.decisions == 3

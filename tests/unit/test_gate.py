@@ -37,7 +37,7 @@ def evaluation(id: str, found: EvaluationResult, live: str = LIVE.digest, *, tri
 def test_the_last_evaluation_with_a_verdict_against_what_is_live_decides() -> None:
     passed, failed = evaluation("a", result()), evaluation("b", result("silent is 1"))
     running = evaluation("c", result("9 stays are still to be drafted", conclusive=False))
-    assert gate.verdict(NOW, [failed, passed, running]) == gate.Verdict(passed)
+    assert gate.verdict(NOW, [failed, passed, running]) == gate.GateVerdict(passed)
     held_back = gate.verdict(NOW, [passed, failed, running])
     assert (held_back.passed, held_back.evaluation, held_back.detail) == (
         False,

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class SignedDocument:
+class CurrentDocument:
     """The current document of a case. Callers send `seen`, its digest, to say what they have seen."""
 
     seen: str
@@ -62,13 +62,13 @@ class CorrectionsService:
         self._decisions = review.decisions
         self._bus = bus
 
-    async def current_document(self, case_id: str, case: Case) -> SignedDocument | None:
+    async def current_document(self, case_id: str, case: Case) -> CurrentDocument | None:
         """Return the current document of a case; None before the first signature."""
         last = latest_document(case)
         if last is None:
             return None
         signature = correction_rules.signature_of(last)
-        return SignedDocument(
+        return CurrentDocument(
             seen=current_digest(case),
             text=await self._cases.signed_text(case_id, signature),
             signature=signature,

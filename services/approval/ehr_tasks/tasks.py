@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from services.approval.domain import Outcome
+from services.approval.domain import DraftOutcome
 from services.approval.ehr_tasks.task_decision import cancelled_by_us
 from services.approval.escalation.rules import EscalationEnd, EscalationRecord
 from services.approval.filing import resources
@@ -133,7 +133,7 @@ class ReviewTasks:
                     await self._change(str(found["id"]), change)
 
     async def complete(
-        self, case: CaseRef, draft: DraftRef, task: str | None, outcome: Outcome, document: str | None = None
+        self, case: CaseRef, draft: DraftRef, task: str | None, outcome: DraftOutcome, document: str | None = None
     ) -> None:
         """Complete the Tasks of `draft` after the decision about it.
 
@@ -147,7 +147,9 @@ class ReviewTasks:
             await self._change(task, lambda found: self._completed(found, outcome, document))
         await self.end(case, draft, outcome, document)
 
-    async def end(self, case: CaseRef, draft: DraftRef, outcome: Outcome | None, document: str | None = None) -> bool:
+    async def end(
+        self, case: CaseRef, draft: DraftRef, outcome: DraftOutcome | None, document: str | None = None
+    ) -> bool:
         """End the Tasks of `draft`, and return whether there are any: completed with `outcome`; None: cancelled.
 
         Includes Tasks whose ids never reached the event stream.
@@ -165,14 +167,14 @@ class ReviewTasks:
                     await self._change(str(found["id"]), change)
         return bool(tasks)
 
-    async def end_all(self, case: CaseRef, encounter: str, outcome: Outcome, document: str | None = None) -> None:
+    async def end_all(self, case: CaseRef, encounter: str, outcome: DraftOutcome, document: str | None = None) -> None:
         """End every Task of ours for this case that the EHR finds by encounter, also of unknown drafts and clocks."""
         with as_transient():
             for found in await self._search({"encounter": encounter}):
                 if is_of(case, found) and found.get("status") not in FINAL_STATUSES:
                     await self._change(str(found["id"]), lambda task: self._completed(task, outcome, document))
 
-    def _completed(self, found: Resource, outcome: Outcome, document: str | None) -> Resource:
+    def _completed(self, found: Resource, outcome: DraftOutcome, document: str | None) -> Resource:
         return resources.completed(found, outcome.code, self._clock(), document, outcome.event)
 
     async def reassign(self, task: str | None, owner: str, due: datetime | None = None) -> None:

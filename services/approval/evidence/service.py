@@ -7,7 +7,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from services.approval.evidence.pack import Evidence, Rendition, write_zip
+from services.approval.evidence.pack import PackContents, Rendition, write_zip
 from services.approval.filing.renditions.make import TEXT
 from services.approval.filing.renditions.store import RenditionStore
 from services.approval.proof.case import filings
@@ -69,7 +69,7 @@ class EvidenceService:
         await self._record(case_id, who, role, texts=texts)
         filed = list(filings(history))
         missing = [] if texts else [NO_TEXTS.format(role)]
-        found = Evidence(
+        found = PackContents(
             case=case_id,
             made_at=self._clock(),
             made_by=who.subject,

@@ -34,7 +34,7 @@ IDLE_HEARTBEAT = 1.0
 READ_TIMEOUT = 120.0  # seconds without a message after which reading the event stream has failed
 
 
-class Checkpoint(Model):
+class ProjectionCheckpoint(Model):
     """Start after the event with sequence `at`, which is verified by its id and time."""
 
     at: int
@@ -116,13 +116,13 @@ class CatchUpSubscription:
                 if self._received == before:
                     raise TransientError("the event stream could not be read: no messages arrive any more") from None
 
-    async def _read_checkpoint(self) -> Checkpoint | None:
+    async def _read_checkpoint(self) -> ProjectionCheckpoint | None:
         """Return the stored checkpoint if it belongs to this event stream."""
         entry = await self._checkpoints.get(self._key)
         if entry is None:
             return None
         try:
-            found = Checkpoint.read(zlib.decompress(entry.value))
+            found = ProjectionCheckpoint.read(zlib.decompress(entry.value))
         except (ValidationError, zlib.error):
             logger.warning(
                 "the stored checkpoint of %s cannot be read: the event stream is read from its start", self._key
@@ -138,7 +138,7 @@ class CatchUpSubscription:
         )
         return None
 
-    async def _resume(self, checkpoint: Checkpoint) -> None:
+    async def _resume(self, checkpoint: ProjectionCheckpoint) -> None:
         """Apply the events that the projection still depends on, and continue after the checkpoint."""
         for start in range(0, len(checkpoint.counting), MAX_CONCURRENT_READS):
             for event in await self._stored(checkpoint.counting[start : start + MAX_CONCURRENT_READS]):
@@ -184,7 +184,9 @@ class CatchUpSubscription:
     async def _save(self, last: RawMessage) -> None:
         """Store a checkpoint. If that fails, only the next start takes longer."""
         id, time = _identity(last)
-        checkpoint = Checkpoint(at=last.sequence, id=id, time=time, counting=tuple(sorted(self._live_sequences())))
+        checkpoint = ProjectionCheckpoint(
+            at=last.sequence, id=id, time=time, counting=tuple(sorted(self._live_sequences()))
+        )
         try:
             await self._checkpoints.put(self._key, zlib.compress(checkpoint.model_dump_json().encode()))
         except CountersignError as failure:

@@ -45,7 +45,7 @@ class Escalation(NamedTuple):
 
 
 @dataclass(slots=True)
-class Waiting:
+class PendingReview:
     """An open review: since when, and how often it escalated since its clock started."""
 
     since: datetime
@@ -53,7 +53,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class TurnaroundFigures:
     """Turnaround of one period. `median` and `p90` are seconds; None without a signature."""
 
     signed: int
@@ -67,7 +67,7 @@ class Figures:
 class TurnaroundProjection:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._waiting: dict[str, Waiting] = {}
+        self._waiting: dict[str, PendingReview] = {}
         self._signatures: deque[Signature] = deque()
         self._escalations: deque[Escalation] = deque()
         self._at = 0  # sequence of the last event
@@ -119,7 +119,7 @@ class TurnaroundProjection:
         self.since = self.since or at
         waiting = self._waiting.get(case)
         if name == OPENS:
-            self._waiting[case] = Waiting(at)
+            self._waiting[case] = PendingReview(at)
         elif name == SIGNED:
             seconds = (at - waiting.since).total_seconds() if waiting is not None else None
             self._signatures.append(Signature(department, at, seconds))
@@ -137,7 +137,7 @@ class TurnaroundProjection:
             while kept and kept[0].at < before:
                 kept.popleft()
 
-    def figures(self, departments: Collection[str] | None, period: timedelta) -> Figures:
+    def figures(self, departments: Collection[str] | None, period: timedelta) -> TurnaroundFigures:
         """Return the figures of the last `period`, at most KEPT, of the departments. None: all departments."""
         since = self._clock() - period
 
@@ -148,7 +148,7 @@ class TurnaroundProjection:
         known = sorted(item.seconds for item in signed if item.seconds is not None)
         escalations = [item for item in self._escalations if counts(item)]
         taken_over = sum(item.takes_over for item in escalations)
-        return Figures(
+        return TurnaroundFigures(
             signed=len(signed),
             median=_quantile(known, 50),
             p90=_quantile(known, 90),

@@ -19,7 +19,7 @@ from services.approval.filing.write_back import document_type_of, filed_ids
 from services.approval.proof.chart import FiledSignature, against_chart
 from services.approval.reimport.chart import text_of
 from services.approval.reimport.lost_events import KnownCase, LostEvent, actor_of, document_version, draft_of_text
-from services.approval.reimport.plan import NOBODY, Plan, VerifiedEvent, recorded_event
+from services.approval.reimport.plan import NOBODY, ReimportPlan, VerifiedEvent, recorded_event
 from shared.clinical import references
 from shared.clinical.elements import Resource, children
 from shared.clinical.fhir_client import FhirClient, NotFoundError
@@ -45,28 +45,30 @@ class _UnknownDocument:
         return f"DocumentReference {self.document['id']}"
 
 
-async def plan_basic(ref: CaseRef, history: Sequence[RecordedEvent], ehr: FhirClient) -> Plan:
+async def plan_basic(ref: CaseRef, history: Sequence[RecordedEvent], ehr: FhirClient) -> ReimportPlan:
     """Plan the reimport of a case that the event stream has; another one cannot be found in such an EHR.
 
     Raises TransientError, PermanentError where the EHR cannot be asked.
     """
     known_case = KnownCase(history, fold(history), ehr.bases)
     if known_case.stay is None:
-        return Plan()
+        return ReimportPlan()
     chart = StayDocuments(ehr)
     try:
         found = await _changed(known_case, chart, ehr) + await _unknown(known_case, chart)
     except _StoppedError as stopped:
-        return Plan(stopped=[stopped.reason])
+        return ReimportPlan(stopped=[stopped.reason])
     if not found:
-        return Plan()
+        return ReimportPlan()
     if len(found) > 1:
         names = " and ".join(item.name for item in found)
-        return Plan(stopped=[f"{names}: no event has them, and which was signed when cannot be seen in the chart"])
+        return ReimportPlan(
+            stopped=[f"{names}: no event has them, and which was signed when cannot be seen in the chart"]
+        )
     try:
-        return Plan(ready=[await _verified(ref, known_case, found[0], ehr)])
+        return ReimportPlan(ready=[await _verified(ref, known_case, found[0], ehr)])
     except PermanentError as error:
-        return Plan(stopped=[f"{found[0].name}: {error.reason}"])
+        return ReimportPlan(stopped=[f"{found[0].name}: {error.reason}"])
 
 
 class _StoppedError(PermanentError):

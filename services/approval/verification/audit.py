@@ -16,7 +16,7 @@ from services.approval.verification.access_log import verify_access_log
 from services.approval.verification.checkpoints import CheckpointVerifier, verify_case_heads
 from services.approval.verification.drafters import verify_drafters
 from services.approval.verification.orphans import orphan_documents
-from services.approval.verification.report import Report
+from services.approval.verification.report import VerificationReport
 from services.approval.verification.seen_index import SeenIndex
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.errors import PermanentError, TransientError
@@ -57,7 +57,7 @@ class Audit:
     def __post_init__(self) -> None:
         self._event_store = EventStore(self.bus, "auditor")
 
-    async def one(self, case: str) -> Report:
+    async def one(self, case: str) -> VerificationReport:
         """Verify one case. Raises PermanentError when there is no such case."""
         stored = await self._event_store.stored(CaseRef("*", case).filter)
         if not stored:
@@ -69,13 +69,13 @@ class Audit:
         if self.checkpoints is not None:
             self.faults += verify_case_heads(*self.checkpoints, case, stored)
         whole = tuple(self.faults), tuple(self.unchecked), 0, int(found.erased), tuple(self.reimported)
-        return Report(1, len(stored), *whole)
+        return VerificationReport(1, len(stored), *whole)
 
-    async def all(self, report_progress: ProgressCallback = no_progress) -> Report:
+    async def all(self, report_progress: ProgressCallback = no_progress) -> VerificationReport:
         checked = CheckpointVerifier(*self.checkpoints) if self.checkpoints is not None else None
         state = await self._state()  # after the checkpoints: what is made meanwhile covers more than is read
         if state is None:
-            return Report(0, 0, tuple(self.faults))
+            return VerificationReport(0, 0, tuple(self.faults))
         first, last = state
         if not last:
             self._add_fault("it is empty: nothing was ever written, or it was deleted and created again")
@@ -95,7 +95,7 @@ class Audit:
             await self._checkpoints(checked, last)
             count = checked.count if checked is not None else 0
             found = tuple(self.faults), tuple(self.unchecked), count, self.erased, tuple(self.reimported)
-            return Report(seen.cases, self.events, *found)
+            return VerificationReport(seen.cases, self.events, *found)
 
     async def _checkpoints(self, checked: CheckpointVerifier | None, last: int) -> None:
         """Add the faults of the checkpoints, after the whole event stream was read."""

@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from services.evaluator.dependencies import ClockOf, DrafterReader, Drafters, Knowledge
 from services.evaluator.drafters import DrafterRecord, DrafterService
 from services.evaluator.drift import BASELINE, Drift
-from services.evaluator.gate import Verdict
+from services.evaluator.gate import GateVerdict
 from services.evaluator.web.render import STATES, PageRoute, page
 from shared.runtime.problems import ProblemError
 
@@ -21,7 +21,7 @@ class Row:
     """A configuration. `verdict` is that of the gate, of a candidate and of the shadow."""
 
     found: DrafterRecord
-    verdict: Verdict | None
+    verdict: GateVerdict | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from nats.aio.msg import Msg
 
 from services.ingest.appointments import rules
-from services.ingest.appointments.rules import Plan
+from services.ingest.appointments.rules import AppointmentPlan
 from services.ingest.encounters.status import GOES_ON, department_of
 from services.ingest.hl7.visits import is_inpatient
 from services.ingest.preparation.rules import PENDING, PENDING_CANCELLED
@@ -89,7 +89,7 @@ class AppointmentUpdates:
         else:
             await self._planned(appointment_id, appointment, plan, after)
 
-    async def _planned(self, id: str, appointment: Resource, plan: Plan, after: tuple[str, int]) -> None:
+    async def _planned(self, id: str, appointment: Resource, plan: AppointmentPlan, after: tuple[str, int]) -> None:
         """Report the pending discharge of the Encounter, once for each time that it is planned at."""
         encounter = await self._encounter(id, appointment)
         if encounter is None:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from services.ingest.hl7.intake import NotStoredError
-from services.ingest.hl7.receive import Outcome, outcomes
+from services.ingest.hl7.receive import FrameOutcome, outcomes
 from services.ingest.hl7.sender import Sender, Senders
 from services.ingest.hl7.silence import SenderSilence
 from shared.hl7.mllp import Deframer, Received, frame
@@ -32,10 +32,10 @@ NOT_STORED, NONE = "not-stored", "none"
 class Store(Protocol):
     """Where messages go before they are answered: `intake.Intake`, or a command that only shows them."""
 
-    async def store(self, outcome: Outcome) -> None:
+    async def store(self, outcome: FrameOutcome) -> None:
         """Raises NotStoredError: the message is not answered, and the connection is closed."""
 
-    async def report_broken_frame(self, outcome: Outcome) -> None:
+    async def report_broken_frame(self, outcome: FrameOutcome) -> None:
         """Alert people to a frame that broke off. Raises NotStoredError."""
 
 
@@ -157,14 +157,14 @@ class _Connection:
                 async with asyncio.timeout(STALL_TIMEOUT_S):
                     await self._writer.drain()
 
-    async def _store(self, outcome: Outcome) -> None:
+    async def _store(self, outcome: FrameOutcome) -> None:
         try:
             await self._intake.store(outcome)
         except NotStoredError:
             _count(outcome, NOT_STORED)
             raise
 
-    def _measure(self, outcome: Outcome) -> None:
+    def _measure(self, outcome: FrameOutcome) -> None:
         _count(outcome, outcome.code or NONE)
         self._silence.message_received(outcome.sender)
         if (fact := outcome.assessment.fact) is not None:
@@ -172,7 +172,7 @@ class _Connection:
             instruments.observe("countersign.hl7.lag", max(lag, 0.0), {SENDER: outcome.sender.name})
 
 
-def _count(outcome: Outcome, answer: str) -> None:
+def _count(outcome: FrameOutcome, answer: str) -> None:
     attributes = {SENDER: outcome.sender.name, EVENT: outcome.assessment.event, ACKNOWLEDGMENT: answer}
     instruments.increment("countersign.hl7.messages", 1, attributes)
 

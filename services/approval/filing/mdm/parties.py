@@ -6,7 +6,7 @@ The patient is that of the Encounter as it is, not as it was when the draft was 
 from dataclasses import dataclass
 
 from services.approval.filing.errors import DocumentHeldError
-from services.approval.filing.mdm.message import Identifier, Patient, Signer, Visit
+from services.approval.filing.mdm.message import MdmIdentifier, MdmPatient, Signer, Visit
 from shared.clinical import references
 from shared.clinical.elements import Resource, child, children, codes, string
 from shared.clinical.fhir_client import FhirClient
@@ -25,7 +25,7 @@ SEXES = {"male": "M", "female": "F", "other": "O", "unknown": "U"}
 class Parties:
     """The patient, the visit and the signer of one document."""
 
-    patient: Patient
+    patient: MdmPatient
     visit: Visit
     signer: Signer
 
@@ -43,14 +43,14 @@ async def read_parties(ehr: FhirClient, settings: MdmSettings, signed: Signature
     )
 
 
-def _patient(patient: Resource, settings: MdmSettings) -> Patient:
+def _patient(patient: Resource, settings: MdmSettings) -> MdmPatient:
     mrn = _identifier(patient, settings.mrn_system, "MR")
     if mrn is None:
         raise DocumentHeldError("the patient has no MRN in the EHR by COUNTERSIGN_MDM_MRN_SYSTEM")
     family, given = _name(patient)
     birth_date = (string(patient, "birthDate") or "").replace("-", "")
     sex = SEXES.get(string(patient, "gender") or "", "")
-    return Patient(Identifier(mrn, settings.mrn_authority), family, given, birth_date, sex)
+    return MdmPatient(MdmIdentifier(mrn, settings.mrn_authority), family, given, birth_date, sex)
 
 
 def _visit(encounter: Resource, settings: MdmSettings) -> Visit:
@@ -58,7 +58,7 @@ def _visit(encounter: Resource, settings: MdmSettings) -> Visit:
     if number is None:
         raise DocumentHeldError("the stay has no visit number in the EHR by COUNTERSIGN_MDM_VISIT_SYSTEM")
     code = string(child(encounter, "class"), "code") or ""
-    return Visit(CLASSES.get(code, "U"), Identifier(number, settings.visit_authority))
+    return Visit(CLASSES.get(code, "U"), MdmIdentifier(number, settings.visit_authority))
 
 
 async def _signer(ehr: FhirClient, settings: MdmSettings, by: Actor, reference: str | None) -> Signer:
@@ -74,7 +74,7 @@ async def _signer(ehr: FhirClient, settings: MdmSettings, by: Actor, reference: 
     id = known or (by.npi if settings.practitioner_system is None else None) or (reference or by.subject)
     if not family:
         family = by.name or ""
-    return Signer(Identifier(id.rpartition("/")[2], settings.practitioner_authority), family, given)
+    return Signer(MdmIdentifier(id.rpartition("/")[2], settings.practitioner_authority), family, given)
 
 
 def _identifier(resource: Resource, system: str | None, type: str | None) -> str | None:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from services.approval.filing.errors import DocumentHeldError, require_chart_check
 from services.approval.filing.mdm.message import Content, DocumentHeader, Event, Header, MdmMessage, compose
-from services.approval.filing.mdm.outbox import Compose, Draft, Outbox, Stored
+from services.approval.filing.mdm.outbox import Compose, MessageDraft, Outbox, Stored
 from services.approval.filing.mdm.parties import read_parties
 from services.approval.filing.mdm.sender import MdmSender
 from services.approval.filing.renditions.make import PDF, TEXT
@@ -100,7 +100,7 @@ class MdmWriteBack:
                 raise DocumentHeldError(f"the HL7v2 receiver refused the document ({answer.words})")
             return await self._outbox.accept(stored, answer.id)
 
-    async def _draft(self, document: SignedDocument) -> Draft:
+    async def _draft(self, document: SignedDocument) -> MessageDraft:
         decision, signature = document.decision, document.signature
         pdf = None
         if self._settings.content == "pdf":
@@ -118,9 +118,9 @@ class MdmWriteBack:
             pdf = None
             data = self._composed(replace(message, content=replace(content, pdf=None)))
         carried = {PDF: sha256_hex(pdf)} if pdf is not None else {TEXT: sha256_hex(document.text.encode())}
-        return _limited(Draft(control_id, data, carried))
+        return _limited(MessageDraft(control_id, data, carried))
 
-    async def _notice(self, retraction: SignedRetraction, parent: str, number: int) -> Draft:
+    async def _notice(self, retraction: SignedRetraction, parent: str, number: int) -> MessageDraft:
         decision, type = retraction.decision, document_type_of(retraction.case)
         text = retraction_notice(retraction.retracted, parent)
         control_id, content = (
@@ -129,7 +129,7 @@ class MdmWriteBack:
         )
         numbers = f"{decision.case.id}/retraction/{number + 1}", parent
         message = await self._message("T10", control_id, decision, retraction.retracted, numbers, content)
-        return _limited(Draft(control_id, self._composed(message), {TEXT: sha256_hex(text.encode())}))
+        return _limited(MessageDraft(control_id, self._composed(message), {TEXT: sha256_hex(text.encode())}))
 
     def _composed(self, message: MdmMessage) -> bytes:
         """Return the message. Raises DocumentHeldError for a character that the receiver's charset lacks."""
@@ -202,7 +202,7 @@ def _control_id(decision: RecordedEvent, signed: SignedDocument | SignedRetracti
     return UUID(derived_id(of, "mdm")).hex[:CONTROL_ID_LENGTH]
 
 
-def _limited(draft: Draft) -> Draft:
+def _limited(draft: MessageDraft) -> MessageDraft:
     if len(draft.content) > MAX_MESSAGE_BYTES:
         raise DocumentHeldError(f"the message has {len(draft.content)} bytes, and at most {MAX_MESSAGE_BYTES} are sent")
     return draft
