@@ -41,7 +41,7 @@ class OutcomeCounts(Model):
     replaced: float = 0.0
     distance: int = 0
 
-    def plus(self, outcome: CanaryOutcome) -> "Figures":
+    def plus(self, outcome: CanaryOutcome) -> "OutcomeCounts":
         return OutcomeCounts(
             decisions=self.decisions + 1,
             rejected=self.rejected + outcome.rejected,
