@@ -157,7 +157,7 @@ async def _compare_clocks(group: Group, http: httpx.AsyncClient, url: str) -> No
     try:
         _assess_date(group, await http.get(url))
     except httpx.HTTPError:
-        return  # the fault that was reported counts
+        return  # the fault is reported already
 
 
 def _assess_date(group: Group, answer: httpx.Response) -> None:

@@ -16,7 +16,7 @@ from shared.contracts.errors import PermanentError
 Outcome = Literal["created", "unchanged", "reactivated", "unsupported", "refused"]
 
 BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/"
-# Every change of an inpatient stay: a discharge that is taken back is no `finished` any more.
+# Every change of an inpatient stay: a cancelled discharge is no longer `finished`.
 CRITERIA = {
     "Encounter": "Encounter?class=IMP,ACUTE,NONAC",
     "Task": "Task?code=approve&status=completed,rejected,cancelled",

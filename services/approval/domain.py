@@ -30,7 +30,7 @@ from shared.contracts.events import (
     Withdrawn,
 )
 
-# Encounter.status values of a stay that goes on: https://hl7.org/fhir/R4/valueset-encounter-status.html
+# Encounter.status values of a stay that continues: https://hl7.org/fhir/R4/valueset-encounter-status.html
 ONGOING = frozenset({"planned", "arrived", "triaged", "in-progress", "onleave"})
 
 

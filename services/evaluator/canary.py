@@ -56,7 +56,7 @@ class Comparison(Model):
 
     canary: str  # digest
     began: int  # sequence of the event that made it a canary
-    last: int = 0  # sequence of the last decision in the DISCHARGE stream that was taken in
+    last: int = 0  # sequence of the last decision in the DISCHARGE stream that was added
     worse: int = 0  # pairs in which the canary's outcome is worse
     better: int = 0
     same: int = 0

@@ -123,7 +123,7 @@ class CanaryWatch:
             f"(evidence {comparison.evidence:.3g}, threshold {self.threshold:.3g})"
         )
         digest = comparison.canary
-        # First the alert: once the canary is taken back, a redelivery ends before it comes here.
+        # The alert is first: after the rollback, a redelivery returns before this line.
         await publish_alert(
             self._bus,
             "warning",
@@ -137,7 +137,7 @@ class CanaryWatch:
             move = partial(states.roll_back_canary, digest=digest, by=WATCH, reason=reason)
             await self._registry.move(state.document, move)
         except MoveRefusedError:
-            return  # somebody else has ended it in the meantime
+            return  # it was ended by others in the meantime
         logger.warning("%s: the canary %s is rolled back: %s", state.document, digest[:12], reason)
 
 

@@ -108,7 +108,7 @@ class Drift(Model):
 
     configuration: str  # digest
     began: int  # sequence of the event that made it live, or reset its baseline
-    last: int = 0  # sequence of the last decision in the DISCHARGE stream that was taken in
+    last: int = 0  # sequence of the last decision in the DISCHARGE stream that was added
     decisions: int = 0
     signals: Mapping[str, SignalState] = Field(default_factory=dict)
     knowledge: tuple[KnowledgeFigures, ...] = ()  # the version that came last at the end

@@ -168,7 +168,7 @@ class OperatorRequests:
             case_ref, _ = parse_case_subject(dead_letter.subject)
             case: Case = fold(await self._event_store.history(case_ref))
         except PermanentError:
-            return ""  # what cannot be read may be why it is a dead letter
+            return ""  # an unreadable event may be the reason of the dead letter
         if case.failure is None:
             return f"; case {case_ref.id} is {case.state}"
         return (

@@ -59,7 +59,7 @@ class EhrDecisionHandler:
         try:
             task = await self._ehr.read("Task", fact.task_id)
         except NotFoundError:
-            return  # deleted: nothing was decided, and the review goes on in our own inbox
+            return  # deleted: nothing was decided, and the review continues in our own inbox
         except PermanentError as error:  # what a physician decided is not given up for it
             raise TransientError(error.reason) from None
         review, decision = task_decision.parse_review_task(task), task_decision.parse_decision(task)
@@ -120,7 +120,7 @@ class EhrDecisionHandler:
         except DecisionRefusedError as refused:
             if refused.code in ("unresolved", "incomplete"):
                 await self._send_back(review, history, refused.code, f"{refused.detail} {OPEN_IT}")
-            elif refused.code not in ("decided", "not-open"):  # somebody else was faster
+            elif refused.code not in ("decided", "not-open"):  # otherwise another decision came first
                 await self._alert_not_applied(review, history, refused.code)
 
     async def _opened(self, history: list[RecordedEvent], who: str, supervisor: str) -> bool:

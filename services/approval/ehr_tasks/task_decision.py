@@ -137,7 +137,7 @@ def _codes(task: Resource) -> Iterator[str]:
     for coding in children(status, "coding"):
         code = str(coding.get("code", ""))
         if coding.get("system") != REVIEW_STATUS_SYSTEM:
-            yield f"other:{code}"  # a vendor's word: it is not known whether it means yes
+            yield f"other:{code}"  # a code of the vendor, which may not mean an approval
         elif code != AWAITING:
             yield code
     if not status.get("coding") and status.get("text"):

@@ -212,7 +212,7 @@ class ReviewTasks:
             try:
                 found = await self._ehr.read("Task", task)
             except NotFoundError:
-                return  # deleted in the EHR: it is in nobody's inbox
+                return  # deleted in the EHR: it is in no inbox
             if found.get("status") in FINAL_STATUSES and not ended:
                 return
             changed = change(found)

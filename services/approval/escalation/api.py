@@ -112,4 +112,4 @@ def _kind(channel: NotificationChannel) -> str:
     try:
         return kind_of(channel.address())
     except PermanentError:
-        return "unknown"  # its secret is not where the file says; delivery will tell a person
+        return "unknown"  # its secret is missing; the delivery raises an alert

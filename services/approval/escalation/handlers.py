@@ -99,7 +99,7 @@ class EscalationHandler:
         event = decode(message.subject, message.headers or {}, message.data, message.metadata.sequence.stream)
         decided = isinstance(event.body, Approved | Rejected)
         if decided and not await self._event_store.stored(event.case.subject("escalated")):
-            return  # most reviews: nobody was notified, so there is nothing to settle
+            return  # most reviews: nobody was notified, so nothing has to be cancelled
         history: Sequence[RecordedEvent] = await self._event_store.history(event.case)
         match event.body:
             case Escalated() as escalated:

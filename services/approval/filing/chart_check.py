@@ -25,7 +25,7 @@ async def verify_as_signed(document: Resource, renditions: Mapping[str, bytes], 
     Raises NotAsSignedError, TransientError.
     """
     held = chart.attachments(document)
-    if not held:  # a server that says little
+    if not held:  # the server shows no contents
         held = chart.attachments(await ehr.read("DocumentReference", str(document["id"])))
     if held and not held.keys() <= renditions.keys():
         raise _other(document)

@@ -101,7 +101,7 @@ class Filing:
         for found in current:
             if not (answer.created and found["id"] == made["id"]):  # what we write ourselves an EHR may show otherwise
                 await verify_as_signed(found, signed or renditions, self._ehr)
-        if not current:  # it was there, and somebody has retired it before the filing ended
+        if not current:  # the document existed, and a person retired it before the filing ended
             current = [(await self._ehr.create(wanted)).resource]
         kept = oldest(current)
         await self._retire(current, str(kept["id"]))
@@ -218,7 +218,7 @@ class Filing:
             try:
                 return CreateResult(await self._ehr.update(wanted | {"id": id}), created=True)
             except PermanentError:
-                pass  # it says that it does, and does not for this id
+                pass  # the server states that it supports this, and refuses this id
         return await self._ehr.create(wanted, if_none_exist=if_none_exist)
 
 

@@ -110,7 +110,7 @@ class Operations:
         try:
             return await self._act(who, action, letter, reason, dry_run=dry_run)
         except PermanentError:
-            now, _, _ = await read_one(self._bus, sequence)  # somebody else may have done it at the same time
+            now, _, _ = await read_one(self._bus, sequence)  # another operator may have done it at the same time
             if now.state != DONE[action]:
                 raise
             return _repeated(now, action)

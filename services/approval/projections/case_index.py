@@ -81,7 +81,7 @@ class CaseIndex:
     """Projection of all cases, which reads the whole event stream in the background after each start."""
 
     def __init__(self) -> None:
-        self._rows: dict[str, CaseRow] = {}  # the case with the latest event stands last
+        self._rows: dict[str, CaseRow] = {}  # the case with the latest event is last
         self._counts: Counter[tuple[str, CaseState]] = Counter()
         self._position = 0
         self._waiters: set[tuple[int, asyncio.Future[None]]] = set()

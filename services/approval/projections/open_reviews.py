@@ -184,7 +184,7 @@ class OpenReviewsProjection:
     def notify(self, case_id: str) -> None:
         """Report a change of a case to those who watch."""
         for watcher in self._watchers:
-            if not watcher.full():  # somebody who does not keep up looks again anyway
+            if not watcher.full():  # a slow reader reads the whole list again anyway
                 watcher.put_nowait(case_id)
 
     @contextmanager

@@ -37,7 +37,7 @@ async def verify_case(case_id: str, events: Sequence[RawMessage], ehr: FhirClien
     """Verify one case; `events` is every message of it, in stream order."""
     faults = _broken(case_id, events)
     history, unread = sort_readable(events)
-    # What only a newer version knows may be what the events after it follow from.
+    # Later events may follow from events that only a newer version can read.
     for item in unexpected_events(history) if not any(item.newer for item in unread) else ():
         reason = (
             "it does not fit the state that the case was in: nothing of ours appends it there, and it has no effect"

@@ -111,7 +111,7 @@ async def _unknown(known_case: KnownCase, chart: StayDocuments) -> list[_Unknown
         if str(document["id"]) in filed_ids(case) or not await chart.may_be_ours(document):
             continue
         item = await _readable(document, chart, None)
-        if sha256_hex(item.text.encode()) not in own:  # the filing of that one goes on by itself
+        if sha256_hex(item.text.encode()) not in own:  # that document is being filed by its own step
             found.append(item)
     return found
 

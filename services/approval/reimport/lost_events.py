@@ -24,7 +24,7 @@ from shared.contracts.events import Actor, Approved, Drafted, DraftRef, Filed, R
 from shared.contracts.timestamps import parse_timestamp
 
 SUBJECT_SYSTEM = f"{NAMING}/subject"
-UNKNOWN = "unknown"  # role, model, prompt: nobody tells
+UNKNOWN = "unknown"  # role, model, prompt: the chart does not contain them
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,14 +112,14 @@ def _unknown(item: FiledDocument, heads: set[str], filed: set[str]) -> _LostEntr
     if len(standing) > 1:
         raise PermanentError(f"{len(standing)} documents in the chart have its identifier")
     if not standing or str(standing[0]["id"]) in filed:
-        return None  # what is entered in error, with no signature of ours about it, counts as nothing
+        return None  # entered in error and without a signature of ours: ignored
     document = standing[0]
     provenances = each_once(item.of(str(document["id"])))
     if len(provenances) != 1:
         count = len(provenances) or "no"
         raise PermanentError(f"{count} Provenances of ours are about DocumentReference {document['id']}: one has to be")
     if chain_head_of(provenances[0]) in heads:
-        return None  # its filing goes on by itself
+        return None  # it is being filed by its own step
     if document.get("status") == IN_ERROR and not item.retractions:
         raise PermanentError(
             f"DocumentReference {document['id']} is entered in error, and no retraction of ours says so"

@@ -10,14 +10,14 @@ from shared.contracts.envelope import sha256_hex as digest_of
 from shared.grounding import EvidenceIndex, Finding, check, split_sentences
 
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d{1,2}[.)])\s+")
-# What is checked while somebody types: its cost grows faster than the length of a sentence. 500 characters take 30 ms.
+# Limit of the check during typing: its cost grows faster than the length of a sentence. 500 characters take 30 ms.
 _MOST = 300  # sentences; what comes after them is one: a text that long was not written over a draft
 _ROOM = 30_000  # characters, of all of them
 _SENTENCE = 500  # characters of one
 _HEADING = 4  # words
 _OF_HEADINGS = ("statement", "follow-up")  # kinds of claim that a heading may seem to make
 _ENDS = ".!?:"  # what a line ends with that does not go on in the next one
-_LONGEST = 1_000  # characters of a sentence that goes on over lines
+_LONGEST = 1_000  # characters of a sentence that spans lines
 
 
 @dataclass(frozen=True, slots=True)

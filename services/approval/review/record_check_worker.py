@@ -17,7 +17,7 @@ from shared.grounding import EvidenceIndex
 from shared.runtime.worker_process import frame, requests
 
 RECORDS = 16  # that stay indexed
-SENTENCES = 2_000  # of one record, with what was said of them
+SENTENCES = 2_000  # of one record, cached with their results
 STATEMENTS = TypeAdapter(tuple[Statement, ...])
 
 

@@ -14,7 +14,7 @@ from shared.contracts.draft import TO_BE_WRITTEN, Draft
 from shared.contracts.events import ConfirmedSentence, Resolution, ResolutionKind
 
 SIMILAR = 60  # percent: a sentence that has something like it in the text was changed, else removed
-PATIENT = "Patient: "  # how the line begins that says whose document it is
+PATIENT = "Patient: "  # prefix of the line that identifies the patient
 _SAYS_WHO = re.compile(r"\W*patient\s*:", re.IGNORECASE)  # what a reader takes for such a line
 
 

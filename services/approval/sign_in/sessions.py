@@ -30,8 +30,8 @@ logger = logging.getLogger(__name__)
 BUCKET = "sessions"
 LAST_USE_PRECISION = timedelta(minutes=1)  # use is recorded at most this often
 RENEWED = timedelta(minutes=15)  # the provider is asked about a person again after so long
-UNRENEWED = timedelta(hours=1)  # a session ends when the provider has said nothing of the person for so long
-RENEWAL = timedelta(seconds=30)  # one request asks, the others go on with what is known
+UNRENEWED = timedelta(hours=1)  # a session ends if the provider has not confirmed the person for this time
+RENEWAL = timedelta(seconds=30)  # one request asks the provider, the others use the known answer
 PENDING = 600  # seconds that somebody may take at the provider
 
 
@@ -43,7 +43,9 @@ class Session(BaseModel):
     caller: Caller
     began: datetime
     used: datetime
-    checked: datetime | None = None  # when the provider last said who it is; None: no provider, or before this field
+    checked: datetime | None = (
+        None  # when the provider last confirmed the person; None: no provider, or before this field
+    )
     renewing: datetime | None = None  # when somebody began to ask it again
     renewal: str | None = None  # refresh token, sealed by the session's id
     id_token: str | None = None  # the latest ID token, sealed by the session's id: it ends the provider's session

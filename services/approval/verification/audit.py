@@ -73,7 +73,7 @@ class Audit:
 
     async def all(self, report_progress: ProgressCallback = no_progress) -> VerificationReport:
         checked = CheckpointVerifier(*self.checkpoints) if self.checkpoints is not None else None
-        state = await self._state()  # after the checkpoints: what is made meanwhile covers more than is read
+        state = await self._state()  # after the checkpoints: a later one would cover more than is read
         if state is None:
             return VerificationReport(0, 0, tuple(self.faults))
         first, last = state

@@ -31,7 +31,7 @@ from shared.runtime.oidc import SignInResult
 from shared.runtime.problems import ProblemError
 from shared.runtime.rate_limits import RateLimit
 
-# From one address; behind a proxy that is everybody: a frame is launched with each patient that is opened in the EHR.
+# Per address, which a proxy shares for all users: each patient that is opened in the EHR launches a frame.
 LAUNCHES = RateLimit("launch", 600, 40.0)
 
 # Served only where an EHR is declared.

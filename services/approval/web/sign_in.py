@@ -20,7 +20,7 @@ from shared.runtime.request_limits import limit_endpoint
 from shared.web.navigation import start_page
 
 STATE_COOKIE = "countersign_sign_in"
-# From one address; behind a proxy that is everybody: a whole house that signs in at the change of a shift stays below.
+# Per address, which a proxy shares for all users: a hospital that signs in at the change of a shift stays below.
 ATTEMPTS = RateLimit("sign-in", 120, 4.0)
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -44,7 +44,7 @@ async def signed_in(
 ) -> Response:
     """Sign in as one of the demo's people, or by a static token."""
     service = api.sign_in
-    await api.authenticator.check_origin(request)  # nobody is signed in as somebody else by a page of another site
+    await api.authenticator.check_origin(request)  # a page of another site must not sign a user in as another person
     caller: Caller | None = None
     if 0 <= person < len(service.people):
         caller = service.people[person].model_copy(update={"signed_in_at": service.clock()})

@@ -47,7 +47,7 @@ async def sign_out(request: Request, api: Api) -> Response:
         url = await _provider_url(service, caller, id_token, state)
     # A page, not a redirect: browsers hold the redirect of a form to the page's `form-action`, which is our own origin.
     answer = RedirectResponse("/sign-in", 303) if url is None else page("signing_out.html", url=url)
-    # Our answers tell browsers to keep nothing of a patient; this clears what one may hold all the same.
+    # Our answers tell browsers to store nothing of a patient; this clears what one may have stored.
     answer.headers["Clear-Site-Data"] = '"cache", "storage"'
     service.delete_cookie(answer, SESSION_COOKIE)
     if url is not None:

@@ -67,7 +67,7 @@ async def _signer(ehr: FhirClient, settings: MdmSettings, by: Actor, reference: 
     if reference is not None and reference.startswith("Practitioner/"):
         try:
             found = await ehr.read("Practitioner", _id(reference))
-        except PermanentError:  # the sign-in says who it was
+        except PermanentError:  # the name of the sign-in is used
             found = {}
     family, given = _name(found)
     known = _identifier(found, settings.practitioner_system or NPI_SYSTEM, None)

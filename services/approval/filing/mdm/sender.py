@@ -14,7 +14,7 @@ from shared.messaging.connection import NatsConnection
 from shared.messaging.lease import Lease
 
 BUCKET = "reconciled"
-MARGIN_S = 2  # of the lease beside the exchange: for what is read before it
+MARGIN_S = 2  # of the lease in addition to the exchange, for the reads before it
 LEASE_TIMEOUT_S = 45.0  # for other processes; with the longest exchange, less than an attempt at filing may take
 
 

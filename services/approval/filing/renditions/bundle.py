@@ -131,7 +131,7 @@ def _others(source: Source, signer: str) -> Iterator[Resource]:
         if url is not None and url not in known:
             known.add(url)
             id = url.rpartition("/")[2].rpartition(":")[2]
-            # An absolute reference may name what is no id.
+            # The last part of an absolute reference may be no valid id.
             id = id if _ID.fullmatch(id) else source.id_of(url)
             yield {"fullUrl": url, "resource": {"resourceType": resource["resourceType"], "id": id} | resource}
 

@@ -43,7 +43,7 @@ class Renditions:
         Only content types that are still configured are returned, and only the text if the draft cannot be read. Raises
         TransientError, PermanentError.
         """
-        # An addendum is somebody's words without coded parts: a Bundle would say no more than the text.
+        # An addendum has no coded parts: a Bundle would contain no more than the text.
         wanted = tuple(name for name in self._wanted if name != FHIR or not isinstance(approved, Addended)) or (TEXT,)
         if wanted == (TEXT,):
             return {TEXT: text.encode()}
