@@ -147,16 +147,18 @@ class Drift(Model):
         found = after.highest(threshold) if bet else None
         if found is None or after.share(found, threshold) < 1:
             return after
-        state = after.signals[found]
-        drifted = Drifted(
-            signal=found,
+        return after.model_copy(update={"drifted": after._drifted(found, sequence, time)})
+
+    def _drifted(self, signal: str, sequence: int, time: datetime) -> Drifted:
+        state = self.signals[signal]
+        return Drifted(
+            signal=signal,
             sequence=sequence,
             time=time,
-            decisions=after.decisions,
+            decisions=self.decisions,
             baseline=state.baseline,
             recent=state.recent,
         )
-        return after.model_copy(update={"drifted": drifted})
 
     @property
     def tested(self) -> tuple[str, ...]:
