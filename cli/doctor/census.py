@@ -76,7 +76,7 @@ def assess_stays(
     elif not asked:
         says = f"{len(ongoing)} stays go on, and none of their Encounters plans an end in time: nothing is prepared"
         group.warning(name, says, f"do not set {PLANNED} if the EHR records no planned end (period.end)")
-    elif (beyond := _beyond(asked)) and settings.tokens:
+    elif (beyond := _count_without_tokens(asked)) and settings.tokens:
         says = f"{len(asked)} stays would be prepared, {beyond} of them without the model, beyond the budget of tokens"
         group.warning(name, says, f"raise {TOKENS}, or set {PLANNED}")
     else:
@@ -84,7 +84,7 @@ def assess_stays(
         group.ok(name, f"{len(asked)} stays would be prepared now; {planned} of {len(ongoing)} state a planned end")
 
 
-def _beyond(asked: Sequence[PendingDischarge]) -> int:
+def _count_without_tokens(asked: Sequence[PendingDischarge]) -> int:
     return sum(item.tokens == 0 for item in asked)
 
 

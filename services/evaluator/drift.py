@@ -141,7 +141,7 @@ class Drift(Model):
                 "last": sequence,
                 "decisions": self.decisions + 1,
                 "signals": {**self.signals, **changed},
-                "knowledge": _counted(self.knowledge, knowledge, outcome),
+                "knowledge": _with_outcome(self.knowledge, knowledge, outcome),
             }
         )
         found = after.highest(threshold) if bet else None
@@ -178,7 +178,7 @@ class Drift(Model):
         return max(self.tested, key=lambda name: self.share(name, threshold), default=None)
 
 
-def _counted(
+def _with_outcome(
     before: tuple[KnowledgeFigures, ...], version: int | None, outcome: CanaryOutcome
 ) -> tuple[KnowledgeFigures, ...]:
     found = next((item for item in before if item.version == version), KnowledgeFigures(version=version))

@@ -154,7 +154,7 @@ class HttpGenerator:
         except EventTooLargeError:
             raise PermanentError(f"{self._name}: an event of the answer is too large") from None
         except CountersignError as error:
-            raise _named(self._name, error) from None
+            raise _with_endpoint_name(self._name, error) from None
 
     async def served_models(self) -> tuple[str, ...]:
         """Return the models that the server lists. Raises the three kinds of error."""
@@ -185,7 +185,7 @@ class HttpGenerator:
         await self._http.aclose()
 
 
-def _named(name: str, error: CountersignError) -> CountersignError:
+def _with_endpoint_name(name: str, error: CountersignError) -> CountersignError:
     """Return `error` with the name of the endpoint before its reason."""
     reason = f"{name}: {error.reason}"
     if isinstance(error, RateLimitedError):

@@ -122,13 +122,13 @@ class OperatorRequests:
             )
         if len(data) > MAX_MESSAGE_BYTES:
             raise PermanentError(
-                f"{_named(dead_letter)} has {len(data)} bytes; at most {MAX_MESSAGE_BYTES} are redriven."
+                f"{_describe(dead_letter)} has {len(data)} bytes; at most {MAX_MESSAGE_BYTES} are redriven."
             )
         try:
             check(dead_letter.subject, data)
         except PermanentError as error:
             raise PermanentError(
-                f"{_named(dead_letter)} would fail again: {error.reason}. Have it reported again, and discard it."
+                f"{_describe(dead_letter)} would fail again: {error.reason}. Have it reported again, and discard it."
             ) from None
 
     async def _retry_step(self, dead_letter: DeadLetter, failed_consumer: Consumer, attribution: Attribution) -> str:
@@ -229,7 +229,7 @@ def _consumer(dead_letter: DeadLetter, headers: Mapping[str, str]) -> Consumer:
     failure_subject = headers["Nats-Subject"]
     found = next((item for item in CONSUMERS if failure_subject == dead_letter_subject(item.service, item.name)), None)
     if found is None or found.stream != dead_letter.stream or not _consumes(found, dead_letter.subject):
-        raise PermanentError(f"{_named(dead_letter)} cannot be from a consumer of ours: it is not redriven.")
+        raise PermanentError(f"{_describe(dead_letter)} cannot be from a consumer of ours: it is not redriven.")
     return found
 
 
@@ -240,5 +240,5 @@ def _consumes(consumer: Consumer, subject: str) -> bool:
     return any(subject_matches(item, subject) for item in consumer.subjects)
 
 
-def _named(dead_letter: DeadLetter) -> str:
+def _describe(dead_letter: DeadLetter) -> str:
     return f"Dead letter {dead_letter.sequence}"

@@ -98,7 +98,7 @@ class EhrDecisionHandler:
             await self._alert_not_applied(review, history, "nobody-known")
         elif not domain.may_sign(fold(history), who, (task_decision.owner_of(task), supervisor)):
             await self._alert_not_applied(review, history, "forbidden")
-        elif decision.kind == "approve" and not await self._opened(history, who, supervisor):
+        elif decision.kind == "approve" and not await self._has_seen_draft(history, who, supervisor):
             await self._send_back(review, history, "unopened", UNOPENED)
         else:
             role = "supervisor" if who == supervisor else "physician"
@@ -123,7 +123,7 @@ class EhrDecisionHandler:
             elif refused.code not in ("decided", "not-open"):  # otherwise another decision came first
                 await self._alert_not_applied(review, history, refused.code)
 
-    async def _opened(self, history: list[RecordedEvent], who: str, supervisor: str) -> bool:
+    async def _has_seen_draft(self, history: list[RecordedEvent], who: str, supervisor: str) -> bool:
         """Return whether the signer has seen the draft."""
         if self._draft_shown:
             return True

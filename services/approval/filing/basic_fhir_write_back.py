@@ -103,7 +103,7 @@ class BasicFhirWriteBack:
         wanted = correction_rules.status_of(case, entry)
         signature = correction_rules.signature_of(entry)
         known = filed_ids(case) - {filed.document_reference}
-        found = await self._same(signature, entry.signature, filed.renditions.values(), known)
+        found = await self._documents_with_content(signature, entry.signature, filed.renditions.values(), known)
         copies = [item for item in found if item["id"] != filed.document_reference]
         if wanted == IN_ERROR:
             copies.append(await self._ehr.read("DocumentReference", filed.document_reference))
@@ -118,7 +118,7 @@ class BasicFhirWriteBack:
 
     async def _create(self, wanted: Resource, document: SignedDocument, digest: str) -> str:
         signature = document.signature
-        found = await self._same(signature, document.decision, {digest}, document.known)
+        found = await self._documents_with_content(signature, document.decision, {digest}, document.known)
         if not found:
             stay, type = signature.stay, signature.draft.type.code
             await self._hold_if_in_chart(stay, type, document.doubt, document.known)
@@ -160,7 +160,7 @@ class BasicFhirWriteBack:
             found = [await self._filing.make_provenance(wanted, head)]
         return str(oldest(found)["id"])
 
-    async def _same(
+    async def _documents_with_content(
         self, signature: Signature, decision: RecordedEvent, digests: Iterable[str], known: Collection[str]
     ) -> list[Resource]:
         """Return the stay's current documents with one of these contents, except those of the ids `known`."""

@@ -28,13 +28,13 @@ async def verify_as_signed(document: Resource, renditions: Mapping[str, bytes], 
     if not held:  # the server shows no contents
         held = chart.attachments(await ehr.read("DocumentReference", str(document["id"])))
     if held and not held.keys() <= renditions.keys():
-        raise _other(document)
+        raise _not_as_signed(document)
     for content_type, attachment in held.items():
         found = await digest_in_chart(attachment, ehr)
         if found is not None and found != sha256_hex(renditions[content_type]):
-            raise _other(document)
+            raise _not_as_signed(document)
     if held and TEXT not in held:
-        raise _other(document)
+        raise _not_as_signed(document)
 
 
 def of_this_signature(head: str, document: str, provenances: Iterable[Resource]) -> list[Resource]:
@@ -48,7 +48,7 @@ def of_this_signature(head: str, document: str, provenances: Iterable[Resource])
     return own
 
 
-def _other(document: Resource) -> NotAsSignedError:
+def _not_as_signed(document: Resource) -> NotAsSignedError:
     return NotAsSignedError(
         f"DocumentReference {document['id']} stands in the chart under this document's identifier, "
         "and is not what was signed"

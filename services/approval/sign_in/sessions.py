@@ -110,8 +110,8 @@ class SessionStore:
             began=now,
             used=now,
             checked=now,
-            renewal=_sealed(id, signed.refresh_token),
-            id_token=_sealed(id, signed.id_token),
+            renewal=_encrypt(id, signed.refresh_token),
+            id_token=_encrypt(id, signed.id_token),
             sid=signed.sid,
         )
         await self._put(id, session)
@@ -148,7 +148,7 @@ class SessionStore:
         session = session.model_copy(update={"renewing": now} | ({"used": now} if touch else {}))
         try:
             revision = await self._put(id, session, revision)
-            found = await provider.renew(session.caller, _opened(id, session.renewal))
+            found = await provider.renew(session.caller, _decrypt(id, session.renewal))
         except WrongSequenceError:
             return alive  # another request asks
         except TransientError as error:
@@ -162,10 +162,10 @@ class SessionStore:
             "caller": found.caller,
             "checked": now,
             "renewing": None,
-            "renewal": _sealed(id, found.refresh_token),
+            "renewal": _encrypt(id, found.refresh_token),
         }
         if found.id_token is not None:
-            renewed |= {"id_token": _sealed(id, found.id_token), "sid": found.sid or session.sid}
+            renewed |= {"id_token": _encrypt(id, found.id_token), "sid": found.sid or session.sid}
         try:
             await self._put(id, session.model_copy(update=renewed), revision)
         except WrongSequenceError:  # it was ended in this moment, and stays so
@@ -183,7 +183,7 @@ class SessionStore:
         """Return the ID token of a session; None where it has none."""
         found = await self._bucket.get(_key(id))
         sealed = Session.model_validate_json(found.value).id_token if found is not None else None
-        return _opened(id, sealed) if sealed else None
+        return _decrypt(id, sealed) if sealed else None
 
     async def end(self, subject: str) -> int:
         """Close every session of a person; returns how many there were."""
@@ -249,17 +249,17 @@ class SessionStore:
         return PendingLogin.model_validate_json(found.value)
 
 
-def _seal(id: str) -> Fernet:
+def _cipher(id: str) -> Fernet:
     """The browser alone has the id: the bucket has its digest, which is another."""
     return Fernet(base64.urlsafe_b64encode(hashlib.sha256(f"renewal:{id}".encode()).digest()))
 
 
-def _sealed(id: str, renewal: str | None) -> str | None:
-    return _seal(id).encrypt(renewal.encode()).decode() if renewal else None
+def _encrypt(id: str, renewal: str | None) -> str | None:
+    return _cipher(id).encrypt(renewal.encode()).decode() if renewal else None
 
 
-def _opened(id: str, sealed: str | None) -> str:
-    return _seal(id).decrypt((sealed or "").encode()).decode()
+def _decrypt(id: str, sealed: str | None) -> str:
+    return _cipher(id).decrypt((sealed or "").encode()).decode()
 
 
 def _key(id: str) -> str:

@@ -57,7 +57,7 @@ async def write(case_id: str, who: Clinician, api: Api, note: str = "") -> Respo
     """Show the facts, with a narrative that the physician writes."""
     history = await _viewed(api, case_id, who)
     case = fold(history)
-    if not case.open or _barred(who, case, history[-1].case):
+    if not case.open or _read_only_reason(who, case, history[-1].case):
         return RedirectResponse(f"/reviews/{case_id}", 303)
     return await _case_page(api, history, who, "write", note)
 
@@ -97,7 +97,7 @@ async def approve(form: ReviewForm, who: Clinician, api: Api) -> Response:
     except DecisionRefusedError as refused:
         if refused.code == "misleading":
             await copies.save(await put_right(api.cases, form, who), who.subject)
-        return _back(form.path, refused)
+        return _redirect_back(form.path, refused)
     await copies.drop(form, who.subject)
     await api.carrier.drop(await api.cases.history(form.ref.id), who.subject)
     return RedirectResponse(f"/reviews/{form.ref.id}", 303)
@@ -115,7 +115,7 @@ async def reject(
     try:
         await api.review.reject(case_id, digest, who, action, reason.strip())
     except DecisionRefusedError as refused:
-        return _back(f"/reviews/{case_id}", refused)
+        return _redirect_back(f"/reviews/{case_id}", refused)
     return RedirectResponse(f"/reviews/{case_id}", 303)
 
 
@@ -131,7 +131,7 @@ async def reassign(
     try:
         await api.review.reassign(case_id, owner, who, reason.strip())
     except DecisionRefusedError as refused:
-        return _back(f"/reviews/{case_id}", refused)
+        return _redirect_back(f"/reviews/{case_id}", refused)
     return RedirectResponse(f"/reviews/{case_id}", 303)
 
 
@@ -178,7 +178,7 @@ async def _case_values(
         "lines": draft.text.split("\n"),
         "numbers": {id(sentence): index for index, sentence in enumerate(draft.sentences)},
         "decided": _decided(case),
-        "barred": _barred(who, case, ref),
+        "barred": _read_only_reason(who, case, ref),
         "following": _next_escalation(api, case),
         "note": (NOTES | AFTER_FILING | FILING | RATING).get(note, ""),
         "zone": api.zone_of(ref.department),
@@ -216,7 +216,7 @@ def _decided(case: Case) -> dict[str, object] | None:
     return {"what": what, "by": by.name or by.subject, "time": case.decision.time}
 
 
-def _barred(who: Caller, case: Case, ref: CaseRef) -> str:
+def _read_only_reason(who: Caller, case: Case, ref: CaseRef) -> str:
     """Return why the caller may only read; empty where they may decide."""
     found = denial(who, case, ref.department, "decide")
     return found.reason if found else ""
@@ -231,7 +231,7 @@ def _next_escalation(api: ApiDependencies, case: Case) -> str:
     return f"{'The supervisor takes over' if last else 'The supervisor is notified'} in {span(left)}"
 
 
-def _back(path: str, refused: DecisionRefusedError) -> Response:
+def _redirect_back(path: str, refused: DecisionRefusedError) -> Response:
     """Redirect to the page, which shows what has happened in the meantime, or to the sign-in. Raises Problem."""
     if isinstance(refused, StepUpRequiredError):
         return RedirectResponse(f"/sign-in?again=1&after={path}", 303)

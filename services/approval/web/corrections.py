@@ -159,7 +159,7 @@ async def amend(case_id: str, who: Clinician, api: Api, seen: Digest, copy: Corr
     try:
         await api.corrections.amend(case_id, seen, who, copy.text, copy.reason, copy.resolved)
     except DecisionRefusedError as refused:
-        return _back(case_id, refused, "correction")
+        return _redirect_to_case(case_id, refused, "correction")
     await api.autosave.drop(case_id, seen, who.subject)
     return RedirectResponse(f"/reviews/{case_id}", 303)
 
@@ -171,7 +171,7 @@ async def addend(case_id: str, who: Clinician, api: Api, seen: Digest, copy: Cor
     try:
         await api.corrections.addend(case_id, seen, who, copy.text, copy.reason, copy.resolved)
     except DecisionRefusedError as refused:
-        return _back(case_id, refused, "addendum")
+        return _redirect_to_case(case_id, refused, "addendum")
     await api.autosave.drop(case_id, seen + ADDENDUM, who.subject)
     return RedirectResponse(f"/reviews/{case_id}", 303)
 
@@ -181,7 +181,7 @@ async def request_retraction(case_id: str, who: Clinician, api: Api, seen: Diges
     try:
         await api.corrections.request_retraction(case_id, seen, who, reason.strip())
     except DecisionRefusedError as refused:
-        return _back(case_id, refused, "retraction")
+        return _redirect_to_case(case_id, refused, "retraction")
     return RedirectResponse(f"/reviews/{case_id}#retraction", 303)
 
 
@@ -190,11 +190,11 @@ async def confirm_retraction(case_id: str, who: Clinician, api: Api, seen: Diges
     try:
         await api.corrections.retract(case_id, seen, who)
     except DecisionRefusedError as refused:
-        return _back(case_id, refused, "retraction")
+        return _redirect_to_case(case_id, refused, "retraction")
     return RedirectResponse(f"/reviews/{case_id}", 303)
 
 
-def _back(case_id: str, refused: DecisionRefusedError, place: str) -> Response:
+def _redirect_to_case(case_id: str, refused: DecisionRefusedError, place: str) -> Response:
     """Redirect to the case, which shows what has happened in the meantime, or to the sign-in. Raises ProblemError."""
     if isinstance(refused, StepUpRequiredError):
         return RedirectResponse(f"/sign-in?again=1&after=/reviews/{case_id}", 303)

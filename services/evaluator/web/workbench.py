@@ -124,12 +124,12 @@ async def save(
             return page("workbench.html", **values, who=who)
         added = await drafters.add(found.document, digest, changes, who.actor, reason.strip())
     except (ValueError, ProblemError) as error:  # a ValidationError is a ValueError
-        values = await _values(drafters, found, copy, reason=reason, problem=_words(error))
+        values = await _values(drafters, found, copy, reason=reason, problem=_error_text(error))
         return page("workbench.html", 409 if isinstance(error, ProblemError) else 422, **values, who=who)
     return RedirectResponse(f"{HERE}/{added.entry.configuration}?done=added", 303)
 
 
-def _words(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     if isinstance(error, ValidationError):
         return "; ".join(f"{item['loc'][-1] if item['loc'] else 'prompt'}: {item['msg']}" for item in error.errors())
     return f"{error.title}. {error.detail}" if isinstance(error, ProblemError) else str(error)

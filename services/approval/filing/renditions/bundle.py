@@ -29,7 +29,7 @@ _CLASS_UNKNOWN = {
 def write(source: Source) -> bytes:
     """Return the Bundle as JSON, UTF-8."""
     signer = _url(source, source.approved.signer or "") or f"urn:uuid:{source.id_of('signer')}"
-    others = list(_others(source, signer))
+    others = list(_referenced_entries(source, signer))
     composition = _composition(source, signer, {entry["fullUrl"] for entry in others})
     bundle = {
         "resourceType": "Bundle",
@@ -114,7 +114,7 @@ def _narrative(blocks: list[Block]) -> Resource:
     return {"status": "additional", "div": xhtml.narrative(blocks)}
 
 
-def _others(source: Source, signer: str) -> Iterator[Resource]:
+def _referenced_entries(source: Source, signer: str) -> Iterator[Resource]:
     """Return entries for what the Composition refers to, besides the facts."""
     stay = source.approved.stay
     named: list[tuple[str | None, Resource]] = [
