@@ -12,7 +12,10 @@ def unconfirmed_sentences(refused: httpx.Response) -> list[str]:
 
 
 def approval_body(draft: dict[str, Any]) -> dict[str, Any]:
-    """The body of an approval that confirms every sentence and acknowledges every point of `draft`, in the form that the API returns."""
+    """The body of an approval that confirms every sentence and acknowledges every point.
+
+    `draft` is in the form that the API returns.
+    """
     unsupported = [index for index, sentence in enumerate(draft["sentences"]) if not sentence["supported"]]
     return {
         "resolutions": [{"sentence": index, "how": "confirmed"} for index in unsupported],

@@ -1,5 +1,7 @@
-"""Physicians on every channel of a case, as a state machine: they read, edit, tick, reload, ask for another draft, sign
-by the page, the API and the EHR's Task, and correct what is filed, in any order. What must hold is stated by `check_signature`.
+"""Physicians on every channel of a case, as a state machine.
+
+They read, edit, tick, reload, ask for another draft, sign by the page, the API and the EHR's Task, and correct what is
+filed, in any order. `check_signature` states what must hold.
 """
 
 import asyncio
@@ -432,11 +434,11 @@ class AfterFiling(Signing):
     @rule(sentence=SENTENCES, lacks=SAID)
     def confirm_remove_and_restore(self, sentence: str, lacks: frozenset[str]) -> None:
         """What was confirmed for one text, and is not in the next, comes back in a third."""
-        for takes_out, said in ((False, frozenset[str]()), (True, frozenset[str]()), (False, lacks)):
+        for takes_out, missing in ((False, frozenset[str]()), (True, frozenset[str]()), (False, lacks)):
             present = [text for text in POOL if text in self.standing["text"]]
             which = present.index(sentence) if sentence in present else 0
             if takes_out == (sentence in present):
-                self.correct_text(sentence, which, takes_out, stated, "")
+                self.correct_text(sentence, which, takes_out, missing, "")
 
 
 def _confirmed(body: Any, draft: Draft) -> set[str]:
