@@ -38,7 +38,7 @@ from tests.support.embedder import HashEmbedder
 from tests.support.processes import ServiceProcess
 from tests.support.server import NatsServer
 from tests.support.service_settings import make_settings
-from tests.support.serving import run_beside, served
+from tests.support.serving import command_json, run_beside, served
 from tests.support.stack import until
 
 pytestmark = [pytest.mark.connected, pytest.mark.timeout(240)]
@@ -206,12 +206,6 @@ async def test_without_a_fall_there_is_no_alert_and_other_decisions_do_not_count
     assert await alerts(decisions.bus) == []
 
 
-async def said(*words: str, code: int = 0) -> Any:
-    done = await run_beside("drafters", *words, "--json")
-    assert done.code == code, done
-    return json.loads(done.out)
-
-
 @pytest.fixture
 async def commands(
     nats: NatsServer, decisions: Decisions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -243,24 +237,24 @@ async def test_an_operator_looks_at_a_drift_and_accepts_it(evaluator: DrafterReg
     for decided in ["signed"] * FEW + ["edited"] * 30:
         await commands.take("live", decided)
     await until(partial(nothing_waits, commands.bus), "every decision to be taken in")
-    found = await said("drift", live)
+    found = await command_json("drafters", "drift", live)
     signals = {item["name"]: item for item in found["signals"]}
     assert found["drifted"]["signal"] in ("replaced", "changed")
     assert (found["decisions"], found["knowledge"][0]["edited"]) == (FEW + 30, 30)
     assert (signals["rejected"]["share"] < 1, signals["redraft"]["share"]) == (True, None)
     shown = await run_beside("drafters", "drift", live)
     assert found["drifted"]["signal"] in shown.out.splitlines()[-1]
-    assert (await said("show", live))["drifted"] == found["drifted"]["signal"]
+    assert (await command_json("drafters", "show", live))["drifted"] == found["drifted"]["signal"]
 
-    assert (await said("reset-baseline", live, *BECAUSE))["state"] == "live"
+    assert (await command_json("drafters", "reset-baseline", live, *BECAUSE))["state"] == "live"
     done = await run_beside("drafters", "reset-baseline", live, *BECAUSE)
     assert (done.code, "has not drifted" in done.err) == (1, True), done
-    assert (await said("show", live))["drifted"] is None
+    assert (await command_json("drafters", "show", live))["drifted"] is None
     moves = [(item.body.event, item.actor) for item in await evaluator.history(DOCUMENT)]
     assert moves == [("declared", "drafter"), ("baseline-reset", "demo-operator")]
     for decided in ["edited"] * (FEW + 30):  # what was a drift is the level now
         await commands.take("live", decided)
     await until(partial(nothing_waits, commands.bus), "every decision to be taken in")
-    found = await said("drift", live)
+    found = await command_json("drafters", "drift", live)
     assert (found["decisions"], found["drifted"]) == (FEW + 30, None)
     assert len(await alerts(commands.bus)) == 1

@@ -1,7 +1,6 @@
 """Ratings and edits reach the figures of their configuration, each once, whatever dies and comes twice."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
@@ -36,7 +35,7 @@ from tests.support.embedder import HashEmbedder
 from tests.support.examples import DIGEST, PHYSICIAN, STAY, T0, draft_ref
 from tests.support.server import NatsServer
 from tests.support.service_settings import make_settings
-from tests.support.serving import run_beside, served
+from tests.support.serving import command_json, run_beside, served
 from tests.support.stack import until
 
 pytestmark = [pytest.mark.connected, pytest.mark.timeout(120)]
@@ -187,22 +186,17 @@ async def url(nats: NatsServer, cases: Cases, tmp_path: Path, monkeypatch: pytes
     await base.close()
 
 
-async def said(*words: str) -> Any:
-    done = await run_beside("drafters", *words, "--json")
-    assert done.code == 0, done
-    return json.loads(done.out)
-
-
 @pytest.mark.usefixtures("url")
 async def test_the_commands_show_ratings_and_edits(cases: Cases) -> None:
-    assert await said("edits", LIVE.digest) == DrafterEdits.of(DrafterFeedback(configuration=LIVE.digest)).model_dump()
+    empty = DrafterEdits.of(DrafterFeedback(configuration=LIVE.digest))
+    assert await command_json("drafters", "edits", LIVE.digest) == empty.model_dump()
     first = await cases.sign("canary", EDITED)
     await cases.sign("canary")
     await cases.rate(first, "edited-much")
     await cases.rate(await cases.sign("live"), "useful")
     for consumer in (CONSUMER, COMPARE):
         await until(partial(nothing_waits, cases.bus, consumer), "every event to be taken in")
-    found = await said("edits", CANDIDATE.digest[:12])
+    found = await command_json("drafters", "edits", CANDIDATE.digest[:12])
     assert (found["signed"], found["compared"], found["unchanged"], found["ratings"]["edited_much"]) == (2, 2, 1, 1)
     (item,) = found["items"]
     assert item == {
@@ -215,7 +209,7 @@ async def test_the_commands_show_ratings_and_edits(cases: Cases) -> None:
     }
     shown = (await run_beside("drafters", "edits", CANDIDATE.digest, "--cases")).out
     assert all(word in shown for word in (PART, "50%", first, "1 edited much")), shown
-    compared = await said("compare", CANDIDATE.digest)
+    compared = await command_json("drafters", "compare", CANDIDATE.digest)
     assert compared["canary"]["ratings"] == {"useful": 0, "edited_much": 1, "useless": 0}
     assert compared["live"]["ratings"] == {"useful": 1, "edited_much": 0, "useless": 0}
     assert "1 edited much" in (await run_beside("drafters", "compare", CANDIDATE.digest)).out
