@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from shared.contracts.errors import CountersignError, PermanentError, RateLimitedError, TransientError
-from shared.contracts.retry import LONGEST
+from shared.contracts.retry import MAX_SERVER_DELAY_S
 from shared.http import HttpClient, retry_after
 from shared.inference.chat_messages import chat_messages
 from shared.inference.event_stream import EventTooLargeError, event_data
@@ -130,7 +130,7 @@ class HttpGenerator:
         words = f"HTTP {status}"
         waits = response.headers.get("retry-after")
         if status in BUSY_STATUSES or (status == 503 and waits is not None):
-            seconds = min(retry_after(waits, datetime.now(UTC)), LONGEST)
+            seconds = min(retry_after(waits, datetime.now(UTC)), MAX_SERVER_DELAY_S)
             self._busy_until = asyncio.get_running_loop().time() + seconds
             raise BusyError(words, seconds)
         if status in UNREADY_STATUSES:

@@ -108,7 +108,7 @@ class ServiceBroker(NatsBroker):
         exc_tb: TracebackType | None = None,
     ) -> None:
         """Stop consuming, finish messages in progress, and close the connection."""
-        ends = [scheduler.stop(pull_subscriber.GRACE) for scheduler in self._schedulers]
+        ends = [scheduler.stop(pull_subscriber.STOP_TIMEOUT_S) for scheduler in self._schedulers]
         await asyncio.gather(BrokerUsecase.stop(self, exc_type, exc_val, exc_tb), *ends)
         await self.disconnect()
 

@@ -20,10 +20,10 @@ from shared.messaging.master_keys import RandomBytes, unwrap, wrap
 
 BUCKET = "keys"
 STREAM = f"KV_{BUCKET}"
-BYTES = 32
+KEY_BYTES = 32
 MARKER = b"{"
 CACHE_SIZE = 256  # cases
-FOR = 600.0  # seconds
+CACHE_LIFETIME_S = 600.0  # seconds
 MAX_ATTEMPTS = 5
 
 
@@ -64,7 +64,7 @@ class CaseKeys:
                 return last.number, self._remember(case, last.number, self._unwrap(case, last.number, last.key), at)
             if last is not None and at <= last.ended:
                 raise ErasedError("the texts of this case were erased")
-            number, key = (last.ended if last is not None else 0), self._random(BYTES)
+            number, key = (last.ended if last is not None else 0), self._random(KEY_BYTES)
             try:
                 await self._bus.publish(
                     _subject(case, number), self._wrap(case, number, key), stream=STREAM, headers=_first()
@@ -144,7 +144,7 @@ class CaseKeys:
         return key if until > self._clock() else None
 
     def _remember(self, case: str, number: int, key: bytes, at: int | None = None) -> bytes:
-        self._known[case, number] = key, self._clock() + FOR
+        self._known[case, number] = key, self._clock() + CACHE_LIFETIME_S
         if at is not None:
             self._last[case] = number, at
         while len(self._known) > CACHE_SIZE:

@@ -24,7 +24,7 @@ from shared.messaging.event_store import EventStore, StepNoLongerAwaitedError
 from shared.messaging.fair_share import FairShareScheduler
 from shared.messaging.topology import consumer
 
-QUEUED = 1.0  # seconds after which an event has stood in a queue
+QUEUE_THRESHOLD_S = 1.0  # seconds after which an event has stood in a queue
 
 Consumed = TypeVar("Consumed", bound=CaseEvent, covariant=True)
 Appended = TypeVar("Appended", bound=CaseEvent)
@@ -108,4 +108,4 @@ class StepRunner(Generic[Consumed, Appended]):
 
     def _waited(self, received: RecordedEvent) -> bool:
         """Return whether the event has waited in a queue, and may have been processed ahead of its turn."""
-        return self.fair_share is not None and (self._clock() - received.time).total_seconds() > QUEUED
+        return self.fair_share is not None and (self._clock() - received.time).total_seconds() > QUEUE_THRESHOLD_S

@@ -8,7 +8,7 @@ from shared.telemetry import metric_definitions
 
 # Deliveries beyond the attempts of a retry policy: only a process that died during an attempt uses them up.
 CRASH_ALLOWANCE = 20
-PROCESSES = 8  # of a service that may share a consumer's work: deploy/k8s/components/keda grows none further
+MAX_PROCESSES = 8  # of a service that may share a consumer's work: deploy/k8s/components/keda grows none further
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Consumer:
 
         A consumer with one worker has one in the whole hospital.
         """
-        return self.retry_backlog + (self.workers if self.workers == 1 else self.workers * PROCESSES)
+        return self.retry_backlog + (self.workers if self.workers == 1 else self.workers * MAX_PROCESSES)
 
     @property
     def max_deliver(self) -> int:

@@ -192,7 +192,7 @@ async def test_checkpoints_of_a_longer_trail_are_not_gone_on_with(covered: Cover
 async def test_a_long_trail_is_covered_by_several_checkpoints(
     covered: Covered, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(checkpoints, "EVENTS", 3)
+    monkeypatch.setattr(checkpoints, "MAX_EVENTS", 3)
     monkeypatch.setattr("shared.messaging.event_store.pages", partial(pages, size=2))
     monkeypatch.setattr(checkpoints, "PAGE", 2)
     path = tmp_path / "again"

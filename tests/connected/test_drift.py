@@ -17,7 +17,7 @@ from cli.stack.ports import free_port
 from cli.stack.secrets import write_tokens
 from services.evaluator import drift_watch
 from services.evaluator.canary_watch import CanaryWatch
-from services.evaluator.drift import BASELINE, Drift
+from services.evaluator.drift import BASELINE_DECISIONS, Drift
 from services.evaluator.drift_watch import BUCKET, DriftWatch, drift_key
 from services.evaluator.evaluations import Evaluations
 from services.evaluator.main import build as build_evaluator
@@ -100,7 +100,7 @@ def process(nats: NatsServer, directory: Path) -> ServiceProcess:
 async def test_a_slow_fall_is_announced_once_although_the_process_is_killed(
     nats: NatsServer, evaluator: DrafterRegistry, decisions: Decisions, tmp_path: Path
 ) -> None:
-    planted = slow_fall(seed=4, baseline=BASELINE, ramp=150)
+    planted = slow_fall(seed=4, baseline=BASELINE_DECISIONS, ramp=150)
     service = process(nats, tmp_path)
     for decided in planted[:40]:
         await decisions.take("live", decided)
@@ -128,7 +128,7 @@ async def test_a_slow_fall_is_announced_once_although_the_process_is_killed(
     assert sum(item.figures.rejected for item in found.knowledge) == planted.count("redraft")
     assert found.announced
     assert found.drifted is not None
-    assert BASELINE < found.drifted.decisions <= len(planted)
+    assert BASELINE_DECISIONS < found.drifted.decisions <= len(planted)
     (alert,) = await alerts(decisions.bus)
     assert (alert["document"], alert["configuration"], alert["signal"]) == (DOCUMENT, LIVE.digest, "rejected")
     assert (await evaluator.state(DOCUMENT)).assign("any-case") == (LIVE.digest, "live"), "nothing is rolled back"

@@ -13,7 +13,7 @@ from shared.contracts import authorship
 from shared.contracts.draft import TO_BE_WRITTEN, Draft
 from shared.contracts.events import ConfirmedSentence, Resolution, ResolutionKind
 
-SIMILAR = 60  # percent: a sentence that has something like it in the text was changed, else removed
+SIMILARITY_PERCENT = 60  # a sentence that has something like it in the text was changed, else removed
 PATIENT = "Patient: "  # prefix of the line that identifies the patient
 _SAYS_WHO = re.compile(r"\W*patient\s*:", re.IGNORECASE)  # what a reader takes for such a line
 
@@ -183,4 +183,4 @@ def _how(sentence: str, text: str, index: int, resolved: ResolvedItems) -> Resol
     chosen = resolved.resolutions.get(index)
     if chosen in ("changed", "removed"):
         return chosen
-    return "changed" if fuzz.partial_ratio(sentence, text) >= SIMILAR else "removed"
+    return "changed" if fuzz.partial_ratio(sentence, text) >= SIMILARITY_PERCENT else "removed"

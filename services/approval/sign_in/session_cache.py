@@ -23,7 +23,7 @@ from shared.messaging.connection import NatsConnection
 logger = logging.getLogger(__name__)
 
 MAX_AGE = timedelta(seconds=30)
-SETTLING = timedelta(
+REPLICA_LAG = timedelta(
     seconds=5
 )  # after a change, in which a replica that lags behind may still answer with the entry before
 MAX_ENTRIES = 10_000
@@ -103,7 +103,7 @@ class SessionCache:
             return kept[0]
         found = await self._bucket.get(key)
         changed = self._changed.get(key)
-        if found is not None and self._receives_changes and (changed is None or now - changed > SETTLING):
+        if found is not None and self._receives_changes and (changed is None or now - changed > REPLICA_LAG):
             self._kept[key] = found, now
             while len(self._kept) > MAX_ENTRIES:
                 self._kept.popitem(last=False)

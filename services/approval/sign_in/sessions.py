@@ -30,9 +30,9 @@ logger = logging.getLogger(__name__)
 BUCKET = "sessions"
 LAST_USE_PRECISION = timedelta(minutes=1)  # use is recorded at most this often
 RENEWED = timedelta(minutes=15)  # the provider is asked about a person again after so long
-UNRENEWED = timedelta(hours=1)  # a session ends if the provider has not confirmed the person for this time
-RENEWAL = timedelta(seconds=30)  # one request asks the provider, the others use the known answer
-PENDING = 600  # seconds that somebody may take at the provider
+MAX_UNCONFIRMED = timedelta(hours=1)  # a session ends if the provider has not confirmed the person for this time
+RENEWAL_TIMEOUT = timedelta(seconds=30)  # one request asks the provider, the others use the known answer
+LOGIN_LIFETIME_S = 600  # seconds that somebody may take at the provider
 
 
 class Session(BaseModel):
@@ -56,7 +56,7 @@ class Session(BaseModel):
         return self.checked or self.began
 
     def may_be_renewed(self, now: datetime) -> bool:
-        return self.renewal is not None and (self.renewing is None or now - self.renewing > RENEWAL)
+        return self.renewal is not None and (self.renewing is None or now - self.renewing > RENEWAL_TIMEOUT)
 
 
 class PendingLogin(BaseModel):
@@ -129,7 +129,7 @@ class SessionStore:
         age = now - session.known_since if ages else timedelta(0)
         if asked is not None and age > RENEWED and session.may_be_renewed(now):
             return await self._renewed(id, session, found.revision, asked, touch=touch)
-        if age > UNRENEWED:
+        if age > MAX_UNCONFIRMED:
             return None
         if touch and now - session.used > LAST_USE_PRECISION:
             with suppress(WrongSequenceError):  # another request noted it, or it was closed in this moment
@@ -144,7 +144,7 @@ class SessionStore:
         Only one request at a time renews, since refresh tokens may be single-use.
         """
         now = self._clock()
-        alive = session.caller if now - session.known_since <= UNRENEWED else None
+        alive = session.caller if now - session.known_since <= MAX_UNCONFIRMED else None
         session = session.model_copy(update={"renewing": now} | ({"used": now} if touch else {}))
         try:
             revision = await self._put(id, session, revision)
@@ -238,7 +238,7 @@ class SessionStore:
 
     async def keep_login(self, state: str, pending: PendingLogin) -> None:
         """Store a pending login again: the provider did not answer, and the browser may try once more."""
-        await self._bucket.put(_pending(state), pending.model_dump_json().encode(), ttl=PENDING)
+        await self._bucket.put(_pending(state), pending.model_dump_json().encode(), ttl=LOGIN_LIFETIME_S)
 
     async def consume_state(self, state: str) -> PendingLogin | None:
         """Return the pending login with `state`, once; None where there is none."""

@@ -24,7 +24,7 @@ from shared.messaging.event_store import Clock
 logger = logging.getLogger(__name__)
 
 BUCKET, RUNS, CURRENT = "reconciled", "verification", "verification-current"
-KEPT = 50  # runs
+MAX_STORED_RUNS = 50  # runs
 CONCURRENCY = 2  # cases: a run takes place beside people's requests
 SAVE_EVERY_S = 2.0
 MAX_ATTEMPTS = 5
@@ -109,7 +109,7 @@ class VerificationService:
         except WrongSequenceError:
             await self._bucket.delete(f"{RUNS}.{run.id}")
             return False
-        for old in (await self.latest(1000))[KEPT:]:
+        for old in (await self.latest(1000))[MAX_STORED_RUNS:]:
             await self._bucket.delete(f"{RUNS}.{old.id}")
         return True
 

@@ -14,7 +14,7 @@ from services.approval.review.errors import DecisionRefusedError
 from services.approval.sign_in.launch.answers import LaunchContext
 from services.approval.sign_in.launch.client import EhrLaunch, Launched
 from services.approval.sign_in.service import SignInService, local_path
-from services.approval.sign_in.sessions import PENDING, PendingLogin
+from services.approval.sign_in.sessions import LOGIN_LIFETIME_S, PendingLogin
 from services.approval.web.render import PageRoute, page
 from services.approval.web.sign_in import (
     consume_login,
@@ -77,7 +77,7 @@ async def _begin(request: Request, api: ApiDependencies, after: str, launch: str
     except TransientError as error:
         return unavailable(service, error, after=after, again=launch is None, retry=path_and_query(request))
     answer = RedirectResponse(url, 303)
-    service.set_cookie(answer, _state_cookie(state), state, max_age=PENDING, embedded=pending.embedded)
+    service.set_cookie(answer, _state_cookie(state), state, max_age=LOGIN_LIFETIME_S, embedded=pending.embedded)
     return answer
 
 

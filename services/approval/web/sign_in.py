@@ -7,7 +7,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from services.approval.dependencies import Api
 from services.approval.sign_in.service import SignInService, local_path
-from services.approval.sign_in.sessions import PENDING, PendingLogin
+from services.approval.sign_in.sessions import LOGIN_LIFETIME_S, PendingLogin
 from services.approval.web.render import PageRoute, page
 from shared.contracts.errors import TransientError
 from shared.oauth.errors import SpentCodeError
@@ -76,7 +76,7 @@ async def start_login(api: Api, after: str = "/", again: bool = False) -> Respon
         return unavailable(service, error, after=pending.after, again=again)
     answer = RedirectResponse(url, 303)
     # Lax: the provider sends the browser back from another site.
-    service.set_cookie(answer, STATE_COOKIE, state, max_age=PENDING)
+    service.set_cookie(answer, STATE_COOKIE, state, max_age=LOGIN_LIFETIME_S)
     return answer
 
 

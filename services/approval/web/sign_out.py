@@ -21,7 +21,7 @@ from shared.runtime.rate_limits import RateLimit
 from shared.runtime.request_limits import limit_endpoint
 
 STATE_COOKIE = "countersign_sign_out"
-RETURN = 600  # seconds that the provider may take to send the browser back
+LOGOUT_LIFETIME_S = 600  # seconds that the provider may take to send the browser back
 MAX_LOGOUT_BYTES = 16_384
 # From one address: a provider that ends everybody's sessions sends one request for each.
 LOGOUTS = RateLimit("back-channel-logout", 600, 20.0)
@@ -51,7 +51,7 @@ async def sign_out(request: Request, api: Api) -> Response:
     answer.headers["Clear-Site-Data"] = '"cache", "storage"'
     service.delete_cookie(answer, SESSION_COOKIE)
     if url is not None:
-        service.set_cookie(answer, STATE_COOKIE, state, max_age=RETURN)
+        service.set_cookie(answer, STATE_COOKIE, state, max_age=LOGOUT_LIFETIME_S)
     return answer
 
 

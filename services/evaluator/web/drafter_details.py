@@ -12,7 +12,7 @@ from services.evaluator.decision_signals import SIGNALS
 from services.evaluator.dependencies import ClockOf, DrafterReader, Drafters, Engineer
 from services.evaluator.drafters import DrafterRecord, DrafterService
 from services.evaluator.drafters_api import CanaryComparison, DrafterMove
-from services.evaluator.drift import BASELINE
+from services.evaluator.drift import BASELINE_DECISIONS
 from services.evaluator.drift_api import DriftReport
 from services.evaluator.feedback_api import DrafterEdits
 from services.evaluator.web.drafter_list import HERE
@@ -149,4 +149,4 @@ async def _comparison(drafters: DrafterService, digest: str) -> CanaryComparison
 async def _drift(drafters: DrafterService, found: DrafterRecord) -> dict[str, Any]:
     drift = await drafters.drift_of(found)
     report = DriftReport.of(drift, drafters.drift_threshold) if drift is not None else None
-    return {"drift": report, "baseline": BASELINE, "signals": {item.name: item.meaning for item in SIGNALS}}
+    return {"drift": report, "baseline": BASELINE_DECISIONS, "signals": {item.name: item.meaning for item in SIGNALS}}

@@ -21,7 +21,7 @@ from shared.contracts.subjects import derived_id, updated_subject
 from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.event_store import Clock
 
-TRIES = 5  # to publish while the Appointment goes on changing
+MAX_PUBLISH_ATTEMPTS = 5  # to publish while the Appointment goes on changing
 SLACK = timedelta(hours=1)  # for an Appointment that becomes near between its notification and the poll
 MAX_ENCOUNTERS = 5  # that an Appointment names
 
@@ -51,7 +51,7 @@ class AppointmentUpdates:
         fact = parse_appointment_changed(message.subject, message.data)
         if not self._types:
             return
-        for _ in range(TRIES):
+        for _ in range(MAX_PUBLISH_ATTEMPTS):
             after = await self._last_change(fact.appointment_id, message.metadata.sequence.stream)
             appointment = await self._read(fact)
             try:

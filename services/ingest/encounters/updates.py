@@ -25,7 +25,7 @@ from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.event_store import Clock, EventStore
 from shared.messaging.pages import pages
 
-TRIES = 5  # to publish while the Encounter goes on changing
+MAX_PUBLISH_ATTEMPTS = 5  # to publish while the Encounter goes on changing
 RECENT = timedelta(days=7)  # how old a discharge may be that a change of an Encounter reports, where no time is set
 MAX_IDENTIFIERS = 10  # of an Encounter that are looked up among the visits of ADT feeds
 DELETED = EncounterState("entered-in-error", inpatient=False, has_end=False, ended_at=None, updated_at=None)
@@ -65,7 +65,7 @@ class EncounterUpdates:
 
     async def on_updated(self, message: Msg) -> None:
         fact = parse_encounter_changed(message.subject, message.data)
-        for _ in range(TRIES):
+        for _ in range(MAX_PUBLISH_ATTEMPTS):
             last = await self._last_change(fact.encounter_id, message.metadata.sequence.stream)
             encounter = await self._read(fact)
             try:

@@ -17,7 +17,7 @@ from shared.telemetry.metric_definitions import SUBSCRIPTION
 
 logger = logging.getLogger(__name__)
 
-GRACE = 2  # heartbeats that may fail to arrive
+MISSED_HEARTBEATS = 2  # heartbeats that may fail to arrive
 
 
 class SubscriptionWatch:
@@ -56,7 +56,7 @@ class SubscriptionWatch:
         """Return the share of the time without a heartbeat that has passed; 0 where nothing was ever received."""
         if of.heartbeat is None or state.received_at is None:
             return 0.0
-        return (self._clock() - state.received_at) / timedelta(seconds=of.heartbeat * GRACE)
+        return (self._clock() - state.received_at) / timedelta(seconds=of.heartbeat * MISSED_HEARTBEATS)
 
     async def _fetch_missed(self, of: Subscription, missing: int) -> None:
         """Publish the events from `missing` on, where the server can tell them; the poll of this run does the rest."""

@@ -31,7 +31,7 @@ from shared.messaging.dead_letter_queue import publish_alert
 from shared.messaging.event_store import EventStore
 from shared.messaging.pages import pages
 
-TRIES = 5  # to publish while other facts of the visit come in
+MAX_PUBLISH_ATTEMPTS = 5  # to publish while other facts of the visit come in
 UNKNOWN = "the EHR does not know the visit yet"
 
 
@@ -55,7 +55,7 @@ class VisitResolver:
         if fact.event in MERGED:
             await self._alert_merge(fact)
             return
-        for _ in range(TRIES):
+        for _ in range(MAX_PUBLISH_ATTEMPTS):
             history = await self._history(fact)
             if not visits.is_current(fact, history):
                 return
