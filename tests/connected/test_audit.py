@@ -196,7 +196,7 @@ async def test_what_is_filed_while_the_audit_runs_is_no_stray(
             await filed(stack, stays(ehr.style)[1])
             await search(audit, *given)
 
-        monkeypatch.setattr(Audit, "_strays", meanwhile)
+        monkeypatch.setattr(Audit, "_find_orphans", meanwhile)
         report = await audit(nats, ehr)
     assert (report.faults, report.unchecked, report.events) == ((), (), 4)
 

@@ -59,7 +59,7 @@ async def decisions(nats: NatsServer, evaluator: DrafterRegistry) -> AsyncIterat
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.evaluator.drift.BASELINE", FEW)
+    monkeypatch.setattr("services.evaluator.drift.BASELINE_DECISIONS", FEW)
 
 
 def slow_fall(seed: int, baseline: int, ramp: int) -> list[str]:
