@@ -188,7 +188,7 @@ async def test_what_is_filed_while_the_audit_runs_is_no_stray(
     async with running(nats, ehr) as stack:
         case = await stack.discharge()
         await stack.reaches(case, "awaiting-review")
-        search = Audit._strays
+        search = Audit._find_orphans
 
         async def meanwhile(audit: Audit, *given: Any) -> None:
             assert (await stack.decide(case, "approve")).status_code == 200
