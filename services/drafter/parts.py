@@ -92,7 +92,7 @@ def core(
 
 
 def drafts(core: Core, ehr: FhirClient | None) -> Part:
-    """The steps of a case: read the stay, draft, prepare. `ehr` replaces the configured client.
+    """Build the steps of a case: read the stay, draft, prepare. `ehr` replaces the configured client.
 
     What settings and files declare is recorded at the start, before the first draft.
     """

@@ -254,7 +254,7 @@ class DrafterService:
         return await self._evaluations.stays(evaluation)
 
     async def evaluation(self, id: str) -> Evaluation:
-        """Raises ProblemError."""
+        """Return an evaluation. Raises ProblemError."""
         found = await self._evaluations.find(id)
         if found is None:
             raise ProblemError(404, "There is no such evaluation")

@@ -155,7 +155,7 @@ async def _authenticated(
 
 
 def _check_size(notification: Notification) -> None:
-    """Raises ProblemError 413 where there are more than MAX_CHANGES."""
+    """Raise ProblemError 413 for more than MAX_CHANGES."""
     if len(notification.changes) > MAX_CHANGES:
         raise ProblemError(
             413, "The notification names too many resources", f"At most {MAX_CHANGES} are taken at once."

@@ -143,7 +143,7 @@ def held_before(case: Case, ground: HoldGround, reference: str | None) -> HoldPl
 
 
 def release_hold(case: Case, by: Actor, reference: str | None) -> HoldReleased:
-    """Raises DecisionRefusedError."""
+    """Release the legal hold. Raises DecisionRefusedError."""
     if case.hold is None:
         raise DecisionRefusedError("not-held", "There is no hold on this case.")
     return HoldReleased(state=case.state, reference=reference, by=by)

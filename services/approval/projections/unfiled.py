@@ -35,7 +35,7 @@ class UnfiledProjection:
     """Signed documents that are not in the chart, oldest first."""
 
     def __init__(self, clock: Clock, changed: Callable[[str], None] = lambda _: None) -> None:
-        """`changed` is called with the case of each event, after it was applied."""
+        """Call `changed` with the case of each event, after it was applied."""
         self._clock = clock
         self._changed = changed
         self._waiting: dict[str, UnfiledDocument] = {}

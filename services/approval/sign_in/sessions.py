@@ -250,7 +250,7 @@ class SessionStore:
 
 
 def _cipher(id: str) -> Fernet:
-    """The browser alone has the id: the bucket has its digest, which is another."""
+    """Return the cipher of a session. Its key is derived from the id, which only the browser has."""
     return Fernet(base64.urlsafe_b64encode(hashlib.sha256(f"renewal:{id}".encode()).digest()))
 
 

@@ -130,7 +130,7 @@ def typed(text: str, begun: str) -> str:
 
 
 async def _draft_of_form(api: ApiDependencies, case_id: str, who: Caller, digest: str) -> tuple[CaseRef, Draft, bool]:
-    """Raises ProblemError where the caller may not see the case or the draft was never one of its drafts."""
+    """Return the draft of the form. Raises ProblemError where the caller may not see it, or the case never had it."""
     history = await api.cases.history(case_id)
     case = fold(history)
     if not history or denial(who, case, history[-1].case.department, "see"):

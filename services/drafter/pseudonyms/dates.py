@@ -83,7 +83,7 @@ class DateMap:
         spans.add(start, end, sent)
 
     def _add_year(self, start: int, end: int, text: str, spans: Spans) -> None:
-        """A year is no identifier, unless it tells an age over 89."""
+        """Replace a year only if it reveals an age over 89; other years are no identifiers."""
         if self._end.year - int(text) <= OLDEST_AGE:
             self._years.add(text)
             return

@@ -36,7 +36,7 @@ class SubscriptionWatch:
         self._subscriptions, self._states, self._clock = subscriptions, states, clock
 
     async def run(self) -> None:
-        """Raises TransientError; what a server refuses is reported, and the poll finds the rest."""
+        """Fetch missed events and reactivate silent Subscriptions. A refusal is reported. Raises TransientError."""
         for item in self._subscriptions.subscriptions:
             state = await self._states.get(item.name)
             if self._silence(item, state) > 1:

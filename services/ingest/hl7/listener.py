@@ -33,7 +33,7 @@ class Store(Protocol):
     """Where messages go before they are answered: `intake.Intake`, or a command that only shows them."""
 
     async def store(self, outcome: FrameOutcome) -> None:
-        """Raises NotStoredError: the message is not answered, and the connection is closed."""
+        """Store the message. Raises NotStoredError: then it is not answered, and the connection is closed."""
 
     async def report_broken_frame(self, outcome: FrameOutcome) -> None:
         """Alert people to a frame that broke off. Raises NotStoredError."""
