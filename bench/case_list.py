@@ -60,7 +60,7 @@ def main(cases: Annotated[int, typer.Option()] = 100_000) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for message in messages(cases):
         begun = time.perf_counter()
-        index._take(message)
+        index._apply_message(message)
         spent += time.perf_counter() - begun
         events += 1
     memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024

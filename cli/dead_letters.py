@@ -38,11 +38,11 @@ class Result:
 class DeadLetterClient(Protocol):
     """Dead letters of one installation. Raises CommandError or CountersignError."""
 
-    async def listed(self, selection: Selection) -> list[dict[str, Any]]:
+    async def find(self, selection: Selection) -> list[dict[str, Any]]:
         """Return the selected dead letters, oldest first."""
         ...
 
-    async def shown(self, sequence: int) -> dict[str, Any]:
+    async def get(self, sequence: int) -> dict[str, Any]:
         """Return a dead letter with what the caller may know of its message."""
         ...
 
@@ -64,11 +64,11 @@ class BusDeadLetters:
         self._bus = bus
         self._by = by
 
-    async def listed(self, selection: Selection) -> list[dict[str, Any]]:
+    async def find(self, selection: Selection) -> list[dict[str, Any]]:
         letters = [item[0] for item in (await read_all(self._bus)).values()]
         return [asdict(letter) for letter in letters if selection.matches(letter)]
 
-    async def shown(self, sequence: int) -> dict[str, Any]:
+    async def get(self, sequence: int) -> dict[str, Any]:
         """Return the dead letter with its message: the NATS user may read it."""
         letter, data, headers = find(await read_all(self._bus), sequence)
         original = {name: value for name, value in headers.items() if not name.startswith(("Nats-", "countersign-"))}
@@ -100,7 +100,7 @@ class HttpDeadLetters:
     def __init__(self, call: Api) -> None:
         self._call = call
 
-    async def listed(self, selection: Selection) -> list[dict[str, Any]]:
+    async def find(self, selection: Selection) -> list[dict[str, Any]]:
         query = _query(selection, reason="reason") | {"state": selection.state, "limit": PAGE}
         items: list[dict[str, Any]] = []
         while True:
@@ -110,7 +110,7 @@ class HttpDeadLetters:
                 return items
             query["after"] = page["next"]
 
-    async def shown(self, sequence: int) -> dict[str, Any]:
+    async def get(self, sequence: int) -> dict[str, Any]:
         found: dict[str, Any] = await self._call("GET", f"/v1/dead-letters/{sequence}")
         return found
 

@@ -13,7 +13,7 @@ import httpx
 from rich.console import Console
 from rich.markup import escape
 
-from cli.audit import Report, verify
+from cli.audit import VerificationReport, verify
 from cli.client import Api
 from cli.commands.drafters import drafters_table
 from cli.commands.knowledge import wait_for_refresh
@@ -72,7 +72,7 @@ class Demo:
                 async with running_stack(options, show) as access:
                     status.stop()
                     knowledge = await self._build_knowledge(access)
-                    case, report = await self._walk(access, options.data_dir)
+                    case, report = await self._follow_case(access, options.data_dir)
                     drafters = await self._drafters(access)
         result = {
             "case_id": case["case_id"],
@@ -121,7 +121,7 @@ class Demo:
             )
         return {name: found[name] for name in ("state", "live_version", "passages", "metrics")}
 
-    async def _walk(self, access: StackAccess, data_dir: Path) -> tuple[Case, Report]:
+    async def _follow_case(self, access: StackAccess, data_dir: Path) -> tuple[Case, VerificationReport]:
         physician = Api(access.base_url, access.tokens["physician"])
         engine = Api(access.base_url, access.tokens["ingest"])
         try:

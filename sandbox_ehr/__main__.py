@@ -131,18 +131,20 @@ def run(
         token_file=token_file,
         token_lifetime=token_lifetime,
     )
-    client = None
-    if client_id is not None:
-        url = client_jwks if client_jwks and client_jwks.startswith(("http://", "https://")) else None
-        keys = keys_at(client_jwks) if client_jwks else None
-        client = RegisteredClient(client_id, keys, url, client_secret, client_scope)
-    app = None
-    if app_id is not None:
-        base = app_url.rstrip("/")
-        app = RegisteredApp(app_id, f"{base}/launch", (f"{base}/launch/callback",), app_secret)
+    client = _client(client_id, client_jwks, client_secret, client_scope) if client_id is not None else None
+    app = _app(app_id, app_url.rstrip("/"), app_secret) if app_id is not None else None
     authorization = _authorization_server(store, client, app, token_lifetime, anonymous=anonymous)
     sandbox = Sandbox(store, chosen, token, notifier, quirks, authorization, oracle_documents=oracle_documents)
     uvicorn.run(create_app(sandbox, faults=faults), host=host, port=port, log_level="warning", access_log=False)
+
+
+def _client(id: str, jwks: str | None, secret: str | None, scope: str) -> RegisteredClient:
+    url = jwks if jwks and jwks.startswith(("http://", "https://")) else None
+    return RegisteredClient(id, keys_at(jwks) if jwks else None, url, secret, scope)
+
+
+def _app(id: str, url: str, secret: str | None) -> RegisteredApp:
+    return RegisteredApp(id, f"{url}/launch", (f"{url}/launch/callback",), secret)
 
 
 def _authorization_server(

@@ -78,7 +78,7 @@ class Sandbox:
     async def handle(self, request: Request) -> Response:
         """Handle a request to the FHIR base URL: apply an armed fault, then perform the interaction."""
         type = request.path_params.get("type", "metadata")
-        fault = self.faults.take(request.method, type)
+        fault = self.faults.consume(request.method, type)
         try:
             self._authorize(request, type)
             if fault is not None and (answer := await _apply_fault(fault)) is not None:

@@ -165,7 +165,8 @@ class AppLaunch:
         checks = {
             "response_type": asked.get("response_type") == "code",
             "aud": asked.get("aud") == f"{root}/fhir",
-            "state": len(asked.get("state", "")) >= 16,  # 122 bits, says SMART; a length is what can be seen of it
+            "state": len(asked.get("state", ""))
+            >= 16,  # SMART requires 122 bits of entropy; only the length can be checked
             "code_challenge_method": asked.get("code_challenge_method") == "S256",
             "code_challenge": bool(_CHALLENGE.fullmatch(asked.get("code_challenge", ""))),
             "launch": ("launch" in asked) == ("launch" in scopes),

@@ -25,7 +25,7 @@ class Faults:
     def __init__(self) -> None:
         self.armed: list[Fault] = []
 
-    def take(self, method: str, type: str) -> Fault | None:
+    def consume(self, method: str, type: str) -> Fault | None:
         """Return the fault that applies to this request, and count it as used once; None if there is none."""
         for fault in self.armed:
             if fault.method in (None, method) and fault.type in (None, type):

@@ -22,7 +22,7 @@ MAX_BUNDLE_BYTES = 400_000  # bytes of one Bundle
 EXCLUDED_TYPES = {"FamilyMemberHistory", "CareTeam", "Composition", "DocumentReference", "Device", "Task", "AuditEvent"}
 ENCOUNTER_TYPES = {"Observation", "Procedure", "DiagnosticReport", "MedicationRequest", "CarePlan"}
 
-ON_DUTY = "on-duty"  # supervises whatever department has nobody of its own
+ON_DUTY = "on-duty"  # supervises departments without a supervisor
 
 
 def main(folder: Annotated[Path, typer.Argument(help="clinosim's fhir_r4 folder")]) -> None:

@@ -157,7 +157,7 @@ class QuirkyServer:
             and self._is_first_create("late", type)
             and not await self._condition_matches(request)
         ):
-            # The client may be gone by then: the write goes on, as it does in a database.
+            # The client may have disconnected by then: the write continues, as in a database.
             answer = await asyncio.shield(asyncio.create_task(self._commit_after_delay(_unconditional(request))))
         elif self._quirks.first_create_races and "identifier=" in condition and self._is_first_create("raced", type):
             await self._forward(_unconditional(request))

@@ -102,6 +102,6 @@ class Store:
 def _open(file: Path) -> sqlite3.Connection:
     db = sqlite3.connect(file, isolation_level=None)
     db.execute("PRAGMA journal_mode=WAL")
-    db.execute("PRAGMA synchronous=NORMAL")  # survives the process's death, which is what is tested here
+    db.execute("PRAGMA synchronous=NORMAL")  # survives the end of the process, which is what tests need
     db.execute("CREATE TABLE IF NOT EXISTS resource (type TEXT, id TEXT, body TEXT, PRIMARY KEY (type, id))")
     return db

@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.support.physician import settled
+from tests.support.physician import approval_body
 
 INBOX_INTERVAL_S = 4.0  # seconds between one look at the inbox and the next
 INBOX_LOADS_PER_DECISION = 5
@@ -122,7 +122,7 @@ class Workload:
             return
         headers = bearer(token) | {"If-Match": f'"{draft["digest"]}"'}
         url = f"{self._approval}/v1/reviews/{case}/approve"
-        if await self._ask("approve", "POST", url, json=settled(draft), headers=headers):
+        if await self._ask("approve", "POST", url, json=approval_body(draft), headers=headers):
             self.signed.add(case)
 
     async def _ask(self, what: str, method: str, url: str, **sent: Any) -> Any:

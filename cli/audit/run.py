@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cli.connections import open_bus, open_ehr
 from services.approval.verification.audit import Audit, ProgressCallback, no_progress
-from services.approval.verification.report import Report
+from services.approval.verification.report import VerificationReport
 from shared.messaging.checkpoints import Folder, public_key
 
 
@@ -14,18 +14,18 @@ async def verify(
     report_progress: ProgressCallback = no_progress,
     checkpoints: Path | None = None,
     key: Path | None = None,
-) -> Report:
+) -> VerificationReport:
     """Verify one case or every case, also against the checkpoints in the folder `checkpoints`.
 
     `key` is the file with the public key of their signatures.
 
     Raises CommandError when no stack runs, PermanentError when there is no such case.
     """
-    against = (Folder(checkpoints), public_key(key)) if checkpoints is not None and key is not None else None
+    stored = (Folder(checkpoints), public_key(key)) if checkpoints is not None and key is not None else None
     ehr = open_ehr(data_dir)
     try:
         async with open_bus(data_dir, "auditor") as connection:
-            audit = Audit(connection, ehr, against)
+            audit = Audit(connection, ehr, stored)
             return await (audit.all(report_progress) if case is None else audit.one(case))
     finally:
         await ehr.close()

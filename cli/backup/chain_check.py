@@ -37,5 +37,5 @@ class ChainCheck:
 
 
 def parse_heads(lines: Iterable[bytes]) -> ExpectedHeads:
-    """What `Chains.lines` wrote."""
+    """Parse the lines that `ChainCheck.lines` wrote."""
     return {(item["case"], item["sequence"]): item["digest"] for item in map(json.loads, lines)}

@@ -82,7 +82,7 @@ def write(folder: Path, manifest: Manifest) -> None:
 
 
 def read(folder: Path) -> Manifest:
-    """Raises CommandError when `folder` holds no complete backup."""
+    """Read the manifest. Raises CommandError when `folder` holds no complete backup."""
     try:
         return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
     except OSError:

@@ -20,7 +20,7 @@ from cli.backup.files import ProgressCallback
 from cli.backup.manifest import Manifest, StreamPart, VectorPart
 from cli.errors import CommandError
 from services.approval.ehr_tasks.hold import DecisionHold, write_hold
-from services.approval.filing.restored import Restored, write_restored
+from services.approval.filing.last_restore import RestoreRecord, write_last_restore
 from shared.contracts.drafters import Declared
 from shared.contracts.errors import TransientError
 from shared.contracts.events import name_of
@@ -110,7 +110,9 @@ async def restore(
         bus, DecisionHold(held=True, by="restore", why=f"backup {manifest.id} was restored", at=target.now)
     )
     last = (await bus.jetstream.stream_info(TRAIL)).state.last_seq
-    await write_restored(bus, Restored(backup=manifest.id, backed_up=manifest.made_at, at=target.now, last=last))
+    await write_last_restore(
+        bus, RestoreRecord(backup=manifest.id, backed_up=manifest.made_at, at=target.now, last=last)
+    )
     timer_count = await timers.restore_timers(bus)
     chains = await _verify(source, manifest, key, bus, report_progress)
     await bus.jetstream.delete_stream(UNFINISHED)

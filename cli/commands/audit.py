@@ -18,7 +18,7 @@ from cli.output import emit, make_table, print_table, progress_bar
 from cli.runtime import run_async
 
 if TYPE_CHECKING:
-    from services.approval.verification.report import Report
+    from services.approval.verification.report import VerificationReport
     from shared.contracts.checkpoint import Checkpoint
 
 app = typer.Typer(no_args_is_help=True, help="Verify the audit trail.")
@@ -162,7 +162,9 @@ def check_proof_command(
     emit(facts | {"checkpoint": checkpoint.number, "time": checkpoint.time.isoformat()}, as_json, text)
 
 
-async def verify(data_dir: Path | None, case: str | None, checkpoints: Path | None, key: Path | None) -> "Report":
+async def verify(
+    data_dir: Path | None, case: str | None, checkpoints: Path | None, key: Path | None
+) -> "VerificationReport":
     """Verify one case or every case; shows a progress bar on a terminal."""
     from cli.audit import run
 
@@ -174,7 +176,7 @@ async def verify(data_dir: Path | None, case: str | None, checkpoints: Path | No
         return await run.verify(data_dir, case, update, checkpoints, key)
 
 
-def _print_report(report: "Report") -> None:
+def _print_report(report: "VerificationReport") -> None:
     for fault in report.faults:
         print(fault)
     for reason in report.unchecked:

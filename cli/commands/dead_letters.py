@@ -51,7 +51,7 @@ def list_dead_letters(
 ) -> None:
     """List unresolved dead letters."""
     wanted = replace(_selection(consumer, stream, failed_with, since, before), state="all" if everything else "waiting")
-    letters = _run(data_dir, None, lambda client: client.listed(wanted))
+    letters = _run(data_dir, None, lambda client: client.find(wanted))
 
     def show() -> None:
         history = ("state", "by", "reason given") * everything
@@ -68,7 +68,7 @@ def list_dead_letters(
 @app.command()
 def show(sequence: Sequence, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show a dead letter: with its original message, or by HTTP with the size and the digest of the message."""
-    found = _run(data_dir, None, lambda client: client.shown(sequence))
+    found = _run(data_dir, None, lambda client: client.get(sequence))
 
     def show() -> None:
         values = {name: value for name, value in found.items() if name not in ("headers", "body")}
@@ -173,7 +173,7 @@ def _print_results(order: _Order, results: "list[Result]") -> None:
 
 
 async def _act_on_all(client: "DeadLetterClient", order: _Order, which: "Selection") -> "list[Result]":
-    letters = await client.listed(which)
+    letters = await client.find(which)
     if not letters:
         return []
     what = f"{order.action} {len(letters)} dead letters{f' of {which.consumer}' if which.consumer else ''}?"

@@ -14,7 +14,7 @@ from cli.output import emit, make_table, print_table, stderr
 from cli.runtime import run_async
 
 if TYPE_CHECKING:
-    from services.ingest.hl7.receive import Outcome
+    from services.ingest.hl7.receive import FrameOutcome
 
 app = typer.Typer(no_args_is_help=True, help="Explain, send and watch HL7v2 messages.")
 File = Annotated[Path, typer.Argument(metavar="FILE", help="HL7v2 messages, in MLLP frames or one without a frame")]
@@ -97,11 +97,11 @@ async def _listen(settings: Any, known: Any, as_json: bool) -> None:
     from services.ingest.hl7.listener import MllpListener
 
     class Shown:
-        async def store(self, outcome: "Outcome") -> None:
+        async def store(self, outcome: "FrameOutcome") -> None:
             found = describe(outcome)
             print(json.dumps(found) if as_json else _line(found), flush=True)
 
-        tell_broken = store
+        report_broken_frame = store
 
     listener = MllpListener(settings, known, Shown(), lambda: datetime.now(UTC), lambda: "LOOK")
     try:

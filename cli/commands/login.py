@@ -102,7 +102,7 @@ async def _sign_in(context: ApiContext, issuer: str, client_id: str, *, browser:
     ):
         place: SignInPlace = await find_place(installation, provider, context.url, issuer, client_id)
         found = await device.sign_in(
-            provider, place, context.url, clocks, lambda code: device.tell(code, browser=opens)
+            provider, place, context.url, clocks, lambda code: device.show_instructions(code, browser=opens)
         )
         try:
             me = await _who(installation, context, found)

@@ -37,10 +37,10 @@ async def check_appointments(
         do = "let the EHR's team grant system/Appointment.rs to the client of ingest"
         group.fault(NAME, f"the EHR cannot be searched for Appointments: {failure.reason}", do)
         return
-    assess_found(group, list(found.values()), server, ehr.bases, settings, now)
+    assess_appointments(group, list(found.values()), server, ehr.bases, settings, now)
 
 
-def assess_found(
+def assess_appointments(
     group: Group,
     found: Sequence[Resource],
     server: Capabilities,
@@ -48,7 +48,7 @@ def assess_found(
     settings: AppointmentSettings,
     now: datetime,
 ) -> None:
-    """Say how many of the Appointments plan a discharge, and whether their Encounters can be found. Pure."""
+    """Report how many of the Appointments plan a discharge, and whether their Encounters can be found. Pure."""
     plans = [(item, rules.plan_of(item, settings.types, now, settings.within)) for item in found]
     planned = [item for item, plan in plans if plan is not None and plan.status == "planned"]
     unnamed = sum(not rules.encounters_of(item, bases) for item in planned)

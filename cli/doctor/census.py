@@ -9,7 +9,7 @@ from nats.js.errors import APIError
 
 from cli.doctor.findings import Group
 from services.drafter.kinds import load_shipped_kinds
-from services.ingest.preparation.census import Budget, stays_to_prepare
+from services.ingest.preparation.census import SearchBudget, stays_to_prepare
 from services.ingest.publishers import PendingDischarge
 from services.ingest.settings import CensusSettings
 from shared.clinical.elements import Resource
@@ -66,8 +66,8 @@ def assess_parameters(group: Group, department: str, params: Mapping[str, str], 
 def assess_stays(
     group: Group, department: str, found: Sequence[Resource], settings: CensusSettings, now: datetime
 ) -> None:
-    """Say what the census would prepare of the Encounters that were found. Pure."""
-    budget, name = Budget(settings.tokens, settings.tokens_per_stay), _name(department)
+    """Report what the census would prepare of the Encounters that were found. Pure."""
+    budget, name = SearchBudget(settings.tokens, settings.tokens_per_stay), _name(department)
     ongoing = stays_to_prepare(found, department, now, budget, None)
     asked = stays_to_prepare(found, department, now, budget, settings.planned_within)
     if not ongoing:
@@ -76,7 +76,7 @@ def assess_stays(
     elif not asked:
         says = f"{len(ongoing)} stays go on, and none of their Encounters plans an end in time: nothing is prepared"
         group.warning(name, says, f"do not set {PLANNED} if the EHR records no planned end (period.end)")
-    elif (beyond := _beyond(asked)) and settings.tokens:
+    elif (beyond := _count_without_tokens(asked)) and settings.tokens:
         says = f"{len(asked)} stays would be prepared, {beyond} of them without the model, beyond the budget of tokens"
         group.warning(name, says, f"raise {TOKENS}, or set {PLANNED}")
     else:
@@ -84,7 +84,7 @@ def assess_stays(
         group.ok(name, f"{len(asked)} stays would be prepared now; {planned} of {len(ongoing)} state a planned end")
 
 
-def _beyond(asked: Sequence[PendingDischarge]) -> int:
+def _count_without_tokens(asked: Sequence[PendingDischarge]) -> int:
     return sum(item.tokens == 0 for item in asked)
 
 

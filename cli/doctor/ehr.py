@@ -90,7 +90,7 @@ async def _get_metadata(
 
 
 def assess_write_back(group: Group, setting: Setting, server: Capabilities, mdm: MdmSettings) -> None:
-    """Say how documents reach the chart, and why. Pure."""
+    """Report by which profile documents reach the chart, and why. Pure."""
     try:
         choice = choose(setting, server, mdm=mdm.configured)
     except CountersignError as failure:
@@ -123,7 +123,7 @@ def assess_scopes(group: Group, granted: frozenset[str], server: Capabilities) -
 
 
 def assess_routes(group: Group, server: Capabilities) -> None:
-    """Say how discharges can be learned of by FHIR: by Subscriptions, and by which poll."""
+    """Report how FHIR can notify us of discharges: by Subscriptions, and by which poll."""
     group.ok("EHR notifications", describe_notifications(server))
     if can_search(server):
         group.ok("EHR poll", "by one search for Encounters that have changed")
@@ -157,7 +157,7 @@ async def _compare_clocks(group: Group, http: httpx.AsyncClient, url: str) -> No
     try:
         _assess_date(group, await http.get(url))
     except httpx.HTTPError:
-        return  # the fault that was reported counts
+        return  # the fault is reported already
 
 
 def _assess_date(group: Group, answer: httpx.Response) -> None:

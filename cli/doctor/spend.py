@@ -10,7 +10,7 @@ from shared.contracts.errors import CountersignError
 from shared.messaging.connection import NatsConnection
 from shared.runtime.generation_endpoints import Limits
 
-NEAR = 0.8  # of a limit; as the alert EndpointBudgetNearLimit has it
+WARNING_SHARE = 0.8  # of a limit; as the alert EndpointBudgetNearLimit has it
 RAISE = "find out what asks so often (docs/alerts.md#endpointbudgetnearlimit), or raise `limits` of the endpoint"
 
 
@@ -35,7 +35,7 @@ def assess_spend(group: Group, endpoint: str, spent: Spent, limits: Limits) -> N
             f"{says}; no {' and '.join(used_up)} are left, so narratives are composed without the model until 00:00 UTC"
         )
         group.fault(f"budget of {endpoint}", words, RAISE)
-    elif any(number >= NEAR * limit for _, number, limit in found):
+    elif any(number >= WARNING_SHARE * limit for _, number, limit in found):
         group.warning(f"budget of {endpoint}", says, RAISE)
     else:
         group.ok(f"budget of {endpoint}", says)

@@ -16,7 +16,7 @@ from shared.contracts.errors import PermanentError
 Outcome = Literal["created", "unchanged", "reactivated", "unsupported", "refused"]
 
 BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/"
-# Every change of an inpatient stay: a discharge that is taken back is no `finished` any more.
+# Every change of an inpatient stay: a cancelled discharge is no longer `finished`.
 CRITERIA = {
     "Encounter": "Encounter?class=IMP,ACUTE,NONAC",
     "Task": "Task?code=approve&status=completed,rejected,cancelled",
@@ -40,7 +40,9 @@ class SubscriptionResult:
     events: int | None = None
 
 
-def wanted(type: str, endpoint: str, token: str | None, server: Capabilities, topics: Mapping[str, str]) -> Resource:
+def subscription_resource(
+    type: str, endpoint: str, token: str | None, server: Capabilities, topics: Mapping[str, str]
+) -> Resource:
     """Return the Subscription for a type: by a topic where the server has one (R4 backport), else by R4 criteria."""
     topic = topics.get(type) or next((item for item in server.topics if type.lower() in item.lower()), None)
     channel: Resource = {"type": "rest-hook", "endpoint": endpoint, "payload": "application/fhir+json"}
@@ -75,7 +77,7 @@ async def subscribe(
     results = []
     for type in types:
         try:
-            results.append(await _ensure(ehr, type, wanted(type, endpoint, token, server, topics)))
+            results.append(await _ensure(ehr, type, subscription_resource(type, endpoint, token, server, topics)))
         except PermanentError as refusal:
             says = (
                 f"{refusal.reason}: the server does not support these criteria, or the client lacks system/Subscription"

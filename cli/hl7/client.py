@@ -67,11 +67,11 @@ def _is_answered(message: Message) -> bool:
     return message.value("MSH", 9) not in ANSWERS and answer_code(message, None) is not None
 
 
-async def _codes(reader: asyncio.StreamReader, deframer: Deframer, wanted: int, patience: float) -> list[str]:
+async def _codes(reader: asyncio.StreamReader, deframer: Deframer, wanted: int, timeout_s: float) -> list[str]:
     """Return MSA-1 of up to `wanted` answers: fewer where none comes in time, or the connection ends."""
     found: list[str] = []
     try:
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(timeout_s):
             while len(found) < wanted and (data := await reader.read(65_536)):
                 contents = [item.content for item in deframer.feed(data) if isinstance(item, Frame)]
                 found += [message.value("MSA", 1) for content in contents for message in messages_in(content)]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.errors import CommandError
-from services.ingest.hl7.receive import Outcome, outcomes
+from services.ingest.hl7.receive import FrameOutcome, outcomes
 from services.ingest.hl7.sender import Sender
 from services.ingest.hl7.senders_file import read_senders
 from shared.contracts.subjects import visit_subject
@@ -52,7 +52,7 @@ def explain(frames: Sequence[Received], senders: Sequence[Sender], at: datetime)
             yield describe(outcome)
 
 
-def describe(outcome: Outcome) -> dict[str, Any]:
+def describe(outcome: FrameOutcome) -> dict[str, Any]:
     """Return what is done about one message, as JSON: codes, times and digests, nothing of the patient."""
     assessment, fact = outcome.assessment, outcome.assessment.fact
     problem = assessment.problem

@@ -16,9 +16,9 @@ from cli.reimport.candidates import all_cases, candidates
 from cli.reimport.rejections import RejectedDraft, rejected_drafts
 from cli.reimport.unreadable import LostHead, UnreadableCase, lost_heads, unreadable
 from services.approval.ehr_tasks.task_decision import CASE_ID
+from services.approval.filing.last_restore import RestoreRecord, read_last_restore
 from services.approval.filing.profile_choice import Setting as WriteBackSetting
 from services.approval.filing.profile_choice import choose
-from services.approval.filing.restored import Restored, read_restored
 from services.approval.reimport.plan import VerifiedEvent, event_id
 from services.approval.reimport.plans import can_be_read, plan_by_profile
 from shared.clinical.fhir_client import FhirClient
@@ -103,7 +103,7 @@ class ReimportResult:
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left to do by hand."""
+        """Return whether nothing is left to do by hand."""
         left = self.unchecked or self.refused or self.unreadable
         return not left and all(item.state == "taken over" for item in self.cases)
 
@@ -159,7 +159,7 @@ class Reimporter:
     department: str | None = None
     profile: WriteBackProfile = "fhir"
     checkpoints: CheckpointFiles | None = None
-    patience: float = REIMPORT_TIMEOUT_S
+    timeout_s: float = REIMPORT_TIMEOUT_S
 
     async def run(
         self,
@@ -197,9 +197,9 @@ class Reimporter:
                 f"rejected drafts: the EHR does not support searching for our Tasks ({error.reason})"
             )
 
-    async def _lost(self) -> tuple[Restored | None, dict[str, LostHead]]:
+    async def _lost(self) -> tuple[RestoreRecord | None, dict[str, LostHead]]:
         """Return the last restore, and the ends of chains that checkpoints from after its backup prove."""
-        restored = await read_restored(self.bus)
+        restored = await read_last_restore(self.bus)
         if restored is None or self.checkpoints is None:
             return restored, {}
         return restored, lost_heads(self.checkpoints.folder, self.checkpoints.key, restored.backed_up)
@@ -247,7 +247,7 @@ class Reimporter:
                 item.state = "asked for"
                 asked.append(item)
         begun = datetime.now(UTC)
-        while asked and (datetime.now(UTC) - begun).total_seconds() < self.patience:
+        while asked and (datetime.now(UTC) - begun).total_seconds() < self.timeout_s:
             asked = [item for item in asked if not await self._is_done(item)]
             if asked:
                 await asyncio.sleep(POLL_INTERVAL_S)

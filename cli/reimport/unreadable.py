@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from services.approval.filing.restored import Restored, doubt
+from services.approval.filing.last_restore import RestoreRecord, doubt_after_restore
 from shared.contracts.case import END_STATES, fold
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.errors import PermanentError
@@ -56,7 +56,7 @@ def lost_heads(folder: Path, key: Path, since: datetime) -> dict[str, LostHead]:
 
 
 def unreadable(
-    case_id: str, history: Sequence[RecordedEvent], restored: Restored | None, proven: LostHead | None
+    case_id: str, history: Sequence[RecordedEvent], restored: RestoreRecord | None, proven: LostHead | None
 ) -> UnreadableCase | None:
     """Return the case if the chart may have more of it than the events, and nobody has looked since the restore. Pure.
 
@@ -70,6 +70,6 @@ def unreadable(
     state = fold(history).state
     bodies = (event.body for event in reversed(history))
     stay = next((stay for body in bodies if (stay := getattr(body, "stay", None)) is not None), None)
-    if (state in END_STATES and at is None) or not doubt(restored, history, stay):
+    if (state in END_STATES and at is None) or not doubt_after_restore(restored, history, stay):
         return None
     return UnreadableCase(case_id, state, at)

@@ -100,8 +100,8 @@ async def revoke(http: httpx.AsyncClient, found: SignIn, now: float) -> bool:
     return True
 
 
-def tell(device: DeviceAuthorization, *, browser: bool) -> None:
-    """Say on stderr where to enter which code, and open a browser there."""
+def show_instructions(device: DeviceAuthorization, *, browser: bool) -> None:
+    """Print on stderr where to enter which code, and open a browser there."""
     lines = [f"Open {device.verification_uri} and enter the code {device.user_code}"]
     if device.complete_uri:
         lines.append(f"or open {device.complete_uri} and compare the code.")

@@ -74,7 +74,7 @@ def read_sign_in(context: ApiContext) -> SignIn | None:
         raise CommandError(f"{path} cannot be read ({error.strerror}).") from None
     except (ValueError, TypeError):
         raise CommandError(f"{path} is not valid. Run: countersign login --context {context.name}") from None
-    # A token is for the installation where somebody signed in, also if the context was edited since.
+    # A token belongs to the installation of the sign-in, also if the context was edited since.
     return found if found.url == context.url else None
 
 

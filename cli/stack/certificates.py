@@ -210,11 +210,11 @@ def _usage(**allowed: bool) -> x509.KeyUsage:
 
 
 def key_text(key: ec.EllipticCurvePrivateKey) -> str:
-    """PEM without a password."""
+    """Return the key as PEM without a password."""
     form = serialization.PrivateFormat.PKCS8
     return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode().strip()
 
 
 def certificate_text(certificate: x509.Certificate) -> str:
-    """PEM."""
+    """Return the certificate as PEM."""
     return certificate.public_bytes(serialization.Encoding.PEM).decode().strip()

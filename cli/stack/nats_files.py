@@ -14,7 +14,7 @@ from cli.stack.access import write_private
 from cli.stack.certificates import CA, CERTIFICATE, KEY
 from cli.stack.nats_config import Cluster, Node, Tls, render, server_settings
 from cli.stack.nats_separation import separate
-from cli.stack.nats_syntax import INCLUDE, UnreadableConfiguration, settings, text_of
+from cli.stack.nats_syntax import INCLUDE, UnreadableConfigurationError, settings, text_of
 
 SERVERS = 3
 SECRETS_MOUNT = Path("/run/secrets")  # where NATS finds its certificate, in compose.yaml and on Kubernetes
@@ -97,7 +97,7 @@ def _own_files(
             continue
         try:
             separated = separate(text, made, accounts, includes)
-        except UnreadableConfiguration:
+        except UnreadableConfigurationError:
             raise _unreadable(file) from None
         own[name] = separated.text or OWN_FILE.format(server=includes[0], accounts=includes[1])
         notes += [f"{file}: {note}" for note in separated.notes]
@@ -125,7 +125,7 @@ def _included(text: str, otherwise: Iterable[str] = ()) -> set[str]:
     """Return the names of the files that a configuration includes; `otherwise` if it cannot be read."""
     try:
         found = settings(text)
-    except UnreadableConfiguration:
+    except UnreadableConfigurationError:
         return set(otherwise)
     inner = [item for setting in found for item in setting.inner or ()]
     return {text_of(text, item) for item in (*found, *inner) if item.key == INCLUDE}

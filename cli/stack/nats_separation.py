@@ -32,7 +32,7 @@ def separate(
     the file and of its accounts. Their own settings come later, so they take precedence.
 
     `server` and `accounts` are what is generated now. A block of our account whose users have other permissions is one
-    of an earlier version: it is replaced. Raises UnreadableConfiguration.
+    of an earlier version: it is replaced. Raises UnreadableConfigurationError.
     """
     found = settings(text)
     removed = [item for item in found if item.key in server and json_value(text, item) == server[item.key]]

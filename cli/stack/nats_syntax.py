@@ -17,7 +17,7 @@ INCLUDE = "include"
 VARIABLE = re.compile(r'("(?:[^"\\]|\\.)*")|(\$\w+)')
 
 
-class UnreadableConfiguration(Exception):
+class UnreadableConfigurationError(Exception):
     """The text is not a NATS configuration, or uses syntax that is not read here (multi-line strings)."""
 
 
@@ -36,7 +36,7 @@ class Setting:
 
 
 def settings(text: str) -> tuple[Setting, ...]:
-    """Return the top-level settings of a configuration, in order. Raises UnreadableConfiguration."""
+    """Return the top-level settings of a configuration, in order. Raises UnreadableConfigurationError."""
     return _Reader(text).top()
 
 
@@ -116,7 +116,7 @@ class _Reader:
     def _value(self, at: int) -> tuple[tuple[Setting, ...] | None, int]:
         first = self._text[at : at + 1]
         if first in ("", "\n", "("):
-            raise UnreadableConfiguration
+            raise UnreadableConfigurationError
         if first == "{":
             return self._map(at)
         return None, self._array(at) if first == "[" else self._simple(at)
@@ -126,7 +126,7 @@ class _Reader:
         at = self.skip(at + 1, BETWEEN)
         while self._text[at : at + 1] != "}":
             if at >= len(self._text):
-                raise UnreadableConfiguration
+                raise UnreadableConfigurationError
             found.append(self._setting(at))
             at = self.skip(found[-1].end, BETWEEN)
         return tuple(found), at + 1
@@ -144,14 +144,14 @@ class _Reader:
             return self._quoted(at)[1]
         end = self._end_of(WORD_END, at)
         if end == at:
-            raise UnreadableConfiguration
+            raise UnreadableConfigurationError
         return end
 
     def _quoted(self, at: int) -> tuple[str, int]:
         pattern = r'"((?:[^"\\]|\\.)*)"' if self._text[at] == '"' else r"'([^']*)'"
         found = re.compile(pattern, re.DOTALL).match(self._text, at)
         if found is None:
-            raise UnreadableConfiguration
+            raise UnreadableConfigurationError
         return found[1], found.end()
 
     def _blank(self, at: int, blanks: str = " \t") -> int:

@@ -66,7 +66,7 @@ class SupervisedProcess:
         environment: Mapping[str, str] | None = None,
         directory: Path | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
-        patience: float = 60.0,
+        timeout_s: float = 60.0,
     ) -> None:
         self.name = name
         self._command = list(command)
@@ -75,7 +75,7 @@ class SupervisedProcess:
         self._directory = directory
         self._environment = dict(inherited_environment() if environment is None else environment)
         self._stop_signal = stop_signal
-        self._patience = patience
+        self._timeout_s = timeout_s
         self._process: asyncio.subprocess.Process | None = None
         self._watcher: asyncio.Task[None] | None = None
 
@@ -90,10 +90,10 @@ class SupervisedProcess:
         """
         process = await self._spawn()
         try:
-            await asyncio.wait_for(self._until_ready(process), self._patience)
+            await asyncio.wait_for(self._until_ready(process), self._timeout_s)
         except TimeoutError:
             await self.stop()
-            raise CommandError(f"{self.name} was not ready after {self._patience:g} s. {self._last_words()}") from None
+            raise CommandError(f"{self.name} was not ready after {self._timeout_s:g} s. {self._last_words()}") from None
         self._watcher = asyncio.create_task(self._watch())
 
     async def stop(self, grace: float = 10.0) -> None:

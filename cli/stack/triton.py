@@ -157,7 +157,7 @@ def make_process(data_dir: Path, ports: TritonPorts, models: tuple[str, ...], lo
         ready=ready,
         environment=process_environment(ENVIRONMENT),
         directory=empty_directory(data_dir / "triton" / "run"),
-        patience=180.0,
+        timeout_s=180.0,
     )
 
 

@@ -114,7 +114,7 @@ async def _event_stream_slot(request: Request, api: Api) -> AsyncIterator[None]:
         yield
 
 
-# Its parameter stands behind the caller's: streams are counted by person.
+# Its parameter comes after the caller's, because streams are counted by person.
 EventStreamSlot = Annotated[None, Depends(_event_stream_slot)]
 
 AnyRole = Annotated[Caller, Depends(allow(*ROLES))]

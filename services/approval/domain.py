@@ -30,7 +30,7 @@ from shared.contracts.events import (
     Withdrawn,
 )
 
-# Encounter.status values of a stay that goes on: https://hl7.org/fhir/R4/valueset-encounter-status.html
+# Encounter.status values of a stay that continues: https://hl7.org/fhir/R4/valueset-encounter-status.html
 ONGOING = frozenset({"planned", "arrived", "triaged", "in-progress", "onleave"})
 
 
@@ -175,13 +175,13 @@ def reassign(case: Case, to: str, by: Actor, reason: str, due: tuple[datetime, .
 
 def classify_decision(
     history: Sequence[RecordedEvent], digest: str, focus: str
-) -> Literal["decide", "later", "settled", "stale"]:
+) -> Literal["decide", "later", "already-decided", "stale"]:
     """Classify a decision that was taken in the EHR about the draft `digest`.
 
     `later`: the review is not in the event stream yet. `settled`: it was decided or withdrawn. `stale`: no such draft
     is or was under review, or it is about another encounter.
     """
-    found: Literal["decide", "later", "settled", "stale"] = "stale"
+    found: Literal["decide", "later", "already-decided", "stale"] = "stale"
     for event in history:
         match event.body:
             case Drafted() as drafted if drafted.draft.digest == digest and drafted.stay.encounter == focus:
@@ -189,9 +189,9 @@ def classify_decision(
             case ReviewRequested() as review:
                 found = "decide" if review.draft.digest == digest and review.stay.encounter == focus else found
             case Reimported(signature=Approved() as lost) if lost.draft.digest == digest:
-                found = "settled" if lost.stay.encounter == focus else found
+                found = "already-decided" if lost.stay.encounter == focus else found
             case Approved() | Rejected() | Withdrawn() | Reimported():
-                found = "stale" if found == "stale" else "settled"
+                found = "stale" if found == "stale" else "already-decided"
             case _:
                 pass
     return found
@@ -229,32 +229,32 @@ def starts_review(case: Case, role: str | None, viewed: str) -> bool:
     return role == "physician" or (role == "supervisor" and case.owner != case.review.stay.attending)
 
 
-class Outcome(NamedTuple):
+class DraftOutcome(NamedTuple):
     """The outcome of a review, as its Task has it, and the id of the event of the decision."""
 
     code: str
     event: str
 
 
-def outcome_of(decision: RecordedEvent) -> Outcome | None:
+def outcome_of(decision: RecordedEvent) -> DraftOutcome | None:
     """Return what a decision means for its Task; None for an event that decides no review."""
     match decision.body:
         case Approved():
-            return Outcome("approved", decision.id)
+            return DraftOutcome("approved", decision.id)
         case Rejected() as rejected:
-            return Outcome(f"rejected-{rejected.action}", decision.id)
+            return DraftOutcome(f"rejected-{rejected.action}", decision.id)
         case Reimported(signature=Approved()):
-            return Outcome("approved", decision.id)
+            return DraftOutcome("approved", decision.id)
         case _:
             return None
 
 
-def reviewed(history: Iterable[RecordedEvent]) -> list[tuple[DraftRef, Outcome | None]]:
+def reviewed(history: Iterable[RecordedEvent]) -> list[tuple[DraftRef, DraftOutcome | None]]:
     """Return every draft of an ended case with the outcome of its review; None if it was withdrawn before a decision.
 
     Drafts are identified by their number, as their Tasks are: a stay that is discharged again starts at 1 again.
     """
-    found: dict[int, tuple[DraftRef, Outcome | None]] = {}
+    found: dict[int, tuple[DraftRef, DraftOutcome | None]] = {}
     for event in history:
         match event.body:
             case Drafted() as drafted:
@@ -268,7 +268,7 @@ def reviewed(history: Iterable[RecordedEvent]) -> list[tuple[DraftRef, Outcome |
     return list(found.values())
 
 
-def discharge_taken_back(case: Case, review: ReviewRequested, status: str | None) -> bool:
+def is_discharge_cancelled(case: Case, review: ReviewRequested, status: str | None) -> bool:
     """Return whether the stay continues after its discharge was reported, by the encounter's `status` in the EHR.
 
     Some EHRs finish the encounter only later, so the status of an encounter that was never finished proves nothing. If

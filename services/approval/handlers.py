@@ -9,9 +9,9 @@ from services.approval.corrections import rules as correction_rules
 from services.approval.ehr_tasks.tasks import ReviewTasks
 from services.approval.escalation import rules as escalation_rules
 from services.approval.escalation.directory import Directory
-from services.approval.filing import restored
+from services.approval.filing import last_restore
 from services.approval.filing.chart_check import NotAsSignedError
-from services.approval.filing.held import HeldError, LeftToAPersonError
+from services.approval.filing.errors import DocumentHeldError, ManualTransferRequiredError
 from services.approval.filing.status import FilingStatuses
 from services.approval.filing.write_back import SignedDocument, SignedRetraction, WriteBacks, document_in_ehr, filed_ids
 from services.approval.projections.open_reviews import OpenReviewsProjection
@@ -80,7 +80,7 @@ class Approval:
         )
         return domain.request(drafted, task, due, owner)
 
-    async def take_back_request(self, work: StepContext[Drafted]) -> None:
+    async def cancel_request(self, work: StepContext[Drafted]) -> None:
         """Cancel timers and Tasks of a review whose case was withdrawn while it was requested."""
         await self._timers.cancel(work.cause.case.id)
         await self._tasks.end(work.cause.case, work.event.draft, None)
@@ -88,8 +88,8 @@ class Approval:
     async def file(self, work: StepContext[Approved | Amended | Addended | Retracted]) -> Filed | RetractionFiled:
         """File what was signed: a document, its correction, an addendum, or a retraction.
 
-        Filing is retried without limit. It fails only where a person has to go on (HeldError). Where a person takes
-        documents to the chart, it ends without an event, and their confirmation is the event.
+        Filing is retried without limit. It fails only where a person has to act (DocumentHeldError). Where people
+        enter documents into the chart, it ends without an event, and their confirmation is the event.
         """
         cause = work.cause
         history, case = await self._up_to(cause)
@@ -97,7 +97,7 @@ class Approval:
             await self._timers.cancel(cause.case.id)
         try:
             filed = await self._write(cause, work.event, case, history)
-        except LeftToAPersonError:
+        except ManualTransferRequiredError:
             await self._status.waits_for_transfer(cause)
             if isinstance(work.event, Approved):
                 await self._complete(cause, work.event)
@@ -116,10 +116,10 @@ class Approval:
     ) -> Filed | RetractionFiled:
         follows = case.document if not isinstance(event, Approved) else None
         profile = await self._chosen(follows)
-        doubt = restored.doubt(await restored.read_restored(self._bus), history, event.stay)
+        doubt = last_restore.doubt_after_restore(await last_restore.read_last_restore(self._bus), history, event.stay)
         releases, released = _releases(history, cause)
         if isinstance(event, Retracted):
-            with as_transient(but=HeldError):
+            with as_transient(but=DocumentHeldError):
                 retraction = SignedRetraction(cause, event, case, releases, released, doubt)
                 return await self._write_backs.of(profile).retract(retraction)
         number = correction_rules.number_of(case, cause)
@@ -127,7 +127,7 @@ class Approval:
         known = filed_ids(case)
         document = SignedDocument(cause, event, text, number, releases, follows, known, released, doubt)
         try:
-            with as_transient(but=HeldError):
+            with as_transient(but=DocumentHeldError):
                 written = await self._write_backs.of(profile).file(document)
         except NotAsSignedError as error:
             await self._alert_not_as_signed(cause.case, error)

@@ -57,7 +57,7 @@ class HttpInterface(NamedTuple):
 
 
 def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[Caller]) -> HttpInterface:
-    """`people` may be signed in as by whoever reaches the sign-in page."""
+    """Return the HTTP interface. As any of `people`, whoever reaches the sign-in page may sign in."""
     settings, clock = core.settings, core.clock
     provider = OidcProvider(settings.oidc, clock, new_id=core.new_id) if settings.oidc.issuer else None
     launch = _launch(core) if settings.launch.issuer else None
@@ -65,9 +65,9 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
     unreadable, feed, index = UnreadableEvents(), EventFeed(core.bus), CaseIndex()
     turnaround = TurnaroundProjection(clock)
     downloads = Renditions(core.bus, core.interactive_ehr, core.devices, (TEXT, PDF), settings.paper)
-    against = _checkpoints(core)
+    checkpoints = _checkpoints(core)
     alerts = PrometheusAlerts(settings.prometheus.url, settings.prometheus.token_file, HttpClient())
-    verifications = VerificationService(core.bus, core.ehr, against, clock, core.new_id)
+    verifications = VerificationService(core.bus, core.ehr, checkpoints, clock, core.new_id)
     tokens = read_api_tokens(settings.tokens_file)
     dependencies = ApiDependencies(
         authenticator=Authenticator(
@@ -115,7 +115,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
         views=SavedViews(core.bus),
         trials=TrialReader(core.evaluations, core.review.cases, core.log),
         verifications=verifications,
-        evidence=EvidenceService(core.bus, core.interactive_ehr, core.review.cases, core.log, against, clock),
+        evidence=EvidenceService(core.bus, core.interactive_ehr, core.review.cases, core.log, checkpoints, clock),
     )
     part = Part(
         starts=(
@@ -150,7 +150,5 @@ async def _log_refusal(log: AccessLog, reason: str, caller: Caller | None, reque
     await log.record(
         "refused",
         detail=f"{request.method} {getattr(route, 'path', '')}: {reason}",
-        subject=caller.subject if caller else None,
-        role=caller.role if caller else None,
-        method=caller.method if caller else None,
+        by=caller.actor if caller else None,
     )

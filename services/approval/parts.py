@@ -1,4 +1,4 @@
-"""The parts of approval: each makes what it needs of the core, registers its handlers, and says what it starts."""
+"""The parts of approval. Each builds its objects from the core, registers its handlers, and lists what to start."""
 
 import asyncio
 import os
@@ -113,14 +113,14 @@ class Core:
 
 
 def core(settings: ApprovalSettings, clock: Clock, new_id: Callable[[], str], ehr: FhirClient | None) -> Core:
-    """`ehr` takes the place of the real ones."""
+    """Build what the parts share. `ehr` replaces both clients of the EHR, for tests."""
     broker = service_broker("approval", settings, clock, settings.master_keys)
     interactive, ehr = ehr or settings.ehr.connect_interactive(), ehr or settings.ehr.connect()
     file = read_directory(settings.directory) if settings.directory else None
     interactive_directory = Directory(interactive, settings.supervisors, settings.escalate_after, file)
     devices, reviews, log = Devices(ehr), OpenReviewsProjection(), AccessLog(broker.bus, clock, new_id)
     directory = Directory(ehr, settings.supervisors, settings.escalate_after, file)
-    tell = TransferNotifier(broker.bus, directory).tell
+    notify = TransferNotifier(broker.bus, directory).notify
     filing = Filing(ehr, devices, clock)
     parsers = {"approval-ehr-task": parse_task_changed, "approval-deliver": read_notification}
     parsers |= {"approval-webhook-send": read_delivery}
@@ -139,7 +139,7 @@ def core(settings: ApprovalSettings, clock: Clock, new_id: Callable[[], str], eh
         preparations=PreparationsProjection(reviews.notify),
         log=log,
         tasks=ReviewTasks(ehr, devices, clock, settings.public_url),
-        write_backs=build_write_backs(settings, broker.bus, ehr, filing, devices, clock, tell),
+        write_backs=build_write_backs(settings, broker.bus, ehr, filing, devices, clock, notify),
         unfiled=UnfiledProjection(clock, reviews.notify),  # the page of a case shows that its document is filed
         devices=devices,
         review=ReviewService(
@@ -157,7 +157,7 @@ def case_steps(core: Core) -> Part:
     approval = Approval(
         core.bus, core.tasks, core.write_backs, core.directory, core.open_reviews, core.absences, core.clock
     )
-    core.broker.on(REQUEST_REVIEW, approval.request_review, undo=approval.take_back_request)
+    core.broker.on(REQUEST_REVIEW, approval.request_review, compensate=approval.cancel_request)
     core.broker.on(FILE, approval.file)
     core.broker.on(SETTLE_REJECTION, approval.settle_rejection)
     return Part()
@@ -181,7 +181,7 @@ def notifications(core: Core) -> Part:
 
 
 def webhooks(core: Core) -> Part:
-    """Case events for endpoints of integrators."""
+    """Build the delivery of case events to endpoints of integrators."""
     registry, sender = core.webhook_registry, core.webhook_sender
     dispatcher = WebhookDispatcher(core.bus, registry, sender, core.clock, core.settings.webhooks.retry_for)
     core.broker.on_message("approval-webhook-queue", WebhookQueue(core.bus, registry).enqueue)
@@ -190,7 +190,7 @@ def webhooks(core: Core) -> Part:
 
 
 def ehr_decisions(core: Core) -> Part:
-    """Decisions that physicians take in the EHR, and the start of a review on our page."""
+    """Build the handling of decisions that physicians take in the EHR, and of the start of a review on our page."""
     decisions = EhrDecisionHandler(
         core.bus,
         core.ehr,
@@ -214,7 +214,7 @@ def recurring_jobs(core: Core) -> Part:
         CheckpointPublisher(
             bus, settings.checkpoint_dir, settings.checkpoint_key_file, settings.checkpoint_every, clock
         ),
-        RetentionScheduler(bus, settings.retention.kept, settings.retention.retain_every, clock),
+        RetentionScheduler(bus, settings.retention.rules, settings.retention.retain_every, clock),
         PreparationExpiry(bus, core.preparations, settings.end_preparations_every, clock),
     )
     core.broker.on_message("approval-reconcile", by_timer(*jobs))
@@ -228,17 +228,17 @@ def erasure(core: Core) -> Part:
 
 def reimport(core: Core) -> Part:
     handler = Reimport(core.bus, core.ehr, core.settings.organization, core.clock, core.write_backs.chosen)
-    core.broker.on_message("approval-reimport", handler.on_wanted)
+    core.broker.on_message("approval-reimport", handler.on_requested)
     return Part()
 
 
 def operator_requests(core: Core) -> Part:
-    """What an operator asks for on the bus: redrive, discard, retry, hold decisions of the EHR."""
+    """Build the handling of an operator's requests over NATS: redrive, discard, retry, hold decisions of the EHR."""
     return Part(starts=(core.requests.start,))
 
 
 def monitoring(core: Core) -> Part:
-    """Gauges of cases and of the audit chain, and timers that NATS has lost."""
+    """Build the gauges of cases and of the audit chain, and the restoring of timers that NATS has lost."""
     states = CaseStateProjection(core.open_reviews, core.clock)
     chain = AuditChainVerifier(core.bus, core.settings.nats_monitor_url, core.ehr)
     filters = (timer_filter(ESCALATION_TIMER), timer_filter(RECONCILE_TIMER))

@@ -95,7 +95,7 @@ class RetentionSettings(BaseSettings):
     )
 
     @property
-    def kept(self) -> Retention:
+    def rules(self) -> Retention:
         kinds = {kind: keep for kind in TEXT_KINDS if (keep := getattr(self, f"retain_{kind}")) is not None}
         return Retention(kinds, self.retain_unfiled)
 

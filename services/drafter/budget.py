@@ -20,7 +20,7 @@ from shared.runtime.generation_endpoints import Limits
 logger = logging.getLogger(__name__)
 
 BUCKET = "usage"
-DAY_TTL_S = 8 * 86_400  # a week of days can be looked at
+DAY_TTL_S = 8 * 86_400  # so that the last week can be read
 CASE_TTL_S = 90 * 86_400  # after the last request of a case
 FIRST_PAUSE_S, LONGEST_PAUSE_S, MAX_ATTEMPTS = 0.005, 0.2, 60
 

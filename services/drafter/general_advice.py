@@ -20,7 +20,7 @@ _STOP_WORDS = frozenset(
     "the and for with was were are has had have been being will would can may his her she him they their them you your"  # noqa: SIM905 - a list of words
     " that this these those who which from into than then there its also but not patient".split()
 )
-# Who says it to whom is not what it says.
+# Phrases that name the speaker or the listener, which are not part of the content.
 _FRAME = re.compile(
     r"^(?:the patient|patient|pt|he|she) (?:was|were|has been) "
     r"(?:told|advised|informed|instructed|reminded|taught|asked)(?: that| to)? ",

@@ -115,7 +115,7 @@ class Models:
         clock: Callable[[], datetime],
         generator: Generator | None = None,
     ) -> None:
-        """A `generator` that is handed over writes for every model that is no endpoint.
+        """Use `generator`, if given, for every model that is no endpoint.
 
         Raises PermanentError where the file of endpoints is wrong, or a key cannot be read.
         """

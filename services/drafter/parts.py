@@ -1,4 +1,4 @@
-"""What the drafter is made of: what all of it shares, the steps that draft, and the evaluations."""
+"""The parts of the drafter: the core that they share, the steps of a case, and the evaluations."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -92,7 +92,7 @@ def core(
 
 
 def drafts(core: Core, ehr: FhirClient | None) -> Part:
-    """The steps of a case: read the stay, draft, prepare. `ehr` replaces the configured client.
+    """Build the steps of a case: read the stay, draft, prepare. `ehr` replaces the configured client.
 
     What settings and files declare is recorded at the start, before the first draft.
     """
@@ -124,7 +124,7 @@ def drafts(core: Core, ehr: FhirClient | None) -> Part:
 
 
 def evaluations(core: Core) -> Part:
-    """Stays that are drafted again by two configurations. They need no EHR, and nothing is declared for them."""
+    """Build the evaluations, which draft stays again by two configurations. They need no EHR."""
     evaluation = DraftEvaluation(
         core.broker.bus,
         core.registry,

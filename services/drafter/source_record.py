@@ -32,7 +32,7 @@ class SourceRecord:
     entries: dict[str, list[Resource]] = field(default_factory=dict)
     occurred_at: datetime | None = None  # when the discharge is reported to have happened
     attending: str | None = None  # as the discharge event names it
-    died: bool = False  # by the report of the discharge, whatever the record says
+    died: bool = False  # as the discharge was reported, whatever the record states
     ongoing: bool = False  # the stay has not ended: it is read up to `occurred_at`
     bases: frozenset[str] = frozenset()  # of the server's own absolute references
     zone: tzinfo | None = None  # of the hospital; without one, times stay at the record's offsets

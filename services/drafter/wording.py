@@ -62,7 +62,7 @@ class Wording(Model):
     def digest(self) -> str:
         return sha256_hex(self.model_dump_json(exclude={"kinds"}).encode())
 
-    def words(self, days: int | None) -> int | None:
+    def max_words(self, days: int | None) -> int | None:
         """Return the number of words of a hospital course for a stay of `days` days; None without one."""
         return next((item.words for item in self.length if days is not None and days <= (item.days or days)), None)
 
@@ -77,7 +77,7 @@ class Wording(Model):
             f"An example of its wording, about somebody else: {one_line(text, MAX_EXAMPLE_CHARACTERS)}"
             for text in self.examples
         ]
-        if words := self.words(days):
+        if words := self.max_words(days):
             lines.append(f"Write about {words} words.")
         return "".join(f"\n{line}" for line in lines)
 

@@ -197,7 +197,7 @@ def _routing(kind: KindDefinition, wording: Wording | None, context: EncounterCo
         declaration=kind.digest,
         policy=policy,
         wording=wording.digest if wording else None,
-        words=wording.words(document_header.length_of_stay(context)) if wording else None,
+        words=wording.max_words(document_header.length_of_stay(context)) if wording else None,
     )
 
 
@@ -220,7 +220,7 @@ def _prompt(
 
 def _sampling(configuration: DrafterConfiguration, wording: Wording | None, context: EncounterContext) -> Sampling:
     """Return sampling parameters with enough tokens for the number of words that a department asks for."""
-    words = wording.words(document_header.length_of_stay(context)) if wording else None
+    words = wording.max_words(document_header.length_of_stay(context)) if wording else None
     prompt = configuration.prompt
     most = max(prompt.max_tokens, (words or 0) * TOKENS_PER_WORD)
     return Sampling(max_tokens=most, stop=prompt.stop, **configuration.sampling.model_dump())

@@ -60,7 +60,7 @@ class Embedding:
 
     async def start(self) -> None:
         initialize_refresh_counters()
-        await self.keep_peak_hours()
+        await self.apply_peak_hours()
 
     def _declared(self) -> KnowledgeFile:
         try:
@@ -135,7 +135,7 @@ class Embedding:
             raise TransientError("the replica of the indexed batches lags behind")
         return last.body
 
-    async def settle(self, message: Msg) -> None:
+    async def finish_version(self, message: Msg) -> None:
         """Make the version show exactly what the sources contain, then append `indexed`."""
         record = read_refresh(message)
         refresh = fold_refresh(await self._log.history(record.ref.id, after=record))
@@ -148,7 +148,7 @@ class Embedding:
                 expected.add(entry)
         repaired = await self._repair_version(record.ref, started, expected)
         await self._base.flush(started.collection)
-        await self.keep_peak_hours()  # the file may have changed since the last time
+        await self.apply_peak_hours()  # the file may have changed since the last time
         points = await self._base.count(started.collection, started.target)
         indexed = Indexed(
             target=started.target,
@@ -195,17 +195,17 @@ class Embedding:
         oldest = oldest_retained(promoted.target, live.version, self._declared().promotion.keep_versions)
         await self._base.purge(version.collection, oldest)
 
-    async def give_up_embedding(self, original: FailedMessage, reason: str) -> None:
-        await self._attempts.give_up(original, reason, "embed")
+    async def on_embed_retries_exhausted(self, original: FailedMessage, reason: str) -> None:
+        await self._attempts.on_retries_exhausted(original, reason, "embed")
 
-    async def give_up_settling(self, original: FailedMessage, reason: str) -> None:
-        await self._attempts.give_up(original, reason, "settle")
+    async def on_finish_retries_exhausted(self, original: FailedMessage, reason: str) -> None:
+        await self._attempts.on_retries_exhausted(original, reason, "settle")
 
     async def on_peak(self, message: Msg) -> None:
-        await self.keep_peak_hours()
+        await self.apply_peak_hours()
         await self._timers.purge(message.subject)
 
-    async def keep_peak_hours(self) -> None:
+    async def apply_peak_hours(self) -> None:
         """Pause the batches until the peak hours end, if they are on, and set the timer for the next.
 
         NATS resumes them by itself.

@@ -33,8 +33,8 @@ def build(
     lost_timers = LostTimers(broker.bus, REFRESHES, (PEAK_TIMER,), clock)
     closers.append(lost_timers.close)
 
-    broker.on_message(EMBED, embedding.embed, embedding.give_up_embedding)
-    broker.on_message("embedder-settle", embedding.settle, embedding.give_up_settling)
+    broker.on_message(EMBED, embedding.embed, embedding.on_embed_retries_exhausted)
+    broker.on_message("embedder-settle", embedding.finish_version, embedding.on_finish_retries_exhausted)
     broker.on_message("embedder-retain", embedding.retain)
     broker.on_message("embedder-peak", embedding.on_peak)
     return Service(

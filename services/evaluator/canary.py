@@ -19,7 +19,7 @@ MAX_WAITING = 200  # decisions of one side that wait for one of the other; older
 MIN_CANARY_DECISIONS = 5  # before it may be rolled back
 
 
-class Outcome(Model):
+class CanaryOutcome(Model):
     """What became of a draft. Figures without text."""
 
     rejected: bool = False
@@ -32,7 +32,7 @@ class Outcome(Model):
         return self.rejected, self.replaced, self.distance
 
 
-class Figures(Model):
+class OutcomeCounts(Model):
     """Sums over the decisions about the drafts of one side."""
 
     decisions: int = 0
@@ -41,8 +41,8 @@ class Figures(Model):
     replaced: float = 0.0
     distance: int = 0
 
-    def plus(self, outcome: Outcome) -> "Figures":
-        return Figures(
+    def plus(self, outcome: CanaryOutcome) -> "OutcomeCounts":
+        return OutcomeCounts(
             decisions=self.decisions + 1,
             rejected=self.rejected + outcome.rejected,
             edited=self.edited + (outcome.distance > 0),
@@ -56,21 +56,21 @@ class Comparison(Model):
 
     canary: str  # digest
     began: int  # sequence of the event that made it a canary
-    last: int = 0  # sequence of the last decision in the DISCHARGE stream that was taken in
+    last: int = 0  # sequence of the last decision in the DISCHARGE stream that was added
     worse: int = 0  # pairs in which the canary's outcome is worse
     better: int = 0
     same: int = 0
-    waiting: tuple[Outcome, ...] = ()  # of the side `waiting_role`, oldest first
+    waiting: tuple[CanaryOutcome, ...] = ()  # of the side `waiting_role`, oldest first
     waiting_role: DrafterRole = "live"
-    of_canary: Figures = Figures()
-    of_live: Figures = Figures()
+    of_canary: OutcomeCounts = OutcomeCounts()
+    of_live: OutcomeCounts = OutcomeCounts()
 
     @property
     def evidence(self) -> float:
         """Return the evidence that the canary is worse: an e-value."""
         return evidence(self.worse, self.worse + self.better)
 
-    def add(self, role: DrafterRole, outcome: Outcome, sequence: int) -> Self:
+    def add(self, role: DrafterRole, outcome: CanaryOutcome, sequence: int) -> Self:
         """Return the comparison with one more decision; the same if it has been taken in."""
         if sequence <= self.last:
             return self
@@ -102,11 +102,11 @@ def evidence(worse: int, pairs: int) -> float:
     return float(min(Fraction(heads, (n + 1) * comb(n, k)), Fraction(10**300)))
 
 
-def outcome_of(drafted: Drafted, decided: Approved | Rejected) -> Outcome | None:
+def outcome_of(drafted: Drafted, decided: Approved | Rejected) -> CanaryOutcome | None:
     """Return what became of a draft; None where no document was needed, which says nothing about the draft."""
     if isinstance(decided, Rejected):
-        return None if decided.action == "withdraw" else Outcome(rejected=True)
+        return None if decided.action == "withdraw" else CanaryOutcome(rejected=True)
     if decided.edits is None or not decided.edited:
-        return Outcome()
+        return CanaryOutcome()
     share = len(decided.edits.changed) / drafted.sentences if drafted.sentences else 0.0
-    return Outcome(replaced=min(share, 1.0), distance=decided.edits.distance)
+    return CanaryOutcome(replaced=min(share, 1.0), distance=decided.edits.distance)

@@ -62,9 +62,9 @@ class CanaryWatch:
         sequence = message.metadata.sequence.stream
         decided = decode(message.subject, message.headers or {}, message.data, sequence)
         if isinstance(decided.body, Approved | Rejected):
-            await self._take_in(decided, decided.body)
+            await self._add_decision(decided, decided.body)
 
-    async def _take_in(self, decided: RecordedEvent, body: Approved | Rejected) -> None:
+    async def _add_decision(self, decided: RecordedEvent, body: Approved | Rejected) -> None:
         state = await self._registry.state(body.draft.kind)
         await self._evaluations.shadow(state, decided)
         entry = _compared(state, body.draft.drafter)
@@ -77,7 +77,7 @@ class CanaryWatch:
         canary = state.canary
         new = False
         if entry.state == "live" and drafted.time >= entry.since:
-            new = await self._drift.take_in(state.document, entry, decision, decided)
+            new = await self._drift.add_decision(state.document, entry, decision, decided)
         # What is compared has to be of the same time: a draft of before the canary is left out.
         if canary is not None and drafted.time >= canary.since:
             new |= await self._compare(state, canary, "canary" if entry is canary else "live", decision, decided)
@@ -123,7 +123,7 @@ class CanaryWatch:
             f"(evidence {comparison.evidence:.3g}, threshold {self.threshold:.3g})"
         )
         digest = comparison.canary
-        # First the alert: once the canary is taken back, a redelivery ends before it comes here.
+        # The alert is first: after the rollback, a redelivery returns before this line.
         await publish_alert(
             self._bus,
             "warning",
@@ -137,7 +137,7 @@ class CanaryWatch:
             move = partial(states.roll_back_canary, digest=digest, by=WATCH, reason=reason)
             await self._registry.move(state.document, move)
         except MoveRefusedError:
-            return  # somebody else has ended it in the meantime
+            return  # it was ended by others in the meantime
         logger.warning("%s: the canary %s is rolled back: %s", state.document, digest[:12], reason)
 
 

@@ -6,7 +6,7 @@ They come from the events of the draft and of the decision, and from no text.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from services.evaluator.canary import Outcome, outcome_of
+from services.evaluator.canary import CanaryOutcome, outcome_of
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.events import Approved, Drafted, ReadingFigures, Rejected, ResolutionKind
 
@@ -21,7 +21,7 @@ class Decision:
 
     drafted: Drafted
     decided: Approved | Rejected
-    outcome: Outcome
+    outcome: CanaryOutcome
     seconds: float  # from the draft to the decision
 
 

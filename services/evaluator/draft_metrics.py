@@ -10,7 +10,7 @@ from shared.contracts.evaluations import DraftFigures, ItemJudged
 RESAMPLES = 2000  # of the bootstrap
 CONFIDENCE = 95  # percent
 MIN_JUDGED = 10  # stays without which no evaluation passes
-WORST = 5  # stays that a report names
+MAX_WORST_STAYS = 5  # stays that a report names
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def evaluate(items: Sequence[ItemJudged], wanted: int = 0, seed: int = 1) -> Eva
         reasons.append(f"the candidate's model answered for {answered} stays, {MIN_JUDGED} are needed")
     if len(ordered) < wanted:
         reasons.append(f"{wanted - len(ordered)} of {wanted} stays are still to be drafted")
-    worst = sorted(range(len(pairs)), key=lambda at: _harm(*pairs[at]), reverse=True)[:WORST]
+    worst = sorted(range(len(pairs)), key=lambda at: _harm(*pairs[at]), reverse=True)[:MAX_WORST_STAYS]
     return EvaluationResult(
         judged=len(pairs),
         left_out=len(ordered) - len(pairs),

@@ -14,7 +14,7 @@ from services.evaluator.evaluation_sets import EvaluationSets, StayChoice
 from services.evaluator.evaluations import Evaluation, Evaluations
 from services.evaluator.feedback import DrafterFeedback, RatingComparison
 from services.evaluator.feedback_projection import FeedbackProjection
-from services.evaluator.gate import Verdict
+from services.evaluator.gate import GateVerdict
 from shared.contracts import drafter_states as states
 from shared.contracts.case_values import Actor
 from shared.contracts.drafter_states import DocumentDrafters, DrafterEntry, MoveRefusedError
@@ -28,7 +28,7 @@ SHORTEST_PREFIX = 6  # characters of a digest
 
 
 @dataclass(frozen=True, slots=True)
-class FoundDrafter:
+class DrafterRecord:
     """A configuration, its kind of document, and its state."""
 
     document: str
@@ -55,22 +55,22 @@ class DrafterService:
         self.sets = sets
         self._feedback = feedback
 
-    async def all(self, document: str | None) -> list[FoundDrafter]:
+    async def all(self, document: str | None) -> list[DrafterRecord]:
         """Return the configurations of each kind of document, or of one; in the order in which they came."""
         found = await self._registry.states()
         if document is not None and document not in found:
             raise ProblemError(404, "There is no such kind of document", f"No drafter has declared {document}.")
         return [
-            await self._found(name, entry)
+            await self._record_of(name, entry)
             for name in sorted(found)
             if document in (None, name)
             for entry in found[name].entries.values()
         ]
 
-    async def _found(self, document: str, entry: DrafterEntry) -> FoundDrafter:
-        return FoundDrafter(document, entry, await self._registry.configuration(entry.configuration))
+    async def _record_of(self, document: str, entry: DrafterEntry) -> DrafterRecord:
+        return DrafterRecord(document, entry, await self._registry.configuration(entry.configuration))
 
-    async def one(self, digest: str) -> FoundDrafter:
+    async def one(self, digest: str) -> DrafterRecord:
         """Return the configuration whose digest begins with `digest`. Raises ProblemError."""
         matching = [
             (name, entry)
@@ -86,7 +86,7 @@ class DrafterService:
             )
         if len(matching) > 1:
             raise ProblemError(409, "Several drafter configurations begin with that", "Give more of the digest.")
-        return await self._found(*matching[0])
+        return await self._record_of(*matching[0])
 
     async def comparison(self, digest: str) -> Comparison:
         """Return what became of the drafts of a canary. Raises ProblemError."""
@@ -119,10 +119,10 @@ class DrafterService:
             raise ProblemError(404, "Nothing was decided yet", "Only drafts of the live configuration are watched.")
         return found
 
-    async def drift_of(self, found: FoundDrafter) -> Drift | None:
+    async def drift_of(self, found: DrafterRecord) -> Drift | None:
         return await self._drift.of(found.entry)
 
-    async def reset_baseline(self, digest: str, by: Actor, reason: str) -> FoundDrafter:
+    async def reset_baseline(self, digest: str, by: Actor, reason: str) -> DrafterRecord:
         """Have the live configuration watched anew after a drift. Raises ProblemError."""
         found = await self.one(digest)
         digest = found.entry.configuration
@@ -137,13 +137,13 @@ class DrafterService:
 
     async def add(
         self, document: str, base: str | None, changes: dict[str, Any], by: Actor, reason: str
-    ) -> FoundDrafter:
+    ) -> DrafterRecord:
         """Add a configuration: `base`, else the live one of `document`, with `changes`. Raises ProblemError."""
         state = await self._registry.state(document)
         if base is not None:
             origin = await self.one(base)
         elif state.live is not None:
-            origin = await self._found(document, state.live)
+            origin = await self._record_of(document, state.live)
         else:
             raise ProblemError(404, "There is no such kind of document", f"No drafter has declared {document}.")
         if origin.document != document:
@@ -154,7 +154,7 @@ class DrafterService:
         digest = await self._registry.store(DrafterConfiguration.model_validate(values))
         return await self._move(document, digest, partial(states.add, digest=digest, by=by, reason=reason))
 
-    async def start_shadow(self, digest: str, by: Actor, reason: str) -> FoundDrafter:
+    async def start_shadow(self, digest: str, by: Actor, reason: str) -> DrafterRecord:
         found = await self.one(digest)
         digest = found.entry.configuration
         return await self._move(
@@ -163,7 +163,7 @@ class DrafterService:
 
     async def start_canary(
         self, digest: str, share: float, by: Actor, reason: str, *, unevaluated: bool = False
-    ) -> FoundDrafter:
+    ) -> DrafterRecord:
         """Let a candidate draft a share of the cases, if it has passed an evaluation, or `unevaluated`.
 
         Raises ProblemError.
@@ -174,7 +174,7 @@ class DrafterService:
         move = partial(states.start_canary, digest=digest, share=share, by=by, reason=reason, evaluation=evaluation)
         return await self._move(found.document, digest, move)
 
-    async def promote(self, digest: str, by: Actor, reason: str, *, unevaluated: bool = False) -> FoundDrafter:
+    async def promote(self, digest: str, by: Actor, reason: str, *, unevaluated: bool = False) -> DrafterRecord:
         """Let a configuration draft every case; as `start_canary`. Raises ProblemError."""
         found = await self.one(digest)
         digest = found.entry.configuration
@@ -183,7 +183,7 @@ class DrafterService:
         move = partial(states.promote, digest=digest, by=by, reason=reason, evaluation=evaluation)
         return await self._move(found.document, digest, move)
 
-    async def _passed(self, found: FoundDrafter) -> str | None:
+    async def _passed(self, found: DrafterRecord) -> str | None:
         """Return the evaluation that a candidate has passed against what is live. Raises ProblemError."""
         state, digest = await self._registry.state(found.document), found.entry.configuration
         if not gate.is_gated(state, digest):
@@ -202,7 +202,7 @@ class DrafterService:
     async def configuration(self, digest: str) -> DrafterConfiguration:
         return await self._registry.configuration(digest)
 
-    async def verdicts(self, state: DocumentDrafters) -> dict[str, Verdict]:
+    async def verdicts(self, state: DocumentDrafters) -> dict[str, GateVerdict]:
         """Return what the gate says of each candidate and of the shadow of a kind of document."""
         gated = {digest for digest in state.entries if gate.is_gated(state, digest)}
         found = await self._evaluations.by_candidate(gated)
@@ -235,7 +235,7 @@ class DrafterService:
         return await self._begin(found, items, who.actor, reason, keep_drafts=True)
 
     async def _begin(
-        self, found: FoundDrafter, items: Sequence[EvaluationItem], by: Actor, reason: str, **more: Any
+        self, found: DrafterRecord, items: Sequence[EvaluationItem], by: Actor, reason: str, **more: Any
     ) -> Evaluation:
         live = (await self._registry.state(found.document)).live
         if live is None or live.configuration == found.entry.configuration:
@@ -254,7 +254,7 @@ class DrafterService:
         return await self._evaluations.stays(evaluation)
 
     async def evaluation(self, id: str) -> Evaluation:
-        """Raises ProblemError."""
+        """Return an evaluation. Raises ProblemError."""
         found = await self._evaluations.find(id)
         if found is None:
             raise ProblemError(404, "There is no such evaluation")
@@ -263,12 +263,12 @@ class DrafterService:
     async def evaluations(self, digest: str) -> list[Evaluation]:
         return await self._evaluations.of((await self.one(digest)).entry.configuration)
 
-    async def retire(self, digest: str, by: Actor, reason: str) -> FoundDrafter:
+    async def retire(self, digest: str, by: Actor, reason: str) -> DrafterRecord:
         found = await self.one(digest)
         digest = found.entry.configuration
         return await self._move(found.document, digest, partial(states.retire, digest=digest, by=by, reason=reason))
 
-    async def roll_back(self, digest: str, by: Actor, reason: str) -> FoundDrafter:
+    async def roll_back(self, digest: str, by: Actor, reason: str) -> DrafterRecord:
         """Take the canary or the live configuration back; return what is live then.
 
         `digest` names it, so that a request that is repeated does not take back the one before as well.
@@ -278,11 +278,11 @@ class DrafterService:
         state = await self._decided(found.document, partial(states.roll_back, digest=taken, by=by, reason=reason))
         if state.live is None:
             raise ProblemError(409, "Nothing is live", f"No drafter has declared {found.document}.")
-        return await self._found(found.document, state.live)
+        return await self._record_of(found.document, state.live)
 
-    async def _move(self, document: str, digest: str, decide: Decide) -> FoundDrafter:
+    async def _move(self, document: str, digest: str, decide: Decide) -> DrafterRecord:
         state = await self._decided(document, decide)
-        return await self._found(document, state.entries[digest])
+        return await self._record_of(document, state.entries[digest])
 
     async def _decided(self, document: str, decide: Decide) -> DocumentDrafters:
         try:

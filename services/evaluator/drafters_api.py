@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from services.evaluator.canary import Comparison, Figures
+from services.evaluator.canary import Comparison, OutcomeCounts
 from services.evaluator.dependencies import UNKNOWN_DRAFTER, AnyRole, Drafters, Engineer
-from services.evaluator.drafters import FoundDrafter
+from services.evaluator.drafters import DrafterRecord
 from services.evaluator.feedback import RatingComparison, RatingCounts
 from shared.contracts.draft import Prompt
 from shared.contracts.drafter_states import DrafterState
@@ -38,7 +38,7 @@ class DrafterSummary(BaseModel):
     policy: Policy = Field(description="what becomes of sentences that the record does not support")
 
     @classmethod
-    def of(cls, found: FoundDrafter) -> "DrafterSummary":
+    def of(cls, found: DrafterRecord) -> "DrafterSummary":
         entry, configuration = found.entry, found.configuration
         return cls(
             digest=entry.configuration,
@@ -105,7 +105,7 @@ class DecisionFigures(BaseModel):
     distance: float = Field(description="mean number of changed characters")
 
     @classmethod
-    def of(cls, figures: Figures) -> "DecisionFigures":
+    def of(cls, figures: OutcomeCounts) -> "DecisionFigures":
         number = max(figures.decisions - figures.rejected, 1)
         counts = figures.model_dump(include={"decisions", "rejected", "edited"})
         return cls(**counts, replaced=figures.replaced / number, distance=figures.distance / number)
@@ -115,7 +115,7 @@ class RatedFigures(DecisionFigures):
     ratings: RatingCounts = Field(description="signed drafts by the rating of who signed them")
 
     @classmethod
-    def rated(cls, figures: Figures, ratings: RatingCounts) -> "RatedFigures":
+    def rated(cls, figures: OutcomeCounts, ratings: RatingCounts) -> "RatedFigures":
         return cls(**DecisionFigures.of(figures).model_dump(), ratings=ratings)
 
 

@@ -14,17 +14,17 @@ from typing import Self
 
 from pydantic import Field
 
-from services.evaluator.canary import Figures, Outcome
+from services.evaluator.canary import CanaryOutcome, OutcomeCounts
 from services.evaluator.decision_signals import TESTED
 from shared.contracts.model import Model
 
-BASELINE = 200  # decisions
+BASELINE_DECISIONS = 200  # decisions
 CONFIDENCE_Z = 1.645  # 95 %, one-sided
 # Shares of the most that may be bet. A small one finds a small rise, slowly.
 BETS = (0.02, 0.05, 0.1, 0.2, 0.4)
-RECENT = 100  # decisions that the recent mean is of, about
+RECENT_DECISIONS = 100  # decisions that the recent mean is of, about
 MAX_KNOWLEDGE = 6  # versions of the knowledge base whose figures are kept, the newest ones
-LARGEST = 1e300
+MAX_STATISTIC = 1e300
 
 
 class SignalState(Model):
@@ -37,17 +37,17 @@ class SignalState(Model):
 
     @property
     def complete(self) -> bool:
-        return self.count >= BASELINE
+        return self.count >= BASELINE_DECISIONS
 
     @property
     def baseline(self) -> float:
         """Return the mean over the baseline, as far as it goes; 0 without a decision."""
-        return self.total / min(self.count, BASELINE) if self.count else 0.0
+        return self.total / min(self.count, BASELINE_DECISIONS) if self.count else 0.0
 
     @property
     def tolerated(self) -> float:
         """Return the highest mean that the baseline cannot rule out."""
-        return upper_bound(self.baseline, min(self.count, BASELINE))
+        return upper_bound(self.baseline, min(self.count, BASELINE_DECISIONS))
 
     @property
     def statistic(self) -> float:
@@ -59,7 +59,7 @@ class SignalState(Model):
         if not self.complete:
             total = self.total + value
             return self.model_copy(update={"count": count, "total": total, "recent": total / count})
-        recent = self.recent + (value - self.recent) / RECENT
+        recent = self.recent + (value - self.recent) / RECENT_DECISIONS
         bets = bet_on(self.bets, value, self.tolerated) if bet else self.bets
         return self.model_copy(update={"count": count, "recent": recent, "bets": bets})
 
@@ -80,7 +80,7 @@ def upper_bound(mean: float, count: int) -> float:
 def bet_on(sums: tuple[float, ...], value: float, tolerated: float) -> tuple[float, ...]:
     """Return the sums of the bets after one more value; what is bet pays 1 or less while the mean is tolerated."""
     return tuple(
-        min((before + 1) * (1 + share * (value - tolerated) / tolerated), LARGEST)
+        min((before + 1) * (1 + share * (value - tolerated) / tolerated), MAX_STATISTIC)
         for before, share in zip(sums, BETS, strict=True)
     )
 
@@ -100,7 +100,7 @@ class KnowledgeFigures(Model):
     """Sums over the decisions about drafts that one version of the knowledge base was queried for; None: none was."""
 
     version: int | None = None
-    figures: Figures = Figures()
+    figures: OutcomeCounts = OutcomeCounts()
 
 
 class Drift(Model):
@@ -108,7 +108,7 @@ class Drift(Model):
 
     configuration: str  # digest
     began: int  # sequence of the event that made it live, or reset its baseline
-    last: int = 0  # sequence of the last decision in the DISCHARGE stream that was taken in
+    last: int = 0  # sequence of the last decision in the DISCHARGE stream that was added
     decisions: int = 0
     signals: Mapping[str, SignalState] = Field(default_factory=dict)
     knowledge: tuple[KnowledgeFigures, ...] = ()  # the version that came last at the end
@@ -118,7 +118,7 @@ class Drift(Model):
     def add(
         self,
         measured: Mapping[str, float],
-        outcome: Outcome,
+        outcome: CanaryOutcome,
         knowledge: int | None,
         *,
         sequence: int,
@@ -141,22 +141,24 @@ class Drift(Model):
                 "last": sequence,
                 "decisions": self.decisions + 1,
                 "signals": {**self.signals, **changed},
-                "knowledge": _counted(self.knowledge, knowledge, outcome),
+                "knowledge": _with_outcome(self.knowledge, knowledge, outcome),
             }
         )
         found = after.highest(threshold) if bet else None
         if found is None or after.share(found, threshold) < 1:
             return after
-        state = after.signals[found]
-        drifted = Drifted(
-            signal=found,
+        return after.model_copy(update={"drifted": after._drifted(found, sequence, time)})
+
+    def _drifted(self, signal: str, sequence: int, time: datetime) -> Drifted:
+        state = self.signals[signal]
+        return Drifted(
+            signal=signal,
             sequence=sequence,
             time=time,
-            decisions=after.decisions,
+            decisions=self.decisions,
             baseline=state.baseline,
             recent=state.recent,
         )
-        return after.model_copy(update={"drifted": drifted})
 
     @property
     def tested(self) -> tuple[str, ...]:
@@ -176,8 +178,8 @@ class Drift(Model):
         return max(self.tested, key=lambda name: self.share(name, threshold), default=None)
 
 
-def _counted(
-    before: tuple[KnowledgeFigures, ...], version: int | None, outcome: Outcome
+def _with_outcome(
+    before: tuple[KnowledgeFigures, ...], version: int | None, outcome: CanaryOutcome
 ) -> tuple[KnowledgeFigures, ...]:
     found = next((item for item in before if item.version == version), KnowledgeFigures(version=version))
     others = [item for item in before if item.version != version]

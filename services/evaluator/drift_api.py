@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from services.evaluator.decision_signals import SIGNALS
 from services.evaluator.dependencies import UNKNOWN_DRAFTER, AnyRole, Drafters, Engineer
 from services.evaluator.drafters_api import DecisionFigures, DrafterSummary, Move
-from services.evaluator.drift import BASELINE, Drift, KnowledgeFigures
+from services.evaluator.drift import BASELINE_DECISIONS, Drift, KnowledgeFigures
 from shared.runtime.api_route import ApiRoute
 from shared.runtime.problems import problem_responses
 
@@ -67,7 +67,7 @@ class DriftReport(BaseModel):
         return cls(
             configuration=found.configuration,
             decisions=found.decisions,
-            baseline=BASELINE,
+            baseline=BASELINE_DECISIONS,
             drifted=DriftFound(**found.drifted.model_dump(exclude={"sequence"})) if found.drifted else None,
             signals=_signals(found, threshold),
             knowledge=[KnowledgeReport.of_version(item) for item in found.knowledge],

@@ -38,7 +38,7 @@ class DriftWatch:
         found, _ = await self._stored(entry)
         return found if found.decisions else None
 
-    async def take_in(self, document: str, live: DrafterEntry, decision: Decision, decided: RecordedEvent) -> bool:
+    async def add_decision(self, document: str, live: DrafterEntry, decision: Decision, decided: RecordedEvent) -> bool:
         """Take in a decision about a draft of the live configuration; return whether it was not taken in before.
 
         Delivered again it counts once, and ends what a process that died had begun. Raises TransientError.

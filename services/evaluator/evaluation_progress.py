@@ -76,17 +76,17 @@ class EvaluationProgress:
 
     def stalled(self, document: str, role: str, now: datetime) -> float:
         """Return the longest stall (s) among the evaluations of a kind of document; 0 where none waits."""
-        return max((item.stalled(now) for item in self._of(document, role)), default=0.0)
+        return max((item.stalled(now) for item in self._select(document, role)), default=0.0)
 
     def waiting(self, document: str, role: str) -> int:
-        return sum(item.waiting for item in self._of(document, role))
+        return sum(item.waiting for item in self._select(document, role))
 
     def judged(self, evaluation: str) -> int:
         """Return how many stays of an incomplete evaluation, or of a shadow, were judged."""
         found = self.evaluations.get(evaluation)
         return found.judged if found is not None else 0
 
-    def _of(self, document: str, role: str) -> list[Progress]:
+    def _select(self, document: str, role: str) -> list[Progress]:
         return [item for item in self.evaluations.values() if (item.document, item.role) == (document, role)]
 
 
@@ -99,7 +99,7 @@ class ProgressReader:
         self._read: int | None = None  # sequence of the last message that was read
 
     async def read(self) -> EvaluationProgress:
-        """Raises TransientError, PermanentError."""
+        """Read the progress of all evaluations. Raises TransientError, PermanentError."""
         if self._read is None:
             last = await self._bus.direct_get(STREAM, {"last_by_subj": EVALUATION_EVENTS})
             sequences = [int((message.headers or {})["Nats-Sequence"]) for message in last]

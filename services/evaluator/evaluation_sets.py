@@ -69,7 +69,7 @@ class EvaluationSets:
         if choice.synthetic:
             return choose_synthetic(synthetic_stays.index(), document, choice)
         if choice.cases:
-            return await self._named(document, choice.cases)
+            return await self._items_of_cases(document, choice.cases)
         items = await self._stays.last(document, choice.limit, choice.without, choice.department)
         if not items:
             where = f" in {choice.department}" if choice.department else ""
@@ -80,7 +80,7 @@ class EvaluationSets:
         """Return whether texts of a case were erased, or are to be."""
         return await self._stays.is_erased(case)
 
-    async def _named(self, document: str, cases: Sequence[str]) -> list[EvaluationItem]:
+    async def _items_of_cases(self, document: str, cases: Sequence[str]) -> list[EvaluationItem]:
         items = await self._stays.of_cases(document, cases)
         missing = sorted(set(cases) - {item.case for item in items})
         if missing:

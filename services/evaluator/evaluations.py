@@ -49,7 +49,7 @@ class Evaluations:
         return evaluation
 
     async def shadow(self, state: DocumentDrafters, approved: RecordedEvent) -> None:
-        """Have a stay that was signed drafted again by the shadow of its kind of document."""
+        """Request that a signed stay is drafted again by the shadow of its kind of document."""
         shadow = state.shadow
         item = stay_of(approved, state.document)
         if shadow is None or shadow.against is None or item is None or approved.time < shadow.since:

@@ -52,9 +52,9 @@ class FeedbackProjection:
     async def receive(self, message: Msg) -> None:
         """Take in the event of a delivered message. Raises TransientError, PermanentError."""
         sequence = message.metadata.sequence.stream
-        await self.take_in(decode(message.subject, message.headers or {}, message.data, sequence))
+        await self.apply(decode(message.subject, message.headers or {}, message.data, sequence))
 
-    async def take_in(self, event: RecordedEvent) -> None:
+    async def apply(self, event: RecordedEvent) -> None:
         """Take in a signature or a rating. Raises TransientError, PermanentError."""
         match event.body:
             case Approved() as signed if signed.draft.drafter is not None:
@@ -63,11 +63,11 @@ class FeedbackProjection:
                     configuration, lambda now: now.with_signature(event.case.id, signed, event.head.sequence)
                 )
             case Rated() as rated if rated.draft.drafter is not None:
-                await self._take_in_rating(event, rated, rated.draft.drafter)
+                await self._apply_rating(event, rated, rated.draft.drafter)
             case _:
                 pass  # a draft of before configurations were recorded
 
-    async def _take_in_rating(self, event: RecordedEvent, body: Rated, stamp: DrafterStamp) -> None:
+    async def _apply_rating(self, event: RecordedEvent, body: Rated, stamp: DrafterStamp) -> None:
         rated = _with_history(await self._cases.history_with(event), event, body)
         sequence = event.head.sequence
         await self._update_feedback(

@@ -23,7 +23,7 @@ _MOVES: Mapping[str, Callable[[DocumentDrafters, str], DrafterEvent | None]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class GateVerdict:
     """What the evaluations of a configuration say about a canary and a promotion.
 
     `evaluation` decides; None where none is needed, or there is none. `title` and `detail` say why it is held back;
@@ -44,7 +44,7 @@ def is_gated(now: DocumentDrafters, digest: str) -> bool:
     return now.entries[digest].state in ("candidate", "shadow")
 
 
-def verdict(now: DocumentDrafters, evaluations: Sequence[Evaluation]) -> Verdict:
+def verdict(now: DocumentDrafters, evaluations: Sequence[Evaluation]) -> GateVerdict:
     """Return the verdict of the evaluations of a configuration, oldest first.
 
     The last one with a verdict against what is live decides: a shadow that has just begun, or an evaluation that is
@@ -58,12 +58,12 @@ def verdict(now: DocumentDrafters, evaluations: Sequence[Evaluation]) -> Verdict
         if live is not None and item.requested.live == live.configuration and not item.requested.keep_drafts
     ]
     if not against:
-        return Verdict(None, "Not evaluated", "Evaluate it against the live configuration first.")
+        return GateVerdict(None, "Not evaluated", "Evaluate it against the live configuration first.")
     conclusive = [item for item in against if item.result.conclusive]
     last = ([item for item in conclusive if not item.requested.synthetic] or conclusive or against)[-1]
     if not last.result.passed:
-        return Verdict(last, "Held back", f"By its evaluation: {'; '.join(last.result.reasons)}.")
-    return Verdict(last)
+        return GateVerdict(last, "Held back", f"By its evaluation: {'; '.join(last.result.reasons)}.")
+    return GateVerdict(last)
 
 
 @dataclass(frozen=True, slots=True)

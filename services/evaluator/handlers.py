@@ -28,7 +28,7 @@ from shared.messaging.steps import Clock
 MAX_QUERIES_LISTED = 2000  # listed in an event
 
 
-class Evaluation:
+class KnowledgeEvaluation:
     def __init__(
         self, bus: NatsConnection, file: Path | None, retriever: Retriever, base: VectorStore, clock: Clock
     ) -> None:
@@ -48,7 +48,7 @@ class Evaluation:
     def _declared(self) -> KnowledgeFile:
         return knowledge_file.read_knowledge_file(self._file) if self._file is not None else KnowledgeFile()
 
-    async def judge(self, message: Msg) -> None:
+    async def evaluate(self, message: Msg) -> None:
         """Evaluate the golden queries, append `evaluated`, and promote the version or hold it back."""
         record = read_refresh(message)
         refresh = fold_refresh(await self._log.history(record.ref.id, after=record))
@@ -184,8 +184,8 @@ class Evaluation:
         )
         await self._log.append(ref, HeldBack(target=target, reason=reason))
 
-    async def give_up(self, original: FailedMessage, reason: str) -> None:
-        await self._attempts.give_up(original, reason, "judge")
+    async def on_retries_exhausted(self, original: FailedMessage, reason: str) -> None:
+        await self._attempts.on_retries_exhausted(original, reason, "judge")
 
 
 def _calibrates(queries: list[GoldenQuery]) -> Callable[[GoldenQuery], bool]:

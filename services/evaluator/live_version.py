@@ -53,7 +53,7 @@ class LiveVersion:
         if record.decision == "promoted" and (live is None or live.version != version):
             raise ProblemError(409, "That version was not held back", "It was live before: roll back to it.")
         pointer = await self._switch("promoted", record, by, reason)
-        await self._settle(pointer)
+        await self._complete_move(pointer)
         return pointer
 
     async def pin(self, version: int, by: str, reason: str) -> LivePointer:
@@ -117,7 +117,7 @@ class LiveVersion:
         """Store the pointer with the move."""
         last = live.move if live is not None else None
         if live is not None:
-            await self._settle(live)
+            await self._complete_move(live)
         move = LiveMove(
             number=last.number + 1 if last is not None else 1,
             action=action,
@@ -135,11 +135,11 @@ class LiveVersion:
             raise ProblemError(
                 409, "The live version has just changed", "Look at the status and decide again."
             ) from None
-        await self._settle(pointer)
+        await self._complete_move(pointer)
         return pointer
 
-    async def _settle(self, live: LivePointer) -> None:
-        """Write down what the pointer's move implies, which may have been interrupted. Idempotent."""
+    async def _complete_move(self, live: LivePointer) -> None:
+        """Store the move of the pointer and the decision that it implies, if a crash prevented that. Idempotent."""
         move = live.move
         if move is None:
             return

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from services.evaluator.dependencies import AnyRole, Drafters, Knowledge
-from services.evaluator.drafters import FoundDrafter
+from services.evaluator.drafters import DrafterRecord
 from shared.knowledge.live import LivePointer, VersionRecord
 from shared.runtime.api_route import ApiRoute
 
@@ -30,7 +30,7 @@ class ModelInUse(BaseModel):
     reason: str
 
     @classmethod
-    def of_drafter(cls, found: FoundDrafter) -> "ModelInUse":
+    def of_drafter(cls, found: DrafterRecord) -> "ModelInUse":
         entry, configuration = found.entry, found.configuration
         return cls.model_validate(
             {

@@ -75,7 +75,7 @@ def source_states(file: KnowledgeFile, entries: Sequence[DocumentEntry]) -> list
     unreadable = Counter(entry.source for entry in entries if entry.unreadable is not None)
     found = [
         SourceState(
-            source.name, source.kind, _place(source), str(source.schedule),
+            source.name, source.kind, _describe_location(source), str(source.schedule),
             documents[source.name], unreadable[source.name],
         )
         for source in file.sources
@@ -84,7 +84,7 @@ def source_states(file: KnowledgeFile, entries: Sequence[DocumentEntry]) -> list
     return found + [SourceState(name, "", "", "", documents[name], unreadable[name], declared=False) for name in gone]
 
 
-def _place(source: Source) -> str:
+def _describe_location(source: Source) -> str:
     if source.kind == "formulary":
         return source.file.name
     if source.folder is not None:

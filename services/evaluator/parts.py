@@ -1,4 +1,4 @@
-"""The parts of the evaluator: the knowledge base, what drafts, and the HTTP interface over both."""
+"""The parts of the evaluator: the knowledge base, drafter configurations, and the HTTP interface of both."""
 
 import asyncio
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from services.evaluator.evaluations import CONSUMER as EVALUATE
 from services.evaluator.evaluations import Evaluations
 from services.evaluator.feedback_projection import CONSUMER as FEEDBACK
 from services.evaluator.feedback_projection import FeedbackProjection
-from services.evaluator.handlers import Evaluation
+from services.evaluator.handlers import KnowledgeEvaluation
 from services.evaluator.service import KnowledgeService
 from services.evaluator.settings import EvaluatorSettings
 from services.evaluator.signed_stays import SignedStays
@@ -44,7 +44,7 @@ class Core:
 
 
 def knowledge(core: Core, embedder: Embedder | None, base: VectorStore | None) -> tuple[KnowledgeService, Part]:
-    """Judge the versions of the knowledge base, search them, change which is live.
+    """Build what evaluates and searches versions of the knowledge base, and changes which is live.
 
     What is passed in takes the place of what the settings name; a `base` that is passed in is not closed.
     """
@@ -55,9 +55,9 @@ def knowledge(core: Core, embedder: Embedder | None, base: VectorStore | None) -
         base = settings.qdrant.connect()
         closers = (*closers, base.close)
     retriever = Retriever(bus, embedder, base)
-    evaluation = Evaluation(bus, settings.knowledge.file, retriever, base, core.clock)
+    evaluation = KnowledgeEvaluation(bus, settings.knowledge.file, retriever, base, core.clock)
     service = KnowledgeService(bus, settings.knowledge.file, retriever, base, core.clock)
-    core.broker.on_message("evaluator-judge", evaluation.judge, evaluation.give_up)
+    core.broker.on_message("evaluator-judge", evaluation.evaluate, evaluation.on_retries_exhausted)
     part = Part(
         starts=(evaluation.start,),
         checks={"triton-embedder": embedder.ready, "qdrant": base.ready},
@@ -83,7 +83,7 @@ def drafters(core: Core) -> tuple[DrafterService, Part]:
 
 
 def http_interface(core: Core, base: KnowledgeService, service: DrafterService) -> tuple[EvaluatorDependencies, Part]:
-    """Who may call, and what the routes work with. Browsers are signed in by approval."""
+    """Build authentication and the objects of the routes. Browsers are signed in by approval."""
     settings = core.settings
     provider = OidcProvider(settings.oidc, core.clock) if settings.oidc.issuer else None
     sessions = RemoteSessions(settings.approval_url, settings.public) if settings.approval_url else None

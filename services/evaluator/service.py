@@ -136,7 +136,7 @@ class KnowledgeService:
         at = at if mode is None else replace(at, search=mode)
         return at, await self._retriever.search(text, at, limit=limit)
 
-    async def oldest_kept(self) -> int:
+    async def oldest_retained_version(self) -> int:
         """Return the oldest version that can be searched and gone back to."""
         live, _ = await self._live.live()
         queue, _ = await self._live.queue()
@@ -147,7 +147,7 @@ class KnowledgeService:
         return oldest_retained(queue.head, live.version if live else None, keep)
 
     async def _check_retained(self, version: int) -> None:
-        oldest = await self.oldest_kept()
+        oldest = await self.oldest_retained_version()
         if version < oldest:
             raise ProblemError(410, "That version is no longer available", f"The oldest that is kept is {oldest}.")
 

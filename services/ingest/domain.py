@@ -18,7 +18,7 @@ Route = Literal["adt", "fhir", "other"]  # by which a report came: REST and inte
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class DischargeReport:
     """A report about an encounter, and by which route it came."""
 
     fact: EncounterReported
@@ -66,7 +66,7 @@ def opened_by(history: Sequence[RecordedEvent], cause: str) -> bool:
     return any(event.id == derived_id(cause, DISCHARGED) for event in history)
 
 
-def opens_after(discharge: Report, cancellation: Report) -> bool:
+def opens_after(discharge: DischargeReport, cancellation: DischargeReport) -> bool:
     """Return whether a discharge that was stored after a cancellation is also the later of the two.
 
     Each route keeps its own reports in order; two routes are compared by the times of the hospital. Where one of them
@@ -76,7 +76,7 @@ def opens_after(discharge: Report, cancellation: Report) -> bool:
     return happened is None or cancelled is None or happened >= cancelled
 
 
-def outlasts(discharge: Report, cancellation: Report) -> bool:
+def outlasts(discharge: DischargeReport, cancellation: DischargeReport) -> bool:
     """Return whether a discharge that was stored before a cancellation is the later of the two all the same."""
     happened, cancelled = _times(discharge, cancellation)
     if discharge.route == cancellation.route == "other":
@@ -84,7 +84,7 @@ def outlasts(discharge: Report, cancellation: Report) -> bool:
     return happened is not None and cancelled is not None and happened > cancelled
 
 
-def _times(discharge: Report, cancellation: Report) -> tuple[datetime | None, datetime | None]:
+def _times(discharge: DischargeReport, cancellation: DischargeReport) -> tuple[datetime | None, datetime | None]:
     """Return the times by which the two are compared; None for routes that are not compared by time."""
     one, other = discharge.fact, cancellation.fact
     cancelled = other.occurred_at or other.recorded_at

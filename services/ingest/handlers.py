@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from nats.aio.msg import Msg
 
 from services.ingest import domain
-from services.ingest.domain import Report
+from services.ingest.domain import DischargeReport
 from services.ingest.preparation import rules
 from services.ingest.stored_reports import StoredReport, StoredReports, of_message
 from shared.contracts.case import fold
@@ -95,7 +95,7 @@ class Ingest:
             return False
         last = max(cancellations, key=lambda item: item.arrived)
         if stored is None:
-            return not domain.opens_after(Report(fact, "other"), last.report)
+            return not domain.opens_after(DischargeReport(fact, "other"), last.report)
         return _overrides(last, stored)
 
     async def _append_discharged(self, fact: EncounterReported, history: Sequence[RecordedEvent], cause: str) -> None:

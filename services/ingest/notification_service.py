@@ -37,19 +37,19 @@ class NotificationService:
         secrets = await asyncio.to_thread(lambda: list(self._subscriptions.secrets()))
         return signer(body, headers, secrets)
 
-    async def take(self, sender: str, notification: Notification) -> None:
-        """Store what a notification of `sender` says. Raises CountersignError."""
+    async def receive(self, sender: str, notification: Notification) -> None:
+        """Store the changes that a notification of `sender` reports. Raises CountersignError."""
         await self._publisher.publish(notification.changes)
         missed = await self._note(sender, notification)
         if missed or notification.is_unspecific:
             await self._poll.request()
 
-    async def take_named(self, sender: str, changes: Sequence[Change]) -> None:
+    async def receive_changes(self, sender: str, changes: Sequence[Change]) -> None:
         """Store changes that the URL names. Raises CountersignError."""
-        await self.take(sender, Notification(tuple(changes)))
+        await self.receive(sender, Notification(tuple(changes)))
 
-    async def take_empty(self, sender: str) -> None:
-        """Something has happened that a request without a body does not name. Raises CountersignError."""
+    async def receive_unspecific(self, sender: str) -> None:
+        """Handle a notification without a body: start a search, as it names no resource. Raises CountersignError."""
         await self._note(sender, Notification())
         await self._poll.request()
 

@@ -96,13 +96,13 @@ async def notified(request: Request, caller: MaybeCaller, notifications: Notific
     data = await request.body()
     sender = await _authenticated(request, caller, notifications, data)
     if not data.strip():
-        await notifications.take_empty(sender)
+        await notifications.receive_unspecific(sender)
         return _answer({})
     if (body := parse_body(data)) is None:
         raise ProblemError(422, "The request is not valid", "The body is not a JSON object.")
     notification = parse_notification(body)
     _check_size(notification)
-    await notifications.take(sender, notification)
+    await notifications.receive(sender, notification)
     return _answer(body)
 
 
@@ -122,7 +122,7 @@ async def sent(
     sender = await _authenticated(request, caller, notifications, data)
     body = (parse_body(data) if data.strip() else {}) or {}
     named = [item for item in parse_notification(body).changes if _is(item, type, id)]
-    await notifications.take_named(sender, named or [change(type, id)])
+    await notifications.receive_changes(sender, named or [change(type, id)])
     return _answer({})
 
 
@@ -137,7 +137,7 @@ async def deleted(
     type: ResourceType, id: Id, request: Request, caller: MaybeCaller, notifications: NotificationsService
 ) -> FhirResponse:
     sender = await _authenticated(request, caller, notifications, await request.body())
-    await notifications.take_named(sender, [change(type, id, deleted=True)])
+    await notifications.receive_changes(sender, [change(type, id, deleted=True)])
     return _answer({})
 
 
@@ -157,7 +157,7 @@ async def _authenticated(
 
 
 def _check_size(notification: Notification) -> None:
-    """Raises ProblemError 413 where there are more than MAX_CHANGES."""
+    """Raise ProblemError 413 for more than MAX_CHANGES."""
     if len(notification.changes) > MAX_CHANGES:
         raise ProblemError(
             413, "The notification names too many resources", f"At most {MAX_CHANGES} are taken at once."

@@ -1,4 +1,4 @@
-"""The parts of ingest: each registers its handlers with the broker and says what it starts, closes and measures."""
+"""The parts of ingest. Each registers its handlers with the broker and lists what to start, close and measure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from services.ingest.hl7.intake import Intake
 from services.ingest.hl7.listener import MllpListener, tls_context
 from services.ingest.hl7.resolver import VisitResolver
 from services.ingest.hl7.senders_file import read_senders
-from services.ingest.preparation.census import Budget, NightlyPreparation
+from services.ingest.preparation.census import NightlyPreparation, SearchBudget
 from services.ingest.preparation.handlers import Preparations
 from services.ingest.publishers import EncounterPublisher
 from services.ingest.refresh.handlers import Refreshing
@@ -68,7 +68,7 @@ def discharges(core: Core) -> Ingest:
 
 
 def fhir_route(core: Core) -> tuple[FhirRoute, Part]:
-    """Learn of discharges by FHIR notifications and by polling."""
+    """Build the reception of discharges by FHIR notifications and by polling."""
     fhir = FhirRoute(core.bus, core.ehr, core.encounters, core.census, core.settings, core.clock, core.new_id)
     core.broker.on_message("ingest-encounters", fhir.updates.on_updated)
     core.broker.on_message("ingest-appointments", fhir.appointments.on_updated)
@@ -92,7 +92,7 @@ def hl7_feed(core: Core) -> Part:
     if core.settings.mode == "production" and anybody and hl7.client_ca_file is None:
         raise PermanentError(f"{hl7.senders}: {anybody[0]} needs `peers`, or set COUNTERSIGN_HL7_CLIENT_CA_FILE")
     listener = MllpListener(hl7, senders, Intake(core.bus, core.clock, core.census), core.clock, core.new_id)
-    return Part(starts=(listener.start,), stops=(listener.stop,), gauges=(listener.look,))
+    return Part(starts=(listener.start,), stops=(listener.stop,), gauges=(listener.update_gauges,))
 
 
 def preparations(core: Core) -> tuple[Preparations, Part]:
@@ -108,7 +108,7 @@ def preparations(core: Core) -> tuple[Preparations, Part]:
         census.departments,
         census.at,
         {name: settings.zones.of(name) or ZoneInfo("UTC") for name in census.departments},
-        Budget(census.tokens, census.tokens_per_stay),
+        SearchBudget(census.tokens, census.tokens_per_stay),
         census.planned_within,
         core.clock,
     )
@@ -122,7 +122,7 @@ def knowledge(core: Core) -> tuple[RefreshService, Part]:
     paths, reader = core.settings.knowledge, DocumentReader()
     refreshing = Refreshing(core.bus, paths.file, paths.tokenizer, reader, core.clock, core.new_id)
     core.broker.on_message("ingest-queue", refreshing.run_next)
-    core.broker.on_message("ingest-prepare", refreshing.prepare, refreshing.give_up)
+    core.broker.on_message("ingest-prepare", refreshing.prepare, refreshing.on_retries_exhausted)
     core.broker.on_message("ingest-schedule", refreshing.on_timer)
     refreshes = RefreshService(core.bus, refreshing, paths.uploads, reader, core.clock)
     return refreshes, Part(starts=(refreshing.start,), closers=(reader.close,))
@@ -143,7 +143,7 @@ def recovery(core: Core) -> Part:
 
 
 def authentication(core: Core) -> tuple[Authenticator, Part]:
-    """Tell callers by their tokens: those of the file, and of the identity provider."""
+    """Authenticate callers by tokens of the file and of the identity provider."""
     oidc = core.settings.oidc
     provider = OidcProvider(oidc, core.clock) if oidc.issuer else None
     authenticator = Authenticator(read_api_tokens(core.settings.tokens_file), provider)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
-from services.ingest.domain import CANCELLED, Report
+from services.ingest.domain import CANCELLED, DischargeReport
 from services.ingest.stored_reports import ARRIVED, StoredReport
 from shared.contracts.cloudevents import event_headers
 from shared.contracts.ehr import (
@@ -121,7 +121,7 @@ class EncounterPublisher:
         cause = self._new_id()
         fact = self._fact(report, self._clock() if name == CANCELLED and report.occurred_at is None else None)
         sequence = await self._store(name, fact, event_headers(id=cause, type=_type(name), source="ingest"))
-        return StoredReport(Report(fact, "other"), sequence, cause, sequence)
+        return StoredReport(DischargeReport(fact, "other"), sequence, cause, sequence)
 
     async def publish_once(self, name: str, report: EncounterReport, id: str) -> None:
         """Store a report with an id of its own; a repetition has no effect."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from nats.aio.msg import Msg
 
-from services.ingest.domain import Report, Route
+from services.ingest.domain import DischargeReport, Route
 from shared.contracts.ehr import parse_encounter_reported
 from shared.contracts.errors import PermanentError
 from shared.contracts.subjects import encounter_subject
@@ -27,7 +27,7 @@ class StoredReport:
     visit, which may be long after the ADT message.
     """
 
-    report: Report
+    report: DischargeReport
     sequence: int
     id: str
     arrived: int
@@ -86,8 +86,8 @@ def _sequence(message: Msg) -> int:
 
 
 def _stored(subject: str, data: bytes, headers: dict[str, str], sequence: int) -> StoredReport:
-    """The id is the CloudEvents id, or the position in the stream where an engine sends none."""
-    report = Report(parse_encounter_reported(subject, data), ROUTES.get(headers.get("ce-source", ""), "other"))
+    """Return a stored report. Its id is the CloudEvents id, or the stream position where an engine sends none."""
+    report = DischargeReport(parse_encounter_reported(subject, data), ROUTES.get(headers.get("ce-source", ""), "other"))
     arrived = headers.get(ARRIVED, "")
     return StoredReport(
         report,

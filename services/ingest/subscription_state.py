@@ -9,7 +9,7 @@ from shared.messaging.buckets import Bucket
 from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.event_store import Clock
 
-TRIES = 4  # to note an event while other processes note theirs
+MAX_UPDATE_ATTEMPTS = 4  # to note an event while other processes note theirs
 
 
 class SubscriptionState(Model):
@@ -65,7 +65,7 @@ class SubscriptionStates:
 
     async def note(self, of: Subscription, events: Sequence[int], *, named: bool) -> bool:
         """Note a notification; return whether events are missing. Raises CountersignError."""
-        for _ in range(TRIES):
+        for _ in range(MAX_UPDATE_ATTEMPTS):
             entry = await self._marks.get(_key(of.name))
             state = SubscriptionState.read(entry.value) if entry else SubscriptionState()
             following = after(state, events, named=named, numbered=of.numbered, at=self._clock())

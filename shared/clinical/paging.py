@@ -22,7 +22,7 @@ MAX_PAGES_WITHOUT_NEW = 10
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """All pages of a search.
+    """Collect all pages of a search.
 
     `issues` are codes of the server's OperationOutcomes: `incomplete`, `not-supported`, …
     """

@@ -78,7 +78,7 @@ class DrafterConfiguration(Model):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the stored form. It identifies the configuration."""
+        """Return the SHA-256 of the stored form, which identifies the configuration."""
         return sha256_hex(self.stored())
 
     def stored(self) -> bytes:

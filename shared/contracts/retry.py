@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from shared.contracts.errors import PermanentError, RateLimitedError, TransientError
 
-LONGEST = 3600.0  # seconds that a server may ask us to stay away at once
+MAX_SERVER_DELAY_S = 3600.0  # seconds that a server may ask us to stay away at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def next_delay(policy: RetryPolicy, attempt: int, failure: Exception) -> float |
     if isinstance(failure, PermanentError) or not isinstance(failure, TransientError) or policy.is_last(attempt):
         return None
     if isinstance(failure, RateLimitedError):
-        return min(max(failure.retry_after, policy.initial_interval), LONGEST)
+        return min(max(failure.retry_after, policy.initial_interval), MAX_SERVER_DELAY_S)
     return policy.wait(attempt)
 
 

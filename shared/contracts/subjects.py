@@ -91,7 +91,7 @@ class CaseRef:
 
     @property
     def filter(self) -> str:
-        """Every event of the case, whatever its type, in whatever department it was opened."""
+        """Return the filter of every event of the case, in whatever department it was opened."""
         return f"discharge.*.{self.id}.*"
 
     def subject(self, event: str) -> str:
@@ -278,7 +278,7 @@ def resolution_subject(outcome: str, sequence: int | str) -> str:
 
 
 def advisory_subject(stream: str, consumer: str) -> str:
-    """That a message was delivered as often as its consumer allows."""
+    """Return the subject of advisories that a message was delivered as often as its consumer allows."""
     return f"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{stream}.{consumer}"
 
 

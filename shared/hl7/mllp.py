@@ -81,7 +81,7 @@ class Deframer:
         return [*[BrokenFrame("next-frame")] * (cut - 1), BrokenFrame("end-of-connection")]
 
     def _step(self, found: list[Received]) -> bool:
-        """Take one thing from the buffer; returns whether there may be another."""
+        """Process the next frame in the buffer; return whether there may be another."""
         if not self._open:
             return self._begin()
         if self._head is not None:

@@ -50,7 +50,7 @@ class BusyError(NotGeneratedError, RateLimitedError):
     """The server is busy, and said when to come back."""
 
 
-class RefusedError(NotGeneratedError, PermanentError):
+class GenerationRefusedError(NotGeneratedError, PermanentError):
     """The server refused the request."""
 
 

@@ -10,11 +10,18 @@ from typing import Any
 import httpx
 
 from shared.contracts.errors import CountersignError, PermanentError, RateLimitedError, TransientError
-from shared.contracts.retry import LONGEST
+from shared.contracts.retry import MAX_SERVER_DELAY_S
 from shared.http import HttpClient, retry_after
 from shared.inference.chat_messages import chat_messages
 from shared.inference.event_stream import EventTooLargeError, event_data
-from shared.inference.generation import BusyError, Generation, NotGeneratedError, RefusedError, Sampling, UnreadyError
+from shared.inference.generation import (
+    BusyError,
+    Generation,
+    GenerationRefusedError,
+    NotGeneratedError,
+    Sampling,
+    UnreadyError,
+)
 from shared.inference.generation_api import (
     Answer,
     GenerationApi,
@@ -123,14 +130,14 @@ class HttpGenerator:
         words = f"HTTP {status}"
         waits = response.headers.get("retry-after")
         if status in BUSY_STATUSES or (status == 503 and waits is not None):
-            seconds = min(retry_after(waits, datetime.now(UTC)), LONGEST)
+            seconds = min(retry_after(waits, datetime.now(UTC)), MAX_SERVER_DELAY_S)
             self._busy_until = asyncio.get_running_loop().time() + seconds
             raise BusyError(words, seconds)
         if status in UNREADY_STATUSES:
             raise UnreadyError(words)
         if status in TRANSIENT_STATUSES | self._api.retried_statuses:
             raise TransientError(words)
-        raise RefusedError(words)
+        raise GenerationRefusedError(words)
 
     @asynccontextmanager
     async def _as_ours(self, seconds: float) -> AsyncIterator[None]:
@@ -147,7 +154,7 @@ class HttpGenerator:
         except EventTooLargeError:
             raise PermanentError(f"{self._name}: an event of the answer is too large") from None
         except CountersignError as error:
-            raise _named(self._name, error) from None
+            raise _with_endpoint_name(self._name, error) from None
 
     async def served_models(self) -> tuple[str, ...]:
         """Return the models that the server lists. Raises the three kinds of error."""
@@ -178,11 +185,11 @@ class HttpGenerator:
         await self._http.aclose()
 
 
-def _named(name: str, error: CountersignError) -> CountersignError:
+def _with_endpoint_name(name: str, error: CountersignError) -> CountersignError:
     """Return `error` with the name of the endpoint before its reason."""
     reason = f"{name}: {error.reason}"
     if isinstance(error, RateLimitedError):
         return (BusyError if isinstance(error, NotGeneratedError) else RateLimitedError)(reason, error.retry_after)
     if isinstance(error, TransientError):
         return (UnreadyError if isinstance(error, NotGeneratedError) else TransientError)(reason)
-    return (RefusedError if isinstance(error, NotGeneratedError) else PermanentError)(reason)
+    return (GenerationRefusedError if isinstance(error, NotGeneratedError) else PermanentError)(reason)

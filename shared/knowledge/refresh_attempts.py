@@ -1,4 +1,4 @@
-"""Retry a refresh when one of its steps gives up; after the last attempt, raise an alert."""
+"""Retry a refresh when the retries of one of its steps are exhausted; after the last attempt, raise an alert."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -14,18 +14,18 @@ MAX_ATTEMPTS = 2
 
 
 class RefreshAttempts:
-    """End and repeat attempts of a refresh. `apart` returns the delay before the next attempt."""
+    """End and repeat attempts of a refresh. `delay` returns the delay before the next attempt."""
 
     def __init__(
-        self, bus: NatsConnection, log: RefreshLog, clock: Callable[[], datetime], apart: Callable[[], timedelta]
+        self, bus: NatsConnection, log: RefreshLog, clock: Callable[[], datetime], delay: Callable[[], timedelta]
     ) -> None:
         self._bus = bus
         self._log = log
         self._clock = clock
-        self._apart = apart
+        self._delay = delay
         self._timers = Timers(bus, REFRESHES)
 
-    async def give_up(self, original: FailedMessage, reason: str, step: RefreshStep) -> None:
+    async def on_retries_exhausted(self, original: FailedMessage, reason: str, step: RefreshStep) -> None:
         """End the attempt that `original` belongs to and schedule the next one, if any. Idempotent."""
         ref, _, _ = parse_refresh_subject(original.subject)
         history = await self._log.history(ref.id)
@@ -34,7 +34,7 @@ class RefreshAttempts:
             return
         if refresh.failure is not None and refresh.failure.attempt == refresh.attempt:
             return  # another batch of the same attempt was first
-        again_at = self._clock() + self._apart() if refresh.attempt < MAX_ATTEMPTS else None
+        again_at = self._clock() + self._delay() if refresh.attempt < MAX_ATTEMPTS else None
         if again_at is not None:
             await self._timers.set(
                 *retry_timer_subjects(ref.id),

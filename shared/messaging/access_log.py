@@ -1,4 +1,4 @@
-"""The ACCESS stream: who looked at what, who signed in, who was refused. Append-only, ids only.
+"""The ACCESS stream: who viewed which case, signed in, or was refused. Append-only, ids only.
 
 Subjects `access.<event>.<case>`; `-` where no case is concerned.
 """
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from shared.contracts.access_log import AccessLogEntry, AccessLogEvent
+from shared.contracts.case_values import Actor
 from shared.contracts.subjects import access_subject, derived_id
 from shared.messaging.connection import NatsConnection
 from shared.messaging.pages import pages
@@ -32,25 +33,26 @@ class AccessLog:
         *,
         detail: str,
         case_id: str | None = None,
+        by: Actor | None = None,
         subject: str | None = None,
         role: str | None = None,
-        method: str | None = None,
-        practitioner: str | None = None,
     ) -> None:
-        """Stored when this returns. Raises TransientError: who cannot write it down may not show it.
+        """Append an entry; it is stored when this returns. Raises TransientError: then nothing may be shown.
 
-        The same refusal counts once in a minute, so that nobody fills the disk by knocking.
+        `by` is the authenticated person or machine; `subject` and `role` replace theirs, or name somebody without a
+        session. The same refusal is stored once a minute, so that repeated requests do not fill the disk.
         """
         time = self._clock()
+        subject, role = subject or (by.subject if by else None), role or (by.role if by else None)
         entry = AccessLogEntry(
             event=event,
             case_id=case_id,
             time=time,
             subject=subject,
             role=role,
-            method=method,
+            method=by.method if by else None,
             detail=detail,
-            practitioner=practitioner,
+            practitioner=by.practitioner if by else None,
         )
         minute = f"{time:%Y%m%d%H%M}"
         id = derived_id(f"{minute}/{subject}/{case_id}", detail) if event == "refused" else self._new_id()
@@ -61,7 +63,7 @@ class AccessLog:
             self._refused.add(id)
 
     def _is_stored(self, minute: str, id: str) -> bool:
-        """Known without asking the server, which would drop the copy: thousands a second would keep it busy."""
+        """Return whether this process stored the refusal already, so that repetitions do not load the server."""
         if minute != self._minute:
             self._minute = minute
             self._refused.clear()

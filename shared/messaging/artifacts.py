@@ -39,7 +39,7 @@ class Artifacts:
         return CaseTexts(self, case, at)
 
     async def store(self, case: str, at: int, data: bytes) -> str:
-        """Raises ErasedError, TransientError, PermanentError."""
+        """Read and decrypt the text with this digest. Raises ErasedError, TransientError, PermanentError."""
         key = sha256_hex(data)
         number, secret = await self.keys.to_seal(case, at)
         nonce = self._random(NONCE)
@@ -68,7 +68,7 @@ class Artifacts:
         found: dict[str, bytes] = {}
         for case, key in wanted:
             try:
-                found[key] = await self._opened(
+                found[key] = await self._decrypt(
                     case, key, stored.get(f"$KV.{BUCKET}.{case}.{key}"), stored.get(f"$KV.{BUCKET}.{key}")
                 )
             except (ErasedError, TransientError):
@@ -76,9 +76,9 @@ class Artifacts:
                     raise
         return found
 
-    async def _opened(self, case: str, key: str, sealed: Msg | None, plain: Msg | None) -> bytes:
+    async def _decrypt(self, case: str, key: str, sealed: Msg | None, plain: Msg | None) -> bytes:
         if sealed is not None:
-            data = await self._unsealed(case, key, sealed.data)
+            data = await self._decrypt_with_key(case, key, sealed.data)
         elif plain is not None:
             data = plain.data
         elif await self.keys.erased(case):
@@ -89,7 +89,7 @@ class Artifacts:
             raise PermanentError(f"artifact {key[:12]}… is not what its digest says")
         return data
 
-    async def _unsealed(self, case: str, key: str, value: bytes) -> bytes:
+    async def _decrypt_with_key(self, case: str, key: str, value: bytes) -> bytes:
         if value == MARKER:
             raise ErasedError("this text was erased")
         start = len(SEALED) + GENERATION

@@ -57,21 +57,21 @@ class ServiceBroker(NatsBroker):
         self,
         step: StepDefinition[Consumed, Appended],
         handle: Handler[Consumed, Appended],
-        undo: Compensation[Consumed] | None = None,
+        compensate: Compensation[Consumed] | None = None,
     ) -> None:
-        """Run `handle` for the events that `step` consumes, and append what it returns; `undo`: see `StepRunner`."""
-        runner = StepRunner(step, handle, undo, self.bus, self.clock)
+        """Run `handle` for the events of `step`, and append what it returns. `compensate`: see StepRunner."""
+        runner = StepRunner(step, handle, compensate, self.bus, self.clock)
         if runner.fair_share is not None:
             self._schedulers.append(runner.fair_share)
         self._subscribe(consumer(step.consumer), runner.receive)
 
-    def on_message(self, consumer_name: str, handle: Receiver, given_up: OnRetriesExhausted | None = None) -> None:
+    def on_message(self, consumer_name: str, handle: Receiver, on_exhausted: OnRetriesExhausted | None = None) -> None:
         """Run `handle` for every message of a consumer. It appends events itself and must be idempotent.
 
-        So must `given_up`, which runs when the retry policy of the consumer is exhausted.
+        So must `on_exhausted`, which runs when the retry policy of the consumer is exhausted.
         """
-        if given_up is not None:
-            self._delivery.on_exhausted[consumer_name] = given_up
+        if on_exhausted is not None:
+            self._delivery.on_exhausted[consumer_name] = on_exhausted
         self._subscribe(consumer(consumer_name), handle)
 
     def _subscribe(self, target: Consumer, handle: Receiver) -> None:
@@ -109,7 +109,7 @@ class ServiceBroker(NatsBroker):
         exc_tb: TracebackType | None = None,
     ) -> None:
         """Stop consuming, finish messages in progress, and close the connection."""
-        ends = [scheduler.stop(pull_subscriber.GRACE) for scheduler in self._schedulers]
+        ends = [scheduler.stop(pull_subscriber.STOP_TIMEOUT_S) for scheduler in self._schedulers]
         await asyncio.gather(BrokerUsecase.stop(self, exc_type, exc_val, exc_tb), *ends)
         await self.disconnect()
 

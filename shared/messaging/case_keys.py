@@ -20,15 +20,15 @@ from shared.messaging.master_keys import RandomBytes, unwrap, wrap
 
 BUCKET = "keys"
 STREAM = f"KV_{BUCKET}"
-BYTES = 32
+KEY_BYTES = 32
 MARKER = b"{"
 CACHE_SIZE = 256  # cases
-FOR = 600.0  # seconds
+CACHE_LIFETIME_S = 600.0  # seconds
 MAX_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Generation:
+class KeyGeneration:
     """One entry. `key` is as it is stored; None: it was destroyed, by the order at sequence `ended`."""
 
     number: int
@@ -64,7 +64,7 @@ class CaseKeys:
                 return last.number, self._remember(case, last.number, self._unwrap(case, last.number, last.key), at)
             if last is not None and at <= last.ended:
                 raise ErasedError("the texts of this case were erased")
-            number, key = (last.ended if last is not None else 0), self._random(BYTES)
+            number, key = (last.ended if last is not None else 0), self._random(KEY_BYTES)
             try:
                 await self._bus.publish(
                     _subject(case, number), self._wrap(case, number, key), stream=STREAM, headers=_first()
@@ -90,7 +90,7 @@ class CaseKeys:
         found = await self.generations(case)
         return bool(found) and found[-1].key is None
 
-    async def generations(self, case: str) -> list[Generation]:
+    async def generations(self, case: str) -> list[KeyGeneration]:
         """Return the stored generations of the case's key, in order."""
         query = {"multi_last": [f"$KV.{BUCKET}.{case}.*"], "batch": 64}
         found = []
@@ -99,9 +99,9 @@ class CaseKeys:
             number = int(headers["Nats-Subject"].rpartition(".")[2])
             sequence = int(headers["Nats-Sequence"])
             if message.data.startswith(MARKER):
-                found.append(Generation(number, sequence, None, int(json.loads(message.data)["ended"])))
+                found.append(KeyGeneration(number, sequence, None, int(json.loads(message.data)["ended"])))
             else:
-                found.append(Generation(number, sequence, message.data))
+                found.append(KeyGeneration(number, sequence, message.data))
         return sorted(found, key=lambda item: item.number)
 
     async def destroy(self, case: str, order: int) -> None:
@@ -144,7 +144,7 @@ class CaseKeys:
         return key if until > self._clock() else None
 
     def _remember(self, case: str, number: int, key: bytes, at: int | None = None) -> bytes:
-        self._known[case, number] = key, self._clock() + FOR
+        self._known[case, number] = key, self._clock() + CACHE_LIFETIME_S
         if at is not None:
             self._last[case] = number, at
         while len(self._known) > CACHE_SIZE:
@@ -158,7 +158,7 @@ class CaseKeys:
         return wrap(self._bus.master_keys, self._random, key, _subject(case, number))
 
     def _unwrap(self, case: str, number: int, stored: bytes) -> bytes:
-        """Raises PermanentError when no master key opens it."""
+        """Decrypt a wrapped key. Raises PermanentError when no master key opens it."""
         return unwrap(self._bus.master_keys, stored, _subject(case, number), "the key of this case")
 
 

@@ -58,7 +58,7 @@ PARAMETERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class ChannelMessage:
     """What a channel carries. `schema` is the name of a file in shared/contracts/json, where `payload` is none."""
 
     summary: str
@@ -75,7 +75,7 @@ class Channel:
     name: str
     address: str
     stream: str
-    message: Message
+    message: ChannelMessage
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -83,7 +83,7 @@ class Channel:
 
     @property
     def pattern(self) -> str:
-        """The address as a filter: `discharge.*.*.filed`."""
+        """Return the address as a filter: `discharge.*.*.filed`."""
         return ".".join("*" if token.startswith("{") else token for token in self.address.split("."))
 
     @property
@@ -117,7 +117,7 @@ def _case_channels() -> list[Channel]:
     found = []
     for kind in EVENT_TYPES:
         name = name_of(kind)
-        message = Message(_summary(kind), f"{TYPE_PREFIX}{name}.v1", f"{name}.v1.json", headers=CASE_HEADERS)
+        message = ChannelMessage(_summary(kind), f"{TYPE_PREFIX}{name}.v1", f"{name}.v1.json", headers=CASE_HEADERS)
         found.append(
             Channel(f"case-{name}", subjects.CaseRef("{department}", "{case}").subject(name), "DISCHARGE", message)
         )
@@ -126,7 +126,7 @@ def _case_channels() -> list[Channel]:
 
 def _ehr_channels() -> list[Channel]:
     encounter = "What an EHR says happened to an encounter. An integration engine may publish it directly."
-    fact = Message(encounter, schema="ehr-encounter-fact.v1.json")
+    fact = ChannelMessage(encounter, schema="ehr-encounter-fact.v1.json")
     visit = "What an ADT message said happened to a visit. Which Encounter that is, is found out afterwards."
     updated = "An Encounter in the EHR has changed: a notification or the poll named it, and its content decides."
     appointment = "An Appointment in the EHR has changed: it may plan a discharge, which its content decides."
@@ -141,31 +141,31 @@ def _ehr_channels() -> list[Channel]:
             "ehr-encounter-updated",
             subjects.updated_subject("encounter", "{encounter}"),
             "EHR",
-            Message(updated, schema="ehr-encounter-changed.v1.json"),
+            ChannelMessage(updated, schema="ehr-encounter-changed.v1.json"),
         ),
         Channel(
             "ehr-appointment-updated",
             subjects.updated_subject("appointment", "{appointment}"),
             "EHR",
-            Message(appointment, schema="ehr-appointment-changed.v1.json"),
+            ChannelMessage(appointment, schema="ehr-appointment-changed.v1.json"),
         ),
         Channel(
             "ehr-visit",
             subjects.visit_subject("{event}", "{digest}"),
             "EHR",
-            Message(visit, schema="ehr-visit-fact.v1.json"),
+            ChannelMessage(visit, schema="ehr-visit-fact.v1.json"),
         ),
         Channel(
             "ehr-task-updated",
             subjects.updated_subject("task", "{task}"),
             "EHR",
-            Message(changed, schema="ehr-task-fact.v1.json"),
+            ChannelMessage(changed, schema="ehr-task-fact.v1.json"),
         ),
         Channel(
             "ehr-reimport",
             subjects.reimport_subject("{case}"),
             "EHR",
-            Message(reimport, schema="ehr-reimport.v1.json"),
+            ChannelMessage(reimport, schema="ehr-reimport.v1.json"),
         ),
     ]
 
@@ -177,7 +177,7 @@ def _event_channels(
     found = []
     for kind in kinds:
         name = name_of(kind)
-        message = Message(_summary(kind), f"countersign.{of}.{name}.v1", f"{of}-{name}.v1.json", headers=headers)
+        message = ChannelMessage(_summary(kind), f"countersign.{of}.{name}.v1", f"{of}-{name}.v1.json", headers=headers)
         found.append(Channel(f"{of}-{name}", address(kind), stream, message))
     return found
 
@@ -197,7 +197,7 @@ def _evaluation_address(kind: type[Model]) -> str:
 
 
 def _timer_channels() -> list[Channel]:
-    message = Message("A timer (ADR-51 of NATS): empty, its facts are headers.")
+    message = ChannelMessage("A timer (ADR-51 of NATS): empty, its facts are headers.")
     pairs = {
         ("refresh", "REFRESH_TIMERS"): subjects.refresh_timer_subjects("{source}"),
         ("again", "REFRESH_TIMERS"): subjects.retry_timer_subjects("{refresh}"),
@@ -220,35 +220,39 @@ def _timer_channels() -> list[Channel]:
 def _other_channels() -> list[Channel]:
     place = ("{case}", "{escalation}", "{channel}")
     notice = "A message about an escalation for one channel. Ids, level and time; no address."
-    access = Message(
+    access = ChannelMessage(
         "Who looked at a draft, signed in, was refused: ids, role and time.",
         payload={"type": "object", "additionalProperties": {"type": ["string", "null"]}},
     )
-    alert = Message("Something a person should look at: ids, names of steps and figures.", payload=IDS_AND_FIGURES)
-    letter = Message("A message whose retries are exhausted, complete, with the reason as a header.")
-    resolved = Message(
+    alert = ChannelMessage(
+        "Something a person should look at: ids, names of steps and figures.", payload=IDS_AND_FIGURES
+    )
+    letter = ChannelMessage("A message whose retries are exhausted, complete, with the reason as a header.")
+    resolved = ChannelMessage(
         "An operator dealt with a dead letter: who, when, and why in the operator's own words.",
         payload={"type": "object", "additionalProperties": {"type": "string"}},
     )
     return [
-        Channel("notice", subjects.notification_subject(*place), "NOTIFY", Message(notice, payload=IDS_AND_FIGURES)),
+        Channel(
+            "notice", subjects.notification_subject(*place), "NOTIFY", ChannelMessage(notice, payload=IDS_AND_FIGURES)
+        ),
         Channel(
             "notice-sent",
             subjects.receipt_subject(*place),
             "NOTIFY",
-            Message("The message was sent to its channel.", payload=IDS_AND_FIGURES),
+            ChannelMessage("The message was sent to its channel.", payload=IDS_AND_FIGURES),
         ),
         Channel(
             "webhook-delivery",
             subjects.webhook_delivery_subject("{webhook}", "{delivery}"),
             "NOTIFY",
-            Message("A case event on its way to a webhook. Ids, names and a time; no address.", payload=OBJECT),
+            ChannelMessage("A case event on its way to a webhook. Ids, names and a time; no address.", payload=OBJECT),
         ),
         Channel(
             "webhook-attempt",
             subjects.webhook_attempt_subject("{webhook}", "{delivery}"),
             "NOTIFY",
-            Message("An attempt to post a delivery: its outcome, status and duration.", payload=OBJECT),
+            ChannelMessage("An attempt to post a delivery: its outcome, status and duration.", payload=OBJECT),
         ),
         *(
             Channel(f"access-{entry}", subjects.access_subject(entry, "{case}"), "ACCESS", access)

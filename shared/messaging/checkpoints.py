@@ -32,7 +32,7 @@ from shared.messaging.access_log import STREAM as ACCESS
 from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import STREAM, EventStore, raw_message_of
 
-EVENTS = 20_000  # events of DISCHARGE, and entries of ACCESS, that one checkpoint covers
+MAX_EVENTS = 20_000  # events of DISCHARGE, and entries of ACCESS, that one checkpoint covers
 PAGE = 512
 SUFFIX = ".jsonl"
 
@@ -159,14 +159,14 @@ class Checkpoints:
                 case = parse_case_subject(item.subject)[0].id
                 heads[case] = CaseHead(case, item.sequence, chain_digest(item.headers, item.data))
                 last = item.sequence
-            if last - at >= EVENTS:
+            if last - at >= MAX_EVENTS:
                 break
         return last, sorted(heads.values(), key=lambda head: head.sequence)
 
     async def _access(self, at: int, digest: str) -> tuple[int, str]:
         """Return the last covered entry of ACCESS, and the digest up to it."""
         start = at
-        while at - start < EVENTS:
+        while at - start < MAX_EVENTS:
             query = {"seq": at + 1, "next_by_subj": "access.>", "batch": PAGE}
             page = [raw_message_of(message) for message in await self._bus.direct_get(ACCESS, query)]
             for item in page:

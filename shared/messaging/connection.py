@@ -225,13 +225,13 @@ class NatsConnection:
         subject, body = f"$JS.API.DIRECT.GET.{stream}", json.dumps(query).encode()
         return await self._ask(subject, body, None, what=f"read of {stream}", batch="batch" in query)
 
-    async def request(self, subject: str, data: bytes, *, patience: float) -> bytes:
-        """Send a request to a service; wait `patience` seconds for the reply. Raises TransientError, PermanentError.
+    async def request(self, subject: str, data: bytes, *, timeout_s: float) -> bytes:
+        """Send a request to a service; wait `timeout_s` seconds for the reply. Raises TransientError, PermanentError.
 
         Services reply on inboxes of their own: who may reply to requests cannot forge what JetStream answers.
         """
         below = request_inbox(self._user)
-        (message,) = await self._ask(subject, data, None, what=subject, batch=False, patience=patience, below=below)
+        (message,) = await self._ask(subject, data, None, what=subject, batch=False, timeout_s=timeout_s, below=below)
         return message.data
 
     async def _ask(
@@ -242,14 +242,14 @@ class NatsConnection:
         *,
         what: str,
         batch: bool,
-        patience: float | None = None,
+        timeout_s: float | None = None,
         below: str | None = None,
     ) -> list[Msg]:
         """Send a request and wait for its answer, on the inbox with the prefix `below`, else on the usual one."""
         replies = await self._replies_below(below or inbox(self._user))
         reply, answer = replies.expect(batch=batch)
         try:
-            async with asyncio.timeout(patience or REQUEST_TIMEOUT):
+            async with asyncio.timeout(timeout_s or REQUEST_TIMEOUT):
                 await self.client.publish(subject, data, reply=reply, headers=headers)
                 return await answer
         except errors.MaxPayloadError:  # another attempt would not make it smaller

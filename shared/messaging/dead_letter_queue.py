@@ -47,7 +47,7 @@ async def dead_letter(
 
 
 async def publish_alert(bus: NatsConnection, severity: Severity, kind: str, *, id: str, **facts: str | int) -> None:
-    """Tell whoever watches ALERTS. `facts` are ids, names of steps and figures."""
+    """Publish an alert on the stream ALERTS. `facts` are ids, names of steps and figures."""
     await bus.publish(
         alert_subject(severity, kind), json.dumps(facts, sort_keys=True).encode(), stream="ALERTS", id=f"{kind}-{id}"
     )

@@ -52,14 +52,14 @@ class DeadLetter:
 
     @property
     def owner(self) -> Literal["ingest", "approval"]:
-        """The service that redrives it: ingest what its own consumers refused, approval the rest and every case."""
+        """Return the service that redrives it: ingest for its own consumers, approval for all others and every case."""
         of_ingest = self.stream != "DISCHARGE" and self.consumer.startswith("ingest-")
         return "ingest" if of_ingest else "approval"
 
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """Who does something about a dead letter, when and why.
+    """Who acts on a dead letter, when and why.
 
     `actor` is who was authenticated, for the event of a case; None where a NATS request states a name only.
     """
@@ -88,8 +88,8 @@ async def read_all(connection: NatsConnection) -> DeadLetters:
         for message in page:
             headers = dict(message.headers or {})
             sequence = int(headers["Nats-Sequence"])
-            if (number := _settles(headers["Nats-Subject"])) is not None:
-                settled[number[1]] = _settled(number[0], message.data)
+            if (number := _parse_resolution_subject(headers["Nats-Subject"])) is not None:
+                settled[number[1]] = _read_resolution(number[0], message.data)
             else:
                 found[sequence] = (_read(sequence, headers), message.data, headers)
     for sequence in settled.keys() & found.keys():
@@ -106,7 +106,7 @@ async def read_after(
     async for page in pages(connection, STREAM, subjects.DEAD_LETTERS, start=after + 1, size=SCAN_PAGE):
         for message in page:
             headers = dict(message.headers or {})
-            if _settles(headers["Nats-Subject"]) is not None:
+            if _parse_resolution_subject(headers["Nats-Subject"]) is not None:
                 continue
             dead_letter = _read(int(headers["Nats-Sequence"]), headers)
             if (resolution := resolutions.get(dead_letter.sequence)) is not None:
@@ -120,8 +120,8 @@ async def _resolutions(connection: NatsConnection) -> "dict[int, Resolution]":
     for subject in (subjects.DEAD_LETTERS_REDRIVEN, subjects.DEAD_LETTERS_DISCARDED):
         async for page in pages(connection, STREAM, subject, size=PAGE):
             for message in page:
-                if (record := _settles((message.headers or {})["Nats-Subject"])) is not None:
-                    found[record[1]] = _settled(record[0], message.data)
+                if (record := _parse_resolution_subject((message.headers or {})["Nats-Subject"])) is not None:
+                    found[record[1]] = _read_resolution(record[0], message.data)
     return found
 
 
@@ -135,12 +135,15 @@ async def read_one(connection: NatsConnection, sequence: int) -> tuple[DeadLette
         connection.direct_get(STREAM, {"seq": sequence}),
         *(connection.direct_get(STREAM, {"last_by_subj": subject}) for subject in filters),
     )
-    if not messages or _settles((headers := dict(messages[0].headers or {}))["Nats-Subject"]) is not None:
+    if (
+        not messages
+        or _parse_resolution_subject((headers := dict(messages[0].headers or {}))["Nats-Subject"]) is not None
+    ):
         raise UnknownDeadLetterError(sequence)
     dead_letter = _read(sequence, headers)
     for outcome, record in zip(OUTCOMES, records, strict=True):
         if record:
-            dead_letter = _settled(outcome, record[0].data).of(dead_letter)
+            dead_letter = _read_resolution(outcome, record[0].data).of(dead_letter)
     return dead_letter, messages[0].data, headers
 
 
@@ -157,14 +160,14 @@ class Resolution:
         return replace(dead_letter, state=self.outcome, by=self.by, at=self.at, why=self.why)
 
 
-def _settles(subject: str) -> tuple[Outcome, int] | None:
+def _parse_resolution_subject(subject: str) -> tuple[Outcome, int] | None:
     """Return outcome and dead letter of the record with this subject; None if it is not a record."""
     tokens = subject.split(".")
     outcome = next((item for item in OUTCOMES if len(tokens) == 3 and item == tokens[1]), None)
     return (outcome, int(tokens[2])) if outcome is not None and re.fullmatch(r"[0-9]{1,18}", tokens[2]) else None
 
 
-def _settled(outcome: Outcome, data: bytes) -> Resolution:
+def _read_resolution(outcome: Outcome, data: bytes) -> Resolution:
     try:
         record = json.loads(data or b"{}")
         values = [record.get(name) for name in ("by", "at", "why")]

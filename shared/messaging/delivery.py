@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 Next = Callable[[StreamMessage[Msg]], Awaitable[Any]]
 OnRetriesExhausted = Callable[
     [FailedMessage, str], Awaitable[None]
-]  # what else a consumer does when it gives up, and why it did
+]  # (message, reason): runs after the last attempt of a consumer
 
 
 class Delivery:
@@ -90,9 +90,9 @@ class Delivery:
             await message.nack(delay=delay)
             return
         try:
-            await self._give_up(target, _original(message, target), failure.reason, attempt)
-        except CountersignError as error:  # nothing is let go that is not kept as a dead letter
-            logger.warning("%s: could not give up yet: %s", target.name, error.reason)
+            await self._dead_letter(target, _original(message, target), failure.reason, attempt)
+        except CountersignError as error:  # no message is rejected before its dead letter is stored
+            logger.warning("%s: the dead letter was not stored yet: %s", target.name, error.reason)
             await message.nack(delay=target.retry.initial_interval)
             return
         await message.reject()
@@ -119,14 +119,14 @@ class Delivery:
             reason=reason,
         )
 
-    async def _give_up(self, target: Consumer, original: FailedMessage, reason: str, attempts: int) -> None:
+    async def _dead_letter(self, target: Consumer, original: FailedMessage, reason: str, attempts: int) -> None:
         """Store the dead letter, mark the case as failed, and alert a person. Each part is idempotent."""
-        logger.warning("%s: given up after %d attempts: %s", target.name, attempts, reason)
+        logger.warning("%s: retries exhausted after %d attempts: %s", target.name, attempts, reason)
         await dead_letter(self._bus, target, original, reason, attempts)
         if target.step is not None:
             await self._mark_failed(target.step, original, reason, attempts)
-        if (given_up := self.on_exhausted.get(target.name)) is not None:
-            await given_up(original, reason)
+        if (callback := self.on_exhausted.get(target.name)) is not None:
+            await callback(original, reason)
         await self._publish_alert("critical", "step-failed", target, original, attempts, reason)
 
     async def _mark_failed(self, name: StepName, original: FailedMessage, reason: str, attempts: int) -> None:
@@ -153,7 +153,7 @@ class Delivery:
             original = FailedMessage(
                 advisory["stream"], advisory["stream_seq"], headers["Nats-Subject"], headers, item.data
             )
-            await self._give_up(target, original, "delivered too often without an answer", advisory["deliveries"])
+            await self._dead_letter(target, original, "delivered too often without an answer", advisory["deliveries"])
 
 
 class DeliveryMiddleware(BaseMiddleware):

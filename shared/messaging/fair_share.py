@@ -51,7 +51,7 @@ class DepartmentQueue:
         while self.waiting and self.waiting[0].sequence <= sequence:
             self.waiting.popleft()
 
-    def take(self) -> QueuedEvent | None:
+    def pop_next(self) -> QueuedEvent | None:
         """Remove and return the oldest case of the department with least in progress.
 
         None if every department has at least half of an equal share.
@@ -126,7 +126,7 @@ class FairShareScheduler:
             logger.info("%s: the backlog could not be read: %s", self._target.name, failure.reason)
             return
         while len(self._tasks) < self._target.reserved_slots:
-            found = self.queue.take()
+            found = self.queue.pop_next()
             if found is None:
                 self._skipped_deliveries = self.queue.lookahead_start
                 return

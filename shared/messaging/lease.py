@@ -34,9 +34,10 @@ class Lease:
         busy: str,
         share: Callable[[], float] = random.random,
     ) -> None:
-        """`busy` says in an error that others hold it. `share` returns how much of a poll interval is waited, 0 to 1.
+        """`busy` is the error text when another process holds it.
 
-        Who has just released it waits so before it takes it again: no process overtakes another for long.
+        A process that has just released it waits before it acquires it again, so that others get their turn: `share`
+        returns which share of a poll interval, 0 to 1.
         """
         self._bucket = Bucket(bus, bucket)
         self._key = key
@@ -46,20 +47,20 @@ class Lease:
         self._released_at = -math.inf
 
     @asynccontextmanager
-    async def held(self, patience: float) -> AsyncIterator[float]:
-        """Hold the lease while the block runs; the value is the loop's time at which it ends.
+    async def hold(self, timeout_s: float) -> AsyncIterator[float]:
+        """Hold the lease while the block runs; yields the time of the event loop at which it ends.
 
-        Raises TransientError where others have held it for `patience` seconds, or the bucket does not answer.
+        Raises TransientError where others have held it for `timeout_s` seconds, or the bucket does not answer.
         """
-        revision, until = await self._take(patience)
+        revision, until = await self._acquire(timeout_s)
         try:
             yield until
         finally:
             await self._release(revision)
 
-    async def _take(self, patience: float) -> tuple[int, float]:
+    async def _acquire(self, timeout_s: float) -> tuple[int, float]:
         loop = asyncio.get_running_loop()
-        give_up, poll = loop.time() + patience, FIRST_POLL_S
+        deadline, poll = loop.time() + timeout_s, FIRST_POLL_S
         wait = loop.time() - self._released_at < FIRST_POLL_S
         while True:
             if wait:
@@ -74,7 +75,7 @@ class Lease:
                 except WrongSequenceError:  # another process was first
                     continue
                 return taken, begun + self._seconds
-            if begun > give_up:
+            if begun > deadline:
                 raise TransientError(self._busy)
             poll = min(LONGEST_POLL_S, poll * 2)
 

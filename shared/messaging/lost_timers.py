@@ -65,12 +65,12 @@ class LostTimers:
             if _is_lost(dict(message.headers or {}), until)
         ]
         for message in lost:
-            await self._set_again(message)
+            await self._publish_again(message)
         if lost:
             logger.warning("%d timers of %s were lost by the server, and are set again", len(lost), self._stream)
         return len(lost)
 
-    async def _set_again(self, message: Msg) -> None:
+    async def _publish_again(self, message: Msg) -> None:
         found = dict(message.headers or {})
         headers = {name: value for name, value in found.items() if name in KEPT_HEADERS or not name.startswith("Nats-")}
         await self._bus.publish(found["Nats-Subject"], message.data, stream=self._stream, headers=headers)

@@ -42,9 +42,10 @@ Check = Callable[[str, bytes], Any]  # subject and body; raises PermanentError w
 
 
 class OperatorRequests:
-    """Of one service. `checks`: consumers whose messages it publishes again, and the contract of those.
+    """Handle the operator's requests to one service.
 
-    `more`: requests that only this service knows.
+    `checks`: consumers whose messages it publishes again, and the contract of each. `more`: requests that only this
+    service has.
     """
 
     def __init__(
@@ -121,13 +122,13 @@ class OperatorRequests:
             )
         if len(data) > MAX_MESSAGE_BYTES:
             raise PermanentError(
-                f"{_named(dead_letter)} has {len(data)} bytes; at most {MAX_MESSAGE_BYTES} are redriven."
+                f"{_describe(dead_letter)} has {len(data)} bytes; at most {MAX_MESSAGE_BYTES} are redriven."
             )
         try:
             check(dead_letter.subject, data)
         except PermanentError as error:
             raise PermanentError(
-                f"{_named(dead_letter)} would fail again: {error.reason}. Have it reported again, and discard it."
+                f"{_describe(dead_letter)} would fail again: {error.reason}. Have it reported again, and discard it."
             ) from None
 
     async def _retry_step(self, dead_letter: DeadLetter, failed_consumer: Consumer, attribution: Attribution) -> str:
@@ -156,18 +157,18 @@ class OperatorRequests:
             raise PermanentError("Say why it is discarded.")
         dead_letter, _, _ = await read_one(self._bus, request.sequence)
         ensure_unresolved(dead_letter)
-        left = await self._left(dead_letter)
+        remaining = await self._remaining_work(dead_letter)
         await resolve(self._bus, dead_letter.sequence, "discarded", Attribution(request.by, request.why, self._clock()))
-        return f"discarded dead letter {dead_letter.sequence}{left}"
+        return f"discarded dead letter {dead_letter.sequence}{remaining}"
 
-    async def _left(self, dead_letter: DeadLetter) -> str:
+    async def _remaining_work(self, dead_letter: DeadLetter) -> str:
         if dead_letter.stream != "DISCHARGE":
             return ""
         try:
             case_ref, _ = parse_case_subject(dead_letter.subject)
             case: Case = fold(await self._event_store.history(case_ref))
         except PermanentError:
-            return ""  # what cannot be read may be why it is a dead letter
+            return ""  # an unreadable event may be the reason of the dead letter
         if case.failure is None:
             return f"; case {case_ref.id} is {case.state}"
         return (
@@ -228,7 +229,7 @@ def _consumer(dead_letter: DeadLetter, headers: Mapping[str, str]) -> Consumer:
     failure_subject = headers["Nats-Subject"]
     found = next((item for item in CONSUMERS if failure_subject == dead_letter_subject(item.service, item.name)), None)
     if found is None or found.stream != dead_letter.stream or not _consumes(found, dead_letter.subject):
-        raise PermanentError(f"{_named(dead_letter)} cannot be from a consumer of ours: it is not redriven.")
+        raise PermanentError(f"{_describe(dead_letter)} cannot be from a consumer of ours: it is not redriven.")
     return found
 
 
@@ -239,5 +240,5 @@ def _consumes(consumer: Consumer, subject: str) -> bool:
     return any(subject_matches(item, subject) for item in consumer.subjects)
 
 
-def _named(dead_letter: DeadLetter) -> str:
+def _describe(dead_letter: DeadLetter) -> str:
     return f"Dead letter {dead_letter.sequence}"

@@ -81,7 +81,7 @@ _ARTIFACTS = (*_bucket("artifacts"), *_bucket("keys"))
 # To destroy a case's key and to remove its texts: the bytes of a deleted key are overwritten.
 _ERASE = ("$JS.API.STREAM.MSG.DELETE.KV_keys", "$JS.API.STREAM.PURGE.KV_artifacts")
 _READ_ACCESS = ("$JS.API.DIRECT.GET.ACCESS", "$JS.API.DIRECT.GET.ACCESS.>", "$JS.API.STREAM.INFO.ACCESS")
-_GIVE_UP = (
+_DEAD_LETTER_PERMISSIONS = (
     subjects.ACCESS_REFUSED,
     subjects.dead_letter_subject("{service}", "*"),
     subjects.EVERY_ALERT,
@@ -146,7 +146,7 @@ def _drafter_events(service: str) -> tuple[str, ...]:
     return tuple(subjects.drafter_subject("*", name_of(kind)) for kind in DRAFTER_EVENTS[service])
 
 
-_OWN: dict[str, tuple[str, ...]] = {
+_SERVICE_PERMISSIONS: dict[str, tuple[str, ...]] = {
     "ingest": (
         *_bucket("idempotency", "ingest.*"),
         *_REDRIVE,
@@ -238,26 +238,26 @@ _OWN: dict[str, tuple[str, ...]] = {
 }
 
 # Changes of sessions, so that no request has to look its session up.
-_SUBSCRIBED = {"approval": ("$KV.sessions.>",)}
+_SUBSCRIPTIONS = {"approval": ("$KV.sessions.>",)}
 
 
 def permissions(service: str) -> Permissions:
     """Return the least permissions of a service: its consumers, the events it appends, the buckets it uses."""
-    own = tuple(item for item in all_consumers() if item.service == service)
-    give_up = tuple(right.format(service=service) for right in _GIVE_UP)
+    consumers = tuple(item for item in all_consumers() if item.service == service)
+    dead_letters = tuple(right.format(service=service) for right in _DEAD_LETTER_PERMISSIONS)
     return Permissions(
         publish=(
-            *_consume(own),
+            *_consume(consumers),
             *_READ_CASES,
-            *give_up,
+            *dead_letters,
             *case_events(*appended_by(service)),
             *refresh_events(*REFRESH_EVENTS.get(service, ())),
-            *_OWN[service],
+            *_SERVICE_PERMISSIONS[service],
         ),
         subscribe=(
             f"{inbox(service)}.>",
             *((f"mend.{service}.*",) if service in REDRIVING_SERVICES else ()),
-            *_SUBSCRIBED.get(service, ()),
+            *_SUBSCRIPTIONS.get(service, ()),
         ),
     )
 

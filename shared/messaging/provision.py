@@ -157,12 +157,12 @@ def consumer_config(target: Consumer) -> ConsumerConfig:
 
 async def _stream(jetstream: JetStreamContext, wanted: StreamConfig, storage: StreamStorage) -> Change:
     try:
-        return await _brought(jetstream, wanted)
+        return await _create_or_update_stream(jetstream, wanted)
     except APIError as error:
         raise placement_error(error.err_code, str(wanted.name), storage) or error from None
 
 
-async def _brought(jetstream: JetStreamContext, wanted: StreamConfig) -> Change:
+async def _create_or_update_stream(jetstream: JetStreamContext, wanted: StreamConfig) -> Change:
     try:
         info = await jetstream.stream_info(str(wanted.name))
     except NotFoundError:

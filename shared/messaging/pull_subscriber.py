@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-EXPIRES = 30.0  # seconds that a request stands; finite, because a server that restarts never answers it
+REQUEST_EXPIRY_S = 30.0  # seconds that a request stands; finite, because a server that restarts never answers it
 IDLE_HEARTBEAT = 5.0  # seconds after which the server says that there is nothing to deliver
 MISSED_HEARTBEATS = 2.5  # heartbeats that may be missed before the request is taken for lost
-GRACE = 4.0  # seconds that work gets when the subscriber is stopped
-OPTIONS = {"expires": int(EXPIRES * 1e9), "idle_heartbeat": int(IDLE_HEARTBEAT * 1e9)}  # in nanoseconds
+STOP_TIMEOUT_S = 4.0  # seconds that work gets when the subscriber is stopped
+OPTIONS = {"expires": int(REQUEST_EXPIRY_S * 1e9), "idle_heartbeat": int(IDLE_HEARTBEAT * 1e9)}  # in nanoseconds
 
 
 async def raw_message(message: StreamMessage[Msg]) -> Msg:
@@ -113,7 +113,7 @@ class StandingPullSubscriber(StreamSubscriber):
             with suppress(errors.Error):  # the connection is gone, and the requests with it
                 await subscription.unsubscribe()
         if self._working:
-            await asyncio.wait(self._working, timeout=GRACE)
+            await asyncio.wait(self._working, timeout=STOP_TIMEOUT_S)
         for task in self._working:
             task.cancel()
         await super().stop()

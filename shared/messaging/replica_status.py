@@ -28,7 +28,7 @@ class ReplicaStatus:
 
     @property
     def moving(self) -> bool:
-        """It is on its way: where it was until the servers that it is to be on have all of it."""
+        """Return whether the stream is being moved: new replicas are not in sync yet."""
         return len(self.servers) > self.wanted
 
     @property

@@ -111,14 +111,14 @@ async def handle_request(verbs: Mapping[str, Operation], name: str, data: bytes)
         return OperatorReply(refused=f"It ended unexpectedly ({type(error).__name__}): see the service's log.")
 
 
-async def ask(bus: NatsConnection, service: str, verb: str, request: Model, *, patience: float | None = None) -> str:
-    """Send a request to `service`; return a sentence that says what it did. `patience`: seconds to wait for it.
+async def ask(bus: NatsConnection, service: str, verb: str, request: Model, *, timeout_s: float | None = None) -> str:
+    """Send a request to `service`; return a sentence that says what it did. `timeout_s`: time to wait for it.
 
     Raises PermanentError with its reason when it refuses; TransientError when it cannot now, or does not reply.
     """
     try:
         data = await bus.request(
-            f"mend.{service}.{verb}", request.model_dump_json().encode(), patience=patience or REPLY_TIMEOUT
+            f"mend.{service}.{verb}", request.model_dump_json().encode(), timeout_s=timeout_s or REPLY_TIMEOUT
         )
     except TransientError:
         raise TransientError(f"The {service} service does not answer: is it running? Then run it again.") from None

@@ -53,7 +53,7 @@ class Position:
 
     delivered: int  # deliveries so far
     floor: int  # stream sequence up to which everything is acknowledged
-    unanswered: int
+    ack_pending: int  # messages that are delivered and not acknowledged
 
 
 async def snapshot(bus: NatsConnection, stream: str, write: Callable[[bytes], object]) -> StreamSnapshot:
@@ -88,7 +88,7 @@ async def remove(bus: NatsConnection, stream: str) -> None:
     stream is restored once more, they may never get a leader.
     """
     with suppress(CountersignError):  # a half-restored stream has no info
-        info = await call(bus, f"$JS.API.STREAM.INFO.{stream}", b"", patience=POLL_TIMEOUT)
+        info = await call(bus, f"$JS.API.STREAM.INFO.{stream}", b"", timeout_s=POLL_TIMEOUT)
         age = datetime.fromisoformat(info["ts"]) - datetime.fromisoformat(info["created"])
         await asyncio.sleep(CONSUMER_ASSIGNMENT_TIME - age.total_seconds())
     try:
@@ -180,7 +180,7 @@ async def position(bus: NatsConnection, stream: str, consumer: str) -> Position 
 
 async def _info(bus: NatsConnection, stream: str, consumer: str) -> Json:
     """Return the consumer's info. While it has no leader, there is no reply, also not later."""
-    return await call(bus, f"$JS.API.CONSUMER.INFO.{stream}.{consumer}", b"", patience=POLL_TIMEOUT)
+    return await call(bus, f"$JS.API.CONSUMER.INFO.{stream}.{consumer}", b"", timeout_s=POLL_TIMEOUT)
 
 
 async def reset_consumer(bus: NatsConnection, stream: str, consumer: str, floor: int) -> None:
@@ -201,9 +201,9 @@ class NoRespondersError(TransientError):
 
 
 async def call(
-    bus: NatsConnection, subject: str, body: bytes | Mapping[str, Any], *, patience: float | None = None
+    bus: NatsConnection, subject: str, body: bytes | Mapping[str, Any], *, timeout_s: float | None = None
 ) -> Json:
-    """Send a request to the JetStream API; return its response within `patience` seconds, an empty one as {}.
+    """Send a request to the JetStream API; return its response within `timeout_s` seconds, an empty one as {}.
 
     Raises SnapshotRefusedError, NoRespondersError, TransientError.
     """
@@ -211,7 +211,7 @@ async def call(
     # `$JS.API.STREAM.INFO.X` → "stream info"; subjects that the server generated say nothing.
     what = " ".join(subject.split(".")[2:4]).lower()
     try:
-        answer = await bus.client.request(subject, data, timeout=patience or CHUNK_TIMEOUT)
+        answer = await bus.client.request(subject, data, timeout=timeout_s or CHUNK_TIMEOUT)
     except errors.NoRespondersError:
         raise NoRespondersError(f"{what}: NoRespondersError") from None
     except (errors.Error, OSError, TimeoutError) as error:

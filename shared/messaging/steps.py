@@ -24,7 +24,7 @@ from shared.messaging.event_store import EventStore, StepNoLongerAwaitedError
 from shared.messaging.fair_share import FairShareScheduler
 from shared.messaging.topology import consumer
 
-QUEUED = 1.0  # seconds after which an event has stood in a queue
+QUEUE_THRESHOLD_S = 1.0  # seconds after which an event has stood in a queue
 
 Consumed = TypeVar("Consumed", bound=CaseEvent, covariant=True)
 Appended = TypeVar("Appended", bound=CaseEvent)
@@ -48,20 +48,20 @@ Compensation = Callable[[StepContext[Consumed]], Awaitable[None]]
 class StepRunner(Generic[Consumed, Appended]):
     """Runs `handle` for the events that `step` consumes, and appends what it returns.
 
-    `undo` takes back the effect when the case has moved on in the meantime (withdrawn while we worked).
+    `compensate` takes back the effect when the case has moved on in the meantime (withdrawn while we worked).
     """
 
     def __init__(
         self,
         step: StepDefinition[Consumed, Appended],
         handle: Handler[Consumed, Appended],
-        undo: Compensation[Consumed] | None,
+        compensate: Compensation[Consumed] | None,
         bus: NatsConnection,
         clock: Clock,
     ) -> None:
         self._step = step
         self._handle = handle
-        self._undo = undo
+        self._compensate = compensate
         self._event_store = EventStore(bus, step.service)
         self._clock = clock
         self._target = consumer(step.consumer)
@@ -103,9 +103,9 @@ class StepRunner(Generic[Consumed, Appended]):
             id = derived_id(cause.id, event.event)
             await self._event_store.append_awaited(name, cause, event, history, id=id, clock=self._clock)
         except StepNoLongerAwaitedError:
-            if self._undo is not None:
-                await self._undo(work)
+            if self._compensate is not None:
+                await self._compensate(work)
 
     def _waited(self, received: RecordedEvent) -> bool:
         """Return whether the event has waited in a queue, and may have been processed ahead of its turn."""
-        return self.fair_share is not None and (self._clock() - received.time).total_seconds() > QUEUED
+        return self.fair_share is not None and (self._clock() - received.time).total_seconds() > QUEUE_THRESHOLD_S

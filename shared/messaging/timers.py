@@ -50,15 +50,15 @@ class Timers:
         return (await self._bus.publish(subject, b"", stream=self._stream, headers=headers)).seq
 
     async def cancel(self, case_id: str) -> None:
-        """Take back the timer of the case that has not fired."""
+        """Cancel the timer of the case that has not fired."""
         await self.purge(timer_subject(case_id, "*"))
 
-    async def take_back(self, case: CaseRef, level: int, sequence: int) -> None:
-        """Take back just the timer that `schedule` set, not one that has replaced it."""
+    async def cancel_exactly(self, case: CaseRef, level: int, sequence: int) -> None:
+        """Cancel the timer that `schedule` set with this sequence, not one that has replaced it."""
         await self.purge(timer_subject(case.id, level), up_to=sequence)
 
-    async def forget(self, due: FiredTimer, sequence: int) -> None:
-        """Drop the fired timer that stands at `sequence`: it has been dealt with. A later clock's stays."""
+    async def delete_fired(self, due: FiredTimer, sequence: int) -> None:
+        """Delete the fired timer at `sequence`, which has been handled. A timer of a later clock stays."""
         await self.purge(due_subject(due.case.id, due.level), up_to=sequence)
 
     async def purge(self, subject: str, *, up_to: int | None = None) -> None:

@@ -8,7 +8,7 @@ from shared.telemetry import metric_definitions
 
 # Deliveries beyond the attempts of a retry policy: only a process that died during an attempt uses them up.
 CRASH_ALLOWANCE = 20
-PROCESSES = 8  # of a service that may share a consumer's work: deploy/k8s/components/keda grows none further
+MAX_PROCESSES = 8  # of a service that may share a consumer's work: deploy/k8s/components/keda grows none further
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +44,12 @@ class Consumer:
 
     @property
     def attributes(self) -> dict[str, str]:
-        """What metrics and spans call it."""
+        """Return the attributes of its metrics and spans."""
         return {metric_definitions.STREAM: self.stream, metric_definitions.CONSUMER: self.name}
 
     @property
     def ack_wait(self) -> float:
-        """Seconds until the server gives the message to somebody else; a live handler extends it (see steps.py)."""
+        """Return the seconds until the server redelivers an unacknowledged message; a running handler extends it."""
         return 12.0
 
     @property
@@ -58,7 +58,7 @@ class Consumer:
 
         A consumer with one worker has one in the whole hospital.
         """
-        return self.retry_backlog + (self.workers if self.workers == 1 else self.workers * PROCESSES)
+        return self.retry_backlog + (self.workers if self.workers == 1 else self.workers * MAX_PROCESSES)
 
     @property
     def max_deliver(self) -> int:

@@ -176,7 +176,7 @@ class Authenticator:
 
     @property
     def schemes(self) -> SecuritySchemes:
-        """How a caller may authenticate, for OpenAPI."""
+        """Return the ways to authenticate, for OpenAPI."""
         return BEARER if self._sessions is None else BEARER | session_scheme(self._public.cookie_name(SESSION_COOKIE))
 
     def find_token(self, token: str) -> ApiToken | None:

@@ -26,7 +26,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from shared import declarations
 from shared.contracts.model import Model
 from shared.inference.anthropic_api import AnthropicApi
-from shared.inference.generation import Generator, RefusedError
+from shared.inference.generation import GenerationRefusedError, Generator
 from shared.inference.generation_api import GenerationApi
 from shared.inference.http_generation import HttpGenerator
 from shared.inference.openai_api import OpenAiApi
@@ -151,7 +151,7 @@ class Endpoint(Model):
             return None
         key = text.strip()
         if not key or not key.isascii() or not key.isprintable():
-            raise RefusedError(f"{where} of the endpoint {self.name} has no key")
+            raise GenerationRefusedError(f"{where} of the endpoint {self.name} has no key")
         return key
 
     def connect(self, priority: int) -> Generator:
@@ -201,7 +201,7 @@ def _read(file: Path) -> str:
     try:
         return file.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise RefusedError(f"key_file {file} cannot be read ({type(error).__name__})") from None
+        raise GenerationRefusedError(f"key_file {file} cannot be read ({type(error).__name__})") from None
 
 
 def check_keys(endpoints: Endpoints) -> None:

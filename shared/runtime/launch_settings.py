@@ -61,7 +61,7 @@ class LaunchSettings(OAuthClientSettings):
 
     @property
     def base(self) -> str:
-        """The issuer without a slash at its end: EHRs are not consistent about it."""
+        """Return the issuer without a slash at its end: EHRs are not consistent about it."""
         return self.issuer.rstrip("/")
 
 

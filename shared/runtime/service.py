@@ -43,8 +43,8 @@ GaugeCollector = Callable[[], Awaitable[None]]  # sets gauges whose values are r
 RECONNECT_DELAY_S = 1.0  # between attempts to connect
 THREAD_SWITCH_INTERVAL_S = 0.001  # Python's default is 5 ms, for each turn that a page takes
 GC_THRESHOLDS = (50_000, 20, 50)  # allocations, then collections per generation; saves a tenth of the CPU per case
-# Seconds that open requests get when the process is asked to stop, before the work does (`pull_subscriber.GRACE`):
-# streams never end by themselves. What holds on even so, a server that does not answer for one, is left behind.
+# Seconds that open requests get when the process is asked to stop, before the work does
+# (`pull_subscriber.STOP_TIMEOUT_S`): streams never end by themselves. Requests that take longer are abandoned.
 GRACEFUL_SHUTDOWN_S = 3
 SHUTDOWN_DEADLINE_S = 9.0
 # No Server header. A proxy's forwarding headers are not used: PublicOrigin states the origin.
@@ -130,7 +130,7 @@ class Service:
 def service_broker(
     name: str, settings: ServiceSettings, clock: Clock, master_keys: tuple[bytes, ...] = ()
 ) -> ServiceBroker:
-    """The broker of a service, not connected. `master_keys`: see `NatsConnection`."""
+    """Return the broker of a service, not connected. `master_keys`: see `NatsConnection`."""
     bus = NatsConnection(settings.nats_url, name, settings.seed, settings.nats_ca_file, master_keys)
     return ServiceBroker(name, bus, clock)
 

@@ -20,7 +20,7 @@ from shared.contracts.errors import TransientError
 
 PACKAGES = Path(__file__).resolve().parents[2]
 MAX_ANSWER_BYTES = 32 * 2**20
-NICE = 10  # requests to the service go first
+PROCESS_NICENESS = 10  # requests to the service go first
 
 
 class WorkerEndedError(Exception):
@@ -117,7 +117,7 @@ class WorkerProcess:
             process_group=0,
         )
         # Not by the process itself: its imports come first.
-        os.setpriority(os.PRIO_PROCESS, process.pid, os.getpriority(os.PRIO_PROCESS, 0) + NICE)
+        os.setpriority(os.PRIO_PROCESS, process.pid, os.getpriority(os.PRIO_PROCESS, 0) + PROCESS_NICENESS)
         return process
 
 

@@ -20,7 +20,7 @@ def filed() -> bytes:
     of = source()
     renditions = make(of, CONTENT_TYPES, "a4")
     document = signed_resources.document(CASE, of.approved, chart.contents(renditions, T0), "dev-1", T0)
-    digests = chart.held(document, renditions)
+    digests = chart.digests_in_document(document, renditions)
     provenance = signed_resources.provenance(of.approved, "doc-1", "dev-1", "h" * 64, T0, T0, chart.entities(digests))
     entries = [{"resource": document}, {"resource": provenance}]
     return json.dumps({"resourceType": "Bundle", "type": "collection", "entry": entries}).encode()

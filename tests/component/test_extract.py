@@ -20,7 +20,7 @@ from shared.clinical.fhir_client import FhirClient
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Draft
 from shared.contracts.errors import PermanentError
-from tests.support.ehr import BASE, Losing, client, sandbox, shared_sandbox, shared_stays, stays
+from tests.support.ehr import BASE, LossyTransport, client, sandbox, shared_sandbox, shared_stays, stays
 from tests.support.examples import PROMPT
 
 PARTS = [
@@ -202,7 +202,7 @@ async def test_a_server_without_searches_by_number_is_asked_by_encounter() -> No
     assert not found.unread
 
 
-class Ignoring(Losing):
+class Ignoring(LossyTransport):
     """The server ignores what it does not know, so a search by `:identifier` alone finds everybody's entries."""
 
     asked: ClassVar[list[str]] = []
@@ -234,7 +234,7 @@ async def test_a_stay_whose_parent_is_not_there_is_read_by_itself() -> None:
     assert found.encounter == f"Encounter/{stays()[0]}"
 
 
-class BehindAProxy(Losing):
+class BehindAProxy(LossyTransport):
     """The server is asked by another name than that of our settings, and writes that name into what it answers."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.approval.domain import Outcome
+from services.approval.domain import DraftOutcome
 from services.approval.ehr_tasks.tasks import Devices, ReviewTasks
 from services.approval.filing import resources, signed_resources
 from services.approval.filing.chart_check import NotAsSignedError
@@ -24,7 +24,7 @@ APPROVED = Approved(
     stay=STAY, draft=draft_ref(), task=None, signed="e" * 64, edited=True, by=PHYSICIAN, signer="Practitioner/dr-1"
 )
 DECISION = RecordedEvent(CASE, "id-5", "countersign/approval", T0, "", APPROVED, ChainHead(5, "h" * 64))
-APPROVAL = Outcome("approved", "id-5")
+APPROVAL = DraftOutcome("approved", "id-5")
 DRAFTED = Drafted(stay=STAY, draft=draft_ref(), sentences=4, unsupported=0, encounter_status="finished")
 
 

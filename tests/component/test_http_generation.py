@@ -8,7 +8,14 @@ import pytest
 from cli.stack.ports import free_port
 from shared.contracts.errors import CountersignError, PermanentError, RateLimitedError, TransientError
 from shared.inference import event_stream, http_generation
-from shared.inference.generation import BusyError, NotGeneratedError, RefusedError, Sampling, UnreadyError, Usage
+from shared.inference.generation import (
+    BusyError,
+    GenerationRefusedError,
+    NotGeneratedError,
+    Sampling,
+    UnreadyError,
+    Usage,
+)
 from shared.inference.http_generation import HttpGenerator
 from tests.support.generator import TEXT
 from tests.support.model_api import (
@@ -108,10 +115,10 @@ async def test_declared_parameters_revision_and_policy(server: ModelServer) -> N
 @pytest.mark.parametrize(
     ("status", "error"),
     [
-        (400, RefusedError),
-        (401, RefusedError),
-        (404, RefusedError),
-        (307, RefusedError),
+        (400, GenerationRefusedError),
+        (401, GenerationRefusedError),
+        (404, GenerationRefusedError),
+        (307, GenerationRefusedError),
         (408, UnreadyError),
         (502, UnreadyError),
         (503, UnreadyError),
@@ -141,7 +148,7 @@ async def test_a_model_that_fails_is_not_asked_again_and_a_server_of_anthropic_i
     server: ModelServer, generator: HttpGenerator
 ) -> None:
     server.replies = [refusal(server.kind, 500, PROMPT)]
-    assert type(await failure(generator)) is (RefusedError if server.kind == "openai" else TransientError)
+    assert type(await failure(generator)) is (GenerationRefusedError if server.kind == "openai" else TransientError)
 
 
 @pytest.mark.parametrize("status", [429, 503, 529])
@@ -241,7 +248,7 @@ async def test_ready_needs_the_key_and_is_not_asked_at_every_probe(server: Model
     keys = ["wrong", KEY]
     generator = server.generator(key=lambda: keys[0])
     assert not await generator.ready()
-    assert type(await failure(generator)) is RefusedError
+    assert type(await failure(generator)) is GenerationRefusedError
     keys.pop(0)  # a new key needs no restart
     assert await generator.served_models() == (MODELS[server.kind],)
     server.paths.clear()

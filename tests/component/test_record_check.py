@@ -107,7 +107,7 @@ async def test_a_check_that_does_not_end_is_given_up(checks: RecordChecker, monk
     await written(checks, texts, ADDED[0])
     worker = worker_of(checks)
     os.kill(worker.pid, signal.SIGSTOP)
-    monkeypatch.setattr(record_check, "LONGEST", 0.2)
+    monkeypatch.setattr(record_check, "CHECK_TIMEOUT_S", 0.2)
     with pytest.raises(TransientError):
         await written(checks, texts, *ADDED)
     assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE

@@ -17,8 +17,8 @@ from sandbox_ehr.store import Store
 from services.approval.ehr_tasks.tasks import Devices
 from services.approval.erasure.rules import texts_of
 from services.approval.filing import basic_resources, profiles
+from services.approval.filing.errors import DocumentHeldError, ManualTransferRequiredError
 from services.approval.filing.filing import Filing
-from services.approval.filing.held import HeldError, LeftToAPersonError
 from services.approval.filing.manual_transfer import retraction_transferred, transferred
 from services.approval.filing.mdm import sender
 from services.approval.filing.mdm.outbox import Outbox
@@ -91,10 +91,10 @@ class Site:
         )
         devices = Devices(ehr)
         filing = Filing(ehr, devices, lambda: T0)
-        made = profiles.build_write_backs(settings, self.bus, ehr, filing, devices, lambda: T0, self._tell)
+        made = profiles.build_write_backs(settings, self.bus, ehr, filing, devices, lambda: T0, self._notify)
         return made.of(self.profile)
 
-    async def _tell(self, decision: RecordedEvent) -> None:
+    async def _notify(self, decision: RecordedEvent) -> None:
         self.told[decision.id] = decision
 
     @property
@@ -118,13 +118,13 @@ class Site:
         """One attempt of a process that may have just started; where a person is told, they transfer it once."""
         try:
             return (await (chart or self.new()).file(document)).filed
-        except LeftToAPersonError:
+        except ManualTransferRequiredError:
             return transferred(CASE, document.signature, document.number, PHYSICIAN)
 
     async def retract(self, retraction: SignedRetraction) -> RetractionFiled:
         try:
             return await self.new().retract(retraction)
-        except LeftToAPersonError:
+        except ManualTransferRequiredError:
             return retraction_transferred(PHYSICIAN)
 
     def standing(self) -> list[str]:
@@ -318,7 +318,7 @@ async def test_a_refusal_holds_the_document_and_a_release_sends_another_message(
     async with at("mdm") as site:
         document = site.sign(approved(), TEXT)
         site.receiver.answers.append(code)
-        with pytest.raises(HeldError, match=f"{code}, error 207"):
+        with pytest.raises(DocumentHeldError, match=f"{code}, error 207"):
             await site.file(document)
         await site.file(replace(document, releases=1))
         first, second = site.receiver.contents
@@ -371,7 +371,7 @@ async def test_the_patient_is_that_of_the_stay_as_it_is_now() -> None:
 async def test_a_signer_without_a_practitioner_is_held_where_the_ehr_needs_one() -> None:
     async with at("fhir-basic") as site:
         site.signer = ""
-        with pytest.raises(HeldError, match="Practitioner"):
+        with pytest.raises(DocumentHeldError, match="Practitioner"):
             await site.file(site.sign(approved(), TEXT))
 
 
@@ -383,7 +383,7 @@ async def test_a_document_that_the_chart_has_otherwise_is_not_corrected() -> Non
         site.ehr.store.put(own | {"content": other})
         filed = site.case.document
         assert filed is not None
-        with pytest.raises(HeldError, match="not what was filed"):
+        with pytest.raises(DocumentHeldError, match="not what was filed"):
             await site.file(site.sign(amended(filed), CORRECTED))
 
 
@@ -405,7 +405,7 @@ async def test_a_character_that_the_charset_does_not_have_holds_the_document_or_
     async with at("mdm") as site:
         document = site.sign(approved(), TEXT)
         site.settings = {"charset": "8859/1"}
-        with pytest.raises(HeldError, match=r"8859/1 .* U\+0141$"):
+        with pytest.raises(DocumentHeldError, match=r"8859/1 .* U\+0141$"):
             await site.file(document)
         assert site.receiver.contents == []
         site.settings = {"charset": "8859/1", "unencodable": "escape"}
@@ -425,12 +425,12 @@ async def test_what_was_not_filed_before_a_restore_is_held_where_the_chart_canno
             await site.file(document)
             assert site.standing() == lines(TEXT)
             return
-        with pytest.raises(HeldError, match="a backup was restored"):
+        with pytest.raises(DocumentHeldError, match="a backup was restored"):
             await site.new().file(document)
         site.record(await site.file(replace(document, doubt="")))
         sent, told = list(site.receiver.contents), dict(site.told)
         taken_back = replace(retraction(site), doubt="a backup was restored")
-        with pytest.raises(HeldError, match="a backup was restored"):
+        with pytest.raises(DocumentHeldError, match="a backup was restored"):
             await site.new().retract(taken_back)
         assert (site.receiver.contents, site.told) == (sent, told)
 
@@ -446,7 +446,7 @@ async def test_after_a_restore_a_message_counts_that_the_receiver_had_accepted()
         with pytest.raises(TransientError):
             await site.file(addendum)
         sent = list(site.receiver.contents)
-        with pytest.raises(HeldError, match="a backup was restored"):
+        with pytest.raises(DocumentHeldError, match="a backup was restored"):
             await site.file(replace(addendum, doubt="a backup was restored"))
         assert site.receiver.contents == sent
         await site.file(replace(addendum, releases=1, released="f" * 64))
@@ -475,7 +475,7 @@ async def test_after_a_restore_a_document_that_may_be_ours_holds_another_one(
         document = site.sign(approved(), TEXT)
         doubtful = replace(document, doubt="a backup was restored")
         if held:
-            with pytest.raises(HeldError, match="DocumentReference other may be it"):
+            with pytest.raises(DocumentHeldError, match="DocumentReference other may be it"):
                 await site.file(doubtful)
             assert len(list(site.ehr.store.candidates("DocumentReference", None, None))) == 1
         else:

@@ -20,13 +20,13 @@ from tests.support.people import (
     SUPERVISOR,
     URL,
     Clock,
+    access_entries,
     bearer,
+    open_review_case,
     post,
     sign_in,
-    trail,
-    under_review,
 )
-from tests.support.physician import settled
+from tests.support.physician import approval_body
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.connected
@@ -38,7 +38,7 @@ async def test_a_provider_signs_people_in(secured: Stack) -> None:
     page = await secured.http.get("/")
     assert page.status_code == 200
     assert "Maxine Gee" in page.text
-    assert [item["event"] for item in await trail(secured)] == ["signed-in"]
+    assert [item["event"] for item in await access_entries(secured)] == ["signed-in"]
 
 
 async def test_nobody_is_sent_elsewhere_after_the_sign_in(secured: Stack) -> None:
@@ -54,7 +54,7 @@ async def test_only_the_browser_that_left_may_come_back_and_only_once(secured: S
         assert (await other.get(back)).status_code == 403
     secured.http.cookies.clear()
     assert (await secured.http.get(back)).status_code == 403
-    assert {item["event"] for item in await trail(secured)} == {"refused"}
+    assert {item["event"] for item in await access_entries(secured)} == {"refused"}
 
 
 async def test_a_session_ends_when_it_is_left_alone_and_when_it_is_closed(secured: Stack, clock: Clock) -> None:
@@ -75,7 +75,7 @@ async def test_a_session_ends_when_it_is_left_alone_and_when_it_is_closed(secure
 
 
 async def test_a_session_is_good_only_for_our_own_pages(secured: Stack) -> None:
-    case_id = await under_review(secured)
+    case_id = await open_review_case(secured)
     await sign_in(secured)
     for headers in ({}, {"Origin": "https://evil.example"}):
         answer = await secured.http.post(
@@ -89,7 +89,7 @@ async def test_a_session_is_good_only_for_our_own_pages(secured: Stack) -> None:
 
 async def test_tokens_that_open_nothing(secured: Stack, provider: OidcServer) -> None:
     now = int(time.time())
-    case_id = await under_review(secured)
+    case_id = await open_review_case(secured)
     wrong = {
         "the token is not signed by the identity provider": {"key": RSAKey.generate_key(2048, {"kid": "one"})},
         "the token is of another issuer": {"iss": "https://other.example"},
@@ -102,13 +102,13 @@ async def test_tokens_that_open_nothing(secured: Stack, provider: OidcServer) ->
         assert answer.status_code == 401, reason
         assert answer.json()["detail"] == reason
     assert (await secured.http.get("/v1/reviews", headers=bearer("a.b.c"))).status_code == 401
-    found = [item["detail"] for item in await trail(secured) if item["event"] == "refused"]
+    found = [item["detail"] for item in await access_entries(secured) if item["event"] == "refused"]
     for reason in wrong:
         assert f"GET /v1/reviews/{{case_id}}: {reason}" in found
 
 
 async def test_a_role_too_low_and_another_department(secured: Stack, provider: OidcServer) -> None:
-    case_id = await under_review(secured)
+    case_id = await open_review_case(secured)
     auditor = bearer(provider.token(sub="eve", roles=["auditor"], departments=None))
     assert (await secured.http.get(f"/v1/reviews/{case_id}", headers=auditor)).status_code == 403
     assert (await secured.http.get(f"/v1/cases/{case_id}", headers=auditor)).status_code == 200
@@ -116,7 +116,7 @@ async def test_a_role_too_low_and_another_department(secured: Stack, provider: O
     assert (await secured.http.get(f"/v1/reviews/{case_id}", headers=elsewhere)).status_code == 404
     assert (await secured.http.get(f"/v1/cases/{case_id}", headers=elsewhere)).status_code == 404
     assert (await secured.http.get("/v1/reviews", headers=elsewhere)).json()["items"] == []
-    details = [item["detail"] for item in await trail(secured, case_id)]
+    details = [item["detail"] for item in await access_entries(secured, case_id)]
     assert details == ["see: the case is of another department"]
 
 
@@ -131,10 +131,10 @@ async def test_a_role_too_low_and_another_department(secured: Stack, provider: O
     ],
 )
 async def test_who_may_decide(secured: Stack, provider: OidcServer, claims: dict[str, Any], status: int) -> None:
-    case_id = await under_review(secured)
+    case_id = await open_review_case(secured)
     draft = (await secured.http.get(f"/v1/reviews/{case_id}", headers=bearer(provider.token()))).json()["draft"]
     headers = bearer(provider.token(**claims)) | {"If-Match": draft["digest"]}
-    answer = await secured.http.post(f"/v1/reviews/{case_id}/approve", headers=headers, json=settled(draft))
+    answer = await secured.http.post(f"/v1/reviews/{case_id}/approve", headers=headers, json=approval_body(draft))
     assert answer.status_code == status, answer.text
     if status == 200:
         case = await secured.reaches(case_id, "filed")
@@ -144,7 +144,7 @@ async def test_who_may_decide(secured: Stack, provider: OidcServer, claims: dict
 
 
 async def test_whoever_it_was_given_to_may_decide(secured: Stack, provider: OidcServer) -> None:
-    case_id = await under_review(secured)
+    case_id = await open_review_case(secured)
     mine, theirs = bearer(provider.token()), bearer(provider.token(**COLLEAGUE))
     given = {"to": "Practitioner/DR-IM-002", "reason": "I am away"}
     stranger = bearer(provider.token(sub="x", fhirUser="Practitioner/DR-IM-003"))
@@ -156,7 +156,7 @@ async def test_whoever_it_was_given_to_may_decide(secured: Stack, provider: Oidc
 
 
 async def test_a_signature_wants_a_recent_sign_in(secured: Stack, provider: OidcServer, clock: Clock) -> None:
-    case_id = await under_review(secured)
+    case_id = await open_review_case(secured)
     await sign_in(secured)
     page = await secured.http.get(f"/reviews/{case_id}")
     assert page.status_code == 200
@@ -196,7 +196,7 @@ async def test_a_signature_wants_a_recent_sign_in(secured: Stack, provider: Oidc
 
 
 async def test_every_look_at_a_draft_is_on_the_trail(secured: Stack, provider: OidcServer) -> None:
-    case_id = await under_review(secured)
+    case_id = await open_review_case(secured)
     await secured.http.get(f"/v1/reviews/{case_id}", headers=bearer(provider.token()))
     await sign_in(secured)
     await secured.http.get(f"/reviews/{case_id}")
@@ -228,7 +228,7 @@ OPEN = {
 @pytest.mark.parametrize("case_id", ["*", ">", "a.b", "%2A", "x" * 65])
 async def test_what_is_no_case_id_is_no_case(secured: Stack, provider: OidcServer, case_id: str) -> None:
     """A wildcard must not name the cases of others."""
-    await under_review(secured)
+    await open_review_case(secured)
     token = bearer(provider.token())
     review = {"If-Match": "0" * 64}
     for method, path in (
@@ -320,7 +320,7 @@ async def test_every_page_and_review_route_refuses_a_role_too_low(secured: Stack
 async def test_the_page_signs_no_text_that_is_not_this_stays_whole_document(
     secured: Stack, provider: OidcServer
 ) -> None:
-    case_id = await under_review(secured)
+    case_id = await open_review_case(secured)
     await sign_in(secured)
     draft = (await secured.http.get(f"/v1/reviews/{case_id}", headers=bearer(provider.token()))).json()["draft"]
     everything = {"digest": draft["digest"], "acknowledged": [str(n) for n in range(len(draft["open_points"]))]}

@@ -15,8 +15,8 @@ from tests.support import third_party
 from tests.support.corrections import filed
 from tests.support.ehr import stays
 from tests.support.oidc import OidcServer
-from tests.support.people import SUPERVISOR, bearer, sign_in, under_review
-from tests.support.physician import settled
+from tests.support.people import SUPERVISOR, bearer, open_review_case, sign_in
+from tests.support.physician import approval_body
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.connected
@@ -41,7 +41,7 @@ async def write(stack: Stack, count: int, start: datetime) -> None:
 
 
 async def test_filters_match_exactly_and_together(secured: Stack, provider: OidcServer) -> None:
-    case_id = await under_review(secured)
+    case_id = await open_review_case(secured)
     await secured.http.get(f"/v1/reviews/{case_id}", headers=bearer(provider.token()))
     elsewhere = bearer(provider.token(departments=["cardiology"]))
     await secured.http.get(f"/v1/reviews/{case_id}", headers=elsewhere)
@@ -86,7 +86,7 @@ async def test_periods_are_found_in_an_older_log(secured: Stack) -> None:
 
 
 async def test_a_patient_and_a_stay_are_resolved_from_the_body(secured: Stack) -> None:
-    case_id = await under_review(secured)
+    case_id = await open_review_case(secured)
     await secured.call("physician", "GET", f"/v1/reviews/{case_id}")
     encounter = stays(secured.ehr.style)[0]
     patient = next(item for item in secured.in_chart("Encounter") if item["id"] == encounter)["subject"]["reference"]
@@ -106,7 +106,7 @@ async def test_a_patient_and_a_stay_are_resolved_from_the_body(secured: Stack) -
 
 
 async def test_exports_hold_the_whole_selection_and_are_logged(secured: Stack, tmp_path: Path) -> None:
-    case_id = await under_review(secured)
+    case_id = await open_review_case(secured)
     await secured.call("physician", "GET", f"/v1/reviews/{case_id}")
     await secured.http.get("/v1/reviews", headers=bearer("a.b.c"))  # refused
     await write(secured, 60, datetime.now(UTC))
@@ -136,7 +136,7 @@ async def test_only_auditors_search_it(secured: Stack, provider: OidcServer, rol
 
 
 async def test_an_auditor_of_one_department_sees_its_cases_alone(secured: Stack, provider: OidcServer) -> None:
-    case_id = await under_review(secured)
+    case_id = await open_review_case(secured)
     await secured.call("physician", "GET", f"/v1/reviews/{case_id}")
     await sign_in(secured)
     for departments, expected in ((["internal-medicine"], [case_id]), (["cardiology"], [])):
@@ -160,7 +160,7 @@ async def test_signatures_without_a_view_are_listed(
     looked, blind = await filed(secured), await secured.discharge(stays(secured.ehr.style)[1])
     await secured.reaches(blind, "awaiting-review")
     draft = (await secured.review(blind))["draft"]  # by another person
-    body = settled(draft) | {"written": [hashlib.sha256(b"x").hexdigest()]}
+    body = approval_body(draft) | {"written": [hashlib.sha256(b"x").hexdigest()]}
     signer = bearer(provider.token(**SUPERVISOR)) | {"If-Match": draft["digest"]}
     answer = await secured.http.post(f"/v1/reviews/{blind}/approve", headers=signer, json=body)
     assert answer.status_code == 200, answer.text

@@ -9,13 +9,13 @@ import pytest
 from sandbox_ehr.app import Sandbox
 from sandbox_ehr.faults import Fault
 from services.approval.verification.audit import Audit
-from services.approval.verification.report import Report
+from services.approval.verification.report import VerificationReport
 from shared.contracts.events import Actor, Approved, CaseEvent, Closed, Filed, Retried
 from shared.messaging.event_store import STREAM
 from tests.support.backup import as_user
 from tests.support.corrections import amend, filed, retract
 from tests.support.ehr import sandbox, stays
-from tests.support.forging import append, audit, read, rechained, write
+from tests.support.forging import append, audit, read, with_valid_chain, write
 from tests.support.server import NatsServer
 from tests.support.stack import running
 
@@ -37,7 +37,7 @@ class Filings:
         found: dict[str, object] = list(self.ehr.store.candidates("DocumentReference", None, None))[which]
         return found
 
-    async def audit(self, case: str | None = None) -> Report:
+    async def audit(self, case: str | None = None) -> VerificationReport:
         return await audit(self.nats, self.ehr, case)
 
 
@@ -52,7 +52,7 @@ async def stopped(nats: NatsServer) -> Filings:
     return Filings(nats, ehr, corrected, case)
 
 
-def reasons(report: Report) -> str:
+def reasons(report: VerificationReport) -> str:
     return "\n".join(map(str, report.faults))
 
 
@@ -68,7 +68,7 @@ async def test_a_signer_changed_and_rechained_is_found_also_behind_a_trailing_ev
     def other(body: CaseEvent) -> CaseEvent:
         return body.model_copy(update={"signer": "Practitioner/evil"}) if isinstance(body, Approved) else body
 
-    await write(stopped.nats, rechained(await read(stopped.nats), other))
+    await write(stopped.nats, with_valid_chain(await read(stopped.nats), other))
     for body in (Closed(), Retried(step="file", by=OPERATOR)):
         await append(stopped.nats, "admin", stopped.case, body)
         report = await stopped.audit()
@@ -154,7 +154,7 @@ async def test_a_filing_that_points_to_another_document_is_found(stopped: Filing
     def elsewhere(body: CaseEvent) -> CaseEvent:
         return body.model_copy(update={"document_reference": other}) if isinstance(body, Filed) else body
 
-    await write(stopped.nats, rechained(await read(stopped.nats), elsewhere))
+    await write(stopped.nats, with_valid_chain(await read(stopped.nats), elsewhere))
     assert "the Provenance in the EHR is about another document" in reasons(await stopped.audit())
 
 
@@ -188,7 +188,7 @@ async def test_what_is_filed_while_the_audit_runs_is_no_stray(
     async with running(nats, ehr) as stack:
         case = await stack.discharge()
         await stack.reaches(case, "awaiting-review")
-        search = Audit._strays
+        search = Audit._find_orphans
 
         async def meanwhile(audit: Audit, *given: Any) -> None:
             assert (await stack.decide(case, "approve")).status_code == 200
@@ -196,7 +196,7 @@ async def test_what_is_filed_while_the_audit_runs_is_no_stray(
             await filed(stack, stays(ehr.style)[1])
             await search(audit, *given)
 
-        monkeypatch.setattr(Audit, "_strays", meanwhile)
+        monkeypatch.setattr(Audit, "_find_orphans", meanwhile)
         report = await audit(nats, ehr)
     assert (report.faults, report.unchecked, report.events) == ((), (), 4)
 

@@ -20,7 +20,7 @@ from shared.messaging.connection import NatsConnection
 from shared.messaging.provision import provision
 from shared.messaging.timers import Timers
 from shared.messaging.topology import SERVICES
-from tests.support.backup import as_user, back_up, put_back, reach, timers
+from tests.support.backup import as_user, back_up, restore_backup, set_environment, timers
 from tests.support.earlier_versions import installed_before
 from tests.support.ehr import client, sandbox, stays
 from tests.support.server import NatsServer
@@ -53,7 +53,7 @@ async def test_a_waiting_case_is_signed_and_filed_on_the_restored_stack(
         due = await timers(nats, waiting)
     nats.kill()
     assert (made.trail.cases, made.trail.events, made.sealed) == (2, 10, None)
-    done = await put_back(empty, tmp_path / "backup")
+    done = await restore_backup(empty, tmp_path / "backup")
     assert (done.cases, done.events, done.points, done.timers) == (2, 10, 1, 1)
     assert [item["countersign-due"] for item in await timers(empty, waiting)] == [
         item["countersign-due"] for item in due
@@ -80,7 +80,7 @@ async def test_a_chain_that_was_broken_before_is_backed_up_and_said(
             await bus.publish(f"discharge.x.forged.{name}", b"{}", stream="DISCHARGE", headers=forged)
     made = await back_up(nats, tmp_path / "backup")
     assert (made.trail.cases, made.trail.broken) == (2, (5, 6))
-    done = await put_back(empty, tmp_path / "backup")
+    done = await restore_backup(empty, tmp_path / "backup")
     assert (done.broken, done.timers) == (2, 1)
 
 
@@ -114,11 +114,11 @@ async def test_what_moves_while_the_backup_is_made_is_not_lost(
         patch.setattr(snapshots, "snapshot", take)
         made = await back_up(nats, tmp_path / "backup")
     assert ("ingest-discharged", 0) in {(item.consumer, item.floor) for item in made.rewinds}
-    done = await put_back(empty, tmp_path / "backup")
+    done = await restore_backup(empty, tmp_path / "backup")
     assert done.repeated == ("ingest-discharged",)
     again = await position(empty)
     assert again is not None
-    assert (again.floor, again.unanswered) == (0, 0)
+    assert (again.floor, again.ack_pending) == (0, 0)
 
 
 async def position(server: NatsServer) -> snapshots.Position | None:
@@ -139,7 +139,7 @@ async def test_a_consumer_that_stood_still_is_exactly_where_it_was(
         await third.ack_sync()  # the second is being worked on
     made = await back_up(nats, tmp_path / "backup")
     assert made.rewinds == ()
-    await put_back(empty, tmp_path / "backup")
+    await restore_backup(empty, tmp_path / "backup")
     assert await position(empty) == await position(nats)
 
 
@@ -160,7 +160,7 @@ async def test_a_timer_that_fell_between_two_snapshots_is_set_again(
     async with as_user(nats, "admin") as bus:
         await bus.jetstream.purge_stream("TIMERS")
     await back_up(nats, tmp_path / "backup")
-    assert (await put_back(empty, tmp_path / "backup")).timers == 2
+    assert (await restore_backup(empty, tmp_path / "backup")).timers == 2
     assert len(await timers(empty, plain)) == 1
     (second,) = await timers(empty, overdue)
     assert second["Nats-Subject"].endswith(".2")
@@ -181,7 +181,7 @@ async def test_a_backup_of_before_streams_were_split_comes_back(
         earlier.setattr(create, "BACKED_UP_STREAMS", streams)
         await back_up(nats, tmp_path / "backup")
     await empty.provision()
-    await put_back(empty, tmp_path / "backup", replace=True)
+    await restore_backup(empty, tmp_path / "backup", replace=True)
     async with as_user(empty, "admin") as bus:
         assert {change.action for change in await provision(bus)} == {"unchanged"}
 
@@ -197,7 +197,7 @@ async def test_large_streams_come_in_chunks_and_whole(nats: NatsServer, empty: N
             await bus.publish(f"$KV.artifacts.k{number}", os.urandom(500_000), stream="KV_artifacts")
         wanted = await bus.direct_get("KV_artifacts", {"last_by_subj": "$KV.artifacts.k29"})
     await back_up(nats, tmp_path / "backup")
-    await put_back(empty, tmp_path / "backup")
+    await restore_backup(empty, tmp_path / "backup")
     async with as_user(empty, "drafter") as bus:
         found = await bus.direct_get("KV_artifacts", {"last_by_subj": "$KV.artifacts.k29"})
     assert found[0].data == wanted[0].data
@@ -210,9 +210,9 @@ async def test_a_stack_on_several_machines_is_reached_by_its_addresses(
     await nats.provision()
     async with running(nats, sandbox()) as stack:
         await stack.reaches(await stack.discharge(), "awaiting-review")
-        reach(monkeypatch, nats, "backup")
+        set_environment(monkeypatch, nats, "backup")
         assert (await backup_run.back_up(tmp_path / "backup", None, None)).trail.cases == 1
-    reach(monkeypatch, empty, "admin")
+    set_environment(monkeypatch, empty, "admin")
     assert (await backup_run.restore(tmp_path / "backup", None, None, replace=False)).cases == 1
     seeds = tmp_path / "seeds.json"
     seeds.write_text(json.dumps(empty.secrets.seeds))

@@ -14,7 +14,7 @@ from cli.errors import CommandError
 from shared.contracts.errors import CountersignError
 from shared.knowledge.embedded_qdrant import EmbeddedQdrant
 from shared.messaging import snapshots
-from tests.support.backup import as_user, back_up, put_back, silent
+from tests.support.backup import as_user, back_up, no_progress, restore_backup
 from tests.support.ehr import sandbox
 from tests.support.keys import pair
 from tests.support.server import NatsServer
@@ -30,11 +30,11 @@ async def test_a_stack_that_is_not_empty_or_in_use_is_left_alone(
     await stack.reaches(await stack.discharge(), "awaiting-review")
     await back_up(nats, folder)
     with pytest.raises(CommandError, match=r"Services are at work on this stack \(approval, drafter, ingest\)"):
-        await put_back(nats, folder)
-    await put_back(empty, folder)
+        await restore_backup(nats, folder)
+    await restore_backup(empty, folder)
     with pytest.raises(CommandError, match=r"not empty \(DISCHARGE, EHR"):
-        await put_back(empty, folder)
-    assert (await put_back(empty, folder, replace=True)).cases == 1
+        await restore_backup(empty, folder)
+    assert (await restore_backup(empty, folder, replace=True)).cases == 1
 
 
 class Killed(Exception):
@@ -59,10 +59,10 @@ async def test_a_restore_that_was_killed_is_run_again(
             raise Killed
 
     with pytest.raises(Killed):
-        await put_back(empty, folder, kill)
+        await restore_backup(empty, folder, kill)
     with pytest.raises(CommandError, match="another backup was begun"):
-        await put_back(empty, other)
-    assert (await put_back(empty, folder)).cases == 1
+        await restore_backup(empty, other)
+    assert (await restore_backup(empty, folder)).cases == 1
     async with as_user(empty, "admin") as bus:
         names = {item.config.name for item in await bus.jetstream.streams_info()}
     assert snapshots.UNFINISHED not in names
@@ -89,10 +89,10 @@ async def test_a_backup_that_is_damaged_or_unfinished_is_refused(nats: NatsServe
     data = file.read_bytes()
     file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     with pytest.raises(CommandError, match=r"streams/DISCHARGE\.snapshot is not as it was written"):
-        files.verify_files(folder, made, silent)
+        files.verify_files(folder, made, no_progress)
     file.unlink()
     with pytest.raises(CommandError, match=r"streams/DISCHARGE\.snapshot is missing"):
-        files.verify_files(folder, made, silent)
+        files.verify_files(folder, made, no_progress)
     (folder / MANIFEST).write_text("{")
     with pytest.raises(CommandError, match="cannot be read"):
         manifest.read(folder)
@@ -120,7 +120,7 @@ async def test_an_encrypted_backup_opens_for_the_holder_of_the_key_only(
     seal = decrypt_key(made.sealed, key)
     base = EmbeddedQdrant(tmp_path / "qdrant")
     async with as_user(empty, "admin") as bus:
-        await restore(folder, made, seal, RestoreTarget(bus, base, None), silent, replace=False)
+        await restore(folder, made, seal, RestoreTarget(bus, base, None), no_progress, replace=False)
         (found,) = await bus.direct_get("KV_artifacts", {"last_by_subj": "$KV.artifacts.k4"})
     assert found.data.startswith(text)
     await base.close()

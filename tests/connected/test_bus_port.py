@@ -244,9 +244,9 @@ async def test_timers_are_taken_back_one_by_one_and_all_of_a_case(bus: Any) -> N
 
     sequence = await timers.schedule(CASE, "c1", 1, late)
     await timers.schedule(CASE, "c1", 2, late)
-    await timers.take_back(CASE, 1, sequence - 1)
+    await timers.cancel_exactly(CASE, 1, sequence - 1)
     assert await waiting() == ["1", "2"]
-    await timers.take_back(CASE, 1, sequence)
+    await timers.cancel_exactly(CASE, 1, sequence)
     assert await waiting() == ["2"]
     await timers.cancel(CASE.id)
     assert await waiting() == []

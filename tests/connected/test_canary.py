@@ -171,16 +171,16 @@ async def test_a_process_that_dies_after_storing_rolls_back_when_it_is_delivered
     watch._roll_back = dies  # type: ignore[method-assign]
     for item in decided[:-1]:
         assert isinstance(item.body, Approved | Rejected)
-        await watch._take_in(item, item.body)
+        await watch._add_decision(item, item.body)
     last = decided[-1]
     assert isinstance(last.body, Rejected)
     with pytest.raises(asyncio.CancelledError):
-        await watch._take_in(last, last.body)
+        await watch._add_decision(last, last.body)
     before = await comparison(evaluator._bus)
     watch._roll_back = whole  # type: ignore[method-assign]
     for item in (last, last, *decided[:3]):  # again, twice, and out of order
         assert isinstance(item.body, Approved | Rejected)
-        await watch._take_in(item, item.body)
+        await watch._add_decision(item, item.body)
     assert await rolled_back(evaluator) is not None
     assert await comparison(evaluator._bus) == before
     moves = [item.body.event for item in await evaluator.history(DOCUMENT)]

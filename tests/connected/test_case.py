@@ -15,7 +15,7 @@ from shared.contracts.retry import RetryPolicy
 from shared.contracts.subjects import encounter_subject
 from shared.messaging.dead_letters import read_all
 from tests.support.ehr import client, stays
-from tests.support.physician import settled
+from tests.support.physician import approval_body
 from tests.support.stack import Stack, until
 
 pytestmark = pytest.mark.connected
@@ -91,7 +91,7 @@ async def test_one_approves_exactly_what_one_saw(stack: Stack) -> None:
     shown = await stack.call("physician", "GET", f"/v1/reviews/{case_id}")
     draft, seen = shown.json()["draft"], {"If-Match": shown.headers["etag"]}
     assert seen["If-Match"] == f'"{draft["digest"]}"'
-    assert (await stack.call("physician", "POST", path, headers=seen, json=settled(draft))).status_code == 200
+    assert (await stack.call("physician", "POST", path, headers=seen, json=approval_body(draft))).status_code == 200
 
 
 async def test_every_open_point_has_to_be_seen(stack: Stack) -> None:

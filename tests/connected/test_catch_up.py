@@ -10,7 +10,7 @@ import pytest
 
 from services.approval.projections import catch_up
 from services.approval.projections.case_states import CaseStateProjection
-from services.approval.projections.catch_up import BUCKET, CatchUpSubscription, Checkpoint
+from services.approval.projections.catch_up import BUCKET, CatchUpSubscription, ProjectionCheckpoint
 from services.approval.projections.open_reviews import OpenReviewsProjection
 from shared.contracts.envelope import CHAIN_START, ChainHead
 from shared.contracts.subjects import CaseRef
@@ -65,10 +65,12 @@ class Reader:
 
     def __init__(self, *counting: int) -> None:
         self.seen: list[int] = []
-        self._counting = counting
-        self.following = CatchUpSubscription(KEY, ("review-requested", "approved"), self._take, lambda: self._counting)
+        self._live_sequences = counting
+        self.following = CatchUpSubscription(
+            KEY, ("review-requested", "approved"), self._apply_message, lambda: self._live_sequences
+        )
 
-    def _take(self, message: RawMessage) -> None:
+    def _apply_message(self, message: RawMessage) -> None:
         self.seen.append(message.sequence)
 
     async def read(self, bus: NatsConnection) -> list[int]:
@@ -118,13 +120,15 @@ async def test_what_comes_later_is_taken_once_also_after_the_connection_was_lost
 @pytest.mark.parametrize(
     "stored",
     [
-        Checkpoint(at=4, id="another", time=T0.isoformat(), counting=(1,)),
-        Checkpoint(at=99, id="later", time=T0.isoformat(), counting=(1,)),
+        ProjectionCheckpoint(at=4, id="another", time=T0.isoformat(), counting=(1,)),
+        ProjectionCheckpoint(at=99, id="later", time=T0.isoformat(), counting=(1,)),
         None,
     ],
     ids=["another event stands there", "the trail is shorter", "it cannot be read"],
 )
-async def test_a_beginning_of_another_trail_is_not_used(bus: NatsConnection, stored: Checkpoint | None) -> None:
+async def test_a_beginning_of_another_trail_is_not_used(
+    bus: NatsConnection, stored: ProjectionCheckpoint | None
+) -> None:
     for case in range(1, 6):
         await Trail(bus).add(case, "review-requested")
     value = zlib.compress(stored.model_dump_json().encode()) if stored else b"torn"
@@ -180,7 +184,7 @@ async def test_cases_are_counted_from_a_beginning_too(
         await until(counted, "the census")
         entry = await Bucket(bus, BUCKET).get("census")
         assert entry is not None
-        assert Checkpoint.model_validate_json(zlib.decompress(entry.value)).counting == (2, 3, 4, 5)
+        assert ProjectionCheckpoint.model_validate_json(zlib.decompress(entry.value)).counting == (2, 3, 4, 5)
 
 
 async def test_a_case_that_waited_through_restarts_can_be_decided(nats: NatsServer) -> None:

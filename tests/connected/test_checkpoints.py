@@ -16,7 +16,7 @@ from cli.commands import audit as audit_command
 from cli.main import app
 from sandbox_ehr.app import Sandbox
 from services.approval.verification import inclusion as proof
-from services.approval.verification.report import Report
+from services.approval.verification.report import VerificationReport
 from shared.contracts.checkpoint import (
     CaseHead,
     Checkpoint,
@@ -32,11 +32,11 @@ from shared.messaging import checkpoints
 from shared.messaging.access_log import STREAM as ACCESS
 from shared.messaging.checkpoints import Checkpoints, Folder
 from shared.messaging.pages import pages
-from tests.support.backup import as_user, reach
+from tests.support.backup import as_user, set_environment
 from tests.support.corrections import filed
 from tests.support.ehr import sandbox, stays
 from tests.support.examples import T0
-from tests.support.forging import append, audit, read, rechained, write
+from tests.support.forging import append, audit, read, with_valid_chain, write
 from tests.support.server import NatsServer
 from tests.support.stack import running, until
 
@@ -63,7 +63,7 @@ class Covered:
     async def make(self, key: Ed25519PrivateKey = KEY) -> Checkpoint | None:
         return await make(self.nats, self.path, key)
 
-    async def audit(self, case: str | None = None, key: Ed25519PrivateKey = KEY) -> Report:
+    async def audit(self, case: str | None = None, key: Ed25519PrivateKey = KEY) -> VerificationReport:
         return await audit(self.nats, self.ehr, case, (self.folder, key.public_key()))
 
 
@@ -88,7 +88,7 @@ async def covered(nats: NatsServer, tmp_path: Path) -> Covered:
     return Covered(nats, ehr, path, done, waiting)
 
 
-def reasons(report: Report) -> str:
+def reasons(report: VerificationReport) -> str:
     return "\n".join(map(str, report.faults))
 
 
@@ -113,7 +113,7 @@ async def test_a_waiting_case_that_was_rechained_is_named_though_no_provenance_k
 
     messages = await read(covered.nats)
     of_case = [item for item in messages if covered.waiting in item.subject]
-    forged = {item.sequence: item for item in rechained(of_case, other)}
+    forged = {item.sequence: item for item in with_valid_chain(of_case, other)}
     await write(covered.nats, [forged.get(item.sequence, item) for item in messages])
     without = await audit(covered.nats, covered.ehr)
     assert without.verified, "the chain fits, and nothing of the case is in the chart yet"
@@ -192,7 +192,7 @@ async def test_checkpoints_of_a_longer_trail_are_not_gone_on_with(covered: Cover
 async def test_a_long_trail_is_covered_by_several_checkpoints(
     covered: Covered, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(checkpoints, "EVENTS", 3)
+    monkeypatch.setattr(checkpoints, "MAX_EVENTS", 3)
     monkeypatch.setattr("shared.messaging.event_store.pages", partial(pages, size=2))
     monkeypatch.setattr(checkpoints, "PAGE", 2)
     path = tmp_path / "again"
@@ -301,7 +301,7 @@ async def test_the_commands_of_an_auditor_elsewhere(covered: Covered, monkeypatc
     public.write_bytes(KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     await append(covered.nats, "admin", covered.waiting, Reassigned(owner="Practitioner/x", by=BY, reason="b" * 64))
     with monkeypatch.context() as environment:
-        reach(environment, covered.nats, "auditor")
+        set_environment(environment, covered.nats, "auditor")
         (made,) = await audit_command.checkpoint(None, covered.path, secret)
         assert (made.number, made.last) == (3, 11)
         assert await audit_command.checkpoint(None, covered.path, secret) == []

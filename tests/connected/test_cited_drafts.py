@@ -14,7 +14,7 @@ from tests.support.ehr import sandbox
 from tests.support.embedder import DIMENSIONS, HashEmbedder
 from tests.support.examples import T0
 from tests.support.generator import ScriptedGenerator
-from tests.support.physician import settled
+from tests.support.physician import approval_body
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running
 
@@ -94,7 +94,7 @@ async def test_a_guidelines_sentence_is_general_advice_from_the_draft_to_the_sig
     assert advice["text"] in draft["text"]
     assert "weighs every morning" not in draft["text"]
     assert draft["replaced"] == 1
-    unsettled = settled(draft) | {"resolutions": []}
+    unsettled = approval_body(draft) | {"resolutions": []}
     refused = await cited.call(
         "physician",
         "POST",

@@ -79,7 +79,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Messages of the dead come back soon, and nobody waits for their work."""
     monkeypatch.setattr(RetryPolicy, "wait", lambda row, attempt: 0.05)
     monkeypatch.setattr(Consumer, "ack_wait", 1.5)
-    monkeypatch.setattr(pull_subscriber, "GRACE", 0.05)
+    monkeypatch.setattr(pull_subscriber, "STOP_TIMEOUT_S", 0.05)
 
 
 async def dies(nats: NatsServer, ehr: Sandbox, name: str, death: Death | EhrDeath) -> str:

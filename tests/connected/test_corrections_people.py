@@ -15,7 +15,7 @@ from tests.connected.test_ehr_task import told_of
 from tests.support import corrections
 from tests.support.ehr import stays
 from tests.support.oidc import OidcServer
-from tests.support.people import COLLEAGUE, SUPERVISOR, URL, Clock, bearer, sign_in, trail
+from tests.support.people import COLLEAGUE, SUPERVISOR, URL, Clock, access_entries, bearer, sign_in
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.connected
@@ -45,7 +45,7 @@ async def test_who_may_what(secured: Stack, provider: OidcServer, who: dict[str,
     added = await post(secured, case_id, "addenda", token, text="Pending results: none.", reason="x")
     assert added.status_code == signs or (signs == 200 and added.json()["errors"])
     if asks != 200:
-        refused = [item["detail"] for item in await trail(secured, case_id) if item["event"] == "refused"]
+        refused = [item["detail"] for item in await access_entries(secured, case_id) if item["event"] == "refused"]
         assert {detail.partition(":")[0] for detail in refused} == {"decide", "retract"}
 
 

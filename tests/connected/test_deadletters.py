@@ -19,9 +19,9 @@ from shared.messaging.dead_letter_queue import FailedMessage, dead_letter
 from shared.messaging.dead_letters import STREAM, DeadLetter, DeadLetters, read_all
 from shared.messaging.event_store import EventStore
 from shared.messaging.topology import consumer
-from tests.support.backup import reach
+from tests.support.backup import set_environment
 from tests.support.ehr import stays
-from tests.support.redriving import mending as served
+from tests.support.redriving import operator_requests as served
 from tests.support.server import NatsServer
 from tests.support.stack import Stack
 
@@ -208,6 +208,6 @@ def test_the_letters_of_a_stack_that_is_spread_over_machines_are_reached(
     nats: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asyncio.run(nats.provision())
-    reach(monkeypatch, nats, "operator")
+    set_environment(monkeypatch, nats, "operator")
     listed = CliRunner().invoke(app, ["list", "--json"])
     assert (listed.exit_code, listed.stdout.strip()) == (0, "[]"), listed.output

@@ -12,7 +12,7 @@ from tests.connected.test_ehr_task import alerts, all_heard
 from tests.support.clinician import answer, open_task, subscribe
 from tests.support.ehr import sandbox, stays
 from tests.support.generator import ScriptedGenerator
-from tests.support.physician import settled
+from tests.support.physician import approval_body
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running
 
@@ -53,7 +53,7 @@ class Case:
 async def by_page(case: Case, what: str) -> str:
     fields: dict[str, Any] = {"digest": case.draft["digest"], "text": case.texts[what]}
     if what != "unresolved":
-        said = settled(case.draft)
+        said = approval_body(case.draft)
         fields |= {
             "confirmed": [item["sentence"] for item in said["resolutions"]],
             "acknowledged": said["acknowledged"],
@@ -63,7 +63,7 @@ async def by_page(case: Case, what: str) -> str:
 
 
 async def by_api(case: Case, what: str) -> str:
-    body = {"text": case.texts[what]} | ({} if what == "unresolved" else settled(case.draft))
+    body = {"text": case.texts[what]} | ({} if what == "unresolved" else approval_body(case.draft))
     headers = {"If-Match": f'"{case.draft["digest"]}"'}
     found = await case.send(f"/v1/reviews/{case.id}/approve", json=body, headers=headers)
     return f"{found.status_code} {found.json().get('title', '')}"

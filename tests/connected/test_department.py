@@ -287,17 +287,17 @@ async def test_the_command(stack: Stack, clock: Clock, tmp_path: Path, monkeypat
         monkeypatch.setenv("COUNTERSIGN_URL", base)
         monkeypatch.setenv("COUNTERSIGN_TOKEN_FILE", str(token))
 
-        async def said(*words: str, code: int = 0) -> Any:
+        async def output(*words: str, code: int = 0) -> Any:
             done = await run_beside(*words)
             assert done.code == code, done
             return json.loads(done.out) if "--json" in words else done.out
 
-        assert await said("absences", "list") == "there is no absence\n"
+        assert await output("absences", "list") == "there is no absence\n"
         until = (clock() + timedelta(days=1)).isoformat()
         given = ("--cover", TUCKER, "--department", DEPARTMENT, "--until", until)
-        added = await said("absences", "add", GEE, *given, "--json")
+        added = await output("absences", "add", GEE, *given, "--json")
         assert added["state"] == "current"
-        assert added["id"] in await said("absences", "list", "--department", DEPARTMENT)
-        assert f"new reviews go to {TUCKER}" in await said("escalations", "preview", case_id)
-        assert "removed" in await said("absences", "remove", added["id"])
-        await said("absences", "remove", case_id, code=2)
+        assert added["id"] in await output("absences", "list", "--department", DEPARTMENT)
+        assert f"new reviews go to {TUCKER}" in await output("escalations", "preview", case_id)
+        assert "removed" in await output("absences", "remove", added["id"])
+        await output("absences", "remove", case_id, code=2)

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from services.evaluator.canary import Comparison, Figures
+from services.evaluator.canary import Comparison, OutcomeCounts
 from services.evaluator.drift import Drift, Drifted, SignalState
 from services.evaluator.feedback import DrafterFeedback, EditCluster, RatingCounts
 from services.evaluator.signed_stays import SignedStays
@@ -233,7 +233,7 @@ async def test_the_page_shows_the_canary_the_drift_and_what_physicians_change(co
     assert state.live is not None
     assert state.canary is not None
     live, figures = state.live.configuration, Bucket(console.registry._bus, "comparisons")
-    sides = {"of_canary": Figures(decisions=9, rejected=2, edited=4, replaced=3.5, distance=210)}
+    sides = {"of_canary": OutcomeCounts(decisions=9, rejected=2, edited=4, replaced=3.5, distance=210)}
     compared = Comparison(canary=digest, began=state.canary.began, worse=6, better=1, same=2, **sides)
     signal = SignalState(count=230, total=10.0, recent=0.4)
     found = Drifted(signal="replaced", sequence=9, time=T0, decisions=230, baseline=0.05, recent=0.4)

@@ -35,7 +35,7 @@ from tests.support.examples import T0
 from tests.support.generator import ScriptedGenerator
 from tests.support.server import NatsServer
 from tests.support.service_settings import make_settings
-from tests.support.serving import run_beside, served
+from tests.support.serving import command_json, run_beside, served
 from tests.support.stack import running
 
 pytestmark = [pytest.mark.connected, pytest.mark.timeout(120)]
@@ -161,12 +161,6 @@ async def commands(
     await base.close()
 
 
-async def said(*words: str, code: int = 0) -> Any:
-    done = await run_beside("drafters", *words, "--json")
-    assert done.code == code, done
-    return json.loads(done.out)
-
-
 async def refused(*words: str, code: int) -> str:
     done = await run_beside("drafters", *words)
     assert (done.code, done.out) == (code, ""), done
@@ -176,34 +170,36 @@ async def refused(*words: str, code: int) -> str:
 @pytest.mark.usefixtures("commands")
 async def test_commands_from_a_candidate_to_a_rollback(tmp_path: Path) -> None:
     because = ("--reason", "shorter texts")
-    listed = await said("list")
+    listed = await command_json("drafters", "list")
     assert {(item["document"], item["state"], item["by"]) for item in listed} == {
         (name, "live", "drafter") for name in KINDS.all
     }
     prompt = tmp_path / "shorter.prompt"
     prompt.write_text("version: 1\nmax_tokens: 60\nstop: END\n=====\nShort, please.\n{facts}{words}\n")
     new = ("add", "--document", DOCUMENT, "--prompt", str(prompt), *because)
-    candidate = await said(*new)
+    candidate = await command_json("drafters", *new)
     digest = candidate["digest"]
     assert (candidate["state"], candidate["prompt"]["name"], candidate["model"]) == ("candidate", "shorter", LIVE.model)
-    assert await said(*new) == candidate  # repeated: the same one
+    assert await command_json("drafters", *new) == candidate  # repeated: the same one
     short = digest[:10]
     assert "only a candidate" in await refused("canary", LIVE.digest, "--share", "0.1", *because, code=1)
-    assert (await said("canary", short, "--share", "0.25", "--unevaluated", *because))["share"] == 0.25
+    started = await command_json("drafters", "canary", short, "--share", "0.25", "--unevaluated", *because)
+    assert started["share"] == 0.25
     assert "promote another one" in await refused("retire", short, *because, code=1)
-    assert (await said("promote", short, *because))["state"] == "live"
-    assert (await said("rollback", short, *because))["digest"] == LIVE.digest
-    assert (await said("rollback", short, *because))["digest"] == LIVE.digest  # repeated: nothing more is taken back
-    assert (await said("retire", short, *because))["state"] == "retired"
-    found = await said("show", short)
+    assert (await command_json("drafters", "promote", short, *because))["state"] == "live"
+    assert (await command_json("drafters", "rollback", short, *because))["digest"] == LIVE.digest
+    # Repeated: nothing more is rolled back.
+    assert (await command_json("drafters", "rollback", short, *because))["digest"] == LIVE.digest
+    assert (await command_json("drafters", "retire", short, *because))["state"] == "retired"
+    found = await command_json("drafters", "show", short)
     moves = ["added", "canary-started", "promoted", "rolled-back", "retired"]
     assert [item["event"] for item in found["history"]] == moves
     assert {item["by"] for item in found["history"]} == {"demo-operator"}
     shown = await run_beside("drafters", "show", short, "--prompt")
     assert shown.out == "Short, please.\n{facts}{words}\n"
     assert digest in (await run_beside("drafters", "show", short)).out
-    assert digest not in {item["digest"] for item in await said("list")}
-    assert digest in {item["digest"] for item in await said("list", "--all")}
+    assert digest not in {item["digest"] for item in await command_json("drafters", "list")}
+    assert digest in {item["digest"] for item in await command_json("drafters", "list", "--all")}
     assert "live" in (await run_beside("drafters", "list")).out
     done = await run_beside("models", "list", "--json")
     models = {(item["document"], item["state"], item["version"]) for item in json.loads(done.out)}
@@ -225,7 +221,7 @@ async def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     file.write_text("version: 1\n=====\n{facts}\n")
     assert "no line `stop" in await refused("add", "--document", DOCUMENT, "--prompt", str(file), *because, code=2)
     assert (await run_beside("context", "use", "physician")).code == 0
-    assert await said("list")
+    assert await command_json("drafters", "list")
     assert "role" in await refused("promote", LIVE.digest, *because, code=2)
 
 

@@ -17,7 +17,7 @@ from cli.stack.ports import free_port
 from cli.stack.secrets import write_tokens
 from services.evaluator import drift_watch
 from services.evaluator.canary_watch import CanaryWatch
-from services.evaluator.drift import BASELINE, Drift
+from services.evaluator.drift import BASELINE_DECISIONS, Drift
 from services.evaluator.drift_watch import BUCKET, DriftWatch, drift_key
 from services.evaluator.evaluations import Evaluations
 from services.evaluator.main import build as build_evaluator
@@ -38,7 +38,7 @@ from tests.support.embedder import HashEmbedder
 from tests.support.processes import ServiceProcess
 from tests.support.server import NatsServer
 from tests.support.service_settings import make_settings
-from tests.support.serving import run_beside, served
+from tests.support.serving import command_json, run_beside, served
 from tests.support.stack import until
 
 pytestmark = [pytest.mark.connected, pytest.mark.system, pytest.mark.timeout(240)]
@@ -59,7 +59,7 @@ async def decisions(nats: NatsServer, evaluator: DrafterRegistry) -> AsyncIterat
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.evaluator.drift.BASELINE", FEW)
+    monkeypatch.setattr("services.evaluator.drift.BASELINE_DECISIONS", FEW)
 
 
 def slow_fall(seed: int, baseline: int, ramp: int) -> list[str]:
@@ -100,7 +100,7 @@ def process(nats: NatsServer, directory: Path) -> ServiceProcess:
 async def test_a_slow_fall_is_announced_once_although_the_process_is_killed(
     nats: NatsServer, evaluator: DrafterRegistry, decisions: Decisions, tmp_path: Path
 ) -> None:
-    planted = slow_fall(seed=4, baseline=BASELINE, ramp=150)
+    planted = slow_fall(seed=4, baseline=BASELINE_DECISIONS, ramp=150)
     service = process(nats, tmp_path)
     for decided in planted[:40]:
         await decisions.take("live", decided)
@@ -128,7 +128,7 @@ async def test_a_slow_fall_is_announced_once_although_the_process_is_killed(
     assert sum(item.figures.rejected for item in found.knowledge) == planted.count("redraft")
     assert found.announced
     assert found.drifted is not None
-    assert BASELINE < found.drifted.decisions <= len(planted)
+    assert BASELINE_DECISIONS < found.drifted.decisions <= len(planted)
     (alert,) = await alerts(decisions.bus)
     assert (alert["document"], alert["configuration"], alert["signal"]) == (DOCUMENT, LIVE.digest, "rejected")
     assert (await evaluator.state(DOCUMENT)).assign("any-case") == (LIVE.digest, "live"), "nothing is rolled back"
@@ -149,7 +149,7 @@ async def recorded(bus: NatsConnection) -> list[RecordedEvent]:
 async def take_in(watch: CanaryWatch, items: Sequence[RecordedEvent]) -> None:
     for item in items:
         assert isinstance(item.body, Approved | Rejected)
-        await watch._take_in(item, item.body)
+        await watch._add_decision(item, item.body)
 
 
 @pytest.mark.usefixtures("few")
@@ -206,12 +206,6 @@ async def test_without_a_fall_there_is_no_alert_and_other_decisions_do_not_count
     assert await alerts(decisions.bus) == []
 
 
-async def said(*words: str, code: int = 0) -> Any:
-    done = await run_beside("drafters", *words, "--json")
-    assert done.code == code, done
-    return json.loads(done.out)
-
-
 @pytest.fixture
 async def commands(
     nats: NatsServer, decisions: Decisions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -243,24 +237,24 @@ async def test_an_operator_looks_at_a_drift_and_accepts_it(evaluator: DrafterReg
     for decided in ["signed"] * FEW + ["edited"] * 30:
         await commands.take("live", decided)
     await until(partial(nothing_waits, commands.bus), "every decision to be taken in")
-    found = await said("drift", live)
+    found = await command_json("drafters", "drift", live)
     signals = {item["name"]: item for item in found["signals"]}
     assert found["drifted"]["signal"] in ("replaced", "changed")
     assert (found["decisions"], found["knowledge"][0]["edited"]) == (FEW + 30, 30)
     assert (signals["rejected"]["share"] < 1, signals["redraft"]["share"]) == (True, None)
     shown = await run_beside("drafters", "drift", live)
     assert found["drifted"]["signal"] in shown.out.splitlines()[-1]
-    assert (await said("show", live))["drifted"] == found["drifted"]["signal"]
+    assert (await command_json("drafters", "show", live))["drifted"] == found["drifted"]["signal"]
 
-    assert (await said("reset-baseline", live, *BECAUSE))["state"] == "live"
+    assert (await command_json("drafters", "reset-baseline", live, *BECAUSE))["state"] == "live"
     done = await run_beside("drafters", "reset-baseline", live, *BECAUSE)
     assert (done.code, "has not drifted" in done.err) == (1, True), done
-    assert (await said("show", live))["drifted"] is None
+    assert (await command_json("drafters", "show", live))["drifted"] is None
     moves = [(item.body.event, item.actor) for item in await evaluator.history(DOCUMENT)]
     assert moves == [("declared", "drafter"), ("baseline-reset", "demo-operator")]
     for decided in ["edited"] * (FEW + 30):  # what was a drift is the level now
         await commands.take("live", decided)
     await until(partial(nothing_waits, commands.bus), "every decision to be taken in")
-    found = await said("drift", live)
+    found = await command_json("drafters", "drift", live)
     assert (found["decisions"], found["drifted"]) == (FEW + 30, None)
     assert len(await alerts(commands.bus)) == 1

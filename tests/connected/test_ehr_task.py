@@ -13,7 +13,7 @@ from shared.contracts.ehr import TaskChanged
 from shared.messaging.connection import NatsConnection
 from shared.messaging.ehr_publisher import publish_task_changed
 from tests.support.clinician import answer, open_task, subscribe
-from tests.support.ehr import nothing_to_settle, sandbox, stays
+from tests.support.ehr import sandbox, stay_without_open_points, stays
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running, until
 
@@ -24,7 +24,7 @@ SOON = timedelta(milliseconds=300)
 
 async def awaiting(stack: Stack, encounter: str | None = None, *, opened: bool = True) -> tuple[str, dict[str, Any]]:
     """A case that waits for its physician, who has opened the draft, and its Task. Nothing of it is to be settled."""
-    case_id = await stack.discharge(encounter or nothing_to_settle(stack.ehr))
+    case_id = await stack.discharge(encounter or stay_without_open_points(stack.ehr))
     await stack.reaches(case_id, "awaiting-review")
     if opened:
         await stack.review(case_id)
@@ -322,7 +322,7 @@ async def test_an_answer_that_overtakes_the_review_on_the_trail_waits_for_it(
         return await real(bus, subject, *args, **sent)
 
     monkeypatch.setattr(NatsConnection, "publish", publish)
-    case_id = await stack.discharge(nothing_to_settle(stack.ehr))
+    case_id = await stack.discharge(stay_without_open_points(stack.ehr))
 
     async def there() -> bool:
         return len(stack.in_chart("Task")) == 1

@@ -12,7 +12,7 @@ from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.topology_model import Consumer
 from tests.connected.test_ehr_task import alerts, all_heard, awaiting, decision, tell
 from tests.support.clinician import answer
-from tests.support.ehr import nothing_to_settle, sandbox
+from tests.support.ehr import sandbox, stay_without_open_points
 from tests.support.server import NatsServer
 from tests.support.stack import running
 
@@ -59,7 +59,7 @@ class Death:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Messages of the dead come back soon, and nobody waits for their work."""
     monkeypatch.setattr(Consumer, "ack_wait", 1.5)
-    monkeypatch.setattr(pull_subscriber, "GRACE", 0.05)
+    monkeypatch.setattr(pull_subscriber, "STOP_TIMEOUT_S", 0.05)
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -110,6 +110,6 @@ async def test_a_death_in_the_middle_of_a_run_loses_no_decision_and_keeps_the_ch
     async with running(nats, ehr, reconcile_every=SOON) as stack:
         await stack.reaches(case_id, "filed")
         assert decision(await stack.case(case_id))["detail"]["channel"] == "ehr"
-        another, task = await awaiting(stack, nothing_to_settle(stack.ehr, 1))  # the chain goes on
+        another, task = await awaiting(stack, stay_without_open_points(stack.ehr, 1))  # the chain goes on
         await answer(ehr, task["id"], "completed")
         await stack.reaches(another, "filed")

@@ -267,7 +267,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Messages come back soon, whatever a server asks for."""
     monkeypatch.setattr(RetryPolicy, "wait", lambda row, attempt: 0.05)
     monkeypatch.setattr(Consumer, "ack_wait", 3.0)
-    monkeypatch.setattr(pull_subscriber, "GRACE", 0.05)
+    monkeypatch.setattr(pull_subscriber, "STOP_TIMEOUT_S", 0.05)
 
 
 @pytest.mark.usefixtures("quick")

@@ -78,7 +78,7 @@ async def test_a_death_anywhere_tells_everybody_once(
     nats: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
     monkeypatch.setattr(Consumer, "ack_wait", 1.5)  # messages of the dead come back soon
-    monkeypatch.setattr(pull_subscriber, "GRACE", 0.05)
+    monkeypatch.setattr(pull_subscriber, "STOP_TIMEOUT_S", 0.05)
     await nats.provision()
     ehr, death = sandbox(), Death(monkeypatch, at)
     with receivers() as (mailbox, webhook):
@@ -115,7 +115,7 @@ async def test_a_death_in_a_reassignment_leaves_one_clock_that_runs(
     nats: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
     monkeypatch.setattr(Consumer, "ack_wait", 1.5)
-    monkeypatch.setattr(pull_subscriber, "GRACE", 0.05)
+    monkeypatch.setattr(pull_subscriber, "STOP_TIMEOUT_S", 0.05)
     times = (timedelta(seconds=1), timedelta(hours=1), timedelta(hours=2))
     await nats.provision()
     ehr, death = sandbox(), Death(monkeypatch, at)

@@ -1,6 +1,5 @@
 """A candidate is judged on stays that physicians signed: a prompt that invents is held back, an honest one passes."""
 
-import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -33,7 +32,7 @@ from tests.support.examples import T0
 from tests.support.generator import ScriptedGenerator
 from tests.support.server import NatsServer
 from tests.support.service_settings import make_settings
-from tests.support.serving import run_beside, served
+from tests.support.serving import command_json, run_beside, served
 from tests.support.stack import Stack, running, until
 
 pytestmark = [pytest.mark.connected, pytest.mark.timeout(240)]
@@ -104,12 +103,6 @@ def request(candidate: str, *items: EvaluationItem) -> EvaluationRequested:
     )
 
 
-async def said(*words: str, code: int = 0) -> Any:
-    done = await run_beside("drafters", *words, "--json")
-    assert done.code == code, done
-    return json.loads(done.out)
-
-
 async def test_an_inventing_prompt_is_held_back_and_an_honest_one_drafts(
     registry: DrafterRegistry, commands: int
 ) -> None:
@@ -117,7 +110,7 @@ async def test_an_inventing_prompt_is_held_back_and_an_honest_one_drafts(
     done = await run_beside("drafters", "canary", invents, "--share", "0.1", *BECAUSE)
     assert (done.code, "Evaluate it" in done.err) == (1, True), done
 
-    found = await said("evaluate", invents, "--wait", *BECAUSE, code=1)
+    found = await command_json("drafters", "evaluate", invents, "--wait", *BECAUSE, code=1)
     assert (found["judged"], found["left_out"], found["passed"]) == (commands, 0, False)
     metrics = {item["name"]: item for item in found["metrics"]}
     unsupported = metrics["contradicted"]["candidate"] + metrics["not-in-record"]["candidate"]
@@ -128,13 +121,14 @@ async def test_an_inventing_prompt_is_held_back_and_an_honest_one_drafts(
         assert (done.code, "Held back" in done.err) == (1, True), done
     assert len(found["worst"]) == 5
 
-    found = await said("evaluate", honest, "--wait", "--without", found["worst"][0], *BECAUSE, code=1)
+    left_out = ("--without", found["worst"][0])
+    found = await command_json("drafters", "evaluate", honest, "--wait", *left_out, *BECAUSE, code=1)
     assert "are needed" in found["reasons"][0]  # one was left out
-    passed = await said("evaluate", honest, "--wait", *BECAUSE)
+    passed = await command_json("drafters", "evaluate", honest, "--wait", *BECAUSE)
     assert passed["passed"] is True
-    assert [item["id"] for item in await said("evaluations", honest)] == [found["id"], passed["id"]]
-    assert (await said("canary", honest, "--share", "0.1", *BECAUSE))["state"] == "canary"
-    assert (await said("promote", honest, *BECAUSE))["state"] == "live"
+    assert [item["id"] for item in await command_json("drafters", "evaluations", honest)] == [found["id"], passed["id"]]
+    assert (await command_json("drafters", "canary", honest, "--share", "0.1", *BECAUSE))["state"] == "canary"
+    assert (await command_json("drafters", "promote", honest, *BECAUSE))["state"] == "live"
     moves = [item.body for item in await registry.history(DOCUMENT)]
     assert [getattr(item, "evaluation", None) for item in moves[-2:]] == [passed["id"], None]
     assert "passed" in (await run_beside("drafters", "evaluations", honest)).out
@@ -147,21 +141,22 @@ def test_no_word_of_a_request_becomes_a_filter(id: str) -> None:
 
 
 async def test_sets_have_versions_that_never_change(registry: DrafterRegistry, commands: int, tmp_path: Path) -> None:
-    made = await said("sets", "make", "ward", "--document", DOCUMENT, "--limit", "3", *BECAUSE)
+    made = await command_json("drafters", "sets", "make", "ward", "--document", DOCUMENT, "--limit", "3", *BECAUSE)
     assert (made["version"], made["stays"], len(made["cases"])) == (1, 3, 3)
-    again = await said("sets", "make", "ward", "--document", DOCUMENT, "--limit", "3", *BECAUSE)
+    again = await command_json("drafters", "sets", "make", "ward", "--document", DOCUMENT, "--limit", "3", *BECAUSE)
     assert again == made  # the same stays are the same version
     one, two, three = made["cases"]
     (listed := tmp_path / "cases.txt").write_text(f"# of the quality round\n{three}\n\n{one}\n{three}\n")
-    second = await said("sets", "make", "ward", "--document", DOCUMENT, "--cases-file", str(listed), *BECAUSE)
+    from_file = ("--document", DOCUMENT, "--cases-file", str(listed))
+    second = await command_json("drafters", "sets", "make", "ward", *from_file, *BECAUSE)
     assert (second["version"], second["cases"]) == (2, [three, one])
     department = next(iter(made["departments"]))
-    alone = ("--limit", "500", "--department", department)
-    others = await said("sets", "make", "others", "--document", DOCUMENT, *alone, "--without", two, *BECAUSE)
+    alone = ("--document", DOCUMENT, "--limit", "500", "--department", department, "--without", two)
+    others = await command_json("drafters", "sets", "make", "others", *alone, *BECAUSE)
     assert (list(others["departments"]), two in others["cases"]) == ([department], False)
-    assert await said("sets", "show", "ward@1") == made
-    assert await said("sets", "show", "ward") == second
-    stamps = [(item["name"], item["version"]) for item in await said("sets", "list")]
+    assert await command_json("drafters", "sets", "show", "ward@1") == made
+    assert await command_json("drafters", "sets", "show", "ward") == second
+    stamps = [(item["name"], item["version"]) for item in await command_json("drafters", "sets", "list")]
     assert stamps == [("others", 1), ("ward", 1), ("ward", 2)]
     for name in ("ward@3", "nobody", "@"):
         done = await run_beside("drafters", "sets", "show", name)
@@ -176,13 +171,13 @@ async def test_sets_have_versions_that_never_change(registry: DrafterRegistry, c
         assert (done.code, file.name in done.err) == (2, True), done
 
     honest = await add(registry, HONEST)
-    found = await said("evaluate", honest, "--set", "ward@1", "--wait", *BECAUSE, code=1)
+    found = await command_json("drafters", "evaluate", honest, "--set", "ward@1", "--wait", *BECAUSE, code=1)
     assert (found["set"], found["stays"], found["judged"]) == ("ward@1", 3, 3)
     assert "are needed" in found["reasons"][0]
     names = {item["name"] for item in found["metrics"]}
     assert {"sentence-similarity", "reading-grade"} < names
     assert sum(item["judged"] for item in found["departments"]) == 3
-    (listed,) = await said("evaluations", honest, "--stays")
+    (listed,) = await command_json("drafters", "evaluations", honest, "--stays")
     assert [item["case"] for item in listed["by_stay"]] == made["cases"]
     assert listed["by_stay"][0]["live"]["sentence_similarity"] == 1.0  # signed as it was drafted
     assert made["cases"][0] in (await run_beside("drafters", "evaluations", honest, "--stays")).out
@@ -194,9 +189,10 @@ async def test_sets_have_versions_that_never_change(registry: DrafterRegistry, c
 async def _synthetic_stays(registry: DrafterRegistry, candidate: str, enough: int) -> None:
     """A set of them is evaluated on like any other; what compares with a signed text is absent."""
     limit = ("--limit", str(enough))
-    made = await said("sets", "make", "day-one", "--document", DOCUMENT, "--synthetic", *limit, *BECAUSE)
+    sets = ("drafters", "sets", "make", "day-one", "--document", DOCUMENT, "--synthetic")
+    made = await command_json(*sets, *limit, *BECAUSE)
     assert (made["stays"], made["synthetic"], made["departments"]) == (enough, enough, {"synthetic": enough})
-    found = await said("evaluate", candidate, "--set", "day-one", "--wait", *BECAUSE)
+    found = await command_json("drafters", "evaluate", candidate, "--set", "day-one", "--wait", *BECAUSE)
     assert (found["judged"], found["left_out"], found["passed"], found["synthetic"]) == (enough, 0, True, True)
     assert "rouge-l" in found["absent"]
     assert {"contradicted", "not-in-record", "silent", "words"} <= {item["name"] for item in found["metrics"]}
@@ -323,9 +319,9 @@ async def test_a_shadow_drafts_what_is_signed_and_nobody_sees_it(
     signed: Stack, registry: DrafterRegistry, commands: int
 ) -> None:
     honest = await add(registry, HONEST)
-    passed = await said("evaluate", honest, "--wait", "--limit", str(commands), *BECAUSE)
-    assert (await said("shadow", honest, *BECAUSE))["state"] == "shadow"
-    assert await said("evaluations", honest) == [passed]
+    passed = await command_json("drafters", "evaluate", honest, "--wait", "--limit", str(commands), *BECAUSE)
+    assert (await command_json("drafters", "shadow", honest, *BECAUSE))["state"] == "shadow"
+    assert await command_json("drafters", "evaluations", honest) == [passed]
     before = {event.id for event in (await EventStore(registry._bus, "x").recent(1000))[0]}
     case_id = await signed.discharge(stays()[0])
     await signed.reaches(case_id, "awaiting-review")
@@ -335,7 +331,7 @@ async def test_a_shadow_drafts_what_is_signed_and_nobody_sees_it(
     await signed.reaches(case_id, "filed")
 
     async def drafted() -> Any:
-        items = await said("evaluations", honest)
+        items = await command_json("drafters", "evaluations", honest)
         return items[1] if len(items) == 2 and items[1]["judged"] == 1 else None
 
     found = await until(drafted, "the shadow to draft the stay")
@@ -344,5 +340,5 @@ async def test_a_shadow_drafts_what_is_signed_and_nobody_sees_it(
     events, _ = await EventStore(registry._bus, "x").recent(1000)
     assert {event.case.id for event in events if event.id not in before} == {case_id}  # no other case has an event
     # One stay is no verdict: that of the evaluation before stands.
-    assert (await said("canary", honest, "--share", "0.1", *BECAUSE))["state"] == "canary"
-    assert (await said("rollback", honest, *BECAUSE))["digest"] == LIVE.digest
+    assert (await command_json("drafters", "canary", honest, "--share", "0.1", *BECAUSE))["state"] == "canary"
+    assert (await command_json("drafters", "rollback", honest, *BECAUSE))["digest"] == LIVE.digest

@@ -22,7 +22,7 @@ from shared.messaging.checkpoints import Folder
 from tests.support.corrections import amend, filed, retract
 from tests.support.ehr import sandbox, stays
 from tests.support.oidc import OidcServer
-from tests.support.people import bearer, trail, under_review
+from tests.support.people import access_entries, bearer, open_review_case
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running, until
 
@@ -166,7 +166,7 @@ async def test_an_auditor_gets_digests_without_texts_and_it_is_logged(
     code, said = check(pack)
     assert code == 0, said
     assert "not their texts" in said
-    entries = [item for item in await trail(stack, case_id) if item["event"] == "exported"]
+    entries = [item for item in await access_entries(stack, case_id) if item["event"] == "exported"]
     assert [(item["subject"], item["detail"]) for item in entries] == [
         ("demo-auditor", "evidence pack without documents")
     ]
@@ -175,7 +175,7 @@ async def test_an_auditor_gets_digests_without_texts_and_it_is_logged(
 async def test_a_pack_of_a_case_that_is_not_signed_and_of_one_that_was_retracted_holds(
     secured: Stack, tmp_path: Path
 ) -> None:
-    waiting, retracted = await under_review(secured), await filed(secured, stays(secured.ehr.style)[1])
+    waiting, retracted = await open_review_case(secured), await filed(secured, stays(secured.ehr.style)[1])
     await retract(secured, retracted)
     for case_id, name in ((waiting, "waiting"), (retracted, "retracted")):
         pack = await unpacked(secured, case_id, "physician", tmp_path / name)
@@ -186,7 +186,7 @@ async def test_a_pack_of_a_case_that_is_not_signed_and_of_one_that_was_retracted
 
 
 async def test_who_may_have_it(secured: Stack, provider: OidcServer) -> None:
-    case_id = await under_review(secured)
+    case_id = await open_review_case(secured)
     path = f"/v1/cases/{case_id}/evidence"
     for claims, status in (
         ({"roles": ["operator"], "departments": None}, 403),

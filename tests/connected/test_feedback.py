@@ -1,7 +1,6 @@
 """Ratings and edits reach the figures of their configuration, each once, whatever dies and comes twice."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
@@ -36,7 +35,7 @@ from tests.support.embedder import HashEmbedder
 from tests.support.examples import DIGEST, PHYSICIAN, STAY, T0, draft_ref
 from tests.support.server import NatsServer
 from tests.support.service_settings import make_settings
-from tests.support.serving import run_beside, served
+from tests.support.serving import command_json, run_beside, served
 from tests.support.stack import until
 
 pytestmark = [pytest.mark.connected, pytest.mark.timeout(120)]
@@ -123,13 +122,13 @@ async def test_what_comes_twice_out_of_order_or_to_a_process_that_dies_counts_on
     for item in events:
         for _ in range(4):  # as often as there is something left to store, and then in vain
             try:
-                await projection.take_in(item)
+                await projection.apply(item)
             except asyncio.CancelledError:
                 deaths += 1
     assert deaths == 2 + 3 * 2, "a signature is stored once, a rating for its configuration and for the canary"
     found = await projection.feedback(CANDIDATE.digest)
     for item in reversed(events):
-        await projection.take_in(item)
+        await projection.apply(item)
     assert await projection.feedback(CANDIDATE.digest) == found
     assert (found.signed, found.unchanged, found.ratings) == (1, 0, RatingCounts(edited_much=1))
     assert [(item.count, item.drafts, item.examples) for item in found.edits] == [(2, 1, (first,))]
@@ -144,8 +143,8 @@ async def test_two_processes_that_take_in_the_same_event_count_it_once(
     await cases.rate(await cases.sign("canary", EDITED), "useful")
     other = FeedbackProjection(evaluator._bus, evaluator)
     for item in await cases.recorded():
-        await asyncio.gather(projection.take_in(item), other.take_in(item), return_exceptions=True)
-        await other.take_in(item)
+        await asyncio.gather(projection.apply(item), other.apply(item), return_exceptions=True)
+        await other.apply(item)
     found = await projection.feedback(CANDIDATE.digest)
     assert (found.signed, found.ratings) == (1, RatingCounts(useful=1))
 
@@ -155,7 +154,7 @@ async def test_a_canary_that_begins_again_is_rated_anew(
 ) -> None:
     await cases.rate(await cases.sign("canary"), "useless")
     for item in await cases.recorded():
-        await projection.take_in(item)
+        await projection.apply(item)
     again = await projection.ratings(CANDIDATE.digest, 10_000)
     assert (again.of_canary, again.began) == (RatingCounts(), 10_000)
     assert (await projection.feedback(CANDIDATE.digest)).ratings == RatingCounts(useless=1)
@@ -187,22 +186,17 @@ async def url(nats: NatsServer, cases: Cases, tmp_path: Path, monkeypatch: pytes
     await base.close()
 
 
-async def said(*words: str) -> Any:
-    done = await run_beside("drafters", *words, "--json")
-    assert done.code == 0, done
-    return json.loads(done.out)
-
-
 @pytest.mark.usefixtures("url")
 async def test_the_commands_show_ratings_and_edits(cases: Cases) -> None:
-    assert await said("edits", LIVE.digest) == DrafterEdits.of(DrafterFeedback(configuration=LIVE.digest)).model_dump()
+    empty = DrafterEdits.of(DrafterFeedback(configuration=LIVE.digest))
+    assert await command_json("drafters", "edits", LIVE.digest) == empty.model_dump()
     first = await cases.sign("canary", EDITED)
     await cases.sign("canary")
     await cases.rate(first, "edited-much")
     await cases.rate(await cases.sign("live"), "useful")
     for consumer in (CONSUMER, COMPARE):
         await until(partial(nothing_waits, cases.bus, consumer), "every event to be taken in")
-    found = await said("edits", CANDIDATE.digest[:12])
+    found = await command_json("drafters", "edits", CANDIDATE.digest[:12])
     assert (found["signed"], found["compared"], found["unchanged"], found["ratings"]["edited_much"]) == (2, 2, 1, 1)
     (item,) = found["items"]
     assert item == {
@@ -215,7 +209,7 @@ async def test_the_commands_show_ratings_and_edits(cases: Cases) -> None:
     }
     shown = (await run_beside("drafters", "edits", CANDIDATE.digest, "--cases")).out
     assert all(word in shown for word in (PART, "50%", first, "1 edited much")), shown
-    compared = await said("compare", CANDIDATE.digest)
+    compared = await command_json("drafters", "compare", CANDIDATE.digest)
     assert compared["canary"]["ratings"] == {"useful": 0, "edited_much": 1, "useless": 0}
     assert compared["live"]["ratings"] == {"useful": 1, "edited_much": 0, "useless": 0}
     assert "1 edited much" in (await run_beside("drafters", "compare", CANDIDATE.digest)).out

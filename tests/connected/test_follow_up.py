@@ -33,7 +33,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """What failed comes back at once, what is of the dead soon; looks are due when they are wanted."""
     monkeypatch.setattr(RetryPolicy, "wait", lambda row, attempt: 0.05)
     monkeypatch.setattr(Consumer, "ack_wait", 1.5)
-    monkeypatch.setattr(pull_subscriber, "GRACE", 0.05)
+    monkeypatch.setattr(pull_subscriber, "STOP_TIMEOUT_S", 0.05)
     monkeypatch.setattr(follow_up, "CHECK_DELAYS", (timedelta(0),))
 
 

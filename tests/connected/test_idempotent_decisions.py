@@ -19,8 +19,8 @@ from shared.contracts.timestamps import format_utc
 from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import EventStore
 from tests.support.ehr import sandbox
-from tests.support.people import Clock, under_review
-from tests.support.physician import settled
+from tests.support.people import Clock, open_review_case
+from tests.support.physician import approval_body
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running, until
 
@@ -41,7 +41,7 @@ def names(case: dict[str, Any]) -> list[str]:
 
 
 async def test_a_signature_that_is_sent_again_is_the_same_signature(stack: Stack) -> None:
-    case_id = await under_review(stack)
+    case_id = await open_review_case(stack)
     review = await stack.review(case_id)
     text = await stack.text(case_id) + "Seen on the ward round.\n"
     first = await stack.decide(case_id, "approve", text=text)
@@ -59,14 +59,14 @@ async def test_a_signature_that_is_sent_again_is_the_same_signature(stack: Stack
 
 
 async def test_of_a_signature_that_is_sent_many_times_at_once_one_is_taken(stack: Stack) -> None:
-    case_id = await under_review(stack)
+    case_id = await open_review_case(stack)
     answers = await asyncio.gather(*(stack.decide(case_id, "approve") for _ in range(5)))
     assert [answer.status_code for answer in answers] == [200] * 5
     assert names(await stack.reaches(case_id, "filed")).count("approved") == 1
 
 
 async def test_a_refusal_that_is_sent_again_asks_for_one_draft(stack: Stack) -> None:
-    case_id = await under_review(stack)
+    case_id = await open_review_case(stack)
     headers = {"If-Match": (await stack.review(case_id))["draft"]["digest"]}
     sent = {"action": "close", "reason": "I write it in the EHR."}
     for _ in range(3):
@@ -91,7 +91,7 @@ async def same(stack: Stack, first: httpx.Response, *sent: Any, **body: Any) -> 
 
 async def test_every_decision_that_carries_a_key_gets_its_first_answer_whatever_came_after(stack: Stack) -> None:
     """After a redraft, a reassignment, a correction and a retraction by others; another one with its key is refused."""
-    case_id = await under_review(stack)
+    case_id = await open_review_case(stack)
     review, case = f"/v1/reviews/{case_id}", f"/v1/cases/{case_id}"
     refuse = {"action": "redraft", "reason": "Once more."}
     refused = await keyed(stack, f"{review}/reject", "k1", **refuse)
@@ -110,7 +110,7 @@ async def test_every_decision_that_carries_a_key_gets_its_first_answer_whatever_
     assert (other.status_code, other.json()["title"]) == (422, "This Idempotency-Key was used for another decision")
 
     draft = (await stack.review(case_id))["draft"]
-    sign = settled(draft)
+    sign = approval_body(draft)
     signed = await keyed(stack, f"{review}/approve", "k1", draft["digest"], **sign)
     await stack.reaches(case_id, "filed")
     await same(stack, signed, f"{review}/approve", "k1", draft["digest"], **sign)
@@ -135,7 +135,7 @@ async def test_every_decision_that_carries_a_key_gets_its_first_answer_whatever_
 
 
 async def test_a_key_is_its_senders_own(stack: Stack) -> None:
-    case_id = await under_review(stack)
+    case_id = await open_review_case(stack)
     path = f"/v1/reviews/{case_id}/reject"
     sent = {"action": "close", "reason": "I write it in the EHR."}
     assert (await keyed(stack, path, "k1", **sent)).status_code == 200
@@ -145,7 +145,7 @@ async def test_a_key_is_its_senders_own(stack: Stack) -> None:
 
 
 async def test_a_review_given_to_its_owner_starts_no_clock(stack: Stack) -> None:
-    case_id = await under_review(stack)
+    case_id = await open_review_case(stack)
     owner = (await stack.review(case_id))["owner"]
     path = f"/v1/reviews/{case_id}/reassign"
     for _ in range(3):
@@ -161,7 +161,7 @@ async def test_a_review_given_to_its_owner_starts_no_clock(stack: Stack) -> None
     "to", ["Practitioner/nobody", "somebody", "Practitioner/../Patient/1", "Patient/1", "Practitioner/x\n"]
 )
 async def test_a_review_is_given_to_nobody_whom_the_ehr_does_not_know(stack: Stack, to: str) -> None:
-    case_id = await under_review(stack)
+    case_id = await open_review_case(stack)
     path = f"/v1/reviews/{case_id}/reassign"
     answer = await stack.call("supervisor", "POST", path, json={"to": to, "reason": "leave"})
     assert answer.status_code == 422
@@ -169,7 +169,7 @@ async def test_a_review_is_given_to_nobody_whom_the_ehr_does_not_know(stack: Sta
 
 
 async def test_handing_on_has_an_end(stack: Stack, clock: Clock) -> None:
-    case_id = await under_review(stack)
+    case_id = await open_review_case(stack)
     path, people = f"/v1/reviews/{case_id}/reassign", ["Practitioner/DR-IM-002", "Practitioner/DR-IM-006"]
     for days in range(1, 30, 4):
         clock.ahead = timedelta(days=days)
@@ -208,7 +208,7 @@ async def test_a_timer_that_fires_before_its_time_escalates_nothing(
     stack: Stack, nats: NatsServer, clock: Clock
 ) -> None:
     """The server's clock is days ahead."""
-    case_id = await under_review(stack)
+    case_id = await open_review_case(stack)
     admin = await nats.connect("admin")
     requested = (await EventStore(admin, "admin").find(case_id))[-1]
     assert isinstance(requested.body, ReviewRequested)
@@ -233,7 +233,7 @@ async def test_a_timer_that_was_set_for_an_earlier_time_is_set_again_for_the_dea
     stack: Stack, nats: NatsServer
 ) -> None:
     """Somebody has set it (no other service can: test_least_rights.py), or an attempt that was not completed."""
-    case_id = await under_review(stack)
+    case_id = await open_review_case(stack)
     admin = await nats.connect("admin")
     requested = (await EventStore(admin, "admin").find(case_id))[-1]
     assert isinstance(requested.body, ReviewRequested)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.evaluator.handlers import Evaluation
+from services.evaluator.handlers import KnowledgeEvaluation
 from shared.knowledge.live import LiveBucket
 from tests.support.knowledge import KnowledgeStack, Library, running
 from tests.support.server import NatsServer
@@ -62,14 +62,14 @@ async def test_a_pin_that_is_set_during_the_promotion_holds_it_back(
 ) -> None:
     async with running(nats, library.file) as knowledge:
         await knowledge.refresh()
-        promote, tries = Evaluation._promote, []
+        promote, tries = KnowledgeEvaluation._promote, []
 
-        async def pinned_meanwhile(self: Evaluation, *decided: Any) -> None:
+        async def pinned_meanwhile(self: KnowledgeEvaluation, *decided: Any) -> None:
             tries.append(decided)
             await did(knowledge, "/pin", version=1, reason=WHY)
             await promote(self, *decided)
 
-        monkeypatch.setattr(Evaluation, "_promote", pinned_meanwhile)
+        monkeypatch.setattr(KnowledgeEvaluation, "_promote", pinned_meanwhile)
         library.write("gout", "cherries")
         held = await knowledge.refresh()
         assert (held["state"], held["reason"][:6], len(tries)) == ("held-back", "pinned", 1)

@@ -12,8 +12,8 @@ import pytest
 from shared.runtime.launch_settings import LaunchSettings
 from tests.support.ehr import sandbox, stays
 from tests.support.launch import APP, LaunchingEhr, launching
-from tests.support.people import URL, Clock, post, trail
-from tests.support.physician import settled
+from tests.support.people import URL, Clock, access_entries, post
+from tests.support.physician import approval_body
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running
 
@@ -69,13 +69,13 @@ async def test_a_launch_shows_the_open_stay_and_its_physician_signs(
     signed = await hospital.stack.http.post(
         f"/v1/reviews/{case_id}/approve",
         headers={"If-Match": draft["digest"], "Origin": URL},
-        json=settled(draft),
+        json=approval_body(draft),
     )
     assert signed.status_code == 200, signed.text
     case = await hospital.stack.reaches(case_id, "filed")
     by = next(event["detail"]["by"] for event in case["events"] if event["event"] == "approved")
     assert (by["method"], by["practitioner"], by["subject"]) == ("smart", f"Practitioner/{GEE}", f"ehr:user-{GEE}")
-    assert ("signed-in", "smart") in [(item["event"], item["method"]) for item in await trail(hospital.stack)]
+    assert ("signed-in", "smart") in [(item["event"], item["method"]) for item in await access_entries(hospital.stack)]
     ours = "\n".join(record.getMessage() for record in caplog.records if record.name.startswith(("services", "shared")))
     assert encounter not in ours
     assert "launch=" not in ours
@@ -124,10 +124,14 @@ async def test_a_colleague_sees_but_does_not_sign(hospital: Hospital) -> None:
     assert landed.headers["location"] == f"/reviews/{case_id}"
     draft = (await hospital.stack.http.get(f"/v1/reviews/{case_id}")).json()["draft"]
     headers = {"If-Match": draft["digest"], "Origin": URL}
-    refused = await hospital.stack.http.post(f"/v1/reviews/{case_id}/approve", headers=headers, json=settled(draft))
+    refused = await hospital.stack.http.post(
+        f"/v1/reviews/{case_id}/approve", headers=headers, json=approval_body(draft)
+    )
     assert (refused.status_code, "somebody else" in refused.json()["detail"]) == (403, True)
     headers = {"If-Match": draft["digest"], "Origin": "https://evil.example"}
-    forged = await hospital.stack.http.post(f"/v1/reviews/{case_id}/approve", headers=headers, json=settled(draft))
+    forged = await hospital.stack.http.post(
+        f"/v1/reviews/{case_id}/approve", headers=headers, json=approval_body(draft)
+    )
     assert forged.status_code == 403
 
 

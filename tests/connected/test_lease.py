@@ -35,7 +35,7 @@ async def test_one_holder_at_a_time(bus: Any) -> None:
 
     async def work(own: Lease) -> None:
         nonlocal inside, most, done
-        async with own.held(30):
+        async with own.hold(30):
             inside += 1
             most = max(most, inside)
             await asyncio.sleep(0)
@@ -48,26 +48,26 @@ async def test_one_holder_at_a_time(bus: Any) -> None:
 
 async def test_a_block_that_raises_releases_it(bus: Any) -> None:
     with pytest.raises(ValueError, match="x"):
-        async with lease(bus).held(0):
+        async with lease(bus).hold(0):
             raise ValueError("x")
-    async with lease(bus).held(0):
+    async with lease(bus).hold(0):
         pass
 
 
 async def test_who_waits_too_long_is_told_why(bus: Any) -> None:
-    async with lease(bus).held(0):
+    async with lease(bus).hold(0):
         with pytest.raises(TransientError, match="others are first"):
-            async with lease(bus).held(0):
+            async with lease(bus).hold(0):
                 pytest.fail("two hold it")
 
 
 async def test_it_ends_by_itself_where_its_holder_has_died(bus: Any) -> None:
     begun = asyncio.get_running_loop().time()
     dead = lease(bus, seconds=1)
-    _, until = await dead._take(0)
+    _, until = await dead._acquire(0)
     if isinstance(bus, MemoryBus):
         bus.expire()
-    async with lease(bus).held(10) as later:
+    async with lease(bus).hold(10) as later:
         now = asyncio.get_running_loop().time()
         assert isinstance(bus, MemoryBus) or until <= now, "not before it has ended"
         assert later > until
@@ -76,11 +76,11 @@ async def test_it_ends_by_itself_where_its_holder_has_died(bus: Any) -> None:
 
 async def test_who_comes_back_after_its_end_does_not_release_that_of_another(bus: Any) -> None:
     late = lease(bus, seconds=1)
-    revision, _ = await late._take(0)
+    revision, _ = await late._acquire(0)
     if isinstance(bus, MemoryBus):
         bus.expire()
-    async with lease(bus).held(10):
+    async with lease(bus).hold(10):
         await late._release(revision)
         with pytest.raises(TransientError):
-            async with lease(bus).held(0):
+            async with lease(bus).hold(0):
                 pytest.fail("two hold it")

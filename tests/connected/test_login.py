@@ -22,7 +22,7 @@ from tests.support.ehr import sandbox
 from tests.support.oidc import GEE
 from tests.support.oidc_provider import oidc_provider, walk
 from tests.support.server import NatsServer
-from tests.support.serving import Done
+from tests.support.serving import CommandResult
 from tests.support.stack import running, until
 
 pytestmark = [pytest.mark.connected, pytest.mark.system]
@@ -66,12 +66,12 @@ class Site:
         pipe = asyncio.subprocess.PIPE
         return await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe, env=environment)
 
-    async def run(self, *words: str) -> Done:
+    async def run(self, *words: str) -> CommandResult:
         process = await self.start(*words)
         out, err = await process.communicate()
-        return Done(process.returncode or 0, out.decode(), err.decode())
+        return CommandResult(process.returncode or 0, out.decode(), err.decode())
 
-    async def login(self, *words: str, who: str = "ops", deny: bool = False) -> Done:
+    async def login(self, *words: str, who: str = "ops", deny: bool = False) -> CommandResult:
         """Run the command, and enter the code that it shows on the provider's pages."""
         process = await self.start("login", *words)
         try:
@@ -80,7 +80,7 @@ class Site:
             if process.returncode is None:  # the test has failed
                 process.kill()
 
-    async def _enter(self, process: asyncio.subprocess.Process, who: str, *, deny: bool) -> Done:
+    async def _enter(self, process: asyncio.subprocess.Process, who: str, *, deny: bool) -> CommandResult:
         assert process.stderr is not None
         line = (await process.stderr.readline()).decode()
         shown = re.fullmatch(r"Open (\S+) and enter the code (\S+)\n", line)
@@ -89,7 +89,7 @@ class Site:
             page = await walk(browser, shown[1], self.issuer, who, shown[2], deny=deny)
         assert page.status_code == 200, page.text
         out, err = await process.communicate()
-        return Done(process.returncode or 0, out.decode(), line + err.decode())
+        return CommandResult(process.returncode or 0, out.decode(), line + err.decode())
 
 
 @asynccontextmanager

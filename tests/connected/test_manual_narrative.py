@@ -12,7 +12,7 @@ from tests.connected.test_corrections import by_identifier, text_in
 from tests.connected.test_corrections_page import form, send
 from tests.support.corrections import verified
 from tests.support.ehr import stays
-from tests.support.physician import own_sentences
+from tests.support.physician import unconfirmed_sentences
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.connected
@@ -99,7 +99,7 @@ async def test_by_the_api(stack: Stack) -> None:
     refused = await stack.decide(case_id, "approve", text=text, written=[])
     assert refused.status_code == 409
     another = text.replace(authorship.authorship_line("physician"), draft["text"].splitlines()[-1])
-    own = own_sentences(refused)
+    own = unconfirmed_sentences(refused)
     untrue = await stack.decide(case_id, "approve", text=another, written=own)
     assert (untrue.status_code, untrue.json()["title"]) == (
         422,

@@ -9,7 +9,7 @@ from services.approval.filing import resources, signed_resources
 from services.approval.filing.renditions import chart
 from shared.contracts.events import Approved
 from shared.contracts.subjects import CaseRef
-from tests.support.backup import as_user, back_up, put_back
+from tests.support.backup import as_user, back_up, restore_backup
 from tests.support.corrections import document, filed, sign, verified
 from tests.support.ehr import sandbox
 from tests.support.examples import T0, event
@@ -89,7 +89,7 @@ async def test_what_was_signed_after_the_backup_is_not_dropped_in_silence(
         await stack.reaches(case_id, "filed")
         before = stack.in_chart("DocumentReference")
     nats.kill()
-    await put_back(empty, tmp_path / "backup")
+    await restore_backup(empty, tmp_path / "backup")
     async with running(empty, ehr) as stack:
         assert (await stack.decide(case_id, "approve")).status_code == 200
         failed = await stack.reaches(case_id, "failed")

@@ -21,7 +21,7 @@ from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import EventStore
 from tests.support.channels import write_directory
 from tests.support.examples import CASE, T0, event
-from tests.support.memory import Delivery, Kept
+from tests.support.memory import Delivery, StoredMessage
 from tests.support.server import NatsServer
 from tests.support.stack import NEVER, until
 
@@ -81,7 +81,7 @@ class Bench:
     async def announce(self) -> Notification:
         """Put up what there is to say of the latest escalation; returns the one message."""
         stored = (await self.journal.stored(CASE.filter))[-1]
-        kept = Kept("DISCHARGE", stored.sequence, stored.subject, dict(stored.headers), stored.data)
+        kept = StoredMessage("DISCHARGE", stored.sequence, stored.subject, dict(stored.headers), stored.data)
         await self.notify.announce(Delivery(kept, 1))  # type: ignore[arg-type]
         (found,) = await self.under("notify.>")
         return Notification.model_validate_json(found.data)
@@ -90,7 +90,7 @@ class Bench:
         return await self.bus.direct_get("NOTIFY", {"seq": 1, "next_by_subj": subjects, "batch": 10})
 
     async def deliver(self, notice: Notification, attempt: int = 1) -> None:
-        kept = Kept("NOTIFY", 1, notice.subject, {}, notice.model_dump_json().encode())
+        kept = StoredMessage("NOTIFY", 1, notice.subject, {}, notice.model_dump_json().encode())
         await self.notify.deliver(Delivery(kept, attempt))  # type: ignore[arg-type]
 
 
@@ -202,8 +202,8 @@ async def test_a_document_to_be_transferred_is_told_once_and_not_after_it_is_fil
     await bench.append("approved")
     (*_, decision) = await bench.journal.history(CASE)
     notifier = TransferNotifier(bench.bus, bench.directory)
-    await notifier.tell(decision)
-    await notifier.tell(decision)
+    await notifier.notify(decision)
+    await notifier.notify(decision)
     (found,) = await bench.under("notify.>")
     notice = Notification.model_validate_json(found.data)
     await bench.deliver(notice)

@@ -17,7 +17,7 @@ from shared.messaging.permissions import inbox, permissions
 from shared.messaging.requests import CaseRequest, DeadLetterRequest, OperatorReply, ask
 from shared.messaging.topology import SERVICES, STREAMS
 from tests.support.backup import as_user
-from tests.support.redriving import mending
+from tests.support.redriving import operator_requests
 from tests.support.server import NatsServer
 
 pytestmark = pytest.mark.connected
@@ -48,7 +48,7 @@ CALLS = (
 async def operator(nats: NatsServer) -> AsyncIterator[NatsConnection]:
     await nats.provision()
     bus = await nats.connect("operator")
-    async with mending(nats, AT):
+    async with operator_requests(nats, AT):
         yield bus
     await bus.close()
 
@@ -165,7 +165,7 @@ async def test_what_is_no_request_is_refused_with_a_sentence(nats: NatsServer, o
     await put_letter(nats, "ingest-discharged", DISCHARGED, "EHR", FACT)
     for verb, asked, words in REQUESTS:
         sent = asked.encode() if isinstance(asked, str) else json.dumps(asked).encode()
-        answer = OperatorReply.read(await operator.request(f"mend.approval.{verb}", sent, patience=5))
+        answer = OperatorReply.read(await operator.request(f"mend.approval.{verb}", sent, timeout_s=5))
         assert answer.done is None
         assert words in (answer.refused or ""), (verb, asked)
     assert (await read_all(operator))[1][0].waits
@@ -193,7 +193,7 @@ async def test_approval_asks_ingest_about_dead_letters_and_for_nothing_else(
     async with as_user(nats, "approval") as bus:
         for service, verb, request in refused:
             with pytest.raises(TransientError):
-                await ask(bus, service, verb, request, patience=0.3)
+                await ask(bus, service, verb, request, timeout_s=0.3)
         assert (await read_all(operator))[1][0].waits
         assert await ask(bus, "ingest", "check", letter) == f"would be published again on {DISCHARGED}"
         assert (await read_all(operator))[1][0].waits

@@ -13,10 +13,10 @@ from shared.messaging.placement import read_placement
 from shared.messaging.provision import StreamStorage, stream_configs
 from shared.messaging.replica_status import ReplicaStatus, copies
 from shared.messaging.topology import all_consumers
-from tests.support.backup import as_user, back_up, put_back, reach, timers
+from tests.support.backup import as_user, back_up, restore_backup, set_environment, timers
 from tests.support.cluster import NatsCluster
 from tests.support.ehr import client, sandbox, stays
-from tests.support.physician import settled
+from tests.support.physician import approval_body
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running, until
 
@@ -104,7 +104,7 @@ async def test_a_backup_goes_into_a_cluster_and_back_and_the_work_goes_on(
 
     cluster = three()
     with monkeypatch.context() as patch:
-        reach(patch, cluster, "admin")
+        set_environment(patch, cluster, "admin")
         patch.setenv("COUNTERSIGN_NATS_REPLICAS", "3")
         done = await backup_run.restore(tmp_path / "backup", None, None, replace=False)
     assert (done.cases, done.events, done.points, done.timers, done.broken) == (2, 10, 1, 1, 0)
@@ -127,7 +127,7 @@ async def test_a_backup_goes_into_a_cluster_and_back_and_the_work_goes_on(
 
     cluster.start()
     await back_up(cluster, tmp_path / "back")
-    done = await put_back(empty, tmp_path / "back")
+    done = await restore_backup(empty, tmp_path / "back")
     assert (done.cases, done.timers) == (3, 1)
     assert {(item.wanted, item.servers) for item in (await look(empty)).values()} == {(1, ("",))}
     async with running(empty, ehr) as stack:
@@ -144,7 +144,7 @@ async def sign_until_filed(stack: Stack, case_id: str) -> None:
             draft = shown.json()["draft"]
             seen = {"If-Match": f'"{draft["digest"]}"'}
             path = f"/v1/reviews/{case_id}/approve"
-            await stack.call("physician", "POST", path, headers=seen, json=settled(draft))
+            await stack.call("physician", "POST", path, headers=seen, json=approval_body(draft))
         case = await stack.call("auditor", "GET", f"/v1/cases/{case_id}")
         return case.status_code == 200 and case.json()["state"] == "filed"
 
@@ -186,16 +186,16 @@ async def test_a_restore_keeps_to_the_tagged_servers_however_often_it_is_killed(
     storage = StreamStorage(2, read_placement("region:eu"))
     for number, wrong in enumerate((StreamStorage(3, storage.tags), StreamStorage(1, read_placement("region:mars")))):
         with pytest.raises(PermanentError, match=r"no \d servers carry the tags region:"):
-            await put_back(cluster, folder, tell, storage=wrong)
+            await restore_backup(cluster, folder, tell, storage=wrong)
         assert await look(cluster) == {}, number
     with monkeypatch.context() as patch:
         patch.setattr(snapshots, "_send_chunk", after(snapshots._send_chunk, 8))
         with pytest.raises(Killed):
-            await put_back(cluster, folder, tell, storage=storage)
+            await restore_backup(cluster, folder, tell, storage=storage)
     with pytest.raises(Killed):
-        await put_back(cluster, folder, tell, storage=storage)
+        await restore_backup(cluster, folder, tell, storage=storage)
     kill_at = "nothing"
-    assert (await put_back(cluster, folder, tell, storage=storage)).cases == 1
+    assert (await restore_backup(cluster, folder, tell, storage=storage)).cases == 1
     found = await look(cluster)
     assert found.keys() == EVERY
     assert {frozenset(item.servers) for item in found.values()} == {frozenset({"node-0", "node-1"})}

@@ -13,7 +13,7 @@ from cli.doctor.census import check_timers
 from cli.doctor.findings import Group
 from services.approval.preparation.expiry import PreparationExpiry
 from services.approval.projections.preparations import PreparationsProjection
-from services.ingest.preparation.census import Budget, NightlyPreparation
+from services.ingest.preparation.census import NightlyPreparation, SearchBudget
 from services.ingest.publishers import EncounterPublisher
 from services.ingest.settings import CensusSettings
 from shared.contracts.subjects import case_id as case_id_of
@@ -233,7 +233,15 @@ async def test_a_census_asks_for_each_stay_once_a_night(stack: Stack) -> None:
     departments, zones = {"internal-medicine": "status=in-progress"}, {"internal-medicine": ZoneInfo("America/Chicago")}
     encounters = EncounterPublisher(bus, "general", lambda: "unused", lambda: datetime.now(UTC))
     census = NightlyPreparation(
-        bus, client(stack.ehr), encounters, departments, time(1), zones, Budget(0, 0), None, lambda: datetime.now(UTC)
+        bus,
+        client(stack.ehr),
+        encounters,
+        departments,
+        time(1),
+        zones,
+        SearchBudget(0, 0),
+        None,
+        lambda: datetime.now(UTC),
     )
     await census.start()
     await census.start()  # of another process

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from shared.runtime.oidc import OidcSettings
 from tests.support.ehr import sandbox
 from tests.support.oidc import CLIENT, GEE, OidcServer
-from tests.support.people import COLLEAGUE, URL, Clock, bearer, sign_in, trail
+from tests.support.people import COLLEAGUE, URL, Clock, access_entries, bearer, sign_in
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running
 
@@ -136,7 +136,7 @@ async def test_the_provider_ends_sessions(secured: Stack, provider: OidcServer, 
     replayed = await secured.http.post(LOGOUT, data={"logout_token": token})
     assert (replayed.status_code, replayed.json()["error"]) == (400, "invalid_request")
     assert (await secured.http.get("/")).status_code == 200
-    details = [(item["event"], item["detail"]) for item in await trail(secured)]
+    details = [(item["event"], item["detail"]) for item in await access_entries(secured)]
     assert ("signed-out", "ended by the identity provider") in details
 
 

@@ -55,7 +55,7 @@ class Death:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Messages of the dead come back soon, and nobody waits for their work."""
     monkeypatch.setattr(Consumer, "ack_wait", 1.5)
-    monkeypatch.setattr(pull_subscriber, "GRACE", 0.05)
+    monkeypatch.setattr(pull_subscriber, "STOP_TIMEOUT_S", 0.05)
 
 
 @pytest.mark.parametrize("at", WRITES)

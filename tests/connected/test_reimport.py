@@ -23,7 +23,7 @@ from shared.contracts.subjects import CaseRef, reimport_subject
 from shared.messaging.artifacts import CaseTexts
 from shared.messaging.event_store import EventStore
 from tests.connected.test_corrections_page import page
-from tests.support.backup import as_user, back_up, put_back, timers
+from tests.support.backup import as_user, back_up, restore_backup, timers
 from tests.support.corrections import addend, amend, document, filed, retract, sign
 from tests.support.ehr import client, sandbox, stays
 from tests.support.examples import T0
@@ -64,7 +64,7 @@ class Hospital:
     @asynccontextmanager
     async def restored(self, **approving: Any) -> AsyncIterator[Stack]:
         self.nats.kill()
-        await put_back(self.empty, self.folder)
+        await restore_backup(self.empty, self.folder)
         async with running(self.empty, self.ehr, **approving) as stack:
             yield stack
 
@@ -77,7 +77,7 @@ class Hospital:
         checkpoints: CheckpointFiles | None = None,
     ) -> ReimportResult:
         async with as_user(self.empty, "operator") as bus:
-            run = Reimporter(bus, client(self.ehr), department, profile, checkpoints, patience=30)
+            run = Reimporter(bus, client(self.ehr), department, profile, checkpoints, timeout_s=30)
             return await run.run(cases, WANTED if do else None)
 
     async def audit(self, expected: list[str]) -> None:
@@ -427,7 +427,7 @@ async def test_killed_between_any_two_steps_each_signature_is_on_the_trail_once(
         await amend(stack, case_id, "And by the pharmacist.")
     chart = hospital.chart()
     hospital.nats.kill()
-    await put_back(hospital.empty, hospital.folder)
+    await restore_backup(hospital.empty, hospital.folder)
     message = cast(Msg, Told(reimport_subject(case_id), WANTED.model_dump_json(exclude_none=True).encode()))
     seen: list[list[str]] = []
     async with as_user(hospital.empty, "approval") as bus:
@@ -435,7 +435,7 @@ async def test_killed_between_any_two_steps_each_signature_is_on_the_trail_once(
             die_at(monkeypatch, lives)
             part = Reimport(bus, client(hospital.ehr), "test", lambda: T0, by_fhir)
             with suppress(Killed):
-                await part.on_wanted(message)
+                await part.on_requested(message)
             seen.append([event.name for event in await EventStore(bus, "approval").find(case_id)][4:])
             monkeypatch.undo()
     assert seen == [[], [], [], ["reimported"], ["reimported"] * 2, ["reimported"] * 2]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cli.audit import Report, verify_stored
+from cli.audit import VerificationReport, verify_stored
 from sandbox_ehr.quirks import Quirks
 from services.approval.filing.renditions import chart, writer
 from services.approval.filing.renditions.make import CONTENT_TYPES, FHIR, PDF, TEXT, XHTML
@@ -30,7 +30,7 @@ async def filed(stack: Stack, **decision: Any) -> tuple[str, dict[str, Any]]:
     return case_id, case["events"][-1]["detail"]
 
 
-async def verified(stack: Stack, case_id: str) -> Report:
+async def verified(stack: Stack, case_id: str) -> VerificationReport:
     bus, journal = await stack.journal()
     report = await verify_stored(await journal.stored(f"discharge.*.{case_id}.*"), client(stack.ehr))
     await bus.close()

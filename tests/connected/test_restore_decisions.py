@@ -10,7 +10,7 @@ from cli.doctor.workload import _ehr_decisions
 from services.approval.ehr_tasks.hold import read_hold
 from shared.messaging.requests import DecisionHoldRequest, ask
 from tests.connected.test_ehr_task import all_heard, awaiting
-from tests.support.backup import as_user, back_up, put_back
+from tests.support.backup import as_user, back_up, restore_backup
 from tests.support.clinician import answer
 from tests.support.ehr import sandbox
 from tests.support.server import NatsServer
@@ -52,7 +52,7 @@ async def test_a_task_that_we_completed_ourselves_decides_nothing(
         (task,) = stack.in_chart("Task")
         assert task["status"] == "completed"
     nats.kill()
-    await put_back(empty, tmp_path / "backup")
+    await restore_backup(empty, tmp_path / "backup")
     async with running(empty, ehr, reconcile_every=SOON) as stack:
         await allow(empty)
         begun = datetime.now(UTC)
@@ -71,7 +71,7 @@ async def test_what_a_physician_decided_in_the_ehr_waits_until_somebody_says_tha
         case_id, task = await awaiting(stack)
     await back_up(nats, tmp_path / "backup")
     nats.kill()
-    await put_back(empty, tmp_path / "backup")
+    await restore_backup(empty, tmp_path / "backup")
     await answer(ehr, task["id"], "completed")
     async with running(empty, ehr, reconcile_every=SOON) as stack:
         async with as_user(empty, "operator") as bus:

@@ -10,7 +10,7 @@ from cli.backup.endpoints import read_erasures
 from cli.errors import CommandError
 from shared.contracts.errors import ErasedError
 from shared.messaging.artifacts import Artifacts
-from tests.support.backup import as_user, back_up, put_back, timers
+from tests.support.backup import as_user, back_up, restore_backup, timers
 from tests.support.corrections import filed
 from tests.support.ehr import sandbox, stays
 from tests.support.forging import audit
@@ -61,8 +61,8 @@ async def test_erased_keys_do_not_come_back(
 
     monkeypatch.setattr("cli.backup.restore.repeat_erasures", killed_once)
     with pytest.raises(ConnectionResetError):
-        await put_back(empty, tmp_path / "backup", erasures=listed)
-    restored = await put_back(empty, tmp_path / "backup", erasures=listed)
+        await restore_backup(empty, tmp_path / "backup", erasures=listed)
+    restored = await restore_backup(empty, tmp_path / "backup", erasures=listed)
     assert (restored.erased, restored.broken) == (2, 0)
     async with as_user(empty, "admin") as bus:
         for case_id in (done, waiting):

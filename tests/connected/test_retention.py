@@ -50,12 +50,12 @@ async def test_a_kind_ends_in_its_time_and_a_held_case_is_passed_over(stack: Sta
     hold = await stack.call("operator", "POST", f"/v1/cases/{second}/hold", json={"ground": "litigation"})
     assert hold.status_code == 200
     bus = await stack.server.connect("approval")
-    assert await (await later(bus, 89)).go_on() is False
+    assert await (await later(bus, 89)).check_next_cases() is False
     assert "erasure-ordered" not in await stack.events(first)
     for _ in range(3):  # killed before its mark was kept, or run by two: once
-        await (await later(bus, 91)).go_on()
+        await (await later(bus, 91)).check_next_cases()
     await reaches(stack, first, "erased")
-    await (await later(bus, 92)).go_on()
+    await (await later(bus, 92)).check_next_cases()
     events = (await stack.case(first))["events"]
     told = [event for event in events if event["event"] in ("erasure-ordered", "erased")]
     assert [event["detail"]["kinds"] for event in told] == [["record"], ["record"]]
@@ -104,12 +104,12 @@ async def test_a_long_trail_is_walked_in_runs_that_go_on_where_the_last_one_came
     async def ordered() -> int:
         return len(await journal.stored("discharge.*.*.erasure-ordered"))
 
-    assert await retaining.go_on() is True
+    assert await retaining.check_next_cases() is True
     assert await ordered() == MAX_CASES_PER_RUN
-    assert await retaining.go_on() is False
+    assert await retaining.check_next_cases() is False
     assert await ordered() == len(cases)
     for _ in range(2):
-        await retaining.go_on()
+        await retaining.check_next_cases()
     assert await ordered() == len(cases), "an order that stands is not given twice"
     for item in (bus, admin):
         await item.close()
@@ -131,10 +131,10 @@ async def test_a_run_that_is_killed_before_its_mark_orders_nothing_twice(
 
         patch.setattr(Bucket, "put", killed)
         with pytest.raises(ConnectionResetError):
-            await retaining.go_on()
+            await retaining.check_next_cases()
     for key in KEYS:
         assert await Bucket(bus, "reconciled").get(key) is None
-    await retaining.go_on()
+    await retaining.check_next_cases()
     assert len(await journal.stored("discharge.*.*.erasure-ordered")) == 1
     for item in (bus, admin):
         await item.close()

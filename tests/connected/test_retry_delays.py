@@ -6,7 +6,7 @@ import pytest
 
 from shared.contracts.subjects import fill_wildcards
 from shared.messaging.topology import CONSUMERS
-from shared.messaging.topology_model import PROCESSES, Consumer
+from shared.messaging.topology_model import MAX_PROCESSES, Consumer
 from tests.support.backup import as_user
 from tests.support.server import NatsServer
 
@@ -21,13 +21,13 @@ OF_PATIENTS = [item for item in CONSUMERS if item.stream not in BATCHES and item
 
 @pytest.mark.parametrize("target", OF_PATIENTS, ids=lambda item: item.name)
 def test_thousands_may_wait(target: Consumer) -> None:
-    assert target.max_ack_pending - target.workers * PROCESSES >= 10_000
+    assert target.max_ack_pending - target.workers * MAX_PROCESSES >= 10_000
 
 
 async def test_six_hundred_that_wait_stop_no_other(nats: NatsServer) -> None:
     """Ten minutes each, as with an EHR that is away; the one that came last is handed out all the same."""
     await nats.provision()
-    assert max(item.workers * PROCESSES for item in OF_PATIENTS) < WAITING
+    assert max(item.workers * MAX_PROCESSES for item in OF_PATIENTS) < WAITING
     async with as_user(nats, "admin") as bus:
         for target in OF_PATIENTS:
             subject = fill_wildcards(target.subjects[0], "1")

@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 
-from services.approval.sign_in.session_cache import MAX_AGE, SETTLING, SessionCache
+from services.approval.sign_in.session_cache import MAX_AGE, REPLICA_LAG, SessionCache
 from services.approval.sign_in.sessions import SessionStore
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import NatsConnection
@@ -62,7 +62,7 @@ async def test_a_session_is_read_once_until_another_process_ends_it(
     assert await here.caller(id) == WHO
     assert await here.caller(id) == WHO
     assert reads.made == 2, "a session that was changed a moment ago is not kept: a replica may lag behind"
-    clock.ahead += SETTLING * 2
+    clock.ahead += REPLICA_LAG * 2
     for _ in range(5):
         assert await here.caller(id) == WHO
     assert reads.made == 3
@@ -80,7 +80,7 @@ async def test_a_kept_session_is_read_again_after_a_while_and_times_out_by_itsel
     clock = Clock()
     store = await started(buses[0], clock)
     id = await store.open(SignInResult(WHO))
-    clock.ahead += SETTLING * 2
+    clock.ahead += REPLICA_LAG * 2
     reads = Reads(buses[0], monkeypatch)
     assert await store.caller(id) == WHO
     clock.ahead += MAX_AGE
@@ -94,7 +94,7 @@ async def test_what_this_process_ends_is_gone_at_once(buses: tuple[NatsConnectio
     clock = Clock()
     store = await started(buses[0], clock)
     id = await store.open(SignInResult(WHO))
-    clock.ahead += SETTLING * 2
+    clock.ahead += REPLICA_LAG * 2
     assert await store.caller(id) == WHO
     await store.close(id)
     assert await store.caller(id) is None

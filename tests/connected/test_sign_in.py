@@ -15,8 +15,8 @@ from shared.oauth.issuer_keys import JWKS_MAX_AGE_S, JWKS_MIN_REFRESH_S
 from shared.runtime.authentication import SESSION_COOKIE, AuthenticationError
 from shared.runtime.oidc import OidcProvider, OidcSettings
 from tests.support.oidc import CLIENT, GEE, OidcServer, oidc_server
-from tests.support.people import COLLEAGUE, Clock, bearer, post, sign_in, trail, under_review
-from tests.support.physician import settled
+from tests.support.people import COLLEAGUE, Clock, access_entries, bearer, open_review_case, post, sign_in
+from tests.support.physician import approval_body
 from tests.support.stack import Stack, until
 
 pytestmark = pytest.mark.connected
@@ -36,7 +36,7 @@ async def test_a_silent_sign_in_proves_nothing_anew(secured: Stack, provider: Oi
 
 
 async def test_a_session_without_the_time_of_its_proof_signs_nothing(secured: Stack, provider: OidcServer) -> None:
-    case_id = await under_review(secured)
+    case_id = await open_review_case(secured)
     provider.person["auth_time"] = None
     await sign_in(secured)
     draft = (await secured.http.get(f"/v1/reviews/{case_id}", headers=bearer(provider.token()))).json()["draft"]
@@ -89,7 +89,7 @@ async def test_an_operator_ends_the_sessions_of_one_person(secured: Stack, provi
     for session, status in ((first, 303), (second, 303), (colleague, 200)):
         secured.http.cookies.set(SESSION_COOKIE, session)
         assert (await secured.http.get("/")).status_code == status
-    assert ("signed-out", "ended by op") in [(item["event"], item["detail"]) for item in await trail(secured)]
+    assert ("signed-out", "ended by op") in [(item["event"], item["detail"]) for item in await access_entries(secured)]
 
 
 async def test_a_page_that_refreshes_itself_keeps_no_session(secured: Stack, clock: Clock) -> None:
@@ -118,11 +118,11 @@ async def test_the_stream_of_changes_ends_with_the_session(
 
 
 async def test_an_id_token_opens_no_api(secured: Stack, provider: OidcServer) -> None:
-    await under_review(secured)
+    await open_review_case(secured)
     for claims in ({"nonce": "n"}, {"at_hash": "h"}, {"typ": "ID"}):
         answer = await secured.http.get("/v1/reviews", headers=bearer(provider.token(**claims)))
         assert (answer.status_code, answer.json()["detail"]) == (401, "an ID token cannot be used for the API")
-    assert any("an ID token" in item["detail"] for item in await trail(secured))
+    assert any("an ID token" in item["detail"] for item in await access_entries(secured))
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ async def test_an_id_token_opens_no_api(secured: Stack, provider: OidcServer) ->
 async def test_a_scope_gives_a_role_to_machines_alone(
     secured: Stack, provider: OidcServer, claims: dict[str, Any], status: int
 ) -> None:
-    case_id = await under_review(secured)
+    case_id = await open_review_case(secured)
     token = provider.token(
         **{"roles": [], "scope": "countersign:auditor", "departments": None, "auth_time": None} | claims
     )
@@ -148,11 +148,11 @@ async def test_a_scope_gives_a_role_to_machines_alone(
 
 async def test_a_head_of_department_is_physician_and_supervisor(secured: Stack, provider: OidcServer) -> None:
     """The provider says both; who decides a colleague's review does it as the supervisor, and the trail says so."""
-    case_id = await under_review(secured)
+    case_id = await open_review_case(secured)
     head = bearer(provider.token(**COLLEAGUE | {"roles": ["physician", "supervisor"]}))
     draft = (await secured.http.get(f"/v1/reviews/{case_id}", headers=head)).json()["draft"]
     answer = await secured.http.post(
-        f"/v1/reviews/{case_id}/approve", headers=head | {"If-Match": draft["digest"]}, json=settled(draft)
+        f"/v1/reviews/{case_id}/approve", headers=head | {"If-Match": draft["digest"]}, json=approval_body(draft)
     )
     assert answer.status_code == 200, answer.text
     case = await secured.reaches(case_id, "filed")
@@ -161,11 +161,11 @@ async def test_a_head_of_department_is_physician_and_supervisor(secured: Stack, 
 
 
 async def test_nobody_signs_without_an_identity_of_their_own(secured: Stack, provider: OidcServer) -> None:
-    case_id = await under_review(secured)
+    case_id = await open_review_case(secured)
     draft = (await secured.http.get(f"/v1/reviews/{case_id}", headers=bearer(provider.token()))).json()["draft"]
     nobody = bearer(provider.token(sub="sup", roles=["supervisor"], fhirUser=None))
     headers = nobody | {"If-Match": draft["digest"]}
-    answer = await secured.http.post(f"/v1/reviews/{case_id}/approve", headers=headers, json=settled(draft))
+    answer = await secured.http.post(f"/v1/reviews/{case_id}/approve", headers=headers, json=approval_body(draft))
     assert answer.status_code == 403
     assert "who you are" in answer.json()["detail"]
     state = (await secured.http.get(f"/v1/cases/{case_id}", headers=bearer(provider.token()))).json()["state"]

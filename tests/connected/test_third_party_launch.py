@@ -13,7 +13,7 @@ from shared.runtime.launch_settings import LaunchSettings
 from tests.support.ehr import sandbox, stays
 from tests.support.oidc_provider import oidc_provider, walk
 from tests.support.people import URL
-from tests.support.physician import settled
+from tests.support.physician import approval_body
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running
 
@@ -74,7 +74,9 @@ async def test_its_user_sees_the_open_stay_signs_in_anew_and_signs(hospital: Hos
     assert (again.status_code, again.url.path) == (200, f"/reviews/{case_id}"), again.text
     draft = (await hospital.browser.get(f"{URL}/v1/reviews/{case_id}")).json()["draft"]
     headers = {"If-Match": draft["digest"], "Origin": URL}
-    signed = await hospital.browser.post(f"{URL}/v1/reviews/{case_id}/approve", headers=headers, json=settled(draft))
+    signed = await hospital.browser.post(
+        f"{URL}/v1/reviews/{case_id}/approve", headers=headers, json=approval_body(draft)
+    )
     assert signed.status_code == 200, signed.text
     case = await hospital.stack.reaches(case_id, "filed")
     by = next(event["detail"]["by"] for event in case["events"] if event["event"] == "approved")

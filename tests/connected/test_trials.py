@@ -143,7 +143,7 @@ async def test_the_evaluator_reads_no_text(console: Console) -> None:
 async def erase_record(console: Console, case_id: str) -> None:
     """Have the time of records end, and that of no other text."""
     bus = await console.stack.server.connect("approval")
-    await (await later(bus, 91)).go_on()
+    await (await later(bus, 91)).check_next_cases()
     await reaches(console.stack, case_id, "erased")
     await bus.close()
 

@@ -506,35 +506,35 @@ async def test_the_command(stack: Stack, hook: Receiver, tmp_path: Path, monkeyp
         monkeypatch.setenv("COUNTERSIGN_URL", base)
         monkeypatch.setenv("COUNTERSIGN_TOKEN_FILE", str(token))
 
-        async def said(*words: str, code: int = 0) -> Any:
+        async def output(*words: str, code: int = 0) -> Any:
             done = await run_beside(*words)
             assert done.code == code, done
             return json.loads(done.out) if "--json" in words else done.out
 
-        added = await said("webhooks", "add", hook.url, "--type", "discharged", "--description", "archive", "--json")
+        added = await output("webhooks", "add", hook.url, "--type", "discharged", "--description", "archive", "--json")
         id = added["id"]
-        assert id in await said("webhooks", "list")
-        assert "whsec_" not in await said("webhooks", "show", id)
-        assert (await said("webhooks", "test", id)).startswith("delivered: HTTP 204")
+        assert id in await output("webhooks", "list")
+        assert "whsec_" not in await output("webhooks", "show", id)
+        assert (await output("webhooks", "test", id)).startswith("delivered: HTTP 204")
         hook.answer = lambda _: 500
-        assert (await said("webhooks", "test", id, code=1)).startswith("failed: HTTP 500")
+        assert (await output("webhooks", "test", id, code=1)).startswith("failed: HTTP 500")
         hook.answer = lambda _: 204
         await append(stack.server, "discharged", "context-extracted")
         (done,) = await attempted(stack, added, "delivered")
-        (listed,) = await said("webhooks", "deliveries", id, "--json")
+        (listed,) = await output("webhooks", "deliveries", id, "--json")
         assert listed == done
-        await said("webhooks", "redeliver", id, done["id"])
+        await output("webhooks", "redeliver", id, done["id"])
         await attempted(stack, added, "delivered", 2)
-        rotated = await said("webhooks", "rotate", id)
+        rotated = await output("webhooks", "rotate", id)
         assert "whsec_" in rotated
         assert added["secret"] not in rotated
-        assert "disabled (person)" in await said("webhooks", "disable", id)
-        assert "enabled" in await said("webhooks", "enable", id)
-        changed = await said("webhooks", "change", id, "--department", "surgery", "--json")
+        assert "disabled (person)" in await output("webhooks", "disable", id)
+        assert "enabled" in await output("webhooks", "enable", id)
+        changed = await output("webhooks", "change", id, "--department", "surgery", "--json")
         assert (changed["departments"], changed["types"]) == (["surgery"], ["discharged"])
-        printed = await said("events", "--after", "0", "--limit", "2")
+        printed = await output("events", "--after", "0", "--limit", "2")
         assert [line.split()[-1] for line in printed.splitlines()] == ["discharged", "context-extracted"]
-        cloudevent = await said("events", "--after", "1", "--limit", "1", "--json")
+        cloudevent = await output("events", "--after", "1", "--limit", "1", "--json")
         assert cloudevent["data"]["sequence"] == 2
-        await said("webhooks", "remove", id)
-        assert await said("webhooks", "list", "--json") == []
+        await output("webhooks", "remove", id)
+        assert await output("webhooks", "list", "--json") == []

@@ -9,7 +9,7 @@ import pytest
 from shared.contracts.envelope import sha256_hex
 from tests.connected.test_timers import review_task, timers_left
 from tests.support.ehr import sandbox, stays
-from tests.support.physician import settled
+from tests.support.physician import approval_body
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running, until
 
@@ -56,7 +56,7 @@ async def test_a_withdrawn_case_ends_once_with_everything_that_waits_for_it(nats
         draft = (await stack.review(both))["draft"]
         approve, headers = f"/v1/reviews/{both}/approve", {"If-Match": draft["digest"]}
         signature, withdrawal = await asyncio.gather(
-            stack.call("physician", "POST", approve, json=settled(draft), headers=headers), withdraw(stack, both)
+            stack.call("physician", "POST", approve, json=approval_body(draft), headers=headers), withdraw(stack, both)
         )
         assert sorted((signature.status_code, withdrawal.status_code)) == [200, 409], (signature.text, withdrawal.text)
         loser = signature if signature.status_code == 409 else withdrawal

@@ -9,7 +9,7 @@ from sandbox_ehr.app import Sandbox
 from shared.contracts.retry import RetryPolicy
 from shared.messaging.pages import pages
 from tests.support.corrections import addend, amend, document, retract, verified
-from tests.support.ehr import nothing_to_settle, sandbox
+from tests.support.ehr import sandbox, stay_without_open_points
 from tests.support.mdm_receiver import MdmReceiver, receiving
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running, until
@@ -24,7 +24,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def signed(stack: Stack, encounter: str | None = None) -> str:
     """A case whose document is signed; its id."""
-    case_id = await stack.discharge(encounter or nothing_to_settle(stack.ehr))
+    case_id = await stack.discharge(encounter or stay_without_open_points(stack.ehr))
     await stack.reaches(case_id, "awaiting-review")
     answer = await stack.decide(case_id, "approve")
     assert answer.status_code == 200, answer.text

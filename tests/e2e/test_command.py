@@ -24,7 +24,7 @@ from shared.runtime.authentication import ROLES
 from tests.support import http
 from tests.support.command import COUNTERSIGN, Up, run, up
 from tests.support.ehr import SHARED_ENCOUNTERS, shared_stays
-from tests.support.physician import own_sentences, settled
+from tests.support.physician import approval_body, unconfirmed_sentences
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -68,10 +68,10 @@ def approve(stack: Up, case_id: str, added: str = "") -> httpx.Response:
     review = stack.call("physician", "GET", f"/v1/reviews/{case_id}")
     headers = {"If-Match": review.headers["etag"]}
     draft = review.json()["draft"]
-    sent = settled(draft) | ({"text": f"{draft['text']}{added}\n"} if added else {})
+    sent = approval_body(draft) | ({"text": f"{draft['text']}{added}\n"} if added else {})
     path = f"/v1/reviews/{case_id}/approve"
     answer = stack.call("physician", "POST", path, headers=headers, json=sent)
-    if own := own_sentences(answer):
+    if own := unconfirmed_sentences(answer):
         answer = stack.call("physician", "POST", path, headers=headers, json=sent | {"written": own})
     return answer
 

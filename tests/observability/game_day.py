@@ -31,7 +31,7 @@ from shared.messaging.connection import NatsConnection, connect
 from tests.support.channels import Mailbox, Webhook, channels, write_directory
 from tests.support.command import Up, run, up
 from tests.support.hl7 import adt
-from tests.support.physician import settled
+from tests.support.physician import approval_body
 from tests.support.prometheus import RULES, Prometheus, prometheus
 
 DEMO = Path(__file__).parents[2] / "deploy/knowledge"
@@ -87,7 +87,7 @@ class GameDay:
         wait(lambda: self.state(case_id) == "awaiting-review", "a review")
         review = self.stack.call("physician", "GET", f"/v1/reviews/{case_id}")
         seen = {"If-Match": review.headers["etag"]}
-        body = settled(review.json()["draft"])
+        body = approval_body(review.json()["draft"])
         self.stack.call(
             "physician", "POST", f"/v1/reviews/{case_id}/approve", headers=seen, json=body
         ).raise_for_status()

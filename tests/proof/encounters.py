@@ -13,7 +13,7 @@ from tests.proof.case_states import CaseStates
 from tests.proof.clients import AdtSender, Client, IntegrationEngine, by_page, sha256
 from tests.proof.ehr_clerk import EhrClerk
 from tests.proof.journal import Journal
-from tests.support.physician import own_sentences, settled
+from tests.support.physician import approval_body, unconfirmed_sentences
 
 Draft = dict[str, Any]
 Change = Callable[[Draft], str]
@@ -141,7 +141,7 @@ class Encounter:
         headers = {"If-Match": f'"{draft["digest"]}"'}
         facts = {"case": self.case, "draft": draft["digest"]}
         path = f"/v1/reviews/{self.case}/approve"
-        await self.ward.people[who].send("too-early", "POST", path, facts, json=settled(draft), headers=headers)
+        await self.ward.people[who].send("too-early", "POST", path, facts, json=approval_body(draft), headers=headers)
 
     async def sign(self, who: str, channel: str = "api", change: Change | None = None) -> bool:
         """Countersign what is shown, or what `change` makes of it. False where somebody else was faster."""
@@ -154,7 +154,7 @@ class Encounter:
             answer = await sending(who, draft, text if change else None, written, facts)
             if answer.status_code == 200 or by_page(answer):
                 return True
-            if more := own_sentences(answer) if channel == "api" else []:
+            if more := unconfirmed_sentences(answer) if channel == "api" else []:
                 written = [*written, *more]
             elif answer.status_code in ALREADY_DECIDED or "note=decided" in answer.headers.get("location", ""):
                 return False
@@ -164,7 +164,7 @@ class Encounter:
     async def _sign_by_api(
         self, who: str, draft: Draft, text: str | None, written: list[str], facts: dict[str, Any]
     ) -> httpx.Response:
-        body = settled(draft) | {"written": written} | ({"text": text} if text is not None else {})
+        body = approval_body(draft) | {"written": written} | ({"text": text} if text is not None else {})
         headers = {"If-Match": f'"{draft["digest"]}"'}
         path = f"/v1/reviews/{self.case}/approve"
         return await self.ward.people[who].send("decision", "POST", path, facts, json=body, headers=headers)
@@ -172,7 +172,7 @@ class Encounter:
     async def _sign_on_page(
         self, who: str, draft: Draft, text: str | None, written: list[str], facts: dict[str, Any]
     ) -> httpx.Response:
-        said = settled(draft)
+        said = approval_body(draft)
         form = {
             "digest": draft["digest"],
             # As browsers send text areas.
@@ -253,7 +253,7 @@ class Encounter:
             answer = await self._after_filing(who, route, what, seen["digest"], told, body)
             if answer.status_code == 200:
                 return
-            if more := own_sentences(answer):
+            if more := unconfirmed_sentences(answer):
                 written = [*written, *more]
             elif answer.status_code not in (409, 412):  # the one before is not filed yet
                 raise UnexpectedAnswer(_in_words(what, "api", answer))

@@ -15,7 +15,7 @@ from shared.messaging.event_store import EventStore
 from tests.connected.test_canary import decision
 from tests.support.backup import as_user
 from tests.support.examples import STAY, draft_ref
-from tests.support.remote import Remote, bury, refused, said, until
+from tests.support.remote import Remote, bury, refused, run_json, until
 from tests.support.serving import run_command
 
 pytestmark = [pytest.mark.connected, pytest.mark.system, pytest.mark.timeout(180), pytest.mark.xdist_group("remedies")]
@@ -26,18 +26,20 @@ SIGNED, EDITED = 200, 40  # decisions of a baseline, and those after it
 
 
 def live() -> str:
-    (found,) = [item for item in said("drafters", "list") if item["document"] == DOCUMENT and item["state"] == "live"]
+    (found,) = [
+        item for item in run_json("drafters", "list") if item["document"] == DOCUMENT and item["state"] == "live"
+    ]
     return str(found["digest"])
 
 
 def candidate(**changes: str) -> str:
     options = [word for name, value in changes.items() for word in (f"--{name}", value)]
-    return str(said("drafters", "add", "--document", DOCUMENT, *options, *BECAUSE)["digest"])
+    return str(run_json("drafters", "add", "--document", DOCUMENT, *options, *BECAUSE)["digest"])
 
 
 def take_back(configuration: str) -> None:
-    said("drafters", "rollback", configuration, *BECAUSE)
-    assert said("drafters", "show", configuration)["state"] == "candidate"
+    run_json("drafters", "rollback", configuration, *BECAUSE)
+    assert run_json("drafters", "show", configuration)["state"] == "candidate"
 
 
 async def decide(installation: Remote, configuration: str, decisions: list[str], role: DrafterRole = "live") -> None:
@@ -62,11 +64,11 @@ def give_up_a_stay(installation: Remote, configuration: str) -> None:
     case_id = installation.sign(installation.stay("given-up"))
     installation.reaches(case_id, "filed")
     asyncio.run(bury(installation, "drafter-evaluate", evaluation_subject("e1", "item-ready", 1), b"{}"))
-    (letter,) = said("dead-letters", "list", "--consumer", "drafter-evaluate")
+    (letter,) = run_json("dead-letters", "list", "--consumer", "drafter-evaluate")
     number = str(letter["sequence"])
     assert "Evaluate again without its case" in refused("dead-letters", "redrive", number, *BECAUSE, code=1)
-    said("dead-letters", "discard", number, *BECAUSE)
-    again = said(
+    run_json("dead-letters", "discard", number, *BECAUSE)
+    again = run_json(
         "drafters", "evaluate", configuration, "--without", case_id, "--limit", "1", "--wait", *BECAUSE, code=1
     )
     assert again["judged"] == 1
@@ -76,38 +78,38 @@ def test_evaluations_shadows_and_canaries_are_ended_and_begun(installation: Remo
     """Alerts: CanaryRolledBack, EvaluationUnfinished, ShadowNotProgressing, EndpointBudgetNearLimit."""
     installation.reaches(installation.sign(installation.stay("evaluated")), "filed")
     tried = candidate(policy="marked")
-    judged = said("drafters", "evaluate", tried, "--limit", "1", "--wait", *BECAUSE, code=1)  # too few for the gate
+    judged = run_json("drafters", "evaluate", tried, "--limit", "1", "--wait", *BECAUSE, code=1)  # too few for the gate
     assert judged["judged"] == 1
-    assert len(said("drafters", "evaluations", tried)) == 1
+    assert len(run_json("drafters", "evaluations", tried)) == 1
     give_up_a_stay(installation, tried)
-    assert said("drafters", "shadow", tried, *BECAUSE)["state"] == "shadow"
+    assert run_json("drafters", "shadow", tried, *BECAUSE)["state"] == "shadow"
     take_back(tried)
     for share in ("0.5", "0.1"):
-        assert said("drafters", "canary", tried, "--share", share, "--unevaluated", *BECAUSE)["state"] == "canary"
+        assert run_json("drafters", "canary", tried, "--share", share, "--unevaluated", *BECAUSE)["state"] == "canary"
         asyncio.run(decide(installation, tried, ["signed"], role="canary"))
         until(lambda: run_command("drafters", "compare", tried).code == 0, "the decision to be compared")
-        assert said("drafters", "compare", tried)["canary"]["decisions"] >= 1
+        assert run_json("drafters", "compare", tried)["canary"]["decisions"] >= 1
         take_back(tried)
-    assert said("drafters", "retire", tried, *BECAUSE)["state"] == "retired"
+    assert run_json("drafters", "retire", tried, *BECAUSE)["state"] == "retired"
 
 
 def test_a_live_configuration_that_drifts_is_accepted_or_taken_back(installation: Remote) -> None:
     """Alerts: DrafterDrift."""
     before = live()
     promoted = candidate(policy="marked", seed="7")
-    said("drafters", "canary", promoted, "--share", "0.5", "--unevaluated", *BECAUSE)
-    said("drafters", "promote", promoted, "--unevaluated", *BECAUSE)
+    run_json("drafters", "canary", promoted, "--share", "0.5", "--unevaluated", *BECAUSE)
+    run_json("drafters", "promote", promoted, "--unevaluated", *BECAUSE)
     assert live() == promoted
     asyncio.run(decide(installation, promoted, ["signed"] * SIGNED))
     asyncio.run(decide(installation, promoted, ["edited"] * EDITED))
 
     def drifted() -> dict[str, Any] | None:
-        found = said("drafters", "show", promoted)
-        return dict(said("drafters", "drift", promoted)) if found["drifted"] else None
+        found = run_json("drafters", "show", promoted)
+        return dict(run_json("drafters", "drift", promoted)) if found["drifted"] else None
 
-    assert said("models", "list")
+    assert run_json("models", "list")
     assert until(drifted, "the drift")["drifted"]["signal"] in ("replaced", "changed")
-    assert said("drafters", "reset-baseline", promoted, *BECAUSE)["state"] == "live"
+    assert run_json("drafters", "reset-baseline", promoted, *BECAUSE)["state"] == "live"
     assert "has not drifted" in refused("drafters", "reset-baseline", promoted, *BECAUSE, code=1)
-    said("drafters", "rollback", promoted, *BECAUSE)
+    run_json("drafters", "rollback", promoted, *BECAUSE)
     assert live() == before

@@ -6,14 +6,14 @@ import pytest
 
 from shared.messaging.topology import consumer
 from tests.support.hl7 import adt
-from tests.support.remote import Remote, refused, said, until
+from tests.support.remote import Remote, refused, run_json, until
 from tests.support.serving import run_command
 
 pytestmark = [pytest.mark.connected, pytest.mark.system, pytest.mark.timeout(180), pytest.mark.xdist_group("remedies")]
 
 
 def state_of(name: str) -> str:
-    found = said("topology", "--service", consumer(name).service)["consumers"]
+    found = run_json("topology", "--service", consumer(name).service)["consumers"]
     (item,) = [item for item in found if item["name"] == name]
     return str(item["state"])
 
@@ -36,7 +36,7 @@ def test_a_server_that_does_not_sync_is_restarted_with_its_configuration(install
         installation.server.kill()
         installation.server.start(interval)
         until(lambda: run_command("topology").code == 0, "approval to be connected again")
-        assert [item["sync_always"] for item in said("topology")["servers"]] == [synced]
+        assert [item["sync_always"] for item in run_json("topology")["servers"]] == [synced]
 
 
 def test_work_continues_when_there_is_room_again(installation: Remote) -> None:
@@ -50,7 +50,7 @@ def test_work_continues_when_there_is_room_again(installation: Remote) -> None:
 
     installation.server.reload(lambda text: text.replace(room, no_room))
     until(lambda: report() == 503, "writes to be refused")
-    assert all(item["bytes"] >= 0 for item in said("topology")["streams"])
+    assert all(item["bytes"] >= 0 for item in run_json("topology")["streams"])
     installation.server.reload(lambda text: text.replace(no_room, room))
     until(lambda: report() == 202, "writes to be accepted")
 
@@ -68,12 +68,12 @@ def test_a_service_works_on_with_the_permissions_of_its_version(installation: Re
 
 def test_jobs_are_listed_and_a_feed_is_tried_by_the_command(installation: Remote, tmp_path: Path) -> None:
     """Alerts: PollFails, FeedSilent."""
-    assert said("kinds", "list")
-    jobs = {item["job"]: item for item in said("schedules")}
+    assert run_json("kinds", "list")
+    jobs = {item["job"]: item for item in run_json("schedules")}
     assert jobs["poll"]["state"] == "scheduled"
     message = tmp_path / "message.hl7"
     message.write_bytes(adt("A08"))
-    assert "AA" in str(said("hl7", "send", str(message), "--port", str(installation.hl7_port)))
+    assert "AA" in str(run_json("hl7", "send", str(message), "--port", str(installation.hl7_port)))
 
 
 def test_alerts_that_are_not_connected_are_not_no_alerts(installation: Remote) -> None:

@@ -61,12 +61,12 @@ from shared.runtime.authentication import ApiToken, ApiTokens, Authenticator, to
 from shared.runtime.dependencies import mount, provide
 from tests.support.ehr import client
 from tests.support.examples import CASE, PHYSICIAN, PROMPT, STAY, SUPERVISOR, T0
-from tests.support.memory import Kept, MemoryBus, consumers_of, deliver
+from tests.support.memory import MemoryBus, StoredMessage, consumers_of, deliver
 
 TIMES = (timedelta(hours=24), timedelta(hours=72), timedelta(days=7))
 
 
-class Unfollowed(OpenReviewsProjection):
+class StaticReviews(OpenReviewsProjection):
     """An inbox that follows nothing: every decision starts from the trail."""
 
     async def start(self, bus: Any) -> None:
@@ -102,7 +102,7 @@ class Approving:
         fhir = client(self.ehr)
         self.brokers = {name: ServiceBroker(name, self.bus, self.now) for name in ("drafter", "approval")}
         self.brokers["drafter"].on(DRAFT, self._draft)
-        devices, reviews = Devices(fhir), Unfollowed()
+        devices, reviews = Devices(fhir), StaticReviews()
         directory = Directory(fhir, {"*": SUPERVISOR.practitioner or ""}, TIMES)
         tasks, filing = ReviewTasks(fhir, devices, self.now, "https://x"), Filing(fhir, devices, self.now)
         renditions = Renditions(self.bus, fhir, devices, (TEXT,), "a4")
@@ -119,7 +119,7 @@ class Approving:
         corrections = CorrectionsService(self.bus, self.review)
         decisions = EhrDecisionHandler(self.bus, fhir, self.review, directory, tasks, log, draft_shown=False)
         broker = self.brokers["approval"]
-        broker.on(REQUEST_REVIEW, approval.request_review, undo=approval.take_back_request)
+        broker.on(REQUEST_REVIEW, approval.request_review, compensate=approval.cancel_request)
         broker.on(FILE, approval.file)
         broker.on(SETTLE_REJECTION, approval.settle_rejection)
         broker.on_message("approval-ehr-task", decisions.on_task)
@@ -242,10 +242,10 @@ class Approving:
                     if broker is not None and consumer in broker.consumers:
                         await deliver(broker, consumer, message)
 
-    def _waits(self, item: Kept) -> bool:
+    def _waits(self, item: StoredMessage) -> bool:
         return item.stream in ("DISCHARGE", "EHR") and (item.stream, item.sequence) not in self._done
 
-    async def tell_of_task(self, task: str) -> None:
+    async def notify_task_change(self, task: str) -> None:
         """The EHR says that a Task has changed."""
         self._told += 1
         await publish_task_changed(self.bus, TaskChanged(task_id=task), source="test", id=f"told-{self._told}")

@@ -1,4 +1,4 @@
-"""Backups of a server, and putting them back into another, in this process."""
+"""Back up a server and restore it into another one, in this process."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,7 +24,7 @@ from tests.support.server import NatsServer
 COLLECTION = "knowledge-embedder"
 
 
-def silent(_what: str, _done: int, _total: int | None) -> None: ...
+def no_progress(_what: str, _done: int, _total: int | None) -> None: ...
 
 
 @asynccontextmanager
@@ -34,8 +34,8 @@ async def as_user(server: NatsServer, user: str) -> AsyncIterator[NatsConnection
     await bus.close()
 
 
-def reach(patch: pytest.MonkeyPatch, server: NatsServer, user: str) -> None:
-    """The environment of a stack that is spread over machines."""
+def set_environment(patch: pytest.MonkeyPatch, server: NatsServer, user: str) -> None:
+    """Set the environment variables by which commands reach a stack on other machines."""
     seed = server.directory / f"{user}.seed"
     seed.write_text(server.secrets.seeds[user])
     patch.setenv("COUNTERSIGN_NATS_URL", server.url)
@@ -64,7 +64,7 @@ async def knowledge(folder: Path) -> EmbeddedQdrant:
 
 
 async def back_up(
-    server: NatsServer, folder: Path, tell: ProgressCallback = silent, recipient: Path | None = None
+    server: NatsServer, folder: Path, tell: ProgressCallback = no_progress, recipient: Path | None = None
 ) -> Manifest:
     base = await knowledge(folder.parent / "vectors")
     async with as_user(server, "backup") as bus:
@@ -74,10 +74,10 @@ async def back_up(
     return made
 
 
-async def put_back(
+async def restore_backup(
     server: NatsServer,
     folder: Path,
-    tell: ProgressCallback = silent,
+    tell: ProgressCallback = no_progress,
     *,
     replace: bool = False,
     storage: StreamStorage | None = None,

@@ -4,9 +4,9 @@ from typing import Any
 
 import httpx
 
-from cli.audit import Report, verify_stored
+from cli.audit import VerificationReport, verify_stored
 from tests.support.ehr import client
-from tests.support.physician import own_sentences
+from tests.support.physician import unconfirmed_sentences
 from tests.support.stack import Stack
 
 
@@ -41,7 +41,7 @@ async def sign(stack: Stack, case_id: str, what: str, role: str = "physician", *
     """The same, of somebody who confirms each sentence of their own that the record does not support."""
     body = {"reason": "a test"} | body
     answer = await post(stack, case_id, what, role, **body)
-    if own := own_sentences(answer):
+    if own := unconfirmed_sentences(answer):
         answer = await post(stack, case_id, what, role, **body, written=own)
     return answer
 
@@ -72,7 +72,7 @@ async def retract(stack: Stack, case_id: str) -> dict[str, Any]:
     return await stack.reaches(case_id, "retracted", events=events)
 
 
-async def verified(stack: Stack, case_id: str, ehr: Any = None) -> Report:
+async def verified(stack: Stack, case_id: str, ehr: Any = None) -> VerificationReport:
     """What `audit verify` finds about the case."""
     bus, journal = await stack.journal()
     try:

@@ -23,7 +23,7 @@ SHARED_ENCOUNTERS = Path(__file__).parents[3] / "shared" / "data" / "encounters"
 BASE = "http://ehr.test/fhir"
 
 
-class Losing(httpx.ASGITransport):
+class LossyTransport(httpx.ASGITransport):
     """A response that the sandbox was told to lose is a broken connection, as it is over a socket."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -75,7 +75,7 @@ def shared_stays() -> list[Path]:
     return files
 
 
-def nothing_to_settle(of: Sandbox, which: Literal[0, 1] = 0) -> str:
+def stay_without_open_points(of: Sandbox, which: Literal[0, 1] = 0) -> str:
     """One of two stays of the sandbox whose drafts raise no open point; returns the encounter's id."""
     id = stays(of.style)[1 + 2 * which]
     encounter = of.store.get("Encounter", id)
@@ -107,4 +107,4 @@ def client(of: Sandbox) -> FhirClient:
 
 
 def http(of: Sandbox) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=Losing(create_app(of, faults=True)), base_url=BASE)
+    return httpx.AsyncClient(transport=LossyTransport(create_app(of, faults=True)), base_url=BASE)

@@ -1,4 +1,4 @@
-"""What somebody who rules over the NATS server can do to a trail; the services are stopped while they do."""
+"""Change the event stream as an administrator of the NATS server could; the services are stopped meanwhile."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sandbox_ehr.app import Sandbox
 from services.approval.verification.audit import Audit
-from services.approval.verification.report import Report
+from services.approval.verification.report import VerificationReport
 from shared.contracts.envelope import CHAIN_START, ChainHead, chain_digest, decode, encode
 from shared.contracts.events import CaseEvent
 from shared.contracts.subjects import parse_case_subject
@@ -44,7 +44,7 @@ async def write(server: NatsServer, messages: Iterable[RawMessage], *, without: 
             await bus.jetstream.delete_msg(STREAM, sequence)
 
 
-def rechained(messages: Sequence[RawMessage], change: Change) -> list[RawMessage]:
+def with_valid_chain(messages: Sequence[RawMessage], change: Change) -> list[RawMessage]:
     """The same events, each changed by `change`, and every digest made to fit again."""
     heads: dict[str, ChainHead] = {}
     found = []
@@ -78,7 +78,7 @@ async def audit(
     ehr: Sandbox,
     case: str | None = None,
     against: tuple[Folder, Ed25519PublicKey] | None = None,
-) -> Report:
+) -> VerificationReport:
     async with as_user(server, "auditor") as bus:
         found = Audit(bus, client(ehr), against)
         return await (found.all() if case is None else found.one(case))

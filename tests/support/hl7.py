@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from services.ingest.hl7.receive import Outcome, outcomes
+from services.ingest.hl7.receive import FrameOutcome, outcomes
 from services.ingest.hl7.sender import Sender
 from shared.hl7.mllp import Deframer, frame
 
@@ -66,12 +66,12 @@ def sender(**settings: Any) -> Sender:
     return Sender(**SETTINGS | settings)
 
 
-def received(data: bytes, of: Sender, size: int | None = None) -> list[Outcome]:
+def received(data: bytes, of: Sender, size: int | None = None) -> list[FrameOutcome]:
     """Return what is done about bytes that arrive in pieces of `size`, until the connection ends."""
     return list(_received(data, of, size or len(data) or 1))
 
 
-def _received(data: bytes, of: Sender, size: int) -> Iterator[Outcome]:
+def _received(data: bytes, of: Sender, size: int) -> Iterator[FrameOutcome]:
     deframer = Deframer()
     for start in range(0, len(data), size):
         for item in deframer.feed(data[start : start + size]):

@@ -17,7 +17,7 @@ from shared.messaging.topology import CONSUMERS
 
 
 @dataclass(slots=True)
-class Kept:
+class StoredMessage:
     """One stored message."""
 
     stream: str
@@ -31,7 +31,7 @@ class Kept:
 class MemoryBus:
     """The part of a NatsConnection that event store, dead letters and brokers use."""
 
-    kept: list[Kept] = field(default_factory=list)
+    kept: list[StoredMessage] = field(default_factory=list)
     sequences: dict[str, int] = field(default_factory=dict)  # the last of each stream
     master_keys: tuple[bytes, ...] = ()
 
@@ -68,7 +68,7 @@ class MemoryBus:
         ):
             raise WrongSequenceError
         self.sequences[stream] = latest + 1
-        self.kept.append(Kept(stream, latest + 1, subject, sent, data))
+        self.kept.append(StoredMessage(stream, latest + 1, subject, sent, data))
         return SimpleNamespace(seq=latest + 1, duplicate=False)
 
     async def direct_get(self, stream: str, query: Mapping[str, Any]) -> list[Any]:
@@ -102,7 +102,7 @@ class MemoryBus:
         self.kept = [item for item in self.kept if (item.stream, item.sequence) != (stream, seq)]
 
 
-def _answer(item: Kept, pending: int = 0) -> Any:
+def _answer(item: StoredMessage, pending: int = 0) -> Any:
     headers = item.headers | {
         "Nats-Subject": item.subject,
         "Nats-Sequence": str(item.sequence),
@@ -111,7 +111,7 @@ def _answer(item: Kept, pending: int = 0) -> Any:
     return SimpleNamespace(headers=headers, data=item.data)
 
 
-async def deliver(broker: ServiceBroker, consumer: str, message: Kept, attempt: int = 1) -> "Delivery":
+async def deliver(broker: ServiceBroker, consumer: str, message: StoredMessage, attempt: int = 1) -> "Delivery":
     """Hand `message` to the consumer's subscriber, through all of FastStream; returns how it was answered."""
     delivery = Delivery(message, attempt, consumer)
     subscriber = broker.consumers[consumer]
@@ -126,7 +126,7 @@ async def deliver(broker: ServiceBroker, consumer: str, message: Kept, attempt: 
 class Delivery:
     """A message as a handler sees it. `answer` is what the handler told the server."""
 
-    def __init__(self, message: Kept, attempt: int, consumer: str = "") -> None:
+    def __init__(self, message: StoredMessage, attempt: int, consumer: str = "") -> None:
         self.subject, self.headers, self.data = message.subject, dict(message.headers), message.data
         self.header, self.reply, self._ackd = self.headers, "", False
         self.metadata = SimpleNamespace(
@@ -152,7 +152,7 @@ class Delivery:
         await asyncio.sleep(0)
 
 
-def consumers_of(message: Kept) -> list[str]:
+def consumers_of(message: StoredMessage) -> list[str]:
     """Every durable consumer that gets `message`."""
     return [
         item.name

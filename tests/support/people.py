@@ -37,7 +37,7 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-async def trail(stack: Stack, case_id: str = "-") -> list[dict[str, Any]]:
+async def access_entries(stack: Stack, case_id: str = "-") -> list[dict[str, Any]]:
     """Entries of the ACCESS stream; of no case in particular, or of one."""
     bus = await stack.server.connect("auditor")
     log = AccessLog(bus, lambda: datetime.now(UTC), lambda: "")
@@ -46,7 +46,7 @@ async def trail(stack: Stack, case_id: str = "-") -> list[dict[str, Any]]:
     return found
 
 
-async def under_review(stack: Stack) -> str:
+async def open_review_case(stack: Stack) -> str:
     case_id = await stack.discharge()
     await stack.reaches(case_id, "awaiting-review")
     return case_id

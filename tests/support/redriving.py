@@ -1,4 +1,4 @@
-"""Who takes the operator's requests, without the rest of its service."""
+"""Handle an operator's requests about dead letters, without the rest of the services."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,8 +26,8 @@ CHECKS = {
 
 
 @asynccontextmanager
-async def mending(server: NatsServer, at: datetime) -> AsyncIterator[None]:
-    """Both services that mend, at the time `at`."""
+async def operator_requests(server: NatsServer, at: datetime) -> AsyncIterator[None]:
+    """Both services that redrive dead letters, at the time `at`."""
     buses = []
     for service, checks in CHECKS.items():
         bus = await server.connect(service)

@@ -29,7 +29,7 @@ from tests.support.channels import Mailbox, Webhook, channels, write_directory
 from tests.support.ehr import sandbox, stays
 from tests.support.knowledge import Library
 from tests.support.model_api import KEY, MODELS, ModelServer, model_server
-from tests.support.physician import own_sentences, settled
+from tests.support.physician import approval_body, unconfirmed_sentences
 from tests.support.processes import ServiceProcess
 from tests.support.server import NatsServer
 from tests.support.serving import run_command
@@ -163,9 +163,9 @@ class Remote:
 
     def approve(self, case_id: str) -> None:
         draft = self.call("physician", "GET", f"/v1/reviews/{case_id}").json()["draft"]
-        path, seen, body = f"/v1/reviews/{case_id}/approve", {"If-Match": f'"{draft["digest"]}"'}, settled(draft)
+        path, seen, body = f"/v1/reviews/{case_id}/approve", {"If-Match": f'"{draft["digest"]}"'}, approval_body(draft)
         answer = self.call("physician", "POST", path, headers=seen, json=body)
-        if own := own_sentences(answer):
+        if own := unconfirmed_sentences(answer):
             answer = self.call("physician", "POST", path, headers=seen, json=body | {"written": own})
         assert answer.status_code == 200, answer.text
 
@@ -179,7 +179,7 @@ def until(condition: Callable[[], Any], what: str, patience: float = PATIENCE_S)
     return value
 
 
-def said(*words: str, code: int = 0) -> Any:
+def run_json(*words: str, code: int = 0) -> Any:
     """What a command prints as JSON."""
     done = run_command(*words, "--json")
     assert done.code == code, done

@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import io
+import json
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from typing import Any
 from unittest.mock import patch
 
 import uvicorn
@@ -35,7 +37,7 @@ async def served(app: FastAPI, tls: Tls | None = None, port: int | None = None) 
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class CommandResult:
     """How a command ended."""
 
     code: int
@@ -43,15 +45,15 @@ class Done:
     err: str
 
 
-def run_command(*words: str, stdin: str = "") -> Done:
+def run_command(*words: str, stdin: str = "") -> CommandResult:
     """Run the command in this process, with its error boundary; raises what would be a stack trace."""
     with _streams(stdin) as (out, err):
         try:
             with error_boundary("countersign"):
                 command(list(words))
         except SystemExit as end:
-            return Done(int(end.code or 0), out.getvalue(), err.getvalue())
-    return Done(0, out.getvalue(), err.getvalue())
+            return CommandResult(int(end.code or 0), out.getvalue(), err.getvalue())
+    return CommandResult(0, out.getvalue(), err.getvalue())
 
 
 @contextmanager
@@ -61,6 +63,13 @@ def _streams(stdin: str) -> Iterator[tuple[io.StringIO, io.StringIO]]:
         yield out, err
 
 
-async def run_beside(*words: str) -> Done:
+async def run_beside(*words: str) -> CommandResult:
     """Run the command in a thread, while this loop serves what it asks for."""
     return await asyncio.to_thread(run_command, *words)
+
+
+async def command_json(*words: str, code: int = 0) -> Any:
+    """Run the command with `--json` and return what it prints; it has to end with `code`."""
+    done = await run_beside(*words, "--json")
+    assert done.code == code, done
+    return json.loads(done.out)

@@ -1,5 +1,7 @@
-"""Physicians on every channel of a case, as a state machine: they read, edit, tick, reload, ask for another draft, sign
-by the page, the API and the EHR's Task, and correct what is filed, in any order. What must hold is said by `judge`.
+"""Physicians on every channel of a case, as a state machine.
+
+They read, edit, tick, reload, ask for another draft, sign by the page, the API and the EHR's Task, and correct what is
+filed, in any order. `check_signature` states what must hold.
 """
 
 import asyncio
@@ -73,7 +75,7 @@ DRAFTS = st.one_of(
     st.lists(st.sampled_from([text for text in POOL if LABELS[text] == "supported"]), min_size=1, unique=True),
 )
 NUMBERS = [str(number) for number in range(6)]  # more than a draft has sentences or points
-# What is said to a text: everything there is to say, less something.
+# What a request states about a text: everything, or everything except one thing.
 _LESS = [(), (), (), *[("confirmed",)] * 4, *[("written",)] * 3, *[("acknowledged",)] * 2]
 SAID = st.sampled_from([*_LESS, ("confirmed", "written"), *((text,) for text in POOL)]).map(frozenset)
 SPOILED = st.sampled_from([""] * 21 + ["nothing", "space", "foreign", "cut", "other patient", "no patient", "half"])
@@ -89,16 +91,16 @@ def plain(text: str) -> str:
     return " ".join(text.split())
 
 
-def everything_but(lacks: frozenset[str]) -> dict[str, set[str]]:
-    """Everything that can be said of any text, less what `lacks` names: a kind, or one sentence."""
+def all_except(lacks: frozenset[str]) -> dict[str, set[str]]:
+    """Return every possible resolution of a text, without what `lacks` names: a kind, or one sentence."""
     own = {sha(text) for text in POOL if text not in lacks}
-    said = {"confirmed": set(NUMBERS), "acknowledged": set(NUMBERS), "written": own}
-    return {name: set() if name in lacks else found for name, found in said.items()}
+    stated = {"confirmed": set(NUMBERS), "acknowledged": set(NUMBERS), "written": own}
+    return {name: set() if name in lacks else found for name, found in stated.items()}
 
 
-def spoil(text: str, how: str) -> str:
-    """What must not be signed: nothing, another patient's, a part of it."""
-    spoiled = {
+def corrupt(text: str, how: str) -> str:
+    """Return a text that must not be signed: empty, another patient's, or a part of it."""
+    corrupted = {
         "nothing": "",
         "space": " \n",
         "foreign": FOREIGN,
@@ -107,7 +109,7 @@ def spoil(text: str, how: str) -> str:
         "no patient": text.replace(f"{PATIENT}\n", ""),
         "half": text[: len(text) // 2],
     }
-    return spoiled.get(how, text)
+    return corrupted.get(how, text)
 
 
 class Signing(RuleBasedStateMachine):
@@ -172,7 +174,7 @@ class Signing(RuleBasedStateMachine):
     @precondition(lambda self: self.open)
     @rule(sentence=SENTENCES, place=st.sampled_from(PLACES), breaks=st.booleans())
     def write(self, sentence: str, place: str, breaks: bool) -> None:
-        """Below a heading, as a line or over two of them."""
+        """Write below a heading, in one line or over two."""
         words = sentence.replace(" ", "\n  ", 1) if breaks else sentence
         self.change(f"{place}\n", f"{place}\n  {words}\n")
 
@@ -188,46 +190,46 @@ class Signing(RuleBasedStateMachine):
 
     @precondition(lambda self: self.open)
     @rule(which=WHICH)
-    def take_out(self, which: int) -> None:
+    def remove_sentence(self, which: int) -> None:
         self.change(self.present(which), "")
 
     @precondition(lambda self: self.open)
     @rule(which=WHICH, space=st.sampled_from(["  ", "\n  ", "\u00a0", "\r\n"]), at=st.integers(1, 4))
-    def space_out(self, which: int, space: str, at: int) -> None:
-        """The same words, spaced or wrapped in another way."""
+    def change_spacing(self, which: int, space: str, at: int) -> None:
+        """Space or wrap the same words in another way."""
         words = self.present(which).split(" ")
         self.change(self.present(which), " ".join(words[:at]) + space + " ".join(words[at:]))
 
     @precondition(lambda self: self.open)
     @rule(which=WHICH, at=st.integers(1, 4), lacks=SAID)
-    def space_out_and_sign(self, which: int, at: int, lacks: frozenset[str]) -> None:
-        self.space_out(which, "  ", at)
-        self.sign_by_api(as_it_is=False, lacks=lacks, spoiled="")
+    def change_spacing_and_sign(self, which: int, at: int, lacks: frozenset[str]) -> None:
+        self.change_spacing(which, "  ", at)
+        self.sign_by_api(as_it_is=False, lacks=lacks, corrupted="")
 
     @precondition(lambda self: self.open)
     @rule(lacks=st.sampled_from(["confirmed", "acknowledged", "written"]), by_page=st.booleans())
     def sign_the_draft_without(self, lacks: str, by_page: bool) -> None:
-        """As it is now, with one kind of thing left unsaid."""
-        self.form = self.read("review") | everything_but(frozenset({lacks}))
+        """Sign the current draft with one kind of resolution missing."""
+        self.form = self.read("review") | all_except(frozenset({lacks}))
         if by_page:
             self.sign_the_page_as_it_stands()
         else:
-            self.sign_by_api(as_it_is=True, lacks=frozenset({lacks}), spoiled="")
+            self.sign_by_api(as_it_is=True, lacks=frozenset({lacks}), corrupted="")
 
     @precondition(lambda self: self.open)
     @rule(sentences=DRAFTS, as_it_is=st.booleans())
     def sign_an_earlier_draft(self, sentences: list[str], as_it_is: bool) -> None:
         self.form = self.read("review")
         self.ask_for_another_draft(sentences, 0)
-        self.sign_by_api(as_it_is=as_it_is, lacks=frozenset(), spoiled="")
+        self.sign_by_api(as_it_is=as_it_is, lacks=frozenset(), corrupted="")
 
     def present(self, which: int) -> str:
-        """A sentence that the text has."""
+        """Return a sentence of the text."""
         found = [text for text in POOL if text in self.form["text"]] or [" "]
         return found[which % len(found)]
 
     def change(self, words: str, others: str) -> None:
-        """What is typed is kept, as the page does it."""
+        """Save what is typed, as the page does."""
         if words.strip():
             self.form["text"] = self.form["text"].replace(words, others)
             self.save()
@@ -235,14 +237,14 @@ class Signing(RuleBasedStateMachine):
     @precondition(lambda self: self.open)
     @rule(sentence=SENTENCES)
     def fill_in(self, sentence: str) -> None:
-        """What a narrative by hand leaves open."""
+        """Fill in the placeholders of a narrative that is written by hand."""
         lines = self.form["text"].split("\n")
         self.form["text"] = "\n".join(f"  {sentence}" if "[To be written" in line else line for line in lines)
 
     @precondition(lambda self: self.open)
     @rule(lacks=SAID)
     def tick(self, lacks: frozenset[str]) -> None:
-        self.form |= everything_but(lacks)
+        self.form |= all_except(lacks)
 
     @precondition(lambda self: self.open)
     @rule()
@@ -254,32 +256,32 @@ class Signing(RuleBasedStateMachine):
         self.request("page", "POST", f"{PAGE}/approve", data=self.fields)
 
     @precondition(lambda self: self.open)
-    @rule(mode=st.sampled_from(["review", "write"]), sentence=SENTENCES, lacks=SAID, spoiled=SPOILED)
-    def sign_by_page(self, mode: str, sentence: str, lacks: frozenset[str], spoiled: str) -> None:
+    @rule(mode=st.sampled_from(["review", "write"]), sentence=SENTENCES, lacks=SAID, corrupted=SPOILED)
+    def sign_by_page(self, mode: str, sentence: str, lacks: frozenset[str], corrupted: str) -> None:
         """What was kept is read again, filled in, ticked, and signed; twice, as at first a line may be put right."""
         for _ in range(2):
             self.form = self.read(mode)
             self.fill_in(sentence)
             before = self.form
-            self.form = before | everything_but(lacks) | {"text": spoil(before["text"], spoiled)}
+            self.form = before | all_except(lacks) | {"text": corrupt(before["text"], corrupted)}
             self.sign_the_page_as_it_stands()
-            if spoiled:  # a copy of it was kept
+            if corrupted:  # a copy of it was kept
                 self.form = before
                 self.save()
 
     @precondition(lambda self: self.open)
-    @rule(as_it_is=st.booleans(), lacks=SAID, spoiled=SPOILED)
-    def sign_by_api(self, as_it_is: bool, lacks: frozenset[str], spoiled: str) -> None:
-        """About the draft that the form is about, which may have changed since."""
-        said = everything_but(lacks)
+    @rule(as_it_is=st.booleans(), lacks=SAID, corrupted=SPOILED)
+    def sign_by_api(self, as_it_is: bool, lacks: frozenset[str], corrupted: str) -> None:
+        """Sign the draft of the form, which may have changed since."""
+        stated = all_except(lacks)
         body: dict[str, Any] = {
-            "resolutions": [{"sentence": int(number), "how": "confirmed"} for number in sorted(said["confirmed"])],
-            "acknowledged": sorted(int(number) for number in said["acknowledged"]),
-            "written": sorted(said["written"]),
+            "resolutions": [{"sentence": int(number), "how": "confirmed"} for number in sorted(stated["confirmed"])],
+            "acknowledged": sorted(int(number) for number in stated["acknowledged"]),
+            "written": sorted(stated["written"]),
         }
-        body |= {} if as_it_is else {"text": spoil(self.form["text"], spoiled)}
+        body |= {} if as_it_is else {"text": corrupt(self.form["text"], corrupted)}
         headers = {"If-Match": f'"{self.form["digest"]}"'}
-        self.request("api", "POST", f"{API}/approve", said, headers=headers, json=body)
+        self.request("api", "POST", f"{API}/approve", stated, headers=headers, json=body)
 
     @precondition(lambda self: self.open)
     @rule(everything=st.booleans())
@@ -290,7 +292,7 @@ class Signing(RuleBasedStateMachine):
         tasks = self.at.ehr.store.candidates("Task", None, None)
         for task in [item for item in tasks if item["status"] in ("requested", "in-progress")]:
             self.run(answer(self.at.ehr, task["id"], "completed"))
-            self.watch("task", NOTHING, self.at.tell_of_task(task["id"]))
+            self.watch("task", NOTHING, self.at.notify_task_change(task["id"]))
 
     @precondition(lambda self: self.open)
     @rule(sentences=DRAFTS, points=st.integers(0, 1))
@@ -300,34 +302,34 @@ class Signing(RuleBasedStateMachine):
         self.run(self.at.call("POST", f"{API}/reject", json=sent))
 
     @precondition(lambda self: self.state == "filed")
-    @rule(sentence=SENTENCES, which=WHICH, takes_out=st.booleans(), lacks=SAID, spoiled=SPOILED)
-    def correct(self, sentence: str, which: int, takes_out: bool, lacks: frozenset[str], spoiled: str) -> None:
-        self.correct_text(sentence, which, takes_out, lacks, spoiled)
+    @rule(sentence=SENTENCES, which=WHICH, takes_out=st.booleans(), lacks=SAID, corrupted=SPOILED)
+    def correct(self, sentence: str, which: int, takes_out: bool, lacks: frozenset[str], corrupted: str) -> None:
+        self.correct_text(sentence, which, takes_out, lacks, corrupted)
 
     @property
     def standing(self) -> dict[str, Any]:
-        """The document as it stands."""
+        """Return the current document."""
         return dict(self.run(self.at.call("GET", f"/v1/cases/{CASE.id}/document")).json())
 
-    def correct_text(self, sentence: str, which: int, takes_out: bool, lacks: frozenset[str], spoiled: str) -> None:
+    def correct_text(self, sentence: str, which: int, takes_out: bool, lacks: frozenset[str], corrupted: str) -> None:
         standing = self.standing
         text, place = standing["text"], "Procedures:\n"
         found = [item for item in POOL if item in text] or [place]
         changed = (found[which % len(found)], "") if takes_out else (place, f"{place}  {sentence}\n")
         text = text.replace(*changed)
-        said = everything_but(lacks)
-        fields = {"seen": standing["digest"], "text": spoil(text, spoiled), "reason": "wrong"}
-        sent = {name: sorted(said[name]) for name in ("confirmed", "written")}
-        self.request("correction", "POST", f"{PAGE}/amendments", said, data=fields | sent)
+        stated = all_except(lacks)
+        fields = {"seen": standing["digest"], "text": corrupt(text, corrupted), "reason": "wrong"}
+        sent = {name: sorted(stated[name]) for name in ("confirmed", "written")}
+        self.request("correction", "POST", f"{PAGE}/amendments", stated, data=fields | sent)
 
     @precondition(lambda self: self.state == "filed")
     @rule(sentence=SENTENCES, lacks=SAID)
     def append(self, sentence: str, lacks: frozenset[str]) -> None:
-        standing, said = self.standing, everything_but(lacks)
-        resolutions = [{"sentence": int(number), "how": "confirmed"} for number in sorted(said["confirmed"])]
-        body = {"text": sentence, "reason": "later", "written": sorted(said["written"]), "resolutions": resolutions}
+        standing, stated = self.standing, all_except(lacks)
+        resolutions = [{"sentence": int(number), "how": "confirmed"} for number in sorted(stated["confirmed"])]
+        body = {"text": sentence, "reason": "later", "written": sorted(stated["written"]), "resolutions": resolutions}
         headers = {"If-Match": f'"{standing["digest"]}"'}
-        self.request("addendum", "POST", f"/v1/cases/{CASE.id}/addenda", said, headers=headers, json=body)
+        self.request("addendum", "POST", f"/v1/cases/{CASE.id}/addenda", stated, headers=headers, json=body)
 
     @property
     def state(self) -> str:
@@ -335,7 +337,7 @@ class Signing(RuleBasedStateMachine):
 
     @property
     def case(self) -> Case:
-        """Read again only where something was stored since."""
+        """Return the case; read again only if something was stored since."""
         if self._read_at != len(self.at.bus.kept):
             self._read_at, self._case = len(self.at.bus.kept), self.run(self.at.case())
         return self._case
@@ -347,22 +349,22 @@ class Signing(RuleBasedStateMachine):
     # What must hold.
 
     def request(
-        self, channel: str, method: str, path: str, said: dict[str, set[str]] | None = None, **sent: Any
+        self, channel: str, method: str, path: str, stated: dict[str, set[str]] | None = None, **sent: Any
     ) -> None:
-        said = said or {name: set(self.form[name]) for name in NOTHING}
-        self.watch(channel, said | {"digest": {self.form["digest"]}}, self.at.call(method, path, **sent))
+        stated = stated or {name: set(self.form[name]) for name in NOTHING}
+        self.watch(channel, stated | {"digest": {self.form["digest"]}}, self.at.call(method, path, **sent))
 
-    def watch(self, channel: str, said: dict[str, set[str]], work: Any) -> None:
-        """Whatever is signed now is judged by what was said now."""
+    def watch(self, channel: str, stated: dict[str, set[str]], work: Any) -> None:
+        """Check whatever is signed by `work` against what this request stated."""
         self.run(work)
         history = self.run(self.at.history())
         for number in range(self.judged, len(history)):
             if history[number].name in ("approved", "amended", "addended"):
                 self.signed[channel] = self.signed.get(channel, 0) + 1
-                self.judge(history[: number + 1], said, channel)
+                self.check_signature(history[: number + 1], stated, channel)
         self.judged = len(history)
 
-    def judge(self, history: list[RecordedEvent], said: dict[str, set[str]], channel: str) -> None:
+    def check_signature(self, history: list[RecordedEvent], stated: dict[str, set[str]], channel: str) -> None:
         event = history[-1]
         body: Any = event.body
         draft = self.run(self.at.draft(body.draft.digest))
@@ -372,16 +374,16 @@ class Signing(RuleBasedStateMachine):
         if event.name == "approved":
             current = [item.body.draft.digest for item in history if isinstance(item.body, Drafted)][-1]
             assert body.draft.digest == current, "a draft that nobody sees any more was signed"
-            assert said.get("digest", {current}) == {current}
+            assert stated.get("digest", {current}) == {current}
             points = {str(number) for number in range(len(draft.open_points))}
-            assert points <= said["acknowledged"], "an open point was passed over"
+            assert points <= stated["acknowledged"], "an open point was passed over"
         self.whole(event.name, text, draft)
         before = _standing(history[:-1], draft)
         for sentence in POOL:
             if LABELS[sentence] == "supported" or plain(sentence) not in plain(text):
                 continue
             index = next((n for n, item in enumerate(draft.sentences) if item.text == sentence), None)
-            now = str(index) in said["confirmed"] or sha(sentence) in said["written"]
+            now = str(index) in stated["confirmed"] or sha(sentence) in stated["written"]
             carried = event.name != "approved" and sha(sentence) in before
             assert now or carried, f"{channel}: signed with nobody's word: {sentence}"
             assert sha(sentence) in _confirmed(body, draft), "and it is on the trail"
@@ -400,7 +402,7 @@ class Signing(RuleBasedStateMachine):
         if name != "addended":
             assert all(part.title.upper() in text for part in draft.parts)
             wrong = draft.sentences_in(text) == () and "composed" in text.splitlines()[-1]
-            assert not wrong, "a physician's narrative is said to be a model's"
+            assert not wrong, "a physician's narrative is labelled as a model's"
 
     @invariant()
     def what_is_filed_is_what_was_signed(self) -> None:
@@ -424,19 +426,19 @@ class AfterFiling(Signing):
     @initialize(sentences=DRAFTS, points=st.integers(0, 1))
     def discharged(self, sentences: list[str], points: int) -> None:
         Signing.discharged(self, sentences, points)
-        self.form |= everything_but(frozenset())
+        self.form |= all_except(frozenset())
         self.sign_the_page_as_it_stands()
         assert self.state == "filed"
 
     @precondition(lambda self: self.state == "filed")
     @rule(sentence=SENTENCES, lacks=SAID)
-    def confirm_take_out_and_put_back(self, sentence: str, lacks: frozenset[str]) -> None:
+    def confirm_remove_and_restore(self, sentence: str, lacks: frozenset[str]) -> None:
         """What was confirmed for one text, and is not in the next, comes back in a third."""
-        for takes_out, said in ((False, frozenset[str]()), (True, frozenset[str]()), (False, lacks)):
+        for takes_out, missing in ((False, frozenset[str]()), (True, frozenset[str]()), (False, lacks)):
             present = [text for text in POOL if text in self.standing["text"]]
             which = present.index(sentence) if sentence in present else 0
             if takes_out == (sentence in present):
-                self.correct_text(sentence, which, takes_out, said, "")
+                self.correct_text(sentence, which, takes_out, missing, "")
 
 
 def _confirmed(body: Any, draft: Draft) -> set[str]:

@@ -34,7 +34,7 @@ from shared.runtime.settings import KnowledgeSettings
 from tests.support.ehr import client, stays
 from tests.support.embedder import HashEmbedder
 from tests.support.generator import ScriptedGenerator
-from tests.support.physician import own_sentences, settled
+from tests.support.physician import approval_body, unconfirmed_sentences
 from tests.support.server import NatsServer
 from tests.support.service_settings import make_settings
 
@@ -121,10 +121,10 @@ class Stack:
         """Approve, reject or reassign what is under review now; an approval settles what `body` does not."""
         draft = (await self.review(case_id))["draft"]
         headers = {"If-Match": f'"{draft["digest"]}"'}
-        body = settled(draft) | body if decision == "approve" else body
+        body = approval_body(draft) | body if decision == "approve" else body
         path = f"/v1/reviews/{case_id}/{decision}"
         answer = await self.call(role, "POST", path, headers=headers, json=body or None)
-        if "written" not in body and (own := own_sentences(answer)):
+        if "written" not in body and (own := unconfirmed_sentences(answer)):
             answer = await self.call(role, "POST", path, headers=headers, json=body | {"written": own})
         return answer
 

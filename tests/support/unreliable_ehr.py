@@ -10,7 +10,7 @@ import httpx
 from sandbox_ehr.app import Sandbox, create_app
 from sandbox_ehr.capability import capability_statement
 from shared.clinical.fhir_client import FhirClient
-from tests.support.ehr import BASE, Losing
+from tests.support.ehr import BASE, LossyTransport
 
 
 @dataclass
@@ -32,7 +32,7 @@ class UnreliableEhr(httpx.AsyncBaseTransport):
     _cache: dict[str, httpx.Response] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._inner = Losing(create_app(self.sandbox))
+        self._inner = LossyTransport(create_app(self.sandbox))
 
     @property
     def client(self) -> FhirClient:

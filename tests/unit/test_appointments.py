@@ -10,7 +10,7 @@ from cli.doctor.appointments import check_appointments
 from cli.doctor.findings import Group
 from sandbox_ehr.quirks import Quirks
 from services.ingest.appointments import rules
-from services.ingest.appointments.rules import Plan
+from services.ingest.appointments.rules import AppointmentPlan
 from services.ingest.notifications import parse_notification
 from services.ingest.settings import AppointmentSettings
 from shared.clinical.fhir_client import Capabilities
@@ -32,29 +32,29 @@ def appointment(status: str = "booked", start: datetime | None = SOON, **more: A
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        (appointment(), Plan("planned", SOON)),
-        (appointment("arrived"), Plan("planned", SOON)),
-        (appointment("cancelled"), Plan("unplanned", SOON)),
-        (appointment("cancelled", None), Plan("unplanned", None)),
-        (appointment("entered-in-error"), Plan("unplanned", SOON)),
-        (appointment("waitlist"), Plan("unplanned", SOON)),
+        (appointment(), AppointmentPlan("planned", SOON)),
+        (appointment("arrived"), AppointmentPlan("planned", SOON)),
+        (appointment("cancelled"), AppointmentPlan("unplanned", SOON)),
+        (appointment("cancelled", None), AppointmentPlan("unplanned", None)),
+        (appointment("entered-in-error"), AppointmentPlan("unplanned", SOON)),
+        (appointment("waitlist"), AppointmentPlan("unplanned", SOON)),
         (appointment("fulfilled"), None),
         (appointment(start=None), None),
         (appointment(start=OLD), None),
-        (appointment(start=LATER), Plan("unplanned", LATER)),
+        (appointment(start=LATER), AppointmentPlan("unplanned", LATER)),
         (appointment(serviceType=[]), None),
         (appointment(serviceType=[{"coding": [{"system": "urn:other", "code": "77"}]}]), None),
         (appointment(serviceType=[], appointmentType={"coding": [{"system": "urn:site", "code": "77"}]}), "planned"),
         (appointment(serviceType=[{"concept": CONCEPT}]), "planned"),
     ],
 )
-def test_what_an_appointment_plans(found: dict[str, Any], expected: Plan | str | None) -> None:
+def test_what_an_appointment_plans(found: dict[str, Any], expected: AppointmentPlan | str | None) -> None:
     plan = rules.plan_of(found, TYPES, NOW, DAYS)
     assert (plan.status if plan is not None and isinstance(expected, str) else plan) == expected
 
 
 def test_without_a_poll_a_discharge_is_planned_however_far_ahead_it_is() -> None:
-    assert rules.plan_of(appointment(start=LATER), TYPES, NOW, None) == Plan("planned", LATER)
+    assert rules.plan_of(appointment(start=LATER), TYPES, NOW, None) == AppointmentPlan("planned", LATER)
 
 
 def test_no_type_is_taken_for_a_discharge_by_default() -> None:

@@ -233,16 +233,16 @@ def test_a_line_of_the_inbox_follows_from_the_history() -> None:
 def test_a_stay_that_goes_on_takes_the_discharge_back() -> None:
     review = event("review-requested")
     assert isinstance(review, ReviewRequested)
-    assert domain.discharge_taken_back(Case(), review, "in-progress")
-    assert not domain.discharge_taken_back(Case(), review, "finished")
+    assert domain.is_discharge_cancelled(Case(), review, "in-progress")
+    assert not domain.is_discharge_cancelled(Case(), review, "finished")
     never_finished = review.model_copy(update={"encounter_status": "in-progress"})
-    assert not domain.discharge_taken_back(Case(), never_finished, "in-progress"), (
+    assert not domain.is_discharge_cancelled(Case(), never_finished, "in-progress"), (
         "some EHRs finish the encounter later"
     )
     again = fold(history("discharged", "withdrawn", "discharged"))
     assert again.reopened, "the second may be a late copy of the first"
-    assert domain.discharge_taken_back(again, never_finished, "in-progress")
-    assert not domain.discharge_taken_back(again, never_finished, "finished")
+    assert domain.is_discharge_cancelled(again, never_finished, "in-progress")
+    assert not domain.is_discharge_cancelled(again, never_finished, "finished")
     assert not fold(history("discharged")).reopened
 
 

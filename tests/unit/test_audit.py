@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 import pytest
 
-from cli.audit import Report, verify_stored
+from cli.audit import VerificationReport, verify_stored
 from services.approval.filing import signed_resources
 from services.approval.filing.renditions import chart
 from shared.contracts.envelope import CHAIN_START, ChainHead, chain_digest, encode, sha256_hex
@@ -35,7 +35,7 @@ def trail() -> list[RawMessage]:
     return found
 
 
-async def verify(stored: list[RawMessage], head: str | None = None, text: bytes = LETTER) -> Report:
+async def verify(stored: list[RawMessage], head: str | None = None, text: bytes = LETTER) -> VerificationReport:
     """With a chart whose Provenance carries `head`, by default the approval's digest, and whose document is `text`."""
     of = sandbox()
     original = trail()[4]

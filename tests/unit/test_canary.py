@@ -7,17 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.evaluator.canary import MAX_WAITING, Comparison, Outcome, evidence
+from services.evaluator.canary import MAX_WAITING, CanaryOutcome, Comparison, evidence
 from shared.contracts.draft import DrafterRole
 
 pytestmark = pytest.mark.slow
 
 DIGEST = "a" * 64
 THRESHOLD = 20.0
-GOOD, EDITED, BAD = Outcome(), Outcome(replaced=0.25, distance=80), Outcome(rejected=True)
+GOOD, EDITED, BAD = CanaryOutcome(), CanaryOutcome(replaced=0.25, distance=80), CanaryOutcome(rejected=True)
 
 
-def compared(*outcomes: tuple[DrafterRole, Outcome]) -> Comparison:
+def compared(*outcomes: tuple[DrafterRole, CanaryOutcome]) -> Comparison:
     found = Comparison(canary=DIGEST, began=1)
     for number, (role, outcome) in enumerate(outcomes, 1):
         found = found.add(role, outcome, number)
@@ -70,11 +70,11 @@ def test_nothing_is_evidence_of_nothing_and_long_runs_can_be_computed() -> None:
         (BAD, EDITED, "worse"),
         (GOOD, EDITED, "better"),
         (EDITED, EDITED, "same"),
-        (Outcome(distance=3), GOOD, "worse"),
-        (Outcome(replaced=0.5, distance=3), EDITED, "worse"),
+        (CanaryOutcome(distance=3), GOOD, "worse"),
+        (CanaryOutcome(replaced=0.5, distance=3), EDITED, "worse"),
     ],
 )
-def test_outcomes_are_compared_by_what_a_physician_did(canary: Outcome, live: Outcome, result: str) -> None:
+def test_outcomes_are_compared_by_what_a_physician_did(canary: CanaryOutcome, live: CanaryOutcome, result: str) -> None:
     for order in ((("canary", canary), ("live", live)), (("live", live), ("canary", canary))):
         found = compared(*order)
         assert {name: getattr(found, name) for name in ("worse", "better", "same")} == {

@@ -8,7 +8,15 @@ import pytest
 from pydantic import ValidationError
 
 from services.approval.review.case_list import CaseFilter
-from services.approval.web.case_history import STEP_WORDS, Trace, Waiting, lapse, lines, traces, waiting_for
+from services.approval.web.case_history import (
+    STEP_WORDS,
+    Trace,
+    WaitingFor,
+    format_duration,
+    lines,
+    traces,
+    waiting_for,
+)
 from services.approval.web.case_search import BUILT_IN, SHORT_STATES, CasePage, CaseSearch
 from services.approval.web.cases import _search_of
 from shared.contracts.case import fold
@@ -38,31 +46,31 @@ def at(minutes: int) -> Any:
 
 
 WAITS = [
-    (("discharged",), Waiting("Drafter: the record is read from the EHR", at(1))),
-    (DRAFTED[:2], Waiting("Drafter: the draft is written", at(2))),
-    (DRAFTED[:3], Waiting("Approval: the review is requested in the EHR", at(3))),
+    (("discharged",), WaitingFor("Drafter: the record is read from the EHR", at(1))),
+    (DRAFTED[:2], WaitingFor("Drafter: the draft is written", at(2))),
+    (DRAFTED[:3], WaitingFor("Approval: the review is requested in the EHR", at(3))),
     (
         DRAFTED,
-        Waiting("A decision of Practitioner/dr-1", at(4), T0 + timedelta(hours=24), "it is escalated to level 1"),
+        WaitingFor("A decision of Practitioner/dr-1", at(4), T0 + timedelta(hours=24), "it is escalated to level 1"),
     ),
     (
         (*DRAFTED, "escalated"),
-        Waiting("A decision of Practitioner/dr-1", at(4), T0 + timedelta(hours=72), "it is escalated to level 2"),
+        WaitingFor("A decision of Practitioner/dr-1", at(4), T0 + timedelta(hours=72), "it is escalated to level 2"),
     ),
-    ((*DRAFTED, "approved"), Waiting("Approval: the signed document is filed in the chart", at(5))),
-    ((*DRAFTED[:2], "failed", "rated"), Waiting("An operator: the step “draft” gave up", at(3))),
-    (("preparation-requested",), Waiting("Drafter: a draft is prepared before the discharge", at(1))),
+    ((*DRAFTED, "approved"), WaitingFor("Approval: the signed document is filed in the chart", at(5))),
+    ((*DRAFTED[:2], "failed", "rated"), WaitingFor("An operator: the step “draft” gave up", at(3))),
+    (("preparation-requested",), WaitingFor("Drafter: a draft is prepared before the discharge", at(1))),
     ((*DRAFTED, "approved", "filed"), None),
     ((*DRAFTED, "withdrawn"), None),
     (
         (*DRAFTED, "approved", "filed", "retraction-requested"),
-        Waiting("A second person, who confirms that the document is retracted", at(7)),
+        WaitingFor("A second person, who confirms that the document is retracted", at(7)),
     ),
 ]
 
 
 @pytest.mark.parametrize(("names", "waiting"), WAITS)
-def test_a_case_says_what_it_waits_for_and_until_when(names: tuple[str, ...], waiting: Waiting | None) -> None:
+def test_a_case_says_what_it_waits_for_and_until_when(names: tuple[str, ...], waiting: WaitingFor | None) -> None:
     events = history(*names)
     assert waiting_for(fold(events), events) == waiting
 
@@ -122,7 +130,7 @@ def test_every_event_has_a_line() -> None:
     ],
 )
 def test_a_lapse_is_as_exact_as_one_needs(seconds: float, words: str) -> None:
-    assert lapse(seconds) == words
+    assert format_duration(seconds) == words
 
 
 @pytest.mark.parametrize(

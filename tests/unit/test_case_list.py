@@ -40,7 +40,7 @@ def message(
 def index_of(messages: Iterable[RawMessage]) -> CaseIndex:
     found = CaseIndex()
     for item in messages:
-        found._take(item)
+        found._apply_message(item)
     return found
 
 
@@ -98,8 +98,8 @@ def test_a_caller_sees_their_departments_only(three: CaseIndex) -> None:
 def test_pages_hold_every_case_once_and_a_cursor_survives_new_events() -> None:
     index = index_of(message(case, "discharged", case) for case in range(1, 8))
     first, cursor = page(index, EVERYBODY, CaseFilter(), None, 3)
-    index._take(message(2, "context-extracted", 8))  # it moves to the top
-    index._take(message(9, "discharged", 9))
+    index._apply_message(message(2, "context-extracted", 8))  # it moves to the top
+    index._apply_message(message(9, "discharged", 9))
     second, last = page(index, EVERYBODY, CaseFilter(), parse_cursor(cursor), 3)
     assert [UUID(row.ref.id).int for row in first + second] == [7, 6, 5, 4, 3, 1]
     assert last is None
@@ -125,9 +125,9 @@ def test_an_unknown_criterion_is_refused() -> None:
 
 
 def test_what_is_signed_is_unfiled_until_the_chart_has_it(three: CaseIndex) -> None:
-    three._take(message(1, "approved", 9))
+    three._apply_message(message(1, "approved", 9))
     assert numbers(three, unfiled=True) == [1]
-    three._take(message(1, "filed", 10))
+    three._apply_message(message(1, "filed", 10))
     assert numbers(three, unfiled=True) == []
     assert three.counts(EVERYBODY, "cardiology") == {"filed": 1, "failed": 1}
 
@@ -135,7 +135,7 @@ def test_what_is_signed_is_unfiled_until_the_chart_has_it(three: CaseIndex) -> N
 def test_what_cannot_be_read_changes_no_case(three: CaseIndex) -> None:
     for wrong in (message(1, "approved", 9, data=b"{"), message(4, "discharged", 9, data=b"[]")):
         with pytest.raises(Exception, match="breaks the contract"):
-            three._take(wrong)
+            three._apply_message(wrong)
     assert numbers(three) == [3, 2, 1]
     assert three._position == 9, "whoever waits for it does not wait for ever"
 
@@ -146,7 +146,7 @@ async def test_a_list_that_is_still_being_read_says_so_and_waits_for_nothing(thr
 
 
 def test_since_is_when_the_state_began_and_not_the_last_event(three: CaseIndex) -> None:
-    three._take(message(1, "escalated", 9))
+    three._apply_message(message(1, "escalated", 9))
     row = three.find(str(UUID(int=1)))
     assert row is not None
     assert (row.since, row.time, row.last_event) == (after(4), after(9), "escalated")
@@ -192,12 +192,12 @@ async def test_a_list_waits_for_the_events_that_are_stored_when_it_is_asked_for(
     three._bus = Server(10)  # type: ignore[assignment]
     asked = asyncio.create_task(three.refresh())
     await asyncio.sleep(0)
-    three._take(message(2, "retried", 9))
+    three._apply_message(message(2, "retried", 9))
     await asyncio.sleep(0)
     assert not asked.done()
-    three._take(message(2, "closed", 10))
+    three._apply_message(message(2, "closed", 10))
     assert await asked
-    monkeypatch.setattr(case_index, "PATIENCE", 0.01)
+    monkeypatch.setattr(case_index, "CATCH_UP_TIMEOUT_S", 0.01)
     three._bus = Server(11)  # type: ignore[assignment]
     assert not await three.refresh()
     assert not three._waiters

@@ -48,7 +48,7 @@ from shared.messaging.steps import StepContext
 from tests.support.chain import broken_link
 from tests.support.effort import THOROUGH
 from tests.support.examples import DIGEST, OPERATOR, PHYSICIAN, SUPERVISOR, T0, TEXT, draft, event
-from tests.support.memory import Kept, MemoryBus, consumers_of, deliver, refuse
+from tests.support.memory import MemoryBus, StoredMessage, consumers_of, deliver, refuse
 
 pytestmark = pytest.mark.slow
 
@@ -128,7 +128,7 @@ class CaseMachine(RuleBasedStateMachine):
     def history(self) -> list[RecordedEvent]:
         return list(self.run(self.journal.find(self.case.id)))
 
-    def deliver(self, message: Kept, consumer: str, attempt: int) -> None:
+    def deliver(self, message: StoredMessage, consumer: str, attempt: int) -> None:
         broker = self.brokers[consumer.partition("-")[0]]
         if consumer in broker.consumers:
             self.run(deliver(broker, consumer, message, attempt))

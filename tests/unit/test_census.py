@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from services.drafter.writing import Assignment, DraftWriter
-from services.ingest.preparation.census import Budget, stays_to_prepare
+from services.ingest.preparation.census import SearchBudget, stays_to_prepare
 from shared.inference.generation import Sampling
 from tests.support.drafters import declared_drafters
 from tests.support.examples import T0
@@ -31,7 +31,7 @@ def test_stays_that_end_soon_come_first_and_the_budget_holds() -> None:
         ],
         "cardiology",
         T0,
-        Budget(night=250, stay=100),
+        SearchBudget(night=250, stay=100),
         None,
     )
     assert [(item.encounter_id, item.trigger, item.tokens) for item in found] == [
@@ -46,7 +46,7 @@ def test_stays_that_end_soon_come_first_and_the_budget_holds() -> None:
 
 def test_only_stays_that_plan_an_end_within_the_time() -> None:
     stays = [encounter("later"), encounter("planned", 3), encounter("soon", 1)]
-    found = stays_to_prepare(stays, "cardiology", T0, Budget(1000, 100), timedelta(days=2))
+    found = stays_to_prepare(stays, "cardiology", T0, SearchBudget(1000, 100), timedelta(days=2))
     assert [item.encounter_id for item in found] == ["soon"]
 
 

@@ -12,7 +12,7 @@ from cli import contexts
 from cli.contexts import active_context, choose_context, read_contexts
 from cli.errors import CommandError
 from tests.support.server import certified
-from tests.support.serving import Done, run_beside, run_command, served
+from tests.support.serving import CommandResult, run_beside, run_command, served
 
 URL = "https://countersign.hospital.example"
 TOKEN = "secret-token\n"
@@ -27,7 +27,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "config" / "countersign"
 
 
-def add(name: str, *more: str, url: str = URL, stdin: str = TOKEN) -> Done:
+def add(name: str, *more: str, url: str = URL, stdin: str = TOKEN) -> CommandResult:
     return run_command("context", "add", name, "--url", url, *more, stdin=stdin)
 
 

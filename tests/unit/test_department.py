@@ -5,7 +5,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.approval.department.rules import DAY, DAYS, NOBODY, Selection, age_of, groups, totals
+from services.approval.department.rules import DAY, DAYS, NOBODY, ReviewSelection, age_of, groups, totals
 from services.approval.projections.open_reviews import OpenReviewRow
 from shared.contracts.envelope import CHAIN_START
 from shared.contracts.subjects import CaseRef
@@ -62,7 +62,7 @@ def test_every_review_is_in_one_group_and_one_age(rows: list[OpenReviewRow]) -> 
         item
         for group in found
         for age in ("day", "days", "older", "taken-over")
-        for item in Selection(group.attending or NOBODY, age).of(rows, T0)  # type: ignore[arg-type]
+        for item in ReviewSelection(group.attending or NOBODY, age).of(rows, T0)  # type: ignore[arg-type]
     ]
     assert sorted(map(id, selected)) == sorted(map(id, rows))
     assert [group.oldest.requested_at for group in found] == sorted(group.oldest.requested_at for group in found)
@@ -70,5 +70,5 @@ def test_every_review_is_in_one_group_and_one_age(rows: list[OpenReviewRow]) -> 
 
 def test_the_next_deadline_comes_first_and_no_deadline_last() -> None:
     rows = [row(1, due=None), row(2, due=9.0), row(3, due=3.0)]
-    assert [item.due for item in Selection(order="deadline").of(rows, T0)] == [3.0, 9.0, None]
+    assert [item.due for item in ReviewSelection(order="deadline").of(rows, T0)] == [3.0, 9.0, None]
     assert groups(rows, T0)[0].due == 3.0

@@ -13,7 +13,7 @@ from services.drafter.measures import (
     with_omissions,
 )
 from services.drafter.writing import Assignment, DraftWriter
-from services.evaluator.draft_metrics import MIN_JUDGED, WORST, evaluate
+from services.evaluator.draft_metrics import MAX_WORST_STAYS, MIN_JUDGED, evaluate
 from shared.contracts.evaluations import DraftFigures, ItemJudged
 from shared.runtime.generation_endpoints import Price
 from tests.support.drafters import declared_drafters
@@ -78,7 +78,7 @@ def test_stays_without_texts_are_counted_and_the_worst_are_named() -> None:
     found = evaluate(list(reversed(items)), 17)
     assert (found.judged, found.left_out) == (16, 1)
     assert found.worst[:2] == ("c12", "c11")  # contradictions first
-    assert len(found.worst) == WORST
+    assert len(found.worst) == MAX_WORST_STAYS
     assert evaluate(judged(*[GOOD] * 10), 10).worst == ()
 
 

@@ -8,9 +8,9 @@ from statistics import mean, median
 
 import pytest
 
-from services.evaluator.canary import Outcome
+from services.evaluator.canary import CanaryOutcome
 from services.evaluator.decision_signals import TESTED
-from services.evaluator.drift import BASELINE, BETS, MAX_KNOWLEDGE, Drift, SignalState, bet_on, upper_bound
+from services.evaluator.drift import BASELINE_DECISIONS, BETS, MAX_KNOWLEDGE, Drift, SignalState, bet_on, upper_bound
 from tests.support.examples import T0
 
 DIGEST = "a" * 64
@@ -24,11 +24,11 @@ def decisions_until_found(chance: random.Random, first: float, later: float, ram
     The share of bad decisions goes from `first` to `later` within `ramp` decisions.
     """
     state = SignalState()
-    for number in range(BASELINE + CHANGE + limit):
-        done = min(max(number - BASELINE - CHANGE + 1, 0) / ramp, 1.0)
+    for number in range(BASELINE_DECISIONS + CHANGE + limit):
+        done = min(max(number - BASELINE_DECISIONS - CHANGE + 1, 0) / ramp, 1.0)
         state = state.add(float(chance.random() < first + (later - first) * done), bet=True)
         if state.statistic >= THRESHOLD * len(TESTED):
-            return number - BASELINE - CHANGE
+            return number - BASELINE_DECISIONS - CHANGE
     return None
 
 
@@ -77,10 +77,10 @@ def test_what_is_bet_is_worth_no_more_on_average_while_the_mean_is_tolerated(lev
 
 def test_the_level_that_is_tolerated_is_above_the_baseline_also_where_that_is_zero() -> None:
     assert upper_bound(0.0, 0) == 1.0
-    assert 0.01 < upper_bound(0.0, BASELINE) < 0.02
-    assert 0.24 < upper_bound(0.2, BASELINE) < 0.26
-    assert upper_bound(1.0, BASELINE) == pytest.approx(1.0)
-    assert upper_bound(0.2, 10 * BASELINE) < upper_bound(0.2, BASELINE)
+    assert 0.01 < upper_bound(0.0, BASELINE_DECISIONS) < 0.02
+    assert 0.24 < upper_bound(0.2, BASELINE_DECISIONS) < 0.26
+    assert upper_bound(1.0, BASELINE_DECISIONS) == pytest.approx(1.0)
+    assert upper_bound(0.2, 10 * BASELINE_DECISIONS) < upper_bound(0.2, BASELINE_DECISIONS)
 
 
 def watched(values: list[dict[str, float]], knowledge: int | None = 1, threshold: float = 100.0) -> Drift:
@@ -89,7 +89,7 @@ def watched(values: list[dict[str, float]], knowledge: int | None = 1, threshold
         bad = bool(value.get("rejected"))
         found = found.add(
             value,
-            Outcome(rejected=bad),
+            CanaryOutcome(rejected=bad),
             knowledge,
             sequence=number,
             time=T0 + timedelta(minutes=number),
@@ -102,26 +102,26 @@ GOOD, BAD = {"rejected": 0.0, "waited": 0.2}, {"rejected": 1.0, "waited": 0.9}
 
 
 def test_the_first_decisions_are_the_baseline_and_no_drift_however_bad() -> None:
-    assert watched([BAD] * BASELINE).drifted is None
-    assert watched([BAD] * BASELINE).signals["rejected"].tolerated == 1.0
-    assert watched([BAD] * BASELINE * 2).drifted is None  # no worse than at first
+    assert watched([BAD] * BASELINE_DECISIONS).drifted is None
+    assert watched([BAD] * BASELINE_DECISIONS).signals["rejected"].tolerated == 1.0
+    assert watched([BAD] * BASELINE_DECISIONS * 2).drifted is None  # no worse than at first
 
 
 def test_a_drift_is_found_once_and_the_figures_go_on() -> None:
-    found = watched([GOOD] * BASELINE + [BAD] * 60)
+    found = watched([GOOD] * BASELINE_DECISIONS + [BAD] * 60)
     assert found.drifted is not None
     assert (found.drifted.signal, found.drifted.baseline) == ("rejected", 0.0)
-    assert BASELINE < found.drifted.decisions < BASELINE + 60
+    assert BASELINE_DECISIONS < found.drifted.decisions < BASELINE_DECISIONS + 60
     assert found.share("rejected", 100.0) >= 1
-    assert found.decisions == BASELINE + 60
+    assert found.decisions == BASELINE_DECISIONS + 60
     assert found.signals["rejected"].recent > found.drifted.recent
-    later = watched([GOOD] * BASELINE + [BAD] * 90)
+    later = watched([GOOD] * BASELINE_DECISIONS + [BAD] * 90)
     assert later.drifted == found.drifted
     assert Drift.read(later.model_dump_json().encode()) == later
 
 
 def test_what_is_only_shown_never_drifts() -> None:
-    found = watched([{"waited": 0.0}] * BASELINE + [{"waited": 1.0}] * 300)
+    found = watched([{"waited": 0.0}] * BASELINE_DECISIONS + [{"waited": 1.0}] * 300)
     assert found.drifted is None
     assert found.tested == ()
     assert found.signals["waited"].recent > 0.9
@@ -130,21 +130,22 @@ def test_what_is_only_shown_never_drifts() -> None:
 def test_a_signal_has_a_baseline_of_its_own_decisions() -> None:
     """Most decisions say nothing about it: the model was not asked."""
     rare = [GOOD, GOOD, GOOD | {"contradicted": 0.0}]
-    found = watched(rare * BASELINE)
-    assert (found.signals["contradicted"].count, found.signals["rejected"].count) == (BASELINE, 3 * BASELINE)
+    found = watched(rare * BASELINE_DECISIONS)
+    assert found.signals["contradicted"].count == BASELINE_DECISIONS
+    assert found.signals["rejected"].count == 3 * BASELINE_DECISIONS
 
 
 def test_a_decision_counts_once() -> None:
     found = watched([GOOD, BAD, GOOD])
     for sequence in (1, 2, 3):
-        assert found.add(BAD, Outcome(rejected=True), 1, sequence=sequence, time=T0, threshold=100.0) is found
+        assert found.add(BAD, CanaryOutcome(rejected=True), 1, sequence=sequence, time=T0, threshold=100.0) is found
 
 
 def test_versions_of_the_knowledge_base_are_counted_and_the_oldest_are_dropped() -> None:
     found = watched([GOOD, BAD], knowledge=4)
     assert [(item.version, item.figures.decisions, item.figures.rejected) for item in found.knowledge] == [(4, 2, 1)]
     for number, version in enumerate([5, None, 4, 6, 7, 8, 9], 3):
-        found = found.add(GOOD, Outcome(), version, sequence=number, time=T0, threshold=100.0)
+        found = found.add(GOOD, CanaryOutcome(), version, sequence=number, time=T0, threshold=100.0)
     assert [item.version for item in found.knowledge] == [None, 4, 6, 7, 8, 9]
     assert len(found.knowledge) == MAX_KNOWLEDGE
     assert found.knowledge[1].figures.decisions == 3

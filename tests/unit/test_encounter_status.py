@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.ingest.domain import Report, opens_after, outlasts
+from services.ingest.domain import DischargeReport, opens_after, outlasts
 from services.ingest.encounters import poll_mark
 from services.ingest.encounters.poll_mark import PollMark
 from services.ingest.encounters.status import decide, department_of, state_of
@@ -27,11 +27,11 @@ R5 = {
 UPDATED = {"meta": {"versionId": "2", "lastUpdated": (T + 3 * HOUR).isoformat()}}
 
 
-def report(route: Any, *, occurred: int | None = None, recorded: int | None = None, **more: Any) -> Report:
+def report(route: Any, *, occurred: int | None = None, recorded: int | None = None, **more: Any) -> DischargeReport:
     """A report by a route; times are hours after T."""
     times = {"occurred_at": occurred, "recorded_at": recorded}
     known = {name: T + hours * HOUR for name, hours in times.items() if hours is not None}
-    return Report(EncounterReported(encounter_id="e1", department="ward", **known, **more), route)
+    return DischargeReport(EncounterReported(encounter_id="e1", department="ward", **known, **more), route)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,9 @@ def test_which_encounter_says_that_an_inpatient_was_discharged(encounter: dict[s
         ({"status": "planned"}, report("other"), True, None),
     ],
 )
-def test_what_is_reported(changed: dict[str, Any], reported: Report | None, is_open: bool, decision: Any) -> None:
+def test_what_is_reported(
+    changed: dict[str, Any], reported: DischargeReport | None, is_open: bool, decision: Any
+) -> None:
     if changed.get("status") == "in-progress" and reported and reported.fact.recorded_at == T + HOUR:
         changed = changed | {"meta": {"lastUpdated": (T + 2 * HOUR + timedelta(seconds=1)).isoformat()}}
     state = state_of(R4 | UPDATED | changed)
@@ -111,7 +113,7 @@ def test_a_discharge_before_the_hospital_started_is_not_reported() -> None:
     ],
 )
 def test_which_of_a_discharge_and_a_cancellation_is_later(
-    discharge: Report, cancellation: Report, opens: bool, lasts: bool
+    discharge: DischargeReport, cancellation: DischargeReport, opens: bool, lasts: bool
 ) -> None:
     assert (opens_after(discharge, cancellation), outlasts(discharge, cancellation)) == (opens, lasts)
 

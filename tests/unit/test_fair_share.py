@@ -20,26 +20,26 @@ def line(*departments: str, places: int = 20, near: int = 2, **at_work: int) -> 
 
 def test_the_oldest_case_of_the_department_with_least_at_work_goes_ahead() -> None:
     queue = line("surgery", "surgery", "surgery", "icu", "ward", "icu", surgery=16, ward=1)
-    assert queue.take() == QueuedEvent(4, CaseRef("icu", "case-4"))
+    assert queue.pop_next() == QueuedEvent(4, CaseRef("icu", "case-4"))
     with queue.working("icu"), queue.working("icu"):
-        assert queue.take() == QueuedEvent(5, CaseRef("ward", "case-5"))
-    assert queue.take() == QueuedEvent(6, CaseRef("icu", "case-6"))
+        assert queue.pop_next() == QueuedEvent(5, CaseRef("ward", "case-5"))
+    assert queue.pop_next() == QueuedEvent(6, CaseRef("icu", "case-6"))
 
 
 def test_who_has_half_an_equal_part_waits_for_its_turn() -> None:
-    assert line("surgery", "surgery", "icu", surgery=11, icu=5).take() is None
-    assert line("surgery", "surgery", "icu", surgery=12, icu=4).take() is not None
+    assert line("surgery", "surgery", "icu", surgery=11, icu=5).pop_next() is None
+    assert line("surgery", "surgery", "icu", surgery=12, icu=4).pop_next() is not None
 
 
 def test_a_department_alone_has_nobody_to_overtake() -> None:
-    assert line(*["surgery"] * 9, surgery=16).take() is None
+    assert line(*["surgery"] * 9, surgery=16).pop_next() is None
 
 
 def test_the_first_of_the_queue_keep_their_turn_and_those_it_has_reached_are_forgotten() -> None:
     queue = line("icu", "surgery", "icu", "surgery", surgery=16)
     queue.discard_delivered(1)
     assert [item.sequence for item in queue.waiting] == [2, 3, 4]
-    assert queue.take() is None, "the third is among the first two now"
+    assert queue.pop_next() is None, "the third is among the first two now"
 
 
 class Queue:

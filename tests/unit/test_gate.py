@@ -40,7 +40,7 @@ def evaluation(
 def test_the_last_evaluation_with_a_verdict_against_what_is_live_decides() -> None:
     passed, failed = evaluation("a", result()), evaluation("b", result("silent is 1"))
     running = evaluation("c", result("9 stays are still to be drafted", conclusive=False))
-    assert gate.verdict(NOW, [failed, passed, running]) == gate.Verdict(passed)
+    assert gate.verdict(NOW, [failed, passed, running]) == gate.GateVerdict(passed)
     held_back = gate.verdict(NOW, [passed, failed, running])
     assert (held_back.passed, held_back.evaluation, held_back.detail) == (
         False,
@@ -53,7 +53,7 @@ def test_the_last_evaluation_with_a_verdict_against_what_is_live_decides() -> No
 def test_an_evaluation_on_synthetic_stays_decides_while_none_on_signed_stays_does() -> None:
     synthetic, failed = evaluation("a", result(), synthetic=True), evaluation("b", result("silent is 1"))
     running = evaluation("c", result("9 stays are still to be drafted", conclusive=False))
-    assert gate.verdict(NOW, [synthetic, running]) == gate.Verdict(synthetic)
+    assert gate.verdict(NOW, [synthetic, running]) == gate.GateVerdict(synthetic)
     for found in ([synthetic, failed], [failed, synthetic]):
         assert gate.verdict(NOW, found).evaluation is failed
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from services.ingest.hl7.receive import Outcome
+from services.ingest.hl7.receive import FrameOutcome
 from services.ingest.hl7.sender import Sender, Senders
 from shared.hl7.mllp import MAX_FRAME_BYTES, frame
 from tests.support.hl7 import NOW, adt, framed, received, sender
 
 
-def one(data: bytes, of: Sender | None = None) -> Outcome:
+def one(data: bytes, of: Sender | None = None) -> FrameOutcome:
     (found,) = received(data, of or sender())
     return found
 

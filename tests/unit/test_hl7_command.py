@@ -14,7 +14,7 @@ from cli.hl7.explain import choose_senders
 from cli.main import app
 from cli.stack.ports import free_port
 from services.ingest.hl7.listener import MllpListener
-from services.ingest.hl7.receive import Outcome
+from services.ingest.hl7.receive import FrameOutcome
 from services.ingest.hl7.sender import Senders
 from shared.runtime.settings import Hl7Settings
 from tests.support.hl7 import NOW, adt, framed, sender
@@ -85,10 +85,10 @@ async def test_send_waits_for_the_answers_that_are_asked_for() -> None:
     class Store:
         stored = 0
 
-        async def store(self, outcome: Outcome) -> None:
+        async def store(self, outcome: FrameOutcome) -> None:
             self.stored += 1
 
-        tell_broken = store
+        report_broken_frame = store
 
     store = Store()
     listener = MllpListener(Hl7Settings(), Senders(senders=(sender(),)), store, lambda: NOW, lambda: "1")

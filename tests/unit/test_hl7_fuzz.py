@@ -9,7 +9,7 @@ import random
 import pytest
 
 from services.ingest.hl7.adt import census_visit
-from services.ingest.hl7.receive import Outcome, is_empty_batch, outcomes
+from services.ingest.hl7.receive import FrameOutcome, is_empty_batch, outcomes
 from shared.hl7.mllp import BrokenFrame, Deframer, Frame, OversizedFrame, Received, frame
 from tests.support.effort import THOROUGH
 from tests.support.hl7 import NOW, adt, sender
@@ -51,7 +51,7 @@ def _feed(data: bytes, shuffle: random.Random) -> list[Received]:
     return [*found, *deframer.close()]
 
 
-def _is_whole(outcome: Outcome) -> bool:
+def _is_whole(outcome: FrameOutcome) -> bool:
     return outcome.message is not None and not outcome.assessment.is_answer
 
 
@@ -87,7 +87,7 @@ def test_mutated_frames_are_answered_or_counted_and_show_no_name(caplog: pytest.
     assert NAME not in caplog.text
 
 
-def _known(outcome: Outcome) -> str:
+def _known(outcome: FrameOutcome) -> str:
     """The fact without what identifies: a mutation may move a name into the visit's or the attending's number."""
     fact = outcome.assessment.fact
     assert fact is not None

@@ -14,7 +14,7 @@ from cli.stack.certificates import CA, CERTIFICATE, KEY, ensure_certificates
 from services.ingest.hl7 import listener as module
 from services.ingest.hl7.intake import NotStoredError
 from services.ingest.hl7.listener import MllpListener
-from services.ingest.hl7.receive import Outcome
+from services.ingest.hl7.receive import FrameOutcome
 from services.ingest.hl7.sender import Senders
 from shared.runtime.settings import Hl7Settings
 from tests.support.hl7 import NOW, framed, samples, sender
@@ -26,16 +26,16 @@ class Stored:
     """A store that keeps what it is given, unless it is `down`."""
 
     def __init__(self) -> None:
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[FrameOutcome] = []
         self.broken = 0
         self.down = False
 
-    async def store(self, outcome: Outcome) -> None:
+    async def store(self, outcome: FrameOutcome) -> None:
         if self.down:
             raise NotStoredError
         self.outcomes.append(outcome)
 
-    async def tell_broken(self, outcome: Outcome) -> None:
+    async def report_broken_frame(self, outcome: FrameOutcome) -> None:
         self.broken += 1
 
 
@@ -175,5 +175,5 @@ async def test_silence_is_a_share_of_what_the_feed_may_be_silent() -> None:
     listener = MllpListener(Hl7Settings(), Senders(senders=(feed,)), Stored(), lambda: now, lambda: "1")
     now += timedelta(seconds=90)
     assert listener.silence.share(feed) == 1.5
-    listener.silence.heard(feed)
+    listener.silence.message_received(feed)
     assert listener.silence.share(feed) == 0

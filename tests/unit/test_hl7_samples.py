@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from services.ingest.hl7.receive import Outcome
+from services.ingest.hl7.receive import FrameOutcome
 from shared.hl7.message import messages_in
 from tests.support.hl7 import NOW, Sample, received, samples
 
@@ -14,11 +14,11 @@ from tests.support.hl7 import NOW, Sample, received, samples
 EFFECTS = {"opens": ("opens",), "withdraws": ("withdraws",), "ignored": ("ignored", "opens", "withdraws")}
 
 
-def said(outcome: Outcome) -> bytes | None:
+def said(outcome: FrameOutcome) -> bytes | None:
     return outcome.answer(lambda: "own-1", NOW)
 
 
-def check(sample: Sample, found: Sequence[Outcome]) -> None:
+def check(sample: Sample, found: Sequence[FrameOutcome]) -> None:
     expected = sample.expected
     answers = [messages_in(answer)[0] for outcome in found if (answer := said(outcome)) is not None]
     codes = [answer.value("MSA", 1) for answer in answers]

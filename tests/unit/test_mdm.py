@@ -18,9 +18,9 @@ from services.approval.filing.mdm.message import (
     Content,
     DocumentHeader,
     Header,
-    Identifier,
+    MdmIdentifier,
     MdmMessage,
-    Patient,
+    MdmPatient,
     Signer,
     Visit,
     compose,
@@ -34,7 +34,7 @@ from shared.runtime.mdm_settings import MdmSettings
 from tests.support.mdm_receiver import acknowledgment, receiving
 
 AT = datetime(2026, 11, 29, 8, 30, tzinfo=UTC)
-SIGNER = Signer(Identifier("17", "NPI"), "Okafor")
+SIGNER = Signer(MdmIdentifier("17", "NPI"), "Okafor")
 
 
 def message(text: str = "A line", pdf: bytes | None = None, **header: str) -> MdmMessage:
@@ -48,12 +48,16 @@ def message(text: str = "A line", pdf: bytes | None = None, **header: str) -> Md
             AT,
             header.get("charset", "UNICODE UTF-8"),
         ),
-        Patient(
-            Identifier("MRN-1", "HOSP"), header.get("family", "Wójcik"), header.get("given", "Łucja"), "19500102", "F"
+        MdmPatient(
+            MdmIdentifier("MRN-1", "HOSP"),
+            header.get("family", "Wójcik"),
+            header.get("given", "Łucja"),
+            "19500102",
+            "F",
         ),
-        Visit("I", Identifier("V-1")),
+        Visit("I", MdmIdentifier("V-1")),
         DocumentHeader(
-            "case/final/1", ("DS", "Discharge summary"), "LA", AT, AT, Signer(Identifier("17", "NPI"), "Okafor")
+            "case/final/1", ("DS", "Discharge summary"), "LA", AT, AT, Signer(MdmIdentifier("17", "NPI"), "Okafor")
         ),
         Content(("18842-5", "Discharge summary"), text, pdf),
     )

@@ -96,7 +96,7 @@ class Bench:
         self.undone: list[str] = []
         self.works: list[StepContext[CaseEvent]] = []
         self.broker = ServiceBroker("drafter", self.bus, lambda: T0)
-        self.broker.on(EXTRACT, self.handle, undo=self.undo)
+        self.broker.on(EXTRACT, self.handle, compensate=self.undo)
         self.journal = EventStore(self.bus, "drafter")
 
     async def handle(self, work: StepContext[CaseEvent]) -> Any:

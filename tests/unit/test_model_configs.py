@@ -14,7 +14,7 @@ from services.embedder.handlers import EMBED_DEADLINE_S
 from shared.contracts.knowledge import BATCH_SIZE
 from shared.inference.triton import BATCH_PRIORITY, INTERACTIVE_PRIORITY
 from shared.messaging.topology import EMBED, consumer
-from shared.messaging.topology_model import PROCESSES
+from shared.messaging.topology_model import MAX_PROCESSES
 
 ROOT = Path(__file__).resolve().parents[2]
 REPOSITORIES = ROOT / "deploy" / "triton"
@@ -29,7 +29,7 @@ def config(model: str) -> model_config_pb2.ModelConfig:
 
 def texts_at_once() -> int:
     """What all processes of the embedder have in the queue at most."""
-    return consumer(EMBED).workers * PROCESSES * BATCH_SIZE
+    return consumer(EMBED).workers * MAX_PROCESSES * BATCH_SIZE
 
 
 @pytest.mark.parametrize("model", EMBEDDERS)
@@ -78,7 +78,7 @@ def test_a_queue_of_drafts_holds_what_all_drafters_send() -> None:
     made = config("models/drafter")
     drafts = consumer("drafter-draft")
     policy = made.dynamic_batching.default_queue_policy
-    assert policy.max_queue_size >= (drafts.workers + drafts.reserved_slots) * PROCESSES
+    assert policy.max_queue_size >= (drafts.workers + drafts.reserved_slots) * MAX_PROCESSES
     assert policy.default_timeout_microseconds >= DrafterSettings.model_fields["generation_deadline"].default * SECOND
     assert policy.allow_timeout_override
 

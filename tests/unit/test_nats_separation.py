@@ -7,7 +7,7 @@ import pytest
 
 from cli.stack.nats_config import render
 from cli.stack.nats_separation import Separated, separate
-from cli.stack.nats_syntax import UnreadableConfiguration, json_value, settings, text_of
+from cli.stack.nats_syntax import UnreadableConfigurationError, json_value, settings, text_of
 
 INCLUDES = ("nats.generated.conf", "accounts.generated.conf")
 SERVER: dict[str, Any] = {"server_name": "$POD_NAME", "port": 4222, "jetstream": {"store_dir": "/data", "key": "k"}}
@@ -113,7 +113,7 @@ def test_settings_are_found_in_every_notation_of_nats() -> None:
 
 @pytest.mark.parametrize("text", ["a {", "a: [1, 2", 'a: "b', "a: (\n x\n)", "a:\n1", "a"])
 def test_what_cannot_be_read_is_refused(text: str) -> None:
-    with pytest.raises(UnreadableConfiguration):
+    with pytest.raises(UnreadableConfigurationError):
         separate(text, SERVER, ACCOUNTS, INCLUDES)
 
 

@@ -204,7 +204,7 @@ async def test_who_stops_takes_nothing_new_and_lets_work_end(parts: tuple[Connec
 async def test_work_that_does_not_end_is_cancelled(
     parts: tuple[Connection, Work], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pull_subscriber, "GRACE", 0.01)
+    monkeypatch.setattr(pull_subscriber, "STOP_TIMEOUT_S", 0.01)
     connection, work = parts
     made = await started(connection, work)
     await connection.message()

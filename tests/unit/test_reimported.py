@@ -111,10 +111,10 @@ def test_the_review_ends_with_its_clock_and_its_tasks() -> None:
     assert {outcome.code for _, outcome in domain.reviewed(past) if outcome} == {"approved"}
     review = fold(past[:4]).review
     assert review is not None
-    assert domain.classify_decision(past, review.draft.digest, review.stay.encounter) == "settled"
+    assert domain.classify_decision(past, review.draft.digest, review.stay.encounter) == "already-decided"
     assert domain.classify_decision(past, "another", review.stay.encounter) == "stale"
     alone = history(taken("approved"))
-    assert domain.classify_decision(alone, review.draft.digest, review.stay.encounter) == "settled", (
+    assert domain.classify_decision(alone, review.draft.digest, review.stay.encounter) == "already-decided", (
         "its draft was lost with the trail"
     )
     assert domain.classify_decision(alone, review.draft.digest, "Encounter/other") == "stale"

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cli.reimport.unreadable import UNKNOWN, LostHead, lost_heads, unreadable
 from services.approval.filing.basic_search import is_marked
-from services.approval.filing.restored import MAY_BE_FILED, Restored, doubt
+from services.approval.filing.last_restore import MAY_BE_FILED, RestoreRecord, doubt_after_restore
 from services.approval.reimport.lost_events import LostEvent
 from services.approval.reimport.plan import event_id
 from services.approval.reimport.plans import can_be_read
@@ -31,8 +31,8 @@ AFTER = STAY.model_copy(update={"end": T0 + timedelta(days=1)})
 SIGNED = (*REVIEW, "approved")
 
 
-def restored(last: int) -> Restored:
-    return Restored(backup="b", backed_up=T0 - timedelta(hours=8), at=T0, last=last)
+def restored(last: int) -> RestoreRecord:
+    return RestoreRecord(backup="b", backed_up=T0 - timedelta(hours=8), at=T0, last=last)
 
 
 def retried(step: str) -> Retried:
@@ -41,17 +41,17 @@ def retried(step: str) -> Retried:
 
 
 def test_without_a_restore_nothing_is_in_doubt() -> None:
-    assert doubt(None, history(*SIGNED), BEFORE) == ""
+    assert doubt_after_restore(None, history(*SIGNED), BEFORE) == ""
 
 
 def test_a_case_of_the_backup_is_in_doubt_whatever_its_stay() -> None:
-    assert "was restored" in doubt(restored(last=4), history(*SIGNED), AFTER)
+    assert "was restored" in doubt_after_restore(restored(last=4), history(*SIGNED), AFTER)
 
 
 def test_a_case_that_was_opened_again_since_is_in_doubt_if_its_stay_had_ended_before() -> None:
-    assert doubt(restored(last=0), history(*SIGNED), BEFORE)
-    assert doubt(restored(last=0), history("discharged"), None), "its stay is not known yet"
-    assert not doubt(restored(last=0), history(*SIGNED), AFTER)
+    assert doubt_after_restore(restored(last=0), history(*SIGNED), BEFORE)
+    assert doubt_after_restore(restored(last=0), history("discharged"), None), "its stay is not known yet"
+    assert not doubt_after_restore(restored(last=0), history(*SIGNED), AFTER)
 
 
 @pytest.mark.parametrize(
@@ -71,12 +71,12 @@ def test_a_case_that_was_opened_again_since_is_in_doubt_if_its_stay_had_ended_be
 )
 def test_it_is_in_doubt_until_a_person_has_looked(since: tuple[object, ...], *, checked: bool) -> None:
     past = history(*SIGNED, *since)  # type: ignore[arg-type]
-    assert bool(doubt(restored(last=len(SIGNED)), past, BEFORE)) is not checked
+    assert bool(doubt_after_restore(restored(last=len(SIGNED)), past, BEFORE)) is not checked
 
 
 def test_what_was_released_before_the_backup_is_in_doubt_again() -> None:
     past = history(*SIGNED, HELD, retried("file"))  # type: ignore[arg-type]
-    assert doubt(restored(last=len(past)), past, BEFORE)
+    assert doubt_after_restore(restored(last=len(past)), past, BEFORE)
 
 
 @pytest.mark.parametrize(

@@ -109,10 +109,10 @@ def test_an_order_closes_a_case_that_had_failed_and_nothing_brings_it_back() -> 
 
 
 def test_settings_are_periods_and_none_is_shorter_than_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not RetentionSettings().kept.any
+    assert not RetentionSettings().rules.any
     monkeypatch.setenv("COUNTERSIGN_RETAIN_RECORD", "P90D")
     monkeypatch.setenv("COUNTERSIGN_RETAIN_UNFILED", "P30D")
-    assert RetentionSettings().kept == Retention({"record": 90 * DAY}, 30 * DAY)
+    assert RetentionSettings().rules == Retention({"record": 90 * DAY}, 30 * DAY)
     monkeypatch.setenv("COUNTERSIGN_RETAIN_SIGNED", "PT5M")
     with pytest.raises(ValueError, match="retain_signed"):
         RetentionSettings()

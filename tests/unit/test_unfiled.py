@@ -23,11 +23,11 @@ async def test_the_gauge_is_the_age_of_the_oldest_signature_until_it_is_filed(mo
     gauge: list[Any] = []
     monkeypatch.setattr(instruments, "replace_gauge", lambda name, values: gauge.append((name, values)))
     projection = UnfiledProjection(lambda: T0 + timedelta(hours=2))
-    projection.take(event("approved", 1))
+    projection.apply(event("approved", 1))
     await projection.collect_gauges()
     assert gauge == [("countersign.filing.oldest", [({DEPARTMENT: "cardiology", STATE: "waiting"}, 7200.0)])]
 
-    projection.take(event("filed", 2))
+    projection.apply(event("filed", 2))
     await projection.collect_gauges()
     assert gauge[1:] == [("countersign.filing.oldest", [])]
 
@@ -37,5 +37,5 @@ def test_whoever_looks_at_a_case_is_told_that_its_document_is_filed() -> None:
     changed: list[str] = []
     projection = UnfiledProjection(lambda: T0, changed.append)
     for sequence, name in enumerate(("approved", "filed"), 1):
-        projection.take(event(name, sequence))
+        projection.apply(event(name, sequence))
     assert changed == [CASE.id, CASE.id]

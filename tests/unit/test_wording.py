@@ -66,13 +66,13 @@ def test_the_default_holds_for_departments_without_a_file(tmp_path: Path) -> Non
 def test_the_length_goes_by_the_length_of_the_stay(tmp_path: Path, days: int | None, words: int | None) -> None:
     wording = read_departments(department(tmp_path), KINDS).of("cardiology", "discharge-summary")
     assert wording is not None
-    assert wording.words(days) == words
+    assert wording.max_words(days) == words
     assert (f"about {words} words" in wording.lines(days)) is (words is not None)
 
 
 def test_without_a_length_for_longer_stays_nothing_is_said_of_them() -> None:
     wording = Wording(length=(Length(days=2, words=80),))
-    assert (wording.words(2), wording.words(3)) == (80, None)
+    assert (wording.max_words(2), wording.max_words(3)) == (80, None)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_the_wording_that_the_documentation_shows_can_be_read(tmp_path: Path) ->
     shown = text.split("```toml")[2].split("```")[0]
     wording = read_departments(department(tmp_path, shown), KINDS).of("cardiology", "discharge-summary")
     assert wording is not None
-    assert (wording.words(1), len(wording.examples)) == (80, 2)
+    assert (wording.max_words(1), len(wording.examples)) == (80, 2)
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from shared.contracts.envelope import decode
 from shared.messaging.dead_letters import read_all
 from shared.messaging.event_store import EventStore
 from tests.support.patients import write_stays
-from tests.support.physician import settled
+from tests.support.physician import approval_body
 from tests.support.processes import ProcessStack, ServiceProcess
 from tests.support.stack import until
 from tests.support.versions import export, previous
@@ -102,7 +102,7 @@ class Ward:
             path = f"{at['url']}/v1/reviews/{item['case_id']}"
             draft = (await self._http.get(path, headers=at["headers"])).json()["draft"]
             headers = at["headers"] | {"If-Match": f'"{draft["digest"]}"'}
-            answer = await self._http.post(f"{path}/approve", headers=headers, json=settled(draft))
+            answer = await self._http.post(f"{path}/approve", headers=headers, json=approval_body(draft))
             if answer.status_code == 200:
                 self.signed[item["case_id"]] += 1
 

@@ -78,7 +78,7 @@ def _combined(key: Key, tree: Tree, others: Mapping[str, Mapping[Key, Tree]]) ->
 
 
 def _of_overlays() -> list[Part]:
-    """What an overlay adds to the base: the model server on the CPU or on GPUs, and the quota."""
+    """Return what an overlay adds to the base: the model server on the CPU or on GPUs, and the quota."""
     small, production = (objects_by_key(render(f"overlays/{overlay}")) for overlay in ("small", "production"))
     quota = [(key, ".Values.quota.enabled", tree) for key, tree in small.items() if key[1] == "hospital"]
     found: list[Part] = []
@@ -150,13 +150,13 @@ def _decorated(key: Key, tree: Tree) -> Tree:
 
 
 def _pods(spec: Tree) -> list[Tree]:
-    """The pod's specification in a workload's."""
+    """Return the pod's specification in a workload's."""
     template = spec.get("jobTemplate", {}).get("spec", spec).get("template")
     return [template["spec"]] if template else []
 
 
 def _settings(config: Mapping[str, Any]) -> str:
-    """The settings of the manifests, which `countersign.allSettings` adjusts to the values."""
+    """Return the settings of the manifests, which `countersign.allSettings` adjusts to the values."""
     lines = text_of(dict(config["data"]))
     return f'{HEADER}{{{{- define "countersign.settings" -}}}}\n{lines}{{{{- end }}}}\n'
 

@@ -26,22 +26,22 @@ class ServerFiles:
 
     @property
     def otlp(self) -> str:
-        """Where metrics are sent to: `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT`."""
+        """Return the URL to which metrics are sent: `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT`."""
         return f"http://{HOST}:{self.receiver_port}/opentelemetry/v1/metrics"
 
     @property
     def url(self) -> str:
-        """Where they are asked for."""
+        """Return the URL at which metrics are queried."""
         return f"http://{HOST}:{self.port}"
 
     @property
     def targets(self) -> Path:
-        """A file of further targets, which Prometheus watches."""
+        """Return the file of further targets, which Prometheus watches."""
         return self.directory / "targets.yml"
 
     @property
     def pages(self) -> Path:
-        """What Prometheus serves under /user/."""
+        """Return the folder that Prometheus serves under /user/."""
         return self.directory / "pages"
 
 

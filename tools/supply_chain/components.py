@@ -40,7 +40,7 @@ class Component:
 
     @property
     def purl(self) -> str:
-        """Its package URL (https://github.com/package-url/purl-spec)."""
+        """Return the package URL (https://github.com/package-url/purl-spec)."""
         if self.ecosystem == IMAGES:
             host, _, path = self.name.rpartition("/") if "." in self.name.split("/")[0] else ("", "", self.name)
             tag, _, digest = self.version.partition("@")

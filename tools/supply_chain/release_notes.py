@@ -15,7 +15,7 @@ def releases(changelog: str) -> dict[str, str]:
 
 
 def release_notes(changelog: str, version: str, bill: bytes) -> str:
-    """What the tag says. `bill` is the bill of materials that is published with it.
+    """Return the message of the release's tag. `bill` is the bill of materials that is published with it.
 
     Raises ValueError for a version that has no text, or none about security.
     """

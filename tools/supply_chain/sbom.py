@@ -25,7 +25,7 @@ def installed(root: Path) -> dict[tuple[str, str], Distribution]:
 def make_sbom(
     found: Iterable[Component], version: str, now: datetime, held: Mapping[tuple[str, str], Distribution]
 ) -> dict[str, Any]:
-    """The document. Licences are those that the installed packages state; `held` says which are installed."""
+    """Return the SBOM. Licences are those that the installed packages state; `held` says which are installed."""
     components = [_component(part, held) for part in found]
     return {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",

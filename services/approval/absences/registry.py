@@ -9,7 +9,7 @@ from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.steps import Clock
 
 BUCKET = "department"
-MAX_CHANGES = 5  # tries of a change that somebody else made at the same time
+MAX_CHANGES = 5  # attempts, if others change the absences at the same time
 
 Change = Callable[[tuple[Absence, ...]], tuple[Absence, ...]]
 

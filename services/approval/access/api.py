@@ -53,7 +53,7 @@ class AccessEntries(BaseModel):
 
 
 class AccessCriteria(BaseModel):
-    """All of them have to match, exactly. One that is not known is refused."""
+    """Criteria that all have to match exactly. An unknown one is refused."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -68,7 +68,7 @@ class AccessCriteria(BaseModel):
     limit: int = Field(default=50, ge=1, le=500)
     format: Format | None = Field(default=None, description=FORMATS)
 
-    def wanted(self, cases: frozenset[str] | None = None) -> AccessFilter:
+    def to_filter(self, cases: frozenset[str] | None = None) -> AccessFilter:
         """Return the filter; `cases`: what the case has to be among, besides."""
         if self.case is not None:
             cases = frozenset({self.case}) & (cases if cases is not None else {self.case})
@@ -100,7 +100,7 @@ async def search_access(
     query: Annotated[AccessCriteria, Query()],
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> Response | AccessEntries:
-    return await answer(api, who, query.wanted(), choose_format(query.format, accept), query.after, query.limit)
+    return await answer(api, who, query.to_filter(), choose_format(query.format, accept), query.after, query.limit)
 
 
 @router.post(
@@ -122,7 +122,7 @@ async def search_access_by_patient(
     if body.patient or body.encounter:
         found = await api.access_log.cases_of(who, body.patient, body.encounter)
         cases = frozenset(item.case_id for item in found)
-    return await answer(api, who, body.wanted(cases), choose_format(body.format, accept), body.after, body.limit)
+    return await answer(api, who, body.to_filter(cases), choose_format(body.format, accept), body.after, body.limit)
 
 
 async def answer(

@@ -17,7 +17,7 @@ class StoredEntry(AccessLogEntry):
 
 @dataclass(frozen=True, slots=True)
 class AccessFilter:
-    """All of it has to match. None: any. `cases` empty: none. `since` is inclusive, `until` exclusive."""
+    """Criteria that all have to match; None: any. `cases` empty: none. `since` is inclusive, `until` exclusive."""
 
     subject: str | None = None
     cases: frozenset[str] | None = None

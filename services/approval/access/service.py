@@ -40,10 +40,8 @@ class AccessLogReader:
             "exported",
             detail=f"access log as {format}",
             case_id=wanted.case,
-            subject=who.subject,
+            by=who.actor,
             role="auditor",
-            method=who.method,
-            practitioner=who.practitioner,
         )
         return self._all(who, wanted)
 

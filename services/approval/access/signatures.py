@@ -53,7 +53,7 @@ class SignatureReview:
             for item in map(raw_message_of, page):
                 event = read_event(item)
                 if not isinstance(event, RecordedEvent) or not isinstance(event.body, Approved):
-                    unreadable += _concerns(item, who)
+                    unreadable += _is_of_person(item, who)
                 elif since <= event.time and (until is None or event.time < until):
                     events += [(event, event.body)] if who.can_access_department(event.case.department) else []
                 elif until is not None and event.time >= until + CLOCK_SKEW:
@@ -81,5 +81,5 @@ class SignatureReview:
         return min((raw_message_of(message).sequence for message in found), default=None)
 
 
-def _concerns(item: RawMessage, who: Caller) -> bool:
+def _is_of_person(item: RawMessage, who: Caller) -> bool:
     return who.can_access_department(item.subject.split(".")[1])

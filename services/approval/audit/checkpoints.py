@@ -24,7 +24,7 @@ class CheckpointPublisher:
     def __init__(
         self, bus: NatsConnection, folder: Path | None, key_file: Path | None, every: timedelta, clock: Clock
     ) -> None:
-        """Raises PermanentError where the file holds no such key."""
+        """Read the signing key. Raises PermanentError where the file holds no such key."""
         self._folder = Folder(folder) if folder is not None else None
         self._key = signing_key(key_file) if key_file is not None else None
         self._clock = clock

@@ -93,7 +93,7 @@ def amend(
 
 
 def signed_before(kind: type[S], case: Case, seen: str, by: Actor) -> S | None:
-    """The correction or addendum that `by` has signed already for the document as it was `seen`, with whatever text.
+    """Return the correction or addendum that `by` has signed already for the document as it was `seen`, with any text.
 
     There is one at the most: signing it changes the document.
     """

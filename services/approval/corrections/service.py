@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class SignedDocument:
+class CurrentDocument:
     """The current document of a case. Callers send `seen`, its digest, to say what they have seen."""
 
     seen: str
@@ -62,13 +62,13 @@ class CorrectionsService:
         self._decisions = review.decisions
         self._bus = bus
 
-    async def current_document(self, case_id: str, case: Case) -> SignedDocument | None:
+    async def current_document(self, case_id: str, case: Case) -> CurrentDocument | None:
         """Return the current document of a case; None before the first signature."""
         last = latest_document(case)
         if last is None:
             return None
         signature = correction_rules.signature_of(last)
-        return SignedDocument(
+        return CurrentDocument(
             seen=current_digest(case),
             text=await self._cases.signed_text(case_id, signature),
             signature=signature,
@@ -148,7 +148,7 @@ class CorrectionsService:
             )
 
         decide(case)  # refused before anything is kept
-        await self._keep(case_id, case, text, asked.reason)
+        await self._store_texts(case_id, case, text, asked.reason)
 
         def repeated(history: Sequence[RecordedEvent]) -> S | None:
             body = correction_rules.signed_before(asked.kind, fold(history), asked.seen, by.actor)
@@ -215,7 +215,7 @@ class CorrectionsService:
             )
 
         decide(case)
-        await self._keep(case_id, case, reason)
+        await self._store_texts(case_id, case, reason)
         event = await self._decisions.decide(
             ref, case, by, "retract", decide, cause_of(ref, by, key), lambda history: before(fold(history))
         )
@@ -258,11 +258,11 @@ class CorrectionsService:
             ref, case, by, "decide", decide, cause_of(ref, by, key), lambda history: before(fold(history))
         )
 
-    async def words(self, case_id: str, digest: str) -> str:
+    async def reason_text(self, case_id: str, digest: str) -> str:
         """Return the reason that was given for a decision, by its digest."""
         return (await self._cases.texts(case_id).get(digest)).decode()
 
-    async def _keep(self, case_id: str, case: Case, *texts: str) -> None:
+    async def _store_texts(self, case_id: str, case: Case, *texts: str) -> None:
         """Store texts before an event refers to them by their digests."""
         for text in texts:
             await self._cases.texts(case_id, case.head.sequence).put(text.encode())

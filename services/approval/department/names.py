@@ -11,7 +11,7 @@ from shared.contracts.errors import CountersignError
 
 CACHE_SIZE = 5_000
 KNOWN_S, UNKNOWN_S = 3_600.0, 60.0  # seconds for which a name, or that there is none, is not asked for again
-PATIENCE_S = 2.0  # that a page waits for all names together
+NAMES_TIMEOUT_S = 2.0  # that a page waits for all names together
 
 
 class PractitionerNames:
@@ -29,7 +29,7 @@ class PractitionerNames:
         missing = [item for item in wanted if self._known.get(item, (now, ""))[0] <= now]
         if missing:
             tasks = [asyncio.ensure_future(self._read(item)) for item in missing]
-            _, late = await asyncio.wait(tasks, timeout=PATIENCE_S)
+            _, late = await asyncio.wait(tasks, timeout=NAMES_TIMEOUT_S)
             for task in late:
                 task.cancel()
         return {item: name for item in wanted if (name := self._known.get(item, (now, ""))[1])}

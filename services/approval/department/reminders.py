@@ -40,7 +40,7 @@ class Reminder(Model):
     channels: tuple[str, ...]  # keys
 
     @property
-    def again_at(self) -> datetime:
+    def next_allowed_at(self) -> datetime:
         return self.at + PAUSE
 
 
@@ -88,7 +88,7 @@ class ReminderService:
             words = f"The department {ref.department} has no notification channel: nothing can be sent."
             raise DecisionRefusedError("no-channel", words)
         now = self._clock()
-        if last is not None and now < last.again_at:
+        if last is not None and now < last.next_allowed_at:
             raise _too_soon(last)
         reminder = Reminder(
             request_id=request_id,
@@ -105,7 +105,7 @@ class ReminderService:
         return reminder
 
     async def _store(self, reminder: Reminder, before: KvEntry | None) -> None:
-        """Raises DecisionRefusedError where somebody else reminds at the same time."""
+        """Store the reminder. Raises DecisionRefusedError where somebody else reminds at the same time."""
         data = reminder.model_dump_json().encode()
         revision = before.revision if before is not None else 0
         try:
@@ -142,4 +142,4 @@ def _read(entry: KvEntry | None) -> Reminder | None:
 
 def _too_soon(last: Reminder) -> DecisionRefusedError:
     words = f"{last.name or last.by} sent a reminder at {last.at:%H:%M} UTC; the next one is possible from "
-    return DecisionRefusedError("reminded", f"{words}{last.again_at:%H:%M} UTC.")
+    return DecisionRefusedError("reminded", f"{words}{last.next_allowed_at:%H:%M} UTC.")

@@ -33,7 +33,7 @@ def age_of(row: OpenReviewRow, now: datetime) -> Age:
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class ReviewSelection:
     """Which open reviews of a department are wanted, in which order. None: whatever."""
 
     attending: str | None = None  # a FHIR reference, or NOBODY

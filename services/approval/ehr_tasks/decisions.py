@@ -44,7 +44,7 @@ class EhrDecisionHandler:
         *,
         draft_shown: bool,
     ) -> None:
-        """`draft_shown`: the EHR itself shows the draft beside the Task, so that nobody has to open our page."""
+        """With `draft_shown`, the EHR shows the draft beside the Task, so that nobody has to open our page."""
         self._ehr = ehr
         self._review = review
         self._directory = directory
@@ -59,7 +59,7 @@ class EhrDecisionHandler:
         try:
             task = await self._ehr.read("Task", fact.task_id)
         except NotFoundError:
-            return  # deleted: nothing was decided, and the review goes on in our own inbox
+            return  # deleted: nothing was decided, and the review continues in our own inbox
         except PermanentError as error:  # what a physician decided is not given up for it
             raise TransientError(error.reason) from None
         review, decision = task_decision.parse_review_task(task), task_decision.parse_decision(task)
@@ -72,7 +72,7 @@ class EhrDecisionHandler:
         match domain.classify_decision(history, review.digest, review.focus):
             case "later":
                 raise TransientError("the review is not in the event stream yet")
-            case "settled":
+            case "already-decided":
                 await self._alert_declined(review, task, history)  # perhaps not done before a crash
             case "stale":
                 await self._alert_not_applied(review, history, "stale")
@@ -81,7 +81,7 @@ class EhrDecisionHandler:
                 await self._apply(review, decision, task, history)
 
     async def _require_no_hold(self) -> None:
-        """Raises TransientError while decisions in the EHR are held: they are retried until an operator allows them."""
+        """Raise TransientError while decisions in the EHR are held: they are retried until an operator allows them."""
         hold = await read_hold(self._bus)
         if hold is not None and hold.held:
             raise TransientError(f"decisions in the EHR are held ({hold.why}): countersign ehr-decisions allow")
@@ -98,7 +98,7 @@ class EhrDecisionHandler:
             await self._alert_not_applied(review, history, "nobody-known")
         elif not domain.may_sign(fold(history), who, (task_decision.owner_of(task), supervisor)):
             await self._alert_not_applied(review, history, "forbidden")
-        elif decision.kind == "approve" and not await self._opened(history, who, supervisor):
+        elif decision.kind == "approve" and not await self._has_seen_draft(history, who, supervisor):
             await self._send_back(review, history, "unopened", UNOPENED)
         else:
             role = "supervisor" if who == supervisor else "physician"
@@ -120,10 +120,10 @@ class EhrDecisionHandler:
         except DecisionRefusedError as refused:
             if refused.code in ("unresolved", "incomplete"):
                 await self._send_back(review, history, refused.code, f"{refused.detail} {OPEN_IT}")
-            elif refused.code not in ("decided", "not-open"):  # somebody else was faster
+            elif refused.code not in ("decided", "not-open"):  # otherwise another decision came first
                 await self._alert_not_applied(review, history, refused.code)
 
-    async def _opened(self, history: list[RecordedEvent], who: str, supervisor: str) -> bool:
+    async def _has_seen_draft(self, history: list[RecordedEvent], who: str, supervisor: str) -> bool:
         """Return whether the signer has seen the draft."""
         if self._draft_shown:
             return True

@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 JOB = "tasks"
 KEY = "tasks"
 MAX_TASKS_PER_INTERVAL = 500  # Tasks of one part of the time
-MAX_INTERVALS_PER_RUN = 50  # parts in one run; the next run goes on
+MAX_INTERVALS_PER_RUN = 50  # time slices in one run; the next run continues
 ALERT_AFTER_FAILURES = 3  # runs that fail one after the other; notified again after twice as many
 
 
@@ -53,7 +53,7 @@ class TaskReconciler:
         follow_up: Callable[[], Awaitable[None]],
         most: int = MAX_TASKS_PER_INTERVAL,
     ) -> None:
-        """`most` is how many Tasks one part of the time may hold."""
+        """`most` is the largest number of Tasks that one time slice may contain."""
         self._ehr = ehr
         self._reviews = reviews
         self._clock = clock
@@ -110,7 +110,7 @@ class TaskReconciler:
             found = await self._part(watermark, start, end, self._most if half is not None else None)
             if found is not None:
                 if end is not None and any(item.time >= end for item in found):
-                    end = None  # a server that knows no `lt` has answered with all that there is
+                    end = None  # a server that ignores `lt` has returned everything
                 elif end is not None and not await self._has_tasks_from(end):
                     end = None  # the EHR's time may not have come to `end` yet: what ends before it is still to come
                 return advance(watermark, found, self._clock(), end), end is None

@@ -26,7 +26,7 @@ from shared.contracts.subjects import FHIR_ID_PART
 from shared.contracts.timestamps import parse_timestamp
 
 ENDED = ("completed", "rejected", "cancelled", "failed", "entered-in-error")  # Task.status values
-LONGEST = 4000  # characters of a physician's words, as our own pages take them
+MAX_REASON_CHARACTERS = 4000  # characters of a physician's words, as our own pages take them
 PROVENANCE_TOLERANCE = timedelta(minutes=1)  # a Provenance is recorded with its change, or a little before
 NO_WORDS = "Refused in the EHR, without a reason."
 REFUSING: dict[str, RejectionAction] = {
@@ -138,7 +138,7 @@ def _codes(task: Resource) -> Iterator[str]:
     for coding in children(status, "coding"):
         code = str(coding.get("code", ""))
         if coding.get("system") != REVIEW_STATUS_SYSTEM:
-            yield f"other:{code}"  # a vendor's word: it is not known whether it means yes
+            yield f"other:{code}"  # a code of the vendor, which may not mean an approval
         elif code != AWAITING:
             yield code
     if not status.get("coding") and status.get("text"):
@@ -155,7 +155,7 @@ def _text(task: Resource) -> str:
     notes = [str(note.get("text", "")) for note in children(task, "note")]
     displays = [str(coding.get("display", "")) for coding in children(reason, "coding")]
     found = [str(reason.get("text", "")), *displays, *reversed(notes)]
-    return next((text.strip()[:LONGEST] for text in found if text.strip()), NO_WORDS)
+    return next((text.strip()[:MAX_REASON_CHARACTERS] for text in found if text.strip()), NO_WORDS)
 
 
 def _digest(task: Resource) -> str:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from services.approval.domain import Outcome
+from services.approval.domain import DraftOutcome
 from services.approval.ehr_tasks.task_decision import cancelled_by_us
 from services.approval.escalation.rules import EscalationEnd, EscalationRecord
 from services.approval.filing import resources
@@ -133,7 +133,7 @@ class ReviewTasks:
                     await self._change(str(found["id"]), change)
 
     async def complete(
-        self, case: CaseRef, draft: DraftRef, task: str | None, outcome: Outcome, document: str | None = None
+        self, case: CaseRef, draft: DraftRef, task: str | None, outcome: DraftOutcome, document: str | None = None
     ) -> None:
         """Complete the Tasks of `draft` after the decision about it.
 
@@ -151,7 +151,7 @@ class ReviewTasks:
         self,
         case: CaseRef,
         draft: DraftRef,
-        outcome: Outcome | None,
+        outcome: DraftOutcome | None,
         document: str | None = None,
         why: str = resources.DISCHARGE_CANCELLED,
     ) -> bool:
@@ -172,14 +172,14 @@ class ReviewTasks:
                     await self._change(str(found["id"]), change)
         return bool(tasks)
 
-    async def end_all(self, case: CaseRef, encounter: str, outcome: Outcome, document: str | None = None) -> None:
+    async def end_all(self, case: CaseRef, encounter: str, outcome: DraftOutcome, document: str | None = None) -> None:
         """End every Task of ours for this case that the EHR finds by encounter, also of unknown drafts and clocks."""
         with as_transient():
             for found in await self._search({"encounter": encounter}):
                 if is_of(case, found) and found.get("status") not in FINAL_STATUSES:
                     await self._change(str(found["id"]), lambda task: self._completed(task, outcome, document))
 
-    def _completed(self, found: Resource, outcome: Outcome, document: str | None) -> Resource:
+    def _completed(self, found: Resource, outcome: DraftOutcome, document: str | None) -> Resource:
         return resources.completed(found, outcome.code, self._clock(), document, outcome.event)
 
     async def reassign(self, task: str | None, owner: str, due: datetime | None = None) -> None:
@@ -210,14 +210,14 @@ class ReviewTasks:
             return []
 
     async def _change(self, task: str | None, change: Change, *, ended: bool = False) -> None:
-        """`ended`: also a Task that is over."""
+        """Update the Task of a review; with `ended`, also a completed or cancelled one."""
         if task is None:
             return
         for attempt in range(1, UPDATE_TRIES + 1):
             try:
                 found = await self._ehr.read("Task", task)
             except NotFoundError:
-                return  # deleted in the EHR: it is in nobody's inbox
+                return  # deleted in the EHR: it is in no inbox
             if found.get("status") in FINAL_STATUSES and not ended:
                 return
             changed = change(found)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from services.approval.erasure import rules
 from services.approval.filing.mdm.outbox import Outbox
-from services.approval.filing.renditions.kept import KeptRenditions
+from services.approval.filing.renditions.store import RenditionStore
 from services.approval.review.autosave import BUCKET as WORKING
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.errors import as_transient
@@ -25,12 +25,12 @@ from shared.messaging.steps import StepContext
 
 class ErasureHandler:
     def __init__(self, bus: NatsConnection, evaluations: EvaluationLog, folder: Path | None = None) -> None:
-        """`folder`: where the list of erasures is, that a restore reads."""
+        """`folder` contains the list of erasures, which a restore reads."""
         self._list = ErasureList(folder) if folder is not None else None
         self._event_store = EventStore(bus, "approval")
         self._artifacts = Artifacts(bus)
         self._working = Bucket(bus, WORKING)
-        self._kept = KeptRenditions(bus)
+        self._renditions = RenditionStore(bus)
         self._outbox = Outbox(bus)
         self._evaluations = evaluations
 
@@ -41,7 +41,7 @@ class ErasureHandler:
             history = await self._event_store.history_with(work.cause)
             texts = rules.texts_of(history)
             for decision in rules.decisions_of(history):
-                stored = [*await self._kept.digests(decision), *await self._outbox.digests(decision)]
+                stored = [*await self._renditions.digests(decision), *await self._outbox.digests(decision)]
                 texts["renditions"] |= set(stored) - texts["signed"]
             # Of a case whose draft was signed, no kind of text would take those of a trial: they go with the first.
             trials = await self._evaluations.drafts_kept(case.id)

@@ -56,7 +56,7 @@ class RetentionScheduler:
     async def _run(self) -> timedelta | None:
         """Run one batch; return CONTINUE_DELAY where more cases are to be checked at once."""
         try:
-            more = await self.go_on()
+            more = await self.check_next_cases()
         except CountersignError as failure:
             logger.warning("retention could not check its cases: %s", failure.reason)
             await self._alert.failed(failure.reason)
@@ -64,7 +64,7 @@ class RetentionScheduler:
         self._alert.succeeded()
         return CONTINUE_DELAY if more else None
 
-    async def go_on(self) -> bool:
+    async def check_next_cases(self) -> bool:
         """Check the next cases, in the order in which they were opened; return False after the last one."""
         return any([await self._scan(key, event) for key, event in KEYS.items()])
 

@@ -125,7 +125,7 @@ def carried_out(ordered: ErasureOrdered, texts: int) -> Erased:
 
 
 def place_hold(case: Case, ground: HoldGround, by: Actor, reference: str | None) -> HoldPlaced:
-    """Raises DecisionRefusedError."""
+    """Place a legal hold. Raises DecisionRefusedError."""
     if not case.exists:
         raise DecisionRefusedError("unknown", "There is no such case.")
     if case.erasure is not None:
@@ -143,7 +143,7 @@ def held_before(case: Case, ground: HoldGround, reference: str | None) -> HoldPl
 
 
 def release_hold(case: Case, by: Actor, reference: str | None) -> HoldReleased:
-    """Raises DecisionRefusedError."""
+    """Release the legal hold. Raises DecisionRefusedError."""
     if case.hold is None:
         raise DecisionRefusedError("not-held", "There is no hold on this case.")
     return HoldReleased(state=case.state, reference=reference, by=by)

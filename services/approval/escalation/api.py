@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from services.approval.dependencies import Api, ApiDependencies, Watcher
 from services.approval.escalation import rules as escalation_rules
 from services.approval.escalation.directory import Directory
-from services.approval.escalation.directory_file import Channel
+from services.approval.escalation.directory_file import NotificationChannel
 from services.approval.notifications.channels import kind_of
 from services.approval.review.api import readable
 from shared.contracts.case import Case, CaseState, fold
@@ -108,8 +108,8 @@ def _standing(case: Case, level: int) -> Standing:
     return "ahead" if case.open else "not-needed"
 
 
-def _kind(channel: Channel) -> str:
+def _kind(channel: NotificationChannel) -> str:
     try:
         return kind_of(channel.address())
     except PermanentError:
-        return "unknown"  # its secret is not where the file says; delivery will tell a person
+        return "unknown"  # its secret is missing; the delivery raises an alert

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from services.approval.domain import supervisor_of
-from services.approval.escalation.directory_file import Channel, DirectoryFile
+from services.approval.escalation.directory_file import DirectoryFile, NotificationChannel
 from services.approval.settings import Escalations
 from shared.clinical.elements import Resource, child, children
 from shared.clinical.fhir_client import FhirClient
@@ -18,7 +18,10 @@ CACHE_SECONDS = 60.0
 
 
 class Directory:
-    """Without `file` there are no deputies and no channels, and `escalate_after` applies to all departments."""
+    """Supervisors, deputies and channels of departments.
+
+    Without `file` there are no deputies and no channels, and `escalate_after` applies to all departments.
+    """
 
     def __init__(
         self,
@@ -49,11 +52,11 @@ class Directory:
         """Return how long after the start of a review's clock each level is due."""
         return self._file.entry(department).escalate_after or self._escalate_after
 
-    def channels(self, department: str, level: int) -> tuple[Channel, ...]:
+    def channels(self, department: str, level: int) -> tuple[NotificationChannel, ...]:
         """Return the channels that an escalation of this level is sent to."""
         return tuple(item for item in self._file.entry(department).channels or () if level in item.levels)
 
-    def channel(self, department: str, key: str) -> Channel | None:
+    def channel(self, department: str, key: str) -> NotificationChannel | None:
         """Return the channel with this key; None where the file has it no longer."""
         return next((item for item in self._file.entry(department).channels or () if item.key == key), None)
 

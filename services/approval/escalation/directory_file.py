@@ -79,7 +79,7 @@ Token = Annotated[str, AfterValidator(_token)]
 Deputies = Annotated[tuple[Reference, ...], AfterValidator(_each_once)]
 
 
-class Channel(Model):
+class NotificationChannel(Model):
     """Where messages go: an address, or the file or the environment variable that holds it."""
 
     url: SecretStr | None = None
@@ -101,7 +101,7 @@ class Channel(Model):
 
     @property
     def key(self) -> str:
-        """The id of the channel on NATS: a digest of its name, or of the variable or file with its address.
+        """Return the id of the channel on NATS: a digest of its name, or of the variable or file with its address.
 
         It is a digest of the address itself if there is nothing else: then a new address is a new channel.
         """
@@ -126,7 +126,7 @@ class Channel(Model):
             raise PermanentError(f"the file {self.url_file} of a channel cannot be read ({reason})") from None
 
 
-def _distinct(channels: tuple[Channel, ...]) -> tuple[Channel, ...]:
+def _distinct(channels: tuple[NotificationChannel, ...]) -> tuple[NotificationChannel, ...]:
     if len({channel.key for channel in channels}) != len(channels):
         raise ValueError("names a channel twice")
     return channels
@@ -137,7 +137,7 @@ class DepartmentPolicy(Model):
 
     supervisor: Reference | None = None
     deputies: Deputies | None = None
-    channels: Annotated[tuple[Channel, ...], AfterValidator(_distinct)] | None = None
+    channels: Annotated[tuple[NotificationChannel, ...], AfterValidator(_distinct)] | None = None
     escalate_after: Times | None = None
 
 

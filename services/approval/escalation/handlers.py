@@ -45,7 +45,7 @@ class EscalationHandler:
         due = read_due(message.subject, message.headers or {})
         history, level = await self._append_escalation(due)
         await self._set_timer(due.case, due.clock, level, history)
-        await self._timers.forget(due, message.metadata.sequence.stream)
+        await self._timers.delete_fired(due, message.metadata.sequence.stream)
 
     async def _append_escalation(self, due: FiredTimer) -> tuple[Sequence[RecordedEvent], int]:
         """Append the escalation if it is due; return the history on which that was decided, and the next timer's level.
@@ -93,14 +93,14 @@ class EscalationHandler:
             return
         sequence = await self._timers.schedule(case, clock, level, due)
         if not escalation_rules.is_current(fold(await self._event_store.history(case)), clock):
-            await self._timers.take_back(case, level, sequence)
+            await self._timers.cancel_exactly(case, level, sequence)
 
     async def follow(self, message: Msg) -> None:
         """Update timers and Tasks after an event that starts or ends an escalation run."""
         event = decode(message.subject, message.headers or {}, message.data, message.metadata.sequence.stream)
         decided = isinstance(event.body, Approved | Rejected)
         if decided and not await self._event_store.stored(event.case.subject("escalated")):
-            return  # most reviews: nobody was notified, so there is nothing to settle
+            return  # most reviews: nobody was notified, so nothing has to be cancelled
         history: Sequence[RecordedEvent] = await self._event_store.history(event.case)
         match event.body:
             case Escalated() as escalated:

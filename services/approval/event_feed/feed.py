@@ -93,7 +93,7 @@ class EventFeed:
         due = now() + heartbeat
         with self._notified() as changed:
             while True:
-                changed.clear()  # before the read: what comes meanwhile is read next
+                changed.clear()  # before the read, so that events that arrive during it are read next
                 async for page in self._store.pages(wanted.subject, start=after + 1):
                     for event in _messages(page):
                         if wanted.takes(event):

@@ -38,7 +38,7 @@ class Rendition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class PackContents:
     """What was gathered of a case. `provenances`: sequence of the filing → resource, or the reason why there is none.
 
     `proof`: the inclusion proof and the PEM of the public key; None where no checkpoint covers the case.
@@ -59,7 +59,7 @@ class Evidence:
     missing: list[str] = field(default_factory=list)
 
 
-def write_zip(found: Evidence) -> bytes:
+def write_zip(found: PackContents) -> bytes:
     """Return the pack as a zip, below a folder with the name of the case."""
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -68,7 +68,7 @@ def write_zip(found: Evidence) -> bytes:
     return data.getvalue()
 
 
-def files_of(found: Evidence) -> dict[str, bytes]:
+def files_of(found: PackContents) -> dict[str, bytes]:
     """Return name → content of every file."""
     files = {
         "README.txt": (HERE / "README.txt").read_bytes(),
@@ -88,7 +88,7 @@ def files_of(found: Evidence) -> dict[str, bytes]:
     return files
 
 
-def _manifest(found: Evidence) -> dict[str, Any]:
+def _manifest(found: PackContents) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "case": found.case,
@@ -112,7 +112,7 @@ def _line(item: RawMessage) -> bytes:
     return json.dumps(line, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
 
 
-def _digests(found: Evidence) -> dict[str, Any]:
+def _digests(found: PackContents) -> dict[str, Any]:
     events = [
         {
             "sequence": item.sequence,
@@ -136,7 +136,7 @@ def _filing(item: FiledSignature) -> dict[str, Any]:
     }
 
 
-def _signatures(found: Evidence) -> list[dict[str, Any]]:
+def _signatures(found: PackContents) -> list[dict[str, Any]]:
     """Return the signatures and retractions, as they are stored."""
     signed = {item.head.sequence: item for item in found.history if isinstance(item.body, Signature | Retracted)}
     return [_signature(item, signed[item.sequence]) for item in found.events if item.sequence in signed]

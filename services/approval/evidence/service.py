@@ -7,9 +7,9 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from services.approval.evidence.pack import Evidence, Rendition, write_zip
-from services.approval.filing.renditions.kept import KeptRenditions
+from services.approval.evidence.pack import PackContents, Rendition, write_zip
 from services.approval.filing.renditions.make import TEXT
+from services.approval.filing.renditions.store import RenditionStore
 from services.approval.proof.case import filings
 from services.approval.proof.chart import FiledSignature
 from services.approval.review.authorization import denial
@@ -33,7 +33,7 @@ NO_TEXTS = "the signed documents: the role {} does not read them; their digests 
 
 
 class EvidenceService:
-    """`against`: the checkpoints of this installation and the key of their signatures; None: it makes none."""
+    """Write evidence packs. `checkpoints`: the folder of this installation and its public key; None without any."""
 
     def __init__(
         self,
@@ -41,17 +41,17 @@ class EvidenceService:
         ehr: FhirClient,
         cases: CaseReader,
         log: AccessLog,
-        against: tuple[Folder, Ed25519PublicKey] | None,
+        checkpoints: tuple[Folder, Ed25519PublicKey] | None,
         clock: Clock,
     ) -> None:
         self._bus = bus
         self._ehr = ehr
         self._cases = cases
         self._log = log
-        self._against = against
+        self._checkpoints = checkpoints
         self._clock = clock
         self._event_store = EventStore(bus, "approval")
-        self._kept = KeptRenditions(bus)
+        self._store = RenditionStore(bus)
 
     async def pack(self, case_id: str, who: Caller) -> bytes:
         """Return the zip of a case that the caller may know of. The access is in the log when this returns.
@@ -69,7 +69,7 @@ class EvidenceService:
         await self._record(case_id, who, role, texts=texts)
         filed = list(filings(history))
         missing = [] if texts else [NO_TEXTS.format(role)]
-        found = Evidence(
+        found = PackContents(
             case=case_id,
             made_at=self._clock(),
             made_by=who.subject,
@@ -91,10 +91,8 @@ class EvidenceService:
             "exported",
             detail="evidence pack with documents" if texts else "evidence pack without documents",
             case_id=case_id,
-            subject=who.subject,
+            by=who.actor,
             role=role,
-            method=who.method,
-            practitioner=who.practitioner,
         )
 
     async def _provenance(self, item: FiledSignature) -> dict[str, Any] | str:
@@ -128,7 +126,7 @@ class EvidenceService:
         if signature is None or not isinstance(signature.body, Signature):
             return {}
         try:
-            kept = await self._kept.get(case_id, signature.head.digest) or {}
+            kept = await self._store.get(case_id, signature.head.digest) or {}
             return (
                 kept
                 if TEXT in kept
@@ -138,17 +136,17 @@ class EvidenceService:
             return {}
 
     async def _verification(self, case_id: str, now: datetime) -> dict[str, Any]:
-        audit = Audit(self._bus, self._ehr, self._against, drafters=False, concurrency=1)
+        audit = Audit(self._bus, self._ehr, self._checkpoints, drafters=False, concurrency=1)
         report = await audit.one(case_id)
-        unchecked = [*report.unchecked, *([NO_CHECKPOINTS] if self._against is None else [])]
+        unchecked = [*report.unchecked, *([NO_CHECKPOINTS] if self._checkpoints is None else [])]
         return report.as_dict() | {"unchecked": unchecked, "time": now.isoformat()}
 
     def _proof(self, case_id: str, missing: list[str]) -> tuple[dict[str, Any], bytes] | None:
         """Return the inclusion proof and the public key. Adds to `missing` why there is none."""
-        if self._against is None:
+        if self._checkpoints is None:
             missing.append("a proof in a signed checkpoint: this service makes no checkpoints")
             return None
-        folder, key = self._against
+        folder, key = self._checkpoints
         try:
             proof = prove(folder, case_id)
         except PermanentError as failure:

@@ -57,7 +57,7 @@ def data_of(line: Json) -> bytes:
 
 
 def body_of(line: Json) -> Json:
-    """An event that is no JSON object has no fields; the server found it, too: see verification.json."""
+    """Return the event's fields; none for one that is no JSON object, which verification.json reports."""
     try:
         found = json.loads(data_of(line))
     except ValueError:
@@ -71,7 +71,7 @@ def event_digest(line: Json) -> str:
 
 
 def files(pack: Pack) -> Iterator[str]:
-    """SHA256SUMS names every file, and each is as it was."""
+    """Check that SHA256SUMS names every file, and that no file was changed."""
     lines = pack.bytes_of("SHA256SUMS").decode().splitlines()
     sums = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
     found = {item.relative_to(pack.folder).as_posix() for item in pack.folder.rglob("*") if item.is_file()}
@@ -85,7 +85,7 @@ def files(pack: Pack) -> Iterator[str]:
 
 
 def chain(pack: Pack) -> Iterator[str]:
-    """Each event carries the digest of the event before it, and all are of the case."""
+    """Check that each event carries the digest of the event before it, and that all are of the case."""
     previous, last = "", 0
     for line in pack.lines:
         sequence, department_case = line["sequence"], line["subject"].split(".")[1:3]
@@ -103,7 +103,7 @@ def chain(pack: Pack) -> Iterator[str]:
 
 
 def digests(pack: Pack) -> Iterator[str]:
-    """digests.json and signature.json say what the events say."""
+    """Check that digests.json and signature.json agree with the events."""
     names = {item["sequence"]: item["subject"].rpartition(".")[2] for item in pack.lines}
     expected = [{"sequence": at, "event": names[at], "digest": found} for at, found in pack.event_digests.items()]
     if pack.read("digests.json")["events"] != expected:
@@ -122,7 +122,7 @@ def digests(pack: Pack) -> Iterator[str]:
 
 
 def filings(pack: Pack) -> Iterator[str]:
-    """What was filed is what was signed; contents that are in the pack have the digests that were filed."""
+    """Check that what was filed is what was signed; contents that are in the pack have the digests that were filed."""
     for filing in pack.read("digests.json")["filings"]:
         body = pack.bodies.get(filing["sequence"], {})
         body = body.get("filed", body) if body.get("event") == "reimported" else body
@@ -153,7 +153,7 @@ def contents(pack: Pack) -> Iterator[str]:
 
 
 def provenances(pack: Pack) -> Iterator[str]:
-    """Each Provenance of the chart carries the digest of the signature, and those of the renditions."""
+    """Check that each Provenance carries the digest of the signature, and those of the renditions."""
     filed = {item["sequence"]: item for item in pack.read("digests.json")["filings"]}
     for item in pack.read("provenance.json"):
         filing, resource = filed.get(item["sequence"]), item["resource"]
@@ -187,7 +187,7 @@ def system_of(what: Json) -> str:
 
 
 def checkpoint(pack: Pack) -> Iterator[str]:
-    """The end of the chain is in the tree whose root was signed (RFC 9162, RFC 8032)."""
+    """Check that the end of the chain is in the tree whose root was signed (RFC 9162, RFC 8032)."""
     if not pack.manifest["checkpoint"]:
         pack.notes.append("no signed checkpoint covers the case: whoever may write to the server could have made it")
         return
@@ -218,7 +218,7 @@ def public_key(pack: Pack) -> bytes:
 
 
 def included(root: bytes, size: int, index: int, leaf: bytes, path: list[bytes]) -> bool:
-    """RFC 9162, 2.1.3.2."""
+    """Return whether the leaf is in the tree (RFC 9162, 2.1.3.2)."""
     if not 0 <= index < size:
         return False
     at, last, found = index, size - 1, leaf
@@ -236,7 +236,7 @@ def included(root: bytes, size: int, index: int, leaf: bytes, path: list[bytes])
 
 
 def verification(pack: Pack) -> Iterator[str]:
-    """What the server found when the pack was made."""
+    """Print what the server found when the pack was made."""
     found = pack.read("verification.json")
     if not found["verified"]:
         yield from (f"the server found when it made the pack: {item['reason']}" for item in found["faults"])

@@ -12,8 +12,8 @@ from services.approval.filing import basic_resources, correction_resources
 from services.approval.filing.basic_search import StayDocuments
 from services.approval.filing.chart_check import NotAsSignedError
 from services.approval.filing.correction_resources import IN_ERROR
+from services.approval.filing.errors import DocumentHeldError, require_chart_check
 from services.approval.filing.filing import Filing
-from services.approval.filing.held import HeldError, check_first
 from services.approval.filing.provenances import carrying, provenances_of
 from services.approval.filing.renditions import chart
 from services.approval.filing.renditions.make import TEXT
@@ -62,7 +62,9 @@ class BasicFhirWriteBack:
         decision, signature = document.decision, document.signature
         signer = signature.signer or ""
         if not signer.startswith("Practitioner/"):
-            raise HeldError("the EHR takes a document from a Practitioner of its own only, and the signer has none")
+            raise DocumentHeldError(
+                "the EHR takes a document from a Practitioner of its own only, and the signer has none"
+            )
         made = await self._renditions.of(decision, signature, document.text, document.number)
         content_type = self._content_type if self._content_type in made else TEXT
         data = made[content_type] if content_type in made else document.text.encode()
@@ -78,7 +80,7 @@ class BasicFhirWriteBack:
         return Written(filed, (self._content_type,) if content_type != self._content_type else ())
 
     async def retract(self, retraction: SignedRetraction) -> RetractionFiled:
-        """Set the documents to entered-in-error. Raises HeldError where the EHR does not take that."""
+        """Set the documents to entered-in-error. Raises DocumentHeldError where the EHR does not take that."""
         type, known = document_type_of(retraction.case).code, filed_ids(retraction.case)
         await self._hold_if_in_chart(retraction.retracted.stay, type, retraction.doubt, known)
         for id in dict.fromkeys(retraction.retracted.documents):
@@ -88,7 +90,7 @@ class BasicFhirWriteBack:
                 continue  # somebody has deleted it
             except PermanentError as error:
                 words = f"the EHR does not set a document to {IN_ERROR} ({error.reason}): a person has to, in the EHR"
-                raise HeldError(words) from None
+                raise DocumentHeldError(words) from None
         return RetractionFiled(provenance="", profile="fhir-basic")
 
     async def put_in_order(self, _ref: CaseRef, case: Case, entry: ChartEntry) -> int:
@@ -101,7 +103,7 @@ class BasicFhirWriteBack:
         wanted = correction_rules.status_of(case, entry)
         signature = correction_rules.signature_of(entry)
         known = filed_ids(case) - {filed.document_reference}
-        found = await self._same(signature, entry.signature, filed.renditions.values(), known)
+        found = await self._documents_with_content(signature, entry.signature, filed.renditions.values(), known)
         copies = [item for item in found if item["id"] != filed.document_reference]
         if wanted == IN_ERROR:
             copies.append(await self._ehr.read("DocumentReference", filed.document_reference))
@@ -111,12 +113,12 @@ class BasicFhirWriteBack:
         return left
 
     async def put_retraction_in_order(self, _case: Case) -> int:
-        """Nothing is left to do: a retraction creates nothing."""
+        """Do nothing: a retraction creates no resource."""
         return 0
 
     async def _create(self, wanted: Resource, document: SignedDocument, digest: str) -> str:
         signature = document.signature
-        found = await self._same(signature, document.decision, {digest}, document.known)
+        found = await self._documents_with_content(signature, document.decision, {digest}, document.known)
         if not found:
             stay, type = signature.stay, signature.draft.type.code
             await self._hold_if_in_chart(stay, type, document.doubt, document.known)
@@ -124,12 +126,14 @@ class BasicFhirWriteBack:
         return str(oldest(found)["id"])
 
     async def _amend(self, wanted: Resource, replaced: Filed, digest: str) -> str:
-        """Change the replaced document to the corrected text. Raises HeldError where it is not what was filed."""
+        """Change the replaced document to the corrected text. Raises DocumentHeldError if it is not what was filed."""
         id = replaced.document_reference
         try:
             current = await self._ehr.read("DocumentReference", id)
         except NotFoundError:
-            raise HeldError(f"DocumentReference {id}, which is to be corrected, is not in the EHR any more") from None
+            raise DocumentHeldError(
+                f"DocumentReference {id}, which is to be corrected, is not in the EHR any more"
+            ) from None
         shown = await self._chart.digests(current)
         if digest in shown and current.get("docStatus") == "amended":
             return id
@@ -156,7 +160,7 @@ class BasicFhirWriteBack:
             found = [await self._filing.make_provenance(wanted, head)]
         return str(oldest(found)["id"])
 
-    async def _same(
+    async def _documents_with_content(
         self, signature: Signature, decision: RecordedEvent, digests: Iterable[str], known: Collection[str]
     ) -> list[Resource]:
         """Return the stay's current documents with one of these contents, except those of the ids `known`."""
@@ -164,7 +168,7 @@ class BasicFhirWriteBack:
         return await self._chart.with_content(signature.stay, type, decision.time, set(digests), known)
 
     async def _hold_if_in_chart(self, stay: StayReferences, type: str, doubt: str, known: Collection[str]) -> None:
-        """Raise HeldError where the stay has a document that may be ours and that is not known.
+        """Raise DocumentHeldError where the stay has a document that may be ours and that is not known.
 
         Only after a restore (`doubt`): otherwise every document of ours is in the events.
         """
@@ -173,7 +177,9 @@ class BasicFhirWriteBack:
         others = [item for item in await self._chart.current(stay, type) if item["id"] not in known]
         for item in others:
             if await self._chart.may_be_ours(item):
-                check_first(f"{doubt}: DocumentReference {item['id']} may be it. countersign cases reimport shows it")
+                require_chart_check(
+                    f"{doubt}: DocumentReference {item['id']} may be it. countersign cases reimport shows it"
+                )
 
     async def _cannot_retire(self, document: Resource) -> bool:
         try:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from services.approval.filing.held import HeldError
+from services.approval.filing.errors import DocumentHeldError
 from services.approval.filing.provenances import carrying
 from services.approval.filing.renditions import chart
 from services.approval.filing.renditions.in_chart import digest_in_chart
@@ -13,7 +13,7 @@ from shared.clinical.fhir_client import FhirClient
 from shared.contracts.envelope import sha256_hex
 
 
-class NotAsSignedError(HeldError):
+class NotAsSignedError(DocumentHeldError):
     """A document in the chart has an identifier of ours and is not what was signed: a person has to check."""
 
 
@@ -25,16 +25,16 @@ async def verify_as_signed(document: Resource, renditions: Mapping[str, bytes], 
     Raises NotAsSignedError, TransientError.
     """
     held = chart.attachments(document)
-    if not held:  # a server that says little
+    if not held:  # the server shows no contents
         held = chart.attachments(await ehr.read("DocumentReference", str(document["id"])))
     if held and not held.keys() <= renditions.keys():
-        raise _other(document)
+        raise _not_as_signed(document)
     for content_type, attachment in held.items():
         found = await digest_in_chart(attachment, ehr)
         if found is not None and found != sha256_hex(renditions[content_type]):
-            raise _other(document)
+            raise _not_as_signed(document)
     if held and TEXT not in held:
-        raise _other(document)
+        raise _not_as_signed(document)
 
 
 def of_this_signature(head: str, document: str, provenances: Iterable[Resource]) -> list[Resource]:
@@ -48,7 +48,7 @@ def of_this_signature(head: str, document: str, provenances: Iterable[Resource])
     return own
 
 
-def _other(document: Resource) -> NotAsSignedError:
+def _not_as_signed(document: Resource) -> NotAsSignedError:
     return NotAsSignedError(
         f"DocumentReference {document['id']} stands in the chart under this document's identifier, "
         "and is not what was signed"

@@ -69,9 +69,9 @@ class Filing:
             document = await self._document(decision, signature, alone, device, number, renditions)
         if isinstance(signature, Amended):
             await self._supersede(signature.replaces)
-        id, held = str(document["id"]), chart.held(document, renditions)
-        provenance = await self._provenance(decision, signature, id, device, held)
-        return Filed(document_reference=id, provenance=provenance, renditions=held)
+        id, digests = str(document["id"]), chart.digests_in_document(document, renditions)
+        provenance = await self._provenance(decision, signature, id, device, digests)
+        return Filed(document_reference=id, provenance=provenance, renditions=digests)
 
     async def _nothing_else(self, identifier: tuple[str, str], renditions: Renditions) -> None:
         """Check, before anything is written, that current documents with this identifier are as signed."""
@@ -101,7 +101,7 @@ class Filing:
         for found in current:
             if not (answer.created and found["id"] == made["id"]):  # what we write ourselves an EHR may show otherwise
                 await verify_as_signed(found, signed or renditions, self._ehr)
-        if not current:  # it was there, and somebody has retired it before the filing ended
+        if not current:  # the document existed, and a person retired it before the filing ended
             current = [(await self._ehr.create(wanted)).resource]
         kept = oldest(current)
         await self._retire(current, str(kept["id"]))
@@ -165,7 +165,7 @@ class Filing:
         """
         documents = await self._documents(identifier or resources.document_identifier(case))
         own = await self._ensure("DocumentReference", filed.document_reference, documents)
-        await self._retire(_standing(documents), filed.document_reference)
+        await self._retire(_not_retracted(documents), filed.document_reference)
         if status == IN_ERROR or (status == "superseded" and own.get("status") == "current"):
             await self.mark(own, status)
         ids = {filed.document_reference, *(str(item["id"]) for item in documents)}
@@ -218,11 +218,11 @@ class Filing:
             try:
                 return CreateResult(await self._ehr.update(wanted | {"id": id}), created=True)
             except PermanentError:
-                pass  # it says that it does, and does not for this id
+                pass  # the server states that it supports this, and refuses this id
         return await self._ehr.create(wanted, if_none_exist=if_none_exist)
 
 
-def _standing(documents: list[Resource]) -> list[Resource]:
+def _not_retracted(documents: list[Resource]) -> list[Resource]:
     return [item for item in documents if item.get("status") in ("current", "superseded")]
 
 

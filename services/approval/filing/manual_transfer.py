@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from services.approval.filing.held import LeftToAPersonError, check_first
+from services.approval.filing.errors import ManualTransferRequiredError, require_chart_check
 from services.approval.filing.renditions.make import TEXT
 from services.approval.filing.write_back import SignedDocument, SignedRetraction, Written, document_key
 from shared.contracts.corrections import RetractionFiled
@@ -10,26 +10,26 @@ from shared.contracts.envelope import RecordedEvent
 from shared.contracts.events import Actor, Filed, Signature
 from shared.contracts.subjects import CaseRef
 
-Tell = Callable[[RecordedEvent], Awaitable[None]]
+Notify = Callable[[RecordedEvent], Awaitable[None]]
 
 
 class ManualTransfer:
-    """`tell` alerts people that the decision waits for its transfer; it may be called again for the same one."""
+    """File by people: `notify` alerts them that a decision waits for its transfer. It may be called again for one."""
 
-    def __init__(self, tell: Tell) -> None:
-        self._tell = tell
+    def __init__(self, notify: Notify) -> None:
+        self._notify = notify
 
     async def file(self, document: SignedDocument) -> Written:
-        """Tell a person. Raises LeftToAPersonError; HeldError where they have to check the chart first."""
-        check_first(document.doubt)
-        await self._tell(document.decision)
-        raise LeftToAPersonError
+        """Notify people. Raises ManualTransferRequiredError, or DocumentHeldError if the chart has to be checked."""
+        require_chart_check(document.doubt)
+        await self._notify(document.decision)
+        raise ManualTransferRequiredError
 
     async def retract(self, retraction: SignedRetraction) -> RetractionFiled:
-        """Tell a person. Raises LeftToAPersonError; HeldError where they have to check the chart first."""
-        check_first(retraction.doubt)
-        await self._tell(retraction.decision)
-        raise LeftToAPersonError
+        """Notify people. Raises ManualTransferRequiredError, or DocumentHeldError if the chart has to be checked."""
+        require_chart_check(retraction.doubt)
+        await self._notify(retraction.decision)
+        raise ManualTransferRequiredError
 
 
 def transferred(case: CaseRef, signature: Signature, number: int, by: Actor) -> Filed:

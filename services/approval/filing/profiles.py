@@ -4,7 +4,7 @@ from services.approval.ehr_tasks.tasks import Devices
 from services.approval.filing.basic_fhir_write_back import BasicFhirWriteBack
 from services.approval.filing.fhir_write_back import FhirWriteBack
 from services.approval.filing.filing import Filing
-from services.approval.filing.manual_transfer import ManualTransfer, Tell
+from services.approval.filing.manual_transfer import ManualTransfer, Notify
 from services.approval.filing.mdm.outbox import Outbox
 from services.approval.filing.mdm.sender import MdmSender, lease_of
 from services.approval.filing.mdm.write_back import MdmWriteBack
@@ -28,7 +28,7 @@ def build_write_backs(
     filing: Filing,
     devices: Devices,
     clock: Clock,
-    tell: Tell,
+    notify: Notify,
 ) -> WriteBacks:
     """Return the profiles. Raises PermanentError for MDM settings that are missing or cannot be used."""
 
@@ -42,7 +42,7 @@ def build_write_backs(
     profiles: dict[WriteBackProfile, WriteBack] = {
         "fhir": fhir,
         "fhir-basic": without,
-        "none": ManualTransfer(tell),
+        "none": ManualTransfer(notify),
     }
     if settings.mdm.configured:
         to, outbox = settings.mdm.address(), Outbox(bus)

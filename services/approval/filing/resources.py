@@ -252,7 +252,7 @@ def chain_head_of(provenance: Resource) -> str | None:
 
 
 def entity_of(provenance: Resource, system: str) -> str | None:
-    """The value of our identifier of this system among what a signed text was made of."""
+    """Return the value of our identifier of `system` among the entities of a Provenance."""
     for entity in children(provenance, "entity"):
         identifier = child(child(entity, "what"), "identifier")
         if identifier.get("system") == system:

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from services.approval.corrections import rules as correction_rules
-from services.approval.filing import by_hand, restored
+from services.approval.filing import last_restore, manual_actions
 from services.approval.filing.renditions.make import PDF
 from services.approval.filing.renditions.writer import Renditions
 from services.approval.filing.status import FilingStatus, FilingStatuses
@@ -86,9 +86,9 @@ class ChartService:
     async def unfiled_of(self, history: list[RecordedEvent]) -> UnfiledEntry | None:
         """Return what of the case is signed and not in the chart; None if nothing is."""
         case, signature = fold(history), causing_event("file", history)
-        if signature is None or not (by_hand.held(case) or case.awaits == "file"):
+        if signature is None or not (manual_actions.is_held(case) or case.awaits == "file"):
             return None
-        failed = case.failure.reason if by_hand.held(case) and case.failure is not None else None
+        failed = case.failure.reason if manual_actions.is_held(case) and case.failure is not None else None
         item = UnfiledDocument(signature.case, signature.name, signature.time, failed, ())
         return _line(item, (await self._statuses.of([item.ref.id])).get(item.ref.id))
 
@@ -100,17 +100,17 @@ class ChartService:
         try:
             if await self._write_backs.chosen() == "fhir":
                 return ""
-            return restored.doubt(await self._statuses.last_restore(), history, case.review.stay)
+            return last_restore.doubt_after_restore(await self._statuses.last_restore(), history, case.review.stay)
         except CountersignError:  # a hint alone: the filing is held in any case
             return ""
 
     async def release(self, case_id: str, by: Caller) -> Retried:
-        """Have the filing tried again, now. Raises DecisionRefusedError."""
+        """Retry the filing now. Raises DecisionRefusedError."""
         _, ref, case = await self._read(case_id)
         by = await self._cases.authorize(ref, case, by, "release")
         cause = f"release/{case_id}/{case.head.sequence}"
         return await self._decisions.decide(
-            ref, case, by, "release", lambda current: by_hand.release(current, by.actor), cause
+            ref, case, by, "release", lambda current: manual_actions.release(current, by.actor), cause
         )
 
     async def confirm_transfer(self, case_id: str, by: Caller) -> Filed | RetractionFiled:
@@ -119,7 +119,7 @@ class ChartService:
         Raises DecisionRefusedError.
         """
         history, ref, case = await self._read(case_id)
-        if (done := by_hand.confirmed_before(history, by.actor)) is not None:
+        if (done := manual_actions.confirmed_before(history, by.actor)) is not None:
             return done
         by = await self._cases.authorize(ref, case, by, "release")
         signature = causing_event("file", history)
@@ -130,9 +130,9 @@ class ChartService:
             case,
             by,
             "release",
-            lambda current: by_hand.confirm_transfer(current, signature, profile, by.actor),
+            lambda current: manual_actions.confirm_transfer(current, signature, profile, by.actor),
             signature.id if signature is not None else None,
-            lambda later: by_hand.confirmed_before(list(later), by.actor),
+            lambda later: manual_actions.confirmed_before(list(later), by.actor),
         )
         await self._statuses.clear(case_id)
         return event

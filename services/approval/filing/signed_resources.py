@@ -26,14 +26,14 @@ from shared.contracts.subjects import CaseRef
 from shared.contracts.timestamps import format_timestamp
 
 
-def drafted(signature: Signature) -> bool:
+def has_ai_author(signature: Signature) -> bool:
     """Return whether the AI is an author. It is not, if a physician wrote the narrative."""
     return isinstance(signature, Approved | Amended) and signature.narrative not in ("physician", "none")
 
 
-def labels(signature: Signature) -> list[Resource]:
+def security_labels(signature: Signature) -> list[Resource]:
     """Return the security labels: AIAST, and CLINAST after the approval."""
-    return [AIAST, CLINAST] if drafted(signature) else [CLINAST]
+    return [AIAST, CLINAST] if has_ai_author(signature) else [CLINAST]
 
 
 def document(
@@ -47,7 +47,7 @@ def document(
         context["period"]["start"] = format_timestamp(stay.start)
     resource: Resource = {
         "resourceType": "DocumentReference",
-        "meta": {"security": labels(approved)},
+        "meta": {"security": security_labels(approved)},
         "identifier": identified(document_identifier(case)),
         "status": "current",
         "docStatus": "final",
@@ -64,7 +64,7 @@ def document(
         ],
         "subject": {"reference": stay.patient},
         "date": format_timestamp(signed_at),
-        "author": [*([{"reference": f"Device/{device_id}"}] if drafted(approved) else []), signer],
+        "author": [*([{"reference": f"Device/{device_id}"}] if has_ai_author(approved) else []), signer],
         "authenticator": signer,
         "content": list(contents),
         "context": context,
@@ -92,7 +92,7 @@ def provenance(
     verifier: Resource = {"type": participant("verifier"), "who": signer}
     authors = [{"type": participant("author"), "who": device}]
     prompt = [digest_entity("derivation", PROMPT_SYSTEM, approved.draft.prompt.digest)]
-    if not drafted(approved):  # the device has only assembled the facts
+    if not has_ai_author(approved):  # the device has only assembled the facts
         prompt = []
         authors = [{"type": participant("author"), "who": signer}, {"type": participant("assembler"), "who": device}]
     if approved.stay.organization is not None:
@@ -102,7 +102,7 @@ def provenance(
         "target": [{"reference": f"DocumentReference/{document_id}"}],
         "occurredDateTime": format_timestamp(signed_at),
         "recorded": format_timestamp(now),
-        "reason": [{"coding": labels(approved)[:1]}],
+        "reason": [{"coding": security_labels(approved)[:1]}],
         "activity": {
             "coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-DataOperation", "code": "CREATE"}]
         },

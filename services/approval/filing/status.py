@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from services.approval.filing.restored import Restored, read_restored
+from services.approval.filing.last_restore import RestoreRecord, read_last_restore
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.errors import CountersignError
 from shared.contracts.model import Model
@@ -51,9 +51,9 @@ class FilingStatuses:
         if known is None or known.decision != decision.id or known.state != "transfer":
             await self._put(decision.case.id, FilingStatus(decision=decision.id, state="transfer", since=self._clock()))
 
-    async def last_restore(self) -> Restored | None:
+    async def last_restore(self) -> RestoreRecord | None:
         """Return the last restore; None where there was none. Raises TransientError."""
-        return await read_restored(self._bus)
+        return await read_last_restore(self._bus)
 
     async def clear(self, case_id: str) -> None:
         """Forget the status of a case whose document is in the chart."""

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from services.approval.filing.held import HeldError
+from services.approval.filing.errors import DocumentHeldError
 from shared.contracts.case import Case, ChartEntry
 from shared.contracts.corrections import Addended, Retracted, RetractionFiled
 from shared.contracts.draft import DocumentType
@@ -60,8 +60,8 @@ class Written(NamedTuple):
 class WriteBack(Protocol):
     """One way into the chart. Both methods are idempotent.
 
-    They raise HeldError where only a person can go on, LeftToAPersonError where a person takes it to the chart, and
-    TransientError or another PermanentError for what is tried again without limit.
+    They raise DocumentHeldError where a person has to decide, ManualTransferRequiredError where a person enters the
+    document into the chart, and TransientError or another PermanentError for what is retried without limit.
     """
 
     async def file(self, document: SignedDocument) -> Written:
@@ -103,10 +103,10 @@ class WriteBacks:
         return profile_of(follows) if follows is not None else await self._choose()
 
     def of(self, profile: WriteBackProfile) -> WriteBack:
-        """Return a profile. Raises HeldError where it is not configured."""
+        """Return a profile. Raises DocumentHeldError where it is not configured."""
         found = self._profiles.get(profile)
         if found is None:
-            raise HeldError(
+            raise DocumentHeldError(
                 "the document that this one follows was sent as HL7v2 MDM, and no receiver is configured "
                 "(COUNTERSIGN_MDM_HOST)"
             )
@@ -125,7 +125,7 @@ def document_in_ehr(filed: Filed | None) -> str | None:
     return f"DocumentReference/{filed.document_reference}"
 
 
-def standing(case: Case) -> list[Filed]:
+def current_filings(case: Case) -> list[Filed]:
     """Return the filed documents of the stay that nothing has replaced: the last one, and the addenda."""
     filed = [(entry.whole, entry.filed) for entry in case.entries if entry.filed is not None]
     last = next((found for whole, found in reversed(filed) if whole), None)

@@ -27,7 +27,7 @@ Send = Callable[[str, str, str, NotifyType], None]  # address, title, text, weig
 Link = Callable[[CaseRef], str]
 
 MAX_REMEMBERED = 256
-FIRST = {"Nats-Expected-Last-Subject-Sequence": "0"}  # only where nothing stands under the subject yet
+FIRST = {"Nats-Expected-Last-Subject-Sequence": "0"}  # only if the subject has no message yet
 
 
 class NotificationDispatcher:

@@ -15,7 +15,7 @@ class TransferNotifier:
         self._bus = bus
         self._directory = directory
 
-    async def tell(self, decision: RecordedEvent) -> None:
+    async def notify(self, decision: RecordedEvent) -> None:
         """Alert the operators and enqueue one message for each channel of the department. Repeating it adds nothing."""
         case = decision.case
         facts = {"case": case.id, "department": case.department, "page": f"/reviews/{case.id}"}

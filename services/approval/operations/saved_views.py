@@ -31,7 +31,7 @@ class TooManyViewsError(Exception):
 
 
 class SavedViews:
-    """Of each person by their subject, of which the key holds the digest."""
+    """Saved views of each person, stored under the digest of their subject."""
 
     def __init__(self, bus: NatsConnection) -> None:
         self._bucket = Bucket(bus, BUCKET)

@@ -114,7 +114,7 @@ class Operations:
         try:
             return await self._act(who, action, letter, reason, dry_run=dry_run)
         except PermanentError:
-            now, _, _ = await read_one(self._bus, sequence)  # somebody else may have done it at the same time
+            now, _, _ = await read_one(self._bus, sequence)  # another operator may have done it at the same time
             if now.state != DONE[action]:
                 raise
             return _repeated(now, action)
@@ -197,7 +197,7 @@ class Operations:
         if action == "discard":
             detail = await self._requests.discard(request)
         elif letter.owner == "ingest":
-            detail = await ask(self._bus, "ingest", "redrive", request, patience=INGEST_TIMEOUT)
+            detail = await ask(self._bus, "ingest", "redrive", request, timeout_s=INGEST_TIMEOUT)
         else:
             detail = await self._requests.redrive(request, who.actor)
         return ActionResult(sequence=letter.sequence, outcome=DONE[action], detail=detail, by=who.subject)
@@ -207,7 +207,7 @@ class Operations:
         if action == "discard":
             return f"dead letter {letter.sequence} would be discarded"
         if letter.owner == "ingest":
-            return await ask(self._bus, "ingest", "check", request, patience=INGEST_TIMEOUT)
+            return await ask(self._bus, "ingest", "check", request, timeout_s=INGEST_TIMEOUT)
         return await self._requests.check(request)
 
 

@@ -22,7 +22,7 @@ from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import STREAM, RawMessage
 from shared.runtime.authentication import Caller
 
-PATIENCE = 1.0  # seconds for the events that are stored when somebody asks
+CATCH_UP_TIMEOUT_S = 1.0  # seconds for the events that are stored when somebody asks
 
 
 @dataclass(slots=True)
@@ -78,10 +78,10 @@ def _encounter(event: RecordedEvent) -> str:
 
 
 class CaseIndex:
-    """All cases. It reads the whole event stream after a start, in the background, and knows when it has."""
+    """Projection of all cases, which reads the whole event stream in the background after each start."""
 
     def __init__(self) -> None:
-        self._rows: dict[str, CaseRow] = {}  # the case with the latest event stands last
+        self._rows: dict[str, CaseRow] = {}  # the case with the latest event is last
         self._counts: Counter[tuple[str, CaseState]] = Counter()
         self._position = 0
         self._waiters: set[tuple[int, asyncio.Future[None]]] = set()
@@ -93,7 +93,7 @@ class CaseIndex:
         self._counts.clear()
         self._position = 0
         self._bus = bus
-        self._following = CatchUpSubscription("cases", ("*",), self._take, stored=False)
+        self._following = CatchUpSubscription("cases", ("*",), self._apply_message, stored=False)
         await self._following.start(bus)
 
     @property
@@ -105,7 +105,7 @@ class CaseIndex:
         """Wait until the events that are stored now are in the index; return whether they are.
 
         Whoever has changed a case so finds it changed in a list. While the events of before the start are read, and
-        where the index is behind by more than PATIENCE, the answer is False. Raises TransientError.
+        where the index is behind by more than CATCH_UP_TIMEOUT_S, the answer is False. Raises TransientError.
         """
         if not self.complete:
             return False
@@ -118,7 +118,7 @@ class CaseIndex:
         waiter = last, asyncio.get_running_loop().create_future()
         self._waiters.add(waiter)
         try:
-            await asyncio.wait_for(waiter[1], PATIENCE)
+            await asyncio.wait_for(waiter[1], CATCH_UP_TIMEOUT_S)
         except TimeoutError:
             return False
         finally:
@@ -149,7 +149,7 @@ class CaseIndex:
             if (before is None or row.sequence < before) and wanted(row):
                 yield row
 
-    def _take(self, message: RawMessage) -> None:
+    def _apply_message(self, message: RawMessage) -> None:
         try:
             self._apply(decode(message.subject, message.headers, message.data, message.sequence))
         finally:  # also past what cannot be read

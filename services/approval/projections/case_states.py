@@ -56,16 +56,18 @@ class CaseStateProjection:
         if not instruments.metrics_enabled():
             return
         self._states.clear()  # of a start that failed
-        following = CatchUpSubscription("census", tuple(AFTER), self._take, self._counting, headers_only=True)
+        following = CatchUpSubscription(
+            "census", tuple(AFTER), self._apply_message, self._live_sequences, headers_only=True
+        )
         try:
             await following.start(bus)
         except TransientError as failure:
             logger.warning("cases are not counted by state: %s", failure.reason)
 
-    def _counting(self) -> Iterator[int]:
+    def _live_sequences(self) -> Iterator[int]:
         return (sequence for _, _, sequence in self._states.values())
 
-    def _take(self, message: RawMessage) -> None:
+    def _apply_message(self, message: RawMessage) -> None:
         case, name = parse_case_subject(message.subject)
         state = AFTER.get(name)
         if state is None:

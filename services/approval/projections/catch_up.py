@@ -34,43 +34,44 @@ IDLE_HEARTBEAT = 1.0
 READ_TIMEOUT = 120.0  # seconds without a message after which reading the event stream has failed
 
 
-class Checkpoint(Model):
+class ProjectionCheckpoint(Model):
     """Start after the event with sequence `at`, which is verified by its id and time."""
 
     at: int
     id: str
     time: str
-    counting: tuple[int, ...]  # sequences of earlier events that still count, ascending
+    counting: tuple[int, ...]  # sequences of earlier events that the projection depends on, ascending
 
 
 class CatchUpSubscription:
-    """Gives every event called one of `names` to `take`, in stream order, each once.
+    """Pass every event called one of `names` to `apply_event`, in stream order, each once.
 
-    `counting` returns the sequences of the events that the projection still depends on; the checkpoint `key` stores
-    them. A projection that depends on all events has no checkpoint (`stored` false): each start reads the whole stream.
+    `live_sequences` returns the sequences of the events that the projection still depends on; the checkpoint `key`
+    stores them. A projection that depends on all events has no checkpoint (`stored` false): each start reads the whole
+    stream.
     """
 
     def __init__(
         self,
         key: str,
         names: Sequence[str],
-        take: Callable[[RawMessage], None],
-        counting: Callable[[], Iterable[int]] = tuple,
+        apply_event: Callable[[RawMessage], None],
+        live_sequences: Callable[[], Iterable[int]] = tuple,
         *,
         headers_only: bool = False,
         stored: bool = True,
     ) -> None:
         self._key = key
-        self._take = take
-        self._counting = counting
+        self._apply_event = apply_event
+        self._live_sequences = live_sequences
         self._stores_checkpoint = stored
         self._config = ConsumerConfig(
             filter_subjects=[case_filter(name) for name in names], headers_only=headers_only or None
         )
         self._at = 0
-        self._again: int | None = None  # the last event before the beginning, until it has come once more
+        self._resumed_at: int | None = None  # the last event of the checkpoint, until it has been delivered once more
         self._received = 0
-        self._wanted: int | None = None
+        self._expected: int | None = None
         self._caught_up = asyncio.Event()
 
     async def start(self, bus: NatsConnection) -> None:
@@ -94,7 +95,7 @@ class CatchUpSubscription:
             info = await subscription.consumer_info()
         except (errors.Error, APIError, TimeoutError) as error:
             raise TransientError(f"the event stream could not be read ({type(error).__name__})") from None
-        self._wanted = (info.delivered.consumer_seq if info.delivered else 0) + (info.num_pending or 0)
+        self._expected = (info.delivered.consumer_seq if info.delivered else 0) + (info.num_pending or 0)
         self._update_caught_up()
 
     @property
@@ -115,13 +116,13 @@ class CatchUpSubscription:
                 if self._received == before:
                     raise TransientError("the event stream could not be read: no messages arrive any more") from None
 
-    async def _read_checkpoint(self) -> Checkpoint | None:
+    async def _read_checkpoint(self) -> ProjectionCheckpoint | None:
         """Return the stored checkpoint if it belongs to this event stream."""
         entry = await self._checkpoints.get(self._key)
         if entry is None:
             return None
         try:
-            found = Checkpoint.read(zlib.decompress(entry.value))
+            found = ProjectionCheckpoint.read(zlib.decompress(entry.value))
         except (ValidationError, zlib.error):
             logger.warning(
                 "the stored checkpoint of %s cannot be read: the event stream is read from its start", self._key
@@ -137,12 +138,12 @@ class CatchUpSubscription:
         )
         return None
 
-    async def _resume(self, checkpoint: Checkpoint) -> None:
-        """Take what still counts, and follow from where it was written."""
+    async def _resume(self, checkpoint: ProjectionCheckpoint) -> None:
+        """Apply the events that the projection still depends on, and continue after the checkpoint."""
         for start in range(0, len(checkpoint.counting), MAX_CONCURRENT_READS):
             for event in await self._stored(checkpoint.counting[start : start + MAX_CONCURRENT_READS]):
                 self._apply(event)
-        self._at = self._again = checkpoint.at
+        self._at = self._resumed_at = checkpoint.at
         # The last event is delivered once more and skipped: a consumer that has received nothing yet would start at the
         # beginning of the stream after its connection is lost. When it arrives, the projection has caught up.
         self._config.deliver_policy = DeliverPolicy.BY_START_SEQUENCE
@@ -164,26 +165,28 @@ class CatchUpSubscription:
             if self._stores_checkpoint and self._received % EVENTS_PER_CHECKPOINT == 0:
                 await self._save(event)
             self._update_caught_up()
-        elif event.sequence == self._again:
-            self._again = None
+        elif event.sequence == self._resumed_at:
+            self._resumed_at = None
             self._received += 1
             self._update_caught_up()
         await asyncio.sleep(0)  # let other tasks run while a long event stream is read
 
     def _update_caught_up(self) -> None:
-        if self._wanted is not None and self._received >= self._wanted:
+        if self._expected is not None and self._received >= self._expected:
             self._caught_up.set()
 
     def _apply(self, event: RawMessage) -> None:
         try:
-            self._take(event)
+            self._apply_event(event)
         except CountersignError as error:
             logger.warning("an event is not applied to %s: %s", self._key, error.reason)
 
     async def _save(self, last: RawMessage) -> None:
         """Store a checkpoint. If that fails, only the next start takes longer."""
         id, time = _identity(last)
-        checkpoint = Checkpoint(at=last.sequence, id=id, time=time, counting=tuple(sorted(self._counting())))
+        checkpoint = ProjectionCheckpoint(
+            at=last.sequence, id=id, time=time, counting=tuple(sorted(self._live_sequences()))
+        )
         try:
             await self._checkpoints.put(self._key, zlib.compress(checkpoint.model_dump_json().encode()))
         except CountersignError as failure:

@@ -32,7 +32,7 @@ class Preparation(Model):
 
 
 class PreparationsProjection:
-    """All preparations that have not ended; `changed` is called with the id of each case that changes."""
+    """Projection of all preparations that have not ended; `changed` is called with the id of each case that changes."""
 
     def __init__(self, changed: Callable[[str], None]) -> None:
         self._changed = changed
@@ -41,12 +41,12 @@ class PreparationsProjection:
     async def start(self, bus: NatsConnection) -> None:
         """Subscribe; events are read in the background."""
         self._rows.clear()  # of a start that failed
-        await CatchUpSubscription("preparations", EVENTS, self._take, self._counting).start(bus)
+        await CatchUpSubscription("preparations", EVENTS, self._apply_message, self._live_sequences).start(bus)
 
-    def _counting(self) -> Iterator[int]:
+    def _live_sequences(self) -> Iterator[int]:
         return chain.from_iterable(sequences for _, sequences in self._rows.values())
 
-    def _take(self, message: RawMessage) -> None:
+    def _apply_message(self, message: RawMessage) -> None:
         event = decode(message.subject, message.headers, message.data, message.sequence)
         before = self._rows.pop(event.case.id, None)
         match event.body:

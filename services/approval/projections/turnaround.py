@@ -45,7 +45,7 @@ class Escalation(NamedTuple):
 
 
 @dataclass(slots=True)
-class Waiting:
+class PendingReview:
     """An open review: since when, and how often it escalated since its clock started."""
 
     since: datetime
@@ -53,8 +53,8 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """Of one period. `median` and `p90` are seconds; None without a signature."""
+class TurnaroundFigures:
+    """Turnaround of one period. `median` and `p90` are seconds; None without a signature."""
 
     signed: int
     median: float | None
@@ -67,7 +67,7 @@ class Figures:
 class TurnaroundProjection:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._waiting: dict[str, Waiting] = {}
+        self._waiting: dict[str, PendingReview] = {}
         self._signatures: deque[Signature] = deque()
         self._escalations: deque[Escalation] = deque()
         self._at = 0  # sequence of the last event
@@ -103,23 +103,23 @@ class TurnaroundProjection:
         if sequence > self._at:
             self._at = sequence
             self._received += 1
-            self._take(message.subject, (message.headers or {}).get("ce-time", ""))
+            self._apply_message(message.subject, (message.headers or {}).get("ce-time", ""))
         await asyncio.sleep(0)  # let other tasks run while many events are read
 
-    def _take(self, subject: str, time: str) -> None:
+    def _apply_message(self, subject: str, time: str) -> None:
         try:
             case, name = parse_case_subject(subject)
             at = datetime.fromisoformat(time)
         except (CountersignError, ValueError):
             return  # unreadable_events.py reports it
-        self.take(case.department, case.id, name, at)
+        self.apply(case.department, case.id, name, at)
 
-    def take(self, department: str, case: str, name: str, at: datetime) -> None:
+    def apply(self, department: str, case: str, name: str, at: datetime) -> None:
         """Apply one event."""
         self.since = self.since or at
         waiting = self._waiting.get(case)
         if name == OPENS:
-            self._waiting[case] = Waiting(at)
+            self._waiting[case] = PendingReview(at)
         elif name == SIGNED:
             seconds = (at - waiting.since).total_seconds() if waiting is not None else None
             self._signatures.append(Signature(department, at, seconds))
@@ -137,7 +137,7 @@ class TurnaroundProjection:
             while kept and kept[0].at < before:
                 kept.popleft()
 
-    def figures(self, departments: Collection[str] | None, period: timedelta) -> Figures:
+    def figures(self, departments: Collection[str] | None, period: timedelta) -> TurnaroundFigures:
         """Return the figures of the last `period`, at most KEPT, of the departments. None: all departments."""
         since = self._clock() - period
 
@@ -148,7 +148,7 @@ class TurnaroundProjection:
         known = sorted(item.seconds for item in signed if item.seconds is not None)
         escalations = [item for item in self._escalations if counts(item)]
         taken_over = sum(item.takes_over for item in escalations)
-        return Figures(
+        return TurnaroundFigures(
             signed=len(signed),
             median=_quantile(known, 50),
             p90=_quantile(known, 90),

@@ -35,7 +35,7 @@ class UnfiledProjection:
     """Signed documents that are not in the chart, oldest first."""
 
     def __init__(self, clock: Clock, changed: Callable[[str], None] = lambda _: None) -> None:
-        """`changed` is called with the case of each event, after it was applied."""
+        """Call `changed` with the case of each event, after it was applied."""
         self._clock = clock
         self._changed = changed
         self._waiting: dict[str, UnfiledDocument] = {}
@@ -43,14 +43,14 @@ class UnfiledProjection:
     async def start(self, bus: NatsConnection) -> None:
         """Subscribe; stored events are read in the background. Raises TransientError."""
         self._waiting.clear()  # of a start that failed
-        await CatchUpSubscription("unfiled", EVENTS, self.take, self._counting).start(bus)
+        await CatchUpSubscription("unfiled", EVENTS, self.apply, self._live_sequences).start(bus)
 
     def of(self, who: Caller) -> list[UnfiledDocument]:
         """Return those of the caller's departments."""
         mine = [item for item in self._waiting.values() if who.can_access_department(item.ref.department)]
         return sorted(mine, key=lambda item: item.signed_at)
 
-    def take(self, message: RawMessage) -> None:
+    def apply(self, message: RawMessage) -> None:
         """Apply one event. Raises TransientError, PermanentError for one that cannot be read."""
         case, name = parse_case_subject(message.subject)
         known = self._waiting.get(case.id)
@@ -77,5 +77,5 @@ class UnfiledProjection:
         values = [({DEPARTMENT: place, STATE: state}, age) for (place, state), age in oldest.items()]
         instruments.replace_gauge("countersign.filing.oldest", values)
 
-    def _counting(self) -> Iterator[int]:
+    def _live_sequences(self) -> Iterator[int]:
         return (sequence for item in self._waiting.values() for sequence in item.sequences)

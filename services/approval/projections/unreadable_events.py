@@ -40,7 +40,7 @@ class UnreadableEvents:
         self._found.clear()
         self._bus, self._sent_alerts = bus, Bucket(bus, "reconciled")
         self._alerting = asyncio.create_task(self._send_alerts())
-        await CatchUpSubscription("unreadable", ("*",), self._take, self._counting).start(bus)
+        await CatchUpSubscription("unreadable", ("*",), self._apply_message, self._live_sequences).start(bus)
 
     async def close(self) -> None:
         if self._alerting is not None:
@@ -50,10 +50,10 @@ class UnreadableEvents:
         """Return the unreadable events of the caller's departments, latest first."""
         return [item for item in reversed(self._found.values()) if who.can_access_department(item.case.department)]
 
-    def _counting(self) -> Iterator[int]:
+    def _live_sequences(self) -> Iterator[int]:
         return iter(self._found)
 
-    def _take(self, message: RawMessage) -> None:
+    def _apply_message(self, message: RawMessage) -> None:
         item = read_event(message)
         if isinstance(item, RecordedEvent):
             return

@@ -20,8 +20,8 @@ from shared.messaging.event_store import RawMessage, sort_readable
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
-    """A case that was looked at."""
+class VerifiedCase:
+    """The result of verifying one case."""
 
     id: str
     faults: tuple[Fault, ...]
@@ -33,11 +33,11 @@ class Verified:
     unread: int = 0  # documents that were filed where we cannot read them: the events alone prove them
 
 
-async def verify_case(case_id: str, events: Sequence[RawMessage], ehr: FhirClient) -> Verified:
+async def verify_case(case_id: str, events: Sequence[RawMessage], ehr: FhirClient) -> VerifiedCase:
     """Verify one case; `events` is every message of it, in stream order."""
     faults = _broken(case_id, events)
     history, unread = sort_readable(events)
-    # What only a newer version knows may be what the events after it follow from.
+    # Later events may follow from events that only a newer version can read.
     for item in unexpected_events(history) if not any(item.newer for item in unread) else ():
         reason = (
             "it does not fit the state that the case was in: nothing of ours appends it there, and it has no effect"
@@ -47,10 +47,10 @@ async def verify_case(case_id: str, events: Sequence[RawMessage], ehr: FhirClien
         for found in await against_chart(filing, ehr):
             at = filing.signature if found.about_signature and filing.signature else filing.filed
             faults.append(Fault(case_id, at.name, at.head.sequence, found.words, found.unanswered))
-    return standing(case_id, events, faults)
+    return filed_documents(case_id, events, faults)
 
 
-def standing(case_id: str, events: Sequence[RawMessage], faults: Iterable[Fault] = ()) -> Verified:
+def filed_documents(case_id: str, events: Sequence[RawMessage], faults: Iterable[Fault] = ()) -> VerifiedCase:
     """Return the documents of the case that are, or may be, in the chart, without verifying them."""
     history, _ = sort_readable(events)
     case = fold(history)
@@ -59,7 +59,7 @@ def standing(case_id: str, events: Sequence[RawMessage], faults: Iterable[Fault]
     readable = [body for body in bodies if document_in_ehr(body) is not None]
     documents = frozenset(body.document_reference for body in readable)
     taken_over = any(isinstance(item.body, Reimported) for item in history)
-    return Verified(
+    return VerifiedCase(
         case_id,
         tuple(faults),
         documents,
@@ -72,7 +72,7 @@ def standing(case_id: str, events: Sequence[RawMessage], faults: Iterable[Fault]
 
 
 def _broken(case_id: str, events: Sequence[RawMessage]) -> list[Fault]:
-    """Return events that do not follow from the one before, or cannot be read."""
+    """Return the faults of events that do not follow from the one before, or cannot be read."""
     faults: list[Fault] = []
     previous, seen = "", set[str]()
     for item in events:

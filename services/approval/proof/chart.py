@@ -85,7 +85,7 @@ async def _contents(filing: FiledSignature, provenance: Resource | None, ehr: Fh
     body, signed = filing.body, filing.signature.body if filing.signature else None
     if isinstance(body, Filed):
         return await _differing(body, provenance, signed if isinstance(signed, Signature) else None, ehr)
-    return await _standing(signed, ehr) if isinstance(signed, Retracted) else []
+    return await _still_shown(signed, ehr) if isinstance(signed, Retracted) else []
 
 
 def _unshown(what: str, failure: CountersignError) -> Reason:
@@ -93,7 +93,7 @@ def _unshown(what: str, failure: CountersignError) -> Reason:
     return Reason(words, unanswered=isinstance(failure, TransientError))
 
 
-async def _standing(retracted: Retracted, ehr: FhirClient) -> list[Reason]:
+async def _still_shown(retracted: Retracted, ehr: FhirClient) -> list[Reason]:
     """Return retracted documents that the chart still shows. Deleted ones count as retracted."""
     reasons: list[Reason] = []
     for id in retracted.documents:

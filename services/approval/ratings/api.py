@@ -56,7 +56,7 @@ async def show_rating(case_id: str, who: Clinician, api: Api) -> RatingDetails:
     if rated is None or case.rating is None:
         raise ProblemError(404, "The draft is not rated", f"The case is {case.state}.")
     try:
-        words = await api.ratings.words(case_id, rated)
+        words = await api.ratings.comment(case_id, rated)
     except ErasedError:
         raise gone(history) from None
     return RatingDetails(

@@ -47,6 +47,6 @@ class RatingService:
             await self._cases.texts(ref.id, case.head.sequence).put(words.encode())
         return await self._decisions.decide(ref, case, by, "see", decide, cause_of(ref, by, key), repeated)
 
-    async def words(self, case_id: str, rated: Rated) -> str:
-        """Return the words of a rating; empty where there are none. Raises ErasedError."""
+    async def comment(self, case_id: str, rated: Rated) -> str:
+        """Return the comment of a rating; empty without one. Raises ErasedError."""
         return (await self._cases.texts(case_id).get(rated.words)).decode() if rated.words is not None else ""

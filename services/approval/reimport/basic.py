@@ -19,7 +19,7 @@ from services.approval.filing.write_back import document_type_of, filed_ids
 from services.approval.proof.chart import FiledSignature, against_chart
 from services.approval.reimport.chart import text_of
 from services.approval.reimport.lost_events import KnownCase, LostEvent, actor_of, document_version, draft_of_text
-from services.approval.reimport.plan import NOBODY, Plan, VerifiedEvent, recorded_event
+from services.approval.reimport.plan import NOBODY, ReimportPlan, VerifiedEvent, recorded_event
 from shared.clinical import references
 from shared.clinical.elements import Resource, children
 from shared.clinical.fhir_client import FhirClient, NotFoundError
@@ -33,7 +33,7 @@ from shared.contracts.timestamps import parse_timestamp
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _UnknownDocument:
     """A document in the chart with a text that no event has, and the filing whose text it replaces, if any."""
 
     document: Resource
@@ -45,35 +45,37 @@ class _Found:
         return f"DocumentReference {self.document['id']}"
 
 
-async def plan_basic(ref: CaseRef, history: Sequence[RecordedEvent], ehr: FhirClient) -> Plan:
+async def plan_basic(ref: CaseRef, history: Sequence[RecordedEvent], ehr: FhirClient) -> ReimportPlan:
     """Plan the reimport of a case that the event stream has; another one cannot be found in such an EHR.
 
     Raises TransientError, PermanentError where the EHR cannot be asked.
     """
     known_case = KnownCase(history, fold(history), ehr.bases)
     if known_case.stay is None:
-        return Plan()
+        return ReimportPlan()
     chart = StayDocuments(ehr)
     try:
         found = await _changed(known_case, chart, ehr) + await _unknown(known_case, chart)
     except _StoppedError as stopped:
-        return Plan(stopped=[stopped.reason])
+        return ReimportPlan(stopped=[stopped.reason])
     if not found:
-        return Plan()
+        return ReimportPlan()
     if len(found) > 1:
         names = " and ".join(item.name for item in found)
-        return Plan(stopped=[f"{names}: no event has them, and which was signed when cannot be seen in the chart"])
+        return ReimportPlan(
+            stopped=[f"{names}: no event has them, and which was signed when cannot be seen in the chart"]
+        )
     try:
-        return Plan(ready=[await _verified(ref, known_case, found[0], ehr)])
+        return ReimportPlan(ready=[await _verified(ref, known_case, found[0], ehr)])
     except PermanentError as error:
-        return Plan(stopped=[f"{found[0].name}: {error.reason}"])
+        return ReimportPlan(stopped=[f"{found[0].name}: {error.reason}"])
 
 
 class _StoppedError(PermanentError):
-    """Nothing of the case can be taken over."""
+    """The case cannot be reimported."""
 
 
-async def _changed(known_case: KnownCase, chart: StayDocuments, ehr: FhirClient) -> list[_Found]:
+async def _changed(known_case: KnownCase, chart: StayDocuments, ehr: FhirClient) -> list[_UnknownDocument]:
     """Return the current document of the case if the chart has another text of it: a correction changes it."""
     case, filed = known_case.case, known_case.case.document
     if filed is None or (case.retraction is not None and isinstance(case.retraction.body, Retracted)):
@@ -99,7 +101,7 @@ async def _is_retired(ehr: FhirClient, id: str) -> bool:
         return False
 
 
-async def _unknown(known_case: KnownCase, chart: StayDocuments) -> list[_Found]:
+async def _unknown(known_case: KnownCase, chart: StayDocuments) -> list[_UnknownDocument]:
     """Return the current documents of the stay that no event names and that may be ours."""
     stay, case = known_case.stay, known_case.case
     assert stay is not None  # noqa: S101 - checked by the caller
@@ -109,7 +111,7 @@ async def _unknown(known_case: KnownCase, chart: StayDocuments) -> list[_Found]:
         if str(document["id"]) in filed_ids(case) or not await chart.may_be_ours(document):
             continue
         item = await _readable(document, chart, None)
-        if sha256_hex(item.text.encode()) not in own:  # the filing of that one goes on by itself
+        if sha256_hex(item.text.encode()) not in own:  # that document is being filed by its own step
             found.append(item)
     return found
 
@@ -118,7 +120,7 @@ def _waiting(entries: Sequence[ChartEntry]) -> set[str]:
     return {correction_rules.signature_of(entry).signed for entry in entries if entry.filed is None}
 
 
-async def _readable(document: Resource, chart: StayDocuments, replaces: Filed | None) -> _Found:
+async def _readable(document: Resource, chart: StayDocuments, replaces: Filed | None) -> _UnknownDocument:
     text = await chart.text(document)
     name = f"DocumentReference {document['id']}"
     if text is None:
@@ -127,10 +129,10 @@ async def _readable(document: Resource, chart: StayDocuments, replaces: Filed | 
         raise _StoppedError(f"{name} may be an addendum of ours, or one that was written in the EHR")
     if not is_marked(text):
         raise _StoppedError(f"{name} has another text than what was filed, and it does not say that it is ours")
-    return _Found(document, text, replaces)
+    return _UnknownDocument(document, text, replaces)
 
 
-async def _verified(ref: CaseRef, known_case: KnownCase, found: _Found, ehr: FhirClient) -> VerifiedEvent:
+async def _verified(ref: CaseRef, known_case: KnownCase, found: _UnknownDocument, ehr: FhirClient) -> VerifiedEvent:
     """Return the lost event after comparison with the chart. Raises PermanentError, TransientError."""
     lost = await _lost(known_case, found, ehr)
     recorded = recorded_event(ref, lost, known_case.case.head.sequence + 1)
@@ -146,7 +148,7 @@ async def _verified(ref: CaseRef, known_case: KnownCase, found: _Found, ehr: Fhi
     return VerifiedEvent(lost, found.text.encode())
 
 
-async def _lost(known_case: KnownCase, found: _Found, ehr: FhirClient) -> LostEvent:
+async def _lost(known_case: KnownCase, found: _UnknownDocument, ehr: FhirClient) -> LostEvent:
     document, digest = found.document, sha256_hex(found.text.encode())
     signer, at = _author(known_case, document), parse_timestamp(document.get("date"))
     if at is None:
@@ -170,7 +172,7 @@ async def _lost(known_case: KnownCase, found: _Found, ehr: FhirClient) -> LostEv
     return LostEvent(_body(known_case, found, common), at, head, filed, document_version(document), version)
 
 
-def _body(known_case: KnownCase, found: _Found, common: dict[str, Any]) -> Approved | Amended:
+def _body(known_case: KnownCase, found: _UnknownDocument, common: dict[str, Any]) -> Approved | Amended:
     if found.replaces is None:
         edited = common["signed"] != common["draft"].text
         return Approved(**common, task=None, edited=edited)

@@ -44,10 +44,10 @@ class FiledDocument:
 
 async def read_filed_documents(ehr: FhirClient, case: str) -> list[FiledDocument]:
     """Return the documents of the case in the chart, by identifier. Raises TransientError, PermanentError."""
-    return [item for whole in (True, False) async for item in _counted(ehr, case, whole)]
+    return [item for whole in (True, False) async for item in _numbered_documents(ehr, case, whole)]
 
 
-async def _counted(ehr: FhirClient, case: str, whole: bool) -> AsyncIterator[FiledDocument]:
+async def _numbered_documents(ehr: FhirClient, case: str, whole: bool) -> AsyncIterator[FiledDocument]:
     number = missing = 0
     while missing < MAX_MISSING_NUMBERS:
         number += 1

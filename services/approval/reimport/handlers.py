@@ -43,11 +43,11 @@ class Reimport:
         self._event_store = EventStore(bus, "approval")
         self._artifacts = Artifacts(bus)
 
-    async def on_wanted(self, message: Msg) -> None:
+    async def on_requested(self, message: Msg) -> None:
         """Handle a request. Nothing is written into the chart; a case that does not verify raises an alert."""
-        case, wanted = parse_reimport_requested(message.subject, message.data)
+        case, request = parse_reimport_requested(message.subject, message.data)
         history = await self._event_store.find(case)
-        ref = history[-1].case if history else CaseRef(wanted.department or "", case)
+        ref = history[-1].case if history else CaseRef(request.department or "", case)
         try:
             profile = await self._profile()
             found = await plan_by_profile(profile, ref, history, self._ehr, self._organization)
@@ -59,19 +59,19 @@ class Reimport:
             await self._alert_stopped(ref, found.stopped)
             return
         try:
-            await self._take_over(ref, history, found.ready, wanted)
+            await self._append_lost_events(ref, history, found.ready, request)
         except ErasedError:
             await self._alert_stopped(ref, ["its texts were erased, and are not brought back from the chart"])
 
-    async def _take_over(
-        self, ref: CaseRef, history: Sequence[RecordedEvent], ready: Sequence[VerifiedEvent], wanted: ReimportRequested
+    async def _append_lost_events(
+        self, ref: CaseRef, history: Sequence[RecordedEvent], ready: Sequence[VerifiedEvent], request: ReimportRequested
     ) -> None:
         """Append the lost events, each after its texts: no event may name an artifact that does not exist."""
-        by = Actor(subject=wanted.by, role="operator")
+        by = Actor(subject=request.by, role="operator")
         head = fold(history).head if history else CHAIN_START
         for item in ready:
             texts = self._artifacts.of(ref.id, head.sequence)
-            reason = await texts.put(wanted.reason.encode())
+            reason = await texts.put(request.reason.encode())
             if item.text is not None:
                 await texts.put(item.text)
             event = item.lost.event(by, reason)

@@ -24,7 +24,7 @@ from shared.contracts.events import Actor, Approved, Drafted, DraftRef, Filed, R
 from shared.contracts.timestamps import parse_timestamp
 
 SUBJECT_SYSTEM = f"{NAMING}/subject"
-UNKNOWN = "unknown"  # role, model, prompt: nobody tells
+UNKNOWN = "unknown"  # role, model, prompt: the chart does not contain them
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class KnownCase:
 def signature(
     known_case: KnownCase, filed_document: FiledDocument, document: Resource, provenance: Resource
 ) -> LostEvent:
-    """Raises PermanentError where the two do not tell one signature."""
+    """Return the signature of a DocumentReference and its Provenance. Raises PermanentError where they contradict."""
     signed, head = text_of(provenance), chain_head_of(provenance)
     if signed is None or head is None:
         raise PermanentError("its Provenance names no text")
@@ -113,7 +113,7 @@ def _body(
 
 
 def retraction(known_case: KnownCase, provenance: Resource) -> LostEvent:
-    """Raises PermanentError where it does not tell who retracted what."""
+    """Return the retraction of a Provenance. Raises PermanentError where it does not state who retracted what."""
     head, stay = chain_head_of(provenance), known_case.stay
     if head is None or stay is None:
         raise PermanentError("the retracted document is not in the case's events")

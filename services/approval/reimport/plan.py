@@ -35,7 +35,7 @@ class VerifiedEvent:
 
 
 @dataclass(slots=True)
-class Plan:
+class ReimportPlan:
     """`ready` is appended in this order. `stopped` says what cannot be verified: then nothing is appended."""
 
     ready: list[VerifiedEvent] = field(default_factory=list)
@@ -58,14 +58,16 @@ class _LostEntry:
         return f"{self.held.name}, DocumentReference {self.document['id']}"
 
 
-async def plan(ref: CaseRef, history: Sequence[RecordedEvent], ehr: FhirClient, organization: str | None) -> Plan:
+async def plan(
+    ref: CaseRef, history: Sequence[RecordedEvent], ehr: FhirClient, organization: str | None
+) -> ReimportPlan:
     """Plan the reimport of the case `ref`; `history` is every event of it, or empty.
 
     `organization` is part of every case id. None: not known; then the id of a case without events is not checked.
 
     Raises TransientError, PermanentError where the EHR cannot be asked.
     """
-    found = Plan()
+    found = ReimportPlan()
     lost_entries = sorted(
         _chart_entries(await read_filed_documents(ehr, ref.id), history, found), key=lambda lost_entry: lost_entry.at
     )
@@ -76,14 +78,14 @@ async def plan(ref: CaseRef, history: Sequence[RecordedEvent], ehr: FhirClient, 
             if not history and organization is not None:
                 _is_ours(ref, lost, organization)
         except PermanentError as error:
-            return Plan(stopped=[f"{lost_entry.name}: {error.reason}"])
+            return ReimportPlan(stopped=[f"{lost_entry.name}: {error.reason}"])
         found.ready.append(VerifiedEvent(lost, text))
         events.append(recorded_event(ref, lost, fold(events).head.sequence + 1))
     return found
 
 
 def _chart_entries(
-    everything: Sequence[FiledDocument], history: Sequence[RecordedEvent], found: Plan
+    everything: Sequence[FiledDocument], history: Sequence[RecordedEvent], found: ReimportPlan
 ) -> Iterator[_LostEntry]:
     """Yield what the event stream does not have. What cannot be reconstructed is added to `found.stopped`."""
     case = fold(history)
@@ -110,14 +112,14 @@ def _unknown(item: FiledDocument, heads: set[str], filed: set[str]) -> _LostEntr
     if len(standing) > 1:
         raise PermanentError(f"{len(standing)} documents in the chart have its identifier")
     if not standing or str(standing[0]["id"]) in filed:
-        return None  # what is entered in error, with no signature of ours about it, counts as nothing
+        return None  # entered in error and without a signature of ours: ignored
     document = standing[0]
     provenances = each_once(item.of(str(document["id"])))
     if len(provenances) != 1:
         count = len(provenances) or "no"
         raise PermanentError(f"{count} Provenances of ours are about DocumentReference {document['id']}: one has to be")
     if chain_head_of(provenances[0]) in heads:
-        return None  # its filing goes on by itself
+        return None  # it is being filed by its own step
     if document.get("status") == IN_ERROR and not item.retractions:
         raise PermanentError(
             f"DocumentReference {document['id']} is entered in error, and no retraction of ours says so"

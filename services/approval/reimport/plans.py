@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from services.approval.filing.write_back import profile_of
 from services.approval.reimport.basic import plan_basic
-from services.approval.reimport.plan import Plan, plan
+from services.approval.reimport.plan import ReimportPlan, plan
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.case import fold
 from shared.contracts.envelope import RecordedEvent
@@ -20,14 +20,14 @@ async def plan_by_profile(
     history: Sequence[RecordedEvent],
     ehr: FhirClient,
     organization: str | None,
-) -> Plan:
+) -> ReimportPlan:
     """Plan the reimport of the case `ref`: see `plan`. `profile` is that of new documents.
 
     Raises TransientError, PermanentError where the EHR cannot be asked.
     """
     profile = profile_of_case(profile, history)
     if profile in UNREADABLE:
-        return Plan(stopped=[f"documents of the profile {profile} cannot be read back from the chart"])
+        return ReimportPlan(stopped=[f"documents of the profile {profile} cannot be read back from the chart"])
     if profile == "fhir-basic":
         return await plan_basic(ref, history, ehr)
     return await plan(ref, history, ehr, organization)

@@ -10,14 +10,14 @@ from shared.contracts.envelope import sha256_hex as digest_of
 from shared.grounding import EvidenceIndex, Finding, check, split_sentences
 
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d{1,2}[.)])\s+")
-# What is checked while somebody types: its cost grows faster than the length of a sentence. 500 characters take 30 ms.
-_MOST = 300  # sentences; what comes after them is one: a text that long was not written over a draft
-_ROOM = 30_000  # characters, of all of them
-_SENTENCE = 500  # characters of one
-_HEADING = 4  # words
+# Limit of the check during typing: its cost grows faster than the length of a sentence. 500 characters take 30 ms.
+_MAX_SENTENCES = 300  # sentences; what comes after them is one: a text that long was not written over a draft
+_MAX_CHARACTERS = 30_000  # characters, of all of them
+_MAX_SENTENCE_CHARACTERS = 500  # characters of one
+_MAX_HEADING_WORDS = 4  # words
 _OF_HEADINGS = ("statement", "follow-up")  # kinds of claim that a heading may seem to make
 _ENDS = ".!?:"  # what a line ends with that does not go on in the next one
-_LONGEST = 1_000  # characters of a sentence that goes on over lines
+_MAX_JOINED_CHARACTERS = 1_000  # characters of a sentence that spans lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,11 @@ def statements(
     sentences, which is one statement. `checked` caches results: while a person types, only one sentence changes.
     """
     found: list[Statement] = []
-    room = _ROOM
+    room = _MAX_CHARACTERS
     known = {} if checked is None else checked
     new = list(dict.fromkeys(_new(draft, text)))
-    for sentence in new[:_MOST] + ["\n".join(new[_MOST:])] * (len(new) > _MOST):
-        if len(sentence) > min(_SENTENCE, room):
+    for sentence in new[:_MAX_SENTENCES] + ["\n".join(new[_MAX_SENTENCES:])] * (len(new) > _MAX_SENTENCES):
+        if len(sentence) > min(_MAX_SENTENCE_CHARACTERS, room):
             found.append(Statement(sentence, "not-in-record"))
             continue
         room -= len(sentence)
@@ -67,7 +67,7 @@ def _checked(sentence: str, record: EvidenceIndex) -> Statement:
 
 def _is_heading(statement: Statement) -> bool:
     """Return whether it is a short heading without claims: "Pending results:", but not "No known allergies:"."""
-    few = statement.text.endswith(":") and len(statement.text.split()) <= _HEADING
+    few = statement.text.endswith(":") and len(statement.text.split()) <= _MAX_HEADING_WORDS
     return few and statement.label != "contradicted" and all(item.kind in _OF_HEADINGS for item in statement.claims)
 
 
@@ -91,7 +91,7 @@ def _paragraphs(text: str, known: set[str], ours: set[str]) -> Iterator[str]:
     for line in text.splitlines():
         plain = _plain(line)
         ends = not plain or plain.casefold() in ours or plain.startswith(TO_BE_WRITTEN)
-        if begun and (ends or _BULLET.match(line) or len(begun) > _LONGEST):
+        if begun and (ends or _BULLET.match(line) or len(begun) > _MAX_JOINED_CHARACTERS):
             yield begun
             begun = ""
         if ends:

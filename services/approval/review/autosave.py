@@ -50,7 +50,7 @@ class DraftAutosave:
         found = await self._bucket.get(_key(case_id, draft, subject))
         return AutosavedDraft.model_validate_json(found.value) if found else None
 
-    async def keep(
+    async def save(
         self, case_id: str, draft: str, subject: str, copy: AutosavedDraft, ttl: int = RETENTION_SECONDS
     ) -> None:
         """Store the copy for `ttl` seconds; the last write wins."""

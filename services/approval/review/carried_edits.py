@@ -46,8 +46,8 @@ class EditCarrier:
                 continue
             merged = await asyncio.to_thread(merge, base.text, found.text, draft.text)
             if own is None and copy is None:
-                text, copy = merged.text, _moved(found, base, draft, merged.text, digest)
-            conflicts += [item for item in merged.conflicts if item not in conflicts and not _stands(item, text)]
+                text, copy = merged.text, _copy_for_draft(found, base, draft, merged.text, digest)
+            conflicts += [item for item in merged.conflicts if item not in conflicts and not _is_in_text(item, text)]
         return CarriedEdits(copy, tuple(conflicts))
 
     async def drop(self, history: Sequence[RecordedEvent], subject: str) -> None:
@@ -69,13 +69,13 @@ def prepared_before(history: Sequence[RecordedEvent], digest: str) -> list[str]:
     return list(dict.fromkeys(reversed(found)))[:MAX_DRAFTS]
 
 
-def _stands(conflict: Conflict, text: str) -> bool:
+def _is_in_text(conflict: Conflict, text: str) -> bool:
     """Return whether the edited lines are in `text` all the same."""
     lines = set(text.split("\n"))
     return bool(conflict.edited) and all(line in lines for line in conflict.edited.split("\n"))
 
 
-def _moved(copy: AutosavedDraft, base: Draft, draft: Draft, text: str, digest: str) -> AutosavedDraft:
+def _copy_for_draft(copy: AutosavedDraft, base: Draft, draft: Draft, text: str, digest: str) -> AutosavedDraft:
     """Return the copy for `draft`: what was confirmed or seen stays so where its words are the same."""
     sentences = {base.sentences[index].text for index in copy.confirmed if index < len(base.sentences)}
     points = {base.open_points[index].text for index in copy.acknowledged if index < len(base.open_points)}

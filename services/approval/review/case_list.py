@@ -16,7 +16,7 @@ from shared.messaging.event_store import UnreadableEvent
 from shared.runtime.authentication import Caller
 from shared.runtime.problems import ProblemError
 
-MOST = 200  # lines of a page
+MAX_PAGE_SIZE = 200  # lines of a page
 Id = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 
 
@@ -55,7 +55,7 @@ class CaseQuery(CaseFilter):
     """A page of the list."""
 
     after: str | None = Field(default=None, description="cursor from `next`")
-    limit: int = Field(default=50, ge=1, le=MOST)
+    limit: int = Field(default=50, ge=1, le=MAX_PAGE_SIZE)
 
 
 CaseParameters = Annotated[CaseQuery, Query()]

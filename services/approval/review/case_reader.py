@@ -56,10 +56,7 @@ class CaseReader:
             "viewed",
             detail=f"draft {case.shown_draft.digest}" if case.shown_draft else "no draft yet",
             case_id=case_id,
-            subject=caller.subject,
-            role=caller.role,
-            method=caller.method,
-            practitioner=caller.practitioner,
+            by=caller.actor,
         )
         return history
 
@@ -77,9 +74,7 @@ class CaseReader:
             "refused",
             detail=f"{action}: {found.reason}",
             case_id=ref.id,
-            subject=caller.subject,
-            role=caller.role,
-            method=caller.method,
+            by=caller.actor,
         )
         if found.conceal_existence:
             raise DecisionRefusedError("unknown", "There is no such case.")

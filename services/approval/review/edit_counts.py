@@ -16,7 +16,7 @@ from shared.contracts.events import EditCount
 from shared.grounding import split_sentences
 
 Change = Literal["added", "removed", "moved", "reworded", "number-changed"]
-HEADER: PartCode = "document-header"  # what stands above the first part
+HEADER: PartCode = "document-header"  # the text above the first part
 MAX_HEADING_WORDS = 4
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d{1,2}[.)])\s+")
 _NUMBER = re.compile(r"\d+(?:[.,:/-]\d+)*")
@@ -53,7 +53,7 @@ def edit_counts(draft: Draft, text: str) -> tuple[EditCount, ...]:
 
 def _edits(draft: Draft, text: str) -> Iterator[_Edit]:
     before, after = list(_units(draft, draft.text)), list(_units(draft, text))
-    shift = 0  # how much further on a line of `before` stands in `after`
+    shift = 0  # number of lines by which a line of `before` moved in `after`
     for start, end, new in text_diff.line_changes([item.text for item in before], [item.text for item in after]):
         old = before[start] if end > start else None
         now = after[start + shift] if new else None

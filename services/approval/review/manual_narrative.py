@@ -11,14 +11,14 @@ def to_write(draft: Draft) -> str:
     """Return the draft's text without narrative sentences; its placeholders have to be replaced before signing."""
     lines, opened = _without_narrative(draft)
     if "hospital-course" not in opened:
-        lines = _with_place(draft, lines, "hospital-course")
+        lines = _with_placeholder(draft, lines, "hospital-course")
     text = "\n".join(lines)
     for found, _ in authorship.find_lines(text):
         text = text.replace(found, authorship.authorship_line("physician"))
     return text
 
 
-def place(narrative: Narrative) -> str:
+def placeholder(narrative: Narrative) -> str:
     """Return the placeholder of a narrative that has to be written."""
     return f"  {TO_BE_WRITTEN}: {HEADINGS[narrative].lower()}]"
 
@@ -36,14 +36,14 @@ def _without_narrative(draft: Draft) -> tuple[list[str], set[Narrative]]:
         if found is None or rest.strip():
             lines.append(line if found is None else rest)
         if found is not None and found not in opened:
-            lines.append(place(found))
+            lines.append(placeholder(found))
             opened.add(found)
     if draft.by_hand and TO_BE_WRITTEN in draft.text:  # a draft from before narratives were composed
         opened.add("hospital-course")
     return lines, opened
 
 
-def _with_place(draft: Draft, lines: Sequence[str], narrative: Narrative) -> list[str]:
+def _with_placeholder(draft: Draft, lines: Sequence[str], narrative: Narrative) -> list[str]:
     """Add a placeholder for a narrative that the draft lacks, at the end of its part."""
     part = draft.part_of(narrative)
     own = heading(part.title) if part else None
@@ -52,11 +52,14 @@ def _with_place(draft: Draft, lines: Sequence[str], narrative: Narrative) -> lis
     if start is None:
         return list(lines)
     below = range(start + 1, len(lines))
-    end = next((number for number in below if heading(lines[number]) in others or _says(lines[number])), len(lines))
+    end = next(
+        (number for number in below if heading(lines[number]) in others or _is_authorship_line(lines[number])),
+        len(lines),
+    )
     while end > start + 1 and not lines[end - 1].strip():
         end -= 1
-    return [*lines[:end], f"{HEADINGS[narrative]}:", place(narrative), *lines[end:]]
+    return [*lines[:end], f"{HEADINGS[narrative]}:", placeholder(narrative), *lines[end:]]
 
 
-def _says(line: str) -> bool:
+def _is_authorship_line(line: str) -> bool:
     return any(True for _ in authorship.find_lines(line))

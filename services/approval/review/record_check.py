@@ -15,7 +15,7 @@ from shared.runtime.worker_process import AnswerTooLargeError, WorkerEndedError,
 
 WORKER = "services.approval.review.record_check_worker"
 STATEMENTS = TypeAdapter(tuple[Statement, ...])
-LONGEST = 60.0  # seconds for one text: the process has a low priority, and a long record is indexed first
+CHECK_TIMEOUT_S = 60.0  # seconds for one text: the process has a low priority, and a long record is indexed first
 # Seconds of the processor for one person's texts: the first look at a long text takes two, a change some milliseconds.
 SECONDS, SECONDS_A_SECOND = 6, 0.1
 
@@ -61,8 +61,8 @@ class RecordChecker:
 
     async def _answer(self, texts: CaseTexts, draft: Draft, text: str) -> dict[str, Any]:
         request = {"context": draft.context_digest, "draft": draft.model_dump_json(), "text": text}
-        answer: dict[str, Any] = await self.worker.ask(request, seconds=LONGEST)
+        answer: dict[str, Any] = await self.worker.ask(request, seconds=CHECK_TIMEOUT_S)
         if answer.get("unknown"):
             context = await texts.get(draft.context_digest)
-            answer = await self.worker.ask(request, context, seconds=LONGEST)
+            answer = await self.worker.ask(request, context, seconds=CHECK_TIMEOUT_S)
         return answer

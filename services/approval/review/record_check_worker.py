@@ -16,8 +16,8 @@ from shared.contracts.model import read_strictly
 from shared.grounding import EvidenceIndex
 from shared.runtime.worker_process import frame, requests
 
-RECORDS = 16  # that stay indexed
-SENTENCES = 2_000  # of one record, with what was said of them
+MAX_INDEXED_RECORDS = 16  # that stay indexed
+MAX_CACHED_SENTENCES = 2_000  # of one record, cached with their results
 STATEMENTS = TypeAdapter(tuple[Statement, ...])
 
 
@@ -32,7 +32,7 @@ class IndexedRecords:
         if digest not in self._indexed and not context:
             return {"unknown": True}
         record, checked = self._record(digest, context)
-        if len(checked) > SENTENCES:
+        if len(checked) > MAX_CACHED_SENTENCES:
             checked.clear()
         found = statements(Draft.model_validate_json(request["draft"]), request["text"], record, checked)
         return {"statements": STATEMENTS.dump_python(found, mode="json"), "seconds": time.process_time() - began}
@@ -41,7 +41,7 @@ class IndexedRecords:
         indexed = self._indexed.pop(digest, None)
         if indexed is None:
             indexed = EvidenceIndex(read_strictly(EncounterContext, context)), {}
-            if len(self._indexed) >= RECORDS:
+            if len(self._indexed) >= MAX_INDEXED_RECORDS:
                 self._indexed.pop(next(iter(self._indexed)))  # the one that was not used for the longest time
         self._indexed[digest] = indexed
         return indexed

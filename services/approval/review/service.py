@@ -67,7 +67,7 @@ class ReviewService:
         self.decisions = DecisionWriter(bus, self.cases, clock, new_id)
 
     def require_recent_sign_in(self, by: Caller) -> None:
-        """Raises StepUpRequiredError where `by` has to prove again who they are, before they sign."""
+        """Raise StepUpRequiredError where `by` has to authenticate again before a signature."""
         if needs_step_up(by, self._clock(), self._sign_within):
             raise StepUpRequiredError(self._sign_within)
 
@@ -108,7 +108,7 @@ class ReviewService:
             reading=reading,
         )
         event = decide(case)
-        await self._withdraw_if_taken_back(ref, case, review)
+        await self._withdraw_if_cancelled(ref, case, review)
         if text is not None and event.edited:
             await self.cases.texts(ref.id, case.head.sequence).put(text.encode())
         return await self.decisions.decide(
@@ -186,7 +186,7 @@ class ReviewService:
             return domain.approve(current, seen, by, draft=draft, channel="ehr")
 
         decide(case)  # refused before the EHR is asked
-        await self._withdraw_if_taken_back(ref, case, review)
+        await self._withdraw_if_cancelled(ref, case, review)
         return await self.decisions.decide(ref, case, None, "decide", decide, cause)
 
     async def reject_in_ehr(
@@ -240,7 +240,7 @@ class ReviewService:
         await self.decisions.decide(ref, case, by, "reassign", decide, cause_of(ref, by, key), earlier)
 
     async def check_person(self, to: str) -> None:
-        """Raises DecisionRefusedError where the EHR knows no such practitioner. An EHR that is down refuses nobody."""
+        """Raise DecisionRefusedError where the EHR has no such practitioner. An EHR that is down refuses nobody."""
         kind, _, id = to.partition("/")
         known = kind == "Practitioner" and re.fullmatch(FHIR_ID, id) is not None
         try:
@@ -255,7 +255,7 @@ class ReviewService:
                 "no-such-person", "The EHR knows no such practitioner: give a reference, Practitioner/…"
             )
 
-    async def _withdraw_if_taken_back(self, ref: CaseRef, case: Case, review: ReviewRequested) -> None:
+    async def _withdraw_if_cancelled(self, ref: CaseRef, case: Case, review: ReviewRequested) -> None:
         """Withdraw the case and refuse where the stay continues in the EHR. An EHR that is down stops no signature."""
         try:
             encounter = await self._ehr.read("Encounter", review.stay.encounter.removeprefix("Encounter/"))
@@ -263,7 +263,7 @@ class ReviewService:
             return
         if encounter.get("status") in domain.ONGOING:
             ref, case = await self.cases.case(ref.id)  # the inbox does not know how often the stay was discharged
-        if domain.discharge_taken_back(case, review, encounter.get("status")):
+        if domain.is_discharge_cancelled(case, review, encounter.get("status")):
             try:
                 await self.decisions.append(ref, case, Withdrawn(reason="encounter-not-finished"))
             except WrongExpectedVersionError:
@@ -272,7 +272,7 @@ class ReviewService:
 
 
 def require_reason(reason: str, detail: str) -> None:
-    """Raises DecisionRefusedError where `reason` is blank."""
+    """Raise DecisionRefusedError where `reason` is blank."""
     if not reason.strip():
         raise DecisionRefusedError("no-reason", detail)
 

@@ -13,8 +13,8 @@ from shared.contracts import authorship
 from shared.contracts.draft import TO_BE_WRITTEN, Draft
 from shared.contracts.events import ConfirmedSentence, Resolution, ResolutionKind
 
-SIMILAR = 60  # percent: a sentence that has something like it in the text was changed, else removed
-PATIENT = "Patient: "  # how the line begins that says whose document it is
+SIMILARITY_PERCENT = 60  # a sentence that has something like it in the text was changed, else removed
+PATIENT = "Patient: "  # prefix of the line that identifies the patient
 _SAYS_WHO = re.compile(r"\W*patient\s*:", re.IGNORECASE)  # what a reader takes for such a line
 
 
@@ -32,7 +32,7 @@ class ResolvedItems:
 
 
 def check(draft: Draft, text: str, resolved: ResolvedItems, written: Sequence[Statement] = ()) -> None:
-    """Raises DecisionRefusedError where `text` may not be signed. `written` is what it has that the draft has not."""
+    """Raise DecisionRefusedError where `text` may not be signed. `written` are its sentences that the draft lacks."""
     if lacking := incomplete(draft, text):
         raise DecisionRefusedError("incomplete", " ".join(item.detail for item in lacking), lacking)
     if waiting := [*unresolved(draft, text, resolved), *unconfirmed(written, resolved)]:
@@ -183,4 +183,4 @@ def _how(sentence: str, text: str, index: int, resolved: ResolvedItems) -> Resol
     chosen = resolved.resolutions.get(index)
     if chosen in ("changed", "removed"):
         return chosen
-    return "changed" if fuzz.partial_ratio(sentence, text) >= SIMILAR else "removed"
+    return "changed" if fuzz.partial_ratio(sentence, text) >= SIMILARITY_PERCENT else "removed"

@@ -14,8 +14,8 @@ from rapidfuzz.distance import Indel
 
 # Pairs of lines, or of words, that may be compared: 4 million take some 20 ms and 1 MB.
 MAX_WORD_COMPARISONS = 4_000_000
-ALIKE = 50  # percent: a line that has something like it on the other side was changed, else added or removed
-PAIRED = 60  # lines a side of one run of changes in which such pairs are looked for
+SIMILARITY_PERCENT = 50  # a line with a similar one on the other side was changed, any other added or removed
+MAX_PAIRED_LINES = 60  # lines a side of one run of changes in which such pairs are looked for
 MAX_SHOWN_CHARACTERS = 20_000  # of a difference on a page; nobody reads more, and a page has to stay small
 MAX_SIMILARITY_CHARACTERS = 1_000  # characters of a line that decide whether it is similar to another
 
@@ -128,11 +128,11 @@ def _pairs(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[str | None,
     """Pair similar lines; the others stay alone. Both sides keep their order."""
     start = 0
     for index, left in enumerate(old):
-        candidates = new[start : start + PAIRED] if index < PAIRED else ()
+        candidates = new[start : start + MAX_PAIRED_LINES] if index < MAX_PAIRED_LINES else ()
         likeness = [
             fuzz.ratio(left[:MAX_SIMILARITY_CHARACTERS], line[:MAX_SIMILARITY_CHARACTERS]) for line in candidates
         ]
-        if max(likeness, default=0) < ALIKE:
+        if max(likeness, default=0) < SIMILARITY_PERCENT:
             yield left, None
             continue
         found = start + likeness.index(max(likeness))

@@ -47,7 +47,7 @@ class SignInService:
         if previous:
             await self.sessions.close(previous)
         caller = signed.caller
-        await self.log.record("signed-in", detail="", subject=caller.subject, role=caller.role, method=caller.method)
+        await self.log.record("signed-in", detail="", by=caller.actor)
         if self.frame_ancestors:  # a cookie of the other kind would be sent beside the new one
             self._delete(answer, SESSION_COOKIE, embedded=not embedded)
         self.set_cookie(answer, SESSION_COOKIE, await self.sessions.open(signed), embedded=embedded)

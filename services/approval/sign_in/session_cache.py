@@ -23,7 +23,7 @@ from shared.messaging.connection import NatsConnection
 logger = logging.getLogger(__name__)
 
 MAX_AGE = timedelta(seconds=30)
-SETTLING = timedelta(
+REPLICA_LAG = timedelta(
     seconds=5
 )  # after a change, in which a replica that lags behind may still answer with the entry before
 MAX_ENTRIES = 10_000
@@ -99,16 +99,16 @@ class SessionCache:
     async def get(self, key: str) -> KvEntry | None:
         """Return the entry under `key`; None when there is none. Raises TransientError."""
         now = self._clock()
-        if self._works and (kept := self._kept.get(key)) is not None and now - kept[1] < MAX_AGE:
+        if self._receives_changes and (kept := self._kept.get(key)) is not None and now - kept[1] < MAX_AGE:
             return kept[0]
         found = await self._bucket.get(key)
         changed = self._changed.get(key)
-        if found is not None and self._works and (changed is None or now - changed > SETTLING):
+        if found is not None and self._receives_changes and (changed is None or now - changed > REPLICA_LAG):
             self._kept[key] = found, now
             while len(self._kept) > MAX_ENTRIES:
                 self._kept.popitem(last=False)
         return found
 
     @property
-    def _works(self) -> bool:
+    def _receives_changes(self) -> bool:
         return self._client is not None and self._client is self._bus.client and self._bus.connected

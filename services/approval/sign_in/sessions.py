@@ -30,9 +30,9 @@ logger = logging.getLogger(__name__)
 BUCKET = "sessions"
 LAST_USE_PRECISION = timedelta(minutes=1)  # use is recorded at most this often
 RENEWED = timedelta(minutes=15)  # the provider is asked about a person again after so long
-UNRENEWED = timedelta(hours=1)  # a session ends when the provider has said nothing of the person for so long
-RENEWAL = timedelta(seconds=30)  # one request asks, the others go on with what is known
-PENDING = 600  # seconds that somebody may take at the provider
+MAX_UNCONFIRMED = timedelta(hours=1)  # a session ends if the provider has not confirmed the person for this time
+RENEWAL_TIMEOUT = timedelta(seconds=30)  # one request asks the provider, the others use the known answer
+LOGIN_LIFETIME_S = 600  # seconds that somebody may take at the provider
 
 
 class Session(BaseModel):
@@ -43,7 +43,9 @@ class Session(BaseModel):
     caller: Caller
     began: datetime
     used: datetime
-    checked: datetime | None = None  # when the provider last said who it is; None: no provider, or before this field
+    checked: datetime | None = (
+        None  # when the provider last confirmed the person; None: no provider, or before this field
+    )
     renewing: datetime | None = None  # when somebody began to ask it again
     renewal: str | None = None  # refresh token, sealed by the session's id
     id_token: str | None = None  # the latest ID token, sealed by the session's id: it ends the provider's session
@@ -54,7 +56,7 @@ class Session(BaseModel):
         return self.checked or self.began
 
     def may_be_renewed(self, now: datetime) -> bool:
-        return self.renewal is not None and (self.renewing is None or now - self.renewing > RENEWAL)
+        return self.renewal is not None and (self.renewing is None or now - self.renewing > RENEWAL_TIMEOUT)
 
 
 class PendingLogin(BaseModel):
@@ -108,8 +110,8 @@ class SessionStore:
             began=now,
             used=now,
             checked=now,
-            renewal=_sealed(id, signed.refresh_token),
-            id_token=_sealed(id, signed.id_token),
+            renewal=_encrypt(id, signed.refresh_token),
+            id_token=_encrypt(id, signed.id_token),
             sid=signed.sid,
         )
         await self._put(id, session)
@@ -127,7 +129,7 @@ class SessionStore:
         age = now - session.known_since if ages else timedelta(0)
         if asked is not None and age > RENEWED and session.may_be_renewed(now):
             return await self._renewed(id, session, found.revision, asked, touch=touch)
-        if age > UNRENEWED:
+        if age > MAX_UNCONFIRMED:
             return None
         if touch and now - session.used > LAST_USE_PRECISION:
             with suppress(WrongSequenceError):  # another request noted it, or it was closed in this moment
@@ -142,11 +144,11 @@ class SessionStore:
         Only one request at a time renews, since refresh tokens may be single-use.
         """
         now = self._clock()
-        alive = session.caller if now - session.known_since <= UNRENEWED else None
+        alive = session.caller if now - session.known_since <= MAX_UNCONFIRMED else None
         session = session.model_copy(update={"renewing": now} | ({"used": now} if touch else {}))
         try:
             revision = await self._put(id, session, revision)
-            found = await provider.renew(session.caller, _opened(id, session.renewal))
+            found = await provider.renew(session.caller, _decrypt(id, session.renewal))
         except WrongSequenceError:
             return alive  # another request asks
         except TransientError as error:
@@ -160,10 +162,10 @@ class SessionStore:
             "caller": found.caller,
             "checked": now,
             "renewing": None,
-            "renewal": _sealed(id, found.refresh_token),
+            "renewal": _encrypt(id, found.refresh_token),
         }
         if found.id_token is not None:
-            renewed |= {"id_token": _sealed(id, found.id_token), "sid": found.sid or session.sid}
+            renewed |= {"id_token": _encrypt(id, found.id_token), "sid": found.sid or session.sid}
         try:
             await self._put(id, session.model_copy(update=renewed), revision)
         except WrongSequenceError:  # it was ended in this moment, and stays so
@@ -181,7 +183,7 @@ class SessionStore:
         """Return the ID token of a session; None where it has none."""
         found = await self._bucket.get(_key(id))
         sealed = Session.model_validate_json(found.value).id_token if found is not None else None
-        return _opened(id, sealed) if sealed else None
+        return _decrypt(id, sealed) if sealed else None
 
     async def end(self, subject: str) -> int:
         """Close every session of a person; returns how many there were."""
@@ -236,7 +238,7 @@ class SessionStore:
 
     async def keep_login(self, state: str, pending: PendingLogin) -> None:
         """Store a pending login again: the provider did not answer, and the browser may try once more."""
-        await self._bucket.put(_pending(state), pending.model_dump_json().encode(), ttl=PENDING)
+        await self._bucket.put(_pending(state), pending.model_dump_json().encode(), ttl=LOGIN_LIFETIME_S)
 
     async def consume_state(self, state: str) -> PendingLogin | None:
         """Return the pending login with `state`, once; None where there is none."""
@@ -247,17 +249,17 @@ class SessionStore:
         return PendingLogin.model_validate_json(found.value)
 
 
-def _seal(id: str) -> Fernet:
-    """The browser alone has the id: the bucket has its digest, which is another."""
+def _cipher(id: str) -> Fernet:
+    """Return the cipher of a session. Its key is derived from the id, which only the browser has."""
     return Fernet(base64.urlsafe_b64encode(hashlib.sha256(f"renewal:{id}".encode()).digest()))
 
 
-def _sealed(id: str, renewal: str | None) -> str | None:
-    return _seal(id).encrypt(renewal.encode()).decode() if renewal else None
+def _encrypt(id: str, renewal: str | None) -> str | None:
+    return _cipher(id).encrypt(renewal.encode()).decode() if renewal else None
 
 
-def _opened(id: str, sealed: str | None) -> str:
-    return _seal(id).decrypt((sealed or "").encode()).decode()
+def _decrypt(id: str, sealed: str | None) -> str:
+    return _cipher(id).decrypt((sealed or "").encode()).decode()
 
 
 def _key(id: str) -> str:

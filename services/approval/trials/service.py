@@ -16,7 +16,7 @@ from shared.runtime.problems import ProblemError
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Both drafts, and the text that a physician signed."""
+    """Both drafts of a trial, and the text that a physician signed."""
 
     kept: DraftsKept
     candidate: Draft
@@ -55,8 +55,5 @@ class TrialReader:
             "viewed" if event == "viewed" else "refused",
             detail=f"trial {kept.evaluation}: {detail}",
             case_id=kept.case,
-            subject=who.subject,
-            role=who.role,
-            method=who.method,
-            practitioner=who.practitioner,
+            by=who.actor,
         )

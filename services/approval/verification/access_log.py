@@ -7,7 +7,7 @@ from typing import Any
 from services.approval.proof.fault import Fault
 from shared.contracts.checkpoint import Checkpoint, access_digest
 from shared.messaging.access_log import STREAM
-from shared.messaging.checkpoints import EVENTS, PAGE, Folder
+from shared.messaging.checkpoints import MAX_EVENTS, PAGE, Folder
 from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import raw_message_of
 from shared.messaging.topology import STREAMS
@@ -26,7 +26,7 @@ async def verify_access_log(bus: NatsConnection, folder: Folder, now: datetime) 
         at, digest = (before.access_last, before.access) if before is not None else (0, "")
         end = checkpoint.access_last
         if end > at and (first is None or first > at + 1):
-            if before is not None and end - at < EVENTS and now - before.time < retention():
+            if before is not None and end - at < MAX_EVENTS and now - before.time < retention():
                 faults.append(
                     _fault(checkpoint, "entries that it covers are missing before the end of their retention")
                 )

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.approval.dependencies import Api, Auditor, IdempotencyKey
 from services.approval.verification.run import Verification, latest_first
-from services.approval.verification.service import KEPT
+from services.approval.verification.service import MAX_STORED_RUNS
 from shared.contracts.subjects import CASE_ID
 from shared.runtime.api_route import ApiRoute
 from shared.runtime.list_pages import After, Next, page_of
@@ -78,7 +78,7 @@ async def start(
 async def list_verifications(
     _: Auditor, api: Api, after: After = None, limit: Annotated[int, Query(ge=1, le=50)] = 20
 ) -> VerificationList:
-    items, following = page_of(await api.verifications.latest(KEPT), latest_first, after, limit)
+    items, following = page_of(await api.verifications.latest(MAX_STORED_RUNS), latest_first, after, limit)
     return VerificationList(items=items, next=following)
 
 

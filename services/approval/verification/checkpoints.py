@@ -35,7 +35,7 @@ class CheckpointVerifier:
 
     @property
     def last(self) -> Checkpoint | None:
-        """The last checkpoint that was verified."""
+        """Return the last checkpoint that was verified."""
         return self._before.checkpoint if self._before is not None else None
 
     def add(self, page: Iterable[RawMessage]) -> None:
@@ -61,15 +61,15 @@ class CheckpointVerifier:
                 with self._folder.open(number) as (signed, heads):
                     self._signed = {head.case: head for head in self._grow(heads)}
             except PermanentError as error:
-                self._say(f"checkpoint {number}: {error.reason}")
+                self._add_fault(f"checkpoint {number}: {error.reason}")
                 continue
-            self._take(number, signed)
+            self._add_checkpoint(number, signed)
             return
 
-    def _take(self, number: int, signed: SignedCheckpoint) -> None:
+    def _add_checkpoint(self, number: int, signed: SignedCheckpoint) -> None:
         self.count += 1
         for reason in checkpoint_faults(signed, self._before, self._key, number, self._tree):
-            self._say(f"checkpoint {number}: {reason}")
+            self._add_fault(f"checkpoint {number}: {reason}")
         self._before, self._current = signed, signed.checkpoint
         self._tree = _tree_of(signed, self._tree)
 
@@ -89,7 +89,7 @@ class CheckpointVerifier:
         self._heads.clear()
         self._next()
 
-    def _say(self, reason: str) -> None:
+    def _add_fault(self, reason: str) -> None:
         self.faults.append(Fault("", "", 0, reason))
 
 

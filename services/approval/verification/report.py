@@ -7,7 +7,7 @@ from services.approval.proof.fault import Fault
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class VerificationReport:
     """What was verified, what is wrong, and what could not be checked."""
 
     cases: int

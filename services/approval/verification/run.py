@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.approval.proof.fault import Fault
-from services.approval.verification.report import Report
+from services.approval.verification.report import VerificationReport
 
 MAX_FINDINGS = 500  # of one run; more are counted
 LOST_AFTER = timedelta(minutes=2)  # without a sign of life
@@ -61,7 +61,7 @@ class Verification(BaseModel):
         return self.model_copy(update={"state": "interrupted"})
 
 
-def finished(run: Verification, report: Report, unchecked: list[str], now: datetime) -> Verification:
+def finished(run: Verification, report: VerificationReport, unchecked: list[str], now: datetime) -> Verification:
     """Return the run with its result."""
     found = {
         "state": "finished",

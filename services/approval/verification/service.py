@@ -24,7 +24,7 @@ from shared.messaging.event_store import Clock
 logger = logging.getLogger(__name__)
 
 BUCKET, RUNS, CURRENT = "reconciled", "verification", "verification-current"
-KEPT = 50  # runs
+MAX_STORED_RUNS = 50  # runs
 CONCURRENCY = 2  # cases: a run takes place beside people's requests
 SAVE_EVERY_S = 2.0
 MAX_ATTEMPTS = 5
@@ -41,19 +41,19 @@ OWN_CHECKPOINTS = (
 
 
 class VerificationService:
-    """`against` are the checkpoints and the key of their signatures; None: there are none."""
+    """Start verifications and return their results. `checkpoints`: their folder and public key; None without any."""
 
     def __init__(
         self,
         bus: NatsConnection,
         ehr: FhirClient,
-        against: tuple[Folder, Ed25519PublicKey] | None,
+        checkpoints: tuple[Folder, Ed25519PublicKey] | None,
         clock: Clock,
         new_id: Callable[[], str],
     ) -> None:
         self._bus = bus
         self._ehr = ehr
-        self._against = against
+        self._checkpoints = checkpoints
         self._clock = clock
         self._new_id = new_id
         self._bucket = Bucket(bus, BUCKET)
@@ -109,7 +109,7 @@ class VerificationService:
         except WrongSequenceError:
             await self._bucket.delete(f"{RUNS}.{run.id}")
             return False
-        for old in (await self.latest(1000))[KEPT:]:
+        for old in (await self.latest(1000))[MAX_STORED_RUNS:]:
             await self._bucket.delete(f"{RUNS}.{old.id}")
         return True
 
@@ -119,7 +119,7 @@ class VerificationService:
         def report(read: int, total: int) -> None:
             progress.update(read=read, total=total)
 
-        saving = asyncio.create_task(self._keep_saving(run, progress))
+        saving = asyncio.create_task(self._save_periodically(run, progress))
         try:
             result = await self._verify(run, report)
         except CountersignError as failure:
@@ -140,14 +140,14 @@ class VerificationService:
             logger.warning("the result of a verification was not stored: %s", failure.reason)
 
     async def _verify(self, run: Verification, report: Callable[[int, int], None]) -> Verification:
-        audit = Audit(self._bus, self._ehr, self._against, drafters=False, concurrency=CONCURRENCY)
+        audit = Audit(self._bus, self._ehr, self._checkpoints, drafters=False, concurrency=CONCURRENCY)
         found = await (audit.all(report) if run.case_id is None else audit.one(run.case_id))
-        unchecked = [OWN_CHECKPOINTS if self._against is not None else NO_CHECKPOINTS]
+        unchecked = [OWN_CHECKPOINTS if self._checkpoints is not None else NO_CHECKPOINTS]
         if run.case_id is None:
             unchecked.append(NO_DRAFTERS)
         return finished(run, found, unchecked, self._clock())
 
-    async def _keep_saving(self, run: Verification, progress: dict[str, int]) -> None:
+    async def _save_periodically(self, run: Verification, progress: dict[str, int]) -> None:
         while True:
             await asyncio.sleep(SAVE_EVERY_S)
             at = {"read": progress["read"], "total": progress["total"] or None, "updated_at": self._clock()}

@@ -92,7 +92,7 @@ async def find(
     encounter: Annotated[str, Form(max_length=128)] = "",
 ) -> Response:
     """Show the cases of a patient or a stay. By POST: their ids stay out of addresses and their logs."""
-    return await _found(api, who, visitor, patient.strip(), encounter.strip())
+    return await _search_result(api, who, visitor, patient.strip(), encounter.strip())
 
 
 @router.post("/access/evidence")
@@ -140,7 +140,7 @@ def _exports(wanted: AccessFilter) -> dict[str, str]:
     return {name: f"/v1/access?{urlencode(kept | {'format': name})}" for name in ("csv", "fhir")}
 
 
-async def _found(api: ApiDependencies, who: Caller, visitor: Caller, patient: str, encounter: str) -> Response:
+async def _search_result(api: ApiDependencies, who: Caller, visitor: Caller, patient: str, encounter: str) -> Response:
     try:
         wanted = {name: _reference.validate_python(value) for name, value in _given(patient, encounter).items()}
     except ValueError:

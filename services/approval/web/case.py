@@ -57,17 +57,17 @@ async def write(case_id: str, who: Clinician, api: Api, note: str = "") -> Respo
     """Show the facts, with a narrative that the physician writes."""
     history = await _viewed(api, case_id, who)
     case = fold(history)
-    if not case.open or _barred(who, case, history[-1].case):
+    if not case.open or _read_only_reason(who, case, history[-1].case):
         return RedirectResponse(f"/reviews/{case_id}", 303)
     return await _case_page(api, history, who, "write", note)
 
 
 @router.post("/reviews/{case_id}/working")
 @limit_endpoint(TEXT_MAX_BODY_BYTES)
-async def keep(form: ReviewForm, who: Clinician, api: Api) -> Response:
+async def autosave(form: ReviewForm, who: Clinician, api: Api) -> Response:
     """Save what was typed; the answer shows what was changed and what is still to be resolved."""
     copies = ReviewFormAutosave(api.autosave)
-    await copies.keep(form, who.subject)
+    await copies.save(form, who.subject)
     case = fold(await api.cases.history(form.ref.id))
     # It came after the decision: nobody needs the copy. Edits to a prepared draft wait for that of the discharge.
     if case.decision is not None or not (case.editable or form.prepared):
@@ -79,9 +79,9 @@ async def keep(form: ReviewForm, who: Clinician, api: Api) -> Response:
 
 @router.post("/reviews/{case_id}/look")
 @limit_endpoint(TEXT_MAX_BODY_BYTES)
-async def keep_without_script(form: ReviewForm, who: Clinician, api: Api) -> Response:
+async def save_draft(form: ReviewForm, who: Clinician, api: Api) -> Response:
     """Save what was typed, for a browser without scripts."""
-    await ReviewFormAutosave(api.autosave).keep(form, who.subject)
+    await ReviewFormAutosave(api.autosave).save(form, who.subject)
     return RedirectResponse(f"{form.path}#signing", 303)
 
 
@@ -89,15 +89,15 @@ async def keep_without_script(form: ReviewForm, who: Clinician, api: Api) -> Res
 @limit_endpoint(TEXT_MAX_BODY_BYTES)
 async def approve(form: ReviewForm, who: Clinician, api: Api) -> Response:
     copies = ReviewFormAutosave(api.autosave)
-    await copies.keep(form, who.subject)  # nothing typed is lost, whatever comes of it
+    await copies.save(form, who.subject)  # nothing typed is lost, whatever comes of it
     copy = form.copy
     changed = copy.text if copy.text != form.draft.text else None
     try:
         await api.review.approve(form.ref.id, form.digest, who, changed, copy.resolved, copy.reading(form.draft))
     except DecisionRefusedError as refused:
         if refused.code == "misleading":
-            await copies.keep(await put_right(api.cases, form, who), who.subject)
-        return _back(form.path, refused)
+            await copies.save(await put_right(api.cases, form, who), who.subject)
+        return _redirect_back(form.path, refused)
     await copies.drop(form, who.subject)
     await api.carrier.drop(await api.cases.history(form.ref.id), who.subject)
     return RedirectResponse(f"/reviews/{form.ref.id}", 303)
@@ -115,7 +115,7 @@ async def reject(
     try:
         await api.review.reject(case_id, digest, who, action, reason.strip())
     except DecisionRefusedError as refused:
-        return _back(f"/reviews/{case_id}", refused)
+        return _redirect_back(f"/reviews/{case_id}", refused)
     return RedirectResponse(f"/reviews/{case_id}", 303)
 
 
@@ -131,7 +131,7 @@ async def reassign(
     try:
         await api.review.reassign(case_id, owner, who, reason.strip())
     except DecisionRefusedError as refused:
-        return _back(f"/reviews/{case_id}", refused)
+        return _redirect_back(f"/reviews/{case_id}", refused)
     return RedirectResponse(f"/reviews/{case_id}", 303)
 
 
@@ -178,7 +178,7 @@ async def _case_values(
         "lines": draft.text.split("\n"),
         "numbers": {id(sentence): index for index, sentence in enumerate(draft.sentences)},
         "decided": _decided(case),
-        "barred": _barred(who, case, ref),
+        "barred": _read_only_reason(who, case, ref),
         "following": _next_escalation(api, case),
         "note": (NOTES | AFTER_FILING | FILING | RATING).get(note, ""),
         "zone": api.zone_of(ref.department),
@@ -216,7 +216,7 @@ def _decided(case: Case) -> dict[str, object] | None:
     return {"what": what, "by": by.name or by.subject, "time": case.decision.time}
 
 
-def _barred(who: Caller, case: Case, ref: CaseRef) -> str:
+def _read_only_reason(who: Caller, case: Case, ref: CaseRef) -> str:
     """Return why the caller may only read; empty where they may decide."""
     found = denial(who, case, ref.department, "decide")
     return found.reason if found else ""
@@ -231,7 +231,7 @@ def _next_escalation(api: ApiDependencies, case: Case) -> str:
     return f"{'The supervisor takes over' if last else 'The supervisor is notified'} in {span(left)}"
 
 
-def _back(path: str, refused: DecisionRefusedError) -> Response:
+def _redirect_back(path: str, refused: DecisionRefusedError) -> Response:
     """Redirect to the page, which shows what has happened in the meantime, or to the sign-in. Raises Problem."""
     if isinstance(refused, StepUpRequiredError):
         return RedirectResponse(f"/sign-in?again=1&after={path}", 303)

@@ -42,7 +42,7 @@ class HistoryLine(NamedTuple):
         return getattr(self.event.body, "by", None) is not None
 
 
-class Waiting(NamedTuple):
+class WaitingFor(NamedTuple):
     """What a case waits for. `deadline_words` says what happens at the deadline."""
 
     words: str
@@ -103,35 +103,35 @@ def _detail(event: RecordedEvent) -> str:
             return ""
 
 
-def waiting_for(case: Case, history: Sequence[RecordedEvent]) -> Waiting | None:
+def waiting_for(case: Case, history: Sequence[RecordedEvent]) -> WaitingFor | None:
     """Return what the case waits for now; None where it has ended."""
     last = history[-1].time
     if case.failure is not None:
         failed = next((item.time for item in reversed(history) if isinstance(item.body, Failed)), last)
-        return Waiting(f"An operator: the step “{case.failure.step}” gave up", failed)
+        return WaitingFor(f"An operator: the step “{case.failure.step}” gave up", failed)
     if case.awaits is not None:
         words = f"{step_named(case.awaits).service.capitalize()}: {STEP_WORDS[case.awaits]}"
-        return Waiting(words, history[-1].time)
+        return WaitingFor(words, history[-1].time)
     if case.open and case.review is not None:
         return _review(case, last)
     if case.preparation is not None:
         ends = case.preparation.ends_at
-        return Waiting("The discharge of the patient", last, ends, "the preparation ends without a discharge")
+        return WaitingFor("The discharge of the patient", last, ends, "the preparation ends without a discharge")
     if case.state == "filed" and case.retraction is not None:
-        return Waiting("A second person, who confirms that the document is retracted", case.retraction.time)
+        return WaitingFor("A second person, who confirms that the document is retracted", case.retraction.time)
     return None
 
 
-def _review(case: Case, last: datetime) -> Waiting:
+def _review(case: Case, last: datetime) -> WaitingFor:
     deadlines = case.review.deadlines if case.review is not None else ()
     whom = f"A decision of {case.owner}" if case.owner else "A decision of any physician of the department"
     since = case.requested_at or last
     if case.level >= len(deadlines):
-        return Waiting(f"{whom}; the last escalation was sent", since)
-    return Waiting(whom, since, deadlines[case.level], f"it is escalated to level {case.level + 1}")
+        return WaitingFor(f"{whom}; the last escalation was sent", since)
+    return WaitingFor(whom, since, deadlines[case.level], f"it is escalated to level {case.level + 1}")
 
 
-def lapse(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Format the time between two events: `240 ms`, `3.2 s`, `4 min 10 s`, `5 h 12 min`, `3 d 4 h`."""
     if seconds < 1:
         return f"{max(round(seconds * 1000), 0)} ms"

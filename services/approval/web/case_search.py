@@ -27,7 +27,7 @@ WAITING: tuple[CaseState, ...] = ("failed", "awaiting-review", "drafting", "appr
 
 
 class CaseSearch(BaseModel):
-    """What the page is asked for; an empty value is no criterion.
+    """The parameters of a search; an empty value is no criterion.
 
     `within`: the last event is at most so many hours ago. `longer`: in its state for so many hours or more.
     """

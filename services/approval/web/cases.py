@@ -16,7 +16,7 @@ from services.approval.review.case_list import CaseFilter, page, parse_cursor
 from services.approval.review.operator_reasons import read_reasons
 from services.approval.review.views import case_view
 from services.approval.web import render
-from services.approval.web.case_history import lapse, lines, traces, waiting_for
+from services.approval.web.case_history import format_duration, lines, traces, waiting_for
 from services.approval.web.case_search import BUILT_IN, PERIODS, SHORT_STATES, CasePage, CaseSearch
 from services.approval.web.render import EVENT_WORDS, STATE_WORDS, PageRoute
 from services.approval.withdrawal.rules import withdrawable
@@ -138,7 +138,7 @@ async def case_page(case_id: str, who: CaseWatcher, person: Person, api: Api, do
         refused=done == "no-such-person",
         words=EVENT_WORDS,
         span=span,
-        lapse=lapse,
+        lapse=format_duration,
         state_words=STATE_WORDS,
     )
 

@@ -61,7 +61,7 @@ async def after_filing(api: ApiDependencies, who: Caller, ref: CaseRef, case: Ca
     if shown["may"] is None:
         return shown
     if case.retraction is not None and isinstance(request := case.retraction.body, RetractionRequested):
-        words = await api.corrections.words(ref.id, request.reason)
+        words = await api.corrections.reason_text(ref.id, request.reason)
         shown["request"] = {"by": _name(request.by), "time": case.retraction.time, "words": words}
     if shown["may"]["sign"] and found.draft is not None:
         corrected = await api.autosave.find(ref.id, found.seen, who.subject)
@@ -146,20 +146,20 @@ CorrectionForm = Annotated[AutosavedDraft, Depends(corrected_text)]
 
 @router.post("/reviews/{case_id}/amendments/look")
 @limit_endpoint(TEXT_MAX_BODY_BYTES)
-async def keep_correction(case_id: str, who: Clinician, api: Api, seen: Digest, copy: CorrectionForm) -> Response:
+async def autosave_correction(case_id: str, who: Clinician, api: Api, seen: Digest, copy: CorrectionForm) -> Response:
     """Save what was typed, for a browser that runs no script."""
-    await api.autosave.keep(case_id, seen, who.subject, copy)
+    await api.autosave.save(case_id, seen, who.subject, copy)
     return RedirectResponse(f"/reviews/{case_id}#correction", 303)
 
 
 @router.post("/reviews/{case_id}/amendments")
 @limit_endpoint(TEXT_MAX_BODY_BYTES)
 async def amend(case_id: str, who: Clinician, api: Api, seen: Digest, copy: CorrectionForm) -> Response:
-    await api.autosave.keep(case_id, seen, who.subject, copy)  # nothing typed is lost, whatever comes of it
+    await api.autosave.save(case_id, seen, who.subject, copy)  # nothing typed is lost, whatever comes of it
     try:
         await api.corrections.amend(case_id, seen, who, copy.text, copy.reason, copy.resolved)
     except DecisionRefusedError as refused:
-        return _back(case_id, refused, "correction")
+        return _redirect_to_case(case_id, refused, "correction")
     await api.autosave.drop(case_id, seen, who.subject)
     return RedirectResponse(f"/reviews/{case_id}", 303)
 
@@ -167,11 +167,11 @@ async def amend(case_id: str, who: Clinician, api: Api, seen: Digest, copy: Corr
 @router.post("/reviews/{case_id}/addenda")
 @limit_endpoint(TEXT_MAX_BODY_BYTES)
 async def addend(case_id: str, who: Clinician, api: Api, seen: Digest, copy: CorrectionForm) -> Response:
-    await api.autosave.keep(case_id, seen + ADDENDUM, who.subject, copy)
+    await api.autosave.save(case_id, seen + ADDENDUM, who.subject, copy)
     try:
         await api.corrections.addend(case_id, seen, who, copy.text, copy.reason, copy.resolved)
     except DecisionRefusedError as refused:
-        return _back(case_id, refused, "addendum")
+        return _redirect_to_case(case_id, refused, "addendum")
     await api.autosave.drop(case_id, seen + ADDENDUM, who.subject)
     return RedirectResponse(f"/reviews/{case_id}", 303)
 
@@ -181,7 +181,7 @@ async def request_retraction(case_id: str, who: Clinician, api: Api, seen: Diges
     try:
         await api.corrections.request_retraction(case_id, seen, who, reason.strip())
     except DecisionRefusedError as refused:
-        return _back(case_id, refused, "retraction")
+        return _redirect_to_case(case_id, refused, "retraction")
     return RedirectResponse(f"/reviews/{case_id}#retraction", 303)
 
 
@@ -190,11 +190,11 @@ async def confirm_retraction(case_id: str, who: Clinician, api: Api, seen: Diges
     try:
         await api.corrections.retract(case_id, seen, who)
     except DecisionRefusedError as refused:
-        return _back(case_id, refused, "retraction")
+        return _redirect_to_case(case_id, refused, "retraction")
     return RedirectResponse(f"/reviews/{case_id}", 303)
 
 
-def _back(case_id: str, refused: DecisionRefusedError, place: str) -> Response:
+def _redirect_to_case(case_id: str, refused: DecisionRefusedError, place: str) -> Response:
     """Redirect to the case, which shows what has happened in the meantime, or to the sign-in. Raises ProblemError."""
     if isinstance(refused, StepUpRequiredError):
         return RedirectResponse(f"/sign-in?again=1&after=/reviews/{case_id}", 303)

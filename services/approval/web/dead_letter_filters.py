@@ -63,7 +63,7 @@ def read_filters(
 
 
 def _time(text: str, zone: tzinfo | None) -> datetime | None:
-    """Raises ProblemError 422."""
+    """Read the filters of the query. Raises ProblemError 422."""
     if not text:
         return None
     try:

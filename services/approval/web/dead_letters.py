@@ -169,7 +169,7 @@ def _row(letter: DeadLetter) -> dict[str, Any]:
 
 
 def _sequences(text: str) -> list[int]:
-    """Raises ProblemError 422."""
+    """Parse the sequences of the form. Raises ProblemError 422."""
     try:
         return from_ranges(text, AT_ONCE)
     except ValueError:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from services.approval.department.rules import AGES, MAX_SELECTED, NOBODY, ORDERS, Age, Order, Selection, age_of
+from services.approval.department.rules import AGES, MAX_SELECTED, NOBODY, ORDERS, Age, Order, ReviewSelection, age_of
 from services.approval.department.rules import groups as groups_of
 from services.approval.department.rules import totals as totals_of
 from services.approval.dependencies import Api, ApiDependencies, Supervisor
@@ -42,7 +42,7 @@ async def show(
     shown_departments, turnaround = departments_of(who, department), api.department.turnaround
     rows = api.open_reviews.of_department(shown_departments)
     groups = groups_of(rows, now)
-    wanted = Selection(attending or None, age or None, order).of(rows, now)
+    wanted = ReviewSelection(attending or None, age or None, order).of(rows, now)
     shown = wanted[skip : skip + PAGE]
     absences = [item for item in await api.department.absences.visible(who) if item.state(now) == "current"]
     if department:

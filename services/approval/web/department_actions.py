@@ -161,7 +161,7 @@ async def _reminder_of(api: ApiDependencies, who: Caller, case_id: str, request_
         return _line(case_id, history, done=False, words=_ended(history))
     if last is not None:
         words = f"Not sent: {last.name or last.by} sent a reminder a short while ago. The next one is possible from"
-        return _line(case_id, history, done=False, words=words, time=last.again_at, zone=zone)
+        return _line(case_id, history, done=False, words=words, time=last.next_allowed_at, zone=zone)
     words = "Not sent: the department has no notification channel in the escalation directory"
     return _line(case_id, history, done=False, words=words)
 
@@ -184,7 +184,7 @@ async def _reassignment_of(api: ApiDependencies, who: Caller, case_id: str, to: 
 
 
 def _ended(history: Sequence[RecordedEvent]) -> str:
-    """Say what was decided in the meantime."""
+    """Return a sentence on what was decided in the meantime."""
     case = fold(history)
     words = f"Nothing was done: {STATE_WORDS[case.state].lower()}"
     return f"{words}, by {case.decision.actor}" if case.decision is not None else words

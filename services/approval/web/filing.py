@@ -37,7 +37,7 @@ async def retry(case_id: str, who: Clinician, api: Api) -> Response:
     try:
         await api.chart.release(case_id, who)
     except DecisionRefusedError as refused:
-        return _back(case_id, refused)
+        return _redirect_to_case(case_id, refused)
     return RedirectResponse(f"/reviews/{case_id}", 303)
 
 
@@ -47,7 +47,7 @@ async def confirm(case_id: str, who: Clinician, api: Api) -> Response:
     try:
         await api.chart.confirm_transfer(case_id, who)
     except DecisionRefusedError as refused:
-        return _back(case_id, refused)
+        return _redirect_to_case(case_id, refused)
     return RedirectResponse(f"/reviews/{case_id}", 303)
 
 
@@ -82,7 +82,7 @@ def _shown(entry: UnfiledEntry, now: datetime) -> dict[str, Any]:
     }
 
 
-def _back(case_id: str, refused: DecisionRefusedError) -> Response:
+def _redirect_to_case(case_id: str, refused: DecisionRefusedError) -> Response:
     if refused.code not in NOTES:
         raise problem_of(refused)
     return RedirectResponse(f"/reviews/{case_id}?note={refused.code}", 303)

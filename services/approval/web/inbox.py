@@ -44,7 +44,7 @@ async def inbox(
         return RedirectResponse(_start(person), 303)
     departments = shown_departments(who, department or None)
     try:
-        lines, cursor = api.open_reviews.page(departments, after, PAGE, _wanted(who, mine, q.strip().lower()))
+        lines, cursor = api.open_reviews.page(departments, after, PAGE, _row_filter(who, mine, q.strip().lower()))
     except ValueError:
         return RedirectResponse("/", 303)
     prepared = [] if after or q else api.preparations.page(departments, PAGE)
@@ -92,7 +92,7 @@ async def events(request: Request, who: Clinician, api: Api, _: EventStreamSlot,
     return StreamingResponse(_changes(api, case, may_listen), media_type="text/event-stream", headers=headers)
 
 
-def _wanted(who: Caller, mine: bool, words: str) -> Callable[[OpenReviewRow], bool]:
+def _row_filter(who: Caller, mine: bool, words: str) -> Callable[[OpenReviewRow], bool]:
     def wanted(waiting: OpenReviewRow) -> bool:
         if mine and not is_assigned_to(who, waiting.owner, waiting.attending):
             return False

@@ -14,7 +14,7 @@ from services.approval.review.errors import DecisionRefusedError
 from services.approval.sign_in.launch.answers import LaunchContext
 from services.approval.sign_in.launch.client import EhrLaunch, Launched
 from services.approval.sign_in.service import SignInService, local_path
-from services.approval.sign_in.sessions import PENDING, PendingLogin
+from services.approval.sign_in.sessions import LOGIN_LIFETIME_S, PendingLogin
 from services.approval.web.render import PageRoute, page
 from services.approval.web.sign_in import (
     consume_login,
@@ -31,7 +31,7 @@ from shared.runtime.oidc import SignInResult
 from shared.runtime.problems import ProblemError
 from shared.runtime.rate_limits import RateLimit
 
-# From one address; behind a proxy that is everybody: a frame is launched with each patient that is opened in the EHR.
+# Per address, which a proxy shares for all users: each patient that is opened in the EHR launches a frame.
 LAUNCHES = RateLimit("launch", 600, 40.0)
 
 # Served only where an EHR is declared.
@@ -54,8 +54,8 @@ async def launch(
 
 
 @router.get("/launch/again")
-async def again(request: Request, api: Api, after: str = "/") -> Response:
-    """Ask the EHR for the user's credentials anew, for a signature."""
+async def reauthenticate(request: Request, api: Api, after: str = "/") -> Response:
+    """Have the EHR authenticate the user again, for a signature."""
     return await _begin(request, api, local_path(after), None)
 
 
@@ -77,7 +77,7 @@ async def _begin(request: Request, api: ApiDependencies, after: str, launch: str
     except TransientError as error:
         return unavailable(service, error, after=after, again=launch is None, retry=path_and_query(request))
     answer = RedirectResponse(url, 303)
-    service.set_cookie(answer, _state_cookie(state), state, max_age=PENDING, embedded=pending.embedded)
+    service.set_cookie(answer, _state_cookie(state), state, max_age=LOGIN_LIFETIME_S, embedded=pending.embedded)
     return answer
 
 
@@ -94,7 +94,7 @@ async def finish(request: Request, api: Api, code: str = "", state: str = "", er
         return refused(service, 403, refusal.reason, after=after, again=renewed)
     except TransientError as failure:
         return await exchange_unavailable(service, request, failure, pending, state, code)
-    answer = RedirectResponse(after, 303) if renewed else await _shown(api, launched.caller, launched.context)
+    answer = RedirectResponse(after, 303) if renewed else await _open_stay(api, launched.caller, launched.context)
     service.delete_cookie(answer, _state_cookie(state))
     previous = api.authenticator.session_id(request)
     embedded = pending is not None and pending.embedded
@@ -115,7 +115,7 @@ async def _exchange(service: SignInService, pending: PendingLogin | None, code: 
     return found
 
 
-async def _shown(api: ApiDependencies, caller: Caller, context: LaunchContext) -> Response:
+async def _open_stay(api: ApiDependencies, caller: Caller, context: LaunchContext) -> Response:
     """Return what the caller sees first: the open stay's document, or why there is none."""
     if context.encounter is None:
         return RedirectResponse("/", 303)
@@ -134,7 +134,7 @@ async def _shown(api: ApiDependencies, caller: Caller, context: LaunchContext) -
 
 
 def _ehr(service: SignInService) -> EhrLaunch:
-    """Raises ProblemError 404 where no EHR is declared."""
+    """Return the launch client. Raises ProblemError 404 where no EHR is declared."""
     if service.launch is None:
         raise ProblemError(404, "No EHR opens Countersign")
     return service.launch

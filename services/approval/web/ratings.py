@@ -30,7 +30,7 @@ async def rating_form(api: ApiDependencies, who: Caller, case_id: str, case: Cas
         "labels": LABELS,
         "given": LABELS[given.rating] if given is not None else None,
         "time": case.rating.time if case.rating is not None else None,
-        "words": await api.ratings.words(case_id, given) if given is not None else "",
+        "words": await api.ratings.comment(case_id, given) if given is not None else "",
     }
 
 

@@ -79,9 +79,9 @@ class ReviewFormAutosave:
             return AutosavedDraft(text=found.text, written=found.written, draft=digest)
         return found
 
-    async def keep(self, sent: SubmittedForm, subject: str) -> None:
+    async def save(self, sent: SubmittedForm, subject: str) -> None:
         ttl = PREPARED_RETENTION_SECONDS if sent.prepared else RETENTION_SECONDS
-        await self._working.keep(sent.ref.id, _key(sent.draft, sent.digest, sent.mode), subject, sent.copy, ttl)
+        await self._working.save(sent.ref.id, _key(sent.draft, sent.digest, sent.mode), subject, sent.copy, ttl)
 
     async def drop(self, sent: SubmittedForm, subject: str) -> None:
         """Delete the autosaved edits after the decision."""
@@ -130,7 +130,7 @@ def typed(text: str, begun: str) -> str:
 
 
 async def _draft_of_form(api: ApiDependencies, case_id: str, who: Caller, digest: str) -> tuple[CaseRef, Draft, bool]:
-    """Raises ProblemError where the caller may not see the case or the draft was never one of its drafts."""
+    """Return the draft of the form. Raises ProblemError where the caller may not see it, or the case never had it."""
     history = await api.cases.history(case_id)
     case = fold(history)
     if not history or denial(who, case, history[-1].case.department, "see"):

@@ -7,7 +7,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from services.approval.dependencies import Api
 from services.approval.sign_in.service import SignInService, local_path
-from services.approval.sign_in.sessions import PENDING, PendingLogin
+from services.approval.sign_in.sessions import LOGIN_LIFETIME_S, PendingLogin
 from services.approval.web.render import PageRoute, page
 from shared.contracts.errors import TransientError
 from shared.oauth.errors import SpentCodeError
@@ -20,7 +20,7 @@ from shared.runtime.request_limits import limit_endpoint
 from shared.web.navigation import start_page
 
 STATE_COOKIE = "countersign_sign_in"
-# From one address; behind a proxy that is everybody: a whole house that signs in at the change of a shift stays below.
+# Per address, which a proxy shares for all users: a hospital that signs in at the change of a shift stays below.
 ATTEMPTS = RateLimit("sign-in", 120, 4.0)
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -44,7 +44,7 @@ async def signed_in(
 ) -> Response:
     """Sign in as one of the demo's people, or by a static token."""
     service = api.sign_in
-    await api.authenticator.check_origin(request)  # nobody is signed in as somebody else by a page of another site
+    await api.authenticator.check_origin(request)  # a page of another site must not sign a user in as another person
     caller: Caller | None = None
     if 0 <= person < len(service.people):
         caller = service.people[person].model_copy(update={"signed_in_at": service.clock()})
@@ -76,7 +76,7 @@ async def start_login(api: Api, after: str = "/", again: bool = False) -> Respon
         return unavailable(service, error, after=pending.after, again=again)
     answer = RedirectResponse(url, 303)
     # Lax: the provider sends the browser back from another site.
-    service.set_cookie(answer, STATE_COOKIE, state, max_age=PENDING)
+    service.set_cookie(answer, STATE_COOKIE, state, max_age=LOGIN_LIFETIME_S)
     return answer
 
 
@@ -190,7 +190,7 @@ def sign_in_form(
 
 
 def _provider(service: SignInService) -> OidcProvider:
-    """Raises ProblemError 404 where no identity provider is configured."""
+    """Return the identity provider. Raises ProblemError 404 where none is configured."""
     if service.provider is None:
         raise ProblemError(404, "There is no identity provider")
     return service.provider

@@ -21,7 +21,7 @@ from shared.runtime.rate_limits import RateLimit
 from shared.runtime.request_limits import limit_endpoint
 
 STATE_COOKIE = "countersign_sign_out"
-RETURN = 600  # seconds that the provider may take to send the browser back
+LOGOUT_LIFETIME_S = 600  # seconds that the provider may take to send the browser back
 MAX_LOGOUT_BYTES = 16_384
 # From one address: a provider that ends everybody's sessions sends one request for each.
 LOGOUTS = RateLimit("back-channel-logout", 600, 20.0)
@@ -43,15 +43,15 @@ async def sign_out(request: Request, api: Api) -> Response:
         session = api.authenticator.session_id(request)
         id_token = await service.sessions.id_token(session)
         await service.sessions.close(session)  # first: the provider may not answer
-        await api.log.record("signed-out", detail="", subject=caller.subject, role=caller.role)
+        await api.log.record("signed-out", detail="", by=caller.actor)
         url = await _provider_url(service, caller, id_token, state)
     # A page, not a redirect: browsers hold the redirect of a form to the page's `form-action`, which is our own origin.
     answer = RedirectResponse("/sign-in", 303) if url is None else page("signing_out.html", url=url)
-    # Our answers tell browsers to keep nothing of a patient; this clears what one may hold all the same.
+    # Our answers tell browsers to store nothing of a patient; this clears what one may have stored.
     answer.headers["Clear-Site-Data"] = '"cache", "storage"'
     service.delete_cookie(answer, SESSION_COOKIE)
     if url is not None:
-        service.set_cookie(answer, STATE_COOKIE, state, max_age=RETURN)
+        service.set_cookie(answer, STATE_COOKIE, state, max_age=LOGOUT_LIFETIME_S)
     return answer
 
 

@@ -79,7 +79,7 @@ class WebhookService:
         return [RegisteredWebhook(item, await self._registry.health(item.id)) for item in found]
 
     async def find(self, who: Caller, id: str) -> RegisteredWebhook:
-        """Raises UnknownWebhookError."""
+        """Return a webhook. Raises UnknownWebhookError."""
         webhook, health = await self._registry.with_health(id)
         if webhook is None or not webhook.visible_to(who.departments):
             raise UnknownWebhookError

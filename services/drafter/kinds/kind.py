@@ -31,7 +31,7 @@ class KindDefinition:
 
 @dataclass(frozen=True, slots=True)
 class KindRegistry:
-    """All kinds, including the two defaults."""
+    """All kinds of documents, including the two defaults."""
 
     all: dict[str, KindDefinition]
 

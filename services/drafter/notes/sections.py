@@ -88,9 +88,9 @@ def _started_part(line: str, before: NotePart, *, top: bool) -> NotePart | None:
             named = problem[1].strip(" :*")
             return NotePart(before.section, before.heading, named, [named, ""])  # a statement of its own
     if top and match is not None and not match[2].strip() and len(match[1].split()) <= 6:
-        return NotePart("other", match[1].strip())  # a heading that we do not know ends the section all the same
+        return NotePart("other", match[1].strip())  # an unknown heading ends the section, too
     if top and _CAPITALS.fullmatch(bare) and len(bare.split()) <= 4 and before.section not in _SECTIONS_WITH_PROBLEMS:
-        return NotePart("other", bare, "", [bare, ""])  # or a sentence of somebody who writes in capitals: it is kept
+        return NotePart("other", bare, "", [bare, ""])  # or a sentence in capitals: it is kept
     return None
 
 

@@ -36,7 +36,7 @@ class PromptTemplate:
         """
         wish = f"\nThe physician asks: {one_line(words, MAX_REQUEST_CHARACTERS)}" if words else ""
         wish = f"\n{without_markers(department)}{wish}" if department else wish
-        # In one pass: what was put in is not looked through for places again.
+        # In one pass, so that inserted text is not searched for placeholders.
         filled = {"{facts}": without_markers(facts), "{words}": wish}
         return re.sub(r"\{facts\}|\{words\}", lambda place: filled[place[0]], self.text)
 

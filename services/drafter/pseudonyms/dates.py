@@ -31,7 +31,7 @@ class DateMap:
     """The dates and ages of one text, and what is sent for them."""
 
     def __init__(self, shift_days: int, end: date) -> None:
-        """`end` is that of the stay: by it an age is reckoned, and dates without a year are placed."""
+        """`end` is the end of the stay, by which ages are computed and dates without a year are completed."""
         self._shift = timedelta(days=shift_days)
         self._months = round(shift_days / DAYS_OF_YEAR * MONTHS_OF_YEAR)
         self._end = end
@@ -83,7 +83,7 @@ class DateMap:
         spans.add(start, end, sent)
 
     def _add_year(self, start: int, end: int, text: str, spans: Spans) -> None:
-        """A year is no identifier, unless it tells an age over 89."""
+        """Replace a year only if it reveals an age over 89; other years are no identifiers."""
         if self._end.year - int(text) <= OLDEST_AGE:
             self._years.add(text)
             return

@@ -15,7 +15,7 @@ class ExactMap:
     """What is sent for texts that are replaced as a whole."""
 
     def __init__(self, source: SurrogateSource, text: str) -> None:
-        """`text`: no surrogate occurs in it."""
+        """`text` is the original text; no surrogate occurs in it."""
         self._source = source
         self._text = text.casefold()
         self._originals: dict[str, str] = {}  # by what is sent

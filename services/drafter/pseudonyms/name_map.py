@@ -18,7 +18,7 @@ class NameMap:
     """What is sent for the words and initials of names."""
 
     def __init__(self, source: SurrogateSource, text: str, known: Iterable[NameWord]) -> None:
-        """`text`: no surrogate occurs in it."""
+        """`text` is the original text; no surrogate occurs in it."""
         self._source = source
         self._text = text.casefold()
         self._given: dict[str, bool] = {}  # by key

@@ -26,7 +26,7 @@ from services.drafter.pseudonyms.spans import Span, Spans, outside, replaced
 from services.drafter.pseudonyms.surrogates import SurrogateSource
 from shared.contracts.context import Identifier
 
-SIMILAR = 80  # percent: a word of an answer that is so like a surrogate may be one that the model has changed
+SIMILARITY_PERCENT = 80  # a word of an answer that is this similar to a surrogate may be one that the model changed
 _WORD = re.compile(r"[^\W\d_]{4,}")
 _MIN_PHRASE = 4  # characters of a city or the line of an address
 
@@ -150,7 +150,9 @@ class Pseudonyms:
         surrogates = {item.casefold() for item in self._names.sent}
         words = set(_WORD.findall(folded))
         unknown = words - set(_WORD.findall(self._sent.casefold())) | words & surrogates
-        if any(process.extractOne(word, surrogates, scorer=fuzz.ratio, score_cutoff=SIMILAR) for word in unknown):
+        if any(
+            process.extractOne(word, surrogates, scorer=fuzz.ratio, score_cutoff=SIMILARITY_PERCENT) for word in unknown
+        ):
             return True
         sent = {self._sent[start:end] for start, end in (*find_contacts(self._sent), *find_numbers(self._sent))}
         new = {rest[start:end] for start, end in (*find_contacts(rest), *find_numbers(rest))}

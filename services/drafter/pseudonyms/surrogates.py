@@ -30,7 +30,7 @@ class SurrogateSource:
     """Surrogates of one case."""
 
     def __init__(self, key: bytes, case: str) -> None:
-        """`key` is secret and of the installation."""
+        """`key` is the secret of the installation."""
         self._key = hmac.digest(key, PURPOSE + b"\0" + case.encode(), sha256)
 
     def number(self, *what: str) -> int:

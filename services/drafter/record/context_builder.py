@@ -53,17 +53,19 @@ class ContextBuilder:
         self._scope = scope
         self._patient = patient
         self._microbiology = microbiology.Microbiology(
-            self._of("Observation"), self._of("DiagnosticReport"), record.bases
+            self._resources_of_type("Observation"), self._resources_of_type("DiagnosticReport"), record.bases
         )
-        self._devices = record.people | {source(item): item for item in self._of("Device")}
+        self._devices = record.people | {source(item): item for item in self._resources_of_type("Device")}
 
-    def _of(self, type: str) -> list[Resource]:
+    def _resources_of_type(self, type: str) -> list[Resource]:
         return self._entries.get(type, [])
 
     def build(self, known: KindRegistry, department: str | None) -> EncounterContext:
         """Return the context with its open points. `known` are the declared kinds of documents."""
         record = self._record
-        death_recorded = stay.died(record.encounter, record.patient, self._of("Observation"), self._scope)
+        death_recorded = stay.died(
+            record.encounter, record.patient, self._resources_of_type("Observation"), self._scope
+        )
         died = death_recorded or record.died
         destination = stay.destination(record.encounter, record.people, record.bases)
         features = read_features(record, self._scope, died=died, destination=destination, department=department)
@@ -82,7 +84,7 @@ class ContextBuilder:
         measurements = self._measurements()
         others = self._not_measured()
         reports = self._reports()
-        allergy_list = allergies.read_allergies(self._of("AllergyIntolerance"), scope)
+        allergy_list = allergies.read_allergies(self._resources_of_type("AllergyIntolerance"), scope)
         medication = self._medication(passages)
         attending, attending_name = identity.practitioner(
             record.attending or identity.attending(encounter), record.people, bases
@@ -114,17 +116,21 @@ class ContextBuilder:
             died_later=None if died else stay.died_later(record.patient, scope),
             reasons=self._reasons(passages),
             diagnoses=(*self._diagnoses(passages), *complications),
-            family_history=tuple(diagnoses.family_history(self._of("FamilyMemberHistory"), scope)),
+            family_history=tuple(diagnoses.family_history(self._resources_of_type("FamilyMemberHistory"), scope)),
             procedures=(
-                *procedures.read_procedures(self._of("Procedure"), self._devices, scope, bases),
+                *procedures.read_procedures(self._resources_of_type("Procedure"), self._devices, scope, bases),
                 *note_passages.operations(passages),
             ),
             devices=_distinct_entries(
                 procedures.devices_in_place(
-                    self._of("Device"), self._of("DeviceUseStatement"), self._devices, scope, bases
+                    self._resources_of_type("Device"),
+                    self._resources_of_type("DeviceUseStatement"),
+                    self._devices,
+                    scope,
+                    bases,
                 )
             ),
-            immunizations=tuple(procedures.immunizations(self._of("Immunization"), scope)),
+            immunizations=tuple(procedures.immunizations(self._resources_of_type("Immunization"), scope)),
             allergies=allergy_list.entries,
             allergies_unknown=self._why_no_allergies(allergy_list.unknown),
             home_medicines=medication.lists["home"],
@@ -143,14 +149,14 @@ class ContextBuilder:
             observed=tuple(condition.other_observations(others, scope)),
             directives=directives_in_force,
             doubts=(*directive_doubts, *incident_doubts),
-            care_plans=tuple(plans.care_plans(self._of("CarePlan"), scope)),
+            care_plans=tuple(plans.care_plans(self._resources_of_type("CarePlan"), scope)),
             diet=(
-                *nutrition.ordered_diets(self._of("NutritionOrder"), scope),
+                *nutrition.ordered_diets(self._resources_of_type("NutritionOrder"), scope),
                 *condition.diet_and_activity(others, scope),
             ),
-            goals=tuple(plans.goals(self._of("Goal"), scope)),
-            team=_distinct_entries(plans.team(self._of("CareTeam"), record.people, scope, bases)),
-            services=(*self._services(), *procedures.aftercare_points(self._of("Procedure"), scope)),
+            goals=tuple(plans.goals(self._resources_of_type("Goal"), scope)),
+            team=_distinct_entries(plans.team(self._resources_of_type("CareTeam"), record.people, scope, bases)),
+            services=(*self._services(), *procedures.aftercare_points(self._resources_of_type("Procedure"), scope)),
             follow_up=self._follow_up(),
             outcome=self._outcome(died, passages),
             notes=(
@@ -192,20 +198,26 @@ class ContextBuilder:
         """Return the appointments by time; those without a time come last."""
         return tuple(
             sorted(
-                plans.appointments(self._of("Appointment"), self._scope),
+                plans.appointments(self._resources_of_type("Appointment"), self._scope),
                 key=lambda item: (item.time is None, item.time and item.time.timestamp()),
             )
         )
 
     def _documents(self) -> tuple[list[Resource], list[Resource], list[Resource]]:
-        return self._of("Composition"), self._of("DocumentReference"), self._of("ClinicalImpression")
+        return (
+            self._resources_of_type("Composition"),
+            self._resources_of_type("DocumentReference"),
+            self._resources_of_type("ClinicalImpression"),
+        )
 
     def _why_no_allergies(self, stated: str) -> str:
         unread = any(item.type == "AllergyIntolerance" for item in self._record.unread)
         return "Could not be read from the EHR: ask the patient" if unread else stated
 
     def _measurements(self) -> Measurements:
-        return read_measurements(self._of("Observation"), self._scope, self._person(), self._microbiology.taken)
+        return read_measurements(
+            self._resources_of_type("Observation"), self._scope, self._person(), self._microbiology.taken
+        )
 
     def _person(self) -> RangeSubject:
         born = self._scope.moment(self._record.patient.get("birthDate"))
@@ -213,24 +225,32 @@ class ContextBuilder:
         return RangeSubject(self._patient.sex, years)
 
     def _reports(self) -> ReportList:
-        shown = frozenset(source(item) for item in self._of("Observation"))
+        shown = frozenset(source(item) for item in self._resources_of_type("Observation"))
         return read_reports(
-            self._of("DiagnosticReport"), self._of("ImagingStudy"), shown, self._scope, self._record.bases
+            self._resources_of_type("DiagnosticReport"),
+            self._resources_of_type("ImagingStudy"),
+            shown,
+            self._scope,
+            self._record.bases,
         )
 
     def _requested(self) -> list[ContextEntry]:
         results = [
-            item for type in ("DiagnosticReport", "Observation", "ImagingStudy", "Procedure") for item in self._of(type)
+            item
+            for type in ("DiagnosticReport", "Observation", "ImagingStudy", "Procedure")
+            for item in self._resources_of_type(type)
         ]
-        return list(pending_requests(self._of("ServiceRequest"), results, self._scope, self._record.bases))
+        return list(
+            pending_requests(self._resources_of_type("ServiceRequest"), results, self._scope, self._record.bases)
+        )
 
     def _reasons(self, passages: list[note_passages.NotePassage]) -> tuple[ContextEntry, ...]:
-        stated = diagnoses.admission_reasons(self._encounters, self._of("Condition"), self._record.bases)
+        stated = diagnoses.admission_reasons(self._encounters, self._resources_of_type("Condition"), self._record.bases)
         return _distinct_entries([*stated, *note_passages.complaints(passages)])
 
     def _diagnoses(self, passages: list[note_passages.NotePassage]) -> tuple[Diagnosis, ...]:
         roles = DiagnosisRoles(self._encounters, self._record.bases)
-        recorded = list(diagnoses.read_diagnoses(self._of("Condition"), roles, self._scope))
+        recorded = list(diagnoses.read_diagnoses(self._resources_of_type("Condition"), roles, self._scope))
         named = [
             Diagnosis(**item.model_dump(), role="comorbidity", acquired=True)
             for item in note_passages.complications(passages)
@@ -241,48 +261,52 @@ class ContextBuilder:
         """Return adverse events, and what they, chart warnings and questionnaires ask of the physician."""
         known = self._record.people | {source(item): item for entries in self._entries.values() for item in entries}
         bases = self._record.bases
-        events = list(incidents.adverse_events(self._of("AdverseEvent"), known, self._scope, bases))
-        issues = incidents.detected_issues(self._of("DetectedIssue"), known, self._scope, bases)
-        incidents.questionnaires(self._of("QuestionnaireResponse"), self._scope)
+        events = list(incidents.adverse_events(self._resources_of_type("AdverseEvent"), known, self._scope, bases))
+        issues = incidents.detected_issues(self._resources_of_type("DetectedIssue"), known, self._scope, bases)
+        incidents.questionnaires(self._resources_of_type("QuestionnaireResponse"), self._scope)
         return events, [*incidents.confirmation_points(events), *issues]
 
     def _medication(self, passages: list[note_passages.NotePassage]) -> MedicationLists:
-        known = self._record.people | {source(item): item for item in self._of("Medication")}
-        return read_medication(self._of, known, passages, self._record.bases, self._scope)
+        known = self._record.people | {source(item): item for item in self._resources_of_type("Medication")}
+        return read_medication(self._resources_of_type, known, passages, self._record.bases, self._scope)
 
     def _not_measured(self) -> list[Resource]:
         """Return observations that are neither results nor vital signs."""
         taken = self._microbiology.taken
-        return [item for item in self._of("Observation") if source(item) not in taken and not is_measured(item)]
+        return [
+            item
+            for item in self._resources_of_type("Observation")
+            if source(item) not in taken and not is_measured(item)
+        ]
 
     def _directives(self) -> tuple[tuple[ContextEntry, ...], tuple[ContextEntry, ...]]:
         """Return directives in force, and where they contradict each other."""
         scope = self._scope
         current, doubts = code_status.current_statements(
             [
-                *directives.observed_code_status(self._of("Observation"), scope),
-                *directives.code_status_orders(self._of("ServiceRequest"), scope),
-                *directives.consent_directives(self._of("Consent"), scope),
-                *directives.active_flags(self._of("Flag"), scope),
+                *directives.observed_code_status(self._resources_of_type("Observation"), scope),
+                *directives.code_status_orders(self._resources_of_type("ServiceRequest"), scope),
+                *directives.consent_directives(self._resources_of_type("Consent"), scope),
+                *directives.active_flags(self._resources_of_type("Flag"), scope),
             ],
             scope,
         )
         return _distinct_entries(
-            [*current, *directives.directive_documents(self._of("DocumentReference"), scope)]
+            [*current, *directives.directive_documents(self._resources_of_type("DocumentReference"), scope)]
         ), tuple(doubts)
 
     def _services(self) -> Iterator[ContextEntry]:
-        known = self._devices | {source(item): item for item in self._of("Condition")}
-        orders = [*self._of("ServiceRequest"), *self._of("DeviceRequest")]
+        known = self._devices | {source(item): item for item in self._resources_of_type("Condition")}
+        orders = [*self._resources_of_type("ServiceRequest"), *self._resources_of_type("DeviceRequest")]
         return requests.ordered_services(orders, self._scope, known, self._record.bases)
 
     def _outcome(self, died: bool, passages: list[note_passages.NotePassage]) -> tuple[ContextEntry, ...]:
         if not died:
             return ()
         stated = condition.outcome_of_death(
-            self._of("Observation"),
-            self._of("Condition"),
-            self._of("ServiceRequest"),
+            self._resources_of_type("Observation"),
+            self._resources_of_type("Condition"),
+            self._resources_of_type("ServiceRequest"),
             note_passages.deaths(passages),
             self._scope,
         )

@@ -47,7 +47,7 @@ def join_steps(steps: list[tuple[Resource, str]]) -> str:
     joined = "".join(text for _, text in described[:1])
     for (before, text_before), (line, text) in pairwise(described):
         if text == text_before and not _is_next_step(before, line):
-            joined += " (stated twice)"  # nobody knows whether it is to be taken twice
+            joined += " (stated twice)"  # it is unknown whether it is to be taken twice
             continue
         stated = _THEN.match(text) or _AND.match(text)
         joined += f"; {text}" if stated else f"; {'then' if _is_next_step(before, line) else 'and'} {text}"

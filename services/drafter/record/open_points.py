@@ -89,7 +89,7 @@ def _unread(item: UnreadPart) -> str:
 
 def _of_allergies(context: EncounterContext, record: SourceRecord) -> Iterator[OpenPoint]:
     if context.died or any(item.type == "AllergyIntolerance" for item in record.unread):
-        return  # nobody is left to be asked, or it is asked already
+        return  # the patient has died, or the question exists already
     if context.allergies_unknown:
         yield OpenPoint(text=f"Allergies: {context.allergies_unknown[0].lower()}{context.allergies_unknown[1:]}")
     elif not context.allergies:

@@ -133,7 +133,7 @@ def devices_in_place(
     for item in devices:
         name, status = device_name(item), "inactive" if source(item) in removed else item.get("status")
         if source(item) in in_use and status not in ("entered-in-error", "inactive"):
-            continue  # the statement of its use says more
+            continue  # the statement of its use has more details
         if status in ("entered-in-error", "inactive"):
             scope.leave_out(item, name, "entered in error" if status == "entered-in-error" else "no longer in use")
         elif name is not None and not _is_software(item):

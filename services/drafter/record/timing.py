@@ -54,7 +54,7 @@ def format_frequency(element: Any) -> str:
     if days:
         often = _on_days(often, [DAYS.get(text.lower()[:3], text) for text in days])
     elif when and "every" not in often and often == _per_day(len(when)):
-        often = ""  # `twice daily` says nothing more beside `with breakfast with dinner`
+        often = ""  # `twice daily` adds nothing to `with breakfast with dinner`
     at = f"at {_and(times)}" if times else ""
     structured = elements.join_distinct(
         [elements.join_distinct([often, _and(when)], ", " if days else " "), at], ", " if days else " "

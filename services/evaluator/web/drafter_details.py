@@ -10,9 +10,9 @@ from services.evaluator import gate
 from services.evaluator.canary import Comparison
 from services.evaluator.decision_signals import SIGNALS
 from services.evaluator.dependencies import ClockOf, DrafterReader, Drafters, Engineer
-from services.evaluator.drafters import DrafterService, FoundDrafter
+from services.evaluator.drafters import DrafterRecord, DrafterService
 from services.evaluator.drafters_api import CanaryComparison, DrafterMove
-from services.evaluator.drift import BASELINE
+from services.evaluator.drift import BASELINE_DECISIONS
 from services.evaluator.drift_api import DriftReport
 from services.evaluator.feedback_api import DrafterEdits
 from services.evaluator.web.drafter_list import HERE
@@ -105,7 +105,7 @@ async def refused_page(
     )
 
 
-async def details(drafters: DrafterService, found: FoundDrafter, who: Caller, clock: Clock) -> dict[str, Any]:
+async def details(drafters: DrafterService, found: DrafterRecord, who: Caller, clock: Clock) -> dict[str, Any]:
     """Return the values of the template."""
     digest = found.entry.configuration
     state = await drafters.state(found.document)
@@ -146,7 +146,7 @@ async def _comparison(drafters: DrafterService, digest: str) -> CanaryComparison
     return CanaryComparison.of(compared, await drafters.ratings(compared))
 
 
-async def _drift(drafters: DrafterService, found: FoundDrafter) -> dict[str, Any]:
+async def _drift(drafters: DrafterService, found: DrafterRecord) -> dict[str, Any]:
     drift = await drafters.drift_of(found)
     report = DriftReport.of(drift, drafters.drift_threshold) if drift is not None else None
-    return {"drift": report, "baseline": BASELINE, "signals": {item.name: item.meaning for item in SIGNALS}}
+    return {"drift": report, "baseline": BASELINE_DECISIONS, "signals": {item.name: item.meaning for item in SIGNALS}}

@@ -6,9 +6,9 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from services.evaluator.dependencies import ClockOf, DrafterReader, Drafters, Knowledge
-from services.evaluator.drafters import DrafterService, FoundDrafter
-from services.evaluator.drift import BASELINE, Drift
-from services.evaluator.gate import Verdict
+from services.evaluator.drafters import DrafterRecord, DrafterService
+from services.evaluator.drift import BASELINE_DECISIONS, Drift
+from services.evaluator.gate import GateVerdict
 from services.evaluator.web.render import STATES, PageRoute, page
 from shared.runtime.problems import ProblemError
 
@@ -20,8 +20,8 @@ HERE = "/drafters"
 class Row:
     """A configuration. `verdict` is that of the gate, of a candidate and of the shadow."""
 
-    found: FoundDrafter
-    verdict: Verdict | None
+    found: DrafterRecord
+    verdict: GateVerdict | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ async def show(
         document=document,
         counts={state: sum(row.found.entry.state == state for card in cards for row in card.rows) for state in STATES},
         drifted=sum(card.drifted for card in cards),
-        baseline=BASELINE,
+        baseline=BASELINE_DECISIONS,
         embedder=pointer,
         embedder_reason=record.reason if record is not None else "",
     )

@@ -143,7 +143,7 @@ async def version(
         done=DONE.get(done),
         record=record,
         live=live,
-        kept=number >= await knowledge.oldest_kept(),
+        kept=number >= await knowledge.oldest_retained_version(),
         others=others,
         compared=compared,
         gone=gone,

@@ -8,7 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import ValidationError
 
 from services.evaluator.dependencies import Drafters, Engineer
-from services.evaluator.drafters import DrafterService, FoundDrafter
+from services.evaluator.drafters import DrafterRecord, DrafterService
 from services.evaluator.web.drafter_list import HERE
 from services.evaluator.web.prompt_diff import prompt_diff
 from services.evaluator.web.render import PageRoute, page
@@ -124,12 +124,12 @@ async def save(
             return page("workbench.html", **values, who=who)
         added = await drafters.add(found.document, digest, changes, who.actor, reason.strip())
     except (ValueError, ProblemError) as error:  # a ValidationError is a ValueError
-        values = await _values(drafters, found, copy, reason=reason, problem=_words(error))
+        values = await _values(drafters, found, copy, reason=reason, problem=_error_text(error))
         return page("workbench.html", 409 if isinstance(error, ProblemError) else 422, **values, who=who)
     return RedirectResponse(f"{HERE}/{added.entry.configuration}?done=added", 303)
 
 
-def _words(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     if isinstance(error, ValidationError):
         return "; ".join(f"{item['loc'][-1] if item['loc'] else 'prompt'}: {item['msg']}" for item in error.errors())
     return f"{error.title}. {error.detail}" if isinstance(error, ProblemError) else str(error)
@@ -137,7 +137,7 @@ def _words(error: Exception) -> str:
 
 async def _values(
     drafters: DrafterService,
-    found: FoundDrafter,
+    found: DrafterRecord,
     copy: EditedCopy,
     *,
     reason: str = "",

@@ -21,14 +21,16 @@ OVERDUE = timedelta(days=1)  # after its time an Appointment plans nothing
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class AppointmentPlan:
     """A discharge that an Appointment plans, or plans no more for the time that is near."""
 
     status: Literal["planned", "unplanned"]
     at: datetime | None  # its begin; None where it has none, as a cancelled one may
 
 
-def plan_of(appointment: Resource, types: Collection[str], now: datetime, within: timedelta | None) -> Plan | None:
+def plan_of(
+    appointment: Resource, types: Collection[str], now: datetime, within: timedelta | None
+) -> AppointmentPlan | None:
     """Return what an Appointment plans; None where it is of none of `types`, or plans nothing now.
 
     A discharge that is more than `within` ahead is not near, unless that is None.
@@ -38,11 +40,11 @@ def plan_of(appointment: Resource, types: Collection[str], now: datetime, within
     status, start = elements.string(appointment, "status"), fhir_datetime.parse(appointment.get("start"))
     begins = start.begins if start is not None else None
     if status in UNPLANNED:
-        return Plan("unplanned", begins)
+        return AppointmentPlan("unplanned", begins)
     if status not in BOOKED or begins is None or begins < now - OVERDUE:
         return None
     near = within is None or begins <= now + within
-    return Plan("planned" if near else "unplanned", begins)
+    return AppointmentPlan("planned" if near else "unplanned", begins)
 
 
 def is_discharge(appointment: Resource, types: Collection[str]) -> bool:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from nats.aio.msg import Msg
 
 from services.ingest.appointments import rules
-from services.ingest.appointments.rules import Plan
+from services.ingest.appointments.rules import AppointmentPlan
 from services.ingest.encounters.status import GOES_ON, department_of
 from services.ingest.hl7.visits import is_inpatient
 from services.ingest.preparation.rules import PENDING, PENDING_CANCELLED
@@ -21,7 +21,7 @@ from shared.contracts.subjects import derived_id, updated_subject
 from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.event_store import Clock
 
-TRIES = 5  # to publish while the Appointment goes on changing
+MAX_PUBLISH_ATTEMPTS = 5  # to publish while the Appointment goes on changing
 SLACK = timedelta(hours=1)  # for an Appointment that becomes near between its notification and the poll
 MAX_ENCOUNTERS = 5  # that an Appointment names
 
@@ -51,7 +51,7 @@ class AppointmentUpdates:
         fact = parse_appointment_changed(message.subject, message.data)
         if not self._types:
             return
-        for _ in range(TRIES):
+        for _ in range(MAX_PUBLISH_ATTEMPTS):
             after = await self._last_change(fact.appointment_id, message.metadata.sequence.stream)
             appointment = await self._read(fact)
             try:
@@ -89,7 +89,7 @@ class AppointmentUpdates:
         else:
             await self._planned(appointment_id, appointment, plan, after)
 
-    async def _planned(self, id: str, appointment: Resource, plan: Plan, after: tuple[str, int]) -> None:
+    async def _planned(self, id: str, appointment: Resource, plan: AppointmentPlan, after: tuple[str, int]) -> None:
         """Report the pending discharge of the Encounter, once for each time that it is planned at."""
         encounter = await self._encounter(id, appointment)
         if encounter is None:

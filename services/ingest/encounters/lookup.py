@@ -13,7 +13,7 @@ from shared.messaging.dead_letter_queue import publish_alert
 logger = logging.getLogger(__name__)
 
 Known = Literal["known", "unknown", "unchecked"]
-PATIENCE_S = 1.0  # the report is stored already: its sender does not wait longer for a slow EHR
+LOOKUP_TIMEOUT_S = 1.0  # the report is stored already: its sender does not wait longer for a slow EHR
 
 
 class EncounterLookup:
@@ -27,7 +27,7 @@ class EncounterLookup:
         if self._ehr is None:
             return "unchecked"
         try:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(LOOKUP_TIMEOUT_S):
                 await self._ehr.read("Encounter", encounter_id)
         except NotFoundError:
             await self._alert_unknown(case)

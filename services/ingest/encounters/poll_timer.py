@@ -21,7 +21,7 @@ class PollTimer(RecurringTimer):
         self._now = clock
 
     async def request(self) -> None:
-        """Have the EHR polled in two seconds at the latest. Raises TransientError, PermanentError."""
+        """Set the timer so that the EHR is polled within two seconds. Raises TransientError, PermanentError."""
         await self.run_at(_end_of_span(self._now()))
 
 

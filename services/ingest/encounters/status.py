@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from services.ingest.domain import Report
+from services.ingest.domain import DischargeReport
 from services.ingest.hl7.visits import INPATIENT_CLASSES
 from shared.clinical import elements, fhir_datetime
 from shared.clinical.elements import Resource
@@ -60,7 +60,9 @@ def last_updated(resource: Resource) -> datetime | None:
     return found.begins if found is not None and isinstance(value, str) and "T" in value else None
 
 
-def decide(state: EncounterState, *, reported: Report | None, is_open: bool, since: datetime | None) -> Decision | None:
+def decide(
+    state: EncounterState, *, reported: DischargeReport | None, is_open: bool, since: datetime | None
+) -> Decision | None:
     """Return what to report; None: nothing.
 
     `reported` is the last report of its discharge, None where a cancellation followed. `is_open`: whether somebody
@@ -79,7 +81,7 @@ def _is_before(state: EncounterState, since: datetime) -> bool:
     return state.ended_at is not None and state.ended_at < since
 
 
-def _is_taken_back(state: EncounterState, reported: Report | None) -> bool:
+def _is_taken_back(state: EncounterState, reported: DischargeReport | None) -> bool:
     """Return whether an Encounter in progress takes back the discharge, rather than being older than it."""
     if reported is None or state.updated_at is None:
         return True

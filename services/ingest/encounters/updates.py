@@ -25,14 +25,14 @@ from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.event_store import Clock, EventStore
 from shared.messaging.pages import pages
 
-TRIES = 5  # to publish while the Encounter goes on changing
+MAX_PUBLISH_ATTEMPTS = 5  # to publish while the Encounter goes on changing
 RECENT = timedelta(days=7)  # how old a discharge may be that a change of an Encounter reports, where no time is set
 MAX_IDENTIFIERS = 10  # of an Encounter that are looked up among the visits of ADT feeds
 DELETED = EncounterState("entered-in-error", inpatient=False, has_end=False, ended_at=None, updated_at=None)
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _StoredState:
     """What is known of an encounter before it is read."""
 
     reported: StoredReport | None  # a discharge that no cancellation followed
@@ -65,7 +65,7 @@ class EncounterUpdates:
 
     async def on_updated(self, message: Msg) -> None:
         fact = parse_encounter_changed(message.subject, message.data)
-        for _ in range(TRIES):
+        for _ in range(MAX_PUBLISH_ATTEMPTS):
             last = await self._last_change(fact.encounter_id, message.metadata.sequence.stream)
             encounter = await self._read(fact)
             try:
@@ -114,7 +114,7 @@ class EncounterUpdates:
             await self._discharged(encounter_id, encounter, state, known, after)
 
     async def _discharged(
-        self, encounter_id: str, encounter: Resource, state: EncounterState, known: _Known, after: tuple[str, int]
+        self, encounter_id: str, encounter: Resource, state: EncounterState, known: _StoredState, after: tuple[str, int]
     ) -> None:
         # An edit of a finished Encounter is the same discharge; after a cancellation a new version is another one.
         which = f"{state.ended_at}/{_version(encounter) if known.cancelled is not None else ''}"
@@ -134,7 +134,7 @@ class EncounterUpdates:
         encounter_id: str,
         encounter: Resource | None,
         state: EncounterState,
-        known: _Known,
+        known: _StoredState,
         after: tuple[str, int],
     ) -> None:
         id = derived_id(f"Encounter/{encounter_id}/{_version(encounter)}", domain.CANCELLED)
@@ -150,21 +150,21 @@ class EncounterUpdates:
         await self._encounters.publish_resolved(domain.CANCELLED, report, origin)
 
     async def _end_preparation(
-        self, encounter_id: str, encounter: Resource | None, known: _Known, after: tuple[str, int]
+        self, encounter_id: str, encounter: Resource | None, known: _StoredState, after: tuple[str, int]
     ) -> None:
         """Report that no discharge is pending: the stay is not one."""
         id = derived_id(f"Encounter/{encounter_id}/{_version(encounter)}", rules.PENDING_CANCELLED)
         report = EncounterReport(encounter_id=encounter_id, department=known.department)
         await self._encounters.publish_resolved(rules.PENDING_CANCELLED, report, Origin(FHIR_SOURCE, id, after))
 
-    async def _known(self, encounter_id: str) -> _Known:
+    async def _known(self, encounter_id: str) -> _StoredState:
         reported = await self._reports.last(domain.DISCHARGED, encounter_id)
         cancelled = await self._reports.last(domain.CANCELLED, encounter_id)
         history = await self._cases.find(case_id(self._organization, encounter_id))
         if reported is not None and cancelled is not None and cancelled.came_after(reported):
             reported = None
         department = history[-1].case.department if history else None
-        return _Known(reported, cancelled, fold(history), department)
+        return _StoredState(reported, cancelled, fold(history), department)
 
     async def _withdrawn_by_adt(self, encounter: Resource, state: EncounterState) -> bool:
         """Return whether an ADT feed said after the discharge that it does not hold: FHIR may lag behind it."""
@@ -189,7 +189,7 @@ class EncounterUpdates:
         return last.recorded_at > state.ended_at
 
 
-def _is_news(state: EncounterState, known: _Known) -> bool:
+def _is_news(state: EncounterState, known: _StoredState) -> bool:
     """Return whether a finished Encounter may be a discharge that its case does not know.
 
     Encounters are edited for months after the discharge: that opens no case again whose document was retracted.

@@ -17,7 +17,7 @@ from shared.telemetry.metric_definitions import SUBSCRIPTION
 
 logger = logging.getLogger(__name__)
 
-GRACE = 2  # heartbeats that may fail to arrive
+MISSED_HEARTBEATS = 2  # heartbeats that may fail to arrive
 
 
 class SubscriptionWatch:
@@ -36,7 +36,7 @@ class SubscriptionWatch:
         self._subscriptions, self._states, self._clock = subscriptions, states, clock
 
     async def run(self) -> None:
-        """Raises TransientError; what a server refuses is reported, and the poll finds the rest."""
+        """Fetch missed events and reactivate silent Subscriptions. A refusal is reported. Raises TransientError."""
         for item in self._subscriptions.subscriptions:
             state = await self._states.get(item.name)
             if self._silence(item, state) > 1:
@@ -56,7 +56,7 @@ class SubscriptionWatch:
         """Return the share of the time without a heartbeat that has passed; 0 where nothing was ever received."""
         if of.heartbeat is None or state.received_at is None:
             return 0.0
-        return (self._clock() - state.received_at) / timedelta(seconds=of.heartbeat * GRACE)
+        return (self._clock() - state.received_at) / timedelta(seconds=of.heartbeat * MISSED_HEARTBEATS)
 
     async def _fetch_missed(self, of: Subscription, missing: int) -> None:
         """Publish the events from `missing` on, where the server can tell them; the poll of this run does the rest."""

@@ -4,7 +4,7 @@ import asyncio
 
 from services.ingest.encounters.census import Census
 from services.ingest.hl7.adt import census_visit
-from services.ingest.hl7.receive import Outcome
+from services.ingest.hl7.receive import FrameOutcome
 from services.ingest.stored_reports import ADT_SOURCE
 from shared.contracts.envelope import sha256_hex
 from shared.contracts.errors import PermanentError, TransientError
@@ -27,7 +27,7 @@ class Intake:
     def __init__(self, bus: NatsConnection, clock: Clock, census: Census) -> None:
         self._bus, self._clock, self._census = bus, clock, census
 
-    async def store(self, outcome: Outcome) -> None:
+    async def store(self, outcome: FrameOutcome) -> None:
         """Store what the outcome's message reports. Raises NotStoredError."""
         fact, problem = outcome.assessment.fact, outcome.assessment.problem
         try:
@@ -43,8 +43,8 @@ class Intake:
         except (TransientError, PermanentError, TimeoutError):
             raise NotStoredError from None
 
-    async def tell_broken(self, outcome: Outcome) -> None:
-        """Tell a person of a frame that was no message. Raises NotStoredError."""
+    async def report_broken_frame(self, outcome: FrameOutcome) -> None:
+        """Alert people to a frame that broke off. Raises NotStoredError."""
         try:
             async with asyncio.timeout(STORE_TIMEOUT_S):
                 await self._alert("adt-frame-broken", outcome, reason=outcome.assessment.reason)
@@ -64,7 +64,7 @@ class Intake:
         body = fact.model_dump_json(exclude_none=True).encode()
         await self._bus.publish(visit_subject(fact.event, token), body, stream="EHR", headers=headers, id=id)
 
-    async def _alert(self, kind: str, outcome: Outcome, **facts: str) -> None:
+    async def _alert(self, kind: str, outcome: FrameOutcome, **facts: str) -> None:
         """Publish an alert: one for a message that is sent again and again, and one a minute for broken frames."""
         message = outcome.message
         minute = self._clock().strftime("%Y%m%dT%H%M")
@@ -73,7 +73,7 @@ class Intake:
         await publish_alert(self._bus, "warning", kind, id=f"{sender}-{which[:32]}", sender=sender, **facts)
 
 
-def _census_visit(outcome: Outcome) -> IdentifierValue | None:
+def _census_visit(outcome: FrameOutcome) -> IdentifierValue | None:
     """Return the visit that a message keeps in the census; None for none, and for a message that is refused."""
     if outcome.message is None or outcome.assessment.problem is not None:
         return None

@@ -9,9 +9,9 @@ from contextlib import suppress
 from typing import Protocol
 
 from services.ingest.hl7.intake import NotStoredError
-from services.ingest.hl7.receive import Outcome, outcomes
+from services.ingest.hl7.receive import FrameOutcome, outcomes
 from services.ingest.hl7.sender import Sender, Senders
-from services.ingest.hl7.silence import Silence
+from services.ingest.hl7.silence import SenderSilence
 from shared.hl7.mllp import Deframer, Received, frame
 from shared.messaging.event_store import Clock
 from shared.runtime.settings import Hl7Settings
@@ -32,11 +32,11 @@ NOT_STORED, NONE = "not-stored", "none"
 class Store(Protocol):
     """Where messages go before they are answered: `intake.Intake`, or a command that only shows them."""
 
-    async def store(self, outcome: Outcome) -> None:
-        """Raises NotStoredError: the message is not answered, and the connection is closed."""
+    async def store(self, outcome: FrameOutcome) -> None:
+        """Store the message. Raises NotStoredError: then it is not answered, and the connection is closed."""
 
-    async def tell_broken(self, outcome: Outcome) -> None:
-        """Tell a person of a frame that was no message. Raises NotStoredError."""
+    async def report_broken_frame(self, outcome: FrameOutcome) -> None:
+        """Alert people to a frame that broke off. Raises NotStoredError."""
 
 
 class MllpListener:
@@ -47,7 +47,7 @@ class MllpListener:
     ) -> None:
         self._settings, self._senders, self._intake = settings, senders, intake
         self._clock, self._new_id = clock, new_id
-        self.silence = Silence(senders, clock)
+        self.silence = SenderSilence(senders, clock)
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -78,10 +78,10 @@ class MllpListener:
         if self._connections:
             await asyncio.wait(self._connections, timeout=STOP_TIMEOUT_S)
 
-    async def look(self) -> None:
+    async def update_gauges(self) -> None:
         """Set the gauges."""
         instruments.set_gauge("countersign.hl7.connections", len(self._connections))
-        self.silence.look()
+        self.silence.update_gauges()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -113,7 +113,7 @@ class _Connection:
         intake: Store,
         clock: Clock,
         new_id: Callable[[], str],
-        silence: Silence,
+        silence: SenderSilence,
         senders: tuple[Sender, ...],
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
@@ -148,7 +148,7 @@ class _Connection:
             if outcome.is_broken:
                 instruments.increment("countersign.hl7.frames.broken", 1, {SENDER: outcome.sender.name})
                 with suppress(NotStoredError):  # it is counted, and nobody waits for an answer
-                    await self._intake.tell_broken(outcome)
+                    await self._intake.report_broken_frame(outcome)
                 continue
             await self._store(outcome)
             self._measure(outcome)
@@ -157,22 +157,22 @@ class _Connection:
                 async with asyncio.timeout(STALL_TIMEOUT_S):
                     await self._writer.drain()
 
-    async def _store(self, outcome: Outcome) -> None:
+    async def _store(self, outcome: FrameOutcome) -> None:
         try:
             await self._intake.store(outcome)
         except NotStoredError:
             _count(outcome, NOT_STORED)
             raise
 
-    def _measure(self, outcome: Outcome) -> None:
+    def _measure(self, outcome: FrameOutcome) -> None:
         _count(outcome, outcome.code or NONE)
-        self._silence.heard(outcome.sender)
+        self._silence.message_received(outcome.sender)
         if (fact := outcome.assessment.fact) is not None:
             lag = (self._clock() - fact.recorded_at).total_seconds()
             instruments.observe("countersign.hl7.lag", max(lag, 0.0), {SENDER: outcome.sender.name})
 
 
-def _count(outcome: Outcome, answer: str) -> None:
+def _count(outcome: FrameOutcome, answer: str) -> None:
     attributes = {SENDER: outcome.sender.name, EVENT: outcome.assessment.event, ACKNOWLEDGMENT: answer}
     instruments.increment("countersign.hl7.messages", 1, attributes)
 

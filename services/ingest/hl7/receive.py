@@ -16,7 +16,7 @@ BROKEN = Assessment("other", "refused", "the frame broke off")
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class FrameOutcome:
     """What is done about one message, or about a frame without one. `code` None: it is not answered."""
 
     assessment: Assessment
@@ -37,27 +37,27 @@ class Outcome:
         return acknowledgment(self.message, self.code, self.assessment.problem, id=new_id(), at=local)
 
 
-def outcomes(received: Received, senders: Sequence[Sender], at: datetime) -> Iterator[Outcome]:
+def outcomes(received: Received, senders: Sequence[Sender], at: datetime) -> Iterator[FrameOutcome]:
     """Yield what is done about each message of a frame, in order. `senders` are those of the connection."""
     match received:
         case BrokenFrame():
-            yield Outcome(BROKEN, senders[0])
+            yield FrameOutcome(BROKEN, senders[0])
         case OversizedFrame(head):
             header = header_in(head)
             problem = Assessment("other", "refused", OVERSIZED.text, problem=OVERSIZED)
             yield _refused(header, problem, senders[0])
         case Frame(content) if not content.strip(b"\r\n \0"):
-            yield Outcome(EMPTY, senders[0])
+            yield FrameOutcome(EMPTY, senders[0])
         case Frame(content) if (text := from_utf16(content)) is not None:
             yield _refused(header_in(text), Assessment("other", "refused", UTF16.text, problem=UTF16), senders[0])
         case Frame(content):
             found = messages_in(content)
             if not found and not is_empty_batch(content):
-                yield Outcome(UNREADABLE, senders[0])
+                yield FrameOutcome(UNREADABLE, senders[0])
             for message in found:
                 assessment, sender = assess(message, senders, at)
                 code = None if assessment.is_answer else answer_code(message, assessment.problem)
-                yield Outcome(assessment, sender, message, code)
+                yield FrameOutcome(assessment, sender, message, code)
 
 
 def is_empty_batch(content: bytes) -> bool:
@@ -65,7 +65,7 @@ def is_empty_batch(content: bytes) -> bool:
     return content.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n").startswith((b"BHS", b"FHS"))
 
 
-def _refused(header: Message | None, assessment: Assessment, sender: Sender) -> Outcome:
+def _refused(header: Message | None, assessment: Assessment, sender: Sender) -> FrameOutcome:
     if header is None:
-        return Outcome(UNREADABLE, sender)
-    return Outcome(assessment, sender, header, answer_code(header, assessment.problem))
+        return FrameOutcome(UNREADABLE, sender)
+    return FrameOutcome(assessment, sender, header, answer_code(header, assessment.problem))

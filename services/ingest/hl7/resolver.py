@@ -31,7 +31,7 @@ from shared.messaging.dead_letter_queue import publish_alert
 from shared.messaging.event_store import EventStore
 from shared.messaging.pages import pages
 
-TRIES = 5  # to publish while other facts of the visit come in
+MAX_PUBLISH_ATTEMPTS = 5  # to publish while other facts of the visit come in
 UNKNOWN = "the EHR does not know the visit yet"
 
 
@@ -53,11 +53,11 @@ class VisitResolver:
     async def on_visit(self, message: Msg) -> None:
         fact = parse_visit_reported(message.subject, message.data)
         if fact.event in MERGED:
-            await self._tell_merge(fact)
+            await self._alert_merge(fact)
             return
-        for _ in range(TRIES):
+        for _ in range(MAX_PUBLISH_ATTEMPTS):
             history = await self._history(fact)
-            if not visits.holds(fact, history):
+            if not visits.is_current(fact, history):
                 return
             try:
                 await self._report(fact, history)
@@ -167,8 +167,8 @@ class VisitResolver:
         department = history[-1].case.department if history else fact.department
         return EncounterReport(encounter_id=encounter_id, department=department, occurred_at=fact.recorded_at)
 
-    async def _tell_merge(self, merge: VisitReported) -> None:
-        """Tell a person of each open case whose patient was merged away. The case stays: it is the encounter's."""
+    async def _alert_merge(self, merge: VisitReported) -> None:
+        """Alert people to each open case whose patient was merged into another. The case itself stays open."""
         async for discharged in self._discharges():
             if discharged.visit is None or not visits.merged_away(discharged, merge):
                 continue

@@ -19,10 +19,10 @@ class StoredVisit:
     sequence: int
 
 
-def holds(fact: VisitReported, history: Sequence[StoredVisit]) -> bool:
-    """Return whether `fact` is what holds of its visit.
+def is_current(fact: VisitReported, history: Sequence[StoredVisit]) -> bool:
+    """Return whether `fact` is the current state of its visit.
 
-    A pending discharge holds until anything later is said. A discharge holds whatever is said of one that is pending.
+    A pending discharge is current until a later fact arrives. A discharge stays current when a pending one is reported.
     """
     last = latest(history, pending=is_pending(fact))
     return last is not None and last.key == fact.key

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 SCHEDULE_HEADER = "countersign-schedule"
 
 
-class Budget(NamedTuple):
+class SearchBudget(NamedTuple):
     """Tokens that the model may use: for a department and night, and for one stay."""
 
     night: int
@@ -35,7 +35,11 @@ class Budget(NamedTuple):
 
 
 def stays_to_prepare(
-    encounters: Iterable[Resource], department: str, now: datetime, budget: Budget, planned_within: timedelta | None
+    encounters: Iterable[Resource],
+    department: str,
+    now: datetime,
+    budget: SearchBudget,
+    planned_within: timedelta | None,
 ) -> list[PendingDischarge]:
     """Return what to ask for: stays that go on, those with the nearest planned end first. Pure.
 
@@ -82,7 +86,7 @@ class NightlyPreparation:
         departments: Mapping[str, str],
         at: time,
         zone_of: Mapping[str, ZoneInfo],
-        budget: Budget,
+        budget: SearchBudget,
         planned_within: timedelta | None,
         clock: Clock,
     ) -> None:

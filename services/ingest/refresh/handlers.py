@@ -9,7 +9,7 @@ from nats.aio.msg import Msg
 from services.ingest.documents.reader import DocumentReader
 from services.ingest.refresh import refresh_queue
 from services.ingest.refresh.plan import TargetVersion
-from services.ingest.refresh.prepare import Preparation, token_counter
+from services.ingest.refresh.prepare import RefreshPreparation, token_counter
 from services.ingest.refresh.schedule import next_run
 from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.knowledge import ALL_SOURCES
@@ -170,7 +170,7 @@ class Refreshing:
         queue, _ = await self._live.queue()
         count = token_counter(str(self._tokenizer))
         target = TargetVersion(ref.id, started, queue.head)
-        await Preparation(ref, target, file, count, self._log, self._manifest, self._reader).run()
+        await RefreshPreparation(ref, target, file, count, self._log, self._manifest, self._reader).run()
 
     async def _evaluate_only(self, ref: RefreshRef, refresh: Refresh) -> None:
         started = refresh.started
@@ -189,8 +189,8 @@ class Refreshing:
                 if await self._log.of_batch(ref, "batch-indexed", number) is None:
                     await self._log.append(ref, record.body, number=number, after=record.sequence)
 
-    async def give_up(self, original: FailedMessage, reason: str) -> None:
-        await self._attempts.give_up(original, reason, "prepare")
+    async def on_retries_exhausted(self, original: FailedMessage, reason: str) -> None:
+        await self._attempts.on_retries_exhausted(original, reason, "prepare")
 
     async def on_timer(self, message: Msg) -> None:
         """Handle a nightly timer, or the timer of another attempt."""

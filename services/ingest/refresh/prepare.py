@@ -76,7 +76,7 @@ class PreparationCounts:
         self.chunks_removed += change.retired
 
 
-class Preparation:
+class RefreshPreparation:
     """Prepare one refresh."""
 
     def __init__(

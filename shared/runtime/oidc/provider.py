@@ -65,7 +65,7 @@ class OidcProvider:
 
     @property
     def leeway(self) -> int:
-        """Seconds by which the provider's clock may differ."""
+        """Return the seconds by which the provider's clock may differ."""
         return self._settings.leeway
 
     def protected_resource(self, resource: str) -> dict[str, Any]:

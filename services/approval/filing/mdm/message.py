@@ -16,7 +16,7 @@ NAMESPACE = "COUNTERSIGN"  # assigning authority of TXA-12
 
 
 @dataclass(frozen=True, slots=True)
-class Identifier:
+class MdmIdentifier:
     """An identifier with its assigning authority."""
 
     value: str
@@ -36,10 +36,10 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
-class Patient:
+class MdmPatient:
     """PID. `birth_date` is `YYYYMMDD` or shorter, `sex` a code of HL7 table 0001."""
 
-    mrn: Identifier
+    mrn: MdmIdentifier
     family: str = ""
     given: str = ""
     birth_date: str = ""
@@ -51,14 +51,14 @@ class Visit:
     """PV1: the patient class (HL7 table 0004) and the visit number."""
 
     patient_class: str
-    number: Identifier
+    number: MdmIdentifier
 
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """Who signed, as the receiver knows them."""
+    """The signer, by the identifier that the receiver knows."""
 
-    id: Identifier
+    id: MdmIdentifier
     family: str = ""
     given: str = ""
 
@@ -91,7 +91,7 @@ class MdmMessage:
 
     event: Event
     header: Header
-    patient: Patient
+    patient: MdmPatient
     visit: Visit
     document: DocumentHeader
     content: Content
@@ -132,7 +132,7 @@ def _msh(event: Event, header: Header) -> str:
     )
 
 
-def _pid(patient: Patient) -> str:
+def _pid(patient: MdmPatient) -> str:
     return segment(
         "PID",
         {
@@ -176,5 +176,5 @@ def _obx(content: Content) -> Iterator[str]:
         yield segment("OBX", {1: str(number), 2: "TX", 3: code, 5: escape(line), 11: "F"})
 
 
-def _identifier(identifier: Identifier, type: str) -> str:
+def _identifier(identifier: MdmIdentifier, type: str) -> str:
     return components(identifier.value, "", "", identifier.authority, type)

@@ -30,7 +30,7 @@ class OutgoingMessage(Model):
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class MessageDraft:
     """A composed message and the digests of what it carries, by content type."""
 
     control_id: str
@@ -38,7 +38,7 @@ class Draft:
     renditions: dict[str, str]
 
 
-Compose = Callable[[], Awaitable[Draft]]
+Compose = Callable[[], Awaitable[MessageDraft]]
 
 
 @dataclass(frozen=True, slots=True)

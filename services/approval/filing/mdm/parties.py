@@ -1,12 +1,12 @@
-"""Who an MDM message is about and who signed it, as the EHR has them now.
+"""Read the patient, the visit and the signer of an MDM message from the EHR.
 
 The patient is that of the Encounter as it is, not as it was when the draft was written: patients are merged.
 """
 
 from dataclasses import dataclass
 
-from services.approval.filing.held import HeldError
-from services.approval.filing.mdm.message import Identifier, Patient, Signer, Visit
+from services.approval.filing.errors import DocumentHeldError
+from services.approval.filing.mdm.message import MdmIdentifier, MdmPatient, Signer, Visit
 from shared.clinical import references
 from shared.clinical.elements import Resource, child, children, codes, string
 from shared.clinical.fhir_client import FhirClient
@@ -25,13 +25,16 @@ SEXES = {"male": "M", "female": "F", "other": "O", "unknown": "U"}
 class Parties:
     """The patient, the visit and the signer of one document."""
 
-    patient: Patient
+    patient: MdmPatient
     visit: Visit
     signer: Signer
 
 
 async def read_parties(ehr: FhirClient, settings: MdmSettings, signed: Signature | Retracted) -> Parties:
-    """Raises HeldError for a patient or a visit without an identifier, TransientError, PermanentError."""
+    """Read patient, visit and signer from the EHR.
+
+    Raises DocumentHeldError for a patient or a visit without an identifier, TransientError, PermanentError.
+    """
     encounter = await ehr.read("Encounter", _id(signed.stay.encounter))
     subject = references.relative(encounter.get("subject"), ehr.bases) or signed.stay.patient
     patient = await ehr.read("Patient", _id(subject))
@@ -40,22 +43,22 @@ async def read_parties(ehr: FhirClient, settings: MdmSettings, signed: Signature
     )
 
 
-def _patient(patient: Resource, settings: MdmSettings) -> Patient:
+def _patient(patient: Resource, settings: MdmSettings) -> MdmPatient:
     mrn = _identifier(patient, settings.mrn_system, "MR")
     if mrn is None:
-        raise HeldError("the patient has no MRN in the EHR by COUNTERSIGN_MDM_MRN_SYSTEM")
+        raise DocumentHeldError("the patient has no MRN in the EHR by COUNTERSIGN_MDM_MRN_SYSTEM")
     family, given = _name(patient)
     birth_date = (string(patient, "birthDate") or "").replace("-", "")
     sex = SEXES.get(string(patient, "gender") or "", "")
-    return Patient(Identifier(mrn, settings.mrn_authority), family, given, birth_date, sex)
+    return MdmPatient(MdmIdentifier(mrn, settings.mrn_authority), family, given, birth_date, sex)
 
 
 def _visit(encounter: Resource, settings: MdmSettings) -> Visit:
     number = _identifier(encounter, settings.visit_system, "VN")
     if number is None:
-        raise HeldError("the stay has no visit number in the EHR by COUNTERSIGN_MDM_VISIT_SYSTEM")
+        raise DocumentHeldError("the stay has no visit number in the EHR by COUNTERSIGN_MDM_VISIT_SYSTEM")
     code = string(child(encounter, "class"), "code") or ""
-    return Visit(CLASSES.get(code, "U"), Identifier(number, settings.visit_authority))
+    return Visit(CLASSES.get(code, "U"), MdmIdentifier(number, settings.visit_authority))
 
 
 async def _signer(ehr: FhirClient, settings: MdmSettings, by: Actor, reference: str | None) -> Signer:
@@ -64,14 +67,14 @@ async def _signer(ehr: FhirClient, settings: MdmSettings, by: Actor, reference: 
     if reference is not None and reference.startswith("Practitioner/"):
         try:
             found = await ehr.read("Practitioner", _id(reference))
-        except PermanentError:  # the sign-in says who it was
+        except PermanentError:  # the name of the sign-in is used
             found = {}
     family, given = _name(found)
     known = _identifier(found, settings.practitioner_system or NPI_SYSTEM, None)
     id = known or (by.npi if settings.practitioner_system is None else None) or (reference or by.subject)
     if not family:
         family = by.name or ""
-    return Signer(Identifier(id.rpartition("/")[2], settings.practitioner_authority), family, given)
+    return Signer(MdmIdentifier(id.rpartition("/")[2], settings.practitioner_authority), family, given)
 
 
 def _identifier(resource: Resource, system: str | None, type: str | None) -> str | None:

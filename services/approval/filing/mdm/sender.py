@@ -14,8 +14,8 @@ from shared.messaging.connection import NatsConnection
 from shared.messaging.lease import Lease
 
 BUCKET = "reconciled"
-MARGIN_S = 2  # of the lease beside the exchange: for what is read before it
-PATIENCE_S = 45.0  # for other processes; with the longest exchange, less than an attempt at filing may take
+MARGIN_S = 2  # of the lease in addition to the exchange, for the reads before it
+LEASE_TIMEOUT_S = 45.0  # for other processes; with the longest exchange, less than an attempt at filing may take
 
 
 def lease_of(bus: NatsConnection, to: MllpAddress) -> Lease:
@@ -59,7 +59,7 @@ class MdmSender:
             if self._failures != failures:
                 raise TransientError(self._reason)
             try:
-                async with self._lease.held(PATIENCE_S) as until:
+                async with self._lease.hold(LEASE_TIMEOUT_S) as until:
                     yield Turn(self._to, until - self._to.timeout)
             except TransientError as error:
                 self._failures, self._reason = self._failures + 1, error.reason

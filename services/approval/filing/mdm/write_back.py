@@ -9,9 +9,9 @@ from datetime import UTC
 from functools import partial
 from uuid import UUID
 
-from services.approval.filing.held import HeldError, check_first
+from services.approval.filing.errors import DocumentHeldError, require_chart_check
 from services.approval.filing.mdm.message import Content, DocumentHeader, Event, Header, MdmMessage, compose
-from services.approval.filing.mdm.outbox import Compose, Draft, Outbox, Stored
+from services.approval.filing.mdm.outbox import Compose, MessageDraft, Outbox, Stored
 from services.approval.filing.mdm.parties import read_parties
 from services.approval.filing.mdm.sender import MdmSender
 from services.approval.filing.renditions.make import PDF, TEXT
@@ -20,9 +20,9 @@ from services.approval.filing.write_back import (
     SignedDocument,
     SignedRetraction,
     Written,
+    current_filings,
     document_key,
     document_type_of,
-    standing,
 )
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled
@@ -79,15 +79,15 @@ class MdmWriteBack:
 
         T11 (cancel) is only for documents that nobody has used yet.
         """
-        for number, filed in enumerate(standing(retraction.case)):
+        for number, filed in enumerate(current_filings(retraction.case)):
             notice = partial(self._notice, retraction, filed.document_reference, number)
             await self._send(retraction.decision, f"{retraction.releases}-{number}", notice, retraction.doubt)
         return RetractionFiled(provenance="", profile="mdm")
 
     async def _send(self, decision: RecordedEvent, name: str, compose_it: Compose, doubt: str) -> Stored:
-        """Send a message that was not accepted yet. Raises HeldError for a refusal, and for one that is in `doubt`."""
+        """Send a message that was not accepted yet. Raises DocumentHeldError if it is refused or in `doubt`."""
         if doubt and not await self._outbox.accepted(decision, name):
-            check_first(doubt)
+            require_chart_check(doubt)
         stored = await self._outbox.prepare(decision, name, compose_it)
         if stored.message.accepted:
             return stored
@@ -97,10 +97,10 @@ class MdmWriteBack:
                 return stored
             answer = await turn.send(stored.content, stored.message.control_id)
             if not answer.accepted:
-                raise HeldError(f"the HL7v2 receiver refused the document ({answer.words})")
+                raise DocumentHeldError(f"the HL7v2 receiver refused the document ({answer.words})")
             return await self._outbox.accept(stored, answer.id)
 
-    async def _draft(self, document: SignedDocument) -> Draft:
+    async def _draft(self, document: SignedDocument) -> MessageDraft:
         decision, signature = document.decision, document.signature
         pdf = None
         if self._settings.content == "pdf":
@@ -118,9 +118,9 @@ class MdmWriteBack:
             pdf = None
             data = self._composed(replace(message, content=replace(content, pdf=None)))
         carried = {PDF: sha256_hex(pdf)} if pdf is not None else {TEXT: sha256_hex(document.text.encode())}
-        return _limited(Draft(control_id, data, carried))
+        return _limited(MessageDraft(control_id, data, carried))
 
-    async def _notice(self, retraction: SignedRetraction, parent: str, number: int) -> Draft:
+    async def _notice(self, retraction: SignedRetraction, parent: str, number: int) -> MessageDraft:
         decision, type = retraction.decision, document_type_of(retraction.case)
         text = retraction_notice(retraction.retracted, parent)
         control_id, content = (
@@ -129,14 +129,14 @@ class MdmWriteBack:
         )
         numbers = f"{decision.case.id}/retraction/{number + 1}", parent
         message = await self._message("T10", control_id, decision, retraction.retracted, numbers, content)
-        return _limited(Draft(control_id, self._composed(message), {TEXT: sha256_hex(text.encode())}))
+        return _limited(MessageDraft(control_id, self._composed(message), {TEXT: sha256_hex(text.encode())}))
 
     def _composed(self, message: MdmMessage) -> bytes:
-        """Raises HeldError for a character that the receiver's charset does not have: none is replaced."""
+        """Return the message. Raises DocumentHeldError for a character that the receiver's charset lacks."""
         try:
             return compose(message, escape_others=self._settings.unencodable == "escape")
         except UnencodableError as error:
-            raise HeldError(
+            raise DocumentHeldError(
                 f"the receiver's charset {message.header.charset} (COUNTERSIGN_MDM_CHARSET) does not have "
                 f"characters of the message: {error.names}"
             ) from None
@@ -202,7 +202,7 @@ def _control_id(decision: RecordedEvent, signed: SignedDocument | SignedRetracti
     return UUID(derived_id(of, "mdm")).hex[:CONTROL_ID_LENGTH]
 
 
-def _limited(draft: Draft) -> Draft:
+def _limited(draft: MessageDraft) -> MessageDraft:
     if len(draft.content) > MAX_MESSAGE_BYTES:
-        raise HeldError(f"the message has {len(draft.content)} bytes, and at most {MAX_MESSAGE_BYTES} are sent")
+        raise DocumentHeldError(f"the message has {len(draft.content)} bytes, and at most {MAX_MESSAGE_BYTES} are sent")
     return draft

@@ -1,8 +1,8 @@
 """The signed text as a FHIR R4 document: a Bundle whose Composition has a coded section for each kind of content. Pure.
 
-https://hl7.org/fhir/R4/documents.html, https://hl7.org/fhir/R4/composition.html. Whom it is about and who signed stand
-in the Bundle with what the signed text says of them. Facts stay references to the EHR's resources: a copy would say
-more than what was signed.
+https://hl7.org/fhir/R4/documents.html, https://hl7.org/fhir/R4/composition.html. Patient,
+stay and signer are in the Bundle, as far as the signed text describes them. Facts stay references to the EHR's
+resources: a copy would contain more than what was signed.
 """
 
 import json
@@ -29,12 +29,12 @@ _CLASS_UNKNOWN = {
 def write(source: Source) -> bytes:
     """Return the Bundle as JSON, UTF-8."""
     signer = _url(source, source.approved.signer or "") or f"urn:uuid:{source.id_of('signer')}"
-    others = list(_others(source, signer))
+    others = list(_referenced_entries(source, signer))
     composition = _composition(source, signer, {entry["fullUrl"] for entry in others})
     bundle = {
         "resourceType": "Bundle",
         "id": source.id_of("bundle"),
-        "meta": {"security": signed_resources.labels(source.approved)},
+        "meta": {"security": signed_resources.security_labels(source.approved)},
         "language": xhtml.LANGUAGE,
         "identifier": {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{source.id_of('bundle')}"},
         "type": "document",
@@ -47,14 +47,14 @@ def write(source: Source) -> bytes:
 def _composition(source: Source, signer: str, urls: set[str]) -> Resource:
     approved, document = source.approved, source.document
     stay, at = approved.stay, format_timestamp(source.at)
-    device = _url(source, f"Device/{source.device}") if signed_resources.drafted(source.approved) else None
+    device = _url(source, f"Device/{source.device}") if signed_resources.has_ai_author(source.approved) else None
     period = {"start": format_timestamp(stay.start)} if stay.start else {}
     composition: Resource = {
         "resourceType": "Composition",
         "id": source.id_of("composition"),
-        "meta": {"security": signed_resources.labels(source.approved)},
+        "meta": {"security": signed_resources.security_labels(source.approved)},
         "language": xhtml.LANGUAGE,
-        **_above(document),
+        **_opening_narrative(document),
         "identifier": resources.identified(source.identifier)[0],
         "status": "amended" if source.replaces else "final",
         "type": {"coding": [_loinc(source.draft.type.code)]},
@@ -77,7 +77,7 @@ def _composition(source: Source, signer: str, urls: set[str]) -> Resource:
     return composition
 
 
-def _above(document: SignedText) -> Resource:
+def _opening_narrative(document: SignedText) -> Resource:
     """Return the lines above the first heading: the patient and the stay."""
     blocks = [block for section in document.sections if section.code is None for block in section.blocks]
     return {"text": _narrative(blocks)} if blocks else {}
@@ -110,11 +110,11 @@ def _entries(source: Source, blocks: list[Block]) -> Resource:
 
 
 def _narrative(blocks: list[Block]) -> Resource:
-    # "additional": the words are the document, entries are no more than where some of them come from.
+    # "additional": the text is the document; entries only name the sources of some of its lines.
     return {"status": "additional", "div": xhtml.narrative(blocks)}
 
 
-def _others(source: Source, signer: str) -> Iterator[Resource]:
+def _referenced_entries(source: Source, signer: str) -> Iterator[Resource]:
     """Return entries for what the Composition refers to, besides the facts."""
     stay = source.approved.stay
     named: list[tuple[str | None, Resource]] = [
@@ -131,14 +131,14 @@ def _others(source: Source, signer: str) -> Iterator[Resource]:
         if url is not None and url not in known:
             known.add(url)
             id = url.rpartition("/")[2].rpartition(":")[2]
-            # An absolute reference may name what is no id.
+            # The last part of an absolute reference may be no valid id.
             id = id if _ID.fullmatch(id) else source.id_of(url)
             yield {"fullUrl": url, "resource": {"resourceType": resource["resourceType"], "id": id} | resource}
 
 
 def _drafter(source: Source) -> Iterator[tuple[str | None, Resource]]:
     """Return the AI as a Device, if the narrative is not a physician's."""
-    if signed_resources.drafted(source.approved):
+    if signed_resources.has_ai_author(source.approved):
         yield _url(source, f"Device/{source.device}"), resources.device(source.approved.draft)
 
 

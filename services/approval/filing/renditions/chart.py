@@ -68,8 +68,8 @@ def attachments(document: Resource) -> dict[str, Resource]:
     return found
 
 
-def held(document: Resource, renditions: Mapping[str, bytes]) -> dict[str, str]:
-    """Return content type → SHA-256 of those of `renditions` that a document has; all if it shows no contents."""
+def digests_in_document(document: Resource, renditions: Mapping[str, bytes]) -> dict[str, str]:
+    """Return content type → SHA-256 of those of `renditions` that a document contains; all if it shows no contents."""
     shown = attachments(document)
     return {
         content_type: sha256_hex(data)

@@ -78,8 +78,8 @@ GROUPS: dict[str, Kind] = {
     "diet and activity": DIET,
 }
 
-# Their lines say what is not so, or no more: software that reads entries without the narrative would take a stopped
-# medicine for one at discharge, and a ruled-out diagnosis for one of the patient. They have no entries.
+# Their lines state what does not or no longer apply. Software that reads entries without the narrative would take a
+# stopped medicine for one at discharge, and a ruled-out diagnosis for one of the patient. They have no entries.
 NARRATIVE_ONLY = frozenset(
     {
         "suspected diagnoses, not confirmed",

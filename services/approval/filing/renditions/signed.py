@@ -40,7 +40,7 @@ class Block:
 
     @property
     def name(self) -> str:
-        """By which it is known, whatever its kind of document calls it."""
+        """Return the name of the block, which is the same in every kind of document."""
         return heading(self.stands_for or self.title)
 
 

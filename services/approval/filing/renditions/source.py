@@ -33,7 +33,7 @@ class Source:
 
     @property
     def at(self) -> datetime:
-        """When it was signed."""
+        """Return the time of the signature."""
         return self.decision.time
 
     @property
@@ -42,7 +42,7 @@ class Source:
 
     @property
     def patient(self) -> str:
-        """The line that identifies the patient; each signed text contains the draft's."""
+        """Return the line that identifies the patient, as the signed text contains it."""
         return identity(self.draft) or ""
 
     @property
@@ -51,12 +51,12 @@ class Source:
 
     @property
     def signer(self) -> str:
-        """The name of the signer, or else their FHIR reference or subject."""
+        """Return the name of the signer, or else their FHIR reference or subject."""
         return self.approved.by.name or self.approved.signer or self.approved.by.subject
 
     @property
     def signature(self) -> list[str]:
-        """Lines below the text of a rendition: who signed what, and when."""
+        """Return the lines below the text of a rendition: who signed what, and when."""
         return list(self._signature())
 
     def _signature(self) -> Iterator[str]:

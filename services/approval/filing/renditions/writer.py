@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from services.approval.ehr_tasks.tasks import Devices
 from services.approval.filing.correction_resources import identifier_of
-from services.approval.filing.renditions.kept import KeptRenditions
 from services.approval.filing.renditions.make import FHIR, TEXT, make
 from services.approval.filing.renditions.pdf import Paper
 from services.approval.filing.renditions.source import Source
+from services.approval.filing.renditions.store import RenditionStore
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.context import EncounterContext
 from shared.contracts.corrections import Addended, Amended
@@ -35,7 +35,7 @@ class Renditions:
         self._wanted = tuple(wanted)
         self._paper = paper
         self._artifacts = Artifacts(bus)
-        self._kept = KeptRenditions(bus)
+        self._store = RenditionStore(bus)
 
     async def of(self, decision: RecordedEvent, approved: Signature, text: str, number: int = 1) -> dict[str, bytes]:
         """Return content type → bytes, the same at each attempt. `number` counts the documents of the case.
@@ -43,19 +43,19 @@ class Renditions:
         Only content types that are still configured are returned, and only the text if the draft cannot be read. Raises
         TransientError, PermanentError.
         """
-        # An addendum is somebody's words without coded parts: a Bundle would say no more than the text.
+        # An addendum has no coded parts: a Bundle would contain no more than the text.
         wanted = tuple(name for name in self._wanted if name != FHIR or not isinstance(approved, Addended)) or (TEXT,)
         if wanted == (TEXT,):
             return {TEXT: text.encode()}
         key = decision.head.digest
-        kept = await self._kept.get(decision.case.id, key) or {}
+        kept = await self._store.get(decision.case.id, key) or {}
         if chosen := {name: data for name, data in kept.items() if name in wanted}:
             return chosen
         source = await self._source(decision, approved, text, number, device=FHIR in wanted)
         if source is None:
             return {TEXT: text.encode()}
         made = await asyncio.to_thread(make, source, wanted, self._paper)
-        return await self._kept.keep(decision, made)
+        return await self._store.put(decision, made)
 
     async def _source(
         self, decision: RecordedEvent, approved: Signature, text: str, number: int, *, device: bool

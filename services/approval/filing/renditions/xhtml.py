@@ -67,7 +67,7 @@ def _block(block: Block, level: str) -> Iterator[etree._Element]:
             continue
         if items is None:
             items = _element("ul")
-            yield items  # its items follow: whoever takes it takes the element itself
+            yield items  # its items follow: a caller uses the element itself
         _add(items, "li", line.text)
 
 

@@ -18,7 +18,7 @@ class _Digests(RootModel[dict[str, str]]):
     """Content type → SHA-256, in the order in which they are filed."""
 
 
-class KeptRenditions:
+class RenditionStore:
     def __init__(self, bus: NatsConnection) -> None:
         self._artifacts = Artifacts(bus)
         self._bucket = Bucket(bus, "renditions")
@@ -45,7 +45,7 @@ class KeptRenditions:
             return None
         return {content_type: found[digest] for content_type, digest in digests.items()}
 
-    async def keep(self, decision: RecordedEvent, renditions: Mapping[str, bytes]) -> dict[str, bytes]:
+    async def put(self, decision: RecordedEvent, renditions: Mapping[str, bytes]) -> dict[str, bytes]:
         """Store `renditions` and return them, or those that another process stored at the same time."""
         key, texts = decision.head.digest, self._artifacts.of(decision.case.id, decision.head.sequence)
         entry = await self._bucket.get(key)

@@ -19,7 +19,7 @@ BUCKET, KEY = "reconciled", "restored"
 MAY_BE_FILED = "was restored: what was signed after it may be in the chart already"
 
 
-class Restored(Model):
+class RestoreRecord(Model):
     """The last restore. `last` is the sequence of the last DISCHARGE event when it was done."""
 
     backup: str
@@ -28,17 +28,19 @@ class Restored(Model):
     last: int
 
 
-async def read_restored(bus: NatsConnection) -> Restored | None:
+async def read_last_restore(bus: NatsConnection) -> RestoreRecord | None:
     """Return the last restore; None where there was none. Raises TransientError."""
     entry = await Bucket(bus, BUCKET).get(KEY)
-    return Restored.read(entry.value) if entry is not None else None
+    return RestoreRecord.read(entry.value) if entry is not None else None
 
 
-async def write_restored(bus: NatsConnection, restored: Restored) -> None:
+async def write_last_restore(bus: NatsConnection, restored: RestoreRecord) -> None:
     await Bucket(bus, BUCKET).put(KEY, restored.model_dump_json().encode())
 
 
-def doubt(restored: Restored | None, history: Sequence[RecordedEvent], stay: StayReferences | None) -> str:
+def doubt_after_restore(
+    restored: RestoreRecord | None, history: Sequence[RecordedEvent], stay: StayReferences | None
+) -> str:
     """Return why the chart may have a document of `stay` that no event names. Empty: it cannot. Pure.
 
     It may where the stay had ended before the restore, or its case is one of the backup, until a person has checked:
