@@ -67,6 +67,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
     against = _checkpoints(core)
     verifications = VerificationService(core.bus, core.ehr, against, clock, core.new_id)
     tokens = read_api_tokens(settings.tokens_file)
+    operations = Operations(core.bus, core.requests, clock)
     dependencies = ApiDependencies(
         authenticator=Authenticator(
             tokens,
@@ -89,7 +90,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
         ratings=RatingService(core.review),
         chart=ChartService(core.review, core.write_backs, FilingStatuses(core.bus, clock), core.unfiled, downloads),
         erasures=ErasureService(core.bus, core.review),
-        operations=Operations(core.bus, core.requests, clock),
+        operations=operations,
         directory=core.interactive_directory,
         sign_in=SignInService(sessions, core.log, clock, new_secret, settings.public, provider, people, launch),
         autosave=DraftAutosave(core.bus),
@@ -120,6 +121,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
             sessions.start,
             partial(turnaround.start, core.bus),
             partial(index.start, core.bus),
+            operations.start,
             partial(asyncio.to_thread, templates.compile),
         ),
         stops=(verifications.stop,),

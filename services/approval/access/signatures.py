@@ -72,7 +72,7 @@ class SignatureReview:
         return Examined(found, len(events), unreadable, after)
 
     async def _unseen(self, event: RecordedEvent, approved: Approved) -> UnseenSignature | None:
-        return unseen(event, approved, await self._log.of_case(event.case.id))
+        return unseen(event, approved, await self._log.of_case(event.case.id, "viewed"))
 
     async def _first(self, since: datetime) -> int | None:
         """Return the sequence of the first approval that was stored at `since` or later; None if there is none."""

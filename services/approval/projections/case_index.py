@@ -11,7 +11,7 @@ from nats import errors
 from nats.js.errors import APIError
 
 from services.approval.projections.catch_up import CatchUpSubscription
-from services.approval.projections.slim_case import slim_after
+from services.approval.projections.slim_case import NEW, slim_after
 from shared.contracts.case import Case
 from shared.contracts.case_values import CaseState
 from shared.contracts.envelope import RecordedEvent, decode
@@ -55,7 +55,7 @@ class CaseRow:
 
 def next_row(row: CaseRow | None, event: RecordedEvent) -> CaseRow:
     """Return the row of a case after one more event."""
-    after, owner = slim_after(row.case, row.owner, event) if row else slim_after(Case(), None, event)
+    after, owner = slim_after(row.case, row.owner, event) if row else slim_after(NEW, None, event)
     failed = event.body if isinstance(event.body, Failed) else None
     return CaseRow(
         ref=row.ref if row else CaseRef(sys.intern(event.case.department), event.case.id),

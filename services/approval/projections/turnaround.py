@@ -140,29 +140,34 @@ class TurnaroundProjection:
     def figures(self, departments: Collection[str] | None, period: timedelta) -> Figures:
         """Return the figures of the last `period`, at most KEPT, of the departments. None: all departments."""
         since = self._clock() - period
-
-        def counts(item: Signature | Escalation) -> bool:
-            return item.at >= since and (departments is None or item.department in departments)
-
-        signed = [item for item in self._signatures if counts(item)]
-        known = sorted(item.seconds for item in signed if item.seconds is not None)
-        escalations = [item for item in self._escalations if counts(item)]
-        taken_over = sum(item.takes_over for item in escalations)
+        signed = [
+            item.seconds
+            for item in self._signatures
+            if item.at >= since and (departments is None or item.department in departments)
+        ]
+        taken_over = [
+            item.takes_over
+            for item in self._escalations
+            if item.at >= since and (departments is None or item.department in departments)
+        ]
+        known = [seconds for seconds in signed if seconds is not None]
+        median, p90 = _percentiles(known, 50, 90)
         return Figures(
             signed=len(signed),
-            median=_quantile(known, 50),
-            p90=_quantile(known, 90),
+            median=median,
+            p90=p90,
             unknown=len(signed) - len(known),
-            notified=len(escalations) - taken_over,
-            taken_over=taken_over,
+            notified=len(taken_over) - sum(taken_over),
+            taken_over=sum(taken_over),
         )
 
 
-def _quantile(values: list[float], percent: int) -> float | None:
-    """Return a percentile of sorted values, interpolated."""
+def _percentiles(values: list[float], *percents: int) -> list[float | None]:
+    """Return percentiles, interpolated; None without values."""
     if len(values) < 2:
-        return values[0] if values else None
-    return quantiles(values, n=100, method="inclusive")[percent - 1]
+        return [values[0] if values else None for _ in percents]
+    found = quantiles(values, n=100, method="inclusive")
+    return [found[percent - 1] for percent in percents]
 
 
 async def _first_after(bus: NatsConnection, time: datetime) -> int | None:
