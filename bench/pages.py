@@ -35,7 +35,7 @@ FOLLOW = re.compile(r'href="([^"]*[?&;](?:after|skip)=[^"]*)"')  # the link to t
 
 
 class PageUnderTest(NamedTuple):
-    """`follow`: how many times the link to the page after it is followed first."""
+    """`follow`: how many times the link to the page after it is followed first, where there is one."""
 
     role: str
     path: str
@@ -57,7 +57,7 @@ class Times(NamedTuple):
 
 def pages(on: Published, now: datetime) -> Iterator[PageUnderTest]:
     """Yield every page of each role: those that the navigation links to, searches, first and last pages, one case."""
-    case = {state: found[-1] for state, found in on.examples.items()}
+    case = {state: found[0] for state, found in on.examples.items()}
     day = (now - timedelta(days=1)).date()
     yield from _physician(case)
     for path in (
@@ -152,12 +152,9 @@ async def times(services: Services, page: PageUnderTest, requests: int) -> Times
     async with httpx.AsyncClient(
         base_url=services.url(page.service), headers=services.headers(page.role), timeout=120
     ) as http:
-        path, size = page.path, 0
-        for _ in range(page.follow):
-            found = FOLLOW.search((await http.get(path)).text)
-            if found is None:
-                raise RuntimeError(f"{page.role} {path}: no page follows it")
-            path = found[1].replace("&amp;", "&")
+        path, number, size = page.path, 1, 0
+        while number <= page.follow and (found := FOLLOW.search((await http.get(path)).text)):
+            path, number = found[1].replace("&amp;", "&"), number + 1
         for _ in range(1 + WARM_UP + requests):
             begun = time.perf_counter()
             answer = await http.get(path)
@@ -168,7 +165,7 @@ async def times(services: Services, page: PageUnderTest, requests: int) -> Times
     measured = sorted(took[1 + WARM_UP :])
     return Times(
         page.role,
-        page.path + (f" (page {page.follow + 1})" if page.follow else ""),
+        page.path + (f" (page {number})" if number > 1 else ""),
         round(took[0], 1),
         round(statistics.median(measured), 1),
         round(measured[min(len(measured) - 1, int(len(measured) * 0.95))], 1),

@@ -26,6 +26,7 @@ from shared.contracts.subjects import CaseRef, access_subject, dead_letter_subje
 PERIOD = timedelta(days=30)
 DEPARTMENTS = 20
 PHYSICIANS = 10  # of a department
+FIRST_SHOWN = 200  # cases whose texts are stored, besides those that are open
 EXAMPLES = 20  # cases of each kind that are remembered
 DEADLINES = (timedelta(hours=24), timedelta(hours=72), timedelta(days=7))
 DECIDED_AFTER = (timedelta(minutes=10), timedelta(hours=30))  # of the request of the review: at least, at most
@@ -168,7 +169,7 @@ class Trail:
             recorded = self._recorded.closed
         after = timedelta(seconds=chance.uniform(*(item.total_seconds() for item in DECIDED_AFTER)))
         decided = start + timedelta(seconds=22) + after
-        shown = decided > self._now or len(self.examples["filed"]) < EXAMPLES
+        shown = decided > self._now or number < FIRST_SHOWN
         draft = _draft_of(recorded, number, person) if shown else b""
         digest = sha256_hex(draft) if shown else sha256_hex(str(number).encode())
         made = CaseTimeline(

@@ -152,6 +152,18 @@ def test_since_is_when_the_state_began_and_not_the_last_event(three: CaseIndex) 
     assert (row.since, row.time, row.last_event) == (after(4), after(9), "escalated")
 
 
+def test_cases_in_the_same_condition_have_owners_of_their_own() -> None:
+    index = index_of(message(case, name, case * 10 + at) for case in (1, 2, 3) for at, name in enumerate(DRAFTED[:3]))
+    body = event("review-requested").model_dump_json(exclude_none=True).encode()
+    owners = ("Practitioner/dr-1", "Practitioner/dr-2", None)
+    for case, owner in enumerate(owners, 1):
+        data = body.replace(b'"owner":"Practitioner/dr-1",', f'"owner":"{owner}",'.encode() if owner else b"")
+        index._take(message(case, "review-requested", 40 + case, data=data))
+        index._take(message(case, "approved", 50 + case))
+    rows = [index.find(str(UUID(int=case))) for case in (1, 2, 3)]
+    assert [row.owner for row in rows if row is not None] == list(owners)
+
+
 @given(st.lists(st.sampled_from([item.event for item in EVENTS]), max_size=25))
 def test_any_sequence_of_events_leads_to_the_state_of_its_history(names: list[str]) -> None:
     """Also one that no service of ours would append."""
