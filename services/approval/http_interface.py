@@ -61,8 +61,8 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
     provider = OidcProvider(settings.oidc, clock, new_id=core.new_id) if settings.oidc.issuer else None
     launch = _launch(core) if settings.launch.issuer else None
     sessions = SessionStore(core.bus, clock, new_secret, settings.idle, settings.session, provider)
-    unreadable, feed, index = UnreadableEvents(), EventFeed(core.bus), CaseIndex()
-    turnaround = TurnaroundProjection(clock)
+    unreadable, feed, turnaround = UnreadableEvents(), EventFeed(core.bus), TurnaroundProjection(clock)
+    index = CaseIndex(turnaround)
     downloads = Renditions(core.bus, core.interactive_ehr, core.devices, (TEXT, PDF), settings.paper)
     against = _checkpoints(core)
     verifications = VerificationService(core.bus, core.ehr, against, clock, core.new_id)
@@ -119,7 +119,6 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
             partial(unreadable.start, core.bus),
             feed.start,
             sessions.start,
-            partial(turnaround.start, core.bus),
             partial(index.start, core.bus),
             operations.start,
             partial(asyncio.to_thread, templates.compile),

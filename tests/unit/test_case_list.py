@@ -15,8 +15,8 @@ from services.approval.projections import case_index
 from services.approval.projections.case_index import CaseIndex, CaseRow, next_row
 from services.approval.review.case_list import CaseFilter, CaseQuery, list_cases, page, parse_cursor
 from shared.contracts.case import fold
-from shared.contracts.envelope import CHAIN_START, decode, encode
-from shared.contracts.errors import TransientError
+from shared.contracts.envelope import CHAIN_START, RecordedEvent, decode, encode
+from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.subjects import CaseRef
 from shared.messaging.event_store import RawMessage
 from shared.runtime.authentication import Caller
@@ -130,6 +130,29 @@ def test_what_is_signed_is_unfiled_until_the_chart_has_it(three: CaseIndex) -> N
     three._take(message(1, "filed", 10))
     assert numbers(three, unfiled=True) == []
     assert three.counts(EVERYBODY, "cardiology") == {"filed": 1, "failed": 1}
+
+
+class Names:
+    """Takes events, and keeps their names."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def clear(self) -> None:
+        self.seen.clear()
+
+    def take(self, event: RecordedEvent) -> None:
+        self.seen.append(event.name)
+
+
+def test_others_get_every_event_that_can_be_read() -> None:
+    names = Names()
+    index = CaseIndex(names)
+    index._take(message(1, "discharged", 1))
+    with pytest.raises(PermanentError):
+        index._take(message(1, "approved", 2, data=b"{"))
+    index._take(message(1, "context-extracted", 3))
+    assert names.seen == ["discharged", "context-extracted"]
 
 
 def test_what_cannot_be_read_changes_no_case(three: CaseIndex) -> None:

@@ -13,7 +13,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 def figures(*events: tuple[str, str, timedelta], days: int = 7, departments: tuple[str, ...] | None = None):  # type: ignore[no-untyped-def]
     projection = TurnaroundProjection(lambda: T0)
     for case, name, ago in sorted(events, key=lambda item: -item[2]):
-        projection.take(case.partition("/")[0], case, name, T0 - ago)
+        projection.apply(case.partition("/")[0], case, name, T0 - ago)
     return projection.figures(departments, timedelta(days=days))
 
 
@@ -58,9 +58,9 @@ def test_escalations_are_counted_and_a_reassignment_starts_again() -> None:
 def test_it_keeps_no_more_than_the_longest_period() -> None:
     now = [T0]
     projection = TurnaroundProjection(lambda: now[0])
-    projection.take("a", "1", "review-requested", T0)
-    projection.take("a", "1", "approved", T0)
+    projection.apply("a", "1", "review-requested", T0)
+    projection.apply("a", "1", "approved", T0)
     now[0] = T0 + 31 * DAY
-    projection.take("a", "2", "review-requested", now[0])
+    projection.apply("a", "2", "review-requested", now[0])
     assert projection.figures(None, timedelta(days=365)).signed == 0
     assert projection.since == T0

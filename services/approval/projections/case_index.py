@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from nats import errors
 from nats.js.errors import APIError
@@ -77,10 +78,22 @@ def _encounter(event: RecordedEvent) -> str:
     return found.removeprefix("Encounter/")
 
 
+class EventProjection(Protocol):
+    """Takes each event that the index reads, so that a long stream is read once."""
+
+    def clear(self) -> None:
+        """Forget everything: the stream is read from its start."""
+
+    def take(self, event: RecordedEvent) -> None:
+        """Apply one event."""
+
+
 class CaseIndex:
     """All cases. It reads the whole event stream after a start, in the background, and knows when it has."""
 
-    def __init__(self) -> None:
+    def __init__(self, *others: EventProjection) -> None:
+        """`others` get every event too."""
+        self._others = others
         self._rows: dict[str, CaseRow] = {}  # the case with the latest event stands last
         self._counts: Counter[tuple[str, CaseState]] = Counter()
         self._position = 0
@@ -91,6 +104,8 @@ class CaseIndex:
         """Subscribe; stored events are read in the background. Raises TransientError."""
         self._rows.clear()  # of a start that failed
         self._counts.clear()
+        for other in self._others:
+            other.clear()
         self._position = 0
         self._bus = bus
         self._following = CatchUpSubscription("cases", ("*",), self._take, stored=False)
@@ -151,7 +166,10 @@ class CaseIndex:
 
     def _take(self, message: RawMessage) -> None:
         try:
-            self._apply(decode(message.subject, message.headers, message.data, message.sequence))
+            event = decode(message.subject, message.headers, message.data, message.sequence)
+            self._apply(event)
+            for other in self._others:
+                other.take(event)
         finally:  # also past what cannot be read
             self._position = message.sequence
             for sequence, waiter in self._waiters:

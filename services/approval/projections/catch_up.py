@@ -22,6 +22,7 @@ from shared.contracts.subjects import case_filter
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import STREAM, RawMessage, raw_message_of
+from shared.messaging.ordered_consumer import subscribe_ordered
 
 logger = logging.getLogger(__name__)
 
@@ -29,9 +30,6 @@ BUCKET = "reviews"
 EVENTS_PER_CHECKPOINT = 1_000  # some 0.2 s to read again
 MAX_CONCURRENT_READS = 256  # events
 EVENTS_BETWEEN_PAUSES = 16  # less than a millisecond
-# Seconds between the server's heartbeats while there are no messages. If two to four are missed, nats-py recreates the
-# consumer.
-IDLE_HEARTBEAT = 1.0
 READ_TIMEOUT = 120.0  # seconds without a message after which reading the event stream has failed
 
 
@@ -84,14 +82,7 @@ class CatchUpSubscription:
         try:
             if self._stores_checkpoint and (checkpoint := await self._read_checkpoint()) is not None:
                 await self._resume(checkpoint)
-            subscription = await bus.jetstream.subscribe(
-                "",
-                stream=STREAM,
-                config=self._config,
-                ordered_consumer=True,
-                idle_heartbeat=IDLE_HEARTBEAT,
-                cb=self._on_message,
-            )
+            subscription = await subscribe_ordered(bus, STREAM, self._config, self._on_message)
             info = await subscription.consumer_info()
         except (errors.Error, APIError, TimeoutError) as error:
             raise TransientError(f"the event stream could not be read ({type(error).__name__})") from None
