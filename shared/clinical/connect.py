@@ -1,8 +1,6 @@
 """Build the FHIR client of a service."""
 
-import ssl
 from collections.abc import Collection
-from functools import cache
 from pathlib import Path
 
 import httpx
@@ -11,7 +9,7 @@ from pydantic import SecretStr
 from shared.clinical.authorization import Authorization, StaticToken, TokenFile
 from shared.clinical.fhir_client import FhirClient
 from shared.clinical.smart.token_source import BackendToken
-from shared.http import HttpClient
+from shared.http import HttpClient, tls_context
 from shared.oauth.client_authentication import ClientAuthentication
 
 # `pool` is shorter than a step's timeout: with all connections in use, the step reports that instead of hanging.
@@ -50,9 +48,4 @@ def build_backend_token(
 
 def _open_token_client() -> httpx.AsyncClient:
     # A client for each request: some minutes lie between them, and there is no connection to close at the end.
-    return HttpClient(timeout=TOKEN_TIMEOUT, verify=_tls_context())
-
-
-@cache
-def _tls_context() -> ssl.SSLContext:
-    return httpx.create_ssl_context()
+    return HttpClient(timeout=TOKEN_TIMEOUT, verify=tls_context())

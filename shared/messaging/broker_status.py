@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from shared.contracts.errors import TransientError
-from shared.http import HttpClient
+from shared.http import HttpClient, tls_context
 from shared.messaging.server_status import TIMEOUT, ServerStatus, durability
 from shared.messaging.topology import all_consumers
 
@@ -107,7 +107,7 @@ async def read_broker_status(urls: Sequence[str], created: datetime) -> BrokerSt
 
 
 async def _ask(url: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    async with HttpClient(base_url=url.rstrip("/"), timeout=TIMEOUT) as http:
+    async with HttpClient(base_url=url.rstrip("/"), timeout=TIMEOUT, verify=tls_context()) as http:
         try:
             server = (await http.get("/varz")).raise_for_status().json()
             store = (await http.get("/jsz", params=OPTIONS)).raise_for_status().json()

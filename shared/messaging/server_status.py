@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from shared.contracts.errors import TransientError
-from shared.http import HttpClient
+from shared.http import HttpClient, tls_context
 
 TIMEOUT = 3.0
 
@@ -35,7 +35,7 @@ async def read_durability(url: str) -> ServerStatus:
 
     Raises TransientError when it does not answer.
     """
-    async with HttpClient(base_url=url.rstrip("/"), timeout=TIMEOUT) as http:
+    async with HttpClient(base_url=url.rstrip("/"), timeout=TIMEOUT, verify=tls_context()) as http:
         try:
             server = (await http.get("/varz")).raise_for_status().json()
             options = {"streams": "true", "config": "true", "accounts": "true"}
