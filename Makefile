@@ -130,7 +130,7 @@ bench-scale: install ## measure one, two and four processes of each service
 bench-telemetry: install ## measure what telemetry adds to a case
 	@$(BIN)/python -m bench.telemetry
 
-bench-pages: install ## measure every page with 100,000 cases on the trail
+bench-pages: install ## measure every page with 100,000 cases
 	@$(BIN)/python -m bench.pages $(BENCH)
 
 bench-contention: install ## measure how a refresh and interactive drafts slow each other down

@@ -11,7 +11,7 @@ from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import STREAM, EventStore, sort_readable
 
 FIRST_WINDOW = 500  # sequences of the event stream that are looked through at a time, from its end
-GROWTH = 4  # of the next window: a page wants the last stays alone, an evaluation some hundred
+GROWTH = 4  # of the next window: a page needs the last stays alone, an evaluation some hundred
 WINDOW = 20_000  # at most
 REACH = 1_000_000  # sequences
 

@@ -11,11 +11,11 @@ from nats.js.api import ConsumerConfig, DeliverPolicy
 from nats.js.errors import APIError
 
 from services.approval.event_feed.message import CaseEventMessage, message_of
+from services.approval.projections.catch_up import IDLE_HEARTBEAT
 from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.subjects import CASE_EVENTS, CaseRef
 from shared.messaging.connection import NatsConnection, sort_api_error
 from shared.messaging.event_store import STREAM, EventStore, RawMessage
-from shared.messaging.ordered_consumer import subscribe_ordered
 
 PAGE_WINDOW = 0.1  # seconds in which events are read together
 
@@ -58,7 +58,14 @@ class EventFeed:
         """Follow new events in the background. Raises TransientError where the stream cannot be read."""
         config = ConsumerConfig(filter_subjects=[CASE_EVENTS], headers_only=True, deliver_policy=DeliverPolicy.NEW)
         try:
-            await subscribe_ordered(self._bus, STREAM, config, self._on_message)
+            await self._bus.jetstream.subscribe(
+                "",
+                stream=STREAM,
+                config=config,
+                ordered_consumer=True,
+                idle_heartbeat=IDLE_HEARTBEAT,
+                cb=self._on_message,
+            )
         except (errors.Error, APIError, TimeoutError) as error:
             raise TransientError(f"the event stream could not be read ({type(error).__name__})") from None
 
