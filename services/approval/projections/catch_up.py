@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from shared.contracts.errors import CountersignError, TransientError
 from shared.contracts.model import Model
-from shared.contracts.subjects import CASE_EVENTS, case_filter
+from shared.contracts.subjects import case_filter
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import STREAM, RawMessage, raw_message_of
@@ -109,10 +109,10 @@ class CatchUpSubscription:
     async def _read_stored(self, last: int) -> None:
         """Apply stored events, a page of the stream in memory: a consumer would push all of a long stream at once.
 
-        Pages are of one filter: they may come from different replicas, and of several filters one could be behind.
+        Other events are left out here: pages of several filters may come from several replicas, of which one could be
+        behind. And the server counts what is left of a filter for each page, for `>` alone without looking for it.
         """
-        filter = self._filters[0] if len(self._filters) == 1 else CASE_EVENTS
-        async for page in pages(self._bus, STREAM, filter, start=self._at + 1):
+        async for page in pages(self._bus, STREAM, ">", start=self._at + 1):
             events = [event for event in map(raw_message_of, page) if event.sequence <= last]
             for event in events:
                 if self._names.isdisjoint(("*", event.subject.rpartition(".")[2])):
