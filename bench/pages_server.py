@@ -130,7 +130,7 @@ class Services:
     def __init__(self, server: NatsServer) -> None:
         self._tokens = server.secrets.tokens
         self._server = server
-        self._ports = {name: free_port() for name in ("sandbox", "approval", "evaluator")}
+        self._ports = {name: free_port() for name in ("sandbox", "approval")}
         tokens = server.directory / "tokens.json"
         write_tokens(tokens, self._tokens)
         (server.directory / "knowledge.yaml").write_text("sources: []\n")
@@ -148,7 +148,7 @@ class Services:
         }
         self._sandbox = self._process("sandbox", [sys.executable, "-m", "sandbox_ehr", "--port"], "/fhir/metadata", {})
         self._sandbox.command.append(str(self._ports["sandbox"]))
-        self._services = [self._service(name) for name in ("approval", "evaluator")]
+        self._services = [self._service("approval")]
 
     def url(self, service: str) -> str:
         return f"http://127.0.0.1:{self._ports[service]}"
@@ -171,19 +171,17 @@ class Services:
         """Start everything; return what the start of approval cost, until all cases are read and nothing is done."""
         self._sandbox.start()
         self._sandbox.wait()
-        approval, evaluator = self._services
+        (approval,) = self._services
         begun = time.perf_counter()
-        approval.start()
-        assert approval.process is not None
-        process = psutil.Process(approval.process.pid)
-        await asyncio.to_thread(approval.wait)
+        process = await _answering(approval)
         answers = time.perf_counter() - begun
         await self._complete()
         seconds = time.perf_counter() - begun
         await _idle(process)
         cpu, memory = process.cpu_times(), process.memory_full_info()
-        evaluator.start()
-        await asyncio.to_thread(evaluator.wait)
+        self._ports["evaluator"] = free_port()  # now: while approval starts, others may take a free one
+        self._services.append(evaluator := self._service("evaluator"))
+        await _answering(evaluator)
         return {
             "answers_after_s": round(answers, 1),
             "complete_after_s": round(seconds, 1),
@@ -203,6 +201,17 @@ class Services:
     def stop(self) -> None:
         for item in (*self._services, self._sandbox):
             item.kill()
+
+
+async def _answering(service: ServiceProcess) -> psutil.Process:
+    """Start a service and wait until it answers. Raises RuntimeError where it ends."""
+    service.start()
+    started = service.process
+    while not await asyncio.to_thread(service.healthy):
+        if started is None or started.poll() is not None:
+            raise RuntimeError(f"{service.name} does not start: {service.log.read_text()[-1000:]}")
+        await asyncio.sleep(0.05)
+    return psutil.Process(started.pid if started is not None else None)
 
 
 async def _idle(process: psutil.Process) -> None:

@@ -16,7 +16,7 @@ from shared.messaging.pages import pages
 from shared.runtime.authentication import Caller
 
 APPROVED = case_filter("approved")
-MAX_EXAMINED = 500  # approvals, for one page
+MAX_EXAMINED = 250  # approvals, for one page: some 0.1 s
 CONCURRENCY = 8  # cases whose entries are read at the same time
 CLOCK_SKEW = timedelta(minutes=10)  # between the clocks of services, and of NATS
 
