@@ -44,7 +44,7 @@ class PageUnderTest(NamedTuple):
 
 
 class Times(NamedTuple):
-    """Milliseconds. `first`: of the first request of all."""
+    """Milliseconds. `first`: of the first request of all. `cpu`: of the service and nats-server, for one request."""
 
     role: str
     path: str
@@ -52,6 +52,7 @@ class Times(NamedTuple):
     p50: float
     p95: float
     most: float
+    cpu: float
     kilobytes: float
 
 
@@ -152,16 +153,19 @@ async def times(services: Services, page: PageUnderTest, requests: int) -> Times
     async with httpx.AsyncClient(
         base_url=services.url(page.service), headers=services.headers(page.role), timeout=120
     ) as http:
-        path, number, size = page.path, 1, 0
+        path, number, size, spent = page.path, 1, 0, 0.0
         while number <= page.follow and (found := FOLLOW.search((await http.get(path)).text)):
             path, number = found[1].replace("&amp;", "&"), number + 1
-        for _ in range(1 + WARM_UP + requests):
+        for request in range(1 + WARM_UP + requests):
+            if request == 1 + WARM_UP:
+                spent = services.cpu(page.service)
             begun = time.perf_counter()
             answer = await http.get(path)
             took.append((time.perf_counter() - begun) * 1000)
             if answer.status_code != 200 or not answer.headers["content-type"].startswith("text/html"):
                 raise RuntimeError(f"{page.role} {path}: HTTP {answer.status_code} {answer.text[:300]}")
             size = len(answer.content)
+    spent = services.cpu(page.service) - spent
     measured = sorted(took[1 + WARM_UP :])
     return Times(
         page.role,
@@ -170,6 +174,7 @@ async def times(services: Services, page: PageUnderTest, requests: int) -> Times
         round(statistics.median(measured), 1),
         round(measured[min(len(measured) - 1, int(len(measured) * 0.95))], 1),
         round(measured[-1], 1),
+        round(spent / requests * 1000, 1),
         round(size / 1024, 1),
     )
 
@@ -206,11 +211,11 @@ def show(found: dict[str, Any]) -> None:
     table = Table(title=f"{found['cases']:,} cases: milliseconds of each page")
     table.add_column("role")
     table.add_column("page", overflow="fold")
-    for name in ("first", "p50", "p95", "max", "KB"):
+    for name in ("first", "p50", "p95", "max", "CPU", "KB"):
         table.add_column(name, justify="right")
     for item in sorted((Times(**item) for item in found["pages"]), key=lambda item: -item.p95):
         style = "red" if item.p95 > LIMIT_MS else None
-        figures = (item.first, item.p50, item.p95, item.most, item.kilobytes)
+        figures = (item.first, item.p50, item.p95, item.most, item.cpu, item.kilobytes)
         table.add_row(item.role, item.path, *(f"{value:.1f}" for value in figures), style=style)
     console.print(table)
     console.print(f"start of approval: {found['start_of_approval']}")

@@ -153,6 +153,12 @@ class Services:
     def url(self, service: str) -> str:
         return f"http://127.0.0.1:{self._ports[service]}"
 
+    def cpu(self, service: str) -> float:
+        """Return the CPU seconds that the service and nats-server have used."""
+        of_service = next(item.process for item in self._services if item.name == service)
+        processes = (of_service, self._server._process)
+        return sum(sum(psutil.Process(item.pid).cpu_times()[:2]) for item in processes if item is not None)
+
     def headers(self, role: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._tokens[role]}"}
 
