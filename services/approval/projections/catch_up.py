@@ -100,7 +100,7 @@ class CatchUpSubscription:
                 await self._subscribe()
                 self._caught_up.set()
                 return
-            except TransientError as failure:
+            except CountersignError as failure:
                 if client.is_closed or self._bus.client is not client:
                     return  # whoever opens another connection starts again
                 logger.warning("%s: %s", self._key, failure.reason)
@@ -220,6 +220,8 @@ class CatchUpSubscription:
             self._take(event)
         except CountersignError as error:
             logger.warning("an event is not applied to %s: %s", self._key, error.reason)
+        except Exception as error:  # noqa: BLE001 - a message that is no event of ours must not hide the ones after it
+            logger.error("an event is not applied to %s: %s", self._key, type(error).__name__)
 
     async def _save(self, last: RawMessage) -> None:
         """Store a checkpoint. If that fails, only the next start takes longer."""
