@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up local-dashboards watch test test-fast test-system test-all test-long proof screenshots pictures dashboards chart compose-secrets lint docs docs-serve sbom scan bench bench-knowledge bench-airflow bench-startup bench-idle bench-contention bench-waiting bench-beginning bench-sharing bench-hostile bench-hl7 bench-proof bench-scale bench-telemetry quality format contracts clean
+.PHONY: help install demo up local-dashboards watch test test-fast test-system test-all test-long proof screenshots pictures dashboards chart compose-secrets lint docs docs-serve sbom scan bench bench-knowledge bench-airflow bench-startup bench-idle bench-contention bench-waiting bench-beginning bench-sharing bench-hostile bench-hl7 bench-proof bench-scale bench-telemetry bench-pages quality format contracts clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
@@ -136,6 +136,9 @@ bench-scale: install ## measure one, two and four processes of each service
 
 bench-telemetry: install ## measure what telemetry adds to a case
 	@$(BIN)/python -m bench.telemetry
+
+bench-pages: install ## measure every page with 100,000 cases
+	@$(BIN)/python -m bench.pages $(BENCH)
 
 bench-contention: install ## measure how a refresh and interactive drafts slow each other down
 	@$(BIN)/python -m bench.contention

@@ -62,13 +62,14 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
     provider = OidcProvider(settings.oidc, clock, new_id=core.new_id) if settings.oidc.issuer else None
     launch = _launch(core) if settings.launch.issuer else None
     sessions = SessionStore(core.bus, clock, new_secret, settings.idle, settings.session, provider)
-    unreadable, feed, index = UnreadableEvents(), EventFeed(core.bus), CaseIndex()
-    turnaround = TurnaroundProjection(clock)
+    unreadable, feed, turnaround = UnreadableEvents(), EventFeed(core.bus), TurnaroundProjection(clock)
+    index = CaseIndex(turnaround)
     downloads = Renditions(core.bus, core.interactive_ehr, core.devices, (TEXT, PDF), settings.paper)
     checkpoints = _checkpoints(core)
     alerts = PrometheusAlerts(settings.prometheus.url, settings.prometheus.token_file, HttpClient())
     verifications = VerificationService(core.bus, core.ehr, checkpoints, clock, core.new_id)
     tokens = read_api_tokens(settings.tokens_file)
+    operations = Operations(core.bus, core.requests, clock)
     dependencies = ApiDependencies(
         authenticator=Authenticator(
             tokens,
@@ -92,7 +93,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
         ratings=RatingService(core.review),
         chart=ChartService(core.review, core.write_backs, FilingStatuses(core.bus, clock), core.unfiled, downloads),
         erasures=ErasureService(core.bus, core.review),
-        operations=Operations(core.bus, core.requests, clock),
+        operations=operations,
         directory=core.interactive_directory,
         sign_in=SignInService(sessions, core.log, clock, new_secret, settings.public, provider, people, launch),
         autosave=DraftAutosave(core.bus),
@@ -122,8 +123,8 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
             partial(unreadable.start, core.bus),
             feed.start,
             sessions.start,
-            partial(turnaround.start, core.bus),
             partial(index.start, core.bus),
+            operations.start,
             partial(asyncio.to_thread, templates.compile),
         ),
         stops=(verifications.stop,),

@@ -10,8 +10,10 @@ from shared.contracts.subjects import case_filter
 from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import STREAM, EventStore, sort_readable
 
-WINDOW = 20_000  # sequences of the event stream that are looked through at a time, from its end
-WINDOWS = 50
+FIRST_WINDOW = 500  # sequences of the event stream that are looked through at a time, from its end
+GROWTH = 4  # of the next window: a page needs the last stays alone, an evaluation some hundred
+WINDOW = 20_000  # at most
+REACH = 1_000_000  # sequences
 
 
 class SignedStays:
@@ -46,19 +48,18 @@ class SignedStays:
         return any(isinstance(item.body, ErasureOrdered) for item in await self._cases.find(case))
 
     async def _newest_first(self, document: str) -> AsyncIterator[EvaluationItem]:
-        """Yield each case once, with what was signed last; as far back as `WINDOWS` reach."""
+        """Yield each case once, with what was signed last; as far back as REACH."""
         last = (await self._bus.jetstream.stream_info(STREAM)).state.last_seq
         seen: set[str] = set()
-        for _ in range(WINDOWS):
-            first = max(1, last - WINDOW + 1)
+        end, size = max(0, last - REACH), FIRST_WINDOW
+        while last > end:
+            first = max(1, last - size + 1)
             for event in reversed(await self._approvals(first, last)):
                 item = stay_of(event, document)
                 if item is not None and item.case not in seen:
                     seen.add(item.case)
                     yield item
-            last = first - 1
-            if last < 1:
-                return
+            last, size = first - 1, min(size * GROWTH, WINDOW)
 
     async def _approvals(self, first: int, last: int) -> list[RecordedEvent]:
         messages = []

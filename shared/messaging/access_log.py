@@ -69,9 +69,9 @@ class AccessLog:
             self._refused.clear()
         return id in self._refused
 
-    async def of_case(self, case_id: str) -> list[AccessLogEntry]:
-        """Return every entry about a case, oldest first."""
+    async def of_case(self, case_id: str, event: AccessLogEvent | None = None) -> list[AccessLogEntry]:
+        """Return every entry about a case, or those of one kind, oldest first."""
         found: list[AccessLogEntry] = []
-        async for page in pages(self._bus, STREAM, access_subject("*", case_id)):
+        async for page in pages(self._bus, STREAM, access_subject(event or "*", case_id)):
             found += [AccessLogEntry.model_validate(json.loads(message.data)) for message in page]
         return found

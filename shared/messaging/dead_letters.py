@@ -98,31 +98,18 @@ async def read_all(connection: NatsConnection) -> DeadLetters:
     return found
 
 
-async def read_after(
-    connection: NatsConnection, after: int = 0
-) -> AsyncGenerator[tuple[DeadLetter, bytes, dict[str, str]]]:
-    """Yield the dead letters behind sequence `after`, a page of them in memory at a time."""
-    resolutions = await _resolutions(connection)
-    async for page in pages(connection, STREAM, subjects.DEAD_LETTERS, start=after + 1, size=SCAN_PAGE):
+async def read_from(
+    connection: NatsConnection, start: int
+) -> "AsyncGenerator[tuple[int, DeadLetter | ResolvedLetter]]":
+    """Yield what is stored from sequence `start` on, in order, each with its sequence; a page in memory at a time."""
+    async for page in pages(connection, STREAM, subjects.DEAD_LETTERS, start=start, size=SCAN_PAGE):
         for message in page:
             headers = dict(message.headers or {})
-            if _parse_resolution_subject(headers["Nats-Subject"]) is not None:
-                continue
-            dead_letter = _read(int(headers["Nats-Sequence"]), headers)
-            if (resolution := resolutions.get(dead_letter.sequence)) is not None:
-                dead_letter = resolution.of(dead_letter)
-            yield dead_letter, message.data, headers
-
-
-async def _resolutions(connection: NatsConnection) -> "dict[int, Resolution]":
-    """Return how dead letters were resolved, by their sequence."""
-    found: dict[int, Resolution] = {}
-    for subject in (subjects.DEAD_LETTERS_REDRIVEN, subjects.DEAD_LETTERS_DISCARDED):
-        async for page in pages(connection, STREAM, subject, size=PAGE):
-            for message in page:
-                if (record := _parse_resolution_subject((message.headers or {})["Nats-Subject"])) is not None:
-                    found[record[1]] = _read_resolution(record[0], message.data)
-    return found
+            sequence = int(headers["Nats-Sequence"])
+            if (record := _parse_resolution_subject(headers["Nats-Subject"])) is None:
+                yield sequence, _read(sequence, headers)
+            else:
+                yield sequence, ResolvedLetter(record[1], _read_resolution(record[0], message.data))
 
 
 async def read_one(connection: NatsConnection, sequence: int) -> tuple[DeadLetter, bytes, dict[str, str]]:
@@ -158,6 +145,14 @@ class Resolution:
 
     def of(self, dead_letter: DeadLetter) -> DeadLetter:
         return replace(dead_letter, state=self.outcome, by=self.by, at=self.at, why=self.why)
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedLetter:
+    """A record that the dead letter with this sequence was resolved."""
+
+    sequence: int
+    resolution: Resolution
 
 
 def _parse_resolution_subject(subject: str) -> tuple[Outcome, int] | None:

@@ -61,7 +61,7 @@ async def test_filters_match_exactly_and_together(secured: Stack, provider: Oidc
 async def test_pages_reach_every_entry_once(secured: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where windows are smaller than pages, and where a page ends because the search has read enough."""
     monkeypatch.setattr(search, "WINDOW", 4)
-    monkeypatch.setattr(search, "MAX_WINDOWS", 2)
+    monkeypatch.setattr(search, "MAX_READ", 8)
     await write(secured, 23, datetime.now(UTC))
     for wanted, count in (({}, 23), ({"subject": "ann"}, 12), ({"subject": "nobody"}, 0)):
         found: list[int] = []

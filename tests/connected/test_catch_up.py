@@ -13,6 +13,7 @@ from services.approval.projections.case_states import CaseStateProjection
 from services.approval.projections.catch_up import BUCKET, CatchUpSubscription, ProjectionCheckpoint
 from services.approval.projections.open_reviews import OpenReviewsProjection
 from shared.contracts.envelope import CHAIN_START, ChainHead
+from shared.contracts.errors import PermanentError
 from shared.contracts.subjects import CaseRef
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import NatsConnection, connect
@@ -86,6 +87,21 @@ async def test_only_what_counts_and_what_came_since_is_read_again(bus: NatsConne
     assert await Reader(2, 3).read(bus) == [1, 2, 3, 4, 5]  # after the fourth it stores where to begin
     await trail.add(6, "review-requested", "escalated", "approved")
     assert await Reader().read(bus) == [2, 3, 5, 6, 8]
+
+
+@pytest.mark.parametrize("error", [ValueError, PermanentError], ids=lambda error: error.__name__)
+async def test_an_event_that_cannot_be_applied_hides_no_other(bus: NatsConnection, error: type[Exception]) -> None:
+    trail = Trail(bus)
+    for case in range(1, 4):
+        await trail.add(case, "review-requested")
+
+    class Refusing(Reader):
+        def _take(self, message: RawMessage) -> None:
+            super()._take(message)
+            if message.sequence == 2:
+                raise error("no event of ours")
+
+    assert await Refusing().read(bus) == [1, 2, 3]
 
 
 async def test_what_comes_later_is_taken_once_also_after_the_connection_was_lost(nats: NatsServer) -> None:

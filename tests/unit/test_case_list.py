@@ -15,8 +15,8 @@ from services.approval.projections import case_index
 from services.approval.projections.case_index import CaseIndex, CaseRow, next_row
 from services.approval.review.case_list import CaseFilter, CaseQuery, list_cases, page, parse_cursor
 from shared.contracts.case import fold
-from shared.contracts.envelope import CHAIN_START, decode, encode
-from shared.contracts.errors import TransientError
+from shared.contracts.envelope import CHAIN_START, RecordedEvent, decode, encode
+from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.subjects import CaseRef
 from shared.messaging.event_store import RawMessage
 from shared.runtime.authentication import Caller
@@ -132,6 +132,29 @@ def test_what_is_signed_is_unfiled_until_the_chart_has_it(three: CaseIndex) -> N
     assert three.counts(EVERYBODY, "cardiology") == {"filed": 1, "failed": 1}
 
 
+class Names:
+    """Takes events, and keeps their names."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def clear(self) -> None:
+        self.seen.clear()
+
+    def take(self, event: RecordedEvent) -> None:
+        self.seen.append(event.name)
+
+
+def test_others_get_every_event_that_can_be_read() -> None:
+    names = Names()
+    index = CaseIndex(names)
+    index._apply_message(message(1, "discharged", 1))
+    with pytest.raises(PermanentError):
+        index._apply_message(message(1, "approved", 2, data=b"{"))
+    index._apply_message(message(1, "context-extracted", 3))
+    assert names.seen == ["discharged", "context-extracted"]
+
+
 def test_what_cannot_be_read_changes_no_case(three: CaseIndex) -> None:
     for wrong in (message(1, "approved", 9, data=b"{"), message(4, "discharged", 9, data=b"[]")):
         with pytest.raises(Exception, match="breaks the contract"):
@@ -150,6 +173,18 @@ def test_since_is_when_the_state_began_and_not_the_last_event(three: CaseIndex) 
     row = three.find(str(UUID(int=1)))
     assert row is not None
     assert (row.since, row.time, row.last_event) == (after(4), after(9), "escalated")
+
+
+def test_cases_in_the_same_condition_have_owners_of_their_own() -> None:
+    index = index_of(message(case, name, case * 10 + at) for case in (1, 2, 3) for at, name in enumerate(DRAFTED[:3]))
+    body = event("review-requested").model_dump_json(exclude_none=True).encode()
+    owners = ("Practitioner/dr-1", "Practitioner/dr-2", None)
+    for case, owner in enumerate(owners, 1):
+        data = body.replace(b'"owner":"Practitioner/dr-1",', f'"owner":"{owner}",'.encode() if owner else b"")
+        index._apply_message(message(case, "review-requested", 40 + case, data=data))
+        index._apply_message(message(case, "approved", 50 + case))
+    rows = [index.find(str(UUID(int=case))) for case in (1, 2, 3)]
+    assert [row.owner for row in rows if row is not None] == list(owners)
 
 
 @given(st.lists(st.sampled_from([item.event for item in EVENTS]), max_size=25))

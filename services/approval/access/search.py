@@ -11,10 +11,11 @@ from services.approval.access.filter import AccessFilter, StoredEntry, stored_en
 from shared.contracts.errors import TransientError
 from shared.messaging.access_log import STREAM
 from shared.messaging.connection import NatsConnection
-from shared.messaging.pages import pages
+from shared.messaging.pages import PAGE, pages
 
-WINDOW = 2048  # sequences that are read at a time
-MAX_WINDOWS = 16  # for one page: about 33,000 entries
+WINDOW = 2048  # sequences that are read at a time, at most
+GROWTH = 4  # of the next window: most pages are full after the first, which is as long as the page
+MAX_READ = 4096  # sequences for one page, some 0.2 s
 CLOCK_SKEW = timedelta(minutes=10)  # between the clocks of services, and of NATS
 
 
@@ -40,47 +41,49 @@ class AccessSearch:
         """Return up to `limit` entries before the sequence `before`, latest first. Raises TransientError."""
         found: list[StoredEntry] = []
         searched_to: datetime | None = None
-        windows = self._windows(wanted, before)
-        count = 0
-        async for start, entries, oldest in windows:
+        async for start, entries, oldest, count in self._windows(wanted, before, limit):
             found += entries
             searched_to = oldest or searched_to
             if len(found) >= limit:
                 more = len(found) > limit or start > 1
                 return AccessPage(found[:limit], found[limit - 1].sequence if more else None, searched_to)
-            count += 1
-            if count == MAX_WINDOWS and start > 1:
+            if count >= MAX_READ and start > 1:
                 return AccessPage(found, start, searched_to)
         return AccessPage(found, None, searched_to)
 
     async def all(self, wanted: AccessFilter) -> AsyncIterator[list[StoredEntry]]:
         """Yield every entry, latest first, a window at a time. Raises TransientError."""
-        async for _, entries, _ in self._windows(wanted, None):
+        async for _, entries, _, _ in self._windows(wanted, None, WINDOW):
             if entries:
                 yield entries
 
     async def _windows(
-        self, wanted: AccessFilter, before: int | None
-    ) -> AsyncIterator[tuple[int, list[StoredEntry], datetime | None]]:
-        """Yield the first sequence of each window, its matches, and the time of the oldest entry that was read."""
+        self, wanted: AccessFilter, before: int | None, size: int
+    ) -> AsyncIterator[tuple[int, list[StoredEntry], datetime | None, int]]:
+        """Yield windows, of which the first has `size` sequences.
+
+        Of each its first sequence, its matches, the time of the oldest entry that was read, and how many sequences
+        were read so far.
+        """
         if wanted.cases is not None and not wanted.cases:
             return
         first, end = await self._bounds(wanted)
         end = min(end, before or end)
-        size = WINDOW if wanted.case is None else end  # the entries of one case are few, and found by an index
+        count, size = 0, size if wanted.case is None else end  # the entries of one case are few, and found by an index
         while end > first:
             start = max(first, end - size)
             entries, oldest = await self._window(wanted, start, end)
-            yield (start if start > first else 1), entries[::-1], oldest
+            count += end - start
+            yield (start if start > first else 1), entries[::-1], oldest, count
             if wanted.since is not None and oldest is not None and oldest < wanted.since - CLOCK_SKEW:
                 return
-            end = start
+            end, size = start, min(size * GROWTH, WINDOW)
 
     async def _window(self, wanted: AccessFilter, start: int, end: int) -> tuple[list[StoredEntry], datetime | None]:
         """Return the matches from `start` to before `end`, oldest first."""
         found: list[StoredEntry] = []
         oldest: datetime | None = None
-        async for page in pages(self._bus, STREAM, wanted.subjects, start=start):
+        async for page in pages(self._bus, STREAM, wanted.subjects, start=start, size=min(end - start, PAGE)):
             for message in page:
                 headers = message.headers or {}
                 if int(headers["Nats-Sequence"]) >= end:

@@ -16,7 +16,7 @@ from shared.messaging.pages import pages
 from shared.runtime.authentication import Caller
 
 APPROVED = case_filter("approved")
-MAX_EXAMINED = 500  # approvals, for one page
+MAX_EXAMINED = 250  # approvals, for one page: some 0.1 s
 CONCURRENCY = 8  # cases whose entries are read at the same time
 CLOCK_SKEW = timedelta(minutes=10)  # between the clocks of services, and of NATS
 
@@ -72,7 +72,7 @@ class SignatureReview:
         return Examined(found, len(events), unreadable, after)
 
     async def _unseen(self, event: RecordedEvent, approved: Approved) -> UnseenSignature | None:
-        return unseen(event, approved, await self._log.of_case(event.case.id))
+        return unseen(event, approved, await self._log.of_case(event.case.id, "viewed"))
 
     async def _first(self, since: datetime) -> int | None:
         """Return the sequence of the first approval that was stored at `since` or later; None if there is none."""

@@ -2,19 +2,20 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 from pydantic import Field
 
 from services.approval.ehr_tasks.hold import DecisionHold, read_hold, set_hold
+from services.approval.operations.dead_letter_index import DeadLetterIndex
 from services.approval.operations.groups import Group, grouped
-from services.approval.operations.selection import Selection, can_see, case_of
+from services.approval.operations.selection import Selection, can_see
 from shared.contracts.errors import CountersignError, PermanentError, TransientError
 from shared.contracts.model import Model
 from shared.messaging.connection import NatsConnection
-from shared.messaging.dead_letters import DeadLetter, UnknownDeadLetterError, ensure_unresolved, read_after, read_one
+from shared.messaging.dead_letters import DeadLetter, UnknownDeadLetterError, ensure_unresolved, read_one
 from shared.messaging.operator_requests import OperatorRequests
 from shared.messaging.requests import MAX_CONCURRENT, CaseRequest, DeadLetterRequest, DecisionHoldRequest, ask
 from shared.messaging.steps import Clock
@@ -70,20 +71,19 @@ class Operations:
         self._bus = bus
         self._requests = requests
         self._clock = clock
+        self._letters = DeadLetterIndex()
+
+    async def start(self) -> None:
+        """Read the dead letters that are stored. Raises TransientError, PermanentError."""
+        await self._letters.refresh(self._bus)
 
     async def page(
         self, who: Caller, selection: Selection, after: int, limit: int
     ) -> tuple[list[DeadLetter], int | None]:
         """Return `limit` selected dead letters behind sequence `after`, and the sequence to continue behind."""
-        found: list[DeadLetter] = []
-        async with aclosing(read_after(self._bus, after)) as letters:
-            async for letter, _, _ in letters:
-                if not can_see(who, letter) or not selection.matches(letter):
-                    continue
-                if len(found) == limit:
-                    return found, found[-1].sequence
-                found.append(letter)
-        return found, None
+        await self._letters.refresh(self._bus)
+        found = list(islice(self._letters.select(who, selection, after), limit + 1))
+        return found[:limit], found[limit - 1].sequence if len(found) > limit else None
 
     async def overview(self, who: Caller, selection: Selection, after: int, limit: int) -> Overview:
         """Count and group all selected dead letters, and return `limit` of them behind sequence `after`."""
@@ -162,14 +162,9 @@ class Operations:
         return await self._requests.retry(CaseRequest(case_id=case_id, by=who.subject), who.actor, reason)
 
     async def letters_of(self, who: Caller, case_id: str) -> list[DeadLetter]:
-        """Return the dead letters of a case, oldest first. Reads all that are stored."""
-        found: list[DeadLetter] = []
-        async with aclosing(read_after(self._bus)) as letters:
-            async for letter, _, _ in letters:
-                ref = case_of(letter)
-                if ref is not None and ref.id == case_id and can_see(who, letter):
-                    found.append(letter)
-        return found
+        """Return the dead letters of a case, oldest first."""
+        await self._letters.refresh(self._bus)
+        return self._letters.of_case(who, case_id)
 
     async def decision_hold(self) -> DecisionHold | None:
         """Return the last setting of decisions in the EHR; None where there was none: they count."""

@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from nats import errors
 from nats.js.errors import APIError
 
 from services.approval.projections.catch_up import CatchUpSubscription
-from services.approval.projections.slim_case import slim_after
+from services.approval.projections.slim_case import NEW, slim_after
 from shared.contracts.case import Case
 from shared.contracts.case_values import CaseState
 from shared.contracts.envelope import RecordedEvent, decode
@@ -55,7 +56,7 @@ class CaseRow:
 
 def next_row(row: CaseRow | None, event: RecordedEvent) -> CaseRow:
     """Return the row of a case after one more event."""
-    after, owner = slim_after(row.case, row.owner, event) if row else slim_after(Case(), None, event)
+    after, owner = slim_after(row.case, row.owner, event) if row else slim_after(NEW, None, event)
     failed = event.body if isinstance(event.body, Failed) else None
     return CaseRow(
         ref=row.ref if row else CaseRef(sys.intern(event.case.department), event.case.id),
@@ -77,10 +78,22 @@ def _encounter(event: RecordedEvent) -> str:
     return found.removeprefix("Encounter/")
 
 
+class EventProjection(Protocol):
+    """Takes each event that the index reads, so that a long stream is read once."""
+
+    def clear(self) -> None:
+        """Forget everything: the stream is read from its start."""
+
+    def apply_event(self, event: RecordedEvent) -> None:
+        """Apply one event."""
+
+
 class CaseIndex:
     """Projection of all cases, which reads the whole event stream in the background after each start."""
 
-    def __init__(self) -> None:
+    def __init__(self, *others: EventProjection) -> None:
+        """`others` get every event too."""
+        self._others = others
         self._rows: dict[str, CaseRow] = {}  # the case with the latest event is last
         self._counts: Counter[tuple[str, CaseState]] = Counter()
         self._position = 0
@@ -91,6 +104,8 @@ class CaseIndex:
         """Subscribe; stored events are read in the background. Raises TransientError."""
         self._rows.clear()  # of a start that failed
         self._counts.clear()
+        for other in self._others:
+            other.clear()
         self._position = 0
         self._bus = bus
         self._following = CatchUpSubscription("cases", ("*",), self._apply_message, stored=False)
@@ -151,7 +166,10 @@ class CaseIndex:
 
     def _apply_message(self, message: RawMessage) -> None:
         try:
-            self._apply(decode(message.subject, message.headers, message.data, message.sequence))
+            event = decode(message.subject, message.headers, message.data, message.sequence)
+            self._apply(event)
+            for other in self._others:
+                other.apply_event(event)
         finally:  # also past what cannot be read
             self._position = message.sequence
             for sequence, waiter in self._waiters:

@@ -22,6 +22,7 @@ from shared.contracts.subjects import case_filter
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import STREAM, RawMessage, raw_message_of
+from shared.messaging.pages import pages
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ MAX_CONCURRENT_READS = 256  # events
 # Seconds between the server's heartbeats while there are no messages. If two to four are missed, nats-py recreates the
 # consumer.
 IDLE_HEARTBEAT = 1.0
+RETRY_DELAY = 1.0  # seconds
+EVENTS_BETWEEN_PAUSES = 16  # less than a millisecond
 READ_TIMEOUT = 120.0  # seconds without a message after which reading the event stream has failed
 
 
@@ -65,13 +68,13 @@ class CatchUpSubscription:
         self._apply_event = apply_event
         self._live_sequences = live_sequences
         self._stores_checkpoint = stored
-        self._config = ConsumerConfig(
-            filter_subjects=[case_filter(name) for name in names], headers_only=headers_only or None
-        )
-        self._at = 0
-        self._resumed_at: int | None = None  # the last event of the checkpoint, until it has been delivered once more
+        self._names = frozenset(names)
+        self._filters = [case_filter(name) for name in names]
+        self._headers_only = headers_only
+        self._at = 0  # sequence of the last event that was read
+        self._saved = 0  # sequence of the checkpoint
         self._received = 0
-        self._expected: int | None = None
+        self._reading: asyncio.Task[None] | None = None
         self._caught_up = asyncio.Event()
 
     async def start(self, bus: NatsConnection) -> None:
@@ -84,19 +87,64 @@ class CatchUpSubscription:
         try:
             if self._stores_checkpoint and (checkpoint := await self._read_checkpoint()) is not None:
                 await self._resume(checkpoint)
-            subscription = await bus.jetstream.subscribe(
+            last = (await bus.jetstream.stream_info(STREAM)).state.last_seq
+        except (errors.Error, APIError, TimeoutError) as error:
+            raise _unread(error) from None
+        self._reading = asyncio.create_task(self._read_on(last))
+
+    async def _read_on(self, last: int) -> None:
+        """Read the events that are stored up to `last`, then follow; try again where the server does not answer."""
+        client = self._bus.client
+        while True:
+            try:
+                await self._read_stored(last)
+                await self._subscribe()
+                self._caught_up.set()
+                return
+            except CountersignError as failure:
+                if client.is_closed or self._bus.client is not client:
+                    return  # whoever opens another connection starts again
+                logger.warning("%s: %s", self._key, failure.reason)
+                await asyncio.sleep(RETRY_DELAY)
+
+    async def _read_stored(self, last: int) -> None:
+        """Apply stored events, a page of the stream in memory: a consumer would push all of a long stream at once.
+
+        Other events are left out here: pages of several filters may come from several replicas, of which one could be
+        behind. And the server counts what is left of a filter for each page, for `>` alone without looking for it.
+        """
+        async for page in pages(self._bus, STREAM, ">", start=self._at + 1):
+            events = [event for event in map(raw_message_of, page) if event.sequence <= last]
+            for event in events:
+                if self._names.isdisjoint(("*", event.subject.rpartition(".")[2])):
+                    self._at = event.sequence
+                else:
+                    await self._receive(event)
+            if len(events) < len(page):
+                return
+            if self._stores_checkpoint and events[-1].sequence - self._saved >= EVENTS_PER_CHECKPOINT:
+                await self._save(events[-1])
+
+    async def _subscribe(self) -> None:
+        """Follow from the last event that was read."""
+        config = ConsumerConfig(filter_subjects=self._filters, headers_only=self._headers_only or None)
+        if self._at:
+            config.deliver_policy = DeliverPolicy.BY_START_SEQUENCE
+            config.opt_start_seq = self._at + 1
+        try:
+            subscription = await self._bus.jetstream.subscribe(
                 "",
                 stream=STREAM,
-                config=self._config,
+                config=config,
                 ordered_consumer=True,
                 idle_heartbeat=IDLE_HEARTBEAT,
                 cb=self._on_message,
             )
-            info = await subscription.consumer_info()
         except (errors.Error, APIError, TimeoutError) as error:
-            raise TransientError(f"the event stream could not be read ({type(error).__name__})") from None
-        self._expected = (info.delivered.consumer_seq if info.delivered else 0) + (info.num_pending or 0)
-        self._update_caught_up()
+            raise _unread(error) from None
+        state = subscription._sub._jsi
+        if state is not None:  # without it, one that has received nothing starts at the beginning of the stream again
+            state._sseq = max(state._sseq, self._at)  # after its connection is lost
 
     @property
     def is_caught_up(self) -> bool:
@@ -109,11 +157,11 @@ class CatchUpSubscription:
         Raises TransientError where no more events arrive.
         """
         while not self._caught_up.is_set():
-            before = self._received
+            before = self._at
             try:
                 await asyncio.wait_for(self._caught_up.wait(), READ_TIMEOUT)
             except TimeoutError:
-                if self._received == before:
+                if self._at == before:
                     raise TransientError("the event stream could not be read: no messages arrive any more") from None
 
     async def _read_checkpoint(self) -> ProjectionCheckpoint | None:
@@ -143,11 +191,7 @@ class CatchUpSubscription:
         for start in range(0, len(checkpoint.counting), MAX_CONCURRENT_READS):
             for event in await self._stored(checkpoint.counting[start : start + MAX_CONCURRENT_READS]):
                 self._apply(event)
-        self._at = self._resumed_at = checkpoint.at
-        # The last event is delivered once more and skipped: a consumer that has received nothing yet would start at the
-        # beginning of the stream after its connection is lost. When it arrives, the projection has caught up.
-        self._config.deliver_policy = DeliverPolicy.BY_START_SEQUENCE
-        self._config.opt_start_seq = checkpoint.at
+        self._at = self._saved = checkpoint.at
 
     async def _stored(self, sequences: Sequence[int]) -> list[RawMessage]:
         """Return messages. Raises TransientError if one is missing: a replica that is behind may have answered."""
@@ -157,32 +201,32 @@ class CatchUpSubscription:
         return [raw_message_of(message) for (message,) in found]
 
     async def _on_message(self, message: Msg) -> None:
-        event = RawMessage(message.subject, dict(message.headers or {}), message.data, message.metadata.sequence.stream)
-        if event.sequence > self._at:
-            self._apply(event)
-            self._at = event.sequence
-            self._received += 1
-            if self._stores_checkpoint and self._received % EVENTS_PER_CHECKPOINT == 0:
-                await self._save(event)
-            self._update_caught_up()
-        elif event.sequence == self._resumed_at:
-            self._resumed_at = None
-            self._received += 1
-            self._update_caught_up()
-        await asyncio.sleep(0)  # let other tasks run while a long event stream is read
+        sequence = message.metadata.sequence.stream
+        await self._receive(RawMessage(message.subject, dict(message.headers or {}), message.data, sequence))
 
-    def _update_caught_up(self) -> None:
-        if self._expected is not None and self._received >= self._expected:
-            self._caught_up.set()
+    async def _receive(self, event: RawMessage) -> None:
+        """Apply an event, once."""
+        if event.sequence <= self._at:
+            return
+        self._apply(event)
+        self._at = event.sequence
+        self._received += 1
+        if self._stores_checkpoint and self._received % EVENTS_PER_CHECKPOINT == 0:
+            await self._save(event)
+        if self._received % EVENTS_BETWEEN_PAUSES == 0:
+            await asyncio.sleep(0)  # let other tasks run while a long event stream is read
 
     def _apply(self, event: RawMessage) -> None:
         try:
             self._apply_event(event)
         except CountersignError as error:
             logger.warning("an event is not applied to %s: %s", self._key, error.reason)
+        except Exception as error:  # noqa: BLE001 - a message that is no event of ours must not hide the ones after it
+            logger.error("an event is not applied to %s: %s", self._key, type(error).__name__)
 
     async def _save(self, last: RawMessage) -> None:
         """Store a checkpoint. If that fails, only the next start takes longer."""
+        self._saved = last.sequence
         id, time = _identity(last)
         checkpoint = ProjectionCheckpoint(
             at=last.sequence, id=id, time=time, counting=tuple(sorted(self._live_sequences()))
@@ -191,6 +235,10 @@ class CatchUpSubscription:
             await self._checkpoints.put(self._key, zlib.compress(checkpoint.model_dump_json().encode()))
         except CountersignError as failure:
             logger.warning("where %s begins could not be stored: %s", self._key, failure.reason)
+
+
+def _unread(error: Exception) -> TransientError:
+    return TransientError(f"the event stream could not be read ({type(error).__name__})")
 
 
 def _identity(event: RawMessage) -> tuple[str, str]:

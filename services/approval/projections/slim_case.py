@@ -7,13 +7,26 @@ all cases in the same condition share one object.
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from shared.contracts.case import Case, ChartEntry, evolve, is_expected
 from shared.contracts.case_values import CaseState
 from shared.contracts.corrections import Retracted, RetractionRequested
 from shared.contracts.envelope import ChainHead, RecordedEvent
-from shared.contracts.events import CaseEvent, Closed, Failed, Filed, Rejected, RejectionAction, StepName
+from shared.contracts.events import (
+    Approved,
+    CaseEvent,
+    Closed,
+    ContextExtracted,
+    Discharged,
+    Drafted,
+    Failed,
+    Filed,
+    Rejected,
+    RejectionAction,
+    ReviewRequested,
+    StepName,
+)
 from shared.contracts.preparation import PreparationRequested
 from shared.contracts.retention import ErasureOrdered, HoldPlaced, TextKind
 from shared.contracts.subjects import CaseRef
@@ -42,8 +55,40 @@ _FAILED = {step: Failed(step=step, reason="", attempts=0) for step in get_args(S
 _REJECTED = {action: _stub(_empty(Rejected, action=action)) for action in get_args(RejectionAction)}
 
 
+NEW = Case()  # before its first event
+_KEPT = "the owner stays"  # no FHIR reference
+# Events of which a case's next condition does not depend on what they say; most events are among them.
+_PLAIN = (Discharged, ContextExtracted, Drafted, ReviewRequested, Approved, Closed)
+
+
+class _Transition(NamedTuple):
+    """What an event of one type makes of a condition. `owner`: None, _KEPT, or another: that of the event."""
+
+    before: Case  # referred to, so that its id is of no other object
+    after: Case
+    owner: str | None
+
+
+_transitions: dict[tuple[int, type[CaseEvent]], _Transition] = {}
+
+
 def slim_after(case: Case, owner: str | None, event: RecordedEvent) -> tuple[Case, str | None]:
-    """Return the case after one more event, without what does not decide its state, and its owner then."""
+    """Return the case after one more event, without what does not decide its state, and its owner then.
+
+    `case` is NEW, or what this function has returned.
+    """
+    body = event.body
+    if not isinstance(body, _PLAIN) and not (isinstance(body, Filed) and body.by is None):
+        return _evolved(case, owner, event)
+    key = id(case), type(body)
+    if (known := _transitions.get(key)) is None:
+        known = _transitions[key] = _Transition(case, *_evolved(case, _KEPT, event))
+    if known.owner == _KEPT:
+        return known.after, owner
+    return known.after, getattr(body, "owner", None)
+
+
+def _evolved(case: Case, owner: str | None, event: RecordedEvent) -> tuple[Case, str | None]:
     case = replace(case, owner=owner) if owner is not None else case
     after = evolve(case, event) if is_expected(case, event.body) else replace(case, head=event.head)
     return _slim(after), after.owner

@@ -1,7 +1,8 @@
 """The list of all cases: filters, and pages of it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Annotated, Self
 
 from fastapi import Query
@@ -37,18 +38,31 @@ class CaseFilter(BaseModel):
     )
     unfiled: bool = Field(default=False, description="only cases with a signature that the chart does not have yet")
 
-    def matches(self, row: CaseRow) -> bool:
-        return (
-            (not self.state or row.state in self.state)
-            and self.department in (None, row.ref.department)
-            and self.owner in (None, row.owner)
-            and self.case in (None, row.ref.id)
-            and (self.encounter is None or self.encounter.removeprefix("Encounter/") == row.encounter)
-            and (self.since is None or row.time >= self.since)
-            and (self.until is None or row.time < self.until)
-            and (self.unchanged_since is None or row.since <= self.unchanged_since)
-            and (not self.unfiled or row.unfiled)
-        )
+    def selector(self) -> Callable[[CaseRow], bool]:
+        """Return what selects the rows. It looks at what was asked for alone: a list may hold all cases there are."""
+        checks = [check for wanted, check in self._checks() if wanted]
+        if not checks:
+            return lambda _: True
+        if len(checks) == 1:
+            return checks[0]
+        return lambda row: all(check(row) for check in checks)
+
+    def _checks(self) -> Iterator[tuple[bool, Callable[[CaseRow], bool]]]:
+        """Yield whether each criterion was given, and its check; those that most cases do not pass first."""
+        encounter = self.encounter.removeprefix("Encounter/") if self.encounter is not None else None
+        case, owner, department, states = self.case, self.owner, self.department, frozenset(self.state)
+        yield case is not None, lambda row: row.ref.id == case
+        yield encounter is not None, lambda row: row.encounter == encounter
+        yield owner is not None, lambda row: row.owner == owner
+        yield self.unfiled, lambda row: row.unfiled
+        yield bool(states), lambda row: row.case.state in states
+        yield department is not None, lambda row: row.ref.department == department
+        if (since := self.since) is not None:
+            yield True, lambda row: row.time >= since
+        if (until := self.until) is not None:
+            yield True, lambda row: row.time < until
+        if (unchanged := self.unchanged_since) is not None:
+            yield True, lambda row: row.since <= unchanged
 
 
 class CaseQuery(CaseFilter):
@@ -120,28 +134,25 @@ async def list_cases(
     )
 
 
+def matching(index: CaseIndex, who: Caller, wanted: CaseFilter, before: int | None = None) -> Iterator[CaseRow]:
+    """Yield the wanted cases that the caller may know of, that with the latest event first: see `CaseIndex.select`."""
+    selected, departments = wanted.selector(), who.departments
+
+    def shown(row: CaseRow) -> bool:
+        return (departments is None or row.ref.department in departments) and selected(row)
+
+    if wanted.case is None:
+        return index.select(selected if departments is None else shown, before)
+    row = index.find(wanted.case)
+    return iter([row] if row is not None and (before is None or row.sequence < before) and shown(row) else [])
+
+
 def page(
     index: CaseIndex, who: Caller, wanted: CaseFilter, before: int | None, limit: int
 ) -> tuple[list[CaseRow], str | None]:
     """Return up to `limit` cases, and the cursor of the next page; None on the last."""
-    departments: Collection[str] | None = who.departments
-
-    def shown(row: CaseRow) -> bool:
-        return (departments is None or row.ref.department in departments) and wanted.matches(row)
-
-    if wanted.case is not None:
-        row = index.find(wanted.case)
-        return (
-            ([row], None)
-            if row is not None and (before is None or row.sequence < before) and shown(row)
-            else ([], None)
-        )
-    found: list[CaseRow] = []
-    for row in index.select(shown, before):
-        if len(found) == limit:
-            return found, str(found[-1].sequence)
-        found.append(row)
-    return found, None
+    found = list(islice(matching(index, who, wanted, before), limit + 1))
+    return found[:limit], str(found[limit - 1].sequence) if len(found) > limit else None
 
 
 def parse_cursor(cursor: str | None) -> int | None:

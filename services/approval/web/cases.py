@@ -12,7 +12,7 @@ from services.approval.dependencies import Api, ApiDependencies, CaseWatcher, Pe
 from services.approval.operations.retry import last_failure, redrivable
 from services.approval.operations.saved_views import MOST, SavedView, TooManyViewsError
 from services.approval.review.api import readable
-from services.approval.review.case_list import CaseFilter, page, parse_cursor
+from services.approval.review.case_list import CaseFilter, matching, page, parse_cursor
 from services.approval.review.operator_reasons import read_reasons
 from services.approval.review.views import case_view
 from services.approval.web import render
@@ -73,8 +73,7 @@ def _counts(api: ApiDependencies, who: Caller, wanted: CaseFilter) -> Counter[Ca
     anywhere = wanted.model_copy(update={"state": ()})
     if anywhere == CaseFilter(department=wanted.department):
         return api.index.counts(who, wanted.department)
-    rows = api.index.select(lambda row: who.can_access_department(row.ref.department) and anywhere.matches(row))
-    return Counter(row.state for row in rows)
+    return Counter(row.case.state for row in matching(api.index, who, anywhere))
 
 
 @router.post("/cases/views")
