@@ -19,8 +19,8 @@ class RelevantDocument(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    doc_id: str
-    grade: int = Field(default=1, ge=0)
+    doc_id: str = Field(description="path, address or code of a document")
+    grade: int = Field(default=1, ge=0, description="how well it answers; 0: not at all")
 
 
 class GoldenQuery(BaseModel):
@@ -28,10 +28,10 @@ class GoldenQuery(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    id: str = ""
-    query: str = ""
-    problem: str = ""
-    relevant: tuple[RelevantDocument, ...]
+    id: str = Field(default="", description="id of the query")
+    query: str = Field(default="", description="words to search; empty where `problem` is given")
+    problem: str = Field(default="", description="a diagnosis as records name it, in place of `query`")
+    relevant: tuple[RelevantDocument, ...] = Field(description="documents that answer it")
 
     @field_validator("relevant", mode="before")
     @classmethod

@@ -36,7 +36,7 @@ class ExpectedDocument(BaseModel):
     doc_id: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)] = Field(
         description="path, address or code of a document, with or without its source and suffix"
     )
-    grade: int = Field(default=1, ge=1, le=9)
+    grade: int = Field(default=1, ge=1, le=9, description="how well it answers")
 
 
 class Question(BaseModel):
@@ -44,7 +44,7 @@ class Question(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    query: Text = ""
+    query: Text = Field(default="", description="words to search; empty where `problem` is given")
     problem: Text = Field(default="", description="a diagnosis as records name it, in place of `query`")
     relevant: list[ExpectedDocument] = Field(max_length=100, description="may be empty for a problem only")
     reason: Reason
@@ -87,10 +87,10 @@ class ChangedGoldenQuery(Question):
 class GoldenQueryView(BaseModel):
     """A golden query as it counts."""
 
-    id: str
-    query: str
-    problem: str
-    relevant: list[RelevantDocument]
+    id: str = Field(description="id of the query")
+    query: str = Field(description="words to search; empty where `problem` is given")
+    problem: str = Field(description="a diagnosis as records name it, in place of `query`")
+    relevant: list[RelevantDocument] = Field(description="documents that answer it")
     digest: str = Field(description="to be named by an edit of it")
     file: str | None = Field(description="that declares it; null for one that was added here")
     editable: bool = Field(description="false where its file gives it no id of its own")
@@ -111,8 +111,8 @@ class GoldenQueryList(BaseModel):
 class GoldenRevisionView(BaseModel):
     """One change of the set: its number is the set's version after it."""
 
-    version: int
-    action: Action
+    version: int = Field(description="version of the set after it")
+    action: Action = Field(description="what was done")
     id: str = Field(description="of the query; empty where the files have changed")
     query: GoldenQuery | None = Field(description="after it; null where it was removed or the files have changed")
     by: str
@@ -129,8 +129,8 @@ class GoldenHistory(BaseModel):
 class Edited(BaseModel):
     """The version of the set after an edit."""
 
-    id: str
-    version: int
+    id: str = Field(description="id of the query")
+    version: int = Field(description="version of the set after the edit")
 
 
 def _edited(id: str, current: GoldenSet) -> Edited:

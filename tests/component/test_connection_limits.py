@@ -19,6 +19,8 @@ from tests.support import malicious_input
 from tests.support.examples import T0
 from tests.support.stack import until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:

@@ -17,6 +17,8 @@ from services.ingest.documents.reader import DocumentReader
 from shared.contracts.errors import PermanentError
 from shared.knowledge.knowledge_file import FormularySource, GuidelineSource
 
+pytestmark = pytest.mark.slow
+
 
 def connect(source: GuidelineSource | FormularySource) -> Connector:
     return connectors.connect(source, DocumentReader())

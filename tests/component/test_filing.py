@@ -20,6 +20,8 @@ from tests.support.ehr import sandbox
 from tests.support.examples import CASE, PHYSICIAN, STAY, T0, draft_ref
 from tests.support.unreliable_ehr import UnreliableEhr
 
+pytestmark = pytest.mark.slow
+
 APPROVED = Approved(
     stay=STAY, draft=draft_ref(), task=None, signed="e" * 64, edited=True, by=PHYSICIAN, signer="Practitioner/dr-1"
 )

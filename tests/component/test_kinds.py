@@ -32,6 +32,8 @@ from tests.support.examples import CASE, PHYSICIAN, T0, draft_ref
 from tests.support.kinds import STAYS, rehabilitation, write_kind
 from tests.support.third_party import errors
 
+pytestmark = pytest.mark.slow
+
 CODES = {"transfer-summary": "18761-7"}  # the others are discharge summaries, 18842-5
 
 

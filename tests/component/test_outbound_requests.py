@@ -23,6 +23,8 @@ from services.ingest.documents.reader import DocumentReader
 from shared.knowledge.knowledge_file import GuidelineSource
 from shared.outbound import CheckedTransport, NotAllowedError
 
+pytestmark = pytest.mark.slow
+
 MB = 2**20
 Answer = Callable[[http.server.BaseHTTPRequestHandler], None]
 

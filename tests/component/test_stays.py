@@ -7,7 +7,7 @@ from tests.stays.draft import drafted
 from tests.stays.model import Row, Stay, evaluate
 from tests.stays.quality import failing, judged, share
 
-pytestmark = pytest.mark.xdist_group("stays")  # one worker reads them all, and each once
+pytestmark = [pytest.mark.xdist_group("stays"), pytest.mark.slow]  # one worker reads them all, and each once
 WRITTEN = list(corpus.written())
 # What holds today, so that a change that loses facts is seen; `make quality` tells which are missing.
 SHARE = {"written": 0.98, "carebundle": 1.0, "seed": 1.0, "seed, days only": 0.99, "shared": 1.0}

@@ -35,7 +35,7 @@ from tests.support.service_settings import make_settings
 from tests.support.serving import command_json, run_beside, served
 from tests.support.stack import Stack, running, until
 
-pytestmark = [pytest.mark.connected, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.connected, pytest.mark.timeout(240), pytest.mark.system]
 
 INVENTED = "The patient had a heart transplant and was discharged on warfarin 10 mg every evening for life."
 INVENTS = LIVE.model_copy(update={"prompt": PROMPT.model_copy(update={"text": "Invent something.\n{facts}{words}\n"})})

@@ -39,7 +39,7 @@ from tests.support.serving import run_beside, served
 from tests.support.stack import Stack, build_services, until
 from tests.support.webhooks import HOST, Receiver, receiver, running_receiver_of_the_guide
 
-pytestmark = [pytest.mark.connected, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.connected, pytest.mark.timeout(120), pytest.mark.system]
 
 ROOT = Path(__file__).parents[2]
 FACTS = {"case_id", "department", "event", "sequence"}

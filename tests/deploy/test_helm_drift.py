@@ -14,6 +14,8 @@ from tools.helm.combine import identity
 from tools.helm.options import COMPONENTS, SERVICES, places
 from tools.helm.places import camel
 
+pytestmark = pytest.mark.system
+
 ADDED_LABELS = ("helm.sh/chart", *(f"app.kubernetes.io/{name}" for name in ("managed-by", "instance", "version")))
 ADDED_ANNOTATIONS = ("checksum/config", "helm.sh/resource-policy")
 HASH = re.compile(r"^(provision|otel-collector)-[0-9a-z]{10}$")  # Helm's hash of the Job, kustomize's of the ConfigMap

@@ -83,8 +83,8 @@ async def extracted(stay: Stay) -> EncounterContext:
 async def written(context: EncounterContext, generator: Generator) -> tuple[tuple[Sentence, ...], str | None]:
     """The model's sentences, checked; or why there are none."""
     kind = kinds.load_shipped_kinds().of(context.kind, died=context.died)
-    prompt = kind.prompt
-    text = prompt.render(narrative.prompt_facts(context, None, quote_notes(context).quoted), None)
+    prompt = kind.prompt.content
+    text = kind.prompt.render(narrative.prompt_facts(context, None, quote_notes(context).quoted), None)
     try:
         answer = await generator.generate(text, Sampling(prompt.max_tokens, prompt.stop), deadline=DEADLINE)
     except CountersignError as failure:

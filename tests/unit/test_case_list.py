@@ -141,7 +141,7 @@ class Names:
     def clear(self) -> None:
         self.seen.clear()
 
-    def take(self, event: RecordedEvent) -> None:
+    def apply_event(self, event: RecordedEvent) -> None:
         self.seen.append(event.name)
 
 

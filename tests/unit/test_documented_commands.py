@@ -14,6 +14,8 @@ from cli.main import app
 from docs._generate.examples import EXAMPLES
 from docs._generate.settings import collect
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PAGES = [
     *(

@@ -23,7 +23,7 @@ from tests.support.effort import THOROUGH
 from tests.support.signing import CONTEXT, LABELS, POOL, AfterFiling, Signing
 
 # The limit is for a machine under load; alone, the whole file takes two minutes.
-pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
+pytestmark = [pytest.mark.timeout(300), pytest.mark.slow, pytest.mark.system]
 ONCE = settings(
     max_examples=10 * THOROUGH,
     stateful_step_count=20,

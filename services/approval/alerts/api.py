@@ -25,22 +25,22 @@ router = APIRouter(tags=["system"], responses=problem_responses(COMMON), route_c
 class AlertLink(BaseModel):
     """A page on which a person does something about the alert."""
 
-    title: str
-    path: str
+    title: str = Field(description="title of the page")
+    path: str = Field(description="its path at this address")
 
 
 class AlertEntry(BaseModel):
     """An alert of Countersign, as Prometheus has it."""
 
-    name: str
+    name: str = Field(description="name of the alert rule")
     severity: str = Field(description="`critical`, `warning` or `info`")
     state: Literal["firing", "pending"] = Field(
         description="`pending`: its condition holds, and not yet for as long as the rule requires"
     )
     since: datetime | None = Field(description="since when its condition holds")
-    meaning: str
+    meaning: str = Field(description="what it means, in one sentence")
     summary: str = Field(description="of this alert, with its figures")
-    labels: dict[str, str]
+    labels: dict[str, str] = Field(description="its labels in Prometheus")
     runbook: str = Field(description="URL of the section of the runbook")
     links: list[AlertLink] = Field(description="pages that the caller's roles open")
 
