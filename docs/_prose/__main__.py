@@ -96,7 +96,8 @@ def files(rules: Rules) -> Iterator[Path]:
     for name in rules.paths:
         path = ROOT / name
         found = sorted(path.rglob("*.md")) if path.is_dir() else [path]
-        yield from (item for item in found if not str(item.relative_to(ROOT)).startswith(SKIPPED))
+        ours = (item for item in found if "node_modules" not in item.parts)
+        yield from (item for item in ours if not str(item.relative_to(ROOT)).startswith(SKIPPED))
 
 
 def docstrings(source: str) -> Iterator[tuple[int, str]]:
