@@ -38,6 +38,7 @@ from cli.commands import (
     system,
     webhooks,
 )
+from cli.common import complete_commands
 from cli.contexts import choose_context
 from cli.errors import CommandError
 from cli.options import AsJson, DataDir, EhrUrl
@@ -49,7 +50,11 @@ if TYPE_CHECKING:
     from cli.stack.embedded import StackOptions
     from services.approval.settings import Escalations
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Clinical AI that a physician countersigns.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Clinical AI that a physician countersigns.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 ContextName = Annotated[
     str | None,
     typer.Option("--context", help="installation to work on, added with `context add`; also COUNTERSIGN_CONTEXT"),
@@ -72,8 +77,21 @@ Hl7Port = Annotated[
 Model = Annotated[str, typer.Option("--drafter-model", help="Triton model that writes the drafts")]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(version("countersign"))
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", is_eager=True, callback=_print_version, help="print the version of this command")
+]
+
+
 @app.callback()
-def root(context_name: ContextName = None) -> None:
+def root(context_name: ContextName = None, version: Version = False) -> None:  # noqa: ARG001 - its callback prints it
     """Choose the installation to work on."""
     choose_context(context_name)
 
@@ -204,6 +222,9 @@ app.command("erase")(erasure.erase)
 app.add_typer(erasure.hold_app, name="hold")
 app.add_typer(secrets.app, name="secrets")
 app.command("provision")(provision.provision)
+
+
+complete_commands(app)
 
 
 def main() -> None:

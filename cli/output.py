@@ -5,20 +5,53 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from enum import StrEnum
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 stderr = Console(stderr=True)
 
-PIPE_WIDTH = 200  # characters
+UNLIMITED = 100_000  # characters: no cell is wrapped
+# Columns of ids, which are copied from a terminal: others are wrapped first.
+IDS = frozenset(
+    ("absence", "case", "configuration", "consumer", "delivery", "digest", "document", "id", "sequence", "webhook")
+)
+
+
+class Format(StrEnum):
+    """How a result is printed."""
+
+    TABLE = "table"
+    WIDE = "wide"
+    JSON = "json"
+    YAML = "yaml"
+
+
+_format: ContextVar[Format] = ContextVar("format", default=Format.TABLE)
+
+
+@contextmanager
+def formatted(format: Format | None) -> Iterator[None]:
+    """Print results in this format while the block runs; None: the default."""
+    token = _format.set(format or Format.TABLE)
+    try:
+        yield
+    finally:
+        _format.reset(token)
 
 
 def emit(result: Any, as_json: bool, text: str | Callable[[], None]) -> None:
-    """Print `result` as JSON, or `text`: a line, or a function that prints."""
-    if as_json:
+    """Print `result` as JSON or YAML, or `text`: a line, or a function that prints."""
+    if as_json and _format.get() is Format.YAML:
+        import yaml
+
+        print(yaml.safe_dump(json.loads(json.dumps(result)), sort_keys=False, allow_unicode=True), end="")
+    elif as_json:
         print(json.dumps(result))
     elif isinstance(text, str):
         print(text)
@@ -27,17 +60,28 @@ def emit(result: Any, as_json: bool, text: str | Callable[[], None]) -> None:
 
 
 def make_table(*columns: str) -> Table:
-    """Return a table without borders whose cells wrap instead of being cut."""
+    """Return a table without borders whose cells wrap instead of being cut, ids last."""
     table = Table(box=None, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in IDS)
     return table
 
 
 def print_table(table: Table | str) -> None:
-    """Print `table` as wide as the terminal; in a pipe or a file wide enough that cells are not wrapped."""
-    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
-    Console(width=width).print(table)
+    """Print `table` as wide as the terminal; in a pipe or a file its rows as lines with tabs between the cells."""
+    if _format.get() is Format.WIDE:
+        Console(width=UNLIMITED).print(table)
+    elif isinstance(table, str) or sys.stdout.isatty() or "COLUMNS" in os.environ:
+        Console().print(table)
+    else:
+        for row in zip(*([column.header, *column.cells] for column in table.columns), strict=True):
+            print("\t".join(map(_plain, row)))
+
+
+def _plain(cell: Any) -> str:
+    """Return the text of a cell in one line, without markup."""
+    text = Text.from_markup(cell) if isinstance(cell, str) else cell
+    return " ".join(str(getattr(text, "plain", text)).split())
 
 
 @contextmanager

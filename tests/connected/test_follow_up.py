@@ -200,17 +200,21 @@ async def test_an_ehr_that_is_away_is_waited_for(
         await gets_in_order(ehr, case)
 
 
-async def test_a_correction_that_is_committed_late_leaves_one_document(nats: NatsServer, ehr: UnreliableEhr) -> None:
+async def test_a_correction_that_is_committed_late_leaves_one_document(
+    nats: NatsServer, ehr: UnreliableEhr, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await nats.provision()
-    async with looking(nats, ehr) as stack:
-        case_id, first = await filed(stack)
-        ehr.late |= {"DocumentReference", "Provenance"}
-        await corrections.amend(stack, case_id)
-        await ehr.commit()
-        old = ehr.sandbox.store.get("DocumentReference", first["document_reference"])
-        assert old is not None
-        ehr.sandbox.store.put(old | {"status": "current"})  # by somebody whose write came late, too
-        case = await stack.case(case_id)
+    with no_look_yet(monkeypatch):
+        async with looking(nats, ehr) as stack:
+            case_id, first = await filed(stack)
+            ehr.late |= {"DocumentReference", "Provenance"}
+            await corrections.amend(stack, case_id)
+            await ehr.commit()
+            old = ehr.sandbox.store.get("DocumentReference", first["document_reference"])
+            assert old is not None
+            ehr.sandbox.store.put(old | {"status": "current"})  # by somebody whose write came late, too
+            case = await stack.case(case_id)
+    async with looking(nats, ehr):
 
         async def in_its_place() -> bool:
             standing = {item["id"]: item["status"] for item in ehr.chart("DocumentReference")}
@@ -222,13 +226,17 @@ async def test_a_correction_that_is_committed_late_leaves_one_document(nats: Nat
         await until(in_its_place, "the correction alone to be current")
 
 
-async def test_a_late_copy_of_what_was_retracted_does_not_stay(nats: NatsServer, ehr: UnreliableEhr) -> None:
+async def test_a_late_copy_of_what_was_retracted_does_not_stay(
+    nats: NatsServer, ehr: UnreliableEhr, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await nats.provision()
     ehr.late.add("DocumentReference")
+    with no_look_yet(monkeypatch):
+        async with looking(nats, ehr) as stack:
+            case_id, _ = await filed(stack)
+            await corrections.retract(stack, case_id)
+            await ehr.commit()
     async with looking(nats, ehr) as stack:
-        case_id, _ = await filed(stack)
-        await corrections.retract(stack, case_id)
-        await ehr.commit()
 
         async def none_stands() -> bool:
             ended = "retraction-filed" in await stack.events(case_id)
