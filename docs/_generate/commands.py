@@ -16,8 +16,8 @@ def render() -> str:
     parts = [
         "`countersign COMMAND --help` prints the same on a machine. Exit codes: 0 success, 1 something was found that "
         "needs attention or the installation refuses, 2 the command could not do what was asked (the reason is on "
-        "stderr). `--json` and `-o` choose how a result is printed. `countersign --context NAME COMMAND` works on another "
-        "installation by HTTP: [Run commands from anywhere](../../how-to/work-from-anywhere.md).\n"
+        "stderr). `--json` and `-o` choose how a result is printed. `countersign --context NAME COMMAND` works on "
+        "another installation by HTTP: [Run commands from anywhere](../../how-to/work-from-anywhere.md).\n"
     ]
     parts += list(_sections(typer.main.get_command(app), NAME, 2))
     return page("Command line", "operators and developers", "the command itself", *parts)
