@@ -5,6 +5,7 @@ import inspect
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -71,7 +72,8 @@ def _repeat(run: Callable[..., Any], options: dict[str, Any], seconds: float) ->
         while True:
             if sys.stdout.isatty():
                 Console().clear()
-            run(**options)
+            with suppress(typer.Exit):  # its code says what was found, which may be another thing the next time
+                run(**options)
             sys.stdout.flush()
             time.sleep(seconds)
     except KeyboardInterrupt:

@@ -128,7 +128,7 @@ class Demo:
             stay = next(iter(await undischarged_stays(engine)), None)
             if stay is None:
                 raise CommandError("All demo patients were discharged already. Use an empty --data-dir.")
-            self._console.print(f"[bold]{stay.reason}[/] (synthetic patient, {stay.department}) is discharged")
+            self._console.print(f"[bold]{escape(stay.reason)}[/] (synthetic patient, {stay.department}) is discharged")
             case_id = await self._discharge(engine, access, stay)
             case = await self._until(physician, case_id, "awaiting-review")
             await self._review(physician, access, case)
@@ -180,7 +180,7 @@ class Demo:
             document = f"{passage['source']}/{passage['document']}, version {knowledge['version']}" if knowledge else ""
             self._cited.append(f"{passage['source']}/{passage['document']}")
             about = escape(f"general advice on {', '.join(passage['about'])}")
-            self._console.print(f"[cyan]cited, {about}:[/] {heading} ({document})", highlight=False)
+            self._console.print(f"[cyan]cited, {about}:[/] {escape(f'{heading} ({document})')}", highlight=False)
 
     async def _until(self, physician: Api, case_id: str, state: str, printed: int = 0) -> Case:
         """Wait for `state`, printing each event as it comes. Waiting for a person has no timeout."""

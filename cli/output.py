@@ -12,7 +12,6 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
-from rich.text import Text
 
 stderr = Console(stderr=True)
 
@@ -69,19 +68,19 @@ def make_table(*columns: str) -> Table:
 
 def print_table(table: Table | str) -> None:
     """Print `table` as wide as the terminal; in a pipe or a file its rows as lines with tabs between the cells."""
+    # Cells have words of servers and people: what stands in brackets or between colons is text, too.
     if _format.get() is Format.WIDE:
-        Console(width=UNLIMITED).print(table)
+        Console(width=UNLIMITED, markup=False, emoji=False).print(table)
     elif isinstance(table, str) or sys.stdout.isatty() or "COLUMNS" in os.environ:
-        Console().print(table)
+        Console(markup=False, emoji=False).print(table)
     else:
         for row in zip(*([column.header, *column.cells] for column in table.columns), strict=True):
             print("\t".join(map(_plain, row)))
 
 
 def _plain(cell: Any) -> str:
-    """Return the text of a cell in one line, without markup."""
-    text = Text.from_markup(cell) if isinstance(cell, str) else cell
-    return " ".join(str(getattr(text, "plain", text)).split())
+    """Return the text of a cell in one line."""
+    return " ".join(str(cell).split())
 
 
 @contextmanager

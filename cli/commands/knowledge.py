@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from cli.client import Api, call_api, run_with_api
 from cli.commands import knowledge_golden, knowledge_live
@@ -225,8 +226,9 @@ def _print_passages(found: dict[str, Any]) -> None:
     chosen = "the default" if relevance["origin"] == "default" else relevance["origin"]
     console.print(f"version {found['version']}, citation threshold {relevance['threshold']:.2f} ({chosen})")
     for number, item in enumerate(found["items"], 1):
-        heading = " > ".join([item["title"], *item["path"]])
-        console.print(f"\n[bold]{number}. {heading}[/]  {item['source']}/{item['document']}", highlight=False)
+        heading = escape(" > ".join([item["title"], *item["path"]]))
+        place = escape(f"{item['source']}/{item['document']}")
+        console.print(f"\n[bold]{number}. {heading}[/]  {place}", highlight=False)
         near = "" if item["cited"] else ": below the threshold, not cited"
         console.print(f"[dim]similarity {item['similarity']:.2f}{near}[/]", highlight=False)
         console.print(item["text"], markup=False, highlight=False)

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 import pytest
+import typer
 import typer.main
 import yaml
 
@@ -66,6 +67,21 @@ def test_in_a_pipe_rows_are_lines_with_tabs_and_nothing_is_cut(monkeypatch: pyte
     assert len(wide.splitlines()) == len(lines)
 
 
+@pytest.mark.parametrize("columns", [None, "80"])
+def test_what_stands_in_brackets_is_text(
+    columns: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A reason may quote a path, an option or an errno: as markup it would be lost, or end the command."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns is not None:
+        monkeypatch.setenv("COLUMNS", columns)
+    reason = "no answer [from the server] at [/v1/x] :dog:"
+    table = output.make_table("case", "reason")
+    table.add_row("c1", reason)
+    output.print_table(table)
+    assert reason in capsys.readouterr().out
+
+
 def test_ids_are_not_wrapped_on_a_narrow_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -90,4 +106,14 @@ def test_a_result_is_printed_again_until_it_is_interrupted(monkeypatch: pytest.M
     assert done.code == 0
     assert waits == [2, 2, 2]
     assert len(done.out.splitlines()) == 3
+    monkeypatch.setattr(common.time, "sleep", sleep)
+    waits.clear()
+    tries: list[bool] = []
+
+    def finds(*, as_json: bool) -> None:
+        tries.append(as_json)
+        raise typer.Exit(1)
+
+    common._repeat(finds, {"as_json": True}, 2)
+    assert len(tries) == 3, "what is found does not end the watch"
     assert "--watch" not in run_command("cases", "retry", "--help").out, "it would retry again and again"
