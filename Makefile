@@ -93,7 +93,7 @@ docs-serve: docs ## the documentation site on http://127.0.0.1:8001
 lint: install ## check formatting, lint rules, types, imports and prose
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/mypy -p services -p shared -p cli -p sandbox_ehr -p tools -p docs._generate -p docs._prose
+	@$(BIN)/mypy -p services -p shared -p cli -p sandbox_ehr -p tools -p bench -p docs._generate -p docs._prose
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m docs._prose --docstrings
 

@@ -218,7 +218,7 @@ def grpc_of(process: psutil.Process) -> str:
 
 
 async def measure(plan: Plan, rounds: int, arms: tuple[Arm, ...], say: Callable[[str], None]) -> dict[str, Samples]:
-    found = {arm: Samples() for arm in arms}
+    found: dict[str, Samples] = {arm: Samples() for arm in arms}
     each = -(-int(plan.window / plan.discharges) // len(demo_encounters()))
     with tempfile.TemporaryDirectory(prefix="countersign-bench-") as directory:
         folder = Path(directory)
@@ -271,7 +271,10 @@ def main(
     wanted = tuple(arm for arm in ARMS if arm in arms.split(","))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         found = runner.run(measure(Plan(window, discharges, queries, documents), rounds, wanted, console.print))
-    summary = {"arms": {arm: samples.summary() for arm, samples in found.items()}, "ratios": ratios(found)}
+    summary: dict[str, Any] = {
+        "arms": {arm: samples.summary() for arm, samples in found.items()},
+        "ratios": ratios(found),
+    }
     keep("sharing", summary)
     if as_json:
         print(json.dumps(summary))

@@ -1,6 +1,6 @@
 """`make bench-idle`: what ten thousand reviews that nobody decides cost, and how fast the inbox is among them.
 
-The Countersign leg of `bench/run.py`, each service a process. CPU is user + system of the server and the services.
+Countersign as in `bench/run.py`, each service a process. CPU is user + system of the server and the services.
 """
 
 import asyncio

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from rich.console import Console
 from rich.table import Table
@@ -43,6 +43,7 @@ from shared.knowledge.embedded_qdrant import EmbeddedQdrant
 from shared.knowledge.knowledge_file import RelevanceRule
 from shared.knowledge.retriever import HITS_PER_QUERY, Query, Retriever, VersionRef, most_similar
 from shared.knowledge.vector_store import SearchHit
+from shared.messaging.connection import NatsConnection
 from tests.stays.corpus import all_stays
 from tests.stays.draft import composed
 from tests.support.memory import MemoryBus
@@ -170,7 +171,7 @@ async def retriever(embedder: TritonEmbedder, chunks: list[Chunk]) -> AsyncItera
     with tempfile.TemporaryDirectory() as directory:
         base = EmbeddedQdrant(Path(directory))
         await _fill(base, embedder, MODEL, chunks)
-        yield Retriever(MemoryBus(), embedder, base)  # nothing is looked up on it
+        yield Retriever(cast("NatsConnection", MemoryBus()), embedder, base)  # nothing is looked up on it
         await base.close()
 
 

@@ -1,6 +1,6 @@
 """`make bench`: the same case on Countersign, Temporal and Restate, one after the other in one run.
 
-Figures are for comparing within a run; `bench/README.md` says how each leg is tuned and what is counted.
+Figures are for comparing within a run; `bench/README.md` says how each system is tuned and what is counted.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ console = Console(stderr=True, width=None if sys.stderr.isatty() else 170)
 
 @dataclass(frozen=True)
 class Entry:
-    """One leg as a process: its interpreter, module and options."""
+    """One system as a process: its interpreter, module and options."""
 
     name: str
     python: str
@@ -50,6 +50,7 @@ SYSTEMS = (
     Entry("restate", PEERS, "bench.systems.restate", ("--inactivity=20s",)),
     Entry("restate-suspending", PEERS, "bench.systems.restate", ("--inactivity=1s",)),
 )
+ALL_SYSTEMS = ",".join(item.name for item in SYSTEMS)
 ROWS = {
     "cases_per_second": "cases/s",
     "cpu_ms_per_case": "CPU ms a case",
@@ -64,7 +65,7 @@ ROWS = {
 
 
 def run_system(entry: Entry, plan: Plan) -> dict[str, Any]:
-    """The figures of one leg."""
+    """The figures of one system."""
     scaled = {name: max(20, int(value * entry.share)) for name, value in asdict(plan).items() if name != "at_once"}
     command = [entry.python, "-m", entry.module, json.dumps(scaled | {"at_once": plan.at_once}), *entry.options]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
@@ -86,13 +87,13 @@ def medians(rounds: list[dict[str, Any]]) -> dict[str, Any]:
     return {name: of([item[name] for item in rounds]) for name in rounds[0]}
 
 
-def ratios(legs: dict[str, dict[str, Any]]) -> dict[str, float]:
+def ratios(systems: dict[str, dict[str, Any]]) -> dict[str, float]:
     """Countersign ÷ peer, in cases/s and in CPU a case."""
-    ours, found = legs["countersign"], {}
+    ours, found = systems["countersign"], {}
     for peer, suffix in (("temporal", ""), ("temporal-local-activities", "_temporal_local"), ("restate", "_restate")):
-        if peer in legs:
-            found[f"throughput_ratio{suffix}"] = round(ours["cases_per_second"] / legs[peer]["cases_per_second"], 2)
-            found[f"cpu_ratio{suffix}"] = round(ours["cpu_ms_per_case"] / legs[peer]["cpu_ms_per_case"], 3)
+        if peer in systems:
+            found[f"throughput_ratio{suffix}"] = round(ours["cases_per_second"] / systems[peer]["cases_per_second"], 2)
+            found[f"cpu_ratio{suffix}"] = round(ours["cpu_ms_per_case"] / systems[peer]["cpu_ms_per_case"], 3)
     return found
 
 
@@ -120,10 +121,10 @@ def show(result: dict[str, Any]) -> None:
     """The table, and the ratios under it."""
     table = Table(header_style="bold")
     table.add_column("")
-    for name in result["legs"]:
+    for name in result["systems"]:
         table.add_column(name, justify="right")
     for key, title in ROWS.items():
-        values = [system[key] for system in result["legs"].values()]
+        values = [system[key] for system in result["systems"].values()]
         words = [f"{item['p50']:g} / {item['p99']:g}" if isinstance(item, dict) else f"{item:g}" for item in values]
         table.add_row(title, *words)
     console.print(table)
@@ -133,29 +134,29 @@ def show(result: dict[str, Any]) -> None:
 
 
 def main(
-    cases: Annotated[int, typer.Option(help="cases of a round, for the quick legs")] = 600,
+    cases: Annotated[int, typer.Option(help="cases of a round, of a quick system")] = 600,
     rounds: Annotated[int, typer.Option(help="rounds; the median of each figure counts")] = 2,
     at_once: Annotated[int, typer.Option(help="cases in flight while throughput is taken")] = 32,
-    legs: Annotated[str, typer.Option(help="which legs, comma separated")] = ",".join(item.name for item in SYSTEMS),
+    systems: Annotated[str, typer.Option(help="which systems, comma separated")] = ALL_SYSTEMS,
     as_json: Annotated[bool, typer.Option("--json", help="the result on stdout, too")] = False,
 ) -> None:
     """Measure, print, and keep the result in bench/results/."""
     plan = Plan(cases=cases, at_once=at_once)
-    wanted = [entry for entry in SYSTEMS if entry.name in legs.split(",")]
+    wanted = [entry for entry in SYSTEMS if entry.name in systems.split(",")]
     found: dict[str, list[dict[str, Any]]] = {entry.name: [] for entry in wanted}
     for number in range(1, rounds + 1):
         for entry in wanted:
             with console.status(f"round {number} of {rounds}: {entry.name} …"):
                 found[entry.name].append(run_system(entry, plan))
-    medians = {name: medians(items) for name, items in found.items()}
+    by_system = {name: medians(items) for name, items in found.items()}
     with console.status("the embedded stack at rest …"):
         resting = asyncio.run(embedded_at_rest())
     result: dict[str, Any] = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {"cpus": psutil.cpu_count(), "python": platform.python_version(), "kernel": platform.release()},
         "plan": asdict(plan) | {"rounds": rounds},
-        "legs": medians,
-        "ratios": ratios(medians) if "countersign" in medians else {},
+        "systems": by_system,
+        "ratios": ratios(by_system) if "countersign" in by_system else {},
         "embedded_rest_mb": resting,
     }
     result |= result["ratios"]

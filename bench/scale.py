@@ -1,6 +1,6 @@
 """`make bench-scale`: one, two and four processes of each service on this machine, and what one case costs by part.
 
-The Countersign leg of `bench/run.py`: no-op model and EHR, every write synced. What it measures goes into
+Countersign as in `bench/run.py`: no-op model and EHR, every write synced. What it measures goes into
 `bench/results/scale.json`; `bench/scale_model.py` makes a health system of it.
 """
 

@@ -1,8 +1,8 @@
-"""What every leg of the benchmark has to do, and how each is driven and measured: the same for all of them.
+"""What each system under test has to do, and how each is driven and measured: the same for all of them.
 
 A case has five steps: the discharge is taken in, the context extracted (no-op), drafted (no-op), the review requested
-(no-op; timers of 24 h, 72 h and 7 d) and, once the driver has approved, filed (no-op). A leg reports `review` when the
-review of a case is requested and `filed` when it is filed. No polling anywhere.
+(no-op; timers of 24 h, 72 h and 7 d) and, once the driver has approved, filed (no-op). A system reports `review` when
+the review of a case is requested and `filed` when it is filed. No polling anywhere.
 """
 
 import asyncio
@@ -103,7 +103,7 @@ class SystemUnderTest(ABC):
 
 
 class ReportListener(asyncio.DatagramProtocol):
-    """Where workers of a leg say what happened: `review <case>` or `filed <case>` in one datagram."""
+    """Where workers of a system report what happened: `review <case>` or `filed <case>` in one datagram."""
 
     def __init__(self, system: SystemUnderTest) -> None:
         self._leg = system
@@ -159,7 +159,7 @@ async def run_cases(system: SystemUnderTest, prefix: str, number: int, at_once: 
 
 
 async def measure(system: SystemUnderTest, plan: Plan) -> dict[str, Any]:
-    """The figures of one leg."""
+    """The figures of one system."""
     await run_cases(system, "warm", plan.warm_up, plan.at_once)
     at_rest = system.memory()
     cpu, begun = system.cpu(), time.perf_counter()
@@ -208,7 +208,7 @@ async def run(make: Callable[[Path], SystemUnderTest], plan: Plan) -> dict[str, 
 
 
 def main(make: Callable[[Path], SystemUnderTest]) -> None:
-    """Entry point of a leg's process: the plan as JSON in argv, the figures as JSON on stdout."""
+    """Entry point of a system's process: the plan as JSON in argv, the figures as JSON on stdout."""
     import uvloop
 
     plan = Plan(**json.loads(sys.argv[1])) if len(sys.argv) > 1 else Plan()

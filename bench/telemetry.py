@@ -1,6 +1,6 @@
 """`make bench-telemetry`: what telemetry adds to a case, against the same stack that says nothing.
 
-The Countersign leg of `bench/run.py`, each service a process, with a receiver of OTLP in this one; the ways take turns,
+Countersign as in `bench/run.py`, each service a process, with a receiver of OTLP in this one; the ways take turns,
 so that a machine that changes its speed does so for all of them.
 """
 

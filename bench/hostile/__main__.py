@@ -149,8 +149,8 @@ async def measure(fleet: ProcessStack, encounters: list[str], plan: dict[str, An
     staff = add_physicians(fleet, plan["physicians"])
     await start(fleet)
     chance = random.Random(plan["seed"])
-    addresses = [f"http://127.0.0.1:{fleet.ports[name]}" for name in ("approval", "ingest")]
-    async with Workload(*addresses, fleet.tokens["ingest"], staff, chance) as workload:
+    approval, ingest = (f"http://127.0.0.1:{fleet.ports[name]}" for name in ("approval", "ingest"))
+    async with Workload(approval, ingest, fleet.tokens["ingest"], staff, chance) as workload:
         stolen = fleet.tokens["physician"]
         cookie = await workload.sign_in(stolen)
         begun = encounters[: plan["waiting"]]
@@ -223,13 +223,14 @@ def main(
     seed: int = 1,
     logs: Annotated[Path | None, typer.Option(help="where to write what the processes said")] = None,
 ) -> None:
-    plan = {
+    plan: dict[str, Any] = {
         "connections": connections,
         "seconds": seconds,
         "physicians": physicians,
         "waiting": waiting,
         "seed": seed,
-    } | {"rounds": rounds}
+        "rounds": rounds,
+    }
     sys.setswitchinterval(0.0005)  # seconds: a thread that looks at memory delays no measurement
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # its processes end with it
     plan["only"] = [name for name in only.split(",") if name]

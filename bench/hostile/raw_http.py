@@ -20,7 +20,7 @@ class Address:
         return await asyncio.open_connection(self.host, self.port, local_addr=(source, 0), limit=HEAD)
 
 
-def request(method: str, path: str, port: int, body: bytes = b"", **headers: str) -> bytes:
+def request(method: str, path: str, port: int, body: bytes = b"", /, **headers: str) -> bytes:
     """A whole request. `headers` with `_` for `-`."""
     lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{port}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]

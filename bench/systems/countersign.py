@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -63,7 +64,7 @@ class Countersign(SystemUnderTest):
                 [sys.executable, "-m", "bench.systems.countersign_service", *names], self._environment(port)
             )
             self.parts.setdefault(" ".join(names), []).append(self.processes[-1])
-            await until(lambda port=port: self._answers(f"http://127.0.0.1:{port}/healthz"), "a service")
+            await until(partial(self._answers, f"http://127.0.0.1:{port}/healthz"), "a service")
         await self._watch(self._bus)
 
     def _environment(self, port: int) -> dict[str, str]:

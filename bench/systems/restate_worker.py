@@ -1,4 +1,4 @@
-"""The service of the Restate leg: the case as a workflow, its steps as durable side effects that do nothing."""
+"""The service for Restate: the case as a workflow, its steps as durable side effects that do nothing."""
 
 import os
 import socket

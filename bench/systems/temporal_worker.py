@@ -1,4 +1,4 @@
-"""The worker of the Temporal leg: the case as a workflow, its five steps as activities that do nothing."""
+"""The worker for Temporal: the case as a workflow, its five steps as activities that do nothing."""
 
 import asyncio
 import socket
