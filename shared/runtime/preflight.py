@@ -1,4 +1,4 @@
-"""Check that a service in production starts with safe settings. Pure: `start.py` gathers the facts.
+"""Check that a service in production starts with safe settings. Pure: `deployment_facts.py` gathers the facts.
 
 `COUNTERSIGN_MODE` is `production` unless set to `demo`, so that the default is the safe choice.
 """
@@ -51,6 +51,7 @@ class DeploymentFacts:
     launch_issuer: str = ""  # FHIR base of the EHR that opens our pages; empty: none does
     plain_hl7_host: str | None = None  # where HL7v2 is received without TLS; None: nowhere
     plain_mdm_host: str | None = None  # where HL7v2 is sent to without TLS; None: nowhere
+    prometheus_url: str = ""  # of the Prometheus that is sent a token; empty: none is
     grants: tuple[ApiToken, ...] = ()
     files: tuple[SecretFile, ...] = ()
     endpoints: tuple[EndpointFacts, ...] = ()
@@ -64,6 +65,7 @@ def preflight_errors(facts: DeploymentFacts) -> list[str]:
         _check_ehr(facts),
         _check_hl7(facts),
         _check_mdm(facts),
+        _check_prometheus(facts),
         _check_sign_in(facts),
         _check_public_url(facts),
         _check_token_identity(facts),
@@ -136,6 +138,16 @@ def _check_mdm(facts: DeploymentFacts) -> str | None:
     return (
         "documents would leave this machine by HL7v2 in plain: set COUNTERSIGN_MDM_CA_FILE, or send to loopback "
         "(COUNTERSIGN_ALLOW_PLAIN_HL7=true overrides this where a mesh encrypts it)"
+    )
+
+
+def _check_prometheus(facts: DeploymentFacts) -> str | None:
+    url = urlsplit(facts.prometheus_url)
+    if not facts.prometheus_url or url.scheme == "https" or _is_loopback(url.hostname):
+        return None
+    return (
+        "the token for Prometheus would leave this machine in plain: use https:// in COUNTERSIGN_PROMETHEUS_URL, or "
+        "leave COUNTERSIGN_PROMETHEUS_TOKEN_FILE out"
     )
 
 

@@ -13,8 +13,9 @@ from cli.stack.nats import configuration
 from cli.stack.ports import free_port
 from cli.stack.secrets import write_tokens
 from services.ingest.settings import IngestSettings
+from shared.runtime.deployment_facts import deployment_facts
 from shared.runtime.preflight import preflight_errors
-from shared.runtime.start import deployment_facts, describe_settings_error
+from shared.runtime.start import describe_settings_error
 from tests.support.processes import ServiceProcess
 from tests.support.server import NatsServer
 

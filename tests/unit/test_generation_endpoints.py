@@ -24,9 +24,9 @@ from shared.inference.http_generation import HttpGenerator
 from shared.inference.triton_generation import TritonGenerator
 from shared.messaging.connection import NatsConnection
 from shared.outbound import is_remote
+from shared.runtime.deployment_facts import deployment_facts
 from shared.runtime.generation_endpoints import EndpointSettings, read_endpoints
 from shared.runtime.preflight import preflight_errors
-from shared.runtime.start import deployment_facts
 from tests.support.generator import ScriptedGenerator
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)

@@ -2,12 +2,17 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
+from services.approval.settings import ApprovalSettings
 from shared.messaging.server_status import ServerStatus, durability
 from shared.runtime.authentication import ApiToken
+from shared.runtime.deployment_facts import deployment_facts
 from shared.runtime.preflight import DeploymentFacts, SecretFile, preflight_errors
+from shared.runtime.prometheus_settings import PrometheusSettings
 from shared.runtime.settings import ProductionOverrides
 
 SAFE = ServerStatus(True, True, 1, (), "2.15.1", datetime(2026, 11, 24, tzinfo=UTC), 0, 0)
@@ -51,6 +56,7 @@ def test_a_careful_one_starts() -> None:
         (replace(HOSPITAL, plain_hl7_host="10.1.2.3"), "COUNTERSIGN_HL7_CERTIFICATE_FILE"),
         (replace(HOSPITAL, plain_mdm_host="10.1.2.3"), "COUNTERSIGN_MDM_CA_FILE"),
         (replace(HOSPITAL, plain_hl7_host="0.0.0.0"), "COUNTERSIGN_HL7_CERTIFICATE_FILE"),  # noqa: S104 - refused
+        (replace(HOSPITAL, prometheus_url="http://prometheus.example"), "COUNTERSIGN_PROMETHEUS_URL"),
         (replace(HOSPITAL, issuer=""), "COUNTERSIGN_OIDC_ISSUER"),
         (replace(HOSPITAL, public_url="http://sign.example"), "COUNTERSIGN_PUBLIC_URL"),
         (replace(HOSPITAL, public_url=""), "COUNTERSIGN_PUBLIC_URL"),
@@ -108,3 +114,23 @@ def test_the_servers_own_answers_are_read() -> None:
     assert (alone.stored, alone.may_store) == (4, 9)
     assert durability(server, store | {"meta_cluster": {"cluster_size": 3}}).single == ("DISCHARGE",)
     assert not durability(server, {}).sync_always
+
+
+async def test_prometheus_counts_where_it_is_sent_a_token(tmp_path: Path) -> None:
+    (token := tmp_path / "token").write_text("secret")
+    token.chmod(0o644)
+
+    async def facts(file: Path | None) -> DeploymentFacts:
+        return await deployment_facts(
+            ApprovalSettings(
+                nats_seed=SecretStr("x"),
+                tokens_file=tmp_path / "none",
+                allowed=ProductionOverrides(unsafe_durability=True),
+                prometheus=PrometheusSettings(url="http://prometheus.example", token_file=file),
+            )
+        )
+
+    assert (await facts(None)).prometheus_url == ""
+    named = await facts(token)
+    assert named.prometheus_url == "http://prometheus.example"
+    assert named.files == (SecretFile("COUNTERSIGN_PROMETHEUS_TOKEN_FILE", str(token), 0o100644),)
