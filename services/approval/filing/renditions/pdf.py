@@ -6,6 +6,7 @@ The same data give the same bytes. https://typst.app/docs/reference/pdf/
 import json
 import re
 from datetime import datetime
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -46,7 +47,6 @@ def write(
             sys_inputs={"document": json.dumps(given)},
             pdf_standards=["a-2a", "ua-1"],
             font_paths=_fonts(),
-            ignore_system_fonts=True,
             timestamp=int(at.timestamp()),
         )
     except RuntimeError:  # TypstError is one
@@ -78,6 +78,9 @@ def _breakable(text: str, longest: int = LINE) -> str:
     return re.sub(rf"\S{{{longest}}}(?=\S)", lambda found: f"{found[0]}\u200b", text)
 
 
-def _fonts() -> list[Path]:
+@cache
+def _fonts() -> typst.Fonts:
+    """Return the fonts, found once: a search of the directories takes longer than writing a PDF."""
     specs = [find_spec(name) for name in FONTS]
-    return [Path(place) for spec in specs if spec for place in spec.submodule_search_locations or ()]
+    directories = [place for spec in specs if spec for place in spec.submodule_search_locations or ()]
+    return typst.Fonts(include_system_fonts=False, font_paths=directories)
