@@ -45,6 +45,7 @@ class Entry:
 SYSTEMS = (
     Entry("countersign", OURS, "bench.systems.countersign"),
     Entry("countersign-together", OURS, "bench.systems.countersign", ("--together",)),
+    Entry("countersign-text", OURS, "bench.systems.countersign", ("--text-only",)),
     Entry("temporal", PEERS, "bench.systems.temporal", share=0.25),
     Entry("temporal-local-activities", PEERS, "bench.systems.temporal", ("--local",), share=0.5),
     Entry("restate", PEERS, "bench.systems.restate", ("--inactivity=20s",)),

@@ -29,13 +29,19 @@ SERVICES = ("ingest", "drafter", "approval")
 class Countersign(SystemUnderTest):
     """`together`: all services in one process, as `countersign up` runs them; else each in its own."""
 
-    def __init__(self, directory: Path, *, together: bool, copies: int = 1, tls: bool = False) -> None:
-        """`copies`: processes of each service, where each service is a process. `tls`: to NATS, as installed."""
+    def __init__(
+        self, directory: Path, *, together: bool, copies: int = 1, tls: bool = False, text_only: bool = False
+    ) -> None:
+        """`copies`: processes of each service, where each service is a process. `tls`: to NATS, as installed.
+
+        `text_only`: file the signed text without PDF, XHTML and FHIR document.
+        """
         super().__init__(directory)
         self._tls = certified(directory) if tls else None
         self._ca_file = self._tls.ca if self._tls else None
         self._together = together
         self._copies = copies
+        self._contents = {"COUNTERSIGN_EHR_CONTENTS": "text/plain"} if text_only else {}
         self.parts: dict[str, list[psutil.Process]] = {}  # by what they are
 
     async def start(self) -> None:
@@ -69,13 +75,17 @@ class Countersign(SystemUnderTest):
 
     def _environment(self, port: int) -> dict[str, str]:
         trusted = {"COUNTERSIGN_NATS_CA_FILE": str(self._ca_file)} if self._ca_file else {}
-        return trusted | {
-            "COUNTERSIGN_NATS_URL": self._url,
-            "BENCH_SEEDS": json.dumps(self._secrets.seeds),
-            "COUNTERSIGN_TOKENS_FILE": str(self.directory / "tokens.json"),
-            "COUNTERSIGN_ORGANIZATION": ORGANIZATION,
-            "BENCH_PORT": str(port),
-        }
+        return (
+            trusted
+            | self._contents
+            | {
+                "COUNTERSIGN_NATS_URL": self._url,
+                "BENCH_SEEDS": json.dumps(self._secrets.seeds),
+                "COUNTERSIGN_TOKENS_FILE": str(self.directory / "tokens.json"),
+                "COUNTERSIGN_ORGANIZATION": ORGANIZATION,
+                "BENCH_PORT": str(port),
+            }
+        )
 
     async def _answers(self, url: str) -> bool:
         try:
@@ -139,6 +149,6 @@ class Countersign(SystemUnderTest):
 
 
 if __name__ == "__main__":
-    in_one_process = "--together" in sys.argv
-    sys.argv = [item for item in sys.argv if item != "--together"]
-    main(lambda directory: Countersign(directory, together=in_one_process))
+    options = {item for item in sys.argv if item.startswith("--")}
+    sys.argv = [item for item in sys.argv if item not in options]
+    main(lambda directory: Countersign(directory, together="--together" in options, text_only="--text-only" in options))

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 PLAN = {"cases": 4, "at_once": 2, "alone": 2, "warm_up": 1, "parked": 2}
 
 
-@pytest.mark.parametrize("options", [[], ["--together"]], ids=["a process each", "one process"])
+@pytest.mark.parametrize("options", [["--text-only"], ["--together"]], ids=["a process each", "one process"])
 def test_the_benchmark_measures_cases_from_discharge_to_filed(options: list[str]) -> None:
     command = [sys.executable, "-m", "bench.systems.countersign", json.dumps(PLAN), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=100)
