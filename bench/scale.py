@@ -1,7 +1,8 @@
 """`make bench-scale`: one, two and four processes of each service on this machine, and what one case costs by part.
 
 Countersign as in `bench/run.py`: no-op model and EHR, every write synced. What it measures goes into
-`bench/results/scale.json`; `bench/scale_model.py` makes a health system of it.
+`bench/results/scale.json`; `bench/scale_model.py` makes a health system of it, and adds the renditions of real stays:
+none are made here.
 """
 
 import asyncio
@@ -37,7 +38,7 @@ async def traffic(system: Countersign) -> dict[str, int]:
 
 async def measure(copies: int, cases: int, *, tls: bool = False) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="countersign-bench-") as directory:
-        system = Countersign(Path(directory), together=False, copies=copies, tls=tls)
+        system = Countersign(Path(directory), together=False, copies=copies, tls=tls, text_only=True)
         try:
             await system.start()
             await run_cases(system, "warm", 300, AT_ONCE)
