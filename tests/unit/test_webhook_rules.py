@@ -17,8 +17,8 @@ from services.approval.webhooks.rules import (
     MAX_CONCURRENT,
     EndpointCircuitBreaker,
     WebhookAddresses,
-    judge,
-    spread,
+    classify_response,
+    with_jitter,
 )
 from services.approval.webhooks.signing import secret_text, signed_headers
 from services.approval.webhooks.webhook import StoredSecret, Webhook, WebhookDelivery, read_delivery
@@ -76,7 +76,7 @@ def test_each_valid_secret_signs() -> None:
     ],
 )
 def test_what_an_answer_means(status: int, headers: dict[str, str], kind: str, wait: float | None) -> None:
-    found = judge(status, headers, NOW)
+    found = classify_response(status, headers, NOW)
     assert (found.kind, found.wait) == (kind, wait)
 
 
@@ -197,7 +197,7 @@ def test_no_more_requests_than_allowed_run_whatever_happens(steps: list[tuple[st
 
 
 def test_waiting_messages_are_spread_and_never_early() -> None:
-    waits = {spread(10.0, number) for number in range(1000)}
+    waits = {with_jitter(10.0, number) for number in range(1000)}
     assert min(waits) == 10.0
     assert max(waits) < 20.0
     assert len(waits) == 64
