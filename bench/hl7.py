@@ -24,7 +24,7 @@ from bench.knowledge import keep
 from bench.system import percentiles
 from cli.stack.ports import free_port
 from shared.contracts.subjects import visit_subject
-from shared.messaging.pages import pages
+from shared.messaging.stream_pages import read_stream_pages
 from tests.support.hl7 import framed
 from tests.support.processes import ServiceProcess
 from tests.support.server import NatsServer
@@ -95,7 +95,7 @@ async def send(port: int, numbers: range, begin: float, interval: float) -> list
 async def stored(nats: NatsServer) -> int:
     bus = await nats.connect("ingest")
     try:
-        return len([item async for page in pages(bus, "EHR", visit_subject("a03", "*")) for item in page])
+        return len([item async for page in read_stream_pages(bus, "EHR", visit_subject("a03", "*")) for item in page])
     finally:
         await bus.close()
 

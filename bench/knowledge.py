@@ -29,7 +29,7 @@ from cli.connections import open_embedded_bus
 from cli.stack import triton
 from cli.stack.access import read_access
 from cli.stack.ports import free_port
-from services.evaluator import golden, metrics
+from services.evaluator import golden, retrieval_metrics
 from services.ingest.documents import formats
 from services.ingest.documents.chunking import chunk
 from services.ingest.refresh.prepare import token_counter
@@ -310,8 +310,8 @@ async def _row(
         (vector,) = await embedder.embed(model, [query.query], priority=INTERACTIVE_PRIORITY, deadline=60)
         hits = await base.search("c", VectorQuery(query.query, vector.tolist()), 1, CANDIDATES_PER_METHOD, mode)
         ranking = dict.fromkeys(golden.match_document_id(hit.chunk.document, "nih", query.grades) for hit in hits)
-        results.append(metrics.measure(query.id, list(ranking), query.grades))
-    return metrics.mean_metrics(results).model_dump(exclude={"queries"})
+        results.append(retrieval_metrics.measure(query.id, list(ranking), query.grades))
+    return retrieval_metrics.mean_metrics(results).model_dump(exclude={"queries"})
 
 
 def keep(name: str, found: object) -> None:

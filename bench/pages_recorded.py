@@ -11,7 +11,7 @@ from shared.contracts.subjects import CaseRef
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import EventStore, RawMessage, raw_message_of
-from shared.messaging.pages import pages
+from shared.messaging.stream_pages import read_stream_pages
 from tests.support.ehr import sandbox, stays
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running
@@ -61,7 +61,7 @@ async def record() -> RecordedCases:
 
 
 async def _all(bus: NatsConnection, stream: str, filter: str) -> AsyncIterator[RawMessage]:
-    async for page in pages(bus, stream, filter):
+    async for page in read_stream_pages(bus, stream, filter):
         for message in page:
             yield raw_message_of(message)
 

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bench.knowledge import keep
-from services.approval.verification.audit import Audit
+from services.approval.verification.verifier import EventStreamVerifier
 from shared.contracts.envelope import CHAIN_START
 from shared.contracts.subjects import CaseRef
 from shared.messaging.checkpoints import Checkpoints, Folder, signing_key
@@ -59,7 +59,7 @@ async def child(what: str, url: str, seed: str, folder: Path) -> dict[str, Any]:
             count += 1
         found: dict[str, Any] = {"checkpoints": count}
     else:
-        report = await Audit(bus, client(sandbox()), (Folder(folder), key.public_key())).all()
+        report = await EventStreamVerifier(bus, client(sandbox()), (Folder(folder), key.public_key())).all()
         assert report.verified, report.faults[:3]
         found = {"cases": report.cases, "events": report.events}
     await bus.close()

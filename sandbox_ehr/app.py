@@ -22,7 +22,7 @@ from sandbox_ehr.app_launch import AUTHORIZE_PATH, KEYS_PATH, LOGIN_PATH, PAGE_P
 from sandbox_ehr.capability import capability_statement
 from sandbox_ehr.faults import Fault, Faults
 from sandbox_ehr.notifications import SubscriptionNotifier
-from sandbox_ehr.oracle import OracleDocuments
+from sandbox_ehr.oracle_health import OracleDocuments
 from sandbox_ehr.quirks import Quirks, QuirkState, QuirkyServer
 from sandbox_ehr.responses import FhirError, error_response, etag, resource_response, search_entry
 from sandbox_ehr.search import (

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from cli.connections import open_bus, open_ehr
-from services.approval.verification.audit import Audit, ProgressCallback, no_progress
 from services.approval.verification.report import VerificationReport
+from services.approval.verification.verifier import EventStreamVerifier, ProgressCallback, no_progress
 from shared.messaging.checkpoints import Folder, public_key
 
 
@@ -25,7 +25,7 @@ async def verify(
     ehr = open_ehr(data_dir)
     try:
         async with open_bus(data_dir, "auditor") as connection:
-            audit = Audit(connection, ehr, stored)
+            audit = EventStreamVerifier(connection, ehr, stored)
             return await (audit.all(report_progress) if case is None else audit.one(case))
     finally:
         await ehr.close()

@@ -19,7 +19,7 @@ from cli.backup import files, manifest
 from cli.backup.chain_check import ChainCheck
 from cli.backup.encryption import create_key
 from cli.backup.files import BackupFolder, ProgressCallback
-from cli.backup.manifest import Manifest, Rewind, StreamPart, Trail, VectorPart
+from cli.backup.manifest import ChainHeads, Manifest, Rewind, StreamPart, VectorPart
 from cli.backup.vector_export import VectorSource
 from shared.messaging import snapshots
 from shared.messaging.connection import NatsConnection
@@ -111,7 +111,7 @@ async def _stream(bus: NatsConnection, folder: BackupFolder, name: str) -> Strea
 
 async def _trail(
     bus: NatsConnection, folder: BackupFolder, stream: StreamPart, report_progress: ProgressCallback
-) -> Trail:
+) -> ChainHeads:
     """Write the chain heads up to the last event of the snapshot. Broken chains are backed up too, and reported."""
     last = int(stream.state["last_seq"])
     chains = ChainCheck()
@@ -125,7 +125,7 @@ async def _trail(
         for line in chains.lines():
             sink.write(line)
     broken = tuple(chains.broken)
-    return Trail(file=file, cases=len(chains.heads), events=chains.events, broken=broken)
+    return ChainHeads(file=file, cases=len(chains.heads), events=chains.events, broken=broken)
 
 
 async def _collection(

@@ -51,7 +51,7 @@ class VectorPart(Model):
     points: int
 
 
-class Trail(Model):
+class ChainHeads(Model):
     """The chains of all cases; `file` lists case, sequence and digest of each last event."""
 
     file: str
@@ -73,7 +73,7 @@ class Manifest(Model):
     rewinds: tuple[Rewind, ...]
     vectors: tuple[VectorPart, ...]
     declared: str | None = None  # archive of the folder that declares the knowledge base
-    trail: Trail
+    trail: ChainHeads
     files: tuple[FilePart, ...]
 
 

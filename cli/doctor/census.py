@@ -9,7 +9,7 @@ from nats.js.errors import APIError
 
 from cli.doctor.findings import Group
 from services.drafter.kinds import load_shipped_kinds
-from services.ingest.preparation.census import SearchBudget, stays_to_prepare
+from services.ingest.preparation.nightly_preparation import SearchBudget, stays_to_prepare
 from services.ingest.publishers import PendingDischarge
 from services.ingest.settings import CensusSettings
 from shared.clinical.elements import Resource

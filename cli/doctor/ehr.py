@@ -14,7 +14,7 @@ from cli.doctor.target import DoctorTarget
 from cli.ehr.subscription_status import describe, own_subscriptions, report_of
 from cli.ehr.subscriptions import STOPPED, describe_notifications
 from services.approval.filing.profile_choice import Setting, choose, unsuitable
-from services.ingest.encounters.poll_mark import can_search
+from services.ingest.encounters.poll_watermark import can_search
 from shared.clinical.fhir_client import Capabilities, FhirClient, parse_capabilities
 from shared.clinical.smart.scopes import lacks_required, missing_scopes
 from shared.clinical.smart.token_source import BackendToken

@@ -11,12 +11,12 @@ from services.approval.access.service import AccessLogReader
 from services.approval.access.signatures import SignatureReview
 from services.approval.alerts.prometheus import PrometheusAlerts
 from services.approval.corrections.service import CorrectionsService
-from services.approval.department.console import DepartmentConsole
+from services.approval.department.dependencies import DepartmentDependencies
 from services.approval.erasure.service import ErasureService
 from services.approval.escalation.directory import Directory
 from services.approval.event_feed.feed import EventFeed
 from services.approval.evidence.service import EvidenceService
-from services.approval.filing.service import ChartService
+from services.approval.filing.service import UnfiledDocumentService
 from services.approval.operations.saved_views import SavedViews
 from services.approval.operations.service import Operations
 from services.approval.projections.case_index import CaseIndex
@@ -66,7 +66,7 @@ class ApiDependencies:
     index: CaseIndex
     corrections: CorrectionsService
     ratings: RatingService
-    chart: ChartService
+    chart: UnfiledDocumentService
     erasures: ErasureService
     operations: Operations
     directory: Directory
@@ -81,7 +81,7 @@ class ApiDependencies:
     feed: EventFeed
     system: SystemService
     alerts: PrometheusAlerts
-    department: DepartmentConsole
+    department: DepartmentDependencies
     views: SavedViews
     trials: TrialReader
     verifications: VerificationService

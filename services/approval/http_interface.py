@@ -13,7 +13,7 @@ from services.approval.access.service import AccessLogReader
 from services.approval.access.signatures import SignatureReview
 from services.approval.alerts.prometheus import PrometheusAlerts
 from services.approval.corrections.service import CorrectionsService
-from services.approval.department.console import DepartmentConsole
+from services.approval.department.dependencies import DepartmentDependencies
 from services.approval.department.names import PractitionerNames
 from services.approval.department.reminders import ReminderService
 from services.approval.dependencies import ApiDependencies
@@ -22,7 +22,7 @@ from services.approval.event_feed.feed import EventFeed
 from services.approval.evidence.service import EvidenceService
 from services.approval.filing.renditions.make import PDF, TEXT
 from services.approval.filing.renditions.writer import Renditions
-from services.approval.filing.service import ChartService
+from services.approval.filing.service import UnfiledDocumentService
 from services.approval.filing.status import FilingStatuses
 from services.approval.operations.saved_views import SavedViews
 from services.approval.operations.service import Operations
@@ -91,7 +91,9 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
         index=index,
         corrections=CorrectionsService(core.bus, core.review),
         ratings=RatingService(core.review),
-        chart=ChartService(core.review, core.write_backs, FilingStatuses(core.bus, clock), core.unfiled, downloads),
+        chart=UnfiledDocumentService(
+            core.review, core.write_backs, FilingStatuses(core.bus, clock), core.unfiled, downloads
+        ),
         erasures=ErasureService(core.bus, core.review),
         operations=operations,
         directory=core.interactive_directory,
@@ -106,7 +108,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
         feed=feed,
         system=SystemService(core.bus, settings.nats_monitor_url, settings.checkpoint_dir),
         alerts=alerts,
-        department=DepartmentConsole(
+        department=DepartmentDependencies(
             names=PractitionerNames(core.interactive_ehr),
             reminders=ReminderService(core.bus, core.review.cases, core.interactive_directory, clock),
             absences=AbsenceService(core.absences, clock, core.review.check_person),

@@ -21,7 +21,7 @@ from services.approval.escalation.directory import Directory
 from services.approval.escalation.directory_file import read as read_directory
 from services.approval.escalation.handlers import EscalationHandler
 from services.approval.filing.filing import Filing
-from services.approval.filing.follow_up import FollowUp
+from services.approval.filing.late_write_check import LateWriteCheck
 from services.approval.filing.profiles import build_write_backs
 from services.approval.filing.write_back import WriteBacks
 from services.approval.handlers import Approval
@@ -208,7 +208,7 @@ def ehr_decisions(core: Core) -> Part:
 def recurring_jobs(core: Core) -> Part:
     """Search the EHR for decisions, follow up ended cases, sign checkpoints, order erasures, end preparations."""
     bus, settings, clock = core.bus, core.settings, core.clock
-    follow_up = FollowUp(bus, core.ehr, core.write_backs, core.tasks, clock)
+    follow_up = LateWriteCheck(bus, core.ehr, core.write_backs, core.tasks, clock)
     jobs = (
         TaskReconciler(bus, core.ehr, core.open_reviews, settings.reconcile_every, clock, core.new_id, follow_up.run),
         CheckpointPublisher(

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from nats.aio.msg import Msg
 
 from services.drafter.configurations import ChosenDrafter, ModelOf
+from services.drafter.evaluation_metrics import cost_of, measure, narrative_of, signed_narrative, with_omissions
 from services.drafter.kinds import KindDefinition
-from services.drafter.measures import cost_of, measure, narrative_of, signed_narrative, with_omissions
 from services.drafter.writing import Assignment, DraftWriter
 from shared.clinical import synthetic_stays
 from shared.contracts.context import EncounterContext

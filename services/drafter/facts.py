@@ -13,7 +13,7 @@ from services.drafter.medicine_facts import (
     reconciliation_table,
 )
 from services.drafter.record.observations import short_names
-from services.drafter.record.social import is_social
+from services.drafter.record.social_determinants import is_social_determinant
 from shared.contracts.context import ContextEntry, Diagnosis, EncounterContext, Measurement, Medicine, ObservationSeries
 from shared.contracts.draft import DocumentPart, Fact, FactGroup
 
@@ -84,7 +84,7 @@ def _reason_groups(context: EncounterContext) -> tuple[FactGroup, ...]:
         _group("Principal diagnosis", (Fact(text=_with_certainty(item), source=item.source) for item in principal)),
         _group(
             "Other diagnoses and problems",
-            _entry_facts(item for item in others if not item.acquired and not is_social(item)),
+            _entry_facts(item for item in others if not item.acquired and not is_social_determinant(item)),
         ),
         *_non_empty_groups(
             (
@@ -93,7 +93,7 @@ def _reason_groups(context: EncounterContext) -> tuple[FactGroup, ...]:
             ),
             ("Suspected diagnoses, not confirmed", _suspected_facts(context.diagnoses)),
             ("Diagnoses ruled out", _entry_facts(item for item in context.diagnoses if item.certainty == "ruled-out")),
-            ("Social circumstances", _entry_facts(item for item in others if is_social(item))),
+            ("Social circumstances", _entry_facts(item for item in others if is_social_determinant(item))),
             ("Family history", _entry_facts(context.family_history)),
         ),
     )

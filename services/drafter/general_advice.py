@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from shared.contracts.draft import CitedKnowledge, CitedPassage, Claim, Sentence
-from shared.grounding import EvidenceIndex, Finding, split_sentences
+from shared.grounding import CheckedClaim, EvidenceIndex, split_sentences
 from shared.grounding.words import find_words, stem
 
 ADVICE_PREFIX = "In general:"
@@ -35,7 +35,7 @@ _UNBOUND_CLAIM_KINDS = frozenset({"statement", "advice", "number"})
 
 
 def label_general_advice(
-    sentence: Sentence, findings: Sequence[Finding], record: EvidenceIndex, knowledge: CitedKnowledge | None
+    sentence: Sentence, findings: Sequence[CheckedClaim], record: EvidenceIndex, knowledge: CitedKnowledge | None
 ) -> Sentence:
     """Return the sentence; labelled as general advice where it is from a passage and no entry states it.
 
@@ -102,7 +102,7 @@ def _tokens(text: str) -> frozenset[str]:
     )
 
 
-def _is_from_record(text: str, findings: Sequence[Finding], record: EvidenceIndex) -> bool:
+def _is_from_record(text: str, findings: Sequence[CheckedClaim], record: EvidenceIndex) -> bool:
     """Return whether one entry has all of its words, or entries state its claims by more than words."""
     tokens = _tokens(text)
     if any(tokens <= _tokens(line.text) for line in record.lines):

@@ -12,9 +12,9 @@ from services.drafter.configurations import (
     declare_drafters,
 )
 from services.drafter.evaluation import DraftEvaluation
+from services.drafter.evaluation_metrics import sentence_similarities
 from services.drafter.handlers import Drafter
 from services.drafter.kinds import load_kinds
-from services.drafter.measures import sentence_similarities
 from services.drafter.models import Models
 from services.drafter.settings import DrafterSettings
 from services.drafter.wording import read_departments

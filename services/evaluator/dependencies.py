@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from services.evaluator.drafters import DrafterService
-from services.evaluator.service import KnowledgeService
+from services.evaluator.knowledge_service import KnowledgeService
 from shared.messaging.event_store import Clock
 from shared.runtime.authentication import ROLES, Authenticator, Caller, RequireRole, Role
 from shared.runtime.dependencies import provided

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 
-from services.evaluator.canary_watch import WATCH, CanaryWatch
+from services.evaluator.decision_projection import WATCH, DecisionProjection
 from services.evaluator.drift import Drift
 from services.evaluator.drift_watch import DriftWatch
 from services.evaluator.evaluation_progress import EvaluationProgress, ProgressReader
@@ -22,7 +22,7 @@ class DrafterGauges:
     def __init__(
         self,
         registry: DrafterRegistry,
-        watch: CanaryWatch,
+        watch: DecisionProjection,
         drift: DriftWatch,
         evaluations: Evaluations,
         progress: ProgressReader,

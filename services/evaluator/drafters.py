@@ -7,7 +7,7 @@ from typing import Any
 
 from services.evaluator import gate
 from services.evaluator.canary import Comparison
-from services.evaluator.canary_watch import CanaryWatch
+from services.evaluator.decision_projection import DecisionProjection
 from services.evaluator.drift import Drift
 from services.evaluator.drift_watch import DriftWatch
 from services.evaluator.evaluation_sets import EvaluationSets, StayChoice
@@ -17,7 +17,7 @@ from services.evaluator.feedback_projection import FeedbackProjection
 from services.evaluator.gate import GateVerdict
 from shared.contracts import drafter_states as states
 from shared.contracts.case_values import Actor
-from shared.contracts.drafter_states import DocumentDrafters, DrafterEntry, MoveRefusedError
+from shared.contracts.drafter_states import DocumentDrafters, DrafterEntry, TransitionRefusedError
 from shared.contracts.drafters import DrafterConfiguration, RecordedDrafterEvent
 from shared.contracts.evaluations import EvaluationItem, EvaluationRequested, ItemJudged
 from shared.messaging.drafter_registry import Decide, DrafterRegistry
@@ -42,7 +42,7 @@ class DrafterService:
     def __init__(
         self,
         registry: DrafterRegistry,
-        watch: CanaryWatch,
+        watch: DecisionProjection,
         drift: DriftWatch,
         evaluations: Evaluations,
         sets: EvaluationSets,
@@ -287,6 +287,6 @@ class DrafterService:
     async def _decided(self, document: str, decide: Decide) -> DocumentDrafters:
         try:
             return await self._registry.move(document, decide)
-        except MoveRefusedError as refused:
+        except TransitionRefusedError as refused:
             words = f"{refused.reason[0].upper()}{refused.reason[1:]}."
             raise ProblemError(409, "The state does not allow that", words) from None

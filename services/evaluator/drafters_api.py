@@ -143,7 +143,7 @@ class CanaryComparison(BaseModel):
         )
 
 
-class Move(BaseModel):
+class ReasonedRequest(BaseModel):
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"reason": "reviewed with the physicians on Monday"}]}
     )
@@ -151,7 +151,7 @@ class Move(BaseModel):
     reason: Reason
 
 
-class GatedMove(Move):
+class PromotionRequest(ReasonedRequest):
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"reason": "better in the evaluation", "unevaluated": False}]}
     )
@@ -159,13 +159,13 @@ class GatedMove(Move):
     unevaluated: bool = Field(default=False, description="go without an evaluation, or against one")
 
 
-class CanaryMove(GatedMove):
+class CanaryRequest(PromotionRequest):
     model_config = ConfigDict(json_schema_extra={"examples": [{"share": 0.1, "reason": "passed its evaluation"}]})
 
     share: float = Field(gt=0, lt=1, description="of the cases that it drafts")
 
 
-class NewDrafter(Move):
+class NewDrafter(ReasonedRequest):
     """A configuration, as the differences from another one."""
 
     model_config = ConfigDict(
@@ -229,13 +229,13 @@ async def add(body: NewDrafter, who: Engineer, service: Drafters) -> DrafterSumm
 
 
 @router.post("/{digest}/canary", summary="Let a candidate draft a share of the cases")
-async def start_canary(digest: str, body: CanaryMove, who: Engineer, service: Drafters) -> DrafterSummary:
+async def start_canary(digest: str, body: CanaryRequest, who: Engineer, service: Drafters) -> DrafterSummary:
     found = await service.start_canary(digest, body.share, who.actor, body.reason, unevaluated=body.unevaluated)
     return DrafterSummary.of(found)
 
 
 @router.post("/{digest}/promote", summary="Let a configuration draft every case")
-async def promote(digest: str, body: GatedMove, who: Engineer, service: Drafters) -> DrafterSummary:
+async def promote(digest: str, body: PromotionRequest, who: Engineer, service: Drafters) -> DrafterSummary:
     found = await service.promote(digest, who.actor, body.reason, unevaluated=body.unevaluated)
     return DrafterSummary.of(found)
 
@@ -244,7 +244,7 @@ async def promote(digest: str, body: GatedMove, who: Engineer, service: Drafters
 async def move(
     digest: str,
     move: Annotated[Literal["shadow", "rollback", "retire"], Path(description="what is done")],
-    body: Move,
+    body: ReasonedRequest,
     who: Engineer,
     service: Drafters,
 ) -> DrafterSummary:

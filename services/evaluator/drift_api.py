@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from services.evaluator.decision_signals import SIGNALS
 from services.evaluator.dependencies import UNKNOWN_DRAFTER, AnyRole, Drafters, Engineer
-from services.evaluator.drafters_api import DecisionFigures, DrafterSummary, Move
+from services.evaluator.drafters_api import DecisionFigures, DrafterSummary, ReasonedRequest
 from services.evaluator.drift import BASELINE_DECISIONS, Drift, KnowledgeFigures
 from shared.runtime.api_route import ApiRoute
 from shared.runtime.problems import problem_responses
@@ -100,5 +100,5 @@ async def drift(_: AnyRole, service: Drafters, digest: str) -> DriftReport:
 @router.post(
     "/{digest}/baseline", summary="After a drift: watch the live configuration anew, from its next decisions on"
 )
-async def reset_baseline(digest: str, body: Move, who: Engineer, service: Drafters) -> DrafterSummary:
+async def reset_baseline(digest: str, body: ReasonedRequest, who: Engineer, service: Drafters) -> DrafterSummary:
     return DrafterSummary.of(await service.reset_baseline(digest, who.actor, body.reason))

@@ -10,7 +10,7 @@ from shared.contracts.subjects import EVALUATION_EVENTS
 from shared.messaging.connection import NatsConnection
 from shared.messaging.evaluations import STREAM, read_evaluation_event
 from shared.messaging.event_store import RawMessage, raw_message_of
-from shared.messaging.pages import pages
+from shared.messaging.stream_pages import read_stream_pages
 
 WINDOW = 20_000  # messages at the end of the stream that a process begins with
 LONGEST = timedelta(days=7)  # an evaluation that is older is not waited for any more
@@ -104,7 +104,7 @@ class ProgressReader:
             last = await self._bus.direct_get(STREAM, {"last_by_subj": EVALUATION_EVENTS})
             sequences = [int((message.headers or {})["Nats-Sequence"]) for message in last]
             self._read = max(max(sequences, default=0) - WINDOW, 0)
-        async for page in pages(self._bus, STREAM, EVALUATION_EVENTS, start=self._read + 1):
+        async for page in read_stream_pages(self._bus, STREAM, EVALUATION_EVENTS, start=self._read + 1):
             found = [raw_message_of(message) for message in page]
             self._progress.add(item for item in found if item.sequence > self._read)
             self._read = found[-1].sequence

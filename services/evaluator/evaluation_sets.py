@@ -12,7 +12,7 @@ from shared.contracts.evaluations import EvaluationItem, EvaluationSetMade
 from shared.messaging.evaluations import EvaluationLog, evaluation_set_id
 from shared.runtime.problems import ProblemError
 
-STAMP = re.compile(r"^([a-z0-9-]{1,64})(?:@([1-9][0-9]{0,8}))?$")
+VERSIONED_NAME = re.compile(r"^([a-z0-9-]{1,64})(?:@([1-9][0-9]{0,8}))?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class EvaluationSets:
 
     async def find(self, stamp: str) -> EvaluationSetMade:
         """Return the version that `stamp` names, such as `icu@2`; without a number the last. Raises ProblemError."""
-        parts = STAMP.fullmatch(stamp)
+        parts = VERSIONED_NAME.fullmatch(stamp)
         versions = await self._log.set_versions(parts[1]) if parts else []
         chosen = [item for item in versions if parts and parts[2] in (None, str(item.number))]
         if not chosen:

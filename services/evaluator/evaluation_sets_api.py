@@ -6,8 +6,8 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.evaluator.dependencies import AnyRole, Drafters, Engineer
-from services.evaluator.drafters_api import Move
-from services.evaluator.evaluation_sets import STAMP
+from services.evaluator.drafters_api import ReasonedRequest
+from services.evaluator.evaluation_sets import VERSIONED_NAME
 from services.evaluator.evaluations_api import SelectedStays
 from shared.contracts.evaluations import EvaluationSetMade, SetName
 from shared.runtime.api_route import ApiRoute
@@ -15,10 +15,12 @@ from shared.runtime.problems import problem_responses
 
 router = APIRouter(prefix="/v1/evaluation-sets", tags=["drafters"], route_class=ApiRoute)
 
-Stamp = Annotated[str, Path(pattern=STAMP.pattern, description="name, or name and version such as `icu@2`")]
+VersionedName = Annotated[
+    str, Path(pattern=VERSIONED_NAME.pattern, description="name, or name and version such as `icu@2`")
+]
 
 
-class NewEvaluationSet(Move, SelectedStays):
+class NewEvaluationSet(ReasonedRequest, SelectedStays):
     """A set, or the next version of one."""
 
     model_config = ConfigDict(
@@ -100,5 +102,5 @@ async def make(body: NewEvaluationSet, who: Engineer, service: Drafters) -> SetD
     summary="One version of an evaluation set, with its cases",
     responses=problem_responses({404: "there is no such evaluation set"}),
 )
-async def evaluation_set(_: AnyRole, service: Drafters, stamp: Stamp) -> SetDetails:
+async def evaluation_set(_: AnyRole, service: Drafters, stamp: VersionedName) -> SetDetails:
     return _details(await service.sets.find(stamp))

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.evaluator.dependencies import UNKNOWN_DRAFTER, AnyRole, Drafters, Engineer
-from services.evaluator.drafters_api import Move
-from services.evaluator.evaluation_sets import STAMP, StayChoice
+from services.evaluator.drafters_api import ReasonedRequest
+from services.evaluator.evaluation_sets import VERSIONED_NAME, StayChoice
 from services.evaluator.evaluations import Evaluation
 from shared.contracts.evaluations import MAX_ITEMS, DraftFigures
 from shared.runtime.api_route import ApiRoute
@@ -49,11 +49,11 @@ class SelectedStays(BaseModel):
         return self
 
 
-class NewEvaluation(Move, SelectedStays):
+class NewEvaluation(ReasonedRequest, SelectedStays):
     model_config = ConfigDict(json_schema_extra={"examples": [{"set": "icu@2", "reason": "before the canary"}]})
 
     set: str | None = Field(
-        default=None, pattern=STAMP.pattern, description="evaluation set instead, such as `icu` or `icu@2`"
+        default=None, pattern=VERSIONED_NAME.pattern, description="evaluation set instead, such as `icu` or `icu@2`"
     )
 
     @model_validator(mode="after")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from services.evaluator.evaluations import Evaluation
 from shared.contracts import drafter_states as states
 from shared.contracts.case_values import Actor
-from shared.contracts.drafter_states import DocumentDrafters, MoveRefusedError
+from shared.contracts.drafter_states import DocumentDrafters, TransitionRefusedError
 from shared.contracts.drafters import DrafterEvent
 
 _NOBODY = Actor(subject="nobody", role="engineer")
@@ -67,22 +67,22 @@ def verdict(now: DocumentDrafters, evaluations: Sequence[Evaluation]) -> GateVer
 
 
 @dataclass(frozen=True, slots=True)
-class MoveOffer:
+class AllowedTransition:
     """A move, and why the state does not allow it; empty where it does."""
 
     name: str
     refused: str = ""
 
 
-def offers(now: DocumentDrafters, digest: str) -> dict[str, MoveOffer]:
+def offers(now: DocumentDrafters, digest: str) -> dict[str, AllowedTransition]:
     """Return the moves by name, without those that would change nothing."""
     found = {}
     for name, decide in _MOVES.items():
         try:
             changes = decide(now, digest) is not None
-        except MoveRefusedError as refused:
-            found[name] = MoveOffer(name, refused.reason)
+        except TransitionRefusedError as refused:
+            found[name] = AllowedTransition(name, refused.reason)
             continue
         if changes:
-            found[name] = MoveOffer(name)
+            found[name] = AllowedTransition(name)
     return found

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
-from services.evaluator.api import Reason
 from services.evaluator.dependencies import AnyRole, Editor, Knowledge
 from services.evaluator.golden import GoldenQuery, RelevantDocument
 from services.evaluator.golden_set import Action, GoldenItem, GoldenSet, id_of, line, query_digest
+from services.evaluator.knowledge_api import Reason
 from shared.runtime.api_route import ApiRoute
 from shared.runtime.problems import ProblemError, problem_responses
 

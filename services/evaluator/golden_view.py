@@ -4,10 +4,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from services.evaluator import golden
-from services.evaluator.content import KnowledgeContent
 from services.evaluator.golden import GoldenQuery
 from services.evaluator.golden_edits import GoldenEdits
 from services.evaluator.golden_set import Decision, GoldenItem, GoldenSet, added, changed, check_documents, removed
+from services.evaluator.version_content import KnowledgeContent
 from shared.contracts.knowledge import QueryResult
 from shared.contracts.refresh import Evaluated, fold_refresh
 from shared.knowledge.live import LiveBucket, VersionRecord

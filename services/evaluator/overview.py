@@ -22,7 +22,7 @@ from shared.knowledge.knowledge_file import KnowledgeFile, Source
 from shared.messaging.refreshes import RefreshLog
 from shared.runtime.problems import ProblemError
 
-STEP_WORDS = {
+STEP_LABELS = {
     "prepare": "scanning the sources",
     "embed": "embedding passages",
     "settle": "completing the version",
@@ -139,7 +139,7 @@ class Refreshes:
 
 def _progress(id: str, refresh: Refresh, done: int) -> RefreshProgress:
     failure = refresh.failure
-    step = STEP_WORDS[refresh.awaits] if refresh.awaits is not None else "waiting"
+    step = STEP_LABELS[refresh.awaits] if refresh.awaits is not None else "waiting"
     return RefreshProgress(
         id=id,
         by=refresh.requested.by if refresh.requested else "",

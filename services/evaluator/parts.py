@@ -4,8 +4,8 @@ import asyncio
 from dataclasses import dataclass
 from functools import partial
 
-from services.evaluator.canary_watch import CONSUMER as COMPARE
-from services.evaluator.canary_watch import CanaryWatch
+from services.evaluator.decision_projection import CONSUMER as COMPARE
+from services.evaluator.decision_projection import DecisionProjection
 from services.evaluator.dependencies import EvaluatorDependencies
 from services.evaluator.drafter_gauges import DrafterGauges
 from services.evaluator.drafters import DrafterService
@@ -16,8 +16,8 @@ from services.evaluator.evaluations import CONSUMER as EVALUATE
 from services.evaluator.evaluations import Evaluations
 from services.evaluator.feedback_projection import CONSUMER as FEEDBACK
 from services.evaluator.feedback_projection import FeedbackProjection
-from services.evaluator.handlers import KnowledgeEvaluation
-from services.evaluator.service import KnowledgeService
+from services.evaluator.knowledge_handlers import KnowledgeEvaluation
+from services.evaluator.knowledge_service import KnowledgeService
 from services.evaluator.settings import EvaluatorSettings
 from services.evaluator.signed_stays import SignedStays
 from services.evaluator.web.render import templates
@@ -73,7 +73,7 @@ def drafters(core: Core) -> tuple[DrafterService, Part]:
     registry, log = DrafterRegistry(bus, "evaluator", clock), EvaluationLog(bus, "evaluator", clock)
     evaluations, feedback = Evaluations(log), FeedbackProjection(bus, registry)
     drift = DriftWatch(bus, core.settings.drift_decisions)
-    watch = CanaryWatch(bus, registry, evaluations, core.settings.canary_evidence, drift)
+    watch = DecisionProjection(bus, registry, evaluations, core.settings.canary_evidence, drift)
     core.broker.on_message(EVALUATE, evaluations.receive)
     core.broker.on_message(COMPARE, watch.receive)
     core.broker.on_message(FEEDBACK, feedback.receive)

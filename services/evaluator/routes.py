@@ -1,12 +1,12 @@
 """Every route of the evaluator: the REST API first, then the pages."""
 
-from services.evaluator.api import router as knowledge
 from services.evaluator.drafters_api import router as drafters
 from services.evaluator.drift_api import router as drift
 from services.evaluator.evaluation_sets_api import router as sets
 from services.evaluator.evaluations_api import router as evaluations
 from services.evaluator.feedback_api import router as feedback
 from services.evaluator.golden_api import router as golden
+from services.evaluator.knowledge_api import router as knowledge
 from services.evaluator.models_api import router as models
 from services.evaluator.web.drafter_details import router as details_page
 from services.evaluator.web.drafter_list import router as list_page

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from services.ingest.documents.reader import DocumentReader
-from services.ingest.encounters.census import Census
 from services.ingest.encounters.lookup import EncounterLookup
-from services.ingest.encounters.parts import FhirRoute
+from services.ingest.encounters.parts import FhirDischargeIntake
+from services.ingest.encounters.visit_index import VisitIndex
 from services.ingest.handlers import Ingest
 from services.ingest.hl7.intake import Intake
 from services.ingest.hl7.listener import MllpListener, tls_context
 from services.ingest.hl7.resolver import VisitResolver
 from services.ingest.hl7.senders_file import read_senders
-from services.ingest.preparation.census import NightlyPreparation, SearchBudget
 from services.ingest.preparation.handlers import Preparations
+from services.ingest.preparation.nightly_preparation import NightlyPreparation, SearchBudget
 from services.ingest.publishers import EncounterPublisher
 from services.ingest.refresh.handlers import Refreshing
 from services.ingest.refresh.service import RefreshService
@@ -45,7 +45,7 @@ class Core:
     new_id: Callable[[], str]
     ehr: FhirClient
     encounters: EncounterPublisher
-    census: Census
+    census: VisitIndex
 
     @property
     def bus(self) -> NatsConnection:
@@ -56,7 +56,7 @@ def core(settings: IngestSettings, clock: Clock, new_id: Callable[[], str], ehr:
     """Build what several parts share. `ehr` replaces the configured client."""
     broker = service_broker("ingest", settings, clock)
     encounters = EncounterPublisher(broker.bus, settings.default_department, new_id, clock)
-    return Core(settings, broker, clock, new_id, ehr or settings.ehr.connect(), encounters, Census(broker.bus))
+    return Core(settings, broker, clock, new_id, ehr or settings.ehr.connect(), encounters, VisitIndex(broker.bus))
 
 
 def discharges(core: Core) -> Ingest:
@@ -67,9 +67,9 @@ def discharges(core: Core) -> Ingest:
     return ingest
 
 
-def fhir_route(core: Core) -> tuple[FhirRoute, Part]:
+def fhir_route(core: Core) -> tuple[FhirDischargeIntake, Part]:
     """Build the reception of discharges by FHIR notifications and by polling."""
-    fhir = FhirRoute(core.bus, core.ehr, core.encounters, core.census, core.settings, core.clock, core.new_id)
+    fhir = FhirDischargeIntake(core.bus, core.ehr, core.encounters, core.census, core.settings, core.clock, core.new_id)
     core.broker.on_message("ingest-encounters", fhir.updates.on_updated)
     core.broker.on_message("ingest-appointments", fhir.appointments.on_updated)
     core.broker.on_message("ingest-poll", fhir.on_timer)

@@ -14,7 +14,7 @@ from shared.runtime.settings import EhrSettings, Hl7Settings, KnowledgeSettings,
 AppointmentType = Annotated[str, StringConstraints(pattern=r"^([^|,$\\\s]+\|)?[^|,$\\\s]+$")]
 
 
-class DischargeSettings(BaseSettings):
+class FhirIntakeSettings(BaseSettings):
     """Settings of what ingest learns of discharges by FHIR: notifications, and the poll."""
 
     model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_FHIR_", extra="ignore", frozen=True)
@@ -90,6 +90,6 @@ class IngestSettings(ServiceSettings):
     appointments: AppointmentSettings = Field(default_factory=AppointmentSettings)
     census: CensusSettings = Field(default_factory=CensusSettings)
     ehr: EhrSettings = Field(default_factory=EhrSettings)
-    fhir: DischargeSettings = Field(default_factory=DischargeSettings)
+    fhir: FhirIntakeSettings = Field(default_factory=FhirIntakeSettings)
     hl7: Hl7Settings = Field(default_factory=Hl7Settings)
     knowledge: KnowledgeSettings = Field(default_factory=KnowledgeSettings)

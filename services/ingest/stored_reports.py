@@ -10,7 +10,7 @@ from shared.contracts.ehr import parse_encounter_reported
 from shared.contracts.errors import PermanentError
 from shared.contracts.subjects import encounter_subject
 from shared.messaging.connection import NatsConnection
-from shared.messaging.pages import pages
+from shared.messaging.stream_pages import read_stream_pages
 
 # `ce-source` of what ingest publishes.
 ADT_SOURCE = "countersign/ingest/adt"  # follows from an ADT feed, and is in its order
@@ -62,7 +62,7 @@ class StoredReports:
     async def since(self, name: str, encounter_id: str, sequence: int) -> AsyncIterator[StoredReport]:
         """Yield the reports of that kind that are stored after `sequence`, oldest first."""
         subject = encounter_subject(name, "*", encounter_id)
-        async for page in pages(self._bus, "EHR", subject, start=sequence + 1):
+        async for page in read_stream_pages(self._bus, "EHR", subject, start=sequence + 1):
             for item in page:
                 if (found := _of_stored(item)) is not None:
                     yield found

@@ -62,7 +62,7 @@ class Case:
         return self.head.sequence > 0
 
     @property
-    def at_rest(self) -> bool:
+    def has_no_pending_step(self) -> bool:
         """Return whether no step works on the case: it has ended, or failed before anything was signed."""
         if self.awaits is not None or self.erasing or self.preparation is not None:
             return False

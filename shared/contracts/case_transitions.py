@@ -55,7 +55,7 @@ def is_expected(case: Case, body: CaseEvent) -> bool:  # noqa: C901 - one arm pe
             return case.hold is not None
         case ErasureOrdered():
             fresh = not set(body.kinds) <= case.erased_kinds
-            return fresh and ((body.again and case.exists) or (case.at_rest and case.hold is None))
+            return fresh and ((body.again and case.exists) or (case.has_no_pending_step and case.hold is None))
         case Erased():
             return False
         case ContextExtracted():

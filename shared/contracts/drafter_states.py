@@ -34,7 +34,7 @@ DrafterState = Literal["candidate", "shadow", "canary", "live", "retired"]
 _STATES: dict[type[DrafterEvent], DrafterState] = {Added: "candidate", Shadowed: "shadow", Retired: "retired"}
 
 
-class MoveRefusedError(PermanentError):
+class TransitionRefusedError(PermanentError):
     """The state does not allow the move."""
 
 
@@ -163,30 +163,30 @@ def add(now: DocumentDrafters, digest: str, by: Actor, reason: str) -> DrafterEv
 
 
 def start_shadow(now: DocumentDrafters, digest: str, by: Actor, reason: str) -> DrafterEvent | None:
-    """Return the event; None where it is a shadow of what is live already. Raises MoveRefusedError."""
+    """Return the event; None where it is a shadow of what is live already. Raises TransitionRefusedError."""
     entry = _entry(now, digest)
     if now.live is None:
-        raise MoveRefusedError("no configuration is live: the drafter has not started yet")
+        raise TransitionRefusedError("no configuration is live: the drafter has not started yet")
     if entry.state == "shadow" and entry.against == now.live.configuration:
         return None
     if entry.state not in ("candidate", "shadow"):
-        raise MoveRefusedError(f"it is {entry.state}: only a candidate can become the shadow")
+        raise TransitionRefusedError(f"it is {entry.state}: only a candidate can become the shadow")
     if (other := now.shadow) is not None and other.configuration != digest:
-        raise MoveRefusedError(f"{other.configuration[:12]} is the shadow: roll it back first")
+        raise TransitionRefusedError(f"{other.configuration[:12]} is the shadow: roll it back first")
     return Shadowed(configuration=digest, live=now.live.configuration, by=by, reason=reason)
 
 
 def start_canary(
     now: DocumentDrafters, digest: str, share: float, by: Actor, reason: str, evaluation: str | None = None
 ) -> DrafterEvent | None:
-    """Return the event; None where it has that share already. Raises MoveRefusedError."""
+    """Return the event; None where it has that share already. Raises TransitionRefusedError."""
     entry = _entry(now, digest)
     if entry.state not in ("candidate", "shadow", "canary"):
-        raise MoveRefusedError(f"it is {entry.state}: only a candidate or the shadow can become the canary")
+        raise TransitionRefusedError(f"it is {entry.state}: only a candidate or the shadow can become the canary")
     if (other := now.canary) is not None and other.configuration != digest:
-        raise MoveRefusedError(f"{other.configuration[:12]} is the canary: promote it or roll it back first")
+        raise TransitionRefusedError(f"{other.configuration[:12]} is the canary: promote it or roll it back first")
     if now.live is None:
-        raise MoveRefusedError("no configuration is live: the drafter has not started yet")
+        raise TransitionRefusedError("no configuration is live: the drafter has not started yet")
     if entry.share == share:
         return None
     return CanaryStarted(configuration=digest, share=share, by=by, reason=reason, evaluation=evaluation)
@@ -195,14 +195,14 @@ def start_canary(
 def promote(
     now: DocumentDrafters, digest: str, by: Actor, reason: str, evaluation: str | None = None
 ) -> DrafterEvent | None:
-    """Return the event; None where it is live already. Raises MoveRefusedError."""
+    """Return the event; None where it is live already. Raises TransitionRefusedError."""
     entry = _entry(now, digest)
     if entry.state == "live":
         return None
     if entry.state == "retired":
-        raise MoveRefusedError("it is retired: add it again first")
+        raise TransitionRefusedError("it is retired: add it again first")
     if (other := now.canary) is not None and other.configuration != digest:
-        raise MoveRefusedError(f"{other.configuration[:12]} is the canary: roll it back first")
+        raise TransitionRefusedError(f"{other.configuration[:12]} is the canary: roll it back first")
     previous = now.live.configuration if now.live is not None else None
     return DrafterPromoted(configuration=digest, previous=previous, by=by, reason=reason, evaluation=evaluation)
 
@@ -210,50 +210,50 @@ def promote(
 def roll_back(now: DocumentDrafters, digest: str, by: Actor, reason: str) -> DrafterEvent | None:
     """Return the event that takes back a shadow, the canary, or the live configuration for the one before.
 
-    None where it was taken back already. Raises MoveRefusedError.
+    None where it was taken back already. Raises TransitionRefusedError.
     """
     entry = _entry(now, digest)
     if now.live is None:
-        raise MoveRefusedError("no configuration is live")
+        raise TransitionRefusedError("no configuration is live")
     if entry.state in ("shadow", "canary"):
         return RolledBack(configuration=digest, live=now.live.configuration, by=by, reason=reason)
     if entry.state != "live":
         if entry.rolled_back:
             return None
-        raise MoveRefusedError(f"it is {entry.state}: it drafts nothing that could be taken back")
+        raise TransitionRefusedError(f"it is {entry.state}: it drafts nothing that could be taken back")
     if now.canary is not None:
-        raise MoveRefusedError(f"{now.canary.configuration[:12]} is the canary: roll it back first")
+        raise TransitionRefusedError(f"{now.canary.configuration[:12]} is the canary: roll it back first")
     if not now.replaced:
-        raise MoveRefusedError("no other configuration was live before")
+        raise TransitionRefusedError("no other configuration was live before")
     return RolledBack(configuration=digest, live=now.replaced[-1], by=by, reason=reason)
 
 
 def roll_back_canary(now: DocumentDrafters, digest: str, by: Actor, reason: str) -> DrafterEvent | None:
-    """Return the event that takes back a canary, and never what is live. Raises MoveRefusedError."""
+    """Return the event that takes back a canary, and never what is live. Raises TransitionRefusedError."""
     if _entry(now, digest).state not in ("candidate", "canary"):
-        raise MoveRefusedError("it is no canary any more")
+        raise TransitionRefusedError("it is no canary any more")
     return roll_back(now, digest, by, reason)
 
 
 def reset_baseline(now: DocumentDrafters, digest: str, by: Actor, reason: str) -> DrafterEvent | None:
-    """Return the event after which the live configuration is watched anew. Raises MoveRefusedError."""
+    """Return the event after which the live configuration is watched anew. Raises TransitionRefusedError."""
     if _entry(now, digest).state != "live":
-        raise MoveRefusedError("it is not live: only the live configuration is watched against a baseline")
+        raise TransitionRefusedError("it is not live: only the live configuration is watched against a baseline")
     return BaselineReset(configuration=digest, by=by, reason=reason)
 
 
 def retire(now: DocumentDrafters, digest: str, by: Actor, reason: str) -> DrafterEvent | None:
-    """Return the event; None where it is retired already. Raises MoveRefusedError."""
+    """Return the event; None where it is retired already. Raises TransitionRefusedError."""
     entry = _entry(now, digest)
     if entry.state == "retired":
         return None
     if entry.state != "candidate":
-        raise MoveRefusedError(f"it is {entry.state}: promote another one, or roll it back, first")
+        raise TransitionRefusedError(f"it is {entry.state}: promote another one, or roll it back, first")
     return Retired(configuration=digest, by=by, reason=reason)
 
 
 def _entry(now: DocumentDrafters, digest: str) -> DrafterEntry:
     entry = now.entries.get(digest)
     if entry is None:
-        raise MoveRefusedError(f"there is no configuration {digest[:12]} of the document {now.document}")
+        raise TransitionRefusedError(f"there is no configuration {digest[:12]} of the document {now.document}")
     return entry

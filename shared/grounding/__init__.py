@@ -3,6 +3,6 @@
 from shared.grounding.check import check
 from shared.grounding.evidence_index import EvidenceIndex, without_notes
 from shared.grounding.sentences import split_sentences
-from shared.grounding.verdict import Finding, Verdict
+from shared.grounding.verdict import CheckedClaim, Verdict
 
-__all__ = ["EvidenceIndex", "Finding", "Verdict", "check", "split_sentences", "without_notes"]
+__all__ = ["CheckedClaim", "EvidenceIndex", "Verdict", "check", "split_sentences", "without_notes"]

@@ -8,7 +8,7 @@ from shared.grounding.evidence_index import EvidenceIndex
 from shared.grounding.indexed_entries import IndexedEntry
 from shared.grounding.measurement_series import MeasurementSeries, SeriesPoint
 from shared.grounding.parsed_sentence import ParsedSentence
-from shared.grounding.verdict import Finding, Span, label_for
+from shared.grounding.verdict import CheckedClaim, Span, label_for
 from shared.grounding.vocabulary import FOLDER, Mention
 from shared.grounding.words import stem
 
@@ -34,7 +34,7 @@ _LIMITS: dict[str, tuple[float, float]] = {
 }
 
 
-def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     """Yield each name for an abnormal value, affirmed or denied."""
     for match in PATTERN.finditer(parsed.text):
         span = match.span()
@@ -43,7 +43,7 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
             order = _indication(match.group(), parsed, record)
             if order is not None:
                 detail = f"record: {order.text[:160]}"
-                yield Finding("finding", match.group(), "supported", order.source, detail, (span,))
+                yield CheckedClaim("finding", match.group(), "supported", order.source, detail, (span,))
                 continue
             yield _claim(match.group(), span, "denied" in properties, record)
 
@@ -64,7 +64,7 @@ def as_tests(parsed: ParsedSentence) -> list[Mention]:
     ]
 
 
-def _claim(text: str, span: Span, denied: bool, record: EvidenceIndex) -> Finding:
+def _claim(text: str, span: Span, denied: bool, record: EvidenceIndex) -> CheckedClaim:
     tests, way = _NAMES[text.lower()]
     denied, way = denied != way.startswith("!"), way.lstrip("!")
     courses = [series for test in tests for series in record.courses.get(test, [])]
@@ -72,15 +72,17 @@ def _claim(text: str, span: Span, denied: bool, record: EvidenceIndex) -> Findin
     claimed = "no " + text if denied and not text.lower().startswith("afeb") else text
     if so:
         kind: ClaimKind = "polarity" if denied else "finding"
-        return Finding(kind, claimed, label_for(not denied), so[0][1].source, f"record: {so[0][0].describe}", (span,))
+        return CheckedClaim(
+            kind, claimed, label_for(not denied), so[0][1].source, f"record: {so[0][0].describe}", (span,)
+        )
     line = _entry_in_words(text, denied, record)
     judged = [series for series in courses if _is_decidable(series)]
     if line is not None and (not judged or denied or line.part in ("diagnoses", "reasons")):
-        return Finding("finding", claimed, "supported", line.source, f"record: {line.text[:160]}", (span,))
+        return CheckedClaim("finding", claimed, "supported", line.source, f"record: {line.text[:160]}", (span,))
     if judged:
         source = judged[0].points[0].source
-        return Finding("finding", claimed, label_for(denied), source, f"record: {judged[0].describe}", (span,))
-    return Finding("finding", claimed, "not-in-record", spans=(span,))
+        return CheckedClaim("finding", claimed, label_for(denied), source, f"record: {judged[0].describe}", (span,))
+    return CheckedClaim("finding", claimed, "not-in-record", spans=(span,))
 
 
 def _is_decidable(series: MeasurementSeries) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from shared.grounding import follow_up
 from shared.grounding.evidence_index import EvidenceIndex
 from shared.grounding.parsed_sentence import ParsedSentence
-from shared.grounding.verdict import Finding
+from shared.grounding.verdict import CheckedClaim
 
 _CUE = re.compile(
     r"\b(?:taught|educated|counsel+ed|counsel+ing|instructed|advised|informed|reminded|encouraged|warned|"
@@ -40,7 +40,7 @@ _PARTS = (
 )
 
 
-def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     """Yield the first word of teaching or advice, compared with what the record says about its subject."""
     cue = _CUE.search(parsed.text)
     if cue is None:
@@ -65,8 +65,10 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
             and sum(line.states(key) for key in subject) >= max(2, 0.75 * len(subject))
             and _CUE.search(line.text)
         ):
-            yield Finding("advice", cue.group(), "supported", line.source, f"record: {line.text[:160]}", (cue.span(),))
+            yield CheckedClaim(
+                "advice", cue.group(), "supported", line.source, f"record: {line.text[:160]}", (cue.span(),)
+            )
             return
     rest = parsed.text[cue.start() :].rstrip(". ")
     excerpt = rest if len(rest) <= _MAX_GAP_CHARACTERS else rest[:_MAX_GAP_CHARACTERS].rpartition(" ")[0]
-    yield Finding("advice", excerpt, "not-in-record", spans=(cue.span(),))
+    yield CheckedClaim("advice", excerpt, "not-in-record", spans=(cue.span(),))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from shared.grounding.evidence_index import EvidenceIndex
 from shared.grounding.indexed_entries import IndexedEntry
 from shared.grounding.parsed_sentence import ParsedSentence
-from shared.grounding.verdict import Finding, Span
+from shared.grounding.verdict import CheckedClaim, Span
 from shared.grounding.words import stem
 
 _NONE = re.compile(
@@ -77,7 +77,7 @@ _NOT_AN_ALLERGEN = frozenset(
 )
 
 
-def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     """Yield each claim of an allergy, or of none."""
     allergies = [line for line in record.entries_of("allergies") if not _SAYS_NONE.match(line.text)]
     none = next((line for line in record.entries_of("allergies") if _SAYS_NONE.match(line.text)), None)
@@ -89,21 +89,23 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
         yield from _allergens(about, parsed, allergies, none)
 
 
-def _no_allergy(denial: re.Match[str], allergies: list[IndexedEntry], none: IndexedEntry | None) -> Finding:
+def _no_allergy(denial: re.Match[str], allergies: list[IndexedEntry], none: IndexedEntry | None) -> CheckedClaim:
     only_drugs = re.search(r"drug|medic|nkda", denial.group(), re.IGNORECASE)
     against = [line for line in allergies if not only_drugs or line.named.drugs or line.named.classes]
     if against:
-        return Finding(
+        return CheckedClaim(
             "allergy", denial.group(), "contradicted", against[0].source, f"record: {against[0].text}", (denial.span(),)
         )
     if none is not None:
-        return Finding("allergy", denial.group(), "supported", none.source, f"record: {none.text}", (denial.span(),))
-    return Finding("allergy", denial.group(), "not-in-record", spans=(denial.span(),))
+        return CheckedClaim(
+            "allergy", denial.group(), "supported", none.source, f"record: {none.text}", (denial.span(),)
+        )
+    return CheckedClaim("allergy", denial.group(), "not-in-record", spans=(denial.span(),))
 
 
 def _allergens(
     about: re.Match[str], parsed: ParsedSentence, allergies: list[IndexedEntry], none: IndexedEntry | None
-) -> Iterator[Finding]:
+) -> Iterator[CheckedClaim]:
     span = parsed.clause(about.start())
     inside = [item for item in parsed.content if span[0] <= item[1] < span[1] and item[0] not in _NOT_AN_ALLERGEN]
     drugs = [item for item in (*parsed.named.drugs, *parsed.named.classes) if span[0] <= item.start < span[1]]
@@ -133,13 +135,13 @@ def _allergen(
     allergies: list[IndexedEntry],
     none: IndexedEntry | None,
     about: re.Match[str],
-) -> Finding:
+) -> CheckedClaim:
     spans = (span, about.span())
     if line is not None:
-        return Finding("allergy", text, "supported", line.source, f"record: {line.text}", spans)
+        return CheckedClaim("allergy", text, "supported", line.source, f"record: {line.text}", spans)
     known = none or next(iter(allergies), None)
     if known is None:
-        return Finding("allergy", text, "not-in-record", spans=spans)
-    return Finding(
+        return CheckedClaim("allergy", text, "not-in-record", spans=spans)
+    return CheckedClaim(
         "allergy", text, "contradicted" if none else "not-in-record", known.source, f"record: {known.text}", spans
     )

@@ -8,7 +8,7 @@ from shared.grounding.evidence_index import EvidenceIndex
 from shared.grounding.indexed_entries import IndexedEntry
 from shared.grounding.medicine_cues import ALLERGY
 from shared.grounding.parsed_sentence import ParsedSentence
-from shared.grounding.verdict import Finding
+from shared.grounding.verdict import CheckedClaim
 from shared.grounding.words import stem, stems
 
 _CAUSE = re.compile(
@@ -62,7 +62,7 @@ _CULPRIT = re.compile(
 Side = list[frozenset[str]]  # each thing that is named, by all that it may be called; `=` before what a name stands for
 
 
-def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     """Yield each causal connective with the two sides that it connects."""
     if ALLERGY.search(parsed.text):
         return  # a reaction is a claim of `allergies`
@@ -72,7 +72,7 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
         yield from _links(parsed, record)
 
 
-def _links(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def _links(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     """Yield a medicine and a finding that other words than those of treatment connect: `X explains his anemia`."""
     effects = [(match.start(), match.end()) for match in abnormal.PATTERN.finditer(parsed.text)]
     effects += [(item.start, item.end) for item in (*parsed.named.illnesses, *parsed.named.tests)]
@@ -89,13 +89,13 @@ def _links(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
                 effect, cause = _mentioned_terms(parsed, start, end), _mentioned_terms(parsed, drug.start, drug.end)
                 line = next((line for line in record.lines if _causes(line, effect, cause, record)), None)
                 if line is not None:
-                    yield Finding("cause", text, "supported", line.source, f"record: {line.text[:160]}")
+                    yield CheckedClaim("cause", text, "supported", line.source, f"record: {line.text[:160]}")
                 else:
-                    yield Finding("cause", text, "not-in-record")
+                    yield CheckedClaim("cause", text, "not-in-record")
                 return
 
 
-def _cause(match: re.Match[str], parsed: ParsedSentence, record: EvidenceIndex) -> Finding | None:
+def _cause(match: re.Match[str], parsed: ParsedSentence, record: EvidenceIndex) -> CheckedClaim | None:
     left, right = (
         _mentioned_terms(parsed, 0, match.start())[-6:],
         _mentioned_terms(parsed, match.end(), len(parsed.text))[:5],
@@ -109,8 +109,8 @@ def _cause(match: re.Match[str], parsed: ParsedSentence, record: EvidenceIndex) 
         known = (line for line in record.entries_of("reasons", "diagnoses", "outcome") if line.certainty != "ruled-out")
         line = next((line for line in known if _mentions_side(line, right)), None)
     if line is not None:
-        return Finding("cause", text, "supported", line.source, f"record: {line.text[:160]}", (match.span(),))
-    return Finding("cause", text, "not-in-record", spans=(match.span(),))
+        return CheckedClaim("cause", text, "supported", line.source, f"record: {line.text[:160]}", (match.span(),))
+    return CheckedClaim("cause", text, "not-in-record", spans=(match.span(),))
 
 
 def _mentioned_terms(parsed: ParsedSentence, start: int, end: int) -> Side:

@@ -10,15 +10,15 @@ from shared.grounding import (
     directives,
     dosage_forms,
     durations,
-    events,
+    event_dates,
     follow_up,
     medicine_status,
     medicines,
     outcome,
+    pending_results,
     person,
     predicates,
     procedures,
-    results,
     statements,
     susceptibility,
     trends,
@@ -27,7 +27,7 @@ from shared.grounding import (
 )
 from shared.grounding.evidence_index import EvidenceIndex
 from shared.grounding.parsed_sentence import parse_sentence
-from shared.grounding.verdict import Finding, Verdict, worst_label
+from shared.grounding.verdict import CheckedClaim, Verdict, worst_label
 
 CLAIM_MODULES = (
     values,
@@ -39,13 +39,13 @@ CLAIM_MODULES = (
     diagnoses,
     susceptibility,
     procedures,
-    results,
+    pending_results,
     person,
     outcome,
     directives,
     allergies,
     follow_up,
-    events,
+    event_dates,
     durations,
     causes,
     advice,
@@ -82,14 +82,14 @@ def _check(sentence: str, record: EvidenceIndex) -> Verdict:
             if item.label == "supported" or (item.kind in _PATIENT_CLAIM_KINDS and item.source)
         ]
         kept += [item for item in predicates.claims(parsed, record) if not predicates.is_repeated_in(item, line)]
-        findings = [Finding("statement", sentence, "supported", line.source, f"record: {line.text}"), *kept]
+        findings = [CheckedClaim("statement", sentence, "supported", line.source, f"record: {line.text}"), *kept]
     else:
         findings += statements.claims(parsed, record, findings)
     unique = tuple(dict.fromkeys(findings))
     return Verdict(worst_label(unique), unique, _evidence(unique, record))
 
 
-def _evidence(findings: tuple[Finding, ...], record: EvidenceIndex) -> tuple[Evidence, ...]:
+def _evidence(findings: tuple[CheckedClaim, ...], record: EvidenceIndex) -> tuple[Evidence, ...]:
     """Return the entries that support or contradict a claim, each once."""
     sources = dict.fromkeys((finding.source, finding.detail) for finding in findings if finding.source)
     found = {source: record.evidence(source, detail.removeprefix("record: ")) for source, detail in reversed(sources)}

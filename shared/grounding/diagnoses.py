@@ -10,7 +10,7 @@ from shared.grounding.evidence_index import EvidenceIndex
 from shared.grounding.indexed_entries import IndexedEntry, named_words
 from shared.grounding.medicine_cues import ALLERGY
 from shared.grounding.parsed_sentence import ParsedSentence
-from shared.grounding.verdict import Finding, Span, label_for
+from shared.grounding.verdict import CheckedClaim, Span, label_for
 from shared.grounding.vocabulary import Mention
 from shared.grounding.words import find_words, is_neutral, stem
 
@@ -47,7 +47,7 @@ _SKIPPED = frozenset({"drug allergies", "drug hypersensitivity", "hypersensitivi
 _CLINIC = re.compile(r"[\w ,]{0,30}\b(?:clinic|service|nurse|team|programme?|group)\b")
 
 
-def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     """Yield each diagnosis that the sentence names; names of abnormal values are in `abnormal`."""
     values = [match.span() for match in abnormal.PATTERN.finditer(parsed.text)]
     for mention in parsed.named.illnesses:
@@ -134,7 +134,7 @@ def judge_diagnosis(
     properties: frozenset[AssertionProperty],
     entries: list[tuple[IndexedEntry, Span | None]],
     parsed: ParsedSentence,
-) -> Finding:
+) -> CheckedClaim:
     """Compare the claim with the entries that name the same thing."""
     known = [(line, properties_in(line, place)) for line, place in entries]
     own = [(line, what) for line, what in known if "family" not in what]
@@ -158,7 +158,7 @@ def _by_assertion(own: EntryProperties) -> tuple[list[IndexedEntry], list[Indexe
     return sorted(affirmed, key=lambda line: line.part not in _DEFINITE_PARTS), denied, unsure
 
 
-def _denied(text: str, span: Span, own: EntryProperties, parsed: ParsedSentence) -> Finding:
+def _denied(text: str, span: Span, own: EntryProperties, parsed: ParsedSentence) -> CheckedClaim:
     affirmed, denied, _ = _by_assertion(own)
     strong = [line for line in affirmed if line.part in _DEFINITE_PARTS]
     if any(_is_report_on(line, parsed) for line in denied):
@@ -168,7 +168,7 @@ def _denied(text: str, span: Span, own: EntryProperties, parsed: ParsedSentence)
     return _finding("polarity", f"no {text}", label_for(denied, False), denied, span)
 
 
-def _uncertain(text: str, span: Span, own: EntryProperties) -> Finding:
+def _uncertain(text: str, span: Span, own: EntryProperties) -> CheckedClaim:
     affirmed, denied, unsure = _by_assertion(own)
     sure = [line for line in affirmed if line.part in _DEFINITE_PARTS]
     if sure and not any(line.part in _DEFINITE_PARTS for line in unsure):
@@ -177,7 +177,7 @@ def _uncertain(text: str, span: Span, own: EntryProperties) -> Finding:
     return _finding("certainty", f"possible {text}", label_for(unsure, found), found, span)
 
 
-def _affirmed(text: str, span: Span, own: EntryProperties, kin: list[IndexedEntry]) -> Finding:
+def _affirmed(text: str, span: Span, own: EntryProperties, kin: list[IndexedEntry]) -> CheckedClaim:
     affirmed, denied, unsure = _by_assertion(own)
     by_diagnosis = any(line.part == "diagnoses" for line in denied + unsure)
     if affirmed and (affirmed[0].part == "diagnoses" or not by_diagnosis):
@@ -209,7 +209,7 @@ def _same_kin(line: IndexedEntry, place: Span | None, parsed: ParsedSentence) ->
     return not relatives or not has or has[0] in relatives
 
 
-def _finding(kind: ClaimKind, text: str, label: Label, found: list[IndexedEntry], span: Span) -> Finding:
+def _finding(kind: ClaimKind, text: str, label: Label, found: list[IndexedEntry], span: Span) -> CheckedClaim:
     source = found[0].source if found else ""
     detail = f"record: {found[0].text[:160]}" if found else ""
-    return Finding(kind, text, label, source, detail, (span,))
+    return CheckedClaim(kind, text, label, source, detail, (span,))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from shared.grounding.evidence_index import EvidenceIndex
 from shared.grounding.parsed_sentence import ParsedSentence
-from shared.grounding.verdict import Finding, label_for
+from shared.grounding.verdict import CheckedClaim, label_for
 
 # Status → words for it; the first that matches counts, in a sentence and in an entry of the record.
 _WORDS = {
@@ -31,7 +31,7 @@ _CUE = re.compile(
 )
 
 
-def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     """Yield the code status that the sentence states."""
     cue = _CUE.search(parsed.text)
     given = stated_code_status(parsed.text)
@@ -42,7 +42,7 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     same = [line for line in entries if (found := stated_code_status(line.text)) is not None and found[0] == name]
     line = next(iter(same or entries), None)
     source, detail = (line.source, f"record: {line.text}") if line else ("", "")
-    yield Finding(
+    yield CheckedClaim(
         "statement", parsed.text[span[0] : span[1]], label_for(same, line), source, detail, (span, cue.span())
     )
 

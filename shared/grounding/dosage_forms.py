@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from shared.grounding.evidence_index import EvidenceIndex
 from shared.grounding.medicines import orders_of
 from shared.grounding.parsed_sentence import ParsedSentence
-from shared.grounding.verdict import Finding
+from shared.grounding.verdict import CheckedClaim
 
 # Forms that one may be called by are one group: a syrup is a liquid, a caplet a tablet.
 _FORMS = {
@@ -29,7 +29,7 @@ _AFTER_NAME = re.compile(
 )
 
 
-def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     """Yield each form after a medicine, compared with those of its orders; an order without a form decides nothing."""
     for mention in parsed.named.drugs:
         behind = _AFTER_NAME.match(parsed.text, mention.end)
@@ -46,4 +46,4 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
             order = orders[0]
             span = behind.span("form")
             text = f"{mention.text} {behind['form']}"
-            yield Finding("route", text, "contradicted", order.source, f"record: {order.text[:160]}", (span,))
+            yield CheckedClaim("route", text, "contradicted", order.source, f"record: {order.text[:160]}", (span,))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from shared.grounding import dosage_terms, follow_up
-from shared.grounding.events import ENDED, lines_named
+from shared.grounding.event_dates import ENDED, lines_named
 from shared.grounding.evidence_index import EvidenceIndex
 from shared.grounding.indexed_entries import IndexedEntry
 from shared.grounding.medicine_cues import ALLERGY
@@ -15,7 +15,7 @@ from shared.grounding.orders import SECONDS_PER_DAY
 from shared.grounding.parsed_sentence import ParsedSentence
 from shared.grounding.person import AGE_PREFIX
 from shared.grounding.quantities import Quantity
-from shared.grounding.verdict import Finding, label_for
+from shared.grounding.verdict import CheckedClaim, label_for
 from shared.grounding.vocabulary import normalized_name
 
 _DAY_OF_STAY = re.compile(
@@ -29,7 +29,7 @@ _STAY = re.compile(
 )
 
 
-def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     """Yield each duration that no medicine and no appointment claims, and each day of the stay."""
     rates = dosage_terms.frequencies(parsed.text)
     for quantity in parsed.quantities:
@@ -70,7 +70,7 @@ def _is_stay_duration(quantity: Quantity, parsed: ParsedSentence) -> bool:
     )
 
 
-def _stay_duration_claim(quantity: Quantity, parsed: ParsedSentence, record: EvidenceIndex) -> Finding | None:
+def _stay_duration_claim(quantity: Quantity, parsed: ParsedSentence, record: EvidenceIndex) -> CheckedClaim | None:
     """Check the length of the stay; None where the time is about something else."""
     context = record.context
     value = quantity.value * (quantity.unit.factor if quantity.unit else SECONDS_PER_DAY) / SECONDS_PER_DAY
@@ -88,19 +88,19 @@ def _stay_duration_claim(quantity: Quantity, parsed: ParsedSentence, record: Evi
     if not right and not stated and not re.search(r"\b(?:discharged?|home|died)\b", window):
         return None
     detail = f"record: {days} days, {record.start} to {record.end}"
-    return Finding(
+    return CheckedClaim(
         "duration", quantity.text, label_for(right), context.encounter, detail, ((quantity.start, quantity.end),)
     )
 
 
-def _entry_duration_claim(quantity: Quantity, parsed: ParsedSentence, record: EvidenceIndex) -> Finding:
+def _entry_duration_claim(quantity: Quantity, parsed: ParsedSentence, record: EvidenceIndex) -> CheckedClaim:
     """Check a time that an entry of the record has together with a word of the sentence."""
     keys = {key for key, _, _ in parsed.content}
     line = next((line for line in record.lines if _has_duration(line, quantity) and keys & line.stems.keys()), None)
     span = ((quantity.start, quantity.end),)
     if line is None:
-        return Finding("duration", quantity.text, "not-in-record", spans=span)
-    return Finding("duration", quantity.text, "supported", line.source, f"record: {line.text[:120]}", span)
+        return CheckedClaim("duration", quantity.text, "not-in-record", spans=span)
+    return CheckedClaim("duration", quantity.text, "supported", line.source, f"record: {line.text[:120]}", span)
 
 
 def _has_duration(line: IndexedEntry, quantity: Quantity) -> bool:
@@ -111,7 +111,7 @@ def _has_duration(line: IndexedEntry, quantity: Quantity) -> bool:
     )
 
 
-def _days_of_stay(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def _days_of_stay(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     """Check `hospital day 3`: something named in the clause has to be on that day."""
     for match in _DAY_OF_STAY.finditer(parsed.text):
         number = int(match[1]) if match[1].isdigit() else _count_of(match[1])
@@ -129,7 +129,7 @@ def _days_of_stay(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Fin
         ended = ENDED.search(parsed.part(span)) is not None and record.end in days
         written = [line for line in record.lines if f" {normalized_name(match.group())} " in line.plain]
         label = label_for(named or ended or written, False)
-        yield Finding("date", match.group(), label, record.context.encounter, "", (match.span(),))
+        yield CheckedClaim("date", match.group(), label, record.context.encounter, "", (match.span(),))
 
 
 def _count_of(word: str) -> int:

@@ -9,7 +9,7 @@ from shared.grounding.indexed_entries import IndexedEntry
 from shared.grounding.orders import SECONDS_PER_DAY
 from shared.grounding.parsed_sentence import ParsedSentence
 from shared.grounding.quantities import Date, Quantity
-from shared.grounding.verdict import Finding, Span, label_for
+from shared.grounding.verdict import CheckedClaim, Span, label_for
 from shared.grounding.words import stem
 
 _CUE = re.compile(
@@ -51,7 +51,7 @@ _NO_PARTNER = frozenset(
 )
 
 
-def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     """Yield each appointment or referral, with its partner and its time."""
     cue = _CUE.search(parsed.text)
     if cue is None:
@@ -65,27 +65,27 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     found = [item for item in keys if best is not None and _says(best, item[0])]
     if best is None or (keys and not found):
         spans: tuple[Span, ...] = (cue.span(), *((start, end) for _, start, end in keys))
-        yield Finding("follow-up", parsed.text[cue.start() :].rstrip("."), "not-in-record", spans=spans)
+        yield CheckedClaim("follow-up", parsed.text[cue.start() :].rstrip("."), "not-in-record", spans=spans)
         return
     spans = (*(match.span() for match in _CUE.finditer(parsed.text)), *((start, end) for _, start, end in found))
     text = parsed.text[cue.start() : max(end for _, end in spans)]
-    yield Finding("follow-up", text, "supported", best.source, f"record: {best.text}", spans)
+    yield CheckedClaim("follow-up", text, "supported", best.source, f"record: {best.text}", spans)
     yield from _times(parsed, best, record)
 
 
-def _none(cue: re.Match[str], parsed: ParsedSentence, record: EvidenceIndex) -> Finding:
+def _none(cue: re.Match[str], parsed: ParsedSentence, record: EvidenceIndex) -> CheckedClaim:
     """Check `No follow-up was arranged`."""
     booked = record.entries_of("follow_up")
     source, detail = (booked[0].source, f"record: {booked[0].text}") if booked else ("", "")
     text = parsed.text[cue.start() : cue.end() + 20].strip()
-    return Finding("follow-up", text, label_for(False, booked), source, detail, (cue.span(),))
+    return CheckedClaim("follow-up", text, label_for(False, booked), source, detail, (cue.span(),))
 
 
 def _says(line: IndexedEntry, key: str) -> bool:
     return line.states(key) or bool(_SYNONYMS.get(key, set()) & line.stems.keys())
 
 
-def _times(parsed: ParsedSentence, line: IndexedEntry, record: EvidenceIndex) -> Iterator[Finding]:
+def _times(parsed: ParsedSentence, line: IndexedEntry, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     for quantity in parsed.quantities:
         if (
             quantity.dimension == "time"
@@ -105,9 +105,9 @@ def _times(parsed: ParsedSentence, line: IndexedEntry, record: EvidenceIndex) ->
         yield _dated(line, "date", day, right)
 
 
-def _dated(line: IndexedEntry, kind: ClaimKind, stated: Quantity | Date, right: bool) -> Finding:
+def _dated(line: IndexedEntry, kind: ClaimKind, stated: Quantity | Date, right: bool) -> CheckedClaim:
     """Return what the record says to a time or a date of the follow-up in this entry."""
-    return Finding(
+    return CheckedClaim(
         kind,
         stated.text,
         label_for(right, line.on),

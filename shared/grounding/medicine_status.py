@@ -25,7 +25,7 @@ from shared.grounding.status_words import (
     TO_COME,
     VERB,
 )
-from shared.grounding.verdict import Finding, label_for
+from shared.grounding.verdict import CheckedClaim, label_for
 from shared.grounding.vocabulary import Mention
 
 
@@ -41,7 +41,7 @@ class _OrdersByList:
     lists: frozenset[str]  # lists of the record that have any medicine
 
 
-def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     """Yield each status verb with the medicines that it is about."""
     mentions = sorted((*parsed.named.drugs, *parsed.named.classes), key=lambda item: item.start)
     if ALLERGY.search(parsed.lower_text):
@@ -61,7 +61,7 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
             yield _finding(verb, mention, orders, parsed, record)
 
 
-def _without_medicine(parsed: ParsedSentence) -> Iterator[Finding]:
+def _without_medicine(parsed: ParsedSentence) -> Iterator[CheckedClaim]:
     """Check `The treatment was stopped`: no medicine is named, so nothing can be looked up."""
     named = parsed.named
     if named.tests or named.illnesses or named.procedures:
@@ -72,7 +72,7 @@ def _without_medicine(parsed: ParsedSentence) -> Iterator[Finding]:
         if verb.lastgroup in ("started", "stopped", "continued", "held") and PASSIVE.search(
             parsed.text, 0, verb.start()
         ):
-            yield Finding("status", verb.group(), "not-in-record", spans=(verb.span(),))
+            yield CheckedClaim("status", verb.group(), "not-in-record", spans=(verb.span(),))
 
 
 def _verb_medicine_pairs(
@@ -108,7 +108,7 @@ def _verb_medicine_pairs(
 
 def _finding(
     verb: re.Match[str], mention: Mention, orders: list[GroundedOrder], parsed: ParsedSentence, record: EvidenceIndex
-) -> Finding:
+) -> CheckedClaim:
     name = verb.lastgroup or ""
     clause = parsed.part(parsed.clause(verb.start()))
     at_discharge = DISCHARGE.search(clause) is not None
@@ -128,7 +128,7 @@ def _finding(
     order = next(iter((*found.discharge, *found.other, *found.home, *found.hospital)))
     change = f" ({', '.join(sorted(found.changes))})" if found.changes else ""
     spans = ((verb.start(), verb.end()), (mention.start, mention.end))
-    return Finding(
+    return CheckedClaim(
         "status", f"{mention.text} {verb.group()}", label, order.source, f"record: {order.text}{change}", spans
     )
 

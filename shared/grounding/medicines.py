@@ -23,7 +23,7 @@ from shared.grounding.orders import SECONDS_PER_DAY, GroundedOrder
 from shared.grounding.parsed_sentence import ParsedSentence
 from shared.grounding.quantities import Quantity
 from shared.grounding.units import convert
-from shared.grounding.verdict import Finding, Span, label_for
+from shared.grounding.verdict import CheckedClaim, Span, label_for
 from shared.grounding.vocabulary import Mention
 from shared.grounding.words import stem
 
@@ -41,7 +41,7 @@ class StatedMedicine:
     earlier: tuple[Quantity, ...] = ()  # doses of before: "from 20 to 80 mg"
 
 
-def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     """Yield each medicine, and each class of medicines, that the sentence names."""
     yield from _substances(parsed, record)
     mentions = sorted((*parsed.named.drugs, *parsed.named.classes), key=lambda item: item.start)
@@ -51,7 +51,7 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
             yield from _medicine_claims(_stated_medicine(mention, mentions, bounds, parsed), parsed, record)
 
 
-def _substances(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def _substances(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     """Yield tests that are said to be given: `he received bicarbonate`, `potassium was repleted`."""
     for test in parsed.named.tests:
         if GIVEN_BEFORE.search(parsed.lower_text, 0, test.start) or GIVEN_AFTER.match(parsed.lower_text, test.end):
@@ -60,9 +60,9 @@ def _substances(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Findi
                 (line for line in record.by_stem.get(key, []) if line.part.endswith(ADMINISTRATION_PARTS)), None
             )
             if line is None:
-                yield Finding("drug", test.text, "not-in-record", spans=span)
+                yield CheckedClaim("drug", test.text, "not-in-record", spans=span)
             else:
-                yield Finding("drug", test.text, "supported", line.source, f"record: {line.text[:160]}", span)
+                yield CheckedClaim("drug", test.text, "supported", line.source, f"record: {line.text[:160]}", span)
 
 
 def orders_of(mention: Mention, parsed: ParsedSentence, record: EvidenceIndex) -> list[GroundedOrder]:
@@ -130,25 +130,25 @@ def _owner(start: int, end: int, mentions: Sequence[Mention], parsed: ParsedSent
     return following if following is not None and following.start - end <= MAX_DISTANCE_AFTER else None
 
 
-def _medicine_claims(stated: StatedMedicine, parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def _medicine_claims(stated: StatedMedicine, parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     mention, span = stated.mention, ((stated.mention.start, stated.mention.end),)
     orders = orders_of(mention, parsed, record)
     denied = "denied" in parsed.properties((mention.start, mention.end)) and not NOT_TAKEN.search(parsed.text)
     if not orders:
         yield _unknown(mention, denied, record)
         yield from (
-            Finding("dose", f"{mention.text} {dose.text}", "not-in-record", spans=((dose.start, dose.end),))
+            CheckedClaim("dose", f"{mention.text} {dose.text}", "not-in-record", spans=((dose.start, dose.end),))
             for dose in stated.doses
         )
         return
     if denied:
-        yield Finding(
+        yield CheckedClaim(
             "polarity", f"no {mention.text}", "contradicted", orders[0].source, f"record: {orders[0].text}", span
         )
         return
     orders = _orders_of_phase(orders, parsed)
     best = min(orders, key=lambda order: (_mismatches(stated, order, record), order.part != "discharge_medicines"))
-    yield Finding("drug", mention.text, "supported", best.source, f"record: {best.text}", span)
+    yield CheckedClaim("drug", mention.text, "supported", best.source, f"record: {best.text}", span)
     yield from _attribute_claims(stated, best, record)
 
 
@@ -162,18 +162,20 @@ def _orders_of_phase(found: list[GroundedOrder], parsed: ParsedSentence) -> list
     return [order for order in found if order.part in parts] or found
 
 
-def _unknown(mention: Mention, denied: bool, record: EvidenceIndex) -> Finding:
+def _unknown(mention: Mention, denied: bool, record: EvidenceIndex) -> CheckedClaim:
     span = ((mention.start, mention.end),)
     key = stem(mention.text.split()[0])
     for line in record.lines:
         named = line.states(key) or any(item.canonical == mention.canonical for item in line.named.drugs)
         same = ("denied" in line.stems.get(key, frozenset())) == denied
         if line.part in OTHER_PARTS and named and same:
-            return Finding("drug", mention.text, "supported", line.source, f"record: {line.text[:120]}", span)
+            return CheckedClaim("drug", mention.text, "supported", line.source, f"record: {line.text[:120]}", span)
     allergy = None if denied else matching_allergy(mention, record)
     if allergy is not None:
-        return Finding("allergy", mention.text, "contradicted", allergy[0], f"record: allergy to {allergy[1]}", span)
-    return Finding("drug", mention.text, "not-in-record", spans=span)
+        return CheckedClaim(
+            "allergy", mention.text, "contradicted", allergy[0], f"record: allergy to {allergy[1]}", span
+        )
+    return CheckedClaim("drug", mention.text, "not-in-record", spans=span)
 
 
 def matching_allergy(mention: Mention, record: EvidenceIndex) -> tuple[str, str] | None:
@@ -186,7 +188,7 @@ def matching_allergy(mention: Mention, record: EvidenceIndex) -> tuple[str, str]
     return None
 
 
-def _attribute_claims(stated: StatedMedicine, order: GroundedOrder, record: EvidenceIndex) -> Iterator[Finding]:
+def _attribute_claims(stated: StatedMedicine, order: GroundedOrder, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     name = stated.mention.text
     detail = f"record: {order.text}"
     for dose in stated.doses:
@@ -194,16 +196,16 @@ def _attribute_claims(stated: StatedMedicine, order: GroundedOrder, record: Evid
             dose in stated.earlier and _is_previous_dose(dose, order, record)
         )
         label = label_for(right, order.amounts)
-        yield Finding("dose", f"{name} {dose.text}", label, order.source, detail, ((dose.start, dose.end),))
+        yield CheckedClaim("dose", f"{name} {dose.text}", label, order.source, detail, ((dose.start, dose.end),))
     for part in stated.routes:
         label = label_for(part.route in order.routes, order.routes)
-        yield Finding("route", f"{name} {part.text}", label, order.source, detail, ((part.start, part.end),))
+        yield CheckedClaim("route", f"{name} {part.text}", label, order.source, detail, ((part.start, part.end),))
     for part in stated.rates:
         label = label_for(_rate_matches(part, stated, order), order.rates)
-        yield Finding("frequency", f"{name} {part.text}", label, order.source, detail, ((part.start, part.end),))
+        yield CheckedClaim("frequency", f"{name} {part.text}", label, order.source, detail, ((part.start, part.end),))
     if stated.as_needed:
         label = label_for(order.as_needed)
-        yield Finding("frequency", f"{name} as needed", label, order.source, detail, (stated.as_needed,))
+        yield CheckedClaim("frequency", f"{name} as needed", label, order.source, detail, (stated.as_needed,))
     for length in stated.lengths:
         days = _durations_in_days(order, record)
         value = length.value * (length.unit.factor if length.unit else SECONDS_PER_DAY) / SECONDS_PER_DAY
@@ -214,7 +216,9 @@ def _attribute_claims(stated: StatedMedicine, order: GroundedOrder, record: Evid
             if days
             else "not-in-record"
         )
-        yield Finding("duration", f"{name} {length.text}", label, order.source, detail, ((length.start, length.end),))
+        yield CheckedClaim(
+            "duration", f"{name} {length.text}", label, order.source, detail, ((length.start, length.end),)
+        )
 
 
 def _mismatches(stated: StatedMedicine, order: GroundedOrder, record: EvidenceIndex) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from shared.grounding.evidence_index import EvidenceIndex
 from shared.grounding.parsed_sentence import ParsedSentence
-from shared.grounding.verdict import Finding, Span, label_for
+from shared.grounding.verdict import CheckedClaim, Span, label_for
 
 _DIED = re.compile(
     r"\b(?:died|dies|death|deceased|expired|passed away|passed(?= (?:in|on|at|during|peacefully|here|while)\b)|"
@@ -94,7 +94,7 @@ _NUBC = {
 }
 
 
-def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     """Yield claims of death or survival, and of the destination."""
     context = record.context
     detail = f"record: {'died' if context.died else 'alive at discharge'}"
@@ -106,12 +106,12 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
             and re.search(r"\bnot\b", parsed.lower_text[max(0, death.start() - 5) : death.start()])
         )
         right = context.died != bool(denied)
-        yield Finding("outcome", death.group(), label_for(right), context.encounter, detail, (death.span(),))
+        yield CheckedClaim("outcome", death.group(), label_for(right), context.encounter, detail, (death.span(),))
     alive = _ALIVE.search(parsed.text)
     if alive is not None and context.died and death is None:
-        yield Finding("outcome", alive.group(), "contradicted", context.encounter, detail, (alive.span(),))
+        yield CheckedClaim("outcome", alive.group(), "contradicted", context.encounter, detail, (alive.span(),))
     elif alive is not None and not context.died:
-        yield Finding("outcome", alive.group(), "supported", context.encounter, detail, (alive.span(),))
+        yield CheckedClaim("outcome", alive.group(), "supported", context.encounter, detail, (alive.span(),))
     if not context.died:
         yield from _disposition_claims(parsed, record)
 
@@ -127,7 +127,7 @@ def recorded_places(record: EvidenceIndex) -> frozenset[str]:
     return frozenset(found if "home with care" in found or not special else special)
 
 
-def _disposition_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def _disposition_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     for sent in _DISCHARGED_TO.finditer(parsed.text):
         rest = sent.group("rest")
         places = {
@@ -153,10 +153,10 @@ def _disposition_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterat
             return
 
 
-def _place_claim(name: str, text: str, spans: tuple[Span, ...], record: EvidenceIndex) -> Finding:
+def _place_claim(name: str, text: str, spans: tuple[Span, ...], record: EvidenceIndex) -> CheckedClaim:
     has, context = recorded_places(record), record.context
     if not context.disposition or not has:
-        return Finding("disposition", text, "not-in-record", context.encounter, "", spans)
+        return CheckedClaim("disposition", text, "not-in-record", context.encounter, "", spans)
     if name == "home with care":
         service = [
             line
@@ -166,4 +166,6 @@ def _place_claim(name: str, text: str, spans: tuple[Span, ...], record: Evidence
         label = label_for(name in has or service) if name in has or service or "home" not in has else "not-in-record"
     else:
         label = label_for(name in has)
-    return Finding("disposition", text, label, context.encounter, f"record: discharged to {context.disposition}", spans)
+    return CheckedClaim(
+        "disposition", text, label, context.encounter, f"record: discharged to {context.disposition}", spans
+    )

@@ -7,7 +7,7 @@ from datetime import date
 from shared.grounding.binding import bind_numbers
 from shared.grounding.evidence_index import EvidenceIndex
 from shared.grounding.parsed_sentence import ParsedSentence
-from shared.grounding.verdict import Finding, label_for
+from shared.grounding.verdict import CheckedClaim, label_for
 
 _SEX = re.compile(
     r"\b(?P<female>she|her|hers|herself|woman|women|female|girl|lady|mrs|ms|gentlewoman)\b|\b(?P<male>he|"
@@ -38,14 +38,14 @@ _DOCTOR = re.compile(r"\bDr\.?\s+((?:[A-Z][\w'-]+\s?){1,3})")
 _WEEKS = {"week": 7, "day": 1, "month": 30.44, "hour": 1 / 24}
 
 
-def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     """Yield claims of sex, age and names."""
     yield from _sex_claims(parsed, record)
     yield from _age_claims(parsed, record)
     yield from _name_claims(parsed, record)
 
 
-def _sex_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def _sex_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     sex, source = record.context.patient.sex, record.context.patient.source
     kin = _KIN.search(parsed.text) is not None
     for match in _SEX.finditer(parsed.text):
@@ -56,13 +56,15 @@ def _sex_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Findi
             continue  # "his mother … she"
         noun = match.group().lower() not in ("he", "she", "his", "her", "him", "hers", "himself", "herself")
         if not right:
-            yield Finding("person", match.group(), "contradicted", source, f"record: {sex}", (match.span(),))
+            yield CheckedClaim("person", match.group(), "contradicted", source, f"record: {sex}", (match.span(),))
         elif noun:
-            yield Finding("person", match.group(), "supported", source, f"record: {sex}", (match.span(),))
+            yield CheckedClaim("person", match.group(), "supported", source, f"record: {sex}", (match.span(),))
     years = _age_in_years(record, record.end)
     for match in (*_CHILD.finditer(parsed.text), *_ADULT.finditer(parsed.text)):
         if years is not None and not kin and (years >= 18 if match.re is _CHILD else years < _ADULT_AGE_YEARS):
-            yield Finding("age", match.group(), "contradicted", source, f"record: {years} years old", (match.span(),))
+            yield CheckedClaim(
+                "age", match.group(), "contradicted", source, f"record: {years} years old", (match.span(),)
+            )
 
 
 def _age_in_years(record: EvidenceIndex, day: date) -> int | None:
@@ -70,7 +72,7 @@ def _age_in_years(record: EvidenceIndex, day: date) -> int | None:
     return None if born is None else day.year - born.year - ((day.month, day.day) < (born.month, born.day))
 
 
-def _age_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def _age_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     source = record.context.patient.source
     for bound in bind_numbers(parsed):
         quantity = bound.quantity
@@ -84,19 +86,19 @@ def _age_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Findi
     for match in _DECADE.finditer(parsed.text):
         years, decade = _age_in_years(record, record.end), int(match[2] or match[3]) * 10
         label = "not-in-record" if years is None else label_for(decade <= years < decade + 10)
-        yield Finding("age", match.group(), label, source, f"record: {years} years old", (match.span(),))
+        yield CheckedClaim("age", match.group(), label, source, f"record: {years} years old", (match.span(),))
     for match in _GROUP.finditer(parsed.text):
         years, (low, high) = _age_in_years(record, record.end), _GROUPS[match.lastgroup or "old"]
         label = "not-in-record" if years is None else label_for(low <= years <= high)
-        yield Finding("age", match.group(), label, source, f"record: {years} years old", (match.span(),))
+        yield CheckedClaim("age", match.group(), label, source, f"record: {years} years old", (match.span(),))
 
 
-def _age_claim(value: float, unit: str, text: str, span: tuple[int, int], record: EvidenceIndex) -> Finding:
+def _age_claim(value: float, unit: str, text: str, span: tuple[int, int], record: EvidenceIndex) -> CheckedClaim:
     born, source = record.context.patient.birth_date, record.context.patient.source
     if born is None:
         year = (record.context.patient.birth or "")[:4]
         right = unit == "year" and year.isdigit() and record.end.year - int(year) - value in (0, 1)
-        return Finding(
+        return CheckedClaim(
             "age",
             text,
             label_for(right, False),
@@ -109,14 +111,14 @@ def _age_claim(value: float, unit: str, text: str, span: tuple[int, int], record
         right = any(_age_in_years(record, day) == value for day in days)
     else:
         right = any(abs((day - born).days / _WEEKS[unit] - value) < 1 for day in days)
-    return Finding("age", text, label_for(right), source, f"record: born {born}", (span,))
+    return CheckedClaim("age", text, label_for(right), source, f"record: born {born}", (span,))
 
 
-def _name_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def _name_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     context = record.context
     for match in _TITLE.finditer(parsed.text):
         right = match[1].lower().removesuffix("'s") in context.patient.name.lower()
-        yield Finding(
+        yield CheckedClaim(
             "person",
             match.group(),
             label_for(right),
@@ -127,7 +129,7 @@ def _name_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Find
     for match in _DOCTOR.finditer(parsed.text):
         last = match[1].split()[-1].lower().removesuffix("'s")
         line = next((line for line in record.lines if last in line.text.lower()), None)
-        yield Finding(
+        yield CheckedClaim(
             "person",
             match.group(),
             label_for(line, False),
@@ -137,6 +139,6 @@ def _name_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Find
         )
     for name in re.findall(r"\b[A-Z][\w'-]+\b", context.patient.name):
         for match in re.finditer(rf"\b{re.escape(name)}\b", parsed.text):
-            yield Finding(
+            yield CheckedClaim(
                 "person", name, "supported", context.patient.source, f"record: {context.patient.name}", (match.span(),)
             )

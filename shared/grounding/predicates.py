@@ -14,7 +14,7 @@ from shared.grounding.indexed_entries import IndexedEntry
 from shared.grounding.medicines import orders_of
 from shared.grounding.parsed_sentence import ParsedSentence
 from shared.grounding.status_words import VERB
-from shared.grounding.verdict import Finding, Span
+from shared.grounding.verdict import CheckedClaim, Span
 from shared.grounding.vocabulary import Mention
 from shared.grounding.words import find_words, is_neutral, stem, stems
 
@@ -97,7 +97,7 @@ _BRACKETS = re.compile(r"\([^()]*\)")
 _BRACKET = re.compile(r"\s*\(\s*$")
 
 
-def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     """Yield what is said of things that cannot be said of them, or not by this record."""
     yield from _taken_claims(parsed)
     yield from _stopped_claims(parsed, record)
@@ -118,7 +118,7 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
             yield _unknown(match.group(), match.span())
 
 
-def _taken_claims(parsed: ParsedSentence) -> Iterator[Finding]:
+def _taken_claims(parsed: ParsedSentence) -> Iterator[CheckedClaim]:
     """Check that only a medicine is "taken"."""
     named = parsed.named
     if named.drugs or named.classes:
@@ -133,7 +133,7 @@ def _taken_claims(parsed: ParsedSentence) -> Iterator[Finding]:
                 break
 
 
-def _stopped_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def _stopped_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     """Check that an entry states the end of what was stopped, where that is no medicine: a drain, a bleeding."""
     named = parsed.named
     things = (*named.procedures, *named.illnesses)
@@ -152,14 +152,14 @@ def _stopped_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[F
         )
         line = next(ended, None)
         if line is not None:
-            yield Finding(
+            yield CheckedClaim(
                 "status", verb.group(), "supported", line.source, f"record: {line.text[:160]}", (verb.span(),)
             )
         elif pronoun is not None or thing in named.procedures:
-            yield Finding("status", f"{thing.text} {verb.group()}", "not-in-record", spans=(verb.span(),))
+            yield CheckedClaim("status", f"{thing.text} {verb.group()}", "not-in-record", spans=(verb.span(),))
 
 
-def _symptom_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def _symptom_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     """Check that a disease of the problem list is not called a symptom, unless it is a presenting complaint."""
     for match in _SYMPTOMS.finditer(parsed.text):
         start, end = match.span("rest")
@@ -171,7 +171,7 @@ def _symptom_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[F
                 yield _unknown(f"symptom: {item.text}", (item.start, item.end))
 
 
-def _equated_medicine_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def _equated_medicine_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     """Check that `Oseltamivir (paracetamol)` is one medicine, and that `X instead of Y` was exchanged."""
     drugs = parsed.named.drugs
     for one, other in pairwise(drugs):
@@ -194,7 +194,7 @@ def _drug_names(line: IndexedEntry) -> set[str]:
     return {item.canonical for item in line.named.drugs}
 
 
-def _accompaniment_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def _accompaniment_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     """Check what was lacking, and medicines with which the patient is said to have presented."""
     for match in _LACK_OF.finditer(parsed.text):
         key = stem(match["what"])
@@ -213,7 +213,7 @@ def _reason_words(record: EvidenceIndex) -> set[str]:
     return {name for line in record.entries_of("reasons", "diagnoses") for name in _drug_names(line)}
 
 
-def _other_place_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def _other_place_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     """Check procedures under a name that is none, and what is said of the hospital that the patient went to."""
     for match in _DONE.finditer(parsed.text):
         key = stem(match["what"])
@@ -241,10 +241,10 @@ def _ends_illness_name(span: Span, parsed: ParsedSentence) -> bool:
     return any(item.start < span[1] <= item.end for item in parsed.named.illnesses)
 
 
-def is_repeated_in(finding: Finding, line: IndexedEntry) -> bool:
+def is_repeated_in(finding: CheckedClaim, line: IndexedEntry) -> bool:
     """Return whether an entry has every word of the claim."""
     return {word for word, _, _ in find_words(finding.text)} <= {word for word, _, _ in find_words(line.text)}
 
 
-def _unknown(text: str, span: Span, label: Label = "not-in-record") -> Finding:
-    return Finding("statement", text, label, spans=(span,))
+def _unknown(text: str, span: Span, label: Label = "not-in-record") -> CheckedClaim:
+    return CheckedClaim("statement", text, label, spans=(span,))

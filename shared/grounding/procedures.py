@@ -9,7 +9,7 @@ from shared.grounding.assertion import assertion_properties
 from shared.grounding.evidence_index import EvidenceIndex
 from shared.grounding.indexed_entries import IndexedEntry
 from shared.grounding.parsed_sentence import ParsedSentence
-from shared.grounding.verdict import Finding, Span, label_for
+from shared.grounding.verdict import CheckedClaim, Span, label_for
 from shared.grounding.vocabulary import Mention
 from shared.grounding.words import is_neutral, stem, stems
 
@@ -38,7 +38,7 @@ _SEGMENT = re.compile(r"[.;:/]\s")
 _ABSENT = re.compile(r"\bno\b[^.]*\b(?:transfusion|complications?|implants?|specimens?)\b|\bnone\b", re.IGNORECASE)
 
 
-def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     """Yield each procedure, each imaging study with its body part, and each side."""
     status = directives.stated_code_status(parsed.text) is not None
     for mention in parsed.named.procedures:
@@ -74,7 +74,7 @@ def _by_words(mention: Mention, record: EvidenceIndex) -> list[IndexedEntry]:
     return record.entries_with(keys) if keys and mention.canonical not in ("surgery", "tube", "monitoring") else []
 
 
-def _procedure_claim(mention: Mention, parsed: ParsedSentence, record: EvidenceIndex) -> Finding:
+def _procedure_claim(mention: Mention, parsed: ParsedSentence, record: EvidenceIndex) -> CheckedClaim:
     span = (mention.start, mention.end)
     entries = lines_of(mention, record)
     denied = "denied" in parsed.properties(span)
@@ -93,7 +93,9 @@ def _procedure_claim(mention: Mention, parsed: ParsedSentence, record: EvidenceI
     return _finding("procedure", mention.text, "contradicted" if entries else "not-in-record", entries, span)
 
 
-def _unremarkable(mention: Mention, match: re.Match[str], parsed: ParsedSentence, record: EvidenceIndex) -> Finding:
+def _unremarkable(
+    mention: Mention, match: re.Match[str], parsed: ParsedSentence, record: EvidenceIndex
+) -> CheckedClaim:
     """Check `The chest X-ray was normal`: a report on it has to state that."""
     found = lines_of(mention, record)
     if mention.canonical in synonyms.IMAGING:
@@ -154,7 +156,7 @@ def _denied_line(mention: Mention, found: list[IndexedEntry]) -> IndexedEntry | 
     return next((line for line in found if _denied_in(line, mention)), None)
 
 
-def _side_claim(match: re.Match[str], parsed: ParsedSentence, record: EvidenceIndex) -> Finding:
+def _side_claim(match: re.Match[str], parsed: ParsedSentence, record: EvidenceIndex) -> CheckedClaim:
     """Check a side: the entry about the same thing must have it; the other side there contradicts it."""
     side = match.lastgroup or ""
     things = _neighbouring_stems(match, parsed)
@@ -190,6 +192,6 @@ def _neighbouring_stems(match: re.Match[str], parsed: ParsedSentence) -> list[st
     return [*after[:4], *before[-3:]]
 
 
-def _finding(kind: ClaimKind, text: str, label: Label, found: list[IndexedEntry], span: Span) -> Finding:
+def _finding(kind: ClaimKind, text: str, label: Label, found: list[IndexedEntry], span: Span) -> CheckedClaim:
     source, detail = (found[0].source, f"record: {found[0].text[:160]}") if found else ("", "")
-    return Finding(kind, text, label, source, detail, (span,))
+    return CheckedClaim(kind, text, label, source, detail, (span,))

@@ -15,7 +15,7 @@ from shared.grounding.indexed_entries import RESULTS, IndexedEntry
 from shared.grounding.parsed_sentence import ParsedSentence
 from shared.grounding.quantities import Quantity
 from shared.grounding.values import series_of
-from shared.grounding.verdict import Finding, Span
+from shared.grounding.verdict import CheckedClaim, Span
 from shared.grounding.words import stem
 
 _DEFINITE_PARTS = ("diagnoses", "reasons")
@@ -46,7 +46,7 @@ _HARMLESS_CONTEXT = {
 _NOT_EVIDENCE = frozenset({"family_history"})
 
 
-def claims(parsed: ParsedSentence, record: EvidenceIndex, findings: Sequence[Finding]) -> Iterator[Finding]:
+def claims(parsed: ParsedSentence, record: EvidenceIndex, findings: Sequence[CheckedClaim]) -> Iterator[CheckedClaim]:
     """Yield the words and numbers that `findings` do not cover."""
     covered = [span for finding in findings for span in finding.spans]
     covered += cue_spans(parsed.text)
@@ -56,7 +56,7 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex, findings: Sequence[Fin
         if course is not None and not _is_inside(test.start, covered):
             covered.append((test.start, test.end))
             source, detail = course.points[-1].source, f"record: {course.describe}"
-            yield Finding("statement", test.text, "supported", source, detail, ((test.start, test.end),))
+            yield CheckedClaim("statement", test.text, "supported", source, detail, ((test.start, test.end),))
     yield from _number_claims(parsed, record, covered)
     free = [
         (parsed.lower_text[start:end], start, end)
@@ -75,7 +75,7 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex, findings: Sequence[Fin
         else:
             line, kind = supporting
             label: Label = "contradicted" if kind in ("polarity", "certainty") else "supported"
-            yield Finding(kind, word, label, line.source, f"record: {line.text[:160]}", ((start, end),))
+            yield CheckedClaim(kind, word, label, line.source, f"record: {line.text[:160]}", ((start, end),))
     yield from _join_adjacent(missing, parsed)
 
 
@@ -130,7 +130,7 @@ def _supporting_entry(
     return (sure[0], "statement") if sure else (same[0], "certainty")
 
 
-def _join_adjacent(missing: Sequence[tuple[str, int, int]], parsed: ParsedSentence) -> Iterator[Finding]:
+def _join_adjacent(missing: Sequence[tuple[str, int, int]], parsed: ParsedSentence) -> Iterator[CheckedClaim]:
     """Join adjacent words into one statement."""
     run: list[tuple[str, int, int]] = []
     for item in missing:
@@ -142,12 +142,12 @@ def _join_adjacent(missing: Sequence[tuple[str, int, int]], parsed: ParsedSenten
         yield _statement_claim(run, parsed)
 
 
-def _statement_claim(run: Sequence[tuple[str, int, int]], parsed: ParsedSentence) -> Finding:
+def _statement_claim(run: Sequence[tuple[str, int, int]], parsed: ParsedSentence) -> CheckedClaim:
     start, end = run[0][1], run[-1][2]
-    return Finding("statement", parsed.text[start:end], "not-in-record", spans=((start, end),))
+    return CheckedClaim("statement", parsed.text[start:end], "not-in-record", spans=((start, end),))
 
 
-def _number_claims(parsed: ParsedSentence, record: EvidenceIndex, covered: Sequence[Span]) -> Iterator[Finding]:
+def _number_claims(parsed: ParsedSentence, record: EvidenceIndex, covered: Sequence[Span]) -> Iterator[CheckedClaim]:
     """Check a number without an owner: an entry has to have it, with a word of the sentence."""
     keys = {key for key, _, _ in parsed.content}
     for bound in bind_numbers(parsed):
@@ -159,9 +159,9 @@ def _number_claims(parsed: ParsedSentence, record: EvidenceIndex, covered: Seque
         line = next((line for line in lines if _has_quantity(line, quantity) and keys & line.stems.keys()), None)
         span = ((quantity.start, quantity.end),)
         if line is not None:
-            yield Finding("number", quantity.text, "supported", line.source, f"record: {line.text[:120]}", span)
+            yield CheckedClaim("number", quantity.text, "supported", line.source, f"record: {line.text[:120]}", span)
         else:
-            yield Finding("number", quantity.text, "not-in-record", spans=span)
+            yield CheckedClaim("number", quantity.text, "not-in-record", spans=span)
 
 
 def _has_quantity(line: IndexedEntry, quantity: Quantity) -> bool:

@@ -7,7 +7,7 @@ from shared.grounding.entity_finder import find_drugs
 from shared.grounding.evidence_index import EvidenceIndex
 from shared.grounding.indexed_entries import IndexedEntry
 from shared.grounding.parsed_sentence import ParsedSentence
-from shared.grounding.verdict import Finding, label_for
+from shared.grounding.verdict import CheckedClaim, label_for
 from shared.grounding.vocabulary import Mention
 
 _ANSWERS = {
@@ -26,7 +26,7 @@ _NAME = re.compile(r"[,;(:]")
 _WORD = re.compile(r"[a-z]{5,}")
 
 
-def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     """Yield each antibiotic with its result in the clause: the last one before it, else the first after it."""
     cues = list(_CUE.finditer(parsed.text))
     cues = [
@@ -48,7 +48,7 @@ def _susceptibility_of(cue: re.Match[str]) -> str:
     return {"S": "R", "R": "S"}.get(answer, answer) if cue.group(1) else answer
 
 
-def _susceptibility_claim(cue: re.Match[str], drug: Mention, record: EvidenceIndex) -> Finding:
+def _susceptibility_claim(cue: re.Match[str], drug: Mention, record: EvidenceIndex) -> CheckedClaim:
     claimed, span = _susceptibility_of(cue), (min(cue.start(), drug.start), max(cue.end(), drug.end))
     lines = record.entries_of("microbiology")
     known = [
@@ -58,11 +58,11 @@ def _susceptibility_claim(cue: re.Match[str], drug: Mention, record: EvidenceInd
     label = label_for(any(answer == claimed for answer, _ in known), known)
     text = f"{drug.text} {cue.group()}"
     if line is None:
-        return Finding("finding", text, label, spans=(span,))
-    return Finding("finding", text, label, line.source, f"record: {line.text[:160]}", (span,))
+        return CheckedClaim("finding", text, label, spans=(span,))
+    return CheckedClaim("finding", text, label, line.source, f"record: {line.text[:160]}", (span,))
 
 
-def _claim_by_words(cue: re.Match[str], clause: str, record: EvidenceIndex) -> Finding | None:
+def _claim_by_words(cue: re.Match[str], clause: str, record: EvidenceIndex) -> CheckedClaim | None:
     """Match names that no list has as one (`piperacillin/tazobactam`) by the record's words before the result."""
     clause_words = set(_WORD.findall(clause))
     for line in record.entries_of("microbiology"):
@@ -71,7 +71,7 @@ def _claim_by_words(cue: re.Match[str], clause: str, record: EvidenceIndex) -> F
             if name and name <= clause_words:
                 label = label_for(_susceptibility_of(answer) == _susceptibility_of(cue))
                 words = f"{' '.join(sorted(name))} {cue.group()}"
-                return Finding("finding", words, label, line.source, f"record: {line.text[:160]}", (cue.span(),))
+                return CheckedClaim("finding", words, label, line.source, f"record: {line.text[:160]}", (cue.span(),))
     return None
 
 

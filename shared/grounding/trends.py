@@ -9,7 +9,7 @@ from shared.grounding.evidence_index import EvidenceIndex
 from shared.grounding.measurement_series import MeasurementSeries, SeriesPoint
 from shared.grounding.parsed_sentence import ParsedSentence
 from shared.grounding.values import SERIES_PLACES, matches, series_of
-from shared.grounding.verdict import Finding, label_for
+from shared.grounding.verdict import CheckedClaim, label_for
 from shared.grounding.vocabulary import Mention
 
 VALUE_WORDS: dict[str, str] = {
@@ -70,7 +70,7 @@ _STEADY = re.compile(
 _PAIR_CONNECTIVE = re.compile(r"\bto\b|\bthen\b|→|->|\bfollowed by\b|\band later\b")
 
 
-def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     """Yield words for values, directions, and pairs of values in their order."""
     for mention in parsed.named.tests:
         found = series_of(mention.canonical, record)
@@ -79,7 +79,9 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     yield from _value_pair_claims(parsed, record)
 
 
-def _value_word_claims(mention: Mention, parsed: ParsedSentence, found: list[MeasurementSeries]) -> Iterator[Finding]:
+def _value_word_claims(
+    mention: Mention, parsed: ParsedSentence, found: list[MeasurementSeries]
+) -> Iterator[CheckedClaim]:
     for word, pattern in _VALUE_WORD_PATTERNS.items():
         before = [m for m in pattern.finditer(parsed.lower_text, max(0, mention.start - 24), mention.start)]
         after = [
@@ -136,9 +138,9 @@ def _judge_value_word(
     parsed: ParsedSentence,
     matching: list[MeasurementSeries],
     spans: tuple[tuple[int, int], ...],
-) -> Finding:
+) -> CheckedClaim:
     if not matching:
-        return Finding("finding", text, "not-in-record", spans=spans)
+        return CheckedClaim("finding", text, "not-in-record", spans=spans)
     places = {
         name
         for name in ("first", "last")
@@ -153,9 +155,9 @@ def _judge_value_word(
     detail = f"record: {matching[0].describe}"
     source = next((point.source for point in points if _matches_word(word, point)), points[0].source)
     if says != denied:
-        return Finding("finding", text, "supported", source, detail, spans)
+        return CheckedClaim("finding", text, "supported", source, detail, spans)
     judged = any(series.judged for series in matching) or any(point.flag for point in points)
-    return Finding("finding", text, "contradicted" if judged else "not-in-record", source, detail, spans)
+    return CheckedClaim("finding", text, "contradicted" if judged else "not-in-record", source, detail, spans)
 
 
 def _matches_word(word: str, point: SeriesPoint) -> bool:
@@ -171,7 +173,9 @@ def _matches_word(word: str, point: SeriesPoint) -> bool:
     return word in point.flag
 
 
-def _direction_claims(mention: Mention, parsed: ParsedSentence, found: list[MeasurementSeries]) -> Iterator[Finding]:
+def _direction_claims(
+    mention: Mention, parsed: ParsedSentence, found: list[MeasurementSeries]
+) -> Iterator[CheckedClaim]:
     limit = min([item.start for item in parsed.named.tests if item.start > mention.end] + [len(parsed.lower_text)])
     semicolon = parsed.lower_text.find(";", mention.end)
     limit = min(limit, semicolon) if semicolon >= 0 else limit
@@ -202,19 +206,21 @@ def _direction_claims(mention: Mention, parsed: ParsedSentence, found: list[Meas
         yield _normalized_claim(mention, normal, found, "denied" in parsed.properties(normal.span()))
 
 
-def _direction_claim(mention: Mention, match: re.Match[str], matching: list[MeasurementSeries], up: bool) -> Finding:
+def _direction_claim(
+    mention: Mention, match: re.Match[str], matching: list[MeasurementSeries], up: bool
+) -> CheckedClaim:
     text, spans = f"{mention.text} {match.group()}", ((match.start(), match.end()), (mention.start, mention.end))
     moving = [series for series in matching if len(series.points) > 1]
     if not matching:
-        return Finding("order-of-time", text, "not-in-record", spans=spans)
+        return CheckedClaim("order-of-time", text, "not-in-record", spans=spans)
     detail = f"record: {matching[0].describe}"
     for series in moving:
         values = [point.quantity.value for point in series.points if point.quantity]
         if len(values) > 1 and _moves_in_direction(
             values, up, bool(re.match(r"\s+(?:to|as)\b", match.string[match.end() :]))
         ):
-            return Finding("order-of-time", text, "supported", series.points[-1].source, detail, spans)
-    return Finding("order-of-time", text, "contradicted", matching[0].points[-1].source, detail, spans)
+            return CheckedClaim("order-of-time", text, "supported", series.points[-1].source, detail, spans)
+    return CheckedClaim("order-of-time", text, "contradicted", matching[0].points[-1].source, detail, spans)
 
 
 def _moves_in_direction(values: list[float], up: bool, between_too: bool) -> bool:
@@ -228,29 +234,31 @@ def _moves_in_direction(values: list[float], up: bool, between_too: bool) -> boo
     return bool(between) and (max(between) > signed[0] or min(between) < signed[-1])
 
 
-def _steady_claim(mention: Mention, match: re.Match[str], found: list[MeasurementSeries]) -> Finding:
+def _steady_claim(mention: Mention, match: re.Match[str], found: list[MeasurementSeries]) -> CheckedClaim:
     """Check that a value is unchanged: from first to last by a tenth at most."""
     series = found[0]
     values = [point.quantity.value for point in series.points if point.quantity]
     same = bool(values) and max(values) - min(values) <= 0.1 * abs(values[0])
     spans = ((match.start(), match.end()), (mention.start, mention.end))
     text = f"{mention.text} {match.group()}"
-    return Finding(
+    return CheckedClaim(
         "order-of-time", text, label_for(same), series.points[-1].source, f"record: {series.describe}", spans
     )
 
 
-def _normalized_claim(mention: Mention, match: re.Match[str], found: list[MeasurementSeries], denied: bool) -> Finding:
+def _normalized_claim(
+    mention: Mention, match: re.Match[str], found: list[MeasurementSeries], denied: bool
+) -> CheckedClaim:
     text, spans = f"{mention.text} {match.group()}", ((match.start(), match.end()), (mention.start, mention.end))
     for series in found:
         first, last = series.points[0], series.points[-1]
         fine = not last.flag and any(point.flag for point in series.points[:-1]) and first is not last
         label = label_for(fine != denied, series.judged)
-        return Finding("order-of-time", text, label, last.source, f"record: {series.describe}", spans)
-    return Finding("order-of-time", text, "not-in-record", spans=spans)
+        return CheckedClaim("order-of-time", text, label, last.source, f"record: {series.describe}", spans)
+    return CheckedClaim("order-of-time", text, "not-in-record", spans=spans)
 
 
-def _value_pair_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def _value_pair_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     """Check `from 3.1 to 4.2`: the first must be earlier, and the direction must be that of the verb."""
     values = [bound for bound in bind_numbers(parsed) if bound.kind == "value"]
     for one, other in pairwise(values):
@@ -267,4 +275,4 @@ def _value_pair_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterato
             if early and late:
                 right = any(a.time < b.time for a in early for b in late)
                 label = label_for(right)
-                yield Finding("order-of-time", text, label, late[0].source, f"record: {series.describe}", spans)
+                yield CheckedClaim("order-of-time", text, label, late[0].source, f"record: {series.describe}", spans)

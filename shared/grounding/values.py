@@ -12,7 +12,7 @@ from shared.grounding.measurement_series import MeasurementSeries, SeriesPoint, 
 from shared.grounding.parsed_sentence import ParsedSentence
 from shared.grounding.quantities import Date, Quantity
 from shared.grounding.units import convert
-from shared.grounding.verdict import Finding, Span, label_for
+from shared.grounding.verdict import CheckedClaim, Span, label_for
 from shared.grounding.vocabulary import Mention
 
 _ADMISSION_WORDS = (
@@ -63,7 +63,7 @@ _TARGET_PARTS = frozenset({RESULTS, "procedures", "care_plans", "goals", "servic
 _SEPARATE = re.compile(r"[,;]| and | then | but |->|→| to (?:a final |a last |an? )?$")
 
 
-def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     """Yield each number that is a value of a test."""
     for bound in bind_numbers(parsed):
         if bound.kind == "value":
@@ -159,7 +159,7 @@ def _pressure(quantity: Quantity, value: Quantity, test: str) -> bool:
     return quantity.value == (value.second_value if test == "diastolic" else value.value)
 
 
-def _value(bound: BoundNumber, parsed: ParsedSentence, record: EvidenceIndex) -> Finding:
+def _value(bound: BoundNumber, parsed: ParsedSentence, record: EvidenceIndex) -> CheckedClaim:
     quantity = bound.quantity
     spans: tuple[Span, ...] = ((quantity.start, quantity.end),)
     text = quantity.text
@@ -177,16 +177,18 @@ def _value(bound: BoundNumber, parsed: ParsedSentence, record: EvidenceIndex) ->
     )
     right = [pair for pair in same if _is_at_place(pair, places, day)]
     if right:
-        return Finding("number", text, "supported", right[0][1].source, f"record: {right[0][0].describe}", spans)
+        return CheckedClaim("number", text, "supported", right[0][1].source, f"record: {right[0][0].describe}", spans)
     written = None if same else _entry_with_value(bound, record)
     if written is not None:
-        return Finding("number", text, "supported", written[0], f"record: {written[1]}", spans)
+        return CheckedClaim("number", text, "supported", written[0], f"record: {written[1]}", spans)
     if not found:
-        return Finding("number", text, "not-in-record", spans=spans)
+        return CheckedClaim("number", text, "not-in-record", spans=spans)
     series = same[0][0] if same else found[0]
     kind: ClaimKind = "order-of-time" if same else "unit" if _other_unit(quantity, found) else "number"
     known = bool(same) or kind == "unit" or not any(_may_be_dropped_value(quantity, one) for one in found)
-    return Finding(kind, text, label_for(False, known), series.points[0].source, f"record: {series.describe}", spans)
+    return CheckedClaim(
+        kind, text, label_for(False, known), series.points[0].source, f"record: {series.describe}", spans
+    )
 
 
 def _may_be_dropped_value(quantity: Quantity, series: MeasurementSeries) -> bool:

@@ -9,7 +9,7 @@ Span = tuple[int, int]  # first character, character after the last
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckedClaim:
     """One claim of a sentence. `spans` are the characters of the sentence that it covers."""
 
     kind: ClaimKind
@@ -25,12 +25,12 @@ class Verdict:
     """The label of a sentence, its claims, and the entries of the record that support it."""
 
     label: Label
-    findings: tuple[Finding, ...]
+    findings: tuple[CheckedClaim, ...]
     evidence: tuple[Evidence, ...]
     by_note: bool = False  # supported, and not by the record's entries alone
 
 
-def worst_label(findings: Iterable[Finding]) -> Label:
+def worst_label(findings: Iterable[CheckedClaim]) -> Label:
     """Return the worst label of the claims; without a claim nothing is supported."""
     labels = {finding.label for finding in findings}
     worst: tuple[Label, ...] = ("contradicted", "not-in-record", "supported")

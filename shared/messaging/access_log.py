@@ -11,7 +11,7 @@ from shared.contracts.access_log import AccessLogEntry, AccessLogEvent
 from shared.contracts.case_values import Actor
 from shared.contracts.subjects import access_subject, derived_id
 from shared.messaging.connection import NatsConnection
-from shared.messaging.pages import pages
+from shared.messaging.stream_pages import read_stream_pages
 
 STREAM = "ACCESS"
 MAX_REMEMBERED = 10_000  # refusals of one minute
@@ -72,6 +72,6 @@ class AccessLog:
     async def of_case(self, case_id: str, event: AccessLogEvent | None = None) -> list[AccessLogEntry]:
         """Return every entry about a case, or those of one kind, oldest first."""
         found: list[AccessLogEntry] = []
-        async for page in pages(self._bus, STREAM, access_subject(event or "*", case_id)):
+        async for page in read_stream_pages(self._bus, STREAM, access_subject(event or "*", case_id)):
             found += [AccessLogEntry.model_validate(json.loads(message.data)) for message in page]
         return found

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from shared.messaging.connection import NatsConnection
-from shared.messaging.pages import pages
+from shared.messaging.stream_pages import read_stream_pages
 
 PAGE = 256
 DELETE_MARKER_TTL_S = 60  # seconds that the marker of a deletion is kept
@@ -52,7 +52,7 @@ class Bucket:
 
     async def scan(self, prefix: str) -> AsyncIterator[KvEntry]:
         """Yield every entry below `prefix` (whole tokens), oldest first, with one page in memory."""
-        async for page in pages(self._bus, f"KV_{self._name}", f"{self._prefix}{prefix}.>", size=PAGE):
+        async for page in read_stream_pages(self._bus, f"KV_{self._name}", f"{self._prefix}{prefix}.>", size=PAGE):
             for message in page:
                 headers = dict(message.headers or {})
                 if "KV-Operation" not in headers:

@@ -20,7 +20,7 @@ from shared.contracts import subjects
 from shared.contracts.case_values import Actor
 from shared.contracts.errors import PermanentError
 from shared.messaging.connection import NatsConnection, WrongSequenceError
-from shared.messaging.pages import pages
+from shared.messaging.stream_pages import read_stream_pages
 
 STREAM = "DEADLETTER"
 PAGE = 1000
@@ -84,7 +84,7 @@ async def read_all(connection: NatsConnection) -> DeadLetters:
     """Return every dead letter by sequence, with its body and original headers."""
     found: DeadLetters = {}
     settled: dict[int, Resolution] = {}
-    async for page in pages(connection, STREAM, subjects.DEAD_LETTERS, size=PAGE):
+    async for page in read_stream_pages(connection, STREAM, subjects.DEAD_LETTERS, size=PAGE):
         for message in page:
             headers = dict(message.headers or {})
             sequence = int(headers["Nats-Sequence"])
@@ -100,16 +100,16 @@ async def read_all(connection: NatsConnection) -> DeadLetters:
 
 async def read_from(
     connection: NatsConnection, start: int
-) -> "AsyncGenerator[tuple[int, DeadLetter | ResolvedLetter]]":
+) -> "AsyncGenerator[tuple[int, DeadLetter | ResolvedDeadLetter]]":
     """Yield what is stored from sequence `start` on, in order, each with its sequence; a page in memory at a time."""
-    async for page in pages(connection, STREAM, subjects.DEAD_LETTERS, start=start, size=SCAN_PAGE):
+    async for page in read_stream_pages(connection, STREAM, subjects.DEAD_LETTERS, start=start, size=SCAN_PAGE):
         for message in page:
             headers = dict(message.headers or {})
             sequence = int(headers["Nats-Sequence"])
             if (record := _parse_resolution_subject(headers["Nats-Subject"])) is None:
                 yield sequence, _read(sequence, headers)
             else:
-                yield sequence, ResolvedLetter(record[1], _read_resolution(record[0], message.data))
+                yield sequence, ResolvedDeadLetter(record[1], _read_resolution(record[0], message.data))
 
 
 async def read_one(connection: NatsConnection, sequence: int) -> tuple[DeadLetter, bytes, dict[str, str]]:
@@ -148,7 +148,7 @@ class Resolution:
 
 
 @dataclass(frozen=True, slots=True)
-class ResolvedLetter:
+class ResolvedDeadLetter:
     """A record that the dead letter with this sequence was resolved."""
 
     sequence: int

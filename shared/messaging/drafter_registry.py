@@ -24,7 +24,7 @@ from shared.contracts.subjects import DRAFTER_EVENTS, derived_id, drafter_subjec
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.event_store import Clock, RawMessage, raw_message_of
-from shared.messaging.pages import pages
+from shared.messaging.stream_pages import read_stream_pages
 
 STREAM = "DRAFTERS"
 BUCKET = "drafters"
@@ -65,7 +65,7 @@ class DrafterRegistry:
         return [event async for event in self._events(drafter_subject(document, "*"), 1)]
 
     async def _events(self, filter: str, start: int) -> AsyncIterator[RecordedDrafterEvent]:
-        async for page in pages(self._bus, STREAM, filter, start=start):
+        async for page in read_stream_pages(self._bus, STREAM, filter, start=start):
             for message in page:
                 yield decode_drafter_event(raw_message_of(message))
 

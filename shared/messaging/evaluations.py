@@ -21,7 +21,7 @@ from shared.contracts.evaluations import (
 from shared.contracts.subjects import derived_id, evaluation_subject
 from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.event_store import Clock, RawMessage, raw_message_of
-from shared.messaging.pages import pages
+from shared.messaging.stream_pages import read_stream_pages
 
 STREAM = "EVALUATIONS"
 Event = TypeVar("Event", EvaluationSetMade, EvaluationRequested, ItemReady, ItemJudged, DraftsKept)
@@ -87,7 +87,7 @@ class EvaluationLog:
         return bool(await self._bus.direct_get(STREAM, query))
 
     async def _scan(self, filter: str) -> AsyncIterator[RawMessage]:
-        async for page in pages(self._bus, STREAM, filter):
+        async for page in read_stream_pages(self._bus, STREAM, filter):
             for message in page:
                 yield raw_message_of(message)
 

@@ -14,7 +14,7 @@ from shared.contracts.events import CaseEvent, StepName
 from shared.contracts.subjects import CaseRef, parse_case_subject
 from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.event_metrics import measure
-from shared.messaging.pages import pages
+from shared.messaging.stream_pages import read_stream_pages
 from shared.telemetry import tracing
 
 Clock = Callable[[], datetime]
@@ -171,7 +171,7 @@ class EventStore:
 
     async def pages(self, filter: str, *, start: int = 1) -> AsyncIterator[list[RawMessage]]:
         """Yield messages in pages, with one page in memory."""
-        async for page in pages(self._bus, STREAM, filter, start=start):
+        async for page in read_stream_pages(self._bus, STREAM, filter, start=start):
             yield [raw_message_of(message) for message in page]
 
     async def readable(self, case_id: str) -> tuple[list[RecordedEvent], list[UnreadableEvent]]:

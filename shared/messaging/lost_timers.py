@@ -14,7 +14,7 @@ from nats.aio.msg import Msg
 
 from shared.contracts.errors import CountersignError
 from shared.messaging.connection import NatsConnection
-from shared.messaging.pages import pages
+from shared.messaging.stream_pages import read_stream_pages
 from shared.messaging.timers import DUE_AT
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class LostTimers:
         lost = [
             message
             for subject in self._subjects
-            async for page in pages(self._bus, self._stream, subject)
+            async for page in read_stream_pages(self._bus, self._stream, subject)
             for message in page
             if _is_lost(dict(message.headers or {}), until)
         ]

@@ -24,7 +24,7 @@ from shared.contracts.refresh import (
 from shared.contracts.subjects import derived_id
 from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.event_metrics import measure_refresh
-from shared.messaging.pages import pages
+from shared.messaging.stream_pages import read_stream_pages
 from shared.telemetry import tracing
 
 STREAM = "KNOWLEDGE"
@@ -115,7 +115,7 @@ class RefreshLog:
         return next((_record(item) for item in await self._bus.direct_get(STREAM, query)), None)
 
     async def _scan(self, filter: str) -> Any:
-        async for page in pages(self._bus, STREAM, filter, size=PAGE):
+        async for page in read_stream_pages(self._bus, STREAM, filter, size=PAGE):
             for message in page:
                 yield _record(message)
 

@@ -1,7 +1,7 @@
 """`Idempotency-Key` of POST requests: sent again with it, a request gets its first answer and has no second effect.
 
 Every POST of the REST APIs takes it. Operations that find a repetition in their own events declare the header
-themselves and keep it for ever; for all others the answer is stored (`shared/messaging/stored_answers.py`).
+themselves and keep it for ever; for all others the answer is stored (`shared/messaging/idempotency_store.py`).
 https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 """
 
@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 
 from shared.contracts.errors import CountersignError
 from shared.messaging.connection import WrongSequenceError
-from shared.messaging.stored_answers import Claim, KeyReusedError, KeyRunningError, StoredAnswers, name_of
+from shared.messaging.idempotency_store import Claim, IdempotencyStore, KeyReusedError, RequestInProgressError, name_of
 from shared.runtime.authentication import Caller
 from shared.runtime.dependencies import provided
 from shared.runtime.problems import ProblemError
@@ -94,7 +94,7 @@ async def answer_once(request: Request, caller: Caller, handle: Handler) -> Resp
     if not 0 < len(key) <= MAX_KEY:
         return await handle(request)
     name = name_of(caller.subject, request.method, request.url.path, key)
-    answers = provided(request, StoredAnswers)
+    answers = provided(request, IdempotencyStore)
     found = await _claim(answers, name, name_of(request.url.query, (await _body(request)).hex()))
     if not isinstance(found, Claim):
         status, headers, body = found
@@ -114,10 +114,10 @@ async def answer_once(request: Request, caller: Caller, handle: Handler) -> Resp
     return response
 
 
-async def _claim(answers: StoredAnswers, name: str, fingerprint: str) -> Claim | tuple[int, dict[str, str], bytes]:
+async def _claim(answers: IdempotencyStore, name: str, fingerprint: str) -> Claim | tuple[int, dict[str, str], bytes]:
     try:
         return await answers.claim(name, fingerprint)
-    except KeyRunningError:
+    except RequestInProgressError:
         detail = "Send it again in a moment: the answer is that of the first."
         title = "A request with this Idempotency-Key is in progress"
         raise ProblemError(409, title, detail, headers={"Retry-After": "1"}) from None

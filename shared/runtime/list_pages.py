@@ -11,7 +11,7 @@ from pydantic import Field
 
 from shared.runtime.problems import ProblemError
 
-Line = TypeVar("Line")
+Item = TypeVar("Item")
 Position = tuple[float | str, ...]  # of a line in its list, unique; times are seconds since the epoch
 
 After = Annotated[str | None, Query(max_length=200, description="cursor from `next`")]
@@ -19,8 +19,8 @@ Next = Annotated[str | None, Field(description="cursor of the page after it; nul
 
 
 def page_of(
-    lines: Iterable[Line], position: Callable[[Line], Position], after: str | None, limit: int
-) -> tuple[list[Line], str | None]:
+    lines: Iterable[Item], position: Callable[[Item], Position], after: str | None, limit: int
+) -> tuple[list[Item], str | None]:
     """Return the page behind `after` of `lines`, in the order of their positions, and the cursor of the next one.
 
     Lines that come or go between two pages move no other line to another page. Raises ProblemError 422 for a cursor of

@@ -14,8 +14,8 @@ from fastapi.routing import APIRoute
 from shared.runtime.api_route import ApiRoute, dependants, guard_of, stores_answers
 from shared.runtime.authentication import ROLES, RequireRole
 from shared.runtime.idempotency import PROBLEMS as KEYED
+from shared.runtime.openapi_descriptions import DESCRIPTION, PARAMETERS, TAGS
 from shared.runtime.openapi_fields import FIELDS
-from shared.runtime.openapi_words import DESCRIPTION, PARAMETERS, TAGS
 from shared.runtime.problems import MEDIA_TYPE, PROBLEM_SCHEMA
 from shared.runtime.rate_limits import RateLimit
 from shared.runtime.request_limits import endpoint_limits

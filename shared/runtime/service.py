@@ -21,7 +21,7 @@ from shared.contracts.errors import CountersignError, TransientError
 from shared.messaging.broker import ServiceBroker
 from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import Clock
-from shared.messaging.stored_answers import StoredAnswers
+from shared.messaging.idempotency_store import IdempotencyStore
 from shared.runtime import connection_limits, problems
 from shared.runtime.dependencies import mount, provide
 from shared.runtime.health import Check, Health, Readiness, health_router, run_check
@@ -226,7 +226,7 @@ def create_app(
             provide(app, service.dependencies)
         mount(app, *service.routers)
     if (api := next((service for service in services if service.routers), None)) is not None:
-        provide(app, StoredAnswers(api.broker.bus, api.name, api.broker.clock))
+        provide(app, IdempotencyStore(api.broker.bus, api.name, api.broker.clock))
     provide(app, Health(Readiness(checks), buses))
     mount(app, health_router)
     _document(app)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.drafter.measures import narrative_of, signed_narrative
+from services.drafter.evaluation_metrics import narrative_of, signed_narrative
 from services.drafter.omissions import StatedFacts
 from services.drafter.writing import Assignment, DraftWriter
 from tests.stays import bundles

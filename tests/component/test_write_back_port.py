@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from sandbox_ehr.app import Sandbox
 from sandbox_ehr.faults import Fault
 from sandbox_ehr.store import Store
+from services.approval.case_verification.chart import FiledSignature, against_chart
 from services.approval.ehr_tasks.tasks import Devices
 from services.approval.erasure.rules import texts_of
 from services.approval.filing import basic_resources, profiles
@@ -23,7 +24,6 @@ from services.approval.filing.manual_transfer import retraction_transferred, tra
 from services.approval.filing.mdm import sender
 from services.approval.filing.mdm.outbox import Outbox
 from services.approval.filing.write_back import SignedDocument, SignedRetraction, WriteBack, filed_ids
-from services.approval.proof.chart import FiledSignature, against_chart
 from services.approval.settings import ApprovalSettings
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.authorship import authorship_line
@@ -309,7 +309,7 @@ async def test_of_two_creates_at_once_without_an_identifier_the_later_check_reti
         filed, _ = await asyncio.gather(*(site.file(document) for _ in range(2)))
         site.record(filed)
         chart: Any = site.new()
-        assert await chart.put_in_order(CASE, site.case, site.case.entries[0]) == 0
+        assert await chart.repair_document(CASE, site.case, site.case.entries[0]) == 0
         assert site.standing() == lines(TEXT)
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from sandbox_ehr.app import Sandbox
 from sandbox_ehr.faults import Fault
-from services.approval.verification.audit import Audit
 from services.approval.verification.report import VerificationReport
+from services.approval.verification.verifier import EventStreamVerifier
 from shared.contracts.events import Actor, Approved, CaseEvent, Closed, Filed, Retried
 from shared.messaging.event_store import STREAM
 from tests.support.backup import as_user
@@ -188,15 +188,15 @@ async def test_what_is_filed_while_the_audit_runs_is_no_stray(
     async with running(nats, ehr) as stack:
         case = await stack.discharge()
         await stack.reaches(case, "awaiting-review")
-        search = Audit._find_orphans
+        search = EventStreamVerifier._find_orphans
 
-        async def meanwhile(audit: Audit, *given: Any) -> None:
+        async def meanwhile(audit: EventStreamVerifier, *given: Any) -> None:
             assert (await stack.decide(case, "approve")).status_code == 200
             await stack.reaches(case, "filed")
             await filed(stack, stays(ehr.style)[1])
             await search(audit, *given)
 
-        monkeypatch.setattr(Audit, "_find_orphans", meanwhile)
+        monkeypatch.setattr(EventStreamVerifier, "_find_orphans", meanwhile)
         report = await audit(nats, ehr)
     assert (report.faults, report.unchecked, report.events) == ((), (), 4)
 

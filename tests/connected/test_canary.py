@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from cli.stack.secrets import write_tokens
 from services.evaluator.canary import Comparison
-from services.evaluator.canary_watch import BUCKET, CONSUMER, CanaryWatch
+from services.evaluator.decision_projection import BUCKET, CONSUMER, DecisionProjection
 from services.evaluator.drift_watch import DriftWatch
 from services.evaluator.evaluations import Evaluations
 from services.evaluator.main import build as build_evaluator
@@ -155,7 +155,7 @@ async def test_a_process_that_dies_after_storing_rolls_back_when_it_is_delivered
 ) -> None:
     log = EvaluationLog(evaluator._bus, "evaluator", lambda: LATER)
     drift = DriftWatch(evaluator._bus, 10_000)
-    watch = CanaryWatch(evaluator._bus, evaluator, Evaluations(log), 20.0, drift)
+    watch = DecisionProjection(evaluator._bus, evaluator, Evaluations(log), 20.0, drift)
     for _ in range(7):
         await decisions.take("live", "signed")
         await decisions.take("canary", "redraft")

@@ -31,7 +31,7 @@ from shared.contracts.events import Actor, CaseEvent, Closed, Reassigned, Review
 from shared.messaging import checkpoints
 from shared.messaging.access_log import STREAM as ACCESS
 from shared.messaging.checkpoints import Checkpoints, Folder
-from shared.messaging.pages import pages
+from shared.messaging.stream_pages import read_stream_pages
 from tests.support.backup import as_user, set_environment
 from tests.support.corrections import filed
 from tests.support.ehr import sandbox, stays
@@ -193,7 +193,7 @@ async def test_a_long_trail_is_covered_by_several_checkpoints(
     covered: Covered, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(checkpoints, "MAX_EVENTS", 3)
-    monkeypatch.setattr("shared.messaging.event_store.pages", partial(pages, size=2))
+    monkeypatch.setattr("shared.messaging.event_store.read_stream_pages", partial(read_stream_pages, size=2))
     monkeypatch.setattr(checkpoints, "PAGE", 2)
     path = tmp_path / "again"
     path.mkdir()

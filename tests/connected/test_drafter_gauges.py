@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from services.evaluator.canary_watch import CanaryWatch
+from services.evaluator.decision_projection import DecisionProjection
 from services.evaluator.drafter_gauges import DrafterGauges
 from services.evaluator.drift_watch import DriftWatch
 from services.evaluator.evaluation_progress import ProgressReader
@@ -49,7 +49,7 @@ async def test_what_is_exported_of_a_canary_of_drift_and_of_evaluations(
     bus = evaluator._bus
     log = EvaluationLog(bus, "evaluator", lambda: LATER)
     evaluations, drift = Evaluations(log), DriftWatch(bus, 100.0)
-    watch = CanaryWatch(bus, evaluator, evaluations, 20.0, drift)
+    watch = DecisionProjection(bus, evaluator, evaluations, 20.0, drift)
     now = LATER + timedelta(hours=5)
     gauges = DrafterGauges(evaluator, watch, drift, evaluations, ProgressReader(bus), lambda: now)
 
@@ -102,7 +102,7 @@ async def test_the_verdict_on_a_shadow_follows_its_stays(
     bus, now = evaluator._bus, LATER + timedelta(hours=5)
     log = EvaluationLog(bus, "evaluator", lambda: LATER)
     evaluations, drift = Evaluations(log), DriftWatch(bus, 100.0)
-    watch = CanaryWatch(bus, evaluator, evaluations, 20.0, drift)
+    watch = DecisionProjection(bus, evaluator, evaluations, 20.0, drift)
     gauges = DrafterGauges(evaluator, watch, drift, evaluations, ProgressReader(bus), lambda: now)
     digest = await add(evaluator, CANDIDATE)
     await evaluator.move(DOCUMENT, partial(states.start_shadow, digest=digest, by=WHO, reason="try it"))

@@ -22,7 +22,7 @@ from shared.messaging.connection import NatsConnection
 from shared.messaging.drafter_registry import DrafterRegistry
 from shared.messaging.evaluations import STREAM, EvaluationLog
 from shared.messaging.event_store import raw_message_of
-from shared.messaging.pages import pages
+from shared.messaging.stream_pages import read_stream_pages
 from shared.runtime.service import create_app
 from tests.support.drafters import DOCUMENT, PROMPT, WHO, add
 from tests.support.ehr import sandbox, stays
@@ -110,7 +110,9 @@ class Drafters:
     async def results(self, id: str) -> list[int]:
         """The stays of an evaluation that have a result, as many times as they have one."""
         filter = evaluation_subject(id, "item-judged", "*")
-        subjects = [raw_message_of(item).subject async for page in pages(self.bus, STREAM, filter) for item in page]
+        subjects = [
+            raw_message_of(item).subject async for page in read_stream_pages(self.bus, STREAM, filter) for item in page
+        ]
         return sorted(int(subject.rpartition(".")[2]) for subject in subjects)
 
     async def all_evaluated(self, id: str) -> None:

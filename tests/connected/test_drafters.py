@@ -26,7 +26,7 @@ from shared.knowledge.embedded_qdrant import EmbeddedQdrant
 from shared.messaging.connection import NatsConnection
 from shared.messaging.drafter_registry import STREAM, DrafterRegistry
 from shared.messaging.event_store import EventStore, raw_message_of
-from shared.messaging.pages import pages
+from shared.messaging.stream_pages import read_stream_pages
 from shared.runtime.service import create_app
 from tests.support.drafters import CANDIDATE, DECLARED, DOCUMENT, KINDS, LIVE, PROMPT, WHO, add, start_canary
 from tests.support.ehr import sandbox, stays
@@ -62,9 +62,9 @@ async def test_moves_are_a_chain_and_of_two_at_the_same_time_one_is_decided_agai
         for item in (digest, other)
     ]
     found = await asyncio.gather(*canary, return_exceptions=True)
-    assert sum(isinstance(item, states.MoveRefusedError) for item in found) == 1
+    assert sum(isinstance(item, states.TransitionRefusedError) for item in found) == 1
     before = ""
-    async for page in pages(evaluator._bus, STREAM, f"drafters.{DOCUMENT}.*"):
+    async for page in read_stream_pages(evaluator._bus, STREAM, f"drafters.{DOCUMENT}.*"):
         for item in map(raw_message_of, page):
             assert item.headers.get("ce-prevdigest", "") == before
             before = chain_digest(item.headers, item.data)

@@ -16,7 +16,7 @@ from cli.contexts import VARIABLES
 from cli.stack.ports import free_port
 from cli.stack.secrets import write_tokens
 from services.evaluator import drift_watch
-from services.evaluator.canary_watch import CanaryWatch
+from services.evaluator.decision_projection import DecisionProjection
 from services.evaluator.drift import BASELINE_DECISIONS, Drift
 from services.evaluator.drift_watch import BUCKET, DriftWatch, drift_key
 from services.evaluator.evaluations import Evaluations
@@ -30,7 +30,7 @@ from shared.messaging.connection import NatsConnection
 from shared.messaging.drafter_registry import DrafterRegistry
 from shared.messaging.evaluations import EvaluationLog
 from shared.messaging.event_store import EventStore
-from shared.messaging.pages import pages
+from shared.messaging.stream_pages import read_stream_pages
 from shared.runtime.service import create_app
 from tests.connected.test_canary import LATER, Decisions, nothing_waits
 from tests.support.drafters import DOCUMENT, LIVE
@@ -75,7 +75,7 @@ async def drift(bus: NatsConnection) -> Drift | None:
 
 
 async def alerts(bus: NatsConnection) -> list[dict[str, Any]]:
-    found = [item async for page in pages(bus, "ALERTS", "alert.warning.drafter-drift") for item in page]
+    found = [item async for page in read_stream_pages(bus, "ALERTS", "alert.warning.drafter-drift") for item in page]
     return [json.loads(item.data) for item in found]
 
 
@@ -134,10 +134,10 @@ async def test_a_slow_fall_is_announced_once_although_the_process_is_killed(
     assert (await evaluator.state(DOCUMENT)).assign("any-case") == (LIVE.digest, "live"), "nothing is rolled back"
 
 
-def watching(registry: DrafterRegistry) -> CanaryWatch:
+def watching(registry: DrafterRegistry) -> DecisionProjection:
     log = EvaluationLog(registry._bus, "evaluator", lambda: LATER)
     evaluations = Evaluations(log)
-    return CanaryWatch(registry._bus, registry, evaluations, 20.0, DriftWatch(registry._bus, THRESHOLD))
+    return DecisionProjection(registry._bus, registry, evaluations, 20.0, DriftWatch(registry._bus, THRESHOLD))
 
 
 async def recorded(bus: NatsConnection) -> list[RecordedEvent]:
@@ -146,7 +146,7 @@ async def recorded(bus: NatsConnection) -> list[RecordedEvent]:
     return [item for item in events if isinstance(item.body, Approved | Rejected)]
 
 
-async def take_in(watch: CanaryWatch, items: Sequence[RecordedEvent]) -> None:
+async def take_in(watch: DecisionProjection, items: Sequence[RecordedEvent]) -> None:
     for item in items:
         assert isinstance(item.body, Approved | Rejected)
         await watch._add_decision(item, item.body)

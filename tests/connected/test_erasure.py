@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.approval.verification.audit import Audit
+from services.approval.verification.verifier import EventStreamVerifier
 from shared.contracts.errors import ErasedError
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.case_keys import CaseKeys
@@ -45,13 +45,13 @@ async def artifacts_of(stack: Stack, case_id: str) -> int:
 
 
 @pytest.fixture
-async def auditor(stack: Stack) -> AsyncIterator[Audit]:
+async def auditor(stack: Stack) -> AsyncIterator[EventStreamVerifier]:
     bus = await stack.server.connect("auditor")
-    yield Audit(bus, client(stack.ehr))
+    yield EventStreamVerifier(bus, client(stack.ehr))
     await bus.close()
 
 
-async def test_a_filed_case_is_erased_and_still_proven(stack: Stack, auditor: Audit) -> None:
+async def test_a_filed_case_is_erased_and_still_proven(stack: Stack, auditor: EventStreamVerifier) -> None:
     case_id, other = await filed(stack), await filed(stack, 1)
     assert await artifacts_of(stack, case_id)
     answer = await erase(stack, case_id)
@@ -80,7 +80,7 @@ async def test_a_filed_case_is_erased_and_still_proven(stack: Stack, auditor: Au
     assert {item["case_id"]: item["state"] for item in listed} == {case_id: "filed", other: "filed"}
 
 
-async def test_the_chart_is_still_compared_after_an_erasure(stack: Stack, auditor: Audit) -> None:
+async def test_the_chart_is_still_compared_after_an_erasure(stack: Stack, auditor: EventStreamVerifier) -> None:
     case_id = await filed(stack)
     await erase(stack, case_id)
     await erased(stack, case_id)

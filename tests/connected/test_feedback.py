@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from cli.contexts import VARIABLES
 from cli.stack.secrets import write_tokens
-from services.evaluator.canary_watch import CONSUMER as COMPARE
+from services.evaluator.decision_projection import CONSUMER as COMPARE
 from services.evaluator.feedback import DrafterFeedback, RatingCounts
 from services.evaluator.feedback_api import DrafterEdits
 from services.evaluator.feedback_projection import CONSUMER, FeedbackProjection

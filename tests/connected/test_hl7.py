@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from cli.stack.ports import free_port
 from sandbox_ehr.app import Sandbox
-from services.ingest.encounters.census import Census
+from services.ingest.encounters.visit_index import VisitIndex
 from services.ingest.handlers import Ingest
 from services.ingest.hl7.intake import Intake
 from services.ingest.hl7.resolver import VisitResolver
@@ -34,7 +34,7 @@ from shared.hl7.mllp import Deframer, Frame
 from shared.messaging import topology
 from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import EventStore
-from shared.messaging.pages import pages
+from shared.messaging.stream_pages import read_stream_pages
 from shared.runtime.service import running
 from shared.runtime.settings import Hl7Settings
 from tests.support.ehr import client, sandbox, stays
@@ -123,7 +123,7 @@ async def feed(nats: NatsServer, ehr: Sandbox, settings_of: dict[str, Any], dire
 async def alerts(nats: NatsServer) -> list[tuple[str, dict[str, Any]]]:
     bus = await nats.connect("operator")
     try:
-        found = [message async for page in pages(bus, "ALERTS", "alert.>") for message in page]
+        found = [message async for page in read_stream_pages(bus, "ALERTS", "alert.>") for message in page]
         return [((item.headers or {})["Nats-Subject"], json.loads(item.data)) for item in found]
     finally:
         await bus.close()
@@ -240,7 +240,7 @@ async def test_an_encounter_that_fhir_learns_of_later_is_waited_for(nats: NatsSe
     (outcome,) = received(framed(PV1_19="LATE", PID_3=""), sender())
     fact = outcome.assessment.fact
     assert fact is not None
-    await Intake(bus, lambda: NOW, Census(bus)).store(outcome)
+    await Intake(bus, lambda: NOW, VisitIndex(bus)).store(outcome)
     message = cast(
         Any, SimpleNamespace(subject=visit_subject("a03", visit_token("LATE")), data=fact.model_dump_json().encode())
     )
@@ -249,11 +249,11 @@ async def test_an_encounter_that_fhir_learns_of_later_is_waited_for(nats: NatsSe
     visit(ehr, "LATE")
     await resolver.on_visit(message)
     await resolver.on_visit(message)  # delivered again
-    found = [item async for page in pages(bus, "EHR", "ehr.encounter.discharged.>") for item in page]
+    found = [item async for page in read_stream_pages(bus, "EHR", "ehr.encounter.discharged.>") for item in page]
     assert [(item.headers or {})["Nats-Subject"] for item in found] == [
         "ehr.encounter.discharged.internal-medicine.enc-late"
     ]
-    (arrived,) = [item async for page in pages(bus, "EHR", "ehr.visit.>") for item in page]
+    (arrived,) = [item async for page in read_stream_pages(bus, "EHR", "ehr.visit.>") for item in page]
     assert (found[0].headers or {})[ARRIVED] == (arrived.headers or {})["Nats-Sequence"]
     waits = [FHIR_LAG.wait(attempt) for attempt in range(1, FHIR_LAG.max_attempts or 0)]
     assert 24 * 3600 < sum(waits) < 26 * 3600

@@ -17,7 +17,7 @@ from cli.stack.ports import free_port
 from shared.contracts.subjects import visit_subject
 from shared.contracts.visits import visit_token
 from shared.hl7.mllp import FS
-from shared.messaging.pages import pages
+from shared.messaging.stream_pages import read_stream_pages
 from tests.support.effort import THOROUGH
 from tests.support.hl7 import framed
 from tests.support.processes import ServiceProcess
@@ -90,7 +90,7 @@ async def stored_tokens(nats: NatsServer) -> list[str]:
     try:
         return [
             (item.headers or {})["Nats-Subject"].rpartition(".")[2]
-            async for page in pages(bus, "EHR", visit_subject("a03", "*"))
+            async for page in read_stream_pages(bus, "EHR", visit_subject("a03", "*"))
             for item in page
         ]
     finally:

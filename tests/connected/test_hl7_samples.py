@@ -14,7 +14,7 @@ import pytest
 
 from shared.contracts.events import Discharged
 from shared.contracts.subjects import CASE_EVENTS
-from shared.messaging.pages import pages
+from shared.messaging.stream_pages import read_stream_pages
 from tests.connected.test_hl7 import SENDER, Feed, alerts, feed
 from tests.support.effort import THOROUGH
 from tests.support.ehr import shared_sandbox
@@ -107,7 +107,7 @@ class Answer:
 
 async def stored_events(of: Feed) -> Counter[str]:
     """How often each event was appended, to any case."""
-    found = [item async for page in pages(of.bus, "DISCHARGE", CASE_EVENTS) for item in page]
+    found = [item async for page in read_stream_pages(of.bus, "DISCHARGE", CASE_EVENTS) for item in page]
     return Counter((item.headers or {})["Nats-Subject"].rpartition(".")[2] for item in found)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.evaluator.handlers import KnowledgeEvaluation
+from services.evaluator.knowledge_handlers import KnowledgeEvaluation
 from shared.knowledge.live import LiveBucket
 from tests.support.knowledge import KnowledgeStack, Library, running
 from tests.support.server import NatsServer

@@ -9,9 +9,9 @@ from shared.contracts.errors import CountersignError
 from shared.contracts.subjects import CaseRef, fill_wildcards, subject_matches
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.declared_buckets import BUCKETS
-from shared.messaging.pages import pages
 from shared.messaging.permissions import permissions
 from shared.messaging.provision import provision
+from shared.messaging.stream_pages import read_stream_pages
 from shared.messaging.timers import REFRESHES, Timers
 from shared.messaging.topology import SERVICES, STREAMS
 from tests.support.earlier_versions import installed_before
@@ -115,10 +115,10 @@ async def test_a_page_that_the_server_cuts_short_is_not_the_last(nats: NatsServe
     bus = await nats.connect("admin")
     for number in range(80):
         await bus.publish(f"$KV.sources.big.{number}", b"x" * 1_000_000, stream="KV_sources")
-    read = [page async for page in pages(bus, "KV_sources", "$KV.sources.big.>", size=256)]
+    read = [page async for page in read_stream_pages(bus, "KV_sources", "$KV.sources.big.>", size=256)]
     assert len(read) > 1, "the server has cut none short: the test shows nothing"
     assert sum(len(page) for page in read) == 80
-    assert [page async for page in pages(bus, "KV_sources", "$KV.sources.none.>")] == []
+    assert [page async for page in read_stream_pages(bus, "KV_sources", "$KV.sources.none.>")] == []
     await bus.close()
 
 

@@ -13,7 +13,7 @@ from cli.doctor.census import check_timers
 from cli.doctor.findings import Group
 from services.approval.preparation.expiry import PreparationExpiry
 from services.approval.projections.preparations import PreparationsProjection
-from services.ingest.preparation.census import NightlyPreparation, SearchBudget
+from services.ingest.preparation.nightly_preparation import NightlyPreparation, SearchBudget
 from services.ingest.publishers import EncounterPublisher
 from services.ingest.settings import CensusSettings
 from shared.contracts.subjects import case_id as case_id_of

@@ -15,7 +15,7 @@ import uvicorn
 from cli.stack.ports import free_port
 from sandbox_ehr.app import Sandbox, create_app
 from sandbox_ehr.quirks import Quirks
-from services.approval.filing import follow_up
+from services.approval.filing import late_write_check
 from services.approval.filing.resources import DOCUMENT_SYSTEM, chain_head_of
 from shared.clinical.connect import connect_ehr
 from shared.clinical.fhir_client import FhirClient
@@ -64,7 +64,7 @@ LATE, PATIENCE = 2.0, 1.0  # seconds until a late create is committed, and until
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """What failed comes back at once; a look at what has ended is due when it is wanted."""
     monkeypatch.setattr(RetryPolicy, "wait", lambda row, attempt: 0.05)
-    monkeypatch.setattr(follow_up, "CHECK_DELAYS", (timedelta(0),))
+    monkeypatch.setattr(late_write_check, "CHECK_DELAYS", (timedelta(0),))
 
 
 async def filed(stack: Stack) -> str:

@@ -15,7 +15,7 @@ from sandbox_ehr.app import Sandbox
 from sandbox_ehr.quirks import Quirks
 from services.approval.filing import resources
 from services.approval.reimport.handlers import Reimport
-from services.approval.verification.audit import Audit
+from services.approval.verification.verifier import EventStreamVerifier
 from shared.contracts.case import fold
 from shared.contracts.ehr import ReimportRequested
 from shared.contracts.events import WriteBackProfile
@@ -83,7 +83,7 @@ class Hospital:
     async def audit(self, expected: list[str]) -> None:
         """`audit verify` is clean, and names those that were taken over."""
         async with as_user(self.empty, "auditor") as bus:
-            report = await Audit(bus, client(self.ehr)).all()
+            report = await EventStreamVerifier(bus, client(self.ehr)).all()
         assert [str(fault) for fault in report.faults] == []
         assert sorted(report.reimported) == sorted(expected)
 

@@ -25,7 +25,7 @@ from sandbox_ehr.app import Sandbox
 from sandbox_ehr.notifications import BUNDLES, Content, Shape, request
 from sandbox_ehr.quirks import Quirks
 from services.ingest.main import build
-from services.ingest.settings import DischargeSettings, IngestSettings
+from services.ingest.settings import FhirIntakeSettings, IngestSettings
 from shared.contracts.subjects import encounter_subject
 from shared.messaging.connection import NatsConnection
 from shared.runtime.service import create_app
@@ -141,7 +141,7 @@ async def routes(
         tokens_file=directory / "tokens.json",
         organization="test",
         hl7=Hl7Settings(port=port, senders=senders, connections=200),  # each message has its own
-        fhir=DischargeSettings(subscriptions=subscriptions, since=since),
+        fhir=FhirIntakeSettings(subscriptions=subscriptions, since=since),
     )
     app = create_app([build(settings, ehr=client(ehr))])
     async with AsyncExitStack() as stack:
@@ -334,6 +334,6 @@ async def test_a_server_that_cannot_be_searched_by_time_is_asked_for_the_census(
 
 
 def _pages(bus: NatsConnection) -> AsyncIterator[list[Any]]:
-    from shared.messaging.pages import pages
+    from shared.messaging.stream_pages import read_stream_pages
 
-    return pages(bus, "EHR", "ehr.encounter.updated.*")
+    return read_stream_pages(bus, "EHR", "ehr.encounter.updated.*")

@@ -14,7 +14,7 @@ from sandbox_ehr.app import Sandbox
 from sandbox_ehr.seed import load_bundle
 from sandbox_ehr.store import Store
 from services.approval.projections.case_states import CaseStateProjection
-from services.ingest.settings import DischargeSettings
+from services.ingest.settings import FhirIntakeSettings
 from shared.contracts.errors import TransientError
 from shared.runtime.logs import JsonFormatter
 from shared.runtime.settings import Hl7Settings
@@ -139,7 +139,7 @@ async def test_every_metric_by_its_name_and_nothing_of_a_patient(
         hl7 = Hl7Settings(port=free_port(), senders=senders)
         subscriptions = tmp_path / "subscriptions.yaml"
         subscriptions.write_text("subscriptions: [{name: ingest, heartbeat: 600}]")
-        fhir = DischargeSettings(subscriptions=subscriptions)
+        fhir = FhirIntakeSettings(subscriptions=subscriptions)
         async with running(nats, Sandbox(store), hl7=hl7, fhir=fhir) as stack:
             await stack.call("ingest", "POST", "/v1/fhir/notifications")  # names nothing: the EHR is polled
             reader, writer = await asyncio.open_connection("127.0.0.1", hl7.port)

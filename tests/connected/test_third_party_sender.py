@@ -16,7 +16,7 @@ from cli.stack.ports import free_port
 from shared.contracts.subjects import CASE_EVENTS, DEAD_LETTERS, case_id
 from shared.contracts.visits import visit_token
 from shared.messaging.connection import NatsConnection
-from shared.messaging.pages import pages
+from shared.messaging.stream_pages import read_stream_pages
 from shared.messaging.topology import Consumer
 from tests.connected.test_hl7_crash import ingest, stored_tokens
 from tests.support.effort import THOROUGH
@@ -77,7 +77,7 @@ async def subjects(nats: NatsServer, user: str, stream: str, filter: str) -> lis
 
 
 async def _subjects(bus: NatsConnection, stream: str, filter: str) -> Any:
-    async for page in pages(bus, stream, filter):
+    async for page in read_stream_pages(bus, stream, filter):
         for item in page:
             yield (item.headers or {})["Nats-Subject"]
 

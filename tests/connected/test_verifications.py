@@ -10,8 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from services.approval.proof.case import verify_case
-from services.approval.verification import audit, service
+from services.approval.case_verification.case import verify_case
+from services.approval.verification import service, verifier
 from services.approval.verification.service import BUCKET, VerificationService
 from shared.messaging.buckets import Bucket
 from shared.messaging.checkpoints import Folder
@@ -81,7 +81,7 @@ async def test_one_runs_at_a_time_and_a_repeat_is_the_same_run(secured: Stack, m
         await going.wait()
         return await verify_case(*given)
 
-    monkeypatch.setattr(audit, "verify_case", slow)
+    monkeypatch.setattr(verifier, "verify_case", slow)
     starts = [secured.call("auditor", "POST", PATH, headers={"Idempotency-Key": "k"}) for _ in range(3)]
     ids = {answer.json()["id"] for answer in await asyncio.gather(*starts)}
     assert len(ids) == 1
@@ -109,7 +109,7 @@ async def test_a_run_whose_process_died_is_interrupted_and_another_one_starts(
         ehr = client(sandbox())
         died, lives = (VerificationService(bus, ehr, None, clock, lambda: next(ids)) for _ in range(2))
         never = asyncio.Event()
-        monkeypatch.setattr(audit.Audit, "all", lambda *_: never.wait())
+        monkeypatch.setattr(verifier.EventStreamVerifier, "all", lambda *_: never.wait())
         run = await died.start("eve")
         assert (await lives.start("eve")).id == run.id
         clock.ahead = timedelta(minutes=3)

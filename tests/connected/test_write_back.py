@@ -7,7 +7,7 @@ import pytest
 
 from sandbox_ehr.app import Sandbox
 from shared.contracts.retry import RetryPolicy
-from shared.messaging.pages import pages
+from shared.messaging.stream_pages import read_stream_pages
 from tests.support.corrections import addend, amend, document, retract, verified
 from tests.support.ehr import sandbox, stay_without_open_points
 from tests.support.mdm_receiver import MdmReceiver, receiving
@@ -50,7 +50,7 @@ async def becomes(stack: Stack, reason: str) -> dict[str, Any]:
 async def alerts(nats: NatsServer, kind: str) -> int:
     bus = await nats.connect("operator")
     try:
-        return sum([len(page) async for page in pages(bus, "ALERTS", f"alert.*.{kind}")])
+        return sum([len(page) async for page in read_stream_pages(bus, "ALERTS", f"alert.*.{kind}")])
     finally:
         await bus.close()
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from cli.stack.nats_files import ACCOUNTS, generated_name
-from services.ingest.settings import DischargeSettings
+from services.ingest.settings import FhirIntakeSettings
 from shared.runtime.mdm_settings import MdmSettings
 from shared.runtime.settings import Hl7Settings
 from tests.support.settings import KNOWN
@@ -207,7 +207,7 @@ def test_ingest_reads_the_ehr_with_a_client_of_its_own() -> None:
     variables = {"COUNTERSIGN_INGEST_CLIENT_ID": "reader", "COUNTERSIGN_FHIR_SINCE": "2026-12-01T00:00:00Z"}
     ingest = render("compose.yaml", "deploy/docker/compose.fhir.yaml", **variables)["services"]["ingest"]
     environment, mounted = ingest["environment"], {item["source"] for item in ingest["secrets"]}
-    settings = DischargeSettings(
+    settings = FhirIntakeSettings(
         **{
             name.removeprefix("COUNTERSIGN_FHIR_").lower(): environment[name]
             for name in environment

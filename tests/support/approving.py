@@ -23,7 +23,7 @@ from services.approval.filing.filing import Filing
 from services.approval.filing.renditions.make import TEXT
 from services.approval.filing.renditions.writer import Renditions
 from services.approval.filing.retraction import RetractionFiling
-from services.approval.filing.service import ChartService
+from services.approval.filing.service import UnfiledDocumentService
 from services.approval.filing.status import FilingStatuses
 from services.approval.filing.write_back import WriteBacks
 from services.approval.handlers import Approval
@@ -123,7 +123,7 @@ class Approving:
         broker.on(FILE, approval.file)
         broker.on(SETTLE_REJECTION, approval.settle_rejection)
         broker.on_message("approval-ehr-task", decisions.on_task)
-        files = ChartService(
+        files = UnfiledDocumentService(
             self.review, write_backs, FilingStatuses(self.bus, self.now), UnfiledProjection(self.now), renditions
         )
         self.http = self._http(log, reviews, working, corrections, files)
@@ -145,7 +145,7 @@ class Approving:
         reviews: OpenReviewsProjection,
         working: DraftAutosave,
         corrections: CorrectionsService,
-        files: ChartService,
+        files: UnfiledDocumentService,
     ) -> httpx.AsyncClient:
         people = {"physician": PHYSICIAN, "supervisor": SUPERVISOR}
         guard = Authenticator(

@@ -6,8 +6,8 @@ from dataclasses import replace
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sandbox_ehr.app import Sandbox
-from services.approval.verification.audit import Audit
 from services.approval.verification.report import VerificationReport
+from services.approval.verification.verifier import EventStreamVerifier
 from shared.contracts.envelope import CHAIN_START, ChainHead, chain_digest, decode, encode
 from shared.contracts.events import CaseEvent
 from shared.contracts.subjects import parse_case_subject
@@ -80,5 +80,5 @@ async def audit(
     against: tuple[Folder, Ed25519PublicKey] | None = None,
 ) -> VerificationReport:
     async with as_user(server, "auditor") as bus:
-        found = Audit(bus, client(ehr), against)
+        found = EventStreamVerifier(bus, client(ehr), against)
         return await (found.all() if case is None else found.one(case))

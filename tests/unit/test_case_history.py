@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from services.approval.review.case_list import CaseFilter
 from services.approval.web.case_history import (
-    STEP_WORDS,
+    STEP_LABELS,
     Trace,
     WaitingFor,
     format_duration,
@@ -170,4 +170,4 @@ def test_what_is_no_search_is_refused() -> None:
 
 def test_every_state_has_a_tab_and_every_step_words() -> None:
     assert set(SHORT_STATES) == set(get_args(CaseState))
-    assert set(STEP_WORDS) == set(get_args(StepName))
+    assert set(STEP_LABELS) == set(get_args(StepName))

@@ -384,7 +384,7 @@ class CaseMachine(RuleBasedStateMachine):
         for index, item in enumerate(history):
             before = history[:index]
             if item.name == "erasure-ordered":
-                assert fold(before).at_rest
+                assert fold(before).has_no_pending_step
                 assert fold(before).hold is None
             if item.name in ABOUT or (item.name in ("failed", "retried") and item.body.step == "erase"):  # type: ignore[union-attr]
                 after = fold(history[: index + 1])

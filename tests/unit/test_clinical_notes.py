@@ -8,7 +8,7 @@ import pytest
 from services.drafter.record import build_context, clinical_notes, notes_to_fetch
 from services.drafter.source_record import NoteText
 from shared.contracts.context import EncounterContext, Note
-from tests.unit.test_home_notes import composed, note
+from tests.unit.test_home_medicines_in_notes import composed, note
 from tests.unit.test_record import ENC, record
 
 OF = {"reference": "Encounter/another"}

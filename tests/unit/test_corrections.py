@@ -14,7 +14,7 @@ from services.approval.filing.resources import chain_head_of
 from services.approval.review.added_text import Statement
 from services.approval.review.errors import DecisionRefusedError
 from services.approval.review.signing_rules import ResolvedItems
-from services.approval.web.render import EVENT_WORDS, STATE_WORDS
+from services.approval.web.render import EVENT_LABELS, STATE_LABELS
 from services.ingest import domain as ingest
 from shared.contracts.case import CaseState, current_digest, fold
 from shared.contracts.corrections import Amended, Retracted
@@ -279,8 +279,8 @@ def test_a_retraction_that_gave_up_goes_on_as_one() -> None:
 
 
 def test_every_event_and_state_has_its_words() -> None:
-    assert {kind.model_fields["event"].default for kind in EVENT_TYPES} == set(EVENT_WORDS)
-    assert set(CaseState.__args__) == set(STATE_WORDS)  # type: ignore[attr-defined]
+    assert {kind.model_fields["event"].default for kind in EVENT_TYPES} == set(EVENT_LABELS)
+    assert set(CaseState.__args__) == set(STATE_LABELS)  # type: ignore[attr-defined]
 
 
 def test_what_is_written_into_the_chart() -> None:

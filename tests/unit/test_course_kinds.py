@@ -7,7 +7,7 @@ import pytest
 from services.drafter.course import hospital_course, instructions
 from services.drafter.course.person import describe_patient
 from services.drafter.course.plain_directions import administration_verb, plain_directions
-from services.drafter.record.social import is_social
+from services.drafter.record.social_determinants import is_social_determinant
 from shared.contracts.context import ContextEntry, Diagnosis, EncounterContext, Medicine, Patient
 from tests.support.course import AT, context, diagnosis, entry, medicine
 
@@ -103,14 +103,14 @@ def test_a_list_of_diagnoses_is_called_other_only_where_another_stands_before_it
 )
 def test_how_somebody_lives_is_no_diagnosis(text: str, code: str | None, social: bool) -> None:
     item = Diagnosis(text=text, source="Condition/1", role="problem", code=code)
-    assert is_social(item) is social
+    assert is_social_determinant(item) is social
     said = course(context(diagnoses=(diagnosis("Asthma"), item)))
     assert (f"Social circumstances recorded: {text}." in said) is social
     assert (f"Another recorded diagnosis or problem: {text}." in said) is not social
 
 
 def test_a_principal_diagnosis_is_never_taken_for_a_social_one() -> None:
-    assert not is_social(diagnosis("Homelessness"))
+    assert not is_social_determinant(diagnosis("Homelessness"))
 
 
 def test_a_notes_words_are_not_told_as_a_diagnosis() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from services.approval.operations.dead_letter_index import DeadLetterIndex
 from services.approval.operations.selection import Selection
-from shared.messaging.dead_letters import DeadLetter, Resolution, ResolvedLetter
+from shared.messaging.dead_letters import DeadLetter, Resolution, ResolvedDeadLetter
 from shared.runtime.authentication import Caller
 
 EVERYBODY = Caller(subject="boss", role="operator")
@@ -22,7 +22,7 @@ def index() -> DeadLetterIndex:
     found = DeadLetterIndex()
     for item in (letter(1, "a"), letter(2, "b", "surgery"), letter(3), letter(4, "a")):
         found.take(item.sequence, item)
-    found.take(5, ResolvedLetter(1, Resolution("redriven", by="ann", why="it is back")))
+    found.take(5, ResolvedDeadLetter(1, Resolution("redriven", by="ann", why="it is back")))
     return found
 
 
@@ -53,5 +53,5 @@ def test_the_letters_of_a_case_are_found_with_how_they_were_resolved(index: Dead
 
 
 def test_a_record_of_a_letter_that_is_not_there_changes_nothing(index: DeadLetterIndex) -> None:
-    index.take(6, ResolvedLetter(99, Resolution("discarded")))
+    index.take(6, ResolvedDeadLetter(99, Resolution("discarded")))
     assert [item.sequence for item in index.select(EVERYBODY, Selection("all"))] == [1, 2, 3, 4]

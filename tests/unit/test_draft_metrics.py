@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from services.drafter.measures import (
+from services.drafter.evaluation_metrics import (
     cost_of,
     measure,
     reading_grade,

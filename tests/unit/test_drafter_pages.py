@@ -5,7 +5,7 @@ import pytest
 from services.evaluator.draft_metrics import METRICS, MetricResult
 from services.evaluator.web.interval_chart import interval_chart
 from services.evaluator.web.prompt_diff import MAX_LINES, prompt_diff
-from services.evaluator.web.render import METRIC_WORDS, MOVE_WORDS, figure, percent, signed
+from services.evaluator.web.render import METRIC_LABELS, MOVE_LABELS, figure, percent, signed
 from services.evaluator.web.workbench import EditedCopy
 from shared.contracts.drafters import DRAFTER_EVENT_TYPES, MAX_PROMPT_CHARACTERS, DrafterConfiguration
 from tests.support.drafters import LIVE
@@ -52,8 +52,8 @@ def test_a_metric_of_one_side_alone_has_no_chart() -> None:
 
 
 def test_every_metric_and_every_move_has_words() -> None:
-    assert set(METRIC_WORDS) == {item.name for item in METRICS}
-    assert set(MOVE_WORDS) == {kind.model_fields["event"].default for kind in DRAFTER_EVENT_TYPES}
+    assert set(METRIC_LABELS) == {item.name for item in METRICS}
+    assert set(MOVE_LABELS) == {kind.model_fields["event"].default for kind in DRAFTER_EVENT_TYPES}
 
 
 def test_figures_are_rounded_and_what_was_not_measured_is_a_dash() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.contracts import drafter_states as states
 from shared.contracts.case_values import Actor
-from shared.contracts.drafter_states import DocumentDrafters, MoveRefusedError, apply
+from shared.contracts.drafter_states import DocumentDrafters, TransitionRefusedError, apply
 from shared.contracts.drafters import (
     DrafterConfiguration,
     DrafterEvent,
@@ -107,7 +107,7 @@ def test_a_rollback_that_is_repeated_changes_nothing() -> None:
     now = after(now, states.roll_back(now, B, WHO, "worse"))
     assert (state_of(now, A), state_of(now, B)) == ("live", "candidate")
     assert states.roll_back(now, B, WHO, "worse") is None
-    with pytest.raises(MoveRefusedError, match="no other configuration was live before"):
+    with pytest.raises(TransitionRefusedError, match="no other configuration was live before"):
         states.roll_back(now, A, WHO, "worse")
 
 
@@ -132,7 +132,7 @@ def test_what_the_state_does_not_allow_says_why() -> None:
         (lambda: states.start_shadow(now, B, WHO, "x"), "only a candidate"),
         (lambda: states.promote(now, "e" * 64, WHO, "x"), "there is no configuration"),
     ):
-        with pytest.raises(MoveRefusedError, match=words):
+        with pytest.raises(TransitionRefusedError, match=words):
             move()
 
 
@@ -142,7 +142,7 @@ def test_one_is_live_and_at_most_one_is_a_canary(moves: list[tuple[str, str]]) -
     for name, digest in moves:
         try:
             event = MOVES[name](now, digest)
-        except MoveRefusedError:
+        except TransitionRefusedError:
             continue
         now = after(now, event)
         found = [entry.state for entry in now.entries.values()]
@@ -196,7 +196,7 @@ def test_a_baseline_is_reset_of_what_is_live_and_of_nothing_else() -> None:
     now = declared(A)
     assert (now.live, now.live and now.live.began) == (now.entries[A], 1)
     now = after(now, states.add(now, B, WHO, "x"))
-    with pytest.raises(MoveRefusedError, match="not live"):
+    with pytest.raises(TransitionRefusedError, match="not live"):
         states.reset_baseline(now, B, WHO, "x")
     reset = after(now, states.reset_baseline(now, A, WHO, "new ward"))
     assert reset.live is not None

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from services.ingest.domain import DischargeReport, opens_after, outlasts
-from services.ingest.encounters import poll_mark
-from services.ingest.encounters.poll_mark import PollMark
+from services.ingest.encounters import poll_watermark
+from services.ingest.encounters.poll_watermark import PollWatermark
 from services.ingest.encounters.status import decide, department_of, state_of
 from services.ingest.subscription_state import SubscriptionState, after
 from shared.clinical.capabilities import parse_capabilities
@@ -134,15 +134,15 @@ def test_the_mark_follows_the_ehr_time_and_remembers_the_overlap() -> None:
         {"id": f"e{hours}", "meta": {"versionId": "1", "lastUpdated": (T + timedelta(minutes=minutes)).isoformat()}}
         for hours, minutes in enumerate((0, 55, 60))
     ]
-    mark = poll_mark.advance(PollMark(), found, T - HOUR)
+    mark = poll_watermark.advance(PollWatermark(), found, T - HOUR)
     assert (mark.seen, mark.known) == (T + HOUR, ("e1/1", "e2/1"))
-    assert poll_mark.search_start(mark, None, T) == T + timedelta(minutes=50)
-    assert poll_mark.advance(mark, [], T).seen == T + HOUR
-    assert poll_mark.search_start(PollMark(), None, T) == T - timedelta(minutes=10)
-    assert poll_mark.search_start(PollMark(), T - 9 * HOUR, T) == T - 9 * HOUR
-    assert poll_mark.in_order(found)
-    assert not poll_mark.in_order(found[::-1])
-    assert not poll_mark.in_order([{"id": "e1"}])
+    assert poll_watermark.search_start(mark, None, T) == T + timedelta(minutes=50)
+    assert poll_watermark.advance(mark, [], T).seen == T + HOUR
+    assert poll_watermark.search_start(PollWatermark(), None, T) == T - timedelta(minutes=10)
+    assert poll_watermark.search_start(PollWatermark(), T - 9 * HOUR, T) == T - 9 * HOUR
+    assert poll_watermark.in_order(found)
+    assert not poll_watermark.in_order(found[::-1])
+    assert not poll_watermark.in_order([{"id": "e1"}])
 
 
 def test_only_a_server_that_offers_the_search_is_searched() -> None:
@@ -151,10 +151,10 @@ def test_only_a_server_that_offers_the_search_is_searched() -> None:
         rest = {"resource": [encounter], "searchParam": [{"name": name} for name in everywhere]}
         return parse_capabilities({"rest": [rest]})
 
-    assert poll_mark.can_search(statement("_lastUpdated", "status", "class"))
-    assert poll_mark.can_search(statement("status", "class", everywhere=("_lastUpdated",)))
-    assert not poll_mark.can_search(statement("_id", "patient", "identifier"))
-    assert poll_mark.can_search(parse_capabilities({}))
+    assert poll_watermark.can_search(statement("_lastUpdated", "status", "class"))
+    assert poll_watermark.can_search(statement("status", "class", everywhere=("_lastUpdated",)))
+    assert not poll_watermark.can_search(statement("_id", "patient", "identifier"))
+    assert poll_watermark.can_search(parse_capabilities({}))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytrec_eval
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.evaluator import domain, golden, metrics
+from services.evaluator import domain, golden, retrieval_metrics
 from shared.contracts.errors import PermanentError
 from shared.contracts.knowledge import RetrievalMetrics
 from shared.knowledge.knowledge_file import Promotion
@@ -25,7 +25,7 @@ def test_metrics_are_those_of_trec_eval(ranking: list[str], grades: dict[str, in
     evaluator = pytrec_eval.RelevanceEvaluator({"q": grades}, {"recall_5", "recall_10", "ndcg_cut_10"})
     reference = evaluator.evaluate(run).get("q", {})
     rank = pytrec_eval.RelevanceEvaluator({"q": grades}, {"recip_rank"}).evaluate(first_ten).get("q", {})
-    found = metrics.measure("q", ranking, grades)
+    found = retrieval_metrics.measure("q", ranking, grades)
     assert found.reciprocal_rank == pytest.approx(rank.get("recip_rank", 0), abs=1e-4)
     assert found.recall_at_5 == pytest.approx(reference.get("recall_5", 0), abs=1e-4)
     assert found.recall_at_10 == pytest.approx(reference.get("recall_10", 0), abs=1e-4)
@@ -56,7 +56,8 @@ def test_a_version_must_be_good_and_not_worse(
 
 def test_the_worst_queries_are_named_and_perfect_ones_are_not() -> None:
     results = [
-        metrics.measure(name, ranking, {"d1": 1}) for name, ranking in (("a", ["d1"]), ("b", []), ("c", ["x", "d1"]))
+        retrieval_metrics.measure(name, ranking, {"d1": 1})
+        for name, ranking in (("a", ["d1"]), ("b", []), ("c", ["x", "d1"]))
     ]
     assert domain.worst(results) == ("b", "c")
 

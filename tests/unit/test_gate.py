@@ -93,7 +93,7 @@ def test_a_move_is_offered_where_the_state_allows_it(state: states.DrafterState,
     }
     for name, item in found.items():
         if item.refused:
-            with pytest.raises(states.MoveRefusedError, match=item.refused):
+            with pytest.raises(states.TransitionRefusedError, match=item.refused):
                 moves[name](now, DIGEST, by=WHO, reason="x")
 
 

@@ -12,13 +12,13 @@ from pydantic import BaseModel
 from docs._generate.http_api import SERVICES, application
 from shared.contracts.errors import TransientError
 from shared.messaging.connection import WrongSequenceError
-from shared.messaging.stored_answers import (
+from shared.messaging.idempotency_store import (
     LOST_AFTER,
     Claim,
+    IdempotencyStore,
     KeyedRequest,
     KeyReusedError,
-    KeyRunningError,
-    StoredAnswers,
+    RequestInProgressError,
     verdict,
 )
 from shared.runtime import problems
@@ -61,7 +61,7 @@ def test_what_becomes_of_a_known_key(state: Any, fingerprint: str, age: timedelt
     assert verdict(stored, fingerprint, T0 + age) == expected
 
 
-class FakeAnswers(StoredAnswers):
+class FakeAnswers(IdempotencyStore):
     """Answers in memory; `fails`: they cannot be stored."""
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class FakeAnswers(StoredAnswers):
             if known != fingerprint:
                 raise KeyReusedError
             if answer is None:
-                raise KeyRunningError
+                raise RequestInProgressError
             return answer
         self.entries[name] = fingerprint, None
         return Claim(name, fingerprint, 1)
@@ -126,7 +126,7 @@ def app() -> FastAPI:
     )
     found.state.made = []
     found.state.answers = FakeAnswers()
-    found.state.provided = {StoredAnswers: found.state.answers}
+    found.state.provided = {IdempotencyStore: found.state.answers}
     mount(found, router)
     return found
 

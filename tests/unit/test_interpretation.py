@@ -6,7 +6,7 @@ import pytest
 
 from services.drafter.record import build_context
 from services.drafter.record.interpretation import judgement_of
-from services.drafter.record.ranges import RangeSubject
+from services.drafter.record.reference_ranges import RangeSubject
 from services.drafter.source_record import SourceRecord
 from tests.unit.test_record import encounter, observation
 from tests.unit.test_untrusted_record import lines

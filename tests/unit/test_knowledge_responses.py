@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from services.evaluator import api as evaluator
+from services.evaluator import knowledge_api as evaluator
 from services.evaluator.dependencies import EvaluatorDependencies
 from services.ingest.dependencies import IngestDependencies
 from services.ingest.refresh import api as refreshes

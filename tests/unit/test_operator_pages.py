@@ -16,8 +16,8 @@ from services.approval.web.dead_letter_filters import Filters
 from shared.contracts.errors import TransientError
 from shared.messaging.broker_status import ConsumerStatus, addresses, broker_status, merged, parse_time
 from shared.messaging.dead_letters import DeadLetter
+from shared.messaging.descriptions import CONSUMER_DESCRIPTIONS, STREAM_DESCRIPTIONS
 from shared.messaging.topology import STREAMS, all_consumers
-from shared.messaging.words import CONSUMER_WORDS, STREAM_WORDS
 from shared.runtime.problems import ProblemError
 
 NOW = datetime(2026, 11, 29, 3, 0, tzinfo=UTC)
@@ -77,8 +77,8 @@ def test_a_result_says_what_is_recorded() -> None:
 
 
 def test_every_consumer_has_words_and_a_runbook_page() -> None:
-    assert CONSUMER_WORDS.keys() == {item.name for item in all_consumers()}
-    assert STREAM_WORDS.keys() == {item.name for item in STREAMS}
+    assert CONSUMER_DESCRIPTIONS.keys() == {item.name for item in all_consumers()}
+    assert STREAM_DESCRIPTIONS.keys() == {item.name for item in STREAMS}
     assert {runbook_of(item.name)[0] for item in all_consumers()} >= {"DeadLetters", "ChannelFails"}
 
 

@@ -47,7 +47,7 @@ def test_nothing_of_a_review_or_a_signature_fits_before_the_discharge(names: tup
     assert expected <= {*BEFORE, *steps}
     assert {"discharged", "preparation-ended", *(steps - {"failed"})} <= expected
     assert not case.open
-    assert not case.at_rest
+    assert not case.has_no_pending_step
     with pytest.raises(DecisionRefusedError) as refused:
         approval.approve(case, "9" * 64, PHYSICIAN)
     assert refused.value.code == "not-open"

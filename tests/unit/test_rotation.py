@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.backup import files, manifest, rotation
-from cli.backup.manifest import UNFINISHED, Manifest, Trail
+from cli.backup.manifest import UNFINISHED, ChainHeads, Manifest
 from cli.backup.rotation import CompleteBackup, RetentionPolicy, expired_backups, remove_unfinished, rotate
 from cli.errors import CommandError
 
@@ -59,7 +59,7 @@ def a_backup(folder: Path, name: str, made_at: datetime) -> Path:
     made = files.BackupFolder(path, None)
     with made.file("streams/DISCHARGE.snapshot") as sink:
         sink.write(b"events")
-    trail = Trail(file="chains.jsonl", cases=0, events=0)
+    trail = ChainHeads(file="chains.jsonl", cases=0, events=0)
     manifest.write(
         path,
         Manifest(

@@ -15,10 +15,10 @@ from services.approval.webhooks.rules import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
     MAX_CONCURRENT,
-    EndpointGate,
+    EndpointCircuitBreaker,
     WebhookAddresses,
-    judge,
-    spread,
+    classify_response,
+    with_jitter,
 )
 from services.approval.webhooks.signing import secret_text, signed_headers
 from services.approval.webhooks.webhook import StoredSecret, Webhook, WebhookDelivery, read_delivery
@@ -76,7 +76,7 @@ def test_each_valid_secret_signs() -> None:
     ],
 )
 def test_what_an_answer_means(status: int, headers: dict[str, str], kind: str, wait: float | None) -> None:
-    found = judge(status, headers, NOW)
+    found = classify_response(status, headers, NOW)
     assert (found.kind, found.wait) == (kind, wait)
 
 
@@ -130,7 +130,7 @@ def test_plain_http_is_for_declared_hosts_only() -> None:
 
 
 def test_a_slow_endpoint_has_few_requests_at_a_time() -> None:
-    gate = EndpointGate()
+    gate = EndpointCircuitBreaker()
     assert [gate.enter(0.0) for _ in range(MAX_CONCURRENT)] == [None] * MAX_CONCURRENT
     assert gate.enter(0.0) is not None
     gate.leave(1.0, ok=True)
@@ -138,7 +138,7 @@ def test_a_slow_endpoint_has_few_requests_at_a_time() -> None:
 
 
 def test_what_was_not_sent_says_nothing_about_the_endpoint() -> None:
-    gate = EndpointGate()
+    gate = EndpointCircuitBreaker()
     for _ in range(FAILURES_IN_A_ROW):
         gate.enter(0.0)
         gate.leave(0.0, ok=False)
@@ -149,7 +149,7 @@ def test_what_was_not_sent_says_nothing_about_the_endpoint() -> None:
 
 
 def test_an_endpoint_that_is_down_is_asked_by_one_request_with_growing_pauses() -> None:
-    gate, now = EndpointGate(), 0.0
+    gate, now = EndpointCircuitBreaker(), 0.0
     for _ in range(FAILURES_IN_A_ROW):
         assert gate.enter(now) is None
         gate.leave(now, ok=False)
@@ -172,7 +172,7 @@ def test_an_endpoint_that_is_down_is_asked_by_one_request_with_growing_pauses() 
 
 
 def test_an_endpoint_that_asks_for_it_is_left_alone() -> None:
-    gate = EndpointGate()
+    gate = EndpointCircuitBreaker()
     gate.enter(0.0)
     gate.leave(0.0, ok=False, wait=60.0)
     assert gate.enter(59.0) == 1.0
@@ -183,7 +183,7 @@ def test_an_endpoint_that_asks_for_it_is_left_alone() -> None:
     st.lists(st.tuples(st.sampled_from(["enter", "ok", "failed"]), st.floats(min_value=0, max_value=1000)), max_size=60)
 )
 def test_no_more_requests_than_allowed_run_whatever_happens(steps: list[tuple[str, float]]) -> None:
-    gate, now, running = EndpointGate(), 0.0, 0
+    gate, now, running = EndpointCircuitBreaker(), 0.0, 0
     for what, seconds in steps:
         now += seconds
         if what == "enter":
@@ -197,7 +197,7 @@ def test_no_more_requests_than_allowed_run_whatever_happens(steps: list[tuple[st
 
 
 def test_waiting_messages_are_spread_and_never_early() -> None:
-    waits = {spread(10.0, number) for number in range(1000)}
+    waits = {with_jitter(10.0, number) for number in range(1000)}
     assert min(waits) == 10.0
     assert max(waits) < 20.0
     assert len(waits) == 64

@@ -11,7 +11,7 @@ from services.approval.access.filter import AccessFilter, StoredEntry, stored_en
 from shared.contracts.errors import TransientError
 from shared.messaging.access_log import STREAM
 from shared.messaging.connection import NatsConnection
-from shared.messaging.pages import PAGE, pages
+from shared.messaging.stream_pages import PAGE, read_stream_pages
 
 WINDOW = 2048  # sequences that are read at a time, at most
 GROWTH = 4  # of the next window: most pages are full after the first, which is as long as the page
@@ -83,7 +83,9 @@ class AccessSearch:
         """Return the matches from `start` to before `end`, oldest first."""
         found: list[StoredEntry] = []
         oldest: datetime | None = None
-        async for page in pages(self._bus, STREAM, wanted.subjects, start=start, size=min(end - start, PAGE)):
+        async for page in read_stream_pages(
+            self._bus, STREAM, wanted.subjects, start=start, size=min(end - start, PAGE)
+        ):
             for message in page:
                 headers = message.headers or {}
                 if int(headers["Nats-Sequence"]) >= end:

@@ -12,7 +12,7 @@ from shared.contracts.subjects import case_filter
 from shared.messaging.access_log import AccessLog
 from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import STREAM, RawMessage, raw_message_of, read_event
-from shared.messaging.pages import pages
+from shared.messaging.stream_pages import read_stream_pages
 from shared.runtime.authentication import Caller
 
 APPROVED = case_filter("approved")
@@ -49,7 +49,7 @@ class SignatureReview:
             return Examined([], 0, 0, None)
         events: list[Approval] = []
         unreadable, last = 0, None
-        async for page in pages(self._bus, STREAM, APPROVED, start=start, size=MAX_EXAMINED):
+        async for page in read_stream_pages(self._bus, STREAM, APPROVED, start=start, size=MAX_EXAMINED):
             for item in map(raw_message_of, page):
                 event = read_event(item)
                 if not isinstance(event, RecordedEvent) or not isinstance(event.body, Approved):

@@ -24,7 +24,7 @@ class Link(NamedTuple):
         return Link(self.words, f"{self.path}{'&' if '?' in self.path else '?'}{query}" if query else self.path)
 
 
-class AlertWords(NamedTuple):
+class AlertDescription(NamedTuple):
     """What an alert means, as docs/alerts.md has it, and where to act."""
 
     meaning: str
@@ -32,7 +32,7 @@ class AlertWords(NamedTuple):
 
 
 STOPPED = Link("Stopped cases", "/cases?state=failed", (("department", DEPARTMENT),))
-LETTERS = Link("Dead letters", "/dead-letters", (("consumer", CONSUMER),))
+DEAD_LETTERS = Link("Dead letters", "/dead-letters", (("consumer", CONSUMER),))
 OPEN_REVIEWS = Link("Cases that wait for a signature", "/cases?state=awaiting-review")
 UNFILED = Link("Signed, not in the chart", "/cases?unfiled=1", (("department", DEPARTMENT),))
 CONSUMERS = Link("Consumers and workers", "/system")
@@ -42,53 +42,57 @@ SCHEDULES = Link("Schedules", "/system")
 DRAFTERS = Link("Drafters", "/drafters")
 VERSIONS = Link("Versions of the knowledge base", "/knowledge/versions")
 
-CATALOGUE: Mapping[str, AlertWords] = {
-    "ReviewNotEscalated": AlertWords("an escalation is overdue and nobody was notified", (OPEN_REVIEWS, CONSUMERS)),
-    "CasesStopped": AlertWords("cases wait for an operator", (STOPPED, LETTERS)),
-    "DeadLetters": AlertWords("a message failed for good within the last hour", (LETTERS,)),
-    "LagGrows": AlertWords("messages arrive faster than a service processes them", (CONSUMERS,)),
-    "TrailBroken": AlertWords(
+CATALOGUE: Mapping[str, AlertDescription] = {
+    "ReviewNotEscalated": AlertDescription(
+        "an escalation is overdue and nobody was notified", (OPEN_REVIEWS, CONSUMERS)
+    ),
+    "CasesStopped": AlertDescription("cases wait for an operator", (STOPPED, DEAD_LETTERS)),
+    "DeadLetters": AlertDescription("a message failed for good within the last hour", (DEAD_LETTERS,)),
+    "LagGrows": AlertDescription("messages arrive faster than a service processes them", (CONSUMERS,)),
+    "TrailBroken": AlertDescription(
         "a case does not verify: a security incident", (Link("Verify the audit trail", "/verification"),)
     ),
-    "NatsNotSyncing": AlertWords("a power failure may lose acknowledged writes", (SERVERS,)),
-    "NatsCertificateEnds": AlertWords("the NATS certificate expires within thirty days", (SERVERS,)),
-    "NatsStorageFills": AlertWords("more than 80 % of the storage for streams is used", (SERVERS,)),
-    "EndpointBudgetNearLimit": AlertWords(
+    "NatsNotSyncing": AlertDescription("a power failure may lose acknowledged writes", (SERVERS,)),
+    "NatsCertificateEnds": AlertDescription("the NATS certificate expires within thirty days", (SERVERS,)),
+    "NatsStorageFills": AlertDescription("more than 80 % of the storage for streams is used", (SERVERS,)),
+    "EndpointBudgetNearLimit": AlertDescription(
         "a drafting endpoint has spent 80 % of its requests or tokens for the day", (DRAFTERS,)
     ),
-    "NatsRefuses": AlertWords("NATS denied an operation of a service"),
-    "TritonNotReady": AlertWords("the model server does not answer", (DEPENDENCIES,)),
-    "EhrNotAnswering": AlertWords("the chart can be neither read nor written", (DEPENDENCIES,)),
-    "EhrRefusesClient": AlertWords(
+    "NatsRefuses": AlertDescription("NATS denied an operation of a service"),
+    "TritonNotReady": AlertDescription("the model server does not answer", (DEPENDENCIES,)),
+    "EhrNotAnswering": AlertDescription("the chart can be neither read nor written", (DEPENDENCIES,)),
+    "EhrRefusesClient": AlertDescription(
         "the EHR issues no access token, or refuses the one that it issued", (DEPENDENCIES,)
     ),
-    "KnowledgeWorse": AlertWords(
+    "KnowledgeWorse": AlertDescription(
         "the newest version of the knowledge base has worse retrieval metrics, or was held back", (VERSIONS,)
     ),
-    "RefreshFailed": AlertWords("a refresh of the knowledge base failed", (Link("Knowledge base", "/knowledge"),)),
-    "ChannelFails": AlertWords(
+    "RefreshFailed": AlertDescription(
+        "a refresh of the knowledge base failed", (Link("Knowledge base", "/knowledge"),)
+    ),
+    "ChannelFails": AlertDescription(
         "no notification gets through on a kind of channel",
         (Link("Dead letters of notifications", "/dead-letters?consumer=approval-deliver"),),
     ),
-    "FeedSilent": AlertWords("no HL7v2 message arrives from a sender"),
-    "DocumentNotInChart": AlertWords("a signed document has not reached the chart for an hour", (UNFILED,)),
-    "PollFails": AlertWords("the EHR cannot be polled for discharges", (SCHEDULES, DEPENDENCIES)),
-    "SubscriptionSilent": AlertWords("the EHR sends no notifications any more"),
-    "DrafterDrift": AlertWords(
+    "FeedSilent": AlertDescription("no HL7v2 message arrives from a sender"),
+    "DocumentNotInChart": AlertDescription("a signed document has not reached the chart for an hour", (UNFILED,)),
+    "PollFails": AlertDescription("the EHR cannot be polled for discharges", (SCHEDULES, DEPENDENCIES)),
+    "SubscriptionSilent": AlertDescription("the EHR sends no notifications any more"),
+    "DrafterDrift": AlertDescription(
         "what physicians do with drafts of a live configuration is worse than at first", (DRAFTERS, VERSIONS)
     ),
-    "CanaryRolledBack": AlertWords(
+    "CanaryRolledBack": AlertDescription(
         "a canary was worse than the live configuration; it drafts nothing any more", (DRAFTERS,)
     ),
-    "EvaluationUnfinished": AlertWords(
+    "EvaluationUnfinished": AlertDescription(
         "an evaluation of a drafter has not advanced for hours",
         (DRAFTERS, Link("Dead letters of evaluations", "/dead-letters?consumer=drafter-evaluate")),
     ),
-    "ShadowNotProgressing": AlertWords(
+    "ShadowNotProgressing": AlertDescription(
         "a shadow drafts no stay, and some wait",
         (DRAFTERS, Link("Dead letters of evaluations", "/dead-letters?consumer=drafter-evaluate")),
     ),
-    "NothingIsSaid": AlertWords("approval sends no telemetry"),
+    "NothingIsSaid": AlertDescription("approval sends no telemetry"),
 }
 
 

@@ -6,7 +6,7 @@ reads the durability and the storage of the NATS server into gauges.
 
 import logging
 
-from services.approval.proof.case import verify_case
+from services.approval.case_verification.case import verify_case
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.subjects import CaseRef, case_filter, parse_case_subject
 from shared.messaging.buckets import Bucket

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Header, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from services.approval.dependencies import Api, Clinician, IdempotencyKey, parse_if_match
-from services.approval.review.api import LONGEST_TEXT, Decided, WrittenSentences
+from services.approval.review.api import LONGEST_TEXT, DecisionResult, WrittenSentences
 from services.approval.review.problems import ERASED, SIGNATURE, UNKNOWN_CASE, DecisionRoute, gone
 from services.approval.review.signing_rules import ResolvedItems
 from shared.contracts.case import fold
@@ -22,7 +22,7 @@ Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, ma
 IfMatch = Annotated[str | None, Header(alias="If-Match", description="the document's digest, as the ETag had it")]
 
 
-class StandingDocument(BaseModel):
+class CurrentDocument(BaseModel):
     """A signed document as it stands. `digest` is what `If-Match` must carry: it changes with each addendum, too."""
 
     case_id: str
@@ -88,7 +88,7 @@ class Retract(BaseModel):
     summary="The signed document as it stands, with its addenda",
     responses=with_etag("of the document, for `If-Match`") | problem_responses(UNKNOWN_CASE | ERASED),
 )
-async def show_document(case_id: str, response: Response, who: Clinician, api: Api) -> StandingDocument:
+async def show_document(case_id: str, response: Response, who: Clinician, api: Api) -> CurrentDocument:
     history = await api.cases.view(case_id, who)
     case = fold(history)
     try:
@@ -98,7 +98,7 @@ async def show_document(case_id: str, response: Response, who: Clinician, api: A
     if found is None:
         raise ProblemError(404, "No document is signed yet", f"The case is {case.state}.")
     response.headers["ETag"] = f'"{found.seen}"'
-    return StandingDocument(
+    return CurrentDocument(
         case_id=case_id,
         digest=found.seen,
         text=found.text,
@@ -117,10 +117,10 @@ async def show_document(case_id: str, response: Response, who: Clinician, api: A
 @limit_endpoint(TEXT_MAX_BODY_BYTES)
 async def amend(
     case_id: str, body: Amend, by: Clinician, api: Api, if_match: IfMatch = None, key: IdempotencyKey = None
-) -> Decided:
+) -> DecisionResult:
     seen = parse_if_match(if_match, "document")
     event = await api.corrections.amend(case_id, seen, by, body.text, body.reason, body.resolved, key)
-    return Decided(case_id=case_id, state="approved", by=by.subject, signed=event.signed)
+    return DecisionResult(case_id=case_id, state="approved", by=by.subject, signed=event.signed)
 
 
 @router.post(
@@ -132,10 +132,10 @@ async def amend(
 @limit_endpoint(TEXT_MAX_BODY_BYTES)
 async def addend(
     case_id: str, body: AddendumRequest, by: Clinician, api: Api, if_match: IfMatch = None, key: IdempotencyKey = None
-) -> Decided:
+) -> DecisionResult:
     seen = parse_if_match(if_match, "document")
     event = await api.corrections.addend(case_id, seen, by, body.text, body.reason, body.resolved, key)
-    return Decided(case_id=case_id, state="approved", by=by.subject, signed=event.signed)
+    return DecisionResult(case_id=case_id, state="approved", by=by.subject, signed=event.signed)
 
 
 @router.post(
@@ -147,9 +147,9 @@ async def addend(
 )
 async def request_retraction(
     case_id: str, body: Retract, by: Clinician, api: Api, if_match: IfMatch = None, key: IdempotencyKey = None
-) -> Decided:
+) -> DecisionResult:
     await api.corrections.request_retraction(case_id, parse_if_match(if_match, "document"), by, body.reason, key)
-    return Decided(case_id=case_id, state="filed", by=by.subject)
+    return DecisionResult(case_id=case_id, state="filed", by=by.subject)
 
 
 @router.post(
@@ -161,6 +161,6 @@ async def request_retraction(
 )
 async def confirm_retraction(
     case_id: str, by: Clinician, api: Api, if_match: IfMatch = None, key: IdempotencyKey = None
-) -> Decided:
+) -> DecisionResult:
     await api.corrections.retract(case_id, parse_if_match(if_match, "document"), by, key)
-    return Decided(case_id=case_id, state="retracted", by=by.subject)
+    return DecisionResult(case_id=case_id, state="retracted", by=by.subject)

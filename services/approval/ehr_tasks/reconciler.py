@@ -1,7 +1,7 @@
 """Find decisions that the EHR did not report: one search for all reviews, every few minutes.
 
 The watermark is in the EHR's own time: no clocks are compared, and after a downtime the next run starts where the last
-one ended. The same timer starts the follow-up of ended cases (`filing/follow_up.py`). https://hl7.org/fhir/R4/search.html
+one ended. The same timer starts the follow-up of ended cases (`filing/late_write_check.py`). https://hl7.org/fhir/R4/search.html
 """
 
 import logging

@@ -47,7 +47,7 @@ class ReleaseHold(BaseModel):
     reference: Reference | None = None
 
 
-class ErasureLine(BaseModel):
+class ErasureCandidateView(BaseModel):
     """A case, as an erasure would find it. `obstacle`: why it may not be erased now."""
 
     case_id: str
@@ -60,7 +60,7 @@ class ErasureLine(BaseModel):
 
 
 class ErasurePlan(BaseModel):
-    items: list[ErasureLine]
+    items: list[ErasureCandidateView]
 
 
 class ErasureAccepted(BaseModel):
@@ -125,8 +125,8 @@ def _ordered(case_id: str, event: ErasureOrdered | HoldPlaced | HoldReleased) ->
     return ErasureAccepted(case_id=case_id, state=event.state, event=event.event, by=event.by.subject)
 
 
-def _line(item: ErasureCandidate) -> ErasureLine:
-    return ErasureLine(
+def _line(item: ErasureCandidate) -> ErasureCandidateView:
+    return ErasureCandidateView(
         case_id=item.ref.id,
         department=item.ref.department,
         state=item.case.state,

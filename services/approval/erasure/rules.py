@@ -99,7 +99,7 @@ def obstacle(case: Case) -> DecisionRefusedError | None:
             "is being carried out: try again in a moment" if case.awaits else "has stopped: an operator has to retry it"
         )
         return DecisionRefusedError("not-ended", f"An erasure {words}.")
-    if not case.at_rest:
+    if not case.has_no_pending_step:
         words = "It waits for a physician: it has to be signed, refused or closed first."
         return DecisionRefusedError(
             "not-ended", words if case.open else f"The case is {case.state}, and work on it goes on."

@@ -23,7 +23,7 @@ router = APIRouter(route_class=ApiRoute)
 Standing = Literal["told", "ahead", "not-needed"]
 
 
-class EscalationLine(BaseModel):
+class EscalationLevel(BaseModel):
     """One level. `channels` are kinds such as `mailto` or `slack`, one for each message; `alert` is the operators'."""
 
     level: int
@@ -35,7 +35,7 @@ class EscalationLine(BaseModel):
     channels: list[str]
 
 
-class AwayLine(BaseModel):
+class CurrentAbsence(BaseModel):
     """The attending physician or the owner is away, and somebody else gets new reviews in the meantime."""
 
     absent: str
@@ -51,8 +51,8 @@ class EscalationsView(BaseModel):
     state: CaseState = Field(description="state of the case")
     owner: str | None
     waiting_since: datetime | None = Field(description="when the review was requested; null: none is open")
-    away: list[AwayLine] = Field(description="current absences of the attending physician and the owner")
-    items: list[EscalationLine]
+    away: list[CurrentAbsence] = Field(description="current absences of the attending physician and the owner")
+    items: list[EscalationLevel]
 
 
 @router.get(
@@ -77,19 +77,19 @@ async def show_escalations(case_id: str, who: Watcher, api: Api) -> EscalationsV
     )
 
 
-async def _away(api: ApiDependencies, department: str, people: tuple[str | None, ...]) -> list[AwayLine]:
+async def _away(api: ApiDependencies, department: str, people: tuple[str | None, ...]) -> list[CurrentAbsence]:
     absences = await api.department.absences.now(department)
     found = [absences[person] for person in dict.fromkeys(people) if person in absences]
-    return [AwayLine(absent=item.absent, cover=item.cover, until=item.ends_at) for item in found]
+    return [CurrentAbsence(absent=item.absent, cover=item.cover, until=item.ends_at) for item in found]
 
 
 async def _lines(
     case: Case, deadlines: tuple[datetime, ...], department: str, directory: Directory
-) -> list[EscalationLine]:
+) -> list[EscalationLevel]:
     supervisor = await directory.supervisor(department)
     deputies = directory.deputies(department)
     return [
-        EscalationLine(
+        EscalationLevel(
             level=level,
             due=due,
             standing=_standing(case, level),

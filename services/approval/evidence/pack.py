@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from services.approval.proof.chart import FiledSignature
+from services.approval.case_verification.chart import FiledSignature
 from shared.contracts.corrections import Retracted
 from shared.contracts.envelope import CHAINED_HEADERS, RecordedEvent, chain_digest
 from shared.contracts.events import Filed, Signature

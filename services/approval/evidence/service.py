@@ -7,16 +7,16 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from services.approval.case_verification.case import filings
+from services.approval.case_verification.chart import FiledSignature
 from services.approval.evidence.pack import PackContents, Rendition, write_zip
 from services.approval.filing.renditions.make import TEXT
 from services.approval.filing.renditions.store import RenditionStore
-from services.approval.proof.case import filings
-from services.approval.proof.chart import FiledSignature
 from services.approval.review.authorization import denial
 from services.approval.review.case_reader import CaseReader
-from services.approval.verification.audit import Audit
 from services.approval.verification.inclusion import prove
 from services.approval.verification.service import NO_CHECKPOINTS
+from services.approval.verification.verifier import EventStreamVerifier
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.case import fold
 from shared.contracts.envelope import RecordedEvent, sha256_hex
@@ -136,7 +136,7 @@ class EvidenceService:
             return {}
 
     async def _verification(self, case_id: str, now: datetime) -> dict[str, Any]:
-        audit = Audit(self._bus, self._ehr, self._checkpoints, drafters=False, concurrency=1)
+        audit = EventStreamVerifier(self._bus, self._ehr, self._checkpoints, drafters=False, concurrency=1)
         report = await audit.one(case_id)
         unchecked = [*report.unchecked, *([NO_CHECKPOINTS] if self._checkpoints is None else [])]
         return report.as_dict() | {"unchecked": unchecked, "time": now.isoformat()}

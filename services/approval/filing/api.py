@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from services.approval.dependencies import Api, Clinician, Watcher
 from services.approval.filing.service import UnfiledEntry
-from services.approval.review.api import Decided
+from services.approval.review.api import DecisionResult
 from services.approval.review.problems import CONFLICT, ERASED, UNKNOWN_CASE, DecisionRoute
 from shared.runtime.list_pages import After, Next
 from shared.runtime.problems import problem_responses
@@ -46,9 +46,9 @@ async def list_unfiled(
     description="For one that is held, once what stopped it is corrected; one that waits is tried at once.",
     responses=problem_responses(UNKNOWN_CASE | CONFLICT),
 )
-async def retry_filing(case_id: str, by: Watcher, api: Api) -> Decided:
+async def retry_filing(case_id: str, by: Watcher, api: Api) -> DecisionResult:
     await api.chart.release(case_id, by)
-    return Decided(case_id=case_id, state="approved", by=by.subject)
+    return DecisionResult(case_id=case_id, state="approved", by=by.subject)
 
 
 @router.post(
@@ -58,9 +58,9 @@ async def retry_filing(case_id: str, by: Watcher, api: Api) -> Decided:
     "that is held. Nothing is checked: the event names who confirms it.",
     responses=problem_responses(UNKNOWN_CASE | CONFLICT),
 )
-async def confirm_filing(case_id: str, by: Watcher, api: Api) -> Decided:
+async def confirm_filing(case_id: str, by: Watcher, api: Api) -> DecisionResult:
     event = await api.chart.confirm_transfer(case_id, by)
-    return Decided(case_id=case_id, state="filed" if event.event == "filed" else "retracted", by=by.subject)
+    return DecisionResult(case_id=case_id, state="filed" if event.event == "filed" else "retracted", by=by.subject)
 
 
 @router.get(

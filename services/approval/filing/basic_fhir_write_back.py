@@ -93,7 +93,7 @@ class BasicFhirWriteBack:
                 raise DocumentHeldError(words) from None
         return RetractionFiled(provenance="", profile="fhir-basic")
 
-    async def put_in_order(self, _ref: CaseRef, case: Case, entry: ChartEntry) -> int:
+    async def repair_document(self, _ref: CaseRef, case: Case, entry: ChartEntry) -> int:
         """Retire copies of the document that were committed late."""
         filed = entry.filed
         assert filed is not None  # noqa: S101 - only filed entries are put in order
@@ -112,7 +112,7 @@ class BasicFhirWriteBack:
             left += await self._filing.clear(entry.signature.head.digest, filed.provenance, [filed.document_reference])
         return left
 
-    async def put_retraction_in_order(self, _case: Case) -> int:
+    async def repair_retraction(self, _case: Case) -> int:
         """Do nothing: a retraction creates no resource."""
         return 0
 

@@ -30,7 +30,7 @@ class FhirWriteBack:
         filed = await self._retracting.retract(retraction.decision, retraction.retracted)
         return filed.model_copy(update={"profile": "fhir"})
 
-    async def put_in_order(self, ref: CaseRef, case: Case, entry: ChartEntry) -> int:
+    async def repair_document(self, ref: CaseRef, case: Case, entry: ChartEntry) -> int:
         """Leave one document in its status and one Provenance of its signature."""
         assert entry.filed is not None  # noqa: S101 - only filed entries are put in order
         signature = correction_rules.signature_of(entry)
@@ -42,7 +42,7 @@ class FhirWriteBack:
             correction_rules.status_of(case, entry),
         )
 
-    async def put_retraction_in_order(self, case: Case) -> int:
+    async def repair_retraction(self, case: Case) -> int:
         """Leave one Provenance of the retraction."""
         retraction = case.retraction
         if retraction is None or case.retracted is None or not isinstance(retraction.body, Retracted):

@@ -1,7 +1,7 @@
 """File the signed document in the chart: one DocumentReference and one Provenance, also where creates race.
 
 Where the EHR accepts client-assigned ids, both are derived from the case, and writes are idempotent. Elsewhere a search
-follows the create; what an EHR shows too late for that is repaired by `follow_up.py`.
+follows the create; what an EHR shows too late for that is repaired by `late_write_check.py`.
 """
 
 from collections.abc import Iterable, Mapping

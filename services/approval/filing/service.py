@@ -48,7 +48,7 @@ class Download:
     name: str
 
 
-class ChartService:
+class UnfiledDocumentService:
     """`renditions` makes the text and the PDF."""
 
     def __init__(
@@ -92,7 +92,7 @@ class ChartService:
         item = UnfiledDocument(signature.case, signature.name, signature.time, failed, ())
         return _line(item, (await self._statuses.of([item.ref.id])).get(item.ref.id))
 
-    async def doubt_of(self, history: list[RecordedEvent]) -> str:
+    async def restore_warning(self, history: list[RecordedEvent]) -> str:
         """Return why the chart may have a document of this open review already, after a restore. Empty: it does not."""
         case = fold(history)
         if case.review is None or not case.open:

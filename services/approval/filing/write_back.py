@@ -74,10 +74,10 @@ class WriteBack(Protocol):
 class ChartRepair(Protocol):
     """What a profile that can read the chart does about writes that reached it late. Idempotent."""
 
-    async def put_in_order(self, ref: CaseRef, case: Case, entry: ChartEntry) -> int:
+    async def repair_document(self, ref: CaseRef, case: Case, entry: ChartEntry) -> int:
         """Retire copies of a filed document; return how many could not be retired."""
 
-    async def put_retraction_in_order(self, case: Case) -> int:
+    async def repair_retraction(self, case: Case) -> int:
         """Retire copies of what a retraction wrote; return how many could not be retired."""
 
 

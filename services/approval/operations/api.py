@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from services.approval.dependencies import Api, IdempotencyKey, Operator
 from services.approval.ehr_tasks.hold import DecisionHold
 from services.approval.operations.retry import store_reason
-from services.approval.review.api import Decided, readable
+from services.approval.review.api import DecisionResult, readable
 from services.approval.review.errors import DecisionRefusedError
 from services.approval.review.problems import UNKNOWN_CASE, problem_of
 from services.approval.withdrawal.service import withdraw
@@ -108,12 +108,12 @@ async def retry_case(case_id: str, by: Operator, api: Api, body: RetryCase | Non
 )
 async def withdraw_case(
     case_id: str, body: WithdrawCase, by: Operator, api: Api, key: IdempotencyKey = None
-) -> Decided:
+) -> DecisionResult:
     try:
         await withdraw(api.operations, api.cases, api.review.decisions, by, case_id, body.reason, key)
     except DecisionRefusedError as refused:
         raise problem_of(refused) from None
-    return Decided(case_id=case_id, state="withdrawn", by=by.subject)
+    return DecisionResult(case_id=case_id, state="withdrawn", by=by.subject)
 
 
 @router.get("/v1/ehr-decisions", tags=["reviews"], summary="Whether decisions that are made in the EHR are held")

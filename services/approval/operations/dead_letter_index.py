@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from services.approval.operations.selection import Selection, can_see, case_of
 from shared.messaging.connection import NatsConnection
-from shared.messaging.dead_letters import DeadLetter, ResolvedLetter, read_from
+from shared.messaging.dead_letters import DeadLetter, ResolvedDeadLetter, read_from
 from shared.runtime.authentication import Caller
 
 
@@ -31,7 +31,7 @@ class DeadLetterIndex:
             async for sequence, record in read_from(bus, self._position + 1):
                 self.take(sequence, record)
 
-    def take(self, sequence: int, record: DeadLetter | ResolvedLetter) -> None:
+    def take(self, sequence: int, record: DeadLetter | ResolvedDeadLetter) -> None:
         """Add the record that is stored at `sequence`."""
         self._position = sequence
         if isinstance(record, DeadLetter):

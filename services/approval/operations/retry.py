@@ -50,7 +50,7 @@ async def retry_seen(
         return
     if failure is None or failure.head.sequence != seen or fold(history).failure is None:
         raise PermanentError("The case has changed since the page was shown. Look at it again.")
-    letter = redrivable(await operations.letters_of(who, ref.id), history)
+    letter = redrivable(await operations.dead_letters_of(who, ref.id), history)
     if letter is not None:
         await operations.act(who, "redrive", letter.sequence, reason, dry_run=False)
         return

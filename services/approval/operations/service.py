@@ -161,7 +161,7 @@ class Operations:
         """
         return await self._requests.retry(CaseRequest(case_id=case_id, by=who.subject), who.actor, reason)
 
-    async def letters_of(self, who: Caller, case_id: str) -> list[DeadLetter]:
+    async def dead_letters_of(self, who: Caller, case_id: str) -> list[DeadLetter]:
         """Return the dead letters of a case, oldest first."""
         await self._letters.refresh(self._bus)
         return self._letters.of_case(who, case_id)

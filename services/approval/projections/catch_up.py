@@ -22,7 +22,7 @@ from shared.contracts.subjects import case_filter
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import STREAM, RawMessage, raw_message_of
-from shared.messaging.pages import pages
+from shared.messaging.stream_pages import read_stream_pages
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ class CatchUpSubscription:
         Other events are left out here: pages of several filters may come from several replicas, of which one could be
         behind. And the server counts what is left of a filter for each page, for `>` alone without looking for it.
         """
-        async for page in pages(self._bus, STREAM, ">", start=self._at + 1):
+        async for page in read_stream_pages(self._bus, STREAM, ">", start=self._at + 1):
             events = [event for event in map(raw_message_of, page) if event.sequence <= last]
             for event in events:
                 if self._names.isdisjoint(("*", event.subject.rpartition(".")[2])):

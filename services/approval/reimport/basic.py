@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from services.approval.case_verification.chart import FiledSignature, against_chart
 from services.approval.corrections import rules as correction_rules
 from services.approval.filing.basic_search import ADDENDUM, StayDocuments, is_marked
 from services.approval.filing.correction_resources import IN_ERROR
@@ -16,7 +17,6 @@ from services.approval.filing.provenances import provenances_of
 from services.approval.filing.renditions.make import TEXT
 from services.approval.filing.resources import chain_head_of
 from services.approval.filing.write_back import document_type_of, filed_ids
-from services.approval.proof.chart import FiledSignature, against_chart
 from services.approval.reimport.chart import text_of
 from services.approval.reimport.lost_events import KnownCase, LostEvent, actor_of, document_version, draft_of_text
 from services.approval.reimport.plan import NOBODY, ReimportPlan, VerifiedEvent, recorded_event

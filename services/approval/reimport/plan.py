@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from services.approval.case_verification.chart import FiledSignature, against_chart
 from services.approval.corrections.rules import number_of
 from services.approval.filing.correction_resources import IN_ERROR
 from services.approval.filing.renditions import chart
 from services.approval.filing.renditions.in_chart import bytes_in_chart
 from services.approval.filing.renditions.make import TEXT
 from services.approval.filing.resources import chain_head_of
-from services.approval.proof.chart import FiledSignature, against_chart
 from services.approval.reimport import lost_events
 from services.approval.reimport.chart import FiledDocument, each_once, read_filed_documents, targets
 from services.approval.reimport.lost_events import KnownCase, LostEvent

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from shared.contracts.authorship import AUTHOR_BY_LINE
 from shared.contracts.draft import TO_BE_WRITTEN, Draft, Label
 from shared.contracts.envelope import sha256_hex as digest_of
-from shared.grounding import EvidenceIndex, Finding, check, split_sentences
+from shared.grounding import CheckedClaim, EvidenceIndex, check, split_sentences
 
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d{1,2}[.)])\s+")
 # Limit of the check during typing: its cost grows faster than the length of a sentence. 500 characters take 30 ms.
@@ -26,7 +26,7 @@ class Statement:
 
     text: str
     label: Label
-    claims: tuple[Finding, ...] = ()  # those that the record does not support
+    claims: tuple[CheckedClaim, ...] = ()  # those that the record does not support
 
     @property
     def digest(self) -> str:

@@ -125,7 +125,7 @@ class Reassign(BaseModel):
     reason: str = Field(min_length=1, max_length=4000)
 
 
-class Decided(BaseModel):
+class DecisionResult(BaseModel):
     """What a decision led to."""
 
     case_id: str
@@ -213,10 +213,10 @@ async def approve(
     if_match: IfMatch = None,
     body: Approve | None = None,
     key: IdempotencyKey = None,
-) -> Decided:
+) -> DecisionResult:
     body = body or Approve()
     event = await api.review.approve(case_id, parse_if_match(if_match), by, body.text, body.resolved, key=key)
-    return Decided(case_id=case_id, state="approved", by=by.subject, signed=event.signed)
+    return DecisionResult(case_id=case_id, state="approved", by=by.subject, signed=event.signed)
 
 
 @router.post(
@@ -227,10 +227,10 @@ async def approve(
 )
 async def reject(
     case_id: str, body: Reject, by: Clinician, api: Api, if_match: IfMatch = None, key: IdempotencyKey = None
-) -> Decided:
+) -> DecisionResult:
     seen = parse_if_match(if_match) if if_match else None
     await api.review.reject(case_id, seen, by, body.action, body.reason, key)
-    return Decided(case_id=case_id, state="drafting" if body.action == "redraft" else "closed", by=by.subject)
+    return DecisionResult(case_id=case_id, state="drafting" if body.action == "redraft" else "closed", by=by.subject)
 
 
 @router.post(
@@ -239,9 +239,9 @@ async def reject(
     summary="Give the review to somebody else",
     responses=problem_responses(DECISION),
 )
-async def reassign(case_id: str, body: Reassign, by: Watcher, api: Api, key: IdempotencyKey = None) -> Decided:
+async def reassign(case_id: str, body: Reassign, by: Watcher, api: Api, key: IdempotencyKey = None) -> DecisionResult:
     await api.review.reassign(case_id, body.to, by, body.reason, key)
-    return Decided(case_id=case_id, state="awaiting-review", by=by.subject)
+    return DecisionResult(case_id=case_id, state="awaiting-review", by=by.subject)
 
 
 def shown_departments(who: Caller, wanted: str | None) -> tuple[str, ...] | None:

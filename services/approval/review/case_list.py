@@ -9,7 +9,7 @@ from fastapi import Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from services.approval.projections.case_index import CaseIndex, CaseRow
-from services.approval.review.views import UnreadableLine, unreadable_lines
+from services.approval.review.views import UnreadableEventSummary, summarize_unreadable
 from shared.contracts.case import CaseState
 from shared.contracts.ehr import Department
 from shared.contracts.events import StepName
@@ -75,7 +75,7 @@ class CaseQuery(CaseFilter):
 CaseParameters = Annotated[CaseQuery, Query()]
 
 
-class CaseLine(BaseModel):
+class CaseSummary(BaseModel):
     """A case in a list: ids, codes and times."""
 
     case_id: str
@@ -108,13 +108,13 @@ class CaseLine(BaseModel):
 class CaseList(BaseModel):
     """A page of cases, that with the latest event first; `next` is the cursor of the page after it."""
 
-    items: list[CaseLine]
+    items: list[CaseSummary]
     next: str | None = Field(description="null on the last page")
     complete: bool = Field(
         description="false while events are still being read, after a start or where the service is behind: cases may "
         "be missing, or shown in an earlier state"
     )
-    unreadable: list[UnreadableLine] = Field(
+    unreadable: list[UnreadableEventSummary] = Field(
         description="messages in the event stream that cannot be read as events; no service writes such messages"
     )
 
@@ -127,10 +127,12 @@ async def list_cases(
     complete = await index.refresh()
     rows, following = page(index, who, query, before, query.limit)
     return CaseList(
-        items=[CaseLine.of(row) for row in rows],
+        items=[CaseSummary.of(row) for row in rows],
         next=following,
         complete=complete,
-        unreadable=unreadable_lines(item for item in unreadable if query.department in (None, item.case.department)),
+        unreadable=summarize_unreadable(
+            item for item in unreadable if query.department in (None, item.case.department)
+        ),
     )
 
 

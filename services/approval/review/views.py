@@ -27,7 +27,7 @@ TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 NO_REASONS: Mapping[str, str] = MappingProxyType({})
 
 
-class EventLine(BaseModel):
+class EventSummary(BaseModel):
     """One event of a case."""
 
     event: str = Field(description="name of the event")
@@ -48,7 +48,7 @@ class EndingView(BaseModel):
     reference: str | None
 
 
-class UnreadableLine(BaseModel):
+class UnreadableEventSummary(BaseModel):
     """A message in the event stream that cannot be read as an event."""
 
     case_id: str
@@ -72,8 +72,8 @@ class CaseView(BaseModel):
     )
     hold: EndingView | None = Field(default=None, description="keeps every text of the case")
     erasure: EndingView | None = Field(default=None, description="the texts of the case can be read no more")
-    events: list[EventLine] = Field(description="its events, oldest first")
-    unreadable: list[UnreadableLine] = Field(
+    events: list[EventSummary] = Field(description="its events, oldest first")
+    unreadable: list[UnreadableEventSummary] = Field(
         description="messages of the case that cannot be read as events: the state is that of the other events, and no "
         "step continues the case"
     )
@@ -161,9 +161,9 @@ class ReviewView(BaseModel):
     prepared: PreparedView | None = Field(default=None, description="where a draft was prepared before this one")
 
 
-def unreadable_lines(items: Iterable[UnreadableEvent]) -> list[UnreadableLine]:
+def summarize_unreadable(items: Iterable[UnreadableEvent]) -> list[UnreadableEventSummary]:
     return [
-        UnreadableLine(
+        UnreadableEventSummary(
             case_id=item.case.id,
             department=item.case.department,
             event=item.event,
@@ -190,7 +190,7 @@ def case_view(
         hold=ending_view(case.hold),
         erasure=ending_view(case.erasure),
         events=[
-            EventLine(
+            EventSummary(
                 event=event.name,
                 time=event.time,
                 actor=event.actor,
@@ -201,7 +201,7 @@ def case_view(
             )
             for event in history
         ],
-        unreadable=unreadable_lines(unreadable),
+        unreadable=summarize_unreadable(unreadable),
     )
 
 

@@ -25,7 +25,7 @@ class EndSessions(BaseModel):
     subject: str = Field(min_length=1, max_length=255, description="as the identity provider calls the person (`sub`)")
 
 
-class Ended(BaseModel):
+class EndedSessions(BaseModel):
     """How many browsers were signed out."""
 
     subject: str = Field(description="the person")
@@ -70,9 +70,9 @@ async def me(caller: AnyRole) -> Me:
 
 
 @router.post("/v1/sessions/end", summary="Sign a person out of every browser")
-async def end_sessions(body: EndSessions, by: Operator, api: Api) -> Ended:
+async def end_sessions(body: EndSessions, by: Operator, api: Api) -> EndedSessions:
     """End the sessions of a person. Their edits are kept, and they can sign in again if the provider lets them."""
     ended = await api.sign_in.sessions.end(body.subject)
     if ended:
         await api.log.record("signed-out", detail=f"ended by {by.subject}", subject=body.subject)
-    return Ended(subject=body.subject, ended=ended)
+    return EndedSessions(subject=body.subject, ended=ended)

@@ -8,8 +8,8 @@ from pydantic import BaseModel, Field
 
 from services.approval.dependencies import Api, SystemReader
 from services.approval.system.rules import State, state_of
+from shared.messaging.descriptions import CONSUMER_DESCRIPTIONS, STREAM_DESCRIPTIONS
 from shared.messaging.topology import consumer
-from shared.messaging.words import CONSUMER_WORDS, STREAM_WORDS
 from shared.runtime.api_route import ApiRoute
 from shared.runtime.problems import problem_responses
 
@@ -105,7 +105,7 @@ async def show_topology(_: SystemReader, api: Api) -> Topology:
     streams = [
         StreamEntry(
             name=item.name,
-            description=STREAM_WORDS.get(item.name, ""),
+            description=STREAM_DESCRIPTIONS.get(item.name, ""),
             messages=item.messages,
             bytes=item.bytes,
             last_at=item.last_at,
@@ -178,7 +178,7 @@ def _consumer(
         name=name,
         service=known.service,
         stream=known.stream,
-        description=CONSUMER_WORDS[name],
+        description=CONSUMER_DESCRIPTIONS[name],
         state=state,
         pending=pending,
         in_flight=in_flight,

@@ -30,7 +30,7 @@ State = Literal["scheduled", "running", "due", "late", "off"]
 
 
 @dataclass(frozen=True, slots=True)
-class JobWords:
+class JobDescription:
     """A recurring job: what it does, how it is turned on, and the page about it."""
 
     title: str
@@ -40,25 +40,25 @@ class JobWords:
 
 
 JOBS = {
-    "tasks": JobWords(
+    "tasks": JobDescription(
         "Reconciliation with the EHR",
         "Finds decisions made in the EHR, and puts ended cases in order there.",
         "COUNTERSIGN_RECONCILE_EVERY",
         f"{HOW_TO}/ehr-inbox.md",
     ),
-    "checkpoint": JobWords(
+    "checkpoint": JobDescription(
         "Checkpoints",
         "Signs how far the audit trail goes.",
         "COUNTERSIGN_CHECKPOINT_DIR and COUNTERSIGN_CHECKPOINT_KEY_FILE",
         f"{HOW_TO}/verify-the-audit-trail.md",
     ),
-    "retention": JobWords(
+    "retention": JobDescription(
         "Retention",
         "Orders the erasure of texts whose time has come.",
         "COUNTERSIGN_RETAIN_…",
         f"{HOW_TO}/erase-and-retain.md",
     ),
-    "preparations": JobWords(
+    "preparations": JobDescription(
         "Ends of preparations",
         "Ends drafts that no discharge has followed in time.",
         "COUNTERSIGN_END_PREPARATIONS_EVERY",
@@ -66,17 +66,19 @@ JOBS = {
     ),
 }
 KINDS = {
-    "refresh": JobWords(
+    "refresh": JobDescription(
         "Knowledge refresh", "Reads a source of the knowledge base again.", "", f"{HOW_TO}/knowledge-base.md"
     ),
-    "again": JobWords(
+    "again": JobDescription(
         "Further attempt of a refresh", "Tries a failed refresh again.", "", f"{HOW_TO}/knowledge-base.md"
     ),
-    "poll": JobWords("Poll of the EHR", "Asks the EHR for discharges.", "", f"{HOW_TO}/fhir-notifications.md"),
-    "census": JobWords(
+    "poll": JobDescription("Poll of the EHR", "Asks the EHR for discharges.", "", f"{HOW_TO}/fhir-notifications.md"),
+    "census": JobDescription(
         "Nightly census", "Asks for drafts of the stays of a department.", "", f"{HOW_TO}/prepare-drafts.md"
     ),
-    "peak": JobWords("Peak hours", "Pauses the embedding when peak hours begin.", "", f"{HOW_TO}/knowledge-base.md"),
+    "peak": JobDescription(
+        "Peak hours", "Pauses the embedding when peak hours begin.", "", f"{HOW_TO}/knowledge-base.md"
+    ),
 }
 
 

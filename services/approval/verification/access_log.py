@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from services.approval.proof.fault import Fault
+from services.approval.case_verification.fault import Fault
 from shared.contracts.checkpoint import Checkpoint, access_digest
 from shared.messaging.access_log import STREAM
 from shared.messaging.checkpoints import MAX_EVENTS, PAGE, Folder

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.approval.dependencies import Api, Auditor, IdempotencyKey
-from services.approval.verification.run import Verification, latest_first
 from services.approval.verification.service import MAX_STORED_RUNS
+from services.approval.verification.verification import Verification, latest_first
 from shared.contracts.subjects import CASE_ID
 from shared.runtime.api_route import ApiRoute
 from shared.runtime.list_pages import After, Next, page_of

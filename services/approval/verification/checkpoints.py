@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from services.approval.proof.fault import Fault
+from services.approval.case_verification.fault import Fault
 from shared.contracts.checkpoint import CaseHead, Checkpoint, SignedCheckpoint
 from shared.contracts.envelope import chain_digest
 from shared.contracts.errors import PermanentError

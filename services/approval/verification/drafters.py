@@ -2,14 +2,14 @@
 
 from nats.js.errors import NotFoundError
 
-from services.approval.proof.fault import Fault
+from services.approval.case_verification.fault import Fault
 from shared.contracts.drafter_states import DocumentDrafters, apply
 from shared.contracts.errors import CountersignError
 from shared.contracts.subjects import DRAFTER_EVENTS
 from shared.messaging.connection import NatsConnection
 from shared.messaging.drafter_registry import STREAM, DrafterRegistry, decode_drafter_event
 from shared.messaging.event_store import raw_message_of
-from shared.messaging.pages import pages
+from shared.messaging.stream_pages import read_stream_pages
 
 
 async def verify_drafters(bus: NatsConnection, registry: DrafterRegistry) -> list[Fault]:
@@ -21,7 +21,7 @@ async def verify_drafters(bus: NatsConnection, registry: DrafterRegistry) -> lis
     faults: list[Fault] = []
     states: dict[str, DocumentDrafters] = {}
     expected = 1
-    async for page in pages(bus, STREAM, DRAFTER_EVENTS):
+    async for page in read_stream_pages(bus, STREAM, DRAFTER_EVENTS):
         for item in map(raw_message_of, page):
             if item.sequence != expected:
                 faults.append(_fault(expected, f"messages {expected} to {item.sequence - 1} are missing"))

@@ -2,8 +2,8 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
+from services.approval.case_verification.fault import Fault
 from services.approval.filing.resources import DOCUMENT_SYSTEM
-from services.approval.proof.fault import Fault
 from services.approval.verification.seen_index import SeenIndex
 from shared.clinical.elements import Resource, children
 from shared.clinical.fhir_client import FhirClient, SearchResult

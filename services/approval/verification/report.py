@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from services.approval.proof.fault import Fault
+from services.approval.case_verification.fault import Fault
 
 
 @dataclass(frozen=True, slots=True)

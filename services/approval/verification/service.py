@@ -11,8 +11,8 @@ from contextlib import suppress
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from services.approval.verification.audit import Audit
-from services.approval.verification.run import Verification, ended, finished, latest_first
+from services.approval.verification.verification import Verification, ended, finished, latest_first
+from services.approval.verification.verifier import EventStreamVerifier
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.errors import CountersignError, TransientError
 from shared.contracts.subjects import derived_id
@@ -140,7 +140,7 @@ class VerificationService:
             logger.warning("the result of a verification was not stored: %s", failure.reason)
 
     async def _verify(self, run: Verification, report: Callable[[int, int], None]) -> Verification:
-        audit = Audit(self._bus, self._ehr, self._checkpoints, drafters=False, concurrency=CONCURRENCY)
+        audit = EventStreamVerifier(self._bus, self._ehr, self._checkpoints, drafters=False, concurrency=CONCURRENCY)
         found = await (audit.all(report) if run.case_id is None else audit.one(run.case_id))
         unchecked = [OWN_CHECKPOINTS if self._checkpoints is not None else NO_CHECKPOINTS]
         if run.case_id is None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from services.approval.proof.case import verify_case
+from services.approval.case_verification.case import verify_case
 from services.approval.verification.report import VerificationReport
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.subjects import parse_case_subject

@@ -20,7 +20,7 @@ from shared.runtime.authentication import Caller
 from shared.web.render import span
 
 HERE, PAGE = "/access", 50
-ACTION_WORDS: dict[AccessLogEvent, str] = {
+ACTION_LABELS: dict[AccessLogEvent, str] = {
     "viewed": "Looked at a draft",
     "refused": "Was refused",
     "signed-in": "Signed in",
@@ -72,7 +72,7 @@ async def show(
         zone=zone,
         zone_name=now.astimezone(zone or UTC).tzname(),
         form=form,
-        actions=ACTION_WORDS,
+        actions=ACTION_LABELS,
         entries=[(item, span((now - item.time).total_seconds())) for item in found.items],
         older=f"{HERE}?{urlencode(kept | {'after': str(found.before)})}" if found.before is not None else None,
         latest=f"{HERE}?{urlencode(kept)}" if before is not None else None,

@@ -14,13 +14,13 @@ from services.approval.review.problems import problem_of
 from services.approval.review.views import case_view, erasure_of
 from services.approval.web.corrections import NOTES as AFTER_FILING
 from services.approval.web.corrections import after_filing
-from services.approval.web.draft_comparison import beside_the_one_before
+from services.approval.web.draft_comparison import compare_with_previous_draft
 from services.approval.web.filing import NOTES as FILING
 from services.approval.web.filing import unfiled_case
-from services.approval.web.progress import progress, put_right
+from services.approval.web.progress import correct_authorship_line, progress
 from services.approval.web.ratings import NOTES as RATING
 from services.approval.web.ratings import rating_form
-from services.approval.web.render import EVENT_WORDS, STATE_WORDS, PageRoute, page
+from services.approval.web.render import EVENT_LABELS, STATE_LABELS, PageRoute, page
 from services.approval.web.review_form import Mode, ReviewForm, ReviewFormAutosave
 from shared.contracts.case import Case, fold
 from shared.contracts.draft import Draft
@@ -96,7 +96,7 @@ async def approve(form: ReviewForm, who: Clinician, api: Api) -> Response:
         await api.review.approve(form.ref.id, form.digest, who, changed, copy.resolved, copy.reading(form.draft))
     except DecisionRefusedError as refused:
         if refused.code == "misleading":
-            await copies.save(await put_right(api.cases, form, who), who.subject)
+            await copies.save(await correct_authorship_line(api.cases, form, who), who.subject)
         return _redirect_back(form.path, refused)
     await copies.drop(form, who.subject)
     await api.carrier.drop(await api.cases.history(form.ref.id), who.subject)
@@ -148,8 +148,8 @@ async def _case_page(
             "waiting.html",
             who=who,
             case=case_view(history),
-            words=EVENT_WORDS,
-            state=STATE_WORDS,
+            words=EVENT_LABELS,
+            state=STATE_LABELS,
             head=case.head.sequence,
             zone=api.zone_of(ref.department),
         )
@@ -170,8 +170,8 @@ async def _case_values(
         "preparation": case.preparation,
         "conflicts": carried.conflicts,
         "case": case_view(history),
-        "state": STATE_WORDS[case.state],
-        "words": EVENT_WORDS,
+        "state": STATE_LABELS[case.state],
+        "words": EVENT_LABELS,
         "draft": draft,
         "digest": digest,
         "head": case.head.sequence,
@@ -184,9 +184,9 @@ async def _case_values(
         "zone": api.zone_of(ref.department),
         "after": await after_filing(api, who, ref, case),
         "rating": await rating_form(api, who, ref.id, case),
-        "doubt": await api.chart.doubt_of(history),
+        "doubt": await api.chart.restore_warning(history),
         "unfiled": await unfiled_case(api, history, api.clock()),
-        "earlier": await beside_the_one_before(api.cases, history, case, draft) if mode == "review" else None,
+        "earlier": await compare_with_previous_draft(api.cases, history, case, draft) if mode == "review" else None,
         **await progress(api.cases, ref.id, draft, kept, mode, who),
     }
 
@@ -202,7 +202,7 @@ def _erased_page(api: ApiDependencies, who: Caller, history: list[RecordedEvent]
     """Answer that the texts of the case were erased: when, by whom and why."""
     head, zone = history[-1].head.sequence, api.zone_of(history[-1].case.department)
     facts: dict[str, Any] = {"case": case_view(history), "erasure": erasure_of(history)}
-    answer = page("erased.html", who=who, head=head, zone=zone, words=EVENT_WORDS, state=STATE_WORDS, **facts)
+    answer = page("erased.html", who=who, head=head, zone=zone, words=EVENT_LABELS, state=STATE_LABELS, **facts)
     answer.status_code = 410
     return answer
 

@@ -12,7 +12,7 @@ from shared.contracts.envelope import RecordedEvent
 from shared.contracts.events import Escalated, Failed, Reassigned, Rejected, Retried, StepName, Withdrawn
 from shared.contracts.steps import step_named
 
-STEP_WORDS: dict[StepName, str] = {
+STEP_LABELS: dict[StepName, str] = {
     "extract": "the record is read from the EHR",
     "draft": "the draft is written",
     "request-review": "the review is requested in the EHR",
@@ -23,7 +23,7 @@ STEP_WORDS: dict[StepName, str] = {
 }
 
 
-class HistoryLine(NamedTuple):
+class HistoryEntry(NamedTuple):
     """One event of a case."""
 
     event: RecordedEvent
@@ -51,14 +51,14 @@ class WaitingFor(NamedTuple):
     deadline_words: str = ""
 
 
-def lines(history: Sequence[RecordedEvent], reasons: Mapping[str, str] = NO_REASONS) -> list[HistoryLine]:
+def lines(history: Sequence[RecordedEvent], reasons: Mapping[str, str] = NO_REASONS) -> list[HistoryEntry]:
     """Return the events of a case, oldest first. `reasons`: the words of operators by their digest."""
-    found: list[HistoryLine] = []
+    found: list[HistoryEntry] = []
     before: RecordedEvent | None = None
     for event in history:
         after = (event.time - before.time).total_seconds() if before else None
         reason = reasons.get(reason_digest(event) or "")
-        found.append(HistoryLine(event, after, _detail(event), trace_id(event), reason))
+        found.append(HistoryEntry(event, after, _detail(event), trace_id(event), reason))
         before = event
     return found
 
@@ -110,7 +110,7 @@ def waiting_for(case: Case, history: Sequence[RecordedEvent]) -> WaitingFor | No
         failed = next((item.time for item in reversed(history) if isinstance(item.body, Failed)), last)
         return WaitingFor(f"An operator: the step “{case.failure.step}” gave up", failed)
     if case.awaits is not None:
-        words = f"{step_named(case.awaits).service.capitalize()}: {STEP_WORDS[case.awaits]}"
+        words = f"{step_named(case.awaits).service.capitalize()}: {STEP_LABELS[case.awaits]}"
         return WaitingFor(words, history[-1].time)
     if case.open and case.review is not None:
         return _review(case, last)

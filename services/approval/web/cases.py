@@ -18,7 +18,7 @@ from services.approval.review.views import case_view
 from services.approval.web import render
 from services.approval.web.case_history import format_duration, lines, traces, waiting_for
 from services.approval.web.case_search import BUILT_IN, PERIODS, SHORT_STATES, CasePage, CaseSearch
-from services.approval.web.render import EVENT_WORDS, STATE_WORDS, PageRoute
+from services.approval.web.render import EVENT_LABELS, STATE_LABELS, PageRoute
 from services.approval.withdrawal.rules import withdrawable
 from shared.contracts.case import CaseState, fold
 from shared.contracts.envelope import RecordedEvent
@@ -61,7 +61,7 @@ async def list_page(who: CaseWatcher, person: Person, api: Api, asked: Annotated
         complete=complete,
         unreadable=api.unreadable.of(who),
         done=asked.done,
-        words=EVENT_WORDS,
+        words=EVENT_LABELS,
         span=span,
         states=SHORT_STATES,
         periods=PERIODS,
@@ -114,7 +114,7 @@ async def case_page(case_id: str, who: CaseWatcher, person: Person, api: Api, do
     history, unreadable = await readable(api.cases, case_id, who)
     case, acts = fold(history), who.role == "operator"
     failure = last_failure(history)
-    letters = await api.operations.letters_of(who, case_id) if acts and failure is not None else []
+    letters = await api.operations.dead_letters_of(who, case_id) if acts and failure is not None else []
     return render.page(
         "case_history.html",
         who=person,
@@ -135,10 +135,10 @@ async def case_page(case_id: str, who: CaseWatcher, person: Person, api: Api, do
         zone=api.zone_of(history[-1].case.department),
         done=DONE.get(done, ""),
         refused=done == "no-such-person",
-        words=EVENT_WORDS,
+        words=EVENT_LABELS,
         span=span,
         lapse=format_duration,
-        state_words=STATE_WORDS,
+        state_words=STATE_LABELS,
     )
 
 

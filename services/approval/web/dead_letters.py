@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from services.approval.dependencies import Api, ApiDependencies, Operator
 from services.approval.operations.dead_letters_api import SHOWN_HEADERS
-from services.approval.operations.dead_letters_api import Sequence as LetterSequence
+from services.approval.operations.dead_letters_api import Sequence as DeadLetterSequence
 from services.approval.operations.groups import from_ranges, to_ranges
 from services.approval.operations.outcomes import of_results, outcome_of, runbook_of, summary_of
 from services.approval.operations.selection import case_of
@@ -19,8 +19,8 @@ from services.approval.web.dead_letter_filters import STATES, Filters, read_filt
 from services.approval.web.render import PageRoute, page
 from shared.contracts.errors import PermanentError
 from shared.messaging.dead_letters import DeadLetter, UnknownDeadLetterError
+from shared.messaging.descriptions import CONSUMER_DESCRIPTIONS
 from shared.messaging.topology import STREAMS, all_consumers
-from shared.messaging.words import CONSUMER_WORDS
 from shared.runtime.authentication import Caller
 from shared.runtime.problems import ProblemError
 
@@ -28,7 +28,7 @@ PAGE = 50
 AT_ONCE = 200  # dead letters that one form acts on
 GROUPS = 12
 NOTES = {"nothing": "Nothing is selected. Tick dead letters, or “All that match”, and choose what to do."}
-STATE_WORDS = {"waiting": "Waiting", "redriven": "Redriven", "discarded": "Discarded", "all": "All"}
+STATE_LABELS = {"waiting": "Waiting", "redriven": "Redriven", "discarded": "Discarded", "all": "All"}
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -53,7 +53,7 @@ async def index(
         filters=filters,
         after=after,
         states=STATES,
-        state_words=STATE_WORDS,
+        state_words=STATE_LABELS,
         consumers=sorted({item.name for item in all_consumers()} | {filters.consumer} - {""}),
         streams=[item.name for item in STREAMS],
         counted=MAX_COUNTED,
@@ -97,7 +97,7 @@ async def preview(
         numbers=to_ranges(planned),
         more=following is not None,
         filters=filters,
-        words=CONSUMER_WORDS,
+        words=CONSUMER_DESCRIPTIONS,
     )
 
 
@@ -135,7 +135,7 @@ async def results(who: Operator, api: Api, do: Action, n: str) -> Response:
 
 
 @router.get("/dead-letters/{sequence}")
-async def show(sequence: LetterSequence, who: Operator, api: Api, tried: Action | None = None) -> Response:
+async def show(sequence: DeadLetterSequence, who: Operator, api: Api, tried: Action | None = None) -> Response:
     try:
         found = await api.operations.one(who, sequence)
     except UnknownDeadLetterError:
@@ -154,7 +154,7 @@ async def show(sequence: LetterSequence, who: Operator, api: Api, tried: Action 
         headers={name: value for name, value in found.headers.items() if name in SHOWN_HEADERS},
         size=len(found.data),
         runbook=runbook_of(letter.consumer),
-        words=CONSUMER_WORDS,
+        words=CONSUMER_DESCRIPTIONS,
     )
 
 

@@ -19,7 +19,7 @@ from services.approval.review.decision_writer import cause_of
 from services.approval.review.errors import DecisionRefusedError
 from services.approval.review.problems import TITLES, problem_of
 from services.approval.web.department import HERE, people_of, row_of
-from services.approval.web.render import STATE_WORDS, PageRoute, page, plain
+from services.approval.web.render import STATE_LABELS, PageRoute, page, plain
 from shared.contracts.case import fold
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.events import Reassigned
@@ -186,7 +186,7 @@ async def _reassignment_of(api: ApiDependencies, who: Caller, case_id: str, to: 
 def _ended(history: Sequence[RecordedEvent]) -> str:
     """Return a sentence on what was decided in the meantime."""
     case = fold(history)
-    words = f"Nothing was done: {STATE_WORDS[case.state].lower()}"
+    words = f"Nothing was done: {STATE_LABELS[case.state].lower()}"
     return f"{words}, by {case.decision.actor}" if case.decision is not None else words
 
 

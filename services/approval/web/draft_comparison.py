@@ -16,7 +16,9 @@ from shared.contracts.events import Drafted, DraftRef, Rejected
 SHOWN = 300  # rows; what is left out is counted on the page
 
 
-async def beside_the_one_before(cases: CaseReader, history: Sequence[RecordedEvent], case: Case, draft: Draft) -> Any:
+async def compare_with_previous_draft(
+    cases: CaseReader, history: Sequence[RecordedEvent], case: Case, draft: Draft
+) -> Any:
     """Return the comparison for the page; None for a first draft, and once the review is decided."""
     current = case.shown_draft if case.editable else None
     before = _before(history, current) if current is not None else None

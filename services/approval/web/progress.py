@@ -51,7 +51,7 @@ def _line(draft: Draft, text: str, *, own: bool) -> tuple[str, str] | None:
     return None if stale is None else (stale, wanted)
 
 
-async def put_right(cases: CaseReader, sent: SubmittedForm, who: Caller) -> SubmittedForm:
+async def correct_authorship_line(cases: CaseReader, sent: SubmittedForm, who: Caller) -> SubmittedForm:
     """Return the form with a correct line about the author of the narrative."""
     own = bool(await cases.added_statements(sent.ref.id, sent.draft, sent.copy.text, who))
     text = authorship.with_correct_lines(sent.draft, sent.copy.text, own=own)

@@ -14,7 +14,7 @@ from shared.web.render import NO_ANCESTORS, Templates, asset_response, span
 from shared.web.render import PageRoute as BasicPageRoute
 
 HERE = Path(__file__).parent
-EVENT_WORDS = {
+EVENT_LABELS = {
     "preparation-requested": "A draft is to be prepared before the discharge",
     "prepared": "A draft was prepared before the discharge",
     "preparation-ended": "The preparation ended without a discharge",
@@ -44,7 +44,7 @@ EVENT_WORDS = {
     "erasure-ordered": "Its texts are to be erased",
     "erased": "Texts were erased",
 }
-STATE_WORDS = {
+STATE_LABELS = {
     "preparing": "Being prepared, not discharged yet",
     "prepared": "Prepared, not discharged yet",
     "drafting": "Being drafted",

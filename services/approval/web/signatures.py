@@ -12,7 +12,7 @@ from services.approval.dependencies import Api, Auditor, Person
 from services.approval.web.access import HERE, NOTES, day
 from services.approval.web.render import PageRoute, page
 
-REASON_WORDS: dict[Reason, tuple[str, str]] = {
+REASON_LABELS: dict[Reason, tuple[str, str]] = {
     "not-viewed": ("bad", "No view recorded"),
     "other-draft-viewed": ("bad", "Only another draft viewed"),
     "signed-in-ehr": ("", "Signed in the EHR"),
@@ -44,6 +44,6 @@ async def show(who: Auditor, person: Person, api: Api, since: str = "", until: s
         since=since or (start.astimezone(zone or UTC).date().isoformat() if start else ""),
         until=until,
         found=found,
-        words=REASON_WORDS,
+        words=REASON_LABELS,
         note=NOTES.get(problem or "", ""),
     )

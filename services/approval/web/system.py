@@ -23,8 +23,8 @@ from services.approval.web.filing import ON_ITS_WAY
 from services.approval.web.render import PageRoute, page
 from shared.contracts.errors import CountersignError
 from shared.messaging.broker_status import BUCKET, BrokerStatus
+from shared.messaging.descriptions import CONSUMER_DESCRIPTIONS, STREAM_DESCRIPTIONS
 from shared.messaging.topology import SERVICES, consumer
-from shared.messaging.words import CONSUMER_WORDS, STREAM_WORDS
 from shared.runtime.authentication import Caller
 from shared.runtime.dependencies import provided
 from shared.runtime.health import Health
@@ -93,8 +93,8 @@ async def show(request: Request, who: SystemReader, api: Api, note: str = "") ->
         dead=dead,
         unfiled=unfiled,
         checkpoint=checkpoint,
-        words=CONSUMER_WORDS,
-        stream_words=STREAM_WORDS,
+        words=CONSUMER_DESCRIPTIONS,
+        stream_words=STREAM_DESCRIPTIONS,
         states=STATES,
         attention=ATTENTION,
         service_states=SERVICE_STATES,

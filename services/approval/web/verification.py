@@ -5,7 +5,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from services.approval.dependencies import Api, Auditor, Person
 from services.approval.verification.api import all_departments
-from services.approval.verification.run import MAX_FINDINGS, Verification
+from services.approval.verification.verification import MAX_FINDINGS, Verification
 from services.approval.web.render import PageRoute, page
 from shared.runtime.problems import ProblemError
 from shared.web.render import span

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from services.approval.webhooks.webhook import STREAM, Attempt, WebhookDelivery
 from shared.contracts.subjects import NAMESPACE, webhook_attempt_subject
 from shared.messaging.connection import NatsConnection
-from shared.messaging.pages import pages
+from shared.messaging.stream_pages import read_stream_pages
 
 WINDOW = 512  # messages of the stream that are searched first, backwards
 
@@ -53,7 +53,7 @@ class WebhookAttempts:
         while True:
             start = max(1, end - width + 1)
             found: list[Msg] = []
-            async for page in pages(self._bus, STREAM, filter, start=start):
+            async for page in read_stream_pages(self._bus, STREAM, filter, start=start):
                 found = [*found, *(message for message in page if _sequence(message) <= end)][-limit - 1 :]
                 if _sequence(page[-1]) > end:
                     break

@@ -8,7 +8,7 @@ from nats.aio.msg import Msg
 
 from services.approval.webhooks.attempts import WebhookAttempts
 from services.approval.webhooks.registry import WebhookRegistry
-from services.approval.webhooks.rules import EndpointGate, spread
+from services.approval.webhooks.rules import EndpointCircuitBreaker, with_jitter
 from services.approval.webhooks.sender import Answer, WebhookSender
 from services.approval.webhooks.webhook import (
     Attempt,
@@ -46,7 +46,7 @@ class WebhookDispatcher:
         self._clock = clock
         self._retry_for = retry_for
         self._timer = timer
-        self._gates: dict[str, EndpointGate] = {}
+        self._gates: dict[str, EndpointCircuitBreaker] = {}
 
     async def deliver(self, message: Msg) -> None:
         """Send one delivery, unless an earlier attempt of this message has succeeded or the webhook is removed.
@@ -77,13 +77,13 @@ class WebhookDispatcher:
     def _is_old(self, put_up_at: datetime) -> bool:
         return self._clock() - put_up_at > self._retry_for
 
-    def _enter(self, webhook: str, message: int) -> EndpointGate:
-        gate = self._gates.setdefault(webhook, EndpointGate())
+    def _enter(self, webhook: str, message: int) -> EndpointCircuitBreaker:
+        gate = self._gates.setdefault(webhook, EndpointCircuitBreaker())
         if (wait := gate.enter(self._timer())) is not None:
-            raise RateLimitedError("the endpoint is busy or does not answer", spread(wait, message))
+            raise RateLimitedError("the endpoint is busy or does not answer", with_jitter(wait, message))
         return gate
 
-    def _leave(self, webhook: str, gate: EndpointGate | None, answer: Answer | None) -> None:
+    def _leave(self, webhook: str, gate: EndpointCircuitBreaker | None, answer: Answer | None) -> None:
         if gate is None:
             return
         if answer is None:

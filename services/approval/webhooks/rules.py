@@ -57,7 +57,7 @@ class WebhookAddresses:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class DeliveryOutcome:
     """What becomes of a delivery. `wait`: seconds that the endpoint asks us to stay away."""
 
     kind: Literal["delivered", "gone", "retry"]
@@ -65,20 +65,22 @@ class Verdict:
     wait: float | None = None
 
 
-def judge(status: int, headers: Mapping[str, str], now: datetime) -> Verdict:
+def classify_response(status: int, headers: Mapping[str, str], now: datetime) -> DeliveryOutcome:
     """Return what an answer means. Redirects are not followed: they count as failures.
 
     https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
     """
     if 200 <= status < 300:
-        return Verdict("delivered")
+        return DeliveryOutcome("delivered")
     if status == 410:
-        return Verdict("gone", "HTTP 410: the endpoint wants no more messages")
+        return DeliveryOutcome("gone", "HTTP 410: the endpoint wants no more messages")
     wait = retry_after(headers["retry-after"], now) if status in ASKS_TO_WAIT and "retry-after" in headers else None
-    return Verdict("retry", f"HTTP {status}" + (": redirects are not followed" if 300 <= status < 400 else ""), wait)
+    return DeliveryOutcome(
+        "retry", f"HTTP {status}" + (": redirects are not followed" if 300 <= status < 400 else ""), wait
+    )
 
 
-class EndpointGate:
+class EndpointCircuitBreaker:
     """How many requests one endpoint gets from this process, so that one that is slow or down delays no other.
 
     Times are seconds of a monotonic clock.
@@ -118,6 +120,6 @@ class EndpointGate:
         self._closed_until = now + max(pause, min(wait or 0.0, LONGEST_PAUSE))
 
 
-def spread(wait: float, message: int) -> float:
+def with_jitter(wait: float, message: int) -> float:
     """Return when one of many messages that wait for the same endpoint is tried, in seconds: not all at once."""
     return wait * (1 + message % 64 / 64)

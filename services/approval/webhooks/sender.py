@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from services.approval.event_feed.message import MEDIA_TYPE
-from services.approval.webhooks.rules import Verdict, WebhookAddresses, judge
+from services.approval.webhooks.rules import DeliveryOutcome, WebhookAddresses, classify_response
 from services.approval.webhooks.signing import signed_headers
 from shared.http import HttpClient
 from shared.messaging.steps import Clock
@@ -24,7 +24,7 @@ DEADLINE_S = 10.0  # from the name's resolution to the answer's headers; the ans
 class Answer:
     """What a request led to. `status` None: no answer; the verdict's reason says why."""
 
-    verdict: Verdict
+    verdict: DeliveryOutcome
     status: int | None
     seconds: float
 
@@ -55,14 +55,14 @@ class WebhookSender:
             async with asyncio.timeout(DEADLINE_S):
                 async with self._http.stream("POST", url, content=body, headers=headers) as response:
                     status = response.status_code
-                    verdict = judge(status, response.headers, self._clock())
+                    verdict = classify_response(status, response.headers, self._clock())
         except NotAllowedError as refused:
-            verdict = Verdict("retry", f"not sent: {refused}")
+            verdict = DeliveryOutcome("retry", f"not sent: {refused}")
         except TimeoutError:
-            verdict = Verdict("retry", f"no answer within {DEADLINE_S:g} s")
+            verdict = DeliveryOutcome("retry", f"no answer within {DEADLINE_S:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             # Its text may quote the URL, or what the endpoint sent.
-            verdict = Verdict("retry", f"no answer ({type(error).__name__})")
+            verdict = DeliveryOutcome("retry", f"no answer ({type(error).__name__})")
         return Answer(verdict, status, round(self._timer() - begun, 3))
 
     async def close(self) -> None:

@@ -50,7 +50,7 @@ async def withdraw(
 
 
 async def _discard_letters(operations: Operations, by: Caller, case_id: str, reason: str) -> None:
-    for letter in await operations.letters_of(by, case_id):
+    for letter in await operations.dead_letters_of(by, case_id):
         if letter.waits and letter.consumer in STEP_CONSUMERS:
             with suppress(PermanentError):  # somebody else has resolved it in the meantime
                 await operations.act(by, "discard", letter.sequence, reason, dry_run=False)

@@ -10,7 +10,7 @@ from services.drafter.course.phrases import (
     join_list,
     without_full_stop,
 )
-from services.drafter.record.social import is_social
+from services.drafter.record.social_determinants import is_social_determinant
 from shared.contracts.context import ContextEntry, Diagnosis, EncounterContext
 from shared.contracts.draft import Sentence
 
@@ -55,11 +55,11 @@ def _by_certainty(context: EncounterContext) -> tuple[tuple[str, str, list[Diagn
         (
             f"{one} diagnosis or problem",
             f"{many} diagnoses and problems",
-            [item for item in present_before if not is_social(item)],
+            [item for item in present_before if not is_social_determinant(item)],
         ),
         _group("Suspected, not confirmed", _with_certainty(recorded, "suspected", "admission", *_LISTED)),
         _group("Ruled out", _with_certainty(recorded, "ruled-out", "principal", "admission", *_LISTED)),
-        _group("Social circumstances recorded", [item for item in present_before if is_social(item)]),
+        _group("Social circumstances recorded", [item for item in present_before if is_social_determinant(item)]),
     )
 
 

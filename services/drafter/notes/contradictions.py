@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from services.drafter.notes.selection import COMPARED_SECTIONS, Candidate, is_assertion
 from shared.contracts.context import Note, NoteSentence
 from shared.contracts.draft import ClaimKind, OpenPoint
-from shared.grounding import EvidenceIndex, Finding
+from shared.grounding import CheckedClaim, EvidenceIndex
 
 MAX_CONTRADICTIONS = 6  # separate points; further contradictions share one more
 # What does not change in a stay. The rest is compared in notes of its last day only: an order, a doubt and a
@@ -28,7 +28,7 @@ class Contradiction:
 
     note: Note
     text: str
-    found: Finding
+    found: CheckedClaim
     others: int = field(default=0)
 
     @property
@@ -46,7 +46,7 @@ class Contradiction:
         )
 
 
-def find_contradiction(findings: Iterable[Finding], note: Note, record: EvidenceIndex) -> Finding | None:
+def find_contradiction(findings: Iterable[CheckedClaim], note: Note, record: EvidenceIndex) -> CheckedClaim | None:
     """Return the first claim of a note that the record contradicts, unless the time between them explains it."""
     last = note.on is not None and note.on[:10] >= f"{record.end:%Y-%m-%d}"
     kinds = _STABLE_CLAIM_KINDS | _CHANGING_CLAIM_KINDS if last else _STABLE_CLAIM_KINDS
@@ -55,7 +55,7 @@ def find_contradiction(findings: Iterable[Finding], note: Note, record: Evidence
     )
 
 
-def _is_comparable(item: Finding, kinds: frozenset[ClaimKind], record: EvidenceIndex) -> bool:
+def _is_comparable(item: CheckedClaim, kinds: frozenset[ClaimKind], record: EvidenceIndex) -> bool:
     if item.kind not in kinds:
         return False
     if item.kind == "number":
@@ -66,7 +66,7 @@ def _is_comparable(item: Finding, kinds: frozenset[ClaimKind], record: EvidenceI
     return True
 
 
-def _is_beyond(item: Finding) -> bool:
+def _is_beyond(item: CheckedClaim) -> bool:
     """Return whether a value is clearly outside of all that the record keeps of its series."""
     stated, kept = _VALUE.search(item.text), [float(text) for text in _VALUE.findall(item.detail)]
     if stated is None or not kept:
@@ -75,7 +75,7 @@ def _is_beyond(item: Finding) -> bool:
     return value < min(kept) * (1 - _RANGE_TOLERANCE) or value > max(kept) * (1 + _RANGE_TOLERANCE)
 
 
-def merge_contradictions(differences: Sequence[tuple[Note, str, Finding]]) -> list[Contradiction]:
+def merge_contradictions(differences: Sequence[tuple[Note, str, CheckedClaim]]) -> list[Contradiction]:
     """Return one contradiction for each entry of the record and kind of claim, with its first sentence."""
     by_entry: dict[tuple[str, str, str], Contradiction] = {}
     for note, text, finding in differences:

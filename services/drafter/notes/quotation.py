@@ -10,7 +10,7 @@ from services.drafter.notes.selection import Candidate, select_candidates
 from services.drafter.notes.sentences import normalize
 from shared.contracts.context import EncounterContext, Note, NoteSentence
 from shared.contracts.draft import Evidence, OpenPoint, Sentence
-from shared.grounding import EvidenceIndex, Finding, check, without_notes
+from shared.grounding import CheckedClaim, EvidenceIndex, check, without_notes
 from shared.grounding.verdict import Verdict
 
 # Sentences of one stay that are compared with the record, of those to quote and of the others.
@@ -37,7 +37,7 @@ def quote_notes(context: EncounterContext) -> QuotedNotes:
     record = EvidenceIndex(without_notes(context))
     candidates = _not_in_facts(select_candidates(notes, context.patient.name), context)
     agreed: list[tuple[Candidate, Verdict]] = []
-    differences: list[tuple[Note, str, Finding]] = []
+    differences: list[tuple[Note, str, CheckedClaim]] = []
     apart: set[int] = set()
     for item in condense(candidates, MAX_CHECKED_SENTENCES, characters=NO_LIMIT):
         verdict = check(item.sentence.with_heading, record)
@@ -79,7 +79,7 @@ def _not_in_facts(candidates: Iterable[Candidate], context: EncounterContext) ->
 
 def _more_point(
     others: Sequence[tuple[Note, NoteSentence]], record: EvidenceIndex
-) -> Iterator[tuple[Note, str, Finding]]:
+) -> Iterator[tuple[Note, str, CheckedClaim]]:
     for note, sentence in others:
         finding = contradictions.find_contradiction(check(sentence.with_heading, record).findings, note, record)
         if finding is not None:

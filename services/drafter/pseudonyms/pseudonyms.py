@@ -9,8 +9,8 @@ from rapidfuzz import fuzz, process
 
 from services.drafter.pseudonyms.dates import DateMap
 from services.drafter.pseudonyms.errors import NotReplaceableError, NotRestorableError
-from services.drafter.pseudonyms.exact_map import ExactMap
 from services.drafter.pseudonyms.free_names import find_free_names
+from services.drafter.pseudonyms.identifier_map import IdentifierMap
 from services.drafter.pseudonyms.known_names import IN_WORD, NameWord, name_words
 from services.drafter.pseudonyms.name_map import NameMap, is_distinctive
 from services.drafter.pseudonyms.numbers import (
@@ -86,7 +86,7 @@ class Pseudonyms:
             return self._sent
         if self._original is not None:
             raise NotReplaceableError("pseudonyms are of one text")
-        self._exact, self._names = ExactMap(self._source, text), NameMap(self._source, text, self._known.names)
+        self._exact, self._names = IdentifierMap(self._source, text), NameMap(self._source, text, self._known.names)
         spans = Spans()
         self._add_known(text, spans)
         self._exact.add_contacts(text, find_contacts(text), spans)

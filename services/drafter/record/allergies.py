@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from services.drafter.record import absence
+from services.drafter.record import no_known_allergies
 from services.drafter.record.scope import IN_ERROR, StayScope
 from shared.clinical import elements
 from shared.clinical.elements import Resource
@@ -48,7 +48,7 @@ def read_allergies(resources: list[Resource], scope: StayScope) -> AllergyList:
             active.append((item, Allergy(**entry.model_dump(), names=_names(item), codes=_codes(item))))
     entries = [entry for _, entry in active]
     for item, name, recorded in absent:
-        if any(absence.contradicts(item, name, other, _name(other) or "") for other, _ in active):
+        if any(no_known_allergies.contradicts(item, name, other, _name(other) or "") for other, _ in active):
             when = f" of {recorded.text}" if recorded else ""
             scope.leave_out(item, f"the statement “{name}”{when}", "which the allergies of the record contradict")
         else:
@@ -59,7 +59,7 @@ def read_allergies(resources: list[Resource], scope: StayScope) -> AllergyList:
             entries.append(Allergy(**entry.model_dump()))
     if not entries:
         return AllergyList((), "" if asked else "Not asked, or no information: ask the patient")
-    partly = not active and all(absence.is_partial(item, name) for item, name, _ in absent)
+    partly = not active and all(no_known_allergies.is_partial(item, name) for item, name, _ in absent)
     return AllergyList(
         tuple(entries), "Only some are said to be absent: ask the patient about others" if partly else ""
     )
@@ -95,7 +95,7 @@ def _holds(item: Resource, name: str | None, scope: StayScope) -> bool:
 
 def _is_absence(item: Resource, name: str) -> bool:
     """Return whether an entry states that there is none; `none except penicillin` states that there is one."""
-    return not _EXCEPTION.search(name) and absence.is_absence(item, name)
+    return not _EXCEPTION.search(name) and no_known_allergies.states_no_allergy(item, name)
 
 
 def _is_unasked(item: Resource, name: str) -> bool:

@@ -7,8 +7,8 @@ from services.drafter.kinds import KindRegistry
 from services.drafter.record import (
     clinical_notes,
     identity,
-    origin,
     stay,
+    stay_attribution,
 )
 from services.drafter.record.context_builder import ContextBuilder
 from services.drafter.record.scope import StayScope
@@ -30,7 +30,7 @@ def build_context(
     encounters = stay.stay_encounters(record.encounter, record.of("Encounter"), record.bases)
     scope = _scope(record, encounters, end)
     entries = _entries_of(record, scope)
-    scope.origins = origin.entries_of_stay(entries, record.people, scope, record.bases)
+    scope.origins = stay_attribution.entries_of_stay(entries, record.people, scope, record.bases)
     patient = identity.patient(record.patient, scope, elements.child(record.encounter, "serviceProvider"))
     builder = ContextBuilder(record, entries, encounters, scope, patient)
     return builder.build(known or kinds.load_shipped_kinds(), department)

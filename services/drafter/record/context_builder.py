@@ -9,26 +9,26 @@ from services.drafter.record import (
     allergies,
     clinical_notes,
     code_status,
-    condition,
     diagnoses,
     directives,
+    functional_status,
     identity,
     incidents,
     microbiology,
-    note_passages,
+    note_excerpts,
     nutrition,
     open_points,
     plans,
     procedures,
-    requests,
+    service_requests,
     stay,
 )
+from services.drafter.record.diagnosis_roles import DiagnosisRoles
 from services.drafter.record.features import read_features
 from services.drafter.record.medication import MedicationLists, read_medication
 from services.drafter.record.observations import Measurements, is_measured, read_measurements
-from services.drafter.record.ranges import RangeSubject
+from services.drafter.record.reference_ranges import RangeSubject
 from services.drafter.record.reports import ReportList, pending_requests, read_reports
-from services.drafter.record.roles import DiagnosisRoles
 from services.drafter.record.scope import StayScope, excluded_lines, source
 from services.drafter.source_record import SourceRecord
 from shared.clinical import elements, references
@@ -77,7 +77,7 @@ class ContextBuilder:
         """Return the context without open points. What each reader leaves out is listed in the order of the calls."""
         record, scope, encounter = self._record, self._scope, self._record.encounter
         bases = record.bases
-        passages = note_passages.read_passages(*self._documents(), scope, record.texts)
+        passages = note_excerpts.read_note_excerpts(*self._documents(), scope, record.texts)
         notes = clinical_notes.read_notes(
             (item for items in self._documents() for item in items), record.texts, record.people, scope, bases
         )
@@ -119,7 +119,7 @@ class ContextBuilder:
             family_history=tuple(diagnoses.family_history(self._resources_of_type("FamilyMemberHistory"), scope)),
             procedures=(
                 *procedures.read_procedures(self._resources_of_type("Procedure"), self._devices, scope, bases),
-                *note_passages.operations(passages),
+                *note_excerpts.operations(passages),
             ),
             devices=_distinct_entries(
                 procedures.devices_in_place(
@@ -145,14 +145,14 @@ class ContextBuilder:
             reports=tuple(reports.entries),
             contradictions=(*measurements.contradictions, *reports.contradictions),
             pending=_distinct_entries([*measurements.pending, *reports.pending, *self._requested()]),
-            function=tuple(condition.functional_status(others, scope)),
-            observed=tuple(condition.other_observations(others, scope)),
+            function=tuple(functional_status.functional_status(others, scope)),
+            observed=tuple(functional_status.other_observations(others, scope)),
             directives=directives_in_force,
             doubts=(*directive_doubts, *incident_doubts),
             care_plans=tuple(plans.care_plans(self._resources_of_type("CarePlan"), scope)),
             diet=(
                 *nutrition.ordered_diets(self._resources_of_type("NutritionOrder"), scope),
-                *condition.diet_and_activity(others, scope),
+                *functional_status.diet_and_activity(others, scope),
             ),
             goals=tuple(plans.goals(self._resources_of_type("Goal"), scope)),
             team=_distinct_entries(plans.team(self._resources_of_type("CareTeam"), record.people, scope, bases)),
@@ -160,7 +160,7 @@ class ContextBuilder:
             follow_up=self._follow_up(),
             outcome=self._outcome(died, passages),
             notes=(
-                *note_passages.document_evidence(passages, {item.source for item in notes}),
+                *note_excerpts.document_evidence(passages, {item.source for item in notes}),
                 *medication.evidence,
             ),
             clinical_notes=notes,
@@ -244,16 +244,16 @@ class ContextBuilder:
             pending_requests(self._resources_of_type("ServiceRequest"), results, self._scope, self._record.bases)
         )
 
-    def _reasons(self, passages: list[note_passages.NotePassage]) -> tuple[ContextEntry, ...]:
+    def _reasons(self, passages: list[note_excerpts.NoteExcerpt]) -> tuple[ContextEntry, ...]:
         stated = diagnoses.admission_reasons(self._encounters, self._resources_of_type("Condition"), self._record.bases)
-        return _distinct_entries([*stated, *note_passages.complaints(passages)])
+        return _distinct_entries([*stated, *note_excerpts.complaints(passages)])
 
-    def _diagnoses(self, passages: list[note_passages.NotePassage]) -> tuple[Diagnosis, ...]:
+    def _diagnoses(self, passages: list[note_excerpts.NoteExcerpt]) -> tuple[Diagnosis, ...]:
         roles = DiagnosisRoles(self._encounters, self._record.bases)
         recorded = list(diagnoses.read_diagnoses(self._resources_of_type("Condition"), roles, self._scope))
         named = [
             Diagnosis(**item.model_dump(), role="comorbidity", acquired=True)
-            for item in note_passages.complications(passages)
+            for item in note_excerpts.complications(passages)
         ]
         return (*recorded, *named)
 
@@ -266,7 +266,7 @@ class ContextBuilder:
         incidents.questionnaires(self._resources_of_type("QuestionnaireResponse"), self._scope)
         return events, [*incidents.confirmation_points(events), *issues]
 
-    def _medication(self, passages: list[note_passages.NotePassage]) -> MedicationLists:
+    def _medication(self, passages: list[note_excerpts.NoteExcerpt]) -> MedicationLists:
         known = self._record.people | {source(item): item for item in self._resources_of_type("Medication")}
         return read_medication(self._resources_of_type, known, passages, self._record.bases, self._scope)
 
@@ -298,16 +298,16 @@ class ContextBuilder:
     def _services(self) -> Iterator[ContextEntry]:
         known = self._devices | {source(item): item for item in self._resources_of_type("Condition")}
         orders = [*self._resources_of_type("ServiceRequest"), *self._resources_of_type("DeviceRequest")]
-        return requests.ordered_services(orders, self._scope, known, self._record.bases)
+        return service_requests.ordered_services(orders, self._scope, known, self._record.bases)
 
-    def _outcome(self, died: bool, passages: list[note_passages.NotePassage]) -> tuple[ContextEntry, ...]:
+    def _outcome(self, died: bool, passages: list[note_excerpts.NoteExcerpt]) -> tuple[ContextEntry, ...]:
         if not died:
             return ()
-        stated = condition.outcome_of_death(
+        stated = functional_status.outcome_of_death(
             self._resources_of_type("Observation"),
             self._resources_of_type("Condition"),
             self._resources_of_type("ServiceRequest"),
-            note_passages.deaths(passages),
+            note_excerpts.deaths(passages),
             self._scope,
         )
         return _distinct_entries(stated)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from services.drafter.record.roles import DiagnosisRoles
+from services.drafter.record.diagnosis_roles import DiagnosisRoles
 from services.drafter.record.scope import AFTER_DISCHARGE, IN_ERROR, OF_ANOTHER_ENCOUNTER, StayScope, source
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource

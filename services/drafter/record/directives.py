@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from services.drafter.record.code_status import CodeStatusStatement, is_code_status
-from services.drafter.record.condition import RESUSCITATION, value_and_parts
+from services.drafter.record.functional_status import RESUSCITATION, value_and_parts
 from services.drafter.record.scope import StayScope
 from shared.clinical import elements
 from shared.clinical.elements import Resource

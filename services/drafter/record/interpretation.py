@@ -10,7 +10,7 @@ from typing import Literal
 
 from services.drafter.record import quantities
 from services.drafter.record.quantities import MeasuredValue
-from services.drafter.record.ranges import Bounds, RangeSubject, applicable_ranges, critical_bounds
+from services.drafter.record.reference_ranges import Bounds, RangeSubject, applicable_ranges, critical_bounds
 from shared.clinical import elements
 from shared.clinical.elements import Resource
 from shared.contracts.context import Flag

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from services.drafter.record import home_notes
+from services.drafter.record import home_medicines_in_notes
+from services.drafter.record.medication_sorter import MedicationSorter
 from services.drafter.record.medicine_entries import MedicineReader
 from services.drafter.record.medicine_lists import ListMembership, MedicineList, list_source, read_medicine_lists
-from services.drafter.record.medicines import MedicationSorter
-from services.drafter.record.note_passages import NotePassage
+from services.drafter.record.note_excerpts import NoteExcerpt
 from services.drafter.record.order_links import (
     SortedMedicines,
     ask_where_missing,
@@ -35,20 +35,22 @@ class MedicationLists:
     questions: tuple[ContextEntry, ...]
     evidence: tuple[ContextEntry, ...]  # lists that are only words: the narrative is compared with them
 
-    def with_note_evidence(self, passages: list[NotePassage], before: tuple[ContextEntry, ...]) -> "MedicationLists":
+    def with_note_evidence(self, passages: list[NoteExcerpt], before: tuple[ContextEntry, ...]) -> "MedicationLists":
         """Return the lists compared with notes on home medicines; `before` are lists without entries."""
-        sections = home_notes.home_medicine_sections(passages, before)
+        sections = home_medicines_in_notes.home_medicine_sections(passages, before)
         at_home = (*self.lists["home"], *self.lists["other"])
-        lists = self.lists | {"discharge": home_notes.mark_note_medicines(self.lists["discharge"], at_home, sections)}
+        lists = self.lists | {
+            "discharge": home_medicines_in_notes.mark_note_medicines(self.lists["discharge"], at_home, sections)
+        }
         return MedicationLists(
-            lists, (*self.questions, *home_notes.home_medicine_questions(at_home, sections)), self.evidence
+            lists, (*self.questions, *home_medicines_in_notes.home_medicine_questions(at_home, sections)), self.evidence
         )
 
 
 def read_medication(
     of: Callable[[str], list[Resource]],
     medications: dict[str, Resource],
-    passages: list[NotePassage],
+    passages: list[NoteExcerpt],
     bases: frozenset[str],
     scope: StayScope,
 ) -> MedicationLists:

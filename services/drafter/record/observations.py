@@ -10,7 +10,13 @@ from decimal import Decimal
 from services.drafter.record import interpretation, quantities
 from services.drafter.record.interpretation import Judgement
 from services.drafter.record.observation_values import format_pressure, format_value
-from services.drafter.record.ranges import Bounds, RangeSubject, applicable_ranges, reference_ranges, therapeutic_ranges
+from services.drafter.record.reference_ranges import (
+    Bounds,
+    RangeSubject,
+    applicable_ranges,
+    reference_ranges,
+    therapeutic_ranges,
+)
 from services.drafter.record.scope import StayScope, source
 from services.drafter.record.vital_signs import ORDER, vital_sign
 from shared.clinical import elements

@@ -6,7 +6,7 @@ Each finding is a question beside the document; none changes a fact of it.
 import re
 from collections.abc import Iterator
 
-from services.drafter.record import drug_classes, taken_together
+from services.drafter.record import drug_classes, therapeutic_duplication
 from services.drafter.record.medicine_names import ingredients
 from services.drafter.record.observations import short_names
 from shared.contracts.context import Allergy, EncounterContext, Medicine, ObservationSeries
@@ -108,7 +108,7 @@ def _duplicates(context: EncounterContext) -> Iterator[OpenPoint]:
 
 def _same_effect(context: EncounterContext) -> Iterator[OpenPoint]:
     """Yield discharge orders of different substances with the same effect."""
-    for effect, orders in taken_together.combination_questions(context.discharge_medicines):
+    for effect, orders in therapeutic_duplication.duplication_questions(context.discharge_medicines):
         listed = "; ".join(item.text for item in orders)
         text = f"{len(orders)} {effect} at discharge: {listed}: confirm that they are taken together"
         yield OpenPoint(text=text, source=orders[1].source)

@@ -8,7 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from services.evaluator.dependencies import ClockOf, DrafterReader, Drafters, Engineer
 from services.evaluator.draft_metrics import CONFIDENCE, METRICS, MIN_JUDGED
-from services.evaluator.evaluation_sets import STAMP, StayChoice
+from services.evaluator.evaluation_sets import VERSIONED_NAME, StayChoice
 from services.evaluator.evaluations_api import EvaluationId
 from services.evaluator.web.drafter_details import ReasonField, may_act, may_read_texts, refused_page
 from services.evaluator.web.drafter_list import HERE
@@ -30,7 +30,7 @@ async def begin(
     drafters: Drafters,
     clock: ClockOf,
     reason: ReasonField,
-    set: Annotated[str, Form(pattern=rf"^$|{STAMP.pattern}")] = "",
+    set: Annotated[str, Form(pattern=rf"^$|{VERSIONED_NAME.pattern}")] = "",
     limit: Annotated[int, Form(ge=1, le=MAX_ITEMS)] = 50,
     department: Annotated[str, Form(max_length=64)] = "",
 ) -> Response:

@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 from services.evaluator.dependencies import DrafterReader, Drafters, Engineer
 from services.evaluator.drafters import DrafterService
 from services.evaluator.evaluation_sets import StayChoice
-from services.evaluator.evaluation_sets_api import SetSummary, Stamp
+from services.evaluator.evaluation_sets_api import SetSummary, VersionedName
 from services.evaluator.web.drafter_details import ReasonField, may_act
 from services.evaluator.web.drafter_list import HERE
 from services.evaluator.web.render import PageRoute, page
@@ -59,7 +59,7 @@ async def make(
 
 
 @router.get("/drafters/sets/{stamp}")
-async def show(stamp: Stamp, who: DrafterReader, drafters: Drafters, done: str = "") -> Response:
+async def show(stamp: VersionedName, who: DrafterReader, drafters: Drafters, done: str = "") -> Response:
     made = await drafters.sets.find(stamp)
     candidates = [
         item

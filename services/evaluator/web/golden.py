@@ -13,7 +13,7 @@ from services.evaluator.golden import GoldenQuery
 from services.evaluator.golden_api import Question, golden_file
 from services.evaluator.golden_set import id_of, managed_sentence, query_digest
 from services.evaluator.golden_view import Outcome
-from services.evaluator.service import KnowledgeService
+from services.evaluator.knowledge_service import KnowledgeService
 from services.evaluator.web.knowledge import HERE, SHOWN, Reader, Version, knowledge_page, live_and_newest
 from services.evaluator.web.render import PageRoute
 from shared.runtime.authentication import Caller

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
 from services.evaluator.dependencies import Knowledge, allow
+from services.evaluator.knowledge_service import KnowledgeService
 from services.evaluator.overview import source_states
-from services.evaluator.service import KnowledgeService
 from services.evaluator.web.render import PageRoute, page
 from shared.contracts.errors import PermanentError
 from shared.contracts.subjects import derived_id

@@ -6,7 +6,7 @@ from services.evaluator.draft_metrics import METRICS
 from services.evaluator.web.interval_chart import interval_chart
 from shared.web.render import PageRoute, Templates, span
 
-METRIC_WORDS = {
+METRIC_LABELS = {
     "contradicted": "sentences of the model that the record contradicts, share",
     "not-in-record": "sentences of the model that the record does not have, share",
     "silent": "stays for which the model gave no usable answer, share",
@@ -23,7 +23,7 @@ METRIC_WORDS = {
     "cost": "of a draft, by the price of the endpoint",
     "seconds": "time of a draft",
 }
-MOVE_WORDS = {
+MOVE_LABELS = {
     "declared": "Declared",
     "added": "Added as a candidate",
     "shadowed": "Made the shadow",
@@ -54,8 +54,8 @@ def percent(value: float | None) -> str:
 
 templates = Templates(Path(__file__).parent / "templates")
 templates.environment.globals |= {
-    "METRIC_WORDS": METRIC_WORDS,
-    "MOVE_WORDS": MOVE_WORDS,
+    "METRIC_LABELS": METRIC_LABELS,
+    "MOVE_LABELS": MOVE_LABELS,
     "MARGINS": {item.name: item.margin for item in METRICS},
     "interval_chart": interval_chart,
     "span": span,

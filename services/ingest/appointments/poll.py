@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import timedelta
 
 from services.ingest.appointments import rules
-from services.ingest.encounters.poll_mark import key_of
+from services.ingest.encounters.poll_watermark import key_of
 from services.ingest.publishers import NotificationPublisher
 from shared.clinical.elements import Resource, child, string
 from shared.clinical.fhir_client import FhirClient

@@ -7,10 +7,10 @@ from nats.aio.msg import Msg
 
 from services.ingest.appointments.poll import AppointmentPoll
 from services.ingest.appointments.updates import AppointmentUpdates
-from services.ingest.encounters.census import Census
 from services.ingest.encounters.poll import EncounterPoll
 from services.ingest.encounters.poll_timer import PollTimer
 from services.ingest.encounters.updates import EncounterUpdates
+from services.ingest.encounters.visit_index import VisitIndex
 from services.ingest.encounters.watch import SubscriptionWatch
 from services.ingest.notification_service import NotificationService
 from services.ingest.publishers import EncounterPublisher, NotificationPublisher
@@ -24,7 +24,7 @@ from shared.messaging.event_store import Clock
 UNPOLLED = timedelta(days=3650)  # without a poll: no timer is set but by a notification that asks for one
 
 
-class FhirRoute:
+class FhirDischargeIntake:
     """The parts of the route. Raises PermanentError for a file of Subscriptions that cannot be used."""
 
     def __init__(
@@ -32,7 +32,7 @@ class FhirRoute:
         bus: NatsConnection,
         ehr: FhirClient,
         encounters: EncounterPublisher,
-        census: Census,
+        census: VisitIndex,
         settings: IngestSettings,
         clock: Clock,
         new_id: Callable[[], str],

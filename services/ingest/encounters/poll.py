@@ -12,10 +12,10 @@ from nats.aio.msg import Msg
 
 from services.ingest.appointments.poll import AppointmentPoll
 from services.ingest.domain import CANCELLED, DISCHARGED
-from services.ingest.encounters import poll_mark, status
-from services.ingest.encounters.census import Census, CensusEntry, SeenVisit
-from services.ingest.encounters.poll_mark import PollMark
+from services.ingest.encounters import poll_watermark, status
 from services.ingest.encounters.poll_timer import PollTimer
+from services.ingest.encounters.poll_watermark import PollWatermark
+from services.ingest.encounters.visit_index import SeenVisit, VisitEntry, VisitIndex
 from services.ingest.encounters.watch import SubscriptionWatch
 from services.ingest.hl7.encounters import EncounterFinder
 from services.ingest.publishers import NotificationPublisher
@@ -48,7 +48,7 @@ class EncounterPoll:
         bus: NatsConnection,
         ehr: FhirClient,
         publisher: NotificationPublisher,
-        census: Census,
+        census: VisitIndex,
         watch: SubscriptionWatch,
         appointments: AppointmentPoll,
         timer: PollTimer,
@@ -87,9 +87,9 @@ class EncounterPoll:
         if mark.run is not None:
             instruments.set_gauge("countersign.ehr.poll.age", (self._clock() - mark.run).total_seconds())
 
-    async def _poll(self, mark: PollMark) -> PollMark:
+    async def _poll(self, mark: PollWatermark) -> PollWatermark:
         """Publish what has changed; return the mark. Raises CountersignError."""
-        if poll_mark.can_search(await self._ehr.capabilities()):
+        if poll_watermark.can_search(await self._ehr.capabilities()):
             try:
                 return (await self._search(mark)).model_copy(update={"census": False})
             except PermanentError as refusal:
@@ -97,20 +97,20 @@ class EncounterPoll:
         await self._ask_census()
         return (await self._mark()).model_copy(update={"census": True})
 
-    async def _search(self, mark: PollMark) -> PollMark:
+    async def _search(self, mark: PollWatermark) -> PollWatermark:
         """Publish the changed Encounters page by page. The mark is kept with each page while the server sorts."""
-        start, known = poll_mark.search_start(mark, self._since, self._clock()), frozenset(mark.known)
+        start, known = poll_watermark.search_start(mark, self._since, self._clock()), frozenset(mark.known)
         found: list[Resource] = []
-        async for page in self._ehr.each_page("Encounter", poll_mark.query(start)):
+        async for page in self._ehr.each_page("Encounter", poll_watermark.query(start)):
             matches = [item for item in page.matches if item.get("resourceType") == "Encounter"]
             for encounter in matches:
-                if poll_mark.key_of(encounter) not in known:
+                if poll_watermark.key_of(encounter) not in known:
                     await self._consider(encounter)
             found += [_outline(item) for item in matches]
-            if poll_mark.in_order(found):
-                mark = poll_mark.advance(mark, found, start)
+            if poll_watermark.in_order(found):
+                mark = poll_watermark.advance(mark, found, start)
                 await self._save(mark)
-        return poll_mark.advance(mark, found, start)
+        return poll_watermark.advance(mark, found, start)
 
     async def _consider(self, encounter: Resource) -> None:
         """Publish an Encounter that may be a discharge, or that takes back one that was reported."""
@@ -136,14 +136,14 @@ class EncounterPoll:
                 if encounter.get("resourceType") != "Encounter" or encounter.get("id") not in by_id:
                     continue
                 entry, seen = by_id[encounter["id"]]
-                version = poll_mark.key_of(encounter)
+                version = poll_watermark.key_of(encounter)
                 if version != seen.version:
                     await self._consider(encounter)
                     await self._census.considered(entry, SeenVisit(encounter=seen.encounter, version=version))
 
-    async def _with_encounters(self, entries: list[CensusEntry]) -> list[tuple[CensusEntry, SeenVisit]]:
+    async def _with_encounters(self, entries: list[VisitEntry]) -> list[tuple[VisitEntry, SeenVisit]]:
         """Return the entries whose Encounter is known, after asking for those of new visits."""
-        found: list[tuple[CensusEntry, SeenVisit]] = []
+        found: list[tuple[VisitEntry, SeenVisit]] = []
         lookups = 0
         for entry in entries:
             if entry.seen is not None:
@@ -155,14 +155,14 @@ class EncounterPoll:
                     found.append((entry, SeenVisit(encounter=candidates[0]["id"])))
         return found
 
-    async def _mark(self) -> PollMark:
+    async def _mark(self) -> PollWatermark:
         entry = await self._marks.get(KEY)
-        return PollMark.read(entry.value) if entry else PollMark()
+        return PollWatermark.read(entry.value) if entry else PollWatermark()
 
-    async def _save(self, mark: PollMark) -> None:
+    async def _save(self, mark: PollWatermark) -> None:
         await self._marks.put(KEY, mark.model_dump_json(exclude_none=True).encode())
 
-    async def _alert(self, mark: PollMark, failure: CountersignError) -> None:
+    async def _alert(self, mark: PollWatermark, failure: CountersignError) -> None:
         logger.warning("the EHR could not be asked for discharges: %s", failure.reason)
         times, rest = divmod(mark.failed, ALERT_AFTER)
         if rest == 0 and times > 0 and times & (times - 1) == 0:
@@ -177,7 +177,7 @@ class EncounterPoll:
             )
 
 
-def _batches(entries: list[tuple[CensusEntry, SeenVisit]]) -> list[list[tuple[CensusEntry, SeenVisit]]]:
+def _batches(entries: list[tuple[VisitEntry, SeenVisit]]) -> list[list[tuple[VisitEntry, SeenVisit]]]:
     return [entries[start : start + IDS_PER_SEARCH] for start in range(0, len(entries), IDS_PER_SEARCH)]
 
 

@@ -23,7 +23,7 @@ from shared.contracts.subjects import case_id, derived_id, updated_subject, visi
 from shared.contracts.visits import CANCELLED, parse_visit_reported, visit_token
 from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.event_store import Clock, EventStore
-from shared.messaging.pages import pages
+from shared.messaging.stream_pages import read_stream_pages
 
 MAX_PUBLISH_ATTEMPTS = 5  # to publish while the Encounter goes on changing
 RECENT = timedelta(days=7)  # how old a discharge may be that a change of an Encounter reports, where no time is set
@@ -180,7 +180,7 @@ class EncounterUpdates:
                 parse_visit_reported((found.headers or {})["Nats-Subject"], found.data),
                 int((found.headers or {})["Nats-Sequence"]),
             )
-            async for page in pages(self._bus, "EHR", visit_subject("*", visit_token(visit)))
+            async for page in read_stream_pages(self._bus, "EHR", visit_subject("*", visit_token(visit)))
             for found in page
         ]
         last = latest(history)

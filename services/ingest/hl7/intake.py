@@ -2,7 +2,7 @@
 
 import asyncio
 
-from services.ingest.encounters.census import Census
+from services.ingest.encounters.visit_index import VisitIndex
 from services.ingest.hl7.adt import census_visit
 from services.ingest.hl7.receive import FrameOutcome
 from services.ingest.stored_reports import ADT_SOURCE
@@ -24,7 +24,7 @@ class NotStoredError(Exception):
 class Intake:
     """Stores facts on the EHR stream, and alerts about what no fact can be made of."""
 
-    def __init__(self, bus: NatsConnection, clock: Clock, census: Census) -> None:
+    def __init__(self, bus: NatsConnection, clock: Clock, census: VisitIndex) -> None:
         self._bus, self._clock, self._census = bus, clock, census
 
     async def store(self, outcome: FrameOutcome) -> None:

@@ -29,7 +29,7 @@ from shared.contracts.visits import (
 from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.dead_letter_queue import publish_alert
 from shared.messaging.event_store import EventStore
-from shared.messaging.pages import pages
+from shared.messaging.stream_pages import read_stream_pages
 
 MAX_PUBLISH_ATTEMPTS = 5  # to publish while other facts of the visit come in
 UNKNOWN = "the EHR does not know the visit yet"
@@ -190,7 +190,7 @@ class VisitResolver:
 
     async def _discharges(self) -> AsyncIterator[VisitReported]:
         """Yield the discharges of the last thirty days, as long as the stream keeps them."""
-        async for page in pages(self._bus, "EHR", visit_subject(DISCHARGED, "*")):
+        async for page in read_stream_pages(self._bus, "EHR", visit_subject(DISCHARGED, "*")):
             for item in page:
                 yield parse_visit_reported((item.headers or {})["Nats-Subject"], item.data)
 
@@ -204,7 +204,7 @@ class VisitResolver:
                 parse_visit_reported((item.headers or {})["Nats-Subject"], item.data),
                 int((item.headers or {})["Nats-Sequence"]),
             )
-            async for page in pages(self._bus, "EHR", visit_subject("*", _token(fact)))
+            async for page in read_stream_pages(self._bus, "EHR", visit_subject("*", _token(fact)))
             for item in page
         ]
         if all(item.fact.key != fact.key for item in found):

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from services.approval.case_verification.chart import FiledSignature, against_chart
+from services.approval.case_verification.fault import Fault
 from services.approval.corrections.rules import number_of, signature_of
 from services.approval.filing.correction_resources import identifier_of
 from services.approval.filing.write_back import document_in_ehr
-from services.approval.proof.chart import FiledSignature, against_chart
-from services.approval.proof.fault import Fault
 from shared.clinical.fhir_client import FhirClient
 from shared.contracts.case import Case, fold, restored_event, unexpected_events
 from shared.contracts.corrections import RetractionFiled

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from services.approval.filing import follow_up, resources
-from services.approval.filing.follow_up import due
+from services.approval.filing import late_write_check, resources
+from services.approval.filing.late_write_check import due
 from shared.contracts.retry import RetryPolicy
 from shared.messaging import pull_subscriber
 from shared.messaging.event_store import RawMessage
@@ -34,7 +34,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RetryPolicy, "wait", lambda row, attempt: 0.05)
     monkeypatch.setattr(Consumer, "ack_wait", 1.5)
     monkeypatch.setattr(pull_subscriber, "STOP_TIMEOUT_S", 0.05)
-    monkeypatch.setattr(follow_up, "CHECK_DELAYS", (timedelta(0),))
+    monkeypatch.setattr(late_write_check, "CHECK_DELAYS", (timedelta(0),))
 
 
 @pytest.fixture
@@ -67,9 +67,9 @@ async def filed(stack: Stack) -> tuple[str, dict[str, Any]]:
 @contextmanager
 def no_look_yet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Looks are not due while the block runs: what comes after it is not looked at too early."""
-    monkeypatch.setattr(follow_up, "CHECK_DELAYS", (timedelta(days=1),))
+    monkeypatch.setattr(late_write_check, "CHECK_DELAYS", (timedelta(days=1),))
     yield
-    monkeypatch.setattr(follow_up, "CHECK_DELAYS", (timedelta(0),))
+    monkeypatch.setattr(late_write_check, "CHECK_DELAYS", (timedelta(0),))
 
 
 async def gets_in_order(ehr: UnreliableEhr, case: dict[str, Any]) -> None:
@@ -192,7 +192,7 @@ async def test_an_ehr_that_is_away_is_waited_for(
 
         async def tried_often() -> bool:
             tries = [item for item in ehr.seen[asked:] if item.url.path == "/fhir/DocumentReference"]
-            return len(tries) > follow_up.ALERT_AFTER_FAILURES + 1
+            return len(tries) > late_write_check.ALERT_AFTER_FAILURES + 1
 
         await until(tried_often, "several runs")
         assert not in_order(ehr, case)

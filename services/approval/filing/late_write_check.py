@@ -37,14 +37,14 @@ INITIAL_EVENTS = 500  # events before the first start that are checked, too
 ALERT_AFTER_FAILURES = 3  # consecutive runs without progress
 
 
-class FollowUpPosition(Model):
+class LateWritePosition(Model):
     """The position in the event stream up to which one kind of end was checked, for one delay."""
 
     at: int
     failed: int = 0  # runs without progress since then
 
 
-class FollowUp:
+class LateWriteCheck:
     def __init__(
         self, bus: NatsConnection, ehr: FhirClient, write_backs: WriteBacks, tasks: ReviewTasks, clock: Clock
     ) -> None:
@@ -64,9 +64,9 @@ class FollowUp:
     async def _initialize_position(self, key: str, last: int) -> None:
         """Store a first position, also where the stored one is past the stream's end: an older backup was restored."""
         entry = await self._positions.get(key)
-        if entry is not None and FollowUpPosition.read(entry.value).at <= last:
+        if entry is not None and LateWritePosition.read(entry.value).at <= last:
             return
-        value = FollowUpPosition(at=max(0, last - INITIAL_EVENTS)).model_dump_json().encode()
+        value = LateWritePosition(at=max(0, last - INITIAL_EVENTS)).model_dump_json().encode()
         try:
             await self._positions.put(key, value, revision=entry.revision if entry else 0)
         except WrongSequenceError:
@@ -86,7 +86,7 @@ class FollowUp:
         entry = await self._positions.get(key)
         if entry is None:
             return
-        position = FollowUpPosition.read(entry.value)
+        position = LateWritePosition.read(entry.value)
         for _ in range(0, MAX_CASES_PER_RUN, PAGE):
             query = {"seq": position.at + 1, "next_by_subj": case_filter(name), "batch": PAGE}
             page = [raw_message_of(message) for message in await self._bus.direct_get(STREAM, query)]
@@ -98,11 +98,11 @@ class FollowUp:
             if position.failed or len(page) < PAGE:
                 return
 
-    async def _save_position(self, key: str, position: FollowUpPosition, entry: KvEntry) -> KvEntry:
+    async def _save_position(self, key: str, position: LateWritePosition, entry: KvEntry) -> KvEntry:
         value = position.model_dump_json().encode()
         return KvEntry(key, value, await self._positions.put(key, value, revision=entry.revision))
 
-    async def _check_events(self, position: FollowUpPosition, events: Sequence[RawMessage]) -> FollowUpPosition:
+    async def _check_events(self, position: LateWritePosition, events: Sequence[RawMessage]) -> LateWritePosition:
         """Check the cases of `events` until one fails; return the position after the last that was checked."""
         for event in events:
             case, _ = parse_case_subject(event.subject)
@@ -115,7 +115,7 @@ class FollowUp:
                 if position.failed + 1 < ALERT_AFTER_FAILURES or not await self._ehr.ready():
                     return position.model_copy(update={"failed": position.failed + 1})
                 await self._alert(case, error.reason)  # a problem of this case: others do not wait for it
-            position = FollowUpPosition(at=event.sequence)
+            position = LateWritePosition(at=event.sequence)
         return position
 
     async def _check_case(self, ref: CaseRef) -> None:
@@ -135,9 +135,9 @@ class FollowUp:
         for entry in (*case.earlier, *case.entries):
             if (filed := entry.filed) is not None:
                 repair = self._write_backs.repair_of(filed)
-                left += await repair.put_in_order(ref, case, entry) if repair is not None else 0
+                left += await repair.repair_document(ref, case, entry) if repair is not None else 0
         if case.retracted is not None and (repair := self._write_backs.repair_of(case.retracted)) is not None:
-            left += await repair.put_retraction_in_order(case)
+            left += await repair.repair_retraction(case)
         return left
 
     async def _end_tasks(self, ref: CaseRef, history: Sequence[RecordedEvent], document: str | None) -> None:

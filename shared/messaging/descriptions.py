@@ -2,7 +2,7 @@
 
 from shared.messaging.topology import SERVICES, advisory_consumer
 
-STREAM_WORDS = {
+STREAM_DESCRIPTIONS = {
     "EHR": "What the EHR reported: discharges, visits, appointments, Tasks. Kept 30 days.",
     "DISCHARGE": "The events of all cases: the audit trail. Kept for ever.",
     "KNOWLEDGE": "Refreshes of the knowledge base. Kept 90 days.",
@@ -17,7 +17,7 @@ STREAM_WORDS = {
     "ADVISORIES": "Notices of NATS about messages that were delivered too often without an answer. Kept 30 days.",
 }
 
-CONSUMER_WORDS = {
+CONSUMER_DESCRIPTIONS = {
     "ingest-discharged": "Opens a case for each discharge.",
     "ingest-cancelled": "Withdraws the case of a discharge that the EHR cancelled.",
     "ingest-pending": "Asks for a draft before the discharge.",

@@ -10,7 +10,7 @@ from shared.messaging.connection import NatsConnection
 PAGE = 512  # messages; the server sends fewer where these would be too many bytes
 
 
-async def pages(
+async def read_stream_pages(
     bus: NatsConnection, stream: str, filter: str, *, start: int = 1, size: int = PAGE
 ) -> AsyncIterator[list[Msg]]:
     """Yield pages of messages from sequence `start` on, in stream order. Raises TransientError, PermanentError.

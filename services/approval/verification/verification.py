@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.approval.proof.fault import Fault
+from services.approval.case_verification.fault import Fault
 from services.approval.verification.report import VerificationReport
 
 MAX_FINDINGS = 500  # of one run; more are counted

@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from nats import errors
 from nats.js.errors import APIError, NotFoundError
 
+from services.approval.case_verification.case import VerifiedCase, filed_documents, verify_case
+from services.approval.case_verification.fault import Fault
 from services.approval.ehr_tasks.task_decision import CASE_ID
-from services.approval.proof.case import VerifiedCase, filed_documents, verify_case
-from services.approval.proof.fault import Fault
 from services.approval.verification.access_log import verify_access_log
 from services.approval.verification.checkpoints import CheckpointVerifier, verify_case_heads
 from services.approval.verification.drafters import verify_drafters
@@ -39,7 +39,7 @@ def no_progress(_done: int, _all: int) -> None: ...
 
 
 @dataclass
-class Audit:
+class EventStreamVerifier:
     """One run. The user of `bus` reads the streams DISCHARGE and ACCESS; with `drafters`, DRAFTERS, too."""
 
     bus: NatsConnection

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from services.drafter.record import medicine_words
 from services.drafter.record.medicine_names import split_salts
-from services.drafter.record.note_passages import NotePassage, sentences
+from services.drafter.record.note_excerpts import NoteExcerpt, sentences
 from services.drafter.record.scope import source
 from shared.contracts.context import ContextEntry, Medicine
 from shared.grounding.vocabulary import drug_names, find_words
@@ -55,7 +55,7 @@ class HomeMedicineSection:
     names: tuple[tuple[str, str], ...]
 
 
-def home_medicine_sections(passages: Iterable[NotePassage], lists: Iterable[ContextEntry]) -> list[HomeMedicineSection]:
+def home_medicine_sections(passages: Iterable[NoteExcerpt], lists: Iterable[ContextEntry]) -> list[HomeMedicineSection]:
     """Return sections of notes on home medicines; `lists` are the record's lists without entries."""
     sections: dict[str, HomeMedicineSection] = {}
     for entry in lists:
@@ -72,7 +72,7 @@ def home_medicine_sections(passages: Iterable[NotePassage], lists: Iterable[Cont
     return [section for section in sections.values() if section.names]
 
 
-def _section_texts(part: NotePassage, is_admission: bool) -> Iterator[str]:
+def _section_texts(part: NoteExcerpt, is_admission: bool) -> Iterator[str]:
     of_history = part.codes & _HISTORY and is_admission
     if part.codes & _ON_ADMISSION or of_history or _is_heading(part.title, is_admission):
         yield part.text

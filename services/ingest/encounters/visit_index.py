@@ -27,7 +27,7 @@ class SeenVisit(Model):
 
 
 @dataclass(frozen=True, slots=True)
-class CensusEntry:
+class VisitEntry:
     """One stay to ask for. `token` is that of the visit, or of the Encounter where no feed named it."""
 
     token: str
@@ -35,7 +35,7 @@ class CensusEntry:
     seen: SeenVisit | None = None
 
 
-class Census:
+class VisitIndex:
     def __init__(self, bus: NatsConnection) -> None:
         self._bucket = Bucket(bus, "reconciled")
         self._reports = StoredReports(bus)
@@ -51,26 +51,26 @@ class Census:
             self._recent.clear()
         self._recent[token] = day
 
-    async def entries(self) -> list[CensusEntry]:
+    async def entries(self) -> list[VisitEntry]:
         """Return the visits of the feed, and every encounter whose discharge was reported in the last 30 days."""
         found = {
-            entry.key.partition(".")[2]: CensusEntry(
+            entry.key.partition(".")[2]: VisitEntry(
                 entry.key.partition(".")[2], IdentifierValue.model_validate_json(entry.value)
             )
             async for entry in self._bucket.scan(VISITS)
         }
         async for entry in self._bucket.scan(SEEN):
             token = entry.key.partition(".")[2]
-            found[token] = replace(found.get(token, CensusEntry(token)), seen=SeenVisit.read(entry.value))
+            found[token] = replace(found.get(token, VisitEntry(token)), seen=SeenVisit.read(entry.value))
         asked = {entry.seen.encounter for entry in found.values() if entry.seen is not None}
         async for encounter in self._discharged():
             if encounter not in asked:
                 asked.add(encounter)
                 token = visit_token(f"Encounter/{encounter}")
-                found[token] = CensusEntry(token, seen=SeenVisit(encounter=encounter))
+                found[token] = VisitEntry(token, seen=SeenVisit(encounter=encounter))
         return list(found.values())
 
-    async def considered(self, entry: CensusEntry, seen: SeenVisit) -> None:
+    async def considered(self, entry: VisitEntry, seen: SeenVisit) -> None:
         """Note which version of the Encounter was considered. Raises TransientError, PermanentError."""
         if entry.seen != seen or entry.visit is None:
             value = seen.model_dump_json(exclude_none=True).encode()

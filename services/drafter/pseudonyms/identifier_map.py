@@ -11,7 +11,7 @@ from services.drafter.pseudonyms.spans import Spans
 from services.drafter.pseudonyms.surrogates import FAMILY_NAMES, SurrogateSource
 
 
-class ExactMap:
+class IdentifierMap:
     """What is sent for texts that are replaced as a whole."""
 
     def __init__(self, source: SurrogateSource, text: str) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 from nats.js.errors import APIError
 
-from services.evaluator.content import KnowledgeContent
 from services.evaluator.golden_edits import GoldenEdits
 from services.evaluator.golden_view import GoldenView
 from services.evaluator.live_version import LiveVersion
 from services.evaluator.overview import Refreshes
+from services.evaluator.version_content import KnowledgeContent
 from shared.contracts.errors import PermanentError
 from shared.contracts.knowledge import RetrievalMetrics, SearchMode
 from shared.knowledge import knowledge_file

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from services.drafter.writing import Assignment, DraftWriter
-from services.ingest.preparation.census import SearchBudget, stays_to_prepare
+from services.ingest.preparation.nightly_preparation import SearchBudget, stays_to_prepare
 from shared.inference.generation import Sampling
 from tests.support.drafters import declared_drafters
 from tests.support.examples import T0

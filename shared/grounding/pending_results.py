@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from shared.grounding.evidence_index import EvidenceIndex
 from shared.grounding.parsed_sentence import ParsedSentence
-from shared.grounding.verdict import Finding
+from shared.grounding.verdict import CheckedClaim
 from shared.grounding.words import find_words, stem
 
 _PENDING = re.compile(
@@ -26,7 +26,7 @@ _RESULTED = re.compile(
 )
 
 
-def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     """Yield what is said of a pending result: that it is pending, or its outcome."""
     lines = record.entries_of("pending")
     if not lines:
@@ -46,10 +46,10 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
         detail = f"record: {line.text[:120]} (pending)"
         spans = [(start, end) for key, start, end in parsed.content if key in line.stems]
         if waits is not None:
-            yield Finding("statement", waits.group(), "supported", line.source, detail, (waits.span(), *spans))
+            yield CheckedClaim("statement", waits.group(), "supported", line.source, detail, (waits.span(), *spans))
         elif back is not None and all(key in stems for key in _name(line.text)):
             text = parsed.text[spans[0][0] : back.end()] if spans and spans[0][0] < back.end() else back.group()
-            yield Finding("finding", text, "contradicted", line.source, detail, (back.span(),))
+            yield CheckedClaim("finding", text, "contradicted", line.source, detail, (back.span(),))
         return
 
 

@@ -27,7 +27,7 @@ LOST_AFTER = timedelta(minutes=2)
 Verdict = Literal["run", "answered", "running", "other"]
 
 
-class KeyRunningError(Exception):
+class RequestInProgressError(Exception):
     """The first request with this key has no answer yet."""
 
 
@@ -80,7 +80,7 @@ def verdict(stored: KeyedRequest, fingerprint: str, now: datetime) -> Verdict:
     return "run" if now - stored.since > LOST_AFTER else "running"
 
 
-class StoredAnswers:
+class IdempotencyStore:
     """The answers of one service. `random` gives the nonces of wrapped bodies."""
 
     def __init__(self, bus: NatsConnection, service: str, clock: Clock, random: RandomBytes = os.urandom) -> None:
@@ -93,7 +93,7 @@ class StoredAnswers:
     async def claim(self, name: str, fingerprint: str) -> Claim | tuple[int, dict[str, str], bytes]:
         """Return the right to execute the request; the stored answer (status, headers, body) where it was executed.
 
-        Of requests at the same time one gets the right. Raises KeyRunningError, KeyReusedError, TransientError.
+        Of requests at the same time one gets the right. Raises RequestInProgressError, KeyReusedError, TransientError.
         """
         key, now = f"{self._service}.{name}", self._clock()
         begun = KeyedRequest(fingerprint=fingerprint, state="running", since=now)
@@ -104,17 +104,17 @@ class StoredAnswers:
             except WrongSequenceError:
                 entry = await self._bucket.get(key)
             if entry is None:
-                raise KeyRunningError  # a replica that is behind has not got it yet
+                raise RequestInProgressError  # a replica that is behind has not got it yet
             stored = KeyedRequest.read(entry.value)
             match verdict(stored, fingerprint, now):
                 case "answered":
                     return self._unwrapped(key, stored.answer)
                 case "running":
-                    raise KeyRunningError
+                    raise RequestInProgressError
                 case "other":
                     raise KeyReusedError
             revision = entry.revision
-        raise KeyRunningError
+        raise RequestInProgressError
 
     async def store(self, claim: Claim, status: int, headers: dict[str, str], body: bytes) -> None:
         """Store the answer to the request. Raises TransientError; WrongSequenceError where it took too long."""
@@ -135,7 +135,7 @@ class StoredAnswers:
 
     def _unwrapped(self, key: str, answer: Answer | None) -> tuple[int, dict[str, str], bytes]:
         if answer is None:
-            raise KeyRunningError
+            raise RequestInProgressError
         stored = base64.b64decode(answer.body)
         body = unwrap(self._bus.master_keys, stored, _about(key), "the stored answer to a request")
         return answer.status, answer.headers, body

@@ -9,7 +9,7 @@ from shared.grounding.evidence_index import EvidenceIndex
 from shared.grounding.indexed_entries import IndexedEntry
 from shared.grounding.parsed_sentence import ParsedSentence
 from shared.grounding.quantities import Date
-from shared.grounding.verdict import Finding
+from shared.grounding.verdict import CheckedClaim
 from shared.grounding.vocabulary import Mention
 from shared.grounding.words import is_neutral, stem
 
@@ -44,7 +44,7 @@ _TO = re.compile(r"\s*(?:to|until|through|till|and|-|–)\s*(?:the\s*)?")
 _ORDER = re.compile(r"\b(?:before|after|prior to|following|preceded|then|subsequently|later|followed by)\b")
 
 
-def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     """Yield dates, relative days, and orders of events."""
     if not follow_up.is_about(parsed):
         for day in parsed.dates:
@@ -52,28 +52,30 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     for match in _RELATIVE.finditer(parsed.text):
         if match.group().lower() == "today" and not ADMITTED.search(parsed.lower_text):
             continue  # the day on which the document is written, that of the discharge
-        yield Finding("date", match.group(), "not-in-record", spans=(match.span(),))
+        yield CheckedClaim("date", match.group(), "not-in-record", spans=(match.span(),))
     yield from _order_claims(parsed, record)
 
 
-def _date_claim(day: Date, parsed: ParsedSentence, record: EvidenceIndex) -> Finding:
+def _date_claim(day: Date, parsed: ParsedSentence, record: EvidenceIndex) -> CheckedClaim:
     """Check a date against the last event before it in its clause, else the first one after it."""
     event, allowed, source, detail = _nearest_event(day, parsed, record)
     span = ((day.start, day.end),)
     if any(day.is_on(one) for one in allowed):
-        return Finding("date", day.text, "supported", source, detail, span)
+        return CheckedClaim("date", day.text, "supported", source, detail, span)
     if event and allowed:
-        return Finding("date", day.text, "contradicted", source, detail, span)
+        return CheckedClaim("date", day.text, "contradicted", source, detail, span)
     if not event:
         same = next(
             (line for line in record.lines if line.on and day.is_on(line.on) and _shares_word(line, day, parsed)), None
         )
         if same is not None:
-            return Finding("date", day.text, "supported", same.source, f"record: {same.text[:120]}, {same.on}", span)
+            return CheckedClaim(
+                "date", day.text, "supported", same.source, f"record: {same.text[:120]}, {same.on}", span
+            )
     written = next((line for line in record.lines if day.text in line.text and _shares_word(line, day, parsed)), None)
     if written is not None:
-        return Finding("date", day.text, "supported", written.source, f"record: {written.text[:120]}", span)
-    return Finding("date", day.text, "not-in-record", spans=span)
+        return CheckedClaim("date", day.text, "supported", written.source, f"record: {written.text[:120]}", span)
+    return CheckedClaim("date", day.text, "not-in-record", spans=span)
 
 
 def _shares_word(line: IndexedEntry, day: Date, parsed: ParsedSentence) -> bool:
@@ -147,7 +149,7 @@ def lines_named(
     return found
 
 
-def _order_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def _order_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     """Check `A before B`: the days of A against those of B, where the record has days for both."""
     for match in _ORDER.finditer(parsed.lower_text):
         ahead, behind = (
@@ -168,7 +170,7 @@ def _order_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Fin
         early, late = (ahead[1], behind[1]) if first_ahead else (behind[1], ahead[1])
         text = parsed.text[max(0, match.start() - 30) : match.end() + 30].strip()
         if min(early) > max(late):
-            yield Finding(
+            yield CheckedClaim(
                 "order-of-time",
                 text,
                 "contradicted",
@@ -177,7 +179,7 @@ def _order_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Fin
                 (match.span(),),
             )
         elif min(early) < max(late):
-            yield Finding(
+            yield CheckedClaim(
                 "order-of-time",
                 text,
                 "supported",

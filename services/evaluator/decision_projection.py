@@ -16,7 +16,7 @@ from services.evaluator.evaluations import Evaluations
 from shared.contracts import drafter_states as states
 from shared.contracts.case_values import Actor
 from shared.contracts.draft import DrafterRole, DrafterStamp
-from shared.contracts.drafter_states import DocumentDrafters, DrafterEntry, MoveRefusedError
+from shared.contracts.drafter_states import DocumentDrafters, DrafterEntry, TransitionRefusedError
 from shared.contracts.envelope import RecordedEvent, decode
 from shared.contracts.errors import TransientError
 from shared.contracts.events import Approved, Drafted, Rejected
@@ -33,7 +33,7 @@ CONSUMER = "evaluator-compare"
 WATCH = Actor(subject="evaluator", role="service")
 
 
-class CanaryWatch:
+class DecisionProjection:
     """`threshold` is the evidence at which a canary is rolled back."""
 
     def __init__(
@@ -136,7 +136,7 @@ class CanaryWatch:
         try:
             move = partial(states.roll_back_canary, digest=digest, by=WATCH, reason=reason)
             await self._registry.move(state.document, move)
-        except MoveRefusedError:
+        except TransitionRefusedError:
             return  # it was ended by others in the meantime
         logger.warning("%s: the canary %s is rolled back: %s", state.document, digest[:12], reason)
 

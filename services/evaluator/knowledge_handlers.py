@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nats.aio.msg import Msg
 
-from services.evaluator import calibration, domain, golden, metrics
+from services.evaluator import calibration, domain, golden, retrieval_metrics
 from services.evaluator.calibration import Example
 from services.evaluator.golden import GoldenQuery
 from services.evaluator.golden_edits import GoldenEdits
@@ -77,8 +77,8 @@ class KnowledgeEvaluation:
         before: list[QueryResult] = []
         if live is not None and live.version != indexed.target:
             before, _ = await self._ask(queries, VersionRef(live.version, live.collection, live.embedder, live.search))
-        found = metrics.mean_metrics(results) if results else None
-        compared = metrics.mean_metrics(before) if before else None
+        found = retrieval_metrics.mean_metrics(results) if results else None
+        compared = retrieval_metrics.mean_metrics(before) if before else None
         verdict = (
             domain.PromotionDecision(False, problem)
             if problem
@@ -198,7 +198,7 @@ def _measure(query: GoldenQuery, hits: list[SearchHit]) -> QueryResult:
     ranking = dict.fromkeys(
         golden.match_document_id(hit.chunk.document, hit.chunk.source, query.grades) for hit in hits
     )
-    return metrics.measure(query.id, list(ranking), query.grades)
+    return retrieval_metrics.measure(query.id, list(ranking), query.grades)
 
 
 def _calibration_example(query: GoldenQuery, hit: SearchHit) -> Example:

@@ -6,13 +6,13 @@ from datetime import timedelta
 import pytest
 
 from shared.messaging.connection import WrongSequenceError
-from shared.messaging.stored_answers import (
+from shared.messaging.idempotency_store import (
     KEPT_S,
     LOST_AFTER,
     Claim,
+    IdempotencyStore,
     KeyReusedError,
-    KeyRunningError,
-    StoredAnswers,
+    RequestInProgressError,
     name_of,
 )
 from tests.support.backup import as_user
@@ -29,10 +29,10 @@ async def test_one_of_many_requests_executes_and_the_others_get_its_answer(nats:
     await nats.provision()
     async with as_user(nats, "approval") as bus, as_user(nats, "approval") as other:
         bus.master_keys = other.master_keys = (b"k" * 32,)
-        one, two = (StoredAnswers(item, "approval", clock) for item in (bus, other))
+        one, two = (IdempotencyStore(item, "approval", clock) for item in (bus, other))
         found = await asyncio.gather(*(item.claim(NAME, "a") for item in (one, two) * 4), return_exceptions=True)
         (claim,) = [item for item in found if isinstance(item, Claim)]
-        assert sum(isinstance(item, KeyRunningError) for item in found) == 7
+        assert sum(isinstance(item, RequestInProgressError) for item in found) == 7
         await one.store(claim, *ANSWER)
         assert await two.claim(NAME, "a") == ANSWER
         with pytest.raises(KeyReusedError):
@@ -50,13 +50,13 @@ async def test_a_refused_request_frees_its_key_and_a_lost_one_does_after_a_while
 ) -> None:
     await nats.provision()
     async with as_user(nats, "evaluator") as bus:
-        answers = StoredAnswers(bus, "evaluator", clock)
+        answers = IdempotencyStore(bus, "evaluator", clock)
         refused = await answers.claim(NAME, "a")
         assert isinstance(refused, Claim)
         await answers.release(refused)
         lost = await answers.claim(NAME, "b")
         assert isinstance(lost, Claim)
-        with pytest.raises(KeyRunningError):
+        with pytest.raises(RequestInProgressError):
             await answers.claim(NAME, "b")
         clock.ahead += LOST_AFTER + timedelta(seconds=1)
         again = await answers.claim(NAME, "b")

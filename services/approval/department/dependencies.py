@@ -10,7 +10,7 @@ from services.approval.projections.turnaround import TurnaroundProjection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DepartmentConsole:
+class DepartmentDependencies:
     """`new_id` gives the ids of requests: the same request that is sent twice has one effect."""
 
     names: PractitionerNames

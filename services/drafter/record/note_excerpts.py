@@ -47,7 +47,7 @@ _OPERATION_HEADINGS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class NotePassage:
+class NoteExcerpt:
     """A section of a note."""
 
     resource: Resource
@@ -67,15 +67,15 @@ class NotePassage:
         )
 
 
-def read_passages(
+def read_note_excerpts(
     compositions: list[Resource],
     documents: list[Resource],
     impressions: list[Resource],
     scope: StayScope,
     texts: Mapping[str, NoteText],
-) -> list[NotePassage]:
+) -> list[NoteExcerpt]:
     """Return sections of the stay's notes and documents, oldest first; discharge summaries are no source."""
-    passages: list[NotePassage] = []
+    passages: list[NoteExcerpt] = []
     for item in (item for item in (*compositions, *documents, *impressions) if _is_note(item, scope)):
         time = time_of(item, scope)
         match item.get("resourceType"):
@@ -84,10 +84,10 @@ def read_passages(
                 passages += [part for section in parts for part in _sections(item, section, time)]
             case "DocumentReference":
                 if text := text_of(item, texts).text:
-                    passages.append(NotePassage(item, title_of(item), elements.codes(item.get("type")), "", text, time))
+                    passages.append(NoteExcerpt(item, title_of(item), elements.codes(item.get("type")), "", text, time))
             case _:
                 if summary := elements.string(item, "summary"):
-                    passages.append(NotePassage(item, title_of(item), frozenset(), "", summary, time))
+                    passages.append(NoteExcerpt(item, title_of(item), frozenset(), "", summary, time))
     return sorted(passages, key=lambda part: (part.time is None, part.time.begins.timestamp() if part.time else 0.0))
 
 
@@ -95,24 +95,24 @@ def _is_note(item: Resource, scope: StayScope) -> bool:
     return is_current(item) and not is_summary(item) and is_of_stay(item, scope)
 
 
-def _sections(item: Resource, section: Resource, time: FhirDateTime | None, depth: int = 0) -> Iterator[NotePassage]:
+def _sections(item: Resource, section: Resource, time: FhirDateTime | None, depth: int = 0) -> Iterator[NoteExcerpt]:
     text = strip_markup(str(elements.child(section, "text").get("div") or ""))
     title = elements.string(section, "title") or elements.concept(section.get("code")) or ""
     if text:
         codes = elements.codes(item.get("type")) | elements.codes(section.get("code"))
-        yield NotePassage(item, title_of(item), codes, title, text, time)
+        yield NoteExcerpt(item, title_of(item), codes, title, text, time)
     for inner in elements.children(section, "section") if depth < MAX_SECTION_DEPTH else ():
         yield from _sections(item, inner, time, depth + 1)
 
 
-def complaints(passages: list[NotePassage]) -> Iterator[ContextEntry]:
+def complaints(passages: list[NoteExcerpt]) -> Iterator[ContextEntry]:
     """Yield why the patient came, in the words of the admission note."""
     for part in passages:
         if _COMPLAINT.search(part.title) or part.codes & _COMPLAINT_CODES:
             yield ContextEntry(text=part.text.rstrip("."), source=source(part.resource))
 
 
-def operations(passages: list[NotePassage]) -> Iterator[ContextEntry]:
+def operations(passages: list[NoteExcerpt]) -> Iterator[ContextEntry]:
     """Yield sections of operation notes: procedure, anaesthesia, findings, blood loss, implants."""
     for part in passages:
         if part.codes & _OPERATION_CODES or _OPERATION.search(part.kind):
@@ -122,7 +122,7 @@ def operations(passages: list[NotePassage]) -> Iterator[ContextEntry]:
                 yield _entry(part, part.with_title)
 
 
-def _by_headings(part: NotePassage) -> Iterator[ContextEntry]:
+def _by_headings(part: NoteExcerpt) -> Iterator[ContextEntry]:
     """Yield the text under relevant headings; all of it without any. Its header names people."""
     parts = [item for item in note_sections.split_parts(part.text) if item.section in _OPERATION_HEADINGS]
     for item in parts:
@@ -137,12 +137,12 @@ def _by_headings(part: NotePassage) -> Iterator[ContextEntry]:
         )
 
 
-def deaths(passages: list[NotePassage]) -> list[ContextEntry]:
+def deaths(passages: list[NoteExcerpt]) -> list[ContextEntry]:
     """Return sections of a death certificate."""
     return [_entry(part, part.with_title) for part in passages if part.codes & _DEATH_CODES or _DEATH.search(part.kind)]
 
 
-def complications(passages: list[NotePassage]) -> Iterator[ContextEntry]:
+def complications(passages: list[NoteExcerpt]) -> Iterator[ContextEntry]:
     """Yield sentences of notes that state a complication; the first of equal ones.
 
     Operation notes and death certificates are quoted in full elsewhere.
@@ -161,7 +161,7 @@ def complications(passages: list[NotePassage]) -> Iterator[ContextEntry]:
                 yield _entry(part, f"{text.rstrip('.')} ({part.kind})")
 
 
-def document_evidence(passages: list[NotePassage], quoted_sources: Collection[str]) -> Iterator[ContextEntry]:
+def document_evidence(passages: list[NoteExcerpt], quoted_sources: Collection[str]) -> Iterator[ContextEntry]:
     """Yield sentences of other documents, each once, up to `MAX_SENTENCES`. `quoted_sources` are the notes' sources."""
     seen: set[str] = set()
     for part in (part for part in passages if source(part.resource) not in quoted_sources):
@@ -177,7 +177,7 @@ def sentences(text: str) -> list[str]:
     return [part.strip() for part in parts if re.search(r"\w{3}", part)]
 
 
-def _entry(part: NotePassage, text: str) -> ContextEntry:
+def _entry(part: NoteExcerpt, text: str) -> ContextEntry:
     time = part.time
     return ContextEntry(
         text=text, source=source(part.resource), time=time.begins if time else None, on=time.text if time else None

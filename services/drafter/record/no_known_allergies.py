@@ -50,7 +50,7 @@ _FILLER = re.compile(
 )
 
 
-def is_absence(item: Resource, name: str) -> bool:
+def states_no_allergy(item: Resource, name: str) -> bool:
     """Return whether an AllergyIntolerance of this name states that there is no allergy."""
     return bool(elements.codes(item.get("code")) & _CODES.keys()) or _WORDS.search(name) is not None
 

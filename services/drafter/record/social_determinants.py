@@ -24,7 +24,7 @@ _ILLNESS = re.compile(
 )
 
 
-def is_social(item: Diagnosis) -> bool:
+def is_social_determinant(item: Diagnosis) -> bool:
     """Return whether a problem is a social circumstance; never so for principal and admission diagnoses."""
     if item.role not in ("problem", "comorbidity") or item.acquired:
         return False

@@ -17,7 +17,7 @@ ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 R4_STATUSES = tuple(item for item in STATUSES if item not in ("discharged", "completed", "on-hold", "discontinued"))
 
 
-class PollMark(Model):
+class PollWatermark(Model):
     """The time up to which Encounters are known, and how the last runs went."""
 
     seen: datetime | None = None  # the newest `meta.lastUpdated` so far
@@ -32,7 +32,7 @@ def can_search(server: Capabilities) -> bool:
     return not server.search or all(server.supports_parameter("Encounter", name) for name in NEEDED)
 
 
-def search_start(mark: PollMark, since: datetime | None, now: datetime) -> datetime:
+def search_start(mark: PollWatermark, since: datetime | None, now: datetime) -> datetime:
     """Return from which time on to search; a first run starts at `since`, or shortly before now."""
     return mark.seen - OVERLAP if mark.seen is not None else since or now - OVERLAP
 
@@ -53,7 +53,7 @@ def key_of(encounter: Resource) -> str:
     return f"{encounter['id']}/{meta.get('versionId') or meta.get('lastUpdated') or ''}"
 
 
-def advance(mark: PollMark, found: Iterable[Resource], start: datetime) -> PollMark:
+def advance(mark: PollWatermark, found: Iterable[Resource], start: datetime) -> PollWatermark:
     """Return the mark after everything up to the newest of `found` is known; `found` may hold earlier pages again."""
     timed = [(time, key_of(item)) for item in found if (time := last_updated(item)) is not None]
     seen = max([time for time, _ in timed] + [mark.seen or start])

@@ -22,7 +22,7 @@ _EFFECT_PATTERNS = {
 _NOT_SYSTEMIC = re.compile(r"flush|\block\b|\bgel\b|cream|ointment|topical|eye|ophthalm|salbe|patch|pflaster")
 
 
-def combination_questions(taken: Sequence[Medicine]) -> Iterator[tuple[str, list[Medicine]]]:
+def duplication_questions(taken: Sequence[Medicine]) -> Iterator[tuple[str, list[Medicine]]]:
     """Yield each effect with its medicines, where they are of more than one substance."""
     for effect, names in _EFFECT_PATTERNS.items():
         taken_by_text = {
