@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up local-dashboards watch test test-fast test-system test-all test-long proof screenshots pictures dashboards chart compose-secrets lint docs docs-serve sbom scan bench bench-knowledge bench-airflow bench-startup bench-idle bench-contention bench-waiting bench-beginning bench-sharing bench-hostile bench-hl7 bench-proof bench-scale bench-telemetry bench-pages quality format contracts clean
+.PHONY: help install demo up local-dashboards watch test test-fast test-system test-all test-long proof screenshots pictures dashboards chart compose-secrets lint docs docs-serve sbom scan bench bench-compare bench-knowledge bench-airflow bench-startup bench-idle bench-contention bench-waiting bench-beginning bench-sharing bench-hostile bench-hl7 bench-proof bench-scale bench-telemetry bench-pages quality format contracts clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
@@ -108,6 +108,9 @@ quality: install ## measure what drafts of the test stays omit and get wrong
 
 bench: install .venv-bench/ready ## compare Countersign with Temporal and Restate
 	@$(BIN)/python -m bench.run $(BENCH)
+
+bench-compare: install ## compare this checkout with another revision, in turns: BENCH="HEAD~1"
+	@$(BIN)/python -m bench.compare $(BENCH)
 
 bench-knowledge: install ## measure the speed of a refresh and the quality of retrieval
 	@$(BIN)/python -m bench.knowledge speed
