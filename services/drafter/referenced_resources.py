@@ -82,7 +82,7 @@ def _references_of(found: Iterable[Resource], bases: frozenset[str]) -> Iterable
 def _late_specimens(record: SourceRecord) -> Iterator[Resource]:
     """Yield specimens of reports without an encounter that were issued after the stay's last known moment.
 
-    The time of collection tells whether such a report is the stay's (`record/origin.py`).
+    The time of collection tells whether such a report is the stay's (`record/stay_attribution.py`).
     """
     ended = fhir_datetime.parse(elements.child(record.encounter, "period").get("end"))
     ends = [time for time in (ended.begins if ended else None, record.occurred_at) if time is not None]
