@@ -58,6 +58,7 @@ EXAMPLES = {
     "drafters promote": "drafters promote CONFIGURATION --reason 'fewer edits than before'",
     "drafters rollback": "drafters rollback CONFIGURATION --reason 'it leaves out the follow-up'",
     "drafters retire": "drafters retire CONFIGURATION --reason 'only tried'",
+    "drafters trial": "drafters trial CONFIGURATION --case CASE --wait --reason 'does it name the reason?'",
     "drafters evaluate": "drafters evaluate CONFIGURATION --limit 50 --wait --reason 'shorter hospital courses'",
     "drafters evaluations": "drafters evaluations CONFIGURATION",
     "drafters sets list": "drafters sets list",

@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from cli.client import call_api
-from cli.commands import evaluations
+from cli.commands import evaluations, trials
 from cli.commands.drafter_options import PATH, SHOWN, Configuration, Document, Reason
 from cli.drift_view import print_drift
 from cli.edits_view import print_edits, ratings_in_words
@@ -222,4 +222,5 @@ def _print_move(found: dict[str, Any], as_json: bool) -> None:
 
 app.command()(evaluations.evaluate)
 app.command("evaluations")(evaluations.list_evaluations)
+app.command("trial")(trials.trial)
 app.add_typer(evaluations.sets, name="sets")

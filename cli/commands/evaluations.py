@@ -85,7 +85,7 @@ def evaluate(
 
     async def work(call: Api) -> dict[str, Any]:
         found: dict[str, Any] = await call("POST", f"{PATH}/{configuration}/evaluations", json=body)
-        return await _wait_for(call, found) if wait else found
+        return await wait_for_evaluation(call, found) if wait else found
 
     found = run_with_api(data_dir, work)
     emit(found, as_json, lambda: _print_evaluation(found))
@@ -93,7 +93,7 @@ def evaluate(
         raise typer.Exit(1)
 
 
-async def _wait_for(call: Api, found: dict[str, Any]) -> dict[str, Any]:
+async def wait_for_evaluation(call: Api, found: dict[str, Any]) -> dict[str, Any]:
     """Wait until every stay was drafted, with a progress bar on a terminal."""
     with progress_bar("drafting") as (progress, task):
         while found["judged"] + found["left_out"] < found["stays"]:

@@ -50,4 +50,5 @@ AnyRole = Annotated[Caller, Depends(allow(*ROLES))]
 Editor = Annotated[Caller, Depends(allow("operator", "editor"))]  # changes the knowledge base
 Engineer = Annotated[Caller, Depends(allow("operator", "engineer"))]  # changes what drafts
 Operator = Annotated[Caller, Depends(allow("operator"))]
+TextReader = Annotated[Caller, Depends(allow("engineer"))]  # of drafts; an operator repairs without reading them
 DrafterReader = Annotated[Caller, Depends(allow("engineer", "operator", "auditor"))]  # of the pages about drafters

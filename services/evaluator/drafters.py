@@ -10,7 +10,7 @@ from services.evaluator.canary import Comparison
 from services.evaluator.decision_projection import DecisionProjection
 from services.evaluator.drift import Drift
 from services.evaluator.drift_watch import DriftWatch
-from services.evaluator.evaluation_sets import EvaluationSets, StayChoice
+from services.evaluator.evaluation_sets import EvaluationSets, StayChoice, not_signed
 from services.evaluator.evaluations import Evaluation, Evaluations
 from services.evaluator.feedback import DrafterFeedback, RatingComparison
 from services.evaluator.feedback_projection import FeedbackProjection
@@ -25,6 +25,7 @@ from shared.runtime.authentication import Caller
 from shared.runtime.problems import ProblemError
 
 SHORTEST_PREFIX = 6  # characters of a digest
+MAX_TRIAL_STAYS = 12  # a person reads the drafts of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,17 +222,22 @@ class DrafterService:
             return await self._begin(found, made.items, by, reason, set=made.stamp)
         return await self._begin(found, await self.sets.choose(found.document, stays), by, reason)
 
-    async def try_on(self, digest: str, case: str, who: Caller, reason: str) -> Evaluation:
-        """Begin a trial: an evaluation on one signed stay whose drafts are kept. Raises ProblemError.
+    async def begin_trial(self, digest: str, cases: Sequence[str], who: Caller, reason: str) -> Evaluation:
+        """Begin a trial: an evaluation on signed stays whose drafts are kept for a person to read. Raises ProblemError.
 
         A stay of a department that `who` has no access to is answered as one that is not there.
         """
         found = await self.one(digest)
-        items = await self.sets.choose(found.document, StayChoice(1, (case,)))
-        if not who.can_access_department(items[0].department):
-            raise ProblemError(409, "Not every case can be evaluated on", f"No {found.document} was signed for {case}.")
-        if await self.sets.is_erased(case):  # its drafts would outlive those that were erased
-            raise ProblemError(409, "No trial on this stay", "Texts of its case were erased.")
+        chosen = tuple(dict.fromkeys(cases))
+        if not 1 <= len(chosen) <= MAX_TRIAL_STAYS:
+            raise ProblemError(409, "Choose the stays", f"A trial is of 1 to {MAX_TRIAL_STAYS} stays.")
+        items = await self.sets.choose(found.document, StayChoice(len(chosen), chosen))
+        hidden = sorted(item.case for item in items if not who.can_access_department(item.department))
+        if hidden:
+            raise not_signed(found.document, hidden)
+        for item in items:
+            if await self.sets.is_erased(item.case):  # its drafts would outlive those that were erased
+                raise ProblemError(409, "No trial on this stay", f"Texts of the case {item.case} were erased.")
         return await self._begin(found, items, who.actor, reason, keep_drafts=True)
 
     async def _begin(

@@ -84,9 +84,14 @@ class EvaluationSets:
         items = await self._stays.of_cases(document, cases)
         missing = sorted(set(cases) - {item.case for item in items})
         if missing:
-            words = f"No {document} was signed for {', '.join(missing[:5])}."
-            raise ProblemError(409, "Not every case can be evaluated on", words)
+            raise not_signed(document, missing)
         return items
+
+
+def not_signed(document: str, cases: Sequence[str]) -> ProblemError:
+    """Return the problem of cases for which no document of a kind was signed."""
+    words = f"No {document} was signed for {', '.join(cases[:5])}."
+    return ProblemError(409, "Not every case can be evaluated on", words)
 
 
 def choose_synthetic(known: Sequence[SyntheticStay], document: str, choice: StayChoice) -> list[EvaluationItem]:

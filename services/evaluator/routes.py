@@ -8,6 +8,7 @@ from services.evaluator.feedback_api import router as feedback
 from services.evaluator.golden_api import router as golden
 from services.evaluator.knowledge_api import router as knowledge
 from services.evaluator.models_api import router as models
+from services.evaluator.trials_api import router as trials
 from services.evaluator.web.drafter_details import router as details_page
 from services.evaluator.web.drafter_list import router as list_page
 from services.evaluator.web.evaluation import router as evaluation_page
@@ -19,8 +20,8 @@ from services.evaluator.web.trial import router as trial_page
 from services.evaluator.web.workbench import router as workbench_page
 from shared.web.render import assets_router
 
-# Evaluations and drift first: the path of a move is /{digest}/{move}.
-API_ROUTERS = (knowledge, golden, evaluations, drift, drafters, feedback, sets, models)
+# Evaluations, trials and drift first: the path of a move is /{digest}/{move}.
+API_ROUTERS = (knowledge, golden, evaluations, trials, drift, drafters, feedback, sets, models)
 # Details last: a move is /drafters/{digest}/{move}.
 PAGE_ROUTERS = (
     knowledge_pages,

@@ -1,5 +1,7 @@
 """A trial on one signed stay: who may read its drafts, that each look is recorded, and that an erasure takes them."""
 
+from pathlib import Path
+
 import pytest
 
 from services.approval.dependencies import ApiDependencies
@@ -16,14 +18,15 @@ from tests.connected.test_retention import later, reaches
 from tests.support.drafters import add
 from tests.support.ehr import stays
 from tests.support.examples import T0
+from tests.support.serving import command_json, served
 from tests.support.stack import until
 
 __all__ = ["console"]
 pytestmark = [pytest.mark.connected, pytest.mark.timeout(240)]
 
 
-async def signed_stay(console: Console) -> str:
-    case_id = await console.stack.discharge(stays()[1])
+async def signed_stay(console: Console, number: int = 1) -> str:
+    case_id = await console.stack.discharge(stays()[number])
     await console.stack.reaches(case_id, "awaiting-review")
     assert (await console.stack.decide(case_id, "approve")).status_code == 200
     await console.stack.reaches(case_id, "filed")
@@ -97,10 +100,10 @@ async def test_an_engineer_of_another_department_finds_nothing(console: Console)
     seen = [item for item in await entries(console, case_id) if item["subject"] == "stranger"]
     assert [item["event"] for item in seen] == ["refused"]
     with pytest.raises(ProblemError, match="Not every case") as refused:
-        await drafters.try_on(found.candidate, case_id, stranger, "x")
+        await drafters.begin_trial(found.candidate, [case_id], stranger, "x")
     missing = case_id[:-1] + ("0" if case_id[-1] != "0" else "1")
     with pytest.raises(ProblemError, match="Not every case") as unknown:
-        await drafters.try_on(found.candidate, missing, stranger, "x")
+        await drafters.begin_trial(found.candidate, [missing], stranger, "x")
     assert refused.value.detail == unknown.value.detail.replace(missing, case_id)  # as if it were not there
     at_home = stranger.model_copy(update={"departments": (found.department,)})
     assert (await trials.view(case_id, found.evaluation, at_home)).kept == found
@@ -162,4 +165,55 @@ async def test_the_first_erasure_of_any_text_takes_those_of_the_trial(console: C
     assert (answer.status_code, "Its texts were erased" in answer.text) == (410, True)
     other = await add(console.registry, CANDIDATE.model_copy(update={"policy": "marked"}))
     answer = await console.press(f"/drafters/{other}/trial", case=case_id, reason="again")
-    assert (answer.status_code, "Texts of its case were erased" in answer.text) == (409, True)
+    assert (answer.status_code, f"Texts of the case {case_id} were erased" in answer.text) == (409, True)
+
+
+async def test_several_stays_of_a_set_are_tried_together(
+    console: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases = [await signed_stay(console, number) for number in (1, 2)]
+    digest = await add(console.registry, CANDIDATE)
+    made = {"name": "icu", "document": "discharge-summary", "cases": cases, "reason": "to read"}
+    assert (await console.stack.call("engineer", "POST", "/v1/evaluation-sets", json=made)).status_code == 201
+    offered = (await console.stack.call("engineer", "GET", f"/drafters/{digest}/trial?set=icu%401")).text
+    assert all(f'value="{case}"' in offered for case in cases)
+    body = {"cases": cases, "reason": "does it name the reason?"}
+    begun = await console.stack.call("engineer", "POST", f"/v1/drafters/{digest}/trials", json=body)
+    assert (begun.status_code, begun.json()["stays"]) == (202, 2)
+    pressed = await console.press(f"/drafters/{digest}/trial", case=cases, set="icu@1", reason="again")
+    where = pressed.headers["location"]
+    assert where.endswith(begun.json()["id"])  # the same stays are one trial
+
+    async def readable() -> bool:
+        shown = (await console.stack.call("engineer", "GET", where)).text
+        return all(f'href="/trials/{case}/{begun.json()["id"]}"' in shown for case in cases)
+
+    await until(readable, "the drafts of both stays")
+    for case in cases:
+        assert "Signed by the physician" in await console.page(f"/trials/{case}/{begun.json()['id']}")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    async with served(console.stack.app) as url:
+        monkeypatch.setenv("COUNTERSIGN_URL", url)
+        (token := tmp_path / "token").write_text(console.stack.server.secrets.tokens["engineer"])
+        monkeypatch.setenv("COUNTERSIGN_TOKEN_FILE", str(token))
+        words = ("drafters", "trial", digest[:12], "--set", "icu", "--wait", "--reason", "again")
+        by_command = await command_json(*words)
+    assert by_command["id"] == begun.json()["id"]
+    assert by_command["drafts"] == [f"/trials/{case}/{begun.json()['id']}" for case in cases]
+    assert "Not evaluated" in await console.page(f"/drafters/{digest}")  # a trial opens no gate
+
+
+async def test_a_trial_needs_stays_that_can_be_read(console: Console) -> None:
+    case_id = await signed_stay(console)
+    digest = await add(console.registry, CANDIDATE)
+    path = f"/v1/drafters/{digest}/trials"
+    too_many = {"cases": [f"c-{number}" for number in range(13)], "reason": "x"}
+    assert (await console.stack.call("engineer", "POST", path, json=too_many)).status_code == 422
+    unknown = {"cases": [case_id, "no-such-case"], "reason": "x"}
+    refused = await console.stack.call("engineer", "POST", path, json=unknown)
+    assert (refused.status_code, "no-such-case" in refused.json()["detail"]) == (409, True)
+    for role in ("operator", "auditor", "physician"):
+        answer = await console.stack.call(role, "POST", path, json={"cases": [case_id], "reason": "x"})
+        assert answer.status_code == 403, role
+    nothing = await console.press(f"/drafters/{digest}/trial", reason="x")
+    assert (nothing.status_code, "A trial is of 1 to 12 stays" in nothing.text) == (409, True)

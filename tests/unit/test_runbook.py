@@ -42,6 +42,7 @@ ELSEWHERE = {
     "context list": "tests/unit/test_contexts.py",
     "context use": "tests/unit/test_contexts.py",
     "doctor": "tests/connected/test_doctor.py",
+    "drafters trial": "tests/connected/test_trials.py",
     "drafters edits": "tests/connected/test_feedback.py",
     "drafters sets make": "tests/connected/test_evaluations.py",
     "ehr subscribe": "tests/unit/test_ehr_subscribe.py",

@@ -72,7 +72,9 @@ class StayScope:
     zone: tzinfo | None
     fallback: tzinfo
     left_out: list[ExcludedEntry] = field(default_factory=list)
-    origins: frozenset[str] = frozenset()  # `Type/id` of what names no encounter, but came from the stay (`stay_attribution.py`)
+    origins: frozenset[str] = (
+        frozenset()
+    )  # `Type/id` of what names no encounter, but came from the stay (`stay_attribution.py`)
 
     def moment(self, value: Any) -> FhirDateTime | None:
         return fhir_datetime.parse(value, self.zone, self.fallback)

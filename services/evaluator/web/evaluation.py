@@ -86,8 +86,8 @@ async def show(
     )
 
 
-def _readable(who: Caller, stays: list[ItemJudged]) -> set[str]:
+def _readable(who: Caller, stays: list[ItemJudged]) -> list[str]:
     """Return the cases of a trial whose drafts `who` may read; approval, which shows them, decides again."""
     if not may_read_texts(who):
-        return set()
-    return {item.case for item in stays if item.candidate is not None and who.can_access_department(item.department)}
+        return []
+    return [item.case for item in stays if item.candidate is not None and who.can_access_department(item.department)]
