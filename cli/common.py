@@ -26,7 +26,7 @@ Watch = Annotated[
 READING = frozenset(
     (
         *("access", "compare", "deliveries", "doctor", "drift", "edits", "evaluations"),
-        *("history", "list", "moves", "preview", "show", "unfiled"),
+        *("history", "list", "live-history", "moves", "preview", "show", "unfiled"),
     )
 )
 

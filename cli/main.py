@@ -22,6 +22,7 @@ from cli.commands import (
     context,
     dead_letters,
     doctor,
+    document_kinds,
     drafters,
     ehr,
     ehr_decisions,
@@ -29,7 +30,6 @@ from cli.commands import (
     escalations,
     events,
     hl7,
-    kinds,
     knowledge,
     login,
     models,
@@ -199,7 +199,8 @@ app.command("login")(login.login)
 app.command("logout")(login.logout)
 app.add_typer(cases.app, name="cases")
 app.add_typer(knowledge.app, name="knowledge")
-app.add_typer(kinds.app, name="kinds")
+app.add_typer(document_kinds.app, name="document-kinds")
+app.add_typer(document_kinds.app, name="kinds", hidden=True, deprecated=True)  # the name until 0.2
 app.add_typer(drafters.app, name="drafters")
 app.add_typer(models.app, name="models")
 app.add_typer(escalations.app, name="escalations")
@@ -219,7 +220,8 @@ app.add_typer(audit.app, name="audit")
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.command("erase")(erasure.erase)
-app.add_typer(erasure.hold_app, name="hold")
+app.add_typer(erasure.hold_app, name="legal-hold")
+app.add_typer(erasure.hold_app, name="hold", hidden=True, deprecated=True)  # the name until 0.2
 app.add_typer(secrets.app, name="secrets")
 app.command("provision")(provision.provision)
 

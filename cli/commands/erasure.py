@@ -1,4 +1,4 @@
-"""`countersign erase` and `countersign hold`: erase the texts of cases, and legal holds that prevent it."""
+"""`countersign erase` and `countersign legal-hold`: erase the texts of cases, and legal holds that prevent it."""
 
 from typing import Annotated, Any
 

@@ -65,8 +65,9 @@ def unpin(reason: Reason, as_json: AsJson = False, data_dir: DataDir = None) -> 
     emit(found, as_json, f"version {found['version']} is not pinned")
 
 
-@app.command()
-def moves(as_json: AsJson = False, data_dir: DataDir = None) -> None:
+@app.command("moves", hidden=True, deprecated=True)  # the name until 0.2
+@app.command("live-history")
+def live_history(as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """List who rolled back, promoted, pinned and unpinned, newest first."""
     found = call_api(data_dir, "GET", "/v1/knowledge/moves")
     emit(found, as_json, lambda: _print_moves(found["items"]))

@@ -68,10 +68,10 @@ def test_a_document_is_filed_by_the_button_and_a_transfer_is_confirmed(installat
 def test_texts_are_kept_by_a_legal_hold_and_erased_after_it(installation: Remote) -> None:
     case_id = installation.sign(installation.stay("erased"))
     installation.reaches(case_id, "filed")
-    run_json("hold", "place", case_id, "--ground", "litigation")
+    run_json("legal-hold", "place", case_id, "--ground", "litigation")
     asked = ("--case", case_id, "--ground", "patient-request", "--yes")
     assert run_json("erase", *asked, code=1)["ordered"] == []
-    run_json("hold", "release", case_id)
+    run_json("legal-hold", "release", case_id)
     assert run_json("erase", *asked)["ordered"] == [case_id]
     until(lambda: run_json("cases", "history", case_id)[-1]["event"] == "erased", "the texts to be erased")
 

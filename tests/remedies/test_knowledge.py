@@ -49,7 +49,7 @@ def test_a_version_that_was_held_back_and_one_that_was_wrong(installation: Remot
     run_json("knowledge", "pin", *BECAUSE)
     assert "pinned" in refused("knowledge", "rollback", "--to", str(second), code=1)
     run_json("knowledge", "unpin", *BECAUSE)
-    assert {item["action"] for item in run_json("knowledge", "moves")["items"]} >= {
+    assert {item["action"] for item in run_json("knowledge", "live-history")["items"]} >= {
         "rolled-back",
         "promoted",
         "pinned",

@@ -68,7 +68,7 @@ def test_a_service_works_on_with_the_permissions_of_its_version(installation: Re
 
 def test_jobs_are_listed_and_a_feed_is_tried_by_the_command(installation: Remote, tmp_path: Path) -> None:
     """Alerts: PollFails, FeedSilent."""
-    assert run_json("kinds", "list")
+    assert run_json("document-kinds", "list")
     jobs = {item["job"]: item for item in run_json("schedules")}
     assert jobs["poll"]["state"] == "scheduled"
     message = tmp_path / "message.hl7"

@@ -49,21 +49,21 @@ def test_the_version_is_that_of_the_package() -> None:
 
 
 def test_a_result_has_the_format_that_is_asked_for() -> None:
-    as_json = json.loads(run_command("kinds", "list", "--json").out)
-    assert as_json == json.loads(run_command("kinds", "list", "-o", "json").out)
-    assert as_json == yaml.safe_load(run_command("kinds", "list", "-o", "yaml").out)
-    refused = run_command("kinds", "list", "-o", "xml")
+    as_json = json.loads(run_command("document-kinds", "list", "--json").out)
+    assert as_json == json.loads(run_command("document-kinds", "list", "-o", "json").out)
+    assert as_json == yaml.safe_load(run_command("document-kinds", "list", "-o", "yaml").out)
+    refused = run_command("document-kinds", "list", "-o", "xml")
     assert refused.code == 2
     assert "xml" in refused.err
 
 
 def test_in_a_pipe_rows_are_lines_with_tabs_and_nothing_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
-    lines = [line.split("\t") for line in run_command("kinds", "list").out.splitlines()]
+    lines = [line.split("\t") for line in run_command("document-kinds", "list").out.splitlines()]
     assert lines[0] == ["kind", "title", "LOINC", "priority", "prompt", "requires"]
     assert all(len(line) == 6 for line in lines)
     assert not any("…" in cell for line in lines for cell in line)
-    wide = run_command("kinds", "list", "--output", "wide").out
+    wide = run_command("document-kinds", "list", "--output", "wide").out
     assert len(wide.splitlines()) == len(lines)
 
 
@@ -102,7 +102,7 @@ def test_a_result_is_printed_again_until_it_is_interrupted(monkeypatch: pytest.M
             raise KeyboardInterrupt
 
     monkeypatch.setattr(common.time, "sleep", sleep)
-    done = run_command("kinds", "list", "--json", "--watch", "2")
+    done = run_command("document-kinds", "list", "--json", "--watch", "2")
     assert done.code == 0
     assert waits == [2, 2, 2]
     assert len(done.out.splitlines()) == 3

@@ -209,7 +209,7 @@ def test_an_installation_that_does_not_answer_is_named() -> None:
         ("backup", "--into", "x"),
         ("cases", "reimport"),
         ("ehr", "subscribe", "--endpoint", "https://x.example"),
-        ("kinds", "of", "enc-1"),
+        ("document-kinds", "classify", "enc-1"),
     ],
 )
 def test_a_command_that_needs_nats_works_on_no_other_stack(words: tuple[str, ...]) -> None:

@@ -49,7 +49,7 @@ ELSEWHERE = {
     "events": "tests/connected/test_webhooks.py",
     "hl7 explain": "tests/unit/test_hl7_command.py",
     "hl7 listen": "tests/unit/test_hl7_command.py",
-    "kinds of": "tests/unit/test_contexts.py",
+    "document-kinds classify": "tests/unit/test_contexts.py",
     "knowledge golden add": "tests/unit/test_knowledge_golden_commands.py",
     "knowledge golden export": "tests/unit/test_knowledge_golden_commands.py",
     "knowledge golden list": "tests/e2e/test_knowledge_command.py",

@@ -1,4 +1,4 @@
-"""`countersign kinds`: list the kinds of documents, and show which one an encounter gets."""
+"""`countersign document-kinds`: list the kinds of documents, and show which one an encounter gets."""
 
 import asyncio
 from pathlib import Path
@@ -57,8 +57,9 @@ def list_kinds(folder: Folder = None, as_json: AsJson = False) -> None:
     emit(found, as_json, show)
 
 
-@app.command("of")
-def kind_of(
+@app.command("of", hidden=True, deprecated=True)  # the name until 0.2
+@app.command("classify")
+def classify(
     encounter: EncounterId,
     folder: Folder = None,
     department: Department = None,
