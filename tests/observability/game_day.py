@@ -300,7 +300,7 @@ def main() -> None:
             "NatsCertificateEnds": day.certificate_near_its_end,
             "NatsStorageFills": day.account_given_little,
             "NatsNotSyncing": day.power_saved,
-            "NothingIsSaid": day.stopped,
+            "TelemetryMissing": day.stopped,
         }
         for alert, cause in causes.items():
             if sys.argv[1:] and alert not in sys.argv[1:]:

@@ -103,7 +103,7 @@ def test_notifications_are_sent_once_their_channel_is_repaired(installation: Rem
 
 
 def test_a_review_whose_timers_are_lost_is_given_to_its_owner_again(installation: Remote) -> None:
-    """Alerts: ReviewNotEscalated, NothingIsSaid."""
+    """Alerts: ReviewNotEscalated, TelemetryMissing."""
     case_id = installation.discharge(installation.stay("not-escalated"))
     installation.reaches(case_id, "awaiting-review")
     installation.restart("approval")

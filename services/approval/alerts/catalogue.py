@@ -92,7 +92,7 @@ CATALOGUE: Mapping[str, AlertDescription] = {
         "a shadow drafts no stay, and some wait",
         (DRAFTERS, Link("Dead letters of evaluations", "/dead-letters?consumer=drafter-evaluate")),
     ),
-    "NothingIsSaid": AlertDescription("approval sends no telemetry"),
+    "TelemetryMissing": AlertDescription("approval sends no telemetry"),
 }
 
 
