@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.commands.kinds import _describe
+from cli.commands.document_kinds import _describe
 from services.drafter.extract import read_stay
 from services.drafter.kinds import load_kinds
 from tests.support.ehr import Sandbox, client, sandbox, stays
