@@ -33,6 +33,9 @@ def list_cases(
     department: Annotated[str | None, typer.Option("--department", help="token of the department")] = None,
     owner: Annotated[str | None, typer.Option("--owner", help="FHIR reference, such as Practitioner/DR-7")] = None,
     encounter: Annotated[str | None, typer.Option("--encounter", help="FHIR id of the encounter")] = None,
+    patient: Annotated[
+        str | None, typer.Option("--patient", help="FHIR id of the patient, for auditors and clinicians")
+    ] = None,
     since: Annotated[
         str | None, typer.Option("--since", help="last event since: RFC 3339, or 90m, 2h, 7d before now")
     ] = None,
@@ -50,7 +53,11 @@ def list_cases(
         "after": after,
         "limit": limit,
     }
-    result = _get(data_dir, "/v1/cases", {name: value for name, value in wanted.items() if value is not None})
+    given = {name: value for name, value in wanted.items() if value is not None}
+    if patient is None:
+        result = _get(data_dir, "/v1/cases", given)
+    else:  # in the body: it does not belong in a URL
+        result = call_api(data_dir, "POST", "/v1/cases/search", role="auditor", json=given | {"patient": patient})
 
     def show() -> None:
         table = make_table("case", "department", "state", "last event", "time")

@@ -2,6 +2,7 @@
 
 from services.approval.absences.api import router as absences
 from services.approval.access.api import router as access
+from services.approval.access.case_search_api import router as case_search
 from services.approval.access.signatures_api import router as signatures
 from services.approval.alerts.api import router as alerts
 from services.approval.corrections.api import router as corrections
@@ -47,6 +48,7 @@ from services.approval.webhooks.api import router as webhooks
 from shared.web.render import assets_router
 
 API_ROUTERS = (
+    case_search,
     reviews,
     ratings,
     preparations,

@@ -105,6 +105,28 @@ async def test_a_patient_and_a_stay_are_resolved_from_the_body(secured: Stack) -
     assert patient not in str(log), "the log names no patient"
 
 
+async def test_cases_of_a_patient_are_listed_for_those_who_may_know(secured: Stack) -> None:
+    case_id = await open_review_case(secured)
+    encounter = stays(secured.ehr.style)[0]
+    patient = next(item for item in secured.in_chart("Encounter") if item["id"] == encounter)["subject"]["reference"]
+
+    async def found(role: str = "auditor", **body: Any) -> list[str]:
+        answer = await secured.call(role, "POST", "/v1/cases/search", json=body)
+        assert answer.status_code == 200, answer.text
+        return [item["case_id"] for item in answer.json()["items"]]
+
+    for role in ("auditor", "physician", "supervisor"):
+        assert await found(role, patient=patient) == [case_id], role
+    assert await found(patient=patient.removeprefix("Patient/"), state=["awaiting-review"]) == [case_id]
+    assert await found(patient=patient, state=["filed"]) == []
+    assert await found(patient=patient[:-1]) == []
+    for role in ("operator", "engineer", "ingest"):
+        refused = await secured.call(role, "POST", "/v1/cases/search", json={"patient": patient})
+        assert refused.status_code == 403, role
+    missing = await secured.call("auditor", "POST", "/v1/cases/search", json={})
+    assert missing.status_code == 422
+
+
 async def test_exports_hold_the_whole_selection_and_are_logged(secured: Stack, tmp_path: Path) -> None:
     case_id = await open_review_case(secured)
     await secured.call("physician", "GET", f"/v1/reviews/{case_id}")

@@ -120,18 +120,27 @@ class CaseList(BaseModel):
 
 
 async def list_cases(
-    index: CaseIndex, unreadable: Sequence[UnreadableEvent], who: Caller, query: CaseQuery
+    index: CaseIndex,
+    unreadable: Sequence[UnreadableEvent],
+    who: Caller,
+    query: CaseQuery,
+    among: frozenset[str] | None = None,
 ) -> CaseList:
-    """Return a page of the cases that the caller may know of. Raises ProblemError 422 for a cursor of another list."""
+    """Return a page of the cases that the caller may know of; `among`: of these cases alone.
+
+    Raises ProblemError 422 for a cursor of another list.
+    """
     before = parse_cursor(query.after)
     complete = await index.refresh()
-    rows, following = page(index, who, query, before, query.limit)
+    rows, following = page(index, who, query, before, query.limit, among)
     return CaseList(
         items=[CaseSummary.of(row) for row in rows],
         next=following,
         complete=complete,
         unreadable=summarize_unreadable(
-            item for item in unreadable if query.department in (None, item.case.department)
+            item
+            for item in unreadable
+            if query.department in (None, item.case.department) and (among is None or item.case.id in among)
         ),
     )
 
@@ -150,10 +159,16 @@ def matching(index: CaseIndex, who: Caller, wanted: CaseFilter, before: int | No
 
 
 def page(
-    index: CaseIndex, who: Caller, wanted: CaseFilter, before: int | None, limit: int
+    index: CaseIndex,
+    who: Caller,
+    wanted: CaseFilter,
+    before: int | None,
+    limit: int,
+    among: frozenset[str] | None = None,
 ) -> tuple[list[CaseRow], str | None]:
-    """Return up to `limit` cases, and the cursor of the next page; None on the last."""
-    found = list(islice(matching(index, who, wanted, before), limit + 1))
+    """Return up to `limit` cases, of `among` if it is given, and the cursor of the next page; None on the last."""
+    rows = (row for row in matching(index, who, wanted, before) if among is None or row.ref.id in among)
+    found = list(islice(rows, limit + 1))
     return found[:limit], str(found[limit - 1].sequence) if len(found) > limit else None
 
 
