@@ -139,7 +139,9 @@ class CanaryComparison(BaseModel):
     evidence: float = Field(description="e-value against the canary; at the threshold it is rolled back")
     canary: RatedFigures = Field(description="what became of the canary's drafts")
     live: RatedFigures = Field(description="what became of those of the live configuration")
-    signals: list[SignalComparison] = Field(description="means that are shown, and no part of the test")
+    signals: list[SignalComparison] = Field(
+        description="means of what is measured of each decision; the test takes rejections and changes only"
+    )
     parts: list[PartComparison] = Field(description="edits by part of the document, of most drafts first")
 
     @classmethod
