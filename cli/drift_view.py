@@ -21,12 +21,23 @@ def print_drift(found: dict[str, Any]) -> None:
 
 
 def _by_knowledge(items: list[dict[str, Any]]) -> Any:
-    table = make_table("knowledge", "decisions", "rejected", "edited", "sentences replaced", "characters changed")
+    counts = ("knowledge", "decisions", "rejected", "edited", "sentences replaced", "characters changed")
+    shares = ("contradicted", "redraft", "unread")
+    table = make_table(*counts, *shares)
     for item in items:
         version = "none" if item["version"] is None else str(item["version"])
         means = f"{item['replaced']:.1%}", f"{item['distance']:.0f}"
-        table.add_row(version, *(str(item[name]) for name in ("decisions", "rejected", "edited")), *means)
+        table.add_row(
+            version,
+            *(str(item[name]) for name in ("decisions", "rejected", "edited")),
+            *means,
+            *(_share(item[name]) for name in shares),
+        )
     return table
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"
 
 
 def _drift(found: dict[str, Any] | None) -> str:

@@ -9,8 +9,9 @@ from rich.table import Table
 from cli.client import call_api
 from cli.commands import evaluations, trials
 from cli.commands.drafter_options import PATH, SHOWN, Configuration, Document, Reason
+from cli.comparison_view import print_comparison
 from cli.drift_view import print_drift
-from cli.edits_view import print_edits, ratings_in_words
+from cli.edits_view import print_edits
 from cli.errors import CommandError
 from cli.options import AsJson, DataDir
 from cli.output import emit, make_table, print_table
@@ -79,6 +80,8 @@ def show_drafter(
         for item in found["history"]:
             share = f" {item['share']:.0%}" if item["share"] is not None else ""
             print(f"{item['time'][:19]}  {item['event']}{share}, by {item['by']}: {item['reason']}")
+        if found["state"] == "canary" and found["comparison"] is not None:
+            print_comparison(found["comparison"])
 
     emit(found, as_json, found["text"].rstrip("\n") if prompt else show)
 
@@ -142,21 +145,7 @@ def canary(
 def compare(configuration: Configuration, as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """Show what physicians did with a canary's drafts, beside those of the live configuration of the same time."""
     found = call_api(data_dir, "GET", f"{PATH}/{configuration}/comparison")
-
-    def show() -> None:
-        table = make_table("", "decisions", "rejected", "edited", "sentences replaced", "characters changed")
-        for side in ("canary", "live"):
-            item = found[side]
-            means = f"{item['replaced']:.1%}", f"{item['distance']:.0f}"
-            counts = (str(item[name]) for name in ("decisions", "rejected", "edited"))
-            table.add_row(side, *counts, *means)
-        print_table(table)
-        for side in ("canary", "live"):
-            print(f"{side:<8}  rated {ratings_in_words(found[side]['ratings'])}")
-        print(f"pairs     canary worse {found['worse']}, better {found['better']}, same {found['same']}")
-        print(f"evidence  {found['evidence']:.3g} against the canary")
-
-    emit(found, as_json, show)
+    emit(found, as_json, lambda: print_comparison(found))
 
 
 @app.command()

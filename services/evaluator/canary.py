@@ -7,12 +7,16 @@ be looked at after every pair: the probability that it ever reaches 20 is at mos
 (Ville's inequality). https://en.wikipedia.org/wiki/E-values
 """
 
+from collections.abc import Mapping
 from fractions import Fraction
 from math import comb
 from typing import Self
 
+from pydantic import Field
+
+from services.evaluator.decision_sums import PartEdits, SignalSum, with_edits, with_signals
 from shared.contracts.draft import DrafterRole
-from shared.contracts.events import Approved, Drafted, Rejected
+from shared.contracts.events import Approved, Drafted, EditCount, Rejected
 from shared.contracts.model import Model
 
 MAX_WAITING = 200  # decisions of one side that wait for one of the other; older ones are dropped
@@ -40,15 +44,30 @@ class OutcomeCounts(Model):
     edited: int = 0
     replaced: float = 0.0
     distance: int = 0
+    signals: Mapping[str, SignalSum] = Field(default_factory=dict)  # each over its own decisions
+    compared: int = 0  # signed drafts whose edits were counted by part
+    parts: Mapping[str, PartEdits] = Field(default_factory=dict)
 
-    def plus(self, outcome: CanaryOutcome) -> "OutcomeCounts":
+    def plus(
+        self, outcome: CanaryOutcome, measured: Mapping[str, float], edits: tuple[EditCount, ...] | None = None
+    ) -> "OutcomeCounts":
+        """Return the sums with one more decision. `edits`: None where they were not counted by part."""
         return OutcomeCounts(
             decisions=self.decisions + 1,
             rejected=self.rejected + outcome.rejected,
             edited=self.edited + (outcome.distance > 0),
             replaced=self.replaced + outcome.replaced,
             distance=self.distance + outcome.distance,
+            signals=with_signals(self.signals, measured),
+            compared=self.compared + (edits is not None),
+            parts=with_edits(self.parts, edits or ()),
         )
+
+    def signal(self, name: str) -> SignalSum:
+        return self.signals.get(name, SignalSum())
+
+    def part(self, code: str) -> PartEdits:
+        return self.parts.get(code, PartEdits())
 
 
 class Comparison(Model):
@@ -70,12 +89,22 @@ class Comparison(Model):
         """Return the evidence that the canary is worse: an e-value."""
         return evidence(self.worse, self.worse + self.better)
 
-    def add(self, role: DrafterRole, outcome: CanaryOutcome, sequence: int) -> Self:
-        """Return the comparison with one more decision; the same if it has been taken in."""
+    def add(
+        self,
+        role: DrafterRole,
+        outcome: CanaryOutcome,
+        sequence: int,
+        measured: Mapping[str, float],
+        edits: tuple[EditCount, ...] | None = None,
+    ) -> Self:
+        """Return the comparison with one more decision; the same if it has been taken in.
+
+        Only the outcome is tested. What is `measured`, and the `edits` by part, are shown.
+        """
         if sequence <= self.last:
             return self
         mine = "of_canary" if role == "canary" else "of_live"
-        update: dict[str, object] = {"last": sequence, mine: getattr(self, mine).plus(outcome)}
+        update: dict[str, object] = {"last": sequence, mine: getattr(self, mine).plus(outcome, measured, edits)}
         if not self.waiting or self.waiting_role == role:
             waiting = (*self.waiting, outcome)[-MAX_WAITING:]
             return self.model_copy(update=update | {"waiting": waiting, "waiting_role": role})

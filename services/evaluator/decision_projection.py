@@ -10,7 +10,7 @@ from nats.aio.msg import Msg
 
 from services.evaluator import drafter_metrics
 from services.evaluator.canary import Comparison
-from services.evaluator.decision_signals import Decision, decision_of
+from services.evaluator.decision_signals import Decision, decision_of, measure
 from services.evaluator.drift_watch import DriftWatch
 from services.evaluator.evaluations import Evaluations
 from shared.contracts import drafter_states as states
@@ -97,7 +97,7 @@ class DecisionProjection:
         before = Comparison.read(stored.value) if stored is not None else None
         if before is None or before.began != canary.began:
             before = Comparison(canary=canary.configuration, began=canary.began)
-        after = before.add(role, decision.outcome, decided.head.sequence)
+        after = before.add(role, decision.outcome, decided.head.sequence, measure(decision), decision.edits)
         if after is not before:
             data = after.model_dump_json().encode()
             try:

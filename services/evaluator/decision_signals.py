@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from services.evaluator.canary import CanaryOutcome, outcome_of
+from services.evaluator.feedback import counted_edits
 from shared.contracts.envelope import RecordedEvent
-from shared.contracts.events import Approved, Drafted, ReadingFigures, Rejected, ResolutionKind
+from shared.contracts.events import Approved, Drafted, EditCount, ReadingFigures, Rejected, ResolutionKind
 
 HALF_CHANGED = 100  # changed characters that count as 1/2: about a sentence
 HALF_WAITED_S = 24 * 3600
@@ -23,6 +24,11 @@ class Decision:
     decided: Approved | Rejected
     outcome: CanaryOutcome
     seconds: float  # from the draft to the decision
+
+    @property
+    def edits(self) -> tuple[EditCount, ...] | None:
+        """Return the physician's edits by part and kind; None where they were not counted."""
+        return counted_edits(self.decided) if isinstance(self.decided, Approved) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 
+from services.evaluator.canary import Comparison
 from services.evaluator.decision_projection import WATCH, DecisionProjection
 from services.evaluator.drift import Drift
 from services.evaluator.drift_watch import DriftWatch
@@ -45,6 +46,7 @@ class DrafterGauges:
 
     async def _collect_canaries(self, found: Mapping[str, DocumentDrafters]) -> None:
         evidence: Values = []
+        means: Values = []
         rolled_back: Values = []
         for document, state in found.items():
             where = {DOCUMENT: document}
@@ -52,6 +54,7 @@ class DrafterGauges:
                 comparison = await self._watch.comparison(state.canary)
                 current = comparison is not None and comparison.began == state.canary.began
                 evidence.append((where, comparison.evidence if comparison is not None and current else 1.0))
+                means += _canary_means(document, comparison) if comparison is not None and current else []
             ages = [
                 self._clock() - entry.since
                 for entry in state.entries.values()
@@ -60,6 +63,7 @@ class DrafterGauges:
             if ages and min(ages) < ROLLBACKS_SHOWN:
                 rolled_back.append((where, min(ages).total_seconds()))
         replace_gauge("countersign.drafter.canary.evidence", evidence)
+        replace_gauge("countersign.drafter.canary.signal", means)
         replace_gauge("countersign.drafter.rollback.age", rolled_back)
 
     async def _collect_drift(self, found: Mapping[str, DocumentDrafters]) -> None:
@@ -110,6 +114,15 @@ class DrafterGauges:
             result = await self._evaluations.find(evaluation)
             before = self._passed[evaluation] = judged, result is not None and result.result.passed
         return before[1]
+
+
+def _canary_means(document: str, found: Comparison) -> Values:
+    return [
+        ({DOCUMENT: document, DRAFTER_ROLE: role, SIGNAL: name}, item.mean)
+        for role, side in (("canary", found.of_canary), ("live", found.of_live))
+        for name, item in side.signals.items()
+        if item.mean is not None
+    ]
 
 
 def _shares(document: str, drift: Drift, threshold: float) -> Values:

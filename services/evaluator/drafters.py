@@ -91,10 +91,13 @@ class DrafterService:
 
     async def comparison(self, digest: str) -> Comparison:
         """Return what became of the drafts of a canary. Raises ProblemError."""
-        found = await self._watch.comparison((await self.one(digest)).entry)
+        found = await self.comparison_of(await self.one(digest))
         if found is None:
             raise ProblemError(404, "Nothing to compare", "No decision about a draft of this canary was taken yet.")
         return found
+
+    async def comparison_of(self, found: DrafterRecord) -> Comparison | None:
+        return await self._watch.comparison(found.entry)
 
     async def ratings(self, compared: Comparison) -> RatingComparison:
         """Return the ratings of the same time."""

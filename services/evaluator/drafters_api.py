@@ -7,6 +7,12 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.evaluator.canary import Comparison, OutcomeCounts
+from services.evaluator.comparison_report import (
+    PartComparison,
+    SignalComparison,
+    part_comparisons,
+    signal_comparisons,
+)
 from services.evaluator.dependencies import UNKNOWN_DRAFTER, AnyRole, Drafters, Engineer
 from services.evaluator.drafters import DrafterRecord
 from services.evaluator.feedback import RatingComparison, RatingCounts
@@ -92,6 +98,9 @@ class DrafterDetails(DrafterSummary):
     stop: list[str] = Field(description="strings that end an answer")
     max_tokens: int = Field(description="of an answer")
     drifted: str | None = Field(description="signal of the live configuration that has drifted; null: none")
+    comparison: "CanaryComparison | None" = Field(
+        description="beside the live configuration, as the canary that it is or was last; null: nothing was decided"
+    )
     history: list[DrafterMove] = Field(description="every event of its kind of document that names it, oldest first")
 
 
@@ -113,10 +122,11 @@ class DecisionFigures(BaseModel):
 
 class RatedFigures(DecisionFigures):
     ratings: RatingCounts = Field(description="signed drafts by the rating of who signed them")
+    compared: int = Field(description="signed drafts whose edits were counted by part")
 
     @classmethod
     def rated(cls, figures: OutcomeCounts, ratings: RatingCounts) -> "RatedFigures":
-        return cls(**DecisionFigures.of(figures).model_dump(), ratings=ratings)
+        return cls(**DecisionFigures.of(figures).model_dump(), ratings=ratings, compared=figures.compared)
 
 
 class CanaryComparison(BaseModel):
@@ -129,6 +139,10 @@ class CanaryComparison(BaseModel):
     evidence: float = Field(description="e-value against the canary; at the threshold it is rolled back")
     canary: RatedFigures = Field(description="what became of the canary's drafts")
     live: RatedFigures = Field(description="what became of those of the live configuration")
+    signals: list[SignalComparison] = Field(
+        description="means of what is measured of each decision; the test takes rejections and changes only"
+    )
+    parts: list[PartComparison] = Field(description="edits by part of the document, of most drafts first")
 
     @classmethod
     def of(cls, found: Comparison, ratings: RatingComparison) -> "CanaryComparison":
@@ -140,6 +154,8 @@ class CanaryComparison(BaseModel):
             evidence=found.evidence,
             canary=RatedFigures.rated(found.of_canary, ratings.of_canary),
             live=RatedFigures.rated(found.of_live, ratings.of_live),
+            signals=signal_comparisons(found),
+            parts=part_comparisons(found),
         )
 
 
@@ -205,6 +221,7 @@ async def drafter(_: AnyRole, service: Drafters, digest: str) -> DrafterDetails:
     prompt = found.configuration.prompt
     moves = [DrafterMove.of(item) for item in await service.history(found.document)]
     drift = await service.drift_of(found)
+    compared = await service.comparison_of(found)
     named = [item for item in moves if found.entry.configuration in (item.configuration, item.live)]
     return DrafterDetails(
         **DrafterSummary.of(found).model_dump(),
@@ -212,6 +229,7 @@ async def drafter(_: AnyRole, service: Drafters, digest: str) -> DrafterDetails:
         stop=list(prompt.stop),
         max_tokens=prompt.max_tokens,
         drifted=drift.drifted.signal if drift is not None and drift.drifted is not None else None,
+        comparison=CanaryComparison.of(compared, await service.ratings(compared)) if compared is not None else None,
         history=named,
     )
 

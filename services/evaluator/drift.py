@@ -141,7 +141,7 @@ class Drift(Model):
                 "last": sequence,
                 "decisions": self.decisions + 1,
                 "signals": {**self.signals, **changed},
-                "knowledge": _with_outcome(self.knowledge, knowledge, outcome),
+                "knowledge": _with_decision(self.knowledge, knowledge, outcome, measured),
             }
         )
         found = after.highest(threshold) if bet else None
@@ -178,9 +178,9 @@ class Drift(Model):
         return max(self.tested, key=lambda name: self.share(name, threshold), default=None)
 
 
-def _with_outcome(
-    before: tuple[KnowledgeFigures, ...], version: int | None, outcome: CanaryOutcome
+def _with_decision(
+    before: tuple[KnowledgeFigures, ...], version: int | None, outcome: CanaryOutcome, measured: Mapping[str, float]
 ) -> tuple[KnowledgeFigures, ...]:
     found = next((item for item in before if item.version == version), KnowledgeFigures(version=version))
     others = [item for item in before if item.version != version]
-    return (*others, KnowledgeFigures(version=version, figures=found.figures.plus(outcome)))[-MAX_KNOWLEDGE:]
+    return (*others, KnowledgeFigures(version=version, figures=found.figures.plus(outcome, measured)))[-MAX_KNOWLEDGE:]

@@ -48,10 +48,18 @@ class KnowledgeReport(DecisionFigures):
     """Decisions about drafts that one version of the knowledge base was queried for."""
 
     version: int | None = Field(description="null: none was")
+    contradicted: float | None = Field(
+        description="mean share of the model's sentences that the record contradicts; null: the model was not asked"
+    )
+    redraft: float | None = Field(description="share that was rejected to have it written again; null: not measured")
+    unread: float | None = Field(
+        description="share of those signed on our page that cannot have been read before; null: none was signed there"
+    )
 
     @classmethod
     def of_version(cls, item: KnowledgeFigures) -> "KnowledgeReport":
-        return cls(version=item.version, **DecisionFigures.of(item.figures).model_dump())
+        means = {name: item.figures.signal(name).mean for name in ("contradicted", "redraft", "unread")}
+        return cls(version=item.version, **DecisionFigures.of(item.figures).model_dump(), **means)
 
 
 class DriftReport(BaseModel):

@@ -83,12 +83,11 @@ class DrafterFeedback(Model):
         update: dict[str, object] = {"last": sequence, "signed": self.signed + 1}
         if not signed.edited:
             update["unchanged"] = self.unchanged + 1
-        elif signed.narrative == "physician":
-            update["rewritten"] = self.rewritten + 1
-        elif signed.edits is None or signed.edits.counts is None:
-            update["uncounted"] = self.uncounted + 1
+        elif (counts := counted_edits(signed)) is not None:
+            update["edits"] = _added(self.edits, counts, case)
         else:
-            update["edits"] = _added(self.edits, signed.edits.counts, case)
+            reason = "rewritten" if signed.narrative == "physician" else "uncounted"
+            update[reason] = getattr(self, reason) + 1
         return self.model_copy(update=update)
 
     def with_rating(self, rating: Rating, before: Rating | None, sequence: int) -> Self:
@@ -96,6 +95,15 @@ class DrafterFeedback(Model):
         if sequence <= self.last:
             return self
         return self.model_copy(update={"last": sequence, "ratings": self.ratings.replaced(rating, before)})
+
+
+def counted_edits(signed: Approved) -> tuple[EditCount, ...] | None:
+    """Return the edits of a signed draft; None where its narrative was written anew, or none were counted."""
+    if not signed.edited:
+        return ()
+    if signed.narrative == "physician" or signed.edits is None:
+        return None
+    return signed.edits.counts
 
 
 def _added(edits: Iterable[EditCluster], counts: Iterable[EditCount], case: str) -> tuple[EditCluster, ...]:

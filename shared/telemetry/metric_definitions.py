@@ -230,6 +230,13 @@ METRICS = (
         (DOCUMENT, DRAFTER_ROLE, OUTCOME),
     ),
     Metric("countersign.drafter.canary.evidence", "gauge", "", "e-value that the canary is worse", (DOCUMENT,)),
+    Metric(
+        "countersign.drafter.canary.signal",
+        "gauge",
+        "",
+        "means of what was decided about drafts of the canary and the live configuration since it began, from 0 to 1",
+        (DOCUMENT, DRAFTER_ROLE, SIGNAL),
+    ),
     Metric("countersign.drafter.rollback.age", "gauge", "s", "since a canary was rolled back by itself", (DOCUMENT,)),
     Metric(
         "countersign.drafter.drift",

@@ -6,9 +6,18 @@ from collections.abc import Awaitable, Callable
 import pytest
 from playwright.async_api import Page, expect
 
+from services.evaluator.canary import Comparison, OutcomeCounts
+from services.evaluator.decision_signals import SIGNALS
+from services.evaluator.decision_sums import PartEdits, SignalSum
+from shared.contracts.draft import REQUIRED_PARTS
+from shared.messaging.buckets import Bucket
+from shared.messaging.drafter_registry import DrafterRegistry
 from tests.browser.conftest import Ward
 from tests.support.accessibility import assert_accessible
+from tests.support.drafters import DOCUMENT, start_canary
 from tests.support.ehr import stays
+from tests.support.examples import T0
+from tests.support.server import NatsServer
 
 pytestmark = [pytest.mark.connected, pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -127,6 +136,34 @@ async def test_every_page_holds_wcag_and_fits(make_ward: Callable[..., Awaitable
         await page.goto(address)
         await page.evaluate(OPEN)
         await assert_accessible(page, address, ((360, "dark"), (1440, "light")))
+
+
+async def test_a_canary_beside_live_holds_wcag_and_fits(
+    make_ward: Callable[..., Awaitable[Ward]], nats: NatsServer
+) -> None:
+    """Figures as the projection stores them."""
+    ward = await make_ward(evaluator=True)
+    page = await ward.person(ENGINEER)
+    await open_live(page)
+    await save_candidate(page)
+    digest = page.url.partition("?")[0].rpartition("/")[2]
+    bus = await nats.connect("evaluator")
+    registry = DrafterRegistry(bus, "evaluator", lambda: T0)
+    await start_canary(registry, digest, 0.25)
+    canary = (await registry.state(DOCUMENT)).canary
+    assert canary is not None
+    signals = {item.name: SignalSum(count=9, total=2.0) for item in SIGNALS}
+    parts = {part: PartEdits(drafts=3, edits=9) for part in REQUIRED_PARTS}
+    side = OutcomeCounts(decisions=12, rejected=3, edited=5, compared=9, signals=signals, parts=parts)
+    compared = Comparison(canary=digest, began=canary.began, worse=6, better=1, same=2, of_canary=side, of_live=side)
+    await Bucket(bus, "comparisons").put(digest, compared.model_dump_json().encode(), revision=0)
+    await bus.close()
+    await page.goto(f"{ward.url}/drafters/{digest}")
+    beside = page.get_by_role("region", name="Canary beside live")
+    shown = {"Signals": len(SIGNALS), "Edits by part": len(REQUIRED_PARTS)}
+    for name, rows in shown.items():
+        await expect(beside.get_by_role("table", name=name).locator("tbody tr")).to_have_count(rows)
+    await assert_accessible(page, page.url, ((360, "dark"), (1440, "light")))
 
 
 async def test_it_works_without_scripts(make_ward: Callable[..., Awaitable[Ward]]) -> None:

@@ -55,6 +55,7 @@ async def test_what_is_exported_of_a_canary_of_drift_and_of_evaluations(
 
     await gauges.collect()
     assert exported.points("countersign.drafter.canary.evidence") == {(DOCUMENT,): 1.0}
+    assert exported.points("countersign.drafter.canary.signal") == {}
     assert exported.points("countersign.drafter.drift") == {}
     assert exported.points("countersign.drafter.evaluation.stalled")[DOCUMENT, "shadow"] == 0
 
@@ -67,6 +68,9 @@ async def test_what_is_exported_of_a_canary_of_drift_and_of_evaluations(
     evaluation = await evaluations.begin(request)
     await gauges.collect()
     assert exported.points("countersign.drafter.canary.evidence")[DOCUMENT,] > 5
+    of_both = exported.points("countersign.drafter.canary.signal")
+    assert {of_both[DOCUMENT, "canary", name] for name in ("rejected", "redraft")} == {1}
+    assert {of_both[DOCUMENT, "live", name] for name in ("rejected", "redraft", "replaced")} == {0}
     assert exported.points("countersign.drafter.drift")[DOCUMENT, "rejected"] == 0
     assert exported.points("countersign.drafter.signal")[DOCUMENT, "rejected", "baseline"] == 0
     assert exported.points("countersign.drafter.rollback.age") == {}
@@ -86,6 +90,7 @@ async def test_what_is_exported_of_a_canary_of_drift_and_of_evaluations(
     await take_in(watch, await recorded(bus))
     await gauges.collect()
     assert exported.points("countersign.drafter.canary.evidence") == {}
+    assert exported.points("countersign.drafter.canary.signal") == {}
     rolled_back_at = T0  # by the registry's clock
     expected = (now - rolled_back_at).total_seconds()
     assert exported.points("countersign.drafter.rollback.age") == {(DOCUMENT,): expected}

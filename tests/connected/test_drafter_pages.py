@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from services.evaluator.canary import Comparison, OutcomeCounts
-from services.evaluator.drift import Drift, Drifted, SignalState
+from services.evaluator.decision_sums import PartEdits, SignalSum
+from services.evaluator.drift import Drift, Drifted, KnowledgeFigures, SignalState
 from services.evaluator.feedback import DrafterFeedback, EditCluster, RatingCounts
 from services.evaluator.signed_stays import SignedStays
 from shared.contracts.evaluations import DraftFigures, EvaluationRequested, ItemJudged
@@ -233,13 +234,21 @@ async def test_the_page_shows_the_canary_the_drift_and_what_physicians_change(co
     assert state.live is not None
     assert state.canary is not None
     live, figures = state.live.configuration, Bucket(console.registry._bus, "comparisons")
-    sides = {"of_canary": OutcomeCounts(decisions=9, rejected=2, edited=4, replaced=3.5, distance=210)}
+    shown_only = {
+        "signals": {"contradicted": SignalSum(count=8, total=2.0), "unread": SignalSum(count=3, total=3.0)},
+        "parts": {"medications-at-discharge": PartEdits(drafts=3, edits=9)},
+    }
+    counts = {"decisions": 9, "rejected": 2, "edited": 4, "replaced": 3.5, "distance": 210, "compared": 6}
+    sides = {"of_canary": OutcomeCounts(**counts, **shown_only)}
     compared = Comparison(canary=digest, began=state.canary.began, worse=6, better=1, same=2, **sides)
     signal = SignalState(count=230, total=10.0, recent=0.4)
     found = Drifted(signal="replaced", sequence=9, time=T0, decisions=230, baseline=0.05, recent=0.4)
-    drift = Drift(
-        configuration=live, began=state.live.began, decisions=230, signals={"replaced": signal}, drifted=found
+    knowledge = tuple(
+        KnowledgeFigures(version=version, figures=OutcomeCounts(**counts, signals=shown_only["signals"]))
+        for version in (3, 4)
     )
+    watched = {"signals": {"replaced": signal}, "knowledge": knowledge, "drifted": found}
+    drift = Drift(configuration=live, began=state.live.began, decisions=230, **watched)
     edits = tuple(EditCluster(part=f"part-{at}", kind="sentence-removed", count=3, drafts=2) for at in range(20))
     feedback = DrafterFeedback(configuration=live, signed=8, unchanged=3, edits=edits, ratings=RatingCounts(useful=5))
     for key, value in ((digest, compared), (f"drift.{live}", drift), (f"feedback.{live}", feedback)):
@@ -249,10 +258,14 @@ async def test_the_page_shows_the_canary_the_drift_and_what_physicians_change(co
     assert "Canary 25 %" in shown
     assert f"Evidence that it is worse: {compared.evidence:.3f} of 20" in shown
     assert "Of 9 pairs of decisions it was worse in 6" in shown
+    assert "record contradicts 0.250 8 – 0" in shown
+    assert "can have been read 1.000 3 – 0" in shown
+    assert "Medications at discharge 50 % 1.500 – –" in shown
     assert "1 drifted" in await console.page("/drafters")
     for role in ("engineer", "auditor"):
         shown = await console.page(f"/drafters/{live}", role)
         assert "0.400 of late, 0.050 at first" in shown
+        assert "4 9 2 – 50 % 25 % 100 %" in shown
         assert "5 more kinds of edits are not shown" in shown
         assert "5 useful" in shown
         assert ("Reset the baseline" in shown) == (role == "engineer")

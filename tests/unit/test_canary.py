@@ -20,7 +20,7 @@ GOOD, EDITED, BAD = CanaryOutcome(), CanaryOutcome(replaced=0.25, distance=80), 
 def compared(*outcomes: tuple[DrafterRole, CanaryOutcome]) -> Comparison:
     found = Comparison(canary=DIGEST, began=1)
     for number, (role, outcome) in enumerate(outcomes, 1):
-        found = found.add(role, outcome, number)
+        found = found.add(role, outcome, number, {})
     return found
 
 
@@ -30,7 +30,7 @@ def run(chance: random.Random, bad_canary: float, bad_live: float, share: float,
     for number in range(1, decisions + 1):
         canary = chance.random() < share
         bad = chance.random() < (bad_canary if canary else bad_live)
-        found = found.add("canary" if canary else "live", EDITED if bad else GOOD, number)
+        found = found.add("canary" if canary else "live", EDITED if bad else GOOD, number, {})
         if found.is_worse(THRESHOLD):
             return number
     return None
@@ -88,9 +88,9 @@ def test_outcomes_are_compared_by_what_a_physician_did(canary: CanaryOutcome, li
 def test_decisions_wait_for_one_of_the_other_side_and_are_taken_in_once() -> None:
     found = compared(*[("live", GOOD)] * (MAX_WAITING + 5))
     assert (len(found.waiting), found.of_live.decisions) == (MAX_WAITING, MAX_WAITING + 5)
-    again = found.add("canary", BAD, found.last)
+    again = found.add("canary", BAD, found.last, {})
     assert again == found
-    after = found.add("canary", BAD, found.last + 1)
+    after = found.add("canary", BAD, found.last + 1, {})
     assert (after.worse, len(after.waiting)) == (1, MAX_WAITING - 1)
     assert Comparison.read(after.model_dump_json().encode()) == after
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from services.evaluator.decision_signals import SIGNALS, TESTED, decision_of, measure
-from shared.contracts.case_values import Edits, Resolution
+from shared.contracts.case_values import EditCount, Edits, Resolution
 from shared.contracts.draft import AnswerFigures
 from shared.contracts.envelope import CHAIN_START, RecordedEvent
 from shared.contracts.events import Approved, CaseEvent, Drafted, ReadingFigures, Rejected, RejectionAction
@@ -93,6 +93,22 @@ def test_a_draft_that_was_edited() -> None:
 @pytest.mark.parametrize(("action", "redraft"), [("redraft", 1.0), ("close", 0.0)])
 def test_a_draft_that_was_rejected_says_nothing_about_edits(action: RejectionAction, redraft: float) -> None:
     assert signals(drafted(), rejected(action), DAY) == {"rejected": 1, "redraft": redraft, "waited": 0.5}
+
+
+def test_edits_by_part_are_those_of_a_signed_draft_that_were_counted() -> None:
+    counted = (EditCount(part="medications", kind="fact-added", count=2),)
+    rewritten = approved(Edits(distance=9, counts=counted)).model_copy(update={"narrative": "physician"})
+    decisions: list[tuple[CaseEvent, tuple[EditCount, ...] | None]] = [
+        (approved(Edits(distance=9, counts=counted)), counted),
+        (approved(), ()),
+        (approved(Edits(distance=9)), None),  # signed by a version that did not count them
+        (rewritten, None),
+        (rejected("redraft"), None),
+    ]
+    for decided, edits in decisions:
+        decision = decision_of(drafted(), recorded(decided))
+        assert decision is not None
+        assert decision.edits == edits
 
 
 def test_no_decision_about_a_draft() -> None:

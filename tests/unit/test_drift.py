@@ -9,9 +9,13 @@ from statistics import mean, median
 import pytest
 
 from services.evaluator.canary import CanaryOutcome
-from services.evaluator.decision_signals import TESTED
+from services.evaluator.decision_signals import TESTED, decision_of, measure
 from services.evaluator.drift import BASELINE_DECISIONS, BETS, MAX_KNOWLEDGE, Drift, SignalState, bet_on, upper_bound
+from services.evaluator.drift_api import DriftReport
+from shared.contracts.draft import AnswerFigures
+from shared.contracts.events import CaseEvent, ReadingFigures
 from tests.support.examples import T0
+from tests.unit.test_decision_signals import approved, drafted, recorded, rejected
 
 DIGEST = "a" * 64
 THRESHOLD = 10_000.0  # the default
@@ -127,6 +131,36 @@ def test_what_is_only_shown_never_drifts() -> None:
     assert found.signals["waited"].recent > 0.9
 
 
+def decided(answer: AnswerFigures | None, event: CaseEvent) -> dict[str, float]:
+    """What is measured of a decision, by its events."""
+    decision = decision_of(drafted(answer), recorded(event))
+    assert decision is not None
+    return measure(decision)
+
+
+def test_sentences_that_the_record_contradicts_are_a_drift_also_where_physicians_do_nothing_more() -> None:
+    before = decided(AnswerFigures(supported=9, contradicted=1), approved())
+    after = decided(AnswerFigures(supported=5, contradicted=5), approved())
+    found = watched([before] * BASELINE_DECISIONS + [after] * 100)
+    assert found.drifted is not None
+    assert (found.drifted.signal, found.drifted.baseline) == ("contradicted", pytest.approx(0.1))
+    assert found.signals["not-in-record"].statistic < 100.0
+
+
+def test_redrafts_drift_as_rejections_and_are_shown_beside_them() -> None:
+    good, redraft, close = (decided(None, item) for item in (approved(), rejected("redraft"), rejected("close")))
+    found = watched([good] * BASELINE_DECISIONS + [redraft] * 60)
+    assert found.drifted is not None
+    assert found.drifted.signal == "rejected"
+    assert (found.signals["redraft"].recent, found.signals["redraft"].statistic) == (
+        found.signals["rejected"].recent,
+        0,
+    )
+    as_many = watched([close] * BASELINE_DECISIONS + [redraft] * 200)  # others than at first, and no more of them
+    assert (as_many.drifted, as_many.signals["redraft"].baseline) == (None, 0)
+    assert as_many.signals["redraft"].recent > 0.8
+
+
 def test_a_signal_has_a_baseline_of_its_own_decisions() -> None:
     """Most decisions say nothing about it: the model was not asked."""
     rare = [GOOD, GOOD, GOOD | {"contradicted": 0.0}]
@@ -149,6 +183,18 @@ def test_versions_of_the_knowledge_base_are_counted_and_the_oldest_are_dropped()
     assert [item.version for item in found.knowledge] == [None, 4, 6, 7, 8, 9]
     assert len(found.knowledge) == MAX_KNOWLEDGE
     assert found.knowledge[1].figures.decisions == 3
+
+
+def test_versions_of_the_knowledge_base_have_the_same_signals() -> None:
+    unread = approved().model_copy(update={"reading": ReadingFigures(seconds=2, parts_viewed=0, parts=4)})
+    answer = AnswerFigures(supported=3, contradicted=1)
+    found = watched([decided(answer, unread), decided(None, rejected("redraft")), decided(None, approved())])
+    (shown,) = DriftReport.of(found, 100.0).knowledge
+    assert (shown.version, shown.decisions) == (1, 3)
+    assert (shown.contradicted, shown.redraft, shown.unread) == (0.25, pytest.approx(1 / 3), 1)
+    other = found.add(GOOD, CanaryOutcome(), None, sequence=4, time=T0, threshold=100.0)
+    shown = DriftReport.of(other, 100.0).knowledge[-1]
+    assert (shown.contradicted, shown.redraft, shown.unread) == (None, None, None)
 
 
 def test_long_runs_stay_finite() -> None:

@@ -10,6 +10,7 @@ ANSWERS = "countersign_drafter_answer_sentences_total"
 WAITING = "countersign_drafter_evaluation_waiting"
 PLACE = "countersign_document, countersign_drafter_role"
 LEGEND = "{{countersign_document}} {{countersign_drafter_role}}"
+BY_PHYSICIANS = "rejected|redraft|replaced|changed|corrected|confirmed"
 
 
 def _share(metric: str, outcome: str, by: str = "", window: str = "1d") -> str:
@@ -17,6 +18,15 @@ def _share(metric: str, outcome: str, by: str = "", window: str = "1d") -> str:
     grouped = f"sum by ({by})" if by else "sum"
     part = f'{grouped} (increase({metric}{{countersign_outcome="{outcome}"}}[{window}]))'
     return f"{part} / {grouped} (increase({metric}[{window}]))"
+
+
+def _beside_live(matches: str) -> Query:
+    """Return signals of the canary and of live since the canary began; `matches` is a matcher of their names."""
+    grouped = "countersign_document, countersign_drafter_signal, countersign_drafter_role"
+    return Query(
+        f"max by ({grouped}) (countersign_drafter_canary_signal{{countersign_drafter_signal{matches}}})",
+        "{{countersign_document}} {{countersign_drafter_signal}} {{countersign_drafter_role}}",
+    )
 
 
 def make() -> dashboard.Dashboard:
@@ -80,6 +90,18 @@ def make() -> dashboard.Dashboard:
                     "{{countersign_drafter_role}} {{countersign_outcome}}",
                 ),
                 bars=True,
+            ),
+            timeseries_panel(
+                "Canary beside live: decisions of physicians",
+                "Means since the canary began. The larger, the worse.",
+                _beside_live(f'=~"{BY_PHYSICIANS}"'),
+                unit="percentunit",
+            ),
+            timeseries_panel(
+                "Canary beside live: sentences of the model, and time",
+                "Means since the canary began. They are no part of the test.",
+                _beside_live(f'!~"{BY_PHYSICIANS}"'),
+                unit="percentunit",
             ),
             timeseries_panel(
                 "Signals of live configurations",
