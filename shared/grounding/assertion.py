@@ -174,11 +174,13 @@ def find_scopes(text: str) -> tuple[CueScope, ...]:
         for match in pattern.finditer(text):
             doubt = name == "uncertain" and match.group().lower().startswith("not ")
             if match.group().strip() and (doubt or not any(a <= match.start() < b for a, b in blocked)):
-                found.append(_scope(name, before, match.span(), ends, kin, text))
+                found.append(_scope_of_cue(name, before, match.span(), ends, kin, text))
     return tuple(found)
 
 
-def _scope(name: AssertionProperty, before: bool, cue: Span, ends: list[int], kin: list[int], text: str) -> CueScope:
+def _scope_of_cue(
+    name: AssertionProperty, before: bool, cue: Span, ends: list[int], kin: list[int], text: str
+) -> CueScope:
     length = len(text)
     if before and name == "family":  # "mother (deceased): diabetes, stroke"
         return CueScope(
