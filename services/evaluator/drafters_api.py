@@ -156,7 +156,7 @@ class GatedMove(Move):
         json_schema_extra={"examples": [{"reason": "better in the evaluation", "unevaluated": False}]}
     )
 
-    unevaluated: bool = Field(default=False, description="go without an evaluation, or against one")
+    unevaluated: bool = Field(default=False, description="promote although there is no evaluation or it failed")
 
 
 class CanaryMove(GatedMove):

@@ -16,7 +16,7 @@ from shared.runtime.problems import problem_responses
 router = APIRouter(
     prefix="/v1/drafters", tags=["drafters"], route_class=ApiRoute, responses=problem_responses(UNKNOWN_DRAFTER)
 )
-Share = Annotated[float, Field(description="mean, from 0 to 1; the larger, the worse")]
+Share = Annotated[float, Field(description="mean, from 0 to 1; higher is worse")]
 
 
 class SignalReport(BaseModel):

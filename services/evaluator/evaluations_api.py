@@ -73,7 +73,7 @@ class MetricSummary(BaseModel):
     difference: float | None = Field(description="candidate minus live; null without a stay with both")
     low: float | None = Field(description="lower end of the 95 % interval of the difference")
     high: float | None = Field(description="upper end of the 95 % interval of the difference")
-    passed: bool | None = Field(description="by the gate; null where it does not look at it")
+    passed: bool | None = Field(description="whether the metric passes the gate; null if the gate ignores it")
 
 
 class DepartmentSummary(BaseModel):

@@ -1,4 +1,4 @@
-"""A lease in a key-value bucket: of all processes, one at a time does something.
+"""A lease in a key-value bucket: only the process that holds it may do the work.
 
 It is taken by compare-and-set and ends by itself (`Nats-TTL`) when its holder has died. It is not renewed: a holder has
 to be done before the lease ends, and must begin nothing that could last longer.

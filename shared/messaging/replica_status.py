@@ -1,4 +1,4 @@
-"""Whether what a cluster keeps on several servers is there on all of them."""
+"""Check that all replicas of streams and consumers are in sync."""
 
 import asyncio
 import time

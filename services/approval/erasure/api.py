@@ -31,7 +31,7 @@ class Erase(BaseModel):
 
 
 class PlaceHold(BaseModel):
-    """Keep the texts of a case, whatever retention says, and whoever asks for their erasure."""
+    """Keep the texts of a case, regardless of retention and erasure requests."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"ground": "litigation", "reference": "LEGAL-17"}]}

@@ -39,7 +39,7 @@ class RecordChecker:
         """
         if text == draft.text:
             return ()
-        # Whoever goes away does not end the process, which has records of others.
+        # A cancelled request must not stop the process: it holds other callers' records.
         task = asyncio.create_task(self._in_turn(texts, draft, text, by))
         self._asked.add(task)
         task.add_done_callback(self._asked.discard)

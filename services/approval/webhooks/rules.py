@@ -58,7 +58,7 @@ class WebhookAddresses:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What becomes of a delivery. `wait`: seconds that the endpoint asks us to stay away."""
+    """Outcome of a delivery. `wait`: the endpoint's Retry-After, in seconds."""
 
     kind: Literal["delivered", "gone", "retry"]
     reason: str = ""
