@@ -32,7 +32,7 @@ def discharge(fact: EncounterReported, history: Sequence[RecordedEvent] = ()) ->
         encounter_id=fact.encounter_id,
         attending=fact.attending,
         occurred_at=fact.occurred_at,
-        died=fact.died or None,  # a report without a death leaves it to the record
+        died=fact.died or None,  # without a reported death, the record decides
     )
 
 

@@ -36,8 +36,8 @@ class Lease:
     ) -> None:
         """`busy` is the error text when another process holds it.
 
-        A process that has just released it waits before it acquires it again, so that others get their turn: `share`
-        returns which share of a poll interval, 0 to 1.
+        A process that has just released the lease waits before it acquires it again, so that others get their turn:
+        `share` returns the part of a poll interval to wait, 0 to 1.
         """
         self._bucket = Bucket(bus, bucket)
         self._key = key

@@ -81,7 +81,7 @@ class SetAbsence(BaseModel):
 
 
 class AbsenceView(BaseModel):
-    """An absence. `removed_at` null: nobody ended it before its time."""
+    """An absence. `removed_at` null: nobody ended it early."""
 
     id: str = Field(description="id of the absence")
     department: str

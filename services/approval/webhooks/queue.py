@@ -13,7 +13,7 @@ FIRST = {"Nats-Expected-Last-Subject-Sequence": "0"}  # only where the subject h
 
 
 class WebhookQueue:
-    """Handles every case event."""
+    """Enqueues deliveries of every case event."""
 
     def __init__(self, bus: NatsConnection, registry: WebhookRegistry) -> None:
         self._bus = bus

@@ -104,7 +104,7 @@ class EndpointGate:
         return None
 
     def leave(self, now: float, *, ok: bool | None, wait: float | None = None) -> None:
-        """End a request. `ok` None: nothing was sent; `wait`: seconds that the endpoint asks us to stay away."""
+        """End a request. `ok` None: nothing was sent; `wait`: the endpoint's Retry-After, in seconds."""
         self._running -= 1
         if ok is None:
             return
