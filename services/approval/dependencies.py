@@ -136,8 +136,8 @@ IdempotencyKey = Annotated[
         alias="Idempotency-Key",
         min_length=1,
         max_length=255,
-        description="of your own choice: sent again with it, the same decision gets its first answer, whatever has "
-        "happened to the case since",
+        description="a key of your choice: a decision sent again with the same key gets its first answer, even if the "
+        "case has changed since",
     ),
 ]
 

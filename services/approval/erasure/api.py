@@ -48,7 +48,7 @@ class ReleaseHold(BaseModel):
 
 
 class ErasureLine(BaseModel):
-    """A case, as an erasure would find it. `obstacle`: why it may not be erased now."""
+    """What an erasure of a case would affect. `obstacle`: why it may not be erased now."""
 
     case_id: str
     department: str
