@@ -72,14 +72,16 @@ def _deviation_claim(text: str, span: Span, denied: bool, record: EvidenceIndex)
     claimed = "no " + text if denied and not text.lower().startswith("afeb") else text
     if so:
         kind: ClaimKind = "polarity" if denied else "finding"
-        return Finding(kind, claimed, label_for(not denied), so[0][1].source, f"record: {so[0][0].describe}", (span,))
+        return Finding(
+            kind, claimed, label_for(not denied), so[0][1].source, f"record: {so[0][0].description}", (span,)
+        )
     line = _entry_in_words(text, denied, record)
     judged = [series for series in courses if _is_decidable(series)]
     if line is not None and (not judged or denied or line.part in ("diagnoses", "reasons")):
         return Finding("finding", claimed, "supported", line.source, f"record: {line.text[:160]}", (span,))
     if judged:
         source = judged[0].points[0].source
-        return Finding("finding", claimed, label_for(denied), source, f"record: {judged[0].describe}", (span,))
+        return Finding("finding", claimed, label_for(denied), source, f"record: {judged[0].description}", (span,))
     return Finding("finding", claimed, "not-in-record", spans=(span,))
 
 

@@ -203,10 +203,10 @@ def _denies_everything(name: AssertionProperty, before: bool, cue: Span, text: s
 
 def assertion_properties(text: str, span: Span) -> frozenset[AssertionProperty]:
     """Return the assertion properties of the words at `span`."""
-    return frozenset(scope.name for scope in find_scopes(text) if _reaches(scope, span))
+    return frozenset(scope.name for scope in find_scopes(text) if _covers(scope, span))
 
 
-def _reaches(scope: CueScope, span: Span) -> bool:
+def _covers(scope: CueScope, span: Span) -> bool:
     """Return whether a scope covers `span`: by its start after a cue, by its end before one."""
     if span[0] < scope.cue[1] and scope.cue[0] < span[1]:
         return False

@@ -40,7 +40,7 @@ class MeasurementSeries:
         return frozenset(point.flag for point in self.points)
 
     @property
-    def describe(self) -> str:
+    def description(self) -> str:
         """Return the series as text: `Potassium 3.1 mmol/L (low), then 4.2 mmol/L`."""
         values = (f"{point.text} ({point.flag})" if point.flag else point.text for point in self.points)
         return f"{self.name.partition(' [')[0]} {', then '.join(values)}"

@@ -114,12 +114,12 @@ def _expand_dc(text: str) -> str:
     if "/c" not in text.lower() and "dc" not in text.lower():
         return text
 
-    def past(match: re.Match[str]) -> str:
+    def expand_past(match: re.Match[str]) -> str:
         closed = not re.match(r"\s*[a-z\d]", text[match.end() :], re.IGNORECASE)
         person = _PERSON.search(text[: match.start()]) is not None
         return "discontinued" if closed and not person else "discharged"
 
-    text = _DISCHARGED.sub(past, text)
+    text = _DISCHARGED.sub(expand_past, text)
     text = _ENDED.sub("discontinued", text)
     return _LEAVING_ABBREVIATION.sub(lambda match: _dc_noun(match, text), text)
 

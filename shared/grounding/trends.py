@@ -150,7 +150,7 @@ def _judge_value_word(
     says = any(_matches_word(word, point) for point in points)
     if word == "normal":
         says = all(_matches_word(word, point) for point in points) or ("last" in places and says)
-    detail = f"record: {matching[0].describe}"
+    detail = f"record: {matching[0].description}"
     source = next((point.source for point in points if _matches_word(word, point)), points[0].source)
     if says != denied:
         return Finding("finding", text, "supported", source, detail, spans)
@@ -207,7 +207,7 @@ def _direction_claim(mention: Mention, match: re.Match[str], matching: list[Meas
     moving = [series for series in matching if len(series.points) > 1]
     if not matching:
         return Finding("order-of-time", text, "not-in-record", spans=spans)
-    detail = f"record: {matching[0].describe}"
+    detail = f"record: {matching[0].description}"
     for series in moving:
         values = [point.quantity.value for point in series.points if point.quantity]
         if len(values) > 1 and _moves_in_direction(
@@ -236,7 +236,7 @@ def _steady_claim(mention: Mention, match: re.Match[str], found: list[Measuremen
     spans = ((match.start(), match.end()), (mention.start, mention.end))
     text = f"{mention.text} {match.group()}"
     return Finding(
-        "order-of-time", text, label_for(same), series.points[-1].source, f"record: {series.describe}", spans
+        "order-of-time", text, label_for(same), series.points[-1].source, f"record: {series.description}", spans
     )
 
 
@@ -246,7 +246,7 @@ def _normalized_claim(mention: Mention, match: re.Match[str], found: list[Measur
         first, last = series.points[0], series.points[-1]
         fine = not last.flag and any(point.flag for point in series.points[:-1]) and first is not last
         label = label_for(fine != denied, series.judged)
-        return Finding("order-of-time", text, label, last.source, f"record: {series.describe}", spans)
+        return Finding("order-of-time", text, label, last.source, f"record: {series.description}", spans)
     return Finding("order-of-time", text, "not-in-record", spans=spans)
 
 
@@ -267,4 +267,4 @@ def _value_pair_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterato
             if early and late:
                 right = any(a.time < b.time for a in early for b in late)
                 label = label_for(right)
-                yield Finding("order-of-time", text, label, late[0].source, f"record: {series.describe}", spans)
+                yield Finding("order-of-time", text, label, late[0].source, f"record: {series.description}", spans)

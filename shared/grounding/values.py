@@ -177,7 +177,7 @@ def _value_claim(bound: BoundNumber, parsed: ParsedSentence, record: EvidenceInd
     )
     right = [pair for pair in same if _is_at_place(pair, places, day)]
     if right:
-        return Finding("number", text, "supported", right[0][1].source, f"record: {right[0][0].describe}", spans)
+        return Finding("number", text, "supported", right[0][1].source, f"record: {right[0][0].description}", spans)
     written = None if same else _entry_with_value(bound, record)
     if written is not None:
         return Finding("number", text, "supported", written[0], f"record: {written[1]}", spans)
@@ -186,7 +186,7 @@ def _value_claim(bound: BoundNumber, parsed: ParsedSentence, record: EvidenceInd
     series = same[0][0] if same else found[0]
     kind: ClaimKind = "order-of-time" if same else "unit" if _other_unit(quantity, found) else "number"
     known = bool(same) or kind == "unit" or not any(_may_be_dropped_value(quantity, one) for one in found)
-    return Finding(kind, text, label_for(False, known), series.points[0].source, f"record: {series.describe}", spans)
+    return Finding(kind, text, label_for(False, known), series.points[0].source, f"record: {series.description}", spans)
 
 
 def _may_be_dropped_value(quantity: Quantity, series: MeasurementSeries) -> bool:

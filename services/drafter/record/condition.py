@@ -59,11 +59,11 @@ def functional_status(observations: list[Resource], scope: StayScope) -> Iterato
 def other_observations(observations: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
     """Yield the last values of observations in no other list: scores, assessments, social history."""
 
-    def wanted(item: Resource) -> bool:
+    def is_other_finding(item: Resource) -> bool:
         elsewhere = _is_function(item) or _is_activity(item) or _is_cause_of_death(item) or is_code_status(item)
         return not elsewhere and not elements.codes(item.get("code")) & RESUSCITATION
 
-    yield from _latest_values(observations, scope, wanted)
+    yield from _latest_values(observations, scope, is_other_finding)
 
 
 def diet_and_activity(observations: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:

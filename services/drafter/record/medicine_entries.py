@@ -37,7 +37,7 @@ class MedicineReader:
                 *self._conditions_of(item),
             ]
         )
-        concept = self._names.concept(item)
+        concept = self._names.medication_of(item)
         substances = self._names.substances(item, concept)
         return Medicine(
             **self._scope.entry(item, f"{named}, {directions}" if directions else named, time).model_dump(),
