@@ -42,7 +42,7 @@ def list_cases(
     limit: Annotated[int, typer.Option("--limit", min=1, max=CASES_LIMIT, help="cases at most")] = 50,
     after: Annotated[str | None, typer.Option("--after", help="cursor that the list before ended with")] = None,
 ) -> None:
-    """List cases, that with the latest event first."""
+    """List cases, the one with the latest event first."""
     at = parse_time(since, "--since", datetime.now(UTC))
     wanted = {
         "state": state,

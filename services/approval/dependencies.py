@@ -97,7 +97,7 @@ class ApiDependencies:
 
 
 def allow(*roles: Role) -> RequireRole:
-    """Return a dependency that gives the caller where it has one of `roles`; otherwise the answer is 401 or 403."""
+    """Return a dependency: the caller if they have one of `roles`, otherwise the request gets 401 or 403."""
     return RequireRole(lambda request: provided(request, ApiDependencies).authenticator, roles)
 
 
@@ -136,8 +136,8 @@ IdempotencyKey = Annotated[
         alias="Idempotency-Key",
         min_length=1,
         max_length=255,
-        description="of your own choice: sent again with it, the same decision gets its first answer, whatever has "
-        "happened to the case since",
+        description="a key of your choice: a decision sent again with the same key gets its first answer, even if the "
+        "case has changed since",
     ),
 ]
 

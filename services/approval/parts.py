@@ -63,7 +63,7 @@ from shared.runtime.service import Part, service_broker
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Core:
-    """What the parts share. What a person waits for has an EHR client of its own: no slow filing delays a page."""
+    """What the parts share. Pages have an EHR client of their own, so that a slow filing delays none."""
 
     settings: ApprovalSettings
     broker: ServiceBroker

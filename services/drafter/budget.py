@@ -36,7 +36,7 @@ class Spent(Model):
     tokens: int = 0
 
     def plus(self, requests: int, tokens: int) -> "Spent":
-        """Return the sum; never less than nothing."""
+        """Return the sum; at least zero."""
         return Spent(requests=max(0, self.requests + requests), tokens=max(0, self.tokens + tokens))
 
 
@@ -81,7 +81,7 @@ async def spent_today(bus: NatsConnection, endpoint: str, now: datetime) -> Spen
 
 
 def against_limits(spent: Spent, limits: Limits) -> Iterator[tuple[str, int, int]]:
-    """Yield what a day's limits are of, with its count and its limit."""
+    """Yield (`requests` or `tokens`, spent, limit) for each daily limit."""
     for what, number, limit in (
         ("requests", spent.requests, limits.requests_per_day),
         ("tokens", spent.tokens, limits.tokens_per_day),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from services.drafter.record.identity import attending as attending_of
+from services.drafter.record.identity import attending_reference as attending_of
 from services.drafter.source_record import SourceRecord
 from shared.clinical import elements, fhir_datetime, references
 from shared.clinical.elements import Resource

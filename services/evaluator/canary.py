@@ -32,7 +32,7 @@ class CanaryOutcome(Model):
 
     @property
     def order(self) -> tuple[bool, float, int]:
-        """Return what outcomes are compared by: the larger, the worse."""
+        """Return the sort key of outcomes: higher is worse."""
         return self.rejected, self.replaced, self.distance
 
 

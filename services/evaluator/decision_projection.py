@@ -1,6 +1,6 @@
-"""Take in every decision about a draft.
+"""Process every decision about a draft.
 
-A canary that is worse is rolled back, the live configuration is watched, a shadow drafts what was signed.
+A canary that is worse is rolled back, the live configuration is watched, a shadow drafts the signed stay, too.
 """
 
 import logging

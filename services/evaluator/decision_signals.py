@@ -1,4 +1,4 @@
-"""What a physician's decision says about the draft: figures from 0 to 1, the larger, the worse. Pure.
+"""What a physician's decision says about the draft: figures from 0 to 1, higher is worse. Pure.
 
 They come from the events of the draft and of the decision, and from no text.
 """

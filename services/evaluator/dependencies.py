@@ -21,7 +21,7 @@ class EvaluatorDependencies:
 
 
 def allow(*roles: Role) -> RequireRole:
-    """Return a dependency that gives the caller where it has one of `roles`; otherwise the answer is 401 or 403."""
+    """Return a dependency: the caller if they have one of `roles`, otherwise the request gets 401 or 403."""
     return RequireRole(lambda request: provided(request, EvaluatorDependencies).authenticator, roles)
 
 

@@ -191,7 +191,7 @@ class DrafterService:
         """Return the evaluation that a candidate has passed against what is live. Raises ProblemError."""
         state, digest = await self._registry.state(found.document), found.entry.configuration
         if not gate.is_gated(state, digest):
-            return None  # the move is refused for that
+            return None  # the move itself is refused for this reason
         verdict = gate.verdict(state, await self._evaluations.of(digest))
         if verdict.evaluation is None or not verdict.passed:
             raise ProblemError(409, verdict.title, verdict.detail)

@@ -32,15 +32,15 @@ class DrafterSummary(BaseModel):
 
     digest: str = Field(description="SHA-256 of the configuration; it identifies it")
     document: str = Field(description="name of the kind of document that it drafts")
-    state: DrafterState = Field(description="where it is on its way to draft every case")
-    share: float | None = Field(description="of the cases, of a canary")
+    state: DrafterState = Field(description="state of its rollout")
+    share: float | None = Field(description="share of the cases that it drafts as a canary; null: it is none")
     since: datetime = Field(description="since when it is in this state")
     by: str
     reason: str
     model: str = Field(description="name of an endpoint, or of a model of the Triton server")
     served: str = Field(description="kind, model and revision of the endpoint, as they are declared")
     prompt: Prompt = Field(description="the prompt")
-    sampling: DrafterSampling = Field(description="how the model chooses words")
+    sampling: DrafterSampling = Field(description="sampling parameters of the model")
     policy: Policy = Field(description="what becomes of sentences that the record does not support")
 
     @classmethod
@@ -75,7 +75,7 @@ class DrafterMove(BaseModel):
     by: str
     reason: str
     share: float | None = Field(
-        default=None, description="part of the cases that a canary drafts, 0 to 1; null: it is none"
+        default=None, description="share of the cases that it drafts as a canary, 0 to 1; null: it is none"
     )
     live: str | None = Field(default=None, description="the configuration that a rollback has made live")
 
@@ -109,7 +109,7 @@ class DecisionFigures(BaseModel):
 
     decisions: int = Field(description="decisions about such drafts")
     rejected: int = Field(description="of those, rejections")
-    edited: int = Field(description="signed with another text")
+    edited: int = Field(description="signed drafts whose text was changed")
     replaced: float = Field(description="mean share of the sentences that the signed text does not have")
     distance: float = Field(description="mean number of changed characters")
 
@@ -172,7 +172,7 @@ class PromotionRequest(ReasonedRequest):
         json_schema_extra={"examples": [{"reason": "better in the evaluation", "unevaluated": False}]}
     )
 
-    unevaluated: bool = Field(default=False, description="go without an evaluation, or against one")
+    unevaluated: bool = Field(default=False, description="promote although there is no evaluation or it failed")
 
 
 class CanaryRequest(PromotionRequest):
@@ -191,7 +191,9 @@ class NewDrafter(ReasonedRequest):
     )
 
     document: str = Field(max_length=64, description="kind of document")
-    base: str | None = Field(default=None, description="digest; left out: the live configuration of the document")
+    base: str | None = Field(
+        default=None, description="digest of the configuration to start from; default: the live one of the document"
+    )
     model: str | None = Field(
         default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$", description="another model; null: the same"
     )

@@ -16,7 +16,7 @@ from shared.runtime.problems import problem_responses
 router = APIRouter(
     prefix="/v1/drafters", tags=["drafters"], route_class=ApiRoute, responses=problem_responses(UNKNOWN_DRAFTER)
 )
-Share = Annotated[float, Field(description="mean, from 0 to 1; the larger, the worse")]
+Share = Annotated[float, Field(description="mean, from 0 to 1; higher is worse")]
 
 
 class SignalReport(BaseModel):
@@ -31,14 +31,16 @@ class SignalReport(BaseModel):
         description="highest mean that the baseline cannot rule out; null until it is complete"
     )
     recent: Share
-    share: float | None = Field(description="of the threshold of the test; from 1 on it has drifted")
+    share: float | None = Field(
+        description="statistic of the test as a share of its threshold; from 1 on it has drifted"
+    )
 
 
 class DriftFound(BaseModel):
-    """The signal that has risen first."""
+    """The first signal that has drifted."""
 
     signal: str = Field(description="name of the figure that has drifted")
-    time: datetime = Field(description="of the decision at which that was found")
+    time: datetime = Field(description="time of the decision at which the drift was found")
     decisions: int = Field(description="decisions after which it was found")
     baseline: Share
     recent: Share

@@ -1,4 +1,4 @@
-"""Follow which stays of evaluations are still to be drafted, and which evaluations are complete."""
+"""Track which stays of evaluations are still to be drafted, and which evaluations are complete."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -46,7 +46,7 @@ class Progress:
 
 @dataclass(slots=True)
 class EvaluationProgress:
-    """What is known of the evaluations so far. Those whose request was not read are left out. Pure."""
+    """Progress of the evaluations that were read so far; one whose request was not read is left out. Pure."""
 
     evaluations: dict[str, Progress] = field(default_factory=dict)
     complete: dict[str, str] = field(default_factory=dict)  # by document: the evaluation that was completed last

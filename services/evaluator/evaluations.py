@@ -62,7 +62,7 @@ class Evaluations:
         await self._log.append(evaluation, ItemReady(number=approved.head.sequence, item=item, **pair))
 
     async def receive(self, message: Msg) -> None:
-        """Put the stays of an evaluation into the drafter's queue, each once. Raises TransientError, PermanentError."""
+        """Enqueue the stays of an evaluation for the drafter, each once. Raises TransientError, PermanentError."""
         evaluation, _ = parse_evaluation_subject(message.subject)
         requested = read_evaluation_event(EvaluationRequested, message.data)
         for number, item in enumerate(requested.items, 1):

@@ -67,13 +67,13 @@ class MetricSummary(BaseModel):
     """Means over the stays, and their mean difference with a 95 % interval by bootstrap."""
 
     name: str = Field(description="name of the figure")
-    stays: int = Field(description="for which it was measured for both configurations")
-    candidate: float | None = Field(description="null where it was not measured for the candidate")
-    live: float | None = Field(description="of the live configuration")
+    stays: int = Field(description="number of stays for which it was measured for both configurations")
+    candidate: float | None = Field(description="mean for the candidate; null if it was not measured")
+    live: float | None = Field(description="mean for the live configuration; null if it was not measured")
     difference: float | None = Field(description="candidate minus live; null without a stay with both")
     low: float | None = Field(description="lower end of the 95 % interval of the difference")
     high: float | None = Field(description="upper end of the 95 % interval of the difference")
-    passed: bool | None = Field(description="by the gate; null where it does not look at it")
+    passed: bool | None = Field(description="whether the metric passes the gate; null if the gate ignores it")
 
 
 class DepartmentSummary(BaseModel):

@@ -1,4 +1,4 @@
-"""What physicians say of drafts, and what they change in them again and again, by drafter configuration. Pure.
+"""Ratings of drafts and recurring edits by physicians, by drafter configuration. Pure.
 
 Figures of events in the order of their stream. Each keeps the sequence of the last event that was taken in, so that an
 event that is delivered again counts once.

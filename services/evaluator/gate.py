@@ -12,7 +12,7 @@ from shared.contracts.drafters import DrafterEvent
 _NOBODY = Actor(subject="nobody", role="engineer")
 _MOVES: Mapping[str, Callable[[DocumentDrafters, str], DrafterEvent | None]] = {
     "shadow": lambda now, digest: states.start_shadow(now, digest, _NOBODY, "probe"),
-    # Half its share, which is another one: the same share is no move.
+    # Half of a canary's share: offering the present share would be no move.
     "canary": lambda now, digest: states.start_canary(
         now, digest, (now.entries[digest].share or 1) / 2, _NOBODY, "probe"
     ),

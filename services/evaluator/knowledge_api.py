@@ -22,7 +22,7 @@ Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]  # 
 
 
 class KnowledgeStatus(BaseModel):
-    """What is live, what is newest, what is going on."""
+    """The live and the newest version, and refreshes in progress."""
 
     live: LivePointer | None = Field(description="the version that searches see")
     passages: int = Field(description="of the live version")

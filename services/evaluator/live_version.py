@@ -1,4 +1,4 @@
-"""What people do to the live version: roll back, promote what was held back, pin, unpin.
+"""Changes of the live version by people: roll back, promote a version that was held back, pin, unpin.
 
 The pointer and the record of the move are stored by one compare-and-set: `LivePointer.move`. The move is then copied to
 a key of its own, at the latest before the next one.

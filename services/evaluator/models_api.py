@@ -23,7 +23,7 @@ class ModelInUse(BaseModel):
     model: str = Field(description="name of an endpoint, or of a model of the Triton server")
     served: str = Field(description="kind, model and revision of the endpoint, as they are declared")
     state: Literal["live", "canary", "shadow"] = Field(description="whether it is live")
-    share: float | None = Field(description="of the cases, of a canary")
+    share: float | None = Field(description="share of the cases that it drafts as a canary; null: it is none")
     version: str = Field(description="digest of the drafter configuration, or number of the knowledge base's version")
     since: datetime = Field(description="since when")
     by: str

@@ -1,4 +1,4 @@
-"""What a version of the knowledge base contains: its documents and passages, and how two versions differ."""
+"""Contents of a version of the knowledge base: documents and passages, and how two versions differ."""
 
 import asyncio
 from collections.abc import Sequence

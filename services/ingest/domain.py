@@ -32,7 +32,7 @@ def discharge(fact: EncounterReported, history: Sequence[RecordedEvent] = ()) ->
         encounter_id=fact.encounter_id,
         attending=fact.attending,
         occurred_at=fact.occurred_at,
-        died=fact.died or None,  # a report without a death leaves it to the record
+        died=fact.died or None,  # without a reported death, the record decides
     )
 
 
@@ -69,15 +69,15 @@ def opened_by(history: Sequence[RecordedEvent], cause: str) -> bool:
 def opens_after(discharge: DischargeReport, cancellation: DischargeReport) -> bool:
     """Return whether a discharge that was stored after a cancellation is also the later of the two.
 
-    Each route keeps its own reports in order; two routes are compared by the times of the hospital. Where one of them
-    says no time, what was stored last holds.
+    Each route keeps its own reports in order; two routes are compared by the times of the hospital. If either report
+    has no time, the one stored last wins.
     """
     happened, cancelled = _times(discharge, cancellation)
     return happened is None or cancelled is None or happened >= cancelled
 
 
-def outlasts(discharge: DischargeReport, cancellation: DischargeReport) -> bool:
-    """Return whether a discharge that was stored before a cancellation is the later of the two all the same."""
+def is_later_than(discharge: DischargeReport, cancellation: DischargeReport) -> bool:
+    """Return whether a discharge that was stored before a cancellation is nevertheless the later one."""
     happened, cancelled = _times(discharge, cancellation)
     if discharge.route == cancellation.route == "other":
         happened, cancelled = discharge.fact.occurred_at, cancellation.fact.occurred_at

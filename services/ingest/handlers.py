@@ -54,7 +54,7 @@ class Ingest:
         encounter = cancelled.report.fact.encounter_id
         async for item in self._reports.since(domain.DISCHARGED, encounter, 0):
             follows = item.came_after(cancelled) and domain.opens_after(item.report, cancelled.report)
-            if follows or domain.outlasts(item.report, cancelled.report):
+            if follows or domain.is_later_than(item.report, cancelled.report):
                 return True
         return False
 
@@ -141,5 +141,5 @@ class Ingest:
 def _overrides(cancelled: StoredReport, discharge: StoredReport) -> bool:
     """Return whether the discharge does not undo the cancellation, whichever of the two is handled first."""
     if cancelled.came_after(discharge):
-        return not domain.outlasts(discharge.report, cancelled.report)
+        return not domain.is_later_than(discharge.report, cancelled.report)
     return not domain.opens_after(discharge.report, cancelled.report)

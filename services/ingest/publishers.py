@@ -86,7 +86,7 @@ class PlannedDischarge(PendingDischarge):
 
 
 class PlanCancelled(EncounterReport):
-    """An Appointment plans the discharge no more."""
+    """An Appointment no longer plans the discharge."""
 
     appointment: FhirId
 

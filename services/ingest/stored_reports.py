@@ -1,4 +1,4 @@
-"""The reports about an encounter on the EHR stream, whatever department and route they came by."""
+"""The reports about an encounter on the EHR stream, of any department and by any route."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What is known of each Subscription between notifications: its last event, what was missed, when it last sent."""
+"""State of each Subscription: its last event, events that were missed, when it last sent."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -74,7 +74,7 @@ class SubscriptionStates:
             except WrongSequenceError:
                 continue
             return following.missing is not None
-        return True  # the poll finds what was not noted
+        return True  # the poll finds the changes in any case
 
     async def count(self, of: Subscription, so_far: int) -> None:
         """Note how many events the server has counted. Raises CountersignError."""

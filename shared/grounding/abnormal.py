@@ -13,13 +13,13 @@ from shared.grounding.vocabulary import FOLDER, Mention
 from shared.grounding.words import stem
 
 
-def _table() -> dict[str, tuple[tuple[str, ...], str]]:
+def _read_names() -> dict[str, tuple[tuple[str, ...], str]]:
     """Return each name with the tests it is about and the expected deviation; `!` negates the deviation."""
     rows = (line.split("\t") for line in (FOLDER / "abnormal.tsv").read_text().splitlines())
     return {name: (tuple(tests.split("|")), way) for names, tests, way in rows for name in names.split("|")}
 
 
-_NAMES = _table()
+_NAMES = _read_names()
 PATTERN = re.compile(rf"\b(?:{'|'.join(sorted(map(re.escape, _NAMES), key=len, reverse=True))})\b", re.IGNORECASE)
 # An entry that says what to watch for, not what was found.
 _EXPECTED = re.compile(r"\b(?:care plan|monitor|watch|risk|prevent|avoid|if|observe|in case)\b", re.IGNORECASE)
@@ -40,15 +40,15 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedCla
         span = match.span()
         properties = parsed.properties(span)
         if not properties & {"family", "uncertain"}:
-            order = _indication(match.group(), parsed, record)
+            order = _order_indicated_for(match.group(), parsed, record)
             if order is not None:
                 detail = f"record: {order.text[:160]}"
                 yield CheckedClaim("finding", match.group(), "supported", order.source, detail, (span,))
                 continue
-            yield _claim(match.group(), span, "denied" in properties, record)
+            yield _deviation_claim(match.group(), span, "denied" in properties, record)
 
 
-def _indication(text: str, parsed: ParsedSentence, record: EvidenceIndex) -> IndexedEntry | None:
+def _order_indicated_for(text: str, parsed: ParsedSentence, record: EvidenceIndex) -> IndexedEntry | None:
     """Return the order in whose indication the name stands: `glucagon as needed for hypoglycemia`."""
     drugs = {item.canonical for item in parsed.named.drugs}
     key = stem(text.split()[-1])
@@ -64,7 +64,7 @@ def as_tests(parsed: ParsedSentence) -> list[Mention]:
     ]
 
 
-def _claim(text: str, span: Span, denied: bool, record: EvidenceIndex) -> CheckedClaim:
+def _deviation_claim(text: str, span: Span, denied: bool, record: EvidenceIndex) -> CheckedClaim:
     tests, way = _NAMES[text.lower()]
     denied, way = denied != way.startswith("!"), way.lstrip("!")
     courses = [series for test in tests for series in record.courses.get(test, [])]
@@ -73,7 +73,7 @@ def _claim(text: str, span: Span, denied: bool, record: EvidenceIndex) -> Checke
     if so:
         kind: ClaimKind = "polarity" if denied else "finding"
         return CheckedClaim(
-            kind, claimed, label_for(not denied), so[0][1].source, f"record: {so[0][0].describe}", (span,)
+            kind, claimed, label_for(not denied), so[0][1].source, f"record: {so[0][0].description}", (span,)
         )
     line = _entry_in_words(text, denied, record)
     judged = [series for series in courses if _is_decidable(series)]
@@ -81,7 +81,7 @@ def _claim(text: str, span: Span, denied: bool, record: EvidenceIndex) -> Checke
         return CheckedClaim("finding", claimed, "supported", line.source, f"record: {line.text[:160]}", (span,))
     if judged:
         source = judged[0].points[0].source
-        return CheckedClaim("finding", claimed, label_for(denied), source, f"record: {judged[0].describe}", (span,))
+        return CheckedClaim("finding", claimed, label_for(denied), source, f"record: {judged[0].description}", (span,))
     return CheckedClaim("finding", claimed, "not-in-record", spans=(span,))
 
 

@@ -49,7 +49,7 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedCla
         return  # an appointment
     drugs = parsed.named.drugs
     followed = _REQUESTED_FOLLOW_UP.search(parsed.lower_text)
-    if followed and any(line.states(key) for line in record.entries_of("pending") for key, _, _ in parsed.content):
+    if followed and any(line.has_stem(key) for line in record.entries_of("pending") for key, _, _ in parsed.content):
         return  # what becomes of a pending result
     if (
         cue.group().lower() in ("should", "recommended")
@@ -62,7 +62,7 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedCla
         if (
             line.part in _PARTS
             and subject
-            and sum(line.states(key) for key in subject) >= max(2, 0.75 * len(subject))
+            and sum(line.has_stem(key) for key in subject) >= max(2, 0.75 * len(subject))
             and _CUE.search(line.text)
         ):
             yield CheckedClaim(

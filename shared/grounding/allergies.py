@@ -86,7 +86,7 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedCla
     if denial is not None:
         yield _no_allergy(denial, allergies, none)
     elif about is not None:
-        yield from _allergens(about, parsed, allergies, none)
+        yield from _allergen_claims(about, parsed, allergies, none)
 
 
 def _no_allergy(denial: re.Match[str], allergies: list[IndexedEntry], none: IndexedEntry | None) -> CheckedClaim:
@@ -103,32 +103,32 @@ def _no_allergy(denial: re.Match[str], allergies: list[IndexedEntry], none: Inde
     return CheckedClaim("allergy", denial.group(), "not-in-record", spans=(denial.span(),))
 
 
-def _allergens(
+def _allergen_claims(
     about: re.Match[str], parsed: ParsedSentence, allergies: list[IndexedEntry], none: IndexedEntry | None
 ) -> Iterator[CheckedClaim]:
-    span = parsed.clause(about.start())
+    span = parsed.clause_at(about.start())
     inside = [item for item in parsed.content if span[0] <= item[1] < span[1] and item[0] not in _NOT_AN_ALLERGEN]
     drugs = [item for item in (*parsed.named.drugs, *parsed.named.classes) if span[0] <= item.start < span[1]]
     for item in drugs:
         line = next((line for line in allergies if _names_substance(item.canonical, item.text, line)), None)
-        yield _allergen(item.text, (item.start, item.end), line, allergies, none, about)
+        yield _allergen_claim(item.text, (item.start, item.end), line, allergies, none, about)
     for key, start, end in inside:
         if not any(item.start <= start < item.end for item in drugs):
-            line = next((line for line in allergies if line.states(key)), None)
+            line = next((line for line in allergies if line.has_stem(key)), None)
             if line is not None or not drugs:
-                yield _allergen(parsed.text[start:end], (start, end), line, allergies, none, about)
+                yield _allergen_claim(parsed.text[start:end], (start, end), line, allergies, none, about)
 
 
 def _names_substance(canonical: str, text: str, line: IndexedEntry) -> bool:
     keys = {item.canonical for item in (*line.named.drugs, *line.named.classes)}
     return (
         canonical in keys
-        or line.states(stem(text))
+        or line.has_stem(stem(text))
         or (canonical.startswith("sulf") and "sulfona" in line.text.lower())
     )
 
 
-def _allergen(
+def _allergen_claim(
     text: str,
     span: Span,
     line: IndexedEntry | None,

@@ -174,11 +174,13 @@ def find_scopes(text: str) -> tuple[CueScope, ...]:
         for match in pattern.finditer(text):
             doubt = name == "uncertain" and match.group().lower().startswith("not ")
             if match.group().strip() and (doubt or not any(a <= match.start() < b for a, b in blocked)):
-                found.append(_scope(name, before, match.span(), ends, kin, text))
+                found.append(_scope_of_cue(name, before, match.span(), ends, kin, text))
     return tuple(found)
 
 
-def _scope(name: AssertionProperty, before: bool, cue: Span, ends: list[int], kin: list[int], text: str) -> CueScope:
+def _scope_of_cue(
+    name: AssertionProperty, before: bool, cue: Span, ends: list[int], kin: list[int], text: str
+) -> CueScope:
     length = len(text)
     if before and name == "family":  # "mother (deceased): diabetes, stroke"
         return CueScope(
@@ -201,10 +203,10 @@ def _denies_everything(name: AssertionProperty, before: bool, cue: Span, text: s
 
 def assertion_properties(text: str, span: Span) -> frozenset[AssertionProperty]:
     """Return the assertion properties of the words at `span`."""
-    return frozenset(scope.name for scope in find_scopes(text) if _reaches(scope, span))
+    return frozenset(scope.name for scope in find_scopes(text) if _covers(scope, span))
 
 
-def _reaches(scope: CueScope, span: Span) -> bool:
+def _covers(scope: CueScope, span: Span) -> bool:
     """Return whether a scope covers `span`: by its start after a cue, by its end before one."""
     if span[0] < scope.cue[1] and scope.cue[0] < span[1]:
         return False

@@ -38,11 +38,11 @@ class BoundNumber:
 
 def bind_numbers(parsed: ParsedSentence) -> tuple[BoundNumber, ...]:
     """Return each number of the sentence with its owner."""
-    return tuple(_bind(parsed))
+    return tuple(_bind_quantities(parsed))
 
 
-def _bind(parsed: ParsedSentence) -> Iterator[BoundNumber]:
-    rates = dosage_terms.frequencies(parsed.text)
+def _bind_quantities(parsed: ParsedSentence) -> Iterator[BoundNumber]:
+    rates = dosage_terms.find_frequencies(parsed.text)
     for quantity in parsed.quantities:
         if quantity.age:
             yield BoundNumber(quantity, "age")
@@ -53,10 +53,10 @@ def _bind(parsed: ParsedSentence) -> Iterator[BoundNumber]:
         elif quantity.dimension == "time":
             yield BoundNumber(quantity, "time", _nearest_mention(quantity, parsed.named.drugs, parsed))
         else:
-            yield _measured(quantity, parsed)
+            yield _bind_dose_or_value(quantity, parsed)
 
 
-def _measured(quantity: Quantity, parsed: ParsedSentence) -> BoundNumber:
+def _bind_dose_or_value(quantity: Quantity, parsed: ParsedSentence) -> BoundNumber:
     """Bind a dose or a test's value to the nearest name before it, else to the one right after it."""
     dose = quantity.dimension.partition("/")[0] in DOSE_DIMENSIONS and not quantity.dimension.endswith("/volume")
     test = _nearest_mention(quantity, (*parsed.named.tests, *abnormal.as_tests(parsed)), parsed)
@@ -91,7 +91,7 @@ def _nearest_mention(quantity: Quantity, mentions: Sequence[Mention], parsed: Pa
         and _belongs_to_next(parsed.lower_text[quantity.end : following.start])
     ):
         return following
-    same = parsed.clause(quantity.start)
+    same = parsed.clause_at(quantity.start)
     near = [item for item in before if item.start >= same[0]] or before
     found = max(near, key=lambda item: item.end, default=None)
     return found or (

@@ -26,7 +26,7 @@ VAGUE = {
 }  # fmt: skip
 
 
-def variants(table: Mapping[str, Sequence[str]], keep: set[str], words: int, without: set[str]) -> Iterator[str]:
+def variant_lines(table: Mapping[str, Sequence[str]], keep: set[str], words: int, without: set[str]) -> Iterator[str]:
     """Yield `variant<TAB>canonical` lines for the names that are kept."""
     for variant, canonicals in sorted(table.items()):
         plain = re.fullmatch(r"[a-z][a-z0-9 \-']{3,}", variant)
@@ -46,9 +46,9 @@ def main() -> None:
         for name, data in diseases.disease_canonical_to_data.items()
         if any(not tree.startswith(SYMPTOMS) for tree in data.get("mesh_tree", []))
     }
-    lines = variants(drugs.drug_variant_to_canonical, known, 2, EVERYDAY)
+    lines = variant_lines(drugs.drug_variant_to_canonical, known, 2, EVERYDAY)
     (HERE / "drugs.tsv").write_text("\n".join(lines) + "\n")
-    lines = variants(diseases.disease_variant_to_canonical, named, 3, VAGUE)
+    lines = variant_lines(diseases.disease_variant_to_canonical, named, 3, VAGUE)
     (HERE / "diagnoses.tsv").write_text("\n".join(lines) + "\n")
 
 

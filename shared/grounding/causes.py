@@ -66,13 +66,13 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedCla
     """Yield each causal connective with the two sides that it connects."""
     if ALLERGY.search(parsed.text):
         return  # a reaction is a claim of `allergies`
-    found = [_cause(match, parsed, record) for match in _CAUSE.finditer(parsed.text)]
+    found = [_cause_claim(match, parsed, record) for match in _CAUSE.finditer(parsed.text)]
     yield from (item for item in found if item is not None)
     if not found:
-        yield from _links(parsed, record)
+        yield from _connective_claims(parsed, record)
 
 
-def _links(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
+def _connective_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     """Yield a medicine and a finding that other words than those of treatment connect: `X explains his anemia`."""
     effects = [(match.start(), match.end()) for match in abnormal.PATTERN.finditer(parsed.text)]
     effects += [(item.start, item.end) for item in (*parsed.named.illnesses, *parsed.named.tests)]
@@ -87,7 +87,7 @@ def _links(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedCla
             if any(word in _LINKS for word in between) or _CULPRIT.search(parsed.text):
                 text = parsed.text[min(drug.start, start) : max(drug.end, end)]
                 effect, cause = _mentioned_terms(parsed, start, end), _mentioned_terms(parsed, drug.start, drug.end)
-                line = next((line for line in record.lines if _causes(line, effect, cause, record)), None)
+                line = next((line for line in record.lines if _states_cause(line, effect, cause, record)), None)
                 if line is not None:
                     yield CheckedClaim("cause", text, "supported", line.source, f"record: {line.text[:160]}")
                 else:
@@ -95,7 +95,7 @@ def _links(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedCla
                 return
 
 
-def _cause(match: re.Match[str], parsed: ParsedSentence, record: EvidenceIndex) -> CheckedClaim | None:
+def _cause_claim(match: re.Match[str], parsed: ParsedSentence, record: EvidenceIndex) -> CheckedClaim | None:
     left, right = (
         _mentioned_terms(parsed, 0, match.start())[-6:],
         _mentioned_terms(parsed, match.end(), len(parsed.text))[:5],
@@ -104,7 +104,7 @@ def _cause(match: re.Match[str], parsed: ParsedSentence, record: EvidenceIndex) 
     effect, cause = (right, left) if _FORWARD.search(match.group()) else (left, right)
     if not left and _PROMPTING.search(match.group()):
         return None  # "evaluation led to a diagnosis of …": nothing is named that could be the cause
-    line = next((line for line in record.lines if _causes(line, effect, cause, record)), None)
+    line = next((line for line in record.lines if _states_cause(line, effect, cause, record)), None)
     if line is None and not left and _ADMISSION.search(parsed.lower_text[: match.start()]):
         known = (line for line in record.entries_of("reasons", "diagnoses", "outcome") if line.certainty != "ruled-out")
         line = next((line for line in known if _mentions_side(line, right)), None)
@@ -136,12 +136,12 @@ def _mentions_side(line: IndexedEntry, side: Side) -> bool:
     names = [keys for keys in side if any(key.startswith("=") for key in keys)]
     if names:
         return any(
-            keys & canonical or all(line.states(key) for key in keys if not key.startswith("=")) for keys in names
+            keys & canonical or all(line.has_stem(key) for key in keys if not key.startswith("=")) for keys in names
         )
-    return bool(side) and all(any(line.states(key) for key in keys) for keys in side)
+    return bool(side) and all(any(line.has_stem(key) for key in keys) for keys in side)
 
 
-def _causes(line: IndexedEntry, effect: Side, cause: Side, record: EvidenceIndex) -> bool:
+def _states_cause(line: IndexedEntry, effect: Side, cause: Side, record: EvidenceIndex) -> bool:
     """Return whether an entry states the cause: with a connective between, or as the reason of an order."""
     if (
         not _mentions_side(line, effect)

@@ -86,10 +86,10 @@ def _check(sentence: str, record: EvidenceIndex) -> Verdict:
     else:
         findings += statements.claims(parsed, record, findings)
     unique = tuple(dict.fromkeys(findings))
-    return Verdict(worst_label(unique), unique, _evidence(unique, record))
+    return Verdict(worst_label(unique), unique, _evidence_of(unique, record))
 
 
-def _evidence(findings: tuple[CheckedClaim, ...], record: EvidenceIndex) -> tuple[Evidence, ...]:
+def _evidence_of(findings: tuple[CheckedClaim, ...], record: EvidenceIndex) -> tuple[Evidence, ...]:
     """Return the entries that support or contradict a claim, each once."""
     sources = dict.fromkeys((finding.source, finding.detail) for finding in findings if finding.source)
     found = {source: record.evidence(source, detail.removeprefix("record: ")) for source, detail in reversed(sources)}

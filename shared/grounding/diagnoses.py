@@ -56,14 +56,14 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedCla
         is_value = any(start < span[1] and span[0] < end for start, end in values)
         if (is_value and not properties & {"family", "uncertain"}) or mention.canonical in _SKIPPED:
             continue
-        clinic = _clinic(mention, parsed, record)
+        clinic = _clinic_appointment(mention, parsed, record)
         if clinic is not None:
             yield _finding("follow-up", mention.text, "supported", [clinic], span)
         elif ALLERGY.search(mention.text) is None:
             yield judge_diagnosis(mention.text, span, properties, lines_of(mention, record), parsed)
 
 
-def _clinic(mention: Mention, parsed: ParsedSentence, record: EvidenceIndex) -> IndexedEntry | None:
+def _clinic_appointment(mention: Mention, parsed: ParsedSentence, record: EvidenceIndex) -> IndexedEntry | None:
     """Return the appointment whose clinic an illness names: `epilepsy clinic` states nothing about the patient."""
     if _CLINIC.match(parsed.lower_text, mention.end) is None:
         return None
@@ -91,7 +91,7 @@ def lines_of(mention: Mention, record: EvidenceIndex) -> list[tuple[IndexedEntry
         for keys, numbers in forms:
             if (
                 keys
-                and all(line.states(key) for key in keys)
+                and all(line.has_stem(key) for key in keys)
                 and all(f" {number} " in line.plain for number in numbers)
             ):
                 found.append((line, _name_span(line, keys)))
@@ -144,10 +144,10 @@ def judge_diagnosis(
         ]
         return _finding("family", f"family: {text}", label_for(kin, False), kin or [line for line, _ in own], span)
     if "denied" in properties:
-        return _denied(text, span, own, parsed)
+        return _denied_claim(text, span, own, parsed)
     if "uncertain" in properties:
-        return _uncertain(text, span, own)
-    return _affirmed(text, span, own, [line for line, what in known if "family" in what])
+        return _uncertain_claim(text, span, own)
+    return _affirmed_claim(text, span, own, [line for line, what in known if "family" in what])
 
 
 def _by_assertion(own: EntryProperties) -> tuple[list[IndexedEntry], list[IndexedEntry], list[IndexedEntry]]:
@@ -158,7 +158,7 @@ def _by_assertion(own: EntryProperties) -> tuple[list[IndexedEntry], list[Indexe
     return sorted(affirmed, key=lambda line: line.part not in _DEFINITE_PARTS), denied, unsure
 
 
-def _denied(text: str, span: Span, own: EntryProperties, parsed: ParsedSentence) -> CheckedClaim:
+def _denied_claim(text: str, span: Span, own: EntryProperties, parsed: ParsedSentence) -> CheckedClaim:
     affirmed, denied, _ = _by_assertion(own)
     strong = [line for line in affirmed if line.part in _DEFINITE_PARTS]
     if any(_is_report_on(line, parsed) for line in denied):
@@ -168,7 +168,7 @@ def _denied(text: str, span: Span, own: EntryProperties, parsed: ParsedSentence)
     return _finding("polarity", f"no {text}", label_for(denied, False), denied, span)
 
 
-def _uncertain(text: str, span: Span, own: EntryProperties) -> CheckedClaim:
+def _uncertain_claim(text: str, span: Span, own: EntryProperties) -> CheckedClaim:
     affirmed, denied, unsure = _by_assertion(own)
     sure = [line for line in affirmed if line.part in _DEFINITE_PARTS]
     if sure and not any(line.part in _DEFINITE_PARTS for line in unsure):
@@ -177,7 +177,7 @@ def _uncertain(text: str, span: Span, own: EntryProperties) -> CheckedClaim:
     return _finding("certainty", f"possible {text}", label_for(unsure, found), found, span)
 
 
-def _affirmed(text: str, span: Span, own: EntryProperties, kin: list[IndexedEntry]) -> CheckedClaim:
+def _affirmed_claim(text: str, span: Span, own: EntryProperties, kin: list[IndexedEntry]) -> CheckedClaim:
     affirmed, denied, unsure = _by_assertion(own)
     by_diagnosis = any(line.part == "diagnoses" for line in denied + unsure)
     if affirmed and (affirmed[0].part == "diagnoses" or not by_diagnosis):

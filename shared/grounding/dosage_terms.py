@@ -109,7 +109,7 @@ class DosageTerm:
 
 
 @lru_cache(maxsize=4096)
-def routes(text: str) -> tuple[DosageTerm, ...]:
+def find_routes(text: str) -> tuple[DosageTerm, ...]:
     """Return the routes in `text`."""
     found = []
     for match in _ROUTE.finditer(text):
@@ -119,17 +119,17 @@ def routes(text: str) -> tuple[DosageTerm, ...]:
 
 
 @lru_cache(maxsize=4096)
-def frequencies(text: str) -> tuple[DosageTerm, ...]:
+def find_frequencies(text: str) -> tuple[DosageTerm, ...]:
     """Return the frequencies in `text` as doses per day."""
     found = []
     for match in _FREQUENCY.finditer(text):
-        rate = _rate(match)
+        rate = _doses_per_day(match)
         if rate > 0:
             found.append(DosageTerm(match.start(), match.end(), match.group(), rate=rate))
     return tuple(found)
 
 
-def _rate(match: re.Match[str]) -> float:
+def _doses_per_day(match: re.Match[str]) -> float:
     part = match.groupdict()
     if part["every"]:
         unit = (part["unit"] or "").lower().rstrip("s") or "h"

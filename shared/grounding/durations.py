@@ -9,7 +9,7 @@ from shared.grounding.event_dates import ENDED, lines_named
 from shared.grounding.evidence_index import EvidenceIndex
 from shared.grounding.indexed_entries import IndexedEntry
 from shared.grounding.medicine_cues import ALLERGY
-from shared.grounding.medicines import is_length
+from shared.grounding.medicines import is_treatment_duration
 from shared.grounding.numerals import ORDINALS
 from shared.grounding.orders import SECONDS_PER_DAY
 from shared.grounding.parsed_sentence import ParsedSentence
@@ -31,7 +31,7 @@ _STAY = re.compile(
 
 def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     """Yield each duration that no medicine and no appointment claims, and each day of the stay."""
-    rates = dosage_terms.frequencies(parsed.text)
+    rates = dosage_terms.find_frequencies(parsed.text)
     for quantity in parsed.quantities:
         if AGE_PREFIX.search(parsed.lower_text, 0, quantity.start):
             continue
@@ -43,7 +43,7 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedCla
 
 def _is_claimed_elsewhere(quantity: Quantity, parsed: ParsedSentence) -> bool:
     """Return whether a medicine or an appointment claims this time already."""
-    medicine = (parsed.named.drugs or parsed.named.classes) and is_length(quantity, parsed)
+    medicine = (parsed.named.drugs or parsed.named.classes) and is_treatment_duration(quantity, parsed)
     return (
         bool(medicine) and ALLERGY.search(parsed.lower_text) is None and not _is_stay_duration(quantity, parsed)
     ) or (
@@ -124,9 +124,9 @@ def _days_of_stay(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Che
             else []
         )
         days = {start + timedelta(days=number - (0 if operative else 1)) for start in starts}
-        span = parsed.clause(match.start())
+        span = parsed.clause_at(match.start())
         named = [line for _, items in lines_named(parsed, record, *span) for line in items if line.on in days]
-        ended = ENDED.search(parsed.part(span)) is not None and record.end in days
+        ended = ENDED.search(parsed.lower_text_of(span)) is not None and record.end in days
         written = [line for line in record.lines if f" {normalized_name(match.group())} " in line.plain]
         label = label_for(named or ended or written, False)
         yield CheckedClaim("date", match.group(), label, record.context.encounter, "", (match.span(),))

@@ -60,12 +60,12 @@ def _illness_names() -> dict[str, str]:
 
 
 @cache
-def _illnesses() -> Vocabulary:
+def _illness_vocabulary() -> Vocabulary:
     return Vocabulary(_illness_names())
 
 
 @cache
-def _plain(kind: str) -> Vocabulary:
+def _static_vocabulary(kind: str) -> Vocabulary:
     """Return the vocabularies that are the same for every record."""
     if kind == "tests":
         return Vocabulary({normalized_name(name): id for name, id in analytes.analyte_names().items()})
@@ -107,20 +107,20 @@ class EntityFinder:
     def find(self, text: str) -> NamedEntities:
         """Return all names in `text`."""
         tokens = find_words(text)
-        medicines = _merge(find_drugs(text), self._own_drugs.find(text, tokens))
-        classes = _plain("classes").find(text, tokens)
+        medicines = _merge_mentions(find_drugs(text), self._own_drugs.find(text, tokens))
+        classes = _static_vocabulary("classes").find(text, tokens)
         medicines = [item for item in medicines if item.text.lower() not in self._measured]
-        tests = _merge(_plain("tests").find(text, tokens), self._own_tests.find(text, tokens))
-        illnesses = _merge(_illnesses().find(text, tokens), self._own_illnesses.find(text, tokens))
-        kept = _keep_longest(text, [medicines, tests, illnesses, classes, _procedures(text, tokens)])
+        tests = _merge_mentions(_static_vocabulary("tests").find(text, tokens), self._own_tests.find(text, tokens))
+        illnesses = _merge_mentions(_illness_vocabulary().find(text, tokens), self._own_illnesses.find(text, tokens))
+        kept = _keep_longest(text, [medicines, tests, illnesses, classes, _find_procedures(text, tokens)])
         return NamedEntities(
             drugs=kept[0], tests=kept[1], illnesses=kept[2], classes=kept[3], procedures=kept[4],
-            body=tuple(_plain("body").find(text, tokens)),
+            body=tuple(_static_vocabulary("body").find(text, tokens)),
         )  # fmt: skip
 
 
-def _procedures(text: str, tokens: Words) -> list[Mention]:
-    found = _plain("procedures").find(text, tokens)
+def _find_procedures(text: str, tokens: Words) -> list[Mention]:
+    found = _static_vocabulary("procedures").find(text, tokens)
     for match in _ENDING.finditer(text):
         word = match.group().lower()
         if word not in _NO_PROCEDURE and not any(item.start <= match.start() < item.end for item in found):
@@ -128,7 +128,7 @@ def _procedures(text: str, tokens: Words) -> list[Mention]:
     return found
 
 
-def _merge(one: Iterable[Mention], other: Iterable[Mention]) -> list[Mention]:
+def _merge_mentions(one: Iterable[Mention], other: Iterable[Mention]) -> list[Mention]:
     """Merge the mentions of two vocabularies; at one place the longer one, the first at a tie."""
     kept: list[Mention] = []
     for item in sorted((*one, *other), key=lambda item: item.start - item.end):

@@ -79,9 +79,9 @@ def _date_claim(day: Date, parsed: ParsedSentence, record: EvidenceIndex) -> Che
 
 
 def _shares_word(line: IndexedEntry, day: Date, parsed: ParsedSentence) -> bool:
-    span = parsed.clause(day.start)
+    span = parsed.clause_at(day.start)
     return any(
-        line.states(stem(word))
+        line.has_stem(stem(word))
         for word, start, _ in parsed.words
         if span[0] <= start < span[1] and not is_neutral(word) and not word[0].isdigit()
     )

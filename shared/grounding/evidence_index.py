@@ -31,7 +31,7 @@ class EvidenceIndex:
     def __init__(self, context: EncounterContext) -> None:
         self.context = context
         self.finder = EntityFinder(
-            _own_tests(context), _own_drugs(context), _own_illnesses(context), _measured(context)
+            _own_tests(context), _own_drugs(context), _own_illnesses(context), _measured_only_tests(context)
         )
         self.lines: tuple[IndexedEntry, ...] = tuple(index_entries(context, self.finder))
         self.orders: tuple[GroundedOrder, ...] = tuple(read_orders(context))
@@ -83,7 +83,7 @@ class EvidenceIndex:
         return self if found is self.context else EvidenceIndex(found)
 
     @property
-    def stay(self) -> tuple[date | None, date]:
+    def stay_dates(self) -> tuple[date | None, date]:
         return self.start, self.end
 
 
@@ -131,7 +131,7 @@ def _own_illnesses(context: EncounterContext) -> dict[str, str]:
     return found
 
 
-def _measured(context: EncounterContext) -> frozenset[str]:
+def _measured_only_tests(context: EncounterContext) -> frozenset[str]:
     """Return names of tests in the record that none of its orders has."""
     ids = {id_of(series) for series in (*context.labs, *context.vitals)}
     known = {name for name, id in analytes.analyte_names().items() if id in ids} | set(_own_tests(context))

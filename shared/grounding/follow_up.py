@@ -57,12 +57,12 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedCla
     if cue is None:
         return
     if _NONE.search(parsed.text):
-        yield _none(cue, parsed, record)
+        yield _no_follow_up_claim(cue, parsed, record)
         return
     keys = [item for item in parsed.content if item[1] >= cue.start() - 30 and item[0] not in _NO_PARTNER]
     lines = record.entries_of(*_PARTS) if keys else record.entries_of("follow_up", "services")
-    best = max(lines, key=lambda line: sum(_says(line, key) for key, _, _ in keys), default=None)
-    found = [item for item in keys if best is not None and _says(best, item[0])]
+    best = max(lines, key=lambda line: sum(_names(line, key) for key, _, _ in keys), default=None)
+    found = [item for item in keys if best is not None and _names(best, item[0])]
     if best is None or (keys and not found):
         spans: tuple[Span, ...] = (cue.span(), *((start, end) for _, start, end in keys))
         yield CheckedClaim("follow-up", parsed.text[cue.start() :].rstrip("."), "not-in-record", spans=spans)
@@ -70,10 +70,10 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedCla
     spans = (*(match.span() for match in _CUE.finditer(parsed.text)), *((start, end) for _, start, end in found))
     text = parsed.text[cue.start() : max(end for _, end in spans)]
     yield CheckedClaim("follow-up", text, "supported", best.source, f"record: {best.text}", spans)
-    yield from _times(parsed, best, record)
+    yield from _timing_claims(parsed, best, record)
 
 
-def _none(cue: re.Match[str], parsed: ParsedSentence, record: EvidenceIndex) -> CheckedClaim:
+def _no_follow_up_claim(cue: re.Match[str], parsed: ParsedSentence, record: EvidenceIndex) -> CheckedClaim:
     """Check `No follow-up was arranged`."""
     booked = record.entries_of("follow_up")
     source, detail = (booked[0].source, f"record: {booked[0].text}") if booked else ("", "")
@@ -81,11 +81,11 @@ def _none(cue: re.Match[str], parsed: ParsedSentence, record: EvidenceIndex) -> 
     return CheckedClaim("follow-up", text, label_for(False, booked), source, detail, (cue.span(),))
 
 
-def _says(line: IndexedEntry, key: str) -> bool:
-    return line.states(key) or bool(_SYNONYMS.get(key, set()) & line.stems.keys())
+def _names(line: IndexedEntry, key: str) -> bool:
+    return line.has_stem(key) or bool(_SYNONYMS.get(key, set()) & line.stems.keys())
 
 
-def _times(parsed: ParsedSentence, line: IndexedEntry, record: EvidenceIndex) -> Iterator[CheckedClaim]:
+def _timing_claims(parsed: ParsedSentence, line: IndexedEntry, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     for quantity in parsed.quantities:
         if (
             quantity.dimension == "time"
@@ -99,13 +99,13 @@ def _times(parsed: ParsedSentence, line: IndexedEntry, record: EvidenceIndex) ->
             right = (
                 line.on is not None and abs((line.on - record.end).days - days) <= max(1.0, 0.2 * days)
             ) or quantity.text.lower() in line.text.lower()
-            yield _dated(line, "follow-up", quantity, right)
+            yield _timing_claim(line, "follow-up", quantity, right)
     for day in parsed.dates:
         right = line.on is not None and day.is_on(line.on)
-        yield _dated(line, "date", day, right)
+        yield _timing_claim(line, "date", day, right)
 
 
-def _dated(line: IndexedEntry, kind: ClaimKind, stated: Quantity | Date, right: bool) -> CheckedClaim:
+def _timing_claim(line: IndexedEntry, kind: ClaimKind, stated: Quantity | Date, right: bool) -> CheckedClaim:
     """Return what the record says to a time or a date of the follow-up in this entry."""
     return CheckedClaim(
         kind,

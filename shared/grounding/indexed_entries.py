@@ -71,7 +71,7 @@ class IndexedEntry:
     plain: str  # its words in lower case with a space before and behind each
     certainty: str = "confirmed"
 
-    def states(self, stem_of: str) -> bool:
+    def has_stem(self, stem_of: str) -> bool:
         return stem_of in self.stems
 
 
@@ -125,7 +125,7 @@ def _index_entry(part: str, entry: ContextEntry, text: str, finder: EntityFinder
         part=part,
         text=text,
         source=entry.source,
-        on=_day(entry.time, entry.on),
+        on=_printed_day(entry.time, entry.on),
         stems=stems,
         named=finder.find(text),
         quantities=tuple(find_quantities(rest)),
@@ -145,7 +145,7 @@ def named_words(text: str) -> list[tuple[str, int, int]]:
     return [item for item in found if counts[stem(item[0])] == 1 or text[item[2] : item[2] + 1] != ":"]
 
 
-def _day(time: datetime | None, on: str | None) -> date | None:
+def _printed_day(time: datetime | None, on: str | None) -> date | None:
     """Return the day as the record prints it; None where it has only a month or a year."""
     try:
         return date.fromisoformat(on[:10]) if on else time.date() if time else None

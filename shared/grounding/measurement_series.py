@@ -40,7 +40,7 @@ class MeasurementSeries:
         return frozenset(point.flag for point in self.points)
 
     @property
-    def describe(self) -> str:
+    def description(self) -> str:
         """Return the series as text: `Potassium 3.1 mmol/L (low), then 4.2 mmol/L`."""
         values = (f"{point.text} ({point.flag})" if point.flag else point.text for point in self.points)
         return f"{self.name.partition(' [')[0]} {', then '.join(values)}"
@@ -76,7 +76,7 @@ def _build_series(id: str, series: ObservationSeries) -> MeasurementSeries:
     given = (series.first, series.worst, series.lowest, series.highest, series.last)
     unique = {(item.time, item.value): item for item in given if item is not None}
     ordered = sorted(unique.values(), key=lambda item: item.time)
-    read = [_quantity(item.value) for item in ordered]
+    read = [_first_quantity(item.value) for item in ordered]
     numbers = [quantity.value for quantity in read if quantity is not None]
     points = tuple(
         _series_point(item, quantity, index, len(ordered), numbers)
@@ -85,7 +85,7 @@ def _build_series(id: str, series: ObservationSeries) -> MeasurementSeries:
     return MeasurementSeries(id, series.name, points, series.count <= len(points), series.judged, series.range or "")
 
 
-def _quantity(text: str) -> Quantity | None:
+def _first_quantity(text: str) -> Quantity | None:
     return next(iter(find_quantities(text)), None)
 
 

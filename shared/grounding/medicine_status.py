@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from shared.contracts.context import Medicine
 from shared.contracts.draft import Label
-from shared.grounding.dosage_terms import frequencies
+from shared.grounding.dosage_terms import find_frequencies
 from shared.grounding.evidence_index import EvidenceIndex
 from shared.grounding.medicine_cues import ALLERGY, NOT_TAKEN
 from shared.grounding.medicines import orders_of
@@ -58,7 +58,7 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedCla
         then = lasts and verb.lastgroup == "stopped" and parsed.lower_text[: verb.start()].endswith(("then ", "and "))
         denied = "denied" in parsed.properties((mention.start, mention.end)) and not NOT_TAKEN.search(parsed.text)
         if orders and not denied and not then:
-            yield _finding(verb, mention, orders, parsed, record)
+            yield _status_claim(verb, mention, orders, parsed, record)
 
 
 def _without_medicine(parsed: ParsedSentence) -> Iterator[CheckedClaim]:
@@ -106,11 +106,11 @@ def _verb_medicine_pairs(
         )
 
 
-def _finding(
+def _status_claim(
     verb: re.Match[str], mention: Mention, orders: list[GroundedOrder], parsed: ParsedSentence, record: EvidenceIndex
 ) -> CheckedClaim:
     name = verb.lastgroup or ""
-    clause = parsed.part(parsed.clause(verb.start()))
+    clause = parsed.lower_text_of(parsed.clause_at(verb.start()))
     at_discharge = DISCHARGE.search(clause) is not None
     found = _orders_by_list(orders, record)
     lasts = any(quantity.dimension == "time" for quantity in parsed.quantities)
@@ -134,20 +134,20 @@ def _finding(
 
 
 def _orders_by_list(orders: list[GroundedOrder], record: EvidenceIndex) -> _OrdersByList:
-    def of(*parts: str) -> tuple[GroundedOrder, ...]:
+    def in_parts(*parts: str) -> tuple[GroundedOrder, ...]:
         return tuple(order for order in orders if order.part in parts)
 
     return _OrdersByList(
-        of("home_medicines"),
-        of("hospital_medicines", "given_medicines"),
-        of("discharge_medicines"),
-        of("other_medicines"),
+        in_parts("home_medicines"),
+        in_parts("hospital_medicines", "given_medicines"),
+        in_parts("discharge_medicines"),
+        in_parts("other_medicines"),
         frozenset(order.change for order in orders if order.change),
         frozenset(order.part for order in record.orders),
     )
 
 
-def _started(found: _OrdersByList, at_discharge: bool) -> Label:
+def _judge_started(found: _OrdersByList, at_discharge: bool) -> Label:
     if "new" in found.changes:
         return "supported"
     if "unclear" in found.changes:
@@ -159,13 +159,13 @@ def _started(found: _OrdersByList, at_discharge: bool) -> Label:
     return "contradicted" if "discharge_medicines" in found.lists and at_discharge else "not-in-record"
 
 
-def _stopped(found: _OrdersByList, _: bool) -> Label:
+def _judge_stopped(found: _OrdersByList, _: bool) -> Label:
     if found.changes & {"stopped", "do not give", "ended"}:
         return "supported"
     return "contradicted" if found.discharge or "on hold" in found.changes else "not-in-record"
 
 
-def _continued(found: _OrdersByList, at_discharge: bool) -> Label:
+def _judge_continued(found: _OrdersByList, at_discharge: bool) -> Label:
     if "continued" in found.changes:
         return "supported"
     if found.changes & {"new", "changed", "stopped", "on hold", "do not give", "ended"}:
@@ -175,7 +175,7 @@ def _continued(found: _OrdersByList, at_discharge: bool) -> Label:
     return "not-in-record" if found.home else "contradicted"
 
 
-def _dose_moved(found: _OrdersByList, way: int) -> Label:
+def _dose_changed_in_direction(found: _OrdersByList, way: int) -> Label:
     changed = [order for order in found.discharge if order.change == "changed" and order.before]
     ways = {_dose_direction(order.before[0], order.medicine) for order in changed}
     if way in ways:
@@ -194,7 +194,7 @@ def _dose_direction(before: Medicine, now: Medicine) -> int:
 
 def _daily_amount(item: Medicine) -> tuple[str, float] | None:
     """Return the dimension and amount per day; tablets count by the strength in the name."""
-    rate = next((part.rate for part in frequencies(f"{item.frequency} {item.dose}")), 1.0)
+    rate = next((part.rate for part in find_frequencies(f"{item.frequency} {item.dose}")), 1.0)
     amounts = [
         quantity for quantity in find_quantities(f"{item.amount} {item.dose}") if quantity.dimension in DOSE_DIMENSIONS
     ]
@@ -210,7 +210,7 @@ def _daily_amount(item: Medicine) -> tuple[str, float] | None:
     return None
 
 
-def _held(found: _OrdersByList, _: bool) -> Label:
+def _judge_held(found: _OrdersByList, _: bool) -> Label:
     if "on hold" in found.changes:
         return "supported"
     return (
@@ -218,7 +218,7 @@ def _held(found: _OrdersByList, _: bool) -> Label:
     )
 
 
-def _changed(found: _OrdersByList, _: bool) -> Label:
+def _judge_changed(found: _OrdersByList, _: bool) -> Label:
     if "changed" in found.changes:
         return "supported"
     if found.changes & {"continued", "new", "stopped", "on hold", "do not give"}:
@@ -226,15 +226,17 @@ def _changed(found: _OrdersByList, _: bool) -> Label:
     return label_for(len({order.text for order in (*found.hospital, *found.discharge)}) > 1, False)
 
 
-def _given(found: _OrdersByList, at_discharge: bool) -> Label:
+def _judge_given(found: _OrdersByList, at_discharge: bool) -> Label:
     if at_discharge:
-        return _discharged(found, at_discharge)
+        return _judge_discharged(found, at_discharge)
     return label_for(found.hospital or found.discharge, False)
 
 
-def _prescribed(found: _OrdersByList, at_discharge: bool) -> Label:
+def _judge_prescribed(found: _OrdersByList, at_discharge: bool) -> Label:
     return (
-        _discharged(found, at_discharge) if at_discharge else label_for(found.hospital or found.discharge or found.home)
+        _judge_discharged(found, at_discharge)
+        if at_discharge
+        else label_for(found.hospital or found.discharge or found.home)
     )
 
 
@@ -243,7 +245,7 @@ def _to_be_continued(found: _OrdersByList, _: bool) -> Label:
     return label_for(found.discharge, "discharge_medicines" in found.lists or found.other)
 
 
-def _discharged(found: _OrdersByList, at_discharge: bool) -> Label:
+def _judge_discharged(found: _OrdersByList, at_discharge: bool) -> Label:
     if found.discharge:
         return "supported"
     if found.home and not found.changes & {"stopped", "on hold", "do not give"} and not at_discharge:
@@ -260,16 +262,16 @@ def _taken_at_home(found: _OrdersByList, at_discharge: bool) -> Label:
 
 
 _LABELS = {
-    "started": _started,
-    "stopped": _stopped,
-    "continued": _continued,
-    "held": _held,
-    "changed": _changed,
-    "given": _given,
-    "prescribed": _prescribed,
+    "started": _judge_started,
+    "stopped": _judge_stopped,
+    "continued": _judge_continued,
+    "held": _judge_held,
+    "changed": _judge_changed,
+    "given": _judge_given,
+    "prescribed": _judge_prescribed,
     "to come": _to_be_continued,
-    "increased": lambda found, _: _dose_moved(found, 1),
-    "decreased": lambda found, _: _dose_moved(found, -1),
-    "discharged": _discharged,
+    "increased": lambda found, _: _dose_changed_in_direction(found, 1),
+    "decreased": lambda found, _: _dose_changed_in_direction(found, -1),
+    "discharged": _judge_discharged,
     "home": _taken_at_home,
 }

@@ -43,15 +43,15 @@ class StatedMedicine:
 
 def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     """Yield each medicine, and each class of medicines, that the sentence names."""
-    yield from _substances(parsed, record)
+    yield from _given_substance_claims(parsed, record)
     mentions = sorted((*parsed.named.drugs, *parsed.named.classes), key=lambda item: item.start)
     bounds = bind_numbers(parsed)
     for mention in mentions:
-        if ALLERGY.search(parsed.part(parsed.clause(mention.start))) is None:
+        if ALLERGY.search(parsed.lower_text_of(parsed.clause_at(mention.start))) is None:
             yield from _medicine_claims(_stated_medicine(mention, mentions, bounds, parsed), parsed, record)
 
 
-def _substances(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
+def _given_substance_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
     """Yield tests that are said to be given: `he received bicarbonate`, `potassium was repleted`."""
     for test in parsed.named.tests:
         if GIVEN_BEFORE.search(parsed.lower_text, 0, test.start) or GIVEN_AFTER.match(parsed.lower_text, test.end):
@@ -72,7 +72,7 @@ def orders_of(mention: Mention, parsed: ParsedSentence, record: EvidenceIndex) -
     return record.by_drug.get(mention.canonical, []) or record.by_drug.get(mention.text.lower(), [])
 
 
-def is_length(quantity: Quantity, parsed: ParsedSentence) -> bool:
+def is_treatment_duration(quantity: Quantity, parsed: ParsedSentence) -> bool:
     """Return whether a time is the duration of a medicine: `for 7 days`, `a 7-day course`."""
     return bool(
         DURATION_BEFORE.search(parsed.lower_text[: quantity.start])
@@ -84,7 +84,11 @@ def _stated_medicine(
     mention: Mention, mentions: Sequence[Mention], bounds: Sequence[BoundNumber], parsed: ParsedSentence
 ) -> StatedMedicine:
     needed = next(
-        (m for m in dosage_terms.PRN.finditer(parsed.text) if _owner(m.start(), m.end(), mentions, parsed) == mention),
+        (
+            m
+            for m in dosage_terms.PRN.finditer(parsed.text)
+            if _medicine_of_attribute(m.start(), m.end(), mentions, parsed) == mention
+        ),
         None,
     )
     return StatedMedicine(
@@ -94,11 +98,11 @@ def _stated_medicine(
             item.quantity
             for item in bounds
             if item.kind == "time"
-            and is_length(item.quantity, parsed)
-            and _owner(item.quantity.start, item.quantity.end, mentions, parsed) == mention
+            and is_treatment_duration(item.quantity, parsed)
+            and _medicine_of_attribute(item.quantity.start, item.quantity.end, mentions, parsed) == mention
         ),
-        routes=_terms_of(dosage_terms.routes(parsed.text), mention, mentions, parsed),
-        rates=_terms_of(dosage_terms.frequencies(parsed.text), mention, mentions, parsed),
+        routes=_terms_of(dosage_terms.find_routes(parsed.text), mention, mentions, parsed),
+        rates=_terms_of(dosage_terms.find_frequencies(parsed.text), mention, mentions, parsed),
         as_needed=needed.span() if needed else None,
         earlier=tuple(
             item.quantity for item in bounds if PREVIOUS_DOSE.search(parsed.lower_text, 0, item.quantity.start)
@@ -114,10 +118,10 @@ def _terms_of(
         for part in parts
         if not any(item.start <= part.start < item.end for item in (*mentions, *parsed.named.procedures))
     ]
-    return tuple(part for part in free if _owner(part.start, part.end, mentions, parsed) == mention)
+    return tuple(part for part in free if _medicine_of_attribute(part.start, part.end, mentions, parsed) == mention)
 
 
-def _owner(start: int, end: int, mentions: Sequence[Mention], parsed: ParsedSentence) -> Mention | None:
+def _medicine_of_attribute(start: int, end: int, mentions: Sequence[Mention], parsed: ParsedSentence) -> Mention | None:
     """Return the medicine of a route or frequency: the one right after it, else the last one before it."""
     following = next((item for item in mentions if item.start >= end), None)
     if following is not None and following.start - end <= 14:
@@ -135,7 +139,7 @@ def _medicine_claims(stated: StatedMedicine, parsed: ParsedSentence, record: Evi
     orders = orders_of(mention, parsed, record)
     denied = "denied" in parsed.properties((mention.start, mention.end)) and not NOT_TAKEN.search(parsed.text)
     if not orders:
-        yield _unknown(mention, denied, record)
+        yield _unrecorded_claim(mention, denied, record)
         yield from (
             CheckedClaim("dose", f"{mention.text} {dose.text}", "not-in-record", spans=((dose.start, dose.end),))
             for dose in stated.doses
@@ -147,7 +151,9 @@ def _medicine_claims(stated: StatedMedicine, parsed: ParsedSentence, record: Evi
         )
         return
     orders = _orders_of_phase(orders, parsed)
-    best = min(orders, key=lambda order: (_mismatches(stated, order, record), order.part != "discharge_medicines"))
+    best = min(
+        orders, key=lambda order: (_count_mismatches(stated, order, record), order.part != "discharge_medicines")
+    )
     yield CheckedClaim("drug", mention.text, "supported", best.source, f"record: {best.text}", span)
     yield from _attribute_claims(stated, best, record)
 
@@ -162,11 +168,11 @@ def _orders_of_phase(found: list[GroundedOrder], parsed: ParsedSentence) -> list
     return [order for order in found if order.part in parts] or found
 
 
-def _unknown(mention: Mention, denied: bool, record: EvidenceIndex) -> CheckedClaim:
+def _unrecorded_claim(mention: Mention, denied: bool, record: EvidenceIndex) -> CheckedClaim:
     span = ((mention.start, mention.end),)
     key = stem(mention.text.split()[0])
     for line in record.lines:
-        named = line.states(key) or any(item.canonical == mention.canonical for item in line.named.drugs)
+        named = line.has_stem(key) or any(item.canonical == mention.canonical for item in line.named.drugs)
         same = ("denied" in line.stems.get(key, frozenset())) == denied
         if line.part in OTHER_PARTS and named and same:
             return CheckedClaim("drug", mention.text, "supported", line.source, f"record: {line.text[:120]}", span)
@@ -221,7 +227,7 @@ def _attribute_claims(stated: StatedMedicine, order: GroundedOrder, record: Evid
         )
 
 
-def _mismatches(stated: StatedMedicine, order: GroundedOrder, record: EvidenceIndex) -> int:
+def _count_mismatches(stated: StatedMedicine, order: GroundedOrder, record: EvidenceIndex) -> int:
     return sum(finding.label != "supported" for finding in _attribute_claims(stated, order, record))
 
 

@@ -43,7 +43,7 @@ def find_numerals(text: str) -> list[Numeral]:
     found = []
     for match in _WORDED.finditer(text):
         parts = _FRACTION_WORDS.match(text, match.end())
-        value = _value(match.group().lower())
+        value = _number_in_words(match.group().lower())
         if parts is not None:
             found.append(Numeral(value * _PARTS[parts.group().strip().lower()], match.start(), parts.end()))
         else:
@@ -51,7 +51,7 @@ def find_numerals(text: str) -> list[Numeral]:
     return found
 
 
-def _value(words: str) -> float:
+def _number_in_words(words: str) -> float:
     total, current, part = 0.0, 0.0, 0.0
     for word in re.split(r"[\s-]+", words):
         if word in _VALUES:

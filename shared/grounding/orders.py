@@ -69,7 +69,7 @@ def _build_order(medicine: Medicine, part: str, change: Change | None, before: t
     text = "; ".join((medicine.name, medicine.amount, medicine.route, medicine.frequency, medicine.dose, medicine.note))
     _, rest = find_dates(text)
     found = find_quantities(rest)
-    rates = {part.rate for part in dosage_terms.frequencies(text)}
+    rates = {part.rate for part in dosage_terms.find_frequencies(text)}
     parts = {match.group().lower() for match in _PER_DAY_PARTS.finditer(medicine.frequency or medicine.dose)}
     week = len(set(_WEEKDAY.findall(medicine.frequency or medicine.dose)))
     if week:
@@ -79,7 +79,7 @@ def _build_order(medicine: Medicine, part: str, change: Change | None, before: t
         part=part,
         keys=keys_of(medicine),
         amounts=tuple(item for item in found if item.dimension.partition("/")[0] in DOSE_DIMENSIONS),
-        routes=frozenset(part.route for part in dosage_terms.routes(text)),
+        routes=frozenset(part.route for part in dosage_terms.find_routes(text)),
         rates=frozenset(rates | ({float(len(parts))} if len(parts) > 1 else set())),
         days=frozenset(
             item.value * item.unit.factor / SECONDS_PER_DAY for item in found if item.unit and item.dimension == "time"

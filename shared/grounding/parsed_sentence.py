@@ -44,11 +44,11 @@ class ParsedSentence:
         """Return the assertion properties (denied, uncertain, family, past) of the words at `span`."""
         return assertion_properties(self.text, span)
 
-    def clause(self, position: int) -> Span:
+    def clause_at(self, position: int) -> Span:
         """Return the clause with this character."""
         return next((span for span in self.clauses if span[0] <= position < span[1]), (0, len(self.text)))
 
-    def part(self, span: Span) -> str:
+    def lower_text_of(self, span: Span) -> str:
         return self.lower_text[span[0] : span[1]]
 
 

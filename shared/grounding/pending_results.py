@@ -47,13 +47,13 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedCla
         spans = [(start, end) for key, start, end in parsed.content if key in line.stems]
         if waits is not None:
             yield CheckedClaim("statement", waits.group(), "supported", line.source, detail, (waits.span(), *spans))
-        elif back is not None and all(key in stems for key in _name(line.text)):
+        elif back is not None and all(key in stems for key in _name_stems(line.text)):
             text = parsed.text[spans[0][0] : back.end()] if spans and spans[0][0] < back.end() else back.group()
             yield CheckedClaim("finding", text, "contradicted", line.source, detail, (back.span(),))
         return
 
 
-def _name(text: str) -> list[str]:
+def _name_stems(text: str) -> list[str]:
     """Return the stems of what is pending, without brackets."""
     return [stem(word) for word, _, _ in find_words(text.partition(" (")[0])]
 

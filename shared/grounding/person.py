@@ -106,7 +106,7 @@ def _age_claim(value: float, unit: str, text: str, span: tuple[int, int], record
             f"record: born {year}" if year else "",
             (span,),
         )
-    days = [day for day in record.stay if day is not None]
+    days = [day for day in record.stay_dates if day is not None]
     if unit == "year":
         right = any(_age_in_years(record, day) == value for day in days)
     else:

@@ -108,14 +108,14 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedCla
     for pattern in (_DANGLING, _KIND_OF):
         for match in pattern.finditer(parsed.text):
             if not _ends_illness_name(match.span(), parsed):
-                yield _unknown(match.group(), match.span())
+                yield _unrecorded_claim(match.group(), match.span())
     for match in _DISCHARGE_IS.finditer(parsed.text):
         if not record.entries_with(stems(match.group())):  # a wound's discharge may be purulent
-            yield _unknown(match.group(), match.span())
+            yield _unrecorded_claim(match.group(), match.span())
     for match in _NOTHING_ELSE.finditer(parsed.text):
         line = next((line for line in record.lines if _OTHER.search(line.text)), None)
         if line is None or not stems(match.group()) <= line.stems.keys():
-            yield _unknown(match.group(), match.span())
+            yield _unrecorded_claim(match.group(), match.span())
 
 
 def _taken_claims(parsed: ParsedSentence) -> Iterator[CheckedClaim]:
@@ -124,12 +124,12 @@ def _taken_claims(parsed: ParsedSentence) -> Iterator[CheckedClaim]:
     if named.drugs or named.classes:
         return
     for match in _AS_LISTED.finditer(parsed.text):
-        yield _unknown(match.group(), match.span())
+        yield _unrecorded_claim(match.group(), match.span())
     for verb in _TAKE_VERB.finditer(parsed.text):
-        clause = parsed.clause(verb.start())
+        clause = parsed.clause_at(verb.start())
         for item in (*named.procedures, *named.illnesses):
             if verb.end() <= item.start < clause[1]:
-                yield _unknown(parsed.text[verb.start() : item.end].strip(), (verb.start(), item.end))
+                yield _unrecorded_claim(parsed.text[verb.start() : item.end].strip(), (verb.start(), item.end))
                 break
 
 
@@ -168,7 +168,7 @@ def _symptom_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[C
                 continue
             lines = [line for line, _ in diagnoses.lines_of(item, record)]
             if not any(line.part in ("reasons", "notes", "observed") for line in lines):
-                yield _unknown(f"symptom: {item.text}", (item.start, item.end))
+                yield _unrecorded_claim(f"symptom: {item.text}", (item.start, item.end))
 
 
 def _equated_medicine_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedClaim]:
@@ -187,7 +187,7 @@ def _equated_medicine_claims(parsed: ParsedSentence, record: EvidenceIndex) -> I
         }
         if not both:
             text = parsed.text[one.start : other.end] + (")" if _BRACKET.fullmatch(between) else "")
-            yield _unknown(text, (one.start, other.end))
+            yield _unrecorded_claim(text, (one.start, other.end))
 
 
 def _drug_names(line: IndexedEntry) -> set[str]:
@@ -201,12 +201,12 @@ def _accompaniment_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iter
         if not any(
             re.search(r"lack|deficien|insufficien|\bno\b|without", line.text) for line in record.by_stem.get(key, [])
         ):
-            yield _unknown(match.group(), match.span())
+            yield _unrecorded_claim(match.group(), match.span())
     for match in _PRESENTED_WITH.finditer(parsed.text):
-        end = parsed.clause(match.start())[1]
+        end = parsed.clause_at(match.start())[1]
         for drug in (item for item in parsed.named.drugs if match.end() <= item.start < end):
             if not _HARM.search(parsed.text, match.end()) and drug.canonical not in _reason_words(record):
-                yield _unknown(f"{match.group()} {drug.text}", (drug.start, drug.end))
+                yield _unrecorded_claim(f"{match.group()} {drug.text}", (drug.start, drug.end))
 
 
 def _reason_words(record: EvidenceIndex) -> set[str]:
@@ -222,14 +222,14 @@ def _other_place_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterat
         if not any(
             key in stems(_BRACKETS.sub(" ", line.text)) for line in record.entries_of("procedures", "reports", "notes")
         ):
-            yield _unknown(match.group(), match.span())
+            yield _unrecorded_claim(match.group(), match.span())
     after = stems(record.context.disposition or "")
     here = stems(f"{record.context.service or ''} {record.context.organization_name or ''}")
     for match in _CARED_FOR.finditer(parsed.text):
         place = stems(match["place"])
         if place and place <= after and not place <= here:
             text = match.group().strip()
-            yield _unknown(text, (match.start(), match.start() + len(text)), "contradicted")
+            yield _unrecorded_claim(text, (match.start(), match.start() + len(text)), "contradicted")
 
 
 def _are_similar(one: Mention, other: Mention) -> bool:
@@ -246,5 +246,5 @@ def is_repeated_in(finding: CheckedClaim, line: IndexedEntry) -> bool:
     return {word for word, _, _ in find_words(finding.text)} <= {word for word, _, _ in find_words(line.text)}
 
 
-def _unknown(text: str, span: Span, label: Label = "not-in-record") -> CheckedClaim:
+def _unrecorded_claim(text: str, span: Span, label: Label = "not-in-record") -> CheckedClaim:
     return CheckedClaim("statement", text, label, spans=(span,))

@@ -46,12 +46,12 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedCla
             continue
         if status and mention.canonical == "cpr":
             continue
-        if any(part.start <= mention.start < part.end for part in dosage_terms.routes(parsed.text)):
+        if any(part.start <= mention.start < part.end for part in dosage_terms.find_routes(parsed.text)):
             continue  # "as an injection under the skin"
         yield _procedure_claim(mention, parsed, record)
         normal = _NORMAL.match(parsed.lower_text, mention.end)
         if normal is not None:
-            yield _unremarkable(mention, normal, parsed, record)
+            yield _normal_report_claim(mention, normal, parsed, record)
     for match in _SIDE.finditer(parsed.text):
         yield _side_claim(match, parsed, record)
 
@@ -93,7 +93,7 @@ def _procedure_claim(mention: Mention, parsed: ParsedSentence, record: EvidenceI
     return _finding("procedure", mention.text, "contradicted" if entries else "not-in-record", entries, span)
 
 
-def _unremarkable(
+def _normal_report_claim(
     mention: Mention, match: re.Match[str], parsed: ParsedSentence, record: EvidenceIndex
 ) -> CheckedClaim:
     """Check `The chest X-ray was normal`: a report on it has to state that."""

@@ -150,13 +150,13 @@ def is_site_unknown(one: Medicine, other: Medicine) -> bool:
 
 def compare_products(one: Medicine, other: Medicine) -> ProductMatch:
     """Return whether two orders of one ingredient and strength are of one product, by codes and names."""
-    if set(one.products) & set(other.products) or _is_told_by_strength(one, other):
+    if set(one.products) & set(other.products) or _is_identified_by_strength(one, other):
         return "same"
     found = {_compare_salts(one, other), _compare_release(one, other)}
     return "different" if "different" in found else "open" if "open" in found else "same"
 
 
-def _is_told_by_strength(one: Medicine, other: Medicine) -> bool:
+def _is_identified_by_strength(one: Medicine, other: Medicine) -> bool:
     numbers = [set(re.findall(r"\d+(?:\.\d+)?", item.name.replace(",", "."))) for item in (one, other)]
     shared = set(one.ingredients) & set(other.ingredients)
     return any(numbers[0] & numbers[1] & _BY_STRENGTH.get(name, set()) for name in shared)

@@ -101,13 +101,13 @@ def find_dates(text: str) -> tuple[list[Date], str]:
         return found, text
     for pattern in _DATES:
         for match in pattern.finditer(text):
-            if (day := _date(text, match)) is not None:
+            if (day := _parse_date(text, match)) is not None:
                 found.append(day)
                 text = text[: match.start()] + " " * len(match.group()) + text[match.end() :]
     return sorted(found, key=lambda item: item.start), text
 
 
-def _date(text: str, match: re.Match[str]) -> Date | None:
+def _parse_date(text: str, match: re.Match[str]) -> Date | None:
     groups = match.groupdict()
     name = (groups.get("n") or "").lower()[:3]
     month = next((i for i, item in enumerate(_MONTHS, 1) if item[:3] == name), 0) or int(groups.get("m") or 0)
@@ -128,18 +128,20 @@ def find_quantities(text: str) -> list[Quantity]:
     found: list[Quantity] = []
     if _DIGIT.search(text) is not None or any(sign in text for sign in _FRACTIONS):
         for match in _FRACTION.finditer(text):
-            found.append(_fraction(text, match))
-            text = _blanked(text, found[-1])
+            found.append(_parse_fraction(text, match))
+            text = _blank_out(text, found[-1])
         for match in _PRESSURE.finditer(text):
-            found.append(_quantity(text, match.start(), match.end(), float(match[1]), 0, float(match[2])))
-            text = _blanked(text, found[-1])
+            found.append(_quantity_at(text, match.start(), match.end(), float(match[1]), 0, float(match[2])))
+            text = _blank_out(text, found[-1])
         behind = 0
         for match in _NUMBER.finditer(text):
             if match.start(1) >= behind:  # the 3 of `10^3/µL` is no number
-                found.append(_quantity(text, match.start(), match.end(1), _value(match[1]), _digits(match[1])))
+                found.append(
+                    _quantity_at(text, match.start(), match.end(1), _parse_number(match[1]), _count_decimals(match[1]))
+                )
                 behind = found[-1].end
     for numeral in find_numerals(text):
-        quantity = _quantity(text, numeral.start, numeral.end, numeral.value, 0)
+        quantity = _quantity_at(text, numeral.start, numeral.end, numeral.value, 0)
         if quantity.unit is not None or quantity.age or (numeral.value > 1 and numeral.value == int(numeral.value)):
             found.append(quantity)
     return _share_units(sorted(found, key=lambda quantity: quantity.start), text)
@@ -155,39 +157,39 @@ def _share_units(found: list[Quantity], text: str) -> list[Quantity]:
     return found
 
 
-def _blanked(text: str, quantity: Quantity) -> str:
+def _blank_out(text: str, quantity: Quantity) -> str:
     return text[: quantity.start] + " " * (quantity.end - quantity.start) + text[quantity.end :]
 
 
-def _fraction(text: str, match: re.Match[str]) -> Quantity:
+def _parse_fraction(text: str, match: re.Match[str]) -> Quantity:
     if match[5]:
         value = float(match[4] or 0) + _FRACTIONS[match[5]]
     else:
         value = float(match[1] or 0) + int(match[2]) / int(match[3])
-    return _quantity(text, match.start(), match.end(), value, 2)
+    return _quantity_at(text, match.start(), match.end(), value, 2)
 
 
-def _value(digits: str) -> float:
+def _parse_number(digits: str) -> float:
     if re.fullmatch(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?", digits):
         return float(digits.replace(",", ""))
     return float(digits.replace(",", "."))
 
 
-def _digits(digits: str) -> int:
+def _count_decimals(digits: str) -> int:
     if re.fullmatch(r"\d{1,3}(?:,\d{3})+", digits):
         return 0
     return len(re.split(r"[.,]", digits)[-1]) if re.search(r"[.,]", digits) else 0
 
 
-def _quantity(text: str, start: int, end: int, value: float, digits: int, second: float | None = None) -> Quantity:
+def _quantity_at(text: str, start: int, end: int, value: float, digits: int, second: float | None = None) -> Quantity:
     aged = _AGE.match(text, end)
     if aged is not None:
         return Quantity(value, digits, None, start, aged.end(), text[start : aged.end()].strip(), age=aged[1] or "year")
-    unit, stop = _unit(text, end)
+    unit, stop = _unit_at(text, end)
     return Quantity(value, digits, unit, start, stop, text[start:stop].strip(), second)
 
 
-def _unit(text: str, end: int) -> tuple[Unit | None, int]:
+def _unit_at(text: str, end: int) -> tuple[Unit | None, int]:
     """Return the longest known unit after a number, and where it ends."""
     match = _UNIT_WORDS.match(text, end)
     if match is None:

@@ -173,7 +173,7 @@ def _repeated_row(order: Medicine, before: list[Medicine]) -> ReconciliationRow 
         return None
     fitting = [item for item in before if not products.have_different_sites(item, order)]
     open = next((item for item in fitting if _may_continue(item, order)), None)
-    same = next((item for item in fitting if _continues(item, order) and not _may_continue(item, order)), None)
+    same = next((item for item in fitting if _is_unchanged(item, order) and not _may_continue(item, order)), None)
     if same is not None:
         return ReconciliationRow(order, "continued", (same,))
     return ReconciliationRow(order, "unclear", (open,), _open_question(order, (open,))) if open is not None else None
@@ -212,16 +212,16 @@ def _renewal_row(order: Medicine, before: tuple[Medicine, ...]) -> Reconciliatio
     """Return the row of an order that names those it replaces: a renewal repeats the same product."""
     if not order.dose or not all(item.dose for item in before):
         return ReconciliationRow(order, "unclear", before)
-    same = all(item.name.lower() == order.name.lower() and _continues(item, order) for item in before)
+    same = all(item.name.lower() == order.name.lower() and _is_unchanged(item, order) for item in before)
     return ReconciliationRow(order, "continued" if same else "changed", before)
 
 
 def _is_ended_by(other: Medicine, home: Medicine) -> bool:
     """Return whether a held, stopped or avoided order is about this one: it states no dose, or the same."""
-    return not home.dose or not other.dose or _continues(other, home)
+    return not home.dose or not other.dose or _is_unchanged(other, home)
 
 
-def _continues(before: Medicine, order: Medicine) -> bool:
+def _is_unchanged(before: Medicine, order: Medicine) -> bool:
     """Return whether an order repeats the previous one: product, strength and every part of the dosage."""
     return _comparable_order(before) == _comparable_order(order) and products.compare_products(before, order) == "same"
 

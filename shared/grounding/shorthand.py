@@ -79,7 +79,7 @@ _SIGNS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 
 
 @cache
-def _table() -> tuple[re.Pattern[str], dict[str, str]]:
+def _read_shorthand() -> tuple[re.Pattern[str], dict[str, str]]:
     rows = dict(line.split("\t") for line in (FOLDER / "shorthand.tsv").read_text().splitlines())
     longest = sorted(map(re.escape, rows), key=len, reverse=True)
     return re.compile(rf"(?<![\w/'])(?:{'|'.join(longest)})(?![\w/'])\.?(?=\s*)", re.IGNORECASE), rows
@@ -91,13 +91,13 @@ def expand_shorthand(text: str) -> str:
         return text
     for pattern, words in _SIGNS:
         text = pattern.sub(words, text)
-    text = _departures(text)
-    pattern, rows = _table()
-    found = pattern.sub(lambda match: _word(match, text, rows), text)
+    text = _expand_dc(text)
+    pattern, rows = _read_shorthand()
+    found = pattern.sub(lambda match: _expansion(match, text, rows), text)
     return re.sub(r"(?<=\S)  +", " ", found)
 
 
-def _word(match: re.Match[str], text: str, rows: dict[str, str]) -> str:
+def _expansion(match: re.Match[str], text: str, rows: dict[str, str]) -> str:
     """Return the words for an abbreviation, keeping the sentence's final full stop and initial capital."""
     written = match.group().rstrip(".")
     words = rows[written.lower()]
@@ -109,22 +109,22 @@ def _word(match: re.Match[str], text: str, rows: dict[str, str]) -> str:
     )
 
 
-def _departures(text: str) -> str:
+def _expand_dc(text: str) -> str:
     """Expand `d/c` and `d/c'd`: discharge of a person, discontinuation of a medicine."""
     if "/c" not in text.lower() and "dc" not in text.lower():
         return text
 
-    def past(match: re.Match[str]) -> str:
+    def expand_past(match: re.Match[str]) -> str:
         closed = not re.match(r"\s*[a-z\d]", text[match.end() :], re.IGNORECASE)
         person = _PERSON.search(text[: match.start()]) is not None
         return "discontinued" if closed and not person else "discharged"
 
-    text = _DISCHARGED.sub(past, text)
+    text = _DISCHARGED.sub(expand_past, text)
     text = _ENDED.sub("discontinued", text)
-    return _LEAVING_ABBREVIATION.sub(lambda match: _noun(match, text), text)
+    return _LEAVING_ABBREVIATION.sub(lambda match: _dc_noun(match, text), text)
 
 
-def _noun(match: re.Match[str], text: str) -> str:
+def _dc_noun(match: re.Match[str], text: str) -> str:
     rest = text[match.end() :].lstrip()
     drug = next(iter(find_drugs(rest)), None)
     if drug is not None and drug.start == 0 and match.start() == 0:

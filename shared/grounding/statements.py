@@ -55,7 +55,7 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex, findings: Sequence[Che
         course = next(iter(series_of(test.canonical, record)), None)
         if course is not None and not _is_inside(test.start, covered):
             covered.append((test.start, test.end))
-            source, detail = course.points[-1].source, f"record: {course.describe}"
+            source, detail = course.points[-1].source, f"record: {course.description}"
             yield CheckedClaim("statement", test.text, "supported", source, detail, ((test.start, test.end),))
     yield from _number_claims(parsed, record, covered)
     free = [

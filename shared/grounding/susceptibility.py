@@ -32,7 +32,7 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedCla
     cues = [
         cue for cue in cues if not cue.group(2).lower().endswith(("ity", "ance"))
     ] or cues  # "sensitivity: resistant"
-    for start, end in {parsed.clause(cue.start()) for cue in cues}:
+    for start, end in {parsed.clause_at(cue.start()) for cue in cues}:
         here = [cue for cue in cues if start <= cue.start() < end]
         drugs = [item for item in parsed.named.drugs if start <= item.start < end]
         for drug in drugs:

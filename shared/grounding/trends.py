@@ -152,7 +152,7 @@ def _judge_value_word(
     says = any(_matches_word(word, point) for point in points)
     if word == "normal":
         says = all(_matches_word(word, point) for point in points) or ("last" in places and says)
-    detail = f"record: {matching[0].describe}"
+    detail = f"record: {matching[0].description}"
     source = next((point.source for point in points if _matches_word(word, point)), points[0].source)
     if says != denied:
         return CheckedClaim("finding", text, "supported", source, detail, spans)
@@ -213,7 +213,7 @@ def _direction_claim(
     moving = [series for series in matching if len(series.points) > 1]
     if not matching:
         return CheckedClaim("order-of-time", text, "not-in-record", spans=spans)
-    detail = f"record: {matching[0].describe}"
+    detail = f"record: {matching[0].description}"
     for series in moving:
         values = [point.quantity.value for point in series.points if point.quantity]
         if len(values) > 1 and _moves_in_direction(
@@ -242,7 +242,7 @@ def _steady_claim(mention: Mention, match: re.Match[str], found: list[Measuremen
     spans = ((match.start(), match.end()), (mention.start, mention.end))
     text = f"{mention.text} {match.group()}"
     return CheckedClaim(
-        "order-of-time", text, label_for(same), series.points[-1].source, f"record: {series.describe}", spans
+        "order-of-time", text, label_for(same), series.points[-1].source, f"record: {series.description}", spans
     )
 
 
@@ -254,7 +254,7 @@ def _normalized_claim(
         first, last = series.points[0], series.points[-1]
         fine = not last.flag and any(point.flag for point in series.points[:-1]) and first is not last
         label = label_for(fine != denied, series.judged)
-        return CheckedClaim("order-of-time", text, label, last.source, f"record: {series.describe}", spans)
+        return CheckedClaim("order-of-time", text, label, last.source, f"record: {series.description}", spans)
     return CheckedClaim("order-of-time", text, "not-in-record", spans=spans)
 
 
@@ -275,4 +275,4 @@ def _value_pair_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterato
             if early and late:
                 right = any(a.time < b.time for a in early for b in late)
                 label = label_for(right)
-                yield CheckedClaim("order-of-time", text, label, late[0].source, f"record: {series.describe}", spans)
+                yield CheckedClaim("order-of-time", text, label, late[0].source, f"record: {series.description}", spans)

@@ -124,7 +124,7 @@ class Unit:
     text: str
 
 
-def _fractions() -> dict[str, tuple[str, float]]:
+def _fraction_units() -> dict[str, tuple[str, float]]:
     above = {
         **{unit: ("mass", factor) for unit, factor in _MASS.items()},
         **{unit: ("amount", factor) for unit, factor in _AMOUNT.items()},
@@ -151,7 +151,7 @@ def _fractions() -> dict[str, tuple[str, float]]:
     return found | {words: table[unit] for words, unit in spelled.items() if unit in table}
 
 
-_TABLE = _fractions() | _PLAIN
+_TABLE = _fraction_units() | _PLAIN
 
 
 @cache

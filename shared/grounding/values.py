@@ -67,7 +67,7 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[CheckedCla
     """Yield each number that is a value of a test."""
     for bound in bind_numbers(parsed):
         if bound.kind == "value":
-            yield _value(bound, parsed, record)
+            yield _value_claim(bound, parsed, record)
 
 
 def series_of(test: str, record: EvidenceIndex) -> list[MeasurementSeries]:
@@ -91,25 +91,25 @@ def places_at(parsed: ParsedSentence, quantity: Quantity) -> tuple[frozenset[str
     split = _SEPARATE.search(after)
     after = after[: split.start()] if split else after
     day = next((day for day in parsed.dates if quantity.end <= day.start < quantity.end + len(after) + 1), None)
-    found = _places(after)
+    found = _places_named(after)
     if found or day:
-        extremes = _places(before) & {"highest", "lowest"}
+        extremes = _places_named(before) & {"highest", "lowest"}
         return found or extremes, day
     splits = list(_SEPARATE.finditer(before))
     last = splits[-1].end() if splits else 0
     changed = ahead > 0 and bool(splits) and splits[-1].group().strip().partition(" ")[0] in ("to", "→", "->")
-    near = before[last:] if changed or _places(before[last:]) else before
+    near = before[last:] if changed or _places_named(before[last:]) else before
     day = next((day for day in parsed.dates if ahead <= day.start < quantity.start), None)
-    found = _places(near)
+    found = _places_named(near)
     if not found and alone and (limit := _LIMIT.search(before)) is not None:
         found = frozenset({"highest" if limit[1] == "up" else "lowest"})
     elif not found and alone:  # "…, which peaked at 12": the only number belongs to any place of the sentence
-        found = _places(parsed.lower_text)
+        found = _places_named(parsed.lower_text)
         found = found if len(found) == 1 else frozenset()
     return found, day
 
 
-def _places(text: str) -> frozenset[str]:
+def _places_named(text: str) -> frozenset[str]:
     found = set()
     for name, pattern in SERIES_PLACES.items():
         for match in pattern.finditer(text):
@@ -126,25 +126,25 @@ def matches(quantity: Quantity, point: SeriesPoint, test: str) -> bool:
     if value is None:
         return False
     if quantity.second_value is not None or value.second_value is not None:
-        return _pressure(quantity, value, test)
+        return _equals_blood_pressure(quantity, value, test)
     substance = analyte(test)
     if quantity.unit is None or value.unit is None:
         if quantity.unit is not None and value.unit is None:
             return False
-        return _equal(quantity, value.value) or (
-            substance.scale != 1.0 and _equal(quantity, _scaled(value, substance.scale))
+        return _equals_as_written(quantity, value.value) or (
+            substance.scale != 1.0 and _equals_as_written(quantity, _scaled_like(value, substance.scale))
         )
     found = convert(value.value, value.unit, quantity.unit, substance.grams_per_mole, substance.valence)
     if quantity.dimension == "fahrenheit" and found is not None:
         return abs(quantity.value - found) <= max(quantity.tolerance, 0.1)
-    return found is not None and _equal(quantity, found)
+    return found is not None and _equals_as_written(quantity, found)
 
 
-def _scaled(value: Quantity, scale: float) -> float:
+def _scaled_like(value: Quantity, scale: float) -> float:
     return value.value / scale if value.value >= scale / 2 else value.value * scale
 
 
-def _equal(quantity: Quantity, value: float) -> bool:
+def _equals_as_written(quantity: Quantity, value: float) -> bool:
     """Compare rounded as written; a whole number with final zeros may be rounded to 1 %."""
     if quantity.value == 0 and value != 0:
         return False
@@ -153,13 +153,13 @@ def _equal(quantity: Quantity, value: float) -> bool:
     return abs(quantity.value - value) <= margin
 
 
-def _pressure(quantity: Quantity, value: Quantity, test: str) -> bool:
+def _equals_blood_pressure(quantity: Quantity, value: Quantity, test: str) -> bool:
     if quantity.second_value is not None:
         return (quantity.value, quantity.second_value) == (value.value, value.second_value)
     return quantity.value == (value.second_value if test == "diastolic" else value.value)
 
 
-def _value(bound: BoundNumber, parsed: ParsedSentence, record: EvidenceIndex) -> CheckedClaim:
+def _value_claim(bound: BoundNumber, parsed: ParsedSentence, record: EvidenceIndex) -> CheckedClaim:
     quantity = bound.quantity
     spans: tuple[Span, ...] = ((quantity.start, quantity.end),)
     text = quantity.text
@@ -177,7 +177,9 @@ def _value(bound: BoundNumber, parsed: ParsedSentence, record: EvidenceIndex) ->
     )
     right = [pair for pair in same if _is_at_place(pair, places, day)]
     if right:
-        return CheckedClaim("number", text, "supported", right[0][1].source, f"record: {right[0][0].describe}", spans)
+        return CheckedClaim(
+            "number", text, "supported", right[0][1].source, f"record: {right[0][0].description}", spans
+        )
     written = None if same else _entry_with_value(bound, record)
     if written is not None:
         return CheckedClaim("number", text, "supported", written[0], f"record: {written[1]}", spans)
@@ -187,7 +189,7 @@ def _value(bound: BoundNumber, parsed: ParsedSentence, record: EvidenceIndex) ->
     kind: ClaimKind = "order-of-time" if same else "unit" if _other_unit(quantity, found) else "number"
     known = bool(same) or kind == "unit" or not any(_may_be_dropped_value(quantity, one) for one in found)
     return CheckedClaim(
-        kind, text, label_for(False, known), series.points[0].source, f"record: {series.describe}", spans
+        kind, text, label_for(False, known), series.points[0].source, f"record: {series.description}", spans
     )
 
 

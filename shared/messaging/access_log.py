@@ -14,7 +14,7 @@ from shared.messaging.connection import NatsConnection
 from shared.messaging.stream_pages import read_stream_pages
 
 STREAM = "ACCESS"
-MAX_REMEMBERED = 10_000  # refusals of one minute
+MAX_REMEMBERED = 10_000  # ids of the refusals of one minute, kept to drop repetitions
 
 
 class AccessLog:

@@ -37,10 +37,10 @@ class ServiceBroker(NatsBroker):
         super().__init__(
             decoder=raw_message,
             middlewares=(self._delivery,),
-            apply_types=False,  # injection would cost more than the rest of the way to a handler
+            apply_types=False,  # dependency injection would cost more than everything else before a handler
             serializer=None,  # handlers take the message as it is: no model of their arguments is built at start
             logger=None,  # FastStream would log what exceptions say, which may be a patient's data
-            graceful_timeout=None,  # the subscribers keep to their own
+            graceful_timeout=None,  # each subscriber has its own (`STOP_TIMEOUT_S`)
             specification_url="nats://localhost:4222",
             description="nkey users, JetStream",
         )

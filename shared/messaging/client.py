@@ -1,4 +1,4 @@
-"""nats-py's client, with the errors that it expects of a connection under uvloop too, and faster with headers."""
+"""nats-py's client, with the errors that it expects of a closed connection also under uvloop, and faster headers."""
 
 from collections.abc import Iterable
 from functools import lru_cache

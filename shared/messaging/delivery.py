@@ -78,7 +78,7 @@ class Delivery:
             frames = "".join(traceback.format_tb(error.__traceback__))
             logger.error("%s: %s\n%s", target.name, type(error).__name__, frames)
             await self._fail(target, message, attempt, PermanentError(f"unexpected {type(error).__name__}"))
-        else:  # what this raises is not the handler's failure: done work is delivered again, and found done
+        else:  # an error here is no failure of the handler: after redelivery it finds its work done
             await message.ack()
 
     async def _fail(self, target: Consumer, message: NatsMessage, attempt: int, failure: CountersignError) -> None:

@@ -56,6 +56,8 @@ CONSUMER_DESCRIPTIONS = {
     "evaluator-compare": "Compares decisions about canaries, and watches live drafters for drift.",
     "evaluator-feedback": "Counts edits and ratings of each drafter configuration.",
 } | {
-    advisory_consumer(service).name: f"Dead-letters messages at which {service} died again and again."
+    advisory_consumer(
+        service
+    ).name: f"Dead-letters messages that exceeded their maximum deliveries (service: {service})."
     for service in SERVICES
 }

@@ -1,4 +1,4 @@
-"""Publish to the EHR stream what has changed in the EHR, as known from a notification or from a search."""
+"""Publish changes of resources to the EHR stream, as a notification or a search reported them."""
 
 from shared.contracts.cloudevents import event_headers
 from shared.contracts.ehr import AppointmentChanged, EncounterChanged, TaskChanged

@@ -78,7 +78,7 @@ class EventStore:
     ) -> ChainHead:
         """Append `event` exactly after `after`; returns its own head. Repeating an append that went through is a no-op.
 
-        Raises Conflict when another event stands there, TransientError, PermanentError.
+        Raises WrongExpectedVersionError when another event stands there, TransientError, PermanentError.
         """
         attributes = {"messaging.message.id": id, "countersign.case.id": case.id}
         with tracing.span(event.event, SpanKind.PRODUCER, attributes, key=case.id, parent=traceparent):
@@ -103,7 +103,8 @@ class EventStore:
     ) -> None:
         """Append what `step` made of `cause`: after it or, where other events have come in between, after those.
 
-        `history` is the case as far as it was read; None: not at all. Raises MovedOn, TransientError, PermanentError.
+        `history` is the case as far as it was read; None: not at all. Raises StepNoLongerAwaitedError, TransientError,
+        PermanentError.
         """
         head = cause.head if history is None else history[-1].head
         for _ in range(MAX_ATTEMPTS):

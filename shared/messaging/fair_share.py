@@ -93,7 +93,7 @@ class FairShareScheduler:
         self.queue = DepartmentQueue(target.workers + target.reserved_slots, lookahead_start=2 * target.workers)
 
     def on_delivery(self, pending: int) -> None:
-        """Handle a delivery with `pending` messages behind it: read the backlog, unless that was useless recently."""
+        """Handle a delivery with `pending` messages behind it: read the backlog, unless a recent read was futile."""
         self._skipped_deliveries -= 1
         if self._skipped_deliveries < 0:
             self.schedule(pending)
@@ -133,7 +133,7 @@ class FairShareScheduler:
             task = asyncio.create_task(self._process(found))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-            await asyncio.sleep(0)  # it counts as being at work before the next one is chosen
+            await asyncio.sleep(0)  # counted as in progress before the next one is chosen
 
     async def _read_backlog(self) -> None:
         """Read the events from the consumer's position to the end of the stream."""

@@ -1,4 +1,4 @@
-"""Answers to requests with an `Idempotency-Key`, in a key-value bucket for a day: who repeats a request gets the first.
+"""Answers to requests with an `Idempotency-Key`, kept for a day: a repeated request gets the first answer.
 
 A key is stored as a digest. An answer is encrypted with the service's master keys, where it has any, because some
 answers have a secret. https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/

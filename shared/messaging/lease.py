@@ -1,4 +1,4 @@
-"""A lease in a key-value bucket: of all processes, one at a time does something.
+"""A lease in a key-value bucket: only the process that holds it may do the work.
 
 It is taken by compare-and-set and ends by itself (`Nats-TTL`) when its holder has died. It is not renewed: a holder has
 to be done before the lease ends, and must begin nothing that could last longer.
@@ -36,8 +36,8 @@ class Lease:
     ) -> None:
         """`busy` is the error text when another process holds it.
 
-        A process that has just released it waits before it acquires it again, so that others get their turn: `share`
-        returns which share of a poll interval, 0 to 1.
+        A process that has just released the lease waits before it acquires it again, so that others get their turn:
+        `share` returns the part of a poll interval to wait, 0 to 1.
         """
         self._bucket = Bucket(bus, bucket)
         self._key = key

@@ -1,4 +1,4 @@
-"""A job that runs again and again by a timer of NATS: one process at a time, however many there are."""
+"""A recurring job, started by a timer of NATS: one process runs it at a time."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -90,7 +90,7 @@ class RecurringTimer:
 
 
 class FailureAlert:
-    """Alerts of a job whose runs fail one after the other: once, with the third of them."""
+    """Alert that a job keeps failing: once, after three failed runs in a row."""
 
     def __init__(self, bus: NatsConnection, severity: Severity, kind: str, clock: Clock) -> None:
         self._bus = bus

@@ -1,4 +1,4 @@
-"""Whether what a cluster keeps on several servers is there on all of them."""
+"""Check that all replicas of streams and consumers are in sync."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ PROGRESS_TIMEOUT = 30.0  # seconds without progress after which waiting has fail
 
 @dataclass(frozen=True, slots=True)
 class ReplicaStatus:
-    """On which servers a stream is; `behind` are those that have not caught up, or do not run."""
+    """The servers that store a stream; `behind` are those that have not caught up, or do not run."""
 
     stream: str
     wanted: int

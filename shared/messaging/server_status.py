@@ -1,4 +1,4 @@
-"""What nats-server says of itself on its monitoring address.
+"""Status of nats-server, from its monitoring endpoint.
 
 https://docs.nats.io/running-a-nats-service/nats_admin/monitoring
 """
@@ -17,7 +17,7 @@ TIMEOUT = 3.0
 
 @dataclass(frozen=True, slots=True)
 class ServerStatus:
-    """How safe what the server acknowledges is. It does not say whether its store is encrypted."""
+    """How durable acknowledged writes are. The server does not say whether its store is encrypted."""
 
     sync_always: bool  # every acknowledged write is on disk first
     auth_required: bool

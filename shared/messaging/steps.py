@@ -40,7 +40,7 @@ class StepContext(Generic[Consumed]):
     last: bool  # no further attempt follows: a step that can do without its dependency does so now
 
 
-# Raises MovedOn where it finds that the case does not await it.
+# Raises StepNoLongerAwaitedError if the case does not await the step any more.
 Handler = Callable[[StepContext[Consumed]], Awaitable[Appended]]
 Compensation = Callable[[StepContext[Consumed]], Awaitable[None]]
 

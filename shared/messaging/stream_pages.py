@@ -1,4 +1,4 @@
-"""Everything of a stream below a subject, a page in memory at a time, by the server's direct-get API (ADR-31)."""
+"""Read the messages below a subject, one page in memory at a time, by the server's direct-get API (ADR-31)."""
 
 from collections.abc import AsyncIterator
 from typing import Any

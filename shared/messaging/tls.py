@@ -1,7 +1,8 @@
-"""TLS to NATS: whom we trust, and what is wrong when it fails, in a sentence.
+"""TLS to NATS: which CAs we trust, and a sentence that says what is wrong when it fails.
 
-nats-py takes `tls://` for a wish: it encrypts where the server's first line, in plain, says so, and whoever sits in
-between can leave that out. Therefore the handshake comes first; the server's `tls` block needs `handshake_first`.
+nats-py treats `tls://` as a preference: it encrypts if the server's first line, sent in plain text, says so, and an
+attacker in between can remove that. Therefore the handshake comes first; the server's `tls` block needs
+`handshake_first`.
 """
 
 import logging

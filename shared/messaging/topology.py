@@ -1,4 +1,4 @@
-"""Everything that exists on the bus: streams, buckets, consumers. What each service may do is `permissions.py`.
+"""Streams, buckets and consumers: everything that exists on the bus. What each service may do is `permissions.py`.
 
 One page, so that the whole topology can be read, provisioned and checked in one place. Services declare nothing; an
 administrator's `provision` creates what is here and shows what differs.

@@ -29,8 +29,8 @@ EVENT_STREAM = "text/event-stream"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 # Per session: a fast user plus the background requests of pages. Machines use tokens.
 SESSION_BURST, SESSION_REQUESTS_PER_S = 300, 20.0
-# How fast a burst of one session is let in: a page with what it loads at once, then as many as take a fifth of the
-# processor. Let in together, three hundred pages held up everybody else for a second.
+# Rate at which a burst of one session is admitted: a page with what it loads at once, then as many requests as take a
+# fifth of the processor. Admitted together, three hundred pages blocked everybody else for a second.
 PACE_BURST, PACE_PER_S = 10, 50.0
 # Per address, for invalid tokens and sessions; refusals above the limit are delayed.
 DENIAL_BURST, DENIALS_PER_S = 120, 4.0

@@ -53,7 +53,7 @@ async def deployment_facts(settings: ServiceSettings) -> DeploymentFacts:
 
 
 def _group(settings: ServiceSettings, kind: type[GroupT]) -> GroupT | None:
-    """Return the group of settings of this kind. None: the service has none."""
+    """Return the group of settings of this kind. None: the service has no such group."""
     return next((value for _, value in settings if isinstance(value, kind)), None)
 
 

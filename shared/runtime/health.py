@@ -1,4 +1,4 @@
-"""Health of a process: it is alive, and everything that its services depend on answers."""
+"""Health of a process: whether it is alive, and whether everything that its services depend on answers."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

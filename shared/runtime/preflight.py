@@ -180,7 +180,7 @@ def _check_token_identity(facts: DeploymentFacts) -> str | None:
 
 
 def _check_endpoint(endpoint: EndpointFacts) -> str | None:
-    """Check that patient data leaves the hospital only as agreed. There is no override: the declaration is the word."""
+    """Check that patient data leaves the hospital only as agreed. There is no override: its declaration counts."""
     if not endpoint.remote:
         return None
     missing = [name for name, value in (("region", endpoint.region), ("agreement", endpoint.agreement)) if not value]

@@ -1,4 +1,4 @@
-"""Settings of the Prometheus that is asked which alerts fire."""
+"""Settings of the Prometheus whose alerts are shown."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Limit request rates. A refusal is sent with a delay, so that a flood costs its sender more than us."""
+"""Limit request rates. Refusals are delayed, so that a flood costs its sender more than us."""
 
 import asyncio
 import ipaddress
@@ -22,7 +22,7 @@ RATES_SCOPE_KEY = "countersign.rates"  # key in a request's scope: what the limi
 CALLER_SCOPE_KEY = "countersign.caller"  # key in a request's scope: its authenticated Caller
 MAX_TRACKED_KEYS = 10_000  # callers tracked by one rate limit
 # Least delay of a refusal in seconds; the longest is twice that. A client that retries at once sends at most one
-# request a second on each connection. In steps, or all that were refused together would come back together.
+# request a second on each connection. In steps: otherwise all that were refused together would retry together.
 REFUSAL_DELAY_S, DELAY_STEPS = 1.0, 50
 # Refusals delayed at the same time; more are sent immediately, or they would use up all connections.
 MAX_DELAYED_REFUSALS = 1_000
@@ -99,7 +99,7 @@ class TokenBucket:
         return Remaining(self._name, self._burst, window, max(0, int(left)), restored)
 
     async def wait_for_turn(self, key: str) -> None:
-        """Count a request that is let in, and delay it until it is within the rate.
+        """Count an admitted request, and delay it until it is within the rate.
 
         Another bucket has to limit how many may wait.
         """

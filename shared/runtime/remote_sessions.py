@@ -1,4 +1,4 @@
-"""Sessions of browsers, looked up at approval, which signs people in.
+"""Look up browser sessions at approval, which signs people in.
 
 Another service's pages stand under the same origin, so the browser sends them approval's cookie. They ask approval who
 it is, by `GET /v1/me`, and need no access to the bucket of sessions.

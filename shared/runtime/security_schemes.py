@@ -1,4 +1,4 @@
-"""How callers authenticate, as security schemes of OpenAPI: https://spec.openapis.org/oas/v3.1.0#security-scheme-object"""
+"""Security schemes of OpenAPI, by which callers authenticate: https://spec.openapis.org/oas/v3.1.0#security-scheme-object"""
 
 from typing import Any
 

@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 Hook = Callable[[], Awaitable[None]]
 GaugeCollector = Callable[[], Awaitable[None]]  # sets gauges whose values are read periodically
 RECONNECT_DELAY_S = 1.0  # between attempts to connect
-THREAD_SWITCH_INTERVAL_S = 0.001  # Python's default is 5 ms, for each turn that a page takes
+THREAD_SWITCH_INTERVAL_S = 0.001  # Python's default is 5 ms, which delays pages
 GC_THRESHOLDS = (50_000, 20, 50)  # allocations, then collections per generation; saves a tenth of the CPU per case
 # Seconds that open requests get when the process is asked to stop, before the work does
 # (`pull_subscriber.STOP_TIMEOUT_S`): streams never end by themselves. Requests that take longer are abandoned.
@@ -165,7 +165,7 @@ async def _connect(service: Service) -> None:
 
 
 class Gauges:
-    """Keeps a service's gauges true while it runs, where somebody listens."""
+    """Keeps a service's gauges up to date while it runs, if metrics are exported."""
 
     def __init__(self, service: Service) -> None:
         self._service = service

@@ -60,7 +60,7 @@ class WorkerProcess:
             try:
                 async with asyncio.timeout(seconds):
                     return await self._answer({**request, "length": len(data)}, data)
-            except BaseException:  # what it still writes would be taken for the next answer
+            except BaseException:  # what it still writes would be read as the next answer
                 await self.close()
                 raise
 

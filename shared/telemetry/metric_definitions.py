@@ -122,7 +122,7 @@ METRICS = (
         "countersign.hl7.silence", "gauge", "", "time since the last message, as a share of `silent_after`", (SENDER,)
     ),
     Metric("countersign.hl7.connections", "gauge", "{connection}", "open connections"),
-    Metric("countersign.hl7.refused", "counter", "{connection}", "from an unknown peer, or one too many"),
+    Metric("countersign.hl7.refused", "counter", "{connection}", "from an unknown peer, or above the connection limit"),
     # HTTP and model calls
     Metric(
         "http.server.request.duration",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.drafter.record.complication import happened
+from services.drafter.record.complication import states_complication
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ from services.drafter.record.complication import happened
     ],
 )
 def test_what_did_not_happen_is_no_complication(sentence: str) -> None:
-    assert not happened(sentence)
+    assert not states_complication(sentence)
 
 
 @pytest.mark.parametrize(
@@ -62,4 +62,4 @@ def test_what_did_not_happen_is_no_complication(sentence: str) -> None:
     ],
 )
 def test_what_happened_is_one(sentence: str) -> None:
-    assert happened(sentence)
+    assert states_complication(sentence)

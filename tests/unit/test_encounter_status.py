@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.ingest.domain import DischargeReport, opens_after, outlasts
+from services.ingest.domain import DischargeReport, is_later_than, opens_after
 from services.ingest.encounters import poll_watermark
 from services.ingest.encounters.poll_watermark import PollWatermark
 from services.ingest.encounters.status import decide, department_of, state_of
@@ -115,7 +115,7 @@ def test_a_discharge_before_the_hospital_started_is_not_reported() -> None:
 def test_which_of_a_discharge_and_a_cancellation_is_later(
     discharge: DischargeReport, cancellation: DischargeReport, opens: bool, lasts: bool
 ) -> None:
-    assert (opens_after(discharge, cancellation), outlasts(discharge, cancellation)) == (opens, lasts)
+    assert (opens_after(discharge, cancellation), is_later_than(discharge, cancellation)) == (opens, lasts)
 
 
 def test_the_department_is_found_by_service_provider_or_location() -> None:

@@ -8,7 +8,7 @@ import pytest
 from services.drafter import facts
 from services.drafter.record import build_context
 from services.drafter.record import stay as stays
-from services.drafter.record.identity import attending, practitioner
+from services.drafter.record.identity import attending_reference, resolve_practitioner
 from services.drafter.source_record import SourceRecord
 from shared.contracts.context import EncounterContext
 from tests.unit.test_record import encounter, observation
@@ -141,11 +141,11 @@ def test_the_attending_is_the_one_in_force() -> None:
 
     over = of("ATND", "attender", "first", start="2026-06-02", end="2026-06-02")
     now = of("ATND", "attender", "now", start="2026-06-01")
-    assert attending({"participant": [over, now]})["reference"] == "Practitioner/now"
+    assert attending_reference({"participant": [over, now]})["reference"] == "Practitioner/now"
     midwife = of("", "Birth attendant", "midwife")
     general = of("", "Médecin traitant", "general")
     hospital = of("PPRF", "", "hospital")
-    assert attending({"participant": [midwife, general, hospital]})["reference"] == "Practitioner/hospital"
+    assert attending_reference({"participant": [midwife, general, hospital]})["reference"] == "Practitioner/hospital"
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_the_attending_is_known_by_one_name_however_the_record_writes_it(referen
         "PractitionerRole/r1": {"resourceType": "PractitionerRole", "practitioner": {"reference": "Practitioner/dr-1"}},
     }
     bases = frozenset({"ehr.example/fhir"})
-    assert practitioner({"reference": reference}, people, bases) == ("Practitioner/dr-1", "Doe")
+    assert resolve_practitioner({"reference": reference}, people, bases) == ("Practitioner/dr-1", "Doe")
 
 
 def by_number(system: str | None, value: str, **more: Any) -> dict[str, Any]:

@@ -81,7 +81,7 @@ class SetAbsence(BaseModel):
 
 
 class AbsenceView(BaseModel):
-    """An absence. `removed_at` null: nobody ended it before its time."""
+    """An absence. `removed_at` null: nobody ended it early."""
 
     id: str = Field(description="id of the absence")
     department: str
@@ -92,8 +92,8 @@ class AbsenceView(BaseModel):
     state: State = Field(description="only a `current` one counts")
     created_at: AwareDatetime
     created_by: str
-    removed_at: AwareDatetime | None = Field(description="when it was ended before its time; null: it was not")
-    removed_by: str | None = Field(description="who ended it before its time")
+    removed_at: AwareDatetime | None = Field(description="when it was ended early; null: it was not")
+    removed_by: str | None = Field(description="who ended it early")
 
 
 class AbsenceList(BaseModel):

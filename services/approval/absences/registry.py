@@ -1,4 +1,4 @@
-"""Absences in the bucket `department`: one entry for each department, so that a change sees all that it must fit."""
+"""Absences in the bucket `department`: one entry for each department, so that one read has all of them."""
 
 from collections.abc import Callable
 

@@ -47,7 +47,7 @@ class DepartmentAbsences(Model):
 
 
 def absence_id(department: str, absent: str, cover: str, starts_at: datetime, ends_at: datetime) -> str:
-    """Return the id: who sends the same absence twice gets the first one."""
+    """Return the id, derived from the content: the same absence sent twice is stored once."""
     period = f"{starts_at.timestamp()}/{ends_at.timestamp()}"
     return derived_id(f"{department}/{absent}/{cover}/{period}", "absence")
 
@@ -58,9 +58,9 @@ def current_of(items: Iterable[Absence], absent: str, now: datetime) -> Absence 
 
 
 def owner_of(items: Sequence[Absence], attending: str | None, now: datetime) -> str | None:
-    """Return who gets a new review of this attending: the cover of who is away, or the cover's own cover.
+    """Return who gets a new review of this attending: while they are away their cover, or the cover's cover.
 
-    Where everybody of such a row is away, the attending.
+    If everybody in that chain is away, the attending.
     """
     owner, seen = attending, set[str]()
     while owner is not None and (absence := current_of(items, owner, now)) is not None:

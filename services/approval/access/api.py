@@ -47,8 +47,8 @@ class AccessEntries(BaseModel):
     items: list[StoredEntry]
     next: str | None = Field(description="cursor of the page after it; null: this is the end")
     searched_to: AwareDatetime | None = Field(
-        description="time of the oldest entry that was read: a page may have fewer entries than `limit`, even none, "
-        "and a `next`; then the search ended there"
+        description="time of the oldest entry that was read: a page with a `next` may have fewer entries than `limit`, "
+        "even none, where the search stopped at this time"
     )
 
 

@@ -1,4 +1,4 @@
-"""Which entries of the access log are wanted. Pure."""
+"""Filter entries of the access log. Pure."""
 
 import json
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ class AccessFilter:
 
     @property
     def case(self) -> str | None:
-        """Return the case where one alone is wanted."""
+        """Return the case if the filter names exactly one."""
         return next(iter(self.cases)) if self.cases is not None and len(self.cases) == 1 else None
 
     @property

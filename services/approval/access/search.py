@@ -14,7 +14,7 @@ from shared.messaging.connection import NatsConnection
 from shared.messaging.stream_pages import PAGE, read_stream_pages
 
 WINDOW = 2048  # sequences that are read at a time, at most
-GROWTH = 4  # of the next window: most pages are full after the first, which is as long as the page
+GROWTH = 4  # factor by which windows grow; the first has the page's length, and usually fills it
 MAX_READ = 4096  # sequences for one page, some 0.2 s
 CLOCK_SKEW = timedelta(minutes=10)  # between the clocks of services, and of NATS
 

@@ -1,4 +1,4 @@
-"""Find signatures without a recorded view, by the events and the access log: a page of the stream in memory."""
+"""Find signatures without a recorded view, by the events and the access log. Holds one page of the stream in memory."""
 
 import asyncio
 from collections.abc import Sequence

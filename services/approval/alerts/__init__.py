@@ -1,1 +1,1 @@
-"""Which alerts fire, as Prometheus knows it, and where a person does something about each."""
+"""Alerts that fire, as Prometheus reports them, and the pages on which a person acts on each."""

@@ -99,7 +99,7 @@ def _urgency(alert: Alert) -> tuple[Any, ...]:
 
 
 def visible(alerts: Iterable[Alert], who: Caller) -> list[Alert]:
-    """Return the alerts that `who` may see: those of other departments have no place on the page of one."""
+    """Return the alerts that `who` may see: callers of single departments do not see those of others."""
     return [
         alert
         for alert in alerts

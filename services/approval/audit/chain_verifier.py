@@ -53,7 +53,7 @@ class AuditChainVerifier:
         try:
             await self._positions.put(KEY, str(following).encode(), revision=entry.revision if entry else 0)
         except WrongSequenceError:
-            return  # another process has gone this part of the way
+            return  # another process has verified these cases
 
     async def _collect_server_gauges(self) -> None:
         room = await self._bus.storage_usage()

@@ -33,7 +33,7 @@ class FiledSignature:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """What does not hold, in words; `about_signature`: of what was signed, not of its filing."""
+    """What is wrong, in words; `about_signature`: with what was signed, not with its filing."""
 
     words: str
     about_signature: bool = False
@@ -41,7 +41,7 @@ class Reason:
 
 
 async def against_chart(filing: FiledSignature, ehr: FhirClient) -> list[Reason]:
-    """Return what does not hold of one filing.
+    """Return what is wrong with one filing.
 
     What was sent by MDM or transferred by a person cannot be read back: then the events alone are compared.
     """

@@ -38,7 +38,7 @@ class CurrentDocument:
     draft: Draft | None  # None: the event was lost, and the document was reimported from the chart
 
 
-@dataclass(frozen=True)  # without slots, which a class with type arguments cannot be called by in Python 3.11
+@dataclass(frozen=True)  # no slots: with them, Python 3.11 cannot call a generic class with its type arguments
 class _Correction(Generic[S]):
     """A correction or an addendum that is asked for. `make` is its rule, `whole` gives the text that is filed."""
 
@@ -169,7 +169,7 @@ class CorrectionsService:
     async def _signed_before(
         self, ref: CaseRef, case: Case, by: Caller, asked: "_Correction[S]", key: str | None
     ) -> S | None:
-        """Return the same signature of `by` where it was appended before. The draft is read for its signer alone.
+        """Return the same signature if `by` has appended it before. The draft is only read if `by` has signed.
 
         Raises DecisionRefusedError where `key` was sent with another one.
         """
@@ -204,7 +204,7 @@ class CorrectionsService:
             done := before(case) or await self._decisions.find_repeated(ref, by, key, RetractionRequested, same)
         ) is not None:
             if case.state == "filed" and case.retraction is not None:
-                await self._alert_confirmation_needed(ref, seen)  # the first may have ended before it did
+                await self._alert_confirmation_needed(ref, seen)  # the first request may have died before it alerted
             return done
         by = await self._cases.authorize(ref, case, by, "retract")
         supervisor = await self._review.acting_supervisor(ref, by)

@@ -30,7 +30,7 @@ KEPT_S = 90 * 86_400  # seconds; as long as the messages
 class Reminder(Model):
     """The last reminder of a review."""
 
-    request_id: str  # of the form that was sent
+    request_id: str  # id of the submitted form
     case: str
     at: datetime
     by: str  # subject of the caller
@@ -115,7 +115,7 @@ class ReminderService:
             raise _too_soon(other or reminder) from None
 
     async def _send(self, ref: CaseRef, reminder: Reminder) -> None:
-        """Put up one message for each channel; repeating it adds nothing."""
+        """Enqueue one message for each channel; repeating it adds nothing."""
         for channel in reminder.channels:
             await enqueue(
                 self._bus,

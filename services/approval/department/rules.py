@@ -34,7 +34,7 @@ def age_of(row: OpenReviewRow, now: datetime) -> Age:
 
 @dataclass(frozen=True, slots=True)
 class ReviewSelection:
-    """Which open reviews of a department are wanted, in which order. None: whatever."""
+    """Selection and order of a department's open reviews. None: not restricted."""
 
     attending: str | None = None  # a FHIR reference, or NOBODY
     age: Age | None = None

@@ -1,1 +1,1 @@
-"""Review Tasks in the EHR: created, kept true, and read for decisions that were taken there."""
+"""Review Tasks in the EHR: created, kept up to date, and read for decisions that were taken there."""

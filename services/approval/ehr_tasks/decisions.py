@@ -60,7 +60,7 @@ class EhrDecisionHandler:
             task = await self._ehr.read("Task", fact.task_id)
         except NotFoundError:
             return  # deleted: nothing was decided, and the review continues in our own inbox
-        except PermanentError as error:  # what a physician decided is not given up for it
+        except PermanentError as error:  # retried without limit: a physician's decision must not be lost
             raise TransientError(error.reason) from None
         review, decision = task_decision.parse_review_task(task), task_decision.parse_decision(task)
         if review is None or decision is None:
@@ -73,7 +73,7 @@ class EhrDecisionHandler:
             case "later":
                 raise TransientError("the review is not in the event stream yet")
             case "already-decided":
-                await self._alert_declined(review, task, history)  # perhaps not done before a crash
+                await self._alert_declined(review, task, history)  # may be missing after a crash
             case "stale":
                 await self._alert_not_applied(review, history, "stale")
             case "decide":

@@ -35,7 +35,7 @@ async def write_hold(bus: NatsConnection, hold: DecisionHold) -> None:
 
 
 async def set_hold(bus: NatsConnection, asked: DecisionHoldRequest, clock: Clock) -> DecisionHold:
-    """Hold or allow decisions, and return the setting. Asked twice by one person for one reason, the first stands.
+    """Hold or allow decisions, and return the setting. Repeating a request has no further effect.
 
     Raises PermanentError without a reason.
     """

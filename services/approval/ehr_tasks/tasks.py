@@ -19,11 +19,11 @@ from shared.messaging.steps import Clock
 logger = logging.getLogger(__name__)
 
 UPDATE_TRIES = 3
-MAX_IDENTIFIERS = 50  # cancelled discharges of one stay: a search that returns wrong results must end
+MAX_IDENTIFIERS = 50  # cancelled discharges of one stay; ends the search if a server keeps returning wrong results
 FINAL_STATUSES = ("completed", "cancelled", "rejected", "failed", "entered-in-error")
 NOT_STARTED = ("draft", "requested", "received", "accepted", "ready")
 
-Change = Callable[[Resource], Resource | None]  # None: it is as it is to be
+Change = Callable[[Resource], Resource | None]  # None: nothing to change
 
 
 class Devices:

@@ -31,7 +31,7 @@ class Erase(BaseModel):
 
 
 class PlaceHold(BaseModel):
-    """Keep the texts of a case, whatever retention says, and whoever asks for their erasure."""
+    """Keep the texts of a case, regardless of retention and erasure requests."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"ground": "litigation", "reference": "LEGAL-17"}]}
@@ -48,7 +48,7 @@ class ReleaseHold(BaseModel):
 
 
 class ErasureCandidateView(BaseModel):
-    """A case, as an erasure would find it. `obstacle`: why it may not be erased now."""
+    """What an erasure of a case would affect. `obstacle`: why it may not be erased now."""
 
     case_id: str
     department: str

@@ -38,9 +38,9 @@ RETENTION = Actor(subject="retention", role="service")
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long each kind of text is kept after a case has come to rest; a kind that is not there, for ever.
+    """How long each kind of text is kept after the last event of a case; a kind that is not listed, for ever.
 
-    `unfiled`: of cases that ended without a document, everything; None: as of the others.
+    `unfiled`: the same for every text of a case that ended without a document; None: as for other cases.
     """
 
     kinds: Mapping[TextKind, timedelta]

@@ -28,7 +28,7 @@ class EscalationLevel(BaseModel):
 
     level: int
     due: datetime = Field(description="when it is reached")
-    standing: Standing = Field(description="whether it was reached, is to come, or is not any more")
+    standing: Standing = Field(description="reached, upcoming, or no longer needed")
     tells: list[str] = Field(description="who is notified")
     takes_over: bool = Field(description="whether the supervisor becomes the owner")
     alert: Severity = Field(description="severity of the alert to operators")
@@ -44,7 +44,7 @@ class CurrentAbsence(BaseModel):
 
 
 class EscalationsView(BaseModel):
-    """The running clock of a review; of one that is decided, the last."""
+    """Escalation deadlines of the open review, or of the last one."""
 
     case_id: str
     department: str

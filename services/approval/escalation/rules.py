@@ -20,8 +20,8 @@ TIMER_PRECISION = timedelta(milliseconds=1)  # of the times in timers
 def deadlines(now: datetime, after: Sequence[timedelta], since: datetime | None = None) -> tuple[datetime, ...]:
     """Return the deadlines of a review that somebody gets at `now`, one for each level.
 
-    `since`: when it was first asked for. Handing it on again and again has an end: the supervisor takes over after
-    twice the usual time, and whoever gets it late gets less.
+    `since`: when it was first asked for. Repeated reassignment cannot postpone it for ever: the supervisor takes over
+    after twice the usual time at the latest, so a late owner has less time.
     """
     over = (
         max(now + after[-1] - (since + MAX_POSTPONEMENT * after[-1]), timedelta()) if since and after else timedelta()

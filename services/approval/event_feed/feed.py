@@ -30,7 +30,7 @@ class EventFilter:
 
     @property
     def subject(self) -> str:
-        """Return the filter for the server. What it cannot say is left to `takes`."""
+        """Return the subject filter for the server. `takes` checks what a subject cannot express."""
         department = self.departments[0] if self.departments and len(self.departments) == 1 else "*"
         type = self.types[0] if self.types and len(self.types) == 1 else "*"
         return CaseRef(department, self.case_id or "*").subject(type)
@@ -103,7 +103,7 @@ class EventFeed:
                 if now() >= due:
                     yield None
                     due = now() + heartbeat
-                with suppress(TimeoutError):  # it reads then, too: a lost notification costs time only
+                with suppress(TimeoutError):  # then it reads, too: a lost notification only delays events
                     async with asyncio.timeout_at(due):
                         await changed.wait()
                         await asyncio.sleep(PAGE_WINDOW)

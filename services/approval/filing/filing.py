@@ -99,7 +99,7 @@ class Filing:
         # just made counts also where the search does not show it yet.
         current = _current(await self._documents(identifier, made))
         for found in current:
-            if not (answer.created and found["id"] == made["id"]):  # what we write ourselves an EHR may show otherwise
+            if not (answer.created and found["id"] == made["id"]):  # the EHR may normalize what we have just written
                 await verify_as_signed(found, signed or renditions, self._ehr)
         if not current:  # the document existed, and a person retired it before the filing ended
             current = [(await self._ehr.create(wanted)).resource]

@@ -1,4 +1,4 @@
-"""Why signed documents are not in the chart yet, for the inbox: what the events do not say about attempts."""
+"""Why signed documents are not in the chart yet, for the inbox: failed attempts are in no event."""
 
 from collections.abc import Iterable
 from datetime import datetime

@@ -24,7 +24,7 @@ class SignedDocument:
     `number` counts the documents of the case, or its addenda. `releases` counts how often a person has released it
     after it was held, and `released` is the digest of the last release. `follows` is the filed document that it
     corrects or appends to, `known` the ids of all documents of the case that were filed before. `doubt` says why the
-    chart may have it already although no event says so; empty: it does not (see restored.py).
+    chart may have it already although no event says so; empty: it does not (see last_restore.py).
     """
 
     decision: RecordedEvent

@@ -49,7 +49,7 @@ class NotificationDispatcher:
         self._send = send
         self._threads = threads
         self._zone_of = zone_of
-        self._sending: dict[str, asyncio.Future[None]] = {}  # by place: begun, or sent not long ago
+        self._sending: dict[str, asyncio.Future[None]] = {}  # by subject: being sent, or sent recently
         self._bus = bus
         self._event_store = EventStore(bus, "approval")
 
@@ -121,9 +121,9 @@ class NotificationDispatcher:
 
         Recent ones are kept, as a redelivery may have looked for its receipt too early.
         """
-        done = [place for place, sending in self._sending.items() if sending.done()]
-        for place in done[:-MAX_REMEMBERED]:
-            del self._sending[place]
+        done = [key for key, sending in self._sending.items() if sending.done()]
+        for key in done[:-MAX_REMEMBERED]:
+            del self._sending[key]
 
     async def _keep_receipt(self, notification: Notification, attempt: int) -> None:
         sent = json.dumps({"sent": self._clock().isoformat(), "attempt": attempt}, sort_keys=True).encode()

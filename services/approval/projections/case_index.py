@@ -156,7 +156,7 @@ class CaseIndex:
         return sorted({place for place, _ in self._counts if who.can_access_department(place)})
 
     def select(self, wanted: Callable[[CaseRow], bool], before: int | None = None) -> Iterator[CaseRow]:
-        """Yield the wanted cases, that with the latest event first; `before`: with a last event before that sequence.
+        """Yield the wanted cases, latest event first; `before`: only cases whose last event is before that sequence.
 
         It must be read without waiting for anything: events that come in between change the order.
         """

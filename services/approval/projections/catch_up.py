@@ -103,7 +103,7 @@ class CatchUpSubscription:
                 return
             except CountersignError as failure:
                 if client.is_closed or self._bus.client is not client:
-                    return  # whoever opens another connection starts again
+                    return  # the connection was replaced: its owner starts the subscription again
                 logger.warning("%s: %s", self._key, failure.reason)
                 await asyncio.sleep(RETRY_DELAY)
 

@@ -72,7 +72,7 @@ async def show_rating(case_id: str, who: Clinician, api: Api) -> RatingDetails:
 @router.post(
     "/v1/reviews/{case_id}/rating",
     summary="Rate the draft that you signed",
-    description="Whoever signed the draft may rate it. Another rating takes the place of the one before; the same one "
+    description="Whoever signed the draft may rate it. A different rating replaces the one before; the same one "
     "again changes nothing.",
     responses=problem_responses(DECISION),
 )

@@ -21,7 +21,7 @@ class RatingService:
     ) -> Rated:
         """Rate the draft that `by` has signed; `seen` is its digest, None for whichever that is.
 
-        The same rating again is no other one; another one takes its place. `key` is an `Idempotency-Key`.
+        The same rating again changes nothing; a different one replaces it. `key` is an `Idempotency-Key`.
         Raises DecisionRefusedError.
         """
         words = words.strip()

@@ -98,8 +98,8 @@ class Approve(BaseModel):
 
 
 class Reject(BaseModel):
-    """Refuse the draft: another one is written, or the case is closed without a document, as it is written in the EHR
-    or as there is to be none.
+    """Refuse the draft: another one is written, or the case is closed without a document: it is written in the EHR, or
+    none is needed.
     """
 
     model_config = ConfigDict(
@@ -137,7 +137,7 @@ class DecisionResult(BaseModel):
 @router.get(
     "/v1/cases",
     tags=["cases"],
-    summary="All cases, that with the latest event first",
+    summary="All cases, the one with the latest event first",
     description="Filters are combined. A caller of single departments sees their cases only. A case that gets an event "
     "while you read page after page moves to the top, and may be missing from a later page.",
 )

@@ -106,7 +106,7 @@ class CaseSummary(BaseModel):
 
 
 class CaseList(BaseModel):
-    """A page of cases, that with the latest event first; `next` is the cursor of the page after it."""
+    """A page of cases, the one with the latest event first; `next` is the cursor of the page after it."""
 
     items: list[CaseSummary]
     next: str | None = Field(description="null on the last page")
@@ -146,7 +146,7 @@ async def list_cases(
 
 
 def matching(index: CaseIndex, who: Caller, wanted: CaseFilter, before: int | None = None) -> Iterator[CaseRow]:
-    """Yield the wanted cases that the caller may know of, that with the latest event first: see `CaseIndex.select`."""
+    """Yield the wanted cases that the caller may know of, in the order of `CaseIndex.select`."""
     selected, departments = wanted.selector(), who.departments
 
     def shown(row: CaseRow) -> bool:

@@ -73,7 +73,7 @@ class DecisionWriter:
                 if (done := repeated(conflict.history)) is not None:
                     return done
                 ref, case = current(ref.id, conflict.history)
-                if case.open and by is not None:  # it may belong to somebody else by now
+                if case.open and by is not None:  # the review may have been reassigned since
                     await self._cases.authorize(ref, case, by, action)
             else:
                 return event
@@ -101,7 +101,7 @@ class DecisionWriter:
         return found if isinstance(found, kind) else None
 
     async def append(self, ref: CaseRef, case: Case, event: CaseEvent, id: str | None = None) -> None:
-        """Append `event` after the last event of `case`. Raises Conflict."""
+        """Append `event` after the last event of `case`. Raises WrongExpectedVersionError."""
         await self._event_store.append(ref, event, after=case.head, id=id or self._new_id(), time=self._clock())
 
 

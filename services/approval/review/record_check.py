@@ -1,4 +1,4 @@
-"""Check what physicians type against the record, in a process of its own (`record_check_worker.py`)."""
+"""Check what physicians type against the record, in a separate process (`record_check_worker.py`)."""
 
 import asyncio
 from typing import Any
@@ -34,12 +34,12 @@ class RecordChecker:
 
         That is the artifact of `texts` that the draft names.
 
-        One text at a time, and of one person one in the queue. Raises Problem 429 where the texts of `by` have taken
-        their time, and TransientError where the check does not come to its end.
+        Texts are checked one at a time; each person has at most one in the queue. Raises Problem 429 when `by` has used
+        up their processor time, TransientError when the check fails or times out.
         """
         if text == draft.text:
             return ()
-        # Whoever goes away does not end the process, which has records of others.
+        # A cancelled request must not stop the process: it holds other callers' records.
         task = asyncio.create_task(self._in_turn(texts, draft, text, by))
         self._asked.add(task)
         task.add_done_callback(self._asked.discard)

@@ -71,7 +71,7 @@ class CaseView(BaseModel):
         default=None, description="how the document reached the chart; null: nothing is filed"
     )
     hold: EndingView | None = Field(default=None, description="keeps every text of the case")
-    erasure: EndingView | None = Field(default=None, description="the texts of the case can be read no more")
+    erasure: EndingView | None = Field(default=None, description="the texts of the case can no longer be read")
     events: list[EventSummary] = Field(description="its events, oldest first")
     unreadable: list[UnreadableEventSummary] = Field(
         description="messages of the case that cannot be read as events: the state is that of the other events, and no "
@@ -96,8 +96,8 @@ class DraftView(BaseModel):
     number: int = Field(description="drafts of the stay so far, this one included")
     by_hand: str | None = Field(description="why a person has to write the narrative; null: none has to")
     composed: int = Field(description="sentences that rules composed from the record")
-    replaced: int = Field(description="sentences of the model that others took the place of")
-    model_silent: str | None = Field(description="why nothing of the model is in it; null: something is")
+    replaced: int = Field(description="sentences of the model that were replaced")
+    model_silent: str | None = Field(description="why it has no text of the model; null: it has some")
     left_out: list[str] = Field(description="entries of the record that are not in the document")
     open_points: list[dict[str, Any]] = Field(description="what a physician has to look at before the signature")
     model: str = Field(description="the model that wrote; empty: none")

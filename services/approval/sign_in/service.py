@@ -48,7 +48,7 @@ class SignInService:
             await self.sessions.close(previous)
         caller = signed.caller
         await self.log.record("signed-in", detail="", by=caller.actor)
-        if self.frame_ancestors:  # a cookie of the other kind would be sent beside the new one
+        if self.frame_ancestors:  # otherwise the browser would also send the old (un)partitioned cookie
             self._delete(answer, SESSION_COOKIE, embedded=not embedded)
         self.set_cookie(answer, SESSION_COOKIE, await self.sessions.open(signed), embedded=embedded)
         return answer

@@ -32,7 +32,7 @@ PROBE_TTL_S = 60
 
 
 class SessionCache:
-    """Reads of the bucket `name`. `new_id` names the messages with which it is tried whether they arrive."""
+    """Reads of the bucket `name`. `new_id` gives ids of probes, which show whether messages arrive."""
 
     def __init__(
         self, bus: NatsConnection, name: str, clock: Callable[[], datetime], new_id: Callable[[], str]

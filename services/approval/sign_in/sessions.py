@@ -125,14 +125,14 @@ class SessionStore:
         if now - session.used > self._idle or now - session.began > self._longest:
             return None
         asked = self._provider if session.caller.method == "oidc" else None
-        ages = asked is not None or session.caller.method == "smart"  # the EHR is asked by the next launch
+        ages = asked is not None or session.caller.method == "smart"  # the next launch asks the EHR
         age = now - session.known_since if ages else timedelta(0)
         if asked is not None and age > RENEWED and session.may_be_renewed(now):
             return await self._renewed(id, session, found.revision, asked, touch=touch)
         if age > MAX_UNCONFIRMED:
             return None
         if touch and now - session.used > LAST_USE_PRECISION:
-            with suppress(WrongSequenceError):  # another request noted it, or it was closed in this moment
+            with suppress(WrongSequenceError):  # another request recorded it, or the session was closed
                 await self._put(id, session.model_copy(update={"used": now}), found.revision)
         return session.caller
 
@@ -150,7 +150,7 @@ class SessionStore:
             revision = await self._put(id, session, revision)
             found = await provider.renew(session.caller, _decrypt(id, session.renewal))
         except WrongSequenceError:
-            return alive  # another request asks
+            return alive  # another request is renewing it
         except TransientError as error:
             logger.warning("a session could not be renewed: %s", error.reason)
             return alive
@@ -168,7 +168,7 @@ class SessionStore:
             renewed |= {"id_token": _encrypt(id, found.id_token), "sid": found.sid or session.sid}
         try:
             await self._put(id, session.model_copy(update=renewed), revision)
-        except WrongSequenceError:  # it was ended in this moment, and stays so
+        except WrongSequenceError:  # it was closed at the same time, and stays closed
             return None
         return found.caller
 

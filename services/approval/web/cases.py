@@ -69,7 +69,7 @@ async def list_page(who: CaseWatcher, person: Person, api: Api, asked: Annotated
 
 
 def _counts(api: ApiDependencies, who: Caller, wanted: CaseFilter) -> Counter[CaseState]:
-    """Count the cases of the search by state, in whatever state they are."""
+    """Count the cases of the search by state; its own criterion of states is ignored."""
     anywhere = wanted.model_copy(update={"state": ()})
     if anywhere == CaseFilter(department=wanted.department):
         return api.index.counts(who, wanted.department)

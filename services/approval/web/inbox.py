@@ -38,7 +38,7 @@ async def inbox(
     after: str | None = None,
     rows: bool = False,
 ) -> Response:
-    """Show the page, or with `rows` only the part that changes. Who reads no drafts starts at another page."""
+    """Show the page, or with `rows` only the part that changes. Who may not read drafts is redirected."""
     who = person.in_role(*READERS)
     if who is None:
         return RedirectResponse(_start(person), 303)

@@ -57,7 +57,7 @@ STATE_LABELS = {
     "failed": "Stopped: an operator has to look",
 }
 
-# What stands beside a sentence of the narrative: its mark and its words.
+# Icon and label shown next to each sentence of the narrative.
 LABELS = {
     "note": ("✓", "supported by a note"),
     "record-and-note": ("✓", "supported by the record and, in part, only by a note"),

@@ -55,7 +55,7 @@ def beginning(draft: Draft, mode: Mode) -> str:
 
 
 class ReviewFormAutosave:
-    """Working copies of the two ways. What somebody writes by hand is of the record, and outlives a new draft of it."""
+    """Autosaved copies of both ways of writing. A manual narrative is kept when the same record is drafted again."""
 
     def __init__(self, working: DraftAutosave) -> None:
         self._working = working

@@ -253,7 +253,7 @@ async def list_deliveries(
     "/{id}/deliveries/{delivery}/redeliver",
     status_code=202,
     summary="Send a delivery again",
-    description="With the same `webhook-id`. Asked twice before it is tried, it is sent again once.",
+    description="With the same `webhook-id`. Two requests before it is tried cause one redelivery.",
     responses=problem_responses(UNKNOWN | {409: "the webhook is disabled, or the delivery is still being tried"}),
 )
 async def redeliver(id: WebhookId, delivery: DeliveryId, by: Operator, api: Api) -> Redelivery:

@@ -32,7 +32,7 @@ class WebhookAttempts:
         return _read(found[0].data) if found else None
 
     async def is_done(self, delivery: WebhookDelivery, message: int) -> bool:
-        """Return whether this message, or one that was put up after it, was delivered."""
+        """Return whether this message, or one enqueued after it, was delivered."""
         last = await self.last(delivery)
         return last is not None and last.outcome == "delivered" and last.message >= message
 

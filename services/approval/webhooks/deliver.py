@@ -55,9 +55,9 @@ class WebhookDispatcher:
         Raises TransientError to be tried again; PermanentError when it is given up, which makes it a dead letter.
         """
         delivery = read_delivery(message.subject, message.data)
-        sequence, put_up_at = message.metadata.sequence.stream, message.metadata.timestamp
-        # An old one is not put off: it is given up, or was sent.
-        gate = None if self._is_old(put_up_at) else self._enter(delivery.webhook, sequence)
+        sequence, enqueued_at = message.metadata.sequence.stream, message.metadata.timestamp
+        # A delivery past its time skips the gate: it is given up now, unless it was sent before.
+        gate = None if self._is_old(enqueued_at) else self._enter(delivery.webhook, sequence)
         answer: Answer | None = None
         try:
             webhook, health = await self._registry.with_health(delivery.webhook)
@@ -74,8 +74,8 @@ class WebhookDispatcher:
             self._leave(delivery.webhook, gate, answer)
         await self._settle(webhook, health, delivery, sequence, answer)
 
-    def _is_old(self, put_up_at: datetime) -> bool:
-        return self._clock() - put_up_at > self._retry_for
+    def _is_old(self, enqueued_at: datetime) -> bool:
+        return self._clock() - enqueued_at > self._retry_for
 
     def _enter(self, webhook: str, message: int) -> EndpointCircuitBreaker:
         gate = self._gates.setdefault(webhook, EndpointCircuitBreaker())

@@ -1,4 +1,4 @@
-"""Put up one delivery of an event for each webhook that is registered for it."""
+"""Enqueue one delivery of an event for each webhook that is registered for it."""
 
 import asyncio
 
@@ -9,11 +9,11 @@ from services.approval.webhooks.registry import WebhookRegistry
 from services.approval.webhooks.webhook import STREAM, Webhook, WebhookDelivery
 from shared.messaging.connection import NatsConnection, WrongSequenceError
 
-FIRST = {"Nats-Expected-Last-Subject-Sequence": "0"}  # only where nothing stands under the subject yet
+FIRST = {"Nats-Expected-Last-Subject-Sequence": "0"}  # only where the subject has no message yet
 
 
 class WebhookQueue:
-    """Handles every case event."""
+    """Enqueues deliveries of every case event."""
 
     def __init__(self, bus: NatsConnection, registry: WebhookRegistry) -> None:
         self._bus = bus
@@ -23,12 +23,12 @@ class WebhookQueue:
         self._reading = asyncio.Lock()
 
     async def enqueue(self, message: Msg) -> None:
-        """Handle a case event. Repeating it adds nothing."""
+        """Enqueue the deliveries of a case event. Repeating it adds nothing."""
         metadata = message.metadata
         event = message_of(message.subject, message.headers or {}, metadata.sequence.stream)
-        # What follows in the stream is there already: a read of the registry from now on holds for all of that.
+        # What follows in the stream is there already: one read of the registry now covers all of those events.
         wanted = [item for item in await self._webhooks(event.sequence, metadata.num_pending) if item.wants(event)]
-        await asyncio.gather(*(self._put_up(WebhookDelivery.of(item.id, event)) for item in wanted))
+        await asyncio.gather(*(self._enqueue_delivery(WebhookDelivery.of(item.id, event)) for item in wanted))
 
     async def _webhooks(self, sequence: int, pending: int) -> list[Webhook]:
         """Return the webhooks as they were after the event at `sequence`, or later.
@@ -42,7 +42,7 @@ class WebhookQueue:
                 self._known_up_to = up_to
             return self._known
 
-    async def _put_up(self, delivery: WebhookDelivery) -> None:
+    async def _enqueue_delivery(self, delivery: WebhookDelivery) -> None:
         data, id = delivery.model_dump_json().encode(), f"{delivery.webhook}.{delivery.id}"
         try:
             await self._bus.publish(delivery.subject, data, stream=STREAM, headers=FIRST, id=id)

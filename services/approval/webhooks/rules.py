@@ -58,7 +58,7 @@ class WebhookAddresses:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryOutcome:
-    """What becomes of a delivery. `wait`: seconds that the endpoint asks us to stay away."""
+    """Outcome of a delivery. `wait`: the endpoint's Retry-After, in seconds."""
 
     kind: Literal["delivered", "gone", "retry"]
     reason: str = ""
@@ -106,7 +106,7 @@ class EndpointCircuitBreaker:
         return None
 
     def leave(self, now: float, *, ok: bool | None, wait: float | None = None) -> None:
-        """End a request. `ok` None: nothing was sent; `wait`: seconds that the endpoint asks us to stay away."""
+        """End a request. `ok` None: nothing was sent; `wait`: the endpoint's Retry-After, in seconds."""
         self._running -= 1
         if ok is None:
             return

@@ -213,7 +213,7 @@ class WebhookService:
         message = last.delivery
         if (message.webhook, message.id) != (id, delivery):
             raise PermanentError("the record of an attempt does not match its subject")
-        # Asked twice, it is sent again once.
+        # Two requests cause one redelivery.
         key = f"{id}.{delivery}.after.{last.message}"
         await self._bus.publish(message.subject, message.model_dump_json().encode(), stream=STREAM, id=key)
         return message.event

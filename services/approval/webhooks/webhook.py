@@ -88,7 +88,7 @@ class Attempt(Model):
     """One attempt of a delivery."""
 
     delivery: WebhookDelivery
-    message: int  # sequence of the delivery's message: one that was put up again later has a higher one
+    message: int  # sequence of the delivery's message: a delivery that is enqueued again has a higher one
     at: datetime
     outcome: Outcome
     status: int | None = None  # of the answer; None: there was none

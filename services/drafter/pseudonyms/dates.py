@@ -1,4 +1,4 @@
-"""Move dates by the offset of a case, and move them back. Ages over 89, and dates that tell one, get others."""
+"""Move dates by the offset of a case, and move them back. Ages over 89, and dates that reveal one, are replaced."""
 
 import re
 from collections.abc import Callable, Iterator

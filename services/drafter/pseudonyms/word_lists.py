@@ -1,4 +1,4 @@
-"""Word lists: names, words that are names, too, and words that are none. Read when they are first used."""
+"""Word lists: names, words that can also be names, and words that are never names. Read when they are first used."""
 
 import unicodedata
 from functools import lru_cache
@@ -13,7 +13,7 @@ def split(text: str) -> frozenset[str]:
 
 # Before a family name, or between two: `van der Berg`.
 PARTICLES = split("al bin da das de del della den der des di do dos du el het la las le los van vom von zu zum")
-# Beside a name, and no part of it.
+# Stand beside a name but are no part of it.
 TITLES = split("dr drs prof professor doctor mr mrs ms miss mx herr frau mevrouw dhr mevr sir dame rev fr")
 CREDENTIALS = split(
     "md do rn np pa pac pharmd lcsw msw lpn lvn cna crna aprn arnp dnp phd mph facs facc mbbs frcp bsn dpt otr slp jr"

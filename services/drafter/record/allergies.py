@@ -33,27 +33,29 @@ def read_allergies(resources: list[Resource], scope: StayScope) -> AllergyList:
     absent: list[tuple[Resource, str, FhirDateTime | None]] = []
     asked = True
     for item in resources:
-        name = _name(item)
-        recorded = scope.first(item, "recordedDate", "onsetDateTime", "onsetPeriod", "lastOccurrence")
-        if not _holds(item, name, scope):
+        name = _substance_name(item)
+        recorded = scope.first_time(item, "recordedDate", "onsetDateTime", "onsetPeriod", "lastOccurrence")
+        if not _is_valid(item, name, scope):
             continue
         if name is not None and _is_absence(item, name):
             absent.append((item, name, recorded))
         elif name is not None and _is_unasked(item, name):
             asked = False
-        elif _inactive(item):
+        elif _is_inactive(item):
             scope.leave_out(item, name, "no longer active")
         else:
-            entry = scope.entry(item, _described(item, name, recorded, scope), recorded)
-            active.append((item, Allergy(**entry.model_dump(), names=_names(item), codes=_codes(item))))
+            entry = scope.entry(item, _describe(item, name, recorded, scope), recorded)
+            active.append(
+                (item, Allergy(**entry.model_dump(), names=_substance_names(item), codes=_substance_codes(item)))
+            )
     entries = [entry for _, entry in active]
     for item, name, recorded in absent:
-        if any(no_known_allergies.contradicts(item, name, other, _name(other) or "") for other, _ in active):
+        if any(no_known_allergies.contradicts(item, name, other, _substance_name(other) or "") for other, _ in active):
             when = f" of {recorded.text}" if recorded else ""
             scope.leave_out(item, f"the statement “{name}”{when}", "which the allergies of the record contradict")
         else:
             # Some systems close such a statement with the encounter: it is included, with its status.
-            closed = "recorded as no longer active: ask the patient" if _inactive(item) else None
+            closed = "recorded as no longer active: ask the patient" if _is_inactive(item) else None
             more = elements.join_distinct([closed, _recorded_later(recorded, scope)], "; ")
             entry = scope.entry(item, f"{name} ({more})" if more else name, recorded)
             entries.append(Allergy(**entry.model_dump()))
@@ -65,7 +67,7 @@ def read_allergies(resources: list[Resource], scope: StayScope) -> AllergyList:
     )
 
 
-def _name(item: Resource) -> str | None:
+def _substance_name(item: Resource) -> str | None:
     """Return the substance of the entry, else of its reactions."""
     substances = [elements.concept(reaction.get("substance")) for reaction in elements.children(item, "reaction")]
     return (
@@ -75,17 +77,17 @@ def _name(item: Resource) -> str | None:
     )
 
 
-def _names(item: Resource) -> tuple[str, ...]:
+def _substance_names(item: Resource) -> tuple[str, ...]:
     """Return every name of the substance, in the entry and its reactions."""
     substances = [reaction.get("substance") for reaction in elements.children(item, "reaction")]
     return tuple(dict.fromkeys(name for part in (item.get("code"), *substances) for name in elements.displays(part)))
 
 
-def _codes(item: Resource) -> tuple[str, ...]:
+def _substance_codes(item: Resource) -> tuple[str, ...]:
     return tuple(sorted(f"{system}|{code}" for system, code in elements.coding_pairs(item.get("code"))))
 
 
-def _holds(item: Resource, name: str | None, scope: StayScope) -> bool:
+def _is_valid(item: Resource, name: str | None, scope: StayScope) -> bool:
     stated = elements.codes(item.get("verificationStatus"))
     if stated & {"refuted", IN_ERROR}:
         scope.leave_out(item, name, "entered in error" if IN_ERROR in stated else "refuted")
@@ -109,11 +111,11 @@ def _is_unasked(item: Resource, name: str) -> bool:
     return unknown and bool(elements.codes(item.get("code")) & _NOT_ASKED)
 
 
-def _inactive(item: Resource) -> bool:
+def _is_inactive(item: Resource) -> bool:
     return bool(elements.codes(item.get("clinicalStatus")) & {"inactive", "resolved"})
 
 
-def _described(item: Resource, name: str | None, recorded: FhirDateTime | None, scope: StayScope) -> str:
+def _describe(item: Resource, name: str | None, recorded: FhirDateTime | None, scope: StayScope) -> str:
     """Return `Penicillin V (anaphylaxis, severe; high criticality)`."""
     reactions = [
         elements.join_distinct([*_manifestations(part), elements.string(part, "severity")])

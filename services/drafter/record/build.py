@@ -28,10 +28,10 @@ def build_context(
     stay.check_is_stay(record.encounter)
     end = stay.ended_at(record.encounter, record.occurred_at, record.zone)
     encounters = stay.stay_encounters(record.encounter, record.of("Encounter"), record.bases)
-    scope = _scope(record, encounters, end)
+    scope = _stay_scope(record, encounters, end)
     entries = _entries_of(record, scope)
     scope.origins = stay_attribution.entries_of_stay(entries, record.people, scope, record.bases)
-    patient = identity.patient(record.patient, scope, elements.child(record.encounter, "serviceProvider"))
+    patient = identity.read_patient(record.patient, scope, elements.child(record.encounter, "serviceProvider"))
     builder = ContextBuilder(record, entries, encounters, scope, patient)
     return builder.build(known or kinds.load_shipped_kinds(), department)
 
@@ -42,11 +42,11 @@ def notes_to_fetch(record: SourceRecord) -> list[Resource]:
     Raises PermanentError as `build_context` does.
     """
     end = stay.ended_at(record.encounter, record.occurred_at, record.zone)
-    scope = _scope(record, stay.stay_encounters(record.encounter, record.of("Encounter"), record.bases), end)
+    scope = _stay_scope(record, stay.stay_encounters(record.encounter, record.of("Encounter"), record.bases), end)
     return list(clinical_notes.documents_to_fetch(_entries_of(record, scope)["DocumentReference"], scope))
 
 
-def _scope(record: SourceRecord, encounters: list[Resource], end: datetime) -> StayScope:
+def _stay_scope(record: SourceRecord, encounters: list[Resource], end: datetime) -> StayScope:
     fallback = stay.offset_of(record.encounter)
     return StayScope(
         encounters=references.reference_targets(encounters, record.bases),
@@ -60,5 +60,5 @@ def _scope(record: SourceRecord, encounters: list[Resource], end: datetime) -> S
 
 def _entries_of(record: SourceRecord, scope: StayScope) -> dict[str, list[Resource]]:
     """Return the entries about this patient, or about a record that was merged with theirs."""
-    patients = identity.patients([record.patient, *record.of("Patient")], record.bases)
+    patients = identity.patient_targets([record.patient, *record.of("Patient")], record.bases)
     return {type: list(identity.entries_about(record.of(type), patients, scope)) for type in record.entries}

@@ -130,25 +130,25 @@ def time_of(item: Resource, scope: StayScope) -> FhirDateTime | None:
     """Return when a note was written; the period of a DocumentReference may be the whole stay's."""
     if item.get("resourceType") == "DocumentReference":
         attached = next((part for part in formats.attachments_of(item) if part.get("creation")), {})
-        times = [scope.first(item, "date"), scope.first(attached, "creation"), _period(item, scope)]
+        times = [scope.first_time(item, "date"), scope.first_time(attached, "creation"), _context_period(item, scope)]
         known = [moment for moment in times if moment is not None]
         # A date after the stay is that of an archive or an interface, where something else is in it.
         return next((moment for moment in known if not scope.is_after(item, moment)), next(iter(known), None))
-    return scope.first(item, "date", "effectiveDateTime", "effectivePeriod")
+    return scope.first_time(item, "date", "effectiveDateTime", "effectivePeriod")
 
 
 def is_of_stay(item: Resource, scope: StayScope) -> bool:
     """Return whether a note names the stay or was written during it, not after its end."""
     time = time_of(item, scope)
-    if not scope.is_of_stay(item, _period(item, scope) or time or scope.start):
+    if not scope.is_of_stay(item, _context_period(item, scope) or time or scope.start):
         return False
-    dates = [time] if scope.belongs(item) else [time, _period(item, scope), scope.first(item, "date")]
+    dates = [time] if scope.belongs(item) else [time, _context_period(item, scope), scope.first_time(item, "date")]
     return not any(scope.is_after(item, moment) for moment in dates)
 
 
-def _period(item: Resource, scope: StayScope) -> FhirDateTime | None:
+def _context_period(item: Resource, scope: StayScope) -> FhirDateTime | None:
     """Return the time that a document is about; None where it is only the whole stay's."""
-    period = scope.first(elements.child(item, "context"), "period")
+    period = scope.first_time(elements.child(item, "context"), "period")
     whole = period is not None and scope.start is not None and period.begins == scope.start.begins
     return None if whole else period
 
@@ -161,16 +161,16 @@ def _written_note(
         return None
     if not is_of_stay(item, scope):
         if scope.belongs(item) and is_current(item):
-            scope.leave_out(item, _dated(title, time_of(item, scope)), AFTER_DISCHARGE)
+            scope.leave_out(item, _title_with_date(title, time_of(item, scope)), AFTER_DISCHARGE)
         return None
     time = time_of(item, scope)
     if not is_current(item):
         if elements.string(item, "status") != "superseded":
-            scope.leave_out(item, _dated(title, time), "entered in error")
+            scope.leave_out(item, _title_with_date(title, time), "entered in error")
         return None
-    parts = tuple(_note_parts(item, texts, scope, _dated(title, time), important=kind != "other"))
+    parts = tuple(_note_parts(item, texts, scope, _title_with_date(title, time), important=kind != "other"))
     signed = not {elements.string(item, "status"), elements.string(item, "docStatus")} & _PRELIMINARY
-    return WrittenNote(item, kind, title, time, _author(item, people, bases), signed, parts) if parts else None
+    return WrittenNote(item, kind, title, time, _author_name(item, people, bases), signed, parts) if parts else None
 
 
 def _note_parts(
@@ -202,7 +202,7 @@ def _of_section(section: Resource, depth: int = 0) -> Iterator[NotePart]:
         yield from _of_section(inner, depth + 1)
 
 
-def _author(item: Resource, people: dict[str, Resource], bases: frozenset[str]) -> str | None:
+def _author_name(item: Resource, people: dict[str, Resource], bases: frozenset[str]) -> str | None:
     """Return the first author that is a named person, not the software that wrote a template."""
     authors = [
         *elements.children(item, "author"),
@@ -213,14 +213,14 @@ def _author(item: Resource, people: dict[str, Resource], bases: frozenset[str]) 
         named = references.relative(element, bases) or ""
         if named.startswith(("Device/", "Patient/", "Organization/")):
             continue
-        _, name = identity.practitioner(element, _with_contained(item, element, people), bases)
+        _, name = identity.resolve_practitioner(element, _with_contained(item, element, people), bases)
         if name is not None:
             return name
     return None
 
 
 def _with_contained(item: Resource, element: Resource, people: dict[str, Resource]) -> dict[str, Resource]:
-    """Return `people` with the contained author under the empty reference that `practitioner` looks up."""
+    """Return `people` with the contained author under the empty reference that `resolve_practitioner` looks up."""
     id = str(element.get("reference") or "")
     inner = next((part for part in elements.children(item, "contained") if id == f"#{part.get('id')}"), None)
     return people | {"": inner} if inner is not None else people
@@ -293,8 +293,8 @@ def _build_note(note: WrittenNote, kept: tuple[NoteSentence, ...], copied: int) 
 
 
 def _leave_out(note: WrittenNote, reason: str, scope: StayScope) -> None:
-    scope.leave_out(note.resource, _dated(note.title, note.time), reason)
+    scope.leave_out(note.resource, _title_with_date(note.title, note.time), reason)
 
 
-def _dated(title: str, time: FhirDateTime | None) -> str:
+def _title_with_date(title: str, time: FhirDateTime | None) -> str:
     return f"{title} ({time.text[:10]})" if time is not None else title

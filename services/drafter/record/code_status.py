@@ -133,16 +133,18 @@ class CodeStatusStatement:
             return False
         return self.moment.begins > other.moment.ends
 
-    def differs(self, other: "CodeStatusStatement") -> bool:
+    def differs_in_meaning(self, other: "CodeStatusStatement") -> bool:
         """Return whether both are about one topic with different meanings."""
         known = self.meaning is not None and other.meaning is not None
         return known and self.meaning != other.meaning and bool(self.topics & other.topics)
 
     def contradicts(self, other: "CodeStatusStatement") -> bool:
         """Return whether both cannot hold, as far as their words tell."""
-        return self.differs(other) or (self.repeats(other) and self.entry.text != other.entry.text)
+        return self.differs_in_meaning(other) or (
+            self.is_of_same_observation(other) and self.entry.text != other.entry.text
+        )
 
-    def repeats(self, other: "CodeStatusStatement") -> bool:
+    def is_of_same_observation(self, other: "CodeStatusStatement") -> bool:
         """Return whether both are values of one observation."""
         types = {item.resource.get("resourceType") for item in (self, other)}
         return types == {_OBSERVATION} and bool(self.key) and self.key == other.key
@@ -164,13 +166,16 @@ def current_statements(
 
 def _is_superseded(item: CodeStatusStatement, statements: Iterable[CodeStatusStatement], scope: StayScope) -> bool:
     for other in statements:
-        covered = item.differs(other) and item.topics <= other.topics
-        if not (covered or item.repeats(other)) or not other.supersedes(item):
+        covered = item.differs_in_meaning(other) and item.topics <= other.topics
+        if not (covered or item.is_of_same_observation(other)) or not other.supersedes(item):
             continue
         when = f" of {item.moment.text}" if item.moment else ""
         later = f", superseded by “{other.entry.text}” of {other.moment.text if other.moment else ''}"
         scope.leave_out(
-            item.resource, f"{item.entry.text}{when}", later.removeprefix(", "), important=item.differs(other)
+            item.resource,
+            f"{item.entry.text}{when}",
+            later.removeprefix(", "),
+            important=item.differs_in_meaning(other),
         )
         return True
     return False

@@ -40,7 +40,7 @@ _CONSENT = re.compile(
 )
 
 
-def happened(sentence: str) -> bool:
+def states_complication(sentence: str) -> bool:
     """Return whether a complication is stated to have happened."""
     if _COMPLICATION.search(sentence) is None:
         return False

@@ -70,10 +70,10 @@ class ContextBuilder:
         destination = stay.destination(record.encounter, record.people, record.bases)
         features = read_features(record, self._scope, died=died, destination=destination, department=department)
         choice = kinds.classify(known, features)
-        context = self._context(choice, died=died, destination=destination)
+        context = self._read_context(choice, died=died, destination=destination)
         return self._with_open_points(context, choice, death_recorded=death_recorded)
 
-    def _context(self, choice: KindChoice, *, died: bool, destination: str | None) -> EncounterContext:
+    def _read_context(self, choice: KindChoice, *, died: bool, destination: str | None) -> EncounterContext:
         """Return the context without open points. What each reader leaves out is listed in the order of the calls."""
         record, scope, encounter = self._record, self._scope, self._record.encounter
         bases = record.bases
@@ -86,8 +86,8 @@ class ContextBuilder:
         reports = self._reports()
         allergy_list = allergies.read_allergies(self._resources_of_type("AllergyIntolerance"), scope)
         medication = self._medication(passages)
-        attending, attending_name = identity.practitioner(
-            record.attending or identity.attending(encounter), record.people, bases
+        attending, attending_name = identity.resolve_practitioner(
+            record.attending or identity.attending_reference(encounter), record.people, bases
         )
         organization, organization_name = self._organization()
         directives_in_force, directive_doubts = self._directives()
@@ -144,7 +144,7 @@ class ContextBuilder:
             microbiology=(*cultures, *reports.cultures),
             reports=tuple(reports.entries),
             contradictions=(*measurements.contradictions, *reports.contradictions),
-            pending=_distinct_entries([*measurements.pending, *reports.pending, *self._requested()]),
+            pending=_distinct_entries([*measurements.pending, *reports.pending, *self._pending_requests()]),
             function=tuple(functional_status.functional_status(others, scope)),
             observed=tuple(functional_status.other_observations(others, scope)),
             directives=directives_in_force,
@@ -155,7 +155,7 @@ class ContextBuilder:
                 *functional_status.diet_and_activity(others, scope),
             ),
             goals=tuple(plans.goals(self._resources_of_type("Goal"), scope)),
-            team=_distinct_entries(plans.team(self._resources_of_type("CareTeam"), record.people, scope, bases)),
+            team=_distinct_entries(plans.care_team(self._resources_of_type("CareTeam"), record.people, scope, bases)),
             services=(*self._services(), *procedures.aftercare_points(self._resources_of_type("Procedure"), scope)),
             follow_up=self._follow_up(),
             outcome=self._outcome(died, passages),
@@ -216,11 +216,11 @@ class ContextBuilder:
 
     def _measurements(self) -> Measurements:
         return read_measurements(
-            self._resources_of_type("Observation"), self._scope, self._person(), self._microbiology.taken
+            self._resources_of_type("Observation"), self._scope, self._range_subject(), self._microbiology.taken
         )
 
-    def _person(self) -> RangeSubject:
-        born = self._scope.moment(self._record.patient.get("birthDate"))
+    def _range_subject(self) -> RangeSubject:
+        born = self._scope.parse_time(self._record.patient.get("birthDate"))
         years = (self._scope.end - born.begins).days / 365.25 if born is not None else None
         return RangeSubject(self._patient.sex, years)
 
@@ -234,7 +234,7 @@ class ContextBuilder:
             self._record.bases,
         )
 
-    def _requested(self) -> list[ContextEntry]:
+    def _pending_requests(self) -> list[ContextEntry]:
         results = [
             item
             for type in ("DiagnosticReport", "Observation", "ImagingStudy", "Procedure")
@@ -263,7 +263,7 @@ class ContextBuilder:
         bases = self._record.bases
         events = list(incidents.adverse_events(self._resources_of_type("AdverseEvent"), known, self._scope, bases))
         issues = incidents.detected_issues(self._resources_of_type("DetectedIssue"), known, self._scope, bases)
-        incidents.questionnaires(self._resources_of_type("QuestionnaireResponse"), self._scope)
+        incidents.leave_out_questionnaires(self._resources_of_type("QuestionnaireResponse"), self._scope)
         return events, [*incidents.confirmation_points(events), *issues]
 
     def _medication(self, passages: list[note_excerpts.NoteExcerpt]) -> MedicationLists:
@@ -307,7 +307,7 @@ class ContextBuilder:
             self._resources_of_type("Observation"),
             self._resources_of_type("Condition"),
             self._resources_of_type("ServiceRequest"),
-            note_excerpts.deaths(passages),
+            note_excerpts.death_certificates(passages),
             self._scope,
         )
         return _distinct_entries(stated)

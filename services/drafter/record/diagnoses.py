@@ -29,23 +29,23 @@ _UNSPECIFIED_SITES = ("not specified", "unspecified", "unknown")
 
 def read_diagnoses(conditions: list[Resource], roles: DiagnosisRoles, scope: StayScope) -> Iterator[Diagnosis]:
     """Yield the stay's own diagnoses by rank, then the patient's other problems."""
-    for reference in roles.unread({source(item) for item in conditions}):
+    for reference in roles.unread_references({source(item) for item in conditions}):
         scope.leave_out(
             {"resourceType": "Condition", "id": reference.partition("/")[2]},
             None,
             "which the record does not have",
             important=True,
         )
-    for item in sorted(conditions, key=lambda item: roles.rank(source(item))):
-        name, named = _name(item), roles.names(source(item))
-        onset = scope.first(item, "onsetDateTime", "onsetPeriod")
+    for item in sorted(conditions, key=lambda item: roles.sort_key_of(source(item))):
+        name, named = _condition_name(item), roles.is_named(source(item))
+        onset = scope.first_time(item, "onsetDateTime", "onsetPeriod")
         if _is_usable(item, name, onset, named, scope) and name is not None:
-            yield _diagnosis(item, name, onset, roles, scope)
+            yield _read_diagnosis(item, name, onset, roles, scope)
 
 
 def _is_usable(item: Resource, name: str | None, onset: FhirDateTime | None, named: bool, scope: StayScope) -> bool:
     own = named or bool(scope.belongs(item))
-    recorded = scope.first(item, "recordedDate", "assertedDate")  # the latter is what it was called before R4
+    recorded = scope.first_time(item, "recordedDate", "assertedDate")  # the latter is what it was called before R4
     if IN_ERROR in elements.codes(item.get("verificationStatus")):
         scope.leave_out(item, name, "entered in error")
     elif name is None:
@@ -71,7 +71,7 @@ def _is_usable(item: Resource, name: str | None, onset: FhirDateTime | None, nam
     return False
 
 
-def _state(item: Resource) -> str | None:
+def _clinical_state(item: Resource) -> str | None:
     """Return the state of a diagnosis that is not simply active: `resolved` differs from `remission`."""
     status = item.get("clinicalStatus")
     stated = {
@@ -83,7 +83,7 @@ def _state(item: Resource) -> str | None:
 
 def _is_over(item: Resource, scope: StayScope) -> bool:
     """Return whether a diagnosis had ended when the stay began. One in remission has not."""
-    state, abated = _state(item), scope.first(item, "abatementDateTime", "abatementPeriod")
+    state, abated = _clinical_state(item), scope.first_time(item, "abatementDateTime", "abatementPeriod")
     if abated is not None and scope.start is not None and abated.ends >= scope.start.begins:
         return False  # it was there in the stay
     return state in ("resolved", "inactive") or (state is None and abated is not None)
@@ -91,9 +91,9 @@ def _is_over(item: Resource, scope: StayScope) -> bool:
 
 def _why_over(item: Resource, scope: StayScope) -> str:
     """Return why it had ended; before the stay only where the record dates the end: `recordedDate` does not."""
-    if _state(item) == "inactive":
+    if _clinical_state(item) == "inactive":
         return "recorded as inactive"
-    abated = scope.first(item, "abatementDateTime", "abatementPeriod")
+    abated = scope.first_time(item, "abatementDateTime", "abatementPeriod")
     return "resolved, the record does not say when" if abated is None else "resolved before this stay"
 
 
@@ -102,17 +102,17 @@ def _without_status(item: Resource) -> bool:
     return not elements.codes(item.get("clinicalStatus"))
 
 
-def _diagnosis(
+def _read_diagnosis(
     item: Resource, name: str, onset: FhirDateTime | None, roles: DiagnosisRoles, scope: StayScope
 ) -> Diagnosis:
     reference = source(item)
-    own = roles.names(reference) or bool(scope.belongs(item))
+    own = roles.is_named(reference) or bool(scope.belongs(item))
     role: Any = "comorbidity" if own else "problem"
     if reference == roles.principal and certainty(item) != "ruled-out":
         role = "principal"
     elif roles.only_on_admission(reference):
         role = "admission"
-    entry = scope.entry(item, _described(item, name, scope), onset)
+    entry = scope.entry(item, _describe(item, name, scope), onset)
     return Diagnosis(
         **entry.model_dump(),
         code=elements.code(item.get("code")),
@@ -138,12 +138,12 @@ def _german_certainty(item: Resource) -> list[str]:
     ]
 
 
-def _name(item: Resource) -> str | None:
+def _condition_name(item: Resource) -> str | None:
     name = elements.concept_or_code(item.get("code"))
     return f"State after: {name}" if name and "Z" in _german_certainty(item) else name
 
 
-def _described(item: Resource, name: str, scope: StayScope) -> str:
+def _describe(item: Resource, name: str, scope: StayScope) -> str:
     """Return the name with site, severity, stage, and that it has resolved."""
     sites = [text for site in elements.children(item, "bodySite") if (text := elements.concept(site))]
     sites = [text.removesuffix(" structure") for text in sites if not text.lower().endswith(_UNSPECIFIED_SITES)]
@@ -153,13 +153,13 @@ def _described(item: Resource, name: str, scope: StayScope) -> str:
     stages = [text for stage in elements.children(item, "stage") if (text := elements.concept(stage.get("summary")))]
     more += [severity.lower()] if severity and severity.lower() not in name.lower() else []
     more += [text for text in stages if text.lower() not in name.lower()]
-    more += [text] if (text := _ended(item, scope)) else []
+    more += [text] if (text := _describe_end(item, scope)) else []
     return f"{name} ({', '.join(more)})" if more else name
 
 
-def _ended(item: Resource, scope: StayScope) -> str | None:
+def _describe_end(item: Resource, scope: StayScope) -> str | None:
     """Return `resolved 2026-06-03`, `in remission since 2024`, `inactive`; nothing from after the discharge."""
-    state, abated = _state(item), scope.first(item, "abatementDateTime", "abatementPeriod")
+    state, abated = _clinical_state(item), scope.first_time(item, "abatementDateTime", "abatementPeriod")
     if abated is not None and scope.is_after({}, abated):
         return None if state in ("resolved", None) else "in remission" if state == "remission" else state
     when = abated.text if abated else ""
@@ -203,7 +203,7 @@ def admission_reasons(
                 yield ContextEntry(text=text, source=source(encounter))
         for reference in elements.children(encounter, "reasonReference"):
             referenced = known.get(references.relative(reference, bases) or "")
-            text = _name(referenced) if referenced else elements.string(reference, "display")
+            text = _condition_name(referenced) if referenced else elements.string(reference, "display")
             if text:
                 yield ContextEntry(text=text, source=source(referenced or encounter))
 
@@ -216,13 +216,13 @@ def family_history(resources: list[Resource], scope: StayScope) -> Iterator[Cont
         if status in ("entered-in-error", "health-unknown"):
             scope.leave_out(item, relation, "entered in error" if status == "entered-in-error" else "health unknown")
             continue
-        conditions = [_inherited(part) for part in elements.children(item, "condition")]
+        conditions = [_family_condition(part) for part in elements.children(item, "condition")]
         text = elements.join_distinct([*conditions, *elements.annotations(item)])
         if text:
             yield scope.entry(item, f"{relation}: {text}")
 
 
-def _inherited(condition: Resource) -> str | None:
+def _family_condition(condition: Resource) -> str | None:
     name = elements.concept_or_code(condition.get("code"))
     outcome = elements.concept(condition.get("outcome"))
     age = elements.number(condition.get("onsetAge"))

@@ -30,7 +30,7 @@ class _EncounterDiagnosis:
         return bool(self.uses & (_PRINCIPAL | {_DISCHARGE}))
 
     @property
-    def order(self) -> tuple[bool, bool, float]:
+    def sort_key(self) -> tuple[bool, bool, float]:
         return not self.uses & _PRINCIPAL, _DISCHARGE not in self.uses, self.rank
 
 
@@ -51,15 +51,15 @@ class DiagnosisRoles:
         self._names = frozenset(item.reference for item in self._every)
         self.principal = self._principal()
 
-    def names(self, reference: str) -> bool:
+    def is_named(self, reference: str) -> bool:
         return reference in self._names
 
-    def unread(self, known: set[str]) -> list[str]:
+    def unread_references(self, known: set[str]) -> list[str]:
         return [
             reference for reference in dict.fromkeys(item.reference for item in self._every) if reference not in known
         ]
 
-    def rank(self, reference: str) -> tuple[int, float]:
+    def sort_key_of(self, reference: str) -> tuple[int, float]:
         """Return the sort key: the first encounter that names the Condition, then its rank there."""
         for index, diagnoses in enumerate((*self._stay, *self._before)):
             if ranks := [item.rank for item in diagnoses if item.reference == reference]:
@@ -87,7 +87,7 @@ class DiagnosisRoles:
                 if only or item.is_of_discharge or (item.rank == 1 and not item.uses & _ON_ADMISSION)
             ]
             if named:
-                return min(named, key=lambda item: item.order).reference
+                return min(named, key=lambda item: item.sort_key).reference
         return None
 
 

@@ -20,7 +20,7 @@ def observed_code_status(observations: list[Resource], scope: StayScope) -> Iter
     """Yield the resuscitation status as observed."""
     for item in observations:
         if elements.codes(item.get("code")) & RESUSCITATION or is_code_status(item):
-            time = scope.first(item, "effectiveDateTime", "effectivePeriod", "issued")
+            time = scope.first_time(item, "effectiveDateTime", "effectivePeriod", "issued")
             words, name = value_and_parts(item), elements.concept_or_code(item.get("code"))
             if elements.string(item, "status") == "cancelled":
                 scope.leave_out(item, name, "cancelled")
@@ -35,7 +35,7 @@ def observed_code_status(observations: list[Resource], scope: StayScope) -> Iter
 def code_status_orders(requests: list[Resource], scope: StayScope) -> Iterator[CodeStatusStatement]:
     """Yield orders about resuscitation."""
     for item in requests:
-        time, name = scope.first(item, "authoredOn"), elements.concept_or_code(item.get("code"))
+        time, name = scope.first_time(item, "authoredOn"), elements.concept_or_code(item.get("code"))
         status = elements.string(item, "status")
         if not is_code_status(item):
             continue
@@ -43,19 +43,19 @@ def code_status_orders(requests: list[Resource], scope: StayScope) -> Iterator[C
             scope.leave_out(item, name, f"of status {status}")
         elif scope.usable(item, name, time, important=True):
             forbidden = "Do not perform: " if elements.boolean(item, "doNotPerform") else ""
-            more = elements.join_distinct([*_details(item), *elements.annotations(item)])
+            more = elements.join_distinct([*_order_details(item), *elements.annotations(item)])
             text = f"{forbidden}{name}" + (f" ({more})" if more else "")
             yield CodeStatusStatement(scope.entry(item, text, time), item, time, ended=status == "completed")
 
 
-def _details(item: Resource) -> list[str | None]:
+def _order_details(item: Resource) -> list[str | None]:
     return [elements.concept(part) for part in elements.children(item, "orderDetail")]
 
 
 def consent_directives(consents: list[Resource], scope: StayScope) -> Iterator[CodeStatusStatement]:
     """Yield treatment directives and advance directives."""
     for item in consents:
-        yield from _consent(item, scope)
+        yield from _consent_directive(item, scope)
 
 
 def directive_documents(documents: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
@@ -63,7 +63,7 @@ def directive_documents(documents: list[Resource], scope: StayScope) -> Iterator
     for item in documents:
         names = list(elements.displays(item.get("type")))
         coded = elements.codes(item.get("type")) & _DIRECTIVE_DOCUMENTS
-        time = scope.first(item, "date")
+        time = scope.first_time(item, "date")
         if elements.string(item, "status") != "current" or scope.is_after(item, time):
             continue
         if coded or any(_DIRECTIVE_WORDS.search(text) for text in names):
@@ -73,8 +73,8 @@ def directive_documents(documents: list[Resource], scope: StayScope) -> Iterator
 def active_flags(flags: list[Resource], scope: StayScope) -> Iterator[CodeStatusStatement]:
     """Yield active alerts of the chart."""
     for item in flags:
-        name, started = elements.concept_or_code(item.get("code")), scope.first(item, "period")
-        ended = scope.moment(elements.child(item, "period").get("end"))
+        name, started = elements.concept_or_code(item.get("code")), scope.first_time(item, "period")
+        ended = scope.parse_time(elements.child(item, "period").get("end"))
         if elements.string(item, "status") != "active" or (ended is not None and not scope.is_after({}, ended)):
             scope.leave_out(
                 item,
@@ -86,11 +86,11 @@ def active_flags(flags: list[Resource], scope: StayScope) -> Iterator[CodeStatus
             yield CodeStatusStatement(scope.entry(item, text, started), item, started)
 
 
-def _consent(item: Resource, scope: StayScope) -> Iterator[CodeStatusStatement]:
+def _consent_directive(item: Resource, scope: StayScope) -> Iterator[CodeStatusStatement]:
     """Yield a treatment or advance directive; None for consents to research or to the use of data."""
     scopes = elements.codes(item.get("scope"))
     kinds = [text for part in elements.children(item, "category") for text in elements.displays(part)]
-    time = scope.first(item, "dateTime")
+    time = scope.first_time(item, "dateTime")
     provision = elements.child(item, "provision")
     acts = [text for part in elements.children(provision, "code") if (text := elements.concept_or_code(part))]
     if scopes & {"research", "patient-privacy"} and not acts:
@@ -102,7 +102,7 @@ def _consent(item: Resource, scope: StayScope) -> Iterator[CodeStatusStatement]:
     if elements.string(item, "status") != "active":
         scope.leave_out(item, name, f"of status {item.get('status')}")
         return
-    ended = scope.moment(elements.child(provision, "period").get("end"))
+    ended = scope.parse_time(elements.child(provision, "period").get("end"))
     if ended is not None and ended.ends <= scope.end:
         scope.leave_out(item, name, f"ended {ended.text}")
         return

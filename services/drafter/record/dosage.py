@@ -7,10 +7,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from services.drafter.record import dosage_steps, dosage_words, timing_codes
-from services.drafter.record.dosage_amounts import amount, amounts, by_body, rates, upper_limits
+from services.drafter.record.dosage_amounts import first_dose, list_doses, list_rates, upper_limits, weight_based_dose
 from services.drafter.record.dosage_comparison import ambiguous_dose, normalized_line, text_differs
 from services.drafter.record.dosage_match import has_route, text_states
-from services.drafter.record.dosage_parts import as_needed, frequency, instructions, route, site
+from services.drafter.record.dosage_parts import (
+    as_needed,
+    format_route,
+    format_site,
+    frequency_and_need,
+    list_instructions,
+)
 from services.drafter.record.timing import format_duration, format_frequency, format_limits, states_frequency
 from shared.clinical import elements
 from shared.clinical.elements import Resource
@@ -46,15 +52,15 @@ def read_dosage(order: Resource) -> Dosage:
     lines = dosage_steps.in_sequence(lines)
     return Dosage(
         directions=dosage_steps.join_steps([(line, _directions(line)) for line in lines]),
-        amount=_join_distinct_parts([amount(line) for line in lines]),
-        route=elements.join_distinct(route(line) for line in lines),
-        frequency=_join_distinct_parts([frequency(line) for line in lines]),
+        amount=_join_distinct_parts([first_dose(line) for line in lines]),
+        route=elements.join_distinct(format_route(line) for line in lines),
+        frequency=_join_distinct_parts([frequency_and_need(line) for line in lines]),
         normal=" | ".join(normalized_line(line) for line in lines),
         doubt=any(text_differs(line) for line in lines),
         lacks=_missing_parts(lines),
         ambiguous=elements.join_distinct(ambiguous_dose(line) for line in lines),
         steps=dosage_steps.is_unclear(lines),
-        by_body=elements.join_distinct(by_body(line) for line in lines),
+        by_body=elements.join_distinct(weight_based_dose(line) for line in lines),
     )
 
 
@@ -65,19 +71,19 @@ def _join_distinct_parts(parts: list[str]) -> str:
 def _directions(line: Resource) -> str:
     """Return the dosage's text with what only its structure states; else the structure in words."""
     text = (elements.string(line, "text") or "").rstrip(".;, ")
-    doses, speeds = amounts(line), [f"at {speed}" for speed in rates(line)]
+    doses, speeds = list_doses(line), [f"at {speed}" for speed in list_rates(line)]
     around = [
-        site(line),
-        route(line),
+        format_site(line),
+        format_route(line),
         format_frequency(line.get("timing")),
         *format_limits(line.get("timing")),
         as_needed(line),
     ]
-    more = [*upper_limits(line), *instructions(line)]
+    more = [*upper_limits(line), *list_instructions(line)]
     if not text:
         structure = [_with_others(doses), *around, _with_others(speeds)]
         return elements.join_distinct([elements.join_distinct(structure, " "), *more], ", ")
-    way = route(line)
+    way = format_route(line)
     lacking = [
         part
         for part in [*doses, *around, *speeds, *more]
@@ -96,19 +102,21 @@ def _with_others(statements: list[str]) -> str:
 def _missing_parts(lines: list[Resource]) -> tuple[MissingPart, ...]:
     """Return what any dosage lacks; a line that only instructs lacks nothing."""
     dosed = [
-        line for line in lines if amounts(line) or rates(line) or line.get("timing") or elements.string(line, "text")
+        line
+        for line in lines
+        if list_doses(line) or list_rates(line) or line.get("timing") or elements.string(line, "text")
     ]
-    missing = {lack for line in dosed for lack in _missing(line)} if dosed else {"amount", "frequency"}
+    missing = {lack for line in dosed for lack in _missing_in_line(line)} if dosed else {"amount", "frequency"}
     kinds: tuple[MissingPart, ...] = ("amount", "frequency", "limit")
     return tuple(kind for kind in kinds if kind in missing)
 
 
-def _missing(line: Resource) -> list[MissingPart]:
-    text = " ".join([elements.string(line, "text") or "", *instructions(line)])
+def _missing_in_line(line: Resource) -> list[MissingPart]:
+    text = " ".join([elements.string(line, "text") or "", *list_instructions(line)])
     code = format_frequency({"code": elements.child(line, "timing").get("code")})
-    speed, needed = bool(rates(line)), bool(as_needed(line)) or dosage_words.as_needed(text)
+    speed, needed = bool(list_rates(line)), bool(as_needed(line)) or dosage_words.as_needed(text)
     how_much = (
-        bool(amounts(line))
+        bool(list_doses(line))
         or speed
         or any(dosage_words.states_amount(statement) for statement in (text, code) if statement)
     )

@@ -23,17 +23,17 @@ _UPPER_LIMIT = re.compile(
 _ABSOLUTE = re.compile(rf"(?<![\w.,/]){NUMBER} ?{UNIT}\b", re.IGNORECASE)
 
 
-def amounts(line: Resource) -> list[str]:
+def list_doses(line: Resource) -> list[str]:
     """Return every dose of a line: ordered before calculated, per body weight last."""
     doses = elements.children(line, "doseAndRate") or [line]
     found = []
-    for item in sorted(doses, key=_kind):
+    for item in sorted(doses, key=_dose_rank):
         named = item.get("doseQuantity") or item.get("dose")  # MedicationAdministration has `dose`
         found += [format_dose(named) or format_dose_range(item.get("doseRange")) or ""]
     return _absolute_first(found)
 
 
-def rates(line: Resource) -> list[str]:
+def list_rates(line: Resource) -> list[str]:
     """Return every rate of a line: per body weight last."""
     found = []
     for item in elements.children(line, "doseAndRate") or [line]:
@@ -46,18 +46,18 @@ def rates(line: Resource) -> list[str]:
     return _absolute_first(found)
 
 
-def amount(line: Resource) -> str:
+def first_dose(line: Resource) -> str:
     """Return the dose to give: `37.5 mg`, `0.5-1 g`; the one per body weight without another."""
-    return next(iter(amounts(line)), "")
+    return next(iter(list_doses(line)), "")
 
 
-def rate(line: Resource) -> str:
-    return next((f"at {found}" for found in rates(line)), "")
+def first_rate(line: Resource) -> str:
+    return next((f"at {found}" for found in list_rates(line)), "")
 
 
-def by_body(line: Resource) -> str:
+def weight_based_dose(line: Resource) -> str:
     """Return `15 mg/kg` where text and structure state the dose only so; it is never computed silently."""
-    stated = [*amounts(line), *rates(line)]
+    stated = [*list_doses(line), *list_rates(line)]
     text = elements.string(line, "text") or ""
     match = _PER_BODY_IN_TEXT.search(text)
     alone = _UPPER_LIMIT.sub(" ", _CONCENTRATION.sub(" ", _PER_BODY_IN_TEXT.sub(" ", text)))
@@ -66,7 +66,7 @@ def by_body(line: Resource) -> str:
     return next(iter(stated), "") or (match.group() if match else "")
 
 
-def _kind(item: Resource) -> int:
+def _dose_rank(item: Resource) -> int:
     codes = elements.codes(item.get("type")) | {str(elements.string(item.get("type"), "text")).lower()}
     return 0 if "ordered" in codes else 1 if "calculated" in codes else 2
 
@@ -77,12 +77,16 @@ def _absolute_first(found: list[str]) -> list[str]:
 
 def upper_limits(line: Resource) -> list[str]:
     """Return the upper limits of a dose."""
-    period = [f"at most {_per(item)}" for item in elements.children(line, "maxDosePerPeriod") if _per(item)]
+    period = [
+        f"at most {_limit_per_period(item)}"
+        for item in elements.children(line, "maxDosePerPeriod")
+        if _limit_per_period(item)
+    ]
     once, ever = format_dose(line.get("maxDosePerAdministration")), format_dose(line.get("maxDosePerLifetime"))
     return [*period, f"at most {once} per dose" if once else "", f"at most {ever} in a lifetime" if ever else ""]
 
 
-def _per(limit: Resource) -> str:
+def _limit_per_period(limit: Resource) -> str:
     """Return `4 g per day`, `4 g in 24 hours`."""
     upper, within = format_dose(limit.get("numerator")), format_duration(elements.child(limit, "denominator"))
     if not upper or not within:

@@ -2,9 +2,9 @@
 
 import re
 
-from services.drafter.record.dosage_amounts import amount, amounts, rate, upper_limits
+from services.drafter.record.dosage_amounts import first_dose, first_rate, list_doses, upper_limits
 from services.drafter.record.dosage_match import FREQUENCIES_BY_COUNT, FREQUENCY_PATTERNS, ROUTES, text_states
-from services.drafter.record.dosage_parts import as_needed, instructions, route, site
+from services.drafter.record.dosage_parts import as_needed, format_route, format_site, list_instructions
 from services.drafter.record.dosage_words import NUMBER, UNIT
 from services.drafter.record.dose_units import canonical_units, unit_pattern
 from services.drafter.record.timing import format_frequency, format_limits
@@ -25,7 +25,7 @@ def text_differs(line: Resource) -> bool:
     if often in FREQUENCIES_BY_COUNT and stated and often not in stated:
         return True
     amount_matches = [
-        match for text in amounts(line) if (match := re.fullmatch(rf"({NUMBER}) ?([^\W\d_ ]+(?: [^\W\d_]+)?)", text))
+        match for text in list_doses(line) if (match := re.fullmatch(rf"({NUMBER}) ?([^\W\d_ ]+(?: [^\W\d_]+)?)", text))
     ]
     if any(text_states(match[0], free_text) for match in amount_matches):
         return False
@@ -39,7 +39,7 @@ def ambiguous_dose(line: Resource) -> str:
     `3.125 mg` with that structure is not ambiguous; `1.250 mg` is, as decimals do not end with a zero.
     """
     text = elements.string(line, "text") or ""
-    stated = {found.partition(" ")[0] for found in amounts(line)}
+    stated = {found.partition(" ")[0] for found in list_doses(line)}
     for match in _GROUPED.finditer(text):
         written = match[1]
         thousands, decimal = re.sub(r"[.,]", "", written), written.replace(",", ".").rstrip("0").rstrip(".")
@@ -58,11 +58,16 @@ def normalized_line(line: Resource) -> str:
     """
     text = canonical_units(normalized_text(elements.string(line, "text") or ""))
     often = format_frequency(line.get("timing"))
-    coded = bool(amount(line) and (often or as_needed(line)))
+    coded = bool(first_dose(line) and (often or as_needed(line)))
     much, text = _take_or_match(
-        r"^\d+(\.\d+)?[a-zµ%]+(/\d+(\.\d+)?[a-zµ%]+)?\b", canonical_units(amount(line).lower()).replace(" ", ""), text
+        r"^\d+(\.\d+)?[a-zµ%]+(/\d+(\.\d+)?[a-zµ%]+)?\b",
+        canonical_units(first_dose(line).lower()).replace(" ", ""),
+        text,
     )
-    way = next((name for name, words in ROUTES.items() if re.search(words, route(line).lower())), route(line).lower())
+    way = next(
+        (name for name, words in ROUTES.items() if re.search(words, format_route(line).lower())),
+        format_route(line).lower(),
+    )
     for name, words in ROUTES.items():
         if re.search(words, text):
             way, text = _take_or_match(words, way or name, text)
@@ -73,8 +78,8 @@ def normalized_line(line: Resource) -> str:
         if (not often or often == name) and re.search(words, text):
             often, text = _take_or_match(words, often or name, text)
             break
-    additional = [part for part in instructions(line) if not (needed and _ONLY_NEEDED.fullmatch(part.strip()))]
-    more = [*format_limits(line.get("timing")), site(line), rate(line), *upper_limits(line), *additional]
+    additional = [part for part in list_instructions(line) if not (needed and _ONLY_NEEDED.fullmatch(part.strip()))]
+    more = [*format_limits(line.get("timing")), format_site(line), first_rate(line), *upper_limits(line), *additional]
     more += [as_needed(line).removeprefix("as needed")]
     rest = " ".join(part for part in more if part).lower()
     words = " ".join(sorted(_numbers_beyond(text, f"{rest} {often}")) if coded else text.split())

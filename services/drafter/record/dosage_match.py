@@ -64,10 +64,10 @@ def has_route(route: str, text: str) -> bool:
 def text_states(part: str, text: str) -> bool:
     """Return whether the text states `part` of the structure: whole numbers, whole words."""
     part, text = part.lower(), re.sub(r"(?<=\d),(?=\d)", ".", text.lower())
-    if re.search(rf"(?<![\d.,/–-])(?<![^\W\d_]){_pattern(part)}(?![^\W_]|[.,/–-]\d|/)", text):
+    if re.search(rf"(?<![\d.,/–-])(?<![^\W\d_]){_pattern_of_part(part)}(?![^\W_]|[.,/–-]\d|/)", text):
         return True
-    if (mass := _micrograms(part)) is not None:
-        return mass in {_micrograms(mass_match[0]) for mass_match in _MASS.finditer(canonical_units(text))}
+    if (mass := _in_micrograms(part)) is not None:
+        return mass in {_in_micrograms(mass_match[0]) for mass_match in _MASS.finditer(canonical_units(text))}
     if part.startswith("as needed"):
         return len(part) <= len("as needed") and re.search(r"needed|\bprn\b|required|bedarf|zo nodig", text) is not None
     if length := re.fullmatch(rf"for ({NUMBER}) (\w+)", part):
@@ -85,13 +85,13 @@ def text_states(part: str, text: str) -> bool:
     return False
 
 
-def _micrograms(dose: str) -> Fraction | None:
+def _in_micrograms(dose: str) -> Fraction | None:
     """Return a dose in micrograms: `62.5 mcg` and `0.0625 mg` are one amount."""
     match = _MASS.fullmatch(canonical_units(dose).replace(" ", ""))
     return Fraction(match[1]) * _MICROGRAMS[match[2]] if match else None
 
 
-def _pattern(part: str) -> str:
+def _pattern_of_part(part: str) -> str:
     """Return a pattern of the tokens of a part with any space between; a unit in any spelling."""
     spaced = r"\s*".join(re.escape(token) for token in re.findall(rf"{NUMBER}|[^\W\d_]+|[^\w\s]", part))
     dose = re.fullmatch(rf"({NUMBER}) ([^\W\d_]+(?: [^\W\d_]+)?)", part)
@@ -100,13 +100,13 @@ def _pattern(part: str) -> str:
 
 def _states_duration(value: str, unit: str, text: str) -> bool:
     """Return whether the text has the same length in another unit or language: `for 8 weeks` is 56 days."""
-    hours = _hours(value, unit)
+    hours = _in_hours(value, unit)
     return hours is not None and any(
-        _hours(length[1], length[2]) == hours for length in _LENGTH.finditer(text) if not _EVERY.search(length[0])
+        _in_hours(length[1], length[2]) == hours for length in _LENGTH.finditer(text) if not _EVERY.search(length[0])
     )
 
 
-def _hours(value: str, unit: str) -> Fraction | None:
+def _in_hours(value: str, unit: str) -> Fraction | None:
     amount = _COUNTS.get(value) or (Fraction(value) if re.fullmatch(r"\d+(\.\d+)?", value) else None)
     size = next((size for start, size in _HOURS.items() if unit.startswith(start)), None)
     return amount * size if amount is not None and size is not None else None

@@ -6,7 +6,7 @@
 import re
 from itertools import pairwise
 
-from services.drafter.record.dosage_amounts import amount
+from services.drafter.record.dosage_amounts import first_dose
 from services.drafter.record.dosage_parts import as_needed
 from services.drafter.record.timing import format_frequency, format_limits
 from shared.clinical import elements
@@ -38,7 +38,7 @@ _TIMES = {
 
 def in_sequence(lines: list[Resource]) -> list[Resource]:
     """Return the dosages in sequence; unnumbered ones in record order, dated ones by date."""
-    return sorted(lines, key=lambda line: (float(elements.number(line, "sequence") or 0), _start(line) or ""))
+    return sorted(lines, key=lambda line: (float(elements.number(line, "sequence") or 0), _period_start(line) or ""))
 
 
 def join_steps(steps: list[tuple[Resource, str]]) -> str:
@@ -63,13 +63,13 @@ def _is_next_step(before: Resource, line: Resource) -> bool:
     first, second = elements.number(before, "sequence"), elements.number(line, "sequence")
     numbered = first is not None and second is not None
     if numbered and first != second:
-        return _limited(before) or not _have_different_times(before, line)
+        return _has_end(before) or not _have_different_times(before, line)
     texts = [elements.string(item, "text") or "" for item in (before, line)]
     return not numbered and (_dated_after(before, line) or all(_NUMBERED.match(text) for text in texts))
 
 
 def _dated_after(before: Resource, line: Resource) -> bool:
-    end, start = _end(before), _start(line)
+    end, start = _period_end(before), _period_start(line)
     return bool(end and start and start >= end)
 
 
@@ -84,12 +84,12 @@ def _is_open(before: Resource, line: Resource) -> bool:
         or as_needed(line)
     ):
         return False
-    end, start = _end(before), _start(line)
+    end, start = _period_end(before), _period_start(line)
     if end and start and start < end:
         return _is_next_step(before, line)  # steps whose dates overlap
     if _is_next_step(before, line):
-        return not _limited(before)
-    return (_limited(before) and _limited(line) and not (end and start)) or _are_same(before, line)
+        return not _has_end(before)
+    return (_has_end(before) and _has_end(line) and not (end and start)) or _are_same(before, line)
 
 
 def _are_same(before: Resource, line: Resource) -> bool:
@@ -98,32 +98,32 @@ def _are_same(before: Resource, line: Resource) -> bool:
 
 
 def _has_amount(line: Resource) -> bool:
-    return bool(amount(line) or re.search(r"\d", elements.string(line, "text") or ""))
+    return bool(first_dose(line) or re.search(r"\d", elements.string(line, "text") or ""))
 
 
-def _limited(line: Resource) -> bool:
+def _has_end(line: Resource) -> bool:
     return bool(format_limits(line.get("timing"))) or _LIMITED.search(elements.string(line, "text") or "") is not None
 
 
 def _have_different_times(before: Resource, line: Resource) -> bool:
     """Return whether both name different times of day or weekdays: doses of one day or one week."""
-    first, second = _times(before), _times(line)
+    first, second = _times_of_day(before), _times_of_day(line)
     return bool(first and second and not first & second)
 
 
-def _times(line: Resource) -> set[str]:
+def _times_of_day(line: Resource) -> set[str]:
     text = f"{elements.string(line, 'text') or ''} {format_frequency(line.get('timing'))}".lower()
     named_times = {name for name, words in _TIMES.items() if re.search(words, text)}
     return named_times | set(re.findall(r"\b\d\d:\d\d\b|\b(?:mon|tues|wednes|thurs|fri|satur|sun)day", text))
 
 
-def _start(line: Resource) -> str | None:
-    return elements.string(_period(line), "start")
+def _period_start(line: Resource) -> str | None:
+    return elements.string(_bounds_period(line), "start")
 
 
-def _end(line: Resource) -> str | None:
-    return elements.string(_period(line), "end")
+def _period_end(line: Resource) -> str | None:
+    return elements.string(_bounds_period(line), "end")
 
 
-def _period(line: Resource) -> Resource:
+def _bounds_period(line: Resource) -> Resource:
     return elements.child(elements.child(elements.child(line, "timing"), "repeat"), "boundsPeriod")

@@ -124,7 +124,7 @@ def _unit_in_words(element: Any, many: bool) -> str:
             return word
     if not stated and re.fullmatch(r"\d+", code):
         return "" if code == "1" else f"(unit code {code})"  # never beside the number: `5 1` is read as 51
-    return "" if stated == "1" else _compound(stated or code)
+    return "" if stated == "1" else _format_compound_unit(stated or code)
 
 
 def _is_countable(text: str) -> bool:
@@ -149,7 +149,7 @@ def _unit_noun(text: str, many: bool) -> str | None:
     return plain_text if bare else None
 
 
-def _compound(text: str) -> str:
+def _format_compound_unit(text: str) -> str:
     """Return `U/kg/h` → `units/kg/h`; other units unchanged."""
     parts = [_unit_noun(part, position == 0) or part for position, part in enumerate(text.split("/"))]
     return quantities.format_unit("/".join(parts))

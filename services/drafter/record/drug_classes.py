@@ -15,13 +15,16 @@ _ATC = ("http://www.whocc.no/atc", "http://fhir.de/CodeSystem/bfarm/atc", "urn:o
 
 @dataclass(frozen=True, slots=True)
 class DrugClass:
-    """A class. `called`: its name in allergies; `members`: names of its medicines; `crossed`: one stands for all."""
+    """A class of medicines: patterns of its name in allergies and of its members' names, and its ATC codes.
+
+    `cross_reactive`: who is allergic to one member is taken to be allergic to all.
+    """
 
     name: str
-    called: str
+    allergy_pattern: str
     members: str
     atc: tuple[str, ...]
-    crossed: bool = True
+    cross_reactive: bool = True
 
 
 CLASSES = (
@@ -71,7 +74,7 @@ CLASSES = (
         r"|tramadol|tapentadol|methadon\w*"
         r"|pethidin\w*|meperidin\w*|bupreno?rphin\w*|piritramid\w*|tilidin\w*|co-codamol|percocet|vicodin|norco\b",
         ("N02A",),
-        crossed=False,
+        cross_reactive=False,
     ),
     DrugClass("fluoroquinolones", r"(?:fluoro)?quinolon\w*|(?:fluor)?chinolon\w*", r"\w+oxacine?\b", ("J01M",)),
     DrugClass("tetracyclines", r"tetra[cz]y[ck]lin(?:es|e)\b", r"\w+[cz]y[ck]line?\b", ("J01AA",)),
@@ -94,22 +97,24 @@ def shared_class(
 ) -> str:
     """Return the class by which a medicine belongs to an allergy, by names or ATC codes; empty without one."""
     allergy_text, medicine_text = " | ".join(allergy).lower(), " | ".join(medicine).lower()
-    atc_of_allergy, atc_of_medicine = _atc(allergy_codes), _atc(codes)
+    atc_of_allergy, atc_of_medicine = _atc_codes(allergy_codes), _atc_codes(codes)
     for item in CLASSES:
-        is_member = re.search(item.members, medicine_text) or _any(atc_of_medicine, item)
+        is_member = re.search(item.members, medicine_text) or _has_code_of(atc_of_medicine, item)
         # A code of less than seven characters is that of a class or a part of it, no single substance.
-        is_class = re.search(item.called, allergy_text) or _any(
+        is_class = re.search(item.allergy_pattern, allergy_text) or _has_code_of(
             [code for code in atc_of_allergy if len(code) < 7], item
         )
-        crossed = item.crossed and (re.search(item.members, allergy_text) or _any(atc_of_allergy, item))
-        if is_member and (is_class or crossed):
+        by_member = item.cross_reactive and (
+            re.search(item.members, allergy_text) or _has_code_of(atc_of_allergy, item)
+        )
+        if is_member and (is_class or by_member):
             return item.name
     return ""
 
 
-def _any(codes: list[str], item: DrugClass) -> bool:
+def _has_code_of(codes: list[str], item: DrugClass) -> bool:
     return any(code.startswith(item.atc) for code in codes)
 
 
-def _atc(codes: Iterable[str]) -> list[str]:
+def _atc_codes(codes: Iterable[str]) -> list[str]:
     return [code for system, _, code in (text.partition("|") for text in codes) if system in _ATC]

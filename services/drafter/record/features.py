@@ -27,7 +27,7 @@ def read_features(
         codes=frozenset(f"{system}|{code}" for system, code, _ in disposition.codings),
         encounter_class=frozenset({code} if code else ()),
         named=tuple(_encounter_names(encounter)),
-        began=admission_places(_admission(encounter)),
+        began=admission_places(_admission_concept(encounter)),
         age_days=_age_in_days(patient, scope),
         hours=_length_in_hours(scope, scope.end),
         department=department,
@@ -36,7 +36,7 @@ def read_features(
 
 def stated_concept(concept: object, extension: str = "") -> StatedConcept:
     """Return codings and text of a CodeableConcept; German records have the coding in an extension."""
-    codings = [*elements.codings(concept), *_german(concept, extension)]
+    codings = [*elements.codings(concept), *_german_codings(concept, extension)]
     texts = tuple(text for item in elements.items(concept) if (text := elements.string(item, "text")))
     return StatedConcept(
         tuple(
@@ -48,7 +48,7 @@ def stated_concept(concept: object, extension: str = "") -> StatedConcept:
     )
 
 
-def _german(concept: object, extension: str) -> list[Resource]:
+def _german_codings(concept: object, extension: str) -> list[Resource]:
     return [
         elements.child(inner, "valueCoding")
         for outer in (elements.extensions(concept, extension) if extension else ())
@@ -56,12 +56,12 @@ def _german(concept: object, extension: str) -> list[Resource]:
     ]
 
 
-def _admission(encounter: Resource) -> StatedConcept:
+def _admission_concept(encounter: Resource) -> StatedConcept:
     """Return how the stay began: by source, by the reason of § 301 SGB V, by type of admission."""
     source = stated_concept(elements.child(encounter, "hospitalization").get("admitSource"))
     priority = stated_concept(encounter.get("priority"))
     reason = [(elements.string(item, "system") or "", elements.string(item, "code") or "", "")
-              for item in _german(encounter, "Aufnahmegrund")]  # fmt: skip
+              for item in _german_codings(encounter, "Aufnahmegrund")]  # fmt: skip
     return StatedConcept((*source.codings, *priority.codings, *reason), (*source.texts, *priority.texts))
 
 
@@ -83,7 +83,7 @@ def _encounter_names(encounter: Resource) -> list[str]:
 
 def _age_in_days(patient: Resource, scope: StayScope) -> int | None:
     """Return days from birth to admission, by their dates in the hospital's time."""
-    born = scope.moment(patient.get("birthDate"))
+    born = scope.parse_time(patient.get("birthDate"))
     if born is None or not born.is_day or scope.start is None:
         return None
     return max((scope.start.begins.date() - born.begins.date()).days, 0)

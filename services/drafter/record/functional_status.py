@@ -53,22 +53,22 @@ _AUTOPSY = re.compile(r"autops|post.?mortem|medical examiner|coroner|obduction|o
 
 def functional_status(observations: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
     """Yield the last value of each measure of function, cognition or wounds, and of diet and activity."""
-    yield from _latest(observations, scope, _is_function)
+    yield from _latest_values(observations, scope, _is_function)
 
 
 def other_observations(observations: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
     """Yield the last values of observations in no other list: scores, assessments, social history."""
 
-    def wanted(item: Resource) -> bool:
+    def is_other_finding(item: Resource) -> bool:
         elsewhere = _is_function(item) or _is_activity(item) or _is_cause_of_death(item) or is_code_status(item)
         return not elsewhere and not elements.codes(item.get("code")) & RESUSCITATION
 
-    yield from _latest(observations, scope, wanted)
+    yield from _latest_values(observations, scope, is_other_finding)
 
 
 def diet_and_activity(observations: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
     """Yield the last recorded diet and activity."""
-    yield from _latest(observations, scope, _is_activity)
+    yield from _latest_values(observations, scope, _is_activity)
 
 
 def _is_activity(item: Resource) -> bool:
@@ -96,12 +96,12 @@ def _has_name(item: Resource, matches: Callable[[str], bool]) -> bool:
     return any(matches(text) for text in elements.displays(item.get("code")))
 
 
-def _latest(
+def _latest_values(
     observations: list[Resource], scope: StayScope, wanted: Callable[[Resource], bool]
 ) -> Iterator[ContextEntry]:
     latest: dict[str, tuple[FhirDateTime, ContextEntry]] = {}
     for item in observations:
-        time = scope.first(item, "effectiveDateTime", "effectivePeriod", "effectiveInstant", "issued")
+        time = scope.first_time(item, "effectiveDateTime", "effectivePeriod", "effectiveInstant", "issued")
         name = elements.concept_or_code(item.get("code"))
         words = value_and_parts(item)
         if not wanted(item) or elements.string(item, "status") in ("cancelled", "registered"):

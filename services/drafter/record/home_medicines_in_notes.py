@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from services.drafter.record import medicine_words
 from services.drafter.record.medicine_names import split_salts
-from services.drafter.record.note_excerpts import NoteExcerpt, sentences
+from services.drafter.record.note_excerpts import NoteExcerpt, split_sentences
 from services.drafter.record.scope import source
 from shared.contracts.context import ContextEntry, Medicine
 from shared.grounding.vocabulary import drug_names, find_words
@@ -79,7 +79,9 @@ def _section_texts(part: NoteExcerpt, is_admission: bool) -> Iterator[str]:
         return
     yield from _below_headings(part.text, is_admission)
     yield from _below_bare_headings(part.text, is_admission)
-    yield from (text for text in sentences(part.text) if _TAKES.search(text) and not _AFTER_DISCHARGE.search(text))
+    yield from (
+        text for text in split_sentences(part.text) if _TAKES.search(text) and not _AFTER_DISCHARGE.search(text)
+    )
 
 
 def _below_headings(text: str, is_admission: bool) -> Iterator[str]:
@@ -136,10 +138,10 @@ def mark_note_medicines(
 ) -> tuple[Medicine, ...]:
     """Return discharge medicines, with a remark on those that only a note names as home medicines."""
     known = list(at_home)
-    return tuple(_marked(item, known, sections) for item in medicines)
+    return tuple(_mark_if_in_notes(item, known, sections) for item in medicines)
 
 
-def _marked(item: Medicine, known: list[Medicine], sections: list[HomeMedicineSection]) -> Medicine:
+def _mark_if_in_notes(item: Medicine, known: list[Medicine], sections: list[HomeMedicineSection]) -> Medicine:
     if any(set(item.ingredients) & set(home.ingredients) or item.name.lower() == home.name.lower() for home in known):
         return item
     naming = [section for section in sections if any(_is_named(item, name) for name in section.names)]

@@ -8,23 +8,23 @@ from shared.clinical.elements import Resource
 from shared.contracts.context import Identifier
 
 
-def _words(text: str) -> frozenset[str]:
+def _word_set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
 # Their identifiers are numbers of people, devices and orders; those of other resources stand in no text.
-_NUMBERED = _words(
+_NUMBERED = _word_set(
     "Patient RelatedPerson Practitioner PractitionerRole Encounter EpisodeOfCare Account Coverage Device"
     " DiagnosticReport ServiceRequest ImagingStudy Specimen DocumentReference Appointment"
 )
 _PEOPLE = ("Practitioner", "PractitionerRole", "RelatedPerson", "Patient")
 _PLACES = ("Organization", "Location", "HealthcareService")
 # Elements whose Reference may have a display only.
-_PERSON_ELEMENTS = _words(
+_PERSON_ELEMENTS = _word_set(
     "author performer actor individual requester recorder asserter attester party practitioner member provider"
     " attending generalPractitioner operator interpreter informationSource source sender who assessor enterer"
 )
-_PLACE_ELEMENTS = _words("serviceProvider custodian managingOrganization organization location destination origin")
+_PLACE_ELEMENTS = _word_set("serviceProvider custodian managingOrganization organization location destination origin")
 _MAIDEN_NAME = "mothersMaidenName"
 MIN_NUMBER = 4  # characters
 
@@ -43,7 +43,7 @@ def read_identifiers(record: SourceRecord) -> tuple[Identifier, ...]:
 def _of_resource(resource: Resource) -> Iterator[Identifier]:
     type = resource.get("resourceType")
     if type in _NUMBERED:
-        for item in _dicts(resource.get("identifier")):
+        for item in _as_dicts(resource.get("identifier")):
             value = item.get("value")
             if isinstance(value, str) and len(value) >= MIN_NUMBER and any(map(str.isdigit, value)):
                 yield Identifier(kind="number", text=value)
@@ -73,11 +73,11 @@ def _of_object(value: Mapping[str, Any], name: str) -> Iterator[Identifier]:
     if name == "name" or "family" in value:
         yield from _human_name(value)
     if name == "telecom":
-        yield from _texts("contact", value.get("value"))
+        yield from _identifier_if_text("contact", value.get("value"))
     if name in ("address", "valueAddress"):
-        yield from _address(value)
+        yield from _address_identifiers(value)
     if _MAIDEN_NAME in str(value.get("url")):
-        yield from _texts("person", value.get("valueString"))
+        yield from _identifier_if_text("person", value.get("valueString"))
     if (display := value.get("display")) and isinstance(display, str):
         kind = str(value.get("reference") or value.get("type") or "").split("/")
         if any(item in _PEOPLE for item in kind) or name in _PERSON_ELEMENTS:
@@ -91,20 +91,20 @@ def _human_name(name: Mapping[str, Any]) -> Iterator[Identifier]:
     parts = [*(given if isinstance(given, list) else ()), name.get("family")]
     if joined := " ".join(part for part in parts if isinstance(part, str)):
         yield Identifier(kind="person", text=joined)
-    yield from _texts("person", name.get("text"))
+    yield from _identifier_if_text("person", name.get("text"))
 
 
-def _address(address: Mapping[str, Any]) -> Iterator[Identifier]:
+def _address_identifiers(address: Mapping[str, Any]) -> Iterator[Identifier]:
     lines = address.get("line")
     texts = (*(lines if isinstance(lines, list) else ()), address.get("text"))
     for text in (*texts, address.get("city"), address.get("district"), address.get("postalCode")):
-        yield from _texts("address", text)
+        yield from _identifier_if_text("address", text)
 
 
-def _texts(kind: Any, text: object) -> Iterator[Identifier]:
+def _identifier_if_text(kind: Any, text: object) -> Iterator[Identifier]:
     if isinstance(text, str) and text.strip():
         yield Identifier(kind=kind, text=text.strip())
 
 
-def _dicts(value: object) -> Iterator[Mapping[str, Any]]:
+def _as_dicts(value: object) -> Iterator[Mapping[str, Any]]:
     yield from (item for item in (value if isinstance(value, list) else [value]) if isinstance(item, dict))

@@ -53,9 +53,9 @@ ATTENDING = ("ATND", "PPRF", "ADM", "DIS")  # v3-ParticipationType, the first th
 _ATTENDS = re.compile(r"\battending|behandeln|behandelaar|hoofdbehand|responsible", re.IGNORECASE)
 
 
-def patient(resource: Resource, scope: StayScope, provider: Resource) -> Patient:
+def read_patient(resource: Resource, scope: StayScope, provider: Resource) -> Patient:
     """Return name, number, birth date and sex as currently recorded."""
-    born = scope.moment(resource.get("birthDate"))
+    born = scope.parse_time(resource.get("birthDate"))
     return Patient(
         source=source(resource),
         name=elements.person_name(resource, at=scope.end) or "Name not recorded",
@@ -73,21 +73,21 @@ def record_number(resource: Resource, provider: Resource, scope: StayScope) -> s
         assigner = elements.string(elements.child(item, "assigner"), "reference")
         other = bool(assigner and provider and assigner != elements.string(provider, "reference"))
         use = {"usual": 0, "official": 1, "old": 9}.get(str(item.get("use")), 2)
-        return _kind(item), other, use
+        return _identifier_rank(item), other, use
 
     usable = [
         item
         for item in elements.children(resource, "identifier")
-        if elements.string(item, "value") and not _ended(item, scope)
+        if elements.string(item, "value") and not _is_outdated(item, scope)
     ]
-    numbers = sorted((item for item in usable if _kind(item) < len(_KINDS)), key=rank)
+    numbers = sorted((item for item in usable if _identifier_rank(item) < len(_KINDS)), key=rank)
     return elements.string(numbers[0], "value") if numbers else None
 
 
 _KINDS = ("typed MR", "called MRN", "typed internal")
 
 
-def _kind(item: Resource) -> int:
+def _identifier_rank(item: Resource) -> int:
     """Return how surely an identifier is the hospital's record number: 0 most, `len(_KINDS)` not at all."""
     type, system = item.get("type"), elements.string(item, "system") or ""
     codes = elements.codes(type)
@@ -103,19 +103,19 @@ def _kind(item: Resource) -> int:
     return 1 if re.search(r"mrn|medical-?record", system, re.IGNORECASE) else len(_KINDS)
 
 
-def _ended(item: Resource, scope: StayScope) -> bool:
-    end = scope.moment(elements.child(item, "period").get("end"))
+def _is_outdated(item: Resource, scope: StayScope) -> bool:
+    end = scope.parse_time(elements.child(item, "period").get("end"))
     return item.get("use") == "old" or (end is not None and end.ends < scope.end)
 
 
-def attending(encounter: Resource) -> Resource:
+def attending_reference(encounter: Resource) -> Resource:
     """Return the Reference of the attending: the last current one; empty where nobody is named."""
     participants = elements.children(encounter, "participant")
     for code in ATTENDING:
         matching = [
             item
             for item in participants
-            if code in elements.codes(item.get("type")) or (code == "ATND" and _called(item))
+            if code in elements.codes(item.get("type")) or (code == "ATND" and _has_attending_title(item))
         ]
         if matching:
             return elements.child(max(matching, key=_participation_order), "individual")
@@ -128,12 +128,12 @@ def _participation_order(participant: Resource) -> tuple[str, str]:
     return elements.string(period, "end") or "9999", elements.string(period, "start") or ""
 
 
-def _called(participant: Resource) -> bool:
+def _has_attending_title(participant: Resource) -> bool:
     names = (text for type in elements.children(participant, "type") for text in elements.displays(type))
     return any(_ATTENDS.search(text) for text in names)
 
 
-def practitioner(
+def resolve_practitioner(
     reference: Resource | str | None, people: dict[str, Resource], bases: frozenset[str]
 ) -> tuple[str | None, str | None]:
     """Return reference and name of a person; of a PractitionerRole its Practitioner's."""
@@ -143,7 +143,7 @@ def practitioner(
     display = elements.string(element, "display")
     if person is not None and person.get("resourceType") == "PractitionerRole":
         role = elements.child(person, "practitioner")
-        inner, name = practitioner(role, people, bases) if role else (None, None)
+        inner, name = resolve_practitioner(role, people, bases) if role else (None, None)
         return inner or named, name or display
     name = elements.person_name(person, prefixes=True) if person else None
     return named, name or _given_name_first(display)
@@ -164,7 +164,7 @@ def _given_name_first(display: str | None) -> str | None:
     return f"{given} {family}" if comma and not titles and " " not in family else display
 
 
-def patients(resources: list[Resource], bases: frozenset[str]) -> ReferenceTargets:
+def patient_targets(resources: list[Resource], bases: frozenset[str]) -> ReferenceTargets:
     """Return the records of one patient: the surviving one and those merged into it."""
     return references.reference_targets(resources, bases)
 
@@ -243,15 +243,15 @@ def _is_person(reference: Resource) -> bool:
 
 def merged_into(resource: Resource, bases: frozenset[str]) -> Iterator[str]:
     """Yield references of the records that replaced a patient's record."""
-    yield from _linked(resource, ("replaced-by",), bases)
+    yield from _linked_patients(resource, ("replaced-by",), bases)
 
 
 def merged_from(resource: Resource, bases: frozenset[str]) -> Iterator[str]:
     """Yield references of the records that a patient's record replaced."""
-    yield from _linked(resource, ("replaces",), bases)
+    yield from _linked_patients(resource, ("replaces",), bases)
 
 
-def _linked(resource: Resource, types: tuple[str, ...], bases: frozenset[str]) -> Iterator[str]:
+def _linked_patients(resource: Resource, types: tuple[str, ...], bases: frozenset[str]) -> Iterator[str]:
     for link in elements.children(resource, "link"):
         other = references.relative(link.get("other"), bases)
         if link.get("type") in types and other and other.startswith("Patient/"):

@@ -29,7 +29,7 @@ def adverse_events(
     `known` are the resources by `Type/id` that a suspect or a resulting condition may be.
     """
     for item in resources:
-        time = scope.first(item, "date", "detected", "recordedDate")
+        time = scope.first_time(item, "date", "detected", "recordedDate")
         name = elements.concept_or_code(item.get("event")) or elements.join_distinct(
             _reference_name(part, known, bases) for part in elements.children(item, "resultingCondition")
         )
@@ -75,7 +75,7 @@ def detected_issues(
 ) -> Iterator[ContextEntry]:
     """Yield high, moderate or ungraded issues as questions; others are listed as left out."""
     for item in resources:
-        time = scope.first(item, "identifiedDateTime", "identifiedPeriod")
+        time = scope.first_time(item, "identifiedDateTime", "identifiedPeriod")
         status, severity = elements.string(item, "status"), elements.string(item, "severity")
         implicated = elements.join_distinct(
             _reference_name(part, known, bases) for part in elements.children(item, "implicated")
@@ -85,7 +85,7 @@ def detected_issues(
             scope.leave_out(item, name, "entered in error" if status == IN_ERROR else "cancelled")
         elif time is not None and time.begins > scope.end:
             scope.leave_out(item, name, AFTER_DISCHARGE)
-        elif time is not None and not scope.within(time):
+        elif time is not None and not scope.is_within_stay(time):
             scope.leave_out(item, name, "from before this stay")
         elif severity is not None and severity not in _ASKED_SEVERITIES:
             scope.leave_out(item, name, f"of severity {severity}")
@@ -99,11 +99,11 @@ def detected_issues(
             )
 
 
-def questionnaires(resources: list[Resource], scope: StayScope) -> None:
+def leave_out_questionnaires(resources: list[Resource], scope: StayScope) -> None:
     """Name the answered questionnaires of the stay; their content is not read."""
     answered: list[tuple[str, Resource]] = []
     for item in resources:
-        time, title = scope.first(item, "authored"), _questionnaire_title(item)
+        time, title = scope.first_time(item, "authored"), _questionnaire_title(item)
         if elements.string(item, "status") == IN_ERROR:
             scope.leave_out(item, title, "entered in error")
         elif scope.is_of_stay(item, time):

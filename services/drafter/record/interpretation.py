@@ -85,7 +85,7 @@ def judgement_of(result: Resource, person: RangeSubject) -> Judgement | None:
     """
     if _is_blood_group(result):
         return None
-    stated = interpretation(result)
+    stated = stated_interpretation(result)
     by_range = _by_ranges(result, person)
     if stated is None or (stated == "normal" and by_range not in (None, "normal")):
         return by_range or _by_value(result)
@@ -102,7 +102,7 @@ def _is_blood_group(result: Resource) -> bool:
     return any(text and _BLOOD_GROUP.search(text) for text in words)
 
 
-def interpretation(result: Resource) -> Judgement | None:
+def stated_interpretation(result: Resource) -> Judgement | None:
     """Return the strongest stated interpretation, by code, a local code's display, or text."""
     judgements: list[Judgement] = []
     for item in elements.children(result, "interpretation"):
@@ -159,16 +159,16 @@ def _judgement_by_range(value: MeasuredValue, limits: Bounds, result: Resource) 
     """Return where a value lies; None where a number may be in thousands (`1.250`) and that matters."""
     exact = limits.exact or quantities.has_three_decimals(elements.number(result.get("valueQuantity")))
     if value.grouped == limits.grouped or exact:
-        return _compare(value, limits)
+        return _compare_with_limits(value, limits)
     if value.grouped:
-        other = _compare(MeasuredValue(value.value * 1000, value.comparator, value.unit), limits)
+        other = _compare_with_limits(MeasuredValue(value.value * 1000, value.comparator, value.unit), limits)
     else:
         low, high = (None if end is None else end * 1000 for end in (limits.low, limits.high))
-        other = _compare(value, replace(limits, low=low, high=high))
-    return other if other == _compare(value, limits) else None
+        other = _compare_with_limits(value, replace(limits, low=low, high=high))
+    return other if other == _compare_with_limits(value, limits) else None
 
 
-def _compare(value: MeasuredValue, limits: Bounds) -> Judgement | None:
+def _compare_with_limits(value: MeasuredValue, limits: Bounds) -> Judgement | None:
     """Return where a value lies; None where its comparator leaves it open (`<10` against a limit of 5)."""
     if value.unit and limits.unit and value.unit.lower() != limits.unit.lower():
         return None

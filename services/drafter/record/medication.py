@@ -78,7 +78,7 @@ def read_medication(
     kinds: tuple[ListName, ...] = ("home", "hospital", "given", "discharge", "other")
     sorted_by = {kind: _orders_once([item for listed, item in medicines if listed == kind]) for kind in kinds}
     worded = [(one.kind, ContextEntry(text=one.text, source=list_source(one))) for one in lists.lists if one.text]
-    sorted_lists = MedicationLists(sorted_by, tuple(questions.open()), tuple(entry for _, entry in worded))
+    sorted_lists = MedicationLists(sorted_by, tuple(questions.open_questions()), tuple(entry for _, entry in worded))
     return sorted_lists.with_note_evidence(passages, tuple(entry for kind, entry in worded if kind == "home"))
 
 
@@ -113,15 +113,15 @@ class _UnresolvedListEntries:
         """Return the named ones, where their list has no entry of that name yet."""
         have = {(kind, item.name.lower()) for kind, item in known_medicines}
         new: SortedMedicines = []
-        for one, element in self._lists.unresolved(known):
-            item, name = self._resolve(one, element)
+        for one, element in self._lists.unresolved_entries(known):
+            item, name = self._resolve_entry(one, element)
             if name is None:
                 self._unnamed.append(one)
             elif (one.kind, name.lower()) not in have:
-                new.append((one.kind, self._medicine(one, item, name)))
+                new.append((one.kind, self._to_medicine(one, item, name)))
         return new
 
-    def _resolve(self, one: MedicineList, element: Resource) -> tuple[Resource, str | None]:
+    def _resolve_entry(self, one: MedicineList, element: Resource) -> tuple[Resource, str | None]:
         """Return a contained resource or Medication that an entry names, and its name."""
         display = elements.string(element, "display")
         reference = elements.string(element, "reference") or ""
@@ -137,12 +137,12 @@ class _UnresolvedListEntries:
             return {}, display
         return inner, elements.concept_or_code(inner.get("medicationCodeableConcept")) or display
 
-    def _medicine(self, one: MedicineList, item: Resource, name: str) -> Medicine:
+    def _to_medicine(self, one: MedicineList, item: Resource, name: str) -> Medicine:
         medicine = MedicineReader({}, [], self._bases, self._lists.scope).medicine(item, name, None)
         update = {"source": list_source(one), "question": "" if medicine.dose else ON_LIST_ONLY}
         return medicine.model_copy(update=update)
 
-    def open(self) -> Iterator[ContextEntry]:
+    def open_questions(self) -> Iterator[ContextEntry]:
         """Yield what a person has to compare: entries without a name, and lists that are only text."""
         for one in self._unnamed:
             yield ContextEntry(

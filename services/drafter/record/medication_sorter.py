@@ -52,10 +52,10 @@ class MedicationSorter:
         """Yield MedicationRequests. `given` are MedicationAdministrations: what they name is an inpatient order."""
         sorting = OrderSorter(resources, given, self._links.replaced, self._bases, self._scope)
         for item in resources:
-            time = self._scope.first(item, "authoredOn")
+            time = self._scope.first_time(item, "authoredOn")
             name = self._entries.name(item)
             if self._is_order(item, name):
-                place = sorting.placement(item, _status(item), time)
+                place = sorting.placement(item, _order_status(item), time)
                 if place.kind is None and not self._lists.kinds(item):
                     self._leave_out(item, name, time)
                 else:
@@ -64,7 +64,7 @@ class MedicationSorter:
     def statements(self, resources: list[Resource]) -> Iterator[tuple[ListName, Medicine]]:
         """Yield MedicationStatements: what the patient is known to take."""
         for item in resources:
-            time = self._scope.first(item, "effectivePeriod", "effectiveDateTime", "dateAsserted")
+            time = self._scope.first_time(item, "effectivePeriod", "effectiveDateTime", "dateAsserted")
             name, status = self._entries.name(item), str(item.get("status"))
             if status in _NOT_TAKEN:
                 self._scope.leave_out(item, name, _NOT_TAKEN[status])
@@ -103,8 +103,8 @@ class MedicationSorter:
             if kind == "home":
                 more["ended"] = self._end_of_home_course(item)
             if kind in ("home", "discharge") and not more["question"]:
-                more["question"] = self._doubt(item, time)
-            more |= {"replaces": self._links.replaces(item), "stands_for": self._links.stands_for(item)}
+                more["question"] = self._question_if_over(item, time)
+            more |= {"replaces": self._links.replaced_orders(item), "stands_for": self._links.stands_for(item)}
             yield kind, self._entries.medicine(item, name, time).model_copy(update=more)
 
     def _current_lists(
@@ -133,7 +133,7 @@ class MedicationSorter:
         is_statement = item.get("resourceType") == "MedicationStatement"
         return "recorded as completed" if is_statement and item.get("status") == "completed" else ""
 
-    def _doubt(self, item: Resource, time: FhirDateTime | None) -> str:
+    def _question_if_over(self, item: Resource, time: FhirDateTime | None) -> str:
         """Return whether an order may be over, though none of its dates states it."""
         if (
             medicine_courses.end_of_course(item, self._scope) is not None
@@ -150,7 +150,7 @@ class MedicationSorter:
     def administrations(self, resources: list[Resource]) -> Iterator[tuple[ListName, Medicine]]:
         """Yield MedicationAdministrations of what was given."""
         for item in resources:
-            time = self._scope.first(item, "effectiveDateTime", "effectivePeriod")
+            time = self._scope.first_time(item, "effectiveDateTime", "effectivePeriod")
             name, status = self._entries.name(item), elements.string(item, "status")
             if status in ("not-done", "on-hold", "stopped", "unknown"):
                 if self._scope.is_of_stay(item, time):
@@ -161,11 +161,11 @@ class MedicationSorter:
     def _is_order(self, item: Resource, name: str | None) -> bool:
         """Return whether an order is one; others are recorded, with a question where a discharge list has them."""
         # What a patient is reported to take is no order of this hospital's, and some systems call it a plan.
-        reason = _NOT_USABLE.get(_status(item)) or (
+        reason = _NOT_USABLE.get(_order_status(item)) or (
             None if is_reported(item) else _NOT_ORDERS.get(str(item.get("intent")))
         )
         if reason is not None:
-            words = elements.join_distinct([reason, self._entries.why(item)], ": ")
+            words = elements.join_distinct([reason, self._entries.status_reason(item)], ": ")
             self._scope.leave_out(item, name, words, important="discharge" in self._lists.kinds(item))
         return reason is None
 
@@ -186,7 +186,7 @@ class MedicationSorter:
 
     def _leave_out_ended(self, item: Resource, name: str | None, status: str) -> None:
         """Record an ended order: before the stay where dated; a stop with its reason asks a question."""
-        why, ended = self._entries.why(item), medicine_courses.end_of_course(item, self._scope)
+        why, ended = self._entries.status_reason(item), medicine_courses.end_of_course(item, self._scope)
         if ended is not None and self._scope.start is not None and ended.ends < self._scope.start.begins:
             self._scope.leave_out(item, name, f"{status} before this stay")
             return
@@ -199,10 +199,10 @@ class MedicationSorter:
         over = status in ("completed", "stopped")
         ended = medicine_courses.end_of_course(item, self._scope)
         # A stop without a date belongs to the stay in which it was reported.
-        stopped = scope.moment(item.get("dateAsserted")) if status == "stopped" and ended is None else ended
+        stopped = scope.parse_time(item.get("dateAsserted")) if status == "stopped" and ended is None else ended
         if time is not None and time.begins > scope.end_of_day:
             scope.leave_out(item, name, AFTER_DISCHARGE)
-        elif over and not scope.belongs(item) and not scope.within(stopped):
+        elif over and not scope.belongs(item) and not scope.is_within_stay(stopped):
             self._leave_out_ended(item, name, status)
         elif not over and ended is not None and scope.start is not None and ended.ends < scope.start.begins:
             scope.leave_out(item, name, f"ended {ended.text}, before this stay")
@@ -219,7 +219,7 @@ class MedicationSorter:
         """Return whether a statement that only a discharge list places has no start."""
         if item.get("resourceType") != "MedicationStatement" or listed != {"discharge"} or self._is_of_before(time):
             return False
-        return self._scope.moment(elements.child(item, "effectivePeriod").get("start")) is None
+        return self._scope.parse_time(elements.child(item, "effectivePeriod").get("start")) is None
 
     def _statement_kind(self, item: Resource, time: FhirDateTime | None) -> ListName:
         status, scope = str(item.get("status")), self._scope
@@ -234,7 +234,7 @@ class MedicationSorter:
         )
 
 
-def _status(item: Resource) -> str:
+def _order_status(item: Resource) -> str:
     """Return the status of an order; a Dutch agreement to stop is recorded as a cancelled one."""
     status = str(item.get("status"))
     return "stopped" if status == "cancelled" and is_stop_agreement(item) else status

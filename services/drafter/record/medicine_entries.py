@@ -37,7 +37,7 @@ class MedicineReader:
                 *self._conditions_of(item),
             ]
         )
-        concept = self._names.concept(item)
+        concept = self._names.medication_of(item)
         substances = self._names.substances(item, concept)
         return Medicine(
             **self._scope.entry(item, f"{named}, {directions}" if directions else named, time).model_dump(),
@@ -69,21 +69,21 @@ class MedicineReader:
         for part in elements.children(item, "reasonReference"):
             condition = self._conditions.get(references.relative(part, self._bases) or "")
             referred.append(elements.concept((condition or {}).get("code")) or elements.string(part, "display"))
-        return elements.join_distinct([self.why(item), *(coded or referred)], "; ")
+        return elements.join_distinct([self.status_reason(item), *(coded or referred)], "; ")
 
     def _conditions_of(self, item: Resource) -> list[str]:
         """Return remarks on an order: no substitution, an unclear status, why it was stopped on the ward."""
         allowed = elements.boolean(elements.child(item, "substitution"), "allowedBoolean")
         remarks = {"unknown": "status of the order unknown"}
         if "inpatient" in elements.codes(item.get("category")):
-            why = self.why(item)
+            why = self.status_reason(item)
             remarks |= {
                 status: f"{words}: {why}" if why else words
                 for status, words in (("stopped", "stopped in the stay"), ("on-hold", "on hold"))
             }
         return ["no substitution" if allowed is False else "", remarks.get(str(item.get("status")), "")]
 
-    def why(self, item: Resource) -> str | None:
+    def status_reason(self, item: Resource) -> str | None:
         """Return the status reason: one concept of an order, several of a statement."""
         return (
             elements.join_distinct(elements.concept(part) for part in elements.children(item, "statusReason")) or None

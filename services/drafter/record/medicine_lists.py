@@ -58,7 +58,7 @@ def read_medicine_lists(
 
 def _is_of_stay(item: Resource, scope: StayScope) -> bool:
     """Return whether a list is the stay's; a document that names the stay may be written days later."""
-    return scope.is_of_stay(item, scope.first(item, "date"))
+    return scope.is_of_stay(item, scope.first_time(item, "date"))
 
 
 def _is_filed_by_countersign(item: Resource) -> bool:
@@ -144,7 +144,7 @@ class ListMembership:
     def has_discharge(self) -> bool:
         return any(one.kind == "discharge" and one.items for one in self.lists)
 
-    def unresolved(self, known: list[Resource]) -> Iterator[tuple[MedicineList, Resource]]:
+    def unresolved_entries(self, known: list[Resource]) -> Iterator[tuple[MedicineList, Resource]]:
         """Yield the entries that none of `known` is."""
         targets = references.reference_targets(known, self._bases)
         for one in self.lists:

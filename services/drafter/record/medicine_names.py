@@ -39,7 +39,7 @@ class MedicineNames:
 
     def name(self, item: Resource) -> str | None:
         """Return the text or display, with the strength where only another coding has it."""
-        concept = self.concept(item)
+        concept = self.medication_of(item)
         name = _with_strength(concept.get("code")) or elements.join_distinct(self.substances(item, concept)) or None
         display = elements.string(elements.child(item, "medicationReference"), "display")
         identifiers = [elements.string(part, "value") for part in elements.children(concept, "identifier")]
@@ -53,7 +53,7 @@ class MedicineNames:
         new = [brand for brand in brands if brand and named and brand.lower() not in named.lower()]
         return f"{named} ({elements.join_distinct(new)})" if new else named
 
-    def concept(self, item: Resource) -> Resource:
+    def medication_of(self, item: Resource) -> Resource:
         """Return a Medication, or the concept in its place as one."""
         if "medicationCodeableConcept" in item:
             return {"code": elements.child(item, "medicationCodeableConcept")}

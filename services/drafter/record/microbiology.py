@@ -74,7 +74,7 @@ class Microbiology:
         for name, parent in self._parents.items():
             self._children.setdefault(parent, []).append(name)
         core = {name for name in self._known if self._is_microbiology_core(name)}
-        self.taken = frozenset(self._related(core))
+        self.taken = frozenset(self._related_observations(core))
 
     def _is_microbiology_core(self, name: str) -> bool:
         """Return whether it is microbiology by its words, its report, or as a susceptibility."""
@@ -85,7 +85,7 @@ class Microbiology:
             or (_susceptibility_text(item) is not None and _has_organism(parent))
         )
 
-    def _related(self, core: set[str]) -> set[str]:
+    def _related_observations(self, core: set[str]) -> set[str]:
         """Return `core`, its members, and what it is a member of."""
         below: set[str] = set()
         waiting = list(core)
@@ -100,7 +100,7 @@ class Microbiology:
                 related.add(name)
         return related
 
-    def _roots(self) -> list[str]:
+    def _root_observations(self) -> list[str]:
         """Return observations that are a member of no other; a cycle is broken at the first by name."""
         roots = sorted(name for name in self.taken if self._parents.get(name) not in self.taken)
         reached: set[str] = set()
@@ -117,9 +117,9 @@ class Microbiology:
 
     def cultures(self, scope: StayScope, pending: list[ContextEntry]) -> Iterator[ContextEntry]:
         """Yield one entry for each culture; those that are not final are pending as well."""
-        roots = [self._known[name] for name in self._roots()]
+        roots = [self._known[name] for name in self._root_observations()]
         for item in sorted(roots, key=_by_time_and_name):  # not by id: each server has its own
-            time = scope.first(item, "effectiveDateTime", "effectivePeriod", "effectiveInstant", "issued")
+            time = scope.first_time(item, "effectiveDateTime", "effectivePeriod", "effectiveInstant", "issued")
             name = elements.concept_or_code(item.get("code"))
             if (
                 elements.string(item, "status") == "cancelled"
@@ -127,7 +127,7 @@ class Microbiology:
                 or name is None
             ):
                 continue
-            issued = scope.moment(item.get("issued"))
+            issued = scope.parse_time(item.get("issued"))
             if issued is not None and scope.is_issued_after(item):
                 late = f"resulted {issued.text}, after the discharge"
                 pending.append(scope.entry(item, f"{name} ({late})", time))
@@ -148,7 +148,7 @@ class Microbiology:
             return elements.join_distinct([alone, *elements.annotations(item)], "; ")
         tests = [text for part in elements.children(item, "component") if (text := _susceptibility_text(part))]
         organisms: list[str] = []
-        for member in self._members(item, scope):
+        for member in self._usable_members(item, scope):
             if (text := _susceptibility_text(member)) is not None:
                 tests.append(text)
             elif source(member) not in above and len(above) < MAX_MEMBER_DEPTH:
@@ -160,14 +160,14 @@ class Microbiology:
         head = f"{head} ({', '.join(tests)})" if tests else head
         return elements.join_distinct([head, *organisms, *elements.annotations(item)], "; ")
 
-    def _members(self, item: Resource, scope: StayScope) -> list[Resource]:
+    def _usable_members(self, item: Resource, scope: StayScope) -> list[Resource]:
         members = [self._known[name] for name in self._children.get(source(item), []) if name in self.taken]
         usable = [
             part
             for part in members
             if elements.string(part, "status") not in _UNUSABLE_STATUSES
-            and not scope.is_after(part, scope.first(part, "effectiveDateTime"))
-            and not scope.is_after(part, scope.first(part, "issued"))
+            and not scope.is_after(part, scope.first_time(part, "effectiveDateTime"))
+            and not scope.is_after(part, scope.first_time(part, "issued"))
         ]
         return sorted(usable, key=lambda part: (elements.concept(part.get("code")) or "", str(part.get("id"))))
 

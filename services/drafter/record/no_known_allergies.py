@@ -57,7 +57,7 @@ def states_no_allergy(item: Resource, name: str) -> bool:
 
 def is_partial(item: Resource, name: str) -> bool:
     """Return whether a statement leaves open if there are allergies to other things than medicines."""
-    return not _subjects(item, name) & {_ALL, "medication"}
+    return not _absent_subjects(item, name) & {_ALL, "medication"}
 
 
 def contradicts(item: Resource, name: str, allergy: Resource, substance: str) -> bool:
@@ -67,7 +67,7 @@ def contradicts(item: Resource, name: str, allergy: Resource, substance: str) ->
     """
     category = allergy.get("category")
     categories = {part for part in category if isinstance(part, str)} if isinstance(category, list) else set()
-    about = _subjects(item, name)
+    about = _absent_subjects(item, name)
     if _ALL in about or about & categories:
         return True
     if "medication" in about and (not categories or "biologic" in categories):
@@ -75,7 +75,7 @@ def contradicts(item: Resource, name: str, allergy: Resource, substance: str) ->
     return any(word in substance.lower() for word in about - {*_CATEGORIES, _OTHER})
 
 
-def _subjects(item: Resource, name: str) -> frozenset[str]:
+def _absent_subjects(item: Resource, name: str) -> frozenset[str]:
     """Return what is stated to be absent: `all`, FHIR's categories, or words of substances. Names win over codes."""
     if re.fullmatch(r"n\.?k\.?[dm]\.?a\.?", name, re.IGNORECASE):
         return frozenset({"medication"})

@@ -81,7 +81,7 @@ def read_note_excerpts(
         match item.get("resourceType"):
             case "Composition":
                 parts = elements.children(item, "section")
-                passages += [part for section in parts for part in _sections(item, section, time)]
+                passages += [part for section in parts for part in _section_passages(item, section, time)]
             case "DocumentReference":
                 if text := text_of(item, texts).text:
                     passages.append(NoteExcerpt(item, title_of(item), elements.codes(item.get("type")), "", text, time))
@@ -95,14 +95,16 @@ def _is_note(item: Resource, scope: StayScope) -> bool:
     return is_current(item) and not is_summary(item) and is_of_stay(item, scope)
 
 
-def _sections(item: Resource, section: Resource, time: FhirDateTime | None, depth: int = 0) -> Iterator[NoteExcerpt]:
+def _section_passages(
+    item: Resource, section: Resource, time: FhirDateTime | None, depth: int = 0
+) -> Iterator[NoteExcerpt]:
     text = strip_markup(str(elements.child(section, "text").get("div") or ""))
     title = elements.string(section, "title") or elements.concept(section.get("code")) or ""
     if text:
         codes = elements.codes(item.get("type")) | elements.codes(section.get("code"))
         yield NoteExcerpt(item, title_of(item), codes, title, text, time)
     for inner in elements.children(section, "section") if depth < MAX_SECTION_DEPTH else ():
-        yield from _sections(item, inner, time, depth + 1)
+        yield from _section_passages(item, inner, time, depth + 1)
 
 
 def complaints(passages: list[NoteExcerpt]) -> Iterator[ContextEntry]:
@@ -119,7 +121,7 @@ def operations(passages: list[NoteExcerpt]) -> Iterator[ContextEntry]:
             if part.resource.get("resourceType") == "DocumentReference":
                 yield from _by_headings(part)
             else:
-                yield _entry(part, part.with_title)
+                yield _passage_entry(part, part.with_title)
 
 
 def _by_headings(part: NoteExcerpt) -> Iterator[ContextEntry]:
@@ -128,18 +130,22 @@ def _by_headings(part: NoteExcerpt) -> Iterator[ContextEntry]:
     for item in parts:
         words = " ".join(note_sentences.split_note_sentences(item.lines))
         if words:
-            yield _entry(part, f"{item.heading}: {words}")
+            yield _passage_entry(part, f"{item.heading}: {words}")
     if not parts:
         text = " ".join(part.text.split())
-        yield _entry(
+        yield _passage_entry(
             part,
             text if len(text) <= MAX_TEXT_CHARACTERS else f"{text[:MAX_TEXT_CHARACTERS].rpartition(' ')[0]} … (cut)",
         )
 
 
-def deaths(passages: list[NoteExcerpt]) -> list[ContextEntry]:
+def death_certificates(passages: list[NoteExcerpt]) -> list[ContextEntry]:
     """Return sections of a death certificate."""
-    return [_entry(part, part.with_title) for part in passages if part.codes & _DEATH_CODES or _DEATH.search(part.kind)]
+    return [
+        _passage_entry(part, part.with_title)
+        for part in passages
+        if part.codes & _DEATH_CODES or _DEATH.search(part.kind)
+    ]
 
 
 def complications(passages: list[NoteExcerpt]) -> Iterator[ContextEntry]:
@@ -154,30 +160,30 @@ def complications(passages: list[NoteExcerpt]) -> Iterator[ContextEntry]:
         )
         if quoted_elsewhere or complication.is_about_consent(part.title):
             continue
-        for sentence in sentences(part.text):
+        for sentence in split_sentences(part.text):
             text = re.sub(r"^[SOAP]: ", "", sentence)
-            if complication.happened(text) and text not in seen:
+            if complication.states_complication(text) and text not in seen:
                 seen.add(text)
-                yield _entry(part, f"{text.rstrip('.')} ({part.kind})")
+                yield _passage_entry(part, f"{text.rstrip('.')} ({part.kind})")
 
 
 def document_evidence(passages: list[NoteExcerpt], quoted_sources: Collection[str]) -> Iterator[ContextEntry]:
     """Yield sentences of other documents, each once, up to `MAX_SENTENCES`. `quoted_sources` are the notes' sources."""
     seen: set[str] = set()
     for part in (part for part in passages if source(part.resource) not in quoted_sources):
-        for sentence in sentences(part.text):
+        for sentence in split_sentences(part.text):
             if sentence not in seen and len(seen) < MAX_SENTENCES:
                 seen.add(sentence)
-                yield _entry(part, sentence)
+                yield _passage_entry(part, sentence)
 
 
-def sentences(text: str) -> list[str]:
+def split_sentences(text: str) -> list[str]:
     """Return the lines and sentences of a note."""
     parts = [part for line in text.splitlines() for part in re.split(r"(?<=[.;!?])\s+(?=[A-Z(])", line)]
     return [part.strip() for part in parts if re.search(r"\w{3}", part)]
 
 
-def _entry(part: NoteExcerpt, text: str) -> ContextEntry:
+def _passage_entry(part: NoteExcerpt, text: str) -> ContextEntry:
     time = part.time
     return ContextEntry(
         text=text, source=source(part.resource), time=time.begins if time else None, on=time.text if time else None

@@ -17,13 +17,13 @@ from shared.contracts.context import ContextEntry
 def ordered_diets(orders: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
     """Yield the diets that are ordered."""
     for item in orders:
-        time = scope.first(item, "dateTime")
+        time = scope.first_time(item, "dateTime")
         components = [
             *_oral_diet(elements.child(item, "oralDiet")),
-            *(_supplement(part) for part in elements.children(item, "supplement")),
-            *_enteral(elements.child(item, "enteralFormula")),
-            *(f"prefers {name}" for name in _names(item, "foodPreferenceModifier")),
-            *(f"without {name}" for name in _names(item, "excludeFoodModifier")),
+            *(_format_supplement(part) for part in elements.children(item, "supplement")),
+            *_format_enteral_formula(elements.child(item, "enteralFormula")),
+            *(f"prefers {name}" for name in _concept_names(item, "foodPreferenceModifier")),
+            *(f"without {name}" for name in _concept_names(item, "excludeFoodModifier")),
         ]
         name = elements.join_distinct([*components, *elements.annotations(item)])
         status = str(item.get("status"))
@@ -34,11 +34,11 @@ def ordered_diets(orders: list[Resource], scope: StayScope) -> Iterator[ContextE
             yield scope.entry(item, name)
 
 
-def _names(item: Resource, field: str) -> list[str]:
+def _concept_names(item: Resource, field: str) -> list[str]:
     return [name for part in elements.children(item, field) if (name := elements.concept(part))]
 
 
-def _schedule(item: Resource) -> str:
+def _format_schedule(item: Resource) -> str:
     """Return every schedule of a part; some systems write one that is no list."""
     return elements.join_distinct((format_timing(part) for part in elements.children(item, "schedule")), "; ")
 
@@ -46,37 +46,37 @@ def _schedule(item: Resource) -> str:
 def _oral_diet(diet: Resource) -> list[str | None]:
     """Return `Dysphagia diet, minced (meat), sodium 2 g, mildly thick`."""
     return [
-        *_names(diet, "type"),
-        *(_texture(part) for part in elements.children(diet, "texture")),
-        *(_nutrient(part) for part in elements.children(diet, "nutrient")),
-        *_names(diet, "fluidConsistencyType"),
-        _schedule(diet),
+        *_concept_names(diet, "type"),
+        *(_format_texture(part) for part in elements.children(diet, "texture")),
+        *(_format_nutrient(part) for part in elements.children(diet, "nutrient")),
+        *_concept_names(diet, "fluidConsistencyType"),
+        _format_schedule(diet),
         elements.string(diet, "instruction"),
     ]
 
 
-def _texture(part: Resource) -> str | None:
+def _format_texture(part: Resource) -> str | None:
     modifier, food = (elements.concept(part.get(name)) for name in ("modifier", "foodType"))
     return f"{modifier} ({food})" if modifier and food else modifier or food
 
 
-def _nutrient(part: Resource) -> str | None:
+def _format_nutrient(part: Resource) -> str | None:
     return (
         elements.join_distinct([elements.concept(part.get("modifier")), format_dose(part.get("amount"))], " ") or None
     )
 
 
-def _supplement(part: Resource) -> str:
+def _format_supplement(part: Resource) -> str:
     """Return `Ensure Plus (High-protein drink), 1 bottle, twice daily`."""
-    name = _product(elements.string(part, "productName"), elements.concept(part.get("type")))
-    more = [format_dose(part.get("quantity")), _schedule(part), elements.string(part, "instruction")]
+    name = _product_name(elements.string(part, "productName"), elements.concept(part.get("type")))
+    more = [format_dose(part.get("quantity")), _format_schedule(part), elements.string(part, "instruction")]
     return elements.join_distinct([name, *more])
 
 
-def _enteral(formula: Resource) -> list[str | None]:
+def _format_enteral_formula(formula: Resource) -> list[str | None]:
     """Return `Enteral 1.2 kcal/mL, nasogastric, at 75 mL/h, at most 1800 mL`."""
     base, additive = (
-        _product(elements.string(formula, f"{kind}ProductName"), elements.concept(formula.get(f"{kind}Type")))
+        _product_name(elements.string(formula, f"{kind}ProductName"), elements.concept(formula.get(f"{kind}Type")))
         for kind in ("baseFormula", "additive")
     )
     density, volume = format_dose(formula.get("caloricDensity")), format_dose(formula.get("maxVolumeToDeliver"))
@@ -86,19 +86,19 @@ def _enteral(formula: Resource) -> list[str | None]:
         f"with {additive}" if additive else None,
         density,
         elements.concept(route),
-        *(_administration(part) for part in elements.children(formula, "administration")),
+        *(_format_administration(part) for part in elements.children(formula, "administration")),
         f"at most {volume}" if volume else None,
         elements.string(formula, "administrationInstruction"),
     ]
 
 
-def _administration(part: Resource) -> str:
+def _format_administration(part: Resource) -> str:
     rate = format_dose(part.get("rateQuantity")) or format_dose_ratio(part.get("rateRatio"))
     return elements.join_distinct(
-        [format_dose(part.get("quantity")), f"at {rate}" if rate else None, _schedule(part)], " "
+        [format_dose(part.get("quantity")), f"at {rate}" if rate else None, _format_schedule(part)], " "
     )
 
 
-def _product(name: str | None, type: str | None) -> str | None:
+def _product_name(name: str | None, type: str | None) -> str | None:
     """Return the product with its type, where both are known and differ."""
     return f"{name} ({type})" if name and type and type.lower() not in name.lower() else name or type

@@ -81,8 +81,8 @@ def read_measurements(
         item_results = list(_read_results(item, scope, person, pending, vital))
         (vitals if vital else results).extend(item_results)
     return Measurements(
-        labs=list(_series(results)),
-        vitals=sorted(_series(vitals), key=lambda item: ORDER.get(item.name, len(ORDER))),
+        labs=list(_group_by_test(results)),
+        vitals=sorted(_group_by_test(vitals), key=lambda item: ORDER.get(item.name, len(ORDER))),
         pending=pending,
         contradictions=list(_contradictions(results)),
     )
@@ -112,16 +112,16 @@ def _loinc_quantity(item: Resource) -> bool:
 def _read_results(
     item: Resource, scope: StayScope, person: RangeSubject, pending: list[ContextEntry], vital: str | None
 ) -> Iterator[ObservationResult]:
-    time = scope.first(
+    time = scope.first_time(
         item, "effectiveDateTime", "effectivePeriod", "effectiveInstant", "effectiveTiming"
-    ) or scope.first(item, "issued")
+    ) or scope.first_time(item, "issued")
     name, status = elements.concept_or_code(item.get("code")), elements.string(item, "status")
     if status == "cancelled":
         scope.leave_out(item, name, "cancelled")
         return
     if not scope.usable(item, name, time, important=_is_flagged(item, person)) or name is None:
         return
-    issued = scope.moment(item.get("issued"))
+    issued = scope.parse_time(item.get("issued"))
     if status in _PENDING or scope.is_issued_after(item):
         late = f"resulted {issued.text}, after the discharge" if issued and scope.is_issued_after(item) else status
         pending.append(scope.entry(item, f"{short_name(name)} ({late})", time))
@@ -185,7 +185,7 @@ def _why_no_value(item: Resource) -> str:
     return f"without a value ({reason})" if reason else "without a value"
 
 
-def _series(results: Iterable[ObservationResult]) -> Iterator[ObservationSeries]:
+def _group_by_test(results: Iterable[ObservationResult]) -> Iterator[ObservationSeries]:
     groups: dict[str, list[ObservationResult]] = {}
     for item in results:
         groups.setdefault(item.key, []).append(item)
@@ -249,7 +249,7 @@ def _contradictions(results: list[ObservationResult]) -> Iterator[ContextEntry]:
     for item in results:
         at = (item.key, item.measurement.time)
         other = seen.setdefault(at, item)
-        differs = _differ(other, item)
+        differs = _values_differ(other, item)
         if (
             differs
             and source(other.parent) != source(item.parent)
@@ -263,7 +263,7 @@ def _contradictions(results: list[ObservationResult]) -> Iterator[ContextEntry]:
             )
 
 
-def _differ(one: ObservationResult, other: ObservationResult) -> bool:
+def _values_differ(one: ObservationResult, other: ObservationResult) -> bool:
     """Return whether two values differ: 4.10 and 4.1 do not."""
     numbers = [quantities.measured_value(item.resource) for item in (one, other)]
     if all(number is not None for number in numbers):

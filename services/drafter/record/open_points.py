@@ -79,10 +79,10 @@ def _omissions(left_out: Sequence[ExcludedEntry]) -> Iterator[OpenPoint]:
 
 def unread_lines(record: SourceRecord) -> tuple[str, ...]:
     """Return what could not be read, or not completely, in words."""
-    return tuple(dict.fromkeys(map(_unread, record.unread)))
+    return tuple(dict.fromkeys(map(_describe_unread_part, record.unread)))
 
 
-def _unread(item: UnreadPart) -> str:
+def _describe_unread_part(item: UnreadPart) -> str:
     name = RESOURCE_NAMES.get(item.type, item.type)
     return f"{name[0].upper()}{name[1:]} could not be read in full from the EHR ({item.reason})"
 

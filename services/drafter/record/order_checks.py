@@ -62,10 +62,10 @@ def _shared_reason(allergy: Allergy, medicine: Medicine) -> str:
     """Return what an allergy and a medicine share: a substance or a class; empty for nothing."""
     if not allergy.names and not allergy.codes:
         return ""
-    known = {part for name in allergy.names for part in _substances(ingredients(name, []))}
+    known = {part for name in allergy.names for part in _split_substances(ingredients(name, []))}
     names = [medicine.name, *medicine.substances]
     words = set.intersection(_substance_words(allergy.names), _substance_words(names))
-    if known & (_substances(medicine.ingredients)) or words or _same_code(allergy, medicine):
+    if known & (_split_substances(medicine.ingredients)) or words or _same_code(allergy, medicine):
         return "the same substance"
     of_class = drug_classes.shared_class(
         [*allergy.names, *known], allergy.codes, [*names, *medicine.ingredients], medicine.codes
@@ -73,7 +73,7 @@ def _shared_reason(allergy: Allergy, medicine: Medicine) -> str:
     return f"the same class ({of_class})" if of_class else ""
 
 
-def _substances(names: tuple[str, ...]) -> set[str]:
+def _split_substances(names: tuple[str, ...]) -> set[str]:
     """Return the substances of names such as `acetaminophen and codeine`; a class such as insulin is none."""
     parts = {re.sub(r" \(.*\)", "", part) for name in names for part in re.split(r",? and |, ", name)}
     return {part for part in parts if part and not _COMMON_WORDS & set(part.split())}
@@ -120,7 +120,7 @@ def _of_one_substance(one: Medicine, other: Medicine) -> bool:
         return False  # a cream beside a tablet
     if is_class(one) or is_class(other):
         return same_medicine(one, other)
-    return bool(_substances(one.ingredients) & _substances(other.ingredients)) or same_medicine(one, other)
+    return bool(_split_substances(one.ingredients) & _split_substances(other.ingredients)) or same_medicine(one, other)
 
 
 def _topical_site(medicine: Medicine) -> str:

@@ -28,7 +28,7 @@ class OrderLinks:
     replaced: frozenset[str]
     bases: frozenset[str]
 
-    def replaces(self, item: Resource) -> tuple[str, ...]:
+    def replaced_orders(self, item: Resource) -> tuple[str, ...]:
         """Return what an order replaces, transitively."""
         replaced: list[str] = []
         last = self.prior.get(source(item))
@@ -60,7 +60,7 @@ def read_links(orders: list[Resource], bases: frozenset[str], scope: StayScope) 
         if reference is None or elements.string(item, "status") in _NOT_ORDERS:
             continue
         prior[source(item)] = reference
-        if scope.is_of_stay(item, scope.first(item, "authoredOn")):
+        if scope.is_of_stay(item, scope.first_time(item, "authoredOn")):
             replaced.add(reference)
     return OrderLinks(prior, stated, frozenset(replaced), bases)
 
@@ -85,14 +85,14 @@ def merge_fulfilled_orders(medicines: SortedMedicines) -> SortedMedicines:
                 continue
             if item.source.startswith("MedicationStatement/") and whole[0] != kind:
                 continue
-            kept[at] = (whole[0], _fuller(whole[1], item))
+            kept[at] = (whole[0], _more_complete_order(whole[1], item))
             kept[index] = None
             place[item.source] = at
             break
     return [one for one in kept if one is not None]
 
 
-def _fuller(order: Medicine, other: Medicine) -> Medicine:
+def _more_complete_order(order: Medicine, other: Medicine) -> Medicine:
     """Return the one with the more complete dosage; with the other's name and directions where they differ."""
     chosen, rest = (other, order) if _statement_of(other) > _statement_of(order) else (order, other)
     update: dict[str, object] = {
@@ -114,13 +114,13 @@ def ask_where_missing(medicines: SortedMedicines, links: OrderLinks) -> SortedMe
     """Ask about discharge orders that replace one in no list: they may be no new medicine."""
     listed = {reference for _, item in medicines for reference in (item.source, *item.stands_for)}
 
-    def asked(item: Medicine) -> Medicine:
+    def with_question(item: Medicine) -> Medicine:
         if item.source not in links.stated or listed & set(item.replaces):
             return item
         name = links.stated[item.source] or "another order"
         return item.model_copy(update={"maybe_before": f"it replaces {name}, which no list of the record has, compare"})
 
-    return [(kind, asked(item) if kind == "discharge" else item) for kind, item in medicines]
+    return [(kind, with_question(item) if kind == "discharge" else item) for kind, item in medicines]
 
 
 def name_replacements(medicines: SortedMedicines) -> SortedMedicines:

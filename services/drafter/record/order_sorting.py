@@ -92,7 +92,7 @@ class OrderSorter:
             return ListPlacement(None)
         if is_avoided(item) and own is not False:
             return ListPlacement("discharge")
-        before = own is False or (own is None and not scope.within(time))
+        before = own is False or (own is None and not scope.is_within_stay(time))
         if "discharge" in category_codes:
             return ListPlacement("discharge") if not before else self._of_before(item, status, time)
         if "inpatient" in category_codes:
@@ -104,7 +104,11 @@ class OrderSorter:
             written_since = time is not None and scope.start is not None and time.begins > scope.start.ends
             in_force = self._was_in_force(item, status, more)
             return ListPlacement("home", BEFORE_OR_AFTER if written_since else "") if in_force else ListPlacement(None)
-        return self._prescribed(item, status, time) if category_codes else self._without_category(item, status, time)
+        return (
+            self._outpatient_placement(item, status, time)
+            if category_codes
+            else self._without_category(item, status, time)
+        )
 
     def _is_late(self, own: bool | None, time: FhirDateTime | None) -> bool:
         """Return whether an order was written after the discharge; one of the stay counts until the end of that day."""
@@ -122,9 +126,9 @@ class OrderSorter:
         ended, start = medicine_courses.end_of_course(item, self._scope), self._scope.start
         over = ended is not None and start is not None and ended.ends < start.begins
         replaced = source(item) in self._replaced and not over
-        return status in (*_IN_FORCE, *more) or replaced or self._scope.within(ended)
+        return status in (*_IN_FORCE, *more) or replaced or self._scope.is_within_stay(ended)
 
-    def _prescribed(self, item: Resource, status: str, time: FhirDateTime | None) -> ListPlacement:
+    def _outpatient_placement(self, item: Resource, status: str, time: FhirDateTime | None) -> ListPlacement:
         """Return the placement of an outpatient order (`community`, `outpatient`) written in the stay."""
         if "outpatient" in categories(item) and source(item) in self._on_the_ward:
             return ListPlacement("hospital")

@@ -37,9 +37,9 @@ _ACTIVITY = re.compile(
 def appointments(resources: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
     """Yield future appointments, also those made after the discharge on that day."""
     for item in resources:
-        start = scope.first(item, "start") or scope.first(elements.child(item, "requestedPeriod"), "start")
-        made = scope.moment(item.get("created"))
-        name = _visit(item)
+        start = scope.first_time(item, "start") or scope.first_time(elements.child(item, "requestedPeriod"), "start")
+        made = scope.parse_time(item.get("created"))
+        name = _appointment_name(item)
         reason = _DEAD_ENDS.get(str(item.get("status")))
         if start is not None and start.ends <= scope.end:
             continue  # a visit of before is no follow-up
@@ -48,7 +48,7 @@ def appointments(resources: list[Resource], scope: StayScope) -> Iterator[Contex
         if reason is not None:
             scope.leave_out(item, name, reason)
         else:
-            where = [_participants(part) for part in elements.children(item, "participant")]
+            where = [_participant_name(part) for part in elements.children(item, "participant")]
             status = {"proposed": "proposed", "pending": "not confirmed yet"}.get(str(item.get("status")))
             at = f"at {start.begins:%H:%M}" if start is not None and not _date_only(item) else None
             details = elements.join_distinct(
@@ -57,7 +57,7 @@ def appointments(resources: list[Resource], scope: StayScope) -> Iterator[Contex
             yield scope.entry(item, f"{name} ({details})" if details else name, start)
 
 
-def _visit(item: Resource) -> str:
+def _appointment_name(item: Resource) -> str:
     names = [
         elements.concept(part)
         for field in ("serviceType", "appointmentType", "reasonCode", "specialty")
@@ -67,7 +67,7 @@ def _visit(item: Resource) -> str:
     return elements.join_distinct([next((name for name in names if name), None), description], ": ") or "Appointment"
 
 
-def _participants(participant: Resource) -> str | None:
+def _participant_name(participant: Resource) -> str | None:
     actor = elements.child(participant, "actor")
     if (elements.string(actor, "reference") or "").rpartition("/")[0].endswith("Patient") or elements.string(
         actor, "type"
@@ -83,9 +83,9 @@ def _date_only(item: Resource) -> bool:
 def care_plans(resources: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
     """Yield plans with their activities, from any element that names them."""
     for item in resources:
-        time = scope.first(item, "created", "period")
+        time = scope.first_time(item, "created", "period")
         status, intent = str(item.get("status")), str(item.get("intent"))
-        activities = [text for part in elements.children(item, "activity") if (text := _activity(part))]
+        activities = [text for part in elements.children(item, "activity") if (text := _format_activity(part))]
         categories = [elements.concept(part) for part in elements.children(item, "category")]
         title = elements.string(item, "title") or elements.string(item, "description")
         narrative = None if activities or title else strip_markup(str(elements.child(item, "text").get("div") or ""))
@@ -113,7 +113,7 @@ def care_plans(resources: list[Resource], scope: StayScope) -> Iterator[ContextE
             yield scope.entry(item, name)
 
 
-def _activity(part: Resource) -> str | None:
+def _format_activity(part: Resource) -> str | None:
     detail = elements.child(part, "detail")
     if elements.string(detail, "status") in ("cancelled", "stopped", "entered-in-error"):
         return None
@@ -132,15 +132,15 @@ def goals(resources: list[Resource], scope: StayScope) -> Iterator[ContextEntry]
     for item in resources:
         name = elements.concept_or_code(item.get("description"))
         status = str(item.get("lifecycleStatus"))
-        start = scope.first(item, "startDate", "statusDate")
+        start = scope.first_time(item, "startDate", "statusDate")
         if status in CLOSED or status in ("completed", "proposed"):
             scope.leave_out(item, name, CLOSED.get(status, status))
         elif name is not None and not scope.is_after(item, start):
-            targets = [_target(part) for part in elements.children(item, "target")]
+            targets = [_format_target(part) for part in elements.children(item, "target")]
             yield scope.entry(item, elements.join_distinct([name, *targets, *elements.annotations(item)]))
 
 
-def _target(part: Resource) -> str | None:
+def _format_target(part: Resource) -> str | None:
     stated = part.get("detailQuantity")
     amount = (
         quantities.format_quantity(stated)
@@ -155,7 +155,7 @@ def _target(part: Resource) -> str | None:
     )
 
 
-def team(
+def care_team(
     resources: list[Resource], people: dict[str, Resource], scope: StayScope, bases: frozenset[str]
 ) -> Iterator[ContextEntry]:
     """Yield care team members after the stay: teams that are active, or name no encounter."""
@@ -172,7 +172,7 @@ def team(
                 elements.person_name(person, prefixes=True) or elements.string(person, "name") if person else None
             ) or elements.string(member, "display")
             role = elements.join_distinct(elements.concept(role) for role in elements.children(part, "role"))
-            ended = scope.moment(elements.child(part, "period").get("end"))
+            ended = scope.parse_time(elements.child(part, "period").get("end"))
             kind = (elements.string(member, "reference") or "").rpartition("/")[0].rpartition("/")[2]
             if name and kind != "Patient" and (ended is None or scope.is_after(item, ended)):
                 yield scope.entry(item, f"{name} ({role})" if role else name)

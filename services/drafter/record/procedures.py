@@ -27,22 +27,24 @@ def read_procedures(
     """Return procedures of the stay that were done, begun or aborted, in order of time."""
     entries: list[ContextEntry] = []
     for item in resources:
-        time = scope.first(item, "performedDateTime", "performedPeriod", "performedString")
-        name, status = _name(item), str(item.get("status"))
+        time = scope.first_time(item, "performedDateTime", "performedPeriod", "performedString")
+        name, status = _procedure_name(item), str(item.get("status"))
         if status in _NOT_DONE:
             if scope.is_of_stay(item, time):
                 reason = elements.concept(item.get("statusReason"))
                 scope.leave_out(item, name, elements.join_distinct([_NOT_DONE[status], reason], ": "))
             continue
         if scope.usable(item, name, time) and name is not None:
-            entries.append(scope.entry(item, _described(item, name, _until(item, time, scope), devices, bases), time))
+            entries.append(
+                scope.entry(item, _describe(item, name, _end_within_stay(item, time, scope), devices, bases), time)
+            )
     return iter(sorted(entries, key=lambda entry: (entry.time is None, entry.time and entry.time.timestamp())))
 
 
 def aftercare_points(resources: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
     """Yield follow-up of the stay's procedures: `Remove staples on day 14 (after hip replacement)`."""
     for item in resources:
-        time = scope.first(item, "performedDateTime", "performedPeriod")
+        time = scope.first_time(item, "performedDateTime", "performedPeriod")
         done = (
             elements.string(item, "status") in ("completed", "in-progress")
             and scope.belongs(item)
@@ -50,25 +52,23 @@ def aftercare_points(resources: list[Resource], scope: StayScope) -> Iterator[Co
         )
         for part in elements.children(item, "followUp") if done else ():
             if text := elements.concept(part):
-                yield scope.entry(item, f"{text} (after {_name(item) or 'a procedure'})")
+                yield scope.entry(item, f"{text} (after {_procedure_name(item) or 'a procedure'})")
 
 
-def _name(item: Resource) -> str | None:
+def _procedure_name(item: Resource) -> str | None:
     name = elements.concept_or_code(item.get("code"))
     return _ORDER_PREFIX.sub("", name) if name else None
 
 
-def _until(item: Resource, began: FhirDateTime | None, scope: StayScope) -> str | None:
+def _end_within_stay(item: Resource, began: FhirDateTime | None, scope: StayScope) -> str | None:
     """Return the end of what lasted, within the stay: oxygen until discharge differs from the first day."""
-    ended = scope.moment(elements.child(item, "performedPeriod").get("end"))
+    ended = scope.parse_time(elements.child(item, "performedPeriod").get("end"))
     if ended is None or began is None or scope.is_after(item, ended) or ended.text == began.text:
         return None
     return f"until {ended.begins:%Y-%m-%d %H:%M}" if ended.begins == ended.ends else f"until {ended.text}"
 
 
-def _described(
-    item: Resource, name: str, until: str | None, devices: dict[str, Resource], bases: frozenset[str]
-) -> str:
+def _describe(item: Resource, name: str, until: str | None, devices: dict[str, Resource], bases: frozenset[str]) -> str:
     """Return the name with site and side, outcome, complications, implants and notes."""
     status = {"stopped": "broken off", "in-progress": "in progress at discharge"}.get(str(item.get("status")))
     sites = [
@@ -82,7 +82,7 @@ def _described(
     complications = [elements.concept(part) for part in elements.children(item, "complication")]
     complications += [elements.string(part, "display") for part in elements.children(item, "complicationDetail")]
     used = [elements.concept(part) for part in elements.children(item, "usedCode")]
-    implants = [_device(part, devices, bases) for part in elements.children(item, "focalDevice")]
+    implants = [_implant_name(part, devices, bases) for part in elements.children(item, "focalDevice")]
     after = [elements.concept(part) for part in elements.children(item, "followUp")]
     more = [
         status,
@@ -103,7 +103,7 @@ def _with_label(label: str, text: str | None) -> str | None:
     return f"{label}: {text}" if text else None
 
 
-def _device(part: Resource, devices: dict[str, Resource], bases: frozenset[str]) -> str | None:
+def _implant_name(part: Resource, devices: dict[str, Resource], bases: frozenset[str]) -> str | None:
     element = elements.child(part, "manipulated")
     device = devices.get(references.relative(element, bases) or "")
     return (
@@ -139,7 +139,7 @@ def devices_in_place(
         elif name is not None and not _is_software(item):
             yield scope.entry(item, elements.join_distinct([name, *elements.annotations(item)], "; "))
     for item in uses:
-        time = scope.first(item, "timingDateTime", "timingPeriod", "timingTiming", "recordedOn")
+        time = scope.first_time(item, "timingDateTime", "timingPeriod", "timingTiming", "recordedOn")
         device = known.get(references.relative(item.get("device"), bases) or "")
         name = (device_name(device) if device else None) or elements.string(elements.child(item, "device"), "display")
         site = elements.concept(item.get("bodySite"))
@@ -155,7 +155,7 @@ def devices_in_place(
 
 def _use_ended(use: Resource, scope: StayScope) -> bool:
     """Return whether a device was no longer in use at the discharge."""
-    ended = scope.moment(elements.child(use, "timingPeriod").get("end"))
+    ended = scope.parse_time(elements.child(use, "timingPeriod").get("end"))
     return elements.string(use, "status") == "completed" or (ended is not None and not scope.is_after(use, ended))
 
 
@@ -170,7 +170,7 @@ def _is_software(device: Resource) -> bool:
 def immunizations(resources: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
     """Yield vaccines of the stay; one that was not given is marked as such."""
     for item in resources:
-        time = scope.first(item, "occurrenceDateTime", "recorded")
+        time = scope.first_time(item, "occurrenceDateTime", "recorded")
         name = elements.concept_or_code(item.get("vaccineCode"))
         if not scope.usable(item, name, time) or name is None:
             continue

@@ -58,14 +58,16 @@ class RangeSubject:
 def reference_ranges(result: Resource, person: RangeSubject) -> list[Bounds]:
     """Return the normal ranges that apply to the person."""
     stated = elements.children(result, "referenceRange")
-    return _fitting(
-        [item for item in stated if not _type(item) & _CRITICAL_RANGES and not _is_therapeutic(item)], person
+    return _applicable_bounds(
+        [item for item in stated if not _range_types(item) & _CRITICAL_RANGES and not _is_therapeutic(item)], person
     )
 
 
 def therapeutic_ranges(result: Resource, person: RangeSubject) -> list[Bounds]:
     """Return target ranges of a treatment: of a drug level, of the INR under anticoagulation."""
-    return _fitting([item for item in elements.children(result, "referenceRange") if _is_therapeutic(item)], person)
+    return _applicable_bounds(
+        [item for item in elements.children(result, "referenceRange") if _is_therapeutic(item)], person
+    )
 
 
 def applicable_ranges(result: Resource, name: str, person: RangeSubject) -> list[Bounds]:
@@ -78,13 +80,13 @@ def applicable_ranges(result: Resource, name: str, person: RangeSubject) -> list
 
 
 def _is_therapeutic(stated: Resource) -> bool:
-    types = _type(stated)
+    types = _range_types(stated)
     return bool(types & _THERAPEUTIC_CODES) or any(_THERAPEUTIC_WORDS.search(text) for text in types)
 
 
-def _fitting(stated: list[Resource], person: RangeSubject) -> list[Bounds]:
+def _applicable_bounds(stated: list[Resource], person: RangeSubject) -> list[Bounds]:
     """Return the ranges for the person: by sex or age before the general one."""
-    fitting = [item for item in stated if _fits(item, person)]
+    fitting = [item for item in stated if _applies_to(item, person)]
     specific = [item for item in fitting if item.get("appliesTo") or item.get("age")]
     chosen = specific or [item for item in fitting if not item.get("appliesTo") and not item.get("age")]
     return [bounds for item in chosen if (bounds := parse_bounds(item))]
@@ -129,17 +131,17 @@ def critical_bounds(result: Resource, person: RangeSubject) -> list[Bounds]:
     stated = [
         item
         for item in elements.children(result, "referenceRange")
-        if _type(item) & _CRITICAL_RANGES and _fits(item, person)
+        if _range_types(item) & _CRITICAL_RANGES and _applies_to(item, person)
     ]
     return [bounds for item in stated if (bounds := parse_bounds(item))]
 
 
-def _type(stated: Resource) -> set[str]:
+def _range_types(stated: Resource) -> set[str]:
     type = stated.get("type")
     return {text.lower() for text in (*elements.codes(type), *elements.displays(type))}
 
 
-def _fits(stated: Resource, person: RangeSubject) -> bool:
+def _applies_to(stated: Resource, person: RangeSubject) -> bool:
     """Return whether a range is for this sex and age; unknown attributes fit any range."""
     named = [
         code
@@ -154,17 +156,17 @@ def _fits(stated: Resource, person: RangeSubject) -> bool:
     age = elements.child(stated, "age")
     if not age or person.years is None:
         return True
-    low, high = (_years(elements.child(age, end)) for end in ("low", "high"))
-    whole_years = _unit(elements.child(age, "high")) in ("a", "year", "years", "")
+    low, high = (_age_in_years(elements.child(age, end)) for end in ("low", "high"))
+    whole_years = _age_unit(elements.child(age, "high")) in ("a", "year", "years", "")
     return (low is None or low <= person.years) and (high is None or person.years < high + whole_years)
 
 
-def _years(age: Resource) -> float | None:
+def _age_in_years(age: Resource) -> float | None:
     amount = elements.number(age)
-    return None if amount is None else float(amount) * _YEARS.get(_unit(age), 1.0)
+    return None if amount is None else float(amount) * _YEARS.get(_age_unit(age), 1.0)
 
 
-def _unit(age: Resource) -> str:
+def _age_unit(age: Resource) -> str:
     return (elements.string(age, "code") or elements.string(age, "unit") or "").lower()
 
 

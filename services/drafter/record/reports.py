@@ -53,8 +53,8 @@ def read_reports(
     named: dict[tuple[str, str], list[tuple[ContextEntry, str]]] = {}
     images = {source(item): item for item in studies}
     for item in resources:
-        time = scope.first(item, "effectiveDateTime", "effectivePeriod", "issued")
-        name = _name(item, images, bases) or ("Report without a name" if _conclusion(item) else None)
+        time = scope.first_time(item, "effectiveDateTime", "effectivePeriod", "issued")
+        name = _report_name(item, images, bases) or ("Report without a name" if _conclusion(item) else None)
         if elements.string(item, "status") == "cancelled":
             scope.leave_out(item, name, "cancelled")
             continue
@@ -112,16 +112,16 @@ def _comes_late(item: Resource, time: FhirDateTime | None, scope: StayScope) -> 
     """Return whether a report that names the stay came after its end: it was pending then."""
     if not scope.belongs(item) or elements.string(item, "status") == "entered-in-error":
         return False
-    issued = scope.moment(item.get("issued"))
+    issued = scope.parse_time(item.get("issued"))
     return any(moment is not None and moment.begins > scope.end_of_day for moment in (time, issued))
 
 
 def _late_remark(item: Resource, time: FhirDateTime | None, scope: StayScope) -> str:
-    issued = scope.moment(item.get("issued")) or time
+    issued = scope.parse_time(item.get("issued")) or time
     return f"reported {issued.text}, after the discharge" if issued is not None else "reported after the discharge"
 
 
-def _name(item: Resource, images: dict[str, Resource], bases: frozenset[str]) -> str | None:
+def _report_name(item: Resource, images: dict[str, Resource], bases: frozenset[str]) -> str | None:
     """Return the name: by its code, else its imaging study, else its category."""
     if (name := elements.concept(item.get("code"))) is not None:
         return name
@@ -204,9 +204,9 @@ def pending_requests(
             or elements.string(item, "intent") in ("proposal", "plan", "option")
         ):
             continue
-        time = scope.first(item, "authoredOn", "occurrenceDateTime", "occurrencePeriod")
+        time = scope.first_time(item, "authoredOn", "occurrenceDateTime", "occurrencePeriod")
         name = elements.concept_or_code(item.get("code"))
-        after = scope.first(item, "occurrenceDateTime", "occurrencePeriod")
+        after = scope.first_time(item, "occurrenceDateTime", "occurrencePeriod")
         planned = after is not None and after.begins > scope.end_of_day
         if source(item) in answered or planned or elements.boolean(item, "doNotPerform"):
             continue

@@ -76,10 +76,10 @@ class StayScope:
         frozenset()
     )  # `Type/id` of what names no encounter, but came from the stay (`stay_attribution.py`)
 
-    def moment(self, value: Any) -> FhirDateTime | None:
+    def parse_time(self, value: Any) -> FhirDateTime | None:
         return fhir_datetime.parse(value, self.zone, self.fallback)
 
-    def first(self, resource: Resource, *fields: str) -> FhirDateTime | None:
+    def first_time(self, resource: Resource, *fields: str) -> FhirDateTime | None:
         """Return the first of `fields` with a time: of a Period start or end, of a Timing the first event."""
         for name in fields:
             value = resource.get(name)
@@ -90,7 +90,7 @@ class StayScope:
                     or value.get("end")
                     or (events[0] if isinstance(events, list) and events else None)
                 )
-            if (moment := self.moment(value)) is not None:
+            if (moment := self.parse_time(value)) is not None:
                 return moment
         return None
 
@@ -106,7 +106,7 @@ class StayScope:
             return True if source(resource) in self.origins else None
         return any(item in self.encounters for item in named)
 
-    def within(self, time: FhirDateTime | None) -> bool:
+    def is_within_stay(self, time: FhirDateTime | None) -> bool:
         """Return whether a time is in the stay, or the day before, as emergency care precedes admission."""
         if time is None or time.begins > self.end_of_day:
             return False
@@ -120,12 +120,12 @@ class StayScope:
 
     def is_issued_after(self, resource: Resource) -> bool:
         """Return whether a report or result was issued after the discharge, or after its day if it is the stay's."""
-        return self.is_after(resource, self.moment(resource.get("issued")))
+        return self.is_after(resource, self.parse_time(resource.get("issued")))
 
     def is_of_stay(self, resource: Resource, time: FhirDateTime | None) -> bool:
         """Return whether an entry names the stay, or names no encounter and is in its time."""
         own = self.belongs(resource)
-        return own if own is not None else self.within(time)
+        return own if own is not None else self.is_within_stay(time)
 
     def leave_out(self, resource: Resource, name: str | None, reason: str, *, important: bool = False) -> None:
         kind = KIND_NAMES.get(str(resource.get("resourceType")), "Entry")

@@ -27,8 +27,8 @@ def ordered_services(
     `known` are the referenced people, organizations, devices and conditions.
     """
     for item in resources:
-        time = scope.first(item, "authoredOn", "occurrenceDateTime", "occurrencePeriod")
-        planned = scope.first(item, "occurrenceDateTime", "occurrencePeriod", "occurrenceTiming")
+        time = scope.first_time(item, "authoredOn", "occurrenceDateTime", "occurrencePeriod")
+        planned = scope.first_time(item, "occurrenceDateTime", "occurrencePeriod", "occurrenceTiming")
         name = (
             elements.concept_or_code(item.get("code") or item.get("codeCodeableConcept"))
             or _reference_name(elements.child(item, "codeReference"), known, bases)
@@ -47,20 +47,24 @@ def ordered_services(
                 scope.leave_out(item, name, reason)
         elif scope.usable(item, name, time) and name is not None:
             shown = f"Not to be done: {name}" if forbidden else name
-            details = [*_details(item), *_schedule(item, planned, later, scope), *_performer(item, known, bases)]
+            details = [
+                *_request_details(item),
+                *_format_schedule(item, planned, later, scope),
+                *_performer_and_place(item, known, bases),
+            ]
             reason = _reason_text(item, known, bases)
             more = [f"for {reason}" if reason else None, elements.string(item, "patientInstruction")]
             yield scope.entry(item, elements.join_distinct([shown, *details, *more, *elements.annotations(item)]))
 
 
-def _details(item: Resource) -> list[str | None]:
+def _request_details(item: Resource) -> list[str | None]:
     """Return priority, body site, quantity, and the order's notes."""
     priority = elements.string(item, "priority") or ""
     sites = [elements.concept(part) for part in elements.children(item, "bodySite")]
     sides = [elements.concept(part) for part in elements.lateralities(item)]
     named_sites = " ".join([site for site in sites if site]).lower()
     order = [elements.concept(part) for part in elements.children(item, "orderDetail")]
-    parameters = [_parameter(part) for part in elements.children(item, "parameter")]
+    parameters = [_format_parameter(part) for part in elements.children(item, "parameter")]
     needed = elements.join_distinct(
         elements.concept(part) for part in elements.items(item.get("asNeededCodeableConcept"))
     )
@@ -68,14 +72,14 @@ def _details(item: Resource) -> list[str | None]:
         _PRIORITIES.get(priority),
         *sites,
         *(side for side in sides if side and side.lower() not in named_sites),
-        _quantity(item, "quantity"),
+        _format_quantity_of(item, "quantity"),
         *order,
         *parameters,
         f"as needed for {needed}" if needed else "as needed" if elements.boolean(item, "asNeededBoolean") else None,
     ]
 
 
-def _quantity(item: Resource, name: str) -> str | None:
+def _format_quantity_of(item: Resource, name: str) -> str | None:
     """Return a value[x] that is a quantity: `2 L/min`."""
     return (
         format_dose(item.get(f"{name}Quantity"))
@@ -84,24 +88,24 @@ def _quantity(item: Resource, name: str) -> str | None:
     )
 
 
-def _parameter(part: Resource) -> str | None:
+def _format_parameter(part: Resource) -> str | None:
     """Return a device setting: `Flow rate 2 L/min`."""
     flag = {True: "yes", False: "no", None: None}[elements.boolean(part, "valueBoolean")]
-    value = _quantity(part, "value") or elements.concept(part.get("valueCodeableConcept")) or flag
+    value = _format_quantity_of(part, "value") or elements.concept(part.get("valueCodeableConcept")) or flag
     return elements.join_distinct([elements.concept(part.get("code")), value], " ") or None
 
 
-def _schedule(item: Resource, planned: FhirDateTime | None, later: bool, scope: StayScope) -> list[str | None]:
+def _format_schedule(item: Resource, planned: FhirDateTime | None, later: bool, scope: StayScope) -> list[str | None]:
     """Return how often; a future day, or a period."""
     period = elements.child(item, "occurrencePeriod")
-    end = scope.moment(period.get("end"))
+    end = scope.parse_time(period.get("end"))
     shown = planned is not None and (later or end is not None) and (not period or "start" in period)
     word = "from" if period or item.get("occurrenceTiming") else "on"
     days = [f"{word} {planned.text}" if planned and shown else None, f"until {end.text}" if end is not None else None]
     return [format_timing(elements.child(item, "occurrenceTiming")) or None, elements.join_distinct(days, " ") or None]
 
 
-def _performer(item: Resource, known: dict[str, Resource], bases: frozenset[str]) -> list[str | None]:
+def _performer_and_place(item: Resource, known: dict[str, Resource], bases: frozenset[str]) -> list[str | None]:
     """Return who performs it, and where."""
     performers = [_reference_name(part, known, bases) for part in elements.children(item, "performer")]
     where = [elements.concept(part) for part in elements.children(item, "locationCode")]

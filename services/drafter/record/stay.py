@@ -142,7 +142,7 @@ def stay_encounters(encounter: Resource, others: Iterable[Resource], bases: froz
         taken = {id(item) for item in latest}
         rest = [item for item in rest if id(item) not in taken]
         encounters += latest
-    return [*encounters, *(item for item in rest if _led_to(item, encounter, bases))]
+    return [*encounters, *(item for item in rest if _preceded_stay(item, encounter, bases))]
 
 
 def _is_separate_stay(part: Resource, whole: Resource) -> bool:
@@ -154,14 +154,14 @@ def _is_separate_stay(part: Resource, whole: Resource) -> bool:
 
 def is_part_only(encounter: Resource, parent: Resource | None) -> bool:
     """Return whether an encounter is a part of a longer stay (a ward, intensive care) without a discharge."""
-    if parent is None or _code(parent) in (*NOT_A_STAY_CLASSES, "EMER"):
+    if parent is None or _class_code(parent) in (*NOT_A_STAY_CLASSES, "EMER"):
         return False
     return not elements.child(encounter, "hospitalization").get("dischargeDisposition")
 
 
-def _led_to(item: Resource, encounter: Resource, bases: frozenset[str]) -> bool:
+def _preceded_stay(item: Resource, encounter: Resource, bases: frozenset[str]) -> bool:
     """Return whether emergency care is the stay's parent, or ended when it began."""
-    if _code(item) != "EMER":
+    if _class_code(item) != "EMER":
         return False
     if encounter.get("partOf") in references.reference_targets([item], bases):
         return True
@@ -174,7 +174,7 @@ def _led_to(item: Resource, encounter: Resource, bases: frozenset[str]) -> bool:
 
 def is_emergency(encounter: Resource) -> bool:
     """Return whether an encounter is emergency care: by class, else by the names of class, type and service."""
-    if _code(encounter) in ("EMER", "E"):
+    if _class_code(encounter) in ("EMER", "E"):
         return True
     named = [elements.string(elements.child(encounter, "class"), "display") or ""]
     named += [
@@ -186,14 +186,14 @@ def is_emergency(encounter: Resource) -> bool:
     return any(_CALLED_EMERGENCY.search(text) for text in named)
 
 
-def _code(encounter: Resource) -> str:
+def _class_code(encounter: Resource) -> str:
     return (elements.string(elements.child(encounter, "class"), "code") or "").upper()
 
 
 def disposition(encounter: Resource, people: dict[str, Resource], bases: frozenset[str]) -> str | None:
     """Return where the patient went: the disposition in words, and the receiving place."""
     stated = elements.child(encounter, "hospitalization").get("dischargeDisposition")
-    return elements.join_distinct([_disposition(stated), destination(encounter, people, bases)]) or None
+    return elements.join_distinct([_disposition_name(stated), destination(encounter, people, bases)]) or None
 
 
 def destination(encounter: Resource, people: dict[str, Resource], bases: frozenset[str]) -> str | None:
@@ -203,7 +203,7 @@ def destination(encounter: Resource, people: dict[str, Resource], bases: frozens
     return elements.string(organization, "name") or elements.string(place, "display")
 
 
-def _disposition(stated: object) -> str | None:
+def _disposition_name(stated: object) -> str | None:
     """Return the disposition in words, which German records have only in an extension."""
     if (name := elements.concept(stated)) is not None:
         return _DISPOSITIONS.get(name.lower(), name) if _has_code(stated, name) else name
@@ -227,8 +227,8 @@ def died(encounter: Resource, patient: Resource, observations: Iterable[Resource
     stated = elements.child(encounter, "hospitalization").get("dischargeDisposition")
     if _disposition_is_death(stated):
         return True
-    went = _disposition(stated) is not None  # somewhere: a death is then one of the time after
-    when = scope.moment(patient.get("deceasedDateTime"))
+    went = _disposition_name(stated) is not None  # somewhere: a death is then one of the time after
+    when = scope.parse_time(patient.get("deceasedDateTime"))
     if when is not None:
         last = scope.end if went and when.begins == when.ends else scope.end_of_day
         return when.begins <= last and (scope.start is None or when.ends >= scope.start.begins)
@@ -245,7 +245,7 @@ def died(encounter: Resource, patient: Resource, observations: Iterable[Resource
 def _disposition_is_death(stated: object) -> bool:
     """Return whether the disposition itself states the death: in words, else by a code."""
     words = _words_of(stated)
-    if any((match := _DIED.search(text)) and not _denied(text, match) for text in words):
+    if any((match := _DIED.search(text)) and not _is_negated(text, match) for text in words):
         return True
     inner = (
         item
@@ -259,7 +259,7 @@ def _disposition_is_death(stated: object) -> bool:
     return any(code in _DIED_CODES and standard.search(system) for system, code in elements.coding_pairs(stated))
 
 
-def _denied(text: str, death: re.Match[str]) -> bool:
+def _is_negated(text: str, death: re.Match[str]) -> bool:
     return any(
         negation.start() <= death.start() < negation.end() or negation.end() == death.start()
         for negation in (*_NOT_A_DEATH.finditer(text), *_NOT_A_DEATH.finditer(text[: death.start()]))
@@ -268,7 +268,7 @@ def _denied(text: str, death: re.Match[str]) -> bool:
 
 def died_later(patient: Resource, scope: StayScope) -> str | None:
     """Return the day of a death after the stay, as recorded."""
-    when = scope.moment(patient.get("deceasedDateTime"))
+    when = scope.parse_time(patient.get("deceasedDateTime"))
     return when.text if when is not None and when.begins > scope.end else None
 
 

@@ -14,7 +14,7 @@ def entries_of_stay(
 
     `known` are the Specimens that were read, by `Specimen/id`; contained ones are read from the entry.
     """
-    requests = frozenset(_requests(entries.get("ServiceRequest", []), scope))
+    requests = frozenset(_requests_of_stay(entries.get("ServiceRequest", []), scope))
     of_stay = set()
     for type in ("DiagnosticReport", "Observation", "Procedure"):
         for item in entries.get(type, []):
@@ -24,11 +24,11 @@ def entries_of_stay(
     return frozenset(of_stay)
 
 
-def _requests(resources: Iterable[Resource], scope: StayScope) -> Iterator[str]:
+def _requests_of_stay(resources: Iterable[Resource], scope: StayScope) -> Iterator[str]:
     """Yield requests of the stay for its time: what is planned for later is not its result."""
     for item in resources:
-        authored = scope.first(item, "authoredOn")
-        planned = scope.first(item, "occurrenceDateTime", "occurrencePeriod", "occurrenceTiming")
+        authored = scope.first_time(item, "authoredOn")
+        planned = scope.first_time(item, "occurrenceDateTime", "occurrencePeriod", "occurrenceTiming")
         later = planned is not None and planned.begins > scope.end_of_day
         if scope.is_of_stay(item, authored) and not scope.is_after(item, authored) and not later:
             yield source(item)
@@ -42,5 +42,5 @@ def _specimens(item: Resource, known: Mapping[str, Resource], bases: frozenset[s
 
 
 def _taken_in_stay(specimen: Resource, scope: StayScope) -> bool:
-    taken = scope.first(elements.child(specimen, "collection"), "collectedDateTime", "collectedPeriod")
-    return taken is not None and scope.within(taken) and taken.begins <= scope.end
+    taken = scope.first_time(elements.child(specimen, "collection"), "collectedDateTime", "collectedPeriod")
+    return taken is not None and scope.is_within_stay(taken) and taken.begins <= scope.end

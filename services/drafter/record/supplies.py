@@ -38,7 +38,7 @@ class SupplyReader:
     def for_home(self, resources: list[Resource]) -> Iterator[Medicine]:
         """Yield supplies for home without a home order behind them."""
         for item in resources:
-            time = self._scope.first(item, "whenHandedOver", "whenPrepared")
+            time = self._scope.first_time(item, "whenHandedOver", "whenPrepared")
             name = self._entries.name(item)
             if elements.string(item, "status") not in _HANDED_OVER:
                 continue
@@ -51,7 +51,7 @@ class SupplyReader:
             if behind & self._ward and not self._is_for_home(item):
                 self._ask_question(item, name)
                 continue
-            yield self._supply(item, name, time, sorted(behind & self._ward))
+            yield self._read_supply(item, name, time, sorted(behind & self._ward))
 
     def _orders_behind(self, item: Resource) -> set[str]:
         named = (references.relative(part, self._bases) for part in elements.children(item, "authorizingPrescription"))
@@ -82,7 +82,7 @@ class SupplyReader:
             reason = "handed over at the discharge for an order of the ward, the record does not say whether for home"
             self._scope.leave_out(item, name, reason, important=True)
 
-    def _supply(self, item: Resource, name: str | None, time: FhirDateTime | None, behind: list[str]) -> Medicine:
+    def _read_supply(self, item: Resource, name: str | None, time: FhirDateTime | None, behind: list[str]) -> Medicine:
         """Return a supply; without own directions, the inpatient ones are shown beside it as they may differ."""
         supply = self._entries.medicine(item, name, time)
         if elements.children(item, "dosageInstruction"):

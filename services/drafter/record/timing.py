@@ -35,7 +35,7 @@ def format_limits(element: Any) -> list[str]:
         return []
     dates = [text[:10] for text in element.get("event") or [] if isinstance(text, str)] if _is_list(element) else []
     on = f"on {elements.join_distinct(dates)}" if dates else ""
-    return [part for part in [on, *_limits(elements.child(element, "repeat"))] if part]
+    return [part for part in [on, *_format_bounds(elements.child(element, "repeat"))] if part]
 
 
 def _is_list(element: Resource) -> bool:
@@ -49,15 +49,15 @@ def format_frequency(element: Any) -> str:
     repeat = elements.child(element, "repeat")
     stated = timing_codes.code_in_words(element.get("code"))
     days, times = _schedule_texts(repeat, "dayOfWeek"), [text[:5] for text in _schedule_texts(repeat, "timeOfDay")]
-    often = _often(repeat, len(times))
-    when = [_event(text, elements.number(repeat, "offset")) for text in _schedule_texts(repeat, "when")]
+    often = _format_repetition(repeat, len(times))
+    when = [_format_event(text, elements.number(repeat, "offset")) for text in _schedule_texts(repeat, "when")]
     if days:
         often = _on_days(often, [DAYS.get(text.lower()[:3], text) for text in days])
     elif when and "every" not in often and often == _per_day(len(when)):
         often = ""  # `twice daily` adds nothing to `with breakfast with dinner`
-    at = f"at {_and(times)}" if times else ""
+    at = f"at {_join_with_and(times)}" if times else ""
     structured = elements.join_distinct(
-        [elements.join_distinct([often, _and(when)], ", " if days else " "), at], ", " if days else " "
+        [elements.join_distinct([often, _join_with_and(when)], ", " if days else " "), at], ", " if days else " "
     )
     same = stated is None or structured.startswith(stated)
     return elements.join_distinct([structured, None if same else stated]) if structured else stated or ""
@@ -83,10 +83,10 @@ def _on_days(often: str, days: list[str]) -> str:
     if often in ("", "once daily", "daily", "once a week") and len(days) == 1:
         return f"once a week, on {days[0]}"
     if often in ("", "once daily", "daily", "once a week"):
-        return f"every week on {_and(days)}"
+        return f"every week on {_join_with_and(days)}"
     if often.endswith(" daily"):
-        return f"{often}, every week on {_and(days)}"
-    return f"{often}, on {_and(days)}"
+        return f"{often}, every week on {_join_with_and(days)}"
+    return f"{often}, on {_join_with_and(days)}"
 
 
 def _schedule_texts(repeat: Resource, name: str) -> list[str]:
@@ -94,12 +94,12 @@ def _schedule_texts(repeat: Resource, name: str) -> list[str]:
     return [text for text in values if isinstance(text, str) and text] if isinstance(values, list) else []
 
 
-def _event(code: str, offset: Number | None) -> str:
+def _format_event(code: str, offset: Number | None) -> str:
     words = timing_codes.EVENTS.get(code, f"when: {code}")
     return f"{format_number(offset, trailing_zeros=False)} minutes {words}" if offset else words
 
 
-def _often(repeat: Resource, times: int) -> str:
+def _format_repetition(repeat: Resource, times: int) -> str:
     """Return `every 6-8 hours`, `three times daily`, `2 times every 3 weeks`."""
     count, most = elements.number(repeat, "frequency"), elements.number(repeat, "frequencyMax")
     period, longest = elements.number(repeat, "period"), elements.number(repeat, "periodMax")
@@ -111,16 +111,18 @@ def _often(repeat: Resource, times: int) -> str:
     if unit == "d" and shown == "1" and times and number in ("1", str(times)):
         return "daily"
     if number == "1" and not most:
-        return _every(shown, format_number(longest, trailing_zeros=False) if longest else "", unit)
+        return _format_interval(shown, format_number(longest, trailing_zeros=False) if longest else "", unit)
     often = (
         f"{number}-{format_number(most, trailing_zeros=False)} times" if most else TIMES.get(number, f"{number} times")
     )
     if longest or shown != "1":
-        return f"{often} {_every(shown, format_number(longest, trailing_zeros=False) if longest else '', unit)}"
+        return (
+            f"{often} {_format_interval(shown, format_number(longest, trailing_zeros=False) if longest else '', unit)}"
+        )
     return f"{often} daily" if unit == "d" else f"{often} {'an' if unit == 'h' else 'a'} {UNITS[unit]}"
 
 
-def _every(period: str, longest: str, unit: str) -> str:
+def _format_interval(period: str, longest: str, unit: str) -> str:
     name = UNITS[unit]
     if longest:
         return f"every {period}-{longest} {name}s"
@@ -129,7 +131,7 @@ def _every(period: str, longest: str, unit: str) -> str:
     return "every other day" if (period, unit) == ("2", "d") else f"every {period} {name}s"
 
 
-def _limits(repeat: Resource) -> list[str]:
+def _format_bounds(repeat: Resource) -> list[str]:
     """Return duration, count and period."""
     duration, limits = elements.child(repeat, "boundsDuration"), elements.child(repeat, "boundsRange")
     bounds = elements.child(repeat, "boundsPeriod")
@@ -170,5 +172,5 @@ def _with_unit(amount: Number, unit: str) -> str:
     return f"{text} {unit}{plural}".strip()
 
 
-def _and(parts: list[str]) -> str:
+def _join_with_and(parts: list[str]) -> str:
     return ", ".join(parts[:-1]) + f" and {parts[-1]}" if len(parts) > 1 else "".join(parts)

@@ -117,7 +117,7 @@ def code_in_words(code: Any) -> str | None:
     if name is None:
         return None
     for text in (name, elements.code(code) or ""):
-        if (expanded := _expand(text)) is not None:
+        if (expanded := _expand_abbreviation(text)) is not None:
             return expanded
     if (expanded := explain_codes(name)) is not None:
         return f"{name} ({expanded})"
@@ -135,7 +135,7 @@ def says_frequency(words: str) -> bool:
 def explain_codes(text: str) -> str | None:
     """Return the meaning of a scheme or abbreviation in a text: `1-0-1` → `1 in the morning, 1 in the evening`."""
     meanings: list[str | None] = [_scheme_in_words(written) for written in dosage_words.dosing_schemes(text)]
-    meanings += [_expand(match.group()) for match in _ERROR_PRONE.finditer(text)]
+    meanings += [_expand_abbreviation(match.group()) for match in _ERROR_PRONE.finditer(text)]
     return elements.join_distinct(meanings, "; ") or None
 
 
@@ -146,7 +146,7 @@ def _scheme_in_words(written: str) -> str:
     return elements.join_distinct(taken) or "nothing at any time"
 
 
-def _expand(text: str) -> str | None:
+def _expand_abbreviation(text: str) -> str | None:
     short = re.sub(r"[.\s]+", " ", text.upper().replace(".", "")).strip()
     for whole in (short, re.sub(r"[ &/]|AND", "", short)):
         if whole in ABBREVIATIONS:

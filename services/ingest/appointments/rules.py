@@ -22,7 +22,7 @@ OVERDUE = timedelta(days=1)  # after its time an Appointment plans nothing
 
 @dataclass(frozen=True, slots=True)
 class AppointmentPlan:
-    """A discharge that an Appointment plans, or plans no more for the time that is near."""
+    """A discharge that an Appointment plans for the near future, or no longer plans."""
 
     status: Literal["planned", "unplanned"]
     at: datetime | None  # its begin; None where it has none, as a cancelled one may
@@ -33,7 +33,7 @@ def plan_of(
 ) -> AppointmentPlan | None:
     """Return what an Appointment plans; None where it is of none of `types`, or plans nothing now.
 
-    A discharge that is more than `within` ahead is not near, unless that is None.
+    A discharge more than `within` ahead counts as not planned, unless that is None.
     """
     if not is_discharge(appointment, types):
         return None

@@ -1,4 +1,4 @@
-"""Read an Appointment that has changed, and report the discharge that it plans, or plans no more."""
+"""Read a changed Appointment, and report the discharge that it plans, or no longer plans."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Tell at once whether the EHR knows an encounter that a caller named: without it nothing can be drafted."""
+"""Tell a caller at once whether the EHR knows the encounter: without it nothing can be drafted."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ from shared.messaging.dead_letter_queue import publish_alert
 logger = logging.getLogger(__name__)
 
 Known = Literal["known", "unknown", "unchecked"]
-LOOKUP_TIMEOUT_S = 1.0  # the report is stored already: its sender does not wait longer for a slow EHR
+LOOKUP_TIMEOUT_S = 1.0  # the report is stored already, so its sender need not wait for a slow EHR
 
 
 class EncounterLookup:
@@ -49,5 +49,5 @@ class EncounterLookup:
                 reason=reason,
                 page=f"/reviews/{case.id}",
             )
-        except CountersignError as failure:  # its sender gets the answer as well
+        except CountersignError as failure:  # the response says the same, so a lost alert is no loss
             logger.warning("an alert was not sent: %s", failure.reason)

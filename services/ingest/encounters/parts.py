@@ -1,4 +1,4 @@
-"""Composition of what ingest learns of discharges by FHIR: notifications, the poll, and what decides about them."""
+"""Composition of the FHIR route to discharges: notifications, the poll, and what decides about them."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -21,7 +21,7 @@ from shared.clinical.fhir_client import FhirClient
 from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import Clock
 
-UNPOLLED = timedelta(days=3650)  # without a poll: no timer is set but by a notification that asks for one
+UNPOLLED = timedelta(days=3650)  # interval without a poll: only notifications set the timer
 
 
 class FhirDischargeIntake:

@@ -37,7 +37,7 @@ KEY = "encounters"
 IDS_PER_SEARCH = 50
 MAX_LOOKUPS = 500  # of visits whose Encounter is not known yet, in one run
 CENSUS_INTERVAL = timedelta(minutes=15)
-ALERT_AFTER = 3  # runs that fail one after the other; again after six, twelve, …
+ALERT_AFTER = 3  # failed runs in a row; then after six, twelve, …
 
 
 class EncounterPoll:

@@ -1,4 +1,4 @@
-"""Decide what an Encounter's content says about its discharge. Pure.
+"""Decide what an Encounter means for its discharge. Pure.
 
 R4 and R5: https://hl7.org/fhir/R4/encounter.html, https://hl7.org/fhir/R5/encounter.html
 """

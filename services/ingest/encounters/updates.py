@@ -99,7 +99,7 @@ class EncounterUpdates:
         decision = status.decide(
             state,
             reported=known.reported.report if known.reported else None,
-            is_open=is_open(known.case) and known.case.preparation is None,  # a stay that goes on stays prepared
+            is_open=is_open(known.case) and known.case.preparation is None,  # a stay in progress stays prepared
             since=self._since or self._clock() - RECENT,
         )
         after = (updated_subject("encounter", encounter_id), last)
@@ -152,7 +152,7 @@ class EncounterUpdates:
     async def _end_preparation(
         self, encounter_id: str, encounter: Resource | None, known: _StoredState, after: tuple[str, int]
     ) -> None:
-        """Report that no discharge is pending: the stay is not one."""
+        """Report that no discharge is pending: the Encounter is void."""
         id = derived_id(f"Encounter/{encounter_id}/{_version(encounter)}", rules.PENDING_CANCELLED)
         report = EncounterReport(encounter_id=encounter_id, department=known.department)
         await self._encounters.publish_resolved(rules.PENDING_CANCELLED, report, Origin(FHIR_SOURCE, id, after))

@@ -42,7 +42,7 @@ class VisitIndex:
         self._recent: dict[str, int] = {}
 
     async def admit(self, visit: IdentifierValue, day: int) -> None:
-        """Add a visit, or let it stay; once a `day`. Raises TransientError, PermanentError."""
+        """Add a visit, or keep it in the census, at most once a `day`. Raises TransientError, PermanentError."""
         token = visit_token(visit.value)
         if self._recent.get(token) == day:
             return

@@ -1,4 +1,4 @@
-"""Store what a message reports before it is answered."""
+"""Store the facts of a message before it is acknowledged."""
 
 import asyncio
 
@@ -22,7 +22,7 @@ class NotStoredError(Exception):
 
 
 class Intake:
-    """Stores facts on the EHR stream, and alerts about what no fact can be made of."""
+    """Stores facts on the EHR stream, and raises an alert for a message that yields none."""
 
     def __init__(self, bus: NatsConnection, clock: Clock, census: VisitIndex) -> None:
         self._bus, self._clock, self._census = bus, clock, census

@@ -89,7 +89,9 @@ class MllpListener:
         senders = self._senders.from_peer(peer)
         if not senders or len(self._connections) >= self._settings.connections or task is None:
             instruments.increment("countersign.hl7.refused")
-            logger.warning("mllp: a connection was refused: %s", "one too many" if senders else "unknown peer")
+            logger.warning(
+                "mllp: a connection was refused: %s", "connection limit reached" if senders else "unknown peer"
+            )
             writer.close()
             return
         self._connections.add(task)

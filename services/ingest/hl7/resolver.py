@@ -36,10 +36,10 @@ UNKNOWN = "the EHR does not know the visit yet"
 
 
 class VisitResolver:
-    """Reports what holds of a visit as a fact about its encounter; `organization` is part of every case id.
+    """Reports the current state of a visit as a fact about its encounter; `organization` is part of every case id.
 
     Two facts of one visit may be resolved at the same time. Each is published on condition that no other fact of the
-    visit was stored since the history was read, so that what holds is also what was published last.
+    visit was stored since the history was read, so that the current state is also published last.
     """
 
     def __init__(self, bus: NatsConnection, ehr: FhirClient, encounters: EncounterPublisher, organization: str) -> None:
@@ -67,7 +67,7 @@ class VisitResolver:
         raise TransientError("facts of the visit came in too often while one was being resolved")
 
     async def _report(self, fact: VisitReported, history: list[StoredVisit]) -> None:
-        """Publish what holds. Raises WrongSequenceError where another fact of the visit came in."""
+        """Publish the current state. Raises WrongSequenceError if another fact of the visit came in."""
         if visits.is_pending(fact):
             await self._report_pending(fact, history)
             return

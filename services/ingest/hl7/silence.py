@@ -1,4 +1,4 @@
-"""Measure how long each HL7 sender has sent nothing, as a share of its `silent_after`."""
+"""Measure how long each HL7 sender has been silent, as a share of its `silent_after`."""
 
 from datetime import datetime
 

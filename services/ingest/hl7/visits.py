@@ -1,4 +1,4 @@
-"""What holds of a visit, of all that was said about it: the latest fact by its own time, never by its arrival. Pure."""
+"""Current state of a visit: the latest fact wins, by its own time and not by arrival. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

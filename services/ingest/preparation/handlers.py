@@ -67,7 +67,7 @@ class Preparations:
         return CaseRef(fact.department or self._default_department, case_id(self._organization, fact.encounter_id))
 
     async def refusal(self, fact: EncounterReported) -> Refusal | None:
-        """Return why a new report would prepare nothing now; None where it would."""
+        """Return why a new report would prepare nothing now; None if it would prepare a draft."""
         history = await self._event_store.find(self.case_of(fact).id)
         found = rules.request(history, fact, "", self._clock(), self._ends_after)
         return None if isinstance(found, PreparationRequested) else found

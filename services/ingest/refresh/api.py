@@ -53,13 +53,13 @@ class Chunks(BaseModel):
 
 
 class RefreshStatus(BaseModel):
-    """How a refresh goes, or how it ended."""
+    """Progress of a refresh, or its result."""
 
     refresh: str
     sources: list[str] = Field(description="names of the sources; empty before it was started")
     state: Literal[
         "waiting", "preparing", "embedding", "settling", "judging", "promoted", "held-back", "skipped", "failed"
-    ] = Field(description="the step that it is at, or how it ended")
+    ] = Field(description="the current step, or how it ended")
     ended: bool = Field(description="whether it has ended")
     reason: str | None = Field(description="why it was skipped, held back or failed")
     attempt: int = Field(description="number of the attempt, from 1")
@@ -93,7 +93,7 @@ async def refresh(who: Editor, refreshes: Refreshes, body: RefreshRequest | None
 
 @router.get(
     "/refreshes/{id}",
-    summary="How a refresh goes, or how it ended",
+    summary="Progress of a refresh, or its result",
     response_model_exclude_unset=True,
     responses=problem_responses({404: "there is no such refresh, or it is too long ago"}),
 )

@@ -105,7 +105,7 @@ def make() -> dashboard.Dashboard:
             ),
             timeseries_panel(
                 "Signals of live configurations",
-                "Means of what was decided, at first and of late. The larger, the worse.",
+                "Means of what was decided, at first and of late. Higher is worse.",
                 Query(
                     "max by (countersign_document, countersign_drafter_signal, countersign_drafter_period)"
                     " (countersign_drafter_signal)",

@@ -55,7 +55,7 @@ class MdmSender:
         """Wait until no other message is on its way. Raises TransientError where that takes too long."""
         failures = self._failures
         async with self._queue:
-            # A receiver that has just kept silent would make each message wait in vain: they come back later.
+            # After a failed exchange, the messages that wait would most likely fail too: they are retried later.
             if self._failures != failures:
                 raise TransientError(self._reason)
             try:

@@ -17,7 +17,7 @@ from services.approval.filing.renditions.signed import Section, SignedText, writ
 
 Paper = Literal["a4", "us-letter"]
 TEMPLATE = Path(__file__).with_name("document.typ")
-# Fonts for what Typst's own do not have. Noto Sans Arabic and Noto Sans CJK: SIL Open Font License 1.1.
+# Fonts for characters that Typst's own fonts lack. Noto Sans Arabic and Noto Sans CJK: SIL Open Font License 1.1.
 FONTS = ("fontpkg_noto_sans_arabic", "cvttf_NotoSansCJK_Regular")
 LINE, CELL = 60, 20  # characters of a word that fit on a line, and in a cell of a table
 
