@@ -125,10 +125,8 @@ def _case_channels() -> list[Channel]:
 
 
 def _ehr_channels() -> list[Channel]:
-    fact = ChannelMessage(
-        "What an EHR says happened to an encounter. An integration engine may publish it directly.",
-        schema="ehr-encounter-fact.v1.json",
-    )
+    encounter = "What an EHR says happened to an encounter. An integration engine may publish it directly."
+    fact = ChannelMessage(encounter, schema="ehr-encounter-fact.v1.json")
     return [
         *(
             Channel(f"ehr-{name}", subjects.encounter_subject(name, "{department}", "{encounter}"), "EHR", fact)
