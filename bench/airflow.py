@@ -21,7 +21,9 @@ from typing import Any
 
 import psutil
 
-from bench.knowledge import ROOT, declare, keep, running, write_pages
+from bench.documents import declare, write_pages
+from bench.result_files import ROOT, keep
+from bench.stack import running
 from cli.stack.ports import free_port
 
 AIRFLOW = ROOT / ".venv-airflow" / "bin"

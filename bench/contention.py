@@ -26,7 +26,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.contention_data import NIGHT, declare, load_patients, write_documents
-from bench.knowledge import Running, keep, running
+from bench.result_files import keep
+from bench.stack import Running, running
 from cli.client import Api
 from cli.connections import open_embedded_bus
 from cli.stack.access import read_access

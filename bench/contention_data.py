@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from bench.knowledge import WORDS
+from bench.documents import WORDS
 from cli.stack.knowledge import DEMO
 from sandbox_ehr.seed import SEED as STAYS
 from sandbox_ehr.seed import DemoEncounter, demo_encounters, load_bundle, seed

@@ -20,7 +20,7 @@ import typer
 import uvloop
 from aiohttp import web
 
-from bench.knowledge import keep
+from bench.result_files import keep
 from bench.system import percentiles
 from cli.stack.ports import free_port
 from shared.contracts.subjects import visit_subject

@@ -15,7 +15,7 @@ import aiohttp
 import typer
 import uvloop
 
-from bench.knowledge import keep
+from bench.result_files import keep
 from bench.system import percentiles
 from bench.systems.countersign import SERVICES, Countersign
 

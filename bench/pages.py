@@ -25,8 +25,8 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench.knowledge import keep
 from bench.pages_server import SYNC_WHILE_PUBLISHING, Published, Services, fill, stored
+from bench.result_files import keep
 from tests.support.server import NatsServer
 
 LIMIT_MS = 300.0

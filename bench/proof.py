@@ -20,7 +20,7 @@ import uvloop
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from bench.knowledge import keep
+from bench.result_files import keep
 from services.approval.verification.verifier import EventStreamVerifier
 from shared.contracts.envelope import CHAIN_START
 from shared.contracts.subjects import CaseRef

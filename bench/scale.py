@@ -16,7 +16,7 @@ import psutil
 import typer
 import uvloop
 
-from bench.knowledge import keep
+from bench.result_files import keep
 from bench.system import run_cases
 from bench.systems.countersign import Countersign
 

@@ -16,7 +16,7 @@ import psutil
 import typer
 import uvloop
 
-from bench.knowledge import keep
+from bench.result_files import keep
 from services.approval.projections.catch_up import BUCKET
 from services.approval.projections.open_reviews import OpenReviewsProjection
 from shared.contracts.envelope import CHAIN_START

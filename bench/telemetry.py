@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 import uvloop
 
-from bench.knowledge import keep
+from bench.result_files import keep
 from bench.system import run_cases
 from bench.systems.countersign import Countersign
 from tests.support.otlp import receiver

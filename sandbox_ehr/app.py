@@ -4,12 +4,11 @@ https://hl7.org/fhir/R4/http.html
 """
 
 import asyncio
-import base64
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, Literal
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl
 from uuid import uuid4
 
 from starlette.applications import Starlette
@@ -24,26 +23,16 @@ from sandbox_ehr.faults import Fault, Faults
 from sandbox_ehr.notifications import SubscriptionNotifier
 from sandbox_ehr.oracle_health import OracleDocuments
 from sandbox_ehr.quirks import Quirks, QuirkState, QuirkyServer
-from sandbox_ehr.responses import FhirError, error_response, etag, resource_response, search_entry
-from sandbox_ehr.search import (
-    INCLUDES,
-    PARAMETERS,
-    REQUIRED,
-    find_parameter,
-    known_identifiers,
-    matches,
-    sort_resources,
-    values,
-)
+from sandbox_ehr.responses import FhirError, error_response, etag, resource_response
+from sandbox_ehr.search import PARAMETERS, REQUIRED
+from sandbox_ehr.searchset import Pairs, find, searchset, unknown_parameters
 from sandbox_ehr.smart import CONFIGURATION_PATH, TOKEN_PATH, AuthorizationServer
 from sandbox_ehr.store import Resource, Store
 from shared.runtime.request_limits import MB, limit_endpoint
 
 Style = Literal["plain", "opaque"]
-Pairs = list[tuple[str, str]]
 
 CHALLENGE = 'Bearer error="invalid_token"'
-RESULT_PARAMETERS = ("_count", "_sort", "_include", "_total", "_cursor", "_format")
 # A document with all its renditions; the limit counts where the sandbox shares the services' process.
 MAX_BODY_BYTES = 32 * MB
 PAGE_SIZES = {"plain": 200, "opaque": 20}
@@ -134,7 +123,7 @@ class Sandbox:
         resource = await self._read_body(request, type)
         condition = request.headers.get("if-none-exist")
         if condition and not racing:
-            found = self._find(type, parse_qsl(condition))
+            found = find(self.store, type, parse_qsl(condition))
             if len(found) > 1:
                 raise FhirError(412, "multiple-matches", "several resources match If-None-Exist")
             if found:
@@ -187,54 +176,12 @@ class Sandbox:
             if type in PARAMETERS and self.store.get(type, id) is None:
                 raise FhirError(422, "invariant", "a reference points nowhere")
 
-    def _find(self, type: str, pairs: Pairs) -> list[Resource]:
-        named = dict(pairs)
-        patient = named.get("patient", named.get("subject"))
-        patient = patient.removeprefix("Patient/") if patient and type != "Appointment" and "," not in patient else None
-        identifier = named.get("identifier")
-        identifier = identifier if identifier and "|" in identifier[:-1] and "," not in identifier else None
-        conditions = [(known, wanted) for name, wanted in pairs if (known := find_parameter(type, name)) is not None]
-        people = known_identifiers(named.get("patient:identifier", named.get("subject:identifier", "")))
-        return [
-            resource
-            for resource in self.store.candidates(type, patient, identifier, people)
-            if all(matches(resource, parameter, wanted) for parameter, wanted in conditions)
-        ]
-
     def _search(self, request: Request, type: str, pairs: Pairs) -> Response:
-        unknown = [name for name, _ in pairs if find_parameter(type, name) is None and name not in RESULT_PARAMETERS]
+        unknown = unknown_parameters(type, pairs)
         if unknown and "handling=lenient" not in request.headers.get("prefer", ""):
             raise FhirError(400, "not-supported", f"unknown search parameter: {', '.join(sorted(unknown))}")
-        pairs = [(name, value) for name, value in pairs if name not in unknown]
-        control = {name: value for name, value in pairs if name in RESULT_PARAMETERS}
-        found = sort_resources(self._find(type, pairs), control.get("_sort"))
-        count = min(_to_int(control.get("_count"), PAGE_SIZES[self.style]), PAGE_SIZES[self.style])
-        offset = _to_int(base64.urlsafe_b64decode(control.get("_cursor", "")).decode() or "0", 0)
-        page = found[offset : offset + count]
-        base = _base_url(request)
-        plain = [(name, value) for name, value in pairs if name != "_cursor"]
-        links = [{"relation": "self", "url": f"{base}/{type}?{urlencode(plain)}"}]
-        if offset + count < len(found):
-            cursor = base64.urlsafe_b64encode(str(offset + count).encode()).decode()
-            links.append({"relation": "next", "url": f"{base}/{type}?{urlencode([*plain, ('_cursor', cursor)])}"})
-        entries = [search_entry(base, item, "match") for item in page]
-        entries += [
-            search_entry(base, item, "include")
-            for item in self._included(page, [v for n, v in pairs if n == "_include"])
-        ]
-        bundle: Resource = {"resourceType": "Bundle", "type": "searchset", "link": links, "entry": entries}
-        if control.get("_total") == "accurate":
-            bundle["total"] = len(found)
-        return resource_response(bundle)
-
-    def _included(self, page: list[Resource], includes: list[str]) -> list[Resource]:
-        found: dict[str, Resource] = {}
-        for path in (INCLUDES[name] for name in includes if name in INCLUDES):
-            for reference in (value.get("reference", "") for item in page for value in values(item, path)):
-                type, _, id = reference.partition("/")
-                if (resource := self.store.get(type, id)) is not None:
-                    found[reference] = resource
-        return list(found.values())
+        known = [(name, value) for name, value in pairs if name not in unknown]
+        return resource_response(searchset(self.store, _base_url(request), type, known, PAGE_SIZES[self.style]))
 
 
 def create_app(sandbox: Sandbox, *, faults: bool = False) -> ASGIApp:
@@ -290,10 +237,6 @@ async def _apply_fault(fault: Fault) -> Response | None:
 
 def _base_url(request: Request) -> str:
     return f"{request.url.scheme}://{request.url.netloc}{request.scope.get('root_path', '')}"
-
-
-def _to_int(text: str | None, default: int) -> int:
-    return int(text) if text and text.isdigit() else default
 
 
 def _references(node: Any) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 from _pytest.nodeid import coerce_node_id
+from hypothesis import HealthCheck, settings
 
 from cli.contexts import VARIABLES
 from tests.support.ehr import sandbox
@@ -43,6 +44,10 @@ atexit.register(shutil.rmtree, os.environ["XDG_CONFIG_HOME"], ignore_errors=True
 for name in VARIABLES:
     os.environ.pop(name, None)
 
+
+# Time is judged in `bench/`: on a busy machine an example takes longer than Hypothesis allows.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 # What is imported and collected stays until the end: a collection of garbage that walks through it finds nothing, and
 # takes a fifth of the tests' processor time. One after every 700 allocations, as Python does, takes another tenth; a

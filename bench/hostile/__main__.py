@@ -22,7 +22,7 @@ import uvloop
 import yaml
 
 from bench.hostile.workload import Measurements, Workload
-from bench.knowledge import keep
+from bench.result_files import keep
 from shared.runtime.authentication import token_digest
 from tests.support.patients import write_stays
 from tests.support.processes import ProcessStack

@@ -88,16 +88,7 @@ async def restore(
     """
     bus, storage = target.bus, with_previous_placement(manifest, target.storage)
     await _claim_stack(bus, manifest.id, storage, replace=replace)
-    names = {str(item.name) for item in stream_configs(storage)}
-    for name in names - {
-        part.name for part in manifest.streams
-    }:  # of a later version: its subjects belonged to another stream
-        await snapshots.remove(bus, name)
-    for number, part in enumerate(manifest.streams):
-        report_progress(f"stream {part.name}", number, len(manifest.streams))
-        await _stream(bus, part, storage, files.read_blocks(source, part.file, key))
-    await provision(bus, storage)
-    await wait_until_in_sync(bus, names, lambda done: report_progress("replicas", done, len(names)))
+    await _restore_streams(source, manifest, key, bus, storage, report_progress)
     rewinds = [item for item in manifest.rewinds if (item.stream, item.consumer) not in MOVED]
     for item in rewinds:
         await snapshots.reset_consumer(bus, item.stream, item.consumer, item.floor)
@@ -106,13 +97,7 @@ async def restore(
         await _vectors(target.base, vectors, files.read_blocks(source, vectors.file, key), report_progress)
     if manifest.declared is not None and target.declared is not None:
         _extract_declaration(target.declared, b"".join(files.read_blocks(source, manifest.declared, key)))
-    await write_hold(
-        bus, DecisionHold(held=True, by="restore", why=f"backup {manifest.id} was restored", at=target.now)
-    )
-    last = (await bus.jetstream.stream_info(TRAIL)).state.last_seq
-    await write_last_restore(
-        bus, RestoreRecord(backup=manifest.id, backed_up=manifest.made_at, at=target.now, last=last)
-    )
+    await _record_restore(bus, manifest, target.now)
     timer_count = await timers.restore_timers(bus)
     chains = await _verify(source, manifest, key, bus, report_progress)
     await bus.jetstream.delete_stream(UNFINISHED)
@@ -197,6 +182,33 @@ async def _somebody_moved_drafters(bus: NatsConnection) -> bool:
     except NotFoundError:
         return False
     return not all(subject.endswith(f".{name_of(Declared)}") for subject in info.state.subjects or {})
+
+
+async def _restore_streams(
+    source: Path,
+    manifest: Manifest,
+    key: BackupKey | None,
+    bus: NatsConnection,
+    storage: StreamStorage,
+    report_progress: ProgressCallback,
+) -> None:
+    """Restore the streams of the backup, create all others empty, and wait until every replica has them."""
+    names = {str(item.name) for item in stream_configs(storage)}
+    backed_up = {part.name for part in manifest.streams}
+    for name in names - backed_up:  # of a later version: its subjects belonged to another stream
+        await snapshots.remove(bus, name)
+    for number, part in enumerate(manifest.streams):
+        report_progress(f"stream {part.name}", number, len(manifest.streams))
+        await _stream(bus, part, storage, files.read_blocks(source, part.file, key))
+    await provision(bus, storage)
+    await wait_until_in_sync(bus, names, lambda done: report_progress("replicas", done, len(names)))
+
+
+async def _record_restore(bus: NatsConnection, manifest: Manifest, now: datetime) -> None:
+    """Hold the decisions made in the EHR, and record which events the backup had."""
+    await write_hold(bus, DecisionHold(held=True, by="restore", why=f"backup {manifest.id} was restored", at=now))
+    last = (await bus.jetstream.stream_info(TRAIL)).state.last_seq
+    await write_last_restore(bus, RestoreRecord(backup=manifest.id, backed_up=manifest.made_at, at=now, last=last))
 
 
 async def _stream(bus: NatsConnection, part: StreamPart, storage: StreamStorage, blocks: Iterator[bytes]) -> None:

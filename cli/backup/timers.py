@@ -12,7 +12,7 @@ from services.approval.escalation.rules import next_deadline
 from services.approval.projections.open_reviews import EVENTS, OpenReviewRow, follow
 from shared.contracts.envelope import decode
 from shared.contracts.errors import PermanentError
-from shared.contracts.refresh import fold_refresh
+from shared.contracts.refresh_state import fold_refresh
 from shared.contracts.subjects import CaseRef, retry_timer_subjects
 from shared.knowledge.live import LiveBucket
 from shared.messaging.connection import NatsConnection

@@ -23,8 +23,8 @@ async def check_appointments(
         return
     parameters = rules.search_parameters(server)
     if not parameters:
-        says = "the EHR does not state that it finds Appointments by date and type: only notified ones are known"
-        group.warning(NAME, says, f"let the EHR notify of Appointments: {RUNBOOK}")
+        message = "the EHR does not state that it finds Appointments by date and type: only notified ones are known"
+        group.warning(NAME, message, f"let the EHR notify of Appointments: {RUNBOOK}")
         return
     found: dict[str, Resource] = {}
     try:
@@ -34,8 +34,8 @@ async def check_appointments(
             ):
                 found |= {str(item.get("id")): item for item in page.matches}
     except CountersignError as failure:
-        do = "let the EHR's team grant system/Appointment.rs to the client of ingest"
-        group.fault(NAME, f"the EHR cannot be searched for Appointments: {failure.reason}", do)
+        fix = "let the EHR's team grant system/Appointment.rs to the client of ingest"
+        group.fault(NAME, f"the EHR cannot be searched for Appointments: {failure.reason}", fix)
         return
     assess_appointments(group, list(found.values()), server, ehr.bases, settings, now)
 
@@ -53,11 +53,11 @@ def assess_appointments(
     planned = [item for item, plan in plans if plan is not None and plan.status == "planned"]
     unnamed = sum(not rules.encounters_of(item, bases) for item in planned)
     if not planned:
-        says = f"of {len(found)} Appointments that were found none plans a discharge within {settings.within}"
-        group.warning(NAME, says, f"check the codes in {TYPES}, unless no discharge is planned")
+        message = f"of {len(found)} Appointments that were found none plans a discharge within {settings.within}"
+        group.warning(NAME, message, f"check the codes in {TYPES}, unless no discharge is planned")
     elif unnamed and not server.supports_parameter("Encounter", "appointment"):
-        says = f"{unnamed} of {len(planned)} Appointments name no Encounter, and the EHR finds none by Appointment"
-        do = "let the EHR name the Encounter in supportingInformation, or report pending discharges by ADT or REST"
-        group.warning(NAME, says, do)
+        message = f"{unnamed} of {len(planned)} Appointments name no Encounter, and the EHR finds none by Appointment"
+        fix = "let the EHR name the Encounter in supportingInformation, or report pending discharges by ADT or REST"
+        group.warning(NAME, message, fix)
     else:
         group.ok(NAME, f"{len(planned)} discharges are planned within {settings.within}")

@@ -40,8 +40,8 @@ async def check_search(
         try:
             found = await ehr.search("Encounter", params, fresh=True)
         except CountersignError as failure:
-            do = f"correct its search parameters in {DEPARTMENTS}, or let the EHR's team allow the search"
-            group.fault(_name(department), f"the EHR cannot be searched: {failure.reason}", do)
+            fix = f"correct its search parameters in {DEPARTMENTS}, or let the EHR's team allow the search"
+            group.fault(_name(department), f"the EHR cannot be searched: {failure.reason}", fix)
         else:
             assess_stays(group, department, found, settings, now)
 
@@ -49,17 +49,17 @@ async def check_search(
 def assess_parameters(group: Group, department: str, params: Mapping[str, str], server: Capabilities) -> bool:
     """Compare search parameters with those that the server states. Returns whether a search makes sense. Pure."""
     if not params:
-        do = f"set search parameters in {DEPARTMENTS}, such as status=in-progress&location=Location/ward-3"
-        group.fault(_name(department), "it has no search parameters", do)
+        fix = f"set search parameters in {DEPARTMENTS}, such as status=in-progress&location=Location/ward-3"
+        group.fault(_name(department), "it has no search parameters", fix)
         return False
     names = [name for name in (name.partition(":")[0].partition(".")[0] for name in params) if name[:1] != "_"]
     unknown = [name for name in names if not server.supports_parameter("Encounter", name)] if server.search else []
     if unknown:
-        says = (
+        message = (
             f"the EHR does not state that Encounters can be searched by {', '.join(unknown)}: it may return all of them"
         )
-        do = f"use parameters of its CapabilityStatement, or prepare by ADT or REST instead: {RUNBOOK}"
-        group.fault(_name(department), says, do)
+        fix = f"use parameters of its CapabilityStatement, or prepare by ADT or REST instead: {RUNBOOK}"
+        group.fault(_name(department), message, fix)
     return not unknown
 
 
@@ -71,14 +71,16 @@ def assess_stays(
     ongoing = stays_to_prepare(found, department, now, budget, None)
     asked = stays_to_prepare(found, department, now, budget, settings.planned_within)
     if not ongoing:
-        says = f"of {len(found)} Encounters none is of an inpatient in progress"
-        group.warning(name, says, f"check its search parameters in {DEPARTMENTS}, unless the department is empty")
+        message = f"of {len(found)} Encounters none is of an inpatient in progress"
+        group.warning(name, message, f"check its search parameters in {DEPARTMENTS}, unless the department is empty")
     elif not asked:
-        says = f"{len(ongoing)} stays go on, and none of their Encounters plans an end in time: nothing is prepared"
-        group.warning(name, says, f"do not set {PLANNED} if the EHR records no planned end (period.end)")
+        message = f"{len(ongoing)} stays go on, and none of their Encounters plans an end in time: nothing is prepared"
+        group.warning(name, message, f"do not set {PLANNED} if the EHR records no planned end (period.end)")
     elif (beyond := _count_without_tokens(asked)) and settings.tokens:
-        says = f"{len(asked)} stays would be prepared, {beyond} of them without the model, beyond the budget of tokens"
-        group.warning(name, says, f"raise {TOKENS}, or set {PLANNED}")
+        message = (
+            f"{len(asked)} stays would be prepared, {beyond} of them without the model, beyond the budget of tokens"
+        )
+        group.warning(name, message, f"raise {TOKENS}, or set {PLANNED}")
     else:
         planned = sum(item.expected_at is not None for item in ongoing)
         group.ok(name, f"{len(asked)} stays would be prepared now; {planned} of {len(ongoing)} state a planned end")
@@ -94,11 +96,11 @@ def assess_budget(group: Group, settings: CensusSettings) -> None:
     if not settings.tokens or not settings.tokens_per_stay:
         group.ok(name, "no tokens: prepared drafts are composed without the model")
     elif settings.tokens_per_stay < least:
-        says = f"{settings.tokens_per_stay} tokens a stay are less than any prompt needs: the model is never asked"
-        group.warning(name, says, f"raise {PER_STAY} to {least} at least; the facts of a stay need more")
+        message = f"{settings.tokens_per_stay} tokens a stay are less than any prompt needs: the model is never asked"
+        group.warning(name, message, f"raise {PER_STAY} to {least} at least; the facts of a stay need more")
     elif settings.tokens < settings.tokens_per_stay:
-        says = f"{settings.tokens} tokens a night are less than one stay is allotted: the model is never asked"
-        group.warning(name, says, f"raise {TOKENS}")
+        message = f"{settings.tokens} tokens a night are less than one stay is allotted: the model is never asked"
+        group.warning(name, message, f"raise {TOKENS}")
     else:
         stays = settings.tokens // settings.tokens_per_stay
         group.ok(name, f"{stays} stays of a department and night are drafted with the model")
@@ -137,18 +139,18 @@ def assess_timers(group: Group, due: Mapping[str, datetime], settings: CensusSet
     """Compare the timers with the settings. Pure."""
     for department in settings.departments:
         if department not in due:
-            do = f"start ingest with {DEPARTMENTS}"
-            group.warning(_name(department), "ingest has set no timer: it does not run", do)
+            fix = f"start ingest with {DEPARTMENTS}"
+            group.warning(_name(department), "ingest has set no timer: it does not run", fix)
     for department, when in sorted(due.items()):
         at = f"{when:%Y-%m-%d %H:%M} UTC"
         if now - when > TOLERANCE:
-            do = "check that ingest runs and that the EHR answers; see the alerts `step-failing`"
-            group.warning(_name(department), f"it was due at {at} and has not run", do)
+            fix = "check that ingest runs and that the EHR answers; see the alerts `step-failing`"
+            group.warning(_name(department), f"it was due at {at} and has not run", fix)
         elif department in settings.departments:
             group.ok(_name(department), f"it runs next at {at}")
         else:
-            says = f"ingest runs it next at {at}; its search is not checked, as {DEPARTMENTS} is not set here"
-            group.ok(_name(department), says)
+            message = f"ingest runs it next at {at}; its search is not checked, as {DEPARTMENTS} is not set here"
+            group.ok(_name(department), message)
 
 
 def _name(department: str) -> str:

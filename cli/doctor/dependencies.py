@@ -42,8 +42,8 @@ async def _document_receiver(group: Group, target: DoctorTarget) -> None:
     except CountersignError as failure:
         group.fault("MDM receiver", failure.reason, "check COUNTERSIGN_MDM_CA_FILE and the client certificate")
     except (OSError, TimeoutError) as error:
-        says = f"{where} takes no connection ({type(error).__name__})"
-        group.fault("MDM receiver", says, "check COUNTERSIGN_MDM_HOST and COUNTERSIGN_MDM_PORT, and the firewall")
+        message = f"{where} takes no connection ({type(error).__name__})"
+        group.fault("MDM receiver", message, "check COUNTERSIGN_MDM_HOST and COUNTERSIGN_MDM_PORT, and the firewall")
     else:
         group.ok("MDM receiver", f"{where} takes connections{'' if to.tls else ', without TLS'}")
 
@@ -62,8 +62,8 @@ async def _models(group: Group, target: DoctorTarget, endpoints: Endpoints) -> N
         if await client.ready():
             group.ok(f"model {name}", f"ready at {settings.url}")
         else:
-            do = "check that Triton runs there and has the model; its log tells why a model was not loaded"
-            group.fault(f"model {name}", f"not ready at {settings.url}", do)
+            fix = "check that Triton runs there and has the model; its log tells why a model was not loaded"
+            group.fault(f"model {name}", f"not ready at {settings.url}", fix)
         await client.close()
 
 
@@ -117,7 +117,7 @@ async def _telemetry(group: Group, http: httpx.AsyncClient, target: DoctorTarget
     except httpx.RemoteProtocolError:
         pass  # a gRPC server answers there
     except httpx.HTTPError as error:
-        do = "check that the collector runs; the services work without it"
-        group.warning("telemetry", f"{target.otlp} does not answer ({type(error).__name__})", do)
+        fix = "check that the collector runs; the services work without it"
+        group.warning("telemetry", f"{target.otlp} does not answer ({type(error).__name__})", fix)
         return
     group.ok("telemetry", f"{target.otlp} answers")

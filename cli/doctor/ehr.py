@@ -74,8 +74,8 @@ async def _get_metadata(
     try:
         answer = await http.get(url, headers=headers)
     except httpx.HTTPError as error:
-        do = f"check that {url.removesuffix('/metadata')} is correct, and that the EHR runs"
-        group.fault("EHR", f"it does not answer ({type(error).__name__})", do)
+        fix = f"check that {url.removesuffix('/metadata')} is correct, and that the EHR runs"
+        group.fault("EHR", f"it does not answer ({type(error).__name__})", fix)
         return None
     if answer.status_code in (401, 403):
         group.fault("EHR", f"it refuses the token (HTTP {answer.status_code})", ACCESS_FIX)
@@ -83,8 +83,8 @@ async def _get_metadata(
     try:
         answer.raise_for_status().json()["fhirVersion"]
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
-        says = f"it returns no CapabilityStatement (HTTP {answer.status_code})"
-        group.fault("EHR", says, "check that this is the FHIR R4 base URL")
+        message = f"it returns no CapabilityStatement (HTTP {answer.status_code})"
+        group.fault("EHR", message, "check that this is the FHIR R4 base URL")
         return None
     return answer
 
@@ -96,17 +96,17 @@ def assess_write_back(group: Group, setting: Setting, server: Capabilities, mdm:
     except CountersignError as failure:
         group.fault("write-back", failure.reason, "set COUNTERSIGN_WRITE_BACK to fhir, fhir-basic, mdm or none")
         return
-    says = f"{choice.profile}: {choice.why}"
+    message = f"{choice.profile}: {choice.why}"
     if choice.profile == "mdm" and not mdm.configured:
-        group.fault("write-back", f"{says}, and there is no receiver", "set COUNTERSIGN_MDM_HOST")
+        group.fault("write-back", f"{message}, and there is no receiver", "set COUNTERSIGN_MDM_HOST")
     elif (why := unsuitable(choice.profile, server)) is not None:
-        do = "set COUNTERSIGN_WRITE_BACK=auto, or see docs/how-to/file-into-the-chart.md"
-        group.warning("write-back", f"{says}; {why}", do)
+        fix = "set COUNTERSIGN_WRITE_BACK=auto, or see docs/how-to/file-into-the-chart.md"
+        group.warning("write-back", f"{message}; {why}", fix)
     elif choice.profile == "none":
-        do = "set COUNTERSIGN_MDM_HOST if the hospital takes documents by HL7v2"
-        group.warning("write-back", f"{says}; a person transfers each document", do)
+        fix = "set COUNTERSIGN_MDM_HOST if the hospital takes documents by HL7v2"
+        group.warning("write-back", f"{message}; a person transfers each document", fix)
     else:
-        group.ok("write-back", says)
+        group.ok("write-back", message)
 
 
 def assess_scopes(group: Group, granted: frozenset[str], server: Capabilities) -> None:
@@ -115,11 +115,11 @@ def assess_scopes(group: Group, granted: frozenset[str], server: Capabilities) -
     if not missing:
         group.ok("EHR scopes", "all that are needed are granted")
         return
-    says = f"not granted: {', '.join(missing)}"
+    message = f"not granted: {', '.join(missing)}"
     if lacks_required(missing):
-        group.fault("EHR scopes", says, f"{SCOPES_FIX}; without Encounter and Patient nothing can be drafted")
+        group.fault("EHR scopes", message, f"{SCOPES_FIX}; without Encounter and Patient nothing can be drafted")
     else:
-        group.warning("EHR scopes", says, SCOPES_FIX)
+        group.warning("EHR scopes", message, SCOPES_FIX)
 
 
 def assess_routes(group: Group, server: Capabilities) -> None:
@@ -128,10 +128,10 @@ def assess_routes(group: Group, server: Capabilities) -> None:
     if can_search(server):
         group.ok("EHR poll", "by one search for Encounters that have changed")
         return
-    says = (
+    message = (
         "the EHR offers no search for changed Encounters: only visits that an ADT feed or a report named are asked for"
     )
-    group.warning("EHR poll", says, "send ADT messages to ingest (docs/how-to/hl7.md)")
+    group.warning("EHR poll", message, "send ADT messages to ingest (docs/how-to/hl7.md)")
 
 
 async def check_subscriptions(group: Group, ehr: FhirClient) -> None:
@@ -142,11 +142,13 @@ async def check_subscriptions(group: Group, ehr: FhirClient) -> None:
         group.ok("EHR Subscriptions", f"their state is not known: {failure.reason}")
         return
     for id, report in reports:
-        says = f"{id}: {describe(report)}"
+        message = f"{id}: {describe(report)}"
         if report.status in STOPPED or report.error is not None:
-            group.warning("EHR Subscriptions", says, "check that the EHR reaches us, then: countersign ehr subscribe")
+            group.warning(
+                "EHR Subscriptions", message, "check that the EHR reaches us, then: countersign ehr subscribe"
+            )
         else:
-            group.ok("EHR Subscriptions", says)
+            group.ok("EHR Subscriptions", message)
 
 
 def _type_of(scope: str) -> str:

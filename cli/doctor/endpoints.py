@@ -23,9 +23,9 @@ async def check_endpoints(group: Group, target: DoctorTarget) -> Endpoints:
         else:
             await _check_http(group, item)
         if item.remote and not (item.region and item.agreement and item.encrypted):
-            says = f"{item.host} may be outside of the hospital, and it lacks a region, an agreement or https://"
-            do = f"complete it in {FILE}: in production the drafter does not start"
-            group.fault(f"endpoint {item.name}", says, do)
+            message = f"{item.host} may be outside of the hospital, and it lacks a region, an agreement or https://"
+            fix = f"complete it in {FILE}: in production the drafter does not start"
+            group.fault(f"endpoint {item.name}", message, fix)
     return endpoints
 
 
@@ -41,8 +41,8 @@ async def _check_triton(group: Group, item: Endpoint) -> None:
     if await client.ready():
         group.ok(f"endpoint {item.name}", f"{_where(item)}; serves {item.model}")
     else:
-        do = "check that Triton runs there and has the model; its log tells why a model was not loaded"
-        group.fault(f"endpoint {item.name}", f"{_where(item)}; {item.model} is not ready", do)
+        fix = "check that Triton runs there and has the model; its log tells why a model was not loaded"
+        group.fault(f"endpoint {item.name}", f"{_where(item)}; {item.model} is not ready", fix)
     await client.close()
 
 
@@ -51,14 +51,14 @@ async def _check_http(group: Group, item: Endpoint) -> None:
     try:
         served = await client.served_models()
     except CountersignError as failure:
-        do = "check its url, its key, and that this machine may reach it"
-        group.fault(what, f"{_where(item)}; {failure.reason}", do)
+        fix = "check its url, its key, and that this machine may reach it"
+        group.fault(what, f"{_where(item)}; {failure.reason}", fix)
     else:
         if item.model in served:
             group.ok(what, f"{_where(item)}; serves {item.model}")
         else:
             listed = ", ".join(served[:MAX_NAMED]) + (" …" if len(served) > MAX_NAMED else "")
-            says = f"{_where(item)}; it answers and does not list {item.model}, but {listed or 'no model'}"
-            group.warning(what, says, "check `model`; a deployment of Azure is not listed under its own name")
+            message = f"{_where(item)}; it answers and does not list {item.model}, but {listed or 'no model'}"
+            group.warning(what, message, "check `model`; a deployment of Azure is not listed under its own name")
     finally:
         await client.close()

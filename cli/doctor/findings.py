@@ -25,14 +25,14 @@ class Group:
         self._name = name
         self.found: list[Finding] = []
 
-    def ok(self, what: str, says: str) -> None:
-        self.found.append(Finding(self._name, what, "ok", says))
+    def ok(self, what: str, message: str) -> None:
+        self.found.append(Finding(self._name, what, "ok", message))
 
-    def warning(self, what: str, says: str, do: str) -> None:
-        self.found.append(Finding(self._name, what, "warning", says, do))
+    def warning(self, what: str, message: str, fix: str) -> None:
+        self.found.append(Finding(self._name, what, "warning", message, fix))
 
-    def fault(self, what: str, says: str, do: str) -> None:
-        self.found.append(Finding(self._name, what, "fault", says, do))
+    def fault(self, what: str, message: str, fix: str) -> None:
+        self.found.append(Finding(self._name, what, "fault", message, fix))
 
 
 Findings = AsyncIterator[Finding]

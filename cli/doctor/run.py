@@ -16,10 +16,10 @@ async def run_checks(target: DoctorTarget, report_progress: ProgressCallback) ->
     try:
         bus = await connect(target.nats_url, "admin", target.admin_seed, ca_file=target.nats_ca_file)
     except CountersignError as failure:
-        do = f"check that nats-server runs at {target.nats_url}, and that the key is that of the admin user"
+        fix = f"check that nats-server runs at {target.nats_url}, and that the key is that of the admin user"
         if isinstance(failure, PermanentError):
-            do = "see docs/how-to/tls.md on TLS"
-        group.fault("NATS", failure.reason, do)
+            fix = "see docs/how-to/tls.md on TLS"
+        group.fault("NATS", failure.reason, fix)
         yield group.found[0]
     else:
         try:

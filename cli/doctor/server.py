@@ -20,9 +20,9 @@ GIGABYTE = 1_000_000_000
 async def check(target: DoctorTarget) -> list[Finding]:
     group = Group("server")
     if not target.monitor_url:
-        do = "set COUNTERSIGN_NATS_MONITOR_URL, or restart the stack"
+        fix = "set COUNTERSIGN_NATS_MONITOR_URL, or restart the stack"
         group.warning(
-            "durability", "the monitoring endpoint is not known, so it cannot be checked whether writes are synced", do
+            "durability", "the monitoring endpoint is not known, so it cannot be checked whether writes are synced", fix
         )
     else:
         try:
@@ -53,8 +53,8 @@ async def check_account(bus: NatsConnection) -> list[Finding]:
 def assess_payload(group: Group, most: int) -> None:
     """Assess whether the record of a long stay fits into a message. Pure."""
     if most < MAX_PAYLOAD:
-        says = f"the server accepts messages up to {most / 2**20:g} MiB: the record of a long stay may not fit"
-        group.warning("size of messages", says, f"set `max_payload: {MAX_PAYLOAD // 2**20}MB` and reload the server")
+        message = f"the server accepts messages up to {most / 2**20:g} MiB: the record of a long stay may not fit"
+        group.warning("size of messages", message, f"set `max_payload: {MAX_PAYLOAD // 2**20}MB` and reload the server")
 
 
 def assess_durability(group: Group, found: ServerStatus, now: datetime) -> None:
@@ -62,8 +62,8 @@ def assess_durability(group: Group, found: ServerStatus, now: datetime) -> None:
     if found.sync_always:
         group.ok("durability", "every write is on disk before it is acknowledged")
     else:
-        do = "set `sync_interval: always` in the server's `jetstream` block"
-        group.fault("durability", "a power failure may lose acknowledged writes", do)
+        fix = "set `sync_interval: always` in the server's `jetstream` block"
+        group.fault("durability", "a power failure may lose acknowledged writes", fix)
     if not found.auth_required:
         group.fault(
             "authentication",
@@ -71,8 +71,8 @@ def assess_durability(group: Group, found: ServerStatus, now: datetime) -> None:
             "configure the users of shared/messaging/permissions.py",
         )
     if found.single:
-        says = f"only one replica in a cluster of {found.servers} servers: {', '.join(found.single)}"
-        group.fault("replicas", says, "provision with three replicas (COUNTERSIGN_NATS_REPLICAS=3)")
+        message = f"only one replica in a cluster of {found.servers} servers: {', '.join(found.single)}"
+        group.fault("replicas", message, "provision with three replicas (COUNTERSIGN_NATS_REPLICAS=3)")
     if _version(found.version) < MINIMUM_VERSION:
         group.fault(
             "version", f"nats-server {found.version}", f"run {MINIMUM_VERSION[0]}.{MINIMUM_VERSION[1]} or later"
@@ -88,11 +88,11 @@ def assess_durability(group: Group, found: ServerStatus, now: datetime) -> None:
 
 def assess_certificate(group: Group, left: timedelta) -> None:
     """Assess how long the server's certificate is still valid. Pure."""
-    do = "renew it (countersign secrets init, or your own PKI) and reload the servers: docs/how-to/tls.md"
+    fix = "renew it (countersign secrets init, or your own PKI) and reload the servers: docs/how-to/tls.md"
     if left <= timedelta():
-        group.fault("certificate", "it has expired: clients can no longer connect", do)
+        group.fault("certificate", "it has expired: clients can no longer connect", fix)
     elif left < CERTIFICATE_WARNING:
-        group.warning("certificate", f"it expires in {left.days} days", do)
+        group.warning("certificate", f"it expires in {left.days} days", fix)
     else:
         group.ok("certificate", f"it expires in {left.days} days")
 
@@ -100,26 +100,26 @@ def assess_certificate(group: Group, left: timedelta) -> None:
 def assess_clock_skew(group: Group, whose: str, theirs: datetime, ours: datetime) -> None:
     """Assess two clocks. Timers use the server's; signatures and sign-ins use ours. Pure."""
     apart = abs(theirs - ours)
-    says = f"{apart.total_seconds():.1f} s off this machine's clock"
-    do = "synchronize both machines with the same time server"
+    message = f"{apart.total_seconds():.1f} s off this machine's clock"
+    fix = "synchronize both machines with the same time server"
     if apart >= SKEW_FAULT:
-        group.fault(f"clock of {whose}", says, do)
+        group.fault(f"clock of {whose}", message, fix)
     elif apart >= SKEW_WARNING:
-        group.warning(f"clock of {whose}", says, do)
+        group.warning(f"clock of {whose}", message, fix)
     else:
-        group.ok(f"clock of {whose}", says)
+        group.ok(f"clock of {whose}", message)
 
 
 def assess_free_space(group: Group, what: str, free: int, total: int) -> None:
     """Assess free space; sizes in bytes. Pure."""
-    says = f"{free / GIGABYTE:.1f} GB of {total / GIGABYTE:.0f} GB free"
-    do = "free some space: a server that cannot write accepts no messages"
+    message = f"{free / GIGABYTE:.1f} GB of {total / GIGABYTE:.0f} GB free"
+    fix = "free some space: a server that cannot write accepts no messages"
     if free < min(GIGABYTE, total * 0.02):
-        group.fault(what, says, do)
+        group.fault(what, message, fix)
     elif free < min(10 * GIGABYTE, total * 0.1):
-        group.warning(what, says, do)
+        group.warning(what, message, fix)
     else:
-        group.ok(what, says)
+        group.ok(what, message)
 
 
 def _check_data_dir(group: Group, directory: Path) -> None:

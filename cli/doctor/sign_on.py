@@ -38,8 +38,8 @@ async def _provider(group: Group, http: httpx.AsyncClient, target: DoctorTarget)
     try:
         body = await _json(http, f"{settings.issuer.rstrip('/')}/.well-known/openid-configuration")
         if isinstance(body, dict) and body.get("issuer") != settings.issuer:
-            do = "set COUNTERSIGN_OIDC_ISSUER exactly to the issuer in the provider's metadata"
-            group.fault(PROVIDER, "its metadata names another issuer", do)
+            fix = "set COUNTERSIGN_OIDC_ISSUER exactly to the issuer in the provider's metadata"
+            group.fault(PROVIDER, "its metadata names another issuer", fix)
             return
         metadata = parse_metadata(body, settings.issuer)
         usable = await _usable_keys(http, metadata.jwks_uri)
@@ -47,8 +47,8 @@ async def _provider(group: Group, http: httpx.AsyncClient, target: DoctorTarget)
         group.fault(PROVIDER, failure.reason, "check COUNTERSIGN_OIDC_ISSUER, and that it can be reached from here")
         return
     if not usable:
-        do = "let the provider publish a signing key (RSA, EC or Ed25519) at its jwks_uri"
-        group.fault(PROVIDER, "none of its keys verifies a token", do)
+        fix = "let the provider publish a signing key (RSA, EC or Ed25519) at its jwks_uri"
+        group.fault(PROVIDER, "none of its keys verifies a token", fix)
         return
     group.ok(PROVIDER, f"{usable} usable keys")
     authentication = settings.authentication(lambda: str(uuid4()))
@@ -64,16 +64,16 @@ async def _command_line(group: Group, http: httpx.AsyncClient, settings: OidcSet
     """Check the client of `countersign login`: it asks for a code, which nobody enters."""
     what = f"{PROVIDER}: countersign login"
     if not is_secure_url(endpoint):
-        do = "enable the device authorization grant (RFC 8628), or unset COUNTERSIGN_OIDC_CLI_CLIENT_ID"
-        group.warning(what, "the provider does not offer the device authorization grant", do)
+        fix = "enable the device authorization grant (RFC 8628), or unset COUNTERSIGN_OIDC_CLI_CLIENT_ID"
+        group.warning(what, "the provider does not offer the device authorization grant", fix)
         return
     asked = {"scope": settings.cli_scope} | ({"resource": settings.cli_resource} if settings.cli_resource else {})
     client = PublicClient(settings.cli_client_id)
     try:
         await request_tokens(http, endpoint, client, (), time.time(), asked, "device authorization endpoint")
     except TokenRefusedError as refusal:
-        do = "register COUNTERSIGN_OIDC_CLI_CLIENT_ID as a public client for the device authorization grant"
-        group.warning(what, f"the provider refuses its client ({refusal.code})", do)
+        fix = "register COUNTERSIGN_OIDC_CLI_CLIENT_ID as a public client for the device authorization grant"
+        group.warning(what, f"the provider refuses its client ({refusal.code})", fix)
     except TransientError as failure:
         group.warning(what, failure.reason, "try again")
     else:
@@ -88,12 +88,12 @@ async def _certificate(group: Group, settings: OidcSettings, now: datetime) -> N
         found = await asyncio.to_thread(read_certificate, settings.client_certificate_file, settings.client_key_file)
     except (OSError, UnicodeDecodeError, PermanentError):
         return
-    says = f"valid until {found.expires:%Y-%m-%d}"
+    message = f"valid until {found.expires:%Y-%m-%d}"
     if found.expires - now < RENEW_BEFORE:
-        do = "make a new one, upload it to the provider, and replace both files"
-        group.warning(f"{PROVIDER}: certificate", says, do)
+        fix = "make a new one, upload it to the provider, and replace both files"
+        group.warning(f"{PROVIDER}: certificate", message, fix)
     else:
-        group.ok(f"{PROVIDER}: certificate", says)
+        group.ok(f"{PROVIDER}: certificate", message)
 
 
 async def _redirects(group: Group, http: httpx.AsyncClient, target: DoctorTarget, metadata: ProviderMetadata) -> None:
@@ -116,9 +116,9 @@ async def _redirects(group: Group, http: httpx.AsyncClient, target: DoctorTarget
     if answer.headers.get("location", "").startswith(redirect):
         group.ok(f"{PROVIDER}: redirect", f"it sends browsers back to {redirect}")
     else:
-        do = f"register the redirect URI {redirect} with the provider, exactly so; sign in once to be sure"
-        says = f"it did not send the browser back (HTTP {answer.status_code})"
-        group.warning(f"{PROVIDER}: redirect", says, do)
+        fix = f"register the redirect URI {redirect} with the provider, exactly so; sign in once to be sure"
+        message = f"it did not send the browser back (HTTP {answer.status_code})"
+        group.warning(f"{PROVIDER}: redirect", message, fix)
     if metadata.end_session_endpoint and target.oidc.end_session:
         asked = {"client_id": target.oidc.client_id, "post_logout_redirect_uri": f"{base}/sign-in/ended"}
         await _sign_out(group, http, f"{metadata.end_session_endpoint}?{urlencode(asked)}", base)
@@ -130,8 +130,8 @@ async def _sign_out(group: Group, http: httpx.AsyncClient, url: str, base: str) 
     except httpx.HTTPError:
         refused = True
     if refused:
-        do = f"register {base}/sign-in/ended as a post-logout redirect URI, or set COUNTERSIGN_OIDC_END_SESSION=false"
-        group.warning(f"{PROVIDER}: sign-out", "it does not accept our post-logout redirect URI", do)
+        fix = f"register {base}/sign-in/ended as a post-logout redirect URI, or set COUNTERSIGN_OIDC_END_SESSION=false"
+        group.warning(f"{PROVIDER}: sign-out", "it does not accept our post-logout redirect URI", fix)
     else:
         group.ok(f"{PROVIDER}: sign-out", "it ends its own session too")
 
@@ -150,15 +150,15 @@ async def _launch(group: Group, http: httpx.AsyncClient, target: DoctorTarget) -
         group.fault(LAUNCH, "its SMART configuration names no endpoints for apps", "let the EHR's team enable launches")
         return
     if missing:
-        do = "ask the EHR's team whether apps can be launched"
-        group.warning(LAUNCH, f"it does not state {', '.join(missing)}", do)
+        fix = "ask the EHR's team whether apps can be launched"
+        group.warning(LAUNCH, f"it does not state {', '.join(missing)}", fix)
     else:
         group.ok(LAUNCH, f"{settings.issuer} launches apps")
     authentication = settings.authentication(lambda: str(uuid4()))
     await _client(group, http, LAUNCH, found["token_endpoint"], authentication, ())
     if not settings.role_claim:
-        says = "whomever the EHR lets open Countersign is a physician here"
-        group.warning(f"{LAUNCH}: roles", says, "restrict the app to physicians in the EHR, or set its role claim")
+        message = "whomever the EHR lets open Countersign is a physician here"
+        group.warning(f"{LAUNCH}: roles", message, "restrict the app to physicians in the EHR, or set its role claim")
 
 
 async def _client(

@@ -28,14 +28,14 @@ async def check_spend(bus: NatsConnection, group: Group, target: DoctorTarget, n
 def assess_spend(group: Group, endpoint: str, spent: Spent, limits: Limits) -> None:
     """Assess what an endpoint has spent today. Pure."""
     found = tuple(against_limits(spent, limits))
-    says = "today (UTC): " + ", ".join(f"{number:,} of {limit:,} {what}" for what, number, limit in found)
+    message = "today (UTC): " + ", ".join(f"{number:,} of {limit:,} {what}" for what, number, limit in found)
     least = {"requests": 1, "tokens": least_tokens()}  # of one more request
     if used_up := [what for what, number, limit in found if limit - number < least[what]]:
-        words = (
-            f"{says}; no {' and '.join(used_up)} are left, so narratives are composed without the model until 00:00 UTC"
+        message += (
+            f"; no {' and '.join(used_up)} are left, so narratives are composed without the model until 00:00 UTC"
         )
-        group.fault(f"budget of {endpoint}", words, RAISE)
+        group.fault(f"budget of {endpoint}", message, RAISE)
     elif any(number >= WARNING_SHARE * limit for _, number, limit in found):
-        group.warning(f"budget of {endpoint}", says, RAISE)
+        group.warning(f"budget of {endpoint}", message, RAISE)
     else:
-        group.ok(f"budget of {endpoint}", says)
+        group.ok(f"budget of {endpoint}", message)

@@ -61,16 +61,16 @@ def compare(
         good += not wrong
         if wrong:
             values = ((field, getattr(found[name], field), getattr(expected[name], field)) for field in wrong)
-            says = ", ".join(
+            message = ", ".join(
                 f"{field} is {_formatted(is_)}, expected {_formatted(want)}" for field, is_, want in values
             )
-            group.fault(f"{kind} {name}", says, provision)
+            group.fault(f"{kind} {name}", message, provision)
     if good and good == len(expected):
         group.ok(f"{kind}s{where}", f"{good} as expected")
     if of:  # other streams of the account are not ours
         for name in sorted(found.keys() - expected.keys()):
-            do = f"if nothing uses it, remove it: nats consumer rm {of} {name}"
-            group.warning(f"{kind} {name}", f"unknown durable consumer{where}", do)
+            fix = f"if nothing uses it, remove it: nats consumer rm {of} {name}"
+            group.warning(f"{kind} {name}", f"unknown durable consumer{where}", fix)
 
 
 def assess_replicas(group: Group, found: list[ReplicaStatus]) -> None:

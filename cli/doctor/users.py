@@ -55,8 +55,8 @@ async def check(target: DoctorTarget) -> list[Finding]:
         try:
             refused = await _refused_subjects(target, user, seed, may + must_not, listening)
         except (errors.Error, OSError, TimeoutError) as error:
-            says = f"it cannot connect ({type(error).__name__})"
-            group.fault(f"user {user}", says, "check that the server's configuration has the public key of its seed")
+            message = f"it cannot connect ({type(error).__name__})"
+            group.fault(f"user {user}", message, "check that the server's configuration has the public key of its seed")
             continue
         assess_user(group, user, may, must_not + listening, refused)
     if not group.found:

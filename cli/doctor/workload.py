@@ -82,8 +82,8 @@ def assess_consumers(group: Group, loads: Iterable[ConsumerHealth]) -> None:
             group.fault(f"service {service}", f"no process takes its messages; {left} pending", f"start {service}")
             continue
         for load in idle:
-            says = f"no process takes its messages; {load.pending} pending"
-            group.fault(f"consumer {load.consumer.name}", says, f"restart {service}, and check its log")
+            message = f"no process takes its messages; {load.pending} pending"
+            group.fault(f"consumer {load.consumer.name}", message, f"restart {service}, and check its log")
         for load in found:
             _assess_backlog(group, load)
         pending, open_ = sum(load.pending for load in found), sum(load.unanswered for load in found)
@@ -98,11 +98,11 @@ def _assess_backlog(group: Group, load: ConsumerHealth) -> None:
     if load.paused and load.pending:
         group.ok(name, f"paused (peak hours); {load.pending} messages pending")
     elif load.pending > BACKLOG_WARNING:
-        do = f"run more processes of {load.consumer.service}, or find what delays it: countersign dead-letters list"
-        group.warning(name, f"{load.pending} messages pending", do)
+        fix = f"run more processes of {load.consumer.service}, or find what delays it: countersign dead-letters list"
+        group.warning(name, f"{load.pending} messages pending", fix)
     if load.redelivered and load.redelivered >= load.consumer.workers:
-        do = "see the alerts `step-failing`: a dependency fails"
-        group.warning(name, f"{load.redelivered} messages are being retried", do)
+        fix = "see the alerts `step-failing`: a dependency fails"
+        group.warning(name, f"{load.redelivered} messages are being retried", fix)
 
 
 async def _dead_letters(bus: NatsConnection, group: Group) -> None:
@@ -115,8 +115,8 @@ async def _dead_letters(bus: NatsConnection, group: Group) -> None:
         group.ok("dead letters", "none")
         return
     consumers = ", ".join(sorted({letter.consumer for letter in letters}))
-    do = "countersign dead-letters list; fix the cause; then redrive or discard"
-    group.warning("dead letters", f"{len(letters)} unresolved, of {consumers}", do)
+    fix = "countersign dead-letters list; fix the cause; then redrive or discard"
+    group.warning("dead letters", f"{len(letters)} unresolved, of {consumers}", fix)
 
 
 async def _ehr_decisions(bus: NatsConnection, group: Group) -> None:
@@ -131,16 +131,16 @@ async def _ehr_decisions(bus: NatsConnection, group: Group) -> None:
         entry = await Bucket(bus, "reconciled").get(KEY)
         assess_watermark(group, Watermark.read(entry.value) if entry else Watermark())
         return
-    do = "countersign cases reimport; countersign audit verify; then countersign ehr-decisions allow"
-    group.warning("decisions in the EHR", f"held since {hold.at:%Y-%m-%d %H:%M} UTC: {hold.why}", do)
+    fix = "countersign cases reimport; countersign audit verify; then countersign ehr-decisions allow"
+    group.warning("decisions in the EHR", f"held since {hold.at:%Y-%m-%d %H:%M} UTC: {hold.why}", fix)
 
 
 def assess_watermark(group: Group, mark: Watermark) -> None:
     """Assess how far the ended Tasks of the EHR have been read. Pure."""
     until = f"read up to {mark.seen:%Y-%m-%d %H:%M} UTC" if mark.seen else "none read yet"
     if mark.failed >= ALERT_AFTER_FAILURES:
-        do = "see the alerts `reconcile-failing`: decisions in the EHR are delayed"
-        group.warning("Tasks in the EHR", f"the EHR could not be read {mark.failed} times; {until}", do)
+        fix = "see the alerts `reconcile-failing`: decisions in the EHR are delayed"
+        group.warning("Tasks in the EHR", f"the EHR could not be read {mark.failed} times; {until}", fix)
     elif mark.behind:
         group.warning("Tasks in the EHR", f"{until}, more remain", "wait: each run reads some of them")
     elif mark.seen:
@@ -152,25 +152,25 @@ async def _knowledge(bus: NatsConnection, target: DoctorTarget, group: Group) ->
     try:
         live, _ = await LiveBucket(bus).live()
         if live is None:
-            do = "countersign knowledge refresh"
-            group.warning("knowledge", "no version is live: drafts cite nothing", do)
+            fix = "countersign knowledge refresh"
+            group.warning("knowledge", "no version is live: drafts cite nothing", fix)
             return
         passages = await _passages(target, live.collection, live.version)
     except (CountersignError, CommandError, httpx.HTTPError, OSError) as error:
-        says = f"the vectors cannot be counted ({type(error).__name__})"
-        group.fault("knowledge", says, "check that Qdrant, or the stack with the vectors, runs")
+        message = f"the vectors cannot be counted ({type(error).__name__})"
+        group.fault("knowledge", message, "check that Qdrant, or the stack with the vectors, runs")
         return
     if passages == 0:
-        says = f"version {live.version} is live, but it has no vectors"
+        message = f"version {live.version} is live, but it has no vectors"
         group.fault(
-            "knowledge", says, "run countersign restore, or embed it again: countersign knowledge refresh --full"
+            "knowledge", message, "run countersign restore, or embed it again: countersign knowledge refresh --full"
         )
         return
     pinned = f", pinned by {live.pin.by} since {live.pin.since:%Y-%m-%d}: {live.pin.reason}" if live.pin else ""
     group.ok("knowledge", f"version {live.version} is live, {passages} passages{pinned}")
     if live.relevance.origin == "default":
-        do = "add problems to the golden file, then: countersign knowledge refresh --evaluate-only"
-        group.warning("relevance", f"version {live.version} has the default threshold: drafts cite little", do)
+        fix = "add problems to the golden file, then: countersign knowledge refresh --evaluate-only"
+        group.warning("relevance", f"version {live.version} has the default threshold: drafts cite little", fix)
 
 
 async def _passages(target: DoctorTarget, collection: str, version: int) -> int:

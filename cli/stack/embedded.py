@@ -173,7 +173,6 @@ def _services(
     store: Store | None,
 ) -> list[Service]:
     """Return the five services, built and not started. `store` is that of the sandbox EHR."""
-    own = options.ehr_url is None
     common: dict[str, Any] = {
         "nats_url": access.nats_url,
         "nats_monitor_url": access.nats_monitor_url,
@@ -183,19 +182,13 @@ def _services(
     def settings_of(service: str) -> dict[str, Any]:
         return common | {"nats_seed": SecretStr(secrets.seeds[service])}
 
-    ehr = (
-        demo_ehr(access.ehr_url, options.data_dir) if own else EhrSettings(url=access.ehr_url, token=options.ehr_token)
-    )
+    ehr = _ehr_settings(options, access)
     triton_settings = TritonSettings(url=access.triton_url, drafter_model=options.drafter_model)
     knowledge = KnowledgeSettings(file=paths.file, tokenizer=triton.EMBEDDER / "tokenizer.json", uploads=paths.uploads)
-    hl7 = hl7_settings(options.hl7_port, options.data_dir, demo=own)
+    hl7 = hl7_settings(options.hl7_port, options.data_dir, demo=options.ehr_url is None)
     ingest = settings_of("ingest") | _published_keys(options.data_dir)
     approval = ApprovalSettings(
-        **settings_of("approval"),
-        **_approval_files(options),
-        ehr=ehr,
-        escalate_after=options.escalate_after,
-        public_url=access.base_url,
+        **settings_of("approval"), **_approval_settings(options), ehr=ehr, public_url=access.base_url
     )
     embedder = EmbedderSettings(**settings_of("embedder"), triton=triton_settings, knowledge=knowledge)
     evaluator = EvaluatorSettings(
@@ -214,12 +207,20 @@ def _services(
     ]
 
 
-def _approval_files(options: StackOptions) -> dict[str, Any]:
-    """Return the settings of approval for files that the environment does not name."""
-    files: dict[str, Any] = {"directory": options.directory} if options.directory else {}
+def _ehr_settings(options: StackOptions, access: StackAccess) -> EhrSettings:
+    if options.ehr_url is None:
+        return demo_ehr(access.ehr_url, options.data_dir)
+    return EhrSettings(url=access.ehr_url, token=options.ehr_token)
+
+
+def _approval_settings(options: StackOptions) -> dict[str, Any]:
+    """Return the options of the stack as settings of approval, and the files that the environment does not name."""
+    settings: dict[str, Any] = {"escalate_after": options.escalate_after}
+    if options.directory:
+        settings["directory"] = options.directory
     if "COUNTERSIGN_ERASURE_DIR" not in os.environ:
-        files["erasure_dir"] = options.data_dir / ERASURES
-    return files
+        settings["erasure_dir"] = options.data_dir / ERASURES
+    return settings
 
 
 def _sandbox_app(store: Store, secrets: Secrets, access: StackAccess, stack: AsyncExitStack) -> ASGIApp:

@@ -68,17 +68,9 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
     checkpoints = _checkpoints(core)
     alerts = PrometheusAlerts(settings.prometheus.url, settings.prometheus.token_file, HttpClient())
     verifications = VerificationService(core.bus, core.ehr, checkpoints, clock, core.new_id)
-    tokens = read_api_tokens(settings.tokens_file)
     operations = Operations(core.bus, core.requests, clock)
     dependencies = ApiDependencies(
-        authenticator=Authenticator(
-            tokens,
-            provider,
-            sessions,
-            partial(_log_refusal, core.log),
-            settings.public,
-            says_where=provider is not None,
-        ),
+        authenticator=_authenticator(core, sessions, provider),
         log=core.log,
         access_log=AccessLogReader(core.bus, core.log, settings.organization),
         signatures=SignatureReview(core.bus, core.log),
@@ -108,13 +100,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
         feed=feed,
         system=SystemService(core.bus, settings.nats_monitor_url, settings.checkpoint_dir),
         alerts=alerts,
-        department=DepartmentDependencies(
-            names=PractitionerNames(core.interactive_ehr),
-            reminders=ReminderService(core.bus, core.review.cases, core.interactive_directory, clock),
-            absences=AbsenceService(core.absences, clock, core.review.check_person),
-            turnaround=turnaround,
-            new_id=core.new_id,
-        ),
+        department=_department(core, turnaround),
         views=SavedViews(core.bus),
         trials=TrialReader(core.evaluations, core.review.cases, core.log),
         verifications=verifications,
@@ -134,6 +120,21 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
     )
     routers = (*ROUTERS, *(PROVIDER_ROUTERS if provider else ()), *(LAUNCH_ROUTERS if launch else ()))
     return HttpInterface(routers, dependencies, part)
+
+
+def _authenticator(core: Core, sessions: SessionStore, provider: OidcProvider | None) -> Authenticator:
+    tokens, log_refusal = read_api_tokens(core.settings.tokens_file), partial(_log_refusal, core.log)
+    return Authenticator(tokens, provider, sessions, log_refusal, core.settings.public, says_where=provider is not None)
+
+
+def _department(core: Core, turnaround: TurnaroundProjection) -> DepartmentDependencies:
+    return DepartmentDependencies(
+        names=PractitionerNames(core.interactive_ehr),
+        reminders=ReminderService(core.bus, core.review.cases, core.interactive_directory, core.clock),
+        absences=AbsenceService(core.absences, core.clock, core.review.check_person),
+        turnaround=turnaround,
+        new_id=core.new_id,
+    )
 
 
 def _checkpoints(core: Core) -> tuple[Folder, Ed25519PublicKey] | None:

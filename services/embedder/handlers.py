@@ -13,8 +13,9 @@ from nats.aio.msg import Msg
 from services.embedder import domain
 from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.knowledge import BATCH_SIZE, STILL_VALID, Chunk, point_id
-from shared.contracts.refresh import BatchIndexed, BatchReady, Indexed, Promoted, RefreshRef, Started, fold_refresh
+from shared.contracts.refresh import BatchIndexed, BatchReady, Indexed, Promoted, RefreshRef, Started
 from shared.contracts.refresh import Embedded as EmbeddedEvent
+from shared.contracts.refresh_state import fold_refresh
 from shared.contracts.subjects import peak_timer_subjects
 from shared.contracts.timestamps import format_utc
 from shared.inference.embeddings import Embedder

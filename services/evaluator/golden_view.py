@@ -9,7 +9,8 @@ from services.evaluator.golden_edits import GoldenEdits
 from services.evaluator.golden_set import Decision, GoldenItem, GoldenSet, added, changed, check_documents, removed
 from services.evaluator.version_content import KnowledgeContent
 from shared.contracts.knowledge import QueryResult
-from shared.contracts.refresh import Evaluated, fold_refresh
+from shared.contracts.refresh import Evaluated
+from shared.contracts.refresh_state import fold_refresh
 from shared.knowledge.live import LiveBucket, VersionRecord
 from shared.messaging.connection import NatsConnection
 from shared.messaging.refreshes import RefreshLog

@@ -11,7 +11,8 @@ from services.evaluator.golden import GoldenQuery
 from services.evaluator.golden_edits import GoldenEdits
 from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.knowledge import DocumentCounts, QueryResult, RelevanceThreshold
-from shared.contracts.refresh import Evaluated, HeldBack, Indexed, Promoted, Refresh, RefreshRef, fold_refresh
+from shared.contracts.refresh import Evaluated, HeldBack, Indexed, Promoted, RefreshRef
+from shared.contracts.refresh_state import Refresh, fold_refresh
 from shared.inference.triton import BATCH_PRIORITY
 from shared.knowledge import knowledge_file
 from shared.knowledge.knowledge_file import KnowledgeFile

@@ -8,15 +8,8 @@ from datetime import datetime
 from typing import get_args
 
 from shared.contracts.knowledge import ALL_SOURCES, SOURCE_PATTERN, DocumentEntry
-from shared.contracts.refresh import (
-    AttemptFailed,
-    BatchIndexed,
-    Refresh,
-    RefreshOutcome,
-    RefreshRef,
-    Requested,
-    fold_refresh,
-)
+from shared.contracts.refresh import AttemptFailed, BatchIndexed, RefreshRef, Requested
+from shared.contracts.refresh_state import Refresh, RefreshOutcome, fold_refresh
 from shared.contracts.subjects import derived_id
 from shared.knowledge.knowledge_file import KnowledgeFile, Source
 from shared.messaging.refreshes import RefreshLog

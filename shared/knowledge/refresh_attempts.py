@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from shared.contracts.refresh import AttemptFailed, RefreshRef, RefreshStep, fold_refresh, parse_refresh_subject
+from shared.contracts.refresh import AttemptFailed, RefreshRef, RefreshStep, parse_refresh_subject
+from shared.contracts.refresh_state import fold_refresh
 from shared.contracts.subjects import retry_timer_subjects
 from shared.messaging.connection import NatsConnection
 from shared.messaging.dead_letter_queue import FailedMessage, publish_alert

@@ -127,47 +127,46 @@ def _case_channels() -> list[Channel]:
 def _ehr_channels() -> list[Channel]:
     encounter = "What an EHR says happened to an encounter. An integration engine may publish it directly."
     fact = ChannelMessage(encounter, schema="ehr-encounter-fact.v1.json")
-    visit = "What an ADT message said happened to a visit. Which Encounter that is, is found out afterwards."
-    updated = "An Encounter in the EHR has changed: a notification or the poll named it, and its content decides."
-    appointment = "An Appointment in the EHR has changed: it may plan a discharge, which its content decides."
-    changed = "A Task in the EHR has changed. An integration engine may publish it directly."
-    reimport = "After a restore somebody wants taken over from the chart what was signed since the backup."
     return [
         *(
             Channel(f"ehr-{name}", subjects.encounter_subject(name, "{department}", "{encounter}"), "EHR", fact)
             for name in EHR_FACTS
         ),
-        Channel(
-            "ehr-encounter-updated",
+        _ehr_channel(
+            "encounter-updated",
             subjects.updated_subject("encounter", "{encounter}"),
-            "EHR",
-            ChannelMessage(updated, schema="ehr-encounter-changed.v1.json"),
+            "encounter-changed",
+            "An Encounter in the EHR has changed: a notification or the poll named it, and its content decides.",
         ),
-        Channel(
-            "ehr-appointment-updated",
+        _ehr_channel(
+            "appointment-updated",
             subjects.updated_subject("appointment", "{appointment}"),
-            "EHR",
-            ChannelMessage(appointment, schema="ehr-appointment-changed.v1.json"),
+            "appointment-changed",
+            "An Appointment in the EHR has changed: it may plan a discharge, which its content decides.",
         ),
-        Channel(
-            "ehr-visit",
+        _ehr_channel(
+            "visit",
             subjects.visit_subject("{event}", "{digest}"),
-            "EHR",
-            ChannelMessage(visit, schema="ehr-visit-fact.v1.json"),
+            "visit-fact",
+            "What an ADT message said happened to a visit. Which Encounter that is, is found out afterwards.",
         ),
-        Channel(
-            "ehr-task-updated",
+        _ehr_channel(
+            "task-updated",
             subjects.updated_subject("task", "{task}"),
-            "EHR",
-            ChannelMessage(changed, schema="ehr-task-fact.v1.json"),
+            "task-fact",
+            "A Task in the EHR has changed. An integration engine may publish it directly.",
         ),
-        Channel(
-            "ehr-reimport",
+        _ehr_channel(
+            "reimport",
             subjects.reimport_subject("{case}"),
-            "EHR",
-            ChannelMessage(reimport, schema="ehr-reimport.v1.json"),
+            "reimport",
+            "After a restore somebody wants taken over from the chart what was signed since the backup.",
         ),
     ]
+
+
+def _ehr_channel(name: str, address: str, schema: str, summary: str) -> Channel:
+    return Channel(f"ehr-{name}", address, "EHR", ChannelMessage(summary, schema=f"ehr-{schema}.v1.json"))
 
 
 def _event_channels(
@@ -217,48 +216,50 @@ def _timer_channels() -> list[Channel]:
     ]
 
 
-def _other_channels() -> list[Channel]:
+def _notification_channels() -> list[Channel]:
     place = ("{case}", "{escalation}", "{channel}")
-    notice = "A message about an escalation for one channel. Ids, level and time; no address."
-    access = ChannelMessage(
+    notice = ChannelMessage(
+        "A message about an escalation for one channel. Ids, level and time; no address.", payload=IDS_AND_FIGURES
+    )
+    sent = ChannelMessage("The message was sent to its channel.", payload=IDS_AND_FIGURES)
+    delivery = ChannelMessage(
+        "A case event on its way to a webhook. Ids, names and a time; no address.", payload=OBJECT
+    )
+    attempt = ChannelMessage("An attempt to post a delivery: its outcome, status and duration.", payload=OBJECT)
+    webhook = ("{webhook}", "{delivery}")
+    return [
+        Channel("notice", subjects.notification_subject(*place), "NOTIFY", notice),
+        Channel("notice-sent", subjects.receipt_subject(*place), "NOTIFY", sent),
+        Channel("webhook-delivery", subjects.webhook_delivery_subject(*webhook), "NOTIFY", delivery),
+        Channel("webhook-attempt", subjects.webhook_attempt_subject(*webhook), "NOTIFY", attempt),
+    ]
+
+
+def _access_channels() -> list[Channel]:
+    message = ChannelMessage(
         "Who looked at a draft, signed in, was refused: ids, role and time.",
         payload={"type": "object", "additionalProperties": {"type": ["string", "null"]}},
     )
-    alert = ChannelMessage(
+    return [
+        Channel(f"access-{entry}", subjects.access_subject(entry, "{case}"), "ACCESS", message)
+        for entry in get_args(AccessLogEvent)
+    ]
+
+
+def _alert_channels() -> list[Channel]:
+    message = ChannelMessage(
         "Something a person should look at: ids, names of steps and figures.", payload=IDS_AND_FIGURES
     )
+    return [Channel("alert", subjects.alert_subject("{severity}", "{kind}"), "ALERTS", message)]
+
+
+def _dead_letter_channels() -> list[Channel]:
     letter = ChannelMessage("A message whose retries are exhausted, complete, with the reason as a header.")
     resolved = ChannelMessage(
         "An operator dealt with a dead letter: who, when, and why in the operator's own words.",
         payload={"type": "object", "additionalProperties": {"type": "string"}},
     )
     return [
-        Channel(
-            "notice", subjects.notification_subject(*place), "NOTIFY", ChannelMessage(notice, payload=IDS_AND_FIGURES)
-        ),
-        Channel(
-            "notice-sent",
-            subjects.receipt_subject(*place),
-            "NOTIFY",
-            ChannelMessage("The message was sent to its channel.", payload=IDS_AND_FIGURES),
-        ),
-        Channel(
-            "webhook-delivery",
-            subjects.webhook_delivery_subject("{webhook}", "{delivery}"),
-            "NOTIFY",
-            ChannelMessage("A case event on its way to a webhook. Ids, names and a time; no address.", payload=OBJECT),
-        ),
-        Channel(
-            "webhook-attempt",
-            subjects.webhook_attempt_subject("{webhook}", "{delivery}"),
-            "NOTIFY",
-            ChannelMessage("An attempt to post a delivery: its outcome, status and duration.", payload=OBJECT),
-        ),
-        *(
-            Channel(f"access-{entry}", subjects.access_subject(entry, "{case}"), "ACCESS", access)
-            for entry in get_args(AccessLogEvent)
-        ),
-        Channel("alert", subjects.alert_subject("{severity}", "{kind}"), "ALERTS", alert),
         Channel("deadletter", subjects.dead_letter_subject("{service}", "{consumer}"), "DEADLETTER", letter),
         *(
             Channel(f"deadletter-{outcome}", subjects.resolution_subject(outcome, "{letter}"), "DEADLETTER", resolved)
@@ -274,5 +275,8 @@ CHANNELS: tuple[Channel, ...] = (
     *_event_channels("drafters", "DRAFTERS", DRAFTER_EVENT_TYPES, CASE_HEADERS, _drafter_address),
     *_event_channels("evaluations", "EVALUATIONS", EVALUATION_EVENT_TYPES, REFRESH_HEADERS, _evaluation_address),
     *_timer_channels(),
-    *_other_channels(),
+    *_notification_channels(),
+    *_access_channels(),
+    *_alert_channels(),
+    *_dead_letter_channels(),
 )

@@ -30,7 +30,7 @@ from shared.runtime.problems import ProblemError
 from tests.support.examples import T0
 
 # What takes no key: it reads only, or what it stores is the same however often it is sent.
-WITHOUT = {"/v1/access/search", "/v1/fhir/notifications", "/v1/knowledge/documents"}
+WITHOUT = {"/v1/access/search", "/v1/cases/search", "/v1/fhir/notifications", "/v1/knowledge/documents"}
 
 
 def test_every_post_takes_a_key_or_is_listed() -> None:

@@ -20,16 +20,8 @@ from shared.contracts.knowledge import (
     RetrievalMetrics,
     UnreadableDocument,
 )
-from shared.contracts.refresh import (
-    AttemptFailed,
-    Evaluated,
-    Indexed,
-    Planned,
-    Refresh,
-    RefreshRef,
-    Skipped,
-    Started,
-)
+from shared.contracts.refresh import AttemptFailed, Evaluated, Indexed, Planned, RefreshRef, Skipped, Started
+from shared.contracts.refresh_state import Refresh
 from shared.knowledge.live import LivePointer, VersionRecord
 from shared.runtime.authentication import ApiToken, ApiTokens, Authenticator, token_digest
 from shared.runtime.dependencies import mount, provide

@@ -34,9 +34,9 @@ from shared.contracts.refresh import (
     Resumed,
     Skipped,
     Started,
-    fold_refresh,
     parse_refresh_subject,
 )
+from shared.contracts.refresh_state import fold_refresh
 from shared.messaging.refreshes import decode_refresh
 
 RECORDED = Path(__file__).parents[1] / "contracts" / "knowledge"

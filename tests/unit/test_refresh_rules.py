@@ -10,7 +10,8 @@ from services.ingest.refresh import plan, refresh_queue
 from services.ingest.refresh.schedule import next_run
 from shared.contracts.errors import PermanentError
 from shared.contracts.knowledge import STILL_VALID, Chunk, DocumentEntry, Fingerprint, point_id
-from shared.contracts.refresh import AttemptFailed, Indexed, Refresh, RefreshRef, Started
+from shared.contracts.refresh import AttemptFailed, Indexed, RefreshRef, Started
+from shared.contracts.refresh_state import Refresh
 from shared.knowledge import knowledge_file
 from shared.knowledge.knowledge_file import PeakHours, Schedule
 from shared.knowledge.live import QueuedRefresh, RefreshQueue, oldest_retained

@@ -89,7 +89,7 @@ class Retract(BaseModel):
     responses=with_etag("of the document, for `If-Match`") | problem_responses(UNKNOWN_CASE | ERASED),
 )
 async def show_document(case_id: str, response: Response, who: Clinician, api: Api) -> CurrentDocument:
-    history = await api.cases.view(case_id, who)
+    history = await api.cases.authorized_history(case_id, who)
     case = fold(history)
     try:
         found = await api.corrections.current_document(case_id, case)

@@ -48,7 +48,7 @@ class PackContents:
     made_at: datetime
     made_by: str
     role: str
-    texts: bool  # the contents of documents are included
+    includes_texts: bool  # the contents of documents are included
     events: Sequence[RawMessage]
     history: Sequence[RecordedEvent]
     filings: Sequence[FiledSignature]
@@ -95,7 +95,7 @@ def _manifest(found: PackContents) -> dict[str, Any]:
         "made_at": found.made_at.isoformat(),
         "made_by": found.made_by,
         "role": found.role,
-        "texts": found.texts,
+        "texts": found.includes_texts,
         "checkpoint": found.proof is not None,
         "not_included": found.missing,
     }

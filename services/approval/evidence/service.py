@@ -62,34 +62,34 @@ class EvidenceService:
         stored = await self._event_store.stored(CaseRef("*", case_id).filter)
         history, _ = sort_readable(stored)
         case, department = fold(history), history[-1].case.department
-        texts = denial(who, case, department, "see") is None
-        if texts or who.in_role("auditor") is None:
-            await self._cases.view(case_id, who)
-        role = who.role if texts else "auditor"
-        await self._record(case_id, who, role, texts=texts)
+        may_read_texts = denial(who, case, department, "see") is None
+        if may_read_texts or who.in_role("auditor") is None:
+            await self._cases.authorized_history(case_id, who)
+        role = who.role if may_read_texts else "auditor"
+        await self._record(case_id, who, role, may_read_texts=may_read_texts)
         filed = list(filings(history))
-        missing = [] if texts else [NO_TEXTS.format(role)]
+        missing = [] if may_read_texts else [NO_TEXTS.format(role)]
         found = PackContents(
             case=case_id,
             made_at=self._clock(),
             made_by=who.subject,
             role=role,
-            texts=texts,
+            includes_texts=may_read_texts,
             events=stored,
             history=history,
             filings=filed,
             provenances={item.filed.head.sequence: await self._provenance(item) for item in filed},
-            renditions=await self._renditions(case_id, filed, missing, texts=texts),
+            renditions=await self._renditions(case_id, filed, missing, may_read_texts=may_read_texts),
             verification=await self._verification(case_id, self._clock()),
             proof=await asyncio.to_thread(self._proof, case_id, missing),
             missing=missing,
         )
         return await asyncio.to_thread(write_zip, found)
 
-    async def _record(self, case_id: str, who: Caller, role: str, *, texts: bool) -> None:
+    async def _record(self, case_id: str, who: Caller, role: str, *, may_read_texts: bool) -> None:
         await self._log.record(
             "exported",
-            detail="evidence pack with documents" if texts else "evidence pack without documents",
+            detail="evidence pack with documents" if may_read_texts else "evidence pack without documents",
             case_id=case_id,
             by=who.actor,
             role=role,
@@ -105,19 +105,19 @@ class EvidenceService:
             return f"the EHR does not show it ({failure.reason})"
 
     async def _renditions(
-        self, case_id: str, filed: list[FiledSignature], missing: list[str], *, texts: bool
+        self, case_id: str, filed: list[FiledSignature], missing: list[str], *, may_read_texts: bool
     ) -> list[Rendition]:
         """Return the documents that were filed; adds to `missing` which contents are not there."""
         found: list[Rendition] = []
         for item in filed:
             if not isinstance(item.body, Filed):
                 continue
-            contents = await self._contents(case_id, item.signature) if texts else {}
+            contents = await self._contents(case_id, item.signature) if may_read_texts else {}
             for content_type, digest in item.body.renditions.items():
                 content = contents.get(content_type)
                 if content is not None and sha256_hex(content) != digest:
                     content = None
-                if texts and content is None:
+                if may_read_texts and content is None:
                     missing.append(f"the {content_type} that event {item.filed.head.sequence} filed: it is not kept")
                 found.append(Rendition(item.filed.head.sequence, content_type, digest, content))
         return found

@@ -142,7 +142,7 @@ class UnfiledDocumentService:
 
         Raises DecisionRefusedError where there is none, or no PDF of it.
         """
-        history = await self._cases.view(case_id, who)
+        history = await self._cases.authorized_history(case_id, who)
         case = fold(history)
         found = latest_document(case) if addendum is None else dict(enumerate(addenda(case), 1)).get(addendum)
         if found is None:

@@ -50,7 +50,7 @@ class RatingDetails(DraftRating):
     responses=problem_responses(UNKNOWN_CASE | ERASED),
 )
 async def show_rating(case_id: str, who: Clinician, api: Api) -> RatingDetails:
-    history = await api.cases.view(case_id, who)
+    history = await api.cases.authorized_history(case_id, who)
     case = fold(history)
     rated = rules.current_rating(case)
     if rated is None or case.rating is None:

@@ -190,7 +190,7 @@ async def list_reviews(
     responses=with_etag("of the draft, for `If-Match`") | problem_responses(UNKNOWN_CASE | ERASED),
 )
 async def show_review(case_id: str, response: Response, who: Clinician, api: Api) -> ReviewView:
-    history = await api.cases.view(case_id, who)
+    history = await api.cases.authorized_history(case_id, who)
     try:
         view = await review_view(api.cases, history, await prepared_view(api.cases, api.carrier, history, who.subject))
     except ErasedError:

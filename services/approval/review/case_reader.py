@@ -44,7 +44,7 @@ class CaseReader:
         """Return the current state of a case; `exists` is false where there is no such case."""
         return current(case_id, await self.history(case_id))
 
-    async def view(self, case_id: str, caller: Caller) -> list[RecordedEvent]:
+    async def authorized_history(self, case_id: str, caller: Caller) -> list[RecordedEvent]:
         """Return the history of a case whose draft the caller is about to see.
 
         The access is in the log when this returns. Raises DecisionRefusedError.

@@ -14,7 +14,7 @@ from services.approval.review.problems import problem_of
 from services.approval.review.views import case_view, erasure_of
 from services.approval.web.corrections import NOTES as AFTER_FILING
 from services.approval.web.corrections import after_filing
-from services.approval.web.draft_comparison import compare_with_previous_draft
+from services.approval.web.draft_comparison import compare_with_previous
 from services.approval.web.filing import NOTES as FILING
 from services.approval.web.filing import unfiled_case
 from services.approval.web.progress import correct_authorship_line, progress
@@ -186,14 +186,14 @@ async def _case_values(
         "rating": await rating_form(api, who, ref.id, case),
         "doubt": await api.chart.restore_warning(history),
         "unfiled": await unfiled_case(api, history, api.clock()),
-        "earlier": await compare_with_previous_draft(api.cases, history, case, draft) if mode == "review" else None,
+        "compared": await compare_with_previous(api.cases, history, case, draft) if mode == "review" else None,
         **await progress(api.cases, ref.id, draft, kept, mode, who),
     }
 
 
 async def _viewed(api: ApiDependencies, case_id: str, who: Caller) -> list[RecordedEvent]:
     try:
-        return await api.cases.view(case_id, who)
+        return await api.cases.authorized_history(case_id, who)
     except DecisionRefusedError as refused:
         raise problem_of(refused) from None
 
@@ -212,7 +212,7 @@ def _decided(case: Case) -> dict[str, object] | None:
     if case.decision is None or not isinstance(case.decision.body, Approved | Rejected):
         return None
     by = case.decision.body.by
-    what = "Countersigned" if isinstance(case.decision.body, Approved) else "DecisionRefusedError"
+    what = "Countersigned" if isinstance(case.decision.body, Approved) else "Refused"
     return {"what": what, "by": by.name or by.subject, "time": case.decision.time}
 
 

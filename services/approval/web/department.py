@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
+from services.approval.absences.rules import Absence
 from services.approval.department.rules import AGES, MAX_SELECTED, NOBODY, ORDERS, Age, Order, ReviewSelection, age_of
 from services.approval.department.rules import groups as groups_of
 from services.approval.department.rules import totals as totals_of
@@ -14,6 +15,7 @@ from services.approval.dependencies import Api, ApiDependencies, Supervisor
 from services.approval.escalation.rules import TAKES_OVER
 from services.approval.projections.open_reviews import OpenReviewRow
 from services.approval.review.draft_labels import DraftLabel
+from services.approval.web.inbox import open_review_counts
 from services.approval.web.render import PageRoute, page, plain
 from shared.runtime.authentication import Caller
 from shared.runtime.problems import ProblemError
@@ -44,14 +46,10 @@ async def show(
     groups = groups_of(rows, now)
     wanted = ReviewSelection(attending or None, age or None, order).of(rows, now)
     shown = wanted[skip : skip + PAGE]
-    absences = [item for item in await api.department.absences.visible(who) if item.state(now) == "current"]
-    if department:
-        absences = [item for item in absences if item.department == department]
+    absences = await _current_absences(api, who, department, now)
     people = await people_of(api, [group.oldest for group in groups] + shown, [item.cover for item in absences])
     reminded = await api.department.reminders.of([row.ref.id for row in shown])
-    counts = {
-        name: count for name, count in sorted(api.open_reviews.counts().items()) if who.can_access_department(name)
-    }
+    counts = open_review_counts(api, who)
     return page(
         "department.html",
         who=who,
@@ -80,6 +78,12 @@ async def show(
         next_due=next_due(rows, now),
         note=NOTES.get(note, ""),
     )
+
+
+async def _current_absences(api: ApiDependencies, who: Caller, department: str, now: datetime) -> list[Absence]:
+    """Return the current absences of the department; of all that the caller may see where none is named."""
+    current = [item for item in await api.department.absences.visible(who) if item.state(now) == "current"]
+    return [item for item in current if not department or item.department == department]
 
 
 def departments_of(who: Caller, department: str) -> tuple[str, ...] | None:

@@ -52,9 +52,6 @@ async def inbox(
     drafts += [(line.case_id, line.draft) for line in prepared if line.draft is not None]
     labels = await api.labels.of(drafts)
     now = api.clock()
-    counts = {
-        name: count for name, count in sorted(api.open_reviews.counts().items()) if who.can_access_department(name)
-    }
     return page(
         "rows.html" if rows else "inbox.html",
         here="/",
@@ -62,7 +59,7 @@ async def inbox(
         rows=[_row(line, labels[line.draft], now) for line in lines],
         prepared=[(line, labels.get(line.draft or "", DraftLabel()).initials or "?") for line in prepared],
         zone=api.zone_of(department or ""),
-        counts=counts,
+        counts=open_review_counts(api, who),
         department=department or "",
         mine=mine,
         q=q,
@@ -70,6 +67,11 @@ async def inbox(
         unread=api.unreadable.of(who),
         unfiled=[] if after else await shown_unfiled(api, who, now),
     )
+
+
+def open_review_counts(api: ApiDependencies, who: Caller) -> dict[str, int]:
+    """Return department → open reviews, for the departments that the caller may see."""
+    return {name: count for name, count in sorted(api.open_reviews.counts().items()) if who.can_access_department(name)}
 
 
 def _start(person: Caller) -> str:

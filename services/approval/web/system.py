@@ -80,11 +80,7 @@ async def show(request: Request, who: SystemReader, api: Api, note: str = "") ->
         now=now,
         findings=sorted(findings, key=lambda item: item.level),
         checks=checks,
-        broker=None if isinstance(broker, str) else broker,
-        reason=broker if isinstance(broker, str) else "",
-        services=[] if isinstance(broker, str) else _services(broker),
-        streams=[] if isinstance(broker, str) else [s for s in broker.streams if not s.name.startswith(BUCKET)],
-        buckets=0 if isinstance(broker, str) else sum(s.name.startswith(BUCKET) for s in broker.streams),
+        **_broker_values(broker),
         schedules=[(item, item.state(now)) for item in known_schedules],
         hold=None if isinstance(hold, str) else hold,
         held=held,
@@ -119,6 +115,19 @@ async def set_hold(
 
 def _may_hold(who: Caller) -> bool:
     return "operator" in who.roles and who.departments is None
+
+
+def _broker_values(broker: BrokerStatus | str) -> dict[str, Any]:
+    """Return the template values about NATS; `broker` is the reason where its status could not be read."""
+    if isinstance(broker, str):
+        return {"broker": None, "reason": broker, "services": [], "streams": [], "buckets": 0}
+    return {
+        "broker": broker,
+        "reason": "",
+        "services": _services(broker),
+        "streams": [stream for stream in broker.streams if not stream.name.startswith(BUCKET)],
+        "buckets": sum(stream.name.startswith(BUCKET) for stream in broker.streams),
+    }
 
 
 def _services(broker: BrokerStatus) -> list[dict[str, Any]]:

@@ -14,7 +14,6 @@ from services.drafter.record import (
     functional_status,
     identity,
     incidents,
-    microbiology,
     note_excerpts,
     nutrition,
     open_points,
@@ -26,9 +25,7 @@ from services.drafter.record import (
 from services.drafter.record.diagnosis_roles import DiagnosisRoles
 from services.drafter.record.features import read_features
 from services.drafter.record.medication import MedicationLists, read_medication
-from services.drafter.record.observations import Measurements, is_measured, read_measurements
-from services.drafter.record.reference_ranges import RangeSubject
-from services.drafter.record.reports import ReportList, pending_requests, read_reports
+from services.drafter.record.results import ResultReader
 from services.drafter.record.scope import StayScope, excluded_lines, source
 from services.drafter.source_record import SourceRecord
 from shared.clinical import elements, references
@@ -52,9 +49,7 @@ class ContextBuilder:
         self._encounters = encounters
         self._scope = scope
         self._patient = patient
-        self._microbiology = microbiology.Microbiology(
-            self._resources_of_type("Observation"), self._resources_of_type("DiagnosticReport"), record.bases
-        )
+        self._results = ResultReader(record, self._resources_of_type, scope, patient)
         self._devices = record.people | {source(item): item for item in self._resources_of_type("Device")}
 
     def _resources_of_type(self, type: str) -> list[Resource]:
@@ -81,9 +76,9 @@ class ContextBuilder:
         notes = clinical_notes.read_notes(
             (item for items in self._documents() for item in items), record.texts, record.people, scope, bases
         )
-        measurements = self._measurements()
-        others = self._not_measured()
-        reports = self._reports()
+        measurements = self._results.measurements()
+        others = self._results.not_measured()
+        reports = self._results.reports()
         allergy_list = allergies.read_allergies(self._resources_of_type("AllergyIntolerance"), scope)
         medication = self._medication(passages)
         attending, attending_name = identity.resolve_practitioner(
@@ -92,7 +87,7 @@ class ContextBuilder:
         organization, organization_name = self._organization()
         directives_in_force, directive_doubts = self._directives()
         complications, incident_doubts = self._incidents()
-        cultures = list(self._microbiology.cultures(scope, measurements.pending))
+        cultures = self._results.cultures(measurements.pending)
         return EncounterContext(
             encounter=source(encounter),
             encounter_status=str(encounter.get("status", "")),
@@ -117,19 +112,8 @@ class ContextBuilder:
             reasons=self._reasons(passages),
             diagnoses=(*self._diagnoses(passages), *complications),
             family_history=tuple(diagnoses.family_history(self._resources_of_type("FamilyMemberHistory"), scope)),
-            procedures=(
-                *procedures.read_procedures(self._resources_of_type("Procedure"), self._devices, scope, bases),
-                *note_excerpts.operations(passages),
-            ),
-            devices=_distinct_entries(
-                procedures.devices_in_place(
-                    self._resources_of_type("Device"),
-                    self._resources_of_type("DeviceUseStatement"),
-                    self._devices,
-                    scope,
-                    bases,
-                )
-            ),
+            procedures=self._procedures(passages),
+            devices=self._devices_in_place(),
             immunizations=tuple(procedures.immunizations(self._resources_of_type("Immunization"), scope)),
             allergies=allergy_list.entries,
             allergies_unknown=self._why_no_allergies(allergy_list.unknown),
@@ -144,7 +128,7 @@ class ContextBuilder:
             microbiology=(*cultures, *reports.cultures),
             reports=tuple(reports.entries),
             contradictions=(*measurements.contradictions, *reports.contradictions),
-            pending=_distinct_entries([*measurements.pending, *reports.pending, *self._pending_requests()]),
+            pending=_distinct_entries([*measurements.pending, *reports.pending, *self._results.requested()]),
             function=tuple(functional_status.functional_status(others, scope)),
             observed=tuple(functional_status.other_observations(others, scope)),
             directives=directives_in_force,
@@ -214,36 +198,6 @@ class ContextBuilder:
         unread = any(item.type == "AllergyIntolerance" for item in self._record.unread)
         return "Could not be read from the EHR: ask the patient" if unread else stated
 
-    def _measurements(self) -> Measurements:
-        return read_measurements(
-            self._resources_of_type("Observation"), self._scope, self._range_subject(), self._microbiology.taken
-        )
-
-    def _range_subject(self) -> RangeSubject:
-        born = self._scope.parse_time(self._record.patient.get("birthDate"))
-        years = (self._scope.end - born.begins).days / 365.25 if born is not None else None
-        return RangeSubject(self._patient.sex, years)
-
-    def _reports(self) -> ReportList:
-        shown = frozenset(source(item) for item in self._resources_of_type("Observation"))
-        return read_reports(
-            self._resources_of_type("DiagnosticReport"),
-            self._resources_of_type("ImagingStudy"),
-            shown,
-            self._scope,
-            self._record.bases,
-        )
-
-    def _pending_requests(self) -> list[ContextEntry]:
-        results = [
-            item
-            for type in ("DiagnosticReport", "Observation", "ImagingStudy", "Procedure")
-            for item in self._resources_of_type(type)
-        ]
-        return list(
-            pending_requests(self._resources_of_type("ServiceRequest"), results, self._scope, self._record.bases)
-        )
-
     def _reasons(self, passages: list[note_excerpts.NoteExcerpt]) -> tuple[ContextEntry, ...]:
         stated = diagnoses.admission_reasons(self._encounters, self._resources_of_type("Condition"), self._record.bases)
         return _distinct_entries([*stated, *note_excerpts.complaints(passages)])
@@ -257,6 +211,22 @@ class ContextBuilder:
         ]
         return (*recorded, *named)
 
+    def _procedures(self, passages: list[note_excerpts.NoteExcerpt]) -> tuple[ContextEntry, ...]:
+        recorded = procedures.read_procedures(
+            self._resources_of_type("Procedure"), self._devices, self._scope, self._record.bases
+        )
+        return (*recorded, *note_excerpts.operations(passages))
+
+    def _devices_in_place(self) -> tuple[ContextEntry, ...]:
+        found = procedures.devices_in_place(
+            self._resources_of_type("Device"),
+            self._resources_of_type("DeviceUseStatement"),
+            self._devices,
+            self._scope,
+            self._record.bases,
+        )
+        return _distinct_entries(found)
+
     def _incidents(self) -> tuple[list[Diagnosis], list[ContextEntry]]:
         """Return adverse events, and what they, chart warnings and questionnaires ask of the physician."""
         known = self._record.people | {source(item): item for entries in self._entries.values() for item in entries}
@@ -269,15 +239,6 @@ class ContextBuilder:
     def _medication(self, passages: list[note_excerpts.NoteExcerpt]) -> MedicationLists:
         known = self._record.people | {source(item): item for item in self._resources_of_type("Medication")}
         return read_medication(self._resources_of_type, known, passages, self._record.bases, self._scope)
-
-    def _not_measured(self) -> list[Resource]:
-        """Return observations that are neither results nor vital signs."""
-        taken = self._microbiology.taken
-        return [
-            item
-            for item in self._resources_of_type("Observation")
-            if source(item) not in taken and not is_measured(item)
-        ]
 
     def _directives(self) -> tuple[tuple[ContextEntry, ...], tuple[ContextEntry, ...]]:
         """Return directives in force, and where they contradict each other."""

@@ -13,17 +13,8 @@ from services.ingest.refresh.prepare import RefreshPreparation, token_counter
 from services.ingest.refresh.schedule import next_run
 from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.knowledge import ALL_SOURCES
-from shared.contracts.refresh import (
-    AttemptFailed,
-    BatchReady,
-    Indexed,
-    Refresh,
-    RefreshRef,
-    Requested,
-    Resumed,
-    Started,
-    fold_refresh,
-)
+from shared.contracts.refresh import AttemptFailed, BatchReady, Indexed, RefreshRef, Requested, Resumed, Started
+from shared.contracts.refresh_state import Refresh, fold_refresh
 from shared.contracts.subjects import derived_id, fired_timer_filter, refresh_timer_subjects
 from shared.knowledge import knowledge_file
 from shared.knowledge.collections import collection_name

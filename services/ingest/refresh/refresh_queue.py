@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from shared.contracts.refresh import Refresh, RefreshOutcome
+from shared.contracts.refresh_state import Refresh, RefreshOutcome
 from shared.knowledge.live import QueuedRefresh, RefreshQueue
 
 ANY_SOURCE = "*"

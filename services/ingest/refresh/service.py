@@ -12,7 +12,8 @@ from services.ingest.documents.blocks import UnreadableDocumentError
 from services.ingest.documents.reader import DocumentReader
 from services.ingest.refresh.handlers import Refreshing
 from shared.contracts.errors import PermanentError
-from shared.contracts.refresh import BatchIndexed, Evaluated, Refresh, RefreshRef, Requested, fold_refresh
+from shared.contracts.refresh import BatchIndexed, Evaluated, RefreshRef, Requested
+from shared.contracts.refresh_state import Refresh, fold_refresh
 from shared.knowledge.live import LiveBucket
 from shared.messaging.connection import NatsConnection
 from shared.messaging.refreshes import RefreshLog
