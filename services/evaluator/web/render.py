@@ -56,7 +56,7 @@ templates = Templates(Path(__file__).parent / "templates")
 templates.environment.globals |= {
     "METRIC_WORDS": METRIC_WORDS,
     "MOVE_WORDS": MOVE_WORDS,
-    "MARGINS": {item.name: item.margin for item in METRICS},
+    "LARGER_IS_BETTER": {item.name for item in METRICS if item.larger_is_better},
     "interval_chart": interval_chart,
     "span": span,
 }
