@@ -29,6 +29,7 @@ class Metric:
 METRICS = (
     Metric("contradicted", lambda item: _share(item.contradicted, item), larger_is_better=False),
     Metric("not-in-record", lambda item: _share(item.not_in_record, item), larger_is_better=False),
+    Metric("required-elements", lambda item: _elements_present(item), larger_is_better=True),
     Metric("silent", lambda item: float(item.silent), larger_is_better=False),
     Metric("rouge-l", lambda item: item.rouge_l, larger_is_better=True, compares=True),
     Metric("similarity", lambda item: item.similarity, larger_is_better=True, compares=True),
@@ -57,6 +58,11 @@ def _kept(item: DraftFigures) -> float | None:
     if item.kept is None:
         return None
     return item.kept / item.sentences if item.sentences else 0.0
+
+
+def _elements_present(item: DraftFigures) -> float | None:
+    """Return the share of the required elements; None in results that were recorded before they were measured."""
+    return 1 - len(item.elements_missing) / item.elements_required if item.elements_required else None
 
 
 def _omitted(item: DraftFigures) -> float | None:

@@ -113,6 +113,11 @@ class DraftFigures(Model):
     )
     facts_signed: int = Field(default=0, description="entries of the record that the signed narrative states")
     facts_omitted: int = Field(default=0, description="of those, entries that the draft's narrative does not state")
+    elements_required: int = Field(
+        default=0,
+        description="parts, narratives and other elements that the kind of document requires; 0 in older results",
+    )
+    elements_missing: tuple[str, ...] = Field(default=(), description="of those, names of what the draft does not have")
     reading_grade: float | None = Field(
         default=None, description="of the instructions to the patient, as a US school grade; null: too short"
     )

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from shared.contracts.model import Model
 
 MetricName = Literal[
-    "contradicted", "not-in-record", "silent", "rouge-l", "similarity", "sentence-similarity",
+    "contradicted", "not-in-record", "required-elements", "silent", "rouge-l", "similarity", "sentence-similarity",
     "kept", "facts-omitted", "open-points", "words", "reading-grade", "input-tokens", "output-tokens", "cost",
     "seconds",
 ]  # fmt: skip
@@ -46,6 +46,7 @@ GateLimits = Mapping[str, MetricLimits]  # by metric; unknown ones of a newer ve
 DEFAULT_LIMITS: GateLimits = {
     "contradicted": MetricLimits(limit=0.4, margin=0.01),
     "not-in-record": MetricLimits(limit=0.75, margin=0.05),
+    "required-elements": MetricLimits(limit=0.8, margin=0.02),
     "silent": MetricLimits(margin=0.05),
     "rouge-l": MetricLimits(margin=0.05),
     "similarity": MetricLimits(margin=0.05),

@@ -9,6 +9,7 @@ from shared.web.render import PageRoute, Templates, span
 METRIC_WORDS = {
     "contradicted": "sentences of the model that the record contradicts, share",
     "not-in-record": "sentences of the model that the record does not have, share",
+    "required-elements": "parts, narratives and elements that the kind of document requires and the draft has, share",
     "silent": "stays for which the model gave no usable answer, share",
     "rouge-l": "narrative against the signed one: longest common subsequence of words",
     "similarity": "whole text against the signed one: 1 − edit distance / length",
