@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from services.evaluator.part_similarity import PartSimilarity, by_part
 from shared.contracts.evaluations import DraftFigures, ItemJudged
 from shared.contracts.quality_gate import DEFAULT_LIMITS, GateLimits, MetricLimits
 
@@ -113,7 +114,8 @@ class DepartmentResult:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationResult:
-    """`worst` are the cases in which the candidate is worst against the live configuration.
+    """`worst` are the cases in which the candidate is worst against the live configuration; `parts` are those of the
+    document, the worst first.
 
     `conclusive`: there is a verdict, as every stay was tried and enough could be judged. `absent` are the metrics that
     compare with what was signed, where nothing was signed for any stay.
@@ -127,6 +129,7 @@ class EvaluationResult:
     passed: bool
     reasons: tuple[str, ...]
     worst: tuple[str, ...]
+    parts: tuple[PartSimilarity, ...] = ()
     absent: tuple[str, ...] = ()
 
 
@@ -161,6 +164,7 @@ def evaluate(
         passed=not reasons,
         reasons=tuple(reasons),
         worst=tuple(measured[at].case for at in worst if _harm(*pairs[at]) > (0.0, 0.0, 0.0)),
+        parts=by_part(pairs),
         absent=_absent(pairs),
     )
 

@@ -97,6 +97,15 @@ class DepartmentSummary(BaseModel):
         return cls(department=found.department, judged=found.judged, metrics=metrics)
 
 
+class PartSummary(BaseModel):
+    """Mean similarity of one part of the document to what was signed for it."""
+
+    part: str = Field(description="code of the part; document-header: what stands above the first one")
+    stays: int = Field(description="whose drafts of both configurations have the part")
+    candidate: float = Field(description="1 - edit distance / length of the longer text")
+    live: float = Field(description="the same of the live configuration")
+
+
 class EvaluationSummary(BaseModel):
     """A candidate against the configuration that was live when it began."""
 
@@ -115,6 +124,7 @@ class EvaluationSummary(BaseModel):
     reasons: list[str] = Field(description="why it is held back")
     absent: list[str] = Field(description="metrics that compare with what was signed, where nothing was")
     metrics: list[MetricSummary] = Field(description="candidate and live configuration side by side")
+    parts: list[PartSummary] = Field(description="those in which the candidate is worst against live first")
     departments: list[DepartmentSummary]
     worst: list[str] = Field(description="cases in which the candidate's draft is worst against the live one's")
 
@@ -137,6 +147,7 @@ class EvaluationSummary(BaseModel):
             reasons=list(result.reasons),
             metrics=[MetricSummary.of(item) for item in result.metrics],
             absent=list(result.absent),
+            parts=[PartSummary(**asdict(item)) for item in result.parts],
             departments=[DepartmentSummary.of(item) for item in result.departments],
             worst=list(result.worst),
         )

@@ -105,6 +105,9 @@ class DraftFigures(Model):
         default=None,
         description="of the whole texts: 1 - Levenshtein distance / length of the longer one; null: nothing was signed",
     )
+    similarity_by_part: dict[str, float] = Field(
+        default={}, description="the same of each part, by its code; document-header is above the first part"
+    )
     open_points: int = Field(default=0, description="open points of the draft")
     words: int = Field(default=0, description="words of the narrative")
     seconds: float = 0.0

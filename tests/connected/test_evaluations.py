@@ -116,6 +116,8 @@ async def test_an_inventing_prompt_is_held_back_and_an_honest_one_drafts(
     unsupported = metrics["contradicted"]["candidate"] + metrics["not-in-record"]["candidate"]
     assert unsupported == pytest.approx(1.0)
     assert metrics["similarity"]["live"] == 1.0  # signed as it was drafted, and drafted the same again
+    assert {item["live"] for item in found["parts"]} == {1.0}
+    assert len({item["part"] for item in found["parts"]}) == 7
     for move in (("canary", invents, "--share", "0.1"), ("promote", invents)):
         done = await run_beside("drafters", *move, *BECAUSE)
         assert (done.code, "Held back" in done.err) == (1, True), done

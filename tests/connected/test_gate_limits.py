@@ -30,7 +30,15 @@ pytestmark = [pytest.mark.connected, pytest.mark.timeout(120)]
 
 CANDIDATE = LIVE.model_copy(update={"prompt": PROMPT})
 CANARY = ("--share", "0.1", "--reason", "a better prompt")
-SHIPPED = DraftFigures(supported=8, contradicted=2, sentences=10, kept=10, rouge_l=0.9, similarity=0.9)
+SHIPPED = DraftFigures(
+    supported=8,
+    contradicted=2,
+    sentences=10,
+    kept=10,
+    rouge_l=0.9,
+    similarity=0.9,
+    similarity_by_part={"significant-findings": 0.7, "condition-at-discharge": 0.9},
+)
 REASON = "contradicted is 0.200, live 0.200: over the limit of 0.1"
 
 
@@ -110,13 +118,15 @@ async def test_limits_of_a_kind_hold_a_candidate_back_until_they_are_met(
     assert (held["id"], held["passed"], held["reasons"]) == (id, False, [REASON])
     (metric,) = [item for item in held["metrics"] if item["name"] == "contradicted"]
     assert (metric["limit"], metric["margin"], metric["failed"], metric["passed"]) == (0.1, 0.01, ["limit"], False)
-    assert f"not passed: {REASON}" in (await run_beside("drafters", "evaluations", digest)).out
+    shown = (await run_beside("drafters", "evaluations", digest)).out
+    assert f"not passed: {REASON}" in shown
+    assert "parts       significant-findings 0.700 (live 0.700), condition-at-discharge" in shown
     refused = await run_beside("drafters", "canary", digest, *CANARY)
     assert (refused.code, "over the limit of 0.1" in refused.err) == (1, True), refused
     headers = {"Authorization": f"Bearer {nats.secrets.tokens['operator']}"}
     async with httpx.AsyncClient(base_url=url, headers=headers) as http:
         page = (await http.get(f"/drafters/{digest}/evaluations/{id}")).text
-    for words in ("Beyond the limit", "at most 0.1, margin 0.01", REASON):
+    for words in ("Beyond the limit", "at most 0.1, margin 0.01", REASON, "Similarity by part", "Significant findings"):
         assert words in page, words
 
     await declare_drafters(drafter, DECLARED, load_kinds(None))  # the folder was taken away again
