@@ -1,6 +1,7 @@
 """`countersign drafters evaluate`, `evaluations` and `sets`: judge a candidate on stays that were signed."""
 
 import asyncio
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from cli.output import emit, make_table, print_table, progress_bar
 
 SETS = "/v1/evaluation-sets"
 POLL_INTERVAL_S = 0.5
+WORST_PARTS = 3  # shown; --json has all
 STAY_FIGURES = ("contradicted", "not_in_record", "rouge_l", "similarity")
 
 sets = typer.Typer(no_args_is_help=True, help="Stays under a name, to evaluate several candidates on the same.")
@@ -143,6 +145,9 @@ def _print_evaluation(found: dict[str, Any]) -> None:
     for item in found["departments"] if len(found["departments"]) > 1 else ():
         print(f"{item['department']}, {item['judged']} stays")
         _print_metrics([metric for metric in item["metrics"] if metric["passed"] is not None], gate=False)
+    if found["parts"]:
+        parts = (f"{item['part']} {item['candidate']:.3f} (live {item['live']:.3f})" for item in found["parts"])
+        print(f"parts       {', '.join(islice(parts, WORST_PARTS))}: least similar to what was signed, against live")
     if found["worst"]:
         print(f"worst       {', '.join(found['worst'])}")
     print("passed" if found["passed"] else f"not passed: {'; '.join(found['reasons'])}")

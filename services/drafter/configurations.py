@@ -88,4 +88,4 @@ async def declare_drafters(registry: DrafterRegistry, declared: DeclaredDrafters
     """Record what is declared for each kind of document, where that has changed. Raises TransientError."""
     for kind in kinds.all.values():
         digest = await registry.store(declared.configuration(kind))
-        await registry.move(kind.name, partial(declare, digest=digest))
+        await registry.move(kind.name, partial(declare, digest=digest, gate=kind.gate))

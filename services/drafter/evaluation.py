@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from nats.aio.msg import Msg
 
 from services.drafter.configurations import ChosenDrafter, ModelOf
+from services.drafter.elements_present import with_elements
 from services.drafter.evaluation_metrics import cost_of, measure, narrative_of, signed_narrative, with_omissions
-from services.drafter.kinds import KindDefinition
+from services.drafter.kinds import KindDefinition, KindRegistry
 from services.drafter.writing import Assignment, DraftWriter
 from shared.clinical import synthetic_stays
 from shared.contracts.context import EncounterContext
@@ -62,8 +63,10 @@ class DraftEvaluation:
         log: EvaluationLog,
         timer: Callable[[], float],
         similarity: Similarity,
+        kinds: KindRegistry,
     ) -> None:
-        """`timer` returns seconds, to time a draft."""
+        """`timer` returns seconds, to time a draft; `kinds` say what a document of each kind has to have."""
+        self._kinds = kinds
         self._artifacts = Artifacts(bus)
         self._registry = registry
         self._model_of = model_of
@@ -114,6 +117,7 @@ class DraftEvaluation:
             found = await asyncio.to_thread(measure, draft, signed, seconds)
             model = self._model_of((await self._registry.configuration(digest)).model)
             figures.append(found.model_copy(update={"cost": cost_of(found, model.price)}))
+        figures = await asyncio.to_thread(with_elements, figures, drafts, context, self._kinds)
         if signed is None:
             return drafts, figures
         return drafts, await asyncio.to_thread(with_omissions, figures, drafts, signed, context)

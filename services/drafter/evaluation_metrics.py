@@ -7,14 +7,16 @@ import numpy as np
 from rapidfuzz.distance import LCSseq, Levenshtein
 
 from services.drafter.omissions import StatedFacts
+from shared.contracts.authorship import AUTHOR_BY_LINE
 from shared.contracts.context import EncounterContext
-from shared.contracts.draft import HEADINGS, Draft
+from shared.contracts.draft import HEADINGS, Draft, PartCode
 from shared.contracts.evaluations import DraftFigures
 from shared.grounding import split_sentences
 from shared.inference.embeddings import Embedder, Vectors
 from shared.runtime.generation_endpoints import Price
 
 EMBEDDING_DEADLINE_S = 30.0
+HEADER: PartCode = "document-header"  # the text above the first part, as edits name it
 
 
 def measure(draft: Draft, signed: str | None, seconds: float) -> DraftFigures:
@@ -35,6 +37,7 @@ def measure(draft: Draft, signed: str | None, seconds: float) -> DraftFigures:
         kept=len(draft.sentences_in(signed)) if signed is not None else None,
         rouge_l=rouge_l(mine, _words(signed_narrative(signed))) if signed is not None else None,
         similarity=Levenshtein.normalized_similarity(draft.text, signed) if signed is not None else None,
+        similarity_by_part=similarity_by_part(draft, signed) if signed is not None else {},
         open_points=len(draft.open_points),
         words=len(mine),
         seconds=round(seconds, 3),
@@ -74,6 +77,30 @@ def rouge_l(one: list[str], other: list[str]) -> float:
         return float(one == other)
     common = LCSseq.similarity(one, other)
     return 2 * common / (len(one) + len(other))
+
+
+def similarity_by_part(draft: Draft, signed: str) -> dict[PartCode, float]:
+    """Return how similar each part of a draft is to the signed one, rounded; 0 for a part that only one of them has."""
+    mine, theirs = _parts_of(draft, draft.text), _parts_of(draft, signed)
+    return {
+        code: round(Levenshtein.normalized_similarity(mine.get(code, ""), theirs.get(code, "")), 4)
+        for code in dict.fromkeys([*mine, *theirs])
+    }
+
+
+def _parts_of(draft: Draft, text: str) -> dict[PartCode, str]:
+    """Return the text of each part, found by its title line; without the line about the author of the narrative."""
+    titles = {" ".join(part.title.split()).casefold(): part.code for part in draft.parts}
+    found: dict[PartCode, list[str]] = {HEADER: []}
+    at = HEADER
+    for line in text.splitlines():
+        plain = " ".join(line.split())
+        if (code := titles.get(plain.casefold())) is not None:
+            at = code
+            found.setdefault(at, [])
+        elif plain and plain not in AUTHOR_BY_LINE:
+            found[at].append(plain)
+    return {code: "\n".join(lines) for code, lines in found.items()}
 
 
 def signed_narrative(text: str) -> str:

@@ -133,6 +133,7 @@ def evaluations(core: Core) -> Part:
         EvaluationLog(core.broker.bus, "drafter", core.clock),
         perf_counter,
         partial(sentence_similarities, core.embedder, core.settings.triton.embedder_model, priority=BATCH_PRIORITY),
+        core.documents.kinds,
     )
     core.broker.on_message("drafter-evaluate", evaluation.receive)
     return Part()

@@ -13,7 +13,9 @@ from shared.contracts.case_values import Actor
 from shared.contracts.drafter_states import DocumentDrafters, DrafterEntry
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.evaluations import EvaluationRequested, ItemJudged, ItemReady, parse_evaluation_subject
+from shared.contracts.quality_gate import GateLimits, gate_limits
 from shared.contracts.subjects import derived_id
+from shared.messaging.drafter_registry import DrafterRegistry
 from shared.messaging.evaluations import EvaluationLog, read_evaluation_event
 
 CONSUMER = "evaluator-evaluate"
@@ -33,9 +35,11 @@ class Evaluation:
 class Evaluations:
     """Begins evaluations, and computes their results from what is recorded of each stay."""
 
-    def __init__(self, log: EvaluationLog) -> None:
+    def __init__(self, log: EvaluationLog, registry: DrafterRegistry | None = None) -> None:
+        """`registry` knows the limits that kinds of documents declare; without it the defaults hold."""
         self._log = log
-        self._results: dict[str, tuple[int, EvaluationResult]] = {}  # by evaluation: stays that were judged, result
+        self._registry = registry
+        self._results: dict[str, tuple[int, GateLimits, EvaluationResult]] = {}  # by evaluation, with stays judged
 
     async def begin(self, requested: EvaluationRequested) -> str:
         """Begin an evaluation, and return its id. The same configurations and stays are one evaluation.
@@ -76,14 +80,19 @@ class Evaluations:
 
     async def _with_result(self, evaluation: str, requested: EvaluationRequested, time: datetime) -> Evaluation:
         judged = await self._log.judged(evaluation)
+        limits = await self._limits(requested.document)
         before = self._results.get(evaluation)
-        if before is None or before[0] != len(judged):  # each stay is judged once
+        if before is None or before[:2] != (len(judged), limits):  # each stay is judged once
             # In a thread: resampling hundreds of stays takes longer than a request may hold up the others.
-            result = await asyncio.to_thread(evaluate, judged, len(requested.items))
+            result = await asyncio.to_thread(evaluate, judged, len(requested.items), limits=limits)
             if len(self._results) >= MAX_REMEMBERED:
                 self._results.clear()
-            before = self._results[evaluation] = len(judged), result
-        return Evaluation(evaluation, requested, before[1], time)
+            before = self._results[evaluation] = len(judged), limits, result
+        return Evaluation(evaluation, requested, before[2], time)
+
+    async def _limits(self, document: str) -> GateLimits:
+        """Return the limits of a kind of document, as the drafter that started last declares them."""
+        return gate_limits((await self._registry.state(document)).gate if self._registry is not None else {})
 
     async def stays(self, evaluation: str) -> list[ItemJudged]:
         """Return the stays that were drafted so far, in the order of their numbers."""

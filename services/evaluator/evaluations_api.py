@@ -1,12 +1,13 @@
 """REST API of the evaluations of drafter configurations."""
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.evaluator.dependencies import UNKNOWN_DRAFTER, AnyRole, Drafters, Engineer
+from services.evaluator.draft_metrics import DepartmentResult, MetricResult
 from services.evaluator.drafters_api import ReasonedRequest
 from services.evaluator.evaluation_sets import VERSIONED_NAME, StayChoice
 from services.evaluator.evaluations import Evaluation
@@ -73,7 +74,14 @@ class MetricSummary(BaseModel):
     difference: float | None = Field(description="candidate minus live; null without a stay with both")
     low: float | None = Field(description="lower end of the 95 % interval of the difference")
     high: float | None = Field(description="upper end of the 95 % interval of the difference")
+    limit: float | None = Field(description="of the candidate's mean, whatever live has; null: none")
+    margin: float | None = Field(description="by which the candidate's mean may be worse than live's; null: none")
+    failed: list[Literal["limit", "margin"]] = Field(description="which of them hold the candidate back")
     passed: bool | None = Field(description="whether the metric passes the gate; null if the gate ignores it")
+
+    @classmethod
+    def of(cls, found: MetricResult) -> "MetricSummary":
+        return cls(**asdict(found), passed=found.passed)
 
 
 class DepartmentSummary(BaseModel):
@@ -82,6 +90,20 @@ class DepartmentSummary(BaseModel):
     department: str
     judged: int = Field(description="stays with figures")
     metrics: list[MetricSummary] = Field(description="candidate and live configuration side by side")
+
+    @classmethod
+    def of(cls, found: DepartmentResult) -> "DepartmentSummary":
+        metrics = [MetricSummary.of(item) for item in found.metrics]
+        return cls(department=found.department, judged=found.judged, metrics=metrics)
+
+
+class PartSummary(BaseModel):
+    """Mean similarity of one part of the document to what was signed for it."""
+
+    part: str = Field(description="code of the part; document-header: what stands above the first one")
+    stays: int = Field(description="whose drafts of both configurations have the part")
+    candidate: float = Field(description="1 - edit distance / length of the longer text")
+    live: float = Field(description="the same of the live configuration")
 
 
 class EvaluationSummary(BaseModel):
@@ -102,6 +124,7 @@ class EvaluationSummary(BaseModel):
     reasons: list[str] = Field(description="why it is held back")
     absent: list[str] = Field(description="metrics that compare with what was signed, where nothing was")
     metrics: list[MetricSummary] = Field(description="candidate and live configuration side by side")
+    parts: list[PartSummary] = Field(description="those in which the candidate is worst against live first")
     departments: list[DepartmentSummary]
     worst: list[str] = Field(description="cases in which the candidate's draft is worst against the live one's")
 
@@ -122,9 +145,10 @@ class EvaluationSummary(BaseModel):
             left_out=result.left_out,
             passed=result.passed,
             reasons=list(result.reasons),
-            metrics=[MetricSummary(**asdict(item)) for item in result.metrics],
+            metrics=[MetricSummary.of(item) for item in result.metrics],
             absent=list(result.absent),
-            departments=[DepartmentSummary.model_validate(asdict(item)) for item in result.departments],
+            parts=[PartSummary(**asdict(item)) for item in result.parts],
+            departments=[DepartmentSummary.of(item) for item in result.departments],
             worst=list(result.worst),
         )
 

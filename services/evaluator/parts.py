@@ -71,7 +71,7 @@ def drafters(core: Core) -> tuple[DrafterService, Part]:
     """Evaluate candidates, compare canaries, watch live configurations, count what physicians change."""
     bus, clock = core.broker.bus, core.clock
     registry, log = DrafterRegistry(bus, "evaluator", clock), EvaluationLog(bus, "evaluator", clock)
-    evaluations, feedback = Evaluations(log), FeedbackProjection(bus, registry)
+    evaluations, feedback = Evaluations(log, registry), FeedbackProjection(bus, registry)
     drift = DriftWatch(bus, core.settings.drift_decisions)
     watch = DecisionProjection(bus, registry, evaluations, core.settings.canary_evidence, drift)
     core.broker.on_message(EVALUATE, evaluations.receive)

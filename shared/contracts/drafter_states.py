@@ -27,6 +27,7 @@ from shared.contracts.drafters import (
 )
 from shared.contracts.envelope import CHAIN_START, ChainHead
 from shared.contracts.errors import PermanentError
+from shared.contracts.quality_gate import GateLimits
 
 DrafterState = Literal["candidate", "shadow", "canary", "live", "retired"]
 
@@ -62,6 +63,7 @@ class DocumentDrafters:
     entries: Mapping[str, DrafterEntry] = field(default_factory=dict)  # by digest, in the order in which they came
     replaced: tuple[str, ...] = ()  # configurations that were live, the last one last
     declared: str | None = None  # by the settings of the drafter that started last
+    gate: GateLimits = field(default_factory=dict)  # as that drafter's files declare them, without the defaults
     head: ChainHead = CHAIN_START
 
     @property
@@ -96,8 +98,8 @@ def apply(before: DocumentDrafters, record: RecordedDrafterEvent) -> DocumentDra
     """Return the state after one more event."""
     found = replace(before, head=record.head)
     match record.body:
-        case Declared(configuration=digest):
-            found = replace(found, declared=digest)
+        case Declared(configuration=digest, gate=gate):
+            found = replace(found, declared=digest, gate=gate)
             if before.live is None or before.live.configuration == before.declared:
                 return _make_live(found, digest, record)
             return found if digest in found.entries else _with(found, digest, "candidate", record)
@@ -151,9 +153,10 @@ def _make_live(found: DocumentDrafters, digest: str, record: RecordedDrafterEven
     return _with(found, digest, "live", record)
 
 
-def declare(now: DocumentDrafters, digest: str) -> DrafterEvent | None:
-    """Return the event of a drafter that starts; None where nothing changes."""
-    return None if now.declared == digest else Declared(configuration=digest)
+def declare(now: DocumentDrafters, digest: str, gate: GateLimits | None = None) -> DrafterEvent | None:
+    """Return the event of a drafter that starts; None where nothing changes. `gate` is what its files declare."""
+    found = dict(gate or {})
+    return None if (now.declared, now.gate) == (digest, found) else Declared(configuration=digest, gate=found)
 
 
 def add(now: DocumentDrafters, digest: str, by: Actor, reason: str) -> DrafterEvent | None:

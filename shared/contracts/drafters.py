@@ -15,6 +15,7 @@ from shared.contracts.case_values import Actor
 from shared.contracts.draft import NAME_PATTERN, Prompt
 from shared.contracts.envelope import ChainHead, sha256_hex
 from shared.contracts.model import Model
+from shared.contracts.quality_gate import MetricLimits
 
 Policy = Literal["strict", "marked"]
 DIGEST_PATTERN = r"^[0-9a-f]{64}$"
@@ -92,6 +93,9 @@ class Declared(Model):
     event: Literal["declared"] = "declared"
     version: Literal[1] = 1
     configuration: Digest
+    gate: dict[str, MetricLimits] = Field(
+        default={}, description="limits of the gate by metric, as the kind of document declares them"
+    )
 
 
 class Added(Model):

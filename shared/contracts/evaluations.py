@@ -105,6 +105,9 @@ class DraftFigures(Model):
         default=None,
         description="of the whole texts: 1 - Levenshtein distance / length of the longer one; null: nothing was signed",
     )
+    similarity_by_part: dict[str, float] = Field(
+        default={}, description="the same of each part, by its code; document-header is above the first part"
+    )
     open_points: int = Field(default=0, description="open points of the draft")
     words: int = Field(default=0, description="words of the narrative")
     seconds: float = 0.0
@@ -113,6 +116,11 @@ class DraftFigures(Model):
     )
     facts_signed: int = Field(default=0, description="entries of the record that the signed narrative states")
     facts_omitted: int = Field(default=0, description="of those, entries that the draft's narrative does not state")
+    elements_required: int = Field(
+        default=0,
+        description="parts, narratives and other elements that the kind of document requires; 0 in older results",
+    )
+    elements_missing: tuple[str, ...] = Field(default=(), description="of those, names of what the draft does not have")
     reading_grade: float | None = Field(
         default=None, description="of the instructions to the patient, as a US school grade; null: too short"
     )

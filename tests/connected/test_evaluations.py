@@ -116,6 +116,8 @@ async def test_an_inventing_prompt_is_held_back_and_an_honest_one_drafts(
     unsupported = metrics["contradicted"]["candidate"] + metrics["not-in-record"]["candidate"]
     assert unsupported == pytest.approx(1.0)
     assert metrics["similarity"]["live"] == 1.0  # signed as it was drafted, and drafted the same again
+    assert {item["live"] for item in found["parts"]} == {1.0}
+    assert len({item["part"] for item in found["parts"]}) == 7
     for move in (("canary", invents, "--share", "0.1"), ("promote", invents)):
         done = await run_beside("drafters", *move, *BECAUSE)
         assert (done.code, "Held back" in done.err) == (1, True), done
@@ -175,10 +177,11 @@ async def test_sets_have_versions_that_never_change(registry: DrafterRegistry, c
     assert (found["set"], found["stays"], found["judged"]) == ("ward@1", 3, 3)
     assert "are needed" in found["reasons"][0]
     names = {item["name"] for item in found["metrics"]}
-    assert {"sentence-similarity", "reading-grade"} < names
+    assert {"sentence-similarity", "reading-grade", "required-elements"} < names
     assert sum(item["judged"] for item in found["departments"]) == 3
     (listed,) = await command_json("drafters", "evaluations", honest, "--stays")
     assert [item["case"] for item in listed["by_stay"]] == made["cases"]
+    assert listed["by_stay"][0]["live"]["elements_required"] == 8  # six parts, two narratives
     assert listed["by_stay"][0]["live"]["sentence_similarity"] == 1.0  # signed as it was drafted
     assert made["cases"][0] in (await run_beside("drafters", "evaluations", honest, "--stays")).out
     done = await run_beside("drafters", "evaluate", honest, "--set", "ward", "--limit", "3", *BECAUSE)

@@ -1,5 +1,7 @@
 """What the pages about drafters compute: differences of prompts, charts, an edited copy."""
 
+from typing import get_args
+
 import pytest
 
 from services.evaluator.draft_metrics import METRICS, MetricResult
@@ -8,6 +10,7 @@ from services.evaluator.web.prompt_diff import MAX_LINES, prompt_diff
 from services.evaluator.web.render import METRIC_LABELS, MOVE_LABELS, figure, percent, signed
 from services.evaluator.web.workbench import EditedCopy
 from shared.contracts.drafters import DRAFTER_EVENT_TYPES, MAX_PROMPT_CHARACTERS, DrafterConfiguration
+from shared.contracts.quality_gate import DEFAULT_LIMITS, MetricName
 from tests.support.drafters import LIVE
 
 
@@ -35,7 +38,8 @@ def test_the_same_text_has_no_difference_and_a_long_one_is_not_compared() -> Non
     ("name", "worse", "margin"), [("contradicted", "right", 0.01), ("rouge-l", "left", -0.05), ("words", "right", None)]
 )
 def test_the_margin_stands_on_the_worse_side(name: str, worse: str, margin: float | None) -> None:
-    found = interval_chart(MetricResult(name, 12, 0.2, 0.1, 0.1, 0.05, 0.2, False))
+    limits = DEFAULT_LIMITS.get(name)
+    found = interval_chart(MetricResult(name, 12, 0.2, 0.1, 0.1, 0.05, 0.2, None, limits.margin if limits else None))
     assert found is not None
     assert found.worse == worse
     assert 50 < found.low < found.point < found.high <= 100
@@ -52,7 +56,7 @@ def test_a_metric_of_one_side_alone_has_no_chart() -> None:
 
 
 def test_every_metric_and_every_move_has_words() -> None:
-    assert set(METRIC_LABELS) == {item.name for item in METRICS}
+    assert set(METRIC_LABELS) == {item.name for item in METRICS} == set(get_args(MetricName))
     assert set(MOVE_LABELS) == {kind.model_fields["event"].default for kind in DRAFTER_EVENT_TYPES}
 
 

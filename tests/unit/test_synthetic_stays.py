@@ -68,6 +68,6 @@ def test_what_compares_with_a_signed_text_is_named_as_absent() -> None:
     assert found.passed
     worse = evaluate(judged(inventing, honest), MIN_JUDGED)
     assert (worse.passed, worse.conclusive) == (False, True)
-    assert worse.reasons == ("not-in-record is 0.500, live 0.000",)
+    assert worse.reasons == ("not-in-record is 0.500, live 0.000: worse by more than the margin of 0.05",)
     signed = honest.model_copy(update={"rouge_l": 0.0, "similarity": 0.0, "kept": 0})
     assert evaluate(judged(signed, signed), MIN_JUDGED).absent == ()

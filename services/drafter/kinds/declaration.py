@@ -11,6 +11,7 @@ from shared.contracts.context import EncounterContext
 from shared.contracts.draft import NAME_PATTERN, DocumentType, LoincCode, Narrative, PartCode
 from shared.contracts.drafters import Policy
 from shared.contracts.model import Model
+from shared.contracts.quality_gate import MetricLimits, MetricName
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=64)]
 PlainText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
@@ -141,6 +142,7 @@ class Declaration(Model):
     titles: dict[GroupName, Title] = Field(default={})
     omit: tuple[GroupName, ...] = ()
     requires: tuple[RequiredElement, ...] = ()
+    gate: dict[MetricName, MetricLimits] = Field(default={})  # of candidates; what it leaves out are the defaults
 
     @property
     def type(self) -> DocumentType:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from services.drafter.kinds.declaration import Declaration
 from services.drafter.prompts import PromptTemplate
 from shared.contracts.draft import DocumentType, Narrative, PartCode
+from shared.contracts.quality_gate import GateLimits
 
 DISCHARGE, DEATH = "discharge-summary", "death-summary"
 
@@ -21,6 +22,11 @@ class KindDefinition:
     @property
     def type(self) -> DocumentType:
         return self.declared.type
+
+    @property
+    def gate(self) -> GateLimits:
+        """Return the limits that the kind declares, without the defaults."""
+        return {str(name): limits for name, limits in self.declared.gate.items()}
 
     def part_of(self, narrative: Narrative) -> PartCode | None:
         """Return the part of a narrative; None where the kind has no such narrative."""

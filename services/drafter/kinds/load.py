@@ -82,7 +82,8 @@ def _extended(
 ) -> tuple[dict[str, Any], list[Path]]:
     """Return a declaration merged onto what it extends, and the folders that declare it, its own first.
 
-    A table or a list replaces the extended one. `level` 1 is our kind below one of the same name.
+    A table or a list replaces the extended one, but each value of `gate` its own alone: a margin must not take away a
+    limit. `level` 1 is our kind below one of the same name.
     """
     folder = sources[name].folders[level]
     if folder in seen or len(seen) >= MAX_EXTENDS_DEPTH:
@@ -99,7 +100,15 @@ def _extended(
     kept = {key: value for key, value in inherited.items() if key not in ("when", "priority", "title")}
     if parent == name:
         kept = inherited
+    if "gate" in kept and "gate" in data:
+        data = data | {"gate": _merged(kept["gate"], data["gate"])}
     return kept | data, [folder, *folders]
+
+
+def _merged(below: Any, above: Any) -> Any:
+    if not isinstance(below, dict) or not isinstance(above, dict):
+        return above
+    return below | {key: _merged(below.get(key), value) for key, value in above.items()}
 
 
 def _prompt(name: str, folders: Iterable[Path], path: Path) -> prompts.PromptTemplate:

@@ -26,12 +26,12 @@ def missing_element_points(kinds: Iterable[KindDefinition], context: EncounterCo
 
 def element_facts(kind: KindDefinition, context: EncounterContext) -> list[Fact]:
     """Return the elements that the record has, in the order of the kind, in the record's words."""
-    lines = [fact for element in kind.declared.requires for fact in _facts_of_element(element, context)]
+    lines = [fact for element in kind.declared.requires for fact in facts_of_element(element, context)]
     return list({(fact.text, fact.source): fact for fact in lines}.values())
 
 
 def _missing_point(element: RequiredElement, context: EncounterContext) -> Iterator[OpenPoint]:
-    if next(_facts_of_element(element, context), None) is not None:
+    if next(facts_of_element(element, context), None) is not None:
         return
     note = _note_quote(element, context)
     if note is None:
@@ -51,7 +51,8 @@ def _note_quote(element: RequiredElement, context: EncounterContext) -> ContextE
     return next((note for note in context.notes if re.search(element.words, note.text, re.IGNORECASE)), None)
 
 
-def _facts_of_element(element: RequiredElement, context: EncounterContext) -> Iterator[Fact]:
+def facts_of_element(element: RequiredElement, context: EncounterContext) -> Iterator[Fact]:
+    """Yield each entry of the record that is such an element, in the record's words."""
     for name in element.lists or sorted(LISTS):
         value = getattr(context, name)
         for item in (value,) if isinstance(value, str) else value or ():

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Form, Query
 from fastapi.responses import RedirectResponse, Response
 
 from services.evaluator.dependencies import ClockOf, DrafterReader, Drafters, Engineer
-from services.evaluator.draft_metrics import CONFIDENCE, METRICS, MIN_JUDGED
+from services.evaluator.draft_metrics import CONFIDENCE, MIN_JUDGED
 from services.evaluator.evaluation_sets import VERSIONED_NAME, StayChoice
 from services.evaluator.evaluations_api import EvaluationId
 from services.evaluator.web.drafter_details import ReasonField, may_act, may_read_texts, refused_page
@@ -20,7 +20,6 @@ from shared.runtime.problems import ProblemError
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 PAGE = 50  # stays
 REFRESH_S = 5
-GATED = tuple(item.name for item in METRICS if item.margin is not None)
 
 
 @router.post("/drafters/{digest}/evaluations")
@@ -74,7 +73,7 @@ async def show(
         wanted=wanted,
         running=tried < wanted or (not wanted and candidate.entry.state == "shadow"),
         refresh=REFRESH_S,
-        gated=GATED,
+        gated=tuple(item.name for item in found.result.metrics if item.passed is not None),
         needed=MIN_JUDGED,
         confidence=CONFIDENCE,
         left_out=Counter(item.left_out for item in stays if item.left_out),

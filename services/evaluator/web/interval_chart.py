@@ -28,7 +28,7 @@ def interval_chart(found: MetricResult) -> IntervalChart | None:
     if found.difference is None or found.low is None or found.high is None:
         return None
     metric = _METRICS[found.name]
-    margin = None if metric.margin is None else -metric.margin if metric.larger_is_better else metric.margin
+    margin = None if found.margin is None else -found.margin if metric.larger_is_better else found.margin
     furthest = max(abs(value) for value in (found.low, found.high, found.difference, margin or 0.0)) or 1.0
     at = {
         name: round(CENTRE + HALF * value / furthest, 2)

@@ -9,6 +9,7 @@ from shared.web.render import PageRoute, Templates, span
 METRIC_LABELS = {
     "contradicted": "sentences of the model that the record contradicts, share",
     "not-in-record": "sentences of the model that the record does not have, share",
+    "required-elements": "parts, narratives and elements that the kind of document requires and the draft has, share",
     "silent": "stays for which the model gave no usable answer, share",
     "rouge-l": "narrative against the signed one: longest common subsequence of words",
     "similarity": "whole text against the signed one: 1 − edit distance / length",
@@ -56,7 +57,7 @@ templates = Templates(Path(__file__).parent / "templates")
 templates.environment.globals |= {
     "METRIC_LABELS": METRIC_LABELS,
     "MOVE_LABELS": MOVE_LABELS,
-    "MARGINS": {item.name: item.margin for item in METRICS},
+    "LARGER_IS_BETTER": {item.name for item in METRICS if item.larger_is_better},
     "interval_chart": interval_chart,
     "span": span,
 }
