@@ -24,6 +24,7 @@ from services.approval.filing.renditions.make import PDF, TEXT
 from services.approval.filing.renditions.writer import Renditions
 from services.approval.filing.service import ChartService
 from services.approval.filing.status import FilingStatuses
+from services.approval.health.service import HealthService
 from services.approval.operations.saved_views import SavedViews
 from services.approval.operations.service import Operations
 from services.approval.parts import Core
@@ -70,6 +71,9 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
     verifications = VerificationService(core.bus, core.ehr, checkpoints, clock, core.new_id)
     tokens = read_api_tokens(settings.tokens_file)
     operations = Operations(core.bus, core.requests, clock)
+    chart = ChartService(core.review, core.write_backs, FilingStatuses(core.bus, clock), core.unfiled, downloads)
+    system = SystemService(core.bus, settings.nats_monitor_url, settings.checkpoint_dir)
+    health = HealthService(core.bus, settings, system, operations, chart, alerts, clock)
     dependencies = ApiDependencies(
         authenticator=Authenticator(
             tokens,
@@ -91,7 +95,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
         index=index,
         corrections=CorrectionsService(core.bus, core.review),
         ratings=RatingService(core.review),
-        chart=ChartService(core.review, core.write_backs, FilingStatuses(core.bus, clock), core.unfiled, downloads),
+        chart=chart,
         erasures=ErasureService(core.bus, core.review),
         operations=operations,
         directory=core.interactive_directory,
@@ -104,7 +108,8 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
         streams=EventStreamLimit(),
         webhooks=core.webhooks,
         feed=feed,
-        system=SystemService(core.bus, settings.nats_monitor_url, settings.checkpoint_dir),
+        system=system,
+        health=health,
         alerts=alerts,
         department=DepartmentConsole(
             names=PractitionerNames(core.interactive_ehr),
@@ -128,7 +133,12 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
             partial(asyncio.to_thread, templates.compile),
         ),
         stops=(verifications.stop,),
-        closers=(unreadable.close, alerts.close, *(item.close for item in (provider, launch) if item is not None)),
+        closers=(
+            unreadable.close,
+            alerts.close,
+            health.close,
+            *(item.close for item in (provider, launch) if item is not None),
+        ),
     )
     routers = (*ROUTERS, *(PROVIDER_ROUTERS if provider else ()), *(LAUNCH_ROUTERS if launch else ()))
     return HttpInterface(routers, dependencies, part)

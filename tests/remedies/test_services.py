@@ -23,7 +23,9 @@ def test_a_backlog_is_worked_off_by_another_process(installation: Remote) -> Non
     installation.parts["drafter"].kill()
     case_id = installation.discharge(installation.stay("waits-for-a-process"))
     until(lambda: state_of("drafter-extract") == "unserved", "the topology to say that nobody works")
-    assert "No process of drafter takes messages" in installation.call("operator", "GET", "/system").text
+    assert (
+        "<b>service drafter</b>: no process takes its messages" in installation.call("operator", "GET", "/system").text
+    )
     installation.parts["drafter"].start()
     installation.parts["drafter"].wait()
     installation.reaches(case_id, "awaiting-review")
