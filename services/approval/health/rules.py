@@ -14,7 +14,7 @@ from shared.runtime.checks.findings import Group
 from shared.runtime.mdm_settings import MdmSettings
 from shared.runtime.preflight import SecretFile, is_open_to_others
 
-PRODUCTION = "docs/reference/production-checks.md"
+PRODUCTION = "see docs/reference/production-checks.md"
 ON_ITS_WAY = timedelta(minutes=2)  # in which a document is not listed: filing takes seconds
 
 

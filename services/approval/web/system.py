@@ -34,7 +34,7 @@ STATES = {
     "unknown": "Not known",
 }
 PATIENCE_S = 1.0  # for other servers: the page opens without them, and says so
-CHECK_STATES: dict[State, str] = {"ok": "OK", "warning": "Warning", "failed": "Fault", "unknown": "Not known"}
+CHECK_STATES: dict[State, str] = {"ok": "OK", "warning": "Warning", "failed": "Fault", "unknown": "Unknown"}
 SCHEDULE_STATES = {"scheduled": "Scheduled", "running": "Running", "due": "Due", "late": "Late", "off": "Off"}
 SERVICE_STATES = {"attention": "Needs attention", "unknown": "Partly known", "served": "Served"}
 NOTES = {
