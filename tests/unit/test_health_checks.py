@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from services.approval.health import connections
 from services.approval.health.broker import broker_findings
 from services.approval.health.checks import RUNBOOKS, health_check, model_findings, not_by_approval
-from services.approval.health.connections import CACHE_S, ConnectionChecks
+from services.approval.health.connections import KEPT_S, ConnectionChecks
 from services.approval.health.rules import assess_dead_letters, assess_secret_files, assess_settings, assess_unfiled
 from services.approval.operations.outcomes import DOCS
 from shared.messaging.broker_status import BrokerStatus, ConsumerStatus, ServerReport, StreamStatus, merged
@@ -162,19 +161,45 @@ async def test_other_servers_are_asked_once_for_all_and_not_waited_for_without_e
 ) -> None:
     asked, answer, now = [], asyncio.Event(), 0.0
 
-    async def check(self: ConnectionChecks) -> list[Finding]:
-        asked.append(self)
-        await answer.wait()
-        return [Finding("connections", "EHR", "ok", "FHIR 4.0.1")]
+    def of(name: str) -> Any:
+        async def check(_: ConnectionChecks) -> Group:
+            asked.append(name)
+            await answer.wait()
+            group = Group("connections")
+            group.ok(name, "it answers")
+            return group
 
-    monkeypatch.setattr(connections.ConnectionChecks, "_check", check)
+        return check
+
+    for name in ("_ehr", "_sign_on", "_addresses"):
+        monkeypatch.setattr(ConnectionChecks, name, of(name))
     nothing: Any = None
     made = ConnectionChecks(nothing, lambda: now)
-    assert [item.level for item in await made.findings(0.01)] == ["unknown"]
+    assert [(item.what, item.level) for item in await made.findings(0.01)] == [
+        ("EHR", "unknown"),
+        ("identity provider", "unknown"),
+        ("receiver of documents and collector", "unknown"),
+    ]
     answer.set()
-    assert [item.what for item in await made.findings(5)] == ["EHR"]
-    assert len(asked) == 1
-    now = CACHE_S
+    assert [item.what for item in await made.findings(5)] == ["_ehr", "_sign_on", "_addresses"]
+    assert asked == ["_ehr", "_sign_on", "_addresses"]
+    now = KEPT_S
     await made.findings(5)
-    assert len(asked) == 2
+    assert asked[3:] == ["_ehr", "_addresses"]  # the identity provider is asked less often
     await made.close()
+
+
+async def test_a_check_that_fails_itself_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fine(_: ConnectionChecks) -> Group:
+        return Group("connections")
+
+    async def broken(_: ConnectionChecks) -> Group:
+        raise RuntimeError
+
+    for name, check in (("_ehr", broken), ("_sign_on", fine), ("_addresses", fine)):
+        monkeypatch.setattr(ConnectionChecks, name, check)
+    nothing: Any = None
+    found = await ConnectionChecks(nothing).findings(5)
+    assert [(item.what, item.level, item.says) for item in found] == [
+        ("EHR", "unknown", "its check failed (RuntimeError)")
+    ]

@@ -41,7 +41,9 @@ class HealthCheckEntry(BaseModel):
 class HealthCheckList(BaseModel):
     """All checks, by groups. None is left out: what is not known has the state `unknown`."""
 
-    checked_at: datetime = Field(description="when they were made; those of other servers up to 30 s earlier")
+    checked_at: datetime = Field(
+        description="when they were made; those of other servers up to 30 s earlier, of the identity provider 300 s"
+    )
     items: list[HealthCheckEntry] = Field(description="the checks, in groups")
 
 

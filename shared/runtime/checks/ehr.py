@@ -116,5 +116,8 @@ async def _compare_clocks(group: Group, http: httpx.AsyncClient, url: str) -> No
 
 
 def _assess_date(group: Group, answer: httpx.Response) -> None:
-    if "date" in answer.headers:
-        assess_clock_skew(group, "the EHR", parsedate_to_datetime(answer.headers["date"]), datetime.now(UTC))
+    try:
+        theirs = parsedate_to_datetime(answer.headers["date"]).astimezone(UTC)
+    except (KeyError, ValueError, TypeError):
+        return  # it states no time
+    assess_clock_skew(group, "the EHR", theirs, datetime.now(UTC))
