@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from cli.doctor.findings import Group
 from services.ingest.appointments import rules
 from services.ingest.settings import AppointmentSettings
 from shared.clinical.elements import Resource
 from shared.clinical.fhir_client import Capabilities, FhirClient
 from shared.contracts.errors import CountersignError
+from shared.runtime.checks.findings import Group
 
 NAME = "planned discharges"
 TYPES = "COUNTERSIGN_APPOINTMENT_TYPES"

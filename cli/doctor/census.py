@@ -7,7 +7,6 @@ from urllib.parse import parse_qsl
 from nats import errors
 from nats.js.errors import APIError
 
-from cli.doctor.findings import Group
 from services.drafter.kinds import load_shipped_kinds
 from services.ingest.preparation.nightly_preparation import SearchBudget, stays_to_prepare
 from services.ingest.publishers import PendingDischarge
@@ -19,6 +18,7 @@ from shared.contracts.subjects import census_timer_subjects
 from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import raw_message_of
 from shared.messaging.timers import DUE_AT, REFRESHES
+from shared.runtime.checks.findings import Group
 
 RUNBOOK = "docs/how-to/prepare-drafts.md"
 DEPARTMENTS, TOKENS = "COUNTERSIGN_CENSUS_DEPARTMENTS", "COUNTERSIGN_CENSUS_TOKENS"

@@ -1,6 +1,5 @@
 """Check that checkpoints of the event stream are signed as often as configured."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,19 +9,15 @@ from nats.js.errors import APIError
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from cli.doctor.findings import Group
 from services.approval.audit.checkpoints import JOB
+from services.approval.health.checkpoints import SUBJECT, CheckpointTimer, LatestCheckpoint, assess_folder, assess_timer
 from shared.contracts.errors import CountersignError
 from shared.contracts.subjects import reconcile_subjects
 from shared.messaging.checkpoints import Folder
 from shared.messaging.connection import NatsConnection
 from shared.messaging.event_store import STREAM, raw_message_of
 from shared.messaging.recurring_timer import INTERVAL_HEADER
-
-SUBJECT = "checkpoints"
-MISSED_INTERVALS = 3  # a restart may skip an interval or two
-TOLERANCE = timedelta(minutes=1)
-RUNBOOK = "docs/how-to/verify-the-audit-trail.md"
+from shared.runtime.checks.findings import Group
 
 
 class CheckpointSettings(BaseSettings):
@@ -32,23 +27,6 @@ class CheckpointSettings(BaseSettings):
 
     checkpoint_dir: Path | None = None
     checkpoint_every: timedelta = Field(default=timedelta(minutes=10))
-
-
-@dataclass(frozen=True, slots=True)
-class CheckpointTimer:
-    """The timer of approval that fires when the next checkpoint is due."""
-
-    due: datetime
-    every: str
-
-
-@dataclass(frozen=True, slots=True)
-class LatestCheckpoint:
-    """The last checkpoint in the folder; `covers` is the last sequence of the event stream that it covers."""
-
-    number: int
-    time: datetime
-    covers: int
 
 
 async def check(bus: NatsConnection, group: Group, now: datetime) -> None:
@@ -80,40 +58,3 @@ async def _timer(bus: NatsConnection) -> CheckpointTimer | None:
             if (due := headers.get("countersign-due")) is not None:
                 found.append(CheckpointTimer(datetime.fromisoformat(due), str(headers.get(INTERVAL_HEADER, ""))))
     return max(found, key=lambda timer: timer.due, default=None)
-
-
-def assess_timer(group: Group, timer: CheckpointTimer | None, now: datetime) -> None:
-    """Assess the timer of approval, when the folder of checkpoints is not known. Pure."""
-    if timer is None:
-        message = "approval makes none, and no folder is configured: a NATS administrator could rewrite the events"
-        group.warning(SUBJECT, message, f"enable them, or set COUNTERSIGN_CHECKPOINT_DIR to their folder: {RUNBOOK}")
-    elif now - timer.due > TOLERANCE:
-        message = f"the next one was due at {timer.due:%Y-%m-%d %H:%M} UTC and was not made"
-        group.warning(
-            SUBJECT,
-            message,
-            "check that approval runs with its checkpoint settings; see the alerts `checkpoints-failing`",
-        )
-    else:
-        group.ok(SUBJECT, f"approval makes one every {timer.every}; the next is due at {timer.due:%Y-%m-%d %H:%M} UTC")
-
-
-def assess_folder(group: Group, newest: LatestCheckpoint | None, last: int, every: timedelta, now: datetime) -> None:
-    """Assess the newest checkpoint; `last` is the stream's last sequence, `every` the configured interval. Pure."""
-    fix = f"see the alerts `checkpoints-failing`, or the log of the process that makes them: {RUNBOOK}"
-    if newest is None:
-        if last:
-            group.warning(SUBJECT, "the folder is empty, but there are events", fix)
-        else:
-            group.ok(SUBJECT, "none yet: there are no events")
-    elif newest.covers > last:
-        message = f"checkpoint {newest.number} covers events up to sequence {newest.covers}, but the last one is {last}"
-        how = "after a restore of an older backup, start a new folder; otherwise run: countersign audit verify"
-        group.fault(SUBJECT, message, how)
-    elif newest.covers < last and now - newest.time > MISSED_INTERVALS * every:
-        message = (
-            f"the last one is of {newest.time:%Y-%m-%d %H:%M} UTC; {last - newest.covers} later events are not covered"
-        )
-        group.warning(SUBJECT, message, fix)
-    else:
-        group.ok(SUBJECT, f"the last one is number {newest.number} of {newest.time:%Y-%m-%d %H:%M} UTC")

@@ -1,51 +1,29 @@
 """Check what the services depend on: EHR, Triton, Qdrant, API, identity provider, telemetry."""
 
-import asyncio
-
 import httpx
 
 from cli.doctor.ehr import check_ehr
 from cli.doctor.endpoints import check_endpoints
-from cli.doctor.findings import Finding, Group
-from cli.doctor.sign_on import check_sign_on
 from cli.doctor.target import DoctorTarget
 from shared.contracts.errors import CountersignError
+from shared.runtime.checks.addresses import TIMEOUT_S, check_document_receiver, check_telemetry
+from shared.runtime.checks.findings import Finding, Group
+from shared.runtime.checks.sign_on import check_sign_on
 from shared.runtime.generation_endpoints import Endpoints
-
-TIMEOUT = 5.0
 
 
 async def check(target: DoctorTarget) -> list[Finding]:
     group = Group("connections")
-    async with httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False) as http:
+    async with httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False) as http:
         await check_ehr(group, http, target)
-        await _document_receiver(group, target)
+        await check_document_receiver(group, target.mdm)
         endpoints = await check_endpoints(group, target)
         await _models(group, target, endpoints)
         await _vectors(group, target)
         await _services(group, http, target)
         await check_sign_on(group, http, target)
-        await _telemetry(group, http, target)
+        await check_telemetry(group, http, target.otlp)
     return group.found
-
-
-async def _document_receiver(group: Group, target: DoctorTarget) -> None:
-    """Check that the receiver of MDM messages takes a connection. No message is sent."""
-    if not target.mdm.configured:
-        return
-    where = f"{target.mdm.host}:{target.mdm.port}"
-    try:
-        to = target.mdm.address()
-        async with asyncio.timeout(TIMEOUT):
-            _, writer = await asyncio.open_connection(to.host, to.port, ssl=to.tls)
-            writer.close()
-    except CountersignError as failure:
-        group.fault("MDM receiver", failure.reason, "check COUNTERSIGN_MDM_CA_FILE and the client certificate")
-    except (OSError, TimeoutError) as error:
-        message = f"{where} takes no connection ({type(error).__name__})"
-        group.fault("MDM receiver", message, "check COUNTERSIGN_MDM_HOST and COUNTERSIGN_MDM_PORT, and the firewall")
-    else:
-        group.ok("MDM receiver", f"{where} takes connections{'' if to.tls else ', without TLS'}")
 
 
 async def _models(group: Group, target: DoctorTarget, endpoints: Endpoints) -> None:
@@ -107,17 +85,3 @@ async def _services(group: Group, http: httpx.AsyncClient, target: DoctorTarget)
         )
     else:
         group.ok("API", f"ready at {target.base_url}")
-
-
-async def _telemetry(group: Group, http: httpx.AsyncClient, target: DoctorTarget) -> None:
-    if not target.otlp:
-        return
-    try:
-        await http.get(target.otlp)  # any answer is enough: its endpoints accept POST only
-    except httpx.RemoteProtocolError:
-        pass  # a gRPC server answers there
-    except httpx.HTTPError as error:
-        fix = "check that the collector runs; the services work without it"
-        group.warning("telemetry", f"{target.otlp} does not answer ({type(error).__name__})", fix)
-        return
-    group.ok("telemetry", f"{target.otlp} answers")

@@ -1,9 +1,9 @@
 """Check the declared endpoints that draft: kind, host, region, whether each answers, and the models that it serves."""
 
-from cli.doctor.findings import Group
 from cli.doctor.target import DoctorTarget
 from shared.contracts.errors import CountersignError
 from shared.inference.triton import INTERACTIVE_PRIORITY
+from shared.runtime.checks.findings import Group
 from shared.runtime.generation_endpoints import Endpoint, Endpoints
 
 FILE = "COUNTERSIGN_GENERATION_ENDPOINTS"

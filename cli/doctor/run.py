@@ -1,10 +1,10 @@
 """Run all checks, one group after the other."""
 
 from cli.doctor import dependencies, server, topology, users, workload
-from cli.doctor.findings import Findings, Group, ProgressCallback
 from cli.doctor.target import DoctorTarget
 from shared.contracts.errors import CountersignError, PermanentError
 from shared.messaging.connection import connect
+from shared.runtime.checks.findings import Findings, Group, ProgressCallback
 
 
 async def run_checks(target: DoctorTarget, report_progress: ProgressCallback) -> Findings:

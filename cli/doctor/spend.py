@@ -3,11 +3,11 @@
 from datetime import UTC, datetime
 
 from cli.doctor.census import least_tokens
-from cli.doctor.findings import Group
 from cli.doctor.target import DoctorTarget
 from services.drafter.budget import Spent, against_limits, spent_today
 from shared.contracts.errors import CountersignError
 from shared.messaging.connection import NatsConnection
+from shared.runtime.checks.findings import Group
 from shared.runtime.generation_endpoints import Limits
 
 WARNING_SHARE = 0.8  # of a limit; as the alert EndpointBudgetNearLimit has it

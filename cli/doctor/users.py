@@ -10,7 +10,6 @@ from collections.abc import Iterable
 
 from nats import errors
 
-from cli.doctor.findings import Finding, Group
 from cli.doctor.target import DoctorTarget
 from shared.contracts.subjects import fill_wildcards, subject_matches
 from shared.messaging.connection import open_client
@@ -23,6 +22,7 @@ from shared.messaging.permissions import (
     permissions,
 )
 from shared.messaging.topology import SERVICES
+from shared.runtime.checks.findings import Finding, Group
 
 NO_SUCH_STREAM = {"Nats-Expected-Stream": "DOCTOR"}  # the server stores nothing if it does not match
 # Invalid JSON that starts as an object: the server refuses it. It takes any other text for a request without

@@ -18,6 +18,7 @@ from shared.messaging.permissions import (
     permissions,
 )
 from shared.messaging.topology import SERVICES
+from shared.runtime.checks.nats_server import MAX_PAYLOAD
 
 KEY_VARIABLE = "COUNTERSIGN_STORAGE_KEY"
 ACCOUNT = "COUNTERSIGN"
@@ -27,8 +28,6 @@ SYNC_ALWAYS = "always"
 # nats-server 2.15 syncs each message of a restore with `always`, and breaks the restore off when its disk takes more
 # than five seconds for what it decompresses at once (1 MiB: some thousand small messages).
 SYNC_FOR_RESTORE = "2m"
-# Fits the record of a long stay. NATS advises against more; its default is 1 MiB.
-MAX_PAYLOAD = 8 * 2**20
 
 
 @dataclass(frozen=True, slots=True)

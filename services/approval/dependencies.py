@@ -17,6 +17,7 @@ from services.approval.escalation.directory import Directory
 from services.approval.event_feed.feed import EventFeed
 from services.approval.evidence.service import EvidenceService
 from services.approval.filing.service import UnfiledDocumentService
+from services.approval.health.service import HealthService
 from services.approval.operations.saved_views import SavedViews
 from services.approval.operations.service import Operations
 from services.approval.projections.case_index import CaseIndex
@@ -80,6 +81,7 @@ class ApiDependencies:
     webhooks: WebhookService
     feed: EventFeed
     system: SystemService
+    health: HealthService
     alerts: PrometheusAlerts
     department: DepartmentDependencies
     views: SavedViews

@@ -24,6 +24,7 @@ from services.approval.filing.renditions.make import PDF, TEXT
 from services.approval.filing.renditions.writer import Renditions
 from services.approval.filing.service import UnfiledDocumentService
 from services.approval.filing.status import FilingStatuses
+from services.approval.health.service import HealthService
 from services.approval.operations.saved_views import SavedViews
 from services.approval.operations.service import Operations
 from services.approval.parts import Core
@@ -69,6 +70,11 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
     alerts = PrometheusAlerts(settings.prometheus.url, settings.prometheus.token_file, HttpClient())
     verifications = VerificationService(core.bus, core.ehr, checkpoints, clock, core.new_id)
     operations = Operations(core.bus, core.requests, clock)
+    chart = UnfiledDocumentService(
+        core.review, core.write_backs, FilingStatuses(core.bus, clock), core.unfiled, downloads
+    )
+    system = SystemService(core.bus, settings.nats_monitor_url, settings.checkpoint_dir)
+    health = HealthService(core.bus, settings, system, operations, chart, alerts, clock)
     dependencies = ApiDependencies(
         authenticator=_authenticator(core, sessions, provider),
         log=core.log,
@@ -83,9 +89,7 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
         index=index,
         corrections=CorrectionsService(core.bus, core.review),
         ratings=RatingService(core.review),
-        chart=UnfiledDocumentService(
-            core.review, core.write_backs, FilingStatuses(core.bus, clock), core.unfiled, downloads
-        ),
+        chart=chart,
         erasures=ErasureService(core.bus, core.review),
         operations=operations,
         directory=core.interactive_directory,
@@ -98,7 +102,8 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
         streams=EventStreamLimit(),
         webhooks=core.webhooks,
         feed=feed,
-        system=SystemService(core.bus, settings.nats_monitor_url, settings.checkpoint_dir),
+        system=system,
+        health=health,
         alerts=alerts,
         department=_department(core, turnaround),
         views=SavedViews(core.bus),
@@ -116,7 +121,12 @@ def http_interface(core: Core, new_secret: Callable[[], str], people: Sequence[C
             partial(asyncio.to_thread, templates.compile),
         ),
         stops=(verifications.stop,),
-        closers=(unreadable.close, alerts.close, *(item.close for item in (provider, launch) if item is not None)),
+        closers=(
+            unreadable.close,
+            alerts.close,
+            health.close,
+            *(item.close for item in (provider, launch) if item is not None),
+        ),
     )
     routers = (*ROUTERS, *(PROVIDER_ROUTERS if provider else ()), *(LAUNCH_ROUTERS if launch else ()))
     return HttpInterface(routers, dependencies, part)

@@ -11,6 +11,7 @@ from services.approval.escalation.api import router as escalations
 from services.approval.event_feed.api import router as event_feed
 from services.approval.evidence.api import router as evidence
 from services.approval.filing.api import router as filing
+from services.approval.health.api import router as health
 from services.approval.operations.api import router as operations
 from services.approval.operations.dead_letters_api import router as dead_letters
 from services.approval.preparation.api import router as preparations
@@ -63,6 +64,7 @@ API_ROUTERS = (
     webhooks,
     sessions,
     system,
+    health,
     alerts,
     access,
     signatures,

@@ -9,27 +9,35 @@ https://docs.nats.io/running-a-nats-service/nats_admin/monitoring
 import asyncio
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import httpx
+from nats.js.api import ConsumerConfig, StreamConfig, StreamInfo
 
 from shared.contracts.errors import TransientError
 from shared.http import HttpClient
+from shared.messaging.declared_buckets import BUCKETS
+from shared.messaging.replica_status import ReplicaStatus, copies
 from shared.messaging.server_status import TIMEOUT, ServerStatus, durability
-from shared.messaging.topology import all_consumers
+from shared.messaging.topology import STREAMS, all_consumers
 
 OPTIONS = {"streams": "true", "consumers": "true", "config": "true", "accounts": "true"}
 MARKER = "DISCHARGE"  # the stream by which an account is recognised
 BUCKET = "KV_"
+OUR_STREAMS = frozenset((*(item.name for item in STREAMS), *(f"{BUCKET}{name}" for name in BUCKETS)))
 
 
 @dataclass(frozen=True, slots=True)
 class StreamStatus:
-    """A stream or bucket. `last_at`: when its last message was stored. `leader`: None where no server leads it."""
+    """A stream or bucket. `last_at`: when its last message was stored. `leader`: None where no server leads it.
+
+    `config` and `copies`: None where the server does not show the configuration.
+    """
 
     name: str
     messages: int
@@ -37,6 +45,9 @@ class StreamStatus:
     last_at: datetime | None
     replicas: int
     leader: str | None
+    last_seq: int = 0
+    config: StreamConfig | None = None
+    copies: ReplicaStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +67,7 @@ class ConsumerStatus:
     paused: bool
     follower: bool
     last_delivered_at: datetime | None
+    config: ConsumerConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +80,21 @@ class ServerReport:
 
 @dataclass(frozen=True, slots=True)
 class BrokerStatus:
-    """What the servers report. `missing`: consumers of the topology that none of them has."""
+    """What the servers report. `missing`: consumers of the topology that none of them has.
+
+    `strange`: stream and name of durable consumers that the topology does not have.
+    """
 
     servers: tuple[ServerReport, ...]
     streams: tuple[StreamStatus, ...]
     consumers: tuple[ConsumerStatus, ...]
     missing: tuple[str, ...]
+    strange: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Return whether all servers of the cluster report; otherwise what is missing may be on another."""
+        return len(self.servers) >= max(item.status.servers for item in self.servers)
 
 
 async def addresses(url: str) -> list[str]:
@@ -139,6 +160,7 @@ def merged(found: Sequence[BrokerStatus | None]) -> BrokerStatus:
         streams=tuple(sorted(streams.values(), key=lambda item: (item.name.startswith(BUCKET), item.name))),
         consumers=tuple(consumers[name] for name in order if name in consumers),
         missing=tuple(name for name in order if name not in consumers),
+        strange=tuple(sorted({found for report in reports.values() for found in report.strange})),
     )
 
 
@@ -163,7 +185,18 @@ def broker_status(server: dict[str, Any], store: dict[str, Any], created: dateti
         streams=tuple(map(_stream, ours[0])),
         consumers=tuple(found.values()),
         missing=tuple(name for name in expected if name not in found),
+        strange=tuple(_strange(ours[0])),
     )
+
+
+def _strange(streams: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Yield durable consumers of our streams that the topology does not have."""
+    known = {(item.stream, item.name) for item in all_consumers()}
+    for stream in streams:
+        for item in stream.get("consumer_detail") or () if stream["name"] in OUR_STREAMS else ():
+            found = (str(stream["name"]), str(item["name"]))
+            if (item.get("config") or {}).get("durable_name") and found not in known:
+                yield found
 
 
 def _is_marker(item: dict[str, Any], created: datetime) -> bool:
@@ -180,7 +213,7 @@ def _time(text: str | None) -> datetime | None:
 
 
 def _stream(item: dict[str, Any]) -> StreamStatus:
-    state, cluster = item["state"], item.get("cluster")
+    state, cluster, info = item["state"], item.get("cluster"), _stream_info(item)
     return StreamStatus(
         name=item["name"],
         messages=int(state["messages"]),
@@ -188,7 +221,20 @@ def _stream(item: dict[str, Any]) -> StreamStatus:
         last_at=_time(state.get("last_ts")),
         replicas=int((item.get("config") or {}).get("num_replicas") or 1),
         leader=(cluster.get("leader") or None) if cluster else "",
+        last_seq=int(state.get("last_seq") or 0),
+        config=info.config if info is not None else None,
+        copies=copies(info) if info is not None else None,
     )
+
+
+def _stream_info(item: dict[str, Any]) -> StreamInfo | None:
+    """Return what `$JS.API.STREAM.INFO` would say; None where the server does not show the configuration."""
+    if not item.get("config"):
+        return None
+    known = {"messages": 0, "bytes": 0, "first_seq": 0, "last_seq": 0, "consumer_count": 0} | item["state"]
+    # nats-py converts what it is given in place.
+    shown = deepcopy({"config": item["config"], "state": known, "cluster": item.get("cluster")})
+    return cast("StreamInfo", StreamInfo.from_response(shown))
 
 
 def _consumer(item: dict[str, Any], server: str) -> ConsumerStatus:
@@ -203,4 +249,5 @@ def _consumer(item: dict[str, Any], server: str) -> ConsumerStatus:
         paused=bool(item.get("paused")),
         follower=bool(cluster) and cluster.get("leader") != server,
         last_delivered_at=_time((item.get("delivered") or {}).get("last_active")),
+        config=ConsumerConfig.from_response(dict(config)) if (config := item.get("config")) else None,
     )

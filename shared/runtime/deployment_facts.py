@@ -26,6 +26,12 @@ async def deployment_facts(settings: ServiceSettings) -> DeploymentFacts:
 
     Raises PermanentError when the tokens file cannot be read.
     """
+    durability = None if settings.allowed.unsafe_durability else await _durability(settings.nats_monitor_url)
+    return configured_facts(settings, durability)
+
+
+def configured_facts(settings: ServiceSettings, durability: ServerStatus | None) -> DeploymentFacts:
+    """Return what settings and files say, and what NATS said of its durability. Raises as `deployment_facts` does."""
     ehr, hl7, mdm = _group(settings, EhrSettings), _group(settings, Hl7Settings), _group(settings, MdmSettings)
     launch, prometheus = _group(settings, LaunchSettings), _group(settings, PrometheusSettings)
     generation = _group(settings, EndpointSettings)
@@ -34,7 +40,7 @@ async def deployment_facts(settings: ServiceSettings) -> DeploymentFacts:
         host=settings.host,
         nats_url=settings.nats_url,
         allowed=settings.allowed,
-        durability=None if settings.allowed.unsafe_durability else await _durability(settings.nats_monitor_url),
+        durability=durability,
         issuer=settings.oidc.issuer,
         public_url=settings.public_url if isinstance(settings, PageSettings) else None,
         ehr_url=ehr.url if ehr else None,

@@ -70,7 +70,7 @@ def preflight_errors(facts: DeploymentFacts) -> list[str]:
         _check_public_url(facts),
         _check_token_identity(facts),
     ]
-    found += [*map(_check_endpoint, facts.endpoints), *map(_is_readable_by_others, facts.files)]
+    found += [*map(_check_endpoint, facts.endpoints), *map(is_open_to_others, facts.files)]
     return [sentence for sentence in found if sentence is not None]
 
 
@@ -192,7 +192,8 @@ def _check_endpoint(endpoint: EndpointFacts) -> str | None:
     return None
 
 
-def _is_readable_by_others(file: SecretFile) -> str | None:
+def is_open_to_others(file: SecretFile) -> str | None:
+    """Return the sentence about a file that every user of the machine may read; None where it is not open. Pure."""
     if not file.mode & stat.S_IRWXO:
         return None
     return f"{file.path} ({file.setting}) is open to every user of this machine: chmod o= it"

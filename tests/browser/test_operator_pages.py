@@ -98,7 +98,7 @@ async def test_an_operator_sees_alerts_and_consumers_and_holds_decisions_of_the_
 
     async def measured() -> bool:
         await page.goto(f"{ward.url}/system")
-        return await page.get_by_text("No process of embedder takes messages").is_visible()
+        return await page.get_by_text("service embedder: no process takes its messages").is_visible()
 
     await until(measured, "the figures of consumers")  # neither the embedder nor the evaluator runs here
     await page.locator("summary", has_text="approval").click()

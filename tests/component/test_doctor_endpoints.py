@@ -5,9 +5,9 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from cli.doctor.endpoints import check_endpoints
-from cli.doctor.findings import Finding, Group
 from cli.doctor.target import DoctorTarget
 from cli.stack.ports import free_port
+from shared.runtime.checks.findings import Finding, Group
 from shared.runtime.generation_endpoints import EndpointSettings
 from tests.support.model_api import KEY, MODELS, model_server
 

@@ -8,9 +8,9 @@ import httpx
 from joserfc.jwk import RSAKey
 from pydantic import SecretStr
 
-from cli.doctor.findings import Group
-from cli.doctor.sign_on import check_sign_on
 from cli.doctor.target import DoctorTarget
+from shared.runtime.checks.findings import Group
+from shared.runtime.checks.sign_on import check_sign_on
 from shared.runtime.launch_settings import LaunchSettings
 from shared.runtime.oidc import OidcSettings
 from tests.support.client_certificates import pem_of, rsa_key, write_pair

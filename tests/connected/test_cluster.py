@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from sandbox_ehr.app import Sandbox
 from sandbox_ehr.seed import load_bundle
 from sandbox_ehr.store import Store
 from services.approval.dependencies import ApiDependencies
+from services.approval.health.broker import broker_findings
 from services.approval.system.service import SystemService
 from shared.contracts.envelope import CHAIN_START
 from shared.contracts.errors import PermanentError
@@ -210,10 +212,21 @@ async def test_the_topology_of_a_cluster_is_what_the_leaders_report(make_cluster
         assert {item["name"] for item in shown["consumers"] if item["service"] == "approval"} == {
             item["name"] for item in shown["consumers"] if item["service"] == "approval" and item["workers_waiting"]
         }
+        found = broker_findings(await system.broker(), datetime.now(UTC))
+        assert {item.level for item in found if item.group in ("streams", "server node-0")} == {"ok"}, found
         cluster.kill("node-2")
 
         async def two_report() -> bool:
             return len((await topology()).get("servers", [])) == 2
 
         await until(two_report, "the others to report")
+
+        async def behind() -> set[str]:
+            status = await system.broker()
+            return {item.what for item in broker_findings(status, datetime.now(UTC)) if item.level == "warning"}
+
+        async def named() -> bool:
+            return {"cluster", "server node-2"} <= await behind()
+
+        await until(named, "the checks to name the server that is gone")
         await bus.close()

@@ -7,12 +7,12 @@ import nkeys
 import pytest
 
 from cli.doctor import server, users
-from cli.doctor.findings import Finding
 from cli.doctor.target import DoctorTarget
 from shared.messaging.permissions import Permissions, auditor_permissions, permissions
 from shared.messaging.provision import StreamStorage, stream_configs
 from shared.messaging.snapshots import call
 from shared.messaging.topology import EMBED
+from shared.runtime.checks.findings import Finding
 from shared.runtime.mdm_settings import MdmSettings
 from shared.runtime.oidc import OidcSettings
 from shared.runtime.settings import QdrantSettings, TritonSettings

@@ -7,7 +7,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cli.doctor import checkpoints
-from cli.doctor.findings import Group
 from services.approval.audit.checkpoints import JOB
 from shared.contracts.envelope import CHAIN_START
 from shared.contracts.subjects import reconcile_subjects
@@ -15,6 +14,7 @@ from shared.messaging.checkpoints import Checkpoints, Folder
 from shared.messaging.event_store import EventStore
 from shared.messaging.recurring_timer import INTERVAL_HEADER
 from shared.messaging.timers import Timers
+from shared.runtime.checks.findings import Group
 from tests.support.backup import as_user
 from tests.support.examples import CASE, event
 from tests.support.server import NatsServer

@@ -11,7 +11,6 @@ import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from cli.doctor.findings import Group
 from cli.doctor.spend import check_spend
 from sandbox_ehr.app import Sandbox
 from services.drafter.budget import BUCKET, Budget, BudgetExceededError, Spent
@@ -25,6 +24,7 @@ from shared.messaging import pull_subscriber
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import NatsConnection
 from shared.messaging.topology import Consumer
+from shared.runtime.checks.findings import Group
 from shared.runtime.generation_endpoints import EndpointSettings, Limits
 from shared.runtime.settings import TritonSettings
 from shared.telemetry import instruments

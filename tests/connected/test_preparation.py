@@ -10,7 +10,6 @@ import lxml.html
 import pytest
 
 from cli.doctor.census import check_timers
-from cli.doctor.findings import Group
 from services.approval.preparation.expiry import PreparationExpiry
 from services.approval.projections.preparations import PreparationsProjection
 from services.ingest.preparation.nightly_preparation import NightlyPreparation, SearchBudget
@@ -19,6 +18,7 @@ from services.ingest.settings import CensusSettings
 from shared.contracts.subjects import case_id as case_id_of
 from shared.contracts.subjects import timer_subject
 from shared.messaging.timers import DUE_AT
+from shared.runtime.checks.findings import Group
 from tests.connected.test_corrections_page import form, send
 from tests.support.ehr import client, stays
 from tests.support.stack import Stack, until

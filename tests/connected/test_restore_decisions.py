@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from cli.doctor.findings import Group
 from cli.doctor.workload import _ehr_decisions
 from services.approval.ehr_tasks.hold import read_hold
 from shared.messaging.requests import DecisionHoldRequest, ask
+from shared.runtime.checks.findings import Group
 from tests.connected.test_ehr_task import all_heard, awaiting
 from tests.support.backup import as_user, back_up, restore_backup
 from tests.support.clinician import answer

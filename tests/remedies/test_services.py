@@ -1,5 +1,6 @@
 """Services and servers: one that is stopped, a backlog, a feed, and what the commands show of them."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,17 @@ from tests.support.remote import Remote, refused, run_json, until
 from tests.support.serving import run_command
 
 pytestmark = [pytest.mark.connected, pytest.mark.system, pytest.mark.timeout(180), pytest.mark.xdist_group("remedies")]
+
+
+# Of approval in the installation of these tests, which has no Prometheus.
+NOT_BY_APPROVAL = {
+    "encryption",
+    "permissions",
+    "alert rules",
+    "model server",
+    "budgets of endpoints",
+    "notifications of the EHR",
+}
 
 
 def state_of(name: str) -> str:
@@ -23,7 +35,9 @@ def test_a_backlog_is_worked_off_by_another_process(installation: Remote) -> Non
     installation.parts["drafter"].kill()
     case_id = installation.discharge(installation.stay("waits-for-a-process"))
     until(lambda: state_of("drafter-extract") == "unserved", "the topology to say that nobody works")
-    assert "No process of drafter takes messages" in installation.call("operator", "GET", "/system").text
+    assert (
+        "<b>service drafter</b>: no process takes its messages" in installation.call("operator", "GET", "/system").text
+    )
     installation.parts["drafter"].start()
     installation.parts["drafter"].wait()
     installation.reaches(case_id, "awaiting-review")
@@ -37,6 +51,33 @@ def test_a_server_that_does_not_sync_is_restarted_with_its_configuration(install
         installation.server.start(interval)
         until(lambda: run_command("topology").code == 0, "approval to be connected again")
         assert [item["sync_always"] for item in run_json("topology")["servers"]] == [synced]
+        assert levels()["durability"] == ("ok" if synced else "fault")
+
+
+def levels() -> dict[str, str]:
+    """What `countersign doctor` finds by an address and a token; it ends with 1 where something has a fault."""
+    done = run_command("doctor", "-o", "json")
+    found = json.loads(done.out)
+    assert (done.code, found["healthy"]) == ((1, False) if found["faults"] else (0, True)), done
+    return {item["what"]: item["level"] for item in found["findings"]}
+
+
+def test_the_doctor_sees_from_anywhere_what_approval_and_the_evaluator_know(installation: Remote) -> None:
+    until(lambda: "fault" not in levels().values(), "everything to work")
+    found = levels()
+    known = ("durability", "streams", "consumers", "service drafter", "EHR", "write-back", "schedules", "knowledge")
+    assert {found[name] for name in known} <= {"ok", "warning"}, found
+    assert {name for name, level in found.items() if level == "unknown"} == NOT_BY_APPROVAL
+    installation.parts["drafter"].kill()
+    until(lambda: levels()["service drafter"] == "fault", "doctor to say that nobody drafts")
+    table = run_command("doctor")
+    assert (table.code, "service drafter: no process takes its messages" in table.out) == (1, True), table
+    assert "→ start drafter" in table.out
+    installation.parts["drafter"].start()
+    installation.parts["drafter"].wait()
+    until(lambda: levels()["service drafter"] == "ok", "doctor to find the drafter")
+    assert run_command("--context", "auditor", "doctor").code == 0
+    assert "not allowed" in refused("--context", "physician", "doctor", code=2)
 
 
 def test_work_continues_when_there_is_room_again(installation: Remote) -> None:

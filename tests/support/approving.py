@@ -188,6 +188,7 @@ class Approving:
             feed=absent,
             department=absent,
             system=absent,
+            health=absent,
             alerts=absent,
             access_log=absent,
             signatures=absent,

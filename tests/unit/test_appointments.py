@@ -7,7 +7,6 @@ import pytest
 from pydantic import ValidationError
 
 from cli.doctor.appointments import check_appointments
-from cli.doctor.findings import Group
 from sandbox_ehr.quirks import Quirks
 from services.ingest.appointments import rules
 from services.ingest.appointments.rules import AppointmentPlan
@@ -15,6 +14,7 @@ from services.ingest.notifications import parse_notification
 from services.ingest.settings import AppointmentSettings
 from shared.clinical.fhir_client import Capabilities
 from shared.contracts.ehr import AppointmentChanged
+from shared.runtime.checks.findings import Group
 from tests.support.ehr import client, sandbox
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)

@@ -205,7 +205,6 @@ def test_an_installation_that_does_not_answer_is_named() -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ("doctor",),
         ("backup", "--into", "x"),
         ("cases", "reimport"),
         ("ehr", "subscribe", "--endpoint", "https://x.example"),

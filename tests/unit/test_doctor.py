@@ -5,16 +5,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cli.doctor import server, topology, users, workload
-from cli.doctor.findings import Group
-from cli.doctor.workload import ConsumerHealth, assess_watermark
+from cli.doctor import users
 from services.approval.ehr_tasks.watermark import Watermark
+from services.approval.health.rules import assess_watermark
 from shared.messaging.permissions import Permissions, permissions
 from shared.messaging.placement import read_placement
 from shared.messaging.provision import StreamStorage, consumer_config, stream_configs
 from shared.messaging.replica_status import ReplicaStatus
 from shared.messaging.server_status import ServerStatus
 from shared.messaging.topology import consumer
+from shared.runtime.checks import consumers, nats_server, streams
+from shared.runtime.checks.consumers import ConsumerHealth
+from shared.runtime.checks.findings import Group
 from tests.support.examples import T0
 
 NOW = datetime(2026, 11, 24, 3, tzinfo=UTC)
@@ -32,7 +34,7 @@ def group() -> Group:
 
 
 def test_a_stream_as_wanted_is_fine(group: Group) -> None:
-    topology.compare(group, "stream", WANTED, WANTED, "provision")
+    streams.compare(group, "stream", WANTED, WANTED, "provision")
     assert [(item.level, item.says) for item in group.found] == [("ok", f"{len(WANTED)} as expected")]
 
 
@@ -40,7 +42,7 @@ def test_what_is_missing_or_differs_is_named_with_both(group: Group) -> None:
     found = dict(WANTED)
     del found["ALERTS"]
     found["EHR"] = found["EHR"].evolve(max_age=60.0, subjects=["ehr.>", "other"])
-    topology.compare(group, "stream", WANTED, found, "provision")
+    streams.compare(group, "stream", WANTED, found, "provision")
     assert faults(group) == [
         "stream ALERTS: it is missing",
         "stream EHR: subjects is ehr.>, other, expected ehr.>, max_age is 60.0, expected 2592000.0",
@@ -55,7 +57,7 @@ def test_a_stream_that_may_be_elsewhere_is_named_with_where_it_should_be(group: 
     }
     placed = wanted["KNOWLEDGE"].evolve(placement=wanted["EHR"].placement)
     found = wanted | {"EHR": WANTED["EHR"], "KNOWLEDGE": placed}
-    topology.compare(group, "stream", wanted, found, "provision")
+    streams.compare(group, "stream", wanted, found, "provision")
     assert faults(group) == [
         "stream EHR: placement is none, expected region:eu",
         "stream KNOWLEDGE: placement is region:eu, expected none",
@@ -64,7 +66,7 @@ def test_a_stream_that_may_be_elsewhere_is_named_with_where_it_should_be(group: 
 
 def test_a_stream_on_its_way_and_a_server_that_lags_are_named(group: Group) -> None:
     moving = ReplicaStatus("DISCHARGE", 2, ("a", "b", "c"), ("c",), 7)
-    topology.assess_replicas(
+    streams.assess_replicas(
         group, [ReplicaStatus("EHR", 2, ("a", "b"), (), 0), moving, ReplicaStatus("ACCESS", 2, ("a", "c"), ("c",), 1)]
     )
     assert [(item.level, item.what, item.says) for item in group.found] == [
@@ -91,7 +93,7 @@ def test_how_far_the_ehrs_tasks_are_known_is_told(group: Group, mark: Watermark,
 def test_an_unknown_durable_is_a_warning(group: Group) -> None:
     target = consumer("drafter-draft")
     wanted = {target.name: consumer_config(target)}
-    topology.compare(group, "consumer", wanted, wanted | {"old": wanted[target.name]}, "p", of="DISCHARGE")
+    streams.compare(group, "consumer", wanted, wanted | {"old": wanted[target.name]}, "p", of="DISCHARGE")
     assert [item.level for item in group.found] == ["ok", "warning"]
 
 
@@ -108,16 +110,16 @@ def test_an_unknown_durable_is_a_warning(group: Group) -> None:
     ],
 )
 def test_a_server_that_is_not_safe_is_a_fault(group: Group, found: ServerStatus, what: str) -> None:
-    server.assess_durability(group, found, NOW)
+    nats_server.assess_durability(group, found, NOW)
     (fault,) = faults(group)
     assert fault.startswith(f"{what}: ")
-    server.assess_durability(healthy := Group("y"), replace(SAFE, version="2.15.0-RC.1"), NOW)
+    nats_server.assess_durability(healthy := Group("y"), replace(SAFE, version="2.15.0-RC.1"), NOW)
     assert faults(healthy) == []
 
 
 @pytest.mark.parametrize(("days", "level"), [(29, "warning"), (30, "ok")])
 def test_a_certificate_is_to_be_renewed_a_month_before_its_end(group: Group, days: int, level: str) -> None:
-    server.assess_certificate(group, timedelta(days=days))
+    nats_server.assess_certificate(group, timedelta(days=days))
     assert [(item.level, item.says) for item in group.found] == [(level, f"it expires in {days} days")]
 
 
@@ -126,7 +128,7 @@ def test_a_certificate_is_to_be_renewed_a_month_before_its_end(group: Group, day
     [(50, 100, "ok"), (12, 100, "ok"), (9, 100, "warning"), (30, 10_000, "ok"), (1, 100, "fault"), (0, 1, "fault")],
 )
 def test_room_in_gigabytes(group: Group, free: int, total: int, level: str) -> None:
-    server.assess_free_space(group, "disk", int((free - 0.5) * 10**9) if free else 0, total * 10**9)
+    nats_server.assess_free_space(group, "disk", int((free - 0.5) * 10**9) if free else 0, total * 10**9)
     assert group.found[0].level == level
 
 
@@ -160,7 +162,7 @@ def load(name: str, **more: int | bool) -> ConsumerHealth:
 
 def test_a_service_whose_consumers_nobody_serves_is_named_once(group: Group) -> None:
     loads = [load("drafter-extract", waiting=0, pending=3), load("drafter-draft", waiting=0), load("approval-file")]
-    workload.assess_consumers(group, loads)
+    consumers.assess_consumers(group, loads)
     assert faults(group) == ["service drafter: no process takes its messages; 3 pending"]
 
 
@@ -172,7 +174,7 @@ def test_a_consumer_that_is_left_alone_stuck_or_behind_is_named(group: Group) ->
         load("embedder-embed", waiting=0, pending=7, paused=True),
         load("embedder-settle"),
     ]
-    workload.assess_consumers(group, loads)
+    consumers.assess_consumers(group, loads)
     assert faults(group) == ["consumer approval-settle: no process takes its messages; 2 pending"]
     assert {item.what for item in group.found if item.level == "warning"} == {
         "consumer approval-file",
@@ -182,7 +184,7 @@ def test_a_consumer_that_is_left_alone_stuck_or_behind_is_named(group: Group) ->
 
 
 def test_a_server_that_takes_no_long_record_is_named(group: Group) -> None:
-    server.assess_payload(group, 2**20)
+    nats_server.assess_payload(group, 2**20)
     assert [(item.level, item.what) for item in group.found] == [("warning", "size of messages")]
-    server.assess_payload(enough := Group("y"), 8 * 2**20)
+    nats_server.assess_payload(enough := Group("y"), 8 * 2**20)
     assert not enough.found

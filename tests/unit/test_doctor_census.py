@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from cli.doctor import census
-from cli.doctor.findings import Group
 from sandbox_ehr.quirks import Quirks
 from services.ingest.settings import CensusSettings
+from shared.runtime.checks.findings import Group
 from tests.support.ehr import client, sandbox, stays
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)

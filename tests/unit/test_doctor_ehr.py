@@ -7,13 +7,15 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from cli.doctor.ehr import assess_scopes, assess_write_back, check_ehr
-from cli.doctor.findings import Finding, Group
+from cli.doctor.ehr import check_ehr
 from cli.doctor.target import DoctorTarget
+from services.approval.health.rules import assess_write_back
 from services.ingest.settings import AppointmentSettings, CensusSettings
 from shared.clinical.authorization import StaticToken
 from shared.clinical.fhir_client import Capabilities
 from shared.clinical.smart.scopes import needed_scopes
+from shared.runtime.checks.ehr import assess_scopes
+from shared.runtime.checks.findings import Finding, Group
 from shared.runtime.mdm_settings import MdmSettings
 from tests.unit.test_smart_token import BASE, Ehr
 

@@ -3,9 +3,9 @@
 import pytest
 
 from cli.doctor.census import least_tokens
-from cli.doctor.findings import Group
 from cli.doctor.spend import assess_spend
 from services.drafter.budget import Spent
+from shared.runtime.checks.findings import Group
 from shared.runtime.generation_endpoints import Limits
 
 LIMITS = Limits(requests_per_day=100, tokens_per_day=1_000_000)

@@ -10,11 +10,11 @@ from typer.testing import CliRunner
 
 from cli import connections
 from cli.doctor.ehr import assess_routes, check_subscriptions
-from cli.doctor.findings import Group
 from cli.ehr.subscriptions import BACKPORT, CRITERIA, subscribe
 from cli.main import app
 from shared.clinical.capabilities import TOPIC_EXTENSION, parse_capabilities
 from shared.clinical.fhir_client import FhirClient
+from shared.runtime.checks.findings import Group
 
 ENDPOINT = "https://countersign.example/v1/fhir/notifications"
 TOPICS = {"Encounter": "http://ehr.example/topics/encounter-changes", "Task": "http://ehr.example/topics/task-changes"}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from services.approval.health.rules import assess_schedules
 from services.approval.operations.groups import from_ranges, grouped, literal_of, pattern_of, to_ranges
 from services.approval.operations.outcomes import outcome_of, runbook_of, summary_of
 from services.approval.operations.service import ActionResult
@@ -18,6 +19,7 @@ from shared.messaging.broker_status import ConsumerStatus, addresses, broker_sta
 from shared.messaging.dead_letters import DeadLetter
 from shared.messaging.descriptions import CONSUMER_DESCRIPTIONS, STREAM_DESCRIPTIONS
 from shared.messaging.topology import STREAMS, all_consumers
+from shared.runtime.checks.findings import Group
 from shared.runtime.problems import ProblemError
 
 NOW = datetime(2026, 11, 29, 3, 0, tzinfo=UTC)
@@ -113,17 +115,6 @@ def status(name: str = "approval-deliver", **more: Any) -> ConsumerStatus:
 )
 def test_the_state_of_a_consumer(more: dict[str, Any], state: str) -> None:
     assert rules.state_of(status(**more)) == state
-
-
-def test_a_service_that_does_not_run_is_one_finding() -> None:
-    down = [status("drafter-draft", waiting=0, pending=3), status("drafter-extract", waiting=0)]
-    (found,) = rules.consumer_findings([*down, status()], [])
-    assert found.words == "No process of drafter takes messages; 3 pending. Start drafter."
-    one = rules.consumer_findings([down[0], status("drafter-extract")], ["approval-file"])
-    assert [item.words.partition(";")[0] for item in one] == [
-        "Consumer approval-file is missing.",
-        "No process takes messages of drafter-draft",
-    ]
 
 
 def stream(name: str, created: str, consumers: list[dict[str, Any]]) -> dict[str, Any]:
@@ -228,4 +219,10 @@ def test_schedules_say_when_a_job_runs_next_and_whether_it_is_late() -> None:
     tasks, census = found["tasks"], found["census"]
     assert (tasks.next_at, tasks.interval, tasks.service) == (soon, "5 min", "approval")
     assert (census.name, census.every, census.interval, census.service) == ("surgery", "at 02:00", "", "ingest")
-    assert len(rules.schedule_findings(found.values(), NOW)) == 2
+    assess_schedules(group := Group("work"), found.values(), NOW)
+    assert [(item.level, item.what) for item in group.found] == [
+        ("warning", "schedule Retention"),
+        ("warning", "schedule Nightly census: surgery"),
+    ]
+    assess_schedules(fine := Group("work"), [tasks], NOW)
+    assert [(item.level, item.says) for item in fine.found] == [("ok", "1 set, none late")]

@@ -1,6 +1,6 @@
 """Signed documents that are not in the chart yet, on the inbox page and on the page of a case."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter
@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from services.approval.dependencies import Api, ApiDependencies, Clinician
 from services.approval.filing.service import UnfiledEntry
+from services.approval.health.rules import ON_ITS_WAY
 from services.approval.review.errors import DecisionRefusedError
 from services.approval.review.problems import problem_of
 from services.approval.web.render import PageRoute
@@ -16,7 +17,6 @@ from shared.runtime.authentication import Caller
 from shared.web.render import span
 
 SHOWN = 50
-ON_ITS_WAY = timedelta(minutes=2)  # in which a document is not listed: filing takes seconds
 WHAT = {
     "approved": "Document",
     "amended": "Correction",

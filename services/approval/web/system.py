@@ -7,19 +7,12 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from services.approval.dependencies import Api, Operator, SystemReader
+from services.approval.health.checks import State
+from services.approval.health.rules import ON_ITS_WAY
 from services.approval.operations.outcomes import DOCS
 from services.approval.operations.selection import Selection
-from services.approval.system.rules import (
-    ATTENTION,
-    Finding,
-    broker_findings,
-    dependency_findings,
-    schedule_findings,
-    state_of,
-    work_findings,
-)
+from services.approval.system.rules import ATTENTION, state_of
 from services.approval.system.schedules import Schedule
-from services.approval.web.filing import ON_ITS_WAY
 from services.approval.web.render import PageRoute, page
 from shared.contracts.errors import CountersignError
 from shared.messaging.broker_status import BUCKET, BrokerStatus
@@ -40,6 +33,8 @@ STATES = {
     "missing": "Missing",
     "unknown": "Not known",
 }
+PATIENCE_S = 1.0  # for other servers: the page opens without them, and says so
+CHECK_STATES: dict[State, str] = {"ok": "OK", "warning": "Warning", "failed": "Fault", "unknown": "Unknown"}
 SCHEDULE_STATES = {"scheduled": "Scheduled", "running": "Running", "due": "Due", "late": "Late", "off": "Off"}
 SERVICE_STATES = {"attention": "Needs attention", "unknown": "Partly known", "served": "Served"}
 NOTES = {
@@ -53,8 +48,9 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 @router.get("/system")
 async def show(request: Request, who: SystemReader, api: Api, note: str = "") -> Response:
     now = api.clock()
-    checks, broker, schedules, hold, letters, checkpoint = await asyncio.gather(
-        _checks(request),
+    ready = await provided(request, Health).readiness.results()
+    health, broker, schedules, hold, letters, checkpoint = await asyncio.gather(
+        api.health.checks(who, ready, PATIENCE_S),
         _or_reason(api.system.broker()),
         _or_reason(api.system.schedules()),
         _or_reason(api.operations.decision_hold()),
@@ -65,21 +61,16 @@ async def show(request: Request, who: SystemReader, api: Api, note: str = "") ->
     unfiled = api.chart.late(who, now - ON_ITS_WAY)
     held = not isinstance(hold, str) and hold is not None and hold.held
     dead = 0 if isinstance(letters, str) else letters.total
-    findings = [
-        *dependency_findings(checks),
-        *(_unread(words) for words in (broker, schedules, hold, letters) if isinstance(words, str)),
-        *([] if isinstance(broker, str) else broker_findings(broker)),
-        *schedule_findings(known_schedules, now),
-        *work_findings(dead_letters=dead, unfiled=unfiled, held=held),
-    ]
     return page(
         "system.html",
         who=who,
         here="/system",
         zone=api.zone_of(""),
         now=now,
-        findings=sorted(findings, key=lambda item: item.level),
-        checks=checks,
+        findings=sorted((item for item in health if item.state in ("failed", "warning")), key=lambda item: item.state),
+        health=health,
+        check_states=CHECK_STATES,
+        ready=_dependencies(request, ready),
         **_broker_values(broker),
         schedules=[(item, item.state(now)) for item in known_schedules],
         hold=None if isinstance(hold, str) else hold,
@@ -144,10 +135,9 @@ def _services(broker: BrokerStatus) -> list[dict[str, Any]]:
     return found
 
 
-async def _checks(request: Request) -> dict[str, bool]:
-    health = provided(request, Health)
-    checks = await health.readiness.results()
-    return checks | {"nats": bool(health.buses) and all(bus.connected for bus in health.buses.values())}
+def _dependencies(request: Request, ready: dict[str, bool]) -> dict[str, bool]:
+    buses = provided(request, Health).buses
+    return ready | {"nats": bool(buses) and all(bus.connected for bus in buses.values())}
 
 
 async def _or_reason(reading: Any) -> Any:
@@ -156,7 +146,3 @@ async def _or_reason(reading: Any) -> Any:
         return await reading
     except CountersignError as failure:
         return failure.reason
-
-
-def _unread(reason: str) -> Finding:
-    return Finding("warning", f"Not everything could be read: {reason}.", f"{DOCS}/how-to/check-an-installation.md")

@@ -1,15 +1,18 @@
-"""Findings of the doctor: what was checked, the result, and how to fix it."""
+"""Findings of health checks: what was checked, the result, and how to fix it."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Level = Literal["ok", "warning", "fault"]
+Level = Literal["ok", "warning", "fault", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`says` is the result; `do` is how to fix it (empty if nothing is to be done). The names are those of the JSON."""
+    """`says` is the result; `do` is how to fix it (empty if nothing is to be done). The names are those of the JSON.
+
+    `unknown`: it could not be checked here; `do` says who can.
+    """
 
     group: str
     what: str
@@ -33,6 +36,9 @@ class Group:
 
     def fault(self, what: str, message: str, fix: str) -> None:
         self.found.append(Finding(self._name, what, "fault", message, fix))
+
+    def unknown(self, what: str, says: str, do: str) -> None:
+        self.found.append(Finding(self._name, what, "unknown", says, do))
 
 
 Findings = AsyncIterator[Finding]

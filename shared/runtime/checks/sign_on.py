@@ -3,20 +3,20 @@
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlencode
 from uuid import uuid4
 
 import httpx
 
-from cli.doctor.findings import Group
-from cli.doctor.target import DoctorTarget
 from shared.contracts.errors import CountersignError, PermanentError, TransientError
 from shared.oauth.client_authentication import ClientAuthentication, PublicClient
 from shared.oauth.client_certificate import read_certificate
 from shared.oauth.errors import TokenRefusedError
 from shared.oauth.issuer_keys import parse_key_set
 from shared.oauth.token_endpoint import REGISTRATION_CODES, authorization_url, is_secure_url, parse_json, request_tokens
+from shared.runtime.checks.findings import Group
+from shared.runtime.launch_settings import LaunchSettings
 from shared.runtime.oidc import OidcSettings
 from shared.runtime.oidc.metadata import ProviderMetadata, parse_metadata
 
@@ -25,7 +25,20 @@ PROVIDER, LAUNCH = "identity provider", "EHR launch"
 VERIFIER = "doctor-doctor-doctor-doctor-doctor-doctor-doctor"  # RFC 7636 requires 43 characters; nothing is signed in
 
 
-async def check_sign_on(group: Group, http: httpx.AsyncClient, target: DoctorTarget) -> None:
+class SignOnSettings(Protocol):
+    """The settings of sign-in and launch, and the URL under which people reach the pages."""
+
+    @property
+    def oidc(self) -> OidcSettings: ...
+
+    @property
+    def launch(self) -> LaunchSettings: ...
+
+    @property
+    def public_url(self) -> str: ...
+
+
+async def check_sign_on(group: Group, http: httpx.AsyncClient, target: SignOnSettings) -> None:
     """Add findings about the identity provider and the EHR's launch, as far as they are set."""
     if target.oidc.issuer:
         await _provider(group, http, target)
@@ -33,7 +46,7 @@ async def check_sign_on(group: Group, http: httpx.AsyncClient, target: DoctorTar
         await _launch(group, http, target)
 
 
-async def _provider(group: Group, http: httpx.AsyncClient, target: DoctorTarget) -> None:
+async def _provider(group: Group, http: httpx.AsyncClient, target: SignOnSettings) -> None:
     settings = target.oidc
     try:
         body = await _json(http, f"{settings.issuer.rstrip('/')}/.well-known/openid-configuration")
@@ -96,7 +109,7 @@ async def _certificate(group: Group, settings: OidcSettings, now: datetime) -> N
         group.ok(f"{PROVIDER}: certificate", message)
 
 
-async def _redirects(group: Group, http: httpx.AsyncClient, target: DoctorTarget, metadata: ProviderMetadata) -> None:
+async def _redirects(group: Group, http: httpx.AsyncClient, target: SignOnSettings, metadata: ProviderMetadata) -> None:
     """Check that the provider sends browsers back to us. With `prompt=none` it shows no page to anybody."""
     base = target.public_url.rstrip("/")
     redirect = f"{base}/sign-in/callback"
@@ -136,7 +149,7 @@ async def _sign_out(group: Group, http: httpx.AsyncClient, url: str, base: str) 
         group.ok(f"{PROVIDER}: sign-out", "it ends its own session too")
 
 
-async def _launch(group: Group, http: httpx.AsyncClient, target: DoctorTarget) -> None:
+async def _launch(group: Group, http: httpx.AsyncClient, target: SignOnSettings) -> None:
     settings = target.launch
     try:
         body = await _json(http, f"{settings.base}/.well-known/smart-configuration")

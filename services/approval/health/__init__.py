@@ -1,0 +1,1 @@
+"""Health checks of the installation: what `countersign doctor` knows, as far as approval can know it."""
