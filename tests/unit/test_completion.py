@@ -31,7 +31,7 @@ def told(shell: str, line: str) -> str:
     words = line.split(" ")
     asked = {"COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)} if shell == "bash" else {}
     asked |= {"_TYPER_COMPLETE_ARGS": line, "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
-    return run(PYTHONPATH=str(ROOT), _COUNTERSIGN_COMPLETE=NAMES[shell], **asked).stdout
+    return run(PYTHONPATH=str(ROOT), _COUNTERSIGN_COMPLETE=NAMES[shell], **asked).stdout  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("shell", sorted(NAMES))
