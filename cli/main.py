@@ -39,7 +39,7 @@ from cli.commands import (
     webhooks,
 )
 from cli.common import complete_commands
-from cli.contexts import choose_context
+from cli.contexts import check_url, choose_context
 from cli.errors import CommandError
 from cli.options import AsJson, DataDir, EhrUrl
 from cli.output import stderr
@@ -121,8 +121,8 @@ def _stack_options(
 
     from cli.stack.embedded import StackOptions
 
-    if ehr_url is not None and not ehr_url.startswith(("http://", "https://")):
-        raise CommandError("--ehr-url must be an http or https address.")
+    if ehr_url is not None:
+        check_url(ehr_url, "--ehr-url")
     token = SecretStr(value) if (value := os.environ.get("COUNTERSIGN_EHR_TOKEN")) else None
     if knowledge_file is not None and not knowledge_file.is_file():
         raise CommandError(f"--knowledge: {knowledge_file} does not exist.")

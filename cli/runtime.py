@@ -31,6 +31,14 @@ def error_boundary(program: str) -> Iterator[None]:
         message, code = str(error), error.exit_code
     except CountersignError as failure:
         message = f"{failure.reason}."
+    except OSError as error:
+        if error.filename is None:
+            raise
+        message = f"{error.filename!r}: {error.strerror}."  # a path of an option
+    except UnicodeEncodeError as error:
+        if not any("\ud800" <= character <= "\udfff" for character in error.object):
+            raise
+        message = "An option or argument is not valid UTF-8."  # its bytes arrive as surrogates
     except ValueError as error:
         from pydantic import ValidationError
         from pydantic_settings import SettingsError

@@ -14,6 +14,7 @@ from sandbox_ehr.quirks import Quirks, ReferenceStyle
 from sandbox_ehr.seed import SEED, seed
 from sandbox_ehr.smart import EVERYTHING, AuthorizationServer, RegisteredClient, keys_at
 from sandbox_ehr.store import Store
+from sandbox_ehr.subscriptions import Subscriptions
 
 
 def run(
@@ -35,6 +36,7 @@ def run(
     ] = "id-only",
     notify_secret_file: Annotated[Path | None, typer.Option(help="secret that signs medplum and athena")] = None,
     notify_token: Annotated[str | None, typer.Option(help="bearer token for the endpoint")] = None,
+    subscriptions: Annotated[bool, typer.Option(help="let clients create Subscriptions by criteria")] = False,
     cache_seconds: Annotated[
         float, typer.Option("--cache-seconds", "--cache", help="seconds for which search results are cached")
     ] = 0.0,
@@ -134,7 +136,17 @@ def run(
     client = _client(client_id, client_jwks, client_secret, client_scope) if client_id is not None else None
     app = _app(app_id, app_url.rstrip("/"), app_secret) if app_id is not None else None
     authorization = _authorization_server(store, client, app, token_lifetime, anonymous=anonymous)
-    sandbox = Sandbox(store, chosen, token, notifier, quirks, authorization, oracle_documents=oracle_documents)
+    created = Subscriptions(store, httpx.AsyncClient()) if subscriptions else None
+    sandbox = Sandbox(
+        store,
+        chosen,
+        token,
+        notifier,
+        quirks,
+        authorization,
+        oracle_documents=oracle_documents,
+        subscriptions=created,
+    )
     uvicorn.run(create_app(sandbox, faults=faults), host=host, port=port, log_level="warning", access_log=False)
 
 

@@ -28,6 +28,7 @@ from sandbox_ehr.search import PARAMETERS, REQUIRED
 from sandbox_ehr.searchset import Pairs, find, searchset, unknown_parameters
 from sandbox_ehr.smart import CONFIGURATION_PATH, TOKEN_PATH, AuthorizationServer
 from sandbox_ehr.store import Resource, Store
+from sandbox_ehr.subscriptions import Subscriptions
 from shared.runtime.request_limits import MB, limit_endpoint
 
 Style = Literal["plain", "opaque"]
@@ -51,6 +52,7 @@ class Sandbox:
         authorization: AuthorizationServer | None = None,
         *,
         oracle_documents: bool = False,
+        subscriptions: Subscriptions | None = None,
     ) -> None:
         self.store = store
         self.authorization = authorization
@@ -59,7 +61,7 @@ class Sandbox:
         self.state = QuirkState()
         self._deletes = quirks is not None and quirks.supports_delete
         self.style = style
-        self.subscriber = subscriber
+        self.subscriber, self._subscriptions = subscriber, subscriptions
         self.faults = Faults()
         self._token = token
 
@@ -93,8 +95,8 @@ class Sandbox:
 
     async def _interact(self, request: Request, type: str, id: str | None, racing: bool) -> Response:
         if type == "metadata":
-            return resource_response(capability_statement(self.quirks))
-        if type not in PARAMETERS:
+            return resource_response(capability_statement(self.quirks, subscriptions=self._subscriptions is not None))
+        if type not in PARAMETERS or (type == "Subscription" and self._subscriptions is None):
             raise FhirError(404, "not-supported", f"resource type {type} is not known here")
         if id == "_search" and request.method == "POST":
             return self._search(request, type, parse_qsl((await request.body()).decode()))
@@ -153,7 +155,7 @@ class Sandbox:
         self.store.put(stored)
         if self.subscriber is not None:
             self.subscriber.notify(stored)
-        return stored
+        return stored if self._subscriptions is None else self._subscriptions.on_stored(stored)
 
     async def _read_body(self, request: Request, type: str) -> Resource:
         try:

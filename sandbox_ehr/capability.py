@@ -5,8 +5,9 @@ from sandbox_ehr.search import INCLUDES, PARAMETERS, Parameter
 from sandbox_ehr.store import Resource
 
 
-def capability_statement(quirks: Quirks | None) -> Resource:
+def capability_statement(quirks: Quirks | None, *, subscriptions: bool = False) -> Resource:
     """Return the CapabilityStatement, with the search parameters that the quirks leave."""
+    types = [type for type in sorted(PARAMETERS) if subscriptions or type != "Subscription"]
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -18,7 +19,7 @@ def capability_statement(quirks: Quirks | None) -> Resource:
         "rest": [
             {
                 "mode": "server",
-                "resource": [_capability(type, _parameters(type, quirks)) for type in sorted(PARAMETERS)],
+                "resource": [_capability(type, _parameters(type, quirks)) for type in types],
             }
         ],
     }

@@ -74,6 +74,7 @@ PARAMETERS: dict[str, dict[str, Parameter]] = {
     | _ENCOUNTER
     | _STATUS
     | {"type": ("token", ("type",)), "category": ("token", ("category",)), "date": ("date", ("date",))},
+    "Subscription": _COMMON | _STATUS | {"url": ("string", ("channel.endpoint",))},  # of a sandbox that has them
     "Composition": _COMMON | _PATIENT | _ENCOUNTER | _STATUS | {"type": ("token", ("type",))},
     "Task": _COMMON
     | _STATUS

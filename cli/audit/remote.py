@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.client import Api, run_with_api
+from cli.errors import CommandError
 from cli.output import progress_bar
 
 POLL_INTERVAL_S = 1.0
@@ -49,11 +50,7 @@ def print_run(run: dict[str, Any]) -> None:
 
 def search_access(data_dir: Path | None, criteria: dict[str, str | datetime | None], limit: int) -> dict[str, Any]:
     """Return up to `limit` entries, latest first; `next` is null where there are no more. Raises CommandError."""
-    wanted = {
-        name: value.astimezone().isoformat() if isinstance(value, datetime) else value
-        for name, value in criteria.items()
-        if value is not None
-    }
+    wanted = {name: _stated(value) for name, value in criteria.items() if value is not None}
 
     async def work(call: Api) -> dict[str, Any]:
         items: list[dict[str, Any]] = []
@@ -67,3 +64,12 @@ def search_access(data_dir: Path | None, criteria: dict[str, str | datetime | No
             following = {"after": page["next"]}
 
     return run_with_api(data_dir, work, role="auditor")
+
+
+def _stated(value: str | datetime) -> str:
+    if isinstance(value, str):
+        return value
+    try:
+        return value.astimezone().isoformat()
+    except (OverflowError, ValueError, OSError):  # in another zone it would be before the year 1 or after 9999
+        raise CommandError(f"{value:%Y-%m-%d} is no date that a log can have.") from None

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.contexts import ensure_no_context
-from cli.errors import CommandError
+from cli.contexts import check_url, ensure_no_context
 from cli.options import AsJson, DataDir, EhrUrl
 from cli.output import emit, make_table, print_table
 from cli.stack.access import default_data_dir, read_access
@@ -108,9 +107,9 @@ async def _extract(base: str, encounter: str, kinds: "KindRegistry", department:
     from shared.runtime.settings import EhrSettings
     from shared.runtime.time_zones import TimeZones
 
-    if not base.startswith(("http://", "https://")):
-        raise CommandError("--ehr-url must be an http or https address.")
-    ehr = EhrSettings(url=base).connect()  # the token, if the EHR requires one, is in the environment
+    ehr = EhrSettings(
+        url=check_url(base, "--ehr-url")
+    ).connect()  # the token, if the EHR requires one, is in the environment
     zone = TimeZones().of(department or "")
     try:
         return await read_stay(

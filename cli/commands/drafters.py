@@ -137,6 +137,8 @@ def canary(
     data_dir: DataDir = None,
 ) -> None:
     """Let a candidate draft a share of the cases. A case keeps its configuration through all of its drafts."""
+    if not 0 <= share <= 1:
+        raise CommandError("--share is a number between 0 and 1, such as 0.1.")
     body = {"share": share, "reason": reason, "unevaluated": unevaluated}
     _print_move(call_api(data_dir, "POST", f"{PATH}/{configuration}/canary", json=body), as_json)
 

@@ -106,8 +106,9 @@ async def _listen(settings: Any, known: Any, as_json: bool) -> None:
     listener = MllpListener(settings, known, Shown(), lambda: datetime.now(UTC), lambda: "LOOK")
     try:
         await listener.start()
-    except OSError as error:
-        raise CommandError(f"{settings.host}:{settings.port} cannot be listened on ({error.strerror}).") from None
+    except (OSError, UnicodeError) as error:  # the latter: no name of a host has such characters, or so many
+        reason = getattr(error, "strerror", None) or "no such host"
+        raise CommandError(f"{settings.host}:{settings.port} cannot be listened on ({reason}).") from None
     stderr.print("listening; messages are answered and not stored: send a copy of the feed")
     try:
         await asyncio.Event().wait()

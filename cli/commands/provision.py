@@ -44,13 +44,14 @@ def provision(
     as_json: AsJson = False,
 ) -> None:
     """Create or update streams, buckets and consumers, and print what changed. Deletes nothing."""
+    from cli.stack.secrets import read_seed_file
     from shared.messaging.connection import connect
     from shared.messaging.placement import read_placement
     from shared.messaging.provision import StreamStorage
     from shared.messaging.provision import provision as provision_streams
 
     async def run() -> "list[Change]":
-        bus = await connect(url, "admin", seed.read_text().strip(), ca_file=ca_file)
+        bus = await connect(url, "admin", text, ca_file=ca_file)
         try:
             return await provision_streams(bus, storage)
         finally:
@@ -58,6 +59,7 @@ def provision(
 
     if not seed.is_file():
         raise CommandError(f"{seed} does not exist. Create it with: countersign secrets init")
+    text = read_seed_file(seed)
     try:
         storage = StreamStorage(replicas, read_placement(",".join(tags or ())))
     except ValueError as error:

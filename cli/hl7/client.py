@@ -47,7 +47,7 @@ async def send(contents: Sequence[bytes], target: Target) -> AsyncIterator[dict[
     """
     try:
         reader, writer = await asyncio.open_connection(target.host, target.port, ssl=target.context())
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter: no name of a host has such characters, or so many
         raise CommandError(f"{target.host}:{target.port} does not answer ({type(error).__name__}).") from None
     deframer = Deframer()
     try:

@@ -67,6 +67,16 @@ def _new_seed() -> str:
     return str(nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER), "ascii")
 
 
+def read_seed_file(file: Path) -> str:
+    """Return the nkey seed that a file holds. Raises CommandError."""
+    try:
+        seed = file.read_text().strip()
+        public_key(seed)
+    except (OSError, ValueError, nkeys.NkeysError):
+        raise CommandError(f"{file} does not hold an nkey seed. Create one with: countersign secrets init") from None
+    return seed
+
+
 def public_key(seed: str) -> str:
     """Return the public key (`U…`) for the server's configuration."""
     pair = nkeys.from_seed(bytearray(seed.encode()))

@@ -11,8 +11,17 @@ from playwright.async_api import Browser, Page
 
 from cli.stack.ports import free_port
 from sandbox_ehr.seed import demo_encounters
+from tests.browser.picture_states import (
+    Prepared,
+    copy_knowledge,
+    discharge_all,
+    pages,
+    prepare,
+    two_dead_letters,
+    two_versions,
+)
 from tests.support.browser import chromium
-from tests.support.command import Up, run, up
+from tests.support.command import Up, up
 from tests.support.stack import until
 
 FOLDER = Path("pictures")
@@ -57,34 +66,11 @@ async def look(url: str) -> None:
         await page.screenshot(path=FOLDER / "signed-print.png", full_page=True)
 
 
-# Pages of each role: who signs in, the paths, and links that lead from a page to one of its items.
-ROLES: dict[str, tuple[str, ...]] = {
-    "Operator of the platform": (
-        "/cases",
-        "/cases?state=failed",
-        "/cases > a[href^='/cases/']",
-        "/dead-letters",
-        "/alerts",
-        "/system",
-    ),
-    "Auditor": ("/access", "/verification"),
-    "Editor of the knowledge base": (
-        "/knowledge",
-        "/knowledge/versions",
-        "/knowledge/golden",
-        "/knowledge/search?q=anticoagulation+after+stroke",
-        "/knowledge/documents",
-    ),
-    "Engineer of drafters": ("/drafters", "/drafters > main a[href^='/drafters/']", "/drafters/sets"),
-    "Supervisor, internal medicine": ("/department", "/department/absences"),
-}
-
-
-async def look_at_roles(url: str) -> None:
+async def look_at_roles(url: str, prepared: Prepared) -> None:
     """Every page of the other roles, as wide and narrow screens show it."""
     async with chromium() as browser:
         for kind in KINDS:
-            for person, paths in ROLES.items():
+            for person, paths in pages(prepared).items():
                 page = await (await browser.new_context(**KINDS[kind])).new_page()  # type: ignore[arg-type]
                 await page.goto(f"{url}/sign-in")
                 await page.get_by_role("button", name=person).click()
@@ -98,6 +84,23 @@ async def look_at_roles(url: str) -> None:
                     name = f"{person.split()[0].strip(',').lower()}-{number}-{kind}.png"
                     await page.screenshot(path=FOLDER / name, full_page=True)
                 await page.context.close()
+        await look_at_a_trial(browser, url, prepared)
+
+
+async def look_at_a_trial(browser: Browser, url: str, prepared: Prepared) -> None:
+    """Begin a trial, and read its two drafts beside what was signed."""
+    page = await (await browser.new_context(**KINDS["wide"])).new_page()  # type: ignore[arg-type]
+    await page.goto(f"{url}/sign-in")
+    await page.get_by_role("button", name="Engineer of drafters").click()
+    await page.goto(f"{url}/drafters/{prepared.candidate}/trial")
+    await page.get_by_label("Why").fill("does it name the reason?")
+    await page.get_by_role("button", name="Draft it").click()
+    await page.get_by_role("link", name="Read them beside what was signed").click(timeout=60_000)
+    await page.locator(".sentence").first.wait_for()
+    for kind in KINDS:
+        await page.set_viewport_size(KINDS[kind]["viewport"])  # type: ignore[index]
+        await page.emulate_media(color_scheme="dark" if kind == "dark" else "light")
+        await page.screenshot(path=FOLDER / f"trial-{kind}.png", full_page=True)
 
 
 async def readme(browser: Browser, url: str) -> None:
@@ -114,12 +117,6 @@ async def readme(browser: Browser, url: str) -> None:
     await page.screenshot(path="docs/pictures/review.jpg", type="jpeg", quality=82)
 
 
-def discharge_all(stack: Up) -> None:
-    for stay in demo_encounters():
-        body = {"encounter_id": stay.encounter, "department": stay.department}
-        stack.call("ingest", "POST", "/v1/encounters/discharged", json=body).raise_for_status()
-
-
 async def all_wait(stack: Up) -> None:
     async def waiting() -> bool:
         return len(stack.call("operator", "GET", "/v1/reviews").json()["items"]) == len(demo_encounters())
@@ -129,13 +126,15 @@ async def all_wait(stack: Up) -> None:
 
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as directory, up(Path(directory), free_port()) as stack:
-        run("knowledge", "refresh", "--wait", "--data-dir", directory)
-        discharge_all(stack)
-        asyncio.run(all_wait(stack))
-        stack.call("ingest", "POST", "/v1/encounters/discharged", json={"encounter_id": "none", "department": "icu"})
-        asyncio.run(look_at_roles(stack.url))
-        asyncio.run(look(stack.url))
+    with tempfile.TemporaryDirectory() as directory:
+        knowledge = copy_knowledge(Path(directory))
+        with up(Path(directory) / "data", free_port(), "--knowledge", str(knowledge)) as stack:
+            two_versions(stack, knowledge)
+            discharge_all(stack)
+            asyncio.run(all_wait(stack))
+            two_dead_letters(stack)
+            asyncio.run(look_at_roles(stack.url, prepare(stack)))
+            asyncio.run(look(stack.url))
     print(f"see {FOLDER}/")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.connected.test_not_as_signed import plant, retire
-from tests.support.remote import Remote, refused, run_json, until
+from tests.support.remote import Remote, refused, run_json, run_program, until
 
 pytestmark = [pytest.mark.connected, pytest.mark.system, pytest.mark.timeout(180), pytest.mark.xdist_group("remedies")]
 
@@ -37,7 +37,7 @@ def test_a_document_is_filed_once_the_chart_is_put_right(installation: Remote) -
     """Alerts: DocumentNotInChart."""
     case_id = held(installation, "unfiled-1")
     retire(installation, "planted")
-    assert run_json("cases", "file", case_id)["state"] == "approved"
+    assert run_program("cases", "file", case_id)["state"] == "approved"
     installation.reaches(case_id, "filed")
     assert case_id not in {item["case_id"] for item in run_json("cases", "unfiled")["items"]}
     discard(case_id)
@@ -80,7 +80,7 @@ def test_the_audit_trail_is_verified_by_an_auditor(installation: Remote) -> None
     """Alerts: TrailBroken."""
     case_id = installation.sign(installation.stay("verified"))
     installation.reaches(case_id, "filed")
-    run = run_json("--context", "auditor", "audit", "verify", "--case", case_id)
+    run = run_program("--context", "auditor", "audit", "verify", "--case", case_id)
     assert (run["state"], run["verified"], run["case_id"]) == ("finished", True, case_id)
     pack = installation.call("auditor", "GET", f"/v1/cases/{case_id}/evidence")
     assert (pack.status_code, pack.content[:2]) == (200, b"PK")

@@ -15,7 +15,7 @@ from shared.messaging.event_store import EventStore
 from tests.connected.test_canary import decision
 from tests.support.backup import as_user
 from tests.support.examples import STAY, draft_ref
-from tests.support.remote import Remote, bury, refused, run_json, until
+from tests.support.remote import Remote, bury, refused, run_json, run_program, until
 from tests.support.serving import run_command
 
 pytestmark = [pytest.mark.connected, pytest.mark.system, pytest.mark.timeout(180), pytest.mark.xdist_group("remedies")]
@@ -111,5 +111,5 @@ def test_a_live_configuration_that_drifts_is_accepted_or_taken_back(installation
     assert until(drifted, "the drift")["drifted"]["signal"] in ("replaced", "changed")
     assert run_json("drafters", "reset-baseline", promoted, *BECAUSE)["state"] == "live"
     assert "has not drifted" in refused("drafters", "reset-baseline", promoted, *BECAUSE, code=1)
-    run_json("drafters", "rollback", promoted, *BECAUSE)
+    run_program("drafters", "rollback", promoted, *BECAUSE)
     assert live() == before

@@ -7,7 +7,7 @@ import pytest
 
 from shared.messaging.topology import consumer
 from tests.support.hl7 import adt
-from tests.support.remote import Remote, refused, run_json, until
+from tests.support.remote import Remote, refused, run_json, run_program, until
 from tests.support.serving import run_command
 
 pytestmark = [pytest.mark.connected, pytest.mark.system, pytest.mark.timeout(180), pytest.mark.xdist_group("remedies")]
@@ -110,7 +110,11 @@ def test_a_service_works_on_with_the_permissions_of_its_version(installation: Re
 def test_jobs_are_listed_and_a_feed_is_tried_by_the_command(installation: Remote, tmp_path: Path) -> None:
     """Alerts: PollFails, FeedSilent."""
     assert run_json("document-kinds", "list")
-    jobs = {item["job"]: item for item in run_json("schedules")}
+    address = {
+        "COUNTERSIGN_URL": installation.urls["approval"],
+        "COUNTERSIGN_TOKEN_FILE": str(installation.directory / "operator.token"),
+    }
+    jobs = {item["job"]: item for item in run_program("schedules", environment=address)}
     assert jobs["poll"]["state"] == "scheduled"
     message = tmp_path / "message.hl7"
     message.write_bytes(adt("A08"))

@@ -26,6 +26,7 @@ from shared.messaging.topology import consumer
 from tests.support import http
 from tests.support.backup import as_user
 from tests.support.channels import Mailbox, Webhook, channels, write_directory
+from tests.support.command import run
 from tests.support.ehr import sandbox, stays
 from tests.support.knowledge import Library
 from tests.support.model_api import KEY, MODELS, ModelServer, model_server
@@ -81,6 +82,7 @@ class Remote:
             "COUNTERSIGN_KNOWLEDGE_TOKENIZER": str(EMBEDDER / "tokenizer.json"),
             "COUNTERSIGN_DRIFT_DECISIONS": "100",
             "COUNTERSIGN_DIRECTORY": str(self.directory / "people.yaml"),
+            "COUNTERSIGN_WEBHOOK_INTERNAL_HOSTS": "127.0.0.1",
             "MODEL_KEY": KEY,
             "PYTHONPATH": str(ROOT),
         }
@@ -184,6 +186,14 @@ def run_json(*words: str, code: int = 0) -> Any:
     done = run_command(*words, "--json")
     assert done.code == code, done
     return json.loads(done.out)
+
+
+def run_program(*words: str, code: int = 0, environment: dict[str, str] | None = None) -> Any:
+    """What the installed program prints as JSON, run as a process that knows contexts and the environment alone."""
+    more = {"PYTHONPATH": str(ROOT)} | (environment or {})
+    done = run(*words, "--json", **more)  # type: ignore[arg-type]
+    assert done.returncode == code, (done.stdout, done.stderr)
+    return json.loads(done.stdout)
 
 
 def refused(*words: str, code: int) -> str:

@@ -33,8 +33,8 @@ class Post:
 class Receiver:
     """Records posts. `answer` says the status of each, and may do something before; `headers` go with it."""
 
-    def __init__(self) -> None:
-        self.port = free_port()
+    def __init__(self, port: int | None = None) -> None:
+        self.port = port or free_port()
         self.posts: list[Post] = []
         self.answer: Callable[[Post], int] = lambda _: 204
         self.headers: dict[str, str] = {}
@@ -83,8 +83,8 @@ class Receiver:
 
 
 @contextmanager
-def receiver() -> Iterator[Receiver]:
-    found = Receiver()
+def receiver(port: int | None = None) -> Iterator[Receiver]:
+    found = Receiver(port)
     found.start()
     try:
         yield found

@@ -26,7 +26,6 @@ OUTSIDE = {
     "TritonNotReady": "the model server is restarted; work continues by itself: tests/chaos/test_proof.py",
     "EhrNotAnswering": "the EHR, or its token in a file, which is read again: tests/connected/test_quirks.py",
     "EhrRefusesClient": "our registration at the EHR, or settings: tests/connected/test_smart_cases.py",
-    "SubscriptionSilent": "the EHR is told to notify again: tests/unit/test_ehr_subscribe.py",
 }
 # Commands of the guides that need NATS, the EHR or files of the machine, or are no remedies, and who carries them out.
 ELSEWHERE = {
@@ -45,8 +44,7 @@ ELSEWHERE = {
     "drafters trial": "tests/connected/test_trials.py",
     "drafters edits": "tests/connected/test_feedback.py",
     "drafters sets make": "tests/connected/test_evaluations.py",
-    "ehr subscribe": "tests/unit/test_ehr_subscribe.py",
-    "events": "tests/connected/test_webhooks.py",
+    "events": "tests/remedies/test_webhook_guide.py",
     "hl7 explain": "tests/unit/test_hl7_command.py",
     "hl7 listen": "tests/unit/test_hl7_command.py",
     "document-kinds classify": "tests/unit/test_contexts.py",
@@ -61,12 +59,12 @@ ELSEWHERE = {
     "restore": "tests/connected/test_backup.py",
     "secrets init": "tests/connected/test_deployment.py",
     "up": "tests/e2e/test_command.py",
-    "webhooks add": "tests/connected/test_webhooks.py",
-    "webhooks deliveries": "tests/connected/test_webhooks.py",
-    "webhooks enable": "tests/connected/test_webhooks.py",
-    "webhooks redeliver": "tests/connected/test_webhooks.py",
-    "webhooks rotate": "tests/connected/test_webhooks.py",
-    "webhooks test": "tests/connected/test_webhooks.py",
+    "webhooks add": "tests/remedies/test_webhook_guide.py",
+    "webhooks deliveries": "tests/remedies/test_webhook_guide.py",
+    "webhooks enable": "tests/remedies/test_webhook_guide.py",
+    "webhooks redeliver": "tests/remedies/test_webhook_guide.py",
+    "webhooks rotate": "tests/remedies/test_webhook_guide.py",
+    "webhooks test": "tests/remedies/test_webhook_guide.py",
 }
 
 
