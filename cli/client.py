@@ -59,6 +59,7 @@ class Api:
 
     async def __call__(self, method: str, path: str, **options: Any) -> Any:
         """Send a request and return the decoded answer. `options` are those of `httpx.AsyncClient.request`."""
+        _check_path(path)
         url = self._base_of(path) + path if self._base_of is not None else path
         try:
             response = await (
@@ -107,6 +108,12 @@ class Api:
 
     async def close(self) -> None:
         await self._http.aclose()
+
+
+def _check_path(path: str) -> None:
+    """Check that an id that was typed leads to no other resource. Raises CommandError."""
+    if {"?", "#"} & set(path) or {"", ".", ".."} & set(path.removeprefix("/").split("/")):
+        raise CommandError("An id is empty, or has characters that no id has.")
 
 
 def _json(response: httpx.Response) -> Any:

@@ -83,6 +83,8 @@ def read_seed(settings: RemoteStackSettings) -> str:
         text = settings.nats_seed_file.read_text() if settings.nats_seed_file else settings.nats_seed.get_secret_value()
     except OSError as error:
         raise CommandError(f"{settings.nats_seed_file} cannot be read ({error.strerror}).") from None
+    except UnicodeDecodeError:
+        raise CommandError(f"{settings.nats_seed_file} does not hold an nkey seed: it is no text.") from None
     if not text.strip():
         raise CommandError("Set COUNTERSIGN_NATS_SEED_FILE to the file with the nkey seed of the NATS user.")
     return text.strip()

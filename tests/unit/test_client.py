@@ -69,3 +69,14 @@ async def test_a_server_that_stays_away_is_reported(monkeypatch: pytest.MonkeyPa
         await call("GET", "/v1/x")
     assert [item.method for item in sent] == ["POST"] * client.MAX_SENT + ["GET"]
     await call.close()
+
+
+@pytest.mark.parametrize("id", ["", "..", "../models", "a/../b", "x?limit=1", "x#y"])
+async def test_an_id_that_leads_to_another_resource_is_not_sent(id: str) -> None:
+    def answer(_: httpx.Request) -> httpx.Response:
+        raise AssertionError("it was sent")
+
+    call = Api("http://stack.test:8080", "secret", httpx.MockTransport(answer))
+    with pytest.raises(CommandError, match="An id is empty"):
+        await call("GET", f"/v1/drafters/{id}")
+    await call.close()
