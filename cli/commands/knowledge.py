@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from cli.client import Api, call_api, run_with_api
 from cli.commands import knowledge_golden, knowledge_live
+from cli.commands.drafter_options import SHOWN
 from cli.errors import CommandError
 from cli.options import AsJson, DataDir
 from cli.output import emit, make_table, print_table, progress_bar
@@ -210,7 +211,7 @@ def version(
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Show a version and the digests of its documents, also when it can no longer be searched."""
+    """Show a version and the digests of its documents, also when it can no longer be searched. JSON has them whole."""
     found = call_api(data_dir, "GET", f"/v1/knowledge/versions/{number}")
     emit(found, as_json, lambda: _print_version(found))
 
@@ -226,7 +227,7 @@ def _print_version(found: dict[str, Any]) -> None:
         return
     table = make_table("source", "document", "passages", "sha256")
     for item in found["listed"]:
-        table.add_row(item["source"], item["document"], str(item["passages"]), item["digest"] or "-")
+        table.add_row(item["source"], item["document"], str(item["passages"]), item["digest"][:SHOWN] or "-")
     print_table(table)
 
 

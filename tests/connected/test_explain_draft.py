@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from cli.contexts import VARIABLES
 from shared.contracts import drafter_states as states
 from shared.contracts.envelope import sha256_hex
 from shared.knowledge.embedded_qdrant import EmbeddedQdrant
@@ -19,6 +20,7 @@ from tests.support.examples import T0
 from tests.support.knowledge import Library
 from tests.support.model_api import KEY, MODELS, model_server
 from tests.support.server import NatsServer
+from tests.support.serving import command_json, run_beside, served
 from tests.support.stack import EvaluatorParts, Stack, running, until
 
 pytestmark = [pytest.mark.connected, pytest.mark.timeout(120)]
@@ -94,6 +96,21 @@ async def drafting_by_endpoint(nats: NatsServer) -> DrafterRegistry:
     return registry
 
 
+@pytest.fixture
+async def commands(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """An auditor's context for the commands."""
+    for name in (*VARIABLES, "COUNTERSIGN_NATS_URL", "COUNTERSIGN_DATA_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    token = tmp_path / "auditor.token"
+    token.write_text(stack.server.secrets.tokens["auditor"])
+    async with served(stack.app) as url:
+        assert (await run_beside("context", "add", "here", "--url", url, "--token-file", str(token))).code == 0
+        assert (await run_beside("context", "use", "here")).code == 0
+        yield
+
+
+@pytest.mark.usefixtures("commands")
 async def test_a_draft_is_explained_when_what_made_it_is_gone(nats: NatsServer, stack: Stack, library: Library) -> None:
     registry = await drafting_by_endpoint(nats)
     cited = await refresh(stack)
@@ -125,6 +142,9 @@ async def test_a_draft_is_explained_when_what_made_it_is_gone(nats: NatsServer, 
     assert {name: item["digest"] for name, item in listed.items()} == {
         f"{name}.md": item for name, item in first.items()
     }
+    assert await command_json("knowledge", "version", str(cited)) == explained
+    shown = (await run_beside("knowledge", "version", str(cited))).out
+    assert all(word in shown for word in (*(item[:12] for item in first.values()), "no longer kept", "promoted")), shown
     (passage, *_) = draft["knowledge"]["passages"]
     assert passage["document"] in listed
     assert "rest and water" in " ".join(item["text"] for item in draft["knowledge"]["passages"])
