@@ -18,7 +18,7 @@ import httpx
 import psutil
 import pytest
 
-from cli.commands.drafters import SHOWN
+from cli.commands.drafter_options import SHOWN
 from cli.stack.ports import free_port
 from sandbox_ehr.seed import opaque_id
 from services.drafter.kinds import load_shipped_kinds

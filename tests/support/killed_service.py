@@ -34,7 +34,7 @@ def _die_at(when: str, subject: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError("it lives on")
 
-    NatsConnection.publish = publish  # type: ignore[method-assign]
+    NatsConnection.publish = publish  # type: ignore[assignment, method-assign]
 
 
 def _run(name: str, environment: dict[str, str], log: Path, dies: str) -> None:
