@@ -31,6 +31,7 @@ EXAMPLES = {
     "knowledge show": "knowledge show REFRESH",
     "knowledge status": "knowledge status",
     "knowledge history": "knowledge history",
+    "knowledge version": "knowledge version 41",
     "knowledge search": "knowledge search 'congestive heart failure'",
     "knowledge sources validate": "knowledge sources validate my-knowledge/knowledge.yaml",
     "knowledge golden list": "knowledge golden list",

@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from cli.client import Api, call_api, run_with_api
 from cli.commands import knowledge_golden, knowledge_live
+from cli.commands.drafter_options import SHOWN
 from cli.errors import CommandError
 from cli.options import AsJson, DataDir
 from cli.output import emit, make_table, print_table, progress_bar
@@ -201,6 +202,32 @@ def _print_history(found: dict[str, Any]) -> None:
             f"+{counts['new']} ~{counts['changed']} -{counts['removed']}",
             item["reason"],
         )
+    print_table(table)
+
+
+@app.command()
+def version(
+    number: Annotated[int, typer.Argument(help="number of the version, as a draft names it")],
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Show a version and the digests of its documents, also when it can no longer be searched. JSON has them whole."""
+    found = call_api(data_dir, "GET", f"/v1/knowledge/versions/{number}")
+    emit(found, as_json, lambda: _print_version(found))
+
+
+def _print_version(found: dict[str, Any]) -> None:
+    by = f", promoted by {found['promoted_by']}" if found["promoted_by"] else ""
+    print(f"version     {found['version']}, {found['decision']}: {found['reason']}{by}")
+    print(f"evaluated   {found['time'][:19]} by refresh {found['refresh']}")
+    print(f"embedder    {found['embedder']}")
+    print(f"searchable  {'yes' if found['searchable'] else 'no: its passages are no longer kept'}")
+    if found["listed"] is None:
+        print("documents   not recorded: the version was made before they were")
+        return
+    table = make_table("source", "document", "passages", "sha256")
+    for item in found["listed"]:
+        table.add_row(item["source"], item["document"], str(item["passages"]), item["digest"][:SHOWN] or "-")
     print_table(table)
 
 

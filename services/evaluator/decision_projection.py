@@ -22,7 +22,7 @@ from shared.contracts.errors import TransientError
 from shared.contracts.events import Approved, Drafted, Rejected
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import NatsConnection, WrongSequenceError
-from shared.messaging.dead_letter_queue import publish_alert
+from shared.messaging.dead_letter_queue import publish_alert_once
 from shared.messaging.drafter_registry import DrafterRegistry
 from shared.messaging.event_store import EventStore
 
@@ -124,7 +124,7 @@ class DecisionProjection:
         )
         digest = comparison.canary
         # The alert is first: after the rollback, a redelivery returns before this line.
-        await publish_alert(
+        await publish_alert_once(
             self._bus,
             "warning",
             "canary-rolled-back",

@@ -7,10 +7,9 @@ from services.evaluator.drift import Drift, Drifted
 from shared.contracts.drafter_states import DrafterEntry
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.errors import TransientError
-from shared.contracts.subjects import alert_subject
 from shared.messaging.buckets import Bucket, KvEntry
 from shared.messaging.connection import NatsConnection, WrongSequenceError
-from shared.messaging.dead_letter_queue import publish_alert
+from shared.messaging.dead_letter_queue import publish_alert_once
 
 logger = logging.getLogger(__name__)
 
@@ -80,14 +79,10 @@ class DriftWatch:
     async def _announce(self, document: str, drift: Drift, found: Drifted) -> None:
         """Send the alert, unless it was sent by a process that died before it could record that."""
         id = f"{drift.configuration}-{drift.began}"
-        # The server drops a repeated id within minutes only; a process may have been down for longer.
-        last = await self._bus.direct_get("ALERTS", {"last_by_subj": alert_subject("warning", ALERT)})
-        if any((message.headers or {}).get("Nats-Msg-Id") == f"{ALERT}-{id}" for message in last):
-            return
         reason = (
             f"{found.signal}: {found.recent:.3f} over the last decisions, {found.baseline:.3f} at first "
             f"({found.decisions} decisions)"
         )
         facts = {"document": document, "configuration": drift.configuration, "signal": found.signal}
-        await publish_alert(self._bus, "warning", ALERT, id=id, reason=reason, **facts)
-        logger.warning("%s: the drafts of %s have drifted: %s", document, drift.configuration[:12], reason)
+        if await publish_alert_once(self._bus, "warning", ALERT, id=id, reason=reason, **facts):
+            logger.warning("%s: the drafts of %s have drifted: %s", document, drift.configuration[:12], reason)

@@ -10,6 +10,7 @@ from services.evaluator.dependencies import AnyRole, Editor, Knowledge, Operator
 from shared.contracts.knowledge import LiveMove, RelevanceThreshold, SearchMode
 from shared.knowledge.backup_point import BackupPoint
 from shared.knowledge.live import LivePointer, VersionRecord
+from shared.knowledge.version_documents import ListedDocument
 from shared.runtime.api_route import ApiRoute
 from shared.runtime.problems import ProblemError, problem_responses
 
@@ -61,6 +62,15 @@ class SearchResults(BaseModel):
 class Versions(BaseModel):
     live: int | None = Field(description="what is live now; null: nothing is")
     items: list[VersionRecord]
+
+
+class VersionDetails(VersionRecord):
+    """A version, whether or not it can still be searched."""
+
+    searchable: bool = Field(description="whether its passages are kept")
+    listed: list[ListedDocument] | None = Field(
+        description="its documents with their digests; null: it was made before they were recorded"
+    )
 
 
 class Collections(BaseModel):
@@ -146,6 +156,19 @@ async def status(_: AnyRole, knowledge: Knowledge) -> KnowledgeStatus:
 async def versions(_: AnyRole, knowledge: Knowledge) -> Versions:
     found = await knowledge.status()
     return Versions(live=found["live"]["version"] if found["live"] else None, items=await knowledge.history())
+
+
+@router.get(
+    "/versions/{version}",
+    summary="How a version was judged, and its documents, also when its passages are no longer kept",
+    responses=problem_responses(UNKNOWN_VERSION),
+)
+async def version_details(
+    _: AnyRole, knowledge: Knowledge, version: Annotated[int, Path(ge=1, description="number of the version")]
+) -> VersionDetails:
+    record, listed = await knowledge.version(version)
+    oldest = await knowledge.oldest_retained_version()
+    return VersionDetails(**record.model_dump(), searchable=version >= oldest, listed=listed)
 
 
 @router.get(

@@ -20,6 +20,7 @@ from shared.knowledge.live import LiveBucket, LivePointer, VersionRecord
 from shared.knowledge.refresh_attempts import RefreshAttempts
 from shared.knowledge.retriever import Retriever, VersionRef, most_similar
 from shared.knowledge.vector_store import CANDIDATES_PER_METHOD, SearchHit, VectorStore
+from shared.knowledge.version_documents import VersionDocuments
 from shared.messaging.connection import NatsConnection, WrongSequenceError
 from shared.messaging.dead_letter_queue import FailedMessage, publish_alert
 from shared.messaging.event_metrics import initialize_refresh_counters
@@ -40,6 +41,7 @@ class KnowledgeEvaluation:
         self._bus = bus
         self._log = RefreshLog(bus, "evaluator", self._clock)
         self._live = LiveBucket(bus)
+        self._documents = VersionDocuments(bus)
         self._golden = GoldenEdits(bus, file, clock)
         self._attempts = RefreshAttempts(bus, self._log, self._clock, lambda: self._declared().attempts_apart)
 
@@ -124,6 +126,7 @@ class KnowledgeEvaluation:
             live.version if live else None,
             indexed.target,
         )
+        await self._documents.put(indexed.target)
         await self._live.put_version(
             VersionRecord(
                 version=indexed.target,

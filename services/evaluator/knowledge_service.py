@@ -21,6 +21,7 @@ from shared.knowledge.knowledge_file import KnowledgeFile
 from shared.knowledge.live import LiveBucket, LivePointer, VersionRecord, oldest_retained
 from shared.knowledge.retriever import NoSuchVersionError, Retriever, VersionRef
 from shared.knowledge.vector_store import SearchHit, VectorStore
+from shared.knowledge.version_documents import ListedDocument, VersionDocuments
 from shared.messaging.connection import NatsConnection
 from shared.messaging.refreshes import RefreshLog
 from shared.messaging.topology import EMBED
@@ -47,6 +48,7 @@ class KnowledgeService:
         self._bus = bus
         self._live = LiveBucket(bus)
         log = RefreshLog(bus, "evaluator", clock)
+        self._documents = VersionDocuments(bus)
         self.live_version = LiveVersion(self._live, base, clock, self._check_retained)
         self.content = KnowledgeContent(bus, base)
         self.golden = GoldenView(bus, GoldenEdits(bus, file, clock), self.content, log)
@@ -119,6 +121,16 @@ class KnowledgeService:
     async def history(self) -> list[VersionRecord]:
         """Return every version that was evaluated, newest first."""
         return list(reversed(await self._live.versions()))
+
+    async def version(self, number: int) -> tuple[VersionRecord, list[ListedDocument] | None]:
+        """Return a version and its documents, also when its passages are purged; None: they were not listed yet.
+
+        Raises ProblemError.
+        """
+        record = await self._live.version(number)
+        if record is None:
+            raise ProblemError(404, "There is no such version", f"No version {number} was evaluated.")
+        return record, await self._documents.of(number)
 
     async def search(
         self, text: str, version: int | None, limit: int, mode: SearchMode | None

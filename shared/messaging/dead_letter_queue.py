@@ -51,3 +51,17 @@ async def publish_alert(bus: NatsConnection, severity: Severity, kind: str, *, i
     await bus.publish(
         alert_subject(severity, kind), json.dumps(facts, sort_keys=True).encode(), stream="ALERTS", id=f"{kind}-{id}"
     )
+
+
+async def publish_alert_once(
+    bus: NatsConnection, severity: Severity, kind: str, *, id: str, **facts: str | int
+) -> bool:
+    """Publish an alert unless the last one of its kind is the same; return whether it was published.
+
+    The server drops a repeated id within minutes only. A process that died after the alert may be down for longer.
+    """
+    last = await bus.direct_get("ALERTS", {"last_by_subj": alert_subject(severity, kind)})
+    if any((message.headers or {}).get("Nats-Msg-Id") == f"{kind}-{id}" for message in last):
+        return False
+    await publish_alert(bus, severity, kind, id=id, **facts)
+    return True

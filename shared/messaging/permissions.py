@@ -180,6 +180,7 @@ _SERVICE_PERMISSIONS: dict[str, tuple[str, ...]] = {
         subjects.timer_filter(subjects.RETRY_TIMER),
         "$KV.live.knowledge",
         "$KV.live.version.*",
+        "$KV.live.documents.>",
         "$KV.live.move.*",
         *_drafter_events("evaluator"),
         *EVALUATION_EVENTS["evaluator"],

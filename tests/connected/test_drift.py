@@ -15,7 +15,6 @@ from pydantic import SecretStr
 from cli.contexts import VARIABLES
 from cli.stack.ports import free_port
 from cli.stack.secrets import write_tokens
-from services.evaluator import drift_watch
 from services.evaluator.decision_projection import DecisionProjection
 from services.evaluator.drift import BASELINE_DECISIONS, Drift
 from services.evaluator.drift_watch import BUCKET, DriftWatch, drift_key
@@ -25,6 +24,7 @@ from services.evaluator.settings import EvaluatorSettings
 from shared.contracts.envelope import RecordedEvent
 from shared.contracts.events import Approved, Rejected
 from shared.knowledge.embedded_qdrant import EmbeddedQdrant
+from shared.messaging import dead_letter_queue
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import NatsConnection
 from shared.messaging.drafter_registry import DrafterRegistry
@@ -161,7 +161,7 @@ async def test_a_process_that_dies_at_a_write_announces_once(
         await decisions.take("live", decided)
     watch, items = watching(evaluator), await recorded(evaluator._bus)
     sent: list[str] = []
-    publish, put = drift_watch.publish_alert, DriftWatch._put
+    publish, put = dead_letter_queue.publish_alert, DriftWatch._put
     dying = True
 
     async def counted(*arguments: Any, **facts: Any) -> None:
@@ -177,7 +177,7 @@ async def test_a_process_that_dies_at_a_write_announces_once(
             raise asyncio.CancelledError
         return await put(self, found, revision)
 
-    monkeypatch.setattr(drift_watch, "publish_alert", counted)
+    monkeypatch.setattr(dead_letter_queue, "publish_alert", counted)
     monkeypatch.setattr(DriftWatch, "_put", put_or_die)
     with pytest.raises(asyncio.CancelledError):
         await take_in(watch, items)

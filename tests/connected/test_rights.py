@@ -35,6 +35,7 @@ REFUSED = [
     ("evaluator", "$KV.artifacts.x", "KV_artifacts"),
     ("ingest", "$KV.live.knowledge", "KV_live"),
     ("ingest", "$KV.live.move.1", "KV_live"),
+    ("embedder", "$KV.live.documents.1.1", "KV_live"),
     ("embedder", "$KV.live.move.1", "KV_live"),
     ("drafter", "knowledge.all.r1.requested", "KNOWLEDGE"),
     ("approval", "knowledge.all.r1.requested", "KNOWLEDGE"),
@@ -88,6 +89,7 @@ ALLOWED = [
     ("embedder", "knowledge.all.r1.batch-indexed.1", "KNOWLEDGE"),
     ("evaluator", "$KV.live.knowledge", "KV_live"),
     ("evaluator", "$KV.live.move.1", "KV_live"),
+    ("evaluator", "$KV.live.documents.1.1", "KV_live"),
     ("evaluator", "$KV.golden.revision.1", "KV_golden"),
     ("evaluator", "knowledge.all.r1.requested", "KNOWLEDGE"),
 ]

@@ -18,8 +18,10 @@ import httpx
 import psutil
 import pytest
 
+from cli.commands.drafter_options import SHOWN
 from cli.stack.ports import free_port
 from sandbox_ehr.seed import opaque_id
+from services.drafter.kinds import load_shipped_kinds
 from shared.runtime.authentication import ROLES
 from tests.support import http
 from tests.support.command import COUNTERSIGN, Up, run, up
@@ -89,6 +91,14 @@ def test_the_demo_says_what_happened_in_one_object() -> None:
     assert told["audit"] == {"verified": True, "events": 6}
     assert told["cases"] == 1, "the ADT message and the HTTP request report one discharge"
     assert all(told[name] for name in ("case_id", "document_reference", "provenance", "seconds"))
+    assert [item["document"] for item in told["drafters"]] == sorted(load_shipped_kinds().all)
+    assert {item["state"] for item in told["drafters"]} == {"live"}
+    # For people, it ends with the table of the command.
+    _, listed, table = done.stderr.partition("countersign drafters list\n")
+    assert listed
+    rows = [line.split() for line in table.splitlines() if any(item["document"] in line for item in told["drafters"])]
+    shown = [(row[0], row[1], row[2]) for row in rows]
+    assert shown == [(item["document"], item["digest"][:SHOWN], "live") for item in told["drafters"]]
 
 
 def test_the_contracts_answer_as_written_and_a_killed_stack_goes_on(tmp_path: Path) -> None:

@@ -232,8 +232,19 @@ def check_the_canary(stack: Up, other: str, stays: Iterator[str]) -> None:
     assert drafters(stack, "compare", other)["canary"]["rejected"] >= 5
 
 
+def check_that_another_canary_passes(stack: Up, other: str, stays: Iterator[str]) -> None:
+    """It is compared anew: a draft that is signed as it is counts for it, and what was rejected before does not."""
+    assert drafters(stack, "canary", other, "--share", "0.999", *BECAUSE)["state"] == "canary"
+    case_id = next_summary(stack, stays)
+    assert draft_of(stack, case_id)["drafter"] == {"configuration": other, "role": "canary"}
+    sign(stack, case_id)
+    until(lambda: drafters(stack, "compare", other)["canary"]["decisions"] == 1, "the decision to be taken in")
+    assert drafters(stack, "compare", other)["canary"]["rejected"] == 0
+
+
 def check_promotion_and_rollback(stack: Up, other: str, stays: Iterator[str]) -> None:
     live = drafters(stack, "list", "--document", DOCUMENT)[0]["digest"]
+    check_that_another_canary_passes(stack, other, stays)
     assert drafters(stack, "promote", other, *BECAUSE)["state"] == "live"
     case_id = next_summary(stack, stays)
     draft = draft_of(stack, case_id)

@@ -53,6 +53,7 @@ ELSEWHERE = {
     "knowledge golden list": "tests/e2e/test_knowledge_command.py",
     "knowledge search": "tests/e2e/test_knowledge_command.py",
     "knowledge sources validate": "tests/e2e/test_knowledge_command.py",
+    "knowledge version": "tests/connected/test_explain_draft.py",
     "login": "tests/connected/test_login.py",
     "logout": "tests/connected/test_login.py",
     "provision": "tests/connected/test_deployment.py",
