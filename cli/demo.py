@@ -217,7 +217,7 @@ async def undischarged_stays(engine: Api) -> list[DemoEncounter]:
 
 async def reported_encounters(engine: Api) -> list[str]:
     """Return the encounter of each case on this stack."""
-    cases = {item["case_id"] for item in (await engine("GET", "/v1/cases?limit=200"))["items"]}
+    cases = {item["case_id"] for item in (await engine("GET", "/v1/cases", params={"limit": 200}))["items"]}
     return [
         str(event["detail"]["encounter_id"])
         for case in cases

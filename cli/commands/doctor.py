@@ -18,7 +18,6 @@ from cli.contexts import active_context
 from cli.options import AsJson, DataDir
 from cli.output import emit, stderr
 from cli.runtime import run_async
-from cli.settings import remote_stack
 
 if TYPE_CHECKING:
     from shared.runtime.checks.findings import Finding, Findings
@@ -59,6 +58,8 @@ async def run_doctor(data_dir: Path | None, *, as_json: bool) -> bool:
 
 def _findings(data_dir: Path | None, report_progress: Callable[[str], None]) -> "Findings":
     """Return the checks by NATS where the environment names a server, else those by HTTP of the active context."""
+    from cli.settings import remote_stack
+
     if remote_stack(data_dir) is None and (context := active_context(data_dir)) is not None:
         from cli.doctor import by_http
 
