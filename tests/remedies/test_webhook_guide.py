@@ -79,6 +79,7 @@ class Reader:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=heed_interrupts,
             )
         try:
             yield printed
@@ -88,6 +89,11 @@ class Reader:
 
     def deliveries(self, list_them: str) -> list[dict[str, Any]]:
         return list(json.loads(self.run(f"{list_them} --json")))
+
+
+def heed_interrupts() -> None:
+    """A test run that was started in the background ignores Ctrl-C, and so would whatever it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def messages(printed: Path) -> list[tuple[str, dict[str, Any]]]:
